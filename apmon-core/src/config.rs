@@ -1,0 +1,32 @@
+//! The site file: seed 003's options, read with every mistake at its place.
+//!
+//! Text becomes events, events a [`tree`] whose scalars keep their text, and a
+//! section of the tree an options struct; the struct's types decide how a text
+//! is read, so that `mac: 18:12:29:45:10:11` and an all-digit fingerprint keep
+//! theirs. All mistakes of meaning are collected; a syntax error ends the
+//! reading.
+
+mod address;
+mod common;
+mod field;
+mod mistake;
+mod section;
+mod site;
+mod source;
+mod tree;
+mod value;
+
+pub use address::{Host, is_email_address};
+pub use common::{CommonOptions, MonitorEntry, Origin, Sourced};
+pub use field::fields_of;
+pub use mistake::{ConfigError, Mistake, Position};
+pub use section::{Section, one_or_many};
+pub use site::{
+    EmailServer, OutageEmail, OutageWebhook, RESERVED_NAMES, RequestEncoding, RequestMethod, SiteFile,
+    SiteOptions, load, parse,
+};
+pub use source::{Environment, MAX_FILE_BYTES, ProcessEnvironment};
+pub use value::{Count, PortNumber, Seconds, Text};
+
+#[cfg(test)]
+mod tests;

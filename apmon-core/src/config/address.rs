@@ -1,0 +1,175 @@
+//! Addresses: hosts, URLs, mailboxes.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use url::Url;
+
+/// A host as it stands in an address.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Host {
+    /// An IPv4 or IPv6 address.
+    Address(IpAddr),
+    /// A name to be looked up.
+    Name(String),
+}
+
+impl Host {
+    /// Reads an address, bare or in brackets, or a host name (RFC 1123, with
+    /// `_` allowed because LANs have such names).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(v4) = text.parse::<Ipv4Addr>() {
+            return Some(Self::Address(v4.into()));
+        }
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(text);
+        if let Ok(v6) = bare.parse::<Ipv6Addr>() {
+            return Some(Self::Address(v6.into()));
+        }
+        let name = text.strip_suffix('.').unwrap_or(text);
+        let looks_numeric = name.chars().all(|c| c.is_ascii_digit() || c == '.');
+        let label_ok = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        (name.len() <= 253 && !looks_numeric && name.split('.').all(label_ok))
+            .then(|| Self::Name(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(IpAddr::V6(v6)) => write!(f, "[{v6}]"),
+            Self::Address(v4) => write!(f, "{v4}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Reads a URL with one of `schemes` and a host.
+///
+/// # Errors
+/// What is wrong, to follow `"address" `.
+pub(super) fn parse_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
+    let wanted = || {
+        let list: Vec<_> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+        list.join(" or ")
+    };
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(format!("must be a URL that begins with {}", wanted()));
+    };
+    if !schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
+        return Err(format!("must begin with {}, not {scheme}://", wanted()));
+    }
+    if rest.is_empty() || rest.starts_with(['/', '?', '#', ':']) {
+        return Err("has no host".into());
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("must not hold blanks or control characters; write %20 for a blank".into());
+    }
+    let url = Url::parse(text).map_err(|error| match error {
+        url::ParseError::InvalidPort => "has a port that is not 1 to 65535".to_owned(),
+        other => format!("is no valid URL: {other}"),
+    })?;
+    let host = url.host_str().unwrap_or("");
+    if host.is_empty() {
+        return Err("has no host".into());
+    }
+    if Host::parse(host).is_none() {
+        return Err(format!(
+            "has a host that is neither a name nor an address: {host}"
+        ));
+    }
+    if url.port() == Some(0) {
+        return Err("has a port that is not 1 to 65535".into());
+    }
+    Ok(url)
+}
+
+/// RFC 5322, simplified: one `@`, no blanks, a domain with a label.
+#[must_use]
+pub fn is_email_address(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
+    let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~.-".contains(c);
+    !local.is_empty()
+        && local.len() <= 64
+        && local.chars().all(atom)
+        && !local.starts_with('.')
+        && !local.ends_with('.')
+        && !local.contains("..")
+        && matches!(Host::parse(domain), Some(Host::Name(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_names_or_addresses() {
+        for ok in [
+            "localhost",
+            "a.b.c.",
+            "192.168.1.1",
+            "::1",
+            "[fe80::1]",
+            "my_nas",
+            "münchen.example",
+        ] {
+            assert!(Host::parse(ok).is_some(), "{ok}");
+        }
+        for bad in [
+            "",
+            "a b",
+            "-a",
+            "1.2.3",
+            "256.1.1.1",
+            "a..b",
+            "http://x",
+            "a/b",
+            &"x".repeat(64),
+        ] {
+            assert!(Host::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn mailboxes() {
+        for ok in ["a@b.example", "first.last+tag@x-y.example", "root@localhost"] {
+            assert!(is_email_address(ok), "{ok}");
+        }
+        for bad in [
+            "",
+            "a",
+            "@b",
+            "a@",
+            "a b@c",
+            "a@b@c",
+            ".a@b",
+            "a..b@c",
+            "a@1.2.3.4",
+            "a@b c",
+        ] {
+            assert!(!is_email_address(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn urls_name_what_is_wrong() {
+        let err = |text| parse_url(text, &["tcp"]).unwrap_err();
+        assert_eq!(err("host:22"), "must be a URL that begins with tcp://");
+        assert_eq!(err("http://host:22"), "must begin with tcp://, not http://");
+        assert_eq!(err("tcp://:22"), "has no host");
+        assert_eq!(err("tcp://h:99999"), "has a port that is not 1 to 65535");
+        assert!(parse_url("tcp://[::1]:22", &["tcp"]).is_ok());
+    }
+}

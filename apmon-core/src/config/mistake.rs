@@ -1,0 +1,85 @@
+//! Mistakes, each at its place.
+
+use std::{fmt, path::PathBuf};
+
+use crate::text::printable;
+
+/// A place in a file, both from 1; columns count characters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Position {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
+/// One mistake of meaning.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mistake {
+    /// Where.
+    pub at: Position,
+    /// In what (`monitor "web"`, `site`); empty for the file itself.
+    pub within: String,
+    /// What is wrong, and what was perhaps meant.
+    pub text: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.within.is_empty() {
+            f.write_str(&printable(&self.text))
+        } else {
+            write!(f, "{}: {}", printable(&self.within), printable(&self.text))
+        }
+    }
+}
+
+/// Why a site file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It cannot be read at all.
+    #[error("{}: {reason}", printable(&.path.display().to_string()))]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It is no YAML; reading ended there.
+    #[error("{}:{}:{}: {reason}", printable(&.path.display().to_string()), .at.line, .at.column)]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// Where.
+        at: Position,
+        /// What is wrong.
+        reason: String,
+    },
+    /// It means nothing, or too much: every mistake, in the order of the file.
+    #[error("{}", lines(.path, .mistakes))]
+    Mistakes {
+        /// Which file.
+        path: PathBuf,
+        /// All of them.
+        mistakes: Vec<Mistake>,
+    },
+}
+
+/// More mistakes than a person reads are counted, not shown.
+const SHOWN: usize = 200;
+
+fn lines(path: &std::path::Path, mistakes: &[Mistake]) -> String {
+    let path = path.display().to_string();
+    let path = printable(&path);
+    let mut text = mistakes
+        .iter()
+        .take(SHOWN)
+        .map(|mistake| format!("{path}:{}:{}: {mistake}", mistake.at.line, mistake.at.column))
+        .collect::<Vec<_>>()
+        .join("\n");
+    if mistakes.len() > SHOWN {
+        text.push_str(&format!("\n{path}: and {} more mistakes", mistakes.len() - SHOWN));
+    }
+    text
+}

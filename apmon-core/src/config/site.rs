@@ -1,0 +1,444 @@
+//! The whole file: `site`, `monitors`, and what may stand beside them.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    address::is_email_address,
+    common::{MonitorEntry, read_monitor},
+    mistake::{ConfigError, Mistake, Position},
+    section::Section,
+    source::{self, Environment},
+    tree::{self, Entry, Node, Value},
+    value::{Count, PortNumber, Seconds, Text},
+};
+use crate::{kind::MonitorKind, secret::Secret, text::nearest};
+
+/// Words of the state file that no monitor may be called.
+pub const RESERVED_NAMES: &[&str] = &["apmon", "execution_time", "execution_ms"];
+
+/// Options of the section `site`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct SiteOptions {
+    /// The site's name; it stands in every message.
+    #[schemars(required)]
+    pub name: Option<Text>,
+    /// The most checks under way at once. Default: no cap. A cap below the
+    /// number of monitors lets dead targets delay others. `-t` overrides it.
+    pub max_threads: Option<Count>,
+    /// So many looks in a row must fail before it is an outage. Default 3.
+    pub max_retries: Option<Count>,
+    /// Deadline of one look in seconds. Default 20.
+    pub max_try_secs: Option<Seconds>,
+    /// Seconds from the end of a failed look to its retry. Default:
+    /// `max_try_secs`. (An addition to seed 003.)
+    pub retry_every_n_secs: Option<Seconds>,
+    /// Seconds between two looks. Default 60.
+    pub check_every_n_secs: Option<Seconds>,
+    /// Longest time between two reminders of an outage, in seconds. Default 600.
+    pub notify_every_n_secs: Option<Seconds>,
+    /// The reminder from which `notify_every_n_secs` holds; those before come
+    /// sooner. Default 1: a constant interval.
+    pub after_every_n_notifications: Option<Count>,
+    /// After so many seconds in which a monitor could not be looked at, that is
+    /// told once. Default 300. (An addition.)
+    pub unknown_after_secs: Option<Seconds>,
+    /// Whether anybody is told anything. Default yes.
+    pub alarms: Option<bool>,
+}
+
+/// Options of `site.email_server`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct EmailServer {
+    /// Host name or address of the SMTP server.
+    #[schemars(required)]
+    pub smtp_host: Option<Text>,
+    /// Its port: 587 (STARTTLS), 465 (TLS) or 25.
+    #[schemars(required)]
+    pub smtp_port: Option<PortNumber>,
+    /// User name, for servers that want one.
+    pub smtp_username: Option<Text>,
+    /// Password, for servers that want one.
+    pub smtp_password: Option<Secret>,
+    /// Sender of the mails.
+    #[schemars(required)]
+    pub from_address: Option<Text>,
+    /// Whether the connection is encrypted. Default yes.
+    pub use_tls: Option<bool>,
+}
+
+/// Options of one entry of `site.outage_emails`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct OutageEmail {
+    /// The recipient.
+    #[schemars(required)]
+    pub email: Option<Text>,
+    /// Whether outages are mailed, and everything without a switch of its own. Default yes.
+    pub email_outages: Option<bool>,
+    /// Whether recoveries are mailed. Default yes.
+    pub email_recoveries: Option<bool>,
+    /// Whether reminders are mailed. Default yes.
+    pub email_reminders: Option<bool>,
+}
+
+/// How a webhook is requested.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RequestMethod {
+    /// The message is part of the URL.
+    Get,
+    /// The message is the body.
+    Post,
+}
+
+/// How a webhook's message is encoded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RequestEncoding {
+    /// Percent-encoded.
+    Url,
+    /// HTML-escaped.
+    Html,
+    /// `{"message": ...}`; POST only.
+    Json,
+    /// Quoted as in CSV.
+    Csvquoted,
+}
+
+/// Options of one entry of `site.outage_webhooks`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct OutageWebhook {
+    /// Where to send; it may hold a token, so it is never printed whole.
+    #[schemars(required)]
+    pub endpoint_url: Option<Secret>,
+    /// How to request it.
+    #[schemars(required)]
+    pub request_method: Option<RequestMethod>,
+    /// How to encode the message. JSON needs POST.
+    #[schemars(required)]
+    pub request_encoding: Option<RequestEncoding>,
+    /// Stands before the encoded message.
+    pub request_prefix: Option<Secret>,
+    /// Stands after the encoded message.
+    pub request_suffix: Option<Secret>,
+}
+
+/// A site file, read and checked.
+#[derive(Debug)]
+pub struct SiteFile {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// The site's name.
+    pub name: String,
+    /// The site's options.
+    pub site: SiteOptions,
+    /// Its mail server.
+    pub email_server: Option<EmailServer>,
+    /// Its mail recipients.
+    pub outage_emails: Vec<OutageEmail>,
+    /// Its webhooks.
+    pub outage_webhooks: Vec<OutageWebhook>,
+    /// Its monitors, in the order of the file.
+    pub monitors: Vec<MonitorEntry>,
+    /// What is questionable but allowed.
+    pub warnings: Vec<Mistake>,
+}
+
+/// Reads a site file.
+///
+/// # Errors
+/// It cannot be read, or is no YAML, or every mistake of meaning in it.
+pub fn load(
+    path: &Path,
+    kinds: &[&dyn MonitorKind],
+    environment: &dyn Environment,
+) -> Result<SiteFile, ConfigError> {
+    parse(path, &source::read(path)?, kinds, environment)
+}
+
+/// Reads a site file's text; `path` is for messages.
+///
+/// # Errors
+/// It is no YAML, or every mistake of meaning in it.
+pub fn parse(
+    path: &Path,
+    text: &str,
+    kinds: &[&dyn MonitorKind],
+    environment: &dyn Environment,
+) -> Result<SiteFile, ConfigError> {
+    let tree = tree::read(text, environment).map_err(|error| ConfigError::Syntax {
+        path: path.to_owned(),
+        at: error.at,
+        reason: error.reason,
+    })?;
+    let mut reader = Reader {
+        kinds,
+        mistakes: tree.mistakes,
+        warnings: Vec::new(),
+    };
+    let file = reader.file(path, &tree.root);
+    let mut mistakes = reader.mistakes;
+    mistakes.sort_by_key(|mistake| mistake.at);
+    // What came through `<<` or an alias is wrong once, where it stands.
+    mistakes.dedup_by(|b, a| a.at == b.at && a.text == b.text);
+    match file {
+        Some(file) if mistakes.is_empty() => Ok(SiteFile {
+            warnings: reader.warnings,
+            ..file
+        }),
+        _ => Err(ConfigError::Mistakes {
+            path: path.to_owned(),
+            mistakes,
+        }),
+    }
+}
+
+struct Reader<'a> {
+    kinds: &'a [&'a dyn MonitorKind],
+    mistakes: Vec<Mistake>,
+    warnings: Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    fn mistake(&mut self, at: Position, text: impl Into<String>) {
+        self.mistakes.push(Mistake {
+            at,
+            within: String::new(),
+            text: text.into(),
+        });
+    }
+
+    fn file(&mut self, path: &Path, root: &Node) -> Option<SiteFile> {
+        let Value::Mapping(entries) = &root.value else {
+            self.mistake(
+                root.at,
+                format!(
+                    "a site file has the sections site and monitors, this is {}",
+                    root.value.what()
+                ),
+            );
+            return None;
+        };
+        let find = |key: &str| {
+            entries
+                .iter()
+                .find(|entry| &*entry.key == key)
+                .map(|entry| &entry.value)
+        };
+        for entry in entries.iter() {
+            self.top_level_key(entry);
+        }
+        let file = SiteFile {
+            path: path.to_owned(),
+            name: String::new(),
+            site: SiteOptions::default(),
+            email_server: None,
+            outage_emails: Vec::new(),
+            outage_webhooks: Vec::new(),
+            monitors: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let mut file = match find("site") {
+            None => {
+                self.mistake(root.at, "the section \"site\" is missing");
+                file
+            }
+            Some(node) => self.site(node, file),
+        };
+        match find("monitors") {
+            None => self.mistake(root.at, "the section \"monitors\" is missing"),
+            Some(node) => file.monitors = self.monitors(node, &file.site),
+        }
+        Some(file)
+    }
+
+    fn top_level_key(&mut self, entry: &Entry) {
+        let key = &*entry.key;
+        if ["site", "monitors"].contains(&key) || key.starts_with("x-") {
+            return;
+        }
+        let hint = nearest(key, ["site", "monitors"])
+            .map(|word| format!("; did you mean \"{word}\"?"))
+            .unwrap_or_default();
+        self.warnings.push(Mistake {
+            at: entry.at,
+            within: String::new(),
+            text: format!("unknown section \"{key}\" is ignored{hint}"),
+        });
+    }
+
+    fn site(&mut self, node: &Node, mut file: SiteFile) -> SiteFile {
+        let Some(mut section) = Section::open(node, "site", &mut self.mistakes) else {
+            return file;
+        };
+        if let Some(mut options) = section.read::<SiteOptions>() {
+            let name = options.name.take();
+            file.name = section
+                .require("name", name)
+                .map_or_else(String::new, Text::into_string);
+            if let (Some(notify), Some(check)) = (options.notify_every_n_secs, options.check_every_n_secs)
+                && notify < check
+            {
+                section.mistake(
+                    "notify_every_n_secs",
+                    format!(
+                        "must not be less than check_every_n_secs ({} < {})",
+                        notify.get(),
+                        check.get()
+                    ),
+                );
+            }
+            file.site = options;
+        }
+        let server = section.take("email_server");
+        let emails = section.take("outage_emails");
+        let webhooks = section.take("outage_webhooks");
+        if emails.is_some() && server.is_none() {
+            section.misplaced("outage_emails", "needs email_server beside it");
+        }
+        self.warnings.extend(section.finish(|_| None));
+        file.email_server = server.and_then(|node| self.email_server(&node));
+        file.outage_emails = self.list(emails, "outage_emails", Self::outage_email);
+        file.outage_webhooks = self.list(webhooks, "outage_webhooks", Self::outage_webhook);
+        file
+    }
+
+    fn list<T>(
+        &mut self,
+        node: Option<Node>,
+        name: &str,
+        read: fn(&mut Self, &Node, String) -> Option<T>,
+    ) -> Vec<T> {
+        let Some(node) = node else { return Vec::new() };
+        let Value::Sequence(items) = &node.value else {
+            if !matches!(node.value, Value::Wrong) {
+                self.mistakes.push(Mistake {
+                    at: node.at,
+                    within: "site".into(),
+                    text: format!("\"{name}\" must be a list, this is {}", node.value.what()),
+                });
+            }
+            return Vec::new();
+        };
+        let items = items.iter().enumerate();
+        items
+            .filter_map(|(i, item)| read(self, item, format!("{name} {}", i + 1)))
+            .collect()
+    }
+
+    fn email_server(&mut self, node: &Node) -> Option<EmailServer> {
+        let mut section = Section::open(node, "email_server", &mut self.mistakes)?;
+        let server = section.read::<EmailServer>();
+        if let Some(server) = &server {
+            section.require("smtp_host", server.smtp_host.as_ref());
+            section.require("smtp_port", server.smtp_port);
+            section.require("from_address", server.from_address.as_ref());
+            if let Some(host) = &server.smtp_host
+                && super::Host::parse(host.as_str()).is_none()
+            {
+                section.mistake("smtp_host", "must be a host name or an address");
+            }
+            if let Some(from) = &server.from_address
+                && !is_email_address(from.as_str())
+            {
+                section.mistake("from_address", "must be an e-mail address");
+            }
+        }
+        self.warnings.extend(section.finish(|_| None));
+        server
+    }
+
+    fn outage_email(&mut self, node: &Node, within: String) -> Option<OutageEmail> {
+        let mut section = Section::open(node, within, &mut self.mistakes)?;
+        let email = section.read::<OutageEmail>();
+        if let Some(OutageEmail { email, .. }) = &email {
+            section.require("email", email.as_ref());
+            if let Some(email) = email
+                && !is_email_address(email.as_str())
+            {
+                section.mistake("email", "must be an e-mail address");
+            }
+        }
+        self.warnings.extend(section.finish(|_| None));
+        email
+    }
+
+    fn outage_webhook(&mut self, node: &Node, within: String) -> Option<OutageWebhook> {
+        let mut section = Section::open(node, within, &mut self.mistakes)?;
+        let webhook = section.read::<OutageWebhook>();
+        if let Some(webhook) = &webhook {
+            section.require("endpoint_url", webhook.endpoint_url.as_ref());
+            section.require("request_method", webhook.request_method);
+            section.require("request_encoding", webhook.request_encoding);
+            if let Some(url) = &webhook.endpoint_url {
+                section.check_url("endpoint_url", url.reveal(), &["http", "https"]);
+            }
+            if (webhook.request_method, webhook.request_encoding)
+                == (Some(RequestMethod::Get), Some(RequestEncoding::Json))
+            {
+                section.mistake("request_encoding", "JSON needs request_method POST");
+            }
+        }
+        self.warnings.extend(section.finish(|_| None));
+        webhook
+    }
+
+    fn monitors(&mut self, node: &Node, site: &SiteOptions) -> Vec<MonitorEntry> {
+        let Value::Sequence(items) = &node.value else {
+            if !matches!(node.value, Value::Wrong) {
+                self.mistake(
+                    node.at,
+                    format!("\"monitors\" must be a list, this is {}", node.value.what()),
+                );
+            }
+            return Vec::new();
+        };
+        if items.is_empty() {
+            self.mistake(node.at, "\"monitors\" is empty: there is nothing to watch");
+        }
+        let mut names: HashMap<String, Position> = HashMap::with_capacity(items.len());
+        let mut monitors = Vec::with_capacity(items.len());
+        for (i, item) in items.iter().enumerate() {
+            let name = name_of(item);
+            let within = match &name {
+                Some((name, _)) => format!("monitor \"{name}\""),
+                None => format!("monitor {}", i + 1),
+            };
+            if let Some((name, at)) = name {
+                if let Some(first) = names.get(&name) {
+                    self.mistakes.push(Mistake {
+                        at,
+                        within: within.clone(),
+                        text: format!("\"name\" is already that of the monitor on line {}", first.line),
+                    });
+                } else {
+                    names.insert(name, at);
+                }
+            }
+            let Some(section) = Section::open(item, within, &mut self.mistakes) else {
+                continue;
+            };
+            let (entry, warnings) = read_monitor(section, site, self.kinds);
+            self.warnings.extend(warnings);
+            monitors.extend(entry);
+        }
+        monitors
+    }
+}
+
+/// A monitor's name, before anything else of it is read.
+fn name_of(node: &Node) -> Option<(String, Position)> {
+    let Value::Mapping(entries) = &node.value else {
+        return None;
+    };
+    let entry = entries.iter().find(|entry| &*entry.key == "name")?;
+    match &entry.value.value {
+        Value::Scalar(name) if !name.is_empty() => Some((name.to_string(), entry.value.at)),
+        _ => None,
+    }
+}

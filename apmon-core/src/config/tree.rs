@@ -1,0 +1,373 @@
+//! A site file as a tree whose scalars keep their text.
+
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
+
+use granit_parser::{Event, Marker, Options, Parser, ScalarStyle};
+
+use super::{
+    mistake::{Mistake, Position},
+    source::Environment,
+};
+
+/// The most nodes of a file, aliases unfolded: an alias bomb stops here.
+const MAX_NODES: usize = 2_000_000;
+/// The deepest nesting.
+const MAX_DEPTH: usize = 64;
+
+/// One node.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) at: Position,
+    pub(super) value: Value,
+}
+
+/// A node's content. Children are shared, so that an alias costs nothing.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// `~`, `null`, or nothing at all, unquoted.
+    Null,
+    /// Already complained of: read as neither given nor missing.
+    Wrong,
+    Scalar(Rc<str>),
+    Sequence(Rc<[Node]>),
+    Mapping(Rc<[Entry]>),
+}
+
+/// One key with its value.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) key: Rc<str>,
+    pub(super) at: Position,
+    pub(super) value: Node,
+    /// It came through `<<`: a mistake in it is told once, at its anchor.
+    pub(super) merged: bool,
+}
+
+impl Value {
+    /// What it is, for a message.
+    pub(super) fn what(&self) -> &'static str {
+        match self {
+            Self::Null | Self::Wrong => "nothing",
+            Self::Scalar(_) => "a single value",
+            Self::Sequence(_) => "a list",
+            Self::Mapping(_) => "a section",
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Null | Self::Wrong | Self::Scalar(_) => 1,
+            Self::Sequence(items) => items
+                .iter()
+                .fold(1, |n, item| n.saturating_add(item.value.size())),
+            Self::Mapping(entries) => entries.iter().fold(1, |n, entry| {
+                n.saturating_add(1).saturating_add(entry.value.value.size())
+            }),
+        }
+    }
+}
+
+/// The end of reading: a syntax error, or a limit.
+#[derive(Debug)]
+pub(super) struct SyntaxError {
+    pub(super) at: Position,
+    pub(super) reason: String,
+}
+
+/// A tree, and what was wrong in it that did not end the reading.
+#[derive(Debug)]
+pub(super) struct Tree {
+    pub(super) root: Node,
+    pub(super) mistakes: Vec<Mistake>,
+}
+
+/// Reads the one document of `text`.
+pub(super) fn read(text: &str, environment: &dyn Environment) -> Result<Tree, SyntaxError> {
+    let mut options = Options::default();
+    // JSON writes its keys quoted and may write long ones.
+    options.simple_key_max_lookahead = 64 * 1024;
+    let mut builder = Builder {
+        environment,
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        nodes: 0,
+        root: None,
+        mistakes: Vec::new(),
+    };
+    let mut documents = 0;
+    for event in Parser::new_from_str_with_options(text, options) {
+        let (event, span) = event.map_err(|error| SyntaxError {
+            at: position(error.marker()),
+            reason: reason(&error.to_string()),
+        })?;
+        let at = position(&span.start);
+        if matches!(event, Event::DocumentStart(..)) {
+            documents += 1;
+            if documents > 1 {
+                return Err(SyntaxError {
+                    at,
+                    reason: "a second document begins here; a site file has one".into(),
+                });
+            }
+        }
+        builder.take(event, at)?;
+    }
+    match builder.root {
+        Some(root) => Ok(Tree {
+            root,
+            mistakes: builder.mistakes,
+        }),
+        None => Err(SyntaxError {
+            at: Position { line: 1, column: 1 },
+            reason: "the file is empty".into(),
+        }),
+    }
+}
+
+fn position(marker: &Marker) -> Position {
+    Position {
+        line: marker.line().max(1),
+        column: marker.col() + 1,
+    }
+}
+
+/// The parser's words without its own position.
+fn reason(text: &str) -> String {
+    match text.rfind(" at char ") {
+        Some(end) => text[..end].to_owned(),
+        None => text.to_owned(),
+    }
+}
+
+struct Builder<'a> {
+    environment: &'a dyn Environment,
+    stack: Vec<Open>,
+    anchors: HashMap<usize, (Node, usize)>,
+    nodes: usize,
+    root: Option<Node>,
+    mistakes: Vec<Mistake>,
+}
+
+struct Open {
+    at: Position,
+    anchor: usize,
+    kind: Kind,
+}
+
+enum Kind {
+    Sequence(Vec<Node>),
+    Mapping {
+        entries: Vec<Entry>,
+        merges: Vec<Node>,
+        key: Option<(Rc<str>, Position)>,
+        seen: HashSet<Rc<str>>,
+    },
+}
+
+impl Builder<'_> {
+    fn take(&mut self, event: Event<'_>, at: Position) -> Result<(), SyntaxError> {
+        match event {
+            Event::Scalar(text, style, anchor, _) => {
+                self.count(1, at)?;
+                let plain = style == ScalarStyle::Plain;
+                let value = if plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL") {
+                    Value::Null
+                } else {
+                    Value::Scalar(Rc::from(&*text))
+                };
+                self.close(Node { at, value }, anchor, true)
+            }
+            Event::SequenceStart(_, anchor, _) => self.open(at, anchor, Kind::Sequence(Vec::new())),
+            Event::MappingStart(_, anchor, _) => self.open(
+                at,
+                anchor,
+                Kind::Mapping {
+                    entries: Vec::new(),
+                    merges: Vec::new(),
+                    key: None,
+                    seen: HashSet::new(),
+                },
+            ),
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(open) = self.stack.pop() else {
+                    return Ok(());
+                };
+                let value = match open.kind {
+                    Kind::Sequence(items) => Value::Sequence(items.into()),
+                    Kind::Mapping {
+                        entries,
+                        merges,
+                        seen,
+                        ..
+                    } => Value::Mapping(self.merge(entries, merges, seen).into()),
+                };
+                self.close(Node { at: open.at, value }, open.anchor, false)
+            }
+            Event::Alias(id) => {
+                let Some((node, size)) = self.anchors.get(&id).cloned() else {
+                    return Err(SyntaxError {
+                        at,
+                        reason: "an alias inside its own anchor".into(),
+                    });
+                };
+                self.count(size, at)?;
+                self.close(node, 0, false)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&mut self, nodes: usize, at: Position) -> Result<(), SyntaxError> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes > MAX_NODES {
+            return Err(SyntaxError {
+                at,
+                reason: format!("more than {MAX_NODES} values, aliases counted where they are used"),
+            });
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, at: Position, anchor: usize, kind: Kind) -> Result<(), SyntaxError> {
+        self.count(1, at)?;
+        if self.stack.len() >= MAX_DEPTH {
+            return Err(SyntaxError {
+                at,
+                reason: format!("nested deeper than {MAX_DEPTH} levels"),
+            });
+        }
+        self.stack.push(Open { at, anchor, kind });
+        Ok(())
+    }
+
+    /// Puts a finished node where it belongs. `written` scalars may name a
+    /// variable; one that came through an alias was replaced at its anchor.
+    fn close(&mut self, mut node: Node, anchor: usize, written: bool) -> Result<(), SyntaxError> {
+        let is_key = matches!(
+            self.stack.last(),
+            Some(Open {
+                kind: Kind::Mapping { key: None, .. },
+                ..
+            })
+        );
+        if written && !is_key {
+            self.replace_variable(&mut node);
+        }
+        if anchor != 0 {
+            let size = node.value.size();
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        match self.stack.last_mut().map(|open| &mut open.kind) {
+            None => self.root = Some(node),
+            Some(Kind::Sequence(items)) => items.push(node),
+            Some(Kind::Mapping {
+                entries,
+                merges,
+                key,
+                seen,
+            }) => match key.take() {
+                None => match node.value {
+                    Value::Scalar(text) => *key = Some((text, node.at)),
+                    Value::Null => *key = Some((Rc::from("~"), node.at)),
+                    other => {
+                        return Err(SyntaxError {
+                            at: node.at,
+                            reason: format!("a key is a word, this is {}", other.what()),
+                        });
+                    }
+                },
+                Some((name, _)) if &*name == "<<" => merges.push(node),
+                Some((name, at)) => {
+                    if seen.insert(Rc::clone(&name)) {
+                        entries.push(Entry {
+                            key: name,
+                            at,
+                            value: node,
+                            merged: false,
+                        });
+                    } else {
+                        let first = entries
+                            .iter()
+                            .find(|entry| entry.key == name)
+                            .map(|entry| entry.at);
+                        self.mistakes.push(Mistake {
+                            at,
+                            within: String::new(),
+                            text: format!(
+                                "\"{name}\" stands here a second time (first on line {})",
+                                first.map_or(0, |at| at.line)
+                            ),
+                        });
+                    }
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Adds what `<<` brings: keys that do not stand here themselves.
+    fn merge(
+        &mut self,
+        mut entries: Vec<Entry>,
+        merges: Vec<Node>,
+        mut seen: HashSet<Rc<str>>,
+    ) -> Vec<Entry> {
+        for node in merges {
+            let sources = match &node.value {
+                Value::Sequence(items) => items.to_vec(),
+                _ => vec![node.clone()],
+            };
+            for source in sources {
+                let Value::Mapping(merged) = &source.value else {
+                    self.mistakes.push(Mistake {
+                        at: source.at,
+                        within: String::new(),
+                        text: format!("\"<<\" takes in a section, this is {}", source.value.what()),
+                    });
+                    continue;
+                };
+                for entry in merged.iter() {
+                    if seen.insert(Rc::clone(&entry.key)) {
+                        entries.push(Entry {
+                            merged: true,
+                            ..entry.clone()
+                        });
+                    }
+                }
+            }
+        }
+        entries
+    }
+
+    /// A value that is `${NAME}` as a whole is replaced; `$${` is a literal `${`.
+    fn replace_variable(&mut self, node: &mut Node) {
+        let Value::Scalar(text) = &node.value else { return };
+        if let Some(name) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+            if !is_variable_name(name) {
+                return;
+            }
+            match self.environment.variable(name) {
+                Some(value) => node.value = Value::Scalar(Rc::from(value)),
+                None => {
+                    self.mistakes.push(Mistake {
+                        at: node.at,
+                        within: String::new(),
+                        text: format!("the environment variable {name} is not set"),
+                    });
+                    node.value = Value::Wrong;
+                }
+            }
+        } else if let Some(rest) = text.strip_prefix("$${") {
+            node.value = Value::Scalar(Rc::from(format!("${{{rest}")));
+        }
+    }
+}
+
+fn is_variable_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}

@@ -1,0 +1,134 @@
+//! Values with a range, parsed once.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+/// Ten years: more is a slip of the hand.
+const MAX_SECONDS: u64 = 315_360_000;
+
+/// Whole seconds, 1 to 315360000.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Seconds(#[schemars(range(min = 1, max = 315_360_000))] u64);
+
+impl Seconds {
+    /// `secs` brought into the range.
+    #[must_use]
+    pub const fn new(secs: u64) -> Self {
+        Self(if secs == 0 {
+            1
+        } else if secs > MAX_SECONDS {
+            MAX_SECONDS
+        } else {
+            secs
+        })
+    }
+
+    /// As a number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// As a duration.
+    #[must_use]
+    pub const fn duration(self) -> Duration {
+        Duration::from_secs(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            secs @ 1..=MAX_SECONDS => Ok(Self(secs)),
+            secs => Err(D::Error::custom(format!(
+                "must be 1 to {MAX_SECONDS} seconds, not {secs}"
+            ))),
+        }
+    }
+}
+
+/// A whole number, 1 or more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Count(#[schemars(with = "u32", range(min = 1))] NonZeroU32);
+
+impl Count {
+    /// Wraps.
+    #[must_use]
+    pub const fn new(n: NonZeroU32) -> Self {
+        Self(n)
+    }
+
+    /// As a number.
+    #[must_use]
+    pub const fn get(self) -> NonZeroU32 {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let n = u64::deserialize(deserializer)?;
+        u32::try_from(n)
+            .ok()
+            .and_then(NonZeroU32::new)
+            .map(Self)
+            .ok_or_else(|| D::Error::custom(format!("must be 1 to {}, not {n}", u32::MAX)))
+    }
+}
+
+/// A port, 1 to 65535.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct PortNumber(#[schemars(range(min = 1))] u16);
+
+impl PortNumber {
+    /// As a number.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for PortNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let n = u64::deserialize(deserializer)?;
+        u16::try_from(n)
+            .ok()
+            .filter(|n| *n > 0)
+            .map(Self)
+            .ok_or_else(|| D::Error::custom(format!("must be a port, 1 to 65535, not {n}")))
+    }
+}
+
+/// Text of at least one character.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Text(#[schemars(length(min = 1))] String);
+
+impl Text {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text, owned.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Err(D::Error::custom("must not be empty"));
+        }
+        Ok(Self(text))
+    }
+}

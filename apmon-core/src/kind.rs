@@ -1,0 +1,176 @@
+//! A kind of monitor: it describes itself, reads its own options and builds
+//! its monitors. A new kind is one file and one line in a table.
+
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    config::{Section, fields_of},
+    monitor::{Monitor, ProbeMonitor, Watch},
+    probe::Probe,
+};
+
+/// A kind, as its author writes it.
+pub trait Kind: Send + Sync + 'static {
+    /// Its own options. The doc comments are the operator's reference. A field
+    /// that must be given is an `Option` marked `#[schemars(required)]` and
+    /// asked for with [`Section::require`], so that its absence is told beside
+    /// all other mistakes.
+    type Options: DeserializeOwned + Serialize + JsonSchema;
+
+    /// The word after `type:`.
+    fn name(&self) -> &'static str;
+
+    /// One line for the operator.
+    fn summary(&self) -> &'static str;
+
+    /// What an address looks like, for the reference.
+    fn address(&self) -> &'static str;
+
+    /// A monitor of this kind as it stands in a site file, without the dash.
+    fn example(&self) -> &'static str;
+
+    /// Schemes by which `apmon check <address>` knows this kind; `""` for a
+    /// bare host.
+    fn schemes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Checks what no type can (the address, one option against another) and
+    /// returns how to build the monitor. Mistakes are noted in `section`.
+    fn compile(&self, options: Self::Options, section: &mut Section<'_>) -> Option<Blueprint>;
+}
+
+/// Builds a monitor once its site file is known to be good.
+pub struct Blueprint(Box<BuildFn>);
+
+type BuildFn = dyn Fn(&Tools, Watch) -> Arc<dyn Monitor> + Send + Sync;
+
+impl Blueprint {
+    /// From a function that makes the monitor.
+    pub fn monitor(build: impl Fn(&Tools, Watch) -> Arc<dyn Monitor> + Send + Sync + 'static) -> Self {
+        Self(Box::new(build))
+    }
+
+    /// From a function that makes a probe; the policy is added to it.
+    pub fn probe<P: Probe + 'static>(build: impl Fn(&Tools) -> P + Send + Sync + 'static) -> Self {
+        Self::monitor(move |tools, watch| Arc::new(ProbeMonitor::new(watch, Arc::new(build(tools)))))
+    }
+
+    /// Builds.
+    #[must_use]
+    pub fn build(&self, tools: &Tools, watch: Watch) -> Arc<dyn Monitor> {
+        (self.0)(tools, watch)
+    }
+}
+
+impl std::fmt::Debug for Blueprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Blueprint")
+    }
+}
+
+/// A kind as tables hold it. Implemented for every [`Kind`].
+pub trait MonitorKind: Send + Sync {
+    /// The word after `type:`.
+    fn name(&self) -> &'static str;
+    /// One line for the operator.
+    fn summary(&self) -> &'static str;
+    /// What an address looks like.
+    fn address(&self) -> &'static str;
+    /// A monitor of this kind as it stands in a site file.
+    fn example(&self) -> &'static str;
+    /// Schemes by which an address alone names this kind.
+    fn schemes(&self) -> &'static [&'static str];
+    /// The names of its own options.
+    fn fields(&self) -> &'static [&'static str];
+    /// JSON Schema of its own options, with the operator's texts.
+    fn schema(&self) -> schemars::Schema;
+    /// Reads its own options.
+    fn read(&self, section: &mut Section<'_>) -> Option<Compiled>;
+}
+
+/// A kind's own options, read.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The options' values, for the checksum; secrets are hashed.
+    pub options: serde_json::Value,
+    /// How to build the monitor.
+    pub blueprint: Blueprint,
+}
+
+impl<K: Kind> MonitorKind for K {
+    fn name(&self) -> &'static str {
+        Kind::name(self)
+    }
+
+    fn summary(&self) -> &'static str {
+        Kind::summary(self)
+    }
+
+    fn address(&self) -> &'static str {
+        Kind::address(self)
+    }
+
+    fn example(&self) -> &'static str {
+        Kind::example(self)
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        Kind::schemes(self)
+    }
+
+    fn fields(&self) -> &'static [&'static str] {
+        fields_of::<K::Options>()
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(K::Options)
+    }
+
+    fn read(&self, section: &mut Section<'_>) -> Option<Compiled> {
+        let options: K::Options = section.read()?;
+        let values = serde_json::to_value(&options).unwrap_or_default();
+        let blueprint = self.compile(options, section)?;
+        Some(Compiled {
+            options: values,
+            blueprint,
+        })
+    }
+}
+
+/// What monitors share within a process: sockets, a resolver, TLS settings.
+/// Each is made when it is first asked for, by its type.
+#[derive(Default)]
+pub struct Tools(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+
+impl Tools {
+    /// The one `T` of this process.
+    ///
+    /// # Panics
+    /// Never: what is stored under a type is of that type.
+    #[must_use]
+    pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let any = {
+            let mut tools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(
+                tools
+                    .entry(TypeId::of::<T>())
+                    .or_insert_with(|| Arc::new(T::default())),
+            )
+        };
+        any.downcast().expect("stored under its own type")
+    }
+}
+
+impl std::fmt::Debug for Tools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tools")
+    }
+}

@@ -1,0 +1,171 @@
+//! One look at one target.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+
+use crate::{
+    outcome::{Failure, FailureClass, Outcome},
+    time::{Mono, Now, Stopwatch},
+};
+
+/// One look at one target: one attempt, one address, one deadline.
+///
+/// A probe never retries, never sleeps and never logs above debug: those are
+/// policy, and policy lives in the engine.
+#[async_trait]
+pub trait Probe: Send + Sync {
+    /// Looks. Must not run past [`Look::deadline`]; a probe that does is cut off.
+    async fn probe(&self, look: &Look) -> Outcome;
+}
+
+/// One look as the engine orders it.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// When it was due.
+    pub due: Mono,
+    /// When it started.
+    pub started: Now,
+    /// How long it may take in all.
+    pub timeout: Duration,
+    deadline: tokio::time::Instant,
+    trace: Option<Arc<Trace>>,
+}
+
+impl Look {
+    /// A look that starts now.
+    #[must_use]
+    pub fn new(due: Mono, started: Now, timeout: Duration) -> Self {
+        Self {
+            due,
+            started,
+            timeout,
+            deadline: tokio::time::Instant::now() + timeout,
+            trace: None,
+        }
+    }
+
+    /// The same, with every step kept (`--explain`).
+    #[must_use]
+    pub fn explained(mut self, trace: Arc<Trace>) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
+    /// When the look ends, answered or not.
+    #[must_use]
+    pub fn deadline(&self) -> tokio::time::Instant {
+        self.deadline
+    }
+
+    /// How late the look started.
+    #[must_use]
+    pub fn lateness(&self) -> Duration {
+        self.started.mono.since(self.due)
+    }
+
+    /// Runs one step of the look up to the deadline; `step` names it in the
+    /// failure (`no answer to the TLS handshake within 20 secs`).
+    ///
+    /// # Errors
+    /// [`FailureClass::TimedOut`] when the deadline comes first.
+    pub async fn within<F: Future>(&self, step: &str, future: F) -> Result<F::Output, Failure> {
+        match tokio::time::timeout_at(self.deadline, future).await {
+            Ok(output) => Ok(output),
+            Err(_) => {
+                let failure = self.timed_out(step);
+                self.step(step, || failure.reason.clone());
+                Err(failure)
+            }
+        }
+    }
+
+    /// The failure of a look whose deadline came during `step`.
+    #[must_use]
+    pub fn timed_out(&self, step: &str) -> Failure {
+        Failure::new(
+            FailureClass::TimedOut,
+            format!("{step}: no answer within {}", seconds(self.timeout)),
+        )
+    }
+
+    /// Notes what a step did, for `--explain`. Costs nothing otherwise.
+    pub fn step(&self, name: &str, text: impl FnOnce() -> String) {
+        if let Some(trace) = &self.trace {
+            trace.push(name, text());
+        }
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} secs", duration.as_secs_f64())
+}
+
+/// The steps of one look, each with the time at which it was done.
+#[derive(Debug)]
+pub struct Trace {
+    started: Stopwatch,
+    steps: Mutex<Vec<Step>>,
+}
+
+/// One step of a look.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// Time since the look began.
+    pub at: Duration,
+    /// What was done.
+    pub name: String,
+    /// What came of it.
+    pub text: String,
+}
+
+impl Trace {
+    /// An empty trace that starts now.
+    #[must_use]
+    pub fn start() -> Arc<Self> {
+        Arc::new(Self {
+            started: Stopwatch::start(),
+            steps: Mutex::default(),
+        })
+    }
+
+    fn push(&self, name: &str, text: String) {
+        let step = Step {
+            at: self.started.elapsed(),
+            name: name.to_owned(),
+            text,
+        };
+        self.steps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(step);
+    }
+
+    /// The steps so far.
+    #[must_use]
+    pub fn steps(&self) -> Vec<Step> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Stands for a kind whose probe does not exist yet: its options are read and
+/// checked, a look at it says so.
+#[derive(Debug)]
+pub struct NotBuilt {
+    /// The kind.
+    pub kind: &'static str,
+}
+
+#[async_trait]
+impl Probe for NotBuilt {
+    async fn probe(&self, _: &Look) -> Outcome {
+        Outcome::fail(
+            FailureClass::NotBuilt,
+            format!("not built yet: type {}", self.kind),
+        )
+    }
+}

@@ -1,0 +1,10 @@
+//! The rules that decide, as pure functions of (state, input, now).
+//!
+//! None of them waits, reads a clock or logs.
+
+pub mod alert;
+pub mod health;
+pub mod heartbeat;
+pub mod pacing;
+pub mod schedule;
+pub mod words;

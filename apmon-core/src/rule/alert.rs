@@ -1,0 +1,323 @@
+//! What to tell after a look, a moment passed, or a change of the site file.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    monitor::{Notice, Policy, Watch},
+    notification::{Notification, NotificationKind},
+    outcome::{Failure, Verdict},
+    rule::{health::Transition, pacing, words::Subject},
+    secret::hex,
+    state::MonitorState,
+    time::{Mono, Now},
+};
+
+/// The site and zone in which sentences are made.
+#[derive(Clone, Debug)]
+pub struct Voice {
+    /// The site's name.
+    pub site: String,
+    /// The zone in which times are shown.
+    pub zone: TimeZone,
+}
+
+/// What one look means for a monitor's state: applied to it, and told.
+///
+/// `state` is changed in place; the messages returned must be committed with
+/// it in one step.
+pub fn after_look(
+    voice: &Voice,
+    watch: &Watch,
+    state: &mut MonitorState,
+    look: Looked<'_>,
+    now: Now,
+) -> (Option<Transition>, Vec<Notification>) {
+    let speaker = Speaker { voice, watch, now };
+    let mut told = Vec::new();
+    state.last_checked = Some(look.started.wall);
+    state.last_config_checksum = Some(watch.checksum.clone());
+    let (health, transition) = state.health().after(look.verdict, watch.policy.max_retries);
+    state.is_up = health.is_up;
+    state.down_count = health.failed;
+    match (look.verdict, look.failure) {
+        (Verdict::Unknown, failure) => {
+            let reason = failure.map_or("no reason given", |failure| failure.reason.as_str());
+            told.extend(speaker.still_unknown(state, reason));
+        }
+        (verdict, failure) => {
+            if verdict == Verdict::Up {
+                state.last_response_time = look.latency;
+            }
+            state.error_reason = failure.map(|failure| failure.reason.clone());
+            told.extend(speaker.known_again(state, verdict == Verdict::Up));
+        }
+    }
+    match transition {
+        Some(Transition::Outage) => {
+            state.last_alarm_started = Some(now.wall);
+            state.marks.alarm_started = Some(now.mono);
+            state.last_notified = None;
+            state.marks.notified = None;
+            state.notified_count = 0;
+            state.own.incident = Some(speaker.incident("outage"));
+            told.extend(speaker.tell_outage(state));
+        }
+        Some(Transition::Recovery) => told.extend(speaker.tell_recovery(state)),
+        _ => {}
+    }
+    told.extend(speaker.notices(look.notices));
+    (transition, told)
+}
+
+/// One look, as the alert rule needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Looked<'a> {
+    /// When it started.
+    pub started: Now,
+    /// What it said.
+    pub verdict: Verdict,
+    /// Why it was not up.
+    pub failure: Option<&'a Failure>,
+    /// How long the answer took.
+    pub latency: Option<Duration>,
+    /// What else is to be told.
+    pub notices: &'a [Notice],
+}
+
+/// When the next message of a running outage is due; `None` without one.
+#[must_use]
+pub fn reminder_due(policy: &Policy, state: &MonitorState, now: Now) -> Option<Mono> {
+    if !state.health().is_down() || !policy.alarms {
+        return None;
+    }
+    match state.last_notified {
+        // Down, and nobody was told: alarms were off when it began.
+        None => Some(now.mono),
+        Some(told) => {
+            let told = state.marks.notified.unwrap_or_else(|| now.mono_of(told));
+            Some(told.plus(reminder_wait(policy, state)))
+        }
+    }
+}
+
+/// How long the next reminder waits after the message before it.
+#[must_use]
+pub fn reminder_wait(policy: &Policy, state: &MonitorState) -> Duration {
+    pacing::wait(
+        state.notified_count.max(1),
+        policy.notify_every,
+        policy.after_every_n,
+    )
+}
+
+/// The message of a running outage that is due now.
+pub fn remind(voice: &Voice, watch: &Watch, state: &mut MonitorState, now: Now) -> Option<Notification> {
+    if !state.health().is_down() {
+        return None;
+    }
+    Speaker { voice, watch, now }.tell_outage(state)
+}
+
+/// A monitor is no longer in the site file. Told if it was down and somebody
+/// knew of it.
+pub fn removed(voice: &Voice, watch: &Watch, state: &mut MonitorState, now: Now) -> Option<Notification> {
+    let speaker = Speaker { voice, watch, now };
+    state.own.removed_at = Some(now.wall);
+    let down = state.health().is_down();
+    let lasted = speaker.lasted(state);
+    let number = state.notified_count + 1;
+    let incident = state.own.incident.take();
+    if down {
+        state.is_up = None;
+        state.down_count = 0;
+        state.notified_count = 0;
+        state.last_notified = None;
+        state.marks = crate::state::Marks::default();
+    }
+    (down && number > 1 && watch.policy.alarms).then(|| {
+        speaker.notification(
+            NotificationKind::NoLongerWatched,
+            incident.unwrap_or_else(|| speaker.incident("outage")),
+            number,
+            speaker.subject().no_longer_watched(lasted),
+            state,
+        )
+    })
+}
+
+struct Speaker<'a> {
+    voice: &'a Voice,
+    watch: &'a Watch,
+    now: Now,
+}
+
+impl Speaker<'_> {
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            monitor: &self.watch.name,
+            site: &self.voice.site,
+            address: &self.watch.address,
+            at: self.now.wall,
+            zone: &self.voice.zone,
+        }
+    }
+
+    /// An id that no other incident has: monitor, kind and moment.
+    fn incident(&self, kind: &str) -> String {
+        let mut hash = Sha256::new();
+        for part in [self.voice.site.as_str(), &self.watch.name, kind] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        hash.update(self.now.wall.as_nanosecond().to_be_bytes());
+        hex(&hash.finalize()[..10])
+    }
+
+    fn lasted(&self, state: &MonitorState) -> Duration {
+        outage_lasted(state, self.now)
+    }
+
+    fn notification(
+        &self,
+        kind: NotificationKind,
+        incident: String,
+        number: u32,
+        text: String,
+        state: &MonitorState,
+    ) -> Notification {
+        Notification {
+            id: format!("{incident}-{number}"),
+            incident,
+            kind,
+            site: self.voice.site.clone(),
+            monitor: self.watch.name.clone(),
+            address: self.watch.address.clone(),
+            text,
+            number,
+            at: self.now.wall,
+            since: state.last_alarm_started,
+        }
+    }
+
+    /// The first message of an outage, or its next reminder.
+    fn tell_outage(&self, state: &mut MonitorState) -> Option<Notification> {
+        if !self.watch.policy.alarms {
+            return None;
+        }
+        state.last_alarm_started.get_or_insert(self.now.wall);
+        let incident = state
+            .own
+            .incident
+            .get_or_insert_with(|| self.incident("outage"))
+            .clone();
+        let first = state.notified_count == 0;
+        state.notified_count = state.notified_count.saturating_add(1);
+        state.last_notified = Some(self.now.wall);
+        state.marks.notified = Some(self.now.mono);
+        let lasted = self.lasted(state);
+        let reason = state.error_reason.as_deref().unwrap_or("no reason given");
+        let (kind, text) = if first {
+            (NotificationKind::Outage, self.subject().outage(reason, lasted))
+        } else {
+            (
+                NotificationKind::Reminder,
+                self.subject().reminder(reason, lasted),
+            )
+        };
+        Some(self.notification(kind, incident, state.notified_count, text, state))
+    }
+
+    /// Nobody is told of the end of what nobody was told began.
+    fn tell_recovery(&self, state: &mut MonitorState) -> Option<Notification> {
+        let told = std::mem::take(&mut state.notified_count);
+        let incident = state.own.incident.take();
+        state.last_notified = None;
+        state.marks.notified = None;
+        if told == 0 || !self.watch.policy.alarms {
+            return None;
+        }
+        let lasted = self.lasted(state);
+        Some(self.notification(
+            NotificationKind::Recovery,
+            incident.unwrap_or_else(|| self.incident("outage")),
+            told.saturating_add(1),
+            self.subject().recovery(lasted),
+            state,
+        ))
+    }
+
+    fn still_unknown(&self, state: &mut MonitorState, reason: &str) -> Option<Notification> {
+        let since = *state.own.unknown_since.get_or_insert(self.now.wall);
+        let since = *state
+            .marks
+            .unknown_since
+            .get_or_insert_with(|| self.now.mono_of(since));
+        let lasted = self.now.mono.since(since);
+        if !state.health().is_down() {
+            state.error_reason = Some(reason.to_owned());
+        }
+        if state.own.unknown_told.is_some()
+            || lasted < self.watch.policy.unknown_after
+            || !self.watch.policy.alarms
+        {
+            return None;
+        }
+        let incident = self.incident("unknown");
+        state.own.unknown_told = Some(incident.clone());
+        Some(self.notification(
+            NotificationKind::Unknown,
+            incident,
+            1,
+            self.subject().unknown(reason, lasted),
+            state,
+        ))
+    }
+
+    fn known_again(&self, state: &mut MonitorState, is_up: bool) -> Option<Notification> {
+        let since = state.own.unknown_since.take()?;
+        let mark = state.marks.unknown_since.take();
+        let incident = state.own.unknown_told.take()?;
+        if !self.watch.policy.alarms {
+            return None;
+        }
+        let since = mark.unwrap_or_else(|| self.now.mono_of(since));
+        let lasted = self.now.mono.since(since);
+        Some(self.notification(
+            NotificationKind::Known,
+            incident,
+            2,
+            self.subject().known(is_up, lasted),
+            state,
+        ))
+    }
+
+    fn notices<'a>(&'a self, notices: &'a [Notice]) -> impl Iterator<Item = Notification> + 'a {
+        let alarms = self.watch.policy.alarms;
+        notices
+            .iter()
+            .enumerate()
+            .filter(move |_| alarms)
+            .map(|(i, notice)| {
+                self.notification(
+                    NotificationKind::Notice(notice.label.clone()),
+                    self.incident(&format!("notice {i}")),
+                    1,
+                    self.subject().notice(&notice.text),
+                    &MonitorState::default(),
+                )
+            })
+    }
+}
+
+/// How long the present or last outage has lasted.
+#[must_use]
+pub fn outage_lasted(state: &MonitorState, now: Now) -> Duration {
+    let began = state
+        .marks
+        .alarm_started
+        .or_else(|| state.last_alarm_started.map(|began| now.mono_of(began)));
+    began.map_or(Duration::ZERO, |began| now.mono.since(began))
+}

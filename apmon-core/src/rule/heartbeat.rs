@@ -1,0 +1,167 @@
+//! When a sign of life leaves: at its due moment, and only on the strength of
+//! a check that succeeded just before it. So the check is started early by the
+//! time it usually takes.
+
+use std::time::Duration;
+
+use crate::time::Mono;
+
+/// How long before the due moment the check starts at least: the timer's own
+/// grain and a scheduler's delay.
+const MARGIN: Duration = Duration::from_millis(20);
+
+/// The heartbeats of one monitor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Beat {
+    every: Option<Duration>,
+    due: Option<Mono>,
+    usual: Duration,
+}
+
+/// What a check means for the heartbeat.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Send {
+    /// Nothing now.
+    No,
+    /// At this moment, which may be now.
+    At(Mono),
+}
+
+impl Beat {
+    /// Heartbeats on a grid of `every` (after each good check without it), the
+    /// last one sent at `last`.
+    #[must_use]
+    pub fn new(every: Option<Duration>, last: Option<Mono>) -> Self {
+        Self {
+            every,
+            due: every.zip(last).map(|(every, last)| last.plus(every)),
+            usual: Duration::ZERO,
+        }
+    }
+
+    /// When the check for the next heartbeat has to start; `None` while there
+    /// is no grid yet, or none at all.
+    #[must_use]
+    pub fn check_at(&self) -> Option<Mono> {
+        self.due.map(|due| due.minus(self.lead()))
+    }
+
+    /// When the next heartbeat is due.
+    #[must_use]
+    pub fn due(&self) -> Option<Mono> {
+        self.due
+    }
+
+    fn lead(&self) -> Duration {
+        let lead = self.usual.mul_f64(1.25) + MARGIN;
+        self.every.map_or(lead, |every| lead.min(every / 2))
+    }
+
+    /// A check ended at `now`, having started at `started`. Says whether a
+    /// heartbeat leaves on its strength, and moves the grid on.
+    #[must_use]
+    pub fn after_check(&mut self, up: bool, started: Mono, now: Mono) -> Send {
+        let took = now.since(started);
+        // The peak, slowly forgotten: a check must rarely take longer than this.
+        self.usual = took.max(self.usual.mul_f64(0.9));
+        let Some(every) = self.every else {
+            return if up { Send::At(now) } else { Send::No };
+        };
+        let Some(due) = self.due else {
+            if !up {
+                return Send::No;
+            }
+            self.due = Some(now.plus(every));
+            return Send::At(now);
+        };
+        // A check that started before the lead began vouches for nothing then.
+        if started < due.minus(self.lead().max(took + MARGIN)) && now < due {
+            return Send::No;
+        }
+        if now < due.minus(every / 2) {
+            return Send::No;
+        }
+        self.due = Some(next_after(due, every, now));
+        if up { Send::At(due.max(now)) } else { Send::No }
+    }
+}
+
+fn next_after(due: Mono, every: Duration, now: Mono) -> Mono {
+    let mut next = due.plus(every);
+    if next <= now {
+        let step = every.as_nanos().max(1);
+        let missed = now.since(next).as_nanos() / step + 1;
+        next = next.plus(Duration::from_nanos(
+            u64::try_from(missed * step).unwrap_or(u64::MAX),
+        ));
+    }
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn ms(ms: i64) -> Mono {
+        Mono::from_nanos(ms * 1_000_000)
+    }
+
+    #[test]
+    fn the_first_good_check_starts_the_grid() {
+        let mut beat = Beat::new(Some(10 * SECOND), None);
+        assert_eq!(beat.after_check(false, ms(0), ms(5)), Send::No);
+        assert_eq!(beat.after_check(true, ms(1000), ms(1005)), Send::At(ms(1005)));
+        assert_eq!(beat.due(), Some(ms(11_005)));
+    }
+
+    #[test]
+    fn the_check_starts_early_and_the_heartbeat_leaves_when_due() {
+        let mut beat = Beat::new(Some(10 * SECOND), Some(ms(0)));
+        assert_eq!(beat.after_check(true, ms(100), ms(400)), Send::No);
+        let start = beat.check_at().unwrap();
+        assert_eq!(start, ms(10_000 - 375 - 20));
+        assert_eq!(
+            beat.after_check(true, start, start.plus(300_000 * Duration::from_micros(1))),
+            Send::At(ms(10_000))
+        );
+        assert_eq!(beat.due(), Some(ms(20_000)));
+    }
+
+    #[test]
+    fn a_failed_check_sends_none_and_the_grid_stays() {
+        let mut beat = Beat::new(Some(10 * SECOND), Some(ms(0)));
+        assert_eq!(beat.after_check(false, ms(9_980), ms(9_990)), Send::No);
+        assert_eq!(beat.due(), Some(ms(20_000)));
+    }
+
+    #[test]
+    fn a_check_that_took_too_long_sends_late_and_the_grid_stays() {
+        let mut beat = Beat::new(Some(10 * SECOND), Some(ms(0)));
+        assert_eq!(
+            beat.after_check(true, ms(9_980), ms(12_000)),
+            Send::At(ms(12_000))
+        );
+        assert_eq!(beat.due(), Some(ms(20_000)));
+    }
+
+    #[test]
+    fn missed_heartbeats_are_not_made_up_for() {
+        let mut beat = Beat::new(Some(10 * SECOND), Some(ms(0)));
+        assert_eq!(
+            beat.after_check(true, ms(55_000), ms(55_001)),
+            Send::At(ms(55_001))
+        );
+        assert_eq!(beat.due(), Some(ms(60_000)));
+    }
+
+    #[test]
+    fn without_a_grid_every_good_check_sends() {
+        let mut beat = Beat::new(None, None);
+        assert_eq!(beat.check_at(), None);
+        assert_eq!(beat.after_check(true, ms(0), ms(3)), Send::At(ms(3)));
+        assert_eq!(beat.after_check(false, ms(10), ms(13)), Send::No);
+        assert_eq!(beat.after_check(true, ms(20), ms(23)), Send::At(ms(23)));
+    }
+}

@@ -1,0 +1,62 @@
+//! The decaying curve of reminders: close together at first, then further and
+//! further apart until `notify_every_n_secs` lies between two.
+
+use std::{num::NonZeroU32, time::Duration};
+
+/// How long reminder number `k` (from 1) waits after the message before it:
+/// `base * (1 - (1 - k/n)^2)` for `k < n`, then `base`.
+#[must_use]
+pub fn wait(k: u32, base: Duration, n: NonZeroU32) -> Duration {
+    if k >= n.get() {
+        return base;
+    }
+    let left = 1.0 - f64::from(k) / f64::from(n.get());
+    let wait = base.mul_f64(1.0 - left * left);
+    wait.min(base)
+}
+
+/// The first `count` reminders of an outage: wait before each, and time since
+/// the outage was told.
+pub fn curve(base: Duration, n: NonZeroU32, count: u32) -> impl Iterator<Item = (u32, Duration, Duration)> {
+    (1..=count).scan(Duration::ZERO, move |since, k| {
+        let wait = wait(k, base, n);
+        *since = since.saturating_add(wait);
+        Some((k, wait, *since))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn waits(base: u64, n: u32, count: u32) -> Vec<f64> {
+        let n = NonZeroU32::new(n).unwrap();
+        curve(Duration::from_secs(base), n, count)
+            .map(|(_, wait, _)| wait.as_secs_f64())
+            .collect()
+    }
+
+    #[test]
+    fn four_notifications_of_eight_seconds() {
+        assert_eq!(waits(8, 4, 5), [3.5, 6.0, 7.5, 8.0, 8.0]);
+    }
+
+    #[test]
+    fn one_notification_is_a_constant_interval() {
+        assert_eq!(waits(600, 1, 3), [600.0, 600.0, 600.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn never_above_base_and_never_shrinking(base in 1u64..10_000_000, n in 1u32..10_000, k in 1u32..20_000) {
+            let n = NonZeroU32::new(n).unwrap();
+            let base = Duration::from_secs(base);
+            let (this, next) = (wait(k, base, n), wait(k + 1, base, n));
+            prop_assert!(this <= next, "{this:?} {next:?}");
+            prop_assert!(next <= base);
+            prop_assert!(this > Duration::ZERO);
+        }
+    }
+}

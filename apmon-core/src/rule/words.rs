@@ -1,0 +1,203 @@
+//! The sentences people read. Words and shapes are those of seed 003, so that
+//! scripts which read its lines go on working.
+
+use std::time::Duration;
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::text::printable;
+
+/// `0 secs`, `1 mins 3 secs`, `2 hours 5 mins`, `3 days 4 hours`.
+#[must_use]
+pub fn duration(duration: Duration) -> String {
+    let secs = duration.as_secs();
+    let (days, hours, mins) = (secs / 86_400, secs / 3_600 % 24, secs / 60 % 60);
+    match (days, hours, mins) {
+        (0, 0, 0) => format!("{secs} secs"),
+        (0, 0, _) => format!("{mins} mins {} secs", secs % 60),
+        (0, ..) => format!("{hours} hours {mins} mins"),
+        _ => format!("{days} days {hours} hours"),
+    }
+}
+
+/// `2:15 PM`, in the given zone.
+#[must_use]
+pub fn clock(at: Timestamp, zone: &TimeZone) -> String {
+    zone.to_datetime(at).strftime("%-I:%M %p").to_string()
+}
+
+/// What a sentence is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The monitor's name.
+    pub monitor: &'a str,
+    /// The site's name.
+    pub site: &'a str,
+    /// The monitor's address, as it is shown.
+    pub address: &'a str,
+    /// When the sentence was made.
+    pub at: Timestamp,
+    /// The zone in which times are shown.
+    pub zone: &'a TimeZone,
+}
+
+impl Subject<'_> {
+    fn head(&self) -> String {
+        format!("{} in {}", printable(self.monitor), printable(self.site))
+    }
+
+    fn tail(&self) -> String {
+        format!("({}) at {}", printable(self.address), clock(self.at, self.zone))
+    }
+
+    /// A new outage.
+    #[must_use]
+    pub fn outage(&self, reason: &str, lasted: Duration) -> String {
+        format!(
+            "{} new outage: {} {}, down for {}",
+            self.head(),
+            printable(reason),
+            self.tail(),
+            duration(lasted)
+        )
+    }
+
+    /// An outage goes on.
+    #[must_use]
+    pub fn reminder(&self, reason: &str, lasted: Duration) -> String {
+        format!(
+            "{} is down: {} {}, down for {}",
+            self.head(),
+            printable(reason),
+            self.tail(),
+            duration(lasted)
+        )
+    }
+
+    /// An outage is over.
+    #[must_use]
+    pub fn recovery(&self, lasted: Duration) -> String {
+        format!(
+            "{} is UP {}, outage lasted {}",
+            self.head(),
+            self.tail(),
+            duration(lasted)
+        )
+    }
+
+    /// It could not be looked at for long.
+    #[must_use]
+    pub fn unknown(&self, reason: &str, lasted: Duration) -> String {
+        format!(
+            "{} cannot be checked: {} {}, unknown for {}",
+            self.head(),
+            printable(reason),
+            self.tail(),
+            duration(lasted)
+        )
+    }
+
+    /// It can be looked at again.
+    #[must_use]
+    pub fn known(&self, is_up: bool, lasted: Duration) -> String {
+        let state = if is_up { "UP" } else { "down" };
+        format!(
+            "{} can be checked again and is {state} {}, was unknown for {}",
+            self.head(),
+            self.tail(),
+            duration(lasted)
+        )
+    }
+
+    /// It was taken out of the site file while down.
+    #[must_use]
+    pub fn no_longer_watched(&self, lasted: Duration) -> String {
+        format!(
+            "{} is no longer watched {} (was down for {})",
+            self.head(),
+            self.tail(),
+            duration(lasted)
+        )
+    }
+
+    /// Anything else a monitor has to say.
+    #[must_use]
+    pub fn notice(&self, text: &str) -> String {
+        format!(
+            "{}: {} at {}",
+            self.head(),
+            printable(text),
+            clock(self.at, self.zone)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(zone: &TimeZone) -> Subject<'_> {
+        Subject {
+            monitor: "web",
+            site: "HomeLab",
+            address: "http://192.168.1.12/",
+            at: "2026-02-11T14:15:00Z".parse().unwrap(),
+            zone,
+        }
+    }
+
+    #[test]
+    fn durations_are_worded_as_in_the_seed() {
+        for (secs, words) in [
+            (0, "0 secs"),
+            (59, "59 secs"),
+            (60, "1 mins 0 secs"),
+            (63, "1 mins 3 secs"),
+            (3_599, "59 mins 59 secs"),
+            (7_500, "2 hours 5 mins"),
+            (86_399, "23 hours 59 mins"),
+            (273_600, "3 days 4 hours"),
+        ] {
+            assert_eq!(duration(Duration::from_secs(secs)), words);
+        }
+    }
+
+    #[test]
+    fn sentences_are_worded_as_in_the_seed() {
+        let zone = TimeZone::UTC;
+        let subject = subject(&zone);
+        assert_eq!(
+            subject.outage("refused", Duration::ZERO),
+            "web in HomeLab new outage: refused (http://192.168.1.12/) at 2:15 PM, down for 0 secs"
+        );
+        assert_eq!(
+            subject.reminder("refused", Duration::from_secs(600)),
+            "web in HomeLab is down: refused (http://192.168.1.12/) at 2:15 PM, down for 10 mins 0 secs"
+        );
+        assert_eq!(
+            subject.recovery(Duration::from_secs(63)),
+            "web in HomeLab is UP (http://192.168.1.12/) at 2:15 PM, outage lasted 1 mins 3 secs"
+        );
+    }
+
+    #[test]
+    fn midnight_and_noon_are_twelve() {
+        let clock = |s: &str| clock(s.parse().unwrap(), &TimeZone::UTC);
+        assert_eq!(clock("2026-02-11T00:05:00Z"), "12:05 AM");
+        assert_eq!(clock("2026-02-11T12:00:00Z"), "12:00 PM");
+    }
+
+    #[test]
+    fn a_name_cannot_drive_a_terminal() {
+        let zone = TimeZone::UTC;
+        let subject = Subject {
+            monitor: "a\x1b[31m\n",
+            ..subject(&zone)
+        };
+        assert!(
+            subject
+                .outage("x\ny", Duration::ZERO)
+                .starts_with("a\\u{1b}[31m\\n in HomeLab new outage: x\\ny (")
+        );
+    }
+}

@@ -1,0 +1,232 @@
+//! What is remembered of a monitor, and the seam to where it is kept.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    notification::Notification,
+    rule::health::Health,
+    time::{Mono, Now},
+};
+
+/// What is remembered of one monitor. The fields of seed 003's state file, and
+/// what apmon adds.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct MonitorState {
+    /// The hard state; `None` until one is known.
+    pub is_up: Option<bool>,
+    /// When it was last looked at.
+    pub last_checked: Option<Timestamp>,
+    /// How long the last good answer took.
+    pub last_response_time: Option<Duration>,
+    /// When the last message of the present outage was decided.
+    pub last_notified: Option<Timestamp>,
+    /// When the present or last outage began.
+    pub last_alarm_started: Option<Timestamp>,
+    /// When the last heartbeat was accepted.
+    pub last_successful_heartbeat: Option<Timestamp>,
+    /// Looks in a row that found it down.
+    pub down_count: u32,
+    /// Messages told in the present outage.
+    pub notified_count: u32,
+    /// Why it is down, or could not be looked at.
+    pub error_reason: Option<String>,
+    /// [`Watch::checksum`](crate::Watch) of the last look.
+    pub last_config_checksum: Option<String>,
+    /// What apmon adds.
+    pub own: OwnState,
+    /// Keys of the state file that are not ours, kept as they are.
+    pub other: serde_json::Map<String, serde_json::Value>,
+    /// Moments of this process, never written.
+    pub marks: Marks,
+}
+
+/// The written moments that decide something, on the monotonic clock: a step
+/// of the wall clock must not move them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Marks {
+    /// `last_alarm_started`.
+    pub alarm_started: Option<Mono>,
+    /// `last_notified`.
+    pub notified: Option<Mono>,
+    /// `unknown_since`.
+    pub unknown_since: Option<Mono>,
+}
+
+/// What apmon remembers beside the fields of seed 003.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OwnState {
+    /// Id of the present outage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
+    /// Since when it could not be looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_since: Option<Timestamp>,
+    /// Incident id under which that was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_told: Option<String>,
+    /// When it was taken out of the site file; forgotten 30 days later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed_at: Option<Timestamp>,
+}
+
+impl MonitorState {
+    /// What the health rule needs.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health {
+            is_up: self.is_up,
+            failed: self.down_count,
+        }
+    }
+
+    /// Sets the marks that are missing from what is written: done once when a
+    /// state is loaded, before the wall clock can step.
+    pub fn anchor(&mut self, now: Now) {
+        let mark = |mark: &mut Option<Mono>, written: Option<Timestamp>| {
+            *mark = mark.or_else(|| written.map(|written| now.mono_of(written)));
+        };
+        mark(&mut self.marks.alarm_started, self.last_alarm_started);
+        mark(&mut self.marks.notified, self.last_notified);
+        mark(&mut self.marks.unknown_since, self.own.unknown_since);
+    }
+}
+
+/// How long the state of a monitor is kept that is no longer watched.
+pub const KEPT_AFTER_REMOVAL: Duration = Duration::from_secs(30 * 86_400);
+
+/// One message on its way to one channel.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OutboxEntry {
+    /// The channel's id.
+    pub channel: String,
+    /// The message.
+    pub notification: Notification,
+    /// Tries so far.
+    #[serde(default)]
+    pub attempts: u32,
+    /// What the last try said, without secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// The receiver refused it; it is kept until it expires.
+    #[serde(default)]
+    pub refused: bool,
+}
+
+impl OutboxEntry {
+    /// Message and channel: the key of an entry, and its `Idempotency-Key`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}-{}", self.notification.id, self.channel)
+    }
+}
+
+/// Everything a store knows of one site.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Snapshot {
+    /// The owner epoch granted to whoever loaded this.
+    pub epoch: u64,
+    /// State by monitor name.
+    pub monitors: BTreeMap<String, MonitorState>,
+    /// Messages on their way, oldest first.
+    pub outbox: Vec<OutboxEntry>,
+    /// What an operator must know about how this was loaded (a damaged file
+    /// was set aside).
+    pub warnings: Vec<String>,
+}
+
+/// One atomic, durable step.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Commit {
+    /// The epoch of the [`Snapshot`] this follows.
+    pub epoch: u64,
+    /// States that changed.
+    pub states: Vec<(String, MonitorState)>,
+    /// Monitors to forget.
+    pub forget: Vec<String>,
+    /// Outbox entries, new or changed.
+    pub outbox: Vec<OutboxEntry>,
+    /// Keys of outbox entries that are over.
+    pub settled: Vec<String>,
+    /// When a pass ended, and how long it took.
+    pub pass: Option<(Timestamp, Duration)>,
+}
+
+impl Commit {
+    /// Nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.states.is_empty()
+            && self.forget.is_empty()
+            && self.outbox.is_empty()
+            && self.settled.is_empty()
+            && self.pass.is_none()
+    }
+}
+
+/// Where state is kept.
+#[async_trait]
+pub trait StateStore: Send + Sync {
+    /// Everything there is, and a new owner epoch.
+    ///
+    /// # Errors
+    /// When it cannot be read. A damaged file that could be recovered from is
+    /// no error but a warning.
+    async fn load(&self) -> Result<Snapshot, StoreError>;
+
+    /// Makes all of `commit` durable, or none of it.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the epoch is not the newest.
+    async fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
+}
+
+/// Why a store failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Reading or writing failed.
+    #[error("{step} {place}")]
+    Io {
+        /// What was tried (`write`, `rename`).
+        step: &'static str,
+        /// Which file.
+        place: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The content makes no sense.
+    #[error("{place}: {reason}")]
+    Damaged {
+        /// Which file.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Somebody else has taken over.
+    #[error("state is owned by epoch {newest}, not by {epoch}")]
+    Superseded {
+        /// Ours.
+        epoch: u64,
+        /// The owner's.
+        newest: u64,
+    },
+    /// The store is gone.
+    #[error("the store has stopped")]
+    Stopped,
+}
+
+impl StoreError {
+    /// The error with its cause, as one line.
+    #[must_use]
+    pub fn one_line(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The only place that reads a clock. Everything else is handed a [`Now`].
+//!
+//! Two clocks are read together: the monotonic one decides (what is due, how
+//! long something has lasted), the wall clock is written down and shown. A step
+//! of the wall clock therefore starts and ends no outage.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// A point on the monotonic clock, in nanoseconds since the clock's origin.
+///
+/// It may lie before the origin: an outage that a previous process saw begin
+/// has such a start.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Mono(i64);
+
+impl Mono {
+    /// The clock's origin.
+    pub const ORIGIN: Self = Self(0);
+
+    /// The point `nanos` nanoseconds after the origin.
+    #[must_use]
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the origin.
+    #[must_use]
+    pub const fn nanos(self) -> i64 {
+        self.0
+    }
+
+    /// This point moved later.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(by)))
+    }
+
+    /// This point moved earlier.
+    #[must_use]
+    pub fn minus(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(by)))
+    }
+
+    /// Time since `earlier`; zero if that is in fact later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        u64::try_from(self.0.saturating_sub(earlier.0)).map_or(Duration::ZERO, Duration::from_nanos)
+    }
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// One reading of both clocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Now {
+    /// Decides.
+    pub mono: Mono,
+    /// Is written down and shown.
+    pub wall: Timestamp,
+}
+
+impl Now {
+    /// Where a written-down moment lies on the monotonic clock. A moment in the
+    /// future (the wall clock was set back since) counts as now: it must
+    /// neither silence a reminder nor make an outage shorter than nothing.
+    #[must_use]
+    pub fn mono_of(self, written: Timestamp) -> Mono {
+        let elapsed = self.wall.duration_since(written);
+        self.mono
+            .minus(Duration::try_from(elapsed).unwrap_or(Duration::ZERO))
+    }
+
+    /// What the wall clock shows, by its present setting, at `mono`.
+    #[must_use]
+    pub fn wall_of(self, mono: Mono) -> Timestamp {
+        let nanos = mono.0.saturating_sub(self.mono.0);
+        self.wall
+            .saturating_add(jiff::SignedDuration::from_nanos(nanos))
+            .unwrap_or(self.wall)
+    }
+}
+
+/// Reads both clocks. The engine sleeps with tokio's timer and asks a clock
+/// only what time it is.
+pub trait Clock: Send + Sync {
+    /// Both clocks, now.
+    fn now(&self) -> Now;
+}
+
+/// The machine's clocks. Under tokio's paused time the monotonic part stands
+/// still with it, and so, on request, does the wall part.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    origin: tokio::time::Instant,
+    frozen_wall: Option<Timestamp>,
+}
+
+impl SystemClock {
+    /// A clock whose origin is now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            origin: tokio::time::Instant::now(),
+            frozen_wall: None,
+        }
+    }
+
+    /// A clock whose wall part starts at `wall` and moves with the monotonic
+    /// part: for tests under paused time.
+    #[must_use]
+    pub fn starting_at(wall: Timestamp) -> Self {
+        Self {
+            frozen_wall: Some(wall),
+            ..Self::new()
+        }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods)] // the one place
+    fn now(&self) -> Now {
+        let elapsed = self.origin.elapsed();
+        let mono = Mono::ORIGIN.plus(elapsed);
+        let wall = match self.frozen_wall {
+            Some(start) => start.saturating_add(elapsed).unwrap_or(start),
+            None => Timestamp::now(),
+        };
+        Now { mono, wall }
+    }
+}
+
+/// A stopwatch for probes: phases of one check.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(tokio::time::Instant);
+
+impl Stopwatch {
+    /// Starts.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+
+    /// Time since the start.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Now {
+        Now {
+            mono: Mono::from_nanos(5_000_000_000),
+            wall: "2026-02-11T06:00:00Z".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_written_moment_lies_before_the_origin_if_it_must() {
+        let written = "2026-02-11T05:59:00Z".parse().unwrap();
+        assert_eq!(now().mono_of(written), Mono::from_nanos(-55_000_000_000));
+        assert_eq!(now().wall_of(now().mono_of(written)), written);
+    }
+
+    #[test]
+    fn a_written_moment_in_the_future_counts_as_now() {
+        let written = "2026-02-11T07:00:00Z".parse().unwrap();
+        assert_eq!(now().mono_of(written), now().mono);
+    }
+
+    #[test]
+    fn nothing_overflows() {
+        let late = Mono::from_nanos(i64::MAX);
+        assert_eq!(late.plus(Duration::MAX), late);
+        assert_eq!(Mono::ORIGIN.since(late), Duration::ZERO);
+        let _ = now().wall_of(late);
+        let _ = now().wall_of(Mono::from_nanos(i64::MIN));
+    }
+}
