@@ -8,6 +8,7 @@
 
 mod address;
 mod common;
+mod deserializer;
 mod field;
 mod mistake;
 mod section;
@@ -18,9 +19,10 @@ mod value;
 
 pub use address::{Host, is_email_address};
 pub use common::{CommonOptions, MonitorEntry, Origin, Sourced};
+pub use deserializer::one_or_many;
 pub use field::fields_of;
 pub use mistake::{ConfigError, Mistake, Position};
-pub use section::{Section, one_or_many};
+pub use section::Section;
 pub use site::{
     EmailServer, OutageEmail, OutageWebhook, RESERVED_NAMES, RequestEncoding, RequestMethod, SiteFile,
     SiteOptions, load, parse,

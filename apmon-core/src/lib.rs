@@ -1,6 +1,7 @@
 //! The engine of apmon: it watches, decides, tells and keeps time.
 
 pub mod config;
+pub mod engine;
 pub mod kind;
 pub mod monitor;
 pub mod notification;
@@ -12,6 +13,7 @@ pub mod state;
 pub mod text;
 pub mod time;
 
+pub use engine::{Channel, Engine, EngineError, Event, Handle, PassReport, Plan};
 pub use kind::{Blueprint, Compiled, Kind, MonitorKind, Tools};
 pub use monitor::{Heartbeat, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
 pub use notification::{DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, Switch};

@@ -56,6 +56,12 @@ impl Look {
         self
     }
 
+    /// Whether somebody reads the steps.
+    #[must_use]
+    pub fn is_explained(&self) -> bool {
+        self.trace.is_some()
+    }
+
     /// When the look ends, answered or not.
     #[must_use]
     pub fn deadline(&self) -> tokio::time::Instant {

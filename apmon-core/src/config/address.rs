@@ -67,7 +67,11 @@ pub(super) fn parse_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
         return Err(format!("must be a URL that begins with {}", wanted()));
     };
     if !schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
-        return Err(format!("must begin with {}, not {scheme}://", wanted()));
+        // What is no scheme may be the better part of a secret URL.
+        return Err(match is_scheme(scheme) {
+            true => format!("must begin with {}, not {scheme}://", wanted()),
+            false => format!("must be a URL that begins with {}", wanted()),
+        });
     }
     if rest.is_empty() || rest.starts_with(['/', '?', '#', ':']) {
         return Err("has no host".into());
@@ -84,14 +88,33 @@ pub(super) fn parse_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
         return Err("has no host".into());
     }
     if Host::parse(host).is_none() {
-        return Err(format!(
-            "has a host that is neither a name nor an address: {host}"
-        ));
+        return Err("has a host that is neither a name nor an address".into());
     }
     if url.port() == Some(0) {
         return Err("has a port that is not 1 to 65535".into());
     }
     Ok(url)
+}
+
+/// RFC 3986, but short: longer ones are not in use.
+fn is_scheme(text: &str) -> bool {
+    text.len() <= 12
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+}
+
+/// A wrong address as it is shown: whatever stands before an `@` may be a
+/// password or a community, for a wrong address has no sure parts.
+pub(super) fn shown(address: &str) -> String {
+    let Some((_, end)) = address.rsplit_once('@') else {
+        return address.to_owned();
+    };
+    match address.split_once("://") {
+        Some((scheme, _)) if is_scheme(scheme) => format!("{scheme}://***@{end}"),
+        _ => format!("***@{end}"),
+    }
 }
 
 /// RFC 5322, simplified: one `@`, no blanks, a domain with a label.

@@ -17,7 +17,7 @@ use crate::{
     kind::{Blueprint, MonitorKind, Tools},
     monitor::{Heartbeat, Monitor, Policy, Watch},
     secret::{Secret, hex},
-    text::{nearest, without_userinfo},
+    text::{excerpt, nearest, without_userinfo},
 };
 
 /// Options of every monitor, whatever its type.
@@ -202,7 +202,7 @@ pub(super) fn read_monitor(
     kinds: &[&dyn MonitorKind],
 ) -> (Option<MonitorEntry>, Vec<Mistake>) {
     let Some(mut options) = section.read::<CommonOptions>() else {
-        return (None, section.finish(|_| None));
+        return (None, Vec::new());
     };
     let at = section.at;
     let name = options.name.take();
@@ -225,8 +225,13 @@ pub(super) fn read_monitor(
     // Which kinds know an option that stands in the wrong one (rules 4, 20, 23, 25, 29, 32).
     let warnings = match kind {
         Some(kind) => section.finish(|key| belongs_elsewhere(key, kind, kinds)),
-        // Without a kind nobody can say which other options are known.
-        None => section.finish_partly(),
+        // Without a kind the options of all are known.
+        None => {
+            for kind in kinds {
+                section.allow(kind.fields());
+            }
+            section.finish(|_| None)
+        }
     };
     let entry = (|| {
         let (name, kind, address, compiled) = (name?.into_string(), kind?, address?, compiled?);
@@ -256,7 +261,10 @@ fn read_kind<'k>(
     }
     // Rule 34, in its own words.
     if word == "snmp" {
-        section.mistake("type", "'snmp' is not valid. Did you mean type: ports?");
+        section.mistake_in_words(
+            "type",
+            "type 'snmp' is not valid. Did you mean type: ports?".into(),
+        );
         return None;
     }
     let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
@@ -265,7 +273,11 @@ fn read_kind<'k>(
         .unwrap_or_default();
     section.mistake(
         "type",
-        format!("must be one of {}, not \"{word}\"{hint}", names.join(", ")),
+        format!(
+            "must be one of {}, not \"{}\"{hint}",
+            names.join(", "),
+            excerpt(word, 40)
+        ),
     );
     None
 }
@@ -384,7 +396,7 @@ fn checksum(entry: &MonitorEntry, address: &str, own: &serde_json::Value) -> Str
         &'a str,
         [u64; 6],
         [bool; 3],
-        Option<u64>,
+        u64,
         Option<&'a Secret>,
         Option<u64>,
     );
@@ -401,9 +413,11 @@ fn checksum(entry: &MonitorEntry, address: &str, own: &serde_json::Value) -> Str
             entry.unknown_after.value.get(),
         ],
         [entry.alarms.value, entry.email.value, entry.display.value],
-        entry.retry_every.value.map(Seconds::get),
+        entry.retry_every.value.unwrap_or(entry.max_try.value).get(),
         entry.heartbeat_url.as_ref(),
         entry.heartbeat_every.map(Seconds::get),
     );
-    hex(&Sha256::digest(json!([effective, own]).to_string()))
+    let mut whole = json!([effective, own]);
+    whole.sort_all_objects();
+    hex(&Sha256::digest(whole.to_string()))
 }

@@ -1,11 +1,15 @@
 //! Mistakes, each at its place.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    collections::{HashMap, hash_map},
+    fmt,
+    path::PathBuf,
+};
 
 use crate::text::printable;
 
 /// A place in a file, both from 1; columns count characters.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Position {
     /// Line.
     pub line: usize,
@@ -34,12 +38,38 @@ impl fmt::Display for Mistake {
     }
 }
 
+/// The mistakes in the order of the file. What came through `<<` or an alias
+/// is wrong once, where it stands, however many took it in.
+pub(super) fn told_once(mistakes: Vec<Mistake>) -> Vec<Mistake> {
+    let mut places = HashMap::new();
+    let mut once: Vec<(Mistake, usize)> = Vec::with_capacity(mistakes.len());
+    for mistake in mistakes {
+        let place = places.entry((mistake.at, mistake.text.clone()));
+        match place {
+            hash_map::Entry::Vacant(place) => {
+                place.insert(once.len());
+                once.push((mistake, 0));
+            }
+            hash_map::Entry::Occupied(place) => once[*place.get()].1 += 1,
+        }
+    }
+    once.sort_by_key(|(mistake, _)| mistake.at);
+    once.into_iter()
+        .map(|(mut mistake, others)| {
+            if others > 0 && !mistake.within.is_empty() {
+                mistake.within.push_str(&format!(" and {others} more"));
+            }
+            mistake
+        })
+        .collect()
+}
+
 /// Why a site file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// It cannot be read at all.
-    #[error("{}: {reason}", printable(&.path.display().to_string()))]
+    #[error("{}: {}", printable(&.path.display().to_string()), printable(.reason))]
     Unreadable {
         /// Which file.
         path: PathBuf,
@@ -47,7 +77,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// It is no YAML; reading ended there.
-    #[error("{}:{}:{}: {reason}", printable(&.path.display().to_string()), .at.line, .at.column)]
+    #[error("{}:{}:{}: {}", printable(&.path.display().to_string()), .at.line, .at.column, printable(.reason))]
     Syntax {
         /// Which file.
         path: PathBuf,

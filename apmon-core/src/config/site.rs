@@ -1,7 +1,7 @@
 //! The whole file: `site`, `monitors`, and what may stand beside them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map},
     path::{Path, PathBuf},
 };
 
@@ -11,16 +11,23 @@ use serde::{Deserialize, Serialize};
 use super::{
     address::is_email_address,
     common::{MonitorEntry, read_monitor},
-    mistake::{ConfigError, Mistake, Position},
+    mistake::{self, ConfigError, Mistake, Position},
     section::Section,
     source::{self, Environment},
     tree::{self, Entry, Node, Value},
     value::{Count, PortNumber, Seconds, Text},
 };
-use crate::{kind::MonitorKind, secret::Secret, text::nearest};
+use crate::{
+    kind::MonitorKind,
+    secret::Secret,
+    text::{excerpt, nearest},
+};
 
 /// Words of the state file that no monitor may be called.
 pub const RESERVED_NAMES: &[&str] = &["apmon", "execution_time", "execution_ms"];
+
+/// What a site file is made of.
+const SECTIONS: [&str; 2] = ["site", "monitors"];
 
 /// Options of the section `site`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -182,13 +189,10 @@ pub fn parse(
         warnings: Vec::new(),
     };
     let file = reader.file(path, &tree.root);
-    let mut mistakes = reader.mistakes;
-    mistakes.sort_by_key(|mistake| mistake.at);
-    // What came through `<<` or an alias is wrong once, where it stands.
-    mistakes.dedup_by(|b, a| a.at == b.at && a.text == b.text);
+    let mistakes = mistake::told_once(reader.mistakes);
     match file {
         Some(file) if mistakes.is_empty() => Ok(SiteFile {
-            warnings: reader.warnings,
+            warnings: mistake::told_once(reader.warnings),
             ..file
         }),
         _ => Err(ConfigError::Mistakes {
@@ -245,30 +249,50 @@ impl Reader<'_> {
         };
         let mut file = match find("site") {
             None => {
-                self.mistake(root.at, "the section \"site\" is missing");
+                self.missing(root, entries, "site");
                 file
             }
             Some(node) => self.site(node, file),
         };
         match find("monitors") {
-            None => self.mistake(root.at, "the section \"monitors\" is missing"),
+            None => self.missing(root, entries, "monitors"),
             Some(node) => file.monitors = self.monitors(node, &file.site),
         }
         Some(file)
     }
 
+    /// `section` is not there; perhaps another key was meant to be it.
+    fn missing(&mut self, root: &Node, entries: &[Entry], section: &str) {
+        let meant = entries
+            .iter()
+            .find(|entry| nearest(&entry.key, SECTIONS).is_some_and(|near| near == section));
+        let hint = meant
+            .map(|entry| {
+                format!(
+                    "; is \"{}\" on line {} meant to be it?",
+                    excerpt(&entry.key, 60),
+                    entry.at.line
+                )
+            })
+            .unwrap_or_default();
+        self.mistake(
+            meant.map_or(root.at, |entry| entry.at),
+            format!("the section \"{section}\" is missing{hint}"),
+        );
+    }
+
     fn top_level_key(&mut self, entry: &Entry) {
         let key = &*entry.key;
-        if ["site", "monitors"].contains(&key) || key.starts_with("x-") {
+        if SECTIONS.contains(&key) || key.starts_with("x-") {
             return;
         }
-        let hint = nearest(key, ["site", "monitors"])
+        let hint = nearest(key, SECTIONS)
             .map(|word| format!("; did you mean \"{word}\"?"))
             .unwrap_or_default();
         self.warnings.push(Mistake {
             at: entry.at,
             within: String::new(),
-            text: format!("unknown section \"{key}\" is ignored{hint}"),
+            text: format!("unknown section \"{}\" is ignored{hint}", excerpt(key, 60)),
         });
     }
 
@@ -401,23 +425,28 @@ impl Reader<'_> {
         if items.is_empty() {
             self.mistake(node.at, "\"monitors\" is empty: there is nothing to watch");
         }
-        let mut names: HashMap<String, Position> = HashMap::with_capacity(items.len());
+        let mut names: HashMap<String, (Position, Position)> = HashMap::with_capacity(items.len());
         let mut monitors = Vec::with_capacity(items.len());
         for (i, item) in items.iter().enumerate() {
             let name = name_of(item);
             let within = match &name {
-                Some((name, _)) => format!("monitor \"{name}\""),
+                Some((name, _)) => format!("monitor \"{}\"", excerpt(name, 80)),
                 None => format!("monitor {}", i + 1),
             };
             if let Some((name, at)) = name {
-                if let Some(first) = names.get(&name) {
-                    self.mistakes.push(Mistake {
-                        at,
-                        within: within.clone(),
-                        text: format!("\"name\" is already that of the monitor on line {}", first.line),
-                    });
-                } else {
-                    names.insert(name, at);
+                match names.entry(name) {
+                    hash_map::Entry::Vacant(first) => {
+                        first.insert((item.at, at));
+                    }
+                    hash_map::Entry::Occupied(first) => {
+                        let (first, name_at) = *first.get();
+                        self.mistakes.push(Mistake {
+                            // A name that both took in has but one place.
+                            at: if at == name_at { item.at } else { at },
+                            within: within.clone(),
+                            text: format!("\"name\" is already that of the monitor on line {}", first.line),
+                        });
+                    }
                 }
             }
             let Some(section) = Section::open(item, within, &mut self.mistakes) else {

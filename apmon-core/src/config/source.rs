@@ -41,7 +41,10 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
     }
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
     if !metadata.is_file() {
-        return Err(unreadable("not a regular file".into()));
+        return Err(unreadable(match metadata.is_dir() {
+            true => "a directory; a site file is wanted".into(),
+            false => "a pipe or device; a site file is a regular file".into(),
+        }));
     }
     let too_large = |bytes: u64| {
         unreadable(format!(
@@ -68,7 +71,10 @@ pub(super) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, ConfigError>
         ConfigError::Syntax {
             path: path.to_owned(),
             at: position_of(&error.as_bytes()[..valid]),
-            reason: format!("not UTF-8 text: byte 0x{:02x}", error.as_bytes()[valid]),
+            reason: match error.as_bytes() {
+                [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "UTF-16 text; save it as UTF-8".into(),
+                bytes => format!("not UTF-8 text: byte 0x{:02x}", bytes[valid]),
+            },
         }
     })?;
     if let Some(nul) = text.find('\0') {
@@ -87,6 +93,7 @@ pub(super) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, ConfigError>
 /// The position just behind `before`.
 fn position_of(before: &[u8]) -> Position {
     let text = String::from_utf8_lossy(before);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let line = text.matches('\n').count() + 1;
     let column = text.rsplit('\n').next().unwrap_or("").chars().count() + 1;
     Position { line, column }

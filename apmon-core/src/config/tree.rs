@@ -1,16 +1,17 @@
 //! A site file as a tree whose scalars keep their text.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, hash_map},
     rc::Rc,
 };
 
-use granit_parser::{Event, Marker, Options, Parser, ScalarStyle};
+use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError};
 
 use super::{
     mistake::{Mistake, Position},
     source::Environment,
 };
+use crate::text::excerpt;
 
 /// The most nodes of a file, aliases unfolded: an alias bomb stops here.
 const MAX_NODES: usize = 2_000_000;
@@ -20,8 +21,12 @@ const MAX_DEPTH: usize = 64;
 /// One node.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
+    /// Where it stands; an alias where the alias stands, its children where
+    /// they were written.
     pub(super) at: Position,
     pub(super) value: Value,
+    /// The environment variable whose value it is.
+    pub(super) variable: Option<Rc<str>>,
 }
 
 /// A node's content. Children are shared, so that an alias costs nothing.
@@ -36,14 +41,23 @@ pub(super) enum Value {
     Mapping(Rc<[Entry]>),
 }
 
-/// One key with its value.
+/// One key with its value. What came through `<<` keeps its place, so that a
+/// mistake in it is told once, at its anchor.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) key: Rc<str>,
     pub(super) at: Position,
     pub(super) value: Node,
-    /// It came through `<<`: a mistake in it is told once, at its anchor.
-    pub(super) merged: bool,
+}
+
+impl Node {
+    fn new(at: Position, value: Value) -> Self {
+        Self {
+            at,
+            value,
+            variable: None,
+        }
+    }
 }
 
 impl Value {
@@ -54,18 +68,6 @@ impl Value {
             Self::Scalar(_) => "a single value",
             Self::Sequence(_) => "a list",
             Self::Mapping(_) => "a section",
-        }
-    }
-
-    fn size(&self) -> usize {
-        match self {
-            Self::Null | Self::Wrong | Self::Scalar(_) => 1,
-            Self::Sequence(items) => items
-                .iter()
-                .fold(1, |n, item| n.saturating_add(item.value.size())),
-            Self::Mapping(entries) => entries.iter().fold(1, |n, entry| {
-                n.saturating_add(1).saturating_add(entry.value.value.size())
-            }),
         }
     }
 }
@@ -89,6 +91,8 @@ pub(super) fn read(text: &str, environment: &dyn Environment) -> Result<Tree, Sy
     let mut options = Options::default();
     // JSON writes its keys quoted and may write long ones.
     options.simple_key_max_lookahead = 64 * 1024;
+    options.flow_nesting_limit = MAX_DEPTH;
+    options.block_nesting_limit = MAX_DEPTH;
     let mut builder = Builder {
         environment,
         stack: Vec::new(),
@@ -101,7 +105,7 @@ pub(super) fn read(text: &str, environment: &dyn Environment) -> Result<Tree, Sy
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| SyntaxError {
             at: position(error.marker()),
-            reason: reason(&error.to_string()),
+            reason: reason(&error),
         })?;
         let at = position(&span.start);
         if matches!(event, Event::DocumentStart(..)) {
@@ -134,12 +138,31 @@ fn position(marker: &Marker) -> Position {
     }
 }
 
-/// The parser's words without its own position.
-fn reason(text: &str) -> String {
-    match text.rfind(" at char ") {
-        Some(end) => text[..end].to_owned(),
-        None => text.to_owned(),
+/// The parser's words, or better ones.
+fn reason(error: &ScanError) -> String {
+    match error.kind() {
+        ErrorKind::RecursionLimitExceeded => too_deep(),
+        ErrorKind::UnexpectedCharacter { character } => {
+            format!("text cannot begin with {character}; put it in quotes")
+        }
+        ErrorKind::UnknownAnchor => {
+            "no anchor of this name stands above; text that begins with * needs quotes".into()
+        }
+        ErrorKind::MappingValueNotAllowed => {
+            "a second \":\" in one line; text with \": \" in it needs quotes".into()
+        }
+        ErrorKind::ExpectedBlockMappingKey => {
+            "a key is expected here; is the line indented like those above?".into()
+        }
+        ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
+            "a tab cannot indent; use blanks".into()
+        }
+        _ => error.info(),
     }
+}
+
+fn too_deep() -> String {
+    format!("nested deeper than {MAX_DEPTH} levels")
 }
 
 struct Builder<'a> {
@@ -154,6 +177,8 @@ struct Builder<'a> {
 struct Open {
     at: Position,
     anchor: usize,
+    /// How many nodes came before it.
+    before: usize,
     kind: Kind,
 }
 
@@ -163,22 +188,22 @@ enum Kind {
         entries: Vec<Entry>,
         merges: Vec<Node>,
         key: Option<(Rc<str>, Position)>,
-        seen: HashSet<Rc<str>>,
+        seen: HashMap<Rc<str>, Position>,
     },
 }
 
 impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, at: Position) -> Result<(), SyntaxError> {
         match event {
-            Event::Scalar(text, style, anchor, _) => {
+            Event::Scalar(text, style, anchor, tag) => {
                 self.count(1, at)?;
-                let plain = style == ScalarStyle::Plain;
+                let plain = style == ScalarStyle::Plain && tag.is_none();
                 let value = if plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL") {
                     Value::Null
                 } else {
                     Value::Scalar(Rc::from(&*text))
                 };
-                self.close(Node { at, value }, anchor, true)
+                self.close(Node::new(at, value), anchor, 1, true)
             }
             Event::SequenceStart(_, anchor, _) => self.open(at, anchor, Kind::Sequence(Vec::new())),
             Event::MappingStart(_, anchor, _) => self.open(
@@ -188,7 +213,7 @@ impl Builder<'_> {
                     entries: Vec::new(),
                     merges: Vec::new(),
                     key: None,
-                    seen: HashSet::new(),
+                    seen: HashMap::new(),
                 },
             ),
             Event::SequenceEnd | Event::MappingEnd => {
@@ -204,20 +229,30 @@ impl Builder<'_> {
                         ..
                     } => Value::Mapping(self.merge(entries, merges, seen).into()),
                 };
-                self.close(Node { at: open.at, value }, open.anchor, false)
+                let size = self.nodes - open.before;
+                self.close(Node::new(open.at, value), open.anchor, size, false)
             }
             Event::Alias(id) => {
-                let Some((node, size)) = self.anchors.get(&id).cloned() else {
+                let Some((mut node, size)) = self.anchors.get(&id).cloned() else {
                     return Err(SyntaxError {
                         at,
                         reason: "an alias inside its own anchor".into(),
                     });
                 };
                 self.count(size, at)?;
-                self.close(node, 0, false)
+                node.at = at;
+                self.close(node, 0, size, false)
             }
             _ => Ok(()),
         }
+    }
+
+    fn mistake(&mut self, at: Position, text: String) {
+        self.mistakes.push(Mistake {
+            at,
+            within: String::new(),
+            text,
+        });
     }
 
     fn count(&mut self, nodes: usize, at: Position) -> Result<(), SyntaxError> {
@@ -232,20 +267,32 @@ impl Builder<'_> {
     }
 
     fn open(&mut self, at: Position, anchor: usize, kind: Kind) -> Result<(), SyntaxError> {
+        let before = self.nodes;
         self.count(1, at)?;
         if self.stack.len() >= MAX_DEPTH {
             return Err(SyntaxError {
                 at,
-                reason: format!("nested deeper than {MAX_DEPTH} levels"),
+                reason: too_deep(),
             });
         }
-        self.stack.push(Open { at, anchor, kind });
+        self.stack.push(Open {
+            at,
+            anchor,
+            before,
+            kind,
+        });
         Ok(())
     }
 
     /// Puts a finished node where it belongs. `written` scalars may name a
     /// variable; one that came through an alias was replaced at its anchor.
-    fn close(&mut self, mut node: Node, anchor: usize, written: bool) -> Result<(), SyntaxError> {
+    fn close(
+        &mut self,
+        mut node: Node,
+        anchor: usize,
+        size: usize,
+        written: bool,
+    ) -> Result<(), SyntaxError> {
         let is_key = matches!(
             self.stack.last(),
             Some(Open {
@@ -257,7 +304,6 @@ impl Builder<'_> {
             self.replace_variable(&mut node);
         }
         if anchor != 0 {
-            let size = node.value.size();
             self.anchors.insert(anchor, (node.clone(), size));
         }
         match self.stack.last_mut().map(|open| &mut open.kind) {
@@ -280,29 +326,24 @@ impl Builder<'_> {
                     }
                 },
                 Some((name, _)) if &*name == "<<" => merges.push(node),
-                Some((name, at)) => {
-                    if seen.insert(Rc::clone(&name)) {
+                Some((name, at)) => match seen.entry(Rc::clone(&name)) {
+                    hash_map::Entry::Vacant(first) => {
+                        first.insert(at);
                         entries.push(Entry {
                             key: name,
                             at,
                             value: node,
-                            merged: false,
-                        });
-                    } else {
-                        let first = entries
-                            .iter()
-                            .find(|entry| entry.key == name)
-                            .map(|entry| entry.at);
-                        self.mistakes.push(Mistake {
-                            at,
-                            within: String::new(),
-                            text: format!(
-                                "\"{name}\" stands here a second time (first on line {})",
-                                first.map_or(0, |at| at.line)
-                            ),
                         });
                     }
-                }
+                    hash_map::Entry::Occupied(first) => {
+                        let line = first.get().line;
+                        let name = excerpt(&name, 60);
+                        self.mistake(
+                            at,
+                            format!("\"{name}\" stands here a second time (first on line {line})"),
+                        );
+                    }
+                },
             },
         }
         Ok(())
@@ -313,29 +354,28 @@ impl Builder<'_> {
         &mut self,
         mut entries: Vec<Entry>,
         merges: Vec<Node>,
-        mut seen: HashSet<Rc<str>>,
+        mut seen: HashMap<Rc<str>, Position>,
     ) -> Vec<Entry> {
         for node in merges {
             let sources = match &node.value {
-                Value::Sequence(items) => items.to_vec(),
-                _ => vec![node.clone()],
+                Value::Sequence(items) => &items[..],
+                _ => std::slice::from_ref(&node),
             };
             for source in sources {
-                let Value::Mapping(merged) = &source.value else {
-                    self.mistakes.push(Mistake {
-                        at: source.at,
-                        within: String::new(),
-                        text: format!("\"<<\" takes in a section, this is {}", source.value.what()),
-                    });
-                    continue;
-                };
-                for entry in merged.iter() {
-                    if seen.insert(Rc::clone(&entry.key)) {
-                        entries.push(Entry {
-                            merged: true,
-                            ..entry.clone()
-                        });
+                match &source.value {
+                    Value::Mapping(merged) => {
+                        for entry in merged.iter() {
+                            if let hash_map::Entry::Vacant(first) = seen.entry(Rc::clone(&entry.key)) {
+                                first.insert(entry.at);
+                                entries.push(entry.clone());
+                            }
+                        }
                     }
+                    Value::Wrong => {}
+                    other => self.mistake(
+                        source.at,
+                        format!("\"<<\" takes in a section, this is {}", other.what()),
+                    ),
                 }
             }
         }
@@ -349,17 +389,21 @@ impl Builder<'_> {
             if !is_variable_name(name) {
                 return;
             }
-            match self.environment.variable(name) {
-                Some(value) => node.value = Value::Scalar(Rc::from(value)),
+            node.value = match self.environment.variable(name) {
+                Some(value) => {
+                    node.variable = Some(Rc::from(name));
+                    Value::Scalar(Rc::from(value))
+                }
                 None => {
+                    let name = excerpt(name, 60);
                     self.mistakes.push(Mistake {
                         at: node.at,
                         within: String::new(),
                         text: format!("the environment variable {name} is not set"),
                     });
-                    node.value = Value::Wrong;
+                    Value::Wrong
                 }
-            }
+            };
         } else if let Some(rest) = text.strip_prefix("$${") {
             node.value = Value::Scalar(Rc::from(format!("${{{rest}")));
         }

@@ -41,12 +41,12 @@ impl Seconds {
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match u64::deserialize(deserializer)? {
-            secs @ 1..=MAX_SECONDS => Ok(Self(secs)),
-            secs => Err(D::Error::custom(format!(
-                "must be 1 to {MAX_SECONDS} seconds, not {secs}"
-            ))),
-        }
+        let n = i128::deserialize(deserializer)?;
+        u64::try_from(n)
+            .ok()
+            .filter(|secs| (1..=MAX_SECONDS).contains(secs))
+            .map(Self)
+            .ok_or_else(|| D::Error::custom(format!("must be 1 to {MAX_SECONDS} seconds, not {n}")))
     }
 }
 
@@ -71,7 +71,7 @@ impl Count {
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let n = u64::deserialize(deserializer)?;
+        let n = i128::deserialize(deserializer)?;
         u32::try_from(n)
             .ok()
             .and_then(NonZeroU32::new)
@@ -95,7 +95,7 @@ impl PortNumber {
 
 impl<'de> Deserialize<'de> for PortNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let n = u64::deserialize(deserializer)?;
+        let n = i128::deserialize(deserializer)?;
         u16::try_from(n)
             .ok()
             .filter(|n| *n > 0)

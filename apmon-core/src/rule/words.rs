@@ -113,9 +113,9 @@ impl Subject<'_> {
     #[must_use]
     pub fn no_longer_watched(&self, lasted: Duration) -> String {
         format!(
-            "{} is no longer watched {} (was down for {})",
+            "{} is no longer watched at {} (was down for {})",
             self.head(),
-            self.tail(),
+            clock(self.at, self.zone),
             duration(lasted)
         )
     }

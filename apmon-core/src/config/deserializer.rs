@@ -1,0 +1,438 @@
+//! The tree as serde sees it: the type that reads a node decides what its
+//! text means.
+
+use std::{collections::HashSet, fmt, rc::Rc};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeSeed, IntoDeserializer, Visitor},
+    forward_to_deserialize_any,
+};
+
+use super::{
+    mistake::Position,
+    tree::{Entry, Node, Value},
+};
+use crate::text::{excerpt, nearest};
+
+/// Nodes that are read as if they were not there, known by their address.
+#[derive(Default)]
+pub(super) struct Pruned(HashSet<usize>);
+
+impl Pruned {
+    fn address(node: &Node) -> usize {
+        std::ptr::from_ref(node) as usize
+    }
+
+    pub(super) fn insert(&mut self, node: &Node) {
+        self.0.insert(Self::address(node));
+    }
+
+    pub(super) fn insert_address(&mut self, address: usize) {
+        self.0.insert(address);
+    }
+
+    /// Whether `node` is left out: it was wrong, or complained of before.
+    pub(super) fn skips(&self, node: &Node) -> bool {
+        matches!(node.value, Value::Wrong) || self.0.contains(&Self::address(node))
+    }
+
+    fn skips_some(&self, entries: &[Entry]) -> bool {
+        entries.iter().any(|entry| self.skips(&entry.value))
+    }
+}
+
+/// What serde reports: text to follow the quoted `path`, and where.
+#[derive(Debug, Default)]
+pub(super) struct ReadError {
+    /// The key, and what leads further inside (`login.user`).
+    pub(super) path: String,
+    /// The key of the section itself.
+    pub(super) key: Option<Rc<str>>,
+    /// The innermost node that is wrong.
+    pub(super) node: Option<usize>,
+    pub(super) at: Option<Position>,
+    pub(super) text: String,
+    /// Another mistake has told it already.
+    pub(super) told: bool,
+    missing: bool,
+}
+
+impl ReadError {
+    fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    fn at(mut self, at: Position, node: &Node) -> Self {
+        self.at.get_or_insert(at);
+        self.node.get_or_insert(Pruned::address(node));
+        self
+    }
+
+    fn under(mut self, entry: &Entry) -> Self {
+        let key = excerpt(&entry.key, 60);
+        self.path = match self.path.as_str() {
+            "" => key,
+            inner => format!("{key}.{inner}"),
+        };
+        self.key = Some(Rc::clone(&entry.key));
+        self.at(entry.value.at, &entry.value)
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl de::Error for ReadError {
+    fn custom<T: fmt::Display>(text: T) -> Self {
+        Self::new(text.to_string())
+    }
+
+    fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::new(format!("must be {expected}"))
+    }
+
+    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::new(format!("must be {expected}"))
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        let hint = nearest(field, expected.iter().copied())
+            .map(|word| format!("; did you mean \"{word}\"?"))
+            .unwrap_or_default();
+        Self::new(format!("has an unknown option \"{}\"{hint}", excerpt(field, 60)))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self {
+            missing: true,
+            ..Self::new(format!("needs \"{field}\""))
+        }
+    }
+}
+
+/// A section's entries, as a struct.
+pub(super) struct Fields<'a> {
+    pub(super) entries: &'a [&'a Entry],
+    pub(super) pruned: &'a Pruned,
+}
+
+impl<'de> Deserializer<'de> for Fields<'_> {
+    type Error = ReadError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_map(Pairs {
+            entries: self.entries.iter().copied(),
+            next: None,
+            pruned: self.pruned,
+        })
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+struct Pairs<'a, I> {
+    entries: I,
+    next: Option<&'a Entry>,
+    pruned: &'a Pruned,
+}
+
+impl<'a, 'de, I: Iterator<Item = &'a Entry>> de::MapAccess<'de> for Pairs<'a, I> {
+    type Error = ReadError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ReadError> {
+        let pruned = self.pruned;
+        self.next = self.entries.find(|entry| !pruned.skips(&entry.value));
+        match self.next {
+            None => Ok(None),
+            Some(entry) => seed
+                .deserialize((*entry.key).into_deserializer())
+                .map(Some)
+                .map_err(|error: ReadError| error.at(entry.at, &entry.value)),
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
+        let entry = self
+            .next
+            .take()
+            .ok_or_else(|| ReadError::new("a value without its key"))?;
+        seed.deserialize(Text {
+            node: &entry.value,
+            pruned: self.pruned,
+        })
+        .map_err(|error| error.under(entry))
+    }
+}
+
+struct Items<'a> {
+    items: std::slice::Iter<'a, Node>,
+    pruned: &'a Pruned,
+}
+
+impl<'de> de::SeqAccess<'de> for Items<'_> {
+    type Error = ReadError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, ReadError> {
+        let pruned = self.pruned;
+        let Some(node) = self.items.find(|node| !pruned.skips(node)) else {
+            return Ok(None);
+        };
+        seed.deserialize(Text { node, pruned })
+            .map(Some)
+            .map_err(|error| error.at(node.at, node))
+    }
+}
+
+/// One node.
+struct Text<'a> {
+    node: &'a Node,
+    pruned: &'a Pruned,
+}
+
+impl<'a> Text<'a> {
+    fn scalar(&self, expected: &str) -> Result<&'a str, ReadError> {
+        match &self.node.value {
+            Value::Scalar(text) => Ok(text),
+            other => Err(Self::other(other, expected)),
+        }
+    }
+
+    fn other(value: &Value, expected: &str) -> ReadError {
+        match value {
+            Value::Null => ReadError::new("has no value; leave the line out or give one"),
+            other => ReadError::new(format!("must be {expected}, this is {}", other.what())),
+        }
+    }
+
+    /// The text as a message may quote it: what a variable holds may be secret.
+    fn quoted(&self, text: &str) -> String {
+        match &self.node.variable {
+            Some(name) => format!("what ${{{}}} holds", excerpt(name, 60)),
+            None => format!("\"{}\"", excerpt(text, 40)),
+        }
+    }
+
+    /// A whole number of a type that holds `range`.
+    fn whole<T: std::str::FromStr>(&self, range: &dyn fmt::Display) -> Result<T, ReadError> {
+        let text = self.scalar("a whole number")?;
+        text.parse().map_err(|_| {
+            let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+            let whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            let quoted = self.quoted(text);
+            ReadError::new(match whole {
+                true => format!("must be {range}, not {quoted}"),
+                false => format!("must be a whole number, not {quoted}"),
+            })
+        })
+    }
+
+    fn pairs(&self, entries: &'a [Entry]) -> Pairs<'a, std::slice::Iter<'a, Entry>> {
+        Pairs {
+            entries: entries.iter(),
+            next: None,
+            pruned: self.pruned,
+        }
+    }
+
+    fn items(&self, items: &'a [Node]) -> Items<'a> {
+        Items {
+            items: items.iter(),
+            pruned: self.pruned,
+        }
+    }
+}
+
+/// Seed 003's words for yes and no, in any case.
+fn yes_or_no(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "ok" | "good" | "positive" | "1" => Some(true),
+        "false" | "f" | "no" | "n" | "off" | "bad" | "fail" | "negative" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+macro_rules! whole_numbers {
+    ($($method:ident $visit:ident $type:ty),* $(,)?) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+            visitor.$visit(self.whole(&format_args!("{} to {}", <$type>::MIN, <$type>::MAX))?)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Text<'_> {
+    type Error = ReadError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match &self.node.value {
+            Value::Sequence(items) => visitor.visit_seq(self.items(items)),
+            Value::Mapping(entries) => visitor.visit_map(self.pairs(entries)),
+            _ => visitor.visit_str(self.scalar("a single value")?),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        let text = self.scalar("yes or no")?;
+        match yes_or_no(text) {
+            Some(value) => visitor.visit_bool(value),
+            None => Err(ReadError::new(format!(
+                "must be yes or no, not {}",
+                self.quoted(text)
+            ))),
+        }
+    }
+
+    whole_numbers! {
+        deserialize_u8 visit_u8 u8, deserialize_u16 visit_u16 u16, deserialize_u32 visit_u32 u32,
+        deserialize_u64 visit_u64 u64, deserialize_i8 visit_i8 i8, deserialize_i16 visit_i16 i16,
+        deserialize_i32 visit_i32 i32, deserialize_i64 visit_i64 i64,
+    }
+
+    /// For types with a range of their own, which they name themselves.
+    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_i128(self.whole(&"a number of at most 38 digits")?)
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        self.deserialize_f64(visitor)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        let text = self.scalar("a number")?;
+        match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => visitor.visit_f64(number),
+            _ => Err(ReadError::new(format!(
+                "must be a number, not {}",
+                self.quoted(text)
+            ))),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_str(self.scalar("text")?)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        if name == ONE_OR_MANY && !matches!(self.node.value, Value::Sequence(_)) {
+            return visitor.visit_seq(self.items(std::slice::from_ref(self.node)));
+        }
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match &self.node.value {
+            Value::Sequence(items) => visitor.visit_seq(self.items(items)),
+            other => Err(Self::other(other, "a list")),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match &self.node.value {
+            Value::Mapping(entries) => visitor.visit_map(self.pairs(entries)),
+            other => Err(Self::other(other, "a section")),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        let Value::Mapping(entries) = &self.node.value else {
+            return Err(Self::other(&self.node.value, "a section of options"));
+        };
+        visitor.visit_map(self.pairs(entries)).map_err(|error| ReadError {
+            // A field may be missing because it was wrong.
+            told: error.told || (error.missing && self.pruned.skips_some(entries)),
+            missing: false,
+            ..error
+        })
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        let text = self.scalar(&variants.join(" or "))?;
+        if variants.contains(&text) {
+            return visitor.visit_enum(text.into_deserializer());
+        }
+        let hint = nearest(text, variants.iter().copied())
+            .map(|word| format!("; did you mean {word}?"))
+            .unwrap_or_default();
+        Err(ReadError::new(format!(
+            "must be {}, not {}{hint}",
+            variants.join(" or "),
+            self.quoted(text)
+        )))
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        u128 char bytes byte_buf unit unit_struct tuple tuple_struct identifier
+    }
+}
+
+/// The name by which [`one_or_many`] asks for its reading.
+const ONE_OR_MANY: &str = "$apmon::one_or_many";
+
+/// One value or a list of them, read the same.
+///
+/// # Errors
+/// What the element's own reading says.
+pub fn one_or_many<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct OneOrMany<T>(std::marker::PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMany<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("one value or a list of them")
+        }
+
+        fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
+            deserializer.deserialize_seq(self)
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(item) = items.next_element()? {
+                all.push(item);
+            }
+            Ok(all)
+        }
+    }
+    deserializer.deserialize_newtype_struct(ONE_OR_MANY, OneOrMany(std::marker::PhantomData))
+}

@@ -1,0 +1,215 @@
+//! The engine: looks when due, decides by the rules, commits, then tells.
+//!
+//! One [`Engine`] runs one site. [`Engine::run`] is the daemon, [`Engine::pass`]
+//! one pass for cron; both are the same engine.
+
+mod agenda;
+mod dispatcher;
+mod event;
+mod ledger;
+mod outbox;
+mod plan;
+mod slot;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use jiff::tz::TimeZone;
+use tokio::sync::{mpsc, oneshot};
+
+use self::dispatcher::Dispatcher;
+pub use self::{
+    event::{Event, Listener},
+    plan::{Channel, Plan},
+};
+use crate::{
+    notification::HeartbeatSender,
+    state::{StateStore, StoreError},
+    time::{Clock, SystemClock},
+};
+
+/// What an engine needs beside its plan.
+#[derive(Clone)]
+struct Shared {
+    store: Arc<dyn StateStore>,
+    clock: Arc<dyn Clock>,
+    zone: TimeZone,
+    heartbeats: Option<Arc<dyn HeartbeatSender>>,
+    listener: Arc<Listener>,
+}
+
+/// Runs one site.
+pub struct Engine {
+    shared: Shared,
+    plan: Plan,
+    commands: mpsc::Receiver<Command>,
+    handle: Handle,
+}
+
+/// Speaks to a running engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle(mpsc::Sender<Command>);
+
+enum Command {
+    Reload(Plan, oneshot::Sender<()>),
+    Ping(oneshot::Sender<()>),
+    Shutdown,
+}
+
+/// Why an engine cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// Two monitors of a plan have the same name.
+    #[error("two monitors are called {0:?}")]
+    DuplicateName(String),
+    /// The store cannot be read.
+    #[error("state cannot be loaded")]
+    Store(#[from] StoreError),
+    /// The engine has ended.
+    #[error("the engine has ended")]
+    Ended,
+}
+
+/// What a run did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PassReport {
+    /// Monitors of the plan.
+    pub watched: usize,
+    /// Looks that ended.
+    pub looks: usize,
+    /// Of these, up.
+    pub up: usize,
+    /// Of these, down, hard.
+    pub down: usize,
+    /// Of these, unknown.
+    pub unknown: usize,
+    /// Messages that wait for the next run.
+    pub undelivered: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Engine {
+    /// An engine for `plan` that keeps its state in `store`.
+    #[must_use]
+    pub fn new(plan: Plan, store: Arc<dyn StateStore>) -> Self {
+        let (sender, commands) = mpsc::channel(16);
+        Self {
+            shared: Shared {
+                store,
+                clock: Arc::new(SystemClock::new()),
+                zone: TimeZone::system(),
+                heartbeats: None,
+                listener: Arc::new(|_| {}),
+            },
+            plan,
+            commands,
+            handle: Handle(sender),
+        }
+    }
+
+    /// Sends heartbeats by `sender`; without one none are sent.
+    #[must_use]
+    pub fn heartbeats(mut self, sender: Arc<dyn HeartbeatSender>) -> Self {
+        self.shared.heartbeats = Some(sender);
+        self
+    }
+
+    /// Reads the time from `clock`.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.shared.clock = clock;
+        self
+    }
+
+    /// Shows times in `zone`; the system's by default.
+    #[must_use]
+    pub fn zone(mut self, zone: TimeZone) -> Self {
+        self.shared.zone = zone;
+        self
+    }
+
+    /// Reports events to `listener`, which must not block.
+    #[must_use]
+    pub fn on_event(mut self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.shared.listener = Arc::new(listener);
+        self
+    }
+
+    /// Speaks to this engine while it runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Runs until [`Handle::shutdown`].
+    ///
+    /// # Errors
+    /// When it cannot start; once running it goes on whatever fails.
+    pub async fn run(self) -> Result<PassReport, EngineError> {
+        self.start(false).await
+    }
+
+    /// Looks once at everything that is due, retries included, and gives the
+    /// outbox its chance.
+    ///
+    /// # Errors
+    /// When it cannot start.
+    pub async fn pass(self) -> Result<PassReport, EngineError> {
+        self.start(true).await
+    }
+
+    async fn start(self, is_pass: bool) -> Result<PassReport, EngineError> {
+        let mut names = HashSet::new();
+        for monitor in &self.plan.monitors {
+            let name = &monitor.watch().name;
+            if !names.insert(name.as_str()) {
+                return Err(EngineError::DuplicateName(name.clone()));
+            }
+        }
+        drop(names);
+        let snapshot = self.shared.store.load().await?;
+        for warning in &snapshot.warnings {
+            tracing::error!("{warning}");
+        }
+        let dispatcher = Dispatcher::new(self.shared, self.plan, snapshot, is_pass);
+        Ok(dispatcher.run(self.commands).await)
+    }
+}
+
+impl Handle {
+    /// Goes on with another plan. Unchanged monitors (same checksum) keep their
+    /// phase and state, changed ones are looked at at once.
+    ///
+    /// # Errors
+    /// When the plan has two monitors of one name, or the engine has ended.
+    pub async fn reload(&self, plan: Plan) -> Result<(), EngineError> {
+        let mut names = HashSet::new();
+        for monitor in &plan.monitors {
+            let name = &monitor.watch().name;
+            if !names.insert(name.clone()) {
+                return Err(EngineError::DuplicateName(name.clone()));
+            }
+        }
+        let (reply, done) = oneshot::channel();
+        self.0.send(Command::Reload(plan, reply)).await.map_err(|_| EngineError::Ended)?;
+        done.await.map_err(|_| EngineError::Ended)
+    }
+
+    /// Waits until the engine answers: it is alive.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn ping(&self) -> Result<(), EngineError> {
+        let (reply, done) = oneshot::channel();
+        self.0.send(Command::Ping(reply)).await.map_err(|_| EngineError::Ended)?;
+        done.await.map_err(|_| EngineError::Ended)
+    }
+
+    /// Ends the engine: within about a second, with all state committed.
+    pub async fn shutdown(&self) {
+        let _ = self.0.send(Command::Shutdown).await;
+    }
+}

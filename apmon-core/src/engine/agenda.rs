@@ -1,0 +1,88 @@
+//! When each slot wants attention next: one heap, entries dropped lazily.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use crate::time::Mono;
+
+/// The one timer structure of an engine.
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    heap: BinaryHeap<Reverse<(Mono, usize, u64)>>,
+    /// The valid entry of each slot.
+    armed: Vec<Option<(Mono, u64)>>,
+    stamp: u64,
+}
+
+impl Agenda {
+    /// `slot` wants attention at `due`, and no longer when it did before.
+    pub(super) fn arm(&mut self, slot: usize, due: Option<Mono>) {
+        if self.armed.len() <= slot {
+            self.armed.resize(slot + 1, None);
+        }
+        if self.armed[slot].map(|(armed, _)| armed) == due {
+            return;
+        }
+        self.stamp += 1;
+        self.armed[slot] = due.map(|due| (due, self.stamp));
+        if let Some(due) = due {
+            self.heap.push(Reverse((due, slot, self.stamp)));
+        }
+    }
+
+    /// The next moment at which some slot wants attention.
+    pub(super) fn next(&mut self) -> Option<Mono> {
+        while let Some(Reverse((due, slot, stamp))) = self.heap.peek() {
+            if self.armed[*slot] == Some((*due, *stamp)) {
+                return Some(*due);
+            }
+            self.heap.pop();
+        }
+        None
+    }
+
+    /// One slot that wants attention by `now`; it is disarmed.
+    pub(super) fn pop_due(&mut self, now: Mono) -> Option<usize> {
+        let due = self.next()?;
+        if due > now {
+            return None;
+        }
+        let Reverse((_, slot, _)) = self.heap.pop()?;
+        self.armed[slot] = None;
+        Some(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(n: i64) -> Mono {
+        Mono::from_nanos(n)
+    }
+
+    #[test]
+    fn slots_come_in_the_order_of_their_moments() {
+        let mut agenda = Agenda::default();
+        agenda.arm(0, Some(at(30)));
+        agenda.arm(1, Some(at(10)));
+        agenda.arm(2, Some(at(20)));
+        assert_eq!(agenda.next(), Some(at(10)));
+        assert_eq!(agenda.pop_due(at(20)), Some(1));
+        assert_eq!(agenda.pop_due(at(20)), Some(2));
+        assert_eq!(agenda.pop_due(at(20)), None);
+        assert_eq!(agenda.next(), Some(at(30)));
+    }
+
+    #[test]
+    fn arming_anew_forgets_the_earlier_moment() {
+        let mut agenda = Agenda::default();
+        agenda.arm(0, Some(at(10)));
+        agenda.arm(0, Some(at(50)));
+        assert_eq!(agenda.pop_due(at(20)), None);
+        agenda.arm(0, None);
+        assert_eq!(agenda.next(), None);
+        agenda.arm(0, Some(at(5)));
+        assert_eq!(agenda.pop_due(at(5)), Some(0));
+        assert_eq!(agenda.pop_due(at(100)), None);
+    }
+}

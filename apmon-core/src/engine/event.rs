@@ -1,0 +1,37 @@
+//! What an engine reports while it runs.
+
+use std::time::Duration;
+
+use crate::{
+    monitor::{Observation, Watch},
+    notification::Notification,
+    rule::health::Transition,
+    state::MonitorState,
+};
+
+/// Something happened. Whoever listens must not block.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A look ended.
+    Looked {
+        /// At what.
+        watch: &'a Watch,
+        /// What it found.
+        observation: &'a Observation,
+        /// What is believed now.
+        state: &'a MonitorState,
+        /// What that changed.
+        transition: Option<Transition>,
+        /// How late it started.
+        lateness: Duration,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A message was decided, and committed (or could not be: then alerting
+    /// goes on from memory).
+    Told(&'a Notification),
+}
+
+/// A listener.
+pub type Listener = dyn Fn(&Event<'_>) + Send + Sync;

@@ -1,0 +1,155 @@
+use jiff::Timestamp;
+
+use super::*;
+use crate::notification::Notification;
+
+fn now(secs: i64) -> Now {
+    Now {
+        mono: at(secs),
+        wall: Timestamp::from_second(1_770_000_000 + secs).unwrap(),
+    }
+}
+
+fn at(secs: i64) -> Mono {
+    Mono::from_nanos(secs * 1_000_000_000)
+}
+
+fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> OutboxEntry {
+    OutboxEntry {
+        channel: channel.into(),
+        notification: Notification {
+            id: format!("{incident}-{number}"),
+            incident: incident.into(),
+            kind,
+            site: "s".into(),
+            monitor: "m".into(),
+            address: "a".into(),
+            text: "t".into(),
+            number,
+            at: now(0).wall,
+            since: None,
+        },
+        attempts: 0,
+        last_error: None,
+        refused: false,
+    }
+}
+
+use NotificationKind::{Outage, Recovery, Reminder};
+
+/// Starts what is due at `secs` and names it.
+fn started(outbox: &mut Outbox, secs: i64) -> Vec<String> {
+    outbox.start(at(secs)).iter().map(OutboxEntry::key).collect()
+}
+
+fn filled(entries: Vec<OutboxEntry>) -> Outbox {
+    let mut outbox = Outbox::default();
+    for entry in entries {
+        outbox.push(entry, true, now(0));
+    }
+    outbox
+}
+
+#[test]
+fn nothing_is_sent_before_it_is_committed() {
+    let mut outbox = Outbox::default();
+    let outage = entry("c", "i", 1, Outage);
+    outbox.push(outage.clone(), false, now(0));
+    assert!(outbox.start(at(0)).is_empty());
+    outbox.confirm(&[outage]);
+    assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
+}
+
+#[test]
+fn one_incident_is_told_in_order() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "i", 2, Recovery)]);
+    assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
+    assert!(started(&mut outbox, 0).is_empty(), "one at a time");
+    outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), at(0));
+    assert!(started(&mut outbox, 0).is_empty(), "back-off");
+    assert_eq!(started(&mut outbox, 1), ["i-1-c"]);
+    assert_eq!(outbox.finish("c", "i-1-c", Ok(()), at(1)), Some(Fate::Delivered));
+    assert_eq!(started(&mut outbox, 1), ["i-2-c"]);
+}
+
+#[test]
+fn a_slow_channel_does_not_hold_up_another() {
+    let mut outbox = filled(vec![entry("a", "i", 1, Outage), entry("b", "i", 1, Outage)]);
+    assert_eq!(started(&mut outbox, 0), ["i-1-a", "i-1-b"]);
+    outbox.finish("b", "i-1-b", Ok(()), at(0));
+    assert_eq!(outbox.unsent(), 1);
+}
+
+#[test]
+fn a_message_that_is_refused_does_not_keep_its_recovery() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "i", 2, Recovery)]);
+    started(&mut outbox, 0);
+    let fate = outbox.finish("c", "i-1-c", Err(DeliveryError::permanent("404")), at(0));
+    assert!(matches!(fate, Some(Fate::Refused(entry)) if entry.refused && entry.attempts == 1));
+    assert_eq!(started(&mut outbox, 0), ["i-2-c"]);
+    outbox.finish("c", "i-2-c", Ok(()), at(0));
+    // The channel takes messages again: so perhaps the refused one.
+    assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
+}
+
+#[test]
+fn a_refused_message_is_tried_again_after_half_an_hour() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
+    started(&mut outbox, 0);
+    outbox.finish("c", "i-1-c", Err(DeliveryError::permanent("404")), at(0));
+    assert!(started(&mut outbox, 1799).is_empty());
+    assert_eq!(outbox.wake_at(), Some(at(1800)));
+    assert_eq!(started(&mut outbox, 1800), ["i-1-c"]);
+}
+
+#[test]
+fn a_reminder_is_replaced_by_its_successor_an_outage_never() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "i", 2, Reminder)]);
+    assert_eq!(outbox.push(entry("c", "i", 3, Reminder), true, now(0)), Some("i-2-c".into()));
+    assert_eq!(outbox.push(entry("c", "j", 2, Reminder), true, now(0)), None);
+    assert_eq!(outbox.push(entry("c", "i", 4, Recovery), true, now(0)), None);
+    assert_eq!(outbox.len(), 4);
+}
+
+#[test]
+fn the_pause_doubles_up_to_five_minutes_and_heeds_retry_after() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
+    let mut now = 0;
+    let mut pauses = Vec::new();
+    for _ in 0..11 {
+        assert_eq!(started(&mut outbox, now).len(), 1);
+        outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), at(now));
+        let next = outbox.wake_at().unwrap().nanos() / 1_000_000_000;
+        pauses.push(next - now);
+        now = next;
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    started(&mut outbox, now);
+    let error = DeliveryError::Retryable { reason: "429".into(), retry_after: Some(Duration::from_secs(1000)) };
+    outbox.finish("c", "i-1-c", Err(error), at(now));
+    assert_eq!(outbox.wake_at(), Some(at(now + 1000)));
+}
+
+#[test]
+fn among_failing_messages_the_least_tried_goes_first() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "j", 1, Outage)]);
+    started(&mut outbox, 0);
+    outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), at(0));
+    assert_eq!(started(&mut outbox, 1), ["j-1-c"]);
+}
+
+#[test]
+fn after_a_day_a_message_is_given_up() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
+    assert!(outbox.expire(at(86_399)).is_empty());
+    assert_eq!(outbox.expire(at(86_400)).len(), 1);
+    assert_eq!(outbox.len(), 0);
+}
+
+#[test]
+fn messages_of_a_channel_that_is_gone_are_handed_back() {
+    let mut outbox = filled(vec![entry("a", "i", 1, Outage), entry("b", "i", 1, Outage)]);
+    let gone = outbox.retain_channels(&HashSet::from(["a"]));
+    assert_eq!(gone.len(), 1);
+    assert_eq!(gone[0].channel, "b");
+}

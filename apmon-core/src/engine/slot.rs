@@ -1,0 +1,246 @@
+//! One watched monitor while the engine runs: its state, and when it wants
+//! attention.
+
+use std::sync::Arc;
+
+use crate::{
+    monitor::Monitor,
+    outcome::Verdict,
+    rule::{
+        alert,
+        health::Transition,
+        heartbeat::{Beat, Send},
+        schedule::{self, Grid},
+    },
+    state::MonitorState,
+    time::{Mono, Now},
+};
+
+/// One watched monitor.
+pub(super) struct Slot {
+    pub(super) monitor: Arc<dyn Monitor>,
+    pub(super) state: MonitorState,
+    /// Tells a look at an older version of this monitor from one at this.
+    pub(super) generation: u64,
+    pub(super) flight: Flight,
+    /// Regular slots that could not be kept.
+    pub(super) missed: u64,
+    timing: Timing,
+    retry: Option<Mono>,
+    beat: Option<Beat>,
+    /// In a pass: whether a good look sends a heartbeat.
+    pass_beat: bool,
+    /// When a heartbeat leaves.
+    send_at: Option<Mono>,
+    reminder: Option<Mono>,
+}
+
+/// How the next regular look is found.
+enum Timing {
+    /// A daemon's grid, and its next slot.
+    Grid { grid: Grid, next: Mono },
+    /// A pass: at most one regular look, and the moment of the next one, which
+    /// a retry must not wait past.
+    Once { due: Option<Mono>, next: Mono },
+}
+
+/// Where its present look is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flight {
+    /// None under way.
+    Grounded,
+    /// Due since then, waiting for a permit.
+    Waiting(Mono),
+    /// Under way.
+    Flying,
+}
+
+/// What a slot wants now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Want {
+    /// A look, due then.
+    Look(Mono),
+    /// A heartbeat to leave.
+    Heartbeat,
+    /// A reminder to be told.
+    Reminder,
+}
+
+impl Slot {
+    /// A monitor of a daemon, taken up at `now`. `first` is its first look.
+    pub(super) fn resident(monitor: Arc<dyn Monitor>, state: MonitorState, now: Now, grid: Grid, first: Mono) -> Self {
+        let timing = Timing::Grid { grid, next: first };
+        Self::new(monitor, state, timing, now)
+    }
+
+    /// A monitor of one pass at `now`.
+    pub(super) fn passing(monitor: Arc<dyn Monitor>, state: MonitorState, now: Now) -> Self {
+        let watch = monitor.watch();
+        let changed = state.last_config_checksum.as_deref() != Some(watch.checksum.as_str());
+        let every = watch.policy.check_every;
+        let soft = state.health().is_soft();
+        let beat_due = watch.policy.heartbeat.as_ref().is_some_and(|heartbeat| {
+            heartbeat
+                .every
+                .is_some_and(|every| schedule::due_in_pass(state.last_successful_heartbeat, now.wall, every))
+        });
+        let always = watch.policy.heartbeat.as_ref().is_some_and(|heartbeat| heartbeat.every.is_none());
+        let due = changed || soft || beat_due || schedule::due_in_pass(state.last_checked, now.wall, every);
+        let timing = Timing::Once {
+            due: due.then_some(now.mono),
+            next: now.mono.plus(every),
+        };
+        let mut slot = Self::new(monitor, state, timing, now);
+        slot.pass_beat = beat_due || always;
+        slot.beat = None;
+        // A reminder waits for the look that may find it up again.
+        slot.reminder = (!due && slot.reminder_due_in_pass(now)).then_some(now.mono);
+        slot
+    }
+
+    fn new(monitor: Arc<dyn Monitor>, mut state: MonitorState, timing: Timing, now: Now) -> Self {
+        state.own.removed_at = None;
+        state.anchor(now);
+        let heartbeat = monitor.watch().policy.heartbeat.as_ref();
+        let last = state.last_successful_heartbeat.map(|last| now.mono_of(last));
+        let beat = heartbeat.map(|heartbeat| Beat::new(heartbeat.every, last));
+        Self {
+            monitor,
+            state,
+            generation: 0,
+            flight: Flight::Grounded,
+            missed: 0,
+            timing,
+            retry: None,
+            beat,
+            pass_beat: false,
+            send_at: None,
+            // A running outage is reminded of after the first look, which may
+            // find it over.
+            reminder: None,
+        }
+    }
+
+    /// The monitor's options changed: it is looked at at `first`; an outage and
+    /// its pacing go on.
+    pub(super) fn replace(&mut self, monitor: Arc<dyn Monitor>, generation: u64, now: Now, grid: Grid, first: Mono) {
+        let state = std::mem::take(&mut self.state);
+        *self = Self {
+            generation,
+            missed: self.missed,
+            ..Self::resident(monitor, state, now, grid, first)
+        };
+    }
+
+    fn reminder_due_in_pass(&self, now: Now) -> bool {
+        let policy = &self.monitor.watch().policy;
+        match alert::reminder_due(policy, &self.state, now) {
+            None => false,
+            Some(due) if due <= now.mono => true,
+            Some(due) => {
+                let wait = alert::reminder_wait(policy, &self.state);
+                schedule::left_in_pass(due.minus(wait), now, wait).is_zero()
+            }
+        }
+    }
+
+    /// When it wants attention next.
+    pub(super) fn wake_at(&self) -> Option<Mono> {
+        let look = match self.flight {
+            Flight::Grounded => self.look_at(),
+            Flight::Waiting(_) | Flight::Flying => None,
+        };
+        [look, self.send_at, self.reminder].into_iter().flatten().min()
+    }
+
+    fn look_at(&self) -> Option<Mono> {
+        let regular = match self.timing {
+            Timing::Grid { next, .. } => Some(next),
+            Timing::Once { due, .. } => due,
+        };
+        let beat = self.beat.as_ref().and_then(Beat::check_at);
+        [regular, self.retry, beat].into_iter().flatten().min()
+    }
+
+    /// What it wants by `now`; called until nothing.
+    pub(super) fn want(&mut self, now: Mono) -> Option<Want> {
+        if self.send_at.is_some_and(|at| at <= now) {
+            self.send_at = None;
+            return Some(Want::Heartbeat);
+        }
+        if self.reminder.is_some_and(|at| at <= now) {
+            self.reminder = None;
+            return Some(Want::Reminder);
+        }
+        if self.flight == Flight::Grounded
+            && let Some(due) = self.look_at().filter(|due| *due <= now)
+        {
+            self.flight = Flight::Waiting(due);
+            return Some(Want::Look(due));
+        }
+        None
+    }
+
+    /// Its look starts.
+    pub(super) fn take_off(&mut self, now: Mono) {
+        self.flight = Flight::Flying;
+        self.retry = None;
+        let beat_due = self.beat.as_ref().filter(|beat| beat.check_at().is_some_and(|at| at <= now));
+        let beat_due = beat_due.and_then(Beat::due);
+        match &mut self.timing {
+            Timing::Once { due, .. } => *due = None,
+            Timing::Grid { grid, next } => {
+                if *next <= now {
+                    self.missed += grid.missed(*next, now);
+                    *next = grid.slot_after(now);
+                }
+                // A look for the heartbeat serves the regular slots up to it.
+                if let Some(due) = beat_due.filter(|due| *next <= *due) {
+                    *next = grid.slot_after(due);
+                }
+            }
+        }
+    }
+
+    /// Its look ended: when to look again, and whether a heartbeat leaves.
+    pub(super) fn land(&mut self, verdict: Verdict, transition: Option<Transition>, started: Now, now: Now) {
+        self.flight = Flight::Grounded;
+        let policy = &self.monitor.watch().policy;
+        let regular = match &mut self.timing {
+            Timing::Once { next, .. } => *next,
+            Timing::Grid { grid, next } => {
+                if *next <= now.mono {
+                    self.missed += grid.missed(*next, now.mono) + 1;
+                    *next = grid.slot_after(now.mono);
+                }
+                *next
+            }
+        };
+        if transition == Some(Transition::Soft) {
+            self.retry = Some(schedule::retry_at(now.mono, policy.retry_after(), regular));
+        }
+        let up = verdict == Verdict::Up;
+        if let Some(beat) = &mut self.beat
+            && let Send::At(at) = beat.after_check(up, started.mono, now.mono)
+        {
+            self.send_at = Some(at);
+        }
+        if self.pass_beat && up {
+            self.send_at = Some(now.mono);
+        }
+        match self.timing {
+            Timing::Once { .. } => {
+                self.reminder = self.reminder_due_in_pass(now).then_some(now.mono);
+            }
+            Timing::Grid { .. } => self.schedule_reminder(now),
+        }
+    }
+
+    /// A message was told, or an outage ended: when the next reminder is due.
+    pub(super) fn schedule_reminder(&mut self, now: Now) {
+        self.reminder = match self.timing {
+            Timing::Once { .. } => None,
+            Timing::Grid { .. } => alert::reminder_due(&self.monitor.watch().policy, &self.state, now),
+        };
+    }
+}
