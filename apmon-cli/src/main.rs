@@ -1,1 +1,37 @@
-fn main() {}
+//! The apmon command: arguments, wiring, output. Everything it does is done by
+//! the libraries.
+
+mod args;
+mod check;
+mod console;
+mod daemon;
+mod kinds;
+mod log;
+mod pacing;
+mod pass;
+mod reference;
+mod site;
+mod summary;
+mod table;
+mod webhook;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = match args::parse() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    log::start(args.verbosity());
+    // A thousand checks under way hold a thousand sockets.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::debug!("the limit of open files stays as it is: {error}");
+    }
+    match args::run(args) {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

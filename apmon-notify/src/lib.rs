@@ -1,1 +1,51 @@
-//! placeholder
+//! The channels on which apmon tells people, and its outgoing signs of life.
+//!
+//! A [`Webhook`] hands one message to one receiver; [`HttpHeartbeats`] vouches
+//! for us with an outside watcher. Both make one attempt and say whether
+//! another is worth it. When to try again, in which order, and what is worth
+//! telling at all is not decided here: that is `apmon-core`.
+//!
+//! No error of this crate holds a URL, a prefix or a suffix: they hold tokens.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use apmon_core::{
+//!     Secret,
+//!     config::{OutageWebhook, RequestEncoding, RequestMethod},
+//! };
+//! use apmon_notify::{HttpClient, Webhook, channel_ids};
+//!
+//! let options = OutageWebhook {
+//!     endpoint_url: Some(Secret::new("https://hooks.example.com/T0KEN")),
+//!     request_method: Some(RequestMethod::Post),
+//!     request_encoding: Some(RequestEncoding::Json),
+//!     request_prefix: None,
+//!     request_suffix: None,
+//! };
+//! let client = HttpClient::new(); // one for all channels
+//! let webhook = Webhook::new(&options, client, Duration::from_secs(20))?;
+//! assert_eq!(webhook.origin(), "https://hooks.example.com");
+//! assert_eq!(channel_ids(&[options]), ["webhook:hooks.example.com"]);
+//! # Ok::<(), apmon_notify::WebhookError>(())
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `webhook` | the channel, and its identity |
+//! | `heartbeat` | the sign of life |
+//! | `encode` | the bytes of a webhook: URL, HTML, CSV, JSON |
+//! | `client` | the HTTP client both share, made at first use |
+//! | `answer` | what an answer or a failure means for another try |
+//! | `name` | host names, looked up without a thread |
+
+mod answer;
+mod client;
+mod encode;
+mod heartbeat;
+mod name;
+mod webhook;
+
+pub use client::HttpClient;
+pub use heartbeat::HttpHeartbeats;
+pub use webhook::{Webhook, WebhookError, channel_ids};

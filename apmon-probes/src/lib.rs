@@ -1,1 +1,62 @@
-//! placeholder
+//! apmon's probes over IP: one look at one host or service.
+//!
+//! For: learning whether something answers (`ping`), listens (`tcp`), replies
+//! (`udp`) or serves what it should behind the certificate it should have
+//! (`http`). Every probe makes one attempt at one address within one deadline,
+//! name resolution included, and says `Up`, `Down`, or `Unknown` where the
+//! trouble is our own.
+//!
+//! Not for: deciding what a failed look means (that is `apmon-core`: retries,
+//! outages, reminders), nor SNMP (`apmon-snmp`).
+//!
+//! ```
+//! use apmon_core::{Clock, Look, SystemClock, Tools, Verdict, config};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let site = format!(
+//!     "site: {{name: Lab}}\nmonitors: [{{type: tcp, name: web, address: 'tcp://{}'}}]",
+//!     server.local_addr()?
+//! );
+//! let site = config::parse("lab.yaml".as_ref(), &site, apmon_probes::KINDS, &config::ProcessEnvironment)?;
+//!
+//! let monitor = site.monitors[0].build(&Tools::default());
+//! let now = SystemClock::new().now();
+//! let look = Look::new(now.mono, now, monitor.watch().policy.max_try);
+//! assert_eq!(monitor.check(&look).await.outcome.verdict(), Verdict::Up);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Map: a kind is one file ([`Ping`], [`Tcp`], [`Udp`], [`Http`], [`Quic`]),
+//! with its options, its rules and its probe. They share `endpoint` (`host:port`
+//! and the way there), `resolve` (names), `errno` (whose fault a system call's
+//! error is), `tls` (pin and expiry), `payload` (what `send` means), `expect`
+//! (searching an answer) and `course` (the time each phase took).
+
+mod course;
+mod endpoint;
+mod errno;
+mod expect;
+mod http;
+mod payload;
+mod ping;
+mod quic;
+mod resolve;
+mod tcp;
+mod tls;
+mod udp;
+
+use apmon_core::MonitorKind;
+
+pub use http::{Http, HttpOptions};
+pub use payload::Encoding;
+pub use ping::{Ping, PingOptions};
+pub use quic::Quic;
+pub use tcp::{Tcp, TcpOptions};
+pub use tls::Fingerprint;
+pub use udp::{Udp, UdpOptions};
+
+/// Every kind of this crate.
+pub const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp, &Udp, &Http, &Quic];

@@ -1,1 +1,61 @@
-//! placeholder
+//! apmon's state on disk.
+//!
+//! [`JsonStore`] keeps the state of one site in the JSON file of seed 003: one
+//! object for each monitor, which people and APMonitor 1.3 can read, and one
+//! key `apmon` for what that file has no place for (messages on their way
+//! first of all). Every commit replaces the file as a whole, so that a crash at
+//! any moment leaves the state before the commit or after it, and the file
+//! before that stays beside it as `.old`.
+//!
+//! What a state means is decided in `apmon-core`; history and figures over
+//! time are not kept here.
+//!
+//! ```
+//! use apmon_core::{Commit, MonitorState, StateStore};
+//! use apmon_store::JsonStore;
+//! use jiff::tz::TimeZone;
+//!
+//! # let directory = std::env::temp_dir().join(format!("apmon-doc-{}", std::process::id()));
+//! let path = directory.join("homelab.statefile.json");
+//! let lock = JsonStore::lock(&path)?; // one process per state file
+//! let store = JsonStore::open(&path, TimeZone::UTC)?;
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let snapshot = store.load().await?;
+//! let web = MonitorState { is_up: Some(true), ..MonitorState::default() };
+//! let commit = Commit {
+//!     epoch: snapshot.epoch,
+//!     states: vec![("web".into(), web)],
+//!     ..Commit::default()
+//! };
+//! store.commit(&commit).await?;
+//! assert_eq!(store.load().await?.monitors["web"].is_up, Some(true));
+//! # Ok::<(), apmon_core::StoreError>(())
+//! # })?;
+//! # drop((store, lock));
+//! # std::fs::remove_dir_all(directory)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `store` | the [`StateStore`](apmon_core::StateStore) and its thread |
+//! | `model` | what the file holds, in memory, and how a commit is taken back |
+//! | `read`, `write` | the file's text |
+//! | `moment` | local times as Python writes them |
+//! | `disk` | replacing a file so that it is never damaged, and what to do if it is |
+//! | `place` | where state files stand |
+//! | `lock` | one process per state file |
+
+mod disk;
+mod lock;
+mod model;
+mod moment;
+mod place;
+mod read;
+mod store;
+mod write;
+
+pub use lock::{Lock, LockError};
+pub use place::{Platform, default_path};
+pub use store::JsonStore;

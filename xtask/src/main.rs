@@ -1,1 +1,116 @@
-fn main() {}
+//! Tasks around the workspace. `cargo xtask help` lists them.
+
+// A task talks to the person at the terminal; only the product's libraries must not.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod check;
+mod demo;
+mod docs;
+mod fault;
+mod fuzz;
+mod new_probe;
+mod package;
+mod process;
+mod stopwatch;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use fault::Fault;
+
+/// One task: its words on the command line, what it is for, and its function.
+struct Task {
+    usage: &'static str,
+    summary: &'static str,
+    run: fn(&[String]) -> Result<(), Fault>,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        usage: "demo",
+        summary: "run apmon on real local services, one of which goes away and comes back",
+        run: demo::run,
+    },
+    Task {
+        usage: "test",
+        summary: "everything CI runs",
+        run: test::run,
+    },
+    Task {
+        usage: "check",
+        summary: "the house rules that no compiler knows: arrows, file sizes, versions",
+        run: check::run,
+    },
+    Task {
+        usage: "new-probe NAME",
+        summary: "write the skeleton of a new kind and list it",
+        run: new_probe::run,
+    },
+    Task {
+        usage: "fuzz [TARGET] [--seconds N] [--runs N]",
+        summary: "build and run the fuzz targets (60 s in all unless told otherwise)",
+        run: fuzz::run,
+    },
+    Task {
+        usage: "docs [--check]",
+        summary: "write the site file reference and its JSON Schema, or compare them",
+        run: docs::run,
+    },
+    Task {
+        usage: "bench",
+        summary: "measure apmon beside its peers",
+        run: bench::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, rest)) = arguments.split_first() else {
+        eprint!("{}", usage());
+        return ExitCode::from(2);
+    };
+    if ["help", "-h", "--help"].contains(&name.as_str()) {
+        print!("{}", usage());
+        return ExitCode::SUCCESS;
+    }
+    let Some(task) = TASKS.iter().find(|task| word(task) == name) else {
+        eprint!("there is no task \"{name}\"\n{}", usage());
+        return ExitCode::from(2);
+    };
+    if rest
+        .iter()
+        .any(|argument| argument == "-h" || argument == "--help")
+    {
+        println!("cargo xtask {}\n    {}", task.usage, task.summary);
+        return ExitCode::SUCCESS;
+    }
+    match (task.run)(rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("cargo xtask {name}: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn word(task: &Task) -> &'static str {
+    task.usage.split(' ').next().unwrap_or(task.usage)
+}
+
+fn usage() -> String {
+    let lines: String = TASKS
+        .iter()
+        .map(|task| format!("  cargo xtask {}\n      {}\n", task.usage, task.summary))
+        .collect();
+    format!("tasks:\n{lines}")
+}
+
+/// For tasks that take no arguments.
+fn no_arguments(arguments: &[String]) -> Result<(), Fault> {
+    match arguments.first() {
+        None => Ok(()),
+        Some(argument) => Err(Fault::new(format!("takes no argument, but got \"{argument}\""))),
+    }
+}

@@ -20,7 +20,7 @@ use crate::text::{excerpt, nearest};
 /// After so many mistakes in one section an option's further ones are left out.
 const MOST_PER_SECTION: usize = 20;
 /// After so many mistakes in one file no nearest word is looked for.
-const MOST_HINTS: usize = 1000;
+pub(super) const MOST_HINTS: usize = 1000;
 
 /// A section of the site file while it is read: its keys, and what is wrong
 /// with them.

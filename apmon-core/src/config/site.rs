@@ -12,7 +12,7 @@ use super::{
     address::is_email_address,
     common::{MonitorEntry, read_monitor},
     mistake::{self, ConfigError, Mistake, Position},
-    section::Section,
+    section::{MOST_HINTS, Section},
     source::{self, Environment},
     tree::{self, Entry, Node, Value},
     value::{Count, PortNumber, Seconds, Text},
@@ -265,6 +265,7 @@ impl Reader<'_> {
     fn missing(&mut self, root: &Node, entries: &[Entry], section: &str) {
         let meant = entries
             .iter()
+            .take(MOST_HINTS)
             .find(|entry| nearest(&entry.key, SECTIONS).is_some_and(|near| near == section));
         let hint = meant
             .map(|entry| {
@@ -286,7 +287,9 @@ impl Reader<'_> {
         if SECTIONS.contains(&key) || key.starts_with("x-") {
             return;
         }
-        let hint = nearest(key, SECTIONS)
+        let hint = (self.warnings.len() < MOST_HINTS)
+            .then(|| nearest(key, SECTIONS))
+            .flatten()
             .map(|word| format!("; did you mean \"{word}\"?"))
             .unwrap_or_default();
         self.warnings.push(Mistake {

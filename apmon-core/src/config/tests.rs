@@ -1,80 +1,111 @@
-//! The site file, told by examples: what is accepted, and what is said of the rest.
+//! The site file, told by examples: what is accepted, and what is said of the
+//! rest, word for word and place for place.
 
+mod arbitrary;
+mod checksum;
+mod example;
+mod file;
 mod kind;
+mod merge;
+mod mistake;
+mod nested;
+mod rule;
+mod secret;
+mod syntax;
+mod value;
+mod variable;
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
-use super::{Environment, SiteFile, parse};
+use super::{Environment, MonitorEntry, SiteFile, parse};
+use crate::kind::{MonitorKind, Tools};
 
-struct Variables(HashMap<&'static str, &'static str>);
+/// An environment of these variables and no others.
+struct Variables<'a>(&'a [(&'a str, &'a str)]);
 
-impl Environment for Variables {
+impl Environment for Variables<'_> {
     fn variable(&self, name: &str) -> Option<String> {
-        self.0.get(name).map(|value| (*value).to_owned())
+        let (_, value) = self.0.iter().find(|(known, _)| *known == name)?;
+        Some((*value).to_owned())
     }
 }
 
-fn read_with(text: &str, variables: &[(&'static str, &'static str)]) -> Result<SiteFile, String> {
-    let environment = Variables(variables.iter().copied().collect());
-    parse(Path::new("lab.yaml"), text, kind::KINDS, &environment).map_err(|error| error.to_string())
+fn read_as(
+    text: &str,
+    kinds: &[&dyn MonitorKind],
+    variables: &[(&str, &str)],
+) -> Result<SiteFile, Vec<String>> {
+    parse(Path::new("lab.yaml"), text, kinds, &Variables(variables))
+        .map_err(|error| error.to_string().lines().map(str::to_owned).collect())
 }
 
-/// The file, or the text of its error.
-fn read(text: &str) -> Result<SiteFile, String> {
-    read_with(text, &[])
+/// The file, or the lines of its error.
+fn read(text: &str) -> Result<SiteFile, Vec<String>> {
+    read_as(text, kind::KINDS, &[])
 }
 
-#[test]
-fn scratch() {
-    for path in std::fs::read_dir("/tmp/cases").unwrap() {
-        let path = path.unwrap().path();
-        println!("=== {}", path.display());
-        let text = std::fs::read_to_string(&path).unwrap();
-        match read(&text) {
-            Ok(file) => println!("{file:?}"),
-            Err(error) => println!("{error}"),
-        }
+#[track_caller]
+fn good(text: &str) -> SiteFile {
+    read(text).unwrap_or_else(|lines| panic!("{text}\n{}", lines.join("\n")))
+}
+
+/// What is said of a bad file, without the name of it.
+#[track_caller]
+fn told(text: &str) -> Vec<String> {
+    let lines = read(text).expect_err(text);
+    let bare = lines.iter().map(|line| {
+        line.strip_prefix("lab.yaml:")
+            .unwrap_or_else(|| panic!("no place in: {line}"))
+            .to_owned()
+    });
+    bare.collect()
+}
+
+/// Each input with all that is said of it.
+#[track_caller]
+fn table(fill: impl Fn(&str) -> String, rows: &[(&str, &[&str])]) {
+    for (input, expected) in rows {
+        let text = fill(input);
+        let lines = match read(&text) {
+            Ok(_) => Vec::new(),
+            Err(_) => told(&text),
+        };
+        assert_eq!(lines, *expected, "\n{text}");
     }
 }
 
-#[test]
-fn scratch_time() {
-    let n = 1_000_000;
-    let mut cases: Vec<(String, String)> = Vec::new();
-    for unit in [
-        "\"", "'", "a ", "a\n", "? ", "&a ", "!", "! ", "[a,", "[]", "[],", "{\"a\":", "-\n", "- - -\n", "#", "\n", "|", "|\n", ">", "%", "%a\n",
-        "a: b\n", "*a ", "*a\n", "a:\n", ": ", "- a: b\n", "---\n", "...\n", "\"a\" ", "'a' ", "\\", "\r", "\t", " ", "\u{feff}", "- &a a\n", "- {a: b}\n", "- [a, b]\n", "a, ", "a: ", "\"a\":", "ü", "- \"a\n", "- 'a' :\n", "? a\n",": a\n", "- |\n a\n", "!!str ", "[{", "}{", "\"\\n", "<<: {}\n",
-    ] {
-        cases.push((format!("{unit:?}"), unit.repeat(n / unit.len())));
-        cases.push((format!("site: [{unit:?}"), format!("site: [{}", unit.repeat(n / unit.len()))));
-        cases.push((format!("site: \"{unit:?}"), format!("site: \"{}", unit.repeat(n / unit.len()))));
-        cases.push((format!("site: |{unit:?}"), format!("site: |\n  {}", unit.repeat(n / unit.len()))));
-        cases.push((format!("a: {unit:?}"), format!("a: {}", unit.repeat(n / unit.len()))));
-    }
-    let keys: String = (0..n / 20).map(|i| format!("  chek_every_n_sec{i}: 3\n")).collect();
-    cases.push(("unknown keys".into(), format!("site:\n{keys}monitors: []\n")));
-    cases.push(("dup keys".into(), format!("site:\n{keys}{keys}monitors: []\n")));
-    cases.push(("monitor keys".into(), format!("site: {{name: x}}\nmonitors:\n  - type: tcp\n{}", keys.replace("  chek","    chek"))));
-    cases.push(("top keys".into(), keys.replace("  ", "")));
-    let bad = "x, ".repeat(n / 3);
-    cases.push(("bad list".into(), format!("site: {{name: x}}\nmonitors:\n  - type: tcp\n    codes: [{bad}]\n")));
-    cases.push(("bad mons".into(), format!("site: {{name: x}}\nmonitors: [{bad}]\n")));
-    let chain: String = (1..1900).map(|i| format!("- &a{i} [*a{}]\n", i - 1)).collect();
-    cases.push(("chain".into(), format!("- &a0 x\n{chain}")));
-    let chain: String = (1..900).map(|i| format!("x{i}: &a{i} {{<<: *a{}, k{i}: 1}}\n", i - 1)).collect();
-    cases.push(("merge chain".into(), format!("x0: &a0 {{}}\n{chain}")));
-    let nested = format!("{}[{}]{}", "&x [".repeat(60), "a, ".repeat(n / 3), "]".repeat(60));
-    cases.push(("anchored".into(), format!("a: {nested}")));
-    cases.push(("same names".into(), format!("site: {{name: x}}\nmonitors:\n{}", "- {name: x}\n".repeat(n / 12))));
-    cases.push(("alias monitors".into(), format!("x: &m {{type: tcp, name: x, addres: 3}}\nsite: {{name: x}}\nmonitors:\n{}", "- *m\n".repeat(n / 5))));
-    cases.push(("vars".into(), format!("site: {{name: x}}\nmonitors:\n{}", "- ${A}\n".repeat(n / 8))));
-    for (name, text) in cases {
-        let watch = crate::time::Stopwatch::start();
-        let out = read(&text);
-        let took = watch.elapsed();
-        if took.as_millis() > 600 { 
-            let what = out.map(|_| String::new()).unwrap_or_else(|e| e.lines().next().unwrap_or("").chars().take(100).collect());
-            println!("{took:?} {name} {what}");
-        }
-    }
+/// Lines of the section `site`: the first stands on line 3, from column 3.
+fn in_site(lines: &str) -> String {
+    let lines = lines.replace('\n', "\n  ");
+    format!("site:\n  name: Lab\n  {lines}\nmonitors:\n- {{type: ping, name: gw, address: 10.0.0.1}}\n")
+}
+
+/// Lines of one monitor: the first stands on line 6, from column 3.
+fn in_monitor(kind: &str, address: &str, lines: &str) -> String {
+    let lines = lines.replace('\n', "\n  ");
+    format!("site: {{name: Lab}}\nmonitors:\n- type: {kind}\n  name: a\n  address: {address}\n  {lines}\n")
+}
+
+fn in_ping(lines: &str) -> String {
+    in_monitor("ping", "10.0.0.1", lines)
+}
+
+fn in_tcp(lines: &str) -> String {
+    in_monitor("tcp", "tcp://h:22", lines)
+}
+
+/// The one monitor of a good file.
+#[track_caller]
+fn one(text: &str) -> MonitorEntry {
+    let mut monitors = good(text).monitors;
+    assert_eq!(monitors.len(), 1, "{text}");
+    monitors.remove(0)
+}
+
+/// What the one monitor of a good file read under `option`.
+#[track_caller]
+fn value_of(text: &str, option: &str) -> serde_json::Value {
+    let monitor = one(text).build(&Tools::default());
+    let options: serde_json::Value = serde_json::from_str(&monitor.watch().address).unwrap();
+    options[option].clone()
 }

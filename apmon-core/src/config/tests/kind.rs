@@ -1,19 +1,43 @@
 //! Small kinds for the tests: what the real ones ask of a section, and no more.
 
+use std::{collections::HashMap, marker::PhantomData, sync::Arc};
+
+use async_trait::async_trait;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     config::{Host, Section, Text, one_or_many},
     kind::{Blueprint, Kind, MonitorKind},
-    probe::NotBuilt,
+    monitor::{Monitor, Observation, Watch},
+    probe::Look,
     secret::Secret,
 };
 
 pub(super) const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp, &Port];
 
-fn not_built(kind: &'static str) -> Option<Blueprint> {
-    Some(Blueprint::probe(move |_| NotBuilt { kind }))
+/// A monitor whose address is its options, so that a test can see them.
+struct Shown(Watch);
+
+#[async_trait]
+impl Monitor for Shown {
+    fn watch(&self) -> &Watch {
+        &self.0
+    }
+
+    async fn check(&self, _: &Look) -> Observation {
+        Observation::default()
+    }
+}
+
+fn shown(options: &impl Serialize) -> Blueprint {
+    let text = serde_json::to_string(options).unwrap();
+    Blueprint::monitor(move |_, watch| {
+        Arc::new(Shown(Watch {
+            address: text.clone(),
+            ..watch
+        }))
+    })
 }
 
 pub(super) struct Ping;
@@ -40,12 +64,12 @@ impl Kind for Ping {
         "type: ping\nname: gateway\naddress: 192.168.1.1\n"
     }
 
-    fn compile(&self, _: PingOptions, section: &mut Section<'_>) -> Option<Blueprint> {
+    fn compile(&self, options: PingOptions, section: &mut Section<'_>) -> Option<Blueprint> {
         let host = Host::parse(section.address());
         if host.is_none() && !section.address().is_empty() {
             section.mistake("address", "must be a host name or an address");
         }
-        host.and_then(|_| not_built("ping"))
+        host.map(|_| shown(&options))
     }
 }
 
@@ -81,7 +105,7 @@ pub(super) struct TcpOptions {
     #[serde(default)]
     lines: Vec<String>,
     #[serde(default)]
-    headers: std::collections::HashMap<String, String>,
+    headers: HashMap<String, String>,
     token: Option<Secret>,
     share: Option<f64>,
     login: Option<Login>,
@@ -114,7 +138,7 @@ impl Kind for Tcp {
         if options.login.is_some() {
             section.warn("login", "goes in clear");
         }
-        url.and_then(|_| not_built("tcp"))
+        url.map(|_| shown(&options))
     }
 }
 
@@ -128,6 +152,7 @@ pub(super) struct PortOptions {
     mac: Option<Text>,
     #[serde(default = "public")]
     community: Secret,
+    percentile: Option<u8>,
     #[serde(default)]
     always_up: bool,
 }
@@ -159,6 +184,76 @@ impl Kind for Port {
         let url = section.address_url(&["snmp"]);
         section.require("port", options.port);
         section.require("mac", options.mac.as_ref());
-        url.and_then(|_| not_built("port"))
+        url.map(|_| shown(&options))
+    }
+}
+
+/// The seed's eight types, as far as reading their options goes.
+pub(super) const SEED: &[&dyn MonitorKind] = &[
+    &Ping,
+    &Plain::<Request>("http", PhantomData),
+    &Plain::<Request>("quic", PhantomData),
+    &Plain::<Datagram>("tcp", PhantomData),
+    &Plain::<Datagram>("udp", PhantomData),
+    &Plain::<Switch>("ports", PhantomData),
+    &Port,
+    &Plain::<Server>("host", PhantomData),
+];
+
+/// A kind that takes its options as they are.
+struct Plain<O>(&'static str, PhantomData<O>);
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+struct Request {
+    expect: Option<Text>,
+    send: Option<String>,
+    content_type: Option<Text>,
+    ssl_fingerprint: Option<Text>,
+    #[serde(default)]
+    ignore_ssl_expiry: bool,
+}
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+struct Datagram {
+    expect: Option<Text>,
+    send: Option<String>,
+    content_type: Option<ContentType>,
+}
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+struct Switch {
+    community: Option<Secret>,
+    percentile: Option<u8>,
+}
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+struct Server {
+    community: Option<Secret>,
+}
+
+impl<O> Kind for Plain<O>
+where
+    O: DeserializeOwned + Serialize + JsonSchema + Send + Sync + 'static,
+{
+    type Options = O;
+
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn summary(&self) -> &'static str {
+        "takes its options as they are"
+    }
+
+    fn address(&self) -> &'static str {
+        "anything"
+    }
+
+    fn example(&self) -> &'static str {
+        ""
+    }
+
+    fn compile(&self, options: O, _: &mut Section<'_>) -> Option<Blueprint> {
+        Some(shown(&options))
     }
 }

@@ -1,0 +1,183 @@
+//! `apmon check`: look now, print a verdict, keep nothing, tell nobody.
+
+mod report;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use apmon_core::{
+    Clock as _, Look, Monitor, Observation, Step, SystemClock, Tools, Trace, Verdict,
+    config::{self, ConfigError, ProcessEnvironment, SiteFile},
+    text::{nearest, printable},
+};
+use clap::Args;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::{args::seconds, kinds, pass, site};
+
+/// Up with a warning.
+const EXIT_WARNING: u8 = 1;
+/// Down.
+const EXIT_CRITICAL: u8 = 2;
+/// Could not look, or wrong usage.
+pub(crate) const EXIT_UNKNOWN: u8 = 3;
+
+/// What to look at.
+#[derive(Args)]
+pub(crate) struct CheckArgs {
+    /// A URL (http://, https://, tcp://host:port, udp://host:port), a host to ping, or a site file.
+    #[arg(value_name = "URL|HOST|CONFIG")]
+    target: String,
+    /// With a site file: only this monitor.
+    #[arg(value_name = "MONITOR")]
+    monitor: Option<String>,
+    /// Print every step with its time.
+    #[arg(long)]
+    explain: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Deadline of the look. [default: 20, with a site file the monitor's max_try_secs]
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    timeout: Option<Duration>,
+    /// The type, where the address does not tell it.
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// An option as in a site file, e.g. --set expect=SSH-2.0
+    #[arg(long, value_name = "OPTION=VALUE")]
+    set: Vec<String>,
+    /// Log more; can be repeated.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// One look, done.
+pub(crate) struct Checked {
+    monitor: Arc<dyn Monitor>,
+    observation: Observation,
+    took: Duration,
+    steps: Vec<Step>,
+}
+
+/// Looks, prints, and exits as a Nagios plugin does.
+pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let monitors = match monitors(args) {
+        Ok(monitors) => monitors,
+        Err(error) => {
+            pass::say(Path::new(&args.target), &error);
+            return Ok(ExitCode::from(EXIT_UNKNOWN));
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let checked = runtime.block_on(look_at(monitors, args));
+    runtime.shutdown_background();
+    report::print(&checked, args.json, args.explain);
+    Ok(ExitCode::from(checked.iter().map(Checked::exit).max_by_key(|code| severity(*code)).unwrap_or(EXIT_UNKNOWN)))
+}
+
+/// Down outweighs unknown, unknown a warning.
+fn severity(code: u8) -> u8 {
+    match code {
+        EXIT_CRITICAL => 3,
+        EXIT_UNKNOWN => 2,
+        code => code,
+    }
+}
+
+impl Checked {
+    fn exit(&self) -> u8 {
+        match (self.observation.outcome.verdict(), &self.observation.outcome.warning) {
+            (Verdict::Up, None) => 0,
+            (Verdict::Up, Some(_)) => EXIT_WARNING,
+            (Verdict::Down, _) => EXIT_CRITICAL,
+            (Verdict::Unknown, _) => EXIT_UNKNOWN,
+        }
+    }
+}
+
+fn is_site_file(target: &str) -> bool {
+    !target.contains("://")
+        && [".yaml", ".yml", ".json"].iter().any(|suffix| target.to_ascii_lowercase().ends_with(suffix))
+}
+
+fn monitors(args: &CheckArgs) -> anyhow::Result<Vec<Arc<dyn Monitor>>> {
+    let tools = Tools::default();
+    if !is_site_file(&args.target) {
+        anyhow::ensure!(args.monitor.is_none(), "a monitor's name goes with a site file");
+        let file = ad_hoc(args)?;
+        return Ok(file.monitors.iter().map(|monitor| monitor.build(&tools)).collect());
+    }
+    anyhow::ensure!(args.set.is_empty() && args.kind.is_none(), "--set and --type go with an address, not with a site file");
+    let file = site::load(Path::new(&args.target))?;
+    let Some(wanted) = &args.monitor else {
+        return Ok(file.monitors.iter().map(|monitor| monitor.build(&tools)).collect());
+    };
+    match file.monitors.iter().find(|monitor| monitor.name == *wanted) {
+        Some(monitor) => Ok(vec![monitor.build(&tools)]),
+        None => {
+            let names = file.monitors.iter().map(|monitor| monitor.name.as_str());
+            let hint = nearest(wanted, names).map(|name| format!("; did you mean \"{name}\"?")).unwrap_or_default();
+            anyhow::bail!("no monitor is called \"{}\"{}", printable(wanted), printable(&hint))
+        }
+    }
+}
+
+/// A site of one monitor, made from the command line and read as any site file
+/// is: the same rules, the same messages.
+fn ad_hoc(args: &CheckArgs) -> anyhow::Result<SiteFile> {
+    let kind = match &args.kind {
+        Some(kind) => kind.clone(),
+        None => {
+            let scheme = args.target.split_once("://").map_or("", |(scheme, _)| scheme);
+            let kind = kinds::by_address(&args.target)
+                .with_context(|| format!("no type is known by {}://; name one with --type", printable(scheme)))?;
+            kind.name().to_owned()
+        }
+    };
+    let mut monitor = serde_json::Map::new();
+    monitor.insert("type".into(), kind.into());
+    monitor.insert("name".into(), "check".into());
+    monitor.insert("address".into(), args.target.clone().into());
+    for option in &args.set {
+        let (name, value) = option.split_once('=').with_context(|| format!("--set {}: no =", printable(option)))?;
+        monitor.insert(name.to_owned(), value.into());
+    }
+    let text = json!({"site": {"name": "check"}, "monitors": [monitor]}).to_string();
+    config::parse(&PathBuf::from("command line"), &text, kinds::all(), &ProcessEnvironment).map_err(|error| match error {
+        // Places in a text that nobody wrote help nobody.
+        ConfigError::Mistakes { mistakes, .. } => {
+            let texts: Vec<_> = mistakes.iter().map(|mistake| mistake.text.as_str()).collect();
+            anyhow::anyhow!("{}", texts.join("; "))
+        }
+        other => other.into(),
+    })
+}
+
+async fn look_at(monitors: Vec<Arc<dyn Monitor>>, args: &CheckArgs) -> Vec<Checked> {
+    let mut looks = JoinSet::new();
+    for (i, monitor) in monitors.into_iter().enumerate() {
+        let timeout = args.timeout.unwrap_or(monitor.watch().policy.max_try);
+        let explain = args.explain;
+        looks.spawn(async move {
+            let clock = SystemClock::new();
+            let now = clock.now();
+            let trace = Trace::start();
+            let mut look = Look::new(now.mono, now, timeout);
+            if explain {
+                look = look.explained(Arc::clone(&trace));
+            }
+            let observation = monitor.check(&look).await;
+            let took = clock.now().mono.since(now.mono);
+            (i, Checked { monitor, observation, took, steps: trace.steps() })
+        });
+    }
+    let mut checked = looks.join_all().await;
+    checked.sort_by_key(|(i, _)| *i);
+    checked.into_iter().map(|(_, checked)| checked).collect()
+}

@@ -1,0 +1,94 @@
+//! Verdicts as a person, a Nagios server or a program reads them.
+
+use apmon_core::{Domain, Verdict, text::printable};
+use serde_json::{Value, json};
+
+use super::Checked;
+use crate::console::{self, millis};
+
+pub(super) fn print(checked: &[Checked], as_json: bool, explain: bool) {
+    if as_json {
+        let list: Vec<_> = checked.iter().map(|checked| value(checked, explain)).collect();
+        let value = match <[Value; 1]>::try_from(list) {
+            Ok([one]) => one,
+            Err(list) => Value::Array(list),
+        };
+        console::line(&format!("{value:#}"));
+        return;
+    }
+    for checked in checked {
+        console::line(&line(checked));
+        if explain {
+            for step in &checked.steps {
+                console::line(&format!("  {:>10}  {:<12} {}", millis(step.at), step.name, printable(&step.text)));
+            }
+            for (phase, took) in &checked.observation.outcome.phases {
+                console::line(&format!("  {:>10}  in {}", millis(*took), phase.as_str()));
+            }
+        }
+    }
+}
+
+/// `OK - http://192.0.2.1/ is up in 12.3 ms | time=0.012300s;;;0`
+fn line(checked: &Checked) -> String {
+    let watch = checked.monitor.watch();
+    let address = printable(&watch.address);
+    let subject = if watch.name == "check" {
+        address.into_owned()
+    } else {
+        format!("{} ({address})", printable(&watch.name))
+    };
+    let outcome = &checked.observation.outcome;
+    let time = outcome.latency.unwrap_or(checked.took);
+    let text = match (outcome.verdict(), outcome.failure()) {
+        (Verdict::Up, _) => format!("{subject} is up in {}", millis(time)),
+        (Verdict::Down, failure) => format!("{subject} is down: {}", reason(failure)),
+        (Verdict::Unknown, failure) => format!("{subject} is unknown: {}", reason(failure)),
+    };
+    let warning = outcome.warning.as_deref().map(|warning| format!(", but: {}", printable(warning))).unwrap_or_default();
+    // What follows | is performance data; nothing before it may hold one.
+    format!("{} - {} | time={:.6}s;;;0", word(checked.exit()), format!("{text}{warning}").replace('|', "/"), time.as_secs_f64())
+}
+
+fn reason(failure: Option<&apmon_core::Failure>) -> String {
+    failure.map_or_else(String::new, |failure| printable(&failure.reason).into_owned())
+}
+
+fn word(code: u8) -> &'static str {
+    match code {
+        0 => "OK",
+        super::EXIT_WARNING => "WARNING",
+        super::EXIT_CRITICAL => "CRITICAL",
+        _ => "UNKNOWN",
+    }
+}
+
+fn value(checked: &Checked, explain: bool) -> Value {
+    let watch = checked.monitor.watch();
+    let outcome = &checked.observation.outcome;
+    let ms = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
+    let mut value = json!({
+        "name": watch.name,
+        "type": watch.kind,
+        "address": watch.address,
+        "verdict": outcome.verdict().to_string().to_lowercase(),
+        "latency_ms": outcome.latency.map(ms),
+        "took_ms": ms(checked.took),
+        "failure": outcome.failure().map(|failure| json!({
+            "class": failure.class.as_str(),
+            "domain": match failure.class.domain() {
+                Domain::Environment => "environment",
+                Domain::Application => "application",
+                Domain::Own => "own",
+            },
+            "reason": failure.reason,
+        })),
+        "warning": outcome.warning,
+        "phases_ms": outcome.phases.iter().map(|(phase, took)| (phase.as_str().to_owned(), json!(ms(*took)))).collect::<serde_json::Map<_, _>>(),
+    });
+    if explain {
+        let steps = checked.steps.iter();
+        value["steps"] = steps.map(|step| json!({"at_ms": ms(step.at), "step": step.name, "text": step.text})).collect();
+    }
+    value
+}

@@ -1,0 +1,97 @@
+//! One pass over each site, for cron.
+
+use std::{path::Path, process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use apmon_core::{Engine, PassReport, text::printable};
+use apmon_notify::HttpHeartbeats;
+
+use crate::{
+    args::{CommonArgs, PassArgs},
+    console,
+    site::{self, Process},
+};
+
+/// Runs all sites at once, each on its own; a site that cannot run does not
+/// keep the others from it.
+pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let process = Process::default();
+    if args.common.no_notify {
+        tracing::info!("--no-notify: messages are printed, nobody is told");
+    }
+    let failed = runtime.block_on(async {
+        let mut sites = tokio::task::JoinSet::new();
+        for config in args.configs.clone() {
+            let (common, process) = (args.common.clone(), process.clone());
+            sites.spawn(async move {
+                let result = pass(&config, &common, &process).await;
+                (config, result)
+            });
+        }
+        let mut failed = false;
+        while let Some(site) = sites.join_next().await {
+            match site {
+                Ok((config, Ok(report))) => summarize(&config, &report),
+                Ok((config, Err(error))) => {
+                    failed = true;
+                    say(&config, &error);
+                }
+                Err(error) => {
+                    failed = true;
+                    tracing::error!("a site's engine failed, a bug: {error}");
+                }
+            }
+        }
+        failed
+    });
+    // Nothing is left to wait for: look-ups under way end with the process.
+    runtime.shutdown_background();
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// A site that cannot run, said. Mistakes of a site file name their file
+/// themselves.
+pub(crate) fn say(config: &Path, error: &anyhow::Error) {
+    if error.is::<apmon_core::config::ConfigError>() {
+        for line in error.to_string().lines() {
+            tracing::error!("{line}");
+        }
+    } else {
+        let shown = config.display().to_string();
+        tracing::error!("{}: {error:#}", printable(&shown));
+    }
+}
+
+async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<PassReport> {
+    let file = site::load(config)?;
+    for remark in site::remarks(&file, common.threads) {
+        tracing::warn!("{}: {remark}", printable(&file.name));
+    }
+    let plan = site::plan(&file, common, process)?;
+    drop(file);
+    let (_lock, store) = site::open_store(&site::state_path(config, common))?;
+    Engine::new(plan, store)
+        .heartbeats(Arc::new(HttpHeartbeats::new(process.http.clone())))
+        .on_event(|event| console::report(event, true))
+        .pass()
+        .await
+        .context("cannot run")
+}
+
+fn summarize(config: &Path, report: &PassReport) {
+    let shown = config.display().to_string();
+    let shown = printable(&shown);
+    tracing::info!(
+        "{shown}: {} monitors, {} looks: {} up, {} down, {} unknown, in {}",
+        report.watched,
+        report.looks,
+        report.up,
+        report.down,
+        report.unknown,
+        console::millis(report.took)
+    );
+    if report.undelivered > 0 {
+        tracing::warn!("{shown}: {} messages are not delivered yet; the next pass sends them", report.undelivered);
+    }
+}

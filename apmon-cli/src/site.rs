@@ -1,0 +1,98 @@
+//! From a site file to what an engine runs.
+
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use apmon_core::{
+    Channel, Plan, Tools,
+    config::{self, ConfigError, ProcessEnvironment, SiteFile},
+    text::printable,
+};
+use apmon_notify::{HttpClient, Webhook, channel_ids};
+use apmon_store::{JsonStore, Platform};
+
+use crate::{args::CommonArgs, kinds};
+
+/// What all sites of a process share.
+#[derive(Clone, Default)]
+pub(crate) struct Process {
+    /// Sockets and the like of the probes.
+    pub(crate) tools: Arc<Tools>,
+    /// The client of webhooks and heartbeats.
+    pub(crate) http: HttpClient,
+}
+
+/// Reads a site file; its warnings are logged.
+pub(crate) fn load(path: &Path) -> Result<SiteFile, ConfigError> {
+    let file = config::load(path, kinds::all(), &ProcessEnvironment)?;
+    let shown = path.display().to_string();
+    let shown = printable(&shown);
+    for warning in &file.warnings {
+        tracing::warn!("{shown}:{}:{}: {warning}", warning.at.line, warning.at.column);
+    }
+    Ok(file)
+}
+
+/// What the site does that its author may not expect.
+pub(crate) fn remarks(file: &SiteFile, threads: Option<u32>) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let cap = cap(file, threads);
+    if let Some(cap) = cap.filter(|cap| cap.get() < file.monitors.len()) {
+        let longest = file.monitors.iter().map(|monitor| monitor.max_try.value.get()).max().unwrap_or(0);
+        let rounds = (file.monitors.len() - 1) / cap.get();
+        remarks.push(format!(
+            "{cap} checks at once for {} monitors: dead targets may delay others by up to {} secs; without max_threads there is no cap",
+            file.monitors.len(),
+            rounds as u64 * longest
+        ));
+    }
+    if !file.outage_emails.is_empty() {
+        remarks.push(format!(
+            "outage_emails: this version sends no e-mail yet, {} recipients are not told",
+            file.outage_emails.len()
+        ));
+    }
+    remarks
+}
+
+fn cap(file: &SiteFile, threads: Option<u32>) -> Option<NonZeroUsize> {
+    let cap = threads.or(file.site.max_threads.map(|cap| cap.get().get()));
+    cap.and_then(|cap| NonZeroUsize::new(cap as usize))
+}
+
+/// Builds the monitors and channels of a site.
+pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> anyhow::Result<Plan> {
+    let mut plan = Plan::new(&file.name);
+    if let Some(timeout) = file.site.max_try_secs {
+        plan.delivery_timeout = timeout.duration();
+    }
+    plan.max_concurrent = cap(file, args.threads);
+    plan.quiet = args.no_notify;
+    plan.monitors = file.monitors.iter().map(|monitor| monitor.build(&process.tools)).collect();
+    let ids = channel_ids(&file.outage_webhooks);
+    for (id, options) in ids.into_iter().zip(&file.outage_webhooks) {
+        let webhook = Webhook::new(options, process.http.clone(), plan.delivery_timeout)
+            .with_context(|| format!("outage_webhooks: {id}"))?;
+        plan.channels.push(Channel::new(id, Arc::new(webhook)));
+    }
+    Ok(plan)
+}
+
+/// Where a site's state is kept.
+pub(crate) fn state_path(config: &Path, args: &CommonArgs) -> PathBuf {
+    match &args.statefile {
+        Some(path) => path.clone(),
+        None => apmon_store::default_path(config, Platform::HERE, &ProcessEnvironment),
+    }
+}
+
+/// A site's store, locked: as long as the lock lives nobody else runs the site.
+pub(crate) fn open_store(path: &Path) -> anyhow::Result<(apmon_store::Lock, Arc<JsonStore>)> {
+    let lock = JsonStore::lock(path)?;
+    let store = JsonStore::open(path, jiff::tz::TimeZone::system())?;
+    Ok((lock, Arc::new(store)))
+}

@@ -1,0 +1,90 @@
+//! `--test-config`: is the file right, and what does it mean?
+
+use std::{fmt::Display, path::PathBuf, process::ExitCode};
+
+use apmon_core::{
+    config::{MonitorEntry, SiteFile, Sourced},
+    text::printable,
+};
+
+use crate::{console, pass, site, table};
+
+/// Checks each file and prints its monitors. Exits 0 when all are right, else 1.
+pub(crate) fn run(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for config in configs {
+        match site::load(config) {
+            Ok(file) => {
+                console::line(&summary(&file));
+                for remark in site::remarks(&file, None) {
+                    tracing::warn!("{}: {remark}", printable(&file.name));
+                }
+            }
+            Err(error) => {
+                code = ExitCode::FAILURE;
+                pass::say(config, &error.into());
+            }
+        }
+    }
+    Ok(code)
+}
+
+const HEAD: &[&str] = &["NAME", "TYPE", "ADDRESS", "CHECK", "RETRIES", "TRY", "RETRY", "NOTIFY", "AFTER", "UNKNOWN", "ALARMS", "EMAIL", "HEARTBEAT"];
+
+/// The summary of one file.
+fn summary(file: &SiteFile) -> String {
+    let path = file.path.display().to_string();
+    let threads = file.site.max_threads.map_or("unlimited".to_owned(), |cap| cap.get().to_string());
+    let rows: Vec<_> = file.monitors.iter().map(row).collect();
+    format!(
+        "{}: site {}, {} monitors, {} webhooks, {} e-mail recipients, max_threads {threads}\n\n{}\n\n\
+         Each value is the monitor's own unless marked: * the site's, - the default. Times are in seconds.\n\
+         RETRIES: looks that must fail in a row; RETRY: seconds to the next of them; AFTER: reminders until NOTIFY holds.",
+        printable(&path),
+        printable(&file.name),
+        file.monitors.len(),
+        file.outage_webhooks.len(),
+        file.outage_emails.len(),
+        table::render(HEAD, &rows)
+    )
+}
+
+fn row(monitor: &MonitorEntry) -> Vec<String> {
+    let heartbeat = match (&monitor.heartbeat_url, monitor.heartbeat_every) {
+        (None, _) => "no".to_owned(),
+        (Some(_), None) => "each good look".to_owned(),
+        (Some(_), Some(every)) => format!("every {}", every.get()),
+    };
+    vec![
+        printable(&monitor.name).into_owned(),
+        monitor.kind.to_owned(),
+        printable(&monitor.address).into_owned(),
+        cell(&monitor.check_every, |secs| secs.get()),
+        cell(&monitor.max_retries, |count| count.get()),
+        cell(&monitor.max_try, |secs| secs.get()),
+        cell(&monitor.retry_every, |secs| match secs {
+            Some(secs) => secs.get().to_string(),
+            None => "as TRY".to_owned(),
+        }),
+        cell(&monitor.notify_every, |secs| secs.get()),
+        cell(&monitor.after_every_n, |count| count.get()),
+        cell(&monitor.unknown_after, |secs| secs.get()),
+        cell(&monitor.alarms, |on| yes_no(*on)),
+        cell(&monitor.email, |on| yes_no(*on)),
+        heartbeat,
+    ]
+}
+
+fn cell<T, D: Display>(value: &Sourced<T>, show: impl Fn(&T) -> D) -> String {
+    use apmon_core::config::Origin;
+    let mark = match value.origin {
+        Origin::Monitor => "",
+        Origin::Site => " *",
+        Origin::Default => " -",
+    };
+    format!("{}{mark}", show(&value.value))
+}
+
+fn yes_no(on: bool) -> &'static str {
+    if on { "yes" } else { "no" }
+}

@@ -1,0 +1,402 @@
+//! Seed 003's rules, as far as they are the core's: each with its number.
+
+use super::{good, in_monitor, in_ping, in_site, in_tcp, one, read, table, told};
+use crate::config::Origin;
+
+#[test]
+fn rule_1_names_are_unique() {
+    let text = "\
+site: {name: Lab}
+monitors:
+- {type: ping, name: a, address: 10.0.0.1}
+- {type: ping, name: b, address: 10.0.0.1}
+- {type: tcp, address: 'tcp://h:1', name: a}
+- {name: a}
+";
+    assert_eq!(
+        told(text),
+        [
+            "5:41: monitor \"a\": \"name\" is already that of the monitor on line 3",
+            "6:3: monitor \"a\": \"type\" is missing",
+            "6:3: monitor \"a\": \"address\" is missing",
+            "6:10: monitor \"a\": \"name\" is already that of the monitor on line 3",
+        ]
+    );
+}
+
+#[test]
+fn names_that_differ_in_case_or_blanks_are_different() {
+    let text = "\
+site: {name: Lab}
+monitors:
+- {type: ping, name: a, address: 10.0.0.1}
+- {type: ping, name: A, address: 10.0.0.1}
+- {type: ping, name: 'a ', address: 10.0.0.1}
+";
+    assert_eq!(good(text).monitors.len(), 3);
+}
+
+#[test]
+fn rules_2_3_and_9_one_option_needs_another() {
+    table(
+        in_ping,
+        &[
+            ("check_every_n_secs: 60\nnotify_every_n_secs: 60", &[]),
+            (
+                "check_every_n_secs: 60\nnotify_every_n_secs: 59",
+                &[
+                    "7:24: monitor \"a\": \"notify_every_n_secs\" must not be less than check_every_n_secs (59 < 60)",
+                ],
+            ),
+            // Both must be written for the rule to hold.
+            ("notify_every_n_secs: 1", &[]),
+            ("check_every_n_secs: 3600", &[]),
+            ("heartbeat_url: https://hc.example/x\nheartbeat_every_n_secs: 5", &[]),
+            ("heartbeat_url: https://hc.example/x", &[]),
+            (
+                "heartbeat_every_n_secs: 5",
+                &["6:3: monitor \"a\": \"heartbeat_every_n_secs\" needs heartbeat_url beside it"],
+            ),
+            // A wrong URL is there all the same.
+            (
+                "heartbeat_every_n_secs: 5\nheartbeat_url: hc.example",
+                &["7:18: monitor \"a\": \"heartbeat_url\" must be a URL that begins with http:// or https://"],
+            ),
+            ("notify_every_n_secs: 60\nafter_every_n_notifications: 5", &[]),
+            (
+                "after_every_n_notifications: 5",
+                &["6:3: monitor \"a\": \"after_every_n_notifications\" needs notify_every_n_secs beside it"],
+            ),
+        ],
+    );
+    table(
+        in_site,
+        &[
+            ("check_every_n_secs: 60\nnotify_every_n_secs: 600", &[]),
+            (
+                "check_every_n_secs: 60\nnotify_every_n_secs: 30",
+                &[
+                    "4:24: site: \"notify_every_n_secs\" must not be less than check_every_n_secs (30 < 60)",
+                ],
+            ),
+            // A site has a default for the other.
+            ("after_every_n_notifications: 5", &[]),
+        ],
+    );
+}
+
+#[test]
+fn rule_6_urls_have_a_scheme_and_a_host() {
+    table(
+        |address| in_monitor("tcp", address, ""),
+        &[
+            ("tcp://h:22", &[]),
+            ("'tcp://[::1]:22'", &[]),
+            (
+                "h:22",
+                &["5:12: monitor \"a\": \"address\" must be a URL that begins with tcp:// (here: h:22)"],
+            ),
+            (
+                "http://h:22",
+                &["5:12: monitor \"a\": \"address\" must begin with tcp://, not http:// (here: http://h:22)"],
+            ),
+            (
+                "tcp://:22",
+                &["5:12: monitor \"a\": \"address\" has no host (here: tcp://:22)"],
+            ),
+            (
+                "tcp://h:70000",
+                &["5:12: monitor \"a\": \"address\" has a port that is not 1 to 65535 (here: tcp://h:70000)"],
+            ),
+            (
+                "tcp://h:0",
+                &["5:12: monitor \"a\": \"address\" has a port that is not 1 to 65535 (here: tcp://h:0)"],
+            ),
+            (
+                "tcp://a b:22",
+                &[
+                    "5:12: monitor \"a\": \"address\" must not hold blanks or control characters; write %20 for a blank (here: tcp://a b:22)",
+                ],
+            ),
+            (
+                "tcp://a..b:22",
+                &[
+                    "5:12: monitor \"a\": \"address\" has a host that is neither a name nor an address (here: tcp://a..b:22)",
+                ],
+            ),
+        ],
+    );
+    let url = |url: &str| in_ping(&format!("heartbeat_url: {url}"));
+    table(
+        url,
+        &[
+            ("http://h/x", &[]),
+            ("HTTPS://h", &[]),
+            (
+                "ftp://h",
+                &["6:18: monitor \"a\": \"heartbeat_url\" must begin with http:// or https://, not ftp://"],
+            ),
+            ("https:///x", &["6:18: monitor \"a\": \"heartbeat_url\" has no host"]),
+        ],
+    );
+}
+
+#[test]
+fn rule_7_mailboxes_look_like_mailboxes() {
+    let text = "\
+email_server: {smtp_host: mail, smtp_port: 25, from_address: apmon}
+outage_emails:
+- email: a@b.example
+- email: a@b@c
+- email: ops@
+- email: 'Ops <ops@b.example>'
+- email: ''
+- email_outages: yes";
+    assert_eq!(
+        told(&in_site(text)),
+        [
+            "3:64: email_server: \"from_address\" must be an e-mail address",
+            "6:12: outage_emails 2: \"email\" must be an e-mail address",
+            "7:12: outage_emails 3: \"email\" must be an e-mail address",
+            "8:12: outage_emails 4: \"email\" must be an e-mail address",
+            "9:12: outage_emails 5: \"email\" must not be empty",
+            "10:5: outage_emails 6: \"email\" is missing",
+        ]
+    );
+}
+
+#[test]
+fn rules_10_to_12_mail_needs_a_server_and_a_server_needs_three_things() {
+    table(
+        in_site,
+        &[
+            (
+                "outage_emails: [{email: a@b.example}]",
+                &["3:3: site: \"outage_emails\" needs email_server beside it"],
+            ),
+            (
+                "email_server: {}",
+                &[
+                    "3:17: email_server: \"smtp_host\" is missing",
+                    "3:17: email_server: \"smtp_port\" is missing",
+                    "3:17: email_server: \"from_address\" is missing",
+                ],
+            ),
+            (
+                "email_server: {smtp_host: 1.2.3, smtp_port: 0, from_address: a@b.example}",
+                &[
+                    "3:29: email_server: \"smtp_host\" must be a host name or an address",
+                    "3:47: email_server: \"smtp_port\" must be a port, 1 to 65535, not 0",
+                ],
+            ),
+            (
+                "email_server: {smtp_host: '::1', smtp_port: 25, from_address: a@b.example}",
+                &[],
+            ),
+            (
+                "email_server: {smtp_host: h, smtp_port: 587, from_address: a@b.example, smtp_username: 7, smtp_password: 0123, use_tls: off}",
+                &[],
+            ),
+            (
+                "email_server:",
+                &["3:15: email_server: must be a section of options, this is nothing"],
+            ),
+            (
+                "email_server: mail.example",
+                &["3:17: email_server: must be a section of options, this is a single value"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn rules_13_14_35_and_36_switches_take_words() {
+    for (word, value) in [
+        ("true", true),
+        ("YES", true),
+        ("on", true),
+        ("1", true),
+        ("\"no\"", false),
+        ("Off", false),
+        ("0", false),
+    ] {
+        let server = "email_server: {smtp_host: h, smtp_port: 25, from_address: a@b.example}";
+        let flags = format!("email_outages: {word}, email_recoveries: {word}, email_reminders: {word}");
+        let file = good(&in_site(&format!(
+            "{server}\noutage_emails: [{{email: a@b.example, {flags}}}]\nalarms: {word}"
+        )));
+        let email = &file.outage_emails[0];
+        let flags = [email.email_outages, email.email_recoveries, email.email_reminders];
+        assert_eq!(flags, [Some(value); 3], "{word}");
+        assert_eq!(file.site.alarms, Some(value), "{word}");
+
+        let monitor = one(&in_ping(&format!("email: {word}\ndisplay: {word}\nalarms: {word}")));
+        let flags = [monitor.email.value, monitor.display.value, monitor.alarms.value];
+        assert_eq!(flags, [value; 3], "{word}");
+    }
+    table(
+        in_ping,
+        &[(
+            "email: perhaps\ndisplay: 2\nalarms: [no]",
+            &[
+                "6:10: monitor \"a\": \"email\" must be yes or no, not \"perhaps\"",
+                "7:12: monitor \"a\": \"display\" must be yes or no, not \"2\"",
+                "8:11: monitor \"a\": \"alarms\" must be yes or no, this is a list",
+            ],
+        )],
+    );
+}
+
+#[test]
+fn rule_36_a_monitor_outranks_its_site() {
+    let text = "\
+site: {name: Lab, alarms: no, check_every_n_secs: 300}
+monitors:
+- {type: ping, name: a, address: 10.0.0.1}
+- {type: ping, name: b, address: 10.0.0.1, alarms: yes, check_every_n_secs: 5}
+";
+    let monitors = good(text).monitors;
+    let alarms = monitors.iter().map(|monitor| (monitor.alarms.value, monitor.alarms.origin));
+    assert_eq!(
+        alarms.collect::<Vec<_>>(),
+        [(false, Origin::Site), (true, Origin::Monitor)]
+    );
+    let every = monitors.iter().map(|monitor| monitor.check_every.value.get());
+    assert_eq!(every.collect::<Vec<_>>(), [300, 5]);
+    assert_eq!(monitors[0].max_try.origin, Origin::Default);
+}
+
+#[test]
+fn rule_34_snmp_has_become_ports() {
+    assert_eq!(
+        told(&in_monitor("snmp", "snmp://h", "")),
+        ["3:9: monitor \"a\": type 'snmp' is not valid. Did you mean type: ports?"]
+    );
+}
+
+#[test]
+fn an_unknown_type_names_those_there_are() {
+    table(
+        |kind| in_monitor(kind, "h", ""),
+        &[
+            (
+                "pnig",
+                &["3:9: monitor \"a\": \"type\" must be one of ping, tcp, port, not \"pnig\"; did you mean ping?"],
+            ),
+            (
+                "TCP",
+                &["3:9: monitor \"a\": \"type\" must be one of ping, tcp, port, not \"TCP\"; did you mean tcp?"],
+            ),
+            (
+                "smtp-banner",
+                &["3:9: monitor \"a\": \"type\" must be one of ping, tcp, port, not \"smtp-banner\""],
+            ),
+            (
+                "[ping]",
+                &["3:9: monitor \"a\": \"type\" must be text, this is a list"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn an_option_of_another_kind_is_told_so() {
+    table(
+        in_ping,
+        &[
+            (
+                "expect: x\nmac: 18:12:29:45:10:11",
+                &[
+                    "6:3: monitor \"a\": \"expect\" is not an option of type ping; it belongs to tcp",
+                    "7:3: monitor \"a\": \"mac\" is not an option of type ping; it belongs to port",
+                ],
+            ),
+            // Its value may be as wrong as it likes.
+            (
+                "send: [1, 2]",
+                &["6:3: monitor \"a\": \"send\" is not an option of type ping; it belongs to tcp"],
+            ),
+        ],
+    );
+    table(
+        in_tcp,
+        &[(
+            "content_type: hex",
+            &["6:3: monitor \"a\": \"content_type\" needs send beside it"],
+        )],
+    );
+}
+
+#[test]
+fn reserved_names_are_refused() {
+    for name in ["apmon", "execution_time", "execution_ms"] {
+        let text = format!("site: {{name: Lab}}\nmonitors:\n- {{type: ping, address: h, name: {name}}}\n");
+        assert_eq!(
+            told(&text),
+            [format!(
+                "3:32: monitor \"{name}\": \"name\" must not be one of apmon, execution_time, execution_ms: \
+                 the state file uses these words itself"
+            )]
+        );
+    }
+}
+
+#[test]
+fn what_must_be_given_is_asked_for_all_at_once() {
+    table(
+        str::to_owned,
+        &[
+            (
+                "site: {}\nmonitors:\n- {}\n- type: port\n",
+                &[
+                    "1:7: site: \"name\" is missing",
+                    "3:3: monitor 1: \"name\" is missing",
+                    "3:3: monitor 1: \"type\" is missing",
+                    "3:3: monitor 1: \"address\" is missing",
+                    "4:3: monitor 2: \"name\" is missing",
+                    "4:3: monitor 2: \"address\" is missing",
+                    "4:3: monitor 2: \"port\" is missing",
+                    "4:3: monitor 2: \"mac\" is missing",
+                ],
+            ),
+            // What is wrong is not missing as well.
+            (
+                "site: {name: ''}\nmonitors:\n- {type: port, name: [], address: {}, port: -1, mac: ''}\n",
+                &[
+                    "1:14: site: \"name\" must not be empty",
+                    "3:22: monitor 1: \"name\" must be text, this is a list",
+                    "3:35: monitor 1: \"address\" must be text, this is a section",
+                    "3:45: monitor 1: \"port\" must be 0 to 4294967295, not \"-1\"",
+                    "3:54: monitor 1: \"mac\" must not be empty",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn webhooks_are_checked() {
+    let text = "\
+outage_webhooks:
+- {endpoint_url: 'https://h/x', request_method: POST, request_encoding: JSON}
+- {endpoint_url: 'https://h/x', request_method: GET, request_encoding: JSON}
+- {endpoint_url: h/x, request_method: post, request_encoding: CSV}
+- {endpoint_url: 'https://h/x', request_method: PUT, request_encoding: HTML, request_prefix: [x]}
+- {url: 'https://h/x'}";
+    assert_eq!(
+        told(&in_site(text)),
+        [
+            "5:74: outage_webhooks 2: \"request_encoding\" JSON needs request_method POST",
+            "6:20: outage_webhooks 3: \"endpoint_url\" must be a URL that begins with http:// or https://",
+            "6:41: outage_webhooks 3: \"request_method\" must be GET or POST, not \"post\"; did you mean POST?",
+            "6:65: outage_webhooks 3: \"request_encoding\" must be URL or HTML or JSON or CSVQUOTED, not \"CSV\"; did you mean URL?",
+            "7:51: outage_webhooks 4: \"request_method\" must be GET or POST, not \"PUT\"; did you mean POST?",
+            "7:96: outage_webhooks 4: \"request_prefix\" must be text, this is a list",
+            "8:5: outage_webhooks 5: \"endpoint_url\" is missing",
+            "8:5: outage_webhooks 5: \"request_method\" is missing",
+            "8:5: outage_webhooks 5: \"request_encoding\" is missing",
+            "8:6: outage_webhooks 5: unknown option \"url\"",
+        ]
+    );
+    assert!(read(&in_site("outage_webhooks: []")).is_ok());
+}

@@ -1,0 +1,199 @@
+//! The HTTP client all channels share, made at first use.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use apmon_core::DeliveryError;
+use reqwest::{Client, Method, Response, redirect};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::sync::{OnceCell, oneshot};
+use url::Url;
+
+use crate::{answer, name::SystemNames};
+
+/// More of an answer's body is not read: nobody looks at it.
+const DRAINED_BYTES: usize = 64 * 1024;
+
+/// Nor is it waited for: the status line has said everything.
+const DRAINED_FOR: Duration = Duration::from_secs(1);
+
+/// So many redirects of a GET are followed.
+pub(crate) const MAX_REDIRECTS: usize = 10;
+
+/// A connection idle for longer may be dead without either end knowing, and
+/// the next message would wait for its deadline on it.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// The HTTP client of this process: certificates are verified against the
+/// system's roots, proxies are not used, a POST follows no redirect and a GET
+/// at most ten, none of them from https to http.
+///
+/// Making it reads the system's certificates (some 13 ms), so that is done at
+/// first use and on a thread of its own. A clone is the same client.
+#[derive(Clone, Default)]
+pub struct HttpClient(Arc<Clients>);
+
+#[derive(Default)]
+struct Clients {
+    posting: OnceCell<Client>,
+    following: OnceCell<Client>,
+}
+
+/// One request, without its secrets' way into an error.
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) content: Option<(&'static str, String)>,
+    pub(crate) key: Option<&'a str>,
+}
+
+impl HttpClient {
+    /// A client that is not made yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes one attempt, within `timeout` in all.
+    pub(crate) async fn attempt(&self, request: Request<'_>, timeout: Duration) -> Result<(), DeliveryError> {
+        let origin = origin(&request.url);
+        match tokio::time::timeout(timeout, self.exchange(request, &origin)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(DeliveryError::retryable(format!(
+                "{origin}: no answer within {} secs",
+                timeout.as_secs_f64()
+            ))),
+        }
+    }
+
+    async fn exchange(&self, request: Request<'_>, origin: &str) -> Result<(), DeliveryError> {
+        let post = request.method == Method::POST;
+        let cell = if post { &self.0.posting } else { &self.0.following };
+        let mut without_roots = None;
+        let client = match cell.get_or_try_init(|| make(!post)).await {
+            Ok(client) => client.clone(),
+            Err(Unmade::Roots { client, reason }) => {
+                without_roots = Some(reason);
+                client
+            }
+            Err(Unmade::Client(reason)) => {
+                return Err(DeliveryError::retryable(format!(
+                    "{origin}: no HTTP client: {reason}"
+                )));
+            }
+        };
+        let mut builder = client.request(request.method, request.url);
+        if let Some(key) = request.key {
+            builder = builder.header("idempotency-key", answer::header_text(key).as_ref());
+        }
+        if let Some((content_type, body)) = request.content {
+            builder = builder.header("content-type", content_type).body(body);
+        }
+        let response = builder
+            .send()
+            .await
+            .map_err(|error| answer::failed(origin, error, without_roots.as_deref()))?;
+        let outcome = answer::judge(origin, &response, post);
+        // Whatever comes of the body, the answer stands.
+        let _ = tokio::time::timeout(DRAINED_FOR, drain(response)).await;
+        outcome
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HttpClient")
+    }
+}
+
+/// Reads the body, so that the connection can be used again.
+async fn drain(mut response: Response) {
+    let mut left = DRAINED_BYTES;
+    while let Ok(Some(chunk)) = response.chunk().await {
+        match left.checked_sub(chunk.len()) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+/// What may be shown of a URL: scheme, host and port.
+pub(crate) fn origin(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("");
+    let shown = match url.port() {
+        Some(port) => format!("{}://{host}:{port}", url.scheme()),
+        None => format!("{}://{host}", url.scheme()),
+    };
+    apmon_core::text::printable(&shown).into_owned()
+}
+
+/// Why there is no client to keep.
+enum Unmade {
+    /// There is one, but it trusts nobody: good for http, and tried anew for
+    /// the next request, for somebody may install certificates.
+    Roots { client: Client, reason: String },
+    /// There is none.
+    Client(String),
+}
+
+/// Makes a client on a thread of its own: it reads files.
+async fn make(follow: bool) -> Result<Client, Unmade> {
+    let (reply, made) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("apmon-http".into())
+        .spawn(move || {
+            let _ = reply.send(build(follow)); // nobody waits any more
+        })
+        .map_err(|error| Unmade::Client(error.to_string()))?;
+    made.await
+        .unwrap_or_else(|_| Err(Unmade::Client("the thread that makes it has gone".into())))
+}
+
+fn build(follow: bool) -> Result<Client, Unmade> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = || {
+        ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Unmade::Client(error.to_string()))
+    };
+    let (mut config, missing) = match tls()?.with_platform_verifier() {
+        Ok(config) => (config.with_no_client_auth(), None),
+        Err(error) => (
+            tls()?
+                .with_root_certificates(RootCertStore::empty())
+                .with_no_client_auth(),
+            Some(error.to_string()),
+        ),
+    };
+    // HTTP/1.1 alone: a connection that died unnoticed is then left at the
+    // first deadline, where HTTP/2 would put every later message on it too.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let client = Client::builder()
+        .tls_backend_preconfigured(config)
+        .dns_resolver(SystemNames)
+        .no_proxy()
+        .referer(false) // it would carry the URL's token to the next host
+        .redirect(if follow { following() } else { redirect::Policy::none() })
+        .pool_idle_timeout(IDLE)
+        .tcp_nodelay(true)
+        .user_agent(concat!("apmon/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| Unmade::Client(answer::cause(&error)))?;
+    match missing {
+        None => Ok(client),
+        Some(reason) => Err(Unmade::Roots { client, reason }),
+    }
+}
+
+fn following() -> redirect::Policy {
+    redirect::Policy::custom(|attempt| {
+        let from = attempt.previous().last().map(Url::scheme);
+        if attempt.previous().len() > MAX_REDIRECTS {
+            attempt.error(answer::Redirect::TooMany)
+        } else if from == Some("https") && attempt.url().scheme() != "https" {
+            attempt.error(answer::Redirect::Downgrade)
+        } else {
+            attempt.follow()
+        }
+    })
+}

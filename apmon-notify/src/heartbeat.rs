@@ -1,0 +1,40 @@
+//! The outgoing sign of life.
+
+use std::time::Duration;
+
+use apmon_core::{DeliveryError, HeartbeatSender, Secret};
+use async_trait::async_trait;
+use reqwest::Method;
+use url::Url;
+
+use crate::client::{HttpClient, Request};
+
+/// Sends signs of life by GET; up to ten redirects are followed, any 2xx is
+/// success. Errors name the host alone: whoever knows the URL can vouch for us.
+#[derive(Clone, Debug)]
+pub struct HttpHeartbeats {
+    client: HttpClient,
+}
+
+impl HttpHeartbeats {
+    /// Sends with `client`.
+    #[must_use]
+    pub fn new(client: HttpClient) -> Self {
+        Self { client }
+    }
+}
+
+#[async_trait]
+impl HeartbeatSender for HttpHeartbeats {
+    async fn send(&self, url: &Secret, timeout: Duration) -> Result<(), DeliveryError> {
+        let url = Url::parse(url.reveal())
+            .map_err(|error| DeliveryError::permanent(format!("heartbeat_url is no valid URL: {error}")))?;
+        let request = Request {
+            method: Method::GET,
+            url,
+            content: None,
+            key: None,
+        };
+        self.client.attempt(request, timeout).await
+    }
+}

@@ -1,0 +1,52 @@
+//! The time a look takes, phase by phase.
+
+use std::time::Duration;
+
+use apmon_core::{Failure, Outcome, Phase, Stopwatch};
+
+/// One look under way.
+pub(crate) struct Course {
+    watch: Stopwatch,
+    last: Duration,
+    stopped: Option<Duration>,
+    phases: Vec<(Phase, Duration)>,
+    pub(crate) warning: Option<String>,
+}
+
+impl Course {
+    pub(crate) fn start() -> Self {
+        Self {
+            watch: Stopwatch::start(),
+            last: Duration::ZERO,
+            stopped: None,
+            phases: Vec::new(),
+            warning: None,
+        }
+    }
+
+    /// `phase` is over; it took the time since the one before.
+    pub(crate) fn done(&mut self, phase: Phase) {
+        let now = self.watch.elapsed();
+        self.phases.push((phase, now.saturating_sub(self.last)));
+        self.last = now;
+    }
+
+    /// The verdict stands; what follows is only to learn more.
+    pub(crate) fn stop(&mut self) {
+        self.stopped = Some(self.watch.elapsed());
+    }
+
+    pub(crate) fn finish(self, result: Result<(), Failure>) -> Outcome {
+        let mut outcome = match result {
+            Ok(()) => Outcome::up(self.stopped.unwrap_or_else(|| self.watch.elapsed())),
+            Err(failure) => Outcome::failed(failure),
+        };
+        outcome.warning = self.warning;
+        outcome.with_phases(self.phases)
+    }
+}
+
+/// A time span as reasons show it.
+pub(crate) fn seconds(duration: Duration) -> String {
+    format!("{} secs", duration.as_secs_f64())
+}

@@ -1,0 +1,96 @@
+//! `host:port` and the way there.
+
+use std::net::{IpAddr, SocketAddr};
+
+use apmon_core::{
+    Failure, FailureClass, Look, Phase,
+    config::{Host, Section},
+};
+use tokio::net::TcpStream;
+
+use crate::{course::Course, errno, resolve::Resolver};
+
+/// A host and a port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+}
+
+impl Endpoint {
+    /// Reads an address `scheme://host:port`.
+    pub(crate) fn read(section: &mut Section<'_>, scheme: &str) -> Option<Self> {
+        let url = section.address_url(&[scheme])?;
+        let host = url.host_str().and_then(Host::parse)?;
+        let surplus = match url.path() {
+            _ if !url.username().is_empty() || url.password().is_some() => Some("a user name or password"),
+            "" | "/" if url.query().is_some() || url.fragment().is_some() => Some("a query"),
+            "" | "/" => None,
+            _ => Some("a path"),
+        };
+        if let Some(surplus) = surplus {
+            section.mistake("address", format!("must not hold {surplus}: {scheme}://host:port"));
+            return None;
+        }
+        let Some(port) = url.port() else {
+            section.mistake("address", format!("has no port: {scheme}://host:port"));
+            return None;
+        };
+        Some(Self { host, port })
+    }
+
+    /// The one address to look at.
+    pub(crate) async fn resolve(
+        &self,
+        look: &Look,
+        course: &mut Course,
+        resolver: &Resolver,
+    ) -> Result<SocketAddr, Failure> {
+        let ip = address(&self.host, look, course, resolver).await?;
+        Ok(SocketAddr::new(ip, self.port))
+    }
+
+    /// A TCP connection to it.
+    pub(crate) async fn connect(
+        &self,
+        look: &Look,
+        course: &mut Course,
+        resolver: &Resolver,
+    ) -> Result<TcpStream, Failure> {
+        let to = self.resolve(look, course, resolver).await?;
+        look.step("connect", || format!("to {to}"));
+        let failed = |error| errno::failure("connect", &error);
+        let stream = look
+            .within("connect", TcpStream::connect(to))
+            .await?
+            .map_err(failed)?;
+        // A connection to a free port of this very machine may meet itself
+        // (RFC 9293 section 3.5, simultaneous open): nobody listens there.
+        if stream.local_addr().is_ok_and(|from| from == to) {
+            return Err(Failure::new(FailureClass::Refused, "connect: connection refused"));
+        }
+        stream.set_nodelay(true).map_err(failed)?;
+        course.done(Phase::Connect);
+        look.step("connect", || "connected".to_owned());
+        Ok(stream)
+    }
+}
+
+/// The address of `host`.
+pub(crate) async fn address(
+    host: &Host,
+    look: &Look,
+    course: &mut Course,
+    resolver: &Resolver,
+) -> Result<IpAddr, Failure> {
+    match host {
+        Host::Address(ip) => Ok(*ip),
+        Host::Name(name) => {
+            // Boxed: most looks never get here and need no room for it.
+            let ip = Box::pin(resolver.address(look, name)).await?;
+            course.done(Phase::Resolve);
+            look.step("resolve", || format!("{name} is {ip}"));
+            Ok(ip)
+        }
+    }
+}

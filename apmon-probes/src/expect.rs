@@ -1,0 +1,138 @@
+//! Searching an answer for what is expected, as bytes, as they arrive.
+
+use apmon_core::{Failure, FailureClass, Look, config::Text, text::excerpt};
+use memchr::memmem::Finder;
+
+use crate::course::seconds;
+
+/// So many bytes of an answer are kept for `--explain`.
+const SHOWN: usize = 200;
+
+/// What an answer must hold.
+pub(crate) struct Expect {
+    finder: Finder<'static>,
+}
+
+impl Expect {
+    pub(crate) fn new(text: &Text) -> Self {
+        Self {
+            finder: Finder::new(text.as_str()).into_owned(),
+        }
+    }
+
+    pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
+        self.finder.find(bytes).is_some()
+    }
+
+    /// As it stands in a reason.
+    pub(crate) fn quoted(&self) -> String {
+        format!("\"{}\"", excerpt(&String::from_utf8_lossy(self.finder.needle()), 60))
+    }
+}
+
+/// An answer while it comes in. It keeps no more of it than it needs.
+pub(crate) struct Search<'a> {
+    expect: Option<&'a Expect>,
+    /// The end of what was searched: a match may straddle two pieces.
+    tail: Vec<u8>,
+    head: Option<Vec<u8>>,
+    seen: usize,
+}
+
+impl<'a> Search<'a> {
+    pub(crate) fn new(expect: Option<&'a Expect>, look: &Look) -> Self {
+        Self {
+            expect,
+            tail: Vec::new(),
+            head: look.is_explained().then(Vec::new),
+            seen: 0,
+        }
+    }
+
+    /// Bytes so far.
+    pub(crate) fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// Takes the next piece; whether what is expected has now come.
+    pub(crate) fn feed(&mut self, piece: &[u8]) -> bool {
+        self.seen += piece.len();
+        if let Some(head) = &mut self.head {
+            let room = (SHOWN + 1).saturating_sub(head.len());
+            head.extend_from_slice(&piece[..piece.len().min(room)]);
+        }
+        let Some(expect) = self.expect else {
+            return false;
+        };
+        if expect.is_in(piece) {
+            return true;
+        }
+        let overlap = expect.finder.needle().len() - 1;
+        let before = self.tail.len();
+        self.tail.extend_from_slice(&piece[..piece.len().min(overlap)]);
+        if before > 0 && expect.is_in(&self.tail) {
+            return true;
+        }
+        if piece.len() >= overlap {
+            self.tail.clear();
+            self.tail.extend_from_slice(&piece[piece.len() - overlap..]);
+        } else {
+            self.tail.drain(..self.tail.len().saturating_sub(overlap));
+        }
+        false
+    }
+
+    /// Notes what came, for `--explain`.
+    pub(crate) fn explain(&self, look: &Look, step: &str) {
+        if let Some(head) = &self.head {
+            look.step(step, || match self.seen {
+                0 => "nothing".to_owned(),
+                seen => format!("{seen} bytes: {}", excerpt(&String::from_utf8_lossy(head), SHOWN)),
+            });
+        }
+    }
+
+    fn quoted(&self) -> String {
+        self.expect.map(Expect::quoted).unwrap_or_default()
+    }
+
+    /// The failure of a whole answer without it.
+    pub(crate) fn missing(&self) -> Failure {
+        Failure::new(
+            FailureClass::Content,
+            format!("{} not found in {} bytes", self.quoted(), self.seen),
+        )
+    }
+
+    /// The failure of an answer that broke off without it.
+    pub(crate) fn closed(&self) -> Failure {
+        Failure::new(
+            FailureClass::Closed,
+            format!("closed after {} bytes without {}", self.seen, self.quoted()),
+        )
+    }
+
+    /// The failure of an answer that had not ended by the deadline.
+    pub(crate) fn late(&self, look: &Look) -> Failure {
+        if self.seen == 0 {
+            return look.timed_out("receive");
+        }
+        Failure::new(
+            FailureClass::Content,
+            format!(
+                "{} not in the {} bytes received within {}",
+                self.quoted(),
+                self.seen,
+                seconds(look.timeout)
+            ),
+        )
+    }
+
+    /// The failure of an answer longer than is read.
+    pub(crate) fn too_long(&self) -> Failure {
+        Failure::new(
+            FailureClass::Content,
+            format!("{} not in the first {} bytes", self.quoted(), self.seen),
+        )
+    }
+}

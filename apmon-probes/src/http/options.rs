@@ -1,0 +1,112 @@
+//! The options of `http` and `quic`, and what they come to.
+
+use std::sync::Arc;
+
+use apmon_core::{
+    Secret,
+    config::{Section, Text, one_or_many},
+};
+use bytes::Bytes;
+use hyper::header::HeaderValue;
+use rustls::ClientConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::target::Target;
+use crate::{
+    expect::Expect,
+    tls::{self, Fingerprint},
+};
+
+/// Options of `type: http` and `type: quic`.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+pub struct HttpOptions {
+    /// Must appear in the body (in its first 4 MiB), in this very case; the
+    /// status then does not matter. Without it the status must be 200.
+    pub expect: Option<Text>,
+    /// SHA-256 of the server's certificate, 64 hex digits with or without
+    /// colons; a list where several are right. Compared within the handshake:
+    /// no other server sees the request. It also covers every `https` address
+    /// redirected to. Without it any certificate is accepted.
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "OneOrMany")]
+    pub ssl_fingerprint: Vec<Fingerprint>,
+    /// Whether a certificate outside its dates is accepted. Default no.
+    pub ignore_ssl_expiry: Option<bool>,
+    /// Sent as the body of a POST request; without it the request is a GET.
+    pub send: Option<Secret>,
+    /// The MIME type of `send`. Default `text/plain; charset=utf-8`.
+    pub content_type: Option<Text>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)] // stands for its schema
+enum OneOrMany {
+    One(Fingerprint),
+    Many(Vec<Fingerprint>),
+}
+
+/// What to request and what to make of the answer.
+pub(crate) struct Plan {
+    pub(crate) target: Target,
+    pub(crate) post: Option<Post>,
+    pub(crate) expect: Option<Expect>,
+    pub(crate) tls: Arc<ClientConfig>,
+    pub(crate) pinned: bool,
+}
+
+/// The body of a POST request.
+pub(crate) struct Post {
+    pub(crate) body: Bytes,
+    pub(crate) content_type: HeaderValue,
+}
+
+impl HttpOptions {
+    /// Checks what no type can.
+    pub(crate) fn plan(self, section: &mut Section<'_>, schemes: &[&str]) -> Option<Plan> {
+        let content_type = self.content_type(section);
+        let url = section.address_url(schemes);
+        if let Some(url) = &url
+            && url.scheme() == "http"
+            && section.has("ssl_fingerprint")
+        {
+            section.misplaced("ssl_fingerprint", "needs an address that begins with https://");
+        }
+        let target = match Target::new(url?) {
+            Ok(target) => target,
+            Err(text) => {
+                section.mistake("address", text);
+                return None;
+            }
+        };
+        let post = match self.send {
+            None => None,
+            Some(send) => Some(Post {
+                body: Bytes::copy_from_slice(send.reveal().as_bytes()),
+                content_type: content_type?,
+            }),
+        };
+        Some(Plan {
+            target,
+            post,
+            expect: self.expect.as_ref().map(Expect::new),
+            pinned: !self.ssl_fingerprint.is_empty(),
+            tls: tls::client(self.ssl_fingerprint, self.ignore_ssl_expiry.unwrap_or(false)),
+        })
+    }
+
+    fn content_type(&self, section: &mut Section<'_>) -> Option<HeaderValue> {
+        if section.has("content_type") && !section.has("send") {
+            section.misplaced("content_type", "needs send beside it");
+        }
+        let Some(text) = &self.content_type else {
+            return Some(HeaderValue::from_static("text/plain; charset=utf-8"));
+        };
+        let value = HeaderValue::from_str(text.as_str()).ok();
+        if value.is_none() {
+            section.mistake("content_type", "must be a MIME type such as application/json");
+        }
+        value
+    }
+}

@@ -1,0 +1,126 @@
+//! One address to request.
+
+use apmon_core::{
+    config::Host,
+    text::{excerpt, without_userinfo},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use hyper::{Uri, header::HeaderValue};
+use percent_encoding::percent_decode_str;
+use rustls::pki_types::ServerName;
+use url::{Position, Url};
+
+use crate::{endpoint::Endpoint, tls};
+
+/// An address, taken apart once.
+pub(crate) struct Target {
+    pub(crate) url: Url,
+    pub(crate) endpoint: Endpoint,
+    /// Whom the handshake asks for; `None` is plain http.
+    pub(crate) tls: Option<ServerName<'static>>,
+    /// Path and query (RFC 9112 section 3.2.1).
+    pub(crate) path: Uri,
+    pub(crate) host: HeaderValue,
+    pub(crate) authorization: Option<HeaderValue>,
+}
+
+impl Target {
+    /// Takes a URL apart; what is wrong with it follows `"address" `.
+    pub(crate) fn new(url: Url) -> Result<Self, String> {
+        let host = url.host_str().and_then(Host::parse).ok_or("has no host")?;
+        let port = url.port_or_known_default().ok_or("has no port")?;
+        let path = url[Position::BeforePath..Position::AfterQuery].parse();
+        let authority = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
+        Ok(Self {
+            tls: (url.scheme() == "https").then(|| tls::server_name(&host)),
+            endpoint: Endpoint { host, port },
+            path: path.map_err(|_| "has a path that HTTP cannot carry")?,
+            host: authority.map_err(|_| "has a host that HTTP cannot carry")?,
+            authorization: basic(&url),
+            url,
+        })
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Where `location` leads from here. The password goes along within the
+    /// same origin, or from http to https of the same host, and nowhere else.
+    pub(crate) fn follow(&self, location: &str) -> Result<Self, String> {
+        let url = self.url.join(location).map_err(|error| error.to_string())?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(format!("{}:// is not http", excerpt(url.scheme(), 40)));
+        }
+        let mut next = Self::new(url)?;
+        let upgraded = next.url.host() == self.url.host()
+            && (self.endpoint.port, next.endpoint.port) == (80, 443)
+            && next.is_tls();
+        if next.authorization.is_none() && (upgraded || next.url.origin() == self.url.origin()) {
+            next.authorization.clone_from(&self.authorization);
+        }
+        Ok(next)
+    }
+
+    /// As it is shown.
+    pub(crate) fn shown(&self) -> String {
+        excerpt(&without_userinfo(self.url.as_str()), 120)
+    }
+}
+
+/// User name and password of a URL (RFC 7617).
+fn basic(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
+    pair.push(b':');
+    pair.extend(percent_decode_str(url.password().unwrap_or("")));
+    let mut value = HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str) -> Target {
+        Target::new(url.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_address_is_taken_apart() {
+        let plain = target("http://user:p%40ss@[::1]:8080/a?b=c#d");
+        assert_eq!(plain.host, "[::1]:8080");
+        assert_eq!(plain.path, "/a?b=c");
+        assert_eq!(plain.endpoint.port, 8080);
+        assert_eq!(plain.endpoint.host, Host::Address("::1".parse().unwrap()));
+        assert_eq!(plain.authorization.as_ref().unwrap(), "Basic dXNlcjpwQHNz");
+        assert!(!format!("{:?}{}", plain.authorization, plain.shown()).contains("p%40ss"));
+        let tls = target("https://nas.lan");
+        assert_eq!((tls.endpoint.port, tls.is_tls()), (443, true));
+        assert_eq!(tls.host, "nas.lan");
+    }
+
+    #[test]
+    fn a_password_goes_to_no_other_host() {
+        let from = target("http://u:p@nas.lan/a");
+        let sent = |location| from.follow(location).unwrap().authorization.is_some();
+        assert!(sent("/b"));
+        assert!(sent("http://nas.lan/b"));
+        assert!(sent("https://nas.lan/b"));
+        assert!(!sent("http://nas.lan:8080/b"));
+        assert!(!sent("http://evil.lan/b"));
+        assert!(!sent("//evil.lan/b"));
+        let from = target("https://u:p@nas.lan/a");
+        assert!(from.follow("http://nas.lan/").unwrap().authorization.is_none());
+    }
+
+    #[test]
+    fn only_http_is_followed() {
+        let from = target("http://nas.lan/a");
+        assert_eq!(from.follow("ftp://nas.lan/").err().unwrap(), "ftp:// is not http");
+        assert!(from.follow("http://[::").is_err());
+    }
+}

@@ -1,0 +1,179 @@
+//! What `send` means: text, hex or base64.
+
+use apmon_core::{Secret, config::Section};
+use base64::{
+    Engine as _,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How `send` is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// As it is, in UTF-8. `"\r\n"` within double quotes is YAML's own.
+    #[default]
+    Text,
+    /// Two hex digits a byte; blanks and colons do not count.
+    Hex,
+    /// Base64 (RFC 4648 section 4), with or without padding; blanks do not count.
+    Base64,
+}
+
+/// Why a text is not in its encoding; to follow `"send" `.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum DecodeError {
+    #[error("is no hex: '{}' at character {at}", .found.escape_debug())]
+    NotHex { found: char, at: usize },
+    #[error("is no hex: {digits} digits, of which two make a byte")]
+    HalfByte { digits: usize },
+    #[error("is no base64: '{}' at character {at}", .found.escape_debug())]
+    NotBase64 { found: char, at: usize },
+    #[error("is no base64: it ends in the middle of a byte")]
+    EndsEarly,
+}
+
+/// The bytes that `text` stands for.
+pub(crate) fn decode(encoding: Encoding, text: &str) -> Result<Vec<u8>, DecodeError> {
+    match encoding {
+        Encoding::Text => Ok(text.as_bytes().to_vec()),
+        Encoding::Hex => decode_hex(text),
+        Encoding::Base64 => decode_base64(text),
+    }
+}
+
+fn decode_hex(text: &str) -> Result<Vec<u8>, DecodeError> {
+    let mut digits = Vec::with_capacity(text.len());
+    for (at, found) in text.chars().enumerate() {
+        match found.to_digit(16) {
+            Some(digit) => digits.push(digit as u8),
+            None if found == ':' || found.is_ascii_whitespace() => {}
+            None => return Err(DecodeError::NotHex { found, at: at + 1 }),
+        }
+    }
+    if !digits.len().is_multiple_of(2) {
+        return Err(DecodeError::HalfByte {
+            digits: digits.len(),
+        });
+    }
+    Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        // Some encoders leave rubbish in the last character's unused bits.
+        .with_decode_allow_trailing_bits(true),
+);
+
+fn decode_base64(text: &str) -> Result<Vec<u8>, DecodeError> {
+    let mut symbols = Vec::with_capacity(text.len());
+    let mut places = Vec::with_capacity(text.len());
+    for (at, found) in text.chars().enumerate() {
+        match u8::try_from(found) {
+            Ok(blank) if blank.is_ascii_whitespace() => {}
+            Ok(symbol) if symbol.is_ascii() => {
+                symbols.push(symbol);
+                places.push(at + 1);
+            }
+            _ => return Err(DecodeError::NotBase64 { found, at: at + 1 }),
+        }
+    }
+    BASE64.decode(&symbols).map_err(|error| match error {
+        base64::DecodeError::InvalidByte(offset, byte)
+        | base64::DecodeError::InvalidLastSymbol(offset, byte) => DecodeError::NotBase64 {
+            found: char::from(byte),
+            at: places.get(offset).copied().unwrap_or(0),
+        },
+        base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => DecodeError::EndsEarly,
+    })
+}
+
+/// Reads the pair `send` and `content_type` of a section.
+pub(crate) fn read(
+    section: &mut Section<'_>,
+    send: Option<&Secret>,
+    content_type: Option<Encoding>,
+) -> Option<Vec<u8>> {
+    if section.has("content_type") && !section.has("send") {
+        section.misplaced("content_type", "needs send beside it");
+    }
+    let text = send?;
+    match decode(content_type.unwrap_or_default(), text.reveal()) {
+        Ok(bytes) if bytes.is_empty() => {
+            section.mistake("send", "must not be empty");
+            None
+        }
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            section.mistake("send", error);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn texts_and_their_bytes() {
+        for (encoding, text, bytes) in [
+            (Encoding::Text, "EHLO x\r\n", &b"EHLO x\r\n"[..]),
+            (Encoding::Hex, "01 02:0aFF", &[1, 2, 10, 255]),
+            (Encoding::Hex, "", &[]),
+            (Encoding::Base64, "AQIK/w==", &[1, 2, 10, 255]),
+            (Encoding::Base64, "AQIK/w", &[1, 2, 10, 255]),
+            (Encoding::Base64, "AQ IK\n/w", &[1, 2, 10, 255]),
+        ] {
+            assert_eq!(decode(encoding, text).unwrap(), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_named_at_its_character() {
+        for (encoding, text, message) in [
+            (Encoding::Hex, "01 0x", "is no hex: 'x' at character 5"),
+            (Encoding::Hex, "ü", "is no hex: 'ü' at character 1"),
+            (Encoding::Hex, "010", "is no hex: 3 digits, of which two make a byte"),
+            (Encoding::Base64, "AQ I*", "is no base64: '*' at character 5"),
+            (Encoding::Base64, "AQIü", "is no base64: 'ü' at character 4"),
+            (Encoding::Base64, "AQIKA", "is no base64: it ends in the middle of a byte"),
+        ] {
+            assert_eq!(decode(encoding, text).unwrap_err().to_string(), message);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decoders_never_panic(text in any::<String>()) {
+            let _ = decode(Encoding::Hex, &text);
+            let _ = decode(Encoding::Base64, &text);
+        }
+
+        #[test]
+        fn near_misses_never_panic(text in "[0-9a-fA-F:= +/]{0,40}\\PC?") {
+            let _ = decode(Encoding::Hex, &text);
+            let _ = decode(Encoding::Base64, &text);
+        }
+
+        #[test]
+        fn hex_comes_back(bytes in any::<Vec<u8>>()) {
+            let text: String = bytes.iter().map(|byte| format!("{byte:02x}:")).collect();
+            prop_assert_eq!(decode(Encoding::Hex, &text).unwrap(), bytes);
+        }
+
+        #[test]
+        fn base64_comes_back_with_and_without_padding(bytes in any::<Vec<u8>>()) {
+            let padded = base64::prelude::BASE64_STANDARD.encode(&bytes);
+            let bare = base64::prelude::BASE64_STANDARD_NO_PAD.encode(&bytes);
+            prop_assert_eq!(&decode(Encoding::Base64, &padded).unwrap(), &bytes);
+            prop_assert_eq!(&decode(Encoding::Base64, &bare).unwrap(), &bytes);
+        }
+    }
+}

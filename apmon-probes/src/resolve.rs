@@ -1,0 +1,260 @@
+//! Names to addresses, without a thread: hosts file, then DNS.
+//!
+//! `getaddrinfo` would hold a thread for each name a silent name server does
+//! not answer; here such a look-up is one waiting future. What nsswitch adds
+//! beyond files and DNS (mDNS, LDAP) is not asked.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use apmon_core::{Failure, FailureClass, Look};
+use hickory_resolver::{
+    Hosts, Name, ResolveError, TokioResolver,
+    config::{ResolveHosts, ResolverConfig, ResolverOpts},
+    name_server::TokioConnectionProvider,
+    proto::{
+        ProtoErrorKind,
+        op::{Query, ResponseCode},
+        rr::RecordType,
+    },
+    system_conf::read_system_conf,
+};
+use tokio::time::Instant;
+
+use crate::course::seconds;
+
+const FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
+
+/// So long a change of these files may go unnoticed.
+const REREAD: Duration = Duration::from_secs(5);
+
+/// A name that comes back, or moves, is noticed after this long whatever its
+/// records say: a monitor that trusts an hour-old answer watches the past.
+const REMEMBER: Duration = Duration::from_secs(60);
+const REMEMBER_ABSENCE: Duration = Duration::from_secs(10);
+
+/// The resolver of a process.
+#[derive(Default)]
+pub(crate) struct Resolver(Mutex<Current>);
+
+#[derive(Default)]
+struct Current {
+    sources: Option<Arc<Sources>>,
+    /// When the files were last looked at, and as what; `None` where the
+    /// sources are none of theirs.
+    read: Option<(Instant, [Option<Stamp>; 2])>,
+}
+
+/// Tells one version of a file from another.
+type Stamp = (Option<SystemTime>, u64);
+
+/// Where answers come from.
+pub(crate) struct Sources {
+    hosts: Hosts,
+    dns: Result<Dns, String>,
+}
+
+struct Dns {
+    client: TokioResolver,
+    search: Vec<Name>,
+    ndots: usize,
+}
+
+impl Resolver {
+    /// One that asks `sources`, whatever this machine's files say.
+    #[cfg(test)]
+    pub(crate) fn fixed(sources: Sources) -> Self {
+        Self(Mutex::new(Current {
+            sources: Some(Arc::new(sources)),
+            read: None,
+        }))
+    }
+
+    /// The address of `name`, IPv4 before IPv6.
+    pub(crate) async fn address(&self, look: &Look, name: &str) -> Result<IpAddr, Failure> {
+        let sources = self.sources();
+        if let Some(ip) = sources.in_hosts(name) {
+            return Ok(ip);
+        }
+        // RFC 6761 section 6.3: never asked of a name server.
+        if is_localhost(name) {
+            return Ok(Ipv4Addr::LOCALHOST.into());
+        }
+        let dns = sources.dns.as_ref().map_err(|reason| trouble(reason))?;
+        match tokio::time::timeout_at(look.deadline(), dns.address(name)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(trouble(&format!(
+                "no answer from the name server within {}",
+                seconds(look.timeout)
+            ))),
+        }
+    }
+
+    /// The sources, read again when their files have changed: an address book
+    /// that DHCP rewrites must not need a restart.
+    fn sources(&self) -> Arc<Sources> {
+        let now = Instant::now();
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sources) = &current.sources {
+            match &current.read {
+                None => return Arc::clone(sources),
+                Some((at, _)) if now.duration_since(*at) < REREAD => return Arc::clone(sources),
+                Some((_, stamps)) if *stamps == FILES.map(stamp) => {
+                    let sources = Arc::clone(sources);
+                    if let Some((at, _)) = &mut current.read {
+                        *at = now;
+                    }
+                    return sources;
+                }
+                Some(_) => {}
+            }
+        }
+        let stamps = FILES.map(stamp);
+        let sources = Arc::new(Sources::system());
+        current.sources = Some(Arc::clone(&sources));
+        current.read = Some((now, stamps));
+        sources
+    }
+}
+
+fn stamp(path: &str) -> Option<Stamp> {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.modified().ok(), file.len()))
+}
+
+fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let last = name.rsplit('.').next().unwrap_or(name);
+    last.eq_ignore_ascii_case("localhost")
+}
+
+fn trouble(text: &str) -> Failure {
+    Failure::new(FailureClass::Resolver, format!("resolve: {text}"))
+}
+
+impl Sources {
+    /// This machine's. Without a usable resolv.conf the hosts file still works.
+    fn system() -> Self {
+        let hosts = Hosts::from_system().unwrap_or_default();
+        match read_system_conf() {
+            Ok((config, options)) => Self::new(hosts, config, options),
+            Err(error) => Self {
+                hosts,
+                dns: Err(format!("no usable /etc/resolv.conf ({error})")),
+            },
+        }
+    }
+
+    /// From their parts.
+    pub(crate) fn new(hosts: Hosts, config: ResolverConfig, mut options: ResolverOpts) -> Self {
+        options.use_hosts_file = ResolveHosts::Never; // asked before, in `in_hosts`
+        options.positive_max_ttl = Some(REMEMBER);
+        options.negative_max_ttl = Some(REMEMBER_ABSENCE);
+        options.cache_size = 4096;
+        let mut search = config.search().to_vec();
+        search.extend(config.domain().filter(|_| search.is_empty()).cloned());
+        let ndots = options.ndots;
+        let client = TokioResolver::builder_with_config(config, TokioConnectionProvider::default())
+            .with_options(options)
+            .build();
+        let dns = Dns {
+            client,
+            search,
+            ndots,
+        };
+        Self { hosts, dns: Ok(dns) }
+    }
+
+    fn in_hosts(&self, name: &str) -> Option<IpAddr> {
+        let name = Name::from_utf8(name).ok()?;
+        [RecordType::A, RecordType::AAAA].into_iter().find_map(|kind| {
+            let found = self.hosts.lookup_static_host(&Query::query(name.clone(), kind))?;
+            found.iter().find_map(|record| record.ip_addr())
+        })
+    }
+}
+
+/// What an answer without an address means.
+enum Lack {
+    /// The name server knows: there is none.
+    Absent,
+    /// It does not know; another name may fare better.
+    Refused(String),
+    /// It does not answer.
+    Silent(String),
+}
+
+impl Dns {
+    /// Walks the search list by itself: a failure to learn about one name must
+    /// not be covered by another name's absence.
+    async fn address(&self, name: &str) -> Result<IpAddr, Failure> {
+        let mut unsure = None;
+        for name in self.candidates(name) {
+            for kind in [RecordType::A, RecordType::AAAA] {
+                match self.client.lookup(name.clone(), kind).await {
+                    Ok(answer) => {
+                        if let Some(ip) = answer.iter().find_map(|record| record.ip_addr()) {
+                            return Ok(ip);
+                        }
+                    }
+                    Err(error) => match lack(&error) {
+                        Lack::Absent => {}
+                        Lack::Refused(text) => unsure = Some(text),
+                        Lack::Silent(text) => return Err(trouble(&text)),
+                    },
+                }
+            }
+        }
+        match unsure {
+            Some(text) => Err(trouble(&text)),
+            None => Err(Failure::new(
+                FailureClass::NoSuchName,
+                format!("resolve: no such name: {name}"),
+            )),
+        }
+    }
+
+    /// The names to ask for, in resolv.conf's way (`search`, `ndots`).
+    fn candidates(&self, text: &str) -> Vec<Name> {
+        let Ok(mut name) = Name::from_utf8(text) else {
+            return Vec::new();
+        };
+        if name.is_fqdn() {
+            return vec![name];
+        }
+        let dots = text.matches('.').count();
+        let mut names: Vec<Name> = self
+            .search
+            .iter()
+            .filter_map(|domain| name.clone().append_domain(domain).ok())
+            .collect();
+        name.set_fqdn(true);
+        let at = if dots >= self.ndots { 0 } else { names.len() };
+        names.insert(at, name);
+        names
+    }
+}
+
+fn lack(error: &ResolveError) -> Lack {
+    let Some(error) = error.proto() else {
+        return Lack::Silent(error.to_string());
+    };
+    match error.kind() {
+        ProtoErrorKind::NoRecordsFound {
+            response_code: ResponseCode::NXDomain | ResponseCode::NoError,
+            ..
+        } => Lack::Absent,
+        ProtoErrorKind::NoRecordsFound { response_code, .. } => {
+            Lack::Refused(format!("the name server answered {response_code}"))
+        }
+        ProtoErrorKind::Timeout => Lack::Silent("no answer from the name server".to_owned()),
+        ProtoErrorKind::Io(error) => Lack::Silent(format!("name server: {error}")),
+        other => Lack::Silent(format!("name server: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

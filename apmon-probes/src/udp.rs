@@ -1,0 +1,216 @@
+//! `udp`: is it answered, or at least not refused?
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+use apmon_core::{
+    Blueprint, Failure, FailureClass, Kind, Look, Outcome, Phase, Probe, Secret,
+    config::{Section, Text},
+};
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::{net::UdpSocket, time::Instant};
+
+use crate::{
+    course::{Course, seconds},
+    endpoint::Endpoint,
+    errno,
+    expect::{Expect, Search},
+    payload::{self, Encoding},
+    resolve::Resolver,
+};
+
+/// The largest datagram over IPv4.
+const MAX_DATAGRAM: usize = 65_507;
+
+/// So long an ICMP refusal is waited for where no answer is expected.
+const REFUSAL: Duration = Duration::from_millis(250);
+
+/// Options of `type: udp`.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+pub struct UdpOptions {
+    /// The datagram to send; at most 65507 bytes.
+    #[schemars(required)]
+    pub send: Option<Secret>,
+    /// How `send` is written. Default `text`.
+    pub content_type: Option<Encoding>,
+    /// Must appear in one datagram of the answer; others are ignored. Without
+    /// it the monitor is up once the datagram is sent and no ICMP refusal has
+    /// come back within 250 ms: it cannot tell whether anybody listens behind
+    /// a firewall that drops.
+    pub expect: Option<Text>,
+}
+
+/// The kind `udp`.
+#[derive(Debug)]
+pub struct Udp;
+
+impl Kind for Udp {
+    type Options = UdpOptions;
+
+    fn name(&self) -> &'static str {
+        "udp"
+    }
+
+    fn summary(&self) -> &'static str {
+        "sends a datagram to a UDP port and searches the answers"
+    }
+
+    fn address(&self) -> &'static str {
+        "udp://host:port"
+    }
+
+    fn example(&self) -> &'static str {
+        "type: udp\nname: lab-syslog\naddress: udp://192.168.1.10:514\nsend: apmon was here\n"
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        &["udp"]
+    }
+
+    fn compile(&self, options: UdpOptions, section: &mut Section<'_>) -> Option<Blueprint> {
+        let send = payload::read(section, options.send.as_ref(), options.content_type);
+        section.require("send", options.send.as_ref());
+        if let Some(bytes) = &send
+            && bytes.len() > MAX_DATAGRAM
+        {
+            section.mistake(
+                "send",
+                format!(
+                    "must fit one datagram of {MAX_DATAGRAM} bytes; this has {}",
+                    bytes.len()
+                ),
+            );
+        }
+        let endpoint = Endpoint::read(section, "udp")?;
+        let plan = Arc::new(Plan {
+            endpoint,
+            send: send?,
+            expect: options.expect.as_ref().map(Expect::new),
+        });
+        Some(Blueprint::probe(move |tools| UdpProbe {
+            plan: Arc::clone(&plan),
+            resolver: tools.shared(),
+        }))
+    }
+}
+
+struct Plan {
+    endpoint: Endpoint,
+    send: Vec<u8>,
+    expect: Option<Expect>,
+}
+
+struct UdpProbe {
+    plan: Arc<Plan>,
+    resolver: Arc<Resolver>,
+}
+
+#[async_trait]
+impl Probe for UdpProbe {
+    async fn probe(&self, look: &Look) -> Outcome {
+        let mut course = Course::start();
+        let result = self.look(look, &mut course).await;
+        course.finish(result)
+    }
+}
+
+impl UdpProbe {
+    async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
+        let plan = &*self.plan;
+        let to = plan.endpoint.resolve(look, course, &self.resolver).await?;
+        let any: IpAddr = match to {
+            _ if to.is_ipv4() => Ipv4Addr::UNSPECIFIED.into(),
+            _ => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = UdpSocket::bind((any, 0))
+            .await
+            .map_err(|error| errno::failure("open", &error))?;
+        // Connected, so that a refusal finds its way back to this socket.
+        socket
+            .connect(to)
+            .await
+            .map_err(|error| errno::failure("send", &error))?;
+        look.within("send", socket.send(&plan.send))
+            .await?
+            .map_err(|error| errno::failure("send", &error))?;
+        look.step("send", || format!("{} bytes to {to}", plan.send.len()));
+        match &plan.expect {
+            Some(expect) => self.receive(&socket, look, course, expect).await,
+            None => {
+                course.stop();
+                let until = look.deadline().min(Instant::now() + REFUSAL);
+                // Any answer at all proves more than silence does.
+                let Ok(readable) = tokio::time::timeout_at(until, socket.readable()).await else {
+                    look.step("receive", || "no refusal, no answer".to_owned());
+                    return Ok(());
+                };
+                let failed = |error| errno::failure("receive", &error);
+                readable.map_err(failed)?;
+                self.take(&socket, look, None).map_err(failed)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits for a datagram that holds what is expected.
+    async fn receive(
+        &self,
+        socket: &UdpSocket,
+        look: &Look,
+        course: &mut Course,
+        expect: &Expect,
+    ) -> Result<(), Failure> {
+        let mut others = 0_u64;
+        loop {
+            let readable = tokio::time::timeout_at(look.deadline(), socket.readable()).await;
+            // A flood that never lets the timer in still ends.
+            let late = others > 0 && Instant::now() >= look.deadline();
+            let (Ok(readable), false) = (readable, late) else {
+                return Err(match others {
+                    0 => look.timed_out("receive"),
+                    _ => Failure::new(
+                        FailureClass::Content,
+                        format!(
+                            "{} in none of {others} datagrams received within {}",
+                            expect.quoted(),
+                            seconds(look.timeout)
+                        ),
+                    ),
+                });
+            };
+            let failed = |error| errno::failure("receive", &error);
+            readable.map_err(failed)?;
+            match self.take(socket, look, Some(expect)).map_err(failed)? {
+                Some(true) => {
+                    course.done(Phase::FirstByte);
+                    return Ok(());
+                }
+                Some(false) => others += 1,
+                None => {}
+            }
+            // A flood of other datagrams must not starve everybody else.
+            tokio::task::consume_budget().await;
+        }
+    }
+
+    /// Takes one datagram, if one is there; whether it is the one.
+    fn take(&self, socket: &UdpSocket, look: &Look, expect: Option<&Expect>) -> io::Result<Option<bool>> {
+        let mut buffer = [0; 65_536];
+        match socket.try_recv(&mut buffer) {
+            Ok(n) => {
+                let mut search = Search::new(expect, look);
+                let found = search.feed(&buffer[..n]);
+                search.explain(look, "receive");
+                Ok(Some(found))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

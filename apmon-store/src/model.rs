@@ -1,0 +1,211 @@
+//! What the file holds, in memory, and how a commit is taken back.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use apmon_core::{Commit, MonitorState, OutboxEntry, Snapshot};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+/// The content of a state file.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) epoch: u64,
+    pub(crate) monitors: BTreeMap<String, MonitorState>,
+    pub(crate) outbox: Outbox,
+    /// Messages that could not be read: kept as they are, for they were to be
+    /// told to somebody.
+    pub(crate) unread: Vec<Value>,
+    /// Keys of the top level that are nobody's.
+    pub(crate) foreign: Map<String, Value>,
+    /// When the last pass ended, and how long it took.
+    pub(crate) pass: Option<(Timestamp, Duration)>,
+}
+
+/// What a commit replaced, to put it back.
+#[derive(Debug)]
+pub(crate) struct Undo {
+    epoch: u64,
+    pass: Option<(Timestamp, Duration)>,
+    states: Vec<(String, Option<MonitorState>)>,
+    outbox: Vec<(String, Option<(u64, OutboxEntry)>)>,
+}
+
+impl Model {
+    pub(crate) fn snapshot(&self, warnings: Vec<String>) -> Snapshot {
+        Snapshot {
+            epoch: self.epoch,
+            monitors: self.monitors.clone(),
+            outbox: self.outbox.iter().cloned().collect(),
+            warnings,
+        }
+    }
+
+    /// Takes a commit in.
+    pub(crate) fn apply(&mut self, commit: Commit) -> Undo {
+        let mut undo = Undo {
+            epoch: self.epoch,
+            pass: self.pass,
+            states: Vec::with_capacity(commit.states.len() + commit.forget.len()),
+            outbox: Vec::with_capacity(commit.outbox.len() + commit.settled.len()),
+        };
+        self.epoch = commit.epoch;
+        self.pass = commit.pass.or(self.pass);
+        for (name, state) in commit.states {
+            let before = self.monitors.insert(name.clone(), state);
+            undo.states.push((name, before));
+        }
+        for name in commit.forget {
+            if let Some(before) = self.monitors.remove(&name) {
+                undo.states.push((name, Some(before)));
+            }
+        }
+        for entry in commit.outbox {
+            undo.outbox.push(self.outbox.upsert(entry));
+        }
+        for key in commit.settled {
+            if let Some(before) = self.outbox.remove(&key) {
+                undo.outbox.push((key, Some(before)));
+            }
+        }
+        undo
+    }
+
+    /// Makes as if the commit had not been.
+    pub(crate) fn take_back(&mut self, undo: Undo) {
+        self.epoch = undo.epoch;
+        self.pass = undo.pass;
+        for (name, before) in undo.states.into_iter().rev() {
+            match before {
+                Some(state) => self.monitors.insert(name, state),
+                None => self.monitors.remove(&name),
+            };
+        }
+        for (key, before) in undo.outbox.into_iter().rev() {
+            self.outbox.restore(key, before);
+        }
+    }
+}
+
+/// Messages on their way, oldest first, found by their key.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    entries: BTreeMap<u64, OutboxEntry>,
+    places: HashMap<String, u64>,
+    next: u64,
+}
+
+impl Outbox {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &OutboxEntry> {
+        self.entries.values()
+    }
+
+    /// Replaces the entry of the same key at its place, or appends. Returns
+    /// what [`restore`](Self::restore) needs.
+    pub(crate) fn upsert(&mut self, entry: OutboxEntry) -> (String, Option<(u64, OutboxEntry)>) {
+        let key = entry.key();
+        let place = *self.places.entry(key.clone()).or_insert_with(|| {
+            self.next += 1;
+            self.next
+        });
+        let before = self.entries.insert(place, entry);
+        (key, before.map(|before| (place, before)))
+    }
+
+    fn remove(&mut self, key: &str) -> Option<(u64, OutboxEntry)> {
+        let place = self.places.remove(key)?;
+        Some((place, self.entries.remove(&place)?))
+    }
+
+    fn restore(&mut self, key: String, before: Option<(u64, OutboxEntry)>) {
+        match before {
+            Some((place, entry)) => {
+                self.entries.insert(place, entry);
+                self.places.insert(key, place);
+            }
+            None => {
+                self.remove(&key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apmon_core::{Notification, NotificationKind};
+
+    use super::*;
+
+    fn entry(id: &str, attempts: u32) -> OutboxEntry {
+        OutboxEntry {
+            channel: "c".into(),
+            notification: Notification {
+                id: id.into(),
+                incident: "i".into(),
+                kind: NotificationKind::Outage,
+                site: "s".into(),
+                monitor: "m".into(),
+                address: "a".into(),
+                text: "t".into(),
+                number: 1,
+                at: Timestamp::UNIX_EPOCH,
+                since: None,
+            },
+            attempts,
+            last_error: None,
+            refused: false,
+        }
+    }
+
+    fn state(down_count: u32) -> MonitorState {
+        MonitorState {
+            down_count,
+            ..MonitorState::default()
+        }
+    }
+
+    #[test]
+    fn a_commit_that_is_taken_back_leaves_no_trace() {
+        let mut model = Model::default();
+        let first = Commit {
+            epoch: 1,
+            states: vec![("a".into(), state(1)), ("b".into(), state(2))],
+            outbox: vec![entry("1", 0), entry("2", 0), entry("3", 0)],
+            ..Commit::default()
+        };
+        let _ = model.apply(first);
+        let before = model.snapshot(Vec::new());
+        let undo = model.apply(Commit {
+            epoch: 2,
+            states: vec![
+                ("a".into(), state(7)),
+                ("a".into(), state(8)),
+                ("c".into(), state(9)),
+            ],
+            forget: vec!["b".into(), "c".into(), "x".into()],
+            outbox: vec![entry("2", 5), entry("4", 0), entry("4", 1)],
+            settled: vec!["1-c".into(), "2-c".into(), "4-c".into(), "x".into()],
+            pass: Some((Timestamp::UNIX_EPOCH, Duration::from_secs(1))),
+        });
+        let during = model.snapshot(Vec::new());
+        assert_eq!(during.monitors.keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(during.outbox, [entry("3", 0)]);
+        model.take_back(undo);
+        assert_eq!(model.snapshot(Vec::new()), before);
+        assert_eq!(model.pass, None);
+    }
+
+    #[test]
+    fn a_changed_message_keeps_its_place() {
+        let mut outbox = Outbox::default();
+        for id in ["1", "2", "3"] {
+            outbox.upsert(entry(id, 0));
+        }
+        outbox.upsert(entry("2", 4));
+        outbox.upsert(entry("4", 0));
+        let ids: Vec<_> = outbox.iter().map(|entry| entry.notification.id.as_str()).collect();
+        assert_eq!(ids, ["1", "2", "3", "4"]);
+    }
+}

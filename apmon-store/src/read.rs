@@ -1,0 +1,252 @@
+//! The model, from the file's text.
+
+use std::{collections::HashMap, time::Duration};
+
+use apmon_core::{MonitorState, OutboxEntry, OwnState, text::printable};
+use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use crate::{model::Model, moment};
+
+/// The version of what stands under `apmon`.
+pub(crate) const VERSION: u64 = 1;
+
+/// A monitor's keys in seed 003's file.
+pub(crate) const SEED_KEYS: [&str; 10] = [
+    "is_up",
+    "last_checked",
+    "last_response_time_ms",
+    "last_notified",
+    "last_alarm_started",
+    "last_successful_heartbeat",
+    "down_count",
+    "notified_count",
+    "error_reason",
+    "last_config_checksum",
+];
+
+/// The longest response time that is believed: 30 years.
+pub(crate) const MAX_RESPONSE_MS: f64 = 1e12;
+
+/// More warnings than a person reads are counted.
+const MAX_WARNINGS: usize = 50;
+
+/// Why a text is no state file.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    /// It is damaged.
+    Damaged(String),
+    /// It is fine, but not for us: using it would lose what we do not know.
+    Newer(u64),
+}
+
+/// Reads a state file; `place` names it in warnings.
+pub(crate) fn from_bytes(
+    bytes: &[u8],
+    zone: &TimeZone,
+    place: &str,
+) -> Result<(Model, Vec<String>), ReadError> {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if text.is_empty() {
+        return Err(ReadError::Damaged("it is empty".into()));
+    }
+    let root: Value = serde_json::from_slice(text).map_err(|error| ReadError::Damaged(error.to_string()))?;
+    let Value::Object(root) = root else {
+        return Err(ReadError::Damaged("it is no JSON object".into()));
+    };
+    let mut reader = Reader {
+        zone,
+        place,
+        warnings: Vec::new(),
+        more: 0,
+    };
+    let model = reader.file(root)?;
+    if reader.more > 0 {
+        reader
+            .warnings
+            .push(format!("{place}: and {} more values that make no sense", reader.more));
+    }
+    Ok((model, reader.warnings))
+}
+
+struct Reader<'a> {
+    zone: &'a TimeZone,
+    place: &'a str,
+    warnings: Vec<String>,
+    more: usize,
+}
+
+impl Reader<'_> {
+    fn warn(&mut self, text: String) {
+        if self.warnings.len() < MAX_WARNINGS {
+            self.warnings.push(format!("{}: {}", self.place, printable(&text)));
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn file(&mut self, root: Map<String, Value>) -> Result<Model, ReadError> {
+        let mut model = Model::default();
+        let mut own = Value::Null;
+        let (mut ended, mut took) = (Value::Null, Value::Null);
+        for (key, value) in root {
+            match (key.as_str(), value) {
+                ("apmon", value) => own = value,
+                ("execution_time", value) => ended = value,
+                ("execution_ms", value) => took = value,
+                (_, Value::Object(fields)) => {
+                    let state = self.monitor(&key, fields);
+                    model.monitors.insert(key, state);
+                }
+                (_, value) => {
+                    model.foreign.insert(key, value);
+                }
+            }
+        }
+        // Only the pair means something; it is written anew by the next pass.
+        model.pass = ended
+            .as_str()
+            .and_then(|text| moment::read(text, self.zone))
+            .zip(response_time(&took));
+        match own {
+            Value::Null => {}
+            Value::Object(own) => self.own(own, &mut model)?,
+            _ => self.warn("\"apmon\" is no object: ignored".into()),
+        }
+        Ok(model)
+    }
+
+    fn own(&mut self, own: Map<String, Value>, model: &mut Model) -> Result<(), ReadError> {
+        let version = own.get("version").and_then(Value::as_u64).unwrap_or(VERSION);
+        if version > VERSION {
+            return Err(ReadError::Newer(version));
+        }
+        for (key, value) in own {
+            match key.as_str() {
+                "epoch" => match value.as_u64() {
+                    Some(epoch) => model.epoch = epoch,
+                    None => self.warn("\"apmon\": \"epoch\" is no number: counted anew".into()),
+                },
+                "outbox" | "unread" => self.messages(&key, value, model),
+                "monitors" => {
+                    let Some(additions) = self.section::<HashMap<String, Value>>("monitors", value) else {
+                        continue;
+                    };
+                    for (name, value) in additions {
+                        let Some(state) = model.monitors.get_mut(&name) else {
+                            continue;
+                        };
+                        match serde_json::from_value::<OwnState>(value) {
+                            Ok(own) => state.own = own,
+                            Err(error) => {
+                                self.warn(format!("\"apmon\": monitor \"{name}\": {error}: ignored"));
+                            }
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn messages(&mut self, key: &str, value: Value, model: &mut Model) {
+        for value in self.section::<Vec<Value>>(key, value).unwrap_or_default() {
+            match OutboxEntry::deserialize(&value) {
+                Ok(entry) => {
+                    model.outbox.upsert(entry);
+                }
+                Err(error) => {
+                    self.warn(format!(
+                        "\"apmon\": a message on its way cannot be read and is not sent: {error}; \
+                         it is kept under \"unread\""
+                    ));
+                    model.unread.push(value);
+                }
+            }
+        }
+    }
+
+    fn section<T: DeserializeOwned>(&mut self, key: &str, value: Value) -> Option<T> {
+        match serde_json::from_value(value) {
+            Ok(section) => Some(section),
+            Err(error) => {
+                self.warn(format!("\"apmon\": \"{key}\": {error}: ignored"));
+                None
+            }
+        }
+    }
+
+    fn monitor(&mut self, name: &str, fields: Map<String, Value>) -> MonitorState {
+        let mut state = MonitorState::default();
+        for (key, value) in fields {
+            if value.is_null() && SEED_KEYS.contains(&key.as_str()) {
+                continue;
+            }
+            let read = match key.as_str() {
+                "is_up" => set(&mut state.is_up, yes_or_no(&value), "yes or no"),
+                "last_checked" => self.time(&mut state.last_checked, &value),
+                "last_response_time_ms" => set(
+                    &mut state.last_response_time,
+                    response_time(&value),
+                    "a number of milliseconds",
+                ),
+                "last_notified" => self.time(&mut state.last_notified, &value),
+                "last_alarm_started" => self.time(&mut state.last_alarm_started, &value),
+                "last_successful_heartbeat" => self.time(&mut state.last_successful_heartbeat, &value),
+                "down_count" => set_count(&mut state.down_count, &value),
+                "notified_count" => set_count(&mut state.notified_count, &value),
+                "error_reason" => set(&mut state.error_reason, text(&value), "text"),
+                "last_config_checksum" => set(&mut state.last_config_checksum, text(&value), "text"),
+                _ => {
+                    state.other.insert(key, value);
+                    continue;
+                }
+            };
+            if let Err(expected) = read {
+                self.warn(format!("monitor \"{name}\": \"{key}\" is not {expected}: ignored"));
+            }
+        }
+        state
+    }
+
+    fn time(&self, field: &mut Option<Timestamp>, value: &Value) -> Result<(), &'static str> {
+        let read = value.as_str().and_then(|text| moment::read(text, self.zone));
+        set(field, read, "a time")
+    }
+}
+
+/// Stores what was read, or says what was expected.
+fn set<T>(field: &mut Option<T>, read: Option<T>, expected: &'static str) -> Result<(), &'static str> {
+    *field = read;
+    field.as_ref().map(|_| ()).ok_or(expected)
+}
+
+fn set_count(field: &mut u32, value: &Value) -> Result<(), &'static str> {
+    let read = value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(n));
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // just checked
+    let count = read.map(|n| n as u32);
+    *field = count.ok_or("a count")?;
+    Ok(())
+}
+
+fn yes_or_no(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(is) => Some(*is),
+        Value::Number(n) if n.as_f64() == Some(0.0) => Some(false),
+        Value::Number(n) if n.as_f64() == Some(1.0) => Some(true),
+        _ => None,
+    }
+}
+
+fn response_time(value: &Value) -> Option<Duration> {
+    let millis = value.as_f64().filter(|ms| (0.0..=MAX_RESPONSE_MS).contains(ms))?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // just checked
+    let micros = (millis * 1_000.0).round() as u64;
+    Some(Duration::from_micros(micros))
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}

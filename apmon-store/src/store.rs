@@ -1,0 +1,175 @@
+//! The store and its thread.
+
+use std::{
+    io,
+    path::Path,
+    sync::mpsc,
+    thread::{self, JoinHandle},
+};
+
+use apmon_core::{Clock, Commit, Snapshot, StateStore, StoreError, SystemClock};
+use async_trait::async_trait;
+use jiff::tz::TimeZone;
+use tokio::sync::oneshot;
+
+use crate::{
+    disk::Disk,
+    lock::{Lock, LockError},
+    model::Model,
+    write,
+};
+
+/// The state of one site in one JSON file.
+///
+/// All reading and writing happens on one thread of its own, one step after
+/// the other; dropping the store waits for the step under way and ends it. The
+/// store does not lock its file: see [`JsonStore::lock`].
+#[derive(Debug)]
+pub struct JsonStore {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl JsonStore {
+    /// A store on `path`, which is not touched yet. Times are written in
+    /// `zone`.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn open(path: impl AsRef<Path>, zone: TimeZone) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let (jobs, waiting) = mpsc::channel();
+        let mut keeper = Keeper {
+            disk: Disk::new(path),
+            zone,
+            model: None,
+            newest: 0,
+            untold: Vec::new(),
+        };
+        let thread = thread::Builder::new()
+            .name("apmon-store".into())
+            .spawn(move || keeper.work(&waiting))
+            .map_err(|source| StoreError::Io {
+                step: "start a thread for",
+                place: path.display().to_string(),
+                source,
+            })?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
+    }
+
+    /// Keeps other processes off the state file at `path` while the lock is
+    /// held. Makes the file's directory (mode 755) where it is missing.
+    ///
+    /// # Errors
+    /// When another process holds it, or the lock file cannot be made.
+    pub fn lock(path: impl AsRef<Path>) -> Result<Lock, LockError> {
+        Lock::of(path.as_ref())
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or(StoreError::Stopped)?;
+        jobs.send(job(reply)).map_err(|_| StoreError::Stopped)?;
+        answer.await.map_err(|_| StoreError::Stopped)?
+    }
+}
+
+#[async_trait]
+impl StateStore for JsonStore {
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        self.ask(Job::Load).await
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+        let commit = Box::new(commit.clone());
+        self.ask(|reply| Job::Commit(commit, reply)).await
+    }
+}
+
+impl Drop for JsonStore {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // a panic of its has been seen as `Stopped`
+        }
+    }
+}
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+enum Job {
+    Load(Reply<Snapshot>),
+    Commit(Box<Commit>, Reply<()>),
+}
+
+/// Lives on the thread.
+struct Keeper {
+    disk: Disk,
+    zone: TimeZone,
+    model: Option<Model>,
+    /// The newest epoch granted.
+    newest: u64,
+    /// Warnings of a reading that nobody was told.
+    untold: Vec<String>,
+}
+
+impl Keeper {
+    fn work(&mut self, jobs: &mpsc::Receiver<Job>) {
+        for job in jobs {
+            // Whoever asked may have gone; the work was done all the same.
+            match job {
+                Job::Load(reply) => drop(reply.send(self.load())),
+                Job::Commit(commit, reply) => drop(reply.send(self.commit(*commit))),
+            }
+        }
+    }
+
+    fn load(&mut self) -> Result<Snapshot, StoreError> {
+        let mut model = self.read()?;
+        model.epoch = model.epoch.max(self.newest).saturating_add(1);
+        self.newest = model.epoch;
+        let snapshot = model.snapshot(std::mem::take(&mut self.untold));
+        self.model = Some(model);
+        Ok(snapshot)
+    }
+
+    fn read(&mut self) -> Result<Model, StoreError> {
+        let (model, warnings) = self.disk.load(&self.zone, SystemClock::new().now().wall)?;
+        self.untold.extend(warnings);
+        Ok(model)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        if self.model.is_none() {
+            let model = self.read()?;
+            self.newest = model.epoch;
+            self.model = Some(model);
+        }
+        let model = self.model.as_mut().ok_or(StoreError::Stopped)?;
+        if commit.epoch < self.newest {
+            return Err(StoreError::Superseded {
+                epoch: commit.epoch,
+                newest: self.newest,
+            });
+        }
+        if commit.is_empty() {
+            return Ok(());
+        }
+        let undo = model.apply(commit);
+        let written = write::to_bytes(model, &self.zone)
+            .map_err(|error| StoreError::Io {
+                step: "serialise",
+                place: "the state".into(),
+                source: io::Error::from(error),
+            })
+            .and_then(|bytes| self.disk.replace(&bytes));
+        match written {
+            Ok(()) => self.newest = model.epoch,
+            Err(_) => model.take_back(undo),
+        }
+        written
+    }
+}

@@ -1,0 +1,134 @@
+//! The file's text, from the model.
+
+use std::time::Duration;
+
+use apmon_core::{MonitorState, OwnState};
+use jiff::{Timestamp, tz::TimeZone};
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeMap, SerializeSeq},
+};
+
+use crate::{
+    model::Model,
+    moment,
+    read::{MAX_RESPONSE_MS, SEED_KEYS, VERSION},
+};
+
+/// The whole file, indented, for people open it.
+pub(crate) fn to_bytes(model: &Model, zone: &TimeZone) -> Result<Vec<u8>, serde_json::Error> {
+    // A monitor takes some 450 bytes.
+    let mut bytes = Vec::with_capacity(512 * (model.monitors.len() + 2));
+    serde_json::to_writer_pretty(&mut bytes, &File { model, zone })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+struct File<'a> {
+    model: &'a Model,
+    zone: &'a TimeZone,
+}
+
+impl Serialize for File<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, state) in &self.model.monitors {
+            map.serialize_entry(name, &Monitor { state, zone: self.zone })?;
+        }
+        for (key, value) in &self.model.foreign {
+            map.serialize_entry(key, value)?;
+        }
+        let (ended, took) = self.model.pass.unzip();
+        map.serialize_entry("execution_time", &local(ended, self.zone))?;
+        let millis = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        map.serialize_entry("execution_ms", &millis)?;
+        map.serialize_entry("apmon", &Own(self.model))?;
+        map.end()
+    }
+}
+
+fn local(at: Option<Timestamp>, zone: &TimeZone) -> Option<String> {
+    at.map(|at| moment::write(at, zone))
+}
+
+/// Milliseconds, with microseconds behind the point.
+fn millis(duration: Duration) -> f64 {
+    #[allow(clippy::cast_precision_loss)] // exact up to 285 years
+    let millis = duration.as_micros() as f64 / 1_000.0;
+    millis.min(MAX_RESPONSE_MS)
+}
+
+struct Monitor<'a> {
+    state: &'a MonitorState,
+    zone: &'a TimeZone,
+}
+
+impl Serialize for Monitor<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { state, zone } = self;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("is_up", &state.is_up)?;
+        map.serialize_entry("last_checked", &local(state.last_checked, zone))?;
+        map.serialize_entry("last_response_time_ms", &state.last_response_time.map(millis))?;
+        map.serialize_entry("last_notified", &local(state.last_notified, zone))?;
+        map.serialize_entry("last_alarm_started", &local(state.last_alarm_started, zone))?;
+        map.serialize_entry(
+            "last_successful_heartbeat",
+            &local(state.last_successful_heartbeat, zone),
+        )?;
+        map.serialize_entry("down_count", &state.down_count)?;
+        map.serialize_entry("notified_count", &state.notified_count)?;
+        map.serialize_entry("error_reason", &state.error_reason)?;
+        map.serialize_entry("last_config_checksum", &state.last_config_checksum)?;
+        for (key, value) in &state.other {
+            if !SEED_KEYS.contains(&key.as_str()) {
+                map.serialize_entry(key, value)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// What the seed's file has no place for.
+struct Own<'a>(&'a Model);
+
+impl Serialize for Own<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("version", &VERSION)?;
+        map.serialize_entry("epoch", &self.0.epoch)?;
+        map.serialize_entry("outbox", &Messages(self.0))?;
+        if !self.0.unread.is_empty() {
+            map.serialize_entry("unread", &self.0.unread)?;
+        }
+        map.serialize_entry("monitors", &Additions(self.0))?;
+        map.end()
+    }
+}
+
+struct Messages<'a>(&'a Model);
+
+impl Serialize for Messages<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        for entry in self.0.outbox.iter() {
+            list.serialize_element(entry)?;
+        }
+        list.end()
+    }
+}
+
+struct Additions<'a>(&'a Model);
+
+impl Serialize for Additions<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let nothing = OwnState::default();
+        let mut map = serializer.serialize_map(None)?;
+        for (name, state) in &self.0.monitors {
+            if state.own != nothing {
+                map.serialize_entry(name, &state.own)?;
+            }
+        }
+        map.end()
+    }
+}

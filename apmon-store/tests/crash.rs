@@ -1,0 +1,229 @@
+//! A commit that was acknowledged is on disk, whatever happens next; one that
+//! failed has changed nothing.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use apmon_core::{Commit, MonitorState, StateStore, StoreError};
+use apmon_store::{JsonStore, LockError};
+use jiff::tz::TimeZone;
+
+/// Tells a child, which is this test binary again, where to work.
+const WORK_ON: &str = "APMON_TEST_WORK_ON";
+
+fn child(test: &str, state_file: &Path) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(WORK_ON, state_file)
+        .stdout(Stdio::piped());
+    command
+}
+
+fn work() -> Option<PathBuf> {
+    env::var_os(WORK_ON).map(PathBuf::from)
+}
+
+fn open(path: &Path) -> JsonStore {
+    JsonStore::open(path, TimeZone::UTC).unwrap()
+}
+
+fn count(epoch: u64, down_count: u32) -> Commit {
+    let state = MonitorState {
+        down_count,
+        // Some weight, so that writing takes a while.
+        error_reason: Some("x".repeat(20_000)),
+        ..MonitorState::default()
+    };
+    Commit {
+        epoch,
+        states: vec![("a".into(), state)],
+        ..Commit::default()
+    }
+}
+
+async fn load(path: &Path) -> (u32, Vec<String>) {
+    let snapshot = open(path).load().await.unwrap();
+    let down_count = snapshot.monitors.get("a").map_or(0, |state| state.down_count);
+    (down_count, snapshot.warnings)
+}
+
+#[tokio::test]
+async fn a_killed_process_loses_nothing_it_was_told_is_safe() {
+    if let Some(path) = work() {
+        let store = open(&path);
+        let snapshot = store.load().await.unwrap();
+        let mut n = snapshot.monitors.get("a").map_or(0, |state| state.down_count);
+        loop {
+            n += 1;
+            store.commit(&count(snapshot.epoch, n)).await.unwrap();
+            println!("safe {n}");
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.json");
+    let mut safe = 0;
+    for round in 0..20_u64 {
+        let mut child = child("a_killed_process_loses_nothing_it_was_told_is_safe", &path)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut told = 0;
+        let mut read = |line: Option<std::io::Result<String>>| match line {
+            Some(Ok(line)) => {
+                if let Some(n) = line.rsplit_once("safe ").and_then(|(_, n)| n.parse().ok()) {
+                    safe = n;
+                    told += 1;
+                }
+                told
+            }
+            _ => u32::MAX,
+        };
+        while read(lines.next()) < 3 {}
+        // Another moment of the commit in each round.
+        tokio::time::sleep(Duration::from_micros(round * 37)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What it said before it died counts.
+        while read(lines.next()) != u32::MAX {}
+        let (found, warnings) = load(&path).await;
+        assert!(
+            found == safe || found == safe + 1,
+            "told {safe}, found {found} in round {round}"
+        );
+        assert_eq!(warnings, Vec::<String>::new());
+    }
+    assert!(safe >= 60);
+}
+
+#[tokio::test]
+async fn a_full_disk_changes_nothing_and_leaves_nothing_behind() {
+    if let Some(path) = work() {
+        let store = open(&path);
+        let epoch = store.load().await.unwrap().epoch;
+        store.commit(&count(epoch, 1)).await.unwrap();
+        let mut large = count(epoch, 2);
+        large.states[0].1.error_reason = Some("x".repeat(200_000));
+        large.states.push(("b".into(), MonitorState::default()));
+        let error = store.commit(&large).await.unwrap_err();
+        assert!(matches!(error, StoreError::Io { step: "write", .. }), "{error}");
+        // The next commit holds what it holds, and nothing of the failed one.
+        let mut small = count(epoch, 3);
+        small.states[0].0 = "c".into();
+        store.commit(&small).await.unwrap();
+        println!("done");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.json");
+    // No file of the child may grow beyond 64 KiB: a disk that is full to it
+    // in the middle of the second commit.
+    let inner = child("a_full_disk_changes_nothing_and_leaves_nothing_behind", &path);
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 128; exec \"$0\" \"$@\""])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env(WORK_ON, &path)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("done"),
+        "{output:?}"
+    );
+    let snapshot = open(&path).load().await.unwrap();
+    assert_eq!(snapshot.monitors.keys().collect::<Vec<_>>(), ["a", "c"]);
+    assert_eq!(snapshot.monitors["a"].down_count, 1);
+    let mut names: Vec<_> = fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["s.json", "s.json.old"]);
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_written_is_an_error_and_heals() {
+    let directory = tempfile::tempdir().unwrap();
+    let blocked = directory.path().join("blocked");
+    let path = blocked.join("s.json");
+    let store = open(&path);
+    let epoch = store.load().await.unwrap().epoch;
+    fs::write(&blocked, "a file where a directory should be").unwrap();
+    let error = store.commit(&count(epoch, 1)).await.unwrap_err();
+    assert!(error.one_line().contains("s.json.new"), "{}", error.one_line());
+    fs::remove_file(&blocked).unwrap();
+    let mut other = count(epoch, 2);
+    other.states[0].0 = "b".into();
+    store.commit(&other).await.unwrap();
+    let snapshot = store.load().await.unwrap();
+    assert_eq!(snapshot.monitors.keys().collect::<Vec<_>>(), ["b"]);
+}
+
+#[tokio::test]
+async fn what_a_crash_left_behind_is_in_nobodys_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.json");
+    let store = open(&path);
+    let epoch = store.load().await.unwrap().epoch;
+    store.commit(&count(epoch, 1)).await.unwrap();
+    fs::write(directory.path().join("s.json.new"), "half a fi").unwrap();
+    // Died between the two renames: one file under both names.
+    fs::hard_link(&path, directory.path().join("s.json.old")).unwrap();
+    fs::hard_link(&path, directory.path().join("s.json.old.tmp")).unwrap();
+    assert_eq!(load(&path).await.0, 1);
+    store.commit(&count(epoch, 2)).await.unwrap();
+    store.commit(&count(epoch, 3)).await.unwrap();
+    assert_eq!(load(&path).await.0, 3);
+    assert_eq!(load(&directory.path().join("s.json.old")).await.0, 2);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_lock_ends_with_its_process() {
+    if let Some(path) = work() {
+        let _lock = JsonStore::lock(&path).unwrap();
+        println!("held");
+        std::thread::sleep(Duration::from_secs(600));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.json");
+    let mut child = child("a_lock_ends_with_its_process", &path).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.ends_with("held")));
+    match JsonStore::lock(&path) {
+        Err(LockError::Held { pid, .. }) => assert_eq!(pid, Some(child.id())),
+        other => panic!("{other:?}"),
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    JsonStore::lock(&path).unwrap();
+}
+
+#[tokio::test]
+async fn dropping_the_store_ends_its_thread() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.json");
+    let threads = || {
+        fs::read_dir("/proc/self/task")
+            .unwrap()
+            .filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok())
+            .filter(|name| name.trim() == "apmon-store")
+            .count()
+    };
+    if work().is_none() {
+        // Alone in a process, so that no other test's store is counted.
+        let status = child("dropping_the_store_ends_its_thread", &path).status().unwrap();
+        assert!(status.success());
+        return;
+    }
+    let store = open(&path);
+    store.load().await.unwrap();
+    assert_eq!(threads(), 1);
+    drop(store);
+    assert_eq!(threads(), 0);
+}

@@ -1,0 +1,130 @@
+//! What the lock file holds: nothing unwanted, and nothing twice.
+
+use super::Breach;
+
+/// Another TLS or C library than ring is slow to build and to audit.
+const UNWANTED: &[&str] = &["aws-lc-rs", "aws-lc-sys", "native-tls", "openssl", "openssl-sys"];
+
+/// Crates that are there in more than one version, because two of our
+/// dependencies have not met yet. Each line is a debt; take it out when paid.
+const TOLERATED: &[&str] = &[];
+
+pub(super) struct Lock {
+    pub(super) breaches: Vec<Breach>,
+    pub(super) packages: usize,
+    /// `name 1.0.0 + 2.0.0` for each crate that is allowed to be there twice.
+    pub(super) tolerated: Vec<String>,
+}
+
+struct Package<'a> {
+    line: usize,
+    name: &'a str,
+    version: &'a str,
+}
+
+pub(super) fn check(file: &str, lock: &str) -> Lock {
+    check_with(file, lock, TOLERATED)
+}
+
+fn check_with(file: &str, lock: &str, tolerated_twice: &[&str]) -> Lock {
+    let packages = packages(lock);
+    let mut breaches = Vec::new();
+    let mut tolerated = Vec::new();
+    for package in &packages {
+        if UNWANTED.contains(&package.name) {
+            let name = package.name;
+            breaches.push(Breach::new(
+                file,
+                package.line,
+                format!("{name}: TLS is rustls on ring and nothing else (cargo tree -i {name})"),
+            ));
+        }
+    }
+    for same in packages.chunk_by(|a, b| a.name == b.name) {
+        let [first, _, ..] = same else { continue };
+        let versions: Vec<&str> = same.iter().map(|package| package.version).collect();
+        let (name, versions) = (first.name, versions.join(" + "));
+        if tolerated_twice.contains(&name) {
+            tolerated.push(format!("{name} {versions}"));
+        } else {
+            breaches.push(Breach::new(
+                file,
+                first.line,
+                format!("{name} is there twice: {versions} (cargo tree -d); bring them together, or add it to TOLERATED in xtask/src/check/lock.rs"),
+            ));
+        }
+    }
+    for name in tolerated_twice {
+        if !tolerated
+            .iter()
+            .any(|shown| shown.split(' ').next() == Some(name))
+        {
+            breaches.push(Breach::warning(
+                file,
+                1,
+                format!(
+                    "{name} is not there twice any more: take it out of TOLERATED in xtask/src/check/lock.rs"
+                ),
+            ));
+        }
+    }
+    Lock {
+        breaches,
+        packages: packages.len(),
+        tolerated,
+    }
+}
+
+/// The packages, by name.
+fn packages(lock: &str) -> Vec<Package<'_>> {
+    let mut packages = Vec::new();
+    let mut name = None;
+    for (line, text) in (1..).zip(lock.lines()) {
+        if let Some(value) = text.strip_prefix("name = ") {
+            name = Some((line, value.trim_matches('"')));
+        } else if let Some(value) = text.strip_prefix("version = ")
+            && let Some((line, name)) = name.take()
+        {
+            let version = value.trim_matches('"');
+            packages.push(Package { line, name, version });
+        }
+    }
+    packages.sort_by_key(|package| package.name);
+    packages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCK: &str = "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n\n[[package]]\nname = \"a\"\n\
+                        version = \"2.0.0\"\n\n[[package]]\nname = \"openssl-sys\"\nversion = \"0.9.0\"\n";
+
+    fn shown(lock: &Lock) -> Vec<String> {
+        lock.breaches.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_unwanted_or_there_twice_is_named() {
+        let lock = check_with("Cargo.lock", LOCK, &[]);
+        assert_eq!(lock.packages, 3);
+        let shown = shown(&lock);
+        assert_eq!(shown.len(), 2, "{shown:?}");
+        assert!(shown[0].starts_with("Cargo.lock:12: openssl-sys"), "{shown:?}");
+        assert!(
+            shown[1].starts_with("Cargo.lock:4: a is there twice: 1.0.0 + 2.0.0"),
+            "{shown:?}"
+        );
+    }
+
+    #[test]
+    fn the_tolerated_are_shown_and_the_settled_questioned() {
+        let lock = check_with("Cargo.lock", LOCK, &["a", "b"]);
+        assert_eq!(lock.tolerated, ["a 1.0.0 + 2.0.0"]);
+        assert!(
+            shown(&lock)[1].contains("warning: b is not there twice"),
+            "{:?}",
+            shown(&lock)
+        );
+    }
+}

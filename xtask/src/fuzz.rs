@@ -1,0 +1,172 @@
+//! `cargo xtask fuzz`: the fuzz targets, on the stable toolchain.
+//!
+//! `cargo fuzz` needs a nightly, or a pretended one, for its sanitizer. What
+//! finds our bugs is coverage, and its flags are stable: this builds the same
+//! targets with them.
+
+mod libfuzzer;
+
+use std::{path::PathBuf, process::Command};
+
+use self::libfuzzer::Run;
+use crate::{
+    fault::{During, Fault},
+    package::{self, CXX},
+    process::{self, cargo},
+    workspace,
+};
+
+/// Seconds over all targets, unless told otherwise.
+const SECONDS: u64 = 60;
+
+/// What cargo-fuzz sets for coverage. The debug assertions are there so that
+/// an overflow is a find and no wrong number.
+const COVERAGE: &[&str] = &[
+    "--cfg=fuzzing",
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
+    "-Cdebug-assertions",
+    "-Coverflow-checks",
+    "-Ccodegen-units=1",
+];
+
+/// What the command line asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wish {
+    target: Option<String>,
+    seconds: Option<u64>,
+    runs: Option<u64>,
+}
+
+pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
+    let wish = parse(arguments)?;
+    let targets = targets()?;
+    let chosen = match &wish.target {
+        None => targets,
+        Some(target) if targets.contains(target) => vec![target.clone()],
+        Some(target) => {
+            let known = targets.join(", ");
+            return Err(Fault::new(format!(
+                "there is no target \"{target}\"; there are {known}"
+            )));
+        }
+    };
+    package::install(&[CXX])?;
+    let host = host()?;
+    build(&chosen, &host)?;
+    let count = u64::try_from(chosen.len()).unwrap_or(1).max(1);
+    let seconds = match (wish.seconds, wish.runs) {
+        (Some(seconds), _) => Some(seconds),
+        (None, Some(_)) => None,
+        (None, None) => Some(SECONDS),
+    }
+    .map(|seconds| (seconds / count).max(1));
+    let mut found = Vec::new();
+    for target in chosen {
+        let run = Run {
+            program: directory().join(&host).join("release").join(&target),
+            target,
+            seconds,
+            runs: wish.runs,
+        };
+        if let Err(fault) = run.go() {
+            println!("== {}: {fault}", run.target);
+            found.push(run.target);
+        }
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Fault::new(format!("failed: {}", found.join(", "))))
+}
+
+fn parse(arguments: &[String]) -> Result<Wish, Fault> {
+    let mut wish = Wish::default();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (argument.as_str(), None),
+        };
+        let mut number = || -> Result<Option<u64>, Fault> {
+            let value = value.or_else(|| arguments.next().map(String::as_str));
+            let value = value.ok_or_else(|| Fault::new(format!("{name} needs a number")))?;
+            value.parse().map(Some).during(format!("{name} {value}"))
+        };
+        match name {
+            "--seconds" => wish.seconds = number()?,
+            "--runs" => wish.runs = number()?,
+            _ if name.starts_with('-') => {
+                return Err(Fault::new(format!(
+                    "there is no option {name}; there are --seconds and --runs"
+                )));
+            }
+            _ if wish.target.is_some() => return Err(Fault::new("takes one target, or none for all")),
+            _ => wish.target = Some(argument.clone()),
+        }
+    }
+    Ok(wish)
+}
+
+/// The targets, by their files.
+fn targets() -> Result<Vec<String>, Fault> {
+    let directory = workspace::root().join("fuzz/fuzz_targets");
+    let files = std::fs::read_dir(directory).during("list fuzz/fuzz_targets")?;
+    let mut targets: Vec<String> = files
+        .flatten()
+        .filter_map(|file| file.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
+        .collect();
+    targets.sort();
+    Ok(targets)
+}
+
+/// Apart from the other builds: nothing there has these flags.
+fn directory() -> PathBuf {
+    workspace::target().join("fuzz")
+}
+
+/// The triple we run on. Named in the build, it keeps the flags away from
+/// build scripts.
+fn host() -> Result<String, Fault> {
+    let version = process::output(Command::new("rustc").arg("-vV").current_dir(workspace::root()))?;
+    version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(str::to_owned)
+        .ok_or_else(|| Fault::new("rustc -vV names no host"))
+}
+
+fn build(targets: &[String], host: &str) -> Result<(), Fault> {
+    let mut build = cargo();
+    build.args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml"]);
+    build.args(["--target", host, "--target-dir"]).arg(directory());
+    for target in targets {
+        build.args(["--bin", target]);
+    }
+    build.env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join("\u{1f}"));
+    process::run(&mut build)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_read_in_both_forms() {
+        let parse = |line: &str| {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            super::parse(&words)
+        };
+        let wish = parse("site_file --seconds 5 --runs=7").unwrap();
+        assert_eq!(wish.target.as_deref(), Some("site_file"));
+        assert_eq!((wish.seconds, wish.runs), (Some(5), Some(7)));
+        assert_eq!(parse("").unwrap(), Wish::default());
+        for wrong in ["a b", "--seconds", "--seconds x", "--forever"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The lines of `lib.rs` that make a kind known.
+
+use crate::fault::Fault;
+
+/// `lib` with the kind `name`, whose type is `kind`, in its three places.
+pub(super) fn list(lib: &str, name: &str, kind: &str) -> Result<String, Fault> {
+    let lib = insert_item(lib, "mod ", &format!("mod {name};"))?;
+    let lib = insert_item(
+        &lib,
+        "pub use ",
+        &format!("pub use {name}::{{{kind}, {kind}Options}};"),
+    )?;
+    insert_in_table(&lib, &format!("&{kind}"))
+}
+
+/// Puts `item` among the top-level items that begin alike, in their order.
+fn insert_item(lib: &str, beginning: &str, item: &str) -> Result<String, Fault> {
+    let mut at = None;
+    let mut offset = 0;
+    let mut within = false;
+    for line in lib.split_inclusive('\n') {
+        let end = offset + line.len();
+        if line.starts_with(beginning) {
+            if line.trim_end() > item {
+                at = Some(offset);
+                break;
+            }
+            within = true;
+        }
+        // An item may go on over several lines; the place is behind its end.
+        if within && line.contains(';') {
+            at = Some(end);
+            within = false;
+        }
+        offset = end;
+    }
+    let Some(at) = at else {
+        let what = beginning.trim();
+        return Err(Fault::new(format!(
+            "apmon-probes/src/lib.rs has no line `{what} ...;` to put the new one beside"
+        )));
+    };
+    let (before, after) = lib.split_at(at);
+    Ok(format!("{before}{item}\n{after}"))
+}
+
+/// Puts `entry` at the end of the table `KINDS`.
+fn insert_in_table(lib: &str, entry: &str) -> Result<String, Fault> {
+    let no_table = || Fault::new("apmon-probes/src/lib.rs has no table `pub const KINDS: ... = &[...];`");
+    let table = lib.find("pub const KINDS").ok_or_else(no_table)?;
+    let open = table + lib[table..].find("= &[").ok_or_else(no_table)? + "= &[".len();
+    let close = open + lib[open..].find("];").ok_or_else(no_table)?;
+    let entries = lib[open..close].trim_end();
+    let (before, after) = (&lib[..open], &lib[close..]);
+    Ok(if entries.contains('\n') {
+        let comma = if entries.ends_with(',') { "" } else { "," };
+        format!("{before}{entries}{comma}\n    {entry},\n{after}")
+    } else if entries.is_empty() {
+        format!("{before}{entry}{after}")
+    } else {
+        format!("{before}{}, {entry}{after}", entries.trim_end_matches(','))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIB: &str = "\
+mod course;
+mod ping;
+mod tcp;
+
+use apmon_core::MonitorKind;
+
+pub use ping::{
+    Ping, PingOptions,
+};
+pub use tcp::Tcp;
+
+/// Every kind of this crate.
+pub const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp];
+";
+
+    #[test]
+    fn a_new_kind_stands_in_three_places_in_order() {
+        let listed = list(LIB, "echo", "Echo").unwrap();
+        assert!(listed.contains("mod course;\nmod echo;\nmod ping;\n"), "{listed}");
+        assert!(
+            listed.contains("MonitorKind;\n\npub use echo::{Echo, EchoOptions};\npub use ping::{"),
+            "{listed}"
+        );
+        assert!(listed.contains("= &[&Ping, &Tcp, &Echo];\n"), "{listed}");
+    }
+
+    #[test]
+    fn the_last_in_order_stands_behind_the_last() {
+        let listed = list(LIB, "zebra", "Zebra").unwrap();
+        assert!(listed.contains("mod tcp;\nmod zebra;\n\nuse"), "{listed}");
+        assert!(
+            listed.contains("pub use tcp::Tcp;\npub use zebra::{Zebra, ZebraOptions};\n"),
+            "{listed}"
+        );
+        let listed = list(LIB, "quic", "Quic").unwrap();
+        assert!(
+            listed.contains("};\npub use quic::{Quic, QuicOptions};\npub use tcp"),
+            "{listed}"
+        );
+    }
+
+    #[test]
+    fn a_table_may_have_a_line_for_each_kind() {
+        let lib = LIB.replace("&[&Ping, &Tcp]", "&[\n    &Ping,\n    &Tcp,\n]");
+        let listed = list(&lib, "echo", "Echo").unwrap();
+        assert!(
+            listed.contains("= &[\n    &Ping,\n    &Tcp,\n    &Echo,\n];\n"),
+            "{listed}"
+        );
+    }
+
+    #[test]
+    fn the_real_table_is_understood() {
+        let lib = crate::workspace::root().join("apmon-probes/src/lib.rs");
+        let lib = crate::workspace::read(&lib).unwrap();
+        let listed = list(&lib, "echo", "Echo").unwrap();
+        assert_eq!(
+            listed.lines().count(),
+            lib.lines().count() + 2 + usize::from(lib.contains("&[\n"))
+        );
+        assert!(listed.contains("&Echo"), "{listed}");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_left_alone() {
+        assert!(list("mod a;\npub use a::A;\n", "echo", "Echo").is_err());
+        assert!(list("pub const KINDS: X = &[];", "echo", "Echo").is_err());
+    }
+}

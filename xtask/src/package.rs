@@ -1,0 +1,86 @@
+//! Debian packages that are missing.
+
+use std::process::Command;
+
+use crate::{
+    fault::Fault,
+    process::{self, find},
+};
+
+/// A program and the package that has it.
+pub(crate) struct Needed {
+    pub(crate) program: &'static str,
+    pub(crate) package: &'static str,
+}
+
+pub(crate) const NGINX: Needed = needed("nginx", "nginx-light");
+pub(crate) const DNSMASQ: Needed = needed("dnsmasq", "dnsmasq-base");
+pub(crate) const CXX: Needed = needed("c++", "g++");
+
+pub(crate) const fn needed(program: &'static str, package: &'static str) -> Needed {
+    Needed { program, package }
+}
+
+/// Installs what is missing with apt-get, as root or through sudo.
+pub(crate) fn install(wanted: &[Needed]) -> Result<(), Fault> {
+    let missing: Vec<&str> = wanted
+        .iter()
+        .filter(|needed| find(needed.program).is_none())
+        .map(|needed| needed.package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("== installing {}", missing.join(", "));
+    let mut install = apt_get(&missing)?;
+    install
+        .args(["install", "-y", "--no-install-recommends"])
+        .args(&missing);
+    if process::run(&mut install).is_err() {
+        // The usual reason: the lists of a fresh machine are empty or old.
+        process::run(apt_get(&missing)?.arg("update"))?;
+        process::run(&mut install)?;
+    }
+    for needed in wanted {
+        if find(needed.program).is_none() {
+            let Needed { program, package } = needed;
+            return Err(Fault::new(format!(
+                "{program} is still missing after installing {package}"
+            )));
+        }
+    }
+    if missing.contains(&NGINX.package) {
+        println!(
+            "== note: on a machine with systemd, Debian has now also started an nginx of its own on port 80"
+        );
+        println!("==       (to end that: systemctl disable --now nginx)");
+    }
+    Ok(())
+}
+
+fn apt_get(missing: &[&str]) -> Result<Command, Fault> {
+    let wish = format!("install by hand: {}", missing.join(" "));
+    let Some(apt_get) = find("apt-get") else {
+        return Err(Fault::new(format!("there is no apt-get here; {wish}")));
+    };
+    let mut command = if is_root() {
+        let mut command = Command::new("env");
+        command.arg("DEBIAN_FRONTEND=noninteractive");
+        command
+    } else if let Some(sudo) = find("sudo") {
+        let mut command = Command::new(sudo);
+        command.args(["env", "DEBIAN_FRONTEND=noninteractive"]);
+        command
+    } else {
+        return Err(Fault::new(format!("not root, and there is no sudo; {wish}")));
+    };
+    command.arg(apt_get);
+    Ok(command)
+}
+
+/// Whether we are root; by the owner of our own process directory, as the
+/// standard library cannot ask.
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}

@@ -1,0 +1,162 @@
+//! Other programs: run to their end, or kept running and ended by their id.
+
+use std::{
+    env,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    fault::{During, Fault},
+    workspace,
+};
+
+/// How often a waited-for thing is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The cargo that runs us, at the top of the checkout.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace::root());
+    command
+}
+
+/// The command line as a person would type it.
+pub(crate) fn shown(command: &Command) -> String {
+    let program = PathBuf::from(command.get_program());
+    let name = program.file_name().unwrap_or(command.get_program());
+    let mut line = name.to_string_lossy().into_owned();
+    for argument in command.get_args() {
+        line.push(' ');
+        line.push_str(&workspace::shown(argument.as_ref()));
+    }
+    line
+}
+
+/// Runs to the end with our own terminal.
+pub(crate) fn run(command: &mut Command) -> Result<(), Fault> {
+    println!("$ {}", shown(command));
+    let status = command.status().during(shown(command))?;
+    succeeded(command, status)
+}
+
+/// Runs to the end and returns what was printed.
+pub(crate) fn output(command: &mut Command) -> Result<String, Fault> {
+    let output = command.stderr(Stdio::inherit()).output().during(shown(command))?;
+    succeeded(command, output.status)?;
+    String::from_utf8(output.stdout).during(format!("{}: its output", shown(command)))
+}
+
+/// Whether it runs at all and ends well; nothing is printed.
+pub(crate) fn works(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn succeeded(command: &Command, status: ExitStatus) -> Result<(), Fault> {
+    if status.success() {
+        return Ok(());
+    }
+    Err(Fault::new(format!("{} failed ({status})", shown(command))))
+}
+
+/// The program's place: on the path, or where Debian keeps what only an
+/// administrator usually runs.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let places = env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    places
+        .map(|place| place.join(program))
+        .find(|file| file.is_file())
+}
+
+/// Asks until the answer is yes; `false` when `limit` has passed.
+pub(crate) fn wait_until(limit: Duration, mut question: impl FnMut() -> bool) -> bool {
+    for _ in 0..=limit.as_millis() / LOOK_EVERY.as_millis() {
+        if question() {
+            return true;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    false
+}
+
+/// A program that we started and that ends with us, whatever happens.
+pub(crate) struct Running {
+    name: &'static str,
+    child: Child,
+    status: Option<ExitStatus>,
+}
+
+impl Running {
+    /// Starts `program`. Where `setpriv` exists the kernel ends it when we are
+    /// ended ourselves, even by SIGKILL.
+    pub(crate) fn start(
+        name: &'static str,
+        program: PathBuf,
+        prepare: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Result<Self, Fault> {
+        let mut command = match find("setpriv") {
+            Some(setpriv) => {
+                let mut command = Command::new(setpriv);
+                command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        let child = prepare(&mut command)
+            .stdin(Stdio::null())
+            .spawn()
+            .during(format!("start {name}"))?;
+        Ok(Self {
+            name,
+            child,
+            status: None,
+        })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        if self.status.is_none() {
+            self.status = self.child.try_wait().ok().flatten();
+        }
+        self.status
+    }
+
+    /// Asks it to end and waits for it.
+    pub(crate) fn stop(&mut self, limit: Duration) -> Result<ExitStatus, Fault> {
+        if let Some(status) = self.ended() {
+            return Ok(status);
+        }
+        let id = self.id().to_string();
+        // The shell's own `kill`, so that no package is needed for it.
+        works(Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]));
+        wait_until(limit, || self.ended().is_some());
+        self.ended().ok_or_else(|| {
+            let name = self.name;
+            Fault::new(format!(
+                "{name} did not end within {} s of SIGTERM",
+                limit.as_secs()
+            ))
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.stop(Duration::from_secs(3)).is_err() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `cargo xtask test`: everything CI runs, in the order in which it fails fastest.
+
+use std::process::Command;
+
+use crate::{
+    check, docs,
+    fault::Fault,
+    fuzz,
+    package::{self, CXX, DNSMASQ, NGINX, Needed, needed},
+    process::{self, cargo},
+    stopwatch::Stopwatch,
+};
+
+/// What the tests talk to. A test that cannot run fails; so it must be there.
+const NEEDED: &[Needed] = &[
+    CXX,
+    DNSMASQ,
+    NGINX,
+    needed("faketime", "faketime"),
+    needed("ip", "iproute2"),
+    needed("openssl", "openssl"),
+    needed("ps", "procps"),
+];
+
+/// Seconds of fuzzing, over all targets.
+const FUZZING: &str = "60";
+
+struct Step {
+    name: &'static str,
+    run: fn() -> Result<(), Fault>,
+}
+
+const STEPS: &[Step] = &[
+    Step {
+        name: "format",
+        run: || {
+            process::run(cargo().args(["fmt", "--all", "--check"]))?;
+            process::run(cargo().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))
+        },
+    },
+    Step {
+        name: "clippy",
+        run: || {
+            process::run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+        },
+    },
+    Step {
+        name: "check",
+        run: || check::run(&[]),
+    },
+    Step {
+        name: "tests",
+        run: tests,
+    },
+    Step {
+        name: "embedding example",
+        run: || process::run(cargo().args(["run", "--package", "apmon-core", "--example", "embed"])),
+    },
+    Step {
+        name: "reference",
+        run: || docs::run(&["--check".to_owned()]),
+    },
+    Step {
+        name: "rustdoc",
+        run: || {
+            let mut rustdoc = cargo();
+            rustdoc.env("RUSTDOCFLAGS", "-Dwarnings");
+            process::run(rustdoc.args(["doc", "--workspace", "--no-deps"]))
+        },
+    },
+    Step {
+        name: "fuzz",
+        run: || fuzz::run(&["--seconds", FUZZING].map(str::to_owned)),
+    },
+];
+
+pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
+    crate::no_arguments(arguments)?;
+    package::install(NEEDED)?;
+    let mut summary = String::new();
+    let mut failed = Vec::new();
+    for step in STEPS {
+        println!("== {}", step.name);
+        let stopwatch = Stopwatch::start();
+        let result = (step.run)();
+        let seconds = stopwatch.elapsed().as_secs_f64();
+        let word = if result.is_ok() { "ok" } else { "FAILED" };
+        summary.push_str(&format!("  {word:<7} {seconds:>7.1} s  {}\n", step.name));
+        if let Err(fault) = result {
+            println!("== {} failed: {fault}", step.name);
+            failed.push(step.name);
+        }
+    }
+    print!("== summary\n{summary}");
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Fault::new(format!("failed: {}", failed.join(", "))))
+}
+
+/// The runner keeps our terminal: whoever reads the last lines finds its own.
+fn tests() -> Result<(), Fault> {
+    if !process::works(cargo().args(["nextest", "--version"])) {
+        return process::run(cargo().args(["test", "--workspace"]));
+    }
+    process::run(cargo().args(["nextest", "run", "--workspace"]))?;
+    // What nextest does not know.
+    let mut doc_tests: Command = cargo();
+    process::run(doc_tests.args(["test", "--workspace", "--doc"]))
+}
