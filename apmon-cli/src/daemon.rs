@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use apmon_core::{Engine, Handle, PassReport, Plan, text::printable};
+use apmon_core::{Engine, Handle, PassReport, Plan, rule::words, text::printable};
 use apmon_notify::HttpHeartbeats;
 use tokio::{
     sync::{broadcast, watch},
@@ -239,6 +239,13 @@ type Locked = (apmon_store::Lock, Arc<apmon_store::JsonStore>);
 
 fn end(ended: Result<Result<PassReport, apmon_core::EngineError>, tokio::task::JoinError>) -> anyhow::Result<()> {
     let report = ended.context("the engine failed, a bug")?.context("cannot run")?;
+    tracing::info!(
+        "{} looks in {}, {} regular ones missed; they started late by {}",
+        report.looks,
+        words::duration(report.took),
+        report.missed,
+        report.lateness
+    );
     if report.undelivered > 0 {
         tracing::warn!("{} messages are not delivered yet; the next start sends them", report.undelivered);
     }

@@ -6,6 +6,7 @@
 mod agenda;
 mod dispatcher;
 mod event;
+mod lateness;
 mod ledger;
 mod outbox;
 mod plan;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::dispatcher::Dispatcher;
 pub use self::{
     event::{Event, Listener},
+    lateness::Lateness,
     plan::{Channel, Plan},
 };
 use crate::{
@@ -73,7 +75,7 @@ pub enum EngineError {
 }
 
 /// What a run did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PassReport {
     /// Monitors of the plan.
     pub watched: usize,
@@ -87,6 +89,10 @@ pub struct PassReport {
     pub unknown: usize,
     /// Messages that wait for the next run.
     pub undelivered: usize,
+    /// Regular looks that could not be made because the one before them ran on.
+    pub missed: u64,
+    /// How late looks started.
+    pub lateness: Lateness,
     /// How long it took.
     pub took: Duration,
 }

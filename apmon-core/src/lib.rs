@@ -13,7 +13,7 @@ pub mod state;
 pub mod text;
 pub mod time;
 
-pub use engine::{Channel, Engine, EngineError, Event, Handle, PassReport, Plan};
+pub use engine::{Channel, Engine, EngineError, Event, Handle, Lateness, PassReport, Plan};
 pub use kind::{Blueprint, Compiled, Kind, MonitorKind, Tools};
 pub use monitor::{Heartbeat, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
 pub use notification::{DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, Switch};

@@ -136,3 +136,45 @@ impl<'a> Search<'a> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use apmon_core::{Clock as _, SystemClock};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn expect(needle: &str) -> Expect {
+        Expect {
+            finder: Finder::new(needle).into_owned(),
+        }
+    }
+
+    fn look() -> Look {
+        let now = SystemClock::new().now();
+        Look::new(now.mono, now, Duration::from_secs(20))
+    }
+
+    proptest! {
+        #[test]
+        fn however_it_is_cut_it_is_found(needle in "[ab]{1,5}", pieces in prop::collection::vec("[ab]{0,6}", 0..12)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let _guard = runtime.enter();
+            let expect = expect(&needle);
+            let mut search = Search::new(Some(&expect), &look());
+            let mut so_far = String::new();
+            for piece in &pieces {
+                so_far += piece;
+                let found = search.feed(piece.as_bytes());
+                prop_assert_eq!(found, so_far.contains(&needle), "{} in {}", needle, so_far);
+                if found {
+                    break;
+                }
+                prop_assert_eq!(search.seen(), so_far.len());
+                prop_assert!(search.tail.len() < needle.len());
+            }
+        }
+    }
+}

@@ -33,13 +33,15 @@
 //! with its options, its rules and its probe. They share `endpoint` (`host:port`
 //! and the way there), `resolve` (names), `errno` (whose fault a system call's
 //! error is), `tls` (pin and expiry), `payload` (what `send` means), `expect`
-//! (searching an answer) and `course` (the time each phase took).
+//! (searching an answer), `pace` (not sending too fast) and `course` (the time
+//! each phase took).
 
 mod course;
 mod endpoint;
 mod errno;
 mod expect;
 mod http;
+mod pace;
 mod payload;
 mod ping;
 mod quic;

@@ -5,8 +5,9 @@
 //! beyond files and DNS (mDNS, LDAP) is not asked.
 
 use std::{
+    collections::HashMap,
     net::{IpAddr, Ipv4Addr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -24,17 +25,24 @@ use hickory_resolver::{
 };
 use tokio::time::Instant;
 
-use crate::course::seconds;
+use crate::{course::seconds, pace::Pace};
 
 const FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 
 /// So long a change of these files may go unnoticed.
 const REREAD: Duration = Duration::from_secs(5);
 
-/// A name that comes back, or moves, is noticed after this long whatever its
+/// A name that comes back, or moves, is noticed after this long, whatever its
 /// records say: a monitor that trusts an hour-old answer watches the past.
 const REMEMBER: Duration = Duration::from_secs(60);
 const REMEMBER_ABSENCE: Duration = Duration::from_secs(10);
+
+/// Names whose address is remembered.
+const MAX_NAMES: usize = 50_000;
+
+/// Ten questions a millisecond: a home router drops what comes faster, and
+/// ten thousand monitors may start in the same instant.
+const PACE: Duration = Duration::from_micros(100);
 
 /// The resolver of a process.
 #[derive(Default)]
@@ -59,6 +67,8 @@ pub(crate) struct Sources {
 
 struct Dns {
     client: TokioResolver,
+    known: Mutex<HashMap<Box<str>, (IpAddr, Instant)>>,
+    pace: Pace,
     search: Vec<Name>,
     ndots: usize,
 }
@@ -84,7 +94,10 @@ impl Resolver {
             return Ok(Ipv4Addr::LOCALHOST.into());
         }
         let dns = sources.dns.as_ref().map_err(|reason| trouble(reason))?;
-        match tokio::time::timeout_at(look.deadline(), dns.address(name)).await {
+        if let Some(ip) = dns.known(name) {
+            return Ok(ip);
+        }
+        match tokio::time::timeout_at(look.deadline(), dns.ask(name)).await {
             Ok(answer) => answer,
             Err(_) => Err(trouble(&format!(
                 "no answer from the name server within {}",
@@ -153,7 +166,6 @@ impl Sources {
         options.use_hosts_file = ResolveHosts::Never; // asked before, in `in_hosts`
         options.positive_max_ttl = Some(REMEMBER);
         options.negative_max_ttl = Some(REMEMBER_ABSENCE);
-        options.cache_size = 4096;
         let mut search = config.search().to_vec();
         search.extend(config.domain().filter(|_| search.is_empty()).cloned());
         let ndots = options.ndots;
@@ -162,6 +174,8 @@ impl Sources {
             .build();
         let dns = Dns {
             client,
+            known: Mutex::default(),
+            pace: Pace::every(PACE),
             search,
             ndots,
         };
@@ -190,13 +204,15 @@ enum Lack {
 impl Dns {
     /// Walks the search list by itself: a failure to learn about one name must
     /// not be covered by another name's absence.
-    async fn address(&self, name: &str) -> Result<IpAddr, Failure> {
+    async fn ask(&self, name: &str) -> Result<IpAddr, Failure> {
         let mut unsure = None;
-        for name in self.candidates(name) {
+        for candidate in self.candidates(name) {
             for kind in [RecordType::A, RecordType::AAAA] {
-                match self.client.lookup(name.clone(), kind).await {
+                self.pace.turn().await;
+                match self.client.lookup(candidate.clone(), kind).await {
                     Ok(answer) => {
                         if let Some(ip) = answer.iter().find_map(|record| record.ip_addr()) {
+                            self.remember(name, ip, answer.valid_until().into());
                             return Ok(ip);
                         }
                     }
@@ -215,6 +231,24 @@ impl Dns {
                 format!("resolve: no such name: {name}"),
             )),
         }
+    }
+
+    /// What a recent answer said, as long as it holds.
+    fn known(&self, name: &str) -> Option<IpAddr> {
+        let (ip, until) = *self.lock_known().get(name)?;
+        (Instant::now() < until).then_some(ip)
+    }
+
+    fn remember(&self, name: &str, ip: IpAddr, until: Instant) {
+        let mut known = self.lock_known();
+        if known.len() >= MAX_NAMES {
+            known.clear();
+        }
+        known.insert(name.into(), (ip, until));
+    }
+
+    fn lock_known(&self) -> MutexGuard<'_, HashMap<Box<str>, (IpAddr, Instant)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The names to ask for, in resolv.conf's way (`search`, `ndots`).

@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
         println!("{breach}");
     }
     println!(
-        "checked {} crates, {} Rust files, {} locked packages; tolerated twice: {}",
+        "checked {} crates, {} Rust files, {} locked packages; tolerated in several versions: {}",
         crates.len(),
         sources.len(),
         lock.packages,

@@ -383,7 +383,9 @@ impl<'de> Deserializer<'de> for Text<'_> {
         if variants.contains(&text) {
             return visitor.visit_enum(text.into_deserializer());
         }
+        // Short words are all near each other.
         let hint = nearest(text, variants.iter().copied())
+            .filter(|word| word.len() > 3 || word.eq_ignore_ascii_case(text))
             .map(|word| format!("; did you mean {word}?"))
             .unwrap_or_default();
         Err(ReadError::new(format!(

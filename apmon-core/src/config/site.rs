@@ -219,13 +219,15 @@ impl Reader<'_> {
 
     fn file(&mut self, path: &Path, root: &Node) -> Option<SiteFile> {
         let Value::Mapping(entries) = &root.value else {
-            self.mistake(
-                root.at,
-                format!(
-                    "a site file has the sections site and monitors, this is {}",
-                    root.value.what()
-                ),
-            );
+            if !matches!(root.value, Value::Wrong) {
+                self.mistake(
+                    root.at,
+                    format!(
+                        "a site file has the sections site and monitors, this is {}",
+                        root.value.what()
+                    ),
+                );
+            }
             return None;
         };
         let find = |key: &str| {

@@ -4,6 +4,7 @@
 mod arbitrary;
 mod checksum;
 mod example;
+#[cfg(unix)] // pipes, devices, links
 mod file;
 mod kind;
 mod merge;

@@ -341,6 +341,7 @@ impl Dispatcher {
         };
         let (transition, told) = alert::after_look(&self.voice, watch, &mut slot.state, looked, now);
         slot.land(verdict, transition, look.started, now);
+        self.report.lateness.record(look.lateness());
         self.report.count(verdict, slot.state.health().is_down());
         if let Some(failure) = outcome.failure().filter(|failure| failure.class == FailureClass::Panic)
             && self.panicked.insert(watch.name.clone())
@@ -609,6 +610,7 @@ impl Dispatcher {
                 Ok(None) | Err(_) => break,
             }
         }
+        self.report.missed += self.slots.iter().flatten().map(|slot| slot.missed).sum::<u64>();
         self.report.undelivered = self.outbox.len();
         self.report.took = self.shared.clock.now().mono.since(began.mono);
         self.report.watched = self.by_name.len();

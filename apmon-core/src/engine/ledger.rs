@@ -92,7 +92,9 @@ impl Ledger {
         } else {
             self.since.map_or(Mono::from_nanos(i64::MIN), |since| since.plus(LAZY))
         };
-        Some(at.max(self.not_before.unwrap_or(at)))
+        // A new message does not wait for a store that fails: it is told from memory.
+        let pause = self.not_before.filter(|_| self.told.is_empty());
+        Some(at.max(pause.unwrap_or(at)))
     }
 
     /// Everything is to be written now (the end of a run).

@@ -10,16 +10,12 @@ use std::{
 
 use apmon_core::{Failure, FailureClass};
 use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, SurgeError};
-use tokio::time::Instant;
 
 use super::buffer;
-use crate::{errno, tls};
+use crate::{errno, pace::Pace, tls};
 
 /// 100 packets a millisecond: replies must not come faster than they are read.
 const PACE: Duration = Duration::from_micros(10);
-
-/// So far ahead of its pace a burst may run: below it the timer is too coarse.
-const BURST: Duration = Duration::from_millis(1);
 
 /// Hosts whose last number is remembered.
 const MAX_HOSTS: usize = 100_000;
@@ -28,20 +24,25 @@ const PAYLOAD: usize = 24;
 const ECHO_HEADER: usize = 8;
 
 /// The sockets, each opened when it is first needed.
-#[derive(Default)]
 pub(super) struct Sockets {
     v4: Mutex<Option<Client>>,
     v6: Mutex<Option<Client>>,
-    queue: Mutex<Queue>,
+    pace: Pace,
+    /// The last sequence number of each host.
+    sequences: Mutex<HashMap<IpAddr, u16>>,
     identity: OnceLock<Identity>,
 }
 
-#[derive(Default)]
-struct Queue {
-    /// When the next packet is due.
-    next: Option<Instant>,
-    /// The last sequence number of each host.
-    sequences: HashMap<IpAddr, u16>,
+impl Default for Sockets {
+    fn default() -> Self {
+        Self {
+            v4: Mutex::default(),
+            v6: Mutex::default(),
+            pace: Pace::every(PACE),
+            sequences: Mutex::default(),
+            identity: OnceLock::new(),
+        }
+    }
 }
 
 /// What tells our packets from those of others.
@@ -80,10 +81,8 @@ impl Sockets {
     /// Sends one echo request in its turn and waits for what comes back.
     pub(super) async fn echo(&self, client: &Client, to: IpAddr, timeout: Duration) -> Result<Reply, SurgeError> {
         let identity = self.identity.get_or_init(Identity::random);
-        let (sequence, wait_until) = self.queue().take(to, identity);
-        if let Some(at) = wait_until {
-            tokio::time::sleep_until(at).await;
-        }
+        let sequence = self.sequence(to, identity);
+        self.pace.turn().await;
         let mut pinger = client.pinger(to, identity.identifier).await;
         // The look has a deadline of its own, which comes first.
         pinger.timeout(timeout);
@@ -91,29 +90,19 @@ impl Sockets {
         Ok(read(&packet))
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        lock(&self.queue)
+    fn sequence(&self, to: IpAddr, identity: &Identity) -> u16 {
+        let mut sequences = lock(&self.sequences);
+        if sequences.len() >= MAX_HOSTS && !sequences.contains_key(&to) {
+            sequences.clear();
+        }
+        let sequence = sequences.entry(to).or_insert(identity.first_sequence);
+        *sequence = sequence.wrapping_add(1);
+        *sequence
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Queue {
-    /// The next sequence number of a host, and when to send if not at once.
-    fn take(&mut self, to: IpAddr, identity: &Identity) -> (u16, Option<Instant>) {
-        if self.sequences.len() >= MAX_HOSTS && !self.sequences.contains_key(&to) {
-            self.sequences.clear();
-        }
-        let sequence = self.sequences.entry(to).or_insert(identity.first_sequence);
-        *sequence = sequence.wrapping_add(1);
-        let now = Instant::now();
-        let due = self.next.map_or(now, |next| next.max(now));
-        self.next = Some(due + PACE);
-        let ahead = due.duration_since(now) > BURST;
-        (*sequence, ahead.then_some(due))
-    }
 }
 
 impl Identity {
@@ -163,7 +152,7 @@ fn read(packet: &IcmpPacket) -> Reply {
 }
 
 /// The failure of opening a socket.
-fn closed(error: &io::Error) -> Failure {
+pub(super) fn closed(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::PermissionDenied => Failure::new(
             FailureClass::Permission,

@@ -1,1 +1,197 @@
+use std::net::SocketAddr;
 
+use apmon_core::{Clock as _, SystemClock};
+use hickory_resolver::{
+    config::NameServerConfig,
+    proto::{
+        op::{Message, MessageType},
+        rr::{RData, Record, rdata},
+        xfer::Protocol,
+    },
+};
+use tokio::net::UdpSocket;
+
+use super::*;
+
+fn look(timeout: Duration) -> Look {
+    let now = SystemClock::new().now();
+    Look::new(now.mono, now, timeout)
+}
+
+fn hosts(text: &str) -> Hosts {
+    let mut hosts = Hosts::default();
+    hosts.read_hosts_conf(text.as_bytes()).unwrap();
+    hosts
+}
+
+/// A resolver that asks `server` only, with one search domain.
+fn resolver(server: SocketAddr) -> Resolver {
+    let mut config = ResolverConfig::new();
+    config.add_name_server(NameServerConfig::new(server, Protocol::Udp));
+    config.add_search(Name::from_ascii("lan.").unwrap());
+    let mut options = ResolverOpts::default();
+    options.ndots = 1;
+    Resolver::fixed(Sources::new(
+        hosts("192.0.2.7 nas\n::1 six localhost\n127.0.0.1 localhost"),
+        config,
+        options,
+    ))
+}
+
+/// A name server that answers by `answer`.
+async fn name_server(answer: fn(&str, RecordType) -> Answer) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 1500];
+        loop {
+            let (n, from) = socket.recv_from(&mut buffer).await.unwrap();
+            let mut message = Message::from_vec(&buffer[..n]).unwrap();
+            let query = message.queries()[0].clone();
+            message.set_message_type(MessageType::Response);
+            match answer(&query.name().to_utf8(), query.query_type()) {
+                Answer::Code(code) => drop(message.set_response_code(code)),
+                Answer::Address(data) => drop(message.add_answer(Record::from_rdata(query.name().clone(), 60, data))),
+                Answer::None => continue,
+            }
+            socket.send_to(&message.to_vec().unwrap(), from).await.unwrap();
+        }
+    });
+    address
+}
+
+enum Answer {
+    Code(ResponseCode),
+    Address(RData),
+    None,
+}
+
+fn v4(last: u8) -> Answer {
+    Answer::Address(RData::A(rdata::A::new(192, 0, 2, last)))
+}
+
+async fn ask(resolver: &Resolver, name: &str) -> Result<String, Failure> {
+    let look = look(Duration::from_millis(800));
+    resolver.address(&look, name).await.map(|ip| ip.to_string())
+}
+
+#[tokio::test]
+async fn names_are_found_in_hosts_and_dns() {
+    let server = name_server(|name, kind| match (name, kind) {
+        ("web.lan.", RecordType::A) => v4(1),
+        ("a.b.", RecordType::A) => v4(2),
+        ("six.lan.", RecordType::AAAA) => Answer::Address(RData::AAAA("2001:db8::6".parse().unwrap())),
+        ("six.lan.", _) => Answer::Code(ResponseCode::NoError),
+        _ => Answer::Code(ResponseCode::NXDomain),
+    })
+    .await;
+    let resolver = resolver(server);
+    for (name, address) in [
+        ("nas", "192.0.2.7"),
+        ("NAS", "192.0.2.7"),
+        ("localhost", "127.0.0.1"),
+        ("LOCALHOST.", "127.0.0.1"),
+        ("printer.localhost", "127.0.0.1"),
+        ("web", "192.0.2.1"),
+        ("web.lan", "192.0.2.1"),
+        ("a.b", "192.0.2.2"),
+        ("six.lan", "2001:db8::6"),
+    ] {
+        assert_eq!(ask(&resolver, name).await.unwrap(), address, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_exist_is_down_and_a_sick_name_server_is_not() {
+    let server = name_server(|name, _| match name {
+        "sick.example." => Answer::Code(ResponseCode::ServFail),
+        "refused.example." => Answer::Code(ResponseCode::Refused),
+        // One name's absence must not cover another's failure.
+        "half.lan." => Answer::Code(ResponseCode::ServFail),
+        "empty.example." => Answer::Code(ResponseCode::NoError),
+        _ => Answer::Code(ResponseCode::NXDomain),
+    })
+    .await;
+    let resolver = resolver(server);
+    for (name, class) in [
+        ("gone.example", FailureClass::NoSuchName),
+        ("empty.example", FailureClass::NoSuchName),
+        ("sick.example", FailureClass::Resolver),
+        ("refused.example", FailureClass::Resolver),
+        ("half", FailureClass::Resolver),
+    ] {
+        let failure = ask(&resolver, name).await.unwrap_err();
+        assert_eq!(failure.class, class, "{failure}");
+        assert!(failure.reason.starts_with("resolve: "), "{failure}");
+    }
+    let failure = ask(&resolver, "gone.example").await.unwrap_err();
+    assert_eq!(failure.reason, "resolve: no such name: gone.example");
+}
+
+#[tokio::test]
+async fn a_silent_name_server_delays_nobody_and_is_our_trouble() {
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let resolver = Arc::new(resolver(silent.local_addr().unwrap()));
+    let start = Instant::now();
+    let lookups: Vec<_> = (0..1_000)
+        .map(|n| {
+            let resolver = Arc::clone(&resolver);
+            tokio::spawn(async move { ask(&resolver, &format!("host{n}.example")).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let before = Instant::now();
+    assert_eq!(ask(&resolver, "localhost").await.unwrap(), "127.0.0.1");
+    assert_eq!(ask(&resolver, "nas").await.unwrap(), "192.0.2.7");
+    assert!(before.elapsed() < Duration::from_millis(200), "{:?}", before.elapsed());
+    for lookup in lookups {
+        let failure = lookup.await.unwrap().unwrap_err();
+        assert_eq!(failure.class, FailureClass::Resolver, "{failure}");
+    }
+    assert!(start.elapsed() < Duration::from_millis(800 + 700), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn three_thousand_names_at_once_are_all_answered() {
+    let server = name_server(|_, kind| match kind {
+        RecordType::A => v4(9),
+        _ => Answer::None,
+    })
+    .await;
+    let resolver = Arc::new(resolver(server));
+    let lookups: Vec<_> = (0..3_000)
+        .map(|n| {
+            let resolver = Arc::clone(&resolver);
+            tokio::spawn(async move {
+                let look = look(Duration::from_secs(10));
+                resolver.address(&look, &format!("host{n}.example")).await
+            })
+        })
+        .collect();
+    let start = Instant::now();
+    let mut lost = Vec::new();
+    for lookup in lookups {
+        if let Err(failure) = lookup.await.unwrap() {
+            lost.push(failure.reason);
+        }
+    }
+    assert!(lost.is_empty(), "{} lost after {:?}: {:?}", lost.len(), start.elapsed(), lost.first());
+}
+
+#[tokio::test]
+async fn without_a_name_server_the_hosts_file_still_works() {
+    let resolver = Resolver::fixed(Sources {
+        hosts: hosts("192.0.2.7 nas"),
+        dns: Err("no usable /etc/resolv.conf (gone)".to_owned()),
+    });
+    assert_eq!(ask(&resolver, "nas").await.unwrap(), "192.0.2.7");
+    assert_eq!(ask(&resolver, "localhost").await.unwrap(), "127.0.0.1");
+    let failure = ask(&resolver, "web.lan").await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Resolver);
+    assert_eq!(failure.reason, "resolve: no usable /etc/resolv.conf (gone)");
+}
+
+#[tokio::test]
+async fn this_machine_knows_localhost() {
+    assert_eq!(ask(&Resolver::default(), "localhost").await.unwrap(), "127.0.0.1");
+}

@@ -7,12 +7,22 @@ const UNWANTED: &[&str] = &["aws-lc-rs", "aws-lc-sys", "native-tls", "openssl", 
 
 /// Crates that are there in more than one version, because two of our
 /// dependencies have not met yet. Each line is a debt; take it out when paid.
-const TOLERATED: &[&str] = &[];
+const TOLERATED: &[&str] = &[
+    "base64",       // 0.23: reqwest, hyper-util; 0.22: ours
+    "cpufeatures",  // 0.3: chacha20 under rand 0.10; 0.2: sha2
+    "getrandom",    // 0.2: ring; 0.3: rand 0.9; 0.4: tempfile, uuid, rand 0.10
+    "r-efi",        // under two of the getrandoms, on UEFI only
+    "rand",         // 0.9: hickory-resolver; 0.10: surge-ping, proptest
+    "rand_core",    // as rand
+    "syn",          // 2: tracing, x509-parser; 3: serde, tokio and most others (at build time only)
+    "synstructure", // as syn
+    "windows-sys",  // 0.52: ring, on Windows only
+];
 
 pub(super) struct Lock {
     pub(super) breaches: Vec<Breach>,
     pub(super) packages: usize,
-    /// `name 1.0.0 + 2.0.0` for each crate that is allowed to be there twice.
+    /// `name 1.0.0 + 2.0.0` for each crate that is allowed to be there more than once.
     pub(super) tolerated: Vec<String>,
 }
 
@@ -50,7 +60,7 @@ fn check_with(file: &str, lock: &str, tolerated_twice: &[&str]) -> Lock {
             breaches.push(Breach::new(
                 file,
                 first.line,
-                format!("{name} is there twice: {versions} (cargo tree -d); bring them together, or add it to TOLERATED in xtask/src/check/lock.rs"),
+                format!("{name} is there more than once: {versions} (cargo tree -d); bring them together, or add it to TOLERATED in xtask/src/check/lock.rs"),
             ));
         }
     }
@@ -63,7 +73,7 @@ fn check_with(file: &str, lock: &str, tolerated_twice: &[&str]) -> Lock {
                 file,
                 1,
                 format!(
-                    "{name} is not there twice any more: take it out of TOLERATED in xtask/src/check/lock.rs"
+                    "{name} is there only once by now: take it out of TOLERATED in xtask/src/check/lock.rs"
                 ),
             ));
         }
@@ -105,14 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unwanted_or_there_twice_is_named() {
+    fn what_is_unwanted_or_there_more_than_once_is_named() {
         let lock = check_with("Cargo.lock", LOCK, &[]);
         assert_eq!(lock.packages, 3);
         let shown = shown(&lock);
         assert_eq!(shown.len(), 2, "{shown:?}");
         assert!(shown[0].starts_with("Cargo.lock:12: openssl-sys"), "{shown:?}");
         assert!(
-            shown[1].starts_with("Cargo.lock:4: a is there twice: 1.0.0 + 2.0.0"),
+            shown[1].starts_with("Cargo.lock:4: a is there more than once: 1.0.0 + 2.0.0"),
             "{shown:?}"
         );
     }
@@ -122,7 +132,7 @@ mod tests {
         let lock = check_with("Cargo.lock", LOCK, &["a", "b"]);
         assert_eq!(lock.tolerated, ["a 1.0.0 + 2.0.0"]);
         assert!(
-            shown(&lock)[1].contains("warning: b is not there twice"),
+            shown(&lock)[1].contains("warning: b is there only once"),
             "{:?}",
             shown(&lock)
         );

@@ -86,8 +86,10 @@ impl Run {
         if let Some(stderr) = child.stderr.take() {
             for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line);
-                println!("{line}");
                 figures.note(&line);
+                if is_news(&line) {
+                    println!("{line}");
+                }
             }
         }
         let status = child.wait().during(&shown)?;
@@ -108,6 +110,15 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// Whether a line tells a person something: not each new input, nor the words
+/// it would like to have, nor which sanitizer it misses (it needs none).
+fn is_news(line: &str) -> bool {
+    let each_input = line.starts_with('#') && ["\tNEW ", "\tREDUCE "].iter().any(|word| line.contains(word));
+    let dictionary = line.starts_with('"') || line.starts_with("######");
+    let sanitizer = line.starts_with("WARNING: Failed to find function");
+    !(each_input || dictionary || sanitizer || line.is_empty())
 }
 
 #[cfg(test)]

@@ -148,24 +148,25 @@ fn the_sections_of_the_file_have_their_shapes() {
 fn unknown_options_come_with_the_nearest_word() {
     table(
         in_ping,
-        &[
-            (
-                "max_retrys: 3\nCHECK_EVERY_N_SECS: 5\nzzz: 1\nalarm: no\n'': 1\n~: 2",
-                &[
-                    "6:3: monitor \"a\": unknown option \"max_retrys\"; did you mean \"max_retries\"?",
-                    "7:3: monitor \"a\": unknown option \"CHECK_EVERY_N_SECS\"; did you mean \"check_every_n_secs\"?",
-                    "8:3: monitor \"a\": unknown option \"zzz\"",
-                    "9:3: monitor \"a\": unknown option \"alarm\"; did you mean \"alarms\"?",
-                    "10:3: monitor \"a\": unknown option \"\"",
-                    "11:3: monitor \"a\": unknown option \"~\"",
-                ],
-            ),
-        ],
+        &[(
+            "max_retrys: 3\nCHECK_EVERY_N_SECS: 5\nzzz: 1\nalarm: no\n'': 1\n~: 2",
+            &[
+                "6:3: monitor \"a\": unknown option \"max_retrys\"; did you mean \"max_retries\"?",
+                "7:3: monitor \"a\": unknown option \"CHECK_EVERY_N_SECS\"; did you mean \"check_every_n_secs\"?",
+                "8:3: monitor \"a\": unknown option \"zzz\"",
+                "9:3: monitor \"a\": unknown option \"alarm\"; did you mean \"alarms\"?",
+                "10:3: monitor \"a\": unknown option \"\"",
+                "11:3: monitor \"a\": unknown option \"~\"",
+            ],
+        )],
     );
     let long = "k".repeat(500);
     assert_eq!(
         told(&in_ping(&format!("{long}: 1"))),
-        [format!("6:3: monitor \"a\": unknown option \"{}...\"", "k".repeat(60))]
+        [format!(
+            "6:3: monitor \"a\": unknown option \"{}...\"",
+            "k".repeat(60)
+        )]
     );
 }
 
@@ -203,14 +204,17 @@ fn names_are_printed_without_their_power_over_terminals() {
         [
             "3:3: monitor \"a\\u{1b}[2J\\n\\u{202e}b\": \"address\" is missing",
             "3:29: monitor \"a\\u{1b}[2J\\n\\u{202e}b\": unknown option \"k\\u{7}\"",
-            "3:48: monitor \"a\\u{1b}[2J\\n\\u{202e}b\": \"type\" must be one of ping, tcp, port, not \"\\u{1b}]0;x\"",
+            "3:50: monitor \"a\\u{1b}[2J\\n\\u{202e}b\": \"type\" must be one of ping, tcp, port, not \"\\u{1b}]0;x\"",
         ]
     );
     let long = "n".repeat(3000);
     let text = format!("site: {{name: Lab}}\nmonitors:\n- {{name: {long}, type: ping}}\n");
     assert_eq!(
         told(&text),
-        [format!("3:3: monitor \"{}...\": \"address\" is missing", "n".repeat(80))]
+        [format!(
+            "3:3: monitor \"{}...\": \"address\" is missing",
+            "n".repeat(80)
+        )]
     );
 }
 
@@ -226,5 +230,8 @@ fn thousands_of_mistakes_are_counted_and_not_shown() {
 #[test]
 fn columns_count_characters() {
     let text = "site: {name: Zürich 東京 😀, alarms: x}\nmonitors: [{type: ping, name: ä, address: h}]\n";
-    assert_eq!(told(text), ["1:34: site: \"alarms\" must be yes or no, not \"x\""]);
+    assert_eq!(
+        told(text),
+        ["1:35: site: \"alarms\" must be yes or no, not \"x\""]
+    );
 }

@@ -16,7 +16,7 @@ monitors:
     assert_eq!(
         told(text),
         [
-            "5:41: monitor \"a\": \"name\" is already that of the monitor on line 3",
+            "5:43: monitor \"a\": \"name\" is already that of the monitor on line 3",
             "6:3: monitor \"a\": \"type\" is missing",
             "6:3: monitor \"a\": \"address\" is missing",
             "6:10: monitor \"a\": \"name\" is already that of the monitor on line 3",
@@ -51,7 +51,10 @@ fn rules_2_3_and_9_one_option_needs_another() {
             // Both must be written for the rule to hold.
             ("notify_every_n_secs: 1", &[]),
             ("check_every_n_secs: 3600", &[]),
-            ("heartbeat_url: https://hc.example/x\nheartbeat_every_n_secs: 5", &[]),
+            (
+                "heartbeat_url: https://hc.example/x\nheartbeat_every_n_secs: 5",
+                &[],
+            ),
             ("heartbeat_url: https://hc.example/x", &[]),
             (
                 "heartbeat_every_n_secs: 5",
@@ -60,7 +63,9 @@ fn rules_2_3_and_9_one_option_needs_another() {
             // A wrong URL is there all the same.
             (
                 "heartbeat_every_n_secs: 5\nheartbeat_url: hc.example",
-                &["7:18: monitor \"a\": \"heartbeat_url\" must be a URL that begins with http:// or https://"],
+                &[
+                    "7:18: monitor \"a\": \"heartbeat_url\" must be a URL that begins with http:// or https://",
+                ],
             ),
             ("notify_every_n_secs: 60\nafter_every_n_notifications: 5", &[]),
             (
@@ -75,9 +80,7 @@ fn rules_2_3_and_9_one_option_needs_another() {
             ("check_every_n_secs: 60\nnotify_every_n_secs: 600", &[]),
             (
                 "check_every_n_secs: 60\nnotify_every_n_secs: 30",
-                &[
-                    "4:24: site: \"notify_every_n_secs\" must not be less than check_every_n_secs (30 < 60)",
-                ],
+                &["4:24: site: \"notify_every_n_secs\" must not be less than check_every_n_secs (30 < 60)"],
             ),
             // A site has a default for the other.
             ("after_every_n_notifications: 5", &[]),
@@ -136,7 +139,10 @@ fn rule_6_urls_have_a_scheme_and_a_host() {
                 "ftp://h",
                 &["6:18: monitor \"a\": \"heartbeat_url\" must begin with http:// or https://, not ftp://"],
             ),
-            ("https:///x", &["6:18: monitor \"a\": \"heartbeat_url\" has no host"]),
+            (
+                "https:///x",
+                &["6:18: monitor \"a\": \"heartbeat_url\" has no host"],
+            ),
         ],
     );
 }
@@ -230,7 +236,9 @@ fn rules_13_14_35_and_36_switches_take_words() {
         assert_eq!(flags, [Some(value); 3], "{word}");
         assert_eq!(file.site.alarms, Some(value), "{word}");
 
-        let monitor = one(&in_ping(&format!("email: {word}\ndisplay: {word}\nalarms: {word}")));
+        let monitor = one(&in_ping(&format!(
+            "email: {word}\ndisplay: {word}\nalarms: {word}"
+        )));
         let flags = [monitor.email.value, monitor.display.value, monitor.alarms.value];
         assert_eq!(flags, [value; 3], "{word}");
     }
@@ -256,7 +264,9 @@ monitors:
 - {type: ping, name: b, address: 10.0.0.1, alarms: yes, check_every_n_secs: 5}
 ";
     let monitors = good(text).monitors;
-    let alarms = monitors.iter().map(|monitor| (monitor.alarms.value, monitor.alarms.origin));
+    let alarms = monitors
+        .iter()
+        .map(|monitor| (monitor.alarms.value, monitor.alarms.origin));
     assert_eq!(
         alarms.collect::<Vec<_>>(),
         [(false, Origin::Site), (true, Origin::Monitor)]
@@ -281,11 +291,15 @@ fn an_unknown_type_names_those_there_are() {
         &[
             (
                 "pnig",
-                &["3:9: monitor \"a\": \"type\" must be one of ping, tcp, port, not \"pnig\"; did you mean ping?"],
+                &[
+                    "3:9: monitor \"a\": \"type\" must be one of ping, tcp, port, not \"pnig\"; did you mean ping?",
+                ],
             ),
             (
                 "TCP",
-                &["3:9: monitor \"a\": \"type\" must be one of ping, tcp, port, not \"TCP\"; did you mean tcp?"],
+                &[
+                    "3:9: monitor \"a\": \"type\" must be one of ping, tcp, port, not \"TCP\"; did you mean tcp?",
+                ],
             ),
             (
                 "smtp-banner",
@@ -334,7 +348,7 @@ fn reserved_names_are_refused() {
         assert_eq!(
             told(&text),
             [format!(
-                "3:32: monitor \"{name}\": \"name\" must not be one of apmon, execution_time, execution_ms: \
+                "3:34: monitor \"{name}\": \"name\" must not be one of apmon, execution_time, execution_ms: \
                  the state file uses these words itself"
             )]
         );
@@ -389,8 +403,8 @@ outage_webhooks:
             "5:74: outage_webhooks 2: \"request_encoding\" JSON needs request_method POST",
             "6:20: outage_webhooks 3: \"endpoint_url\" must be a URL that begins with http:// or https://",
             "6:41: outage_webhooks 3: \"request_method\" must be GET or POST, not \"post\"; did you mean POST?",
-            "6:65: outage_webhooks 3: \"request_encoding\" must be URL or HTML or JSON or CSVQUOTED, not \"CSV\"; did you mean URL?",
-            "7:51: outage_webhooks 4: \"request_method\" must be GET or POST, not \"PUT\"; did you mean POST?",
+            "6:65: outage_webhooks 3: \"request_encoding\" must be URL or HTML or JSON or CSVQUOTED, not \"CSV\"",
+            "7:51: outage_webhooks 4: \"request_method\" must be GET or POST, not \"PUT\"",
             "7:96: outage_webhooks 4: \"request_prefix\" must be text, this is a list",
             "8:5: outage_webhooks 5: \"endpoint_url\" is missing",
             "8:5: outage_webhooks 5: \"request_method\" is missing",

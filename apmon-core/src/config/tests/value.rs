@@ -8,14 +8,43 @@ use super::{good, in_monitor, in_ping, in_tcp, one, table, told, value_of};
 fn the_type_that_reads_a_value_decides_what_its_text_means() {
     let digits = "1234567890".repeat(6) + "1234";
     for written in [
-        "1234e10", &digits, "0123", "0x1F", "1_000", "1.10", "+5", "-0", ".5", "1e3", "yes", "No", "on", "off",
-        "y", "true", "NaN", ".inf", "2026-02-11", "12:30:45", "a:b", "=", "~x", "nulls", "a#b", "00:00:00",
+        "1234e10",
+        &digits,
+        "0123",
+        "0x1F",
+        "1_000",
+        "1.10",
+        "+5",
+        "-0",
+        ".5",
+        "1e3",
+        "yes",
+        "No",
+        "on",
+        "off",
+        "y",
+        "true",
+        "NaN",
+        ".inf",
+        "2026-02-11",
+        "12:30:45",
+        "a:b",
+        "=",
+        "~x",
+        "nulls",
+        "a#b",
+        "00:00:00",
     ] {
         let text = in_tcp(&format!("send: {written}"));
         assert_eq!(value_of(&text, "send"), json!(written), "{written}");
     }
     let port = |mac: &str| in_monitor("port", "snmp://h", &format!("port: 0\nmac: {mac}"));
-    for mac in ["18:12:29:45:10:11", "18:E8:29:45:F8:F7", "00:00:00:00:00:00", "18e829450811"] {
+    for mac in [
+        "18:12:29:45:10:11",
+        "18:E8:29:45:F8:F7",
+        "00:00:00:00:00:00",
+        "18e829450811",
+    ] {
         assert_eq!(value_of(&port(mac), "mac"), json!(mac));
     }
 }
@@ -86,14 +115,18 @@ fn yes_and_no_have_eighteen_words_in_any_case() {
         let text = word.trim_matches('\'');
         assert_eq!(
             told(&in_ping(&format!("display: {word}"))),
-            [format!("6:12: monitor \"a\": \"display\" must be yes or no, not \"{text}\"")]
+            [format!(
+                "6:12: monitor \"a\": \"display\" must be yes or no, not \"{text}\""
+            )]
         );
     }
 }
 
 #[test]
 fn numbers_have_their_ranges() {
-    let entry = one(&in_ping("check_every_n_secs: '007'\nmax_retries: +4\nmax_try_secs: 315360000"));
+    let entry = one(&in_ping(
+        "check_every_n_secs: '007'\nmax_retries: +4\nmax_try_secs: 315360000",
+    ));
     assert_eq!(entry.check_every.value.get(), 7);
     assert_eq!(entry.max_retries.value.get().get(), 4);
     assert_eq!(entry.max_try.value.get(), 315_360_000);
@@ -101,11 +134,19 @@ fn numbers_have_their_ranges() {
         |value| in_ping(&format!("check_every_n_secs: {value}")),
         &[
             ("1", &[]),
-            ("0", &["6:23: monitor \"a\": \"check_every_n_secs\" must be 1 to 315360000 seconds, not 0"]),
-            ("-5", &["6:23: monitor \"a\": \"check_every_n_secs\" must be 1 to 315360000 seconds, not -5"]),
+            (
+                "0",
+                &["6:23: monitor \"a\": \"check_every_n_secs\" must be 1 to 315360000 seconds, not 0"],
+            ),
+            (
+                "-5",
+                &["6:23: monitor \"a\": \"check_every_n_secs\" must be 1 to 315360000 seconds, not -5"],
+            ),
             (
                 "99999999999999999999",
-                &["6:23: monitor \"a\": \"check_every_n_secs\" must be 1 to 315360000 seconds, not 99999999999999999999"],
+                &[
+                    "6:23: monitor \"a\": \"check_every_n_secs\" must be 1 to 315360000 seconds, not 99999999999999999999",
+                ],
             ),
             (
                 "99999999999999999999999999999999999999999",
@@ -113,13 +154,34 @@ fn numbers_have_their_ranges() {
                     "6:23: monitor \"a\": \"check_every_n_secs\" must be a number of at most 38 digits, not \"9999999999999999999999999999999999999999...\"",
                 ],
             ),
-            ("60s", &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not \"60s\""]),
-            ("1.5", &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not \"1.5\""]),
-            ("1e3", &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not \"1e3\""]),
-            ("0x10", &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not \"0x10\""]),
-            ("''", &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not \"\""]),
-            ("yes", &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not \"yes\""]),
-            ("[60]", &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, this is a list"]),
+            (
+                "60s",
+                &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not \"60s\""],
+            ),
+            (
+                "1.5",
+                &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not \"1.5\""],
+            ),
+            (
+                "1e3",
+                &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not \"1e3\""],
+            ),
+            (
+                "0x10",
+                &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not \"0x10\""],
+            ),
+            (
+                "''",
+                &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not \"\""],
+            ),
+            (
+                "yes",
+                &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not \"yes\""],
+            ),
+            (
+                "[60]",
+                &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, this is a list"],
+            ),
         ],
     );
     table(
@@ -128,10 +190,22 @@ fn numbers_have_their_ranges() {
             ("0.5", &[]),
             ("-1e3", &[]),
             ("7", &[]),
-            ("inf", &["6:10: monitor \"a\": \"share\" must be a number, not \"inf\""]),
-            ("NaN", &["6:10: monitor \"a\": \"share\" must be a number, not \"NaN\""]),
-            ("1e999", &["6:10: monitor \"a\": \"share\" must be a number, not \"1e999\""]),
-            ("half", &["6:10: monitor \"a\": \"share\" must be a number, not \"half\""]),
+            (
+                "inf",
+                &["6:10: monitor \"a\": \"share\" must be a number, not \"inf\""],
+            ),
+            (
+                "NaN",
+                &["6:10: monitor \"a\": \"share\" must be a number, not \"NaN\""],
+            ),
+            (
+                "1e999",
+                &["6:10: monitor \"a\": \"share\" must be a number, not \"1e999\""],
+            ),
+            (
+                "half",
+                &["6:10: monitor \"a\": \"share\" must be a number, not \"half\""],
+            ),
         ],
     );
 }

@@ -1,0 +1,117 @@
+//! No secret in an error, a warning or a debug print.
+
+use std::path::Path;
+
+use super::{Variables, in_monitor, in_ping, in_site, in_tcp, kind::KINDS};
+use crate::config::parse;
+
+const SECRET: &str = "hunter2";
+
+/// Everything that can be printed of a file, bad or good.
+fn printed(text: &str) -> (bool, String) {
+    let environment = Variables(&[("SECRET", SECRET)]);
+    match parse(Path::new("lab.yaml"), text, KINDS, &environment) {
+        Ok(file) => {
+            let warnings: String = file.warnings.iter().map(ToString::to_string).collect();
+            let sections = format!("{:?} {:?}", file.email_server, file.outage_webhooks);
+            (true, format!("{file:?} {file:#?} {warnings} {sections}"))
+        }
+        Err(error) => (false, format!("{error} {error:?}")),
+    }
+}
+
+#[test]
+fn a_good_file_prints_without_its_secrets() {
+    let text = "\
+site:
+  name: Lab
+  email_server: {smtp_host: h, smtp_port: 25, from_address: a@b.example, smtp_username: u, smtp_password: hunter2}
+  outage_webhooks:
+  - {endpoint_url: 'https://h/hunter2', request_method: POST, request_encoding: URL, request_prefix: 'token=hunter2&', request_suffix: hunter2}
+monitors:
+- {type: tcp, name: a, address: 'tcp://u:hunter2@h:1', token: hunter2, heartbeat_url: 'https://h/hunter2'}
+- {type: tcp, name: b, address: 'tcp://h:1', login: {user: u, password: '${SECRET}'}}
+- {type: port, name: c, address: 'snmp://hunter2@h', community: hunter2, port: 1, mac: m}
+";
+    let (ok, shown) = printed(text);
+    assert!(ok, "{shown}");
+    assert!(shown.contains("Lab") && !shown.contains(SECRET), "{shown}");
+    assert!(shown.contains("tcp://u:***@h:1"), "{shown}");
+}
+
+#[test]
+fn a_bad_file_is_told_without_its_secrets() {
+    let server = |password: &str| {
+        in_site(&format!(
+            "email_server: {{smtp_host: h, smtp_port: 25, from_address: a@b.example, smtp_password: {password}}}"
+        ))
+    };
+    let webhook = |url: &str| {
+        in_site(&format!(
+            "outage_webhooks: [{{endpoint_url: '{url}', request_method: POST, request_encoding: URL}}]"
+        ))
+    };
+    let heartbeat = |url: &str| in_ping(&format!("heartbeat_url: '{url}'"));
+    let mut files = vec![
+        server("[hunter2]"),
+        server("{hunter2: hunter2, a: hunter2}"),
+        server("{a: hunter2}, smtp_port: x"),
+        in_tcp("token: [hunter2]"),
+        in_tcp("token: {a: hunter2}"),
+        in_tcp("login: {user: [x], password: hunter2}"),
+        in_tcp("login: hunter2"),
+        in_tcp("login: {user: u, password: [hunter2]}"),
+        in_tcp("check_every_n_secs: ${SECRET}"),
+        in_tcp("alarms: ${SECRET}"),
+        in_tcp("content_type: ${SECRET}"),
+        // Not even where the file is no YAML.
+        in_tcp("token: \"hunter2"),
+        in_tcp("token: hunter2: hunter2"),
+        in_tcp("token: @hunter2"),
+        in_tcp("token: *hunter2"),
+        in_tcp("token: \"hunter2\\q\""),
+    ];
+    for url in [
+        "hunter2",
+        "h/hunter2",
+        "https:/h/hunter2",
+        "https//h/hunter2?x=http://y",
+        "ftp://h/hunter2",
+        "hunter2 ://h",
+        "https://h:port/hunter2",
+        "https://u:hunter2@h:99999/",
+        "https://u:hunter2@/",
+        "https://hunter2@",
+        "https://a b/hunter2",
+        "https://h!{}/hunter2",
+        "https:///hunter2",
+        "https://hunter2.-/",
+    ] {
+        files.extend([webhook(url), heartbeat(url)]);
+    }
+    for address in [
+        "tcp://u:hunter2@h:99999",
+        "tcp://u:hun/hunter2@h:1",
+        "u:hunter2@h:1",
+        "tcp:/u:hunter2@h:1",
+        "http://hunter2@h:1",
+        "tcp://hunter2@:1",
+    ] {
+        files.push(in_monitor("tcp", address, ""));
+        files.push(in_monitor("port", address, "port: 1\n  mac: m"));
+    }
+    for text in files {
+        let (ok, shown) = printed(&text);
+        assert!(!ok, "{text}");
+        assert!(!shown.contains(SECRET), "{text}\n{shown}");
+    }
+}
+
+#[test]
+fn a_wrong_address_is_shown_as_far_as_it_is_no_secret() {
+    let lines = super::told(&in_monitor("tcp", "tcp://u:p/w@h:1", ""));
+    assert_eq!(
+        lines,
+        ["5:12: monitor \"a\": \"address\" has a port that is not 1 to 65535 (here: tcp://***@h:1)"]
+    );
+}

@@ -1,0 +1,105 @@
+//! Signs of life: what is sent, and what counts as heard.
+
+mod server;
+
+use std::time::Duration;
+
+use apmon_core::{DeliveryError, HeartbeatSender, Secret};
+use apmon_notify::{HttpClient, HttpHeartbeats};
+use server::{Manner, Server, answer};
+
+async fn send(url: &str) -> Result<(), DeliveryError> {
+    HttpHeartbeats::new(HttpClient::new())
+        .send(&Secret::new(url), Duration::from_secs(5))
+        .await
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_a_get() {
+    let server = Server::answering("200 OK");
+    send(&server.url("/ping/uuid?x=1")).await.unwrap();
+    let [received] = &server.received()[..] else { panic!() };
+    assert_eq!(received.request_line, "GET /ping/uuid?x=1 HTTP/1.1");
+    assert_eq!(received.body, "");
+    assert_eq!(received.header("idempotency-key"), None);
+}
+
+#[tokio::test]
+async fn a_host_name_is_looked_up() {
+    let server = Server::answering("200 OK");
+    send(&format!("http://localhost:{}/", server.port)).await.unwrap();
+    let error = send("http://nobody.invalid/uuid").await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Retryable { .. }));
+    assert!(error.to_string().starts_with("http://nobody.invalid: "), "{error}");
+}
+
+#[tokio::test]
+async fn redirects_are_followed_without_saying_where_from() {
+    let end = Server::answering("200 OK");
+    let location = format!("Location: {}\r\n", end.url("/there"));
+    let start = Server::start(vec![answer("302 Found", &location)]);
+    send(&start.url("/uuid")).await.unwrap();
+    let [received] = &end.received()[..] else { panic!() };
+    assert_eq!(received.request_line, "GET /there HTTP/1.1");
+    assert_eq!(received.header("referer"), None);
+}
+
+#[tokio::test]
+async fn ten_redirects_are_followed_and_an_eleventh_is_not() {
+    let redirect = || answer("302 Found", "Location: /uuid\r\n");
+    let ten: Vec<Manner> = (0..10)
+        .map(|_| redirect())
+        .chain([answer("200 OK", "")])
+        .collect();
+    let server = Server::start(ten);
+    send(&server.url("/uuid")).await.unwrap();
+    assert_eq!(server.received().len(), 11);
+
+    let server = Server::start(vec![redirect()]);
+    let error = send(&server.url("/uuid")).await.unwrap_err();
+    assert_eq!(
+        error,
+        DeliveryError::permanent(format!(
+            "http://127.0.0.1:{}: redirects more than 10 times",
+            server.port
+        ))
+    );
+    assert_eq!(server.received().len(), 11);
+}
+
+#[tokio::test]
+async fn anything_but_2xx_is_no_heartbeat() {
+    for status in ["404 Not Found", "500 Internal Server Error", "304 Not Modified"] {
+        let server = Server::answering(status);
+        let error = send(&server.url("/uuid")).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("http://127.0.0.1:{}: answered {status}", server.port)
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unusable_url_is_not_repeated() {
+    let error = send("hc-ping.com/uuid-T0KEN").await.unwrap_err();
+    assert_eq!(
+        error,
+        DeliveryError::permanent("heartbeat_url is no valid URL: relative URL without a base")
+    );
+}
+
+#[tokio::test]
+async fn one_client_serves_many_at_once() {
+    let server = Server::answering("200 OK");
+    let heartbeats = HttpHeartbeats::new(HttpClient::new());
+    let tasks: Vec<_> = (0..50)
+        .map(|n| {
+            let (heartbeats, url) = (heartbeats.clone(), Secret::new(server.url(&format!("/{n}"))));
+            tokio::spawn(async move { heartbeats.send(&url, Duration::from_secs(5)).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(server.received().len(), 50);
+}

@@ -1,0 +1,136 @@
+//! A server that records what it is sent and answers what it is told to.
+
+#![allow(dead_code)] // not every test file asks for everything
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+/// What one client sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    pub request_line: String,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Received {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(known, _)| known == name)?;
+        Some(value)
+    }
+}
+
+pub struct Server {
+    pub port: u16,
+    received: Arc<Mutex<Vec<Received>>>,
+}
+
+/// How the server treats a connection.
+#[derive(Clone)]
+pub enum Manner {
+    /// Sends this, once the request is there.
+    Answers(String),
+    /// Sends this and then more and more.
+    Endless(String),
+    /// Reads and says nothing.
+    Silent,
+    /// Closes after the request.
+    Closes,
+}
+
+impl Server {
+    /// Answers each request with the next of `manners`, the last one forever.
+    pub fn start(manners: Vec<Manner>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&received);
+        thread::spawn(move || {
+            for (n, stream) in listener.incoming().enumerate() {
+                let (stream, log) = (stream.unwrap(), Arc::clone(&log));
+                let manner = manners[n.min(manners.len() - 1)].clone();
+                thread::spawn(move || serve(stream, &manner, &log));
+            }
+        });
+        Self { port, received }
+    }
+
+    pub fn answering(status: &str) -> Self {
+        Self::start(vec![answer(status, "")])
+    }
+
+    pub fn url(&self, rest: &str) -> String {
+        format!("http://127.0.0.1:{}{rest}", self.port)
+    }
+
+    pub fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
+    }
+}
+
+/// An answer with no body; `headers` end in CRLF each.
+pub fn answer(status: &str, headers: &str) -> Manner {
+    Manner::Answers(format!(
+        "HTTP/1.1 {status}\r\n{headers}Connection: close\r\nContent-Length: 0\r\n\r\n"
+    ))
+}
+
+fn serve(mut stream: TcpStream, manner: &Manner, log: &Mutex<Vec<Received>>) {
+    let Some(received) = read(&mut stream) else { return };
+    log.lock().unwrap().push(received);
+    match manner {
+        Manner::Answers(text) => {
+            let _ = stream.write_all(text.as_bytes());
+        }
+        Manner::Endless(head) => {
+            let _ = stream.write_all(head.as_bytes());
+            while stream.write_all(&[b'x'; 4096]).is_ok() {}
+        }
+        Manner::Silent => thread::sleep(Duration::from_secs(60)),
+        Manner::Closes => {}
+    }
+}
+
+fn read(stream: &mut TcpStream) -> Option<Received> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    let end = loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end;
+        }
+        match stream.read(&mut chunk) {
+            Ok(n) if n > 0 => bytes.extend_from_slice(&chunk[..n]),
+            _ => return None,
+        }
+    };
+    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+    let mut lines = head.split("\r\n");
+    let request_line = lines.next().unwrap().to_owned();
+    let headers: Vec<_> = lines
+        .map(|line| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.to_ascii_lowercase(), value.to_owned())
+        })
+        .collect();
+    let length: usize = headers
+        .iter()
+        .find(|(name, _)| name == "content-length")
+        .map_or(0, |(_, value)| value.parse().unwrap());
+    let mut body = bytes[end + 4..].to_vec();
+    while body.len() < length {
+        match stream.read(&mut chunk) {
+            Ok(n) if n > 0 => body.extend_from_slice(&chunk[..n]),
+            _ => return None,
+        }
+    }
+    Some(Received {
+        request_line,
+        headers,
+        body: String::from_utf8(body).unwrap(),
+    })
+}

@@ -1,0 +1,125 @@
+//! Certificates are verified, and against the system's own roots.
+//!
+//! `certs/localhost.pem` is signed by `certs/ca.pem`, which no system trusts;
+//! whether it is trusted is set by `SSL_CERT_FILE`, which the client reads
+//! when it is made. So each case is a process of its own: this binary again.
+
+use std::{env, path::Path, process::Command, sync::Arc, time::Duration};
+
+use apmon_core::{DeliveryError, HeartbeatSender, Secret};
+use apmon_notify::{HttpClient, HttpHeartbeats};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
+
+/// A server on all of loopback that answers 200 to whoever accepts its certificate.
+async fn serve() -> u16 {
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("certs/localhost.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("certs/localhost.key")).unwrap();
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                .await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    port
+}
+
+async fn send(host: &str, port: u16) -> Result<(), DeliveryError> {
+    let url = Secret::new(format!("https://{host}:{port}/T0KEN"));
+    HttpHeartbeats::new(HttpClient::new())
+        .send(&url, Duration::from_secs(10))
+        .await
+}
+
+/// Runs the test `name` again where `roots` are the system's.
+fn again(name: &str, roots: &str) {
+    let roots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs").join(roots);
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env("SSL_CERT_FILE", roots)
+        .env_remove("SSL_CERT_DIR")
+        .env("APMON_TEST_CHILD", "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+fn is_child() -> bool {
+    env::var_os("APMON_TEST_CHILD").is_some()
+}
+
+#[tokio::test]
+async fn a_certificate_the_system_trusts_is_accepted() {
+    if !is_child() {
+        return again("a_certificate_the_system_trusts_is_accepted", "ca.pem");
+    }
+    send("localhost", serve().await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_name_is_refused() {
+    if !is_child() {
+        return again("a_certificate_of_another_name_is_refused", "ca.pem");
+    }
+    let port = serve().await;
+    let error = send("127.0.0.2", port).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Retryable { .. }));
+    let text = error.to_string();
+    assert!(
+        text.starts_with(&format!("https://127.0.0.2:{port}: invalid peer certificate: ")),
+        "{text}"
+    );
+    assert!(!text.contains("T0KEN"), "{text}");
+}
+
+#[tokio::test]
+async fn a_certificate_nobody_vouches_for_is_refused() {
+    let port = serve().await;
+    let error = send("localhost", port).await.unwrap_err();
+    assert_eq!(
+        error,
+        DeliveryError::retryable(format!(
+            "https://localhost:{port}: invalid peer certificate: UnknownIssuer"
+        ))
+    );
+}
+
+#[tokio::test]
+async fn a_machine_without_certificates_is_told_what_it_lacks() {
+    if !is_child() {
+        return again("a_machine_without_certificates_is_told_what_it_lacks", "none.pem");
+    }
+    let port = serve().await;
+    let error = send("localhost", port).await.unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, DeliveryError::Retryable { .. }));
+    assert!(
+        text.contains("UnknownIssuer (") && text.contains("No CA certificates were loaded from the system"),
+        "{text}"
+    );
+}

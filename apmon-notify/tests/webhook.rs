@@ -1,0 +1,344 @@
+//! What a webhook sends, byte by byte, and what it makes of an answer.
+
+mod server;
+
+use std::time::Duration;
+
+use apmon_core::{
+    DeliveryError, Notification, NotificationKind, Notifier, Secret,
+    config::{OutageWebhook, RequestEncoding, RequestMethod},
+};
+use apmon_notify::{HttpClient, Webhook, WebhookError, channel_ids};
+use server::{Manner, Server, answer};
+
+const TEXT: &str = "R&D's \"web\" in HomeLab is UP (http://h/?a=b) at 2:18 PM; ünicode";
+
+fn options(url: &str, method: RequestMethod, encoding: RequestEncoding) -> OutageWebhook {
+    OutageWebhook {
+        endpoint_url: Some(Secret::new(url)),
+        request_method: Some(method),
+        request_encoding: Some(encoding),
+        request_prefix: None,
+        request_suffix: None,
+    }
+}
+
+fn notification(text: &str) -> Notification {
+    Notification {
+        id: "id".into(),
+        incident: "i".into(),
+        kind: NotificationKind::Recovery,
+        site: "HomeLab".into(),
+        monitor: "web".into(),
+        address: "http://h/".into(),
+        text: text.into(),
+        number: 2,
+        at: "2026-02-11T14:18:00Z".parse().unwrap(),
+        since: None,
+    }
+}
+
+async fn deliver(options: &OutageWebhook, timeout: Duration) -> Result<(), DeliveryError> {
+    let webhook = Webhook::new(options, HttpClient::new(), timeout).unwrap();
+    webhook.deliver(&notification(TEXT), "key-1").await
+}
+
+const LONG: Duration = Duration::from_secs(20);
+
+async fn post_to(server: &Server) -> Result<(), DeliveryError> {
+    let options = options(
+        &server.url("/path-T0KEN?query-T0KEN"),
+        RequestMethod::Post,
+        RequestEncoding::Url,
+    );
+    deliver(&options, LONG).await
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_post() {
+    use RequestEncoding::{Csvquoted, Html, Json, Url};
+    let table = [
+        (
+            Url,
+            "application/x-www-form-urlencoded",
+            "m=R%26D%27s%20%22web%22%20in%20HomeLab%20is%20UP%20%28http%3A%2F%2Fh%2F%3Fa%3Db%29%20at%202%3A18%20PM\
+             %3B%20%C3%BCnicode&x=1",
+        ),
+        (
+            Html,
+            "text/html; charset=utf-8",
+            "m=R&amp;D&#39;s &quot;web&quot; in HomeLab is UP (http://h/?a=b) at 2:18 PM; ünicode&x=1",
+        ),
+        (
+            Csvquoted,
+            "text/plain; charset=utf-8",
+            "m=\"R&D's \"\"web\"\" in HomeLab is UP (http://h/?a=b) at 2:18 PM; ünicode\"&x=1",
+        ),
+        (
+            Json,
+            "application/json",
+            r#"{"message":"m=R&D's \"web\" in HomeLab is UP (http://h/?a=b) at 2:18 PM; ünicode&x=1"}"#,
+        ),
+    ];
+    for (encoding, content_type, body) in table {
+        let server = Server::answering("204 No Content");
+        let mut options = options(&server.url("/hook?t=1"), RequestMethod::Post, encoding);
+        options.request_prefix = Some(Secret::new("m="));
+        options.request_suffix = Some(Secret::new("&x=1"));
+        deliver(&options, LONG).await.unwrap();
+        let [received] = &server.received()[..] else { panic!() };
+        assert_eq!(received.request_line, "POST /hook?t=1 HTTP/1.1");
+        assert_eq!(received.header("content-type"), Some(content_type));
+        assert_eq!(received.body, body);
+        assert_eq!(received.header("idempotency-key"), Some("key-1"));
+        assert_eq!(
+            received.header("user-agent"),
+            Some(concat!("apmon/", env!("CARGO_PKG_VERSION")))
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_get() {
+    use RequestEncoding::{Csvquoted, Html, Url};
+    let table = [
+        (
+            Url,
+            "R%26D%27s%20%22web%22%20in%20HomeLab%20is%20UP%20%28http%3A%2F%2Fh%2F%3Fa%3Db%29%20at%202%3A18%20PM\
+             %3B%20%C3%BCnicode",
+        ),
+        (
+            Html,
+            "R%26amp%3BD%26%2339%3Bs%20%26quot%3Bweb%26quot%3B%20in%20HomeLab%20is%20UP%20\
+             %28http%3A%2F%2Fh%2F%3Fa%3Db%29%20at%202%3A18%20PM%3B%20%C3%BCnicode",
+        ),
+        (
+            Csvquoted,
+            "%22R%26D%27s%20%22%22web%22%22%20in%20HomeLab%20is%20UP%20%28http%3A%2F%2Fh%2F%3Fa%3Db%29\
+             %20at%202%3A18%20PM%3B%20%C3%BCnicode%22",
+        ),
+    ];
+    for (encoding, message) in table {
+        let server = Server::answering("200 OK");
+        let mut options = options(&server.url("/hook?t=1"), RequestMethod::Get, encoding);
+        options.request_prefix = Some(Secret::new("&to=a b&m="));
+        options.request_suffix = Some(Secret::new("&c=#x"));
+        deliver(&options, LONG).await.unwrap();
+        let [received] = &server.received()[..] else { panic!() };
+        assert_eq!(
+            received.request_line,
+            format!("GET /hook?t=1&to=a%20b&m={message}&c=%23x HTTP/1.1")
+        );
+        assert_eq!(received.body, "");
+        assert_eq!(received.header("content-type"), None);
+        assert_eq!(received.header("idempotency-key"), Some("key-1"));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_decides_whether_another_try_is_worth_it() {
+    let table = [
+        ("200 OK", "delivered"),
+        ("201 Created", "delivered"),
+        ("299 Whatever", "delivered"),
+        ("301 Moved Permanently", "permanent"),
+        ("304 Not Modified", "permanent"),
+        ("400 Bad Request", "permanent"),
+        ("401 Unauthorized", "permanent"),
+        ("404 Not Found", "permanent"),
+        ("408 Request Timeout", "retryable"),
+        ("410 Gone", "permanent"),
+        ("429 Too Many Requests", "retryable"),
+        ("500 Internal Server Error", "retryable"),
+        ("503 Service Unavailable", "retryable"),
+        ("599 Whatever", "retryable"),
+    ];
+    for (status, expected) in table {
+        let found = match post_to(&Server::answering(status)).await {
+            Ok(()) => "delivered",
+            Err(DeliveryError::Retryable { .. }) => "retryable",
+            Err(DeliveryError::Permanent { .. }) => "permanent",
+            Err(_) => "something else",
+        };
+        assert_eq!(found, expected, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn the_receivers_own_wish_for_a_pause_is_passed_on() {
+    let table = [
+        ("Retry-After: 120\r\n", Some(120)),
+        (
+            "Date: Wed, 21 Oct 2026 07:28:00 GMT\r\nRetry-After: Wed, 21 Oct 2026 07:28:30 GMT\r\n",
+            Some(30),
+        ),
+        ("Retry-After: later\r\n", None),
+        ("", None),
+    ];
+    for status in ["429 Too Many Requests", "503 Service Unavailable"] {
+        for (headers, expected) in table {
+            let server = Server::start(vec![answer(status, headers)]);
+            let Err(DeliveryError::Retryable { retry_after, .. }) = post_to(&server).await else {
+                panic!("{status}")
+            };
+            assert_eq!(retry_after, expected.map(Duration::from_secs), "{headers}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_post_follows_no_redirect() {
+    let elsewhere = Server::answering("200 OK");
+    let location = format!("Location: {}\r\n", elsewhere.url("/"));
+    let server = Server::start(vec![answer("307 Temporary Redirect", &location)]);
+    let error = post_to(&server).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "http://127.0.0.1:{}: answered 307 Temporary Redirect; a POST follows no redirect",
+            server.port
+        )
+    );
+    assert!(elsewhere.received().is_empty());
+}
+
+#[tokio::test]
+async fn nobody_home_is_retryable() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = nobody.local_addr().unwrap().port();
+    drop(nobody);
+    let url = format!("http://127.0.0.1:{port}/T0KEN");
+    let error = deliver(
+        &options(&url, RequestMethod::Post, RequestEncoding::Json),
+        LONG,
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(
+        error,
+        DeliveryError::retryable(format!(
+            "http://127.0.0.1:{port}: Connection refused (os error 111)"
+        ))
+    );
+}
+
+#[tokio::test]
+async fn a_silent_receiver_costs_the_timeout_and_no_more() {
+    let server = Server::start(vec![Manner::Silent]);
+    let options = options(
+        &server.url("/T0KEN"),
+        RequestMethod::Post,
+        RequestEncoding::Json,
+    );
+    let error = deliver(&options, Duration::from_millis(300)).await.unwrap_err();
+    assert_eq!(
+        error,
+        DeliveryError::retryable(format!(
+            "http://127.0.0.1:{}: no answer within 0.3 secs",
+            server.port
+        ))
+    );
+}
+
+#[tokio::test]
+async fn a_receiver_that_hangs_up_is_retryable() {
+    let server = Server::start(vec![Manner::Closes]);
+    let error = post_to(&server).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Retryable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_stops_talking_was_told_all_the_same() {
+    let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    let server = Server::start(vec![Manner::Endless(head.into())]);
+    post_to(&server).await.unwrap();
+    // One that stops in the middle holds nobody up for long.
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf";
+    let server = Server::start(vec![Manner::Answers(head.into())]);
+    post_to(&server).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_error_gives_a_token_away() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let refused = closed.local_addr().unwrap().port();
+    drop(closed);
+    let mut ports = vec![refused];
+    let servers: Vec<_> = [
+        answer("500 T0KEN", ""),
+        answer("404 Not Found", ""),
+        answer("302 Found", "Location: /elsewhere-T0KEN\r\n"),
+        answer("302 Found", "Location: ftp://x/T0KEN\r\n"),
+        answer("302 Found", "Location: http://[T0KEN\r\n"),
+        Manner::Silent,
+        Manner::Closes,
+        Manner::Answers("no HTTP\r\n\r\n".into()),
+    ]
+    .into_iter()
+    .map(|manner| Server::start(vec![manner]))
+    .collect();
+    ports.extend(servers.iter().map(|server| server.port));
+    let mut addresses: Vec<_> = ports.iter().map(|port| format!("http://user:T0KEN@127.0.0.1:{port}")).collect();
+    addresses.push("https://user:T0KEN@name.invalid".into());
+    addresses.push(format!("https://user:T0KEN@127.0.0.1:{}", ports[1]));
+    for address in &addresses {
+        for (method, encoding) in [
+            (RequestMethod::Post, RequestEncoding::Json),
+            (RequestMethod::Get, RequestEncoding::Html),
+        ] {
+            let mut options = options(&format!("{address}/T0KEN?T0KEN=T0KEN"), method, encoding);
+            options.request_prefix = Some(Secret::new("&token=T0KEN&m="));
+            options.request_suffix = Some(Secret::new("T0KEN"));
+            let webhook = Webhook::new(&options, HttpClient::new(), Duration::from_millis(500)).unwrap();
+            let error = webhook.deliver(&notification(TEXT), "key").await.unwrap_err();
+            for shown in [error.to_string(), format!("{error:?}"), format!("{webhook:?}")] {
+                assert!(!shown.contains("T0KEN"), "{shown}");
+            }
+            let origin = webhook.origin();
+            assert!(error.to_string().starts_with(&format!("{origin}: ")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn channels_keep_their_ids_when_a_token_changes() {
+    let webhooks = |token: &str| {
+        ["https://a.example/", "http://b.example:81/?t=", "https://A.example/x/", "https://a.example:8443/"].map(
+            |url| {
+                options(
+                    &format!("{url}{token}"),
+                    RequestMethod::Post,
+                    RequestEncoding::Json,
+                )
+            },
+        )
+    };
+    let expected = [
+        "webhook:a.example",
+        "webhook:b.example",
+        "webhook:a.example#2",
+        "webhook:a.example#3",
+    ];
+    assert_eq!(channel_ids(&webhooks("one")), expected);
+    assert_eq!(channel_ids(&webhooks("two")), expected);
+}
+
+#[test]
+fn options_that_nobody_checked_are_checked() {
+    let good = || options("http://h/", RequestMethod::Post, RequestEncoding::Url);
+    let error = |options: OutageWebhook| Webhook::new(&options, HttpClient::new(), LONG).unwrap_err();
+    let missing = OutageWebhook {
+        endpoint_url: None,
+        ..good()
+    };
+    assert_eq!(error(missing).to_string(), "\"endpoint_url\" is missing");
+    let json = options("http://h/", RequestMethod::Get, RequestEncoding::Json);
+    assert_eq!(error(json), WebhookError::JsonByGet);
+    for url in ["ftp://h/T0KEN", "T0KEN", ""] {
+        let error = error(options(url, RequestMethod::Post, RequestEncoding::Url));
+        assert_eq!(
+            error.to_string(),
+            "\"endpoint_url\" is no http:// or https:// URL"
+        );
+    }
+}

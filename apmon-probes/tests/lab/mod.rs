@@ -1,0 +1,234 @@
+//! A monitor from a line of YAML, and peers to point it at.
+#![allow(dead_code)] // each test file uses a part
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
+
+use apmon_core::{Clock, Look, Monitor, Outcome, SystemClock, Tools, Trace, config};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+/// The deadline of a look at a peer that does not answer.
+pub const SHORT: Duration = Duration::from_millis(700);
+
+/// The deadline of a look at one that does.
+pub const LONG: Duration = Duration::from_secs(10);
+
+pub fn parse(monitor: &str) -> Result<config::SiteFile, config::ConfigError> {
+    let monitor = monitor.replace('\n', "\n    ");
+    let site = format!("site:\n  name: Lab\nmonitors:\n  - {monitor}\n");
+    config::parse(
+        "lab.yaml".as_ref(),
+        &site,
+        apmon_probes::KINDS,
+        &config::ProcessEnvironment,
+    )
+}
+
+/// A monitor from its section, with tools of its own.
+pub fn monitor(section: &str) -> Arc<dyn Monitor> {
+    build(section, &Tools::default())
+}
+
+pub fn build(section: &str, tools: &Tools) -> Arc<dyn Monitor> {
+    let site = parse(section).unwrap_or_else(|error| panic!("{error}"));
+    site.monitors[0].build(tools)
+}
+
+pub fn look(timeout: Duration) -> Look {
+    let now = SystemClock::new().now();
+    Look::new(now.mono, now, timeout)
+}
+
+pub async fn check(section: &str, timeout: Duration) -> Outcome {
+    monitor(section).check(&look(timeout)).await.outcome
+}
+
+/// The same, with all that `--explain` shows.
+pub async fn explain(section: &str, timeout: Duration) -> (Outcome, String) {
+    let trace = Trace::start();
+    let look = look(timeout).explained(Arc::clone(&trace));
+    let outcome = monitor(section).check(&look).await.outcome;
+    let steps = trace.steps();
+    let lines: Vec<_> = steps.iter().map(|step| format!("{}: {}", step.name, step.text)).collect();
+    (outcome, lines.join("\n"))
+}
+
+pub fn reason(outcome: &Outcome) -> &str {
+    outcome.failure().map_or("up", |failure| failure.reason.as_str())
+}
+
+/// A TCP server that does `serve` with every connection.
+pub async fn tcp_server<F, S>(serve: S) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+    S: Fn(TcpStream) -> F + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            stream.set_nodelay(true).unwrap();
+            tokio::spawn(serve(stream));
+        }
+    });
+    address
+}
+
+/// A server that answers each request with the same text and closes.
+pub async fn http_server(answer: impl Into<String>) -> SocketAddr {
+    let answer: Arc<str> = answer.into().into();
+    tcp_server(move |mut stream| {
+        let answer = Arc::clone(&answer);
+        async move {
+            read_request(&mut stream).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    })
+    .await
+}
+
+/// A server that answers each request by its text.
+pub async fn http_answers(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> SocketAddr {
+    let answer = Arc::new(answer);
+    tcp_server(move |mut stream| {
+        let answer = Arc::clone(&answer);
+        async move {
+            let request = read_request(&mut stream).await;
+            let _ = stream.write_all(answer(&request).as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    })
+    .await
+}
+
+/// Head and body of a request.
+pub async fn read_request(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                return text;
+            }
+        }
+        match stream.read(&mut buffer).await {
+            Ok(n) if n > 0 => request.extend_from_slice(&buffer[..n]),
+            _ => return text,
+        }
+    }
+}
+
+pub fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// A port of this machine on which nobody listens.
+pub async fn closed_port() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// A self-signed certificate and its key, made by openssl.
+pub struct Certificate {
+    directory: tempfile::TempDir,
+}
+
+impl Certificate {
+    /// Valid for so many days, which may be negative.
+    pub fn valid_for(days: i32) -> Self {
+        // `-days` takes no negative number everywhere: the start moves instead.
+        let (from, until) = match days {
+            ..0 => ("20200101000000Z", "20250201000000Z"),
+            _ => ("20200101000000Z", "20991231000000Z"),
+        };
+        let certificate = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
+        certificate.key();
+        let config = certificate.path("ca.conf");
+        let text = "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nnew_certs_dir=.\nserial=serial\n\
+                    default_md=sha256\npolicy=p\nx509_extensions=e\n[p]\ncommonName=supplied\n\
+                    [e]\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n";
+        std::fs::write(&config, text).unwrap();
+        std::fs::write(certificate.path("index.txt"), "").unwrap();
+        std::fs::write(certificate.path("serial"), "01").unwrap();
+        certificate.openssl("req -new -key key.pem -subj /CN=lab -out request.pem");
+        certificate.openssl(&format!(
+            "ca -batch -config ca.conf -selfsign -keyfile key.pem -in request.pem -out cert.pem -notext \
+             -startdate {from} -enddate {until}"
+        ));
+        certificate
+    }
+
+    pub fn good() -> Self {
+        Self::valid_for(1)
+    }
+
+    /// As old devices have it: X.509 version 1.
+    pub fn version_1() -> Self {
+        let certificate = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
+        certificate.key();
+        certificate.openssl("req -new -key key.pem -subj /CN=lab -out request.pem");
+        certificate.openssl("x509 -req -in request.pem -signkey key.pem -days 30 -out cert.pem");
+        certificate
+    }
+
+    fn key(&self) {
+        self.openssl("genrsa -out key.pem 2048");
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn openssl(&self, arguments: &str) -> String {
+        openssl(self.directory.path(), arguments)
+    }
+
+    /// SHA-256, as openssl prints it: with colons.
+    pub fn fingerprint(&self) -> String {
+        let line = self.openssl("x509 -in cert.pem -noout -fingerprint -sha256");
+        line.trim().split_once('=').unwrap().1.to_owned()
+    }
+
+    pub fn server_config(&self) -> Arc<rustls::ServerConfig> {
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+        let chain = vec![CertificateDer::from_pem_file(self.path("cert.pem")).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(self.path("key.pem")).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        Arc::new(config)
+    }
+}
+
+fn openssl(directory: &Path, arguments: &str) -> String {
+    let output = Command::new("openssl")
+        .args(arguments.split_whitespace())
+        .current_dir(directory)
+        .output()
+        .expect("this test needs the openssl binary (apt install openssl)");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "openssl {arguments}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}

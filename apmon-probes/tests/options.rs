@@ -1,0 +1,177 @@
+//! What the kinds say about mistakes in their options, word by word.
+
+mod lab;
+
+fn mistakes(section: &str) -> Vec<String> {
+    match lab::parse(section) {
+        Ok(_) => Vec::new(),
+        Err(error) => error
+            .to_string()
+            .lines()
+            .map(|line| line.strip_prefix("lab.yaml:").unwrap().to_owned())
+            .collect(),
+    }
+}
+
+#[track_caller]
+fn one(section: &str, message: &str) {
+    assert_eq!(mistakes(&format!("{section}\nname: x")), [message], "{section}");
+}
+
+#[test]
+fn good_sections_are_taken() {
+    for good in [
+        "type: ping\naddress: 192.168.1.1",
+        "type: ping\naddress: '::1'",
+        "type: ping\naddress: nas.lan",
+        "type: tcp\naddress: tcp://nas.lan:22",
+        "type: tcp\naddress: tcp://[::1]:22/",
+        "type: tcp\naddress: tcp://10.0.0.1:25\nsend: \"EHLO x\\r\\n\"\nexpect: '250'",
+        "type: tcp\naddress: tcp://10.0.0.1:25\nsend: '01:02 ff'\ncontent_type: hex",
+        "type: udp\naddress: udp://10.0.0.1:514\nsend: AQI\ncontent_type: base64",
+        "type: http\naddress: http://u:p@nas.lan:8080/a?b=c",
+        "type: http\naddress: https://10.0.0.1\nssl_fingerprint: E85260E8F8E85629CFA4D023EA0AE8DD3CE8CCC0040B054A4753C2A5AB269296",
+        "type: http\naddress: https://10.0.0.1\nignore_ssl_expiry: ok",
+        "type: http\naddress: http://10.0.0.1\nsend: '{}'\ncontent_type: application/json",
+        "type: quic\naddress: https://fast.example.com/log\nsend: Test message",
+    ] {
+        assert_eq!(mistakes(&format!("{good}\nname: x")), [""; 0], "{good}");
+    }
+}
+
+#[test]
+fn an_all_digit_fingerprint_keeps_its_text_and_a_list_is_a_list() {
+    let digits = "1234567890".repeat(6) + "1e10";
+    let colons = "AB:".repeat(31) + "cd";
+    for value in [digits.clone(), format!("\n  - {digits}\n  - '{colons}'")] {
+        let section = format!("type: http\nname: x\naddress: https://h/\nssl_fingerprint: {value}");
+        assert_eq!(mistakes(&section), [""; 0], "{section}");
+    }
+}
+
+#[test]
+fn the_same_pin_written_otherwise_is_the_same_monitor() {
+    let checksum = |pin: String| {
+        let section = format!("type: http\nname: x\naddress: https://h/\nssl_fingerprint: '{pin}'");
+        lab::parse(&section).unwrap().monitors[0].checksum.clone()
+    };
+    assert_eq!(checksum("ab".repeat(32)), checksum("AB:".repeat(31) + "ab"));
+    assert_ne!(checksum("ab".repeat(32)), checksum("ac".repeat(32)));
+}
+
+#[test]
+fn mistakes_in_addresses() {
+    one(
+        "type: ping\naddress: http://nas.lan",
+        "5:14: monitor \"x\": \"address\" must be a host name, IPv4 or IPv6 address, without a scheme",
+    );
+    one(
+        "type: ping\naddress: 10.0.0.256",
+        "5:14: monitor \"x\": \"address\" must be a host name, IPv4 or IPv6 address",
+    );
+    one(
+        "type: tcp\naddress: tcp://nas.lan",
+        "5:14: monitor \"x\": \"address\" has no port: tcp://host:port",
+    );
+    one(
+        "type: tcp\naddress: tcp://nas.lan:22/ssh",
+        "5:14: monitor \"x\": \"address\" must not hold a path: tcp://host:port",
+    );
+    one(
+        "type: tcp\naddress: tcp://root:pw@nas.lan:22",
+        "5:14: monitor \"x\": \"address\" must not hold a user name or password: tcp://host:port",
+    );
+    one(
+        "type: udp\nsend: x\naddress: tcp://nas.lan:22",
+        "6:14: monitor \"x\": \"address\" must begin with udp://, not tcp:// (here: tcp://nas.lan:22)",
+    );
+    one(
+        "type: quic\naddress: http://nas.lan/",
+        "5:14: monitor \"x\": \"address\" must begin with https://, not http:// (here: http://nas.lan/)",
+    );
+}
+
+#[test]
+fn mistakes_in_what_is_sent() {
+    one("type: udp\naddress: udp://h:1", "4:5: monitor \"x\": \"send\" is missing");
+    one(
+        "type: tcp\naddress: tcp://h:1\ncontent_type: hex",
+        "6:5: monitor \"x\": \"content_type\" needs send beside it",
+    );
+    one(
+        "type: http\naddress: http://h/\ncontent_type: text/html",
+        "6:5: monitor \"x\": \"content_type\" needs send beside it",
+    );
+    one(
+        "type: tcp\naddress: tcp://h:1\nsend: 01 0g\ncontent_type: hex",
+        "6:11: monitor \"x\": \"send\" is no hex: 'g' at character 5",
+    );
+    one(
+        "type: udp\naddress: udp://h:1\nsend: A*\ncontent_type: base64",
+        "6:11: monitor \"x\": \"send\" is no base64: '*' at character 2",
+    );
+    one(
+        "type: udp\naddress: udp://h:1\nsend: ''",
+        "6:11: monitor \"x\": \"send\" must not be empty",
+    );
+    one(
+        "type: udp\naddress: udp://h:1\nsend: x\ncontent_type: hexx",
+        "7:19: monitor \"x\": \"content_type\" must be text or hex or base64, not \"hexx\"; did you mean hex?",
+    );
+    one(
+        "type: http\naddress: http://h/\nsend: x\ncontent_type: \"a\\nb\"",
+        "7:19: monitor \"x\": \"content_type\" must be a MIME type such as application/json",
+    );
+    one(
+        &format!("type: udp\naddress: udp://h:1\nsend: {}", "x".repeat(65_508)),
+        "6:11: monitor \"x\": \"send\" must fit one datagram of 65507 bytes; this has 65508",
+    );
+}
+
+#[test]
+fn mistakes_in_what_is_expected() {
+    one(
+        "type: tcp\naddress: tcp://h:1\nexpect: ''",
+        "6:13: monitor \"x\": \"expect\" must not be empty",
+    );
+    one(
+        "type: ping\naddress: h\nexpect: x",
+        "6:5: monitor \"x\": \"expect\" is not an option of type ping; it belongs to tcp, udp, http, quic",
+    );
+}
+
+#[test]
+fn mistakes_in_pins() {
+    one(
+        "type: http\naddress: https://h/\nssl_fingerprint: da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "6:22: monitor \"x\": \"ssl_fingerprint\" must be a SHA-256 fingerprint: 64 hex digits, with or without \
+         colons; these are 40 digits, a SHA-1",
+    );
+    one(
+        "type: http\naddress: https://h/\nssl_fingerprint: sha256",
+        "6:22: monitor \"x\": \"ssl_fingerprint\" must be a SHA-256 fingerprint: 64 hex digits, with or without \
+         colons; 's' at character 1 is neither",
+    );
+    one(
+        "type: http\naddress: https://h/\nssl_fingerprint: [aa]",
+        "6:23: monitor \"x\": \"ssl_fingerprint\" must be a SHA-256 fingerprint: 64 hex digits, with or without \
+         colons; these are 2 digits",
+    );
+    one(
+        &format!("type: http\naddress: http://h/\nssl_fingerprint: {}", "a".repeat(64)),
+        "6:5: monitor \"x\": \"ssl_fingerprint\" needs an address that begins with https://",
+    );
+    one(
+        "type: udp\naddress: udp://h:1\nsend: x\nignore_ssl_expiry: yes",
+        "7:5: monitor \"x\": \"ignore_ssl_expiry\" is not an option of type udp; it belongs to http, quic",
+    );
+}
+
+#[test]
+fn all_mistakes_of_a_section_come_together() {
+    let all = mistakes(
+        "type: http\nname: x\naddress: ftp://h/\nexpect: ''\nssl_fingerprint: zz\nignore_ssl_expiry: maybe\n\
+         content_type: text/html",
+    );
+    assert_eq!(all.len(), 5, "{all:#?}");
+}

@@ -1,0 +1,67 @@
+//! `ping` against this machine. It needs CAP_NET_RAW or ping_group_range.
+
+mod lab;
+
+use std::{sync::Arc, time::Duration};
+
+use apmon_core::{Monitor, Stopwatch, Tools, Verdict};
+
+use lab::{LONG, SHORT, build, check, explain, look, reason};
+
+#[tokio::test]
+async fn this_machine_answers_over_ipv4_and_ipv6_and_by_name() {
+    for address in ["127.0.0.1", "127.1.2.3", "'::1'", "localhost"] {
+        let outcome = check(&format!("type: ping\nname: x\naddress: {address}"), LONG).await;
+        assert_eq!(reason(&outcome), "up", "{address}");
+        assert!(outcome.latency.unwrap() < Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
+async fn five_thousand_hosts_at_once_lose_no_reply() {
+    let tools = Tools::default();
+    let monitors: Vec<Arc<dyn Monitor>> = (0..5_000_u32)
+        .map(|n| {
+            let address = format!("127.{}.{}.{}", 10 + n % 50, n / 250, 1 + n % 250);
+            build(&format!("type: ping\nname: x\naddress: {address}"), &tools)
+        })
+        .collect();
+    let watch = Stopwatch::start();
+    let looks: Vec<_> = monitors
+        .into_iter()
+        .map(|monitor| tokio::spawn(async move { monitor.check(&look(LONG)).await.outcome }))
+        .collect();
+    let mut lost = Vec::new();
+    for look in looks {
+        let outcome = look.await.unwrap();
+        if outcome.verdict() != Verdict::Up {
+            lost.push(reason(&outcome).to_owned());
+        }
+    }
+    assert_eq!(lost, [""; 0]);
+    assert!(watch.elapsed() < LONG, "{:?}", watch.elapsed());
+}
+
+#[tokio::test]
+async fn many_looks_at_one_host_do_not_disturb_each_other() {
+    let tools = Tools::default();
+    let looks: Vec<_> = (0..200)
+        .map(|_| build("type: ping\nname: x\naddress: 127.0.0.1", &tools))
+        .map(|monitor| tokio::spawn(async move { monitor.check(&look(LONG)).await.outcome }))
+        .collect();
+    for look in looks {
+        assert_eq!(reason(&look.await.unwrap()), "up");
+    }
+}
+
+#[tokio::test]
+async fn an_address_where_nobody_is_never_looks_up() {
+    // TEST-NET-2 (RFC 5737): silent, or no route to it.
+    let watch = Stopwatch::start();
+    let (outcome, steps) = explain("type: ping\nname: x\naddress: 198.51.100.7", SHORT).await;
+    assert_ne!(outcome.verdict(), Verdict::Up, "{steps}");
+    assert!(watch.elapsed() < SHORT + Duration::from_millis(500));
+    if outcome.verdict() == Verdict::Down {
+        assert!(reason(&outcome).contains("no reply within 0.7 secs") || reason(&outcome).contains("unreachable"));
+    }
+}

@@ -1,0 +1,187 @@
+//! `tcp` and `udp` against peers that behave.
+
+mod lab;
+
+use std::{sync::Arc, time::Duration};
+
+use apmon_core::{FailureClass, Phase, Stopwatch, Verdict};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UdpSocket,
+    sync::Mutex,
+};
+
+use lab::{LONG, SHORT, check, closed_port, explain, reason, tcp_server};
+
+#[tokio::test]
+async fn tcp_is_up_once_connected() {
+    let server = tcp_server(|stream| async move {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        drop(stream);
+    })
+    .await;
+    let outcome = check(&format!("type: tcp\nname: x\naddress: tcp://{server}"), LONG).await;
+    assert_eq!(outcome.verdict(), Verdict::Up);
+    assert!(outcome.latency.unwrap() < Duration::from_secs(1));
+    let phases: Vec<_> = outcome.phases.iter().map(|(phase, _)| *phase).collect();
+    assert_eq!(phases, [Phase::Connect]);
+}
+
+#[tokio::test]
+async fn tcp_finds_what_comes_in_single_bytes() {
+    let server = tcp_server(|mut stream| async move {
+        for byte in b"xxSSH-SSH-2.0-OpenSSH\r\n" {
+            stream.write_all(&[*byte]).await.unwrap_or_default();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    })
+    .await;
+    let outcome = check(
+        &format!("type: tcp\nname: x\naddress: tcp://{server}\nexpect: SSH-2.0"),
+        LONG,
+    )
+    .await;
+    assert_eq!(reason(&outcome), "up");
+    let phases: Vec<_> = outcome.phases.iter().map(|(phase, _)| *phase).collect();
+    assert_eq!(phases, [Phase::Connect, Phase::FirstByte, Phase::Transfer]);
+}
+
+#[tokio::test]
+async fn tcp_sends_first_and_closes_without_a_reset() {
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&got);
+    let server = tcp_server(move |mut stream| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let mut all = Vec::new();
+            let end = stream.read_to_end(&mut all).await;
+            *seen.lock().await = vec![(all, end.map_err(|error| error.kind()))];
+        }
+    })
+    .await;
+    let section = format!("type: tcp\nname: x\naddress: tcp://{server}\nsend: 01 02 ff\ncontent_type: hex");
+    assert_eq!(reason(&check(&section, LONG).await), "up");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(*got.lock().await, [(vec![1, 2, 255], Ok(3))]);
+}
+
+#[tokio::test]
+async fn tcp_says_how_an_answer_ended() {
+    let short = tcp_server(|mut stream| async move {
+        stream.write_all(b"220 hello").await.unwrap();
+    })
+    .await;
+    let outcome = check(
+        &format!("type: tcp\nname: x\naddress: tcp://{short}\nexpect: needle"),
+        LONG,
+    )
+    .await;
+    assert_eq!(reason(&outcome), "closed after 9 bytes without \"needle\"");
+    assert_eq!(outcome.failure().unwrap().class, FailureClass::Closed);
+
+    let held = tcp_server(|mut stream| async move {
+        stream.write_all(b"220 hello").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    })
+    .await;
+    let outcome = check(
+        &format!("type: tcp\nname: x\naddress: tcp://{held}\nexpect: needle"),
+        SHORT,
+    )
+    .await;
+    assert_eq!(reason(&outcome), "\"needle\" not in the 9 bytes received within 0.7 secs");
+
+    let silent = tcp_server(|stream| async move {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        drop(stream);
+    })
+    .await;
+    let outcome = check(
+        &format!("type: tcp\nname: x\naddress: tcp://{silent}\nexpect: needle"),
+        SHORT,
+    )
+    .await;
+    assert_eq!(reason(&outcome), "receive: no answer within 0.7 secs");
+
+    let endless = tcp_server(|mut stream| async move {
+        while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
+    })
+    .await;
+    let outcome = check(
+        &format!("type: tcp\nname: x\naddress: tcp://{endless}\nexpect: needle"),
+        LONG,
+    )
+    .await;
+    assert_eq!(reason(&outcome), "\"needle\" not in the first 65536 bytes");
+}
+
+#[tokio::test]
+async fn tcp_explains_what_came_though_it_decides_nothing() {
+    let server = tcp_server(|mut stream| async move {
+        stream.write_all(b"220 hello\r\n\x1b[2J").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    })
+    .await;
+    let section = format!("type: tcp\nname: x\naddress: tcp://{server}\nsend: hi");
+    let (outcome, steps) = explain(&section, LONG).await;
+    assert_eq!(reason(&outcome), "up");
+    assert!(outcome.latency.unwrap() < Duration::from_millis(200), "the wait is no latency");
+    let wanted = format!(
+        "connect: to {server}\nconnect: connected\nsend: 2 bytes\nreceive: 15 bytes: 220 hello\\r\\n\\u{{1b}}[2J"
+    );
+    assert_eq!(steps, wanted);
+}
+
+#[tokio::test]
+async fn tcp_refused_reads_as_in_a_message() {
+    let outcome = check(
+        &format!("type: tcp\nname: x\naddress: tcp://{}", closed_port().await),
+        LONG,
+    )
+    .await;
+    assert_eq!(reason(&outcome), "connect: connection refused");
+}
+
+#[tokio::test]
+async fn udp_waits_for_the_datagram_that_matches() {
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 64];
+        let (n, from) = server.recv_from(&mut buffer).await.unwrap();
+        server.send_to(b"noise", from).await.unwrap();
+        server.send_to(&[b"answer to ", &buffer[..n]].concat(), from).await.unwrap();
+    });
+    let section = format!("type: udp\nname: x\naddress: udp://{address}\nsend: hi\nexpect: answer to hi");
+    assert_eq!(reason(&check(&section, LONG).await), "up");
+}
+
+#[tokio::test]
+async fn udp_without_expect_is_up_unless_refused() {
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let section = format!("type: udp\nname: x\naddress: udp://{address}\nsend: hi");
+    let outcome = check(&section, LONG).await;
+    assert_eq!(reason(&outcome), "up");
+    assert!(outcome.latency.unwrap() < Duration::from_millis(100), "the wait is no latency");
+    drop(server);
+    let watch = Stopwatch::start();
+    let outcome = check(&section, LONG).await;
+    assert_eq!(reason(&outcome), "receive: connection refused");
+    assert_eq!(outcome.failure().unwrap().class, FailureClass::Refused);
+    assert!(watch.elapsed() < Duration::from_millis(200));
+}
+
+#[tokio::test]
+async fn udp_works_over_ipv6() {
+    let server = UdpSocket::bind("[::1]:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 64];
+        let (n, from) = server.recv_from(&mut buffer).await.unwrap();
+        server.send_to(&buffer[..n], from).await.unwrap();
+    });
+    let section = format!("type: udp\nname: x\naddress: udp://{address}\nsend: hi\nexpect: hi");
+    assert_eq!(reason(&check(&section, LONG).await), "up");
+}

@@ -1,0 +1,265 @@
+//! Seed 003's validation rules 21 to 33, each mistake with its message.
+
+use std::path::Path;
+
+use apmon_core::{
+    Blueprint, Kind, Look, MonitorKind, NotBuilt, Now, Tools, Verdict,
+    config::{ProcessEnvironment, Section, SiteFile, parse},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Stands for the kinds of other crates that know these options.
+struct Http;
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+struct HttpOptions {
+    expect: Option<String>,
+    send: Option<String>,
+    content_type: Option<String>,
+    ssl_fingerprint: Option<String>,
+    ignore_ssl_expiry: Option<bool>,
+}
+
+impl Kind for Http {
+    type Options = HttpOptions;
+
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn summary(&self) -> &'static str {
+        ""
+    }
+
+    fn address(&self) -> &'static str {
+        ""
+    }
+
+    fn example(&self) -> &'static str {
+        ""
+    }
+
+    fn compile(&self, _: HttpOptions, _: &mut Section<'_>) -> Option<Blueprint> {
+        Some(Blueprint::probe(|_| NotBuilt { kind: "http" }))
+    }
+}
+
+fn read(monitor: &str) -> Result<SiteFile, String> {
+    let kinds: Vec<&dyn MonitorKind> = apmon_snmp::KINDS.iter().copied().chain([&Http as _]).collect();
+    let text = format!("site: {{name: s}}\nmonitors:\n  - {{name: m, {monitor}}}\n");
+    parse(Path::new("f.yaml"), &text, &kinds, &ProcessEnvironment).map_err(|error| error.to_string())
+}
+
+/// What is wrong, without file, place and monitor.
+fn mistakes(monitor: &str) -> Vec<String> {
+    let text = read(monitor).err().unwrap_or_default();
+    text.lines()
+        .map(|line| line.split_once("monitor \"m\": ").unwrap().1.to_owned())
+        .collect()
+}
+
+#[test]
+fn what_is_right_is_taken() {
+    for monitor in [
+        "type: ports, address: snmp://192.168.1.6",
+        "type: ports, address: 'snmp://[fe80::1]:1161', community: x, percentile: 1",
+        "type: ports, address: snmp://private@switch.lan, percentile: 99",
+        "type: ports, address: snmp://a%40b%3Ac@switch:1161/",
+        "type: host, address: snmp://host, community: '0123'",
+        "type: port, address: snmp://h, port: 0, mac: 18:E8:29:45:F8:F7, always_up: yes",
+        "type: port, address: snmp://h, port: 4294967295, mac: 18-e8-29-45-f8-f7, percentile: 95",
+        // YAML 1.1 reads this one as a number in base 60.
+        "type: port, address: snmp://h, port: 1, mac: 18:12:29:45:10:11",
+        // Rules 24, 30, 33.
+        "type: ports, address: snmp://h, heartbeat_url: https://hc/x, heartbeat_every_n_secs: 60",
+        "type: port, address: snmp://h, port: 1, mac: 18:12:29:45:10:11, heartbeat_url: https://hc/x",
+        "type: host, address: snmp://h, heartbeat_url: https://hc/x, heartbeat_every_n_secs: 60",
+    ] {
+        assert_eq!(mistakes(monitor), Vec::<String>::new(), "{monitor}");
+    }
+}
+
+#[test]
+fn each_mistake_has_its_message() {
+    let table: &[(&str, &[&str])] = &[
+        // 21, 26, 31
+        (
+            "type: ports, address: http://192.168.1.6",
+            &["\"address\" must begin with snmp://, not http:// (here: http://192.168.1.6)"],
+        ),
+        (
+            "type: port, address: udp://h:161, port: 1, mac: 18:E8:29:45:F8:F7",
+            &["\"address\" must begin with snmp://, not udp:// (here: udp://h:161)"],
+        ),
+        (
+            "type: host, address: 192.168.1.6",
+            &["\"address\" must be a URL that begins with snmp:// (here: 192.168.1.6)"],
+        ),
+        ("type: host, address: 'snmp://'", &["\"address\" has no host (here: snmp://)"]),
+        // the address alone
+        (
+            "type: ports, address: snmp://h/public",
+            &["\"address\" must end with the host or its port: SNMP knows no path"],
+        ),
+        (
+            "type: ports, address: 'snmp://h?x=1'",
+            &["\"address\" must end with the host or its port: SNMP knows no path"],
+        ),
+        (
+            "type: ports, address: 'snmp://user:password@h'",
+            &["\"address\" holds more than a community before the @; write %3A for a colon in it"],
+        ),
+        (
+            "type: ports, address: 'snmp://@h'",
+            &["\"address\" has an empty community before the @"],
+        ),
+        (
+            "type: ports, address: 'snmp://%ff@h'",
+            &["\"address\" has a community that is not UTF-8"],
+        ),
+        // 22
+        (
+            "type: ports, address: snmp://h, community: ''",
+            &["\"community\" must not be empty"],
+        ),
+        (
+            "type: host, address: snmp://h, community: ",
+            &["\"community\" has no value; leave the line out or give one"],
+        ),
+        (
+            "type: host, address: snmp://a@h, community: b",
+            &["\"community\" must not stand beside a community in the address"],
+        ),
+        // 23, 29, 32
+        (
+            "type: ports, address: snmp://h, expect: x, send: y",
+            &[
+                "\"expect\" is not an option of type ports; it belongs to http",
+                "\"send\" is not an option of type ports; it belongs to http",
+            ],
+        ),
+        (
+            "type: port, address: snmp://h, port: 1, mac: 18:E8:29:45:F8:F7, ssl_fingerprint: x, content_type: hex",
+            &[
+                "\"ssl_fingerprint\" is not an option of type port; it belongs to http",
+                "\"content_type\" is not an option of type port; it belongs to http",
+            ],
+        ),
+        (
+            "type: host, address: snmp://h, ignore_ssl_expiry: yes, percentile: 95",
+            &[
+                "\"ignore_ssl_expiry\" is not an option of type host; it belongs to http",
+                "\"percentile\" is not an option of type host; it belongs to ports, port",
+            ],
+        ),
+        // 25
+        (
+            "type: ports, address: snmp://h, percentile: 100",
+            &["\"percentile\" must be a percentile, 1 to 99, not 100"],
+        ),
+        (
+            "type: ports, address: snmp://h, percentile: 0",
+            &["\"percentile\" must be a percentile, 1 to 99, not 0"],
+        ),
+        (
+            "type: ports, address: snmp://h, percentile: 95th",
+            &["\"percentile\" must be a whole number, not \"95th\""],
+        ),
+        // 27
+        (
+            "type: port, address: snmp://h",
+            &["\"port\" is missing", "\"mac\" is missing"],
+        ),
+        (
+            "type: port, address: snmp://h, port: -1, mac: 18:E8:29:45:F8",
+            &[
+                "\"port\" must be a whole number, not \"-1\"",
+                "\"mac\" must be a MAC address in the form XX:XX:XX:XX:XX:XX, not \"18:E8:29:45:F8\"",
+            ],
+        ),
+        // 28
+        (
+            "type: port, address: snmp://h, port: 1, mac: 18:E8:29:45:F8:F7, always_up: sometimes",
+            &["\"always_up\" must be yes or no, not \"sometimes\""],
+        ),
+        (
+            "type: ports, address: snmp://h, always_up: yes, mac: 18:E8:29:45:F8:F7",
+            &[
+                "\"always_up\" is not an option of type ports; it belongs to port",
+                "\"mac\" is not an option of type ports; it belongs to port",
+            ],
+        ),
+    ];
+    for (monitor, expected) in table {
+        assert_eq!(mistakes(monitor), *expected, "{monitor}");
+    }
+}
+
+#[test]
+fn a_mistake_names_its_place() {
+    assert_eq!(
+        read("type: host, address: snmp://h, percentile: 95").unwrap_err(),
+        "f.yaml:3:47: monitor \"m\": \"percentile\" is not an option of type host; it belongs to ports, port"
+    );
+}
+
+#[test]
+fn a_community_never_shows() {
+    for monitor in [
+        "type: ports, address: 'snmp://T0KEN@h/x'",
+        "type: ports, address: 'http://T0KEN@h'",
+        "type: ports, address: 'snmp://T0KEN:T0KEN@h'",
+        "type: ports, address: snmp://a@h, community: T0KEN",
+    ] {
+        let text = read(monitor).unwrap_err();
+        assert!(!text.contains("T0KEN"), "{text}");
+    }
+    let site = read("type: ports, address: snmp://T0KEN@h").unwrap();
+    assert_eq!(site.monitors[0].address, "snmp://***@h");
+}
+
+#[test]
+fn writing_a_default_out_makes_no_other_monitor() {
+    let checksum = |monitor: &str| read(monitor).unwrap().monitors.remove(0).checksum;
+    let bare = "type: port, address: snmp://h, port: 1, mac: 18:E8:29:45:F8:F7";
+    let full = "type: port, address: snmp://h, port: 01, mac: 18-e8-29-45-f8-f7, always_up: no, community: public";
+    assert_eq!(checksum(bare), checksum(full));
+    let other = "type: port, address: snmp://h, port: 1, mac: 18:E8:29:45:F8:F7, community: private";
+    assert_ne!(checksum(bare), checksum(other));
+}
+
+#[test]
+fn every_kind_describes_itself_by_an_example_that_is_right() {
+    for kind in apmon_snmp::KINDS {
+        let monitor = kind.example().trim_end().replace('\n', "\n    ");
+        let text = format!("site: {{name: s}}\nmonitors:\n  - {monitor}\n");
+        let site = parse(Path::new("f.yaml"), &text, apmon_snmp::KINDS, &ProcessEnvironment).unwrap();
+        assert_eq!(site.monitors[0].kind, kind.name());
+        let schema = kind.schema().to_value().to_string();
+        assert!(!schema.contains("\"default\":\"ef"), "a secret's hash is no default: {schema}");
+        for field in kind.fields() {
+            assert!(schema.contains(field), "{field}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_look_says_that_it_is_not_built_yet() {
+    for monitor in [
+        "type: ports, address: snmp://h",
+        "type: port, address: snmp://h, port: 0, mac: 18:E8:29:45:F8:F7",
+        "type: host, address: snmp://h",
+    ] {
+        let entry = read(monitor).unwrap().monitors.remove(0);
+        let now = Now {
+            mono: apmon_core::Mono::ORIGIN,
+            wall: "2026-02-11T14:15:00Z".parse().unwrap(),
+        };
+        let look = Look::new(now.mono, now, std::time::Duration::from_secs(1));
+        let observation = entry.build(&Tools::default()).check(&look).await;
+        assert_eq!(observation.outcome.verdict(), Verdict::Unknown);
+        let reason = &observation.outcome.failure().unwrap().reason;
+        assert_eq!(reason, &format!("not built yet: type {}", entry.kind));
+    }
+}
