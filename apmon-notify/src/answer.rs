@@ -55,9 +55,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let wanted = text(RETRY_AFTER)?;
     let wait = if !wanted.is_empty() && wanted.bytes().all(|digit| digit.is_ascii_digit()) {
-        wanted
-            .parse()
-            .map_or(MAX_RETRY_AFTER, Duration::from_secs)
+        wanted.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
     } else {
         let parser = DateTimeParser::new();
         let then = parser.parse_timestamp(wanted).ok()?;

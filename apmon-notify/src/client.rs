@@ -173,7 +173,11 @@ fn build(follow: bool) -> Result<Client, Unmade> {
         .dns_resolver(SystemNames)
         .no_proxy()
         .referer(false) // it would carry the URL's token to the next host
-        .redirect(if follow { following() } else { redirect::Policy::none() })
+        .redirect(if follow {
+            following()
+        } else {
+            redirect::Policy::none()
+        })
         .pool_idle_timeout(IDLE)
         .tcp_nodelay(true)
         .user_agent(concat!("apmon/", env!("CARGO_PKG_VERSION")))

@@ -83,13 +83,18 @@ pub(crate) fn url(
     // Without a path what follows would become part of the host's name.
     let authority = endpoint.find("://").map_or(0, |at| at + 3);
     let end = endpoint.len();
-    let slash = if !endpoint[authority..].contains(['/', '?', '#', '\\']) && !head[end..].starts_with(['/', '?'])
-    {
-        "/"
-    } else {
-        ""
-    };
-    format!("{}{slash}{}{message}{}", &head[..end], &head[end..], written(suffix))
+    let slash =
+        if !endpoint[authority..].contains(['/', '?', '#', '\\']) && !head[end..].starts_with(['/', '?']) {
+            "/"
+        } else {
+            ""
+        };
+    format!(
+        "{}{slash}{}{message}{}",
+        &head[..end],
+        &head[end..],
+        written(suffix)
+    )
 }
 
 fn percent(text: &str) -> String {
@@ -101,7 +106,11 @@ fn percent(text: &str) -> String {
 fn written(text: &str) -> String {
     let mut fitted = String::with_capacity(text.len());
     let mut pieces = text.split('%');
-    fitted.extend(pieces.next().map(|piece| utf8_percent_encode(piece, FOREIGN).to_string()));
+    fitted.extend(
+        pieces
+            .next()
+            .map(|piece| utf8_percent_encode(piece, FOREIGN).to_string()),
+    );
     for piece in pieces {
         let bytes = piece.as_bytes();
         let triplet = bytes.len() >= 2 && bytes[..2].iter().all(u8::is_ascii_hexdigit);

@@ -51,11 +51,7 @@ impl Webhook {
     ///
     /// # Errors
     /// When they were not checked by the site file's reader and are wrong.
-    pub fn new(
-        options: &OutageWebhook,
-        client: HttpClient,
-        timeout: Duration,
-    ) -> Result<Self, WebhookError> {
+    pub fn new(options: &OutageWebhook, client: HttpClient, timeout: Duration) -> Result<Self, WebhookError> {
         let endpoint = options
             .endpoint_url
             .clone()

@@ -18,7 +18,9 @@ async fn send(url: &str) -> Result<(), DeliveryError> {
 async fn a_heartbeat_is_a_get() {
     let server = Server::answering("200 OK");
     send(&server.url("/ping/uuid?x=1")).await.unwrap();
-    let [received] = &server.received()[..] else { panic!() };
+    let [received] = &server.received()[..] else {
+        panic!()
+    };
     assert_eq!(received.request_line, "GET /ping/uuid?x=1 HTTP/1.1");
     assert_eq!(received.body, "");
     assert_eq!(received.header("idempotency-key"), None);
@@ -30,7 +32,10 @@ async fn a_host_name_is_looked_up() {
     send(&format!("http://localhost:{}/", server.port)).await.unwrap();
     let error = send("http://nobody.invalid/uuid").await.unwrap_err();
     assert!(matches!(error, DeliveryError::Retryable { .. }));
-    assert!(error.to_string().starts_with("http://nobody.invalid: "), "{error}");
+    assert!(
+        error.to_string().starts_with("http://nobody.invalid: "),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -37,7 +37,9 @@ async fn serve() -> u16 {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                continue;
+            };
             let mut request = [0; 4096];
             let _ = stream.read(&mut request).await;
             let _ = stream
@@ -58,7 +60,9 @@ async fn send(host: &str, port: u16) -> Result<(), DeliveryError> {
 
 /// Runs the test `name` again where `roots` are the system's.
 fn again(name: &str, roots: &str) {
-    let roots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs").join(roots);
+    let roots = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/certs")
+        .join(roots);
     let output = Command::new(env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env("SSL_CERT_FILE", roots)

@@ -86,7 +86,9 @@ async fn the_bytes_of_a_post() {
         options.request_prefix = Some(Secret::new("m="));
         options.request_suffix = Some(Secret::new("&x=1"));
         deliver(&options, LONG).await.unwrap();
-        let [received] = &server.received()[..] else { panic!() };
+        let [received] = &server.received()[..] else {
+            panic!()
+        };
         assert_eq!(received.request_line, "POST /hook?t=1 HTTP/1.1");
         assert_eq!(received.header("content-type"), Some(content_type));
         assert_eq!(received.body, body);
@@ -124,7 +126,9 @@ async fn the_bytes_of_a_get() {
         options.request_prefix = Some(Secret::new("&to=a b&m="));
         options.request_suffix = Some(Secret::new("&c=#x"));
         deliver(&options, LONG).await.unwrap();
-        let [received] = &server.received()[..] else { panic!() };
+        let [received] = &server.received()[..] else {
+            panic!()
+        };
         assert_eq!(
             received.request_line,
             format!("GET /hook?t=1&to=a%20b&m={message}&c=%23x HTTP/1.1")
@@ -208,12 +212,9 @@ async fn nobody_home_is_retryable() {
     let port = nobody.local_addr().unwrap().port();
     drop(nobody);
     let url = format!("http://127.0.0.1:{port}/T0KEN");
-    let error = deliver(
-        &options(&url, RequestMethod::Post, RequestEncoding::Json),
-        LONG,
-    )
-    .await
-    .unwrap_err();
+    let error = deliver(&options(&url, RequestMethod::Post, RequestEncoding::Json), LONG)
+        .await
+        .unwrap_err();
     assert_eq!(
         error,
         DeliveryError::retryable(format!(
@@ -225,11 +226,7 @@ async fn nobody_home_is_retryable() {
 #[tokio::test]
 async fn a_silent_receiver_costs_the_timeout_and_no_more() {
     let server = Server::start(vec![Manner::Silent]);
-    let options = options(
-        &server.url("/T0KEN"),
-        RequestMethod::Post,
-        RequestEncoding::Json,
-    );
+    let options = options(&server.url("/T0KEN"), RequestMethod::Post, RequestEncoding::Json);
     let error = deliver(&options, Duration::from_millis(300)).await.unwrap_err();
     assert_eq!(
         error,
@@ -278,7 +275,10 @@ async fn no_error_gives_a_token_away() {
     .map(|manner| Server::start(vec![manner]))
     .collect();
     ports.extend(servers.iter().map(|server| server.port));
-    let mut addresses: Vec<_> = ports.iter().map(|port| format!("http://user:T0KEN@127.0.0.1:{port}")).collect();
+    let mut addresses: Vec<_> = ports
+        .iter()
+        .map(|port| format!("http://user:T0KEN@127.0.0.1:{port}"))
+        .collect();
     addresses.push("https://user:T0KEN@name.invalid".into());
     addresses.push(format!("https://user:T0KEN@127.0.0.1:{}", ports[1]));
     for address in &addresses {
@@ -303,15 +303,19 @@ async fn no_error_gives_a_token_away() {
 #[test]
 fn channels_keep_their_ids_when_a_token_changes() {
     let webhooks = |token: &str| {
-        ["https://a.example/", "http://b.example:81/?t=", "https://A.example/x/", "https://a.example:8443/"].map(
-            |url| {
-                options(
-                    &format!("{url}{token}"),
-                    RequestMethod::Post,
-                    RequestEncoding::Json,
-                )
-            },
-        )
+        [
+            "https://a.example/",
+            "http://b.example:81/?t=",
+            "https://A.example/x/",
+            "https://a.example:8443/",
+        ]
+        .map(|url| {
+            options(
+                &format!("{url}{token}"),
+                RequestMethod::Post,
+                RequestEncoding::Json,
+            )
+        })
     };
     let expected = [
         "webhook:a.example",

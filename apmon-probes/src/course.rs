@@ -50,3 +50,11 @@ impl Course {
 pub(crate) fn seconds(duration: Duration) -> String {
     format!("{} secs", duration.as_secs_f64())
 }
+
+/// A look that starts now, for tests.
+#[cfg(test)]
+pub(crate) fn look(timeout: Duration) -> apmon_core::Look {
+    use apmon_core::{Clock as _, Look, SystemClock};
+    let now = SystemClock::new().now();
+    Look::new(now.mono, now, timeout)
+}

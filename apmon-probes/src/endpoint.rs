@@ -29,7 +29,10 @@ impl Endpoint {
             _ => Some("a path"),
         };
         if let Some(surplus) = surplus {
-            section.mistake("address", format!("must not hold {surplus}: {scheme}://host:port"));
+            section.mistake(
+                "address",
+                format!("must not hold {surplus}: {scheme}://host:port"),
+            );
             return None;
         }
         let Some(port) = url.port() else {

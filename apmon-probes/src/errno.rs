@@ -17,17 +17,53 @@ const TABLE: &[(i32, FailureClass, &str)] = &[
     (libc::EHOSTUNREACH, FailureClass::Unreachable, "no route to host"),
     (libc::EHOSTDOWN, FailureClass::Unreachable, "host is down"),
     (libc::ETIMEDOUT, FailureClass::TimedOut, "connection timed out"),
-    (libc::ENETUNREACH, FailureClass::NoRoute, "no route to that network from here"),
+    (
+        libc::ENETUNREACH,
+        FailureClass::NoRoute,
+        "no route to that network from here",
+    ),
     (libc::ENETDOWN, FailureClass::NoRoute, "our network is down"),
-    (libc::EADDRNOTAVAIL, FailureClass::NoRoute, "no local address or port to start from"),
-    (libc::EAFNOSUPPORT, FailureClass::NoRoute, "this machine does not speak that address family"),
+    (
+        libc::EADDRNOTAVAIL,
+        FailureClass::NoRoute,
+        "no local address or port to start from",
+    ),
+    (
+        libc::EAFNOSUPPORT,
+        FailureClass::NoRoute,
+        "this machine does not speak that address family",
+    ),
     // An IPv6 link-local address without its interface.
-    (libc::EINVAL, FailureClass::NoRoute, "that address cannot be reached from here"),
-    (libc::EPERM, FailureClass::Permission, "not permitted (a firewall rule on this machine?)"),
-    (libc::EACCES, FailureClass::Permission, "permission denied on this machine"),
-    (libc::EMFILE, FailureClass::Resources, "too many open files in this process"),
-    (libc::ENFILE, FailureClass::Resources, "too many open files on this machine"),
-    (libc::ENOBUFS, FailureClass::Resources, "no buffer space left on this machine"),
+    (
+        libc::EINVAL,
+        FailureClass::NoRoute,
+        "that address cannot be reached from here",
+    ),
+    (
+        libc::EPERM,
+        FailureClass::Permission,
+        "not permitted (a firewall rule on this machine?)",
+    ),
+    (
+        libc::EACCES,
+        FailureClass::Permission,
+        "permission denied on this machine",
+    ),
+    (
+        libc::EMFILE,
+        FailureClass::Resources,
+        "too many open files in this process",
+    ),
+    (
+        libc::ENFILE,
+        FailureClass::Resources,
+        "too many open files on this machine",
+    ),
+    (
+        libc::ENOBUFS,
+        FailureClass::Resources,
+        "no buffer space left on this machine",
+    ),
     (libc::ENOMEM, FailureClass::Resources, "out of memory"),
     (libc::EADDRINUSE, FailureClass::Resources, "local address in use"),
 ];

@@ -26,7 +26,10 @@ impl Expect {
 
     /// As it stands in a reason.
     pub(crate) fn quoted(&self) -> String {
-        format!("\"{}\"", excerpt(&String::from_utf8_lossy(self.finder.needle()), 60))
+        format!(
+            "\"{}\"",
+            excerpt(&String::from_utf8_lossy(self.finder.needle()), 60)
+        )
     }
 }
 
@@ -141,7 +144,6 @@ impl<'a> Search<'a> {
 mod tests {
     use std::time::Duration;
 
-    use apmon_core::{Clock as _, SystemClock};
     use proptest::prelude::*;
 
     use super::*;
@@ -152,18 +154,13 @@ mod tests {
         }
     }
 
-    fn look() -> Look {
-        let now = SystemClock::new().now();
-        Look::new(now.mono, now, Duration::from_secs(20))
-    }
-
     proptest! {
         #[test]
         fn however_it_is_cut_it_is_found(needle in "[ab]{1,5}", pieces in prop::collection::vec("[ab]{0,6}", 0..12)) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             let _guard = runtime.enter();
             let expect = expect(&needle);
-            let mut search = Search::new(Some(&expect), &look());
+            let mut search = Search::new(Some(&expect), &crate::course::look(Duration::from_secs(20)));
             let mut so_far = String::new();
             for piece in &pieces {
                 so_far += piece;

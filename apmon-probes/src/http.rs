@@ -205,3 +205,6 @@ fn compose(target: &Target, post: Option<&Post>) -> Request<Full<Bytes>> {
 fn protocol(reason: String) -> Failure {
     Failure::new(FailureClass::Protocol, reason)
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,9 @@ mod tests {
         let start = Instant::now();
         let last = (0..10_000).filter_map(|_| pace.take()).last().unwrap();
         let spread = last.duration_since(start);
-        assert!(spread > Duration::from_millis(90) && spread < Duration::from_secs(1), "{spread:?}");
+        assert!(
+            spread > Duration::from_millis(90) && spread < Duration::from_secs(1),
+            "{spread:?}"
+        );
     }
 }

@@ -54,11 +54,12 @@ fn decode_hex(text: &str) -> Result<Vec<u8>, DecodeError> {
         }
     }
     if !digits.len().is_multiple_of(2) {
-        return Err(DecodeError::HalfByte {
-            digits: digits.len(),
-        });
+        return Err(DecodeError::HalfByte { digits: digits.len() });
     }
-    Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+    Ok(digits
+        .chunks_exact(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect())
 }
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -140,10 +141,18 @@ mod tests {
         for (encoding, text, message) in [
             (Encoding::Hex, "01 0x", "is no hex: 'x' at character 5"),
             (Encoding::Hex, "ü", "is no hex: 'ü' at character 1"),
-            (Encoding::Hex, "010", "is no hex: 3 digits, of which two make a byte"),
+            (
+                Encoding::Hex,
+                "010",
+                "is no hex: 3 digits, of which two make a byte",
+            ),
             (Encoding::Base64, "AQ I*", "is no base64: '*' at character 5"),
             (Encoding::Base64, "AQIü", "is no base64: 'ü' at character 4"),
-            (Encoding::Base64, "AQIKA", "is no base64: it ends in the middle of a byte"),
+            (
+                Encoding::Base64,
+                "AQIKA",
+                "is no base64: it ends in the middle of a byte",
+            ),
         ] {
             assert_eq!(decode(encoding, text).unwrap_err().to_string(), message);
         }

@@ -65,7 +65,10 @@ impl Kind for Ping {
                 true => ", without a scheme",
                 false => "",
             };
-            section.mistake("address", format!("must be a host name, IPv4 or IPv6 address{hint}"));
+            section.mistake(
+                "address",
+                format!("must be a host name, IPv4 or IPv6 address{hint}"),
+            );
             return None;
         };
         Some(Blueprint::probe(move |tools| PingProbe {

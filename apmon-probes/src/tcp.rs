@@ -180,3 +180,28 @@ fn take(stream: &TcpStream, search: &mut Search<'_>) -> io::Result<Took> {
     }
     Ok(Took::Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use apmon_core::config::Host;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_that_waits_takes_little_room() {
+        let probe = TcpProbe {
+            plan: Arc::new(Plan {
+                endpoint: Endpoint {
+                    host: Host::Name("nas.lan".to_owned()),
+                    port: 22,
+                },
+                send: None,
+                expect: None,
+            }),
+            resolver: Arc::default(),
+        };
+        let look = crate::course::look(Duration::from_secs(20));
+        let size = size_of_val(&probe.look(&look, &mut Course::start()));
+        assert!(size < 1_024, "{size}");
+    }
+}

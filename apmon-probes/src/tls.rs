@@ -31,7 +31,9 @@ use crate::errno;
 /// digits in either case, with or without colons.
 #[derive(Clone, Copy, PartialEq, Eq, JsonSchema)]
 #[schemars(transparent)]
-pub struct Fingerprint(#[schemars(with = "String", regex(pattern = "^([0-9A-Fa-f]:?){63}[0-9A-Fa-f]$"))] [u8; 32]);
+pub struct Fingerprint(
+    #[schemars(with = "String", regex(pattern = "^([0-9A-Fa-f]:?){63}[0-9A-Fa-f]$"))] [u8; 32],
+);
 
 impl Fingerprint {
     /// That of a certificate.
@@ -199,7 +201,11 @@ impl ServerCertVerifier for Verifier {
         // fit the key refuse it.
         let valid = of_scheme
             .filter(|algorithm| holds_algorithm(key.raw, algorithm.public_key_alg_id().as_ref()))
-            .any(|algorithm| algorithm.verify_signature(bits, message, signed.signature()).is_ok());
+            .any(|algorithm| {
+                algorithm
+                    .verify_signature(bits, message, signed.signature())
+                    .is_ok()
+            });
         match valid {
             true => Ok(HandshakeSignatureValid::assertion()),
             false => Err(CertificateError::BadSignature.into()),
@@ -240,9 +246,9 @@ fn holds_algorithm(spki: &[u8], id: &[u8]) -> bool {
         }
         let count = usize::from(first & 0x7f);
         let (length, rest) = rest.split_at_checked(count)?;
-        let length = length
-            .iter()
-            .try_fold(0_usize, |sum, byte| sum.checked_mul(256)?.checked_add(usize::from(*byte)))?;
+        let length = length.iter().try_fold(0_usize, |sum, byte| {
+            sum.checked_mul(256)?.checked_add(usize::from(*byte))
+        })?;
         rest.get(..length)
     }
     content(spki).and_then(content) == Some(id)
@@ -283,7 +289,9 @@ pub(crate) fn failure(step: &str, error: &io::Error) -> Failure {
         Error::InvalidCertificate(CertificateError::BadSignature) => {
             "the server does not hold the certificate's key, or uses one of an unknown kind".to_owned()
         }
-        Error::InvalidCertificate(CertificateError::BadEncoding) => "the certificate cannot be read".to_owned(),
+        Error::InvalidCertificate(CertificateError::BadEncoding) => {
+            "the certificate cannot be read".to_owned()
+        }
         other => other.to_string(),
     };
     Failure::new(FailureClass::Tls, format!("{step}: {words}"))
@@ -292,7 +300,10 @@ pub(crate) fn failure(step: &str, error: &io::Error) -> Failure {
 /// A certificate as `--explain` shows it.
 pub(crate) fn describe(certificate: &CertificateDer<'_>) -> String {
     let until = match parse(certificate) {
-        Ok(parsed) => format!(", valid until {}", parsed.validity().not_after.to_datetime().date()),
+        Ok(parsed) => format!(
+            ", valid until {}",
+            parsed.validity().not_after.to_datetime().date()
+        ),
         Err(_) => String::new(),
     };
     format!("certificate sha-256 {}{until}", Fingerprint::of(certificate))

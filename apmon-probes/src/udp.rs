@@ -1,7 +1,7 @@
 //! `udp`: is it answered, or at least not refused?
 
 use std::{
-    io,
+    io::{self, Read as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
     time::Duration,
@@ -14,7 +14,8 @@ use apmon_core::{
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::{net::UdpSocket, time::Instant};
+use socket2::SockRef;
+use tokio::{io::Interest, net::UdpSocket, time::Instant};
 
 use crate::{
     course::{Course, seconds},
@@ -141,76 +142,67 @@ impl UdpProbe {
             .map_err(|error| errno::failure("send", &error))?;
         look.step("send", || format!("{} bytes to {to}", plan.send.len()));
         match &plan.expect {
-            Some(expect) => self.receive(&socket, look, course, expect).await,
+            Some(expect) => receive(&socket, look, course, expect).await,
             None => {
                 course.stop();
                 let until = look.deadline().min(Instant::now() + REFUSAL);
                 // Any answer at all proves more than silence does.
-                let Ok(readable) = tokio::time::timeout_at(until, socket.readable()).await else {
-                    look.step("receive", || "no refusal, no answer".to_owned());
-                    return Ok(());
-                };
-                let failed = |error| errno::failure("receive", &error);
-                readable.map_err(failed)?;
-                self.take(&socket, look, None).map_err(failed)?;
+                match tokio::time::timeout_at(until, next(&socket, look, None)).await {
+                    Ok(answer) => drop(answer.map_err(|error| errno::failure("receive", &error))?),
+                    Err(_) => look.step("receive", || "no refusal, no answer".to_owned()),
+                }
                 Ok(())
             }
         }
     }
+}
 
-    /// Waits for a datagram that holds what is expected.
-    async fn receive(
-        &self,
-        socket: &UdpSocket,
-        look: &Look,
-        course: &mut Course,
-        expect: &Expect,
-    ) -> Result<(), Failure> {
-        let mut others = 0_u64;
-        loop {
-            let readable = tokio::time::timeout_at(look.deadline(), socket.readable()).await;
-            // A flood that never lets the timer in still ends.
-            let late = others > 0 && Instant::now() >= look.deadline();
-            let (Ok(readable), false) = (readable, late) else {
-                return Err(match others {
-                    0 => look.timed_out("receive"),
-                    _ => Failure::new(
-                        FailureClass::Content,
-                        format!(
-                            "{} in none of {others} datagrams received within {}",
-                            expect.quoted(),
-                            seconds(look.timeout)
-                        ),
+/// Waits for a datagram that holds what is expected.
+async fn receive(
+    socket: &UdpSocket,
+    look: &Look,
+    course: &mut Course,
+    expect: &Expect,
+) -> Result<(), Failure> {
+    let mut others = 0_u64;
+    loop {
+        let answer = tokio::time::timeout_at(look.deadline(), next(socket, look, Some(expect))).await;
+        // A flood that never lets the timer in still ends.
+        let late = others > 0 && Instant::now() >= look.deadline();
+        let (Ok(found), false) = (answer, late) else {
+            return Err(match others {
+                0 => look.timed_out("receive"),
+                _ => Failure::new(
+                    FailureClass::Content,
+                    format!(
+                        "{} in none of {others} datagrams received within {}",
+                        expect.quoted(),
+                        seconds(look.timeout)
                     ),
-                });
-            };
-            let failed = |error| errno::failure("receive", &error);
-            readable.map_err(failed)?;
-            match self.take(socket, look, Some(expect)).map_err(failed)? {
-                Some(true) => {
-                    course.done(Phase::FirstByte);
-                    return Ok(());
-                }
-                Some(false) => others += 1,
-                None => {}
-            }
-            // A flood of other datagrams must not starve everybody else.
-            tokio::task::consume_budget().await;
+                ),
+            });
+        };
+        if found.map_err(|error| errno::failure("receive", &error))? {
+            course.done(Phase::FirstByte);
+            return Ok(());
         }
+        others += 1;
     }
+}
 
-    /// Takes one datagram, if one is there; whether it is the one.
-    fn take(&self, socket: &UdpSocket, look: &Look, expect: Option<&Expect>) -> io::Result<Option<bool>> {
-        let mut buffer = [0; 65_536];
-        match socket.try_recv(&mut buffer) {
-            Ok(n) => {
-                let mut search = Search::new(expect, look);
-                let found = search.feed(&buffer[..n]);
-                search.explain(look, "receive");
-                Ok(Some(found))
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
+/// Takes the next datagram; whether it is the one. The buffer lives on the
+/// stack of the call that finds one there, so a look that waits holds none.
+async fn next(socket: &UdpSocket, look: &Look, expect: Option<&Expect>) -> io::Result<bool> {
+    // A refusal alone makes a socket not readable, only broken.
+    let interest = Interest::READABLE | Interest::ERROR;
+    socket
+        .async_io(interest, || {
+            let mut buffer = [0; 65_536];
+            let n = (&*SockRef::from(socket)).read(&mut buffer)?;
+            let mut search = Search::new(expect, look);
+            let found = search.feed(&buffer[..n]);
+            search.explain(look, "receive");
+            Ok(found)
+        })
+        .await
 }

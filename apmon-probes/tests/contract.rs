@@ -1,4 +1,5 @@
 //! Every kind against every bad peer: Down, in time, and nothing worse.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
 
@@ -27,7 +28,9 @@ fn section(kind: &dyn MonitorKind, scheme: &str, peer: SocketAddr) -> String {
 
 /// Kinds and schemes with a port, which is what a peer of a test has.
 fn with_a_port() -> Vec<(&'static dyn MonitorKind, &'static str)> {
-    let pairs = KINDS.iter().flat_map(|kind| kind.schemes().iter().map(move |scheme| (*kind, *scheme)));
+    let pairs = KINDS
+        .iter()
+        .flat_map(|kind| kind.schemes().iter().map(move |scheme| (*kind, *scheme)));
     pairs.filter(|(_, scheme)| !scheme.is_empty()).collect()
 }
 
@@ -39,12 +42,23 @@ async fn must_be_down_in_time(what: &str, section: String) -> FailureClass {
     assert!(took < SHORT + Duration::from_millis(500), "{what}: took {took:?}");
     let reason = reason(&outcome);
     assert!(!reason.is_empty() && reason.len() < 300, "{what}: {reason}");
-    assert!(!reason.ends_with('.') && !reason.contains('\n'), "{what}: {reason}");
+    assert!(
+        !reason.ends_with('.') && !reason.contains('\n'),
+        "{what}: {reason}"
+    );
     outcome.failure().unwrap().class
 }
 
 const STREAM_PEERS: &[&str] = &[
-    "silent", "closing", "resetting", "slow", "endless", "garbage", "zeros", "half", "greeting",
+    "silent",
+    "closing",
+    "resetting",
+    "slow",
+    "endless",
+    "garbage",
+    "zeros",
+    "half",
+    "greeting",
 ];
 
 async fn stream_peer(peer: &'static str, mut stream: TcpStream) {
@@ -59,7 +73,10 @@ async fn stream_peer(peer: &'static str, mut stream: TcpStream) {
             stream.set_zero_linger().unwrap();
         }
         "slow" => {
-            for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nneedl".iter().cycle() {
+            for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nneedl"
+                .iter()
+                .cycle()
+            {
                 if stream.write_all(&[*byte]).await.is_err() {
                     return;
                 }
@@ -68,7 +85,9 @@ async fn stream_peer(peer: &'static str, mut stream: TcpStream) {
         }
         "endless" => while stream.write_all(&[b'x'; 16 * 1024]).await.is_ok() {},
         "garbage" => {
-            let noise: Vec<u8> = (0..20_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+            let noise: Vec<u8> = (0..20_000_u32)
+                .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+                .collect();
             let _ = stream.write_all(&noise).await;
         }
         "zeros" => {
@@ -76,7 +95,9 @@ async fn stream_peer(peer: &'static str, mut stream: TcpStream) {
             tokio::time::sleep(long).await;
         }
         "half" => {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nneed").await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nneed")
+                .await;
             tokio::time::sleep(long).await;
         }
         "greeting" => {
@@ -169,7 +190,10 @@ fn every_option_has_its_text_for_the_operator() {
         let schema = kind.schema();
         for field in kind.fields() {
             let text = schema.pointer(&format!("/properties/{field}/description"));
-            assert!(text.is_some_and(|text| text.as_str().is_some_and(|text| text.len() > 20)), "{field}");
+            assert!(
+                text.is_some_and(|text| text.as_str().is_some_and(|text| text.len() > 20)),
+                "{field}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
 //! `http` against servers that behave, and some that do not.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
 
@@ -36,7 +37,10 @@ fn class(outcome: &Outcome) -> FailureClass {
 
 /// An https server with `certificate`; each connection tells how many bytes of
 /// a request it saw.
-async fn https_server(certificate: &Certificate, answer: String) -> (SocketAddr, mpsc::UnboundedReceiver<usize>) {
+async fn https_server(
+    certificate: &Certificate,
+    answer: String,
+) -> (SocketAddr, mpsc::UnboundedReceiver<usize>) {
     let acceptor = TlsAcceptor::from(certificate.server_config());
     let (tell, told) = mpsc::unbounded_channel();
     let answer: Arc<str> = answer.into();
@@ -112,19 +116,28 @@ async fn what_is_expected_is_found_across_chunks_and_ends_the_reading() {
 async fn an_endless_body_ends_at_four_mebibytes() {
     let server = tcp_server(|mut stream| async move {
         lab::read_request(&mut stream).await;
-        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap_or_default();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\n\r\n")
+            .await
+            .unwrap_or_default();
         while stream.write_all(&[b'x'; 65_536]).await.is_ok() {}
     })
     .await;
     let outcome = check(&(http(server) + "\nexpect: needle"), LONG).await;
-    assert_eq!(reason(&outcome), "\"needle\" not in the first 4194304 bytes (status 200)");
+    assert_eq!(
+        reason(&outcome),
+        "\"needle\" not in the first 4194304 bytes (status 200)"
+    );
 }
 
 #[tokio::test]
 async fn a_body_that_breaks_off_says_so() {
     let server = http_server("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello").await;
     let outcome = check(&(http(server) + "\nexpect: needle"), LONG).await;
-    assert_eq!(reason(&outcome), "closed after 5 bytes without \"needle\" (status 200)");
+    assert_eq!(
+        reason(&outcome),
+        "closed after 5 bytes without \"needle\" (status 200)"
+    );
     let server = http_server("").await;
     let outcome = check(&http(server), LONG).await;
     assert_eq!(reason(&outcome), "request: closed without an answer");
@@ -146,20 +159,32 @@ async fn the_request_is_what_a_server_expects() {
     assert_eq!(reason(&check(&get, LONG).await), "up");
     let request = told.recv().await.unwrap().to_ascii_lowercase();
     assert!(request.starts_with("get /a%20b?c=d http/1.1\r\n"), "{request}");
-    assert!(request.contains(&format!("\r\nhost: 127.0.0.1:{port}\r\n")), "{request}");
+    assert!(
+        request.contains(&format!("\r\nhost: 127.0.0.1:{port}\r\n")),
+        "{request}"
+    );
     assert!(request.contains("\r\nuser-agent: apmon/"), "{request}");
-    assert!(request.contains("\r\nauthorization: basic dxnlcjpwqhnz\r\n"), "{request}");
+    assert!(
+        request.contains("\r\nauthorization: basic dxnlcjpwqhnz\r\n"),
+        "{request}"
+    );
 
     let post = http(server) + "\nsend: '{\"a\": \"ü\"}'\ncontent_type: application/json";
     assert_eq!(reason(&check(&post, LONG).await), "up");
     let request = told.recv().await.unwrap();
     assert!(request.starts_with("POST / HTTP/1.1\r\n"), "{request}");
-    assert!(request.contains("\r\ncontent-type: application/json\r\n"), "{request}");
+    assert!(
+        request.contains("\r\ncontent-type: application/json\r\n"),
+        "{request}"
+    );
     assert!(request.ends_with("\r\n\r\n{\"a\": \"ü\"}"), "{request}");
 
     assert_eq!(reason(&check(&(http(server) + "\nsend: x"), LONG).await), "up");
     let request = told.recv().await.unwrap();
-    assert!(request.contains("\r\ncontent-type: text/plain; charset=utf-8\r\n"), "{request}");
+    assert!(
+        request.contains("\r\ncontent-type: text/plain; charset=utf-8\r\n"),
+        "{request}"
+    );
 }
 
 #[tokio::test]
@@ -180,7 +205,13 @@ fn redirect(code: u16, to: &str) -> String {
 
 #[tokio::test]
 async fn redirects_are_followed_and_only_307_and_308_post_again() {
-    for (code, wanted) in [(301, "GET"), (302, "GET"), (303, "GET"), (307, "POST"), (308, "POST")] {
+    for (code, wanted) in [
+        (301, "GET"),
+        (302, "GET"),
+        (303, "GET"),
+        (307, "POST"),
+        (308, "POST"),
+    ] {
         let server = http_answers(move |request| match request {
             _ if request.contains(" / ") => redirect(code, "/next?a=b"),
             _ => ok(request.split("\r\n\r\n").next().unwrap().lines().next().unwrap()),
@@ -199,10 +230,14 @@ async fn redirects_that_lead_nowhere_are_named() {
     })
     .await;
     let outcome = check(&http(server), LONG).await;
-    assert_eq!(reason(&outcome), format!("redirects go in a circle: http://{server}/"));
+    assert_eq!(
+        reason(&outcome),
+        format!("redirects go in a circle: http://{server}/")
+    );
 
     let count = AtomicUsize::new(0);
-    let server = http_answers(move |_| redirect(302, &format!("/{}", count.fetch_add(1, Ordering::Relaxed)))).await;
+    let server =
+        http_answers(move |_| redirect(302, &format!("/{}", count.fetch_add(1, Ordering::Relaxed)))).await;
     let outcome = check(&http(server), LONG).await;
     assert_eq!(reason(&outcome), "more than 10 redirects");
 
@@ -229,23 +264,44 @@ async fn the_right_pin_is_up_and_the_wrong_one_sees_nothing_of_the_request() {
     let (server, mut told) = https_server(&certificate, ok("secret")).await;
     let pin = certificate.fingerprint();
 
-    let (outcome, steps) = explain(&format!("{}\nssl_fingerprint: '{pin}'\nexpect: secret", https(server)), LONG).await;
+    let (outcome, steps) = explain(
+        &format!("{}\nssl_fingerprint: '{pin}'\nexpect: secret", https(server)),
+        LONG,
+    )
+    .await;
     assert_eq!(reason(&outcome), "up");
     assert!(told.recv().await.unwrap() > 0);
     let hex = pin.replace(':', "").to_lowercase();
-    assert!(steps.contains(&format!("certificate sha-256 {hex}, valid until 2099-12-31")), "{steps}");
+    assert!(
+        steps.contains(&format!("certificate sha-256 {hex}, valid until 2099-12-31")),
+        "{steps}"
+    );
     let phases: Vec<_> = outcome.phases.iter().map(|(phase, _)| *phase).collect();
-    assert_eq!(phases, [Phase::Connect, Phase::Tls, Phase::FirstByte, Phase::Transfer]);
+    assert_eq!(
+        phases,
+        [Phase::Connect, Phase::Tls, Phase::FirstByte, Phase::Transfer]
+    );
 
     // One of several.
-    let list = format!("{}\nssl_fingerprint: [{}, '{pin}']", https(server), "0".repeat(64));
+    let list = format!(
+        "{}\nssl_fingerprint: [{}, '{pin}']",
+        https(server),
+        "0".repeat(64)
+    );
     assert_eq!(reason(&check(&list, LONG).await), "up");
     assert!(told.recv().await.unwrap() > 0);
 
-    let section = format!("{}\nssl_fingerprint: {}\nsend: hunter2", https(server), "0".repeat(64));
+    let section = format!(
+        "{}\nssl_fingerprint: {}\nsend: hunter2",
+        https(server),
+        "0".repeat(64)
+    );
     let outcome = check(&section, LONG).await;
     assert_eq!(class(&outcome), FailureClass::Pin);
-    assert_eq!(reason(&outcome), format!("certificate is not the pinned one (got {hex})"));
+    assert_eq!(
+        reason(&outcome),
+        format!("certificate is not the pinned one (got {hex})")
+    );
     assert_eq!(told.recv().await.unwrap(), 0);
 }
 
@@ -253,7 +309,10 @@ async fn the_right_pin_is_up_and_the_wrong_one_sees_nothing_of_the_request() {
 async fn without_a_pin_a_self_signed_certificate_will_do() {
     let (server, _told) = https_server(&Certificate::good(), ok("")).await;
     assert_eq!(reason(&check(&https(server), LONG).await), "up");
-    let by_name = format!("type: http\nname: x\naddress: 'https://localhost:{}/'", server.port());
+    let by_name = format!(
+        "type: http\nname: x\naddress: 'https://localhost:{}/'",
+        server.port()
+    );
     assert_eq!(reason(&check(&by_name, LONG).await), "up");
 }
 
@@ -264,11 +323,20 @@ async fn an_expired_certificate_is_down_unless_ignored() {
     let outcome = check(&https(server), LONG).await;
     assert_eq!(class(&outcome), FailureClass::Expiry);
     let reason_text = reason(&outcome);
-    assert!(reason_text.starts_with("certificate expired ") && reason_text.ends_with(" days ago (2025-02-01)"));
+    assert!(
+        reason_text.starts_with("certificate expired ") && reason_text.ends_with(" days ago (2025-02-01)")
+    );
     assert_eq!(told.recv().await.unwrap(), 0);
-    let pinned = format!("{}\nssl_fingerprint: '{}'", https(server), certificate.fingerprint());
+    let pinned = format!(
+        "{}\nssl_fingerprint: '{}'",
+        https(server),
+        certificate.fingerprint()
+    );
     assert_eq!(class(&check(&pinned, LONG).await), FailureClass::Expiry);
-    assert_eq!(reason(&check(&(pinned + "\nignore_ssl_expiry: yes"), LONG).await), "up");
+    assert_eq!(
+        reason(&check(&(pinned + "\nignore_ssl_expiry: yes"), LONG).await),
+        "up"
+    );
 }
 
 #[tokio::test]
@@ -276,7 +344,11 @@ async fn the_pin_covers_every_https_hop() {
     let (first, second) = (Certificate::good(), Certificate::good());
     let (other, mut told) = https_server(&second, ok("there")).await;
     let (server, _) = https_server(&first, redirect(307, &format!("https://{other}/"))).await;
-    let section = format!("{}\nssl_fingerprint: '{}'\nsend: hunter2", https(server), first.fingerprint());
+    let section = format!(
+        "{}\nssl_fingerprint: '{}'\nsend: hunter2",
+        https(server),
+        first.fingerprint()
+    );
     assert_eq!(class(&check(&section, LONG).await), FailureClass::Pin);
     assert_eq!(told.recv().await.unwrap(), 0);
     let both = format!(
@@ -295,8 +367,15 @@ async fn a_redirect_from_https_to_http_fails_when_pinned_and_warns_when_not() {
     let (server, _told) = https_server(&certificate, redirect(302, &format!("http://{plain}/"))).await;
     let outcome = check(&https(server), LONG).await;
     assert_eq!(outcome.verdict(), Verdict::Up);
-    assert_eq!(outcome.warning.unwrap(), format!("redirected from https to http://{plain}/"));
-    let section = format!("{}\nssl_fingerprint: '{}'", https(server), certificate.fingerprint());
+    assert_eq!(
+        outcome.warning.unwrap(),
+        format!("redirected from https to http://{plain}/")
+    );
+    let section = format!(
+        "{}\nssl_fingerprint: '{}'",
+        https(server),
+        certificate.fingerprint()
+    );
     let outcome = check(&section, LONG).await;
     assert_eq!(class(&outcome), FailureClass::Pin);
     assert_eq!(
@@ -357,7 +436,11 @@ async fn certificates_of_version_1_work_with_tls_1_2_and_1_3() {
     let certificate = Certificate::version_1();
     for version in ["-tls1_2", "-tls1_3"] {
         let server = OpensslServer::start(&certificate, &[version]);
-        let section = format!("{}\nssl_fingerprint: '{}'", https(server.address), certificate.fingerprint());
+        let section = format!(
+            "{}\nssl_fingerprint: '{}'",
+            https(server.address),
+            certificate.fingerprint()
+        );
         assert_eq!(reason(&check(&section, LONG).await), "up", "{version}");
     }
 }

@@ -1,4 +1,5 @@
 //! What the kinds say about mistakes in their options, word by word.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
 
@@ -93,7 +94,10 @@ fn mistakes_in_addresses() {
 
 #[test]
 fn mistakes_in_what_is_sent() {
-    one("type: udp\naddress: udp://h:1", "4:5: monitor \"x\": \"send\" is missing");
+    one(
+        "type: udp\naddress: udp://h:1",
+        "4:5: monitor \"x\": \"send\" is missing",
+    );
     one(
         "type: tcp\naddress: tcp://h:1\ncontent_type: hex",
         "6:5: monitor \"x\": \"content_type\" needs send beside it",
@@ -115,8 +119,8 @@ fn mistakes_in_what_is_sent() {
         "6:11: monitor \"x\": \"send\" must not be empty",
     );
     one(
-        "type: udp\naddress: udp://h:1\nsend: x\ncontent_type: hexx",
-        "7:19: monitor \"x\": \"content_type\" must be text or hex or base64, not \"hexx\"; did you mean hex?",
+        "type: udp\naddress: udp://h:1\nsend: x\ncontent_type: binary",
+        "7:19: monitor \"x\": \"content_type\" must be text or hex or base64, not \"binary\"",
     );
     one(
         "type: http\naddress: http://h/\nsend: x\ncontent_type: \"a\\nb\"",
@@ -158,7 +162,10 @@ fn mistakes_in_pins() {
          colons; these are 2 digits",
     );
     one(
-        &format!("type: http\naddress: http://h/\nssl_fingerprint: {}", "a".repeat(64)),
+        &format!(
+            "type: http\naddress: http://h/\nssl_fingerprint: {}",
+            "a".repeat(64)
+        ),
         "6:5: monitor \"x\": \"ssl_fingerprint\" needs an address that begins with https://",
     );
     one(

@@ -1,4 +1,5 @@
 //! `ping` against this machine. It needs CAP_NET_RAW or ping_group_range.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
 
@@ -62,6 +63,8 @@ async fn an_address_where_nobody_is_never_looks_up() {
     assert_ne!(outcome.verdict(), Verdict::Up, "{steps}");
     assert!(watch.elapsed() < SHORT + Duration::from_millis(500));
     if outcome.verdict() == Verdict::Down {
-        assert!(reason(&outcome).contains("no reply within 0.7 secs") || reason(&outcome).contains("unreachable"));
+        assert!(
+            reason(&outcome).contains("no reply within 0.7 secs") || reason(&outcome).contains("unreachable")
+        );
     }
 }

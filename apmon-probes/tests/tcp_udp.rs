@@ -1,4 +1,5 @@
 //! `tcp` and `udp` against peers that behave.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
 
@@ -90,7 +91,10 @@ async fn tcp_says_how_an_answer_ended() {
         SHORT,
     )
     .await;
-    assert_eq!(reason(&outcome), "\"needle\" not in the 9 bytes received within 0.7 secs");
+    assert_eq!(
+        reason(&outcome),
+        "\"needle\" not in the 9 bytes received within 0.7 secs"
+    );
 
     let silent = tcp_server(|stream| async move {
         tokio::time::sleep(Duration::from_secs(3)).await;
@@ -104,10 +108,8 @@ async fn tcp_says_how_an_answer_ended() {
     .await;
     assert_eq!(reason(&outcome), "receive: no answer within 0.7 secs");
 
-    let endless = tcp_server(|mut stream| async move {
-        while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
-    })
-    .await;
+    let endless =
+        tcp_server(|mut stream| async move { while stream.write_all(&[b'x'; 4096]).await.is_ok() {} }).await;
     let outcome = check(
         &format!("type: tcp\nname: x\naddress: tcp://{endless}\nexpect: needle"),
         LONG,
@@ -126,7 +128,10 @@ async fn tcp_explains_what_came_though_it_decides_nothing() {
     let section = format!("type: tcp\nname: x\naddress: tcp://{server}\nsend: hi");
     let (outcome, steps) = explain(&section, LONG).await;
     assert_eq!(reason(&outcome), "up");
-    assert!(outcome.latency.unwrap() < Duration::from_millis(200), "the wait is no latency");
+    assert!(
+        outcome.latency.unwrap() < Duration::from_millis(200),
+        "the wait is no latency"
+    );
     let wanted = format!(
         "connect: to {server}\nconnect: connected\nsend: 2 bytes\nreceive: 15 bytes: 220 hello\\r\\n\\u{{1b}}[2J"
     );
@@ -151,7 +156,10 @@ async fn udp_waits_for_the_datagram_that_matches() {
         let mut buffer = [0; 64];
         let (n, from) = server.recv_from(&mut buffer).await.unwrap();
         server.send_to(b"noise", from).await.unwrap();
-        server.send_to(&[b"answer to ", &buffer[..n]].concat(), from).await.unwrap();
+        server
+            .send_to(&[b"answer to ", &buffer[..n]].concat(), from)
+            .await
+            .unwrap();
     });
     let section = format!("type: udp\nname: x\naddress: udp://{address}\nsend: hi\nexpect: answer to hi");
     assert_eq!(reason(&check(&section, LONG).await), "up");
@@ -164,7 +172,10 @@ async fn udp_without_expect_is_up_unless_refused() {
     let section = format!("type: udp\nname: x\naddress: udp://{address}\nsend: hi");
     let outcome = check(&section, LONG).await;
     assert_eq!(reason(&outcome), "up");
-    assert!(outcome.latency.unwrap() < Duration::from_millis(100), "the wait is no latency");
+    assert!(
+        outcome.latency.unwrap() < Duration::from_millis(100),
+        "the wait is no latency"
+    );
     drop(server);
     let watch = Stopwatch::start();
     let outcome = check(&section, LONG).await;

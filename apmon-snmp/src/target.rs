@@ -37,7 +37,10 @@ impl Target {
         }
         let url = section.address_url(&["snmp"])?;
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-            section.mistake("address", "must end with the host or its port: SNMP knows no path");
+            section.mistake(
+                "address",
+                "must end with the host or its port: SNMP knows no path",
+            );
             return None;
         }
         if url.password().is_some() {

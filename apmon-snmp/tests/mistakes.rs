@@ -96,7 +96,10 @@ fn each_mistake_has_its_message() {
             "type: host, address: 192.168.1.6",
             &["\"address\" must be a URL that begins with snmp:// (here: 192.168.1.6)"],
         ),
-        ("type: host, address: 'snmp://'", &["\"address\" has no host (here: snmp://)"]),
+        (
+            "type: host, address: 'snmp://'",
+            &["\"address\" has no host (here: snmp://)"],
+        ),
         // the address alone
         (
             "type: ports, address: snmp://h/public",
@@ -174,7 +177,7 @@ fn each_mistake_has_its_message() {
         (
             "type: port, address: snmp://h, port: -1, mac: 18:E8:29:45:F8",
             &[
-                "\"port\" must be a whole number, not \"-1\"",
+                "\"port\" must be 0 to 4294967295, not \"-1\"",
                 "\"mac\" must be a MAC address in the form XX:XX:XX:XX:XX:XX, not \"18:E8:29:45:F8\"",
             ],
         ),
@@ -200,7 +203,7 @@ fn each_mistake_has_its_message() {
 fn a_mistake_names_its_place() {
     assert_eq!(
         read("type: host, address: snmp://h, percentile: 95").unwrap_err(),
-        "f.yaml:3:47: monitor \"m\": \"percentile\" is not an option of type host; it belongs to ports, port"
+        "f.yaml:3:46: monitor \"m\": \"percentile\" is not an option of type host; it belongs to ports, port"
     );
 }
 
@@ -223,7 +226,8 @@ fn a_community_never_shows() {
 fn writing_a_default_out_makes_no_other_monitor() {
     let checksum = |monitor: &str| read(monitor).unwrap().monitors.remove(0).checksum;
     let bare = "type: port, address: snmp://h, port: 1, mac: 18:E8:29:45:F8:F7";
-    let full = "type: port, address: snmp://h, port: 01, mac: 18-e8-29-45-f8-f7, always_up: no, community: public";
+    let full =
+        "type: port, address: snmp://h, port: 01, mac: 18-e8-29-45-f8-f7, always_up: no, community: public";
     assert_eq!(checksum(bare), checksum(full));
     let other = "type: port, address: snmp://h, port: 1, mac: 18:E8:29:45:F8:F7, community: private";
     assert_ne!(checksum(bare), checksum(other));
@@ -237,7 +241,10 @@ fn every_kind_describes_itself_by_an_example_that_is_right() {
         let site = parse(Path::new("f.yaml"), &text, apmon_snmp::KINDS, &ProcessEnvironment).unwrap();
         assert_eq!(site.monitors[0].kind, kind.name());
         let schema = kind.schema().to_value().to_string();
-        assert!(!schema.contains("\"default\":\"ef"), "a secret's hash is no default: {schema}");
+        assert!(
+            !schema.contains("\"default\":\"ef"),
+            "a secret's hash is no default: {schema}"
+        );
         for field in kind.fields() {
             assert!(schema.contains(field), "{field}");
         }

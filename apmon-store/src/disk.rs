@@ -42,7 +42,9 @@ impl Disk {
     pub(crate) fn replace(&self, bytes: &[u8]) -> Result<(), StoreError> {
         self.write_new(bytes)
             .and_then(|()| self.keep_old())
-            .and_then(|()| fs::rename(&self.new, &self.path).map_err(|error| failed("rename", &self.new, error)))
+            .and_then(|()| {
+                fs::rename(&self.new, &self.path).map_err(|error| failed("rename", &self.new, error))
+            })
             .inspect_err(|_| {
                 // Half a file would only take up room on a full disk.
                 let _ = fs::remove_file(&self.new);
@@ -62,8 +64,7 @@ impl Disk {
         .map_err(|error| failed("create", &self.new, error))?;
         file.write_all(bytes)
             .map_err(|error| failed("write", &self.new, error))?;
-        file.sync_all()
-            .map_err(|error| failed("sync", &self.new, error))
+        file.sync_all().map_err(|error| failed("sync", &self.new, error))
     }
 
     /// Made anew, never opened: what stands there may be a link of somebody's.
@@ -115,11 +116,15 @@ impl Disk {
             Found::Good(model) => {
                 let fault = if was_damaged { "was damaged" } else { "is missing" };
                 let old = shown(&self.old);
-                warnings.push(format!("{path} {fault}: the state before the last commit is used, from {old}"));
+                warnings.push(format!(
+                    "{path} {fault}: the state before the last commit is used, from {old}"
+                ));
                 Ok((model, warnings))
             }
             Found::Damaged => {
-                warnings.push(format!("{path}: nothing could be read: starting without any state"));
+                warnings.push(format!(
+                    "{path}: nothing could be read: starting without any state"
+                ));
                 Ok((Model::default(), warnings))
             }
             Found::Nothing => {

@@ -143,7 +143,10 @@ mod tests {
         let victim = directory.path().join("victim");
         std::fs::write(&victim, "kept").unwrap();
         std::os::unix::fs::symlink(&victim, beside(&state, ".lock")).unwrap();
-        assert!(matches!(Lock::of(&state), Err(LockError::Io { step: "open", .. })));
+        assert!(matches!(
+            Lock::of(&state),
+            Err(LockError::Io { step: "open", .. })
+        ));
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "kept");
     }
 }

@@ -205,7 +205,10 @@ mod tests {
         }
         outbox.upsert(entry("2", 4));
         outbox.upsert(entry("4", 0));
-        let ids: Vec<_> = outbox.iter().map(|entry| entry.notification.id.as_str()).collect();
+        let ids: Vec<_> = outbox
+            .iter()
+            .map(|entry| entry.notification.id.as_str())
+            .collect();
         assert_eq!(ids, ["1", "2", "3", "4"]);
     }
 }

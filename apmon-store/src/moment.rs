@@ -60,7 +60,14 @@ mod tests {
 
     #[test]
     fn what_is_no_moment_is_refused() {
-        for text in ["", "never", "2026-02-30T00:00:00", "14:15", "1770819300", "2026-02-11T14:15:00+99:99"] {
+        for text in [
+            "",
+            "never",
+            "2026-02-30T00:00:00",
+            "14:15",
+            "1770819300",
+            "2026-02-11T14:15:00+99:99",
+        ] {
             assert_eq!(read(text, &berlin()), None, "{text}");
         }
     }

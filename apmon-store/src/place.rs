@@ -97,8 +97,18 @@ mod tests {
     fn the_default_place_follows_systemd_then_the_platform() {
         use Platform::{Other, Unix, Windows};
         let table: &[(&str, Platform, &[(&str, &str)], &str)] = &[
-            ("homelab.yaml", Unix, &[], "/var/tmp/APMonitor/homelab.statefile.json"),
-            ("/etc/apmon/a.b.yml", Unix, &[], "/var/tmp/APMonitor/a.b.statefile.json"),
+            (
+                "homelab.yaml",
+                Unix,
+                &[],
+                "/var/tmp/APMonitor/homelab.statefile.json",
+            ),
+            (
+                "/etc/apmon/a.b.yml",
+                Unix,
+                &[],
+                "/var/tmp/APMonitor/a.b.statefile.json",
+            ),
             (
                 "../x.json",
                 Unix,
@@ -111,10 +121,30 @@ mod tests {
                 &[("STATE_DIRECTORY", "/var/lib/a:/var/lib/b")],
                 "/var/lib/a/x.statefile.json",
             ),
-            ("x.yaml", Unix, &[("STATE_DIRECTORY", "")], "/var/tmp/APMonitor/x.statefile.json"),
-            ("x.yaml", Unix, &[("STATE_DIRECTORY", ":/b")], "/var/tmp/APMonitor/x.statefile.json"),
-            ("x.yaml", Unix, &[("TEMP", "/t")], "/var/tmp/APMonitor/x.statefile.json"),
-            ("x.yaml", Windows, &[("TEMP", "/t")], "/t/APMonitor/x.statefile.json"),
+            (
+                "x.yaml",
+                Unix,
+                &[("STATE_DIRECTORY", "")],
+                "/var/tmp/APMonitor/x.statefile.json",
+            ),
+            (
+                "x.yaml",
+                Unix,
+                &[("STATE_DIRECTORY", ":/b")],
+                "/var/tmp/APMonitor/x.statefile.json",
+            ),
+            (
+                "x.yaml",
+                Unix,
+                &[("TEMP", "/t")],
+                "/var/tmp/APMonitor/x.statefile.json",
+            ),
+            (
+                "x.yaml",
+                Windows,
+                &[("TEMP", "/t")],
+                "/t/APMonitor/x.statefile.json",
+            ),
             ("x.yaml", Windows, &[], "./x.statefile.json"),
             ("x.yaml", Other, &[("TEMP", "/t")], "./x.statefile.json"),
         ];

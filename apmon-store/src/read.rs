@@ -63,9 +63,10 @@ pub(crate) fn from_bytes(
     };
     let model = reader.file(root)?;
     if reader.more > 0 {
-        reader
-            .warnings
-            .push(format!("{place}: and {} more values that make no sense", reader.more));
+        reader.warnings.push(format!(
+            "{place}: and {} more values that make no sense",
+            reader.more
+        ));
     }
     Ok((model, reader.warnings))
 }
@@ -80,7 +81,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn warn(&mut self, text: String) {
         if self.warnings.len() < MAX_WARNINGS {
-            self.warnings.push(format!("{}: {}", self.place, printable(&text)));
+            self.warnings
+                .push(format!("{}: {}", self.place, printable(&text)));
         } else {
             self.more += 1;
         }
@@ -205,7 +207,9 @@ impl Reader<'_> {
                 }
             };
             if let Err(expected) = read {
-                self.warn(format!("monitor \"{name}\": \"{key}\" is not {expected}: ignored"));
+                self.warn(format!(
+                    "monitor \"{name}\": \"{key}\" is not {expected}: ignored"
+                ));
             }
         }
         state
@@ -224,7 +228,9 @@ fn set<T>(field: &mut Option<T>, read: Option<T>, expected: &'static str) -> Res
 }
 
 fn set_count(field: &mut u32, value: &Value) -> Result<(), &'static str> {
-    let read = value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(n));
+    let read = value
+        .as_f64()
+        .filter(|n| n.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(n));
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // just checked
     let count = read.map(|n| n as u32);
     *field = count.ok_or("a count")?;

@@ -33,7 +33,13 @@ impl Serialize for File<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (name, state) in &self.model.monitors {
-            map.serialize_entry(name, &Monitor { state, zone: self.zone })?;
+            map.serialize_entry(
+                name,
+                &Monitor {
+                    state,
+                    zone: self.zone,
+                },
+            )?;
         }
         for (key, value) in &self.model.foreign {
             map.serialize_entry(key, value)?;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use apmon_core::{
-    Commit, Mono, MonitorState, Notification, NotificationKind, OutboxEntry, OwnState, StateStore, StoreError,
+    Commit, MonitorState, Mono, Notification, NotificationKind, OutboxEntry, OwnState, StateStore, StoreError,
 };
 use apmon_store::JsonStore;
 use jiff::{Timestamp, tz::TimeZone};
@@ -147,10 +147,7 @@ async fn a_commit_of_an_older_epoch_is_refused_and_changes_nothing(home: &dyn Ho
 async fn a_forgotten_monitor_is_gone(home: &dyn Home) {
     let store = home.open();
     let epoch = store.load().await.unwrap().epoch;
-    store
-        .commit(&states(epoch, &[("a", 1), ("b", 1)]))
-        .await
-        .unwrap();
+    store.commit(&states(epoch, &[("a", 1), ("b", 1)])).await.unwrap();
     let forget = Commit {
         epoch,
         forget: vec!["a".into(), "never there".into()],
@@ -198,7 +195,17 @@ async fn an_empty_commit_is_fine(home: &dyn Home) {
 }
 
 async fn any_name_will_do(home: &dyn Home) {
-    let names = ["", " ", "\"", "a\nb", "\0", "Zürich 東京", "is_up", "__proto__", "1"];
+    let names = [
+        "",
+        " ",
+        "\"",
+        "a\nb",
+        "\0",
+        "Zürich 東京",
+        "is_up",
+        "__proto__",
+        "1",
+    ];
     let store = home.open();
     let epoch = store.load().await.unwrap().epoch;
     let commit = Commit {
@@ -231,10 +238,7 @@ async fn commits_from_many_tasks_all_arrive(home: &dyn Home) {
     let store = home.open();
     let epoch = store.load().await.unwrap().epoch;
     let names: Vec<_> = (0..20).map(|i| format!("m{i}")).collect();
-    let commits: Vec<_> = names
-        .iter()
-        .map(|name| states(epoch, &[(name, 1)]))
-        .collect();
+    let commits: Vec<_> = names.iter().map(|name| states(epoch, &[(name, 1)])).collect();
     let (a, b) = commits.split_at(10);
     let each = |commits: &[Commit]| {
         let commits = commits.to_vec();

@@ -217,7 +217,9 @@ async fn dropping_the_store_ends_its_thread() {
     };
     if work().is_none() {
         // Alone in a process, so that no other test's store is counted.
-        let status = child("dropping_the_store_ends_its_thread", &path).status().unwrap();
+        let status = child("dropping_the_store_ends_its_thread", &path)
+            .status()
+            .unwrap();
         assert!(status.success());
         return;
     }

@@ -36,7 +36,14 @@ fn without_time(text: &str, directory: &Path) -> String {
 
 #[tokio::test]
 async fn a_damaged_file_is_set_aside_and_the_one_before_is_used() {
-    for damaged in ["", "{\"a\": {\"is_up\": tr", "no json", "[1]", "\"x\"", "\0\0\0\0"] {
+    for damaged in [
+        "",
+        "{\"a\": {\"is_up\": tr",
+        "no json",
+        "[1]",
+        "\"x\"",
+        "\0\0\0\0",
+    ] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s.json");
         fs::write(&path, damaged).unwrap();
@@ -93,7 +100,11 @@ async fn with_nothing_left_to_read_it_starts_empty_and_says_so() {
     let snapshot = load(&path).await.unwrap();
     assert!(snapshot.monitors.is_empty());
     assert_eq!(
-        snapshot.warnings.last().unwrap().replace(directory.path().to_str().unwrap(), "DIR"),
+        snapshot
+            .warnings
+            .last()
+            .unwrap()
+            .replace(directory.path().to_str().unwrap(), "DIR"),
         "DIR/s.json was damaged and there is no DIR/s.json.old: starting without any state"
     );
 

@@ -37,7 +37,10 @@ async fn every_value_is_read() {
     assert_eq!(gateway.last_checked, at("2026-02-11T13:15:00.123456Z"));
     assert_eq!(gateway.last_response_time, Some(Duration::from_millis(12)));
     assert_eq!(gateway.last_alarm_started, at("2026-02-10T02:00:11.000001Z"));
-    assert_eq!(gateway.last_successful_heartbeat, at("2026-02-11T13:15:00.345678Z"));
+    assert_eq!(
+        gateway.last_successful_heartbeat,
+        at("2026-02-11T13:15:00.345678Z")
+    );
     assert_eq!(gateway.last_notified, None);
     assert_eq!(gateway.own, OwnState::default());
     let port = &snapshot.monitors["switch-port0"];
@@ -53,7 +56,10 @@ async fn every_value_is_read() {
         snapshot.monitors["office-switch"].last_response_time,
         Some(Duration::from_micros(187_342))
     );
-    assert_eq!(snapshot.monitors["debmon-host"].other["disk_space_pct"], json!(73.4));
+    assert_eq!(
+        snapshot.monitors["debmon-host"].other["disk_space_pct"],
+        json!(73.4)
+    );
     assert_eq!(snapshot.monitors.len(), 4);
 }
 
@@ -88,12 +94,23 @@ async fn every_value_is_written_back_but_for_what_changed() {
             }
         }
     }
-    assert_eq!(after["apmon"], json!({"version": 1, "epoch": 1, "outbox": [], "monitors": {}}));
+    assert_eq!(
+        after["apmon"],
+        json!({"version": 1, "epoch": 1, "outbox": [], "monitors": {}})
+    );
     // APMonitor's own reading finds every key it knows.
-    for key in ["error_reason", "last_notified", "last_alarm_started", "last_successful_heartbeat"] {
+    for key in [
+        "error_reason",
+        "last_notified",
+        "last_alarm_started",
+        "last_successful_heartbeat",
+    ] {
         assert_eq!(after["office-switch"].get(key), Some(&Value::Null), "{key}");
     }
-    assert_eq!(fs::read_to_string(path.with_extension("json.old")).unwrap(), FIXTURE);
+    assert_eq!(
+        fs::read_to_string(path.with_extension("json.old")).unwrap(),
+        FIXTURE
+    );
 }
 
 #[tokio::test]

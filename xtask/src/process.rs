@@ -20,6 +20,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace::root());
+    // What `cargo run` said about this package must not reach another one's
+    // build script: ring's runs again when these change, and all above it.
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&*name);
+        }
+    }
     command
 }
 

@@ -19,10 +19,7 @@ fn the_body_of_each_encoding() {
             "p=R&amp;D&#39;s &quot;web&quot; &lt;1&gt;: 50% + ü; a/b?c=d#e&s",
         ),
         (Csvquoted, "p=\"R&D's \"\"web\"\" <1>: 50% + ü; a/b?c=d#e\"&s"),
-        (
-            Json,
-            r#"{"message":"p=R&D's \"web\" <1>: 50% + ü; a/b?c=d#e&s"}"#,
-        ),
+        (Json, r#"{"message":"p=R&D's \"web\" <1>: 50% + ü; a/b?c=d#e&s"}"#),
     ];
     for (encoding, expected) in table {
         assert_eq!(body(encoding, "p=", TEXT, "&s"), expected, "{encoding:?}");
@@ -60,16 +57,21 @@ fn what_the_operator_wrote_keeps_its_structure() {
             "https://h/a?x=1&y[]=%20&m=T&z=a%20b",
         ),
         ("https://h/a/", "ü/", ".txt", "https://h/a/%C3%BC/T.txt"),
+        ("https://h/a?m=", "<b>", "</b>", "https://h/a?m=%3Cb%3ET%3C/b%3E"),
         (
-            "https://h/a?m=",
-            "<b>",
-            "</b>",
-            "https://h/a?m=%3Cb%3ET%3C/b%3E",
+            "https://h/?m=",
+            "100% ",
+            "#alerts",
+            "https://h/?m=100%25%20T%23alerts",
         ),
-        ("https://h/?m=", "100% ", "#alerts", "https://h/?m=100%25%20T%23alerts"),
         ("https://h/?m=", "%zz%4", "%", "https://h/?m=%25zz%254T%25"),
         ("https://h/a#frag", "", "", "https://h/a%23fragT"),
-        ("https://h/a", "\"\\^`{|}", "\n", "https://h/a%22%5C%5E%60%7B%7C%7DT%0A"),
+        (
+            "https://h/a",
+            "\"\\^`{|}",
+            "\n",
+            "https://h/a%22%5C%5E%60%7B%7C%7DT%0A",
+        ),
     ];
     for (endpoint, prefix, suffix, expected) in table {
         let url = url(endpoint, RequestEncoding::Url, prefix, "T", suffix);

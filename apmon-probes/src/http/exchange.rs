@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Failure, FailureClass, Look, Phase, text::excerpt};
+use apmon_core::{
+    Failure, FailureClass, Look, Phase,
+    text::{excerpt, without_userinfo},
+};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -171,7 +174,8 @@ fn head(status: StatusCode, headers: &HeaderMap) -> String {
         header::LOCATION,
     ] {
         if let Some(value) = headers.get(&name) {
-            let value = excerpt(&String::from_utf8_lossy(value.as_bytes()), 120);
+            let value = without_userinfo(&String::from_utf8_lossy(value.as_bytes()));
+            let value = excerpt(&value, 120);
             text.push_str(&format!(", {name}: {value}"));
         }
     }

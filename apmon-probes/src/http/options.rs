@@ -28,7 +28,11 @@ pub struct HttpOptions {
     /// colons; a list where several are right. Compared within the handshake:
     /// no other server sees the request. It also covers every `https` address
     /// redirected to. Without it any certificate is accepted.
-    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "one_or_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     #[schemars(with = "OneOrMany")]
     pub ssl_fingerprint: Vec<Fingerprint>,
     /// Whether a certificate outside its dates is accepted. Default no.

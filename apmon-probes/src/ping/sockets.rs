@@ -79,7 +79,12 @@ impl Sockets {
     }
 
     /// Sends one echo request in its turn and waits for what comes back.
-    pub(super) async fn echo(&self, client: &Client, to: IpAddr, timeout: Duration) -> Result<Reply, SurgeError> {
+    pub(super) async fn echo(
+        &self,
+        client: &Client,
+        to: IpAddr,
+        timeout: Duration,
+    ) -> Result<Reply, SurgeError> {
         let identity = self.identity.get_or_init(Identity::random);
         let sequence = self.sequence(to, identity);
         self.pace.turn().await;

@@ -27,3 +27,15 @@ fn without_permission_both_remedies_are_named() {
         assert!(failure.reason.contains(remedy), "{failure}");
     }
 }
+
+#[tokio::test]
+async fn a_look_that_waits_takes_little_room() {
+    let probe = PingProbe {
+        host: Host::Name("nas.lan".to_owned()),
+        sockets: Arc::default(),
+        resolver: Arc::default(),
+    };
+    let look = crate::course::look(std::time::Duration::from_secs(20));
+    let size = size_of_val(&probe.look(&look, &mut Course::start()));
+    assert!(size < 1_536, "{size}");
+}

@@ -1,6 +1,5 @@
 use std::net::SocketAddr;
 
-use apmon_core::{Clock as _, SystemClock};
 use hickory_resolver::{
     config::NameServerConfig,
     proto::{
@@ -12,11 +11,7 @@ use hickory_resolver::{
 use tokio::net::UdpSocket;
 
 use super::*;
-
-fn look(timeout: Duration) -> Look {
-    let now = SystemClock::new().now();
-    Look::new(now.mono, now, timeout)
-}
+use crate::course::look;
 
 fn hosts(text: &str) -> Hosts {
     let mut hosts = Hosts::default();
@@ -38,23 +33,28 @@ fn resolver(server: SocketAddr) -> Resolver {
     ))
 }
 
-/// A name server that answers by `answer`.
-async fn name_server(answer: fn(&str, RecordType) -> Answer) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+/// A name server that answers by `answer`, on a thread of its own as a real
+/// one would be.
+fn name_server(answer: fn(&str, RecordType) -> Answer) -> SocketAddr {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    tokio::spawn(async move {
+    std::thread::spawn(move || {
         let mut buffer = [0; 1500];
         loop {
-            let (n, from) = socket.recv_from(&mut buffer).await.unwrap();
+            let (n, from) = socket.recv_from(&mut buffer).unwrap();
             let mut message = Message::from_vec(&buffer[..n]).unwrap();
             let query = message.queries()[0].clone();
             message.set_message_type(MessageType::Response);
             match answer(&query.name().to_utf8(), query.query_type()) {
-                Answer::Code(code) => drop(message.set_response_code(code)),
-                Answer::Address(data) => drop(message.add_answer(Record::from_rdata(query.name().clone(), 60, data))),
+                Answer::Code(code) => {
+                    message.set_response_code(code);
+                }
+                Answer::Address(data) => {
+                    message.add_answer(Record::from_rdata(query.name().clone(), 60, data));
+                }
                 Answer::None => continue,
             }
-            socket.send_to(&message.to_vec().unwrap(), from).await.unwrap();
+            socket.send_to(&message.to_vec().unwrap(), from).unwrap();
         }
     });
     address
@@ -83,8 +83,7 @@ async fn names_are_found_in_hosts_and_dns() {
         ("six.lan.", RecordType::AAAA) => Answer::Address(RData::AAAA("2001:db8::6".parse().unwrap())),
         ("six.lan.", _) => Answer::Code(ResponseCode::NoError),
         _ => Answer::Code(ResponseCode::NXDomain),
-    })
-    .await;
+    });
     let resolver = resolver(server);
     for (name, address) in [
         ("nas", "192.0.2.7"),
@@ -110,8 +109,7 @@ async fn a_name_that_does_not_exist_is_down_and_a_sick_name_server_is_not() {
         "half.lan." => Answer::Code(ResponseCode::ServFail),
         "empty.example." => Answer::Code(ResponseCode::NoError),
         _ => Answer::Code(ResponseCode::NXDomain),
-    })
-    .await;
+    });
     let resolver = resolver(server);
     for (name, class) in [
         ("gone.example", FailureClass::NoSuchName),
@@ -143,12 +141,20 @@ async fn a_silent_name_server_delays_nobody_and_is_our_trouble() {
     let before = Instant::now();
     assert_eq!(ask(&resolver, "localhost").await.unwrap(), "127.0.0.1");
     assert_eq!(ask(&resolver, "nas").await.unwrap(), "192.0.2.7");
-    assert!(before.elapsed() < Duration::from_millis(200), "{:?}", before.elapsed());
+    assert!(
+        before.elapsed() < Duration::from_millis(200),
+        "{:?}",
+        before.elapsed()
+    );
     for lookup in lookups {
         let failure = lookup.await.unwrap().unwrap_err();
         assert_eq!(failure.class, FailureClass::Resolver, "{failure}");
     }
-    assert!(start.elapsed() < Duration::from_millis(800 + 700), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_millis(800 + 700),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -156,8 +162,7 @@ async fn three_thousand_names_at_once_are_all_answered() {
     let server = name_server(|_, kind| match kind {
         RecordType::A => v4(9),
         _ => Answer::None,
-    })
-    .await;
+    });
     let resolver = Arc::new(resolver(server));
     let lookups: Vec<_> = (0..3_000)
         .map(|n| {
@@ -175,7 +180,13 @@ async fn three_thousand_names_at_once_are_all_answered() {
             lost.push(failure.reason);
         }
     }
-    assert!(lost.is_empty(), "{} lost after {:?}: {:?}", lost.len(), start.elapsed(), lost.first());
+    assert!(
+        lost.is_empty(),
+        "{} lost after {:?}: {:?}",
+        lost.len(),
+        start.elapsed(),
+        lost.first()
+    );
 }
 
 #[tokio::test]

@@ -5,13 +5,25 @@ use super::*;
 #[test]
 fn fingerprints_are_read_in_every_usual_form() {
     let plain = "e85260e8f8e85629cfa4d023ea0ae8dd3ce8ccc0040b054a4753c2a5ab269296";
-    let pairs: Vec<_> = (0..32).map(|at| plain[2 * at..2 * at + 2].to_uppercase()).collect();
+    let pairs: Vec<_> = (0..32)
+        .map(|at| plain[2 * at..2 * at + 2].to_uppercase())
+        .collect();
     let read = Fingerprint::parse(plain).unwrap();
     assert_eq!(Fingerprint::parse(&pairs.join(":")).unwrap(), read);
     assert_eq!(read.to_string(), plain);
-    for bad in ["", "e8", &plain[1..], &format!("{plain}0"), "g", &plain.replace('e', "é")] {
+    for bad in [
+        "",
+        "e8",
+        &plain[1..],
+        &format!("{plain}0"),
+        "g",
+        &plain.replace('e', "é"),
+    ] {
         let message = Fingerprint::parse(bad).unwrap_err();
-        assert!(message.starts_with("must be a SHA-256 fingerprint: 64 hex digits"), "{message}");
+        assert!(
+            message.starts_with("must be a SHA-256 fingerprint: 64 hex digits"),
+            "{message}"
+        );
     }
 }
 
@@ -32,7 +44,14 @@ fn names_that_tls_does_not_know_are_left_out_of_the_handshake() {
 
 #[test]
 fn rubbish_is_no_public_key() {
-    for der in [&[][..], &[0x30], &[0x30, 0x80], &[0x30, 0xff, 1, 2], &[0x30, 2, 0x30, 9], &[0x31, 0]] {
+    for der in [
+        &[][..],
+        &[0x30],
+        &[0x30, 0x80],
+        &[0x30, 0xff, 1, 2],
+        &[0x30, 2, 0x30, 9],
+        &[0x31, 0],
+    ] {
         assert!(!holds_algorithm(der, &[1]), "{der:?}");
     }
     assert!(holds_algorithm(&[0x30, 5, 0x30, 1, 7, 3, 0], &[7]));

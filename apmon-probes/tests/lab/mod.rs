@@ -1,5 +1,6 @@
 //! A monitor from a line of YAML, and peers to point it at.
 #![allow(dead_code)] // each test file uses a part
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 use std::{
     future::Future,
@@ -58,7 +59,10 @@ pub async fn explain(section: &str, timeout: Duration) -> (Outcome, String) {
     let look = look(timeout).explained(Arc::clone(&trace));
     let outcome = monitor(section).check(&look).await.outcome;
     let steps = trace.steps();
-    let lines: Vec<_> = steps.iter().map(|step| format!("{}: {}", step.name, step.text)).collect();
+    let lines: Vec<_> = steps
+        .iter()
+        .map(|step| format!("{}: {}", step.name, step.text))
+        .collect();
     (outcome, lines.join("\n"))
 }
 
@@ -118,9 +122,11 @@ pub async fn read_request(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> S
     loop {
         let text = String::from_utf8_lossy(&request).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head
-                .lines()
-                .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+            let length = head.lines().find_map(|line| {
+                line.to_ascii_lowercase()
+                    .strip_prefix("content-length: ")
+                    .map(str::to_owned)
+            });
             if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
                 return text;
             }

@@ -65,6 +65,7 @@ impl Run {
         command.arg(&grown).arg(fuzz.join("corpus").join(&self.target));
         command.arg(format!("-artifact_prefix={}/", artifacts.display()));
         command.args([format!("-max_len={MOST_BYTES}"), format!("-timeout={SLOWEST}")]);
+        command.arg("-print_funcs=0"); // it would print their places, not their names
         let words = fuzz.join("words").join(format!("{}.txt", self.target));
         if words.is_file() {
             command.arg(format!("-dict={}", words.display()));

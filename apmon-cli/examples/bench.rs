@@ -1,0 +1,123 @@
+//! Measures the engine alone, without a network: `cargo xtask bench` runs it.
+//!
+//! ```text
+//! bench steady MONITORS SECS   one look a second each, phases spread
+//! bench burst MONITORS DIR     all look at once, all find their target down, state file in DIR
+//! ```
+//!
+//! Prints `name=value` lines; times are in milliseconds, memory in kilobytes.
+
+use std::{error::Error, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
+
+use apmon_core::{
+    Commit, Engine, FailureClass, Look, Outcome, Plan, Policy, Probe, ProbeMonitor, Snapshot, StateStore, Stopwatch,
+    StoreError, Watch,
+};
+use apmon_store::JsonStore;
+
+struct Idle;
+
+#[async_trait::async_trait]
+impl Probe for Idle {
+    async fn probe(&self, _: &Look) -> Outcome {
+        Outcome::up(Duration::ZERO)
+    }
+}
+
+struct Refused;
+
+#[async_trait::async_trait]
+impl Probe for Refused {
+    async fn probe(&self, _: &Look) -> Outcome {
+        Outcome::fail(FailureClass::Refused, "connect: connection refused")
+    }
+}
+
+struct Nowhere;
+
+#[async_trait::async_trait]
+impl StateStore for Nowhere {
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot::default())
+    }
+    async fn commit(&self, _: &Commit) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+fn plan(monitors: usize, probe: &Arc<dyn Probe>) -> Plan {
+    let policy = Policy { check_every: Duration::from_secs(1), max_retries: NonZeroU32::MIN, ..Policy::default() };
+    (0..monitors).fold(Plan::new("bench"), |plan, i| {
+        let watch = Watch { policy: policy.clone(), ..Watch::new(format!("monitor{i}"), "bench", "192.0.2.1") };
+        plan.watch(Arc::new(ProbeMonitor::new(watch, Arc::clone(probe))))
+    })
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["steady", monitors, secs] => steady(monitors.parse()?, secs.parse()?).await,
+        ["burst", monitors, folder] => burst(monitors.parse()?, Path::new(folder)).await,
+        _ => Err("bench steady MONITORS SECS | bench burst MONITORS DIR".into()),
+    }
+}
+
+async fn steady(monitors: usize, secs: u64) -> Result<(), Box<dyn Error>> {
+    let probe: Arc<dyn Probe> = Arc::new(Idle);
+    let engine = Engine::new(plan(monitors, &probe), Arc::new(Nowhere));
+    let handle = engine.handle();
+    let before = cpu()?;
+    let (report, ()) = tokio::join!(engine.run(), async {
+        tokio::time::sleep(Duration::from_secs(secs)).await;
+        handle.shutdown().await;
+    });
+    let report = report?;
+    print("looks", report.looks as f64);
+    print("p50", ms(report.lateness.quantile(0.5)));
+    print("p99", ms(report.lateness.quantile(0.99)));
+    print("p999", ms(report.lateness.quantile(0.999)));
+    print("max", ms(report.lateness.max()));
+    print("missed", report.missed as f64);
+    print("cpu_per_look", ms(cpu()? - before) / report.looks as f64);
+    print("vmhwm_kb", vmhwm()?);
+    Ok(())
+}
+
+async fn burst(monitors: usize, folder: &Path) -> Result<(), Box<dyn Error>> {
+    let probe: Arc<dyn Probe> = Arc::new(Refused);
+    let store = Arc::new(JsonStore::open(&folder.join("bench.statefile.json"), jiff::tz::TimeZone::UTC)?);
+    let engine = Engine::new(plan(monitors, &probe), store);
+    let watch = Stopwatch::start();
+    let report = engine.pass().await?;
+    print("all_committed", ms(watch.elapsed()));
+    print("down", report.down as f64);
+    print("p99", ms(report.lateness.quantile(0.99)));
+    print("max", ms(report.lateness.max()));
+    print("vmhwm_kb", vmhwm()?);
+    Ok(())
+}
+
+fn print(name: &str, value: f64) {
+    println!("{name}={value:.4}");
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// User and system time of this process so far.
+fn cpu() -> Result<Duration, Box<dyn Error>> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    // After the name: field 12 and 13 are utime and stime, in hundredths.
+    let ticks: u64 = fields.get(11).ok_or("stat")?.parse::<u64>()? + fields.get(12).ok_or("stat")?.parse::<u64>()?;
+    Ok(Duration::from_millis(ticks * 10))
+}
+
+/// The most memory this process ever held.
+fn vmhwm() -> Result<f64, Box<dyn Error>> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).ok_or("VmHWM")?;
+    Ok(line.split_whitespace().nth(1).ok_or("VmHWM")?.parse()?)
+}
