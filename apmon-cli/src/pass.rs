@@ -45,6 +45,9 @@ pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
         }
         failed
     });
+    if let Some(kb) = peak_memory() {
+        tracing::debug!("peak memory {kb} kB");
+    }
     // Nothing is left to wait for: look-ups under way end with the process.
     runtime.shutdown_background();
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -94,4 +97,11 @@ fn summarize(config: &Path, report: &PassReport) {
     if report.undelivered > 0 {
         tracing::warn!("{shown}: {} messages are not delivered yet; the next pass sends them", report.undelivered);
     }
+}
+
+/// The most memory this process ever held, where the kernel tells.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }

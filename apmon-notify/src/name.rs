@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use hickory_resolver::{
-    TokioResolver,
+    ResolveError, TokioResolver,
     config::{LookupIpStrategy, ResolverConfig},
     name_server::TokioConnectionProvider,
 };
@@ -26,9 +26,33 @@ impl Resolve for SystemNames {
                 TokioResolver::builder_with_config(ResolverConfig::new(), TokioConnectionProvider::default())
             });
             builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-            let found = builder.build().lookup_ip(name.as_str()).await?;
+            let found = builder.build().lookup_ip(name.as_str()).await;
+            let found = found.map_err(Unresolved::from)?;
             let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::new(ip, 0)).collect();
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
+    }
+}
+
+/// Why a name has no address, in an operator's words.
+#[derive(Debug, thiserror::Error)]
+enum Unresolved {
+    #[error("the name does not exist")]
+    Unknown,
+    #[error("the name has no address")]
+    Empty,
+    #[error("the name could not be looked up: {0}")]
+    Failed(String),
+}
+
+impl From<ResolveError> for Unresolved {
+    fn from(error: ResolveError) -> Self {
+        if error.is_nx_domain() {
+            Self::Unknown
+        } else if error.is_no_records_found() {
+            Self::Empty
+        } else {
+            Self::Failed(error.to_string())
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! whether it is trusted is set by `SSL_CERT_FILE`, which the client reads
 //! when it is made. So each case is a process of its own: this binary again.
 
+#![allow(clippy::unwrap_used)] // what fails here is a test
+
 use std::{env, path::Path, process::Command, sync::Arc, time::Duration};
 
 use apmon_core::{DeliveryError, HeartbeatSender, Secret};

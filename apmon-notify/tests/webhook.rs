@@ -1,5 +1,7 @@
 //! What a webhook sends, byte by byte, and what it makes of an answer.
 
+#![allow(clippy::unwrap_used)] // what fails here is a test
+
 mod server;
 
 use std::time::Duration;
@@ -9,7 +11,7 @@ use apmon_core::{
     config::{OutageWebhook, RequestEncoding, RequestMethod},
 };
 use apmon_notify::{HttpClient, Webhook, WebhookError, channel_ids};
-use server::{Manner, Server, answer};
+use server::{Manner, Server, answer, deserted};
 
 const TEXT: &str = "R&D's \"web\" in HomeLab is UP (http://h/?a=b) at 2:18 PM; ünicode";
 
@@ -208,9 +210,7 @@ async fn a_post_follows_no_redirect() {
 
 #[tokio::test]
 async fn nobody_home_is_retryable() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = nobody.local_addr().unwrap().port();
-    drop(nobody);
+    let (_held, port) = deserted();
     let url = format!("http://127.0.0.1:{port}/T0KEN");
     let error = deliver(&options(&url, RequestMethod::Post, RequestEncoding::Json), LONG)
         .await
@@ -257,9 +257,7 @@ async fn a_receiver_that_never_stops_talking_was_told_all_the_same() {
 
 #[tokio::test]
 async fn no_error_gives_a_token_away() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let refused = closed.local_addr().unwrap().port();
-    drop(closed);
+    let (_held, refused) = deserted();
     let mut ports = vec![refused];
     let servers: Vec<_> = [
         answer("500 T0KEN", ""),

@@ -147,6 +147,10 @@ fn mistakes_in_what_is_expected() {
 #[test]
 fn mistakes_in_pins() {
     one(
+        "type: http\naddress: https://h/\nssl_fingerprint: []",
+        "6:22: monitor \"x\": \"ssl_fingerprint\" must not be an empty list",
+    );
+    one(
         "type: http\naddress: https://h/\nssl_fingerprint: da39a3ee5e6b4b0d3255bfef95601890afd80709",
         "6:22: monitor \"x\": \"ssl_fingerprint\" must be a SHA-256 fingerprint: 64 hex digits, with or without \
          colons; these are 40 digits, a SHA-1",

@@ -107,7 +107,7 @@ impl Disk {
     pub(crate) fn load(&self, zone: &TimeZone, now: Timestamp) -> Result<(Model, Vec<String>), StoreError> {
         let mut warnings = Vec::new();
         match self.read(&self.path, zone, now, &mut warnings)? {
-            Found::Good(model) => return Ok((model, warnings)),
+            Found::Good(model) => return Ok((*model, warnings)),
             Found::Nothing | Found::Damaged => {}
         }
         let was_damaged = !warnings.is_empty();
@@ -119,7 +119,7 @@ impl Disk {
                 warnings.push(format!(
                     "{path} {fault}: the state before the last commit is used, from {old}"
                 ));
-                Ok((model, warnings))
+                Ok((*model, warnings))
             }
             Found::Damaged => {
                 warnings.push(format!(
@@ -153,7 +153,7 @@ impl Disk {
         match read::from_bytes(&bytes, zone, &place) {
             Ok((model, doubts)) => {
                 warnings.extend(doubts);
-                Ok(Found::Good(model))
+                Ok(Found::Good(Box::new(model)))
             }
             Err(ReadError::Newer(version)) => Err(StoreError::Damaged {
                 place,
@@ -185,7 +185,7 @@ impl Disk {
 }
 
 enum Found {
-    Good(Model),
+    Good(Box<Model>),
     Damaged,
     Nothing,
 }

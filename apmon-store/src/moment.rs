@@ -19,6 +19,20 @@ pub(crate) fn read(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     zone.to_ambiguous_timestamp(local).compatible().ok()
 }
 
+/// Whether what [`write`] writes of `at` is read as another moment: within the
+/// hour that the clocks show for the second time.
+pub(crate) fn is_unclear(at: Timestamp, zone: &TimeZone) -> bool {
+    let read = zone.to_ambiguous_timestamp(zone.to_datetime(at)).compatible();
+    read.is_ok_and(|read| read != at)
+}
+
+/// `exact` in place of `read`, if both are written alike.
+pub(crate) fn clear_up(read: &mut Timestamp, exact: Timestamp, zone: &TimeZone) {
+    if write(*read, zone) == write(exact, zone) {
+        *read = Timestamp::from_microsecond(exact.as_microsecond()).unwrap_or(exact);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +70,31 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(read(text, &berlin()), Some(expected.parse().unwrap()), "{text}");
         }
+    }
+
+    #[test]
+    fn an_hour_shown_twice_is_unclear_the_second_time() {
+        let table = [
+            ("2026-10-25T00:30:00Z", false),
+            ("2026-10-25T00:59:59.999999999Z", false),
+            ("2026-10-25T01:00:00Z", true),
+            ("2026-10-25T01:59:59.999999999Z", true),
+            ("2026-10-25T02:00:00Z", false),
+            ("2026-03-29T01:00:00Z", false),
+        ];
+        for (at, expected) in table {
+            assert_eq!(is_unclear(at.parse().unwrap(), &berlin()), expected, "{at}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_only_cleared_up_where_nobody_changed_it_since() {
+        let moment = |text: &str| text.parse::<Timestamp>().unwrap();
+        let mut read = moment("2026-10-25T00:30:00.000001Z");
+        clear_up(&mut read, moment("2026-10-25T01:30:00.000001999Z"), &berlin());
+        assert_eq!(read, moment("2026-10-25T01:30:00.000001Z"));
+        clear_up(&mut read, moment("2026-10-25T01:31:00Z"), &berlin());
+        assert_eq!(read, moment("2026-10-25T01:30:00.000001Z"));
     }
 
     #[test]

@@ -96,7 +96,8 @@ mod tests {
     #[test]
     fn the_default_place_follows_systemd_then_the_platform() {
         use Platform::{Other, Unix, Windows};
-        let table: &[(&str, Platform, &[(&str, &str)], &str)] = &[
+        type Row<'a> = (&'a str, Platform, &'a [(&'a str, &'a str)], &'a str);
+        let table: &[Row<'_>] = &[
             (
                 "homelab.yaml",
                 Unix,

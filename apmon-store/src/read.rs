@@ -147,10 +147,33 @@ impl Reader<'_> {
                         }
                     }
                 }
+                "exact" => {
+                    let exact = self.section::<HashMap<String, HashMap<String, Timestamp>>>(&key, value);
+                    for (name, moments) in exact.unwrap_or_default() {
+                        if let Some(state) = model.monitors.get_mut(&name) {
+                            self.clear_up(state, moments);
+                        }
+                    }
+                }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    fn clear_up(&self, state: &mut MonitorState, exact: HashMap<String, Timestamp>) {
+        for (key, exact) in exact {
+            let field = match key.as_str() {
+                "last_checked" => &mut state.last_checked,
+                "last_notified" => &mut state.last_notified,
+                "last_alarm_started" => &mut state.last_alarm_started,
+                "last_successful_heartbeat" => &mut state.last_successful_heartbeat,
+                _ => continue,
+            };
+            if let Some(read) = field {
+                moment::clear_up(read, exact, self.zone);
+            }
+        }
     }
 
     fn messages(&mut self, key: &str, value: Value, model: &mut Model) {

@@ -1,6 +1,6 @@
 //! The file's text, from the model.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use apmon_core::{MonitorState, OwnState};
 use jiff::{Timestamp, tz::TimeZone};
@@ -48,7 +48,7 @@ impl Serialize for File<'_> {
         map.serialize_entry("execution_time", &local(ended, self.zone))?;
         let millis = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         map.serialize_entry("execution_ms", &millis)?;
-        map.serialize_entry("apmon", &Own(self.model))?;
+        map.serialize_entry("apmon", &Own(self))?;
         map.end()
     }
 }
@@ -96,20 +96,46 @@ impl Serialize for Monitor<'_> {
 }
 
 /// What the seed's file has no place for.
-struct Own<'a>(&'a Model);
+struct Own<'a>(&'a File<'a>);
 
 impl Serialize for Own<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let File { model, zone } = self.0;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("version", &VERSION)?;
-        map.serialize_entry("epoch", &self.0.epoch)?;
-        map.serialize_entry("outbox", &Messages(self.0))?;
-        if !self.0.unread.is_empty() {
-            map.serialize_entry("unread", &self.0.unread)?;
+        map.serialize_entry("epoch", &model.epoch)?;
+        map.serialize_entry("outbox", &Messages(model))?;
+        if !model.unread.is_empty() {
+            map.serialize_entry("unread", &model.unread)?;
         }
-        map.serialize_entry("monitors", &Additions(self.0))?;
+        map.serialize_entry("monitors", &Additions(model))?;
+        let exact = exact_moments(model, zone);
+        if !exact.is_empty() {
+            map.serialize_entry("exact", &exact)?;
+        }
         map.end()
     }
+}
+
+/// The moments whose local time does not tell which they are.
+fn exact_moments<'a>(
+    model: &'a Model,
+    zone: &TimeZone,
+) -> BTreeMap<&'a str, BTreeMap<&'static str, Timestamp>> {
+    let mut exact: BTreeMap<&str, BTreeMap<_, _>> = BTreeMap::new();
+    for (name, state) in &model.monitors {
+        for (key, at) in [
+            ("last_checked", state.last_checked),
+            ("last_notified", state.last_notified),
+            ("last_alarm_started", state.last_alarm_started),
+            ("last_successful_heartbeat", state.last_successful_heartbeat),
+        ] {
+            if let Some(at) = at.filter(|at| moment::is_unclear(*at, zone)) {
+                exact.entry(name).or_default().insert(key, at);
+            }
+        }
+    }
+    exact
 }
 
 struct Messages<'a>(&'a Model);

@@ -2,6 +2,8 @@
 //! it again, so that another store can be put under it by one more
 //! `contract!` line.
 
+#![allow(clippy::unwrap_used)] // what fails here is a test
+
 use std::time::Duration;
 
 use apmon_core::{
@@ -253,15 +255,14 @@ async fn commits_from_many_tasks_all_arrive(home: &dyn Home) {
     assert_eq!(home.open().load().await.unwrap().monitors.len(), 20);
 }
 
-/// Not within the hour that clocks show twice: a local time cannot tell which.
+/// Every third within the hours around the end of summer time in 2026, of
+/// which clocks show one twice.
 fn moment() -> impl Strategy<Value = Timestamp> {
-    let second = 0_i64..4_000_000_000;
-    (second, 0..1_000_000_i32)
-        .prop_map(|(second, micro)| Timestamp::new(second, micro * 1_000).unwrap())
-        .prop_filter("an hour shown twice", |at| {
-            let zone = TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap();
-            !zone.to_ambiguous_timestamp(zone.to_datetime(*at)).is_ambiguous()
-        })
+    let second = prop_oneof![
+        2 => 0_i64..4_000_000_000,
+        1 => 1_793_505_600_i64..1_793_520_000,
+    ];
+    (second, 0..1_000_000_i32).prop_map(|(second, micro)| Timestamp::new(second, micro * 1_000).unwrap())
 }
 
 fn json_value() -> impl Strategy<Value = Value> {
@@ -290,6 +291,7 @@ fn any_state() -> impl Strategy<Value = MonitorState> {
         any::<(u32, u32)>(),
         prop::option::of(0_u64..1_000_000_000_000_000),
     );
+    #[allow(clippy::needless_update)] // more fields will come
     (times, texts, other, rest).prop_map(|(times, texts, other, rest)| {
         let [checked, notified, started, heartbeat, unknown, removed] = times;
         let [reason, checksum, incident] = texts;

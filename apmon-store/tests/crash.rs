@@ -1,6 +1,8 @@
 //! A commit that was acknowledged is on disk, whatever happens next; one that
 //! failed has changed nothing.
 
+#![allow(clippy::unwrap_used)] // what fails here is a test
+
 use std::{
     env, fs,
     io::{BufRead, BufReader},

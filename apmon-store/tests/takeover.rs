@@ -1,5 +1,7 @@
 //! A state file of APMonitor 1.3 is continued where it stopped.
 
+#![allow(clippy::unwrap_used)] // what fails here is a test
+
 use std::{fs, time::Duration};
 
 use apmon_core::{Commit, MonitorState, OwnState, StateStore};

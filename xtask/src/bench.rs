@@ -1,7 +1,110 @@
-//! `cargo xtask bench`: to come.
+//! `cargo xtask bench`: what a check costs, beside what the field's tools
+//! charge for it in the same run. Figures are medians; nothing here passes or
+//! fails.
 
-use crate::fault::Fault;
+mod cost;
+mod engine;
+mod field;
+mod memory;
+mod names;
+mod peer;
+mod rig;
 
-pub(crate) fn run(_: &[String]) -> Result<(), Fault> {
-    Err(Fault::new("there is no benchmark yet"))
+use std::{fs, path::Path, process::Command};
+
+use crate::{
+    fault::{During, Fault},
+    no_arguments,
+    package::{self, NGINX, Needed, needed},
+    process, workspace,
+};
+
+const NEEDED: &[Needed] = &[
+    NGINX,
+    needed("fping", "fping"),
+    needed("prometheus-blackbox-exporter", "prometheus-blackbox-exporter"),
+    needed("openssl", "openssl"),
+    needed("ip", "iproute2"),
+];
+
+/// One line of the table.
+struct Row {
+    work: String,
+    measured: String,
+    budget: &'static str,
+    peers: String,
+}
+
+impl Row {
+    fn new(work: impl Into<String>, measured: impl Into<String>, budget: &'static str) -> Self {
+        Self { work: work.into(), measured: measured.into(), budget, peers: "-".into() }
+    }
+
+    fn beside(mut self, peers: impl Into<String>) -> Self {
+        self.peers = peers.into();
+        self
+    }
+}
+
+pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
+    no_arguments(arguments)?;
+    package::install(NEEDED)?;
+    process::run(process::cargo().args(["build", "--release", "-p", "apmon-cli", "--bins", "--example", "bench"]))?;
+    let folder = workspace::root().join("target/bench");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).during(format!("make {}", folder.display()))?;
+    let rig = rig::Rig::start(&folder)?;
+    let mut rows = Vec::new();
+    let parts: &[(&str, Part)] = &[
+        ("the engine alone", engine::rows),
+        ("checks of each kind, and the peers", field::rows),
+        ("one pass, and memory", memory::rows),
+        ("names that do not resolve", names::rows),
+    ];
+    for (title, part) in parts {
+        println!("== {title}");
+        rows.extend(part(&folder, &rig)?);
+    }
+    drop(rig);
+    print(&rows);
+    Ok(())
+}
+
+type Part = fn(&Path, &rig::Rig) -> Result<Vec<Row>, Fault>;
+
+fn print(rows: &[Row]) {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!("\n{cores} cores; CPU time is the prober's own, user and system; medians of several runs\n");
+    println!("| work | measured | budget | peers in the same run |\n|---|---|---|---|");
+    for Row { work, measured, budget, peers } in rows {
+        println!("| {work} | {measured} | {budget} | {peers} |");
+    }
+}
+
+fn apmon() -> std::path::PathBuf {
+    workspace::root().join("target/release/apmon")
+}
+
+/// The middle of some figures.
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Writes a site file of many monitors; `head` are the site's options.
+fn write_site(
+    path: &Path,
+    head: &str,
+    monitors: impl Iterator<Item = String>,
+) -> Result<(), Fault> {
+    let list: String = monitors.map(|monitor| format!("  - {{{monitor}}}\n")).collect();
+    fs::write(path, format!("site: {{name: bench, {head}}}\nmonitors:\n{list}"))
+        .during(format!("write {}", path.display()))
+}
+
+/// The command line of a daemon on a site file.
+fn daemon(command: &mut Command, site: &Path) {
+    let state = site.with_extension("statefile.json");
+    let _ = fs::remove_file(&state);
+    command.arg("run").arg("-v").arg("-s").arg(state).arg(site);
 }

@@ -4,7 +4,12 @@
 mod lab;
 mod webhook;
 
-use std::{path::Path, process::ExitStatus, thread, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    thread,
+    time::Duration,
+};
 
 use self::{
     lab::Lab,
@@ -39,19 +44,27 @@ const CHAPTERS: &[(&str, &str)] = &[
 pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     crate::no_arguments(arguments)?;
     package::install(&[NGINX, DNSMASQ])?;
+    // A taken port is said before the build, not minutes after.
+    let directory = workspace::target().join("demo");
+    let receiver = Receiver::start()?;
+    let mut lab = Lab::prepare(&directory)?;
     say("building apmon");
     process::run(cargo().args(["build", "--release", "--package", "apmon-cli"]))?;
 
-    let directory = workspace::target().join("demo");
     let stopwatch = Stopwatch::start();
-    let receiver = Receiver::start()?;
-    let mut lab = Lab::prepare(&directory)?;
     say("starting dnsmasq on 127.0.0.1:15353 and nginx on 127.0.0.1:18080 and 127.0.0.1:18081");
     lab.start_names()?;
     lab.start_web()?;
+    say("one look at everything");
+    // Not OK is no reason to stop: without the right to ping, one is unknown.
+    let _ = process::run(
+        Command::new(program())
+            .current_dir(workspace::root())
+            .args(["check", SITE_FILE]),
+    );
     let mut apmon = start_apmon(&directory)?;
 
-    say("all is well; nobody is told anything");
+    say("all is well, so nobody is told anything");
     watch(&mut apmon, QUIET, || false)?;
     say(&format!(
         "stopping nginx (process {}), as if its machine had died",
@@ -78,16 +91,19 @@ fn say(text: &str) {
     println!("== {text}");
 }
 
+fn program() -> PathBuf {
+    workspace::target().join("release/apmon")
+}
+
 fn start_apmon(directory: &Path) -> Result<Running, Fault> {
     let state = directory.join("lab.statefile.json");
     forget(&state)?;
-    let program = workspace::target().join("release/apmon");
     say(&format!(
         "{} run -s {} {SITE_FILE}",
-        workspace::shown(&program),
+        workspace::shown(&program()),
         workspace::shown(&state)
     ));
-    Running::start("apmon", program, |command| {
+    Running::start("apmon", program(), |command| {
         command
             .current_dir(workspace::root())
             .args(["run", "-s"])

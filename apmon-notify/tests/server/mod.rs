@@ -73,6 +73,14 @@ impl Server {
     }
 }
 
+/// A port on which nobody listens, and nobody will while it is held.
+pub fn deserted() -> (tokio::net::TcpSocket, u16) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
+}
+
 /// An answer with no body; `headers` end in CRLF each.
 pub fn answer(status: &str, headers: &str) -> Manner {
     Manner::Answers(format!(

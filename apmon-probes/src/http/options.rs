@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use rustls::ClientConfig;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::target::Target;
 use crate::{
@@ -28,11 +28,7 @@ pub struct HttpOptions {
     /// colons; a list where several are right. Compared within the handshake:
     /// no other server sees the request. It also covers every `https` address
     /// redirected to. Without it any certificate is accepted.
-    #[serde(
-        default,
-        deserialize_with = "one_or_many",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "pins", skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "OneOrMany")]
     pub ssl_fingerprint: Vec<Fingerprint>,
     /// Whether a certificate outside its dates is accepted. Default no.
@@ -41,6 +37,15 @@ pub struct HttpOptions {
     pub send: Option<Secret>,
     /// The MIME type of `send`. Default `text/plain; charset=utf-8`.
     pub content_type: Option<Text>,
+}
+
+/// An empty list would quietly trust everybody.
+fn pins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Fingerprint>, D::Error> {
+    let pins = one_or_many(deserializer)?;
+    match pins.is_empty() {
+        true => Err(D::Error::custom("must not be an empty list")),
+        false => Ok(pins),
+    }
 }
 
 #[derive(JsonSchema)]

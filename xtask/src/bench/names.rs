@@ -1,0 +1,90 @@
+//! A thousand names asked of a name server that never answers, in a network
+//! namespace with a resolv.conf of its own, beside a hundred living neighbours.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use super::{Row, apmon, cost, median, rig::Rig, write_site};
+use crate::{
+    fault::{During, Fault},
+    process::{self, Running},
+};
+
+const SPACE: &str = "apmon-bench";
+
+pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
+    let space = Space::make()?;
+    // Inside the namespace nobody listens: a refused connection is an answer.
+    let living = |i: usize| format!("type: tcp, name: m{i}, address: \"tcp://127.0.0.1:9\", check_every_n_secs: 1");
+    let lost = |i: usize| format!("type: tcp, name: lost{i}, address: \"tcp://host{i}.lan.example:80\", check_every_n_secs: 5");
+    let head = "max_try_secs: 4, max_retries: 9";
+    let site = folder.join("names.yaml");
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        write_site(&site, head, (0..100).map(living))?;
+        without.push(space.p99(&site)?);
+        write_site(&site, head, (0..100).map(living).chain((0..1000).map(lost)))?;
+        with.push(space.p99(&site)?);
+    }
+    Ok(vec![Row::new(
+        "1,000 names asked of a silent name server: lateness p99 of all",
+        format!("{:.1} ms ({:.1} ms without them)", median(with), median(without)),
+        "unchanged",
+    )])
+}
+
+/// The namespace; taken down when dropped.
+struct Space {
+    etc: PathBuf,
+    _server: Running,
+}
+
+impl Space {
+    fn make() -> Result<Self, Fault> {
+        process::works(Command::new("ip").args(["netns", "del", SPACE]));
+        let etc = PathBuf::from("/etc/netns").join(SPACE);
+        fs::create_dir_all(&etc).during("make /etc/netns (bench needs to be root)")?;
+        fs::write(etc.join("resolv.conf"), "nameserver 127.0.0.53\n").during("write its resolv.conf")?;
+        for args in [&["netns", "add", SPACE][..], &["netns", "exec", SPACE, "ip", "link", "set", "lo", "up"]] {
+            if !process::works(Command::new("ip").args(args)) {
+                return Err(Fault::new(format!("ip {} failed (bench needs to be root)", args.join(" "))));
+            }
+        }
+        // A name server that is there and silent: a bound socket that nobody reads.
+        let server = Running::start("the silent name server", "ip".into(), |command| {
+            command
+                .args(["netns", "exec", SPACE, "python3", "-c"])
+                .arg("import socket, time\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('127.0.0.53', 53))\ntime.sleep(3600)")
+                .stdout(Stdio::null())
+        })?;
+        thread::sleep(Duration::from_secs(1));
+        Ok(Self { etc, _server: server })
+    }
+
+    fn p99(&self, site: &Path) -> Result<f64, Fault> {
+        let log = site.with_extension("log");
+        let errors = fs::File::create(&log).during("write a log")?;
+        let mut apmon_inside = Running::start("apmon", "ip".into(), |command| {
+            command.args(["netns", "exec", SPACE]).arg(apmon());
+            super::daemon(command, site);
+            command.stdout(Stdio::null()).stderr(errors)
+        })?;
+        thread::sleep(Duration::from_secs(15));
+        apmon_inside.stop(Duration::from_secs(5))?;
+        let text = fs::read_to_string(&log).during("read a log")?;
+        let words = text.lines().rev().find(|line| line.contains("started late")).unwrap_or("");
+        Ok(cost::quantile(words, "p99"))
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        process::works(Command::new("ip").args(["netns", "del", SPACE]));
+        let _ = fs::remove_dir_all(&self.etc);
+    }
+}

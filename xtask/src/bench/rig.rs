@@ -1,0 +1,98 @@
+//! The targets: a real nginx on many loopback addresses, plain and TLS, and
+//! sockets that never answer.
+
+use std::{fs, net::TcpListener, path::Path, process::Command, time::Duration};
+
+use crate::{
+    fault::{During, Fault},
+    process::{self, Running},
+};
+
+/// Connections to one address are spread over so many, or TIME_WAIT would be
+/// what is measured.
+const ADDRESSES: usize = 64;
+const HTTP_PORT: u16 = 28_080;
+const HTTPS_PORT: u16 = 28_443;
+/// Each listener's queue takes about a hundred connections that nobody accepts.
+const SILENT: usize = 110;
+const SILENT_PORT: u16 = 28_999;
+
+pub(super) struct Rig {
+    _nginx: Running,
+    _silent: Vec<TcpListener>,
+    /// SHA-256 of the TLS certificate.
+    pub(super) pin: String,
+}
+
+impl Rig {
+    pub(super) fn start(folder: &Path) -> Result<Self, Fault> {
+        let pin = certificate(folder)?;
+        let config = folder.join("nginx.conf");
+        fs::write(&config, nginx_config(folder)).during("write nginx.conf")?;
+        let program = process::find("nginx").ok_or_else(|| Fault::new("there is no nginx"))?;
+        let log = fs::File::create(folder.join("nginx.log")).during("write nginx.log")?;
+        let mut nginx = Running::start("nginx", program, |command| {
+            command.arg("-c").arg(&config).arg("-p").arg(folder).stderr(log)
+        })?;
+        let address = format!("127.0.1.1:{HTTP_PORT}");
+        let up = process::wait_until(Duration::from_secs(5), || {
+            nginx.ended().is_some() || std::net::TcpStream::connect(&address).is_ok()
+        });
+        if !up || nginx.ended().is_some() {
+            return Err(Fault::new(format!("nginx does not run; see {}", folder.join("nginx.log").display())));
+        }
+        let silent = (0..SILENT)
+            .map(|i| TcpListener::bind((format!("127.0.2.{}", i + 1), SILENT_PORT)).during("listen on 127.0.2.x"))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { _nginx: nginx, _silent: silent, pin })
+    }
+
+    pub(super) fn http(i: usize) -> String {
+        format!("127.0.1.{}:{HTTP_PORT}", i % ADDRESSES + 1)
+    }
+
+    pub(super) fn https(i: usize) -> String {
+        format!("127.0.1.{}:{HTTPS_PORT}", i % ADDRESSES + 1)
+    }
+
+    /// Accepts connections and never says a word.
+    pub(super) fn silent(i: usize) -> String {
+        format!("127.0.2.{}:{SILENT_PORT}", i % SILENT + 1)
+    }
+}
+
+fn nginx_config(folder: &Path) -> String {
+    let listen = |port: u16, tls: &str| -> String {
+        (1..=ADDRESSES).map(|i| format!("listen 127.0.1.{i}:{port}{tls};\n")).collect()
+    };
+    let folder = folder.display();
+    let scratch: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|name| format!("{name}_temp_path {folder}/tmp-{name};\n"))
+        .collect();
+    format!(
+        "daemon off;\npid {folder}/nginx.pid;\nerror_log stderr;\nworker_processes 1;\nworker_rlimit_nofile 65536;\n\
+         events {{ worker_connections 20000; }}\nhttp {{\naccess_log off;\n{scratch}tcp_nodelay on;\n\
+         server {{\n{plain}location / {{ return 200 \"apmon bench ok\\n\"; }}\n}}\n\
+         server {{\n{tls}ssl_certificate {folder}/cert.pem;\nssl_certificate_key {folder}/key.pem;\n\
+         location / {{ return 200 \"apmon bench ok\\n\"; }}\n}}\n}}\n",
+        plain = listen(HTTP_PORT, ""),
+        tls = listen(HTTPS_PORT, " ssl"),
+    )
+}
+
+/// Makes a self-signed certificate; returns its SHA-256.
+fn certificate(folder: &Path) -> Result<String, Fault> {
+    let openssl = process::find("openssl").ok_or_else(|| Fault::new("there is no openssl"))?;
+    let mut make = Command::new(&openssl);
+    make.current_dir(folder).args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
+    make.args(["-nodes", "-days", "30", "-subj", "/CN=apmon bench", "-keyout", "key.pem", "-out", "cert.pem"]);
+    if !process::works(&mut make) {
+        return Err(Fault::new("openssl made no certificate"));
+    }
+    let mut print = Command::new(&openssl);
+    print.current_dir(folder).args(["x509", "-in", "cert.pem", "-noout", "-fingerprint", "-sha256"]);
+    let text = process::output(&mut print)?;
+    let pin = text.trim().rsplit('=').next().unwrap_or("").to_owned();
+    Ok(pin)
+}
