@@ -161,7 +161,10 @@ fn mistakes_in_pins() {
          colons; 's' at character 1 is neither",
     );
     one(
-        "type: http\naddress: https://h/\nssl_fingerprint: [aa]",
+        &format!(
+            "type: http\naddress: https://h/\nssl_fingerprint: [aa, {}]",
+            "b".repeat(64)
+        ),
         "6:23: monitor \"x\": \"ssl_fingerprint\" must be a SHA-256 fingerprint: 64 hex digits, with or without \
          colons; these are 2 digits",
     );

@@ -4,7 +4,10 @@ use std::{collections::HashMap, time::Duration};
 
 use apmon_core::{MonitorState, OutboxEntry, OwnState, text::printable};
 use jiff::{Timestamp, tz::TimeZone};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer as _,
+    de::{DeserializeOwned, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 use crate::{model::Model, moment};
@@ -51,17 +54,23 @@ pub(crate) fn from_bytes(
     if text.is_empty() {
         return Err(ReadError::Damaged("it is empty".into()));
     }
-    let root: Value = serde_json::from_slice(text).map_err(|error| ReadError::Damaged(error.to_string()))?;
-    let Value::Object(root) = root else {
-        return Err(ReadError::Damaged("it is no JSON object".into()));
-    };
     let mut reader = Reader {
         zone,
         place,
         warnings: Vec::new(),
         more: 0,
     };
-    let model = reader.file(root)?;
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let file = json
+        .deserialize_map(TopLevel(&mut reader))
+        .and_then(|file| json.end().map(|()| file))
+        // All below the top is read as it comes, so that only the top can be
+        // of the wrong type.
+        .map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => ReadError::Damaged("it is no JSON object".into()),
+            _ => ReadError::Damaged(error.to_string()),
+        })?;
+    let model = reader.file(file)?;
     if reader.more > 0 {
         reader.warnings.push(format!(
             "{place}: and {} more values that make no sense",
@@ -78,6 +87,46 @@ struct Reader<'a> {
     more: usize,
 }
 
+/// What the top level holds: monitors read, the rest still as it came.
+#[derive(Default)]
+struct File {
+    model: Model,
+    own: Value,
+    ended: Value,
+    took: Value,
+}
+
+/// Reads one key after another, so that of ten thousand monitors only one is
+/// ever held as JSON.
+struct TopLevel<'r, 'a>(&'r mut Reader<'a>);
+
+impl<'de> Visitor<'de> for TopLevel<'_, '_> {
+    type Value = File;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<File, A::Error> {
+        let mut file = File::default();
+        while let Some((key, value)) = map.next_entry::<String, Value>()? {
+            match (key.as_str(), value) {
+                ("apmon", value) => file.own = value,
+                ("execution_time", value) => file.ended = value,
+                ("execution_ms", value) => file.took = value,
+                (_, Value::Object(fields)) => {
+                    let state = self.0.monitor(&key, fields);
+                    file.model.monitors.insert(key, state);
+                }
+                (_, value) => {
+                    file.model.foreign.insert(key, value);
+                }
+            }
+        }
+        Ok(file)
+    }
+}
+
 impl Reader<'_> {
     fn warn(&mut self, text: String) {
         if self.warnings.len() < MAX_WARNINGS {
@@ -88,24 +137,8 @@ impl Reader<'_> {
         }
     }
 
-    fn file(&mut self, root: Map<String, Value>) -> Result<Model, ReadError> {
-        let mut model = Model::default();
-        let mut own = Value::Null;
-        let (mut ended, mut took) = (Value::Null, Value::Null);
-        for (key, value) in root {
-            match (key.as_str(), value) {
-                ("apmon", value) => own = value,
-                ("execution_time", value) => ended = value,
-                ("execution_ms", value) => took = value,
-                (_, Value::Object(fields)) => {
-                    let state = self.monitor(&key, fields);
-                    model.monitors.insert(key, state);
-                }
-                (_, value) => {
-                    model.foreign.insert(key, value);
-                }
-            }
-        }
+    fn file(&mut self, file: File) -> Result<Model, ReadError> {
+        let File { mut model, own, ended, took } = file;
         // Only the pair means something; it is written anew by the next pass.
         model.pass = ended
             .as_str()
