@@ -64,7 +64,7 @@ pub struct Watch {
     pub address: String,
     /// SHA-256 over the effective options, 64 hex digits. Another checksum
     /// means another monitor: it is looked at at once.
-    pub checksum: String,
+    pub checksum: Arc<str>,
     /// When to look and whom to tell.
     pub policy: Policy,
 }
@@ -76,7 +76,7 @@ impl Watch {
             name: name.into(),
             kind: kind.into(),
             address: address.into(),
-            checksum: String::new(),
+            checksum: Arc::from(""),
             policy: Policy::default(),
         }
     }

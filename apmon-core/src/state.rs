@@ -1,6 +1,6 @@
 //! What is remembered of a monitor, and the seam to where it is kept.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -35,7 +35,7 @@ pub struct MonitorState {
     /// Why it is down, or could not be looked at.
     pub error_reason: Option<String>,
     /// [`Watch::checksum`](crate::Watch) of the last look.
-    pub last_config_checksum: Option<String>,
+    pub last_config_checksum: Option<Arc<str>>,
     /// What apmon adds.
     pub own: OwnState,
     /// Keys of the state file that are not ours, kept as they are.

@@ -79,7 +79,7 @@ impl Site {
     fn plan(&self, options: &str, checksum: &str) -> Plan {
         let mut watch = Watch::new("web", "http", "192.0.2.1");
         watch.policy = policy(options);
-        watch.checksum = checksum.to_owned();
+        watch.checksum = checksum.into();
         let mut plan = Plan::new("HomeLab");
         if checksum != "removed" {
             plan.monitors.push(self.target.monitor(watch));

@@ -2,12 +2,15 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, BufWriter, Read, Write},
     path::{Path, PathBuf},
 };
 
 use apmon_core::{StoreError, text::printable};
 use jiff::{Timestamp, tz::TimeZone};
+
+/// So much is written at a time.
+const PIECE: usize = 64 * 1024;
 
 use crate::{
     model::Model,
@@ -39,8 +42,11 @@ impl Disk {
 
     /// Replaces the file. At every moment a complete one stands there, the one
     /// before under `.old`.
-    pub(crate) fn replace(&self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.write_new(bytes)
+    pub(crate) fn replace(
+        &self,
+        content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        self.write_new(content)
             .and_then(|()| self.keep_old())
             .and_then(|()| {
                 fs::rename(&self.new, &self.path).map_err(|error| failed("rename", &self.new, error))
@@ -52,8 +58,9 @@ impl Disk {
         self.sync_directory()
     }
 
-    fn write_new(&self, bytes: &[u8]) -> Result<(), StoreError> {
-        let mut file = match self.create_new() {
+    /// Written piece by piece: the file of a large site is never in memory whole.
+    fn write_new(&self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), StoreError> {
+        let file = match self.create_new() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make_directory(&self.path)
                     .map_err(|error| failed("make directory", directory(&self.path), error))?;
@@ -62,7 +69,9 @@ impl Disk {
             created => created,
         }
         .map_err(|error| failed("create", &self.new, error))?;
-        file.write_all(bytes)
+        let mut out = BufWriter::with_capacity(PIECE, &file);
+        content(&mut out)
+            .and_then(|()| out.flush())
             .map_err(|error| failed("write", &self.new, error))?;
         file.sync_all().map_err(|error| failed("sync", &self.new, error))
     }

@@ -138,7 +138,12 @@ impl Reader<'_> {
     }
 
     fn file(&mut self, file: File) -> Result<Model, ReadError> {
-        let File { mut model, own, ended, took } = file;
+        let File {
+            mut model,
+            own,
+            ended,
+            took,
+        } = file;
         // Only the pair means something; it is written anew by the next pass.
         model.pass = ended
             .as_str()
@@ -256,7 +261,11 @@ impl Reader<'_> {
                 "down_count" => set_count(&mut state.down_count, &value),
                 "notified_count" => set_count(&mut state.notified_count, &value),
                 "error_reason" => set(&mut state.error_reason, text(&value), "text"),
-                "last_config_checksum" => set(&mut state.last_config_checksum, text(&value), "text"),
+                "last_config_checksum" => set(
+                    &mut state.last_config_checksum,
+                    text(&value).map(Into::into),
+                    "text",
+                ),
                 _ => {
                     state.other.insert(key, value);
                     continue;

@@ -1,7 +1,6 @@
 //! The store and its thread.
 
 use std::{
-    io,
     path::Path,
     sync::mpsc,
     thread::{self, JoinHandle},
@@ -159,13 +158,7 @@ impl Keeper {
             return Ok(());
         }
         let undo = model.apply(commit);
-        let written = write::to_bytes(model, &self.zone)
-            .map_err(|error| StoreError::Io {
-                step: "serialise",
-                place: "the state".into(),
-                source: io::Error::from(error),
-            })
-            .and_then(|bytes| self.disk.replace(&bytes));
+        let written = self.disk.replace(|out| write::to_writer(out, model, &self.zone));
         match written {
             Ok(()) => self.newest = model.epoch,
             Err(_) => model.take_back(undo),

@@ -1,6 +1,10 @@
 //! The file's text, from the model.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    time::Duration,
+};
 
 use apmon_core::{MonitorState, OwnState};
 use jiff::{Timestamp, tz::TimeZone};
@@ -16,12 +20,9 @@ use crate::{
 };
 
 /// The whole file, indented, for people open it.
-pub(crate) fn to_bytes(model: &Model, zone: &TimeZone) -> Result<Vec<u8>, serde_json::Error> {
-    // A monitor takes some 450 bytes.
-    let mut bytes = Vec::with_capacity(512 * (model.monitors.len() + 2));
-    serde_json::to_writer_pretty(&mut bytes, &File { model, zone })?;
-    bytes.push(b'\n');
-    Ok(bytes)
+pub(crate) fn to_writer(mut out: &mut dyn Write, model: &Model, zone: &TimeZone) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut out, &File { model, zone })?;
+    out.write_all(b"\n")
 }
 
 struct File<'a> {
@@ -85,7 +86,7 @@ impl Serialize for Monitor<'_> {
         map.serialize_entry("down_count", &state.down_count)?;
         map.serialize_entry("notified_count", &state.notified_count)?;
         map.serialize_entry("error_reason", &state.error_reason)?;
-        map.serialize_entry("last_config_checksum", &state.last_config_checksum)?;
+        map.serialize_entry("last_config_checksum", &state.last_config_checksum.as_deref())?;
         for (key, value) in &state.other {
             if !SEED_KEYS.contains(&key.as_str()) {
                 map.serialize_entry(key, value)?;

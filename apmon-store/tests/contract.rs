@@ -306,7 +306,7 @@ fn any_state() -> impl Strategy<Value = MonitorState> {
             down_count,
             notified_count,
             error_reason: reason,
-            last_config_checksum: checksum,
+            last_config_checksum: checksum.map(Into::into),
             own: OwnState {
                 incident: incident.clone(),
                 unknown_since: unknown,

@@ -178,7 +178,7 @@ impl MonitorEntry {
             name: self.name.clone(),
             kind: self.kind.to_owned(),
             address: self.address.clone(),
-            checksum: self.checksum.clone(),
+            checksum: self.checksum.as_str().into(),
             policy,
         };
         self.blueprint.build(tools, watch)

@@ -2,7 +2,7 @@
 //! found, commits, and only then tells.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
@@ -79,7 +79,7 @@ pub(super) struct Dispatcher {
     by_name: HashMap<String, usize>,
     free: Vec<usize>,
     /// States of monitors that are not watched now.
-    shelf: HashMap<String, MonitorState>,
+    shelf: BTreeMap<String, MonitorState>,
     agenda: Agenda,
     waiting: VecDeque<usize>,
     flying: usize,
@@ -102,7 +102,7 @@ impl Dispatcher {
             slots: Vec::with_capacity(plan.monitors.len()),
             by_name: HashMap::with_capacity(plan.monitors.len()),
             free: Vec::new(),
-            shelf: snapshot.monitors.into_iter().collect(),
+            shelf: snapshot.monitors,
             agenda: Agenda::default(),
             waiting: VecDeque::new(),
             flying: 0,

@@ -76,7 +76,7 @@ impl Slot {
     /// A monitor of one pass at `now`.
     pub(super) fn passing(monitor: Arc<dyn Monitor>, state: MonitorState, now: Now) -> Self {
         let watch = monitor.watch();
-        let changed = state.last_config_checksum.as_deref() != Some(watch.checksum.as_str());
+        let changed = state.last_config_checksum.as_deref() != Some(&*watch.checksum);
         let every = watch.policy.check_every;
         let soft = state.health().is_soft();
         let beat_due = watch.policy.heartbeat.as_ref().is_some_and(|heartbeat| {
