@@ -10,8 +10,8 @@
 use std::{error::Error, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use apmon_core::{
-    Commit, Engine, FailureClass, Look, Outcome, Plan, Policy, Probe, ProbeMonitor, Snapshot, StateStore, Stopwatch,
-    StoreError, Watch,
+    Commit, Engine, FailureClass, Look, Outcome, Plan, Policy, Probe, ProbeMonitor, Snapshot, StateStore,
+    Stopwatch, StoreError, Watch,
 };
 use apmon_store::JsonStore;
 
@@ -46,9 +46,16 @@ impl StateStore for Nowhere {
 }
 
 fn plan(monitors: usize, probe: &Arc<dyn Probe>) -> Plan {
-    let policy = Policy { check_every: Duration::from_secs(1), max_retries: NonZeroU32::MIN, ..Policy::default() };
+    let policy = Policy {
+        check_every: Duration::from_secs(1),
+        max_retries: NonZeroU32::MIN,
+        ..Policy::default()
+    };
     (0..monitors).fold(Plan::new("bench"), |plan, i| {
-        let watch = Watch { policy: policy.clone(), ..Watch::new(format!("monitor{i}"), "bench", "192.0.2.1") };
+        let watch = Watch {
+            policy: policy.clone(),
+            ..Watch::new(format!("monitor{i}"), "bench", "192.0.2.1")
+        };
         plan.watch(Arc::new(ProbeMonitor::new(watch, Arc::clone(probe))))
     })
 }
@@ -86,7 +93,10 @@ async fn steady(monitors: usize, secs: u64) -> Result<(), Box<dyn Error>> {
 
 async fn burst(monitors: usize, folder: &Path) -> Result<(), Box<dyn Error>> {
     let probe: Arc<dyn Probe> = Arc::new(Refused);
-    let store = Arc::new(JsonStore::open(&folder.join("bench.statefile.json"), jiff::tz::TimeZone::UTC)?);
+    let store = Arc::new(JsonStore::open(
+        &folder.join("bench.statefile.json"),
+        jiff::tz::TimeZone::UTC,
+    )?);
     let engine = Engine::new(plan(monitors, &probe), store);
     let watch = Stopwatch::start();
     let report = engine.pass().await?;
@@ -111,13 +121,17 @@ fn cpu() -> Result<Duration, Box<dyn Error>> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     // After the name: field 12 and 13 are utime and stime, in hundredths.
-    let ticks: u64 = fields.get(11).ok_or("stat")?.parse::<u64>()? + fields.get(12).ok_or("stat")?.parse::<u64>()?;
+    let ticks: u64 =
+        fields.get(11).ok_or("stat")?.parse::<u64>()? + fields.get(12).ok_or("stat")?.parse::<u64>()?;
     Ok(Duration::from_millis(ticks * 10))
 }
 
 /// The most memory this process ever held.
 fn vmhwm() -> Result<f64, Box<dyn Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).ok_or("VmHWM")?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .ok_or("VmHWM")?;
     Ok(line.split_whitespace().nth(1).ok_or("VmHWM")?.parse()?)
 }

@@ -14,7 +14,12 @@ use crate::{check, daemon, pacing, pass, reference, summary, webhook};
 /// Exit status of a pass: 0 all sites ran, whatever they found; 1 a site could
 /// not run (file, lock, state), the others did; 2 wrong usage.
 #[derive(Parser)]
-#[command(name = "apmon", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    name = "apmon",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 #[command(max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Command {
     #[command(subcommand)]
@@ -112,7 +117,9 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
     let error = match Command::try_parse() {
         Ok(command) => match usage_mistake(&command) {
             None => return Ok(command),
-            Some(text) => <Command as clap::CommandFactory>::command().error(ErrorKind::ArgumentConflict, text),
+            Some(text) => {
+                <Command as clap::CommandFactory>::command().error(ErrorKind::ArgumentConflict, text)
+            }
         },
         Err(error) => error,
     };

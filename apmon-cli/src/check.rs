@@ -74,11 +74,19 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(EXIT_UNKNOWN));
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let checked = runtime.block_on(look_at(monitors, args));
     runtime.shutdown_background();
     report::print(&checked, args.json, args.explain);
-    Ok(ExitCode::from(checked.iter().map(Checked::exit).max_by_key(|code| severity(*code)).unwrap_or(EXIT_UNKNOWN)))
+    Ok(ExitCode::from(
+        checked
+            .iter()
+            .map(Checked::exit)
+            .max_by_key(|code| severity(*code))
+            .unwrap_or(EXIT_UNKNOWN),
+    ))
 }
 
 /// Down outweighs unknown, unknown a warning.
@@ -92,7 +100,10 @@ fn severity(code: u8) -> u8 {
 
 impl Checked {
     fn exit(&self) -> u8 {
-        match (self.observation.outcome.verdict(), &self.observation.outcome.warning) {
+        match (
+            self.observation.outcome.verdict(),
+            &self.observation.outcome.warning,
+        ) {
             (Verdict::Up, None) => 0,
             (Verdict::Up, Some(_)) => EXIT_WARNING,
             (Verdict::Down, _) => EXIT_CRITICAL,
@@ -103,7 +114,9 @@ impl Checked {
 
 fn is_site_file(target: &str) -> bool {
     !target.contains("://")
-        && [".yaml", ".yml", ".json"].iter().any(|suffix| target.to_ascii_lowercase().ends_with(suffix))
+        && [".yaml", ".yml", ".json"]
+            .iter()
+            .any(|suffix| target.to_ascii_lowercase().ends_with(suffix))
 }
 
 fn monitors(args: &CheckArgs) -> anyhow::Result<Vec<Arc<dyn Monitor>>> {
@@ -111,19 +124,36 @@ fn monitors(args: &CheckArgs) -> anyhow::Result<Vec<Arc<dyn Monitor>>> {
     if !is_site_file(&args.target) {
         anyhow::ensure!(args.monitor.is_none(), "a monitor's name goes with a site file");
         let file = ad_hoc(args)?;
-        return Ok(file.monitors.iter().map(|monitor| monitor.build(&tools)).collect());
+        return Ok(file
+            .monitors
+            .iter()
+            .map(|monitor| monitor.build(&tools))
+            .collect());
     }
-    anyhow::ensure!(args.set.is_empty() && args.kind.is_none(), "--set and --type go with an address, not with a site file");
+    anyhow::ensure!(
+        args.set.is_empty() && args.kind.is_none(),
+        "--set and --type go with an address, not with a site file"
+    );
     let file = site::load(Path::new(&args.target))?;
     let Some(wanted) = &args.monitor else {
-        return Ok(file.monitors.iter().map(|monitor| monitor.build(&tools)).collect());
+        return Ok(file
+            .monitors
+            .iter()
+            .map(|monitor| monitor.build(&tools))
+            .collect());
     };
     match file.monitors.iter().find(|monitor| monitor.name == *wanted) {
         Some(monitor) => Ok(vec![monitor.build(&tools)]),
         None => {
             let names = file.monitors.iter().map(|monitor| monitor.name.as_str());
-            let hint = nearest(wanted, names).map(|name| format!("; did you mean \"{name}\"?")).unwrap_or_default();
-            anyhow::bail!("no monitor is called \"{}\"{}", printable(wanted), printable(&hint))
+            let hint = nearest(wanted, names)
+                .map(|name| format!("; did you mean \"{name}\"?"))
+                .unwrap_or_default();
+            anyhow::bail!(
+                "no monitor is called \"{}\"{}",
+                printable(wanted),
+                printable(&hint)
+            )
         }
     }
 }
@@ -135,8 +165,12 @@ fn ad_hoc(args: &CheckArgs) -> anyhow::Result<SiteFile> {
         Some(kind) => kind.clone(),
         None => {
             let scheme = args.target.split_once("://").map_or("", |(scheme, _)| scheme);
-            let kind = kinds::by_address(&args.target)
-                .with_context(|| format!("no type is known by {}://; name one with --type", printable(scheme)))?;
+            let kind = kinds::by_address(&args.target).with_context(|| {
+                format!(
+                    "no type is known by {}://; name one with --type",
+                    printable(scheme)
+                )
+            })?;
             kind.name().to_owned()
         }
     };
@@ -145,11 +179,19 @@ fn ad_hoc(args: &CheckArgs) -> anyhow::Result<SiteFile> {
     monitor.insert("name".into(), "check".into());
     monitor.insert("address".into(), args.target.clone().into());
     for option in &args.set {
-        let (name, value) = option.split_once('=').with_context(|| format!("--set {}: no =", printable(option)))?;
+        let (name, value) = option
+            .split_once('=')
+            .with_context(|| format!("--set {}: no =", printable(option)))?;
         monitor.insert(name.to_owned(), value.into());
     }
     let text = json!({"site": {"name": "check"}, "monitors": [monitor]}).to_string();
-    config::parse(&PathBuf::from("command line"), &text, kinds::all(), &ProcessEnvironment).map_err(|error| match error {
+    config::parse(
+        &PathBuf::from("command line"),
+        &text,
+        kinds::all(),
+        &ProcessEnvironment,
+    )
+    .map_err(|error| match error {
         // Places in a text that nobody wrote help nobody.
         ConfigError::Mistakes { mistakes, .. } => {
             let texts: Vec<_> = mistakes.iter().map(|mistake| mistake.text.as_str()).collect();
@@ -174,7 +216,15 @@ async fn look_at(monitors: Vec<Arc<dyn Monitor>>, args: &CheckArgs) -> Vec<Check
             }
             let observation = monitor.check(&look).await;
             let took = clock.now().mono.since(now.mono);
-            (i, Checked { monitor, observation, took, steps: trace.steps() })
+            (
+                i,
+                Checked {
+                    monitor,
+                    observation,
+                    took,
+                    steps: trace.steps(),
+                },
+            )
         });
     }
     let mut checked = looks.join_all().await;

@@ -16,22 +16,36 @@ pub(crate) fn line(text: &str) {
 pub(crate) fn report(event: &Event<'_>, every_look: bool) {
     match event {
         Event::Told(notification) => line(&notification.to_string()),
-        Event::Looked { watch, observation, state, transition, took, .. } => {
+        Event::Looked {
+            watch,
+            observation,
+            state,
+            transition,
+            took,
+            ..
+        } => {
             let level_is_info = every_look || transition.is_some();
-            if !tracing::enabled!(tracing::Level::INFO) || (!level_is_info && !tracing::enabled!(tracing::Level::DEBUG)) {
+            if !tracing::enabled!(tracing::Level::INFO)
+                || (!level_is_info && !tracing::enabled!(tracing::Level::DEBUG))
+            {
                 return;
             }
             let name = printable(&watch.name);
             let outcome = &observation.outcome;
             let verdict = outcome.verdict();
             let soft = if verdict == Verdict::Down && state.health().is_soft() {
-                format!(" (look {} of {} before it is an outage)", state.down_count, watch.policy.max_retries)
+                format!(
+                    " (look {} of {} before it is an outage)",
+                    state.down_count, watch.policy.max_retries
+                )
             } else {
                 String::new()
             };
             let text = match (outcome.failure(), &outcome.warning) {
                 (Some(failure), _) => format!("{name}: {verdict}: {}{soft}", printable(&failure.reason)),
-                (None, Some(warning)) => format!("{name}: {verdict} in {}: {}", millis(*took), printable(warning)),
+                (None, Some(warning)) => {
+                    format!("{name}: {verdict} in {}: {}", millis(*took), printable(warning))
+                }
                 (None, None) => format!("{name}: {verdict} in {}", millis(*took)),
             };
             if level_is_info {

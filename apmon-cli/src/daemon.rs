@@ -32,7 +32,9 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let code = runtime.block_on(supervise(args))?;
     runtime.shutdown_background();
     Ok(code)
@@ -76,7 +78,10 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     if waiting > 0 {
-        tracing::error!("{waiting} of {} sites do not run; each starts when its file is mended", args.configs.len());
+        tracing::error!(
+            "{waiting} of {} sites do not run; each starts when its file is mended",
+            args.configs.len()
+        );
     }
     let _watchdog = systemd::ready(&handles, &started).await;
     let mut broken = false;
@@ -109,7 +114,11 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
         // Asked twice, it ends at once; what is committed is on disk anyway.
         Signal::End = signals.next() => {}
     }
-    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if broken {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// Says how a site ended. True if badly.
@@ -196,7 +205,11 @@ impl Supervisor {
         file: &mut FileWatch,
         published: watch::Sender<Option<Handle>>,
     ) -> anyhow::Result<()> {
-        tracing::info!("{}: watching {} monitors", printable(&plan.site), plan.monitors.len());
+        tracing::info!(
+            "{}: watching {} monitors",
+            printable(&plan.site),
+            plan.monitors.len()
+        );
         let engine = Engine::new(plan, store)
             .heartbeats(Arc::new(HttpHeartbeats::new(self.process.http.clone())))
             .on_event(|event| console::report(event, false));
@@ -229,7 +242,10 @@ impl Supervisor {
             }
             Err(error) => {
                 pass::say(&self.config, &error);
-                tracing::error!("{}: refused; the site goes on as it was", printable(&self.config.display().to_string()));
+                tracing::error!(
+                    "{}: refused; the site goes on as it was",
+                    printable(&self.config.display().to_string())
+                );
             }
         }
     }
@@ -237,7 +253,9 @@ impl Supervisor {
 
 type Locked = (apmon_store::Lock, Arc<apmon_store::JsonStore>);
 
-fn end(ended: Result<Result<PassReport, apmon_core::EngineError>, tokio::task::JoinError>) -> anyhow::Result<()> {
+fn end(
+    ended: Result<Result<PassReport, apmon_core::EngineError>, tokio::task::JoinError>,
+) -> anyhow::Result<()> {
     let report = ended.context("the engine failed, a bug")?.context("cannot run")?;
     tracing::info!(
         "{} looks in {}, {} regular ones missed; they started late by {}",
@@ -247,7 +265,10 @@ fn end(ended: Result<Result<PassReport, apmon_core::EngineError>, tokio::task::J
         report.lateness
     );
     if report.undelivered > 0 {
-        tracing::warn!("{} messages are not delivered yet; the next start sends them", report.undelivered);
+        tracing::warn!(
+            "{} messages are not delivered yet; the next start sends them",
+            report.undelivered
+        );
     }
     Ok(())
 }

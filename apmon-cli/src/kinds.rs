@@ -14,6 +14,12 @@ pub(crate) fn all() -> &'static [&'static dyn MonitorKind] {
 
 /// The kind that an address alone names: by its scheme, a bare host by `""`.
 pub(crate) fn by_address(address: &str) -> Option<&'static dyn MonitorKind> {
-    let scheme = address.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
-    all().iter().copied().find(|kind| kind.schemes().contains(&scheme.as_str()))
+    let scheme = address
+        .split_once("://")
+        .map_or("", |(scheme, _)| scheme)
+        .to_ascii_lowercase();
+    all()
+        .iter()
+        .copied()
+        .find(|kind| kind.schemes().contains(&scheme.as_str()))
 }

@@ -37,7 +37,11 @@ pub(crate) fn run(args: &PacingArgs) -> anyhow::Result<ExitCode> {
             .collect();
         console::line(&serde_json::to_string_pretty(&list)?);
     } else {
-        console::line(&text(&curve, args.notify_every_n_secs, std::io::stdout().is_terminal()));
+        console::line(&text(
+            &curve,
+            args.notify_every_n_secs,
+            std::io::stdout().is_terminal(),
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -45,10 +49,26 @@ pub(crate) fn run(args: &PacingArgs) -> anyhow::Result<ExitCode> {
 type Point = (u32, Duration, Duration);
 
 fn text(curve: &[Point], base: Duration, with_bars: bool) -> String {
-    let mut rows = vec![vec!["outage".to_owned(), "0".to_owned(), "0".to_owned(), "0 secs".to_owned(), String::new()]];
+    let mut rows = vec![vec![
+        "outage".to_owned(),
+        "0".to_owned(),
+        "0".to_owned(),
+        "0 secs".to_owned(),
+        String::new(),
+    ]];
     rows.extend(curve.iter().map(|(k, wait, after)| {
-        let bar = if with_bars { bar(*wait, base) } else { String::new() };
-        vec![format!("reminder {k}"), secs(*wait), secs(*after), words::duration(*after), bar]
+        let bar = if with_bars {
+            bar(*wait, base)
+        } else {
+            String::new()
+        };
+        vec![
+            format!("reminder {k}"),
+            secs(*wait),
+            secs(*after),
+            words::duration(*after),
+            bar,
+        ]
     }));
     table::render(&["MESSAGE", "WAIT (secs)", "AFTER (secs)", "DOWN FOR", ""], &rows)
 }
@@ -73,8 +93,7 @@ mod tests {
 
     #[test]
     fn the_table_of_four_notifications_of_eight_seconds() {
-        let curve: Vec<_> =
-            pacing::curve(Duration::from_secs(8), NonZeroU32::new(4).unwrap(), 5).collect();
+        let curve: Vec<_> = pacing::curve(Duration::from_secs(8), NonZeroU32::new(4).unwrap(), 5).collect();
         let table = text(&curve, Duration::from_secs(8), true);
         assert_eq!(
             table,

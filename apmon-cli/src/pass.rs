@@ -15,7 +15,9 @@ use crate::{
 /// Runs all sites at once, each on its own; a site that cannot run does not
 /// keep the others from it.
 pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let process = Process::default();
     if args.common.no_notify {
         tracing::info!("--no-notify: messages are printed, nobody is told");
@@ -50,7 +52,11 @@ pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
     }
     // Nothing is left to wait for: look-ups under way end with the process.
     runtime.shutdown_background();
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// A site that cannot run, said. Mistakes of a site file name their file
@@ -95,7 +101,10 @@ fn summarize(config: &Path, report: &PassReport) {
         console::millis(report.took)
     );
     if report.undelivered > 0 {
-        tracing::warn!("{shown}: {} messages are not delivered yet; the next pass sends them", report.undelivered);
+        tracing::warn!(
+            "{shown}: {} messages are not delivered yet; the next pass sends them",
+            report.undelivered
+        );
     }
 }
 

@@ -44,9 +44,24 @@ fn markdown() -> String {
     );
     section(&mut text, "site", "", &schema_for!(SiteOptions));
     section(&mut text, "site.email_server", "", &schema_for!(EmailServer));
-    section(&mut text, "site.outage_emails", "A list. Needs `email_server`.", &schema_for!(OutageEmail));
-    section(&mut text, "site.outage_webhooks", "A list.", &schema_for!(OutageWebhook));
-    section(&mut text, "monitors", "A list. These options every monitor has, whatever its `type`.", &schema_for!(CommonOptions));
+    section(
+        &mut text,
+        "site.outage_emails",
+        "A list. Needs `email_server`.",
+        &schema_for!(OutageEmail),
+    );
+    section(
+        &mut text,
+        "site.outage_webhooks",
+        "A list.",
+        &schema_for!(OutageWebhook),
+    );
+    section(
+        &mut text,
+        "monitors",
+        "A list. These options every monitor has, whatever its `type`.",
+        &schema_for!(CommonOptions),
+    );
     for kind in kinds::all() {
         let intro = format!(
             "{}\n\n`address`: {}\n\n```yaml\n{}\n```",
@@ -54,7 +69,12 @@ fn markdown() -> String {
             kind.address(),
             indent(kind.example())
         );
-        section(&mut text, &format!("type: {}", kind.name()), &intro, &kind.schema());
+        section(
+            &mut text,
+            &format!("type: {}", kind.name()),
+            &intro,
+            &kind.schema(),
+        );
     }
     text
 }
@@ -72,12 +92,18 @@ fn section(text: &mut String, title: &str, intro: &str, schema: &Schema) {
         let _ = write!(text, "\n{intro}\n");
     }
     let root = schema.as_value();
-    let Some(properties) = root.get("properties").and_then(Value::as_object).filter(|all| !all.is_empty()) else {
+    let Some(properties) = root
+        .get("properties")
+        .and_then(Value::as_object)
+        .filter(|all| !all.is_empty())
+    else {
         return;
     };
     let _ = write!(text, "\n| option | value | meaning |\n|---|---|---|\n");
     for (name, property) in properties {
-        let required = root["required"].as_array().is_some_and(|list| list.iter().any(|item| item == name));
+        let required = root["required"]
+            .as_array()
+            .is_some_and(|list| list.iter().any(|item| item == name));
         let must = if required { ", required" } else { "" };
         let _ = writeln!(
             text,
@@ -97,7 +123,12 @@ fn description(property: &Value) -> String {
 fn value(property: &Value, root: &Value) -> String {
     let property = resolve(property, root);
     if let Some(values) = property["enum"].as_array() {
-        return join(values.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")));
+        return join(
+            values
+                .iter()
+                .filter_map(Value::as_str)
+                .map(|word| format!("`{word}`")),
+        );
     }
     if let Some(any) = property["anyOf"].as_array().or(property["oneOf"].as_array()) {
         let parts = any.iter().filter(|part| part["type"] != "null");
@@ -116,7 +147,11 @@ fn value(property: &Value, root: &Value) -> String {
     };
     let kind = match &property["type"] {
         Value::String(kind) => kind.as_str(),
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or("text"),
+        Value::Array(kinds) => kinds
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|kind| *kind != "null")
+            .unwrap_or("text"),
         _ => "text",
     };
     match kind {
@@ -135,8 +170,12 @@ fn join(words: impl Iterator<Item = String>) -> String {
 }
 
 fn resolve<'a>(property: &'a Value, root: &'a Value) -> &'a Value {
-    let pointer = property["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
-    pointer.and_then(|pointer| root.pointer(pointer)).unwrap_or(property)
+    let pointer = property["$ref"]
+        .as_str()
+        .and_then(|reference| reference.strip_prefix('#'));
+    pointer
+        .and_then(|pointer| root.pointer(pointer))
+        .unwrap_or(property)
 }
 
 /// JSON Schema of a whole site file, for editors.
@@ -156,7 +195,8 @@ fn schema() -> Value {
     let mut site = inline(schema_for!(SiteOptions));
     site["properties"]["email_server"] = inline(schema_for!(EmailServer));
     site["properties"]["outage_emails"] = json!({"type": "array", "items": inline(schema_for!(OutageEmail))});
-    site["properties"]["outage_webhooks"] = json!({"type": "array", "items": inline(schema_for!(OutageWebhook))});
+    site["properties"]["outage_webhooks"] =
+        json!({"type": "array", "items": inline(schema_for!(OutageWebhook))});
     site["additionalProperties"] = json!(false);
     let common = inline(schema_for!(CommonOptions));
     let kinds: Vec<_> = kinds::all()
@@ -164,7 +204,10 @@ fn schema() -> Value {
         .map(|kind| {
             let mut monitor = common.clone();
             let own = inline(kind.schema());
-            if let (Some(all), Some(own)) = (monitor["properties"].as_object_mut(), own["properties"].as_object()) {
+            if let (Some(all), Some(own)) = (
+                monitor["properties"].as_object_mut(),
+                own["properties"].as_object(),
+            ) {
                 all.extend(own.clone());
             }
             if let (Some(all), Some(own)) = (monitor["required"].as_array_mut(), own["required"].as_array()) {

@@ -42,7 +42,12 @@ pub(crate) fn remarks(file: &SiteFile, threads: Option<u32>) -> Vec<String> {
     let mut remarks = Vec::new();
     let cap = cap(file, threads);
     if let Some(cap) = cap.filter(|cap| cap.get() < file.monitors.len()) {
-        let longest = file.monitors.iter().map(|monitor| monitor.max_try.value.get()).max().unwrap_or(0);
+        let longest = file
+            .monitors
+            .iter()
+            .map(|monitor| monitor.max_try.value.get())
+            .max()
+            .unwrap_or(0);
         let rounds = (file.monitors.len() - 1) / cap.get();
         remarks.push(format!(
             "{cap} checks at once for {} monitors: dead targets may delay others by up to {} secs; without max_threads there is no cap",
@@ -72,7 +77,11 @@ pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> any
     }
     plan.max_concurrent = cap(file, args.threads);
     plan.quiet = args.no_notify;
-    plan.monitors = file.monitors.iter().map(|monitor| monitor.build(&process.tools)).collect();
+    plan.monitors = file
+        .monitors
+        .iter()
+        .map(|monitor| monitor.build(&process.tools))
+        .collect();
     let ids = channel_ids(&file.outage_webhooks);
     for (id, options) in ids.into_iter().zip(&file.outage_webhooks) {
         let webhook = Webhook::new(options, process.http.clone(), plan.delivery_timeout)

@@ -29,12 +29,29 @@ pub(crate) fn run(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-const HEAD: &[&str] = &["NAME", "TYPE", "ADDRESS", "CHECK", "RETRIES", "TRY", "RETRY", "NOTIFY", "AFTER", "UNKNOWN", "ALARMS", "EMAIL", "HEARTBEAT"];
+const HEAD: &[&str] = &[
+    "NAME",
+    "TYPE",
+    "ADDRESS",
+    "CHECK",
+    "RETRIES",
+    "TRY",
+    "RETRY",
+    "NOTIFY",
+    "AFTER",
+    "UNKNOWN",
+    "ALARMS",
+    "EMAIL",
+    "HEARTBEAT",
+];
 
 /// The summary of one file.
 fn summary(file: &SiteFile) -> String {
     let path = file.path.display().to_string();
-    let threads = file.site.max_threads.map_or("unlimited".to_owned(), |cap| cap.get().to_string());
+    let threads = file
+        .site
+        .max_threads
+        .map_or("unlimited".to_owned(), |cap| cap.get().to_string());
     let rows: Vec<_> = file.monitors.iter().map(row).collect();
     format!(
         "{}: site {}, {} monitors, {} webhooks, {} e-mail recipients, max_threads {threads}\n\n{}\n\n\

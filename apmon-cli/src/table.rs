@@ -26,7 +26,13 @@ pub(crate) fn render(head: &[&str], rows: &[Vec<String>]) -> String {
 mod tests {
     #[test]
     fn columns_line_up() {
-        let rows = vec![vec!["web".into(), "http".into()], vec!["a-long-name".into(), "tcp".into()]];
-        assert_eq!(super::render(&["NAME", "TYPE"], &rows), "NAME         TYPE\nweb          http\na-long-name  tcp");
+        let rows = vec![
+            vec!["web".into(), "http".into()],
+            vec!["a-long-name".into(), "tcp".into()],
+        ];
+        assert_eq!(
+            super::render(&["NAME", "TYPE"], &rows),
+            "NAME         TYPE\nweb          http\na-long-name  tcp"
+        );
     }
 }

@@ -5,11 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use apmon_core::{
-    Clock as _, Notification, NotificationKind, SystemClock,
-    rule::words,
-    text::printable,
-};
+use apmon_core::{Clock as _, Notification, NotificationKind, SystemClock, rule::words, text::printable};
 use jiff::tz::TimeZone;
 
 use crate::{
@@ -20,7 +16,9 @@ use crate::{
 
 /// Sends to all webhooks of all files. Exits 0 when all took the message.
 pub(crate) fn test(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let process = Process::default();
     let mut failed = false;
     for config in configs {
@@ -33,12 +31,21 @@ pub(crate) fn test(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
         }
     }
     runtime.shutdown_background();
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 async fn test_site(config: &Path, process: &Process) -> anyhow::Result<bool> {
     let file = site::load(config)?;
-    let args = CommonArgs { verbose: 0, threads: None, statefile: None, no_notify: false };
+    let args = CommonArgs {
+        verbose: 0,
+        threads: None,
+        statefile: None,
+        no_notify: false,
+    };
     let plan = site::plan(&file, &args, process)?;
     let site = printable(&plan.site).into_owned();
     if plan.channels.is_empty() {
@@ -70,7 +77,10 @@ fn test_message(site: &str) -> Notification {
         site: site.to_owned(),
         monitor: "test".into(),
         address: String::new(),
-        text: format!("apmon test message for {} at {clock}: this webhook works", printable(site)),
+        text: format!(
+            "apmon test message for {} at {clock}: this webhook works",
+            printable(site)
+        ),
         number: 1,
         at: now,
         since: None,

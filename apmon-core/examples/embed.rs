@@ -1,10 +1,10 @@
 //! The engine inside another program: its own probe, notifier and store.
-use std::{sync::Arc, sync::Mutex, time::Duration};
 use apmon_core::{
     Commit, DeliveryError, Engine, FailureClass, Look, Notification, Notifier, Outcome, Plan, Policy, Probe,
     ProbeMonitor, Snapshot, StateStore, StoreError, Watch,
 };
 use async_trait::async_trait;
+use std::{sync::Arc, sync::Mutex, time::Duration};
 
 /// Is the spool directory empty enough?
 struct Spool(Mutex<u32>);
@@ -26,7 +26,12 @@ struct Pager;
 #[async_trait]
 impl Notifier for Pager {
     async fn deliver(&self, message: &Notification, key: &str) -> Result<(), DeliveryError> {
-        println!("{} {}: {}", &key[key.len() - 7..], message.kind.label(), message.text);
+        println!(
+            "{} {}: {}",
+            &key[key.len() - 7..],
+            message.kind.label(),
+            message.text
+        );
         Ok(())
     }
 }
@@ -46,9 +51,14 @@ impl StateStore for Forgetful {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), apmon_core::EngineError> {
     let mut watch = Watch::new("spool", "spool", "/var/spool/print");
-    watch.policy = Policy { check_every: Duration::from_millis(200), ..Policy::default() };
+    watch.policy = Policy {
+        check_every: Duration::from_millis(200),
+        ..Policy::default()
+    };
     let monitor = ProbeMonitor::new(watch, Arc::new(Spool(Mutex::new(0))));
-    let plan = Plan::new("Office").watch(Arc::new(monitor)).tell("pager", Arc::new(Pager));
+    let plan = Plan::new("Office")
+        .watch(Arc::new(monitor))
+        .tell("pager", Arc::new(Pager));
     let engine = Engine::new(plan, Arc::new(Forgetful));
     let handle = engine.handle();
     let (report, ()) = tokio::join!(engine.run(), async {

@@ -200,7 +200,10 @@ impl Handle {
             }
         }
         let (reply, done) = oneshot::channel();
-        self.0.send(Command::Reload(plan, reply)).await.map_err(|_| EngineError::Ended)?;
+        self.0
+            .send(Command::Reload(plan, reply))
+            .await
+            .map_err(|_| EngineError::Ended)?;
         done.await.map_err(|_| EngineError::Ended)
     }
 
@@ -210,7 +213,10 @@ impl Handle {
     /// When it has ended.
     pub async fn ping(&self) -> Result<(), EngineError> {
         let (reply, done) = oneshot::channel();
-        self.0.send(Command::Ping(reply)).await.map_err(|_| EngineError::Ended)?;
+        self.0
+            .send(Command::Ping(reply))
+            .await
+            .map_err(|_| EngineError::Ended)?;
         done.await.map_err(|_| EngineError::Ended)
     }
 

@@ -131,7 +131,7 @@ pub struct Snapshot {
     /// The owner epoch granted to whoever loaded this.
     pub epoch: u64,
     /// State by monitor name.
-    pub monitors: BTreeMap<String, MonitorState>,
+    pub monitors: BTreeMap<String, Arc<MonitorState>>,
     /// Messages on their way, oldest first.
     pub outbox: Vec<OutboxEntry>,
     /// What an operator must know about how this was loaded (a damaged file
@@ -144,8 +144,8 @@ pub struct Snapshot {
 pub struct Commit {
     /// The epoch of the [`Snapshot`] this follows.
     pub epoch: u64,
-    /// States that changed.
-    pub states: Vec<(String, MonitorState)>,
+    /// States that changed. Shared, not copied: a store may keep them as they are.
+    pub states: Vec<(String, Arc<MonitorState>)>,
     /// Monitors to forget.
     pub forget: Vec<String>,
     /// Outbox entries, new or changed.

@@ -5,17 +5,26 @@ mod support;
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use apmon_core::{
-    Clock, DeliveryError, Engine, Heartbeat, Mono, MonitorState, NotificationKind, Now, Plan, Policy, Secret, SystemClock, Watch,
+    Clock, DeliveryError, Engine, Heartbeat, MonitorState, Mono, NotificationKind, Now, Plan, Policy, Secret,
+    SystemClock, Watch,
 };
 use jiff::{Timestamp, tz::TimeZone};
 use support::{Condition, Memory, Recorder, START, Target, clock, secs};
 
 fn watch(name: &str, policy: Policy) -> Watch {
-    Watch { policy, checksum: "1".into(), ..Watch::new(name, "test", "192.0.2.1") }
+    Watch {
+        policy,
+        checksum: "1".into(),
+        ..Watch::new(name, "test", "192.0.2.1")
+    }
 }
 
 fn every(secs_: u64) -> Policy {
-    Policy { check_every: secs(secs_), max_retries: std::num::NonZeroU32::MIN, ..Policy::default() }
+    Policy {
+        check_every: secs(secs_),
+        max_retries: std::num::NonZeroU32::MIN,
+        ..Policy::default()
+    }
 }
 
 /// A daemon that is told to end after `run`.
@@ -54,23 +63,37 @@ mod time_is_kept {
     async fn a_look_that_runs_on_skips_slots_and_never_bunches() {
         let (clock, target) = (clock(), Target::new());
         target.set(Condition::Silent);
-        let policy = Policy { max_try: secs(25), max_retries: 100.try_into().unwrap(), ..every(10) };
+        let policy = Policy {
+            max_try: secs(25),
+            max_retries: 100.try_into().unwrap(),
+            ..every(10)
+        };
         let plan = Plan::new("s").watch(target.monitor(watch("a", policy)));
         let report = run_for(Engine::new(plan, Memory::new()).clock(clock), secs(300)).await;
-        assert_eq!(target.looks(), 10, "every 30 s: 25 s of silence, then the next slot");
+        assert_eq!(
+            target.looks(),
+            10,
+            "every 30 s: 25 s of silence, then the next slot"
+        );
         assert!(report.missed >= 18, "{report:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_thousand_monitors_do_not_fire_together() {
         let (clock, target) = (clock(), Target::new());
-        let plan = (0..1000).fold(Plan::new("s"), |plan, i| plan.watch(target.monitor(watch(&format!("m{i}"), every(10)))));
+        let plan = (0..1000).fold(Plan::new("s"), |plan, i| {
+            plan.watch(target.monitor(watch(&format!("m{i}"), every(10))))
+        });
         run_for(Engine::new(plan, Memory::new()).clock(clock), secs(30)).await;
         let mut per_slot = std::collections::HashMap::new();
         for look in target.looks.lock().unwrap().iter() {
             *per_slot.entry(look.nanos() / 100_000_000).or_insert(0) += 1;
         }
-        assert!(per_slot.values().all(|n| *n < 60), "{:?}", per_slot.values().max());
+        assert!(
+            per_slot.values().all(|n| *n < 60),
+            "{:?}",
+            per_slot.values().max()
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -78,9 +101,20 @@ mod time_is_kept {
         let (clock, target) = (clock(), Target::new());
         let recorder = Recorder::new(&clock);
         target.set(Condition::Slow(Duration::from_millis(300)));
-        let heartbeat = Some(Heartbeat { url: Secret::new("http://h/"), every: Some(secs(10)) });
-        let plan = Plan::new("s").watch(target.monitor(watch("a", Policy { heartbeat, ..every(7) })));
-        let engine = Engine::new(plan, Memory::new()).clock(clock).heartbeats(recorder.clone());
+        let heartbeat = Some(Heartbeat {
+            url: Secret::new("http://h/"),
+            every: Some(secs(10)),
+        });
+        let plan = Plan::new("s").watch(target.monitor(watch(
+            "a",
+            Policy {
+                heartbeat,
+                ..every(7)
+            },
+        )));
+        let engine = Engine::new(plan, Memory::new())
+            .clock(clock)
+            .heartbeats(recorder.clone());
         let handle = engine.handle();
         let running = tokio::spawn(engine.run());
         tokio::time::sleep(secs(60)).await;
@@ -104,9 +138,24 @@ mod time_is_kept {
     async fn without_an_interval_each_good_look_sends_a_heartbeat() {
         let (clock, target) = (clock(), Target::new());
         let recorder = Recorder::new(&clock);
-        let heartbeat = Some(Heartbeat { url: Secret::new("http://h/"), every: None });
-        let plan = Plan::new("s").watch(target.monitor(watch("a", Policy { heartbeat, ..every(10) })));
-        run_for(Engine::new(plan, Memory::new()).clock(clock).heartbeats(recorder.clone()), secs(60)).await;
+        let heartbeat = Some(Heartbeat {
+            url: Secret::new("http://h/"),
+            every: None,
+        });
+        let plan = Plan::new("s").watch(target.monitor(watch(
+            "a",
+            Policy {
+                heartbeat,
+                ..every(10)
+            },
+        )));
+        run_for(
+            Engine::new(plan, Memory::new())
+                .clock(clock)
+                .heartbeats(recorder.clone()),
+            secs(60),
+        )
+        .await;
         assert_eq!(recorder.beats.lock().unwrap().len(), target.looks());
     }
 }
@@ -130,11 +179,21 @@ mod a_dead_target_delays_nobody {
     async fn a_cap_holds_and_what_waits_is_looked_at_in_turn() {
         let (clock, target) = (clock(), Target::new());
         target.set(Condition::Slow(secs(1)));
-        let mut plan = (0..6).fold(Plan::new("s"), |plan, i| plan.watch(target.monitor(watch(&format!("m{i}"), every(60)))));
+        let mut plan = (0..6).fold(Plan::new("s"), |plan, i| {
+            plan.watch(target.monitor(watch(&format!("m{i}"), every(60))))
+        });
         plan.max_concurrent = NonZeroUsize::new(2);
-        let report = Engine::new(plan, Memory::new()).clock(clock).pass().await.unwrap();
+        let report = Engine::new(plan, Memory::new())
+            .clock(clock)
+            .pass()
+            .await
+            .unwrap();
         assert_eq!(report.up, 6);
-        assert!(report.took >= secs(3) && report.took < secs(4), "{:?}", report.took);
+        assert!(
+            report.took >= secs(3) && report.took < secs(4),
+            "{:?}",
+            report.took
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -161,9 +220,15 @@ mod no_alert_is_lost {
     async fn what_is_sent_was_committed_before() {
         let (clock, target) = (clock(), Target::new());
         let (store, recorder) = (Memory::new(), Recorder::new(&clock));
-        recorder.answers.lock().unwrap().extend(vec![Err(DeliveryError::retryable("503")); 3]);
+        recorder
+            .answers
+            .lock()
+            .unwrap()
+            .extend(vec![Err(DeliveryError::retryable("503")); 3]);
         target.set(Condition::Down("no".into()));
-        let plan = Plan::new("s").watch(target.monitor(watch("a", every(10)))).tell("c", recorder.clone());
+        let plan = Plan::new("s")
+            .watch(target.monitor(watch("a", every(10))))
+            .tell("c", recorder.clone());
         let engine = Engine::new(plan, store.clone()).clock(clock);
         let handle = engine.handle();
         let running = tokio::spawn(engine.run());
@@ -172,7 +237,10 @@ mod no_alert_is_lost {
         assert_eq!(kept.len(), 1);
         assert!(kept[0].attempts >= 1, "the fate of a try is committed too");
         tokio::time::sleep(secs(10)).await;
-        assert!(store.kept.lock().unwrap().outbox.is_empty(), "and so is its delivery");
+        assert!(
+            store.kept.lock().unwrap().outbox.is_empty(),
+            "and so is its delivery"
+        );
         assert_eq!(recorder.labels(), ["NEW OUTAGE"]);
         handle.shutdown().await;
         running.await.unwrap().unwrap();
@@ -184,7 +252,11 @@ mod no_alert_is_lost {
         let (store, recorder) = (Memory::new(), Recorder::new(&clock));
         *recorder.hangs.lock().unwrap() = true;
         target.set(Condition::Down("no".into()));
-        let plan = || Plan::new("s").watch(target.monitor(watch("a", every(10)))).tell("c", recorder.clone());
+        let plan = || {
+            Plan::new("s")
+                .watch(target.monitor(watch("a", every(10))))
+                .tell("c", recorder.clone())
+        };
         let running = tokio::spawn(Engine::new(plan(), store.clone()).clock(clock.clone()).run());
         tokio::time::sleep(secs(10)).await;
         running.abort();
@@ -202,7 +274,9 @@ mod no_alert_is_lost {
         let (store, recorder) = (Memory::new(), Recorder::new(&clock));
         *store.fails.lock().unwrap() = true;
         target.set(Condition::Down("no".into()));
-        let plan = Plan::new("s").watch(target.monitor(watch("a", every(1)))).tell("c", recorder.clone());
+        let plan = Plan::new("s")
+            .watch(target.monitor(watch("a", every(1))))
+            .tell("c", recorder.clone());
         let engine = Engine::new(plan, store.clone()).clock(clock);
         let handle = engine.handle();
         let running = tokio::spawn(engine.run());
@@ -225,9 +299,15 @@ mod no_alert_is_lost {
         let (clock, target) = (clock(), Target::new());
         let (store, recorder) = (Memory::new(), Recorder::new(&clock));
         target.set(Condition::Down("no".into()));
-        let plan = (0..1000).fold(Plan::new("s"), |plan, i| plan.watch(target.monitor(watch(&format!("m{i}"), every(60)))));
+        let plan = (0..1000).fold(Plan::new("s"), |plan, i| {
+            plan.watch(target.monitor(watch(&format!("m{i}"), every(60))))
+        });
         let plan = plan.tell("c", recorder.clone());
-        let report = Engine::new(plan, store.clone()).clock(clock).pass().await.unwrap();
+        let report = Engine::new(plan, store.clone())
+            .clock(clock)
+            .pass()
+            .await
+            .unwrap();
         assert_eq!(report.down, 1000);
         assert_eq!(recorder.labels().len(), 1000);
         let commits = store.commits.lock().unwrap();
@@ -245,7 +325,10 @@ mod our_own_faults_are_no_outage {
     impl Clock for Settable {
         fn now(&self) -> Now {
             let now = self.0.now();
-            Now { wall: now.wall + jiff::SignedDuration::from_secs(*self.1.lock().unwrap()), ..now }
+            Now {
+                wall: now.wall + jiff::SignedDuration::from_secs(*self.1.lock().unwrap()),
+                ..now
+            }
         }
     }
 
@@ -254,9 +337,16 @@ mod our_own_faults_are_no_outage {
         let wall = clock();
         let settable = Arc::new(Settable(*wall, std::sync::Mutex::new(0)));
         let (target, recorder) = (Target::new(), Recorder::new(&wall));
-        let policy = Policy { notify_every: secs(60), ..every(10) };
-        let plan = Plan::new("s").watch(target.monitor(watch("a", policy))).tell("c", recorder.clone());
-        let engine = Engine::new(plan, Memory::new()).clock(settable.clone()).zone(TimeZone::UTC);
+        let policy = Policy {
+            notify_every: secs(60),
+            ..every(10)
+        };
+        let plan = Plan::new("s")
+            .watch(target.monitor(watch("a", policy)))
+            .tell("c", recorder.clone());
+        let engine = Engine::new(plan, Memory::new())
+            .clock(settable.clone())
+            .zone(TimeZone::UTC);
         let handle = engine.handle();
         let running = tokio::spawn(engine.run());
         tokio::time::sleep(secs(30)).await;
@@ -273,9 +363,20 @@ mod our_own_faults_are_no_outage {
         tokio::time::sleep(secs(20)).await;
         handle.shutdown().await;
         running.await.unwrap().unwrap();
-        assert_eq!(recorder.labels(), ["NEW OUTAGE", "DOWN", "DOWN", "DOWN", "RECOVERY"]);
-        assert!(recorder.texts()[1].ends_with("down for 1 mins 0 secs"), "{}", recorder.texts()[1]);
-        assert!(recorder.texts()[4].ends_with("outage lasted 3 mins 40 secs"), "{}", recorder.texts()[4]);
+        assert_eq!(
+            recorder.labels(),
+            ["NEW OUTAGE", "DOWN", "DOWN", "DOWN", "RECOVERY"]
+        );
+        assert!(
+            recorder.texts()[1].ends_with("down for 1 mins 0 secs"),
+            "{}",
+            recorder.texts()[1]
+        );
+        assert!(
+            recorder.texts()[4].ends_with("outage lasted 3 mins 40 secs"),
+            "{}",
+            recorder.texts()[4]
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -312,15 +413,27 @@ mod yesterdays_state_works {
 
     fn store_with(state: MonitorState) -> Arc<Memory> {
         let store = Memory::new();
-        store.kept.lock().unwrap().monitors.insert("a".into(), state);
+        store
+            .kept
+            .lock()
+            .unwrap()
+            .monitors
+            .insert("a".into(), state.into());
         store
     }
 
     async fn pass(store: &Arc<Memory>, target: &Arc<Target>, policy: Policy) -> Vec<String> {
         let clock = clock();
         let recorder = Recorder::new(&clock);
-        let plan = Plan::new("s").watch(target.monitor(watch("a", policy))).tell("c", recorder.clone());
-        Engine::new(plan, store.clone()).clock(clock).zone(TimeZone::UTC).pass().await.unwrap();
+        let plan = Plan::new("s")
+            .watch(target.monitor(watch("a", policy)))
+            .tell("c", recorder.clone());
+        Engine::new(plan, store.clone())
+            .clock(clock)
+            .zone(TimeZone::UTC)
+            .pass()
+            .await
+            .unwrap();
         recorder.texts()
     }
 
@@ -339,26 +452,39 @@ mod yesterdays_state_works {
         let (store, target) = (store_with(down_since(700)), Target::new());
         target.set(Condition::Down("refused".into()));
         let told = pass(&store, &target, every(60)).await;
-        assert_eq!(told, ["a in s is down: refused (192.0.2.1) at 12:00 PM, down for 1 hours 0 mins"]);
+        assert_eq!(
+            told,
+            ["a in s is down: refused (192.0.2.1) at 12:00 PM, down for 1 hours 0 mins"]
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn its_end_is_told_and_no_reminder_before_it() {
         let (store, target) = (store_with(down_since(700)), Target::new());
         let told = pass(&store, &target, every(60)).await;
-        assert_eq!(told, ["a in s is UP (192.0.2.1) at 12:00 PM, outage lasted 1 hours 0 mins"]);
+        assert_eq!(
+            told,
+            ["a in s is UP (192.0.2.1) at 12:00 PM, outage lasted 1 hours 0 mins"]
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pass_looks_at_what_is_due_and_at_nothing_else() {
-        let mut state = MonitorState { is_up: Some(true), last_checked: written(30), ..MonitorState::default() };
+        let mut state = MonitorState {
+            is_up: Some(true),
+            last_checked: written(30),
+            ..MonitorState::default()
+        };
         state.last_config_checksum = Some("1".into());
         let (store, target) = (store_with(state.clone()), Target::new());
         pass(&store, &target, every(60)).await;
         assert_eq!(target.looks(), 0, "not due");
         pass(&store, &target, every(30)).await;
         assert_eq!(target.looks(), 1, "due");
-        let changed = MonitorState { last_config_checksum: Some("other".into()), ..state };
+        let changed = MonitorState {
+            last_config_checksum: Some("other".into()),
+            ..state
+        };
         let (store, target) = (store_with(changed), Target::new());
         pass(&store, &target, every(60)).await;
         assert_eq!(target.looks(), 1, "changed");
@@ -368,10 +494,17 @@ mod yesterdays_state_works {
     async fn a_pass_makes_its_retries_before_it_ends() {
         let (store, target) = (Memory::new(), Target::new());
         target.set(Condition::Down("refused".into()));
-        let policy = Policy { max_retries: 3.try_into().unwrap(), retry_every: Some(secs(5)), ..every(60) };
+        let policy = Policy {
+            max_retries: 3.try_into().unwrap(),
+            retry_every: Some(secs(5)),
+            ..every(60)
+        };
         let told = pass(&store, &target, policy).await;
         assert_eq!(target.looks(), 3);
-        assert_eq!(told, ["a in s new outage: refused (192.0.2.1) at 12:00 PM, down for 0 secs"]);
+        assert_eq!(
+            told,
+            ["a in s new outage: refused (192.0.2.1) at 12:00 PM, down for 0 secs"]
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -380,8 +513,14 @@ mod yesterdays_state_works {
         let recorder = Recorder::new(&clock);
         *recorder.hangs.lock().unwrap() = true;
         target.set(Condition::Down("refused".into()));
-        let plan = Plan::new("s").watch(target.monitor(watch("a", every(60)))).tell("c", recorder);
-        let report = Engine::new(plan, store.clone()).clock(clock).pass().await.unwrap();
+        let plan = Plan::new("s")
+            .watch(target.monitor(watch("a", every(60))))
+            .tell("c", recorder);
+        let report = Engine::new(plan, store.clone())
+            .clock(clock)
+            .pass()
+            .await
+            .unwrap();
         assert_eq!(report.undelivered, 1);
         assert!(report.took <= secs(22), "{:?}", report.took);
         assert_eq!(store.kept.lock().unwrap().outbox.len(), 1);
@@ -389,7 +528,12 @@ mod yesterdays_state_works {
 
     #[tokio::test(start_paused = true)]
     async fn a_pass_sends_a_heartbeat_that_is_due_on_the_strength_of_a_look() {
-        for (last, up, sent) in [(None, true, 1), (written(400), true, 1), (written(100), true, 0), (written(400), false, 0)] {
+        for (last, up, sent) in [
+            (None, true, 1),
+            (written(400), true, 1),
+            (written(100), true, 0),
+            (written(400), false, 0),
+        ] {
             let (clock, target) = (clock(), Target::new());
             let recorder = Recorder::new(&clock);
             if !up {
@@ -402,10 +546,24 @@ mod yesterdays_state_works {
                 last_config_checksum: Some("1".into()),
                 ..MonitorState::default()
             };
-            let heartbeat = Some(Heartbeat { url: Secret::new("http://h/"), every: Some(secs(300)) });
-            let plan = Plan::new("s").watch(target.monitor(watch("a", Policy { heartbeat, ..every(60) })));
+            let heartbeat = Some(Heartbeat {
+                url: Secret::new("http://h/"),
+                every: Some(secs(300)),
+            });
+            let plan = Plan::new("s").watch(target.monitor(watch(
+                "a",
+                Policy {
+                    heartbeat,
+                    ..every(60)
+                },
+            )));
             let store = store_with(state);
-            Engine::new(plan, store.clone()).clock(clock).heartbeats(recorder.clone()).pass().await.unwrap();
+            Engine::new(plan, store.clone())
+                .clock(clock)
+                .heartbeats(recorder.clone())
+                .pass()
+                .await
+                .unwrap();
             assert_eq!(recorder.beats.lock().unwrap().len(), sent, "{last:?} {up}");
             assert_eq!(store.state("a").last_successful_heartbeat != last, sent == 1);
         }
@@ -417,11 +575,22 @@ mod yesterdays_state_works {
         let recorder = Recorder::new(&clock);
         *recorder.hangs.lock().unwrap() = true;
         target.set(Condition::Down("refused".into()));
-        let plan = |quiet| Plan { quiet, ..Plan::new("s").watch(target.monitor(watch("a", every(60)))) };
+        let plan = |quiet| Plan {
+            quiet,
+            ..Plan::new("s").watch(target.monitor(watch("a", every(60))))
+        };
         let told = plan(false).tell("c", recorder.clone());
-        Engine::new(told, store.clone()).clock(clock.clone()).pass().await.unwrap();
+        Engine::new(told, store.clone())
+            .clock(clock.clone())
+            .pass()
+            .await
+            .unwrap();
         assert_eq!(store.kept.lock().unwrap().outbox.len(), 1);
-        let report = Engine::new(plan(true), store.clone()).clock(clock).pass().await.unwrap();
+        let report = Engine::new(plan(true), store.clone())
+            .clock(clock)
+            .pass()
+            .await
+            .unwrap();
         assert_eq!(store.kept.lock().unwrap().outbox.len(), 1);
         assert!(report.took < secs(1), "{:?}", report.took);
     }
@@ -430,14 +599,34 @@ mod yesterdays_state_works {
     async fn what_was_removed_while_nobody_ran_is_told_and_forgotten_after_thirty_days() {
         let clock = clock();
         let (store, recorder, target) = (store_with(down_since(100)), Recorder::new(&clock), Target::new());
-        let plan = || Plan::new("s").watch(target.monitor(watch("b", every(60)))).tell("c", recorder.clone());
-        Engine::new(plan(), store.clone()).clock(clock.clone()).zone(TimeZone::UTC).pass().await.unwrap();
-        assert_eq!(recorder.texts(), ["a in s is no longer watched at 12:00 PM (was down for 1 hours 0 mins)"]);
+        let plan = || {
+            Plan::new("s")
+                .watch(target.monitor(watch("b", every(60))))
+                .tell("c", recorder.clone())
+        };
+        Engine::new(plan(), store.clone())
+            .clock(clock.clone())
+            .zone(TimeZone::UTC)
+            .pass()
+            .await
+            .unwrap();
+        assert_eq!(
+            recorder.texts(),
+            ["a in s is no longer watched at 12:00 PM (was down for 1 hours 0 mins)"]
+        );
         assert!(store.state("a").own.removed_at.is_some());
-        Engine::new(plan(), store.clone()).clock(clock.clone()).pass().await.unwrap();
+        Engine::new(plan(), store.clone())
+            .clock(clock.clone())
+            .pass()
+            .await
+            .unwrap();
         assert_eq!(recorder.texts().len(), 1, "once");
         tokio::time::sleep(secs(31 * 86_400)).await;
-        Engine::new(plan(), store.clone()).clock(clock).pass().await.unwrap();
+        Engine::new(plan(), store.clone())
+            .clock(clock)
+            .pass()
+            .await
+            .unwrap();
         assert!(!store.kept.lock().unwrap().monitors.contains_key("a"));
     }
 }
@@ -449,21 +638,35 @@ mod a_reload {
     async fn keeps_phase_and_state_of_what_did_not_change_and_looks_at_what_did() {
         let (clock, kept, changed, new) = (clock(), Target::new(), Target::new(), Target::new());
         let monitors = |checksum: &str| {
-            let changed_watch = Watch { checksum: checksum.into(), ..watch("changed", every(100)) };
-            Plan::new("s").watch(kept.monitor(watch("kept", every(100)))).watch(changed.monitor(changed_watch))
+            let changed_watch = Watch {
+                checksum: checksum.into(),
+                ..watch("changed", every(100))
+            };
+            Plan::new("s")
+                .watch(kept.monitor(watch("kept", every(100))))
+                .watch(changed.monitor(changed_watch))
         };
         let engine = Engine::new(monitors("1"), Memory::new()).clock(clock.clone());
         let handle = engine.handle();
         let running = tokio::spawn(engine.run());
         tokio::time::sleep(secs(150)).await;
         let before = (kept.looks(), changed.looks());
-        handle.reload(monitors("2").watch(new.monitor(watch("new", every(100))))).await.unwrap();
+        handle
+            .reload(monitors("2").watch(new.monitor(watch("new", every(100)))))
+            .await
+            .unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!((kept.looks(), changed.looks(), new.looks()), (before.0, before.1 + 1, 1));
+        assert_eq!(
+            (kept.looks(), changed.looks(), new.looks()),
+            (before.0, before.1 + 1, 1)
+        );
         tokio::time::sleep(secs(300)).await;
         let looks: Vec<Mono> = kept.looks.lock().unwrap().clone();
         for pair in looks[1..].windows(2) {
-            assert!(pair[1].since(pair[0]).abs_diff(secs(100)) < Duration::from_millis(3), "{looks:?}");
+            assert!(
+                pair[1].since(pair[0]).abs_diff(secs(100)) < Duration::from_millis(3),
+                "{looks:?}"
+            );
         }
         handle.shutdown().await;
         running.await.unwrap().unwrap();
@@ -475,8 +678,13 @@ mod a_reload {
         let recorder = Recorder::new(&clock);
         old.set(Condition::Silent);
         let plan = |target: &Arc<Target>, checksum: &str| {
-            let watch = Watch { checksum: checksum.into(), ..watch("a", every(60)) };
-            Plan::new("s").watch(target.monitor(watch)).tell("c", recorder.clone())
+            let watch = Watch {
+                checksum: checksum.into(),
+                ..watch("a", every(60))
+            };
+            Plan::new("s")
+                .watch(target.monitor(watch))
+                .tell("c", recorder.clone())
         };
         let engine = Engine::new(plan(&old, "1"), Memory::new()).clock(clock);
         let handle = engine.handle();
@@ -493,7 +701,11 @@ mod a_reload {
     #[tokio::test(start_paused = true)]
     async fn refuses_two_monitors_of_one_name() {
         let target = Target::new();
-        let twice = || Plan::new("s").watch(target.monitor(watch("a", every(1)))).watch(target.monitor(watch("a", every(2))));
+        let twice = || {
+            Plan::new("s")
+                .watch(target.monitor(watch("a", every(1))))
+                .watch(target.monitor(watch("a", every(2))))
+        };
         let error = Engine::new(twice(), Memory::new()).pass().await.unwrap_err();
         assert_eq!(error.to_string(), "two monitors are called \"a\"");
         let engine = Engine::new(Plan::new("s"), Memory::new());
@@ -522,7 +734,10 @@ async fn a_notice_of_a_monitor_becomes_a_message_of_its_own() {
         async fn check(&self, _: &Look) -> Observation {
             let mut observation = Observation::from(Outcome::up(Duration::ZERO));
             for port in ["Gi0/1", "Gi0/2"] {
-                observation.notices.push(Notice { label: "PORT CHANGE".into(), text: format!("{port} oper=down") });
+                observation.notices.push(Notice {
+                    label: "PORT CHANGE".into(),
+                    text: format!("{port} oper=down"),
+                });
             }
             observation
         }
@@ -530,16 +745,30 @@ async fn a_notice_of_a_monitor_becomes_a_message_of_its_own() {
 
     let clock = clock();
     let recorder = Recorder::new(&clock);
-    let plan = Plan::new("HomeLab").watch(Arc::new(Switch(watch("switch", every(60))))).tell("c", recorder.clone());
-    Engine::new(plan, Memory::new()).clock(clock).zone(TimeZone::UTC).pass().await.unwrap();
+    let plan = Plan::new("HomeLab")
+        .watch(Arc::new(Switch(watch("switch", every(60)))))
+        .tell("c", recorder.clone());
+    Engine::new(plan, Memory::new())
+        .clock(clock)
+        .zone(TimeZone::UTC)
+        .pass()
+        .await
+        .unwrap();
     let heard = recorder.heard.lock().unwrap();
     assert_eq!(
-        heard.iter().map(|(_, message, _)| message.to_string()).collect::<Vec<_>>(),
+        heard
+            .iter()
+            .map(|(_, message, _)| message.to_string())
+            .collect::<Vec<_>>(),
         [
             "##### PORT CHANGE: switch in HomeLab: Gi0/1 oper=down at 12:00 PM #####",
             "##### PORT CHANGE: switch in HomeLab: Gi0/2 oper=down at 12:00 PM #####"
         ]
     );
     assert_ne!(heard[0].1.incident, heard[1].1.incident);
-    assert!(heard.iter().all(|(_, message, _)| matches!(message.kind, NotificationKind::Notice(_))));
+    assert!(
+        heard
+            .iter()
+            .all(|(_, message, _)| matches!(message.kind, NotificationKind::Notice(_)))
+    );
 }

@@ -23,15 +23,24 @@ struct Line {
 }
 
 fn parse(text: &str) -> (String, Vec<Line>) {
-    let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut lines = text
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
     let options = lines.next().expect("a line of options").to_owned();
     let lines = lines
         .map(|line| {
             let (left, right) = line.split_once('|').unwrap_or_else(|| panic!("no | in {line:?}"));
             let (time, left) = left.trim().split_once(' ').unwrap_or((left.trim(), ""));
             let part = |i| time.split(':').nth(i).and_then(|p: &str| p.parse::<u64>().ok());
-            let (Some(h), Some(m), Some(s)) = (part(0), part(1), part(2)) else { panic!("no time in {line:?}") };
-            Line { at: secs(h * 3600 + m * 60 + s), left: left.trim().to_owned(), right: right.trim().to_owned() }
+            let (Some(h), Some(m), Some(s)) = (part(0), part(1), part(2)) else {
+                panic!("no time in {line:?}")
+            };
+            Line {
+                at: secs(h * 3600 + m * 60 + s),
+                left: left.trim().to_owned(),
+                right: right.trim().to_owned(),
+            }
         })
         .collect();
     (options, lines)
@@ -41,7 +50,9 @@ fn policy(options: &str) -> Policy {
     let mut policy = Policy::default();
     let words: Vec<_> = options.split_whitespace().collect();
     for pair in words.chunks(2) {
-        let [word, value] = pair else { panic!("{options:?}: words and values in turn") };
+        let [word, value] = pair else {
+            panic!("{options:?}: words and values in turn")
+        };
         let number = || value.parse::<u64>().unwrap_or_else(|_| panic!("{word} {value}"));
         let count = || NonZeroU32::new(u32::try_from(number()).unwrap()).unwrap();
         match *word {
@@ -65,7 +76,10 @@ fn policy(options: &str) -> Policy {
 /// The value of a channel's switch in the options.
 fn switch(options: &str, name: &str, default: bool) -> bool {
     let words: Vec<_> = options.split_whitespace().collect();
-    words.chunks(2).find(|pair| pair[0] == name).map_or(default, |pair| pair[1] == "yes")
+    words
+        .chunks(2)
+        .find(|pair| pair[0] == name)
+        .map_or(default, |pair| pair[1] == "yes")
 }
 
 struct Site {
@@ -95,8 +109,14 @@ impl Site {
     }
 
     fn engine(&self, clock: Arc<dyn Clock>) -> Engine {
-        let checksum = if self.options.is_empty() { "removed" } else { "first" };
-        Engine::new(self.plan(&self.options, checksum), self.store.clone()).clock(clock).zone(TimeZone::UTC)
+        let checksum = if self.options.is_empty() {
+            "removed"
+        } else {
+            "first"
+        };
+        Engine::new(self.plan(&self.options, checksum), self.store.clone())
+            .clock(clock)
+            .zone(TimeZone::UTC)
     }
 }
 
@@ -104,7 +124,12 @@ impl Site {
 async fn play(text: &str) -> Vec<String> {
     let (options, lines) = parse(text);
     let clock = clock();
-    let site = Site { options, target: Target::new(), store: Memory::new(), recorder: Recorder::new(&clock) };
+    let site = Site {
+        options,
+        target: Target::new(),
+        store: Memory::new(),
+        recorder: Recorder::new(&clock),
+    };
     let mut engine = site.engine(clock.clone());
     let mut handle = engine.handle();
     let mut running = tokio::spawn(engine.run());
@@ -153,7 +178,10 @@ async fn play(text: &str) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn every_scenario_is_told_as_its_file_says() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenario");
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     assert!(files.len() >= 10, "scenario files are missing");
     let mut wrong = Vec::new();
@@ -165,13 +193,23 @@ async fn every_scenario_is_told_as_its_file_says() {
             .filter(|line| !line.right.is_empty())
             .map(|line| {
                 let secs = line.at.as_secs();
-                format!("{:02}:{:02}:{:02} {}", secs / 3600, secs / 60 % 60, secs % 60, line.right)
+                format!(
+                    "{:02}:{:02}:{:02} {}",
+                    secs / 3600,
+                    secs / 60 % 60,
+                    secs % 60,
+                    line.right
+                )
             })
             .collect();
         let heard = play(&text).await;
         if heard != expected {
             let name = file.file_name().unwrap().to_string_lossy().into_owned();
-            wrong.push(format!("{name}:\nheard\n  {}\nexpected\n  {}", heard.join("\n  "), expected.join("\n  ")));
+            wrong.push(format!(
+                "{name}:\nheard\n  {}\nexpected\n  {}",
+                heard.join("\n  "),
+                expected.join("\n  ")
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,7 +14,7 @@ use serde_json::{Map, Value};
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) epoch: u64,
-    pub(crate) monitors: BTreeMap<String, MonitorState>,
+    pub(crate) monitors: BTreeMap<String, Arc<MonitorState>>,
     pub(crate) outbox: Outbox,
     /// Messages that could not be read: kept as they are, for they were to be
     /// told to somebody.
@@ -29,7 +30,7 @@ pub(crate) struct Model {
 pub(crate) struct Undo {
     epoch: u64,
     pass: Option<(Timestamp, Duration)>,
-    states: Vec<(String, Option<MonitorState>)>,
+    states: Vec<(String, Option<Arc<MonitorState>>)>,
     outbox: Vec<(String, Option<(u64, OutboxEntry)>)>,
 }
 
@@ -171,7 +172,7 @@ mod tests {
         let mut model = Model::default();
         let first = Commit {
             epoch: 1,
-            states: vec![("a".into(), state(1)), ("b".into(), state(2))],
+            states: vec![("a".into(), state(1).into()), ("b".into(), state(2).into())],
             outbox: vec![entry("1", 0), entry("2", 0), entry("3", 0)],
             ..Commit::default()
         };

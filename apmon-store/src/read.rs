@@ -1,6 +1,6 @@
 //! The model, from the file's text.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use apmon_core::{MonitorState, OutboxEntry, OwnState, text::printable};
 use jiff::{Timestamp, tz::TimeZone};
@@ -116,7 +116,7 @@ impl<'de> Visitor<'de> for TopLevel<'_, '_> {
                 ("execution_ms", value) => file.took = value,
                 (_, Value::Object(fields)) => {
                     let state = self.0.monitor(&key, fields);
-                    file.model.monitors.insert(key, state);
+                    file.model.monitors.insert(key, state.into());
                 }
                 (_, value) => {
                     file.model.foreign.insert(key, value);
@@ -178,7 +178,7 @@ impl Reader<'_> {
                             continue;
                         };
                         match serde_json::from_value::<OwnState>(value) {
-                            Ok(own) => state.own = own,
+                            Ok(own) => Arc::make_mut(state).own = own,
                             Err(error) => {
                                 self.warn(format!("\"apmon\": monitor \"{name}\": {error}: ignored"));
                             }
@@ -189,7 +189,7 @@ impl Reader<'_> {
                     let exact = self.section::<HashMap<String, HashMap<String, Timestamp>>>(&key, value);
                     for (name, moments) in exact.unwrap_or_default() {
                         if let Some(state) = model.monitors.get_mut(&name) {
-                            self.clear_up(state, moments);
+                            self.clear_up(Arc::make_mut(state), moments);
                         }
                     }
                 }

@@ -8,6 +8,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -44,7 +45,7 @@ fn count(epoch: u64, down_count: u32) -> Commit {
     };
     Commit {
         epoch,
-        states: vec![("a".into(), state)],
+        states: vec![("a".into(), state.into())],
         ..Commit::default()
     }
 }
@@ -110,8 +111,8 @@ async fn a_full_disk_changes_nothing_and_leaves_nothing_behind() {
         let epoch = store.load().await.unwrap().epoch;
         store.commit(&count(epoch, 1)).await.unwrap();
         let mut large = count(epoch, 2);
-        large.states[0].1.error_reason = Some("x".repeat(200_000));
-        large.states.push(("b".into(), MonitorState::default()));
+        Arc::make_mut(&mut large.states[0].1).error_reason = Some("x".repeat(200_000));
+        large.states.push(("b".into(), MonitorState::default().into()));
         let error = store.commit(&large).await.unwrap_err();
         assert!(matches!(error, StoreError::Io { step: "write", .. }), "{error}");
         // The next commit holds what it holds, and nothing of the failed one.

@@ -81,7 +81,7 @@ async fn the_good_predecessor_survives_the_next_commit() {
     let epoch = store.load().await.unwrap().epoch;
     let commit = Commit {
         epoch,
-        states: vec![("b".into(), MonitorState::default())],
+        states: vec![("b".into(), MonitorState::default().into())],
         ..Commit::default()
     };
     store.commit(&commit).await.unwrap();
@@ -186,7 +186,7 @@ async fn a_wrong_value_costs_nothing_but_itself() {
         last_alarm_started: Some("2026-02-11T14:15:00Z".parse().unwrap()),
         ..MonitorState::default()
     };
-    assert_eq!(a, &alone);
+    assert_eq!(**a, alone);
     let b = &snapshot.monitors["b"];
     assert_eq!((b.is_up, b.down_count, b.notified_count), (Some(true), 3, 0));
 }
@@ -217,7 +217,7 @@ async fn a_message_that_cannot_be_read_is_kept_and_told() {
     assert!(snapshot.warnings[0].contains("a message on its way cannot be read and is not sent"));
     let commit = Commit {
         epoch: snapshot.epoch,
-        states: vec![("a".into(), MonitorState::default())],
+        states: vec![("a".into(), MonitorState::default().into())],
         ..Commit::default()
     };
     store.commit(&commit).await.unwrap();
@@ -285,7 +285,7 @@ async fn state_is_private_and_its_directory_is_not() {
         };
         let commit = Commit {
             epoch,
-            states: vec![("a".into(), state)],
+            states: vec![("a".into(), state.into())],
             ..Commit::default()
         };
         store.commit(&commit).await.unwrap();

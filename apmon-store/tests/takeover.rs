@@ -19,7 +19,7 @@ fn zone() -> TimeZone {
 async fn commit(store: &dyn StateStore, epoch: u64, name: &str, state: &MonitorState) {
     let commit = Commit {
         epoch,
-        states: vec![(name.into(), state.clone())],
+        states: vec![(name.into(), state.clone().into())],
         ..Commit::default()
     };
     store.commit(&commit).await.unwrap();
@@ -72,7 +72,7 @@ async fn every_value_is_written_back_but_for_what_changed() {
     fs::write(&path, FIXTURE).unwrap();
     let store = JsonStore::open(&path, zone()).unwrap();
     let snapshot = store.load().await.unwrap();
-    let mut changed = snapshot.monitors["home-gateway"].clone();
+    let mut changed = MonitorState::clone(&snapshot.monitors["home-gateway"]);
     changed.down_count = 1;
     commit(&store, snapshot.epoch, "home-gateway", &changed).await;
 
@@ -133,7 +133,7 @@ async fn the_file_as_a_person_sees_it() {
     };
     let commit = Commit {
         epoch,
-        states: vec![("web".into(), state)],
+        states: vec![("web".into(), state.into())],
         pass: Some((
             "2026-02-11T13:15:02Z".parse().unwrap(),
             Duration::from_micros(2_113_999),

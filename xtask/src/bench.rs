@@ -37,7 +37,12 @@ struct Row {
 
 impl Row {
     fn new(work: impl Into<String>, measured: impl Into<String>, budget: &'static str) -> Self {
-        Self { work: work.into(), measured: measured.into(), budget, peers: "-".into() }
+        Self {
+            work: work.into(),
+            measured: measured.into(),
+            budget,
+            peers: "-".into(),
+        }
     }
 
     fn beside(mut self, peers: impl Into<String>) -> Self {
@@ -49,7 +54,15 @@ impl Row {
 pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     no_arguments(arguments)?;
     package::install(NEEDED)?;
-    process::run(process::cargo().args(["build", "--release", "-p", "apmon-cli", "--bins", "--example", "bench"]))?;
+    process::run(process::cargo().args([
+        "build",
+        "--release",
+        "-p",
+        "apmon-cli",
+        "--bins",
+        "--example",
+        "bench",
+    ]))?;
     let folder = workspace::root().join("target/bench");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).during(format!("make {}", folder.display()))?;
@@ -76,7 +89,13 @@ fn print(rows: &[Row]) {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!("\n{cores} cores; CPU time is the prober's own, user and system; medians of several runs\n");
     println!("| work | measured | budget | peers in the same run |\n|---|---|---|---|");
-    for Row { work, measured, budget, peers } in rows {
+    for Row {
+        work,
+        measured,
+        budget,
+        peers,
+    } in rows
+    {
         println!("| {work} | {measured} | {budget} | {peers} |");
     }
 }
@@ -92,11 +111,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 /// Writes a site file of many monitors; `head` are the site's options.
-fn write_site(
-    path: &Path,
-    head: &str,
-    monitors: impl Iterator<Item = String>,
-) -> Result<(), Fault> {
+fn write_site(path: &Path, head: &str, monitors: impl Iterator<Item = String>) -> Result<(), Fault> {
     let list: String = monitors.map(|monitor| format!("  - {{{monitor}}}\n")).collect();
     fs::write(path, format!("site: {{name: bench, {head}}}\nmonitors:\n{list}"))
         .during(format!("write {}", path.display()))

@@ -1,7 +1,5 @@
 //! `cargo xtask test`: everything CI runs, in the order in which it fails fastest.
 
-use std::process::Command;
-
 use crate::{
     check, docs,
     fault::Fault,
@@ -53,6 +51,10 @@ const STEPS: &[Step] = &[
         run: tests,
     },
     Step {
+        name: "doc tests",
+        run: || process::run(cargo().args(["test", "--workspace", "--doc", "--no-fail-fast"])),
+    },
+    Step {
         name: "embedding example",
         run: || process::run(cargo().args(["run", "--package", "apmon-core", "--example", "embed"])),
     },
@@ -98,13 +100,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     Err(Fault::new(format!("failed: {}", failed.join(", "))))
 }
 
-/// The runner keeps our terminal: whoever reads the last lines finds its own.
+/// The runner keeps our terminal: whoever reads its last lines finds them as
+/// they are.
 fn tests() -> Result<(), Fault> {
-    if !process::works(cargo().args(["nextest", "--version"])) {
-        return process::run(cargo().args(["test", "--workspace"]));
+    if process::works(cargo().args(["nextest", "--version"])) {
+        return process::run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]));
     }
-    process::run(cargo().args(["nextest", "run", "--workspace"]))?;
-    // What nextest does not know.
-    let mut doc_tests: Command = cargo();
-    process::run(doc_tests.args(["test", "--workspace", "--doc"]))
+    process::run(cargo().args(["test", "--workspace", "--all-targets", "--no-fail-fast"]))
 }

@@ -20,7 +20,12 @@ pub(super) fn print(checked: &[Checked], as_json: bool, explain: bool) {
         console::line(&line(checked));
         if explain {
             for step in &checked.steps {
-                console::line(&format!("  {:>10}  {:<12} {}", millis(step.at), step.name, printable(&step.text)));
+                console::line(&format!(
+                    "  {:>10}  {:<12} {}",
+                    millis(step.at),
+                    step.name,
+                    printable(&step.text)
+                ));
             }
             for (phase, took) in &checked.observation.outcome.phases {
                 console::line(&format!("  {:>10}  in {}", millis(*took), phase.as_str()));
@@ -45,9 +50,18 @@ fn line(checked: &Checked) -> String {
         (Verdict::Down, failure) => format!("{subject} is down: {}", reason(failure)),
         (Verdict::Unknown, failure) => format!("{subject} is unknown: {}", reason(failure)),
     };
-    let warning = outcome.warning.as_deref().map(|warning| format!(", but: {}", printable(warning))).unwrap_or_default();
+    let warning = outcome
+        .warning
+        .as_deref()
+        .map(|warning| format!(", but: {}", printable(warning)))
+        .unwrap_or_default();
     // What follows | is performance data; nothing before it may hold one.
-    format!("{} - {} | time={:.6}s;;;0", word(checked.exit()), format!("{text}{warning}").replace('|', "/"), time.as_secs_f64())
+    format!(
+        "{} - {} | time={:.6}s;;;0",
+        word(checked.exit()),
+        format!("{text}{warning}").replace('|', "/"),
+        time.as_secs_f64()
+    )
 }
 
 fn reason(failure: Option<&apmon_core::Failure>) -> String {
@@ -88,7 +102,9 @@ fn value(checked: &Checked, explain: bool) -> Value {
     });
     if explain {
         let steps = checked.steps.iter();
-        value["steps"] = steps.map(|step| json!({"at_ms": ms(step.at), "step": step.name, "text": step.text})).collect();
+        value["steps"] = steps
+            .map(|step| json!({"at_ms": ms(step.at), "step": step.name, "text": step.text}))
+            .collect();
     }
     value
 }

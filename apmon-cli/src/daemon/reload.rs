@@ -21,7 +21,11 @@ type Stamp = Option<(SystemTime, u64, u64)>;
 
 impl FileWatch {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), known: stamp(path), fresh: None }
+        Self {
+            path: path.to_owned(),
+            known: stamp(path),
+            fresh: None,
+        }
     }
 
     /// Whether it has changed and come to rest.

@@ -25,7 +25,10 @@ impl Drop for Watchdog {
 /// Waits until all sites that can start have started, says so, and starts the
 /// watchdog if one is wanted. Its sign of life is sent only while every engine
 /// answers.
-pub(super) async fn ready(sites: &[watch::Receiver<Option<Handle>>], started: &[watch::Receiver<Option<Handle>>]) -> Watchdog {
+pub(super) async fn ready(
+    sites: &[watch::Receiver<Option<Handle>>],
+    started: &[watch::Receiver<Option<Handle>>],
+) -> Watchdog {
     for site in started {
         let mut site = site.clone();
         let handle = site.wait_for(Option::is_some).await.map(|handle| handle.clone());

@@ -79,7 +79,7 @@ pub(super) struct Dispatcher {
     by_name: HashMap<String, usize>,
     free: Vec<usize>,
     /// States of monitors that are not watched now.
-    shelf: BTreeMap<String, MonitorState>,
+    shelf: BTreeMap<String, Arc<MonitorState>>,
     agenda: Agenda,
     waiting: VecDeque<usize>,
     flying: usize,
@@ -94,7 +94,10 @@ pub(super) struct Dispatcher {
 
 impl Dispatcher {
     pub(super) fn new(shared: Shared, plan: Plan, snapshot: Snapshot, is_pass: bool) -> Self {
-        let voice = Voice { site: plan.site.clone(), zone: shared.zone.clone() };
+        let voice = Voice {
+            site: plan.site.clone(),
+            zone: shared.zone.clone(),
+        };
         let now = shared.clock.now();
         let mut dispatcher = Self {
             voice,
@@ -164,7 +167,9 @@ impl Dispatcher {
     fn shelve_the_rest(&mut self, now: Now) {
         let names: Vec<String> = self.shelf.keys().cloned().collect();
         for name in names {
-            let Some(state) = self.shelf.get(&name) else { continue };
+            let Some(state) = self.shelf.get(&name) else {
+                continue;
+            };
             match state.own.removed_at {
                 Some(at) if now.mono.since(now.mono_of(at)) >= KEPT_AFTER_REMOVAL => {
                     self.shelf.remove(&name);
@@ -179,20 +184,29 @@ impl Dispatcher {
         }
     }
 
-    fn shelve(&mut self, watch: Watch, mut state: MonitorState, now: Now) {
+    fn shelve(&mut self, watch: Watch, mut shared: Arc<MonitorState>, now: Now) {
+        let state = Arc::make_mut(&mut shared);
         state.anchor(now);
-        if let Some(notification) = alert::removed(&self.voice, &watch, &mut state, now) {
+        if let Some(notification) = alert::removed(&self.voice, &watch, state, now) {
             self.tell(notification, &watch, now);
         }
-        self.ledger.extra.states.push((watch.name.clone(), state.clone()));
-        self.shelf.insert(watch.name, state);
+        self.ledger
+            .extra
+            .states
+            .push((watch.name.clone(), Arc::clone(&shared)));
+        self.shelf.insert(watch.name, shared);
     }
 
     fn drop_unknown_channels(&mut self) {
         if self.plan.quiet {
             return; // a later run may tell
         }
-        let known: HashSet<&str> = self.plan.channels.iter().map(|channel| channel.id.as_str()).collect();
+        let known: HashSet<&str> = self
+            .plan
+            .channels
+            .iter()
+            .map(|channel| channel.id.as_str())
+            .collect();
         for entry in self.outbox.retain_channels(&known) {
             tracing::error!(
                 channel = entry.channel,
@@ -249,13 +263,30 @@ impl Dispatcher {
 
     fn done(&mut self, done: Done) {
         match done {
-            Done::Look { slot, generation, look, observation, ended } => {
+            Done::Look {
+                slot,
+                generation,
+                look,
+                observation,
+                ended,
+            } => {
                 self.flying -= 1;
                 self.landed(slot, generation, &look, &observation, ended);
             }
             Done::Delivery { channel, key, result } => self.delivered(&channel, &key, result),
-            Done::Heartbeat { slot, generation, sent, result } => self.heartbeat_sent(slot, generation, sent, result),
-            Done::Commit { result, commit, slots, told, extra_states } => {
+            Done::Heartbeat {
+                slot,
+                generation,
+                sent,
+                result,
+            } => self.heartbeat_sent(slot, generation, sent, result),
+            Done::Commit {
+                result,
+                commit,
+                slots,
+                told,
+                extra_states,
+            } => {
                 self.committed(result, commit, slots, &told, extra_states);
             }
         }
@@ -305,11 +336,20 @@ impl Dispatcher {
     }
 
     fn start_looks(&mut self, now: Now) {
-        let cap = self.plan.max_concurrent.map_or(usize::MAX, std::num::NonZero::get);
+        let cap = self
+            .plan
+            .max_concurrent
+            .map_or(usize::MAX, std::num::NonZero::get);
         while self.flying < cap {
-            let Some(at) = self.waiting.pop_front() else { return };
-            let Some(slot) = self.slots[at].as_mut() else { continue };
-            let Flight::Waiting(due) = slot.flight else { continue };
+            let Some(at) = self.waiting.pop_front() else {
+                return;
+            };
+            let Some(slot) = self.slots[at].as_mut() else {
+                continue;
+            };
+            let Flight::Waiting(due) = slot.flight else {
+                continue;
+            };
             slot.take_off(now.mono);
             self.flying += 1;
             let monitor = Arc::clone(&slot.monitor);
@@ -319,13 +359,22 @@ impl Dispatcher {
                 let look = Look::new(due, clock.now(), monitor.watch().policy.max_try);
                 let observation = guarded(monitor.as_ref(), &look).await;
                 let ended = clock.now();
-                Done::Look { slot: at, generation, look, observation, ended }
+                Done::Look {
+                    slot: at,
+                    generation,
+                    look,
+                    observation,
+                    ended,
+                }
             });
         }
     }
 
     fn landed(&mut self, at: usize, generation: u64, look: &Look, observation: &Observation, now: Now) {
-        let Some(slot) = self.slots[at].as_mut().filter(|slot| slot.generation == generation) else {
+        let Some(slot) = self.slots[at]
+            .as_mut()
+            .filter(|slot| slot.generation == generation)
+        else {
             return; // an older version of the monitor
         };
         let outcome = &observation.outcome;
@@ -339,11 +388,14 @@ impl Dispatcher {
             latency: outcome.latency,
             notices: &observation.notices,
         };
-        let (transition, told) = alert::after_look(&self.voice, watch, &mut slot.state, looked, now);
+        let (transition, told) =
+            alert::after_look(&self.voice, watch, Arc::make_mut(&mut slot.state), looked, now);
         slot.land(verdict, transition, look.started, now);
         self.report.lateness.record(look.lateness());
         self.report.count(verdict, slot.state.health().is_down());
-        if let Some(failure) = outcome.failure().filter(|failure| failure.class == FailureClass::Panic)
+        if let Some(failure) = outcome
+            .failure()
+            .filter(|failure| failure.class == FailureClass::Panic)
             && self.panicked.insert(watch.name.clone())
         {
             tracing::error!(monitor = watch.name, "the check panicked, a bug: {failure}");
@@ -356,7 +408,8 @@ impl Dispatcher {
             lateness: look.lateness(),
             took: now.mono.since(look.started.mono),
         });
-        self.ledger.touch(at, now.mono, transition.is_some() || !told.is_empty());
+        self.ledger
+            .touch(at, now.mono, transition.is_some() || !told.is_empty());
         for notification in told {
             self.tell(notification, watch, now);
         }
@@ -364,9 +417,11 @@ impl Dispatcher {
     }
 
     fn remind(&mut self, at: usize, now: Now) {
-        let Some(slot) = self.slots[at].as_mut() else { return };
+        let Some(slot) = self.slots[at].as_mut() else {
+            return;
+        };
         let monitor = Arc::clone(&slot.monitor);
-        let told = alert::remind(&self.voice, monitor.watch(), &mut slot.state, now);
+        let told = alert::remind(&self.voice, monitor.watch(), Arc::make_mut(&mut slot.state), now);
         slot.schedule_reminder(now);
         if let Some(notification) = told {
             self.ledger.touch(at, now.mono, true);
@@ -396,10 +451,14 @@ impl Dispatcher {
     }
 
     fn send_heartbeat(&mut self, at: usize, now: Now) {
-        let Some(slot) = self.slots[at].as_ref() else { return };
-        let (false, Some(heartbeat), Some(sender)) =
-            (self.plan.quiet, &slot.monitor.watch().policy.heartbeat, &self.shared.heartbeats)
-        else {
+        let Some(slot) = self.slots[at].as_ref() else {
+            return;
+        };
+        let (false, Some(heartbeat), Some(sender)) = (
+            self.plan.quiet,
+            &slot.monitor.watch().policy.heartbeat,
+            &self.shared.heartbeats,
+        ) else {
             return;
         };
         let (url, sender) = (heartbeat.url.clone(), Arc::clone(sender));
@@ -407,18 +466,26 @@ impl Dispatcher {
         self.tasks.spawn(async move {
             let attempt = AssertUnwindSafe(sender.send(&url, timeout)).catch_unwind();
             let result = settle(tokio::time::timeout(timeout + GRACE, attempt).await);
-            Done::Heartbeat { slot: at, generation, sent: now, result }
+            Done::Heartbeat {
+                slot: at,
+                generation,
+                sent: now,
+                result,
+            }
         });
     }
 
     fn heartbeat_sent(&mut self, at: usize, generation: u64, sent: Now, result: Result<(), DeliveryError>) {
-        let Some(slot) = self.slots[at].as_mut().filter(|slot| slot.generation == generation) else {
+        let Some(slot) = self.slots[at]
+            .as_mut()
+            .filter(|slot| slot.generation == generation)
+        else {
             return;
         };
         match result {
             Ok(()) => {
                 tracing::debug!(monitor = slot.monitor.watch().name, "heartbeat sent");
-                slot.state.last_successful_heartbeat = Some(sent.wall);
+                Arc::make_mut(&mut slot.state).last_successful_heartbeat = Some(sent.wall);
                 self.ledger.touch(at, sent.mono, false);
             }
             Err(error) => tracing::warn!(monitor = slot.monitor.watch().name, "heartbeat not sent: {error}"),
@@ -426,7 +493,12 @@ impl Dispatcher {
     }
 
     fn deliver(&mut self, entry: OutboxEntry) {
-        let Some(Channel { notifier, .. }) = self.plan.channels.iter().find(|channel| channel.id == entry.channel) else {
+        let Some(Channel { notifier, .. }) = self
+            .plan
+            .channels
+            .iter()
+            .find(|channel| channel.id == entry.channel)
+        else {
             return; // unknown channels were dropped
         };
         let notifier = Arc::clone(notifier);
@@ -435,13 +507,20 @@ impl Dispatcher {
             let key = entry.key();
             let attempt = AssertUnwindSafe(notifier.deliver(&entry.notification, &key)).catch_unwind();
             let result = settle(tokio::time::timeout(timeout + GRACE, attempt).await);
-            Done::Delivery { channel: entry.channel, key, result }
+            Done::Delivery {
+                channel: entry.channel,
+                key,
+                result,
+            }
         });
     }
 
     fn delivered(&mut self, channel: &str, key: &str, result: Result<(), DeliveryError>) {
         let now = self.shared.clock.now();
-        let first = self.outbox.entry(channel, key).is_some_and(|entry| entry.attempts == 0);
+        let first = self
+            .outbox
+            .entry(channel, key)
+            .is_some_and(|entry| entry.attempts == 0);
         match self.outbox.finish(channel, key, result, now.mono) {
             None => {}
             Some(Fate::Delivered) => {
@@ -453,7 +532,11 @@ impl Dispatcher {
                 if first {
                     tracing::warn!(channel, "message not delivered, it is tried again: {error}");
                 } else {
-                    tracing::debug!(channel, attempts = entry.attempts, "message not delivered yet: {error}");
+                    tracing::debug!(
+                        channel,
+                        attempts = entry.attempts,
+                        "message not delivered yet: {error}"
+                    );
                 }
                 self.ledger.entry(entry);
             }
@@ -474,14 +557,23 @@ impl Dispatcher {
         let extra_states = batch.commit.states.len();
         for at in &batch.slots {
             if let Some(slot) = &self.slots[*at] {
-                batch.commit.states.push((slot.monitor.watch().name.clone(), slot.state.clone()));
+                batch
+                    .commit
+                    .states
+                    .push((slot.monitor.watch().name.clone(), slot.state.clone()));
             }
         }
         batch.commit.epoch = self.epoch;
         let store = Arc::clone(&self.shared.store);
         self.tasks.spawn(async move {
             let result = store.commit(&batch.commit).await;
-            Done::Commit { result, commit: batch.commit, slots: batch.slots, told: batch.told, extra_states }
+            Done::Commit {
+                result,
+                commit: batch.commit,
+                slots: batch.slots,
+                told: batch.told,
+                extra_states,
+            }
         });
     }
 
@@ -523,7 +615,11 @@ impl Dispatcher {
     /// at at once, removed ones are shelved.
     fn reload(&mut self, plan: Plan) {
         let now = self.shared.clock.now();
-        let new: HashSet<&str> = plan.monitors.iter().map(|monitor| monitor.watch().name.as_str()).collect();
+        let new: HashSet<&str> = plan
+            .monitors
+            .iter()
+            .map(|monitor| monitor.watch().name.as_str())
+            .collect();
         let gone: Vec<usize> = self
             .by_name
             .iter()
@@ -543,10 +639,17 @@ impl Dispatcher {
                 self.shelve(watch, slot.state, now);
             }
         }
-        let fresh: Vec<_> = monitors.into_iter().filter(|monitor| !self.has(monitor.as_ref())).collect();
+        let fresh: Vec<_> = monitors
+            .into_iter()
+            .filter(|monitor| !self.has(monitor.as_ref()))
+            .collect();
         let spread = SPREAD_PER_MONITOR.saturating_mul(u32::try_from(fresh.len()).unwrap_or(u32::MAX));
         let spread = spread.min(schedule::FIRST_ROUND);
-        tracing::info!(changed = fresh.len(), watched = self.plan.monitors.len(), "site file reloaded");
+        tracing::info!(
+            changed = fresh.len(),
+            watched = self.plan.monitors.len(),
+            "site file reloaded"
+        );
         for monitor in fresh {
             match self.by_name.get(&monitor.watch().name) {
                 None => self.take_up(monitor, now, Some(spread)),
@@ -633,7 +736,9 @@ async fn guarded(monitor: &dyn Monitor, look: &Look) -> Observation {
 }
 
 /// The result of a send behind its panic barrier and deadline.
-fn settle<P>(result: Result<Result<Result<(), DeliveryError>, P>, tokio::time::error::Elapsed>) -> Result<(), DeliveryError> {
+fn settle<P>(
+    result: Result<Result<Result<(), DeliveryError>, P>, tokio::time::error::Elapsed>,
+) -> Result<(), DeliveryError> {
     match result {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(DeliveryError::retryable("the channel panicked, a bug")),

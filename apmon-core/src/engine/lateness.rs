@@ -48,7 +48,11 @@ impl Lateness {
     /// 4 percent, rounded up.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Duration {
-        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        #[allow(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss
+        )]
         let wanted = ((self.count as f64 * share).ceil() as u64).clamp(1, self.count.max(1));
         let mut seen = 0;
         for (i, n) in self.buckets.iter().enumerate() {
@@ -66,7 +70,11 @@ fn bucket(late: Duration) -> usize {
     if micros <= 1.0 {
         return 0;
     }
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss
+    )]
     let index = (micros.log2() * PER_OCTAVE as f64) as usize;
     index.min(PER_OCTAVE * OCTAVES - 1)
 }

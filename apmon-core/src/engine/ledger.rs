@@ -90,7 +90,8 @@ impl Ledger {
         let at = if self.urgent {
             Mono::from_nanos(i64::MIN)
         } else {
-            self.since.map_or(Mono::from_nanos(i64::MIN), |since| since.plus(LAZY))
+            self.since
+                .map_or(Mono::from_nanos(i64::MIN), |since| since.plus(LAZY))
         };
         // A new message does not wait for a store that fails: it is told from memory.
         let pause = self.not_before.filter(|_| self.told.is_empty());

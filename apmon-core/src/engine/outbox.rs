@@ -106,10 +106,19 @@ impl Outbox {
     }
 
     /// What the receiver said.
-    pub(super) fn finish(&mut self, channel: &str, key: &str, result: Result<(), DeliveryError>, now: Mono) -> Option<Fate> {
+    pub(super) fn finish(
+        &mut self,
+        channel: &str,
+        key: &str,
+        result: Result<(), DeliveryError>,
+        now: Mono,
+    ) -> Option<Fate> {
         let lane = self.lanes.get_mut(channel)?;
         lane.in_flight = false;
-        let at = lane.items.iter().position(|item| item.in_flight && item.entry.key() == key)?;
+        let at = lane
+            .items
+            .iter()
+            .position(|item| item.in_flight && item.entry.key() == key)?;
         match result {
             Ok(()) => {
                 lane.items.remove(at);
@@ -128,7 +137,9 @@ impl Outbox {
                 item.entry.last_error = Some(error.to_string());
                 match error {
                     DeliveryError::Retryable { retry_after, .. } => {
-                        let pause = FIRST_PAUSE.saturating_mul(1 << lane.failures.min(16)).min(LONGEST_PAUSE);
+                        let pause = FIRST_PAUSE
+                            .saturating_mul(1 << lane.failures.min(16))
+                            .min(LONGEST_PAUSE);
                         let pause = pause.max(retry_after.unwrap_or_default().min(EXPIRY));
                         lane.failures = lane.failures.saturating_add(1);
                         lane.not_before = Some(now.plus(pause));
@@ -173,7 +184,8 @@ impl Outbox {
             lane.items = keep;
             removed.extend(out.into_iter().map(|item| item.entry));
         }
-        self.lanes.retain(|_, lane| !lane.items.is_empty() || lane.in_flight);
+        self.lanes
+            .retain(|_, lane| !lane.items.is_empty() || lane.in_flight);
         removed
     }
 
@@ -201,7 +213,10 @@ impl Outbox {
     /// The entry under a key, as it is now.
     pub(super) fn entry(&self, channel: &str, key: &str) -> Option<&OutboxEntry> {
         let lane = self.lanes.get(channel)?;
-        lane.items.iter().map(|item| &item.entry).find(|entry| entry.key() == key)
+        lane.items
+            .iter()
+            .map(|item| &item.entry)
+            .find(|entry| entry.key() == key)
     }
 }
 

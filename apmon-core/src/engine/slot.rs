@@ -19,7 +19,7 @@ use crate::{
 /// One watched monitor.
 pub(super) struct Slot {
     pub(super) monitor: Arc<dyn Monitor>,
-    pub(super) state: MonitorState,
+    pub(super) state: Arc<MonitorState>,
     /// Tells a look at an older version of this monitor from one at this.
     pub(super) generation: u64,
     pub(super) flight: Flight,
@@ -68,13 +68,19 @@ pub(super) enum Want {
 
 impl Slot {
     /// A monitor of a daemon, taken up at `now`. `first` is its first look.
-    pub(super) fn resident(monitor: Arc<dyn Monitor>, state: MonitorState, now: Now, grid: Grid, first: Mono) -> Self {
+    pub(super) fn resident(
+        monitor: Arc<dyn Monitor>,
+        state: Arc<MonitorState>,
+        now: Now,
+        grid: Grid,
+        first: Mono,
+    ) -> Self {
         let timing = Timing::Grid { grid, next: first };
         Self::new(monitor, state, timing, now)
     }
 
     /// A monitor of one pass at `now`.
-    pub(super) fn passing(monitor: Arc<dyn Monitor>, state: MonitorState, now: Now) -> Self {
+    pub(super) fn passing(monitor: Arc<dyn Monitor>, state: Arc<MonitorState>, now: Now) -> Self {
         let watch = monitor.watch();
         let changed = state.last_config_checksum.as_deref() != Some(&*watch.checksum);
         let every = watch.policy.check_every;
@@ -84,7 +90,11 @@ impl Slot {
                 .every
                 .is_some_and(|every| schedule::due_in_pass(state.last_successful_heartbeat, now.wall, every))
         });
-        let always = watch.policy.heartbeat.as_ref().is_some_and(|heartbeat| heartbeat.every.is_none());
+        let always = watch
+            .policy
+            .heartbeat
+            .as_ref()
+            .is_some_and(|heartbeat| heartbeat.every.is_none());
         let due = changed || soft || beat_due || schedule::due_in_pass(state.last_checked, now.wall, every);
         let timing = Timing::Once {
             due: due.then_some(now.mono),
@@ -98,9 +108,14 @@ impl Slot {
         slot
     }
 
-    fn new(monitor: Arc<dyn Monitor>, mut state: MonitorState, timing: Timing, now: Now) -> Self {
-        state.own.removed_at = None;
-        state.anchor(now);
+    fn new(monitor: Arc<dyn Monitor>, mut state: Arc<MonitorState>, timing: Timing, now: Now) -> Self {
+        let loaded = Arc::make_mut(&mut state);
+        loaded.own.removed_at = None;
+        loaded.anchor(now);
+        // One text for the monitor and its state.
+        if loaded.last_config_checksum.as_ref() == Some(&monitor.watch().checksum) {
+            loaded.last_config_checksum = Some(Arc::clone(&monitor.watch().checksum));
+        }
         let heartbeat = monitor.watch().policy.heartbeat.as_ref();
         let last = state.last_successful_heartbeat.map(|last| now.mono_of(last));
         let beat = heartbeat.map(|heartbeat| Beat::new(heartbeat.every, last));
@@ -123,7 +138,14 @@ impl Slot {
 
     /// The monitor's options changed: it is looked at at `first`; an outage and
     /// its pacing go on.
-    pub(super) fn replace(&mut self, monitor: Arc<dyn Monitor>, generation: u64, now: Now, grid: Grid, first: Mono) {
+    pub(super) fn replace(
+        &mut self,
+        monitor: Arc<dyn Monitor>,
+        generation: u64,
+        now: Now,
+        grid: Grid,
+        first: Mono,
+    ) {
         let state = std::mem::take(&mut self.state);
         *self = Self {
             generation,
@@ -185,7 +207,10 @@ impl Slot {
     pub(super) fn take_off(&mut self, now: Mono) {
         self.flight = Flight::Flying;
         self.retry = None;
-        let beat_due = self.beat.as_ref().filter(|beat| beat.check_at().is_some_and(|at| at <= now));
+        let beat_due = self
+            .beat
+            .as_ref()
+            .filter(|beat| beat.check_at().is_some_and(|at| at <= now));
         let beat_due = beat_due.and_then(Beat::due);
         match &mut self.timing {
             Timing::Once { due, .. } => *due = None,

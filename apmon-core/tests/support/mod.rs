@@ -8,8 +8,8 @@ use std::{
 };
 
 use apmon_core::{
-    Clock, Commit, DeliveryError, FailureClass, HeartbeatSender, Look, Mono, MonitorState, Notification, Notifier,
-    Outcome, Probe, ProbeMonitor, Secret, Snapshot, StateStore, StoreError, SystemClock, Watch,
+    Clock, Commit, DeliveryError, FailureClass, HeartbeatSender, Look, MonitorState, Mono, Notification,
+    Notifier, Outcome, Probe, ProbeMonitor, Secret, Snapshot, StateStore, StoreError, SystemClock, Watch,
 };
 use async_trait::async_trait;
 
@@ -94,7 +94,13 @@ impl Memory {
     }
 
     pub fn state(&self, name: &str) -> MonitorState {
-        self.kept.lock().unwrap().monitors.get(name).cloned().unwrap_or_default()
+        self.kept
+            .lock()
+            .unwrap()
+            .monitors
+            .get(name)
+            .map(|state| MonitorState::clone(state))
+            .unwrap_or_default()
     }
 }
 
@@ -103,7 +109,7 @@ impl StateStore for Memory {
     async fn load(&self) -> Result<Snapshot, StoreError> {
         let mut snapshot = self.kept.lock().unwrap().clone();
         for state in snapshot.monitors.values_mut() {
-            state.marks = Default::default();
+            Arc::make_mut(state).marks = Default::default();
         }
         Ok(snapshot)
     }
@@ -144,7 +150,10 @@ pub struct Recorder {
 
 impl Recorder {
     pub fn new(clock: &Arc<SystemClock>) -> Arc<Self> {
-        Arc::new(Self { clock: Some(Arc::clone(clock)), ..Self::default() })
+        Arc::new(Self {
+            clock: Some(Arc::clone(clock)),
+            ..Self::default()
+        })
     }
 
     fn now(&self) -> Mono {
@@ -153,11 +162,19 @@ impl Recorder {
 
     pub fn labels(&self) -> Vec<String> {
         let heard = self.heard.lock().unwrap();
-        heard.iter().map(|(_, message, _)| message.kind.label().to_owned()).collect()
+        heard
+            .iter()
+            .map(|(_, message, _)| message.kind.label().to_owned())
+            .collect()
     }
 
     pub fn texts(&self) -> Vec<String> {
-        self.heard.lock().unwrap().iter().map(|(_, message, _)| message.text.clone()).collect()
+        self.heard
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(_, message, _)| message.text.clone())
+            .collect()
     }
 }
 
@@ -170,7 +187,10 @@ impl Notifier for Recorder {
         }
         let answer = self.answers.lock().unwrap().pop_front().unwrap_or(Ok(()));
         if answer.is_ok() {
-            self.heard.lock().unwrap().push((self.now(), message.clone(), key.to_owned()));
+            self.heard
+                .lock()
+                .unwrap()
+                .push((self.now(), message.clone(), key.to_owned()));
         }
         answer
     }

@@ -28,7 +28,11 @@ fn stat(path: &str) -> Result<Vec<String>, Fault> {
 
 /// Linux counts in hundredths of a second, whatever the kernel's own clock.
 fn ticks(fields: &[String], at: usize) -> f64 {
-    fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0) / 100.0
+    fields
+        .get(at)
+        .and_then(|field| field.parse::<f64>().ok())
+        .unwrap_or(0.0)
+        / 100.0
 }
 
 /// A value in kB of /proc/ID/status.
@@ -77,15 +81,27 @@ pub(super) fn watch_with(
     let peak = memory_of(apmon.id(), "VmHWM")?;
     apmon.stop(Duration::from_secs(5))?;
     let text = fs::read_to_string(&log).during(format!("read {}", log.display()))?;
-    let last_words = text.lines().rev().find(|line| line.contains("started late")).unwrap_or("").to_owned();
-    Ok(Watched { cpu, peak, last_words })
+    let last_words = text
+        .lines()
+        .rev()
+        .find(|line| line.contains("started late"))
+        .unwrap_or("")
+        .to_owned();
+    Ok(Watched {
+        cpu,
+        peak,
+        last_words,
+    })
 }
 
 /// `p99 1.60 ms` of the last words, as a number.
 pub(super) fn quantile(last_words: &str, name: &str) -> f64 {
     let mut words = last_words.split_whitespace().map(|word| word.trim_matches(','));
     words.find(|word| *word == name);
-    words.next().and_then(|word| word.parse().ok()).unwrap_or(f64::NAN)
+    words
+        .next()
+        .and_then(|word| word.parse().ok())
+        .unwrap_or(f64::NAN)
 }
 
 /// CPU seconds that a command takes to its end.

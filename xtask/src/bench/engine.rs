@@ -19,19 +19,29 @@ pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
     for run in 0..RUNS {
         let fresh = folder.join(format!("burst{run}"));
         fs::create_dir_all(&fresh).during(format!("make {}", fresh.display()))?;
-        burst.push(figures(Command::new(program()).args(["burst", "10000"]).arg(&fresh))?);
+        burst.push(figures(
+            Command::new(program()).args(["burst", "10000"]).arg(&fresh),
+        )?);
     }
     let of = |runs: &[HashMap<String, f64>], name: &str| {
         median(runs.iter().filter_map(|run| run.get(name).copied()).collect())
     };
     Ok(vec![
-        Row::new("engine alone, a no-op check", format!("{:.4} ms", of(&steady, "cpu_per_look")), "0.02 ms"),
+        Row::new(
+            "engine alone, a no-op check",
+            format!("{:.4} ms", of(&steady, "cpu_per_look")),
+            "0.02 ms",
+        ),
         Row::new(
             "lateness at 10,000 checks/s, p99 / p99.9, phases spread",
             format!("{:.1} / {:.1} ms", of(&steady, "p99"), of(&steady, "p999")),
             "3 / 10 ms",
         ),
-        Row::new("the same, all 10,000 due in one moment, p99", format!("{:.0} ms", of(&burst, "p99")), "40 ms"),
+        Row::new(
+            "the same, all 10,000 due in one moment, p99",
+            format!("{:.0} ms", of(&burst, "p99")),
+            "40 ms",
+        ),
         Row::new(
             "10,000 failing at once, looked at, decided and on disk",
             format!("{:.0} ms", of(&burst, "all_committed")),
@@ -48,5 +58,7 @@ fn program() -> std::path::PathBuf {
 fn figures(command: &mut Command) -> Result<HashMap<String, f64>, Fault> {
     let text = process::output(command)?;
     let pairs = text.lines().filter_map(|line| line.split_once('='));
-    Ok(pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
+    Ok(pairs
+        .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+        .collect())
 }

@@ -27,7 +27,12 @@ const WORKS: &[Work] = &[
         name: "http, new connection",
         rate: 2_000,
         budget: "0.15 ms",
-        monitor: |i, _| format!("type: http, name: m{i}, address: \"http://{}/\", expect: ok", Rig::http(i)),
+        monitor: |i, _| {
+            format!(
+                "type: http, name: m{i}, address: \"http://{}/\", expect: ok",
+                Rig::http(i)
+            )
+        },
     },
     Work {
         name: "https, full handshake with pin",
@@ -52,7 +57,11 @@ pub(super) fn rows(folder: &Path, rig: &Rig) -> Result<Vec<Row>, Fault> {
     for work in WORKS {
         let word = work.name.split([',', ' ']).next().unwrap_or(work.name);
         let site = folder.join(format!("{word}.yaml"));
-        write_site(&site, "check_every_n_secs: 1, max_try_secs: 2", (0..work.rate).map(|i| (work.monitor)(i, rig)))?;
+        write_site(
+            &site,
+            "check_every_n_secs: 1, max_try_secs: 2",
+            (0..work.rate).map(|i| (work.monitor)(i, rig)),
+        )?;
         let (mut costs, mut late) = (Vec::new(), Vec::new());
         for _ in 0..RUNS {
             let watched = cost::watch(&site, WARM_UP, WINDOW)?;
@@ -62,7 +71,12 @@ pub(super) fn rows(folder: &Path, rig: &Rig) -> Result<Vec<Row>, Fault> {
         }
         let measured = median(costs);
         let peers = peers(&exporter, word, measured, folder)?;
-        let name = format!("{} at {}/s (looks late by p99 {:.1} ms)", work.name, work.rate, median(late));
+        let name = format!(
+            "{} at {}/s (looks late by p99 {:.1} ms)",
+            work.name,
+            work.rate,
+            median(late)
+        );
         rows.push(Row::new(name, format!("{measured:.4} ms"), work.budget).beside(peers));
     }
     Ok(rows)
@@ -71,11 +85,18 @@ pub(super) fn rows(folder: &Path, rig: &Rig) -> Result<Vec<Row>, Fault> {
 /// What the peers charge for the same, and how many times ours that is.
 fn peers(exporter: &peer::Exporter, word: &str, ours: f64, folder: &Path) -> Result<String, Fault> {
     let mut texts = Vec::new();
-    let mut add = |name: &str, theirs: f64| texts.push(format!("{name} {theirs:.3} ms ({:.1}x)", theirs / ours));
+    let mut add =
+        |name: &str, theirs: f64| texts.push(format!("{name} {theirs:.3} ms ({:.1}x)", theirs / ours));
     match word {
         "tcp" => add("blackbox_exporter", exporter.cost("tcp_connect", &Rig::http)?),
-        "http" => add("blackbox_exporter", exporter.cost("http_2xx", &|i| format!("http://{}/", Rig::http(i)))?),
-        "https" => add("blackbox_exporter", exporter.cost("http_2xx", &|i| format!("https://{}/", Rig::https(i)))?),
+        "http" => add(
+            "blackbox_exporter",
+            exporter.cost("http_2xx", &|i| format!("http://{}/", Rig::http(i)))?,
+        ),
+        "https" => add(
+            "blackbox_exporter",
+            exporter.cost("http_2xx", &|i| format!("https://{}/", Rig::https(i)))?,
+        ),
         _ => {
             add("blackbox_exporter", exporter.cost("icmp", &peer::ping_target)?);
             add("fping", peer::fping(folder)?);

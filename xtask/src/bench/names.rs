@@ -20,8 +20,11 @@ const SPACE: &str = "apmon-bench";
 pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
     let space = Space::make()?;
     // Inside the namespace nobody listens: a refused connection is an answer.
-    let living = |i: usize| format!("type: tcp, name: m{i}, address: \"tcp://127.0.0.1:9\", check_every_n_secs: 1");
-    let lost = |i: usize| format!("type: tcp, name: lost{i}, address: \"tcp://host{i}.lan.example:80\", check_every_n_secs: 5");
+    let living =
+        |i: usize| format!("type: tcp, name: m{i}, address: \"tcp://127.0.0.1:9\", check_every_n_secs: 1");
+    let lost = |i: usize| {
+        format!("type: tcp, name: lost{i}, address: \"tcp://host{i}.lan.example:80\", check_every_n_secs: 5")
+    };
     let head = "max_try_secs: 4, max_retries: 9";
     let site = folder.join("names.yaml");
     let (mut with, mut without) = (Vec::new(), Vec::new());
@@ -50,9 +53,15 @@ impl Space {
         let etc = PathBuf::from("/etc/netns").join(SPACE);
         fs::create_dir_all(&etc).during("make /etc/netns (bench needs to be root)")?;
         fs::write(etc.join("resolv.conf"), "nameserver 127.0.0.53\n").during("write its resolv.conf")?;
-        for args in [&["netns", "add", SPACE][..], &["netns", "exec", SPACE, "ip", "link", "set", "lo", "up"]] {
+        for args in [
+            &["netns", "add", SPACE][..],
+            &["netns", "exec", SPACE, "ip", "link", "set", "lo", "up"],
+        ] {
             if !process::works(Command::new("ip").args(args)) {
-                return Err(Fault::new(format!("ip {} failed (bench needs to be root)", args.join(" "))));
+                return Err(Fault::new(format!(
+                    "ip {} failed (bench needs to be root)",
+                    args.join(" ")
+                )));
             }
         }
         // A name server that is there and silent: a bound socket that nobody reads.
@@ -77,7 +86,11 @@ impl Space {
         thread::sleep(Duration::from_secs(15));
         apmon_inside.stop(Duration::from_secs(5))?;
         let text = fs::read_to_string(&log).during("read a log")?;
-        let words = text.lines().rev().find(|line| line.contains("started late")).unwrap_or("");
+        let words = text
+            .lines()
+            .rev()
+            .find(|line| line.contains("started late"))
+            .unwrap_or("");
         Ok(cost::quantile(words, "p99"))
     }
 }

@@ -57,11 +57,15 @@ impl Exporter {
             let before = cost::cpu_of(self.0.id())?;
             let watch = Stopwatch::start();
             let mut asked = 0;
-            let mut connection = BufReader::new(TcpStream::connect(ADDRESS).during("connect to the exporter")?);
+            let mut connection =
+                BufReader::new(TcpStream::connect(ADDRESS).during("connect to the exporter")?);
             while watch.elapsed() < Duration::from_secs(4) {
                 let success = ask(&mut connection, module, &target(asked)).during("ask the exporter")?;
                 if !success {
-                    return Err(Fault::new(format!("blackbox_exporter's {module} probe of {} failed", target(asked))));
+                    return Err(Fault::new(format!(
+                        "blackbox_exporter's {module} probe of {} failed",
+                        target(asked)
+                    )));
                 }
                 asked += 1;
             }
@@ -83,7 +87,9 @@ fn ask(connection: &mut BufReader<TcpStream>, module: &str, target: &str) -> std
         if line.is_empty() {
             break;
         }
-        length = length.or(line.strip_prefix("content-length:").and_then(|value| value.trim().parse::<usize>().ok()));
+        length = length.or(line
+            .strip_prefix("content-length:")
+            .and_then(|value| value.trim().parse::<usize>().ok()));
         chunked |= line.starts_with("transfer-encoding: chunked");
     }
     let mut body = Vec::new();
@@ -116,7 +122,9 @@ pub(super) fn fping(folder: &Path) -> Result<f64, Fault> {
     let mut costs = Vec::new();
     for _ in 0..RUNS {
         let mut command = Command::new(&program);
-        command.args(["-q", "-C", &ROUNDS.to_string(), "-p", "1000", "-i", "0.1", "-f"]).arg(&list);
+        command
+            .args(["-q", "-C", &ROUNDS.to_string(), "-p", "1000", "-i", "0.1", "-f"])
+            .arg(&list);
         let cpu = cost::cpu_to_end(&mut command)?;
         costs.push(cpu * 1000.0 / (PINGS * ROUNDS) as f64);
     }

@@ -39,12 +39,21 @@ impl Rig {
             nginx.ended().is_some() || std::net::TcpStream::connect(&address).is_ok()
         });
         if !up || nginx.ended().is_some() {
-            return Err(Fault::new(format!("nginx does not run; see {}", folder.join("nginx.log").display())));
+            return Err(Fault::new(format!(
+                "nginx does not run; see {}",
+                folder.join("nginx.log").display()
+            )));
         }
         let silent = (0..SILENT)
-            .map(|i| TcpListener::bind((format!("127.0.2.{}", i + 1), SILENT_PORT)).during("listen on 127.0.2.x"))
+            .map(|i| {
+                TcpListener::bind((format!("127.0.2.{}", i + 1), SILENT_PORT)).during("listen on 127.0.2.x")
+            })
             .collect::<Result<_, _>>()?;
-        Ok(Self { _nginx: nginx, _silent: silent, pin })
+        Ok(Self {
+            _nginx: nginx,
+            _silent: silent,
+            pin,
+        })
     }
 
     pub(super) fn http(i: usize) -> String {
@@ -63,7 +72,9 @@ impl Rig {
 
 fn nginx_config(folder: &Path) -> String {
     let listen = |port: u16, tls: &str| -> String {
-        (1..=ADDRESSES).map(|i| format!("listen 127.0.1.{i}:{port}{tls};\n")).collect()
+        (1..=ADDRESSES)
+            .map(|i| format!("listen 127.0.1.{i}:{port}{tls};\n"))
+            .collect()
     };
     let folder = folder.display();
     let scratch: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -85,13 +96,32 @@ fn nginx_config(folder: &Path) -> String {
 fn certificate(folder: &Path) -> Result<String, Fault> {
     let openssl = process::find("openssl").ok_or_else(|| Fault::new("there is no openssl"))?;
     let mut make = Command::new(&openssl);
-    make.current_dir(folder).args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
-    make.args(["-nodes", "-days", "30", "-subj", "/CN=apmon bench", "-keyout", "key.pem", "-out", "cert.pem"]);
+    make.current_dir(folder).args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+    ]);
+    make.args([
+        "-nodes",
+        "-days",
+        "30",
+        "-subj",
+        "/CN=apmon bench",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+    ]);
     if !process::works(&mut make) {
         return Err(Fault::new("openssl made no certificate"));
     }
     let mut print = Command::new(&openssl);
-    print.current_dir(folder).args(["x509", "-in", "cert.pem", "-noout", "-fingerprint", "-sha256"]);
+    print
+        .current_dir(folder)
+        .args(["x509", "-in", "cert.pem", "-noout", "-fingerprint", "-sha256"]);
     let text = process::output(&mut print)?;
     let pin = text.trim().rsplit('=').next().unwrap_or("").to_owned();
     Ok(pin)

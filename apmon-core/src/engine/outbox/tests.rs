@@ -105,7 +105,10 @@ fn a_refused_message_is_tried_again_after_half_an_hour() {
 #[test]
 fn a_reminder_is_replaced_by_its_successor_an_outage_never() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "i", 2, Reminder)]);
-    assert_eq!(outbox.push(entry("c", "i", 3, Reminder), true, now(0)), Some("i-2-c".into()));
+    assert_eq!(
+        outbox.push(entry("c", "i", 3, Reminder), true, now(0)),
+        Some("i-2-c".into())
+    );
     assert_eq!(outbox.push(entry("c", "j", 2, Reminder), true, now(0)), None);
     assert_eq!(outbox.push(entry("c", "i", 4, Recovery), true, now(0)), None);
     assert_eq!(outbox.len(), 4);
@@ -125,7 +128,10 @@ fn the_pause_doubles_up_to_five_minutes_and_heeds_retry_after() {
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
     started(&mut outbox, now);
-    let error = DeliveryError::Retryable { reason: "429".into(), retry_after: Some(Duration::from_secs(1000)) };
+    let error = DeliveryError::Retryable {
+        reason: "429".into(),
+        retry_after: Some(Duration::from_secs(1000)),
+    };
     outbox.finish("c", "i-1-c", Err(error), at(now));
     assert_eq!(outbox.wake_at(), Some(at(now + 1000)));
 }
