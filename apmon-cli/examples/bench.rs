@@ -7,6 +7,8 @@
 //!
 //! Prints `name=value` lines; times are in milliseconds, memory in kilobytes.
 
+#![allow(clippy::print_stdout)] // its figures
+
 use std::{error::Error, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use apmon_core::{
@@ -94,7 +96,7 @@ async fn steady(monitors: usize, secs: u64) -> Result<(), Box<dyn Error>> {
 async fn burst(monitors: usize, folder: &Path) -> Result<(), Box<dyn Error>> {
     let probe: Arc<dyn Probe> = Arc::new(Refused);
     let store = Arc::new(JsonStore::open(
-        &folder.join("bench.statefile.json"),
+        folder.join("bench.statefile.json"),
         jiff::tz::TimeZone::UTC,
     )?);
     let engine = Engine::new(plan(monitors, &probe), store);

@@ -1,21 +1,20 @@
 //! The engine inside another program: its own probe, notifier and store.
+#![allow(clippy::print_stdout)] // it is the output
 use apmon_core::{
-    Commit, DeliveryError, Engine, FailureClass, Look, Notification, Notifier, Outcome, Plan, Policy, Probe,
+    Commit, DeliveryError, Engine, FailureClass, Look, Notification, Notifier, Outcome, Plan, Probe,
     ProbeMonitor, Snapshot, StateStore, StoreError, Watch,
 };
 use async_trait::async_trait;
-use std::{sync::Arc, sync::Mutex, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-/// Is the spool directory empty enough?
-struct Spool(Mutex<u32>);
+/// Looks whether a print spool is empty enough; here it is full for a second.
+struct Spool;
 
 #[async_trait]
 impl Probe for Spool {
-    async fn probe(&self, _: &Look) -> Outcome {
-        let mut looks = self.0.lock().expect("nobody panics while counting");
-        *looks += 1;
-        match *looks {
-            2..=4 => Outcome::fail(FailureClass::Content, format!("{} files waiting", *looks * 100)),
+    async fn probe(&self, look: &Look) -> Outcome {
+        match look.started.mono.nanos() {
+            500_000_000..1_500_000_000 => Outcome::fail(FailureClass::Content, "400 files waiting"),
             _ => Outcome::up(Duration::from_millis(1)),
         }
     }
@@ -25,13 +24,8 @@ struct Pager;
 
 #[async_trait]
 impl Notifier for Pager {
-    async fn deliver(&self, message: &Notification, key: &str) -> Result<(), DeliveryError> {
-        println!(
-            "{} {}: {}",
-            &key[key.len() - 7..],
-            message.kind.label(),
-            message.text
-        );
+    async fn deliver(&self, message: &Notification, _key: &str) -> Result<(), DeliveryError> {
+        println!("{}: {}", message.kind.label(), message.text);
         Ok(())
     }
 }
@@ -51,18 +45,14 @@ impl StateStore for Forgetful {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), apmon_core::EngineError> {
     let mut watch = Watch::new("spool", "spool", "/var/spool/print");
-    watch.policy = Policy {
-        check_every: Duration::from_millis(200),
-        ..Policy::default()
-    };
-    let monitor = ProbeMonitor::new(watch, Arc::new(Spool(Mutex::new(0))));
+    watch.policy.check_every = Duration::from_millis(200);
     let plan = Plan::new("Office")
-        .watch(Arc::new(monitor))
+        .watch(Arc::new(ProbeMonitor::new(watch, Arc::new(Spool))))
         .tell("pager", Arc::new(Pager));
     let engine = Engine::new(plan, Arc::new(Forgetful));
     let handle = engine.handle();
     let (report, ()) = tokio::join!(engine.run(), async {
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
         handle.shutdown().await;
     });
     println!("{:?}", report?);

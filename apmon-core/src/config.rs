@@ -1,6 +1,6 @@
 //! The site file: seed 003's options, read with every mistake at its place.
 //!
-//! Text becomes events, events a [`tree`] whose scalars keep their text, and a
+//! Text becomes events, events a tree whose scalars keep their text, and a
 //! section of the tree an options struct; the struct's types decide how a text
 //! is read, so that `mac: 18:12:29:45:10:11` and an all-digit fingerprint keep
 //! theirs. All mistakes of meaning are collected; a syntax error ends the

@@ -1,4 +1,71 @@
-//! The engine of apmon: it watches, decides, tells and keeps time.
+//! The engine of apmon, to be embedded: it looks when due, decides by written
+//! rules, commits what must be told, tells it, and keeps time.
+//!
+//! It knows no sockets, no HTTP and no TLS: probes, channels and stores are
+//! brought along ([`Probe`], [`Notifier`], [`StateStore`]; the crates
+//! `apmon-probes`, `apmon-notify` and `apmon-store` have ready ones). A thing
+//! that is watched by more than one look at one target implements [`Monitor`]
+//! itself.
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use apmon_core::{
+//!     Commit, DeliveryError, Engine, FailureClass, Look, Notification, Notifier, Outcome, Plan, Probe,
+//!     ProbeMonitor, Snapshot, StateStore, StoreError, Watch,
+//! };
+//!
+//! struct Spool; // looks whether a print spool is empty enough
+//!
+//! #[async_trait::async_trait]
+//! impl Probe for Spool {
+//!     async fn probe(&self, _: &Look) -> Outcome {
+//!         Outcome::fail(FailureClass::Content, "400 files waiting")
+//!     }
+//! }
+//!
+//! struct Pager;
+//!
+//! #[async_trait::async_trait]
+//! impl Notifier for Pager {
+//!     async fn deliver(&self, message: &Notification, key: &str) -> Result<(), DeliveryError> {
+//!         assert!(message.text.starts_with("spool in Office new outage: 400 files waiting"));
+//!         Ok(())
+//!     }
+//! }
+//!
+//! struct Forgetful; // keeps nothing; `apmon-store` has a real one
+//!
+//! #[async_trait::async_trait]
+//! impl StateStore for Forgetful {
+//!     async fn load(&self) -> Result<Snapshot, StoreError> {
+//!         Ok(Snapshot::default())
+//!     }
+//!     async fn commit(&self, _: &Commit) -> Result<(), StoreError> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), apmon_core::EngineError> {
+//! let mut watch = Watch::new("spool", "spool", "/var/spool/print");
+//! watch.policy.retry_every = Some(Duration::from_millis(10));
+//! let plan = Plan::new("Office")
+//!     .watch(Arc::new(ProbeMonitor::new(watch, Arc::new(Spool))))
+//!     .tell("pager", Arc::new(Pager));
+//! let report = Engine::new(plan, Arc::new(Forgetful)).pass().await?;
+//! assert_eq!((report.looks, report.down, report.undelivered), (3, 1, 0));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`engine`] | [`Engine`]: daemon and pass; [`Plan`], [`Channel`], [`Event`] |
+//! | [`rule`] | what decides, as pure functions: health, pacing, schedule, heartbeat, alert, words |
+//! | [`monitor`], [`probe`], [`outcome`] | what is watched, one look, what it found |
+//! | [`notification`], [`state`] | what is told, what is remembered; the seams to channels and stores |
+//! | [`config`], [`kind`] | the site file, and how a kind of monitor reads its part of it |
+//! | [`time`], [`text`] | clocks; text that is safe to show |
 
 pub mod config;
 pub mod engine;

@@ -8,6 +8,8 @@
 //! 00:06:23                      | NEW OUTAGE: web in HomeLab new outage: refused (...)
 //! ```
 
+#![allow(clippy::unwrap_used)] // a test may end where it stands
+
 mod support;
 
 use std::{fs, num::NonZeroU32, path::Path, sync::Arc, time::Duration};

@@ -181,9 +181,9 @@ mod tests {
         let undo = model.apply(Commit {
             epoch: 2,
             states: vec![
-                ("a".into(), state(7)),
-                ("a".into(), state(8)),
-                ("c".into(), state(9)),
+                ("a".into(), state(7).into()),
+                ("a".into(), state(8).into()),
+                ("c".into(), state(9).into()),
             ],
             forget: vec!["b".into(), "c".into(), "x".into()],
             outbox: vec![entry("2", 5), entry("4", 0), entry("4", 1)],

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use apmon_core::{
     Commit, MonitorState, Mono, Notification, NotificationKind, OutboxEntry, OwnState, StateStore, StoreError,
@@ -390,8 +390,8 @@ fn any_content_survives<H: Home>(home: impl Fn() -> H) {
             store.load().await.unwrap()
         });
         prop_assert_eq!(after.warnings, Vec::<String>::new());
-        let after: BTreeMap<_, _> = after.monitors.iter().map(|(name, state)| (name.clone(), MonitorState::clone(state))).collect();
-        prop_assert_eq!(after, monitors);
+        let monitors_after: BTreeMap<_, _> = after.monitors.iter().map(|(name, state)| (name.clone(), MonitorState::clone(state))).collect();
+        prop_assert_eq!(monitors_after, monitors);
         let mut expected = Vec::<OutboxEntry>::new();
         for entry in outbox {
             match expected.iter_mut().find(|known| known.key() == entry.key()) {

@@ -1,5 +1,6 @@
 //! A site in virtual time: scripted targets, a store in memory, a recorder.
 #![allow(dead_code)] // each test file uses its part
+#![allow(clippy::unwrap_used)] // a test may end where it stands
 
 use std::{
     collections::VecDeque,
