@@ -1,0 +1,59 @@
+//! The end of a pass, and of a run.
+
+use std::time::Duration;
+
+use super::{Dispatcher, Done};
+use crate::{
+    engine::PassReport,
+    time::{Mono, Now},
+};
+
+/// At the end of a run, deliveries under way may take so long.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+impl Dispatcher {
+    /// Everything due was looked at, and the outbox had its chance.
+    pub(super) fn pass_is_over(&mut self, now: Now, outbox_ends: &mut Option<Mono>) -> bool {
+        if self.agenda.next().is_some() || !self.waiting.is_empty() || self.flying > 0 {
+            return false;
+        }
+        let ends = *outbox_ends.get_or_insert_with(|| now.mono.plus(self.plan.delivery_timeout));
+        let sendable = !self.plan.quiet && self.outbox.unsent() > 0;
+        let busy = !self.tasks.is_empty() || !self.ledger.is_settled() && !self.ledger.failing;
+        !(sendable || busy) || now.mono >= ends
+    }
+
+    /// Ends: no new looks, deliveries under way may finish, all state on disk.
+    pub(super) async fn farewell(mut self, began: Now) -> PassReport {
+        let deadline = tokio::time::Instant::now() + FAREWELL;
+        let now = self.shared.clock.now();
+        if self.is_pass {
+            self.ledger.extra.pass = Some((now.wall, now.mono.since(began.mono)));
+        }
+        // Looks under way are dropped with the task set; what they would have
+        // found the next start finds.
+        let mut attempts = 0;
+        loop {
+            self.ledger.hurry();
+            // A store that fails is asked once more; that it fails was said.
+            if self.ledger.commit_at().is_some() && (attempts == 0 || !self.ledger.failing) {
+                attempts += 1;
+                self.commit();
+            }
+            if !self.ledger.is_committing() && !self.outbox.is_sending() {
+                break;
+            }
+            match tokio::time::timeout_at(deadline, self.tasks.join_next()).await {
+                Ok(Some(Ok(Done::Look { .. }))) => self.flying -= 1,
+                Ok(Some(Ok(done))) => self.done(done),
+                Ok(Some(Err(_))) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.report.missed += self.slots.iter().flatten().map(|slot| slot.missed).sum::<u64>();
+        self.report.undelivered = self.outbox.len();
+        self.report.took = self.shared.clock.now().mono.since(began.mono);
+        self.report.watched = self.by_name.len();
+        self.report
+    }
+}

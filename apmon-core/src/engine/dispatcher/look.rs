@@ -1,0 +1,152 @@
+//! Looks: started when a permit is free, judged when they end.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::FutureExt as _;
+
+use super::{Dispatcher, Done, GRACE};
+use crate::{
+    engine::{PassReport, event::Event, slot::Flight},
+    monitor::{Monitor, Observation},
+    outcome::{Failure, FailureClass, Outcome, Verdict},
+    probe::Look,
+    rule::alert::{self, Looked},
+    time::Now,
+};
+
+impl Dispatcher {
+    pub(super) fn start_looks(&mut self, now: Now) {
+        let cap = self
+            .plan
+            .max_concurrent
+            .map_or(usize::MAX, std::num::NonZero::get);
+        while self.flying < cap {
+            let Some(at) = self.waiting.pop_front() else {
+                return;
+            };
+            let Some(slot) = self.slots[at].as_mut() else {
+                continue;
+            };
+            let Flight::Waiting(due) = slot.flight else {
+                continue;
+            };
+            slot.take_off(now.mono);
+            self.flying += 1;
+            let monitor = Arc::clone(&slot.monitor);
+            let generation = slot.generation;
+            let clock = Arc::clone(&self.shared.clock);
+            self.tasks.spawn(async move {
+                let look = Look::new(due, clock.now(), monitor.watch().policy.max_try);
+                let observation = guarded(monitor.as_ref(), &look).await;
+                let ended = clock.now();
+                Done::Look {
+                    slot: at,
+                    generation,
+                    look,
+                    observation,
+                    ended,
+                }
+            });
+        }
+    }
+
+    pub(super) fn landed(
+        &mut self,
+        at: usize,
+        generation: u64,
+        look: &Look,
+        observation: &Observation,
+        now: Now,
+    ) {
+        let Some(slot) = self.slots[at]
+            .as_mut()
+            .filter(|slot| slot.generation == generation)
+        else {
+            return; // an older version of the monitor
+        };
+        let outcome = &observation.outcome;
+        let verdict = outcome.verdict();
+        let monitor = Arc::clone(&slot.monitor);
+        let watch = monitor.watch();
+        let looked = Looked {
+            started: look.started,
+            verdict,
+            failure: outcome.failure(),
+            latency: outcome.latency,
+            notices: &observation.notices,
+        };
+        let (transition, told) =
+            alert::after_look(&self.voice, watch, Arc::make_mut(&mut slot.state), looked, now);
+        slot.land(verdict, transition, look.started, now);
+        self.report.lateness.record(look.lateness());
+        self.report.count(verdict, slot.state.health().is_down());
+        if let Some(failure) = outcome
+            .failure()
+            .filter(|failure| failure.class == FailureClass::Panic)
+            && self.panicked.insert(watch.name.clone())
+        {
+            tracing::error!(monitor = watch.name, "the check panicked, a bug: {failure}");
+        }
+        (self.shared.listener)(&Event::Looked {
+            watch,
+            observation,
+            state: &slot.state,
+            transition,
+            lateness: look.lateness(),
+            took: now.mono.since(look.started.mono),
+        });
+        self.ledger
+            .touch(at, now.mono, transition.is_some() || !told.is_empty());
+        for notification in told {
+            self.tell(notification, watch, now);
+        }
+        self.rearm(at);
+    }
+
+    pub(super) fn remind(&mut self, at: usize, now: Now) {
+        let Some(slot) = self.slots[at].as_mut() else {
+            return;
+        };
+        let monitor = Arc::clone(&slot.monitor);
+        let told = alert::remind(&self.voice, monitor.watch(), Arc::make_mut(&mut slot.state), now);
+        slot.schedule_reminder(now);
+        if let Some(notification) = told {
+            self.ledger.touch(at, now.mono, true);
+            self.tell(notification, monitor.watch(), now);
+        }
+    }
+}
+
+/// A check behind its panic barrier and a deadline it cannot ignore.
+async fn guarded(monitor: &dyn Monitor, look: &Look) -> Observation {
+    let check = AssertUnwindSafe(monitor.check(look)).catch_unwind();
+    match tokio::time::timeout_at(look.deadline() + GRACE, check).await {
+        Ok(Ok(observation)) => observation,
+        Ok(Err(panic)) => Outcome::failed(Failure::new(
+            FailureClass::Panic,
+            format!("the check panicked: {}", panic_text(&*panic)),
+        ))
+        .into(),
+        Err(_) => Outcome::failed(look.timed_out("check")).into(),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+impl PassReport {
+    fn count(&mut self, verdict: Verdict, is_down: bool) {
+        self.looks += 1;
+        match verdict {
+            Verdict::Up => self.up += 1,
+            Verdict::Unknown => self.unknown += 1,
+            Verdict::Down if is_down => self.down += 1,
+            Verdict::Down => {}
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Which monitors are watched: taken up, replaced, shelved.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use super::Dispatcher;
+use crate::{
+    engine::{plan::Plan, slot::Slot},
+    monitor::{Monitor, Watch},
+    rule::{
+        alert,
+        schedule::{self, Grid},
+    },
+    state::{KEPT_AFTER_REMOVAL, MonitorState},
+    time::{Mono, Now},
+};
+
+/// Changed monitors are looked at within about a millisecond each.
+const SPREAD_PER_MONITOR: Duration = Duration::from_millis(1);
+
+impl Dispatcher {
+    /// Watches a monitor that was not watched before. In a daemon its first
+    /// look falls within `spread`, or the usual first round.
+    pub(super) fn take_up(&mut self, monitor: Arc<dyn Monitor>, now: Now, spread: Option<Duration>) {
+        let name = monitor.watch().name.clone();
+        let state = self.shelf.remove(&name).unwrap_or_default();
+        let mut slot = if self.is_pass {
+            Slot::passing(monitor, state, now)
+        } else {
+            let (grid, first) = self.grid(monitor.watch(), now, spread);
+            Slot::resident(monitor, state, now, grid, first)
+        };
+        self.generation += 1;
+        slot.generation = self.generation;
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.by_name.insert(name, at);
+        self.slots[at] = Some(slot);
+        self.rearm(at);
+    }
+
+    pub(super) fn grid(&self, watch: &Watch, now: Now, spread: Option<Duration>) -> (Grid, Mono) {
+        let phase = schedule::phase(&self.voice.site, &watch.name);
+        let every = watch.policy.check_every;
+        let first = match spread {
+            Some(spread) => now.mono.plus(spread.min(every).mul_f64(phase)),
+            None => Grid::first(now.mono, every, phase),
+        };
+        (Grid::new(now.mono, every, phase), first)
+    }
+
+    /// States of monitors that the site file no longer has: told if they were
+    /// down, kept for a while, then forgotten.
+    pub(super) fn shelve_the_rest(&mut self, now: Now) {
+        let names: Vec<String> = self.shelf.keys().cloned().collect();
+        for name in names {
+            let Some(state) = self.shelf.get(&name) else {
+                continue;
+            };
+            match state.own.removed_at {
+                Some(at) if now.mono.since(now.mono_of(at)) >= KEPT_AFTER_REMOVAL => {
+                    self.shelf.remove(&name);
+                    self.ledger.extra.forget.push(name);
+                }
+                Some(_) => {}
+                None => {
+                    let state = self.shelf.remove(&name).unwrap_or_default();
+                    self.shelve(Watch::new(name, "", ""), state, now);
+                }
+            }
+        }
+    }
+
+    pub(super) fn shelve(&mut self, watch: Watch, mut shared: Arc<MonitorState>, now: Now) {
+        let state = Arc::make_mut(&mut shared);
+        state.anchor(now);
+        if let Some(notification) = alert::removed(&self.voice, &watch, state, now) {
+            self.tell(notification, &watch, now);
+        }
+        self.ledger
+            .extra
+            .states
+            .push((watch.name.clone(), Arc::clone(&shared)));
+        self.shelf.insert(watch.name, shared);
+    }
+
+    pub(super) fn drop_unknown_channels(&mut self) {
+        if self.plan.quiet {
+            return; // a later run may tell
+        }
+        let known: HashSet<&str> = self
+            .plan
+            .channels
+            .iter()
+            .map(|channel| channel.id.as_str())
+            .collect();
+        for entry in self.outbox.retain_channels(&known) {
+            tracing::error!(
+                channel = entry.channel,
+                "message not delivered, its channel is no longer in the site file: {}",
+                entry.notification.text
+            );
+            self.ledger.settle(entry.key());
+        }
+    }
+
+    /// Unchanged monitors keep their phase and state, changed ones are looked
+    /// at at once, removed ones are shelved.
+    pub(super) fn reload(&mut self, plan: Plan) {
+        let now = self.shared.clock.now();
+        let new: HashSet<&str> = plan
+            .monitors
+            .iter()
+            .map(|monitor| monitor.watch().name.as_str())
+            .collect();
+        let gone: Vec<usize> = self
+            .by_name
+            .iter()
+            .filter(|(name, _)| !new.contains(name.as_str()))
+            .map(|(_, at)| *at)
+            .collect();
+        self.voice.site.clone_from(&plan.site);
+        let monitors = plan.monitors.clone();
+        self.plan = plan;
+        for at in gone {
+            if let Some(slot) = self.slots[at].take() {
+                let watch = slot.monitor.watch().clone();
+                self.by_name.remove(&watch.name);
+                self.ledger.drop_slot(at);
+                self.agenda.arm(at, None);
+                self.free.push(at);
+                self.shelve(watch, slot.state, now);
+            }
+        }
+        let fresh: Vec<_> = monitors
+            .into_iter()
+            .filter(|monitor| !self.has(monitor.as_ref()))
+            .collect();
+        let spread = SPREAD_PER_MONITOR.saturating_mul(u32::try_from(fresh.len()).unwrap_or(u32::MAX));
+        let spread = spread.min(schedule::FIRST_ROUND);
+        tracing::info!(
+            changed = fresh.len(),
+            watched = self.plan.monitors.len(),
+            "site file reloaded"
+        );
+        for monitor in fresh {
+            match self.by_name.get(&monitor.watch().name) {
+                None => self.take_up(monitor, now, Some(spread)),
+                Some(&at) => {
+                    let (grid, first) = self.grid(monitor.watch(), now, Some(spread));
+                    self.generation += 1;
+                    if let Some(slot) = self.slots[at].as_mut() {
+                        slot.replace(monitor, self.generation, now, grid, first);
+                    }
+                    self.rearm(at);
+                }
+            }
+        }
+        self.outbox.retry_refused();
+        self.drop_unknown_channels();
+    }
+
+    pub(super) fn has(&self, monitor: &dyn Monitor) -> bool {
+        let watch = monitor.watch();
+        self.by_name
+            .get(&watch.name)
+            .and_then(|at| self.slots[*at].as_ref())
+            .is_some_and(|slot| slot.monitor.watch().checksum == watch.checksum && !watch.checksum.is_empty())
+    }
+}

@@ -1,0 +1,156 @@
+//! Messages and heartbeats on their way.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::FutureExt as _;
+
+use super::{Dispatcher, Done, GRACE};
+use crate::{
+    engine::{outbox::Fate, plan::Channel},
+    monitor::Watch,
+    notification::{DeliveryError, Notification},
+    state::OutboxEntry,
+    time::Now,
+};
+
+impl Dispatcher {
+    pub(super) fn tell(&mut self, notification: Notification, watch: &Watch, now: Now) {
+        let channels = self.plan.channels.iter();
+        let entries: Vec<_> = channels
+            .filter(|channel| channel.takes(&notification.kind, &watch.policy))
+            .map(|channel| OutboxEntry {
+                channel: channel.id.clone(),
+                notification: notification.clone(),
+                attempts: 0,
+                last_error: None,
+                refused: false,
+            })
+            .collect();
+        for entry in entries {
+            if let Some(replaced) = self.outbox.push(entry.clone(), false, now) {
+                self.ledger.settle(replaced);
+            }
+            self.ledger.entry(entry);
+        }
+        self.ledger.tell(notification);
+    }
+
+    pub(super) fn send_heartbeat(&mut self, at: usize, now: Now) {
+        let Some(slot) = self.slots[at].as_ref() else {
+            return;
+        };
+        let (false, Some(heartbeat), Some(sender)) = (
+            self.plan.quiet,
+            &slot.monitor.watch().policy.heartbeat,
+            &self.shared.heartbeats,
+        ) else {
+            return;
+        };
+        let (url, sender) = (heartbeat.url.clone(), Arc::clone(sender));
+        let (generation, timeout) = (slot.generation, self.plan.delivery_timeout);
+        self.tasks.spawn(async move {
+            let attempt = AssertUnwindSafe(sender.send(&url, timeout)).catch_unwind();
+            let result = settle(tokio::time::timeout(timeout + GRACE, attempt).await);
+            Done::Heartbeat {
+                slot: at,
+                generation,
+                sent: now,
+                result,
+            }
+        });
+    }
+
+    pub(super) fn heartbeat_sent(
+        &mut self,
+        at: usize,
+        generation: u64,
+        sent: Now,
+        result: Result<(), DeliveryError>,
+    ) {
+        let Some(slot) = self.slots[at]
+            .as_mut()
+            .filter(|slot| slot.generation == generation)
+        else {
+            return;
+        };
+        match result {
+            Ok(()) => {
+                tracing::debug!(monitor = slot.monitor.watch().name, "heartbeat sent");
+                Arc::make_mut(&mut slot.state).last_successful_heartbeat = Some(sent.wall);
+                self.ledger.touch(at, sent.mono, false);
+            }
+            Err(error) => tracing::warn!(monitor = slot.monitor.watch().name, "heartbeat not sent: {error}"),
+        }
+    }
+
+    pub(super) fn deliver(&mut self, entry: OutboxEntry) {
+        let Some(Channel { notifier, .. }) = self
+            .plan
+            .channels
+            .iter()
+            .find(|channel| channel.id == entry.channel)
+        else {
+            return; // unknown channels were dropped
+        };
+        let notifier = Arc::clone(notifier);
+        let timeout = self.plan.delivery_timeout;
+        self.tasks.spawn(async move {
+            let key = entry.key();
+            let attempt = AssertUnwindSafe(notifier.deliver(&entry.notification, &key)).catch_unwind();
+            let result = settle(tokio::time::timeout(timeout + GRACE, attempt).await);
+            Done::Delivery {
+                channel: entry.channel,
+                key,
+                result,
+            }
+        });
+    }
+
+    pub(super) fn delivered(&mut self, channel: &str, key: &str, result: Result<(), DeliveryError>) {
+        let now = self.shared.clock.now();
+        let first = self
+            .outbox
+            .entry(channel, key)
+            .is_some_and(|entry| entry.attempts == 0);
+        match self.outbox.finish(channel, key, result, now.mono) {
+            None => {}
+            Some(Fate::Delivered) => {
+                tracing::debug!(channel, key, "message delivered");
+                self.ledger.settle(key.to_owned());
+            }
+            Some(Fate::Retried(entry)) => {
+                let error = entry.last_error.clone().unwrap_or_default();
+                if first {
+                    tracing::warn!(channel, "message not delivered, it is tried again: {error}");
+                } else {
+                    tracing::debug!(
+                        channel,
+                        attempts = entry.attempts,
+                        "message not delivered yet: {error}"
+                    );
+                }
+                self.ledger.entry(entry);
+            }
+            Some(Fate::Refused(entry)) => {
+                tracing::error!(
+                    channel,
+                    "message refused ({}), kept and tried again later: {}",
+                    entry.last_error.as_deref().unwrap_or_default(),
+                    entry.notification.text
+                );
+                self.ledger.entry(entry);
+            }
+        }
+    }
+}
+
+/// The result of a send behind its panic barrier and deadline.
+fn settle<P>(
+    result: Result<Result<Result<(), DeliveryError>, P>, tokio::time::error::Elapsed>,
+) -> Result<(), DeliveryError> {
+    match result {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(DeliveryError::retryable("the channel panicked, a bug")),
+        Err(_) => Err(DeliveryError::retryable("no answer in time")),
+    }
+}
