@@ -97,13 +97,13 @@ fn decode_base64(text: &str) -> Result<Vec<u8>, DecodeError> {
 pub(crate) fn read(
     section: &mut Section<'_>,
     send: Option<&Secret>,
-    content_type: Option<Encoding>,
+    content_type: Encoding,
 ) -> Option<Vec<u8>> {
     if section.has("content_type") && !section.has("send") {
         section.misplaced("content_type", "needs send beside it");
     }
     let text = send?;
-    match decode(content_type.unwrap_or_default(), text.reveal()) {
+    match decode(content_type, text.reveal()) {
         Ok(bytes) if bytes.is_empty() => {
             section.mistake("send", "must not be empty");
             None

@@ -33,7 +33,8 @@ pub struct TcpOptions {
     /// is written. Write line ends within double quotes: `"EHLO x\r\n"`.
     pub send: Option<Secret>,
     /// How `send` is written. Default `text`.
-    pub content_type: Option<Encoding>,
+    #[serde(default)]
+    pub content_type: Encoding,
     /// Must appear in what the service sends (in the first 64 KiB, before it
     /// closes). Without it the monitor is up once connected.
     pub expect: Option<Text>,

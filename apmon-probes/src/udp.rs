@@ -39,7 +39,8 @@ pub struct UdpOptions {
     #[schemars(required)]
     pub send: Option<Secret>,
     /// How `send` is written. Default `text`.
-    pub content_type: Option<Encoding>,
+    #[serde(default)]
+    pub content_type: Encoding,
     /// Must appear in one datagram of the answer; others are ignored. Without
     /// it the monitor is up once the datagram is sent and no ICMP refusal has
     /// come back within 250 ms: it cannot tell whether anybody listens behind

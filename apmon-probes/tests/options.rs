@@ -3,6 +3,8 @@
 
 mod lab;
 
+use apmon_probes::KINDS;
+
 fn mistakes(section: &str) -> Vec<String> {
     match lab::parse(section) {
         Ok(_) => Vec::new(),
@@ -17,6 +19,27 @@ fn mistakes(section: &str) -> Vec<String> {
 #[track_caller]
 fn one(section: &str, message: &str) {
     assert_eq!(mistakes(&format!("{section}\nname: x")), [message], "{section}");
+}
+
+#[test]
+fn a_default_that_is_written_out_is_no_change() {
+    let checksum = |section: &str| lab::parse(section).unwrap().monitors[0].checksum.clone();
+    let http = "type: http\naddress: https://h/\nsend: x";
+    let written = format!("{http}\nignore_ssl_expiry: no\ncontent_type: text/plain; charset=utf-8");
+    assert_eq!(checksum(http), checksum(&written));
+    assert_ne!(
+        checksum(http),
+        checksum(&format!("{http}\nignore_ssl_expiry: yes"))
+    );
+    let tcp = "type: tcp\naddress: tcp://h:1\nsend: x";
+    assert_eq!(checksum(tcp), checksum(&format!("{tcp}\ncontent_type: text")));
+}
+
+#[test]
+fn a_list_of_wrong_pins_is_not_called_empty_as_well() {
+    let found = mistakes("type: http\naddress: https://h/\nssl_fingerprint: [aa]");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("SHA-256"), "{found:?}");
 }
 
 #[test]
@@ -138,9 +161,17 @@ fn mistakes_in_what_is_expected() {
         "type: tcp\naddress: tcp://h:1\nexpect: ''",
         "6:13: monitor \"x\": \"expect\" must not be empty",
     );
+    let owners: Vec<_> = KINDS
+        .iter()
+        .filter(|kind| kind.fields().contains(&"expect"))
+        .map(|kind| kind.name())
+        .collect();
     one(
         "type: ping\naddress: h\nexpect: x",
-        "6:5: monitor \"x\": \"expect\" is not an option of type ping; it belongs to tcp, udp, http, quic",
+        &format!(
+            "6:5: monitor \"x\": \"expect\" is not an option of type ping; it belongs to {}",
+            owners.join(", ")
+        ),
     );
 }
 

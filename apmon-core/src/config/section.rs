@@ -30,6 +30,7 @@ pub struct Section<'a> {
     entries: Rc<[Entry]>,
     read: HashSet<&'static str>,
     pruned: Pruned,
+    wrong: HashSet<Rc<str>>,
     mistakes: &'a mut Vec<Mistake>,
     warnings: Vec<Mistake>,
     address: String,
@@ -59,6 +60,7 @@ impl<'a> Section<'a> {
             entries: Rc::clone(entries),
             read: HashSet::new(),
             pruned: Pruned::default(),
+            wrong: HashSet::new(),
             mistakes,
             warnings: Vec::new(),
             address: String::new(),
@@ -96,6 +98,7 @@ impl<'a> Section<'a> {
                 let at = error.at.unwrap_or(entry.value.at);
                 self.push(at, format!("\"{}\" {}", error.path, error.text));
             }
+            self.wrong.insert(Rc::clone(&entry.key));
             mistakes += 1;
             match error.node {
                 Some(address) if mistakes < MOST_PER_SECTION => self.pruned.insert_address(address),
@@ -114,6 +117,18 @@ impl<'a> Section<'a> {
 
     fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| &*entry.key == key)
+    }
+
+    /// Whether something of the value of `key` was wrong, and is told already:
+    /// what follows from it need not be told as well.
+    #[must_use]
+    pub fn is_wrong(&self, key: &str) -> bool {
+        let unset = |node: &Node| matches!(node.value, Value::Wrong);
+        self.wrong.contains(key)
+            || self.entry(key).is_some_and(|entry| match &entry.value.value {
+                Value::Sequence(items) => items.iter().any(unset),
+                _ => unset(&entry.value),
+            })
     }
 
     /// Whether the key is given, rightly or wrongly.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use rustls::ClientConfig;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::target::Target;
 use crate::{
@@ -28,24 +28,29 @@ pub struct HttpOptions {
     /// colons; a list where several are right. Compared within the handshake:
     /// no other server sees the request. It also covers every `https` address
     /// redirected to. Without it any certificate is accepted.
-    #[serde(default, deserialize_with = "pins", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "one_or_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     #[schemars(with = "OneOrMany")]
     pub ssl_fingerprint: Vec<Fingerprint>,
     /// Whether a certificate outside its dates is accepted. Default no.
-    pub ignore_ssl_expiry: Option<bool>,
+    #[serde(default)]
+    pub ignore_ssl_expiry: bool,
     /// Sent as the body of a POST request; without it the request is a GET.
     pub send: Option<Secret>,
     /// The MIME type of `send`. Default `text/plain; charset=utf-8`.
+    #[serde(serialize_with = "effective")]
     pub content_type: Option<Text>,
 }
 
-/// An empty list would quietly trust everybody.
-fn pins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Fingerprint>, D::Error> {
-    let pins = one_or_many(deserializer)?;
-    match pins.is_empty() {
-        true => Err(D::Error::custom("must not be an empty list")),
-        false => Ok(pins),
-    }
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+
+/// The checksum does not see whether a default is written out.
+#[allow(clippy::ref_option)] // serde's form
+fn effective<S: Serializer>(content_type: &Option<Text>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(content_type.as_ref().map_or(PLAIN_TEXT, Text::as_str))
 }
 
 #[derive(JsonSchema)]
@@ -75,6 +80,13 @@ impl HttpOptions {
     /// Checks what no type can.
     pub(crate) fn plan(self, section: &mut Section<'_>, schemes: &[&str]) -> Option<Plan> {
         let content_type = self.content_type(section);
+        // An empty list would quietly trust everybody.
+        if section.has("ssl_fingerprint")
+            && self.ssl_fingerprint.is_empty()
+            && !section.is_wrong("ssl_fingerprint")
+        {
+            section.mistake("ssl_fingerprint", "must not be an empty list");
+        }
         let url = section.address_url(schemes);
         if let Some(url) = &url
             && url.scheme() == "http"
@@ -101,7 +113,7 @@ impl HttpOptions {
             post,
             expect: self.expect.as_ref().map(Expect::new),
             pinned: !self.ssl_fingerprint.is_empty(),
-            tls: tls::client(self.ssl_fingerprint, self.ignore_ssl_expiry.unwrap_or(false)),
+            tls: tls::client(self.ssl_fingerprint, self.ignore_ssl_expiry),
         })
     }
 
@@ -110,7 +122,7 @@ impl HttpOptions {
             section.misplaced("content_type", "needs send beside it");
         }
         let Some(text) = &self.content_type else {
-            return Some(HeaderValue::from_static("text/plain; charset=utf-8"));
+            return Some(HeaderValue::from_static(PLAIN_TEXT));
         };
         let value = HeaderValue::from_str(text.as_str()).ok();
         if value.is_none() {
