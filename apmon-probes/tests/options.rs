@@ -24,20 +24,20 @@ fn one(section: &str, message: &str) {
 #[test]
 fn a_default_that_is_written_out_is_no_change() {
     let checksum = |section: &str| lab::parse(section).unwrap().monitors[0].checksum.clone();
-    let http = "type: http\naddress: https://h/\nsend: x";
+    let http = "name: x\ntype: http\naddress: https://h/\nsend: x";
     let written = format!("{http}\nignore_ssl_expiry: no\ncontent_type: text/plain; charset=utf-8");
     assert_eq!(checksum(http), checksum(&written));
     assert_ne!(
         checksum(http),
         checksum(&format!("{http}\nignore_ssl_expiry: yes"))
     );
-    let tcp = "type: tcp\naddress: tcp://h:1\nsend: x";
+    let tcp = "name: x\ntype: tcp\naddress: tcp://h:1\nsend: x";
     assert_eq!(checksum(tcp), checksum(&format!("{tcp}\ncontent_type: text")));
 }
 
 #[test]
 fn a_list_of_wrong_pins_is_not_called_empty_as_well() {
-    let found = mistakes("type: http\naddress: https://h/\nssl_fingerprint: [aa]");
+    let found = mistakes("name: x\ntype: http\naddress: https://h/\nssl_fingerprint: [aa]");
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("SHA-256"), "{found:?}");
 }
