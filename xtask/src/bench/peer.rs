@@ -56,18 +56,22 @@ impl Exporter {
         for _ in 0..RUNS {
             let before = cost::cpu_of(self.0.id())?;
             let watch = Stopwatch::start();
-            let mut asked = 0;
+            let (mut asked, mut failed) = (0, 0);
             let mut connection =
                 BufReader::new(TcpStream::connect(ADDRESS).during("connect to the exporter")?);
             while watch.elapsed() < Duration::from_secs(4) {
                 let success = ask(&mut connection, module, &target(asked)).during("ask the exporter")?;
-                if !success {
-                    return Err(Fault::new(format!(
-                        "blackbox_exporter's {module} probe of {} failed",
-                        target(asked)
-                    )));
-                }
+                failed += usize::from(!success);
                 asked += 1;
+            }
+            // A figure over failures would say nothing.
+            if failed * 5 > asked {
+                return Err(Fault::new(format!(
+                    "{failed} of {asked} probes of blackbox_exporter's {module} failed"
+                )));
+            }
+            if failed > 0 {
+                println!("   ({failed} of {asked} probes of blackbox_exporter's {module} failed)");
             }
             costs.push((cost::cpu_of(self.0.id())? - before) * 1000.0 / asked as f64);
         }
