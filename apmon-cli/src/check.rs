@@ -70,7 +70,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let monitors = match monitors(args) {
         Ok(monitors) => monitors,
         Err(error) => {
-            pass::say(Path::new(&args.target), &error);
+            pass::say(Path::new(&shown(&args.target)), &error);
             return Ok(ExitCode::from(EXIT_UNKNOWN));
         }
     };
@@ -117,6 +117,18 @@ fn is_site_file(target: &str) -> bool {
         && [".yaml", ".yml", ".json"]
             .iter()
             .any(|suffix| target.to_ascii_lowercase().ends_with(suffix))
+}
+
+/// The target in a message about what is wrong with it: whatever stands before
+/// its last @ may be a password.
+fn shown(target: &str) -> String {
+    match target.rsplit_once('@') {
+        Some((before, host)) if !is_site_file(target) => {
+            let scheme = before.find("://").map_or("", |at| &before[..at + 3]);
+            format!("{scheme}***@{host}")
+        }
+        _ => target.to_owned(),
+    }
 }
 
 fn monitors(args: &CheckArgs) -> anyhow::Result<Vec<Arc<dyn Monitor>>> {

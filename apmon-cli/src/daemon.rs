@@ -22,7 +22,7 @@ use self::reload::FileWatch;
 use crate::{
     args::{CommonArgs, RunArgs},
     console, pass,
-    site::{self, Process},
+    site::{self, Locked, Process},
 };
 
 /// After the request to end, everything is over by then.
@@ -250,8 +250,6 @@ impl Supervisor {
         }
     }
 }
-
-type Locked = (apmon_store::Lock, Arc<apmon_store::JsonStore>);
 
 fn end(
     ended: Result<Result<PassReport, apmon_core::EngineError>, tokio::task::JoinError>,

@@ -102,7 +102,7 @@ fn summarize(config: &Path, report: &PassReport) {
     );
     if report.undelivered > 0 {
         tracing::warn!(
-            "{shown}: {} messages are not delivered yet; the next pass sends them",
+            "{shown}: {} messages are not delivered yet; they are kept, later passes try them again",
             report.undelivered
         );
     }

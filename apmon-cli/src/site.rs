@@ -13,7 +13,7 @@ use apmon_core::{
     text::printable,
 };
 use apmon_notify::{HttpClient, Webhook, channel_ids};
-use apmon_store::{JsonStore, Platform};
+use apmon_store::{JsonStore, Lock, LockError, Platform};
 
 use crate::{args::CommonArgs, kinds};
 
@@ -99,9 +99,21 @@ pub(crate) fn state_path(config: &Path, args: &CommonArgs) -> PathBuf {
     }
 }
 
-/// A site's store, locked: as long as the lock lives nobody else runs the site.
-pub(crate) fn open_store(path: &Path) -> anyhow::Result<(apmon_store::Lock, Arc<JsonStore>)> {
-    let lock = JsonStore::lock(path)?;
+/// A site's store, and the lock that keeps everybody else off it for as long
+/// as it lives.
+pub(crate) type Locked = (Option<Lock>, Arc<JsonStore>);
+
+/// Opens a site's store and locks it. Where there can be no lock file there can
+/// be no state either: the engine says so, and goes on from memory.
+pub(crate) fn open_store(path: &Path) -> anyhow::Result<Locked> {
+    let lock = match JsonStore::lock(path) {
+        Ok(lock) => Some(lock),
+        Err(LockError::Io { step, path, source }) if path.symlink_metadata().is_err() => {
+            tracing::debug!("{step} {}: {source}", printable(&path.display().to_string()));
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
     let store = JsonStore::open(path, jiff::tz::TimeZone::system())?;
     Ok((lock, Arc::new(store)))
 }

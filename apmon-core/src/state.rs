@@ -85,14 +85,19 @@ impl MonitorState {
     }
 
     /// Sets the marks that are missing from what is written: done once when a
-    /// state is loaded, before the wall clock can step.
+    /// state is loaded, before the wall clock can step. What is written in the
+    /// future (the clock was set back since) becomes now: else each pass would
+    /// count it as now again, and a reminder wait until the clock has caught up.
     pub fn anchor(&mut self, now: Now) {
-        let mark = |mark: &mut Option<Mono>, written: Option<Timestamp>| {
-            *mark = mark.or_else(|| written.map(|written| now.mono_of(written)));
+        let mark = |mark: &mut Option<Mono>, written: &mut Option<Timestamp>| {
+            if let (None, Some(written)) = (&mark, written) {
+                *written = (*written).min(now.wall);
+                *mark = Some(now.mono_of(*written));
+            }
         };
-        mark(&mut self.marks.alarm_started, self.last_alarm_started);
-        mark(&mut self.marks.notified, self.last_notified);
-        mark(&mut self.marks.unknown_since, self.own.unknown_since);
+        mark(&mut self.marks.alarm_started, &mut self.last_alarm_started);
+        mark(&mut self.marks.notified, &mut self.last_notified);
+        mark(&mut self.marks.unknown_since, &mut self.own.unknown_since);
     }
 }
 
@@ -109,6 +114,9 @@ pub struct OutboxEntry {
     /// Tries so far.
     #[serde(default)]
     pub attempts: u32,
+    /// When it was last tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_tried: Option<Timestamp>,
     /// What the last try said, without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,

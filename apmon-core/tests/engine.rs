@@ -493,6 +493,20 @@ mod yesterdays_state_works {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_pass_without_news_ends_at_once_with_one_commit() {
+        let (clock, target, store) = (clock(), Target::new(), Memory::new());
+        let plan = Plan::new("s").watch(target.monitor(watch("a", every(60))));
+        let report = Engine::new(plan, store.clone())
+            .clock(clock)
+            .pass()
+            .await
+            .unwrap();
+        assert!(report.took < secs(1), "{:?}", report.took);
+        assert_eq!(*store.commits.lock().unwrap(), [1]);
+        assert_eq!(store.state("a").is_up, Some(true));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_pass_makes_its_retries_before_it_ends() {
         let (store, target) = (Memory::new(), Target::new());
         target.set(Condition::Down("refused".into()));
@@ -579,21 +593,29 @@ mod yesterdays_state_works {
         target.set(Condition::Down("refused".into()));
         let plan = |quiet| Plan {
             quiet,
-            ..Plan::new("s").watch(target.monitor(watch("a", every(60))))
+            ..Plan::new("s")
+                .watch(target.monitor(watch("a", every(60))))
+                .tell("c", recorder.clone())
         };
-        let told = plan(false).tell("c", recorder.clone());
+        let told = plan(false);
         Engine::new(told, store.clone())
             .clock(clock.clone())
             .pass()
             .await
             .unwrap();
         assert_eq!(store.kept.lock().unwrap().outbox.len(), 1);
-        let report = Engine::new(plan(true), store.clone())
+        let another = target.monitor(watch("b", every(60)));
+        let report = Engine::new(plan(true).watch(another), store.clone())
             .clock(clock)
             .pass()
             .await
             .unwrap();
-        assert_eq!(store.kept.lock().unwrap().outbox.len(), 1);
+        assert_eq!(
+            store.kept.lock().unwrap().outbox.len(),
+            1,
+            "nothing is told later either"
+        );
+        assert!(store.state("b").health().is_down());
         assert!(report.took < secs(1), "{:?}", report.took);
     }
 

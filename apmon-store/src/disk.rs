@@ -203,7 +203,15 @@ enum Found {
 fn bytes_of(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // A file where a directory should be holds no state, and takes none.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(None);
+        }
         Err(error) => return Err(failed("read", path, error)),
     };
     let refused = |reason: String| StoreError::Damaged {

@@ -81,10 +81,11 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
         }
-        file.set_len(0)
+        // The lock holds without its pid too: a full disk is no reason to do without one.
+        let _ = file
+            .set_len(0)
             .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(failed("write"))?;
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self(file))
     }
 }

@@ -1,5 +1,7 @@
 //! Verdicts as a person, a Nagios server or a program reads them.
 
+use std::collections::BTreeMap;
+
 use apmon_core::{Domain, Verdict, text::printable};
 use serde_json::{Value, json};
 
@@ -81,6 +83,11 @@ fn value(checked: &Checked, explain: bool) -> Value {
     let watch = checked.monitor.watch();
     let outcome = &checked.observation.outcome;
     let ms = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
+    // After a redirect a phase comes again.
+    let mut phases = BTreeMap::new();
+    for (phase, took) in &outcome.phases {
+        *phases.entry(phase.as_str()).or_insert(0.0) += ms(*took);
+    }
     let mut value = json!({
         "name": watch.name,
         "type": watch.kind,
@@ -98,7 +105,7 @@ fn value(checked: &Checked, explain: bool) -> Value {
             "reason": failure.reason,
         })),
         "warning": outcome.warning,
-        "phases_ms": outcome.phases.iter().map(|(phase, took)| (phase.as_str().to_owned(), json!(ms(*took)))).collect::<serde_json::Map<_, _>>(),
+        "phases_ms": phases,
     });
     if explain {
         let steps = checked.steps.iter();

@@ -36,7 +36,7 @@ pub struct CommonOptions {
     /// Seconds between two looks. Default: the site's, else 60.
     pub check_every_n_secs: Option<Seconds>,
     /// So many looks in a row must fail before it is an outage. Default: the
-    /// site's, else 3. (An addition to seed 003, which has it for the site only.)
+    /// site's, else 3. (An addition: APMonitor has it for the site only.)
     pub max_retries: Option<Count>,
     /// Deadline of one look in seconds, name resolution included. Default: the
     /// site's, else 20. (An addition.)

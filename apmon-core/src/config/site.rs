@@ -43,7 +43,7 @@ pub struct SiteOptions {
     /// Deadline of one look in seconds. Default 20.
     pub max_try_secs: Option<Seconds>,
     /// Seconds from the end of a failed look to its retry. Default:
-    /// `max_try_secs`. (An addition to seed 003.)
+    /// `max_try_secs`. (An addition to APMonitor's options.)
     pub retry_every_n_secs: Option<Seconds>,
     /// Seconds between two looks. Default 60.
     pub check_every_n_secs: Option<Seconds>,

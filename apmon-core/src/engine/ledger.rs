@@ -72,9 +72,9 @@ impl Ledger {
         self.dirty.is_empty() && self.extra.is_empty() && self.told.is_empty()
     }
 
-    /// Nothing left to write and nothing being written.
-    pub(super) fn is_settled(&self) -> bool {
-        self.is_clean() && !self.in_flight
+    /// Something waits to be committed that somebody waits for.
+    pub(super) fn has_news(&self) -> bool {
+        self.urgent
     }
 
     /// A commit is under way.

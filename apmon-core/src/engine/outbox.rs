@@ -74,7 +74,10 @@ impl Outbox {
             None
         };
         let expires = now.mono_of(entry.notification.at).plus(EXPIRY);
-        let not_before = entry.refused.then(|| now.mono.plus(REFUSED_PAUSE));
+        let not_before = entry
+            .last_tried
+            .filter(|_| entry.refused)
+            .map(|tried| now.mono_of(tried).plus(REFUSED_PAUSE));
         lane.items.push_back(Item {
             entry,
             committed,
@@ -111,7 +114,7 @@ impl Outbox {
         channel: &str,
         key: &str,
         result: Result<(), DeliveryError>,
-        now: Mono,
+        now: Now,
     ) -> Option<Fate> {
         let lane = self.lanes.get_mut(channel)?;
         lane.in_flight = false;
@@ -134,6 +137,7 @@ impl Outbox {
                 let item = &mut lane.items[at];
                 item.in_flight = false;
                 item.entry.attempts = item.entry.attempts.saturating_add(1);
+                item.entry.last_tried = Some(now.wall);
                 item.entry.last_error = Some(error.to_string());
                 match error {
                     DeliveryError::Retryable { retry_after, .. } => {
@@ -142,12 +146,12 @@ impl Outbox {
                             .min(LONGEST_PAUSE);
                         let pause = pause.max(retry_after.unwrap_or_default().min(EXPIRY));
                         lane.failures = lane.failures.saturating_add(1);
-                        lane.not_before = Some(now.plus(pause));
+                        lane.not_before = Some(now.mono.plus(pause));
                         Some(Fate::Retried(item.entry.clone()))
                     }
                     DeliveryError::Permanent { .. } => {
                         item.entry.refused = true;
-                        item.not_before = Some(now.plus(REFUSED_PAUSE));
+                        item.not_before = Some(now.mono.plus(REFUSED_PAUSE));
                         Some(Fate::Refused(item.entry.clone()))
                     }
                 }

@@ -21,8 +21,9 @@ pub struct Plan {
     /// How long one delivery or heartbeat may take, and how long a pass waits
     /// for its outbox. Default 20 s.
     pub delivery_timeout: Duration,
-    /// Tells nobody: no channel, no heartbeat. What would have been told is
-    /// still decided, kept in the state, and reported as an event.
+    /// Tells nobody: no channel, no heartbeat, and not later either. What would
+    /// have been told is still decided, counted in the state as told, and
+    /// reported as an event. Older messages stay in the outbox.
     pub quiet: bool,
 }
 

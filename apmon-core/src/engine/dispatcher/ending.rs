@@ -19,7 +19,8 @@ impl Dispatcher {
         }
         let ends = *outbox_ends.get_or_insert_with(|| now.mono.plus(self.plan.delivery_timeout));
         let sendable = !self.plan.quiet && self.outbox.unsent() > 0;
-        let busy = !self.tasks.is_empty() || !self.ledger.is_settled() && !self.ledger.failing;
+        // What has no news is committed with the end of the pass, in one step.
+        let busy = !self.tasks.is_empty() || self.ledger.has_news() && !self.ledger.failing;
         !(sendable || busy) || now.mono >= ends
     }
 

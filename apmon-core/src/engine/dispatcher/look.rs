@@ -10,7 +10,10 @@ use crate::{
     monitor::{Monitor, Observation},
     outcome::{Failure, FailureClass, Outcome, Verdict},
     probe::Look,
-    rule::alert::{self, Looked},
+    rule::{
+        alert::{self, Looked},
+        health::Transition,
+    },
     time::Now,
 };
 
@@ -77,6 +80,7 @@ impl Dispatcher {
         };
         let (transition, told) =
             alert::after_look(&self.voice, watch, Arc::make_mut(&mut slot.state), looked, now);
+        let is_news = matches!(transition, Some(Transition::Outage | Transition::Recovery));
         slot.land(verdict, transition, look.started, now);
         self.report.lateness.record(look.lateness());
         self.report.count(verdict, slot.state.health().is_down());
@@ -95,8 +99,7 @@ impl Dispatcher {
             lateness: look.lateness(),
             took: now.mono.since(look.started.mono),
         });
-        self.ledger
-            .touch(at, now.mono, transition.is_some() || !told.is_empty());
+        self.ledger.touch(at, now.mono, is_news || !told.is_empty());
         for notification in told {
             self.tell(notification, watch, now);
         }

@@ -15,13 +15,14 @@ use crate::{
 
 impl Dispatcher {
     pub(super) fn tell(&mut self, notification: Notification, watch: &Watch, now: Now) {
-        let channels = self.plan.channels.iter();
+        let channels = self.plan.channels.iter().filter(|_| !self.plan.quiet);
         let entries: Vec<_> = channels
             .filter(|channel| channel.takes(&notification.kind, &watch.policy))
             .map(|channel| OutboxEntry {
                 channel: channel.id.clone(),
                 notification: notification.clone(),
                 attempts: 0,
+                last_tried: None,
                 last_error: None,
                 refused: false,
             })
@@ -112,7 +113,7 @@ impl Dispatcher {
             .outbox
             .entry(channel, key)
             .is_some_and(|entry| entry.attempts == 0);
-        match self.outbox.finish(channel, key, result, now.mono) {
+        match self.outbox.finish(channel, key, result, now) {
             None => {}
             Some(Fate::Delivered) => {
                 tracing::debug!(channel, key, "message delivered");

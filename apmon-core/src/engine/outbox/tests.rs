@@ -30,6 +30,7 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
             since: None,
         },
         attempts: 0,
+        last_tried: None,
         last_error: None,
         refused: false,
     }
@@ -65,10 +66,10 @@ fn one_incident_is_told_in_order() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "i", 2, Recovery)]);
     assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
     assert!(started(&mut outbox, 0).is_empty(), "one at a time");
-    outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), at(0));
+    outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(0));
     assert!(started(&mut outbox, 0).is_empty(), "back-off");
     assert_eq!(started(&mut outbox, 1), ["i-1-c"]);
-    assert_eq!(outbox.finish("c", "i-1-c", Ok(()), at(1)), Some(Fate::Delivered));
+    assert_eq!(outbox.finish("c", "i-1-c", Ok(()), now(1)), Some(Fate::Delivered));
     assert_eq!(started(&mut outbox, 1), ["i-2-c"]);
 }
 
@@ -76,7 +77,7 @@ fn one_incident_is_told_in_order() {
 fn a_slow_channel_does_not_hold_up_another() {
     let mut outbox = filled(vec![entry("a", "i", 1, Outage), entry("b", "i", 1, Outage)]);
     assert_eq!(started(&mut outbox, 0), ["i-1-a", "i-1-b"]);
-    outbox.finish("b", "i-1-b", Ok(()), at(0));
+    outbox.finish("b", "i-1-b", Ok(()), now(0));
     assert_eq!(outbox.unsent(), 1);
 }
 
@@ -84,10 +85,10 @@ fn a_slow_channel_does_not_hold_up_another() {
 fn a_message_that_is_refused_does_not_keep_its_recovery() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "i", 2, Recovery)]);
     started(&mut outbox, 0);
-    let fate = outbox.finish("c", "i-1-c", Err(DeliveryError::permanent("404")), at(0));
+    let fate = outbox.finish("c", "i-1-c", Err(DeliveryError::permanent("404")), now(0));
     assert!(matches!(fate, Some(Fate::Refused(entry)) if entry.refused && entry.attempts == 1));
     assert_eq!(started(&mut outbox, 0), ["i-2-c"]);
-    outbox.finish("c", "i-2-c", Ok(()), at(0));
+    outbox.finish("c", "i-2-c", Ok(()), now(0));
     // The channel takes messages again: so perhaps the refused one.
     assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
 }
@@ -96,10 +97,23 @@ fn a_message_that_is_refused_does_not_keep_its_recovery() {
 fn a_refused_message_is_tried_again_after_half_an_hour() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
     started(&mut outbox, 0);
-    outbox.finish("c", "i-1-c", Err(DeliveryError::permanent("404")), at(0));
+    outbox.finish("c", "i-1-c", Err(DeliveryError::permanent("404")), now(0));
     assert!(started(&mut outbox, 1799).is_empty());
     assert_eq!(outbox.wake_at(), Some(at(1800)));
     assert_eq!(started(&mut outbox, 1800), ["i-1-c"]);
+}
+
+#[test]
+fn a_refused_message_keeps_its_half_hour_over_a_restart() {
+    let refused = OutboxEntry {
+        refused: true,
+        attempts: 1,
+        last_tried: Some(now(-1000).wall),
+        ..entry("c", "i", 1, Outage)
+    };
+    let mut outbox = filled(vec![refused]);
+    assert!(started(&mut outbox, 799).is_empty());
+    assert_eq!(started(&mut outbox, 800), ["i-1-c"]);
 }
 
 #[test]
@@ -117,30 +131,30 @@ fn a_reminder_is_replaced_by_its_successor_an_outage_never() {
 #[test]
 fn the_pause_doubles_up_to_five_minutes_and_heeds_retry_after() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
-    let mut now = 0;
+    let mut time = 0;
     let mut pauses = Vec::new();
     for _ in 0..11 {
-        assert_eq!(started(&mut outbox, now).len(), 1);
-        outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), at(now));
+        assert_eq!(started(&mut outbox, time).len(), 1);
+        outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(time));
         let next = outbox.wake_at().unwrap().nanos() / 1_000_000_000;
-        pauses.push(next - now);
-        now = next;
+        pauses.push(next - time);
+        time = next;
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
-    started(&mut outbox, now);
+    started(&mut outbox, time);
     let error = DeliveryError::Retryable {
         reason: "429".into(),
         retry_after: Some(Duration::from_secs(1000)),
     };
-    outbox.finish("c", "i-1-c", Err(error), at(now));
-    assert_eq!(outbox.wake_at(), Some(at(now + 1000)));
+    outbox.finish("c", "i-1-c", Err(error), now(time));
+    assert_eq!(outbox.wake_at(), Some(at(time + 1000)));
 }
 
 #[test]
 fn among_failing_messages_the_least_tried_goes_first() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "j", 1, Outage)]);
     started(&mut outbox, 0);
-    outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), at(0));
+    outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(0));
     assert_eq!(started(&mut outbox, 1), ["j-1-c"]);
 }
 

@@ -1,0 +1,41 @@
+//! What `--help` prints, and the version.
+#![allow(clippy::unwrap_used)] // what fails here is a test
+
+mod support;
+
+use support::Lab;
+
+fn help(arguments: &[&str]) -> String {
+    let ended = Lab::new().run(arguments);
+    ended.assert_code(0);
+    assert_eq!(ended.err, [""; 0]);
+    ended.out.join("\n")
+}
+
+#[test]
+fn help_of_apmon() {
+    insta::assert_snapshot!(help(&["--help"]));
+}
+
+#[test]
+fn help_of_run() {
+    insta::assert_snapshot!(help(&["run", "--help"]));
+}
+
+#[test]
+fn help_of_check() {
+    insta::assert_snapshot!(help(&["check", "--help"]));
+}
+
+#[test]
+fn help_of_pacing() {
+    insta::assert_snapshot!(help(&["pacing", "--help"]));
+}
+
+#[test]
+fn the_version() {
+    assert_eq!(
+        help(&["--version"]),
+        format!("apmon {}", env!("CARGO_PKG_VERSION"))
+    );
+}

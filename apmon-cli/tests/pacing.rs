@@ -1,0 +1,86 @@
+//! `apmon pacing`: when the reminders of an outage would come.
+#![allow(clippy::unwrap_used)] // what fails here is a test
+
+mod support;
+
+use serde_json::{Value, json};
+use support::Lab;
+
+fn pacing(options: &str) -> String {
+    let arguments: Vec<_> = ["pacing"].into_iter().chain(options.split(' ')).collect();
+    let ended = Lab::new().run(&arguments);
+    ended.assert_code(0);
+    assert_eq!(ended.err, [""; 0]);
+    ended.out.join("\n")
+}
+
+#[test]
+fn the_table_of_the_seeds_curve() {
+    assert_eq!(
+        pacing("--notify-every-n-secs 8 --after-every-n-notifications 4 --count 5"),
+        "\
+MESSAGE     WAIT (secs)  AFTER (secs)  DOWN FOR
+outage      0            0             0 secs
+reminder 1  3.5          3.5           3 secs
+reminder 2  6            9.5           9 secs
+reminder 3  7.5          17            17 secs
+reminder 4  8            25            25 secs
+reminder 5  8            33            33 secs"
+    );
+}
+
+#[test]
+fn without_a_number_of_notifications_all_waits_are_the_same() {
+    assert_eq!(
+        pacing("--notify-every-n-secs 3600"),
+        "\
+MESSAGE     WAIT (secs)  AFTER (secs)  DOWN FOR
+outage      0            0             0 secs
+reminder 1  3600         3600          1 hours 0 mins
+reminder 2  3600         7200          2 hours 0 mins
+reminder 3  3600         10800         3 hours 0 mins
+reminder 4  3600         14400         4 hours 0 mins"
+    );
+}
+
+#[test]
+fn the_curve_for_programs() {
+    let json: Value = serde_json::from_str(&pacing(
+        "--notify-every-n-secs 8 --after-every-n-notifications 4 --count 5 --json",
+    ))
+    .unwrap();
+    let point = |reminder: u32, wait: f64, after: f64| json!({"reminder": reminder, "wait_secs": wait, "after_secs": after});
+    assert_eq!(
+        json,
+        json!([
+            point(1, 3.5, 3.5),
+            point(2, 6.0, 9.5),
+            point(3, 7.5, 17.0),
+            point(4, 8.0, 25.0),
+            point(5, 8.0, 33.0)
+        ])
+    );
+}
+
+#[test]
+fn what_makes_no_curve_is_refused() {
+    for (options, part) in [
+        ("--notify-every-n-secs 0", "a number of seconds above 0"),
+        ("--notify-every-n-secs -1", "-1"),
+        ("--notify-every-n-secs soon", "a number of seconds above 0"),
+        ("--notify-every-n-secs inf", "a number of seconds above 0"),
+        (
+            "--notify-every-n-secs 8 --after-every-n-notifications 0",
+            "invalid value '0'",
+        ),
+        ("--notify-every-n-secs 8 --count 0", "invalid value '0'"),
+        ("--notify-every-n-secs 8 --count 10001", "invalid value '10001'"),
+        ("--after-every-n-notifications 3", "--notify-every-n-secs <S>"),
+    ] {
+        let arguments: Vec<_> = ["pacing"].into_iter().chain(options.split(' ')).collect();
+        let ended = Lab::new().run(&arguments);
+        ended.assert_code(2);
+        assert_eq!(ended.out, [""; 0], "{options}");
+        assert!(ended.err.join("\n").contains(part), "{options}: {}", ended.text());
+    }
+}

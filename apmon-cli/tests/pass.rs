@@ -1,0 +1,688 @@
+//! One pass: `apmon [OPTIONS] <CONFIG>...`, as cron runs it.
+#![allow(clippy::unwrap_used)] // what fails here is a test
+
+mod support;
+
+use std::{fs, time::Duration};
+
+use serde_json::{Value, json};
+use support::{Lab, Manner, Receiver, Service, Site, ago, message_of, run, sentence, timeless, until};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[test]
+fn an_outage_is_told_reminded_of_and_ended_over_several_passes() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::open());
+    let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    let state = lab.state("home");
+    let address = web.address();
+    let pass = || {
+        let ended = lab.run(&["home.yaml"]);
+        assert_eq!(ended.err, [""; 0], "{}", ended.text());
+        ended.assert_code(0);
+        ended.out.iter().map(|line| timeless(line)).collect::<Vec<_>>()
+    };
+
+    assert_eq!(pass(), [""; 0], "up is nothing to tell");
+    web.go_away();
+    assert_eq!(pass(), [""; 0], "no look is due yet");
+    state.age(MINUTE);
+    let outage = pass();
+    assert_eq!(
+        outage,
+        [format!(
+            "##### NEW OUTAGE: web in HomeLab new outage: connect: connection refused ({address}) at TIME, down for 0 secs #####"
+        )]
+    );
+    state.age(MINUTE);
+    assert_eq!(pass(), [""; 0], "no reminder is due yet");
+    state.age(9 * MINUTE);
+    let reminder = pass();
+    assert_eq!(
+        reminder,
+        [format!(
+            "##### DOWN: web in HomeLab is down: connect: connection refused ({address}) at TIME, down for 10 mins N secs #####"
+        )]
+    );
+    web.come_back();
+    state.age(53 * MINUTE);
+    let recovery = pass();
+    assert_eq!(
+        recovery,
+        [format!(
+            "##### RECOVERY: web in HomeLab is UP ({address}) at TIME, outage lasted 1 hours 3 mins #####"
+        )]
+    );
+    state.age(MINUTE);
+    assert_eq!(pass(), [""; 0], "told once");
+
+    let requests = receiver.requests();
+    let told: Vec<_> = requests
+        .iter()
+        .map(|request| timeless(&message_of(request)))
+        .collect();
+    let said: Vec<_> = [&outage, &reminder, &recovery]
+        .iter()
+        .map(|lines| sentence(&lines[0]))
+        .collect();
+    assert_eq!(told, said, "a webhook is sent the sentence without the hashes");
+    for request in &requests {
+        assert_eq!(
+            (&*request.method, &*request.path, request.header("content-type")),
+            ("POST", "/hook", "application/json")
+        );
+    }
+    let keys: Vec<_> = requests.iter().map(|request| request.key()).collect();
+    let incident = keys[0].strip_suffix("-1-webhook:127.0.0.1").unwrap();
+    assert_eq!(
+        keys,
+        [1, 2, 3].map(|number| format!("{incident}-{number}-webhook:127.0.0.1"))
+    );
+}
+
+#[test]
+fn a_monitor_is_soft_until_enough_looks_in_a_row_have_failed() {
+    let (lab, web) = (Lab::new(), Service::closed());
+    let site = Site::new("HomeLab")
+        .option("max_retries: 3")
+        .option("retry_every_n_secs: 1");
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    let mut pass = lab.start(&["-v", "home.yaml"]);
+    pass.until_err("INFO web: Down: connect: connection refused (look 1 of 3 before it is an outage)");
+    pass.until_err("INFO web: Down: connect: connection refused (look 2 of 3 before it is an outage)");
+    let ended = pass.wait();
+    ended.assert_code(0);
+    assert_eq!(ended.out.len(), 1, "{}", ended.text());
+    assert!(ended.took >= Duration::from_secs(2), "retries are a second apart");
+    assert_eq!(lab.state("home").read()["web"]["down_count"], 3);
+
+    // Up again before the third look: nobody hears of it.
+    let lab = Lab::new();
+    lab.write(
+        "home.yaml",
+        Site::new("HomeLab")
+            .option("max_retries: 2")
+            .option("retry_every_n_secs: 1")
+            .watch_service("web", &web)
+            .text(),
+    );
+    let mut pass = lab.start(&["-v", "home.yaml"]);
+    pass.until_err("(look 1 of 2 before it is an outage)");
+    web.come_back();
+    let ended = pass.wait();
+    assert_eq!(ended.out, [""; 0], "{}", ended.text());
+    assert_eq!(lab.state("home").read()["web"]["is_up"], true);
+}
+
+#[test]
+fn the_state_file_has_every_key_of_the_seed_and_one_of_our_own() {
+    let (lab, web) = (Lab::new(), Service::open());
+    lab.write(
+        "home.yaml",
+        Site::new("HomeLab").watch_service("web", &web).text(),
+    );
+    lab.run(&["home.yaml"]).assert_code(0);
+    let state = lab.state("home").read();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&state), ["web", "execution_time", "execution_ms", "apmon"]);
+    assert_eq!(
+        keys(&state["web"]),
+        [
+            "is_up",
+            "last_checked",
+            "last_response_time_ms",
+            "last_notified",
+            "last_alarm_started",
+            "last_successful_heartbeat",
+            "down_count",
+            "notified_count",
+            "error_reason",
+            "last_config_checksum"
+        ]
+    );
+    assert_eq!(state["web"]["is_up"], true);
+    assert!(state["web"]["last_response_time_ms"].is_f64());
+    assert!(state["execution_ms"].is_u64());
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(lab.path("state")), 0o755);
+    assert_eq!(mode(lab.path("state/home.statefile.json")), 0o600);
+}
+
+#[test]
+fn a_message_that_is_not_taken_at_first_is_sent_again_under_the_same_key() {
+    let busy = [Manner::Answer(503), Manner::Close];
+    let (lab, receiver, web) = (
+        Lab::new(),
+        Receiver::scripted(&busy, Manner::Answer(204)),
+        Service::closed(),
+    );
+    let site = Site::new("HomeLab")
+        .option("max_try_secs: 10")
+        .webhook(&receiver.url("/hook"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    let ended = lab.run(&["home.yaml"]);
+    ended.assert_code(0);
+    let requests = receiver.requests();
+    assert_eq!(requests.len(), 3, "{requests:#?}");
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.key() == requests[0].key() && request.body == requests[0].body),
+        "{requests:#?}"
+    );
+    assert_eq!(lab.state("home").outbox(), [json!(null); 0]);
+    assert_eq!(ended.logged("WARN").len(), 1, "said once: {}", ended.text());
+}
+
+#[test]
+fn what_a_pass_could_not_deliver_the_next_one_does() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(503)), Service::closed());
+    let site = Site::new("HomeLab")
+        .option("max_try_secs: 1")
+        .webhook(&receiver.url("/hook"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    let ended = lab.run(&["home.yaml"]);
+    ended.assert_code(0);
+    assert_eq!(
+        ended.logged("WARN").last().unwrap(),
+        &"home.yaml: 1 messages are not delivered yet; the next pass sends them"
+    );
+    let waiting = lab.state("home").outbox();
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0]["notification"]["text"], sentence(&ended.out[0]));
+    let tries = receiver.requests();
+    assert!((1..=2).contains(&tries.len()), "{tries:#?}");
+
+    receiver.set(Manner::Answer(200));
+    let ended = lab.run(&["home.yaml"]);
+    ended.assert_code(0);
+    assert_eq!(ended.out, [""; 0], "it was printed when it was decided");
+    let requests = receiver.requests();
+    assert_eq!(requests.len(), tries.len() + 1);
+    let delivered = requests.last().unwrap();
+    assert_eq!(
+        (delivered.key(), &delivered.body),
+        (tries[0].key(), &tries[0].body)
+    );
+    assert_eq!(lab.state("home").outbox(), [json!(null); 0]);
+}
+
+#[test]
+fn a_refused_message_is_kept_and_its_recovery_is_sent() {
+    let (lab, receiver, web) = (
+        Lab::new(),
+        Receiver::scripted(&[Manner::Answer(403)], Manner::Answer(200)),
+        Service::closed(),
+    );
+    let site = Site::new("HomeLab").webhook(&receiver.url("/hook?token=s3cret"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    let ended = lab.run(&["home.yaml"]);
+    ended.assert_code(0);
+    assert!(
+        ended.logged("ERROR")[0].starts_with("message refused (")
+            && ended.logged("ERROR")[0].contains("web in HomeLab new outage: "),
+        "{}",
+        ended.text()
+    );
+    assert!(!ended.text().contains("s3cret"), "{}", ended.text());
+    assert_eq!(lab.state("home").outbox().len(), 1);
+    web.come_back();
+    lab.state("home").age(MINUTE);
+    lab.run(&["home.yaml"]).assert_code(0);
+    let told: Vec<_> = receiver.requests().iter().map(message_of).collect();
+    assert!(told[1].starts_with("web in HomeLab is UP "), "{told:#?}");
+}
+
+#[test]
+fn a_webhook_may_be_asked_by_get() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+    let site = Site::new("HomeLab").webhook_with(&format!(
+        "endpoint_url: \"{}\", request_method: GET, request_encoding: URL, request_prefix: \"?text=\", request_suffix: \"&to=me\"",
+        receiver.url("/send")
+    ));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    lab.run(&["home.yaml"]).assert_code(0);
+    let request = &receiver.requests()[0];
+    assert_eq!((&*request.method, &*request.body), ("GET", ""));
+    let (path, port) = (&request.path, web.port());
+    assert!(
+        path.starts_with("/send?text=web%20in%20HomeLab%20new%20outage%3A%20connect%3A%20connection%20refused%20%28tcp%3A%2F%2F127.0.0.1%3A")
+            && path.contains(&format!("%3A{port}%29%20at%20"))
+            && path.ends_with("%2C%20down%20for%200%20secs&to=me"),
+        "{path}"
+    );
+}
+
+#[test]
+fn with_no_notify_messages_are_printed_and_nobody_is_told() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+    let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    let ended = lab.run(&["--no-notify", "home.yaml"]);
+    ended.assert_code(0);
+    assert!(ended.out[0].starts_with("##### NEW OUTAGE: web in HomeLab new outage: "));
+    assert_eq!(lab.state("home").read()["web"]["is_up"], false);
+    assert_eq!(receiver.requests().len(), 0);
+}
+
+#[test]
+fn one_broken_site_does_not_keep_the_others_from_running() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+    let site = |name: &str| {
+        Site::new(name)
+            .webhook(&receiver.url(&format!("/{name}")))
+            .watch_service("web", &web)
+            .text()
+    };
+    lab.write("one.yaml", site("One"));
+    lab.write("two.yaml", site("Two").replace("type: tcp", "type: tpc"));
+    lab.write("three.yaml", site("Three"));
+    let ended = lab.run(&["one.yaml", "two.yaml", "three.yaml"]);
+    ended.assert_code(1);
+    let mut out = ended.out.clone();
+    out.sort();
+    assert_eq!(out.len(), 2);
+    assert!(out[0].starts_with("##### NEW OUTAGE: web in One "), "{out:?}");
+    assert!(out[1].starts_with("##### NEW OUTAGE: web in Three "), "{out:?}");
+    assert_eq!(ended.err.len(), 1, "{}", ended.text());
+    assert!(
+        ended.err[0].starts_with("ERROR two.yaml:8:12: monitor \"web\": ")
+            && ended.err[0].contains("did you mean tcp?"),
+        "{}",
+        ended.text()
+    );
+    let mut paths: Vec<_> = receiver
+        .requests()
+        .into_iter()
+        .map(|request| request.path)
+        .collect();
+    paths.sort();
+    assert_eq!(paths, ["/One", "/Three"]);
+    assert!(!lab.state("two").exists());
+}
+
+#[test]
+fn wrong_usage_is_exit_2() {
+    let lab = Lab::new();
+    lab.write("a.yaml", "");
+    lab.write("b.yaml", "");
+    for (arguments, part) in [
+        (
+            &["-s", "x.json", "a.yaml", "b.yaml"][..],
+            "-s/--statefile goes with a single site file",
+        ),
+        (
+            &["run", "-s", "x.json", "a.yaml", "b.yaml"],
+            "-s/--statefile goes with a single site file",
+        ),
+        (&["--statefiles", "x.json", "a.yaml"], "--statefile"),
+        (&["-t", "0", "a.yaml"], "invalid value '0'"),
+        (&["-t", "many", "a.yaml"], "invalid value 'many'"),
+        (&[], "<CONFIG>"),
+        (&["run"], "<CONFIG>"),
+        (&["pacing"], "--notify-every-n-secs"),
+    ] {
+        let ended = lab.run(arguments);
+        ended.assert_code(2);
+        assert!(
+            ended.err.join("\n").contains(part),
+            "{arguments:?}: {}",
+            ended.text()
+        );
+        assert_eq!(ended.out, [""; 0], "{arguments:?}");
+    }
+}
+
+#[test]
+fn threads_cap_what_is_under_way_at_once() {
+    let slow = Manner::Slow(Duration::from_millis(150));
+    for (arguments, most) in [
+        (&["home.yaml"][..], 4),
+        (&["-t", "1", "home.yaml"], 1),
+        (&["--threads", "2", "home.yaml"], 2),
+    ] {
+        let (lab, target) = (Lab::new(), Receiver::new(slow));
+        let site = (1..=4).fold(Site::new("HomeLab"), |site, n| {
+            site.watch(&format!(
+                "type: http, name: web{n}, address: \"{}\"",
+                target.url("/")
+            ))
+        });
+        lab.write("home.yaml", site.text());
+        let ended = lab.run(arguments);
+        ended.assert_code(0);
+        assert_eq!(target.requests().len(), 4);
+        assert_eq!(target.most_at_once(), most, "{arguments:?}");
+        let warnings = ended.logged("WARN");
+        match most {
+            4 => assert_eq!(warnings, [""; 0]),
+            _ => assert!(
+                warnings[0].starts_with(&format!(
+                    "HomeLab: {most} checks at once for 4 monitors: dead targets may delay others by up to "
+                )),
+                "{}",
+                ended.text()
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_second_pass_on_the_same_site_is_told_who_runs_the_first() {
+    // It takes connections and never says what is expected.
+    let (lab, silent) = (Lab::new(), Service::open());
+    let site = Site::new("HomeLab").option("max_try_secs: 60").watch(&format!(
+        "type: tcp, name: silent, address: \"{}\", expect: hello",
+        silent.address()
+    ));
+    lab.write("home.yaml", site.text());
+    let first = lab.start(&["home.yaml"]);
+    let lock = lab.state("home").beside(".lock");
+    until("the first pass's lock", || {
+        fs::read_to_string(&lock).ok().filter(|text| text.ends_with('\n'))
+    });
+    let said = format!("home.statefile.json.lock is held by process {}", first.pid());
+    lab.run(&["home.yaml"]).assert_code(1).assert_only_error(&said);
+    lab.run(&["run", "home.yaml"])
+        .assert_code(1)
+        .assert_only_error(&said);
+    drop(first);
+    // A lock ends with its process, however that ends.
+    let quick = Site::new("HomeLab").watch_service("silent", &silent);
+    lab.write("home.yaml", quick.text());
+    lab.run(&["home.yaml"]).assert_code(0);
+}
+
+#[test]
+fn state_is_kept_where_it_is_asked_to_be() {
+    let (lab, web) = (Lab::new(), Service::open());
+    lab.write(
+        "my.home.yml",
+        Site::new("HomeLab").watch_service("web", &web).text(),
+    );
+    lab.run(&["my.home.yml"]).assert_code(0);
+    assert!(lab.state("my.home").exists());
+    let mut command = lab.apmon(&["my.home.yml"]);
+    let two = format!("{}:/nowhere", lab.path("first").display());
+    command.env("STATE_DIRECTORY", two);
+    run(command).assert_code(0);
+    assert!(lab.path("first/my.home.statefile.json").exists());
+    lab.run(&["-s", "deep/down/own.state", "my.home.yml"])
+        .assert_code(0);
+    assert!(lab.path("deep/down/own.state").exists());
+}
+
+#[test]
+fn a_state_file_of_apmonitor_is_continued() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+    let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    let state = lab.state("home");
+    state.write(&json!({
+        "web": {
+            "is_up": false,
+            "last_checked": ago(MINUTE),
+            "last_response_time_ms": 12,
+            "last_notified": ago(5 * MINUTE),
+            "last_alarm_started": ago(125 * MINUTE),
+            "last_successful_heartbeat": null,
+            "down_count": 125,
+            "notified_count": 13,
+            "error_reason": "Connection refused",
+            "last_config_checksum": "6f1ed002ab5595859014ebf0951522d9a8e0a3a9b7a5b5d4c3b2a19080706050",
+            "port_state": {"oper": "up", "mac": null}
+        },
+        "statefile_version": 3,
+        "execution_time": ago(MINUTE),
+        "execution_ms": 2113
+    }));
+
+    let ended = lab.run(&["home.yaml"]);
+    ended.assert_code(0);
+    assert_eq!(
+        ended.text(),
+        "exit: 0\n--- stdout\n\n--- stderr\n",
+        "no alert is repeated"
+    );
+    let read = state.read();
+    assert_eq!(read["web"]["down_count"], 126);
+    assert_eq!(read["web"]["notified_count"], 13);
+    assert_eq!(read["web"]["port_state"], json!({"oper": "up", "mac": null}));
+    assert_eq!(read["statefile_version"], 3);
+
+    state.age(5 * MINUTE);
+    let ended = lab.run(&["home.yaml"]);
+    assert_eq!(
+        timeless(&ended.out[0]),
+        format!(
+            "##### DOWN: web in HomeLab is down: connect: connection refused ({}) at TIME, down for 2 hours 10 mins #####",
+            web.address()
+        )
+    );
+    web.come_back();
+    state.age(MINUTE);
+    let ended = lab.run(&["home.yaml"]);
+    assert_eq!(
+        timeless(&ended.out[0]),
+        format!(
+            "##### RECOVERY: web in HomeLab is UP ({}) at TIME, outage lasted 2 hours 11 mins #####",
+            web.address()
+        )
+    );
+    assert_eq!(receiver.requests().len(), 2);
+}
+
+#[test]
+fn a_damaged_state_file_is_set_aside_loudly_and_the_one_before_is_used() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+    let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    lab.run(&["home.yaml"]).assert_code(0);
+    let state = lab.state("home");
+    assert!(state.beside(".old").exists());
+    fs::write(state.path(), "{\"web\": {\"is_up\": fal").unwrap();
+
+    let ended = lab.run(&["home.yaml"]);
+    ended.assert_code(0);
+    assert_eq!(ended.out, [""; 0], "the outage is not told again");
+    let errors = ended.logged("ERROR");
+    assert_eq!(errors.len(), 2, "{}", ended.text());
+    assert!(
+        errors[0].contains("home.statefile.json is DAMAGED (") && errors[0].contains(".corrupt-"),
+        "{}",
+        ended.text()
+    );
+    assert!(
+        errors[1].contains("the state before the last commit is used, from "),
+        "{}",
+        ended.text()
+    );
+    let aside: Vec<_> = lab
+        .state_directory()
+        .into_iter()
+        .filter(|name| name.starts_with("home.statefile.json.corrupt-"))
+        .collect();
+    assert_eq!(aside.len(), 1);
+    assert_eq!(
+        fs::read_to_string(lab.path(&format!("state/{}", aside[0]))).unwrap(),
+        "{\"web\": {\"is_up\": fal"
+    );
+    assert_eq!(state.read()["web"]["is_up"], false);
+    assert_eq!(lab.run(&["home.yaml"]).err, [""; 0], "said once");
+    assert_eq!(receiver.requests().len(), 1);
+}
+
+#[test]
+fn a_state_file_that_is_no_file_keeps_the_site_from_running() {
+    let (lab, web) = (Lab::new(), Service::open());
+    lab.write(
+        "home.yaml",
+        Site::new("HomeLab").watch_service("web", &web).text(),
+    );
+    fs::create_dir_all(lab.path("state/home.statefile.json")).unwrap();
+    lab.run(&["home.yaml"])
+        .assert_code(1)
+        .assert_only_error("home.statefile.json: not a regular file");
+}
+
+#[test]
+fn without_a_place_for_state_monitoring_and_alerting_go_on() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+    let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    lab.write("file", "in the way");
+    fs::create_dir(lab.path("mount")).unwrap();
+    let state = |directory: &str| {
+        lab.path(directory)
+            .join("home.statefile.json")
+            .display()
+            .to_string()
+    };
+    let mount = |options: &str| format!("mount -t tmpfs -o {options} none {}", lab.path("mount").display());
+    let full = format!(
+        "{} && {{ head -c 100000 /dev/zero >{} 2>/dev/null; true; }}",
+        mount("size=16k"),
+        lab.path("mount/filler").display()
+    );
+    let (below, mounted) = (state("file/below"), state("mount"));
+    for (what, command) in [
+        (
+            "a file stands in the way",
+            lab.apmon(&["-s", &below, "home.yaml"]),
+        ),
+        (
+            "read-only",
+            lab.apmon_among_mounts(&mount("ro"), &["-s", &mounted, "home.yaml"]),
+        ),
+        (
+            "full",
+            lab.apmon_among_mounts(&full, &["-s", &mounted, "home.yaml"]),
+        ),
+    ] {
+        let before = receiver.requests().len();
+        let ended = run(command);
+        ended.assert_code(0);
+        assert_eq!(ended.out.len(), 1, "{what}: {}", ended.text());
+        assert!(
+            ended.out[0].starts_with("##### NEW OUTAGE: web in HomeLab "),
+            "{what}"
+        );
+        let errors = ended.logged("ERROR");
+        assert_eq!(errors.len(), 1, "said once, {what}: {}", ended.text());
+        assert!(
+            errors[0].starts_with("state cannot be saved (")
+                && errors[0].ends_with("); monitoring and alerting go on from memory"),
+            "{what}: {}",
+            ended.text()
+        );
+        assert_eq!(receiver.requests().len(), before + 1, "{what}");
+    }
+}
+
+#[test]
+fn a_test_message_goes_to_all_webhooks() {
+    let (lab, good, bad) = (
+        Lab::new(),
+        Receiver::new(Manner::Answer(200)),
+        Receiver::new(Manner::Answer(500)),
+    );
+    let web = Service::open();
+    lab.write(
+        "good.yaml",
+        Site::new("Good")
+            .webhook(&good.url("/hook"))
+            .watch_service("web", &web)
+            .text(),
+    );
+    lab.write(
+        "bad.yaml",
+        Site::new("Bad")
+            .webhook(&bad.url("/hook?token=s3cret"))
+            .webhook(&good.url("/hook"))
+            .watch_service("web", &web)
+            .text(),
+    );
+    let ended = lab.run(&["--test-webhooks", "good.yaml"]);
+    ended.assert_code(0);
+    assert_eq!(ended.out, ["Good: webhook:127.0.0.1: taken"]);
+    let told = timeless(&message_of(&good.requests()[0]));
+    assert_eq!(told, "apmon test message for Good at TIME: this webhook works");
+
+    let ended = lab.run(&["--test-webhooks", "bad.yaml", "good.yaml"]);
+    ended.assert_code(1);
+    assert_eq!(ended.out.len(), 3, "{}", ended.text());
+    assert!(
+        ended.out[0].starts_with("Bad: webhook:127.0.0.1: FAILED: "),
+        "{}",
+        ended.text()
+    );
+    assert_eq!(ended.out[1], "Bad: webhook:127.0.0.1#2: taken");
+    assert_eq!(ended.out[2], "Good: webhook:127.0.0.1: taken");
+    assert!(!ended.text().contains("s3cret"));
+    assert!(!lab.path("state").exists(), "no state is kept");
+}
+
+#[test]
+fn what_comes_later_says_so() {
+    let (lab, web) = (Lab::new(), Service::closed());
+    lab.write(
+        "home.yaml",
+        Site::new("HomeLab").watch_service("web", &web).text(),
+    );
+    lab.run(&["--test-emails", "home.yaml"])
+        .assert_code(1)
+        .assert_only_error("--test-emails: this version sends no e-mail yet");
+    for arguments in [
+        &["--generate-rrds", "home.yaml"][..],
+        &["home.yaml", "--generate-mrtg-config"],
+        &["--generate-mrtg-config", "work", "home.yaml"],
+    ] {
+        let lab = Lab::new();
+        lab.write(
+            "home.yaml",
+            Site::new("HomeLab").watch_service("web", &web).text(),
+        );
+        let ended = lab.run(arguments);
+        ended.assert_code(0);
+        assert_eq!(ended.logged("WARN").len(), 1, "{}", ended.text());
+        assert!(
+            ended.logged("WARN")[0].contains("monitoring goes on without"),
+            "{}",
+            ended.text()
+        );
+        assert_eq!(ended.out.len(), 1, "it ran: {}", ended.text());
+    }
+}
+
+#[test]
+fn heartbeats_are_sent_while_it_is_up() {
+    let (lab, watcher, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::open());
+    let site = Site::new("HomeLab").watch(&format!(
+        "type: tcp, name: web, address: \"{}\", heartbeat_url: \"{}\"",
+        web.address(),
+        watcher.url("/beat")
+    ));
+    lab.write("home.yaml", site.text());
+    lab.run(&["home.yaml"]).assert_code(0);
+    let requests = watcher.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!((&*requests[0].method, &*requests[0].path), ("GET", "/beat"));
+    assert!(lab.state("home").read()["web"]["last_successful_heartbeat"].is_string());
+    web.go_away();
+    lab.state("home").age(MINUTE);
+    lab.run(&["home.yaml"]).assert_code(0);
+    assert_eq!(watcher.requests().len(), 1, "none while down");
+}
+
+#[test]
+fn log_lines_have_their_time_outside_the_journal() {
+    let lab = Lab::new();
+    let mut command = lab.apmon(&["missing.yaml"]);
+    command.env_remove("JOURNAL_STREAM");
+    let ended = run(command);
+    let (time, rest) = ended.err[0].split_once(" ERROR ").unwrap();
+    time.parse::<jiff::civil::DateTime>().unwrap();
+    assert_eq!(rest, "missing.yaml: No such file or directory (os error 2)");
+}

@@ -1,0 +1,238 @@
+//! Site files: what `--test-config` says of them, and what bad ones do.
+#![allow(clippy::unwrap_used)] // what fails here is a test
+
+mod support;
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
+    time::Duration,
+};
+
+use support::{Lab, Manner, Receiver, Service, Site, beside_the_tests, message_of, run};
+
+#[test]
+fn the_table_of_the_complete_site_file() {
+    let lab = Lab::new();
+    let complete = Path::new(env!("CARGO_MANIFEST_DIR")).join("../apmon-core/tests/site/complete.yaml");
+    fs::copy(complete, lab.path("complete.yaml")).unwrap();
+    let ended = lab.run(&["--test-config", "complete.yaml"]);
+    ended.assert_code(0);
+    insta::assert_snapshot!(ended.text());
+    assert!(!lab.path("state").exists(), "nothing but reading is done");
+}
+
+#[test]
+fn the_listing_of_many_mistakes() {
+    let lab = Lab::new();
+    fs::copy(beside_the_tests("site/mistakes.yaml"), lab.path("mistakes.yaml")).unwrap();
+    let ended = lab.run(&["--test-config", "mistakes.yaml"]);
+    ended.assert_code(1);
+    assert!(!ended.text().contains("s3cret"), "{}", ended.text());
+    insta::assert_snapshot!(ended.text());
+    // Whatever wants the file says the same.
+    for arguments in [
+        &["mistakes.yaml"][..],
+        &["run", "mistakes.yaml"],
+        &["--test-webhooks", "mistakes.yaml"],
+    ] {
+        let other = lab.run(arguments);
+        other.assert_code(1);
+        assert_eq!(other.err, ended.err, "{arguments:?}");
+    }
+    let check = lab.run(&["check", "mistakes.yaml"]);
+    check.assert_code(3);
+    assert_eq!(check.err, ended.err);
+}
+
+#[test]
+fn each_of_several_files_is_checked() {
+    let (lab, web) = (Lab::new(), Service::closed());
+    let good = Site::new("Good").watch_service("web", &web).text();
+    lab.write("good.yaml", &good);
+    lab.write("bad.yaml", good.replace("type", "tpye"));
+    lab.write("good.json", r#"{"site": {"name": "Json"}, "monitors": [{"type": "ping", "name": "gw", "address": "192.168.1.1"}]}"#);
+    let ended = lab.run(&["--test-config", "good.yaml", "bad.yaml", "good.json"]);
+    ended.assert_code(1);
+    let text = ended.text();
+    assert!(
+        text.contains("good.yaml: site Good, 1 monitors, 0 webhooks, "),
+        "{text}"
+    );
+    assert!(
+        text.contains("good.json: site Json, 1 monitors, 0 webhooks, "),
+        "{text}"
+    );
+    assert!(text.contains("ERROR bad.yaml:"), "{text}");
+    lab.run(&["--test-config", "good.yaml", "good.json"])
+        .assert_code(0);
+}
+
+#[test]
+fn control_characters_of_a_name_reach_no_terminal() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+    let site = Site::new("\"Ho\\e[31mme\"")
+        .webhook(&receiver.url("/hook"))
+        .watch(&format!(
+            "type: tcp, name: \"w\\e]0;x\\a\\u009beb\\r\\n\\u202e\", address: \"{}\"",
+            web.address()
+        ));
+    lab.write("home.yaml", site.text());
+    let shown = "w\\u{1b}]0;x\\u{7}\\u{9b}eb\\r\\n\\u{202e}";
+    for (arguments, code) in [
+        (&["--test-config", "home.yaml"][..], 0),
+        (&["-vvv", "home.yaml"], 0),
+        (&["check", "home.yaml"], 2),
+        (&["check", "home.yaml", "--explain", "-vvv"], 2),
+    ] {
+        let ended = lab.run(arguments);
+        ended.assert_code(code);
+        assert!(ended.text().contains(shown), "{arguments:?}: {}", ended.text());
+        for line in ended.out.iter().chain(&ended.err) {
+            assert!(
+                !line.contains(|c: char| c.is_control() || c == '\u{202e}'),
+                "{arguments:?}: {line:?}"
+            );
+        }
+    }
+    let told = message_of(&receiver.requests()[0]);
+    assert!(
+        told.starts_with(&format!("{shown} in Ho\\u{{1b}}[31mme new outage: ")),
+        "{told}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&lab.run(&["check", "home.yaml", "--json"]).out.join("\n")).unwrap();
+    assert_eq!(json["name"], "w\u{1b}]0;x\u{7}\u{9b}eb\r\n\u{202e}");
+    // A mistake within such a monitor, and such an argument.
+    lab.write("wrong.yaml", site.text().replace("type: tcp", "type: tpc"));
+    for arguments in [
+        &["--test-config", "wrong.yaml"][..],
+        &["check", "home.yaml", "w\u{1b}[2Jeb"],
+        &["check", "x\u{1b}[2J://y"],
+        &["mi\u{1b}[2Jssing.yaml"],
+        &["run", "mi\u{1b}[2Jssing.yaml"],
+    ] {
+        let ended = lab.run(arguments);
+        assert_ne!(ended.code, Some(0));
+        assert!(
+            !ended.text().replace('\n', "").contains(char::is_control),
+            "{}",
+            ended.text()
+        );
+    }
+}
+
+/// Files that are wrong as a whole: name, and what is said.
+fn bad_files(lab: &Lab) -> Vec<(&'static str, &'static str)> {
+    let path = |name| lab.path(name);
+    fs::create_dir(path("directory.yaml")).unwrap();
+    lab.write("binary.yaml", [0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0xff, 0xfe]);
+    lab.write("nul.yaml", "site:\n  name: \0\n");
+    lab.write("utf16.yaml", [0xff, 0xfe, b's', 0, b'i', 0]);
+    lab.write("empty.yaml", "");
+    lab.write("comment.yaml", "# nothing yet\n");
+    lab.write("scalar.yaml", "hello\n");
+    File::create(path("large.yaml"))
+        .unwrap()
+        .set_len(100_000_000)
+        .unwrap();
+    symlink("/dev/zero", path("endless.yaml")).unwrap();
+    symlink("loop.yaml", path("loop.yaml")).unwrap();
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(path("pipe.yaml"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for n in 1..12 {
+        let alias = format!("*a{}, ", n - 1).repeat(10);
+        bomb.push_str(&format!("a{n}: &a{n} [{}]\n", alias.trim_end_matches(", ")));
+    }
+    lab.write("bomb.yaml", bomb + "site: {name: Bomb}\nmonitors: *a11\n");
+    lab.write("brackets.yaml", "[".repeat(20_000));
+    lab.write("brackets.json", "[".repeat(20_000));
+    lab.write("braces.yaml", "{a: ".repeat(20_000));
+    lab.write(
+        "duplicate.yaml",
+        "site: {name: HomeLab}\nmonitors: [{type: ping, name: gw, address: 192.168.1.1}]\nsite: {name: Other}\n",
+    );
+    lab.write("home.toml", "site: {name: HomeLab}\nmonitors: []\n");
+    vec![
+        ("missing.yaml", "missing.yaml: No such file or directory"),
+        (
+            "directory.yaml",
+            "directory.yaml: a directory; a site file is wanted",
+        ),
+        ("binary.yaml", "binary.yaml:1:9: not UTF-8 text: byte 0xff"),
+        ("nul.yaml", "nul.yaml:2:9: a NUL byte: this is no text file"),
+        ("utf16.yaml", "utf16.yaml:1:1: UTF-16 text; save it as UTF-8"),
+        ("empty.yaml", "empty.yaml:1:1: "),
+        ("comment.yaml", "comment.yaml:"),
+        ("scalar.yaml", "scalar.yaml:1:1: "),
+        (
+            "large.yaml",
+            "large.yaml: 100000000 bytes or more; a site file has at most 16777216",
+        ),
+        (
+            "endless.yaml",
+            "endless.yaml: a pipe or device; a site file is a regular file",
+        ),
+        ("loop.yaml", "loop.yaml: "),
+        (
+            "pipe.yaml",
+            "pipe.yaml: a pipe or device; a site file is a regular file",
+        ),
+        ("bomb.yaml", "bomb.yaml:"),
+        ("brackets.yaml", "brackets.yaml:1:"),
+        ("brackets.json", "brackets.json:1:"),
+        ("braces.yaml", "braces.yaml:1:"),
+        ("duplicate.yaml", "duplicate.yaml:3:1: "),
+        (
+            "home.toml",
+            "home.toml: a site file's name ends in .yaml, .yml or .json",
+        ),
+    ]
+}
+
+#[test]
+fn a_bad_file_is_one_clear_line_and_soon_over() {
+    let lab = Lab::new();
+    let mut said = String::new();
+    for (name, part) in bad_files(&lab) {
+        for arguments in [&["--test-config", name][..], &[name], &["run", name]] {
+            let ended = lab.run(arguments);
+            ended.assert_code(1).assert_only_error(part);
+            assert!(
+                ended.took < Duration::from_secs(5),
+                "{arguments:?}: {:?}",
+                ended.took
+            );
+            if arguments.len() == 1 {
+                said.push_str(&ended.err[0]);
+                said.push('\n');
+            }
+        }
+        if !name.ends_with(".toml") {
+            let ended = lab.run(&["check", name]);
+            ended.assert_code(3).assert_only_error(part);
+        }
+    }
+    insta::assert_snapshot!(said);
+    assert!(!lab.path("state").exists());
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_one_clear_line() {
+    let (lab, web) = (Lab::new(), Service::open());
+    lab.write(
+        "home.yaml",
+        Site::new("HomeLab").watch_service("web", &web).text(),
+    );
+    fs::set_permissions(lab.path("home.yaml"), fs::Permissions::from_mode(0)).unwrap();
+    run(lab.apmon_without_privileges(&["home.yaml"]))
+        .assert_code(1)
+        .assert_only_error("home.yaml: Permission denied");
+}

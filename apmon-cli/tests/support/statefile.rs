@@ -1,0 +1,91 @@
+//! A state file as the next program finds it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use apmon_core::{Clock as _, SystemClock};
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use serde_json::{Value, json};
+
+/// The keys of APMonitor that hold a local time.
+const TIMES: &[&str] = &[
+    "last_checked",
+    "last_notified",
+    "last_alarm_started",
+    "last_successful_heartbeat",
+];
+
+pub struct StateFile(PathBuf);
+
+impl StateFile {
+    pub fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// With `suffix` behind its name.
+    pub fn beside(&self, suffix: &str) -> PathBuf {
+        PathBuf::from(format!("{}{suffix}", self.0.display()))
+    }
+
+    pub fn exists(&self) -> bool {
+        self.0.exists()
+    }
+
+    pub fn read(&self) -> Value {
+        let text = fs::read_to_string(&self.0).unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+    }
+
+    pub fn write(&self, value: &Value) {
+        fs::create_dir_all(self.0.parent().unwrap()).unwrap();
+        fs::write(&self.0, format!("{value:#}\n")).unwrap();
+    }
+
+    /// What waits to be told.
+    pub fn outbox(&self) -> Vec<Value> {
+        self.read()["apmon"]["outbox"].as_array().unwrap().clone()
+    }
+
+    /// A local time in it.
+    pub fn time(&self, monitor: &str, key: &str) -> Timestamp {
+        let value = &self.read()[monitor][key];
+        let text = value
+            .as_str()
+            .unwrap_or_else(|| panic!("{monitor} {key}: {value}"));
+        let local: DateTime = text.parse().unwrap();
+        local.to_zoned(TimeZone::UTC).unwrap().timestamp()
+    }
+
+    /// Time passes: to the next pass everything in it is so much older.
+    pub fn age(&self, by: Duration) {
+        let mut state = self.read();
+        for (name, monitor) in state.as_object_mut().unwrap() {
+            if name == "apmon" {
+                continue;
+            }
+            let Some(monitor) = monitor.as_object_mut() else {
+                continue;
+            };
+            for (key, value) in monitor {
+                if let (true, Some(text)) = (TIMES.contains(&key.as_str()), value.as_str()) {
+                    let local: DateTime = text.parse().unwrap();
+                    *value = json!((local - by).to_string());
+                }
+            }
+        }
+        self.write(&state);
+    }
+}
+
+/// The machine's time, for what a test writes into a state file.
+pub fn ago(by: Duration) -> String {
+    let now = SystemClock::new().now().wall;
+    TimeZone::UTC.to_datetime(now - by).to_string()
+}
