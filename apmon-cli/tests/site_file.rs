@@ -231,7 +231,7 @@ fn a_file_that_may_not_be_read_is_one_clear_line() {
         "home.yaml",
         Site::new("HomeLab").watch_service("web", &web).text(),
     );
-    fs::set_permissions(lab.path("home.yaml"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(lab.path("home.yaml"), fs::Permissions::from_mode(0o000)).unwrap();
     run(lab.apmon_without_privileges(&["home.yaml"]))
         .assert_code(1)
         .assert_only_error("home.yaml: Permission denied");

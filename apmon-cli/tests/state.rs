@@ -1,0 +1,258 @@
+//! What a pass keeps for the next one: the state file, its place, its lock.
+#![allow(clippy::unwrap_used)] // what fails here is a test
+
+mod support;
+
+use std::{fs, time::Duration};
+
+use serde_json::{Value, json};
+use support::{Lab, Manner, Receiver, Service, Site, ago, message_of, run, sentence, timeless, until};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[test]
+fn the_state_file_has_every_key_of_the_seed_and_one_of_our_own() {
+    let (lab, web) = (Lab::new(), Service::open());
+    lab.write(
+        "home.yaml",
+        Site::new("HomeLab").watch_service("web", &web).text(),
+    );
+    lab.run(&["home.yaml"]).assert_code(0);
+    let state = lab.state("home").read();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&state), ["web", "execution_time", "execution_ms", "apmon"]);
+    assert_eq!(
+        keys(&state["web"]),
+        [
+            "is_up",
+            "last_checked",
+            "last_response_time_ms",
+            "last_notified",
+            "last_alarm_started",
+            "last_successful_heartbeat",
+            "down_count",
+            "notified_count",
+            "error_reason",
+            "last_config_checksum"
+        ]
+    );
+    assert_eq!(state["web"]["is_up"], true);
+    assert!(state["web"]["last_response_time_ms"].is_f64());
+    assert!(state["execution_ms"].is_u64());
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(lab.path("state")), 0o755);
+    assert_eq!(mode(lab.path("state/home.statefile.json")), 0o600);
+}
+
+#[test]
+fn a_second_pass_on_the_same_site_is_told_who_runs_the_first() {
+    // It takes connections and never says what is expected.
+    let (lab, silent) = (Lab::new(), Service::open());
+    let site = Site::new("HomeLab").option("max_try_secs: 60").watch(&format!(
+        "type: tcp, name: silent, address: \"{}\", expect: hello",
+        silent.address()
+    ));
+    lab.write("home.yaml", site.text());
+    let first = lab.start(&["home.yaml"]);
+    let lock = lab.state("home").beside(".lock");
+    until("the first pass's lock", || {
+        fs::read_to_string(&lock).ok().filter(|text| text.ends_with('\n'))
+    });
+    let said = format!("home.statefile.json.lock is held by process {}", first.pid());
+    lab.run(&["home.yaml"]).assert_code(1).assert_only_error(&said);
+    lab.run(&["run", "home.yaml"])
+        .assert_code(1)
+        .assert_only_error(&said);
+    drop(first);
+    // A lock ends with its process, however that ends.
+    let quick = Site::new("HomeLab").watch_service("silent", &silent);
+    lab.write("home.yaml", quick.text());
+    lab.run(&["home.yaml"]).assert_code(0);
+}
+
+#[test]
+fn state_is_kept_where_it_is_asked_to_be() {
+    let (lab, web) = (Lab::new(), Service::open());
+    lab.write(
+        "my.home.yml",
+        Site::new("HomeLab").watch_service("web", &web).text(),
+    );
+    lab.run(&["my.home.yml"]).assert_code(0);
+    assert!(lab.state("my.home").exists());
+    let mut command = lab.apmon(&["my.home.yml"]);
+    let two = format!("{}:/nowhere", lab.path("first").display());
+    command.env("STATE_DIRECTORY", two);
+    run(command).assert_code(0);
+    assert!(lab.path("first/my.home.statefile.json").exists());
+    lab.run(&["-s", "deep/down/own.state", "my.home.yml"])
+        .assert_code(0);
+    assert!(lab.path("deep/down/own.state").exists());
+}
+
+#[test]
+fn a_state_file_of_apmonitor_is_continued() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+    let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    let state = lab.state("home");
+    state.write(&json!({
+        "web": {
+            "is_up": false,
+            "last_checked": ago(MINUTE),
+            "last_response_time_ms": 12,
+            "last_notified": ago(5 * MINUTE),
+            "last_alarm_started": ago(125 * MINUTE),
+            "last_successful_heartbeat": null,
+            "down_count": 125,
+            "notified_count": 13,
+            "error_reason": "Connection refused",
+            "last_config_checksum": "6f1ed002ab5595859014ebf0951522d9a8e0a3a9b7a5b5d4c3b2a19080706050",
+            "port_state": {"oper": "up", "mac": null}
+        },
+        "statefile_version": 3,
+        "execution_time": ago(MINUTE),
+        "execution_ms": 2113
+    }));
+
+    let ended = lab.run(&["home.yaml"]);
+    ended.assert_code(0);
+    assert_eq!(
+        ended.text(),
+        "exit: 0\n--- stdout\n\n--- stderr\n",
+        "no alert is repeated"
+    );
+    let read = state.read();
+    assert_eq!(read["web"]["down_count"], 126);
+    assert_eq!(read["web"]["notified_count"], 13);
+    assert_eq!(read["web"]["port_state"], json!({"oper": "up", "mac": null}));
+    assert_eq!(read["statefile_version"], 3);
+
+    state.age(5 * MINUTE);
+    let ended = lab.run(&["home.yaml"]);
+    assert_eq!(
+        timeless(&ended.out[0]),
+        format!(
+            "##### DOWN: web in HomeLab is down: connect: connection refused ({}) at TIME, down for 2 hours 10 mins #####",
+            web.address()
+        )
+    );
+    web.come_back();
+    state.age(MINUTE);
+    let ended = lab.run(&["home.yaml"]);
+    assert_eq!(
+        timeless(&ended.out[0]),
+        format!(
+            "##### RECOVERY: web in HomeLab is UP ({}) at TIME, outage lasted 2 hours 11 mins #####",
+            web.address()
+        )
+    );
+    assert_eq!(receiver.requests().len(), 2);
+}
+
+#[test]
+fn a_damaged_state_file_is_set_aside_loudly_and_the_one_before_is_used() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+    let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    lab.run(&["home.yaml"]).assert_code(0);
+    let state = lab.state("home");
+    assert!(state.beside(".old").exists());
+    fs::write(state.path(), "{\"web\": {\"is_up\": fal").unwrap();
+
+    let ended = lab.run(&["home.yaml"]);
+    ended.assert_code(0);
+    assert_eq!(ended.out, [""; 0], "the outage is not told again");
+    let errors = ended.logged("ERROR");
+    assert_eq!(errors.len(), 2, "{}", ended.text());
+    assert!(
+        errors[0].contains("home.statefile.json is DAMAGED (") && errors[0].contains(".corrupt-"),
+        "{}",
+        ended.text()
+    );
+    assert!(
+        errors[1].contains("the state before the last commit is used, from "),
+        "{}",
+        ended.text()
+    );
+    let aside: Vec<_> = lab
+        .state_directory()
+        .into_iter()
+        .filter(|name| name.starts_with("home.statefile.json.corrupt-"))
+        .collect();
+    assert_eq!(aside.len(), 1);
+    assert_eq!(
+        fs::read_to_string(lab.path(&format!("state/{}", aside[0]))).unwrap(),
+        "{\"web\": {\"is_up\": fal"
+    );
+    assert_eq!(state.read()["web"]["is_up"], false);
+    assert_eq!(lab.run(&["home.yaml"]).err, [""; 0], "said once");
+    assert_eq!(receiver.requests().len(), 1);
+}
+
+#[test]
+fn a_state_file_that_is_no_file_keeps_the_site_from_running() {
+    let (lab, web) = (Lab::new(), Service::open());
+    lab.write(
+        "home.yaml",
+        Site::new("HomeLab").watch_service("web", &web).text(),
+    );
+    fs::create_dir_all(lab.path("state/home.statefile.json")).unwrap();
+    lab.run(&["home.yaml"])
+        .assert_code(1)
+        .assert_only_error("home.statefile.json: not a regular file");
+}
+
+#[test]
+fn without_a_place_for_state_monitoring_and_alerting_go_on() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+    let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    lab.write("file", "in the way");
+    fs::create_dir(lab.path("mount")).unwrap();
+    let state = |directory: &str| {
+        lab.path(directory)
+            .join("home.statefile.json")
+            .display()
+            .to_string()
+    };
+    let mount = |options: &str| format!("mount -t tmpfs -o {options} none {}", lab.path("mount").display());
+    let full = format!(
+        "{} && {{ head -c 100000 /dev/zero >{} 2>/dev/null; true; }}",
+        mount("size=16k"),
+        lab.path("mount/filler").display()
+    );
+    let (below, mounted) = (state("file/below"), state("mount"));
+    for (what, command) in [
+        (
+            "a file stands in the way",
+            lab.apmon(&["-s", &below, "home.yaml"]),
+        ),
+        (
+            "read-only",
+            lab.apmon_among_mounts(&mount("ro"), &["-s", &mounted, "home.yaml"]),
+        ),
+        (
+            "full",
+            lab.apmon_among_mounts(&full, &["-s", &mounted, "home.yaml"]),
+        ),
+    ] {
+        let before = receiver.requests().len();
+        let ended = run(command);
+        ended.assert_code(0);
+        assert_eq!(ended.out.len(), 1, "{what}: {}", ended.text());
+        assert!(
+            ended.out[0].starts_with("##### NEW OUTAGE: web in HomeLab "),
+            "{what}"
+        );
+        let errors = ended.logged("ERROR");
+        assert_eq!(errors.len(), 1, "said once, {what}: {}", ended.text());
+        assert!(
+            errors[0].starts_with("state cannot be saved (")
+                && errors[0].ends_with("); monitoring and alerting go on from memory"),
+            "{what}: {}",
+            ended.text()
+        );
+        assert_eq!(receiver.requests().len(), before + 1, "{what}");
+    }
+}
