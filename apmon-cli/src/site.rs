@@ -112,6 +112,13 @@ pub(crate) fn open_store(path: &Path) -> anyhow::Result<Locked> {
             tracing::debug!("{step} {}: {source}", printable(&path.display().to_string()));
             None
         }
+        // Two site files of one stem.
+        Err(LockError::Held { pid: Some(pid), .. }) if pid == std::process::id() => {
+            anyhow::bail!(
+                "{} is the state file of another of these site files",
+                printable(&path.display().to_string())
+            )
+        }
         Err(error) => return Err(error.into()),
     };
     let store = JsonStore::open(path, jiff::tz::TimeZone::system())?;

@@ -6,7 +6,7 @@ mod support;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use support::{Ended, Lab, Manner, Process, Receiver, Service, Site, greeter, run, until};
+use support::{Ended, Lab, Manner, Process, Receiver, Service, Site, greeter};
 
 /// The broadcast address takes no connection, whatever the network: that is
 /// our own mistake, and says nothing of a target.

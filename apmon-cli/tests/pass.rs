@@ -3,10 +3,10 @@
 
 mod support;
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
-use serde_json::{Value, json};
-use support::{Lab, Manner, Receiver, Service, Site, ago, message_of, run, sentence, timeless, until};
+use serde_json::json;
+use support::{Lab, Manner, Receiver, Service, Site, message_of, run, sentence, timeless};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -152,7 +152,7 @@ fn what_a_pass_could_not_deliver_the_next_one_does() {
     ended.assert_code(0);
     assert_eq!(
         ended.logged("WARN").last().unwrap(),
-        &"home.yaml: 1 messages are not delivered yet; the next pass sends them"
+        &"home.yaml: 1 messages are not delivered yet; they are kept, later passes try them again"
     );
     let waiting = lab.state("home").outbox();
     assert_eq!(waiting.len(), 1);
@@ -193,6 +193,8 @@ fn a_refused_message_is_kept_and_its_recovery_is_sent() {
     );
     assert!(!ended.text().contains("s3cret"), "{}", ended.text());
     assert_eq!(lab.state("home").outbox().len(), 1);
+    lab.run(&["home.yaml"]).assert_code(0);
+    assert_eq!(receiver.requests().len(), 1, "it is tried again later");
     web.come_back();
     lab.state("home").age(MINUTE);
     lab.run(&["home.yaml"]).assert_code(0);
@@ -229,7 +231,11 @@ fn with_no_notify_messages_are_printed_and_nobody_is_told() {
     ended.assert_code(0);
     assert!(ended.out[0].starts_with("##### NEW OUTAGE: web in HomeLab new outage: "));
     assert_eq!(lab.state("home").read()["web"]["is_up"], false);
-    assert_eq!(receiver.requests().len(), 0);
+    assert_eq!(lab.state("home").outbox(), [json!(null); 0]);
+    let ended = lab.run(&["home.yaml"]);
+    ended.assert_code(0);
+    assert_eq!(ended.out, [""; 0], "it was printed");
+    assert_eq!(receiver.requests().len(), 0, "nor is anybody told later");
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod support;
 use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
-use support::{Lab, Manner, Receiver, Service, Site, ago, message_of, run, sentence, timeless, until};
+use support::{Lab, Manner, Receiver, Service, Site, ago, run, timeless, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -69,6 +69,21 @@ fn a_second_pass_on_the_same_site_is_told_who_runs_the_first() {
     let quick = Site::new("HomeLab").watch_service("silent", &silent);
     lab.write("home.yaml", quick.text());
     lab.run(&["home.yaml"]).assert_code(0);
+}
+
+#[test]
+fn two_site_files_do_not_share_a_state_file() {
+    let (lab, web) = (Lab::new(), Service::open());
+    let text = Site::new("HomeLab").watch_service("web", &web).text();
+    lab.write("home.yaml", &text);
+    fs::create_dir(lab.path("other")).unwrap();
+    lab.write("other/home.yaml", &text);
+    let mut daemon = lab.start(&["run", "home.yaml", "other/home.yaml"]);
+    let said = daemon.until_err("ERROR other/home.yaml: ");
+    assert!(
+        said.ends_with("home.statefile.json is the state file of another of these site files"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot};
@@ -87,8 +87,10 @@ pub struct PassReport {
     pub down: usize,
     /// Of these, unknown.
     pub unknown: usize,
-    /// Messages that wait for the next run.
+    /// Messages that wait for the next run, if they could be [`saved`](Self::saved).
     pub undelivered: usize,
+    /// Whether all state is on disk.
+    pub saved: bool,
     /// Regular looks that could not be made because the one before them ran on.
     pub missed: u64,
     /// How late looks started.
@@ -168,14 +170,7 @@ impl Engine {
     }
 
     async fn start(self, is_pass: bool) -> Result<PassReport, EngineError> {
-        let mut names = HashSet::new();
-        for monitor in &self.plan.monitors {
-            let name = &monitor.watch().name;
-            if !names.insert(name.as_str()) {
-                return Err(EngineError::DuplicateName(name.clone()));
-            }
-        }
-        drop(names);
+        self.plan.check_names()?;
         let snapshot = self.shared.store.load().await?;
         for warning in &snapshot.warnings {
             tracing::error!("{warning}");
@@ -192,13 +187,7 @@ impl Handle {
     /// # Errors
     /// When the plan has two monitors of one name, or the engine has ended.
     pub async fn reload(&self, plan: Plan) -> Result<(), EngineError> {
-        let mut names = HashSet::new();
-        for monitor in &plan.monitors {
-            let name = &monitor.watch().name;
-            if !names.insert(name.clone()) {
-                return Err(EngineError::DuplicateName(name.clone()));
-            }
-        }
+        plan.check_names()?;
         let (reply, done) = oneshot::channel();
         self.0
             .send(Command::Reload(plan, reply))

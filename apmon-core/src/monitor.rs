@@ -63,7 +63,8 @@ pub struct Watch {
     /// Where, as it is shown: without passwords.
     pub address: String,
     /// SHA-256 over the effective options, 64 hex digits. Another checksum
-    /// means another monitor: it is looked at at once.
+    /// means another monitor: it is looked at at once. An empty one counts as
+    /// another every time.
     pub checksum: Arc<str>,
     /// When to look and whom to tell.
     pub policy: Policy,

@@ -44,7 +44,7 @@ impl Look {
             due,
             started,
             timeout,
-            deadline: tokio::time::Instant::now() + timeout,
+            deadline: deadline(timeout),
             trace: None,
         }
     }
@@ -93,10 +93,23 @@ impl Look {
     /// The failure of a look whose deadline came during `step`.
     #[must_use]
     pub fn timed_out(&self, step: &str) -> Failure {
-        Failure::new(
-            FailureClass::TimedOut,
-            format!("{step}: no answer within {}", seconds(self.timeout)),
-        )
+        self.expired(|timeout| format!("{step}: no answer within {timeout}"))
+    }
+
+    /// The failure of a look whose deadline came, in the caller's own words
+    /// (they get the timeout as text). It is ours where this process stood
+    /// still meanwhile (stopped, suspended, its machine paused): then nobody
+    /// was asked for as long as the deadline says.
+    #[must_use]
+    pub fn expired(&self, words: impl FnOnce(&str) -> String) -> Failure {
+        let late = tokio::time::Instant::now().saturating_duration_since(self.deadline);
+        if late > STANDSTILL {
+            return Failure::new(
+                FailureClass::Resources,
+                format!("this process stood still for {}", seconds(late)),
+            );
+        }
+        Failure::new(FailureClass::TimedOut, words(&seconds(self.timeout)))
     }
 
     /// Notes what a step did, for `--explain`. Costs nothing otherwise.
@@ -105,6 +118,16 @@ impl Look {
             trace.push(name, text());
         }
     }
+}
+
+/// A timer that fires so late says that this process did not run.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
+/// The end of a look; one that is too far for the clock is ten years away.
+fn deadline(timeout: Duration) -> tokio::time::Instant {
+    let now = tokio::time::Instant::now();
+    now.checked_add(timeout)
+        .unwrap_or_else(|| now + Duration::from_secs(315_360_000))
 }
 
 fn seconds(duration: Duration) -> String {

@@ -73,15 +73,6 @@ impl Now {
         self.mono
             .minus(Duration::try_from(elapsed).unwrap_or(Duration::ZERO))
     }
-
-    /// What the wall clock shows, by its present setting, at `mono`.
-    #[must_use]
-    pub fn wall_of(self, mono: Mono) -> Timestamp {
-        let nanos = mono.0.saturating_sub(self.mono.0);
-        self.wall
-            .saturating_add(jiff::SignedDuration::from_nanos(nanos))
-            .unwrap_or(self.wall)
-    }
 }
 
 /// Reads both clocks. The engine sleeps with tokio's timer and asks a clock
@@ -172,7 +163,6 @@ mod tests {
     fn a_written_moment_lies_before_the_origin_if_it_must() {
         let written = "2026-02-11T05:59:00Z".parse().unwrap();
         assert_eq!(now().mono_of(written), Mono::from_nanos(-55_000_000_000));
-        assert_eq!(now().wall_of(now().mono_of(written)), written);
     }
 
     #[test]
@@ -186,7 +176,5 @@ mod tests {
         let late = Mono::from_nanos(i64::MAX);
         assert_eq!(late.plus(Duration::MAX), late);
         assert_eq!(Mono::ORIGIN.since(late), Duration::ZERO);
-        let _ = now().wall_of(late);
-        let _ = now().wall_of(Mono::from_nanos(i64::MIN));
     }
 }

@@ -15,11 +15,7 @@ use serde::{Deserialize, Serialize};
 use surge_ping::SurgeError;
 
 use self::sockets::{Reply, Sockets};
-use crate::{
-    course::{Course, seconds},
-    endpoint, errno,
-    resolve::Resolver,
-};
+use crate::{course::Course, endpoint, errno, resolve::Resolver};
 
 /// So many packets one look may send: a second one only where a number was in
 /// use, or a router's remark has taken the place of the answer.
@@ -122,10 +118,7 @@ impl PingProbe {
 }
 
 fn silent(look: &Look) -> Failure {
-    let failure = Failure::new(
-        FailureClass::TimedOut,
-        format!("no reply within {}", seconds(look.timeout)),
-    );
+    let failure = look.expired(|timeout| format!("no reply within {timeout}"));
     look.step("ping", || failure.reason.clone());
     failure
 }

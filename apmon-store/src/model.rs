@@ -155,6 +155,7 @@ mod tests {
                 since: None,
             },
             attempts,
+            last_tried: None,
             last_error: None,
             refused: false,
         }

@@ -86,6 +86,7 @@ fn entry(id: &str, attempts: u32) -> OutboxEntry {
             since: None,
         },
         attempts,
+        last_tried: (attempts > 0).then(|| "2026-02-11T14:16:00.5Z".parse().unwrap()),
         last_error: (attempts > 0).then(|| "no answer".into()),
         refused: attempts > 3,
     }
@@ -358,6 +359,7 @@ fn any_entry() -> impl Strategy<Value = OutboxEntry> {
                 channel,
                 notification,
                 attempts,
+                last_tried: refused.then_some(at),
                 last_error,
                 refused,
             }

@@ -27,6 +27,13 @@ impl Agenda {
         if let Some(due) = due {
             self.heap.push(Reverse((due, slot, self.stamp)));
         }
+        // A far moment that is armed anew again and again leaves a stale entry
+        // each time: swept when they are most of the heap.
+        if self.heap.len() > 4 * self.armed.len().max(64) {
+            let armed = &self.armed;
+            self.heap
+                .retain(|Reverse((due, slot, stamp))| armed[*slot] == Some((*due, *stamp)));
+        }
     }
 
     /// The next moment at which some slot wants attention.
@@ -71,6 +78,17 @@ mod tests {
         assert_eq!(agenda.pop_due(at(20)), Some(2));
         assert_eq!(agenda.pop_due(at(20)), None);
         assert_eq!(agenda.next(), Some(at(30)));
+    }
+
+    #[test]
+    fn stale_entries_do_not_pile_up() {
+        let mut agenda = Agenda::default();
+        for look in 0..10_000 {
+            agenda.arm(0, Some(at(look)));
+            agenda.arm(0, Some(at(1_000_000)));
+        }
+        assert!(agenda.heap.len() <= 257, "{}", agenda.heap.len());
+        assert_eq!(agenda.next(), Some(at(1_000_000)));
     }
 
     #[test]

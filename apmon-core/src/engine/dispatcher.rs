@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     monitor::Observation,
-    notification::{DeliveryError, Notification},
+    notification::DeliveryError,
     probe::Look,
     rule::alert::Voice,
     state::{Commit, MonitorState, Snapshot, StoreError},
@@ -59,7 +59,6 @@ enum Done {
         result: Result<(), StoreError>,
         commit: Commit,
         slots: Vec<usize>,
-        told: Vec<Notification>,
         /// The first so many states are of no slot.
         extra_states: usize,
     },
@@ -114,14 +113,15 @@ impl Dispatcher {
             plan,
             shared,
         };
-        for monitor in dispatcher.plan.monitors.clone() {
+        // The slots hold the monitors; the plan must not hold them a second time.
+        for monitor in std::mem::take(&mut dispatcher.plan.monitors) {
             dispatcher.take_up(monitor, now, None);
         }
         dispatcher.shelve_the_rest(now);
         for entry in snapshot.outbox {
             dispatcher.outbox.push(entry, true, now);
         }
-        dispatcher.drop_unknown_channels();
+        dispatcher.readdress_orphans();
         dispatcher
     }
 
@@ -192,10 +192,9 @@ impl Dispatcher {
                 result,
                 commit,
                 slots,
-                told,
                 extra_states,
             } => {
-                self.committed(result, commit, slots, &told, extra_states);
+                self.committed(result, commit, slots, extra_states);
             }
         }
     }
@@ -212,6 +211,9 @@ impl Dispatcher {
             self.rearm(at);
         }
         self.start_looks(now);
+        if self.ledger.stalls_at().is_some_and(|at| at <= now.mono) {
+            self.do_without_the_store();
+        }
         for entry in self.outbox.expire(now.mono) {
             tracing::error!(
                 channel = entry.channel,
@@ -227,7 +229,7 @@ impl Dispatcher {
             }
         }
         if self.ledger.commit_at().is_some_and(|at| at <= now.mono) {
-            self.commit();
+            self.commit(now);
         }
     }
 
@@ -235,7 +237,8 @@ impl Dispatcher {
         let agenda = self.agenda.next();
         let commit = self.ledger.commit_at();
         let outbox = self.outbox.wake_at().filter(|_| !self.plan.quiet);
-        [agenda, outbox, commit, outbox_ends].into_iter().flatten().min()
+        let moments = [agenda, outbox, commit, self.ledger.stalls_at(), outbox_ends];
+        moments.into_iter().flatten().min()
     }
 
     fn rearm(&mut self, at: usize) {

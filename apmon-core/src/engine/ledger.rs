@@ -1,6 +1,9 @@
 //! What has to be committed, gathered so that many checks share one commit.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
 
 use crate::{
     notification::Notification,
@@ -12,28 +15,54 @@ use crate::{
 const LAZY: Duration = Duration::from_secs(5);
 /// A store that fails is tried again so often.
 const RETRY: Duration = Duration::from_secs(5);
+/// A store that has not answered for so long is not waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is not on disk yet.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// Slots whose state changed.
     dirty: BTreeSet<usize>,
+    /// What is of no slot; its `outbox` and `settled` are filled when taken.
     pub(super) extra: Commit,
+    entries: Entries,
+    settled: Vec<String>,
+    /// Keys of entries that were in no commit yet: one that is over leaves
+    /// nothing to be settled.
+    unwritten: HashSet<String>,
     /// Told once they are on disk.
     told: Vec<Notification>,
     since: Option<Mono>,
     urgent: bool,
-    in_flight: bool,
     not_before: Option<Mono>,
+    under_way: Option<UnderWay>,
+    /// The store does not do its work; that was said.
     pub(super) failing: bool,
 }
 
-/// A commit under way, with what follows it.
+/// Outbox entries by key, in the order in which they came.
+#[derive(Debug, Default)]
+struct Entries {
+    by_order: BTreeMap<u64, OutboxEntry>,
+    order: HashMap<String, u64>,
+    next: u64,
+}
+
+/// The commit under way.
+#[derive(Debug)]
+struct UnderWay {
+    started: Mono,
+    told: Vec<Notification>,
+    unwritten: HashSet<String>,
+    /// It takes too long, and its messages were told from memory.
+    stalled: bool,
+}
+
+/// What a commit holds.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) slots: Vec<usize>,
     pub(super) commit: Commit,
-    pub(super) told: Vec<Notification>,
 }
 
 impl Ledger {
@@ -49,27 +78,45 @@ impl Ledger {
         self.dirty.remove(&slot);
     }
 
-    /// A message was decided.
-    pub(super) fn tell(&mut self, notification: Notification) {
-        self.told.push(notification);
+    /// A message was decided. Handed back where it must not wait for the store.
+    #[must_use]
+    pub(super) fn tell(&mut self, notification: Notification) -> Option<Notification> {
         self.urgent = true;
+        if self.is_stalled() {
+            return Some(notification);
+        }
+        self.told.push(notification);
+        None
     }
 
-    /// Outbox entries, new or changed.
+    /// A new outbox entry.
+    pub(super) fn new_entry(&mut self, entry: OutboxEntry) {
+        self.unwritten.insert(entry.key());
+        self.entry(entry);
+    }
+
+    /// An outbox entry changed.
     pub(super) fn entry(&mut self, entry: OutboxEntry) {
-        self.extra.outbox.push(entry);
+        self.entries.upsert(entry);
         self.urgent = true;
     }
 
     /// An outbox entry is over.
     pub(super) fn settle(&mut self, key: String) {
-        self.extra.outbox.retain(|entry| entry.key() != key);
-        self.extra.settled.push(key);
+        self.entries.remove(&key);
         self.urgent = true;
+        // What never was in a commit needs none to be over.
+        if !self.unwritten.remove(&key) {
+            self.settled.push(key);
+        }
     }
 
     fn is_clean(&self) -> bool {
-        self.dirty.is_empty() && self.extra.is_empty() && self.told.is_empty()
+        self.dirty.is_empty()
+            && self.extra.is_empty()
+            && self.entries.by_order.is_empty()
+            && self.settled.is_empty()
+            && self.told.is_empty()
     }
 
     /// Something waits to be committed that somebody waits for.
@@ -77,21 +124,47 @@ impl Ledger {
         self.urgent
     }
 
+    /// Everything is on disk.
+    pub(super) fn is_saved(&self) -> bool {
+        self.is_clean() && self.under_way.is_none()
+    }
+
     /// A commit is under way.
     pub(super) fn is_committing(&self) -> bool {
-        self.in_flight
+        self.under_way.is_some()
+    }
+
+    /// The commit under way takes too long.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.under_way.as_ref().is_some_and(|under_way| under_way.stalled)
+    }
+
+    /// When the commit under way will have taken too long.
+    pub(super) fn stalls_at(&self) -> Option<Mono> {
+        let under_way = self.under_way.as_ref().filter(|under_way| !under_way.stalled)?;
+        Some(under_way.started.plus(PATIENCE))
+    }
+
+    /// It has taken too long: what waits for it is told from memory.
+    pub(super) fn stall(&mut self) -> Vec<Notification> {
+        let Some(under_way) = &mut self.under_way else {
+            return Vec::new();
+        };
+        under_way.stalled = true;
+        let mut told = std::mem::take(&mut under_way.told);
+        told.append(&mut self.told);
+        told
     }
 
     /// When the next commit is to start, if none is under way.
     pub(super) fn commit_at(&self) -> Option<Mono> {
-        if self.in_flight || self.is_clean() {
+        const AT_ONCE: Mono = Mono::from_nanos(i64::MIN);
+        if self.under_way.is_some() || self.is_clean() {
             return None;
         }
-        let at = if self.urgent {
-            Mono::from_nanos(i64::MIN)
-        } else {
-            self.since
-                .map_or(Mono::from_nanos(i64::MIN), |since| since.plus(LAZY))
+        let at = match self.since {
+            Some(since) if !self.urgent => since.plus(LAZY),
+            _ => AT_ONCE,
         };
         // A new message does not wait for a store that fails: it is told from memory.
         let pause = self.not_before.filter(|_| self.told.is_empty());
@@ -105,42 +178,79 @@ impl Ledger {
     }
 
     /// Takes what is to be committed. The caller fills in the states of `slots`.
-    pub(super) fn take(&mut self) -> Batch {
-        self.in_flight = true;
+    pub(super) fn take(&mut self, now: Mono) -> Batch {
+        self.under_way = Some(UnderWay {
+            started: now,
+            told: std::mem::take(&mut self.told),
+            unwritten: std::mem::take(&mut self.unwritten),
+            stalled: false,
+        });
         self.urgent = false;
         self.since = None;
+        let mut commit = std::mem::take(&mut self.extra);
+        commit.outbox = std::mem::take(&mut self.entries).by_order.into_values().collect();
+        commit.settled = std::mem::take(&mut self.settled);
         Batch {
             slots: std::mem::take(&mut self.dirty).into_iter().collect(),
-            commit: std::mem::take(&mut self.extra),
-            told: std::mem::take(&mut self.told),
+            commit,
         }
     }
 
-    /// The commit succeeded.
-    pub(super) fn committed(&mut self) {
-        self.in_flight = false;
+    /// The commit succeeded. Returns what is told now.
+    pub(super) fn committed(&mut self) -> Vec<Notification> {
         self.not_before = None;
+        self.under_way
+            .take()
+            .map(|under_way| under_way.told)
+            .unwrap_or_default()
     }
 
-    /// The commit failed: its content goes into the next one.
-    pub(super) fn failed(&mut self, slots: Vec<usize>, commit: Commit, now: Mono) {
-        self.in_flight = false;
+    /// The commit failed: its content goes into the next one. Returns what is
+    /// told all the same.
+    pub(super) fn failed(&mut self, slots: Vec<usize>, commit: Commit, now: Mono) -> Vec<Notification> {
         self.not_before = Some(now.plus(RETRY));
         self.urgent = true;
         self.dirty.extend(slots);
-        let newer = std::mem::take(&mut self.extra);
-        self.extra = commit;
+        let Some(under_way) = self.under_way.take() else {
+            return Vec::new();
+        };
+        let newer = std::mem::replace(&mut self.extra, commit);
+        let older = std::mem::take(&mut self.extra.outbox);
+        let newer_settled = std::mem::replace(&mut self.settled, std::mem::take(&mut self.extra.settled));
+        let newer_entries = std::mem::take(&mut self.entries);
+        self.unwritten.extend(under_way.unwritten);
+        // In the order in which it happened: what the commit held, what came since.
+        for entry in older.into_iter().chain(newer_entries.by_order.into_values()) {
+            self.entries.upsert(entry);
+        }
+        for key in newer_settled {
+            self.settle(key);
+        }
         // States of slots are taken anew; those of removed monitors are not.
         self.extra.states.extend(newer.states);
         self.extra.forget.extend(newer.forget);
-        for key in newer.settled {
-            self.settle(key);
-        }
-        for entry in newer.outbox {
-            let key = entry.key();
-            self.extra.outbox.retain(|old| old.key() != key);
-            self.extra.outbox.push(entry);
-        }
         self.extra.pass = newer.pass.or(self.extra.pass);
+        under_way.told
     }
 }
+
+impl Entries {
+    /// Puts an entry in the place of the one with its key, or at the end.
+    fn upsert(&mut self, entry: OutboxEntry) {
+        let next = self.next;
+        let order = *self.order.entry(entry.key()).or_insert(next);
+        if order == next {
+            self.next += 1;
+        }
+        self.by_order.insert(order, entry);
+    }
+
+    fn remove(&mut self, key: &str) {
+        if let Some(order) = self.order.remove(key) {
+            self.by_order.remove(&order);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,8 @@ const EXPIRY: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     lanes: BTreeMap<String, Lane>,
+    /// Nothing expires before this.
+    expires: Option<Mono>,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +76,7 @@ impl Outbox {
             None
         };
         let expires = now.mono_of(entry.notification.at).plus(EXPIRY);
+        self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
         let not_before = entry
             .last_tried
             .filter(|_| entry.refused)
@@ -136,6 +139,8 @@ impl Outbox {
             Err(error) => {
                 let item = &mut lane.items[at];
                 item.in_flight = false;
+                let expires = item.expires;
+                self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
                 item.entry.attempts = item.entry.attempts.saturating_add(1);
                 item.entry.last_tried = Some(now.wall);
                 item.entry.last_error = Some(error.to_string());
@@ -144,7 +149,8 @@ impl Outbox {
                         let pause = FIRST_PAUSE
                             .saturating_mul(1 << lane.failures.min(16))
                             .min(LONGEST_PAUSE);
-                        let pause = pause.max(retry_after.unwrap_or_default().min(EXPIRY));
+                        // What is asked for is heeded, but no message may expire by it.
+                        let pause = pause.max(retry_after.unwrap_or_default().min(REFUSED_PAUSE));
                         lane.failures = lane.failures.saturating_add(1);
                         lane.not_before = Some(now.mono.plus(pause));
                         Some(Fate::Retried(item.entry.clone()))
@@ -161,7 +167,30 @@ impl Outbox {
 
     /// Removes what has waited too long.
     pub(super) fn expire(&mut self, now: Mono) -> Vec<OutboxEntry> {
-        self.remove(|item| item.expires <= now && !item.in_flight)
+        // Asked at every turn of the engine: thousands of messages that wait
+        // for a dead channel must not be gone through each time.
+        if self.expires.is_none_or(|first| first > now) {
+            return Vec::new();
+        }
+        let expired = self.remove(|item| item.expires <= now && !item.in_flight);
+        // One under way is asked again when its try has ended.
+        let items = self.lanes.values().flat_map(|lane| &lane.items);
+        let idle = items.filter(|item| !item.in_flight);
+        self.expires = idle.map(|item| item.expires).min();
+        expired
+    }
+
+    /// A message waits for this channel.
+    pub(super) fn has(&self, channel: &str, id: &str) -> bool {
+        let lane = self.lanes.get(channel);
+        lane.is_some_and(|lane| lane.items.iter().any(|item| item.entry.notification.id == id))
+    }
+
+    /// A store that does not answer: everything may be sent from memory.
+    pub(super) fn confirm_all(&mut self) {
+        for item in self.lanes.values_mut().flat_map(|lane| &mut lane.items) {
+            item.committed = true;
+        }
     }
 
     /// Removes what belongs to channels that are no more.
@@ -169,10 +198,12 @@ impl Outbox {
         self.remove(|item| !known.contains(item.entry.channel.as_str()))
     }
 
-    /// Refused messages are tried again at once (after a reload).
-    pub(super) fn retry_refused(&mut self) {
-        for item in self.lanes.values_mut().flat_map(|lane| &mut lane.items) {
-            if item.entry.refused {
+    /// Everything is tried again at once: somebody has mended something.
+    pub(super) fn retry_all(&mut self) {
+        for lane in self.lanes.values_mut() {
+            lane.failures = 0;
+            lane.not_before = None;
+            for item in &mut lane.items {
                 item.not_before = None;
             }
         }
@@ -195,13 +226,14 @@ impl Outbox {
 
     /// When something is to be tried or expires next.
     pub(super) fn wake_at(&self) -> Option<Mono> {
-        self.lanes.values().filter_map(Lane::wake_at).min()
+        let tries = self.lanes.values().filter_map(Lane::wake_at);
+        tries.chain(self.expires).min()
     }
 
-    /// Messages that are worth waiting for at the end of a pass.
-    pub(super) fn unsent(&self) -> usize {
-        let items = self.lanes.values().flat_map(|lane| &lane.items);
-        items.filter(|item| !item.entry.refused || item.in_flight).count()
+    /// Messages are left that a pass waits for at its end.
+    pub(super) fn has_unsent(&self) -> bool {
+        let mut items = self.lanes.values().flat_map(|lane| &lane.items);
+        items.any(|item| !item.entry.refused || item.in_flight)
     }
 
     /// Some message is under way right now.
@@ -261,15 +293,17 @@ impl Lane {
         if self.in_flight {
             return None;
         }
-        let ready = self
-            .items
-            .iter()
-            .filter(|item| item.committed)
-            .map(|item| item.not_before.unwrap_or(Mono::from_nanos(i64::MIN)))
-            .min()
-            .map(|at| at.max(self.not_before.unwrap_or(at)));
-        let expires = self.items.iter().map(|item| item.expires).min();
-        ready.into_iter().chain(expires).min()
+        const NOW: Mono = Mono::from_nanos(i64::MIN);
+        let mut committed = self.items.iter().filter(|item| item.committed);
+        // The first message that may go ends the search.
+        let ready = match committed.by_ref().find(|item| item.not_before.is_none()) {
+            Some(_) => NOW,
+            None => {
+                let held = self.items.iter().filter(|item| item.committed);
+                held.filter_map(|item| item.not_before).min()?
+            }
+        };
+        Some(ready.max(self.not_before.unwrap_or(ready)))
     }
 }
 

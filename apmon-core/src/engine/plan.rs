@@ -1,7 +1,8 @@
 //! What an engine runs: the monitors and channels of one site.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{collections::HashSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
+use super::EngineError;
 use crate::{
     monitor::{Monitor, Policy},
     notification::{NotificationKind, Notifier, Switch},
@@ -52,6 +53,19 @@ impl Plan {
     pub fn tell(mut self, id: impl Into<String>, notifier: Arc<dyn Notifier>) -> Self {
         self.channels.push(Channel::new(id, notifier));
         self
+    }
+}
+
+impl Plan {
+    pub(super) fn check_names(&self) -> Result<(), EngineError> {
+        let mut names = HashSet::with_capacity(self.monitors.len());
+        for monitor in &self.monitors {
+            let name = &monitor.watch().name;
+            if !names.insert(name.as_str()) {
+                return Err(EngineError::DuplicateName(name.clone()));
+            }
+        }
+        Ok(())
     }
 }
 

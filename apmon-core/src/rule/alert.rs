@@ -105,12 +105,14 @@ pub fn reminder_due(policy: &Policy, state: &MonitorState, now: Now) -> Option<M
 
 /// How long the next reminder waits after the message before it.
 #[must_use]
-pub fn reminder_wait(policy: &Policy, state: &MonitorState) -> Duration {
-    pacing::wait(
+pub(crate) fn reminder_wait(policy: &Policy, state: &MonitorState) -> Duration {
+    let wait = pacing::wait(
         state.notified_count.max(1),
         policy.notify_every,
         policy.after_every_n,
-    )
+    );
+    // Options made by hand may say zero: a reminder follows no faster than this.
+    wait.max(Duration::from_millis(100))
 }
 
 /// The message of a running outage that is due now.
@@ -130,13 +132,16 @@ pub fn removed(voice: &Voice, watch: &Watch, state: &mut MonitorState, now: Now)
     let lasted = speaker.lasted(state);
     let number = state.notified_count + 1;
     let incident = state.own.incident.take();
+    // Watched again some day, it starts anew.
     if down {
         state.is_up = None;
-        state.down_count = 0;
-        state.notified_count = 0;
-        state.last_notified = None;
-        state.marks = crate::state::Marks::default();
     }
+    state.down_count = 0;
+    state.notified_count = 0;
+    state.last_notified = None;
+    state.own.unknown_since = None;
+    state.own.unknown_told = None;
+    state.marks = crate::state::Marks::default();
     (down && number > 1 && watch.policy.alarms).then(|| {
         speaker.notification(
             NotificationKind::NoLongerWatched,
@@ -314,7 +319,7 @@ impl Speaker<'_> {
 
 /// How long the present or last outage has lasted.
 #[must_use]
-pub fn outage_lasted(state: &MonitorState, now: Now) -> Duration {
+pub(crate) fn outage_lasted(state: &MonitorState, now: Now) -> Duration {
     let began = state
         .marks
         .alarm_started

@@ -62,6 +62,7 @@ impl Beat {
     #[must_use]
     pub fn after_check(&mut self, up: bool, started: Mono, now: Mono) -> Send {
         let took = now.since(started);
+        let before = self.lead();
         // The peak, slowly forgotten: a check must rarely take longer than this.
         self.usual = took.max(self.usual.mul_f64(0.9));
         let Some(every) = self.every else {
@@ -74,11 +75,9 @@ impl Beat {
             self.due = Some(now.plus(every));
             return Send::At(now);
         };
-        // A check that started before the lead began vouches for nothing then.
-        if started < due.minus(self.lead().max(took + MARGIN)) && now < due {
-            return Send::No;
-        }
-        if now < due.minus(every / 2) {
+        // What ended before the lead began is too old to vouch for anything.
+        // The lead it was started by counts, not only the one it changed.
+        if now < due.minus(before.max(self.lead())) {
             return Send::No;
         }
         self.due = Some(next_after(due, every, now));
@@ -127,6 +126,26 @@ mod tests {
             Send::At(ms(10_000))
         );
         assert_eq!(beat.due(), Some(ms(20_000)));
+    }
+
+    /// Promise 2, with a target whose answer takes 160 to 240 ms: one check a
+    /// heartbeat, and each leaves when due.
+    #[test]
+    fn checks_of_changing_length_come_once_a_heartbeat() {
+        let mut beat = Beat::new(Some(2 * SECOND), Some(ms(0)));
+        let _ = beat.after_check(true, ms(100), ms(340));
+        let mut late = 0;
+        for k in 1..200 {
+            let took = Duration::from_millis(160 + (k * 37) % 81);
+            let due = beat.due().unwrap();
+            let start = beat.check_at().unwrap();
+            match beat.after_check(true, start, start.plus(took)) {
+                Send::At(at) => late = late.max(at.since(due).as_millis()),
+                Send::No => panic!("check {k} was for nothing"),
+            }
+            assert_eq!(beat.due().unwrap(), due.plus(2 * SECOND));
+        }
+        assert_eq!(late, 0);
     }
 
     #[test]

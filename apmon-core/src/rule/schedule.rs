@@ -112,7 +112,7 @@ fn slack(interval: Duration) -> Duration {
 /// What is left of an interval that began at `began`, seen by a pass: zero
 /// where it is due by [`due_in_pass`].
 #[must_use]
-pub fn left_in_pass(began: Mono, now: Now, interval: Duration) -> Duration {
+pub(crate) fn left_in_pass(began: Mono, now: Now, interval: Duration) -> Duration {
     let elapsed = now.mono.since(began);
     if elapsed + slack(interval) >= interval {
         Duration::ZERO

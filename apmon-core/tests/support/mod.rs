@@ -4,15 +4,18 @@
 
 use std::{
     collections::VecDeque,
+    num::NonZeroU32,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use apmon_core::{
-    Clock, Commit, DeliveryError, FailureClass, HeartbeatSender, Look, MonitorState, Mono, Notification,
-    Notifier, Outcome, Probe, ProbeMonitor, Secret, Snapshot, StateStore, StoreError, SystemClock, Watch,
+    Clock, Commit, DeliveryError, Engine, FailureClass, HeartbeatSender, Look, MonitorState, Mono,
+    Notification, Notifier, Outcome, PassReport, Policy, Probe, ProbeMonitor, Secret, Snapshot, StateStore,
+    StoreError, SystemClock, Watch,
 };
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 /// The moment at which every virtual site starts.
 pub const START: &str = "2026-02-11T12:00:00Z";
@@ -87,6 +90,9 @@ pub struct Memory {
     pub kept: Mutex<Snapshot>,
     pub commits: Mutex<Vec<usize>>,
     pub fails: Mutex<bool>,
+    /// Never answers.
+    pub hangs: Mutex<bool>,
+    pub panics: Mutex<bool>,
 }
 
 impl Memory {
@@ -117,6 +123,11 @@ impl StateStore for Memory {
 
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         tokio::task::yield_now().await;
+        let hangs = *self.hangs.lock().unwrap();
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        assert!(!*self.panics.lock().unwrap(), "a bug in the store");
         if *self.fails.lock().unwrap() {
             return Err(StoreError::Stopped);
         }
@@ -207,4 +218,35 @@ impl HeartbeatSender for Recorder {
 
 pub fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
+}
+
+pub fn watch(name: &str, policy: Policy) -> Watch {
+    Watch {
+        policy,
+        checksum: "1".into(),
+        ..Watch::new(name, "test", "192.0.2.1")
+    }
+}
+
+pub fn every(secs_: u64) -> Policy {
+    Policy {
+        check_every: secs(secs_),
+        max_retries: NonZeroU32::MIN,
+        ..Policy::default()
+    }
+}
+
+/// A daemon that is told to end after `run`.
+pub async fn run_for(engine: Engine, run: Duration) -> PassReport {
+    let handle = engine.handle();
+    let (report, ()) = tokio::join!(engine.run(), async {
+        tokio::time::sleep(run).await;
+        handle.shutdown().await;
+    });
+    report.unwrap()
+}
+
+pub fn written(seconds_before_start: i64) -> Option<Timestamp> {
+    let start: Timestamp = START.parse().unwrap();
+    Some(start - jiff::SignedDuration::from_secs(seconds_before_start))
 }

@@ -18,9 +18,9 @@ impl Dispatcher {
             return false;
         }
         let ends = *outbox_ends.get_or_insert_with(|| now.mono.plus(self.plan.delivery_timeout));
-        let sendable = !self.plan.quiet && self.outbox.unsent() > 0;
+        let sendable = !self.plan.quiet && self.outbox.has_unsent();
         // What has no news is committed with the end of the pass, in one step.
-        let busy = !self.tasks.is_empty() || self.ledger.has_news() && !self.ledger.failing;
+        let busy = !self.tasks.is_empty() || (self.ledger.has_news() && !self.ledger.failing);
         !(sendable || busy) || now.mono >= ends
     }
 
@@ -39,7 +39,13 @@ impl Dispatcher {
             // A store that fails is asked once more; that it fails was said.
             if self.ledger.commit_at().is_some() && (attempts == 0 || !self.ledger.failing) {
                 attempts += 1;
-                self.commit();
+                self.commit(self.shared.clock.now());
+            }
+            // What cannot be kept gets its one chance now.
+            if self.ledger.failing && !self.plan.quiet {
+                for entry in self.outbox.start(self.shared.clock.now().mono) {
+                    self.deliver(entry);
+                }
             }
             if !self.ledger.is_committing() && !self.outbox.is_sending() {
                 break;
@@ -53,6 +59,7 @@ impl Dispatcher {
         }
         self.report.missed += self.slots.iter().flatten().map(|slot| slot.missed).sum::<u64>();
         self.report.undelivered = self.outbox.len();
+        self.report.saved = self.ledger.is_saved();
         self.report.took = self.shared.clock.now().mono.since(began.mono);
         self.report.watched = self.by_name.len();
         self.report

@@ -5,12 +5,12 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use super::Dispatcher;
 use crate::{
     engine::{plan::Plan, slot::Slot},
-    monitor::{Monitor, Watch},
+    monitor::{Monitor, Policy, Watch},
     rule::{
         alert,
         schedule::{self, Grid},
     },
-    state::{KEPT_AFTER_REMOVAL, MonitorState},
+    state::{KEPT_AFTER_REMOVAL, MonitorState, OutboxEntry},
     time::{Mono, Now},
 };
 
@@ -85,7 +85,7 @@ impl Dispatcher {
         self.shelf.insert(watch.name, shared);
     }
 
-    pub(super) fn drop_unknown_channels(&mut self) {
+    pub(super) fn readdress_orphans(&mut self) {
         if self.plan.quiet {
             return; // a later run may tell
         }
@@ -95,22 +95,62 @@ impl Dispatcher {
             .iter()
             .map(|channel| channel.id.as_str())
             .collect();
-        for entry in self.outbox.retain_channels(&known) {
+        let orphans = self.outbox.retain_channels(&known);
+        for entry in orphans {
+            self.readdress(entry);
+        }
+    }
+
+    /// A message whose channel is gone goes to the channels that are there: a
+    /// mistyped host was mended, or one of two entries taken out. One that has
+    /// the message waiting already does not get it twice.
+    fn readdress(&mut self, entry: OutboxEntry) {
+        let now = self.shared.clock.now();
+        let notification = &entry.notification;
+        let heirs: Vec<String> = self
+            .plan
+            .channels
+            .iter()
+            .filter(|channel| channel.takes(&notification.kind, &Policy::default()))
+            .map(|channel| channel.id.clone())
+            .collect();
+        if heirs.is_empty() {
             tracing::error!(
                 channel = entry.channel,
-                "message not delivered, its channel is no longer in the site file: {}",
-                entry.notification.text
+                "message not delivered, its channel is no longer in the site file and there is no other: {}",
+                notification.text
             );
-            self.ledger.settle(entry.key());
         }
+        for heir in heirs {
+            if self.outbox.has(&heir, &notification.id) {
+                continue;
+            }
+            tracing::warn!(
+                channel = entry.channel,
+                "channel is no longer in the site file, its message goes to {heir}: {}",
+                notification.text
+            );
+            let entry = OutboxEntry {
+                channel: heir,
+                notification: notification.clone(),
+                attempts: 0,
+                last_tried: None,
+                last_error: None,
+                refused: false,
+            };
+            self.outbox.push(entry.clone(), self.ledger.is_stalled(), now);
+            self.ledger.new_entry(entry);
+        }
+        self.ledger.settle(entry.key());
     }
 
     /// Unchanged monitors keep their phase and state, changed ones are looked
     /// at at once, removed ones are shelved.
-    pub(super) fn reload(&mut self, plan: Plan) {
+    pub(super) fn reload(&mut self, mut plan: Plan) {
         let now = self.shared.clock.now();
-        let new: HashSet<&str> = plan
-            .monitors
+        // The slots hold the monitors; the plan must not hold them a second time.
+        let monitors = std::mem::take(&mut plan.monitors);
+        let new: HashSet<&str> = monitors
             .iter()
             .map(|monitor| monitor.watch().name.as_str())
             .collect();
@@ -121,8 +161,8 @@ impl Dispatcher {
             .map(|(_, at)| *at)
             .collect();
         self.voice.site.clone_from(&plan.site);
-        let monitors = plan.monitors.clone();
         self.plan = plan;
+        let watched = monitors.len();
         for at in gone {
             if let Some(slot) = self.slots[at].take() {
                 let watch = slot.monitor.watch().clone();
@@ -139,11 +179,7 @@ impl Dispatcher {
             .collect();
         let spread = SPREAD_PER_MONITOR.saturating_mul(u32::try_from(fresh.len()).unwrap_or(u32::MAX));
         let spread = spread.min(schedule::FIRST_ROUND);
-        tracing::info!(
-            changed = fresh.len(),
-            watched = self.plan.monitors.len(),
-            "site file reloaded"
-        );
+        tracing::info!(changed = fresh.len(), watched, "site file reloaded");
         for monitor in fresh {
             match self.by_name.get(&monitor.watch().name) {
                 None => self.take_up(monitor, now, Some(spread)),
@@ -157,8 +193,8 @@ impl Dispatcher {
                 }
             }
         }
-        self.outbox.retry_refused();
-        self.drop_unknown_channels();
+        self.outbox.retry_all();
+        self.readdress_orphans();
     }
 
     pub(super) fn has(&self, monitor: &dyn Monitor) -> bool {

@@ -27,13 +27,16 @@ impl Dispatcher {
                 refused: false,
             })
             .collect();
+        let stalled = self.ledger.is_stalled();
         for entry in entries {
-            if let Some(replaced) = self.outbox.push(entry.clone(), false, now) {
+            if let Some(replaced) = self.outbox.push(entry.clone(), stalled, now) {
                 self.ledger.settle(replaced);
             }
-            self.ledger.entry(entry);
+            self.ledger.new_entry(entry);
         }
-        self.ledger.tell(notification);
+        if let Some(notification) = self.ledger.tell(notification) {
+            self.announce(&[notification]);
+        }
     }
 
     pub(super) fn send_heartbeat(&mut self, at: usize, now: Now) {
