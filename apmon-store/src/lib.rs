@@ -25,7 +25,7 @@
 //! let web = MonitorState { is_up: Some(true), ..MonitorState::default() };
 //! let commit = Commit {
 //!     epoch: snapshot.epoch,
-//!     states: vec![("web".into(), web)],
+//!     states: vec![("web".into(), web.into())],
 //!     ..Commit::default()
 //! };
 //! store.commit(&commit).await?;
