@@ -3,7 +3,7 @@
 
 use std::{fmt::Write as _, process::ExitCode};
 
-use apmon_core::config::{CommonOptions, EmailServer, OutageEmail, OutageWebhook, SiteOptions};
+use apmon_core::config::{MonitorOptions, EmailServer, OutageEmail, OutageWebhook, SiteOptions};
 use clap::{Args, ValueEnum};
 use schemars::{Schema, schema_for};
 use serde_json::{Map, Value, json};
@@ -60,7 +60,7 @@ fn markdown() -> String {
         &mut text,
         "monitors",
         "A list. These options every monitor has, whatever its `type`.",
-        &schema_for!(CommonOptions),
+        &schema_for!(MonitorOptions),
     );
     for kind in kinds::all() {
         let intro = format!(
@@ -198,7 +198,7 @@ fn schema() -> Value {
     site["properties"]["outage_webhooks"] =
         json!({"type": "array", "items": inline(schema_for!(OutageWebhook))});
     site["additionalProperties"] = json!(false);
-    let common = inline(schema_for!(CommonOptions));
+    let common = inline(schema_for!(MonitorOptions));
     let kinds: Vec<_> = kinds::all()
         .iter()
         .map(|kind| {

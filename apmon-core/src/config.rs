@@ -7,10 +7,10 @@
 //! reading.
 
 mod address;
-mod common;
 mod deserializer;
 mod field;
 mod mistake;
+mod monitor;
 mod section;
 mod site;
 mod source;
@@ -18,10 +18,10 @@ mod tree;
 mod value;
 
 pub use address::{Host, is_email_address};
-pub use common::{CommonOptions, MonitorEntry, Origin, Sourced};
 pub use deserializer::one_or_many;
 pub use field::fields_of;
 pub use mistake::{ConfigError, Mistake, Position};
+pub use monitor::{MonitorEntry, MonitorOptions, Origin, Sourced};
 pub use section::Section;
 pub use site::{
     EmailServer, OutageEmail, OutageWebhook, RESERVED_NAMES, RequestEncoding, RequestMethod, SiteFile,

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     address::is_email_address,
-    common::{MonitorEntry, read_monitor},
     mistake::{self, ConfigError, Mistake, Position},
+    monitor::{MonitorEntry, read_monitor},
     section::{MOST_HINTS, Section},
     source::{self, Environment},
     tree::{self, Entry, Node, Value},

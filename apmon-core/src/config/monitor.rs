@@ -22,7 +22,7 @@ use crate::{
 
 /// Options of every monitor, whatever its type.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct CommonOptions {
+pub struct MonitorOptions {
     /// What kind of check it is.
     #[schemars(required)]
     pub r#type: Option<Text>,
@@ -126,29 +126,29 @@ pub struct MonitorEntry {
     pub address: String,
     /// Where it stands in the file.
     pub at: Position,
-    /// See [`CommonOptions`].
+    /// See [`MonitorOptions`].
     pub check_every: Sourced<Seconds>,
-    /// See [`CommonOptions`].
+    /// See [`MonitorOptions`].
     pub max_retries: Sourced<Count>,
-    /// See [`CommonOptions`].
+    /// See [`MonitorOptions`].
     pub max_try: Sourced<Seconds>,
-    /// See [`CommonOptions`]; `None` is `max_try`.
+    /// See [`MonitorOptions`]; `None` is `max_try`.
     pub retry_every: Sourced<Option<Seconds>>,
-    /// See [`CommonOptions`].
+    /// See [`MonitorOptions`].
     pub notify_every: Sourced<Seconds>,
-    /// See [`CommonOptions`].
+    /// See [`MonitorOptions`].
     pub after_every_n: Sourced<Count>,
-    /// See [`CommonOptions`].
+    /// See [`MonitorOptions`].
     pub unknown_after: Sourced<Seconds>,
-    /// See [`CommonOptions`].
+    /// See [`MonitorOptions`].
     pub alarms: Sourced<bool>,
-    /// See [`CommonOptions`].
+    /// See [`MonitorOptions`].
     pub email: Sourced<bool>,
-    /// See [`CommonOptions`].
+    /// See [`MonitorOptions`].
     pub display: Sourced<bool>,
-    /// See [`CommonOptions`].
+    /// See [`MonitorOptions`].
     pub heartbeat_url: Option<Secret>,
-    /// See [`CommonOptions`].
+    /// See [`MonitorOptions`].
     pub heartbeat_every: Option<Seconds>,
     /// SHA-256 over the effective options.
     pub checksum: String,
@@ -201,7 +201,7 @@ pub(super) fn read_monitor(
     site: &SiteOptions,
     kinds: &[&dyn MonitorKind],
 ) -> (Option<MonitorEntry>, Vec<Mistake>) {
-    let Some(mut options) = section.read::<CommonOptions>() else {
+    let Some(mut options) = section.read::<MonitorOptions>() else {
         return (None, Vec::new());
     };
     let at = section.at;
@@ -298,7 +298,7 @@ fn belongs_elsewhere(key: &str, kind: &dyn MonitorKind, kinds: &[&dyn MonitorKin
 }
 
 /// The rules between common options (2, 3, 6, 9).
-fn check_rules(section: &mut Section<'_>, options: &CommonOptions) {
+fn check_rules(section: &mut Section<'_>, options: &MonitorOptions) {
     if let (Some(notify), Some(check)) = (options.notify_every_n_secs, options.check_every_n_secs)
         && notify < check
     {
@@ -331,7 +331,7 @@ fn entry(
     kind: &'static str,
     address: String,
     at: Position,
-    options: CommonOptions,
+    options: MonitorOptions,
     site: &SiteOptions,
     own: serde_json::Value,
     blueprint: Blueprint,
