@@ -23,3 +23,50 @@ pub(crate) fn by_address(address: &str) -> Option<&'static dyn MonitorKind> {
         .copied()
         .find(|kind| kind.schemes().contains(&scheme.as_str()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, path::Path};
+
+    use apmon_core::config::{ProcessEnvironment, parse};
+
+    use super::*;
+
+    /// A monitor's example as a whole site file.
+    fn site(example: &str) -> String {
+        let monitor: String = example.lines().map(|line| format!("    {line}\n")).collect();
+        format!("site: {{name: s}}\nmonitors:\n  -\n{monitor}")
+    }
+
+    #[test]
+    fn every_example_is_a_right_monitor_of_its_kind() {
+        for kind in all() {
+            let file = parse(Path::new("example.yaml"), &site(kind.example()), all(), &ProcessEnvironment);
+            let file = file.unwrap_or_else(|error| panic!("{}: {error}", kind.name()));
+            assert_eq!(file.monitors[0].kind, kind.name());
+            assert!(file.warnings.is_empty());
+        }
+    }
+
+    #[test]
+    fn names_and_schemes_are_given_once() {
+        let (mut names, mut schemes) = (HashSet::new(), HashSet::new());
+        for kind in all() {
+            assert!(names.insert(kind.name()), "{}", kind.name());
+            for scheme in kind.schemes() {
+                assert!(schemes.insert(scheme), "{scheme}://");
+            }
+        }
+    }
+
+    #[test]
+    fn every_option_of_every_kind_is_described() {
+        for kind in all() {
+            let schema = kind.schema().to_value();
+            for field in kind.fields() {
+                let text = schema["properties"][field]["description"].as_str().unwrap_or("");
+                assert!(text.len() > 20, "{} {field}: {text:?}", kind.name());
+            }
+        }
+    }
+}
