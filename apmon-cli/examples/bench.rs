@@ -98,6 +98,7 @@ async fn burst(monitors: usize, folder: &Path) -> Result<(), Box<dyn Error>> {
     let store = Arc::new(JsonStore::open(
         folder.join("bench.statefile.json"),
         jiff::tz::TimeZone::UTC,
+        None,
     )?);
     let engine = Engine::new(plan(monitors, &probe), store);
     let watch = Stopwatch::start();

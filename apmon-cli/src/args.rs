@@ -165,7 +165,7 @@ fn run_pass(args: PassArgs) -> anyhow::Result<ExitCode> {
         );
     }
     if args.test_config {
-        return summary::run(&args.configs);
+        return summary::run(&args.configs, args.common.threads);
     }
     if args.test_webhooks {
         return webhook::test(&args.configs);
@@ -173,11 +173,14 @@ fn run_pass(args: PassArgs) -> anyhow::Result<ExitCode> {
     pass::run(&args)
 }
 
+/// As in a site file.
+const TEN_YEARS: f64 = 315_360_000.0;
+
 /// A number of seconds, fractions allowed.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     text.parse::<f64>()
         .ok()
-        .filter(|secs| *secs > 0.0)
+        .filter(|secs| *secs > 0.0 && *secs <= TEN_YEARS)
         .and_then(|secs| Duration::try_from_secs_f64(secs).ok())
-        .ok_or_else(|| "a number of seconds above 0".to_owned())
+        .ok_or_else(|| format!("a number of seconds above 0, at most {TEN_YEARS}"))
 }

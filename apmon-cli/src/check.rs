@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use apmon_core::{
     Clock as _, Look, Monitor, Observation, Step, SystemClock, Tools, Trace, Verdict,
     config::{self, ConfigError, ProcessEnvironment, SiteFile},
+    engine::guarded,
     text::{nearest, printable},
 };
 use clap::Args;
@@ -226,7 +227,7 @@ async fn look_at(monitors: Vec<Arc<dyn Monitor>>, args: &CheckArgs) -> Vec<Check
             if explain {
                 look = look.explained(Arc::clone(&trace));
             }
-            let observation = monitor.check(&look).await;
+            let observation = guarded(monitor.as_ref(), &look).await;
             let took = clock.now().mono.since(now.mono);
             (
                 i,

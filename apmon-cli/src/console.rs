@@ -1,21 +1,30 @@
 //! What goes to stdout: the seed's lines, verdicts and tables.
 
-use std::io::Write as _;
+use std::{io::Write as _, time::Duration};
 
 use apmon_core::{Event, Verdict, text::printable};
 
-/// One line on stdout. A closed pipe is no reason to stop watching.
+use crate::sink::Sink;
+
+static STDOUT: Sink = Sink::new(|| Box::new(std::io::stdout()));
+
+/// One line on stdout, written before this returns: for verbs that print and end.
 pub(crate) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}");
     let _ = out.flush();
 }
 
+/// Waits until the lines of engines are written, at most so long.
+pub(crate) fn finish(limit: Duration) {
+    STDOUT.finish(limit);
+}
+
 /// Prints what an engine reports: messages on stdout, looks in the log.
 /// `every_look` logs each one at the first `-v`, as a pass does.
 pub(crate) fn report(event: &Event<'_>, every_look: bool) {
     match event {
-        Event::Told(notification) => line(&notification.to_string()),
+        Event::Told(notification) => STDOUT.write(format!("{notification}\n").into_bytes()),
         Event::Looked {
             watch,
             observation,
@@ -59,7 +68,7 @@ pub(crate) fn report(event: &Event<'_>, every_look: bool) {
 }
 
 /// `12.3 ms`, `1.25 s`.
-pub(crate) fn millis(duration: std::time::Duration) -> String {
+pub(crate) fn millis(duration: Duration) -> String {
     let ms = duration.as_secs_f64() * 1000.0;
     match ms {
         ms if ms < 10.0 => format!("{ms:.2} ms"),

@@ -41,7 +41,12 @@ mod tests {
     #[test]
     fn every_example_is_a_right_monitor_of_its_kind() {
         for kind in all() {
-            let file = parse(Path::new("example.yaml"), &site(kind.example()), all(), &ProcessEnvironment);
+            let file = parse(
+                Path::new("example.yaml"),
+                &site(kind.example()),
+                all(),
+                &ProcessEnvironment,
+            );
             let file = file.unwrap_or_else(|error| panic!("{}: {error}", kind.name()));
             assert_eq!(file.monitors[0].kind, kind.name());
             assert!(file.warnings.is_empty());

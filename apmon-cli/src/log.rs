@@ -1,8 +1,13 @@
 //! Logs on stderr; what a person asked for goes to stdout.
 
-use std::io::IsTerminal as _;
+use std::{
+    io::{self, IsTerminal as _, Write},
+    panic::PanicHookInfo,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use apmon_core::{Clock as _, SystemClock};
+use apmon_core::{Clock as _, SystemClock, text::printable};
 use jiff::tz::TimeZone;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
@@ -11,6 +16,8 @@ use tracing_subscriber::{
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
+
+use crate::sink::Sink;
 
 /// Starts logging: warnings and errors, and more with each `-v`.
 pub(crate) fn start(verbosity: u8) {
@@ -22,7 +29,7 @@ pub(crate) fn start(verbosity: u8) {
     };
     let filter = Targets::new().with_default(others).with_target("apmon", ours);
     let layer = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(|| LogWriter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
@@ -32,9 +39,41 @@ pub(crate) fn start(verbosity: u8) {
     } else {
         registry.with(layer.with_timer(LocalTime)).init();
     }
-    // A panic inside a check is caught and told as Unknown; one outside still
-    // leaves its place in the log.
-    std::panic::set_hook(Box::new(|panic| tracing::debug!("{panic}")));
+    std::panic::set_hook(Box::new(tell_panic));
+}
+
+/// A panic is a bug of ours, and its place helps to mend it. One inside a check
+/// is caught and told as Unknown as well, perhaps every second: each place is
+/// told once.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let text = panic.to_string().replace('\n', " ");
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if !told.contains(&place) {
+        told.push(place);
+        tracing::warn!("a bug of apmon: {}", printable(&text));
+    }
+}
+
+static STDERR: Sink = Sink::new(|| Box::new(std::io::stderr()));
+
+/// Waits until what was logged is written, at most so long.
+pub(crate) fn finish(limit: Duration) {
+    STDERR.finish(limit);
+}
+
+struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        STDERR.write(text.to_vec());
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 struct LocalTime;

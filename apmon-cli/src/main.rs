@@ -10,12 +10,13 @@ mod log;
 mod pacing;
 mod pass;
 mod reference;
+mod sink;
 mod site;
 mod summary;
 mod table;
 mod webhook;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 fn main() -> ExitCode {
     let args = match args::parse() {
@@ -27,11 +28,10 @@ fn main() -> ExitCode {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::debug!("the limit of open files stays as it is: {error}");
     }
-    match args::run(args) {
-        Ok(code) => code,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let code = args::run(args).unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
+        ExitCode::FAILURE
+    });
+    log::finish(Duration::from_millis(300));
+    code
 }

@@ -1,6 +1,6 @@
 //! One pass over each site, for cron.
 
-use std::{path::Path, process::ExitCode, sync::Arc};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use apmon_core::{Engine, PassReport, text::printable};
@@ -52,6 +52,7 @@ pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
     }
     // Nothing is left to wait for: look-ups under way end with the process.
     runtime.shutdown_background();
+    console::finish(Duration::from_secs(2));
     Ok(if failed {
         ExitCode::FAILURE
     } else {
@@ -79,7 +80,7 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
     }
     let plan = site::plan(&file, common, process)?;
     drop(file);
-    let (_lock, store) = site::open_store(&site::state_path(config, common))?;
+    let store = site::open_store(&site::state_path(config, common))?;
     Engine::new(plan, store)
         .heartbeats(Arc::new(HttpHeartbeats::new(process.http.clone())))
         .on_event(|event| console::report(event, true))
@@ -100,11 +101,21 @@ fn summarize(config: &Path, report: &PassReport) {
         report.unknown,
         console::millis(report.took)
     );
-    if report.undelivered > 0 {
-        tracing::warn!(
-            "{shown}: {} messages are not delivered yet; they are kept, later passes try them again",
-            report.undelivered
-        );
+    tell_undelivered(
+        &format!("{shown}: "),
+        report,
+        "they are kept, later passes try them again",
+    );
+}
+
+/// What a run leaves untold.
+pub(crate) fn tell_undelivered(whose: &str, report: &PassReport, later: &str) {
+    match (report.undelivered, report.saved) {
+        (0, _) => {}
+        (n, true) => tracing::warn!("{whose}{n} messages are not delivered yet; {later}"),
+        (n, false) => {
+            tracing::error!("{whose}{n} messages are LOST: not delivered, and the state could not be saved")
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{fmt::Write as _, process::ExitCode};
 
-use apmon_core::config::{MonitorOptions, EmailServer, OutageEmail, OutageWebhook, SiteOptions};
+use apmon_core::config::{EmailServer, MonitorOptions, OutageEmail, OutageWebhook, SiteOptions};
 use clap::{Args, ValueEnum};
 use schemars::{Schema, schema_for};
 use serde_json::{Map, Value, json};

@@ -13,7 +13,7 @@ use apmon_core::{
     text::printable,
 };
 use apmon_notify::{HttpClient, Webhook, channel_ids};
-use apmon_store::{JsonStore, Lock, LockError, Platform};
+use apmon_store::{JsonStore, LockError, Platform};
 
 use crate::{args::CommonArgs, kinds};
 
@@ -99,13 +99,10 @@ pub(crate) fn state_path(config: &Path, args: &CommonArgs) -> PathBuf {
     }
 }
 
-/// A site's store, and the lock that keeps everybody else off it for as long
-/// as it lives.
-pub(crate) type Locked = (Option<Lock>, Arc<JsonStore>);
-
-/// Opens a site's store and locks it. Where there can be no lock file there can
-/// be no state either: the engine says so, and goes on from memory.
-pub(crate) fn open_store(path: &Path) -> anyhow::Result<Locked> {
+/// Opens a site's store; as long as it can write, everybody else is kept off.
+/// Where there can be no lock file there can be no state either: the engine
+/// says so, and goes on from memory.
+pub(crate) fn open_store(path: &Path) -> anyhow::Result<Arc<JsonStore>> {
     let lock = match JsonStore::lock(path) {
         Ok(lock) => Some(lock),
         Err(LockError::Io { step, path, source }) if path.symlink_metadata().is_err() => {
@@ -119,8 +116,11 @@ pub(crate) fn open_store(path: &Path) -> anyhow::Result<Locked> {
                 printable(&path.display().to_string())
             )
         }
+        Err(error @ LockError::Held { .. }) => {
+            return Err(anyhow::Error::from(error).context("another apmon runs this site"));
+        }
         Err(error) => return Err(error.into()),
     };
-    let store = JsonStore::open(path, jiff::tz::TimeZone::system())?;
-    Ok((lock, Arc::new(store)))
+    let store = JsonStore::open(path, jiff::tz::TimeZone::system(), lock)?;
+    Ok(Arc::new(store))
 }

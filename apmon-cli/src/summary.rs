@@ -10,13 +10,13 @@ use apmon_core::{
 use crate::{console, pass, site, table};
 
 /// Checks each file and prints its monitors. Exits 0 when all are right, else 1.
-pub(crate) fn run(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for config in configs {
         match site::load(config) {
             Ok(file) => {
                 console::line(&summary(&file));
-                for remark in site::remarks(&file, None) {
+                for remark in site::remarks(&file, threads) {
                     tracing::warn!("{}: {remark}", printable(&file.name));
                 }
             }
@@ -48,13 +48,13 @@ const HEAD: &[&str] = &[
 /// The summary of one file.
 fn summary(file: &SiteFile) -> String {
     let path = file.path.display().to_string();
-    let threads = file
+    let cap = file
         .site
         .max_threads
         .map_or("unlimited".to_owned(), |cap| cap.get().to_string());
     let rows: Vec<_> = file.monitors.iter().map(row).collect();
     format!(
-        "{}: site {}, {} monitors, {} webhooks, {} e-mail recipients, max_threads {threads}\n\n{}\n\n\
+        "{}: site {}, {} monitors, {} webhooks, {} e-mail recipients, max_threads {cap}\n\n{}\n\n\
          Each value is the monitor's own unless marked: * the site's, - the default. Times are in seconds.\n\
          RETRIES: looks that must fail in a row; RETRY: seconds to the next of them; AFTER: reminders until NOTIFY holds.",
         printable(&path),

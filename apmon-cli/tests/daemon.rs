@@ -279,7 +279,7 @@ fn a_broken_site_starts_when_its_file_is_mended() {
     lab.write("two.yaml", text("Two").replace("address", "adress"));
     let mut daemon = lab.start(&["run", "one.yaml", "two.yaml"]);
     daemon.until_err("unknown option \"adress\"; did you mean \"address\"?");
-    daemon.until_err("1 of 2 sites do not run; each starts when its file is mended");
+    daemon.until_err("1 of 2 sites do not run yet; they are tried again");
     daemon.until_out("NEW OUTAGE: web in One ");
     lab.replace("two.yaml", text("Two"));
     daemon.until_out("NEW OUTAGE: web in Two ");

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::dispatcher::Dispatcher;
 pub use self::{
+    dispatcher::guarded,
     event::{Event, Listener},
     lateness::Lateness,
     plan::{Channel, Plan},

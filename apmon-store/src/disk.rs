@@ -169,12 +169,12 @@ impl Disk {
                 reason: format!("written by a newer apmon (version {version} of its content)"),
             }),
             Err(ReadError::Damaged(reason)) => {
-                let aside = self.set_aside(path, zone, now)?;
-                warnings.push(format!(
-                    "{place} is DAMAGED ({}); it was set aside as {}",
-                    printable(&reason),
-                    shown(&aside)
-                ));
+                let fate = match self.set_aside(path, zone, now) {
+                    Ok(aside) => format!("it was set aside as {}", shown(&aside)),
+                    // A disk that has gone read-only. Watching goes on.
+                    Err(error) => format!("it could not be set aside: {}", error.one_line()),
+                };
+                warnings.push(format!("{place} is DAMAGED ({}); {fate}", printable(&reason)));
                 Ok(Found::Damaged)
             }
         }

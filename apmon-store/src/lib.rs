@@ -18,7 +18,7 @@
 //! # let directory = std::env::temp_dir().join(format!("apmon-doc-{}", std::process::id()));
 //! let path = directory.join("homelab.statefile.json");
 //! let lock = JsonStore::lock(&path)?; // one process per state file
-//! let store = JsonStore::open(&path, TimeZone::UTC)?;
+//! let store = JsonStore::open(&path, TimeZone::UTC, Some(lock))?;
 //!
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let snapshot = store.load().await?;
@@ -32,7 +32,7 @@
 //! assert_eq!(store.load().await?.monitors["web"].is_up, Some(true));
 //! # Ok::<(), apmon_core::StoreError>(())
 //! # })?;
-//! # drop((store, lock));
+//! # drop(store);
 //! # std::fs::remove_dir_all(directory)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -67,7 +67,15 @@ impl Lock {
                 .mode(0o600)
                 .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         }
-        let mut file = options.open(&path).map_err(failed("open"))?;
+        let opened = options.open(&path).or_else(|error| match error.kind() {
+            // A disk that has gone read-only: what stands there can be locked all the same.
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                options.write(false).create(false);
+                options.open(&path).map_err(|_| error)
+            }
+            _ => Err(error),
+        });
+        let mut file = opened.map_err(failed("open"))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -1,10 +1,6 @@
 //! The store and its thread.
 
-use std::{
-    path::Path,
-    sync::mpsc,
-    thread::{self, JoinHandle},
-};
+use std::{path::Path, sync::mpsc, thread};
 
 use apmon_core::{Clock, Commit, Snapshot, StateStore, StoreError, SystemClock};
 use async_trait::async_trait;
@@ -21,21 +17,22 @@ use crate::{
 /// The state of one site in one JSON file.
 ///
 /// All reading and writing happens on one thread of its own, one step after
-/// the other; dropping the store waits for the step under way and ends it. The
-/// store does not lock its file: see [`JsonStore::lock`].
+/// the other. Dropping the store waits for nothing: what was acknowledged is on
+/// disk, and a disk that hangs must not keep a program from ending. The thread
+/// ends with the step under way, and lets go of the lock then.
 #[derive(Debug)]
 pub struct JsonStore {
-    jobs: Option<mpsc::Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
+    jobs: mpsc::Sender<Job>,
 }
 
 impl JsonStore {
     /// A store on `path`, which is not touched yet. Times are written in
-    /// `zone`.
+    /// `zone`. The `lock` (see [`JsonStore::lock`]) is held for as long as
+    /// anything can still be written; without one nobody else is kept off.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn open(path: impl AsRef<Path>, zone: TimeZone) -> Result<Self, StoreError> {
+    pub fn open(path: impl AsRef<Path>, zone: TimeZone, lock: Option<Lock>) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let (jobs, waiting) = mpsc::channel();
         let mut keeper = Keeper {
@@ -44,8 +41,9 @@ impl JsonStore {
             model: None,
             newest: 0,
             untold: Vec::new(),
+            _lock: lock,
         };
-        let thread = thread::Builder::new()
+        thread::Builder::new()
             .name("apmon-store".into())
             .spawn(move || keeper.work(&waiting))
             .map_err(|source| StoreError::Io {
@@ -53,10 +51,7 @@ impl JsonStore {
                 place: path.display().to_string(),
                 source,
             })?;
-        Ok(Self {
-            jobs: Some(jobs),
-            thread: Some(thread),
-        })
+        Ok(Self { jobs })
     }
 
     /// Keeps other processes off the state file at `path` while the lock is
@@ -70,8 +65,7 @@ impl JsonStore {
 
     async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let jobs = self.jobs.as_ref().ok_or(StoreError::Stopped)?;
-        jobs.send(job(reply)).map_err(|_| StoreError::Stopped)?;
+        self.jobs.send(job(reply)).map_err(|_| StoreError::Stopped)?;
         answer.await.map_err(|_| StoreError::Stopped)?
     }
 }
@@ -85,15 +79,6 @@ impl StateStore for JsonStore {
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         let commit = Box::new(commit.clone());
         self.ask(|reply| Job::Commit(commit, reply)).await
-    }
-}
-
-impl Drop for JsonStore {
-    fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // a panic of its has been seen as `Stopped`
-        }
     }
 }
 
@@ -113,6 +98,7 @@ struct Keeper {
     newest: u64,
     /// Warnings of a reading that nobody was told.
     untold: Vec<String>,
+    _lock: Option<Lock>,
 }
 
 impl Keeper {

@@ -24,7 +24,7 @@ struct JsonFile(tempfile::TempDir);
 impl Home for JsonFile {
     fn open(&self) -> Box<dyn StateStore> {
         let path = self.0.path().join("s.statefile.json");
-        Box::new(JsonStore::open(path, TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap()).unwrap())
+        Box::new(JsonStore::open(path, TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap(), None).unwrap())
     }
 }
 

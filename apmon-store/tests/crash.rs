@@ -33,7 +33,7 @@ fn work() -> Option<PathBuf> {
 }
 
 fn open(path: &Path) -> JsonStore {
-    JsonStore::open(path, TimeZone::UTC).unwrap()
+    JsonStore::open(path, TimeZone::UTC, None).unwrap()
 }
 
 fn count(epoch: u64, down_count: u32) -> Commit {
@@ -230,5 +230,30 @@ async fn dropping_the_store_ends_its_thread() {
     store.load().await.unwrap();
     assert_eq!(threads(), 1);
     drop(store);
-    assert_eq!(threads(), 0);
+    // It is not waited for, but it ends.
+    for _ in 0..1000 {
+        if threads() == 0 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("the thread goes on without its store");
+}
+
+#[tokio::test]
+async fn the_lock_is_held_as_long_as_something_can_be_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.json");
+    let lock = JsonStore::lock(&path).unwrap();
+    let store = JsonStore::open(&path, TimeZone::UTC, Some(lock)).unwrap();
+    store.load().await.unwrap();
+    assert!(JsonStore::lock(&path).is_err());
+    drop(store);
+    for _ in 0..1000 {
+        if JsonStore::lock(&path).is_ok() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("the lock outlives its store");
 }

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 const GOOD: &str = r#"{"a": {"is_up": true, "down_count": 7}, "apmon": {"version": 1, "epoch": 41}}"#;
 
 fn store(path: &Path) -> JsonStore {
-    JsonStore::open(path, TimeZone::UTC).unwrap()
+    JsonStore::open(path, TimeZone::UTC, None).unwrap()
 }
 
 async fn load(path: &Path) -> Result<Snapshot, StoreError> {

@@ -30,7 +30,11 @@ async fn every_value_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.statefile.json");
     fs::write(&path, FIXTURE).unwrap();
-    let snapshot = JsonStore::open(&path, zone()).unwrap().load().await.unwrap();
+    let snapshot = JsonStore::open(&path, zone(), None)
+        .unwrap()
+        .load()
+        .await
+        .unwrap();
     assert_eq!(snapshot.warnings, Vec::<String>::new());
     assert_eq!(snapshot.epoch, 1);
     let at = |text: &str| Some(text.parse().unwrap());
@@ -70,7 +74,7 @@ async fn every_value_is_written_back_but_for_what_changed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.statefile.json");
     fs::write(&path, FIXTURE).unwrap();
-    let store = JsonStore::open(&path, zone()).unwrap();
+    let store = JsonStore::open(&path, zone(), None).unwrap();
     let snapshot = store.load().await.unwrap();
     let mut changed = MonitorState::clone(&snapshot.monitors["home-gateway"]);
     changed.down_count = 1;
@@ -119,7 +123,7 @@ async fn every_value_is_written_back_but_for_what_changed() {
 async fn the_file_as_a_person_sees_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.statefile.json");
-    let store = JsonStore::open(&path, zone()).unwrap();
+    let store = JsonStore::open(&path, zone(), None).unwrap();
     let epoch = store.load().await.unwrap().epoch;
     let state = MonitorState {
         is_up: Some(true),

@@ -48,7 +48,7 @@ async fn take_over(path: &Path) {
         states: vec![("one more".into(), MonitorState::default())],
         ..Commit::default()
     };
-    let store = JsonStore::open(path, TimeZone::UTC).expect("a thread");
+    let store = JsonStore::open(path, TimeZone::UTC, None).expect("a thread");
     if before.epoch == u64::MAX || store.commit(&commit).await.is_err() {
         return;
     }
@@ -63,7 +63,7 @@ async fn take_over(path: &Path) {
 }
 
 async fn load(path: &Path) -> Result<Snapshot, StoreError> {
-    let store = JsonStore::open(path, TimeZone::UTC)?;
+    let store = JsonStore::open(path, TimeZone::UTC, None)?;
     store.load().await
 }
 

@@ -15,7 +15,7 @@ pub(super) fn print(checked: &[Checked], as_json: bool, explain: bool) {
             Ok([one]) => one,
             Err(list) => Value::Array(list),
         };
-        console::line(&format!("{value:#}"));
+        console::line(&ascii_controls(&format!("{value:#}")));
         return;
     }
     for checked in checked {
@@ -34,6 +34,24 @@ pub(super) fn print(checked: &[Checked], as_json: bool, explain: bool) {
             }
         }
     }
+}
+
+/// JSON in which nothing drives a terminal: what `printable` would write out is
+/// escaped the JSON way. Line ends between values stay.
+fn ascii_controls(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        let mut one = [0; 4];
+        if c == '\n' || matches!(printable(c.encode_utf8(&mut one)), std::borrow::Cow::Borrowed(_)) {
+            shown.push(c);
+            continue;
+        }
+        let mut units = [0; 2];
+        for unit in c.encode_utf16(&mut units) {
+            shown.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    shown
 }
 
 /// `OK - http://192.0.2.1/ is up in 12.3 ms | time=0.012300s;;;0`
@@ -114,4 +132,18 @@ fn value(checked: &Checked, explain: bool) -> Value {
             .collect();
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_holds_nothing_that_drives_a_terminal_and_stays_what_it_was() {
+        let value = json!({"name": "a\u{9b}31m\u{202e}b\u{1b}\n", "text": "Zürich"});
+        let shown = ascii_controls(&format!("{value:#}"));
+        assert!(!shown.contains(['\u{9b}', '\u{202e}', '\u{1b}']), "{shown:?}");
+        assert!(shown.contains("Zürich"));
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value);
+    }
 }

@@ -2,7 +2,8 @@
 
 use apmon_core::Handle;
 use sd_notify::NotifyState;
-use tokio::sync::watch;
+
+use super::Published;
 
 fn notify(state: &[NotifyState<'_>]) {
     // Without NOTIFY_SOCKET this does nothing.
@@ -11,8 +12,40 @@ fn notify(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Ends the watchdog's sign of life when dropped.
+/// Waits until all sites that can start have started, and says so.
+pub(super) async fn ready(started: Vec<Published>) {
+    for mut site in started {
+        let handle = site.wait_for(Option::is_some).await.map(|handle| handle.clone());
+        answers(handle.ok().flatten()).await;
+    }
+    notify(&[NotifyState::Ready]);
+}
+
+/// The sign of life that systemd asks for; ends when dropped. It is sent only
+/// while every engine that runs answers.
 pub(super) struct Watchdog(Option<tokio::task::JoinHandle<()>>);
+
+impl Watchdog {
+    /// Starts it, where one is wanted.
+    pub(super) fn start(sites: Vec<Published>) -> Self {
+        let Some(timeout) = sd_notify::watchdog_enabled() else {
+            return Self(None);
+        };
+        Self(Some(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(timeout / 3).await;
+                let mut all_answer = true;
+                for site in &sites {
+                    let handle = site.borrow().clone();
+                    all_answer &= answers(handle).await;
+                }
+                if all_answer {
+                    notify(&[NotifyState::Watchdog]);
+                }
+            }
+        })))
+    }
+}
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
@@ -22,40 +55,12 @@ impl Drop for Watchdog {
     }
 }
 
-/// Waits until all sites that can start have started, says so, and starts the
-/// watchdog if one is wanted. Its sign of life is sent only while every engine
-/// answers.
-pub(super) async fn ready(
-    sites: &[watch::Receiver<Option<Handle>>],
-    started: &[watch::Receiver<Option<Handle>>],
-) -> Watchdog {
-    for site in started {
-        let mut site = site.clone();
-        let handle = site.wait_for(Option::is_some).await.map(|handle| handle.clone());
-        ping(handle.ok().flatten()).await;
-    }
-    notify(&[NotifyState::Ready]);
-    let Some(timeout) = sd_notify::watchdog_enabled() else {
-        return Watchdog(None);
-    };
-    let sites = sites.to_vec();
-    Watchdog(Some(tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(timeout / 3).await;
-            for site in &sites {
-                let handle = site.borrow().clone();
-                ping(handle).await;
-            }
-            notify(&[NotifyState::Watchdog]);
-        }
-    })))
-}
-
-/// An engine that has loaded its state answers; one that has ended is no
-/// reason to wait.
-async fn ping(handle: Option<Handle>) {
-    if let Some(handle) = handle {
-        let _ = handle.ping().await;
+/// Whether the engine answers. A site that waits for its file has none, and
+/// that is no reason to be restarted.
+async fn answers(handle: Option<Handle>) -> bool {
+    match handle {
+        Some(handle) => handle.ping().await.is_ok(),
+        None => true,
     }
 }
 

@@ -7,6 +7,8 @@ mod look;
 mod roster;
 mod telling;
 
+pub use look::guarded;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,

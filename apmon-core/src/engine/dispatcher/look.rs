@@ -120,8 +120,9 @@ impl Dispatcher {
     }
 }
 
-/// A check behind its panic barrier and a deadline it cannot ignore.
-async fn guarded(monitor: &dyn Monitor, look: &Look) -> Observation {
+/// One check behind its panic barrier and a deadline it cannot ignore: a panic
+/// is `Unknown`, and so much of it is told.
+pub async fn guarded(monitor: &dyn Monitor, look: &Look) -> Observation {
     let check = AssertUnwindSafe(monitor.check(look)).catch_unwind();
     match tokio::time::timeout_at(look.deadline() + GRACE, check).await {
         Ok(Ok(observation)) => observation,
