@@ -289,6 +289,53 @@ fn a_broken_site_starts_when_its_file_is_mended() {
 }
 
 #[test]
+fn a_site_whose_lock_is_held_starts_when_it_is_free() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::open());
+    for name in ["One", "Two"] {
+        let text = site(name, &receiver).watch_service("web", &web).text();
+        lab.write(&format!("{}.yaml", name.to_lowercase()), text);
+    }
+    let mut holder = lab.start(&["run", "-v", "two.yaml"]);
+    holder.until_err("Two: watching 1 monitors");
+    let mut both = lab.start(&["run", "-v", "one.yaml", "two.yaml"]);
+    both.until_err("1 of 2 sites do not run yet; they are tried again");
+    both.until_err("One: watching 1 monitors");
+    holder.stop().assert_code(0);
+    both.until_err("Two: watching 1 monitors");
+    both.stop().assert_code(0);
+}
+
+#[test]
+fn a_reader_that_does_not_read_stops_nothing() {
+    let (lab, receiver) = (Lab::new(), Receiver::new(Manner::Answer(200)));
+    let mut many = site("HomeLab", &receiver)
+        .option("notify_every_n_secs: 1")
+        .option("check_every_n_secs: 1");
+    let closed: Vec<_> = (0..150).map(|_| Service::closed()).collect();
+    for (i, service) in closed.iter().enumerate() {
+        many = many.watch_service(&format!("web{i}"), service);
+    }
+    lab.write("home.yaml", many.text());
+    let mut command = lab.apmon(&["run", "home.yaml"]);
+    // A pipe holds 64 KiB, and nobody reads from this one.
+    let mut child = command
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let requests = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| receiver.until(1200)));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let told: usize = requests
+        .expect("messages go on")
+        .iter()
+        .map(|request| request.body.len())
+        .sum();
+    assert!(told > 100_000, "more was told than a pipe holds: {told} bytes");
+}
+
+#[test]
 fn without_any_site_that_can_run_it_ends() {
     let lab = Lab::new();
     lab.write("one.yaml", "site: [");

@@ -237,6 +237,13 @@ fn without_a_place_for_state_monitoring_and_alerting_go_on() {
         mount("size=16k"),
         lab.path("mount/filler").display()
     );
+    // What a dying SD card does: the lock file is there, and nothing can be written.
+    let gone_read_only = format!(
+        "{} && touch {2}/home.statefile.json.lock && {} {2}",
+        mount("size=64k"),
+        "mount -o remount,ro",
+        lab.path("mount").display()
+    );
     let (below, mounted) = (state("file/below"), state("mount"));
     for (what, command) in [
         (
@@ -246,6 +253,10 @@ fn without_a_place_for_state_monitoring_and_alerting_go_on() {
         (
             "read-only",
             lab.apmon_among_mounts(&mount("ro"), &["-s", &mounted, "home.yaml"]),
+        ),
+        (
+            "gone read-only",
+            lab.apmon_among_mounts(&gone_read_only, &["-s", &mounted, "home.yaml"]),
         ),
         (
             "full",
