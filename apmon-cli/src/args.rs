@@ -112,6 +112,19 @@ impl Command {
     }
 }
 
+impl Command {
+    /// Of what watches: so long its output is waited for at its end. `None` for
+    /// what prints and ends, and may wait for its reader.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        match &self.verb {
+            None if self.pass.test_config || self.pass.test_webhooks || self.pass.test_emails => None,
+            None => Some(pass::PATIENCE),
+            Some(Verb::Run(_)) => Some(daemon::PATIENCE),
+            Some(Verb::Check(_) | Verb::Pacing(_) | Verb::Reference(_)) => None,
+        }
+    }
+}
+
 /// Reads the arguments; help and mistakes are printed here.
 pub(crate) fn parse() -> Result<Command, ExitCode> {
     let error = match Command::try_parse() {

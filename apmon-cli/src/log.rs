@@ -19,8 +19,9 @@ use tracing_subscriber::{
 
 use crate::sink::Sink;
 
-/// Starts logging: warnings and errors, and more with each `-v`.
-pub(crate) fn start(verbosity: u8) {
+/// Starts logging: warnings and errors, and more with each `-v`. What watches
+/// does `not_wait` for whoever reads the log; [`finish`] gives it a last chance.
+pub(crate) fn start(verbosity: u8, not_wait: bool) {
     let (ours, others) = match verbosity {
         0 => (LevelFilter::WARN, LevelFilter::ERROR),
         1 => (LevelFilter::INFO, LevelFilter::ERROR),
@@ -29,7 +30,7 @@ pub(crate) fn start(verbosity: u8) {
     };
     let filter = Targets::new().with_default(others).with_target("apmon", ours);
     let layer = tracing_subscriber::fmt::layer()
-        .with_writer(|| LogWriter)
+        .with_writer(move || LogWriter { not_wait })
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
@@ -63,12 +64,17 @@ pub(crate) fn finish(limit: Duration) {
     STDERR.finish(limit);
 }
 
-struct LogWriter;
+struct LogWriter {
+    not_wait: bool,
+}
 
 impl Write for LogWriter {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        STDERR.write(text.to_vec());
-        Ok(text.len())
+        if self.not_wait {
+            STDERR.write(text.to_vec());
+            return Ok(text.len());
+        }
+        std::io::stderr().write(text)
     }
 
     fn flush(&mut self) -> io::Result<()> {

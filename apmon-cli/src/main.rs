@@ -16,14 +16,15 @@ mod summary;
 mod table;
 mod webhook;
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args = match args::parse() {
         Ok(args) => args,
         Err(code) => return code,
     };
-    log::start(args.verbosity());
+    let patience = args.patience();
+    log::start(args.verbosity(), patience.is_some());
     // A thousand checks under way hold a thousand sockets.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::debug!("the limit of open files stays as it is: {error}");
@@ -32,6 +33,6 @@ fn main() -> ExitCode {
         tracing::error!("{error:#}");
         ExitCode::FAILURE
     });
-    log::finish(Duration::from_millis(300));
+    log::finish(patience.unwrap_or_default());
     code
 }

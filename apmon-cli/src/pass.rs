@@ -12,6 +12,10 @@ use crate::{
     site::{self, Process},
 };
 
+/// At its end a pass waits so long for whoever reads its output, stdout and
+/// stderr each.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Runs all sites at once, each on its own; a site that cannot run does not
 /// keep the others from it.
 pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
@@ -24,14 +28,19 @@ pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
     }
     let failed = runtime.block_on(async {
         let mut sites = tokio::task::JoinSet::new();
-        for config in args.configs.clone() {
+        let mut failed = false;
+        for (i, config) in args.configs.iter().cloned().enumerate() {
+            if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common) {
+                failed = true;
+                say(&config, &error);
+                continue;
+            }
             let (common, process) = (args.common.clone(), process.clone());
             sites.spawn(async move {
                 let result = pass(&config, &common, &process).await;
                 (config, result)
             });
         }
-        let mut failed = false;
         while let Some(site) = sites.join_next().await {
             match site {
                 Ok((config, Ok(report))) => summarize(&config, &report),
@@ -52,7 +61,7 @@ pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
     }
     // Nothing is left to wait for: look-ups under way end with the process.
     runtime.shutdown_background();
-    console::finish(Duration::from_secs(2));
+    console::finish(PATIENCE);
     Ok(if failed {
         ExitCode::FAILURE
     } else {

@@ -6,10 +6,12 @@ use std::{
     sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering},
-        mpsc::{SyncSender, sync_channel},
+        mpsc::{SyncSender, TrySendError, sync_channel},
     },
     time::Duration,
 };
+
+use apmon_core::Stopwatch;
 
 /// So much waits for a reader that does not read; more is dropped and counted.
 const WAITING: usize = 10_000;
@@ -51,9 +53,16 @@ impl Sink {
             return;
         };
         let (done, written) = sync_channel(1);
-        if pieces.try_send(Piece::Mark(done)).is_ok() {
-            let _ = written.recv_timeout(limit);
+        let waited = Stopwatch::start();
+        let mut mark = Piece::Mark(done);
+        while let Err(TrySendError::Full(back)) = pieces.try_send(mark) {
+            if waited.elapsed() >= limit {
+                return;
+            }
+            mark = back;
+            std::thread::sleep(Duration::from_millis(5));
         }
+        let _ = written.recv_timeout(limit.saturating_sub(waited.elapsed()));
     }
 
     fn pieces(&'static self) -> Option<&'static SyncSender<Piece>> {
@@ -121,13 +130,11 @@ mod tests {
         }
         SINK.finish(Duration::from_millis(10));
         drop(closed);
-        // A mark finds room as soon as the first piece is gone.
-        while !String::from_utf8_lossy(&WRITTEN.lock().unwrap()).contains("lines are missing here") {
-            std::thread::yield_now();
-        }
+        // A full queue is waited for as well.
         SINK.finish(Duration::from_secs(10));
         let text = String::from_utf8(WRITTEN.lock().unwrap().clone()).unwrap();
         assert!(text.starts_with("0\n"), "{text}");
         assert!(text.contains("\n9999\n"));
+        assert!(text.contains("lines are missing here"), "{text}");
     }
 }

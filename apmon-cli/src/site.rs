@@ -99,9 +99,24 @@ pub(crate) fn state_path(config: &Path, args: &CommonArgs) -> PathBuf {
     }
 }
 
+/// Refuses a site whose state would be kept where one of the sites `before` it
+/// keeps its own: two site files of one stem.
+pub(crate) fn has_own_state(config: &Path, before: &[PathBuf], args: &CommonArgs) -> anyhow::Result<()> {
+    let path = state_path(config, args);
+    match before.iter().find(|other| state_path(other, args) == path) {
+        None => Ok(()),
+        Some(other) => anyhow::bail!(
+            "it does not run beside {}: {} is the state file of another of these site files",
+            printable(&other.display().to_string()),
+            printable(&path.display().to_string())
+        ),
+    }
+}
+
 /// Opens a site's store; as long as it can write, everybody else is kept off.
-/// Where there can be no lock file there can be no state either: the engine
-/// says so, and goes on from memory.
+/// Without a lock the site runs all the same: where there can be no lock file
+/// there can be no state either (the engine says so, and goes on from memory),
+/// and where it cannot be had for another reason this is said here.
 pub(crate) fn open_store(path: &Path) -> anyhow::Result<Arc<JsonStore>> {
     let lock = match JsonStore::lock(path) {
         Ok(lock) => Some(lock),
@@ -109,12 +124,15 @@ pub(crate) fn open_store(path: &Path) -> anyhow::Result<Arc<JsonStore>> {
             tracing::debug!("{step} {}: {source}", printable(&path.display().to_string()));
             None
         }
-        // Two site files of one stem.
-        Err(LockError::Held { pid: Some(pid), .. }) if pid == std::process::id() => {
-            anyhow::bail!(
-                "{} is the state file of another of these site files",
+        // What is no file there is in the way, perhaps on purpose.
+        Err(LockError::Io { step, path, source })
+            if path.symlink_metadata().is_ok_and(|there| there.is_file()) =>
+        {
+            tracing::warn!(
+                "{step} {}: {source}: going on without a lock; nothing keeps a second apmon off this site",
                 printable(&path.display().to_string())
-            )
+            );
+            None
         }
         Err(error @ LockError::Held { .. }) => {
             return Err(anyhow::Error::from(error).context("another apmon runs this site"));
