@@ -197,3 +197,17 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
         .and_then(|secs| Duration::try_from_secs_f64(secs).ok())
         .ok_or_else(|| format!("a number of seconds above 0, at most {TEN_YEARS}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_above_none_and_within_ten_years() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert!(seconds("315360000").is_ok());
+        for wrong in ["0", "-1", "soon", "inf", "nan", "315360001", "1e19"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -14,13 +14,21 @@ use tokio::{
 };
 
 use self::{
+    file::FileWatch,
     signal::{Signal, Signals},
     supervisor::{Ready, Supervisor},
 };
-use crate::{args::RunArgs, console, pass, site::Process};
+use crate::{
+    args::RunArgs,
+    console, pass,
+    site::{self, Process},
+};
 
 /// After the request to end, everything is over by then.
 const LAST_MOMENT: Duration = Duration::from_millis(1500);
+
+/// At its end it waits so long for whoever reads its output, stdout and stderr each.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
@@ -29,7 +37,7 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         .build()?;
     let code = runtime.block_on(supervise(args))?;
     runtime.shutdown_background();
-    console::finish(Duration::from_millis(300));
+    console::finish(PATIENCE);
     Ok(code)
 }
 
@@ -42,15 +50,24 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     let (hangup, _) = broadcast::channel(4);
     let mut signals = Signals::new()?;
     let mut plans = Vec::new();
-    for config in args.configs.clone() {
-        let supervisor = Supervisor {
+    for (i, config) in args.configs.iter().cloned().enumerate() {
+        if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common) {
+            pass::say(&config, &error);
+            continue;
+        }
+        let mut supervisor = Supervisor {
+            file: FileWatch::start(&config),
             config,
             common: args.common.clone(),
             process: process.clone(),
             stopping: stopping.clone(),
             hangup: hangup.subscribe(),
         };
-        let ready = supervisor.ready();
+        let ready = tokio::select! {
+            ready = supervisor.ready() => ready,
+            // A file system that hangs must not keep it from its end.
+            Signal::End = signals.next() => return Ok(ExitCode::SUCCESS),
+        };
         if let Err(error) = &ready {
             pass::say(&supervisor.config, error);
         }
@@ -101,12 +118,22 @@ async fn until_told_to_end(
     let mut watchdog = None;
     loop {
         tokio::select! {
-            () = &mut ready, if watchdog.is_none() => watchdog = Some(systemd::Watchdog::start(all.clone())),
+            any = &mut ready, if watchdog.is_none() => {
+                if !any {
+                    return ExitCode::FAILURE; // why stands in the log
+                }
+                watchdog = Some(systemd::Watchdog::start(all.clone()));
+            }
             signal = signals.next() => match signal {
                 Signal::Hangup => {
-                    systemd::reloading();
+                    let is_ready = watchdog.is_some();
+                    if is_ready {
+                        systemd::reloading();
+                    }
                     let _ = hangup.send(());
-                    systemd::reloaded();
+                    if is_ready {
+                        systemd::reloaded();
+                    }
                 }
                 Signal::End => return ExitCode::SUCCESS,
             },

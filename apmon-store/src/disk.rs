@@ -28,6 +28,9 @@ pub(crate) struct Disk {
     new: PathBuf,
     old: PathBuf,
     link: PathBuf,
+    /// What stands at `path` is damaged and could not be moved away; `.old` is
+    /// better.
+    damaged: bool,
 }
 
 impl Disk {
@@ -37,13 +40,14 @@ impl Disk {
             new: beside(path, ".new"),
             old: beside(path, ".old"),
             link: beside(path, ".old.tmp"),
+            damaged: false,
         }
     }
 
     /// Replaces the file. At every moment a complete one stands there, the one
     /// before under `.old`.
     pub(crate) fn replace(
-        &self,
+        &mut self,
         content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
         self.write_new(content)
@@ -55,6 +59,7 @@ impl Disk {
                 // Half a file would only take up room on a full disk.
                 let _ = fs::remove_file(&self.new);
             })?;
+        self.damaged = false;
         self.sync_directory()
     }
 
@@ -88,6 +93,9 @@ impl Disk {
 
     /// Gives the present file a second name, so that it is never without one.
     fn keep_old(&self) -> Result<(), StoreError> {
+        if self.damaged {
+            return Ok(());
+        }
         remove(&self.link).map_err(|error| failed("remove", &self.link, error))?;
         match fs::hard_link(&self.path, &self.link) {
             Ok(()) => {
@@ -113,11 +121,17 @@ impl Disk {
     }
 
     /// Reads the file, or what is left of it; the warnings say what happened.
-    pub(crate) fn load(&self, zone: &TimeZone, now: Timestamp) -> Result<(Model, Vec<String>), StoreError> {
+    pub(crate) fn load(
+        &mut self,
+        zone: &TimeZone,
+        now: Timestamp,
+    ) -> Result<(Model, Vec<String>), StoreError> {
         let mut warnings = Vec::new();
+        self.damaged = false;
         match self.read(&self.path, zone, now, &mut warnings)? {
             Found::Good(model) => return Ok((*model, warnings)),
-            Found::Nothing | Found::Damaged => {}
+            Found::Damaged => self.damaged = self.path.symlink_metadata().is_ok(),
+            Found::Nothing => {}
         }
         let was_damaged = !warnings.is_empty();
         let path = shown(&self.path);

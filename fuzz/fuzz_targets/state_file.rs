@@ -45,7 +45,7 @@ async fn take_over(path: &Path) {
     // One more monitor, so that the file is written anew.
     let commit = Commit {
         epoch: before.epoch,
-        states: vec![("one more".into(), MonitorState::default())],
+        states: vec![("one more".into(), MonitorState::default().into())],
         ..Commit::default()
     };
     let store = JsonStore::open(path, TimeZone::UTC, None).expect("a thread");
@@ -57,7 +57,7 @@ async fn take_over(path: &Path) {
     assert!(after.epoch > before.epoch, "the epoch grows");
     assert_eq!(after.outbox, before.outbox, "messages on their way stay");
     for (name, state) in before.monitors.iter().filter(|(name, _)| *name != "one more") {
-        let kept = after.monitors.get(name).map(written);
+        let kept = after.monitors.get(name).map(|state| written(state));
         assert_eq!(kept, Some(written(state)), "the state of {name:?} stays");
     }
 }

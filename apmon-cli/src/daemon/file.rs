@@ -4,10 +4,6 @@
 use std::{
     fs::Metadata,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, SystemTime},
 };
 
@@ -19,80 +15,65 @@ const POLL: Duration = Duration::from_secs(1);
 /// Notices that a file is another one than before. It is asked, not told:
 /// that works on every file system and with every editor's way of saving.
 pub(super) struct FileWatch {
-    changes: watch::Receiver<u64>,
-    seen: Arc<AtomicBool>,
+    rested: watch::Receiver<Stamp>,
+    known: Stamp,
 }
 
 impl FileWatch {
     /// Watches `path` until dropped.
     pub(super) fn start(path: &Path) -> Self {
-        let (sender, changes) = watch::channel(0);
-        let seen = Arc::new(AtomicBool::new(false));
-        let (path, forget) = (path.to_owned(), Arc::clone(&seen));
-        let mut asked = Asked::new(stamp(&path));
+        let (sender, rested) = watch::channel(None);
+        let path = path.to_owned();
         let thread = std::thread::Builder::new()
             .name("file-watch".into())
             .spawn(move || {
+                let mut last = None;
                 while !sender.is_closed() {
-                    std::thread::sleep(POLL);
                     let now = stamp(&path);
-                    if forget.swap(false, Ordering::Relaxed) {
-                        asked = Asked::new(now);
-                    } else if asked.is_another(now) {
-                        sender.send_modify(|changes| *changes += 1);
+                    if let Some(version) = at_rest(last, now) {
+                        sender.send_if_modified(|known| known.replace(version) != Some(version));
                     }
+                    last = now;
+                    std::thread::sleep(POLL);
                 }
             });
         if let Err(error) = thread {
             tracing::error!("changes of the site file go unnoticed, SIGHUP works: {error}");
         }
-        Self { changes, seen }
+        Self { rested, known: None }
     }
 
-    /// Waits until it has changed and come to rest.
+    /// Waits until it stands there at rest as another than was read.
     pub(super) async fn changed(&mut self) {
-        if self.changes.changed().await.is_err() {
-            std::future::pending::<()>().await; // there is no thread
+        loop {
+            let rested = *self.rested.borrow_and_update();
+            if rested.is_some() && rested != self.known {
+                self.known = rested;
+                return;
+            }
+            if self.rested.changed().await.is_err() {
+                std::future::pending::<()>().await; // there is no thread
+            }
         }
     }
 
-    /// The file as it is now is known.
-    pub(super) fn seen(&mut self) {
-        self.seen.store(true, Ordering::Relaxed);
-        self.changes.mark_unchanged();
+    /// It was read; `stamp` was taken just before.
+    pub(super) fn was_read(&mut self, stamp: Stamp) {
+        self.known = stamp;
     }
 }
 
 /// What tells one version of a file from another; `None` where there is none.
-type Stamp = Option<(SystemTime, u64, u64)>;
+pub(super) type Stamp = Option<Version>;
+type Version = (SystemTime, u64, u64);
 
-struct Asked {
-    known: Stamp,
-    /// A change seen once; it counts when it is seen the same again, so that a
-    /// file is not read while it is being written.
-    fresh: Option<Stamp>,
+/// A version counts when it is seen twice, so that a file is not read while it
+/// is being written.
+fn at_rest(last: Stamp, now: Stamp) -> Option<Version> {
+    now.filter(|_| now == last)
 }
 
-impl Asked {
-    fn new(known: Stamp) -> Self {
-        Self { known, fresh: None }
-    }
-
-    fn is_another(&mut self, stamp: Stamp) -> bool {
-        if stamp == self.known || stamp.is_none() {
-            self.fresh = None;
-            return false;
-        }
-        if self.fresh == Some(stamp) {
-            *self = Self::new(stamp);
-            return true;
-        }
-        self.fresh = Some(stamp);
-        false
-    }
-}
-
-fn stamp(path: &Path) -> Stamp {
+pub(super) fn stamp(path: &Path) -> Stamp {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len(), inode(&metadata)))
 }
@@ -129,20 +110,50 @@ mod tests {
 
     #[test]
     fn a_change_counts_when_it_has_come_to_rest() {
-        let mut asked = Asked::new(version(1));
-        assert!(!asked.is_another(version(1)));
-        assert!(!asked.is_another(version(2)), "perhaps still being written");
-        assert!(!asked.is_another(version(3)), "it was");
-        assert!(asked.is_another(version(3)));
-        assert!(!asked.is_another(version(3)));
+        assert_eq!(
+            at_rest(version(1), version(2)),
+            None,
+            "perhaps still being written"
+        );
+        assert_eq!(at_rest(version(2), version(2)), version(2));
+        assert_eq!(at_rest(version(2), None), None, "gone is no change");
+        assert_eq!(at_rest(None, None), None);
+        assert_eq!(at_rest(None, version(2)), None);
     }
 
-    #[test]
-    fn a_file_that_is_gone_is_no_change_until_it_is_back() {
-        let mut asked = Asked::new(version(1));
-        assert!(!asked.is_another(None));
-        assert!(!asked.is_another(None));
-        assert!(!asked.is_another(version(2)));
-        assert!(asked.is_another(version(2)));
+    async fn changes(watch: &mut FileWatch) -> bool {
+        tokio::time::timeout(Duration::from_millis(20), watch.changed())
+            .await
+            .is_ok()
+    }
+
+    #[tokio::test]
+    async fn only_another_version_than_was_read_is_a_change() {
+        let (sender, rested) = watch::channel(None);
+        let mut watch = FileWatch { rested, known: None };
+        watch.was_read(version(1));
+        assert!(!changes(&mut watch).await);
+        sender.send(version(1)).unwrap();
+        assert!(!changes(&mut watch).await, "that is what was read");
+        sender.send(version(2)).unwrap();
+        assert!(changes(&mut watch).await);
+        assert!(!changes(&mut watch).await);
+        // Read when told to, changed again at once: that is not missed.
+        watch.was_read(version(3));
+        sender.send(version(4)).unwrap();
+        assert!(changes(&mut watch).await);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_saved_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("site.yaml");
+        let mut watch = FileWatch::start(&path);
+        watch.was_read(stamp(&path));
+        std::fs::write(&path, "a").unwrap();
+        watch.changed().await;
+        watch.was_read(stamp(&path));
+        std::fs::write(&path, "ab").unwrap();
+        watch.changed().await;
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::{
     Attempt,
-    file::{FileWatch, on_a_thread},
+    file::{FileWatch, on_a_thread, stamp},
 };
 use crate::{
     args::CommonArgs,
@@ -41,6 +41,7 @@ pub(super) struct Supervisor {
     pub(super) process: Process,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) hangup: broadcast::Receiver<()>,
+    pub(super) file: FileWatch,
 }
 
 /// What a site is told.
@@ -54,22 +55,38 @@ enum Told {
 
 impl Supervisor {
     /// Reads the site file and opens the store.
-    pub(super) fn ready(&self) -> Attempt {
-        ready(&self.config, &self.common, &self.process)
+    pub(super) async fn ready(&mut self) -> Attempt {
+        self.read(ready).await
+    }
+
+    /// Does `work` with the site file on a thread of its own.
+    async fn read<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Path, &CommonArgs, &Process) -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let (config, common, process) = (self.config.clone(), self.common.clone(), self.process.clone());
+        let read = move || Ok((stamp(&config), work(&config, &common, &process)));
+        let (stamp, result) = on_a_thread(read).await?;
+        self.file.was_read(stamp);
+        result
     }
 
     /// Runs until told to end; an engine that cannot start, or that fails, is
     /// started again.
     pub(super) async fn run(mut self, first: Attempt, published: watch::Sender<Option<Handle>>) -> PathBuf {
-        let mut file = FileWatch::start(&self.config);
+        let mut stopping = self.stopping.clone();
         let mut attempt = first;
         // What supervise said, and what is not said again every five seconds.
         let mut said = attempt.as_ref().err().map(|error| format!("{error:#}"));
         loop {
             let failed = match attempt {
-                Ok(ready) => match self.watch(ready, &mut file, &published).await {
-                    Ok(()) => return self.config,
-                    Err(error) => error,
+                Ok(ready) => match self.watch(ready, &published).await {
+                    Ended::AsTold => return self.config,
+                    Ended::Badly { error, had_run } => {
+                        // What is wrong now is news, whatever was wrong before.
+                        said = said.filter(|_| !had_run);
+                        error
+                    }
                 },
                 Err(error) => error,
             };
@@ -87,36 +104,35 @@ impl Supervisor {
                 }
             };
             tokio::select! {
-                told = self.told(&mut file) => if told == Told::End { return self.config },
+                told = self.told() => {
+                    if told == Told::End {
+                        return self.config;
+                    }
+                    said = None; // who asks gets an answer
+                }
                 () = pause => {}
             }
-            let (config, common, process) = self.parts();
-            attempt = on_a_thread(move || ready(&config, &common, &process)).await;
+            attempt = tokio::select! {
+                attempt = self.ready() => attempt,
+                _ = stopping.wait_for(|stop| *stop) => return self.config,
+            };
         }
     }
 
-    fn parts(&self) -> (PathBuf, CommonArgs, Process) {
-        (self.config.clone(), self.common.clone(), self.process.clone())
-    }
-
-    async fn told(&mut self, file: &mut FileWatch) -> Told {
+    async fn told(&mut self) -> Told {
         tokio::select! {
             _ = self.stopping.wait_for(|stop| *stop) => Told::End,
-            _ = self.hangup.recv() => {
-                file.seen();
-                Told::Reload
-            }
-            () = file.changed() => Told::Reload,
+            _ = self.hangup.recv() => Told::Reload,
+            () = self.file.changed() => Told::Reload,
         }
     }
 
-    /// Runs the engine. `Ok` when told to end.
+    /// Runs the engine.
     async fn watch(
         &mut self,
         Ready { plan, store }: Ready,
-        file: &mut FileWatch,
         published: &watch::Sender<Option<Handle>>,
-    ) -> anyhow::Result<()> {
+    ) -> Ended {
         tracing::info!(
             "{}: watching {} monitors",
             printable(&plan.site),
@@ -128,22 +144,26 @@ impl Supervisor {
         let handle = engine.handle();
         let _ = published.send(Some(handle.clone()));
         let mut engine = tokio::spawn(engine.run());
+        let mut stopping = self.stopping.clone();
+        let mut had_run = false;
         loop {
             tokio::select! {
-                ended = &mut engine => {
-                    return Err(match end(ended) {
-                        Ok(()) => anyhow::anyhow!("the engine ended by itself, a bug"),
-                        Err(error) => error,
-                    });
-                }
-                told = self.told(file) => match told {
-                    Told::Reload => self.reload(&handle).await,
+                ended = &mut engine => return badly(ended, had_run),
+                // It answers when it has loaded its state.
+                Ok(()) = handle.ping(), if !had_run => had_run = true,
+                told = self.told() => match told {
+                    // A file system that hangs must not keep it from its end.
+                    Told::Reload => tokio::select! {
+                        () = self.reload(&handle) => {}
+                        ended = &mut engine => return badly(ended, had_run),
+                        _ = stopping.wait_for(|stop| *stop) => {}
+                    },
                     Told::End => {
                         handle.shutdown().await;
                         if let Err(error) = end(engine.await) {
                             pass::say(&self.config, &error);
                         }
-                        return Ok(());
+                        return Ended::AsTold;
                     }
                 }
             }
@@ -151,9 +171,8 @@ impl Supervisor {
     }
 
     /// A file with mistakes is refused, the old one goes on.
-    async fn reload(&self, handle: &Handle) {
-        let (config, common, process) = self.parts();
-        match on_a_thread(move || load_plan(&config, &common, &process)).await {
+    async fn reload(&mut self, handle: &Handle) {
+        match self.read(load_plan).await {
             Ok(plan) => {
                 if let Err(error) = handle.reload(plan).await {
                     tracing::error!("{}: {error}", printable(&self.config.display().to_string()));
@@ -182,7 +201,28 @@ fn load_plan(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::R
     site::plan(&file, common, process)
 }
 
-fn end(ended: Result<Result<PassReport, EngineError>, tokio::task::JoinError>) -> anyhow::Result<()> {
+/// What came of an engine's task.
+type Task = Result<Result<PassReport, EngineError>, tokio::task::JoinError>;
+
+/// How an engine ended.
+enum Ended {
+    AsTold,
+    Badly {
+        error: anyhow::Error,
+        /// It had its state, and looked.
+        had_run: bool,
+    },
+}
+
+fn badly(ended: Task, had_run: bool) -> Ended {
+    let error = match end(ended) {
+        Ok(()) => anyhow::anyhow!("the engine ended by itself, a bug"),
+        Err(error) => error,
+    };
+    Ended::Badly { error, had_run }
+}
+
+fn end(ended: Task) -> anyhow::Result<()> {
     let report = ended.context("the engine failed, a bug")?.context("cannot run")?;
     tracing::info!(
         "{} looks in {}, {} regular ones missed; they started late by {}",

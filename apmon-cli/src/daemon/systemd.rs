@@ -12,13 +12,19 @@ fn notify(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Waits until all sites that can start have started, and says so.
-pub(super) async fn ready(started: Vec<Published>) {
+/// Waits until all sites that can start have started, and says so. False
+/// where none could: its state cannot be loaded.
+pub(super) async fn ready(started: Vec<Published>) -> bool {
+    let mut any = false;
     for mut site in started {
-        let handle = site.wait_for(Option::is_some).await.map(|handle| handle.clone());
-        answers(handle.ok().flatten()).await;
+        let _ = site.changed().await;
+        let handle = site.borrow().clone();
+        any |= handle.is_some() && answers(handle).await;
     }
-    notify(&[NotifyState::Ready]);
+    if any {
+        notify(&[NotifyState::Ready]);
+    }
+    any
 }
 
 /// The sign of life that systemd asks for; ends when dropped. It is sent only
