@@ -17,6 +17,8 @@ const POLL: Duration = Duration::from_secs(1);
 pub(super) struct FileWatch {
     rested: watch::Receiver<Stamp>,
     known: Stamp,
+    /// What lay at rest when the last reading began: it is older than what was read.
+    stale: Stamp,
 }
 
 impl FileWatch {
@@ -40,14 +42,18 @@ impl FileWatch {
         if let Err(error) = thread {
             tracing::error!("changes of the site file go unnoticed, SIGHUP works: {error}");
         }
-        Self { rested, known: None }
+        Self {
+            rested,
+            known: None,
+            stale: None,
+        }
     }
 
     /// Waits until it stands there at rest as another than was read.
     pub(super) async fn changed(&mut self) {
         loop {
             let rested = *self.rested.borrow_and_update();
-            if rested.is_some() && rested != self.known {
+            if rested.is_some() && rested != self.known && rested != self.stale {
                 self.known = rested;
                 return;
             }
@@ -57,9 +63,15 @@ impl FileWatch {
         }
     }
 
-    /// It was read; `stamp` was taken just before.
-    pub(super) fn was_read(&mut self, stamp: Stamp) {
+    /// The version that lies at rest as far as is known.
+    pub(super) fn at_rest(&self) -> Stamp {
+        *self.rested.borrow()
+    }
+
+    /// It was read; `stamp` was taken just before, and `stale` lay at rest then.
+    pub(super) fn was_read(&mut self, stamp: Stamp, stale: Stamp) {
         self.known = stamp;
+        self.stale = stale;
     }
 }
 
@@ -130,8 +142,12 @@ mod tests {
     #[tokio::test]
     async fn only_another_version_than_was_read_is_a_change() {
         let (sender, rested) = watch::channel(None);
-        let mut watch = FileWatch { rested, known: None };
-        watch.was_read(version(1));
+        let mut watch = FileWatch {
+            rested,
+            known: None,
+            stale: None,
+        };
+        watch.was_read(version(1), None);
         assert!(!changes(&mut watch).await);
         sender.send(version(1)).unwrap();
         assert!(!changes(&mut watch).await, "that is what was read");
@@ -139,7 +155,7 @@ mod tests {
         assert!(changes(&mut watch).await);
         assert!(!changes(&mut watch).await);
         // Read when told to, changed again at once: that is not missed.
-        watch.was_read(version(3));
+        watch.was_read(version(3), watch.at_rest());
         sender.send(version(4)).unwrap();
         assert!(changes(&mut watch).await);
     }
@@ -149,10 +165,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("site.yaml");
         let mut watch = FileWatch::start(&path);
-        watch.was_read(stamp(&path));
+        watch.was_read(stamp(&path), None);
         std::fs::write(&path, "a").unwrap();
         watch.changed().await;
-        watch.was_read(stamp(&path));
+        watch.was_read(stamp(&path), None);
         std::fs::write(&path, "ab").unwrap();
         watch.changed().await;
     }

@@ -66,8 +66,9 @@ impl Supervisor {
     ) -> anyhow::Result<T> {
         let (config, common, process) = (self.config.clone(), self.common.clone(), self.process.clone());
         let read = move || Ok((stamp(&config), work(&config, &common, &process)));
+        let stale = self.file.at_rest();
         let (stamp, result) = on_a_thread(read).await?;
-        self.file.was_read(stamp);
+        self.file.was_read(stamp, stale);
         result
     }
 
