@@ -45,7 +45,7 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 type Published = watch::Receiver<Option<Handle>>;
 
 async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let process = Process::default();
+    let process = Process::with(args.configs.len());
     let (stop, stopping) = watch::channel(false);
     let (hangup, _) = broadcast::channel(4);
     let mut signals = Signals::new()?;

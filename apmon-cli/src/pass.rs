@@ -5,6 +5,7 @@ use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use apmon_core::{Engine, PassReport, text::printable};
 use apmon_notify::HttpHeartbeats;
+use tracing::Instrument as _;
 
 use crate::{
     args::{CommonArgs, PassArgs},
@@ -22,7 +23,7 @@ pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let process = Process::default();
+    let process = Process::with(args.configs.len());
     if args.common.no_notify {
         tracing::info!("--no-notify: messages are printed, nobody is told");
     }
@@ -94,6 +95,7 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
         .heartbeats(Arc::new(HttpHeartbeats::new(process.http.clone())))
         .on_event(|event| console::report(event, true))
         .pass()
+        .instrument(process.span(config))
         .await
         .context("cannot run")
 }

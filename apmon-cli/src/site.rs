@@ -24,6 +24,27 @@ pub(crate) struct Process {
     pub(crate) tools: Arc<Tools>,
     /// The client of webhooks and heartbeats.
     pub(crate) http: HttpClient,
+    /// It has several sites, and its log tells which one a line is about.
+    pub(crate) several: bool,
+}
+
+impl Process {
+    pub(crate) fn with(sites: usize) -> Self {
+        Self {
+            several: sites > 1,
+            ..Self::default()
+        }
+    }
+
+    /// What the log says of a site happens in here.
+    pub(crate) fn span(&self, config: &Path) -> tracing::Span {
+        if !self.several {
+            return tracing::Span::none();
+        }
+        let shown = config.display().to_string();
+        // At the level of errors, or warnings would not have it.
+        tracing::error_span!("site", file = %printable(&shown))
+    }
 }
 
 /// Reads a site file; its warnings are logged.

@@ -302,7 +302,15 @@ fn a_site_whose_lock_is_held_starts_when_it_is_free() {
     both.until_err("One: watching 1 monitors");
     holder.stop().assert_code(0);
     both.until_err("Two: watching 1 monitors");
-    both.stop().assert_code(0);
+    // With several sites each line of the log tells its own.
+    both.until_err("site{file=two.yaml}: web: Up");
+    let ended = both.stop();
+    ended.assert_code(0);
+    for file in ["one.yaml", "two.yaml"] {
+        let of_its_end =
+            |line: &&String| line.contains(&format!("site{{file={file}}}: ")) && line.contains(" looks in ");
+        assert_eq!(ended.err.iter().filter(of_its_end).count(), 1, "{:?}", ended.err);
+    }
 }
 
 #[test]

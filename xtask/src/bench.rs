@@ -10,7 +10,7 @@ mod names;
 mod peer;
 mod rig;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use crate::{
     fault::{During, Fault},
@@ -115,11 +115,4 @@ fn write_site(path: &Path, head: &str, monitors: impl Iterator<Item = String>) -
     let list: String = monitors.map(|monitor| format!("  - {{{monitor}}}\n")).collect();
     fs::write(path, format!("site: {{name: bench, {head}}}\nmonitors:\n{list}"))
         .during(format!("write {}", path.display()))
-}
-
-/// The command line of a daemon on a site file.
-fn daemon(command: &mut Command, site: &Path) {
-    let state = site.with_extension("statefile.json");
-    let _ = fs::remove_file(&state);
-    command.arg("run").arg("-v").arg("-s").arg(state).arg(site);
 }

@@ -13,6 +13,7 @@ use apmon_core::{
 use apmon_notify::HttpHeartbeats;
 use apmon_store::JsonStore;
 use tokio::sync::{broadcast, watch};
+use tracing::Instrument as _;
 
 use super::{
     Attempt,
@@ -144,7 +145,7 @@ impl Supervisor {
             .on_event(|event| console::report(event, false));
         let handle = engine.handle();
         let _ = published.send(Some(handle.clone()));
-        let mut engine = tokio::spawn(engine.run());
+        let mut engine = tokio::spawn(engine.run().instrument(self.process.span(&self.config)));
         let mut stopping = self.stopping.clone();
         let mut had_run = false;
         loop {
@@ -161,7 +162,8 @@ impl Supervisor {
                     },
                     Told::End => {
                         handle.shutdown().await;
-                        if let Err(error) = end(engine.await) {
+                        let ended = engine.await;
+                        if let Err(error) = self.process.span(&self.config).in_scope(|| end(ended)) {
                             pass::say(&self.config, &error);
                         }
                         return Ended::AsTold;

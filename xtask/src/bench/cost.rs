@@ -1,6 +1,13 @@
 //! What processes used, from /proc.
 
-use std::{fs, path::Path, process::Command, thread, time::Duration};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 use crate::{
     fault::{During, Fault},
@@ -51,27 +58,63 @@ pub(super) struct Watched {
     pub(super) cpu: f64,
     /// Peak memory in kB.
     pub(super) peak: f64,
-    /// What it said of itself when it ended.
-    pub(super) last_words: String,
+    log: String,
 }
 
-/// Runs apmon on a site file: warms up, then measures for `window`.
-pub(super) fn watch(site: &Path, warm_up: Duration, window: Duration) -> Result<Watched, Fault> {
-    watch_with(site, warm_up, window, |_| {})
+impl Watched {
+    /// How late its looks started; of a site's, where there are several.
+    pub(super) fn lateness(&self, site: &str, quantile: &str) -> Result<f64, Fault> {
+        let mut lines = self.log.lines().filter(|line| line.contains("started late by"));
+        let several = lines.clone().count() > 1;
+        lines
+            .find(|line| !several || line.contains(&format!("{site}.yaml")))
+            .and_then(|line| number_after(line, quantile))
+            .ok_or_else(|| {
+                Fault::new(format!(
+                    "the daemon did not say the lateness of {site}:\n{}",
+                    self.log
+                ))
+            })
+    }
 }
 
-/// The same, with a change of the command.
-pub(super) fn watch_with(
-    site: &Path,
+/// Runs apmon on site files: warms up, then measures for `window`.
+pub(super) fn watch(sites: &[&Path], warm_up: Duration, window: Duration) -> Result<Watched, Fault> {
+    watch_by(super::apmon(), &[], sites, warm_up, window)
+}
+
+/// The same in a network namespace.
+pub(super) fn watch_in(
+    space: &str,
+    sites: &[&Path],
     warm_up: Duration,
     window: Duration,
-    change: impl FnOnce(&mut Command),
 ) -> Result<Watched, Fault> {
-    let log = site.with_extension("log");
+    let apmon = super::apmon();
+    let before: [&OsStr; 4] = [
+        "netns".as_ref(),
+        "exec".as_ref(),
+        space.as_ref(),
+        apmon.as_os_str(),
+    ];
+    watch_by("ip".into(), &before, sites, warm_up, window)
+}
+
+fn watch_by(
+    program: PathBuf,
+    before: &[&OsStr],
+    sites: &[&Path],
+    warm_up: Duration,
+    window: Duration,
+) -> Result<Watched, Fault> {
+    let first = sites.first().ok_or_else(|| Fault::new("nothing to watch"))?;
+    let log = first.with_extension("log");
+    let states = first.with_extension("states");
     let errors = fs::File::create(&log).during(format!("write {}", log.display()))?;
-    let mut apmon = Running::start("apmon", super::apmon(), |command| {
-        super::daemon(command, site);
-        change(command);
+    let _ = fs::remove_dir_all(&states);
+    let mut apmon = Running::start("apmon", program, |command| {
+        command.args(before).args(["run", "-v"]).args(sites);
+        command.env("STATE_DIRECTORY", states);
         command.stdout(std::process::Stdio::null()).stderr(errors)
     })?;
     thread::sleep(warm_up);
@@ -80,28 +123,15 @@ pub(super) fn watch_with(
     let cpu = cpu_of(apmon.id())? - before;
     let peak = memory_of(apmon.id(), "VmHWM")?;
     apmon.stop(Duration::from_secs(5))?;
-    let text = fs::read_to_string(&log).during(format!("read {}", log.display()))?;
-    let last_words = text
-        .lines()
-        .rev()
-        .find(|line| line.contains("started late"))
-        .unwrap_or("")
-        .to_owned();
-    Ok(Watched {
-        cpu,
-        peak,
-        last_words,
-    })
+    let log = fs::read_to_string(&log).during(format!("read {}", log.display()))?;
+    Ok(Watched { cpu, peak, log })
 }
 
-/// `p99 1.60 ms` of the last words, as a number.
-pub(super) fn quantile(last_words: &str, name: &str) -> f64 {
-    let mut words = last_words.split_whitespace().map(|word| word.trim_matches(','));
-    words.find(|word| *word == name);
-    words
-        .next()
-        .and_then(|word| word.parse().ok())
-        .unwrap_or(f64::NAN)
+/// `p99 1.60 ms` as a number.
+fn number_after(text: &str, name: &str) -> Option<f64> {
+    let mut words = text.split_whitespace().map(|word| word.trim_matches(','));
+    words.find(|word| *word == name)?;
+    words.next()?.parse().ok()
 }
 
 /// CPU seconds that a command takes to its end.

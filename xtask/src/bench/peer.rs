@@ -105,6 +105,7 @@ fn ask(connection: &mut BufReader<TcpStream>, module: &str, target: &str) -> std
             let start = body.len();
             body.resize(start + size + 2, 0);
             connection.read_exact(&mut body[start..])?;
+            body.truncate(start + size); // without the line's end, that would cut words apart
             if size == 0 {
                 break;
             }
