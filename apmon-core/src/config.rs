@@ -28,7 +28,7 @@ pub use site::{
     SiteOptions, load, parse,
 };
 pub use source::{Environment, MAX_FILE_BYTES, ProcessEnvironment};
-pub use value::{Count, PortNumber, Seconds, Text};
+pub use value::{AddressFamily, Count, NameResolution, PortNumber, Seconds, Text};
 
 #[cfg(test)]
 mod tests;

@@ -18,11 +18,11 @@ use crate::{
 
 /// A kind, as its author writes it.
 pub trait Kind: Send + Sync + 'static {
-    /// Its own options. The doc comments are the operator's reference. A field
+    /// Its own options: a struct, or [`Both`] of two. The doc comments are the operator's reference. A field
     /// that must be given is an `Option` marked `#[schemars(required)]` and
     /// asked for with [`Section::require`], so that its absence is told beside
     /// all other mistakes.
-    type Options: DeserializeOwned + Serialize + JsonSchema;
+    type Options: OptionSet;
 
     /// The word after `type:`.
     fn name(&self) -> &'static str;
@@ -45,6 +45,82 @@ pub trait Kind: Send + Sync + 'static {
     /// Checks what no type can (the address, one option against another) and
     /// returns how to build the monitor. Mistakes are noted in `section`.
     fn compile(&self, options: Self::Options, section: &mut Section<'_>) -> Option<Blueprint>;
+}
+
+/// The options of a kind, as one struct or as several that kinds share.
+/// Implemented for every struct that serde and schemars know.
+pub trait OptionSet: Sized {
+    /// The names of the options.
+    fn fields() -> Vec<&'static str>;
+    /// JSON Schema, with the operator's texts.
+    fn schema() -> schemars::Schema;
+    /// Reads them.
+    fn read(section: &mut Section<'_>) -> Option<Self>;
+    /// Their values, for the checksum; secrets are hashed.
+    fn values(&self) -> serde_json::Value;
+}
+
+impl<T: DeserializeOwned + Serialize + JsonSchema> OptionSet for T {
+    fn fields() -> Vec<&'static str> {
+        fields_of::<T>().to_vec()
+    }
+
+    fn schema() -> schemars::Schema {
+        schemars::schema_for!(T)
+    }
+
+    fn read(section: &mut Section<'_>) -> Option<Self> {
+        section.read()
+    }
+
+    fn values(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+/// Two sets of options that stand side by side in one section. (serde's
+/// `flatten` would lose the types that decide how a text is read.)
+#[derive(Debug, Default)]
+pub struct Both<A, B>(pub A, pub B);
+
+impl<A: OptionSet, B: OptionSet> OptionSet for Both<A, B> {
+    fn fields() -> Vec<&'static str> {
+        [A::fields(), B::fields()].concat()
+    }
+
+    fn schema() -> schemars::Schema {
+        let (mut whole, part) = (A::schema(), B::schema());
+        for key in ["properties", "$defs"] {
+            let more = part.get(key).and_then(|value| value.as_object()).cloned();
+            let into = whole
+                .ensure_object()
+                .entry(key)
+                .or_insert_with(|| serde_json::json!({}));
+            if let Some(into) = into.as_object_mut() {
+                into.extend(more.unwrap_or_default());
+            }
+        }
+        let required = part.get("required").and_then(|value| value.as_array()).cloned();
+        if let Some(more) = required {
+            let into = whole
+                .ensure_object()
+                .entry("required")
+                .or_insert_with(|| serde_json::json!([]));
+            if let Some(into) = into.as_array_mut() {
+                into.extend(more);
+            }
+        }
+        whole
+    }
+
+    fn read(section: &mut Section<'_>) -> Option<Self> {
+        let (a, b) = (A::read(section), B::read(section));
+        Some(Self(a?, b?))
+    }
+
+    fn values(&self) -> serde_json::Value {
+        serde_json::json!([self.0.values(), self.1.values()])
+    }
 }
 
 /// Builds a monitor once its site file is known to be good.
@@ -89,7 +165,7 @@ pub trait MonitorKind: Send + Sync {
     /// Schemes by which an address alone names this kind.
     fn schemes(&self) -> &'static [&'static str];
     /// The names of its own options.
-    fn fields(&self) -> &'static [&'static str];
+    fn fields(&self) -> Vec<&'static str>;
     /// JSON Schema of its own options, with the operator's texts.
     fn schema(&self) -> schemars::Schema;
     /// Reads its own options.
@@ -126,17 +202,17 @@ impl<K: Kind> MonitorKind for K {
         Kind::schemes(self)
     }
 
-    fn fields(&self) -> &'static [&'static str] {
-        fields_of::<K::Options>()
+    fn fields(&self) -> Vec<&'static str> {
+        K::Options::fields()
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(K::Options)
+        K::Options::schema()
     }
 
     fn read(&self, section: &mut Section<'_>) -> Option<Compiled> {
-        let options: K::Options = section.read()?;
-        let values = serde_json::to_value(&options).unwrap_or_default();
+        let options = K::Options::read(section)?;
+        let values = options.values();
         let blueprint = self.compile(options, section)?;
         Some(Compiled {
             options: values,

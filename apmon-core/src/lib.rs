@@ -81,10 +81,10 @@ pub mod text;
 pub mod time;
 
 pub use engine::{Channel, Engine, EngineError, Event, Handle, Lateness, PassReport, Plan};
-pub use kind::{Blueprint, Compiled, Kind, MonitorKind, Tools};
+pub use kind::{Blueprint, Both, Compiled, Kind, MonitorKind, OptionSet, Tools};
 pub use monitor::{Heartbeat, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
 pub use notification::{DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, Switch};
-pub use outcome::{Domain, Failure, FailureClass, Outcome, Phase, Verdict};
+pub use outcome::{Domain, Failure, FailureClass, Metric, Outcome, Phase, Verdict};
 pub use probe::{Look, NotBuilt, Probe, Step, Trace};
 pub use secret::Secret;
 pub use state::{Commit, MonitorState, OutboxEntry, OwnState, Snapshot, StateStore, StoreError};

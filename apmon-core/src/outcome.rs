@@ -194,6 +194,17 @@ pub struct Outcome {
     pub warning: Option<String>,
     /// How long each stage took, in the order they ran.
     pub phases: Vec<(Phase, Duration)>,
+    /// What else was measured.
+    pub metrics: Vec<Metric>,
+}
+
+/// A figure that a look measured.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Metric {
+    /// In lower case, its unit last: `rtt_avg_ms`, `loss_pct`, `ssl_expiry_days`.
+    pub name: &'static str,
+    /// The figure.
+    pub value: f64,
 }
 
 impl Outcome {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use apmon_core::{Failure, Outcome, Phase, Stopwatch};
+use apmon_core::{Failure, Metric, Outcome, Phase, Stopwatch};
 
 /// One look under way.
 pub(crate) struct Course {
@@ -10,7 +10,8 @@ pub(crate) struct Course {
     last: Duration,
     stopped: Option<Duration>,
     phases: Vec<(Phase, Duration)>,
-    pub(crate) warning: Option<String>,
+    warning: Option<String>,
+    metrics: Vec<Metric>,
 }
 
 impl Course {
@@ -21,7 +22,18 @@ impl Course {
             stopped: None,
             phases: Vec::new(),
             warning: None,
+            metrics: Vec::new(),
         }
+    }
+
+    /// Something was measured.
+    pub(crate) fn measured(&mut self, name: &'static str, value: f64) {
+        self.metrics.push(Metric { name, value });
+    }
+
+    /// Somebody should know, even if it is up. The first warning stays.
+    pub(crate) fn warn(&mut self, text: String) {
+        self.warning.get_or_insert(text);
     }
 
     /// `phase` is over; it took the time since the one before.
@@ -42,6 +54,7 @@ impl Course {
             Err(failure) => Outcome::failed(failure),
         };
         outcome.warning = self.warning;
+        outcome.metrics = self.metrics;
         outcome.with_phases(self.phases)
     }
 }

@@ -4,16 +4,80 @@ use std::net::{IpAddr, SocketAddr};
 
 use apmon_core::{
     Failure, FailureClass, Look, Phase,
-    config::{Host, Section},
+    config::{AddressFamily, Host, NameResolution, Section},
 };
 use tokio::net::TcpStream;
+use url::Url;
 
 use crate::{course::Course, errno, resolve::Resolver};
+
+/// A host, and how to find its address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Remote {
+    pub(crate) host: Host,
+    pub(crate) way: Way,
+}
+
+/// How names become addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Way {
+    pub(crate) family: AddressFamily,
+    pub(crate) by: NameResolution,
+}
+
+impl Way {
+    /// The monitor's, or its site's.
+    pub(crate) fn read(section: &mut Section<'_>) -> Self {
+        let by = section.site().resolver.unwrap_or_default();
+        section.depends_on(by);
+        Self {
+            family: section.family(),
+            by,
+        }
+    }
+}
+
+impl Remote {
+    /// `host`, reached as the section says.
+    pub(crate) fn read(section: &mut Section<'_>, host: Host) -> Option<Self> {
+        let way = Way::read(section);
+        if let Host::Address(ip) = host
+            && !way.family.has(ip)
+        {
+            let (is, wanted) = match ip {
+                IpAddr::V4(_) => ("IPv4", "ipv6"),
+                IpAddr::V6(_) => ("IPv6", "ipv4"),
+            };
+            section.mistake("address", format!("is {is}, and address_family is {wanted}"));
+            return None;
+        }
+        Some(Self { host, way })
+    }
+
+    /// The one address to look at.
+    pub(crate) async fn address(
+        &self,
+        look: &Look,
+        course: &mut Course,
+        resolver: &Resolver,
+    ) -> Result<IpAddr, Failure> {
+        match &self.host {
+            Host::Address(ip) => Ok(*ip),
+            Host::Name(name) => {
+                // Boxed: most looks never get here and need no room for it.
+                let ip = Box::pin(resolver.address(look, name, self.way)).await?;
+                course.done(Phase::Resolve);
+                look.step("resolve", || format!("{name} is {ip}"));
+                Ok(ip)
+            }
+        }
+    }
+}
 
 /// A host and a port.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Endpoint {
-    pub(crate) host: Host,
+    pub(crate) remote: Remote,
     pub(crate) port: u16,
 }
 
@@ -21,6 +85,12 @@ impl Endpoint {
     /// Reads an address `scheme://host:port`.
     pub(crate) fn read(section: &mut Section<'_>, scheme: &str) -> Option<Self> {
         let url = section.address_url(&[scheme])?;
+        Self::of(&url, section, None)
+    }
+
+    /// The same of an address that is a URL already.
+    pub(crate) fn of(url: &Url, section: &mut Section<'_>, default_port: Option<u16>) -> Option<Self> {
+        let scheme = url.scheme();
         let host = url.host_str().and_then(Host::parse)?;
         let surplus = match url.path() {
             _ if !url.username().is_empty() || url.password().is_some() => Some("a user name or password"),
@@ -35,11 +105,14 @@ impl Endpoint {
             );
             return None;
         }
-        let Some(port) = url.port() else {
+        let Some(port) = url.port().or(default_port) else {
             section.mistake("address", format!("has no port: {scheme}://host:port"));
             return None;
         };
-        Some(Self { host, port })
+        Some(Self {
+            remote: Remote::read(section, host)?,
+            port,
+        })
     }
 
     /// The one address to look at.
@@ -49,7 +122,7 @@ impl Endpoint {
         course: &mut Course,
         resolver: &Resolver,
     ) -> Result<SocketAddr, Failure> {
-        let ip = address(&self.host, look, course, resolver).await?;
+        let ip = self.remote.address(look, course, resolver).await?;
         Ok(SocketAddr::new(ip, self.port))
     }
 
@@ -76,24 +149,5 @@ impl Endpoint {
         course.done(Phase::Connect);
         look.step("connect", || "connected".to_owned());
         Ok(stream)
-    }
-}
-
-/// The address of `host`.
-pub(crate) async fn address(
-    host: &Host,
-    look: &Look,
-    course: &mut Course,
-    resolver: &Resolver,
-) -> Result<IpAddr, Failure> {
-    match host {
-        Host::Address(ip) => Ok(*ip),
-        Host::Name(name) => {
-            // Boxed: most looks never get here and need no room for it.
-            let ip = Box::pin(resolver.address(look, name)).await?;
-            course.done(Phase::Resolve);
-            look.step("resolve", || format!("{name} is {ip}"));
-            Ok(ip)
-        }
     }
 }

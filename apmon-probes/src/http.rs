@@ -127,7 +127,7 @@ impl HttpProbe {
                     format!("redirected from https to {shown}, where no certificate can be pinned"),
                 ));
             }
-            course.warning = Some(format!("redirected from https to {shown}"));
+            course.warn(format!("redirected from https to {shown}"));
         }
         Ok(next)
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use surge_ping::SurgeError;
 
 use self::sockets::{Reply, Sockets};
-use crate::{course::Course, endpoint, errno, resolve::Resolver};
+use crate::{course::Course, endpoint::Remote, errno, resolve::Resolver};
 
 /// So many packets one look may send: a second one only where a number was in
 /// use, or a router's remark has taken the place of the answer.
@@ -67,8 +67,9 @@ impl Kind for Ping {
             );
             return None;
         };
+        let remote = Remote::read(section, host)?;
         Some(Blueprint::probe(move |tools| PingProbe {
-            host: host.clone(),
+            remote: remote.clone(),
             sockets: tools.shared(),
             resolver: tools.shared(),
         }))
@@ -76,7 +77,7 @@ impl Kind for Ping {
 }
 
 struct PingProbe {
-    host: Host,
+    remote: Remote,
     sockets: Arc<Sockets>,
     resolver: Arc<Resolver>,
 }
@@ -92,7 +93,7 @@ impl Probe for PingProbe {
 
 impl PingProbe {
     async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
-        let to = endpoint::address(&self.host, look, course, &self.resolver).await?;
+        let to = self.remote.address(look, course, &self.resolver).await?;
         let client = self.sockets.client(to)?;
         for _ in 0..MAX_TRIES {
             let echo = self.sockets.echo(&client, to, look.timeout);

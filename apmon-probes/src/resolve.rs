@@ -6,12 +6,12 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use apmon_core::{Failure, FailureClass, Look};
+use apmon_core::{Failure, FailureClass, Look, config::AddressFamily};
 use hickory_resolver::{
     Hosts, Name, ResolveError, TokioResolver,
     config::{ResolveHosts, ResolverConfig, ResolverOpts},
@@ -25,7 +25,7 @@ use hickory_resolver::{
 };
 use tokio::time::Instant;
 
-use crate::{course::seconds, pace::Pace};
+use crate::{course::seconds, endpoint::Way, pace::Pace};
 
 const FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 
@@ -65,9 +65,12 @@ pub(crate) struct Sources {
     dns: Result<Dns, String>,
 }
 
+/// Names and their addresses, for each choice of a family.
+type Known = [HashMap<Box<str>, (IpAddr, Instant)>; 3];
+
 struct Dns {
     client: TokioResolver,
-    known: Mutex<HashMap<Box<str>, (IpAddr, Instant)>>,
+    known: Mutex<Known>,
     pace: Pace,
     search: Vec<Name>,
     ndots: usize,
@@ -83,21 +86,25 @@ impl Resolver {
         }))
     }
 
-    /// The address of `name`, IPv4 before IPv6.
-    pub(crate) async fn address(&self, look: &Look, name: &str) -> Result<IpAddr, Failure> {
+    /// The address of `name`; of several IPv4 before IPv6.
+    pub(crate) async fn address(&self, look: &Look, name: &str, way: Way) -> Result<IpAddr, Failure> {
+        let family = way.family;
         let sources = self.sources();
-        if let Some(ip) = sources.in_hosts(name) {
+        if let Some(ip) = sources.in_hosts(name, family) {
             return Ok(ip);
         }
         // RFC 6761 section 6.3: never asked of a name server.
         if is_localhost(name) {
-            return Ok(Ipv4Addr::LOCALHOST.into());
+            return Ok(match family {
+                AddressFamily::Ipv6 => Ipv6Addr::LOCALHOST.into(),
+                _ => Ipv4Addr::LOCALHOST.into(),
+            });
         }
         let dns = sources.dns.as_ref().map_err(|reason| trouble(reason))?;
-        if let Some(ip) = dns.known(name) {
+        if let Some(ip) = dns.known(name, family) {
             return Ok(ip);
         }
-        match tokio::time::timeout_at(look.deadline(), dns.ask(name)).await {
+        match tokio::time::timeout_at(look.deadline(), dns.ask(name, family)).await {
             Ok(answer) => answer,
             Err(_) => Err(trouble(&format!(
                 "no answer from the name server within {}",
@@ -130,6 +137,15 @@ impl Resolver {
         current.sources = Some(Arc::clone(&sources));
         current.read = Some((now, stamps));
         sources
+    }
+}
+
+/// What to ask for, in this order.
+fn records(family: AddressFamily) -> &'static [RecordType] {
+    match family {
+        AddressFamily::Any => &[RecordType::A, RecordType::AAAA],
+        AddressFamily::Ipv4 => &[RecordType::A],
+        AddressFamily::Ipv6 => &[RecordType::AAAA],
     }
 }
 
@@ -182,10 +198,12 @@ impl Sources {
         Self { hosts, dns: Ok(dns) }
     }
 
-    fn in_hosts(&self, name: &str) -> Option<IpAddr> {
+    fn in_hosts(&self, name: &str, family: AddressFamily) -> Option<IpAddr> {
         let name = Name::from_utf8(name).ok()?;
-        [RecordType::A, RecordType::AAAA].into_iter().find_map(|kind| {
-            let found = self.hosts.lookup_static_host(&Query::query(name.clone(), kind))?;
+        records(family).iter().find_map(|kind| {
+            let found = self
+                .hosts
+                .lookup_static_host(&Query::query(name.clone(), *kind))?;
             found.iter().find_map(|record| record.ip_addr())
         })
     }
@@ -204,15 +222,15 @@ enum Lack {
 impl Dns {
     /// Walks the search list by itself: a failure to learn about one name must
     /// not be covered by another name's absence.
-    async fn ask(&self, name: &str) -> Result<IpAddr, Failure> {
+    async fn ask(&self, name: &str, family: AddressFamily) -> Result<IpAddr, Failure> {
         let mut unsure = None;
         for candidate in self.candidates(name) {
-            for kind in [RecordType::A, RecordType::AAAA] {
+            for kind in records(family) {
                 self.pace.turn().await;
-                match self.client.lookup(candidate.clone(), kind).await {
+                match self.client.lookup(candidate.clone(), *kind).await {
                     Ok(answer) => {
                         if let Some(ip) = answer.iter().find_map(|record| record.ip_addr()) {
-                            self.remember(name, ip, answer.valid_until().into());
+                            self.remember(name, family, ip, answer.valid_until().into());
                             return Ok(ip);
                         }
                     }
@@ -226,28 +244,33 @@ impl Dns {
         }
         match unsure {
             Some(text) => Err(trouble(&text)),
-            None => Err(Failure::new(
-                FailureClass::NoSuchName,
-                format!("resolve: no such name: {name}"),
-            )),
+            None => {
+                let what = match family {
+                    AddressFamily::Any => "no such name",
+                    AddressFamily::Ipv4 => "no IPv4 address of that name",
+                    AddressFamily::Ipv6 => "no IPv6 address of that name",
+                };
+                let reason = format!("resolve: {what}: {name}");
+                Err(Failure::new(FailureClass::NoSuchName, reason))
+            }
         }
     }
 
     /// What a recent answer said, as long as it holds.
-    fn known(&self, name: &str) -> Option<IpAddr> {
-        let (ip, until) = *self.lock_known().get(name)?;
+    fn known(&self, name: &str, family: AddressFamily) -> Option<IpAddr> {
+        let (ip, until) = *self.lock_known()[family as usize].get(name)?;
         (Instant::now() < until).then_some(ip)
     }
 
-    fn remember(&self, name: &str, ip: IpAddr, until: Instant) {
-        let mut known = self.lock_known();
+    fn remember(&self, name: &str, family: AddressFamily, ip: IpAddr, until: Instant) {
+        let known = &mut self.lock_known()[family as usize];
         if known.len() >= MAX_NAMES {
             known.clear();
         }
         known.insert(name.into(), (ip, until));
     }
 
-    fn lock_known(&self) -> MutexGuard<'_, HashMap<Box<str>, (IpAddr, Instant)>> {
+    fn lock_known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -187,13 +187,17 @@ mod tests {
     use apmon_core::config::Host;
 
     use super::*;
+    use crate::endpoint::{Remote, Way};
 
     #[tokio::test]
     async fn a_look_that_waits_takes_little_room() {
         let probe = TcpProbe {
             plan: Arc::new(Plan {
                 endpoint: Endpoint {
-                    host: Host::Name("nas.lan".to_owned()),
+                    remote: Remote {
+                        host: Host::Name("nas.lan".to_owned()),
+                        way: Way::default(),
+                    },
                     port: 22,
                 },
                 send: None,

@@ -32,6 +32,9 @@ pub(super) fn print(checked: &[Checked], as_json: bool, explain: bool) {
             for (phase, took) in &checked.observation.outcome.phases {
                 console::line(&format!("  {:>10}  in {}", millis(*took), phase.as_str()));
             }
+            for metric in &checked.observation.outcome.metrics {
+                console::line(&format!("  {:>10}  {}", figure(metric.value), metric.name));
+            }
         }
     }
 }
@@ -76,12 +79,22 @@ fn line(checked: &Checked) -> String {
         .map(|warning| format!(", but: {}", printable(warning)))
         .unwrap_or_default();
     // What follows | is performance data; nothing before it may hold one.
-    format!(
+    let mut line = format!(
         "{} - {} | time={:.6}s;;;0",
         word(checked.exit()),
         format!("{text}{warning}").replace('|', "/"),
         time.as_secs_f64()
-    )
+    );
+    for metric in &outcome.metrics {
+        line.push_str(&format!(" {}={}", metric.name, figure(metric.value)));
+    }
+    line
+}
+
+/// At most three places behind the point.
+fn figure(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn reason(failure: Option<&apmon_core::Failure>) -> String {
@@ -124,6 +137,7 @@ fn value(checked: &Checked, explain: bool) -> Value {
         })),
         "warning": outcome.warning,
         "phases_ms": phases,
+        "metrics": outcome.metrics.iter().map(|metric| (metric.name, metric.value)).collect::<BTreeMap<_, _>>(),
     });
     if explain {
         let steps = checked.steps.iter();

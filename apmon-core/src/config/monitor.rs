@@ -8,10 +8,10 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
-    mistake::{Mistake, Position},
-    section::Section,
+    mistake::Position,
+    section::{Remarks, Section},
     site::{RESERVED_NAMES, SiteOptions},
-    value::{Count, Seconds, Text},
+    value::{AddressFamily, Count, Seconds, Text},
 };
 use crate::{
     kind::{Blueprint, MonitorKind, Tools},
@@ -60,6 +60,9 @@ pub struct MonitorOptions {
     pub email: Option<bool>,
     /// Whether it appears on pages and charts. Default yes.
     pub display: Option<bool>,
+    /// Which addresses of its host are looked at: `any` (IPv4 before IPv6),
+    /// `ipv4` or `ipv6`. Default: the site's, else `any`. (An addition.)
+    pub address_family: Option<AddressFamily>,
     /// Requested with GET while the monitor is up, for an outside watcher.
     pub heartbeat_url: Option<Secret>,
     /// Seconds between two heartbeats. Default: one after each good look.
@@ -200,9 +203,9 @@ pub(super) fn read_monitor(
     mut section: Section<'_>,
     site: &SiteOptions,
     kinds: &[&dyn MonitorKind],
-) -> (Option<MonitorEntry>, Vec<Mistake>) {
+) -> (Option<MonitorEntry>, Remarks) {
     let Some(mut options) = section.read::<MonitorOptions>() else {
-        return (None, Vec::new());
+        return (None, Remarks::default());
     };
     let at = section.at;
     let name = options.name.take();
@@ -220,15 +223,17 @@ pub(super) fn read_monitor(
     let address = options.address.take();
     let address = section.require("address", address).map(Text::into_string);
     section.set_address(address.clone().unwrap_or_default());
+    section.set_family(options.address_family.or(site.address_family).unwrap_or_default());
     check_rules(&mut section, &options);
     let compiled = kind.and_then(|kind| kind.read(&mut section));
     // Which kinds know an option that stands in the wrong one (rules 4, 20, 23, 25, 29, 32).
-    let warnings = match kind {
+    let basis = section.take_basis();
+    let remarks = match kind {
         Some(kind) => section.finish(|key| belongs_elsewhere(key, kind, kinds)),
         // Without a kind the options of all are known.
         None => {
             for kind in kinds {
-                section.allow(kind.fields());
+                section.allow(&kind.fields());
             }
             section.finish(|_| None)
         }
@@ -242,11 +247,11 @@ pub(super) fn read_monitor(
             at,
             options,
             site,
-            compiled.options,
+            json!([compiled.options, basis]),
             compiled.blueprint,
         ))
     })();
-    (entry, warnings)
+    (entry, remarks)
 }
 
 fn read_kind<'k>(

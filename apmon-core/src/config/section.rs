@@ -3,9 +3,15 @@
 //! The struct's types decide how a text is read. A mistake is noted, its key
 //! left out, and the section read again, so that all mistakes come together.
 
-use std::{collections::HashSet, fmt, rc::Rc};
+use std::{
+    collections::HashSet,
+    fmt,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::LazyLock,
+};
 
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
 use super::{
@@ -13,7 +19,9 @@ use super::{
     deserializer::{Fields, Pruned},
     field::fields_of,
     mistake::{Mistake, Position},
+    site::SiteOptions,
     tree::{Entry, Node, Value},
+    value::AddressFamily,
 };
 use crate::text::{excerpt, nearest};
 
@@ -32,8 +40,18 @@ pub struct Section<'a> {
     pruned: Pruned,
     wrong: HashSet<Rc<str>>,
     mistakes: &'a mut Vec<Mistake>,
-    warnings: Vec<Mistake>,
+    remarks: Remarks,
     address: String,
+    family: AddressFamily,
+    site: Option<(&'a Path, &'a SiteOptions)>,
+    basis: Vec<serde_json::Value>,
+}
+
+/// What is allowed and yet to be said.
+#[derive(Default)]
+pub(super) struct Remarks {
+    pub(super) warnings: Vec<Mistake>,
+    pub(super) advice: Vec<Mistake>,
 }
 
 impl<'a> Section<'a> {
@@ -62,9 +80,44 @@ impl<'a> Section<'a> {
             pruned: Pruned::default(),
             wrong: HashSet::new(),
             mistakes,
-            warnings: Vec::new(),
+            remarks: Remarks::default(),
             address: String::new(),
+            family: AddressFamily::Any,
+            site: None,
+            basis: Vec::new(),
         })
+    }
+
+    /// The same, as a part of the site of the file at `path`.
+    pub(super) fn within_site(self, path: &'a Path, site: &'a SiteOptions) -> Self {
+        Self {
+            site: Some((path, site)),
+            ..self
+        }
+    }
+
+    /// The site's options: the defaults of its monitors.
+    #[must_use]
+    pub fn site(&self) -> &'a SiteOptions {
+        static NONE: LazyLock<SiteOptions> = LazyLock::new(SiteOptions::default);
+        self.site.map_or(&NONE, |(_, site)| site)
+    }
+
+    /// Where a path given in the site file leads: from the file's directory.
+    #[must_use]
+    pub fn path(&self, text: &str) -> PathBuf {
+        let directory = self.site.and_then(|(path, _)| path.parent());
+        directory.map_or_else(|| PathBuf::from(text), |directory| directory.join(text))
+    }
+
+    /// The monitor also depends on `value` (the site's option, the content of a
+    /// file): where it differs, it is another monitor.
+    pub fn depends_on(&mut self, value: impl Serialize) {
+        self.basis.push(serde_json::to_value(value).unwrap_or_default());
+    }
+
+    pub(super) fn take_basis(&mut self) -> Vec<serde_json::Value> {
+        std::mem::take(&mut self.basis)
     }
 
     /// Reads the keys that are fields of `T`. Wrong ones are noted and read as
@@ -170,11 +223,23 @@ impl<'a> Section<'a> {
     /// Notes what is questionable but allowed.
     pub fn warn(&mut self, key: &str, text: impl fmt::Display) {
         let at = self.entry(key).map_or(self.at, |entry| entry.value.at);
-        self.warnings.push(Mistake {
+        let remark = self.remark(at, key, text);
+        self.remarks.warnings.push(remark);
+    }
+
+    /// Notes what could be safer.
+    pub fn advise(&mut self, key: &str, text: impl fmt::Display) {
+        let at = self.entry(key).map_or(self.at, |entry| entry.value.at);
+        let remark = self.remark(at, key, text);
+        self.remarks.advice.push(remark);
+    }
+
+    fn remark(&self, at: Position, key: &str, text: impl fmt::Display) -> Mistake {
+        Mistake {
             at,
             within: self.within.clone(),
             text: format!("\"{key}\" {text}"),
-        });
+        }
     }
 
     /// `value`, or a mistake saying that `key` is missing (unless it is there
@@ -194,6 +259,17 @@ impl<'a> Section<'a> {
 
     pub(super) fn set_address(&mut self, address: String) {
         self.address = address;
+    }
+
+    /// Which addresses of its host are looked at.
+    #[must_use]
+    pub fn family(&self) -> AddressFamily {
+        self.family
+    }
+
+    pub(super) fn set_family(&mut self, family: AddressFamily) {
+        self.family = family;
+        self.depends_on(family);
     }
 
     /// The monitor's address as a URL with one of `schemes` and a host.
@@ -230,7 +306,7 @@ impl<'a> Section<'a> {
 
     /// Every key that nobody read is unknown. `elsewhere` knows where it would
     /// be right. Gives the warnings back.
-    pub(super) fn finish(mut self, elsewhere: impl Fn(&str) -> Option<String>) -> Vec<Mistake> {
+    pub(super) fn finish(mut self, elsewhere: impl Fn(&str) -> Option<String>) -> Remarks {
         let entries = Rc::clone(&self.entries);
         for entry in entries.iter() {
             if self.read.contains(&*entry.key) {
@@ -250,6 +326,6 @@ impl<'a> Section<'a> {
             };
             self.push(entry.at, text);
         }
-        self.warnings
+        self.remarks
     }
 }

@@ -15,7 +15,7 @@ use super::{
     section::{MOST_HINTS, Section},
     source::{self, Environment},
     tree::{self, Entry, Node, Value},
-    value::{Count, PortNumber, Seconds, Text},
+    value::{AddressFamily, Count, NameResolution, PortNumber, Seconds, Text},
 };
 use crate::{
     kind::MonitorKind,
@@ -57,6 +57,22 @@ pub struct SiteOptions {
     pub unknown_after_secs: Option<Seconds>,
     /// Whether anybody is told anything. Default yes.
     pub alarms: Option<bool>,
+    /// Which addresses of a host are looked at: `any` (IPv4 before IPv6),
+    /// `ipv4` or `ipv6`. Default `any`. (An addition.)
+    pub address_family: Option<AddressFamily>,
+    /// How names become addresses: `dns` (the hosts file, then the name servers
+    /// of resolv.conf) or `system` (getaddrinfo: whatever nsswitch.conf says).
+    /// Default `dns`. (An addition.)
+    pub resolver: Option<NameResolution>,
+    /// Whether certificates must be signed by an authority this machine trusts
+    /// and name the host. Default no. (An addition.)
+    pub ssl_verify: Option<bool>,
+    /// A PEM file of the authorities that are trusted instead of the system's,
+    /// wherever `ssl_verify` is on. Relative to the site file. (An addition.)
+    pub ssl_ca_file: Option<Text>,
+    /// Warn when a certificate expires within so many days. Default: no
+    /// warning. (An addition.)
+    pub ssl_expiry_warn_days: Option<Count>,
 }
 
 /// Options of `site.email_server`.
@@ -154,6 +170,9 @@ pub struct SiteFile {
     pub monitors: Vec<MonitorEntry>,
     /// What is questionable but allowed.
     pub warnings: Vec<Mistake>,
+    /// What could be safer. Said where somebody asks (`--test-config`), and not
+    /// at every start.
+    pub advice: Vec<Mistake>,
 }
 
 /// Reads a site file.
@@ -187,12 +206,14 @@ pub fn parse(
         kinds,
         mistakes: tree.mistakes,
         warnings: Vec::new(),
+        advice: Vec::new(),
     };
     let file = reader.file(path, &tree.root);
     let mistakes = mistake::told_once(reader.mistakes);
     match file {
         Some(file) if mistakes.is_empty() => Ok(SiteFile {
             warnings: mistake::told_once(reader.warnings),
+            advice: reader.advice,
             ..file
         }),
         _ => Err(ConfigError::Mistakes {
@@ -206,6 +227,7 @@ struct Reader<'a> {
     kinds: &'a [&'a dyn MonitorKind],
     mistakes: Vec<Mistake>,
     warnings: Vec<Mistake>,
+    advice: Vec<Mistake>,
 }
 
 impl Reader<'_> {
@@ -248,6 +270,7 @@ impl Reader<'_> {
             outage_webhooks: Vec::new(),
             monitors: Vec::new(),
             warnings: Vec::new(),
+            advice: Vec::new(),
         };
         let mut file = match find("site") {
             None => {
@@ -258,7 +281,7 @@ impl Reader<'_> {
         };
         match find("monitors") {
             None => self.missing(root, entries, "monitors"),
-            Some(node) => file.monitors = self.monitors(node, &file.site),
+            Some(node) => file.monitors = self.monitors(node, path, &file.site),
         }
         Some(file)
     }
@@ -330,7 +353,7 @@ impl Reader<'_> {
         if emails.is_some() && server.is_none() {
             section.misplaced("outage_emails", "needs email_server beside it");
         }
-        self.warnings.extend(section.finish(|_| None));
+        self.warnings.extend(section.finish(|_| None).warnings);
         file.email_server = server.and_then(|node| self.email_server(&node));
         file.outage_emails = self.list(emails, "outage_emails", Self::outage_email);
         file.outage_webhooks = self.list(webhooks, "outage_webhooks", Self::outage_webhook);
@@ -378,7 +401,7 @@ impl Reader<'_> {
                 section.mistake("from_address", "must be an e-mail address");
             }
         }
-        self.warnings.extend(section.finish(|_| None));
+        self.warnings.extend(section.finish(|_| None).warnings);
         server
     }
 
@@ -393,7 +416,7 @@ impl Reader<'_> {
                 section.mistake("email", "must be an e-mail address");
             }
         }
-        self.warnings.extend(section.finish(|_| None));
+        self.warnings.extend(section.finish(|_| None).warnings);
         email
     }
 
@@ -413,11 +436,11 @@ impl Reader<'_> {
                 section.mistake("request_encoding", "JSON needs request_method POST");
             }
         }
-        self.warnings.extend(section.finish(|_| None));
+        self.warnings.extend(section.finish(|_| None).warnings);
         webhook
     }
 
-    fn monitors(&mut self, node: &Node, site: &SiteOptions) -> Vec<MonitorEntry> {
+    fn monitors(&mut self, node: &Node, path: &Path, site: &SiteOptions) -> Vec<MonitorEntry> {
         let Value::Sequence(items) = &node.value else {
             if !matches!(node.value, Value::Wrong) {
                 self.mistake(
@@ -457,8 +480,9 @@ impl Reader<'_> {
             let Some(section) = Section::open(item, within, &mut self.mistakes) else {
                 continue;
             };
-            let (entry, warnings) = read_monitor(section, site, self.kinds);
-            self.warnings.extend(warnings);
+            let (entry, remarks) = read_monitor(section.within_site(path, site), site, self.kinds);
+            self.warnings.extend(remarks.warnings);
+            self.advice.extend(remarks.advice);
             monitors.extend(entry);
         }
         monitors

@@ -1,6 +1,6 @@
 //! Values with a range, parsed once.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -131,4 +131,40 @@ impl<'de> Deserialize<'de> for Text {
         }
         Ok(Self(text))
     }
+}
+
+/// Which addresses of a host may be looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AddressFamily {
+    /// IPv4 where the name has such an address, else IPv6.
+    #[default]
+    Any,
+    /// IPv4 only.
+    Ipv4,
+    /// IPv6 only.
+    Ipv6,
+}
+
+impl AddressFamily {
+    /// Whether an address is of it.
+    #[must_use]
+    pub fn has(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Ipv4 => address.is_ipv4(),
+            Self::Ipv6 => address.is_ipv6(),
+        }
+    }
+}
+
+/// How names become addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NameResolution {
+    /// By the hosts file, then by the name servers of resolv.conf.
+    #[default]
+    Dns,
+    /// By the system's `getaddrinfo`: what nsswitch.conf says (mDNS, LDAP).
+    System,
 }

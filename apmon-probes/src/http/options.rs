@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use apmon_core::{
     Secret,
-    config::{Section, Text, one_or_many},
+    config::{Host, Section, Text, one_or_many},
 };
 use bytes::Bytes;
 use hyper::header::HeaderValue;
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::target::Target;
 use crate::{
+    endpoint::Remote,
     expect::Expect,
     tls::{self, Fingerprint},
 };
@@ -94,7 +95,10 @@ impl HttpOptions {
         {
             section.misplaced("ssl_fingerprint", "needs an address that begins with https://");
         }
-        let target = match Target::new(url?) {
+        let url = url?;
+        let host = url.host_str().and_then(Host::parse)?;
+        let way = Remote::read(section, host)?.way;
+        let target = match Target::new(url, way) {
             Ok(target) => target,
             Err(text) => {
                 section.mistake("address", text);

@@ -10,7 +10,10 @@ use percent_encoding::percent_decode_str;
 use rustls::pki_types::ServerName;
 use url::{Position, Url};
 
-use crate::{endpoint::Endpoint, tls};
+use crate::{
+    endpoint::{Endpoint, Remote, Way},
+    tls,
+};
 
 /// An address, taken apart once.
 pub(crate) struct Target {
@@ -26,14 +29,17 @@ pub(crate) struct Target {
 
 impl Target {
     /// Takes a URL apart; what is wrong with it follows `"address" `.
-    pub(crate) fn new(url: Url) -> Result<Self, String> {
+    pub(crate) fn new(url: Url, way: Way) -> Result<Self, String> {
         let host = url.host_str().and_then(Host::parse).ok_or("has no host")?;
         let port = url.port_or_known_default().ok_or("has no port")?;
         let path = url[Position::BeforePath..Position::AfterQuery].parse();
         let authority = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
         Ok(Self {
             tls: (url.scheme() == "https").then(|| tls::server_name(&host)),
-            endpoint: Endpoint { host, port },
+            endpoint: Endpoint {
+                remote: Remote { host, way },
+                port,
+            },
             path: path.map_err(|_| "has a path that HTTP cannot carry")?,
             host: authority.map_err(|_| "has a host that HTTP cannot carry")?,
             authorization: basic(&url),
@@ -52,7 +58,7 @@ impl Target {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("{}:// is not http", excerpt(url.scheme(), 40)));
         }
-        let mut next = Self::new(url)?;
+        let mut next = Self::new(url, self.endpoint.remote.way)?;
         let upgraded = next.url.host() == self.url.host()
             && (self.endpoint.port, next.endpoint.port) == (80, 443)
             && next.is_tls();
@@ -86,7 +92,7 @@ mod tests {
     use super::*;
 
     fn target(url: &str) -> Target {
-        Target::new(url.parse().unwrap()).unwrap()
+        Target::new(url.parse().unwrap(), Way::default()).unwrap()
     }
 
     #[test]
@@ -95,7 +101,7 @@ mod tests {
         assert_eq!(plain.host, "[::1]:8080");
         assert_eq!(plain.path, "/a?b=c");
         assert_eq!(plain.endpoint.port, 8080);
-        assert_eq!(plain.endpoint.host, Host::Address("::1".parse().unwrap()));
+        assert_eq!(plain.endpoint.remote.host, Host::Address("::1".parse().unwrap()));
         assert_eq!(plain.authorization.as_ref().unwrap(), "Basic dXNlcjpwQHNz");
         assert!(!format!("{:?}{}", plain.authorization, plain.shown()).contains("p%40ss"));
         let tls = target("https://nas.lan");

@@ -12,7 +12,7 @@ fn tls() -> Arc<ClientConfig> {
 fn probe(url: &str) -> HttpProbe {
     HttpProbe {
         plan: Arc::new(Plan {
-            target: Target::new(url.parse().unwrap()).unwrap(),
+            target: Target::new(url.parse().unwrap(), crate::endpoint::Way::default()).unwrap(),
             post: None,
             expect: None,
             tls: tls(),

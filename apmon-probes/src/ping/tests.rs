@@ -31,7 +31,10 @@ fn without_permission_both_remedies_are_named() {
 #[tokio::test]
 async fn a_look_that_waits_takes_little_room() {
     let probe = PingProbe {
-        host: Host::Name("nas.lan".to_owned()),
+        remote: Remote {
+            host: Host::Name("nas.lan".to_owned()),
+            way: crate::endpoint::Way::default(),
+        },
         sockets: Arc::default(),
         resolver: Arc::default(),
     };

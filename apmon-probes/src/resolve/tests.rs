@@ -72,7 +72,10 @@ fn v4(last: u8) -> Answer {
 
 async fn ask(resolver: &Resolver, name: &str) -> Result<String, Failure> {
     let look = look(Duration::from_millis(800));
-    resolver.address(&look, name).await.map(|ip| ip.to_string())
+    resolver
+        .address(&look, name, Way::default())
+        .await
+        .map(|ip| ip.to_string())
 }
 
 #[tokio::test]
@@ -169,7 +172,9 @@ async fn three_thousand_names_at_once_are_all_answered() {
             let resolver = Arc::clone(&resolver);
             tokio::spawn(async move {
                 let look = look(Duration::from_secs(10));
-                resolver.address(&look, &format!("host{n}.example")).await
+                resolver
+                    .address(&look, &format!("host{n}.example"), Way::default())
+                    .await
             })
         })
         .collect();
