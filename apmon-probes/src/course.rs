@@ -31,6 +31,14 @@ impl Course {
         self.metrics.push(Metric { name, value });
     }
 
+    /// The same; of several the least counts.
+    pub(crate) fn measured_least(&mut self, name: &'static str, value: f64) {
+        match self.metrics.iter_mut().find(|metric| metric.name == name) {
+            Some(metric) => metric.value = metric.value.min(value),
+            None => self.measured(name, value),
+        }
+    }
+
     /// Somebody should know, even if it is up. The first warning stays.
     pub(crate) fn warn(&mut self, text: String) {
         self.warning.get_or_insert(text);

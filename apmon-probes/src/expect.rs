@@ -20,6 +20,13 @@ impl Expect {
         }
     }
 
+    /// The same of bytes that need not be text.
+    pub(crate) fn of_bytes(bytes: Vec<u8>) -> Self {
+        Self {
+            finder: Finder::new(&bytes).into_owned(),
+        }
+    }
+
     pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
         self.finder.find(bytes).is_some()
     }

@@ -1,32 +1,33 @@
 //! `http`: does it answer, from behind the right certificate, with the right
 //! thing?
 
+pub(crate) mod body;
 mod exchange;
+pub(crate) mod judge;
 mod options;
-mod target;
+pub(crate) mod proxy;
+mod status;
+pub(crate) mod target;
 
 use std::sync::Arc;
 
-use apmon_core::{Blueprint, Failure, FailureClass, Kind, Look, Outcome, Phase, Probe, config::Section};
+use apmon_core::{Blueprint, Both, Failure, FailureClass, Kind, Look, Outcome, Probe, config::Section};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
-    Method, Request,
+    Method, Request, Version,
     header::{self, HeaderValue},
 };
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use url::Url;
 
-pub use options::HttpOptions;
-
+pub(crate) use self::options::{Carrier, Plan, Post};
 use self::{
-    exchange::{Answer, exchange},
-    options::{Plan, Post},
+    judge::{Answer, Wanted},
     target::Target,
 };
-use crate::{course::Course, resolve::Resolver, tls};
+pub use self::{options::HttpOptions, status::StatusRange};
+use crate::{course::Course, quic, resolve::Resolver, tls::TlsOptions};
 
 const MAX_REDIRECTS: usize = 10;
 
@@ -37,14 +38,14 @@ const USER_AGENT: &str = concat!("apmon/", env!("CARGO_PKG_VERSION"));
 pub struct Http;
 
 impl Kind for Http {
-    type Options = HttpOptions;
+    type Options = Both<HttpOptions, TlsOptions>;
 
     fn name(&self) -> &'static str {
         "http"
     }
 
     fn summary(&self) -> &'static str {
-        "requests a URL over HTTP/1.1, with TLS, certificate pin and search of the body"
+        "requests a URL over HTTP/1.1 or HTTP/2, with TLS, certificate pin and search of the body"
     }
 
     fn address(&self) -> &'static str {
@@ -59,18 +60,22 @@ impl Kind for Http {
         &["http", "https"]
     }
 
-    fn compile(&self, options: HttpOptions, section: &mut Section<'_>) -> Option<Blueprint> {
-        let plan = Arc::new(options.plan(section, &["http", "https"])?);
+    fn compile(&self, Both(options, tls): Self::Options, section: &mut Section<'_>) -> Option<Blueprint> {
+        let plan = Arc::new(options.plan(tls, section, Carrier::Tcp)?);
         Some(Blueprint::probe(move |tools| HttpProbe {
             plan: Arc::clone(&plan),
             resolver: tools.shared(),
+            quic: None,
         }))
     }
 }
 
-struct HttpProbe {
-    plan: Arc<Plan>,
-    resolver: Arc<Resolver>,
+/// Requests, whatever carries the request.
+pub(crate) struct HttpProbe {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) resolver: Arc<Resolver>,
+    /// HTTP/3 goes by these.
+    pub(crate) quic: Option<Arc<quic::Endpoints>>,
 }
 
 #[async_trait]
@@ -121,10 +126,10 @@ impl HttpProbe {
             .map_err(|text| protocol(format!("redirected to nowhere: {text}")))?;
         if from.is_tls() && !next.is_tls() {
             let shown = next.shown();
-            if self.plan.pinned {
+            if self.plan.tls.is_vouched() {
                 return Err(Failure::new(
                     FailureClass::Pin,
-                    format!("redirected from https to {shown}, where no certificate can be pinned"),
+                    format!("redirected from https to {shown}, where no certificate vouches for the answer"),
                 ));
             }
             course.warn(format!("redirected from https to {shown}"));
@@ -141,65 +146,99 @@ impl HttpProbe {
         look: &Look,
         course: &mut Course,
     ) -> Result<Answer, Failure> {
-        let stream = target.endpoint.connect(look, course, &self.resolver).await?;
-        let request = compose(target, post);
-        if target.is_tls() {
-            Box::pin(self.over_tls(stream, target, request, look, course)).await
-        } else {
-            Box::pin(exchange(stream, request, self.plan.expect.as_ref(), look, course)).await
+        if let Some(endpoints) = &self.quic {
+            let to = target.endpoint.resolve(look, course, &self.resolver).await?;
+            return Box::pin(quic::request(
+                &self.plan, endpoints, to, target, post, look, course,
+            ))
+            .await;
         }
-    }
-
-    async fn over_tls(
-        &self,
-        stream: TcpStream,
-        target: &Target,
-        request: Request<Full<Bytes>>,
-        look: &Look,
-        course: &mut Course,
-    ) -> Result<Answer, Failure> {
-        let name = target.tls.clone().expect("asked only where there is TLS");
-        let connector = TlsConnector::from(Arc::clone(&self.plan.tls));
-        let stream = look
-            .within("tls", connector.connect(name, stream))
-            .await?
-            .map_err(|error| {
-                let failure = tls::failure("tls", &error);
-                look.step("tls", || failure.reason.clone());
-                failure
-            })?;
-        course.done(Phase::Tls);
-        look.step("tls", || {
-            let (_, session) = stream.get_ref();
-            let certificate = session.peer_certificates().and_then(|chain| chain.first());
-            let version = session.protocol_version();
-            format!(
-                "{}, {}",
-                version.and_then(|version| version.as_str()).unwrap_or("TLS"),
-                certificate.map(tls::describe).unwrap_or_default()
-            )
-        });
-        exchange(stream, request, self.plan.expect.as_ref(), look, course).await
+        let stream = match &self.plan.proxy {
+            None => target.endpoint.connect(look, course, &self.resolver).await?,
+            Some(proxy) => Box::pin(proxy.connect(target, look, course, &self.resolver)).await?,
+        };
+        let wanted = self.plan.wanted();
+        if let Some(name) = target.tls.clone() {
+            return Box::pin(async move {
+                let stream = self.plan.tls.handshake(name, stream, look, course).await?;
+                match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => {
+                        let request = self.plan.compose(target, post, Version::HTTP_2);
+                        exchange::by_http2(stream, request, wanted, look, course).await
+                    }
+                    _ => {
+                        let request = self.plan.compose(target, post, Version::HTTP_11);
+                        exchange::by_http1(stream, request, wanted, look, course).await
+                    }
+                }
+            })
+            .await;
+        }
+        let request = self.plan.compose(target, post, Version::HTTP_11);
+        Box::pin(exchange::by_http1(stream, request, wanted, look, course)).await
     }
 }
 
-fn compose(target: &Target, post: Option<&Post>) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(post.map(|post| post.body.clone()).unwrap_or_default()));
-    *request.uri_mut() = target.path.clone();
-    let headers = request.headers_mut();
-    headers.insert(header::HOST, target.host.clone());
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-    // One request is all there will be.
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    if let Some(authorization) = &target.authorization {
-        headers.insert(header::AUTHORIZATION, authorization.clone());
+impl Plan {
+    pub(crate) fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            expect: self.expect.as_ref(),
+            statuses: &self.statuses,
+        }
     }
-    if let Some(post) = post {
-        headers.insert(header::CONTENT_TYPE, post.content_type.clone());
-        *request.method_mut() = Method::POST;
+
+    /// The request for `target`.
+    pub(crate) fn compose(
+        &self,
+        target: &Target,
+        post: Option<&Post>,
+        version: Version,
+    ) -> Request<Full<Bytes>> {
+        let body = Full::new(post.map(|post| post.body.clone()).unwrap_or_default());
+        let mut request = Request::new(body);
+        *request.version_mut() = version;
+        let headers = request.headers_mut();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        if self.expect.is_some() {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        headers.insert(header::HOST, target.host.clone());
+        if let Some(authorization) = &target.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
+        if let Some(post) = post {
+            headers.insert(header::CONTENT_TYPE, post.content_type.clone());
+        }
+        // They may hold a token, which is nobody else's business.
+        if target.url.origin() == self.target.url.origin() {
+            headers.extend(self.headers.clone());
+        }
+        let by_proxy = self.proxy.as_ref().filter(|_| !target.is_tls());
+        if version == Version::HTTP_11 {
+            // One request is all there will be.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            if let Some(authorization) = by_proxy.and_then(|proxy| proxy.authorization.as_ref()) {
+                headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
+            }
+        }
+        let whole = by_proxy.is_some() || version != Version::HTTP_11;
+        *request.uri_mut() = if whole {
+            // Beyond HTTP/1.1 the host is a part of the URI.
+            let host = request.headers_mut().remove(header::HOST);
+            let uri = target.whole(host.as_ref());
+            if let (true, Some(host)) = (version == Version::HTTP_11, host) {
+                request.headers_mut().insert(header::HOST, host);
+            }
+            uri
+        } else {
+            target.path.clone()
+        };
+        if post.is_some() {
+            *request.method_mut() = Method::POST;
+        }
+        request
     }
-    request
 }
 
 fn protocol(reason: String) -> Failure {

@@ -39,6 +39,7 @@
 mod course;
 mod endpoint;
 mod errno;
+mod errqueue;
 mod expect;
 mod http;
 mod pace;
@@ -46,18 +47,20 @@ mod payload;
 mod ping;
 mod quic;
 mod resolve;
+mod starttls;
 mod tcp;
 mod tls;
 mod udp;
 
 use apmon_core::MonitorKind;
 
-pub use http::{Http, HttpOptions};
+pub use http::{Http, HttpOptions, StatusRange};
 pub use payload::Encoding;
 pub use ping::{Ping, PingOptions};
 pub use quic::Quic;
+pub use starttls::StartTls;
 pub use tcp::{Tcp, TcpOptions};
-pub use tls::Fingerprint;
+pub use tls::{Fingerprint, TlsOptions};
 pub use udp::{Udp, UdpOptions};
 
 /// Every kind of this crate.

@@ -1,6 +1,9 @@
 //! What `send` means: text, hex or base64.
 
-use apmon_core::{Secret, config::Section};
+use apmon_core::{
+    Secret,
+    config::{Section, Text},
+};
 use base64::{
     Engine as _,
     alphabet::STANDARD,
@@ -9,7 +12,9 @@ use base64::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How `send` is written.
+use crate::expect::Expect;
+
+/// How bytes are written in a site file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
@@ -91,6 +96,28 @@ fn decode_base64(text: &str) -> Result<Vec<u8>, DecodeError> {
         },
         base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => DecodeError::EndsEarly,
     })
+}
+
+/// What `expect` stands for, written as `expect_type` says.
+pub(crate) fn expected(
+    section: &mut Section<'_>,
+    expect: Option<&Text>,
+    expect_type: Encoding,
+) -> Option<Expect> {
+    if section.has("expect_type") && !section.has("expect") {
+        section.misplaced("expect_type", "needs expect beside it");
+    }
+    match decode(expect_type, expect?.as_str()) {
+        Ok(bytes) if bytes.is_empty() => {
+            section.mistake("expect", "must not be empty");
+            None
+        }
+        Ok(bytes) => Some(Expect::of_bytes(bytes)),
+        Err(error) => {
+            section.mistake("expect", error);
+            None
+        }
+    }
 }
 
 /// Reads the pair `send` and `content_type` of a section.

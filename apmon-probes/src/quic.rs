@@ -1,16 +1,25 @@
-//! `quic`: HTTP/3. Its options are read and checked; its probe is not built
-//! yet, and says so.
+//! `quic`: HTTP/3, with the options of `http`.
 
-use apmon_core::{Blueprint, Kind, NotBuilt, config::Section};
+mod endpoint;
+mod exchange;
 
-use crate::http::HttpOptions;
+use std::sync::Arc;
+
+use apmon_core::{Blueprint, Both, Failure, Kind, config::Section};
+
+pub(crate) use self::endpoint::Endpoints;
+pub(crate) use self::exchange::request;
+use crate::{
+    http::{Carrier, HttpOptions, HttpProbe},
+    tls::TlsOptions,
+};
 
 /// The kind `quic`.
 #[derive(Debug)]
 pub struct Quic;
 
 impl Kind for Quic {
-    type Options = HttpOptions;
+    type Options = Both<HttpOptions, TlsOptions>;
 
     fn name(&self) -> &'static str {
         "quic"
@@ -28,8 +37,16 @@ impl Kind for Quic {
         "type: quic\nname: edge\naddress: https://edge.example.com/\n"
     }
 
-    fn compile(&self, options: HttpOptions, section: &mut Section<'_>) -> Option<Blueprint> {
-        options.plan(section, &["https"])?;
-        Some(Blueprint::probe(|_| NotBuilt { kind: "quic" }))
+    fn compile(&self, Both(options, tls): Self::Options, section: &mut Section<'_>) -> Option<Blueprint> {
+        let plan = Arc::new(options.plan(tls, section, Carrier::Quic)?);
+        Some(Blueprint::probe(move |tools| HttpProbe {
+            plan: Arc::clone(&plan),
+            resolver: tools.shared(),
+            quic: Some(tools.shared()),
+        }))
     }
+}
+
+fn prefixed(failure: &Failure) -> Failure {
+    Failure::new(failure.class, format!("quic: {}", failure.reason))
 }

@@ -1,15 +1,19 @@
-//! `tcp`: does it accept, and does it say what it should?
+//! `tcp`: does it accept, and does it say what it should? Also behind TLS.
 
 use std::{io, sync::Arc, time::Duration};
 
 use apmon_core::{
-    Blueprint, Failure, Kind, Look, Outcome, Phase, Probe, Secret,
+    Blueprint, Both, Failure, Kind, Look, Outcome, Phase, Probe, Secret,
     config::{Section, Text},
 };
 use async_trait::async_trait;
+use rustls::pki_types::ServerName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::{
     course::Course,
@@ -18,6 +22,8 @@ use crate::{
     expect::{Expect, Search},
     payload::{self, Encoding},
     resolve::Resolver,
+    starttls::StartTls,
+    tls::{self, Tls, TlsOptions},
 };
 
 /// So much of an answer is searched.
@@ -36,8 +42,17 @@ pub struct TcpOptions {
     #[serde(default)]
     pub content_type: Encoding,
     /// Must appear in what the service sends (in the first 64 KiB, before it
-    /// closes). Without it the monitor is up once connected.
+    /// closes). Without it the monitor is up once connected (with TLS: once the
+    /// handshake is done).
     pub expect: Option<Text>,
+    /// How `expect` is written. Default `text`, whatever `content_type` says.
+    /// (An addition.)
+    #[serde(default)]
+    pub expect_type: Encoding,
+    /// The protocol in which the service is asked for TLS; `send` and `expect`
+    /// then happen within TLS. A service that speaks TLS from the first byte
+    /// has an address `tls://host:port` instead. (An addition.)
+    pub starttls: Option<StartTls>,
 }
 
 /// The kind `tcp`.
@@ -45,18 +60,18 @@ pub struct TcpOptions {
 pub struct Tcp;
 
 impl Kind for Tcp {
-    type Options = TcpOptions;
+    type Options = Both<TcpOptions, TlsOptions>;
 
     fn name(&self) -> &'static str {
         "tcp"
     }
 
     fn summary(&self) -> &'static str {
-        "connects to a TCP port; optionally sends, and searches the answer"
+        "connects to a TCP port, also by TLS; optionally sends, and searches the answer"
     }
 
     fn address(&self) -> &'static str {
-        "tcp://host:port"
+        "tcp://host:port or tls://host:port"
     }
 
     fn example(&self) -> &'static str {
@@ -64,16 +79,33 @@ impl Kind for Tcp {
     }
 
     fn schemes(&self) -> &'static [&'static str] {
-        &["tcp"]
+        &["tcp", "tls"]
     }
 
-    fn compile(&self, options: TcpOptions, section: &mut Section<'_>) -> Option<Blueprint> {
+    fn compile(&self, Both(options, tls): Self::Options, section: &mut Section<'_>) -> Option<Blueprint> {
         let send = payload::read(section, options.send.as_ref(), options.content_type);
-        let endpoint = Endpoint::read(section, "tcp")?;
+        let expect = payload::expected(section, options.expect.as_ref(), options.expect_type);
+        let url = section.address_url(&["tcp", "tls"]);
+        let at_once = url.as_ref().is_some_and(|url| url.scheme() == "tls");
+        if at_once && section.has("starttls") {
+            section.misplaced("starttls", "is for tcp://; tls:// speaks TLS from the first byte");
+        }
+        let speaks_tls = at_once || section.has("starttls");
+        let tls = tls.plan(
+            section,
+            &[],
+            (!speaks_tls && url.is_some()).then_some("needs an address that begins with tls://, or starttls"),
+        );
+        let endpoint = Endpoint::of(&url?, section, None)?;
         let plan = Arc::new(Plan {
+            tls: match speaks_tls {
+                true => Some((tls::server_name(&endpoint.remote.host), tls?)),
+                false => None,
+            },
+            starttls: options.starttls,
             endpoint,
             send,
-            expect: options.expect.as_ref().map(Expect::new),
+            expect,
         });
         Some(Blueprint::probe(move |tools| TcpProbe {
             plan: Arc::clone(&plan),
@@ -84,6 +116,8 @@ impl Kind for Tcp {
 
 struct Plan {
     endpoint: Endpoint,
+    starttls: Option<StartTls>,
+    tls: Option<(ServerName<'static>, Tls)>,
     send: Option<Vec<u8>>,
     expect: Option<Expect>,
 }
@@ -106,6 +140,10 @@ impl TcpProbe {
     async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
         let plan = &*self.plan;
         let mut stream = plan.endpoint.connect(look, course, &self.resolver).await?;
+        if let Some((name, tls)) = &plan.tls {
+            // Boxed: a look that waits for a dead host needs no room for it.
+            return Box::pin(over_tls(plan, name, tls, stream, look, course)).await;
+        }
         if let Some(send) = &plan.send {
             look.within("send", stream.write_all(send))
                 .await?
@@ -125,6 +163,76 @@ impl TcpProbe {
                 search.explain(look, "receive");
             }
             Ok(())
+        }
+    }
+}
+
+async fn over_tls(
+    plan: &Plan,
+    name: &ServerName<'static>,
+    tls: &Tls,
+    mut stream: TcpStream,
+    look: &Look,
+    course: &mut Course,
+) -> Result<(), Failure> {
+    if let Some(starttls) = plan.starttls {
+        starttls.ask(&mut stream, look).await?;
+    }
+    let mut stream = tls.handshake(name.clone(), stream, look, course).await?;
+    if let Some(send) = &plan.send {
+        let sent = async {
+            stream.write_all(send).await?;
+            stream.flush().await
+        };
+        look.within("send", sent)
+            .await?
+            .map_err(|error| tls::failure("send", &error))?;
+        look.step("send", || format!("{} bytes", send.len()));
+    }
+    let mut search = Search::new(plan.expect.as_ref(), look);
+    if plan.expect.is_some() {
+        let result = receive_within(&mut stream, look, course, &mut search).await;
+        search.explain(look, "receive");
+        return result;
+    }
+    course.stop();
+    if look.is_explained() {
+        let _ = tokio::time::timeout(LINGER, receive_within(&mut stream, look, course, &mut search)).await;
+        search.explain(look, "receive");
+    }
+    Ok(())
+}
+
+/// Reads from within TLS until what is expected has come.
+async fn receive_within(
+    stream: &mut (impl AsyncRead + Unpin),
+    look: &Look,
+    course: &mut Course,
+    search: &mut Search<'_>,
+) -> Result<(), Failure> {
+    let mut buffer = vec![0; 4 * 1024];
+    loop {
+        let room = buffer.len().min(MAX_ANSWER - search.seen());
+        let Ok(read) = tokio::time::timeout_at(look.deadline(), stream.read(&mut buffer[..room])).await
+        else {
+            return Err(search.late(look));
+        };
+        let n = match read {
+            Ok(0) => return Err(search.closed()),
+            Ok(n) => n,
+            // Many close without TLS's own farewell.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(search.closed()),
+            Err(error) => return Err(tls::failure("receive", &error)),
+        };
+        if search.seen() == 0 {
+            course.done(Phase::FirstByte);
+        }
+        if search.feed(&buffer[..n]) {
+            course.done(Phase::Transfer);
+            return Ok(());
+        }
+        if search.seen() >= MAX_ANSWER {
+            return Err(search.too_long());
         }
     }
 }
@@ -200,6 +308,8 @@ mod tests {
                     },
                     port: 22,
                 },
+                starttls: None,
+                tls: None,
                 send: None,
                 expect: None,
             }),

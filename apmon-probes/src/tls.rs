@@ -1,97 +1,35 @@
 //! TLS as a probe needs it: the certificate is judged within the handshake, so
-//! that nothing of a request reaches a server that is not the pinned one.
+//! that nothing of a request reaches a server that is not the right one.
 //!
-//! There is no chain verification: on a LAN most certificates are self-signed,
-//! and what vouches for them is the pin. The handshake's signature is always
-//! verified, else anybody could show somebody else's certificate.
+//! Chains are verified where somebody asks for it: on a LAN most certificates
+//! are self-signed, and what vouches for them is the pin. The handshake's
+//! signature is always verified, else anybody could show somebody else's
+//! certificate.
+
+mod authority;
+mod fingerprint;
+mod options;
+mod verifier;
 
 use std::{
-    fmt, io,
+    io,
     sync::{Arc, LazyLock},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use apmon_core::{Failure, FailureClass};
+use apmon_core::{Failure, FailureClass, Look, Phase};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
-    client::{
-        Resumption,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature_with_raw_key},
-    pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
+    CertificateError, ClientConfig, Error,
+    client::Resumption,
+    crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, ServerName},
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use sha2::{Digest as _, Sha256};
-use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::errno;
-
-/// SHA-256 of a certificate (its DER form), as a pin. Written as 64 hex
-/// digits in either case, with or without colons.
-#[derive(Clone, Copy, PartialEq, Eq, JsonSchema)]
-#[schemars(transparent)]
-pub struct Fingerprint(
-    #[schemars(with = "String", regex(pattern = "^([0-9A-Fa-f]:?){63}[0-9A-Fa-f]$"))] [u8; 32],
-);
-
-impl Fingerprint {
-    /// That of a certificate.
-    #[must_use]
-    pub fn of(der: &[u8]) -> Self {
-        Self(Sha256::digest(der).into())
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        const WANTED: &str = "must be a SHA-256 fingerprint: 64 hex digits, with or without colons";
-        let mut bytes = [0; 32];
-        let mut digits = 0;
-        for (at, found) in text.chars().enumerate() {
-            match found.to_digit(16) {
-                Some(digit) => {
-                    if let Some(byte) = bytes.get_mut(digits / 2) {
-                        *byte = *byte << 4 | digit as u8;
-                    }
-                    digits += 1;
-                }
-                None if found == ':' => {}
-                None => {
-                    let found = found.escape_debug();
-                    return Err(format!("{WANTED}; '{found}' at character {} is neither", at + 1));
-                }
-            }
-        }
-        match digits {
-            64 => Ok(Self(bytes)),
-            40 => Err(format!("{WANTED}; these are 40 digits, a SHA-1")),
-            _ => Err(format!("{WANTED}; these are {digits} digits")),
-        }
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for Fingerprint {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Fingerprint {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
-}
+pub(crate) use self::verifier::{Trust, Verifier};
+pub use self::{fingerprint::Fingerprint, options::TlsOptions};
+use crate::{course::Course, errno};
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
 
@@ -100,25 +38,111 @@ pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
     &PROVIDER
 }
 
-/// TLS settings under which only a certificate with one of `pins` (any, where
-/// there are none) is spoken to, and, unless told otherwise, none that is
-/// outside its dates.
-pub(crate) fn client(pins: Vec<Fingerprint>, ignore_expiry: bool) -> Arc<ClientConfig> {
-    let verifier = Verifier {
-        pins,
-        ignore_expiry,
-        algorithms: provider().signature_verification_algorithms,
-    };
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring speaks TLS 1.2 and 1.3")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    // A resumed session shows no certificate.
-    config.resumption = Resumption::disabled();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Arc::new(config)
+const DAY: i64 = 24 * 60 * 60;
+
+/// How a monitor speaks TLS.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    trust: Arc<Trust>,
+    warn_days: Option<u32>,
+    client: Arc<ClientConfig>,
+}
+
+impl Tls {
+    pub(crate) fn new(trust: Trust, warn_days: Option<u32>, protocols: &[&[u8]]) -> Self {
+        let trust = Arc::new(trust);
+        let mut client = ClientConfig::builder_with_provider(Arc::clone(provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring speaks TLS 1.2 and 1.3")
+            .dangerous()
+            .with_custom_certificate_verifier(Verifier::new(Arc::clone(&trust)))
+            .with_no_client_auth();
+        // A resumed session shows no certificate.
+        client.resumption = Resumption::disabled();
+        client.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Self {
+            trust,
+            warn_days,
+            client: Arc::new(client),
+        }
+    }
+
+    /// Whether not everybody is believed.
+    pub(crate) fn is_vouched(&self) -> bool {
+        !self.trust.pins.is_empty() || self.trust.authorities.is_some()
+    }
+
+    /// Settings for one connection by QUIC, and the judge whose reasons would
+    /// not come through it.
+    pub(crate) fn for_quic(&self, protocol: &[u8]) -> (ClientConfig, Arc<Verifier>) {
+        let verifier = Verifier::new(Arc::clone(&self.trust));
+        let mut client = ClientConfig::builder_with_provider(Arc::clone(provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("ring speaks TLS 1.3")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
+            .with_no_client_auth();
+        client.resumption = Resumption::disabled();
+        client.alpn_protocols = vec![protocol.to_vec()];
+        (client, verifier)
+    }
+
+    /// The handshake over a connection that is there.
+    pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        name: ServerName<'static>,
+        stream: S,
+        look: &Look,
+        course: &mut Course,
+    ) -> Result<TlsStream<S>, Failure> {
+        let connector = TlsConnector::from(Arc::clone(&self.client));
+        let stream = look
+            .within("tls", connector.connect(name, stream))
+            .await?
+            .map_err(|error| {
+                let failure = failure("tls", &error);
+                look.step("tls", || failure.reason.clone());
+                failure
+            })?;
+        course.done(Phase::Tls);
+        let (_, session) = stream.get_ref();
+        let certificate = session.peer_certificates().and_then(|chain| chain.first());
+        look.step("tls", || {
+            let version = session.protocol_version();
+            format!(
+                "{}, {}",
+                version.and_then(|version| version.as_str()).unwrap_or("TLS"),
+                certificate.map(describe).unwrap_or_default()
+            )
+        });
+        if let Some(certificate) = certificate {
+            self.note_expiry(certificate, course);
+        }
+        Ok(stream)
+    }
+
+    /// How long the certificate will hold.
+    pub(crate) fn note_expiry(&self, certificate: &CertificateDer<'_>, course: &mut Course) {
+        let Ok(parsed) = verifier::parse(certificate) else {
+            return;
+        };
+        let end = parsed.validity().not_after;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        // Whole days, as people count them; so long a time is exact.
+        let days = (end.timestamp() - now).div_euclid(DAY);
+        #[allow(clippy::cast_precision_loss)]
+        course.measured_least("ssl_expiry_days", days as f64);
+        if self.warn_days.is_some_and(|warn| days < i64::from(warn)) {
+            let date = end.to_datetime().date();
+            course.warn(match days {
+                ..0 => format!("certificate has expired ({date})"),
+                0 => format!("certificate expires within a day ({date})"),
+                1 => format!("certificate expires in 1 day ({date})"),
+                _ => format!("certificate expires in {days} days ({date})"),
+            });
+        }
+    }
 }
 
 /// What a host is called in a handshake. Names that TLS does not know (some
@@ -135,153 +159,15 @@ pub(crate) fn server_name(host: &apmon_core::config::Host) -> ServerName<'static
     }
 }
 
-/// Why a certificate was refused, in words for people.
-#[derive(Debug, thiserror::Error)]
-#[error("{reason}")]
-struct Rejected {
-    class: FailureClass,
-    reason: String,
-}
-
-impl Rejected {
-    fn error(class: FailureClass, reason: String) -> Error {
-        let rejected = Arc::new(Self { class, reason });
-        CertificateError::Other(rustls::OtherError(rejected)).into()
-    }
-}
-
-#[derive(Debug)]
-struct Verifier {
-    pins: Vec<Fingerprint>,
-    ignore_expiry: bool,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let got = Fingerprint::of(certificate);
-        if !self.pins.is_empty() && !self.pins.contains(&got) {
-            return Err(Rejected::error(
-                FailureClass::Pin,
-                format!("certificate is not the pinned one (got {got})"),
-            ));
-        }
-        if !self.ignore_expiry {
-            let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-            check_dates(&parse(certificate)?, now)?;
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    /// By hand, where rustls offers no way around webpki's parser: that one
-    /// refuses X.509 version 1, which `openssl x509 -signkey` makes to this day.
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let certificate = parse(certificate)?;
-        let key = certificate.public_key();
-        let of_scheme = self
-            .algorithms
-            .mapping
-            .iter()
-            .filter(|(scheme, _)| *scheme == signed.scheme)
-            .flat_map(|(_, algorithms)| algorithms.iter());
-        let bits = &key.subject_public_key.data;
-        // One scheme of TLS 1.2 stands for several curves: those that do not
-        // fit the key refuse it.
-        let valid = of_scheme
-            .filter(|algorithm| holds_algorithm(key.raw, algorithm.public_key_alg_id().as_ref()))
-            .any(|algorithm| {
-                algorithm
-                    .verify_signature(bits, message, signed.signature())
-                    .is_ok()
-            });
-        match valid {
-            true => Ok(HandshakeSignatureValid::assertion()),
-            false => Err(CertificateError::BadSignature.into()),
-        }
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let certificate = parse(certificate)?;
-        let key = SubjectPublicKeyInfoDer::from(certificate.public_key().raw);
-        verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Error> {
-    match X509Certificate::from_der(certificate) {
-        Ok((_, certificate)) => Ok(certificate),
-        Err(_) => Err(CertificateError::BadEncoding.into()),
-    }
-}
-
-/// Whether a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7) is of the
-/// algorithm `id`: the content of its first element, a sequence as well.
-fn holds_algorithm(spki: &[u8], id: &[u8]) -> bool {
-    // SEQUENCE { SEQUENCE { id } BIT STRING }; headers have 2 to 5 bytes.
-    fn content(der: &[u8]) -> Option<&[u8]> {
-        let (first, rest) = der.strip_prefix(&[0x30])?.split_first()?;
-        if *first < 0x80 {
-            return rest.get(..usize::from(*first));
-        }
-        let count = usize::from(first & 0x7f);
-        let (length, rest) = rest.split_at_checked(count)?;
-        let length = length.iter().try_fold(0_usize, |sum, byte| {
-            sum.checked_mul(256)?.checked_add(usize::from(*byte))
-        })?;
-        rest.get(..length)
-    }
-    content(spki).and_then(content) == Some(id)
-}
-
-fn check_dates(certificate: &X509Certificate<'_>, now: i64) -> Result<(), Error> {
-    const DAY: i64 = 24 * 60 * 60;
-    let dates = certificate.validity();
-    let reason = if now > dates.not_after.timestamp() {
-        let date = dates.not_after.to_datetime().date();
-        match (now - dates.not_after.timestamp()) / DAY {
-            0 => format!("certificate expired less than a day ago ({date})"),
-            1 => format!("certificate expired 1 day ago ({date})"),
-            days => format!("certificate expired {days} days ago ({date})"),
-        }
-    } else if now < dates.not_before.timestamp() {
-        let date = dates.not_before.to_datetime().date();
-        format!("certificate is not valid before {date}")
-    } else {
-        return Ok(());
-    };
-    Err(Rejected::error(FailureClass::Expiry, reason))
-}
-
 /// The failure of a handshake, or of a connection after it.
 pub(crate) fn failure(step: &str, error: &io::Error) -> Failure {
     let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
         return errno::failure(step, error);
     };
     if let Error::InvalidCertificate(CertificateError::Other(other)) = error
-        && let Some(rejected) = other.0.downcast_ref::<Rejected>()
+        && let Some(refused) = other.0.downcast_ref::<verifier::Refused>()
     {
-        return Failure::new(rejected.class, rejected.reason.clone());
+        return refused.0.clone();
     }
     let words = match error {
         Error::InvalidMessage(_) => "the server does not speak TLS".to_owned(),
@@ -299,7 +185,7 @@ pub(crate) fn failure(step: &str, error: &io::Error) -> Failure {
 
 /// A certificate as `--explain` shows it.
 pub(crate) fn describe(certificate: &CertificateDer<'_>) -> String {
-    let until = match parse(certificate) {
+    let until = match verifier::parse(certificate) {
         Ok(parsed) => format!(
             ", valid until {}",
             parsed.validity().not_after.to_datetime().date()

@@ -46,6 +46,10 @@ pub struct UdpOptions {
     /// come back within 250 ms: it cannot tell whether anybody listens behind
     /// a firewall that drops.
     pub expect: Option<Text>,
+    /// How `expect` is written. Default `text`, whatever `content_type` says.
+    /// (An addition.)
+    #[serde(default)]
+    pub expect_type: Encoding,
 }
 
 /// The kind `udp`.
@@ -89,11 +93,12 @@ impl Kind for Udp {
                 ),
             );
         }
+        let expect = payload::expected(section, options.expect.as_ref(), options.expect_type);
         let endpoint = Endpoint::read(section, "udp")?;
         let plan = Arc::new(Plan {
             endpoint,
             send: send?,
-            expect: options.expect.as_ref().map(Expect::new),
+            expect,
         });
         Some(Blueprint::probe(move |tools| UdpProbe {
             plan: Arc::clone(&plan),

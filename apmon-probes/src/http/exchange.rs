@@ -1,58 +1,39 @@
-//! One request and its answer over one connection.
+//! One request and its answer over one connection, by HTTP/1.1 or HTTP/2.
 
 use std::{
     error::Error as _,
     future::{Future, poll_fn},
-    io,
+    io, mem,
     pin::{Pin, pin},
-    task::Poll,
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
 };
 
-use apmon_core::{
-    Failure, FailureClass, Look, Phase,
-    text::{excerpt, without_userinfo},
-};
+use apmon_core::{Failure, FailureClass, Look};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
-    Request, Response, StatusCode,
+    Request, Response,
     body::Incoming,
-    client::conn::http1,
-    header::{self, HeaderMap},
+    client::conn::{http1, http2},
 };
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{
-    course::Course,
-    errno,
-    expect::{Expect, Search},
-    tls,
+use super::{
+    body::{Broken, Pieces},
+    judge::{Answer, Wanted},
 };
-
-/// So much of a body is searched.
-const MAX_BODY: usize = 4 * 1024 * 1024;
+use crate::{course::Course, errno, tls};
 
 /// So long may a head be.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// So long `--explain` waits for a body that decides nothing.
-const LINGER: Duration = Duration::from_millis(250);
-
-/// What came of a request.
-pub(crate) enum Answer {
-    /// It is as it should be.
-    Right,
-    /// It is elsewhere.
-    Moved { status: StatusCode, location: String },
-}
-
-/// Sends `request` over `stream` and judges the answer.
-pub(crate) async fn exchange(
+/// Sends `request` over `stream` and judges the answer, by HTTP/1.1.
+pub(crate) async fn by_http1(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     request: Request<Full<Bytes>>,
-    expect: Option<&Expect>,
+    wanted: Wanted<'_>,
     look: &Look,
     course: &mut Course,
 ) -> Result<Answer, Failure> {
@@ -61,72 +42,96 @@ pub(crate) async fn exchange(
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| failure(&error))?;
-    let mut wire = Wire {
-        connection: pin!(connection),
-        open: true,
-    };
-    let answer = look
-        .within("request", wire.beside(sender.send_request(request)))
+    let connection = pin!(connection);
+    let wire = Wire::new(connection, Tasks::default());
+    converse(wire, sender.send_request(request), wanted, look, course).await
+}
+
+/// The same by HTTP/2.
+pub(crate) async fn by_http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+    wanted: Wanted<'_>,
+    look: &Look,
+    course: &mut Course,
+) -> Result<Answer, Failure> {
+    let tasks = Tasks::default();
+    let handshake = http2::Builder::new(tasks.clone())
+        .max_header_list_size(MAX_HEAD as u32)
+        .handshake(TokioIo::new(stream));
+    let (mut sender, connection) = look
+        .within("request", handshake)
         .await?
         .map_err(|error| failure(&error))?;
-    course.done(Phase::FirstByte);
-    let status = answer.status();
-    look.step("answer", || head(status, answer.headers()));
-    if let Some(location) = moved(&answer) {
-        return Ok(Answer::Moved { status, location });
-    }
-    let mut body = answer.into_body();
-    let mut search = Search::new(expect, look);
-    if expect.is_some() {
-        let result = receive(&mut wire, &mut body, status, &mut search, look).await;
-        course.done(Phase::Transfer);
-        search.explain(look, "body");
-        return result.map(|()| Answer::Right);
-    }
-    course.stop();
-    if look.is_explained() {
-        // What comes now decides nothing, nor does how it ends.
-        let _ = tokio::time::timeout(LINGER, receive(&mut wire, &mut body, status, &mut search, look)).await;
-        search.explain(look, "body");
-    }
-    match status {
-        StatusCode::OK => Ok(Answer::Right),
-        _ => Err(Failure::new(FailureClass::Status, format!("status {status}"))),
+    let connection = pin!(connection);
+    let wire = Wire::new(connection, tasks);
+    converse(wire, sender.send_request(request), wanted, look, course).await
+}
+
+async fn converse<C: Future + Send>(
+    mut wire: Wire<'_, C>,
+    answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
+    wanted: Wanted<'_>,
+    look: &Look,
+    course: &mut Course,
+) -> Result<Answer, Failure> {
+    let answer = look
+        .within("request", wire.beside(answer))
+        .await?
+        .map_err(|error| failure(&error))?;
+    let (head, body) = answer.into_parts();
+    let mut frames = Frames { wire, body };
+    wanted
+        .judge(head.status, &head.headers, &mut frames, look, course)
+        .await
+}
+
+/// The body's frames, while the connection moves.
+struct Frames<'a, C> {
+    wire: Wire<'a, C>,
+    body: Incoming,
+}
+
+impl<C: Future + Send> Pieces for Frames<'_, C> {
+    async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+        loop {
+            match self.wire.beside(self.body.frame()).await {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Ok(Some(piece));
+                    }
+                }
+                Some(Err(error)) if is_end(&error) => return Err(Broken::Closed),
+                Some(Err(error)) => return Err(Broken::Failed(failure(&error))),
+            }
+        }
     }
 }
 
-/// Reads the body until what is expected has come.
-async fn receive<C: Future>(
-    wire: &mut Wire<'_, C>,
-    body: &mut Incoming,
-    status: StatusCode,
-    search: &mut Search<'_>,
-    look: &Look,
-) -> Result<(), Failure> {
-    let of_status = |failure: Failure| {
-        let Failure { class, reason } = failure;
-        Failure::new(class, format!("{reason} (status {})", status.as_u16()))
-    };
-    loop {
-        let Ok(frame) = tokio::time::timeout_at(look.deadline(), wire.beside(body.frame())).await else {
-            return Err(of_status(search.late(look)));
-        };
-        match frame {
-            None => return Err(of_status(search.missing())),
-            // The rest did not come: cut off, garbled, or closed without a word.
-            Some(Err(error)) if is_end(&error) => return Err(of_status(search.closed())),
-            Some(Err(error)) => return Err(failure(&error)),
-            Some(Ok(frame)) => {
-                let Some(piece) = frame.data_ref() else {
-                    continue;
-                };
-                let room = piece.len().min(MAX_BODY - search.seen());
-                if search.feed(&piece[..room]) {
-                    return Ok(());
-                }
-                if search.seen() >= MAX_BODY {
-                    return Err(of_status(search.too_long()));
-                }
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What hyper would spawn: it runs within the check instead.
+#[derive(Clone, Default)]
+struct Tasks(Arc<Mutex<Vec<Task>>>);
+
+impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, future: F) {
+        let task = Box::pin(async {
+            future.await;
+        });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    }
+}
+
+impl Tasks {
+    fn poll(&self, running: &mut Vec<Task>, context: &mut Context<'_>) {
+        loop {
+            running.append(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+            running.retain_mut(|task| task.as_mut().poll(context).is_pending());
+            // One may have started another, which must be polled to be woken.
+            if self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+                return;
             }
         }
     }
@@ -137,9 +142,20 @@ async fn receive<C: Future>(
 struct Wire<'a, C> {
     connection: Pin<&'a mut C>,
     open: bool,
+    tasks: Tasks,
+    running: Vec<Task>,
 }
 
-impl<C: Future> Wire<'_, C> {
+impl<'a, C: Future> Wire<'a, C> {
+    fn new(connection: Pin<&'a mut C>, tasks: Tasks) -> Self {
+        Self {
+            connection,
+            open: true,
+            tasks,
+            running: Vec::new(),
+        }
+    }
+
     /// Runs `work` while the connection moves.
     async fn beside<F: Future>(&mut self, work: F) -> F::Output {
         let mut work = pin!(work);
@@ -147,39 +163,29 @@ impl<C: Future> Wire<'_, C> {
             if let Poll::Ready(output) = work.as_mut().poll(context) {
                 return Poll::Ready(output);
             }
+            let mut again = false;
             if self.open && self.connection.as_mut().poll(context).is_ready() {
                 self.open = false;
-                return work.as_mut().poll(context);
+                again = true;
             }
-            Poll::Pending
+            let before = self.running.len();
+            self.tasks.poll(&mut self.running, context);
+            again |= self.running.len() < before;
+            match again {
+                true => work.as_mut().poll(context),
+                false => Poll::Pending,
+            }
         })
         .await
     }
 }
 
-fn moved(answer: &Response<Incoming>) -> Option<String> {
-    if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
+impl<C> Drop for Wire<'_, C> {
+    fn drop(&mut self) {
+        // A task holds the executor that holds tasks: what has not begun would
+        // keep itself alive.
+        mem::take(&mut *self.tasks.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
-    let location = answer.headers().get(header::LOCATION)?;
-    Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
-}
-
-fn head(status: StatusCode, headers: &HeaderMap) -> String {
-    let mut text = status.to_string();
-    for name in [
-        header::SERVER,
-        header::CONTENT_TYPE,
-        header::CONTENT_LENGTH,
-        header::LOCATION,
-    ] {
-        if let Some(value) = headers.get(&name) {
-            let value = without_userinfo(&String::from_utf8_lossy(value.as_bytes()));
-            let value = excerpt(&value, 120);
-            text.push_str(&format!(", {name}: {value}"));
-        }
-    }
-    text
 }
 
 fn io_of(error: &hyper::Error) -> Option<&io::Error> {
@@ -212,6 +218,10 @@ fn failure(error: &hyper::Error) -> Failure {
     match io_of(error) {
         Some(io) if io.raw_os_error().is_some() => errno::failure("request", io),
         Some(io) => tls::failure("request", io),
-        None => Failure::new(FailureClass::Protocol, format!("request: {error}")),
+        None => match error.source() {
+            // hyper itself says no more than "http2 error".
+            Some(source) => Failure::new(FailureClass::Protocol, format!("request: {error}: {source}")),
+            None => Failure::new(FailureClass::Protocol, format!("request: {error}")),
+        },
     }
 }

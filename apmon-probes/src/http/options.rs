@@ -1,49 +1,67 @@
 //! The options of `http` and `quic`, and what they come to.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use apmon_core::{
     Secret,
     config::{Host, Section, Text, one_or_many},
+    text::excerpt,
 };
 use bytes::Bytes;
-use hyper::header::HeaderValue;
-use rustls::ClientConfig;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::target::Target;
+use super::{proxy::Proxy, status::StatusRange, target::Target};
 use crate::{
     endpoint::Remote,
     expect::Expect,
-    tls::{self, Fingerprint},
+    tls::{Tls, TlsOptions},
 };
+
+/// What tells where a message ends, or what becomes of the connection.
+const KEPT: &[HeaderName] = &[
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+    header::PROXY_AUTHORIZATION,
+];
 
 /// Options of `type: http` and `type: quic`.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct HttpOptions {
-    /// Must appear in the body (in its first 4 MiB), in this very case; the
-    /// status then does not matter. Without it the status must be 200.
+    /// Must appear in the body (in its first 4 MiB, unpacked), in this very
+    /// case; the status then does not matter unless `expect_status` is given.
+    /// Without either the status must be 200.
     pub expect: Option<Text>,
-    /// SHA-256 of the server's certificate, 64 hex digits with or without
-    /// colons; a list where several are right. Compared within the handshake:
-    /// no other server sees the request. It also covers every `https` address
-    /// redirected to. Without it any certificate is accepted.
+    /// The right statuses: `200`, `200-299`, or a list of both. With `expect`
+    /// both must be right. A redirect that is named here is not followed. (An
+    /// addition.)
     #[serde(
         default,
         deserialize_with = "one_or_many",
         skip_serializing_if = "Vec::is_empty"
     )]
     #[schemars(with = "OneOrMany")]
-    pub ssl_fingerprint: Vec<Fingerprint>,
-    /// Whether a certificate outside its dates is accepted. Default no.
-    #[serde(default)]
-    pub ignore_ssl_expiry: bool,
+    pub expect_status: Vec<StatusRange>,
     /// Sent as the body of a POST request; without it the request is a GET.
     pub send: Option<Secret>,
     /// The MIME type of `send`. Default `text/plain; charset=utf-8`.
     #[serde(serialize_with = "effective")]
     pub content_type: Option<Text>,
+    /// Headers to send, each `Name: value`; values are never printed. Those of
+    /// apmon's own (`User-Agent`, `Accept`, `Host`) can be replaced. They go to
+    /// the address itself and to redirects within the same origin. (An
+    /// addition.)
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Secret>,
+    /// An HTTP proxy to go through: `http://host:port`, with `user:password@`
+    /// before the host where it wants them. Default: none, whatever the
+    /// environment says. Not for `quic`. (An addition.)
+    pub proxy: Option<Secret>,
 }
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
@@ -58,17 +76,19 @@ fn effective<S: Serializer>(content_type: &Option<Text>, serializer: S) -> Resul
 #[schemars(untagged)]
 #[allow(dead_code)] // stands for its schema
 enum OneOrMany {
-    One(Fingerprint),
-    Many(Vec<Fingerprint>),
+    One(StatusRange),
+    Many(Vec<StatusRange>),
 }
 
 /// What to request and what to make of the answer.
 pub(crate) struct Plan {
     pub(crate) target: Target,
     pub(crate) post: Option<Post>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) expect: Option<Expect>,
-    pub(crate) tls: Arc<ClientConfig>,
-    pub(crate) pinned: bool,
+    pub(crate) statuses: Vec<StatusRange>,
+    pub(crate) tls: Tls,
 }
 
 /// The body of a POST request.
@@ -77,27 +97,51 @@ pub(crate) struct Post {
     pub(crate) content_type: HeaderValue,
 }
 
+/// What carries a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// HTTP/1.1 or HTTP/2 over TCP.
+    Tcp,
+    /// HTTP/3 over QUIC.
+    Quic,
+}
+
 impl HttpOptions {
     /// Checks what no type can.
-    pub(crate) fn plan(self, section: &mut Section<'_>, schemes: &[&str]) -> Option<Plan> {
+    pub(crate) fn plan(self, tls: TlsOptions, section: &mut Section<'_>, carrier: Carrier) -> Option<Plan> {
         let content_type = self.content_type(section);
-        // An empty list would quietly trust everybody.
-        if section.has("ssl_fingerprint")
-            && self.ssl_fingerprint.is_empty()
-            && !section.is_wrong("ssl_fingerprint")
+        let headers = self.headers(section);
+        if section.has("expect_status") && self.expect_status.is_empty() && !section.is_wrong("expect_status")
         {
-            section.mistake("ssl_fingerprint", "must not be an empty list");
+            section.mistake("expect_status", "must not be an empty list");
         }
-        let url = section.address_url(schemes);
-        if let Some(url) = &url
-            && url.scheme() == "http"
-            && section.has("ssl_fingerprint")
-        {
-            section.misplaced("ssl_fingerprint", "needs an address that begins with https://");
-        }
+        let url = section.address_url(match carrier {
+            Carrier::Tcp => &["http", "https"],
+            Carrier::Quic => &["https"],
+        });
+        let speaks_tls = url.as_ref().is_none_or(|url| url.scheme() == "https");
+        let tls = tls.plan(
+            section,
+            &[b"h2", b"http/1.1"],
+            (!speaks_tls).then_some("needs an address that begins with https://"),
+        );
         let url = url?;
         let host = url.host_str().and_then(Host::parse)?;
         let way = Remote::read(section, host)?.way;
+        let proxy = match &self.proxy {
+            Some(_) if carrier == Carrier::Quic => {
+                section.misplaced("proxy", "cannot carry QUIC");
+                None
+            }
+            Some(text) => match Proxy::read(text.reveal(), way) {
+                Ok(proxy) => Some(proxy),
+                Err(wrong) => {
+                    section.mistake("proxy", wrong);
+                    None
+                }
+            },
+            None => None,
+        };
         let target = match Target::new(url, way) {
             Ok(target) => target,
             Err(text) => {
@@ -115,10 +159,44 @@ impl HttpOptions {
         Some(Plan {
             target,
             post,
+            headers,
+            proxy,
             expect: self.expect.as_ref().map(Expect::new),
-            pinned: !self.ssl_fingerprint.is_empty(),
-            tls: tls::client(self.ssl_fingerprint, self.ignore_ssl_expiry),
+            statuses: self.expect_status,
+            tls: tls?,
         })
+    }
+
+    fn headers(&self, section: &mut Section<'_>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            let shown = excerpt(name, 40);
+            let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+                section.mistake(
+                    "headers",
+                    format!("has a name that HTTP cannot carry: \"{shown}\""),
+                );
+                continue;
+            };
+            if KEPT.contains(&name) {
+                section.mistake(
+                    "headers",
+                    format!("must not hold {name}: the connection depends on it"),
+                );
+                continue;
+            }
+            match HeaderValue::from_str(value.reveal()) {
+                Ok(mut value) => {
+                    value.set_sensitive(true);
+                    headers.insert(name, value);
+                }
+                Err(_) => section.mistake(
+                    "headers",
+                    format!("has a value that HTTP cannot carry, of {name}"),
+                ),
+            }
+        }
+        headers
     }
 
     fn content_type(&self, section: &mut Section<'_>) -> Option<HeaderValue> {

@@ -5,7 +5,11 @@ use apmon_core::{
     text::{excerpt, without_userinfo},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use hyper::{Uri, header::HeaderValue};
+use hyper::{
+    Uri,
+    header::HeaderValue,
+    http::uri::{Authority, Scheme},
+};
 use percent_encoding::percent_decode_str;
 use rustls::pki_types::ServerName;
 use url::{Position, Url};
@@ -47,6 +51,21 @@ impl Target {
         })
     }
 
+    /// The URI in full, with another host where one is given.
+    pub(crate) fn whole(&self, host: Option<&HeaderValue>) -> Uri {
+        let host = host.unwrap_or(&self.host);
+        let authority = Authority::try_from(host.as_bytes());
+        let mut parts = self.path.clone().into_parts();
+        parts.scheme = Some(match self.is_tls() {
+            true => Scheme::HTTPS,
+            false => Scheme::HTTP,
+        });
+        parts.authority = authority
+            .or_else(|_| Authority::try_from(self.host.as_bytes()))
+            .ok();
+        Uri::from_parts(parts).unwrap_or_else(|_| self.path.clone())
+    }
+
     pub(crate) fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
@@ -75,7 +94,7 @@ impl Target {
 }
 
 /// User name and password of a URL (RFC 7617).
-fn basic(url: &Url) -> Option<HeaderValue> {
+pub(crate) fn basic(url: &Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }

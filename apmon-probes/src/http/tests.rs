@@ -1,13 +1,10 @@
 use std::time::Duration;
 
-use rustls::ClientConfig;
+use hyper::HeaderMap;
 use tokio::io::duplex;
 
 use super::*;
-
-fn tls() -> Arc<ClientConfig> {
-    tls::client(Vec::new(), false)
-}
+use crate::tls::{Tls, Trust};
 
 fn probe(url: &str) -> HttpProbe {
     HttpProbe {
@@ -15,10 +12,13 @@ fn probe(url: &str) -> HttpProbe {
             target: Target::new(url.parse().unwrap(), crate::endpoint::Way::default()).unwrap(),
             post: None,
             expect: None,
-            tls: tls(),
-            pinned: false,
+            headers: HeaderMap::new(),
+            proxy: None,
+            statuses: Vec::new(),
+            tls: Tls::new(Trust::default(), None, &[]),
         }),
         resolver: Arc::default(),
+        quic: None,
     }
 }
 
@@ -30,7 +30,14 @@ async fn a_look_that_waits_takes_little_room() {
     assert!(size < 1_536, "{size}");
     // The stage behind the connection, which is boxed.
     let (stream, _peer) = duplex(64);
-    let request = compose(&probe.plan.target, None);
-    let size = size_of_val(&exchange(stream, request, None, &look, &mut Course::start()));
-    assert!(size < 2_560, "{size}");
+    let request = probe.plan.compose(&probe.plan.target, None, Version::HTTP_11);
+    let wanted = probe.plan.wanted();
+    let size = size_of_val(&exchange::by_http1(
+        stream,
+        request,
+        wanted,
+        &look,
+        &mut Course::start(),
+    ));
+    assert!(size < 3_328, "{size}");
 }

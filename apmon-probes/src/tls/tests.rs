@@ -1,6 +1,6 @@
 use apmon_core::config::Host;
 
-use super::*;
+use super::{verifier::holds_algorithm, *};
 
 #[test]
 fn fingerprints_are_read_in_every_usual_form() {

@@ -1,0 +1,105 @@
+//! What the network says of datagrams that were sent: ICMP errors, read from a
+//! socket's error queue (`man 7 ip`, IP_RECVERR). One socket asks many hosts,
+//! and the plain error of a socket does not tell whom it is about.
+
+use std::{
+    io::{self, IoSliceMut},
+    net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, AsRawFd},
+};
+
+use nix::{
+    cmsg_space,
+    sys::socket::{
+        ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt,
+        sockopt::{Ipv4RecvErr, Ipv6RecvErr},
+    },
+};
+
+/// One error that came back.
+#[derive(Debug)]
+pub(crate) struct Reported {
+    /// Where the datagram went.
+    pub(crate) to: SocketAddr,
+    /// Who says so; `None` is this machine's own kernel.
+    pub(crate) by: Option<IpAddr>,
+    /// What it says.
+    pub(crate) error: io::Error,
+    /// The datagram itself, or its beginning.
+    #[allow(dead_code)] // ping knows its packets by it
+    pub(crate) datagram: Vec<u8>,
+}
+
+/// Has the kernel keep errors about what `socket` sends.
+pub(crate) fn enable(socket: &impl AsFd, is_v4: bool) -> io::Result<()> {
+    match is_v4 {
+        true => setsockopt(socket, Ipv4RecvErr, &true)?,
+        false => setsockopt(socket, Ipv6RecvErr, &true)?,
+    }
+    Ok(())
+}
+
+/// Takes the next error out of the queue; `WouldBlock` where there is none.
+pub(crate) fn take(socket: &impl AsRawFd) -> io::Result<Option<Reported>> {
+    let mut datagram = [0; 128];
+    let mut control = cmsg_space!(nix::libc::sock_extended_err, nix::libc::sockaddr_in6);
+    let mut pieces = [IoSliceMut::new(&mut datagram)];
+    let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+    let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut pieces, Some(&mut control), flags)?;
+    let to = message.address.as_ref().and_then(address);
+    let error = message.cmsgs()?.find_map(|message| match message {
+        ControlMessageOwned::Ipv4RecvErr(error, by) => {
+            let by = by.filter(|by| by.sin_family != 0);
+            let by = by.map(|by| IpAddr::V4(u32::from_be(by.sin_addr.s_addr).into()));
+            Some((error, by))
+        }
+        ControlMessageOwned::Ipv6RecvErr(error, by) => {
+            let by = by.filter(|by| by.sin6_family != 0);
+            Some((error, by.map(|by| IpAddr::V6(by.sin6_addr.s6_addr.into()))))
+        }
+        _ => None,
+    });
+    let bytes = message.bytes;
+    let (Some(to), Some((error, by))) = (to, error) else {
+        return Ok(None);
+    };
+    let errno = i32::try_from(error.ee_errno).unwrap_or(nix::libc::EIO);
+    Ok(Some(Reported {
+        to,
+        by,
+        error: io::Error::from_raw_os_error(errno),
+        datagram: datagram[..bytes.min(datagram.len())].to_vec(),
+    }))
+}
+
+fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(v4) = storage.as_sockaddr_in() {
+        return Some(SocketAddr::new(v4.ip().into(), v4.port()));
+    }
+    let v6 = storage.as_sockaddr_in6()?;
+    Some(SocketAddr::new(v6.ip().into(), v6.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::UdpSocket, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_tells_whom_it_is_about() {
+        for host in ["127.0.0.1", "::1"] {
+            let socket = UdpSocket::bind((host, 0)).unwrap();
+            enable(&socket, host == "127.0.0.1").unwrap();
+            let closed = UdpSocket::bind((host, 0)).unwrap().local_addr().unwrap();
+            assert_eq!(take(&socket).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+            socket.send_to(b"anybody?", closed).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+            let reported = take(&socket).unwrap().unwrap();
+            assert_eq!(reported.to, closed);
+            assert_eq!(reported.by, Some(closed.ip()));
+            assert_eq!(reported.error.kind(), io::ErrorKind::ConnectionRefused);
+            assert_eq!(reported.datagram, b"anybody?");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A proxy between us and the target, where one is configured.
+
+use apmon_core::{Failure, FailureClass, Look, Phase, config::Host, text::excerpt};
+use hyper::header::HeaderValue;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use url::Url;
+
+use super::target::{Target, basic};
+use crate::{
+    course::Course,
+    endpoint::{Endpoint, Remote, Way},
+    errno,
+    resolve::Resolver,
+};
+
+/// So long may a proxy's answer to CONNECT be.
+const MAX_ANSWER: usize = 16 * 1024;
+
+/// An HTTP proxy (RFC 9110 section 3.7).
+pub(crate) struct Proxy {
+    endpoint: Endpoint,
+    pub(crate) authorization: Option<HeaderValue>,
+}
+
+impl Proxy {
+    /// Reads `http://user:password@host:port`; what is wrong follows
+    /// `"proxy" ` and repeats nothing of it.
+    pub(crate) fn read(text: &str, way: Way) -> Result<Self, &'static str> {
+        const WANTED: &str =
+            "must be http://host:port, with user:password@ before the host where it wants them";
+        let url = Url::parse(text).map_err(|_| WANTED)?;
+        let host = url.host_str().and_then(Host::parse).ok_or(WANTED)?;
+        let rest = !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some();
+        if url.scheme() != "http" || rest {
+            return Err(WANTED);
+        }
+        Ok(Self {
+            endpoint: Endpoint {
+                remote: Remote { host, way },
+                port: url.port_or_known_default().unwrap_or(80),
+            },
+            authorization: basic(&url),
+        })
+    }
+
+    /// A connection to the proxy, and through it for a target that speaks TLS.
+    pub(crate) async fn connect(
+        &self,
+        target: &Target,
+        look: &Look,
+        course: &mut Course,
+        resolver: &Resolver,
+    ) -> Result<TcpStream, Failure> {
+        let of_proxy = |failure: Failure| Failure::new(failure.class, format!("proxy: {}", failure.reason));
+        let mut stream = self
+            .endpoint
+            .connect(look, course, resolver)
+            .await
+            .map_err(of_proxy)?;
+        if target.is_tls() {
+            let answer = look.within("proxy", self.tunnel(&mut stream, target)).await?;
+            let status = answer.map_err(|error| of_proxy(errno::failure("CONNECT", &error)))?;
+            course.done(Phase::Connect);
+            look.step("proxy", || format!("CONNECT: {}", excerpt(&status.line, 120)));
+            match status.code {
+                Some(200..=299) => {}
+                Some(code) => {
+                    return Err(Failure::new(
+                        FailureClass::Status,
+                        format!("proxy: status {code}"),
+                    ));
+                }
+                None => {
+                    return Err(Failure::new(
+                        FailureClass::Protocol,
+                        "proxy: the answer to CONNECT is no HTTP",
+                    ));
+                }
+            }
+        }
+        Ok(stream)
+    }
+
+    /// Asks for the tunnel. The target speaks only once it is spoken to, so
+    /// nothing of its own can be behind the answer's head.
+    async fn tunnel(&self, stream: &mut TcpStream, target: &Target) -> std::io::Result<Status> {
+        let to = format!("{}:{}", target.endpoint.remote.host, target.endpoint.port);
+        let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n").into_bytes();
+        if let Some(authorization) = &self.authorization {
+            request.extend_from_slice(b"Proxy-Authorization: ");
+            request.extend_from_slice(authorization.as_bytes());
+            request.extend_from_slice(b"\r\n");
+        }
+        request.extend_from_slice(b"\r\n");
+        stream.write_all(&request).await?;
+        let mut answer = Vec::new();
+        // Byte by byte at the end: what comes behind it belongs to TLS.
+        while !answer.ends_with(b"\r\n\r\n") && answer.len() < MAX_ANSWER {
+            answer.push(stream.read_u8().await?);
+        }
+        Ok(status(&answer))
+    }
+}
+
+/// The first line of an answer.
+pub(crate) struct Status {
+    line: String,
+    code: Option<u16>,
+}
+
+/// Reads `HTTP/1.1 200 Connection established`.
+pub(crate) fn status(answer: &[u8]) -> Status {
+    let line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line).into_owned();
+    let code = line
+        .strip_prefix("HTTP/1.")
+        .and_then(|rest| rest.split(' ').nth(1))
+        .filter(|code| code.len() == 3)
+        .and_then(|code| code.parse().ok());
+    Status { line, code }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_to_connect_is_read() {
+        let code = |text: &str| status(text.as_bytes()).code;
+        assert_eq!(code("HTTP/1.1 200 Connection established\r\n\r\n"), Some(200));
+        assert_eq!(code("HTTP/1.0 407 Who are you?\r\nX: y\r\n\r\n"), Some(407));
+        assert_eq!(code("HTTP/1.1 200\r\n\r\n"), Some(200));
+        for rubbish in ["", "HTTP/1.1", "SSH-2.0-x\r\n", "HTTP/1.1 20 x", "HTTP/1.1 abc"] {
+            assert_eq!(code(rubbish), None, "{rubbish}");
+        }
+    }
+
+    #[test]
+    fn only_a_plain_http_proxy_is_read() {
+        let read = |text| Proxy::read(text, Way::default());
+        let proxy = read("http://u:p@proxy.lan:3128").unwrap();
+        assert_eq!(proxy.endpoint.port, 3128);
+        assert_eq!(proxy.authorization.unwrap(), "Basic dTpw");
+        for wrong in [
+            "proxy.lan:3128",
+            "https://proxy.lan",
+            "socks5://proxy.lan",
+            "http://proxy.lan/path",
+            "",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The sockets all QUIC looks of a process share, one for each family.
+//!
+//! quinn swallows what the network says of its datagrams: a closed port and a
+//! missing route would both look like silence. So the socket is ours, and
+//! tells the looks that wait.
+
+use std::{
+    collections::HashMap,
+    io::{self, IoSliceMut},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use apmon_core::{Failure, FailureClass};
+use quinn::{
+    AsyncUdpSocket, EndpointConfig, TokioRuntime, UdpPoller,
+    udp::{RecvMeta, Transmit},
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    io::{Interest, ReadBuf},
+    net::UdpSocket,
+    sync::oneshot,
+};
+
+use crate::{
+    errno,
+    errqueue::{self, Reported},
+};
+
+/// What arrives in one burst: a handshake is some ten datagrams a look.
+const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+
+/// The endpoints of a process, each made when it is first needed.
+#[derive(Default)]
+pub(crate) struct Endpoints {
+    v4: Mutex<Option<Shared>>,
+    v6: Mutex<Option<Shared>>,
+}
+
+/// An endpoint, and who waits for news about its datagrams.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) endpoint: quinn::Endpoint,
+    waiting: Arc<Waiting>,
+}
+
+impl Endpoints {
+    /// The endpoint for the family of `to`.
+    pub(crate) fn of(&self, to: SocketAddr) -> Result<Shared, Failure> {
+        let slot = if to.is_ipv4() { &self.v4 } else { &self.v6 };
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = &*slot {
+            return Ok(shared.clone());
+        }
+        let shared = Shared::open(to.is_ipv4()).map_err(|error| errno::failure("open", &error))?;
+        Ok(slot.insert(shared).clone())
+    }
+}
+
+impl Shared {
+    fn open(is_v4: bool) -> io::Result<Self> {
+        let (domain, any): (_, SocketAddr) = match is_v4 {
+            true => (Domain::IPV4, (Ipv4Addr::UNSPECIFIED, 0).into()),
+            false => (Domain::IPV6, (Ipv6Addr::UNSPECIFIED, 0).into()),
+        };
+        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_nonblocking(true)?;
+        if !is_v4 {
+            socket.set_only_v6(true)?;
+        }
+        // As far as this process may; more than some looks at once need it.
+        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+        socket.bind(&any.into())?;
+        errqueue::enable(&socket, is_v4)?;
+        let waiting = Arc::new(Waiting::default());
+        let socket = Arc::new(Wire {
+            socket: UdpSocket::from_std(socket.into())?,
+            waiting: Arc::clone(&waiting),
+        });
+        let endpoint = quinn::Endpoint::new_with_abstract_socket(
+            EndpointConfig::default(),
+            None,
+            Arc::clone(&socket) as _,
+            Arc::new(TokioRuntime),
+        )?;
+        // It ends with the socket's last user: the endpoint's own driver.
+        tokio::spawn(watch(Arc::downgrade(&socket)));
+        Ok(Self { endpoint, waiting })
+    }
+
+    /// Hears what the network says of datagrams to `to`.
+    pub(crate) fn listen(&self, to: SocketAddr) -> Listening {
+        let (tell, told) = oneshot::channel();
+        let id = self.waiting.next.fetch_add(1, Ordering::Relaxed);
+        self.waiting.lock().entry(to).or_default().push((id, tell));
+        Listening {
+            to,
+            id,
+            told,
+            waiting: Arc::clone(&self.waiting),
+        }
+    }
+}
+
+/// The looks that wait, by where they send.
+#[derive(Default, Debug)]
+struct Waiting {
+    looks: Mutex<HashMap<SocketAddr, Vec<(u64, oneshot::Sender<Failure>)>>>,
+    next: AtomicU64,
+}
+
+impl Waiting {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Vec<(u64, oneshot::Sender<Failure>)>>> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, to: SocketAddr, failure: &Failure) {
+        for (_, look) in self.lock().remove(&to).unwrap_or_default() {
+            let _ = look.send(failure.clone());
+        }
+    }
+
+    /// Tells what is in the error queue; whether there was anything.
+    fn drain(&self, socket: &UdpSocket) -> bool {
+        let mut some = false;
+        while let Ok(reported) = errqueue::take(socket) {
+            some = true;
+            if let Some(reported) = reported
+                && let Some(failure) = failure(&reported)
+            {
+                self.tell(reported.to, &failure);
+            }
+        }
+        some
+    }
+}
+
+/// A look that waits for news; it waits no more once dropped.
+pub(crate) struct Listening {
+    to: SocketAddr,
+    id: u64,
+    told: oneshot::Receiver<Failure>,
+    waiting: Arc<Waiting>,
+}
+
+impl Listening {
+    /// The failure, once there is one.
+    pub(crate) async fn failure(&mut self) -> Failure {
+        match (&mut self.told).await {
+            Ok(failure) => failure,
+            // Only a later look at the same peer takes the place.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let mut looks = self.waiting.lock();
+        if let Some(list) = looks.get_mut(&self.to) {
+            list.retain(|(id, _)| *id != self.id);
+            if list.is_empty() {
+                looks.remove(&self.to);
+            }
+        }
+    }
+}
+
+/// What an ICMP error means for a look; `None` where QUIC itself copes.
+fn failure(reported: &Reported) -> Option<Failure> {
+    if reported.error.raw_os_error() == Some(nix::libc::EMSGSIZE) {
+        return None; // a smaller packet will do
+    }
+    let failure = errno::failure("connect", &reported.error);
+    // A router that has no route is no trouble of this machine.
+    match (failure.class, reported.by) {
+        (FailureClass::NoRoute | FailureClass::Permission, Some(by)) => Some(Failure::new(
+            FailureClass::Unreachable,
+            format!("connect: unreachable, says {by}"),
+        )),
+        _ => Some(failure),
+    }
+}
+
+/// Reads the error queue whenever there is something in it.
+async fn watch(wire: std::sync::Weak<Wire>) {
+    loop {
+        let Some(wire) = wire.upgrade() else { return };
+        let wait = wire
+            .socket
+            .async_io(Interest::ERROR, || match wire.waiting.drain(&wire.socket) {
+                true => Ok(()),
+                false => Err(io::ErrorKind::WouldBlock.into()),
+            });
+        // Now and then it looks whether anybody still uses the socket.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(60), wait).await;
+        if Arc::strong_count(&wire) == 1 {
+            return;
+        }
+    }
+}
+
+/// The socket as quinn sees it.
+#[derive(Debug)]
+struct Wire {
+    socket: UdpSocket,
+    waiting: Arc<Waiting>,
+}
+
+impl AsyncUdpSocket for Wire {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Box::pin(Writable(self))
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let send = || match self.socket.try_send_to(transmit.contents, transmit.destination) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        let mut result = send();
+        // An error that came back from elsewhere is handed out here once.
+        if result
+            .as_ref()
+            .is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
+        {
+            self.waiting.drain(&self.socket);
+            result = send();
+        }
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+            Err(error) => {
+                self.waiting
+                    .tell(transmit.destination, &errno::failure("send", &error));
+                Ok(()) // quinn would end all that share the socket
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn poll_recv(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let (Some(buffer), Some(meta)) = (buffers.first_mut(), metas.first_mut()) else {
+            return Poll::Ready(Ok(0));
+        };
+        loop {
+            let mut read = ReadBuf::new(buffer);
+            match ready!(self.socket.poll_recv_from(context, &mut read)) {
+                Ok(from) => {
+                    let len = read.filled().len();
+                    *meta = RecvMeta {
+                        addr: from,
+                        len,
+                        stride: len,
+                        ..RecvMeta::default()
+                    };
+                    return Poll::Ready(Ok(1));
+                }
+                // Errors stand in the queue as well, with their destination.
+                Err(_) => {
+                    self.waiting.drain(&self.socket);
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+/// Waits until the socket takes another datagram.
+#[derive(Debug)]
+struct Writable(Arc<Wire>);
+
+impl UdpPoller for Writable {
+    fn poll_writable(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.socket.poll_send_ready(context)
+    }
+}

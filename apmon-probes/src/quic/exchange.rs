@@ -1,0 +1,240 @@
+//! One request and its answer by HTTP/3.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use apmon_core::{Failure, FailureClass, Look, Phase};
+use bytes::{Buf as _, Bytes};
+use h3::{
+    client::RequestStream,
+    error::{ConnectionError as H3ConnectionError, StreamError},
+};
+use hyper::Version;
+use quinn::{
+    ConnectError, ConnectionError, IdleTimeout, TransportConfig, VarInt, crypto::rustls::QuicClientConfig,
+};
+use rustls::pki_types::CertificateDer;
+
+use super::{endpoint::Endpoints, prefixed};
+use crate::{
+    course::Course,
+    http::{
+        Plan, Post,
+        body::{Broken, Pieces},
+        judge::Answer,
+        target::Target,
+    },
+    tls::{self, Verifier},
+};
+
+/// H3_NO_ERROR (RFC 9114 section 8.1).
+const DONE: VarInt = VarInt::from_u32(0x100);
+
+/// So long a lost packet is waited for at first. QUIC's own guess of a third
+/// of a second is for the Internet; it also lets a connection that was given
+/// up linger for seconds.
+const FIRST_RTT: Duration = Duration::from_millis(100);
+
+/// Requests `target` at `to` and judges the answer.
+pub(crate) async fn request(
+    plan: &Plan,
+    endpoints: &Endpoints,
+    to: SocketAddr,
+    target: &Target,
+    post: Option<&Post>,
+    look: &Look,
+    course: &mut Course,
+) -> Result<Answer, Failure> {
+    let shared = endpoints.of(to)?;
+    let Some(name) = &target.tls else {
+        return Err(Failure::new(
+            FailureClass::Protocol,
+            format!("redirected to {}, where there is no QUIC", target.shown()),
+        ));
+    };
+    let (client, verifier) = plan.tls.for_quic(b"h3");
+    let mut listening = shared.listen(to);
+    look.step("connect", || format!("QUIC to {to}"));
+    let connecting = shared
+        .endpoint
+        .connect_with(settings(client, look)?, to, &name.to_str())
+        .map_err(|error| not_started(&error))?;
+    let connection = tokio::select! {
+        connection = look.within("quic", connecting) => connection?.map_err(|error| failure(&error, &verifier)),
+        failure = listening.failure() => Err(prefixed(&failure)),
+    };
+    let connection = connection.inspect_err(|failure| look.step("quic", || failure.reason.clone()))?;
+    course.done(Phase::Tls);
+    let certificate = connection
+        .peer_identity()
+        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
+        .and_then(|chain| chain.first().cloned());
+    if let Some(certificate) = &certificate {
+        look.step("quic", || {
+            format!("QUIC version 1, {}", tls::describe(certificate))
+        });
+        plan.tls.note_expiry(certificate, course);
+    }
+    let result = converse(plan, connection.clone(), target, post, look, course)
+        .await
+        // What ended the connection is a better reason than what that did to
+        // the request.
+        .map_err(|failure| match (failure.class, connection.close_reason()) {
+            (FailureClass::Protocol | FailureClass::Closed, Some(reason)) => lost(&reason),
+            _ => failure,
+        });
+    connection.close(DONE, b"");
+    result
+}
+
+async fn converse(
+    plan: &Plan,
+    connection: quinn::Connection,
+    target: &Target,
+    post: Option<&Post>,
+    look: &Look,
+    course: &mut Course,
+) -> Result<Answer, Failure> {
+    let (head, _) = plan.compose(target, post, Version::HTTP_3).into_parts();
+    let request = hyper::Request::from_parts(head, ());
+    let body = post.map(|post| post.body.clone());
+    let mut builder = h3::client::builder();
+    builder.max_field_section_size(64 * 1024);
+    let opened = builder.build::<_, _, Bytes>(h3_quinn::Connection::new(connection));
+    let (mut driver, mut sender) = look
+        .within("request", opened)
+        .await?
+        .map_err(|error| of_connection(&error))?;
+    let work = async {
+        let asked = async {
+            let mut stream = sender.send_request(request).await?;
+            if let Some(body) = body {
+                stream.send_data(body).await?;
+            }
+            stream.finish().await?;
+            let answer = stream.recv_response().await?;
+            Ok((stream, answer))
+        };
+        let (stream, answer) = look
+            .within("request", asked)
+            .await?
+            .map_err(|error| of_stream(&error))?;
+        let (head, ()) = answer.into_parts();
+        plan.wanted()
+            .judge(head.status, &head.headers, &mut Data(stream), look, course)
+            .await
+    };
+    tokio::pin!(work);
+    // The driver reads the server's settings and its wish to end; whatever
+    // ends the connection ends the request as well, with a better reason.
+    tokio::select! {
+        biased;
+        result = &mut work => return result,
+        _ = std::future::poll_fn(|context| driver.poll_close(context)) => {}
+    }
+    work.await
+}
+
+struct Data(RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>);
+
+impl Pieces for Data {
+    async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+        match self.0.recv_data().await {
+            Ok(Some(mut piece)) => Ok(Some(piece.copy_to_bytes(piece.remaining()))),
+            Ok(None) => Ok(None),
+            Err(error) => Err(Broken::Failed(of_stream(&error))),
+        }
+    }
+}
+
+fn settings(client: rustls::ClientConfig, look: &Look) -> Result<quinn::ClientConfig, Failure> {
+    let crypto = QuicClientConfig::try_from(client)
+        .map_err(|error| Failure::new(FailureClass::Resources, format!("quic: {error}")))?;
+    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+    let mut transport = TransportConfig::default();
+    // The look's own deadline comes first.
+    let idle = IdleTimeout::try_from(look.timeout + Duration::from_secs(1)).ok();
+    transport
+        .max_idle_timeout(idle)
+        .initial_rtt(FIRST_RTT)
+        // One request: nothing larger than a first packet pays off.
+        .mtu_discovery_config(None);
+    config.transport_config(Arc::new(transport));
+    Ok(config)
+}
+
+fn not_started(error: &ConnectError) -> Failure {
+    Failure::new(FailureClass::Resources, format!("quic: {error}"))
+}
+
+/// Why a connection did not come to be, or ended.
+fn failure(error: &ConnectionError, verifier: &Verifier) -> Failure {
+    if let Some(refusal) = verifier.refusal() {
+        return refusal;
+    }
+    lost(error)
+}
+
+fn lost(error: &ConnectionError) -> Failure {
+    let (class, words) = match error {
+        ConnectionError::VersionMismatch => (
+            FailureClass::Protocol,
+            "the server speaks QUIC, but no version of it that is known here".to_owned(),
+        ),
+        ConnectionError::Reset => (
+            FailureClass::Reset,
+            "reset by the peer (stateless reset: it knows nothing of this connection)".to_owned(),
+        ),
+        ConnectionError::TimedOut => (FailureClass::TimedOut, "no answer".to_owned()),
+        ConnectionError::ConnectionClosed(close) => {
+            let code = u64::from(close.error_code);
+            match code {
+                // TLS alerts (RFC 9001 section 4.8)
+                0x100..=0x1ff => (
+                    FailureClass::Tls,
+                    format!("refused by the server ({})", alert(code as u8)),
+                ),
+                2 => (FailureClass::Refused, "the server refuses connections".to_owned()),
+                _ => (FailureClass::Protocol, format!("closed by the server: {close}")),
+            }
+        }
+        ConnectionError::ApplicationClosed(close) => {
+            (FailureClass::Closed, format!("closed by the server: {close}"))
+        }
+        ConnectionError::TransportError(error) => (FailureClass::Protocol, error.to_string()),
+        other => (FailureClass::Resources, other.to_string()),
+    };
+    Failure::new(class, format!("quic: {}", apmon_core::text::excerpt(&words, 160)))
+}
+
+fn alert(code: u8) -> String {
+    format!("{:?}", rustls::AlertDescription::from(code))
+}
+
+fn of_connection(error: &H3ConnectionError) -> Failure {
+    match error {
+        H3ConnectionError::Timeout { .. } => {
+            Failure::new(FailureClass::TimedOut, "quic: the connection fell silent")
+        }
+        other => request_failed(FailureClass::Protocol, &other.to_string()),
+    }
+}
+
+fn of_stream(error: &StreamError) -> Failure {
+    match error {
+        StreamError::RemoteTerminate { code, .. } => {
+            request_failed(FailureClass::Closed, &format!("given up by the server ({code})"))
+        }
+        StreamError::RemoteClosing { .. } => {
+            request_failed(FailureClass::Closed, "the server is shutting down")
+        }
+        StreamError::ConnectionError { 0: error, .. } => of_connection(error),
+        other => request_failed(FailureClass::Protocol, &other.to_string()),
+    }
+}
+
+fn request_failed(class: FailureClass, words: &str) -> Failure {
+    Failure::new(
+        class,
+        format!("request: {}", apmon_core::text::excerpt(words, 160)),
+    )
+}

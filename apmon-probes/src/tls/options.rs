@@ -1,0 +1,122 @@
+//! The options of whatever speaks TLS.
+
+use apmon_core::config::{Count, Section, Text, one_or_many};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Fingerprint, Tls, authority::Authorities, verifier::Trust};
+
+/// Options of kinds that speak TLS, beside their own.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+pub struct TlsOptions {
+    /// SHA-256 of the server's certificate, 64 hex digits with or without
+    /// colons; a list where several are right. Compared within the handshake:
+    /// no other server sees the request. It also covers every `https` address
+    /// redirected to. `apmon pin` prints it.
+    #[serde(
+        default,
+        deserialize_with = "one_or_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    #[schemars(with = "OneOrMany")]
+    pub ssl_fingerprint: Vec<Fingerprint>,
+    /// Whether a certificate outside its dates is accepted. Default no.
+    #[serde(default)]
+    pub ignore_ssl_expiry: bool,
+    /// Whether the certificate must be signed by an authority this machine
+    /// trusts, and name the host. Default: the site's, else no; a pinned
+    /// monitor is verified only where it says so itself. (An addition.)
+    pub ssl_verify: Option<bool>,
+    /// A PEM file of the authorities that are trusted instead of the system's,
+    /// or the server's own certificate. Relative to the site file. Default: the
+    /// site's. Needs `ssl_verify`. (An addition.)
+    pub ssl_ca_file: Option<Text>,
+    /// Warn when the certificate expires within so many days. Default: the
+    /// site's, else no warning. (An addition.)
+    pub ssl_expiry_warn_days: Option<Count>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)] // stands for its schema
+enum OneOrMany {
+    One(Fingerprint),
+    Many(Vec<Fingerprint>),
+}
+
+impl TlsOptions {
+    /// Checks what no type can. `missing` says what the section lacks to speak
+    /// TLS at all, to follow an option's name.
+    pub(crate) fn plan(
+        self,
+        section: &mut Section<'_>,
+        protocols: &[&[u8]],
+        missing: Option<&str>,
+    ) -> Option<Tls> {
+        // An empty list would quietly trust everybody.
+        if section.has("ssl_fingerprint")
+            && self.ssl_fingerprint.is_empty()
+            && !section.is_wrong("ssl_fingerprint")
+        {
+            section.mistake("ssl_fingerprint", "must not be an empty list");
+        }
+        if let Some(missing) = missing {
+            for key in [
+                "ssl_fingerprint",
+                "ssl_verify",
+                "ssl_ca_file",
+                "ssl_expiry_warn_days",
+            ] {
+                if section.has(key) {
+                    section.misplaced(key, missing);
+                }
+            }
+        }
+        let pinned = section.has("ssl_fingerprint");
+        let site = section.site();
+        let verify = self
+            .ssl_verify
+            .unwrap_or(site.ssl_verify.unwrap_or(false) && !pinned);
+        if section.has("ssl_ca_file") && !verify && !section.is_wrong("ssl_verify") {
+            section.misplaced("ssl_ca_file", "needs ssl_verify: yes beside it");
+        }
+        let warn_days = self.ssl_expiry_warn_days.or(site.ssl_expiry_warn_days);
+        section.depends_on((verify, warn_days));
+        let authorities = if verify && missing.is_none() {
+            let file = self.ssl_ca_file.as_ref().or(site.ssl_ca_file.as_ref());
+            let found = match file {
+                Some(file) => Authorities::of_file(&section.path(file.as_str())),
+                None => Authorities::of_the_system(),
+            };
+            match found {
+                Ok(authorities) => {
+                    section.depends_on(authorities.basis());
+                    Some(authorities)
+                }
+                Err(text) => {
+                    let key = if file.is_some() {
+                        "ssl_ca_file"
+                    } else {
+                        "ssl_verify"
+                    };
+                    section.mistake(key, text);
+                    return None;
+                }
+            }
+        } else {
+            None
+        };
+        if missing.is_none() && !pinned && !verify {
+            section.advise(
+                "address",
+                "is neither pinned nor verified: whoever answers there is believed (apmon pin, or ssl_verify: yes)",
+            );
+        }
+        let trust = Trust {
+            pins: self.ssl_fingerprint,
+            ignore_expiry: self.ignore_ssl_expiry,
+            authorities,
+        };
+        Some(Tls::new(trust, warn_days.map(|days| days.get().get()), protocols))
+    }
+}
