@@ -2,6 +2,8 @@
 #![allow(dead_code)] // each test file uses a part
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
+pub mod real;
+
 use std::{
     future::Future,
     net::SocketAddr,
