@@ -279,6 +279,8 @@ fn dovecot_has_starttls_and_tls() {
     has_tls(&certificate, dovecot.pop3s(), "");
     let said = exchange(dovecot.pop3(), "CAPA\r\nQUIT\r\n");
     assert!(said.contains("\r\nSTLS\r\n"), "{said}");
+    let said = exchange(dovecot.imap(), "a LOGIN anybody secret\r\nb LOGOUT\r\n");
+    assert!(said.contains("\r\na OK") && said.contains("\r\nb OK"), "{said}");
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! Dovecot: IMAP and POP3.
 
-use std::{net::SocketAddr, path::Path, process::Command};
+use std::{
+    fs::{self, Permissions},
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::Command,
+};
 
 use super::{Listens, Program, Service, is_root, loopback, write};
 use crate::lab::Certificate;
@@ -27,6 +33,9 @@ impl Dovecot {
         }
         let (service, [imap, imaps, pop3, pop3s]) =
             Service::start(&PROGRAM, [Listens::Tcp; 4], |command, directory, ports| {
+                let mail = directory.join("mail");
+                fs::create_dir(&mail).unwrap();
+                fs::set_permissions(mail, Permissions::from_mode(0o777)).unwrap();
                 let config = write(directory, "dovecot.conf", config(certificate, directory, ports));
                 command.arg("-F").arg("-c").arg(config);
             });
@@ -63,15 +72,16 @@ fn config(certificate: &Certificate, directory: &Path, [imap, imaps, pop3, pop3s
     let key = certificate.path("key.pem");
     let (cert, key) = (cert.display(), key.display());
     let directory = directory.display();
-    // Without the right to become Debian's users for it, all of it is us.
-    let users = if is_root() {
-        String::new()
+    // Without the right to become Debian's users for it, all of it is us; with
+    // it, the owner of the mail may not be root.
+    let (users, owner) = if is_root() {
+        (String::new(), "uid=65534 gid=65534".to_owned())
     } else {
-        let user = who(&["-un"]);
-        let group = who(&["-gn"]);
-        format!(
+        let [user, group, uid, gid] = ["-un", "-gn", "-u", "-g"].map(who);
+        let users = format!(
             "default_internal_user = {user}\ndefault_internal_group = {group}\ndefault_login_user = {user}\n"
-        )
+        );
+        (users, format!("uid={uid} gid={gid}"))
     };
     // `chroot`: a jail needs root, and more files in it than we have.
     format!(
@@ -90,7 +100,7 @@ passdb {{
 }}
 userdb {{
   driver = static
-  args = uid=65534 gid=65534 home={directory}/mail/%u
+  args = {owner} home={directory}/mail/%u
 }}
 service imap-login {{
   chroot =
@@ -124,7 +134,7 @@ service stats {{
     )
 }
 
-fn who(arguments: &[&str]) -> String {
-    let output = Command::new("id").args(arguments).output().unwrap();
+fn who(option: &str) -> String {
+    let output = Command::new("id").arg(option).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
