@@ -1,13 +1,17 @@
 //! Debian packages that are missing.
+//!
+//! They are wanted for their programs only: no service of theirs is started,
+//! now or at the next boot (`package/no-services.sh`).
 
 use std::process::Command;
 
 use crate::{
     fault::Fault,
     process::{self, find},
+    workspace,
 };
 
-/// A program and the package that has it.
+/// A program, by its name or its place, and the package that has it.
 pub(crate) struct Needed {
     pub(crate) program: &'static str,
     pub(crate) package: &'static str,
@@ -49,12 +53,6 @@ pub(crate) fn install(wanted: &[Needed]) -> Result<(), Fault> {
             )));
         }
     }
-    if missing.contains(&NGINX.package) {
-        println!(
-            "== note: on a machine with systemd, Debian has now also started an nginx of its own on port 80"
-        );
-        println!("==       (to end that: systemctl disable --now nginx)");
-    }
     Ok(())
 }
 
@@ -74,6 +72,8 @@ fn apt_get(missing: &[&str]) -> Result<Command, Fault> {
     } else {
         return Err(Fault::new(format!("not root, and there is no sudo; {wish}")));
     };
+    command.arg("sh");
+    command.arg(workspace::root().join("xtask/src/package/no-services.sh"));
     command.arg(apt_get);
     Ok(command)
 }

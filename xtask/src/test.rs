@@ -14,10 +14,18 @@ const NEEDED: &[Needed] = &[
     CXX,
     DNSMASQ,
     NGINX,
+    needed("/usr/lib/dovecot/imap-login", "dovecot-imapd"),
+    needed("/usr/lib/dovecot/pop3-login", "dovecot-pop3d"),
+    needed("aiosmtpd", "python3-aiosmtpd"),
+    needed("caddy", "caddy"),
     needed("faketime", "faketime"),
     needed("ip", "iproute2"),
     needed("openssl", "openssl"),
     needed("ps", "procps"),
+    needed("slapd", "slapd"),
+    needed("snmpd", "snmpd"),
+    needed("sshd", "openssh-server"),
+    needed("vsftpd", "vsftpd"),
 ];
 
 /// Seconds of fuzzing, over all targets.

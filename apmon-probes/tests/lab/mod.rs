@@ -1,6 +1,8 @@
 //! A monitor from a line of YAML, and peers to point it at.
-#![allow(dead_code)] // each test file uses a part
+#![allow(dead_code, unused_imports)] // each test file uses a part
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
+
+pub mod real;
 
 use std::{
     future::Future,
