@@ -119,6 +119,7 @@ fn a_value_that_is_there_is_replaced() {
         "  send:\n    # c\n    ‹old¦\"5\"›\n",
         "  send: ‹|\n    old\n    # no comment\n\n    more¦\"5\"›\n",
         "  send: ‹>2- # c\n      old\n    more¦\"5\" # c›\n\n  # d\n",
+        "  send: # a | b\n    &v\n    # > c\n    ‹|\n    old¦\"5\"›\n",
         "  send: &v !!str ‹|+\n    old¦\"5\"›\n\n",
         "  send: ‹|2\n\n\n    old¦\"5\"›\n",
         "  send: !!str ‹old¦\"5\"›\n",
