@@ -8,6 +8,7 @@
 
 mod address;
 mod deserializer;
+mod edit;
 mod field;
 mod mistake;
 mod monitor;
@@ -19,6 +20,7 @@ mod value;
 
 pub use address::{Host, is_email_address};
 pub use deserializer::one_or_many;
+pub use edit::{EditError, Place, WriteError, set_option, write_file};
 pub use field::fields_of;
 pub use mistake::{ConfigError, Mistake, Position};
 pub use monitor::{MonitorEntry, MonitorOptions, Origin, Sourced};

@@ -3,6 +3,8 @@
 
 mod arbitrary;
 mod checksum;
+mod edit;
+mod edit_any;
 mod example;
 #[cfg(unix)] // pipes, devices, links
 mod file;
@@ -15,6 +17,8 @@ mod secret;
 mod syntax;
 mod value;
 mod variable;
+#[cfg(unix)] // permission bits, links
+mod write;
 
 use std::path::Path;
 

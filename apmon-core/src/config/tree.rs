@@ -1,11 +1,12 @@
 //! A site file as a tree whose scalars keep their text.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, hash_map},
     rc::Rc,
 };
 
-use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError};
+use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError, Span};
 
 use super::{
     mistake::{Mistake, Position},
@@ -86,13 +87,27 @@ pub(super) struct Tree {
     pub(super) mistakes: Vec<Mistake>,
 }
 
-/// Reads the one document of `text`.
-pub(super) fn read(text: &str, environment: &dyn Environment) -> Result<Tree, SyntaxError> {
+impl From<ScanError> for SyntaxError {
+    fn from(error: ScanError) -> Self {
+        Self {
+            at: position(error.marker()),
+            reason: reason(&error),
+        }
+    }
+}
+
+/// What stands in `text`, in its order; byte offsets come with every span.
+pub(super) fn events(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Span), ScanError>> {
     let mut options = Options::default();
     // JSON writes its keys quoted and may write long ones.
     options.simple_key_max_lookahead = 64 * 1024;
     options.flow_nesting_limit = MAX_DEPTH;
     options.block_nesting_limit = MAX_DEPTH;
+    Parser::new_from_str_with_options(text, options)
+}
+
+/// Reads the one document of `text`.
+pub(super) fn read(text: &str, environment: &dyn Environment) -> Result<Tree, SyntaxError> {
     let mut builder = Builder {
         environment,
         stack: Vec::new(),
@@ -102,11 +117,8 @@ pub(super) fn read(text: &str, environment: &dyn Environment) -> Result<Tree, Sy
         mistakes: Vec::new(),
     };
     let mut documents = 0;
-    for event in Parser::new_from_str_with_options(text, options) {
-        let (event, span) = event.map_err(|error| SyntaxError {
-            at: position(error.marker()),
-            reason: reason(&error),
-        })?;
+    for event in events(text) {
+        let (event, span) = event?;
         let at = position(&span.start);
         if matches!(event, Event::DocumentStart(..)) {
             documents += 1;
@@ -131,7 +143,7 @@ pub(super) fn read(text: &str, environment: &dyn Environment) -> Result<Tree, Sy
     }
 }
 
-fn position(marker: &Marker) -> Position {
+pub(super) fn position(marker: &Marker) -> Position {
     Position {
         line: marker.line().max(1),
         column: marker.col() + 1,
@@ -385,10 +397,7 @@ impl Builder<'_> {
     /// A value that is `${NAME}` as a whole is replaced; `$${` is a literal `${`.
     fn replace_variable(&mut self, node: &mut Node) {
         let Value::Scalar(text) = &node.value else { return };
-        if let Some(name) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
-            if !is_variable_name(name) {
-                return;
-            }
+        if let Some(name) = variable_of(text) {
             node.value = match self.environment.variable(name) {
                 Some(value) => {
                     node.variable = Some(Rc::from(name));
@@ -407,6 +416,23 @@ impl Builder<'_> {
         } else if let Some(rest) = text.strip_prefix("$${") {
             node.value = Value::Scalar(Rc::from(format!("${{{rest}")));
         }
+    }
+}
+
+/// The variable that `text` names.
+fn variable_of(text: &str) -> Option<&str> {
+    let name = text.strip_prefix("${")?.strip_suffix('}')?;
+    is_variable_name(name).then_some(name)
+}
+
+/// The text that is read as `value`, whatever the environment; some has none.
+pub(super) fn literal(value: &str) -> Option<Cow<'_, str>> {
+    if variable_of(value).is_some() {
+        Some(Cow::Owned(format!("${value}")))
+    } else if value.starts_with("$${") {
+        None
+    } else {
+        Some(Cow::Borrowed(value))
     }
 }
 
