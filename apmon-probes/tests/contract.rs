@@ -168,13 +168,6 @@ async fn a_bad_datagram_peer_is_down_in_time() {
     }
 }
 
-#[tokio::test]
-async fn a_kind_that_is_not_built_says_so_and_blames_nobody() {
-    let outcome = check("type: quic\nname: x\naddress: https://127.0.0.1/", SHORT).await;
-    assert_eq!(outcome.verdict(), Verdict::Unknown);
-    assert_eq!(reason(&outcome), "not built yet: type quic");
-}
-
 #[test]
 fn every_example_is_a_monitor_of_its_kind() {
     for kind in KINDS {

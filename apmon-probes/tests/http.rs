@@ -380,7 +380,7 @@ async fn a_redirect_from_https_to_http_fails_when_pinned_and_warns_when_not() {
     assert_eq!(class(&outcome), FailureClass::Pin);
     assert_eq!(
         reason(&outcome),
-        format!("redirected from https to http://{plain}/, where no certificate can be pinned")
+        format!("redirected from https to http://{plain}/, where no certificate vouches for the answer")
     );
 }
 

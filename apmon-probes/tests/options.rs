@@ -208,7 +208,7 @@ fn mistakes_in_pins() {
     );
     one(
         "type: udp\naddress: udp://h:1\nsend: x\nignore_ssl_expiry: yes",
-        "7:5: monitor \"x\": \"ignore_ssl_expiry\" is not an option of type udp; it belongs to http, quic",
+        "7:5: monitor \"x\": \"ignore_ssl_expiry\" is not an option of type udp; it belongs to tcp, http, quic",
     );
 }
 

@@ -171,13 +171,26 @@ async fn caddy_is_up_on_both_families() {
     for server in [caddy.v4(), caddy.v6()] {
         let pin = certificate.fingerprint();
         let section = web("https", server, "/a") + "\nssl_fingerprint: '" + &pin + "'";
-        let get = section.clone() + "\nexpect: caddy HTTP/1.1 GET /a";
+        let get = section.clone() + "\nexpect: caddy HTTP/2.0 GET /a";
         assert_eq!(reason(&check(&get, LONG).await), "up", "{server}");
         let said = s_client(server, &["-alpn", "h2"]);
         assert!(said.contains("\nALPN protocol: h2\n"), "{said}");
     }
     let redirected = web("https", caddy.v4(), "/redirect") + "\nexpect: GET /there";
     assert_eq!(reason(&check(&redirected, LONG).await), "up");
+    // The same by HTTP/3.
+    for server in [caddy.v4(), caddy.v6()] {
+        let quic = web("https", server, "/a").replace("type: http", "type: quic");
+        let right = format!(
+            "{quic}\nssl_fingerprint: '{}'\nexpect: caddy HTTP/3.0 GET /a",
+            certificate.fingerprint()
+        );
+        let (outcome, steps) = explain(&right, LONG).await;
+        assert_eq!(reason(&outcome), "up", "{steps}");
+        let wrong = format!("{quic}\nssl_fingerprint: '{}'", "00".repeat(32));
+        let outcome = check(&wrong, LONG).await;
+        assert_eq!(class(&outcome), FailureClass::Pin, "{}", reason(&outcome));
+    }
     let echo = web("https", caddy.v4(), "/echo") + "\nsend: hello\nexpect: 'body: hello'";
     assert_eq!(reason(&check(&echo, LONG).await), "up");
     let outcome = check(&web("https", caddy.v4(), "/status/503"), LONG).await;
