@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, error::ErrorKind};
 
-use crate::{check, daemon, pacing, pass, reference, summary, webhook};
+use crate::{check, daemon, pacing, pass, pin, reference, summary, webhook};
 
 /// Watches hosts, services, switch ports, certificates and jobs on a LAN.
 ///
@@ -41,6 +41,12 @@ enum Verb {
     /// Nothing is told and no state is kept. Serves as a Nagios plugin.
     /// Exit status: 0 up, 1 up with a warning, 2 down, 3 unknown or wrong usage.
     Check(check::CheckArgs),
+    /// Shows a server's certificates and the line that pins the first of them.
+    ///
+    /// Whoever answers there is believed this once: compare the fingerprint with
+    /// what the device itself shows. Exit status: 0 shown (and written), 1 not,
+    /// 2 wrong usage.
+    Pin(pin::PinArgs),
     /// Prints when the reminders of an outage would come.
     Pacing(pacing::PacingArgs),
     /// Prints the reference of the site file.
@@ -107,7 +113,7 @@ impl Command {
             None => self.pass.common.verbose,
             Some(Verb::Run(run)) => run.common.verbose,
             Some(Verb::Check(check)) => check.verbose,
-            Some(Verb::Pacing(_) | Verb::Reference(_)) => 0,
+            Some(Verb::Pin(_) | Verb::Pacing(_) | Verb::Reference(_)) => 0,
         }
     }
 }
@@ -120,7 +126,7 @@ impl Command {
             None if self.pass.test_config || self.pass.test_webhooks || self.pass.test_emails => None,
             None => Some(pass::PATIENCE),
             Some(Verb::Run(_)) => Some(daemon::PATIENCE),
-            Some(Verb::Check(_) | Verb::Pacing(_) | Verb::Reference(_)) => None,
+            Some(Verb::Check(_) | Verb::Pin(_) | Verb::Pacing(_) | Verb::Reference(_)) => None,
         }
     }
 }
@@ -162,6 +168,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command.verb {
         Some(Verb::Run(args)) => daemon::run(args),
         Some(Verb::Check(args)) => check::run(&args),
+        Some(Verb::Pin(args)) => pin::run(&args),
         Some(Verb::Pacing(args)) => pacing::run(&args),
         Some(Verb::Reference(args)) => reference::run(&args),
         None => run_pass(command.pass),

@@ -9,6 +9,7 @@ mod kinds;
 mod log;
 mod pacing;
 mod pass;
+mod pin;
 mod reference;
 mod sink;
 mod site;

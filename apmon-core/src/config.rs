@@ -18,7 +18,7 @@ mod source;
 mod tree;
 mod value;
 
-pub use address::{Host, is_email_address};
+pub use address::{Host, is_email_address, is_same_server};
 pub use deserializer::one_or_many;
 pub use edit::{EditError, Place, WriteError, set_option, write_file};
 pub use field::fields_of;

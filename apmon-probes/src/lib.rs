@@ -44,6 +44,7 @@ mod expect;
 mod http;
 mod pace;
 mod payload;
+pub mod pin;
 mod ping;
 mod quic;
 mod resolve;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use apmon_core::{Blueprint, Both, Failure, Kind, config::Section};
 
 pub(crate) use self::endpoint::Endpoints;
-pub(crate) use self::exchange::request;
+pub(crate) use self::exchange::{connect, request};
 use crate::{
     http::{Carrier, HttpOptions, HttpProbe},
     tls::TlsOptions,

@@ -13,6 +13,7 @@ mod verifier;
 
 use std::{
     io,
+    net::IpAddr,
     sync::{Arc, LazyLock},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -26,10 +27,11 @@ use rustls::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
+use x509_parser::extensions::GeneralName;
 
 pub(crate) use self::verifier::{Trust, Verifier};
 pub use self::{fingerprint::Fingerprint, options::TlsOptions};
-use crate::{course::Course, errno};
+use crate::{course::Course, errno, pin::Shown};
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
 
@@ -181,6 +183,37 @@ pub(crate) fn failure(step: &str, error: &io::Error) -> Failure {
         other => other.to_string(),
     };
     Failure::new(FailureClass::Tls, format!("{step}: {words}"))
+}
+
+/// A certificate for a person.
+pub(crate) fn shown(certificate: &CertificateDer<'_>) -> Result<Shown, Failure> {
+    let parsed = verifier::parse(certificate)?;
+    let names = parsed.subject_alternative_name().ok().flatten();
+    let names = names
+        .map(|names| names.value.general_names.as_slice())
+        .unwrap_or_default();
+    Ok(Shown {
+        fingerprint: Fingerprint::of(certificate),
+        subject: parsed.subject().to_string(),
+        issuer: parsed.issuer().to_string(),
+        names: names.iter().filter_map(host_of).collect(),
+        valid: (
+            parsed.validity().not_before.timestamp(),
+            parsed.validity().not_after.timestamp(),
+        ),
+    })
+}
+
+fn host_of(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => {
+            let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+            let v6 = <[u8; 16]>::try_from(*bytes).map(IpAddr::from);
+            v4.or(v6).ok().map(|ip| ip.to_string())
+        }
+        _ => None,
+    }
 }
 
 /// A certificate as `--explain` shows it.

@@ -96,6 +96,17 @@ pub(super) fn parse_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Whether two URLs lead to the same host and port.
+#[must_use]
+pub fn is_same_server(one: &str, other: &str) -> bool {
+    let server = |text: &str| {
+        let url = Url::parse(text).ok()?;
+        let host = Host::parse(&url.host_str()?.to_ascii_lowercase())?;
+        Some((host, url.port_or_known_default()?))
+    };
+    matches!((server(one), server(other)), (Some(one), Some(other)) if one == other)
+}
+
 /// RFC 3986, but short: longer ones are not in use.
 fn is_scheme(text: &str) -> bool {
     text.len() <= 12

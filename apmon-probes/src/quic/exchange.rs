@@ -12,7 +12,7 @@ use hyper::Version;
 use quinn::{
     ConnectError, ConnectionError, IdleTimeout, TransportConfig, VarInt, crypto::rustls::QuicClientConfig,
 };
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, ServerName};
 
 use super::{endpoint::Endpoints, prefixed};
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
         judge::Answer,
         target::Target,
     },
-    tls::{self, Verifier},
+    tls::{self, Tls, Verifier},
 };
 
 /// H3_NO_ERROR (RFC 9114 section 8.1).
@@ -44,34 +44,14 @@ pub(crate) async fn request(
     look: &Look,
     course: &mut Course,
 ) -> Result<Answer, Failure> {
-    let shared = endpoints.of(to)?;
     let Some(name) = &target.tls else {
         return Err(Failure::new(
             FailureClass::Protocol,
             format!("redirected to {}, where there is no QUIC", target.shown()),
         ));
     };
-    let (client, verifier) = plan.tls.for_quic(b"h3");
-    let mut listening = shared.listen(to);
-    look.step("connect", || format!("QUIC to {to}"));
-    let connecting = shared
-        .endpoint
-        .connect_with(settings(client, look)?, to, &name.to_str())
-        .map_err(|error| not_started(&error))?;
-    let connection = tokio::select! {
-        connection = look.within("quic", connecting) => connection?.map_err(|error| failure(&error, &verifier)),
-        failure = listening.failure() => Err(prefixed(&failure)),
-    };
-    let connection = connection.inspect_err(|failure| look.step("quic", || failure.reason.clone()))?;
-    course.done(Phase::Tls);
-    let certificate = connection
-        .peer_identity()
-        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
-        .and_then(|chain| chain.first().cloned());
-    if let Some(certificate) = &certificate {
-        look.step("quic", || {
-            format!("QUIC version 1, {}", tls::describe(certificate))
-        });
+    let (connection, chain) = connect(&plan.tls, endpoints, to, name, look, course).await?;
+    if let Some(certificate) = chain.first() {
         plan.tls.note_expiry(certificate, course);
     }
     let result = converse(plan, connection.clone(), target, post, look, course)
@@ -84,6 +64,43 @@ pub(crate) async fn request(
         });
     connection.close(DONE, b"");
     result
+}
+
+/// A connection to `to`, and the certificates shown there.
+pub(crate) async fn connect(
+    tls: &Tls,
+    endpoints: &Endpoints,
+    to: SocketAddr,
+    name: &ServerName<'_>,
+    look: &Look,
+    course: &mut Course,
+) -> Result<(quinn::Connection, Vec<CertificateDer<'static>>), Failure> {
+    let shared = endpoints.of(to)?;
+    let (client, verifier) = tls.for_quic(b"h3");
+    let mut listening = shared.listen(to);
+    look.step("connect", || format!("QUIC to {to}"));
+    let connecting = shared
+        .endpoint
+        .connect_with(settings(client, look)?, to, &name.to_str())
+        .map_err(|error| not_started(&error))?;
+    let connection = tokio::select! {
+        connection = look.within("quic", connecting) => connection?.map_err(|error| failure(&error, &verifier)),
+        failure = listening.failure() => Err(prefixed(&failure)),
+    };
+    let connection = connection.inspect_err(|failure| look.step("quic", || failure.reason.clone()))?;
+    course.done(Phase::Tls);
+    let chain = connection
+        .peer_identity()
+        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
+        .map(|chain| *chain)
+        .unwrap_or_default();
+    look.step("quic", || {
+        format!(
+            "QUIC version 1, {}",
+            chain.first().map(tls::describe).unwrap_or_default()
+        )
+    });
+    Ok((connection, chain))
 }
 
 async fn converse(

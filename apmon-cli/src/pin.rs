@@ -1,0 +1,243 @@
+//! `apmon pin`: which certificate is shown there, and the line that pins it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use apmon_core::{
+    Clock as _, Look, SystemClock,
+    config::{self, MonitorEntry, ProcessEnvironment},
+    text::printable,
+};
+use apmon_probes::{
+    StartTls,
+    pin::{By, PinTarget, Shown},
+};
+use clap::{Args, ValueEnum};
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::json;
+
+use crate::{args::seconds, console, kinds};
+
+/// Where to look.
+#[derive(Args)]
+pub(crate) struct PinArgs {
+    /// https://host[:port], tls://host:port, or with --starttls tcp://host:port.
+    #[arg(value_name = "URL")]
+    address: String,
+    /// By HTTP/3: the certificate shown over QUIC.
+    #[arg(long, conflicts_with = "starttls")]
+    quic: bool,
+    /// The protocol in which the service is asked for TLS.
+    #[arg(long, value_name = "PROTOCOL", value_enum)]
+    starttls: Option<Protocol>,
+    /// Pin the monitors of this server in a site file; the rest of it stays as it is.
+    #[arg(long, value_name = "CONFIG")]
+    write: Option<PathBuf>,
+    /// With --write: only this monitor.
+    #[arg(long, value_name = "NAME", requires = "write")]
+    monitor: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Deadline.
+    #[arg(long, value_name = "SECS", value_parser = seconds, default_value = "20")]
+    timeout: Duration,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Protocol {
+    Smtp,
+    Imap,
+    Pop3,
+    Ftp,
+    Ldap,
+}
+
+impl From<Protocol> for StartTls {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Smtp => Self::Smtp,
+            Protocol::Imap => Self::Imap,
+            Protocol::Pop3 => Self::Pop3,
+            Protocol::Ftp => Self::Ftp,
+            Protocol::Ldap => Self::Ldap,
+        }
+    }
+}
+
+/// Looks, shows, and writes where that is asked for.
+pub(crate) fn run(args: &PinArgs) -> anyhow::Result<ExitCode> {
+    let by = match (args.quic, args.starttls) {
+        (true, _) => By::Quic,
+        (false, Some(protocol)) => By::StartTls(protocol.into()),
+        (false, None) => By::Tls,
+    };
+    let shown_address = apmon_core::text::without_userinfo(&args.address);
+    let shown_address = printable(&shown_address);
+    let target =
+        PinTarget::read(&args.address, by).map_err(|wrong| anyhow::anyhow!("{shown_address} {wrong}"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let chain = runtime.block_on(async {
+        let now = SystemClock::new().now();
+        let look = Look::new(now.mono, now, args.timeout);
+        tokio::time::timeout_at(
+            look.deadline() + Duration::from_secs(1),
+            target.certificates(&look),
+        )
+        .await
+    });
+    runtime.shutdown_background();
+    let chain = chain
+        .map_err(|_| anyhow::anyhow!("no answer in time"))
+        .and_then(|chain| chain.map_err(|failure| anyhow::anyhow!("{}", printable(&failure.reason))))
+        .with_context(|| shown_address.to_string())?;
+    let leaf = chain.first().context("the server shows no certificate")?;
+    if args.json {
+        console::line(&format!("{:#}", as_json(&chain)));
+    } else {
+        console::line(&as_text(&shown_address, &chain));
+    }
+    if let Some(path) = &args.write {
+        let pin = leaf.fingerprint.in_pairs();
+        for done in write(path, &target, args.monitor.as_deref(), &pin)? {
+            // With --json stdout belongs to the JSON.
+            match args.json {
+                true => tracing::info!("{done}"),
+                false => console::line(&done),
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_text(address: &str, chain: &[Shown]) -> String {
+    let mut text = format!(
+        "{address} shows {} certificate{}\n",
+        chain.len(),
+        if chain.len() == 1 { "" } else { "s" }
+    );
+    for (at, certificate) in chain.iter().enumerate() {
+        let names = match certificate.names.len() {
+            0 => "no host".to_owned(),
+            _ => certificate.names.join(", "),
+        };
+        let (from, until) = certificate.valid;
+        let rows = [
+            ("subject", certificate.subject.clone()),
+            ("issuer", certificate.issuer.clone()),
+            ("for", names),
+            (
+                "valid",
+                format!(
+                    "{} to {} ({})",
+                    date(from),
+                    date(until),
+                    remaining(certificate.valid)
+                ),
+            ),
+            ("sha-256", certificate.fingerprint.in_pairs()),
+        ];
+        text.push('\n');
+        for (i, (name, value)) in rows.iter().enumerate() {
+            let number = match i {
+                0 => (at + 1).to_string(),
+                _ => String::new(),
+            };
+            text.push_str(&format!("{number:<3}{name:<9}{}\n", printable(value)));
+        }
+    }
+    if let Some(leaf) = chain.first() {
+        text.push_str(&format!(
+            "\nTo pin it, once it is what the server itself shows:\n\n    ssl_fingerprint: \"{}\"",
+            leaf.fingerprint.in_pairs()
+        ));
+    }
+    text
+}
+
+fn as_json(chain: &[Shown]) -> serde_json::Value {
+    chain
+        .iter()
+        .map(|certificate| {
+            json!({
+                "subject": certificate.subject,
+                "issuer": certificate.issuer,
+                "names": certificate.names,
+                "not_before": date(certificate.valid.0),
+                "not_after": date(certificate.valid.1),
+                "sha256": certificate.fingerprint.in_pairs(),
+            })
+        })
+        .collect()
+}
+
+/// The day, in UTC as certificates have it.
+fn date(second: i64) -> String {
+    Timestamp::from_second(second).map_or_else(
+        |_| "?".to_owned(),
+        |at| at.to_zoned(TimeZone::UTC).date().to_string(),
+    )
+}
+
+fn remaining((from, until): (i64, i64)) -> String {
+    const DAY: i64 = 24 * 60 * 60;
+    let now = SystemClock::new().now().wall.as_second();
+    if now < from {
+        return "not valid yet".to_owned();
+    }
+    match (until - now).div_euclid(DAY) {
+        ..0 => format!("expired {} days ago", (now - until) / DAY),
+        0 => "the last day".to_owned(),
+        1 => "1 day left".to_owned(),
+        days => format!("{days} days left"),
+    }
+}
+
+/// Pins the monitors of the server; says what was done to each.
+fn write(path: &Path, target: &PinTarget, only: Option<&str>, pin: &str) -> anyhow::Result<Vec<String>> {
+    let shown = path.display().to_string();
+    let shown = printable(&shown);
+    let file = config::load(path, kinds::all(), &ProcessEnvironment)?;
+    let before = std::fs::read_to_string(path).with_context(|| shown.to_string())?;
+    let here = |monitor: &&MonitorEntry| match only {
+        Some(name) => monitor.name == name,
+        None => target.is_at(&monitor.address) && kinds::takes(monitor.kind, "ssl_fingerprint"),
+    };
+    let monitors: Vec<_> = file.monitors.iter().filter(here).collect();
+    if monitors.is_empty() {
+        match only {
+            Some(name) => anyhow::bail!("{shown}: no monitor is called \"{}\"", printable(name)),
+            None => anyhow::bail!(
+                "{shown}: no monitor with TLS looks at that host and port; name one with --monitor"
+            ),
+        }
+    }
+    let (mut text, mut done) = (before.clone(), Vec::new());
+    for monitor in &monitors {
+        let name = printable(&monitor.name);
+        let edited = config::set_option(
+            path,
+            &text,
+            &monitor.name,
+            "ssl_fingerprint",
+            pin,
+            kinds::all(),
+            &ProcessEnvironment,
+        )?;
+        done.push(match edited == text {
+            true => format!("{shown}: monitor \"{name}\" has this pin already"),
+            false => format!("{shown}: monitor \"{name}\" is pinned"),
+        });
+        text = edited;
+    }
+    if text != before {
+        config::write_file(path, &before, &text)?;
+    }
+    Ok(done)
+}

@@ -1,0 +1,133 @@
+//! What a server shows of itself, for whoever wants to pin it.
+
+use apmon_core::{
+    Failure, FailureClass, Look,
+    config::{Host, is_same_server},
+};
+use rustls::pki_types::CertificateDer;
+use url::Url;
+
+use crate::{
+    course::Course,
+    endpoint::{Endpoint, Remote, Way},
+    quic,
+    resolve::Resolver,
+    starttls::StartTls,
+    tls::{self, Fingerprint, Tls, Trust},
+};
+
+/// Where the certificates are to be had.
+#[derive(Clone, Debug)]
+pub struct PinTarget {
+    url: Url,
+    endpoint: Endpoint,
+    by: By,
+}
+
+/// What carries TLS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum By {
+    /// TCP, from the first byte.
+    Tls,
+    /// TCP, once asked for.
+    StartTls(StartTls),
+    /// QUIC.
+    Quic,
+}
+
+/// A certificate, in what matters to a person.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Its SHA-256.
+    pub fingerprint: Fingerprint,
+    /// Whom it names.
+    pub subject: String,
+    /// Who signed it.
+    pub issuer: String,
+    /// The hosts it is for.
+    pub names: Vec<String>,
+    /// First and last second of its validity, since 1970.
+    pub valid: (i64, i64),
+}
+
+impl PinTarget {
+    /// Reads an address: `https://host[:port]`, `tls://host:port`, and with a
+    /// [`StartTls`] `tcp://host:port`.
+    ///
+    /// # Errors
+    /// What is wrong with it, to follow the address.
+    pub fn read(address: &str, by: By) -> Result<Self, String> {
+        let url = Url::parse(address).map_err(|error| format!("is no URL: {error}"))?;
+        let wanted: &[&str] = match by {
+            By::Tls => &["https", "tls"],
+            By::Quic => &["https"],
+            By::StartTls(_) => &["tcp"],
+        };
+        if !wanted.contains(&url.scheme()) {
+            let list: Vec<_> = wanted.iter().map(|scheme| format!("{scheme}://")).collect();
+            return Err(format!("must begin with {}", list.join(" or ")));
+        }
+        let host = url.host_str().and_then(Host::parse).ok_or("has no host")?;
+        let port = url.port_or_known_default().ok_or("has no port")?;
+        let way = Way::default();
+        Ok(Self {
+            endpoint: Endpoint {
+                remote: Remote { host, way },
+                port,
+            },
+            url,
+            by,
+        })
+    }
+
+    /// Whether a monitor's address is the same server, with TLS in the same way.
+    #[must_use]
+    pub fn is_at(&self, address: &str) -> bool {
+        let with_tls = match self.by {
+            By::StartTls(_) => address.starts_with("tcp://"),
+            By::Tls | By::Quic => ["https://", "tls://"]
+                .iter()
+                .any(|scheme| address.starts_with(scheme)),
+        };
+        with_tls && is_same_server(self.url.as_str(), address)
+    }
+
+    /// The certificates shown there, the server's own first; any is taken.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn certificates(&self, look: &Look) -> Result<Vec<Shown>, Failure> {
+        let trust = Trust {
+            ignore_expiry: true,
+            ..Trust::default()
+        };
+        let tls = Tls::new(trust, None, &[b"h2", b"http/1.1"]);
+        let name = tls::server_name(&self.endpoint.remote.host);
+        let (mut course, resolver) = (Course::start(), Resolver::default());
+        let chain: Vec<CertificateDer<'static>> = if self.by == By::Quic {
+            let to = self.endpoint.resolve(look, &mut course, &resolver).await?;
+            let endpoints = quic::Endpoints::default();
+            let (connection, chain) = quic::connect(&tls, &endpoints, to, &name, look, &mut course).await?;
+            connection.close(quinn::VarInt::from_u32(0x100), b"");
+            chain
+        } else {
+            let mut stream = self.endpoint.connect(look, &mut course, &resolver).await?;
+            if let By::StartTls(protocol) = self.by {
+                protocol.ask(&mut stream, look).await?;
+            }
+            let stream = tls.handshake(name, stream, look, &mut course).await?;
+            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            chain
+                .iter()
+                .map(|certificate| certificate.clone().into_owned())
+                .collect()
+        };
+        if chain.is_empty() {
+            return Err(Failure::new(
+                FailureClass::Tls,
+                "tls: the server shows no certificate",
+            ));
+        }
+        chain.iter().map(tls::shown).collect()
+    }
+}
