@@ -154,6 +154,16 @@ fn stamp(path: &str) -> Option<Stamp> {
     Some((file.modified().ok(), file.len()))
 }
 
+/// `text` as a name that can be asked for. What is ASCII is taken as it is:
+/// IDNA (RFC 5891) knows no `_`, which LANs and SRV records have.
+pub(crate) fn dns_name(text: &str) -> Option<Name> {
+    let name = match text.is_ascii() {
+        true => Name::from_ascii(text),
+        false => Name::from_utf8(text),
+    };
+    name.ok()
+}
+
 fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let last = name.rsplit('.').next().unwrap_or(name);
@@ -199,7 +209,7 @@ impl Sources {
     }
 
     fn in_hosts(&self, name: &str, family: AddressFamily) -> Option<IpAddr> {
-        let name = Name::from_utf8(name).ok()?;
+        let name = dns_name(name)?;
         records(family).iter().find_map(|kind| {
             let found = self
                 .hosts
@@ -276,7 +286,7 @@ impl Dns {
 
     /// The names to ask for, in resolv.conf's way (`search`, `ndots`).
     fn candidates(&self, text: &str) -> Vec<Name> {
-        let Ok(mut name) = Name::from_utf8(text) else {
+        let Some(mut name) = dns_name(text) else {
             return Vec::new();
         };
         if name.is_fqdn() {
