@@ -1,8 +1,8 @@
 //! apmon's probes over IP: one look at one host or service.
 //!
 //! For: learning whether something answers (`ping`), listens (`tcp`), replies
-//! (`udp`) or serves what it should behind the certificate it should have
-//! (`http`). Every probe makes one attempt at one address within one deadline,
+//! (`udp`), knows a name (`dns`) or serves what it should behind the
+//! certificate it should have (`http`). Every probe makes one attempt at one address within one deadline,
 //! name resolution included, and says `Up`, `Down`, or `Unknown` where the
 //! trouble is our own.
 //!
@@ -29,14 +29,15 @@
 //! # }
 //! ```
 //!
-//! Map: a kind is one file ([`Ping`], [`Tcp`], [`Udp`], [`Http`], [`Quic`]),
-//! with its options, its rules and its probe. They share `endpoint` (`host:port`
+//! Map: a kind is one file ([`Ping`], [`Tcp`], [`Udp`], [`Dns`], [`Http`],
+//! [`Quic`]), with its options, its rules and its probe. They share `endpoint` (`host:port`
 //! and the way there), `resolve` (names), `errno` (whose fault a system call's
 //! error is), `tls` (pin and expiry), `payload` (what `send` means), `expect`
 //! (searching an answer), `pace` (not sending too fast) and `course` (the time
 //! each phase took).
 
 mod course;
+mod dns;
 mod endpoint;
 mod errno;
 mod expect;
@@ -50,8 +51,18 @@ mod tcp;
 mod tls;
 mod udp;
 
+/// What reads bytes from outside, for the fuzz targets; no part of the interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    /// An answer of a name server.
+    pub fn dns(bytes: &[u8]) {
+        crate::dns::fuzz(bytes);
+    }
+}
+
 use apmon_core::MonitorKind;
 
+pub use dns::{Dns, DnsOptions, RecordKind};
 pub use http::{Http, HttpOptions};
 pub use payload::Encoding;
 pub use ping::{Ping, PingOptions};
@@ -61,4 +72,4 @@ pub use tls::Fingerprint;
 pub use udp::{Udp, UdpOptions};
 
 /// Every kind of this crate.
-pub const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp, &Udp, &Http, &Quic];
+pub const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp, &Udp, &Dns, &Http, &Quic];
