@@ -191,7 +191,7 @@ fn explain(look: &Look, answer: &Message) {
     look.step("receive", || {
         let (code, _) = answer::words(answer.response_code());
         format!(
-            "{code}; flags {}; {} answers, {} authority, {} additional",
+            "{code}; flags {}; answer {}, authority {}, additional {}",
             answer::flags(answer),
             answer.answers().len(),
             answer.name_servers().len(),

@@ -284,7 +284,7 @@ async fn explain_shows_the_question_the_flags_and_every_record() {
     assert!(lines[0].ends_with(", 40 bytes"), "{steps}");
     assert_eq!(
         lines[1],
-        "receive: NOERROR; flags qr aa rd ra; 2 answers, 0 authority, 0 additional"
+        "receive: NOERROR; flags qr aa rd ra; answer 2, authority 0, additional 0"
     );
     let mut records = lines[2..].to_vec();
     records.sort_unstable();
