@@ -241,6 +241,12 @@ impl Plan {
     }
 }
 
+/// An answer of a proxy, a status option and a packed body.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let _ = proxy::status(bytes);
+    body::fuzz(bytes);
+}
+
 fn protocol(reason: String) -> Failure {
     Failure::new(FailureClass::Protocol, reason)
 }

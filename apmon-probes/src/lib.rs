@@ -1,8 +1,8 @@
 //! apmon's probes over IP: one look at one host or service.
 //!
 //! For: learning whether something answers (`ping`), listens (`tcp`), replies
-//! (`udp`) or serves what it should behind the certificate it should have
-//! (`http`). Every probe makes one attempt at one address within one deadline,
+//! (`udp`), knows a name (`dns`) or serves what it should behind the
+//! certificate it should have (`http`). Every probe makes one attempt at one address within one deadline,
 //! name resolution included, and says `Up`, `Down`, or `Unknown` where the
 //! trouble is our own.
 //!
@@ -29,14 +29,15 @@
 //! # }
 //! ```
 //!
-//! Map: a kind is one file ([`Ping`], [`Tcp`], [`Udp`], [`Http`], [`Quic`]),
-//! with its options, its rules and its probe. They share `endpoint` (`host:port`
+//! Map: a kind is one file ([`Ping`], [`Tcp`], [`Udp`], [`Dns`], [`Http`],
+//! [`Quic`]), with its options, its rules and its probe. They share `endpoint` (`host:port`
 //! and the way there), `resolve` (names), `errno` (whose fault a system call's
 //! error is), `tls` (pin and expiry), `payload` (what `send` means), `expect`
 //! (searching an answer), `pace` (not sending too fast) and `course` (the time
 //! each phase took).
 
 mod course;
+mod dns;
 mod endpoint;
 mod errno;
 mod errqueue;
@@ -53,8 +54,33 @@ mod tcp;
 mod tls;
 mod udp;
 
+/// What reads bytes from outside, for the fuzz targets; no part of the interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    /// An answer of a name server.
+    pub fn dns(bytes: &[u8]) {
+        crate::dns::fuzz(bytes);
+    }
+
+    /// A certificate, judged and shown.
+    pub fn certificate(bytes: &[u8]) {
+        crate::tls::fuzz(bytes);
+    }
+
+    /// What a server says before TLS, in the dialogue that the first byte names.
+    pub fn starttls(bytes: &[u8]) {
+        crate::starttls::fuzz(bytes);
+    }
+
+    /// What a proxy answers, and a body that may be packed.
+    pub fn http(bytes: &[u8]) {
+        crate::http::fuzz(bytes);
+    }
+}
+
 use apmon_core::MonitorKind;
 
+pub use dns::{Dns, DnsOptions, RecordKind};
 pub use http::{Http, HttpOptions, StatusRange};
 pub use payload::Encoding;
 pub use ping::{Ping, PingOptions};
@@ -65,4 +91,4 @@ pub use tls::{Fingerprint, TlsOptions};
 pub use udp::{Udp, UdpOptions};
 
 /// Every kind of this crate.
-pub const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp, &Udp, &Http, &Quic];
+pub const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp, &Udp, &Dns, &Http, &Quic];

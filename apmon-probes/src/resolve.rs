@@ -2,16 +2,22 @@
 //!
 //! `getaddrinfo` would hold a thread for each name a silent name server does
 //! not answer; here such a look-up is one waiting future. What nsswitch adds
-//! beyond files and DNS (mDNS, LDAP) is not asked.
+//! beyond files and DNS (mDNS, LDAP) is asked only with `resolver: system`, on
+//! a few threads (`system`).
+
+mod known;
+mod system;
 
 use std::{
-    collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use apmon_core::{Failure, FailureClass, Look, config::AddressFamily};
+use apmon_core::{
+    Failure, FailureClass, Look,
+    config::{AddressFamily, NameResolution},
+};
 use hickory_resolver::{
     Hosts, Name, ResolveError, TokioResolver,
     config::{ResolveHosts, ResolverConfig, ResolverOpts},
@@ -25,6 +31,7 @@ use hickory_resolver::{
 };
 use tokio::time::Instant;
 
+use self::{known::Known, system::System};
 use crate::{course::seconds, endpoint::Way, pace::Pace};
 
 const FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
@@ -37,16 +44,16 @@ const REREAD: Duration = Duration::from_secs(5);
 const REMEMBER: Duration = Duration::from_secs(60);
 const REMEMBER_ABSENCE: Duration = Duration::from_secs(10);
 
-/// Names whose address is remembered.
-const MAX_NAMES: usize = 50_000;
-
 /// Ten questions a millisecond: a home router drops what comes faster, and
 /// ten thousand monitors may start in the same instant.
 const PACE: Duration = Duration::from_micros(100);
 
 /// The resolver of a process.
 #[derive(Default)]
-pub(crate) struct Resolver(Mutex<Current>);
+pub(crate) struct Resolver {
+    current: Mutex<Current>,
+    system: System,
+}
 
 #[derive(Default)]
 struct Current {
@@ -65,12 +72,9 @@ pub(crate) struct Sources {
     dns: Result<Dns, String>,
 }
 
-/// Names and their addresses, for each choice of a family.
-type Known = [HashMap<Box<str>, (IpAddr, Instant)>; 3];
-
 struct Dns {
     client: TokioResolver,
-    known: Mutex<Known>,
+    known: Known,
     pace: Pace,
     search: Vec<Name>,
     ndots: usize,
@@ -80,15 +84,21 @@ impl Resolver {
     /// One that asks `sources`, whatever this machine's files say.
     #[cfg(test)]
     pub(crate) fn fixed(sources: Sources) -> Self {
-        Self(Mutex::new(Current {
-            sources: Some(Arc::new(sources)),
-            read: None,
-        }))
+        Self {
+            current: Mutex::new(Current {
+                sources: Some(Arc::new(sources)),
+                read: None,
+            }),
+            system: System::default(),
+        }
     }
 
     /// The address of `name`; of several IPv4 before IPv6.
     pub(crate) async fn address(&self, look: &Look, name: &str, way: Way) -> Result<IpAddr, Failure> {
         let family = way.family;
+        if way.by == NameResolution::System {
+            return self.system.address(look, name, family).await;
+        }
         let sources = self.sources();
         if let Some(ip) = sources.in_hosts(name, family) {
             return Ok(ip);
@@ -101,7 +111,7 @@ impl Resolver {
             });
         }
         let dns = sources.dns.as_ref().map_err(|reason| trouble(reason))?;
-        if let Some(ip) = dns.known(name, family) {
+        if let Some(ip) = dns.known.address(name, family) {
             return Ok(ip);
         }
         match tokio::time::timeout_at(look.deadline(), dns.ask(name, family)).await {
@@ -117,7 +127,7 @@ impl Resolver {
     /// that DHCP rewrites must not need a restart.
     fn sources(&self) -> Arc<Sources> {
         let now = Instant::now();
-        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sources) = &current.sources {
             match &current.read {
                 None => return Arc::clone(sources),
@@ -154,6 +164,16 @@ fn stamp(path: &str) -> Option<Stamp> {
     Some((file.modified().ok(), file.len()))
 }
 
+/// `text` as a name that can be asked for. What is ASCII is taken as it is:
+/// IDNA (RFC 5891) knows no `_`, which LANs and SRV records have.
+pub(crate) fn dns_name(text: &str) -> Option<Name> {
+    let name = match text.is_ascii() {
+        true => Name::from_ascii(text),
+        false => Name::from_utf8(text),
+    };
+    name.ok()
+}
+
 fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let last = name.rsplit('.').next().unwrap_or(name);
@@ -162,6 +182,15 @@ fn is_localhost(name: &str) -> bool {
 
 fn trouble(text: &str) -> Failure {
     Failure::new(FailureClass::Resolver, format!("resolve: {text}"))
+}
+
+fn no_such_name(name: &str, family: AddressFamily) -> Failure {
+    let what = match family {
+        AddressFamily::Any => "no such name",
+        AddressFamily::Ipv4 => "no IPv4 address of that name",
+        AddressFamily::Ipv6 => "no IPv6 address of that name",
+    };
+    Failure::new(FailureClass::NoSuchName, format!("resolve: {what}: {name}"))
 }
 
 impl Sources {
@@ -190,7 +219,7 @@ impl Sources {
             .build();
         let dns = Dns {
             client,
-            known: Mutex::default(),
+            known: Known::default(),
             pace: Pace::every(PACE),
             search,
             ndots,
@@ -199,7 +228,7 @@ impl Sources {
     }
 
     fn in_hosts(&self, name: &str, family: AddressFamily) -> Option<IpAddr> {
-        let name = Name::from_utf8(name).ok()?;
+        let name = dns_name(name)?;
         records(family).iter().find_map(|kind| {
             let found = self
                 .hosts
@@ -230,7 +259,7 @@ impl Dns {
                 match self.client.lookup(candidate.clone(), *kind).await {
                     Ok(answer) => {
                         if let Some(ip) = answer.iter().find_map(|record| record.ip_addr()) {
-                            self.remember(name, family, ip, answer.valid_until().into());
+                            self.known.remember(name, family, ip, answer.valid_until().into());
                             return Ok(ip);
                         }
                     }
@@ -244,39 +273,13 @@ impl Dns {
         }
         match unsure {
             Some(text) => Err(trouble(&text)),
-            None => {
-                let what = match family {
-                    AddressFamily::Any => "no such name",
-                    AddressFamily::Ipv4 => "no IPv4 address of that name",
-                    AddressFamily::Ipv6 => "no IPv6 address of that name",
-                };
-                let reason = format!("resolve: {what}: {name}");
-                Err(Failure::new(FailureClass::NoSuchName, reason))
-            }
+            None => Err(no_such_name(name, family)),
         }
-    }
-
-    /// What a recent answer said, as long as it holds.
-    fn known(&self, name: &str, family: AddressFamily) -> Option<IpAddr> {
-        let (ip, until) = *self.lock_known()[family as usize].get(name)?;
-        (Instant::now() < until).then_some(ip)
-    }
-
-    fn remember(&self, name: &str, family: AddressFamily, ip: IpAddr, until: Instant) {
-        let known = &mut self.lock_known()[family as usize];
-        if known.len() >= MAX_NAMES {
-            known.clear();
-        }
-        known.insert(name.into(), (ip, until));
-    }
-
-    fn lock_known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The names to ask for, in resolv.conf's way (`search`, `ndots`).
     fn candidates(&self, text: &str) -> Vec<Name> {
-        let Ok(mut name) = Name::from_utf8(text) else {
+        let Some(mut name) = dns_name(text) else {
             return Vec::new();
         };
         if name.is_fqdn() {

@@ -325,6 +325,33 @@ pub(crate) fn ldap_result(message: &[u8]) -> Option<u32> {
         .then(|| code.iter().fold(0, |code, byte| code << 8 | u32::from(*byte)))
 }
 
+/// A server that says `bytes`, whatever it hears.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Some((which, said)) = bytes.split_first() else {
+        return;
+    };
+    let protocols = [
+        StartTls::Smtp,
+        StartTls::Imap,
+        StartTls::Pop3,
+        StartTls::Ftp,
+        StartTls::Ldap,
+    ];
+    let protocol = protocols[usize::from(*which) % protocols.len()];
+    let mut stream = tokio::io::join(said, tokio::io::sink());
+    let mut talk = Talk {
+        stream: &mut stream,
+        unread: Vec::new(),
+        heard: 0,
+    };
+    // Nothing of it waits for anybody, so that one poll is the whole of it.
+    let mut dialogue = std::pin::pin!(protocol.dialogue(&mut talk));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let done = std::future::Future::poll(dialogue.as_mut(), &mut context).is_ready();
+    assert!(done, "a dialogue waits for what is there");
+    let _ = ldap_result(said);
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

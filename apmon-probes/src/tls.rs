@@ -228,5 +228,13 @@ pub(crate) fn describe(certificate: &CertificateDer<'_>) -> String {
     format!("certificate sha-256 {}{until}", Fingerprint::of(certificate))
 }
 
+/// A server that shows `bytes` as its certificate.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let certificate = CertificateDer::from(bytes);
+    let _ = (shown(&certificate), describe(&certificate));
+    let name = ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into());
+    verifier::fuzz(&certificate, &name);
+}
+
 #[cfg(test)]
 mod tests;

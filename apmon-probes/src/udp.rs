@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -131,18 +131,7 @@ impl UdpProbe {
     async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
         let plan = &*self.plan;
         let to = plan.endpoint.resolve(look, course, &self.resolver).await?;
-        let any: IpAddr = match to {
-            _ if to.is_ipv4() => Ipv4Addr::UNSPECIFIED.into(),
-            _ => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let socket = UdpSocket::bind((any, 0))
-            .await
-            .map_err(|error| errno::failure("open", &error))?;
-        // Connected, so that a refusal finds its way back to this socket.
-        socket
-            .connect(to)
-            .await
-            .map_err(|error| errno::failure("send", &error))?;
+        let socket = connected(to).await?;
         look.within("send", socket.send(&plan.send))
             .await?
             .map_err(|error| errno::failure("send", &error))?;
@@ -161,6 +150,23 @@ impl UdpProbe {
             }
         }
     }
+}
+
+/// A socket that speaks with `to` alone, from a port the kernel picks.
+/// Connected, so that a refusal finds its way back to it.
+pub(crate) async fn connected(to: SocketAddr) -> Result<UdpSocket, Failure> {
+    let any: IpAddr = match to {
+        _ if to.is_ipv4() => Ipv4Addr::UNSPECIFIED.into(),
+        _ => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))
+        .await
+        .map_err(|error| errno::failure("open", &error))?;
+    socket
+        .connect(to)
+        .await
+        .map_err(|error| errno::failure("send", &error))?;
+    Ok(socket)
 }
 
 /// Waits for a datagram that holds what is expected.

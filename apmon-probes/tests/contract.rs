@@ -23,8 +23,14 @@ fn section(kind: &dyn MonitorKind, scheme: &str, peer: SocketAddr) -> String {
     if kind.fields().contains(&"send") {
         section.push_str("\nsend: hello");
     }
+    if kind.fields().contains(&"query") {
+        section.push_str("\nquery: web.example");
+    }
     section
 }
+
+/// The schemes that begin with a datagram.
+const DATAGRAM: &[&str] = &["udp", "dns"];
 
 /// Kinds and schemes with a port, which is what a peer of a test has.
 fn with_a_port() -> Vec<(&'static dyn MonitorKind, &'static str)> {
@@ -112,7 +118,7 @@ async fn stream_peer(peer: &'static str, mut stream: TcpStream) {
 async fn a_bad_stream_peer_is_down_in_time() {
     let mut looks = Vec::new();
     for (kind, scheme) in with_a_port() {
-        if scheme == "udp" {
+        if DATAGRAM.contains(&scheme) {
             continue;
         }
         for peer in STREAM_PEERS {
@@ -141,7 +147,7 @@ async fn a_closed_port_is_refused_at_once() {
 
 #[tokio::test]
 async fn a_bad_datagram_peer_is_down_in_time() {
-    for peer in ["silent", "garbage", "empty", "flood"] {
+    for peer in ["silent", "echo", "garbage", "empty", "flood"] {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let server = tokio::spawn(async move {
@@ -150,7 +156,14 @@ async fn a_bad_datagram_peer_is_down_in_time() {
                 let (n, from) = socket.recv_from(&mut buffer).await.unwrap();
                 match peer {
                     "silent" => {}
-                    "garbage" => drop(socket.send_to(&buffer[..n], from).await),
+                    "echo" => drop(socket.send_to(&buffer[..n], from).await),
+                    // Right where ids and the like stand, noise after it.
+                    "garbage" => {
+                        let noise = (0..500_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8);
+                        let begun = buffer[..n.min(2)].iter().copied();
+                        let bytes: Vec<u8> = begun.chain(noise).collect();
+                        drop(socket.send_to(&bytes, from).await);
+                    }
                     "empty" => drop(socket.send_to(&[], from).await),
                     _ => {
                         while socket.send_to(&[b'x'; 1000], from).await.is_ok() {
@@ -160,9 +173,11 @@ async fn a_bad_datagram_peer_is_down_in_time() {
                 }
             }
         });
-        for kind in KINDS.iter().filter(|kind| kind.schemes().contains(&"udp")) {
-            let what = format!("{} at {peer}", kind.name());
-            must_be_down_in_time(&what, section(*kind, "udp", address)).await;
+        for (kind, scheme) in with_a_port() {
+            if DATAGRAM.contains(&scheme) {
+                let what = format!("{scheme} at {peer}");
+                must_be_down_in_time(&what, section(kind, scheme, address)).await;
+            }
         }
         server.abort();
     }

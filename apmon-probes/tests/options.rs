@@ -53,6 +53,10 @@ fn good_sections_are_taken() {
         "type: tcp\naddress: tcp://10.0.0.1:25\nsend: \"EHLO x\\r\\n\"\nexpect: '250'",
         "type: tcp\naddress: tcp://10.0.0.1:25\nsend: '01:02 ff'\ncontent_type: hex",
         "type: udp\naddress: udp://10.0.0.1:514\nsend: AQI\ncontent_type: base64",
+        "type: dns\naddress: dns://192.168.1.1\nquery: nas.lan",
+        "type: dns\naddress: dns://[::1]:5353\nquery: münchen.example.\nrecord_type: mx\nexpect: 10 mail",
+        "type: dns\naddress: dns://ns.lan\nquery: 192.168.1.1\nrecord_type: ptr",
+        "type: dns\naddress: dns://ns.lan\nquery: .\nrecord_type: NS",
         "type: http\naddress: http://u:p@nas.lan:8080/a?b=c",
         "type: http\naddress: https://10.0.0.1\nssl_fingerprint: E85260E8F8E85629CFA4D023EA0AE8DD3CE8CCC0040B054A4753C2A5AB269296",
         "type: http\naddress: https://10.0.0.1\nignore_ssl_expiry: ok",
@@ -113,6 +117,42 @@ fn mistakes_in_addresses() {
         "type: quic\naddress: http://nas.lan/",
         "5:14: monitor \"x\": \"address\" must begin with https://, not http:// (here: http://nas.lan/)",
     );
+}
+
+#[test]
+fn mistakes_in_what_a_name_server_is_asked() {
+    let dns = "type: dns\naddress: dns://192.168.1.1";
+    one(dns, "4:5: monitor \"x\": \"query\" is missing");
+    one(
+        &format!("{dns}\nquery: http://nas.lan/"),
+        "6:12: monitor \"x\": \"query\" must be a host name such as nas.lab.example",
+    );
+    one(
+        &format!("{dns}\nquery: 192.168.1.1"),
+        "6:12: monitor \"x\": \"query\" is an address, and A records belong to names; record_type: PTR asks for the \
+         name of an address",
+    );
+    one(
+        &format!("{dns}\nquery: nas.lan\nrecord_type: ANY"),
+        "7:18: monitor \"x\": \"record_type\" must be A or AAAA or CNAME or MX or NS or PTR or SOA or SRV or TXT or \
+         CAA, not \"ANY\"",
+    );
+    one(
+        "type: dns\naddress: dns://192.168.1.1/nas.lan\nquery: nas.lan",
+        "5:14: monitor \"x\": \"address\" must not hold a path: dns://host:port",
+    );
+}
+
+#[test]
+fn a_record_type_in_another_case_is_no_change() {
+    let checksum = |more: &str| {
+        let section = format!("type: dns\nname: x\naddress: dns://h\nquery: nas.lan\n{more}");
+        lab::parse(section.trim_end()).unwrap().monitors[0]
+            .checksum
+            .clone()
+    };
+    assert_eq!(checksum(""), checksum("record_type: a"));
+    assert_ne!(checksum(""), checksum("record_type: AAAA"));
 }
 
 #[test]

@@ -26,6 +26,7 @@ const NEEDED: &[Needed] = &[
     needed("snmpd", "snmpd"),
     needed("sshd", "openssh-server"),
     needed("vsftpd", "vsftpd"),
+    needed("unbound", "unbound"),
 ];
 
 /// Seconds of fuzzing, over all targets.

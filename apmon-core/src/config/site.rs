@@ -62,7 +62,9 @@ pub struct SiteOptions {
     pub address_family: Option<AddressFamily>,
     /// How names become addresses: `dns` (the hosts file, then the name servers
     /// of resolv.conf) or `system` (getaddrinfo: whatever nsswitch.conf says).
-    /// Default `dns`. (An addition.)
+    /// Default `dns`. With `system` four names are looked up at a time, so that
+    /// names at a silent server delay other names, and an address is
+    /// remembered for 60 seconds. (An addition.)
     pub resolver: Option<NameResolution>,
     /// Whether certificates must be signed by an authority this machine trusts
     /// and name the host. Default no. (An addition.)

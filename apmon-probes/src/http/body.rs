@@ -169,6 +169,30 @@ impl<'a, 'b> Unpacker<'a, 'b> {
     }
 }
 
+/// Unpacks `bytes`, cut in two.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    struct Nowhere(usize);
+    impl Write for Nowhere {
+        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+            self.0 += piece.len();
+            assert!(self.0 <= MAX_BODY + 64 * 1024, "more than is read");
+            if self.0 > MAX_BODY {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            Ok(piece.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (one, other) = bytes.split_at(bytes.len() / 2);
+    let mut decoder = MultiGzDecoder::new(Nowhere(0));
+    let _ = decoder
+        .write_all(one)
+        .and_then(|()| decoder.write_all(other))
+        .and_then(|()| decoder.try_finish());
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

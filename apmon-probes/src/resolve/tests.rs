@@ -83,6 +83,7 @@ async fn names_are_found_in_hosts_and_dns() {
     let server = name_server(|name, kind| match (name, kind) {
         ("web.lan.", RecordType::A) => v4(1),
         ("a.b.", RecordType::A) => v4(2),
+        ("my_nas.lan.", RecordType::A) => v4(3),
         ("six.lan.", RecordType::AAAA) => Answer::Address(RData::AAAA("2001:db8::6".parse().unwrap())),
         ("six.lan.", _) => Answer::Code(ResponseCode::NoError),
         _ => Answer::Code(ResponseCode::NXDomain),
@@ -97,6 +98,7 @@ async fn names_are_found_in_hosts_and_dns() {
         ("web", "192.0.2.1"),
         ("web.lan", "192.0.2.1"),
         ("a.b", "192.0.2.2"),
+        ("my_nas", "192.0.2.3"),
         ("six.lan", "2001:db8::6"),
     ] {
         assert_eq!(ask(&resolver, name).await.unwrap(), address, "{name}");

@@ -280,3 +280,14 @@ fn check_dates(certificate: &X509Certificate<'_>, now: i64) -> Result<(), Failur
     };
     Err(Failure::new(FailureClass::Expiry, reason))
 }
+
+/// Judges a certificate by all that can be asked of it.
+pub(super) fn fuzz(certificate: &CertificateDer<'_>, name: &ServerName<'_>) {
+    let trust = Trust {
+        authorities: Some(Arc::new(Authorities::of_nobody())),
+        ..Trust::default()
+    };
+    let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_800_000_000));
+    let _ = trust.judge(certificate, &[], name, now);
+    let _ = trust.judge(certificate, std::slice::from_ref(certificate), name, now);
+}

@@ -1,0 +1,232 @@
+//! `dns`: does a name server give the right answer?
+//!
+//! It asks the server itself, over UDP, and over TCP where the answer does not
+//! fit a datagram. The system's resolver has no part in it, except for finding
+//! the server where that is given by name.
+
+mod answer;
+mod exchange;
+mod question;
+mod record;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use apmon_core::{
+    Blueprint, Failure, Kind, Look, Outcome, Phase, Probe,
+    config::{Host, Section, Text},
+    text::excerpt,
+};
+use async_trait::async_trait;
+use hickory_resolver::proto::{op::Message, rr::Record};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::{answer::Reading, exchange::Exchange, question::Question};
+use crate::{
+    course::Course,
+    endpoint::{Endpoint, Remote},
+    resolve::Resolver,
+};
+
+pub use self::question::RecordKind;
+
+const PORT: u16 = 53;
+
+/// So many records of each section `--explain` shows.
+const SHOWN: usize = 50;
+
+/// Options of `type: dns`.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+pub struct DnsOptions {
+    /// The name to ask for, in full: no search domain is added. A final dot
+    /// and letters beyond ASCII are fine. With `record_type: PTR` it may be an
+    /// IP address, which is asked for as its name in in-addr.arpa or ip6.arpa.
+    #[schemars(required)]
+    pub query: Option<Text>,
+    /// Which records to ask for: A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT or
+    /// CAA, in upper or lower case. Default A. Without `expect` the monitor is
+    /// up once there is at least one; where the name is an alias (CNAME), those
+    /// of the name it leads to count.
+    #[serde(default)]
+    pub record_type: RecordKind,
+    /// Must stand in one of the records as `dig +short` shows them: `10
+    /// mail.example.com.` for MX, the text for TXT (with its quotes or without,
+    /// its pieces joined). An IP address must be the whole record, so that
+    /// 10.0.0.1 is not found in 10.0.0.10. Upper and lower case differ in TXT
+    /// and CAA only.
+    pub expect: Option<Text>,
+}
+
+/// The kind `dns`.
+#[derive(Debug)]
+pub struct Dns;
+
+impl Kind for Dns {
+    type Options = DnsOptions;
+
+    fn name(&self) -> &'static str {
+        "dns"
+    }
+
+    fn summary(&self) -> &'static str {
+        "asks a name server for a name and looks at the records it answers"
+    }
+
+    fn address(&self) -> &'static str {
+        "dns://server[:port], port 53 where none is given"
+    }
+
+    fn example(&self) -> &'static str {
+        "type: dns\nname: lab-dns\naddress: dns://192.168.1.1\nquery: nas.lab.example\n\
+         record_type: A\nexpect: 192.168.1.10\n"
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        &["dns"]
+    }
+
+    fn compile(&self, options: DnsOptions, section: &mut Section<'_>) -> Option<Blueprint> {
+        let text = section.require("query", options.query.as_ref());
+        let question = match text.map(|text| Question::new(text.as_str(), options.record_type)) {
+            None => None,
+            Some(Ok(question)) => Some(question),
+            Some(Err(wrong)) => {
+                section.mistake("query", wrong);
+                None
+            }
+        };
+        let endpoint = section
+            .address_url(&["dns"])
+            .and_then(|url| Endpoint::of(&url, section, Some(PORT)))?;
+        let plan = Arc::new(Plan {
+            endpoint,
+            question: question?,
+            expect: options.expect.map(Text::into_string),
+        });
+        Some(Blueprint::probe(move |tools| DnsProbe {
+            plan: Arc::clone(&plan),
+            resolver: tools.shared(),
+        }))
+    }
+}
+
+struct Plan {
+    endpoint: Endpoint,
+    question: Question,
+    expect: Option<String>,
+}
+
+struct DnsProbe {
+    plan: Arc<Plan>,
+    resolver: Arc<Resolver>,
+}
+
+#[async_trait]
+impl Probe for DnsProbe {
+    async fn probe(&self, look: &Look) -> Outcome {
+        let mut course = Course::start();
+        let result = self.look(look, &mut course).await;
+        course.finish(result)
+    }
+}
+
+impl DnsProbe {
+    async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
+        let Plan {
+            endpoint,
+            question,
+            expect,
+        } = &*self.plan;
+        let to = endpoint.resolve(look, course, &self.resolver).await?;
+        let exchange = Exchange::new(question, look)?;
+        let answer = match exchange.by_udp(to).await? {
+            Some(answer) => {
+                course.done(Phase::FirstByte);
+                answer
+            }
+            None => {
+                course.done(Phase::FirstByte);
+                look.step("receive", || "truncated; the same again over TCP".to_owned());
+                // Boxed: few answers are so long.
+                let answer = Box::pin(self.by_tcp(to, &exchange, look, course)).await;
+                let answer = answer.map_err(|failure| {
+                    let reason = format!("answer truncated, then over TCP: {}", failure.reason);
+                    Failure::new(failure.class, reason)
+                })?;
+                course.done(Phase::Transfer);
+                answer
+            }
+        };
+        explain(look, &answer);
+        let found = answer::found(&answer, question)?;
+        course.measured("records", found.len() as f64);
+        answer::judge(&found, question, expect.as_deref())
+    }
+
+    async fn by_tcp(
+        &self,
+        to: SocketAddr,
+        exchange: &Exchange<'_>,
+        look: &Look,
+        course: &mut Course,
+    ) -> Result<Message, Failure> {
+        // The very server that was asked before, should its name have moved.
+        let server = Endpoint {
+            remote: Remote {
+                host: Host::Address(to.ip()),
+                way: self.plan.endpoint.remote.way,
+            },
+            port: to.port(),
+        };
+        let stream = server.connect(look, course, &self.resolver).await?;
+        exchange.by_tcp(stream).await
+    }
+}
+
+/// Notes an answer, as `dig` would show it.
+fn explain(look: &Look, answer: &Message) {
+    if !look.is_explained() {
+        return;
+    }
+    look.step("receive", || {
+        let (code, _) = answer::words(answer.response_code());
+        format!(
+            "{code}; flags {}; answer {}, authority {}, additional {}",
+            answer::flags(answer),
+            answer.answers().len(),
+            answer.name_servers().len(),
+            answer.additionals().len()
+        )
+    });
+    section(look, "answer", answer.answers());
+    section(look, "authority", answer.name_servers());
+}
+
+fn section(look: &Look, name: &str, records: &[Record]) {
+    for record in &records[..records.len().min(SHOWN)] {
+        look.step(name, || excerpt(&record::line(record), 200));
+    }
+    if let Some(more) = records.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        look.step(name, || format!("and {more} more"));
+    }
+}
+
+/// Reads `bytes` as an answer to whatever question they hold, and goes through
+/// all that is done with one.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Some((id, question)) = answer::any_question(bytes) else {
+        return;
+    };
+    if let Reading::Answer(answer) | Reading::Truncated(Ok(answer)) = answer::read(bytes, id, &question) {
+        for record in answer.answers().iter().chain(answer.name_servers()) {
+            record::line(record);
+        }
+        let _ = answer::flags(&answer);
+        if let Ok(found) = answer::found(&answer, &question) {
+            let _ = answer::judge(&found, &question, Some("needle"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

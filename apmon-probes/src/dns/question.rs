@@ -1,0 +1,174 @@
+//! What is asked.
+
+use std::{fmt, net::IpAddr};
+
+use hickory_resolver::proto::{
+    op::{Edns, Message, Query},
+    rr::{Name, RecordType},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use apmon_core::text::excerpt;
+
+use crate::resolve::dns_name;
+
+/// What fits one datagram on every path (DNS flag day 2020).
+const PAYLOAD: u16 = 1232;
+
+/// A type of DNS records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RecordKind {
+    /// IPv4 addresses.
+    #[default]
+    A,
+    /// IPv6 addresses.
+    Aaaa,
+    /// The name this one is an alias for.
+    Cname,
+    /// Mail servers.
+    Mx,
+    /// Name servers.
+    Ns,
+    /// The name of an address.
+    Ptr,
+    /// The zone's serial number and times.
+    Soa,
+    /// Hosts and ports of a service.
+    Srv,
+    /// Texts.
+    Txt,
+    /// Who may issue certificates.
+    Caa,
+}
+
+/// Each with its word and its number.
+const KINDS: &[(RecordKind, &str, RecordType)] = &[
+    (RecordKind::A, "A", RecordType::A),
+    (RecordKind::Aaaa, "AAAA", RecordType::AAAA),
+    (RecordKind::Cname, "CNAME", RecordType::CNAME),
+    (RecordKind::Mx, "MX", RecordType::MX),
+    (RecordKind::Ns, "NS", RecordType::NS),
+    (RecordKind::Ptr, "PTR", RecordType::PTR),
+    (RecordKind::Soa, "SOA", RecordType::SOA),
+    (RecordKind::Srv, "SRV", RecordType::SRV),
+    (RecordKind::Txt, "TXT", RecordType::TXT),
+    (RecordKind::Caa, "CAA", RecordType::CAA),
+];
+
+impl RecordKind {
+    fn row(self) -> &'static (Self, &'static str, RecordType) {
+        let row = KINDS.iter().find(|row| row.0 == self);
+        row.unwrap_or(&KINDS[0]) // every kind has its row, a test says
+    }
+
+    fn number(self) -> RecordType {
+        self.row().2
+    }
+}
+
+impl fmt::Display for RecordKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row().1)
+    }
+}
+
+/// In any case, as zone files have them.
+impl<'de> Deserialize<'de> for RecordKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let row = KINDS.iter().find(|row| row.1.eq_ignore_ascii_case(&text));
+        row.map(|row| row.0).ok_or_else(|| {
+            let words: Vec<_> = KINDS.iter().map(|row| row.1).collect();
+            D::Error::custom(format!(
+                "must be {}, not \"{}\"",
+                words.join(" or "),
+                excerpt(&text, 40)
+            ))
+        })
+    }
+}
+
+/// One question, in class IN.
+pub(crate) struct Question {
+    pub(super) query: Query,
+    pub(super) kind: RecordKind,
+    /// The name as reasons show it.
+    pub(super) shown: String,
+    /// The message but for its id.
+    bytes: Vec<u8>,
+}
+
+impl Question {
+    /// Asks for `text`; what is wrong with it follows `"query" `.
+    pub(super) fn new(text: &str, kind: RecordKind) -> Result<Self, String> {
+        let address = text.parse::<IpAddr>().ok();
+        let (mut name, shown) = match address {
+            Some(ip) if kind == RecordKind::Ptr => {
+                let name = Name::from(ip);
+                let shown = name.to_ascii();
+                (name, shown)
+            }
+            Some(_) => {
+                return Err(format!(
+                    "is an address, and {kind} records belong to names; record_type: PTR asks for the name of \
+                     an address"
+                ));
+            }
+            None => {
+                let name = dns_name(text).ok_or("must be a host name such as nas.lab.example")?;
+                (name, text.to_owned())
+            }
+        };
+        name.set_fqdn(true);
+        let shown = match shown.strip_suffix('.') {
+            None | Some("") => shown,
+            Some(bare) => bare.to_owned(),
+        };
+        Self::of(Query::query(name, kind.number()), kind, excerpt(&shown, 80))
+            .ok_or_else(|| "is longer than the 255 bytes a name may have".to_owned())
+    }
+
+    pub(super) fn of(query: Query, kind: RecordKind, shown: String) -> Option<Self> {
+        let mut edns = Edns::new();
+        edns.set_max_payload(PAYLOAD).set_version(0);
+        let mut message = Message::new();
+        // As every host asks its name server; one that does not recurse does not mind.
+        message.set_recursion_desired(true);
+        message.add_query(query.clone()).set_edns(edns);
+        Some(Self {
+            query,
+            kind,
+            shown,
+            bytes: message.to_vec().ok()?,
+        })
+    }
+
+    /// As it is sent.
+    pub(super) fn message(&self, id: u16) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        bytes[..2].copy_from_slice(&id.to_be_bytes());
+        bytes
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.query.name().to_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_row() {
+        for (kind, word, number) in KINDS {
+            assert_eq!(kind.row().1, *word);
+            assert_eq!(number.to_string(), *word);
+            assert_eq!(format!("{kind:?}").to_uppercase(), *word);
+        }
+    }
+}

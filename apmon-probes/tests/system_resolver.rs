@@ -1,0 +1,209 @@
+//! `resolver: system` against a name server that is right, sick or silent, in a
+//! namespace whose hosts file and resolv.conf are ours.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
+
+mod lab;
+
+use std::{net::UdpSocket, process::Command, sync::Arc, time::Duration};
+
+use apmon_core::{Monitor, Outcome, Stopwatch, Tools, Verdict, config};
+use hickory_resolver::proto::{
+    op::{Message, MessageType, ResponseCode},
+    rr::{RData, Record, RecordType, rdata},
+};
+use tokio::net::TcpListener;
+
+use lab::{LONG, SHORT, look, reason};
+
+const INSIDE: &str = "APMON_TEST_INSIDE_NAMESPACE";
+
+/// Starts itself again where this machine's files are ours, and port 53 is free.
+#[test]
+fn names_are_found_by_the_system_and_a_silent_server_delays_nobody() {
+    if std::env::var_os(INSIDE).is_some() {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(inside());
+        return;
+    }
+    let files = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("hosts", "127.0.0.1 localhost nas my_nas\n::1 localhost six\n"),
+        // One second of patience, so that the test has a little as well.
+        (
+            "resolv.conf",
+            "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+        ),
+        ("nsswitch.conf", "hosts: files dns\n"),
+    ] {
+        std::fs::write(files.path().join(name), text).unwrap();
+    }
+    let script = "set -e; cd \"$0\"; ip link set lo up
+        for file in hosts resolv.conf nsswitch.conf; do mount --bind $file /etc/$file; done
+        exec \"$@\"";
+    let status = Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "--net",
+            "sh",
+            "-c",
+            script,
+        ])
+        .arg(files.path())
+        .arg(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "names_are_found_by_the_system_and_a_silent_server_delays_nobody",
+            "--nocapture",
+        ])
+        .env(INSIDE, "yes")
+        .status()
+        .expect("this test needs unshare (apt install util-linux)");
+    assert!(
+        status.success(),
+        "it failed in its namespace; it needs unshare --user --mount --net, mount --bind, and ip (apt install iproute2)"
+    );
+}
+
+/// A name server that answers by the first label; on a thread of its own.
+fn name_server() {
+    let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1500];
+        loop {
+            let (n, from) = socket.recv_from(&mut buffer).unwrap();
+            let mut message = Message::from_vec(&buffer[..n]).unwrap();
+            let query = message.queries()[0].clone();
+            message.set_message_type(MessageType::Response);
+            message.set_recursion_available(true);
+            let name = query.name().to_ascii().to_ascii_lowercase();
+            match (name.split('.').next().unwrap(), query.query_type()) {
+                ("web", RecordType::A) => {
+                    let data = RData::A(rdata::A::new(127, 0, 0, 1));
+                    message.add_answer(Record::from_rdata(query.name().clone(), 60, data));
+                }
+                ("web", _) => {}
+                ("sick", _) => _ = message.set_response_code(ResponseCode::ServFail),
+                ("gone", _) => _ = message.set_response_code(ResponseCode::NXDomain),
+                _ => continue,
+            }
+            socket.send_to(&message.to_vec().unwrap(), from).unwrap();
+        }
+    });
+}
+
+/// A monitor of a tcp port, whose name the system looks up.
+fn monitor(host: &str, port: u16, more: &str, tools: &Tools) -> Arc<dyn Monitor> {
+    let text = format!(
+        "site: {{name: Lab, resolver: system}}\nmonitors:\n  - {{type: tcp, name: x, address: 'tcp://{host}:{port}'{more}}}\n"
+    );
+    let site = config::parse(
+        "lab.yaml".as_ref(),
+        &text,
+        apmon_probes::KINDS,
+        &config::ProcessEnvironment,
+    );
+    site.unwrap_or_else(|error| panic!("{error}")).monitors[0].build(tools)
+}
+
+async fn check(monitor: Arc<dyn Monitor>, timeout: Duration) -> Outcome {
+    monitor.check(&look(timeout)).await.outcome
+}
+
+async fn inside() {
+    name_server();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let tools = Tools::default();
+
+    for host in ["web.example", "WEB.example.", "nas", "my_nas", "localhost"] {
+        let outcome = check(monitor(host, port, "", &tools), LONG).await;
+        assert_eq!(reason(&outcome), "up", "{host}");
+    }
+    for (host, more, verdict, expected) in [
+        (
+            "gone.example",
+            "",
+            Verdict::Down,
+            "resolve: no such name: gone.example",
+        ),
+        (
+            "web.example",
+            ", address_family: ipv6",
+            Verdict::Down,
+            "resolve: no IPv6 address of that name: web.example",
+        ),
+        (
+            "six",
+            ", address_family: ipv6",
+            Verdict::Down,
+            "connect: connection refused",
+        ),
+        (
+            "sick.example",
+            "",
+            Verdict::Unknown,
+            "resolve: this machine's resolver has no answer for now (EAI_AGAIN)",
+        ),
+        (
+            "silent.example",
+            "",
+            Verdict::Unknown,
+            "resolve: this machine's resolver has no answer for now (EAI_AGAIN)",
+        ),
+    ] {
+        let outcome = check(monitor(host, port, more, &tools), LONG).await;
+        assert_eq!(reason(&outcome), expected, "{host}");
+        assert_eq!(outcome.verdict(), verdict, "{host}");
+    }
+
+    let start = Stopwatch::start();
+    let looks: Vec<_> = (0..1_000)
+        .map(|n| {
+            let monitor = monitor(&format!("silent{n}.example"), port, "", &tools);
+            tokio::spawn(check(monitor, SHORT))
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // Who has an address, or a name known already, is not concerned.
+    let watch = Stopwatch::start();
+    for host in ["127.0.0.1", "nas", "web.example"] {
+        let outcome = check(monitor(host, port, "", &tools), LONG).await;
+        assert_eq!(reason(&outcome), "up", "{host}");
+    }
+    assert!(
+        watch.elapsed() < Duration::from_millis(200),
+        "{:?}",
+        watch.elapsed()
+    );
+    for look in looks {
+        let outcome = look.await.unwrap();
+        assert_eq!(
+            reason(&outcome),
+            "resolve: no answer from this machine's resolver within 0.7 secs"
+        );
+        assert_eq!(outcome.verdict(), Verdict::Unknown);
+    }
+    assert!(
+        start.elapsed() < SHORT + Duration::from_millis(500),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(threads(), 4);
+    // What nobody waits for any more is not looked up: else this would come
+    // after 250 seconds.
+    let outcome = check(monitor("six", port, ", address_family: ipv6", &tools), LONG).await;
+    assert_eq!(reason(&outcome), "connect: connection refused");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+/// Threads of this process that look names up.
+fn threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap());
+    names.filter(|name| name.trim() == "apmon-names").count()
+}
