@@ -32,15 +32,16 @@
 //! Map: a kind is one file ([`Ping`], [`Tcp`], [`Udp`], [`Http`], [`Quic`]),
 //! with its options, its rules and its probe. They share `endpoint` (`host:port`
 //! and the way there), `resolve` (names), `errno` (whose fault a system call's
-//! error is), `tls` (pin and expiry), `payload` (what `send` means), `expect`
-//! (searching an answer), `pace` (not sending too fast) and `course` (the time
-//! each phase took).
+//! error is), `network` (whether our own end is up), `tls` (pin and expiry),
+//! `payload` (what `send` means), `expect` (searching an answer), `pace` (not
+//! sending too fast) and `course` (the time each phase took).
 
 mod course;
 mod endpoint;
 mod errno;
 mod expect;
 mod http;
+mod network;
 mod pace;
 mod payload;
 mod ping;
@@ -50,11 +51,14 @@ mod tcp;
 mod tls;
 mod udp;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 use apmon_core::MonitorKind;
 
 pub use http::{Http, HttpOptions};
 pub use payload::Encoding;
-pub use ping::{Ping, PingOptions};
+pub use ping::{Packets, Percent, Ping, PingOptions};
 pub use quic::Quic;
 pub use tcp::{Tcp, TcpOptions};
 pub use tls::Fingerprint;
