@@ -9,7 +9,7 @@ use apmon_core::{
 use tokio::net::TcpStream;
 use url::Url;
 
-use crate::{course::Course, errno, resolve::Resolver};
+use crate::{course::Course, network::Network, resolve::Resolver};
 
 /// A host, and how to find its address.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -126,19 +126,33 @@ impl Endpoint {
         Ok(SocketAddr::new(ip, self.port))
     }
 
-    /// A TCP connection to it.
+    /// A TCP connection to it, for a caller without the shared [`Network`].
     pub(crate) async fn connect(
         &self,
         look: &Look,
         course: &mut Course,
         resolver: &Resolver,
     ) -> Result<TcpStream, Failure> {
+        let network = Network::default();
+        self.connect_over(&network, look, course, resolver).await
+    }
+
+    /// A TCP connection to it; where nobody answers, `network` is asked whether
+    /// we could have reached anybody.
+    pub(crate) async fn connect_over(
+        &self,
+        network: &Network,
+        look: &Look,
+        course: &mut Course,
+        resolver: &Resolver,
+    ) -> Result<TcpStream, Failure> {
         let to = self.resolve(look, course, resolver).await?;
         look.step("connect", || format!("to {to}"));
-        let failed = |error| errno::failure("connect", &error);
+        let failed = |error| network.failure("connect", to.ip(), &error);
         let stream = look
             .within("connect", TcpStream::connect(to))
-            .await?
+            .await
+            .map_err(|failure| network.blame(to.ip(), failure))?
             .map_err(failed)?;
         // A connection to a free port of this very machine may meet itself
         // (RFC 9293 section 3.5, simultaneous open): nobody listens there.

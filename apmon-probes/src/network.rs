@@ -18,6 +18,8 @@ use nix::{
 };
 use tokio::time::Instant;
 
+use crate::errno;
+
 /// So long a reading of the interfaces is believed: when a switch goes, a
 /// thousand looks fail at once.
 const FRESH: Duration = Duration::from_secs(1);
@@ -58,6 +60,20 @@ impl Network {
             Some(trouble) => Failure::new(trouble.class, format!("{trouble}: {failure}")),
             None => failure,
         }
+    }
+
+    /// The failure of `step` with `error` on the way to `to`, blamed on who is
+    /// to blame for it. `ENETUNREACH` is ours where we have no route, and the
+    /// target's where we have one: then a router has said so.
+    pub(crate) fn failure(&self, step: &str, to: IpAddr, error: &io::Error) -> Failure {
+        let mut failure = errno::failure(step, error);
+        if error.raw_os_error() == Some(libc::ENETUNREACH) && self.trouble(to).is_none() {
+            failure = Failure::new(
+                FailureClass::Unreachable,
+                format!("{step}: network unreachable, says a router on the way"),
+            );
+        }
+        self.blame(to, failure)
     }
 
     /// What is wrong with our own way to `to`, if anything. Never sends.
@@ -153,7 +169,8 @@ fn read() -> Arc<[Interface]> {
 }
 
 fn interface(entry: InterfaceAddress) -> Option<Interface> {
-    let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING;
+    // A lost carrier shows at once; that it does not run follows within a second.
+    let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_LOWER_UP | InterfaceFlags::IFF_RUNNING;
     Some(Interface {
         address: ip(entry.address.as_ref()?)?,
         works: entry.flags.contains(wanted),

@@ -29,7 +29,8 @@ use crate::{course::Course, endpoint::Remote, network::Network, resolve::Resolve
 /// Between two packets of one look.
 const GAP: Duration = Duration::from_millis(200);
 
-/// So long the last replies are waited for where there was one.
+/// So long the last replies are waited for once anything was heard. A router
+/// that has no way says so of a few packets only.
 const TAIL: Duration = Duration::from_secs(2);
 
 /// The kind `ping`.
@@ -152,7 +153,7 @@ impl PingProbe {
             if now >= end {
                 return Ok(());
             }
-            if all && !tail && tally.is_answered() {
+            if all && !tail && tally.is_heard() {
                 tail = true;
                 end = end.min(now + TAIL);
             }

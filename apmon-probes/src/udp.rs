@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -12,6 +12,7 @@ use apmon_core::{
     config::{Section, Text},
 };
 use async_trait::async_trait;
+use nix::sys::socket::{setsockopt, sockopt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use socket2::SockRef;
@@ -22,6 +23,7 @@ use crate::{
     endpoint::Endpoint,
     errno,
     expect::{Expect, Search},
+    network::Network,
     payload::{self, Encoding},
     resolve::Resolver,
 };
@@ -98,6 +100,7 @@ impl Kind for Udp {
         Some(Blueprint::probe(move |tools| UdpProbe {
             plan: Arc::clone(&plan),
             resolver: tools.shared(),
+            network: tools.shared(),
         }))
     }
 }
@@ -111,6 +114,7 @@ struct Plan {
 struct UdpProbe {
     plan: Arc<Plan>,
     resolver: Arc<Resolver>,
+    network: Arc<Network>,
 }
 
 #[async_trait]
@@ -124,38 +128,62 @@ impl Probe for UdpProbe {
 
 impl UdpProbe {
     async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
+        let to = self.plan.endpoint.resolve(look, course, &self.resolver).await?;
+        self.exchange(to, look, course)
+            .await
+            .map_err(|failure| self.network.blame(to.ip(), failure))
+    }
+
+    async fn exchange(&self, to: SocketAddr, look: &Look, course: &mut Course) -> Result<(), Failure> {
         let plan = &*self.plan;
-        let to = plan.endpoint.resolve(look, course, &self.resolver).await?;
+        let failed = |step| move |error: io::Error| self.network.failure(step, to.ip(), &error);
         let any: IpAddr = match to {
             _ if to.is_ipv4() => Ipv4Addr::UNSPECIFIED.into(),
             _ => Ipv6Addr::UNSPECIFIED.into(),
         };
         let socket = UdpSocket::bind((any, 0))
             .await
+            .and_then(|socket| hear_of_errors(&socket, to).map(|()| socket))
             .map_err(|error| errno::failure("open", &error))?;
         // Connected, so that a refusal finds its way back to this socket.
-        socket
-            .connect(to)
-            .await
-            .map_err(|error| errno::failure("send", &error))?;
+        socket.connect(to).await.map_err(failed("send"))?;
         look.within("send", socket.send(&plan.send))
             .await?
-            .map_err(|error| errno::failure("send", &error))?;
+            .map_err(failed("send"))?;
         look.step("send", || format!("{} bytes to {to}", plan.send.len()));
         match &plan.expect {
-            Some(expect) => receive(&socket, look, course, expect).await,
+            Some(expect) => {
+                let found = receive(&socket, look, course, expect).await?;
+                found.map_err(failed("receive"))
+            }
             None => {
                 course.stop();
                 let until = look.deadline().min(Instant::now() + REFUSAL);
                 // Any answer at all proves more than silence does.
                 match tokio::time::timeout_at(until, next(&socket, look, None)).await {
-                    Ok(answer) => drop(answer.map_err(|error| errno::failure("receive", &error))?),
-                    Err(_) => look.step("receive", || "no refusal, no answer".to_owned()),
+                    Ok(answer) => drop(answer.map_err(failed("receive"))?),
+                    Err(_) => {
+                        look.step("receive", || "no refusal, no answer".to_owned());
+                        // Silence is fine, but not that of a pulled cable.
+                        if let Some(trouble) = self.network.trouble(to.ip()) {
+                            return Err(trouble);
+                        }
+                    }
                 }
                 Ok(())
             }
         }
     }
+}
+
+/// Without it the kernel keeps to itself that a host is unreachable: to UDP
+/// that is no lasting error (RFC 1122 section 4.1.3.3).
+fn hear_of_errors(socket: &UdpSocket, to: SocketAddr) -> io::Result<()> {
+    let done = match to {
+        SocketAddr::V4(_) => setsockopt(socket, sockopt::Ipv4RecvErr, &true),
+        SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvErr, &true),
+    };
+    done.map_err(io::Error::from)
 }
 
 /// Waits for a datagram that holds what is expected.
@@ -164,7 +192,7 @@ async fn receive(
     look: &Look,
     course: &mut Course,
     expect: &Expect,
-) -> Result<(), Failure> {
+) -> Result<io::Result<()>, Failure> {
     let mut others = 0_u64;
     loop {
         let answer = tokio::time::timeout_at(look.deadline(), next(socket, look, Some(expect))).await;
@@ -183,11 +211,14 @@ async fn receive(
                 ),
             });
         };
-        if found.map_err(|error| errno::failure("receive", &error))? {
-            course.done(Phase::FirstByte);
-            return Ok(());
+        match found {
+            Ok(true) => {
+                course.done(Phase::FirstByte);
+                return Ok(Ok(()));
+            }
+            Ok(false) => others += 1,
+            Err(error) => return Ok(Err(error)),
         }
-        others += 1;
     }
 }
 

@@ -62,6 +62,11 @@ impl Tally {
         self.settled >= self.count()
     }
 
+    /// Whether anything is known of any.
+    pub(super) fn is_heard(&self) -> bool {
+        self.settled > 0
+    }
+
     /// Whether any was answered.
     pub(super) fn is_answered(&self) -> bool {
         self.round_trips.iter().any(Option::is_some)
