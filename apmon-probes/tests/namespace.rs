@@ -152,6 +152,7 @@ fn run(command: &mut Command) {
 
 /// Outside: lays the cable, arranges it, and runs the row inside for each of
 /// `who`. Inside: plays it.
+#[allow(clippy::print_stdout)] // how the process inside tells the one outside
 #[track_caller]
 fn row<F: Future<Output = ()>>(name: &str, arrange: impl Fn(&Net), who: &[Who], play: impl FnOnce() -> F) {
     if std::env::var(ROW).is_ok_and(|row| row == name) {
@@ -401,6 +402,40 @@ fn without_permission_both_remedies_are_told() {
             }
         },
     );
+}
+
+#[test]
+fn loss_is_measured_and_has_its_limit() {
+    let arrange = |net: &Net| {
+        allow_everybody(net);
+        // The far end answers some pings and then one a second.
+        Net::set(&net.far, "ipv4/icmp_ratemask", "1");
+        Net::set(&net.far, "ipv4/icmp_ratelimit", "1000");
+    };
+    row("loss_is_measured_and_has_its_limit", arrange, BOTH, || async {
+        let section = "type: ping\nname: x\naddress: 10.77.0.2\ncount: 20";
+        let limited = format!("{section}\nmax_loss_pct: 5");
+        let watch = Stopwatch::start();
+        let found = look_at(vec![section.to_owned(), limited], LONG).await;
+        assert!(
+            watch.elapsed() < LONG,
+            "the last replies are not waited for so long"
+        );
+        let (_, any, _) = &found[0];
+        assert_eq!(reason(any), "up");
+        let lost = metric(any, "loss_pct").unwrap();
+        assert!(lost > 0.0 && lost < 100.0, "{lost}");
+        let (section, some, _) = &found[1];
+        must_be(
+            section,
+            some,
+            Verdict::Down,
+            FailureClass::Content,
+            " of 20 packets lost (",
+        );
+        assert!(reason(some).ends_with(" %), more than 5 %"), "{}", reason(some));
+        assert!(metric(some, "rtt_avg_ms").is_some());
+    });
 }
 
 /// The kernel tells an error to whoever uses the socket next: that must not be

@@ -18,6 +18,7 @@ const NEEDED: &[Needed] = &[
     needed("ip", "iproute2"),
     needed("openssl", "openssl"),
     needed("ps", "procps"),
+    needed("setpriv", "util-linux"),
 ];
 
 /// Seconds of fuzzing, over all targets.

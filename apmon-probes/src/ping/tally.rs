@@ -179,7 +179,8 @@ pub(super) fn millis(time: Duration) -> f64 {
 fn tenths(value: f64) -> String {
     // 60.000000000000004 is sixty.
     let up = (value * 10.0 - 1e-6).ceil() / 10.0;
-    format!("{}", up.max(0.0))
+    // Zero may have come out as minus zero.
+    format!("{}", up + 0.0)
 }
 
 #[cfg(test)]
@@ -249,6 +250,18 @@ mod tests {
             reason(&hardly, plan(None, Some(100))),
             "average round trip 100.1 ms over 100 ms"
         );
+    }
+
+    #[test]
+    fn figures_are_short() {
+        for (value, text) in [
+            (0.0, "0"),
+            (60.000_000_000_000_01, "60"),
+            (33.333, "33.4"),
+            (0.01, "0.1"),
+        ] {
+            assert_eq!(tenths(value), text);
+        }
     }
 
     #[test]
