@@ -10,7 +10,7 @@ mod lab;
 
 use std::{
     future::Future,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
@@ -172,9 +172,15 @@ fn row<F: Future<Output = ()>>(name: &str, arrange: impl Fn(&Net), who: &[Who], 
     }
 }
 
-/// So that an unprivileged process may have a datagram ICMP socket.
-fn allow_everybody(net: &Net) {
-    Net::set(&net.near, "ipv4/ping_group_range", "0 2147483647");
+/// So that [`Who::Nobody`] may have a datagram ICMP socket, and he alone: whoever
+/// may have one gets no raw one.
+fn allow_nobody(net: &Net) {
+    Net::set(&net.near, "ipv4/ping_group_range", "65534 65534");
+}
+
+/// The same for [`Who::Root`].
+fn allow_root(net: &Net) {
+    Net::set(&net.near, "ipv4/ping_group_range", "0 0");
 }
 
 /// The sections of a look at `address` by every kind that goes by it. Those of
@@ -226,18 +232,31 @@ fn metric(outcome: &Outcome, name: &str) -> Option<f64> {
     all.find(|metric| metric.name == name).map(|metric| metric.value)
 }
 
+/// Open ICMP sockets of this namespace: datagram and raw.
+fn sockets() -> [usize; 2] {
+    ["icmp", "raw"].map(|kind| {
+        let table = std::fs::read_to_string(format!("/proc/net/{kind}")).unwrap();
+        table.lines().count() - 1
+    })
+}
+
 const BOTH: &[Who] = &[Who::Root, Who::Nobody];
 
 #[test]
 fn a_neighbour_answers_by_raw_and_by_datagram_socket() {
     row(
         "a_neighbour_answers_by_raw_and_by_datagram_socket",
-        allow_everybody,
+        allow_nobody,
         BOTH,
         || async {
+            let tools = Tools::default();
             for address in ["10.77.0.2", "fd77::2", "10.77.0.1", "fd77::1", "127.0.0.1", "::1"] {
                 let section = format!("type: ping\nname: x\naddress: '{address}'\ncount: 3");
-                let outcome = check(&section, LONG).await;
+                let monitor = build(&section, &tools);
+                let outcome = monitor.check(&look(LONG)).await.outcome;
+                let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+                let expected = if is_root { [0, 1] } else { [1, 0] };
+                assert_eq!(sockets(), expected, "[datagram, raw] over IPv4, one for all");
                 assert_eq!(reason(&outcome), "up", "{address}");
                 assert_eq!(metric(&outcome, "loss_pct"), Some(0.0), "{address}");
                 assert!(metric(&outcome, "jitter_ms").is_some(), "{address}");
@@ -250,7 +269,7 @@ fn a_neighbour_answers_by_raw_and_by_datagram_socket() {
 fn an_absent_neighbour_is_down_quickly() {
     row(
         "an_absent_neighbour_is_down_quickly",
-        allow_everybody,
+        allow_nobody,
         BOTH,
         || async {
             let sections = [every_kind("10.77.0.9"), every_kind("fd77::9")].concat();
@@ -273,7 +292,7 @@ fn an_absent_neighbour_is_down_quickly() {
 #[test]
 fn without_a_route_nothing_is_known() {
     let arrange = |net: &Net| {
-        allow_everybody(net);
+        allow_nobody(net);
         net.near("route add unreachable 203.0.113.1");
         net.near("route add blackhole 203.0.113.2");
     };
@@ -291,7 +310,7 @@ fn without_a_route_nothing_is_known() {
 #[test]
 fn what_this_machine_forbids_is_unknown() {
     let arrange = |net: &Net| {
-        allow_everybody(net);
+        allow_nobody(net);
         net.near("route add prohibit 203.0.113.3");
     };
     row("what_this_machine_forbids_is_unknown", arrange, BOTH, || async {
@@ -310,7 +329,7 @@ fn what_this_machine_forbids_is_unknown() {
 #[test]
 fn a_pulled_cable_is_our_own_trouble() {
     let arrange = |net: &Net| {
-        allow_everybody(net);
+        allow_nobody(net);
         net.far("link set far0 down");
     };
     row("a_pulled_cable_is_our_own_trouble", arrange, BOTH, || async {
@@ -332,7 +351,7 @@ fn a_pulled_cable_is_our_own_trouble() {
 #[test]
 fn an_interface_that_is_down_is_our_own_trouble() {
     let arrange = |net: &Net| {
-        allow_everybody(net);
+        allow_nobody(net);
         net.near("link set near0 down");
     };
     row(
@@ -351,7 +370,7 @@ fn an_interface_that_is_down_is_our_own_trouble() {
 #[test]
 fn a_router_that_has_no_way_is_believed() {
     let arrange = |net: &Net| {
-        allow_everybody(net);
+        allow_nobody(net);
         net.near("route add default via 10.77.0.2");
         net.near("-6 route add default via fd77::2");
         Net::set(&net.far, "ipv4/ip_forward", "1");
@@ -407,7 +426,7 @@ fn without_permission_both_remedies_are_told() {
 #[test]
 fn loss_is_measured_and_has_its_limit() {
     let arrange = |net: &Net| {
-        allow_everybody(net);
+        allow_nobody(net);
         // The far end answers some pings and then one a second.
         Net::set(&net.far, "ipv4/icmp_ratemask", "1");
         Net::set(&net.far, "ipv4/icmp_ratelimit", "1000");
@@ -438,13 +457,121 @@ fn loss_is_measured_and_has_its_limit() {
     });
 }
 
+#[test]
+fn five_thousand_hosts_at_once_lose_nothing_without_privileges() {
+    row(
+        "five_thousand_hosts_at_once_lose_nothing_without_privileges",
+        allow_nobody,
+        &[Who::Nobody],
+        || async {
+            let tools = Tools::default();
+            let looks: Vec<_> = (0..5_000_u32)
+                .map(|n| format!("127.{}.{}.{}", 10 + n % 50, n / 250, 1 + n % 250))
+                .map(|address| build(&format!("type: ping\nname: x\naddress: {address}"), &tools))
+                .map(|monitor| tokio::spawn(async move { monitor.check(&look(LONG)).await.outcome }))
+                .collect();
+            for look in looks {
+                assert_eq!(reason(&look.await.unwrap()), "up");
+            }
+        },
+    );
+}
+
+/// Answers what 127.0.0.1 is asked in the kernel's stead, by `answer`.
+async fn liar(answer: impl Fn(Vec<u8>) -> Vec<Vec<u8>>) {
+    let socket = socket2::Socket::new(
+        socket2::Domain::IPV4,
+        socket2::Type::RAW,
+        Some(socket2::Protocol::ICMPV4),
+    )
+    .unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let socket = tokio::net::UdpSocket::from_std(socket.into()).unwrap();
+    let mut buffer = [0; 256];
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+        // Behind the IP header, a request.
+        if buffer[20] == 8 {
+            for mut reply in answer(buffer[20..length].to_vec()) {
+                reply[0] = 0;
+                reply[2..4].copy_from_slice(&[0, 0]);
+                let sum = checksum(&reply);
+                reply[2..4].copy_from_slice(&sum.to_be_bytes());
+                socket.send_to(&reply, from).await.unwrap();
+            }
+        }
+    }
+}
+
+fn checksum(packet: &[u8]) -> u16 {
+    let words = packet.chunks_exact(2);
+    let sum: u32 = words
+        .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])))
+        .sum();
+    !((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+async fn forged() {
+    let one = "type: ping\nname: x\naddress: 127.0.0.1";
+    let three = format!("{one}\ncount: 3\nmax_loss_pct: 0");
+    let forgeries = |request: Vec<u8>| {
+        let with = |at: usize| {
+            let mut reply = request.clone();
+            reply[at] ^= 1;
+            reply
+        };
+        // another identifier, number, first and last byte; one cut short, one longer
+        let mut all = vec![with(5), with(7), with(8), with(31)];
+        all.push(request[..30].to_vec());
+        all.push([request.as_slice(), &[0, 0]].concat());
+        all
+    };
+    let outcome = tokio::select! {
+        outcome = check(one, Duration::from_millis(700)) => outcome,
+        () = liar(forgeries) => unreachable!("it never ends"),
+    };
+    assert_eq!(reason(&outcome), "no reply within 0.7 secs");
+    // A repeated reply counts once.
+    let honest = |request: Vec<u8>| vec![request.clone(), request];
+    let outcome = tokio::select! {
+        outcome = check(&three, LONG) => outcome,
+        () = liar(honest) => unreachable!("it never ends"),
+    };
+    assert_eq!(reason(&outcome), "up");
+}
+
+#[test]
+fn a_forged_reply_is_none_on_a_raw_socket() {
+    let arrange = |net: &Net| Net::set(&net.near, "ipv4/icmp_echo_ignore_all", "1");
+    row(
+        "a_forged_reply_is_none_on_a_raw_socket",
+        arrange,
+        &[Who::Root],
+        forged,
+    );
+}
+
+#[test]
+fn a_forged_reply_is_none_on_a_datagram_socket() {
+    let arrange = |net: &Net| {
+        allow_root(net);
+        Net::set(&net.near, "ipv4/icmp_echo_ignore_all", "1");
+    };
+    row(
+        "a_forged_reply_is_none_on_a_datagram_socket",
+        arrange,
+        &[Who::Root],
+        forged,
+    );
+}
+
 /// The kernel tells an error to whoever uses the socket next: that must not be
 /// taken for one of the host that is asked just then.
 #[test]
 fn four_hundred_absent_hosts_do_not_spoil_the_one_that_is_there() {
     row(
         "four_hundred_absent_hosts_do_not_spoil_the_one_that_is_there",
-        allow_everybody,
+        allow_nobody,
         BOTH,
         || async {
             let tools = Tools::default();
