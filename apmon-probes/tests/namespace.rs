@@ -9,6 +9,7 @@
 mod lab;
 
 use std::{
+    cell::Cell,
     future::Future,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
@@ -477,8 +478,8 @@ fn five_thousand_hosts_at_once_lose_nothing_without_privileges() {
     );
 }
 
-/// Answers what 127.0.0.1 is asked in the kernel's stead, by `answer`.
-async fn liar(answer: impl Fn(Vec<u8>) -> Vec<Vec<u8>>) {
+/// Sees what 127.0.0.1 is asked, and has done so from before the first packet.
+fn raw_socket() -> tokio::net::UdpSocket {
     let socket = socket2::Socket::new(
         socket2::Domain::IPV4,
         socket2::Type::RAW,
@@ -486,7 +487,11 @@ async fn liar(answer: impl Fn(Vec<u8>) -> Vec<Vec<u8>>) {
     )
     .unwrap();
     socket.set_nonblocking(true).unwrap();
-    let socket = tokio::net::UdpSocket::from_std(socket.into()).unwrap();
+    tokio::net::UdpSocket::from_std(socket.into()).unwrap()
+}
+
+/// Replies in the kernel's stead, by `answer`, as often as it is asked. Never ends.
+async fn liar(socket: &tokio::net::UdpSocket, asked: &Cell<usize>, answer: impl Fn(Vec<u8>) -> Vec<Vec<u8>>) {
     let mut buffer = [0; 256];
     loop {
         let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
@@ -499,6 +504,7 @@ async fn liar(answer: impl Fn(Vec<u8>) -> Vec<Vec<u8>>) {
                 reply[2..4].copy_from_slice(&sum.to_be_bytes());
                 socket.send_to(&reply, from).await.unwrap();
             }
+            asked.set(asked.get() + 1);
         }
     }
 }
@@ -526,16 +532,18 @@ async fn forged() {
         all.push([request.as_slice(), &[0, 0]].concat());
         all
     };
+    let (socket, asked) = (raw_socket(), Cell::new(0));
     let outcome = tokio::select! {
         outcome = check(one, Duration::from_millis(700)) => outcome,
-        () = liar(forgeries) => unreachable!("it never ends"),
+        () = liar(&socket, &asked, forgeries) => unreachable!("it never ends"),
     };
     assert_eq!(reason(&outcome), "no reply within 0.7 secs");
+    assert_eq!(asked.get(), 1);
     // A repeated reply counts once.
     let honest = |request: Vec<u8>| vec![request.clone(), request];
     let outcome = tokio::select! {
         outcome = check(&three, LONG) => outcome,
-        () = liar(honest) => unreachable!("it never ends"),
+        () = liar(&socket, &asked, honest) => unreachable!("it never ends"),
     };
     assert_eq!(reason(&outcome), "up");
 }

@@ -6,7 +6,7 @@ use apmon_core::{Failure, FailureClass};
 
 use super::packet::{Family, Notice};
 
-/// Whose fault it is where the sender of the notice is this very machine.
+/// What an ICMP error comes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Meaning {
     /// The last hop asked for the host, and nobody answered.

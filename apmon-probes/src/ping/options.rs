@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct PingOptions {
     /// So many echo requests one look sends, 200 ms apart (closer together
-    /// where the look would end before). Once all are sent and one is answered,
+    /// where the look would end before). Once all are sent and anything came back,
     /// the others are waited for up to 2 seconds. Default 1.
     #[serde(default, skip_serializing_if = "Packets::is_default")]
     pub count: Packets,
