@@ -1,8 +1,10 @@
 //! The time a look takes, phase by phase.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use apmon_core::{Failure, Metric, Outcome, Phase, Stopwatch};
+
+use crate::network::Network;
 
 /// One look under way.
 pub(crate) struct Course {
@@ -12,6 +14,7 @@ pub(crate) struct Course {
     phases: Vec<(Phase, Duration)>,
     warning: Option<String>,
     metrics: Vec<Metric>,
+    to: Option<IpAddr>,
 }
 
 impl Course {
@@ -23,7 +26,13 @@ impl Course {
             phases: Vec::new(),
             warning: None,
             metrics: Vec::new(),
+            to: None,
         }
+    }
+
+    /// From here on the look is at `to`.
+    pub(crate) fn goes_to(&mut self, to: IpAddr) {
+        self.to = Some(to);
     }
 
     /// Something was measured.
@@ -56,7 +65,17 @@ impl Course {
         self.stopped = Some(self.watch.elapsed());
     }
 
-    pub(crate) fn finish(self, result: Result<(), Failure>) -> Outcome {
+    /// It answered in `time`, which has been measured apart.
+    pub(crate) fn answered_in(&mut self, time: Duration) {
+        self.stopped = Some(time);
+    }
+
+    /// The outcome; a failure may turn out to be our own network's.
+    pub(crate) fn finish(self, result: Result<(), Failure>, network: &Network) -> Outcome {
+        let result = result.map_err(|failure| match self.to {
+            Some(to) => network.blame(to, failure),
+            None => failure,
+        });
         let mut outcome = match result {
             Ok(()) => Outcome::up(self.stopped.unwrap_or_else(|| self.watch.elapsed())),
             Err(failure) => Outcome::failed(failure),

@@ -25,7 +25,7 @@ use self::{answer::Reading, exchange::Exchange, question::Question};
 use crate::{
     course::Course,
     endpoint::{Endpoint, Remote},
-    resolve::Resolver,
+    local::Local,
 };
 
 pub use self::question::RecordKind;
@@ -105,7 +105,7 @@ impl Kind for Dns {
         });
         Some(Blueprint::probe(move |tools| DnsProbe {
             plan: Arc::clone(&plan),
-            resolver: tools.shared(),
+            local: tools.shared(),
         }))
     }
 }
@@ -118,7 +118,7 @@ struct Plan {
 
 struct DnsProbe {
     plan: Arc<Plan>,
-    resolver: Arc<Resolver>,
+    local: Arc<Local>,
 }
 
 #[async_trait]
@@ -126,7 +126,7 @@ impl Probe for DnsProbe {
     async fn probe(&self, look: &Look) -> Outcome {
         let mut course = Course::start();
         let result = self.look(look, &mut course).await;
-        course.finish(result)
+        course.finish(result, &self.local.network)
     }
 }
 
@@ -137,9 +137,9 @@ impl DnsProbe {
             question,
             expect,
         } = &*self.plan;
-        let to = endpoint.resolve(look, course, &self.resolver).await?;
+        let to = endpoint.resolve(look, course, &self.local).await?;
         let exchange = Exchange::new(question, look)?;
-        let answer = match exchange.by_udp(to).await? {
+        let answer = match exchange.by_udp(to, &self.local.network).await? {
             Some(answer) => {
                 course.done(Phase::FirstByte);
                 answer
@@ -178,7 +178,7 @@ impl DnsProbe {
             },
             port: to.port(),
         };
-        let stream = server.connect(look, course, &self.resolver).await?;
+        let stream = server.connect(look, course, &self.local).await?;
         exchange.by_tcp(stream).await
     }
 }

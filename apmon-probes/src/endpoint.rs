@@ -9,7 +9,7 @@ use apmon_core::{
 use tokio::net::TcpStream;
 use url::Url;
 
-use crate::{course::Course, errno, resolve::Resolver};
+use crate::{course::Course, local::Local};
 
 /// A host, and how to find its address.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,18 +59,20 @@ impl Remote {
         &self,
         look: &Look,
         course: &mut Course,
-        resolver: &Resolver,
+        local: &Local,
     ) -> Result<IpAddr, Failure> {
-        match &self.host {
-            Host::Address(ip) => Ok(*ip),
+        let ip = match &self.host {
+            Host::Address(ip) => *ip,
             Host::Name(name) => {
                 // Boxed: most looks never get here and need no room for it.
-                let ip = Box::pin(resolver.address(look, name, self.way)).await?;
+                let ip = Box::pin(local.resolver.address(look, name, self.way)).await?;
                 course.done(Phase::Resolve);
                 look.step("resolve", || format!("{name} is {ip}"));
-                Ok(ip)
+                ip
             }
-        }
+        };
+        course.goes_to(ip);
+        Ok(ip)
     }
 }
 
@@ -120,9 +122,9 @@ impl Endpoint {
         &self,
         look: &Look,
         course: &mut Course,
-        resolver: &Resolver,
+        local: &Local,
     ) -> Result<SocketAddr, Failure> {
-        let ip = self.remote.address(look, course, resolver).await?;
+        let ip = self.remote.address(look, course, local).await?;
         Ok(SocketAddr::new(ip, self.port))
     }
 
@@ -131,11 +133,11 @@ impl Endpoint {
         &self,
         look: &Look,
         course: &mut Course,
-        resolver: &Resolver,
+        local: &Local,
     ) -> Result<TcpStream, Failure> {
-        let to = self.resolve(look, course, resolver).await?;
+        let to = self.resolve(look, course, local).await?;
         look.step("connect", || format!("to {to}"));
-        let failed = |error| errno::failure("connect", &error);
+        let failed = |error| local.network.failure("connect", to.ip(), &error);
         let stream = look
             .within("connect", TcpStream::connect(to))
             .await?

@@ -8,13 +8,17 @@ use std::{
     os::fd::{AsFd, AsRawFd},
 };
 
-use nix::{
-    cmsg_space,
-    sys::socket::{
-        ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt,
-        sockopt::{Ipv4RecvErr, Ipv6RecvErr},
-    },
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt,
+    sockopt::{Ipv4RecvErr, Ipv6RecvErr},
 };
+
+/// The largest part of a datagram that matters to anybody.
+const ENOUGH: usize = 512;
+
+/// Room for control messages, whose headers begin with a length word.
+#[repr(align(8))]
+struct Control([u8; ENOUGH]);
 
 /// One error that came back.
 #[derive(Debug)]
@@ -25,8 +29,9 @@ pub(crate) struct Reported {
     pub(crate) by: Option<IpAddr>,
     /// What it says.
     pub(crate) error: io::Error,
+    /// Type and code, where it came as ICMP.
+    pub(crate) icmp: Option<(u8, u8)>,
     /// The datagram itself, or its beginning.
-    #[allow(dead_code)] // ping knows its packets by it
     pub(crate) datagram: Vec<u8>,
 }
 
@@ -39,13 +44,14 @@ pub(crate) fn enable(socket: &impl AsFd, is_v4: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the next error out of the queue; `WouldBlock` where there is none.
+/// Takes the next error out of the queue: `WouldBlock` where there is none, `None`
+/// where it says too little.
 pub(crate) fn take(socket: &impl AsRawFd) -> io::Result<Option<Reported>> {
-    let mut datagram = [0; 128];
-    let mut control = cmsg_space!(nix::libc::sock_extended_err, nix::libc::sockaddr_in6);
+    let mut datagram = [0; ENOUGH];
+    let mut control = Control([0; ENOUGH]);
     let mut pieces = [IoSliceMut::new(&mut datagram)];
     let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-    let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut pieces, Some(&mut control), flags)?;
+    let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut pieces, Some(&mut control.0), flags)?;
     let to = message.address.as_ref().and_then(address);
     let error = message.cmsgs()?.find_map(|message| match message {
         ControlMessageOwned::Ipv4RecvErr(error, by) => {
@@ -63,11 +69,16 @@ pub(crate) fn take(socket: &impl AsRawFd) -> io::Result<Option<Reported>> {
     let (Some(to), Some((error, by))) = (to, error) else {
         return Ok(None);
     };
-    let errno = i32::try_from(error.ee_errno).unwrap_or(nix::libc::EIO);
+    let errno = i32::try_from(error.ee_errno).unwrap_or(libc::EIO);
     Ok(Some(Reported {
         to,
         by,
         error: io::Error::from_raw_os_error(errno),
+        icmp: matches!(
+            error.ee_origin,
+            libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6
+        )
+        .then_some((error.ee_type, error.ee_code)),
         datagram: datagram[..bytes.min(datagram.len())].to_vec(),
     }))
 }

@@ -27,7 +27,7 @@ use self::{
     target::Target,
 };
 pub use self::{options::HttpOptions, status::StatusRange};
-use crate::{course::Course, quic, resolve::Resolver, tls::TlsOptions};
+use crate::{course::Course, local::Local, quic, tls::TlsOptions};
 
 const MAX_REDIRECTS: usize = 10;
 
@@ -64,7 +64,7 @@ impl Kind for Http {
         let plan = Arc::new(options.plan(tls, section, Carrier::Tcp)?);
         Some(Blueprint::probe(move |tools| HttpProbe {
             plan: Arc::clone(&plan),
-            resolver: tools.shared(),
+            local: tools.shared(),
             quic: None,
         }))
     }
@@ -73,7 +73,7 @@ impl Kind for Http {
 /// Requests, whatever carries the request.
 pub(crate) struct HttpProbe {
     pub(crate) plan: Arc<Plan>,
-    pub(crate) resolver: Arc<Resolver>,
+    pub(crate) local: Arc<Local>,
     /// HTTP/3 goes by these.
     pub(crate) quic: Option<Arc<quic::Endpoints>>,
 }
@@ -83,7 +83,7 @@ impl Probe for HttpProbe {
     async fn probe(&self, look: &Look) -> Outcome {
         let mut course = Course::start();
         let result = self.look(look, &mut course).await;
-        course.finish(result)
+        course.finish(result, &self.local.network)
     }
 }
 
@@ -147,15 +147,15 @@ impl HttpProbe {
         course: &mut Course,
     ) -> Result<Answer, Failure> {
         if let Some(endpoints) = &self.quic {
-            let to = target.endpoint.resolve(look, course, &self.resolver).await?;
+            let to = target.endpoint.resolve(look, course, &self.local).await?;
             return Box::pin(quic::request(
                 &self.plan, endpoints, to, target, post, look, course,
             ))
             .await;
         }
         let stream = match &self.plan.proxy {
-            None => target.endpoint.connect(look, course, &self.resolver).await?,
-            Some(proxy) => Box::pin(proxy.connect(target, look, course, &self.resolver)).await?,
+            None => target.endpoint.connect(look, course, &self.local).await?,
+            Some(proxy) => Box::pin(proxy.connect(target, look, course, &self.local)).await?,
         };
         let wanted = self.plan.wanted();
         if let Some(name) = target.tls.clone() {

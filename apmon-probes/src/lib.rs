@@ -32,9 +32,9 @@
 //! Map: a kind is one file ([`Ping`], [`Tcp`], [`Udp`], [`Dns`], [`Http`],
 //! [`Quic`]), with its options, its rules and its probe. They share `endpoint` (`host:port`
 //! and the way there), `resolve` (names), `errno` (whose fault a system call's
-//! error is), `tls` (pin and expiry), `payload` (what `send` means), `expect`
-//! (searching an answer), `pace` (not sending too fast) and `course` (the time
-//! each phase took).
+//! error is), `network` (whether our own end is up), `tls` (pin and expiry),
+//! `payload` (what `send` means), `expect` (searching an answer), `pace` (not
+//! sending too fast) and `course` (the time each phase took).
 
 mod course;
 mod dns;
@@ -43,6 +43,8 @@ mod errno;
 mod errqueue;
 mod expect;
 mod http;
+mod local;
+mod network;
 mod pace;
 mod payload;
 pub mod pin;
@@ -54,36 +56,15 @@ mod tcp;
 mod tls;
 mod udp;
 
-/// What reads bytes from outside, for the fuzz targets; no part of the interface.
 #[doc(hidden)]
-pub mod fuzzing {
-    /// An answer of a name server.
-    pub fn dns(bytes: &[u8]) {
-        crate::dns::fuzz(bytes);
-    }
-
-    /// A certificate, judged and shown.
-    pub fn certificate(bytes: &[u8]) {
-        crate::tls::fuzz(bytes);
-    }
-
-    /// What a server says before TLS, in the dialogue that the first byte names.
-    pub fn starttls(bytes: &[u8]) {
-        crate::starttls::fuzz(bytes);
-    }
-
-    /// What a proxy answers, and a body that may be packed.
-    pub fn http(bytes: &[u8]) {
-        crate::http::fuzz(bytes);
-    }
-}
+pub mod fuzzing;
 
 use apmon_core::MonitorKind;
 
 pub use dns::{Dns, DnsOptions, RecordKind};
 pub use http::{Http, HttpOptions, StatusRange};
 pub use payload::Encoding;
-pub use ping::{Ping, PingOptions};
+pub use ping::{Packets, Percent, Ping, PingOptions};
 pub use quic::Quic;
 pub use starttls::StartTls;
 pub use tcp::{Tcp, TcpOptions};

@@ -10,8 +10,8 @@ use url::Url;
 use crate::{
     course::Course,
     endpoint::{Endpoint, Remote, Way},
+    local::Local,
     quic,
-    resolve::Resolver,
     starttls::StartTls,
     tls::{self, Fingerprint, Tls, Trust},
 };
@@ -103,15 +103,15 @@ impl PinTarget {
         };
         let tls = Tls::new(trust, None, &[b"h2", b"http/1.1"]);
         let name = tls::server_name(&self.endpoint.remote.host);
-        let (mut course, resolver) = (Course::start(), Resolver::default());
+        let (mut course, local) = (Course::start(), Local::default());
         let chain: Vec<CertificateDer<'static>> = if self.by == By::Quic {
-            let to = self.endpoint.resolve(look, &mut course, &resolver).await?;
+            let to = self.endpoint.resolve(look, &mut course, &local).await?;
             let endpoints = quic::Endpoints::default();
             let (connection, chain) = quic::connect(&tls, &endpoints, to, &name, look, &mut course).await?;
             connection.close(quinn::VarInt::from_u32(0x100), b"");
             chain
         } else {
-            let mut stream = self.endpoint.connect(look, &mut course, &resolver).await?;
+            let mut stream = self.endpoint.connect(look, &mut course, &local).await?;
             if let By::StartTls(protocol) = self.by {
                 protocol.ask(&mut stream, look).await?;
             }

@@ -1,29 +1,37 @@
 //! `ping`: does the host answer an ICMP echo?
 
-mod buffer;
-mod sockets;
+mod notice;
+mod options;
+mod packet;
+mod socket;
+mod table;
+mod tally;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use apmon_core::{
-    Blueprint, Failure, FailureClass, Kind, Look, Outcome, Probe,
+    Blueprint, Domain, Failure, FailureClass, Kind, Look, Outcome, Probe,
     config::{Host, Section},
 };
 use async_trait::async_trait;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use surge_ping::SurgeError;
+use tokio::time::Instant;
 
-use self::sockets::{Reply, Sockets};
-use crate::{course::Course, endpoint::Remote, errno, resolve::Resolver};
+pub use self::options::{Packets, Percent, PingOptions};
+use self::{
+    options::Plan,
+    packet::Family,
+    socket::{Echoes, Sockets},
+    table::{Answer, Arrival},
+    tally::{Tally, millis},
+};
+use crate::{course::Course, endpoint::Remote, local::Local};
 
-/// So many packets one look may send: a second one only where a number was in
-/// use, or a router's remark has taken the place of the answer.
-const MAX_TRIES: usize = 16;
+/// Between two packets of one look.
+const GAP: Duration = Duration::from_millis(200);
 
-/// `type: ping` has no options of its own.
-#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
-pub struct PingOptions {}
+/// So long the last replies are waited for once anything was heard. A router
+/// that has no way says so of a few packets only.
+const TAIL: Duration = Duration::from_secs(2);
 
 /// The kind `ping`.
 #[derive(Debug)]
@@ -37,7 +45,7 @@ impl Kind for Ping {
     }
 
     fn summary(&self) -> &'static str {
-        "sends one ICMP echo request and waits for its reply"
+        "sends ICMP echo requests and waits for their replies"
     }
 
     fn address(&self) -> &'static str {
@@ -52,7 +60,7 @@ impl Kind for Ping {
         &[""]
     }
 
-    fn compile(&self, _: PingOptions, section: &mut Section<'_>) -> Option<Blueprint> {
+    fn compile(&self, options: PingOptions, section: &mut Section<'_>) -> Option<Blueprint> {
         if section.address().is_empty() {
             return None; // complained of already
         }
@@ -68,18 +76,21 @@ impl Kind for Ping {
             return None;
         };
         let remote = Remote::read(section, host)?;
+        let plan = Plan::from(&options);
         Some(Blueprint::probe(move |tools| PingProbe {
             remote: remote.clone(),
+            plan,
             sockets: tools.shared(),
-            resolver: tools.shared(),
+            local: tools.shared(),
         }))
     }
 }
 
 struct PingProbe {
     remote: Remote,
+    plan: Plan,
     sockets: Arc<Sockets>,
-    resolver: Arc<Resolver>,
+    local: Arc<Local>,
 }
 
 #[async_trait]
@@ -87,47 +98,115 @@ impl Probe for PingProbe {
     async fn probe(&self, look: &Look) -> Outcome {
         let mut course = Course::start();
         let result = self.look(look, &mut course).await;
-        course.finish(result)
+        course.finish(result, &self.local.network)
     }
 }
 
 impl PingProbe {
     async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
-        let to = self.remote.address(look, course, &self.resolver).await?;
-        let client = self.sockets.client(to)?;
-        for _ in 0..MAX_TRIES {
-            let echo = self.sockets.echo(&client, to, look.timeout);
-            let answer = match tokio::time::timeout_at(look.deadline(), echo).await {
-                Err(_) | Ok(Err(SurgeError::Timeout { .. })) => return Err(silent(look)),
-                // Another look at this host waits for the same number.
-                Ok(Err(SurgeError::IdenticalRequests { .. })) => continue,
-                Ok(answer) => answer.map_err(|error| failure(&error))?,
-            };
-            match answer {
-                Reply::Echo => {
-                    look.step("ping", || format!("reply from {to}"));
-                    return Ok(());
+        let to = self.remote.address(look, course, &self.local).await?;
+        let mut tally = Tally::new();
+        let asked = match self.sockets.echoes(to) {
+            Ok(mut echoes) => self.ask(&mut echoes, look, &mut tally).await,
+            Err(failure) => Err(failure),
+        };
+        let judged = asked.and_then(|()| {
+            tally.measure(&self.plan, course);
+            self.judge(look, &tally)
+        });
+        match judged {
+            Ok(()) => {
+                if let Some(average) = tally.average() {
+                    course.answered_in(average);
                 }
-                Reply::Unreachable(words) => {
-                    return Err(Failure::new(FailureClass::Unreachable, words));
-                }
-                Reply::Remark(words) => look.step("ping", || words),
+                Ok(())
+            }
+            Err(failure) => {
+                let failure = self.local.network.blame(to, failure);
+                look.step("ping", || failure.reason.clone());
+                Err(failure)
             }
         }
-        Err(silent(look))
+    }
+
+    /// Sends the packets and waits until nothing more is to be expected.
+    async fn ask(&self, echoes: &mut Echoes<'_>, look: &Look, tally: &mut Tally) -> Result<(), Failure> {
+        let count = usize::from(self.plan.count);
+        let left = look.deadline().saturating_duration_since(Instant::now());
+        // Half the time is for sending, so that the last one can be answered.
+        let gap = GAP.min(left / 2 / u32::from(self.plan.count));
+        let mut next = Instant::now();
+        let mut end = look.deadline();
+        let mut tail = false;
+        loop {
+            for arrival in echoes.take() {
+                explain(look, arrival);
+                tally.arrived(arrival);
+            }
+            let all = tally.count() >= count;
+            if all && tally.is_settled() {
+                return Ok(());
+            }
+            let now = Instant::now();
+            if now >= end {
+                return Ok(());
+            }
+            if all && !tail && tally.is_heard() {
+                tail = true;
+                end = end.min(now + TAIL);
+            }
+            if !all && now >= next {
+                match echoes.send(look).await {
+                    Ok(true) => tally.sent(),
+                    // Its turn did not come.
+                    Ok(false) => return Ok(()),
+                    Err(failure) => return Err(failure),
+                }
+                next = Instant::now() + gap;
+                continue;
+            }
+            let until = if all { end } else { end.min(next) };
+            // What it was, the next round sees.
+            let _ = tokio::time::timeout_at(until, echoes.arrived()).await;
+        }
+    }
+
+    fn judge(&self, look: &Look, tally: &Tally) -> Result<(), Failure> {
+        if self.plan.count > 1 {
+            look.step("ping", || tally.summary());
+        }
+        let silent = look.expired(|timeout| format!("no reply within {timeout}"));
+        // This process stood still: what was lost, we lost.
+        let own = silent.class.domain() == Domain::Own && !tally.is_settled();
+        if own {
+            return Err(silent);
+        }
+        if tally.is_answered() {
+            return tally.judge(&self.plan);
+        }
+        Err(match tally.notice() {
+            Some((notice, from)) => notice.failure(from, self.local.network.is_own(from)),
+            None if tally.count() == 0 => {
+                Failure::new(FailureClass::Resources, "send: no turn before the deadline")
+            }
+            None => silent,
+        })
     }
 }
 
-fn silent(look: &Look) -> Failure {
-    let failure = look.expired(|timeout| format!("no reply within {timeout}"));
-    look.step("ping", || failure.reason.clone());
-    failure
+fn explain(look: &Look, arrival: Arrival) {
+    look.step("ping", || match arrival.answer {
+        Answer::Reply(time) => format!("reply {} after {:.3} ms", arrival.place + 1, millis(time)),
+        Answer::Notice { notice, from } => notice.remark(from),
+    });
 }
 
-fn failure(error: &SurgeError) -> Failure {
-    match error {
-        SurgeError::IOError(error) => errno::failure("send", error),
-        other => Failure::new(FailureClass::Resources, format!("ping: {other}")),
+/// Everything that reads bytes from outside.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    for family in [Family::V4, Family::V6] {
+        let _ = packet::raw(family, bytes);
+        let _ = packet::message(family, bytes);
+        let _ = packet::quoted(family, bytes);
     }
 }
 

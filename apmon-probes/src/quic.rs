@@ -41,7 +41,7 @@ impl Kind for Quic {
         let plan = Arc::new(options.plan(tls, section, Carrier::Quic)?);
         Some(Blueprint::probe(move |tools| HttpProbe {
             plan: Arc::clone(&plan),
-            resolver: tools.shared(),
+            local: tools.shared(),
             quic: Some(tools.shared()),
         }))
     }

@@ -20,8 +20,8 @@ use crate::{
     endpoint::Endpoint,
     errno,
     expect::{Expect, Search},
+    local::Local,
     payload::{self, Encoding},
-    resolve::Resolver,
     starttls::StartTls,
     tls::{self, Tls, TlsOptions},
 };
@@ -109,7 +109,7 @@ impl Kind for Tcp {
         });
         Some(Blueprint::probe(move |tools| TcpProbe {
             plan: Arc::clone(&plan),
-            resolver: tools.shared(),
+            local: tools.shared(),
         }))
     }
 }
@@ -124,7 +124,7 @@ struct Plan {
 
 struct TcpProbe {
     plan: Arc<Plan>,
-    resolver: Arc<Resolver>,
+    local: Arc<Local>,
 }
 
 #[async_trait]
@@ -132,14 +132,14 @@ impl Probe for TcpProbe {
     async fn probe(&self, look: &Look) -> Outcome {
         let mut course = Course::start();
         let result = self.look(look, &mut course).await;
-        course.finish(result)
+        course.finish(result, &self.local.network)
     }
 }
 
 impl TcpProbe {
     async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
         let plan = &*self.plan;
-        let mut stream = plan.endpoint.connect(look, course, &self.resolver).await?;
+        let mut stream = plan.endpoint.connect(look, course, &self.local).await?;
         if let Some((name, tls)) = &plan.tls {
             // Boxed: a look that waits for a dead host needs no room for it.
             return Box::pin(over_tls(plan, name, tls, stream, look, course)).await;
@@ -313,7 +313,7 @@ mod tests {
                 send: None,
                 expect: None,
             }),
-            resolver: Arc::default(),
+            local: Arc::default(),
         };
         let look = crate::course::look(Duration::from_secs(20));
         let size = size_of_val(&probe.look(&look, &mut Course::start()));

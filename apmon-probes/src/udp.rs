@@ -20,10 +20,11 @@ use tokio::{io::Interest, net::UdpSocket, time::Instant};
 use crate::{
     course::{Course, seconds},
     endpoint::Endpoint,
-    errno,
+    errno, errqueue,
     expect::{Expect, Search},
+    local::Local,
+    network::Network,
     payload::{self, Encoding},
-    resolve::Resolver,
 };
 
 /// The largest datagram over IPv4.
@@ -102,7 +103,7 @@ impl Kind for Udp {
         });
         Some(Blueprint::probe(move |tools| UdpProbe {
             plan: Arc::clone(&plan),
-            resolver: tools.shared(),
+            local: tools.shared(),
         }))
     }
 }
@@ -115,7 +116,7 @@ struct Plan {
 
 struct UdpProbe {
     plan: Arc<Plan>,
-    resolver: Arc<Resolver>,
+    local: Arc<Local>,
 }
 
 #[async_trait]
@@ -123,28 +124,43 @@ impl Probe for UdpProbe {
     async fn probe(&self, look: &Look) -> Outcome {
         let mut course = Course::start();
         let result = self.look(look, &mut course).await;
-        course.finish(result)
+        course.finish(result, &self.local.network)
     }
 }
 
 impl UdpProbe {
     async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
+        let to = self.plan.endpoint.resolve(look, course, &self.local).await?;
+        self.exchange(to, look, course).await
+    }
+
+    async fn exchange(&self, to: SocketAddr, look: &Look, course: &mut Course) -> Result<(), Failure> {
         let plan = &*self.plan;
-        let to = plan.endpoint.resolve(look, course, &self.resolver).await?;
-        let socket = connected(to).await?;
+        let network = &self.local.network;
+        let failed = |step| move |error: io::Error| network.failure(step, to.ip(), &error);
+        let socket = connected(to, network).await?;
         look.within("send", socket.send(&plan.send))
             .await?
-            .map_err(|error| errno::failure("send", &error))?;
+            .map_err(failed("send"))?;
         look.step("send", || format!("{} bytes to {to}", plan.send.len()));
         match &plan.expect {
-            Some(expect) => receive(&socket, look, course, expect).await,
+            Some(expect) => {
+                let found = receive(&socket, look, course, expect).await?;
+                found.map_err(failed("receive"))
+            }
             None => {
                 course.stop();
                 let until = look.deadline().min(Instant::now() + REFUSAL);
                 // Any answer at all proves more than silence does.
                 match tokio::time::timeout_at(until, next(&socket, look, None)).await {
-                    Ok(answer) => drop(answer.map_err(|error| errno::failure("receive", &error))?),
-                    Err(_) => look.step("receive", || "no refusal, no answer".to_owned()),
+                    Ok(answer) => drop(answer.map_err(failed("receive"))?),
+                    Err(_) => {
+                        look.step("receive", || "no refusal, no answer".to_owned());
+                        // Silence is fine, but not that of a pulled cable.
+                        if let Some(trouble) = network.trouble(to.ip()) {
+                            return Err(trouble);
+                        }
+                    }
                 }
                 Ok(())
             }
@@ -154,18 +170,19 @@ impl UdpProbe {
 
 /// A socket that speaks with `to` alone, from a port the kernel picks.
 /// Connected, so that a refusal finds its way back to it.
-pub(crate) async fn connected(to: SocketAddr) -> Result<UdpSocket, Failure> {
+pub(crate) async fn connected(to: SocketAddr, network: &Network) -> Result<UdpSocket, Failure> {
     let any: IpAddr = match to {
         _ if to.is_ipv4() => Ipv4Addr::UNSPECIFIED.into(),
         _ => Ipv6Addr::UNSPECIFIED.into(),
     };
+    // Without it the kernel keeps to itself that a host is unreachable: to UDP
+    // that is no lasting error (RFC 1122 section 4.1.3.3).
     let socket = UdpSocket::bind((any, 0))
         .await
+        .and_then(|socket| errqueue::enable(&socket, to.is_ipv4()).map(|()| socket))
         .map_err(|error| errno::failure("open", &error))?;
-    socket
-        .connect(to)
-        .await
-        .map_err(|error| errno::failure("send", &error))?;
+    let failed = |error| network.failure("send", to.ip(), &error);
+    socket.connect(to).await.map_err(failed)?;
     Ok(socket)
 }
 
@@ -175,7 +192,7 @@ async fn receive(
     look: &Look,
     course: &mut Course,
     expect: &Expect,
-) -> Result<(), Failure> {
+) -> Result<io::Result<()>, Failure> {
     let mut others = 0_u64;
     loop {
         let answer = tokio::time::timeout_at(look.deadline(), next(socket, look, Some(expect))).await;
@@ -194,11 +211,14 @@ async fn receive(
                 ),
             });
         };
-        if found.map_err(|error| errno::failure("receive", &error))? {
-            course.done(Phase::FirstByte);
-            return Ok(());
+        match found {
+            Ok(true) => {
+                course.done(Phase::FirstByte);
+                return Ok(Ok(()));
+            }
+            Ok(false) => others += 1,
+            Err(error) => return Ok(Err(error)),
         }
-        others += 1;
     }
 }
 

@@ -33,6 +33,11 @@ fn a_default_that_is_written_out_is_no_change() {
     );
     let tcp = "name: x\ntype: tcp\naddress: tcp://h:1\nsend: x";
     assert_eq!(checksum(tcp), checksum(&format!("{tcp}\ncontent_type: text")));
+    let ping = "name: x\ntype: ping\naddress: h";
+    assert_eq!(checksum(ping), checksum(&format!("{ping}\ncount: 1")));
+    for other in ["count: 2", "max_loss_pct: 100", "max_rtt_ms: 1000"] {
+        assert_ne!(checksum(ping), checksum(&format!("{ping}\n{other}")), "{other}");
+    }
 }
 
 #[test]
@@ -48,6 +53,8 @@ fn good_sections_are_taken() {
         "type: ping\naddress: 192.168.1.1",
         "type: ping\naddress: '::1'",
         "type: ping\naddress: nas.lan",
+        "type: ping\naddress: nas.lan\ncount: 100\nmax_loss_pct: 0\nmax_rtt_ms: 1",
+        "type: ping\naddress: nas.lan\ncount: '5'\nmax_loss_pct: 100\nmax_rtt_ms: 60000",
         "type: tcp\naddress: tcp://nas.lan:22",
         "type: tcp\naddress: tcp://[::1]:22/",
         "type: tcp\naddress: tcp://10.0.0.1:25\nsend: \"EHLO x\\r\\n\"\nexpect: '250'",
@@ -212,6 +219,42 @@ fn mistakes_in_what_is_expected() {
             "6:5: monitor \"x\": \"expect\" is not an option of type ping; it belongs to {}",
             owners.join(", ")
         ),
+    );
+}
+
+#[test]
+fn mistakes_in_numbers() {
+    for (option, message) in [
+        (
+            "count: 0",
+            "6:12: monitor \"x\": \"count\" must be 1 to 100, not 0",
+        ),
+        (
+            "count: 101",
+            "6:12: monitor \"x\": \"count\" must be 1 to 100, not 101",
+        ),
+        (
+            "count: few",
+            "6:12: monitor \"x\": \"count\" must be a whole number, not \"few\"",
+        ),
+        (
+            "max_loss_pct: 101",
+            "6:19: monitor \"x\": \"max_loss_pct\" must be 0 to 100, not 101",
+        ),
+        (
+            "max_loss_pct: -1",
+            "6:19: monitor \"x\": \"max_loss_pct\" must be 0 to 100, not -1",
+        ),
+        (
+            "max_rtt_ms: 0",
+            "6:17: monitor \"x\": \"max_rtt_ms\" must be 1 to 4294967295, not 0",
+        ),
+    ] {
+        one(&format!("type: ping\naddress: h\n{option}"), message);
+    }
+    one(
+        "type: tcp\naddress: tcp://h:1\ncount: 5",
+        "6:5: monitor \"x\": \"count\" is not an option of type tcp; it belongs to ping",
     );
 }
 

@@ -5,7 +5,7 @@ mod lab;
 
 use std::{sync::Arc, time::Duration};
 
-use apmon_core::{Monitor, Stopwatch, Tools, Verdict};
+use apmon_core::{Monitor, Outcome, Stopwatch, Tools, Verdict};
 
 use lab::{LONG, SHORT, build, check, explain, look, reason};
 
@@ -53,6 +53,55 @@ async fn many_looks_at_one_host_do_not_disturb_each_other() {
     for look in looks {
         assert_eq!(reason(&look.await.unwrap()), "up");
     }
+}
+
+fn figures(outcome: &Outcome) -> Vec<&str> {
+    outcome.metrics.iter().map(|metric| metric.name).collect()
+}
+
+#[tokio::test]
+async fn one_packet_takes_its_round_trip_and_no_longer() {
+    let outcome = check("type: ping\nname: x\naddress: 127.0.0.1", LONG).await;
+    assert_eq!(
+        figures(&outcome),
+        ["loss_pct", "rtt_min_ms", "rtt_avg_ms", "rtt_max_ms"]
+    );
+    let latency = outcome.latency.unwrap().as_secs_f64() * 1000.0;
+    assert!(outcome.metrics[1..].iter().all(|metric| metric.value == latency));
+}
+
+#[tokio::test]
+async fn several_packets_go_out_one_after_another() {
+    let watch = Stopwatch::start();
+    let section = "type: ping\nname: x\naddress: 127.0.0.1\ncount: 5\nmax_loss_pct: 0\nmax_rtt_ms: 1000";
+    let (outcome, steps) = explain(section, LONG).await;
+    let took = watch.elapsed();
+    assert_eq!(reason(&outcome), "up", "{steps}");
+    assert!(
+        took >= Duration::from_millis(800) && took < Duration::from_secs(2),
+        "{took:?}"
+    );
+    assert_eq!(
+        figures(&outcome),
+        ["loss_pct", "rtt_min_ms", "rtt_avg_ms", "rtt_max_ms", "jitter_ms"]
+    );
+    assert_eq!(outcome.metrics[0].value, 0.0);
+    assert!(outcome.latency.unwrap() < Duration::from_millis(500));
+    assert_eq!(steps.matches("ping: reply").count(), 5, "{steps}");
+    assert!(
+        steps.contains("ping: 0 of 5 packets lost (0 %); round trip "),
+        "{steps}"
+    );
+}
+
+#[tokio::test]
+async fn a_short_look_sends_all_its_packets_closer_together() {
+    let watch = Stopwatch::start();
+    let section = "type: ping\nname: x\naddress: 127.0.0.1\ncount: 50\nmax_loss_pct: 0";
+    let (outcome, steps) = explain(section, SHORT).await;
+    assert_eq!(reason(&outcome), "up", "{steps}");
+    assert_eq!(steps.matches("ping: reply").count(), 50, "{steps}");
+    assert!(watch.elapsed() < SHORT, "{:?}", watch.elapsed());
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ const NEEDED: &[Needed] = &[
     needed("sshd", "openssh-server"),
     needed("vsftpd", "vsftpd"),
     needed("unbound", "unbound"),
+    needed("setpriv", "util-linux"),
 ];
 
 /// Seconds of fuzzing, over all targets.

@@ -18,7 +18,7 @@ use super::{
     answer::{Reading, read},
     question::Question,
 };
-use crate::{errno, tls, udp};
+use crate::{errno, network::Network, tls, udp};
 
 /// A question under way.
 pub(super) struct Exchange<'a> {
@@ -34,13 +34,13 @@ impl<'a> Exchange<'a> {
     }
 
     /// The answer that comes by UDP; `None` where it did not fit.
-    pub(super) async fn by_udp(&self, to: SocketAddr) -> Result<Option<Message>, Failure> {
+    pub(super) async fn by_udp(&self, to: SocketAddr, network: &Network) -> Result<Option<Message>, Failure> {
         let look = self.look;
-        let socket = udp::connected(to).await?;
+        let socket = udp::connected(to, network).await?;
         let query = self.question.message(self.id);
         look.within("send", socket.send(&query))
             .await?
-            .map_err(|error| errno::failure("send", &error))?;
+            .map_err(|error| network.failure("send", to.ip(), &error))?;
         look.step("send", || {
             format!("{} to {to}, id {}, {} bytes", self.question, self.id, query.len())
         });
@@ -59,7 +59,7 @@ impl<'a> Exchange<'a> {
                     ),
                 }));
             };
-            match next.map_err(|error| errno::failure("receive", &error))? {
+            match next.map_err(|error| network.failure("receive", to.ip(), &error))? {
                 Reading::Answer(answer) => return Ok(Some(answer)),
                 Reading::Truncated(_) => return Ok(None),
                 Reading::Garbled(what) => return Err(garbled(&what)),

@@ -13,7 +13,7 @@ use crate::{
     course::Course,
     endpoint::{Endpoint, Remote, Way},
     errno,
-    resolve::Resolver,
+    local::Local,
 };
 
 /// So long may a proxy's answer to CONNECT be.
@@ -52,12 +52,12 @@ impl Proxy {
         target: &Target,
         look: &Look,
         course: &mut Course,
-        resolver: &Resolver,
+        local: &Local,
     ) -> Result<TcpStream, Failure> {
         let of_proxy = |failure: Failure| Failure::new(failure.class, format!("proxy: {}", failure.reason));
         let mut stream = self
             .endpoint
-            .connect(look, course, resolver)
+            .connect(look, course, local)
             .await
             .map_err(of_proxy)?;
         if target.is_tls() {

@@ -17,7 +17,7 @@ fn probe(url: &str) -> HttpProbe {
             statuses: Vec::new(),
             tls: Tls::new(Trust::default(), None, &[]),
         }),
-        resolver: Arc::default(),
+        local: Arc::default(),
         quic: None,
     }
 }

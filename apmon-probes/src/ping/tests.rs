@@ -1,27 +1,22 @@
-use std::io;
-
-use apmon_core::Verdict;
+use std::{io, net::Ipv4Addr};
 
 use super::*;
 
-#[test]
-fn errors_of_sending_are_sorted_by_whose_fault_they_are() {
-    for (number, verdict) in [
-        (libc::EHOSTUNREACH, Verdict::Down),
-        (libc::ENETUNREACH, Verdict::Unknown),
-        (libc::EPERM, Verdict::Unknown),
-        (libc::ENOBUFS, Verdict::Unknown),
-    ] {
-        let error = SurgeError::IOError(io::Error::from_raw_os_error(number));
-        assert_eq!(Outcome::failed(failure(&error)).verdict(), verdict, "{error}");
+fn probe(host: Host) -> PingProbe {
+    PingProbe {
+        remote: Remote {
+            host,
+            way: crate::endpoint::Way::default(),
+        },
+        plan: Plan::from(&PingOptions::default()),
+        sockets: Arc::default(),
+        local: Arc::default(),
     }
-    let lost = Outcome::failed(failure(&SurgeError::ClientDestroyed));
-    assert_eq!(lost.verdict(), Verdict::Unknown);
 }
 
 #[test]
 fn without_permission_both_remedies_are_named() {
-    let failure = sockets::closed(&io::ErrorKind::PermissionDenied.into());
+    let failure = socket::closed(&io::ErrorKind::PermissionDenied.into());
     assert_eq!(failure.class, FailureClass::Permission);
     for remedy in ["net.ipv4.ping_group_range", "setcap cap_net_raw"] {
         assert!(failure.reason.contains(remedy), "{failure}");
@@ -30,15 +25,44 @@ fn without_permission_both_remedies_are_named() {
 
 #[tokio::test]
 async fn a_look_that_waits_takes_little_room() {
-    let probe = PingProbe {
-        remote: Remote {
-            host: Host::Name("nas.lan".to_owned()),
-            way: crate::endpoint::Way::default(),
-        },
-        sockets: Arc::default(),
-        resolver: Arc::default(),
-    };
-    let look = crate::course::look(std::time::Duration::from_secs(20));
+    let probe = probe(Host::Name("nas.lan".to_owned()));
+    let look = crate::course::look(Duration::from_secs(20));
     let size = size_of_val(&probe.look(&look, &mut Course::start()));
     assert!(size < 1_536, "{size}");
+}
+
+#[tokio::test]
+async fn a_look_that_ends_leaves_nothing_behind() {
+    // TEST-NET-2 (RFC 5737): nobody answers.
+    let silent = Ipv4Addr::new(198, 51, 100, 7);
+    let probe = probe(Host::Address(silent.into()));
+    let line = probe.sockets.line(Family::V4).unwrap();
+    let inbox = Arc::default();
+    // Of another look, which goes on.
+    line.table.enter(silent.into(), &[7; 24], 0, &inbox).unwrap();
+    let look = crate::course::look(Duration::from_millis(100));
+    let outcome = probe.probe(&look).await;
+    assert!(outcome.failure().is_some());
+    assert_eq!(line.table.len(), 1);
+    // One that is cut off in the middle.
+    let look = crate::course::look(Duration::from_secs(10));
+    let cut_off = tokio::time::timeout(Duration::from_millis(50), probe.probe(&look)).await;
+    drop(cut_off);
+    assert_eq!(line.table.len(), 1);
+}
+
+#[test]
+fn a_socket_outlives_no_runtime() {
+    let probe = probe(Host::Address(Ipv4Addr::LOCALHOST.into()));
+    for _ in 0..2 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let outcome = runtime.block_on(async {
+            let look = crate::course::look(Duration::from_secs(5));
+            probe.probe(&look).await
+        });
+        assert_eq!(outcome.failure(), None);
+    }
 }

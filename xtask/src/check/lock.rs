@@ -12,7 +12,7 @@ const TOLERATED: &[&str] = &[
     "cpufeatures",  // 0.3: chacha20 under rand 0.10; 0.2: sha2
     "getrandom",    // 0.2: ring; 0.3: rand 0.9; 0.4: tempfile, uuid, rand 0.10
     "r-efi",        // under two of the getrandoms, on UEFI only
-    "rand",         // 0.9: hickory-resolver; 0.10: surge-ping, proptest
+    "rand",         // 0.9: hickory-resolver; 0.10: proptest
     "rand_core",    // as rand
     "syn",          // 2: tracing, x509-parser; 3: serde, tokio and most others (at build time only)
     "synstructure", // as syn

@@ -1,0 +1,252 @@
+//! Whether our own end of the network is up.
+//!
+//! A pulled cable makes every host silent, and none of them is down. So where
+//! a look met silence, the interface it left by is looked at as well.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use apmon_core::{Failure, FailureClass};
+use nix::{
+    ifaddrs::{InterfaceAddress, getifaddrs},
+    net::if_::InterfaceFlags,
+    sys::socket::SockaddrStorage,
+};
+use tokio::time::Instant;
+
+use crate::errno;
+
+/// So long a reading of the interfaces is believed: when a switch goes, a
+/// thousand looks fail at once.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Nothing is ever sent to it (RFC 863, discard): only a route is looked for.
+const ANY_PORT: u16 = 9;
+
+/// The interfaces of this machine. One for all probes: `tools.shared()`.
+#[derive(Default)]
+pub(crate) struct Network {
+    last: Mutex<Option<Reading>>,
+}
+
+#[derive(Clone)]
+struct Reading {
+    at: Instant,
+    interfaces: Arc<[Interface]>,
+}
+
+/// One address of an interface.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Interface {
+    name: String,
+    address: IpAddr,
+    /// Up, and with a carrier.
+    works: bool,
+}
+
+impl Network {
+    /// `failure` of a look at `to`, or the one that says that our own network
+    /// is to blame. Only silence and unreachability are called in question:
+    /// whatever else a look met, it met it beyond our own cable.
+    pub(crate) fn blame(&self, to: IpAddr, failure: Failure) -> Failure {
+        if !matches!(failure.class, FailureClass::Unreachable | FailureClass::TimedOut) {
+            return failure;
+        }
+        match self.trouble(to) {
+            Some(trouble) => Failure::new(trouble.class, format!("{trouble}: {failure}")),
+            None => failure,
+        }
+    }
+
+    /// The failure of `step` with `error` on the way to `to`, blamed on who is
+    /// to blame for it. `ENETUNREACH` is ours where we have no route, and the
+    /// target's where we have one: then a router has said so.
+    pub(crate) fn failure(&self, step: &str, to: IpAddr, error: &io::Error) -> Failure {
+        let mut failure = errno::failure(step, error);
+        if error.raw_os_error() == Some(libc::ENETUNREACH) && self.trouble(to).is_none() {
+            failure = Failure::new(
+                FailureClass::Unreachable,
+                format!("{step}: network unreachable, says a router on the way"),
+            );
+        }
+        self.blame(to, failure)
+    }
+
+    /// What is wrong with our own way to `to`, if anything. Never sends.
+    pub(crate) fn trouble(&self, to: IpAddr) -> Option<Failure> {
+        if to.is_loopback() {
+            return None;
+        }
+        match local_address(to) {
+            // The address is our own: nothing goes out.
+            Ok(from) if from == to => None,
+            Ok(from) => no_carrier(&self.interfaces(), from),
+            Err(error) if is_no_route(&error) => Some(Failure::new(
+                FailureClass::NoRoute,
+                format!("no route to {to} from here"),
+            )),
+            // Out of descriptors, or the like: nothing is learned from that.
+            Err(_) => None,
+        }
+    }
+
+    /// Whether `address` is one of this machine's.
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        address.is_loopback()
+            || self
+                .interfaces()
+                .iter()
+                .any(|interface| interface.address == address)
+    }
+
+    fn interfaces(&self) -> Arc<[Interface]> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some(reading) = &*last
+            && now.duration_since(reading.at) < FRESH
+        {
+            return Arc::clone(&reading.interfaces);
+        }
+        let interfaces = read();
+        *last = Some(Reading {
+            at: now,
+            interfaces: Arc::clone(&interfaces),
+        });
+        interfaces
+    }
+}
+
+/// The address that a packet to `to` would come from. Connecting a UDP socket
+/// looks for the route and sends nothing.
+fn local_address(to: IpAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = match to {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(SocketAddr::new(to, ANY_PORT))?;
+    Ok(socket.local_addr()?.ip())
+}
+
+/// A route that is missing, or one that says no (`unreachable`, `prohibit`,
+/// `blackhole`).
+fn is_no_route(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EACCES | libc::EINVAL)
+    )
+}
+
+/// An address may be on several interfaces; it is enough that one works.
+fn no_carrier(interfaces: &[Interface], from: IpAddr) -> Option<Failure> {
+    let mut dead = None;
+    for interface in interfaces.iter().filter(|interface| interface.address == from) {
+        if interface.works {
+            return None;
+        }
+        dead.get_or_insert(interface);
+    }
+    let name = &dead?.name;
+    Some(Failure::new(
+        FailureClass::NoRoute,
+        format!("no carrier on {name} (our own cable?)"),
+    ))
+}
+
+/// Where the system cannot tell, nothing is blamed on it.
+fn read() -> Arc<[Interface]> {
+    match getifaddrs() {
+        Ok(all) => all.filter_map(interface).collect(),
+        Err(error) => {
+            tracing::debug!(%error, "the network interfaces cannot be read");
+            Arc::default()
+        }
+    }
+}
+
+fn interface(entry: InterfaceAddress) -> Option<Interface> {
+    // A lost carrier shows at once; that it does not run follows within a second.
+    let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_LOWER_UP | InterfaceFlags::IFF_RUNNING;
+    Some(Interface {
+        address: ip(entry.address.as_ref()?)?,
+        works: entry.flags.contains(wanted),
+        name: entry.interface_name,
+    })
+}
+
+/// The IP address of a socket address, if it has one.
+pub(crate) fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|address| address.ip().into());
+    v4.or_else(|| address.as_sockaddr_in6().map(|address| address.ip().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, address: [u8; 4], works: bool) -> Interface {
+        Interface {
+            name: name.to_owned(),
+            address: address.into(),
+            works,
+        }
+    }
+
+    #[test]
+    fn the_interface_a_packet_leaves_by_is_blamed_and_no_other() {
+        let interfaces = [
+            entry("lo", [127, 0, 0, 1], true),
+            entry("eth0", [10, 0, 0, 1], false),
+            entry("eth1", [10, 0, 1, 1], true),
+            entry("eth2", [10, 0, 2, 1], false),
+            entry("eth3", [10, 0, 2, 1], true),
+        ];
+        let blamed = |from: [u8; 4]| no_carrier(&interfaces, from.into()).map(|failure| failure.reason);
+        assert_eq!(
+            blamed([10, 0, 0, 1]).as_deref(),
+            Some("no carrier on eth0 (our own cable?)")
+        );
+        assert_eq!(blamed([10, 0, 1, 1]), None);
+        assert_eq!(blamed([10, 0, 2, 1]), None, "two interfaces with one address");
+        assert_eq!(blamed([192, 0, 2, 1]), None, "of no interface");
+    }
+
+    #[test]
+    fn loopback_is_there_and_never_to_blame() {
+        let network = Network::default();
+        assert!(network.is_own([127, 0, 0, 1].into()));
+        assert!(network.is_own(Ipv4Addr::new(127, 9, 9, 9).into()));
+        assert!(!network.is_own(Ipv4Addr::new(198, 51, 100, 7).into()));
+        for to in [IpAddr::from([127, 1, 2, 3]), Ipv6Addr::LOCALHOST.into()] {
+            assert_eq!(network.trouble(to), None, "{to}");
+            let failure = Failure::new(FailureClass::TimedOut, "no reply");
+            assert_eq!(network.blame(to, failure.clone()), failure);
+        }
+    }
+
+    #[test]
+    fn what_came_from_beyond_the_cable_stays_as_it_is() {
+        let network = Network::default();
+        for class in [
+            FailureClass::Refused,
+            FailureClass::Content,
+            FailureClass::Permission,
+        ] {
+            let failure = Failure::new(class, "x");
+            assert_eq!(
+                network.blame(Ipv6Addr::UNSPECIFIED.into(), failure.clone()),
+                failure
+            );
+        }
+    }
+
+    #[test]
+    fn the_interfaces_are_read_once_a_second() {
+        let network = Network::default();
+        assert!(Arc::ptr_eq(&network.interfaces(), &network.interfaces()));
+    }
+}
