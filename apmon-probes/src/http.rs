@@ -243,7 +243,7 @@ impl Plan {
 
 /// An answer of a proxy, a status option and a packed body.
 pub(crate) fn fuzz(bytes: &[u8]) {
-    let _ = proxy::status(bytes);
+    std::hint::black_box(proxy::status(bytes));
     body::fuzz(bytes);
 }
 

@@ -349,7 +349,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let done = std::future::Future::poll(dialogue.as_mut(), &mut context).is_ready();
     assert!(done, "a dialogue waits for what is there");
-    let _ = ldap_result(said);
+    std::hint::black_box(ldap_result(said));
 }
 
 #[cfg(test)]

@@ -1,0 +1,5 @@
+//! A server may say what it will before TLS.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| apmon_probes::fuzzing::starttls(bytes));
