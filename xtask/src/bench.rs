@@ -3,18 +3,19 @@
 //! fails.
 
 mod cost;
+mod dead;
 mod engine;
 mod field;
 mod memory;
 mod names;
 mod peer;
 mod rig;
+mod space;
 
 use std::{fs, path::Path};
 
 use crate::{
     fault::{During, Fault},
-    no_arguments,
     package::{self, NGINX, Needed, needed},
     process, workspace,
 };
@@ -23,6 +24,7 @@ const NEEDED: &[Needed] = &[
     NGINX,
     needed("fping", "fping"),
     needed("prometheus-blackbox-exporter", "prometheus-blackbox-exporter"),
+    needed("caddy", "caddy"),
     needed("openssl", "openssl"),
     needed("ip", "iproute2"),
 ];
@@ -51,8 +53,17 @@ impl Row {
     }
 }
 
+/// With an argument only the part whose title begins with it.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
-    no_arguments(arguments)?;
+    let only = match arguments {
+        [] => "",
+        [only] => only.as_str(),
+        _ => {
+            return Err(Fault::new(
+                "takes the beginning of one part's title, or nothing for all",
+            ));
+        }
+    };
     package::install(NEEDED)?;
     process::run(process::cargo().args([
         "build",
@@ -72,9 +83,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
         ("the engine alone", engine::rows),
         ("checks of each kind, and the peers", field::rows),
         ("one pass, and memory", memory::rows),
+        ("targets that never answer", dead::rows),
         ("names that do not resolve", names::rows),
     ];
-    for (title, part) in parts {
+    for (title, part) in parts.iter().filter(|(title, _)| title.starts_with(only)) {
         println!("== {title}");
         rows.extend(part(&folder, &rig)?);
     }

@@ -44,6 +44,15 @@ const WORKS: &[Work] = &[
         },
     },
     Work {
+        name: "quic, full handshake with pin",
+        rate: 200,
+        budget: "-",
+        monitor: |i, rig| {
+            let (host, pin) = (Rig::quic(i), &rig.pin);
+            format!("type: quic, name: m{i}, address: \"https://{host}/\", ssl_fingerprint: \"{pin}\"")
+        },
+    },
+    Work {
         name: "ping",
         rate: 10_000,
         budget: "0.03 ms",
@@ -97,6 +106,8 @@ fn peers(exporter: &peer::Exporter, word: &str, ours: f64, folder: &Path) -> Res
             "blackbox_exporter",
             exporter.cost("http_2xx", &|i| format!("https://{}/", Rig::https(i)))?,
         ),
+        // None of the peers speaks HTTP/3.
+        "quic" => return Ok("-".to_owned()),
         _ => {
             add("blackbox_exporter", exporter.cost("icmp", &peer::ping_target)?);
             add("fping", peer::fping(folder)?);

@@ -1,21 +1,15 @@
 //! A thousand names asked of a name server that never answers, in a network
 //! namespace with a resolv.conf of its own, beside a hundred living neighbours.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
-use super::{Row, cost, median, rig::Rig, write_site};
-use crate::{
-    fault::{During, Fault},
-    process::{self, Running},
+use super::{
+    Row, cost, median,
+    rig::Rig,
+    space::{SPACE, Space},
+    write_site,
 };
-
-const SPACE: &str = "apmon-bench";
+use crate::fault::Fault;
 
 pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
     let _taken_down_at_the_end = Space::make()?;
@@ -42,46 +36,4 @@ pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
         format!("{:.1} ms ({:.1} ms without them)", median(with), median(without)),
         "unchanged",
     )])
-}
-
-/// The namespace; taken down when dropped.
-struct Space {
-    etc: PathBuf,
-    _server: Running,
-}
-
-impl Space {
-    fn make() -> Result<Self, Fault> {
-        process::works(Command::new("ip").args(["netns", "del", SPACE]));
-        let etc = PathBuf::from("/etc/netns").join(SPACE);
-        fs::create_dir_all(&etc).during("make /etc/netns (bench needs to be root)")?;
-        fs::write(etc.join("resolv.conf"), "nameserver 127.0.0.53\n").during("write its resolv.conf")?;
-        for args in [
-            &["netns", "add", SPACE][..],
-            &["netns", "exec", SPACE, "ip", "link", "set", "lo", "up"],
-        ] {
-            if !process::works(Command::new("ip").args(args)) {
-                return Err(Fault::new(format!(
-                    "ip {} failed (bench needs to be root)",
-                    args.join(" ")
-                )));
-            }
-        }
-        // A name server that is there and silent: a bound socket that nobody reads.
-        let server = Running::start("the silent name server", "ip".into(), |command| {
-            command
-                .args(["netns", "exec", SPACE, "python3", "-c"])
-                .arg("import socket, time\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('127.0.0.53', 53))\ntime.sleep(3600)")
-                .stdout(Stdio::null())
-        })?;
-        thread::sleep(Duration::from_secs(1));
-        Ok(Self { etc, _server: server })
-    }
-}
-
-impl Drop for Space {
-    fn drop(&mut self) {
-        process::works(Command::new("ip").args(["netns", "del", SPACE]));
-        let _ = fs::remove_dir_all(&self.etc);
-    }
 }

@@ -16,9 +16,11 @@ const HTTPS_PORT: u16 = 28_443;
 /// Each listener's queue takes about a hundred connections that nobody accepts.
 const SILENT: usize = 110;
 const SILENT_PORT: u16 = 28_999;
+const QUIC_PORT: u16 = 28_444;
 
 pub(super) struct Rig {
     _nginx: Running,
+    _caddy: Running,
     _silent: Vec<TcpListener>,
     /// SHA-256 of the TLS certificate.
     pub(super) pin: String,
@@ -49,8 +51,10 @@ impl Rig {
                 TcpListener::bind((format!("127.0.2.{}", i + 1), SILENT_PORT)).during("listen on 127.0.2.x")
             })
             .collect::<Result<_, _>>()?;
+        let caddy = caddy(folder)?;
         Ok(Self {
             _nginx: nginx,
+            _caddy: caddy,
             _silent: silent,
             pin,
         })
@@ -64,10 +68,44 @@ impl Rig {
         format!("127.0.1.{}:{HTTPS_PORT}", i % ADDRESSES + 1)
     }
 
+    pub(super) fn quic(i: usize) -> String {
+        format!("127.0.3.{}:{QUIC_PORT}", i % ADDRESSES + 1)
+    }
+
     /// Accepts connections and never says a word.
     pub(super) fn silent(i: usize) -> String {
         format!("127.0.2.{}:{SILENT_PORT}", i % SILENT + 1)
     }
+}
+
+/// A server of HTTP/3, with the same certificate.
+fn caddy(folder: &Path) -> Result<Running, Fault> {
+    let config = folder.join("Caddyfile");
+    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let text = format!(
+        "{{\n\tadmin off\n\tauto_https disable_redirects\n\tpersist_config off\n}}\nhttps://:{QUIC_PORT} {{\n\ttls {} {}\n\t\
+         respond \"apmon bench ok\"\n}}\n",
+        certificate.display(),
+        key.display()
+    );
+    fs::write(&config, text).during("write the Caddyfile")?;
+    let program = process::find("caddy").ok_or_else(|| Fault::new("there is no caddy"))?;
+    let log = fs::File::create(folder.join("caddy.log")).during("write caddy.log")?;
+    let caddy = Running::start("caddy", program, |command| {
+        command
+            .args(["run", "--adapter", "caddyfile", "--config"])
+            .arg(&config)
+            .stdout(std::process::Stdio::null())
+            .stderr(log)
+    })?;
+    let address = format!("127.0.3.1:{QUIC_PORT}");
+    if !process::wait_until(Duration::from_secs(10), || {
+        std::net::TcpStream::connect(&address).is_ok()
+    }) {
+        let log = folder.join("caddy.log");
+        return Err(Fault::new(format!("caddy does not run; see {}", log.display())));
+    }
+    Ok(caddy)
 }
 
 fn nginx_config(folder: &Path) -> String {

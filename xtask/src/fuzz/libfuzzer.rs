@@ -18,7 +18,7 @@ const MOST_BYTES: &str = "65536";
 /// Seconds for one input; ten times what a site file of 64 KiB may take.
 const SLOWEST: &str = "10";
 /// Fewer counters than this, and the program was built blind.
-const LEAST_COVERAGE: u64 = 100;
+const LEAST_COVERAGE: u64 = 50;
 
 pub(super) struct Run {
     pub(super) target: String,
