@@ -43,6 +43,69 @@ mod no_alert_is_lost {
         running.await.unwrap().unwrap();
     }
 
+    /// The receiver refuses during the outage, and takes all from its end on.
+    #[tokio::test(start_paused = true)]
+    async fn after_refusals_the_last_word_is_the_recovery() {
+        let (clock, target) = (clock(), Target::new());
+        let (store, recorder) = (Memory::new(), Recorder::new(&clock));
+        recorder
+            .answers
+            .lock()
+            .unwrap()
+            .extend(vec![Err(DeliveryError::permanent("400")); 3]);
+        target.set(Condition::Down("no".into()));
+        let policy = Policy {
+            notify_every: secs(60),
+            ..every(10)
+        };
+        let plan = Plan::new("s")
+            .watch(target.monitor(watch("a", policy)))
+            .tell("c", recorder.clone());
+        let engine = Engine::new(plan, store.clone()).clock(clock);
+        let handle = engine.handle();
+        let running = tokio::spawn(engine.run());
+        tokio::time::sleep(secs(150)).await;
+        assert!(recorder.labels().is_empty(), "refused three times");
+        target.set(Condition::Up);
+        tokio::time::sleep(secs(4000)).await;
+        assert_eq!(recorder.labels(), ["NEW OUTAGE", "RECOVERY"]);
+        assert!(
+            store.kept.lock().unwrap().outbox.is_empty(),
+            "no reminder is left"
+        );
+        handle.shutdown().await;
+        running.await.unwrap().unwrap();
+    }
+
+    /// A state file that still holds a reminder of an outage that has ended.
+    #[tokio::test(start_paused = true)]
+    async fn a_stale_reminder_on_disk_is_not_told() {
+        let (clock, target) = (clock(), Target::new());
+        let (store, recorder) = (Memory::new(), Recorder::new(&clock));
+        *recorder.hangs.lock().unwrap() = true;
+        target.set(Condition::Down("no".into()));
+        let plan = || {
+            Plan::new("s")
+                .watch(target.monitor(watch("a", every(10))))
+                .tell("c", recorder.clone())
+        };
+        let running = tokio::spawn(Engine::new(plan(), store.clone()).clock(clock.clone()).run());
+        tokio::time::sleep(secs(10)).await;
+        running.abort();
+        {
+            let mut kept = store.kept.lock().unwrap();
+            kept.outbox[0].notification.kind = apmon_core::NotificationKind::Reminder;
+            let state = kept.monitors.get_mut("a").unwrap();
+            Arc::make_mut(state).own.incident = None;
+            Arc::make_mut(state).is_up = Some(true);
+        }
+        target.set(Condition::Up);
+        *recorder.hangs.lock().unwrap() = false;
+        run_for(Engine::new(plan(), store.clone()).clock(clock), secs(20)).await;
+        assert!(recorder.labels().is_empty(), "{:?}", recorder.labels());
+        assert!(store.kept.lock().unwrap().outbox.is_empty());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_message_of_a_killed_process_is_sent_by_the_next_with_the_same_key() {
         let (clock, target) = (clock(), Target::new());

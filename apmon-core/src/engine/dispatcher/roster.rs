@@ -85,6 +85,17 @@ impl Dispatcher {
         self.shelf.insert(watch.name, shared);
     }
 
+    /// Reminders of outages that have ended, but that nobody dropped: the state
+    /// file was written by an older apmon, or the end was told to nobody.
+    pub(super) fn drop_stale_reminders(&mut self) {
+        let (slots, by_name) = (&self.slots, &self.by_name);
+        let over = self.outbox.drop_reminders(|message| {
+            let slot = by_name.get(&message.monitor).and_then(|at| slots[*at].as_ref());
+            slot.and_then(|slot| slot.state.own.incident.as_ref()) != Some(&message.incident)
+        });
+        self.drop_reminders(over);
+    }
+
     pub(super) fn readdress_orphans(&mut self) {
         if self.plan.quiet {
             return; // a later run may tell

@@ -27,6 +27,8 @@ impl Dispatcher {
                 refused: false,
             })
             .collect();
+        let over = self.outbox.prepare(&notification);
+        self.drop_reminders(over);
         let stalled = self.ledger.is_stalled();
         for entry in entries {
             if let Some(replaced) = self.outbox.push(entry.clone(), stalled, now) {
@@ -36,6 +38,18 @@ impl Dispatcher {
         }
         if let Some(notification) = self.ledger.tell(notification) {
             self.announce(&[notification]);
+        }
+    }
+
+    /// These say of an outage that has ended that it goes on.
+    pub(super) fn drop_reminders(&mut self, over: Vec<OutboxEntry>) {
+        for entry in over {
+            tracing::info!(
+                channel = entry.channel,
+                "reminder dropped, its outage is over: {}",
+                entry.notification.text
+            );
+            self.ledger.settle(entry.key());
         }
     }
 
@@ -144,6 +158,7 @@ impl Dispatcher {
                 );
                 self.ledger.entry(entry);
             }
+            Some(Fate::Dropped(entry)) => self.drop_reminders(vec![entry]),
         }
     }
 }

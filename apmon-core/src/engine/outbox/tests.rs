@@ -197,3 +197,88 @@ fn messages_of_a_channel_that_is_gone_are_handed_back() {
     assert_eq!(gone.len(), 1);
     assert_eq!(gone[0].channel, "b");
 }
+
+/// Refuses the message under way.
+fn refused(outbox: &mut Outbox, key: &str, secs: i64) {
+    let fate = outbox.finish("c", key, Err(DeliveryError::permanent("400")), now(secs));
+    assert!(matches!(fate, Some(Fate::Refused(_))), "{fate:?}");
+}
+
+/// Tells one more message of incident `i`, as the dispatcher does.
+fn told(outbox: &mut Outbox, number: u32, kind: NotificationKind) -> Vec<String> {
+    let entry = entry("c", "i", number, kind);
+    let over = outbox.prepare(&entry.notification);
+    let replaced = outbox.push(entry, true, now(0));
+    over.iter().map(OutboxEntry::key).chain(replaced).collect()
+}
+
+#[test]
+fn after_a_refusal_the_last_word_is_right() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
+    started(&mut outbox, 0);
+    refused(&mut outbox, "i-1-c", 0);
+    // A reminder waits for its outage, which is tried before it.
+    told(&mut outbox, 2, Reminder);
+    assert_eq!(started(&mut outbox, 60), ["i-1-c"]);
+    refused(&mut outbox, "i-1-c", 60);
+    assert!(started(&mut outbox, 61).is_empty());
+    assert_eq!(outbox.wake_at(), Some(at(1860)), "and nobody turns in circles");
+    assert!(!outbox.has_unsent(), "a pass does not wait for it");
+    // The end: nothing to be reminded of, and the receiver takes messages again.
+    assert_eq!(told(&mut outbox, 3, Recovery), ["i-2-c"]);
+    assert!(outbox.has_unsent());
+    assert_eq!(started(&mut outbox, 120), ["i-1-c"]);
+    outbox.finish("c", "i-1-c", Ok(()), now(120));
+    assert_eq!(started(&mut outbox, 120), ["i-3-c"]);
+    outbox.finish("c", "i-3-c", Ok(()), now(120));
+    assert_eq!(outbox.len(), 0);
+}
+
+#[test]
+fn a_reminder_under_way_when_its_outage_ends_is_not_tried_again() {
+    let mut outbox = filled(vec![entry("c", "i", 2, Reminder)]);
+    started(&mut outbox, 0);
+    assert!(told(&mut outbox, 3, Recovery).is_empty());
+    let fate = outbox.finish("c", "i-2-c", Err(DeliveryError::retryable("503")), now(1));
+    assert!(matches!(fate, Some(Fate::Dropped(_))), "{fate:?}");
+    assert_eq!(started(&mut outbox, 1), ["i-3-c"]);
+}
+
+#[test]
+fn what_was_refused_is_tried_again_in_the_order_in_which_it_was_decided() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "j", 1, Outage)]);
+    for (key, secs) in [
+        ("i-1-c", 0),
+        ("j-1-c", 0),
+        ("i-1-c", 1800),
+        ("j-1-c", 1800),
+        ("i-1-c", 3600),
+    ] {
+        assert_eq!(started(&mut outbox, secs), [key]);
+        refused(&mut outbox, key, secs);
+    }
+    outbox.push(entry("c", "k", 1, Outage), true, now(3601));
+    outbox.retry_all();
+    for key in ["i-1-c", "j-1-c", "k-1-c"] {
+        assert_eq!(started(&mut outbox, 3602), [key]);
+        outbox.finish("c", key, Ok(()), now(3602));
+    }
+}
+
+#[test]
+fn a_message_that_comes_from_another_channel_takes_its_place() {
+    let mut outbox = filled(vec![entry("c", "i", 2, Recovery), entry("c", "i", 1, Outage)]);
+    assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
+}
+
+#[test]
+fn what_fails_after_a_refusal_keeps_its_order() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
+    started(&mut outbox, 0);
+    refused(&mut outbox, "i-1-c", 0);
+    told(&mut outbox, 2, Recovery);
+    started(&mut outbox, 1);
+    let fate = outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(1));
+    assert!(matches!(fate, Some(Fate::Retried(entry)) if !entry.refused));
+    assert_eq!(started(&mut outbox, 2), ["i-1-c"]);
+}
