@@ -12,7 +12,7 @@ use crate::{check, daemon, pacing, pass, reference, summary, webhook};
 /// tells what is to be told, and ends (for cron). `apmon run` stays.
 ///
 /// Exit status of a pass: 0 all sites ran, whatever they found; 1 a site could
-/// not run (file, lock, state), the others did; 2 wrong usage.
+/// not run (file, lock, state) or lost messages, the others did; 2 wrong usage.
 #[derive(Parser)]
 #[command(
     name = "apmon",

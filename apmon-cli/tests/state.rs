@@ -282,3 +282,25 @@ fn without_a_place_for_state_monitoring_and_alerting_go_on() {
         assert_eq!(receiver.requests().len(), before + 1, "{what}");
     }
 }
+
+/// Nowhere to keep it, and the receiver is down: that is worth an exit status.
+#[test]
+fn a_pass_that_loses_messages_exits_1() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(500)), Service::closed());
+    let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    lab.write("file", "in the way");
+    let ended = lab.run(&["-s", "file/below/home.statefile.json", "home.yaml"]);
+    ended.assert_code(1);
+    let errors = ended.logged("ERROR");
+    assert_eq!(
+        errors.last().copied(),
+        Some("home.yaml: 1 messages are LOST: not delivered, and the state could not be saved"),
+        "{}",
+        ended.text()
+    );
+    // On disk nothing is lost.
+    let ended = lab.run(&["home.yaml"]);
+    ended.assert_code(0);
+    assert!(ended.logged("ERROR").is_empty(), "{}", ended.text());
+}

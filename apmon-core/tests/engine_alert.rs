@@ -198,6 +198,34 @@ mod no_alert_is_lost {
         assert!(!report.saved);
     }
 
+    /// The disk was full for a while, the receiver is down: nothing is lost but
+    /// what never came to the disk.
+    #[tokio::test(start_paused = true)]
+    async fn only_what_is_not_on_disk_counts_as_lost() {
+        let (clock, first, second) = (clock(), Target::new(), Target::new());
+        let (store, recorder) = (Memory::new(), Recorder::new(&clock));
+        let answers = || vec![Err(DeliveryError::retryable("503")); 50];
+        recorder.answers.lock().unwrap().extend(answers());
+        first.set(Condition::Down("no".into()));
+        let plan = Plan::new("s")
+            .watch(first.monitor(watch("a", every(1))))
+            .watch(second.monitor(watch("b", every(1))))
+            .tell("c", recorder.clone());
+        let engine = Engine::new(plan, store.clone()).clock(clock);
+        let handle = engine.handle();
+        let running = tokio::spawn(engine.run());
+        tokio::time::sleep(secs(100)).await;
+        *store.fails.lock().unwrap() = true;
+        second.set(Condition::Down("no".into()));
+        tokio::time::sleep(secs(2)).await;
+        // At the end no pause is kept: both are tried once more.
+        let before = recorder.answers.lock().unwrap().len();
+        handle.shutdown().await;
+        let report = running.await.unwrap().unwrap();
+        assert_eq!(before - recorder.answers.lock().unwrap().len(), 2);
+        assert_eq!((report.undelivered, report.lost, report.saved), (1, 1, false));
+    }
+
     /// A mistyped host is mended while an outage waits.
     #[tokio::test(start_paused = true)]
     async fn what_waits_for_a_channel_that_is_gone_goes_to_those_that_are_there() {

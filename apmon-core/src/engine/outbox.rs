@@ -19,6 +19,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// A refused message is tried again so often: a rotated token is mended some time.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30 * 60);
+/// What was refused less long ago needs no last try.
+const JUST_NOW: Duration = Duration::from_secs(1);
 /// After so long a message is given up, loudly.
 const EXPIRY: Duration = Duration::from_secs(24 * 3600);
 
@@ -51,6 +53,8 @@ struct Item {
     tries: u32,
     /// A reminder under way whose outage has ended meanwhile: not tried again.
     over: bool,
+    /// Had its last chance.
+    tried_last: bool,
 }
 
 /// What became of a try.
@@ -107,6 +111,7 @@ impl Outbox {
             expires,
             tries,
             over: false,
+            tried_last: false,
         };
         lane.items.insert(place.unwrap_or(lane.items.len()), item);
         replaced
@@ -160,6 +165,13 @@ impl Outbox {
     pub(super) fn start(&mut self, now: Mono) -> Vec<OutboxEntry> {
         let lanes = self.lanes.values_mut();
         lanes.filter_map(|lane| lane.start(now)).collect()
+    }
+
+    /// At the end of a run: as [`start`](Self::start), but no pause is kept, and
+    /// each message has one try.
+    pub(super) fn start_last(&mut self, now: Mono) -> Vec<OutboxEntry> {
+        let lanes = self.lanes.values_mut();
+        lanes.filter_map(|lane| lane.start_last(now)).collect()
     }
 
     /// What the receiver said.
@@ -300,9 +312,10 @@ impl Outbox {
         self.lanes.values().any(|lane| lane.in_flight)
     }
 
-    /// Everything not delivered.
-    pub(super) fn len(&self) -> usize {
-        self.lanes.values().map(|lane| lane.items.len()).sum()
+    /// The keys of everything not delivered.
+    pub(super) fn keys(&self) -> impl Iterator<Item = String> {
+        let items = self.lanes.values().flat_map(|lane| &lane.items);
+        items.map(|item| item.entry.key())
     }
 
     /// The entry under a key, as it is now.
@@ -366,10 +379,35 @@ impl Lane {
                 break;
             }
         }
-        let item = &mut self.items[best?.1];
+        Some(self.launch(best?.1))
+    }
+
+    /// The oldest that had no last chance yet. What was refused a moment ago
+    /// had it; what had it holds back only reminders.
+    fn start_last(&mut self, now: Mono) -> Option<OutboxEntry> {
+        if self.in_flight {
+            return None;
+        }
+        let mut untold: HashSet<&str> = HashSet::new();
+        let next = self.items.iter().position(|item| {
+            let message = &item.entry.notification;
+            let just_refused = item
+                .not_before
+                .is_some_and(|at| item.entry.refused && at.minus(REFUSED_PAUSE).plus(JUST_NOW) > now);
+            let is_held =
+                message.kind == NotificationKind::Reminder && untold.contains(message.incident.as_str());
+            untold.insert(&message.incident);
+            item.committed && !item.tried_last && !just_refused && !is_held
+        })?;
+        self.items[next].tried_last = true;
+        Some(self.launch(next))
+    }
+
+    fn launch(&mut self, at: usize) -> OutboxEntry {
+        let item = &mut self.items[at];
         item.in_flight = true;
         self.in_flight = true;
-        Some(item.entry.clone())
+        item.entry.clone()
     }
 
     fn wake_at(&self) -> Option<Mono> {

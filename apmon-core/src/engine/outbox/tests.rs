@@ -125,7 +125,7 @@ fn a_reminder_is_replaced_by_its_successor_an_outage_never() {
     );
     assert_eq!(outbox.push(entry("c", "j", 2, Reminder), true, now(0)), None);
     assert_eq!(outbox.push(entry("c", "i", 4, Recovery), true, now(0)), None);
-    assert_eq!(outbox.len(), 4);
+    assert_eq!(outbox.keys().count(), 4);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn after_a_day_a_message_is_given_up() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
     assert!(outbox.expire(at(86_399)).is_empty());
     assert_eq!(outbox.expire(at(86_400)).len(), 1);
-    assert_eq!(outbox.len(), 0);
+    assert_eq!(outbox.keys().count(), 0);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn after_a_refusal_the_last_word_is_right() {
     outbox.finish("c", "i-1-c", Ok(()), now(120));
     assert_eq!(started(&mut outbox, 120), ["i-3-c"]);
     outbox.finish("c", "i-3-c", Ok(()), now(120));
-    assert_eq!(outbox.len(), 0);
+    assert_eq!(outbox.keys().count(), 0);
 }
 
 #[test]
@@ -281,4 +281,31 @@ fn what_fails_after_a_refusal_keeps_its_order() {
     let fate = outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(1));
     assert!(matches!(fate, Some(Fate::Retried(entry)) if !entry.refused));
     assert_eq!(started(&mut outbox, 2), ["i-1-c"]);
+}
+
+#[test]
+fn at_the_end_no_pause_is_kept_and_each_message_has_one_try() {
+    let mut outbox = filled(vec![
+        entry("c", "i", 1, Outage),
+        entry("c", "j", 1, Outage),
+        entry("c", "j", 2, Recovery),
+        entry("c", "k", 1, Outage),
+        entry("c", "k", 2, Reminder),
+    ]);
+    let last = |outbox: &mut Outbox, secs: i64| {
+        let keys: Vec<_> = outbox.start_last(at(secs)).iter().map(OutboxEntry::key).collect();
+        for key in &keys {
+            outbox.finish("c", key, Err(DeliveryError::retryable("503")), now(secs));
+        }
+        keys.concat()
+    };
+    started(&mut outbox, 9);
+    refused(&mut outbox, "i-1-c", 9);
+    assert_eq!(started(&mut outbox, 9), ["j-1-c"]);
+    outbox.finish("c", "j-1-c", Err(DeliveryError::retryable("503")), now(9));
+    assert!(started(&mut outbox, 9).is_empty(), "a pause");
+    for key in ["j-1-c", "j-2-c", "k-1-c", ""] {
+        assert_eq!(last(&mut outbox, 9), key);
+    }
+    assert_eq!(last(&mut outbox, 10), "i-1-c", "not refused just now");
 }
