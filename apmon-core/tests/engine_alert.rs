@@ -198,6 +198,50 @@ mod no_alert_is_lost {
         assert!(!report.saved);
     }
 
+    /// A dead webhook is taken out, and later the one that took its place.
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_that_was_told_a_message_is_not_told_it_again() {
+        let (clock, target, store) = (clock(), Target::new(), Memory::new());
+        let (dead, dying, healthy, heir) = (
+            Recorder::new(&clock),
+            Recorder::new(&clock),
+            Recorder::new(&clock),
+            Recorder::new(&clock),
+        );
+        *dead.hangs.lock().unwrap() = true;
+        *dying.hangs.lock().unwrap() = true;
+        let plan = |channels: &[(&str, &Arc<Recorder>)]| {
+            let plan = Plan::new("s").watch(target.monitor(watch("a", every(1))));
+            channels.iter().fold(plan, |plan, (id, recorder)| {
+                plan.tell(*id, Arc::clone(recorder) as _)
+            })
+        };
+        let first = plan(&[("dead", &dead), ("dying", &dying), ("healthy", &healthy)]);
+        let engine = Engine::new(first, store.clone()).clock(clock);
+        let handle = engine.handle();
+        let running = tokio::spawn(engine.run());
+        target.set(Condition::Down("no".into()));
+        tokio::time::sleep(secs(5)).await;
+        target.set(Condition::Up);
+        tokio::time::sleep(secs(5)).await;
+        let both = ["NEW OUTAGE", "RECOVERY"];
+        assert_eq!(healthy.labels(), both);
+        let second = plan(&[("heir", &heir), ("dying", &dying), ("healthy", &healthy)]);
+        handle.reload(second).await.unwrap();
+        tokio::time::sleep(secs(5)).await;
+        assert_eq!(heir.labels(), both);
+        handle
+            .reload(plan(&[("heir", &heir), ("healthy", &healthy)]))
+            .await
+            .unwrap();
+        tokio::time::sleep(secs(5)).await;
+        assert_eq!(heir.labels(), both);
+        assert_eq!(healthy.labels(), both);
+        assert!(store.kept.lock().unwrap().outbox.is_empty());
+        handle.shutdown().await;
+        running.await.unwrap().unwrap();
+    }
+
     /// The disk was full for a while, the receiver is down: nothing is lost but
     /// what never came to the disk.
     #[tokio::test(start_paused = true)]

@@ -257,6 +257,18 @@ impl Outbox {
         lane.is_some_and(|lane| lane.items.iter().any(|item| item.entry.notification.id == id))
     }
 
+    /// More channels have this message now. Returns the entries that this changes.
+    pub(super) fn address(&mut self, id: &str, addressed: &[String]) -> Vec<OutboxEntry> {
+        let items = self.lanes.values_mut().flat_map(|lane| &mut lane.items);
+        let same = items.filter(|item| item.entry.notification.id == id);
+        same.filter(|item| item.entry.addressed != addressed)
+            .map(|item| {
+                item.entry.addressed = addressed.to_vec();
+                item.entry.clone()
+            })
+            .collect()
+    }
+
     /// A store that does not answer: everything may be sent from memory.
     pub(super) fn confirm_all(&mut self) {
         for item in self.lanes.values_mut().flat_map(|lane| &mut lane.items) {

@@ -33,6 +33,7 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
         last_tried: None,
         last_error: None,
         refused: false,
+        addressed: Vec::new(),
     }
 }
 
