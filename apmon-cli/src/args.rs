@@ -140,11 +140,11 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     // To a Nagios plugin 2 means critical; what it cannot do is 3.
     let is_check = std::env::args_os().nth(1).is_some_and(|verb| verb == "check");
-    Err(ExitCode::from(match (asked, is_check) {
-        (true, _) => 0,
-        (false, true) => check::EXIT_UNKNOWN,
-        (false, false) => 2,
-    }))
+    Err(match (asked, is_check) {
+        (true, _) => ExitCode::SUCCESS,
+        (false, true) => check::refuse(&error),
+        (false, false) => ExitCode::from(2),
+    })
 }
 
 fn usage_mistake(command: &Command) -> Option<&'static str> {
