@@ -18,6 +18,8 @@ const NEEDED: &[Needed] = &[
     needed("ip", "iproute2"),
     needed("openssl", "openssl"),
     needed("ps", "procps"),
+    needed("python3:jsonschema", "python3-jsonschema"),
+    needed("python3:yaml", "python3-yaml"),
 ];
 
 /// Seconds of fuzzing, over all targets.
