@@ -304,3 +304,25 @@ fn a_pass_that_loses_messages_exits_1() {
     ended.assert_code(0);
     assert!(ended.logged("ERROR").is_empty(), "{}", ended.text());
 }
+
+#[test]
+fn state_of_another_user_is_one_clear_line() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (lab, web) = (Lab::new(), Service::open());
+    lab.write(
+        "home.yaml",
+        Site::new("HomeLab").watch_service("web", &web).text(),
+    );
+    lab.run(&["home.yaml"]).assert_code(0);
+    let state = lab.state("home");
+    for path in [state.path().to_owned(), state.beside(".lock")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    for arguments in [&["home.yaml"][..], &["run", "home.yaml"]] {
+        run(lab.apmon_without_privileges(arguments))
+            .assert_code(1)
+            .assert_only_error(
+                "home.statefile.json nor its lock may be read by this user: Permission denied",
+            );
+    }
+}
