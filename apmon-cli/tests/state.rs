@@ -43,6 +43,12 @@ fn the_state_file_has_every_key_of_the_seed_and_one_of_our_own() {
     let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(lab.path("state")), 0o755);
     assert_eq!(mode(lab.path("state/home.statefile.json")), 0o600);
+    // Under any umask.
+    let deep = ["-s", "a/b/own.json", "home.yaml"];
+    run(lab.apmon_after("umask 077", &deep)).assert_code(0);
+    for made in ["a", "a/b"] {
+        assert_eq!(mode(lab.path(made)), 0o755, "{made}");
+    }
 }
 
 #[test]
@@ -78,12 +84,14 @@ fn two_site_files_do_not_share_a_state_file() {
     lab.write("home.yaml", &text);
     fs::create_dir(lab.path("other")).unwrap();
     lab.write("other/home.yaml", &text);
-    let mut daemon = lab.start(&["run", "home.yaml", "other/home.yaml"]);
+    let mut daemon = lab.start(&["run", "-v", "home.yaml", "other/home.yaml"]);
     let said = daemon.until_err("ERROR other/home.yaml: ");
     assert!(
         said.ends_with("home.statefile.json is the state file of another of these site files"),
         "{said}"
     );
+    daemon.until_err("ERROR 1 of 2 sites do not run");
+    daemon.until_err("INFO site{file=home.yaml}: HomeLab: watching 1 monitors");
 }
 
 #[test]
