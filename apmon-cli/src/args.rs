@@ -57,13 +57,13 @@ pub(crate) struct PassArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
     /// Check the site files, print their monitors with the effective values, and end.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["test_webhooks", "test_emails"])]
     test_config: bool,
     /// Send a test message to all webhooks, and end.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["test_emails", "no_notify"])]
     test_webhooks: bool,
     /// Send a test message to all e-mail addresses, and end. (Comes later.)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "no_notify")]
     test_emails: bool,
     /// Keep history in RRD files. (Comes later.)
     #[arg(long)]

@@ -85,7 +85,8 @@ pub(crate) fn remarks(file: &SiteFile, threads: Option<u32>) -> Vec<String> {
     remarks
 }
 
-fn cap(file: &SiteFile, threads: Option<u32>) -> Option<NonZeroUsize> {
+/// The most checks at once.
+pub(crate) fn cap(file: &SiteFile, threads: Option<u32>) -> Option<NonZeroUsize> {
     let cap = threads.or(file.site.max_threads.map(|cap| cap.get().get()));
     cap.and_then(|cap| NonZeroUsize::new(cap as usize))
 }
