@@ -50,7 +50,7 @@ fn by(config: Result<(ResolverConfig, hickory_resolver::config::ResolverOpts), S
 #[cfg(unix)]
 mod system {
     use std::{
-        collections::HashSet,
+        collections::BTreeSet,
         fs,
         sync::{Arc, Mutex, PoisonError},
     };
@@ -93,20 +93,17 @@ mod system {
     }
 
     /// Says once what was passed over: the files are read for each look-up.
-    fn warn(path: &'static str, sound: &Sound) {
-        static SAID: Mutex<Option<HashSet<(&str, Vec<usize>)>>> = Mutex::new(None);
+    fn warn(path: &str, sound: &Sound) {
+        static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
         if sound.passed_over.is_empty() {
             return;
         }
+        let lines = sound.passed_over.iter();
+        let places: Vec<_> = lines.map(|line| format!("{path}:{line}")).collect();
+        let places = places.join(", ");
         let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = said.get_or_insert_default();
-        if said.insert((path, sound.passed_over.clone())) {
-            let lines: Vec<String> = sound
-                .passed_over
-                .iter()
-                .map(|line| format!("{path}:{line}"))
-                .collect();
-            tracing::warn!("passed over, for it makes no sense: {}", lines.join(", "));
+        if said.insert(places.clone()) {
+            tracing::warn!("passed over, for it makes no sense: {places}");
         }
     }
 }
