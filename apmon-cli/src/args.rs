@@ -12,7 +12,7 @@ use crate::{check, daemon, pacing, pass, pin, reference, summary, webhook};
 /// tells what is to be told, and ends (for cron). `apmon run` stays.
 ///
 /// Exit status of a pass: 0 all sites ran, whatever they found; 1 a site could
-/// not run (file, lock, state), the others did; 2 wrong usage.
+/// not run (file, lock, state) or lost messages, the others did; 2 wrong usage.
 #[derive(Parser)]
 #[command(
     name = "apmon",
@@ -63,13 +63,13 @@ pub(crate) struct PassArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
     /// Check the site files, print their monitors with the effective values, and end.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["test_webhooks", "test_emails"])]
     test_config: bool,
     /// Send a test message to all webhooks, and end.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["test_emails", "no_notify"])]
     test_webhooks: bool,
     /// Send a test message to all e-mail addresses, and end. (Comes later.)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "no_notify")]
     test_emails: bool,
     /// Keep history in RRD files. (Comes later.)
     #[arg(long)]
@@ -146,11 +146,11 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     // To a Nagios plugin 2 means critical; what it cannot do is 3.
     let is_check = std::env::args_os().nth(1).is_some_and(|verb| verb == "check");
-    Err(ExitCode::from(match (asked, is_check) {
-        (true, _) => 0,
-        (false, true) => check::EXIT_UNKNOWN,
-        (false, false) => 2,
-    }))
+    Err(match (asked, is_check) {
+        (true, _) => ExitCode::SUCCESS,
+        (false, true) => check::refuse(&error),
+        (false, false) => ExitCode::from(2),
+    })
 }
 
 fn usage_mistake(command: &Command) -> Option<&'static str> {

@@ -27,7 +27,7 @@ const EXIT_WARNING: u8 = 1;
 /// Down.
 const EXIT_CRITICAL: u8 = 2;
 /// Could not look, or wrong usage.
-pub(crate) const EXIT_UNKNOWN: u8 = 3;
+const EXIT_UNKNOWN: u8 = 3;
 
 /// What to look at.
 #[derive(Args)]
@@ -66,28 +66,40 @@ pub(crate) struct Checked {
     steps: Vec<Step>,
 }
 
-/// Looks, prints, and exits as a Nagios plugin does.
+/// Looks, prints, and exits as a Nagios plugin does, also where it cannot look.
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let monitors = match monitors(args) {
-        Ok(monitors) => monitors,
-        Err(error) => {
-            pass::say(Path::new(&shown(&args.target)), &error);
-            return Ok(ExitCode::from(EXIT_UNKNOWN));
-        }
-    };
+    look(args).or_else(|error| {
+        pass::say(Path::new(&shown(&args.target)), &error);
+        report::print_unasked(&format!("{error:#}"), args.json);
+        Ok(ExitCode::from(EXIT_UNKNOWN))
+    })
+}
+
+/// Wrong usage, as [`run`] tells what keeps it from looking.
+pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
+    let said = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<_> = said.split_whitespace().collect();
+    let reason = words.join(" ");
+    let as_json = std::env::args_os().any(|argument| argument == "--json");
+    report::print_unasked(reason.strip_prefix("error: ").unwrap_or(&reason), as_json);
+    ExitCode::from(EXIT_UNKNOWN)
+}
+
+fn look(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let monitors = monitors(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let checked = runtime.block_on(look_at(monitors, args));
     runtime.shutdown_background();
     report::print(&checked, args.json, args.explain);
-    Ok(ExitCode::from(
-        checked
-            .iter()
-            .map(Checked::exit)
-            .max_by_key(|code| severity(*code))
-            .unwrap_or(EXIT_UNKNOWN),
-    ))
+    Ok(ExitCode::from(worst(&checked)))
+}
+
+fn worst(checked: &[Checked]) -> u8 {
+    let codes = checked.iter().map(Checked::exit);
+    codes.max_by_key(|code| severity(*code)).unwrap_or(EXIT_UNKNOWN)
 }
 
 /// Down outweighs unknown, unknown a warning.

@@ -30,10 +30,11 @@ pub(crate) fn report(event: &Event<'_>, every_look: bool) {
             observation,
             state,
             transition,
+            unknown_changed,
             took,
             ..
         } => {
-            let level_is_info = every_look || transition.is_some();
+            let level_is_info = every_look || *unknown_changed || transition.is_some();
             if !tracing::enabled!(tracing::Level::INFO)
                 || (!level_is_info && !tracing::enabled!(tracing::Level::DEBUG))
             {

@@ -50,9 +50,11 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     let (hangup, _) = broadcast::channel(4);
     let mut signals = Signals::new()?;
     let mut plans = Vec::new();
+    let mut refused = 0;
     for (i, config) in args.configs.iter().cloned().enumerate() {
         if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common) {
             pass::say(&config, &error);
+            refused += 1;
             continue;
         }
         let mut supervisor = Supervisor {
@@ -77,11 +79,15 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     if waiting == plans.len() {
         return Ok(ExitCode::FAILURE);
     }
-    if waiting > 0 {
-        tracing::error!(
-            "{waiting} of {} sites do not run yet; they are tried again",
-            plans.len()
-        );
+    let sites = args.configs.len();
+    match (refused, waiting) {
+        (0, 0) => {}
+        (0, _) => tracing::error!("{waiting} of {sites} sites do not run yet; they are tried again"),
+        (_, 0) => tracing::error!("{refused} of {sites} sites do not run"),
+        (_, _) => tracing::error!(
+            "{} of {sites} sites do not run; {waiting} of them are tried again",
+            refused + waiting
+        ),
     }
     let mut sites: JoinSet<PathBuf> = JoinSet::new();
     let (mut all, mut started): (Vec<Published>, Vec<Published>) = (Vec::new(), Vec::new());

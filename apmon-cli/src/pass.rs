@@ -44,7 +44,10 @@ pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
         }
         while let Some(site) = sites.join_next().await {
             match site {
-                Ok((config, Ok(report))) => summarize(&config, &report),
+                Ok((config, Ok(report))) => {
+                    failed |= report.lost > 0;
+                    summarize(&config, &report);
+                }
                 Ok((config, Err(error))) => {
                     failed = true;
                     say(&config, &error);
@@ -121,12 +124,13 @@ fn summarize(config: &Path, report: &PassReport) {
 
 /// What a run leaves untold.
 pub(crate) fn tell_undelivered(whose: &str, report: &PassReport, later: &str) {
-    match (report.undelivered, report.saved) {
-        (0, _) => {}
-        (n, true) => tracing::warn!("{whose}{n} messages are not delivered yet; {later}"),
-        (n, false) => {
-            tracing::error!("{whose}{n} messages are LOST: not delivered, and the state could not be saved")
-        }
+    if report.undelivered > 0 {
+        let n = report.undelivered;
+        tracing::warn!("{whose}{n} messages are not delivered yet; {later}");
+    }
+    if report.lost > 0 {
+        let n = report.lost;
+        tracing::error!("{whose}{n} messages are LOST: not delivered, and the state could not be saved");
     }
 }
 

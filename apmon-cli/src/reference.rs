@@ -1,12 +1,14 @@
 //! The reference of the site file, generated from the options themselves:
 //! `docs/reference/` holds what is printed here.
 
+mod schema;
+
 use std::{fmt::Write as _, process::ExitCode};
 
 use apmon_core::config::{EmailServer, MonitorOptions, OutageEmail, OutageWebhook, SiteOptions};
 use clap::{Args, ValueEnum};
 use schemars::{Schema, schema_for};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::{console, kinds};
 
@@ -27,7 +29,7 @@ enum Form {
 pub(crate) fn run(args: &ReferenceArgs) -> anyhow::Result<ExitCode> {
     match args.form {
         Form::Markdown => console::line(markdown().trim_end()),
-        Form::Schema => console::line(&format!("{:#}", schema())),
+        Form::Schema => console::line(&format!("{:#}", schema::schema())),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -176,55 +178,4 @@ fn resolve<'a>(property: &'a Value, root: &'a Value) -> &'a Value {
     pointer
         .and_then(|pointer| root.pointer(pointer))
         .unwrap_or(property)
-}
-
-/// JSON Schema of a whole site file, for editors.
-fn schema() -> Value {
-    let mut definitions = Map::new();
-    let mut inline = |schema: Schema| {
-        let mut value = schema.to_value();
-        if let Some(object) = value.as_object_mut() {
-            object.remove("$schema");
-            object.remove("title");
-            if let Some(Value::Object(own)) = object.remove("$defs") {
-                definitions.extend(own);
-            }
-        }
-        value
-    };
-    let mut site = inline(schema_for!(SiteOptions));
-    site["properties"]["email_server"] = inline(schema_for!(EmailServer));
-    site["properties"]["outage_emails"] = json!({"type": "array", "items": inline(schema_for!(OutageEmail))});
-    site["properties"]["outage_webhooks"] =
-        json!({"type": "array", "items": inline(schema_for!(OutageWebhook))});
-    site["additionalProperties"] = json!(false);
-    let common = inline(schema_for!(MonitorOptions));
-    let kinds: Vec<_> = kinds::all()
-        .iter()
-        .map(|kind| {
-            let mut monitor = common.clone();
-            let own = inline(kind.schema());
-            if let (Some(all), Some(own)) = (
-                monitor["properties"].as_object_mut(),
-                own["properties"].as_object(),
-            ) {
-                all.extend(own.clone());
-            }
-            if let (Some(all), Some(own)) = (monitor["required"].as_array_mut(), own["required"].as_array()) {
-                all.extend(own.clone());
-            }
-            monitor["properties"]["type"] = json!({"const": kind.name(), "description": kind.summary()});
-            monitor["additionalProperties"] = json!(false);
-            monitor
-        })
-        .collect();
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "apmon site file",
-        "type": "object",
-        "required": ["site", "monitors"],
-        "properties": {"site": site, "monitors": {"type": "array", "minItems": 1, "items": {"oneOf": kinds}}},
-        "patternProperties": {"^x-": {}},
-        "$defs": definitions,
-    })
 }

@@ -85,7 +85,8 @@ pub(crate) fn remarks(file: &SiteFile, threads: Option<u32>) -> Vec<String> {
     remarks
 }
 
-fn cap(file: &SiteFile, threads: Option<u32>) -> Option<NonZeroUsize> {
+/// The most checks at once.
+pub(crate) fn cap(file: &SiteFile, threads: Option<u32>) -> Option<NonZeroUsize> {
     let cap = threads.or(file.site.max_threads.map(|cap| cap.get().get()));
     cap.and_then(|cap| NonZeroUsize::new(cap as usize))
 }
@@ -138,8 +139,8 @@ pub(crate) fn has_own_state(config: &Path, before: &[PathBuf], args: &CommonArgs
 /// Without a lock the site runs all the same: where there can be no lock file
 /// there can be no state either (the engine says so, and goes on from memory),
 /// and where it cannot be had for another reason this is said here.
-pub(crate) fn open_store(path: &Path) -> anyhow::Result<Arc<JsonStore>> {
-    let lock = match JsonStore::lock(path) {
+pub(crate) fn open_store(state_file: &Path) -> anyhow::Result<Arc<JsonStore>> {
+    let lock = match JsonStore::lock(state_file) {
         Ok(lock) => Some(lock),
         Err(LockError::Io { step, path, source }) if path.symlink_metadata().is_err() => {
             tracing::debug!("{step} {}: {source}", printable(&path.display().to_string()));
@@ -149,6 +150,7 @@ pub(crate) fn open_store(path: &Path) -> anyhow::Result<Arc<JsonStore>> {
         Err(LockError::Io { step, path, source })
             if path.symlink_metadata().is_ok_and(|there| there.is_file()) =>
         {
+            may_be_read(state_file)?;
             tracing::warn!(
                 "{step} {}: {source}: going on without a lock; nothing keeps a second apmon off this site",
                 printable(&path.display().to_string())
@@ -160,6 +162,17 @@ pub(crate) fn open_store(path: &Path) -> anyhow::Result<Arc<JsonStore>> {
         }
         Err(error) => return Err(error.into()),
     };
-    let store = JsonStore::open(path, jiff::tz::TimeZone::system(), lock)?;
+    let store = JsonStore::open(state_file, jiff::tz::TimeZone::system(), lock)?;
     Ok(Arc::new(store))
+}
+
+/// Who may not even read the state does not run, with a lock or without.
+fn may_be_read(state_file: &Path) -> anyhow::Result<()> {
+    match std::fs::File::open(state_file) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => anyhow::bail!(
+            "cannot run: neither {} nor its lock may be read by this user: {error}",
+            printable(&state_file.display().to_string())
+        ),
+        _ => Ok(()),
+    }
 }

@@ -15,7 +15,7 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
     for config in configs {
         match site::load(config) {
             Ok(file) => {
-                console::line(&summary(&file));
+                console::line(&summary(&file, threads));
                 for remark in site::remarks(&file, threads) {
                     tracing::warn!("{}: {remark}", printable(&file.name));
                 }
@@ -46,12 +46,9 @@ const HEAD: &[&str] = &[
 ];
 
 /// The summary of one file.
-fn summary(file: &SiteFile) -> String {
+fn summary(file: &SiteFile, threads: Option<u32>) -> String {
     let path = file.path.display().to_string();
-    let cap = file
-        .site
-        .max_threads
-        .map_or("unlimited".to_owned(), |cap| cap.get().to_string());
+    let cap = site::cap(file, threads).map_or("unlimited".to_owned(), |cap| cap.to_string());
     let rows: Vec<_> = file.monitors.iter().map(row).collect();
     format!(
         "{}: site {}, {} monitors, {} webhooks, {} e-mail recipients, max_threads {cap}\n\n{}\n\n\

@@ -190,6 +190,7 @@ fn json_has_one_shape_whatever_the_verdict() {
         "failure",
         "warning",
         "phases_ms",
+        "metrics",
     ];
 
     let ended = lab.run(&["check", &up.address(), "--json"]);
@@ -231,7 +232,7 @@ fn json_has_one_shape_whatever_the_verdict() {
     let ended = lab.run(&["check", UNKNOWN, "--json", "--explain"]);
     ended.assert_code(3);
     let value = json(&ended);
-    assert_eq!(keys(&value)[..9], shape);
+    assert_eq!(keys(&value)[..10], shape);
     assert_eq!(value["verdict"], "unknown");
     assert_eq!(value["failure"]["class"], "no_route");
     assert_eq!(value["failure"]["domain"], "own");
@@ -291,7 +292,7 @@ fn a_type_is_known_by_its_address_or_named() {
     check(&["--set", "send=hello", "--set", "expect=Test"]).assert_code(0);
     check(&["--type", "http"])
         .assert_code(3)
-        .assert_only_error("\"address\" must begin with http:// or https://, not tcp://");
+        .assert_refused("\"address\" must begin with http:// or https://, not tcp://");
 }
 
 #[test]
@@ -318,6 +319,7 @@ fn what_cannot_be_asked_is_exit_3() {
         Site::new("HomeLab").watch_service("web", &web).text(),
     );
     let address = web.address();
+    let stdout = |arguments: &[&str]| lab.run(&[&["check"], arguments].concat()).out.join("\n");
     for (arguments, said) in [
         (
             &["gopher://127.0.0.1/"][..],
@@ -349,17 +351,30 @@ fn what_cannot_be_asked_is_exit_3() {
         ),
     ] {
         let ended = lab.run(&[&["check"], arguments].concat());
-        ended.assert_code(3).assert_only_error(said);
+        ended.assert_code(3).assert_refused(said);
+        let json: Value = serde_json::from_str(&stdout(&[arguments, &["--json"]].concat())).unwrap();
+        assert_eq!(json["verdict"], "unknown");
+        let reason = json["failure"]["reason"].as_str().unwrap();
+        assert!(reason.contains(said.trim_start_matches("home.yaml: ")), "{json}");
     }
-    for arguments in [
-        &[][..],
-        &["--nope"],
-        &[&address, "--timeout", "0"],
-        &["home.yaml", "web", "more"],
+    for (arguments, said) in [
+        (
+            &[][..],
+            "the following required arguments were not provided: <URL|HOST|CONFIG>",
+        ),
+        (&["--nope"], "unexpected argument '--nope' found"),
+        (
+            &[&address, "--timeout", "0"],
+            "invalid value '0' for '--timeout <SECS>': a number of seconds above 0, at most 315360000",
+        ),
+        (&["home.yaml", "web", "more"], "unexpected argument 'more' found"),
     ] {
         let ended = lab.run(&[&["check"], arguments].concat());
         ended.assert_code(3);
-        assert_eq!(ended.out, [""; 0]);
+        assert_eq!(ended.out, [format!("UNKNOWN - {}", said.replace('|', "/"))]);
+        assert!(!ended.err.is_empty(), "what is right stands on stderr");
+        let json: Value = serde_json::from_str(&stdout(&[arguments, &["--json"]].concat())).unwrap();
+        assert_eq!(json["failure"]["reason"], said);
     }
     assert!(!lab.path("state").exists(), "no state is kept");
 }
@@ -380,8 +395,17 @@ fn the_worst_verdict_of_a_site_is_its_exit_code() {
     lab.run(&["check", "unknown.yaml"]).assert_code(3);
     let ended = lab.run(&["check", "down.yaml"]);
     ended.assert_code(2);
-    let lines: Vec<_> = ended.out.iter().map(|line| untimed(line)).collect();
+    // Nagios takes the first line, and all behind its | as performance data.
+    let (summary, data) = ended.out[0].split_once(" | ").unwrap();
+    assert_eq!(summary, "CRITICAL - 1 of 4 down: down, 1 unknown: unknown");
+    let labels: Vec<_> = data
+        .split(";;;0")
+        .map(|one| one.split('=').next().unwrap())
+        .collect();
+    assert_eq!(labels, ["up", " unknown", " down", " 'up again'", ""]);
+    let lines = &ended.out[1..];
     assert_eq!(lines.len(), 4, "{}", ended.text());
+    assert!(!lines.concat().contains('|'), "{}", ended.text());
     assert!(lines[0].starts_with(&format!("OK - up ({}) is up in ", up.address())));
     assert!(lines[1].starts_with(&format!("UNKNOWN - unknown ({UNKNOWN}) is unknown: ")));
     assert_eq!(

@@ -439,3 +439,23 @@ fn what_cannot_be_printed_is_told_all_the_same() {
     assert!(message_of(&requests[1]).starts_with("web in HomeLab is UP "));
     daemon.stop().assert_code(0);
 }
+
+#[test]
+fn a_change_to_unknown_and_back_is_logged_once_each() {
+    let (lab, web) = (Lab::new(), Service::open());
+    let unknown = "type: tcp, name: web, address: \"tcp://255.255.255.255:9\", check_every_n_secs: 1";
+    lab.write("home.yaml", Site::new("HomeLab").watch(unknown).text());
+    let mut daemon = lab.start(&["run", "-v", "home.yaml"]);
+    daemon.until_err("INFO web: Unknown: connect: no route");
+    std::thread::sleep(Duration::from_millis(2500));
+    let site = Site::new("HomeLab").watch(&unknown.replace("tcp://255.255.255.255:9", &web.address()));
+    lab.replace("home.yaml", site.text());
+    daemon.until_err("INFO web: Up in ");
+    let ended = daemon.stop();
+    let looks = ended
+        .logged("INFO")
+        .iter()
+        .filter(|line| line.starts_with("web: "))
+        .count();
+    assert_eq!(looks, 2, "{}", ended.text());
+}

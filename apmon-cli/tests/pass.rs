@@ -199,7 +199,10 @@ fn a_refused_message_is_kept_and_its_recovery_is_sent() {
     lab.state("home").age(MINUTE);
     lab.run(&["home.yaml"]).assert_code(0);
     let told: Vec<_> = receiver.requests().iter().map(message_of).collect();
-    assert!(told[1].starts_with("web in HomeLab is UP "), "{told:#?}");
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert_eq!(told[1], told[0], "before its recovery it is tried once more");
+    assert!(told[2].starts_with("web in HomeLab is UP "), "{told:#?}");
+    assert_eq!(lab.state("home").outbox().len(), 0);
 }
 
 #[test]
@@ -444,4 +447,36 @@ fn log_lines_have_their_time_outside_the_journal() {
     let (time, rest) = ended.err[0].split_once(" ERROR ").unwrap();
     time.parse::<jiff::civil::DateTime>().unwrap();
     assert_eq!(rest, "missing.yaml: No such file or directory (os error 2)");
+}
+
+#[test]
+fn two_actions_at_once_are_wrong_usage() {
+    let (lab, web) = (Lab::new(), Service::open());
+    lab.write(
+        "home.yaml",
+        Site::new("HomeLab").watch_service("web", &web).text(),
+    );
+    for actions in [
+        ["--test-config", "--test-webhooks"],
+        ["--test-config", "--test-emails"],
+        ["--test-webhooks", "--test-emails"],
+        ["--no-notify", "--test-webhooks"],
+        ["--no-notify", "--test-emails"],
+    ] {
+        let ended = lab.run(&[&actions[..], &["home.yaml"]].concat());
+        ended.assert_code(2);
+        assert!(ended.text().contains("cannot be used with"), "{}", ended.text());
+    }
+}
+
+#[test]
+fn the_cap_of_the_command_line_is_shown() {
+    let (lab, web) = (Lab::new(), Service::open());
+    lab.write(
+        "home.yaml",
+        Site::new("HomeLab").watch_service("web", &web).text(),
+    );
+    let ended = lab.run(&["--test-config", "-t", "1", "home.yaml"]);
+    ended.assert_code(0);
+    assert!(ended.out[0].ends_with(", max_threads 1"), "{}", ended.text());
 }

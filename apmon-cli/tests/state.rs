@@ -43,6 +43,12 @@ fn the_state_file_has_every_key_of_the_seed_and_one_of_our_own() {
     let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(lab.path("state")), 0o755);
     assert_eq!(mode(lab.path("state/home.statefile.json")), 0o600);
+    // Under any umask.
+    let deep = ["-s", "a/b/own.json", "home.yaml"];
+    run(lab.apmon_after("umask 077", &deep)).assert_code(0);
+    for made in ["a", "a/b"] {
+        assert_eq!(mode(lab.path(made)), 0o755, "{made}");
+    }
 }
 
 #[test]
@@ -78,12 +84,14 @@ fn two_site_files_do_not_share_a_state_file() {
     lab.write("home.yaml", &text);
     fs::create_dir(lab.path("other")).unwrap();
     lab.write("other/home.yaml", &text);
-    let mut daemon = lab.start(&["run", "home.yaml", "other/home.yaml"]);
+    let mut daemon = lab.start(&["run", "-v", "home.yaml", "other/home.yaml"]);
     let said = daemon.until_err("ERROR other/home.yaml: ");
     assert!(
         said.ends_with("home.statefile.json is the state file of another of these site files"),
         "{said}"
     );
+    daemon.until_err("ERROR 1 of 2 sites do not run");
+    daemon.until_err("INFO site{file=home.yaml}: HomeLab: watching 1 monitors");
 }
 
 #[test]
@@ -280,5 +288,49 @@ fn without_a_place_for_state_monitoring_and_alerting_go_on() {
             ended.text()
         );
         assert_eq!(receiver.requests().len(), before + 1, "{what}");
+    }
+}
+
+/// Nowhere to keep it, and the receiver is down: that is worth an exit status.
+#[test]
+fn a_pass_that_loses_messages_exits_1() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(500)), Service::closed());
+    let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    lab.write("file", "in the way");
+    let ended = lab.run(&["-s", "file/below/home.statefile.json", "home.yaml"]);
+    ended.assert_code(1);
+    let errors = ended.logged("ERROR");
+    assert_eq!(
+        errors.last().copied(),
+        Some("home.yaml: 1 messages are LOST: not delivered, and the state could not be saved"),
+        "{}",
+        ended.text()
+    );
+    // On disk nothing is lost.
+    let ended = lab.run(&["home.yaml"]);
+    ended.assert_code(0);
+    assert!(ended.logged("ERROR").is_empty(), "{}", ended.text());
+}
+
+#[test]
+fn state_of_another_user_is_one_clear_line() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (lab, web) = (Lab::new(), Service::open());
+    lab.write(
+        "home.yaml",
+        Site::new("HomeLab").watch_service("web", &web).text(),
+    );
+    lab.run(&["home.yaml"]).assert_code(0);
+    let state = lab.state("home");
+    for path in [state.path().to_owned(), state.beside(".lock")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    for arguments in [&["home.yaml"][..], &["run", "home.yaml"]] {
+        run(lab.apmon_without_privileges(arguments))
+            .assert_code(1)
+            .assert_only_error(
+                "home.statefile.json nor its lock may be read by this user: Permission denied",
+            );
     }
 }

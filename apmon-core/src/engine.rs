@@ -88,8 +88,10 @@ pub struct PassReport {
     pub down: usize,
     /// Of these, unknown.
     pub unknown: usize,
-    /// Messages that wait for the next run, if they could be [`saved`](Self::saved).
+    /// Messages on disk that wait for the next run.
     pub undelivered: usize,
+    /// Messages that were neither delivered nor could be saved.
+    pub lost: usize,
     /// Whether all state is on disk.
     pub saved: bool,
     /// Regular looks that could not be made because the one before them ran on.

@@ -66,11 +66,13 @@
 //! | [`notification`], [`state`] | what is told, what is remembered; the seams to channels and stores |
 //! | [`config`], [`kind`] | the site file, and how a kind of monitor reads its part of it |
 //! | [`time`], [`text`] | clocks; text that is safe to show |
+//! | [`name_file`] | resolv.conf and hosts, made such that a strict parser takes them |
 
 pub mod config;
 pub mod engine;
 pub mod kind;
 pub mod monitor;
+pub mod name_file;
 pub mod notification;
 pub mod outcome;
 pub mod probe;

@@ -67,6 +67,12 @@ impl NotificationKind {
         }
     }
 
+    /// After it there is nothing to be reminded of.
+    #[must_use]
+    pub(crate) fn ends_outage(&self) -> bool {
+        matches!(self, Self::Recovery | Self::NoLongerWatched)
+    }
+
     /// Which of a channel's switches lets it through.
     #[must_use]
     pub fn switch(&self) -> Switch {

@@ -106,7 +106,7 @@ impl Look {
         if late > STANDSTILL {
             return Failure::new(
                 FailureClass::Resources,
-                format!("this process stood still for {}", seconds(late)),
+                format!("this process stood still for {:.1} secs", late.as_secs_f64()),
             );
         }
         Failure::new(FailureClass::TimedOut, words(&seconds(self.timeout)))

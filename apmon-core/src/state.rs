@@ -123,9 +123,27 @@ pub struct OutboxEntry {
     /// The receiver refused it; it is kept until it expires.
     #[serde(default)]
     pub refused: bool,
+    /// All channels that were to have the message when it was decided: each has
+    /// an entry of its own, or had one and is through with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addressed: Vec<String>,
 }
 
 impl OutboxEntry {
+    /// A message that was not tried yet.
+    #[must_use]
+    pub fn new(channel: impl Into<String>, notification: Notification, addressed: Vec<String>) -> Self {
+        Self {
+            channel: channel.into(),
+            notification,
+            attempts: 0,
+            last_tried: None,
+            last_error: None,
+            refused: false,
+            addressed,
+        }
+    }
+
     /// Message and channel: the key of an entry, and its `Idempotency-Key`.
     #[must_use]
     pub fn key(&self) -> String {

@@ -158,6 +158,7 @@ mod tests {
             last_tried: None,
             last_error: None,
             refused: false,
+            addressed: Vec::new(),
         }
     }
 

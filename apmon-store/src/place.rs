@@ -71,13 +71,26 @@ pub(crate) fn directory(path: &Path) -> &Path {
 }
 
 /// Makes the directory `path` stands in, where it is missing: everybody may
-/// look into it (the chart tools do), nobody else may write.
+/// look into it (the chart tools do), nobody else may write. A umask does not
+/// change that.
 pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    let directory = directory(path);
+    let missing: Vec<_> = directory
+        .ancestors()
+        .take_while(|above| !above.as_os_str().is_empty() && above.symlink_metadata().is_err())
+        .collect();
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
-    builder.create(directory(path))
+    builder.create(directory)?;
+    #[cfg(unix)]
+    for made in missing {
+        // Whose it is has changed if this fails; it is there, and that will do.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        let _ = std::fs::set_permissions(made, mode);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -89,6 +89,7 @@ fn entry(id: &str, attempts: u32) -> OutboxEntry {
         last_tried: (attempts > 0).then(|| "2026-02-11T14:16:00.5Z".parse().unwrap()),
         last_error: (attempts > 0).then(|| "no answer".into()),
         refused: attempts > 3,
+        addressed: vec!["webhook:host".into(), "webhook:host#2".into()],
     }
 }
 
@@ -362,6 +363,7 @@ fn any_entry() -> impl Strategy<Value = OutboxEntry> {
                 last_tried: refused.then_some(at),
                 last_error,
                 refused,
+                addressed: Vec::new(),
             }
         })
 }

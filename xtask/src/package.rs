@@ -11,7 +11,8 @@ use crate::{
     workspace,
 };
 
-/// A program, by its name or its place, and the package that has it.
+/// A program, by its name or its place, or a module of python3 (`python3:yaml`),
+/// and the package that has it.
 pub(crate) struct Needed {
     pub(crate) program: &'static str,
     pub(crate) package: &'static str,
@@ -25,11 +26,24 @@ pub(crate) const fn needed(program: &'static str, package: &'static str) -> Need
     Needed { program, package }
 }
 
+impl Needed {
+    fn is_there(&self) -> bool {
+        match self.program.strip_prefix("python3:") {
+            None => find(self.program).is_some(),
+            // Debian's own, and one that stands before it in the path.
+            Some(module) => ["python3", "/usr/bin/python3"].iter().any(|python| {
+                let import = format!("import {module}");
+                process::works(Command::new(python).args(["-c", &import]))
+            }),
+        }
+    }
+}
+
 /// Installs what is missing with apt-get, as root or through sudo.
 pub(crate) fn install(wanted: &[Needed]) -> Result<(), Fault> {
     let missing: Vec<&str> = wanted
         .iter()
-        .filter(|needed| find(needed.program).is_none())
+        .filter(|needed| !needed.is_there())
         .map(|needed| needed.package)
         .collect();
     if missing.is_empty() {
@@ -46,7 +60,7 @@ pub(crate) fn install(wanted: &[Needed]) -> Result<(), Fault> {
         process::run(&mut install)?;
     }
     for needed in wanted {
-        if find(needed.program).is_none() {
+        if !needed.is_there() {
             let Needed { program, package } = needed;
             return Err(Fault::new(format!(
                 "{program} is still missing after installing {package}"

@@ -28,6 +28,8 @@ const NEEDED: &[Needed] = &[
     needed("vsftpd", "vsftpd"),
     needed("unbound", "unbound"),
     needed("setpriv", "util-linux"),
+    needed("python3:jsonschema", "python3-jsonschema"),
+    needed("python3:yaml", "python3-yaml"),
 ];
 
 /// Seconds of fuzzing, over all targets.

@@ -1,6 +1,10 @@
 //! Verdicts as a person, a Nagios server or a program reads them.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write as _,
+    time::Duration,
+};
 
 use apmon_core::{Domain, Verdict, text::printable};
 use serde_json::{Value, json};
@@ -18,8 +22,16 @@ pub(super) fn print(checked: &[Checked], as_json: bool, explain: bool) {
         console::line(&ascii_controls(&format!("{value:#}")));
         return;
     }
+    let several = checked.len() > 1;
+    if several {
+        console::line(&summary(checked));
+    }
     for checked in checked {
-        console::line(&line(checked));
+        // Nagios takes all behind the first | of a later line as performance data.
+        match several {
+            true => console::line(&sentence(checked)),
+            false => console::line(&format!("{} | {}", sentence(checked), data(checked, &mut None))),
+        }
         if explain {
             for step in &checked.steps {
                 console::line(&format!(
@@ -57,8 +69,66 @@ fn ascii_controls(json: &str) -> String {
     shown
 }
 
-/// `OK - http://192.0.2.1/ is up in 12.3 ms | time=0.012300s;;;0`
-fn line(checked: &Checked) -> String {
+/// What keeps it from looking, for whoever reads only stdout.
+pub(super) fn print_unasked(reason: &str, as_json: bool) {
+    if as_json {
+        let failure = json!({"class": "usage", "domain": "own", "reason": reason});
+        let value = json!({"verdict": "unknown", "failure": failure});
+        console::line(&ascii_controls(&format!("{value:#}")));
+        return;
+    }
+    let mut lines = reason.lines();
+    let first = printable(lines.next().unwrap_or_default()).replace('|', "/");
+    let more = match lines.count() {
+        0 => String::new(),
+        n => format!(" (and {n} more)"),
+    };
+    console::line(&format!("{} - {first}{more}", word(super::EXIT_UNKNOWN)));
+}
+
+/// `CRITICAL - 1 of 3 down: nas | gateway=0.000452s;;;0 nas=...`: of several
+/// monitors, for Nagios takes the first line.
+fn summary(all: &[Checked]) -> String {
+    let worst = super::worst(all);
+    let mut parts = Vec::new();
+    for (code, what) in [
+        (super::EXIT_CRITICAL, "down"),
+        (super::EXIT_UNKNOWN, "unknown"),
+        (super::EXIT_WARNING, "with a warning"),
+    ] {
+        let names: Vec<_> = all
+            .iter()
+            .filter(|checked| checked.exit() == code)
+            .map(|checked| printable(&checked.monitor.watch().name))
+            .collect();
+        if names.is_empty() {
+            continue;
+        }
+        let of = match parts.is_empty() {
+            true => format!(" of {}", all.len()),
+            false => String::new(),
+        };
+        let more = match names.len().saturating_sub(MAX_NAMES) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let shown = names[..names.len().min(MAX_NAMES)].join(", ");
+        parts.push(format!("{}{of} {what}: {shown}{more}", names.len()));
+    }
+    if parts.is_empty() {
+        parts.push(format!("all {} up", all.len()));
+    }
+    let mut labels = Some(HashSet::new());
+    let data: Vec<_> = all.iter().map(|checked| data(checked, &mut labels)).collect();
+    let text = parts.join(", ").replace('|', "/");
+    format!("{} - {text} | {}", word(worst), data.join(" "))
+}
+
+/// More names are counted: Nagios cuts long lines.
+const MAX_NAMES: usize = 20;
+
+/// `OK - http://192.0.2.1/ is up in 12.3 ms`
+fn sentence(checked: &Checked) -> String {
     let watch = checked.monitor.watch();
     let address = printable(&watch.address);
     let subject = if watch.name == "check" {
@@ -67,9 +137,8 @@ fn line(checked: &Checked) -> String {
         format!("{} ({address})", printable(&watch.name))
     };
     let outcome = &checked.observation.outcome;
-    let time = outcome.latency.unwrap_or(checked.took);
     let text = match (outcome.verdict(), outcome.failure()) {
-        (Verdict::Up, _) => format!("{subject} is up in {}", millis(time)),
+        (Verdict::Up, _) => format!("{subject} is up in {}", millis(time(checked))),
         (Verdict::Down, failure) => format!("{subject} is down: {}", reason(failure)),
         (Verdict::Unknown, failure) => format!("{subject} is unknown: {}", reason(failure)),
     };
@@ -79,16 +148,55 @@ fn line(checked: &Checked) -> String {
         .map(|warning| format!(", but: {}", printable(warning)))
         .unwrap_or_default();
     // What follows | is performance data; nothing before it may hold one.
-    let mut line = format!(
-        "{} - {} | time={:.6}s;;;0",
+    format!(
+        "{} - {}",
         word(checked.exit()),
-        format!("{text}{warning}").replace('|', "/"),
-        time.as_secs_f64()
-    );
-    for metric in &outcome.metrics {
-        line.push_str(&format!(" {}={}", metric.name, figure(metric.value)));
+        format!("{text}{warning}").replace('|', "/")
+    )
+}
+
+fn time(checked: &Checked) -> Duration {
+    checked.observation.outcome.latency.unwrap_or(checked.took)
+}
+
+/// `time=0.012300s;;;0`, and the metrics. With several monitors the name is
+/// the label, and no label comes twice.
+fn data(checked: &Checked, labels: &mut Option<HashSet<String>>) -> String {
+    let name = &checked.monitor.watch().name;
+    let mut label = |own: &str| match labels {
+        None => own.to_owned(),
+        Some(taken) => {
+            let wanted = match own {
+                "time" => name.clone(),
+                own => format!("{name} {own}"),
+            };
+            let mut label = wanted.clone();
+            for n in 2.. {
+                label = quoted(&label);
+                if taken.insert(label.clone()) {
+                    break;
+                }
+                label = format!("{wanted}~{n}");
+            }
+            label
+        }
+    };
+    let mut data = format!("{}={:.6}s;;;0", label("time"), time(checked).as_secs_f64());
+    for metric in &checked.observation.outcome.metrics {
+        let _ = write!(data, " {}={}", label(metric.name), figure(metric.value));
     }
-    line
+    data
+}
+
+/// A label as Nagios reads it: without `=` and `|`, quoted where it is not one
+/// plain word, a quote doubled.
+fn quoted(label: &str) -> String {
+    let label = printable(label).replace('=', "_").replace('|', "/");
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./:~".contains(c);
+    match !label.is_empty() && label.chars().all(is_plain) {
+        true => label,
+        false => format!("'{}'", label.replace('\'', "''")),
+    }
 }
 
 /// At most three places behind the point.
@@ -151,6 +259,19 @@ fn value(checked: &Checked, explain: bool) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_are_quoted_as_nagios_wants_them() {
+        for (name, label) in [
+            ("nas", "nas"),
+            ("nas.lan-2", "nas.lan-2"),
+            ("up again", "'up again'"),
+            ("Bob's|a=b", "'Bob''s/a_b'"),
+            ("Zürich", "Zürich"),
+        ] {
+            assert_eq!(quoted(name), label);
+        }
+    }
 
     #[test]
     fn json_holds_nothing_that_drives_a_terminal_and_stays_what_it_was() {

@@ -135,11 +135,13 @@ impl Supervisor {
         Ready { plan, store }: Ready,
         published: &watch::Sender<Option<Handle>>,
     ) -> Ended {
-        tracing::info!(
-            "{}: watching {} monitors",
-            printable(&plan.site),
-            plan.monitors.len()
-        );
+        self.process.span(&self.config).in_scope(|| {
+            tracing::info!(
+                "{}: watching {} monitors",
+                printable(&plan.site),
+                plan.monitors.len()
+            );
+        });
         let engine = Engine::new(plan, store)
             .heartbeats(Arc::new(HttpHeartbeats::new(self.process.http.clone())))
             .on_event(|event| console::report(event, false));

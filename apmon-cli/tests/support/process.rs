@@ -180,6 +180,16 @@ impl Ended {
         self
     }
 
+    /// That the only line on stderr holds `part`, and so does the verdict on stdout.
+    #[track_caller]
+    pub fn assert_refused(&self, part: &str) -> &Self {
+        assert_eq!((self.out.len(), self.err.len()), (1, 1), "{}", self.text());
+        assert!(self.out[0].starts_with("UNKNOWN - "), "{}", self.text());
+        assert!(self.err[0].starts_with("ERROR "), "{}", self.text());
+        assert!(self.err[0].contains(part), "no {part:?} in {}", self.text());
+        self
+    }
+
     /// That the only line on stderr holds `part`, and nothing is on stdout.
     #[track_caller]
     pub fn assert_only_error(&self, part: &str) -> &Self {

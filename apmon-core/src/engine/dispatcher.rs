@@ -123,6 +123,7 @@ impl Dispatcher {
         for entry in snapshot.outbox {
             dispatcher.outbox.push(entry, true, now);
         }
+        dispatcher.drop_stale_reminders();
         dispatcher.readdress_orphans();
         dispatcher
     }

@@ -23,6 +23,8 @@ pub enum Event<'a> {
         state: &'a MonitorState,
         /// What that changed.
         transition: Option<Transition>,
+        /// It could not be looked at and could before, or the other way round.
+        unknown_changed: bool,
         /// How late it started.
         lateness: Duration,
         /// How long it took.

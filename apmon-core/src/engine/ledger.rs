@@ -129,6 +129,12 @@ impl Ledger {
         self.is_clean() && self.under_way.is_none()
     }
 
+    /// This entry was in no commit that succeeded: the next run will not find it.
+    pub(super) fn is_unwritten(&self, key: &str) -> bool {
+        let under_way = self.under_way.as_ref();
+        self.unwritten.contains(key) || under_way.is_some_and(|it| it.unwritten.contains(key))
+    }
+
     /// A commit is under way.
     pub(super) fn is_committing(&self) -> bool {
         self.under_way.is_some()

@@ -1,13 +1,14 @@
 //! Messages on their way: per channel and incident in order, outage and
-//! recovery never dropped, an undelivered reminder replaced by its successor.
+//! recovery never dropped, an undelivered reminder replaced by its successor
+//! and dropped when its outage is over.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
 use crate::{
-    notification::{DeliveryError, NotificationKind},
+    notification::{DeliveryError, Notification, NotificationKind},
     state::OutboxEntry,
     time::{Mono, Now},
 };
@@ -18,6 +19,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// A refused message is tried again so often: a rotated token is mended some time.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30 * 60);
+/// What was refused less long ago needs no last try.
+const JUST_NOW: Duration = Duration::from_secs(1);
 /// After so long a message is given up, loudly.
 const EXPIRY: Duration = Duration::from_secs(24 * 3600);
 
@@ -45,6 +48,13 @@ struct Item {
     in_flight: bool,
     not_before: Option<Mono>,
     expires: Mono,
+    /// Tries that failed since the last reload, by which those that may go take
+    /// turns; of one that was refused they count as one.
+    tries: u32,
+    /// A reminder under way whose outage has ended meanwhile: not tried again.
+    over: bool,
+    /// Had its last chance.
+    tried_last: bool,
 }
 
 /// What became of a try.
@@ -56,6 +66,8 @@ pub(super) enum Fate {
     Retried(OutboxEntry),
     /// It was refused; it is kept.
     Refused(OutboxEntry),
+    /// A reminder that failed after its outage had ended; its key is settled.
+    Dropped(OutboxEntry),
 }
 
 impl Outbox {
@@ -81,14 +93,58 @@ impl Outbox {
             .last_tried
             .filter(|_| entry.refused)
             .map(|tried| now.mono_of(tried).plus(REFUSED_PAUSE));
-        lane.items.push_back(Item {
+        let tries = match entry.refused {
+            true => 1,
+            false => entry.attempts,
+        };
+        // What comes late (from a channel that is gone) has its place within its incident.
+        let message = &entry.notification;
+        let place = lane.items.iter().position(|item| {
+            let other = &item.entry.notification;
+            other.incident == message.incident && other.number > message.number
+        });
+        let item = Item {
             entry,
             committed,
             in_flight: false,
             not_before,
             expires,
-        });
+            tries,
+            over: false,
+            tried_last: false,
+        };
+        lane.items.insert(place.unwrap_or(lane.items.len()), item);
         replaced
+    }
+
+    /// A message was decided: what was refused of its incident is tried once
+    /// more, before it. Returns the reminders that the end of their outage
+    /// leaves nothing to say.
+    pub(super) fn prepare(&mut self, news: &Notification) -> Vec<OutboxEntry> {
+        let of_it = |item: &Item| item.entry.notification.incident == news.incident;
+        for lane in self.lanes.values_mut() {
+            let items = lane.items.iter_mut();
+            for item in items.filter(|item| item.entry.refused && of_it(item)) {
+                item.not_before = None;
+            }
+        }
+        if news.kind.ends_outage() {
+            self.drop_reminders(|message| message.incident == news.incident)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Drops the reminders of which `over` says that their outage has ended.
+    pub(super) fn drop_reminders(&mut self, over: impl Fn(&Notification) -> bool) -> Vec<OutboxEntry> {
+        let over = |item: &Item| {
+            let message = &item.entry.notification;
+            message.kind == NotificationKind::Reminder && over(message)
+        };
+        for item in self.lanes.values_mut().flat_map(|lane| &mut lane.items) {
+            item.over |= item.in_flight && over(item);
+        }
+        self.remove(|item| !item.in_flight && over(item))
     }
 
     /// These are on disk now, or cannot get there: they may be sent.
@@ -109,6 +165,13 @@ impl Outbox {
     pub(super) fn start(&mut self, now: Mono) -> Vec<OutboxEntry> {
         let lanes = self.lanes.values_mut();
         lanes.filter_map(|lane| lane.start(now)).collect()
+    }
+
+    /// At the end of a run: as [`start`](Self::start), but no pause is kept, and
+    /// each message has one try.
+    pub(super) fn start_last(&mut self, now: Mono) -> Vec<OutboxEntry> {
+        let lanes = self.lanes.values_mut();
+        lanes.filter_map(|lane| lane.start_last(now)).collect()
     }
 
     /// What the receiver said.
@@ -136,6 +199,10 @@ impl Outbox {
                 }
                 Some(Fate::Delivered)
             }
+            Err(_) if lane.items[at].over => {
+                let dropped = lane.items.remove(at)?;
+                Some(Fate::Dropped(dropped.entry))
+            }
             Err(error) => {
                 let item = &mut lane.items[at];
                 item.in_flight = false;
@@ -153,10 +220,14 @@ impl Outbox {
                         let pause = pause.max(retry_after.unwrap_or_default().min(REFUSED_PAUSE));
                         lane.failures = lane.failures.saturating_add(1);
                         lane.not_before = Some(now.mono.plus(pause));
+                        item.tries = item.tries.saturating_add(1);
+                        // It is in its order again: nobody refuses it now.
+                        item.entry.refused = false;
                         Some(Fate::Retried(item.entry.clone()))
                     }
                     DeliveryError::Permanent { .. } => {
                         item.entry.refused = true;
+                        item.tries = 1;
                         item.not_before = Some(now.mono.plus(REFUSED_PAUSE));
                         Some(Fate::Refused(item.entry.clone()))
                     }
@@ -186,6 +257,18 @@ impl Outbox {
         lane.is_some_and(|lane| lane.items.iter().any(|item| item.entry.notification.id == id))
     }
 
+    /// More channels have this message now. Returns the entries that this changes.
+    pub(super) fn address(&mut self, id: &str, addressed: &[String]) -> Vec<OutboxEntry> {
+        let items = self.lanes.values_mut().flat_map(|lane| &mut lane.items);
+        let same = items.filter(|item| item.entry.notification.id == id);
+        same.filter(|item| item.entry.addressed != addressed)
+            .map(|item| {
+                item.entry.addressed = addressed.to_vec();
+                item.entry.clone()
+            })
+            .collect()
+    }
+
     /// A store that does not answer: everything may be sent from memory.
     pub(super) fn confirm_all(&mut self) {
         for item in self.lanes.values_mut().flat_map(|lane| &mut lane.items) {
@@ -205,6 +288,7 @@ impl Outbox {
             lane.not_before = None;
             for item in &mut lane.items {
                 item.not_before = None;
+                item.tries = 0;
             }
         }
     }
@@ -232,8 +316,7 @@ impl Outbox {
 
     /// Messages are left that a pass waits for at its end.
     pub(super) fn has_unsent(&self) -> bool {
-        let mut items = self.lanes.values().flat_map(|lane| &lane.items);
-        items.any(|item| !item.entry.refused || item.in_flight)
+        self.lanes.values().any(Lane::has_unsent)
     }
 
     /// Some message is under way right now.
@@ -241,9 +324,10 @@ impl Outbox {
         self.lanes.values().any(|lane| lane.in_flight)
     }
 
-    /// Everything not delivered.
-    pub(super) fn len(&self) -> usize {
-        self.lanes.values().map(|lane| lane.items.len()).sum()
+    /// The keys of everything not delivered.
+    pub(super) fn keys(&self) -> impl Iterator<Item = String> {
+        let items = self.lanes.values().flat_map(|lane| &lane.items);
+        items.map(|item| item.entry.key())
     }
 
     /// The entry under a key, as it is now.
@@ -256,37 +340,86 @@ impl Outbox {
     }
 }
 
+/// What an undelivered message keeps of its incident from being sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// It was refused, and its time has not come: its reminders.
+    Reminders,
+    /// It goes first: all that comes after it.
+    All,
+}
+
 impl Lane {
-    /// The message to try now: of those whose incident has nothing older under
-    /// way, the one tried least, then the oldest.
+    /// The messages that nothing older of their incident holds back, at `now`;
+    /// without one, those that wait for nothing but their own moment.
+    fn free(&self, now: Option<Mono>) -> impl Iterator<Item = (usize, &Item)> {
+        let mut holds: HashMap<&str, Hold> = HashMap::new();
+        self.items.iter().enumerate().filter(move |(_, item)| {
+            let message = &item.entry.notification;
+            let hold = holds.get(message.incident.as_str()).copied();
+            let waits = item.not_before.is_some_and(|at| now.is_none_or(|now| at > now));
+            if hold != Some(Hold::All) {
+                let hold = match item.entry.refused && waits {
+                    true => Hold::Reminders,
+                    false => Hold::All,
+                };
+                holds.insert(&message.incident, hold);
+            }
+            match hold {
+                None => true,
+                Some(Hold::Reminders) => message.kind != NotificationKind::Reminder,
+                Some(Hold::All) => false,
+            }
+        })
+    }
+
+    /// The message to try now: of those that nothing holds back the one tried
+    /// least, then the oldest.
     fn start(&mut self, now: Mono) -> Option<OutboxEntry> {
         if self.in_flight || self.not_before.is_some_and(|at| at > now) {
             return None;
         }
-        let mut seen: HashSet<&str> = HashSet::new();
         let mut best: Option<(u32, usize)> = None;
-        for (i, item) in self.items.iter().enumerate() {
-            let incident = item.entry.notification.incident.as_str();
-            let blocked = seen.contains(incident);
-            if !item.entry.refused {
-                seen.insert(incident);
-            }
-            let ready = item.committed && item.not_before.is_none_or(|at| at <= now);
-            if blocked || !ready {
+        for (i, item) in self.free(Some(now)) {
+            if !item.committed || item.not_before.is_some_and(|at| at > now) {
                 continue;
             }
-            let attempts = item.entry.attempts;
-            if best.is_none_or(|(least, _)| attempts < least) {
-                best = Some((attempts, i));
+            if best.is_none_or(|(least, _)| item.tries < least) {
+                best = Some((item.tries, i));
             }
-            if attempts == 0 {
+            if item.tries == 0 {
                 break;
             }
         }
-        let item = &mut self.items[best?.1];
+        Some(self.launch(best?.1))
+    }
+
+    /// The oldest that had no last chance yet. What was refused a moment ago
+    /// had it; what had it holds back only reminders.
+    fn start_last(&mut self, now: Mono) -> Option<OutboxEntry> {
+        if self.in_flight {
+            return None;
+        }
+        let mut untold: HashSet<&str> = HashSet::new();
+        let next = self.items.iter().position(|item| {
+            let message = &item.entry.notification;
+            let just_refused = item
+                .not_before
+                .is_some_and(|at| item.entry.refused && at.minus(REFUSED_PAUSE).plus(JUST_NOW) > now);
+            let is_held =
+                message.kind == NotificationKind::Reminder && untold.contains(message.incident.as_str());
+            untold.insert(&message.incident);
+            item.committed && !item.tried_last && !just_refused && !is_held
+        })?;
+        self.items[next].tried_last = true;
+        Some(self.launch(next))
+    }
+
+    fn launch(&mut self, at: usize) -> OutboxEntry {
+        let item = &mut self.items[at];
         item.in_flight = true;
         self.in_flight = true;
-        Some(item.entry.clone())
+        item.entry.clone()
     }
 
     fn wake_at(&self) -> Option<Mono> {
@@ -294,16 +427,23 @@ impl Lane {
             return None;
         }
         const NOW: Mono = Mono::from_nanos(i64::MIN);
-        let mut committed = self.items.iter().filter(|item| item.committed);
-        // The first message that may go ends the search.
-        let ready = match committed.by_ref().find(|item| item.not_before.is_none()) {
-            Some(_) => NOW,
-            None => {
-                let held = self.items.iter().filter(|item| item.committed);
-                held.filter_map(|item| item.not_before).min()?
+        let mut ready: Option<Mono> = None;
+        for (_, item) in self.free(None).filter(|(_, item)| item.committed) {
+            let at = item.not_before.unwrap_or(NOW);
+            ready = Some(ready.map_or(at, |first| first.min(at)));
+            // The first message that may go ends the search.
+            if at == NOW {
+                break;
             }
-        };
-        Some(ready.max(self.not_before.unwrap_or(ready)))
+        }
+        ready.map(|at| at.max(self.not_before.unwrap_or(at)))
+    }
+
+    /// A message is left that a pass waits for: not what was refused, unless it
+    /// is tried at once, and not what waits for it.
+    fn has_unsent(&self) -> bool {
+        let mut free = self.free(None);
+        self.in_flight || free.any(|(_, item)| !item.entry.refused || item.not_before.is_none())
     }
 }
 

@@ -43,7 +43,7 @@ impl Dispatcher {
             }
             // What cannot be kept gets its one chance now.
             if self.ledger.failing && !self.plan.quiet {
-                for entry in self.outbox.start(self.shared.clock.now().mono) {
+                for entry in self.outbox.start_last(self.shared.clock.now().mono) {
                     self.deliver(entry);
                 }
             }
@@ -58,7 +58,12 @@ impl Dispatcher {
             }
         }
         self.report.missed += self.slots.iter().flatten().map(|slot| slot.missed).sum::<u64>();
-        self.report.undelivered = self.outbox.len();
+        let keys = self.outbox.keys();
+        let lost = |key: &String| self.ledger.is_unwritten(key);
+        (self.report.lost, self.report.undelivered) = {
+            let (lost, kept): (Vec<_>, Vec<_>) = keys.partition(lost);
+            (lost.len(), kept.len())
+        };
         self.report.saved = self.ledger.is_saved();
         self.report.took = self.shared.clock.now().mono.since(began.mono);
         self.report.watched = self.by_name.len();

@@ -78,6 +78,7 @@ impl Dispatcher {
             latency: outcome.latency,
             notices: &observation.notices,
         };
+        let was_unknown = slot.state.own.unknown_since.is_some();
         let (transition, told) =
             alert::after_look(&self.voice, watch, Arc::make_mut(&mut slot.state), looked, now);
         let is_news = matches!(transition, Some(Transition::Outage | Transition::Recovery));
@@ -96,6 +97,7 @@ impl Dispatcher {
             observation,
             state: &slot.state,
             transition,
+            unknown_changed: slot.state.own.unknown_since.is_some() != was_unknown,
             lateness: look.lateness(),
             took: now.mono.since(look.started.mono),
         });

@@ -85,6 +85,17 @@ impl Dispatcher {
         self.shelf.insert(watch.name, shared);
     }
 
+    /// Reminders of outages that have ended, but that nobody dropped: the state
+    /// file was written by an older apmon, or the end was told to nobody.
+    pub(super) fn drop_stale_reminders(&mut self) {
+        let (slots, by_name) = (&self.slots, &self.by_name);
+        let over = self.outbox.drop_reminders(|message| {
+            let slot = by_name.get(&message.monitor).and_then(|at| slots[*at].as_ref());
+            slot.and_then(|slot| slot.state.own.incident.as_ref()) != Some(&message.incident)
+        });
+        self.drop_reminders(over);
+    }
+
     pub(super) fn readdress_orphans(&mut self) {
         if self.plan.quiet {
             return; // a later run may tell
@@ -101,43 +112,50 @@ impl Dispatcher {
         }
     }
 
-    /// A message whose channel is gone goes to the channels that are there: a
-    /// mistyped host was mended, or one of two entries taken out. One that has
-    /// the message waiting already does not get it twice.
+    /// A message whose channel is gone goes to the channels that were not to
+    /// have it: a mistyped host was mended. The others have it, or wait for it
+    /// themselves, and are not told twice.
     fn readdress(&mut self, entry: OutboxEntry) {
         let now = self.shared.clock.now();
         let notification = &entry.notification;
-        let heirs: Vec<String> = self
+        let takers: Vec<&str> = self
             .plan
             .channels
             .iter()
             .filter(|channel| channel.takes(&notification.kind, &Policy::default()))
-            .map(|channel| channel.id.clone())
+            .map(|channel| channel.id.as_str())
             .collect();
-        if heirs.is_empty() {
+        let heirs: Vec<String> = takers
+            .iter()
+            .filter(|id| !entry.addressed.iter().any(|had| had == *id))
+            .filter(|id| !self.outbox.has(id, &notification.id))
+            .map(|id| (*id).to_owned())
+            .collect();
+        if takers.is_empty() {
             tracing::error!(
                 channel = entry.channel,
                 "message not delivered, its channel is no longer in the site file and there is no other: {}",
                 notification.text
             );
+        } else if heirs.is_empty() {
+            tracing::info!(
+                channel = entry.channel,
+                "channel is no longer in the site file, its message went to the others: {}",
+                notification.text
+            );
+        }
+        let addressed: Vec<String> = entry.addressed.iter().chain(&heirs).cloned().collect();
+        // Should their channel go as well, the heirs have it already.
+        for changed in self.outbox.address(&notification.id, &addressed) {
+            self.ledger.entry(changed);
         }
         for heir in heirs {
-            if self.outbox.has(&heir, &notification.id) {
-                continue;
-            }
             tracing::warn!(
                 channel = entry.channel,
                 "channel is no longer in the site file, its message goes to {heir}: {}",
                 notification.text
             );
-            let entry = OutboxEntry {
-                channel: heir,
-                notification: notification.clone(),
-                attempts: 0,
-                last_tried: None,
-                last_error: None,
-                refused: false,
-            };
+            let entry = OutboxEntry::new(heir, notification.clone(), addressed.clone());
             self.outbox.push(entry.clone(), self.ledger.is_stalled(), now);
             self.ledger.new_entry(entry);
         }

@@ -16,19 +16,15 @@ use crate::{
 impl Dispatcher {
     pub(super) fn tell(&mut self, notification: Notification, watch: &Watch, now: Now) {
         let channels = self.plan.channels.iter().filter(|_| !self.plan.quiet);
-        let entries: Vec<_> = channels
+        let addressed: Vec<String> = channels
             .filter(|channel| channel.takes(&notification.kind, &watch.policy))
-            .map(|channel| OutboxEntry {
-                channel: channel.id.clone(),
-                notification: notification.clone(),
-                attempts: 0,
-                last_tried: None,
-                last_error: None,
-                refused: false,
-            })
+            .map(|channel| channel.id.clone())
             .collect();
+        let over = self.outbox.prepare(&notification);
+        self.drop_reminders(over);
         let stalled = self.ledger.is_stalled();
-        for entry in entries {
+        for channel in &addressed {
+            let entry = OutboxEntry::new(channel, notification.clone(), addressed.clone());
             if let Some(replaced) = self.outbox.push(entry.clone(), stalled, now) {
                 self.ledger.settle(replaced);
             }
@@ -36,6 +32,18 @@ impl Dispatcher {
         }
         if let Some(notification) = self.ledger.tell(notification) {
             self.announce(&[notification]);
+        }
+    }
+
+    /// These say of an outage that has ended that it goes on.
+    pub(super) fn drop_reminders(&mut self, over: Vec<OutboxEntry>) {
+        for entry in over {
+            tracing::info!(
+                channel = entry.channel,
+                "reminder dropped, its outage is over: {}",
+                entry.notification.text
+            );
+            self.ledger.settle(entry.key());
         }
     }
 
@@ -144,6 +152,7 @@ impl Dispatcher {
                 );
                 self.ledger.entry(entry);
             }
+            Some(Fate::Dropped(entry)) => self.drop_reminders(vec![entry]),
         }
     }
 }

@@ -30,6 +30,7 @@ fn entry(number: u32) -> OutboxEntry {
         last_tried: None,
         last_error: None,
         refused: false,
+        addressed: Vec::new(),
     }
 }
 

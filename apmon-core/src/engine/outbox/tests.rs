@@ -33,6 +33,7 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
         last_tried: None,
         last_error: None,
         refused: false,
+        addressed: Vec::new(),
     }
 }
 
@@ -125,7 +126,7 @@ fn a_reminder_is_replaced_by_its_successor_an_outage_never() {
     );
     assert_eq!(outbox.push(entry("c", "j", 2, Reminder), true, now(0)), None);
     assert_eq!(outbox.push(entry("c", "i", 4, Recovery), true, now(0)), None);
-    assert_eq!(outbox.len(), 4);
+    assert_eq!(outbox.keys().count(), 4);
 }
 
 #[test]
@@ -187,7 +188,7 @@ fn after_a_day_a_message_is_given_up() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
     assert!(outbox.expire(at(86_399)).is_empty());
     assert_eq!(outbox.expire(at(86_400)).len(), 1);
-    assert_eq!(outbox.len(), 0);
+    assert_eq!(outbox.keys().count(), 0);
 }
 
 #[test]
@@ -196,4 +197,116 @@ fn messages_of_a_channel_that_is_gone_are_handed_back() {
     let gone = outbox.retain_channels(&HashSet::from(["a"]));
     assert_eq!(gone.len(), 1);
     assert_eq!(gone[0].channel, "b");
+}
+
+/// Refuses the message under way.
+fn refused(outbox: &mut Outbox, key: &str, secs: i64) {
+    let fate = outbox.finish("c", key, Err(DeliveryError::permanent("400")), now(secs));
+    assert!(matches!(fate, Some(Fate::Refused(_))), "{fate:?}");
+}
+
+/// Tells one more message of incident `i`, as the dispatcher does.
+fn told(outbox: &mut Outbox, number: u32, kind: NotificationKind) -> Vec<String> {
+    let entry = entry("c", "i", number, kind);
+    let over = outbox.prepare(&entry.notification);
+    let replaced = outbox.push(entry, true, now(0));
+    over.iter().map(OutboxEntry::key).chain(replaced).collect()
+}
+
+#[test]
+fn after_a_refusal_the_last_word_is_right() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
+    started(&mut outbox, 0);
+    refused(&mut outbox, "i-1-c", 0);
+    // A reminder waits for its outage, which is tried before it.
+    told(&mut outbox, 2, Reminder);
+    assert_eq!(started(&mut outbox, 60), ["i-1-c"]);
+    refused(&mut outbox, "i-1-c", 60);
+    assert!(started(&mut outbox, 61).is_empty());
+    assert_eq!(outbox.wake_at(), Some(at(1860)), "and nobody turns in circles");
+    assert!(!outbox.has_unsent(), "a pass does not wait for it");
+    // The end: nothing to be reminded of, and the receiver takes messages again.
+    assert_eq!(told(&mut outbox, 3, Recovery), ["i-2-c"]);
+    assert!(outbox.has_unsent());
+    assert_eq!(started(&mut outbox, 120), ["i-1-c"]);
+    outbox.finish("c", "i-1-c", Ok(()), now(120));
+    assert_eq!(started(&mut outbox, 120), ["i-3-c"]);
+    outbox.finish("c", "i-3-c", Ok(()), now(120));
+    assert_eq!(outbox.keys().count(), 0);
+}
+
+#[test]
+fn a_reminder_under_way_when_its_outage_ends_is_not_tried_again() {
+    let mut outbox = filled(vec![entry("c", "i", 2, Reminder)]);
+    started(&mut outbox, 0);
+    assert!(told(&mut outbox, 3, Recovery).is_empty());
+    let fate = outbox.finish("c", "i-2-c", Err(DeliveryError::retryable("503")), now(1));
+    assert!(matches!(fate, Some(Fate::Dropped(_))), "{fate:?}");
+    assert_eq!(started(&mut outbox, 1), ["i-3-c"]);
+}
+
+#[test]
+fn what_was_refused_is_tried_again_in_the_order_in_which_it_was_decided() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "j", 1, Outage)]);
+    for (key, secs) in [
+        ("i-1-c", 0),
+        ("j-1-c", 0),
+        ("i-1-c", 1800),
+        ("j-1-c", 1800),
+        ("i-1-c", 3600),
+    ] {
+        assert_eq!(started(&mut outbox, secs), [key]);
+        refused(&mut outbox, key, secs);
+    }
+    outbox.push(entry("c", "k", 1, Outage), true, now(3601));
+    outbox.retry_all();
+    for key in ["i-1-c", "j-1-c", "k-1-c"] {
+        assert_eq!(started(&mut outbox, 3602), [key]);
+        outbox.finish("c", key, Ok(()), now(3602));
+    }
+}
+
+#[test]
+fn a_message_that_comes_from_another_channel_takes_its_place() {
+    let mut outbox = filled(vec![entry("c", "i", 2, Recovery), entry("c", "i", 1, Outage)]);
+    assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
+}
+
+#[test]
+fn what_fails_after_a_refusal_keeps_its_order() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
+    started(&mut outbox, 0);
+    refused(&mut outbox, "i-1-c", 0);
+    told(&mut outbox, 2, Recovery);
+    started(&mut outbox, 1);
+    let fate = outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(1));
+    assert!(matches!(fate, Some(Fate::Retried(entry)) if !entry.refused));
+    assert_eq!(started(&mut outbox, 2), ["i-1-c"]);
+}
+
+#[test]
+fn at_the_end_no_pause_is_kept_and_each_message_has_one_try() {
+    let mut outbox = filled(vec![
+        entry("c", "i", 1, Outage),
+        entry("c", "j", 1, Outage),
+        entry("c", "j", 2, Recovery),
+        entry("c", "k", 1, Outage),
+        entry("c", "k", 2, Reminder),
+    ]);
+    let last = |outbox: &mut Outbox, secs: i64| {
+        let keys: Vec<_> = outbox.start_last(at(secs)).iter().map(OutboxEntry::key).collect();
+        for key in &keys {
+            outbox.finish("c", key, Err(DeliveryError::retryable("503")), now(secs));
+        }
+        keys.concat()
+    };
+    started(&mut outbox, 9);
+    refused(&mut outbox, "i-1-c", 9);
+    assert_eq!(started(&mut outbox, 9), ["j-1-c"]);
+    outbox.finish("c", "j-1-c", Err(DeliveryError::retryable("503")), now(9));
+    assert!(started(&mut outbox, 9).is_empty(), "a pause");
+    for key in ["j-1-c", "j-2-c", "k-1-c", ""] {
+        assert_eq!(last(&mut outbox, 9), key);
+    }
+    assert_eq!(last(&mut outbox, 10), "i-1-c", "not refused just now");
 }

@@ -1,0 +1,170 @@
+//! JSON Schema of a site file: what its options are, as they may be written.
+
+use apmon_core::config::{EmailServer, MonitorOptions, OutageEmail, OutageWebhook, SiteOptions};
+use schemars::{Schema, schema_for};
+use serde_json::{Map, Value, json};
+
+use crate::kinds;
+
+/// JSON Schema of a whole site file, for editors.
+pub(super) fn schema() -> Value {
+    let mut definitions = Map::new();
+    let mut inline = |schema: Schema| {
+        let mut value = schema.to_value();
+        if let Some(object) = value.as_object_mut() {
+            object.remove("$schema");
+            object.remove("title");
+            if let Some(Value::Object(own)) = object.remove("$defs") {
+                definitions.extend(own);
+            }
+        }
+        value
+    };
+    let mut site = inline(schema_for!(SiteOptions));
+    site["properties"]["email_server"] = inline(schema_for!(EmailServer));
+    site["properties"]["outage_emails"] = json!({"type": "array", "items": inline(schema_for!(OutageEmail))});
+    site["properties"]["outage_webhooks"] =
+        json!({"type": "array", "items": inline(schema_for!(OutageWebhook))});
+    site["additionalProperties"] = json!(false);
+    let common = inline(schema_for!(MonitorOptions));
+    let kinds: Vec<_> = kinds::all()
+        .iter()
+        .map(|kind| {
+            let mut monitor = common.clone();
+            let own = inline(kind.schema());
+            if let (Some(all), Some(own)) = (
+                monitor["properties"].as_object_mut(),
+                own["properties"].as_object(),
+            ) {
+                all.extend(own.clone());
+            }
+            if let (Some(all), Some(own)) = (monitor["required"].as_array_mut(), own["required"].as_array()) {
+                all.extend(own.clone());
+            }
+            monitor["properties"]["type"] = json!({"const": kind.name(), "description": kind.summary()});
+            monitor["additionalProperties"] = json!(false);
+            monitor
+        })
+        .collect();
+    let mut schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "apmon site file",
+        "type": "object",
+        "required": ["site", "monitors"],
+        "properties": {"site": site, "monitors": {"type": "array", "minItems": 1, "items": {"oneOf": kinds}}},
+        "patternProperties": {"^x-": {}},
+        "$defs": definitions,
+    });
+    as_written(&mut schema);
+    schema["$defs"]["YesOrNo"] = yes_or_no();
+    schema
+}
+
+/// A value that the environment holds.
+const VARIABLE: &str = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}";
+
+/// From what an option is to how it may be written: the reader takes any
+/// scalar by its text, whatever YAML makes of it (an all-digit fingerprint is a
+/// number there, a quoted number is none), and knows no null.
+fn as_written(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(as_written),
+        Value::Object(object) => {
+            // What an option is, and not the name of one.
+            let is_option = object.get("type").is_some_and(|kind| !kind.is_object());
+            if is_option || object.contains_key("anyOf") {
+                without_null(object);
+                loosen(object);
+            }
+            object
+                .iter_mut()
+                .filter(|(key, _)| !["enum", "required", "default", "anyOf"].contains(&key.as_str()))
+                .for_each(|(_, inner)| as_written(inner));
+            if let Some(Value::Array(choices)) = object.get_mut("anyOf")
+                && !choices.iter().any(|choice| choice.get("pattern").is_some())
+            {
+                choices.iter_mut().for_each(as_written);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn without_null(object: &mut Map<String, Value>) {
+    if let Some(Value::Array(kinds)) = object.get_mut("type") {
+        kinds.retain(|kind| kind != "null");
+        if let [one] = &kinds[..] {
+            let one = one.clone();
+            object.insert("type".into(), one);
+        }
+    }
+    if object.get("default").is_some_and(Value::is_null) {
+        object.remove("default");
+    }
+    let Some(Value::Array(choices)) = object.get_mut("anyOf") else {
+        return;
+    };
+    choices.retain(|choice| choice["type"] != "null");
+    if let [Value::Object(one)] = &choices[..] {
+        let one = one.clone();
+        object.remove("anyOf");
+        for (key, value) in one {
+            object.entry(key).or_insert(value);
+        }
+    }
+}
+
+fn loosen(object: &mut Map<String, Value>) {
+    let kind = object.get("type").and_then(Value::as_str).map(str::to_owned);
+    match kind.as_deref() {
+        Some("boolean") => {
+            object.remove("type");
+            object.insert("$ref".into(), "#/$defs/YesOrNo".into());
+        }
+        Some(kind @ ("integer" | "number")) => {
+            let pattern = match kind {
+                "integer" => r"[+]?[0-9]+",
+                _ => r"[+-]?[0-9]*[.]?[0-9]+([eE][+-]?[0-9]+)?",
+            };
+            let mut number = Map::new();
+            for key in ["type", "minimum", "maximum"] {
+                number.extend(object.remove(key).map(|value| (key.to_owned(), value)));
+            }
+            object.remove("format");
+            let text = json!({"type": "string", "pattern": format!("^({pattern}|{VARIABLE})$")});
+            object.insert("anyOf".into(), json!([number, text]));
+        }
+        Some("string") if object.contains_key("const") || object.contains_key("enum") => {}
+        Some("string") => {
+            let mut kinds = json!(["string", "number", "boolean"]);
+            if let Some(Value::String(pattern)) = object.get_mut("pattern") {
+                *pattern = format!("{pattern}|^{VARIABLE}$");
+                kinds = json!(["string", "number"]); // digits, and perhaps one e
+            }
+            object.insert("type".into(), kinds);
+        }
+        _ => {}
+    }
+}
+
+/// Seed 003's words, in any case: a pattern has no way to say so but this.
+fn yes_or_no() -> Value {
+    let words = "true t yes y on ok good positive 1 false f no n off bad fail negative 0";
+    let any_case = |word: &str| -> String {
+        word.chars()
+            .map(|c| match c.is_ascii_alphabetic() {
+                true => format!("[{}{c}]", c.to_ascii_uppercase()),
+                false => c.to_string(),
+            })
+            .collect()
+    };
+    let words: Vec<_> = words.split(' ').map(any_case).collect();
+    json!({
+        "description": "yes or no",
+        "anyOf": [
+            {"type": "boolean"},
+            {"type": "integer", "minimum": 0, "maximum": 1},
+            {"type": "string", "pattern": format!("^({}|{VARIABLE})$", words.join("|"))},
+        ],
+    })
+}
