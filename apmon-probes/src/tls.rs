@@ -14,7 +14,6 @@ mod verifier;
 use std::{
     io,
     sync::{Arc, LazyLock},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use apmon_core::{Failure, FailureClass, Look, Phase};
@@ -116,19 +115,18 @@ impl Tls {
             )
         });
         if let Some(certificate) = certificate {
-            self.note_expiry(certificate, course);
+            self.note_expiry(certificate, look, course);
         }
         Ok(stream)
     }
 
     /// How long the certificate will hold.
-    pub(crate) fn note_expiry(&self, certificate: &CertificateDer<'_>, course: &mut Course) {
+    pub(crate) fn note_expiry(&self, certificate: &CertificateDer<'_>, look: &Look, course: &mut Course) {
         let Ok(parsed) = verifier::parse(certificate) else {
             return;
         };
         let end = parsed.validity().not_after;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let now = look.started.wall.as_second();
         // Whole days, as people count them; so long a time is exact.
         let days = (end.timestamp() - now).div_euclid(DAY);
         #[allow(clippy::cast_precision_loss)]

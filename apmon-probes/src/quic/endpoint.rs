@@ -108,15 +108,17 @@ impl Shared {
     }
 }
 
+type Looks = HashMap<SocketAddr, Vec<(u64, oneshot::Sender<Failure>)>>;
+
 /// The looks that wait, by where they send.
 #[derive(Default, Debug)]
 struct Waiting {
-    looks: Mutex<HashMap<SocketAddr, Vec<(u64, oneshot::Sender<Failure>)>>>,
+    looks: Mutex<Looks>,
     next: AtomicU64,
 }
 
 impl Waiting {
-    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Vec<(u64, oneshot::Sender<Failure>)>>> {
+    fn lock(&self) -> MutexGuard<'_, Looks> {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -72,7 +72,7 @@ pub(crate) async fn request(
         look.step("quic", || {
             format!("QUIC version 1, {}", tls::describe(certificate))
         });
-        plan.tls.note_expiry(certificate, course);
+        plan.tls.note_expiry(certificate, look, course);
     }
     let result = converse(plan, connection.clone(), target, post, look, course)
         .await
