@@ -79,6 +79,12 @@ impl Authorities {
         if certificates.is_empty() {
             return Err(format!("{shown} holds no certificate"));
         }
+        if certificates
+            .iter()
+            .any(|certificate| verifier::parse(certificate).is_err())
+        {
+            return Err(format!("{shown} holds something that is no certificate"));
+        }
         let mut roots = RootCertStore::empty();
         let own = certificates
             .iter()
