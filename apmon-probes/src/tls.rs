@@ -170,9 +170,7 @@ pub(crate) fn failure(step: &str, error: &io::Error) -> Failure {
     let words = match error {
         Error::InvalidMessage(_) => "the server does not speak TLS".to_owned(),
         Error::AlertReceived(alert) => format!("refused by the server ({alert:?})"),
-        Error::InvalidCertificate(CertificateError::BadSignature) => {
-            "the server does not hold the certificate's key, or uses one of an unknown kind".to_owned()
-        }
+        Error::InvalidCertificate(CertificateError::BadSignature) => verifier::NO_KEY.to_owned(),
         Error::InvalidCertificate(CertificateError::BadEncoding) => {
             "the certificate cannot be read".to_owned()
         }

@@ -141,6 +141,9 @@ fn unverified(error: &CertificateError, certificate: &CertificateDer<'_>) -> Fai
 
 const VERSION_1: &str = "certificate cannot be verified: it is of X.509 version 1 (pin it instead)";
 
+pub(super) const NO_KEY: &str =
+    "the server does not hold the certificate's key, or uses one of an unknown kind";
+
 /// `nas.lan` of `DnsName("nas.lan")`, as rustls has it.
 fn bare(name: &str) -> &str {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
@@ -173,6 +176,10 @@ impl Verifier {
     pub(crate) fn refusal(&self) -> Option<Failure> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+
+    fn note(&self, refusal: Failure) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    }
 }
 
 /// Why a certificate was refused, on its way through rustls.
@@ -192,7 +199,7 @@ impl ServerCertVerifier for Verifier {
         match self.trust.judge(certificate, intermediates, name, now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(failure) => {
-                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure.clone());
+                self.note(failure.clone());
                 let refused = Arc::new(Refused(failure));
                 Err(CertificateError::Other(rustls::OtherError(refused)).into())
             }
@@ -240,6 +247,7 @@ impl ServerCertVerifier for Verifier {
         let certificate = parse(certificate).map_err(|_| CertificateError::BadEncoding)?;
         let key = SubjectPublicKeyInfoDer::from(certificate.public_key().raw);
         verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms)
+            .inspect_err(|_| self.note(tls(NO_KEY.to_owned())))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
