@@ -1,5 +1,7 @@
 //! `apmon pin`, against openssl's own server.
 
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
+
 mod support;
 
 use std::process::{Command, Stdio};

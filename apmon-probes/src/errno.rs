@@ -84,7 +84,7 @@ fn classify(error: &io::Error) -> (FailureClass, Option<&'static str>) {
             .find(|row| row.0 == number)
             .map_or((FailureClass::Resources, None), |row| (row.1, Some(row.2)));
     }
-    // Errors made by a library, without a number.
+    // Errors made by a library, without a number (h2 keeps the kind only).
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::WriteZero => {
             (FailureClass::Closed, Some("connection closed by the peer"))
@@ -92,6 +92,13 @@ fn classify(error: &io::Error) -> (FailureClass, Option<&'static str>) {
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
             (FailureClass::Reset, Some("connection reset"))
         }
+        io::ErrorKind::TimedOut => (FailureClass::TimedOut, Some("connection timed out")),
+        io::ErrorKind::HostUnreachable => (FailureClass::Unreachable, Some("no route to host")),
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
+            (FailureClass::NoRoute, Some("no route to that network from here"))
+        }
+        // What a parser says of what the peer sent.
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => (FailureClass::Protocol, None),
         _ => (FailureClass::Resources, None),
     }
 }
@@ -134,6 +141,21 @@ mod tests {
         assert_eq!(refused.reason, "connect: connection refused");
         let closed = failure("tls", &io::ErrorKind::UnexpectedEof.into());
         assert_eq!(closed.class, FailureClass::Closed);
+    }
+
+    #[test]
+    fn an_error_without_a_number_has_the_class_of_its_kind() {
+        use io::ErrorKind;
+        for (kind, class) in [
+            (ErrorKind::ConnectionReset, FailureClass::Reset),
+            (ErrorKind::TimedOut, FailureClass::TimedOut),
+            (ErrorKind::HostUnreachable, FailureClass::Unreachable),
+            (ErrorKind::NetworkUnreachable, FailureClass::NoRoute),
+            (ErrorKind::InvalidData, FailureClass::Protocol),
+            (ErrorKind::OutOfMemory, FailureClass::Resources),
+        ] {
+            assert_eq!(failure("request", &kind.into()).class, class, "{kind}");
+        }
     }
 
     #[test]

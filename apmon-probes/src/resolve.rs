@@ -17,6 +17,7 @@ use std::{
 use apmon_core::{
     Failure, FailureClass, Look,
     config::{AddressFamily, NameResolution},
+    name_file,
 };
 use hickory_resolver::{
     Hosts, Name, ResolveError, TokioResolver,
@@ -27,7 +28,7 @@ use hickory_resolver::{
         op::{Query, ResponseCode},
         rr::RecordType,
     },
-    system_conf::read_system_conf,
+    system_conf::parse_resolv_conf,
 };
 use tokio::time::Instant;
 
@@ -196,12 +197,30 @@ fn no_such_name(name: &str, family: AddressFamily) -> Failure {
 impl Sources {
     /// This machine's. Without a usable resolv.conf the hosts file still works.
     fn system() -> Self {
-        let hosts = Hosts::from_system().unwrap_or_default();
-        match read_system_conf() {
-            Ok((config, options)) => Self::new(hosts, config, options),
+        let [resolv_conf, hosts] = FILES.map(std::fs::read);
+        Self::of_files(
+            resolv_conf.map_err(|error| error.to_string()),
+            &hosts.unwrap_or_default(),
+        )
+    }
+
+    /// From the two files, read as the C library does.
+    fn of_files(resolv_conf: Result<Vec<u8>, String>, hosts: &[u8]) -> Self {
+        // A file without a name server is refused: a line is tried beside one.
+        let accepts = |line: &str| parse_resolv_conf(format!("nameserver 127.0.0.1\n{line}\n")).is_ok();
+        let sound = name_file::hosts(hosts);
+        let mut known = Hosts::default();
+        // Reading from memory does not fail.
+        let _ = known.read_hosts_conf(sound.text.as_bytes());
+        let config = resolv_conf.and_then(|bytes| {
+            let sound = name_file::resolv_conf(&bytes, accepts);
+            parse_resolv_conf(&sound.text).map_err(|error| error.to_string())
+        });
+        match config {
+            Ok((config, options)) => Self::new(known, config, options),
             Err(error) => Self {
-                hosts,
-                dns: Err(format!("no usable /etc/resolv.conf ({error})")),
+                hosts: known,
+                dns: Err(format!("no usable {} ({error})", FILES[0])),
             },
         }
     }

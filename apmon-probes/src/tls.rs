@@ -15,7 +15,6 @@ use std::{
     io,
     net::IpAddr,
     sync::{Arc, LazyLock},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use apmon_core::{Failure, FailureClass, Look, Phase};
@@ -118,19 +117,18 @@ impl Tls {
             )
         });
         if let Some(certificate) = certificate {
-            self.note_expiry(certificate, course);
+            self.note_expiry(certificate, look, course);
         }
         Ok(stream)
     }
 
     /// How long the certificate will hold.
-    pub(crate) fn note_expiry(&self, certificate: &CertificateDer<'_>, course: &mut Course) {
+    pub(crate) fn note_expiry(&self, certificate: &CertificateDer<'_>, look: &Look, course: &mut Course) {
         let Ok(parsed) = verifier::parse(certificate) else {
             return;
         };
         let end = parsed.validity().not_after;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let now = look.started.wall.as_second();
         // Whole days, as people count them; so long a time is exact.
         let days = (end.timestamp() - now).div_euclid(DAY);
         #[allow(clippy::cast_precision_loss)]
@@ -174,9 +172,7 @@ pub(crate) fn failure(step: &str, error: &io::Error) -> Failure {
     let words = match error {
         Error::InvalidMessage(_) => "the server does not speak TLS".to_owned(),
         Error::AlertReceived(alert) => format!("refused by the server ({alert:?})"),
-        Error::InvalidCertificate(CertificateError::BadSignature) => {
-            "the server does not hold the certificate's key, or uses one of an unknown kind".to_owned()
-        }
+        Error::InvalidCertificate(CertificateError::BadSignature) => verifier::NO_KEY.to_owned(),
         Error::InvalidCertificate(CertificateError::BadEncoding) => {
             "the certificate cannot be read".to_owned()
         }

@@ -8,7 +8,10 @@ use apmon_core::{
     text::excerpt,
 };
 use bytes::Bytes;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{
+    header::{self, HeaderMap, HeaderName, HeaderValue},
+    http::uri::Authority,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -20,14 +23,16 @@ use crate::{
 };
 
 /// What tells where a message ends, or what becomes of the connection.
-const KEPT: &[HeaderName] = &[
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::TE,
-    header::TRAILER,
-    header::UPGRADE,
-    header::PROXY_AUTHORIZATION,
+const KEPT: &[&str] = &[
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 /// Options of `type: http` and `type: quic`.
@@ -178,11 +183,20 @@ impl HttpOptions {
                 );
                 continue;
             };
-            if KEPT.contains(&name) {
+            if KEPT.contains(&name.as_str()) {
                 section.mistake(
                     "headers",
                     format!("must not hold {name}: the connection depends on it"),
                 );
+                continue;
+            }
+            if headers.contains_key(&name) {
+                section.mistake("headers", format!("holds {name} twice"));
+                continue;
+            }
+            // Beyond HTTP/1.1 it is a part of the URI.
+            if name == header::HOST && Authority::try_from(value.reveal()).is_err() {
+                section.mistake("headers", "has a Host that is no host and port");
                 continue;
             }
             match HeaderValue::from_str(value.reveal()) {

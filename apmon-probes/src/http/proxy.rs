@@ -1,5 +1,7 @@
 //! A proxy between us and the target, where one is configured.
 
+use std::io;
+
 use apmon_core::{Failure, FailureClass, Look, Phase, config::Host, text::excerpt};
 use hyper::header::HeaderValue;
 use tokio::{
@@ -86,7 +88,7 @@ impl Proxy {
 
     /// Asks for the tunnel. The target speaks only once it is spoken to, so
     /// nothing of its own can be behind the answer's head.
-    async fn tunnel(&self, stream: &mut TcpStream, target: &Target) -> std::io::Result<Status> {
+    async fn tunnel(&self, stream: &mut TcpStream, target: &Target) -> io::Result<Status> {
         let to = format!("{}:{}", target.endpoint.remote.host, target.endpoint.port);
         let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n").into_bytes();
         if let Some(authorization) = &self.authorization {
@@ -98,7 +100,11 @@ impl Proxy {
         stream.write_all(&request).await?;
         let mut answer = Vec::new();
         // Byte by byte at the end: what comes behind it belongs to TLS.
-        while !answer.ends_with(b"\r\n\r\n") && answer.len() < MAX_ANSWER {
+        while !answer.ends_with(b"\r\n\r\n") {
+            if answer.len() == MAX_ANSWER {
+                let words = format!("the answer does not end within {MAX_ANSWER} bytes");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+            }
             answer.push(stream.read_u8().await?);
         }
         Ok(status(&answer))

@@ -36,6 +36,9 @@ use crate::{
 /// What arrives in one burst: a handshake is some ten datagrams a look.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 
+/// So often a datagram is sent before an error counts as its own.
+const SENDS: usize = 8;
+
 /// The endpoints of a process, each made when it is first needed.
 #[derive(Default)]
 pub(crate) struct Endpoints {
@@ -108,15 +111,17 @@ impl Shared {
     }
 }
 
+type Looks = HashMap<SocketAddr, Vec<(u64, oneshot::Sender<Failure>)>>;
+
 /// The looks that wait, by where they send.
 #[derive(Default, Debug)]
 struct Waiting {
-    looks: Mutex<HashMap<SocketAddr, Vec<(u64, oneshot::Sender<Failure>)>>>,
+    looks: Mutex<Looks>,
     next: AtomicU64,
 }
 
 impl Waiting {
-    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Vec<(u64, oneshot::Sender<Failure>)>>> {
+    fn lock(&self) -> MutexGuard<'_, Looks> {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -219,28 +224,28 @@ impl AsyncUdpSocket for Wire {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let send = || match self.socket.try_send_to(transmit.contents, transmit.destination) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        };
-        let mut result = send();
-        // An error that came back from elsewhere is handed out here once.
-        if result
-            .as_ref()
-            .is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
-        {
-            self.waiting.drain(&self.socket);
-            result = send();
-        }
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
-            Err(error) => {
-                self.waiting
-                    .tell(transmit.destination, &errno::failure("send", &error));
-                Ok(()) // quinn would end all that share the socket
+        let to = transmit.destination;
+        let mut last = None;
+        // An error that came back from elsewhere is handed out here once. With
+        // many looks at once there may be several.
+        for _ in 0..SENDS {
+            match self.socket.try_send_to(transmit.contents, to) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(error) => {
+                    self.waiting.drain(&self.socket);
+                    last = Some(error);
+                }
             }
-            Ok(()) => Ok(()),
         }
+        // A refusal is never this datagram's own: it would have come back by
+        // now. It counts as lost, and QUIC sends it again.
+        if let Some(error) = last
+            && error.kind() != io::ErrorKind::ConnectionRefused
+        {
+            self.waiting.tell(to, &errno::failure("send", &error));
+        }
+        Ok(()) // quinn would end all that share the socket
     }
 
     fn poll_recv(

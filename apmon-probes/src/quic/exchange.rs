@@ -52,13 +52,14 @@ pub(crate) async fn request(
     };
     let (connection, chain) = connect(&plan.tls, endpoints, to, name, look, course).await?;
     if let Some(certificate) = chain.first() {
-        plan.tls.note_expiry(certificate, course);
+        plan.tls.note_expiry(certificate, look, course);
     }
     let result = converse(plan, connection.clone(), target, post, look, course)
         .await
         // What ended the connection is a better reason than what that did to
-        // the request.
+        // the request. What ended it on our side is that failure itself.
         .map_err(|failure| match (failure.class, connection.close_reason()) {
+            (_, Some(ConnectionError::LocallyClosed)) => failure,
             (FailureClass::Protocol | FailureClass::Closed, Some(reason)) => lost(&reason),
             _ => failure,
         });
@@ -217,7 +218,13 @@ fn lost(error: &ConnectionError) -> Failure {
         ConnectionError::ApplicationClosed(close) => {
             (FailureClass::Closed, format!("closed by the server: {close}"))
         }
-        ConnectionError::TransportError(error) => (FailureClass::Protocol, error.to_string()),
+        ConnectionError::TransportError(error) => {
+            let class = match u64::from(error.code) {
+                0x100..=0x1ff => FailureClass::Tls,
+                _ => FailureClass::Protocol,
+            };
+            (class, error.to_string())
+        }
         other => (FailureClass::Resources, other.to_string()),
     };
     Failure::new(class, format!("quic: {}", apmon_core::text::excerpt(&words, 160)))

@@ -213,3 +213,21 @@ async fn without_a_name_server_the_hosts_file_still_works() {
 async fn this_machine_knows_localhost() {
     assert_eq!(ask(&Resolver::default(), "localhost").await.unwrap(), "127.0.0.1");
 }
+
+#[test]
+fn files_that_the_c_library_reads_are_read() {
+    let hosts = b"127.0.0.9 printer.lan\n# M\xfcller\n10.0.0.300 nobody.lan\n127.0.0.8 nas.lan # here\n";
+    let resolv_conf = b"# r\xe9seau\nnameserver 127.0.0.53\ndomain\noptions foo ndots:3\n".to_vec();
+    let sources = Sources::of_files(Ok(resolv_conf), hosts);
+    let found = |name| {
+        sources
+            .in_hosts(name, AddressFamily::Any)
+            .map(|ip| ip.to_string())
+    };
+    assert_eq!(found("printer.lan").as_deref(), Some("127.0.0.9"));
+    assert_eq!(found("nas.lan").as_deref(), Some("127.0.0.8"));
+    assert_eq!(found("nobody.lan"), None);
+    assert_eq!(sources.dns.as_ref().map(|dns| dns.ndots), Ok(3));
+    let without = Sources::of_files(Err("gone".to_owned()), hosts);
+    assert_eq!(without.dns.err().unwrap(), "no usable /etc/resolv.conf (gone)");
+}

@@ -12,8 +12,9 @@ use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
+use x509_parser::x509::X509Version;
 
-use super::Fingerprint;
+use super::{Fingerprint, verifier};
 
 /// A set of authorities.
 pub(crate) struct Authorities {
@@ -26,6 +27,12 @@ impl fmt::Debug for Authorities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} authorities", self.roots.len())
     }
+}
+
+/// A server's own certificate in the file stands for that server, and for nobody
+/// whose certificate its key has signed. Version 1 does not tell.
+fn may_sign(certificate: &CertificateDer<'_>) -> bool {
+    verifier::parse(certificate).is_ok_and(|parsed| parsed.is_ca() || parsed.version() == X509Version::V1)
 }
 
 /// A file that was read, and as which version.
@@ -72,12 +79,18 @@ impl Authorities {
         if certificates.is_empty() {
             return Err(format!("{shown} holds no certificate"));
         }
+        if certificates
+            .iter()
+            .any(|certificate| verifier::parse(certificate).is_err())
+        {
+            return Err(format!("{shown} holds something that is no certificate"));
+        }
         let mut roots = RootCertStore::empty();
         let own = certificates
             .iter()
             .map(|certificate| Fingerprint::of(certificate))
             .collect();
-        roots.add_parsable_certificates(certificates);
+        roots.add_parsable_certificates(certificates.into_iter().filter(may_sign));
         let authorities = Arc::new(Self { roots, own });
         files.insert(path.to_owned(), (version, Arc::clone(&authorities)));
         Ok(authorities)

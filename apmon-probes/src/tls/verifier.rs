@@ -104,7 +104,8 @@ fn tls(reason: String) -> Failure {
 fn unverified(error: &CertificateError, certificate: &CertificateDer<'_>) -> Failure {
     let parsed = parse(certificate).ok();
     tls(match error {
-        CertificateError::UnknownIssuer => {
+        // The latter: an authority of the same name, with another key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             let issuer = parsed.map(|parsed| shown(&parsed.issuer().to_string())).unwrap_or_default();
             format!("certificate is signed by nobody who is trusted here (issuer {issuer})")
         }
@@ -112,7 +113,7 @@ fn unverified(error: &CertificateError, certificate: &CertificateDer<'_>) -> Fai
         CertificateError::NotValidForNameContext { expected, presented } => {
             let names = match presented.len() {
                 0 => "no host".to_owned(),
-                _ => presented.iter().take(5).map(|name| shown(name)).collect::<Vec<_>>().join(", "),
+                _ => presented.iter().take(5).map(|name| shown(bare(name))).collect::<Vec<_>>().join(", "),
             };
             format!("certificate is not for {} but for {names}", expected.to_str())
         }
@@ -122,17 +123,31 @@ fn unverified(error: &CertificateError, certificate: &CertificateDer<'_>) -> Fai
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             return Failure::new(FailureClass::Expiry, "a certificate of the chain is not valid yet");
         }
-        CertificateError::BadEncoding => {
-            "certificate cannot be verified: it is malformed or of X.509 version 1 (pin it instead)".to_owned()
-        }
-        // webpki's way to say that the server shows an authority's own
-        // certificate, as self-signed ones made by `openssl req -x509` are.
-        CertificateError::Other(_) => {
-            "certificate cannot be verified: it is an authority's own (self-signed?); pin it, or put it into ssl_ca_file"
-                .to_owned()
-        }
+        CertificateError::BadEncoding => "certificate cannot be verified: it is malformed".to_owned(),
+        // What rustls has no word for, it hands through from webpki, whose words
+        // are names: `CaUsedAsEndEntity` is a certificate of `openssl req -x509`.
+        CertificateError::Other(other) => match other.0.to_string().as_str() {
+            "CaUsedAsEndEntity" => {
+                "certificate cannot be verified: it is an authority's own (self-signed?); pin it, or put it into ssl_ca_file"
+                    .to_owned()
+            }
+            "UnsupportedCertVersion" => VERSION_1.to_owned(),
+            "EndEntityUsedAsCa" => "certificate is signed by one that is no authority".to_owned(),
+            name => format!("certificate cannot be verified: {}", shown(name)),
+        },
         other => format!("certificate cannot be verified: {other}"),
     })
+}
+
+const VERSION_1: &str = "certificate cannot be verified: it is of X.509 version 1 (pin it instead)";
+
+pub(super) const NO_KEY: &str =
+    "the server does not hold the certificate's key, or uses one of an unknown kind";
+
+/// `nas.lan` of `DnsName("nas.lan")`, as rustls has it.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"')
 }
 
 fn shown(text: &str) -> String {
@@ -161,6 +176,10 @@ impl Verifier {
     pub(crate) fn refusal(&self) -> Option<Failure> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+
+    fn note(&self, refusal: Failure) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    }
 }
 
 /// Why a certificate was refused, on its way through rustls.
@@ -180,7 +199,7 @@ impl ServerCertVerifier for Verifier {
         match self.trust.judge(certificate, intermediates, name, now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(failure) => {
-                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure.clone());
+                self.note(failure.clone());
                 let refused = Arc::new(Refused(failure));
                 Err(CertificateError::Other(rustls::OtherError(refused)).into())
             }
@@ -228,6 +247,7 @@ impl ServerCertVerifier for Verifier {
         let certificate = parse(certificate).map_err(|_| CertificateError::BadEncoding)?;
         let key = SubjectPublicKeyInfoDer::from(certificate.public_key().raw);
         verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms)
+            .inspect_err(|_| self.note(tls(NO_KEY.to_owned())))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -2,7 +2,10 @@
 #![allow(dead_code, unused_imports)] // each test file uses a part
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
+pub mod h3;
+pub mod pki;
 pub mod real;
+pub mod tap;
 
 use std::{
     future::Future,

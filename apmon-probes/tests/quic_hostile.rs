@@ -1,0 +1,331 @@
+//! `quic` against peers that break off, talk rubbish, or speak no QUIC at all.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
+
+mod lab;
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use apmon_core::{FailureClass, Outcome, Stopwatch, Verdict};
+use quinn::{Connection, VarInt};
+use tokio::net::UdpSocket;
+
+use lab::{LONG, SHORT, check, h3, pki::Pki, reason};
+
+fn quic(server: SocketAddr, path: &str) -> String {
+    format!("type: quic\nname: x\naddress: 'https://{server}{path}'")
+}
+
+fn class(outcome: &Outcome) -> FailureClass {
+    outcome.failure().expect("not up").class
+}
+
+fn good() -> Arc<quinn::ServerConfig> {
+    let pki = Pki::new();
+    pki.leaf("leaf");
+    h3::config(&pki.server(&["leaf"]).protocol("h3").config())
+}
+
+type Reply = (u16, Vec<(&'static str, String)>, String);
+
+fn hello(_: &str) -> Reply {
+    (200, Vec::new(), "hello".to_owned())
+}
+
+/// Peers that speak no QUIC that we know, by their answer to a datagram.
+#[tokio::test]
+async fn datagrams_that_are_no_answer_are_down_in_time() {
+    fn versions(packet: &[u8]) -> Vec<u8> {
+        let (to, rest) = packet[6..].split_at(usize::from(packet[5]));
+        let from = &rest[1..][..usize::from(rest[0])];
+        let mut answer = vec![0x80, 0, 0, 0, 0, from.len() as u8];
+        answer.extend_from_slice(from);
+        answer.push(to.len() as u8);
+        answer.extend_from_slice(to);
+        answer.extend_from_slice(&[0x1a, 0x2a, 0x3a, 0x4a]);
+        answer
+    }
+    type Answer = fn(&[u8]) -> Vec<u8>;
+    for (what, answer, wanted, wanted_class) in [
+        (
+            "silent",
+            (|_| Vec::new()) as Answer,
+            "quic: no answer within 0.7 secs",
+            FailureClass::TimedOut,
+        ),
+        (
+            "echo",
+            |packet| packet.to_vec(),
+            "quic: no answer within 0.7 secs",
+            FailureClass::TimedOut,
+        ),
+        (
+            "noise",
+            |_| vec![0x5a; 1200],
+            "quic: no answer within 0.7 secs",
+            FailureClass::TimedOut,
+        ),
+        (
+            "short",
+            |packet| packet[..7].to_vec(),
+            "quic: no answer within 0.7 secs",
+            FailureClass::TimedOut,
+        ),
+        (
+            "other versions",
+            versions,
+            "quic: the server speaks QUIC, but no version of it that is known here",
+            FailureClass::Protocol,
+        ),
+    ] {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let server = socket.local_addr().unwrap();
+        let peer = tokio::spawn(async move {
+            let mut buffer = [0; 2048];
+            loop {
+                let (n, from) = socket.recv_from(&mut buffer).await.unwrap();
+                let answer = answer(&buffer[..n]);
+                if !answer.is_empty() {
+                    socket.send_to(&answer, from).await.unwrap();
+                }
+            }
+        });
+        let watch = Stopwatch::start();
+        let outcome = check(&quic(server, "/"), SHORT).await;
+        assert_eq!(
+            (reason(&outcome), class(&outcome)),
+            (wanted, wanted_class),
+            "{what}"
+        );
+        assert!(watch.elapsed() < SHORT + Duration::from_millis(300), "{what}");
+        peer.abort();
+    }
+}
+
+/// What a server of ours does with a connection, to see what becomes of it.
+async fn must_end<F>(
+    what: &str,
+    serve: impl Fn(Connection) -> F + Send + Sync + 'static,
+    class: FailureClass,
+    words: &str,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let config = good();
+    let (server, _) = h3::server(move |_| Arc::clone(&config), serve);
+    let section = quic(server, "/") + "\nexpect: needle";
+    let watch = Stopwatch::start();
+    let outcome = check(&section, SHORT).await;
+    let failure = outcome.failure().expect(what);
+    assert_eq!(outcome.verdict(), Verdict::Down, "{what}: {failure}");
+    assert_eq!(failure.class, class, "{what}: {failure}");
+    assert!(failure.reason.contains(words), "{what}: {failure}");
+    assert!(watch.elapsed() < SHORT + Duration::from_millis(300), "{what}");
+    assert!(
+        class == FailureClass::TimedOut || watch.elapsed() < SHORT,
+        "{what}: {:?}",
+        watch.elapsed()
+    );
+}
+
+async fn forever(connection: Connection) {
+    connection.closed().await;
+}
+
+/// An answer as it goes over a stream: frames of HTTP/3 (RFC 9114 section 7).
+async fn reply(connection: Connection, bytes: &[u8]) {
+    let mut control = connection.open_uni().await.unwrap();
+    control.write_all(&[0, 4, 0]).await.unwrap();
+    let (mut send, mut receive) = connection.accept_bi().await.unwrap();
+    let _ = receive.read_to_end(10_000).await;
+    let _ = send.write_all(bytes).await;
+    let _ = send.finish();
+    connection.closed().await;
+    drop(control);
+}
+
+/// HEADERS with `:status: 200` of the static table (RFC 9204 appendix A: 25).
+const OK: [u8; 5] = [1, 3, 0, 0, 0xc0 | 25];
+
+#[tokio::test]
+async fn a_server_that_breaks_off_or_talks_rubbish_is_down_in_time() {
+    use FailureClass::{Closed, Content, Protocol, TimedOut};
+    must_end("silent", forever, TimedOut, "request: no answer within 0.7 secs").await;
+    let close = |code: u32, words: &'static [u8]| {
+        move |connection: Connection| async move { connection.close(VarInt::from_u32(code), words) }
+    };
+    must_end(
+        "closing",
+        close(0x100, b"bye"),
+        Closed,
+        "quic: closed by the server: bye (code 256)",
+    )
+    .await;
+    must_end(
+        "closing with an own code",
+        close(77, b""),
+        Closed,
+        "quic: closed by the server: ",
+    )
+    .await;
+    let words = &[b'\x1b'; 900];
+    must_end(
+        "closing with many words",
+        close(1, words),
+        Closed,
+        "quic: closed by the server: ",
+    )
+    .await;
+    must_end(
+        "a reset stream",
+        |connection| async move {
+            let (mut send, _receive) = connection.accept_bi().await.unwrap();
+            let _ = send.reset(VarInt::from_u32(0x10b));
+            connection.closed().await;
+        },
+        Closed,
+        "request: given up by the server",
+    )
+    .await;
+    must_end(
+        "no frame",
+        |c| async { reply(c, b"HTTP/1.1 200 OK\r\n\r\nneedle").await },
+        Protocol,
+        "",
+    )
+    .await;
+    must_end("an empty answer", |c| async { reply(c, b"").await }, Protocol, "").await;
+    must_end("cut head", |c| async { reply(c, &OK[..4]).await }, Protocol, "").await;
+    must_end(
+        "no status",
+        |c| async { reply(c, &[1, 2, 0, 0]).await },
+        Protocol,
+        "",
+    )
+    .await;
+    must_end(
+        "rubbish as headers",
+        |c| async { reply(c, &[1, 4, 0xff, 0xff, 0xff, 0xff]).await },
+        Protocol,
+        "",
+    )
+    .await;
+    must_end(
+        "data first",
+        |c| async { reply(c, b"\0\x06needle").await },
+        Protocol,
+        "",
+    )
+    .await;
+    let long = [&OK[..], b"\0\x40\xffneed"].concat();
+    must_end(
+        "cut data",
+        move |c| {
+            let long = long.clone();
+            async move { reply(c, &long).await }
+        },
+        Protocol,
+        "",
+    )
+    .await;
+    let hay = [&OK[..], b"\0\x03hay"].concat();
+    must_end(
+        "another body",
+        move |c| {
+            let hay = hay.clone();
+            async move { reply(c, &hay).await }
+        },
+        Content,
+        "\"needle\" not found in 3 bytes (status 200)",
+    )
+    .await;
+    must_end(
+        "rubbish as settings",
+        |connection| async move {
+            let mut control = connection.open_uni().await.unwrap();
+            let _ = control.write_all(&[0, 4, 1, 0xff]).await;
+            connection.closed().await;
+        },
+        Protocol,
+        "",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_will_not_talk_says_why() {
+    let pki = Pki::new();
+    pki.leaf("leaf");
+    // Another protocol than HTTP/3.
+    let other = h3::config(&pki.server(&["leaf"]).protocol("hq").config());
+    let (server, _) = h3::server(move |_| Arc::clone(&other), forever);
+    let outcome = check(&quic(server, "/"), LONG).await;
+    assert_eq!(
+        (reason(&outcome), class(&outcome)),
+        (
+            "quic: refused by the server (NoApplicationProtocol)",
+            FailureClass::Tls
+        )
+    );
+    // None at all.
+    let endpoint = h3::endpoint("127.0.0.1:0".parse().unwrap(), Some(good()));
+    let server = endpoint.local_addr().unwrap();
+    let refusing = async {
+        endpoint.accept().await.unwrap().refuse();
+    };
+    let section = quic(server, "/");
+    let (outcome, ()) = tokio::join!(check(&section, LONG), refusing);
+    assert_eq!(
+        (reason(&outcome), class(&outcome)),
+        ("quic: the server refuses connections", FailureClass::Refused)
+    );
+    // Only once our address is proven.
+    let retrying = async {
+        endpoint.accept().await.unwrap().retry().unwrap();
+        let connection = endpoint.accept().await.unwrap().await.unwrap();
+        h3::answer(connection, hello).await;
+    };
+    let (outcome, ()) = tokio::join!(check(&section, LONG), retrying);
+    assert_eq!(reason(&outcome), "up");
+}
+
+/// It comes back, and knows nothing of the connection.
+#[tokio::test]
+async fn a_server_that_restarts_within_a_request_is_down_at_once() {
+    let config = good();
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let (first, again) = (Arc::clone(&config), config);
+    let server = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let (endpoint, connection) = runtime.block_on(async {
+            let endpoint = h3::endpoint("127.0.0.1:0".parse().unwrap(), Some(first));
+            tell.send(endpoint.local_addr().unwrap()).unwrap();
+            let connection = endpoint.accept().await.unwrap().await.unwrap();
+            (endpoint, connection)
+        });
+        // It ends without a word.
+        drop(runtime);
+        drop((connection, endpoint));
+    });
+    let address = told.await.unwrap();
+    let look = tokio::spawn(async move {
+        let watch = Stopwatch::start();
+        let outcome = check(&quic(address, "/"), LONG).await;
+        (outcome, watch.elapsed())
+    });
+    while !server.is_finished() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let _restarted = h3::endpoint(address, Some(again));
+    let (outcome, took) = look.await.unwrap();
+    assert_eq!(
+        (reason(&outcome), class(&outcome)),
+        (
+            "quic: reset by the peer (stateless reset: it knows nothing of this connection)",
+            FailureClass::Reset
+        )
+    );
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}

@@ -1,0 +1,220 @@
+//! Whom to believe, as a site file says it: files of authorities, advice,
+//! what changes a monitor.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
+
+mod lab;
+
+use apmon_core::config;
+
+use lab::pki::{AUTHORITY, Pki, Wanted};
+
+/// Reads a site file that stands in `pki`'s directory.
+fn site(pki: &Pki, site: &str, section: &str) -> Result<config::SiteFile, config::ConfigError> {
+    let section = section.replace('\n', "\n    ");
+    let text = format!("site:\n  name: Lab\n{site}\nmonitors:\n  - {section}\n");
+    config::parse(
+        &pki.path("lab.yaml"),
+        &text,
+        apmon_probes::KINDS,
+        &config::ProcessEnvironment,
+    )
+}
+
+const HTTP: &str = "type: http\nname: x\naddress: https://h/";
+
+#[track_caller]
+fn mistake(pki: &Pki, of_site: &str, options: &str) -> String {
+    let error = site(pki, of_site, &format!("{HTTP}{options}"))
+        .map(|_| ())
+        .expect_err(options);
+    let text = error.to_string();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let directory = format!("{}/", pki.path("").display());
+    text.replace(&directory.replace("//", "/"), "")
+}
+
+#[test]
+fn a_file_of_authorities_that_will_not_do_is_a_mistake() {
+    let pki = Pki::new();
+    pki.write("empty.pem", "");
+    pki.write("garbage.pem", "\u{1}\u{2} this is no PEM");
+    pki.write(
+        "broken.pem",
+        "-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n",
+    );
+    pki.write("cut.pem", &pki.read("root.pem")[..200]);
+    pki.write(
+        "no-certificate.pem",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
+    std::fs::create_dir(pki.path("directory.pem")).unwrap();
+    for (file, wanted) in [
+        (
+            "missing.pem",
+            "missing.pem: No such file or directory (os error 2)",
+        ),
+        ("empty.pem", "empty.pem holds no certificate"),
+        ("garbage.pem", "garbage.pem holds no certificate"),
+        ("root.key", "root.key holds no certificate"),
+        ("broken.pem", "broken.pem is no PEM file of certificates: "),
+        ("cut.pem", "cut.pem is no PEM file of certificates: "),
+        (
+            "no-certificate.pem",
+            "no-certificate.pem holds something that is no certificate",
+        ),
+        ("directory.pem", "directory.pem is no PEM file of certificates: "),
+    ] {
+        let text = mistake(&pki, "", &format!("\nssl_verify: yes\nssl_ca_file: {file}"));
+        let wanted = format!("lab.yaml:9:18: monitor \"x\": \"ssl_ca_file\" {wanted}");
+        assert!(text.starts_with(&wanted), "{text}\n{wanted}");
+    }
+    // Named by the site: the site's line is where to mend it.
+    let text = mistake(&pki, "  ssl_verify: yes\n  ssl_ca_file: missing.pem", "");
+    assert!(
+        text.contains("\"ssl_ca_file\" missing.pem: No such file or directory"),
+        "{text}"
+    );
+    let text = mistake(&pki, "", "\nssl_ca_file: root.pem");
+    assert_eq!(
+        text,
+        "lab.yaml:8:5: monitor \"x\": \"ssl_ca_file\" needs ssl_verify: yes beside it"
+    );
+}
+
+#[test]
+fn a_relative_path_leads_from_the_site_file() {
+    let pki = Pki::new();
+    std::fs::create_dir(pki.path("tls")).unwrap();
+    std::fs::copy(pki.path("root.pem"), pki.path("tls/root.pem")).unwrap();
+    let absolute = pki.path("root.pem").display().to_string();
+    for path in ["root.pem", "tls/root.pem", "./tls/../root.pem", &absolute] {
+        let options = format!("{HTTP}\nssl_verify: yes\nssl_ca_file: {path}");
+        site(&pki, "", &options).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn another_file_of_authorities_makes_another_monitor() {
+    let pki = Pki::new();
+    let by_monitor = "\nssl_verify: yes\nssl_ca_file: root.pem";
+    let by_site = "  ssl_verify: yes\n  ssl_ca_file: root.pem";
+    let checksums = || {
+        [("", by_monitor), (by_site, ""), ("", "")].map(|(of_site, options)| {
+            let site = site(&pki, of_site, &format!("{HTTP}{options}")).unwrap();
+            site.monitors[0].checksum.clone()
+        })
+    };
+    let before = checksums();
+    assert_eq!(checksums(), before);
+    assert!(before[0] != before[2] && before[1] != before[2]);
+    // Of the same length as before: only its content tells.
+    let old = pki.read("root.pem");
+    pki.write("root.pem", &(old.clone() + "\n# a comment\n"));
+    assert_eq!(checksums(), before, "a comment is no change");
+    pki.make(&Wanted {
+        name: "root",
+        extensions: AUTHORITY,
+        signer: None,
+        ..Wanted::default()
+    });
+    let after = checksums();
+    assert!(after[0] != before[0] && after[1] != before[1]);
+    assert_eq!(after[2], before[2], "it does not verify");
+    pki.write("root.pem", &old);
+    assert_eq!(checksums(), before);
+}
+
+#[test]
+fn what_the_site_says_about_tls_is_a_part_of_the_monitor() {
+    let pki = Pki::new();
+    let checksum = |of_site: &str, options: &str| {
+        let site = site(&pki, of_site, &format!("{HTTP}{options}")).unwrap();
+        site.monitors[0].checksum.clone()
+    };
+    let plain = checksum("", "");
+    assert_ne!(checksum("  ssl_expiry_warn_days: 30", ""), plain);
+    assert_eq!(checksum("  ssl_verify: no", ""), plain);
+}
+
+#[test]
+fn who_believes_anybody_is_advised() {
+    let pki = Pki::new();
+    let advice = |of_site: &str, section: &str| {
+        let site = site(&pki, of_site, section).unwrap_or_else(|error| panic!("{section}: {error}"));
+        assert!(site.warnings.is_empty(), "{section}: {:?}", site.warnings);
+        let texts: Vec<_> = site.advice.iter().map(|advice| advice.text.clone()).collect();
+        texts
+    };
+    let pin = format!("\nssl_fingerprint: {}", "ab".repeat(32));
+    let verify = "\nssl_verify: yes\nssl_ca_file: root.pem";
+    let by_site = "  ssl_verify: yes\n  ssl_ca_file: root.pem";
+    for (section, speaks_tls) in [
+        ("type: http\nname: x\naddress: https://h/", true),
+        ("type: quic\nname: x\naddress: https://h/", true),
+        ("type: tcp\nname: x\naddress: tls://h:1", true),
+        ("type: tcp\nname: x\naddress: tcp://h:1\nstarttls: smtp", true),
+        ("type: http\nname: x\naddress: http://h/", false),
+        ("type: tcp\nname: x\naddress: tcp://h:1", false),
+        ("type: ping\nname: x\naddress: h", false),
+    ] {
+        assert_eq!(advice(by_site, section), [""; 0], "{section}");
+        if !speaks_tls {
+            assert_eq!(advice("", section), [""; 0], "{section}");
+            continue;
+        }
+        assert_eq!(
+            advice("", section),
+            [
+                "\"address\" is neither pinned nor verified: whoever answers there is believed (apmon pin, or \
+                 ssl_verify: yes)"
+            ],
+            "{section}"
+        );
+        for options in [&*pin, verify] {
+            assert_eq!(advice("", &format!("{section}{options}")), [""; 0], "{section}");
+        }
+        let refused = format!("{section}\nssl_verify: no");
+        assert_eq!(advice(by_site, &refused).len(), 1, "{section}");
+    }
+}
+
+#[test]
+fn options_of_tls_need_tls() {
+    let pki = Pki::new();
+    for option in [
+        "ssl_verify: yes",
+        "ssl_ca_file: root.pem",
+        "ssl_expiry_warn_days: 9",
+    ] {
+        let key = option.split(':').next().unwrap();
+        for (section, needs) in [
+            (
+                "type: http\nname: x\naddress: http://h/",
+                "needs an address that begins with https://",
+            ),
+            (
+                "type: tcp\nname: x\naddress: tcp://h:1",
+                "needs an address that begins with tls://, or starttls",
+            ),
+        ] {
+            let error = site(&pki, "", &format!("{section}\n{option}"))
+                .map(|_| ())
+                .unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(&format!("\"{key}\" {needs}")), "{text}");
+        }
+    }
+    for (value, wanted) in [("0", "must be"), ("-1", "must be"), ("soon", "must be")] {
+        let text = mistake(&pki, "", &format!("\nssl_expiry_warn_days: {value}"));
+        assert!(
+            text.contains(&format!("\"ssl_expiry_warn_days\" {wanted}")),
+            "{text}"
+        );
+    }
+    let both = "type: tcp\nname: x\naddress: tls://h:1\nstarttls: smtp";
+    let error = site(&pki, "", both).map(|_| ()).unwrap_err().to_string();
+    assert!(
+        error.ends_with("\"starttls\" is for tcp://; tls:// speaks TLS from the first byte"),
+        "{error}"
+    );
+}
