@@ -32,7 +32,7 @@ const EXIT_UNKNOWN: u8 = 3;
 /// What to look at.
 #[derive(Args)]
 pub(crate) struct CheckArgs {
-    /// A URL (http://, https://, tcp://host:port, udp://host:port), a host to ping, or a site file.
+    /// A URL (http://, https://, tcp://host:port, tls://host:port, udp://host:port, dns://server), a host to ping, or a site file.
     #[arg(value_name = "URL|HOST|CONFIG")]
     target: String,
     /// With a site file: only this monitor.

@@ -19,6 +19,7 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
                 for remark in site::remarks(&file, threads) {
                     tracing::warn!("{}: {remark}", printable(&file.name));
                 }
+                advise(&file);
             }
             Err(error) => {
                 code = ExitCode::FAILURE;
@@ -27,6 +28,19 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
         }
     }
     Ok(code)
+}
+
+/// What could be safer. It is the same for many monitors: some are enough.
+fn advise(file: &SiteFile) {
+    const SHOWN: usize = 20;
+    let path = file.path.display().to_string();
+    let path = printable(&path);
+    for advice in file.advice.iter().take(SHOWN) {
+        tracing::warn!("{path}:{}:{}: {advice}", advice.at.line, advice.at.column);
+    }
+    if let Some(more @ 1..) = file.advice.len().checked_sub(SHOWN) {
+        tracing::warn!("{path}: and {more} more of that");
+    }
 }
 
 const HEAD: &[&str] = &[

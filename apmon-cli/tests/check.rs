@@ -12,7 +12,7 @@ use support::{Ended, Lab, Manner, Process, Receiver, Service, Site, greeter};
 /// our own mistake, and says nothing of a target.
 const UNKNOWN: &str = "tcp://255.255.255.255:9";
 
-/// The performance data of a line taken off: it ends with one time.
+/// The performance data of a line taken off: a time, and what else was measured.
 #[track_caller]
 fn line(ended: &Ended) -> String {
     assert_eq!(
@@ -27,10 +27,15 @@ fn line(ended: &Ended) -> String {
 #[track_caller]
 fn untimed(line: &str) -> String {
     let (text, data) = line.split_once(" | ").unwrap();
+    let mut data = data.split(' ');
     let secs = data
-        .strip_prefix("time=")
-        .and_then(|data| data.strip_suffix("s;;;0"));
+        .next()
+        .and_then(|time| time.strip_prefix("time=")?.strip_suffix("s;;;0"));
     let secs: f64 = secs.unwrap().parse().unwrap();
+    for metric in data {
+        let (name, value) = metric.split_once('=').unwrap();
+        assert!(name.contains('_') && value.parse::<f64>().is_ok(), "{line}");
+    }
     assert!((0.0..20.0).contains(&secs), "{line}");
     text.to_owned()
 }

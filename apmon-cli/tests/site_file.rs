@@ -236,3 +236,30 @@ fn a_file_that_may_not_be_read_is_one_clear_line() {
         .assert_code(1)
         .assert_only_error("home.yaml: Permission denied");
 }
+
+#[test]
+fn who_is_neither_pinned_nor_verified_is_named_where_somebody_asks() {
+    let lab = Lab::new();
+    let monitor = |name: &str, more: &str| {
+        format!("  - {{type: http, name: {name}, address: 'https://127.0.0.1:9/'{more}}}\n")
+    };
+    let pin = format!(", ssl_fingerprint: '{}'", "ab".repeat(32));
+    let text = format!(
+        "site: {{name: Lab}}\nmonitors:\n{}{}{}",
+        monitor("open", ""),
+        monitor("pinned", &pin),
+        monitor("plain", "").replace("https", "http")
+    );
+    lab.write("lab.yaml", text);
+    let ended = lab.run(&["--test-config", "lab.yaml"]);
+    ended.assert_code(0);
+    assert_eq!(
+        ended.logged("WARN"),
+        [
+            "lab.yaml:3:39: monitor \"open\": \"address\" is neither pinned nor verified: whoever answers there is \
+             believed (apmon pin, or ssl_verify: yes)"
+        ]
+    );
+    // It is no news each time cron runs.
+    assert_eq!(lab.run(&["lab.yaml"]).logged("WARN"), [""; 0]);
+}
