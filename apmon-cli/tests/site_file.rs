@@ -245,7 +245,7 @@ fn who_is_neither_pinned_nor_verified_is_named_where_somebody_asks() {
     };
     let pin = format!(", ssl_fingerprint: '{}'", "ab".repeat(32));
     let text = format!(
-        "site: {{name: Lab}}\nmonitors:\n{}{}{}",
+        "site: {{name: Lab, max_retries: 1}}\nmonitors:\n{}{}{}",
         monitor("open", ""),
         monitor("pinned", &pin),
         monitor("plain", "").replace("https", "http")
