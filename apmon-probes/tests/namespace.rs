@@ -196,6 +196,10 @@ fn every_kind(address: &str) -> Vec<String> {
         format!("type: ping\nname: x\naddress: '{address}'\ncount: 3"),
         format!("type: tcp\nname: x\naddress: {}", at("tcp")),
         format!("type: udp\nname: x\naddress: {}\nsend: x\nexpect: y", at("udp")),
+        format!("type: dns\nname: x\naddress: {}\nquery: lan", at("dns")),
+        format!("type: http\nname: x\naddress: {}", at("http")),
+        format!("type: http\nname: x\naddress: {}", at("https")),
+        format!("type: quic\nname: x\naddress: {}", at("https")),
     ]
 }
 
@@ -382,7 +386,18 @@ fn a_router_that_has_no_way_is_believed() {
     };
     row("a_router_that_has_no_way_is_believed", arrange, BOTH, || async {
         for (address, router) in [("198.51.100.7", "10.77.0.2"), ("2001:db8::7", "fd77::2")] {
-            for (section, outcome, took) in look_at(every_kind(address), LONG).await {
+            let mut found = Vec::new();
+            // Over IPv4 Linux says it to one host five times in a row, then once
+            // a second.
+            let mut sections = every_kind(address);
+            sections.retain(|section| !section.contains("count"));
+            for (i, some) in sections.chunks(4).enumerate() {
+                if i > 0 && address.contains('.') {
+                    tokio::time::sleep(Duration::from_secs(4)).await;
+                }
+                found.extend(look_at(some.to_vec(), LONG).await);
+            }
+            for (section, outcome, took) in found {
                 must_be(
                     &section,
                     &outcome,

@@ -184,13 +184,15 @@ fn failure(reported: &Reported) -> Option<Failure> {
     }
     let failure = errno::failure("connect", &reported.error);
     // A router that has no route is no trouble of this machine.
-    match (failure.class, reported.by) {
-        (FailureClass::NoRoute | FailureClass::Permission, Some(by)) => Some(Failure::new(
-            FailureClass::Unreachable,
-            format!("connect: unreachable, says {by}"),
-        )),
-        _ => Some(failure),
-    }
+    let words = match failure.class {
+        FailureClass::NoRoute => "network unreachable",
+        FailureClass::Permission => "forbidden",
+        _ => return Some(failure),
+    };
+    Some(match reported.by {
+        Some(by) => Failure::new(FailureClass::Unreachable, format!("connect: {words}, says {by}")),
+        None => failure,
+    })
 }
 
 /// Reads the error queue whenever there is something in it.
