@@ -96,6 +96,7 @@ impl Kind for Tcp {
             section,
             &[],
             (!speaks_tls && url.is_some()).then_some("needs an address that begins with tls://, or starttls"),
+            false,
         );
         let endpoint = Endpoint::of(&url?, section, None)?;
         let plan = Arc::new(Plan {
