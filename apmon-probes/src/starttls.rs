@@ -243,6 +243,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     /// A whole BER element (X.690 section 8.1).
     async fn ldap_message(&mut self) -> Result<Vec<u8>, Trouble> {
         loop {
+            // A message is a SEQUENCE: whoever greets is no directory.
+            if self.unread.first().is_some_and(|tag| *tag != 0x30) {
+                return Err(Trouble::Wrong("the answer to StartTLS is no LDAP".into()));
+            }
             match element_length(&self.unread) {
                 Some(whole) if whole > MAX_LINE => {
                     return Err(Trouble::Wrong("the answer to StartTLS is no LDAP".into()));
@@ -462,7 +466,7 @@ mod tests {
             (
                 StartTls::Ldap,
                 &[b"HTTP/1.1 400 Bad Request\r\n\r\n"],
-                "starttls: connection closed by the peer",
+                "starttls: the answer to StartTLS is no LDAP",
             ),
         ] {
             let failure = ask(protocol, script).await.unwrap_err();

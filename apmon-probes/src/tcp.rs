@@ -11,8 +11,9 @@ use rustls::pki_types::ServerName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
+    time::Instant,
 };
 
 use crate::{
@@ -95,6 +96,7 @@ impl Kind for Tcp {
             section,
             &[],
             (!speaks_tls && url.is_some()).then_some("needs an address that begins with tls://, or starttls"),
+            false,
         );
         let endpoint = Endpoint::of(&url?, section, None)?;
         let plan = Arc::new(Plan {
@@ -200,6 +202,21 @@ async fn over_tls(
         let _ = tokio::time::timeout(LINGER, receive_within(&mut stream, look, course, &mut search)).await;
         search.explain(look, "receive");
     }
+    if plan.send.is_some() {
+        let until = look.deadline().min(Instant::now() + LINGER);
+        // It is written, and the verdict stands.
+        let _ = tokio::time::timeout_at(until, farewell(&mut stream)).await;
+    }
+    Ok(())
+}
+
+/// Ends in order. What the server has said and nobody has read (the tickets of
+/// TLS 1.3) would have the kernel reset the connection, and what was sent may
+/// go with it.
+async fn farewell(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut buffer = [0; 1024];
+    while stream.read(&mut buffer).await? > 0 {}
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use apmon_core::{FailureClass, Outcome, Stopwatch, Tools};
 use tokio::{net::UdpSocket, sync::mpsc};
 
 use lab::{
-    Certificate, LONG, build, check, h3, look,
+    Certificate, LONG, build, check, explain, h3, look,
     pki::{Pki, Server, Wanted},
     real::{Caddy, Nginx},
     reason,
@@ -243,5 +243,42 @@ async fn many_looks_at_once_do_not_blame_each_other() {
         let outcome = look.await.unwrap();
         let wanted = ["up", "quic: connect: connection refused"][n % 2];
         assert_eq!(reason(&outcome), wanted, "{n}");
+    }
+}
+
+#[tokio::test]
+async fn headers_are_sent_and_nothing_secret_is_shown() {
+    let config = good();
+    let (tell, mut requests) = mpsc::unbounded_channel();
+    let (server, _) = h3::server(
+        move |_| Arc::clone(&config),
+        move |connection| {
+            let tell = tell.clone();
+            h3::answer(connection, move |request| {
+                let _ = tell.send(request.to_owned());
+                hello(request)
+            })
+        },
+    );
+    let section = quic(server, "/a?b").replace("://", "://me:s3cret@")
+        + "\nheaders: {Host: other.lan, User-Agent: mine, X-Token: s3cret}\nexpect: hello";
+    let (outcome, steps) = explain(&section, LONG).await;
+    assert_eq!(reason(&outcome), "up");
+    assert!(
+        !steps.contains("s3cret") && steps.contains("QUIC version 1"),
+        "{steps}"
+    );
+    let request = requests.recv().await.unwrap();
+    assert!(request.starts_with("GET https://other.lan/a?b\n"), "{request}");
+    for line in [
+        "user-agent: mine",
+        "x-token: s3cret",
+        "authorization: Basic bWU6czNjcmV0",
+    ] {
+        assert!(request.contains(&format!("\n{line}\n")), "{request}");
+    }
+    for name in ["host", "connection", "user-agent"] {
+        let times = request.matches(&format!("\n{name}:")).count();
+        assert_eq!(times, usize::from(name == "user-agent"), "{request}");
     }
 }

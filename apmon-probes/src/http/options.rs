@@ -129,6 +129,7 @@ impl HttpOptions {
             section,
             &[b"h2", b"http/1.1"],
             (!speaks_tls).then_some("needs an address that begins with https://"),
+            true,
         );
         let url = url?;
         let host = url.host_str().and_then(Host::parse)?;

@@ -26,6 +26,7 @@ use tokio::{
     io::{Interest, ReadBuf},
     net::UdpSocket,
     sync::oneshot,
+    task::AbortHandle,
 };
 
 use crate::{
@@ -51,6 +52,16 @@ pub(crate) struct Endpoints {
 pub(crate) struct Shared {
     pub(crate) endpoint: quinn::Endpoint,
     waiting: Arc<Waiting>,
+    _watch: Arc<Watch>,
+}
+
+/// The task that reads the error queue ends with whoever has use for it.
+struct Watch(AbortHandle);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Endpoints {
@@ -92,9 +103,12 @@ impl Shared {
             Arc::clone(&socket) as _,
             Arc::new(TokioRuntime),
         )?;
-        // It ends with the socket's last user: the endpoint's own driver.
-        tokio::spawn(watch(Arc::downgrade(&socket)));
-        Ok(Self { endpoint, waiting })
+        let watch = Watch(tokio::spawn(watch(socket)).abort_handle());
+        Ok(Self {
+            endpoint,
+            waiting,
+            _watch: Arc::new(watch),
+        })
     }
 
     /// Hears what the network says of datagrams to `to`.
@@ -196,20 +210,13 @@ fn failure(reported: &Reported) -> Option<Failure> {
 }
 
 /// Reads the error queue whenever there is something in it.
-async fn watch(wire: std::sync::Weak<Wire>) {
+async fn watch(wire: Arc<Wire>) {
     loop {
-        let Some(wire) = wire.upgrade() else { return };
-        let wait = wire
-            .socket
-            .async_io(Interest::ERROR, || match wire.waiting.drain(&wire.socket) {
-                true => Ok(()),
-                false => Err(io::ErrorKind::WouldBlock.into()),
-            });
-        // Now and then it looks whether anybody still uses the socket.
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(60), wait).await;
-        if Arc::strong_count(&wire) == 1 {
-            return;
-        }
+        let drained = || match wire.waiting.drain(&wire.socket) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::WouldBlock.into()),
+        };
+        let _ = wire.socket.async_io(Interest::ERROR, drained).await;
     }
 }
 

@@ -46,12 +46,14 @@ enum OneOrMany {
 
 impl TlsOptions {
     /// Checks what no type can. `missing` says what the section lacks to speak
-    /// TLS at all, to follow an option's name.
+    /// TLS at all, to follow an option's name; it `may_follow` to where TLS is
+    /// spoken, and what the site says holds there.
     pub(crate) fn plan(
         self,
         section: &mut Section<'_>,
         protocols: &[&[u8]],
         missing: Option<&str>,
+        may_follow: bool,
     ) -> Option<Tls> {
         // An empty list would quietly trust everybody.
         if section.has("ssl_fingerprint")
@@ -82,7 +84,7 @@ impl TlsOptions {
         }
         let warn_days = self.ssl_expiry_warn_days.or(site.ssl_expiry_warn_days);
         section.depends_on((verify, warn_days));
-        let authorities = if verify && missing.is_none() {
+        let authorities = if verify && (missing.is_none() || may_follow) {
             let file = self.ssl_ca_file.as_ref().or(site.ssl_ca_file.as_ref());
             let found = match file {
                 Some(file) => Authorities::of_file(&section.path(file.as_str())),

@@ -1,0 +1,162 @@
+//! Where a redirect leads, and who vouches for the answer there.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
+
+mod lab;
+
+use std::net::SocketAddr;
+
+use apmon_core::{FailureClass, Outcome, Tools, config};
+
+use lab::{
+    LONG, http_answers, http_server, look, ok,
+    pki::{Pki, Wanted},
+    reason,
+    tap::Tap,
+};
+
+fn class(outcome: &Outcome) -> FailureClass {
+    outcome.failure().expect("not up").class
+}
+
+fn to(place: &str) -> String {
+    format!("HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n")
+}
+
+/// Looks as a site of `options` in `pki`'s directory says.
+async fn check(pki: &Pki, site: &str, address: &str, options: &str) -> Outcome {
+    let text = format!(
+        "site:\n  name: Lab\n{site}\nmonitors:\n  - type: http\n    name: x\n    address: '{address}'\n{options}\n"
+    );
+    let site = config::parse(
+        &pki.path("lab.yaml"),
+        &text,
+        apmon_probes::KINDS,
+        &config::ProcessEnvironment,
+    );
+    let site = site.unwrap_or_else(|error| panic!("{error}"));
+    let monitor = site.monitors[0].build(&Tools::default());
+    monitor.check(&look(LONG)).await.outcome
+}
+
+const VERIFY: &str = "    ssl_verify: yes\n    ssl_ca_file: root.pem";
+const OF_SITE: &str = "  ssl_verify: yes\n  ssl_ca_file: root.pem";
+
+#[tokio::test]
+async fn from_verified_https_nothing_leads_to_http() {
+    let pki = Pki::new();
+    pki.leaf("leaf");
+    let plain = http_server(ok("")).await;
+    let tap = Tap::of(pki.server(&["leaf"]).config(), to(&format!("http://{plain}/"))).await;
+    let address = format!("https://{}/", tap.address);
+    for (site, options) in [("", VERIFY), (OF_SITE, "")] {
+        let outcome = check(&pki, site, &address, options).await;
+        assert_eq!(class(&outcome), FailureClass::Pin);
+        let wanted =
+            format!("redirected from https to http://{plain}/, where no certificate vouches for the answer");
+        assert_eq!(reason(&outcome), wanted);
+    }
+    let outcome = check(&pki, "", &address, "").await;
+    assert_eq!(reason(&outcome), "up");
+    let warning = format!("redirected from https to http://{plain}/");
+    assert_eq!(outcome.warning, Some(warning));
+    // Nor does a chain of redirects hide it.
+    let between = http_server(to(&format!("http://{plain}/"))).await;
+    let tap = Tap::of(pki.server(&["leaf"]).config(), to(&format!("http://{between}/"))).await;
+    let outcome = check(&pki, "", &format!("https://{}/", tap.address), "").await;
+    let warning = format!("redirected from https to http://{between}/");
+    assert_eq!((reason(&outcome), &outcome.warning), ("up", &Some(warning)));
+}
+
+#[tokio::test]
+async fn every_https_hop_is_verified() {
+    let pki = Pki::new();
+    pki.leaf("leaf");
+    pki.make(&Wanted {
+        name: "itself",
+        signer: None,
+        ..Wanted::default()
+    });
+    let mut stranger = Tap::of(pki.server(&["itself"]).config(), ok("")).await;
+    let leaf = Tap::of(
+        pki.server(&["leaf"]).config(),
+        to(&format!("https://{}/", stranger.address)),
+    )
+    .await;
+    let plain = http_server(to(&format!("https://{}/", stranger.address))).await;
+    let unknown = "certificate is signed by nobody who is trusted here (issuer CN=itself)";
+    for (address, site, options) in [
+        (format!("https://{}/", leaf.address), "", VERIFY),
+        (format!("https://{}/", leaf.address), OF_SITE, ""),
+        // It begins in clear, and its site verifies.
+        (format!("http://{plain}/"), OF_SITE, ""),
+    ] {
+        let outcome = check(&pki, site, &address, options).await;
+        assert_eq!((reason(&outcome), class(&outcome)), (unknown, FailureClass::Tls));
+        assert_eq!(stranger.seen().await.bytes, "");
+    }
+    let outcome = check(&pki, "", &format!("http://{plain}/"), "").await;
+    assert_eq!(reason(&outcome), "up");
+}
+
+#[tokio::test]
+async fn a_circle_is_named_whatever_it_goes_through() {
+    let pki = Pki::new();
+    let server = http_answers(|request| {
+        let path = request.split(' ').nth(1).unwrap_or_default();
+        match path {
+            "/here" => to("/here"),
+            "/a" => to("/b?c=%20"),
+            "/b?c=%20" => to("//user:s3cret@127.0.0.1:1/../x"),
+            _ => to("/a"),
+        }
+    })
+    .await;
+    let at = |server: SocketAddr, path: &str| format!("http://{server}{path}");
+    let outcome = check(&pki, "", &at(server, "/here"), "").await;
+    assert_eq!(
+        reason(&outcome),
+        format!("redirects go in a circle: http://{server}/here")
+    );
+    // A place that is not there, named without its password.
+    let options = "    expect: needle";
+    let outcome = check(&pki, "", &at(server, "/a"), options).await;
+    assert_eq!(
+        (reason(&outcome), class(&outcome)),
+        ("connect: connection refused", FailureClass::Refused)
+    );
+    // A POST that becomes a GET of the same address has not been there yet.
+    let server = http_answers(|request| match request.starts_with("POST ") {
+        true => to("/"),
+        false => ok("done"),
+    })
+    .await;
+    let outcome = check(&pki, "", &at(server, "/"), "    send: x\n    expect: done").await;
+    assert_eq!(reason(&outcome), "up");
+}
+
+#[tokio::test]
+async fn a_location_that_is_none_is_named() {
+    let pki = Pki::new();
+    for (place, wanted) in [
+        (
+            "ftp://user:s3cret@h/",
+            "redirected to nowhere: ftp:// is not http",
+        ),
+        ("file:///etc/passwd", "redirected to nowhere: file:// is not http"),
+        ("http://", "redirected to nowhere: empty host"),
+        ("http://h:99999/", "redirected to nowhere: invalid port number"),
+        ("http://[::g]/", "redirected to nowhere: invalid IPv6 address"),
+        (
+            "javascript:alert(1)",
+            "redirected to nowhere: javascript:// is not http",
+        ),
+    ] {
+        let server = http_server(to(place)).await;
+        let outcome = check(&pki, "", &format!("http://{server}/"), "").await;
+        assert_eq!(
+            (reason(&outcome), class(&outcome)),
+            (wanted, FailureClass::Protocol),
+            "{place}"
+        );
+    }
+}
