@@ -26,13 +26,31 @@ fn is_unprintable(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// The beginning of `text`, at most `max` characters, printable.
+/// The beginning of `text`, at most `max` characters as they are shown,
+/// printable.
 #[must_use]
 pub fn excerpt(text: &str, max: usize) -> String {
-    let mut chars = text.chars();
-    let head: String = chars.by_ref().take(max).collect();
-    let tail = if chars.next().is_some() { "..." } else { "" };
-    format!("{}{tail}", printable(&head))
+    let (mut shown, mut room) = (String::new(), max);
+    for c in text.chars() {
+        let before = shown.len();
+        let length = match is_unprintable(c) {
+            true => {
+                shown.extend(c.escape_default());
+                shown.len() - before // it is ASCII
+            }
+            false => {
+                shown.push(c);
+                1
+            }
+        };
+        if length > room {
+            shown.truncate(before);
+            shown.push_str("...");
+            break;
+        }
+        room -= length;
+    }
+    shown
 }
 
 /// An address as it is shown: what stands before the `@` of a URL's authority
@@ -130,5 +148,9 @@ mod tests {
     fn an_excerpt_is_cut_by_characters() {
         assert_eq!(excerpt("äöü", 2), "äö...");
         assert_eq!(excerpt("ab", 2), "ab");
+        // What is written out takes its room.
+        assert_eq!(excerpt("a\nb", 3), "a\\n...");
+        assert_eq!(excerpt("a\u{202e}b", 8), "a...");
+        assert_eq!(excerpt("a\u{202e}b", 10), "a\\u{202e}b");
     }
 }

@@ -1,6 +1,10 @@
 //! Searching an answer for what is expected, as bytes, as they arrive.
 
-use apmon_core::{Failure, FailureClass, Look, config::Text, text::excerpt};
+use apmon_core::{
+    Failure, FailureClass, Look,
+    config::Text,
+    text::{excerpt, printable},
+};
 use memchr::memmem::Finder;
 
 use crate::course::seconds;
@@ -97,7 +101,11 @@ impl<'a> Search<'a> {
         if let Some(head) = &self.head {
             look.step(step, || match self.seen {
                 0 => "nothing".to_owned(),
-                seen => format!("{seen} bytes: {}", excerpt(&String::from_utf8_lossy(head), SHOWN)),
+                seen => {
+                    let more = if head.len() > SHOWN { "..." } else { "" };
+                    let head = String::from_utf8_lossy(&head[..head.len().min(SHOWN)]);
+                    format!("{seen} bytes: {}{more}", printable(&head))
+                }
             });
         }
     }

@@ -95,9 +95,16 @@ impl HttpProbe {
         let mut visited: Vec<(Url, bool)> = Vec::new();
         loop {
             let target = moved.as_ref().unwrap_or(&self.plan.target);
-            let (status, location) = match self.request(target, post, look, course).await? {
-                Answer::Right => return Ok(()),
-                Answer::Moved { status, location } => (status, location),
+            let answer = self.request(target, post, look, course).await;
+            let (status, location) = match answer {
+                Ok(Answer::Right) => return Ok(()),
+                Ok(Answer::Moved { status, location }) => (status, location),
+                Err(failure) if moved.is_none() => return Err(failure),
+                // Not of the address that everybody sees.
+                Err(Failure { class, reason }) => {
+                    let reason = format!("{reason} (redirected to {})", target.shown());
+                    return Err(Failure::new(class, reason));
+                }
             };
             visited.push((target.url.clone(), post.is_some()));
             // 307 and 308 repeat the request (RFC 9110 section 15.4).
@@ -124,6 +131,12 @@ impl HttpProbe {
         let next = from
             .follow(location)
             .map_err(|text| protocol(format!("redirected to nowhere: {text}")))?;
+        if self.quic.is_some() && !next.is_tls() {
+            return Err(protocol(format!(
+                "redirected to {}, where there is no QUIC",
+                next.shown()
+            )));
+        }
         if from.is_tls() && !next.is_tls() {
             let shown = next.shown();
             if self.plan.tls.is_vouched() {

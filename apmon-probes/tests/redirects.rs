@@ -91,7 +91,9 @@ async fn every_https_hop_is_verified() {
         (format!("http://{plain}/"), OF_SITE, ""),
     ] {
         let outcome = check(&pki, site, &address, options).await;
-        assert_eq!((reason(&outcome), class(&outcome)), (unknown, FailureClass::Tls));
+        let reason = reason(&outcome);
+        let hop = format!("{unknown} (redirected to https://{}/)", stranger.address);
+        assert_eq!((reason, class(&outcome)), (&*hop, FailureClass::Tls));
         assert_eq!(stranger.seen().await.bytes, "");
     }
     let outcome = check(&pki, "", &format!("http://{plain}/"), "").await;
@@ -122,7 +124,10 @@ async fn a_circle_is_named_whatever_it_goes_through() {
     let outcome = check(&pki, "", &at(server, "/a"), options).await;
     assert_eq!(
         (reason(&outcome), class(&outcome)),
-        ("connect: connection refused", FailureClass::Refused)
+        (
+            "connect: connection refused (redirected to http://user:***@127.0.0.1:1/x)",
+            FailureClass::Refused
+        )
     );
     // A POST that becomes a GET of the same address has not been there yet.
     let server = http_answers(|request| match request.starts_with("POST ") {

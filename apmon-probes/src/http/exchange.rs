@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use apmon_core::{Failure, FailureClass, Look};
+use apmon_core::{Failure, FailureClass, Look, text::excerpt};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -188,15 +188,20 @@ impl<C> Drop for Wire<'_, C> {
     }
 }
 
-fn io_of(error: &hyper::Error) -> Option<&io::Error> {
+/// What stands behind an error.
+fn cause<E: std::error::Error + 'static>(error: &hyper::Error) -> Option<&E> {
     let mut source = error.source();
     while let Some(error) = source {
-        if let Some(io) = error.downcast_ref() {
-            return Some(io);
+        if let Some(cause) = error.downcast_ref() {
+            return Some(cause);
         }
         source = error.source();
     }
     None
+}
+
+fn io_of(error: &hyper::Error) -> Option<&io::Error> {
+    cause(error).or_else(|| cause::<h2::Error>(error).and_then(h2::Error::get_io))
 }
 
 /// Whether the peer has just stopped.
@@ -218,10 +223,27 @@ fn failure(error: &hyper::Error) -> Failure {
     match io_of(error) {
         Some(io) if io.raw_os_error().is_some() => errno::failure("request", io),
         Some(io) => tls::failure("request", io),
-        None => match error.source() {
-            // hyper itself says no more than "http2 error".
-            Some(source) => Failure::new(FailureClass::Protocol, format!("request: {error}: {source}")),
+        None => match cause::<h2::Error>(error) {
+            Some(error) => of_http2(error),
             None => Failure::new(FailureClass::Protocol, format!("request: {error}")),
         },
     }
+}
+
+fn of_http2(error: &h2::Error) -> Failure {
+    let code = error
+        .reason()
+        .map_or_else(|| excerpt(&error.to_string(), 80), |reason| format!("{reason:?}"));
+    let (class, words) = match error {
+        _ if error.is_remote() && error.is_go_away() => (
+            FailureClass::Closed,
+            format!("the server ends the connection ({code})"),
+        ),
+        _ if error.is_remote() => (FailureClass::Closed, format!("given up by the server ({code})")),
+        _ => (
+            FailureClass::Protocol,
+            format!("the answer is no valid HTTP/2 ({code})"),
+        ),
+    };
+    Failure::new(class, format!("request: {words}"))
 }

@@ -78,6 +78,13 @@ impl Target {
             return Err(format!("{}:// is not http", excerpt(url.scheme(), 40)));
         }
         let mut next = Self::new(url, self.endpoint.remote.way)?;
+        let family = self.endpoint.remote.way.family;
+        if let Host::Address(ip) = next.endpoint.remote.host
+            && !family.has(ip)
+        {
+            let family = if ip.is_ipv4() { "ipv6" } else { "ipv4" };
+            return Err(format!("{ip} is not of address_family {family}"));
+        }
         let upgraded = next.url.host() == self.url.host()
             && (self.endpoint.port, next.endpoint.port) == (80, 443)
             && next.is_tls();

@@ -6,7 +6,7 @@ use apmon_core::{Failure, FailureClass, Look, Phase};
 use bytes::{Buf as _, Bytes};
 use h3::{
     client::RequestStream,
-    error::{ConnectionError as H3ConnectionError, StreamError},
+    error::{Code, ConnectionError as H3ConnectionError, LocalError, StreamError},
 };
 use hyper::Version;
 use quinn::{
@@ -239,8 +239,19 @@ fn of_connection(error: &H3ConnectionError) -> Failure {
         H3ConnectionError::Timeout { .. } => {
             Failure::new(FailureClass::TimedOut, "quic: the connection fell silent")
         }
+        H3ConnectionError::Local {
+            error: LocalError::Application { code, reason, .. },
+            ..
+        } => invalid(*code, reason),
         other => request_failed(FailureClass::Protocol, &other.to_string()),
     }
+}
+
+fn invalid(code: Code, reason: &str) -> Failure {
+    request_failed(
+        FailureClass::Protocol,
+        &format!("the answer is no valid HTTP/3: {reason} ({code})"),
+    )
 }
 
 fn of_stream(error: &StreamError) -> Failure {
@@ -252,6 +263,7 @@ fn of_stream(error: &StreamError) -> Failure {
             request_failed(FailureClass::Closed, "the server is shutting down")
         }
         StreamError::ConnectionError { 0: error, .. } => of_connection(error),
+        StreamError::StreamError { code, reason, .. } => invalid(*code, reason),
         other => request_failed(FailureClass::Protocol, &other.to_string()),
     }
 }
