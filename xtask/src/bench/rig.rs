@@ -83,7 +83,7 @@ fn caddy(folder: &Path) -> Result<Running, Fault> {
     let config = folder.join("Caddyfile");
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     let text = format!(
-        "{{\n\tadmin off\n\tauto_https disable_redirects\n\tpersist_config off\n}}\nhttps://:{QUIC_PORT} {{\n\ttls {} {}\n\t\
+        "{{\n\tadmin off\n\tauto_https disable_redirects\n}}\nhttps://:{QUIC_PORT} {{\n\ttls {} {}\n\t\
          respond \"apmon bench ok\"\n}}\n",
         certificate.display(),
         key.display()
