@@ -22,7 +22,7 @@ use quinn::{
     AsyncUdpSocket, EndpointConfig, TokioRuntime, UdpPoller,
     udp::{RecvMeta, Transmit},
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     io::{Interest, ReadBuf},
     net::UdpSocket,
@@ -276,7 +276,10 @@ impl AsyncUdpSocket for Wire {
         // An error that came back from elsewhere is handed out here once. With
         // many looks at once there may be several.
         for _ in 0..SENDS {
-            let error = match self.socket.try_send_to(transmit.contents, to) {
+            // Past tokio, which would first have to learn that there is room, and
+            // nobody waits for that here.
+            let sent = SockRef::from(&self.socket).send_to(transmit.contents, &to.into());
+            let error = match sent {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
