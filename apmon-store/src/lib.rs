@@ -47,15 +47,18 @@
 //! | `place` | where state files stand |
 //! | `lock` | one process per state file |
 
+mod desk;
 mod disk;
 mod lock;
 mod model;
 mod moment;
 mod place;
 mod read;
+mod sqlite;
 mod store;
 mod write;
 
 pub use lock::{Lock, LockError};
 pub use place::{Platform, default_path};
+pub use sqlite::{HISTORY_DAYS, History, SqliteStore, Span};
 pub use store::JsonStore;
