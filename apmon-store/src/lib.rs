@@ -59,6 +59,6 @@ mod store;
 mod write;
 
 pub use lock::{Lock, LockError};
-pub use place::{Platform, default_path};
+pub use place::{Format, Platform, default_path};
 pub use sqlite::{HISTORY_DAYS, History, SqliteStore, Span};
 pub use store::JsonStore;

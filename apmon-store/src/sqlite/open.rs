@@ -236,8 +236,14 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
         if error.code == ErrorCode::Unknown && text.starts_with("no such "))
 }
 
+/// The same of an error that [`failed`] made.
+pub(super) fn says_damage(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
+}
+
 pub(super) fn failed(step: &'static str, path: &Path, error: rusqlite::Error) -> StoreError {
     let kind = match code(&error) {
+        _ if is_damage(&error) => io::ErrorKind::InvalidData,
         Some(ErrorCode::DiskFull) => io::ErrorKind::StorageFull,
         Some(ErrorCode::ReadOnly) => io::ErrorKind::ReadOnlyFilesystem,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => io::ErrorKind::ResourceBusy,
