@@ -216,7 +216,9 @@ fn a_second_instance_is_told_who_the_first_is() {
     );
     let mut first = lab.start(&["run", "-v", "home.yaml"]);
     first.until_err("watching 1 monitors");
-    let said = format!("home.statefile.json.lock is held by process {}", first.pid());
+    let state = lab.state("home");
+    until("the database", || state.database().exists().then_some(()));
+    let said = format!("home.statefile.db.lock is held by process {}", first.pid());
     lab.run(&["run", "home.yaml"])
         .assert_code(1)
         .assert_only_error(&said);

@@ -87,7 +87,7 @@ fn two_site_files_do_not_share_a_state_file() {
     let mut daemon = lab.start(&["run", "-v", "home.yaml", "other/home.yaml"]);
     let said = daemon.until_err("ERROR other/home.yaml: ");
     assert!(
-        said.ends_with("home.statefile.json is the state file of another of these site files"),
+        said.ends_with("home.statefile.db is the state file of another of these site files"),
         "{said}"
     );
     daemon.until_err("ERROR 1 of 2 sites do not run");
@@ -326,11 +326,12 @@ fn state_of_another_user_is_one_clear_line() {
     for path in [state.path().to_owned(), state.beside(".lock")] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
     }
-    for arguments in [&["home.yaml"][..], &["run", "home.yaml"]] {
-        run(lab.apmon_without_privileges(arguments))
-            .assert_code(1)
-            .assert_only_error(
-                "home.statefile.json nor its lock may be read by this user: Permission denied",
-            );
-    }
+    let said = "home.statefile.json nor its lock may be read by this user: Permission denied";
+    run(lab.apmon_without_privileges(&["home.yaml"]))
+        .assert_code(1)
+        .assert_only_error(said);
+    // What the daemon cannot take over it does not do without.
+    run(lab.apmon_without_privileges(&["run", "home.yaml"]))
+        .assert_code(1)
+        .assert_only_error("home.statefile.json: Permission denied");
 }
