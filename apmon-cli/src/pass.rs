@@ -31,7 +31,8 @@ pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
         let mut sites = tokio::task::JoinSet::new();
         let mut failed = false;
         for (i, config) in args.configs.iter().cloned().enumerate() {
-            if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common, Watcher::Pass) {
+            if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common, Watcher::Pass)
+            {
                 failed = true;
                 say(&config, &error);
                 continue;

@@ -148,7 +148,8 @@ pub(crate) fn has_own_state(
     let path = state_path(config, args, watcher);
     match before
         .iter()
-        .find(|other| state_path(other, args, watcher) == path) {
+        .find(|other| state_path(other, args, watcher) == path)
+    {
         None => Ok(()),
         Some(other) => anyhow::bail!(
             "it does not run beside {}: {} is the state file of another of these site files",

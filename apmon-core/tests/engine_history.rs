@@ -29,7 +29,9 @@ impl Chronicle {
     fn incidents(&self) -> Vec<Incident> {
         let mut last: BTreeMap<String, Incident> = BTreeMap::new();
         for incident in &self.records.lock().unwrap().incidents {
-            let known = last.entry(incident.id.clone()).or_insert_with(|| incident.clone());
+            let known = last
+                .entry(incident.id.clone())
+                .or_insert_with(|| incident.clone());
             known.ended = incident.ended;
             known.messages = incident.messages;
         }
@@ -98,9 +100,15 @@ async fn an_outage_stands_there_with_its_reason_its_messages_and_its_end() {
     let records = store.records.lock().unwrap();
     assert_eq!(records.results.len(), report.looks);
     let first = &records.results[0];
-    assert_eq!((first.verdict, first.reason.as_deref()), (Verdict::Down, Some("no answer")));
+    assert_eq!(
+        (first.verdict, first.reason.as_deref()),
+        (Verdict::Down, Some("no answer"))
+    );
     let last = records.results.back().unwrap();
-    assert_eq!((last.verdict, last.latency), (Verdict::Up, Some(std::time::Duration::from_millis(5))));
+    assert_eq!(
+        (last.verdict, last.latency),
+        (Verdict::Up, Some(std::time::Duration::from_millis(5)))
+    );
     let fates: Vec<_> = records
         .deliveries
         .iter()
@@ -109,7 +117,11 @@ async fn an_outage_stands_there_with_its_reason_its_messages_and_its_end() {
     let delivered = DeliveryFate::Delivered;
     assert_eq!(
         fates,
-        [("NEW OUTAGE", 2, delivered), ("DOWN", 1, delivered), ("RECOVERY", 1, delivered)]
+        [
+            ("NEW OUTAGE", 2, delivered),
+            ("DOWN", 1, delivered),
+            ("RECOVERY", 1, delivered)
+        ]
     );
 }
 
@@ -159,7 +171,11 @@ async fn a_thousand_outages_share_a_few_commits() {
     for n in 0..1_000 {
         plan = plan.watch(target.monitor(watch(&format!("m{n}"), every(60))));
     }
-    let report = Engine::new(plan, store.clone()).clock(clock).pass().await.unwrap();
+    let report = Engine::new(plan, store.clone())
+        .clock(clock)
+        .pass()
+        .await
+        .unwrap();
     assert_eq!(report.down, 1_000);
     assert_eq!(store.incidents().len(), 1_000);
     assert_eq!(store.records.lock().unwrap().results.len(), 1_000);

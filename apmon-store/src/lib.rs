@@ -60,5 +60,5 @@ mod write;
 
 pub use lock::{Lock, LockError};
 pub use place::{Format, Platform, default_path};
-pub use sqlite::{HISTORY_DAYS, History, SqliteStore, Span};
+pub use sqlite::{HISTORY_DAYS, History, Span, SqliteStore};
 pub use store::JsonStore;

@@ -344,12 +344,11 @@ impl SqliteKeeper {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if self.is_whole {
             let states = commit.states.iter();
-            rows::write_states(&transaction, states.map(|(name, state)| (name.as_str(), &**state)))?;
-            rows::delete(
+            rows::write_states(
                 &transaction,
-                "DELETE FROM states WHERE name = ?1",
-                &commit.forget,
+                states.map(|(name, state)| (name.as_str(), &**state)),
             )?;
+            rows::delete(&transaction, "DELETE FROM states WHERE name = ?1", &commit.forget)?;
             rows::write_outbox(&transaction, commit.outbox.iter())?;
             rows::delete(&transaction, "DELETE FROM outbox WHERE key = ?1", &commit.settled)?;
         } else {

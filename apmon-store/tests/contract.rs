@@ -283,10 +283,7 @@ async fn ten_thousand_states_are_one_commit(home: &dyn Home) {
     let epoch = store.load().await.unwrap().epoch;
     let names: Vec<_> = (0..10_000).map(|i| format!("monitor {i}")).collect();
     let mut all = states(epoch, &[]);
-    all.states = names
-        .iter()
-        .map(|name| (name.clone(), state(1).into()))
-        .collect();
+    all.states = names.iter().map(|name| (name.clone(), state(1).into())).collect();
     all.outbox = (0..1_000).map(|i| entry(&i.to_string(), 0)).collect();
     store.commit(&all).await.unwrap();
     let settled = Commit {

@@ -12,9 +12,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{
-    Commit, MonitorState, Notification, NotificationKind, OutboxEntry, StateStore, StoreError,
-};
+use apmon_core::{Commit, MonitorState, Notification, NotificationKind, OutboxEntry, StateStore, StoreError};
 use apmon_store::{Format, JsonStore, LockError, SqliteStore};
 use jiff::tz::TimeZone;
 
@@ -110,9 +108,7 @@ async fn killed_at_any_moment(test: &str, file: &str) {
     let path = directory.path().join(file);
     let mut safe = 0;
     for round in 0..20_u64 {
-        let mut child = child(test, &path)
-            .spawn()
-            .unwrap();
+        let mut child = child(test, &path).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut told = 0;
         let mut read = |line: Option<std::io::Result<String>>| match line {
@@ -192,7 +188,7 @@ async fn a_full_disk_changes_nothing_and_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_place_that_cannot_be_written_is_an_error_and_heals() {
-    for (file, named) in [("s.json", "s.json.new"), ("s.db", "s.db")] {
+    for (file, named) in [("s.json", "s.json.new"), ("s.db", "blocked")] {
         blocked_and_healed(file, named).await;
     }
 }

@@ -39,7 +39,14 @@ fn among_mounts(test: &str, files: &str) {
 
 fn remount(disk: &Path, options: &str) {
     let mut command = Command::new("mount");
-    assert!(command.args(["-o", options]).arg(disk).status().unwrap().success());
+    assert!(
+        command
+            .args(["-o", options])
+            .arg(disk)
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 fn one(epoch: u64, name: &str) -> Commit {
@@ -163,7 +170,13 @@ async fn a_disk_that_is_full_takes_nothing_and_all_when_there_is_room() {
         let snapshot = store.load().await.unwrap();
         assert_eq!(snapshot.monitors.keys().collect::<Vec<_>>(), ["a", "c"], "{file}");
         assert_eq!(snapshot.warnings, Vec::<String>::new());
-        store.commit(&Commit { epoch: snapshot.epoch, ..large }).await.unwrap();
+        store
+            .commit(&Commit {
+                epoch: snapshot.epoch,
+                ..large
+            })
+            .await
+            .unwrap();
         assert_eq!(store.load().await.unwrap().monitors.len(), 3);
         drop(store);
         for name in ["s.json", "s.json.old"] {

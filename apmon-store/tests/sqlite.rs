@@ -11,13 +11,15 @@ use std::{
 };
 
 use apmon_core::{
-    Clock as _, Commit, Delivery, DeliveryFate, Incident, IncidentKind, LookResult, MonitorState, Notification,
-    NotificationKind, OutboxEntry, Records, Snapshot, StateStore, StoreError, SystemClock, Verdict,
+    Clock as _, Commit, Delivery, DeliveryFate, Incident, IncidentKind, LookResult, MonitorState,
+    Notification, NotificationKind, OutboxEntry, Records, Snapshot, StateStore, StoreError, SystemClock,
+    Verdict,
 };
 use apmon_store::{History, JsonStore, LockError, Span, SqliteStore};
 use jiff::{Timestamp, tz::TimeZone};
 
-const JSON: &str = r#"{"a": {"is_up": false, "down_count": 7, "x": 1}, "other": 5, "apmon": {"version": 1, "epoch": 41}}"#;
+const JSON: &str =
+    r#"{"a": {"is_up": false, "down_count": 7, "x": 1}, "other": 5, "apmon": {"version": 1, "epoch": 41}}"#;
 const EVER: Span = Timestamp::MIN..=Timestamp::MAX;
 
 fn open(path: &Path) -> SqliteStore {
@@ -87,16 +89,23 @@ async fn a_json_file_is_taken_over_with_all_it_holds() {
     let store = open(&path);
     let snapshot = store.load().await.unwrap();
     assert_eq!(snapshot.monitors, before.monitors);
-    assert_eq!(snapshot.outbox, [entry("1")].map(|entry| OutboxEntry {
-        notification: before.outbox[0].notification.clone(),
-        ..entry
-    }));
+    assert_eq!(
+        snapshot.outbox,
+        [entry("1")].map(|entry| OutboxEntry {
+            notification: before.outbox[0].notification.clone(),
+            ..entry
+        })
+    );
     assert!(snapshot.epoch >= before.epoch && snapshot.warnings.is_empty());
     assert!(json.exists(), "until it is in the database");
     store.commit(&count(snapshot.epoch, "c", 1)).await.unwrap();
     assert_eq!(
         names(directory.path()),
-        ["s.statefile.db", "s.statefile.json.imported", "s.statefile.json.imported.old"]
+        [
+            "s.statefile.db",
+            "s.statefile.json.imported",
+            "s.statefile.json.imported.old"
+        ]
     );
     drop(store);
     let snapshot = load(&path).await;
@@ -149,7 +158,7 @@ async fn filled(path: &Path) {
     let store = open(path);
     let mut commit = count(store.load().await.unwrap().epoch, "a", 3);
     commit.outbox = vec![entry("1")];
-    let results = (0..50_000).map(|n| result(&format!("m{}", n % 1_000), n));
+    let results = (0..100_000).map(|n| result(&format!("m{}", n % 1_000), n));
     commit.history = Records {
         results: results.collect(),
         ..Records::default()
@@ -161,7 +170,8 @@ async fn filled(path: &Path) {
 fn overwrite(path: &Path, from: u64, to: u64) {
     let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
     file.seek(SeekFrom::Start(from)).unwrap();
-    file.write_all(&vec![0xa5; usize::try_from(to - from).unwrap()]).unwrap();
+    file.write_all(&vec![0xa5; usize::try_from(to - from).unwrap()])
+        .unwrap();
 }
 
 /// All of it in one file, and nobody at it.
@@ -193,12 +203,17 @@ async fn a_damaged_history_costs_no_state_and_no_message() {
     assert!(damaged.contains("s.db is DAMAGED ("), "{damaged}");
     assert!(damaged.contains("; it was set aside as "), "{damaged}");
     assert!(
-        left.ends_with("s.db was damaged: its states and messages could be read and are used, its history begins anew"),
+        left.ends_with(
+            "s.db was damaged: its states and messages could be read and are used, its history begins anew"
+        ),
         "{left}"
     );
     store.commit(&count(snapshot.epoch, "b", 1)).await.unwrap();
     let again = store.load().await.unwrap();
-    assert_eq!((again.monitors.len(), again.outbox.len(), again.warnings.len()), (2, 1, 0));
+    assert_eq!(
+        (again.monitors.len(), again.outbox.len(), again.warnings.len()),
+        (2, 1, 0)
+    );
     assert!(names(directory.path())[1].starts_with("s.db.corrupt-"));
 }
 
@@ -229,12 +244,23 @@ async fn damage_while_it_runs_costs_one_commit() {
     overwrite(&path, 0, size);
     let mut failed = None;
     for n in 0..4 {
-        if let Err(error) = store.commit(&count(epoch, "b", n)).await {
+        let mut commit = count(epoch, "b", n);
+        // More pages than SQLite remembers.
+        let results = (0..1_000).map(|n| result(&format!("m{n}"), n));
+        commit.history = Records {
+            results: results.collect(),
+            ..Records::default()
+        }
+        .into();
+        if let Err(error) = store.commit(&commit).await {
             failed = Some(error.one_line());
         }
     }
     let failed = failed.unwrap();
-    assert!(failed.contains("DAMAGED (") && failed.contains("a new one is begun"), "{failed}");
+    assert!(
+        failed.contains("DAMAGED (") && failed.contains("a new one is begun"),
+        "{failed}"
+    );
     drop(store);
     let snapshot = load(&path).await;
     assert_eq!(snapshot.monitors["a"].down_count, 3);
@@ -267,7 +293,10 @@ async fn what_is_not_ours_is_left_alone() {
         ),
     ] {
         let _ = fs::remove_file(&path);
-        rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        rusqlite::Connection::open(&path)
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
         let before = fs::read(&path).unwrap();
         let store = open(&path);
         let error = store.load().await.unwrap_err();
@@ -356,12 +385,28 @@ async fn the_last_hundred_results_of_each_monitor_are_kept() {
     for n in 0..5 {
         let results = (n * 50..n * 50 + 50).flat_map(|second| [result("a", second), result("b", 2 * second)]);
         let results = results.take(if n == 4 { 41 } else { 100 }).collect();
-        record(&store, epoch, Records { results, ..Records::default() }).await;
+        record(
+            &store,
+            epoch,
+            Records {
+                results,
+                ..Records::default()
+            },
+        )
+        .await;
         if n == 2 {
             store = open(&path); // it goes on where it was
         }
     }
-    record(&store, epoch, Records { results: [result("c", 1)].into(), ..Records::default() }).await;
+    record(
+        &store,
+        epoch,
+        Records {
+            results: [result("c", 1)].into(),
+            ..Records::default()
+        },
+    )
+    .await;
     let history = History::open(&path).unwrap();
     let expected: Vec<_> = (121..221).map(|second| result("a", second)).collect();
     assert_eq!(history.results("a").unwrap(), expected);
@@ -399,7 +444,10 @@ async fn the_history_is_read_beside_who_writes_it() {
         ..Records::default()
     };
     record(&store, commit.epoch, records).await;
-    assert_eq!(history.incidents(Some("a"), &EVER).unwrap(), [incident("i", began, None)]);
+    assert_eq!(
+        history.incidents(Some("a"), &EVER).unwrap(),
+        [incident("i", began, None)]
+    );
     assert_eq!(history.deliveries(None, &EVER).unwrap(), [delivery]);
 
     let delivered = Delivery::of(&entry("1"), DeliveryFate::Delivered, over);
@@ -445,7 +493,12 @@ async fn what_is_too_old_goes_and_what_goes_on_stays() {
     };
     record(&store, epoch, records).await;
     let history = History::open(&path).unwrap();
-    let left: Vec<_> = history.incidents(None, &EVER).unwrap().into_iter().map(|it| it.id).collect();
+    let left: Vec<_> = history
+        .incidents(None, &EVER)
+        .unwrap()
+        .into_iter()
+        .map(|it| it.id)
+        .collect();
     assert_eq!(left, ["new", "still"]);
     assert_eq!(history.deliveries(None, &EVER).unwrap().len(), 1);
 }

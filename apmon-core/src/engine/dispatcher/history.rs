@@ -107,7 +107,10 @@ impl Dispatcher {
         now: Now,
     ) {
         let over = message.kind.ends_outage()
-            || matches!(message.kind, NotificationKind::Known | NotificationKind::Notice(_));
+            || matches!(
+                message.kind,
+                NotificationKind::Known | NotificationKind::Notice(_)
+            );
         let reason = match (&message.kind, reason) {
             // What it says is all that is known of it.
             (NotificationKind::Notice(_), None) => Some(message.text.clone()),

@@ -210,7 +210,10 @@ fn told(outbox: &mut Outbox, number: u32, kind: NotificationKind) -> Vec<String>
     let entry = entry("c", "i", number, kind);
     let over = outbox.prepare(&entry.notification);
     let replaced = outbox.push(entry, true, now(0));
-    over.iter().map(OutboxEntry::key).chain(replaced.iter().map(OutboxEntry::key)).collect()
+    over.iter()
+        .map(OutboxEntry::key)
+        .chain(replaced.iter().map(OutboxEntry::key))
+        .collect()
 }
 
 #[test]
