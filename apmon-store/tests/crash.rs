@@ -89,6 +89,7 @@ async fn nor_does_one_with_a_database() {
 }
 
 /// `test` is who calls: the child runs it again.
+#[allow(clippy::print_stdout)] // what the parent reads
 async fn killed_at_any_moment(test: &str, file: &str) {
     if let Some(path) = work() {
         let store = open(&path);
