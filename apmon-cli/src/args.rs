@@ -98,8 +98,9 @@ pub(crate) struct CommonArgs {
     /// The most checks under way at once per site; overrides max_threads. Without either there is no cap.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) threads: Option<u32>,
-    /// The state file; only with a single CONFIG.
-    /// [default: $STATE_DIRECTORY or /var/tmp/APMonitor, <CONFIG's stem>.statefile.json]
+    /// The state file; only with a single CONFIG. A .db file is a SQLite database, any other JSON.
+    /// [default: $STATE_DIRECTORY or /var/tmp/APMonitor, <CONFIG's stem>.statefile.db;
+    /// a pass without one there: .json]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) statefile: Option<PathBuf>,
     /// Look and keep state, print what would be told, tell nobody.

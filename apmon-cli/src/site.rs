@@ -8,12 +8,12 @@ use std::{
 
 use anyhow::Context as _;
 use apmon_core::{
-    Channel, Plan, Tools,
+    Channel, Plan, StateStore, Tools,
     config::{self, ConfigError, ProcessEnvironment, SiteFile},
     text::printable,
 };
 use apmon_notify::{HttpClient, Webhook, channel_ids};
-use apmon_store::{JsonStore, LockError, Platform};
+use apmon_store::{Format, HISTORY_DAYS, JsonStore, LockError, Platform, SqliteStore};
 
 use crate::{args::CommonArgs, kinds};
 
@@ -113,19 +113,43 @@ pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> any
     Ok(plan)
 }
 
-/// Where a site's state is kept.
-pub(crate) fn state_path(config: &Path, args: &CommonArgs) -> PathBuf {
-    match &args.statefile {
-        Some(path) => path.clone(),
-        None => apmon_store::default_path(config, Platform::HERE, &ProcessEnvironment),
+/// Who watches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watcher {
+    /// `apmon run`
+    Daemon,
+    /// One pass, for cron.
+    Pass,
+}
+
+/// Where a site's state is kept. Once there is a database every command uses
+/// it: two files would each know half.
+pub(crate) fn state_path(config: &Path, args: &CommonArgs, watcher: Watcher) -> PathBuf {
+    if let Some(path) = &args.statefile {
+        return path.clone();
+    }
+    let default = |format| apmon_store::default_path(config, format, Platform::HERE, &ProcessEnvironment);
+    let database = default(Format::Sqlite);
+    if watcher == Watcher::Daemon || database.exists() {
+        database
+    } else {
+        default(Format::Json)
     }
 }
 
 /// Refuses a site whose state would be kept where one of the sites `before` it
 /// keeps its own: two site files of one stem.
-pub(crate) fn has_own_state(config: &Path, before: &[PathBuf], args: &CommonArgs) -> anyhow::Result<()> {
-    let path = state_path(config, args);
-    match before.iter().find(|other| state_path(other, args) == path) {
+pub(crate) fn has_own_state(
+    config: &Path,
+    before: &[PathBuf],
+    args: &CommonArgs,
+    watcher: Watcher,
+) -> anyhow::Result<()> {
+    let path = state_path(config, args, watcher);
+    match before
+        .iter()
+        .find(|other| state_path(other, args, watcher) == path)
+    {
         None => Ok(()),
         Some(other) => anyhow::bail!(
             "it does not run beside {}: {} is the state file of another of these site files",
@@ -135,12 +159,48 @@ pub(crate) fn has_own_state(config: &Path, before: &[PathBuf], args: &CommonArgs
     }
 }
 
+/// A site's store.
+#[derive(Clone)]
+pub(crate) enum Store {
+    Json(Arc<JsonStore>),
+    Sqlite(Arc<SqliteStore>),
+}
+
+impl Store {
+    /// As the engine needs it.
+    pub(crate) fn shared(&self) -> Arc<dyn StateStore> {
+        match self {
+            Self::Json(store) => Arc::clone(store) as _,
+            Self::Sqlite(store) => Arc::clone(store) as _,
+        }
+    }
+
+    /// Does with the history what the site file says.
+    pub(crate) fn configure(&self, history_days: u32) {
+        if let Self::Sqlite(store) = self {
+            store.keep_history(history_days);
+        }
+    }
+}
+
+/// How long the history of a site is kept.
+pub(crate) fn history_days(file: &SiteFile) -> u32 {
+    file.site
+        .history_days
+        .map_or(HISTORY_DAYS, |days| days.get().get())
+}
+
 /// Opens a site's store; as long as it can write, everybody else is kept off.
 /// Without a lock the site runs all the same: where there can be no lock file
 /// there can be no state either (the engine says so, and goes on from memory),
 /// and where it cannot be had for another reason this is said here.
-pub(crate) fn open_store(state_file: &Path) -> anyhow::Result<Arc<JsonStore>> {
-    let lock = match JsonStore::lock(state_file) {
+pub(crate) fn open_store(state_file: &Path) -> anyhow::Result<Store> {
+    let format = Format::of(state_file);
+    let locked = match format {
+        Format::Json => JsonStore::lock(state_file),
+        Format::Sqlite => SqliteStore::lock(state_file),
+    };
+    let lock = match locked {
         Ok(lock) => Some(lock),
         Err(LockError::Io { step, path, source }) if path.symlink_metadata().is_err() => {
             tracing::debug!("{step} {}: {source}", printable(&path.display().to_string()));
@@ -162,8 +222,11 @@ pub(crate) fn open_store(state_file: &Path) -> anyhow::Result<Arc<JsonStore>> {
         }
         Err(error) => return Err(error.into()),
     };
-    let store = JsonStore::open(state_file, jiff::tz::TimeZone::system(), lock)?;
-    Ok(Arc::new(store))
+    let zone = jiff::tz::TimeZone::system();
+    Ok(match format {
+        Format::Json => Store::Json(Arc::new(JsonStore::open(state_file, zone, lock)?)),
+        Format::Sqlite => Store::Sqlite(Arc::new(SqliteStore::open(state_file, zone, lock)?)),
+    })
 }
 
 /// Who may not even read the state does not run, with a lock or without.

@@ -64,12 +64,14 @@
 //! | [`rule`] | what decides, as pure functions: health, pacing, schedule, heartbeat, alert, words |
 //! | [`monitor`], [`probe`], [`outcome`] | what is watched, one look, what it found |
 //! | [`notification`], [`state`] | what is told, what is remembered; the seams to channels and stores |
+//! | [`history`] | what happened, for stores that keep it |
 //! | [`config`], [`kind`] | the site file, and how a kind of monitor reads its part of it |
 //! | [`time`], [`text`] | clocks; text that is safe to show |
 //! | [`name_file`] | resolv.conf and hosts, made such that a strict parser takes them |
 
 pub mod config;
 pub mod engine;
+pub mod history;
 pub mod kind;
 pub mod monitor;
 pub mod name_file;
@@ -83,6 +85,7 @@ pub mod text;
 pub mod time;
 
 pub use engine::{Channel, Engine, EngineError, Event, Handle, Lateness, PassReport, Plan};
+pub use history::{Delivery, DeliveryFate, Incident, IncidentKind, LookResult, Records};
 pub use kind::{Blueprint, Both, Compiled, Kind, MonitorKind, OptionSet, Tools};
 pub use monitor::{Heartbeat, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
 pub use notification::{DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, Switch};

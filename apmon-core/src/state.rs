@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    history::Records,
     notification::Notification,
     rule::health::Health,
     time::{Mono, Now},
@@ -180,6 +181,9 @@ pub struct Commit {
     pub settled: Vec<String>,
     /// When a pass ended, and how long it took.
     pub pass: Option<(Timestamp, Duration)>,
+    /// What happened; empty where the store keeps no history. Shared, so that
+    /// handing it on costs nothing.
+    pub history: Arc<Records>,
 }
 
 impl Commit {
@@ -191,6 +195,7 @@ impl Commit {
             && self.outbox.is_empty()
             && self.settled.is_empty()
             && self.pass.is_none()
+            && self.history.is_empty()
     }
 }
 
@@ -209,6 +214,12 @@ pub trait StateStore: Send + Sync {
     /// # Errors
     /// When it cannot be written, or the epoch is not the newest.
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
+
+    /// Whether it keeps what stands under [`Commit::history`]. If not, nothing
+    /// is gathered there.
+    fn keeps_history(&self) -> bool {
+        false
+    }
 }
 
 /// Why a store failed.

@@ -111,13 +111,7 @@ impl Disk {
 
     /// Makes the names durable.
     fn sync_directory(&self) -> Result<(), StoreError> {
-        if cfg!(unix) {
-            let directory = directory(&self.path);
-            File::open(directory)
-                .and_then(|opened| opened.sync_all())
-                .map_err(|error| failed("sync", directory, error))?;
-        }
-        Ok(())
+        sync_directory(&self.path)
     }
 
     /// Reads the file, or what is left of it; the warnings say what happened.
@@ -195,16 +189,44 @@ impl Disk {
     }
 
     fn set_aside(&self, path: &Path, zone: &TimeZone, now: Timestamp) -> Result<PathBuf, StoreError> {
-        let at = zone.to_datetime(now).strftime("%Y%m%dT%H%M%S").to_string();
-        let mut aside = beside(path, &format!(".corrupt-{at}"));
-        let mut n = 1;
-        while aside.symlink_metadata().is_ok() {
-            n += 1;
-            aside = beside(path, &format!(".corrupt-{at}-{n}"));
-        }
+        let aside = aside(path, zone, now);
         fs::rename(path, &aside).map_err(|error| failed("set aside", path, error))?;
         Ok(aside)
     }
+}
+
+/// The name under which a damaged file is set aside.
+pub(crate) fn aside(path: &Path, zone: &TimeZone, now: Timestamp) -> PathBuf {
+    let at = zone.to_datetime(now).strftime("%Y%m%dT%H%M%S").to_string();
+    let mut aside = beside(path, &format!(".corrupt-{at}"));
+    let mut n = 1;
+    while aside.symlink_metadata().is_ok() {
+        n += 1;
+        aside = beside(path, &format!(".corrupt-{at}-{n}"));
+    }
+    aside
+}
+
+/// Makes the names in the directory of `path` durable.
+pub(crate) fn sync_directory(path: &Path) -> Result<(), StoreError> {
+    if cfg!(unix) {
+        let directory = directory(path);
+        File::open(directory)
+            .and_then(|opened| opened.sync_all())
+            .map_err(|error| failed("sync", directory, error))?;
+    }
+    Ok(())
+}
+
+/// By which a file is known again; `None` where there is none.
+pub(crate) fn stamp(path: &Path) -> Option<String> {
+    let metadata = fs::metadata(path).ok()?;
+    let changed = metadata
+        .modified()
+        .ok()?
+        .duration_since(std::time::UNIX_EPOCH)
+        .ok()?;
+    Some(format!("{}-{}", changed.as_nanos(), metadata.len()))
 }
 
 enum Found {
@@ -257,7 +279,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-fn failed(step: &'static str, path: &Path, source: io::Error) -> StoreError {
+pub(crate) fn failed(step: &'static str, path: &Path, source: io::Error) -> StoreError {
     StoreError::Io {
         step,
         place: shown(path),
@@ -265,6 +287,6 @@ fn failed(step: &'static str, path: &Path, source: io::Error) -> StoreError {
     }
 }
 
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     printable(&path.display().to_string()).into_owned()
 }

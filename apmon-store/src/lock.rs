@@ -15,7 +15,7 @@ use crate::place::{beside, make_directory};
 /// people to read. What is written there locks nothing, and the file stays:
 /// removing it would let two processes hold two different files of one name.
 #[derive(Debug)]
-pub struct Lock(File);
+pub struct Lock(File, Option<Box<Lock>>);
 
 /// Why a state file cannot be used by this process.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +94,13 @@ impl Lock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self(file))
+        Ok(Self(file, None))
+    }
+
+    /// Both, let go together.
+    pub(crate) fn with(mut self, other: Self) -> Self {
+        self.1 = Some(Box::new(other));
+        self
     }
 }
 

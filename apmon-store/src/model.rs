@@ -191,6 +191,7 @@ mod tests {
             outbox: vec![entry("2", 5), entry("4", 0), entry("4", 1)],
             settled: vec!["1-c".into(), "2-c".into(), "4-c".into(), "x".into()],
             pass: Some((Timestamp::UNIX_EPOCH, Duration::from_secs(1))),
+            ..Commit::default()
         });
         let during = model.snapshot(Vec::new());
         assert_eq!(during.monitors.keys().collect::<Vec<_>>(), ["a"]);

@@ -1,13 +1,13 @@
-//! The store and its thread.
+//! The state file of seed 003 as a store.
 
-use std::{path::Path, sync::mpsc, thread};
+use std::path::Path;
 
 use apmon_core::{Clock, Commit, Snapshot, StateStore, StoreError, SystemClock};
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
-use tokio::sync::oneshot;
 
 use crate::{
+    desk::{Desk, Keeper},
     disk::Disk,
     lock::{Lock, LockError},
     model::Model,
@@ -22,7 +22,7 @@ use crate::{
 /// ends with the step under way, and lets go of the lock then.
 #[derive(Debug)]
 pub struct JsonStore {
-    jobs: mpsc::Sender<Job>,
+    desk: Desk,
 }
 
 impl JsonStore {
@@ -34,8 +34,7 @@ impl JsonStore {
     /// When there is no thread to be had.
     pub fn open(path: impl AsRef<Path>, zone: TimeZone, lock: Option<Lock>) -> Result<Self, StoreError> {
         let path = path.as_ref();
-        let (jobs, waiting) = mpsc::channel();
-        let mut keeper = Keeper {
+        let keeper = JsonKeeper {
             disk: Disk::new(path),
             zone,
             model: None,
@@ -43,15 +42,8 @@ impl JsonStore {
             untold: Vec::new(),
             _lock: lock,
         };
-        thread::Builder::new()
-            .name("apmon-store".into())
-            .spawn(move || keeper.work(&waiting))
-            .map_err(|source| StoreError::Io {
-                step: "start a thread for",
-                place: path.display().to_string(),
-                source,
-            })?;
-        Ok(Self { jobs })
+        let desk = Desk::open(path, keeper)?;
+        Ok(Self { desk })
     }
 
     /// Keeps other processes off the state file at `path` while the lock is
@@ -62,35 +54,21 @@ impl JsonStore {
     pub fn lock(path: impl AsRef<Path>) -> Result<Lock, LockError> {
         Lock::of(path.as_ref())
     }
-
-    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.jobs.send(job(reply)).map_err(|_| StoreError::Stopped)?;
-        answer.await.map_err(|_| StoreError::Stopped)?
-    }
 }
 
 #[async_trait]
 impl StateStore for JsonStore {
     async fn load(&self) -> Result<Snapshot, StoreError> {
-        self.ask(Job::Load).await
+        self.desk.load().await
     }
 
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
-        let commit = Box::new(commit.clone());
-        self.ask(|reply| Job::Commit(commit, reply)).await
+        self.desk.commit(commit).await
     }
 }
 
-type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-
-enum Job {
-    Load(Reply<Snapshot>),
-    Commit(Box<Commit>, Reply<()>),
-}
-
 /// Lives on the thread.
-struct Keeper {
+struct JsonKeeper {
     disk: Disk,
     zone: TimeZone,
     model: Option<Model>,
@@ -101,17 +79,7 @@ struct Keeper {
     _lock: Option<Lock>,
 }
 
-impl Keeper {
-    fn work(&mut self, jobs: &mpsc::Receiver<Job>) {
-        for job in jobs {
-            // Whoever asked may have gone; the work was done all the same.
-            match job {
-                Job::Load(reply) => drop(reply.send(self.load())),
-                Job::Commit(commit, reply) => drop(reply.send(self.commit(*commit))),
-            }
-        }
-    }
-
+impl Keeper for JsonKeeper {
     fn load(&mut self) -> Result<Snapshot, StoreError> {
         let mut model = self.read()?;
         model.epoch = model.epoch.max(self.newest).saturating_add(1);
@@ -119,12 +87,6 @@ impl Keeper {
         let snapshot = model.snapshot(std::mem::take(&mut self.untold));
         self.model = Some(model);
         Ok(snapshot)
-    }
-
-    fn read(&mut self) -> Result<Model, StoreError> {
-        let (model, warnings) = self.disk.load(&self.zone, SystemClock::new().now().wall)?;
-        self.untold.extend(warnings);
-        Ok(model)
     }
 
     fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
@@ -150,5 +112,13 @@ impl Keeper {
             Err(_) => model.take_back(undo),
         }
         written
+    }
+}
+
+impl JsonKeeper {
+    fn read(&mut self) -> Result<Model, StoreError> {
+        let (model, warnings) = self.disk.load(&self.zone, SystemClock::new().now().wall)?;
+        self.untold.extend(warnings);
+        Ok(model)
     }
 }

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use apmon_core::{
     Commit, MonitorState, Mono, Notification, NotificationKind, OutboxEntry, OwnState, StateStore, StoreError,
 };
-use apmon_store::JsonStore;
+use apmon_store::{JsonStore, SqliteStore};
 use jiff::{Timestamp, tz::TimeZone};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -28,11 +28,41 @@ impl Home for JsonFile {
     }
 }
 
+struct SqliteFile(tempfile::TempDir);
+
+impl Home for SqliteFile {
+    fn open(&self) -> Box<dyn StateStore> {
+        let path = self.0.path().join("s.statefile.db");
+        Box::new(SqliteStore::open(path, TimeZone::UTC, None).unwrap())
+    }
+}
+
+fn sqlite_file() -> SqliteFile {
+    SqliteFile(tempfile::tempdir().unwrap())
+}
+
 fn json_file() -> JsonFile {
     JsonFile(tempfile::tempdir().unwrap())
 }
 
 macro_rules! contract {
+    ($module:ident: $home:ident) => {
+        contract!(
+            $module: $home;
+            a_new_store_is_empty,
+            what_was_committed_is_there_after_opening_again,
+            each_load_grants_a_newer_epoch,
+            a_commit_of_an_older_epoch_is_refused_and_changes_nothing,
+            a_forgotten_monitor_is_gone,
+            messages_keep_their_order_until_they_are_settled,
+            a_commit_without_a_load_loses_nothing,
+            an_empty_commit_is_fine,
+            any_name_will_do,
+            moments_of_a_process_are_not_kept,
+            commits_from_many_tasks_all_arrive,
+            ten_thousand_states_are_one_commit,
+        );
+    };
     ($module:ident: $home:ident; $($test:ident),* $(,)?) => {
         mod $module {
             $(#[tokio::test]
@@ -48,20 +78,8 @@ macro_rules! contract {
     };
 }
 
-contract!(
-    json: json_file;
-    a_new_store_is_empty,
-    what_was_committed_is_there_after_opening_again,
-    each_load_grants_a_newer_epoch,
-    a_commit_of_an_older_epoch_is_refused_and_changes_nothing,
-    a_forgotten_monitor_is_gone,
-    messages_keep_their_order_until_they_are_settled,
-    a_commit_without_a_load_loses_nothing,
-    an_empty_commit_is_fine,
-    any_name_will_do,
-    moments_of_a_process_are_not_kept,
-    commits_from_many_tasks_all_arrive,
-);
+contract!(json: json_file);
+contract!(sqlite: sqlite_file);
 
 fn state(down_count: u32) -> MonitorState {
     MonitorState {
@@ -258,6 +276,26 @@ async fn commits_from_many_tasks_all_arrive(home: &dyn Home) {
     };
     tokio::join!(each(a), each(b));
     assert_eq!(home.open().load().await.unwrap().monitors.len(), 20);
+}
+
+async fn ten_thousand_states_are_one_commit(home: &dyn Home) {
+    let store = home.open();
+    let epoch = store.load().await.unwrap().epoch;
+    let names: Vec<_> = (0..10_000).map(|i| format!("monitor {i}")).collect();
+    let mut all = states(epoch, &[]);
+    all.states = names.iter().map(|name| (name.clone(), state(1).into())).collect();
+    all.outbox = (0..1_000).map(|i| entry(&i.to_string(), 0)).collect();
+    store.commit(&all).await.unwrap();
+    let settled = Commit {
+        epoch,
+        settled: all.outbox[..999].iter().map(OutboxEntry::key).collect(),
+        ..Commit::default()
+    };
+    store.commit(&settled).await.unwrap();
+    drop(store);
+    let snapshot = home.open().load().await.unwrap();
+    assert_eq!(snapshot.monitors.len(), 10_000);
+    assert_eq!(snapshot.outbox, all.outbox[999..]);
 }
 
 /// Every third within the hours around the end of summer time in 2026, of

@@ -11,7 +11,6 @@ use apmon_core::{
     Engine, EngineError, Handle, PassReport, Plan, config::ConfigError, rule::words, text::printable,
 };
 use apmon_notify::HttpHeartbeats;
-use apmon_store::JsonStore;
 use tokio::sync::{broadcast, watch};
 use tracing::Instrument as _;
 
@@ -22,7 +21,7 @@ use super::{
 use crate::{
     args::CommonArgs,
     console, pass,
-    site::{self, Process},
+    site::{self, Process, Store, Watcher},
 };
 
 /// A site that could not start for another reason than its file is tried again
@@ -32,7 +31,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// What an engine needs to start.
 pub(super) struct Ready {
     plan: Plan,
-    store: Arc<JsonStore>,
+    history_days: u32,
+    store: Store,
 }
 
 /// One site.
@@ -132,7 +132,11 @@ impl Supervisor {
     /// Runs the engine.
     async fn watch(
         &mut self,
-        Ready { plan, store }: Ready,
+        Ready {
+            plan,
+            history_days,
+            store,
+        }: Ready,
         published: &watch::Sender<Option<Handle>>,
     ) -> Ended {
         self.process.span(&self.config).in_scope(|| {
@@ -142,7 +146,8 @@ impl Supervisor {
                 plan.monitors.len()
             );
         });
-        let engine = Engine::new(plan, store)
+        store.configure(history_days);
+        let engine = Engine::new(plan, store.shared())
             .heartbeats(Arc::new(HttpHeartbeats::new(self.process.http.clone())))
             .on_event(|event| console::report(event, false));
         let handle = engine.handle();
@@ -158,7 +163,7 @@ impl Supervisor {
                 told = self.told() => match told {
                     // A file system that hangs must not keep it from its end.
                     Told::Reload => tokio::select! {
-                        () = self.reload(&handle) => {}
+                        () = self.reload(&handle, &store) => {}
                         ended = &mut engine => return badly(ended, had_run),
                         _ = stopping.wait_for(|stop| *stop) => {}
                     },
@@ -176,9 +181,10 @@ impl Supervisor {
     }
 
     /// A file with mistakes is refused, the old one goes on.
-    async fn reload(&mut self, handle: &Handle) {
+    async fn reload(&mut self, handle: &Handle, store: &Store) {
         match self.read(load_plan).await {
-            Ok(plan) => {
+            Ok((plan, history_days)) => {
+                store.configure(history_days);
                 if let Err(error) = handle.reload(plan).await {
                     tracing::error!("{}: {error}", printable(&self.config.display().to_string()));
                 }
@@ -193,17 +199,22 @@ impl Supervisor {
 }
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> Attempt {
-    let plan = load_plan(config, common, process)?;
-    let store = site::open_store(&site::state_path(config, common))?;
-    Ok(Ready { plan, store })
+    let (plan, history_days) = load_plan(config, common, process)?;
+    let store = site::open_store(&site::state_path(config, common, Watcher::Daemon))?;
+    Ok(Ready {
+        plan,
+        history_days,
+        store,
+    })
 }
 
-fn load_plan(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Plan> {
+/// The plan, and how long history is kept.
+fn load_plan(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<(Plan, u32)> {
     let file = site::load(config)?;
     for remark in site::remarks(&file, common.threads) {
         tracing::warn!("{}: {remark}", printable(&file.name));
     }
-    site::plan(&file, common, process)
+    Ok((site::plan(&file, common, process)?, site::history_days(&file)))
 }
 
 /// What came of an engine's task.

@@ -75,6 +75,9 @@ pub struct SiteOptions {
     /// Warn when a certificate expires within so many days. Default: no
     /// warning. (An addition.)
     pub ssl_expiry_warn_days: Option<Count>,
+    /// Outages and deliveries are kept in the history for so many days.
+    /// Default 400. Only the database of the daemon has one. (An addition.)
+    pub history_days: Option<Count>,
 }
 
 /// Options of `site.email_server`.

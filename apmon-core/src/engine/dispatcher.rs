@@ -3,6 +3,7 @@
 
 mod commit;
 mod ending;
+mod history;
 mod look;
 mod roster;
 mod telling;
@@ -26,6 +27,7 @@ use super::{
     slot::{Slot, Want},
 };
 use crate::{
+    history::DeliveryFate,
     monitor::Observation,
     notification::DeliveryError,
     probe::Look,
@@ -83,6 +85,8 @@ pub(super) struct Dispatcher {
     ledger: Ledger,
     tasks: JoinSet<Done>,
     is_pass: bool,
+    /// The store keeps a history.
+    keeps_history: bool,
     report: PassReport,
     panicked: HashSet<String>,
     generation: u64,
@@ -109,6 +113,7 @@ impl Dispatcher {
             ledger: Ledger::default(),
             tasks: JoinSet::new(),
             is_pass,
+            keeps_history: shared.store.keeps_history(),
             report: PassReport::default(),
             panicked: HashSet::new(),
             generation: 0,
@@ -224,6 +229,7 @@ impl Dispatcher {
                 entry.last_error.as_deref().unwrap_or("never tried"),
                 entry.notification.text
             );
+            self.record_fate(&entry, DeliveryFate::Expired, now);
             self.ledger.settle(entry.key());
         }
         if !self.plan.quiet {

@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
 use crate::{
+    history::Records,
     notification::Notification,
     state::{Commit, OutboxEntry},
     time::Mono,
@@ -32,6 +34,8 @@ pub(super) struct Ledger {
     unwritten: HashSet<String>,
     /// Told once they are on disk.
     told: Vec<Notification>,
+    /// What happened; it waits for the next commit, and never causes one.
+    history: Records,
     since: Option<Mono>,
     urgent: bool,
     not_before: Option<Mono>,
@@ -109,6 +113,12 @@ impl Ledger {
         if !self.unwritten.remove(&key) {
             self.settled.push(key);
         }
+    }
+
+    /// Something happened that a history keeps.
+    pub(super) fn record(&mut self, add: impl FnOnce(&mut Records)) {
+        add(&mut self.history);
+        self.history.cut();
     }
 
     fn is_clean(&self) -> bool {
@@ -196,6 +206,7 @@ impl Ledger {
         let mut commit = std::mem::take(&mut self.extra);
         commit.outbox = std::mem::take(&mut self.entries).by_order.into_values().collect();
         commit.settled = std::mem::take(&mut self.settled);
+        commit.history = std::mem::take(&mut self.history).into();
         Batch {
             slots: std::mem::take(&mut self.dirty).into_iter().collect(),
             commit,
@@ -222,6 +233,9 @@ impl Ledger {
         };
         let newer = std::mem::replace(&mut self.extra, commit);
         let older = std::mem::take(&mut self.extra.outbox);
+        let mut history = Arc::unwrap_or_clone(std::mem::take(&mut self.extra.history));
+        history.extend(std::mem::take(&mut self.history));
+        self.history = history;
         let newer_settled = std::mem::replace(&mut self.settled, std::mem::take(&mut self.extra.settled));
         let newer_entries = std::mem::take(&mut self.entries);
         self.unwritten.extend(under_way.unwritten);

@@ -71,8 +71,8 @@ pub(super) enum Fate {
 }
 
 impl Outbox {
-    /// Takes a message in. Returns the key of the reminder it replaces.
-    pub(super) fn push(&mut self, entry: OutboxEntry, committed: bool, now: Now) -> Option<String> {
+    /// Takes a message in. Returns the reminder it replaces.
+    pub(super) fn push(&mut self, entry: OutboxEntry, committed: bool, now: Now) -> Option<OutboxEntry> {
         let lane = self.lanes.entry(entry.channel.clone()).or_default();
         let replaced = if entry.notification.kind == NotificationKind::Reminder {
             lane.items
@@ -83,7 +83,7 @@ impl Outbox {
                         && !item.in_flight
                 })
                 .and_then(|old| lane.items.remove(old))
-                .map(|item| item.entry.key())
+                .map(|item| item.entry)
         } else {
             None
         };

@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
 
-use super::{Dispatcher, Done, GRACE};
+use super::{Dispatcher, Done, GRACE, history::Before};
 use crate::{
     engine::{PassReport, event::Event, slot::Flight},
     monitor::{Monitor, Observation},
@@ -79,6 +79,7 @@ impl Dispatcher {
             notices: &observation.notices,
         };
         let was_unknown = slot.state.own.unknown_since.is_some();
+        let before = self.keeps_history.then(|| Before::of(&slot.state));
         let (transition, told) =
             alert::after_look(&self.voice, watch, Arc::make_mut(&mut slot.state), looked, now);
         let is_news = matches!(transition, Some(Transition::Outage | Transition::Recovery));
@@ -101,6 +102,11 @@ impl Dispatcher {
             lateness: look.lateness(),
             took: now.mono.since(look.started.mono),
         });
+        if let Some(before) = before {
+            let state = Arc::clone(&slot.state);
+            self.record_look(watch, look, outcome);
+            self.record_incidents(before, &state, watch, transition, &told, now);
+        }
         self.ledger.touch(at, now.mono, is_news || !told.is_empty());
         for notification in told {
             self.tell(notification, watch, now);
@@ -116,7 +122,9 @@ impl Dispatcher {
         let told = alert::remind(&self.voice, monitor.watch(), Arc::make_mut(&mut slot.state), now);
         slot.schedule_reminder(now);
         if let Some(notification) = told {
+            let state = Arc::clone(&slot.state);
             self.ledger.touch(at, now.mono, true);
+            self.record_message(&notification, state.error_reason.as_deref(), now);
             self.tell(notification, monitor.watch(), now);
         }
     }

@@ -5,6 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use super::Dispatcher;
 use crate::{
     engine::{plan::Plan, slot::Slot},
+    history::DeliveryFate,
     monitor::{Monitor, Policy, Watch},
     rule::{
         alert,
@@ -75,7 +76,12 @@ impl Dispatcher {
     pub(super) fn shelve(&mut self, watch: Watch, mut shared: Arc<MonitorState>, now: Now) {
         let state = Arc::make_mut(&mut shared);
         state.anchor(now);
-        if let Some(notification) = alert::removed(&self.voice, &watch, state, now) {
+        let before = self.keeps_history.then(|| state.clone());
+        let told = alert::removed(&self.voice, &watch, state, now);
+        if let Some(before) = before {
+            self.record_removal(&watch.name, &before, told.is_some(), now);
+        }
+        if let Some(notification) = told {
             self.tell(notification, &watch, now);
         }
         self.ledger
@@ -159,6 +165,7 @@ impl Dispatcher {
             self.outbox.push(entry.clone(), self.ledger.is_stalled(), now);
             self.ledger.new_entry(entry);
         }
+        self.record_fate(&entry, DeliveryFate::ChannelGone, now);
         self.ledger.settle(entry.key());
     }
 

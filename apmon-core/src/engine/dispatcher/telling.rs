@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use super::{Dispatcher, Done, GRACE};
 use crate::{
     engine::{outbox::Fate, plan::Channel},
+    history::DeliveryFate,
     monitor::Watch,
     notification::{DeliveryError, Notification},
     state::OutboxEntry,
@@ -26,7 +27,8 @@ impl Dispatcher {
         for channel in &addressed {
             let entry = OutboxEntry::new(channel, notification.clone(), addressed.clone());
             if let Some(replaced) = self.outbox.push(entry.clone(), stalled, now) {
-                self.ledger.settle(replaced);
+                self.record_fate(&replaced, DeliveryFate::Replaced, now);
+                self.ledger.settle(replaced.key());
             }
             self.ledger.new_entry(entry);
         }
@@ -37,7 +39,9 @@ impl Dispatcher {
 
     /// These say of an outage that has ended that it goes on.
     pub(super) fn drop_reminders(&mut self, over: Vec<OutboxEntry>) {
+        let now = self.shared.clock.now();
         for entry in over {
+            self.record_fate(&entry, DeliveryFate::Dropped, now);
             tracing::info!(
                 channel = entry.channel,
                 "reminder dropped, its outage is over: {}",
@@ -120,14 +124,15 @@ impl Dispatcher {
 
     pub(super) fn delivered(&mut self, channel: &str, key: &str, result: Result<(), DeliveryError>) {
         let now = self.shared.clock.now();
-        let first = self
-            .outbox
-            .entry(channel, key)
-            .is_some_and(|entry| entry.attempts == 0);
+        let before = self.outbox.entry(channel, key).cloned();
+        let first = before.as_ref().is_some_and(|entry| entry.attempts == 0);
         match self.outbox.finish(channel, key, result, now) {
             None => {}
             Some(Fate::Delivered) => {
                 tracing::debug!(channel, key, "message delivered");
+                if let Some(entry) = before {
+                    self.record_fate(&entry, DeliveryFate::Delivered, now);
+                }
                 self.ledger.settle(key.to_owned());
             }
             Some(Fate::Retried(entry)) => {
@@ -150,6 +155,7 @@ impl Dispatcher {
                     entry.last_error.as_deref().unwrap_or_default(),
                     entry.notification.text
                 );
+                self.record_fate(&entry, DeliveryFate::Refused, now);
                 self.ledger.entry(entry);
             }
             Some(Fate::Dropped(entry)) => self.drop_reminders(vec![entry]),

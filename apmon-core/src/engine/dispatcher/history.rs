@@ -1,0 +1,166 @@
+//! What happened, gathered for a store that keeps it.
+
+use jiff::Timestamp;
+
+use super::Dispatcher;
+use crate::{
+    history::{Delivery, DeliveryFate, Incident, IncidentKind, LookResult},
+    monitor::Watch,
+    notification::{Notification, NotificationKind},
+    outcome::Outcome,
+    probe::Look,
+    rule::health::Transition,
+    state::{MonitorState, OutboxEntry},
+    time::Now,
+};
+
+/// What a look may take out of a state, and the end of an incident needs.
+pub(super) struct Before {
+    outage: Option<String>,
+    reason: Option<String>,
+    messages: u32,
+    unknown: Option<Timestamp>,
+}
+
+impl Before {
+    pub(super) fn of(state: &MonitorState) -> Self {
+        Self {
+            outage: state.own.incident.clone(),
+            reason: state.error_reason.clone().filter(|_| state.health().is_down()),
+            messages: state.notified_count,
+            unknown: state.own.unknown_since,
+        }
+    }
+}
+
+impl Dispatcher {
+    pub(super) fn record_look(&mut self, watch: &Watch, look: &Look, outcome: &Outcome) {
+        let result = LookResult {
+            monitor: watch.name.clone(),
+            at: look.started.wall,
+            verdict: outcome.verdict(),
+            latency: outcome.latency,
+            reason: outcome.failure().map(|failure| failure.reason.clone()),
+        };
+        self.ledger.record(|records| records.results.push_back(result));
+    }
+
+    /// Outages stand in the history whether anybody is told of them or not;
+    /// all else is an incident once it is told.
+    pub(super) fn record_incidents(
+        &mut self,
+        before: Before,
+        state: &MonitorState,
+        watch: &Watch,
+        transition: Option<Transition>,
+        told: &[Notification],
+        now: Now,
+    ) {
+        let outage = |id: String, ended: Option<Timestamp>, messages: u32| Incident {
+            id,
+            monitor: watch.name.clone(),
+            kind: IncidentKind::Outage,
+            started: state.last_alarm_started.unwrap_or(now.wall),
+            ended,
+            reason: state.error_reason.clone(),
+            messages,
+        };
+        let incident = match transition {
+            Some(Transition::Outage) => state
+                .own
+                .incident
+                .clone()
+                .map(|id| outage(id, None, state.notified_count)),
+            Some(Transition::Recovery) => before.outage.map(|id| {
+                let said = told
+                    .iter()
+                    .any(|message| message.kind == NotificationKind::Recovery);
+                Incident {
+                    reason: before.reason,
+                    ..outage(id, Some(now.wall), before.messages + u32::from(said))
+                }
+            }),
+            _ => None,
+        };
+        if let Some(incident) = incident {
+            self.ledger
+                .record(|records| records.incidents.push_back(incident));
+        }
+        for message in told {
+            let (started, reason) = match &message.kind {
+                NotificationKind::Outage | NotificationKind::Recovery => continue,
+                NotificationKind::Known => (before.unknown, None),
+                NotificationKind::Unknown => (state.own.unknown_since, state.error_reason.as_deref()),
+                _ => (None, None),
+            };
+            self.record_incident_of(message, started, reason, now);
+        }
+    }
+
+    /// One more message of an outage.
+    pub(super) fn record_message(&mut self, message: &Notification, reason: Option<&str>, now: Now) {
+        if self.keeps_history {
+            self.record_incident_of(message, message.since, reason, now);
+        }
+    }
+
+    fn record_incident_of(
+        &mut self,
+        message: &Notification,
+        started: Option<Timestamp>,
+        reason: Option<&str>,
+        now: Now,
+    ) {
+        let over = message.kind.ends_outage()
+            || matches!(
+                message.kind,
+                NotificationKind::Known | NotificationKind::Notice(_)
+            );
+        let reason = match (&message.kind, reason) {
+            // What it says is all that is known of it.
+            (NotificationKind::Notice(_), None) => Some(message.text.clone()),
+            (_, reason) => reason.map(str::to_owned),
+        };
+        let incident = Incident {
+            id: message.incident.clone(),
+            monitor: message.monitor.clone(),
+            kind: IncidentKind::of(&message.kind),
+            started: started.unwrap_or(now.wall),
+            ended: over.then_some(now.wall),
+            reason,
+            messages: message.number,
+        };
+        self.ledger
+            .record(|records| records.incidents.push_back(incident));
+    }
+
+    /// A monitor that was down is no longer watched: its outage is over, told or not.
+    pub(super) fn record_removal(&mut self, name: &str, before: &MonitorState, said: bool, now: Now) {
+        let (true, true, Some(id)) = (
+            self.keeps_history,
+            before.health().is_down(),
+            before.own.incident.clone(),
+        ) else {
+            return;
+        };
+        let incident = Incident {
+            id,
+            monitor: name.to_owned(),
+            kind: IncidentKind::Outage,
+            started: before.last_alarm_started.unwrap_or(now.wall),
+            ended: Some(now.wall),
+            reason: before.error_reason.clone(),
+            messages: before.notified_count + u32::from(said),
+        };
+        self.ledger
+            .record(|records| records.incidents.push_back(incident));
+    }
+
+    pub(super) fn record_fate(&mut self, entry: &OutboxEntry, fate: DeliveryFate, now: Now) {
+        if self.keeps_history {
+            let delivery = Delivery::of(entry, fate, now.wall);
+            self.ledger
+                .record(|records| records.deliveries.push_back(delivery));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The database's tables, and how an older one becomes the present one.
+
+use rusqlite::{Connection, Transaction};
+
+/// So many results of each monitor are kept.
+pub(crate) const RESULTS_KEPT: i64 = 100;
+
+/// Marks the file as ours: `apmn`.
+pub(super) const APPLICATION_ID: i32 = 0x6170_6d6e;
+
+/// What stands in `user_version`.
+pub(super) const VERSION: i64 = 1;
+
+/// Step `n` leads from version `n` to `n + 1`. Written once, never changed:
+/// there are files of every version.
+const STEPS: [&str; 1] = ["
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE states (
+    name TEXT PRIMARY KEY,
+    is_up INTEGER,
+    last_checked INTEGER,
+    last_response_time INTEGER,
+    last_notified INTEGER,
+    last_alarm_started INTEGER,
+    last_successful_heartbeat INTEGER,
+    down_count INTEGER NOT NULL,
+    notified_count INTEGER NOT NULL,
+    error_reason TEXT,
+    last_config_checksum TEXT,
+    own TEXT,
+    other TEXT
+) WITHOUT ROWID;
+CREATE TABLE outbox (place INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, entry TEXT NOT NULL);
+CREATE TABLE incidents (
+    id TEXT PRIMARY KEY,
+    monitor TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    label TEXT,
+    started INTEGER NOT NULL,
+    ended INTEGER,
+    reason TEXT,
+    messages INTEGER NOT NULL
+);
+CREATE INDEX incidents_of ON incidents (monitor, started);
+CREATE TABLE deliveries (
+    message TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    incident TEXT NOT NULL,
+    monitor TEXT NOT NULL,
+    label TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    fate TEXT NOT NULL,
+    error TEXT,
+    PRIMARY KEY (message, channel)
+);
+CREATE INDEX deliveries_of ON deliveries (monitor, at);
+CREATE TABLE watched (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE results (
+    monitor INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    verdict TEXT NOT NULL,
+    latency INTEGER,
+    reason TEXT,
+    PRIMARY KEY (monitor, place)
+) WITHOUT ROWID;
+"];
+
+/// What a database is.
+pub(super) enum Kind {
+    /// Ours, of this version.
+    Ours(i64),
+    /// Nothing is in it.
+    Empty,
+    /// Somebody else's.
+    Foreign,
+}
+
+pub(super) fn kind_of(connection: &Connection) -> rusqlite::Result<Kind> {
+    let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
+    let id = number("PRAGMA application_id")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    Ok(match (id == i64::from(APPLICATION_ID), tables) {
+        (true, _) => Kind::Ours(number("PRAGMA user_version")?),
+        (false, 0) => Kind::Empty,
+        (false, _) => Kind::Foreign,
+    })
+}
+
+/// Brings a database of `version` (0: an empty one) to the present one.
+pub(super) fn migrate(transaction: &Transaction<'_>, version: i64) -> rusqlite::Result<()> {
+    let done = usize::try_from(version).unwrap_or(0);
+    for step in STEPS.iter().skip(done) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)
+}
