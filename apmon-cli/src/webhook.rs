@@ -84,5 +84,7 @@ fn test_message(site: &str) -> Notification {
         number: 1,
         at: now,
         since: None,
+        lasted: None,
+        next_reminder: None,
     }
 }
