@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use apmon_core::{
     Engine, EngineError, Handle, PassReport, Plan, config::ConfigError, rule::words, text::printable,
 };
-use apmon_notify::HttpHeartbeats;
+use apmon_notify::{HttpHeartbeats, MailServer};
 use apmon_store::JsonStore;
 use tokio::sync::{broadcast, watch};
 use tracing::Instrument as _;
@@ -31,8 +31,14 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 /// What an engine needs to start.
 pub(super) struct Ready {
-    plan: Plan,
+    site: Loaded,
     store: Arc<JsonStore>,
+}
+
+/// What a site file says.
+struct Loaded {
+    plan: Plan,
+    mail: Option<MailServer>,
 }
 
 /// One site.
@@ -132,9 +138,10 @@ impl Supervisor {
     /// Runs the engine.
     async fn watch(
         &mut self,
-        Ready { plan, store }: Ready,
+        Ready { site, store }: Ready,
         published: &watch::Sender<Option<Handle>>,
     ) -> Ended {
+        let plan = self.greet(site);
         self.process.span(&self.config).in_scope(|| {
             tracing::info!(
                 "{}: watching {} monitors",
@@ -175,10 +182,25 @@ impl Supervisor {
         }
     }
 
+    /// Tries the site's mail server: whoever set it up is still there, and at
+    /// the first outage perhaps nobody is.
+    fn greet(&self, Loaded { plan, mail }: Loaded) -> Plan {
+        if let Some(mail) = mail {
+            let try_out = async move {
+                if let Err(error) = mail.try_out().await {
+                    tracing::warn!("email_server does not take mail now: {error}");
+                }
+            };
+            tokio::spawn(try_out.instrument(self.process.span(&self.config)));
+        }
+        plan
+    }
+
     /// A file with mistakes is refused, the old one goes on.
     async fn reload(&mut self, handle: &Handle) {
-        match self.read(load_plan).await {
-            Ok(plan) => {
+        match self.read(load_site).await {
+            Ok(site) => {
+                let plan = self.greet(site);
                 if let Err(error) = handle.reload(plan).await {
                     tracing::error!("{}: {error}", printable(&self.config.display().to_string()));
                 }
@@ -193,17 +215,20 @@ impl Supervisor {
 }
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> Attempt {
-    let plan = load_plan(config, common, process)?;
+    let site = load_site(config, common, process)?;
     let store = site::open_store(&site::state_path(config, common))?;
-    Ok(Ready { plan, store })
+    Ok(Ready { site, store })
 }
 
-fn load_plan(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Plan> {
+fn load_site(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Loaded> {
     let file = site::load(config)?;
     for remark in site::remarks(&file, common.threads) {
         tracing::warn!("{}: {remark}", printable(&file.name));
     }
-    site::plan(&file, common, process)
+    Ok(Loaded {
+        plan: site::plan(&file, common, process)?,
+        mail: site::mail_server(&file)?.filter(|_| !common.no_notify),
+    })
 }
 
 /// What came of an engine's task.

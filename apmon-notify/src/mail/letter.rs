@@ -72,6 +72,8 @@ impl Letter<'_> {
         let mut bytes = headers.to_string().into_bytes();
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(&body.into_vec());
+        // Whoever sends it ends its last line.
+        bytes.truncate(bytes.trim_ascii_end().len());
         bytes
     }
 

@@ -66,8 +66,8 @@ impl Session {
             within(deadline, "TLS", wrapped).await
         };
         let stream = match place.protection {
-            MailProtection::None => Stream::Plain(stream),
-            MailProtection::Tls => Stream::Tls(tls(stream).await?),
+            MailProtection::None => Stream::plain(stream),
+            MailProtection::Tls => Stream::tls(tls(stream).await?),
             MailProtection::StartTls => {
                 let stream = within(deadline, "STARTTLS", Clear::new(stream).starttls(&said)).await?;
                 Stream::upgraded(tls(stream).await?)

@@ -16,40 +16,66 @@ use tokio_rustls::client::TlsStream;
 
 use super::trouble::Trouble;
 
-/// Nobody says more than this before TLS.
-const MAX_REPLY: usize = 64 * 1024;
+/// No answer is longer; a server's list of what it can do has some 500 bytes.
+/// lettre reads a line to its end, however far that is, and parses what it has
+/// again with each line of an answer.
+const MAX_REPLY: usize = 16 * 1024;
 
 /// What lettre reads first on every connection. After STARTTLS a server greets
 /// nobody again (RFC 3207 section 4.2), so we do.
 const GREETING: &[u8] = b"220 TLS\r\n";
 
-/// What the dialogue goes over.
+/// What the dialogue goes over. It ends with an answer that is too long.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(super) struct Stream {
+    wire: Wire,
+    /// What is left of the greeting that we say ourselves.
+    greeting: &'static [u8],
+    /// Bytes read since something was last said.
+    answered: usize,
+}
+
+#[derive(Debug)]
+enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
-    /// After STARTTLS, with what is left of the greeting.
-    Upgraded(&'static [u8], Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
+    pub(super) fn plain(stream: TcpStream) -> Self {
+        Self::over(Wire::Plain(stream), &[])
+    }
+
+    pub(super) fn tls(stream: Box<TlsStream<TcpStream>>) -> Self {
+        Self::over(Wire::Tls(stream), &[])
+    }
+
+    /// After STARTTLS.
     pub(super) fn upgraded(stream: Box<TlsStream<TcpStream>>) -> Self {
-        Self::Upgraded(GREETING, stream)
+        Self::over(Wire::Tls(stream), GREETING)
+    }
+
+    fn over(wire: Wire, greeting: &'static [u8]) -> Self {
+        Self {
+            wire,
+            greeting,
+            answered: 0,
+        }
     }
 
     fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
-        match self {
-            Self::Plain(stream) => Pin::new(stream),
-            Self::Tls(stream) | Self::Upgraded(_, stream) => Pin::new(&mut **stream),
+        match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream),
+            Wire::Tls(stream) => Pin::new(&mut **stream),
         }
     }
 }
 
 impl AsyncTokioStream for Stream {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Plain(stream) => stream.peer_addr(),
-            Self::Tls(stream) | Self::Upgraded(_, stream) => stream.get_ref().0.peer_addr(),
+        match &self.wire {
+            Wire::Plain(stream) => stream.peer_addr(),
+            Wire::Tls(stream) => stream.get_ref().0.peer_addr(),
         }
     }
 }
@@ -60,21 +86,29 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Upgraded(greeting, _) if !greeting.is_empty() => {
-                let (now, later) = greeting.split_at(greeting.len().min(buf.remaining()));
-                buf.put_slice(now);
-                *greeting = later;
-                Poll::Ready(Ok(()))
-            }
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) | Self::Upgraded(_, stream) => Pin::new(&mut **stream).poll_read(cx, buf),
+        let this = &mut *self;
+        if !this.greeting.is_empty() {
+            let (now, later) = this.greeting.split_at(this.greeting.len().min(buf.remaining()));
+            buf.put_slice(now);
+            this.greeting = later;
+            return Poll::Ready(Ok(()));
         }
+        if this.answered > MAX_REPLY {
+            return Poll::Ready(Err(io::Error::other("the answer has no end")));
+        }
+        let before = buf.filled().len();
+        let read = match &mut this.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Wire::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
+        };
+        this.answered += buf.filled().len() - before;
+        read
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.answered = 0;
         self.writer().poll_write(cx, bytes)
     }
 

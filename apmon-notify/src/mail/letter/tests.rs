@@ -70,7 +70,7 @@ fn a_reminder_in_full() {
          Since:         2026-02-11 15:05:00 CET\n\
          Duration:      10 mins 0 secs\n\
          Reminder:      3\n\
-         Next reminder: 2026-02-11 15:25:00 CET\n"
+         Next reminder: 2026-02-11 15:25:00 CET"
     );
 }
 
@@ -153,6 +153,7 @@ fn what_is_not_known_is_left_out() {
     message.address = String::new();
     let sent = letter(&message);
     let (_, body) = sent.split_once("\r\n\r\n").unwrap();
+    let body = unfolded(body);
     let labels: Vec<_> = body
         .lines()
         .skip(2)
