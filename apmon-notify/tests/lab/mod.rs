@@ -30,7 +30,8 @@ impl Lab {
 
     pub fn start_with_tls_at(port: u16) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        // The tests of the binary start it as well.
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../apmon-notify/tests");
         // A test that is killed drops nothing, so the kernel ends the server.
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", "--", PYTHON])
