@@ -12,7 +12,7 @@ use apmon_core::{
     rule::words,
     text::printable,
 };
-use apmon_notify::{Mail, MailServer, subject};
+use apmon_notify::{Mail, MailServer, mail_subject};
 use jiff::tz::TimeZone;
 
 use crate::{console, pass, site};
@@ -92,7 +92,7 @@ async fn test_recipient(site: &str, id: &str, mail: &Mail, options: &OutageEmail
     for (kind, number) in KINDS {
         let off = switched_off(&kind, options);
         let message = test_message(site, kind, number, &incident, now);
-        let subject = subject(&message);
+        let subject = mail_subject(&message);
         match mail.send(&message, &format!("{}-{id}", message.id)).await {
             Ok(answer) => console::line(&format!("{whose}: {subject}: {answer}{off}")),
             Err(error) => {

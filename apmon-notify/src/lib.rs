@@ -51,5 +51,5 @@ mod webhook;
 
 pub use client::HttpClient;
 pub use heartbeat::HttpHeartbeats;
-pub use mail::{Mail, MailError, MailServer, mail_channel_ids, subject};
+pub use mail::{Mail, MailError, MailServer, mail_channel_ids, mail_subject};
 pub use webhook::{Webhook, WebhookError, channel_ids};

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use url::Host;
 
-pub use self::letter::subject;
+pub use self::letter::mail_subject;
 use self::{letter::Letter, server::Server};
 
 /// The mail server of a site, shared by all its recipients: at most four

@@ -29,7 +29,7 @@ pub(super) struct Letter<'a> {
 
 /// The subject of a message: `[OUTAGE] web in HomeLab`.
 #[must_use]
-pub fn subject(notification: &Notification) -> String {
+pub fn mail_subject(notification: &Notification) -> String {
     let label = match &notification.kind {
         NotificationKind::Outage => "OUTAGE".to_owned(),
         NotificationKind::Reminder => match notification.reminder() {
@@ -56,7 +56,7 @@ impl Letter<'_> {
         };
         set("From", self.from.to_owned());
         set("To", self.to.to_owned());
-        set("Subject", subject(self.notification));
+        set("Subject", mail_subject(self.notification));
         set("Date", self.date());
         set("Message-ID", self.message_id(self.key));
         if let Some(first) = self.first_key() {

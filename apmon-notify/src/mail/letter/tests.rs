@@ -86,7 +86,7 @@ fn subjects() {
         (NoLongerWatched, 2, "[NO LONGER WATCHED] web in HomeLab"),
         (Notice("PORT CHANGE".into()), 1, "[PORT CHANGE] web in HomeLab"),
     ] {
-        assert_eq!(subject(&message(kind, number)), wanted);
+        assert_eq!(mail_subject(&message(kind, number)), wanted);
     }
 }
 
