@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, error::ErrorKind};
 
-use crate::{check, daemon, pacing, pass, pin, reference, summary, webhook};
+use crate::{check, daemon, mail, pacing, pass, pin, reference, summary, webhook};
 
 /// Watches hosts, services, switch ports, certificates and jobs on a LAN.
 ///
@@ -68,7 +68,7 @@ pub(crate) struct PassArgs {
     /// Send a test message to all webhooks, and end.
     #[arg(long, conflicts_with_all = ["test_emails", "no_notify"])]
     test_webhooks: bool,
-    /// Send a test message to all e-mail addresses, and end. (Comes later.)
+    /// Send a test message of each kind to all e-mail addresses, and end.
     #[arg(long, conflicts_with = "no_notify")]
     test_emails: bool,
     /// Keep history in RRD files. (Comes later.)
@@ -177,9 +177,6 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn run_pass(args: PassArgs) -> anyhow::Result<ExitCode> {
-    if args.test_emails {
-        anyhow::bail!("--test-emails: this version sends no e-mail yet");
-    }
     if args.generate_rrds || args.generate_mrtg_config.is_some() {
         tracing::warn!(
             "--generate-rrds and --generate-mrtg-config: this version keeps no RRD files yet; monitoring goes on without"
@@ -190,6 +187,9 @@ fn run_pass(args: PassArgs) -> anyhow::Result<ExitCode> {
     }
     if args.test_webhooks {
         return webhook::test(&args.configs);
+    }
+    if args.test_emails {
+        return mail::test(&args.configs);
     }
     pass::run(&args)
 }

@@ -7,6 +7,7 @@ mod console;
 mod daemon;
 mod kinds;
 mod log;
+mod mail;
 mod pacing;
 mod pass;
 mod pin;

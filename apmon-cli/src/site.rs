@@ -4,18 +4,22 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use apmon_core::{
     Channel, Plan, StateStore, Tools,
-    config::{self, ConfigError, ProcessEnvironment, SiteFile},
+    config::{self, ConfigError, OutageEmail, ProcessEnvironment, SiteFile},
     text::printable,
 };
-use apmon_notify::{HttpClient, Webhook, channel_ids};
+use apmon_notify::{HttpClient, Mail, MailServer, Webhook, channel_ids, mail_channel_ids};
 use apmon_store::{Format, HISTORY_DAYS, JsonStore, LockError, Platform, SqliteStore};
 
 use crate::{args::CommonArgs, kinds};
+
+/// How long one delivery may take where the site does not say.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What all sites of a process share.
 #[derive(Clone, Default)]
@@ -76,12 +80,6 @@ pub(crate) fn remarks(file: &SiteFile, threads: Option<u32>) -> Vec<String> {
             rounds as u64 * longest
         ));
     }
-    if !file.outage_emails.is_empty() {
-        remarks.push(format!(
-            "outage_emails: this version sends no e-mail yet, {} recipients are not told",
-            file.outage_emails.len()
-        ));
-    }
     remarks
 }
 
@@ -94,9 +92,7 @@ pub(crate) fn cap(file: &SiteFile, threads: Option<u32>) -> Option<NonZeroUsize>
 /// Builds the monitors and channels of a site.
 pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> anyhow::Result<Plan> {
     let mut plan = Plan::new(&file.name);
-    if let Some(timeout) = file.site.max_try_secs {
-        plan.delivery_timeout = timeout.duration();
-    }
+    plan.delivery_timeout = delivery_timeout(file);
     plan.max_concurrent = cap(file, args.threads);
     plan.quiet = args.no_notify;
     plan.monitors = file
@@ -110,7 +106,54 @@ pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> any
             .with_context(|| format!("outage_webhooks: {id}"))?;
         plan.channels.push(Channel::new(id, Arc::new(webhook)));
     }
+    let server = mail_server(file)?;
+    for (id, mail, options) in recipients(file, server.as_ref())? {
+        plan.channels.push(Channel {
+            outages: options.email_outages.unwrap_or(true),
+            reminders: options.email_reminders.unwrap_or(true),
+            recoveries: options.email_recoveries.unwrap_or(true),
+            is_mail: true,
+            ..Channel::new(id, Arc::new(mail))
+        });
+    }
     Ok(plan)
+}
+
+/// How long one delivery may take.
+fn delivery_timeout(file: &SiteFile) -> Duration {
+    let timeout = file.site.max_try_secs;
+    timeout.map_or(DELIVERY_TIMEOUT, |timeout| timeout.duration())
+}
+
+/// The site's mail server, where somebody is to be told by it.
+pub(crate) fn mail_server(file: &SiteFile) -> anyhow::Result<Option<MailServer>> {
+    let wanted = file
+        .email_server
+        .as_ref()
+        .filter(|_| !file.outage_emails.is_empty());
+    wanted
+        .map(|options| MailServer::new(options, delivery_timeout(file)))
+        .transpose()
+        .context("email_server")
+}
+
+/// The recipients of mail, each a channel of its own.
+pub(crate) fn recipients<'a>(
+    file: &'a SiteFile,
+    server: Option<&MailServer>,
+) -> anyhow::Result<Vec<(String, Mail, &'a OutageEmail)>> {
+    let Some(server) = server else {
+        return Ok(Vec::new());
+    };
+    let ids = mail_channel_ids(&file.outage_emails);
+    let entries = ids.into_iter().zip(&file.outage_emails);
+    entries
+        .map(|(id, options)| {
+            let mail = Mail::new(options, server.clone(), jiff::tz::TimeZone::system())
+                .with_context(|| format!("outage_emails: {id}"))?;
+            Ok((id, mail, options))
+        })
+        .collect()
 }
 
 /// Who watches.

@@ -393,9 +393,6 @@ fn what_comes_later_says_so() {
         "home.yaml",
         Site::new("HomeLab").watch_service("web", &web).text(),
     );
-    lab.run(&["--test-emails", "home.yaml"])
-        .assert_code(1)
-        .assert_only_error("--test-emails: this version sends no e-mail yet");
     for arguments in [
         &["--generate-rrds", "home.yaml"][..],
         &["home.yaml", "--generate-mrtg-config"],

@@ -26,8 +26,8 @@ pub use mistake::{ConfigError, Mistake, Position};
 pub use monitor::{MonitorEntry, MonitorOptions, Origin, Sourced};
 pub use section::Section;
 pub use site::{
-    EmailServer, OutageEmail, OutageWebhook, RESERVED_NAMES, RequestEncoding, RequestMethod, SiteFile,
-    SiteOptions, load, parse,
+    EmailServer, MailProtection, OutageEmail, OutageWebhook, RESERVED_NAMES, RequestEncoding, RequestMethod,
+    SiteFile, SiteOptions, load, parse,
 };
 pub use source::{Environment, MAX_FILE_BYTES, ProcessEnvironment};
 pub use value::{AddressFamily, Count, NameResolution, PortNumber, Seconds, Text};

@@ -1,11 +1,12 @@
 //! The channels on which apmon tells people, and its outgoing signs of life.
 //!
-//! A [`Webhook`] hands one message to one receiver; [`HttpHeartbeats`] vouches
-//! for us with an outside watcher. Both make one attempt and say whether
-//! another is worth it. When to try again, in which order, and what is worth
+//! A [`Webhook`] hands one message to one receiver, a [`Mail`] to one mailbox;
+//! [`HttpHeartbeats`] vouches for us with an outside watcher. Each makes one
+//! attempt and says whether another is worth it. When to try again, in which order, and what is worth
 //! telling at all is not decided here: that is `apmon-core`.
 //!
 //! No error of this crate holds a URL, a prefix or a suffix: they hold tokens.
+//! None holds a mail server's password.
 //!
 //! ```
 //! use std::time::Duration;
@@ -33,6 +34,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `webhook` | the channel, and its identity |
+//! | `mail` | the recipient of mail, its server's connections, the mail's bytes |
 //! | `heartbeat` | the sign of life |
 //! | `encode` | the bytes of a webhook: URL, HTML, CSV, JSON |
 //! | `client` | the HTTP client both share, made at first use |
@@ -43,9 +45,11 @@ mod answer;
 mod client;
 mod encode;
 mod heartbeat;
+mod mail;
 mod name;
 mod webhook;
 
 pub use client::HttpClient;
 pub use heartbeat::HttpHeartbeats;
+pub use mail::{Mail, MailError, MailServer, mail_channel_ids, mail_subject};
 pub use webhook::{Webhook, WebhookError, channel_ids};

@@ -1,6 +1,6 @@
 //! Host names, looked up without a thread.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hickory_resolver::{
     ResolveError, TokioResolver,
@@ -21,17 +21,22 @@ pub(crate) struct SystemNames;
 impl Resolve for SystemNames {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let (resolver, without) = system::resolver();
-            let found = resolver.lookup_ip(name.as_str()).await;
-            // Without a configuration the hosts file still counts.
-            let found = found.map_err(|error| match without {
-                Some(reason) => Unresolved::Failed(reason),
-                None => Unresolved::from(error),
-            })?;
-            let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::new(ip, 0)).collect();
-            Ok(Box::new(addresses.into_iter()) as Addrs)
+            let addresses: Vec<_> = addresses(name.as_str()).await?;
+            Ok(Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
     }
+}
+
+/// The addresses of a name.
+pub(crate) async fn addresses(name: &str) -> Result<Vec<IpAddr>, Unresolved> {
+    let (resolver, without) = system::resolver();
+    let found = resolver.lookup_ip(name).await;
+    // Without a configuration the hosts file still counts.
+    let found = found.map_err(|error| match without {
+        Some(reason) => Unresolved::Failed(reason),
+        None => Unresolved::from(error),
+    })?;
+    Ok(found.iter().collect())
 }
 
 /// A resolver, and why it knows no name servers.
@@ -122,7 +127,7 @@ mod system {
 
 /// Why a name has no address, in an operator's words.
 #[derive(Debug, thiserror::Error)]
-enum Unresolved {
+pub(crate) enum Unresolved {
     #[error("the name does not exist")]
     Unknown,
     #[error("the name has no address")]

@@ -102,6 +102,8 @@ fn entry(id: &str, attempts: u32) -> OutboxEntry {
             number: 1,
             at: "2026-02-11T14:15:00.123456789Z".parse().unwrap(),
             since: None,
+            lasted: None,
+            next_reminder: None,
         },
         attempts,
         last_tried: (attempts > 0).then(|| "2026-02-11T14:16:00.5Z".parse().unwrap()),
@@ -384,6 +386,8 @@ fn any_entry() -> impl Strategy<Value = OutboxEntry> {
                 number,
                 at,
                 since: Some(at),
+                lasted: refused.then_some(Duration::new(u64::from(number), attempts % 1_000_000_000)),
+                next_reminder: refused.then_some(at),
                 ..Notification {
                     id,
                     incident,

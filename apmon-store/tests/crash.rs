@@ -56,6 +56,8 @@ fn count(epoch: u64, down_count: u32) -> Commit {
 /// The same message each time, tried once more.
 fn message(attempts: u32) -> OutboxEntry {
     let notification = Notification {
+        lasted: None,
+        next_reminder: None,
         id: "i-1".into(),
         incident: "i".into(),
         kind: NotificationKind::Outage,

@@ -44,6 +44,8 @@ fn count(epoch: u64, name: &str, down_count: u32) -> Commit {
 
 fn entry(id: &str) -> OutboxEntry {
     let notification = Notification {
+        lasted: None,
+        next_reminder: None,
         id: id.into(),
         incident: "i".into(),
         kind: NotificationKind::Outage,

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use apmon_core::{
     Engine, EngineError, Handle, PassReport, Plan, config::ConfigError, rule::words, text::printable,
 };
-use apmon_notify::HttpHeartbeats;
+use apmon_notify::{HttpHeartbeats, MailServer};
 use tokio::sync::{broadcast, watch};
 use tracing::Instrument as _;
 
@@ -30,9 +30,15 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 /// What an engine needs to start.
 pub(super) struct Ready {
-    plan: Plan,
-    history_days: u32,
+    site: Loaded,
     store: Store,
+}
+
+/// What a site file says.
+struct Loaded {
+    plan: Plan,
+    mail: Option<MailServer>,
+    history_days: u32,
 }
 
 /// One site.
@@ -132,13 +138,11 @@ impl Supervisor {
     /// Runs the engine.
     async fn watch(
         &mut self,
-        Ready {
-            plan,
-            history_days,
-            store,
-        }: Ready,
+        Ready { site, store }: Ready,
         published: &watch::Sender<Option<Handle>>,
     ) -> Ended {
+        store.configure(site.history_days);
+        let plan = self.greet(site);
         self.process.span(&self.config).in_scope(|| {
             tracing::info!(
                 "{}: watching {} monitors",
@@ -146,7 +150,6 @@ impl Supervisor {
                 plan.monitors.len()
             );
         });
-        store.configure(history_days);
         let engine = Engine::new(plan, store.shared())
             .heartbeats(Arc::new(HttpHeartbeats::new(self.process.http.clone())))
             .on_event(|event| console::report(event, false));
@@ -180,11 +183,26 @@ impl Supervisor {
         }
     }
 
+    /// Tries the site's mail server: whoever set it up is still there, and at
+    /// the first outage perhaps nobody is.
+    fn greet(&self, Loaded { plan, mail, .. }: Loaded) -> Plan {
+        if let Some(mail) = mail {
+            let try_out = async move {
+                if let Err(error) = mail.try_out().await {
+                    tracing::warn!("email_server does not take mail now: {error}");
+                }
+            };
+            tokio::spawn(try_out.instrument(self.process.span(&self.config)));
+        }
+        plan
+    }
+
     /// A file with mistakes is refused, the old one goes on.
     async fn reload(&mut self, handle: &Handle, store: &Store) {
-        match self.read(load_plan).await {
-            Ok((plan, history_days)) => {
-                store.configure(history_days);
+        match self.read(load_site).await {
+            Ok(site) => {
+                store.configure(site.history_days);
+                let plan = self.greet(site);
                 if let Err(error) = handle.reload(plan).await {
                     tracing::error!("{}: {error}", printable(&self.config.display().to_string()));
                 }
@@ -199,22 +217,21 @@ impl Supervisor {
 }
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> Attempt {
-    let (plan, history_days) = load_plan(config, common, process)?;
+    let site = load_site(config, common, process)?;
     let store = site::open_store(&site::state_path(config, common, Watcher::Daemon))?;
-    Ok(Ready {
-        plan,
-        history_days,
-        store,
-    })
+    Ok(Ready { site, store })
 }
 
-/// The plan, and how long history is kept.
-fn load_plan(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<(Plan, u32)> {
+fn load_site(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Loaded> {
     let file = site::load(config)?;
     for remark in site::remarks(&file, common.threads) {
         tracing::warn!("{}: {remark}", printable(&file.name));
     }
-    Ok((site::plan(&file, common, process)?, site::history_days(&file)))
+    Ok(Loaded {
+        plan: site::plan(&file, common, process)?,
+        mail: site::mail_server(&file)?.filter(|_| !common.no_notify),
+        history_days: site::history_days(&file),
+    })
 }
 
 /// What came of an engine's task.

@@ -28,6 +28,8 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
             number,
             at: now(0).wall,
             since: None,
+            lasted: None,
+            next_reminder: None,
         },
         attempts: 0,
         last_tried: None,
