@@ -12,6 +12,7 @@ mod fuzz;
 mod new_probe;
 mod package;
 mod process;
+mod request;
 mod stopwatch;
 mod test;
 mod workspace;
