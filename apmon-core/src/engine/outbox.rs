@@ -1,9 +1,9 @@
-//! Messages on their way: per channel and incident in order, outage and
+//! Messages on their way: per channel and monitor in order, outage and
 //! recovery never dropped, an undelivered reminder replaced by its successor
 //! and dropped when its outage is over.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     time::Duration,
 };
 
@@ -340,36 +340,26 @@ impl Outbox {
     }
 }
 
-/// What an undelivered message keeps of its incident from being sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hold {
-    /// It was refused, and its time has not come: its reminders.
-    Reminders,
-    /// It goes first: all that comes after it.
-    All,
-}
-
 impl Lane {
-    /// The messages that nothing older of their incident holds back, at `now`;
-    /// without one, those that wait for nothing but their own moment.
+    /// The messages that nothing older about their monitor holds back, at `now`;
+    /// without one, those that wait for nothing but their own moment. What goes
+    /// first holds back all about its monitor, also the next outage: else that
+    /// could overtake a recovery, which would then be the last word. What was
+    /// refused, and whose time has not come, holds back its reminders alone.
     fn free(&self, now: Option<Mono>) -> impl Iterator<Item = (usize, &Item)> {
-        let mut holds: HashMap<&str, Hold> = HashMap::new();
+        let mut first: HashSet<&str> = HashSet::new();
+        let mut refused: HashSet<&str> = HashSet::new();
         self.items.iter().enumerate().filter(move |(_, item)| {
             let message = &item.entry.notification;
-            let hold = holds.get(message.incident.as_str()).copied();
+            let is_behind = first.contains(message.monitor.as_str())
+                || (message.kind == NotificationKind::Reminder
+                    && refused.contains(message.incident.as_str()));
             let waits = item.not_before.is_some_and(|at| now.is_none_or(|now| at > now));
-            if hold != Some(Hold::All) {
-                let hold = match item.entry.refused && waits {
-                    true => Hold::Reminders,
-                    false => Hold::All,
-                };
-                holds.insert(&message.incident, hold);
-            }
-            match hold {
-                None => true,
-                Some(Hold::Reminders) => message.kind != NotificationKind::Reminder,
-                Some(Hold::All) => false,
-            }
+            match item.entry.refused && waits {
+                true => refused.insert(&message.incident),
+                false => first.insert(&message.monitor),
+            };
+            !is_behind
         })
     }
 

@@ -14,6 +14,7 @@ fn at(secs: i64) -> Mono {
     Mono::from_nanos(secs * 1_000_000_000)
 }
 
+/// Each incident is of a monitor of its own.
 fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> OutboxEntry {
     OutboxEntry {
         channel: channel.into(),
@@ -22,7 +23,7 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
             incident: incident.into(),
             kind,
             site: "s".into(),
-            monitor: "m".into(),
+            monitor: format!("monitor of {incident}"),
             address: "a".into(),
             text: "t".into(),
             number,
@@ -183,6 +184,39 @@ fn among_failing_messages_the_least_tried_goes_first() {
     started(&mut outbox, 0);
     outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(0));
     assert_eq!(started(&mut outbox, 1), ["j-1-c"]);
+}
+
+#[test]
+fn the_next_outage_of_a_monitor_overtakes_no_message_of_the_one_before() {
+    let of_one_monitor = |mut entry: OutboxEntry| {
+        entry.notification.monitor = "m".into();
+        entry
+    };
+    let entries = vec![
+        entry("c", "i", 1, Outage),
+        entry("c", "i", 2, Recovery),
+        entry("c", "j", 1, Outage),
+    ];
+    let mut outbox = filled(entries.into_iter().map(of_one_monitor).collect());
+    assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
+    outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(0));
+    assert_eq!(outbox.wake_at(), Some(at(1)));
+    // Told least often is the second outage; but then the last word would be
+    // the recovery of the first.
+    for key in ["i-1-c", "i-2-c", "j-1-c"] {
+        assert_eq!(started(&mut outbox, 1), [key]);
+        outbox.finish("c", key, Ok(()), now(1));
+    }
+}
+
+#[test]
+fn the_next_outage_of_a_monitor_does_not_wait_for_one_that_was_refused() {
+    let mut second = entry("c", "j", 1, Outage);
+    second.notification.monitor = entry("c", "i", 1, Outage).notification.monitor;
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage), second]);
+    started(&mut outbox, 0);
+    refused(&mut outbox, "i-1-c", 0);
+    assert_eq!(started(&mut outbox, 0), ["j-1-c"]);
 }
 
 #[test]
