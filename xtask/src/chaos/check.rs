@@ -46,6 +46,22 @@ impl Violation {
             evidence: evidence.into(),
         }
     }
+
+    /// Nothing that may still come mends it.
+    pub(super) fn stays(&self) -> bool {
+        let may_come = [
+            LOST_OUTAGE,
+            LOST_RECOVERY,
+            UNTOLD,
+            TWO_IDS,
+            LAST_WORD,
+            PRINTED,
+            OUTBOX,
+            STATE,
+            HISTORY,
+        ];
+        !may_come.contains(&self.rule)
+    }
 }
 
 impl fmt::Display for Violation {

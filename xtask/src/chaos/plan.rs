@@ -144,9 +144,9 @@ fn kills_and_disk(random: &mut Random, site: &Site, kills: usize) -> (Vec<Step>,
         }
         // Some live for moments, a few for long.
         at += match random.index(0..10) {
-            0..6 => random.millis(20..=1_500),
-            6..9 => random.millis(1_500..=3_000),
-            _ => random.millis(4_000..=6_000),
+            0..6 => random.millis(20..=1_200),
+            6..9 => random.millis(1_200..=2_500),
+            _ => random.millis(3_500..=5_000),
         };
         let moment = moment(random, site);
         let pause = random.millis(0..=400);
