@@ -7,6 +7,7 @@ mod console;
 mod daemon;
 mod kinds;
 mod log;
+mod notify;
 mod pacing;
 mod pass;
 mod pin;
@@ -15,7 +16,6 @@ mod sink;
 mod site;
 mod summary;
 mod table;
-mod webhook;
 
 use std::process::ExitCode;
 

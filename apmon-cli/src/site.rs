@@ -9,10 +9,10 @@ use std::{
 use anyhow::Context as _;
 use apmon_core::{
     Channel, Plan, Tools,
-    config::{self, ConfigError, ProcessEnvironment, SiteFile},
+    config::{self, ConfigError, ProcessEnvironment, Seconds, SiteFile},
     text::printable,
 };
-use apmon_notify::{HttpClient, Webhook, channel_ids};
+use apmon_notify::{Command, HttpClient, Syslog, Webhook, channel_ids, command_ids, syslog_ids};
 use apmon_store::{JsonStore, LockError, Platform};
 
 use crate::{args::CommonArgs, kinds};
@@ -108,7 +108,24 @@ pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> any
     for (id, options) in ids.into_iter().zip(&file.outage_webhooks) {
         let webhook = Webhook::new(options, process.http.clone(), plan.delivery_timeout)
             .with_context(|| format!("outage_webhooks: {id}"))?;
-        plan.channels.push(Channel::new(id, Arc::new(webhook)));
+        plan.channels
+            .push(Channel::new(id, Arc::new(webhook)).within(options.timeout_secs.map(Seconds::duration)));
+    }
+    for (id, options) in command_ids(&file.outage_commands)
+        .into_iter()
+        .zip(&file.outage_commands)
+    {
+        let command = Command::new(options, plan.delivery_timeout).context("outage_commands: no program")?;
+        plan.channels
+            .push(Channel::new(id, Arc::new(command)).within(options.timeout_secs.map(Seconds::duration)));
+    }
+    for (id, options) in syslog_ids(&file.outage_syslogs)
+        .into_iter()
+        .zip(&file.outage_syslogs)
+    {
+        let syslog = Syslog::new(options, plan.delivery_timeout).context("outage_syslogs: no address")?;
+        plan.channels
+            .push(Channel::new(id, Arc::new(syslog)).within(options.timeout_secs.map(Seconds::duration)));
     }
     Ok(plan)
 }

@@ -112,6 +112,21 @@ pub trait Notifier: Send + Sync {
     /// # Errors
     /// Whether another try is worth it.
     async fn deliver(&self, notification: &Notification, key: &str) -> Result<(), DeliveryError>;
+
+    /// The same, for whoever tries a channel out: what was sent and what was
+    /// answered is added to `shown`, line by line, without secrets.
+    ///
+    /// # Errors
+    /// Whether another try is worth it.
+    async fn deliver_shown(
+        &self,
+        notification: &Notification,
+        key: &str,
+        shown: &mut Vec<String>,
+    ) -> Result<(), DeliveryError> {
+        let _ = shown; // a channel with nothing to show
+        self.deliver(notification, key).await
+    }
 }
 
 /// Why a message was not delivered.

@@ -20,8 +20,7 @@
 //!     endpoint_url: Some(Secret::new("https://hooks.example.com/T0KEN")),
 //!     request_method: Some(RequestMethod::Post),
 //!     request_encoding: Some(RequestEncoding::Json),
-//!     request_prefix: None,
-//!     request_suffix: None,
+//!     ..OutageWebhook::default()
 //! };
 //! let client = HttpClient::new(); // one for all channels
 //! let webhook = Webhook::new(&options, client, Duration::from_secs(20))?;
@@ -33,6 +32,10 @@
 //! | module | holds |
 //! |---|---|
 //! | `webhook` | the channel, and its identity |
+//! | `command` | a program that is told |
+//! | `syslog` | RFC 5424 by socket, UDP, TCP |
+//! | `preset` | the services whose requests are known, a file each |
+//! | `template` | values put into a tree's strings |
 //! | `heartbeat` | the sign of life |
 //! | `encode` | the bytes of a webhook: URL, HTML, CSV, JSON |
 //! | `client` | the HTTP client both share, made at first use |
@@ -41,11 +44,17 @@
 
 mod answer;
 mod client;
+mod command;
 mod encode;
 mod heartbeat;
 mod name;
+mod preset;
+mod syslog;
+mod template;
 mod webhook;
 
 pub use client::HttpClient;
+pub use command::{Command, command_ids};
 pub use heartbeat::HttpHeartbeats;
+pub use syslog::{Syslog, syslog_ids};
 pub use webhook::{Webhook, WebhookError, channel_ids};

@@ -1,6 +1,6 @@
 //! Host names, looked up without a thread.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hickory_resolver::{
     ResolveError, TokioResolver,
@@ -31,6 +31,21 @@ impl Resolve for SystemNames {
             let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::new(ip, 0)).collect();
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
+    }
+}
+
+/// The addresses of a name or of an address.
+pub(crate) async fn addresses(host: &str) -> Result<Vec<IpAddr>, Unresolved> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![address]);
+    }
+    let (resolver, without) = system::resolver();
+    match resolver.lookup_ip(host).await {
+        Ok(found) => Ok(found.iter().collect()),
+        Err(error) => Err(match without {
+            Some(reason) => Unresolved::Failed(reason),
+            None => Unresolved::from(error),
+        }),
     }
 }
 
@@ -122,7 +137,7 @@ mod system {
 
 /// Why a name has no address, in an operator's words.
 #[derive(Debug, thiserror::Error)]
-enum Unresolved {
+pub(crate) enum Unresolved {
     #[error("the name does not exist")]
     Unknown,
     #[error("the name has no address")]

@@ -1,6 +1,8 @@
 //! JSON Schema of a site file: what its options are, as they may be written.
 
-use apmon_core::config::{EmailServer, MonitorOptions, OutageEmail, OutageWebhook, SiteOptions};
+use apmon_core::config::{
+    EmailServer, MonitorOptions, OutageCommand, OutageEmail, OutageSyslog, OutageWebhook, SiteOptions,
+};
 use schemars::{Schema, schema_for};
 use serde_json::{Map, Value, json};
 
@@ -25,6 +27,10 @@ pub(super) fn schema() -> Value {
     site["properties"]["outage_emails"] = json!({"type": "array", "items": inline(schema_for!(OutageEmail))});
     site["properties"]["outage_webhooks"] =
         json!({"type": "array", "items": inline(schema_for!(OutageWebhook))});
+    site["properties"]["outage_commands"] =
+        json!({"type": "array", "items": inline(schema_for!(OutageCommand))});
+    site["properties"]["outage_syslogs"] =
+        json!({"type": "array", "items": inline(schema_for!(OutageSyslog))});
     site["additionalProperties"] = json!(false);
     let common = inline(schema_for!(MonitorOptions));
     let kinds: Vec<_> = kinds::all()

@@ -6,16 +6,18 @@ use std::{
 };
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     address::is_email_address,
+    channel::{self, OutageCommand, OutageSyslog},
     mistake::{self, ConfigError, Mistake, Position},
     monitor::{MonitorEntry, read_monitor},
     section::{MOST_HINTS, Section},
     source::{self, Environment},
     tree::{self, Entry, Node, Value},
     value::{AddressFamily, Count, NameResolution, PortNumber, Seconds, Text},
+    webhook::{self, OutageWebhook},
 };
 use crate::{
     kind::MonitorKind,
@@ -111,48 +113,6 @@ pub struct OutageEmail {
     pub email_reminders: Option<bool>,
 }
 
-/// How a webhook is requested.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum RequestMethod {
-    /// The message is part of the URL.
-    Get,
-    /// The message is the body.
-    Post,
-}
-
-/// How a webhook's message is encoded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum RequestEncoding {
-    /// Percent-encoded.
-    Url,
-    /// HTML-escaped.
-    Html,
-    /// `{"message": ...}`; POST only.
-    Json,
-    /// Quoted as in CSV.
-    Csvquoted,
-}
-
-/// Options of one entry of `site.outage_webhooks`.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub struct OutageWebhook {
-    /// Where to send; it may hold a token, so it is never printed whole.
-    #[schemars(required)]
-    pub endpoint_url: Option<Secret>,
-    /// How to request it.
-    #[schemars(required)]
-    pub request_method: Option<RequestMethod>,
-    /// How to encode the message. JSON needs POST.
-    #[schemars(required)]
-    pub request_encoding: Option<RequestEncoding>,
-    /// Stands before the encoded message.
-    pub request_prefix: Option<Secret>,
-    /// Stands after the encoded message.
-    pub request_suffix: Option<Secret>,
-}
-
 /// A site file, read and checked.
 #[derive(Debug)]
 pub struct SiteFile {
@@ -168,6 +128,10 @@ pub struct SiteFile {
     pub outage_emails: Vec<OutageEmail>,
     /// Its webhooks.
     pub outage_webhooks: Vec<OutageWebhook>,
+    /// Its programs that are told.
+    pub outage_commands: Vec<OutageCommand>,
+    /// Its syslog receivers.
+    pub outage_syslogs: Vec<OutageSyslog>,
     /// Its monitors, in the order of the file.
     pub monitors: Vec<MonitorEntry>,
     /// What is questionable but allowed.
@@ -270,6 +234,8 @@ impl Reader<'_> {
             email_server: None,
             outage_emails: Vec::new(),
             outage_webhooks: Vec::new(),
+            outage_commands: Vec::new(),
+            outage_syslogs: Vec::new(),
             monitors: Vec::new(),
             warnings: Vec::new(),
             advice: Vec::new(),
@@ -352,6 +318,8 @@ impl Reader<'_> {
         let server = section.take("email_server");
         let emails = section.take("outage_emails");
         let webhooks = section.take("outage_webhooks");
+        let commands = section.take("outage_commands");
+        let syslogs = section.take("outage_syslogs");
         if emails.is_some() && server.is_none() {
             section.misplaced("outage_emails", "needs email_server beside it");
         }
@@ -359,6 +327,8 @@ impl Reader<'_> {
         file.email_server = server.and_then(|node| self.email_server(&node));
         file.outage_emails = self.list(emails, "outage_emails", Self::outage_email);
         file.outage_webhooks = self.list(webhooks, "outage_webhooks", Self::outage_webhook);
+        file.outage_commands = self.list(commands, "outage_commands", Self::outage_command);
+        file.outage_syslogs = self.list(syslogs, "outage_syslogs", Self::outage_syslog);
         file
     }
 
@@ -424,22 +394,23 @@ impl Reader<'_> {
 
     fn outage_webhook(&mut self, node: &Node, within: String) -> Option<OutageWebhook> {
         let mut section = Section::open(node, within, &mut self.mistakes)?;
-        let webhook = section.read::<OutageWebhook>();
-        if let Some(webhook) = &webhook {
-            section.require("endpoint_url", webhook.endpoint_url.as_ref());
-            section.require("request_method", webhook.request_method);
-            section.require("request_encoding", webhook.request_encoding);
-            if let Some(url) = &webhook.endpoint_url {
-                section.check_url("endpoint_url", url.reveal(), &["http", "https"]);
-            }
-            if (webhook.request_method, webhook.request_encoding)
-                == (Some(RequestMethod::Get), Some(RequestEncoding::Json))
-            {
-                section.mistake("request_encoding", "JSON needs request_method POST");
-            }
-        }
+        let webhook = webhook::read(&mut section);
         self.warnings.extend(section.finish(|_| None).warnings);
         webhook
+    }
+
+    fn outage_command(&mut self, node: &Node, within: String) -> Option<OutageCommand> {
+        let mut section = Section::open(node, within, &mut self.mistakes)?;
+        let command = channel::read_command(&mut section);
+        self.warnings.extend(section.finish(|_| None).warnings);
+        command
+    }
+
+    fn outage_syslog(&mut self, node: &Node, within: String) -> Option<OutageSyslog> {
+        let mut section = Section::open(node, within, &mut self.mistakes)?;
+        let syslog = channel::read_syslog(&mut section);
+        self.warnings.extend(section.finish(|_| None).warnings);
+        syslog
     }
 
     fn monitors(&mut self, node: &Node, path: &Path, site: &SiteOptions) -> Vec<MonitorEntry> {

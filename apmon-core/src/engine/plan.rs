@@ -20,7 +20,7 @@ pub struct Plan {
     /// The most checks under way at once; `None` is no cap.
     pub max_concurrent: Option<NonZeroUsize>,
     /// How long one delivery or heartbeat may take, and how long a pass waits
-    /// for its outbox. Default 20 s.
+    /// for its outbox (or as long as a channel's own time). Default 20 s.
     pub delivery_timeout: Duration,
     /// Tells nobody: no channel, no heartbeat, and not later either. What would
     /// have been told is still decided, counted in the state as told, and
@@ -57,6 +57,12 @@ impl Plan {
 }
 
 impl Plan {
+    /// The longest time a delivery may take.
+    pub(super) fn longest_delivery(&self) -> Duration {
+        let own = self.channels.iter().filter_map(|channel| channel.timeout);
+        own.fold(self.delivery_timeout, Duration::max)
+    }
+
     pub(super) fn check_names(&self) -> Result<(), EngineError> {
         let mut names = HashSet::with_capacity(self.monitors.len());
         for monitor in &self.monitors {
@@ -84,6 +90,8 @@ pub struct Channel {
     pub recoveries: bool,
     /// Obeys a monitor's `email` switch.
     pub is_mail: bool,
+    /// How long one delivery may take, where it is not the plan's time.
+    pub timeout: Option<Duration>,
 }
 
 impl Channel {
@@ -96,7 +104,14 @@ impl Channel {
             reminders: true,
             recoveries: true,
             is_mail: false,
+            timeout: None,
         }
+    }
+
+    /// With its own time for one delivery.
+    #[must_use]
+    pub fn within(self, timeout: Option<Duration>) -> Self {
+        Self { timeout, ..self }
     }
 
     /// Whether a message of this kind about a monitor with this policy goes here.

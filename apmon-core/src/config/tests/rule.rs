@@ -409,8 +409,98 @@ outage_webhooks:
             "8:5: outage_webhooks 5: \"endpoint_url\" is missing",
             "8:5: outage_webhooks 5: \"request_method\" is missing",
             "8:5: outage_webhooks 5: \"request_encoding\" is missing",
-            "8:6: outage_webhooks 5: unknown option \"url\"",
+            "8:6: outage_webhooks 5: \"url\" is an option of presets, and there is no preset",
         ]
     );
     assert!(read(&in_site("outage_webhooks: []")).is_ok());
+}
+
+#[test]
+fn presets_are_checked() {
+    let text = "\
+outage_webhooks:
+- {preset: slack, url: 'https://h/x', headers: {X-A: b}, timeout_secs: 5, success_body: ok}
+- {preset: slakc, url: 'https://h/x'}
+- {preset: telegram, token: t}
+- {preset: ntfy, topic: t, chat_id: c, endpoint_url: 'https://h/x'}
+- {preset: gotify, url: h/x, token: ' '}
+- {preset: pagerduty, routing_key: r, rooting_key: r}";
+    assert_eq!(
+        told(&in_site(text)),
+        [
+            "5:14: outage_webhooks 2: \"preset\" must be alertmanager or discord or gotify or matrix or ntfy or opsgenie or pagerduty or pushover or slack or teams or telegram, not \"slakc\"; did you mean slack?",
+            "6:14: outage_webhooks 3: \"chat_id\" is missing, preset telegram needs it",
+            "7:30: outage_webhooks 4: \"chat_id\" is no option of preset ntfy (topic, url, token)",
+            "7:42: outage_webhooks 4: \"endpoint_url\" does not go with preset, which stands for it",
+            "8:27: outage_webhooks 5: \"url\" must be a URL that begins with http:// or https://",
+            "8:39: outage_webhooks 5: \"token\" must not be empty",
+            "9:41: outage_webhooks 6: unknown option \"rooting_key\"; did you mean \"routing_key\"?",
+        ]
+    );
+}
+
+#[test]
+fn what_a_webhook_may_say_besides_is_checked() {
+    let hook = |more: &str| {
+        in_site(&format!(
+            "outage_webhooks: [{{endpoint_url: 'https://h/', request_method: POST, request_encoding: URL, {more}}}]"
+        ))
+    };
+    for good in [
+        "success_statuses: 200-299",
+        "success_statuses: [200, 302-303]",
+        "success_body: 'OK: '",
+        "headers: {Authorization: Bearer x}",
+    ] {
+        assert!(read(&hook(good)).is_ok(), "{good}");
+    }
+    for (wrong, text) in [
+        (
+            "success_statuses: 2xx",
+            "\"success_statuses\" must be a status such as 200, a range such as 200-299, or a list of them",
+        ),
+        ("success_body: ''", "\"success_body\" must not be empty"),
+        (
+            "timeout_secs: 0",
+            "\"timeout_secs\" must be 1 to 315360000 seconds, not 0",
+        ),
+        (
+            "headers: {'a b': x}",
+            "\"headers\" holds \"a b\", which is no name of a header",
+        ),
+        (
+            "headers: {Content-Length: 5}",
+            "\"headers\" must not hold Content-Length, apmon sets it itself",
+        ),
+        (
+            "headers: {X: \"s3cret\\n\"}",
+            "\"headers\" X holds characters that no header may hold",
+        ),
+    ] {
+        let told = told(&hook(wrong));
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].ends_with(text), "{told:?}");
+    }
+}
+
+#[test]
+fn commands_and_syslogs_are_checked() {
+    let text = "\
+outage_commands:
+- {program: /usr/local/bin/sms, args: [--to, 49], timeout_secs: 5}
+- {args: [x]}
+- {program: sms --to 49}
+outage_syslogs:
+- {}
+- {address: 'tcp://log.lan:6514', facility: local3}
+- {address: log.lan, facility: local8}";
+    assert_eq!(
+        told(&in_site(text)),
+        [
+            "5:5: outage_commands 2: \"program\" is missing",
+            "6:15: outage_commands 3: \"program\" holds a blank: no shell reads it, arguments go into \"args\"",
+            "10:15: outage_syslogs 3: \"address\" must be a path such as /dev/log, udp://host:port or tcp://host:port",
+            "10:34: outage_syslogs 3: \"facility\" must be user or daemon or local0 or local1 or local2 or local3 or local4 or local5 or local6 or local7, not \"local8\"; did you mean local0?",
+        ]
+    );
 }

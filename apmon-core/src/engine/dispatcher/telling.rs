@@ -100,7 +100,9 @@ impl Dispatcher {
     }
 
     pub(super) fn deliver(&mut self, entry: OutboxEntry) {
-        let Some(Channel { notifier, .. }) = self
+        let Some(Channel {
+            notifier, timeout, ..
+        }) = self
             .plan
             .channels
             .iter()
@@ -109,7 +111,7 @@ impl Dispatcher {
             return; // unknown channels were dropped
         };
         let notifier = Arc::clone(notifier);
-        let timeout = self.plan.delivery_timeout;
+        let timeout = timeout.unwrap_or(self.plan.delivery_timeout);
         self.tasks.spawn(async move {
             let key = entry.key();
             let attempt = AssertUnwindSafe(notifier.deliver(&entry.notification, &key)).catch_unwind();
