@@ -70,7 +70,7 @@ pub(crate) struct PassArgs {
     /// Send an outage, a reminder and a recovery of a test to all webhooks, and end.
     #[arg(long, conflicts_with_all = ["test_emails", "no_notify"])]
     test_webhooks: bool,
-    /// Send a test message to all e-mail addresses, and end. (Comes later.)
+    /// Send an outage, a reminder and a recovery of a test to all e-mail addresses, and end.
     #[arg(long, conflicts_with = "no_notify")]
     test_emails: bool,
     /// Keep history in RRD files. (Comes later.)
@@ -100,8 +100,9 @@ pub(crate) struct CommonArgs {
     /// The most checks under way at once per site; overrides max_threads. Without either there is no cap.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) threads: Option<u32>,
-    /// The state file; only with a single CONFIG.
-    /// [default: $STATE_DIRECTORY or /var/tmp/APMonitor, <CONFIG's stem>.statefile.json]
+    /// The state file; only with a single CONFIG. A .db file is a SQLite database, any other JSON.
+    /// [default: $STATE_DIRECTORY or /var/tmp/APMonitor, <CONFIG's stem>.statefile.db;
+    /// a pass without one there: .json]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) statefile: Option<PathBuf>,
     /// Look and keep state, print what would be told, tell nobody.
@@ -181,9 +182,6 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn run_pass(args: PassArgs) -> anyhow::Result<ExitCode> {
-    if args.test_emails {
-        anyhow::bail!("--test-emails: this version sends no e-mail yet");
-    }
     if args.generate_rrds || args.generate_mrtg_config.is_some() {
         tracing::warn!(
             "--generate-rrds and --generate-mrtg-config: this version keeps no RRD files yet; monitoring goes on without"
@@ -194,6 +192,9 @@ fn run_pass(args: PassArgs) -> anyhow::Result<ExitCode> {
     }
     if args.test_webhooks {
         return notify::test_webhooks(&args.configs);
+    }
+    if args.test_emails {
+        return notify::test_emails(&args.configs);
     }
     pass::run(&args)
 }

@@ -21,7 +21,7 @@ use self::{
 use crate::{
     args::RunArgs,
     console, pass,
-    site::{self, Process},
+    site::{self, Process, Watcher},
 };
 
 /// After the request to end, everything is over by then.
@@ -52,7 +52,7 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     let mut plans = Vec::new();
     let mut refused = 0;
     for (i, config) in args.configs.iter().cloned().enumerate() {
-        if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common) {
+        if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common, Watcher::Daemon) {
             pass::say(&config, &error);
             refused += 1;
             continue;

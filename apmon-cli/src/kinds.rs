@@ -12,12 +12,6 @@ pub(crate) fn all() -> &'static [&'static dyn MonitorKind] {
     &KINDS
 }
 
-/// Whether a kind has an option of its own by that name.
-pub(crate) fn takes(kind: &str, option: &str) -> bool {
-    let mut kinds = all().iter();
-    kinds.any(|known| known.name() == kind && known.fields().contains(&option))
-}
-
 /// The kind that an address alone names: by its scheme, a bare host by `""`.
 pub(crate) fn by_address(address: &str) -> Option<&'static dyn MonitorKind> {
     let scheme = address

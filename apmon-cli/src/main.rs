@@ -2,6 +2,7 @@
 //! the libraries.
 
 mod args;
+mod channel;
 mod check;
 mod console;
 mod daemon;

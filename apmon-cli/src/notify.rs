@@ -7,14 +7,15 @@ use std::{
 };
 
 use apmon_core::{
-    Channel, Clock as _, Notification, NotificationKind, SystemClock, rule::words::Subject, text::printable,
+    Channel, Clock as _, DeliveryError, Notification, NotificationKind, SystemClock, rule::words::Subject,
+    text::printable,
 };
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 
 use crate::{
     args::CommonArgs,
-    console, pass,
+    channel, console, pass,
     site::{self, Process},
 };
 
@@ -56,6 +57,11 @@ pub(crate) fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
 /// To all webhooks of all files. Exits 0 when they took all messages.
 pub(crate) fn test_webhooks(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
     test(configs, &|id| id.starts_with("webhook:"))
+}
+
+/// To all recipients of mail of all files. Exits 0 when all mails were taken.
+pub(crate) fn test_emails(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    test(configs, &|id| id.starts_with("mail:"))
 }
 
 fn test(configs: &[PathBuf], wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<ExitCode> {
@@ -102,10 +108,27 @@ async fn test_site(config: &Path, process: &Process, wanted: &dyn Fn(&str) -> bo
             known(&plan.channels)
         ));
     }
+    if channels.iter().any(|channel| channel.is_mail)
+        && let Some(server) = channel::mail_server(&file)?
+    {
+        console::line(&format!(
+            "{site}: mail goes by {}",
+            channel::described(&file, &server)
+        ));
+    }
     let mut all_taken = true;
     for channel in &channels {
         for message in messages(&plan.site) {
-            all_taken &= test_channel(&site, channel, &message).await;
+            match test_channel(&site, channel, &message).await {
+                Ok(()) => {}
+                Err(DeliveryError::Permanent { .. }) => all_taken = false,
+                // Where it is not reached the others would only fail as well,
+                // and each may take its time.
+                Err(_) => {
+                    all_taken = false;
+                    break;
+                }
+            }
         }
     }
     // A channel that was asked for by name and is not there was not tested.
@@ -120,24 +143,28 @@ fn known(channels: &[Channel]) -> String {
     }
 }
 
-async fn test_channel(site: &str, channel: &Channel, message: &Notification) -> bool {
+async fn test_channel(site: &str, channel: &Channel, message: &Notification) -> Result<(), DeliveryError> {
     let key = format!("{}-{}", message.id, channel.id);
     let mut shown = Vec::new();
     let result = channel.notifier.deliver_shown(message, &key, &mut shown).await;
     for line in &shown {
         console::line(&format!("  {}", printable(line)));
     }
-    let kind = match message.kind {
-        NotificationKind::Outage => "outage",
-        NotificationKind::Reminder => "reminder",
-        _ => "recovery",
+    let (kind, is_on, switch) = match message.kind {
+        NotificationKind::Outage => ("outage", channel.outages, "email_outages"),
+        NotificationKind::Reminder => ("reminder", channel.reminders, "email_reminders"),
+        _ => ("recovery", channel.recoveries, "email_recoveries"),
+    };
+    let in_earnest = match is_on {
+        true => String::new(),
+        false => format!(" (in earnest not sent: {switch} is no)"),
     };
     let id = printable(&channel.id);
     match &result {
-        Ok(()) => console::line(&format!("{site}: {id}: {kind}: taken")),
+        Ok(()) => console::line(&format!("{site}: {id}: {kind}: taken{in_earnest}")),
         Err(error) => console::line(&format!("{site}: {id}: {kind}: FAILED: {error}")),
     }
-    result.is_ok()
+    result
 }
 
 /// The story of one outage, as it is told of a monitor.
@@ -155,12 +182,21 @@ fn messages(site: &str) -> [Notification; 3] {
     let incident = format!("test-{}", now.as_millisecond());
     let reason = "this is a test, nothing is down";
     let story = [
-        (NotificationKind::Outage, subject.outage(reason, Duration::ZERO)),
-        (NotificationKind::Reminder, subject.reminder(reason, LASTED)),
-        (NotificationKind::Recovery, subject.recovery(LASTED)),
+        (
+            NotificationKind::Outage,
+            Duration::ZERO,
+            subject.outage(reason, Duration::ZERO),
+        ),
+        (
+            NotificationKind::Reminder,
+            LASTED,
+            subject.reminder(reason, LASTED),
+        ),
+        (NotificationKind::Recovery, LASTED, subject.recovery(LASTED)),
     ];
     let mut number = 0;
-    story.map(|(kind, text)| {
+    story.map(|(kind, lasted, text)| {
+        let since = now.checked_sub(lasted).unwrap_or(now);
         number += 1;
         Notification {
             id: format!("{incident}-{number}"),
@@ -172,7 +208,9 @@ fn messages(site: &str) -> [Notification; 3] {
             text,
             number,
             at: now,
-            since: Some(now),
+            since: Some(since),
+            lasted: Some(lasted),
+            next_reminder: None,
         }
     })
 }

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use crate::{
     args::{CommonArgs, PassArgs},
     console,
-    site::{self, Process},
+    site::{self, Process, Watcher},
 };
 
 /// At its end a pass waits so long for whoever reads its output, stdout and
@@ -31,7 +31,8 @@ pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
         let mut sites = tokio::task::JoinSet::new();
         let mut failed = false;
         for (i, config) in args.configs.iter().cloned().enumerate() {
-            if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common) {
+            if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common, Watcher::Pass)
+            {
                 failed = true;
                 say(&config, &error);
                 continue;
@@ -92,9 +93,11 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
         tracing::warn!("{}: {remark}", printable(&file.name));
     }
     let plan = site::plan(&file, common, process)?;
+    let days = site::history_days(&file);
     drop(file);
-    let store = site::open_store(&site::state_path(config, common))?;
-    Engine::new(plan, store)
+    let store = site::open_store(&site::state_path(config, common, Watcher::Pass))?;
+    store.configure(days);
+    Engine::new(plan, store.shared())
         .heartbeats(Arc::new(HttpHeartbeats::new(process.http.clone())))
         .on_event(|event| console::report(event, true))
         .pass()

@@ -25,7 +25,7 @@ use crate::{args::seconds, console, kinds};
 /// Where to look.
 #[derive(Args)]
 pub(crate) struct PinArgs {
-    /// https://host[:port], tls://host:port, or with --starttls tcp://host:port.
+    /// An https:// or tls:// address; with --starttls tcp://host:port.
     #[arg(value_name = "URL")]
     address: String,
     /// By HTTP/3: the certificate shown over QUIC.
@@ -207,7 +207,7 @@ fn write(path: &Path, target: &PinTarget, only: Option<&str>, pin: &str) -> anyh
     let before = std::fs::read_to_string(path).with_context(|| shown.to_string())?;
     let here = |monitor: &&MonitorEntry| match only {
         Some(name) => monitor.name == name,
-        None => target.is_at(&monitor.address) && kinds::takes(monitor.kind, "ssl_fingerprint"),
+        None => target.is_at(monitor.kind, &monitor.address),
     };
     let monitors: Vec<_> = file.monitors.iter().filter(here).collect();
     if monitors.is_empty() {

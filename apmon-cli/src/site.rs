@@ -4,18 +4,21 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
-use anyhow::Context as _;
 use apmon_core::{
-    Channel, Plan, Tools,
-    config::{self, ConfigError, ProcessEnvironment, Seconds, SiteFile},
+    Plan, StateStore, Tools,
+    config::{self, ConfigError, ProcessEnvironment, SiteFile},
     text::printable,
 };
-use apmon_notify::{Command, HttpClient, Syslog, Webhook, channel_ids, command_ids, syslog_ids};
-use apmon_store::{JsonStore, LockError, Platform};
+use apmon_notify::HttpClient;
+use apmon_store::{Format, HISTORY_DAYS, JsonStore, LockError, Platform, SqliteStore};
 
-use crate::{args::CommonArgs, kinds};
+use crate::{args::CommonArgs, channel, kinds};
+
+/// How long one delivery may take where the site does not say.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What all sites of a process share.
 #[derive(Clone, Default)]
@@ -76,12 +79,6 @@ pub(crate) fn remarks(file: &SiteFile, threads: Option<u32>) -> Vec<String> {
             rounds as u64 * longest
         ));
     }
-    if !file.outage_emails.is_empty() {
-        remarks.push(format!(
-            "outage_emails: this version sends no e-mail yet, {} recipients are not told",
-            file.outage_emails.len()
-        ));
-    }
     remarks
 }
 
@@ -94,9 +91,7 @@ pub(crate) fn cap(file: &SiteFile, threads: Option<u32>) -> Option<NonZeroUsize>
 /// Builds the monitors and channels of a site.
 pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> anyhow::Result<Plan> {
     let mut plan = Plan::new(&file.name);
-    if let Some(timeout) = file.site.max_try_secs {
-        plan.delivery_timeout = timeout.duration();
-    }
+    plan.delivery_timeout = delivery_timeout(file);
     plan.max_concurrent = cap(file, args.threads);
     plan.quiet = args.no_notify;
     plan.monitors = file
@@ -104,45 +99,53 @@ pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> any
         .iter()
         .map(|monitor| monitor.build(&process.tools))
         .collect();
-    let ids = channel_ids(&file.outage_webhooks);
-    for (id, options) in ids.into_iter().zip(&file.outage_webhooks) {
-        let webhook = Webhook::new(options, process.http.clone(), plan.delivery_timeout)
-            .with_context(|| format!("outage_webhooks: {id}"))?;
-        plan.channels
-            .push(Channel::new(id, Arc::new(webhook)).within(options.timeout_secs.map(Seconds::duration)));
-    }
-    for (id, options) in command_ids(&file.outage_commands)
-        .into_iter()
-        .zip(&file.outage_commands)
-    {
-        let command = Command::new(options, plan.delivery_timeout).context("outage_commands: no program")?;
-        plan.channels
-            .push(Channel::new(id, Arc::new(command)).within(options.timeout_secs.map(Seconds::duration)));
-    }
-    for (id, options) in syslog_ids(&file.outage_syslogs)
-        .into_iter()
-        .zip(&file.outage_syslogs)
-    {
-        let syslog = Syslog::new(options, plan.delivery_timeout).context("outage_syslogs: no address")?;
-        plan.channels
-            .push(Channel::new(id, Arc::new(syslog)).within(options.timeout_secs.map(Seconds::duration)));
-    }
+    plan.channels = channel::all(file, process, plan.delivery_timeout)?;
     Ok(plan)
 }
 
-/// Where a site's state is kept.
-pub(crate) fn state_path(config: &Path, args: &CommonArgs) -> PathBuf {
-    match &args.statefile {
-        Some(path) => path.clone(),
-        None => apmon_store::default_path(config, Platform::HERE, &ProcessEnvironment),
+/// How long one delivery may take.
+pub(crate) fn delivery_timeout(file: &SiteFile) -> Duration {
+    let timeout = file.site.max_try_secs;
+    timeout.map_or(DELIVERY_TIMEOUT, |timeout| timeout.duration())
+}
+
+/// Who watches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watcher {
+    /// `apmon run`
+    Daemon,
+    /// One pass, for cron.
+    Pass,
+}
+
+/// Where a site's state is kept. Once there is a database every command uses
+/// it: two files would each know half.
+pub(crate) fn state_path(config: &Path, args: &CommonArgs, watcher: Watcher) -> PathBuf {
+    if let Some(path) = &args.statefile {
+        return path.clone();
+    }
+    let default = |format| apmon_store::default_path(config, format, Platform::HERE, &ProcessEnvironment);
+    let database = default(Format::Sqlite);
+    if watcher == Watcher::Daemon || database.exists() {
+        database
+    } else {
+        default(Format::Json)
     }
 }
 
 /// Refuses a site whose state would be kept where one of the sites `before` it
 /// keeps its own: two site files of one stem.
-pub(crate) fn has_own_state(config: &Path, before: &[PathBuf], args: &CommonArgs) -> anyhow::Result<()> {
-    let path = state_path(config, args);
-    match before.iter().find(|other| state_path(other, args) == path) {
+pub(crate) fn has_own_state(
+    config: &Path,
+    before: &[PathBuf],
+    args: &CommonArgs,
+    watcher: Watcher,
+) -> anyhow::Result<()> {
+    let path = state_path(config, args, watcher);
+    match before
+        .iter()
+        .find(|other| state_path(other, args, watcher) == path)
+    {
         None => Ok(()),
         Some(other) => anyhow::bail!(
             "it does not run beside {}: {} is the state file of another of these site files",
@@ -152,12 +155,48 @@ pub(crate) fn has_own_state(config: &Path, before: &[PathBuf], args: &CommonArgs
     }
 }
 
+/// A site's store.
+#[derive(Clone)]
+pub(crate) enum Store {
+    Json(Arc<JsonStore>),
+    Sqlite(Arc<SqliteStore>),
+}
+
+impl Store {
+    /// As the engine needs it.
+    pub(crate) fn shared(&self) -> Arc<dyn StateStore> {
+        match self {
+            Self::Json(store) => Arc::clone(store) as _,
+            Self::Sqlite(store) => Arc::clone(store) as _,
+        }
+    }
+
+    /// Does with the history what the site file says.
+    pub(crate) fn configure(&self, history_days: u32) {
+        if let Self::Sqlite(store) = self {
+            store.keep_history(history_days);
+        }
+    }
+}
+
+/// How long the history of a site is kept.
+pub(crate) fn history_days(file: &SiteFile) -> u32 {
+    file.site
+        .history_days
+        .map_or(HISTORY_DAYS, |days| days.get().get())
+}
+
 /// Opens a site's store; as long as it can write, everybody else is kept off.
 /// Without a lock the site runs all the same: where there can be no lock file
 /// there can be no state either (the engine says so, and goes on from memory),
 /// and where it cannot be had for another reason this is said here.
-pub(crate) fn open_store(state_file: &Path) -> anyhow::Result<Arc<JsonStore>> {
-    let lock = match JsonStore::lock(state_file) {
+pub(crate) fn open_store(state_file: &Path) -> anyhow::Result<Store> {
+    let format = Format::of(state_file);
+    let locked = match format {
+        Format::Json => JsonStore::lock(state_file),
+        Format::Sqlite => SqliteStore::lock(state_file),
+    };
+    let lock = match locked {
         Ok(lock) => Some(lock),
         Err(LockError::Io { step, path, source }) if path.symlink_metadata().is_err() => {
             tracing::debug!("{step} {}: {source}", printable(&path.display().to_string()));
@@ -179,8 +218,11 @@ pub(crate) fn open_store(state_file: &Path) -> anyhow::Result<Arc<JsonStore>> {
         }
         Err(error) => return Err(error.into()),
     };
-    let store = JsonStore::open(state_file, jiff::tz::TimeZone::system(), lock)?;
-    Ok(Arc::new(store))
+    let zone = jiff::tz::TimeZone::system();
+    Ok(match format {
+        Format::Json => Store::Json(Arc::new(JsonStore::open(state_file, zone, lock)?)),
+        Format::Sqlite => Store::Sqlite(Arc::new(SqliteStore::open(state_file, zone, lock)?)),
+    })
 }
 
 /// Who may not even read the state does not run, with a lock or without.

@@ -87,7 +87,7 @@ fn two_site_files_do_not_share_a_state_file() {
     let mut daemon = lab.start(&["run", "-v", "home.yaml", "other/home.yaml"]);
     let said = daemon.until_err("ERROR other/home.yaml: ");
     assert!(
-        said.ends_with("home.statefile.json is the state file of another of these site files"),
+        said.ends_with("home.statefile.db is the state file of another of these site files"),
         "{said}"
     );
     daemon.until_err("ERROR 1 of 2 sites do not run");
@@ -326,11 +326,63 @@ fn state_of_another_user_is_one_clear_line() {
     for path in [state.path().to_owned(), state.beside(".lock")] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
     }
-    for arguments in [&["home.yaml"][..], &["run", "home.yaml"]] {
-        run(lab.apmon_without_privileges(arguments))
-            .assert_code(1)
-            .assert_only_error(
-                "home.statefile.json nor its lock may be read by this user: Permission denied",
-            );
-    }
+    let said = "home.statefile.json nor its lock may be read by this user: Permission denied";
+    run(lab.apmon_without_privileges(&["home.yaml"]))
+        .assert_code(1)
+        .assert_only_error(said);
+    // What the daemon cannot take over it does not do without.
+    run(lab.apmon_without_privileges(&["run", "home.yaml"]))
+        .assert_code(1)
+        .assert_only_error("home.statefile.json: Permission denied");
+}
+
+#[test]
+fn the_daemon_takes_the_passes_state_over_and_tells_no_outage_twice() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+    let site = Site::new("HomeLab")
+        .option("check_every_n_secs: 1")
+        .webhook(&receiver.url("/hook"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    let ended = lab.run(&["home.yaml"]);
+    assert!(ended.out[0].starts_with("##### NEW OUTAGE: web in HomeLab "));
+    receiver.until(1);
+
+    let mut daemon = lab.start(&["run", "-vv", "home.yaml"]);
+    daemon.until_err("DEBUG web: Down: ");
+    web.come_back();
+    let recovery = daemon.until_out("##### RECOVERY: ");
+    let ended = daemon.stop();
+    ended.assert_code(0);
+    assert_eq!(ended.out, [recovery], "no second outage");
+    receiver.until(2);
+    let names = lab.state_directory();
+    assert!(
+        names.contains(&"home.statefile.json.imported".to_owned()),
+        "{names:?}"
+    );
+    assert!(!names.contains(&"home.statefile.json".to_owned()), "{names:?}");
+
+    // Passes go on in the database, beside which the history is read.
+    web.go_away();
+    std::thread::sleep(Duration::from_millis(1_100)); // it is due again
+    let ended = lab.run(&["home.yaml"]);
+    assert!(ended.out[0].starts_with("##### NEW OUTAGE: web in HomeLab "));
+    assert!(!lab.state("home").path().exists());
+    let history = apmon_store::History::open(lab.state("home").database()).unwrap();
+    let ever = jiff::Timestamp::MIN..=jiff::Timestamp::MAX;
+    let incidents = history.incidents(Some("web"), &ever).unwrap();
+    let ends: Vec<_> = incidents
+        .iter()
+        .map(|it| (it.messages, it.ended.is_some()))
+        .collect();
+    assert_eq!(ends, [(2, true), (1, false)]);
+    assert!(history.results("web").unwrap().len() >= 3);
+    assert_eq!(history.deliveries(None, &ever).unwrap().len(), 2);
+
+    // Who asks for the text has it, the daemon too.
+    let mut daemon = lab.start(&["run", "-vv", "-s", "own.json", "home.yaml"]);
+    daemon.until_err("DEBUG web: Down: ");
+    daemon.stop().assert_code(0);
+    let text = fs::read_to_string(lab.path("own.json")).unwrap();
+    assert!(text.contains("\"is_up\": false"), "{text}");
 }

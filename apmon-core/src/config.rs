@@ -31,7 +31,9 @@ pub use mistake::{ConfigError, Mistake, Position};
 pub use monitor::{MonitorEntry, MonitorOptions, Origin, Sourced};
 pub use preset::Preset;
 pub use section::Section;
-pub use site::{EmailServer, OutageEmail, RESERVED_NAMES, SiteFile, SiteOptions, load, parse};
+pub use site::{
+    EmailServer, MailProtection, OutageEmail, RESERVED_NAMES, SiteFile, SiteOptions, load, parse,
+};
 pub use source::{Environment, MAX_FILE_BYTES, ProcessEnvironment};
 pub use status::StatusRange;
 pub use value::{AddressFamily, Count, NameResolution, PortNumber, Seconds, Text};

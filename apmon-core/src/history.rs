@@ -233,6 +233,8 @@ mod tests {
     #[test]
     fn a_try_that_succeeded_counts_as_one() {
         let notification = crate::Notification {
+            lasted: None,
+            next_reminder: None,
             id: "i-1".into(),
             incident: "i".into(),
             kind: NotificationKind::Outage,

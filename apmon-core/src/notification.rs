@@ -27,8 +27,22 @@ pub struct Notification {
     pub number: u32,
     /// When it was decided.
     pub at: Timestamp,
-    /// When the outage began.
+    /// When it began that it was down, or could not be looked at.
     pub since: Option<Timestamp>,
+    /// How long that had lasted when it was decided, by the monotonic clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasted: Option<Duration>,
+    /// When the next reminder of the outage is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_reminder: Option<Timestamp>,
+}
+
+impl Notification {
+    /// Which reminder of its outage it is, from 1.
+    #[must_use]
+    pub fn reminder(&self) -> Option<u32> {
+        (self.kind == NotificationKind::Reminder).then(|| self.number.saturating_sub(1).max(1))
+    }
 }
 
 /// What a message says.
@@ -174,4 +188,35 @@ pub trait HeartbeatSender: Send + Sync {
     /// # Errors
     /// Anything but a 2xx answer.
     async fn send(&self, url: &crate::secret::Secret, timeout: Duration) -> Result<(), DeliveryError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As it was written before messages knew how long it had lasted.
+    const OLD: &str = r#"{"id":"i-4","incident":"i","kind":"reminder","site":"HomeLab","monitor":"web",
+        "address":"http://h/","text":"web in HomeLab is down","number":4,"at":"2026-02-11T14:15:00Z","since":null}"#;
+
+    #[test]
+    fn a_message_of_an_older_version_is_read() {
+        let old: Notification = serde_json::from_str(OLD).unwrap();
+        assert_eq!((old.lasted, old.next_reminder), (None, None));
+        assert!(!serde_json::to_string(&old).unwrap().contains("lasted"));
+        let new = Notification {
+            lasted: Some(Duration::from_millis(600_500)),
+            next_reminder: Some(old.at),
+            ..old
+        };
+        let written = serde_json::to_string(&new).unwrap();
+        assert_eq!(serde_json::from_str::<Notification>(&written).unwrap(), new);
+    }
+
+    #[test]
+    fn reminders_are_counted_from_the_outage() {
+        let mut message: Notification = serde_json::from_str(OLD).unwrap();
+        assert_eq!(message.reminder(), Some(3));
+        message.kind = NotificationKind::Outage;
+        assert_eq!(message.reminder(), None);
+    }
 }

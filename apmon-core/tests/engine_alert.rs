@@ -6,7 +6,7 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
-use apmon_core::{Clock, DeliveryError, Engine, Now, Plan, Policy, SystemClock};
+use apmon_core::{Clock, DeliveryError, Engine, Notification, Now, Plan, Policy, SystemClock};
 use jiff::tz::TimeZone;
 use support::{Condition, Memory, Recorder, Target, clock, every, run_for, secs, watch};
 
@@ -299,6 +299,66 @@ mod no_alert_is_lost {
         assert_eq!(kept.len(), 1, "the other channel has it once: {kept:?}");
         handle.shutdown().await;
         running.await.unwrap().unwrap();
+    }
+
+    /// Also a message that comes to it in the place of another channel.
+    #[tokio::test(start_paused = true)]
+    async fn a_mailbox_hears_nothing_of_a_monitor_with_email_off() {
+        let (clock, target, store) = (clock(), Target::new(), Memory::new());
+        let (gone, mail) = (Recorder::new(&clock), Recorder::new(&clock));
+        *gone.hangs.lock().unwrap() = true;
+        target.set(Condition::Down("no".into()));
+        let policy = Policy {
+            email: false,
+            ..every(1)
+        };
+        let plan = || Plan::new("s").watch(target.monitor(watch("a", policy.clone())));
+        let engine = Engine::new(plan().tell("gone", gone.clone()), store.clone()).clock(clock);
+        let handle = engine.handle();
+        let running = tokio::spawn(engine.run());
+        tokio::time::sleep(secs(5)).await;
+        let mut mailed = plan().tell("mail:ops", mail.clone());
+        mailed.channels[0].is_mail = true;
+        handle.reload(mailed).await.unwrap();
+        tokio::time::sleep(secs(5)).await;
+        assert_eq!(mail.labels(), [""; 0]);
+        handle.shutdown().await;
+        running.await.unwrap().unwrap();
+    }
+
+    /// What a mail says beside the sentence.
+    #[tokio::test(start_paused = true)]
+    async fn a_message_knows_since_when_and_what_comes_next() {
+        let (clock, target, store) = (clock(), Target::new(), Memory::new());
+        let heard = Recorder::new(&clock);
+        target.set(Condition::Down("no".into()));
+        let policy = Policy {
+            notify_every: secs(60),
+            ..every(1)
+        };
+        let plan = Plan::new("s")
+            .watch(target.monitor(watch("a", policy)))
+            .tell("c", heard.clone());
+        let engine = Engine::new(plan, store.clone()).clock(clock);
+        let handle = engine.handle();
+        let running = tokio::spawn(engine.run());
+        tokio::time::sleep(secs(70)).await;
+        target.set(Condition::Up);
+        tokio::time::sleep(secs(5)).await;
+        handle.shutdown().await;
+        running.await.unwrap().unwrap();
+        let heard = heard.heard.lock().unwrap();
+        let messages: Vec<&Notification> = heard.iter().map(|(_, message, _)| message).collect();
+        let [outage, reminder, recovery] = messages[..] else {
+            panic!("{messages:?}");
+        };
+        assert_eq!(outage.lasted, Some(Duration::ZERO));
+        assert_eq!(outage.since, Some(outage.at));
+        assert_eq!(outage.next_reminder, Some(reminder.at));
+        assert_eq!((reminder.reminder(), reminder.lasted), (Some(1), Some(secs(60))));
+        assert_eq!(recovery.next_reminder, None);
+        assert!(recovery.lasted >= Some(secs(69)), "{:?}", recovery.lasted);
+        assert!(messages.iter().all(|message| message.since == outage.since));
     }
 
     #[tokio::test(start_paused = true)]

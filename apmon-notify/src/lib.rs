@@ -1,11 +1,12 @@
 //! The channels on which apmon tells people, and its outgoing signs of life.
 //!
-//! A [`Webhook`] hands one message to one receiver; [`HttpHeartbeats`] vouches
-//! for us with an outside watcher. Both make one attempt and say whether
-//! another is worth it. When to try again, in which order, and what is worth
+//! A [`Webhook`] hands one message to one receiver, a [`Mail`] to one mailbox;
+//! [`HttpHeartbeats`] vouches for us with an outside watcher. Each makes one
+//! attempt and says whether another is worth it. When to try again, in which order, and what is worth
 //! telling at all is not decided here: that is `apmon-core`.
 //!
 //! No error of this crate holds a URL, a prefix or a suffix: they hold tokens.
+//! None holds a mail server's password.
 //!
 //! ```
 //! use std::time::Duration;
@@ -36,6 +37,7 @@
 //! | `syslog` | RFC 5424 by socket, UDP, TCP |
 //! | `preset` | the services whose requests are known, a file each |
 //! | `template` | values put into a tree's strings |
+//! | `mail` | the recipient of mail, its server's connections, the mail's bytes |
 //! | `heartbeat` | the sign of life |
 //! | `encode` | the bytes of a webhook: URL, HTML, CSV, JSON |
 //! | `client` | the HTTP client both share, made at first use |
@@ -47,6 +49,7 @@ mod client;
 mod command;
 mod encode;
 mod heartbeat;
+mod mail;
 mod name;
 mod preset;
 mod syslog;
@@ -56,5 +59,6 @@ mod webhook;
 pub use client::HttpClient;
 pub use command::{Command, command_ids};
 pub use heartbeat::HttpHeartbeats;
+pub use mail::{Mail, MailError, MailServer, mail_channel_ids, mail_subject};
 pub use syslog::{Syslog, syslog_ids};
 pub use webhook::{Webhook, WebhookError, channel_ids};

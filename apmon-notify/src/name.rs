@@ -21,15 +21,8 @@ pub(crate) struct SystemNames;
 impl Resolve for SystemNames {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let (resolver, without) = system::resolver();
-            let found = resolver.lookup_ip(name.as_str()).await;
-            // Without a configuration the hosts file still counts.
-            let found = found.map_err(|error| match without {
-                Some(reason) => Unresolved::Failed(reason),
-                None => Unresolved::from(error),
-            })?;
-            let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::new(ip, 0)).collect();
-            Ok(Box::new(addresses.into_iter()) as Addrs)
+            let addresses: Vec<_> = addresses(name.as_str()).await?;
+            Ok(Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
     }
 }
@@ -40,13 +33,13 @@ pub(crate) async fn addresses(host: &str) -> Result<Vec<IpAddr>, Unresolved> {
         return Ok(vec![address]);
     }
     let (resolver, without) = system::resolver();
-    match resolver.lookup_ip(host).await {
-        Ok(found) => Ok(found.iter().collect()),
-        Err(error) => Err(match without {
-            Some(reason) => Unresolved::Failed(reason),
-            None => Unresolved::from(error),
-        }),
-    }
+    let found = resolver.lookup_ip(host).await;
+    // Without a configuration the hosts file still counts.
+    let found = found.map_err(|error| match without {
+        Some(reason) => Unresolved::Failed(reason),
+        None => Unresolved::from(error),
+    })?;
+    Ok(found.iter().collect())
 }
 
 /// A resolver, and why it knows no name servers.

@@ -24,6 +24,8 @@ fn message() -> Notification {
         number: 1,
         at: "2026-02-11T14:18:00Z".parse().unwrap(),
         since: Some("2026-02-11T14:18:00Z".parse().unwrap()),
+        lasted: None,
+        next_reminder: None,
     }
 }
 

@@ -70,6 +70,8 @@ fn message(kind: NotificationKind, number: u32) -> Notification {
         number,
         at: "2026-02-11T14:18:00Z".parse().unwrap(),
         since: Some("2026-02-11T14:00:00Z".parse().unwrap()),
+        lasted: None,
+        next_reminder: None,
     }
 }
 

@@ -29,6 +29,8 @@ fn message(text: &str) -> Notification {
         number: 1,
         at: "2026-02-11T14:18:00.123456789Z".parse().unwrap(),
         since: None,
+        lasted: None,
+        next_reminder: None,
     }
 }
 

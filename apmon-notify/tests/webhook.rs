@@ -36,6 +36,8 @@ fn notification(text: &str) -> Notification {
         number: 2,
         at: "2026-02-11T14:18:00Z".parse().unwrap(),
         since: None,
+        lasted: None,
+        next_reminder: None,
     }
 }
 

@@ -7,8 +7,6 @@ use apmon_core::{
 };
 use memchr::memmem::Finder;
 
-use crate::course::seconds;
-
 /// So many bytes of an answer are kept for `--explain`.
 const SHOWN: usize = 200;
 
@@ -135,15 +133,13 @@ impl<'a> Search<'a> {
         if self.seen == 0 {
             return look.timed_out("receive");
         }
-        Failure::new(
-            FailureClass::Content,
+        look.expired(|timeout| {
             format!(
-                "{} not in the {} bytes received within {}",
+                "{} not in the {} bytes received within {timeout}",
                 self.quoted(),
-                self.seen,
-                seconds(look.timeout)
-            ),
-        )
+                self.seen
+            )
+        })
     }
 
     /// The failure of an answer longer than is read.

@@ -111,6 +111,14 @@ impl HttpProbe {
                 post = None;
             }
             let next = self.follow(target, &location, course)?;
+            // What is sent may hold a token, which is nobody else's business.
+            let vouched = self.plan.tls.is_vouched() && next.is_tls();
+            if post.is_some() && !next.is_kin && !vouched {
+                let shown = next.shown();
+                return Err(protocol(format!(
+                    "redirected to {shown}, another server, with what is sent"
+                )));
+            }
             look.step("redirect", || format!("to {}", next.shown()));
             let loops = visited
                 .iter()
@@ -236,13 +244,15 @@ impl Plan {
         }
         let whole = by_proxy.is_some() || version != Version::HTTP_11;
         *request.uri_mut() = if whole {
-            // Beyond HTTP/1.1 the host is a part of the URI.
-            let host = request.headers_mut().remove(header::HOST);
-            let uri = target.whole(host.as_ref());
-            if let (true, Some(host)) = (version == Version::HTTP_11, host) {
-                request.headers_mut().insert(header::HOST, host);
+            match version {
+                // A proxy goes where the URI says, whatever the header does.
+                Version::HTTP_11 => target.whole(None),
+                // Beyond HTTP/1.1 the host is a part of the URI.
+                _ => {
+                    let host = request.headers_mut().remove(header::HOST);
+                    target.whole(host.as_ref())
+                }
             }
-            uri
         } else {
             target.path.clone()
         };

@@ -1,7 +1,7 @@
 //! What a server shows of itself, for whoever wants to pin it.
 
 use apmon_core::{
-    Failure, FailureClass, Look,
+    Failure, FailureClass, Kind as _, Look,
     config::{Host, is_same_server},
 };
 use rustls::pki_types::CertificateDer;
@@ -11,13 +11,13 @@ use crate::{
     course::Course,
     endpoint::{Endpoint, Remote, Way},
     local::Local,
-    quic,
+    quic::{self, Quic},
     starttls::StartTls,
     tls::{self, Fingerprint, Tls, Trust},
 };
 
 /// Where the certificates are to be had.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PinTarget {
     url: Url,
     endpoint: Endpoint,
@@ -80,14 +80,19 @@ impl PinTarget {
         })
     }
 
-    /// Whether a monitor's address is the same server, with TLS in the same way.
+    /// Whether a monitor of `kind` at `address` is shown the same certificate:
+    /// the same server, with TLS in the same way.
     #[must_use]
-    pub fn is_at(&self, address: &str) -> bool {
+    pub fn is_at(&self, kind: &str, address: &str) -> bool {
         let with_tls = match self.by {
             By::StartTls(_) => address.starts_with("tcp://"),
-            By::Tls | By::Quic => ["https://", "tls://"]
-                .iter()
-                .any(|scheme| address.starts_with(scheme)),
+            By::Tls => {
+                kind != Quic.name()
+                    && ["https://", "tls://"]
+                        .iter()
+                        .any(|scheme| address.starts_with(scheme))
+            }
+            By::Quic => kind == Quic.name(),
         };
         with_tls && is_same_server(self.url.as_str(), address)
     }
@@ -101,7 +106,12 @@ impl PinTarget {
             ignore_expiry: true,
             ..Trust::default()
         };
-        let tls = Tls::new(trust, None, &[b"h2", b"http/1.1"]);
+        // As the monitor will ask: another protocol may be another certificate.
+        let protocols: &[&[u8]] = match self.url.scheme() {
+            "https" => &[b"h2", b"http/1.1"],
+            _ => &[],
+        };
+        let tls = Tls::new(trust, None, protocols);
         let name = tls::server_name(&self.endpoint.remote.host);
         let (mut course, local) = (Course::start(), Local::default());
         let chain: Vec<CertificateDer<'static>> = if self.by == By::Quic {

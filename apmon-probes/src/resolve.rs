@@ -323,9 +323,21 @@ fn lack(error: &ResolveError) -> Lack {
     };
     match error.kind() {
         ProtoErrorKind::NoRecordsFound {
-            response_code: ResponseCode::NXDomain | ResponseCode::NoError,
+            response_code: ResponseCode::NXDomain,
             ..
         } => Lack::Absent,
+        // Without an SOA it does not say that there is none (RFC 2308 section
+        // 2.2): a server that knows nothing of the name answers like that.
+        ProtoErrorKind::NoRecordsFound {
+            response_code: ResponseCode::NoError,
+            soa,
+            ..
+        } => match soa {
+            Some(_) => Lack::Absent,
+            None => {
+                Lack::Refused("the name server gives no address, and does not say that there is none".into())
+            }
+        },
         ProtoErrorKind::NoRecordsFound { response_code, .. } => {
             Lack::Refused(format!("the name server answered {response_code}"))
         }

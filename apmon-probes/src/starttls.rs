@@ -214,12 +214,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     /// A reply of SMTP or FTP (RFC 5321 section 4.2): lines of one code, the
     /// last with a blank behind it.
     async fn reply(&mut self, wanted: &str, to: &str) -> Result<Vec<String>, Trouble> {
-        let mut lines = Vec::new();
+        let mut lines: Vec<String> = Vec::new();
         loop {
             let line = self.line().await?;
+            // A line of another code is text within (RFC 959 section 4.2).
+            let first = lines.first().and_then(|first| first.get(..3));
             let code = line
                 .get(..3)
-                .filter(|code| code.bytes().all(|byte| byte.is_ascii_digit()));
+                .filter(|code| code.bytes().all(|byte| byte.is_ascii_digit()))
+                .filter(|code| first.is_none_or(|first| first == *code));
             let ends = match (code, line.as_bytes().get(3)) {
                 // FTP's further lines need no code (RFC 959 section 4.2).
                 (None, _) if !lines.is_empty() => false,

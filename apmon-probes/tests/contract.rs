@@ -219,7 +219,8 @@ async fn a_closed_port_is_refused_at_once() {
         let watch = Stopwatch::start();
         let class = must_be_down_in_time(scheme, section(kind, scheme, closed_port().await)).await;
         assert_eq!(class, FailureClass::Refused, "{scheme}");
-        assert!(watch.elapsed() < Duration::from_millis(300), "{scheme}");
+        // Far from the deadline: nobody waited for it.
+        assert!(watch.elapsed() < SHORT - Duration::from_millis(100), "{scheme}");
     }
 }
 

@@ -60,6 +60,7 @@ async fn headers_and_passwords_go_to_no_other_origin() {
     let (server, mut here) = told(move |request| match request.split(' ').nth(1) {
         Some("/near") => status("307 X", "Location: /near-again\r\n"),
         Some("/far") => status("307 X", &format!("Location: http://{elsewhere}/\r\n")),
+        Some("/away") => status("302 X", &format!("Location: http://{elsewhere}/\r\n")),
         _ => ok(""),
     })
     .await;
@@ -71,7 +72,15 @@ async fn headers_and_passwords_go_to_no_other_origin() {
         assert!(request.contains("x-token: s3cret"), "{request}");
         assert!(request.contains("authorization: Basic"), "{request}");
     }
+    // What is sent stays here as well.
     let far = web("http", server, "/far").replace("://", "://me:s3cret@") + options;
+    let outcome = check(&far, LONG).await;
+    assert_eq!(
+        reason(&outcome),
+        format!("redirected to http://{elsewhere}/, another server, with what is sent")
+    );
+    assert!(here.recv().await.is_some() && there.try_recv().is_err());
+    let far = web("http", server, "/away").replace("://", "://me:s3cret@") + options;
     let (outcome, steps) = explain(&far, LONG).await;
     assert_eq!(reason(&outcome), "up");
     let request = there.recv().await.unwrap();

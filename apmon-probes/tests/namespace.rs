@@ -636,3 +636,56 @@ fn four_hundred_absent_hosts_do_not_spoil_the_one_that_is_there() {
         },
     );
 }
+
+/// They share a socket, and what is sent to them waits in its buffer for ARP.
+#[test]
+fn absent_quic_hosts_do_not_spoil_the_one_that_is_there() {
+    row(
+        "absent_quic_hosts_do_not_spoil_the_one_that_is_there",
+        |_| {},
+        BOTH,
+        || async {
+            let pki = lab::pki::Pki::new();
+            pki.leaf("leaf");
+            let config = lab::h3::config(&pki.server(&["leaf"]).protocol("h3").config());
+            let (server, _) = lab::h3::server(
+                move |_| std::sync::Arc::clone(&config),
+                |connection| lab::h3::answer(connection, |_| (200, Vec::new(), "hello".to_owned())),
+            );
+            let tools = Tools::default();
+            let quic = |address: &str| {
+                build(
+                    &format!("type: quic\nname: x\naddress: 'https://{address}/'"),
+                    &tools,
+                )
+            };
+            let absent: Vec<_> = (0..300)
+                .map(|n| quic(&format!("10.77.{}.{}", 1 + n / 200, 1 + n % 200)))
+                .map(|monitor| tokio::spawn(async move { monitor.check(&look(LONG)).await.outcome }))
+                .collect();
+            let there = quic(&server.to_string());
+            let has_room = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+            let watch = Stopwatch::start();
+            while watch.elapsed() < ARP {
+                let outcome = there.check(&look(LONG)).await.outcome;
+                // Who may not enlarge the buffer may lack room, and says so.
+                match (outcome.verdict(), has_room) {
+                    (Verdict::Up, _) => {}
+                    (_, false) => must_be(
+                        "there",
+                        &outcome,
+                        Verdict::Unknown,
+                        FailureClass::Resources,
+                        "wmem_max",
+                    ),
+                    (_, true) => panic!("{}", reason(&outcome)),
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            for look in absent {
+                let outcome = look.await.unwrap();
+                assert_ne!(outcome.verdict(), Verdict::Up);
+            }
+        },
+    );
+}

@@ -329,3 +329,80 @@ async fn a_server_that_restarts_within_a_request_is_down_at_once() {
     );
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
+
+/// HEADERS with `:status: 103` (24 of the static table).
+const HINTS: [u8; 5] = [1, 3, 0, 0, 0xc0 | 24];
+
+fn data(bytes: &[u8]) -> Vec<u8> {
+    [&[0, u8::try_from(bytes.len()).unwrap()], bytes].concat()
+}
+
+#[tokio::test]
+async fn hints_and_empty_frames_are_no_answer_and_no_end() {
+    let said = [
+        HINTS.to_vec(),
+        HINTS.to_vec(),
+        OK.to_vec(),
+        data(b""),
+        data(b"hay"),
+        data(b""),
+        data(b""),
+        data(b"needle"),
+    ]
+    .concat();
+    let config = good();
+    let said = Arc::new(said);
+    let (server, _) = h3::server(
+        move |_| Arc::clone(&config),
+        move |connection| {
+            let said = Arc::clone(&said);
+            async move { reply(connection, &said).await }
+        },
+    );
+    let section = quic(server, "/") + "\nexpect: needle\nexpect_status: 200";
+    assert_eq!(reason(&check(&section, LONG).await), "up");
+}
+
+#[tokio::test]
+async fn an_answer_before_the_whole_request_counts() {
+    let config = good();
+    let (server, _) = h3::server(
+        move |_| Arc::clone(&config),
+        |connection| async move {
+            let mut control = connection.open_uni().await.unwrap();
+            control.write_all(&[0, 4, 0]).await.unwrap();
+            let (mut send, mut receive) = connection.accept_bi().await.unwrap();
+            let _ = receive.read(&mut [0; 100]).await;
+            let _ = receive.stop(VarInt::from_u32(0x100));
+            let _ = send.write_all(&OK).await;
+            let _ = send.finish();
+            connection.closed().await;
+            drop(control);
+        },
+    );
+    let section = format!("{}\nsend: {}", quic(server, "/"), "x".repeat(3 << 20));
+    assert_eq!(reason(&check(&section, LONG).await), "up");
+}
+
+#[tokio::test]
+async fn a_flood_of_frames_that_nobody_asked_for_is_not_kept() {
+    let config = good();
+    let (server, _) = h3::server(
+        move |_| Arc::clone(&config),
+        |connection| async move {
+            let mut control = connection.open_uni().await.unwrap();
+            control.write_all(&[0, 4, 0]).await.unwrap();
+            let (mut send, _receive) = connection.accept_bi().await.unwrap();
+            // A frame of a kind that is reserved for this, 2^40 bytes long.
+            let _ = send.write_all(&[0x21, 0xc0, 0, 1, 0, 0, 0, 0, 0]).await;
+            let piece = vec![0; 64 * 1024];
+            while send.write_all(&piece).await.is_ok() {}
+            drop(control);
+        },
+    );
+    let outcome = check(&quic(server, "/"), LONG).await;
+    assert_eq!(
+        reason(&outcome),
+        "request: the server has sent more than 16777216 bytes"
+    );
+}

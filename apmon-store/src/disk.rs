@@ -221,7 +221,11 @@ pub(crate) fn sync_directory(path: &Path) -> Result<(), StoreError> {
 /// By which a file is known again; `None` where there is none.
 pub(crate) fn stamp(path: &Path) -> Option<String> {
     let metadata = fs::metadata(path).ok()?;
-    let changed = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let changed = metadata
+        .modified()
+        .ok()?
+        .duration_since(std::time::UNIX_EPOCH)
+        .ok()?;
     Some(format!("{}-{}", changed.as_nanos(), metadata.len()))
 }
 

@@ -7,8 +7,14 @@
 //! any moment leaves the state before the commit or after it, and the file
 //! before that stays beside it as `.old`.
 //!
-//! What a state means is decided in `apmon-core`; history and figures over
-//! time are not kept here.
+//! [`SqliteStore`] keeps it in a SQLite database, the daemon's: each commit is
+//! one transaction, and incidents, deliveries and the last looks stand there as
+//! well. [`History`] reads them beside a running daemon. Where there is no
+//! database yet it takes over the JSON file of the same name. [`Format`] says
+//! which of the two a path asks for.
+//!
+//! What a state means is decided in `apmon-core`; figures over time are not
+//! kept here.
 //!
 //! ```
 //! use apmon_core::{Commit, MonitorState, StateStore};
@@ -39,7 +45,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `store` | the [`StateStore`](apmon_core::StateStore) and its thread |
+//! | `desk` | the thread on which a store works, and the way to it |
+//! | `store` | the JSON file as a [`StateStore`](apmon_core::StateStore) |
+//! | `sqlite` | the database as one: opening (also what is damaged), rows, schema, the history written and read |
 //! | `model` | what the file holds, in memory, and how a commit is taken back |
 //! | `read`, `write` | the file's text |
 //! | `moment` | local times as Python writes them |
@@ -59,6 +67,6 @@ mod store;
 mod write;
 
 pub use lock::{Lock, LockError};
-pub use place::{Platform, default_path};
-pub use sqlite::{HISTORY_DAYS, History, SqliteStore, Span};
+pub use place::{Format, Platform, default_path};
+pub use sqlite::{HISTORY_DAYS, History, Span, SqliteStore};
 pub use store::JsonStore;

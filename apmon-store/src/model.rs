@@ -153,6 +153,8 @@ mod tests {
                 number: 1,
                 at: Timestamp::UNIX_EPOCH,
                 since: None,
+                lasted: None,
+                next_reminder: None,
             },
             attempts,
             last_tried: None,

@@ -29,11 +29,43 @@ impl Platform {
     };
 }
 
-/// The state file of a site file where none is named: `<stem>.statefile.json`
-/// in `$STATE_DIRECTORY` (set by systemd; the first of several), else in the
+/// What a state file is written as; its suffix says it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// A SQLite database: `.db`.
+    Sqlite,
+    /// The JSON file of seed 003: everything else, by default `.json`.
+    Json,
+}
+
+impl Format {
+    /// Of the file at `path`.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        match path.extension() {
+            Some(suffix) if suffix.eq_ignore_ascii_case("db") => Self::Sqlite,
+            _ => Self::Json,
+        }
+    }
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Sqlite => ".statefile.db",
+            Self::Json => ".statefile.json",
+        }
+    }
+}
+
+/// The state file of a site file where none is named: `<stem>.statefile.db` or
+/// `<stem>.statefile.json` in `$STATE_DIRECTORY` (set by systemd; the first of several), else in the
 /// platform's directory (seed 003).
 #[must_use]
-pub fn default_path(config: &Path, platform: Platform, environment: &dyn Environment) -> PathBuf {
+pub fn default_path(
+    config: &Path,
+    format: Format,
+    platform: Platform,
+    environment: &dyn Environment,
+) -> PathBuf {
     let given = |name| {
         environment
             .variable(name)
@@ -51,7 +83,7 @@ pub fn default_path(config: &Path, platform: Platform, environment: &dyn Environ
         Platform::Other => PathBuf::from("."),
     });
     let mut name = config.file_stem().unwrap_or_default().to_owned();
-    name.push(".statefile.json");
+    name.push(format.suffix());
     directory.join(name)
 }
 
@@ -164,10 +196,35 @@ mod tests {
         ];
         for (config, platform, variables, expected) in table {
             assert_eq!(
-                default_path(Path::new(config), *platform, &Variables(variables)),
+                default_path(Path::new(config), Format::Json, *platform, &Variables(variables)),
                 Path::new(expected),
                 "{config} {platform:?} {variables:?}"
             );
+            assert_eq!(
+                default_path(
+                    Path::new(config),
+                    Format::Sqlite,
+                    *platform,
+                    &Variables(variables)
+                ),
+                Path::new(expected).with_extension("db")
+            );
+        }
+    }
+
+    #[test]
+    fn the_suffix_decides_what_a_state_file_is() {
+        let table = [
+            ("x.db", Format::Sqlite),
+            ("x.statefile.DB", Format::Sqlite),
+            ("x.json", Format::Json),
+            ("x.db.json", Format::Json),
+            ("db", Format::Json),
+            (".db", Format::Json),
+            ("x.sqlite", Format::Json),
+        ];
+        for (path, expected) in table {
+            assert_eq!(Format::of(Path::new(path)), expected, "{path}");
         }
     }
 

@@ -292,9 +292,16 @@ impl SqliteKeeper {
             if open::is_nothing(&self.path) {
                 self.is_whole = false;
             }
-            let (connection, mark) = open::to_write(&self.path)?;
-            self.connection = Some(connection);
-            self.mark = mark;
+            match open::to_write(&self.path) {
+                Ok((connection, mark)) => {
+                    self.connection = Some(connection);
+                    self.mark = mark;
+                }
+                Err(StoreError::Io { source, .. }) if open::says_damage(&source) => {
+                    return Err(self.damaged(&source.to_string()));
+                }
+                Err(error) => return Err(error),
+            }
         }
         match self.transact(commit, model) {
             Ok(()) => {
@@ -304,25 +311,28 @@ impl SqliteKeeper {
                 }
                 Ok(())
             }
-            Err(error) if open::is_damage(&error) => {
-                let fate = match self.set_aside() {
-                    Ok(aside) => format!(
-                        "it was set aside as {}, a new one is begun with all states and messages",
-                        shown(&aside)
-                    ),
-                    Err(aside) => format!("it could not be set aside: {}", aside.one_line()),
-                };
-                self.is_whole = false;
-                Err(StoreError::Damaged {
-                    place: shown(&self.path),
-                    reason: format!("DAMAGED ({error}); {fate}"),
-                })
-            }
+            Err(error) if open::is_damage(&error) => Err(self.damaged(&error.to_string())),
             Err(error) => {
                 // A disk that comes back wants its files opened anew.
                 self.close();
                 Err(open::failed("write", &self.path, error))
             }
+        }
+    }
+
+    /// Found while writing: the next commit begins a new file.
+    fn damaged(&mut self, why: &str) -> StoreError {
+        let fate = match self.set_aside() {
+            Ok(aside) => format!(
+                "it was set aside as {}, a new one is begun with all states and messages",
+                shown(&aside)
+            ),
+            Err(error) => format!("it could not be set aside: {}", error.one_line()),
+        };
+        self.is_whole = false;
+        StoreError::Damaged {
+            place: shown(&self.path),
+            reason: format!("DAMAGED ({why}); {fate}"),
         }
     }
 
@@ -334,12 +344,11 @@ impl SqliteKeeper {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if self.is_whole {
             let states = commit.states.iter();
-            rows::write_states(&transaction, states.map(|(name, state)| (name.as_str(), &**state)))?;
-            rows::delete(
+            rows::write_states(
                 &transaction,
-                "DELETE FROM states WHERE name = ?1",
-                &commit.forget,
+                states.map(|(name, state)| (name.as_str(), &**state)),
             )?;
+            rows::delete(&transaction, "DELETE FROM states WHERE name = ?1", &commit.forget)?;
             rows::write_outbox(&transaction, commit.outbox.iter())?;
             rows::delete(&transaction, "DELETE FROM outbox WHERE key = ?1", &commit.settled)?;
         } else {

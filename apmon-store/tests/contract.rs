@@ -102,6 +102,8 @@ fn entry(id: &str, attempts: u32) -> OutboxEntry {
             number: 1,
             at: "2026-02-11T14:15:00.123456789Z".parse().unwrap(),
             since: None,
+            lasted: None,
+            next_reminder: None,
         },
         attempts,
         last_tried: (attempts > 0).then(|| "2026-02-11T14:16:00.5Z".parse().unwrap()),
@@ -283,10 +285,7 @@ async fn ten_thousand_states_are_one_commit(home: &dyn Home) {
     let epoch = store.load().await.unwrap().epoch;
     let names: Vec<_> = (0..10_000).map(|i| format!("monitor {i}")).collect();
     let mut all = states(epoch, &[]);
-    all.states = names
-        .iter()
-        .map(|name| (name.clone(), state(1).into()))
-        .collect();
+    all.states = names.iter().map(|name| (name.clone(), state(1).into())).collect();
     all.outbox = (0..1_000).map(|i| entry(&i.to_string(), 0)).collect();
     store.commit(&all).await.unwrap();
     let settled = Commit {
@@ -387,6 +386,8 @@ fn any_entry() -> impl Strategy<Value = OutboxEntry> {
                 number,
                 at,
                 since: Some(at),
+                lasted: refused.then_some(Duration::new(u64::from(number), attempts % 1_000_000_000)),
+                next_reminder: refused.then_some(at),
                 ..Notification {
                     id,
                     incident,

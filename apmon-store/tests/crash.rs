@@ -12,8 +12,8 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Commit, MonitorState, StateStore, StoreError};
-use apmon_store::{JsonStore, LockError};
+use apmon_core::{Commit, MonitorState, Notification, NotificationKind, OutboxEntry, StateStore, StoreError};
+use apmon_store::{Format, JsonStore, LockError, SqliteStore};
 use jiff::tz::TimeZone;
 
 /// Tells a child, which is this test binary again, where to work.
@@ -32,8 +32,11 @@ fn work() -> Option<PathBuf> {
     env::var_os(WORK_ON).map(PathBuf::from)
 }
 
-fn open(path: &Path) -> JsonStore {
-    JsonStore::open(path, TimeZone::UTC, None).unwrap()
+fn open(path: &Path) -> Box<dyn StateStore> {
+    match Format::of(path) {
+        Format::Json => Box::new(JsonStore::open(path, TimeZone::UTC, None).unwrap()),
+        Format::Sqlite => Box::new(SqliteStore::open(path, TimeZone::UTC, None).unwrap()),
+    }
 }
 
 fn count(epoch: u64, down_count: u32) -> Commit {
@@ -50,6 +53,27 @@ fn count(epoch: u64, down_count: u32) -> Commit {
     }
 }
 
+/// The same message each time, tried once more.
+fn message(attempts: u32) -> OutboxEntry {
+    let notification = Notification {
+        lasted: None,
+        next_reminder: None,
+        id: "i-1".into(),
+        incident: "i".into(),
+        kind: NotificationKind::Outage,
+        site: "s".into(),
+        monitor: "a".into(),
+        address: "h".into(),
+        text: "a is down".into(),
+        number: 1,
+        at: jiff::Timestamp::UNIX_EPOCH,
+        since: None,
+    };
+    let mut entry = OutboxEntry::new("c", notification, Vec::new());
+    entry.attempts = attempts;
+    entry
+}
+
 async fn load(path: &Path) -> (u32, Vec<String>) {
     let snapshot = open(path).load().await.unwrap();
     let down_count = snapshot.monitors.get("a").map_or(0, |state| state.down_count);
@@ -58,23 +82,36 @@ async fn load(path: &Path) -> (u32, Vec<String>) {
 
 #[tokio::test]
 async fn a_killed_process_loses_nothing_it_was_told_is_safe() {
+    killed_at_any_moment("a_killed_process_loses_nothing_it_was_told_is_safe", "s.json").await;
+}
+
+#[tokio::test]
+async fn nor_does_one_with_a_database() {
+    killed_at_any_moment("nor_does_one_with_a_database", "s.db").await;
+}
+
+/// `test` is who calls: the child runs it again.
+#[allow(clippy::print_stdout)] // what the parent reads
+async fn killed_at_any_moment(test: &str, file: &str) {
     if let Some(path) = work() {
         let store = open(&path);
         let snapshot = store.load().await.unwrap();
         let mut n = snapshot.monitors.get("a").map_or(0, |state| state.down_count);
         loop {
             n += 1;
-            store.commit(&count(snapshot.epoch, n)).await.unwrap();
+            let mut commit = count(snapshot.epoch, n);
+            // Two more things that must come or stay away with it.
+            commit.states.push(("b".into(), commit.states[0].1.clone()));
+            commit.outbox = vec![message(n)];
+            store.commit(&commit).await.unwrap();
             println!("safe {n}");
         }
     }
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("s.json");
+    let path = directory.path().join(file);
     let mut safe = 0;
     for round in 0..20_u64 {
-        let mut child = child("a_killed_process_loses_nothing_it_was_told_is_safe", &path)
-            .spawn()
-            .unwrap();
+        let mut child = child(test, &path).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut told = 0;
         let mut read = |line: Option<std::io::Result<String>>| match line {
@@ -94,7 +131,10 @@ async fn a_killed_process_loses_nothing_it_was_told_is_safe() {
         child.wait().unwrap();
         // What it said before it died counts.
         while read(lines.next()) != u32::MAX {}
-        let (found, warnings) = load(&path).await;
+        let snapshot = open(&path).load().await.unwrap();
+        let (found, warnings) = (snapshot.monitors["a"].down_count, snapshot.warnings);
+        assert_eq!(snapshot.monitors["b"].down_count, found, "half a commit");
+        assert_eq!(snapshot.outbox, [message(found)], "half a commit");
         assert!(
             found == safe || found == safe + 1,
             "told {safe}, found {found} in round {round}"
@@ -151,14 +191,20 @@ async fn a_full_disk_changes_nothing_and_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_place_that_cannot_be_written_is_an_error_and_heals() {
+    for (file, named) in [("s.json", "s.json.new"), ("s.db", "blocked")] {
+        blocked_and_healed(file, named).await;
+    }
+}
+
+async fn blocked_and_healed(file: &str, named: &str) {
     let directory = tempfile::tempdir().unwrap();
     let blocked = directory.path().join("blocked");
-    let path = blocked.join("s.json");
+    let path = blocked.join(file);
     let store = open(&path);
     let epoch = store.load().await.unwrap().epoch;
     fs::write(&blocked, "a file where a directory should be").unwrap();
     let error = store.commit(&count(epoch, 1)).await.unwrap_err();
-    assert!(error.one_line().contains("s.json.new"), "{}", error.one_line());
+    assert!(error.one_line().contains(named), "{}", error.one_line());
     fs::remove_file(&blocked).unwrap();
     let mut other = count(epoch, 2);
     other.states[0].0 = "b".into();

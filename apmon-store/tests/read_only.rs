@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
-use std::{env, fs, path::PathBuf, process::Command};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use apmon_core::{Commit, MonitorState, StateStore};
-use apmon_store::{JsonStore, LockError};
+use apmon_core::{Commit, MonitorState, StateStore, StoreError};
+use apmon_store::{Format, JsonStore, LockError, SqliteStore};
 use jiff::tz::TimeZone;
 
 /// Tells a child, which is this test binary again, where its disk is.
@@ -31,6 +35,26 @@ fn among_mounts(test: &str, files: &str) {
         output.status.success() && said.contains("all seen"),
         "a user namespace is needed here: {output:?}"
     );
+}
+
+fn remount(disk: &Path, options: &str) {
+    let mut command = Command::new("mount");
+    assert!(
+        command
+            .args(["-o", options])
+            .arg(disk)
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+fn one(epoch: u64, name: &str) -> Commit {
+    Commit {
+        epoch,
+        states: vec![(name.into(), MonitorState::default().into())],
+        ..Commit::default()
+    }
 }
 
 fn disk() -> Option<PathBuf> {
@@ -66,17 +90,99 @@ async fn what_is_damaged_and_cannot_be_moved_is_told_and_the_one_before_is_used(
     };
     assert!(store.commit(&commit).await.is_err());
 
-    let writable = Command::new("mount")
-        .args(["-o", "remount,rw"])
-        .arg(&disk)
-        .status()
-        .unwrap();
-    assert!(writable.success());
+    remount(&disk, "remount,rw");
     store.commit(&commit).await.unwrap();
     let old = fs::read_to_string(disk.join("s.json.old")).unwrap();
     assert_eq!(old.trim(), GOOD, "what is damaged must not take its place");
     let snapshot = store.load().await.unwrap();
     assert_eq!((snapshot.monitors.len(), snapshot.warnings.len()), (2, 0));
+    println!("all seen");
+}
+
+#[tokio::test]
+async fn a_database_on_a_read_only_disk_is_read_and_written_when_it_can_be() {
+    const TEST: &str = "a_database_on_a_read_only_disk_is_read_and_written_when_it_can_be";
+    let Some(disk) = disk() else {
+        // Made beforehand, and with what a crash leaves: nothing is checkpointed.
+        let made = tempfile::tempdir().unwrap();
+        let path = made.path().join("s.db");
+        let store = SqliteStore::open(&path, TimeZone::UTC, None).unwrap();
+        let epoch = store.load().await.unwrap().epoch;
+        store.commit(&one(epoch, "a")).await.unwrap();
+        among_mounts(TEST, &format!("cp {}/s.db* .", made.path().display()));
+        drop(store);
+        for _ in 0..1000 {
+            if !made.path().join("s.db-wal").exists() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        // And at rest.
+        among_mounts(TEST, &format!("cp {}/s.db .", made.path().display()));
+        return;
+    };
+    let store = SqliteStore::open(disk.join("s.db"), TimeZone::UTC, None).unwrap();
+    let snapshot = store.load().await.unwrap();
+    assert_eq!(snapshot.monitors.keys().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(snapshot.warnings, Vec::<String>::new());
+    let commit = one(snapshot.epoch, "b");
+    for _ in 0..2 {
+        let error = store.commit(&commit).await.unwrap_err().one_line();
+        assert!(error.contains("s.db"), "{error}");
+    }
+    remount(&disk, "remount,rw");
+    store.commit(&commit).await.unwrap();
+    assert_eq!(store.load().await.unwrap().monitors.len(), 2);
+    println!("all seen");
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_takes_nothing_and_all_when_there_is_room() {
+    const TEST: &str = "a_disk_that_is_full_takes_nothing_and_all_when_there_is_room";
+    let Some(disk) = disk() else {
+        among_mounts(TEST, "true");
+        return;
+    };
+    remount(&disk, "remount,rw");
+    for file in ["s.json", "s.db"] {
+        let path = disk.join(file);
+        let store: Box<dyn StateStore> = match Format::of(&path) {
+            Format::Json => Box::new(JsonStore::open(&path, TimeZone::UTC, None).unwrap()),
+            Format::Sqlite => Box::new(SqliteStore::open(&path, TimeZone::UTC, None).unwrap()),
+        };
+        let epoch = store.load().await.unwrap().epoch;
+        store.commit(&one(epoch, "a")).await.unwrap();
+        // Not a byte is left.
+        let filler = disk.join("filler");
+        let _ = fs::write(&filler, vec![0; 2 << 20]);
+        let mut large = one(epoch, "b");
+        std::sync::Arc::make_mut(&mut large.states[0].1).error_reason = Some("x".repeat(100_000));
+        for _ in 0..2 {
+            let error = store.commit(&large).await.unwrap_err();
+            assert!(
+                matches!(&error, StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull),
+                "{}",
+                error.one_line()
+            );
+        }
+        fs::remove_file(&filler).unwrap();
+        store.commit(&one(epoch, "c")).await.unwrap();
+        let snapshot = store.load().await.unwrap();
+        assert_eq!(snapshot.monitors.keys().collect::<Vec<_>>(), ["a", "c"], "{file}");
+        assert_eq!(snapshot.warnings, Vec::<String>::new());
+        store
+            .commit(&Commit {
+                epoch: snapshot.epoch,
+                ..large
+            })
+            .await
+            .unwrap();
+        assert_eq!(store.load().await.unwrap().monitors.len(), 3);
+        drop(store);
+        for name in ["s.json", "s.json.old"] {
+            let _ = fs::remove_file(disk.join(name));
+        }
+    }
     println!("all seen");
 }
 

@@ -10,8 +10,7 @@ use anyhow::Context as _;
 use apmon_core::{
     Engine, EngineError, Handle, PassReport, Plan, config::ConfigError, rule::words, text::printable,
 };
-use apmon_notify::HttpHeartbeats;
-use apmon_store::JsonStore;
+use apmon_notify::{HttpHeartbeats, MailServer};
 use tokio::sync::{broadcast, watch};
 use tracing::Instrument as _;
 
@@ -21,8 +20,8 @@ use super::{
 };
 use crate::{
     args::CommonArgs,
-    console, pass,
-    site::{self, Process},
+    channel, console, pass,
+    site::{self, Process, Store, Watcher},
 };
 
 /// A site that could not start for another reason than its file is tried again
@@ -31,8 +30,15 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 /// What an engine needs to start.
 pub(super) struct Ready {
+    site: Loaded,
+    store: Store,
+}
+
+/// What a site file says.
+struct Loaded {
     plan: Plan,
-    store: Arc<JsonStore>,
+    mail: Option<MailServer>,
+    history_days: u32,
 }
 
 /// One site.
@@ -132,9 +138,11 @@ impl Supervisor {
     /// Runs the engine.
     async fn watch(
         &mut self,
-        Ready { plan, store }: Ready,
+        Ready { site, store }: Ready,
         published: &watch::Sender<Option<Handle>>,
     ) -> Ended {
+        store.configure(site.history_days);
+        let plan = self.greet(site);
         self.process.span(&self.config).in_scope(|| {
             tracing::info!(
                 "{}: watching {} monitors",
@@ -142,7 +150,7 @@ impl Supervisor {
                 plan.monitors.len()
             );
         });
-        let engine = Engine::new(plan, store)
+        let engine = Engine::new(plan, store.shared())
             .heartbeats(Arc::new(HttpHeartbeats::new(self.process.http.clone())))
             .on_event(|event| console::report(event, false));
         let handle = engine.handle();
@@ -158,7 +166,7 @@ impl Supervisor {
                 told = self.told() => match told {
                     // A file system that hangs must not keep it from its end.
                     Told::Reload => tokio::select! {
-                        () = self.reload(&handle) => {}
+                        () = self.reload(&handle, &store) => {}
                         ended = &mut engine => return badly(ended, had_run),
                         _ = stopping.wait_for(|stop| *stop) => {}
                     },
@@ -175,10 +183,26 @@ impl Supervisor {
         }
     }
 
+    /// Tries the site's mail server: whoever set it up is still there, and at
+    /// the first outage perhaps nobody is.
+    fn greet(&self, Loaded { plan, mail, .. }: Loaded) -> Plan {
+        if let Some(mail) = mail {
+            let try_out = async move {
+                if let Err(error) = mail.try_out().await {
+                    tracing::warn!("email_server does not take mail now: {error}");
+                }
+            };
+            tokio::spawn(try_out.instrument(self.process.span(&self.config)));
+        }
+        plan
+    }
+
     /// A file with mistakes is refused, the old one goes on.
-    async fn reload(&mut self, handle: &Handle) {
-        match self.read(load_plan).await {
-            Ok(plan) => {
+    async fn reload(&mut self, handle: &Handle, store: &Store) {
+        match self.read(load_site).await {
+            Ok(site) => {
+                store.configure(site.history_days);
+                let plan = self.greet(site);
                 if let Err(error) = handle.reload(plan).await {
                     tracing::error!("{}: {error}", printable(&self.config.display().to_string()));
                 }
@@ -193,17 +217,21 @@ impl Supervisor {
 }
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> Attempt {
-    let plan = load_plan(config, common, process)?;
-    let store = site::open_store(&site::state_path(config, common))?;
-    Ok(Ready { plan, store })
+    let site = load_site(config, common, process)?;
+    let store = site::open_store(&site::state_path(config, common, Watcher::Daemon))?;
+    Ok(Ready { site, store })
 }
 
-fn load_plan(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Plan> {
+fn load_site(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Loaded> {
     let file = site::load(config)?;
     for remark in site::remarks(&file, common.threads) {
         tracing::warn!("{}: {remark}", printable(&file.name));
     }
-    site::plan(&file, common, process)
+    Ok(Loaded {
+        plan: site::plan(&file, common, process)?,
+        mail: channel::mail_server(&file)?.filter(|_| !common.no_notify),
+        history_days: site::history_days(&file),
+    })
 }
 
 /// What came of an engine's task.

@@ -77,6 +77,9 @@ pub struct SiteOptions {
     /// Warn when a certificate expires within so many days. Default: no
     /// warning. (An addition.)
     pub ssl_expiry_warn_days: Option<Count>,
+    /// Outages and deliveries are kept in the history for so many days.
+    /// Default 400. Only the database of the daemon has one. (An addition.)
+    pub history_days: Option<Count>,
 }
 
 /// Options of `site.email_server`.
@@ -88,15 +91,49 @@ pub struct EmailServer {
     /// Its port: 587 (STARTTLS), 465 (TLS) or 25.
     #[schemars(required)]
     pub smtp_port: Option<PortNumber>,
-    /// User name, for servers that want one.
+    /// User name, for servers that want one. Goes with `smtp_password`.
     pub smtp_username: Option<Text>,
-    /// Password, for servers that want one.
+    /// Password, for servers that want one. Goes with `smtp_username`.
     pub smtp_password: Option<Secret>,
     /// Sender of the mails.
     #[schemars(required)]
     pub from_address: Option<Text>,
-    /// Whether the connection is encrypted. Default yes.
+    /// Whether the connection is encrypted: `yes` demands STARTTLS and sends
+    /// nothing without it, `no` is in clear. Port 465 is TLS from the first
+    /// byte, whatever stands here. Default yes.
     pub use_tls: Option<bool>,
+    /// Whether the server's certificate must be signed by an authority this
+    /// machine trusts and name the host. `no` takes any, such as a relay's
+    /// self-signed one. Default yes. (An addition.)
+    pub smtp_verify_tls: Option<bool>,
+}
+
+impl EmailServer {
+    /// The port on which TLS begins with the first byte (RFC 8314 section 3.3).
+    const TLS_PORT: u16 = 465;
+
+    /// How the connection is protected.
+    #[must_use]
+    pub fn protection(&self) -> MailProtection {
+        if self.smtp_port.is_some_and(|port| port.get() == Self::TLS_PORT) {
+            MailProtection::Tls
+        } else if self.use_tls.unwrap_or(true) {
+            MailProtection::StartTls
+        } else {
+            MailProtection::None
+        }
+    }
+}
+
+/// How a connection to a mail server is protected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MailProtection {
+    /// TLS from the first byte.
+    Tls,
+    /// STARTTLS, and nothing without it.
+    StartTls,
+    /// In clear.
+    None,
 }
 
 /// Options of one entry of `site.outage_emails`.
@@ -371,6 +408,19 @@ impl Reader<'_> {
                 && !is_email_address(from.as_str())
             {
                 section.mistake("from_address", "must be an e-mail address");
+            }
+            match (&server.smtp_username, &server.smtp_password) {
+                (Some(_), None) => {
+                    section.warn("smtp_username", "has no smtp_password beside it: nobody logs in")
+                }
+                (None, Some(_)) => {
+                    section.warn("smtp_password", "has no smtp_username beside it: nobody logs in")
+                }
+                (Some(_), Some(_)) if server.protection() == MailProtection::None => section.warn(
+                    "smtp_password",
+                    "is sent in clear, for use_tls is no: whoever sees the traffic can read it",
+                ),
+                _ => {}
             }
         }
         self.warnings.extend(section.finish(|_| None).warnings);

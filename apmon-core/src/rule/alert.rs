@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -148,7 +148,7 @@ pub fn removed(voice: &Voice, watch: &Watch, state: &mut MonitorState, now: Now)
             incident.unwrap_or_else(|| speaker.incident("outage")),
             number,
             speaker.subject().no_longer_watched(lasted),
-            state,
+            (state.last_alarm_started, Some(lasted)),
         )
     })
 }
@@ -185,13 +185,14 @@ impl Speaker<'_> {
         outage_lasted(state, self.now)
     }
 
+    /// Of what began at `since` and has lasted so long.
     fn notification(
         &self,
         kind: NotificationKind,
         incident: String,
         number: u32,
         text: String,
-        state: &MonitorState,
+        (since, lasted): (Option<Timestamp>, Option<Duration>),
     ) -> Notification {
         Notification {
             id: format!("{incident}-{number}"),
@@ -203,7 +204,9 @@ impl Speaker<'_> {
             text,
             number,
             at: self.now.wall,
-            since: state.last_alarm_started,
+            since,
+            lasted,
+            next_reminder: None,
         }
     }
 
@@ -232,7 +235,13 @@ impl Speaker<'_> {
                 self.subject().reminder(reason, lasted),
             )
         };
-        Some(self.notification(kind, incident, state.notified_count, text, state))
+        let began = (state.last_alarm_started, Some(lasted));
+        let message = self.notification(kind, incident, state.notified_count, text, began);
+        let wait = reminder_wait(&self.watch.policy, state);
+        Some(Notification {
+            next_reminder: self.now.wall.checked_add(wait).ok(),
+            ..message
+        })
     }
 
     /// Nobody is told of the end of what nobody was told began.
@@ -250,17 +259,17 @@ impl Speaker<'_> {
             incident.unwrap_or_else(|| self.incident("outage")),
             told.saturating_add(1),
             self.subject().recovery(lasted),
-            state,
+            (state.last_alarm_started, Some(lasted)),
         ))
     }
 
     fn still_unknown(&self, state: &mut MonitorState, reason: &str) -> Option<Notification> {
         let since = *state.own.unknown_since.get_or_insert(self.now.wall);
-        let since = *state
+        let mark = *state
             .marks
             .unknown_since
             .get_or_insert_with(|| self.now.mono_of(since));
-        let lasted = self.now.mono.since(since);
+        let lasted = self.now.mono.since(mark);
         if !state.health().is_down() {
             state.error_reason = Some(reason.to_owned());
         }
@@ -277,7 +286,7 @@ impl Speaker<'_> {
             incident,
             1,
             self.subject().unknown(reason, lasted),
-            state,
+            (Some(since), Some(lasted)),
         ))
     }
 
@@ -288,14 +297,14 @@ impl Speaker<'_> {
         if !self.watch.policy.alarms {
             return None;
         }
-        let since = mark.unwrap_or_else(|| self.now.mono_of(since));
-        let lasted = self.now.mono.since(since);
+        let mark = mark.unwrap_or_else(|| self.now.mono_of(since));
+        let lasted = self.now.mono.since(mark);
         Some(self.notification(
             NotificationKind::Known,
             incident,
             2,
             self.subject().known(is_up, lasted),
-            state,
+            (Some(since), Some(lasted)),
         ))
     }
 
@@ -311,7 +320,7 @@ impl Speaker<'_> {
                     self.incident(&format!("notice {i}")),
                     1,
                     self.subject().notice(&notice.text),
-                    &MonitorState::default(),
+                    (None, None),
                 )
             })
     }

@@ -18,6 +18,8 @@ fn message() -> Notification {
         number: 3,
         at: "2026-02-11T14:18:00Z".parse().unwrap(),
         since: Some("2026-02-11T14:00:00Z".parse().unwrap()),
+        lasted: None,
+        next_reminder: None,
     }
 }
 

@@ -100,7 +100,6 @@ fn head(status: StatusCode, headers: &HeaderMap) -> String {
         header::CONTENT_TYPE,
         header::CONTENT_LENGTH,
         header::CONTENT_ENCODING,
-        header::LOCATION,
     ] {
         if let Some(value) = headers.get(&name) {
             let value = without_userinfo(&String::from_utf8_lossy(value.as_bytes()));

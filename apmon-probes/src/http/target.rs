@@ -29,6 +29,8 @@ pub(crate) struct Target {
     pub(crate) path: Uri,
     pub(crate) host: HeaderValue,
     pub(crate) authorization: Option<HeaderValue>,
+    /// The same server as the one that led here: it may be told what that was.
+    pub(crate) is_kin: bool,
 }
 
 impl Target {
@@ -47,6 +49,7 @@ impl Target {
             path: path.map_err(|_| "has a path that HTTP cannot carry")?,
             host: authority.map_err(|_| "has a host that HTTP cannot carry")?,
             authorization: basic(&url),
+            is_kin: true,
             url,
         })
     }
@@ -88,7 +91,8 @@ impl Target {
         let upgraded = next.url.host() == self.url.host()
             && (self.endpoint.port, next.endpoint.port) == (80, 443)
             && next.is_tls();
-        if next.authorization.is_none() && (upgraded || next.url.origin() == self.url.origin()) {
+        next.is_kin = upgraded || next.url.origin() == self.url.origin();
+        if next.authorization.is_none() && next.is_kin {
             next.authorization.clone_from(&self.authorization);
         }
         Ok(next)

@@ -17,11 +17,12 @@ use std::{
 };
 
 use apmon_core::{Failure, FailureClass};
+use nix::sys::socket::{setsockopt, sockopt};
 use quinn::{
     AsyncUdpSocket, EndpointConfig, TokioRuntime, UdpPoller,
     udp::{RecvMeta, Transmit},
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     io::{Interest, ReadBuf},
     net::UdpSocket,
@@ -34,8 +35,9 @@ use crate::{
     errqueue::{self, Reported},
 };
 
-/// What arrives in one burst: a handshake is some ten datagrams a look.
-const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+/// What arrives in one burst (a handshake is some ten datagrams a look), and what
+/// waits for neighbours that do not answer.
+const BUFFER: usize = 4 * 1024 * 1024;
 
 /// So often a datagram is sent before an error counts as its own.
 const SENDS: usize = 8;
@@ -52,7 +54,7 @@ pub(crate) struct Endpoints {
 pub(crate) struct Shared {
     pub(crate) endpoint: quinn::Endpoint,
     waiting: Arc<Waiting>,
-    _watch: Arc<Watch>,
+    watch: Arc<Watch>,
 }
 
 /// The task that reads the error queue ends with whoever has use for it.
@@ -69,7 +71,10 @@ impl Endpoints {
     pub(crate) fn of(&self, to: SocketAddr) -> Result<Shared, Failure> {
         let slot = if to.is_ipv4() { &self.v4 } else { &self.v6 };
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = &*slot {
+        // Its driver ends with the runtime that it was made in.
+        if let Some(shared) = &*slot
+            && !shared.watch.0.is_finished()
+        {
             return Ok(shared.clone());
         }
         let shared = Shared::open(to.is_ipv4()).map_err(|error| errno::failure("open", &error))?;
@@ -88,8 +93,13 @@ impl Shared {
         if !is_v4 {
             socket.set_only_v6(true)?;
         }
-        // As far as this process may; more than some looks at once need it.
-        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+        // As far as this process may. More than some looks at once need it, and
+        // a datagram to a neighbour that is gone stays in the buffer until ARP
+        // has given up.
+        let _ = setsockopt(&socket, sockopt::RcvBufForce, &BUFFER)
+            .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &BUFFER));
+        let _ = setsockopt(&socket, sockopt::SndBufForce, &BUFFER)
+            .or_else(|_| setsockopt(&socket, sockopt::SndBuf, &BUFFER));
         socket.bind(&any.into())?;
         errqueue::enable(&socket, is_v4)?;
         let waiting = Arc::new(Waiting::default());
@@ -107,7 +117,7 @@ impl Shared {
         Ok(Self {
             endpoint,
             waiting,
-            _watch: Arc::new(watch),
+            watch: Arc::new(watch),
         })
     }
 
@@ -115,17 +125,33 @@ impl Shared {
     pub(crate) fn listen(&self, to: SocketAddr) -> Listening {
         let (tell, told) = oneshot::channel();
         let id = self.waiting.next.fetch_add(1, Ordering::Relaxed);
-        self.waiting.lock().entry(to).or_default().push((id, tell));
+        let held_back = Arc::new(AtomicU64::new(0));
+        let look = Look {
+            id,
+            tell,
+            held_back: Arc::clone(&held_back),
+        };
+        self.waiting.lock().entry(to).or_default().push(look);
         Listening {
             to,
             id,
             told,
+            held_back,
             waiting: Arc::clone(&self.waiting),
         }
     }
 }
 
-type Looks = HashMap<SocketAddr, Vec<(u64, oneshot::Sender<Failure>)>>;
+/// A look that waits.
+#[derive(Debug)]
+struct Look {
+    id: u64,
+    tell: oneshot::Sender<Failure>,
+    /// Datagrams of it that found no room.
+    held_back: Arc<AtomicU64>,
+}
+
+type Looks = HashMap<SocketAddr, Vec<Look>>;
 
 /// The looks that wait, by where they send.
 #[derive(Default, Debug)]
@@ -139,9 +165,16 @@ impl Waiting {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A datagram to `to` found no room in the buffer.
+    fn held_back(&self, to: SocketAddr) {
+        for look in self.lock().get(&to).into_iter().flatten() {
+            look.held_back.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     fn tell(&self, to: SocketAddr, failure: &Failure) {
-        for (_, look) in self.lock().remove(&to).unwrap_or_default() {
-            let _ = look.send(failure.clone());
+        for look in self.lock().remove(&to).unwrap_or_default() {
+            let _ = look.tell.send(failure.clone());
         }
     }
 
@@ -166,9 +199,15 @@ pub(crate) struct Listening {
     id: u64,
     told: oneshot::Receiver<Failure>,
     waiting: Arc<Waiting>,
+    held_back: Arc<AtomicU64>,
 }
 
 impl Listening {
+    /// Datagrams that found no room in our own buffer.
+    pub(crate) fn held_back(&self) -> u64 {
+        self.held_back.load(Ordering::Relaxed)
+    }
+
     /// The failure, once there is one.
     pub(crate) async fn failure(&mut self) -> Failure {
         match (&mut self.told).await {
@@ -183,7 +222,7 @@ impl Drop for Listening {
     fn drop(&mut self) {
         let mut looks = self.waiting.lock();
         if let Some(list) = looks.get_mut(&self.to) {
-            list.retain(|(id, _)| *id != self.id);
+            list.retain(|look| look.id != self.id);
             if list.is_empty() {
                 looks.remove(&self.to);
             }
@@ -229,32 +268,34 @@ struct Wire {
 
 impl AsyncUdpSocket for Wire {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(Writable(self))
+        Box::pin(Always)
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let to = transmit.destination;
-        let mut last = None;
         // An error that came back from elsewhere is handed out here once. With
         // many looks at once there may be several.
         for _ in 0..SENDS {
-            match self.socket.try_send_to(transmit.contents, to) {
+            // Past tokio, which would first have to learn that there is room, and
+            // nobody waits for that here.
+            let sent = SockRef::from(&self.socket).send_to(transmit.contents, &to.into());
+            let error = match sent {
                 Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-                Err(error) => {
-                    self.waiting.drain(&self.socket);
-                    last = Some(error);
-                }
+                Err(error) => error,
+            };
+            // Hosts that are gone fill the buffer. Nobody waits for them: the
+            // datagram counts as lost, and QUIC sends it again.
+            if error.kind() == io::ErrorKind::WouldBlock {
+                self.waiting.held_back(to);
+                return Ok(());
+            }
+            // It is this datagram's own only where nothing came from elsewhere.
+            if !self.waiting.drain(&self.socket) && error.kind() != io::ErrorKind::ConnectionRefused {
+                self.waiting.tell(to, &errno::failure("send", &error));
+                return Ok(()); // quinn would end all that share the socket
             }
         }
-        // A refusal is never this datagram's own: it would have come back by
-        // now. It counts as lost, and QUIC sends it again.
-        if let Some(error) = last
-            && error.kind() != io::ErrorKind::ConnectionRefused
-        {
-            self.waiting.tell(to, &errno::failure("send", &error));
-        }
-        Ok(()) // quinn would end all that share the socket
+        Ok(())
     }
 
     fn poll_recv(
@@ -292,12 +333,14 @@ impl AsyncUdpSocket for Wire {
     }
 }
 
-/// Waits until the socket takes another datagram.
+/// What cannot be sent is dropped, so nobody ever waits. (tokio could not tell
+/// when to go on: it takes an error queue for a closed socket, and a closed one
+/// is always ready.)
 #[derive(Debug)]
-struct Writable(Arc<Wire>);
+struct Always;
 
-impl UdpPoller for Writable {
-    fn poll_writable(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.socket.poll_send_ready(context)
+impl UdpPoller for Always {
+    fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }

@@ -29,6 +29,12 @@ use crate::{
 /// H3_NO_ERROR (RFC 9114 section 8.1).
 const DONE: VarInt = VarInt::from_u32(0x100);
 
+/// More than an answer of 4 MiB with all that surrounds it.
+const MOST_BYTES: u64 = 16 * 1024 * 1024;
+
+/// So many empty frames in a row are believed to be the end.
+const EMPTY_FRAMES: usize = 16;
+
 /// So long a lost packet is waited for at first. QUIC's own guess of a third
 /// of a second is for the Internet; it also lets a connection that was given
 /// up linger for seconds.
@@ -88,7 +94,16 @@ pub(crate) async fn connect(
         connection = look.within("quic", connecting) => connection?.map_err(|error| failure(&error, &verifier)),
         failure = listening.failure() => Err(prefixed(&failure)),
     };
-    let connection = connection.inspect_err(|failure| look.step("quic", || failure.reason.clone()))?;
+    let connection = connection
+        .map_err(|failure| match (failure.class, listening.held_back()) {
+            // We have not even asked as we should have.
+            (FailureClass::TimedOut, count @ 1..) => Failure::new(
+                FailureClass::Resources,
+                format!("quic: {count} datagrams found no room in our own send buffer (net.core.wmem_max)"),
+            ),
+            _ => failure,
+        })
+        .inspect_err(|failure| look.step("quic", || failure.reason.clone()))?;
     course.done(Phase::Tls);
     let chain = connection
         .peer_identity()
@@ -117,6 +132,7 @@ async fn converse(
     let body = post.map(|post| post.body.clone());
     let mut builder = h3::client::builder();
     builder.max_field_section_size(64 * 1024);
+    let watched = connection.clone();
     let opened = builder.build::<_, _, Bytes>(h3_quinn::Connection::new(connection));
     let (mut driver, mut sender) = look
         .within("request", opened)
@@ -125,12 +141,18 @@ async fn converse(
     let work = async {
         let asked = async {
             let mut stream = sender.send_request(request).await?;
-            if let Some(body) = body {
-                stream.send_data(body).await?;
+            // A server may answer before it has read all, and stop reading.
+            match send(&mut stream, body).await {
+                Ok(()) | Err(StreamError::RemoteTerminate { .. }) => {}
+                Err(error) => return Err(error),
             }
-            stream.finish().await?;
-            let answer = stream.recv_response().await?;
-            Ok((stream, answer))
+            loop {
+                let answer = stream.recv_response().await?;
+                // Hints that come before the answer (RFC 9110 section 15.2).
+                if !answer.status().is_informational() {
+                    return Ok((stream, answer));
+                }
+            }
         };
         let (stream, answer) = look
             .within("request", asked)
@@ -142,25 +164,57 @@ async fn converse(
             .await
     };
     tokio::pin!(work);
+    let flood = flood(&watched);
+    tokio::pin!(flood);
     // The driver reads the server's settings and its wish to end; whatever
     // ends the connection ends the request as well, with a better reason.
     tokio::select! {
         biased;
         result = &mut work => return result,
+        failure = &mut flood => return Err(failure),
         _ = std::future::poll_fn(|context| driver.poll_close(context)) => {}
     }
     work.await
+}
+
+async fn send(
+    stream: &mut RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>,
+    body: Option<Bytes>,
+) -> Result<(), StreamError> {
+    if let Some(body) = body {
+        stream.send_data(body).await?;
+    }
+    stream.finish().await
+}
+
+/// Ends once the server has sent more than any answer needs. h3 keeps frames
+/// whole, of whatever length, that nobody has asked for.
+async fn flood(connection: &quinn::Connection) -> Failure {
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    loop {
+        ticks.tick().await;
+        if connection.stats().udp_rx.bytes > MOST_BYTES {
+            return request_failed(
+                FailureClass::Protocol,
+                &format!("the server has sent more than {MOST_BYTES} bytes"),
+            );
+        }
+    }
 }
 
 struct Data(RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>);
 
 impl Pieces for Data {
     async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
-        match self.0.recv_data().await {
-            Ok(Some(mut piece)) => Ok(Some(piece.copy_to_bytes(piece.remaining()))),
-            Ok(None) => Ok(None),
-            Err(error) => Err(Broken::Failed(of_stream(&error))),
+        // h3 takes an empty frame for the end as well. The real end stays one.
+        for _ in 0..EMPTY_FRAMES {
+            match self.0.recv_data().await {
+                Ok(Some(mut piece)) => return Ok(Some(piece.copy_to_bytes(piece.remaining()))),
+                Ok(None) => {}
+                Err(error) => return Err(Broken::Failed(of_stream(&error))),
+            }
         }
+        Ok(None)
     }
 }
 
@@ -174,6 +228,12 @@ fn settings(client: rustls::ClientConfig, look: &Look) -> Result<quinn::ClientCo
     transport
         .max_idle_timeout(idle)
         .initial_rtt(FIRST_RTT)
+        // The server opens three streams (RFC 9114 section 6.2), and none for
+        // requests of its own.
+        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(8))
+        .receive_window(VarInt::from_u32(2 * 1024 * 1024))
+        .stream_receive_window(VarInt::from_u32(1024 * 1024))
         // One request: nothing larger than a first packet pays off.
         .mtu_discovery_config(None);
     config.transport_config(Arc::new(transport));

@@ -41,22 +41,26 @@ type Read = ((Option<SystemTime>, u64), Arc<Authorities>);
 impl Authorities {
     /// The system's, read once; what is wrong follows `"ssl_verify" `.
     pub(super) fn of_the_system() -> Result<Arc<Self>, String> {
-        static SYSTEM: LazyLock<Arc<Authorities>> = LazyLock::new(|| {
-            let mut roots = RootCertStore::empty();
-            // Some of them webpki cannot read, on every machine.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            Arc::new(Authorities {
-                roots,
-                own: Vec::new(),
-            })
-        });
-        match SYSTEM.roots.is_empty() {
-            true => Err(
+        static SYSTEM: Mutex<Option<Arc<Authorities>>> = Mutex::new(None);
+        let mut system = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(system) = &*system {
+            return Ok(Arc::clone(system));
+        }
+        let mut roots = RootCertStore::empty();
+        // Some of them webpki cannot read, on every machine.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            // Not remembered: somebody may install them now.
+            return Err(
                 "finds no authorities on this machine; install ca-certificates or name an ssl_ca_file"
                     .to_owned(),
-            ),
-            false => Ok(Arc::clone(&SYSTEM)),
+            );
         }
+        let found = Arc::new(Authorities {
+            roots,
+            own: Vec::new(),
+        });
+        Ok(Arc::clone(system.insert(found)))
     }
 
     /// Those of a PEM file; what is wrong follows `"ssl_ca_file" `. Thousands

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
 
 use apmon_core::{
-    Delivery, DeliveryFate, Incident, IncidentKind, LookResult, MonitorState, OutboxEntry, StoreError, Verdict,
+    Delivery, DeliveryFate, Incident, IncidentKind, LookResult, MonitorState, OutboxEntry, StoreError,
+    Verdict,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};

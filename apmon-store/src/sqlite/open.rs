@@ -1,10 +1,6 @@
 //! Opening a database, whatever state it is in.
 
-use std::{
-    fs, io,
-    path::Path,
-    time::Duration,
-};
+use std::{fs, io, path::Path, time::Duration};
 
 use apmon_core::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -33,10 +29,7 @@ pub(super) enum Opened {
         mark: Option<Mark>,
     },
     /// It is not, and what could be saved of it.
-    Damaged {
-        reason: String,
-        saved: Option<Reading>,
-    },
+    Damaged { reason: String, saved: Option<Reading> },
 }
 
 /// Which file stands under a name.
@@ -110,8 +103,7 @@ pub(super) fn read(path: &Path) -> Result<Opened, StoreError> {
         Err(error) if is_damage(&error) => return Ok(damaged(error.to_string(), &connection)),
         Err(error) => return Err(failed("read", path, error)),
     }
-    let check: rusqlite::Result<String> =
-        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+    let check: rusqlite::Result<String> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
     match check {
         Ok(verdict) if verdict == "ok" => {}
         Ok(verdict) => {
@@ -185,7 +177,9 @@ pub(super) fn to_write(path: &Path) -> Result<(Connection, Option<Mark>), StoreE
     // Answers with the mode it is in, and that may be another.
     connection
         .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
-        .and_then(|()| connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304"))
+        .and_then(|()| {
+            connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304")
+        })
         .map_err(wrong("write"))?;
     if version < schema::VERSION {
         let mut migrated = || {
@@ -236,8 +230,14 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
         if error.code == ErrorCode::Unknown && text.starts_with("no such "))
 }
 
+/// The same of an error that [`failed`] made.
+pub(super) fn says_damage(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
+}
+
 pub(super) fn failed(step: &'static str, path: &Path, error: rusqlite::Error) -> StoreError {
     let kind = match code(&error) {
+        _ if is_damage(&error) => io::ErrorKind::InvalidData,
         Some(ErrorCode::DiskFull) => io::ErrorKind::StorageFull,
         Some(ErrorCode::ReadOnly) => io::ErrorKind::ReadOnlyFilesystem,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => io::ErrorKind::ResourceBusy,

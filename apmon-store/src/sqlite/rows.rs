@@ -194,7 +194,9 @@ pub(super) fn write_states<'a>(
     let nothing = OwnState::default();
     for (name, state) in states {
         let own = (state.own != nothing).then(|| json(&state.own)).transpose()?;
-        let other = (!state.other.is_empty()).then(|| json(&state.other)).transpose()?;
+        let other = (!state.other.is_empty())
+            .then(|| json(&state.other))
+            .transpose()?;
         insert.execute(params![
             name,
             state.is_up,

@@ -62,6 +62,15 @@ pub(super) struct Watched {
 }
 
 impl Watched {
+    /// Its looks must have found their targets up: a refusal would be cheap.
+    pub(super) fn must_be_up(&self) -> Result<(), Fault> {
+        let wrong = |line: &&str| line.contains(": Down") || line.contains(": Unknown");
+        match self.log.lines().find(wrong) {
+            None => Ok(()),
+            Some(line) => Err(Fault::new(format!("a look that is measured failed: {line}"))),
+        }
+    }
+
     /// How late its looks started; of a site's, where there are several.
     pub(super) fn lateness(&self, site: &str, quantile: &str) -> Result<f64, Fault> {
         let mut lines = self.log.lines().filter(|line| line.contains("started late by"));

@@ -55,7 +55,7 @@ pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
     )?;
     let head = "check_every_n_secs: 30, max_try_secs: 20, max_retries: 9";
     let others = folder.join("others.yaml");
-    let (warm_up, window) = (Duration::from_secs(10), Duration::from_secs(6));
+    let (warm_up, window) = (Duration::from_secs(8), Duration::from_secs(4));
     let mut rows = Vec::new();
     for kind in KINDS {
         let (mut each, mut late, mut late_before) = (Vec::new(), Vec::new(), Vec::new());

@@ -74,6 +74,7 @@ pub(super) fn rows(folder: &Path, rig: &Rig) -> Result<Vec<Row>, Fault> {
         let (mut costs, mut late) = (Vec::new(), Vec::new());
         for _ in 0..RUNS {
             let watched = cost::watch(&[&site], WARM_UP, WINDOW)?;
+            watched.must_be_up()?;
             let checks = WINDOW.as_secs_f64() * work.rate as f64;
             costs.push(watched.cpu * 1000.0 / checks);
             late.push(watched.lateness(word, "p99")?);

@@ -82,8 +82,11 @@ impl Rig {
 fn caddy(folder: &Path) -> Result<Running, Fault> {
     let config = folder.join("Caddyfile");
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    // On a socket for all addresses it would answer from another than was asked.
+    let addresses: Vec<_> = (1..=ADDRESSES).map(|i| format!("127.0.3.{i}")).collect();
+    let addresses = addresses.join(" ");
     let text = format!(
-        "{{\n\tadmin off\n\tauto_https disable_redirects\n\tpersist_config off\n}}\nhttps://:{QUIC_PORT} {{\n\ttls {} {}\n\t\
+        "{{\n\tadmin off\n\tauto_https disable_redirects\n}}\nhttps://:{QUIC_PORT} {{\n\tbind {addresses}\n\ttls {} {}\n\t\
          respond \"apmon bench ok\"\n}}\n",
         certificate.display(),
         key.display()

@@ -11,6 +11,7 @@ const TOLERATED: &[&str] = &[
     "base64",       // 0.23: reqwest, hyper-util; 0.22: ours
     "cpufeatures",  // 0.3: chacha20 under rand 0.10; 0.2: sha2
     "getrandom",    // 0.2: ring; 0.3: rand 0.9; 0.4: tempfile, uuid, rand 0.10
+    "nom",          // 8: lettre; 7: x509-parser
     "r-efi",        // under two of the getrandoms, on UEFI only
     "rand",         // 0.9: hickory-resolver; 0.10: proptest
     "rand_core",    // as rand

@@ -17,6 +17,7 @@ use crate::{
 /// What a look may take out of a state, and the end of an incident needs.
 pub(super) struct Before {
     outage: Option<String>,
+    reason: Option<String>,
     messages: u32,
     unknown: Option<Timestamp>,
 }
@@ -25,6 +26,7 @@ impl Before {
     pub(super) fn of(state: &MonitorState) -> Self {
         Self {
             outage: state.own.incident.clone(),
+            reason: state.error_reason.clone().filter(|_| state.health().is_down()),
             messages: state.notified_count,
             unknown: state.own.unknown_since,
         }
@@ -73,7 +75,10 @@ impl Dispatcher {
                 let said = told
                     .iter()
                     .any(|message| message.kind == NotificationKind::Recovery);
-                outage(id, Some(now.wall), before.messages + u32::from(said))
+                Incident {
+                    reason: before.reason,
+                    ..outage(id, Some(now.wall), before.messages + u32::from(said))
+                }
             }),
             _ => None,
         };
@@ -107,7 +112,10 @@ impl Dispatcher {
         now: Now,
     ) {
         let over = message.kind.ends_outage()
-            || matches!(message.kind, NotificationKind::Known | NotificationKind::Notice(_));
+            || matches!(
+                message.kind,
+                NotificationKind::Known | NotificationKind::Notice(_)
+            );
         let reason = match (&message.kind, reason) {
             // What it says is all that is known of it.
             (NotificationKind::Notice(_), None) => Some(message.text.clone()),

@@ -6,7 +6,7 @@ use super::Dispatcher;
 use crate::{
     engine::{plan::Plan, slot::Slot},
     history::DeliveryFate,
-    monitor::{Monitor, Policy, Watch},
+    monitor::{Monitor, Watch},
     rule::{
         alert,
         schedule::{self, Grid},
@@ -124,11 +124,17 @@ impl Dispatcher {
     fn readdress(&mut self, entry: OutboxEntry) {
         let now = self.shared.clock.now();
         let notification = &entry.notification;
+        let watched = self.slots.iter().flatten().map(|slot| slot.monitor.watch());
+        let policy = watched
+            .filter(|watch| watch.name == notification.monitor)
+            .map(|watch| watch.policy.clone())
+            .next()
+            .unwrap_or_default();
         let takers: Vec<&str> = self
             .plan
             .channels
             .iter()
-            .filter(|channel| channel.takes(&notification.kind, &Policy::default()))
+            .filter(|channel| channel.takes(&notification.kind, &policy))
             .map(|channel| channel.id.as_str())
             .collect();
         let heirs: Vec<String> = takers

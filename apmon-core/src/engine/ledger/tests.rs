@@ -19,6 +19,8 @@ fn message(number: u32) -> Notification {
         number,
         at: Timestamp::UNIX_EPOCH,
         since: None,
+        lasted: None,
+        next_reminder: None,
     }
 }
 

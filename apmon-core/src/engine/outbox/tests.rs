@@ -28,6 +28,8 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
             number,
             at: now(0).wall,
             since: None,
+            lasted: None,
+            next_reminder: None,
         },
         attempts: 0,
         last_tried: None,
@@ -210,7 +212,10 @@ fn told(outbox: &mut Outbox, number: u32, kind: NotificationKind) -> Vec<String>
     let entry = entry("c", "i", number, kind);
     let over = outbox.prepare(&entry.notification);
     let replaced = outbox.push(entry, true, now(0));
-    over.iter().map(OutboxEntry::key).chain(replaced.iter().map(OutboxEntry::key)).collect()
+    over.iter()
+        .map(OutboxEntry::key)
+        .chain(replaced.iter().map(OutboxEntry::key))
+        .collect()
 }
 
 #[test]

@@ -1,0 +1,279 @@
+//! Mail to real servers, and what arrives there.
+
+#![allow(clippy::unwrap_used)] // what fails here is a test
+
+mod lab;
+mod mail_options;
+
+use std::{env, path::Path, process::Command, time::Duration};
+
+use apmon_core::{DeliveryError, NotificationKind, Notifier};
+use lab::Lab;
+use mail_options::{LONG, key, message, outage, plain, server, server_at, to};
+use serde_json::json;
+
+const OPS: &str = "ops@example.com";
+const PASSWORD: &str = "s3cret-päss";
+
+#[tokio::test]
+async fn an_incident_arrives_as_one_thread() {
+    let lab = Lab::start();
+    let mail = to(OPS, &plain(lab.port("plain"), LONG));
+    for (number, kind) in (1..).zip([
+        NotificationKind::Outage,
+        NotificationKind::Reminder,
+        NotificationKind::Recovery,
+    ]) {
+        let message = message(kind, number);
+        mail.deliver(&message, &key(&message, OPS)).await.unwrap();
+    }
+    let mails = lab.mails();
+    assert_eq!(mails.len(), 3);
+    let subjects: Vec<_> = mails
+        .iter()
+        .map(|mail| mail["headers"]["subject"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        subjects,
+        [
+            "[OUTAGE] wéb in Hömelab",
+            "[REMINDER 1] wéb in Hömelab",
+            "[RECOVERY] wéb in Hömelab"
+        ]
+    );
+    let first = &mails[0];
+    assert_eq!(first["from"], "apmon@lan.example");
+    assert_eq!(first["to"], json!([OPS]));
+    assert_eq!(first["headers"]["from"], "apmon@lan.example");
+    assert_eq!(first["headers"]["to"], OPS);
+    assert_eq!(first["headers"]["date"], "Wed, 11 Feb 2026 14:15:00 +0000");
+    assert_eq!(first["headers"]["auto-submitted"], "auto-generated");
+    assert_eq!(first["headers"]["references"], json!(null));
+    for mail in &mails {
+        assert_eq!(mail["defects"], json!([]));
+        assert_eq!(mail["tls"], false);
+    }
+    for later in &mails[1..] {
+        assert_eq!(later["headers"]["references"], first["headers"]["message-id"]);
+        assert_eq!(later["headers"]["in-reply-to"], first["headers"]["message-id"]);
+        assert_ne!(later["headers"]["message-id"], first["headers"]["message-id"]);
+    }
+    assert_eq!(
+        first["body"],
+        "wéb in Hömelab new outage: refused (http://192.168.1.12/) at 2:15 PM, down for 0 secs\n\n\
+         Site:          Hömelab\n\
+         Monitor:       wéb\n\
+         Address:       http://192.168.1.12/\n\
+         Since:         2026-02-11 14:15:00 UTC\n\
+         Duration:      0 secs\n"
+    );
+}
+
+#[tokio::test]
+async fn a_name_is_no_header() {
+    let lab = Lab::start();
+    let mail = to(OPS, &plain(lab.port("plain"), LONG));
+    let mut evil = outage();
+    evil.monitor = "web\r\nBcc: all@example.com\r\n\r\n.\r\nQUIT\r\n".into();
+    evil.text = "a\r\n.\r\nb".into();
+    mail.deliver(&evil, &key(&evil, OPS)).await.unwrap();
+    let mails = lab.mails();
+    assert_eq!(mails.len(), 1);
+    assert_eq!((&mails[0]["count"], &mails[0]["to"]), (&json!(9), &json!([OPS])));
+    assert!(
+        mails[0]["body"]
+            .as_str()
+            .unwrap()
+            .starts_with("a\\r\\n.\\r\\nb\n")
+    );
+}
+
+#[tokio::test]
+async fn a_line_that_is_a_dot_ends_no_mail() {
+    let lab = Lab::start();
+    let mail = to(OPS, &plain(lab.port("plain"), LONG));
+    let mut message = outage();
+    message.text = ".".into();
+    mail.deliver(&message, &key(&message, OPS)).await.unwrap();
+    assert!(lab.mails()[0]["body"].as_str().unwrap().starts_with(".\n\nSite:"));
+}
+
+#[tokio::test]
+async fn all_recipients_share_a_connection() {
+    let lab = Lab::start();
+    let server = plain(lab.port("plain"), LONG);
+    for address in [OPS, "boss@example.com", OPS] {
+        let message = outage();
+        to(address, &server)
+            .deliver(&message, &key(&message, address))
+            .await
+            .unwrap();
+    }
+    let mails = lab.mails();
+    assert_eq!(mails.len(), 3);
+    assert!(mails.iter().all(|mail| mail["peer"] == mails[0]["peer"]));
+    assert_eq!(mails[1]["to"], json!(["boss@example.com"]));
+    assert_ne!(
+        mails[0]["headers"]["message-id"],
+        mails[1]["headers"]["message-id"]
+    );
+    assert_eq!(
+        mails[0]["headers"]["message-id"], mails[2]["headers"]["message-id"],
+        "the same message to the same recipient has the same id"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_nobody_vouches_for_is_refused_by_default() {
+    let lab = Lab::start();
+    let port = lab.port("starttls");
+    let message = outage();
+    let error = to(OPS, &server(port, json!({})))
+        .deliver(&message, "k")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error,
+        DeliveryError::retryable(format!(
+            "127.0.0.1:{port}: TLS: invalid peer certificate: UnknownIssuer; smtp_verify_tls: no takes any certificate"
+        ))
+    );
+    assert!(lab.mails().is_empty());
+    let mail = to(OPS, &server(port, json!({"smtp_verify_tls": false})));
+    let answer = mail.send(&message, "k").await.unwrap();
+    assert_eq!(answer, "250 2.0.0 taken as 1");
+    assert_eq!(lab.mails()[0]["tls"], true);
+}
+
+#[tokio::test]
+async fn without_starttls_nothing_is_sent() {
+    let lab = Lab::start();
+    let port = lab.port("plain");
+    let error = to(OPS, &server(port, json!({})))
+        .deliver(&outage(), "k")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error,
+        DeliveryError::retryable(format!(
+            "127.0.0.1:{port}: STARTTLS is not offered, and nothing is sent in clear unless use_tls: no"
+        ))
+    );
+    assert!(lab.mails().is_empty());
+}
+
+#[tokio::test]
+async fn a_login_succeeds_or_is_refused_without_its_password() {
+    let lab = Lab::start();
+    let port = lab.port("login");
+    let login = |password: &str| json!({"smtp_username": "apmon", "smtp_password": password, "smtp_verify_tls": false});
+    to(OPS, &server(port, login(PASSWORD)))
+        .deliver(&outage(), "k")
+        .await
+        .unwrap();
+    assert_eq!(lab.mails()[0]["login"], "apmon");
+
+    let wrong = server(port, login("wr0ng"));
+    let error = to(OPS, &wrong).deliver(&outage(), "k").await.unwrap_err();
+    assert_eq!(
+        error,
+        DeliveryError::permanent(format!(
+            "127.0.0.1:{port}: login: answered 535 5.7.8 no such user"
+        ))
+    );
+    assert!(!format!("{wrong:?} {error:?}").contains("wr0ng"));
+
+    let without = server(port, json!({"smtp_verify_tls": false}));
+    let error = to(OPS, &without).deliver(&outage(), "k").await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Permanent { .. }), "{error:?}");
+    assert!(error.to_string().contains("MAIL FROM: answered 530 "), "{error}");
+    assert_eq!(lab.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_login_in_clear_where_it_is_wanted() {
+    let lab = Lab::start();
+    let options = json!({"smtp_username": "apmon", "smtp_password": PASSWORD, "use_tls": false});
+    let server = server(lab.port("clear_login"), options);
+    server.try_out().await.unwrap();
+    to(OPS, &server).deliver(&outage(), "k").await.unwrap();
+    assert_eq!(lab.mails()[0]["login"], "apmon");
+}
+
+#[tokio::test]
+async fn a_login_that_is_not_offered_is_said() {
+    let lab = Lab::start();
+    let options = json!({"smtp_username": "apmon", "smtp_password": PASSWORD, "use_tls": false});
+    let error = server(lab.port("plain"), options).try_out().await.unwrap_err();
+    assert!(
+        error.to_string().contains("offers neither PLAIN nor LOGIN"),
+        "{error}"
+    );
+}
+
+/// Runs the test `name` again, started by `launcher`, trusting the lab's authority.
+fn again(name: &str, launcher: &[&str]) {
+    let roots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs/ca.pem");
+    let output = Command::new(launcher[0])
+        .args(&launcher[1..])
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env("SSL_CERT_FILE", roots)
+        .env_remove("SSL_CERT_DIR")
+        .env("APMON_TEST_CHILD", "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+fn is_child() -> bool {
+    env::var_os("APMON_TEST_CHILD").is_some()
+}
+
+#[tokio::test]
+async fn a_certificate_the_system_trusts_is_accepted() {
+    if !is_child() {
+        return again("a_certificate_the_system_trusts_is_accepted", &["env"]);
+    }
+    let lab = Lab::start();
+    let server = server_at("localhost", lab.port("starttls"), json!({}), LONG);
+    to(OPS, &server).deliver(&outage(), "k").await.unwrap();
+    assert_eq!(lab.mails()[0]["tls"], true);
+}
+
+/// In a network of its own, where port 465 is free and may be had.
+#[tokio::test]
+async fn port_465_is_tls_from_the_first_byte_whatever_use_tls_says() {
+    if !is_child() {
+        let up = "ip link set lo up && exec \"$0\" \"$@\"";
+        let launcher = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", up];
+        return again(
+            "port_465_is_tls_from_the_first_byte_whatever_use_tls_says",
+            &launcher,
+        );
+    }
+    let lab = Lab::start_with_tls_at(465);
+    for use_tls in [false, true] {
+        let server = server(465, json!({"use_tls": use_tls}));
+        to(OPS, &server).deliver(&outage(), "k").await.unwrap();
+    }
+    let mails = lab.mails();
+    assert_eq!(mails.len(), 2);
+    assert!(mails.iter().all(|mail| mail["tls"] == true));
+}
+
+#[tokio::test]
+async fn nobody_there_is_tried_again() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let error = to(OPS, &plain(port, Duration::from_secs(5)))
+        .deliver(&outage(), "k")
+        .await
+        .unwrap_err();
+    let wanted = format!("127.0.0.1:{port}: connect: Connection refused");
+    assert!(
+        matches!(&error, DeliveryError::Retryable { reason, .. } if reason.starts_with(&wanted)),
+        "{error:?}"
+    );
+}

@@ -1,0 +1,59 @@
+//! Options and messages for the tests of mail.
+
+#![allow(dead_code)] // not every test file asks for everything
+
+use std::time::Duration;
+
+use apmon_core::{Notification, NotificationKind};
+use apmon_notify::{Mail, MailServer};
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+pub const LONG: Duration = Duration::from_secs(20);
+
+/// A mail server at `host`, with more options than host and port.
+pub fn server_at(host: &str, port: u16, more: Value, timeout: Duration) -> MailServer {
+    let mut options = json!({"smtp_host": host, "smtp_port": port, "from_address": "apmon@lan.example"});
+    let more = more.as_object().unwrap().clone();
+    options.as_object_mut().unwrap().extend(more);
+    MailServer::new(&serde_json::from_value(options).unwrap(), timeout).unwrap()
+}
+
+pub fn server(port: u16, more: Value) -> MailServer {
+    server_at("127.0.0.1", port, more, LONG)
+}
+
+pub fn plain(port: u16, timeout: Duration) -> MailServer {
+    server_at("127.0.0.1", port, json!({"use_tls": false}), timeout)
+}
+
+pub fn to(address: &str, server: &MailServer) -> Mail {
+    let options = serde_json::from_value(json!({"email": address})).unwrap();
+    Mail::new(&options, server.clone(), TimeZone::UTC).unwrap()
+}
+
+pub fn message(kind: NotificationKind, number: u32) -> Notification {
+    Notification {
+        id: format!("7f-{number}"),
+        incident: "7f".into(),
+        kind,
+        site: "Hömelab".into(),
+        monitor: "wéb".into(),
+        address: "http://192.168.1.12/".into(),
+        text: "wéb in Hömelab new outage: refused (http://192.168.1.12/) at 2:15 PM, down for 0 secs".into(),
+        number,
+        at: "2026-02-11T14:15:00Z".parse().unwrap(),
+        since: Some("2026-02-11T14:15:00Z".parse().unwrap()),
+        lasted: Some(Duration::ZERO),
+        next_reminder: None,
+    }
+}
+
+pub fn outage() -> Notification {
+    message(NotificationKind::Outage, 1)
+}
+
+/// As the outbox sends it to this recipient.
+pub fn key(message: &Notification, address: &str) -> String {
+    format!("{}-mail:{address}", message.id)
+}
