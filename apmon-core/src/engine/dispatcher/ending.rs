@@ -21,7 +21,12 @@ impl Dispatcher {
         let sendable = !self.plan.quiet && self.outbox.has_unsent();
         // What has no news is committed with the end of the pass, in one step.
         let busy = !self.tasks.is_empty() || (self.ledger.has_news() && !self.ledger.failing);
-        !(sendable || busy) || now.mono >= ends
+        let is_over = !(sendable || busy) || now.mono >= ends;
+        if is_over && !std::mem::replace(&mut self.pass_vouched, true) {
+            self.vouch(now);
+            return self.tasks.is_empty();
+        }
+        is_over
     }
 
     /// Ends: no new looks, deliveries under way may finish, all state on disk.
