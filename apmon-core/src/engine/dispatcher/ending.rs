@@ -17,11 +17,16 @@ impl Dispatcher {
         if self.agenda.next().is_some() || !self.waiting.is_empty() || self.flying > 0 {
             return false;
         }
-        let ends = *outbox_ends.get_or_insert_with(|| now.mono.plus(self.plan.delivery_timeout));
+        let ends = *outbox_ends.get_or_insert_with(|| now.mono.plus(self.plan.longest_delivery()));
         let sendable = !self.plan.quiet && self.outbox.has_unsent();
         // What has no news is committed with the end of the pass, in one step.
         let busy = !self.tasks.is_empty() || (self.ledger.has_news() && !self.ledger.failing);
-        !(sendable || busy) || now.mono >= ends
+        let is_over = !(sendable || busy) || now.mono >= ends;
+        if is_over && !std::mem::replace(&mut self.pass_vouched, true) {
+            self.vouch(now);
+            return self.tasks.is_empty();
+        }
+        is_over
     }
 
     /// Ends: no new looks, deliveries under way may finish, all state on disk.

@@ -48,7 +48,7 @@ fn started(outbox: &mut Outbox, secs: i64) -> Vec<String> {
 }
 
 fn filled(entries: Vec<OutboxEntry>) -> Outbox {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(&Plan::new("HomeLab"));
     for entry in entries {
         outbox.push(entry, true, now(0));
     }
@@ -57,7 +57,7 @@ fn filled(entries: Vec<OutboxEntry>) -> Outbox {
 
 #[test]
 fn nothing_is_sent_before_it_is_committed() {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(&Plan::new("HomeLab"));
     let outage = entry("c", "i", 1, Outage);
     outbox.push(outage.clone(), false, now(0));
     assert!(outbox.start(at(0)).is_empty());
