@@ -29,6 +29,7 @@ const NEEDED: &[Needed] = &[
     needed("aiosmtpd", "python3-aiosmtpd"),
     needed("faketime", "faketime"),
     needed("mount", "mount"),
+    needed("python3:sqlite3", "python3"),
     needed("setpriv", "util-linux"),
     needed("unshare", "util-linux"),
 ];

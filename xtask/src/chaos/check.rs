@@ -10,8 +10,8 @@ use std::{
     time::Duration,
 };
 
-use self::story::{Story, plain};
-use super::record::{Evidence, Receipt, Told, read_line, read_sentence};
+use self::story::Story;
+use super::record::{Evidence, Receipt, Told, plain, read_line, read_sentence};
 
 pub(super) const LOST_OUTAGE: &str = "an outage was not delivered";
 pub(super) const LOST_RECOVERY: &str = "a recovery was not delivered";

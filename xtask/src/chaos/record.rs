@@ -125,6 +125,16 @@ pub(super) fn read_line(line: &str) -> Option<&str> {
     line.split_once(": ").map(|(_, sentence)| sentence)
 }
 
+/// The sentence without what a late delivery adds to it:
+/// `... (delivered 5 mins 0 secs late)`, with more before that within the brackets.
+pub(super) fn plain(text: &str) -> &str {
+    let at = text.rfind(" (").filter(|_| text.ends_with(" late)"));
+    match at.map(|at| text.split_at(at)) {
+        Some((sentence, remark)) if remark.contains("delivered ") => sentence,
+        _ => text,
+    }
+}
+
 /// Of which outage a target spoke: it said so many bytes.
 pub(super) fn spell_of(text: &str) -> Option<usize> {
     let (_, rest) = text.split_once("closed after ")?;
@@ -134,6 +144,20 @@ pub(super) fn spell_of(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_remark_is_no_part_of_the_sentence() {
+        assert_eq!(
+            plain("m is UP (h), lasted 1 secs (delivered 2 hours 0 mins late)"),
+            "m is UP (h), lasted 1 secs"
+        );
+        assert_eq!(
+            plain("m (h) (was down 14:02-14:09; delivered 26 secs late)"),
+            "m (h)"
+        );
+        assert_eq!(plain("m is UP (h late)"), "m is UP (h late)");
+        assert_eq!(plain("m is UP (h), lasted 1 secs"), "m is UP (h), lasted 1 secs");
+    }
 
     #[test]
     fn sentences_are_read() {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::record::{Evidence, Told, read_line, read_sentence};
+use super::record::{Evidence, Told, plain, read_line, read_sentence};
 
 #[derive(Clone, Default)]
 pub(super) struct Tally {
@@ -59,7 +59,7 @@ impl Tally {
         let mut first: BTreeMap<(usize, &str), Duration> = BTreeMap::new();
         for receipt in taken {
             let at = first
-                .entry((receipt.channel, receipt.text.as_str()))
+                .entry((receipt.channel, plain(&receipt.text)))
                 .or_insert(receipt.at);
             *at = receipt.at.min(*at);
         }

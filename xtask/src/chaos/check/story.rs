@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::chaos::record::{Evidence, Receipt, Told};
+use crate::chaos::record::{Evidence, Receipt, Told, plain};
 
 pub(super) struct Story<'a> {
     /// By channel and monitor.
@@ -93,12 +93,4 @@ pub(super) fn incidents<'a>(firsts: &[&'a Receipt]) -> Vec<&'a str> {
         }
     }
     incidents
-}
-
-/// The sentence without what a late delivery adds to it.
-pub(super) fn plain(text: &str) -> &str {
-    text.split("delivered late")
-        .next()
-        .unwrap_or(text)
-        .trim_end_matches([' ', '(', ',', ';'])
 }

@@ -148,7 +148,7 @@ fn the_same_message_twice_is_right_even_if_it_says_that_it_is_late() {
         broken(|evidence| {
             let mut again = find(evidence, HOOK, Told::Outage).clone();
             again.at = secs(12);
-            again.text += " (delivered late: decided at 2:15 PM)";
+            again.text += " (was down 14:15-14:16; delivered 26 mins 0 secs late)";
             evidence.receipts.push(again);
         }),
         [""; 0]
