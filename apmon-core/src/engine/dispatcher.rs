@@ -139,7 +139,9 @@ impl Dispatcher {
         }
         dispatcher.shelve_the_rest(now);
         for entry in snapshot.outbox {
-            dispatcher.outbox.push(entry, true, now);
+            if let Some(replaced) = dispatcher.outbox.push(entry, true, now) {
+                dispatcher.replaced(&replaced, now);
+            }
         }
         dispatcher.drop_stale_reminders();
         dispatcher.readdress_orphans();

@@ -56,10 +56,16 @@ impl Dispatcher {
     pub(super) fn push(&mut self, entry: OutboxEntry, now: Now) {
         let stalled = self.ledger.is_stalled();
         if let Some(replaced) = self.outbox.push(entry.clone(), stalled, now) {
-            self.record_fate(&replaced, DeliveryFate::Replaced, now);
-            self.ledger.settle(replaced.key());
+            self.replaced(&replaced, now);
         }
         self.ledger.new_entry(entry);
+    }
+
+    /// A reminder in whose place its successor went, also when a killed process
+    /// left both: it must leave the disk, or the next start tells it after that.
+    pub(super) fn replaced(&mut self, entry: &OutboxEntry, now: Now) {
+        self.record_fate(entry, DeliveryFate::Replaced, now);
+        self.ledger.settle(entry.key());
     }
 
     /// These say of an outage that has ended that it goes on.
