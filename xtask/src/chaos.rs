@@ -37,9 +37,14 @@ const NEEDED: &[Needed] = &[
 const KILLS: usize = 200;
 /// In one round, at most.
 const KILLS_A_ROUND: usize = 20;
-/// Both stores have their turn.
+/// Both stores and both disks have their turn.
 const LEAST_ROUNDS: usize = 2;
-const STATES: [&str; 2] = ["state.db", "state.json"];
+const STATES: [(&str, disk::Kind); 4] = [
+    ("state.db", disk::Kind::Small),
+    ("state.json", disk::Kind::Own),
+    ("state.json", disk::Kind::Small),
+    ("state.db", disk::Kind::Own),
+];
 /// Set where we run in a mount namespace of our own.
 const INSIDE: &str = "APMON_CHAOS_INSIDE";
 
@@ -80,18 +85,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     let rounds = wish.rounds();
     let mut seeds = Random::new(seed);
     for (n, kills) in (1..).zip(&rounds) {
+        let (state, disk) = STATES[(n - 1) % STATES.len()];
         let setting = Setting {
             program: &program,
             directory: &directory.join(format!("round-{n}")),
             seed: seeds.seed(),
             kills: *kills,
-            state: STATES[n % STATES.len()],
+            state,
+            disk,
         };
         let result = round::run(&setting)?;
         println!(
-            "round {n} of {} ({}): {} kills, {:.0} s, {}",
+            "round {n} of {} ({state}, {}): {} kills, {:.0} s, {}",
             rounds.len(),
-            setting.state,
+            disk.word(),
             result.tally.killed(),
             result.took.as_secs_f64(),
             if result.violations.is_empty() {

@@ -1,4 +1,5 @@
-//! The disk on which state is kept: a small one, which can be full.
+//! The disk on which state is kept: a small one, which can be full, or the
+//! machine's own, on which a commit takes as long as it does in earnest.
 
 use std::{
     fs,
@@ -17,18 +18,41 @@ use crate::{
 const SIZE: &str = "size=12m";
 const FILLER: &str = "filler";
 
-/// A tmpfs, in a mount namespace of our own.
+/// Which disk it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// A tmpfs, in a mount namespace of our own. It can be full, and takes no time.
+    Small,
+    /// The one below `target`. A kill finds commits under way.
+    Own,
+}
+
+impl Kind {
+    /// The words for it in the summary.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Small => "a small disk",
+            Self::Own => "a real disk",
+        }
+    }
+}
+
 pub(super) struct Disk {
     place: PathBuf,
+    kind: Kind,
 }
 
 impl Disk {
-    pub(super) fn mount(place: &Path) -> Result<Self, Fault> {
+    pub(super) fn prepare(kind: Kind, place: &Path) -> Result<Self, Fault> {
         fs::create_dir_all(place).during(format!("make {}", place.display()))?;
-        mount(SIZE, place)?;
         let disk = Self {
             place: place.to_owned(),
+            kind,
         };
+        if kind == Kind::Own {
+            return Ok(disk);
+        }
+        mount(SIZE, place)?;
         // A disk that cannot be full would prove nothing.
         disk.fill()?;
         let taken = fs::write(disk.place.join("more"), [0; 4096]);
@@ -93,7 +117,9 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        process::works(Command::new("umount").arg("--lazy").arg(&self.place));
+        if self.kind == Kind::Small {
+            process::works(Command::new("umount").arg("--lazy").arg(&self.place));
+        }
     }
 }
 

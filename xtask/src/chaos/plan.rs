@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{random::Random, site::Site};
+use super::{disk, random::Random, site::Site};
 
 /// One thing that is done.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -105,9 +105,9 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(seed: u64, site: &Site, kills: usize) -> Self {
+    pub(super) fn new(seed: u64, site: &Site, kills: usize, disk: disk::Kind) -> Self {
         let mut random = Random::new(seed);
-        let (mut steps, end) = kills_and_disk(&mut random.branch(), site, kills);
+        let (mut steps, end) = kills_and_disk(&mut random.branch(), site, kills, disk);
         for target in 0..site.monitors.len() {
             steps.extend(target_steps(target, &mut random.branch(), end));
         }
@@ -124,13 +124,13 @@ impl Plan {
 
 /// No kill while the disk is full: what is told from memory then is not on
 /// disk, as the promise says.
-fn kills_and_disk(random: &mut Random, site: &Site, kills: usize) -> (Vec<Step>, Duration) {
+fn kills_and_disk(random: &mut Random, site: &Site, kills: usize, disk: disk::Kind) -> (Vec<Step>, Duration) {
     let mut steps = Vec::new();
     let mut at = Duration::from_millis(500);
     let mut full = 3;
     for _ in 0..kills {
-        full -= 1;
-        if full == 0 {
+        full = usize::saturating_sub(full, 1);
+        if full == 0 && disk == disk::Kind::Small {
             full = 4 + random.index(0..8);
             steps.push(Step {
                 at,
@@ -246,8 +246,14 @@ mod tests {
     #[test]
     fn a_seed_is_always_the_same_plan() {
         let site = Site::new();
-        assert_eq!(Plan::new(3, &site, 10), Plan::new(3, &site, 10));
-        assert_ne!(Plan::new(3, &site, 10), Plan::new(4, &site, 10));
+        assert_eq!(
+            Plan::new(3, &site, 10, disk::Kind::Small),
+            Plan::new(3, &site, 10, disk::Kind::Small)
+        );
+        assert_ne!(
+            Plan::new(3, &site, 10, disk::Kind::Small),
+            Plan::new(4, &site, 10, disk::Kind::Small)
+        );
     }
 
     #[test]
@@ -255,7 +261,7 @@ mod tests {
         let site = Site::new();
         for seed in 0..50 {
             let (mut kills, mut full) = (0, false);
-            for step in Plan::new(seed, &site, 20).steps {
+            for step in Plan::new(seed, &site, 20, disk::Kind::Small).steps {
                 match step.act {
                     Act::FillDisk => full = true,
                     Act::FreeDisk => full = false,
@@ -275,7 +281,7 @@ mod tests {
     fn what_is_stopped_goes_on() {
         let stops = |act| move |step: &&Step| step.act == act;
         for seed in 0..50 {
-            let steps = Plan::new(seed, &Site::new(), 20).steps;
+            let steps = Plan::new(seed, &Site::new(), 20, disk::Kind::Small).steps;
             let count = |act| steps.iter().filter(stops(act)).count();
             assert_eq!(count(Act::Stop), count(Act::Continue));
             let last = steps

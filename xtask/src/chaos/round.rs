@@ -13,7 +13,7 @@ use super::{
     check::{self, EXIT, Violation},
     clock::WallClock,
     daemon::{Daemon, End, Kin},
-    disk::Disk,
+    disk::{self, Disk},
     hook::{Book, Hook},
     plan::{Act, Moment, Plan, RECEIVERS, Step, Trouble},
     post::Post,
@@ -48,6 +48,7 @@ pub(super) struct Setting<'a> {
     pub(super) kills: usize,
     /// A database, or JSON.
     pub(super) state: &'static str,
+    pub(super) disk: disk::Kind,
 }
 
 /// What came of it.
@@ -85,7 +86,7 @@ struct Round {
 
 pub(super) fn run(setting: &Setting<'_>) -> std::result::Result<Result, Fault> {
     let mut round = Round::prepare(setting)?;
-    let plan = Plan::new(setting.seed, &round.site, setting.kills);
+    let plan = Plan::new(setting.seed, &round.site, setting.kills, setting.disk);
     fs::write(setting.directory.join("plan.txt"), shown(&plan)).during("write plan.txt")?;
     round.play(plan.steps)?;
     let violations = round.settle(&plan.last)?;
@@ -105,7 +106,7 @@ impl Round {
         let site = Site::new();
         let directory = setting.directory;
         fs::create_dir_all(directory).during(format!("make {}", directory.display()))?;
-        let disk = Disk::mount(&directory.join("disk"))?;
+        let disk = Disk::prepare(setting.disk, &directory.join("disk"))?;
         let state = disk.path(setting.state);
         let site_file = directory.join("chaos.yaml");
         site.write(&site_file)?;
