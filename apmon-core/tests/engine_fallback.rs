@@ -346,3 +346,35 @@ async fn a_message_is_given_up_when_the_plan_says() {
     handle.shutdown().await;
     running.await.unwrap().unwrap();
 }
+
+/// Refused, and taken half an hour later, when the recovery has long been told:
+/// it must not read as if it went on.
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_was_refused_says_when_it_is_told_at_last_that_it_is_over() {
+    let site = Site::new(Mood::Refuses);
+    let mut plan = site.plan();
+    plan.channels.truncate(1);
+    plan.channels[0].fallback = None;
+    let running = tokio::spawn(site.engine(plan.clone()).run());
+    tokio::time::sleep(secs(65)).await;
+    site.target.set(Condition::Down("no".into()));
+    tokio::time::sleep(secs(20)).await;
+    site.target.set(Condition::Up);
+    site.first.set(Mood::Takes);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    site.first.set(Mood::Refuses);
+    tokio::time::sleep(secs(20)).await;
+    running.abort();
+    let _ = running.await;
+    // Killed: what is over is known from what is on disk.
+    tokio::time::sleep(secs(3600)).await;
+    site.first.set(Mood::Takes);
+    run_for(site.engine(plan), secs(60)).await;
+    let heard = site.first.heard();
+    let outage = heard.iter().find(|line| line.starts_with("NEW OUTAGE"));
+    let outage = outage.unwrap_or_else(|| panic!("{heard:?}"));
+    assert!(
+        outage.contains("(was down 12:01-12:01; delivered 1 hours "),
+        "{outage}"
+    );
+}

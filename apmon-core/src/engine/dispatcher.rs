@@ -89,6 +89,8 @@ pub(super) struct Dispatcher {
     vigil: Vigil,
     tasks: JoinSet<Done>,
     is_pass: bool,
+    /// The pass was told to save before it says that it is well.
+    pass_hurried: bool,
     /// The pass had its chance to say that it is well.
     pass_vouched: bool,
     /// The store keeps a history.
@@ -120,6 +122,7 @@ impl Dispatcher {
             vigil: Vigil::default(),
             tasks: JoinSet::new(),
             is_pass,
+            pass_hurried: false,
             pass_vouched: false,
             keeps_history: shared.store.keeps_history(),
             report: PassReport::default(),

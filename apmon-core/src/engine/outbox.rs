@@ -177,6 +177,18 @@ impl Outbox {
         }
     }
 
+    /// Notes in what is left of its incident that `news` ends it. Returns the
+    /// entries that this changes.
+    pub(super) fn end(&mut self, news: &Notification) -> Vec<OutboxEntry> {
+        let items = self.lanes.values_mut().flat_map(|lane| &mut lane.items);
+        let left = items.filter(|item| item.entry.notification.incident == news.incident);
+        left.map(|item| {
+            item.entry.ended = Some(news.at);
+            item.entry.clone()
+        })
+        .collect()
+    }
+
     /// Drops the reminders of which `over` says that their outage has ended.
     pub(super) fn drop_reminders(&mut self, over: impl Fn(&Notification) -> bool) -> Vec<OutboxEntry> {
         let over = |item: &Item| {

@@ -43,6 +43,11 @@ impl Dispatcher {
         }
         let over = self.outbox.prepare(&notification);
         self.drop_reminders(over);
+        if notification.kind.is_end() {
+            for changed in self.outbox.end(&notification) {
+                self.ledger.entry(changed);
+            }
+        }
         for channel in &addressed {
             let entry = OutboxEntry::new(channel, notification.clone(), addressed.clone());
             self.push(entry, now);
@@ -118,7 +123,7 @@ impl Dispatcher {
         };
         let ended = match message.kind.is_end() {
             true => Some(message.at),
-            false => self.outbox.end_of(&entry.channel, &message).map(|end| end.at),
+            false => entry.ended,
         };
         let was = message
             .since

@@ -37,6 +37,7 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
         last_error: None,
         refused: false,
         addressed: Vec::new(),
+        ended: None,
     }
 }
 
