@@ -56,6 +56,8 @@ struct Item {
     committed: bool,
     in_flight: bool,
     not_before: Option<Mono>,
+    /// When it was decided; a step of the wall clock makes it no older.
+    decided: Mono,
     expires: Mono,
     /// Tries that failed since the last reload, by which those that may go take
     /// turns; of one that was refused they count as one.
@@ -93,14 +95,14 @@ impl Outbox {
     }
 
     /// Goes on by the rules of another plan.
-    pub(super) fn follow(&mut self, plan: &Plan, now: Now) {
+    pub(super) fn follow(&mut self, plan: &Plan, now: Mono) {
         self.expiry = plan.expire_after;
         let items = self.lanes.values_mut().flat_map(|lane| &mut lane.items);
         for item in items {
-            item.expires = now.mono_of(item.entry.notification.at).plus(self.expiry);
+            item.expires = item.decided.plus(self.expiry);
         }
         // The next turn finds out.
-        self.expires = self.expires.map(|_| now.mono);
+        self.expires = self.expires.map(|_| now);
         self.set_fallbacks(plan.fallbacks());
     }
 
@@ -120,7 +122,8 @@ impl Outbox {
         } else {
             None
         };
-        let expires = now.mono_of(entry.notification.at).plus(self.expiry);
+        let decided = now.mono_of(entry.notification.at);
+        let expires = decided.plus(self.expiry);
         self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
         let not_before = entry
             .last_tried
@@ -139,8 +142,7 @@ impl Outbox {
         let fallback = self.fallbacks.get(&entry.channel);
         if entry.attempts > 0 && !entry.refused {
             // A run before this one tried it, in vain.
-            let since = now.mono_of(message.at);
-            lane.failing_since = Some(lane.failing_since.map_or(since, |first| first.min(since)));
+            lane.failing_since = Some(lane.failing_since.map_or(decided, |first| first.min(decided)));
         }
         let item = Item {
             handed: is_handed(&entry, fallback),
@@ -148,6 +150,7 @@ impl Outbox {
             committed,
             in_flight: false,
             not_before,
+            decided,
             expires,
             tries,
             over: false,
@@ -388,6 +391,13 @@ impl Outbox {
     pub(super) fn keys(&self) -> impl Iterator<Item = String> {
         let items = self.lanes.values().flat_map(|lane| &lane.items);
         items.map(|item| item.entry.key())
+    }
+
+    /// When the message under a key was decided.
+    pub(super) fn decided(&self, channel: &str, key: &str) -> Option<Mono> {
+        let items = &self.lanes.get(channel)?.items;
+        let item = items.iter().find(|item| item.entry.key() == key)?;
+        Some(item.decided)
     }
 
     /// The entry under a key, as it is now.

@@ -7,7 +7,7 @@ use crate::{
     engine::plan::Fallback,
     notification::Notification,
     state::OutboxEntry,
-    time::{Mono, Now},
+    time::Mono,
 };
 
 /// At once.
@@ -80,10 +80,10 @@ impl Outbox {
 
     /// The oldest moment at which a message was decided that neither its
     /// channel nor a stand-in has, reminders apart.
-    pub(in crate::engine) fn stuck_since(&self, now: Now) -> Option<Mono> {
+    pub(in crate::engine) fn stuck_since(&self) -> Option<Mono> {
         let items = self.lanes.values().flat_map(|lane| &lane.items);
         let stuck = items.filter(|item| !item.handed && !item.is_reminder());
-        stuck.map(|item| now.mono_of(item.entry.notification.at)).min()
+        stuck.map(|item| item.decided).min()
     }
 }
 
