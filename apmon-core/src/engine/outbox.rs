@@ -3,7 +3,7 @@
 //! and dropped when its outage is over.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     time::Duration,
 };
 
@@ -53,6 +53,8 @@ struct Item {
     tries: u32,
     /// A reminder under way whose outage has ended meanwhile: not tried again.
     over: bool,
+    /// A reminder under way that has a successor: not tried again.
+    replaced: bool,
     /// Had its last chance.
     tried_last: bool,
 }
@@ -68,24 +70,17 @@ pub(super) enum Fate {
     Refused(OutboxEntry),
     /// A reminder that failed after its outage had ended; its key is settled.
     Dropped(OutboxEntry),
+    /// A reminder that failed when it had a successor; its key is settled.
+    Replaced(OutboxEntry),
 }
 
 impl Outbox {
     /// Takes a message in. Returns the reminder it replaces.
     pub(super) fn push(&mut self, entry: OutboxEntry, committed: bool, now: Now) -> Option<OutboxEntry> {
         let lane = self.lanes.entry(entry.channel.clone()).or_default();
-        let replaced = if entry.notification.kind == NotificationKind::Reminder {
-            lane.items
-                .iter()
-                .position(|item| {
-                    item.entry.notification.kind == NotificationKind::Reminder
-                        && item.entry.notification.incident == entry.notification.incident
-                        && !item.in_flight
-                })
-                .and_then(|old| lane.items.remove(old))
-                .map(|item| item.entry)
-        } else {
-            None
+        let replaced = match entry.notification.kind {
+            NotificationKind::Reminder => lane.replace_reminder(&entry.notification.incident),
+            _ => None,
         };
         let expires = now.mono_of(entry.notification.at).plus(EXPIRY);
         self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
@@ -111,6 +106,7 @@ impl Outbox {
             expires,
             tries,
             over: false,
+            replaced: false,
             tried_last: false,
         };
         lane.items.insert(place.unwrap_or(lane.items.len()), item);
@@ -206,12 +202,13 @@ impl Outbox {
             Err(error) => {
                 let item = &mut lane.items[at];
                 item.in_flight = false;
+                let is_replaced = item.replaced;
                 let expires = item.expires;
                 self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
                 item.entry.attempts = item.entry.attempts.saturating_add(1);
                 item.entry.last_tried = Some(now.wall);
                 item.entry.last_error = Some(error.to_string());
-                match error {
+                let fate = match error {
                     DeliveryError::Retryable { retry_after, .. } => {
                         let pause = FIRST_PAUSE
                             .saturating_mul(1 << lane.failures.min(16))
@@ -223,15 +220,19 @@ impl Outbox {
                         item.tries = item.tries.saturating_add(1);
                         // It is in its order again: nobody refuses it now.
                         item.entry.refused = false;
-                        Some(Fate::Retried(item.entry.clone()))
+                        Fate::Retried(item.entry.clone())
                     }
                     DeliveryError::Permanent { .. } => {
                         item.entry.refused = true;
                         item.tries = 1;
                         item.not_before = Some(now.mono.plus(REFUSED_PAUSE));
-                        Some(Fate::Refused(item.entry.clone()))
+                        Fate::Refused(item.entry.clone())
                     }
+                };
+                if is_replaced {
+                    return lane.items.remove(at).map(|item| Fate::Replaced(item.entry));
                 }
+                Some(fate)
             }
         }
     }
@@ -340,36 +341,65 @@ impl Outbox {
     }
 }
 
-/// What an undelivered message keeps of its incident from being sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hold {
-    /// It was refused, and its time has not come: its reminders.
-    Reminders,
-    /// It goes first: all that comes after it.
-    All,
+/// What is told in order: the outages of a monitor one after the other, or the
+/// end of an old one would be the last word on a new one. So are the times in
+/// which it could not be looked at; a notice stands alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Thread<'a> {
+    Outages(&'a str),
+    Unknowns(&'a str),
+    Notice(&'a str),
+}
+
+impl<'a> Thread<'a> {
+    fn of(message: &'a Notification) -> Self {
+        match message.kind {
+            NotificationKind::Notice(_) => Self::Notice(&message.incident),
+            NotificationKind::Unknown | NotificationKind::Known => Self::Unknowns(&message.monitor),
+            _ => Self::Outages(&message.monitor),
+        }
+    }
 }
 
 impl Lane {
-    /// The messages that nothing older of their incident holds back, at `now`;
-    /// without one, those that wait for nothing but their own moment.
+    /// A reminder of this incident is decided: removes the one before it, or,
+    /// if that is under way, sees to it that it is not tried again.
+    fn replace_reminder(&mut self, incident: &str) -> Option<OutboxEntry> {
+        let is_older = |item: &Item| {
+            let message = &item.entry.notification;
+            message.kind == NotificationKind::Reminder && message.incident == incident
+        };
+        for item in self.items.iter_mut().filter(|item| is_older(item)) {
+            item.replaced = item.in_flight;
+        }
+        let old = self
+            .items
+            .iter()
+            .position(|item| is_older(item) && !item.in_flight)?;
+        self.items.remove(old).map(|item| item.entry)
+    }
+
+    /// The messages that nothing older of their thread holds back, at `now`;
+    /// without one, those that wait for nothing but their own moment. What was
+    /// refused, and whose time has not come, holds back only its reminders.
     fn free(&self, now: Option<Mono>) -> impl Iterator<Item = (usize, &Item)> {
-        let mut holds: HashMap<&str, Hold> = HashMap::new();
+        let mut held: HashSet<Thread<'_>> = HashSet::new();
+        let mut refused: HashSet<&str> = HashSet::new();
         self.items.iter().enumerate().filter(move |(_, item)| {
             let message = &item.entry.notification;
-            let hold = holds.get(message.incident.as_str()).copied();
+            let is_reminder = message.kind == NotificationKind::Reminder;
             let waits = item.not_before.is_some_and(|at| now.is_none_or(|now| at > now));
-            if hold != Some(Hold::All) {
-                let hold = match item.entry.refused && waits {
-                    true => Hold::Reminders,
-                    false => Hold::All,
-                };
-                holds.insert(&message.incident, hold);
+            if is_reminder && refused.contains(message.incident.as_str()) {
+                return false;
             }
-            match hold {
-                None => true,
-                Some(Hold::Reminders) => message.kind != NotificationKind::Reminder,
-                Some(Hold::All) => false,
+            let thread = Thread::of(message);
+            let is_free = !held.contains(&thread);
+            if item.entry.refused && waits {
+                refused.insert(&message.incident);
+            } else {
+                held.insert(thread);
             }
+            is_free
         })
     }
 

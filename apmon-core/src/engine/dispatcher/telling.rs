@@ -159,6 +159,10 @@ impl Dispatcher {
                 self.ledger.entry(entry);
             }
             Some(Fate::Dropped(entry)) => self.drop_reminders(vec![entry]),
+            Some(Fate::Replaced(entry)) => {
+                self.record_fate(&entry, DeliveryFate::Replaced, now);
+                self.ledger.settle(entry.key());
+            }
         }
     }
 }
