@@ -194,8 +194,11 @@ impl Speaker<'_> {
         text: String,
         (since, lasted): (Option<Timestamp>, Option<Duration>),
     ) -> Notification {
+        // A process that could not save its state may have told a reminder under
+        // this number: who drops duplicates must not take the end for it.
+        let end = if kind.ends_outage() { "-end" } else { "" };
         Notification {
-            id: format!("{incident}-{number}"),
+            id: format!("{incident}-{number}{end}"),
             incident,
             kind,
             site: self.voice.site.clone(),
