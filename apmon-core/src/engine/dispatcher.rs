@@ -124,10 +124,14 @@ impl Dispatcher {
         for monitor in std::mem::take(&mut dispatcher.plan.monitors) {
             dispatcher.take_up(monitor, now, None);
         }
-        dispatcher.shelve_the_rest(now);
+        // What waits was decided before anything that is decided now.
         for entry in snapshot.outbox {
-            dispatcher.outbox.push(entry, true, now);
+            // A reminder that was under way when its successor was decided.
+            if let Some(replaced) = dispatcher.outbox.push(entry, true, now) {
+                dispatcher.replaced(&replaced, now);
+            }
         }
+        dispatcher.shelve_the_rest(now);
         dispatcher.drop_stale_reminders();
         dispatcher.readdress_orphans();
         dispatcher

@@ -39,6 +39,8 @@ pub fn after_look(
     let mut told = Vec::new();
     state.last_checked = Some(look.started.wall);
     state.last_config_checksum = Some(watch.checksum.clone());
+    state.own.alarms_off = !watch.policy.alarms;
+    state.own.email_off = !watch.policy.email;
     let (health, transition) = state.health().after(look.verdict, watch.policy.max_retries);
     state.is_up = health.is_up;
     state.down_count = health.failed;

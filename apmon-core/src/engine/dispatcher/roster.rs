@@ -67,7 +67,11 @@ impl Dispatcher {
                 Some(_) => {}
                 None => {
                     let state = self.shelf.remove(&name).unwrap_or_default();
-                    self.shelve(Watch::new(name, "", ""), state, now);
+                    let watch = Watch {
+                        policy: state.own.last_policy(),
+                        ..Watch::new(name, "", "")
+                    };
+                    self.shelve(watch, state, now);
                 }
             }
         }
@@ -91,8 +95,8 @@ impl Dispatcher {
         self.shelf.insert(watch.name, shared);
     }
 
-    /// Reminders of outages that have ended, but that nobody dropped: the state
-    /// file was written by an older apmon, or the end was told to nobody.
+    /// Reminders of outages that have ended, but that nobody dropped: the end was
+    /// told to nobody, or the state file was written by an older apmon.
     pub(super) fn drop_stale_reminders(&mut self) {
         let (slots, by_name) = (&self.slots, &self.by_name);
         let over = self.outbox.drop_reminders(|message| {
@@ -128,7 +132,10 @@ impl Dispatcher {
         let policy = watched
             .filter(|watch| watch.name == notification.monitor)
             .map(|watch| watch.policy.clone())
-            .next()
+            .next();
+        let shelved = || self.shelf.get(&notification.monitor);
+        let policy = policy
+            .or_else(|| Some(shelved()?.own.last_policy()))
             .unwrap_or_default();
         let takers: Vec<&str> = self
             .plan
@@ -168,7 +175,9 @@ impl Dispatcher {
                 notification.text
             );
             let entry = OutboxEntry::new(heir, notification.clone(), addressed.clone());
-            self.outbox.push(entry.clone(), self.ledger.is_stalled(), now);
+            if let Some(replaced) = self.outbox.push(entry.clone(), self.ledger.is_stalled(), now) {
+                self.replaced(&replaced, now);
+            }
             self.ledger.new_entry(entry);
         }
         self.record_fate(&entry, DeliveryFate::ChannelGone, now);
@@ -224,6 +233,7 @@ impl Dispatcher {
                 }
             }
         }
+        self.drop_stale_reminders();
         self.outbox.retry_all();
         self.readdress_orphans();
     }

@@ -27,14 +27,19 @@ impl Dispatcher {
         for channel in &addressed {
             let entry = OutboxEntry::new(channel, notification.clone(), addressed.clone());
             if let Some(replaced) = self.outbox.push(entry.clone(), stalled, now) {
-                self.record_fate(&replaced, DeliveryFate::Replaced, now);
-                self.ledger.settle(replaced.key());
+                self.replaced(&replaced, now);
             }
             self.ledger.new_entry(entry);
         }
         if let Some(notification) = self.ledger.tell(notification) {
             self.announce(&[notification]);
         }
+    }
+
+    /// This reminder has a successor.
+    pub(super) fn replaced(&mut self, entry: &OutboxEntry, now: Now) {
+        self.record_fate(entry, DeliveryFate::Replaced, now);
+        self.ledger.settle(entry.key());
     }
 
     /// These say of an outage that has ended that it goes on.
@@ -159,10 +164,7 @@ impl Dispatcher {
                 self.ledger.entry(entry);
             }
             Some(Fate::Dropped(entry)) => self.drop_reminders(vec![entry]),
-            Some(Fate::Replaced(entry)) => {
-                self.record_fate(&entry, DeliveryFate::Replaced, now);
-                self.ledger.settle(entry.key());
-            }
+            Some(Fate::Replaced(entry)) => self.replaced(&entry, now),
         }
     }
 }
