@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, error::ErrorKind};
 
-use crate::{check, daemon, mail, pacing, pass, pin, reference, summary, webhook};
+use crate::{check, daemon, notify, pacing, pass, pin, reference, summary};
 
 /// Watches hosts, services, switch ports, certificates and jobs on a LAN.
 ///
@@ -49,6 +49,8 @@ enum Verb {
     Pin(pin::PinArgs),
     /// Prints when the reminders of an outage would come.
     Pacing(pacing::PacingArgs),
+    /// Tries the channels of a site file out.
+    Notify(notify::NotifyArgs),
     /// Prints the reference of the site file.
     #[command(hide = true)]
     Reference(reference::ReferenceArgs),
@@ -65,10 +67,10 @@ pub(crate) struct PassArgs {
     /// Check the site files, print their monitors with the effective values, and end.
     #[arg(long, conflicts_with_all = ["test_webhooks", "test_emails"])]
     test_config: bool,
-    /// Send a test message to all webhooks, and end.
+    /// Send an outage, a reminder and a recovery of a test to all webhooks, and end.
     #[arg(long, conflicts_with_all = ["test_emails", "no_notify"])]
     test_webhooks: bool,
-    /// Send a test message of each kind to all e-mail addresses, and end.
+    /// Send an outage, a reminder and a recovery of a test to all e-mail addresses, and end.
     #[arg(long, conflicts_with = "no_notify")]
     test_emails: bool,
     /// Keep history in RRD files. (Comes later.)
@@ -114,7 +116,7 @@ impl Command {
             None => self.pass.common.verbose,
             Some(Verb::Run(run)) => run.common.verbose,
             Some(Verb::Check(check)) => check.verbose,
-            Some(Verb::Pin(_) | Verb::Pacing(_) | Verb::Reference(_)) => 0,
+            Some(Verb::Pin(_) | Verb::Pacing(_) | Verb::Notify(_) | Verb::Reference(_)) => 0,
         }
     }
 }
@@ -127,7 +129,9 @@ impl Command {
             None if self.pass.test_config || self.pass.test_webhooks || self.pass.test_emails => None,
             None => Some(pass::PATIENCE),
             Some(Verb::Run(_)) => Some(daemon::PATIENCE),
-            Some(Verb::Check(_) | Verb::Pin(_) | Verb::Pacing(_) | Verb::Reference(_)) => None,
+            Some(Verb::Check(_) | Verb::Pin(_) | Verb::Pacing(_) | Verb::Notify(_) | Verb::Reference(_)) => {
+                None
+            }
         }
     }
 }
@@ -171,6 +175,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Some(Verb::Check(args)) => check::run(&args),
         Some(Verb::Pin(args)) => pin::run(&args),
         Some(Verb::Pacing(args)) => pacing::run(&args),
+        Some(Verb::Notify(args)) => notify::run(&args),
         Some(Verb::Reference(args)) => reference::run(&args),
         None => run_pass(command.pass),
     }
@@ -186,10 +191,10 @@ fn run_pass(args: PassArgs) -> anyhow::Result<ExitCode> {
         return summary::run(&args.configs, args.common.threads);
     }
     if args.test_webhooks {
-        return webhook::test(&args.configs);
+        return notify::test_webhooks(&args.configs);
     }
     if args.test_emails {
-        return mail::test(&args.configs);
+        return notify::test_emails(&args.configs);
     }
     pass::run(&args)
 }

@@ -2,12 +2,13 @@
 //! the libraries.
 
 mod args;
+mod channel;
 mod check;
 mod console;
 mod daemon;
 mod kinds;
 mod log;
-mod mail;
+mod notify;
 mod pacing;
 mod pass;
 mod pin;
@@ -16,7 +17,6 @@ mod sink;
 mod site;
 mod summary;
 mod table;
-mod webhook;
 
 use std::process::ExitCode;
 

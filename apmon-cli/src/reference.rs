@@ -5,7 +5,10 @@ mod schema;
 
 use std::{fmt::Write as _, process::ExitCode};
 
-use apmon_core::config::{EmailServer, MonitorOptions, OutageEmail, OutageWebhook, SiteOptions};
+use apmon_core::config::{
+    ChannelOptions, EmailServer, MonitorOptions, OutageCommand, OutageEmail, OutageSyslog, OutageWebhook,
+    SiteOptions,
+};
 use clap::{Args, ValueEnum};
 use schemars::{Schema, schema_for};
 use serde_json::Value;
@@ -57,6 +60,25 @@ fn markdown() -> String {
         "site.outage_webhooks",
         "A list.",
         &schema_for!(OutageWebhook),
+    );
+    section(
+        &mut text,
+        "site.outage_commands",
+        "A list. Programs that are told: the message is JSON on standard input, its parts are in `APMON_*` \
+         variables. Exit status 0 is delivered, 75 is tried again, any other is refused. (An addition.)",
+        &schema_for!(OutageCommand),
+    );
+    section(
+        &mut text,
+        "site.outage_syslogs",
+        "A list. Syslog receivers, told as RFC 5424 has it. (An addition.)",
+        &schema_for!(OutageSyslog),
+    );
+    section(
+        &mut text,
+        "Every channel",
+        "These options each entry of `outage_emails`, `outage_webhooks`, `outage_commands` and `outage_syslogs` has.",
+        &schema_for!(ChannelOptions),
     );
     section(
         &mut text,

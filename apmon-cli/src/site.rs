@@ -7,16 +7,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
 use apmon_core::{
-    Channel, Plan, StateStore, Tools,
-    config::{self, ConfigError, OutageEmail, ProcessEnvironment, SiteFile},
+    Heartbeat, Plan, StateStore, Tools,
+    config::{self, ConfigError, ProcessEnvironment, Seconds, SiteFile},
     text::printable,
 };
-use apmon_notify::{HttpClient, Mail, MailServer, Webhook, channel_ids, mail_channel_ids};
+use apmon_notify::HttpClient;
 use apmon_store::{Format, HISTORY_DAYS, JsonStore, LockError, Platform, SqliteStore};
 
-use crate::{args::CommonArgs, kinds};
+use crate::{args::CommonArgs, channel, kinds};
 
 /// How long one delivery may take where the site does not say.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -95,65 +94,26 @@ pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> any
     plan.delivery_timeout = delivery_timeout(file);
     plan.max_concurrent = cap(file, args.threads);
     plan.quiet = args.no_notify;
+    if let Some(expire) = file.site.notify_expire_secs {
+        plan.expire_after = expire.duration();
+    }
+    plan.heartbeat = file.site.heartbeat_url.clone().map(|url| Heartbeat {
+        url,
+        every: file.site.heartbeat_every_n_secs.map(Seconds::duration),
+    });
     plan.monitors = file
         .monitors
         .iter()
         .map(|monitor| monitor.build(&process.tools))
         .collect();
-    let ids = channel_ids(&file.outage_webhooks);
-    for (id, options) in ids.into_iter().zip(&file.outage_webhooks) {
-        let webhook = Webhook::new(options, process.http.clone(), plan.delivery_timeout)
-            .with_context(|| format!("outage_webhooks: {id}"))?;
-        plan.channels.push(Channel::new(id, Arc::new(webhook)));
-    }
-    let server = mail_server(file)?;
-    for (id, mail, options) in recipients(file, server.as_ref())? {
-        plan.channels.push(Channel {
-            outages: options.email_outages.unwrap_or(true),
-            reminders: options.email_reminders.unwrap_or(true),
-            recoveries: options.email_recoveries.unwrap_or(true),
-            is_mail: true,
-            ..Channel::new(id, Arc::new(mail))
-        });
-    }
+    plan.channels = channel::all(file, process, plan.delivery_timeout)?;
     Ok(plan)
 }
 
 /// How long one delivery may take.
-fn delivery_timeout(file: &SiteFile) -> Duration {
+pub(crate) fn delivery_timeout(file: &SiteFile) -> Duration {
     let timeout = file.site.max_try_secs;
     timeout.map_or(DELIVERY_TIMEOUT, |timeout| timeout.duration())
-}
-
-/// The site's mail server, where somebody is to be told by it.
-pub(crate) fn mail_server(file: &SiteFile) -> anyhow::Result<Option<MailServer>> {
-    let wanted = file
-        .email_server
-        .as_ref()
-        .filter(|_| !file.outage_emails.is_empty());
-    wanted
-        .map(|options| MailServer::new(options, delivery_timeout(file)))
-        .transpose()
-        .context("email_server")
-}
-
-/// The recipients of mail, each a channel of its own.
-pub(crate) fn recipients<'a>(
-    file: &'a SiteFile,
-    server: Option<&MailServer>,
-) -> anyhow::Result<Vec<(String, Mail, &'a OutageEmail)>> {
-    let Some(server) = server else {
-        return Ok(Vec::new());
-    };
-    let ids = mail_channel_ids(&file.outage_emails);
-    let entries = ids.into_iter().zip(&file.outage_emails);
-    entries
-        .map(|(id, options)| {
-            let mail = Mail::new(options, server.clone(), jiff::tz::TimeZone::system())
-                .with_context(|| format!("outage_emails: {id}"))?;
-            Ok((id, mail, options))
-        })
-        .collect()
 }
 
 /// Who watches.

@@ -63,9 +63,17 @@ const HEAD: &[&str] = &[
 fn summary(file: &SiteFile, threads: Option<u32>) -> String {
     let path = file.path.display().to_string();
     let cap = site::cap(file, threads).map_or("unlimited".to_owned(), |cap| cap.to_string());
+    let others: String = [
+        ("commands", file.outage_commands.len()),
+        ("syslogs", file.outage_syslogs.len()),
+    ]
+    .iter()
+    .filter(|(_, count)| *count > 0)
+    .map(|(what, count)| format!(", {count} {what}"))
+    .collect();
     let rows: Vec<_> = file.monitors.iter().map(row).collect();
     format!(
-        "{}: site {}, {} monitors, {} webhooks, {} e-mail recipients, max_threads {cap}\n\n{}\n\n\
+        "{}: site {}, {} monitors, {} webhooks, {} e-mail recipients{others}, max_threads {cap}\n\n{}\n\n\
          Each value is the monitor's own unless marked: * the site's, - the default. Times are in seconds.\n\
          RETRIES: looks that must fail in a row; RETRY: seconds to the next of them; AFTER: reminders until NOTIFY holds.",
         printable(&path),

@@ -9,7 +9,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Lab, Service, Site};
+use support::{Ended, Lab, Service, Site};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -112,23 +112,35 @@ fn a_test_mail_of_each_kind_goes_to_each_recipient() {
     let ended = lab.run(&["--test-emails", "home.yaml"]);
     ended.assert_code(0);
     let off = " (in earnest not sent: email_reminders is no)";
-    let line = |to: &str, kind: &str, n: u8, off: &str| {
-        format!("HomeLab: mail:{to}@example.com: [{kind}] test in HomeLab: 250 2.0.0 taken as {n}{off}")
-    };
+    let line =
+        |to: &str, kind: &str, off: &str| format!("HomeLab: mail:{to}@example.com: {kind}: taken{off}");
     assert_eq!(
-        ended.out,
+        verdicts(&ended),
         [
-            format!("HomeLab: by 127.0.0.1:{port} (in clear), from apmon@lan.example"),
-            line("ops", "OUTAGE", 1, ""),
-            line("ops", "REMINDER 1", 2, ""),
-            line("ops", "RECOVERY", 3, ""),
-            line("boss", "OUTAGE", 4, ""),
-            line("boss", "REMINDER 1", 5, off),
-            line("boss", "RECOVERY", 6, ""),
+            format!("HomeLab: mail goes by 127.0.0.1:{port} (in clear), from apmon@lan.example"),
+            line("ops", "outage", ""),
+            line("ops", "reminder", ""),
+            line("ops", "recovery", ""),
+            line("boss", "outage", ""),
+            line("boss", "reminder", off),
+            line("boss", "recovery", ""),
         ]
     );
+    for shown in [
+        "  > Subject: [OUTAGE] apmon test in HomeLab",
+        "  > Subject: [REMINDER 1] apmon test in HomeLab",
+        "  < 250 2.0.0 taken as 6",
+    ] {
+        assert!(ended.out.iter().any(|line| line == shown), "{}", ended.text());
+    }
     assert_eq!(post.mails().len(), 6);
     assert!(!lab.path("state").exists(), "no state is kept");
+}
+
+/// What is printed beside what was sent and answered.
+fn verdicts(ended: &Ended) -> Vec<String> {
+    let lines = ended.out.iter().filter(|line| !line.starts_with(' '));
+    lines.cloned().collect()
 }
 
 #[test]
@@ -149,15 +161,20 @@ fn a_test_mail_that_fails_says_why_and_no_secret() {
     lab.write("home.yaml", text("wr0ng-s3cret"));
     let ended = lab.run(&["--test-emails", "home.yaml"]);
     ended.assert_code(1);
+    let refused = |kind: &str| {
+        format!(
+            "HomeLab: mail:ops@example.com: {kind}: FAILED: 127.0.0.1:{port}: login: answered 535 5.7.8 no such user"
+        )
+    };
     assert_eq!(
-        ended.out,
+        verdicts(&ended),
         [
             format!(
-                "HomeLab: by 127.0.0.1:{port} (STARTTLS, certificate not verified, login as apmon), from apmon@lan.example"
+                "HomeLab: mail goes by 127.0.0.1:{port} (STARTTLS, certificate not verified, login as apmon), from apmon@lan.example"
             ),
-            format!(
-                "HomeLab: mail:ops@example.com: [OUTAGE] test in HomeLab: FAILED: 127.0.0.1:{port}: login: answered 535 5.7.8 no such user"
-            ),
+            refused("outage"),
+            refused("reminder"),
+            refused("recovery"),
         ]
     );
     assert!(!ended.text().contains("s3cret"), "{}", ended.text());

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::json;
-use support::{Lab, Manner, Receiver, Service, Site, message_of, run, sentence, timeless};
+use support::{Ended, Lab, Manner, Receiver, Service, Site, message_of, run, sentence, timeless};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -366,22 +366,60 @@ fn a_test_message_goes_to_all_webhooks() {
             .watch_service("web", &web)
             .text(),
     );
+    let verdicts = |ended: &Ended| -> Vec<String> {
+        let lines = ended.out.iter().filter(|line| !line.starts_with(' '));
+        lines.cloned().collect()
+    };
+    let all_taken = |site: &str, channel: &str| {
+        ["outage", "reminder", "recovery"].map(|kind| format!("{site}: {channel}: {kind}: taken"))
+    };
     let ended = lab.run(&["--test-webhooks", "good.yaml"]);
     ended.assert_code(0);
-    assert_eq!(ended.out, ["Good: webhook:127.0.0.1: taken"]);
-    let told = timeless(&message_of(&good.requests()[0]));
-    assert_eq!(told, "apmon test message for Good at TIME: this webhook works");
-
-    let ended = lab.run(&["--test-webhooks", "bad.yaml", "good.yaml"]);
-    ended.assert_code(1);
-    assert_eq!(ended.out.len(), 3, "{}", ended.text());
+    assert_eq!(verdicts(&ended), all_taken("Good", "webhook:127.0.0.1"));
+    let told: Vec<_> = good
+        .requests()
+        .iter()
+        .map(|request| timeless(&message_of(request)))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "apmon test in Good new outage: this is a test, nothing is down (test) at TIME, down for 0 secs",
+            "apmon test in Good is down: this is a test, nothing is down (test) at TIME, down for 1 mins N secs",
+            "apmon test in Good is UP (test) at TIME, outage lasted 1 mins N secs",
+        ]
+    );
     assert!(
-        ended.out[0].starts_with("Bad: webhook:127.0.0.1: FAILED: "),
+        ended.out[0].starts_with("  > POST http://127.0.0.1:"),
         "{}",
         ended.text()
     );
-    assert_eq!(ended.out[1], "Bad: webhook:127.0.0.1#2: taken");
-    assert_eq!(ended.out[2], "Good: webhook:127.0.0.1: taken");
+    assert!(
+        ended.out.iter().any(|line| line.starts_with("  < 200")),
+        "{}",
+        ended.text()
+    );
+
+    let ended = lab.run(&["--test-webhooks", "bad.yaml", "good.yaml"]);
+    ended.assert_code(1);
+    let told = verdicts(&ended);
+    assert_eq!(told.len(), 7, "{}", ended.text());
+    assert!(
+        told[0].starts_with("Bad: webhook:127.0.0.1: outage: FAILED: "),
+        "{}",
+        ended.text()
+    );
+    assert_eq!(told[1..4], all_taken("Bad", "webhook:127.0.0.1#2"));
+    assert_eq!(told[4..], all_taken("Good", "webhook:127.0.0.1"));
+    let ended = lab.run(&["notify", "test", "bad.yaml", "webhook:127.0.0.1#2"]);
+    ended.assert_code(0);
+    assert_eq!(verdicts(&ended), all_taken("Bad", "webhook:127.0.0.1#2"));
+    let ended = lab.run(&["notify", "test", "bad.yaml", "webhook:elsewhere"]);
+    ended.assert_code(1);
+    assert_eq!(
+        ended.out,
+        ["Bad: no such channel to test; there are webhook:127.0.0.1, webhook:127.0.0.1#2"]
+    );
     assert!(!ended.text().contains("s3cret"));
     assert!(!lab.path("state").exists(), "no state is kept");
 }

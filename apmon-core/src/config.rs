@@ -7,30 +7,39 @@
 //! reading.
 
 mod address;
+mod channel;
 mod deserializer;
 mod edit;
+mod fallback;
 mod field;
 mod mistake;
 mod monitor;
+mod preset;
 mod section;
 mod site;
 mod source;
+mod status;
 mod tree;
 mod value;
+mod webhook;
 
 pub use address::{Host, is_email_address, is_same_server};
+pub use channel::{Facility, OutageCommand, OutageSyslog, SyslogPlace};
 pub use deserializer::one_or_many;
 pub use edit::{EditError, Place, WriteError, set_option, write_file};
+pub use fallback::ChannelOptions;
 pub use field::fields_of;
 pub use mistake::{ConfigError, Mistake, Position};
 pub use monitor::{MonitorEntry, MonitorOptions, Origin, Sourced};
+pub use preset::Preset;
 pub use section::Section;
 pub use site::{
-    EmailServer, MailProtection, OutageEmail, OutageWebhook, RESERVED_NAMES, RequestEncoding, RequestMethod,
-    SiteFile, SiteOptions, load, parse,
+    EmailServer, MailProtection, OutageEmail, RESERVED_NAMES, SiteFile, SiteOptions, load, parse,
 };
 pub use source::{Environment, MAX_FILE_BYTES, ProcessEnvironment};
+pub use status::StatusRange;
 pub use value::{AddressFamily, Count, NameResolution, PortNumber, Seconds, Text};
+pub use webhook::{OutageWebhook, RequestEncoding, RequestMethod};
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ mod plan;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod vigil;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +25,7 @@ pub use self::{
     dispatcher::guarded,
     event::{Event, Listener},
     lateness::Lateness,
-    plan::{Channel, Plan},
+    plan::{Channel, Fallback, Plan},
 };
 use crate::{
     notification::HeartbeatSender,

@@ -84,7 +84,7 @@ pub mod state;
 pub mod text;
 pub mod time;
 
-pub use engine::{Channel, Engine, EngineError, Event, Handle, Lateness, PassReport, Plan};
+pub use engine::{Channel, Engine, EngineError, Event, Fallback, Handle, Lateness, PassReport, Plan};
 pub use history::{Delivery, DeliveryFate, Incident, IncidentKind, LookResult, Records};
 pub use kind::{Blueprint, Both, Compiled, Kind, MonitorKind, OptionSet, Tools};
 pub use monitor::{Heartbeat, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};

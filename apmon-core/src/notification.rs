@@ -87,6 +87,12 @@ impl NotificationKind {
         matches!(self, Self::Recovery | Self::NoLongerWatched)
     }
 
+    /// It ends what messages before it began.
+    #[must_use]
+    pub(crate) fn is_end(&self) -> bool {
+        self.ends_outage() || *self == Self::Known
+    }
+
     /// Which of a channel's switches lets it through.
     #[must_use]
     pub fn switch(&self) -> Switch {
@@ -126,6 +132,21 @@ pub trait Notifier: Send + Sync {
     /// # Errors
     /// Whether another try is worth it.
     async fn deliver(&self, notification: &Notification, key: &str) -> Result<(), DeliveryError>;
+
+    /// The same, for whoever tries a channel out: what was sent and what was
+    /// answered is added to `shown`, line by line, without secrets.
+    ///
+    /// # Errors
+    /// Whether another try is worth it.
+    async fn deliver_shown(
+        &self,
+        notification: &Notification,
+        key: &str,
+        shown: &mut Vec<String>,
+    ) -> Result<(), DeliveryError> {
+        let _ = shown; // a channel with nothing to show
+        self.deliver(notification, key).await
+    }
 }
 
 /// Why a message was not delivered.

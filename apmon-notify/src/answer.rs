@@ -2,15 +2,15 @@
 
 use std::{borrow::Cow, error::Error, time::Duration};
 
-use apmon_core::{DeliveryError, text::excerpt};
+use apmon_core::{DeliveryError, config::StatusRange, text::excerpt};
 use jiff::fmt::rfc2822::DateTimeParser;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use reqwest::{
-    Response, StatusCode,
+    Method, StatusCode,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
 
-use crate::client::MAX_REDIRECTS;
+use crate::{client::MAX_REDIRECTS, preset};
 
 /// Whoever asks us to come back later than this is asked again after it.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
@@ -24,34 +24,88 @@ pub(crate) enum Redirect {
     Downgrade,
 }
 
-/// Any 2xx is success; 408, 429 and 5xx may pass by themselves.
-pub(crate) fn judge(origin: &str, response: &Response, post: bool) -> Result<(), DeliveryError> {
-    let status = response.status();
-    if status.is_success() {
-        return Ok(());
-    }
-    let mut reason = format!("{origin}: answered {status}");
-    if status.is_redirection() && post {
-        reason.push_str("; a POST follows no redirect");
-    }
-    let passing = matches!(
-        status,
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-    ) || status.is_server_error();
-    Err(if passing {
-        DeliveryError::Retryable {
-            reason,
-            retry_after: retry_after(response.headers()),
+/// What an answer must be to mean delivered.
+#[derive(Default)]
+pub(crate) struct Wanted<'a> {
+    /// Empty: any 2xx.
+    pub(crate) statuses: &'a [StatusRange],
+    /// What must stand in it.
+    pub(crate) text: Option<&'a str>,
+    /// Where the answer's body may say when to come again.
+    pub(crate) preset: Option<&'a preset::File>,
+}
+
+impl Wanted<'_> {
+    fn is_status(&self, status: StatusCode) -> bool {
+        match self.statuses {
+            [] => status.is_success(),
+            ranges => ranges.iter().any(|range| range.has(status.as_u16())),
         }
-    } else {
-        DeliveryError::Permanent { reason }
-    })
+    }
+
+    /// The body decides.
+    pub(crate) fn needs_body(&self, status: StatusCode) -> bool {
+        self.text.is_some() && self.is_status(status)
+    }
+
+    /// What must stand in the body stands there; no more of it is needed.
+    pub(crate) fn is_found(&self, body: &[u8]) -> bool {
+        self.text.is_some_and(|text| {
+            let text = text.as_bytes();
+            !text.is_empty() && body.windows(text.len()).any(|window| window == text)
+        })
+    }
+
+    /// 408, 429 and 5xx may pass by themselves, and so may what a gateway says
+    /// behind a good status; other answers are a refusal.
+    pub(crate) fn judge(
+        &self,
+        origin: &str,
+        method: &Method,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<(), DeliveryError> {
+        let mut reason = format!("{origin}: answered {status}");
+        if self.is_status(status) {
+            if self.text.is_none() || self.is_found(body) {
+                return Ok(());
+            }
+            reason.push_str(" without the text of success_body");
+            return Err(DeliveryError::Retryable {
+                reason,
+                retry_after: self.retry_after(headers, body),
+            });
+        }
+        if status.is_redirection() && *method != Method::GET {
+            reason.push_str(&format!("; a {method} follows no redirect"));
+        } else if status.is_success() {
+            reason.push_str(&format!(", not {}", StatusRange::list(self.statuses)));
+        }
+        let passing = matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        ) || status.is_server_error();
+        Err(if passing {
+            DeliveryError::Retryable {
+                reason,
+                retry_after: self.retry_after(headers, body),
+            }
+        } else {
+            DeliveryError::Permanent { reason }
+        })
+    }
+
+    fn retry_after(&self, headers: &HeaderMap, body: &[u8]) -> Option<Duration> {
+        let in_body = || self.preset?.retry_after(body);
+        retry_after(headers).or_else(in_body)
+    }
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3). A date is
 /// taken against the answer's own `Date`, so that no clock of ours is asked
 /// and the two need not agree.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let wanted = text(RETRY_AFTER)?;
     let wait = if !wanted.is_empty() && wanted.bytes().all(|digit| digit.is_ascii_digit()) {

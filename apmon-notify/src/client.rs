@@ -3,18 +3,25 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use apmon_core::DeliveryError;
-use reqwest::{Client, Method, Response, redirect};
+use reqwest::{
+    Client, Method, Response, StatusCode,
+    header::{HeaderMap, RETRY_AFTER},
+    redirect,
+};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::sync::{OnceCell, oneshot};
 use url::Url;
 
-use crate::{answer, name::SystemNames};
+use crate::{
+    answer::{self, Wanted},
+    name::SystemNames,
+};
 
-/// More of an answer's body is not read: nobody looks at it.
-const DRAINED_BYTES: usize = 64 * 1024;
+/// More of an answer's body is not read.
+const READ_BYTES: usize = 64 * 1024;
 
-/// Nor is it waited for: the status line has said everything.
+/// Nor is it waited for, where the status line has said everything.
 const DRAINED_FOR: Duration = Duration::from_secs(1);
 
 /// So many redirects of a GET are followed.
@@ -39,12 +46,31 @@ struct Clients {
     following: OnceCell<Client>,
 }
 
-/// One request, without its secrets' way into an error.
-pub(crate) struct Request<'a> {
+/// One request.
+pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) url: Url,
-    pub(crate) content: Option<(&'static str, String)>,
-    pub(crate) key: Option<&'a str>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<String>,
+}
+
+impl Request {
+    pub(crate) fn get(url: Url) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: None,
+        }
+    }
+}
+
+/// What came back, for whoever wants to see it.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) retry_after: Option<String>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl HttpClient {
@@ -54,10 +80,17 @@ impl HttpClient {
         Self::default()
     }
 
-    /// Makes one attempt, within `timeout` in all.
-    pub(crate) async fn attempt(&self, request: Request<'_>, timeout: Duration) -> Result<(), DeliveryError> {
+    /// Makes one attempt, within `timeout` in all. What came back is left in
+    /// `seen`, also where time was up.
+    pub(crate) async fn attempt(
+        &self,
+        request: Request,
+        wanted: &Wanted<'_>,
+        timeout: Duration,
+        seen: &mut Seen,
+    ) -> Result<(), DeliveryError> {
         let origin = origin(&request.url);
-        match tokio::time::timeout(timeout, self.exchange(request, &origin)).await {
+        match tokio::time::timeout(timeout, self.exchange(request, &origin, wanted, seen)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(DeliveryError::retryable(format!(
                 "{origin}: no answer within {} secs",
@@ -66,11 +99,21 @@ impl HttpClient {
         }
     }
 
-    async fn exchange(&self, request: Request<'_>, origin: &str) -> Result<(), DeliveryError> {
-        let post = request.method == Method::POST;
-        let cell = if post { &self.0.posting } else { &self.0.following };
+    async fn exchange(
+        &self,
+        request: Request,
+        origin: &str,
+        wanted: &Wanted<'_>,
+        seen: &mut Seen,
+    ) -> Result<(), DeliveryError> {
+        let follow = request.method == Method::GET;
+        let cell = if follow {
+            &self.0.following
+        } else {
+            &self.0.posting
+        };
         let mut without_roots = None;
-        let client = match cell.get_or_try_init(|| make(!post)).await {
+        let client = match cell.get_or_try_init(|| make(follow)).await {
             Ok(client) => client.clone(),
             Err(Unmade::Roots { client, reason }) => {
                 without_roots = Some(reason);
@@ -82,21 +125,29 @@ impl HttpClient {
                 )));
             }
         };
-        let mut builder = client.request(request.method, request.url);
-        if let Some(key) = request.key {
-            builder = builder.header("idempotency-key", answer::header_text(key).as_ref());
-        }
-        if let Some((content_type, body)) = request.content {
-            builder = builder.header("content-type", content_type).body(body);
+        let method = request.method.clone();
+        let mut builder = client
+            .request(request.method, request.url)
+            .headers(request.headers);
+        if let Some(body) = request.body {
+            builder = builder.body(body);
         }
         let response = builder
             .send()
             .await
             .map_err(|error| answer::failed(origin, error, without_roots.as_deref()))?;
-        let outcome = answer::judge(origin, &response, post);
-        // Whatever comes of the body, the answer stands.
-        let _ = tokio::time::timeout(DRAINED_FOR, drain(response)).await;
-        outcome
+        let (status, headers) = (response.status(), response.headers().clone());
+        seen.status = Some(status);
+        let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        seen.retry_after = asked.map(str::to_owned);
+        if wanted.needs_body(status) {
+            receive(response, wanted, &mut seen.body).await;
+        } else {
+            // Whatever comes of the body, the status stands.
+            let rest = receive(response, wanted, &mut seen.body);
+            let _ = tokio::time::timeout(DRAINED_FOR, rest).await;
+        }
+        wanted.judge(origin, &method, status, &headers, &seen.body)
     }
 }
 
@@ -106,13 +157,14 @@ impl fmt::Debug for HttpClient {
     }
 }
 
-/// Reads the body, so that the connection can be used again.
-async fn drain(mut response: Response) {
-    let mut left = DRAINED_BYTES;
+/// Reads the body: the connection can then be used again, and what must stand
+/// in it may be there.
+async fn receive(mut response: Response, wanted: &Wanted<'_>, body: &mut Vec<u8>) {
     while let Ok(Some(chunk)) = response.chunk().await {
-        match left.checked_sub(chunk.len()) {
-            Some(rest) => left = rest,
-            None => return,
+        let room = READ_BYTES - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if body.len() == READ_BYTES || wanted.is_found(body) {
+            return;
         }
     }
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use apmon_core::{DeliveryError, HeartbeatSender, Secret};
 use async_trait::async_trait;
-use reqwest::Method;
 use url::Url;
 
-use crate::client::{HttpClient, Request};
+use crate::{
+    answer::Wanted,
+    client::{HttpClient, Request, Seen},
+};
 
 /// Sends signs of life by GET; up to ten redirects are followed, any 2xx is
 /// success. Errors name the host alone: whoever knows the URL can vouch for us.
@@ -29,12 +31,13 @@ impl HeartbeatSender for HttpHeartbeats {
     async fn send(&self, url: &Secret, timeout: Duration) -> Result<(), DeliveryError> {
         let url = Url::parse(url.reveal())
             .map_err(|error| DeliveryError::permanent(format!("heartbeat_url is no valid URL: {error}")))?;
-        let request = Request {
-            method: Method::GET,
-            url,
-            content: None,
-            key: None,
-        };
-        self.client.attempt(request, timeout).await
+        self.client
+            .attempt(
+                Request::get(url),
+                &Wanted::default(),
+                timeout,
+                &mut Seen::default(),
+            )
+            .await
     }
 }

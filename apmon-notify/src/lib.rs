@@ -21,8 +21,7 @@
 //!     endpoint_url: Some(Secret::new("https://hooks.example.com/T0KEN")),
 //!     request_method: Some(RequestMethod::Post),
 //!     request_encoding: Some(RequestEncoding::Json),
-//!     request_prefix: None,
-//!     request_suffix: None,
+//!     ..OutageWebhook::default()
 //! };
 //! let client = HttpClient::new(); // one for all channels
 //! let webhook = Webhook::new(&options, client, Duration::from_secs(20))?;
@@ -34,6 +33,10 @@
 //! | module | holds |
 //! |---|---|
 //! | `webhook` | the channel, and its identity |
+//! | `command` | a program that is told |
+//! | `syslog` | RFC 5424 by socket, UDP, TCP |
+//! | `preset` | the services whose requests are known, a file each |
+//! | `template` | values put into a tree's strings |
 //! | `mail` | the recipient of mail, its server's connections, the mail's bytes |
 //! | `heartbeat` | the sign of life |
 //! | `encode` | the bytes of a webhook: URL, HTML, CSV, JSON |
@@ -43,13 +46,19 @@
 
 mod answer;
 mod client;
+mod command;
 mod encode;
 mod heartbeat;
 mod mail;
 mod name;
+mod preset;
+mod syslog;
+mod template;
 mod webhook;
 
 pub use client::HttpClient;
+pub use command::{Command, command_ids};
 pub use heartbeat::HttpHeartbeats;
 pub use mail::{Mail, MailError, MailServer, mail_channel_ids, mail_subject};
+pub use syslog::{Syslog, syslog_ids};
 pub use webhook::{Webhook, WebhookError, channel_ids};

@@ -111,6 +111,10 @@ impl Mail {
     /// # Errors
     /// As [`Notifier::deliver`].
     pub async fn send(&self, notification: &Notification, key: &str) -> Result<String, DeliveryError> {
+        self.send_bytes(&self.bytes(notification, key)).await
+    }
+
+    fn bytes(&self, notification: &Notification, key: &str) -> Vec<u8> {
         let letter = Letter {
             from: &self.server.from,
             to: &self.to,
@@ -118,8 +122,11 @@ impl Mail {
             key,
             zone: &self.zone,
         };
-        let bytes = letter.bytes();
-        self.server.server.send(&self.server.from, &self.to, &bytes).await
+        letter.bytes()
+    }
+
+    async fn send_bytes(&self, bytes: &[u8]) -> Result<String, DeliveryError> {
+        self.server.server.send(&self.server.from, &self.to, bytes).await
     }
 }
 
@@ -136,6 +143,21 @@ impl fmt::Debug for Mail {
 impl Notifier for Mail {
     async fn deliver(&self, notification: &Notification, key: &str) -> Result<(), DeliveryError> {
         self.send(notification, key).await.map(drop)
+    }
+
+    /// The mail as it is sent, and the server's last answer.
+    async fn deliver_shown(
+        &self,
+        notification: &Notification,
+        key: &str,
+        shown: &mut Vec<String>,
+    ) -> Result<(), DeliveryError> {
+        let bytes = self.bytes(notification, key);
+        let text = String::from_utf8_lossy(&bytes);
+        shown.extend(text.lines().map(|line| format!("> {line}")));
+        let answer = self.send_bytes(&bytes).await?;
+        shown.push(format!("< {answer}"));
+        Ok(())
     }
 }
 

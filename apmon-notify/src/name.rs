@@ -27,10 +27,13 @@ impl Resolve for SystemNames {
     }
 }
 
-/// The addresses of a name.
-pub(crate) async fn addresses(name: &str) -> Result<Vec<IpAddr>, Unresolved> {
+/// The addresses of a name or of an address.
+pub(crate) async fn addresses(host: &str) -> Result<Vec<IpAddr>, Unresolved> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![address]);
+    }
     let (resolver, without) = system::resolver();
-    let found = resolver.lookup_ip(name).await;
+    let found = resolver.lookup_ip(host).await;
     // Without a configuration the hosts file still counts.
     let found = found.map_err(|error| match without {
         Some(reason) => Unresolved::Failed(reason),

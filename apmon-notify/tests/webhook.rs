@@ -20,8 +20,7 @@ fn options(url: &str, method: RequestMethod, encoding: RequestEncoding) -> Outag
         endpoint_url: Some(Secret::new(url)),
         request_method: Some(method),
         request_encoding: Some(encoding),
-        request_prefix: None,
-        request_suffix: None,
+        ..OutageWebhook::default()
     }
 }
 
@@ -345,4 +344,87 @@ fn options_that_nobody_checked_are_checked() {
             "\"endpoint_url\" is no http:// or https:// URL"
         );
     }
+}
+
+#[tokio::test]
+async fn headers_are_sent_and_replace_ours() {
+    let server = Server::answering("200 OK");
+    let mut options = options(&server.url("/"), RequestMethod::Post, RequestEncoding::Url);
+    for (name, value) in [("Authorization", "Bearer t"), ("content-type", "text/x-sms")] {
+        options.headers.insert(name.into(), Secret::new(value));
+    }
+    deliver(&options, LONG).await.unwrap();
+    let [received] = &server.received()[..] else {
+        panic!()
+    };
+    assert_eq!(received.header("authorization"), Some("Bearer t"));
+    let types = received.headers.iter().filter(|(name, _)| name == "content-type");
+    assert_eq!(types.map(|(_, value)| value).collect::<Vec<_>>(), ["text/x-sms"]);
+}
+
+#[tokio::test]
+async fn the_named_statuses_alone_mean_delivered() {
+    let table = [
+        ("200 OK", "delivered"),
+        ("302 Found", "delivered"),
+        ("202 Accepted", "answered 202 Accepted, not 200 or 302-303"),
+        ("500 Internal Server Error", "answered 500 Internal Server Error"),
+    ];
+    for (status, expected) in table {
+        let server = Server::answering(status);
+        let mut options = options(&server.url("/"), RequestMethod::Post, RequestEncoding::Url);
+        options.success_statuses = serde_json::from_str("[\"200\", \"302-303\"]").unwrap();
+        match deliver(&options, LONG).await {
+            Ok(()) => assert_eq!(expected, "delivered", "{status}"),
+            Err(error) => assert!(error.to_string().ends_with(expected), "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_good_status_is_not_enough_where_a_text_is_wanted() {
+    let with = |body: &str| {
+        Manner::Answers(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    };
+    let try_one = async |manner: Manner, timeout: Duration| {
+        let server = Server::start(vec![manner]);
+        let mut options = options(&server.url("/"), RequestMethod::Post, RequestEncoding::Url);
+        options.success_body = Some(Secret::new("\"queued\""));
+        deliver(&options, timeout).await
+    };
+    try_one(with("{\"state\": \"queued\"}"), LONG).await.unwrap();
+    // One that never ends is left as soon as the text is there.
+    let endless = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n\"queued\"".to_owned();
+    try_one(Manner::Endless(endless.clone()), LONG).await.unwrap();
+    for manner in [
+        with("ERROR: no credit"),
+        with(""),
+        Manner::Endless(endless.replace("queued", "lost")),
+    ] {
+        let error = try_one(manner, LONG).await.unwrap_err();
+        assert!(matches!(error, DeliveryError::Retryable { .. }), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("answered 200 OK without the text of success_body"),
+            "{error}"
+        );
+    }
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf".to_owned();
+    let error = try_one(Manner::Answers(half), Duration::from_secs(5))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, DeliveryError::Retryable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_entrys_own_timeout_holds() {
+    let server = Server::start(vec![Manner::Silent]);
+    let mut options = options(&server.url("/"), RequestMethod::Post, RequestEncoding::Url);
+    options.timeout_secs = Some(apmon_core::config::Seconds::new(1));
+    let error = deliver(&options, LONG).await.unwrap_err();
+    assert!(error.to_string().ends_with("no answer within 1 secs"), "{error}");
 }

@@ -6,7 +6,6 @@ mod exchange;
 pub(crate) mod judge;
 mod options;
 pub(crate) mod proxy;
-mod status;
 pub(crate) mod target;
 
 use std::sync::Arc;
@@ -21,12 +20,12 @@ use hyper::{
 };
 use url::Url;
 
+pub use self::options::HttpOptions;
 pub(crate) use self::options::{Carrier, Plan, Post};
 use self::{
     judge::{Answer, Wanted},
     target::Target,
 };
-pub use self::{options::HttpOptions, status::StatusRange};
 use crate::{course::Course, local::Local, quic, tls::TlsOptions};
 
 const MAX_REDIRECTS: usize = 10;

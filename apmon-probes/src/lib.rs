@@ -62,7 +62,7 @@ pub mod fuzzing;
 use apmon_core::MonitorKind;
 
 pub use dns::{Dns, DnsOptions, RecordKind};
-pub use http::{Http, HttpOptions, StatusRange};
+pub use http::{Http, HttpOptions};
 pub use payload::Encoding;
 pub use ping::{Packets, Percent, Ping, PingOptions};
 pub use quic::Quic;

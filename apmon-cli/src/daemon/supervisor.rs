@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     args::CommonArgs,
-    console, pass,
+    channel, console, pass,
     site::{self, Process, Store, Watcher},
 };
 
@@ -229,7 +229,7 @@ fn load_site(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::R
     }
     Ok(Loaded {
         plan: site::plan(&file, common, process)?,
-        mail: site::mail_server(&file)?.filter(|_| !common.no_notify),
+        mail: channel::mail_server(&file)?.filter(|_| !common.no_notify),
         history_days: site::history_days(&file),
     })
 }

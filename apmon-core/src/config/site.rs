@@ -6,16 +6,19 @@ use std::{
 };
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     address::is_email_address,
+    channel::{self, OutageCommand, OutageSyslog},
+    fallback::{ChannelOptions, Links},
     mistake::{self, ConfigError, Mistake, Position},
     monitor::{MonitorEntry, read_monitor},
     section::{MOST_HINTS, Section},
     source::{self, Environment},
     tree::{self, Entry, Node, Value},
     value::{AddressFamily, Count, NameResolution, PortNumber, Seconds, Text},
+    webhook::{self, OutageWebhook},
 };
 use crate::{
     kind::MonitorKind,
@@ -78,6 +81,16 @@ pub struct SiteOptions {
     /// Outages and deliveries are kept in the history for so many days.
     /// Default 400. Only the database of the daemon has one. (An addition.)
     pub history_days: Option<Count>,
+    /// A message that is not delivered is given up after so many seconds.
+    /// Default 86400: a day. (An addition.)
+    pub notify_expire_secs: Option<Seconds>,
+    /// A URL that is requested (GET) every `heartbeat_every_n_secs` while apmon
+    /// itself is well: it looks in time, its state is saved, its messages get
+    /// out. For an outside watcher that is to notice when they do not. (An addition.)
+    pub heartbeat_url: Option<Secret>,
+    /// Seconds between two of these heartbeats. Default 60. Needs
+    /// `heartbeat_url`. (An addition.)
+    pub heartbeat_every_n_secs: Option<Seconds>,
 }
 
 /// Options of `site.email_server`.
@@ -146,48 +159,9 @@ pub struct OutageEmail {
     pub email_recoveries: Option<bool>,
     /// Whether reminders are mailed. Default yes.
     pub email_reminders: Option<bool>,
-}
-
-/// How a webhook is requested.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum RequestMethod {
-    /// The message is part of the URL.
-    Get,
-    /// The message is the body.
-    Post,
-}
-
-/// How a webhook's message is encoded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum RequestEncoding {
-    /// Percent-encoded.
-    Url,
-    /// HTML-escaped.
-    Html,
-    /// `{"message": ...}`; POST only.
-    Json,
-    /// Quoted as in CSV.
-    Csvquoted,
-}
-
-/// Options of one entry of `site.outage_webhooks`.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub struct OutageWebhook {
-    /// Where to send; it may hold a token, so it is never printed whole.
-    #[schemars(required)]
-    pub endpoint_url: Option<Secret>,
-    /// How to request it.
-    #[schemars(required)]
-    pub request_method: Option<RequestMethod>,
-    /// How to encode the message. JSON needs POST.
-    #[schemars(required)]
-    pub request_encoding: Option<RequestEncoding>,
-    /// Stands before the encoded message.
-    pub request_prefix: Option<Secret>,
-    /// Stands after the encoded message.
-    pub request_suffix: Option<Secret>,
+    /// What every channel has.
+    #[serde(skip)]
+    pub common: ChannelOptions,
 }
 
 /// A site file, read and checked.
@@ -205,6 +179,10 @@ pub struct SiteFile {
     pub outage_emails: Vec<OutageEmail>,
     /// Its webhooks.
     pub outage_webhooks: Vec<OutageWebhook>,
+    /// Its programs that are told.
+    pub outage_commands: Vec<OutageCommand>,
+    /// Its syslog receivers.
+    pub outage_syslogs: Vec<OutageSyslog>,
     /// Its monitors, in the order of the file.
     pub monitors: Vec<MonitorEntry>,
     /// What is questionable but allowed.
@@ -246,6 +224,7 @@ pub fn parse(
         mistakes: tree.mistakes,
         warnings: Vec::new(),
         advice: Vec::new(),
+        links: Links::default(),
     };
     let file = reader.file(path, &tree.root);
     let mistakes = mistake::told_once(reader.mistakes);
@@ -267,6 +246,7 @@ struct Reader<'a> {
     mistakes: Vec<Mistake>,
     warnings: Vec<Mistake>,
     advice: Vec<Mistake>,
+    links: Links,
 }
 
 impl Reader<'_> {
@@ -307,6 +287,8 @@ impl Reader<'_> {
             email_server: None,
             outage_emails: Vec::new(),
             outage_webhooks: Vec::new(),
+            outage_commands: Vec::new(),
+            outage_syslogs: Vec::new(),
             monitors: Vec::new(),
             warnings: Vec::new(),
             advice: Vec::new(),
@@ -384,11 +366,19 @@ impl Reader<'_> {
                     ),
                 );
             }
+            if section.has("heartbeat_every_n_secs") && !section.has("heartbeat_url") {
+                section.misplaced("heartbeat_every_n_secs", "needs heartbeat_url beside it");
+            }
+            if let Some(url) = &options.heartbeat_url {
+                section.check_url("heartbeat_url", url.reveal(), &["http", "https"]);
+            }
             file.site = options;
         }
         let server = section.take("email_server");
         let emails = section.take("outage_emails");
         let webhooks = section.take("outage_webhooks");
+        let commands = section.take("outage_commands");
+        let syslogs = section.take("outage_syslogs");
         if emails.is_some() && server.is_none() {
             section.misplaced("outage_emails", "needs email_server beside it");
         }
@@ -396,6 +386,9 @@ impl Reader<'_> {
         file.email_server = server.and_then(|node| self.email_server(&node));
         file.outage_emails = self.list(emails, "outage_emails", Self::outage_email);
         file.outage_webhooks = self.list(webhooks, "outage_webhooks", Self::outage_webhook);
+        file.outage_commands = self.list(commands, "outage_commands", Self::outage_command);
+        file.outage_syslogs = self.list(syslogs, "outage_syslogs", Self::outage_syslog);
+        std::mem::take(&mut self.links).check(&mut self.mistakes);
         file
     }
 
@@ -459,7 +452,11 @@ impl Reader<'_> {
 
     fn outage_email(&mut self, node: &Node, within: String) -> Option<OutageEmail> {
         let mut section = Section::open(node, within, &mut self.mistakes)?;
-        let email = section.read::<OutageEmail>();
+        let mut email = section.read::<OutageEmail>();
+        let common = self.links.read(&mut section);
+        if let Some(email) = &mut email {
+            email.common = common;
+        }
         if let Some(OutageEmail { email, .. }) = &email {
             section.require("email", email.as_ref());
             if let Some(email) = email
@@ -474,22 +471,35 @@ impl Reader<'_> {
 
     fn outage_webhook(&mut self, node: &Node, within: String) -> Option<OutageWebhook> {
         let mut section = Section::open(node, within, &mut self.mistakes)?;
-        let webhook = section.read::<OutageWebhook>();
-        if let Some(webhook) = &webhook {
-            section.require("endpoint_url", webhook.endpoint_url.as_ref());
-            section.require("request_method", webhook.request_method);
-            section.require("request_encoding", webhook.request_encoding);
-            if let Some(url) = &webhook.endpoint_url {
-                section.check_url("endpoint_url", url.reveal(), &["http", "https"]);
-            }
-            if (webhook.request_method, webhook.request_encoding)
-                == (Some(RequestMethod::Get), Some(RequestEncoding::Json))
-            {
-                section.mistake("request_encoding", "JSON needs request_method POST");
-            }
+        let mut webhook = webhook::read(&mut section);
+        let common = self.links.read(&mut section);
+        if let Some(webhook) = &mut webhook {
+            webhook.common = common;
         }
         self.warnings.extend(section.finish(|_| None).warnings);
         webhook
+    }
+
+    fn outage_command(&mut self, node: &Node, within: String) -> Option<OutageCommand> {
+        let mut section = Section::open(node, within, &mut self.mistakes)?;
+        let mut command = channel::read_command(&mut section);
+        let common = self.links.read(&mut section);
+        if let Some(command) = &mut command {
+            command.common = common;
+        }
+        self.warnings.extend(section.finish(|_| None).warnings);
+        command
+    }
+
+    fn outage_syslog(&mut self, node: &Node, within: String) -> Option<OutageSyslog> {
+        let mut section = Section::open(node, within, &mut self.mistakes)?;
+        let mut syslog = channel::read_syslog(&mut section);
+        let common = self.links.read(&mut section);
+        if let Some(syslog) = &mut syslog {
+            syslog.common = common;
+        }
+        self.warnings.extend(section.finish(|_| None).warnings);
+        syslog
     }
 
     fn monitors(&mut self, node: &Node, path: &Path, site: &SiteOptions) -> Vec<MonitorEntry> {

@@ -3,10 +3,12 @@
 
 mod commit;
 mod ending;
+mod fallback;
 mod history;
 mod look;
 mod roster;
 mod telling;
+mod vouching;
 
 pub use look::guarded;
 
@@ -18,6 +20,7 @@ use std::{
 
 use tokio::{sync::mpsc, task::JoinSet};
 
+use self::vouching::Whose;
 use super::{
     Command, PassReport, Shared,
     agenda::Agenda,
@@ -25,13 +28,14 @@ use super::{
     outbox::Outbox,
     plan::Plan,
     slot::{Slot, Want},
+    vigil::Vigil,
 };
 use crate::{
     history::DeliveryFate,
     monitor::Observation,
     notification::DeliveryError,
     probe::Look,
-    rule::alert::Voice,
+    rule::{alert::Voice, words},
     state::{Commit, MonitorState, Snapshot, StoreError},
     time::{Mono, Now},
 };
@@ -54,8 +58,7 @@ enum Done {
         result: Result<(), DeliveryError>,
     },
     Heartbeat {
-        slot: usize,
-        generation: u64,
+        whose: Whose,
         sent: Now,
         result: Result<(), DeliveryError>,
     },
@@ -83,8 +86,13 @@ pub(super) struct Dispatcher {
     flying: usize,
     outbox: Outbox,
     ledger: Ledger,
+    vigil: Vigil,
     tasks: JoinSet<Done>,
     is_pass: bool,
+    /// The pass was told to save before it says that it is well.
+    pass_hurried: bool,
+    /// The pass had its chance to say that it is well.
+    pass_vouched: bool,
     /// The store keeps a history.
     keeps_history: bool,
     report: PassReport,
@@ -109,10 +117,13 @@ impl Dispatcher {
             agenda: Agenda::default(),
             waiting: VecDeque::new(),
             flying: 0,
-            outbox: Outbox::default(),
+            outbox: Outbox::new(&plan),
             ledger: Ledger::default(),
+            vigil: Vigil::default(),
             tasks: JoinSet::new(),
             is_pass,
+            pass_hurried: false,
+            pass_vouched: false,
             keeps_history: shared.store.keeps_history(),
             report: PassReport::default(),
             panicked: HashSet::new(),
@@ -123,6 +134,11 @@ impl Dispatcher {
         // The slots hold the monitors; the plan must not hold them a second time.
         for monitor in std::mem::take(&mut dispatcher.plan.monitors) {
             dispatcher.take_up(monitor, now, None);
+        }
+        if !is_pass {
+            dispatcher
+                .vigil
+                .follow(dispatcher.plan.heartbeat.as_ref(), now.mono);
         }
         // What waits was decided before anything that is decided now.
         for entry in snapshot.outbox {
@@ -194,12 +210,7 @@ impl Dispatcher {
                 self.landed(slot, generation, &look, &observation, ended);
             }
             Done::Delivery { channel, key, result } => self.delivered(&channel, &key, result),
-            Done::Heartbeat {
-                slot,
-                generation,
-                sent,
-                result,
-            } => self.heartbeat_sent(slot, generation, sent, result),
+            Done::Heartbeat { whose, sent, result } => self.heartbeat_sent(whose, sent, result),
             Done::Commit {
                 result,
                 commit,
@@ -222,6 +233,9 @@ impl Dispatcher {
             }
             self.rearm(at);
         }
+        if self.vigil.is_due(now.mono) {
+            self.vouch(now);
+        }
         self.start_looks(now);
         if self.ledger.stalls_at().is_some_and(|at| at <= now.mono) {
             self.do_without_the_store();
@@ -229,7 +243,8 @@ impl Dispatcher {
         for entry in self.outbox.expire(now.mono) {
             tracing::error!(
                 channel = entry.channel,
-                "message given up after a day of tries ({}): {}",
+                "message given up after {} ({}): {}",
+                words::duration(self.plan.expire_after),
                 entry.last_error.as_deref().unwrap_or("never tried"),
                 entry.notification.text
             );
@@ -237,6 +252,7 @@ impl Dispatcher {
             self.ledger.settle(entry.key());
         }
         if !self.plan.quiet {
+            self.hand_over_what_falls(now);
             for entry in self.outbox.start(now.mono) {
                 self.deliver(entry);
             }
@@ -250,7 +266,14 @@ impl Dispatcher {
         let agenda = self.agenda.next();
         let commit = self.ledger.commit_at();
         let outbox = self.outbox.wake_at().filter(|_| !self.plan.quiet);
-        let moments = [agenda, outbox, commit, self.ledger.stalls_at(), outbox_ends];
+        let moments = [
+            agenda,
+            outbox,
+            commit,
+            self.vigil.wake_at(),
+            self.ledger.stalls_at(),
+            outbox_ends,
+        ];
         moments.into_iter().flatten().min()
     }
 

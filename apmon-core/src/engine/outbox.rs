@@ -2,11 +2,15 @@
 //! recovery never dropped, an undelivered reminder replaced by its successor
 //! and dropped when its outage is over.
 
+mod fallback;
+
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
+use self::fallback::is_handed;
+use super::plan::{Fallback, Plan};
 use crate::{
     notification::{DeliveryError, Notification, NotificationKind},
     state::OutboxEntry,
@@ -21,15 +25,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const REFUSED_PAUSE: Duration = Duration::from_secs(30 * 60);
 /// What was refused less long ago needs no last try.
 const JUST_NOW: Duration = Duration::from_secs(1);
-/// After so long a message is given up, loudly.
-const EXPIRY: Duration = Duration::from_secs(24 * 3600);
-
 /// All messages on their way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
     lanes: BTreeMap<String, Lane>,
     /// Nothing expires before this.
     expires: Option<Mono>,
+    /// After so long a message is given up, loudly.
+    expiry: Duration,
+    /// The stand-ins by channel.
+    fallbacks: HashMap<String, Fallback>,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +43,10 @@ struct Lane {
     in_flight: bool,
     failures: u32,
     not_before: Option<Mono>,
+    /// Since when each try failed; a refusal is an answer.
+    failing_since: Option<Mono>,
+    /// When something in it is for the stand-in.
+    falls: Option<Mono>,
 }
 
 #[derive(Debug)]
@@ -57,6 +66,8 @@ struct Item {
     replaced: bool,
     /// Had its last chance.
     tried_last: bool,
+    /// The channel's stand-in has it, or is not to have it.
+    handed: bool,
 }
 
 /// What became of a try.
@@ -75,6 +86,28 @@ pub(super) enum Fate {
 }
 
 impl Outbox {
+    /// An empty one, by the rules of `plan`.
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            lanes: BTreeMap::new(),
+            expires: None,
+            expiry: plan.expire_after,
+            fallbacks: plan.fallbacks(),
+        }
+    }
+
+    /// Goes on by the rules of another plan.
+    pub(super) fn follow(&mut self, plan: &Plan, now: Now) {
+        self.expiry = plan.expire_after;
+        let items = self.lanes.values_mut().flat_map(|lane| &mut lane.items);
+        for item in items {
+            item.expires = now.mono_of(item.entry.notification.at).plus(self.expiry);
+        }
+        // The next turn finds out.
+        self.expires = self.expires.map(|_| now.mono);
+        self.set_fallbacks(plan.fallbacks());
+    }
+
     /// Takes a message in. Returns the reminder it replaces.
     pub(super) fn push(&mut self, entry: OutboxEntry, committed: bool, now: Now) -> Option<OutboxEntry> {
         let lane = self.lanes.entry(entry.channel.clone()).or_default();
@@ -82,7 +115,7 @@ impl Outbox {
             NotificationKind::Reminder => lane.replace_reminder(&entry.notification.incident),
             _ => None,
         };
-        let expires = now.mono_of(entry.notification.at).plus(EXPIRY);
+        let expires = now.mono_of(entry.notification.at).plus(self.expiry);
         self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
         let not_before = entry
             .last_tried
@@ -98,7 +131,14 @@ impl Outbox {
             let other = &item.entry.notification;
             other.incident == message.incident && other.number > message.number
         });
+        let fallback = self.fallbacks.get(&entry.channel);
+        if entry.attempts > 0 && !entry.refused {
+            // A run before this one tried it, in vain.
+            let since = now.mono_of(message.at);
+            lane.failing_since = Some(lane.failing_since.map_or(since, |first| first.min(since)));
+        }
         let item = Item {
+            handed: is_handed(&entry, fallback),
             entry,
             committed,
             in_flight: false,
@@ -109,7 +149,9 @@ impl Outbox {
             replaced: false,
             tried_last: false,
         };
-        lane.items.insert(place.unwrap_or(lane.items.len()), item);
+        let place = place.unwrap_or(lane.items.len());
+        lane.items.insert(place, item);
+        lane.reckon(place, fallback);
         replaced
     }
 
@@ -129,6 +171,18 @@ impl Outbox {
         } else {
             Vec::new()
         }
+    }
+
+    /// Notes in what is left of its incident that `news` ends it. Returns the
+    /// entries that this changes.
+    pub(super) fn end(&mut self, news: &Notification) -> Vec<OutboxEntry> {
+        let items = self.lanes.values_mut().flat_map(|lane| &mut lane.items);
+        let left = items.filter(|item| item.entry.notification.incident == news.incident);
+        left.map(|item| {
+            item.entry.ended = Some(news.at);
+            item.entry.clone()
+        })
+        .collect()
     }
 
     /// Drops the reminders of which `over` says that their outage has ended.
@@ -189,6 +243,7 @@ impl Outbox {
                 lane.items.remove(at);
                 lane.failures = 0;
                 lane.not_before = None;
+                lane.failing_since = None;
                 // What it refused it may take now.
                 for item in lane.items.iter_mut().filter(|item| item.entry.refused) {
                     item.not_before = None;
@@ -217,16 +272,21 @@ impl Outbox {
                         let pause = pause.max(retry_after.unwrap_or_default().min(REFUSED_PAUSE));
                         lane.failures = lane.failures.saturating_add(1);
                         lane.not_before = Some(now.mono.plus(pause));
+                        lane.failing_since.get_or_insert(now.mono);
                         item.tries = item.tries.saturating_add(1);
                         // It is in its order again: nobody refuses it now.
                         item.entry.refused = false;
-                        Fate::Retried(item.entry.clone())
+                        let entry = item.entry.clone();
+                        lane.reckon(at, self.fallbacks.get(channel));
+                        Fate::Retried(entry)
                     }
                     DeliveryError::Permanent { .. } => {
                         item.entry.refused = true;
                         item.tries = 1;
                         item.not_before = Some(now.mono.plus(REFUSED_PAUSE));
-                        Fate::Refused(item.entry.clone())
+                        let entry = item.entry.clone();
+                        lane.reckon(at, self.fallbacks.get(channel));
+                        Fate::Refused(entry)
                     }
                 };
                 if is_replaced {
@@ -312,7 +372,7 @@ impl Outbox {
     /// When something is to be tried or expires next.
     pub(super) fn wake_at(&self) -> Option<Mono> {
         let tries = self.lanes.values().filter_map(Lane::wake_at);
-        tries.chain(self.expires).min()
+        tries.chain(self.expires).chain(self.falls_at()).min()
     }
 
     /// Messages are left that a pass waits for at its end.

@@ -496,7 +496,7 @@ impl Reference {
         if let Some(&known) = self.by_id.get(&shown.id) {
             let message = &self.messages[known];
             if !message.void {
-                if message.seen.as_ref() != Some(shown) {
+                if !message.seen.as_ref().is_some_and(|seen| is_same(seen, shown)) {
                     self.complain(format!(
                         "{} has changed: {shown:?}, was {:?}",
                         shown.id, self.messages[known].seen
@@ -769,6 +769,20 @@ impl Reference {
         let late = self.now().since(last) > policy.notify_every + PROMPT;
         (takes && late).then(|| format!("{channel} was not reminded of {name} since {last:?}"))
     }
+}
+
+/// One message. One that leaves late says so at its end.
+fn is_same(one: &Notification, other: &Notification) -> bool {
+    let untold = |message: &Notification| Notification {
+        text: String::new(),
+        ..message.clone()
+    };
+    let (shorter, longer) = match one.text.len() < other.text.len() {
+        true => (one, other),
+        false => (other, one),
+    };
+    let remark = longer.text.strip_prefix(shorter.text.as_str());
+    untold(one) == untold(other) && remark.is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
 }
 
 /// Of whether it is down, and not of whether it can be looked at: the two are

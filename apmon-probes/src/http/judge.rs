@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use apmon_core::{
     Failure, FailureClass, Look, Phase,
+    config::StatusRange,
     text::{excerpt, without_userinfo},
 };
 use hyper::{
@@ -11,10 +12,7 @@ use hyper::{
     header::{self, HeaderMap},
 };
 
-use super::{
-    body::{self, Pieces},
-    status::{self, StatusRange},
-};
+use super::body::{self, Pieces};
 use crate::{
     course::Course,
     expect::{Expect, Search},
@@ -51,7 +49,7 @@ impl Wanted<'_> {
     ) -> Result<Answer, Failure> {
         course.done(Phase::FirstByte);
         look.step("answer", || head(status, headers));
-        let listed = self.statuses.iter().any(|range| range.has(status));
+        let listed = self.statuses.iter().any(|range| range.has(status.as_u16()));
         // A redirect that is asked for is an answer.
         if !listed && let Some(location) = moved(status, headers) {
             return Ok(Answer::Moved { status, location });
@@ -81,7 +79,7 @@ impl Wanted<'_> {
             // The body decides.
             ([], _) => return None,
             _ if listed => return None,
-            (wanted, _) => format!("status {status}, not {}", status::list(wanted)),
+            (wanted, _) => format!("status {status}, not {}", StatusRange::list(wanted)),
         };
         Some(Failure::new(FailureClass::Status, text))
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use apmon_core::{
     Secret,
-    config::{Host, Section, Text, one_or_many},
+    config::{Host, Section, StatusRange, Text, one_or_many},
     text::excerpt,
 };
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use hyper::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{proxy::Proxy, status::StatusRange, target::Target};
+use super::{proxy::Proxy, target::Target};
 use crate::{
     endpoint::Remote,
     expect::Expect,

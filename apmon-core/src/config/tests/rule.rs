@@ -409,40 +409,8 @@ outage_webhooks:
             "8:5: outage_webhooks 5: \"endpoint_url\" is missing",
             "8:5: outage_webhooks 5: \"request_method\" is missing",
             "8:5: outage_webhooks 5: \"request_encoding\" is missing",
-            "8:6: outage_webhooks 5: unknown option \"url\"",
+            "8:6: outage_webhooks 5: \"url\" is an option of presets, and there is no preset",
         ]
     );
     assert!(read(&in_site("outage_webhooks: []")).is_ok());
-}
-
-#[test]
-fn logins_of_a_mail_server_that_are_not_as_meant_bring_a_warning() {
-    let warned = |options: &str| -> Vec<String> {
-        let server = format!("email_server: {{smtp_host: h, from_address: a@b, {options}}}");
-        let file = good(&in_site(&server));
-        file.warnings.iter().map(ToString::to_string).collect()
-    };
-    let of = |text: &str| vec![format!("email_server: {text}")];
-    let clear =
-        of("\"smtp_password\" is sent in clear, for use_tls is no: whoever sees the traffic can read it");
-    assert_eq!(
-        warned("smtp_port: 25, smtp_username: u, smtp_password: p, use_tls: no"),
-        clear
-    );
-    for fine in [
-        "smtp_port: 25, use_tls: no",
-        "smtp_port: 587, smtp_username: u, smtp_password: p",
-        "smtp_port: 465, smtp_username: u, smtp_password: p, use_tls: no",
-        "smtp_port: 25, smtp_verify_tls: no",
-    ] {
-        assert_eq!(warned(fine), [""; 0], "{fine}");
-    }
-    assert_eq!(
-        warned("smtp_port: 587, smtp_username: u"),
-        of("\"smtp_username\" has no smtp_password beside it: nobody logs in")
-    );
-    assert_eq!(
-        warned("smtp_port: 587, smtp_password: p"),
-        of("\"smtp_password\" has no smtp_username beside it: nobody logs in")
-    );
 }

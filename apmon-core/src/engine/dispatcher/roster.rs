@@ -86,7 +86,8 @@ impl Dispatcher {
             self.record_removal(&watch.name, &before, told.is_some(), now);
         }
         if let Some(notification) = told {
-            self.tell(notification, &watch, now);
+            let stand_ins = Arc::make_mut(&mut shared).own.take_stand_ins(&notification);
+            self.tell(notification, &watch, stand_ins, now);
         }
         self.ledger
             .extra
@@ -128,22 +129,8 @@ impl Dispatcher {
     fn readdress(&mut self, entry: OutboxEntry) {
         let now = self.shared.clock.now();
         let notification = &entry.notification;
-        let watched = self.slots.iter().flatten().map(|slot| slot.monitor.watch());
-        let policy = watched
-            .filter(|watch| watch.name == notification.monitor)
-            .map(|watch| watch.policy.clone())
-            .next();
-        let shelved = || self.shelf.get(&notification.monitor);
-        let policy = policy
-            .or_else(|| Some(shelved()?.own.last_policy()))
-            .unwrap_or_default();
-        let takers: Vec<&str> = self
-            .plan
-            .channels
-            .iter()
-            .filter(|channel| channel.takes(&notification.kind, &policy))
-            .map(|channel| channel.id.as_str())
-            .collect();
+        let policy = self.policy_of(&notification.monitor);
+        let takers: Vec<&str> = self.plan.takers(&notification.kind, &policy).collect();
         let heirs: Vec<String> = takers
             .iter()
             .filter(|id| !entry.addressed.iter().any(|had| had == *id))
@@ -175,10 +162,7 @@ impl Dispatcher {
                 notification.text
             );
             let entry = OutboxEntry::new(heir, notification.clone(), addressed.clone());
-            if let Some(replaced) = self.outbox.push(entry.clone(), self.ledger.is_stalled(), now) {
-                self.replaced(&replaced, now);
-            }
-            self.ledger.new_entry(entry);
+            self.push(entry, now);
         }
         self.record_fate(&entry, DeliveryFate::ChannelGone, now);
         self.ledger.settle(entry.key());
@@ -202,6 +186,8 @@ impl Dispatcher {
             .collect();
         self.voice.site.clone_from(&plan.site);
         self.plan = plan;
+        self.outbox.follow(&self.plan, now);
+        self.vigil.follow(self.plan.heartbeat.as_ref(), now.mono);
         let watched = monitors.len();
         for at in gone {
             if let Some(slot) = self.slots[at].take() {

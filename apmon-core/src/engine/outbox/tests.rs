@@ -37,6 +37,7 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
         last_error: None,
         refused: false,
         addressed: Vec::new(),
+        ended: None,
     }
 }
 
@@ -48,7 +49,7 @@ fn started(outbox: &mut Outbox, secs: i64) -> Vec<String> {
 }
 
 fn filled(entries: Vec<OutboxEntry>) -> Outbox {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(&Plan::new("HomeLab"));
     for entry in entries {
         outbox.push(entry, true, now(0));
     }
@@ -57,7 +58,7 @@ fn filled(entries: Vec<OutboxEntry>) -> Outbox {
 
 #[test]
 fn nothing_is_sent_before_it_is_committed() {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(&Plan::new("HomeLab"));
     let outage = entry("c", "i", 1, Outage);
     outbox.push(outage.clone(), false, now(0));
     assert!(outbox.start(at(0)).is_empty());

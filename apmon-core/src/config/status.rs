@@ -1,8 +1,7 @@
-//! Which statuses are right.
+//! Which statuses of HTTP are right.
 
 use std::fmt;
 
-use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -14,8 +13,17 @@ pub struct StatusRange(
 );
 
 impl StatusRange {
-    pub(crate) fn has(self, status: StatusCode) -> bool {
-        (self.0.0..=self.0.1).contains(&status.as_u16())
+    /// Whether a status is in it.
+    #[must_use]
+    pub fn has(self, status: u16) -> bool {
+        (self.0.0..=self.0.1).contains(&status)
+    }
+
+    /// `200-299 or 401`
+    #[must_use]
+    pub fn list(ranges: &[Self]) -> String {
+        let texts: Vec<_> = ranges.iter().map(ToString::to_string).collect();
+        texts.join(" or ")
     }
 }
 
@@ -52,10 +60,4 @@ impl<'de> Deserialize<'de> for StatusRange {
             )),
         }
     }
-}
-
-/// `200-299 or 401`
-pub(crate) fn list(ranges: &[StatusRange]) -> String {
-    let texts: Vec<_> = ranges.iter().map(ToString::to_string).collect();
-    texts.join(" or ")
 }

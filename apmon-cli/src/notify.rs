@@ -1,0 +1,216 @@
+//! `apmon notify` and `--test-webhooks`: real messages, sent the real way, shown.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use apmon_core::{
+    Channel, Clock as _, DeliveryError, Notification, NotificationKind, SystemClock, rule::words::Subject,
+    text::printable,
+};
+use clap::{Args, Subcommand};
+use jiff::tz::TimeZone;
+
+use crate::{
+    args::CommonArgs,
+    channel, console, pass,
+    site::{self, Process},
+};
+
+/// About channels.
+#[derive(Args)]
+pub(crate) struct NotifyArgs {
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Subcommand)]
+enum Act {
+    /// Sends an outage, a reminder and a recovery to the channels of a site file.
+    ///
+    /// They are made as the real ones are and go the real way, one try each;
+    /// what is sent and answered is shown, with *** for every secret. Exit
+    /// status: 0 all were taken, 1 one was not, 2 wrong usage.
+    Test(TestArgs),
+}
+
+#[derive(Args)]
+struct TestArgs {
+    /// A site file.
+    #[arg(value_name = "CONFIG")]
+    config: PathBuf,
+    /// Only this channel, e.g. webhook:hooks.example.com
+    #[arg(value_name = "CHANNEL")]
+    channel: Option<String>,
+}
+
+/// Does what the arguments say.
+pub(crate) fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
+    let Act::Test(args) = &args.act;
+    test(std::slice::from_ref(&args.config), &|id| {
+        args.channel.as_ref().is_none_or(|wanted| wanted == id)
+    })
+}
+
+/// To all webhooks of all files. Exits 0 when they took all messages.
+pub(crate) fn test_webhooks(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    test(configs, &|id| id.starts_with("webhook:"))
+}
+
+/// To all recipients of mail of all files. Exits 0 when all mails were taken.
+pub(crate) fn test_emails(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    test(configs, &|id| id.starts_with("mail:"))
+}
+
+fn test(configs: &[PathBuf], wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let process = Process::default();
+    let mut failed = false;
+    for config in configs {
+        match runtime.block_on(test_site(config, &process, wanted)) {
+            Ok(all_taken) => failed |= !all_taken,
+            Err(error) => {
+                failed = true;
+                pass::say(config, &error);
+            }
+        }
+    }
+    runtime.shutdown_background();
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+async fn test_site(config: &Path, process: &Process, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<bool> {
+    let file = site::load(config)?;
+    let args = CommonArgs {
+        verbose: 0,
+        threads: None,
+        statefile: None,
+        no_notify: false,
+    };
+    let plan = site::plan(&file, &args, process)?;
+    let site = printable(&plan.site).into_owned();
+    let channels: Vec<_> = plan
+        .channels
+        .iter()
+        .filter(|channel| wanted(&channel.id))
+        .collect();
+    if channels.is_empty() {
+        console::line(&format!(
+            "{site}: no such channel to test{}",
+            known(&plan.channels)
+        ));
+    }
+    if channels.iter().any(|channel| channel.is_mail)
+        && let Some(server) = channel::mail_server(&file)?
+    {
+        console::line(&format!(
+            "{site}: mail goes by {}",
+            channel::described(&file, &server)
+        ));
+    }
+    let mut all_taken = true;
+    for channel in &channels {
+        for message in messages(&plan.site) {
+            match test_channel(&site, channel, &message).await {
+                Ok(()) => {}
+                Err(DeliveryError::Permanent { .. }) => all_taken = false,
+                // Where it is not reached the others would only fail as well,
+                // and each may take its time.
+                Err(_) => {
+                    all_taken = false;
+                    break;
+                }
+            }
+        }
+    }
+    // A channel that was asked for by name and is not there was not tested.
+    Ok(all_taken && (!channels.is_empty() || plan.channels.is_empty()))
+}
+
+fn known(channels: &[Channel]) -> String {
+    let ids: Vec<_> = channels.iter().map(|channel| printable(&channel.id)).collect();
+    match ids.is_empty() {
+        true => String::new(),
+        false => format!("; there are {}", ids.join(", ")),
+    }
+}
+
+async fn test_channel(site: &str, channel: &Channel, message: &Notification) -> Result<(), DeliveryError> {
+    let key = format!("{}-{}", message.id, channel.id);
+    let mut shown = Vec::new();
+    let result = channel.notifier.deliver_shown(message, &key, &mut shown).await;
+    for line in &shown {
+        console::line(&format!("  {}", printable(line)));
+    }
+    let (kind, is_on, switch) = match message.kind {
+        NotificationKind::Outage => ("outage", channel.outages, "email_outages"),
+        NotificationKind::Reminder => ("reminder", channel.reminders, "email_reminders"),
+        _ => ("recovery", channel.recoveries, "email_recoveries"),
+    };
+    let in_earnest = match is_on {
+        true => String::new(),
+        false => format!(" (in earnest not sent: {switch} is no)"),
+    };
+    let id = printable(&channel.id);
+    match &result {
+        Ok(()) => console::line(&format!("{site}: {id}: {kind}: taken{in_earnest}")),
+        Err(error) => console::line(&format!("{site}: {id}: {kind}: FAILED: {error}")),
+    }
+    result
+}
+
+/// The story of one outage, as it is told of a monitor.
+fn messages(site: &str) -> [Notification; 3] {
+    const LASTED: Duration = Duration::from_secs(60);
+    let now = SystemClock::new().now().wall;
+    let zone = TimeZone::system();
+    let subject = Subject {
+        monitor: "apmon test",
+        site,
+        address: "test",
+        at: now,
+        zone: &zone,
+    };
+    let incident = format!("test-{}", now.as_millisecond());
+    let reason = "this is a test, nothing is down";
+    let story = [
+        (
+            NotificationKind::Outage,
+            Duration::ZERO,
+            subject.outage(reason, Duration::ZERO),
+        ),
+        (
+            NotificationKind::Reminder,
+            LASTED,
+            subject.reminder(reason, LASTED),
+        ),
+        (NotificationKind::Recovery, LASTED, subject.recovery(LASTED)),
+    ];
+    let mut number = 0;
+    story.map(|(kind, lasted, text)| {
+        let since = now.checked_sub(lasted).unwrap_or(now);
+        number += 1;
+        Notification {
+            id: format!("{incident}-{number}"),
+            incident: incident.clone(),
+            kind,
+            site: site.to_owned(),
+            monitor: "apmon test".into(),
+            address: "test".into(),
+            text,
+            number,
+            at: now,
+            since: Some(since),
+            lasted: Some(lasted),
+            next_reminder: None,
+        }
+    })
+}

@@ -1,0 +1,369 @@
+//! Services whose requests are known: one file of `preset/` each, and one line here.
+//!
+//! A file holds where the shape is published (`about`), the request (`told`),
+//! another for the end of an incident where the service wants one (`over`),
+//! the service's own address (`url`), words that depend on the state
+//! (`words`), how values are escaped (`escape`), and where an answer says when
+//! to come again (`retry_after`).
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use apmon_core::{
+    Notification, NotificationKind, Secret,
+    config::{OutageWebhook, Preset},
+    text::printable,
+};
+use jiff::{SignedDuration, Timestamp};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::{
+    client::origin,
+    template::{self, Broken, Filling},
+};
+
+const FILES: [(Preset, &str); 11] = [
+    (Preset::Alertmanager, include_str!("preset/alertmanager.json")),
+    (Preset::Discord, include_str!("preset/discord.json")),
+    (Preset::Gotify, include_str!("preset/gotify.json")),
+    (Preset::Matrix, include_str!("preset/matrix.json")),
+    (Preset::Ntfy, include_str!("preset/ntfy.json")),
+    (Preset::Opsgenie, include_str!("preset/opsgenie.json")),
+    (Preset::Pagerduty, include_str!("preset/pagerduty.json")),
+    (Preset::Pushover, include_str!("preset/pushover.json")),
+    (Preset::Slack, include_str!("preset/slack.json")),
+    (Preset::Teams, include_str!("preset/teams.json")),
+    (Preset::Telegram, include_str!("preset/telegram.json")),
+];
+
+/// All that a segment of a path may hold (RFC 3986, section 3.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
+
+/// An incident whose end nobody told is over after this, where a service must be given an end.
+const LONGEST: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// The same of what has no end.
+const NOTICED: SignedDuration = SignedDuration::from_hours(1);
+
+/// A file of `preset/`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    /// Where the shape is published.
+    #[allow(dead_code)] // for whoever reads the file
+    about: String,
+    url: Option<String>,
+    #[serde(default)]
+    escape: Escape,
+    #[serde(default)]
+    words: BTreeMap<String, Map<String, Value>>,
+    pub(crate) retry_after: Option<String>,
+    told: Shape,
+    over: Option<Shape>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Escape {
+    #[default]
+    None,
+    /// `& < >` as entities.
+    Entities,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shape {
+    method: String,
+    url: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// The body: a tree, or the fields of a form.
+    json: Option<Value>,
+    #[serde(default)]
+    form: Map<String, Value>,
+}
+
+/// A preset's request, filled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Filled {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: String,
+}
+
+/// The file of a preset. `None` where there is none, or a broken one.
+pub(crate) fn file(preset: Preset) -> Option<File> {
+    let (_, text) = FILES.iter().find(|(known, _)| *known == preset)?;
+    serde_json::from_str(text).ok()
+}
+
+/// Where the service of an entry is.
+pub(crate) fn address(options: &OutageWebhook) -> Option<Secret> {
+    let preset = options.preset?;
+    let own = || file(preset)?.url.map(Secret::new);
+    options.url.clone().or_else(own)
+}
+
+/// The options an entry gives its preset.
+#[derive(Clone, Default)]
+pub(crate) struct Options(BTreeMap<&'static str, Option<Secret>>);
+
+impl Options {
+    pub(crate) fn of(options: &OutageWebhook, preset: Preset) -> Self {
+        let names = preset.needs().iter().chain(preset.takes());
+        let mut all: BTreeMap<_, _> = names.map(|name| (*name, options.option(name).cloned())).collect();
+        all.insert("url", address(options));
+        Self(all)
+    }
+
+    /// Each as `***`, but for where the service is.
+    pub(crate) fn masked(&self) -> Self {
+        let masked = |name: &str, value: &Secret| match name {
+            "url" => match Url::parse(value.reveal()) {
+                Ok(url) if url.path() == "/" && url.query().is_none() => origin(&url),
+                Ok(url) => format!("{}/***", origin(&url)),
+                Err(_) => "***".into(),
+            },
+            _ => "***".into(),
+        };
+        let all = self.0.iter();
+        Self(
+            all.map(|(name, value)| {
+                let value = value.as_ref().map(|value| Secret::new(masked(name, value)));
+                (*name, value)
+            })
+            .collect(),
+        )
+    }
+
+    /// Their values, to be kept out of what is shown.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &str> {
+        self.0.values().flatten().map(Secret::reveal)
+    }
+}
+
+impl File {
+    fn shape(&self, kind: &NotificationKind) -> &Shape {
+        let over = self.over.as_ref().filter(|_| is_over(kind));
+        over.unwrap_or(&self.told)
+    }
+
+    fn target(
+        &self,
+        message: &Notification,
+        key: &str,
+        options: &Options,
+    ) -> Result<(String, String), Broken> {
+        let shape = self.shape(&message.kind);
+        let lookup = |name: &str| self.value(name, message, key, options);
+        let in_path = |name: &str, text: &str| match name {
+            "url" | "base" => text.to_owned(),
+            _ => utf8_percent_encode(text, SEGMENT).to_string(),
+        };
+        let url = template::text(&shape.url, &lookup, &in_path)?;
+        Ok((shape.method.clone(), url.unwrap_or_default()))
+    }
+
+    /// The whole request.
+    pub(crate) fn fill(
+        &self,
+        message: &Notification,
+        key: &str,
+        options: &Options,
+    ) -> Result<Filled, Broken> {
+        let (method, url) = self.target(message, key, options)?;
+        let shape = self.shape(&message.kind);
+        let lookup = |name: &str| self.value(name, message, key, options);
+        let as_is = |_: &str, text: &str| text.to_owned();
+        let mut headers = Vec::new();
+        for (name, value) in &shape.headers {
+            let value = template::text(value, &lookup, &as_is)?;
+            headers.extend(value.map(|value| (name.clone(), value)));
+        }
+        let in_body = |_: &str, text: &str| match self.escape {
+            Escape::None => text.to_owned(),
+            Escape::Entities => entities(text),
+        };
+        let (content_type, body) = match &shape.json {
+            Some(body) => {
+                let body = template::tree(body, &lookup, &in_body)?.unwrap_or_default();
+                ("application/json", body.to_string())
+            }
+            None => {
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                for (name, value) in &shape.form {
+                    if let Some(Value::String(value)) = template::tree(value, &lookup, &in_body)? {
+                        form.append_pair(name, &value);
+                    }
+                }
+                ("application/x-www-form-urlencoded", form.finish())
+            }
+        };
+        Ok(Filled {
+            method,
+            url,
+            headers,
+            content_type,
+            body,
+        })
+    }
+
+    /// The plain sentence with as much of the request as can be had: a broken
+    /// template loses no alert.
+    pub(crate) fn plain(
+        &self,
+        message: &Notification,
+        key: &str,
+        options: &Options,
+    ) -> Result<Filled, Broken> {
+        let (method, url) = self.target(message, key, options)?;
+        let lookup = |name: &str| self.value(name, message, key, options);
+        let as_is = |_: &str, text: &str| text.to_owned();
+        let headers = &self.shape(&message.kind).headers;
+        let sound = headers.iter().filter_map(|(name, value)| {
+            let value = template::text(value, &lookup, &as_is).ok()??;
+            Some((name.clone(), value))
+        });
+        Ok(Filled {
+            method,
+            url,
+            headers: sound.collect(),
+            content_type: "text/plain; charset=utf-8",
+            body: message.text.clone(),
+        })
+    }
+
+    /// What an answer's body asks for, where this service says it there.
+    pub(crate) fn retry_after(&self, body: &[u8]) -> Option<Duration> {
+        let pointer = self.retry_after.as_ref()?;
+        let answer: Value = serde_json::from_slice(body).ok()?;
+        let wait = answer.pointer(pointer)?.as_u64()?;
+        Some(match pointer.ends_with("_ms") {
+            true => Duration::from_millis(wait),
+            false => Duration::from_secs(wait),
+        })
+    }
+
+    fn value<'a>(
+        &'a self,
+        name: &str,
+        message: &'a Notification,
+        key: &'a str,
+        options: &'a Options,
+    ) -> Option<Filling<'a>> {
+        if let Some(value) = options.0.get(name) {
+            let revealed = value.as_ref().map(|value| Filling::Text(value.reveal().into()));
+            return Some(revealed.unwrap_or(Filling::Absent));
+        }
+        if let Some(words) = self.words.get(name) {
+            let word = words.get(state(&message.kind)).or_else(|| words.get("_"))?;
+            return Some(Filling::Whole(word));
+        }
+        let text: Cow<'a, str> = match name {
+            "base" => {
+                let url = options.0.get("url")?.as_ref()?;
+                url.reveal().trim_end_matches('/').into()
+            }
+            "text" => message.text.as_str().into(),
+            "subject" => subject(message).into(),
+            "site" => message.site.as_str().into(),
+            "monitor" => message.monitor.as_str().into(),
+            "address" => message.address.as_str().into(),
+            "state" => state(&message.kind).into(),
+            "severity" => severity(&message.kind).into(),
+            "incident" => message.incident.as_str().into(),
+            "id" => message.id.as_str().into(),
+            "key" => key.into(),
+            "at" => message.at.to_string().into(),
+            "at_unix" => message.at.as_second().to_string().into(),
+            "since" => since(message).to_string().into(),
+            "until" => until(message).to_string().into(),
+            _ => return None,
+        };
+        Some(Filling::Text(text))
+    }
+}
+
+fn entities(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+/// Nothing of this incident comes after it.
+fn is_over(kind: &NotificationKind) -> bool {
+    use NotificationKind::{Known, NoLongerWatched, Recovery};
+    matches!(kind, Recovery | Known | NoLongerWatched)
+}
+
+/// `{{state}}`.
+pub(crate) fn state(kind: &NotificationKind) -> &'static str {
+    match kind {
+        NotificationKind::Outage | NotificationKind::Reminder => "down",
+        NotificationKind::Recovery => "up",
+        NotificationKind::Unknown => "unknown",
+        NotificationKind::Known => "known",
+        NotificationKind::NoLongerWatched => "unwatched",
+        _ => "notice",
+    }
+}
+
+/// `{{severity}}`.
+pub(crate) fn severity(kind: &NotificationKind) -> &'static str {
+    match state(kind) {
+        "down" => "critical",
+        "unknown" | "notice" => "warning",
+        _ => "info",
+    }
+}
+
+/// `[OUTAGE] web in HomeLab`.
+pub(crate) fn subject(message: &Notification) -> String {
+    let label = match &message.kind {
+        NotificationKind::Outage => "OUTAGE".into(),
+        NotificationKind::Reminder => format!("REMINDER {}", message.number.saturating_sub(1)),
+        other => printable(other.label()).into_owned(),
+    };
+    let (monitor, site) = (printable(&message.monitor), printable(&message.site));
+    format!("[{label}] {monitor} in {site}")
+}
+
+/// When the outage began; of what is no outage, when it was told.
+pub(crate) fn since(message: &Notification) -> Timestamp {
+    let is_outage = matches!(state(&message.kind), "down" | "up" | "unwatched");
+    let began = message.since.filter(|began| is_outage && *began <= message.at);
+    began.unwrap_or(message.at)
+}
+
+fn until(message: &Notification) -> Timestamp {
+    let goes_on = match state(&message.kind) {
+        "down" | "unknown" => LONGEST,
+        "notice" => NOTICED,
+        _ => SignedDuration::ZERO,
+    };
+    message.at.saturating_add(goes_on).unwrap_or(message.at)
+}
+
+#[cfg(test)]
+mod tests;

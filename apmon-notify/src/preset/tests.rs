@@ -1,0 +1,102 @@
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::*;
+
+const ALL_OPTIONS: [&str; 7] = ["url", "token", "chat_id", "user", "room", "topic", "routing_key"];
+
+fn message() -> Notification {
+    Notification {
+        id: "abc-3".into(),
+        incident: "abc".into(),
+        kind: NotificationKind::Reminder,
+        site: "HomeLab".into(),
+        monitor: "web".into(),
+        address: "http://h/".into(),
+        text: "web in HomeLab is down: a \"b\" (http://h/)".into(),
+        number: 3,
+        at: "2026-02-11T14:18:00Z".parse().unwrap(),
+        since: Some("2026-02-11T14:00:00Z".parse().unwrap()),
+        lasted: None,
+        next_reminder: None,
+    }
+}
+
+fn options() -> Options {
+    let url = Secret::new("https://h.example/hook/s3cret");
+    Options([("url", Some(url)), ("token", None)].into_iter().collect())
+}
+
+fn file_of(value: Value) -> File {
+    serde_json::from_value(value).unwrap()
+}
+
+#[test]
+fn every_preset_has_a_sound_file() {
+    for preset in Preset::ALL {
+        assert!(file(preset).is_some(), "{}", preset.name());
+    }
+}
+
+/// What the site file's reader asks for is what the file uses.
+#[test]
+fn the_options_of_a_preset_are_those_its_file_uses() {
+    for (preset, text) in FILES {
+        let used = |name: &&str| {
+            let url = *name == "url" && text.contains("{{base}}");
+            url || text.contains(&format!("{{{{{name}}}}}"))
+        };
+        let used: BTreeSet<_> = ALL_OPTIONS.into_iter().filter(used).collect();
+        let known: BTreeSet<_> = preset.needs().iter().chain(preset.takes()).copied().collect();
+        assert_eq!(used, known, "{}", preset.name());
+        let has_own = file(preset).unwrap().url.is_some();
+        assert_ne!(preset.needs().contains(&"url"), has_own, "{}", preset.name());
+    }
+}
+
+#[test]
+fn a_broken_template_sends_the_plain_sentence() {
+    let broken = file_of(json!({
+        "about": "",
+        "told": {
+            "method": "POST",
+            "url": "{{url}}",
+            "headers": {"X-Id": "{{id}}", "X-Wrong": "{{wrong}}"},
+            "json": {"text": "{{txet}}"},
+        },
+    }));
+    let (message, options) = (message(), options());
+    assert!(broken.fill(&message, "key", &options).is_err());
+    let plain = broken.plain(&message, "key", &options).unwrap();
+    assert_eq!(plain.url, "https://h.example/hook/s3cret");
+    assert_eq!(plain.headers, [("X-Id".into(), "abc-3".into())]);
+    assert_eq!(plain.body, message.text);
+}
+
+#[test]
+fn masked_options_show_where_and_no_more() {
+    let shown: Vec<_> = options().masked().values().map(str::to_owned).collect();
+    assert_eq!(shown, ["https://h.example/***"]);
+}
+
+#[test]
+fn an_answer_may_say_when_to_come_again() {
+    let telegram = file(Preset::Telegram).unwrap();
+    let body = br#"{"ok":false,"error_code":429,"parameters":{"retry_after":35}}"#;
+    assert_eq!(telegram.retry_after(body), Some(Duration::from_secs(35)));
+    let matrix = file(Preset::Matrix).unwrap();
+    let body = br#"{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":2000}"#;
+    assert_eq!(matrix.retry_after(body), Some(Duration::from_secs(2)));
+    for body in [&b"{}"[..], b"", b"[1]", br#"{"retry_after_ms":-5}"#] {
+        assert_eq!(matrix.retry_after(body), None);
+    }
+}
+
+#[test]
+fn the_beginning_of_another_outage_is_not_told() {
+    let mut message = message();
+    assert_eq!(since(&message).to_string(), "2026-02-11T14:00:00Z");
+    message.kind = NotificationKind::Unknown;
+    assert_eq!(since(&message), message.at);
+}

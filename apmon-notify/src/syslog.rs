@@ -1,0 +1,198 @@
+//! Syslog as a channel: RFC 5424, by a socket of this machine, UDP or TCP.
+
+use std::{fmt, io, net::SocketAddr, time::Duration};
+
+use apmon_core::{
+    DeliveryError, Notification, Notifier,
+    config::{Facility, OutageSyslog, Seconds, SyslogPlace},
+    text::printable,
+};
+use async_trait::async_trait;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UdpSocket},
+};
+
+use crate::{name, preset};
+
+/// So long a refusal of a datagram is waited for: on a LAN it is there at once.
+const REFUSAL: Duration = Duration::from_millis(100);
+/// So long a receiver may take to close after its last byte.
+const CLOSING: Duration = Duration::from_secs(1);
+/// A receiver must take 480 octets and should take 2048 (RFC 5424, section 6.1).
+const LONGEST: usize = 2048;
+
+/// One entry of `site.outage_syslogs`.
+///
+/// By UDP and the local socket nobody says that a message arrived: sent is all
+/// that is known, and only a refusal is noticed.
+pub struct Syslog {
+    place: SyslogPlace,
+    facility: Facility,
+    timeout: Duration,
+}
+
+impl Syslog {
+    /// From its options; each delivery takes at most `timeout`, unless they say
+    /// otherwise. `None` where the address is none.
+    #[must_use]
+    pub fn new(options: &OutageSyslog, timeout: Duration) -> Option<Self> {
+        Some(Self {
+            place: place(options)?,
+            facility: options.facility.unwrap_or_default(),
+            timeout: options.timeout_secs.map_or(timeout, Seconds::duration),
+        })
+    }
+
+    /// RFC 5424, section 6: `<29>1 TIME HOST apmon PID MSGID - TEXT`.
+    fn line(&self, message: &Notification) -> String {
+        let severity = match preset::severity(&message.kind) {
+            "critical" => 2,
+            "warning" => 4,
+            _ => 5, // notice: worth a line
+        };
+        let priority = self.facility as u8 * 8 + severity;
+        // Six digits are the most of a fraction that RFC 5424 has.
+        let at = message.at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
+        let state = preset::state(&message.kind);
+        let head = format!(
+            "<{priority}>1 {at} {} apmon {} {state} - ",
+            hostname(),
+            std::process::id()
+        );
+        let mut line = head + &printable(&message.text);
+        let mut end = LONGEST.min(line.len());
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        line.truncate(end);
+        line
+    }
+
+    async fn send(&self, line: &str) -> io::Result<()> {
+        match &self.place {
+            SyslogPlace::Local(path) => local(path, line).await,
+            SyslogPlace::Udp(host, port) => {
+                let address = address(host, *port).await?;
+                let own = match address {
+                    SocketAddr::V4(_) => "0.0.0.0:0",
+                    SocketAddr::V6(_) => "[::]:0",
+                };
+                let socket = UdpSocket::bind(own).await?;
+                socket.connect(address).await?;
+                socket.send(line.as_bytes()).await?;
+                let mut nothing = [0; 1];
+                match tokio::time::timeout(REFUSAL, socket.recv(&mut nothing)).await {
+                    Ok(Err(refused)) => Err(refused),
+                    _ => Ok(()),
+                }
+            }
+            SyslogPlace::Tcp(host, port) => {
+                let mut stream = TcpStream::connect(address(host, *port).await?).await?;
+                // RFC 6587, section 3.4.1: octet counting.
+                let frame = format!("{} {line}", line.len());
+                stream.write_all(frame.as_bytes()).await?;
+                stream.shutdown().await?;
+                let mut nothing = [0; 64];
+                let closed = async {
+                    while stream.read(&mut nothing).await? > 0 {}
+                    io::Result::Ok(())
+                };
+                // One that does not close has it all the same.
+                tokio::time::timeout(CLOSING, closed).await.unwrap_or(Ok(()))
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn local(path: &str, line: &str) -> io::Result<()> {
+    let socket = tokio::net::UnixDatagram::unbound()?;
+    socket.connect(path)?;
+    socket.send(line.as_bytes()).await.map(|_| ())
+}
+
+#[cfg(not(unix))]
+async fn local(_: &str, _: &str) -> io::Result<()> {
+    Err(io::Error::other("this system has no such sockets"))
+}
+
+/// The host's first address.
+async fn address(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let all = name::addresses(host).await.map_err(io::Error::other)?;
+    let first = all
+        .first()
+        .ok_or_else(|| io::Error::other("the name has no address"))?;
+    Ok(SocketAddr::new(*first, port))
+}
+
+/// RFC 5424, section 6.2.4; `-` where it is not known.
+fn hostname() -> String {
+    #[cfg(unix)]
+    let name = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok());
+    #[cfg(not(unix))]
+    let name = std::env::var("COMPUTERNAME").ok();
+    let name: String = name
+        .unwrap_or_default()
+        .chars()
+        .filter(char::is_ascii_graphic)
+        .take(255)
+        .collect();
+    match name.is_empty() {
+        true => "-".into(),
+        false => name,
+    }
+}
+
+fn place(options: &OutageSyslog) -> Option<SyslogPlace> {
+    let address = options
+        .address
+        .as_ref()
+        .map_or("/dev/log", |address| address.as_str());
+    SyslogPlace::parse(address).ok()
+}
+
+impl fmt::Debug for Syslog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Syslog")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Notifier for Syslog {
+    async fn deliver(&self, notification: &Notification, _: &str) -> Result<(), DeliveryError> {
+        let line = self.line(notification);
+        let place = printable(&self.place.to_string()).into_owned();
+        match tokio::time::timeout(self.timeout, self.send(&line)).await {
+            Ok(result) => result.map_err(|error| DeliveryError::retryable(format!("{place}: {error}"))),
+            Err(_) => Err(DeliveryError::retryable(format!(
+                "{place}: not taken within {} secs",
+                self.timeout.as_secs_f64()
+            ))),
+        }
+    }
+
+    async fn deliver_shown(
+        &self,
+        notification: &Notification,
+        key: &str,
+        shown: &mut Vec<String>,
+    ) -> Result<(), DeliveryError> {
+        shown.push(format!("> {}", self.line(notification)));
+        self.deliver(notification, key).await
+    }
+}
+
+/// The channels' ids, in the order of `syslogs`: `syslog:<address>`.
+#[must_use]
+pub fn syslog_ids(syslogs: &[OutageSyslog]) -> Vec<String> {
+    let names = syslogs.iter().map(|syslog| match place(syslog) {
+        Some(place) => format!("syslog:{place}"),
+        None => "syslog".into(),
+    });
+    crate::webhook::numbered(names)
+}

@@ -1,0 +1,227 @@
+//! What each preset sends, received by a real HTTP server and pinned, with
+//! names that would break a template that were parsed after it was filled.
+//!
+//! The services themselves are not asked: these requests follow the shapes
+//! they publish (`about` in each file of `src/preset`).
+
+#![allow(clippy::unwrap_used)] // what fails here is a test
+
+mod server;
+
+use std::time::Duration;
+
+use apmon_core::{
+    DeliveryError, Notification, NotificationKind, Notifier, Secret,
+    config::{OutageWebhook, Preset},
+};
+use apmon_notify::{HttpClient, Webhook, channel_ids};
+use server::{Manner, Received, Server, answer};
+
+const NASTY: &str = "R&D's \"web\"\n{{token}} }} \\ <!channel> ünï 😀 ${HOME} %0A";
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn options(preset: Preset, url: &str) -> OutageWebhook {
+    let mut options = OutageWebhook {
+        preset: Some(preset),
+        ..OutageWebhook::default()
+    };
+    let names = preset.needs().iter().chain(preset.takes());
+    for name in names {
+        let value = Some(Secret::new(match *name {
+            "url" => url.to_owned(),
+            "room" => "!R00M:example.org".to_owned(),
+            "token" => "t0k:EN".to_owned(),
+            name => format!("{name}-s3cret"),
+        }));
+        match *name {
+            "url" => options.url = value,
+            "token" => options.token = value,
+            "chat_id" => options.chat_id = value,
+            "user" => options.user = value,
+            "room" => options.room = value,
+            "topic" => options.topic = value,
+            "routing_key" => options.routing_key = value,
+            other => panic!("{other}"),
+        }
+    }
+    options
+}
+
+fn message(kind: NotificationKind, number: u32) -> Notification {
+    let name = NASTY.replace('\n', "\\n");
+    let text = match kind {
+        NotificationKind::Outage => {
+            format!("{name} in HomeLab new outage: no answer (http://h/) at 2:00 PM, down for 0 secs")
+        }
+        NotificationKind::Reminder => {
+            format!("{name} in HomeLab is down: no answer (http://h/) at 2:10 PM, down for 10 mins 0 secs")
+        }
+        _ => format!("{name} in HomeLab is UP (http://h/) at 2:18 PM, outage lasted 18 mins 0 secs"),
+    };
+    Notification {
+        id: format!("49f5d52a29d669c18210-{number}"),
+        incident: "49f5d52a29d669c18210".into(),
+        kind,
+        site: "HomeLab".into(),
+        monitor: NASTY.into(),
+        address: "http://h/?a=b&c".into(),
+        text,
+        number,
+        at: "2026-02-11T14:18:00Z".parse().unwrap(),
+        since: Some("2026-02-11T14:00:00Z".parse().unwrap()),
+        lasted: None,
+        next_reminder: None,
+    }
+}
+
+fn story() -> [Notification; 3] {
+    [
+        message(NotificationKind::Outage, 1),
+        message(NotificationKind::Reminder, 2),
+        message(NotificationKind::Recovery, 3),
+    ]
+}
+
+fn shown(received: &Received) -> String {
+    let headers = received.headers.iter();
+    let mut headers: Vec<_> = headers
+        .filter(|(name, _)| !["host", "user-agent", "accept", "content-length"].contains(&name.as_str()))
+        .map(|(name, value)| format!("{name}: {value}\n"))
+        .collect();
+    headers.sort();
+    let body = match serde_json::from_str::<serde_json::Value>(&received.body) {
+        Ok(tree) => format!("{tree:#}"),
+        Err(_) => received.body.clone(),
+    };
+    format!("{}\n{}\n{body}\n", received.request_line, headers.concat())
+}
+
+async fn received(preset: Preset) -> Vec<Received> {
+    let server = Server::answering("200 OK");
+    let options = options(preset, &server.url("/at"));
+    let [id] = &channel_ids(std::slice::from_ref(&options))[..] else {
+        panic!()
+    };
+    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    for message in story() {
+        let key = format!("{}-{id}", message.id);
+        webhook.deliver(&message, &key).await.unwrap();
+    }
+    server.received()
+}
+
+#[tokio::test]
+async fn what_each_preset_sends() {
+    for preset in Preset::ALL {
+        let requests: Vec<_> = received(preset).await.iter().map(shown).collect();
+        insta::assert_snapshot!(preset.name(), requests.join("\n----\n\n"));
+    }
+}
+
+/// A name of a monitor stands in a body as itself, wherever it stands.
+#[tokio::test]
+async fn no_name_breaks_a_body() {
+    for preset in Preset::ALL {
+        for received in received(preset).await {
+            if received.header("content-type") == Some("application/json") {
+                let tree: serde_json::Value = serde_json::from_str(&received.body).unwrap();
+                assert!(tree.is_object() || tree.is_array());
+            }
+            let body = received.body.replace("t0k:EN", "");
+            assert!(
+                body.contains("{{token}}") || body.contains("%7B%7Btoken%7D%7D"),
+                "{body}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_given_is_left_out() {
+    let server = Server::answering("200 OK");
+    let mut options = options(Preset::Ntfy, &server.url(""));
+    options.token = None;
+    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    webhook.deliver(&story()[0], "key").await.unwrap();
+    assert_eq!(server.received()[0].header("authorization"), None);
+}
+
+#[tokio::test]
+async fn a_service_that_is_busy_is_waited_for() {
+    let body = r#"{"ok":false,"parameters":{"retry_after":7}}"#;
+    let length = body.len();
+    let busy = format!("HTTP/1.1 429 Too Many Requests\r\nContent-Length: {length}\r\n\r\n{body}");
+    let server = Server::start(vec![Manner::Answers(busy)]);
+    let options = options(Preset::Telegram, &server.url(""));
+    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    let error = webhook.deliver(&story()[0], "key").await.unwrap_err();
+    let DeliveryError::Retryable { retry_after, reason } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(retry_after, Some(Duration::from_secs(7)), "{reason}");
+}
+
+#[tokio::test]
+async fn what_is_shown_holds_no_secret() {
+    for preset in Preset::ALL {
+        let echo = "HTTP/1.1 400 Bad Request\r\nContent-Length: 54\r\n\r\nt0k:EN is wrong, routing_key-s3cret and /at-s3cret too";
+        let server = Server::start(vec![Manner::Answers(echo.into())]);
+        let mut options = options(preset, &server.url("/at-s3cret"));
+        options
+            .headers
+            .insert("X-Extra".into(), Secret::new("extra-s3cret"));
+        let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+        let mut lines = Vec::new();
+        let result = webhook.deliver_shown(&story()[0], "key", &mut lines).await;
+        let all = format!("{}\n{:?} {webhook:?}", lines.join("\n"), result.unwrap_err());
+        let own = preset.needs().iter().chain(preset.takes());
+        let given = own.map(|name| match *name {
+            "token" => "t0k:EN".to_owned(),
+            "url" => "at-s3cret".to_owned(),
+            "room" => "R00M".to_owned(),
+            name => format!("{name}-s3cret"),
+        });
+        for secret in given.chain(["extra-s3cret".into()]) {
+            assert!(!all.contains(&secret), "{} {secret} {all}", preset.name());
+        }
+        assert!(all.contains("> x-extra: ***"), "{all}");
+        assert!(all.contains("< 400 Bad Request"), "{all}");
+    }
+}
+
+#[tokio::test]
+async fn a_channel_is_known_by_its_host() {
+    let all = [
+        options(Preset::Slack, "https://hooks.slack.com/services/T0KEN"),
+        OutageWebhook {
+            url: None,
+            ..options(Preset::Telegram, "")
+        },
+        OutageWebhook {
+            url: None,
+            ..options(Preset::Telegram, "")
+        },
+    ];
+    assert_eq!(
+        channel_ids(&all),
+        [
+            "webhook:hooks.slack.com",
+            "webhook:api.telegram.org",
+            "webhook:api.telegram.org#2"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_put_follows_no_redirect() {
+    let server = Server::start(vec![answer("307 Temporary Redirect", "Location: /elsewhere\r\n")]);
+    let options = options(Preset::Matrix, &server.url(""));
+    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    let error = webhook.deliver(&story()[0], "key").await.unwrap_err();
+    assert!(
+        error.to_string().ends_with("a PUT follows no redirect"),
+        "{error}"
+    );
+    assert_eq!(server.received().len(), 1);
+}
