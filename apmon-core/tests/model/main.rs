@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used)] // a test may end where it stands
 
+mod case;
 mod disk;
 mod ears;
 mod receiver;
