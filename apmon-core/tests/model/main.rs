@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Engine, EngineError, Event, Handle, Notifier, PassReport, SystemClock};
+use apmon_core::{Clock, Engine, EngineError, Event, Handle, Notifier, PassReport, SystemClock};
 use disk::Store;
 use ears::Ears;
 use jiff::tz::TimeZone;
@@ -68,6 +68,7 @@ impl World {
             Arc::new(FarEnd {
                 id: receiver.id,
                 answer: Mutex::new(Answer::Takes),
+                since: Mutex::default(),
                 store: Arc::clone(&store),
                 reference: Arc::clone(&reference),
             })
@@ -134,6 +135,11 @@ impl World {
     }
 
     async fn play(&mut self, mut process: Process, step: &Step) -> Process {
+        for end in &self.ends {
+            if let Some(since) = end.takes_since() {
+                self.reference.lock().unwrap().takes(end.id, since);
+            }
+        }
         match *step {
             Step::Target(at, condition) => {
                 self.conditions[at] = condition;
@@ -145,7 +151,7 @@ impl World {
                     Condition::Slow => support::Condition::Slow(secs(7)),
                 });
             }
-            Step::Receiver(at, answer) => *self.ends[at].answer.lock().unwrap() = answer,
+            Step::Receiver(at, answer) => self.ends[at].set(answer, self.clock.now().mono),
             Step::Disk(disk) => {
                 self.reference
                     .lock()
@@ -182,7 +188,7 @@ impl World {
     /// All faults end, and time passes.
     async fn finish(&mut self, process: Process) {
         for end in &self.ends {
-            *end.answer.lock().unwrap() = Answer::Takes;
+            end.set(Answer::Takes, self.clock.now().mono);
         }
         self.store.set(Disk::Works(50));
         self.reference.lock().unwrap().disk_is(true);

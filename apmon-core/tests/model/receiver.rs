@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{DeliveryError, Notification, Notifier};
+use apmon_core::{DeliveryError, Mono, Notification, Notifier};
 use async_trait::async_trait;
 
 use crate::{disk::Store, reference::Reference, step::Answer};
@@ -13,6 +13,8 @@ use crate::{disk::Store, reference::Reference, step::Answer};
 pub struct FarEnd {
     pub id: &'static str,
     pub answer: Mutex<Answer>,
+    /// It has answered so since then.
+    pub since: Mutex<Mono>,
     pub store: Arc<Store>,
     pub reference: Arc<Mutex<Reference>>,
 }
@@ -65,6 +67,21 @@ impl Notifier for FarEnd {
         }
         self.reference.lock().unwrap().answered(self.id, tried);
         Ok(())
+    }
+}
+
+impl FarEnd {
+    pub fn set(&self, answer: Answer, now: Mono) {
+        let before = std::mem::replace(&mut *self.answer.lock().unwrap(), answer);
+        if before != answer {
+            *self.since.lock().unwrap() = now;
+        }
+    }
+
+    /// Since when it has taken everything.
+    pub fn takes_since(&self) -> Option<Mono> {
+        let takes = *self.answer.lock().unwrap() == Answer::Takes;
+        takes.then(|| *self.since.lock().unwrap())
     }
 }
 

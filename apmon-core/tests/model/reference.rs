@@ -124,6 +124,8 @@ pub struct Reference {
     /// The disk has done its work since then.
     sound_since: Option<Mono>,
     is_ending: bool,
+    /// When the process was started.
+    begun: Mono,
     pub wrong: Vec<String>,
 }
 
@@ -131,6 +133,9 @@ pub struct Reference {
 const MOST_TURNS: u32 = 1000;
 /// Within so long a disk that works has what was decided.
 const PROMPT: Duration = Duration::from_secs(15);
+/// Within so long a receiver that takes everything has everything: the longest
+/// pause is half an hour.
+const PATIENT: Duration = Duration::from_secs(31 * 60);
 
 impl Reference {
     pub fn new(clock: &Arc<SystemClock>, ears: Ears) -> Self {
@@ -151,6 +156,7 @@ impl Reference {
             turns: (Mono::ORIGIN, 0),
             sound_since: Some(Mono::ORIGIN),
             is_ending: false,
+            begun: Mono::ORIGIN,
             wrong: Vec::new(),
         }
     }
@@ -416,6 +422,7 @@ impl Reference {
         self.nothing_is_lost(kept);
         self.ears.clear();
         self.is_ending = false;
+        self.begun = self.now();
         for watched in self.watched.values_mut() {
             watched.now = watched.on_disk.clone();
             for gone in watched.messages.split_off(watched.now.decided) {
@@ -695,6 +702,21 @@ impl Reference {
 
 /// What holds at the end, when all has worked for long.
 impl Reference {
+    /// A receiver has taken everything `since` then. Whatever the disk does, it
+    /// has been told.
+    pub fn takes(&mut self, channel: &str, since: Mono) {
+        let (now, since) = (self.now(), since.max(self.begun));
+        let is_late = |message: &&Message| {
+            let waits = message.due.get(channel) == Some(&Due::Waiting) && message.kind != Reminder;
+            waits && !message.void && now.since(since.max(message.at)) >= PATIENT
+        };
+        let late = self.messages.iter().filter(is_late);
+        let late: Vec<_> = late
+            .map(|message| format!("{channel} waits for {message}"))
+            .collect();
+        late.into_iter().for_each(|late| self.complain(late));
+    }
+
     /// No message was decided just now.
     pub fn is_quiet(&self) -> bool {
         let now = self.now();
