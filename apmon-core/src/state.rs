@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     history::Records,
+    monitor::Policy,
     notification::Notification,
     rule::health::Health,
     time::{Mono, Now},
@@ -77,6 +78,26 @@ pub struct OwnState {
     /// When it was taken out of the site file; forgotten 30 days later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<Timestamp>,
+    /// Its `alarms` were off at the last look. Once it is out of the site file
+    /// nothing else knows whom to tell of its end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub alarms_off: bool,
+    /// The same of its `email`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub email_off: bool,
+}
+
+impl OwnState {
+    /// The switches of a monitor that is no longer in the site file, as they
+    /// were; the rest is default.
+    #[must_use]
+    pub fn last_policy(&self) -> Policy {
+        Policy {
+            alarms: !self.alarms_off,
+            email: !self.email_off,
+            ..Policy::default()
+        }
+    }
 }
 
 impl OwnState {

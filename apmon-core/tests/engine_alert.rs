@@ -106,41 +106,6 @@ mod no_alert_is_lost {
         assert!(store.kept.lock().unwrap().outbox.is_empty());
     }
 
-    /// The process was killed while one reminder was under way and the next one
-    /// waited: of the two the second goes out, and the first never after it.
-    #[tokio::test(start_paused = true)]
-    async fn a_reminder_that_a_start_replaces_leaves_the_disk() {
-        let (clock, target) = (clock(), Target::new());
-        let (store, recorder) = (Memory::new(), Recorder::new(&clock));
-        target.set(Condition::Down("no".into()));
-        let policy = Policy {
-            notify_every: secs(10),
-            ..every(5)
-        };
-        let plan = || {
-            Plan::new("s")
-                .watch(target.monitor(watch("a", policy.clone())))
-                .tell("c", recorder.clone())
-        };
-        let waiting = || store.kept.lock().unwrap().outbox.len();
-        let running = tokio::spawn(Engine::new(plan(), store.clone()).clock(clock.clone()).run());
-        tokio::time::sleep(secs(6)).await;
-        assert_eq!((recorder.labels(), waiting()), (vec!["NEW OUTAGE".to_owned()], 0));
-        *recorder.hangs.lock().unwrap() = true;
-        tokio::time::timeout(secs(60), async {
-            while waiting() < 2 {
-                tokio::time::sleep(secs(1)).await;
-            }
-        })
-        .await
-        .unwrap();
-        running.abort();
-        *recorder.hangs.lock().unwrap() = false;
-        run_for(Engine::new(plan(), store.clone()).clock(clock), secs(1)).await;
-        assert_eq!(recorder.labels(), ["NEW OUTAGE", "DOWN"]);
-        assert_eq!(waiting(), 0, "the next start would tell it");
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_message_of_a_killed_process_is_sent_by_the_next_with_the_same_key() {
         let (clock, target) = (clock(), Target::new());

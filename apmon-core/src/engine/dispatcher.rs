@@ -140,12 +140,14 @@ impl Dispatcher {
                 .vigil
                 .follow(dispatcher.plan.heartbeat.as_ref(), now.mono);
         }
-        dispatcher.shelve_the_rest(now);
+        // What waits was decided before anything that is decided now.
         for entry in snapshot.outbox {
+            // A reminder that was under way when its successor was decided.
             if let Some(replaced) = dispatcher.outbox.push(entry, true, now) {
                 dispatcher.replaced(&replaced, now);
             }
         }
+        dispatcher.shelve_the_rest(now);
         dispatcher.drop_stale_reminders();
         dispatcher.readdress_orphans();
         dispatcher

@@ -64,6 +64,8 @@ struct Item {
     tries: u32,
     /// A reminder under way whose outage has ended meanwhile: not tried again.
     over: bool,
+    /// A reminder under way that has a successor: not tried again.
+    replaced: bool,
     /// Had its last chance.
     tried_last: bool,
     /// The channel's stand-in has it, or is not to have it.
@@ -81,6 +83,8 @@ pub(super) enum Fate {
     Refused(OutboxEntry),
     /// A reminder that failed after its outage had ended; its key is settled.
     Dropped(OutboxEntry),
+    /// A reminder that failed when it had a successor; its key is settled.
+    Replaced(OutboxEntry),
 }
 
 impl Outbox {
@@ -109,18 +113,9 @@ impl Outbox {
     /// Takes a message in. Returns the reminder it replaces.
     pub(super) fn push(&mut self, entry: OutboxEntry, committed: bool, now: Now) -> Option<OutboxEntry> {
         let lane = self.lanes.entry(entry.channel.clone()).or_default();
-        let replaced = if entry.notification.kind == NotificationKind::Reminder {
-            lane.items
-                .iter()
-                .position(|item| {
-                    item.entry.notification.kind == NotificationKind::Reminder
-                        && item.entry.notification.incident == entry.notification.incident
-                        && !item.in_flight
-                })
-                .and_then(|old| lane.items.remove(old))
-                .map(|item| item.entry)
-        } else {
-            None
+        let replaced = match entry.notification.kind {
+            NotificationKind::Reminder => lane.replace_reminder(&entry.notification.incident),
+            _ => None,
         };
         let decided = now.mono_of(entry.notification.at);
         let expires = decided.plus(self.expiry);
@@ -154,6 +149,7 @@ impl Outbox {
             expires,
             tries,
             over: false,
+            replaced: false,
             tried_last: false,
         };
         let place = place.unwrap_or(lane.items.len());
@@ -264,12 +260,13 @@ impl Outbox {
             Err(error) => {
                 let item = &mut lane.items[at];
                 item.in_flight = false;
+                let is_replaced = item.replaced;
                 let expires = item.expires;
                 self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
                 item.entry.attempts = item.entry.attempts.saturating_add(1);
                 item.entry.last_tried = Some(now.wall);
                 item.entry.last_error = Some(error.to_string());
-                match error {
+                let fate = match error {
                     DeliveryError::Retryable { retry_after, .. } => {
                         let pause = FIRST_PAUSE
                             .saturating_mul(1 << lane.failures.min(16))
@@ -284,7 +281,7 @@ impl Outbox {
                         item.entry.refused = false;
                         let entry = item.entry.clone();
                         lane.reckon(at, self.fallbacks.get(channel));
-                        Some(Fate::Retried(entry))
+                        Fate::Retried(entry)
                     }
                     DeliveryError::Permanent { .. } => {
                         item.entry.refused = true;
@@ -292,9 +289,13 @@ impl Outbox {
                         item.not_before = Some(now.mono.plus(REFUSED_PAUSE));
                         let entry = item.entry.clone();
                         lane.reckon(at, self.fallbacks.get(channel));
-                        Some(Fate::Refused(entry))
+                        Fate::Refused(entry)
                     }
+                };
+                if is_replaced {
+                    return lane.items.remove(at).map(|item| Fate::Replaced(item.entry));
                 }
+                Some(fate)
             }
         }
     }
@@ -410,26 +411,65 @@ impl Outbox {
     }
 }
 
+/// What is told in order: the outages of a monitor one after the other, or the
+/// end of an old one would be the last word on a new one. So are the times in
+/// which it could not be looked at; a notice stands alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Thread<'a> {
+    Outages(&'a str),
+    Unknowns(&'a str),
+    Notice(&'a str),
+}
+
+impl<'a> Thread<'a> {
+    fn of(message: &'a Notification) -> Self {
+        match message.kind {
+            NotificationKind::Notice(_) => Self::Notice(&message.incident),
+            NotificationKind::Unknown | NotificationKind::Known => Self::Unknowns(&message.monitor),
+            _ => Self::Outages(&message.monitor),
+        }
+    }
+}
+
 impl Lane {
-    /// The messages that nothing older about their monitor holds back, at `now`;
-    /// without one, those that wait for nothing but their own moment. What goes
-    /// first holds back all about its monitor, also the next outage: else that
-    /// could overtake a recovery, which would then be the last word. What was
-    /// refused, and whose time has not come, holds back its reminders alone.
+    /// A reminder of this incident is decided: removes the one before it, or,
+    /// if that is under way, sees to it that it is not tried again.
+    fn replace_reminder(&mut self, incident: &str) -> Option<OutboxEntry> {
+        let is_older = |item: &Item| {
+            let message = &item.entry.notification;
+            message.kind == NotificationKind::Reminder && message.incident == incident
+        };
+        for item in self.items.iter_mut().filter(|item| is_older(item)) {
+            item.replaced = item.in_flight;
+        }
+        let old = self
+            .items
+            .iter()
+            .position(|item| is_older(item) && !item.in_flight)?;
+        self.items.remove(old).map(|item| item.entry)
+    }
+
+    /// The messages that nothing older of their thread holds back, at `now`;
+    /// without one, those that wait for nothing but their own moment. What was
+    /// refused, and whose time has not come, holds back only its reminders.
     fn free(&self, now: Option<Mono>) -> impl Iterator<Item = (usize, &Item)> {
-        let mut first: HashSet<&str> = HashSet::new();
+        let mut held: HashSet<Thread<'_>> = HashSet::new();
         let mut refused: HashSet<&str> = HashSet::new();
         self.items.iter().enumerate().filter(move |(_, item)| {
             let message = &item.entry.notification;
-            let is_behind = first.contains(message.monitor.as_str())
-                || (message.kind == NotificationKind::Reminder
-                    && refused.contains(message.incident.as_str()));
+            let is_reminder = message.kind == NotificationKind::Reminder;
             let waits = item.not_before.is_some_and(|at| now.is_none_or(|now| at > now));
-            match item.entry.refused && waits {
-                true => refused.insert(&message.incident),
-                false => first.insert(&message.monitor),
-            };
-            !is_behind
+            if is_reminder && refused.contains(message.incident.as_str()) {
+                return false;
+            }
+            let thread = Thread::of(message);
+            let is_free = !held.contains(&thread);
+            if item.entry.refused && waits {
+                refused.insert(&message.incident);
+            } else {
+                held.insert(thread);
+            }
+            is_free
         })
     }
 

@@ -73,11 +73,12 @@ impl Dispatcher {
         }
     }
 
-    /// How a monitor is told of; one that is gone by the usual rules.
+    /// How a monitor is told of; one that is gone as it was.
     pub(super) fn policy_of(&self, monitor: &str) -> Policy {
         let slot = self.by_name.get(monitor).and_then(|at| self.slots[*at].as_ref());
-        slot.map(|slot| slot.monitor.watch().policy.clone())
-            .unwrap_or_default()
+        let policy = slot.map(|slot| slot.monitor.watch().policy.clone());
+        let shelved = || Some(self.shelf.get(monitor)?.own.last_policy());
+        policy.or_else(shelved).unwrap_or_default()
     }
 
     fn own_state(&self, monitor: &str) -> Option<&OwnState> {

@@ -109,6 +109,10 @@ impl Dispatcher {
             self.record_incidents(before, &state, watch, transition, &told, now);
         }
         self.ledger.touch(at, now.mono, is_news || !told.is_empty());
+        // Also where nobody is told of the end.
+        if transition == Some(Transition::Recovery) {
+            self.drop_stale_reminders();
+        }
         for notification in told {
             let stand_ins = self.stand_ins_at(at, &notification);
             self.tell(notification, watch, stand_ins, now);

@@ -67,7 +67,11 @@ impl Dispatcher {
                 Some(_) => {}
                 None => {
                     let state = self.shelf.remove(&name).unwrap_or_default();
-                    self.shelve(Watch::new(name, "", ""), state, now);
+                    let watch = Watch {
+                        policy: state.own.last_policy(),
+                        ..Watch::new(name, "", "")
+                    };
+                    self.shelve(watch, state, now);
                 }
             }
         }
@@ -92,8 +96,8 @@ impl Dispatcher {
         self.shelf.insert(watch.name, shared);
     }
 
-    /// Reminders of outages that have ended, but that nobody dropped: the state
-    /// file was written by an older apmon, or the end was told to nobody.
+    /// Reminders of outages that have ended, but that nobody dropped: the end was
+    /// told to nobody, or the state file was written by an older apmon.
     pub(super) fn drop_stale_reminders(&mut self) {
         let (slots, by_name) = (&self.slots, &self.by_name);
         let over = self.outbox.drop_reminders(|message| {
@@ -215,6 +219,7 @@ impl Dispatcher {
                 }
             }
         }
+        self.drop_stale_reminders();
         self.outbox.retry_all();
         self.readdress_orphans();
     }

@@ -66,8 +66,7 @@ impl Dispatcher {
         self.ledger.new_entry(entry);
     }
 
-    /// A reminder in whose place its successor went, also when a killed process
-    /// left both: it must leave the disk, or the next start tells it after that.
+    /// This reminder has a successor.
     pub(super) fn replaced(&mut self, entry: &OutboxEntry, now: Now) {
         self.record_fate(entry, DeliveryFate::Replaced, now);
         self.ledger.settle(entry.key());
@@ -172,6 +171,7 @@ impl Dispatcher {
                 self.ledger.entry(entry);
             }
             Some(Fate::Dropped(entry)) => self.drop_reminders(vec![entry]),
+            Some(Fate::Replaced(entry)) => self.replaced(&entry, now),
         }
     }
 }

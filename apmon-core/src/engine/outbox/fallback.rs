@@ -3,12 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Item, Lane, Outbox};
-use crate::{
-    engine::plan::Fallback,
-    notification::Notification,
-    state::OutboxEntry,
-    time::Mono,
-};
+use crate::{engine::plan::Fallback, notification::Notification, state::OutboxEntry, time::Mono};
 
 /// At once.
 const NOW: Mono = Mono::from_nanos(i64::MIN);
