@@ -94,29 +94,29 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
             state,
             disk,
         };
-        let result = round::run(&setting)?;
+        let outcome = round::run(&setting)?;
         println!(
             "round {n} of {} ({state}, {}): {} kills, {:.0} s, {}",
             rounds.len(),
             disk.word(),
-            result.tally.killed(),
-            result.took.as_secs_f64(),
-            if result.violations.is_empty() {
+            outcome.tally.killed(),
+            outcome.took.as_secs_f64(),
+            if outcome.violations.is_empty() {
                 "all told"
             } else {
                 "BROKEN"
             },
         );
-        total.add(result.tally);
-        if !result.violations.is_empty() {
-            for violation in result.violations.iter().take(20) {
+        total.add(outcome.tally);
+        if !outcome.violations.is_empty() {
+            for violation in outcome.violations.iter().take(20) {
                 println!("  {violation}");
             }
-            let list: String = result.violations.iter().map(|it| format!("{it}\n")).collect();
+            let list: String = outcome.violations.iter().map(|it| format!("{it}\n")).collect();
             workspace::write(&setting.directory.join("violations.txt"), &list)?;
             return Err(Fault::new(format!(
                 "{} violations in round {n}; see {}, and again: {again}",
-                result.violations.len(),
+                outcome.violations.len(),
                 workspace::shown(setting.directory)
             )));
         }

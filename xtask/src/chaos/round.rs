@@ -52,7 +52,7 @@ pub(super) struct Setting<'a> {
 }
 
 /// What came of it.
-pub(super) struct Result {
+pub(super) struct Outcome {
     pub(super) violations: Vec<Violation>,
     pub(super) tally: Tally,
     pub(super) took: Duration,
@@ -84,7 +84,7 @@ struct Round {
     tally: Tally,
 }
 
-pub(super) fn run(setting: &Setting<'_>) -> std::result::Result<Result, Fault> {
+pub(super) fn run(setting: &Setting<'_>) -> Result<Outcome, Fault> {
     let mut round = Round::prepare(setting)?;
     let plan = Plan::new(setting.seed, &round.site, setting.kills, setting.disk);
     fs::write(setting.directory.join("plan.txt"), shown(&plan)).during("write plan.txt")?;
@@ -93,7 +93,7 @@ pub(super) fn run(setting: &Setting<'_>) -> std::result::Result<Result, Fault> {
     round.disk.save(&setting.directory.join("state"))?;
     let mut tally = round.tally;
     tally.rounds = 1;
-    Ok(Result {
+    Ok(Outcome {
         violations,
         tally,
         took: round.clock.elapsed(),
@@ -101,7 +101,7 @@ pub(super) fn run(setting: &Setting<'_>) -> std::result::Result<Result, Fault> {
 }
 
 impl Round {
-    fn prepare(setting: &Setting<'_>) -> std::result::Result<Self, Fault> {
+    fn prepare(setting: &Setting<'_>) -> Result<Self, Fault> {
         let clock = Stopwatch::start();
         let site = Site::new();
         let directory = setting.directory;
@@ -164,7 +164,7 @@ impl Round {
     }
 
     /// Does what the plan says. A step that must wait lets all later ones wait.
-    fn play(&mut self, steps: Vec<Step>) -> std::result::Result<(), Fault> {
+    fn play(&mut self, steps: Vec<Step>) -> Result<(), Fault> {
         let mut steps = VecDeque::from(steps);
         let (mut waited, mut last) = (self.clock.elapsed(), self.clock.elapsed());
         loop {
@@ -194,7 +194,7 @@ impl Round {
         }
     }
 
-    fn act(&mut self, act: Act) -> std::result::Result<(), Fault> {
+    fn act(&mut self, act: Act) -> Result<(), Fault> {
         match act {
             Act::Target(target, is_up) => {
                 self.count(if is_up { "targets up" } else { "targets down" });
@@ -228,7 +228,7 @@ impl Round {
         Ok(())
     }
 
-    fn trouble(&mut self, receiver: usize, trouble: Option<Trouble>) -> std::result::Result<(), Fault> {
+    fn trouble(&mut self, receiver: usize, trouble: Option<Trouble>) -> Result<(), Fault> {
         if let Some(trouble) = trouble {
             self.count(trouble.word());
         }
@@ -239,7 +239,7 @@ impl Round {
     }
 
     /// What is due for apmon itself.
-    fn turn(&mut self) -> std::result::Result<(), Fault> {
+    fn turn(&mut self) -> Result<(), Fault> {
         let now = self.clock.elapsed();
         match self.daemon.ended()? {
             Some(End::Killed(at)) => {
@@ -299,7 +299,7 @@ impl Round {
         }
     }
 
-    fn start(&mut self) -> std::result::Result<(), Fault> {
+    fn start(&mut self) -> Result<(), Fault> {
         self.daemon.start()?;
         self.awake_since = Some(self.clock.elapsed());
         Ok(())
@@ -324,7 +324,7 @@ impl Round {
 
     /// Everything is mended; the targets stay as they are left. Waits until all
     /// rules hold, ends apmon, and judges.
-    fn settle(&mut self, last: &[bool]) -> std::result::Result<Vec<Violation>, Fault> {
+    fn settle(&mut self, last: &[bool]) -> Result<Vec<Violation>, Fault> {
         self.wake();
         self.disk.free()?;
         for receiver in 0..RECEIVERS {
@@ -371,7 +371,7 @@ impl Round {
         Ok(violations)
     }
 
-    fn goodbye(&mut self) -> std::result::Result<(), Fault> {
+    fn goodbye(&mut self) -> Result<(), Fault> {
         if !self.daemon.signal("TERM") {
             return Ok(());
         }
@@ -398,7 +398,7 @@ impl Round {
         Ok(())
     }
 
-    fn evidence(&self) -> std::result::Result<Evidence, Fault> {
+    fn evidence(&self) -> Result<Evidence, Fault> {
         // The state first: what is through with the outbox has arrived by then.
         let (stored, mails): (Stored, _) = read::read(&self.site, &self.state, &self.post.maildir())?;
         let mut receipts = lock(&self.book).clone();
