@@ -132,12 +132,11 @@ impl Shared {
     fn receipt(&self, request: &Request, taken: bool) -> Receipt {
         let id = request.key.clone().unwrap_or_default();
         let text = message_of(request).unwrap_or_default();
-        let numbered = id.strip_suffix(&format!("-{}", self.id)).unwrap_or_default();
-        let (incident, number) = numbered.rsplit_once('-').unwrap_or_default();
-        let number = number.parse().unwrap_or(0);
+        let message = id.strip_suffix(&format!("-{}", self.id)).unwrap_or_default();
+        let (incident, place) = message.split_once('-').unwrap_or_default();
         let (monitor, told) = match read_sentence(&text) {
             None => (String::new(), None),
-            Some((monitor, told)) => (monitor.to_owned(), numbered_as(told, number)),
+            Some((monitor, told)) => (monitor.to_owned(), placed_as(told, place)),
         };
         Receipt {
             at: self.clock.elapsed(),
@@ -152,12 +151,17 @@ impl Shared {
     }
 }
 
-/// An outage is always the first of its incident, and nothing else is.
-fn numbered_as(told: Told, number: u32) -> Option<Told> {
-    match (told, number) {
-        (Told::Outage, 1) => Some(told),
-        (Told::Reminder(_), 2..) => Some(Told::Reminder(number - 1)),
-        (Told::Recovery, 2..) => Some(told),
+/// `place` in its incident is `1` of an outage, `N-end` of its end, and a number
+/// between of a reminder.
+fn placed_as(told: Told, place: &str) -> Option<Told> {
+    let (number, is_end) = match place.strip_suffix("-end") {
+        Some(number) => (number, true),
+        None => (place, false),
+    };
+    match (told, number.parse::<u32>().ok()?, is_end) {
+        (Told::Outage, 1, false) => Some(told),
+        (Told::Reminder(_), number @ 2.., false) => Some(Told::Reminder(number - 1)),
+        (Told::Recovery, 2.., true) => Some(told),
         _ => None,
     }
 }
@@ -207,6 +211,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_id_and_the_sentence_must_agree() {
+        assert_eq!(placed_as(Told::Outage, "1"), Some(Told::Outage));
+        assert_eq!(placed_as(Told::Reminder(0), "3"), Some(Told::Reminder(2)));
+        assert_eq!(placed_as(Told::Recovery, "4-end"), Some(Told::Recovery));
+        for (told, place) in [
+            (Told::Outage, "2"),
+            (Told::Reminder(0), "1"),
+            (Told::Recovery, "4"),
+        ] {
+            assert_eq!(placed_as(told, place), None);
+        }
+    }
 
     #[test]
     fn messages_are_decoded() {

@@ -77,7 +77,7 @@ impl<'a> Story<'a> {
     }
 }
 
-/// `INCIDENT-NUMBER-CHANNEL`.
+/// `INCIDENT-NUMBER-CHANNEL`, or `INCIDENT-NUMBER-end-CHANNEL`.
 fn number_of(receipt: &Receipt) -> u32 {
     let rest = receipt.id.strip_prefix(receipt.incident.as_str()).unwrap_or("");
     let mut parts = rest.split('-').skip(1);
