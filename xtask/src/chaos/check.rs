@@ -81,7 +81,7 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Violation> {
     found.extend(complete(evidence, &story));
     found.extend(alike(evidence, &story));
     found.extend(truth::last_word(evidence, &story));
-    found.extend(truth::outages(evidence, &story));
+    found.extend(truth::outages(evidence));
     found.extend(printed(evidence, &story));
     found.extend(stored(evidence, &story));
     found

@@ -32,7 +32,7 @@ pub(super) fn last_word(evidence: &Evidence, story: &Story<'_>) -> Vec<Violation
 }
 
 /// Outages that must have been seen were, and none was that was none.
-pub(super) fn outages(evidence: &Evidence, _: &Story<'_>) -> Vec<Violation> {
+pub(super) fn outages(evidence: &Evidence) -> Vec<Violation> {
     let mut found = Vec::new();
     for (place, monitor) in evidence.site.monitors.iter().enumerate() {
         let told = told_outages(evidence, monitor);
