@@ -795,16 +795,19 @@ impl Reference {
 
 /// One message. One that leaves late says so at its end.
 fn is_same(one: &Notification, other: &Notification) -> bool {
-    let untold = |message: &Notification| Notification {
-        text: String::new(),
-        ..message.clone()
+    // Each try says anew how late it is.
+    let timeless = |message: &Notification| {
+        let remark = message
+            .text
+            .rfind(" (")
+            .filter(|_| message.text.ends_with(" late)"));
+        let (sentence, _) = message.text.split_at(remark.unwrap_or(message.text.len()));
+        Notification {
+            text: sentence.to_owned(),
+            ..message.clone()
+        }
     };
-    let (shorter, longer) = match one.text.len() < other.text.len() {
-        true => (one, other),
-        false => (other, one),
-    };
-    let remark = longer.text.strip_prefix(shorter.text.as_str());
-    untold(one) == untold(other) && remark.is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
+    timeless(one) == timeless(other)
 }
 
 /// Of whether it is down, and not of whether it can be looked at: the two are

@@ -112,7 +112,7 @@ impl Dispatcher {
     fn worded(&self, entry: &OutboxEntry) -> Notification {
         let mut message = entry.notification.clone();
         let now = self.shared.clock.now();
-        let decided = self.outbox.decided(&entry.channel, &entry.key());
+        let decided = self.outbox.decided(&entry.channel);
         let late = now.mono.since(decided.unwrap_or(now.mono));
         if late < LATE {
             return message;
@@ -136,7 +136,7 @@ impl Dispatcher {
 
     pub(super) fn delivered(&mut self, channel: &str, key: &str, result: Result<(), DeliveryError>) {
         let now = self.shared.clock.now();
-        let before = self.outbox.entry(channel, key).cloned();
+        let before = self.outbox.under_way(channel).cloned();
         let first = before.as_ref().is_some_and(|entry| entry.attempts == 0);
         match self.outbox.finish(channel, key, result, now) {
             None => {}
