@@ -795,16 +795,15 @@ impl Reference {
 
 /// One message. One that leaves late says so at its end.
 fn is_same(one: &Notification, other: &Notification) -> bool {
-    let untold = |message: &Notification| Notification {
-        text: String::new(),
-        ..message.clone()
+    let in_time = |message: &Notification| {
+        let text = &message.text;
+        let remark = text.rfind(" (").filter(|_| text.ends_with(" late)"));
+        Notification {
+            text: text[..remark.unwrap_or(text.len())].to_owned(),
+            ..message.clone()
+        }
     };
-    let (shorter, longer) = match one.text.len() < other.text.len() {
-        true => (one, other),
-        false => (other, one),
-    };
-    let remark = longer.text.strip_prefix(shorter.text.as_str());
-    untold(one) == untold(other) && remark.is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
+    in_time(one) == in_time(other)
 }
 
 /// Of whether it is down, and not of whether it can be looked at: the two are
