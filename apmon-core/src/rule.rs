@@ -3,6 +3,7 @@
 //! None of them waits, reads a clock or logs.
 
 pub mod alert;
+pub mod backoff;
 pub mod health;
 pub mod heartbeat;
 pub mod pacing;

@@ -33,7 +33,7 @@ fn options(program: &str, args: &[&str]) -> OutageCommand {
     OutageCommand {
         program: Some(serde_json::from_value(program.into()).unwrap()),
         args: args.iter().map(|text| Secret::new(*text)).collect(),
-        timeout_secs: None,
+        ..OutageCommand::default()
     }
 }
 

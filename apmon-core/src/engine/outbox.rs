@@ -17,14 +17,11 @@ use self::{
 use super::plan::{Fallback, Plan};
 use crate::{
     notification::{DeliveryError, Notification, NotificationKind},
+    rule::backoff,
     state::OutboxEntry,
     time::{Mono, Now},
 };
 
-/// First pause after a failed delivery; doubled by each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// A refused message is tried again so often: a rotated token is mended some time.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30 * 60);
 /// What was refused less long ago needs no last try.
@@ -223,9 +220,7 @@ impl Outbox {
         match error {
             DeliveryError::Retryable { retry_after, .. } => {
                 item.tries = item.tries.saturating_add(1);
-                let pause = FIRST_PAUSE
-                    .saturating_mul(1 << lane.failures.min(16))
-                    .min(LONGEST_PAUSE);
+                let pause = backoff::pause(lane.failures, key);
                 // What is asked for is heeded, but no message may expire by it.
                 let pause = pause.max(retry_after.unwrap_or_default().min(REFUSED_PAUSE));
                 lane.failures = lane.failures.saturating_add(1);
