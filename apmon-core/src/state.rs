@@ -70,6 +70,13 @@ pub struct OwnState {
     /// Incident id under which that was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_told: Option<String>,
+    /// Since when it is up; `None` while it is down, and where it was up before
+    /// this was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up_since: Option<Timestamp>,
+    /// Since when it is down and nobody is to be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silenced_since: Option<Timestamp>,
     /// When it was taken out of the site file; forgotten 30 days later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<Timestamp>,

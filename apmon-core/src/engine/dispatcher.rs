@@ -6,6 +6,7 @@ mod ending;
 mod history;
 mod look;
 mod roster;
+mod status;
 mod telling;
 
 pub use look::guarded;
@@ -16,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
@@ -25,6 +27,7 @@ use super::{
     outbox::Outbox,
     plan::Plan,
     slot::{Slot, Want},
+    tally::Tallies,
 };
 use crate::{
     history::DeliveryFate,
@@ -82,11 +85,13 @@ pub(super) struct Dispatcher {
     waiting: VecDeque<usize>,
     flying: usize,
     outbox: Outbox,
+    tallies: Tallies,
     ledger: Ledger,
     tasks: JoinSet<Done>,
     is_pass: bool,
     /// The store keeps a history.
     keeps_history: bool,
+    started: Timestamp,
     report: PassReport,
     panicked: HashSet<String>,
     generation: u64,
@@ -110,10 +115,12 @@ impl Dispatcher {
             waiting: VecDeque::new(),
             flying: 0,
             outbox: Outbox::default(),
+            tallies: Tallies::default(),
             ledger: Ledger::default(),
             tasks: JoinSet::new(),
             is_pass,
             keeps_history: shared.store.keeps_history(),
+            started: now.wall,
             report: PassReport::default(),
             panicked: HashSet::new(),
             generation: 0,
@@ -154,6 +161,10 @@ impl Dispatcher {
                     }
                     Some(Command::Ping(reply)) => {
                         let _ = reply.send(());
+                    }
+                    Some(Command::Status(reply)) => drop(reply.send(self.still())),
+                    Some(Command::Retry(channel, reply)) => {
+                        let _ = reply.send(self.retry(channel.as_deref()));
                     }
                     Some(Command::Shutdown) | None => break,
                 },
@@ -229,6 +240,7 @@ impl Dispatcher {
                 entry.last_error.as_deref().unwrap_or("never tried"),
                 entry.notification.text
             );
+            self.tallies.expired(&entry.channel);
             self.record_fate(&entry, DeliveryFate::Expired, now);
             self.ledger.settle(entry.key());
         }

@@ -2,6 +2,8 @@
 //! recovery never dropped, an undelivered reminder replaced by its successor
 //! and dropped when its outage is over.
 
+mod survey;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::Duration,
@@ -283,14 +285,24 @@ impl Outbox {
 
     /// Everything is tried again at once: somebody has mended something.
     pub(super) fn retry_all(&mut self) {
-        for lane in self.lanes.values_mut() {
+        self.retry(None);
+    }
+
+    /// The same of one channel, or of all. Returns how many messages that are.
+    pub(super) fn retry(&mut self, channel: Option<&str>) -> usize {
+        let lanes = self.lanes.iter_mut();
+        let wanted = lanes.filter(|(id, _)| channel.is_none_or(|channel| channel == id.as_str()));
+        let mut messages = 0;
+        for (_, lane) in wanted {
             lane.failures = 0;
             lane.not_before = None;
             for item in &mut lane.items {
                 item.not_before = None;
                 item.tries = 0;
             }
+            messages += lane.items.len();
         }
+        messages
     }
 
     fn remove(&mut self, gone: impl Fn(&Item) -> bool) -> Vec<OutboxEntry> {

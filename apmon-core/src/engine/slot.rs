@@ -32,7 +32,7 @@ pub(super) struct Slot {
     pass_beat: bool,
     /// When a heartbeat leaves.
     send_at: Option<Mono>,
-    reminder: Option<Mono>,
+    pub(super) reminder: Option<Mono>,
 }
 
 /// How the next regular look is found.
@@ -175,7 +175,8 @@ impl Slot {
         [look, self.send_at, self.reminder].into_iter().flatten().min()
     }
 
-    fn look_at(&self) -> Option<Mono> {
+    /// Its next look.
+    pub(super) fn look_at(&self) -> Option<Mono> {
         let regular = match self.timing {
             Timing::Grid { next, .. } => Some(next),
             Timing::Once { due, .. } => due,
