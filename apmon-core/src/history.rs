@@ -12,8 +12,12 @@ use std::{collections::VecDeque, time::Duration};
 
 use jiff::Timestamp;
 
-pub use self::availability::{Day, Sums, Times, days};
-use crate::{notification::NotificationKind, outcome::Verdict, state::OutboxEntry};
+pub use self::availability::{Day, Sums, Times, Watched, days};
+use crate::{
+    notification::NotificationKind,
+    outcome::Verdict,
+    state::{MonitorState, OutboxEntry},
+};
 
 /// While nothing can be written, no more results are held than this; the
 /// oldest go first.
@@ -194,6 +198,19 @@ impl Delivery {
             fate,
             error: entry.last_error.clone(),
         }
+    }
+}
+
+impl Incident {
+    /// It goes on, as `state` of its monitor knows. One without an end that does
+    /// not go on is one whose end could not be written.
+    #[must_use]
+    pub fn is_open(&self, state: &MonitorState) -> bool {
+        let known = match self.kind {
+            IncidentKind::Unknown => &state.own.unknown_told,
+            _ => &state.own.incident,
+        };
+        self.ended.is_none() && known.as_ref() == Some(&self.id)
     }
 }
 

@@ -8,6 +8,9 @@ use std::{
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
+use super::{Incident, IncidentKind, Stretch, StretchKind};
+use crate::state::MonitorState;
+
 /// What is known of one monitor's time. Ranges may overlap, come in any order,
 /// and end before they begin (the clock was set back between): those last no time.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,6 +27,17 @@ pub struct Times {
     pub silenced: Vec<Range<Timestamp>>,
     /// Nobody looked.
     pub unwatched: Vec<Range<Timestamp>>,
+}
+
+/// How a monitor was looked at, as a history knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Watched {
+    /// The first look.
+    pub since: Timestamp,
+    /// The last look, of a monitor that is forgotten.
+    pub last: Option<Timestamp>,
+    /// [`LookResult::max_gap`](super::LookResult) of the last look.
+    pub max_gap: Option<Duration>,
 }
 
 /// One day of a time zone: 23, 24 or 25 hours.
@@ -110,6 +124,58 @@ pub fn days(span: &Range<Timestamp>, zone: &TimeZone) -> Vec<Day> {
 }
 
 impl Times {
+    /// From what a history and a state hold of one monitor, asked at `now`.
+    #[must_use]
+    pub fn of(
+        watched: Watched,
+        state: &MonitorState,
+        incidents: &[Incident],
+        stretches: &[Stretch],
+        now: Timestamp,
+    ) -> Self {
+        let last = state.last_checked.or(watched.last).unwrap_or(watched.since);
+        let ranges = |kind| {
+            let same = stretches.iter().filter(move |stretch| stretch.kind == kind);
+            same.map(|stretch| stretch.started..stretch.ended)
+        };
+        let to_this_day = |since: Option<Timestamp>| since.map(|since| since..Timestamp::MAX);
+        let of_kind = |kind: IncidentKind| {
+            let same = incidents.iter().filter(move |incident| incident.kind == kind);
+            same.map(|incident| {
+                let end = match incident.is_open(state) {
+                    true => Timestamp::MAX,
+                    false => incident.ended.unwrap_or(incident.started),
+                };
+                incident.started..end
+            })
+        };
+        // Down since before there was a history.
+        let outage = state.own.incident.as_ref().filter(|_| state.health().is_down());
+        let unrecorded = outage.filter(|id| incidents.iter().all(|incident| incident.id != **id));
+        let mut times = Self {
+            since: watched.since,
+            until: last.min(now),
+            down: of_kind(IncidentKind::Outage)
+                .chain(unrecorded.and_then(|_| to_this_day(state.last_alarm_started)))
+                .collect(),
+            unknown: ranges(StretchKind::Unknown)
+                .chain(of_kind(IncidentKind::Unknown))
+                .chain(to_this_day(state.own.unknown_since))
+                .collect(),
+            silenced: ranges(StretchKind::Silenced)
+                .chain(to_this_day(state.own.silenced_since))
+                .collect(),
+            unwatched: ranges(StretchKind::Unwatched).collect(),
+        };
+        let is_watched = state.last_checked.is_some() && state.own.removed_at.is_none();
+        let silent_for = Duration::try_from(now.duration_since(last)).unwrap_or_default();
+        if is_watched && watched.max_gap.is_some_and(|most| silent_for > most) {
+            times.unwatched.push(last..now);
+            times.until = now;
+        }
+        times
+    }
+
     /// The sums of each day, in order; the days follow one another.
     #[must_use]
     pub fn sums(&self, days: &[Day]) -> Vec<Sums> {
