@@ -40,6 +40,10 @@ pub struct LookResult {
     pub reason: Option<String>,
     /// If the next look comes later than this, nobody watched between the two.
     pub max_gap: Duration,
+    /// When it was known what to believe; `None` while that is not known yet
+    /// (the first look failed, and more must fail). From the first such moment
+    /// on the monitor's time counts.
+    pub known: Option<Timestamp>,
 }
 
 /// A stretch of time in which something was so, with its two ends.
@@ -287,6 +291,7 @@ mod tests {
             latency: None,
             reason: None,
             max_gap: Duration::from_secs(120),
+            known: None,
         };
         let mut records = Records::default();
         for n in 0..3 {

@@ -355,6 +355,7 @@ fn result(monitor: &str, second: i64) -> LookResult {
         latency: (second % 3 == 0).then(|| Duration::from_micros(1_234)),
         reason: (second % 3 != 0).then(|| "connect: connection refused".into()),
         max_gap: Duration::ZERO,
+        known: None,
     }
 }
 

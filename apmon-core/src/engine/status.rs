@@ -55,7 +55,7 @@ pub struct LooksStatus {
 }
 
 /// One watched thing.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct MonitorStatus {
     /// Its name.
     pub name: String,
@@ -92,7 +92,7 @@ pub struct MonitorStatus {
 }
 
 /// What is believed of a monitor.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// Down, hard.
@@ -102,6 +102,7 @@ pub enum Condition {
     /// Looks failed, not yet enough of them for an outage.
     Soft,
     /// It was not looked at yet.
+    #[default]
     Pending,
     /// Up.
     Up,

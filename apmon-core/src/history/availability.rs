@@ -15,7 +15,7 @@ use crate::state::MonitorState;
 /// and end before they begin (the clock was set back between): those last no time.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Times {
-    /// The first look: nobody watched before.
+    /// The first look after which it was known what to believe: nobody watched before.
     pub since: Timestamp,
     /// Nothing is counted after this.
     pub until: Timestamp,
@@ -32,7 +32,7 @@ pub struct Times {
 /// How a monitor was looked at, as a history knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Watched {
-    /// The first look.
+    /// The first look after which it was known what to believe.
     pub since: Timestamp,
     /// The last look, of a monitor that is forgotten.
     pub last: Option<Timestamp>,

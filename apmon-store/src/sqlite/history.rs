@@ -294,6 +294,7 @@ fn result(row: &Row<'_>) -> rusqlite::Result<LookResult> {
         reason: row.get(4)?,
         // It is not kept of each look.
         max_gap: Duration::ZERO,
+        known: None,
     })
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Ring {
     /// The look before.
     last: Option<i64>,
     max_gap: i64,
+    /// Its time counts already.
+    counts: bool,
 }
 
 /// The rings in use, so that none is looked up twice.
@@ -118,6 +120,11 @@ fn watch(transaction: &Transaction<'_>, result: &LookResult, ring: &mut Ring) ->
             params![result.monitor, at, StretchKind::Unwatched.as_str()],
         )?;
     }
+    if let (Some(known), false) = (result.known, ring.counts) {
+        let sql = "UPDATE watched SET since = ?2 WHERE id = ?1";
+        transaction.execute(sql, params![ring.monitor, micros(known)])?;
+        ring.counts = true;
+    }
     if max_gap != std::mem::replace(&mut ring.max_gap, max_gap) {
         let sql = "UPDATE watched SET max_gap = ?2 WHERE id = ?1";
         transaction.execute(sql, params![ring.monitor, max_gap])?;
@@ -127,21 +134,22 @@ fn watch(transaction: &Transaction<'_>, result: &LookResult, ring: &mut Ring) ->
 
 /// The ring of a result's monitor, begun with this result where there is none.
 fn ring(transaction: &Transaction<'_>, result: &LookResult) -> rusqlite::Result<Ring> {
-    let sql = "SELECT id, last, coalesce(max_gap, 0) FROM watched WHERE name = ?1";
+    let sql = "SELECT id, last, coalesce(max_gap, 0), since IS NOT NULL FROM watched WHERE name = ?1";
     let known = transaction
         .query_row(sql, [&result.monitor], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })
         .optional()?;
-    let Some((monitor, forgotten, max_gap)): Option<(i64, Option<i64>, i64)> = known else {
-        let sql = "INSERT INTO watched (name, since, max_gap) VALUES (?1, ?2, ?3)";
+    let Some((monitor, forgotten, max_gap, counts)): Option<(i64, Option<i64>, i64, bool)> = known else {
+        let sql = "INSERT INTO watched (name, max_gap) VALUES (?1, ?2)";
         let max_gap = duration(result.max_gap);
-        transaction.execute(sql, params![result.monitor, micros(result.at), max_gap])?;
+        transaction.execute(sql, params![result.monitor, max_gap])?;
         return Ok(Ring {
             monitor: transaction.last_insert_rowid(),
             next: 0,
             last: None,
             max_gap,
+            counts: false,
         });
     };
     let sql = "SELECT number + 1, at FROM results WHERE monitor = ?1 ORDER BY number DESC LIMIT 1";
@@ -157,6 +165,7 @@ fn ring(transaction: &Transaction<'_>, result: &LookResult) -> rusqlite::Result<
         next,
         last,
         max_gap,
+        counts,
     })
 }
 
@@ -169,7 +178,7 @@ pub(super) fn forget(
     for name in names {
         transaction.execute(
             "UPDATE watched SET last = coalesce((SELECT at FROM results WHERE monitor = id
-             ORDER BY number DESC LIMIT 1), last, since) WHERE name = ?1",
+             ORDER BY number DESC LIMIT 1), last, since, 0) WHERE name = ?1",
             [name],
         )?;
         transaction.execute(

@@ -41,7 +41,14 @@ impl Before {
 }
 
 impl Dispatcher {
-    pub(super) fn record_look(&mut self, watch: &Watch, look: &Look, outcome: &Outcome) {
+    pub(super) fn record_look(
+        &mut self,
+        watch: &Watch,
+        look: &Look,
+        outcome: &Outcome,
+        state: &MonitorState,
+        now: Now,
+    ) {
         let policy = &watch.policy;
         let every = policy.check_every.saturating_mul(2);
         let every = if self.is_pass { every.max(PASSES) } else { every };
@@ -52,6 +59,7 @@ impl Dispatcher {
             latency: outcome.latency,
             reason: outcome.failure().map(|failure| failure.reason.clone()),
             max_gap: every.saturating_add(policy.max_try),
+            known: (state.is_up.is_some() || state.own.unknown_since.is_some()).then_some(now.wall),
         };
         self.ledger.record(|records| records.results.push_back(result));
     }
