@@ -10,8 +10,10 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context as _;
-use apmon_core::{Clock as _, SystemClock, text::nearest};
+use apmon_core::{
+    Clock as _, StoreError, SystemClock,
+    text::{nearest, printable},
+};
 use apmon_store::{Format, HISTORY_DAYS, History};
 use clap::Args;
 use jiff::{Timestamp, tz::TimeZone};
@@ -125,14 +127,17 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 /// Opens a site's history, and says which monitors it knows besides.
 fn open(place: Place, monitor: Option<&str>) -> anyhow::Result<(Open, Vec<String>)> {
-    let shown = apmon_core::text::printable(&place.state_file.display().to_string()).into_owned();
     if Format::of(&place.state_file) == Format::Json {
-        std::fs::metadata(&place.state_file).with_context(|| format!("read {shown}"))?;
+        let shown = place.state_file.display().to_string();
+        let shown = printable(&shown);
+        if !place.state_file.exists() {
+            anyhow::bail!("{shown}: there is no such state file");
+        }
         anyhow::bail!(
             "{shown} keeps no history: that is in a database, as apmon run makes it, and a pass with -s FILE.db"
         );
     }
-    let read = |error: apmon_core::StoreError| anyhow::anyhow!("{}", error.one_line());
+    let read = |error: StoreError| place.unread(&error);
     let history = History::open(&place.state_file).map_err(read)?;
     let mut monitors = history.monitors().map_err(read)?;
     let mut others = Vec::new();
@@ -155,7 +160,10 @@ fn open(place: Place, monitor: Option<&str>) -> anyhow::Result<(Open, Vec<String
 /// As the daemon's clock shows it here, with its offset.
 fn local(at: Timestamp, zone: &TimeZone) -> String {
     let offset = zone.to_offset(at);
-    at.round(jiff::Unit::Second)
+    let whole = jiff::TimestampRound::new()
+        .smallest(jiff::Unit::Second)
+        .mode(jiff::RoundMode::Trunc);
+    at.round(whole)
         .unwrap_or(at)
         .display_with_offset(offset)
         .to_string()

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use apmon_core::{
+    StoreError,
     config::{self, ProcessEnvironment, SiteFile},
     text::printable,
 };
@@ -38,6 +39,17 @@ impl Place {
     pub(crate) fn site_file(&self) -> Option<SiteFile> {
         let config = self.config.as_deref()?;
         config::load(config, kinds::all(), &ProcessEnvironment).ok()
+    }
+
+    /// Why its state file cannot be read.
+    pub(crate) fn unread(&self, error: &StoreError) -> anyhow::Error {
+        match error {
+            StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                let path = self.state_file.display().to_string();
+                anyhow::anyhow!("{}: there is no such state file", printable(&path))
+            }
+            error => anyhow::anyhow!("{}", error.one_line()),
+        }
     }
 
     /// The place of this site file.

@@ -82,13 +82,8 @@ fn look(place: Place, zone: &TimeZone) -> anyhow::Result<Seen> {
         }
         Err(unanswered) => unanswered,
     };
-    let snapshot = apmon_store::peek(&place.state_file, zone).map_err(|error| {
-        let error = error.one_line();
-        match &unanswered {
-            Unanswered::NoDaemon => anyhow::anyhow!("{error}; no daemon runs"),
-            other => anyhow::anyhow!("{error}; {other}"),
-        }
-    })?;
+    let snapshot = apmon_store::peek(&place.state_file, zone)
+        .map_err(|error| anyhow::anyhow!("{}; {unanswered}", place.unread(&error)))?;
     for warning in &snapshot.warnings {
         tracing::warn!("{warning}");
     }

@@ -2,8 +2,8 @@
 
 /// No line is wider where a table can be cut to fit.
 pub(crate) const WIDTH: usize = 100;
-/// Of it the reason has at least so much.
-const REASON: usize = 24;
+/// A name has so much of it before a long text beside it is cut.
+const NAME: usize = 20;
 
 /// A table as text: a head, then rows; columns are as wide as they must be.
 pub(crate) fn render(head: &[&str], rows: &[Vec<String>]) -> String {
@@ -60,26 +60,23 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     cut
 }
 
-/// Cuts the texts of two columns such that the lines fit: first the last one,
-/// which keeps [`REASON`] of its width, then the names.
+/// Cuts the texts of two columns such that no line is wider than [`WIDTH`]:
+/// names down to [`NAME`], then the last column.
 pub(crate) fn fit(head: &[&str], rows: &mut [Vec<String>], name: usize, last: usize) {
-    let width = |rows: &[Vec<String>], at: usize| {
+    let width = |at: usize| {
         let cells = rows.iter().map(|row| row[at].chars().count());
         match cells.max().unwrap_or(0) {
-            0 => 0,
+            0 => 0, // such a column is left out
             width => width.max(head[at].chars().count()) + 2,
         }
     };
-    let others: usize = (0..head.len())
-        .filter(|at| *at != name && *at != last)
-        .map(|at| width(rows, at))
-        .sum();
-    let room = (WIDTH + 2).saturating_sub(others);
-    let wanted = width(rows, last).min(REASON + 2);
-    let names = width(rows, name).min(room.saturating_sub(wanted)).max(10);
+    let others = (0..head.len()).filter(|at| *at != name && *at != last);
+    let room = (WIDTH + 2).saturating_sub(others.map(&width).sum());
+    let names = width(name).min(room.saturating_sub(width(last)).max(NAME + 2));
+    let rest = room.saturating_sub(names);
     for row in rows {
-        row[name] = cut(&row[name], names - 2);
-        row[last] = cut(&row[last], room.saturating_sub(names + 2).max(REASON));
+        row[name] = cut(&row[name], names.saturating_sub(2));
+        row[last] = cut(&row[last], rest.saturating_sub(2));
     }
 }
 

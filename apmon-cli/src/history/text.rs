@@ -34,8 +34,8 @@ pub(super) fn write(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyho
     Ok(())
 }
 
-const NOTE: &str = "The share is of the time known to be up or down, up to the last look. Silenced (down while nobody was \
-                    to\nbe told), unknown and unwatched time are apart.";
+const NOTE: &str = "The share is of the time known to be up or down, up to the last look. Apart are silenced time (down\nwhile \
+                    nobody was to be told), unknown time, and time in which nobody looked.";
 
 fn of_all(site: &Open, frame: &Frame) -> Result<String, StoreError> {
     let mut rows = Vec::new();

@@ -50,14 +50,14 @@ fn head(seen: &Seen, zone: &TimeZone) -> String {
         (None, started) => {
             let started = started.unwrap_or(status.at);
             let mut line = format!(
-                "the daemon runs since {} ({})",
+                "daemon since {} ({})",
                 moment(started, status.at, zone),
                 brief(between(started, status.at))
             );
             if let Some(looks) = &status.looks {
                 line.push_str(&format!(
-                    "; {} looks, 99 of 100 within {:.1} ms of their time, {} missed",
-                    looks.ended, looks.late_p99_ms, looks.missed
+                    "; {} looks, {} missed; 99 of 100 at most {:.1} ms late",
+                    looks.ended, looks.missed, looks.late_p99_ms
                 ));
             }
             line
@@ -81,7 +81,7 @@ fn summary(monitors: &[MonitorStatus]) -> String {
         (Condition::Down, "down"),
         (Condition::Unknown, "unknown"),
         (Condition::Soft, "soft"),
-        (Condition::Pending, "not looked at yet"),
+        (Condition::Pending, "pending"),
     ];
     for (state, word) in others {
         if let n @ 1.. = count(state) {
