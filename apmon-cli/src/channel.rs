@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use apmon_core::{
     Channel,
-    config::{MailProtection, Seconds, SiteFile},
+    config::{ChannelOptions, MailProtection, Seconds, SiteFile},
     text::printable,
 };
 use apmon_notify::{
@@ -17,26 +17,63 @@ use crate::site::{self, Process};
 
 /// All of them. One delivery may take `timeout` where an entry does not say.
 pub(crate) fn all(file: &SiteFile, process: &Process, timeout: Duration) -> anyhow::Result<Vec<Channel>> {
-    let mut channels = Vec::new();
+    let mut channels = Stood::default();
     let within = |secs: Option<Seconds>| secs.map(Seconds::duration);
     let webhooks = &file.outage_webhooks;
     for (id, options) in channel_ids(webhooks).into_iter().zip(webhooks) {
         let webhook = Webhook::new(options, process.http.clone(), timeout)
             .with_context(|| format!("outage_webhooks: {id}"))?;
-        channels.push(Channel::new(id, Arc::new(webhook)).within(within(options.timeout_secs)));
+        let channel = Channel::new(id, Arc::new(webhook)).within(within(options.timeout_secs));
+        channels.push(channel, &options.common);
     }
     let commands = &file.outage_commands;
     for (id, options) in command_ids(commands).into_iter().zip(commands) {
         let command = Command::new(options, timeout).context("outage_commands: no program")?;
-        channels.push(Channel::new(id, Arc::new(command)).within(within(options.timeout_secs)));
+        let channel = Channel::new(id, Arc::new(command)).within(within(options.timeout_secs));
+        channels.push(channel, &options.common);
     }
     let syslogs = &file.outage_syslogs;
     for (id, options) in syslog_ids(syslogs).into_iter().zip(syslogs) {
         let syslog = Syslog::new(options, timeout).context("outage_syslogs: no address")?;
-        channels.push(Channel::new(id, Arc::new(syslog)).within(within(options.timeout_secs)));
+        let channel = Channel::new(id, Arc::new(syslog)).within(within(options.timeout_secs));
+        channels.push(channel, &options.common);
     }
-    channels.extend(recipients(file)?);
-    Ok(channels)
+    for (channel, options) in recipients(file)?.into_iter().zip(&file.outage_emails) {
+        channels.push(channel, &options.common);
+    }
+    Ok(channels.linked())
+}
+
+/// Channels, and what their entries say of names and stand-ins.
+#[derive(Default)]
+struct Stood<'a> {
+    channels: Vec<Channel>,
+    options: Vec<&'a ChannelOptions>,
+}
+
+impl<'a> Stood<'a> {
+    fn push(&mut self, channel: Channel, options: &'a ChannelOptions) {
+        self.channels.push(channel);
+        self.options.push(options);
+    }
+
+    /// Names become ids.
+    fn linked(self) -> Vec<Channel> {
+        let named = |name: &str| {
+            let is_it =
+                |options: &&ChannelOptions| options.name.as_ref().is_some_and(|own| own.as_str() == name);
+            let at = self.options.iter().position(is_it)?;
+            Some(self.channels[at].id.clone())
+        };
+        let linked = self.channels.iter().zip(&self.options).map(|(channel, options)| {
+            let channel = channel.clone();
+            match options.then.as_ref().and_then(|then| named(then.as_str())) {
+                Some(to) => channel.or_else(to, options.after().duration()),
+                None => channel,
+            }
+        });
+        linked.collect()
+    }
 }
 
 /// The recipients of mail, each a channel of its own.

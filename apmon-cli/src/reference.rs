@@ -6,7 +6,8 @@ mod schema;
 use std::{fmt::Write as _, process::ExitCode};
 
 use apmon_core::config::{
-    EmailServer, MonitorOptions, OutageCommand, OutageEmail, OutageSyslog, OutageWebhook, SiteOptions,
+    ChannelOptions, EmailServer, MonitorOptions, OutageCommand, OutageEmail, OutageSyslog, OutageWebhook,
+    SiteOptions,
 };
 use clap::{Args, ValueEnum};
 use schemars::{Schema, schema_for};
@@ -72,6 +73,12 @@ fn markdown() -> String {
         "site.outage_syslogs",
         "A list. Syslog receivers, told as RFC 5424 has it. (An addition.)",
         &schema_for!(OutageSyslog),
+    );
+    section(
+        &mut text,
+        "Every channel",
+        "These options each entry of `outage_emails`, `outage_webhooks`, `outage_commands` and `outage_syslogs` has.",
+        &schema_for!(ChannelOptions),
     );
     section(
         &mut text,

@@ -8,8 +8,8 @@ use std::{
 };
 
 use apmon_core::{
-    Plan, StateStore, Tools,
-    config::{self, ConfigError, ProcessEnvironment, SiteFile},
+    Heartbeat, Plan, StateStore, Tools,
+    config::{self, ConfigError, ProcessEnvironment, Seconds, SiteFile},
     text::printable,
 };
 use apmon_notify::HttpClient;
@@ -94,6 +94,13 @@ pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> any
     plan.delivery_timeout = delivery_timeout(file);
     plan.max_concurrent = cap(file, args.threads);
     plan.quiet = args.no_notify;
+    if let Some(expire) = file.site.notify_expire_secs {
+        plan.expire_after = expire.duration();
+    }
+    plan.heartbeat = file.site.heartbeat_url.clone().map(|url| Heartbeat {
+        url,
+        every: file.site.heartbeat_every_n_secs.map(Seconds::duration),
+    });
     plan.monitors = file
         .monitors
         .iter()

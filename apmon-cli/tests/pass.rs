@@ -77,7 +77,7 @@ fn an_outage_is_told_reminded_of_and_ended_over_several_passes() {
     let incident = keys[0].strip_suffix("-1-webhook:127.0.0.1").unwrap();
     assert_eq!(
         keys,
-        [1, 2, 3].map(|number| format!("{incident}-{number}-webhook:127.0.0.1"))
+        ["1", "2", "3-end"].map(|number| format!("{incident}-{number}-webhook:127.0.0.1"))
     );
 }
 

@@ -15,6 +15,7 @@ mod status;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod vigil;
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +27,7 @@ pub use self::{
     dispatcher::guarded,
     event::{Event, Listener},
     lateness::Lateness,
-    plan::{Channel, Plan},
+    plan::{Channel, Fallback, Plan},
     status::{
         ChannelStatus, Condition, DeliveryCounts, LooksStatus, MessageStatus, MonitorStatus, OutboxStatus,
         SiteStatus,

@@ -85,8 +85,8 @@ pub mod text;
 pub mod time;
 
 pub use engine::{
-    Channel, ChannelStatus, Condition, DeliveryCounts, Engine, EngineError, Event, Handle, Lateness,
-    LooksStatus, MessageStatus, MonitorStatus, OutboxStatus, PassReport, Plan, SiteStatus,
+    Channel, ChannelStatus, Condition, DeliveryCounts, Engine, EngineError, Event, Fallback, Handle,
+    Lateness, LooksStatus, MessageStatus, MonitorStatus, OutboxStatus, PassReport, Plan, SiteStatus,
 };
 pub use history::{
     Delivery, DeliveryFate, Incident, IncidentKind, LookResult, Records, Stretch, StretchKind,

@@ -87,6 +87,12 @@ impl NotificationKind {
         matches!(self, Self::Recovery | Self::NoLongerWatched)
     }
 
+    /// It ends what messages before it began.
+    #[must_use]
+    pub(crate) fn is_end(&self) -> bool {
+        self.ends_outage() || *self == Self::Known
+    }
+
     /// Which of a channel's switches lets it through.
     #[must_use]
     pub fn switch(&self) -> Switch {

@@ -6,5 +6,6 @@ pub mod alert;
 pub mod health;
 pub mod heartbeat;
 pub mod pacing;
+pub mod resend;
 pub mod schedule;
 pub mod words;

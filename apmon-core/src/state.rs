@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     history::Records,
+    monitor::Policy,
     notification::Notification,
     rule::health::Health,
     time::{Mono, Now},
@@ -77,9 +78,61 @@ pub struct OwnState {
     /// Since when it is down and nobody is to be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silenced_since: Option<Timestamp>,
+    /// Channels that stood in for one that failed, by incident: they heard that
+    /// it began, and are to hear that it ended.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub stand_ins: BTreeMap<String, Vec<String>>,
     /// When it was taken out of the site file; forgotten 30 days later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<Timestamp>,
+    /// Its `alarms` were off at the last look. Once it is out of the site file
+    /// nothing else knows whom to tell of its end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub alarms_off: bool,
+    /// The same of its `email`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub email_off: bool,
+}
+
+impl OwnState {
+    /// The switches of a monitor that is no longer in the site file, as they
+    /// were; the rest is default.
+    #[must_use]
+    pub fn last_policy(&self) -> Policy {
+        Policy {
+            alarms: !self.alarms_off,
+            email: !self.email_off,
+            ..Policy::default()
+        }
+    }
+}
+
+impl OwnState {
+    /// Messages of this incident are still to come.
+    #[must_use]
+    pub fn goes_on(&self, incident: &str) -> bool {
+        let is_it = |id: &Option<String>| id.as_deref() == Some(incident);
+        is_it(&self.incident) || is_it(&self.unknown_told)
+    }
+
+    /// `channel` has heard of `incident`, which goes on.
+    pub(crate) fn stands_in(&mut self, incident: &str, channel: &str) {
+        let mut all = std::mem::take(&mut self.stand_ins);
+        all.retain(|incident, _| self.goes_on(incident));
+        let channels = all.entry(incident.to_owned()).or_default();
+        if !channels.iter().any(|other| other == channel) {
+            channels.push(channel.to_owned());
+        }
+        self.stand_ins = all;
+    }
+
+    /// Who else is to have `message`: of an end those who stood in before it.
+    pub(crate) fn take_stand_ins(&mut self, message: &Notification) -> Vec<String> {
+        match message.kind.is_end() {
+            true => self.stand_ins.remove(&message.incident).unwrap_or_default(),
+            false => Vec::new(),
+        }
+    }
 }
 
 impl MonitorState {
@@ -135,6 +188,10 @@ pub struct OutboxEntry {
     /// an entry of its own, or had one and is through with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addressed: Vec<String>,
+    /// When that ended which the message tells the beginning of, if it had not
+    /// been delivered by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
 }
 
 impl OutboxEntry {
@@ -149,6 +206,7 @@ impl OutboxEntry {
             last_error: None,
             refused: false,
             addressed,
+            ended: None,
         }
     }
 

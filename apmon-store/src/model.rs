@@ -161,6 +161,7 @@ mod tests {
             last_error: None,
             refused: false,
             addressed: Vec::new(),
+            ended: None,
         }
     }
 

@@ -110,6 +110,7 @@ fn entry(id: &str, attempts: u32) -> OutboxEntry {
         last_error: (attempts > 0).then(|| "no answer".into()),
         refused: attempts > 3,
         addressed: vec!["webhook:host".into(), "webhook:host#2".into()],
+        ended: None,
     }
 }
 
@@ -406,6 +407,7 @@ fn any_entry() -> impl Strategy<Value = OutboxEntry> {
                 last_error,
                 refused,
                 addressed: Vec::new(),
+                ended: None,
             }
         })
 }

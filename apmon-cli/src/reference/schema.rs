@@ -1,7 +1,8 @@
 //! JSON Schema of a site file: what its options are, as they may be written.
 
 use apmon_core::config::{
-    EmailServer, MonitorOptions, OutageCommand, OutageEmail, OutageSyslog, OutageWebhook, SiteOptions,
+    ChannelOptions, EmailServer, MonitorOptions, OutageCommand, OutageEmail, OutageSyslog, OutageWebhook,
+    SiteOptions,
 };
 use schemars::{Schema, schema_for};
 use serde_json::{Map, Value, json};
@@ -24,13 +25,19 @@ pub(super) fn schema() -> Value {
     };
     let mut site = inline(schema_for!(SiteOptions));
     site["properties"]["email_server"] = inline(schema_for!(EmailServer));
-    site["properties"]["outage_emails"] = json!({"type": "array", "items": inline(schema_for!(OutageEmail))});
-    site["properties"]["outage_webhooks"] =
-        json!({"type": "array", "items": inline(schema_for!(OutageWebhook))});
-    site["properties"]["outage_commands"] =
-        json!({"type": "array", "items": inline(schema_for!(OutageCommand))});
-    site["properties"]["outage_syslogs"] =
-        json!({"type": "array", "items": inline(schema_for!(OutageSyslog))});
+    let common = inline(schema_for!(ChannelOptions))["properties"].take();
+    for (list, own) in [
+        ("outage_emails", schema_for!(OutageEmail)),
+        ("outage_webhooks", schema_for!(OutageWebhook)),
+        ("outage_commands", schema_for!(OutageCommand)),
+        ("outage_syslogs", schema_for!(OutageSyslog)),
+    ] {
+        let mut channel = inline(own);
+        if let (Some(all), Some(common)) = (channel["properties"].as_object_mut(), common.as_object()) {
+            all.extend(common.clone());
+        }
+        site["properties"][list] = json!({"type": "array", "items": channel});
+    }
     site["additionalProperties"] = json!(false);
     let common = inline(schema_for!(MonitorOptions));
     let kinds: Vec<_> = kinds::all()

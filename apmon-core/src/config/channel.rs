@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Host,
+    fallback::ChannelOptions,
     section::Section,
     value::{Seconds, Text},
 };
@@ -23,6 +24,9 @@ pub struct OutageCommand {
     pub args: Vec<Secret>,
     /// Seconds after which it and all it started are killed. Default: `max_try_secs`.
     pub timeout_secs: Option<Seconds>,
+    /// What every channel has.
+    #[serde(skip)]
+    pub common: ChannelOptions,
 }
 
 /// Options of one entry of `site.outage_syslogs`.
@@ -35,6 +39,9 @@ pub struct OutageSyslog {
     pub facility: Option<Facility>,
     /// Seconds that one try may take. Default: `max_try_secs`.
     pub timeout_secs: Option<Seconds>,
+    /// What every channel has.
+    #[serde(skip)]
+    pub common: ChannelOptions,
 }
 
 /// RFC 5424, table 1: those a service may use.

@@ -190,6 +190,11 @@ impl<'a> Section<'a> {
         self.entry(key).is_some()
     }
 
+    /// Where the value of `key` stands, or the section.
+    pub(super) fn place(&self, key: &str) -> Position {
+        self.entry(key).map_or(self.at, |entry| entry.value.at)
+    }
+
     /// The list or section under a key that is read by hand.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Node> {
         self.read.insert(key);
@@ -222,14 +227,14 @@ impl<'a> Section<'a> {
 
     /// Notes what is questionable but allowed.
     pub fn warn(&mut self, key: &str, text: impl fmt::Display) {
-        let at = self.entry(key).map_or(self.at, |entry| entry.value.at);
+        let at = self.place(key);
         let remark = self.remark(at, key, text);
         self.remarks.warnings.push(remark);
     }
 
     /// Notes what could be safer.
     pub fn advise(&mut self, key: &str, text: impl fmt::Display) {
-        let at = self.entry(key).map_or(self.at, |entry| entry.value.at);
+        let at = self.place(key);
         let remark = self.remark(at, key, text);
         self.remarks.advice.push(remark);
     }

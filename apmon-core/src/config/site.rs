@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::{
     address::is_email_address,
     channel::{self, OutageCommand, OutageSyslog},
+    fallback::{ChannelOptions, Links},
     mistake::{self, ConfigError, Mistake, Position},
     monitor::{MonitorEntry, read_monitor},
     section::{MOST_HINTS, Section},
@@ -80,6 +81,16 @@ pub struct SiteOptions {
     /// Outages and deliveries are kept in the history for so many days.
     /// Default 400. Only the database of the daemon has one. (An addition.)
     pub history_days: Option<Count>,
+    /// A message that is not delivered is given up after so many seconds.
+    /// Default 86400: a day. (An addition.)
+    pub notify_expire_secs: Option<Seconds>,
+    /// A URL that is requested (GET) every `heartbeat_every_n_secs` while apmon
+    /// itself is well: it looks in time, its state is saved, its messages get
+    /// out. For an outside watcher that is to notice when they do not. (An addition.)
+    pub heartbeat_url: Option<Secret>,
+    /// Seconds between two of these heartbeats. Default 60. Needs
+    /// `heartbeat_url`. (An addition.)
+    pub heartbeat_every_n_secs: Option<Seconds>,
 }
 
 /// Options of `site.email_server`.
@@ -148,6 +159,9 @@ pub struct OutageEmail {
     pub email_recoveries: Option<bool>,
     /// Whether reminders are mailed. Default yes.
     pub email_reminders: Option<bool>,
+    /// What every channel has.
+    #[serde(skip)]
+    pub common: ChannelOptions,
 }
 
 /// A site file, read and checked.
@@ -210,6 +224,7 @@ pub fn parse(
         mistakes: tree.mistakes,
         warnings: Vec::new(),
         advice: Vec::new(),
+        links: Links::default(),
     };
     let file = reader.file(path, &tree.root);
     let mistakes = mistake::told_once(reader.mistakes);
@@ -231,6 +246,7 @@ struct Reader<'a> {
     mistakes: Vec<Mistake>,
     warnings: Vec<Mistake>,
     advice: Vec<Mistake>,
+    links: Links,
 }
 
 impl Reader<'_> {
@@ -350,6 +366,12 @@ impl Reader<'_> {
                     ),
                 );
             }
+            if section.has("heartbeat_every_n_secs") && !section.has("heartbeat_url") {
+                section.misplaced("heartbeat_every_n_secs", "needs heartbeat_url beside it");
+            }
+            if let Some(url) = &options.heartbeat_url {
+                section.check_url("heartbeat_url", url.reveal(), &["http", "https"]);
+            }
             file.site = options;
         }
         let server = section.take("email_server");
@@ -366,6 +388,7 @@ impl Reader<'_> {
         file.outage_webhooks = self.list(webhooks, "outage_webhooks", Self::outage_webhook);
         file.outage_commands = self.list(commands, "outage_commands", Self::outage_command);
         file.outage_syslogs = self.list(syslogs, "outage_syslogs", Self::outage_syslog);
+        std::mem::take(&mut self.links).check(&mut self.mistakes);
         file
     }
 
@@ -429,7 +452,11 @@ impl Reader<'_> {
 
     fn outage_email(&mut self, node: &Node, within: String) -> Option<OutageEmail> {
         let mut section = Section::open(node, within, &mut self.mistakes)?;
-        let email = section.read::<OutageEmail>();
+        let mut email = section.read::<OutageEmail>();
+        let common = self.links.read(&mut section);
+        if let Some(email) = &mut email {
+            email.common = common;
+        }
         if let Some(OutageEmail { email, .. }) = &email {
             section.require("email", email.as_ref());
             if let Some(email) = email
@@ -444,21 +471,33 @@ impl Reader<'_> {
 
     fn outage_webhook(&mut self, node: &Node, within: String) -> Option<OutageWebhook> {
         let mut section = Section::open(node, within, &mut self.mistakes)?;
-        let webhook = webhook::read(&mut section);
+        let mut webhook = webhook::read(&mut section);
+        let common = self.links.read(&mut section);
+        if let Some(webhook) = &mut webhook {
+            webhook.common = common;
+        }
         self.warnings.extend(section.finish(|_| None).warnings);
         webhook
     }
 
     fn outage_command(&mut self, node: &Node, within: String) -> Option<OutageCommand> {
         let mut section = Section::open(node, within, &mut self.mistakes)?;
-        let command = channel::read_command(&mut section);
+        let mut command = channel::read_command(&mut section);
+        let common = self.links.read(&mut section);
+        if let Some(command) = &mut command {
+            command.common = common;
+        }
         self.warnings.extend(section.finish(|_| None).warnings);
         command
     }
 
     fn outage_syslog(&mut self, node: &Node, within: String) -> Option<OutageSyslog> {
         let mut section = Section::open(node, within, &mut self.mistakes)?;
-        let syslog = channel::read_syslog(&mut section);
+        let mut syslog = channel::read_syslog(&mut section);
+        let common = self.links.read(&mut section);
+        if let Some(syslog) = &mut syslog {
+            syslog.common = common;
+        }
         self.warnings.extend(section.finish(|_| None).warnings);
         syslog
     }

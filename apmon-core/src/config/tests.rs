@@ -2,6 +2,7 @@
 //! rest, word for word and place for place.
 
 mod arbitrary;
+mod channel;
 mod checksum;
 mod edit;
 mod edit_any;

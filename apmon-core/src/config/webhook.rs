@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     deserializer::one_or_many,
+    fallback::ChannelOptions,
     preset::{OPTIONS, Preset},
     section::Section,
     status::StatusRange,
@@ -89,6 +90,9 @@ pub struct OutageWebhook {
     /// case), or the message is tried again: for gateways that answer 200 and
     /// say `ERROR`. (An addition.)
     pub success_body: Option<Secret>,
+    /// What every channel has.
+    #[serde(skip)]
+    pub common: ChannelOptions,
 }
 
 #[derive(JsonSchema)]

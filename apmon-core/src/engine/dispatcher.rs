@@ -3,11 +3,13 @@
 
 mod commit;
 mod ending;
+mod fallback;
 mod history;
 mod look;
 mod roster;
 mod status;
 mod telling;
+mod vouching;
 
 pub use look::guarded;
 
@@ -20,6 +22,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::{sync::mpsc, task::JoinSet};
 
+use self::vouching::Whose;
 use super::{
     Command, PassReport, Shared,
     agenda::Agenda,
@@ -28,13 +31,14 @@ use super::{
     plan::Plan,
     slot::{Slot, Want},
     tally::Tallies,
+    vigil::Vigil,
 };
 use crate::{
     history::DeliveryFate,
     monitor::Observation,
     notification::DeliveryError,
     probe::Look,
-    rule::alert::Voice,
+    rule::{alert::Voice, words},
     state::{Commit, MonitorState, Snapshot, StoreError},
     time::{Mono, Now},
 };
@@ -57,8 +61,7 @@ enum Done {
         result: Result<(), DeliveryError>,
     },
     Heartbeat {
-        slot: usize,
-        generation: u64,
+        whose: Whose,
         sent: Now,
         result: Result<(), DeliveryError>,
     },
@@ -87,8 +90,13 @@ pub(super) struct Dispatcher {
     outbox: Outbox,
     tallies: Tallies,
     ledger: Ledger,
+    vigil: Vigil,
     tasks: JoinSet<Done>,
     is_pass: bool,
+    /// The pass was told to save before it says that it is well.
+    pass_hurried: bool,
+    /// The pass had its chance to say that it is well.
+    pass_vouched: bool,
     /// The store keeps a history.
     keeps_history: bool,
     started: Timestamp,
@@ -114,11 +122,14 @@ impl Dispatcher {
             agenda: Agenda::default(),
             waiting: VecDeque::new(),
             flying: 0,
-            outbox: Outbox::default(),
+            outbox: Outbox::new(&plan),
             tallies: Tallies::default(),
             ledger: Ledger::default(),
+            vigil: Vigil::default(),
             tasks: JoinSet::new(),
             is_pass,
+            pass_hurried: false,
+            pass_vouched: false,
             keeps_history: shared.store.keeps_history(),
             started: now.wall,
             report: PassReport::default(),
@@ -131,10 +142,19 @@ impl Dispatcher {
         for monitor in std::mem::take(&mut dispatcher.plan.monitors) {
             dispatcher.take_up(monitor, now, None);
         }
-        dispatcher.shelve_the_rest(now);
-        for entry in snapshot.outbox {
-            dispatcher.outbox.push(entry, true, now);
+        if !is_pass {
+            dispatcher
+                .vigil
+                .follow(dispatcher.plan.heartbeat.as_ref(), now.mono);
         }
+        // What waits was decided before anything that is decided now.
+        for entry in snapshot.outbox {
+            // A reminder that was under way when its successor was decided.
+            if let Some(replaced) = dispatcher.outbox.push(entry, true, now) {
+                dispatcher.replaced(&replaced, now);
+            }
+        }
+        dispatcher.shelve_the_rest(now);
         dispatcher.drop_stale_reminders();
         dispatcher.readdress_orphans();
         dispatcher
@@ -201,12 +221,7 @@ impl Dispatcher {
                 self.landed(slot, generation, &look, &observation, ended);
             }
             Done::Delivery { channel, key, result } => self.delivered(&channel, &key, result),
-            Done::Heartbeat {
-                slot,
-                generation,
-                sent,
-                result,
-            } => self.heartbeat_sent(slot, generation, sent, result),
+            Done::Heartbeat { whose, sent, result } => self.heartbeat_sent(whose, sent, result),
             Done::Commit {
                 result,
                 commit,
@@ -229,6 +244,9 @@ impl Dispatcher {
             }
             self.rearm(at);
         }
+        if self.vigil.is_due(now.mono) {
+            self.vouch(now);
+        }
         self.start_looks(now);
         if self.ledger.stalls_at().is_some_and(|at| at <= now.mono) {
             self.do_without_the_store();
@@ -236,7 +254,8 @@ impl Dispatcher {
         for entry in self.outbox.expire(now.mono) {
             tracing::error!(
                 channel = entry.channel,
-                "message given up after a day of tries ({}): {}",
+                "message given up after {} ({}): {}",
+                words::duration(self.plan.expire_after),
                 entry.last_error.as_deref().unwrap_or("never tried"),
                 entry.notification.text
             );
@@ -245,6 +264,7 @@ impl Dispatcher {
             self.ledger.settle(entry.key());
         }
         if !self.plan.quiet {
+            self.hand_over_what_falls(now);
             for entry in self.outbox.start(now.mono) {
                 self.deliver(entry);
             }
@@ -258,7 +278,14 @@ impl Dispatcher {
         let agenda = self.agenda.next();
         let commit = self.ledger.commit_at();
         let outbox = self.outbox.wake_at().filter(|_| !self.plan.quiet);
-        let moments = [agenda, outbox, commit, self.ledger.stalls_at(), outbox_ends];
+        let moments = [
+            agenda,
+            outbox,
+            commit,
+            self.vigil.wake_at(),
+            self.ledger.stalls_at(),
+            outbox_ends,
+        ];
         moments.into_iter().flatten().min()
     }
 

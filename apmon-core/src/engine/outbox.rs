@@ -2,6 +2,7 @@
 //! recovery never dropped, an undelivered reminder replaced by its successor
 //! and dropped when its outage is over.
 
+mod fallback;
 mod survey;
 
 use std::{
@@ -9,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use self::fallback::is_handed;
+use super::plan::{Fallback, Plan};
 use crate::{
     notification::{DeliveryError, Notification, NotificationKind},
     state::OutboxEntry,
@@ -23,15 +26,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const REFUSED_PAUSE: Duration = Duration::from_secs(30 * 60);
 /// What was refused less long ago needs no last try.
 const JUST_NOW: Duration = Duration::from_secs(1);
-/// After so long a message is given up, loudly.
-const EXPIRY: Duration = Duration::from_secs(24 * 3600);
-
 /// All messages on their way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
     lanes: BTreeMap<String, Lane>,
     /// Nothing expires before this.
     expires: Option<Mono>,
+    /// After so long a message is given up, loudly.
+    expiry: Duration,
+    /// The stand-ins by channel.
+    fallbacks: HashMap<String, Fallback>,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +44,10 @@ struct Lane {
     in_flight: bool,
     failures: u32,
     not_before: Option<Mono>,
+    /// Since when each try failed; a refusal is an answer.
+    failing_since: Option<Mono>,
+    /// When something in it is for the stand-in.
+    falls: Option<Mono>,
 }
 
 #[derive(Debug)]
@@ -55,8 +63,12 @@ struct Item {
     tries: u32,
     /// A reminder under way whose outage has ended meanwhile: not tried again.
     over: bool,
+    /// A reminder under way that has a successor: not tried again.
+    replaced: bool,
     /// Had its last chance.
     tried_last: bool,
+    /// The channel's stand-in has it, or is not to have it.
+    handed: bool,
 }
 
 /// What became of a try.
@@ -70,26 +82,41 @@ pub(super) enum Fate {
     Refused(OutboxEntry),
     /// A reminder that failed after its outage had ended; its key is settled.
     Dropped(OutboxEntry),
+    /// A reminder that failed when it had a successor; its key is settled.
+    Replaced(OutboxEntry),
 }
 
 impl Outbox {
+    /// An empty one, by the rules of `plan`.
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            lanes: BTreeMap::new(),
+            expires: None,
+            expiry: plan.expire_after,
+            fallbacks: plan.fallbacks(),
+        }
+    }
+
+    /// Goes on by the rules of another plan.
+    pub(super) fn follow(&mut self, plan: &Plan, now: Now) {
+        self.expiry = plan.expire_after;
+        let items = self.lanes.values_mut().flat_map(|lane| &mut lane.items);
+        for item in items {
+            item.expires = now.mono_of(item.entry.notification.at).plus(self.expiry);
+        }
+        // The next turn finds out.
+        self.expires = self.expires.map(|_| now.mono);
+        self.set_fallbacks(plan.fallbacks());
+    }
+
     /// Takes a message in. Returns the reminder it replaces.
     pub(super) fn push(&mut self, entry: OutboxEntry, committed: bool, now: Now) -> Option<OutboxEntry> {
         let lane = self.lanes.entry(entry.channel.clone()).or_default();
-        let replaced = if entry.notification.kind == NotificationKind::Reminder {
-            lane.items
-                .iter()
-                .position(|item| {
-                    item.entry.notification.kind == NotificationKind::Reminder
-                        && item.entry.notification.incident == entry.notification.incident
-                        && !item.in_flight
-                })
-                .and_then(|old| lane.items.remove(old))
-                .map(|item| item.entry)
-        } else {
-            None
+        let replaced = match entry.notification.kind {
+            NotificationKind::Reminder => lane.replace_reminder(&entry.notification.incident),
+            _ => None,
         };
-        let expires = now.mono_of(entry.notification.at).plus(EXPIRY);
+        let expires = now.mono_of(entry.notification.at).plus(self.expiry);
         self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
         let not_before = entry
             .last_tried
@@ -105,7 +132,14 @@ impl Outbox {
             let other = &item.entry.notification;
             other.incident == message.incident && other.number > message.number
         });
+        let fallback = self.fallbacks.get(&entry.channel);
+        if entry.attempts > 0 && !entry.refused {
+            // A run before this one tried it, in vain.
+            let since = now.mono_of(message.at);
+            lane.failing_since = Some(lane.failing_since.map_or(since, |first| first.min(since)));
+        }
         let item = Item {
+            handed: is_handed(&entry, fallback),
             entry,
             committed,
             in_flight: false,
@@ -113,9 +147,12 @@ impl Outbox {
             expires,
             tries,
             over: false,
+            replaced: false,
             tried_last: false,
         };
-        lane.items.insert(place.unwrap_or(lane.items.len()), item);
+        let place = place.unwrap_or(lane.items.len());
+        lane.items.insert(place, item);
+        lane.reckon(place, fallback);
         replaced
     }
 
@@ -135,6 +172,18 @@ impl Outbox {
         } else {
             Vec::new()
         }
+    }
+
+    /// Notes in what is left of its incident that `news` ends it. Returns the
+    /// entries that this changes.
+    pub(super) fn end(&mut self, news: &Notification) -> Vec<OutboxEntry> {
+        let items = self.lanes.values_mut().flat_map(|lane| &mut lane.items);
+        let left = items.filter(|item| item.entry.notification.incident == news.incident);
+        left.map(|item| {
+            item.entry.ended = Some(news.at);
+            item.entry.clone()
+        })
+        .collect()
     }
 
     /// Drops the reminders of which `over` says that their outage has ended.
@@ -195,6 +244,7 @@ impl Outbox {
                 lane.items.remove(at);
                 lane.failures = 0;
                 lane.not_before = None;
+                lane.failing_since = None;
                 // What it refused it may take now.
                 for item in lane.items.iter_mut().filter(|item| item.entry.refused) {
                     item.not_before = None;
@@ -208,12 +258,13 @@ impl Outbox {
             Err(error) => {
                 let item = &mut lane.items[at];
                 item.in_flight = false;
+                let is_replaced = item.replaced;
                 let expires = item.expires;
                 self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
                 item.entry.attempts = item.entry.attempts.saturating_add(1);
                 item.entry.last_tried = Some(now.wall);
                 item.entry.last_error = Some(error.to_string());
-                match error {
+                let fate = match error {
                     DeliveryError::Retryable { retry_after, .. } => {
                         let pause = FIRST_PAUSE
                             .saturating_mul(1 << lane.failures.min(16))
@@ -222,18 +273,27 @@ impl Outbox {
                         let pause = pause.max(retry_after.unwrap_or_default().min(REFUSED_PAUSE));
                         lane.failures = lane.failures.saturating_add(1);
                         lane.not_before = Some(now.mono.plus(pause));
+                        lane.failing_since.get_or_insert(now.mono);
                         item.tries = item.tries.saturating_add(1);
                         // It is in its order again: nobody refuses it now.
                         item.entry.refused = false;
-                        Some(Fate::Retried(item.entry.clone()))
+                        let entry = item.entry.clone();
+                        lane.reckon(at, self.fallbacks.get(channel));
+                        Fate::Retried(entry)
                     }
                     DeliveryError::Permanent { .. } => {
                         item.entry.refused = true;
                         item.tries = 1;
                         item.not_before = Some(now.mono.plus(REFUSED_PAUSE));
-                        Some(Fate::Refused(item.entry.clone()))
+                        let entry = item.entry.clone();
+                        lane.reckon(at, self.fallbacks.get(channel));
+                        Fate::Refused(entry)
                     }
+                };
+                if is_replaced {
+                    return lane.items.remove(at).map(|item| Fate::Replaced(item.entry));
                 }
+                Some(fate)
             }
         }
     }
@@ -323,7 +383,7 @@ impl Outbox {
     /// When something is to be tried or expires next.
     pub(super) fn wake_at(&self) -> Option<Mono> {
         let tries = self.lanes.values().filter_map(Lane::wake_at);
-        tries.chain(self.expires).min()
+        tries.chain(self.expires).chain(self.falls_at()).min()
     }
 
     /// Messages are left that a pass waits for at its end.
@@ -352,36 +412,65 @@ impl Outbox {
     }
 }
 
-/// What an undelivered message keeps of its incident from being sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hold {
-    /// It was refused, and its time has not come: its reminders.
-    Reminders,
-    /// It goes first: all that comes after it.
-    All,
+/// What is told in order: the outages of a monitor one after the other, or the
+/// end of an old one would be the last word on a new one. So are the times in
+/// which it could not be looked at; a notice stands alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Thread<'a> {
+    Outages(&'a str),
+    Unknowns(&'a str),
+    Notice(&'a str),
+}
+
+impl<'a> Thread<'a> {
+    fn of(message: &'a Notification) -> Self {
+        match message.kind {
+            NotificationKind::Notice(_) => Self::Notice(&message.incident),
+            NotificationKind::Unknown | NotificationKind::Known => Self::Unknowns(&message.monitor),
+            _ => Self::Outages(&message.monitor),
+        }
+    }
 }
 
 impl Lane {
-    /// The messages that nothing older of their incident holds back, at `now`;
-    /// without one, those that wait for nothing but their own moment.
+    /// A reminder of this incident is decided: removes the one before it, or,
+    /// if that is under way, sees to it that it is not tried again.
+    fn replace_reminder(&mut self, incident: &str) -> Option<OutboxEntry> {
+        let is_older = |item: &Item| {
+            let message = &item.entry.notification;
+            message.kind == NotificationKind::Reminder && message.incident == incident
+        };
+        for item in self.items.iter_mut().filter(|item| is_older(item)) {
+            item.replaced = item.in_flight;
+        }
+        let old = self
+            .items
+            .iter()
+            .position(|item| is_older(item) && !item.in_flight)?;
+        self.items.remove(old).map(|item| item.entry)
+    }
+
+    /// The messages that nothing older of their thread holds back, at `now`;
+    /// without one, those that wait for nothing but their own moment. What was
+    /// refused, and whose time has not come, holds back only its reminders.
     fn free(&self, now: Option<Mono>) -> impl Iterator<Item = (usize, &Item)> {
-        let mut holds: HashMap<&str, Hold> = HashMap::new();
+        let mut held: HashSet<Thread<'_>> = HashSet::new();
+        let mut refused: HashSet<&str> = HashSet::new();
         self.items.iter().enumerate().filter(move |(_, item)| {
             let message = &item.entry.notification;
-            let hold = holds.get(message.incident.as_str()).copied();
+            let is_reminder = message.kind == NotificationKind::Reminder;
             let waits = item.not_before.is_some_and(|at| now.is_none_or(|now| at > now));
-            if hold != Some(Hold::All) {
-                let hold = match item.entry.refused && waits {
-                    true => Hold::Reminders,
-                    false => Hold::All,
-                };
-                holds.insert(&message.incident, hold);
+            if is_reminder && refused.contains(message.incident.as_str()) {
+                return false;
             }
-            match hold {
-                None => true,
-                Some(Hold::Reminders) => message.kind != NotificationKind::Reminder,
-                Some(Hold::All) => false,
+            let thread = Thread::of(message);
+            let is_free = !held.contains(&thread);
+            if item.entry.refused && waits {
+                refused.insert(&message.incident);
+            } else {
+                held.insert(thread);
             }
+            is_free
         })
     }
 

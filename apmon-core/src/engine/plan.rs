@@ -1,10 +1,15 @@
 //! What an engine runs: the monitors and channels of one site.
 
-use std::{collections::HashSet, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::EngineError;
 use crate::{
-    monitor::{Monitor, Policy},
+    monitor::{Heartbeat, Monitor, Policy},
     notification::{NotificationKind, Notifier, Switch},
 };
 
@@ -22,6 +27,12 @@ pub struct Plan {
     /// How long one delivery or heartbeat may take, and how long a pass waits
     /// for its outbox (or as long as a channel's own time). Default 20 s.
     pub delivery_timeout: Duration,
+    /// After so long a message that is not delivered is given up. Default 24 hours.
+    pub expire_after: Duration,
+    /// The sign of life of the engine itself, to an outside watcher: sent while
+    /// it looks in time, saves its state and gets its messages out. Without
+    /// [`Heartbeat::every`] once a minute; a pass sends one at its end.
+    pub heartbeat: Option<Heartbeat>,
     /// Tells nobody: no channel, no heartbeat, and not later either. What would
     /// have been told is still decided, counted in the state as told, and
     /// reported as an event. Older messages stay in the outbox.
@@ -37,6 +48,8 @@ impl Plan {
             channels: Vec::new(),
             max_concurrent: None,
             delivery_timeout: Duration::from_secs(20),
+            expire_after: Duration::from_secs(24 * 3600),
+            heartbeat: None,
             quiet: false,
         }
     }
@@ -57,6 +70,33 @@ impl Plan {
 }
 
 impl Plan {
+    /// The channel of this id.
+    pub(super) fn channel(&self, id: &str) -> Option<&Channel> {
+        self.channels.iter().find(|channel| channel.id == id)
+    }
+
+    /// The channels that are told of `kind` about a monitor with this policy:
+    /// those that stand in for others wait until these fail.
+    pub(super) fn takers(&self, kind: &NotificationKind, policy: &Policy) -> impl Iterator<Item = &str> {
+        let is_stand_in = |id: &str| self.fallbacks_iter().any(|(_, fallback)| fallback.to == id);
+        self.channels
+            .iter()
+            .filter(move |channel| channel.takes(kind, policy) && !is_stand_in(&channel.id))
+            .map(|channel| channel.id.as_str())
+    }
+
+    fn fallbacks_iter(&self) -> impl Iterator<Item = (&Channel, &Fallback)> {
+        let channels = self.channels.iter();
+        channels.filter_map(|channel| Some((channel, channel.fallback.as_ref()?)))
+    }
+
+    /// The stand-ins by channel.
+    pub(super) fn fallbacks(&self) -> HashMap<String, Fallback> {
+        self.fallbacks_iter()
+            .map(|(channel, fallback)| (channel.id.clone(), fallback.clone()))
+            .collect()
+    }
+
     /// The longest time a delivery may take.
     pub(super) fn longest_delivery(&self) -> Duration {
         let own = self.channels.iter().filter_map(|channel| channel.timeout);
@@ -92,6 +132,18 @@ pub struct Channel {
     pub is_mail: bool,
     /// How long one delivery may take, where it is not the plan's time.
     pub timeout: Option<Duration>,
+    /// The channel that stands in for it when it fails.
+    pub fallback: Option<Fallback>,
+}
+
+/// The channel that stands in for another. It is told what that one refuses,
+/// at once, and everything once that one has failed for long; and nothing else.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fallback {
+    /// The stand-in's id.
+    pub to: String,
+    /// How long the other has failed by then.
+    pub after: Duration,
 }
 
 impl Channel {
@@ -105,6 +157,17 @@ impl Channel {
             recoveries: true,
             is_mail: false,
             timeout: None,
+            fallback: None,
+        }
+    }
+
+    /// With a channel that stands in for it once it has failed for `after`.
+    #[must_use]
+    pub fn or_else(self, to: impl Into<String>, after: Duration) -> Self {
+        let to = to.into();
+        Self {
+            fallback: Some(Fallback { to, after }),
+            ..self
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
         alert,
         health::Transition,
         heartbeat::{Beat, Send},
+        resend::Resend,
         schedule::{self, Grid},
     },
     state::MonitorState,
@@ -32,6 +33,10 @@ pub(super) struct Slot {
     pass_beat: bool,
     /// When a heartbeat leaves.
     send_at: Option<Mono>,
+    /// When one that was not taken is sent again.
+    resend: Resend,
+    /// The last look found it up.
+    vouched: bool,
     pub(super) reminder: Option<Mono>,
 }
 
@@ -130,6 +135,8 @@ impl Slot {
             beat,
             pass_beat: false,
             send_at: None,
+            resend: Resend::default(),
+            vouched: false,
             // A running outage is reminded of after the first look, which may
             // find it over.
             reminder: None,
@@ -172,7 +179,8 @@ impl Slot {
             Flight::Grounded => self.look_at(),
             Flight::Waiting(_) | Flight::Flying => None,
         };
-        [look, self.send_at, self.reminder].into_iter().flatten().min()
+        let moments = [look, self.send_at, self.resend.at(), self.reminder];
+        moments.into_iter().flatten().min()
     }
 
     /// Its next look.
@@ -189,6 +197,11 @@ impl Slot {
     pub(super) fn want(&mut self, now: Mono) -> Option<Want> {
         if self.send_at.is_some_and(|at| at <= now) {
             self.send_at = None;
+            self.resend = Resend::default();
+            return Some(Want::Heartbeat);
+        }
+        if self.resend.at().is_some_and(|at| at <= now) {
+            self.resend.clear();
             return Some(Want::Heartbeat);
         }
         if self.reminder.is_some_and(|at| at <= now) {
@@ -246,6 +259,12 @@ impl Slot {
             self.retry = Some(schedule::retry_at(now.mono, policy.retry_after(), regular));
         }
         let up = verdict == Verdict::Up;
+        self.vouched = up;
+        let has_grid = self.beat.as_ref().is_some_and(|beat| beat.due().is_some());
+        if !up || !has_grid {
+            // What it stood for is no more so, or has a successor.
+            self.resend.clear();
+        }
         if let Some(beat) = &mut self.beat
             && let Send::At(at) = beat.after_check(up, started.mono, now.mono)
         {
@@ -259,6 +278,29 @@ impl Slot {
                 self.reminder = self.reminder_due_in_pass(now).then_some(now.mono);
             }
             Timing::Grid { .. } => self.schedule_reminder(now),
+        }
+    }
+
+    /// When the period of the present heartbeat ends.
+    pub(super) fn heartbeat_ends(&self) -> Option<Mono> {
+        self.beat.as_ref().and_then(Beat::due)
+    }
+
+    /// Tries of the present heartbeat that failed.
+    pub(super) fn heartbeat_failures(&self) -> u32 {
+        self.resend.failures()
+    }
+
+    pub(super) fn heartbeat_taken(&mut self) {
+        self.resend.taken();
+    }
+
+    /// It is sent again, within its period, if the monitor was up at the last
+    /// look. A pass leaves that to the next one.
+    pub(super) fn heartbeat_failed(&mut self, now: Mono) {
+        self.resend.failed(now, self.heartbeat_ends());
+        if !self.vouched || matches!(self.timing, Timing::Once { .. }) {
+            self.resend.clear();
         }
     }
 

@@ -39,6 +39,8 @@ pub fn after_look(
     let mut told = Vec::new();
     state.last_checked = Some(look.started.wall);
     state.last_config_checksum = Some(watch.checksum.clone());
+    state.own.alarms_off = !watch.policy.alarms;
+    state.own.email_off = !watch.policy.email;
     let (health, transition) = state.health().after(look.verdict, watch.policy.max_retries);
     if state.is_up != health.is_up {
         state.own.up_since = (health.is_up == Some(true)).then_some(now.wall);
@@ -202,8 +204,11 @@ impl Speaker<'_> {
         text: String,
         (since, lasted): (Option<Timestamp>, Option<Duration>),
     ) -> Notification {
+        // A process that could not save its state may have told a reminder under
+        // this number: who drops duplicates must not take the end for it.
+        let end = if kind.ends_outage() { "-end" } else { "" };
         Notification {
-            id: format!("{incident}-{number}"),
+            id: format!("{incident}-{number}{end}"),
             incident,
             kind,
             site: self.voice.site.clone(),

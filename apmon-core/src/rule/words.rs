@@ -26,6 +26,33 @@ pub fn clock(at: Timestamp, zone: &TimeZone) -> String {
     zone.to_datetime(at).strftime("%-I:%M %p").to_string()
 }
 
+/// What a message says of itself that leaves `by` after it was decided:
+/// `was down 14:02-14:09; delivered 26 mins 0 secs late`, the first part where
+/// that is over which it is about. A moment of another day than `now` has its
+/// date.
+#[must_use]
+pub fn late(
+    was: Option<(&str, Timestamp, Timestamp)>,
+    by: Duration,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> String {
+    let delivered = format!("delivered {} late", duration(by));
+    let Some((what, began, ended)) = was else {
+        return delivered;
+    };
+    let moment = |at: Timestamp| {
+        let (at, now) = (zone.to_datetime(at), zone.to_datetime(now));
+        let shape = if at.date() == now.date() {
+            "%H:%M"
+        } else {
+            "%Y-%m-%d %H:%M"
+        };
+        at.strftime(shape).to_string()
+    };
+    format!("was {what} {}-{}; {delivered}", moment(began), moment(ended))
+}
+
 /// What a sentence is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {

@@ -21,7 +21,20 @@ impl Dispatcher {
         let sendable = !self.plan.quiet && self.outbox.has_unsent();
         // What has no news is committed with the end of the pass, in one step.
         let busy = !self.tasks.is_empty() || (self.ledger.has_news() && !self.ledger.failing);
-        !(sendable || busy) || now.mono >= ends
+        let is_over = !(sendable || busy) || now.mono >= ends;
+        if !is_over || self.plan.heartbeat.is_none() {
+            return is_over;
+        }
+        // It vouches for what is on disk.
+        if !self.ledger.is_saved() && !std::mem::replace(&mut self.pass_hurried, true) {
+            self.ledger.hurry();
+            return false;
+        }
+        if !std::mem::replace(&mut self.pass_vouched, true) {
+            self.vouch(now);
+            return self.tasks.is_empty();
+        }
+        true
     }
 
     /// Ends: no new looks, deliveries under way may finish, all state on disk.

@@ -85,6 +85,7 @@ impl Dispatcher {
         let is_news = matches!(transition, Some(Transition::Outage | Transition::Recovery));
         slot.land(verdict, transition, look.started, now);
         self.report.lateness.record(look.lateness());
+        self.vigil.looked(look.lateness());
         self.report.count(verdict, slot.state.health().is_down());
         if let Some(failure) = outcome
             .failure()
@@ -108,8 +109,13 @@ impl Dispatcher {
             self.record_incidents(before, &state, watch, transition, &told, now);
         }
         self.ledger.touch(at, now.mono, is_news || !told.is_empty());
+        // Also where nobody is told of the end.
+        if transition == Some(Transition::Recovery) {
+            self.drop_stale_reminders();
+        }
         for notification in told {
-            self.tell(notification, watch, now);
+            let stand_ins = self.stand_ins_at(at, &notification);
+            self.tell(notification, watch, stand_ins, now);
         }
         self.rearm(at);
     }
@@ -125,7 +131,7 @@ impl Dispatcher {
             let state = Arc::clone(&slot.state);
             self.ledger.touch(at, now.mono, true);
             self.record_message(&notification, state.error_reason.as_deref(), now);
-            self.tell(notification, monitor.watch(), now);
+            self.tell(notification, monitor.watch(), Vec::new(), now);
         }
     }
 }

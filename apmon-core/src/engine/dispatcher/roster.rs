@@ -67,7 +67,11 @@ impl Dispatcher {
                 Some(_) => {}
                 None => {
                     let state = self.shelf.remove(&name).unwrap_or_default();
-                    self.shelve(Watch::new(name, "", ""), state, now);
+                    let watch = Watch {
+                        policy: state.own.last_policy(),
+                        ..Watch::new(name, "", "")
+                    };
+                    self.shelve(watch, state, now);
                 }
             }
         }
@@ -82,7 +86,8 @@ impl Dispatcher {
             self.record_removal(&watch.name, &before, told.is_some(), now);
         }
         if let Some(notification) = told {
-            self.tell(notification, &watch, now);
+            let stand_ins = Arc::make_mut(&mut shared).own.take_stand_ins(&notification);
+            self.tell(notification, &watch, stand_ins, now);
         }
         self.ledger
             .extra
@@ -91,8 +96,8 @@ impl Dispatcher {
         self.shelf.insert(watch.name, shared);
     }
 
-    /// Reminders of outages that have ended, but that nobody dropped: the state
-    /// file was written by an older apmon, or the end was told to nobody.
+    /// Reminders of outages that have ended, but that nobody dropped: the end was
+    /// told to nobody, or the state file was written by an older apmon.
     pub(super) fn drop_stale_reminders(&mut self) {
         let (slots, by_name) = (&self.slots, &self.by_name);
         let over = self.outbox.drop_reminders(|message| {
@@ -124,19 +129,8 @@ impl Dispatcher {
     fn readdress(&mut self, entry: OutboxEntry) {
         let now = self.shared.clock.now();
         let notification = &entry.notification;
-        let watched = self.slots.iter().flatten().map(|slot| slot.monitor.watch());
-        let policy = watched
-            .filter(|watch| watch.name == notification.monitor)
-            .map(|watch| watch.policy.clone())
-            .next()
-            .unwrap_or_default();
-        let takers: Vec<&str> = self
-            .plan
-            .channels
-            .iter()
-            .filter(|channel| channel.takes(&notification.kind, &policy))
-            .map(|channel| channel.id.as_str())
-            .collect();
+        let policy = self.policy_of(&notification.monitor);
+        let takers: Vec<&str> = self.plan.takers(&notification.kind, &policy).collect();
         let heirs: Vec<String> = takers
             .iter()
             .filter(|id| !entry.addressed.iter().any(|had| had == *id))
@@ -168,8 +162,7 @@ impl Dispatcher {
                 notification.text
             );
             let entry = OutboxEntry::new(heir, notification.clone(), addressed.clone());
-            self.outbox.push(entry.clone(), self.ledger.is_stalled(), now);
-            self.ledger.new_entry(entry);
+            self.push(entry, now);
         }
         self.record_fate(&entry, DeliveryFate::ChannelGone, now);
         self.ledger.settle(entry.key());
@@ -193,6 +186,8 @@ impl Dispatcher {
             .collect();
         self.voice.site.clone_from(&plan.site);
         self.plan = plan;
+        self.outbox.follow(&self.plan, now);
+        self.vigil.follow(self.plan.heartbeat.as_ref(), now.mono);
         let watched = monitors.len();
         for at in gone {
             if let Some(slot) = self.slots[at].take() {
@@ -224,6 +219,7 @@ impl Dispatcher {
                 }
             }
         }
+        self.drop_stale_reminders();
         self.outbox.retry_all();
         self.readdress_orphans();
     }

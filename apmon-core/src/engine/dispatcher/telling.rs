@@ -1,6 +1,6 @@
-//! Messages and heartbeats on their way.
+//! Messages on their way.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 
@@ -9,32 +9,67 @@ use crate::{
     engine::{outbox::Fate, plan::Channel},
     history::DeliveryFate,
     monitor::Watch,
-    notification::{DeliveryError, Notification},
+    notification::{DeliveryError, Notification, NotificationKind},
+    rule::words,
     state::OutboxEntry,
     time::Now,
 };
 
+/// A message that leaves so long after it was decided says so.
+const LATE: Duration = Duration::from_secs(60);
+
 impl Dispatcher {
-    pub(super) fn tell(&mut self, notification: Notification, watch: &Watch, now: Now) {
-        let channels = self.plan.channels.iter().filter(|_| !self.plan.quiet);
-        let addressed: Vec<String> = channels
-            .filter(|channel| channel.takes(&notification.kind, &watch.policy))
-            .map(|channel| channel.id.clone())
-            .collect();
+    /// Commits and then tells a message: to all channels that take it, and to
+    /// those that stood in for one of them in its incident.
+    pub(super) fn tell(
+        &mut self,
+        notification: Notification,
+        watch: &Watch,
+        stand_ins: Vec<String>,
+        now: Now,
+    ) {
+        let mut addressed: Vec<String> = Vec::new();
+        if !self.plan.quiet {
+            let kind = &notification.kind;
+            let takers = self.plan.takers(kind, &watch.policy);
+            addressed.extend(takers.map(str::to_owned));
+            let still = |id: &String| {
+                let channel = self.plan.channel(id);
+                channel.is_some_and(|channel| channel.takes(kind, &watch.policy))
+            };
+            let besides = stand_ins.into_iter().filter(still);
+            let besides: Vec<_> = besides.filter(|id| !addressed.contains(id)).collect();
+            addressed.extend(besides);
+        }
         let over = self.outbox.prepare(&notification);
         self.drop_reminders(over);
-        let stalled = self.ledger.is_stalled();
+        if notification.kind.is_end() {
+            for changed in self.outbox.end(&notification) {
+                self.ledger.entry(changed);
+            }
+        }
         for channel in &addressed {
             let entry = OutboxEntry::new(channel, notification.clone(), addressed.clone());
-            if let Some(replaced) = self.outbox.push(entry.clone(), stalled, now) {
-                self.record_fate(&replaced, DeliveryFate::Replaced, now);
-                self.ledger.settle(replaced.key());
-            }
-            self.ledger.new_entry(entry);
+            self.push(entry, now);
         }
         if let Some(notification) = self.ledger.tell(notification) {
             self.announce(&[notification]);
         }
+    }
+
+    /// A new entry, for the outbox and for the next commit.
+    pub(super) fn push(&mut self, entry: OutboxEntry, now: Now) {
+        let stalled = self.ledger.is_stalled();
+        if let Some(replaced) = self.outbox.push(entry.clone(), stalled, now) {
+            self.replaced(&replaced, now);
+        }
+        self.ledger.new_entry(entry);
+    }
+
+    /// This reminder has a successor.
+    pub(super) fn replaced(&mut self, entry: &OutboxEntry, now: Now) {
+        self.record_fate(entry, DeliveryFate::Replaced, now);
+        self.ledger.settle(entry.key());
     }
 
     /// These say of an outage that has ended that it goes on.
@@ -51,70 +86,19 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn send_heartbeat(&mut self, at: usize, now: Now) {
-        let Some(slot) = self.slots[at].as_ref() else {
-            return;
-        };
-        let (false, Some(heartbeat), Some(sender)) = (
-            self.plan.quiet,
-            &slot.monitor.watch().policy.heartbeat,
-            &self.shared.heartbeats,
-        ) else {
-            return;
-        };
-        let (url, sender) = (heartbeat.url.clone(), Arc::clone(sender));
-        let (generation, timeout) = (slot.generation, self.plan.delivery_timeout);
-        self.tasks.spawn(async move {
-            let attempt = AssertUnwindSafe(sender.send(&url, timeout)).catch_unwind();
-            let result = settle(tokio::time::timeout(timeout + GRACE, attempt).await);
-            Done::Heartbeat {
-                slot: at,
-                generation,
-                sent: now,
-                result,
-            }
-        });
-    }
-
-    pub(super) fn heartbeat_sent(
-        &mut self,
-        at: usize,
-        generation: u64,
-        sent: Now,
-        result: Result<(), DeliveryError>,
-    ) {
-        let Some(slot) = self.slots[at]
-            .as_mut()
-            .filter(|slot| slot.generation == generation)
-        else {
-            return;
-        };
-        match result {
-            Ok(()) => {
-                tracing::debug!(monitor = slot.monitor.watch().name, "heartbeat sent");
-                Arc::make_mut(&mut slot.state).last_successful_heartbeat = Some(sent.wall);
-                self.ledger.touch(at, sent.mono, false);
-            }
-            Err(error) => tracing::warn!(monitor = slot.monitor.watch().name, "heartbeat not sent: {error}"),
-        }
-    }
-
     pub(super) fn deliver(&mut self, entry: OutboxEntry) {
         let Some(Channel {
             notifier, timeout, ..
-        }) = self
-            .plan
-            .channels
-            .iter()
-            .find(|channel| channel.id == entry.channel)
+        }) = self.plan.channel(&entry.channel)
         else {
             return; // unknown channels were dropped
         };
         let notifier = Arc::clone(notifier);
         let timeout = timeout.unwrap_or(self.plan.delivery_timeout);
+        let message = self.worded(&entry);
         self.tasks.spawn(async move {
             let key = entry.key();
-            let attempt = AssertUnwindSafe(notifier.deliver(&entry.notification, &key)).catch_unwind();
+            let attempt = AssertUnwindSafe(notifier.deliver(&message, &key)).catch_unwind();
             let result = settle(tokio::time::timeout(timeout + GRACE, attempt).await);
             Done::Delivery {
                 channel: entry.channel,
@@ -122,6 +106,31 @@ impl Dispatcher {
                 result,
             }
         });
+    }
+
+    /// The message as it leaves now: one that is late says so.
+    fn worded(&self, entry: &OutboxEntry) -> Notification {
+        let mut message = entry.notification.clone();
+        let now = self.shared.clock.now();
+        let late = now.mono.since(now.mono_of(message.at));
+        if late < LATE {
+            return message;
+        }
+        let what = match message.kind {
+            NotificationKind::Unknown | NotificationKind::Known => "unknown",
+            _ => "down",
+        };
+        let ended = match message.kind.is_end() {
+            true => Some(message.at),
+            false => entry.ended,
+        };
+        let was = message
+            .since
+            .zip(ended)
+            .map(|(began, ended)| (what, began, ended));
+        let remark = words::late(was, late, now.wall, &self.voice.zone);
+        message.text = format!("{} ({remark})", message.text);
+        message
     }
 
     pub(super) fn delivered(&mut self, channel: &str, key: &str, result: Result<(), DeliveryError>) {
@@ -162,12 +171,13 @@ impl Dispatcher {
                 self.ledger.entry(entry);
             }
             Some(Fate::Dropped(entry)) => self.drop_reminders(vec![entry]),
+            Some(Fate::Replaced(entry)) => self.replaced(&entry, now),
         }
     }
 }
 
 /// The result of a send behind its panic barrier and deadline.
-fn settle<P>(
+pub(super) fn settle<P>(
     result: Result<Result<Result<(), DeliveryError>, P>, tokio::time::error::Elapsed>,
 ) -> Result<(), DeliveryError> {
     match result {

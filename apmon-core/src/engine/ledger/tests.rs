@@ -33,6 +33,7 @@ fn entry(number: u32) -> OutboxEntry {
         last_error: None,
         refused: false,
         addressed: Vec::new(),
+        ended: None,
     }
 }
 

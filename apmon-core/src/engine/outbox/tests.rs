@@ -14,6 +14,7 @@ fn at(secs: i64) -> Mono {
     Mono::from_nanos(secs * 1_000_000_000)
 }
 
+/// A message about a monitor that has this incident alone.
 fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> OutboxEntry {
     OutboxEntry {
         channel: channel.into(),
@@ -22,7 +23,7 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
             incident: incident.into(),
             kind,
             site: "s".into(),
-            monitor: "m".into(),
+            monitor: format!("monitor of {incident}"),
             address: "a".into(),
             text: "t".into(),
             number,
@@ -36,6 +37,7 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
         last_error: None,
         refused: false,
         addressed: Vec::new(),
+        ended: None,
     }
 }
 
@@ -47,7 +49,7 @@ fn started(outbox: &mut Outbox, secs: i64) -> Vec<String> {
 }
 
 fn filled(entries: Vec<OutboxEntry>) -> Outbox {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(&Plan::new("HomeLab"));
     for entry in entries {
         outbox.push(entry, true, now(0));
     }
@@ -56,7 +58,7 @@ fn filled(entries: Vec<OutboxEntry>) -> Outbox {
 
 #[test]
 fn nothing_is_sent_before_it_is_committed() {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(&Plan::new("HomeLab"));
     let outage = entry("c", "i", 1, Outage);
     outbox.push(outage.clone(), false, now(0));
     assert!(outbox.start(at(0)).is_empty());
@@ -74,6 +76,52 @@ fn one_incident_is_told_in_order() {
     assert_eq!(started(&mut outbox, 1), ["i-1-c"]);
     assert_eq!(outbox.finish("c", "i-1-c", Ok(()), now(1)), Some(Fate::Delivered));
     assert_eq!(started(&mut outbox, 1), ["i-2-c"]);
+}
+
+/// Else the end of the first would be the last word on the second.
+#[test]
+fn the_outages_of_one_monitor_are_told_one_after_the_other() {
+    let about_m = |entry: OutboxEntry| OutboxEntry {
+        notification: Notification {
+            monitor: "m".into(),
+            ..entry.notification
+        },
+        ..entry
+    };
+    let mut outbox = filled(vec![
+        about_m(entry("c", "i", 1, Outage)),
+        about_m(entry("c", "i", 2, Recovery)),
+        about_m(entry("c", "j", 1, Outage)),
+        about_m(entry("c", "u", 1, NotificationKind::Unknown)),
+        about_m(entry("c", "n", 1, NotificationKind::Notice("PORT CHANGE".into()))),
+    ]);
+    let busy = || Err(DeliveryError::retryable("503"));
+    assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
+    outbox.finish("c", "i-1-c", busy(), now(0));
+    for key in ["u-1-c", "n-1-c"] {
+        assert_eq!(
+            started(&mut outbox, 1),
+            [key],
+            "told side by side with its outages"
+        );
+        outbox.finish("c", key, Ok(()), now(1));
+    }
+    for key in ["i-1-c", "i-2-c", "j-1-c"] {
+        assert_eq!(started(&mut outbox, 1), [key]);
+        outbox.finish("c", key, Ok(()), now(1));
+    }
+}
+
+#[test]
+fn a_refused_outage_holds_back_neither_its_recovery_nor_the_next_outage() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
+    started(&mut outbox, 0);
+    refused(&mut outbox, "i-1-c", 0);
+    let mut next = entry("c", "j", 1, Outage);
+    next.notification.monitor = "monitor of i".into();
+    outbox.push(entry("c", "i", 2, Reminder), true, now(0));
+    outbox.push(next, true, now(0));
+    assert_eq!(started(&mut outbox, 1), ["j-1-c"]);
 }
 
 #[test]
@@ -248,6 +296,20 @@ fn a_reminder_under_way_when_its_outage_ends_is_not_tried_again() {
     let fate = outbox.finish("c", "i-2-c", Err(DeliveryError::retryable("503")), now(1));
     assert!(matches!(fate, Some(Fate::Dropped(_))), "{fate:?}");
     assert_eq!(started(&mut outbox, 1), ["i-3-c"]);
+}
+
+#[test]
+fn a_reminder_under_way_when_its_successor_comes_is_not_tried_again() {
+    let mut outbox = filled(vec![entry("c", "i", 2, Reminder)]);
+    started(&mut outbox, 0);
+    assert!(told(&mut outbox, 3, Reminder).is_empty());
+    let fate = outbox.finish("c", "i-2-c", Err(DeliveryError::retryable("503")), now(1));
+    assert!(matches!(fate, Some(Fate::Replaced(_))), "{fate:?}");
+    assert!(
+        started(&mut outbox, 1).is_empty(),
+        "the channel pauses all the same"
+    );
+    assert_eq!(started(&mut outbox, 2), ["i-3-c"]);
 }
 
 #[test]

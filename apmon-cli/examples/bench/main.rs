@@ -1,13 +1,18 @@
-//! Measures the engine alone, without a network: `cargo xtask bench` runs it.
+//! Measures the engine without probes: `cargo xtask bench` runs it.
 //!
 //! ```text
 //! bench steady MONITORS SECS   one look a second each, phases spread
 //! bench burst MONITORS DIR     all look at once, all find their target down, state file in DIR
+//! bench storm MONITORS DIR     the same with a database, a webhook that takes messages and one that is away
+//! bench beats MONITORS SECS    a heartbeat each every two seconds, to a receiver on loopback
 //! ```
 //!
 //! Prints `name=value` lines; times are in milliseconds, memory in kilobytes.
 
 #![allow(clippy::print_stdout)] // its figures
+
+mod alert;
+mod receiver;
 
 use std::{error::Error, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
@@ -17,7 +22,7 @@ use apmon_core::{
 };
 use apmon_store::JsonStore;
 
-struct Idle;
+pub(crate) struct Idle;
 
 #[async_trait::async_trait]
 impl Probe for Idle {
@@ -26,7 +31,7 @@ impl Probe for Idle {
     }
 }
 
-struct Refused;
+pub(crate) struct Refused;
 
 #[async_trait::async_trait]
 impl Probe for Refused {
@@ -35,7 +40,7 @@ impl Probe for Refused {
     }
 }
 
-struct Nowhere;
+pub(crate) struct Nowhere;
 
 #[async_trait::async_trait]
 impl StateStore for Nowhere {
@@ -47,7 +52,7 @@ impl StateStore for Nowhere {
     }
 }
 
-fn plan(monitors: usize, probe: &Arc<dyn Probe>) -> Plan {
+pub(crate) fn plan(monitors: usize, probe: &Arc<dyn Probe>) -> Plan {
     let policy = Policy {
         check_every: Duration::from_secs(1),
         max_retries: NonZeroU32::MIN,
@@ -68,7 +73,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["steady", monitors, secs] => steady(monitors.parse()?, secs.parse()?).await,
         ["burst", monitors, folder] => burst(monitors.parse()?, Path::new(folder)).await,
-        _ => Err("bench steady MONITORS SECS | bench burst MONITORS DIR".into()),
+        ["storm", monitors, folder] => alert::storm(monitors.parse()?, Path::new(folder)).await,
+        ["beats", monitors, secs] => alert::beats(monitors.parse()?, secs.parse()?).await,
+        _ => Err("bench steady|beats MONITORS SECS | bench burst|storm MONITORS DIR".into()),
     }
 }
 
@@ -111,11 +118,11 @@ async fn burst(monitors: usize, folder: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn print(name: &str, value: f64) {
+pub(crate) fn print(name: &str, value: f64) {
     println!("{name}={value:.4}");
 }
 
-fn ms(duration: Duration) -> f64 {
+pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
@@ -130,7 +137,7 @@ fn cpu() -> Result<Duration, Box<dyn Error>> {
 }
 
 /// The most memory this process ever held.
-fn vmhwm() -> Result<f64, Box<dyn Error>> {
+pub(crate) fn vmhwm() -> Result<f64, Box<dyn Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status
         .lines()

@@ -1,0 +1,117 @@
+//! Channels that fail: what their stand-ins are to have.
+
+use std::collections::HashMap;
+
+use super::{Item, Lane, Outbox};
+use crate::{
+    engine::plan::Fallback,
+    notification::Notification,
+    state::OutboxEntry,
+    time::{Mono, Now},
+};
+
+/// At once.
+const NOW: Mono = Mono::from_nanos(i64::MIN);
+
+impl Outbox {
+    /// Which channels have a stand-in now. Moments are reckoned anew.
+    pub(super) fn set_fallbacks(&mut self, fallbacks: HashMap<String, Fallback>) {
+        for (channel, lane) in &mut self.lanes {
+            let fallback = fallbacks.get(channel);
+            lane.falls = None;
+            for item in &mut lane.items {
+                item.handed = is_handed(&item.entry, fallback);
+            }
+            for at in 0..lane.items.len() {
+                lane.reckon(at, fallback);
+            }
+        }
+        self.fallbacks = fallbacks;
+    }
+
+    /// What stand-ins are to have by `now`, each with the stand-in's id: what
+    /// was refused, and all that waits for a channel that has failed for long.
+    /// What comes after it in its incident goes with it.
+    pub(in crate::engine) fn fall(&mut self, now: Mono) -> Vec<(OutboxEntry, String)> {
+        let mut fallen = Vec::new();
+        for (channel, lane) in &mut self.lanes {
+            if lane.falls.is_none_or(|at| at > now) {
+                continue;
+            }
+            lane.falls = None;
+            let Some(fallback) = self.fallbacks.get(channel) else {
+                continue;
+            };
+            let fails = |since: Mono| since.plus(fallback.after) <= now;
+            let fails = lane.failing_since.is_some_and(fails);
+            let mut incidents: Vec<String> = Vec::new();
+            for item in &mut lane.items {
+                let incident = &item.entry.notification.incident;
+                let falls = fails || item.entry.refused || incidents.contains(incident);
+                if !falls || item.handed || item.over {
+                    continue;
+                }
+                item.handed = true;
+                if !incidents.contains(incident) {
+                    incidents.push(incident.clone());
+                }
+                fallen.push((item.entry.clone(), fallback.to.clone()));
+            }
+            for at in 0..lane.items.len() {
+                lane.reckon(at, Some(fallback));
+            }
+        }
+        fallen
+    }
+
+    /// When something is to fall next.
+    pub(super) fn falls_at(&self) -> Option<Mono> {
+        self.lanes.values().filter_map(|lane| lane.falls).min()
+    }
+
+    /// The message that ends what `message` is about, where it waits for the
+    /// same channel.
+    pub(in crate::engine) fn end_of(&self, channel: &str, message: &Notification) -> Option<&Notification> {
+        let lane = self.lanes.get(channel)?;
+        let waiting = lane.items.iter().map(|item| &item.entry.notification);
+        let mut of_it = waiting.filter(|other| other.incident == message.incident);
+        of_it.find(|other| other.kind.is_end() && other.number > message.number)
+    }
+
+    /// The oldest moment at which a message was decided that neither its
+    /// channel nor a stand-in has, reminders apart.
+    pub(in crate::engine) fn stuck_since(&self, now: Now) -> Option<Mono> {
+        let items = self.lanes.values().flat_map(|lane| &lane.items);
+        let stuck = items.filter(|item| !item.handed && !item.is_reminder());
+        stuck.map(|item| now.mono_of(item.entry.notification.at)).min()
+    }
+}
+
+impl Lane {
+    /// Notes when the item at `at` falls to the stand-in.
+    pub(super) fn reckon(&mut self, at: usize, fallback: Option<&Fallback>) {
+        let (Some(fallback), Some(item)) = (fallback, self.items.get(at)) else {
+            return;
+        };
+        if item.handed || item.over {
+            return;
+        }
+        let falls = match (item.entry.refused, self.failing_since) {
+            (true, _) => NOW,
+            (false, Some(since)) => since.plus(fallback.after),
+            (false, None) => return,
+        };
+        self.falls = Some(self.falls.map_or(falls, |first| first.min(falls)));
+    }
+}
+
+/// The stand-in is among those that were to have it.
+pub(super) fn is_handed(entry: &OutboxEntry, fallback: Option<&Fallback>) -> bool {
+    fallback.is_some_and(|fallback| entry.addressed.contains(&fallback.to))
+}
+
+impl Item {
+    pub(super) fn is_reminder(&self) -> bool {
+        self.entry.notification.kind == crate::notification::NotificationKind::Reminder
+    }
+}

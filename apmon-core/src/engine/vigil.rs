@@ -1,0 +1,134 @@
+//! Whether the engine is well enough to vouch for itself, and when it does.
+
+use std::{fmt, time::Duration};
+
+use super::{ledger::Ledger, outbox::Outbox};
+use crate::{
+    monitor::Heartbeat,
+    rule::{resend::Resend, words},
+    time::{Mono, Now},
+};
+
+/// Between two of the engine's heartbeats, where nobody says otherwise.
+const EVERY: Duration = Duration::from_secs(60);
+/// The first one leaves so long after the start, when something was looked at.
+const FIRST: Duration = Duration::from_secs(5);
+/// Looks that start later than this are no watching.
+const MOST_LAG: Duration = Duration::from_secs(5);
+/// A message that got nowhere for so long is stuck.
+const STUCK: Duration = Duration::from_secs(600);
+
+/// The engine's own sign of life.
+#[derive(Debug, Default)]
+pub(super) struct Vigil {
+    every: Option<Duration>,
+    due: Option<Mono>,
+    resend: Resend,
+    /// The latest start of a look since the heartbeat before.
+    lag: Duration,
+    withheld: bool,
+}
+
+/// Why it must not vouch for itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Trouble {
+    /// Looks start so late.
+    Lag(Duration),
+    /// State is not saved.
+    Store,
+    /// A message has waited so long.
+    Stuck(Duration),
+}
+
+impl Vigil {
+    /// By the plan's heartbeat. The grid goes on where the interval is the same.
+    pub(super) fn follow(&mut self, heartbeat: Option<&Heartbeat>, now: Mono) {
+        let every = heartbeat.map(|heartbeat| heartbeat.every.unwrap_or(EVERY));
+        if self.every == every {
+            return;
+        }
+        self.every = every;
+        self.due = every.map(|every| now.plus(every.min(FIRST)));
+        self.resend.clear();
+    }
+
+    /// When it wants attention.
+    pub(super) fn wake_at(&self) -> Option<Mono> {
+        [self.due, self.resend.at()].into_iter().flatten().min()
+    }
+
+    /// Whether one leaves now; called once at a time.
+    pub(super) fn is_due(&mut self, now: Mono) -> bool {
+        let (Some(every), Some(due)) = (self.every, self.due) else {
+            return false;
+        };
+        if due <= now {
+            self.resend = Resend::default();
+            self.lag = self.lag.max(now.since(due));
+            let missed =
+                u32::try_from(now.since(due).as_nanos() / every.as_nanos().max(1)).unwrap_or(u32::MAX);
+            self.due = Some(due.plus(every.saturating_mul(missed.saturating_add(1))));
+            return true;
+        }
+        let again = self.resend.at().is_some_and(|at| at <= now);
+        if again {
+            self.resend.clear();
+        }
+        again
+    }
+
+    /// When the period of the present one ends.
+    pub(super) fn ends(&self) -> Option<Mono> {
+        self.due
+    }
+
+    /// A look started so late.
+    pub(super) fn looked(&mut self, lateness: Duration) {
+        self.lag = self.lag.max(lateness);
+    }
+
+    /// Why it must not vouch for itself now. Looks count from the heartbeat
+    /// before on.
+    pub(super) fn trouble(&mut self, ledger: &Ledger, outbox: &Outbox, now: Now) -> Option<Trouble> {
+        let lag = std::mem::take(&mut self.lag);
+        if lag > MOST_LAG {
+            return Some(Trouble::Lag(lag));
+        }
+        if ledger.failing || ledger.is_stalled() {
+            return Some(Trouble::Store);
+        }
+        let stuck = outbox.stuck_since(now).map(|since| now.mono.since(since));
+        stuck.filter(|stuck| *stuck >= STUCK).map(Trouble::Stuck)
+    }
+
+    /// It is withheld; whether that is news.
+    pub(super) fn withhold(&mut self) -> bool {
+        !std::mem::replace(&mut self.withheld, true)
+    }
+
+    /// It leaves; whether it was withheld before.
+    pub(super) fn resume(&mut self) -> bool {
+        std::mem::replace(&mut self.withheld, false)
+    }
+
+    /// It was taken.
+    pub(super) fn taken(&mut self) {
+        self.resend.taken();
+    }
+
+    /// It was not taken; whether that is news.
+    pub(super) fn failed(&mut self, now: Mono) -> bool {
+        self.resend.failed(now, self.due);
+        self.resend.failures() == 1
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lag(lag) => write!(f, "looks start {:.1} secs late", lag.as_secs_f64()),
+            Self::Store => f.write_str("state cannot be saved"),
+            Self::Stuck(by) => write!(f, "a message has not been delivered for {}", words::duration(*by)),
+        }
+    }
+}
