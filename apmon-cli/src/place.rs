@@ -96,8 +96,16 @@ fn in_default_directory() -> anyhow::Result<Vec<Place>> {
         // A database is used wherever there is one.
         if let Some(stem) = name.strip_suffix(".statefile.db") {
             found.insert(stem.to_owned(), entry.path());
+        } else if let Some(stem) = name.strip_suffix(".statefile.sock") {
+            // A daemon that has just started has no database yet.
+            let database = entry.path().with_extension("db");
+            found.entry(stem.to_owned()).or_insert(database);
         } else if let Some(stem) = name.strip_suffix(".statefile.json") {
-            found.entry(stem.to_owned()).or_insert_with(|| entry.path());
+            // Nor has it taken this one over yet, where both stand there.
+            let known = found.entry(stem.to_owned()).or_insert_with(|| entry.path());
+            if !known.exists() {
+                *known = entry.path();
+            }
         }
     }
     if found.is_empty() {
