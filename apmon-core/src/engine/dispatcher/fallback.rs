@@ -45,7 +45,7 @@ impl Dispatcher {
         );
         let mut addressed = entry.addressed.clone();
         addressed.push(to.clone());
-        for changed in self.outbox.address(&message.id, &addressed) {
+        for changed in self.outbox.address(message, &addressed) {
             self.ledger.entry(changed);
         }
         let at = self.by_name.get(&message.monitor).copied();

@@ -134,7 +134,7 @@ impl Dispatcher {
         let heirs: Vec<String> = takers
             .iter()
             .filter(|id| !entry.addressed.iter().any(|had| had == *id))
-            .filter(|id| !self.outbox.has(id, &notification.id))
+            .filter(|id| !self.outbox.has(id, notification))
             .map(|id| (*id).to_owned())
             .collect();
         if takers.is_empty() {
@@ -152,7 +152,7 @@ impl Dispatcher {
         }
         let addressed: Vec<String> = entry.addressed.iter().chain(&heirs).cloned().collect();
         // Should their channel go as well, the heirs have it already.
-        for changed in self.outbox.address(&notification.id, &addressed) {
+        for changed in self.outbox.address(notification, &addressed) {
             self.ledger.entry(changed);
         }
         for heir in heirs {

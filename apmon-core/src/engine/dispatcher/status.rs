@@ -10,7 +10,7 @@ use crate::engine::{
 impl Dispatcher {
     /// How things are. Ten thousand monitors cost a millisecond: what is known
     /// of them is shared, and read elsewhere.
-    pub(super) fn still(&self) -> Still {
+    pub(super) fn still(&mut self) -> Still {
         let now = self.shared.clock.now();
         let known = self.plan.channels.iter().map(|channel| channel.id.as_str());
         let (mut channels, outbox) = self.outbox.survey(known, now);

@@ -135,7 +135,7 @@ impl Dispatcher {
 
     pub(super) fn delivered(&mut self, channel: &str, key: &str, result: Result<(), DeliveryError>) {
         let now = self.shared.clock.now();
-        let before = self.outbox.entry(channel, key).cloned();
+        let before = self.outbox.under_way(channel).cloned();
         let first = before.as_ref().is_some_and(|entry| entry.attempts == 0);
         self.tallies.tried(channel, &result, now.wall);
         match self.outbox.finish(channel, key, result, now) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Item, Lane, Outbox};
+use super::{Lane, Outbox};
 use crate::{
     engine::plan::Fallback,
     notification::Notification,
@@ -19,12 +19,10 @@ impl Outbox {
         for (channel, lane) in &mut self.lanes {
             let fallback = fallbacks.get(channel);
             lane.falls = None;
-            for item in &mut lane.items {
+            for item in lane.items_mut() {
                 item.handed = is_handed(&item.entry, fallback);
             }
-            for at in 0..lane.items.len() {
-                lane.reckon(at, fallback);
-            }
+            lane.reckon_all(fallback);
         }
         self.fallbacks = fallbacks;
     }
@@ -45,7 +43,7 @@ impl Outbox {
             let fails = |since: Mono| since.plus(fallback.after) <= now;
             let fails = lane.failing_since.is_some_and(fails);
             let mut incidents: Vec<String> = Vec::new();
-            for item in &mut lane.items {
+            for item in lane.items_mut() {
                 let incident = &item.entry.notification.incident;
                 let falls = fails || item.entry.refused || incidents.contains(incident);
                 if !falls || item.handed || item.over {
@@ -57,9 +55,7 @@ impl Outbox {
                 }
                 fallen.push((item.entry.clone(), fallback.to.clone()));
             }
-            for at in 0..lane.items.len() {
-                lane.reckon(at, Some(fallback));
-            }
+            lane.reckon_all(Some(fallback));
         }
         fallen
     }
@@ -73,24 +69,31 @@ impl Outbox {
     /// same channel.
     pub(in crate::engine) fn end_of(&self, channel: &str, message: &Notification) -> Option<&Notification> {
         let lane = self.lanes.get(channel)?;
-        let waiting = lane.items.iter().map(|item| &item.entry.notification);
-        let mut of_it = waiting.filter(|other| other.incident == message.incident);
+        let mut of_it = lane
+            .of_incident(&message.incident)
+            .map(|item| &item.entry.notification);
         of_it.find(|other| other.kind.is_end() && other.number > message.number)
     }
 
     /// The oldest moment at which a message was decided that neither its
     /// channel nor a stand-in has, reminders apart.
     pub(in crate::engine) fn stuck_since(&self, now: Now) -> Option<Mono> {
-        let items = self.lanes.values().flat_map(|lane| &lane.items);
+        let items = self.lanes.values().flat_map(Lane::items);
         let stuck = items.filter(|item| !item.handed && !item.is_reminder());
         stuck.map(|item| now.mono_of(item.entry.notification.at)).min()
     }
 }
 
 impl Lane {
-    /// Notes when the item at `at` falls to the stand-in.
-    pub(super) fn reckon(&mut self, at: usize, fallback: Option<&Fallback>) {
-        let (Some(fallback), Some(item)) = (fallback, self.items.get(at)) else {
+    fn reckon_all(&mut self, fallback: Option<&Fallback>) {
+        for place in self.all_places() {
+            self.reckon(place, fallback);
+        }
+    }
+
+    /// Notes when the item at `place` falls to the stand-in.
+    pub(super) fn reckon(&mut self, place: u64, fallback: Option<&Fallback>) {
+        let (Some(fallback), Some(item)) = (fallback, self.item(place)) else {
             return;
         };
         if item.handed || item.over {
@@ -108,10 +111,4 @@ impl Lane {
 /// The stand-in is among those that were to have it.
 pub(super) fn is_handed(entry: &OutboxEntry, fallback: Option<&Fallback>) -> bool {
     fallback.is_some_and(|fallback| entry.addressed.contains(&fallback.to))
-}
-
-impl Item {
-    pub(super) fn is_reminder(&self) -> bool {
-        self.entry.notification.kind == crate::notification::NotificationKind::Reminder
-    }
 }
