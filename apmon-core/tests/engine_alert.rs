@@ -446,6 +446,34 @@ mod our_own_faults_are_no_outage {
         );
     }
 
+    /// A machine without a clock of its own is told the time after its start.
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_set_on_by_years_makes_no_message_late_and_gives_none_up() {
+        let wall = clock();
+        let settable = Arc::new(Settable(*wall, std::sync::Mutex::new(0)));
+        let (target, recorder) = (Target::new(), Recorder::new(&wall));
+        let answers = vec![Err(DeliveryError::retryable("503")); 3];
+        recorder.answers.lock().unwrap().extend(answers);
+        target.set(Condition::Down("no".into()));
+        let plan = || {
+            Plan::new("s")
+                .watch(target.monitor(watch("a", every(10))))
+                .tell("c", recorder.clone())
+        };
+        let engine = Engine::new(plan(), Memory::new()).clock(settable.clone());
+        let handle = engine.handle();
+        let running = tokio::spawn(engine.run());
+        tokio::time::sleep(secs(11)).await;
+        assert_eq!(recorder.labels(), [""; 0]);
+        *settable.1.lock().unwrap() = 50 * 365 * 86_400;
+        handle.reload(plan()).await.unwrap();
+        tokio::time::sleep(secs(30)).await;
+        assert_eq!(recorder.labels(), ["NEW OUTAGE"]);
+        assert!(!recorder.texts()[0].contains("late"), "{:?}", recorder.texts());
+        handle.shutdown().await;
+        running.await.unwrap().unwrap();
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_process_that_stood_still_blames_nobody() {
         use apmon_core::{FailureClass, Look};

@@ -11,14 +11,12 @@ use std::{
     time::Duration,
 };
 
-use self::{
-    lab::Lab,
-    webhook::{Receiver, Request},
-};
+use self::{lab::Lab, webhook::Receiver};
 use crate::{
     fault::{During, Fault},
     package::{self, DNSMASQ, NGINX},
     process::{self, Running, cargo},
+    request::Request,
     stopwatch::Stopwatch,
     workspace,
 };

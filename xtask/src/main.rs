@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
+mod chaos;
 mod check;
 mod demo;
 mod docs;
@@ -12,6 +13,7 @@ mod fuzz;
 mod new_probe;
 mod package;
 mod process;
+mod request;
 mod stopwatch;
 mod test;
 mod workspace;
@@ -52,6 +54,11 @@ const TASKS: &[Task] = &[
         usage: "fuzz [TARGET] [--seconds N] [--runs N]",
         summary: "build and run the fuzz targets (60 s in all unless told otherwise)",
         run: fuzz::run,
+    },
+    Task {
+        usage: "chaos [--kills N] [--seed S] [--debug]",
+        summary: "kill apmon and trouble its receivers, and check that nothing is lost (200 kills, release build)",
+        run: chaos::run,
     },
     Task {
         usage: "docs [--check]",

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything CI runs, in the order in which it fails fastest.
 
 use crate::{
-    check, docs,
+    chaos, check, docs,
     fault::Fault,
     fuzz,
     package::{self, CXX, DNSMASQ, NGINX, Needed, needed},
@@ -34,6 +34,9 @@ const NEEDED: &[Needed] = &[
 
 /// Seconds of fuzzing, over all targets.
 const FUZZING: &str = "60";
+
+/// A short run, the same each time, with the binary that the tests have built.
+const CHAOS: [&str; 5] = ["--kills", "20", "--seed", "1", "--debug"];
 
 struct Step {
     name: &'static str,
@@ -81,6 +84,10 @@ const STEPS: &[Step] = &[
             rustdoc.env("RUSTDOCFLAGS", "-Dwarnings");
             process::run(rustdoc.args(["doc", "--workspace", "--no-deps"]))
         },
+    },
+    Step {
+        name: "chaos",
+        run: || chaos::run(&CHAOS.map(str::to_owned)),
     },
     Step {
         name: "fuzz",

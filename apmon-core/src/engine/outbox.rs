@@ -70,13 +70,13 @@ impl Outbox {
     }
 
     /// Goes on by the rules of another plan.
-    pub(super) fn follow(&mut self, plan: &Plan, now: Now) {
+    pub(super) fn follow(&mut self, plan: &Plan, now: Mono) {
         self.expiry = plan.expire_after;
         for item in self.lanes.values_mut().flat_map(Lane::items_mut) {
-            item.expires = now.mono_of(item.entry.notification.at).plus(self.expiry);
+            item.expires = item.decided.plus(self.expiry);
         }
         // The next turn finds out.
-        self.expires = self.expires.map(|_| now.mono);
+        self.expires = self.expires.map(|_| now);
         self.set_fallbacks(plan.fallbacks());
     }
 
@@ -109,6 +109,7 @@ impl Outbox {
             entry,
             committed,
             not_before,
+            decided,
             expires,
             tries,
             over: false,
@@ -369,6 +370,13 @@ impl Outbox {
         let lane = self.lanes.get(channel)?;
         let item = lane.item(lane.in_flight()?)?;
         Some(&item.entry)
+    }
+
+    /// When that was decided.
+    pub(super) fn decided(&self, channel: &str) -> Option<Mono> {
+        let lane = self.lanes.get(channel)?;
+        let item = lane.item(lane.in_flight()?)?;
+        Some(item.decided)
     }
 }
 

@@ -97,7 +97,7 @@ impl Vigil {
         if ledger.failing || ledger.is_stalled() {
             return Some(Trouble::Store);
         }
-        let stuck = outbox.stuck_since(now).map(|since| now.mono.since(since));
+        let stuck = outbox.stuck_since().map(|since| now.mono.since(since));
         stuck.filter(|stuck| *stuck >= STUCK).map(Trouble::Stuck)
     }
 

@@ -186,7 +186,7 @@ impl Dispatcher {
             .collect();
         self.voice.site.clone_from(&plan.site);
         self.plan = plan;
-        self.outbox.follow(&self.plan, now);
+        self.outbox.follow(&self.plan, now.mono);
         self.vigil.follow(self.plan.heartbeat.as_ref(), now.mono);
         let watched = monitors.len();
         for at in gone {

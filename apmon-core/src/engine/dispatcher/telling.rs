@@ -112,7 +112,8 @@ impl Dispatcher {
     fn worded(&self, entry: &OutboxEntry) -> Notification {
         let mut message = entry.notification.clone();
         let now = self.shared.clock.now();
-        let late = now.mono.since(now.mono_of(message.at));
+        let decided = self.outbox.decided(&entry.channel);
+        let late = now.mono.since(decided.unwrap_or(now.mono));
         if late < LATE {
             return message;
         }

@@ -3,12 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Lane, Outbox};
-use crate::{
-    engine::plan::Fallback,
-    notification::Notification,
-    state::OutboxEntry,
-    time::{Mono, Now},
-};
+use crate::{engine::plan::Fallback, notification::Notification, state::OutboxEntry, time::Mono};
 
 /// At once.
 const NOW: Mono = Mono::from_nanos(i64::MIN);
@@ -77,10 +72,10 @@ impl Outbox {
 
     /// The oldest moment at which a message was decided that neither its
     /// channel nor a stand-in has, reminders apart.
-    pub(in crate::engine) fn stuck_since(&self, now: Now) -> Option<Mono> {
+    pub(in crate::engine) fn stuck_since(&self) -> Option<Mono> {
         let items = self.lanes.values().flat_map(Lane::items);
         let stuck = items.filter(|item| !item.handed && !item.is_reminder());
-        stuck.map(|item| now.mono_of(item.entry.notification.at)).min()
+        stuck.map(|item| item.decided).min()
     }
 }
 

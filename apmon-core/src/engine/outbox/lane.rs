@@ -46,6 +46,8 @@ pub(super) struct Item {
     /// On disk, or known not to come there: may be sent.
     pub(super) committed: bool,
     pub(super) not_before: Option<Mono>,
+    /// When it was decided; a step of the wall clock makes it no older.
+    pub(super) decided: Mono,
     pub(super) expires: Mono,
     /// Tries that failed since the last reload, by which those that may go take
     /// turns; of one that was refused they count as one.

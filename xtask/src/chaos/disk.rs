@@ -1,0 +1,131 @@
+//! The disk on which state is kept: a small one, which can be full, or the
+//! machine's own, on which a commit takes as long as it does in earnest.
+
+use std::{
+    fs,
+    io::{ErrorKind, Write as _},
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
+
+use crate::{
+    fault::{During, Fault},
+    process,
+};
+
+/// A database and its log have room, and little else.
+const SIZE: &str = "size=12m";
+const FILLER: &str = "filler";
+
+/// Which disk it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// A tmpfs, in a mount namespace of our own. It can be full, and takes no time.
+    Small,
+    /// The one below `target`. A kill finds commits under way.
+    Own,
+}
+
+impl Kind {
+    /// The words for it in the summary.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Small => "a small disk",
+            Self::Own => "a real disk",
+        }
+    }
+}
+
+pub(super) struct Disk {
+    place: PathBuf,
+    kind: Kind,
+}
+
+impl Disk {
+    pub(super) fn prepare(kind: Kind, place: &Path) -> Result<Self, Fault> {
+        fs::create_dir_all(place).during(format!("make {}", place.display()))?;
+        let disk = Self {
+            place: place.to_owned(),
+            kind,
+        };
+        if kind == Kind::Own {
+            return Ok(disk);
+        }
+        mount(SIZE, place)?;
+        // A disk that cannot be full would prove nothing.
+        disk.fill()?;
+        let taken = fs::write(disk.place.join("more"), [0; 4096]);
+        disk.free()?;
+        let _ = fs::remove_file(disk.place.join("more"));
+        match taken {
+            Err(error) if error.kind() == ErrorKind::StorageFull => Ok(disk),
+            other => Err(Fault::new(format!("a full disk took a file, or said: {other:?}"))),
+        }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.place.join(name)
+    }
+
+    /// It takes nothing more.
+    pub(super) fn fill(&self) -> Result<(), Fault> {
+        let mut filler = fs::File::create(self.place.join(FILLER)).during("fill the disk")?;
+        for bytes in [&[0_u8; 65_536][..], &[0; 4096], &[0; 64]] {
+            loop {
+                match filler.write(bytes) {
+                    Ok(1..) => {}
+                    Ok(0) => break,
+                    Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                    Err(error) => return Err(error).during("fill the disk"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn free(&self) -> Result<(), Fault> {
+        match fs::remove_file(self.place.join(FILLER)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error).during("free the disk"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Differs when something was written.
+    pub(super) fn trace(&self) -> Vec<Option<(u64, SystemTime)>> {
+        ["state.db-wal", "state.json.new", "state.json"]
+            .iter()
+            .map(|name| {
+                let metadata = fs::metadata(self.place.join(name)).ok()?;
+                Some((metadata.len(), metadata.modified().ok()?))
+            })
+            .collect()
+    }
+
+    /// Copies what is on it to where it stays.
+    pub(super) fn save(&self, place: &Path) -> Result<(), Fault> {
+        fs::create_dir_all(place).during(format!("make {}", place.display()))?;
+        let files = fs::read_dir(&self.place).during("list the disk")?;
+        for file in files.flatten().filter(|file| file.path().is_file()) {
+            if file.file_name() != FILLER {
+                fs::copy(file.path(), place.join(file.file_name())).during("copy the state")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if self.kind == Kind::Small {
+            process::works(Command::new("umount").arg("--lazy").arg(&self.place));
+        }
+    }
+}
+
+/// Mounts a tmpfs.
+pub(super) fn mount(options: &str, place: &Path) -> Result<(), Fault> {
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", options, "none"]).arg(place);
+    process::output(&mut mount).map(|_| ())
+}

@@ -1,0 +1,293 @@
+//! What is done to whom, and when: all of it from one seed.
+
+use std::time::Duration;
+
+use super::{disk, random::Random, site::Site};
+
+/// One thing that is done.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Step {
+    pub(super) at: Duration,
+    pub(super) act: Act,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Act {
+    /// A target goes up or down.
+    Target(usize, bool),
+    /// A receiver has a trouble, or none any more.
+    Receiver(usize, Option<Trouble>),
+    /// `kill -9` at such a moment, and a new start so long after it.
+    Kill(Moment, Duration),
+    /// SIGSTOP.
+    Stop,
+    /// SIGCONT.
+    Continue,
+    /// The wall clock is so many seconds off from now on.
+    Clock(i64),
+    /// The disk takes nothing from now on.
+    FillDisk,
+    /// It takes something again. Nothing else is done until apmon has saved.
+    FreeDisk,
+}
+
+/// Two of webhooks, and the mail server.
+pub(super) const RECEIVERS: usize = 3;
+
+/// What is wrong with a receiver.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Trouble {
+    /// Nobody listens.
+    Down,
+    /// It accepts, and that is all.
+    Hang,
+    /// 503, or 451 after the mail.
+    PutOff,
+    /// 429 with so many seconds in its `Retry-After`, or 452 to the recipient.
+    Busy(u64),
+    /// It hangs up on a message.
+    Drop,
+    /// It takes a message and hangs up within its answer.
+    Cut,
+    /// It takes a message, and says so late; a mail server greets late.
+    Late(Duration),
+}
+
+impl Trouble {
+    /// The word for it in the summary.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Hang => "hanging",
+            Self::PutOff => "503/451",
+            Self::Busy(_) => "429/452",
+            Self::Drop => "hanging up",
+            Self::Cut => "taken, reply cut",
+            Self::Late(_) => "late",
+        }
+    }
+}
+
+/// When exactly a kill comes. Uniform moments rarely hit the few milliseconds
+/// in which something could get lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Moment {
+    Now,
+    /// State is being written.
+    Write,
+    /// A line was printed: it is on disk, and not delivered yet.
+    Line,
+    /// This receiver has a message, and has not answered.
+    Request(usize),
+    /// This receiver has answered: that is not on disk yet.
+    Answer(usize),
+}
+
+impl Moment {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Now => "at any time",
+            Self::Write => "while it writes",
+            Self::Line => "when it has printed",
+            Self::Request(_) => "before an answer",
+            Self::Answer(_) => "after an answer",
+        }
+    }
+}
+
+/// What is done in one round.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Plan {
+    /// By time.
+    pub(super) steps: Vec<Step>,
+    /// How the targets are left.
+    pub(super) last: Vec<bool>,
+}
+
+impl Plan {
+    pub(super) fn new(seed: u64, site: &Site, kills: usize, disk: disk::Kind) -> Self {
+        let mut random = Random::new(seed);
+        let (mut steps, end) = kills_and_disk(&mut random.branch(), site, kills, disk);
+        for target in 0..site.monitors.len() {
+            steps.extend(target_steps(target, &mut random.branch(), end));
+        }
+        for receiver in 0..RECEIVERS {
+            steps.extend(receiver_steps(receiver, &mut random.branch(), end));
+        }
+        steps.extend(stops(&mut random.branch(), end));
+        steps.extend(clock_steps(&mut random.branch(), end));
+        steps.sort_by_key(|step| step.at);
+        let last = site.monitors.iter().map(|_| random.percent(50)).collect();
+        Self { steps, last }
+    }
+}
+
+/// No kill while the disk is full: what is told from memory then is not on
+/// disk, as the promise says.
+fn kills_and_disk(random: &mut Random, site: &Site, kills: usize, disk: disk::Kind) -> (Vec<Step>, Duration) {
+    let mut steps = Vec::new();
+    let mut at = Duration::from_millis(500);
+    let mut full = 3;
+    for _ in 0..kills {
+        full = usize::saturating_sub(full, 1);
+        if full == 0 && disk == disk::Kind::Small {
+            full = 4 + random.index(0..8);
+            steps.push(Step {
+                at,
+                act: Act::FillDisk,
+            });
+            at += random.millis(1_000..=4_000);
+            steps.push(Step {
+                at,
+                act: Act::FreeDisk,
+            });
+        }
+        // Some live for moments, a few for long.
+        at += match random.index(0..10) {
+            0..6 => random.millis(20..=1_200),
+            6..9 => random.millis(1_200..=2_500),
+            _ => random.millis(3_500..=5_000),
+        };
+        let moment = moment(random, site);
+        let pause = random.millis(0..=400);
+        steps.push(Step {
+            at,
+            act: Act::Kill(moment, pause),
+        });
+        at += pause;
+    }
+    (steps, at + Duration::from_millis(500))
+}
+
+fn moment(random: &mut Random, site: &Site) -> Moment {
+    let channel = random.index(0..site.channels.len());
+    match random.index(0..10) {
+        0..3 => Moment::Now,
+        3..5 => Moment::Write,
+        5..7 => Moment::Line,
+        7..9 => Moment::Request(channel),
+        _ => Moment::Answer(channel % 2),
+    }
+}
+
+fn target_steps(target: usize, random: &mut Random, end: Duration) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let (mut at, mut is_up) = (random.millis(0..=4_000), true);
+    while at < end {
+        is_up = !is_up;
+        steps.push(Step {
+            at,
+            act: Act::Target(target, is_up),
+        });
+        at += match random.index(0..10) {
+            0..3 => random.millis(200..=2_000),
+            3..8 => random.millis(2_000..=6_000),
+            _ => random.millis(6_000..=14_000),
+        };
+    }
+    steps
+}
+
+fn receiver_steps(receiver: usize, random: &mut Random, end: Duration) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut at = random.millis(0..=3_000);
+    while at < end {
+        let trouble = match random.index(0..7) {
+            0 => Trouble::Down,
+            1 => Trouble::Hang,
+            2 => Trouble::PutOff,
+            3 => Trouble::Busy(1 + random.millis(0..=2).as_secs()),
+            4 => Trouble::Drop,
+            5 => Trouble::Cut,
+            _ => Trouble::Late(random.millis(50..=3_000)),
+        };
+        let lasts = random.millis(500..=5_000);
+        for (at, trouble) in [(at, Some(trouble)), (at + lasts, None)] {
+            let act = Act::Receiver(receiver, trouble);
+            steps.push(Step { at, act });
+        }
+        at += lasts + random.millis(500..=4_000);
+    }
+    steps
+}
+
+fn stops(random: &mut Random, end: Duration) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut at = random.millis(2_000..=8_000);
+    while at < end {
+        steps.push(Step { at, act: Act::Stop });
+        at += random.millis(100..=3_000);
+        steps.push(Step {
+            at,
+            act: Act::Continue,
+        });
+        at += random.millis(3_000..=10_000);
+    }
+    steps
+}
+
+/// Never a day: a message is given up after one.
+fn clock_steps(random: &mut Random, end: Duration) -> Vec<Step> {
+    const OFFSETS: &[i64] = &[-10_800, -3_600, -61, -5, -1, 0, 1, 7, 90, 3_600, 10_800];
+    let mut steps = Vec::new();
+    let mut at = random.millis(1_000..=5_000);
+    while at < end {
+        let act = Act::Clock(*random.pick(OFFSETS));
+        steps.push(Step { at, act });
+        at += random.millis(1_000..=6_000);
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_always_the_same_plan() {
+        let site = Site::new();
+        assert_eq!(
+            Plan::new(3, &site, 10, disk::Kind::Small),
+            Plan::new(3, &site, 10, disk::Kind::Small)
+        );
+        assert_ne!(
+            Plan::new(3, &site, 10, disk::Kind::Small),
+            Plan::new(4, &site, 10, disk::Kind::Small)
+        );
+    }
+
+    #[test]
+    fn a_plan_kills_as_often_as_it_should_and_never_while_the_disk_is_full() {
+        let site = Site::new();
+        for seed in 0..50 {
+            let (mut kills, mut full) = (0, false);
+            for step in Plan::new(seed, &site, 20, disk::Kind::Small).steps {
+                match step.act {
+                    Act::FillDisk => full = true,
+                    Act::FreeDisk => full = false,
+                    Act::Kill(..) => {
+                        assert!(!full);
+                        kills += 1;
+                    }
+                    _ => {}
+                }
+            }
+            assert_eq!(kills, 20);
+            assert!(!full);
+        }
+    }
+
+    #[test]
+    fn what_is_stopped_goes_on() {
+        let stops = |act| move |step: &&Step| step.act == act;
+        for seed in 0..50 {
+            let steps = Plan::new(seed, &Site::new(), 20, disk::Kind::Small).steps;
+            let count = |act| steps.iter().filter(stops(act)).count();
+            assert_eq!(count(Act::Stop), count(Act::Continue));
+            let last = steps
+                .iter()
+                .rfind(|step| matches!(step.act, Act::Stop | Act::Continue));
+            assert!(last.is_none_or(|step| step.act == Act::Continue));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+# Reads what apmon keeps and what the mail server took; one line for each
+# thing, its parts percent-encoded. Arguments: state file, Maildir.
+import json
+import mailbox
+import os
+import sqlite3
+import sys
+from email import message_from_bytes, policy
+from urllib.parse import quote
+
+state, place = sys.argv[1:3]
+
+
+def say(*parts):
+    print("\t".join(quote(str(part), safe=" :@()\"/") for part in parts))
+
+
+def outbox(entry):
+    message = entry["notification"]
+    say("outbox", entry["channel"], message["id"] + "-" + entry["channel"], message["kind"])
+
+
+def is_up(value):
+    return "unknown" if value is None else "up" if value else "down"
+
+
+if state.endswith(".json") and os.path.exists(state):
+    with open(state) as file:
+        content = json.load(file)
+    own = content.pop("apmon")
+    for entry in own["outbox"]:
+        outbox(entry)
+    for name, monitor in content.items():
+        if isinstance(monitor, dict):
+            say("state", name, is_up(monitor["is_up"]))
+elif os.path.exists(state):
+    # Beside the daemon; without one there is nobody to agree with.
+    mode = "mode=ro" if os.path.exists(state + "-wal") else "immutable=1"
+    database = sqlite3.connect(f"file:{state}?{mode}", uri=True)
+    database.execute("BEGIN")
+    for (entry,) in database.execute("SELECT entry FROM outbox ORDER BY place"):
+        outbox(json.loads(entry))
+    for name, value in database.execute("SELECT name, is_up FROM states"):
+        say("state", name, is_up(value))
+    say("history")
+    for row in database.execute("SELECT id, monitor, ended IS NOT NULL, messages FROM incidents WHERE kind = 'outage'"):
+        say("incident", *row)
+    for row in database.execute("SELECT channel, message || '-' || channel FROM deliveries WHERE fate = 'delivered'"):
+        say("delivered", *row)
+
+for key in mailbox.Maildir(place).keys() if os.path.isdir(place) else ():
+    mail = message_from_bytes(mailbox.Maildir(place).get_bytes(key), policy=policy.default)
+    text = mail.get_content().split("\n")[0].strip()
+    first = mail["References"] or mail["Message-ID"]
+    say("mail", mail["X-Taken-At"], mail["X-Taken-For"], mail["Message-ID"], first, mail["Subject"], text)

@@ -1,0 +1,427 @@
+//! One round: a site, its receivers and its troubles, until all is told.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    check::{self, EXIT, Violation},
+    clock::WallClock,
+    daemon::{Daemon, End, Kin},
+    disk::{self, Disk},
+    hook::{Book, Hook},
+    plan::{Act, Moment, Plan, RECEIVERS, Step, Trouble},
+    post::Post,
+    read,
+    record::{Evidence, Stored},
+    site::Site,
+    tally::Tally,
+    target::Targets,
+};
+use crate::{
+    fault::{During, Fault},
+    process,
+    stopwatch::Stopwatch,
+};
+
+const TURN: Duration = Duration::from_millis(2);
+/// A kill whose moment does not come is done all the same.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+/// So soon apmon tells that a commit failed which was under way.
+const BREATH: Duration = Duration::from_millis(300);
+/// A store that failed is tried again after 5 s.
+const SAVED: Duration = Duration::from_secs(20);
+/// With all mended, everything is told within this time.
+const SETTLED: Duration = Duration::from_secs(60);
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// What a round is made of.
+pub(super) struct Setting<'a> {
+    pub(super) program: &'a Path,
+    pub(super) directory: &'a Path,
+    pub(super) seed: u64,
+    pub(super) kills: usize,
+    /// A database, or JSON.
+    pub(super) state: &'static str,
+    pub(super) disk: disk::Kind,
+}
+
+/// What came of it.
+pub(super) struct Outcome {
+    pub(super) violations: Vec<Violation>,
+    pub(super) tally: Tally,
+    pub(super) took: Duration,
+}
+
+struct Round {
+    clock: Stopwatch,
+    site: Site,
+    state: PathBuf,
+    disk: Disk,
+    wall_file: PathBuf,
+    daemon: Daemon,
+    kin: Arc<Kin>,
+    targets: Targets,
+    book: Book,
+    hooks: Vec<Hook>,
+    post: Post,
+    kills: VecDeque<(Moment, Duration)>,
+    /// The kill under way: until when its moment is waited for, and the pause after it.
+    striking: Option<(Duration, Duration)>,
+    restart_at: Option<Duration>,
+    is_full: bool,
+    /// Since when apmon may save again.
+    freed: Option<Duration>,
+    awake_since: Option<Duration>,
+    awake: Vec<(Duration, Duration)>,
+    trace: Vec<Option<(u64, SystemTime)>>,
+    ended: Vec<Violation>,
+    tally: Tally,
+}
+
+pub(super) fn run(setting: &Setting<'_>) -> Result<Outcome, Fault> {
+    let mut round = Round::prepare(setting)?;
+    let plan = Plan::new(setting.seed, &round.site, setting.kills, setting.disk);
+    fs::write(setting.directory.join("plan.txt"), shown(&plan)).during("write plan.txt")?;
+    round.play(plan.steps)?;
+    let violations = round.settle(&plan.last)?;
+    round.disk.save(&setting.directory.join("state"))?;
+    let mut tally = round.tally;
+    tally.rounds = 1;
+    Ok(Outcome {
+        violations,
+        tally,
+        took: round.clock.elapsed(),
+    })
+}
+
+impl Round {
+    fn prepare(setting: &Setting<'_>) -> Result<Self, Fault> {
+        let clock = Stopwatch::start();
+        let site = Site::new();
+        let directory = setting.directory;
+        fs::create_dir_all(directory).during(format!("make {}", directory.display()))?;
+        let disk = Disk::prepare(setting.disk, &directory.join("disk"))?;
+        let state = disk.path(setting.state);
+        let site_file = directory.join("chaos.yaml");
+        site.write(&site_file)?;
+        let wall_file = directory.join("wall-clock");
+        let daemon = Daemon::new(
+            setting.program.to_owned(),
+            site_file,
+            state.clone(),
+            WallClock::new(&wall_file)?,
+            &directory.join("apmon.log"),
+            clock,
+        )?;
+        let kin = daemon.kin();
+        let targets = Targets::open(&site.monitors, site.port(), clock)?;
+        let book = Book::default();
+        let mut hooks = Vec::new();
+        for n in 0..2_u8 {
+            let channel = usize::from(n);
+            let of = (channel, &site.channels[channel]);
+            let (book, kin) = (Arc::clone(&book), Arc::clone(&kin));
+            hooks.push(Hook::open(of, site.hook(n), book, kin, clock)?);
+        }
+        let post = Post::open(
+            site.mail_server(),
+            &site.channels,
+            directory,
+            Arc::clone(&kin),
+            clock,
+        )?;
+        let mut round = Self {
+            clock,
+            site,
+            state,
+            trace: disk.trace(),
+            disk,
+            wall_file,
+            daemon,
+            kin,
+            targets,
+            book,
+            hooks,
+            post,
+            kills: VecDeque::new(),
+            striking: None,
+            restart_at: None,
+            is_full: false,
+            freed: None,
+            awake_since: None,
+            awake: Vec::new(),
+            ended: Vec::new(),
+            tally: Tally::default(),
+        };
+        round.start()?;
+        Ok(round)
+    }
+
+    /// Does what the plan says. A step that must wait lets all later ones wait.
+    fn play(&mut self, steps: Vec<Step>) -> Result<(), Fault> {
+        let mut steps = VecDeque::from(steps);
+        let (mut waited, mut last) = (self.clock.elapsed(), self.clock.elapsed());
+        loop {
+            self.turn()?;
+            let now = self.clock.elapsed();
+            let mut blocked = self.freed.is_some();
+            while let Some(step) = steps.front().filter(|step| !blocked && step.at + waited <= now) {
+                let killing = self.striking.is_some() || !self.kills.is_empty();
+                if step.act == Act::FillDisk && killing {
+                    blocked = true;
+                    break;
+                }
+                let act = step.act;
+                steps.pop_front();
+                self.act(act)?;
+                blocked = self.freed.is_some();
+            }
+            if blocked {
+                waited += now - last;
+            }
+            last = now;
+            let idle = self.kills.is_empty() && self.striking.is_none() && self.freed.is_none();
+            if !self.ended.is_empty() || (steps.is_empty() && idle && self.daemon.is_running()) {
+                return Ok(());
+            }
+            thread::sleep(TURN);
+        }
+    }
+
+    fn act(&mut self, act: Act) -> Result<(), Fault> {
+        match act {
+            Act::Target(target, is_up) => {
+                self.count(if is_up { "targets up" } else { "targets down" });
+                self.targets.set(target, is_up)?;
+            }
+            Act::Receiver(receiver, trouble) => self.trouble(receiver, trouble)?,
+            Act::Kill(moment, pause) => self.kills.push_back((moment, pause)),
+            Act::Stop => {
+                if self.daemon.is_running() && self.daemon.signal("STOP") {
+                    self.count("SIGSTOP");
+                    self.sleeps(self.clock.elapsed());
+                }
+            }
+            Act::Continue => self.wake(),
+            Act::Clock(offset) => {
+                self.count("steps of the clock");
+                WallClock::write(&self.wall_file, offset)?;
+            }
+            Act::FillDisk => {
+                self.count("disk full");
+                self.disk.fill()?;
+                self.is_full = true;
+            }
+            Act::FreeDisk => {
+                self.disk.free()?;
+                self.wake();
+                self.is_full = false;
+                self.freed = Some(self.clock.elapsed());
+            }
+        }
+        Ok(())
+    }
+
+    fn trouble(&mut self, receiver: usize, trouble: Option<Trouble>) -> Result<(), Fault> {
+        if let Some(trouble) = trouble {
+            self.count(trouble.word());
+        }
+        match self.hooks.get(receiver) {
+            Some(hook) => hook.set(trouble),
+            None => self.post.set(trouble),
+        }
+    }
+
+    /// What is due for apmon itself.
+    fn turn(&mut self) -> Result<(), Fault> {
+        let now = self.clock.elapsed();
+        match self.daemon.ended()? {
+            Some(End::Killed(at)) => {
+                self.sleeps(at);
+                let pause = self.striking.take().map_or(Duration::ZERO, |(_, pause)| pause);
+                self.restart_at = Some(now + pause);
+            }
+            Some(End::Itself(status)) => {
+                self.sleeps(now);
+                self.ended.push(Violation::new(EXIT, status.to_string()));
+            }
+            None => {}
+        }
+        if self.restart_at.is_some_and(|at| at <= now) {
+            self.restart_at = None;
+            self.start()?;
+        }
+        if let Some(since) = self.freed
+            && since + BREATH <= now
+        {
+            if self.kin.saves() {
+                self.freed = None;
+            } else if since + SAVED <= now {
+                self.freed = None;
+                let what = format!("it does not save {} s after the disk has room", SAVED.as_secs());
+                self.ended.push(Violation::new(check::LOG, what));
+            }
+        }
+        self.strike(now);
+        Ok(())
+    }
+
+    fn strike(&mut self, now: Duration) {
+        if let Some((until, _)) = self.striking {
+            let trace = self.disk.trace();
+            if trace != self.trace {
+                self.kin.spring(Moment::Write);
+            }
+            self.trace = trace;
+            if until <= now && self.kin.armed().is_some() {
+                self.count("moments that did not come");
+                self.kin.kill();
+            }
+            return;
+        }
+        if !self.daemon.is_running() || self.is_full || self.freed.is_some() {
+            return;
+        }
+        if let Some((moment, pause)) = self.kills.pop_front() {
+            *self.tally.kills.entry(moment.word()).or_default() += 1;
+            self.striking = Some((now + PATIENCE, pause));
+            self.trace = self.disk.trace();
+            match moment {
+                Moment::Now => self.kin.kill(),
+                moment => self.kin.arm(moment),
+            }
+        }
+    }
+
+    fn start(&mut self) -> Result<(), Fault> {
+        self.daemon.start()?;
+        self.awake_since = Some(self.clock.elapsed());
+        Ok(())
+    }
+
+    fn wake(&mut self) {
+        if self.daemon.is_running() && self.awake_since.is_none() && self.daemon.signal("CONT") {
+            self.awake_since = Some(self.clock.elapsed());
+        }
+    }
+
+    /// Killed or stopped since `at`.
+    fn sleeps(&mut self, at: Duration) {
+        if let Some(since) = self.awake_since.take() {
+            self.awake.push((since, at));
+        }
+    }
+
+    fn count(&mut self, word: &'static str) {
+        *self.tally.faults.entry(word).or_default() += 1;
+    }
+
+    /// Everything is mended; the targets stay as they are left. Waits until all
+    /// rules hold, ends apmon, and judges.
+    fn settle(&mut self, last: &[bool]) -> Result<Vec<Violation>, Fault> {
+        self.wake();
+        self.disk.free()?;
+        for receiver in 0..RECEIVERS {
+            self.trouble(receiver, None)?;
+        }
+        for (target, is_up) in last.iter().enumerate() {
+            self.targets.set(target, *is_up)?;
+        }
+        self.kin.log("-- all is mended, and nothing changes any more");
+        let since = self.clock.elapsed();
+        let slowest = self
+            .site
+            .monitors
+            .iter()
+            .map(|it| it.certain_after(false).max(it.certain_after(true)));
+        let least = slowest.max().unwrap_or_default();
+        while self.ended.is_empty() && self.clock.elapsed() < since + SETTLED {
+            self.turn()?;
+            if self.clock.elapsed() > since + least {
+                let evidence = self.evidence()?;
+                let mut violations = check::check(&evidence);
+                // Reminders go on: what is told and what is kept are not of one moment.
+                violations.retain(|violation| violation.rule != check::HISTORY);
+                let is_settled = evidence.stored.outbox.is_empty() && violations.is_empty();
+                if is_settled || violations.iter().any(Violation::stays) {
+                    break;
+                }
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        self.goodbye()?;
+        let evidence = self.evidence()?;
+        self.tally.count(&evidence);
+        let unsaved = self.kin.unsaved();
+        if unsaved > 0 {
+            *self
+                .tally
+                .faults
+                .entry("times nothing could be saved")
+                .or_default() += unsaved;
+        }
+        let mut violations = std::mem::take(&mut self.ended);
+        violations.extend(check::check(&evidence));
+        Ok(violations)
+    }
+
+    fn goodbye(&mut self) -> Result<(), Fault> {
+        if !self.daemon.signal("TERM") {
+            return Ok(());
+        }
+        let mut end = None;
+        let mut failed = None;
+        process::wait_until(GOODBYE, || {
+            match self.daemon.ended() {
+                Ok(ended) => end = ended,
+                Err(fault) => failed = Some(fault),
+            }
+            end.is_some() || failed.is_some()
+        });
+        if let Some(fault) = failed {
+            return Err(fault);
+        }
+        self.sleeps(self.clock.elapsed());
+        let how = match end {
+            Some(End::Itself(status)) if status.success() => return Ok(()),
+            Some(End::Itself(status)) => status.to_string(),
+            Some(End::Killed(_)) => "it was killed".to_owned(),
+            None => format!("not within {} s of SIGTERM", GOODBYE.as_secs()),
+        };
+        self.ended.push(Violation::new(EXIT, how));
+        Ok(())
+    }
+
+    fn evidence(&self) -> Result<Evidence, Fault> {
+        // The state first: what is through with the outbox has arrived by then.
+        let (stored, mails): (Stored, _) = read::read(&self.site, &self.state, &self.post.maildir())?;
+        let mut receipts = lock(&self.book).clone();
+        receipts.extend(mails);
+        let mut awake = self.awake.clone();
+        awake.extend(self.awake_since.map(|since| (since, self.clock.elapsed())));
+        Ok(Evidence {
+            site: self.site.clone(),
+            truth: self.targets.spells(),
+            awake,
+            receipts,
+            said: self.kin.said(),
+            complaints: self.kin.complaints(),
+            stored,
+        })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn shown(plan: &Plan) -> String {
+    let line = |step: &Step| format!("{:8.3} {:?}\n", step.at.as_secs_f64(), step.act);
+    plan.steps.iter().map(line).collect()
+}

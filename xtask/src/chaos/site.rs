@@ -1,0 +1,161 @@
+//! The site that is watched: who is told what, and what is looked at.
+
+use std::{fmt::Write as _, net::Ipv4Addr, path::Path, time::Duration};
+
+use super::record::Told;
+use crate::{fault::Fault, workspace};
+
+pub(super) const NAME: &str = "Chaos";
+/// Each is looked at so often.
+pub(super) const EVERY: Duration = Duration::from_secs(1);
+/// What an answer of a target that is up says.
+pub(super) const GREETING: &str = "up";
+
+const MONITORS: u8 = 20;
+const PORT: u16 = 7007;
+const MAIL_PORT: u16 = 7025;
+
+/// One who is told.
+#[derive(Clone, Debug)]
+pub(super) struct Channel {
+    /// apmon's name for it.
+    pub(super) id: String,
+    pub(super) is_mail: bool,
+    pub(super) reminders: bool,
+    pub(super) recoveries: bool,
+}
+
+/// One who is watched.
+#[derive(Clone, Debug)]
+pub(super) struct Monitor {
+    pub(super) name: String,
+    pub(super) address: Ipv4Addr,
+    /// So many looks in a row make an outage.
+    pub(super) looks: u32,
+    /// It is down by what it says, and says by its length for which time; the
+    /// others are down by a closed port.
+    pub(super) speaks: bool,
+    /// Nobody gets mail about it.
+    pub(super) no_mail: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Site {
+    pub(super) channels: Vec<Channel>,
+    pub(super) monitors: Vec<Monitor>,
+    network: [u8; 3],
+}
+
+impl Site {
+    /// On loopback addresses that no second run has at the same time.
+    pub(super) fn new() -> Self {
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        let network = [127, 64 + high % 128, low];
+        let hook = |n: u8| Channel {
+            id: format!("webhook:{}", at(network, n)),
+            is_mail: false,
+            reminders: true,
+            recoveries: true,
+        };
+        let mail = |name: &str, reminders, recoveries| Channel {
+            id: format!("mail:{name}@chaos.example"),
+            is_mail: true,
+            reminders,
+            recoveries,
+        };
+        Self {
+            channels: vec![
+                hook(2),
+                hook(3),
+                mail("ops", false, true),
+                mail("boss", true, false),
+            ],
+            monitors: (0..MONITORS)
+                .map(|n| Monitor {
+                    name: format!("m{n:02}"),
+                    address: at(network, 10 + n),
+                    looks: 1 + u32::from(n % 2),
+                    speaks: n % 10 < 7,
+                    no_mail: n == MONITORS - 1,
+                })
+                .collect(),
+            network,
+        }
+    }
+
+    /// Where the `n`th webhook goes.
+    pub(super) fn hook(&self, n: u8) -> (Ipv4Addr, u16) {
+        (at(self.network, 2 + n), PORT)
+    }
+
+    pub(super) fn mail_server(&self) -> (Ipv4Addr, u16) {
+        (at(self.network, 1), MAIL_PORT)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        PORT
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<(), Fault> {
+        let ((mail, mail_port), (json, _), (url, _)) = (self.mail_server(), self.hook(0), self.hook(1));
+        let mut text = format!(
+            "\
+site:
+  name: {NAME}
+  check_every_n_secs: 1
+  max_try_secs: 2
+  notify_every_n_secs: 2
+  after_every_n_notifications: 2
+  # An hour's step of the clock must not end anybody's patience.
+  unknown_after_secs: 1000000
+  email_server: {{smtp_host: {mail}, smtp_port: {mail_port}, from_address: apmon@chaos.example, use_tls: no}}
+  outage_emails:
+    - {{email: ops@chaos.example, email_reminders: no}}
+    - {{email: boss@chaos.example, email_recoveries: no}}
+  outage_webhooks:
+    - {{endpoint_url: \"http://{json}:{PORT}/json\", request_method: POST, request_encoding: JSON}}
+    - {{endpoint_url: \"http://{url}:{PORT}/url?\", request_method: GET, request_encoding: URL}}
+monitors:
+"
+        );
+        for monitor in &self.monitors {
+            let expect = if monitor.speaks { ", expect: up" } else { "" };
+            let email = if monitor.no_mail { ", email: no" } else { "" };
+            let _ = writeln!(
+                text,
+                "  - {{type: tcp, name: {}, address: \"tcp://{}:{PORT}\", max_retries: {}{expect}{email}}}",
+                monitor.name, monitor.address, monitor.looks
+            );
+        }
+        workspace::write(path, &text)
+    }
+}
+
+impl Channel {
+    /// Its switches let it through.
+    pub(super) fn takes(&self, told: Told) -> bool {
+        match told {
+            Told::Outage => true,
+            Told::Reminder(_) => self.reminders,
+            Told::Recovery => self.recoveries,
+        }
+    }
+
+    /// A look at `monitor` may be told here.
+    pub(super) fn hears_of(&self, monitor: &Monitor) -> bool {
+        !(self.is_mail && monitor.no_mail)
+    }
+}
+
+impl Monitor {
+    /// What lasts so long while apmon watches is seen, and told: the first look
+    /// of a process comes within [`EVERY`], and a busy machine takes its time.
+    pub(super) fn certain_after(&self, is_up: bool) -> Duration {
+        let looks = if is_up { 1 } else { self.looks };
+        EVERY * looks + Duration::from_secs(2)
+    }
+}
+
+fn at([a, b, c]: [u8; 3], d: u8) -> Ipv4Addr {
+    Ipv4Addr::new(a, b, c, d)
+}
