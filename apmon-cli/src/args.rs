@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, error::ErrorKind};
 
-use crate::{check, daemon, notify, pacing, pass, pin, reference, summary};
+use crate::{check, daemon, history, notify, pacing, pass, pin, reference, status, summary};
 
 /// Watches hosts, services, switch ports, certificates and jobs on a LAN.
 ///
@@ -47,9 +47,21 @@ enum Verb {
     /// what the device itself shows. Exit status: 0 shown (and written), 1 not,
     /// 2 wrong usage.
     Pin(pin::PinArgs),
+    /// Shows how things are: monitors, messages on their way, channels.
+    ///
+    /// Asks the daemon; where none runs, what is remembered is read from the state
+    /// file. Exit status: 0 all sites could be shown, whatever state they are in;
+    /// 1 one could not, 2 wrong usage.
+    Status(status::StatusArgs),
+    /// Shows incidents, and how much of each day, month and year things were up.
+    ///
+    /// Reads the database that the daemon keeps, also while it runs. Times are
+    /// local. Exit status: 0 all sites could be shown, 1 one could not, 2 wrong
+    /// usage.
+    History(history::HistoryArgs),
     /// Prints when the reminders of an outage would come.
     Pacing(pacing::PacingArgs),
-    /// Tries the channels of a site file out.
+    /// Tries channels out, and messages again.
     Notify(notify::NotifyArgs),
     /// Prints the reference of the site file.
     #[command(hide = true)]
@@ -116,7 +128,7 @@ impl Command {
             None => self.pass.common.verbose,
             Some(Verb::Run(run)) => run.common.verbose,
             Some(Verb::Check(check)) => check.verbose,
-            Some(Verb::Pin(_) | Verb::Pacing(_) | Verb::Notify(_) | Verb::Reference(_)) => 0,
+            Some(_) => 0,
         }
     }
 }
@@ -129,9 +141,7 @@ impl Command {
             None if self.pass.test_config || self.pass.test_webhooks || self.pass.test_emails => None,
             None => Some(pass::PATIENCE),
             Some(Verb::Run(_)) => Some(daemon::PATIENCE),
-            Some(Verb::Check(_) | Verb::Pin(_) | Verb::Pacing(_) | Verb::Notify(_) | Verb::Reference(_)) => {
-                None
-            }
+            Some(_) => None,
         }
     }
 }
@@ -159,12 +169,14 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
 }
 
 fn usage_mistake(command: &Command) -> Option<&'static str> {
-    let (configs, common) = match &command.verb {
-        None => (&command.pass.configs, &command.pass.common),
-        Some(Verb::Run(run)) => (&run.configs, &run.common),
+    let (configs, statefile) = match &command.verb {
+        None => (&command.pass.configs, &command.pass.common.statefile),
+        Some(Verb::Run(run)) => (&run.configs, &run.common.statefile),
+        Some(Verb::Status(status)) => (&status.configs, &status.statefile),
+        Some(Verb::History(history)) => return history.mistake(),
         Some(_) => return None,
     };
-    (common.statefile.is_some() && configs.len() > 1)
+    (statefile.is_some() && configs.len() > 1)
         .then_some("-s/--statefile goes with a single site file; each of several derives its own")
 }
 
@@ -174,6 +186,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Some(Verb::Run(args)) => daemon::run(args),
         Some(Verb::Check(args)) => check::run(&args),
         Some(Verb::Pin(args)) => pin::run(&args),
+        Some(Verb::Status(args)) => status::run(&args),
+        Some(Verb::History(args)) => history::run(&args),
         Some(Verb::Pacing(args)) => pacing::run(&args),
         Some(Verb::Notify(args)) => notify::run(&args),
         Some(Verb::Reference(args)) => reference::run(&args),

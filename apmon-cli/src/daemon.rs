@@ -19,6 +19,7 @@ use self::{
     supervisor::{Ready, Supervisor},
 };
 use crate::{
+    api,
     args::RunArgs,
     console, pass,
     site::{self, Process, Watcher},
@@ -49,6 +50,9 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     let (stop, stopping) = watch::channel(false);
     let (hangup, _) = broadcast::channel(4);
     let mut signals = Signals::new()?;
+    let host = api::Host::start()
+        .inspect_err(|error| tracing::warn!("nobody can ask this daemon how things are: {error}"))
+        .ok();
     let mut plans = Vec::new();
     let mut refused = 0;
     for (i, config) in args.configs.iter().cloned().enumerate() {
@@ -64,6 +68,7 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
             process: process.clone(),
             stopping: stopping.clone(),
             hangup: hangup.subscribe(),
+            host: host.clone(),
         };
         let ready = tokio::select! {
             ready = supervisor.ready() => ready,

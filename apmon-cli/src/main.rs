@@ -1,22 +1,27 @@
 //! The apmon command: arguments, wiring, output. Everything it does is done by
 //! the libraries.
 
+mod api;
 mod args;
 mod channel;
 mod check;
 mod console;
 mod daemon;
+mod history;
 mod kinds;
 mod log;
 mod notify;
 mod pacing;
 mod pass;
 mod pin;
+mod place;
 mod reference;
 mod sink;
 mod site;
+mod status;
 mod summary;
 mod table;
+mod when;
 
 use std::process::ExitCode;
 

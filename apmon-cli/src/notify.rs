@@ -1,4 +1,7 @@
-//! `apmon notify` and `--test-webhooks`: real messages, sent the real way, shown.
+//! `apmon notify` and `--test-webhooks`: real messages, sent the real way, shown;
+//! and those that wait, tried again.
+
+mod retry;
 
 use std::{
     path::{Path, PathBuf},
@@ -34,6 +37,12 @@ enum Act {
     /// what is sent and answered is shown, with *** for every secret. Exit
     /// status: 0 all were taken, 1 one was not, 2 wrong usage.
     Test(TestArgs),
+    /// Tries the messages again that wait for the channels of a site: those that
+    /// were refused, and those that wait out a pause.
+    ///
+    /// Asks the daemon to do so now. Where none runs, the next pass or start does
+    /// it. Exit status: 0 done, 1 not, 2 wrong usage.
+    Retry(retry::RetryArgs),
 }
 
 #[derive(Args)]
@@ -48,7 +57,10 @@ struct TestArgs {
 
 /// Does what the arguments say.
 pub(crate) fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
-    let Act::Test(args) = &args.act;
+    let args = match &args.act {
+        Act::Test(args) => args,
+        Act::Retry(args) => return retry::run(args),
+    };
     test(std::slice::from_ref(&args.config), &|id| {
         args.channel.as_ref().is_none_or(|wanted| wanted == id)
     })

@@ -128,8 +128,13 @@ pub(crate) enum Watcher {
 /// Where a site's state is kept. Once there is a database every command uses
 /// it: two files would each know half.
 pub(crate) fn state_path(config: &Path, args: &CommonArgs, watcher: Watcher) -> PathBuf {
-    if let Some(path) = &args.statefile {
-        return path.clone();
+    state_file(config, args.statefile.as_deref(), watcher)
+}
+
+/// The same, where `named` is the one that the command line names.
+pub(crate) fn state_file(config: &Path, named: Option<&Path>, watcher: Watcher) -> PathBuf {
+    if let Some(path) = named {
+        return path.to_owned();
     }
     let default = |format| apmon_store::default_path(config, format, Platform::HERE, &ProcessEnvironment);
     let database = default(Format::Sqlite);

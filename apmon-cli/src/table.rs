@@ -1,5 +1,10 @@
 //! Columns that line up.
 
+/// No line is wider where a table can be cut to fit.
+pub(crate) const WIDTH: usize = 100;
+/// A name has so much of it before a long text beside it is cut.
+const NAME: usize = 20;
+
 /// A table as text: a head, then rows; columns are as wide as they must be.
 pub(crate) fn render(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
@@ -22,6 +27,59 @@ pub(crate) fn render(head: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
+/// A table of which no column is empty: `head` and `rows` without those in
+/// which no row has anything.
+pub(crate) fn render_filled(head: &[&str], rows: &[Vec<String>]) -> String {
+    let filled: Vec<bool> = (0..head.len())
+        .map(|at| {
+            rows.iter()
+                .any(|row| row.get(at).is_some_and(|cell| !cell.is_empty()))
+        })
+        .collect();
+    let mut keep = filled.iter();
+    let head: Vec<_> = head
+        .iter()
+        .copied()
+        .filter(|_| keep.next() == Some(&true))
+        .collect();
+    let keep_cells = |row: &Vec<String>| {
+        let cells = row.iter().zip(&filled).filter(|(_, keep)| **keep);
+        cells.map(|(cell, _)| cell.clone()).collect()
+    };
+    let rows: Vec<Vec<String>> = rows.iter().map(keep_cells).collect();
+    render(&head, &rows)
+}
+
+/// The beginning of `text` within so many characters, `…` where that is not all.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+/// Cuts the texts of two columns such that no line is wider than [`WIDTH`]:
+/// names down to [`NAME`], then the last column.
+pub(crate) fn fit(head: &[&str], rows: &mut [Vec<String>], name: usize, last: usize) {
+    let width = |at: usize| {
+        let cells = rows.iter().map(|row| row[at].chars().count());
+        match cells.max().unwrap_or(0) {
+            0 => 0, // such a column is left out
+            width => width.max(head[at].chars().count()) + 2,
+        }
+    };
+    let others = (0..head.len()).filter(|at| *at != name && *at != last);
+    let room = (WIDTH + 2).saturating_sub(others.map(&width).sum());
+    let names = width(name).min(room.saturating_sub(width(last)).max(NAME + 2));
+    let rest = room.saturating_sub(names);
+    for row in rows {
+        row[name] = cut(&row[name], names.saturating_sub(2));
+        row[last] = cut(&row[last], rest.saturating_sub(2));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -34,5 +92,25 @@ mod tests {
             super::render(&["NAME", "TYPE"], &rows),
             "NAME         TYPE\nweb          http\na-long-name  tcp"
         );
+    }
+
+    #[test]
+    fn an_empty_column_is_left_out() {
+        let rows = vec![
+            vec!["web".into(), String::new(), "up".into()],
+            vec!["nas".into(), String::new(), String::new()],
+        ];
+        assert_eq!(
+            super::render_filled(&["NAME", "REASON", "STATE"], &rows),
+            "NAME  STATE\nweb   up\nnas"
+        );
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut() {
+        for (text, width, expected) in [("öäü", 3, "öäü"), ("öäüß", 3, "öä…"), ("ab", 1, "…"), ("", 0, "")]
+        {
+            assert_eq!(super::cut(text, width), expected);
+        }
     }
 }

@@ -33,6 +33,21 @@ fn help_of_pacing() {
 }
 
 #[test]
+fn help_of_status() {
+    insta::assert_snapshot!(help(&["status", "--help"]));
+}
+
+#[test]
+fn help_of_history() {
+    insta::assert_snapshot!(help(&["history", "--help"]));
+}
+
+#[test]
+fn help_of_notify_retry() {
+    insta::assert_snapshot!(help(&["notify", "retry", "--help"]));
+}
+
+#[test]
 fn the_version() {
     assert_eq!(
         help(&["--version"]),

@@ -11,6 +11,8 @@ mod ledger;
 mod outbox;
 mod plan;
 mod slot;
+mod status;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod vigil;
@@ -20,12 +22,16 @@ use std::{sync::Arc, time::Duration};
 use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot};
 
-use self::dispatcher::Dispatcher;
+use self::{dispatcher::Dispatcher, status::Still};
 pub use self::{
     dispatcher::guarded,
     event::{Event, Listener},
     lateness::Lateness,
     plan::{Channel, Fallback, Plan},
+    status::{
+        ChannelStatus, Condition, DeliveryCounts, LooksStatus, MessageStatus, MonitorStatus, OutboxStatus,
+        SiteStatus,
+    },
 };
 use crate::{
     notification::HeartbeatSender,
@@ -58,6 +64,8 @@ pub struct Handle(mpsc::Sender<Command>);
 enum Command {
     Reload(Plan, oneshot::Sender<()>),
     Ping(oneshot::Sender<()>),
+    Status(oneshot::Sender<Still>),
+    Retry(Option<String>, oneshot::Sender<Result<usize, EngineError>>),
     Shutdown,
 }
 
@@ -74,6 +82,25 @@ pub enum EngineError {
     /// The engine has ended.
     #[error("the engine has ended")]
     Ended,
+    /// No channel of the plan has this id.
+    #[error("no such channel: {channel}; there {}", listed(.known))]
+    UnknownChannel {
+        /// What was asked for.
+        channel: String,
+        /// The channels there are.
+        known: Vec<String>,
+    },
+    /// The plan tells nobody ([`Plan::quiet`]).
+    #[error("this run tells nobody (--no-notify)")]
+    Quiet,
+}
+
+fn listed(ids: &[String]) -> String {
+    match ids {
+        [] => "are none".to_owned(),
+        [only] => format!("is {only}"),
+        ids => format!("are {}", ids.join(", ")),
+    }
 }
 
 /// What a run did.
@@ -192,12 +219,7 @@ impl Handle {
     /// When the plan has two monitors of one name, or the engine has ended.
     pub async fn reload(&self, plan: Plan) -> Result<(), EngineError> {
         plan.check_names()?;
-        let (reply, done) = oneshot::channel();
-        self.0
-            .send(Command::Reload(plan, reply))
-            .await
-            .map_err(|_| EngineError::Ended)?;
-        done.await.map_err(|_| EngineError::Ended)
+        self.ask(|reply| Command::Reload(plan, reply)).await
     }
 
     /// Waits until the engine answers: it is alive.
@@ -205,12 +227,34 @@ impl Handle {
     /// # Errors
     /// When it has ended.
     pub async fn ping(&self) -> Result<(), EngineError> {
-        let (reply, done) = oneshot::channel();
+        self.ask(Command::Ping).await
+    }
+
+    /// How things are. The engine gives what it has at once; making texts of it
+    /// is the caller's work (some milliseconds for 10,000 monitors).
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn status(&self) -> Result<SiteStatus, EngineError> {
+        Ok(self.ask(Command::Status).await?.developed())
+    }
+
+    /// Tries all messages that wait for a channel, or for any, again now: those
+    /// it refused, and those that wait out a pause. Returns how many.
+    ///
+    /// # Errors
+    /// When there is no such channel, the plan tells nobody, or the engine has ended.
+    pub async fn retry(&self, channel: Option<String>) -> Result<usize, EngineError> {
+        self.ask(|reply| Command::Retry(channel, reply)).await?
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, EngineError> {
+        let (reply, answer) = oneshot::channel();
         self.0
-            .send(Command::Ping(reply))
+            .send(command(reply))
             .await
             .map_err(|_| EngineError::Ended)?;
-        done.await.map_err(|_| EngineError::Ended)
+        answer.await.map_err(|_| EngineError::Ended)
     }
 
     /// Ends the engine: within about a second, with all state committed.

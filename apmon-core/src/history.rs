@@ -1,21 +1,28 @@
-//! What happened, for those who look back: results of looks, incidents, and
-//! what became of messages.
+//! What happened, for those who look back: results of looks, incidents, what
+//! became of messages; and how much of the time something was up.
 //!
 //! A store that keeps a history says so ([`StateStore::keeps_history`]) and
 //! gets it with each commit; for the others none is gathered.
 //!
 //! [`StateStore::keeps_history`]: crate::StateStore::keeps_history
 
+mod availability;
+
 use std::{collections::VecDeque, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::{notification::NotificationKind, outcome::Verdict, state::OutboxEntry};
+pub use self::availability::{Day, Sums, Times, Watched, days};
+use crate::{
+    notification::NotificationKind,
+    outcome::Verdict,
+    state::{MonitorState, OutboxEntry},
+};
 
 /// While nothing can be written, no more results are held than this; the
 /// oldest go first.
 const MOST_RESULTS: usize = 50_000;
-/// The same of incidents and of deliveries.
+/// The same of incidents, of deliveries and of stretches.
 const MOST_RECORDS: usize = 10_000;
 
 /// What one look found.
@@ -31,6 +38,53 @@ pub struct LookResult {
     pub latency: Option<Duration>,
     /// Why it was not up.
     pub reason: Option<String>,
+    /// If the next look comes later than this, nobody watched between the two.
+    pub max_gap: Duration,
+    /// When it was known what to believe; `None` while that is not known yet
+    /// (the first look failed, and more must fail). From the first such moment
+    /// on the monitor's time counts.
+    pub known: Option<Timestamp>,
+}
+
+/// A stretch of time in which something was so, with its two ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stretch {
+    /// The monitor's name.
+    pub monitor: String,
+    /// What was so.
+    pub kind: StretchKind,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+}
+
+/// What was so for a while.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum StretchKind {
+    /// It could not be looked at, told or not.
+    Unknown,
+    /// It was down, and nobody was to be told.
+    Silenced,
+    /// Nobody looked: apmon did not run. A store finds these by itself
+    /// ([`LookResult::max_gap`]).
+    Unwatched,
+}
+
+impl StretchKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Unknown, Self::Silenced, Self::Unwatched];
+
+    /// The word for it in files and output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Silenced => "silenced",
+            Self::Unwatched => "unwatched",
+        }
+    }
 }
 
 /// Something that began, was told, and ended or has not ended yet.
@@ -151,6 +205,19 @@ impl Delivery {
     }
 }
 
+impl Incident {
+    /// It goes on, as `state` of its monitor knows. One without an end that does
+    /// not go on is one whose end could not be written.
+    #[must_use]
+    pub fn is_open(&self, state: &MonitorState) -> bool {
+        let known = match self.kind {
+            IncidentKind::Unknown => &state.own.unknown_told,
+            _ => &state.own.incident,
+        };
+        self.ended.is_none() && known.as_ref() == Some(&self.id)
+    }
+}
+
 impl IncidentKind {
     /// What a message of this kind is part of.
     #[must_use]
@@ -173,13 +240,18 @@ pub struct Records {
     pub incidents: VecDeque<Incident>,
     /// Fates of messages, in the order in which they were known.
     pub deliveries: VecDeque<Delivery>,
+    /// Stretches of time that have ended.
+    pub stretches: VecDeque<Stretch>,
 }
 
 impl Records {
     /// Nothing happened.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.results.is_empty() && self.incidents.is_empty() && self.deliveries.is_empty()
+        self.results.is_empty()
+            && self.incidents.is_empty()
+            && self.deliveries.is_empty()
+            && self.stretches.is_empty()
     }
 
     /// Adds what happened later. What is too much is forgotten, the oldest first.
@@ -187,6 +259,7 @@ impl Records {
         self.results.extend(later.results);
         self.incidents.extend(later.incidents);
         self.deliveries.extend(later.deliveries);
+        self.stretches.extend(later.stretches);
         self.cut();
     }
 
@@ -195,6 +268,7 @@ impl Records {
         keep_last(&mut self.results, MOST_RESULTS);
         keep_last(&mut self.incidents, MOST_RECORDS);
         keep_last(&mut self.deliveries, MOST_RECORDS);
+        keep_last(&mut self.stretches, MOST_RECORDS);
     }
 }
 
@@ -216,6 +290,8 @@ mod tests {
             verdict: Verdict::Up,
             latency: None,
             reason: None,
+            max_gap: Duration::from_secs(120),
+            known: None,
         };
         let mut records = Records::default();
         for n in 0..3 {

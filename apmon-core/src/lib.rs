@@ -60,11 +60,11 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`engine`] | [`Engine`]: daemon and pass; [`Plan`], [`Channel`], [`Event`] |
+//! | [`engine`] | [`Engine`]: daemon and pass; [`Plan`], [`Channel`], [`Event`], [`SiteStatus`] |
 //! | [`rule`] | what decides, as pure functions: health, pacing, schedule, heartbeat, alert, words |
 //! | [`monitor`], [`probe`], [`outcome`] | what is watched, one look, what it found |
 //! | [`notification`], [`state`] | what is told, what is remembered; the seams to channels and stores |
-//! | [`history`] | what happened, for stores that keep it |
+//! | [`history`] | what happened, for stores that keep it; availability |
 //! | [`config`], [`kind`] | the site file, and how a kind of monitor reads its part of it |
 //! | [`time`], [`text`] | clocks; text that is safe to show |
 //! | [`name_file`] | resolv.conf and hosts, made such that a strict parser takes them |
@@ -84,8 +84,13 @@ pub mod state;
 pub mod text;
 pub mod time;
 
-pub use engine::{Channel, Engine, EngineError, Event, Fallback, Handle, Lateness, PassReport, Plan};
-pub use history::{Delivery, DeliveryFate, Incident, IncidentKind, LookResult, Records};
+pub use engine::{
+    Channel, ChannelStatus, Condition, DeliveryCounts, Engine, EngineError, Event, Fallback, Handle,
+    Lateness, LooksStatus, MessageStatus, MonitorStatus, OutboxStatus, PassReport, Plan, SiteStatus,
+};
+pub use history::{
+    Delivery, DeliveryFate, Incident, IncidentKind, LookResult, Records, Stretch, StretchKind,
+};
 pub use kind::{Blueprint, Both, Compiled, Kind, MonitorKind, OptionSet, Tools};
 pub use monitor::{Heartbeat, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
 pub use notification::{DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, Switch};

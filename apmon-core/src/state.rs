@@ -71,6 +71,13 @@ pub struct OwnState {
     /// Incident id under which that was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_told: Option<String>,
+    /// Since when it is up; `None` while it is down, and where it was up before
+    /// this was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up_since: Option<Timestamp>,
+    /// Since when it is down and nobody is to be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silenced_since: Option<Timestamp>,
     /// Channels that stood in for one that failed, by incident: they heard that
     /// it began, and are to hear that it ended.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -75,6 +75,17 @@ impl Now {
     }
 }
 
+impl Now {
+    /// What the wall clock shows at a point of the monotonic clock, if nobody
+    /// sets it.
+    #[must_use]
+    pub fn wall_of(self, at: Mono) -> Timestamp {
+        let nanos = at.nanos().saturating_sub(self.mono.nanos());
+        let wall = self.wall.checked_add(jiff::SignedDuration::from_nanos(nanos));
+        wall.unwrap_or(self.wall)
+    }
+}
+
 /// Reads both clocks. The engine sleeps with tokio's timer and asks a clock
 /// only what time it is.
 pub trait Clock: Send + Sync {
@@ -169,6 +180,17 @@ mod tests {
     fn a_written_moment_in_the_future_counts_as_now() {
         let written = "2026-02-11T07:00:00Z".parse().unwrap();
         assert_eq!(now().mono_of(written), now().mono);
+    }
+
+    #[test]
+    fn the_wall_clock_goes_on_as_the_monotonic_one() {
+        let table = [(65, "2026-02-11T06:01:00Z"), (-55, "2026-02-11T05:59:00Z")];
+        for (secs, expected) in table {
+            let at = Mono::from_nanos(secs * 1_000_000_000);
+            assert_eq!(now().wall_of(at), expected.parse().unwrap());
+        }
+        let late = Mono::from_nanos(i64::MAX);
+        assert!(now().wall_of(late) > now().wall);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
 
 use apmon_core::{
     Commit, DeliveryError, DeliveryFate, Engine, Incident, IncidentKind, Plan, Policy, Records, Snapshot,
-    StateStore, StoreError, Verdict,
+    StateStore, StoreError, StretchKind, Verdict,
 };
 use async_trait::async_trait;
 use support::{Condition, Recorder, Target, clock, every, run_for, secs, watch};
@@ -57,6 +57,7 @@ impl StateStore for Chronicle {
         records.results.extend(history.results);
         records.incidents.extend(history.incidents);
         records.deliveries.extend(history.deliveries);
+        records.stretches.extend(history.stretches);
         Ok(())
     }
 
@@ -198,4 +199,58 @@ async fn what_could_not_be_written_is_written_later_in_its_order() {
     assert_eq!(records.results.len(), report.looks);
     let times: Vec<_> = records.results.iter().map(|result| result.at).collect();
     assert!(times.is_sorted());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_seen_and_what_nobody_was_told_stands_there_as_stretches() {
+    let (clock, target, store) = (clock(), Target::new(), Arc::new(Chronicle::default()));
+    let silent = Policy {
+        alarms: false,
+        ..every(10)
+    };
+    let plan = Plan::new("s").watch(target.monitor(watch("a", silent)));
+    let engine = Engine::new(plan, store.clone()).clock(clock);
+    let handle = engine.handle();
+    let running = tokio::spawn(engine.run());
+    let conditions = [
+        Condition::Unknown("no route".into()),
+        Condition::Up,
+        Condition::Down("refused".into()),
+        Condition::Unknown("no route".into()),
+        Condition::Down("refused".into()),
+        Condition::Up,
+    ];
+    for condition in conditions {
+        target.set(condition);
+        tokio::time::sleep(secs(60)).await;
+    }
+    handle.shutdown().await;
+    running.await.unwrap().unwrap();
+    let records = store.records.lock().unwrap();
+    let stretches: Vec<_> = records
+        .stretches
+        .iter()
+        // Looks come every ten seconds, the first one before its turn.
+        .map(|it| (it.kind, it.ended.duration_since(it.started).as_secs() / 10 * 10))
+        .collect();
+    assert_eq!(
+        stretches,
+        [
+            (StretchKind::Unknown, 60),
+            (StretchKind::Unknown, 60),
+            (StretchKind::Silenced, 180)
+        ]
+    );
+    // The outage itself is an incident, told or not.
+    assert_eq!(store_incidents(&records), [(IncidentKind::Outage, 0)]);
+    let gaps: Vec<_> = records.results.iter().map(|result| result.max_gap).collect();
+    assert!(
+        gaps.iter().all(|gap| *gap == secs(40)),
+        "twice 10 s, and the 20 s of a look"
+    );
+}
+
+fn store_incidents(records: &Records) -> Vec<(IncidentKind, u32)> {
+    let over = records.incidents.iter().filter(|it| it.ended.is_some());
+    over.map(|it| (it.kind.clone(), it.messages)).collect()
 }

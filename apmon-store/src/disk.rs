@@ -172,10 +172,7 @@ impl Disk {
                 warnings.extend(doubts);
                 Ok(Found::Good(Box::new(model)))
             }
-            Err(ReadError::Newer(version)) => Err(StoreError::Damaged {
-                place,
-                reason: format!("written by a newer apmon (version {version} of its content)"),
-            }),
+            Err(ReadError::Newer(version)) => Err(newer(place, version)),
             Err(ReadError::Damaged(reason)) => {
                 let fate = match self.set_aside(path, zone, now) {
                     Ok(aside) => format!("it was set aside as {}", shown(&aside)),
@@ -186,6 +183,29 @@ impl Disk {
                 Ok(Found::Damaged)
             }
         }
+    }
+
+    /// Reads the file as it is, whoever writes it; damaged or missing it is an
+    /// error, and nothing is changed.
+    pub(crate) fn peek(&self, zone: &TimeZone) -> Result<(Model, Vec<String>), StoreError> {
+        let missing = || failed("read", &self.path, io::Error::from(io::ErrorKind::NotFound));
+        let mut path = &self.path;
+        let bytes = match bytes_of(path)? {
+            // Where there are no hard links `.old` stands alone for a moment.
+            None => {
+                path = &self.old;
+                bytes_of(path)?.ok_or_else(missing)?
+            }
+            Some(bytes) => bytes,
+        };
+        let place = shown(path);
+        read::from_bytes(&bytes, zone, &place).map_err(|error| match error {
+            ReadError::Newer(version) => newer(place, version),
+            ReadError::Damaged(reason) => StoreError::Damaged {
+                place,
+                reason: printable(&reason).into_owned(),
+            },
+        })
     }
 
     fn set_aside(&self, path: &Path, zone: &TimeZone, now: Timestamp) -> Result<PathBuf, StoreError> {
@@ -233,6 +253,13 @@ enum Found {
     Good(Box<Model>),
     Damaged,
     Nothing,
+}
+
+fn newer(place: String, version: u64) -> StoreError {
+    StoreError::Damaged {
+        place,
+        reason: format!("written by a newer apmon (version {version} of its content)"),
+    }
 }
 
 /// A file's bytes; `None` where there is no file.

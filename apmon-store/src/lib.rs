@@ -48,6 +48,7 @@
 //! | `desk` | the thread on which a store works, and the way to it |
 //! | `store` | the JSON file as a [`StateStore`](apmon_core::StateStore) |
 //! | `sqlite` | the database as one: opening (also what is damaged), rows, schema, the history written and read |
+//! | `peek` | what a file remembers, read beside its owner |
 //! | `model` | what the file holds, in memory, and how a commit is taken back |
 //! | `read`, `write` | the file's text |
 //! | `moment` | local times as Python writes them |
@@ -60,6 +61,7 @@ mod disk;
 mod lock;
 mod model;
 mod moment;
+mod peek;
 mod place;
 mod read;
 mod sqlite;
@@ -67,6 +69,7 @@ mod store;
 mod write;
 
 pub use lock::{Lock, LockError};
-pub use place::{Format, Platform, default_path};
+pub use peek::peek;
+pub use place::{Format, Platform, default_directory, default_path};
 pub use sqlite::{HISTORY_DAYS, History, Span, SqliteStore};
 pub use store::JsonStore;

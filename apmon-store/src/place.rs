@@ -66,6 +66,14 @@ pub fn default_path(
     platform: Platform,
     environment: &dyn Environment,
 ) -> PathBuf {
+    let mut name = config.file_stem().unwrap_or_default().to_owned();
+    name.push(format.suffix());
+    default_directory(platform, environment).join(name)
+}
+
+/// The directory in which state files stand where none is named.
+#[must_use]
+pub fn default_directory(platform: Platform, environment: &dyn Environment) -> PathBuf {
     let given = |name| {
         environment
             .variable(name)
@@ -74,17 +82,14 @@ pub fn default_path(
     let by_systemd = given("STATE_DIRECTORY")
         .and_then(|list| list.split(':').next().map(PathBuf::from))
         .filter(|first| !first.as_os_str().is_empty());
-    let directory = by_systemd.unwrap_or_else(|| match platform {
+    by_systemd.unwrap_or_else(|| match platform {
         Platform::Unix => PathBuf::from("/var/tmp/APMonitor"),
         Platform::Windows => given("TEMP").map_or_else(
             || PathBuf::from("."),
             |temp| PathBuf::from(temp).join("APMonitor"),
         ),
         Platform::Other => PathBuf::from("."),
-    });
-    let mut name = config.file_stem().unwrap_or_default().to_owned();
-    name.push(format.suffix());
-    directory.join(name)
+    })
 }
 
 /// `path` with `suffix` behind its whole name.

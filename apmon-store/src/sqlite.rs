@@ -126,6 +126,18 @@ impl StateStore for SqliteStore {
     }
 }
 
+/// Everything but the history, and what could not be read; beside the owner.
+pub(crate) fn peek(path: &Path) -> Result<(Model, Vec<String>), StoreError> {
+    fs::File::open(path).map_err(|error| disk::failed("read", path, error))?;
+    let failed = |step| move |error| open::failed(step, path, error);
+    let connection = open::to_read(path).map_err(failed("open"))?;
+    if open::version_of(&connection, path)? == 0 {
+        return Ok((Model::default(), Vec::new()));
+    }
+    let reading = rows::read(&connection, &shown(path)).map_err(failed("read"))?;
+    Ok((reading.model, reading.doubts))
+}
+
 /// The JSON state file that a database takes over.
 pub(crate) fn json_of(path: &Path) -> PathBuf {
     path.with_extension("json")
@@ -212,7 +224,9 @@ impl SqliteKeeper {
                 self.untold.extend(reading.doubts);
                 self.is_whole = true;
                 self.finish_taking_over(&connection);
-                if !connection.is_readonly("main").unwrap_or(true) {
+                // An older one is opened anew to be written, and brought up to date then.
+                let is_present = open::version_of(&connection, &self.path)? == schema::VERSION;
+                if is_present && !connection.is_readonly("main").unwrap_or(true) {
                     self.connection = Some(connection);
                     self.mark = mark;
                 }

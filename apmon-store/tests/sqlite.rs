@@ -354,6 +354,8 @@ fn result(monitor: &str, second: i64) -> LookResult {
         verdict: [Verdict::Up, Verdict::Down, Verdict::Unknown][usize::try_from(second % 3).unwrap()],
         latency: (second % 3 == 0).then(|| Duration::from_micros(1_234)),
         reason: (second % 3 != 0).then(|| "connect: connection refused".into()),
+        max_gap: Duration::ZERO,
+        known: None,
     }
 }
 

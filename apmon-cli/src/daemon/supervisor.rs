@@ -19,6 +19,7 @@ use super::{
     file::{FileWatch, on_a_thread, stamp},
 };
 use crate::{
+    api,
     args::CommonArgs,
     channel, console, pass,
     site::{self, Process, Store, Watcher},
@@ -49,6 +50,8 @@ pub(super) struct Supervisor {
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) hangup: broadcast::Receiver<()>,
     pub(super) file: FileWatch,
+    /// Where it can be asked; `None` where that could not be had.
+    pub(super) host: Option<api::Host>,
 }
 
 /// What a site is told.
@@ -154,6 +157,9 @@ impl Supervisor {
             .heartbeats(Arc::new(HttpHeartbeats::new(self.process.http.clone())))
             .on_event(|event| console::report(event, false));
         let handle = engine.handle();
+        // Whoever is told that it runs can ask it.
+        let listening = self.listen(handle.clone());
+        let _listening = listening.instrument(self.process.span(&self.config)).await;
         let _ = published.send(Some(handle.clone()));
         let mut engine = tokio::spawn(engine.run().instrument(self.process.span(&self.config)));
         let mut stopping = self.stopping.clone();
@@ -181,6 +187,20 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Opens the socket on which it is asked. That there is none stops nobody.
+    async fn listen(&self, engine: Handle) -> Option<api::Listening> {
+        let host = self.host.as_ref()?;
+        let state_file = site::state_path(&self.config, &self.common, Watcher::Daemon);
+        let socket = api::socket_of(&state_file);
+        let listening = host.listen(&socket, engine).await;
+        let say = |error: &std::io::Error| {
+            let socket = socket.display().to_string();
+            let socket = printable(&socket);
+            tracing::warn!("{socket}: {error}: apmon status cannot ask this daemon, it reads the state file");
+        };
+        listening.inspect_err(say).ok()
     }
 
     /// Tries the site's mail server: whoever set it up is still there, and at

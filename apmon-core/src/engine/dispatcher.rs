@@ -7,6 +7,7 @@ mod fallback;
 mod history;
 mod look;
 mod roster;
+mod status;
 mod telling;
 mod vouching;
 
@@ -18,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use self::vouching::Whose;
@@ -28,6 +30,7 @@ use super::{
     outbox::Outbox,
     plan::Plan,
     slot::{Slot, Want},
+    tally::Tallies,
     vigil::Vigil,
 };
 use crate::{
@@ -85,6 +88,7 @@ pub(super) struct Dispatcher {
     waiting: VecDeque<usize>,
     flying: usize,
     outbox: Outbox,
+    tallies: Tallies,
     ledger: Ledger,
     vigil: Vigil,
     tasks: JoinSet<Done>,
@@ -95,6 +99,7 @@ pub(super) struct Dispatcher {
     pass_vouched: bool,
     /// The store keeps a history.
     keeps_history: bool,
+    started: Timestamp,
     report: PassReport,
     panicked: HashSet<String>,
     generation: u64,
@@ -118,6 +123,7 @@ impl Dispatcher {
             waiting: VecDeque::new(),
             flying: 0,
             outbox: Outbox::new(&plan),
+            tallies: Tallies::default(),
             ledger: Ledger::default(),
             vigil: Vigil::default(),
             tasks: JoinSet::new(),
@@ -125,6 +131,7 @@ impl Dispatcher {
             pass_hurried: false,
             pass_vouched: false,
             keeps_history: shared.store.keeps_history(),
+            started: now.wall,
             report: PassReport::default(),
             panicked: HashSet::new(),
             generation: 0,
@@ -174,6 +181,10 @@ impl Dispatcher {
                     }
                     Some(Command::Ping(reply)) => {
                         let _ = reply.send(());
+                    }
+                    Some(Command::Status(reply)) => drop(reply.send(self.still())),
+                    Some(Command::Retry(channel, reply)) => {
+                        let _ = reply.send(self.retry(channel.as_deref()));
                     }
                     Some(Command::Shutdown) | None => break,
                 },
@@ -248,6 +259,7 @@ impl Dispatcher {
                 entry.last_error.as_deref().unwrap_or("never tried"),
                 entry.notification.text
             );
+            self.tallies.expired(&entry.channel);
             self.record_fate(&entry, DeliveryFate::Expired, now);
             self.ledger.settle(entry.key());
         }

@@ -4,6 +4,7 @@
 
 mod fallback;
 mod lane;
+mod survey;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -307,14 +308,24 @@ impl Outbox {
 
     /// Everything is tried again at once: somebody has mended something.
     pub(super) fn retry_all(&mut self) {
-        for lane in self.lanes.values_mut() {
+        self.retry(None);
+    }
+
+    /// The same of one channel, or of all. Returns how many messages that are.
+    pub(super) fn retry(&mut self, channel: Option<&str>) -> usize {
+        let lanes = self.lanes.iter_mut();
+        let wanted = lanes.filter(|(id, _)| channel.is_none_or(|channel| channel == id.as_str()));
+        let mut messages = 0;
+        for (_, lane) in wanted {
             lane.failures = 0;
             lane.not_before = None;
             for item in lane.items_mut() {
                 item.not_before = None;
                 item.tries = 0;
+                messages += 1;
             }
         }
+        messages
     }
 
     /// Removes what is not under way and `gone`.

@@ -37,7 +37,7 @@ pub(super) struct Slot {
     resend: Resend,
     /// The last look found it up.
     vouched: bool,
-    reminder: Option<Mono>,
+    pub(super) reminder: Option<Mono>,
 }
 
 /// How the next regular look is found.
@@ -183,7 +183,8 @@ impl Slot {
         moments.into_iter().flatten().min()
     }
 
-    fn look_at(&self) -> Option<Mono> {
+    /// Its next look.
+    pub(super) fn look_at(&self) -> Option<Mono> {
         let regular = match self.timing {
             Timing::Grid { next, .. } => Some(next),
             Timing::Once { due, .. } => due,

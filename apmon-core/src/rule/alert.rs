@@ -42,6 +42,9 @@ pub fn after_look(
     state.own.alarms_off = !watch.policy.alarms;
     state.own.email_off = !watch.policy.email;
     let (health, transition) = state.health().after(look.verdict, watch.policy.max_retries);
+    if state.is_up != health.is_up {
+        state.own.up_since = (health.is_up == Some(true)).then_some(now.wall);
+    }
     state.is_up = health.is_up;
     state.down_count = health.failed;
     match (look.verdict, look.failure) {
@@ -70,6 +73,9 @@ pub fn after_look(
         Some(Transition::Recovery) => told.extend(speaker.tell_recovery(state)),
         _ => {}
     }
+    let silenced = state.health().is_down() && !watch.policy.alarms;
+    let since = state.own.silenced_since.or(Some(now.wall));
+    state.own.silenced_since = since.filter(|_| silenced);
     told.extend(speaker.notices(look.notices));
     (transition, told)
 }
@@ -143,6 +149,8 @@ pub fn removed(voice: &Voice, watch: &Watch, state: &mut MonitorState, now: Now)
     state.last_notified = None;
     state.own.unknown_since = None;
     state.own.unknown_told = None;
+    state.own.up_since = None;
+    state.own.silenced_since = None;
     state.marks = crate::state::Marks::default();
     (down && number > 1 && watch.policy.alarms).then(|| {
         speaker.notification(

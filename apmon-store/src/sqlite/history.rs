@@ -1,15 +1,20 @@
 //! The read side: what stands in a database, beside whoever writes it.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::RangeInclusive,
+    path::Path,
+    time::Duration,
+};
 
 use apmon_core::{
     Delivery, DeliveryFate, Incident, IncidentKind, LookResult, MonitorState, OutboxEntry, StoreError,
-    Verdict,
+    Stretch, StretchKind, Verdict, history::Watched,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use super::{open, rows};
+use super::{open, rows, schema};
 use crate::disk;
 
 /// From a moment to a moment, both included.
@@ -32,6 +37,8 @@ pub type Span = RangeInclusive<Timestamp>;
 pub struct History {
     connection: Connection,
     place: std::path::PathBuf,
+    /// Of the content; one written by an older apmon is read as it is.
+    version: i64,
 }
 
 impl History {
@@ -43,9 +50,11 @@ impl History {
         let path = path.as_ref();
         std::fs::File::open(path).map_err(|error| disk::failed("read", path, error))?;
         let connection = open::to_read(path).map_err(|error| open::failed("open", path, error))?;
+        let version = open::version_of(&connection, path)?;
         Ok(Self {
             connection,
             place: path.to_owned(),
+            version,
         })
     }
 
@@ -74,12 +83,118 @@ impl History {
     /// When it cannot be read.
     pub fn incidents(&self, monitor: Option<&str>, span: &Span) -> Result<Vec<Incident>, StoreError> {
         self.list(
-            "SELECT id, monitor, kind, label, started, ended, reason, messages FROM incidents
-             WHERE (?1 IS NULL OR monitor = ?1) AND started <= ?3 AND (ended IS NULL OR ended >= ?2)
-             ORDER BY started, rowid",
+            &format!(
+                "SELECT {INCIDENT} FROM incidents
+                 WHERE {} AND started <= ?3 AND (ended IS NULL OR ended >= ?2)
+                 ORDER BY started, rowid",
+                of(monitor)
+            ),
             params![monitor, rows::micros(*span.start()), rows::micros(*span.end())],
             incident,
         )
+    }
+
+    /// The same of all monitors, at most so many, the newest first.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn newest_incidents(&self, span: &Span, most: u32) -> Result<Vec<Incident>, StoreError> {
+        self.list(
+            &format!(
+                "SELECT {INCIDENT} FROM incidents
+                 WHERE started <= ?2 AND (ended IS NULL OR ended >= ?1)
+                 ORDER BY started DESC, rowid DESC LIMIT ?3"
+            ),
+            params![rows::micros(*span.start()), rows::micros(*span.end()), most],
+            incident,
+        )
+    }
+
+    /// How many incidents that would be without a limit.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn count_incidents(&self, span: &Span) -> Result<u32, StoreError> {
+        let count: Vec<u32> = self.list(
+            "SELECT count(*) FROM incidents WHERE started <= ?2 AND (ended IS NULL OR ended >= ?1)",
+            params![rows::micros(*span.start()), rows::micros(*span.end())],
+            |row| row.get(0),
+        )?;
+        Ok(count.into_iter().sum())
+    }
+
+    /// All monitors that something is known of, by name.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn monitors(&self) -> Result<Vec<String>, StoreError> {
+        self.list(
+            "SELECT name FROM watched UNION SELECT DISTINCT monitor FROM incidents ORDER BY 1",
+            params![],
+            |row| row.get(0),
+        )
+    }
+
+    /// When a monitor was watched; `None` of one that was not, and where the
+    /// database is still that of an older apmon.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn watched(&self, monitor: &str) -> Result<Option<Watched>, StoreError> {
+        if self.version < schema::STRETCHES {
+            return Ok(None);
+        }
+        let watched = self.list(
+            "SELECT since, last, max_gap FROM watched WHERE name = ?1 AND since IS NOT NULL",
+            params![monitor],
+            |row| {
+                Ok(Watched {
+                    since: rows::time_at(row, 0)?.unwrap_or(Timestamp::UNIX_EPOCH),
+                    last: rows::time_at(row, 1)?,
+                    max_gap: rows::duration_at(row, 2)?.filter(|most| *most > Duration::ZERO),
+                })
+            },
+        )?;
+        Ok(watched.into_iter().next())
+    }
+
+    /// What is remembered of a monitor, at most some seconds old.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn state(&self, monitor: &str) -> Result<Option<MonitorState>, StoreError> {
+        let sql = "SELECT * FROM states WHERE name = ?1";
+        let state = self.list(sql, params![monitor], rows::state)?;
+        Ok(state.into_iter().next())
+    }
+
+    /// Stretches of time of one monitor that ended after `from`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn stretches(&self, monitor: &str, from: Timestamp) -> Result<Vec<Stretch>, StoreError> {
+        if self.version < schema::STRETCHES {
+            return Ok(Vec::new());
+        }
+        self.list(
+            "SELECT monitor, kind, started, ended FROM stretches WHERE monitor = ?1 AND ended > ?2
+             ORDER BY started, rowid",
+            params![monitor, rows::micros(from)],
+            stretch,
+        )
+    }
+
+    /// How many messages of each of a monitor's incidents were delivered.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn delivered(&self, monitor: &str) -> Result<HashMap<String, u32>, StoreError> {
+        let delivered = self.list(
+            "SELECT incident, count(*) FROM deliveries WHERE monitor = ?1 AND fate = ?2 GROUP BY incident",
+            params![monitor, DeliveryFate::Delivered.as_str()],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        Ok(delivered.into_iter().collect())
     }
 
     /// The last hundred looks at a monitor, oldest first.
@@ -101,8 +216,11 @@ impl History {
     /// When it cannot be read.
     pub fn deliveries(&self, monitor: Option<&str>, span: &Span) -> Result<Vec<Delivery>, StoreError> {
         self.list(
-            "SELECT channel, message, incident, monitor, label, at, tries, fate, error FROM deliveries
-             WHERE (?1 IS NULL OR monitor = ?1) AND at BETWEEN ?2 AND ?3 ORDER BY at, rowid",
+            &format!(
+                "SELECT channel, message, incident, monitor, label, at, tries, fate, error FROM deliveries
+                 WHERE {} AND at BETWEEN ?2 AND ?3 ORDER BY at, rowid",
+                of(monitor)
+            ),
             params![monitor, rows::micros(*span.start()), rows::micros(*span.end())],
             delivery,
         )
@@ -120,6 +238,29 @@ impl History {
         };
         all().map_err(|error| open::failed("read", &self.place, error))
     }
+}
+
+const INCIDENT: &str = "id, monitor, kind, label, started, ended, reason, messages";
+
+/// Asked for one monitor its index is used.
+fn of(monitor: Option<&str>) -> &'static str {
+    match monitor {
+        Some(_) => "monitor = ?1",
+        None => "?1 IS NULL",
+    }
+}
+
+fn stretch(row: &Row<'_>) -> rusqlite::Result<Stretch> {
+    let kind: String = row.get(1)?;
+    Ok(Stretch {
+        monitor: row.get(0)?,
+        kind: StretchKind::ALL
+            .into_iter()
+            .find(|known| known.as_str() == kind)
+            .unwrap_or(StretchKind::Unwatched),
+        started: rows::time_at(row, 2)?.unwrap_or(Timestamp::UNIX_EPOCH),
+        ended: rows::time_at(row, 3)?.unwrap_or(Timestamp::UNIX_EPOCH),
+    })
 }
 
 fn incident(row: &Row<'_>) -> rusqlite::Result<Incident> {
@@ -151,6 +292,9 @@ fn result(row: &Row<'_>) -> rusqlite::Result<LookResult> {
         },
         latency: rows::duration_at(row, 3)?,
         reason: row.get(4)?,
+        // It is not kept of each look.
+        max_gap: Duration::ZERO,
+        known: None,
     })
 }
 

@@ -92,14 +92,7 @@ pub(super) fn read(path: &Path) -> Result<Opened, StoreError> {
     };
     match schema::kind_of(&connection) {
         Ok(Kind::Empty) => return Ok(Opened::Nothing),
-        Ok(Kind::Foreign) => return Err(refused(path, "a database of another program")),
-        Ok(Kind::Ours(version)) if version > schema::VERSION => {
-            return Err(StoreError::Damaged {
-                place: shown(path),
-                reason: format!("written by a newer apmon (version {version} of its content)"),
-            });
-        }
-        Ok(Kind::Ours(_)) => {}
+        Ok(kind) => version(&kind, path).map(drop)?,
         Err(error) if is_damage(&error) => return Ok(damaged(error.to_string(), &connection)),
         Err(error) => return Err(failed("read", path, error)),
     }
@@ -121,6 +114,24 @@ pub(super) fn read(path: &Path) -> Result<Opened, StoreError> {
         }),
         Err(error) if is_damage(&error) => Ok(damaged(error.to_string(), &connection)),
         Err(error) => Err(failed("read", path, error)),
+    }
+}
+
+/// The version of the content of what is to be read: 0 of an empty one.
+pub(super) fn version_of(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let kind = schema::kind_of(connection).map_err(|error| failed("read", path, error))?;
+    version(&kind, path)
+}
+
+fn version(kind: &Kind, path: &Path) -> Result<i64, StoreError> {
+    match kind {
+        Kind::Empty => Ok(0),
+        Kind::Foreign => Err(refused(path, "a database of another program")),
+        Kind::Ours(version) if *version > schema::VERSION => Err(refused(
+            path,
+            &format!("written by a newer apmon (version {version} of its content)"),
+        )),
+        Kind::Ours(version) => Ok(*version),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use apmon_core::{IncidentKind, Records, Verdict};
+use apmon_core::{IncidentKind, LookResult, Records, StretchKind, Verdict};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
@@ -16,6 +16,11 @@ use super::{
 pub(super) struct Ring {
     monitor: i64,
     next: i64,
+    /// The look before.
+    last: Option<i64>,
+    max_gap: i64,
+    /// Its time counts already.
+    counts: bool,
 }
 
 /// The rings in use, so that none is looked up twice.
@@ -61,8 +66,16 @@ pub(super) fn write(
             delivery.error,
         ])?;
     }
+    let mut insert = transaction.prepare(INSERT_STRETCH)?;
+    for stretch in &records.stretches {
+        let kind = stretch.kind.as_str();
+        let (started, ended) = (micros(stretch.started), micros(stretch.ended));
+        insert.execute(params![stretch.monitor, kind, started, ended])?;
+    }
     Ok(())
 }
+
+const INSERT_STRETCH: &str = "INSERT INTO stretches (monitor, kind, started, ended) VALUES (?1,?2,?3,?4)";
 
 /// The hundred and first result takes the place of the first: pruning costs nothing.
 fn results(transaction: &Transaction<'_>, records: &Records, rings: &mut Rings) -> rusqlite::Result<()> {
@@ -72,7 +85,7 @@ fn results(transaction: &Transaction<'_>, records: &Records, rings: &mut Rings) 
     let mut insert = transaction.prepare("INSERT OR REPLACE INTO results VALUES (?1,?2,?3,?4,?5,?6,?7)")?;
     for result in &records.results {
         if !rings.contains_key(&result.monitor) {
-            rings.insert(result.monitor.clone(), ring(transaction, &result.monitor)?);
+            rings.insert(result.monitor.clone(), ring(transaction, result)?);
         }
         let Some(ring) = rings.get_mut(&result.monitor) else {
             continue;
@@ -87,27 +100,76 @@ fn results(transaction: &Transaction<'_>, records: &Records, rings: &mut Rings) 
             result.reason,
         ])?;
         ring.next += 1;
+        watch(transaction, result, ring)?;
     }
     Ok(())
 }
 
-fn ring(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<Ring> {
+/// Whether somebody watched since the look before.
+fn watch(transaction: &Transaction<'_>, result: &LookResult, ring: &mut Ring) -> rusqlite::Result<()> {
+    let (at, max_gap) = (micros(result.at), duration(result.max_gap));
+    let last = ring.last.replace(at).unwrap_or(at);
+    if at.saturating_sub(last) > max_gap.max(ring.max_gap) {
+        let unwatched = StretchKind::Unwatched.as_str();
+        transaction.execute(INSERT_STRETCH, params![result.monitor, unwatched, last, at])?;
+    }
+    if at < last {
+        // The clock was set back: a stretch that it had leapt over is none.
+        transaction.execute(
+            "UPDATE stretches SET ended = ?2 WHERE monitor = ?1 AND ended > ?2 AND kind = ?3",
+            params![result.monitor, at, StretchKind::Unwatched.as_str()],
+        )?;
+    }
+    if let (Some(known), false) = (result.known, ring.counts) {
+        let sql = "UPDATE watched SET since = ?2 WHERE id = ?1";
+        transaction.execute(sql, params![ring.monitor, micros(known)])?;
+        ring.counts = true;
+    }
+    if max_gap != std::mem::replace(&mut ring.max_gap, max_gap) {
+        let sql = "UPDATE watched SET max_gap = ?2 WHERE id = ?1";
+        transaction.execute(sql, params![ring.monitor, max_gap])?;
+    }
+    Ok(())
+}
+
+/// The ring of a result's monitor, begun with this result where there is none.
+fn ring(transaction: &Transaction<'_>, result: &LookResult) -> rusqlite::Result<Ring> {
+    let sql = "SELECT id, last, coalesce(max_gap, 0), since IS NOT NULL FROM watched WHERE name = ?1";
     let known = transaction
-        .query_row("SELECT id FROM watched WHERE name = ?1", [name], |row| row.get(0))
+        .query_row(sql, [&result.monitor], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
         .optional()?;
-    let Some(monitor) = known else {
-        transaction.execute("INSERT INTO watched (name) VALUES (?1)", [name])?;
+    let Some((monitor, forgotten, max_gap, counts)): Option<(i64, Option<i64>, i64, bool)> = known else {
+        let sql = "INSERT INTO watched (name, max_gap) VALUES (?1, ?2)";
+        let max_gap = duration(result.max_gap);
+        transaction.execute(sql, params![result.monitor, max_gap])?;
         return Ok(Ring {
             monitor: transaction.last_insert_rowid(),
             next: 0,
+            last: None,
+            max_gap,
+            counts: false,
         });
     };
-    let sql = "SELECT coalesce(max(number) + 1, 0) FROM results WHERE monitor = ?1";
-    let next = transaction.query_row(sql, [monitor], |row| row.get(0))?;
-    Ok(Ring { monitor, next })
+    let sql = "SELECT number + 1, at FROM results WHERE monitor = ?1 ORDER BY number DESC LIMIT 1";
+    let newest = transaction
+        .query_row(sql, [monitor], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if forgotten.is_some() {
+        transaction.execute("UPDATE watched SET last = NULL WHERE id = ?1", [monitor])?;
+    }
+    let (next, last) = newest.map_or((0, forgotten), |(next, last)| (next, Some(last)));
+    Ok(Ring {
+        monitor,
+        next,
+        last,
+        max_gap,
+        counts,
+    })
 }
 
-/// Forgets the results of these monitors.
+/// Forgets the results of these monitors. When they were watched is known on.
 pub(super) fn forget(
     transaction: &Transaction<'_>,
     names: &[String],
@@ -115,10 +177,14 @@ pub(super) fn forget(
 ) -> rusqlite::Result<()> {
     for name in names {
         transaction.execute(
+            "UPDATE watched SET last = coalesce((SELECT at FROM results WHERE monitor = id
+             ORDER BY number DESC LIMIT 1), last, since, 0) WHERE name = ?1",
+            [name],
+        )?;
+        transaction.execute(
             "DELETE FROM results WHERE monitor IN (SELECT id FROM watched WHERE name = ?1)",
             [name],
         )?;
-        transaction.execute("DELETE FROM watched WHERE name = ?1", [name])?;
         rings.remove(name);
     }
     Ok(())
@@ -133,9 +199,14 @@ pub(super) fn prune(transaction: &Transaction<'_>, now: Timestamp, kept: Duratio
         "DELETE FROM incidents WHERE ended IS NOT NULL AND ended < ?1",
         [micros(before)],
     )?;
-    transaction
-        .execute("DELETE FROM deliveries WHERE at < ?1", [micros(before)])
-        .map(|_| ())
+    let others = [
+        "DELETE FROM deliveries WHERE at < ?1",
+        "DELETE FROM stretches WHERE ended < ?1",
+        "DELETE FROM watched WHERE last < ?1",
+    ];
+    others
+        .iter()
+        .try_for_each(|sql| transaction.execute(sql, [micros(before)]).map(|_| ()))
 }
 
 pub(crate) fn verdict(verdict: Verdict) -> &'static str {

@@ -9,11 +9,15 @@ pub(crate) const RESULTS_KEPT: i64 = 100;
 pub(super) const APPLICATION_ID: i32 = 0x6170_6d6e;
 
 /// What stands in `user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
+
+/// The version since which there are stretches.
+pub(super) const STRETCHES: i64 = 2;
 
 /// Step `n` leads from version `n` to `n + 1`. Written once, never changed:
 /// there are files of every version.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE states (
     name TEXT PRIMARY KEY,
@@ -66,7 +70,24 @@ CREATE TABLE results (
     reason TEXT,
     PRIMARY KEY (monitor, place)
 ) WITHOUT ROWID;
-"];
+",
+    // Since when a monitor is watched, as far as can be known afterwards.
+    "
+ALTER TABLE watched ADD COLUMN since INTEGER;
+ALTER TABLE watched ADD COLUMN last INTEGER;
+ALTER TABLE watched ADD COLUMN max_gap INTEGER;
+UPDATE watched SET since = (SELECT min(at) FROM results WHERE monitor = watched.id);
+UPDATE watched SET since = min(since, coalesce(
+    (SELECT min(started) FROM incidents WHERE incidents.monitor = watched.name), since));
+CREATE TABLE stretches (
+    monitor TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    started INTEGER NOT NULL,
+    ended INTEGER NOT NULL
+);
+CREATE INDEX stretches_of ON stretches (monitor, started);
+",
+];
 
 /// What a database is.
 pub(super) enum Kind {

@@ -1,10 +1,12 @@
 //! What happened, gathered for a store that keeps it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::Dispatcher;
 use crate::{
-    history::{Delivery, DeliveryFate, Incident, IncidentKind, LookResult},
+    history::{Delivery, DeliveryFate, Incident, IncidentKind, LookResult, Stretch, StretchKind},
     monitor::Watch,
     notification::{Notification, NotificationKind},
     outcome::Outcome,
@@ -14,12 +16,16 @@ use crate::{
     time::Now,
 };
 
+/// A pass every quarter of an hour watches, whatever its monitors' interval.
+const PASSES: Duration = Duration::from_secs(900);
+
 /// What a look may take out of a state, and the end of an incident needs.
 pub(super) struct Before {
     outage: Option<String>,
     reason: Option<String>,
     messages: u32,
     unknown: Option<Timestamp>,
+    silenced: Option<Timestamp>,
 }
 
 impl Before {
@@ -29,18 +35,31 @@ impl Before {
             reason: state.error_reason.clone().filter(|_| state.health().is_down()),
             messages: state.notified_count,
             unknown: state.own.unknown_since,
+            silenced: state.own.silenced_since,
         }
     }
 }
 
 impl Dispatcher {
-    pub(super) fn record_look(&mut self, watch: &Watch, look: &Look, outcome: &Outcome) {
+    pub(super) fn record_look(
+        &mut self,
+        watch: &Watch,
+        look: &Look,
+        outcome: &Outcome,
+        state: &MonitorState,
+        now: Now,
+    ) {
+        let policy = &watch.policy;
+        let every = policy.check_every.saturating_mul(2);
+        let every = if self.is_pass { every.max(PASSES) } else { every };
         let result = LookResult {
             monitor: watch.name.clone(),
             at: look.started.wall,
             verdict: outcome.verdict(),
             latency: outcome.latency,
             reason: outcome.failure().map(|failure| failure.reason.clone()),
+            max_gap: every.saturating_add(policy.max_try),
+            known: (state.is_up.is_some() || state.own.unknown_since.is_some()).then_some(now.wall),
         };
         self.ledger.record(|records| records.results.push_back(result));
     }
@@ -56,6 +75,7 @@ impl Dispatcher {
         told: &[Notification],
         now: Now,
     ) {
+        self.record_stretches(&watch.name, &before, state, now);
         let outage = |id: String, ended: Option<Timestamp>, messages: u32| Incident {
             id,
             monitor: watch.name.clone(),
@@ -94,6 +114,23 @@ impl Dispatcher {
                 _ => (None, None),
             };
             self.record_incident_of(message, started, reason, now);
+        }
+    }
+
+    /// What was so before, and is no longer.
+    fn record_stretches(&mut self, monitor: &str, before: &Before, state: &MonitorState, now: Now) {
+        let unknown = before.unknown.filter(|_| state.own.unknown_since.is_none());
+        let silenced = before.silenced.filter(|_| state.own.silenced_since.is_none());
+        let over = [(StretchKind::Unknown, unknown), (StretchKind::Silenced, silenced)];
+        for (kind, started) in over {
+            let Some(started) = started else { continue };
+            let stretch = Stretch {
+                monitor: monitor.to_owned(),
+                kind,
+                started,
+                ended: now.wall,
+            };
+            self.ledger.record(|records| records.stretches.push_back(stretch));
         }
     }
 
@@ -136,6 +173,9 @@ impl Dispatcher {
 
     /// A monitor that was down is no longer watched: its outage is over, told or not.
     pub(super) fn record_removal(&mut self, name: &str, before: &MonitorState, said: bool, now: Now) {
+        if self.keeps_history {
+            self.record_stretches(name, &Before::of(before), &MonitorState::default(), now);
+        }
         let (true, true, Some(id)) = (
             self.keeps_history,
             before.health().is_down(),

@@ -105,7 +105,7 @@ impl Dispatcher {
         });
         if let Some(before) = before {
             let state = Arc::clone(&slot.state);
-            self.record_look(watch, look, outcome);
+            self.record_look(watch, look, outcome, &state, now);
             self.record_incidents(before, &state, watch, transition, &told, now);
         }
         self.ledger.touch(at, now.mono, is_news || !told.is_empty());

@@ -138,6 +138,7 @@ impl Dispatcher {
         let now = self.shared.clock.now();
         let before = self.outbox.under_way(channel).cloned();
         let first = before.as_ref().is_some_and(|entry| entry.attempts == 0);
+        self.tallies.tried(channel, &result, now.wall);
         match self.outbox.finish(channel, key, result, now) {
             None => {}
             Some(Fate::Delivered) => {

@@ -1,0 +1,133 @@
+//! What a running daemon answers over HTTP: today on a UNIX socket beside the
+//! state file of each site. Nothing in here knows the command line, and all it
+//! needs of an engine is its public handle.
+
+mod client;
+mod host;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use apmon_core::{EngineError, Handle};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Body,
+    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+};
+use serde_json::{Value, json};
+
+pub(crate) use self::{
+    client::{Unanswered, get, post},
+    host::{Host, Listening},
+};
+
+/// How things are: a `SiteStatus`.
+pub(crate) const STATUS: &str = "/api/v1/status";
+/// Tries messages again: `{"channel": "..."}`, or nothing for all channels.
+pub(crate) const RETRY: &str = "/api/v1/notify/retry";
+
+/// No request has a larger body.
+const MAX_BODY: usize = 16 * 1024;
+/// An engine answers within a few milliseconds, or something is wrong with it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The socket of the site whose state is kept at `state_file`.
+pub(crate) fn socket_of(state_file: &Path) -> PathBuf {
+    state_file.with_extension("sock")
+}
+
+type Answer = Response<Full<Bytes>>;
+
+/// Answers one request.
+async fn answer<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'static>>(
+    engine: &Handle,
+    request: Request<B>,
+) -> Answer {
+    let asked = tokio::time::timeout(PATIENCE, route(engine, request));
+    let result = asked.await.unwrap_or_else(|_| {
+        let text = "the engine does not answer".to_owned();
+        Err((StatusCode::SERVICE_UNAVAILABLE, text))
+    });
+    match result {
+        Ok(body) => reply(StatusCode::OK, body),
+        Err((StatusCode::METHOD_NOT_ALLOWED, method)) => {
+            let text = json!({"error": format!("only {method}")}).to_string();
+            let mut answer = reply(StatusCode::METHOD_NOT_ALLOWED, text);
+            if let Ok(method) = HeaderValue::from_str(&method) {
+                answer.headers_mut().insert(ALLOW, method);
+            }
+            answer
+        }
+        Err((status, text)) => reply(status, json!({"error": text}).to_string()),
+    }
+}
+
+async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'static>>(
+    engine: &Handle,
+    request: Request<B>,
+) -> Result<String, (StatusCode, String)> {
+    let only = |method: &Method| match request.method() == method {
+        true => Ok(()),
+        false => Err((StatusCode::METHOD_NOT_ALLOWED, method.to_string())),
+    };
+    match request.uri().path() {
+        STATUS => {
+            only(&Method::GET)?;
+            let status = engine.status().await.map_err(refused)?;
+            serde_json::to_string(&status)
+                .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+        }
+        RETRY => {
+            only(&Method::POST)?;
+            let channel = channel(request).await?;
+            let messages = engine.retry(channel).await.map_err(refused)?;
+            Ok(json!({"messages": messages}).to_string())
+        }
+        _ => Err((StatusCode::NOT_FOUND, "there is nothing here".into())),
+    }
+}
+
+async fn channel<B: Body<Error: std::error::Error + Send + Sync + 'static>>(
+    request: Request<B>,
+) -> Result<Option<String>, (StatusCode, String)> {
+    let wrong = |text: String| (StatusCode::BAD_REQUEST, text);
+    let body = Limited::new(request.into_body(), MAX_BODY);
+    let body = Box::pin(body)
+        .collect()
+        .await
+        .map_err(|error| wrong(error.to_string()))?;
+    let body = body.to_bytes();
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let value: Value = serde_json::from_slice(&body).map_err(|error| wrong(error.to_string()))?;
+    match (value.as_object(), value.get("channel")) {
+        (Some(_), None | Some(Value::Null)) => Ok(None),
+        (_, Some(Value::String(channel))) => Ok(Some(channel.clone())),
+        _ => Err(wrong("the body is no {\"channel\": \"...\"}".into())),
+    }
+}
+
+fn refused(error: EngineError) -> (StatusCode, String) {
+    let status = match error {
+        EngineError::UnknownChannel { .. } => StatusCode::NOT_FOUND,
+        EngineError::Quiet => StatusCode::CONFLICT,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, error.to_string())
+}
+
+fn reply(status: StatusCode, json: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(json)));
+    *answer.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(CONTENT_TYPE, json);
+    answer
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! Real sockets, in real time.
+#![cfg(unix)]
+
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::{
+        fs::{FileTypeExt as _, PermissionsExt as _},
+        net::{UnixListener, UnixStream},
+    },
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use apmon_core::{
+    DeliveryError, Engine, FailureClass, Look, Notification, Notifier, Outcome, PassReport, Plan, Probe,
+    ProbeMonitor, SiteStatus, Stopwatch, Watch,
+};
+use apmon_store::JsonStore;
+use jiff::tz::TimeZone;
+use tempfile::TempDir;
+
+use super::*;
+
+struct Down;
+
+#[async_trait::async_trait]
+impl Probe for Down {
+    async fn probe(&self, _: &Look) -> Outcome {
+        Outcome::fail(FailureClass::Refused, "connection refused")
+    }
+}
+
+struct Refuses;
+
+#[async_trait::async_trait]
+impl Notifier for Refuses {
+    async fn deliver(&self, _: &Notification, _: &str) -> Result<(), DeliveryError> {
+        Err(DeliveryError::permanent("HTTP 404"))
+    }
+}
+
+/// An engine on a thread of its own, one monitor of which is down.
+struct Lab {
+    directory: TempDir,
+    engine: Handle,
+    thread: Option<std::thread::JoinHandle<PassReport>>,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = JsonStore::open(directory.path().join("s.json"), TimeZone::UTC, None).unwrap();
+        let mut watch = Watch::new("web", "test", "h");
+        watch.policy.max_retries = std::num::NonZeroU32::MIN;
+        let plan = Plan::new("Home")
+            .watch(Arc::new(ProbeMonitor::new(watch, Arc::new(Down))))
+            .tell("hook", Arc::new(Refuses));
+        let engine = Engine::new(plan, Arc::new(store));
+        let handle = engine.handle();
+        let run = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(engine.run()).unwrap()
+        };
+        Self {
+            directory,
+            engine: handle,
+            thread: Some(std::thread::spawn(run)),
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join("s.sock")
+    }
+
+    fn listen(&self, host: &Host) -> Listening {
+        block_on(host.listen(&self.socket(), self.engine.clone())).unwrap()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        block_on(self.engine.shutdown());
+        let _ = self.thread.take().unwrap().join();
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(future)
+}
+
+/// What comes back to these bytes; nothing where the other side closes.
+fn say(socket: &Path, bytes: &[u8]) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    // It may close before it has heard all of it.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn request(socket: &Path, method: &str, path: &str, body: &str) -> (u16, Value) {
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = say(socket, format!("{head}{body}").as_bytes());
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("{answer:?}"));
+    assert!(head.contains("content-type: application/json"), "{head}");
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap())
+}
+
+/// Waits until the monitor was looked at and its message refused.
+fn told(socket: &Path) -> SiteStatus {
+    let watch = Stopwatch::start();
+    loop {
+        let status: SiteStatus = serde_json::from_slice(&get(socket, STATUS).unwrap()).unwrap();
+        if status.outbox.refused == 1 {
+            return status;
+        }
+        assert!(watch.elapsed() < Duration::from_secs(30), "{status:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn what_is_asked_is_answered() {
+    let (lab, host) = (Lab::new(), Host::start().unwrap());
+    let _listening = lab.listen(&host);
+    let socket = lab.socket();
+    let status = told(&socket);
+    assert_eq!(
+        (status.site.as_str(), status.monitors[0].name.as_str()),
+        ("Home", "web")
+    );
+    for body in ["", "{}", "{\"channel\": null}", "{\"channel\": \"hook\"}"] {
+        assert_eq!(
+            request(&socket, "POST", RETRY, body),
+            (200, json!({"messages": 1})),
+            "{body}"
+        );
+        told(&socket);
+    }
+    let large = format!("{{\"channel\": \"{}\"}}", "x".repeat(MAX_BODY));
+    let table = [
+        (
+            "POST",
+            RETRY,
+            "{\"channel\": \"x\"}",
+            404,
+            "no such channel: x; there is hook",
+        ),
+        (
+            "POST",
+            RETRY,
+            "{\"channel\": 5}",
+            400,
+            "the body is no {\"channel\": \"...\"}",
+        ),
+        ("POST", RETRY, "[]", 400, "the body is no {\"channel\": \"...\"}"),
+        (
+            "POST",
+            RETRY,
+            "channel=x",
+            400,
+            "expected value at line 1 column 1",
+        ),
+        ("POST", RETRY, &large, 400, "length limit exceeded"),
+        ("GET", RETRY, "", 405, "only POST"),
+        ("POST", STATUS, "", 405, "only GET"),
+        ("GET", "/", "", 404, "there is nothing here"),
+        ("GET", "/api/v1/status/", "", 404, "there is nothing here"),
+    ];
+    for (method, path, body, status, error) in table {
+        let answer = request(&socket, method, path, body);
+        assert_eq!(answer, (status, json!({"error": error})), "{method} {path}");
+    }
+    let error = post(&socket, RETRY, "{\"channel\": \"x\"}".into()).unwrap_err();
+    assert_eq!(error.to_string(), "no such channel: x; there is hook");
+}
+
+#[test]
+fn of_an_engine_that_has_ended_that_is_said() {
+    let (lab, host) = (Lab::new(), Host::start().unwrap());
+    let _listening = lab.listen(&host);
+    block_on(lab.engine.shutdown());
+    let watch = Stopwatch::start();
+    while get(&lab.socket(), STATUS).is_ok() {
+        assert!(watch.elapsed() < Duration::from_secs(30));
+    }
+    let error = get(&lab.socket(), STATUS).unwrap_err();
+    assert!(
+        matches!(&error, Unanswered::Refused(text) if text == "the engine has ended"),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn the_socket_is_for_owner_and_group_and_goes_with_who_listens() {
+    let (lab, host) = (Lab::new(), Host::start().unwrap());
+    assert!(matches!(get(&lab.socket(), STATUS), Err(Unanswered::NoDaemon)));
+    let listening = lab.listen(&host);
+    let there = lab.socket().symlink_metadata().unwrap();
+    assert!(there.file_type().is_socket());
+    assert_eq!(there.permissions().mode() & 0o777, 0o660);
+    // While somebody listens it is his.
+    let second = block_on(host.listen(&lab.socket(), lab.engine.clone()));
+    assert_eq!(second.err().unwrap().to_string(), "another process listens there");
+    assert!(get(&lab.socket(), STATUS).is_ok());
+    drop(listening);
+    assert!(lab.socket().symlink_metadata().is_err());
+    assert!(matches!(get(&lab.socket(), STATUS), Err(Unanswered::NoDaemon)));
+}
+
+#[test]
+fn a_socket_that_a_killed_process_left_is_replaced_and_nothing_else() {
+    let (lab, host) = (Lab::new(), Host::start().unwrap());
+    drop(UnixListener::bind(lab.socket()).unwrap()); // the file stays
+    assert!(matches!(get(&lab.socket(), STATUS), Err(Unanswered::NoDaemon)));
+    let listening = lab.listen(&host);
+    assert!(get(&lab.socket(), STATUS).is_ok());
+    drop(listening);
+
+    std::fs::write(lab.socket(), "kept").unwrap();
+    let error = block_on(host.listen(&lab.socket(), lab.engine.clone()))
+        .err()
+        .unwrap();
+    assert_eq!(error.to_string(), "something else stands there");
+    assert_eq!(std::fs::read_to_string(lab.socket()).unwrap(), "kept");
+    std::fs::remove_file(lab.socket()).unwrap();
+    // A link is not followed, wherever it leads.
+    let victim = lab.directory.path().join("victim");
+    drop(UnixListener::bind(&victim).unwrap());
+    std::os::unix::fs::symlink(&victim, lab.socket()).unwrap();
+    let error = block_on(host.listen(&lab.socket(), lab.engine.clone()))
+        .err()
+        .unwrap();
+    assert_eq!(error.to_string(), "something else stands there");
+    assert!(victim.symlink_metadata().is_ok());
+
+    let long = lab.directory.path().join("x".repeat(108));
+    let error = block_on(host.listen(&long, lab.engine.clone())).err().unwrap();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    assert!(matches!(get(&long, STATUS), Err(Unanswered::NoDaemon)));
+}
+
+#[test]
+fn who_means_harm_does_none() {
+    let (lab, host) = (Lab::new(), Host::start().unwrap());
+    let _listening = lab.listen(&host);
+    let socket = lab.socket();
+    // More than are answered at once, who say nothing, or little, or read nothing.
+    let silent: Vec<_> = (0..12)
+        .map(|n| {
+            let mut stream = UnixStream::connect(&socket).unwrap();
+            if n % 3 == 1 {
+                stream.write_all(b"GET /api/v1/status HTTP/1.1\r\nX: ").unwrap();
+            } else if n % 3 == 2 {
+                stream
+                    .write_all(b"POST /api/v1/notify/retry HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")
+                    .unwrap();
+            }
+            stream
+        })
+        .collect();
+    // What is asked meanwhile waits for them, and for no longer than they may take.
+    let mut stream = UnixStream::connect(&socket).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream
+        .write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer:?}");
+    drop(silent);
+
+    let garbage: Vec<u8> = (0..100_000_u32).map(|n| (n * 7 % 251) as u8).collect();
+    let endless_head = [b"GET / HTTP/1.1\r\nX: ".as_slice(), &vec![b'a'; 4 << 20]].concat();
+    let endless_line = vec![b'G'; 4 << 20];
+    let body = b"POST /api/v1/notify/retry HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let endless_body = [body.as_slice(), b"400\r\n", &vec![b'a'; 4 << 20]].concat();
+    for bytes in [
+        garbage,
+        endless_head,
+        endless_line,
+        endless_body,
+        vec![0x16, 3, 1],
+    ] {
+        let answer = say(&socket, &bytes);
+        let first = answer.lines().next().unwrap_or_default();
+        assert!(first.is_empty() || first.starts_with("HTTP/1.1 4"), "{first:?}");
+    }
+    assert!(get(&socket, STATUS).is_ok());
+}

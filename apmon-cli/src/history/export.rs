@@ -1,0 +1,219 @@
+//! The history for programs: CSV and JSON, written monitor by monitor, so that
+//! a large one is never in memory whole.
+
+use std::{io::Write, time::Duration};
+
+use apmon_core::{StoreError, history::Sums, text::printable};
+use serde_json::{Value, json};
+
+use super::{
+    Open, local,
+    report::{Frame, Grain, Period, Report, Told},
+};
+
+const COLUMNS: &str = "record,site,monitor,start,end,ongoing,kind,reason,messages,delivered,duration_secs,\
+                       up_percent,up_secs,down_secs,silenced_secs,unknown_secs,unwatched_secs";
+
+/// One table for all: what a record has no value for stays empty.
+pub(super) fn csv(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow::Result<()> {
+    write!(out, "{COLUMNS}\r\n")?;
+    for site in sites {
+        for monitor in &site.monitors {
+            let report = read(site, monitor, frame)?;
+            for told in &report.incidents {
+                row(out, &site.site, monitor, &incident_cells(told, frame))?;
+            }
+            for period in &report.periods {
+                row(out, &site.site, monitor, &period_cells(period, frame))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read(site: &Open, monitor: &str, frame: &Frame) -> anyhow::Result<Report> {
+    let failed = |error: StoreError| anyhow::anyhow!("{}", error.one_line());
+    Report::read(&site.history, monitor, frame).map_err(failed)
+}
+
+/// The record's name and what follows the monitor.
+struct Cells {
+    record: &'static str,
+    cells: [String; 14],
+}
+
+fn incident_cells(told: &Told, frame: &Frame) -> Cells {
+    let incident = &told.incident;
+    let at = |at| local(at, &frame.zone);
+    let mut cells: [String; 14] = Default::default();
+    cells[0] = at(incident.started);
+    cells[1] = incident.ended.map(at).unwrap_or_default();
+    cells[2] = told.is_open.to_string();
+    cells[3] = told.kind().to_owned();
+    cells[4] = incident.reason.clone().unwrap_or_default();
+    cells[5] = incident.messages.to_string();
+    cells[6] = told.delivered.to_string();
+    cells[7] = told.lasted(frame.now).map(secs).unwrap_or_default();
+    Cells {
+        record: "incident",
+        cells,
+    }
+}
+
+fn period_cells(period: &Period, frame: &Frame) -> Cells {
+    let at = |at| local(at, &frame.zone);
+    let sums = &period.sums;
+    let mut cells: [String; 14] = Default::default();
+    cells[0] = at(period.span.start);
+    cells[1] = at(period.span.end);
+    cells[7] = secs(sums.total());
+    cells[8] = percent(sums)
+        .map(|share| format!("{share:.4}"))
+        .unwrap_or_default();
+    let times = [sums.up, sums.down, sums.silenced, sums.unknown, sums.unwatched];
+    for (cell, time) in cells[9..].iter_mut().zip(times) {
+        *cell = secs(time);
+    }
+    Cells {
+        record: period.grain.as_str(),
+        cells,
+    }
+}
+
+fn row(out: &mut dyn Write, site: &str, monitor: &str, row: &Cells) -> std::io::Result<()> {
+    write!(out, "{},{},{}", row.record, quoted(site), quoted(monitor))?;
+    for cell in &row.cells {
+        write!(out, ",{}", quoted(cell))?;
+    }
+    write!(out, "\r\n")
+}
+
+/// As RFC 4180 wants it; nothing in it may drive a terminal.
+fn quoted(cell: &str) -> String {
+    let cell = printable(cell);
+    if cell.contains([',', '"', '\r', '\n']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.into_owned()
+    }
+}
+
+/// Milliseconds are enough of it.
+fn secs(time: Duration) -> String {
+    let text = format!("{:.3}", time.as_secs_f64());
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Never 100 with a failure in it: cut, not rounded.
+fn percent(sums: &Sums) -> Option<f64> {
+    let share = sums.up_percent()?;
+    Some(if sums.down.is_zero() {
+        share
+    } else {
+        (share * 1e4).floor() / 1e4
+    })
+}
+
+/// `{"sites": [{"site", "state_file", "from", "to", "monitors": [...]}]}`
+pub(super) fn json(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow::Result<()> {
+    write!(out, "{{\"sites\": [")?;
+    for (n, site) in sites.iter().enumerate() {
+        let head = json!({
+            "site": site.site,
+            "state_file": site.place.state_file.display().to_string(),
+            "from": local(frame.from(), &frame.zone),
+            "to": local(frame.now, &frame.zone),
+        });
+        let head = serde_json::to_string(&head)?;
+        let head = head.strip_suffix('}').unwrap_or(&head);
+        write!(out, "{}\n{head},\"monitors\": [", if n == 0 { "" } else { "," })?;
+        for (n, monitor) in site.monitors.iter().enumerate() {
+            writeln!(out, "{}", if n == 0 { "" } else { "," })?;
+            serde_json::to_writer(&mut *out, &as_json(&read(site, monitor, frame)?, frame))?;
+        }
+        write!(out, "\n]}}")?;
+    }
+    writeln!(out, "\n]}}")?;
+    Ok(())
+}
+
+fn as_json(report: &Report, frame: &Frame) -> Value {
+    let at = |at| local(at, &frame.zone);
+    let incidents: Vec<_> = report
+        .incidents
+        .iter()
+        .map(|told| {
+            json!({
+                "id": told.incident.id,
+                "kind": told.kind(),
+                "start": at(told.incident.started),
+                "end": told.incident.ended.map(at),
+                "ongoing": told.is_open,
+                "duration_secs": told.lasted(frame.now).map(|time| time.as_secs_f64()),
+                "reason": told.incident.reason,
+                "messages": told.incident.messages,
+                "delivered": told.delivered,
+            })
+        })
+        .collect();
+    let of = |grain: Grain| -> Vec<Value> {
+        let same = report.periods.iter().filter(|period| period.grain == grain);
+        same.map(|period| {
+            let sums = &period.sums;
+            json!({
+                grain.as_str(): period.name,
+                "start": at(period.span.start),
+                "end": at(period.span.end),
+                "up_percent": percent(sums),
+                "up_secs": sums.up.as_secs_f64(),
+                "down_secs": sums.down.as_secs_f64(),
+                "silenced_secs": sums.silenced.as_secs_f64(),
+                "unknown_secs": sums.unknown.as_secs_f64(),
+                "unwatched_secs": sums.unwatched.as_secs_f64(),
+            })
+        })
+        .collect()
+    };
+    json!({
+        "monitor": report.monitor,
+        "incidents": incidents,
+        "days": of(Grain::Day),
+        "months": of(Grain::Month),
+        "years": of(Grain::Year),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_quoted_where_it_must_be() {
+        let table = [
+            ("plain", "plain"),
+            ("a, b", "\"a, b\""),
+            ("say \"no\"", "\"say \"\"no\"\"\""),
+            ("two\nlines", "two\\nlines"),
+            ("", ""),
+        ];
+        for (cell, expected) in table {
+            assert_eq!(quoted(cell), expected);
+        }
+    }
+
+    #[test]
+    fn a_share_with_a_failure_in_it_is_never_all() {
+        let sums = |up, down| Sums {
+            up: Duration::from_secs(up),
+            down: Duration::from_millis(down),
+            ..Sums::default()
+        };
+        assert_eq!(percent(&sums(86_400, 0)), Some(100.0));
+        assert_eq!(percent(&sums(86_400, 1)), Some(99.9999));
+        assert_eq!(percent(&sums(0, 0)), None);
+        assert_eq!(
+            (secs(Duration::from_millis(1500)), secs(Duration::from_secs(20))),
+            ("1.5".into(), "20".into())
+        );
+    }
+}

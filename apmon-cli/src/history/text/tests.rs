@@ -1,0 +1,279 @@
+use std::path::Path;
+
+use apmon_core::{
+    Commit, Delivery, DeliveryFate, IncidentKind, LookResult, MonitorState, Records, StateStore as _,
+    Stretch, StretchKind, Verdict,
+};
+use apmon_store::{History, SqliteStore};
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::*;
+use crate::{history::export, place::Place};
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// Europe/Berlin, by its rule.
+fn berlin() -> TimeZone {
+    TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
+}
+
+fn now() -> Timestamp {
+    at("2026-11-21T13:05:00Z")
+}
+
+fn outage(id: &str, monitor: &str, started: &str, ended: Option<&str>, messages: u32) -> Incident {
+    Incident {
+        id: id.into(),
+        monitor: monitor.into(),
+        kind: IncidentKind::Outage,
+        started: at(started),
+        ended: ended.map(at),
+        reason: Some("connect: connection refused".into()),
+        messages,
+    }
+}
+
+/// Watched since the middle of October.
+fn records() -> Records {
+    let look = |monitor: &str, moment: &str| LookResult {
+        monitor: monitor.into(),
+        at: at(moment),
+        verdict: Verdict::Up,
+        latency: None,
+        reason: None,
+        max_gap: Duration::from_secs(140),
+        known: Some(at(moment)),
+    };
+    let stretch = |kind, started, ended| Stretch {
+        monitor: "nas-ssh".into(),
+        kind,
+        started: at(started),
+        ended: at(ended),
+    };
+    let sent = |incident: &str, n: u32, fate| Delivery {
+        channel: "mail:ops@example.com".into(),
+        message: format!("{incident}-{n}"),
+        incident: incident.into(),
+        monitor: "nas-ssh".into(),
+        label: "DOWN".into(),
+        at: at("2026-10-25T01:00:00Z"),
+        tries: 1,
+        fate,
+        error: None,
+    };
+    let mut unknown = outage(
+        "u",
+        "nas-ssh",
+        "2026-11-02T10:00:00Z",
+        Some("2026-11-02T10:20:00Z"),
+        2,
+    );
+    unknown.kind = IncidentKind::Unknown;
+    unknown.reason = Some("no route to host: our cable is out".into());
+    let mut notice = outage(
+        "n",
+        "switch",
+        "2026-11-20T10:00:00Z",
+        Some("2026-11-20T10:00:00Z"),
+        1,
+    );
+    notice.kind = IncidentKind::Notice("PORT CHANGE".into());
+    notice.reason = Some("port 7 is down, \"uplink\", 1 Gbit/s".into());
+    Records {
+        results: [
+            look("nas-ssh", "2026-10-15T08:00:00Z"),
+            look("gateway", "2026-10-15T08:00:00Z"),
+            // Two hours nobody looked.
+            look("nas-ssh", "2026-11-10T08:00:00Z"),
+        ]
+        .into(),
+        incidents: [
+            // In the night in which the hour comes twice: 2:30 to 2:30.
+            outage(
+                "1",
+                "nas-ssh",
+                "2026-10-25T00:30:00Z",
+                Some("2026-10-25T01:30:00Z"),
+                3,
+            ),
+            unknown,
+            outage(
+                "2",
+                "nas-ssh",
+                "2026-11-05T22:50:00Z",
+                Some("2026-11-05T23:10:00Z"),
+                2,
+            ),
+            outage(
+                "3",
+                "nas-ssh",
+                "2026-11-12T09:00:00Z",
+                Some("2026-11-12T09:30:00Z"),
+                0,
+            ),
+            notice,
+            outage("4", "nas-ssh", "2026-11-21T13:00:00Z", None, 1),
+            // Its end could not be written.
+            outage("5", "gateway", "2026-11-01T13:00:00Z", None, 1),
+        ]
+        .into(),
+        deliveries: [
+            sent("1", 1, DeliveryFate::Delivered),
+            sent("1", 2, DeliveryFate::Replaced),
+            sent("1", 3, DeliveryFate::Delivered),
+            sent("2", 1, DeliveryFate::Refused),
+        ]
+        .into(),
+        stretches: [
+            stretch(
+                StretchKind::Unknown,
+                "2026-11-02T09:55:00Z",
+                "2026-11-02T10:20:00Z",
+            ),
+            stretch(
+                StretchKind::Silenced,
+                "2026-11-12T09:00:00Z",
+                "2026-11-12T09:30:00Z",
+            ),
+            stretch(
+                StretchKind::Unwatched,
+                "2026-11-10T06:00:00Z",
+                "2026-11-10T08:00:00Z",
+            ),
+        ]
+        .into(),
+    }
+}
+
+fn filled(path: &Path) {
+    let state = |is_up, incident: Option<&str>| {
+        let mut state = MonitorState {
+            is_up: Some(is_up),
+            last_checked: Some(at("2026-11-21T13:04:30Z")),
+            ..MonitorState::default()
+        };
+        state.own.incident = incident.map(Into::into);
+        state
+    };
+    let store = SqliteStore::open(path, TimeZone::UTC, None).unwrap();
+    store.keep_history(100_000);
+    let mut records = records();
+    // The gap that the store would find between these looks is not the point here.
+    records.results.truncate(2);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let epoch = store.load().await.unwrap().epoch;
+        let commit = Commit {
+            epoch,
+            history: records.into(),
+            states: vec![
+                ("nas-ssh".into(), state(false, Some("4")).into()),
+                ("gateway".into(), state(true, None).into()),
+            ],
+            ..Commit::default()
+        };
+        store.commit(&commit).await.unwrap();
+    });
+}
+
+fn shown(
+    monitor: Option<&str>,
+    days: u32,
+    write: fn(&mut dyn Write, &[Open], &Frame) -> anyhow::Result<()>,
+) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("home.statefile.db");
+    filled(&path);
+    let history = History::open(&path).unwrap();
+    let mut monitors = history.monitors().unwrap();
+    monitors.retain(|name| monitor.is_none_or(|wanted| wanted == name));
+    let site = Open {
+        place: Place {
+            stem: "home".into(),
+            config: None,
+            state_file: "home.statefile.db".into(),
+        },
+        site: "Home".into(),
+        history,
+        monitors,
+        single: monitor.is_some(),
+    };
+    let mut out = Vec::new();
+    write(&mut out, &[site], &Frame::new(days, now(), berlin())).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_site() {
+    let text = shown(None, 400, write);
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn one_monitor() {
+    let text = shown(Some("nas-ssh"), 400, write);
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn one_monitor_of_which_only_incidents_are_known() {
+    insta::assert_snapshot!(shown(Some("switch"), 400, write));
+}
+
+#[test]
+fn the_last_three_days_as_csv() {
+    insta::assert_snapshot!(shown(None, 3, export::csv).replace("\r\n", "\n"));
+}
+
+#[test]
+fn as_json_it_can_be_read_and_says_the_same() {
+    let json: serde_json::Value = serde_json::from_str(&shown(None, 400, export::json)).unwrap();
+    let monitors = json["sites"][0]["monitors"].as_array().unwrap();
+    let names: Vec<_> = monitors
+        .iter()
+        .map(|monitor| monitor["monitor"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["gateway", "nas-ssh", "switch"]);
+    let nas = &monitors[1];
+    let first = &nas["incidents"][0];
+    assert_eq!(
+        (first["start"].as_str(), first["end"].as_str()),
+        (
+            Some("2026-10-25T02:30:00+02:00"),
+            Some("2026-10-25T02:30:00+01:00")
+        )
+    );
+    assert_eq!(
+        (first["duration_secs"].as_f64(), first["delivered"].as_u64()),
+        (Some(3600.0), Some(2))
+    );
+    let long_day = nas["days"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|day| day["day"] == "2026-10-25")
+        .unwrap();
+    assert_eq!(
+        (long_day["up_secs"].as_f64(), long_day["down_secs"].as_f64()),
+        (Some(24.0 * 3600.0), Some(3600.0))
+    );
+    assert_eq!(long_day["up_percent"].as_f64(), Some(96.0));
+    let sum = |key: &str, of: &str| -> f64 {
+        let periods = nas[of].as_array().unwrap();
+        periods.iter().map(|period| period[key].as_f64().unwrap()).sum()
+    };
+    for key in [
+        "up_secs",
+        "down_secs",
+        "silenced_secs",
+        "unknown_secs",
+        "unwatched_secs",
+    ] {
+        assert_eq!(sum(key, "days"), sum(key, "years"), "{key}");
+        assert_eq!(sum(key, "days"), sum(key, "months"), "{key}");
+    }
+}

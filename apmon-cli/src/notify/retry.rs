@@ -1,0 +1,117 @@
+//! `apmon notify retry`: a token was rotated, a proxy mended; what waits is
+//! tried again now.
+
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
+
+use apmon_core::{Commit, OutboxEntry, Snapshot, text::printable};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::{
+    api::{self, Unanswered},
+    args::CommonArgs,
+    console,
+    place::Place,
+    site::{self, Process},
+};
+
+#[derive(Args)]
+pub(super) struct RetryArgs {
+    /// A site file.
+    #[arg(value_name = "CONFIG")]
+    config: PathBuf,
+    /// Only this channel, e.g. webhook:hooks.example.com
+    #[arg(value_name = "CHANNEL")]
+    channel: Option<String>,
+    /// The state file, where the daemon was given one.
+    #[arg(short, long, value_name = "FILE")]
+    statefile: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
+    let place = Place::of(&args.config, args.statefile.as_deref());
+    let body = json!({"channel": args.channel}).to_string();
+    let said = match api::post(&place.socket(), api::RETRY, body) {
+        Ok(answer) => {
+            let answer: Value = serde_json::from_slice(&answer)?;
+            match answer["messages"].as_u64().unwrap_or(0) {
+                0 => "no message waits".to_owned(),
+                1 => "1 message is tried again now".to_owned(),
+                n => format!("{n} messages are tried again now"),
+            }
+        }
+        Err(Unanswered::NoDaemon) => match without_daemon(args, &place)? {
+            0 => "no daemon runs, and no message waits".to_owned(),
+            1 => "no daemon runs; the next pass or start tries 1 message".to_owned(),
+            n => format!("no daemon runs; the next pass or start tries {n} messages"),
+        },
+        Err(error) => anyhow::bail!("{}: {error}", printable(&place.stem)),
+    };
+    console::line(&format!("{}: {said}", printable(&place.stem)));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was refused waits out its half hour over a restart: that is taken from
+/// it, under the lock. Returns how many messages wait.
+fn without_daemon(args: &RetryArgs, place: &Place) -> anyhow::Result<usize> {
+    let file = site::load(&args.config)?;
+    let common = CommonArgs {
+        verbose: 0,
+        threads: None,
+        statefile: None,
+        no_notify: false,
+    };
+    let plan = site::plan(&file, &common, &Process::default())?;
+    let channels = plan.channels.into_iter().map(|channel| channel.id).collect();
+    if !place.state_file.exists() {
+        known(args, channels, &Snapshot::default())?;
+        return Ok(0);
+    }
+    let store = site::open_store(&place.state_file)?.shared();
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(async {
+        let snapshot = store.load().await?;
+        for warning in &snapshot.warnings {
+            tracing::error!("{warning}");
+        }
+        known(args, channels, &snapshot)?;
+        let wanted = |entry: &OutboxEntry| {
+            let channel = args.channel.as_ref();
+            channel.is_none_or(|channel| *channel == entry.channel)
+        };
+        let (epoch, outbox) = (snapshot.epoch, snapshot.outbox);
+        let waiting: Vec<_> = outbox.into_iter().filter(wanted).collect();
+        let count = waiting.len();
+        let free = waiting
+            .into_iter()
+            .filter(|entry| entry.refused)
+            .map(|entry| OutboxEntry {
+                last_tried: None,
+                ..entry
+            });
+        let commit = Commit {
+            epoch,
+            outbox: free.collect(),
+            ..Commit::default()
+        };
+        store.commit(&commit).await?;
+        Ok(count)
+    })
+}
+
+/// Whether there is such a channel, in the site file or in the outbox.
+fn known(args: &RetryArgs, channels: BTreeSet<String>, snapshot: &Snapshot) -> anyhow::Result<()> {
+    let Some(wanted) = &args.channel else {
+        return Ok(());
+    };
+    let waiting = snapshot.outbox.iter().map(|entry| entry.channel.clone());
+    let known: BTreeSet<String> = channels.into_iter().chain(waiting).collect();
+    if known.contains(wanted) {
+        return Ok(());
+    }
+    let listed = match known.is_empty() {
+        true => "there are none".to_owned(),
+        false => format!("there are {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+    };
+    anyhow::bail!("no such channel: {}; {}", printable(wanted), printable(&listed))
+}

@@ -1,0 +1,232 @@
+//! The status of a site for people: at most a hundred columns, problems first.
+
+use apmon_core::{ChannelStatus, Condition, MonitorStatus, SiteStatus, text::printable};
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::Seen;
+use crate::{
+    api::Unanswered,
+    table::{WIDTH, cut, fit, render_filled},
+    when::{ago, between, brief, moment, within},
+};
+
+/// So many messages on their way are listed.
+const MESSAGES: usize = 5;
+
+/// All of it.
+pub(super) fn render(seen: &Seen, zone: &TimeZone) -> String {
+    let status = &seen.status;
+    let mut parts = vec![head(seen, zone)];
+    if !status.monitors.is_empty() {
+        parts.push(monitors(status, zone));
+    }
+    if !status.channels.is_empty() {
+        parts.push(channels(status, zone));
+    }
+    if !status.outbox.oldest.is_empty() {
+        parts.push(messages(status, zone));
+    }
+    parts.join("\n\n")
+}
+
+/// `Home: 12 monitors: 10 up, 1 down, 1 unknown; outbox: 2 waiting, 1 refused`,
+/// and who says so.
+fn head(seen: &Seen, zone: &TimeZone) -> String {
+    let status = &seen.status;
+    let mut lines = vec![format!(
+        "{}: {}; {}",
+        printable(&status.site),
+        summary(&status.monitors),
+        outbox(status)
+    )];
+    let looked = status
+        .monitors
+        .iter()
+        .filter_map(|monitor| monitor.last_checked)
+        .max();
+    let looked = looked.map(|at| format!("; as of {}, {}", moment(at, status.at, zone), ago(at, status.at)));
+    let looked = looked.unwrap_or_default();
+    lines.push(match (&seen.unanswered, status.started) {
+        (None, started) => {
+            let started = started.unwrap_or(status.at);
+            let mut line = format!(
+                "daemon since {} ({})",
+                moment(started, status.at, zone),
+                brief(between(started, status.at))
+            );
+            if let Some(looks) = &status.looks {
+                line.push_str(&format!(
+                    "; {} looks, {} missed; 99 of 100 at most {:.1} ms late",
+                    looks.ended, looks.missed, looks.late_p99_ms
+                ));
+            }
+            line
+        }
+        (Some(Unanswered::NoDaemon), _) => format!("no daemon runs{looked}"),
+        (Some(why), _) => cut(&printable(&format!("{why}{looked}")), WIDTH),
+    });
+    if status.quiet {
+        lines.push("nobody is told anything: --no-notify".to_owned());
+    }
+    if status.unsaved {
+        lines.push("STATE CANNOT BE SAVED (the log says why); it goes on from memory".to_owned());
+    }
+    lines.join("\n")
+}
+
+fn summary(monitors: &[MonitorStatus]) -> String {
+    let count = |state| monitors.iter().filter(|monitor| monitor.state == state).count();
+    let mut parts = vec![format!("{} up", count(Condition::Up))];
+    let others = [
+        (Condition::Down, "down"),
+        (Condition::Unknown, "unknown"),
+        (Condition::Soft, "soft"),
+        (Condition::Pending, "pending"),
+    ];
+    for (state, word) in others {
+        if let n @ 1.. = count(state) {
+            parts.push(format!("{n} {word}"));
+        }
+    }
+    let n = monitors.len();
+    format!(
+        "{n} monitor{}: {}",
+        if n == 1 { "" } else { "s" },
+        parts.join(", ")
+    )
+}
+
+fn outbox(status: &SiteStatus) -> String {
+    match (status.outbox.waiting, status.outbox.refused) {
+        (0, 0) => "outbox: empty".to_owned(),
+        (waiting, 0) => format!("outbox: {waiting} waiting"),
+        (waiting, refused) => format!("outbox: {waiting} waiting, {refused} refused"),
+    }
+}
+
+/// Problems first, then by name.
+fn monitors(status: &SiteStatus, zone: &TimeZone) -> String {
+    let now = status.at;
+    let mut monitors: Vec<_> = status.monitors.iter().collect();
+    monitors.sort_by(|a, b| a.state.cmp(&b.state).then_with(|| a.name.cmp(&b.name)));
+    let at = |at: Option<Timestamp>| at.map_or(String::new(), |at| moment(at, now, zone));
+    let mut rows: Vec<Vec<String>> = monitors
+        .iter()
+        .map(|monitor| {
+            vec![
+                state(monitor),
+                printable(&monitor.name).into_owned(),
+                at(monitor.since),
+                monitor.last_checked.map_or(String::new(), |at| ago(at, now)),
+                match monitor.looking {
+                    true => "now".to_owned(),
+                    false => monitor.next_look.map_or(String::new(), |at| within(at, now)),
+                },
+                monitor.next_reminder.map_or(String::new(), |at| within(at, now)),
+                reason(monitor, now, zone),
+            ]
+        })
+        .collect();
+    let head = [
+        "STATE", "MONITOR", "SINCE", "LOOKED", "NEXT", "REMINDER", "REASON",
+    ];
+    fit(&head, &mut rows, 1, 6);
+    render_filled(&head, &rows)
+}
+
+fn state(monitor: &MonitorStatus) -> String {
+    match (monitor.state, monitor.max_retries) {
+        (Condition::Soft, Some(of)) => format!("soft {}/{of}", monitor.down_count),
+        (state, _) => state.as_str().to_owned(),
+    }
+}
+
+fn reason(monitor: &MonitorStatus, now: Timestamp, zone: &TimeZone) -> String {
+    if monitor.state == Condition::Up {
+        return String::new();
+    }
+    let mut reason = monitor
+        .reason
+        .as_deref()
+        .map_or(String::new(), |text| printable(text).into_owned());
+    if let (Condition::Down, Some(since)) = (monitor.state, monitor.unknown_since) {
+        reason = format!("not seen since {}: {reason}", moment(since, now, zone));
+    }
+    if monitor.state == Condition::Down && monitor.alarms == Some(false) {
+        reason = format!("alarms are off: {reason}");
+    }
+    reason
+}
+
+fn channels(status: &SiteStatus, zone: &TimeZone) -> String {
+    let now = status.at;
+    let mut rows: Vec<Vec<String>> = status
+        .channels
+        .iter()
+        .map(|channel| {
+            let at = |at: Option<Timestamp>| at.map_or(String::new(), |at| moment(at, now, zone));
+            let number = |n: usize| if n == 0 { String::new() } else { n.to_string() };
+            vec![
+                health(channel, now),
+                printable(&channel.id).into_owned(),
+                number(channel.waiting),
+                number(channel.refused),
+                at(channel.last_delivered),
+                channel.next_try.map_or(String::new(), |at| within(at, now)),
+                channel
+                    .last_error
+                    .as_deref()
+                    .map_or(String::new(), |text| printable(text).into_owned()),
+            ]
+        })
+        .collect();
+    let head = [
+        "HEALTH",
+        "CHANNEL",
+        "WAITING",
+        "REFUSED",
+        "DELIVERED",
+        "NEXT",
+        "LAST ERROR",
+    ];
+    fit(&head, &mut rows, 1, 6);
+    render_filled(&head, &rows)
+}
+
+fn health(channel: &ChannelStatus, now: Timestamp) -> String {
+    match channel.failing_since {
+        Some(since) => format!("failing {}", brief(between(since, now))),
+        None if channel.last_delivered.is_some() => "good".to_owned(),
+        None if channel.last_error.is_some() => "failing".to_owned(),
+        None => "untried".to_owned(),
+    }
+}
+
+fn messages(status: &SiteStatus, zone: &TimeZone) -> String {
+    let outbox = &status.outbox;
+    let mut rows: Vec<Vec<String>> = outbox
+        .oldest
+        .iter()
+        .take(MESSAGES)
+        .map(|message| {
+            vec![
+                if message.refused { "refused" } else { "waiting" }.to_owned(),
+                printable(&message.channel).into_owned(),
+                moment(message.at, status.at, zone),
+                message.attempts.to_string(),
+                printable(&message.text).into_owned(),
+            ]
+        })
+        .collect();
+    let head = ["MESSAGE", "CHANNEL", "DECIDED", "TRIES", "TEXT"];
+    fit(&head, &mut rows, 1, 4);
+    let mut text = render_filled(&head, &rows);
+    let all = outbox.waiting + outbox.refused;
+    if let Some(more @ 1..) = all.checked_sub(rows.len()) {
+        text.push_str(&format!("\n... and {more} younger ones"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

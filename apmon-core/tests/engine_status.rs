@@ -1,0 +1,298 @@
+//! What a running engine says of itself, and what a person sets going: in virtual time.
+
+#![allow(clippy::unwrap_used)] // a test may end where it stands
+
+mod support;
+
+use std::{num::NonZeroU32, time::Duration};
+
+use apmon_core::{
+    ChannelStatus, Condition as State, DeliveryCounts, DeliveryError, Engine, EngineError, Handle,
+    MonitorStatus, PassReport, Plan, Policy, SiteStatus, StateStore as _,
+};
+use jiff::Timestamp;
+use support::{Condition, Memory, Recorder, START, Target, clock, every, secs, watch};
+use tokio::task::JoinHandle;
+
+/// So many seconds after the start.
+fn after(secs: i64) -> Option<Timestamp> {
+    let start: Timestamp = START.parse().unwrap();
+    Some(start + jiff::SignedDuration::from_secs(secs))
+}
+
+fn monitor<'a>(status: &'a SiteStatus, name: &str) -> &'a MonitorStatus {
+    let found = status.monitors.iter().find(|monitor| monitor.name == name);
+    found.unwrap_or_else(|| panic!("no {name} in {status:#?}"))
+}
+
+fn start(engine: Engine) -> (Handle, JoinHandle<PassReport>) {
+    let handle = engine.handle();
+    (handle, tokio::spawn(async { engine.run().await.unwrap() }))
+}
+
+async fn end(handle: &Handle, running: JoinHandle<PassReport>) {
+    handle.shutdown().await;
+    running.await.unwrap();
+}
+
+/// What is within a second of `expected`.
+#[track_caller]
+fn assert_near(found: Option<Timestamp>, expected: Option<Timestamp>) {
+    let apart = found.unwrap().duration_since(expected.unwrap()).unsigned_abs();
+    assert!(apart <= Duration::from_secs(1), "{found:?} is not {expected:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_monitor_is_shown_as_it_is_believed_to_be() {
+    let (clock, store) = (clock(), Memory::new());
+    let recorder = Recorder::new(&clock);
+    let conditions = [
+        ("up", Condition::Up),
+        ("down", Condition::Down("refused".into())),
+        ("soft", Condition::Down("slow".into())),
+        ("unknown", Condition::Unknown("no route".into())),
+        ("pending", Condition::Silent),
+    ];
+    let mut plan = Plan::new("Home").tell("c", recorder.clone());
+    for (name, condition) in conditions {
+        let target = Target::new();
+        target.set(condition);
+        let policy = Policy {
+            max_retries: NonZeroU32::new(if name == "soft" { 3 } else { 1 }).unwrap(),
+            retry_every: Some(secs(600)),
+            max_try: secs(100_000),
+            notify_every: secs(600),
+            ..every(100_000)
+        };
+        plan = plan.watch(target.monitor(watch(name, policy)));
+    }
+    let (handle, running) = start(Engine::new(plan, store.clone()).clock(clock));
+    // The first round is over, no second look was made.
+    tokio::time::sleep(secs(300)).await;
+    let status = handle.status().await.unwrap();
+    assert_eq!((status.site.as_str(), status.at), ("Home", after(300).unwrap()));
+    assert_eq!(
+        (status.started, status.quiet, status.unsaved),
+        (after(0), false, false)
+    );
+    assert_eq!(status.looks.as_ref().unwrap().ended, 4);
+    let states: Vec<_> = status
+        .monitors
+        .iter()
+        .map(|monitor| (monitor.name.as_str(), monitor.state, monitor.reason.as_deref()))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            ("down", State::Down, Some("refused")),
+            ("pending", State::Pending, None),
+            ("soft", State::Soft, Some("slow")),
+            ("unknown", State::Unknown, Some("no route")),
+            ("up", State::Up, None),
+        ],
+        "by name"
+    );
+    let up = monitor(&status, "up");
+    assert_eq!(
+        (up.kind.as_deref(), up.address.as_deref()),
+        (Some("test"), Some("192.0.2.1"))
+    );
+    assert_eq!((up.since, up.last_response_time_ms), (up.last_checked, Some(5.0)));
+    assert!(
+        up.next_look > after(300) && up.next_look <= after(100_300),
+        "{up:?}"
+    );
+    assert_eq!((up.looking, up.next_reminder), (false, None));
+
+    let down = monitor(&status, "down");
+    assert_eq!(
+        (down.notified_count, down.down_count, down.max_retries),
+        (1, 1, Some(1))
+    );
+    assert_near(down.next_reminder, down.since.map(|since| since + secs(600)));
+    let soft = monitor(&status, "soft");
+    assert_eq!(
+        (soft.down_count, soft.max_retries, soft.since),
+        (1, Some(3), None)
+    );
+    assert_near(soft.next_look, soft.last_checked.map(|at| at + secs(600)));
+    let unknown = monitor(&status, "unknown");
+    assert_eq!(
+        (unknown.since, unknown.unknown_since),
+        (unknown.unknown_since, unknown.last_checked)
+    );
+    assert!(monitor(&status, "pending").looking);
+
+    end(&handle, running).await;
+    // What is remembered says the same, as far as it goes.
+    let snapshot = store.load().await.unwrap();
+    let remembered = SiteStatus::remembered("home", status.at, &snapshot);
+    for before in &status.monitors {
+        // It was never looked at, so nothing is remembered of it.
+        if before.state == State::Pending {
+            continue;
+        }
+        let expected = MonitorStatus {
+            kind: None,
+            address: None,
+            next_look: None,
+            next_reminder: None,
+            max_retries: None,
+            alarms: None,
+            ..before.clone()
+        };
+        assert_eq!(monitor(&remembered, &before.name), &expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_cannot_be_looked_at_is_still_one() {
+    let (clock, target) = (clock(), Target::new());
+    target.set(Condition::Down("refused".into()));
+    let plan = Plan::new("s").watch(target.monitor(watch("a", every(10))));
+    let (handle, running) = start(Engine::new(plan, Memory::new()).clock(clock));
+    tokio::time::sleep(secs(60)).await;
+    target.set(Condition::Unknown("no route".into()));
+    tokio::time::sleep(secs(60)).await;
+    let status = handle.status().await.unwrap();
+    let a = monitor(&status, "a");
+    assert_eq!((a.state, a.reason.as_deref()), (State::Down, Some("refused")));
+    assert!(a.unknown_since > a.since, "{a:?}");
+    end(&handle, running).await;
+}
+
+/// A site whose outage two channels are told of, `answers` by the first.
+fn two_channels(answers: &[DeliveryError]) -> (Plan, [std::sync::Arc<Recorder>; 2], Engine) {
+    let (clock, target) = (clock(), Target::new());
+    let recorders = [Recorder::new(&clock), Recorder::new(&clock)];
+    let script = answers.iter().cloned().map(Err);
+    recorders[0].answers.lock().unwrap().extend(script);
+    target.set(Condition::Down("refused".into()));
+    let policy = Policy {
+        notify_every: secs(100_000),
+        ..every(1000)
+    };
+    let plan = Plan::new("s")
+        .watch(target.monitor(watch("a", policy)))
+        .tell("one", recorders[0].clone())
+        .tell("two", recorders[1].clone());
+    let engine = Engine::new(plan.clone(), Memory::new()).clock(clock);
+    (plan, recorders, engine)
+}
+
+fn channel<'a>(status: &'a SiteStatus, id: &str) -> &'a ChannelStatus {
+    status.channels.iter().find(|channel| channel.id == id).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_message_is_shown_and_tried_again_when_asked_for() {
+    let refused = DeliveryError::permanent("HTTP 404");
+    let (_, [one, two], engine) = two_channels(&[refused.clone(), refused]);
+    let (handle, running) = start(engine);
+    tokio::time::sleep(secs(120)).await;
+    let status = handle.status().await.unwrap();
+    let found = channel(&status, "one");
+    let message = &status.outbox.oldest[0];
+    assert_eq!((status.outbox.waiting, status.outbox.refused), (0, 1));
+    assert_eq!(
+        (message.channel.as_str(), message.refused, message.attempts),
+        ("one", true, 1)
+    );
+    assert_eq!(message.last_error.as_deref(), Some("HTTP 404"));
+    assert_eq!((found.waiting, found.refused, found.failures), (0, 1, 1));
+    assert_eq!(found.last_error.as_deref(), Some("HTTP 404"));
+    assert_eq!((found.oldest, found.last_delivered), (Some(message.at), None));
+    assert_near(found.next_try, found.failing_since.map(|at| at + secs(1800)));
+    let other = channel(&status, "two");
+    assert!(other.last_delivered.is_some());
+    assert_eq!(
+        (other.failing_since, other.oldest, other.next_try),
+        (None, None, None)
+    );
+    let delivered = |n| DeliveryCounts {
+        delivered: n,
+        ..DeliveryCounts::default()
+    };
+    assert_eq!(other.counts, delivered(1));
+
+    // Another channel is no business of it.
+    assert_eq!(handle.retry(Some("two".into())).await.unwrap(), 0);
+    assert_eq!(one.answers.lock().unwrap().len(), 1);
+    assert_eq!(handle.retry(Some("one".into())).await.unwrap(), 1);
+    tokio::time::sleep(secs(1)).await;
+    let status = handle.status().await.unwrap();
+    assert_eq!((channel(&status, "one").failures, status.outbox.refused), (2, 1));
+    assert_eq!(handle.retry(None).await.unwrap(), 1);
+    tokio::time::sleep(secs(1)).await;
+    assert_eq!(
+        (one.labels(), two.labels().len()),
+        (vec!["NEW OUTAGE".to_owned()], 1)
+    );
+    let status = handle.status().await.unwrap();
+    let found = channel(&status, "one");
+    let counts = DeliveryCounts {
+        refused: 2,
+        ..delivered(1)
+    };
+    assert_eq!(
+        (found.counts, found.failures, found.failing_since),
+        (counts, 0, None)
+    );
+    assert_eq!(status.outbox, Default::default());
+
+    let error = handle.retry(Some("three".into())).await.unwrap_err();
+    assert_eq!(error.to_string(), "no such channel: three; there are one, two");
+    end(&handle, running).await;
+    assert!(matches!(handle.status().await, Err(EngineError::Ended)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_ends_when_asked_for_and_who_is_told_nothing_is_not_retried() {
+    let failed = DeliveryError::Retryable {
+        reason: "503".into(),
+        retry_after: Some(secs(1000)),
+    };
+    let (plan, [one, _], engine) = two_channels(&[failed]);
+    let (handle, running) = start(engine);
+    tokio::time::sleep(secs(120)).await;
+    let status = handle.status().await.unwrap();
+    let found = channel(&status, "one");
+    assert_eq!((found.waiting, found.refused, found.counts.failed), (1, 0, 1));
+    assert_near(found.next_try, found.failing_since.map(|at| at + secs(1000)));
+    assert_eq!(one.labels(), [""; 0]);
+    assert_eq!(handle.retry(None).await.unwrap(), 1);
+    tokio::time::sleep(secs(1)).await;
+    assert_eq!(one.labels(), ["NEW OUTAGE"]);
+
+    handle.reload(Plan { quiet: true, ..plan }).await.unwrap();
+    let error = handle.retry(None).await.unwrap_err();
+    assert_eq!(error.to_string(), "this run tells nobody (--no-notify)");
+    assert!(handle.status().await.unwrap().quiet);
+    end(&handle, running).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_messages_the_oldest_are_shown_and_all_are_counted() {
+    let clock = clock();
+    let recorder = Recorder::new(&clock);
+    *recorder.hangs.lock().unwrap() = true;
+    let mut plan = Plan::new("s").tell("c", recorder);
+    for n in 0..50 {
+        let target = Target::new();
+        target.set(Condition::Down("refused".into()));
+        plan = plan.watch(target.monitor(watch(&format!("m{n}"), every(1000))));
+    }
+    let (handle, running) = start(Engine::new(plan, Memory::new()).clock(clock));
+    tokio::time::sleep(secs(300)).await;
+    let status = handle.status().await.unwrap();
+    assert_eq!((status.outbox.waiting, status.outbox.oldest.len()), (50, 20));
+    let times: Vec<_> = status.outbox.oldest.iter().map(|message| message.at).collect();
+    assert!(times.is_sorted());
+    assert_eq!(times.first().copied(), channel(&status, "c").oldest);
+    // As JSON and back nothing is lost.
+    let json = serde_json::to_string(&status).unwrap();
+    let read: SiteStatus = serde_json::from_str(&json).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), json);
+    assert_eq!((read.monitors, read.outbox), (status.monitors, status.outbox));
+    end(&handle, running).await;
+}
