@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
+
 use self::{
     fallback::is_handed,
     lane::{Item, Lane},
@@ -27,6 +29,10 @@ use crate::{
 const REFUSED_PAUSE: Duration = Duration::from_secs(30 * 60);
 /// What was refused less long ago needs no last try.
 const JUST_NOW: Duration = Duration::from_secs(1);
+/// 2020: a message that bears an earlier time was decided before this machine
+/// knew the time. It has waited for nobody knows how long, and must not expire
+/// by that.
+const CLOCK_SET: Timestamp = Timestamp::constant(1_577_836_800, 0);
 
 /// All messages on their way.
 #[derive(Debug)]
@@ -84,7 +90,10 @@ impl Outbox {
             NotificationKind::Reminder => lane.replace_reminder(&entry.notification.incident),
             _ => None,
         };
-        let decided = now.mono_of(entry.notification.at);
+        let decided = match entry.notification.at < CLOCK_SET {
+            true => now.mono,
+            false => now.mono_of(entry.notification.at),
+        };
         let expires = decided.plus(self.expiry);
         self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
         if entry.attempts > 0 && !entry.refused {

@@ -233,6 +233,17 @@ fn among_failing_messages_the_least_tried_goes_first() {
 }
 
 #[test]
+fn a_message_of_a_machine_that_did_not_know_the_time_yet_is_not_given_up_for_its_age() {
+    let mut old = entry("c", "i", 1, Outage);
+    old.notification.at = Timestamp::UNIX_EPOCH;
+    let mut outbox = filled(vec![old]);
+    assert!(outbox.expire(at(0)).is_empty());
+    assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
+    outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(0));
+    assert_eq!(outbox.expire(at(86_400)).len(), 1, "but a day later");
+}
+
+#[test]
 fn after_a_day_a_message_is_given_up() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
     assert!(outbox.expire(at(86_399)).is_empty());
