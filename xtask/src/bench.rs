@@ -2,6 +2,7 @@
 //! charge for it in the same run. Figures are medians; nothing here passes or
 //! fails.
 
+mod alert;
 mod cost;
 mod dead;
 mod engine;
@@ -82,6 +83,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     let parts: &[(&str, Part)] = &[
         ("the engine alone", engine::rows),
         ("checks of each kind, and the peers", field::rows),
+        ("alerts", alert::rows),
         ("one pass, and memory", memory::rows),
         ("targets that never answer", dead::rows),
         ("names that do not resolve", names::rows),

@@ -50,12 +50,12 @@ pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
     ])
 }
 
-fn program() -> std::path::PathBuf {
+pub(super) fn program() -> std::path::PathBuf {
     workspace::root().join("target/release/examples/bench")
 }
 
 /// Runs it and reads its `name=value` lines.
-fn figures(command: &mut Command) -> Result<HashMap<String, f64>, Fault> {
+pub(super) fn figures(command: &mut Command) -> Result<HashMap<String, f64>, Fault> {
     let text = process::output(command)?;
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     Ok(pairs
