@@ -223,6 +223,7 @@ fn messages(site: &str) -> [Notification; 3] {
             since: Some(since),
             lasted: Some(lasted),
             next_reminder: None,
+            ended: None,
         }
     })
 }

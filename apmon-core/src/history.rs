@@ -311,6 +311,7 @@ mod tests {
         let notification = crate::Notification {
             lasted: None,
             next_reminder: None,
+            ended: None,
             id: "i-1".into(),
             incident: "i".into(),
             kind: NotificationKind::Outage,

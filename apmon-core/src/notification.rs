@@ -35,6 +35,10 @@ pub struct Notification {
     /// When the next reminder of the outage is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_reminder: Option<Timestamp>,
+    /// When that ended which it tells the beginning of, if it had not been
+    /// delivered by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
 }
 
 impl Notification {

@@ -188,10 +188,6 @@ pub struct OutboxEntry {
     /// an entry of its own, or had one and is through with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addressed: Vec<String>,
-    /// When that ended which the message tells the beginning of, if it had not
-    /// been delivered by then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Timestamp>,
 }
 
 impl OutboxEntry {
@@ -206,7 +202,6 @@ impl OutboxEntry {
             last_error: None,
             refused: false,
             addressed,
-            ended: None,
         }
     }
 

@@ -31,6 +31,7 @@ fn message(text: &str) -> Notification {
         since: None,
         lasted: None,
         next_reminder: None,
+        ended: None,
     }
 }
 

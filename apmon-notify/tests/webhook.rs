@@ -38,6 +38,7 @@ fn notification(text: &str) -> Notification {
         since: None,
         lasted: None,
         next_reminder: None,
+        ended: None,
     }
 }
 

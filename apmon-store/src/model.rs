@@ -155,13 +155,13 @@ mod tests {
                 since: None,
                 lasted: None,
                 next_reminder: None,
+                ended: None,
             },
             attempts,
             last_tried: None,
             last_error: None,
             refused: false,
             addressed: Vec::new(),
-            ended: None,
         }
     }
 

@@ -104,13 +104,13 @@ fn entry(id: &str, attempts: u32) -> OutboxEntry {
             since: None,
             lasted: None,
             next_reminder: None,
+            ended: None,
         },
         attempts,
         last_tried: (attempts > 0).then(|| "2026-02-11T14:16:00.5Z".parse().unwrap()),
         last_error: (attempts > 0).then(|| "no answer".into()),
         refused: attempts > 3,
         addressed: vec!["webhook:host".into(), "webhook:host#2".into()],
-        ended: None,
     }
 }
 
@@ -389,6 +389,7 @@ fn any_entry() -> impl Strategy<Value = OutboxEntry> {
                 since: Some(at),
                 lasted: refused.then_some(Duration::new(u64::from(number), attempts % 1_000_000_000)),
                 next_reminder: refused.then_some(at),
+                ended: None,
                 ..Notification {
                     id,
                     incident,
@@ -407,7 +408,6 @@ fn any_entry() -> impl Strategy<Value = OutboxEntry> {
                 last_error,
                 refused,
                 addressed: Vec::new(),
-                ended: None,
             }
         })
 }

@@ -58,6 +58,7 @@ fn message(attempts: u32) -> OutboxEntry {
     let notification = Notification {
         lasted: None,
         next_reminder: None,
+        ended: None,
         id: "i-1".into(),
         incident: "i".into(),
         kind: NotificationKind::Outage,

@@ -330,6 +330,7 @@ fn commit(epoch: u64) -> Commit {
         since: None,
         lasted: None,
         next_reminder: None,
+        ended: None,
     };
     Commit {
         epoch,

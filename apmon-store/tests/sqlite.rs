@@ -46,6 +46,7 @@ fn entry(id: &str) -> OutboxEntry {
     let notification = Notification {
         lasted: None,
         next_reminder: None,
+        ended: None,
         id: id.into(),
         incident: "i".into(),
         kind: NotificationKind::Outage,

@@ -157,7 +157,7 @@ impl Outbox {
         for lane in self.lanes.values_mut() {
             for place in lane.places(&news.incident) {
                 if let Some(item) = lane.item_mut(place) {
-                    item.entry.ended = Some(news.at);
+                    item.entry.notification.ended = Some(news.at);
                     changed.push(item.entry.clone());
                 }
             }

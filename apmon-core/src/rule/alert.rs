@@ -220,6 +220,7 @@ impl Speaker<'_> {
             since,
             lasted,
             next_reminder: None,
+            ended: None,
         }
     }
 

@@ -20,6 +20,7 @@ fn message() -> Notification {
         since: Some("2026-02-11T14:00:00Z".parse().unwrap()),
         lasted: None,
         next_reminder: None,
+        ended: None,
     }
 }
 

@@ -56,10 +56,7 @@ impl Dispatcher {
                 .stands_in(&message.incident, &to);
             self.ledger.touch(at, now.mono, true);
         }
-        let heir = OutboxEntry {
-            ended: entry.ended,
-            ..OutboxEntry::new(to, message.clone(), addressed)
-        };
+        let heir = OutboxEntry::new(to, message.clone(), addressed);
         self.push(heir, now);
     }
 

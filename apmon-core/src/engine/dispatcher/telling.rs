@@ -123,7 +123,7 @@ impl Dispatcher {
         };
         let ended = match message.kind.is_end() {
             true => Some(message.at),
-            false => entry.ended,
+            false => message.ended,
         };
         let was = message
             .since

@@ -21,6 +21,7 @@ fn message(number: u32) -> Notification {
         since: None,
         lasted: None,
         next_reminder: None,
+        ended: None,
     }
 }
 
@@ -33,7 +34,6 @@ fn entry(number: u32) -> OutboxEntry {
         last_error: None,
         refused: false,
         addressed: Vec::new(),
-        ended: None,
     }
 }
 

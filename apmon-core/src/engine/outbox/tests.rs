@@ -31,13 +31,13 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
             since: None,
             lasted: None,
             next_reminder: None,
+            ended: None,
         },
         attempts: 0,
         last_tried: None,
         last_error: None,
         refused: false,
         addressed: Vec::new(),
-        ended: None,
     }
 }
 

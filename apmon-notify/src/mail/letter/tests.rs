@@ -17,6 +17,7 @@ fn message(kind: NotificationKind, number: u32) -> Notification {
         since: Some("2026-02-11T14:05:00Z".parse().unwrap()),
         lasted: Some(Duration::from_secs(600)),
         next_reminder: Some("2026-02-11T14:25:00Z".parse().unwrap()),
+        ended: None,
     }
 }
 
