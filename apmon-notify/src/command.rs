@@ -5,21 +5,22 @@ use std::{fmt, process::Stdio, time::Duration};
 use apmon_core::{
     DeliveryError, Notification, Notifier, Secret,
     config::{OutageCommand, Seconds},
-    text::{excerpt, printable},
+    text::printable,
 };
 use async_trait::async_trait;
 use serde_json::json;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     process::{Child, Command as Process},
 };
 
 use crate::preset;
+use said::{Masks, Said};
+
+mod said;
 
 /// EX_TEMPFAIL of sysexits.h: try again.
 const TEMPORARY: i32 = 75;
-/// So much of what it says is kept.
-const KEPT_BYTES: usize = 1024;
 /// After its end its output is waited for so long: what it left running may hold it open.
 const LINGER: Duration = Duration::from_millis(250);
 
@@ -71,7 +72,7 @@ impl Command {
         process
     }
 
-    async fn run(&self, message: &Notification, key: &str, said: &mut Vec<u8>) -> Result<(), DeliveryError> {
+    async fn run(&self, message: &Notification, key: &str, said: &mut Said) -> Result<(), DeliveryError> {
         let name = self.shown_name();
         let mut child = self.process(message, key).spawn().map_err(|error| {
             let reason = format!("{name}: cannot be started: {error}");
@@ -84,7 +85,9 @@ impl Command {
             }
         })?;
         let mut group = Group::of(&child);
-        let ended = tokio::time::timeout(self.timeout, attend(&mut child, json_of(message, key), said)).await;
+        let masks = Masks::of(&self.args);
+        let talk = attend(&mut child, json_of(message, key), said, &masks);
+        let ended = tokio::time::timeout(self.timeout, talk).await;
         let Ok(status) = ended else {
             group.kill();
             let _ = child.start_kill(); // where there are no groups
@@ -97,7 +100,10 @@ impl Command {
         group.end();
         let status =
             status.map_err(|error| DeliveryError::retryable(format!("{name}: lost sight of it: {error}")))?;
-        let words = self.words(said);
+        let words = match said.shown(&masks) {
+            words if words.is_empty() => words,
+            words => format!(": {words}"),
+        };
         match status.code() {
             Some(0) => Ok(()),
             Some(TEMPORARY) => Err(DeliveryError::retryable(format!(
@@ -107,26 +113,14 @@ impl Command {
             None => Err(DeliveryError::retryable(format!("{name}: {status}{words}"))),
         }
     }
-
-    /// What it said, without its arguments: they may be secrets.
-    fn words(&self, said: &[u8]) -> String {
-        let mut text = String::from_utf8_lossy(said).trim().to_owned();
-        let secrets = self.args.iter().map(Secret::reveal);
-        for secret in secrets.filter(|secret| secret.len() >= 4) {
-            text = text.replace(secret, "***");
-        }
-        match text.is_empty() {
-            true => String::new(),
-            false => format!(": {}", excerpt(&text, KEPT_BYTES)),
-        }
-    }
 }
 
 /// Feeds and hears it until it ends.
 async fn attend(
     child: &mut Child,
     input: String,
-    said: &mut Vec<u8>,
+    said: &mut Said,
+    masks: &Masks<'_>,
 ) -> std::io::Result<std::process::ExitStatus> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
@@ -135,40 +129,19 @@ async fn attend(
             let _ = stdin.write_all(input.as_bytes()).await;
         }
     };
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let hear = async {
-        tokio::join!(receive(stdout, &mut out), receive(stderr, &mut err));
-    };
-    let status = {
-        let talk = async { tokio::join!(feed, hear) };
-        tokio::pin!(talk);
-        let mut talked = false;
-        let status = loop {
-            tokio::select! {
-                status = child.wait() => break status,
-                _ = &mut talk, if !talked => talked = true,
-            }
-        };
-        if !talked {
-            let _ = tokio::time::timeout(LINGER, talk).await;
+    let talk = async { tokio::join!(feed, said.hear(stdout, stderr, masks)) };
+    tokio::pin!(talk);
+    let mut talked = false;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            _ = &mut talk, if !talked => talked = true,
         }
-        status
     };
-    // What is wrong is said on stderr.
-    err.extend(out);
-    err.truncate(KEPT_BYTES);
-    *said = err;
-    status
-}
-
-/// The beginning is kept, the rest is read, so that it can go on writing.
-async fn receive(from: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
-    let Some(mut from) = from else { return };
-    let mut chunk = [0; 4096];
-    while let Ok(n @ 1..) = from.read(&mut chunk).await {
-        let room = KEPT_BYTES.saturating_sub(kept.len()).min(n);
-        kept.extend_from_slice(&chunk[..room]);
+    if !talked {
+        let _ = tokio::time::timeout(LINGER, talk).await;
     }
+    status
 }
 
 fn json_of(message: &Notification, key: &str) -> String {
@@ -260,7 +233,7 @@ impl fmt::Debug for Command {
 #[async_trait]
 impl Notifier for Command {
     async fn deliver(&self, notification: &Notification, key: &str) -> Result<(), DeliveryError> {
-        self.run(notification, key, &mut Vec::new()).await
+        self.run(notification, key, &mut Said::default()).await
     }
 
     async fn deliver_shown(
@@ -272,10 +245,10 @@ impl Notifier for Command {
         let arguments = " ***".repeat(self.args.len());
         shown.push(format!("> {}{arguments}", printable(&self.program)));
         shown.push(format!("> {}", printable(json_of(notification, key).trim_end())));
-        let mut said = Vec::new();
+        let mut said = Said::default();
         let result = self.run(notification, key, &mut said).await;
-        let words = self.words(&said);
-        shown.extend(words.strip_prefix(": ").map(|words| format!("< {words}")));
+        let words = said.shown(&Masks::of(&self.args));
+        shown.extend((!words.is_empty()).then(|| format!("< {words}")));
         result
     }
 }

@@ -138,6 +138,25 @@ async fn its_arguments_are_never_shown() {
     assert_eq!(lines.last().map(String::as_str), Some("< wrong key ***"));
 }
 
+#[tokio::test]
+async fn no_part_of_an_argument_is_shown_where_the_output_is_cut() {
+    let secret = format!("S3CRET{}", "x".repeat(4000));
+    for before in ["1020", "1024", "5", "0"] {
+        // Many masked ones before it make the whole shorter, not what is kept longer.
+        let script =
+            "head -c $0 /dev/zero | tr '\\0' . >&2; for i in 1 2 3; do printf %s \"$1\" >&2; done; exit 1";
+        let options = options("/bin/sh", &["-c", script, before, &secret]);
+        let command = Command::new(&options, Duration::from_secs(20)).unwrap();
+        let mut lines = Vec::new();
+        let error = command
+            .deliver_shown(&message(), "key", &mut lines)
+            .await
+            .unwrap_err();
+        let all = format!("{error} {lines:?}");
+        assert!(!all.contains("S3C") && !all.contains("xxx"), "{before}: {all}");
+    }
+}
+
 #[test]
 fn a_command_is_known_by_its_program() {
     let all = [
