@@ -1,4 +1,5 @@
-//! Syslog as a channel: RFC 5424, by a socket of this machine, UDP or TCP.
+//! Syslog as a channel: by UDP or TCP as in RFC 5424, by a socket of this
+//! machine as the C library writes it.
 
 use std::{fmt, io, net::SocketAddr, time::Duration};
 
@@ -8,6 +9,7 @@ use apmon_core::{
     text::printable,
 };
 use async_trait::async_trait;
+use jiff::tz::TimeZone;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
@@ -44,7 +46,6 @@ impl Syslog {
         })
     }
 
-    /// RFC 5424, section 6: `<29>1 TIME HOST apmon PID MSGID - TEXT`.
     fn line(&self, message: &Notification) -> String {
         let severity = match preset::severity(&message.kind) {
             "critical" => 2,
@@ -52,14 +53,10 @@ impl Syslog {
             _ => 5, // notice: worth a line
         };
         let priority = self.facility as u8 * 8 + severity;
-        // Six digits are the most of a fraction that RFC 5424 has.
-        let at = message.at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
-        let state = preset::state(&message.kind);
-        let head = format!(
-            "<{priority}>1 {at} {} apmon {} {state} - ",
-            hostname(),
-            std::process::id()
-        );
+        let head = match self.place {
+            SyslogPlace::Local(_) => local_head(priority, message, TimeZone::system()),
+            SyslogPlace::Udp(..) | SyslogPlace::Tcp(..) => head(priority, message),
+        };
         let mut line = head + &printable(&message.text);
         let mut end = LONGEST.min(line.len());
         while !line.is_char_boundary(end) {
@@ -103,6 +100,24 @@ impl Syslog {
             }
         }
     }
+}
+
+/// RFC 5424, section 6: `<29>1 TIME HOST apmon PID MSGID - `.
+fn head(priority: u8, message: &Notification) -> String {
+    // Six digits are the most of a fraction that RFC 5424 has.
+    let at = message.at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
+    let (host, pid) = (hostname(), std::process::id());
+    let state = preset::state(&message.kind);
+    format!("<{priority}>1 {at} {host} apmon {pid} {state} - ")
+}
+
+/// `<29>Feb  1 15:18:00 apmon[PID]: `: RFC 3164 without a host and in local
+/// time, as the C library's `syslog` does. It is what those behind a local
+/// socket read: journald takes the head of RFC 5424 for text.
+fn local_head(priority: u8, message: &Notification, zone: TimeZone) -> String {
+    let at = message.at.to_zoned(zone);
+    let at = at.strftime("%b %e %H:%M:%S");
+    format!("<{priority}>{at} apmon[{}]: ", std::process::id())
 }
 
 #[cfg(unix)]
@@ -195,4 +210,36 @@ pub fn syslog_ids(syslogs: &[OutageSyslog]) -> Vec<String> {
         None => "syslog".into(),
     });
     crate::webhook::numbered(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use apmon_core::NotificationKind;
+    use jiff::tz::offset;
+
+    use super::*;
+
+    #[test]
+    fn the_local_head_is_that_of_the_c_library() {
+        let message = Notification {
+            id: "abc-1".into(),
+            incident: "abc".into(),
+            kind: NotificationKind::Outage,
+            site: "HomeLab".into(),
+            monitor: "web".into(),
+            address: "h".into(),
+            text: "web is down".into(),
+            number: 1,
+            at: "2026-02-01T23:18:09Z".parse().unwrap(),
+            since: None,
+            lasted: None,
+            next_reminder: None,
+            ended: None,
+        };
+        let pid = std::process::id();
+        let head = |zone| local_head(26, &message, zone);
+        assert_eq!(head(TimeZone::UTC), format!("<26>Feb  1 23:18:09 apmon[{pid}]: "));
+        let ahead = TimeZone::fixed(offset(2));
+        assert_eq!(head(ahead), format!("<26>Feb  2 01:18:09 apmon[{pid}]: "));
+    }
 }
