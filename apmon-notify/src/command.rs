@@ -14,7 +14,7 @@ use tokio::{
     process::{Child, Command as Process},
 };
 
-use crate::preset;
+use crate::{id, preset};
 use said::{Masks, Said};
 
 mod said;
@@ -48,14 +48,8 @@ impl Command {
         })
     }
 
-    /// The program's name, without its directory.
-    fn name(&self) -> &str {
-        let name = self.program.rsplit('/').next();
-        name.unwrap_or(&self.program)
-    }
-
     fn shown_name(&self) -> String {
-        printable(self.name()).into_owned()
+        printable(last_part(&self.program)).into_owned()
     }
 
     fn process(&self, message: &Notification, key: &str) -> Process {
@@ -253,13 +247,19 @@ impl Notifier for Command {
     }
 }
 
-/// The channels' ids, in the order of `commands`: `exec:<program>`, and
-/// `exec:<program>#2` for the second of that name.
+/// The channels' ids, in the order of `commands`: `exec:<name>`; without a name
+/// `exec:<program>`, and `exec:<program>#2` for the second of those.
 #[must_use]
 pub fn command_ids(commands: &[OutageCommand]) -> Vec<String> {
-    let names = commands.iter().map(|command| {
+    let entries = commands.iter().map(|command| {
         let program = command.program.as_ref().map_or("", |program| program.as_str());
-        format!("exec:{}", program.rsplit('/').next().unwrap_or(program))
+        (&command.common, last_part(program).to_owned())
     });
-    crate::webhook::numbered(names)
+    id::ids("exec", entries)
+}
+
+/// A path without its directory, and whole where nothing else is left.
+fn last_part(path: &str) -> &str {
+    let last = path.trim_end_matches('/').rsplit('/').next();
+    last.filter(|last| !last.is_empty()).unwrap_or(path)
 }

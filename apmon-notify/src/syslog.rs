@@ -15,7 +15,7 @@ use tokio::{
     net::{TcpStream, UdpSocket},
 };
 
-use crate::{name, preset};
+use crate::{id, name, preset};
 
 /// So long a refusal of a datagram is waited for: on a LAN it is there at once.
 const REFUSAL: Duration = Duration::from_millis(100);
@@ -202,14 +202,15 @@ impl Notifier for Syslog {
     }
 }
 
-/// The channels' ids, in the order of `syslogs`: `syslog:<address>`.
+/// The channels' ids, in the order of `syslogs`: `syslog:<name>`; without a name
+/// `syslog:<address>`, and `syslog:<address>#2` for the second of those.
 #[must_use]
 pub fn syslog_ids(syslogs: &[OutageSyslog]) -> Vec<String> {
-    let names = syslogs.iter().map(|syslog| match place(syslog) {
-        Some(place) => format!("syslog:{place}"),
-        None => "syslog".into(),
+    let entries = syslogs.iter().map(|syslog| {
+        let place = place(syslog).map(|place| place.to_string());
+        (&syslog.common, place.unwrap_or_default())
     });
-    crate::webhook::numbered(names)
+    id::ids("syslog", entries)
 }
 
 #[cfg(test)]

@@ -158,11 +158,26 @@ async fn no_part_of_an_argument_is_shown_where_the_output_is_cut() {
 }
 
 #[test]
-fn a_command_is_known_by_its_program() {
+fn a_command_is_known_by_its_name_or_program() {
+    let mut named = options("/c/sms", &[]);
+    named.common.name = Some(serde_json::from_value("night".into()).unwrap());
     let all = [
         options("/a/sms", &[]),
+        named,
         options("/b/sms", &["x"]),
         options("mail", &[]),
+        options("/opt/pager//", &[]),
+        options("/", &[]),
     ];
-    assert_eq!(command_ids(&all), ["exec:sms", "exec:sms#2", "exec:mail"]);
+    assert_eq!(
+        command_ids(&all),
+        [
+            "exec:sms",
+            "exec:night",
+            "exec:sms#2",
+            "exec:mail",
+            "exec:pager",
+            "exec:/"
+        ]
+    );
 }
