@@ -16,8 +16,10 @@ use tokio::{
 
 use crate::{id, preset};
 use said::{Masks, Said};
+use start::{is_final, start};
 
 mod said;
+mod start;
 
 /// EX_TEMPFAIL of sysexits.h: try again.
 const TEMPORARY: i32 = 75;
@@ -59,26 +61,29 @@ impl Command {
             .envs(variables(message, key))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        #[cfg(unix)]
-        process.process_group(0);
+            .stderr(Stdio::piped());
         process
     }
 
     async fn run(&self, message: &Notification, key: &str, said: &mut Said) -> Result<(), DeliveryError> {
         let name = self.shown_name();
-        let mut child = self.process(message, key).spawn().map_err(|error| {
-            let reason = format!("{name}: cannot be started: {error}");
-            match error.kind() {
-                // Installed or made executable some day, but not by itself.
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
-                    DeliveryError::permanent(reason)
-                }
-                _ => DeliveryError::retryable(reason),
+        let started = tokio::time::timeout(self.timeout, start(self.process(message, key))).await;
+        let (mut child, mut group) = match started {
+            Ok(Ok(both)) => both,
+            Ok(Err(error)) => {
+                let reason = format!("{name}: cannot be started: {error}");
+                return Err(match is_final(&error) {
+                    true => DeliveryError::permanent(reason),
+                    false => DeliveryError::retryable(reason),
+                });
             }
-        })?;
-        let mut group = Group::of(&child);
+            Err(_) => {
+                let secs = self.timeout.as_secs_f64();
+                return Err(DeliveryError::retryable(format!(
+                    "{name}: not started within {secs} secs"
+                )));
+            }
+        };
         let masks = Masks::of(&self.args);
         let talk = attend(&mut child, json_of(message, key), said, &masks);
         let ended = tokio::time::timeout(self.timeout, talk).await;
@@ -175,44 +180,6 @@ fn variables(message: &Notification, key: &str) -> Vec<(&'static str, String)> {
         ("APMON_AT", message.at.to_string()),
         ("APMON_SINCE", preset::since(message).to_string()),
     ]
-}
-
-/// The process group of a program under way: killed when it is given up, also
-/// where nobody waits for it any more.
-struct Group(Option<u32>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id())
-    }
-
-    /// It ended by itself; what it left running on purpose goes on.
-    fn end(&mut self) {
-        self.0 = None;
-    }
-
-    #[cfg(unix)]
-    fn kill(&mut self) {
-        use nix::{
-            sys::signal::{Signal, killpg},
-            unistd::Pid,
-        };
-        let id = self.0.take().and_then(|id| i32::try_from(id).ok());
-        if let Some(id) = id.filter(|id| *id > 1) {
-            let _ = killpg(Pid::from_raw(id), Signal::SIGKILL); // it may be gone
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn kill(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }
 
 impl fmt::Debug for Command {

@@ -3,7 +3,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
-use std::time::Duration;
+use std::{os::unix::fs::PermissionsExt as _, time::Duration};
 
 use apmon_core::{
     DeliveryError, Notification, NotificationKind, Notifier, Secret, Stopwatch, config::OutageCommand,
@@ -89,6 +89,86 @@ async fn its_end_decides_whether_another_try_is_worth_it() {
         .await
         .unwrap_err();
     assert!(matches!(error, DeliveryError::Permanent { .. }), "{error}");
+}
+
+/// It needs CAP_NET_RAW (root has it), and fails without.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn it_inherits_no_capability() {
+    use rustix::thread::{
+        CapabilitySet, capabilities, capability_is_in_ambient_set, configure_capability_in_ambient_set,
+        set_capabilities,
+    };
+    // As under systemd's AmbientCapabilities; this thread's alone.
+    let mut sets = capabilities(None).unwrap();
+    sets.inheritable |= CapabilitySet::NET_RAW;
+    set_capabilities(None, sets).unwrap();
+    configure_capability_in_ambient_set(CapabilitySet::NET_RAW, true).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("status");
+    let script = format!("grep CapAmb /proc/self/status > {}", file.display());
+    sh(&script).await.unwrap();
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        "CapAmb:\t0000000000000000\n"
+    );
+    let kept = capability_is_in_ambient_set(CapabilitySet::NET_RAW);
+    assert_eq!(kept, Ok(true), "apmon keeps its own");
+}
+
+/// Set for this test's second run.
+const SYSTEMD: &str = "APMON_TEST_UNDER_SYSTEMD";
+
+#[tokio::test]
+async fn what_systemd_tells_apmon_is_not_for_it() {
+    const NAMES: [&str; 6] = [
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+    ];
+    if std::env::var_os(SYSTEMD).is_some() {
+        let script = "env | grep -E '^(NOTIFY|WATCHDOG|LISTEN|KEPT)_' >&2; exit 1";
+        let error = sh(script).await.unwrap_err();
+        assert_eq!(error.to_string(), "sh: status 1: KEPT_ONE=1");
+        return;
+    }
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again
+        .args(["what_systemd_tells_apmon_is_not_for_it", "--exact"])
+        .env(SYSTEMD, "1")
+        .env("KEPT_ONE", "1");
+    let output = again.envs(NAMES.map(|name| (name, "1"))).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test]
+async fn what_fails_the_same_way_each_time_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, mode: u32| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, "echo no interpreter is named\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (script, plain) = (file("script", 0o755), file("plain", 0o644));
+    let long = "x".repeat(200_000);
+    for (program, argument, expected) in [
+        (script.as_str(), "", "Exec format error"),
+        (&plain, "", "Permission denied"),
+        (&format!("{plain}/x"), "", "Not a directory"),
+        ("/no/such/program", "", "No such file"),
+        ("/bin/sh", &long, "Argument list too long"),
+    ] {
+        let error = run(&options(program, &[argument]), Duration::from_secs(5))
+            .await
+            .unwrap_err();
+        let is_final = matches!(error, DeliveryError::Permanent { .. });
+        assert!(is_final && error.to_string().contains(expected), "{error}");
+    }
 }
 
 #[tokio::test]
