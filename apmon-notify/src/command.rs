@@ -150,6 +150,7 @@ fn json_of(message: &Notification, key: &str) -> String {
         "site": message.site,
         "monitor": message.monitor,
         "address": message.address,
+        "label": message.kind.label(),
         "state": preset::state(&message.kind),
         "severity": preset::severity(&message.kind),
         "incident": message.incident,
@@ -158,19 +159,25 @@ fn json_of(message: &Notification, key: &str) -> String {
         "key": key,
         "at": message.at,
         "since": preset::since(message),
+        "lasted_secs": message.lasted.map(|lasted| lasted.as_secs()),
     });
     format!("{tree}\n")
 }
 
+/// So many bytes of a part stand in a variable: Linux refuses to start a
+/// program with a longer one than 128 KiB.
+const VARIABLE: usize = 100_000;
+
 fn variables(message: &Notification, key: &str) -> Vec<(&'static str, String)> {
     // No variable can hold a zero.
     let sound = |text: &str| text.replace('\0', "\u{fffd}");
-    vec![
+    let mut all = vec![
         ("APMON_TEXT", sound(&message.text)),
         ("APMON_SUBJECT", preset::subject(message)),
         ("APMON_SITE", sound(&message.site)),
         ("APMON_MONITOR", sound(&message.monitor)),
         ("APMON_ADDRESS", sound(&message.address)),
+        ("APMON_LABEL", printable(message.kind.label()).into_owned()),
         ("APMON_STATE", preset::state(&message.kind).into()),
         ("APMON_SEVERITY", preset::severity(&message.kind).into()),
         ("APMON_INCIDENT", sound(&message.incident)),
@@ -179,7 +186,11 @@ fn variables(message: &Notification, key: &str) -> Vec<(&'static str, String)> {
         ("APMON_KEY", sound(key)),
         ("APMON_AT", message.at.to_string()),
         ("APMON_SINCE", preset::since(message).to_string()),
-    ]
+    ];
+    for (_, value) in &mut all {
+        value.truncate(value.floor_char_boundary(VARIABLE));
+    }
+    all
 }
 
 impl fmt::Debug for Command {

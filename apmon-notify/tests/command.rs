@@ -51,16 +51,42 @@ async fn sh(script: &str) -> Result<(), DeliveryError> {
 async fn the_message_comes_on_stdin_and_in_variables() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("got");
-    let script = "cat > \"$0\"; printf '%s' \"$APMON_MONITOR|$APMON_STATE|$APMON_KEY\" > \"$0.env\"";
+    let script =
+        "cat > \"$0\"; printf '%s' \"$APMON_MONITOR|$APMON_STATE|$APMON_LABEL|$APMON_KEY\" > \"$0.env\"";
     let options = options("/bin/sh", &["-c", script, file.to_str().unwrap()]);
     run(&options, Duration::from_secs(20)).await.unwrap();
     let got: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(got["monitor"], NASTY);
     assert_eq!(got["text"], "web in HomeLab new outage: x");
     assert_eq!(got["state"], "down");
+    assert_eq!(got["label"], "NEW OUTAGE");
+    assert!(got["lasted_secs"].is_null() && got.as_object().unwrap().contains_key("lasted_secs"));
     assert_eq!(got["since"], "2026-02-11T14:18:00Z");
     let variables = std::fs::read_to_string(file.with_extension("env")).unwrap();
-    assert_eq!(variables, format!("{NASTY}|down|abc-1-exec:sh"));
+    assert_eq!(variables, format!("{NASTY}|down|NEW OUTAGE|abc-1-exec:sh"));
+}
+
+#[tokio::test]
+async fn a_long_text_is_whole_on_stdin_and_its_beginning_in_a_variable() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("got");
+    let script = "cat > \"$0\"; printf '%s' \"$APMON_TEXT\" > \"$0.env\"";
+    let options = options("/bin/sh", &["-c", script, file.to_str().unwrap()]);
+    let mut message = message();
+    message.kind = NotificationKind::Recovery;
+    message.lasted = Some(Duration::from_millis(600_500));
+    message.text = format!("x{}", "ü".repeat(150_000));
+    let command = Command::new(&options, Duration::from_secs(20)).unwrap();
+    command.deliver(&message, "key").await.unwrap();
+    let got: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(got["text"], message.text);
+    assert_eq!(
+        (&got["label"], &got["lasted_secs"]),
+        (&"RECOVERY".into(), &600.into())
+    );
+    let variable = std::fs::read_to_string(file.with_extension("env")).unwrap();
+    assert_eq!(variable.len(), 99_999);
+    assert!(message.text.starts_with(&variable));
 }
 
 #[tokio::test]
