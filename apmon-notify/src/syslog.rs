@@ -58,48 +58,77 @@ impl Syslog {
             SyslogPlace::Udp(..) | SyslogPlace::Tcp(..) => head(priority, message),
         };
         let mut line = head + &printable(&message.text);
-        let mut end = LONGEST.min(line.len());
-        while !line.is_char_boundary(end) {
-            end -= 1;
-        }
-        line.truncate(end);
+        line.truncate(line.floor_char_boundary(LONGEST));
         line
     }
 
     async fn send(&self, line: &str) -> io::Result<()> {
         match &self.place {
             SyslogPlace::Local(path) => local(path, line).await,
-            SyslogPlace::Udp(host, port) => {
-                let address = address(host, *port).await?;
-                let own = match address {
-                    SocketAddr::V4(_) => "0.0.0.0:0",
-                    SocketAddr::V6(_) => "[::]:0",
-                };
-                let socket = UdpSocket::bind(own).await?;
-                socket.connect(address).await?;
-                socket.send(line.as_bytes()).await?;
-                let mut nothing = [0; 1];
-                match tokio::time::timeout(REFUSAL, socket.recv(&mut nothing)).await {
-                    Ok(Err(refused)) => Err(refused),
-                    _ => Ok(()),
-                }
-            }
+            SyslogPlace::Udp(host, port) => datagrams(&addresses(host, *port).await?, line).await,
             SyslogPlace::Tcp(host, port) => {
-                let mut stream = TcpStream::connect(address(host, *port).await?).await?;
-                // RFC 6587, section 3.4.1: octet counting.
-                let frame = format!("{} {line}", line.len());
-                stream.write_all(frame.as_bytes()).await?;
-                stream.shutdown().await?;
-                let mut nothing = [0; 64];
-                let closed = async {
-                    while stream.read(&mut nothing).await? > 0 {}
-                    io::Result::Ok(())
-                };
-                // One that does not close has it all the same.
-                tokio::time::timeout(CLOSING, closed).await.unwrap_or(Ok(()))
+                let all = addresses(host, *port).await?;
+                connection(connect(&all, self.timeout).await?, line).await
             }
         }
     }
+}
+
+/// To the first that takes it within its share of the time, so that one that
+/// does not answer leaves something for the others.
+async fn connect(all: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream> {
+    let mut last = no_address();
+    let share = timeout / u32::try_from(all.len()).unwrap_or(u32::MAX).max(1);
+    for address in all {
+        last = match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => error,
+            Err(_) => io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not answer")),
+        };
+    }
+    Err(last)
+}
+
+/// To the first that does not refuse it.
+async fn datagrams(all: &[SocketAddr], line: &str) -> io::Result<()> {
+    let mut last = no_address();
+    for address in all {
+        last = match datagram(*address, line).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+    }
+    Err(last)
+}
+
+/// Sent, and not refused at once.
+async fn datagram(to: SocketAddr, line: &str) -> io::Result<()> {
+    let own = match to {
+        SocketAddr::V4(_) => "0.0.0.0:0",
+        SocketAddr::V6(_) => "[::]:0",
+    };
+    let socket = UdpSocket::bind(own).await?;
+    socket.connect(to).await?;
+    socket.send(line.as_bytes()).await?;
+    let mut nothing = [0; 1];
+    match tokio::time::timeout(REFUSAL, socket.recv(&mut nothing)).await {
+        Ok(Err(refused)) => Err(refused),
+        _ => Ok(()),
+    }
+}
+
+/// RFC 6587, section 3.4.1: octet counting.
+async fn connection(mut stream: TcpStream, line: &str) -> io::Result<()> {
+    let frame = format!("{} {line}", line.len());
+    stream.write_all(frame.as_bytes()).await?;
+    stream.shutdown().await?;
+    let mut nothing = [0; 64];
+    let closed = async {
+        while stream.read(&mut nothing).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // One that does not close has it all the same.
+    tokio::time::timeout(CLOSING, closed).await.unwrap_or(Ok(()))
 }
 
 /// RFC 5424, section 6: `<29>1 TIME HOST apmon PID MSGID - `.
@@ -132,13 +161,14 @@ async fn local(_: &str, _: &str) -> io::Result<()> {
     Err(io::Error::other("this system has no such sockets"))
 }
 
-/// The host's first address.
-async fn address(host: &str, port: u16) -> io::Result<SocketAddr> {
+/// All addresses of the host.
+async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let all = name::addresses(host).await.map_err(io::Error::other)?;
-    let first = all
-        .first()
-        .ok_or_else(|| io::Error::other("the name has no address"))?;
-    Ok(SocketAddr::new(*first, port))
+    Ok(all.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+}
+
+fn no_address() -> io::Error {
+    io::Error::other("the name has no address")
 }
 
 /// RFC 5424, section 6.2.4; `-` where it is not known.
@@ -242,5 +272,53 @@ mod tests {
         assert_eq!(head(TimeZone::UTC), format!("<26>Feb  1 23:18:09 apmon[{pid}]: "));
         let ahead = TimeZone::fixed(offset(2));
         assert_eq!(head(ahead), format!("<26>Feb  2 01:18:09 apmon[{pid}]: "));
+    }
+
+    const LOOPBACK: &str = "127.0.0.1:0";
+
+    /// Where nobody listens.
+    async fn refusing() -> SocketAddr {
+        let socket = UdpSocket::bind(LOOPBACK).await.unwrap();
+        socket.local_addr().unwrap()
+    }
+
+    /// A listener whose queue is full, and what fills it.
+    async fn silent() -> (tokio::net::TcpListener, Vec<TcpStream>) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(LOOPBACK.parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let to = listener.local_addr().unwrap();
+        let mut queue = Vec::new();
+        let moment = Duration::from_millis(200);
+        while let Ok(stream) = tokio::time::timeout(moment, TcpStream::connect(to)).await {
+            queue.push(stream.unwrap());
+            assert!(queue.len() < 1000, "the queue has no end");
+        }
+        (listener, queue)
+    }
+
+    #[tokio::test]
+    async fn another_address_is_tried_after_one_that_refuses_or_is_silent() {
+        let listener = tokio::net::TcpListener::bind(LOOPBACK).await.unwrap();
+        let (full, _queue) = silent().await;
+        let good = listener.local_addr().unwrap();
+        let all = [refusing().await, full.local_addr().unwrap(), good];
+        let stream = connect(&all, Duration::from_secs(3)).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        let error = connect(&all[..2], Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("{} does not answer", all[1]));
+        let error = connect(&[], Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(error.to_string(), "the name has no address");
+    }
+
+    #[tokio::test]
+    async fn a_datagram_goes_to_the_first_that_does_not_refuse_it() {
+        let socket = UdpSocket::bind(LOOPBACK).await.unwrap();
+        let all = [refusing().await, socket.local_addr().unwrap()];
+        datagrams(&all, "told").await.unwrap();
+        let mut bytes = [0; 16];
+        let length = socket.recv(&mut bytes).await.unwrap();
+        assert_eq!(&bytes[..length], b"told");
+        assert!(datagrams(&all[..1], "told").await.is_err());
     }
 }

@@ -124,13 +124,15 @@ fn a_syslog_is_known_by_its_address() {
         OutageSyslog::default(),
         options("udp://log.lan"),
         options("udp://log.lan:514"),
+        options("tcp://[::1]"),
     ];
     assert_eq!(
         syslog_ids(&all),
         [
             "syslog:/dev/log",
             "syslog:udp://log.lan:514",
-            "syslog:udp://log.lan:514#2"
+            "syslog:udp://log.lan:514#2",
+            "syslog:tcp://[::1]:601"
         ]
     );
 }
