@@ -112,11 +112,76 @@ async fn received(preset: Preset) -> Vec<Received> {
     server.received()
 }
 
+/// The one request that `message` makes.
+async fn sent(preset: Preset, message: &Notification) -> Received {
+    let server = Server::answering("200 OK");
+    let webhook = Webhook::new(&options(preset, &server.url("")), HttpClient::new(), LONG).unwrap();
+    webhook.deliver(message, "key").await.unwrap();
+    let [received] = &server.received()[..] else {
+        panic!()
+    };
+    received.clone()
+}
+
+fn json(received: &Received) -> serde_json::Value {
+    serde_json::from_str(&received.body).unwrap()
+}
+
 #[tokio::test]
 async fn what_each_preset_sends() {
     for preset in Preset::ALL {
         let requests: Vec<_> = received(preset).await.iter().map(shown).collect();
         insta::assert_snapshot!(preset.name(), requests.join("\n----\n\n"));
+    }
+}
+
+/// It was refused at first, and is delivered after its end was.
+#[tokio::test]
+async fn a_beginning_that_comes_after_its_end_opens_nothing() {
+    let ended: jiff::Timestamp = "2026-02-11T14:20:00Z".parse().unwrap();
+    for kind in [
+        NotificationKind::Outage,
+        NotificationKind::Reminder,
+        NotificationKind::Unknown,
+    ] {
+        let late = Notification {
+            ended: Some(ended),
+            ..message(kind, 1)
+        };
+        let pagerduty = sent(Preset::Pagerduty, &late).await;
+        assert_eq!(json(&pagerduty)["event_action"], "resolve", "{late:?}");
+        assert_eq!(json(&pagerduty)["dedup_key"], late.incident);
+        let opsgenie = sent(Preset::Opsgenie, &late).await;
+        let close = format!("/v2/alerts/{}/close?identifierType=alias", late.incident);
+        assert!(opsgenie.request_line.contains(&close), "{opsgenie:?}");
+        let alertmanager = json(&sent(Preset::Alertmanager, &late).await);
+        assert_eq!(alertmanager[0]["endsAt"], ended.to_string());
+        // An end before the beginning would be refused.
+        let corrected = Notification {
+            ended: Some("2026-02-11T13:00:00Z".parse().unwrap()),
+            ..late
+        };
+        let alertmanager = json(&sent(Preset::Alertmanager, &corrected).await);
+        assert_eq!(alertmanager[0]["endsAt"], alertmanager[0]["startsAt"]);
+    }
+}
+
+/// Alertmanager knows an alert by its labels, and takes an end that lies ahead
+/// of its own clock for none.
+#[tokio::test]
+async fn an_end_closes_the_alert_that_its_beginning_opened() {
+    use NotificationKind::{Known, NoLongerWatched, Outage, Recovery, Reminder, Unknown};
+    for (beginning, end) in [(Outage, Recovery), (Reminder, NoLongerWatched), (Unknown, Known)] {
+        let opened = json(&sent(Preset::Alertmanager, &message(beginning, 1)).await);
+        let moved = Notification {
+            address: "http://elsewhere/".into(),
+            ..message(end, 2)
+        };
+        let closed = json(&sent(Preset::Alertmanager, &moved).await);
+        assert_eq!(opened[0]["labels"], closed[0]["labels"]);
+        assert_eq!(opened[0]["startsAt"], closed[0]["startsAt"]);
+        assert_eq!(closed[0]["endsAt"], "2026-02-11T14:00:00Z");
+        assert_eq!(opened[0]["endsAt"], "2026-03-13T14:18:00Z");
     }
 }
 

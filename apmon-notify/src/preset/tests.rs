@@ -95,9 +95,12 @@ fn an_answer_may_say_when_to_come_again() {
 }
 
 #[test]
-fn the_beginning_of_another_outage_is_not_told() {
+fn what_has_no_beginning_began_when_it_was_told() {
     let mut message = message();
     assert_eq!(since(&message).to_string(), "2026-02-11T14:00:00Z");
-    message.kind = NotificationKind::Unknown;
+    message.kind = NotificationKind::Notice("CERTIFICATE".into());
     assert_eq!(since(&message), message.at);
+    message.kind = NotificationKind::Known;
+    message.since = Some("2026-02-11T15:00:00Z".parse().unwrap());
+    assert_eq!(since(&message), message.at, "a clock that was set back");
 }
