@@ -22,6 +22,8 @@ pub(crate) enum Redirect {
     TooMany,
     #[error("redirects from https to http")]
     Downgrade,
+    #[error("redirects to another host or port, where its \"headers\" must not go")]
+    Elsewhere,
 }
 
 /// What an answer must be to mean delivered.

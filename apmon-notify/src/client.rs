@@ -33,7 +33,8 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// The HTTP client of this process: certificates are verified against the
 /// system's roots, proxies are not used, a POST follows no redirect and a GET
-/// at most ten, none of them from https to http.
+/// at most ten, none of them from https to http, nor from where it was sent to
+/// if it carries headers of the site file.
 ///
 /// Making it reads the system's certificates (some 13 ms), so that is done at
 /// first use and on a thread of its own. A clone is the same client.
@@ -44,6 +45,16 @@ pub struct HttpClient(Arc<Clients>);
 struct Clients {
     posting: OnceCell<Client>,
     following: OnceCell<Client>,
+    staying: OnceCell<Client>,
+}
+
+/// The redirects that are followed.
+#[derive(Clone, Copy)]
+enum Follow {
+    None,
+    /// Those that lead to where the request was sent.
+    Origin,
+    All,
 }
 
 /// One request.
@@ -52,6 +63,8 @@ pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<String>,
+    /// Some headers are for this receiver alone.
+    pub(crate) stays: bool,
 }
 
 impl Request {
@@ -61,6 +74,16 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             body: None,
+            stays: false,
+        }
+    }
+
+    /// Whoever answers a POST elsewhere may have lost its body on the way.
+    fn follow(&self) -> Follow {
+        match (self.method == Method::GET, self.stays) {
+            (false, _) => Follow::None,
+            (true, true) => Follow::Origin,
+            (true, false) => Follow::All,
         }
     }
 }
@@ -106,11 +129,11 @@ impl HttpClient {
         wanted: &Wanted<'_>,
         seen: &mut Seen,
     ) -> Result<(), DeliveryError> {
-        let follow = request.method == Method::GET;
-        let cell = if follow {
-            &self.0.following
-        } else {
-            &self.0.posting
+        let follow = request.follow();
+        let cell = match follow {
+            Follow::None => &self.0.posting,
+            Follow::Origin => &self.0.staying,
+            Follow::All => &self.0.following,
         };
         let mut without_roots = None;
         let client = match cell.get_or_try_init(|| make(follow)).await {
@@ -189,7 +212,7 @@ enum Unmade {
 }
 
 /// Makes a client on a thread of its own: it reads files.
-async fn make(follow: bool) -> Result<Client, Unmade> {
+async fn make(follow: Follow) -> Result<Client, Unmade> {
     let (reply, made) = oneshot::channel();
     std::thread::Builder::new()
         .name("apmon-http".into())
@@ -201,7 +224,7 @@ async fn make(follow: bool) -> Result<Client, Unmade> {
         .unwrap_or_else(|_| Err(Unmade::Client("the thread that makes it has gone".into())))
 }
 
-fn build(follow: bool) -> Result<Client, Unmade> {
+fn build(follow: Follow) -> Result<Client, Unmade> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = || {
         ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -225,10 +248,10 @@ fn build(follow: bool) -> Result<Client, Unmade> {
         .dns_resolver(SystemNames)
         .no_proxy()
         .referer(false) // it would carry the URL's token to the next host
-        .redirect(if follow {
-            following()
-        } else {
-            redirect::Policy::none()
+        .redirect(match follow {
+            Follow::None => redirect::Policy::none(),
+            Follow::Origin => following(true),
+            Follow::All => following(false),
         })
         .pool_idle_timeout(IDLE)
         .tcp_nodelay(true)
@@ -241,13 +264,15 @@ fn build(follow: bool) -> Result<Client, Unmade> {
     }
 }
 
-fn following() -> redirect::Policy {
-    redirect::Policy::custom(|attempt| {
+fn following(stays: bool) -> redirect::Policy {
+    redirect::Policy::custom(move |attempt| {
         let from = attempt.previous().last().map(Url::scheme);
         if attempt.previous().len() > MAX_REDIRECTS {
             attempt.error(answer::Redirect::TooMany)
         } else if from == Some("https") && attempt.url().scheme() != "https" {
             attempt.error(answer::Redirect::Downgrade)
+        } else if stays && attempt.previous().first().map(Url::origin) != Some(attempt.url().origin()) {
+            attempt.error(answer::Redirect::Elsewhere)
         } else {
             attempt.follow()
         }

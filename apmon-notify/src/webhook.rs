@@ -128,6 +128,7 @@ impl Webhook {
                         url: url.clone(),
                         headers: content_type(encode::content_type(*encoding)),
                         body: Some(encode::body(*encoding, prefix, text, suffix)),
+                        stays: true,
                     },
                     RequestMethod::Get => {
                         let url = encode::url(endpoint.reveal(), *encoding, prefix, text, suffix);
@@ -149,9 +150,11 @@ impl Webhook {
                     url: self.url(&filled.url)?,
                     headers,
                     body: Some(filled.body),
+                    stays: true,
                 }
             }
         };
+        request.stays |= !self.headers.is_empty();
         for (name, value) in &self.headers {
             request.headers.insert(name, value.clone());
         }
