@@ -94,6 +94,8 @@ pub(crate) struct Seen {
     pub(crate) status: Option<StatusCode>,
     pub(crate) retry_after: Option<String>,
     pub(crate) body: Vec<u8>,
+    /// There is no more of the body than this.
+    pub(crate) whole: bool,
 }
 
 impl HttpClient {
@@ -164,10 +166,10 @@ impl HttpClient {
         let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         seen.retry_after = asked.map(str::to_owned);
         if wanted.needs_body(status) {
-            receive(response, wanted, &mut seen.body).await;
+            receive(response, wanted, seen).await;
         } else {
             // Whatever comes of the body, the status stands.
-            let rest = receive(response, wanted, &mut seen.body);
+            let rest = receive(response, wanted, seen);
             let _ = tokio::time::timeout(DRAINED_FOR, rest).await;
         }
         wanted.judge(origin, &method, status, &headers, &seen.body)
@@ -182,8 +184,13 @@ impl fmt::Debug for HttpClient {
 
 /// Reads the body: the connection can then be used again, and what must stand
 /// in it may be there.
-async fn receive(mut response: Response, wanted: &Wanted<'_>, body: &mut Vec<u8>) {
-    while let Ok(Some(chunk)) = response.chunk().await {
+async fn receive(mut response: Response, wanted: &Wanted<'_>, seen: &mut Seen) {
+    let body = &mut seen.body;
+    while let Ok(next) = response.chunk().await {
+        let Some(chunk) = next else {
+            seen.whole = true;
+            return;
+        };
         let room = READ_BYTES - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if body.len() == READ_BYTES || wanted.is_found(body) {

@@ -42,6 +42,7 @@
 //! | `encode` | the bytes of a webhook: URL, HTML, CSV, JSON |
 //! | `client` | the HTTP client both share, made at first use |
 //! | `answer` | what an answer or a failure means for another try |
+//! | `mask` | secrets kept out of what receivers sent back |
 //! | `name` | host names, looked up without a thread |
 
 mod answer;
@@ -50,6 +51,7 @@ mod command;
 mod encode;
 mod heartbeat;
 mod mail;
+mod mask;
 mod name;
 mod preset;
 mod syslog;

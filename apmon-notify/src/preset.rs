@@ -22,6 +22,7 @@ use url::Url;
 
 use crate::{
     client::origin,
+    mask::Mask,
     template::{self, Broken, Filling},
 };
 
@@ -158,9 +159,15 @@ impl Options {
         )
     }
 
-    /// Their values, to be kept out of what is shown.
-    pub(crate) fn values(&self) -> impl Iterator<Item = &str> {
-        self.0.values().flatten().map(Secret::reveal)
+    /// They are kept out of what is shown.
+    pub(crate) fn hide_by(&self, mask: &mut Mask) {
+        for (name, value) in &self.0 {
+            match (*name, value) {
+                (_, None) => {}
+                ("url", Some(url)) => mask.add_url(url.reveal()),
+                (_, Some(value)) => mask.add(value.reveal()),
+            }
+        }
     }
 }
 

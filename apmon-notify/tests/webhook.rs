@@ -250,6 +250,31 @@ async fn a_get_with_headers_is_not_led_elsewhere() {
 }
 
 #[tokio::test]
+async fn an_answer_that_repeats_what_it_was_sent_gives_no_secret_away() {
+    // `prefix`, a header, the URL's login, and an end that is cut short.
+    let body =
+        r#"{"user":"us3r-key","auth":"Bearer h34der","basic":"bmFtZTpwdzpwdzpwdw==","path":"/pa%2fth"} tok3"#;
+    let head = format!("HTTP/1.1 400 Bad Request\r\nContent-Length: {}", body.len() + 4);
+    let server = Server::start(vec![Manner::Answers(format!("{head}\r\n\r\n{body}"))]);
+    let url = server.url("/pa%2Fth").replace("//", "//name:pw%3Apw%3Apw@");
+    let mut options = options(&url, RequestMethod::Post, RequestEncoding::Url);
+    options.request_prefix = Some(Secret::new("tok=tok3n-1&usr=us3r-key&m="));
+    options
+        .headers
+        .insert("X-Auth".into(), Secret::new("Bearer h34der"));
+    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    let mut lines = Vec::new();
+    let shown = webhook
+        .deliver_shown(&notification(TEXT), "key", &mut lines)
+        .await;
+    assert!(shown.is_err());
+    assert_eq!(
+        lines.last().unwrap(),
+        r#"< {"user":"***","auth":"***","basic":"***==","path":"/***"} ***"#
+    );
+}
+
+#[tokio::test]
 async fn nobody_home_is_retryable() {
     let (_held, port) = deserted();
     let url = format!("http://127.0.0.1:{port}/T0KEN");
