@@ -96,6 +96,9 @@ enum Escape {
 struct Shape {
     method: String,
     url: String,
+    /// Put to the URL's own query.
+    #[serde(default)]
+    query: BTreeMap<String, String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     /// The body: a tree, or the fields of a form.
@@ -190,7 +193,8 @@ impl File {
             _ => utf8_percent_encode(text, SEGMENT).to_string(),
         };
         let url = template::text(&shape.url, &lookup, &in_path)?;
-        Ok((shape.method.clone(), url.unwrap_or_default()))
+        let url = with_query(url.unwrap_or_default(), &shape.query);
+        Ok((shape.method.clone(), url))
     }
 
     /// The whole request.
@@ -313,6 +317,20 @@ impl File {
         };
         Some(Filling::Text(text))
     }
+}
+
+/// `url` with these in its query, in the place of others of their names.
+fn with_query(url: String, query: &BTreeMap<String, String>) -> String {
+    let (Ok(mut url), false) = (Url::parse(&url), query.is_empty()) else {
+        return url;
+    };
+    let kept: Vec<_> = url.query_pairs().into_owned().collect();
+    let kept = kept.iter().filter(|(name, _)| !query.contains_key(name));
+    url.query_pairs_mut()
+        .clear()
+        .extend_pairs(kept)
+        .extend_pairs(query);
+    url.into()
 }
 
 fn entities(text: &str) -> String {

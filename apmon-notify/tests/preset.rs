@@ -185,6 +185,48 @@ async fn an_end_closes_the_alert_that_its_beginning_opened() {
     }
 }
 
+/// Services refuse or cut what is longer, and a limit is of what they are sent.
+#[tokio::test]
+async fn no_text_grows_beyond_all_bounds() {
+    for preset in Preset::ALL {
+        let name = "a&b".repeat(20_000);
+        let endless = Notification {
+            text: format!("{name} is down"),
+            address: format!("http://{name}/"),
+            monitor: name,
+            ..message(NotificationKind::Outage, 1)
+        };
+        let received = sent(preset, &endless).await;
+        if preset == Preset::Slack {
+            let text = json(&received)["text"].as_str().unwrap().len();
+            assert!((10_450..="**\n".len() + 500 + 10_000).contains(&text), "{text}");
+        }
+        let (labels, most) = match preset {
+            Preset::Alertmanager => (60_000, 12_000),
+            _ => (0, 25_000),
+        };
+        let length = received.body.len() - labels;
+        assert!(length < most, "{} {length}", preset.name());
+    }
+}
+
+/// Discord says 204 before it has looked at the message, unless it is asked to wait.
+#[tokio::test]
+async fn discord_is_waited_for_in_whatever_thread() {
+    for (query, sent) in [
+        ("", "?wait=true"),
+        ("?thread_id=77", "?thread_id=77&wait=true"),
+        ("?wait=false&thread_id=77", "?thread_id=77&wait=true"),
+    ] {
+        let server = Server::answering("200 OK");
+        let options = options(Preset::Discord, &server.url(&format!("/hook{query}")));
+        let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+        webhook.deliver(&story()[0], "key").await.unwrap();
+        let expected = format!("POST /hook{sent} HTTP/1.1");
+        assert_eq!(server.received()[0].request_line, expected);
+    }
+}
+
 /// A name of a monitor stands in a body as itself, wherever it stands.
 #[tokio::test]
 async fn no_name_breaks_a_body() {
