@@ -2,19 +2,15 @@
 //! and those that wait, tried again.
 
 mod retry;
+mod story;
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
-use apmon_core::{
-    Channel, Clock as _, DeliveryError, Notification, NotificationKind, SystemClock, rule::words::Subject,
-    text::printable,
-};
+use apmon_core::{Channel, DeliveryError, Notification, NotificationKind, Switch, text::printable};
 use clap::{Args, Subcommand};
-use jiff::tz::TimeZone;
 
 use crate::{
     args::CommonArgs,
@@ -31,8 +27,9 @@ pub(crate) struct NotifyArgs {
 
 #[derive(Subcommand)]
 enum Act {
-    /// Sends an outage, a reminder and a recovery to the channels of a site file.
+    /// Sends a message of each kind to the channels of a site file.
     ///
+    /// An outage, a reminder, a recovery; unknown, known; no longer watched.
     /// They are made as the real ones are and go the real way, one try each;
     /// what is sent and answered is shown, with *** for every secret. Exit
     /// status: 0 all were taken, 1 one was not, 2 wrong usage.
@@ -130,7 +127,7 @@ async fn test_site(config: &Path, process: &Process, wanted: &dyn Fn(&str) -> bo
     }
     let mut all_taken = true;
     for channel in &channels {
-        for message in messages(&plan.site) {
+        for message in story::messages(&plan.site) {
             match test_channel(&site, channel, &message).await {
                 Ok(()) => {}
                 Err(DeliveryError::Permanent { .. }) => all_taken = false,
@@ -162,11 +159,12 @@ async fn test_channel(site: &str, channel: &Channel, message: &Notification) -> 
     for line in &shown {
         console::line(&format!("  {}", printable(line)));
     }
-    let (kind, is_on, switch) = match message.kind {
-        NotificationKind::Outage => ("outage", channel.outages, "email_outages"),
-        NotificationKind::Reminder => ("reminder", channel.reminders, "email_reminders"),
-        _ => ("recovery", channel.recoveries, "email_recoveries"),
+    let (is_on, switch) = match message.kind.switch() {
+        Switch::Outages => (channel.outages, "email_outages"),
+        Switch::Reminders => (channel.reminders, "email_reminders"),
+        Switch::Recoveries => (channel.recoveries, "email_recoveries"),
     };
+    let kind = kind(&message.kind);
     let in_earnest = match is_on {
         true => String::new(),
         false => format!(" (in earnest not sent: {switch} is no)"),
@@ -179,51 +177,14 @@ async fn test_channel(site: &str, channel: &Channel, message: &Notification) -> 
     result
 }
 
-/// The story of one outage, as it is told of a monitor.
-fn messages(site: &str) -> [Notification; 3] {
-    const LASTED: Duration = Duration::from_secs(60);
-    let now = SystemClock::new().now().wall;
-    let zone = TimeZone::system();
-    let subject = Subject {
-        monitor: "apmon test",
-        site,
-        address: "test",
-        at: now,
-        zone: &zone,
-    };
-    let incident = format!("test-{}", now.as_millisecond());
-    let reason = "this is a test, nothing is down";
-    let story = [
-        (
-            NotificationKind::Outage,
-            Duration::ZERO,
-            subject.outage(reason, Duration::ZERO),
-        ),
-        (
-            NotificationKind::Reminder,
-            LASTED,
-            subject.reminder(reason, LASTED),
-        ),
-        (NotificationKind::Recovery, LASTED, subject.recovery(LASTED)),
-    ];
-    let mut number = 0;
-    story.map(|(kind, lasted, text)| {
-        let since = now.checked_sub(lasted).unwrap_or(now);
-        number += 1;
-        Notification {
-            id: format!("{incident}-{number}"),
-            incident: incident.clone(),
-            kind,
-            site: site.to_owned(),
-            monitor: "apmon test".into(),
-            address: "test".into(),
-            text,
-            number,
-            at: now,
-            since: Some(since),
-            lasted: Some(lasted),
-            next_reminder: None,
-            ended: None,
-        }
-    })
+fn kind(kind: &NotificationKind) -> &str {
+    match kind {
+        NotificationKind::Outage => "outage",
+        NotificationKind::Reminder => "reminder",
+        NotificationKind::Recovery => "recovery",
+        NotificationKind::Unknown => "unknown",
+        NotificationKind::Known => "known",
+        NotificationKind::NoLongerWatched => "no longer watched",
+        other => other.label(),
+    }
 }

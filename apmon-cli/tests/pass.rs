@@ -371,7 +371,15 @@ fn a_test_message_goes_to_all_webhooks() {
         lines.cloned().collect()
     };
     let all_taken = |site: &str, channel: &str| {
-        ["outage", "reminder", "recovery"].map(|kind| format!("{site}: {channel}: {kind}: taken"))
+        let kinds = [
+            "outage",
+            "reminder",
+            "recovery",
+            "unknown",
+            "known",
+            "no longer watched",
+        ];
+        kinds.map(|kind| format!("{site}: {channel}: {kind}: taken"))
     };
     let ended = lab.run(&["--test-webhooks", "good.yaml"]);
     ended.assert_code(0);
@@ -387,6 +395,9 @@ fn a_test_message_goes_to_all_webhooks() {
             "apmon test in Good new outage: this is a test, nothing is down (test) at TIME, down for 0 secs",
             "apmon test in Good is down: this is a test, nothing is down (test) at TIME, down for 1 mins N secs",
             "apmon test in Good is UP (test) at TIME, outage lasted 1 mins N secs",
+            "apmon test in Good cannot be checked: this is a test, nothing is down (test) at TIME, unknown for 1 mins N secs",
+            "apmon test in Good can be checked again and is UP (test) at TIME, was unknown for 1 mins N secs",
+            "apmon test in Good is no longer watched at TIME (was down for 1 mins 0 secs)",
         ]
     );
     assert!(
@@ -403,14 +414,14 @@ fn a_test_message_goes_to_all_webhooks() {
     let ended = lab.run(&["--test-webhooks", "bad.yaml", "good.yaml"]);
     ended.assert_code(1);
     let told = verdicts(&ended);
-    assert_eq!(told.len(), 7, "{}", ended.text());
+    assert_eq!(told.len(), 13, "{}", ended.text());
     assert!(
         told[0].starts_with("Bad: webhook:127.0.0.1: outage: FAILED: "),
         "{}",
         ended.text()
     );
-    assert_eq!(told[1..4], all_taken("Bad", "webhook:127.0.0.1#2"));
-    assert_eq!(told[4..], all_taken("Good", "webhook:127.0.0.1"));
+    assert_eq!(told[1..7], all_taken("Bad", "webhook:127.0.0.1#2"));
+    assert_eq!(told[7..], all_taken("Good", "webhook:127.0.0.1"));
     let ended = lab.run(&["notify", "test", "bad.yaml", "webhook:127.0.0.1#2"]);
     ended.assert_code(0);
     assert_eq!(verdicts(&ended), all_taken("Bad", "webhook:127.0.0.1#2"));
