@@ -128,6 +128,7 @@ impl Command {
             None => self.pass.common.verbose,
             Some(Verb::Run(run)) => run.common.verbose,
             Some(Verb::Check(check)) => check.verbose,
+            Some(Verb::Notify(notify)) => notify.verbosity(),
             Some(_) => 0,
         }
     }

@@ -10,11 +10,12 @@ use std::{
 };
 
 use apmon_core::{Channel, DeliveryError, Notification, NotificationKind, Switch, text::printable};
-use clap::{Args, Subcommand};
+use clap::{ArgAction, Args, Subcommand};
 
 use crate::{
     args::CommonArgs,
-    channel, console, pass,
+    channel::{self, Entry, Sort},
+    console, pass,
     site::{self, Process},
 };
 
@@ -32,7 +33,8 @@ enum Act {
     /// An outage, a reminder, a recovery; unknown, known; no longer watched.
     /// They are made as the real ones are and go the real way, one try each;
     /// what is sent and answered is shown, with *** for every secret. Exit
-    /// status: 0 all were taken, 1 one was not, 2 wrong usage.
+    /// status: 0 all were taken, or nobody is told; 1 one was not, or CHANNEL is
+    /// not there; 2 wrong usage.
     Test(TestArgs),
     /// Tries the messages again that wait for the channels of a site: those that
     /// were refused, and those that wait out a pause.
@@ -47,9 +49,53 @@ struct TestArgs {
     /// A site file.
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
-    /// Only this channel, e.g. webhook:hooks.example.com
+    /// Only this channel: its id, e.g. webhook:hooks.example.com, or its `name`.
     #[arg(value_name = "CHANNEL")]
     channel: Option<String>,
+    /// Say more: -v decisions, -vv every look, -vvv everything.
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+impl NotifyArgs {
+    pub(crate) fn verbosity(&self) -> u8 {
+        match &self.act {
+            Act::Test(args) => args.verbose,
+            Act::Retry(_) => 0,
+        }
+    }
+}
+
+/// Who is to be tried out.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    All,
+    /// The one of this id or name; who asks for it says that it is there.
+    One(&'a str),
+    /// Those of this sort, if there are any.
+    Of(Sort),
+}
+
+impl Wanted<'_> {
+    fn has(self, entry: &Entry<'_>) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(wanted) => entry.is(wanted),
+            Self::Of(sort) => entry.sort == sort,
+        }
+    }
+
+    /// Of what there is none.
+    fn what(self) -> String {
+        match self {
+            Self::All => "no channel".to_owned(),
+            Self::One(wanted) => format!("no channel {}", printable(wanted)),
+            Self::Of(Sort::Webhook) => "no webhook".to_owned(),
+            Self::Of(Sort::Mail) => "no e-mail recipient".to_owned(),
+            Self::Of(Sort::Program) => "no program".to_owned(),
+            Self::Of(Sort::Syslog) => "no syslog".to_owned(),
+        }
+    }
 }
 
 /// Does what the arguments say.
@@ -58,22 +104,21 @@ pub(crate) fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
         Act::Test(args) => args,
         Act::Retry(args) => return retry::run(args),
     };
-    test(std::slice::from_ref(&args.config), &|id| {
-        args.channel.as_ref().is_none_or(|wanted| wanted == id)
-    })
+    let wanted = args.channel.as_deref().map_or(Wanted::All, Wanted::One);
+    test(std::slice::from_ref(&args.config), wanted)
 }
 
 /// To all webhooks of all files. Exits 0 when they took all messages.
 pub(crate) fn test_webhooks(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    test(configs, &|id| id.starts_with("webhook:"))
+    test(configs, Wanted::Of(Sort::Webhook))
 }
 
 /// To all recipients of mail of all files. Exits 0 when all mails were taken.
 pub(crate) fn test_emails(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    test(configs, &|id| id.starts_with("mail:"))
+    test(configs, Wanted::Of(Sort::Mail))
 }
 
-fn test(configs: &[PathBuf], wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<ExitCode> {
+fn test(configs: &[PathBuf], wanted: Wanted<'_>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -96,7 +141,7 @@ fn test(configs: &[PathBuf], wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Ex
     })
 }
 
-async fn test_site(config: &Path, process: &Process, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<bool> {
+async fn test_site(config: &Path, process: &Process, wanted: Wanted<'_>) -> anyhow::Result<bool> {
     let file = site::load(config)?;
     let args = CommonArgs {
         verbose: 0,
@@ -106,16 +151,17 @@ async fn test_site(config: &Path, process: &Process, wanted: &dyn Fn(&str) -> bo
     };
     let plan = site::plan(&file, &args, process)?;
     let site = printable(&plan.site).into_owned();
-    let channels: Vec<_> = plan
-        .channels
-        .iter()
-        .filter(|channel| wanted(&channel.id))
-        .collect();
+    let entries = channel::entries(&file);
+    let chosen = |channel: &&Channel| {
+        let entry = entries.iter().find(|entry| entry.id == channel.id);
+        entry.is_some_and(|entry| wanted.has(entry))
+    };
+    let channels: Vec<_> = plan.channels.iter().filter(chosen).collect();
     if channels.is_empty() {
-        console::line(&format!(
-            "{site}: no such channel to test{}",
-            known(&plan.channels)
-        ));
+        let (what, known) = (wanted.what(), known(&entries));
+        console::line(&format!("{site}: {what} to test; {known}"));
+        // What was asked for by name was not tested.
+        return Ok(!matches!(wanted, Wanted::One(_)));
     }
     if channels.iter().any(|channel| channel.is_mail)
         && let Some(server) = channel::mail_server(&file)?
@@ -140,15 +186,19 @@ async fn test_site(config: &Path, process: &Process, wanted: &dyn Fn(&str) -> bo
             }
         }
     }
-    // A channel that was asked for by name and is not there was not tested.
-    Ok(all_taken && (!channels.is_empty() || plan.channels.is_empty()))
+    Ok(all_taken)
 }
 
-fn known(channels: &[Channel]) -> String {
-    let ids: Vec<_> = channels.iter().map(|channel| printable(&channel.id)).collect();
-    match ids.is_empty() {
-        true => String::new(),
-        false => format!("; there are {}", ids.join(", ")),
+/// `there are chat (webhook:hooks.example.com), mail:ops@example.com`
+fn known(entries: &[Entry<'_>]) -> String {
+    let shown = entries.iter().map(|entry| match entry.name() {
+        Some(name) => format!("{} ({})", printable(name), printable(&entry.id)),
+        None => printable(&entry.id).into_owned(),
+    });
+    let shown: Vec<_> = shown.collect();
+    match shown.is_empty() {
+        true => "the site has no channels".to_owned(),
+        false => format!("there are {}", shown.join(", ")),
     }
 }
 
