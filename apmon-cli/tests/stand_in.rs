@@ -38,7 +38,7 @@ fn what_a_receiver_refuses_goes_to_its_stand_in() {
     let outage = daemon.until_out("##### NEW OUTAGE: web");
     let told = second.until(1);
     assert_eq!(message_of(&told[0]), sentence(&outage));
-    daemon.until_err("message not delivered, it goes to webhook:127.0.0.1#2 as well: web in HomeLab");
+    daemon.until_err("message not delivered, it goes to webhook:pager as well: web in HomeLab");
     // The first takes everything again: both are to hear the end.
     first.set(Manner::Answer(200));
     web.come_back();

@@ -91,6 +91,12 @@ impl NotificationKind {
         matches!(self, Self::Recovery | Self::NoLongerWatched)
     }
 
+    /// It tells that something began, or goes on.
+    #[must_use]
+    pub(crate) fn begins(&self) -> bool {
+        matches!(self, Self::Outage | Self::Reminder | Self::Unknown)
+    }
+
     /// It ends what messages before it began.
     #[must_use]
     pub(crate) fn is_end(&self) -> bool {

@@ -78,10 +78,10 @@ pub struct OwnState {
     /// Since when it is down and nobody is to be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silenced_since: Option<Timestamp>,
-    /// Channels that stood in for one that failed, by incident: they heard that
-    /// it began, and are to hear that it ended.
+    /// The channels that heard that something began and is not over, by
+    /// incident: they are to hear its end, whatever they are by then.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub stand_ins: BTreeMap<String, Vec<String>>,
+    pub heard: BTreeMap<String, Vec<String>>,
     /// When it was taken out of the site file; forgotten 30 days later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<Timestamp>,
@@ -115,21 +115,29 @@ impl OwnState {
         is_it(&self.incident) || is_it(&self.unknown_told)
     }
 
-    /// `channel` has heard of `incident`, which goes on.
-    pub(crate) fn stands_in(&mut self, incident: &str, channel: &str) {
-        let mut all = std::mem::take(&mut self.stand_ins);
-        all.retain(|incident, _| self.goes_on(incident));
-        let channels = all.entry(incident.to_owned()).or_default();
-        if !channels.iter().any(|other| other == channel) {
-            channels.push(channel.to_owned());
-        }
-        self.stand_ins = all;
+    /// All of these channels have heard of `incident`.
+    pub(crate) fn has_heard(&self, incident: &str, channels: &[String]) -> bool {
+        let heard = self.heard.get(incident);
+        heard.is_some_and(|heard| channels.iter().all(|channel| heard.contains(channel)))
     }
 
-    /// Who else is to have `message`: of an end those who stood in before it.
-    pub(crate) fn take_stand_ins(&mut self, message: &Notification) -> Vec<String> {
+    /// These channels have heard of `incident`, which goes on.
+    pub(crate) fn hears(&mut self, incident: &str, channels: &[String]) {
+        let mut all = std::mem::take(&mut self.heard);
+        all.retain(|incident, _| self.goes_on(incident));
+        let heard = all.entry(incident.to_owned()).or_default();
+        for channel in channels {
+            if !heard.contains(channel) {
+                heard.push(channel.clone());
+            }
+        }
+        self.heard = all;
+    }
+
+    /// Who heard that began what `message` ends.
+    pub(crate) fn take_heard(&mut self, message: &Notification) -> Vec<String> {
         match message.kind.is_end() {
-            true => self.stand_ins.remove(&message.incident).unwrap_or_default(),
+            true => self.heard.remove(&message.incident).unwrap_or_default(),
             false => Vec::new(),
         }
     }
@@ -181,6 +189,9 @@ pub struct OutboxEntry {
     /// What the last try said, without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// The receiver asked not to be tried again before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
     /// The receiver refused it; it is kept until it expires.
     #[serde(default)]
     pub refused: bool,
@@ -200,6 +211,7 @@ impl OutboxEntry {
             attempts: 0,
             last_tried: None,
             last_error: None,
+            retry_at: None,
             refused: false,
             addressed,
         }

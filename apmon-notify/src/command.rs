@@ -5,21 +5,24 @@ use std::{fmt, process::Stdio, time::Duration};
 use apmon_core::{
     DeliveryError, Notification, Notifier, Secret,
     config::{OutageCommand, Seconds},
-    text::{excerpt, printable},
+    text::printable,
 };
 use async_trait::async_trait;
 use serde_json::json;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     process::{Child, Command as Process},
 };
 
-use crate::preset;
+use crate::{id, preset};
+use said::{Masks, Said};
+use start::{is_final, start};
+
+mod said;
+mod start;
 
 /// EX_TEMPFAIL of sysexits.h: try again.
 const TEMPORARY: i32 = 75;
-/// So much of what it says is kept.
-const KEPT_BYTES: usize = 1024;
 /// After its end its output is waited for so long: what it left running may hold it open.
 const LINGER: Duration = Duration::from_millis(250);
 
@@ -47,14 +50,8 @@ impl Command {
         })
     }
 
-    /// The program's name, without its directory.
-    fn name(&self) -> &str {
-        let name = self.program.rsplit('/').next();
-        name.unwrap_or(&self.program)
-    }
-
     fn shown_name(&self) -> String {
-        printable(self.name()).into_owned()
+        printable(last_part(&self.program)).into_owned()
     }
 
     fn process(&self, message: &Notification, key: &str) -> Process {
@@ -64,27 +61,32 @@ impl Command {
             .envs(variables(message, key))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        #[cfg(unix)]
-        process.process_group(0);
+            .stderr(Stdio::piped());
         process
     }
 
-    async fn run(&self, message: &Notification, key: &str, said: &mut Vec<u8>) -> Result<(), DeliveryError> {
+    async fn run(&self, message: &Notification, key: &str, said: &mut Said) -> Result<(), DeliveryError> {
         let name = self.shown_name();
-        let mut child = self.process(message, key).spawn().map_err(|error| {
-            let reason = format!("{name}: cannot be started: {error}");
-            match error.kind() {
-                // Installed or made executable some day, but not by itself.
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
-                    DeliveryError::permanent(reason)
-                }
-                _ => DeliveryError::retryable(reason),
+        let started = tokio::time::timeout(self.timeout, start(self.process(message, key))).await;
+        let (mut child, mut group) = match started {
+            Ok(Ok(both)) => both,
+            Ok(Err(error)) => {
+                let reason = format!("{name}: cannot be started: {error}");
+                return Err(match is_final(&error) {
+                    true => DeliveryError::permanent(reason),
+                    false => DeliveryError::retryable(reason),
+                });
             }
-        })?;
-        let mut group = Group::of(&child);
-        let ended = tokio::time::timeout(self.timeout, attend(&mut child, json_of(message, key), said)).await;
+            Err(_) => {
+                let secs = self.timeout.as_secs_f64();
+                return Err(DeliveryError::retryable(format!(
+                    "{name}: not started within {secs} secs"
+                )));
+            }
+        };
+        let masks = Masks::of(&self.args);
+        let talk = attend(&mut child, json_of(message, key), said, &masks);
+        let ended = tokio::time::timeout(self.timeout, talk).await;
         let Ok(status) = ended else {
             group.kill();
             let _ = child.start_kill(); // where there are no groups
@@ -97,7 +99,10 @@ impl Command {
         group.end();
         let status =
             status.map_err(|error| DeliveryError::retryable(format!("{name}: lost sight of it: {error}")))?;
-        let words = self.words(said);
+        let words = match said.shown(&masks) {
+            words if words.is_empty() => words,
+            words => format!(": {words}"),
+        };
         match status.code() {
             Some(0) => Ok(()),
             Some(TEMPORARY) => Err(DeliveryError::retryable(format!(
@@ -107,26 +112,14 @@ impl Command {
             None => Err(DeliveryError::retryable(format!("{name}: {status}{words}"))),
         }
     }
-
-    /// What it said, without its arguments: they may be secrets.
-    fn words(&self, said: &[u8]) -> String {
-        let mut text = String::from_utf8_lossy(said).trim().to_owned();
-        let secrets = self.args.iter().map(Secret::reveal);
-        for secret in secrets.filter(|secret| secret.len() >= 4) {
-            text = text.replace(secret, "***");
-        }
-        match text.is_empty() {
-            true => String::new(),
-            false => format!(": {}", excerpt(&text, KEPT_BYTES)),
-        }
-    }
 }
 
 /// Feeds and hears it until it ends.
 async fn attend(
     child: &mut Child,
     input: String,
-    said: &mut Vec<u8>,
+    said: &mut Said,
+    masks: &Masks<'_>,
 ) -> std::io::Result<std::process::ExitStatus> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
@@ -135,40 +128,19 @@ async fn attend(
             let _ = stdin.write_all(input.as_bytes()).await;
         }
     };
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let hear = async {
-        tokio::join!(receive(stdout, &mut out), receive(stderr, &mut err));
-    };
-    let status = {
-        let talk = async { tokio::join!(feed, hear) };
-        tokio::pin!(talk);
-        let mut talked = false;
-        let status = loop {
-            tokio::select! {
-                status = child.wait() => break status,
-                _ = &mut talk, if !talked => talked = true,
-            }
-        };
-        if !talked {
-            let _ = tokio::time::timeout(LINGER, talk).await;
+    let talk = async { tokio::join!(feed, said.hear(stdout, stderr, masks)) };
+    tokio::pin!(talk);
+    let mut talked = false;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            _ = &mut talk, if !talked => talked = true,
         }
-        status
     };
-    // What is wrong is said on stderr.
-    err.extend(out);
-    err.truncate(KEPT_BYTES);
-    *said = err;
-    status
-}
-
-/// The beginning is kept, the rest is read, so that it can go on writing.
-async fn receive(from: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
-    let Some(mut from) = from else { return };
-    let mut chunk = [0; 4096];
-    while let Ok(n @ 1..) = from.read(&mut chunk).await {
-        let room = KEPT_BYTES.saturating_sub(kept.len()).min(n);
-        kept.extend_from_slice(&chunk[..room]);
+    if !talked {
+        let _ = tokio::time::timeout(LINGER, talk).await;
     }
+    status
 }
 
 fn json_of(message: &Notification, key: &str) -> String {
@@ -178,6 +150,7 @@ fn json_of(message: &Notification, key: &str) -> String {
         "site": message.site,
         "monitor": message.monitor,
         "address": message.address,
+        "label": message.kind.label(),
         "state": preset::state(&message.kind),
         "severity": preset::severity(&message.kind),
         "incident": message.incident,
@@ -186,19 +159,25 @@ fn json_of(message: &Notification, key: &str) -> String {
         "key": key,
         "at": message.at,
         "since": preset::since(message),
+        "lasted_secs": message.lasted.map(|lasted| lasted.as_secs()),
     });
     format!("{tree}\n")
 }
 
+/// So many bytes of a part stand in a variable: Linux refuses to start a
+/// program with a longer one than 128 KiB.
+const VARIABLE: usize = 100_000;
+
 fn variables(message: &Notification, key: &str) -> Vec<(&'static str, String)> {
     // No variable can hold a zero.
     let sound = |text: &str| text.replace('\0', "\u{fffd}");
-    vec![
+    let mut all = vec![
         ("APMON_TEXT", sound(&message.text)),
         ("APMON_SUBJECT", preset::subject(message)),
         ("APMON_SITE", sound(&message.site)),
         ("APMON_MONITOR", sound(&message.monitor)),
         ("APMON_ADDRESS", sound(&message.address)),
+        ("APMON_LABEL", printable(message.kind.label()).into_owned()),
         ("APMON_STATE", preset::state(&message.kind).into()),
         ("APMON_SEVERITY", preset::severity(&message.kind).into()),
         ("APMON_INCIDENT", sound(&message.incident)),
@@ -207,45 +186,11 @@ fn variables(message: &Notification, key: &str) -> Vec<(&'static str, String)> {
         ("APMON_KEY", sound(key)),
         ("APMON_AT", message.at.to_string()),
         ("APMON_SINCE", preset::since(message).to_string()),
-    ]
-}
-
-/// The process group of a program under way: killed when it is given up, also
-/// where nobody waits for it any more.
-struct Group(Option<u32>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id())
+    ];
+    for (_, value) in &mut all {
+        value.truncate(value.floor_char_boundary(VARIABLE));
     }
-
-    /// It ended by itself; what it left running on purpose goes on.
-    fn end(&mut self) {
-        self.0 = None;
-    }
-
-    #[cfg(unix)]
-    fn kill(&mut self) {
-        use nix::{
-            sys::signal::{Signal, killpg},
-            unistd::Pid,
-        };
-        let id = self.0.take().and_then(|id| i32::try_from(id).ok());
-        if let Some(id) = id.filter(|id| *id > 1) {
-            let _ = killpg(Pid::from_raw(id), Signal::SIGKILL); // it may be gone
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn kill(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
+    all
 }
 
 impl fmt::Debug for Command {
@@ -260,7 +205,7 @@ impl fmt::Debug for Command {
 #[async_trait]
 impl Notifier for Command {
     async fn deliver(&self, notification: &Notification, key: &str) -> Result<(), DeliveryError> {
-        self.run(notification, key, &mut Vec::new()).await
+        self.run(notification, key, &mut Said::default()).await
     }
 
     async fn deliver_shown(
@@ -272,21 +217,27 @@ impl Notifier for Command {
         let arguments = " ***".repeat(self.args.len());
         shown.push(format!("> {}{arguments}", printable(&self.program)));
         shown.push(format!("> {}", printable(json_of(notification, key).trim_end())));
-        let mut said = Vec::new();
+        let mut said = Said::default();
         let result = self.run(notification, key, &mut said).await;
-        let words = self.words(&said);
-        shown.extend(words.strip_prefix(": ").map(|words| format!("< {words}")));
+        let words = said.shown(&Masks::of(&self.args));
+        shown.extend((!words.is_empty()).then(|| format!("< {words}")));
         result
     }
 }
 
-/// The channels' ids, in the order of `commands`: `exec:<program>`, and
-/// `exec:<program>#2` for the second of that name.
+/// The channels' ids, in the order of `commands`: `exec:<name>`; without a name
+/// `exec:<program>`, and `exec:<program>#2` for the second of those.
 #[must_use]
 pub fn command_ids(commands: &[OutageCommand]) -> Vec<String> {
-    let names = commands.iter().map(|command| {
+    let entries = commands.iter().map(|command| {
         let program = command.program.as_ref().map_or("", |program| program.as_str());
-        format!("exec:{}", program.rsplit('/').next().unwrap_or(program))
+        (&command.common, last_part(program).to_owned())
     });
-    crate::webhook::numbered(names)
+    id::ids("exec", entries)
+}
+
+/// A path without its directory, and whole where nothing else is left.
+fn last_part(path: &str) -> &str {
+    let last = path.trim_end_matches('/').rsplit('/').next();
+    last.filter(|last| !last.is_empty()).unwrap_or(path)
 }

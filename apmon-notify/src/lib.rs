@@ -34,7 +34,7 @@
 //! |---|---|
 //! | `webhook` | the channel, and its identity |
 //! | `command` | a program that is told |
-//! | `syslog` | RFC 5424 by socket, UDP, TCP |
+//! | `syslog` | lines to a socket, by UDP, TCP |
 //! | `preset` | the services whose requests are known, a file each |
 //! | `template` | values put into a tree's strings |
 //! | `mail` | the recipient of mail, its server's connections, the mail's bytes |
@@ -42,6 +42,7 @@
 //! | `encode` | the bytes of a webhook: URL, HTML, CSV, JSON |
 //! | `client` | the HTTP client both share, made at first use |
 //! | `answer` | what an answer or a failure means for another try |
+//! | `id` | by what a channel is known |
 //! | `name` | host names, looked up without a thread |
 
 mod answer;
@@ -49,6 +50,7 @@ mod client;
 mod command;
 mod encode;
 mod heartbeat;
+mod id;
 mod mail;
 mod name;
 mod preset;

@@ -1,4 +1,5 @@
-//! Syslog as a channel: RFC 5424, by a socket of this machine, UDP or TCP.
+//! Syslog as a channel: by UDP or TCP as in RFC 5424, by a socket of this
+//! machine as the C library writes it.
 
 use std::{fmt, io, net::SocketAddr, time::Duration};
 
@@ -8,12 +9,13 @@ use apmon_core::{
     text::printable,
 };
 use async_trait::async_trait;
+use jiff::tz::TimeZone;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
 };
 
-use crate::{name, preset};
+use crate::{id, name, preset};
 
 /// So long a refusal of a datagram is waited for: on a LAN it is there at once.
 const REFUSAL: Duration = Duration::from_millis(100);
@@ -44,7 +46,6 @@ impl Syslog {
         })
     }
 
-    /// RFC 5424, section 6: `<29>1 TIME HOST apmon PID MSGID - TEXT`.
     fn line(&self, message: &Notification) -> String {
         let severity = match preset::severity(&message.kind) {
             "critical" => 2,
@@ -52,57 +53,100 @@ impl Syslog {
             _ => 5, // notice: worth a line
         };
         let priority = self.facility as u8 * 8 + severity;
-        // Six digits are the most of a fraction that RFC 5424 has.
-        let at = message.at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
-        let state = preset::state(&message.kind);
-        let head = format!(
-            "<{priority}>1 {at} {} apmon {} {state} - ",
-            hostname(),
-            std::process::id()
-        );
+        let head = match self.place {
+            SyslogPlace::Local(_) => local_head(priority, message, TimeZone::system()),
+            SyslogPlace::Udp(..) | SyslogPlace::Tcp(..) => head(priority, message),
+        };
         let mut line = head + &printable(&message.text);
-        let mut end = LONGEST.min(line.len());
-        while !line.is_char_boundary(end) {
-            end -= 1;
-        }
-        line.truncate(end);
+        line.truncate(line.floor_char_boundary(LONGEST));
         line
     }
 
     async fn send(&self, line: &str) -> io::Result<()> {
         match &self.place {
             SyslogPlace::Local(path) => local(path, line).await,
-            SyslogPlace::Udp(host, port) => {
-                let address = address(host, *port).await?;
-                let own = match address {
-                    SocketAddr::V4(_) => "0.0.0.0:0",
-                    SocketAddr::V6(_) => "[::]:0",
-                };
-                let socket = UdpSocket::bind(own).await?;
-                socket.connect(address).await?;
-                socket.send(line.as_bytes()).await?;
-                let mut nothing = [0; 1];
-                match tokio::time::timeout(REFUSAL, socket.recv(&mut nothing)).await {
-                    Ok(Err(refused)) => Err(refused),
-                    _ => Ok(()),
-                }
-            }
+            SyslogPlace::Udp(host, port) => datagrams(&addresses(host, *port).await?, line).await,
             SyslogPlace::Tcp(host, port) => {
-                let mut stream = TcpStream::connect(address(host, *port).await?).await?;
-                // RFC 6587, section 3.4.1: octet counting.
-                let frame = format!("{} {line}", line.len());
-                stream.write_all(frame.as_bytes()).await?;
-                stream.shutdown().await?;
-                let mut nothing = [0; 64];
-                let closed = async {
-                    while stream.read(&mut nothing).await? > 0 {}
-                    io::Result::Ok(())
-                };
-                // One that does not close has it all the same.
-                tokio::time::timeout(CLOSING, closed).await.unwrap_or(Ok(()))
+                let all = addresses(host, *port).await?;
+                connection(connect(&all, self.timeout).await?, line).await
             }
         }
     }
+}
+
+/// To the first that takes it within its share of the time, so that one that
+/// does not answer leaves something for the others.
+async fn connect(all: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream> {
+    let mut last = no_address();
+    let share = timeout / u32::try_from(all.len()).unwrap_or(u32::MAX).max(1);
+    for address in all {
+        last = match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => error,
+            Err(_) => io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not answer")),
+        };
+    }
+    Err(last)
+}
+
+/// To the first that does not refuse it.
+async fn datagrams(all: &[SocketAddr], line: &str) -> io::Result<()> {
+    let mut last = no_address();
+    for address in all {
+        last = match datagram(*address, line).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+    }
+    Err(last)
+}
+
+/// Sent, and not refused at once.
+async fn datagram(to: SocketAddr, line: &str) -> io::Result<()> {
+    let own = match to {
+        SocketAddr::V4(_) => "0.0.0.0:0",
+        SocketAddr::V6(_) => "[::]:0",
+    };
+    let socket = UdpSocket::bind(own).await?;
+    socket.connect(to).await?;
+    socket.send(line.as_bytes()).await?;
+    let mut nothing = [0; 1];
+    match tokio::time::timeout(REFUSAL, socket.recv(&mut nothing)).await {
+        Ok(Err(refused)) => Err(refused),
+        _ => Ok(()),
+    }
+}
+
+/// RFC 6587, section 3.4.1: octet counting.
+async fn connection(mut stream: TcpStream, line: &str) -> io::Result<()> {
+    let frame = format!("{} {line}", line.len());
+    stream.write_all(frame.as_bytes()).await?;
+    stream.shutdown().await?;
+    let mut nothing = [0; 64];
+    let closed = async {
+        while stream.read(&mut nothing).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // One that does not close has it all the same.
+    tokio::time::timeout(CLOSING, closed).await.unwrap_or(Ok(()))
+}
+
+/// RFC 5424, section 6: `<29>1 TIME HOST apmon PID MSGID - `.
+fn head(priority: u8, message: &Notification) -> String {
+    // Six digits are the most of a fraction that RFC 5424 has.
+    let at = message.at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
+    let (host, pid) = (hostname(), std::process::id());
+    let state = preset::state(&message.kind);
+    format!("<{priority}>1 {at} {host} apmon {pid} {state} - ")
+}
+
+/// `<29>Feb  1 15:18:00 apmon[PID]: `: RFC 3164 without a host and in local
+/// time, as the C library's `syslog` does. It is what those behind a local
+/// socket read: journald takes the head of RFC 5424 for text.
+fn local_head(priority: u8, message: &Notification, zone: TimeZone) -> String {
+    let at = message.at.to_zoned(zone);
+    let at = at.strftime("%b %e %H:%M:%S");
+    format!("<{priority}>{at} apmon[{}]: ", std::process::id())
 }
 
 #[cfg(unix)]
@@ -117,13 +161,14 @@ async fn local(_: &str, _: &str) -> io::Result<()> {
     Err(io::Error::other("this system has no such sockets"))
 }
 
-/// The host's first address.
-async fn address(host: &str, port: u16) -> io::Result<SocketAddr> {
+/// All addresses of the host.
+async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let all = name::addresses(host).await.map_err(io::Error::other)?;
-    let first = all
-        .first()
-        .ok_or_else(|| io::Error::other("the name has no address"))?;
-    Ok(SocketAddr::new(*first, port))
+    Ok(all.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+}
+
+fn no_address() -> io::Error {
+    io::Error::other("the name has no address")
 }
 
 /// RFC 5424, section 6.2.4; `-` where it is not known.
@@ -187,12 +232,93 @@ impl Notifier for Syslog {
     }
 }
 
-/// The channels' ids, in the order of `syslogs`: `syslog:<address>`.
+/// The channels' ids, in the order of `syslogs`: `syslog:<name>`; without a name
+/// `syslog:<address>`, and `syslog:<address>#2` for the second of those.
 #[must_use]
 pub fn syslog_ids(syslogs: &[OutageSyslog]) -> Vec<String> {
-    let names = syslogs.iter().map(|syslog| match place(syslog) {
-        Some(place) => format!("syslog:{place}"),
-        None => "syslog".into(),
+    let entries = syslogs.iter().map(|syslog| {
+        let place = place(syslog).map(|place| place.to_string());
+        (&syslog.common, place.unwrap_or_default())
     });
-    crate::webhook::numbered(names)
+    id::ids("syslog", entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use apmon_core::NotificationKind;
+    use jiff::tz::offset;
+
+    use super::*;
+
+    #[test]
+    fn the_local_head_is_that_of_the_c_library() {
+        let message = Notification {
+            id: "abc-1".into(),
+            incident: "abc".into(),
+            kind: NotificationKind::Outage,
+            site: "HomeLab".into(),
+            monitor: "web".into(),
+            address: "h".into(),
+            text: "web is down".into(),
+            number: 1,
+            at: "2026-02-01T23:18:09Z".parse().unwrap(),
+            since: None,
+            lasted: None,
+            next_reminder: None,
+            ended: None,
+        };
+        let pid = std::process::id();
+        let head = |zone| local_head(26, &message, zone);
+        assert_eq!(head(TimeZone::UTC), format!("<26>Feb  1 23:18:09 apmon[{pid}]: "));
+        let ahead = TimeZone::fixed(offset(2));
+        assert_eq!(head(ahead), format!("<26>Feb  2 01:18:09 apmon[{pid}]: "));
+    }
+
+    const LOOPBACK: &str = "127.0.0.1:0";
+
+    /// Where nobody listens.
+    async fn refusing() -> SocketAddr {
+        let socket = UdpSocket::bind(LOOPBACK).await.unwrap();
+        socket.local_addr().unwrap()
+    }
+
+    /// A listener whose queue is full, and what fills it.
+    async fn silent() -> (tokio::net::TcpListener, Vec<TcpStream>) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(LOOPBACK.parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let to = listener.local_addr().unwrap();
+        let mut queue = Vec::new();
+        let moment = Duration::from_millis(200);
+        while let Ok(stream) = tokio::time::timeout(moment, TcpStream::connect(to)).await {
+            queue.push(stream.unwrap());
+            assert!(queue.len() < 1000, "the queue has no end");
+        }
+        (listener, queue)
+    }
+
+    #[tokio::test]
+    async fn another_address_is_tried_after_one_that_refuses_or_is_silent() {
+        let listener = tokio::net::TcpListener::bind(LOOPBACK).await.unwrap();
+        let (full, _queue) = silent().await;
+        let good = listener.local_addr().unwrap();
+        let all = [refusing().await, full.local_addr().unwrap(), good];
+        let stream = connect(&all, Duration::from_secs(3)).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        let error = connect(&all[..2], Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("{} does not answer", all[1]));
+        let error = connect(&[], Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(error.to_string(), "the name has no address");
+    }
+
+    #[tokio::test]
+    async fn a_datagram_goes_to_the_first_that_does_not_refuse_it() {
+        let socket = UdpSocket::bind(LOOPBACK).await.unwrap();
+        let all = [refusing().await, socket.local_addr().unwrap()];
+        datagrams(&all, "told").await.unwrap();
+        let mut bytes = [0; 16];
+        let length = socket.recv(&mut bytes).await.unwrap();
+        assert_eq!(&bytes[..length], b"told");
+        assert!(datagrams(&all[..1], "told").await.is_err());
+    }
 }

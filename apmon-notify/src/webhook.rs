@@ -1,6 +1,6 @@
 //! One webhook as a channel.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use apmon_core::{
     DeliveryError, Notification, Notifier, Secret,
@@ -17,7 +17,7 @@ use url::Url;
 use crate::{
     answer::{Wanted, header_text},
     client::{HttpClient, Request, Seen, origin},
-    encode,
+    encode, id,
     preset::{self, Filled},
 };
 
@@ -411,31 +411,18 @@ impl Notifier for Webhook {
     }
 }
 
-/// The channels' ids, in the order of `webhooks`: `webhook:<host>`, and
-/// `webhook:<host>#2` for the second on the same host. They hold no token, so
-/// that what waits for a channel finds it after its token was changed.
+/// The channels' ids, in the order of `webhooks`: `webhook:<name>`; without a
+/// name `webhook:<host>`, and `webhook:<host>#2` for the second of those on the
+/// same host. They hold no token, so that what waits for a channel finds it
+/// after its token was changed.
 #[must_use]
 pub fn channel_ids(webhooks: &[OutageWebhook]) -> Vec<String> {
-    numbered(webhooks.iter().map(|webhook| {
+    let entries = webhooks.iter().map(|webhook| {
         let url = webhook.endpoint_url.clone().or_else(|| preset::address(webhook));
         let host = url
             .and_then(|url| Url::parse(url.reveal()).ok())
             .and_then(|url| url.host_str().map(str::to_owned));
-        format!("webhook:{}", host.unwrap_or_default())
-    }))
-}
-
-/// The second of a name is `name#2`.
-pub(crate) fn numbered(names: impl Iterator<Item = String>) -> Vec<String> {
-    let mut seen: HashMap<String, u32> = HashMap::new();
-    names
-        .map(|name| {
-            let count = seen.entry(name.clone()).or_default();
-            *count += 1;
-            match *count {
-                1 => name,
-                n => format!("{name}#{n}"),
-            }
-        })
-        .collect()
+        (&webhook.common, host.unwrap_or_default())
+    });
+    id::ids("webhook", entries)
 }

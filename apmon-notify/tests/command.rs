@@ -3,7 +3,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
-use std::time::Duration;
+use std::{os::unix::fs::PermissionsExt as _, time::Duration};
 
 use apmon_core::{
     DeliveryError, Notification, NotificationKind, Notifier, Secret, Stopwatch, config::OutageCommand,
@@ -51,16 +51,42 @@ async fn sh(script: &str) -> Result<(), DeliveryError> {
 async fn the_message_comes_on_stdin_and_in_variables() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("got");
-    let script = "cat > \"$0\"; printf '%s' \"$APMON_MONITOR|$APMON_STATE|$APMON_KEY\" > \"$0.env\"";
+    let script =
+        "cat > \"$0\"; printf '%s' \"$APMON_MONITOR|$APMON_STATE|$APMON_LABEL|$APMON_KEY\" > \"$0.env\"";
     let options = options("/bin/sh", &["-c", script, file.to_str().unwrap()]);
     run(&options, Duration::from_secs(20)).await.unwrap();
     let got: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(got["monitor"], NASTY);
     assert_eq!(got["text"], "web in HomeLab new outage: x");
     assert_eq!(got["state"], "down");
+    assert_eq!(got["label"], "NEW OUTAGE");
+    assert!(got["lasted_secs"].is_null() && got.as_object().unwrap().contains_key("lasted_secs"));
     assert_eq!(got["since"], "2026-02-11T14:18:00Z");
     let variables = std::fs::read_to_string(file.with_extension("env")).unwrap();
-    assert_eq!(variables, format!("{NASTY}|down|abc-1-exec:sh"));
+    assert_eq!(variables, format!("{NASTY}|down|NEW OUTAGE|abc-1-exec:sh"));
+}
+
+#[tokio::test]
+async fn a_long_text_is_whole_on_stdin_and_its_beginning_in_a_variable() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("got");
+    let script = "cat > \"$0\"; printf '%s' \"$APMON_TEXT\" > \"$0.env\"";
+    let options = options("/bin/sh", &["-c", script, file.to_str().unwrap()]);
+    let mut message = message();
+    message.kind = NotificationKind::Recovery;
+    message.lasted = Some(Duration::from_millis(600_500));
+    message.text = format!("x{}", "ü".repeat(150_000));
+    let command = Command::new(&options, Duration::from_secs(20)).unwrap();
+    command.deliver(&message, "key").await.unwrap();
+    let got: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(got["text"], message.text);
+    assert_eq!(
+        (&got["label"], &got["lasted_secs"]),
+        (&"RECOVERY".into(), &600.into())
+    );
+    let variable = std::fs::read_to_string(file.with_extension("env")).unwrap();
+    assert_eq!(variable.len(), 99_999);
+    assert!(message.text.starts_with(&variable));
 }
 
 #[tokio::test]
@@ -89,6 +115,86 @@ async fn its_end_decides_whether_another_try_is_worth_it() {
         .await
         .unwrap_err();
     assert!(matches!(error, DeliveryError::Permanent { .. }), "{error}");
+}
+
+/// It needs CAP_NET_RAW (root has it), and fails without.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn it_inherits_no_capability() {
+    use rustix::thread::{
+        CapabilitySet, capabilities, capability_is_in_ambient_set, configure_capability_in_ambient_set,
+        set_capabilities,
+    };
+    // As under systemd's AmbientCapabilities; this thread's alone.
+    let mut sets = capabilities(None).unwrap();
+    sets.inheritable |= CapabilitySet::NET_RAW;
+    set_capabilities(None, sets).unwrap();
+    configure_capability_in_ambient_set(CapabilitySet::NET_RAW, true).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("status");
+    let script = format!("grep CapAmb /proc/self/status > {}", file.display());
+    sh(&script).await.unwrap();
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        "CapAmb:\t0000000000000000\n"
+    );
+    let kept = capability_is_in_ambient_set(CapabilitySet::NET_RAW);
+    assert_eq!(kept, Ok(true), "apmon keeps its own");
+}
+
+/// Set for this test's second run.
+const SYSTEMD: &str = "APMON_TEST_UNDER_SYSTEMD";
+
+#[tokio::test]
+async fn what_systemd_tells_apmon_is_not_for_it() {
+    const NAMES: [&str; 6] = [
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+    ];
+    if std::env::var_os(SYSTEMD).is_some() {
+        let script = "env | grep -E '^(NOTIFY|WATCHDOG|LISTEN|KEPT)_' >&2; exit 1";
+        let error = sh(script).await.unwrap_err();
+        assert_eq!(error.to_string(), "sh: status 1: KEPT_ONE=1");
+        return;
+    }
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again
+        .args(["what_systemd_tells_apmon_is_not_for_it", "--exact"])
+        .env(SYSTEMD, "1")
+        .env("KEPT_ONE", "1");
+    let output = again.envs(NAMES.map(|name| (name, "1"))).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test]
+async fn what_fails_the_same_way_each_time_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, mode: u32| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, "echo no interpreter is named\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (script, plain) = (file("script", 0o755), file("plain", 0o644));
+    let long = "x".repeat(200_000);
+    for (program, argument, expected) in [
+        (script.as_str(), "", "Exec format error"),
+        (&plain, "", "Permission denied"),
+        (&format!("{plain}/x"), "", "Not a directory"),
+        ("/no/such/program", "", "No such file"),
+        ("/bin/sh", &long, "Argument list too long"),
+    ] {
+        let error = run(&options(program, &[argument]), Duration::from_secs(5))
+            .await
+            .unwrap_err();
+        let is_final = matches!(error, DeliveryError::Permanent { .. });
+        assert!(is_final && error.to_string().contains(expected), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -138,12 +244,46 @@ async fn its_arguments_are_never_shown() {
     assert_eq!(lines.last().map(String::as_str), Some("< wrong key ***"));
 }
 
+#[tokio::test]
+async fn no_part_of_an_argument_is_shown_where_the_output_is_cut() {
+    let secret = format!("S3CRET{}", "x".repeat(4000));
+    for before in ["1020", "1024", "5", "0"] {
+        // Many masked ones before it make the whole shorter, not what is kept longer.
+        let script =
+            "head -c $0 /dev/zero | tr '\\0' . >&2; for i in 1 2 3; do printf %s \"$1\" >&2; done; exit 1";
+        let options = options("/bin/sh", &["-c", script, before, &secret]);
+        let command = Command::new(&options, Duration::from_secs(20)).unwrap();
+        let mut lines = Vec::new();
+        let error = command
+            .deliver_shown(&message(), "key", &mut lines)
+            .await
+            .unwrap_err();
+        let all = format!("{error} {lines:?}");
+        assert!(!all.contains("S3C") && !all.contains("xxx"), "{before}: {all}");
+    }
+}
+
 #[test]
-fn a_command_is_known_by_its_program() {
+fn a_command_is_known_by_its_name_or_program() {
+    let mut named = options("/c/sms", &[]);
+    named.common.name = Some(serde_json::from_value("night".into()).unwrap());
     let all = [
         options("/a/sms", &[]),
+        named,
         options("/b/sms", &["x"]),
         options("mail", &[]),
+        options("/opt/pager//", &[]),
+        options("/", &[]),
     ];
-    assert_eq!(command_ids(&all), ["exec:sms", "exec:sms#2", "exec:mail"]);
+    assert_eq!(
+        command_ids(&all),
+        [
+            "exec:sms",
+            "exec:night",
+            "exec:sms#2",
+            "exec:mail",
+            "exec:pager",
+            "exec:/"
+        ]
+    );
 }

@@ -16,6 +16,7 @@ use apmon_core::{
     config::{Facility, OutageSyslog},
 };
 use apmon_notify::{Syslog, syslog_ids};
+use jiff::tz::TimeZone;
 
 fn message(text: &str) -> Notification {
     Notification {
@@ -68,7 +69,13 @@ async fn a_socket_of_this_machine() {
         .unwrap();
     let mut bytes = [0; 4096];
     let length = socket.recv(&mut bytes).unwrap();
-    assert_eq!(shape(std::str::from_utf8(&bytes[..length]).unwrap()), WEB);
+    let local = message("").at.to_zoned(TimeZone::system());
+    let expected = format!(
+        "<26>{} apmon[{}]: web is down; ünï\\nx",
+        local.strftime("%b %e %H:%M:%S"),
+        std::process::id()
+    );
+    assert_eq!(std::str::from_utf8(&bytes[..length]).unwrap(), expected);
     drop(socket);
     let error = send(&options(path.to_str().unwrap()), "x").await.unwrap_err();
     assert!(matches!(error, DeliveryError::Retryable { .. }), "{error}");
@@ -117,13 +124,15 @@ fn a_syslog_is_known_by_its_address() {
         OutageSyslog::default(),
         options("udp://log.lan"),
         options("udp://log.lan:514"),
+        options("tcp://[::1]"),
     ];
     assert_eq!(
         syslog_ids(&all),
         [
             "syslog:/dev/log",
             "syslog:udp://log.lan:514",
-            "syslog:udp://log.lan:514#2"
+            "syslog:udp://log.lan:514#2",
+            "syslog:tcp://[::1]:601"
         ]
     );
 }

@@ -160,6 +160,7 @@ mod tests {
             attempts,
             last_tried: None,
             last_error: None,
+            retry_at: None,
             refused: false,
             addressed: Vec::new(),
         }

@@ -109,6 +109,7 @@ fn entry(id: &str, attempts: u32) -> OutboxEntry {
         attempts,
         last_tried: (attempts > 0).then(|| "2026-02-11T14:16:00.5Z".parse().unwrap()),
         last_error: (attempts > 0).then(|| "no answer".into()),
+        retry_at: None,
         refused: attempts > 3,
         addressed: vec!["webhook:host".into(), "webhook:host#2".into()],
     }
@@ -406,6 +407,7 @@ fn any_entry() -> impl Strategy<Value = OutboxEntry> {
                 attempts,
                 last_tried: refused.then_some(at),
                 last_error,
+                retry_at: None,
                 refused,
                 addressed: Vec::new(),
             }

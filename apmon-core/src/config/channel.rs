@@ -118,10 +118,14 @@ impl SyslogPlace {
 
 impl fmt::Display for SyslogPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local(path) => f.write_str(path),
-            Self::Udp(host, port) => write!(f, "udp://{host}:{port}"),
-            Self::Tcp(host, port) => write!(f, "tcp://{host}:{port}"),
+        let (scheme, host, port) = match self {
+            Self::Local(path) => return f.write_str(path),
+            Self::Udp(host, port) => ("udp", host, port),
+            Self::Tcp(host, port) => ("tcp", host, port),
+        };
+        match host.contains(':') {
+            true => write!(f, "{scheme}://[{host}]:{port}"),
+            false => write!(f, "{scheme}://{host}:{port}"),
         }
     }
 }
@@ -169,8 +173,8 @@ mod tests {
             ("udp://10.0.0.5", "udp://10.0.0.5:514"),
             ("udp://log.lan:5140", "udp://log.lan:5140"),
             ("tcp://log.lan", "tcp://log.lan:601"),
-            ("tcp://[::1]:514", "tcp://::1:514"),
-            ("tcp://[::1]", "tcp://::1:601"),
+            ("tcp://[::1]:514", "tcp://[::1]:514"),
+            ("tcp://[::1]", "tcp://[::1]:601"),
         ] {
             let place = SyslogPlace::parse(text);
             assert_eq!(place.map(|place| place.to_string()), Ok(shown.into()), "{text}");

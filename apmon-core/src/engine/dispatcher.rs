@@ -154,9 +154,9 @@ impl Dispatcher {
                 dispatcher.replaced(&replaced, now);
             }
         }
-        dispatcher.shelve_the_rest(now);
         dispatcher.drop_stale_reminders();
         dispatcher.readdress_orphans();
+        dispatcher.shelve_the_rest(now);
         dispatcher
     }
 

@@ -13,6 +13,7 @@ use std::{
 
 use jiff::Timestamp;
 
+pub(super) use self::fallback::Fallen;
 use self::{
     fallback::is_handed,
     lane::{Item, Lane},
@@ -27,6 +28,8 @@ use crate::{
 
 /// A refused message is tried again so often: a rotated token is mended some time.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30 * 60);
+/// What was refused less long ago is not tried again because others are taken.
+const REFUSED_LATELY: Duration = Duration::from_secs(60);
 /// What was refused less long ago needs no last try.
 const JUST_NOW: Duration = Duration::from_secs(1);
 /// 2020: a message that bears an earlier time was decided before this machine
@@ -85,23 +88,41 @@ impl Outbox {
 
     /// Takes a message in. Returns the reminder it replaces.
     pub(super) fn push(&mut self, entry: OutboxEntry, committed: bool, now: Now) -> Option<OutboxEntry> {
+        let decided = match entry.notification.at < CLOCK_SET {
+            true => now.mono,
+            false => now.mono_of(entry.notification.at),
+        };
+        self.push_decided(entry, decided, committed, now)
+    }
+
+    /// The same of a message that was `decided` then, whatever its time says:
+    /// the wall clock may have been set since.
+    pub(super) fn push_decided(
+        &mut self,
+        entry: OutboxEntry,
+        decided: Mono,
+        committed: bool,
+        now: Now,
+    ) -> Option<OutboxEntry> {
         let lane = self.lanes.entry(entry.channel.clone()).or_default();
         let replaced = match entry.notification.kind {
             NotificationKind::Reminder => lane.replace_reminder(&entry.notification.incident),
             _ => None,
         };
-        let decided = match entry.notification.at < CLOCK_SET {
-            true => now.mono,
-            false => now.mono_of(entry.notification.at),
-        };
         let expires = decided.plus(self.expiry);
         self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
         if entry.attempts > 0 && !entry.refused {
             // A run before this one tried it, in vain.
-            let since = lane.failing_since.map_or(decided, |first| first.min(decided));
-            lane.failing_since = Some(since);
+            let since = lane.failed_before.map_or(decided, |first| first.min(decided));
+            lane.failed_before = Some(since);
         }
-        let not_before = entry
+        if let Some(asked) = entry.retry_at {
+            // The clock may have been set since.
+            let left = Duration::try_from(asked.duration_since(now.wall)).unwrap_or_default();
+            let asked = now.mono.plus(left.min(REFUSED_PAUSE));
+            lane.not_before = Some(lane.not_before.map_or(asked, |other| other.max(asked)));
+        }
+        let parked = entry
             .last_tried
             .filter(|_| entry.refused)
             .map(|tried| now.mono_of(tried).plus(REFUSED_PAUSE));
@@ -114,7 +135,7 @@ impl Outbox {
             handed: is_handed(&entry, fallback),
             entry,
             committed,
-            not_before,
+            parked,
             decided,
             expires,
             tries,
@@ -127,42 +148,39 @@ impl Outbox {
     }
 
     /// A message was decided: what was refused of its incident is tried once
-    /// more, before it. Returns the reminders that the end of their outage
-    /// leaves nothing to say.
-    pub(super) fn prepare(&mut self, news: &Notification) -> Vec<OutboxEntry> {
-        let mut dropped = Vec::new();
+    /// more, before it.
+    pub(super) fn prepare(&mut self, news: &Notification) {
         for lane in self.lanes.values_mut() {
             for place in lane.places(&news.incident) {
+                if lane.item(place).is_some_and(|item| item.parked.is_some()) {
+                    lane.park(place, None);
+                }
+            }
+        }
+    }
+
+    /// An incident ended at `at`, whether or not somebody is told of that.
+    /// Returns its reminders, which have nothing left to say, and the entries
+    /// that this changes.
+    pub(super) fn close(&mut self, incident: &str, at: Timestamp) -> (Vec<OutboxEntry>, Vec<OutboxEntry>) {
+        let (mut dropped, mut changed) = (Vec::new(), Vec::new());
+        for lane in self.lanes.values_mut() {
+            for place in lane.places(incident) {
                 let flies = lane.in_flight() == Some(place);
                 let Some(item) = lane.item_mut(place) else {
                     continue;
                 };
-                if item.entry.refused {
-                    item.not_before = None;
-                }
-                match news.kind.ends_outage() && item.is_reminder() {
+                match item.is_reminder() {
                     true if flies => item.over = true,
                     true => dropped.extend(lane.remove(place).map(|item| item.entry)),
-                    false => {}
+                    false => {
+                        item.entry.notification.ended = Some(at);
+                        changed.push(item.entry.clone());
+                    }
                 }
             }
         }
-        dropped
-    }
-
-    /// Notes in what is left of its incident that `news` ends it. Returns the
-    /// entries that this changes.
-    pub(super) fn end(&mut self, news: &Notification) -> Vec<OutboxEntry> {
-        let mut changed = Vec::new();
-        for lane in self.lanes.values_mut() {
-            for place in lane.places(&news.incident) {
-                if let Some(item) = lane.item_mut(place) {
-                    item.entry.notification.ended = Some(news.at);
-                    changed.push(item.entry.clone());
-                }
-            }
-        }
-        changed
+        (dropped, changed)
     }
 
     /// Drops the reminders of which `over` says that their outage has ended.
@@ -209,12 +227,13 @@ impl Outbox {
         now: Now,
     ) -> Option<Fate> {
         let lane = self.lanes.get_mut(channel)?;
-        let place = lane.land()?;
-        let item = lane.item_mut(place).filter(|item| item.entry.key() == key)?;
+        let place = lane.land(key)?;
+        let failures = lane.failures;
+        let item = lane.item_mut(place)?;
         let error = match result {
             Ok(()) => {
                 lane.remove(place);
-                lane.taken();
+                lane.taken(now.mono);
                 return Some(Fate::Delivered);
             }
             Err(error) => error,
@@ -227,22 +246,29 @@ impl Outbox {
         item.entry.attempts = item.entry.attempts.saturating_add(1);
         item.entry.last_tried = Some(now.wall);
         item.entry.last_error = Some(error.to_string());
+        item.entry.retry_at = None;
         match error {
             DeliveryError::Retryable { retry_after, .. } => {
                 item.tries = item.tries.saturating_add(1);
-                let pause = backoff::pause(lane.failures, key);
+                let pause = backoff::pause(failures, key);
                 // What is asked for is heeded, but no message may expire by it.
-                let pause = pause.max(retry_after.unwrap_or_default().min(REFUSED_PAUSE));
+                let asked = retry_after.map(|asked| asked.min(REFUSED_PAUSE));
+                // Kept, for the next pass and the next start.
+                item.entry.retry_at = asked.and_then(|asked| now.wall.checked_add(asked).ok());
+                // It is in its order again: nobody refuses it now.
+                item.entry.refused = false;
+                let pause = pause.max(asked.unwrap_or_default());
                 lane.failures = lane.failures.saturating_add(1);
                 lane.not_before = Some(now.mono.plus(pause));
-                lane.failing_since.get_or_insert(now.mono);
-                // It is in its order again: nobody refuses it now.
-                lane.set_refused(place, false);
+                let before = lane.failed_before.take();
+                let since = before.map_or(now.mono, |before| before.min(now.mono));
+                lane.failing_since.get_or_insert(since);
+                lane.park(place, None);
             }
             DeliveryError::Permanent { .. } => {
                 item.tries = 1;
-                item.not_before = Some(now.mono.plus(REFUSED_PAUSE));
-                lane.set_refused(place, true);
+                item.entry.refused = true;
+                lane.park(place, Some(now.mono.plus(REFUSED_PAUSE)));
             }
         }
         if is_replaced {
@@ -303,16 +329,16 @@ impl Outbox {
     }
 
     /// Removes what belongs to channels that are no more.
-    pub(super) fn retain_channels(&mut self, known: &HashSet<&str>) -> Vec<OutboxEntry> {
-        let is_gone = |channel: &String| !known.contains(channel.as_str());
-        let gone: Vec<String> = self
-            .lanes
-            .keys()
-            .filter(|channel| is_gone(channel))
-            .cloned()
-            .collect();
-        let lanes = gone.iter().filter_map(|channel| self.lanes.remove(channel));
-        lanes.flat_map(Lane::into_entries).collect()
+    pub(super) fn retain_channels(&mut self, known: &HashSet<&str>) -> Vec<(OutboxEntry, Mono)> {
+        let mut orphans = Vec::new();
+        self.lanes.retain(|channel, lane| {
+            if known.contains(channel.as_str()) {
+                return true;
+            }
+            orphans.extend(lane.drain());
+            lane.in_flight().is_some()
+        });
+        orphans
     }
 
     /// Everything is tried again at once: somebody has mended something.
@@ -328,8 +354,8 @@ impl Outbox {
         for (_, lane) in wanted {
             lane.failures = 0;
             lane.not_before = None;
+            lane.unpark_all();
             for item in lane.items_mut() {
-                item.not_before = None;
                 item.tries = 0;
                 messages += 1;
             }
@@ -343,7 +369,8 @@ impl Outbox {
         let removed = lanes.flat_map(|lane| lane.extract(&gone)).map(|item| item.entry);
         let removed = removed.collect();
         self.lanes
-            .retain(|_, lane| !lane.is_empty() || lane.in_flight().is_some());
+            // One that fails goes on failing when something comes again.
+            .retain(|_, lane| !lane.is_empty() || lane.in_flight().is_some() || lane.failing_since.is_some());
         removed
     }
 

@@ -283,7 +283,12 @@ impl Slot {
 
     /// When the period of the present heartbeat ends.
     pub(super) fn heartbeat_ends(&self) -> Option<Mono> {
-        self.beat.as_ref().and_then(Beat::due)
+        let due = self.beat.as_ref().and_then(Beat::due);
+        // Without a grid of its own the next look has a heartbeat of its own.
+        due.or(match self.timing {
+            Timing::Grid { next, .. } => Some(next),
+            Timing::Once { .. } => None,
+        })
     }
 
     /// Tries of the present heartbeat that failed.

@@ -26,12 +26,20 @@ pub(super) struct Vigil {
     resend: Resend,
     /// The latest start of a look since the heartbeat before.
     lag: Duration,
+    /// Something was looked at.
+    looked: bool,
     withheld: bool,
+    /// One is under way.
+    vouching: bool,
+    /// Tells an answer to an older plan's heartbeat from one to this one's.
+    generation: u64,
 }
 
 /// Why it must not vouch for itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Trouble {
+    /// Nothing was looked at yet.
+    Blind,
     /// Looks start so late.
     Lag(Duration),
     /// State is not saved.
@@ -47,9 +55,16 @@ impl Vigil {
         if self.every == every {
             return;
         }
+        self.generation += 1;
+        self.vouching = false;
         self.every = every;
         self.due = every.map(|every| now.plus(every.min(FIRST)));
-        self.resend.clear();
+        self.resend = Resend::default();
+    }
+
+    /// That of the present plan.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// When it wants attention.
@@ -82,8 +97,14 @@ impl Vigil {
         self.due
     }
 
-    /// A look started so late.
+    /// A look ended that had started so late.
     pub(super) fn looked(&mut self, lateness: Duration) {
+        self.looked = true;
+        self.waits(lateness);
+    }
+
+    /// A look has waited so long.
+    pub(super) fn waits(&mut self, lateness: Duration) {
         self.lag = self.lag.max(lateness);
     }
 
@@ -91,6 +112,9 @@ impl Vigil {
     /// before on.
     pub(super) fn trouble(&mut self, ledger: &Ledger, outbox: &Outbox, now: Now) -> Option<Trouble> {
         let lag = std::mem::take(&mut self.lag);
+        if !self.looked {
+            return Some(Trouble::Blind);
+        }
         if lag > MOST_LAG {
             return Some(Trouble::Lag(lag));
         }
@@ -111,6 +135,21 @@ impl Vigil {
         std::mem::replace(&mut self.withheld, false)
     }
 
+    /// One is under way.
+    pub(super) fn is_vouching(&self) -> bool {
+        self.vouching
+    }
+
+    /// One leaves.
+    pub(super) fn vouches(&mut self) {
+        self.vouching = true;
+    }
+
+    /// It was answered, or not in time.
+    pub(super) fn vouched(&mut self) {
+        self.vouching = false;
+    }
+
     /// It was taken.
     pub(super) fn taken(&mut self) {
         self.resend.taken();
@@ -119,6 +158,9 @@ impl Vigil {
     /// It was not taken; whether that is news.
     pub(super) fn failed(&mut self, now: Mono) -> bool {
         self.resend.failed(now, self.due);
+        if self.every.is_none() {
+            self.resend.clear(); // a pass leaves that to the next one
+        }
         self.resend.failures() == 1
     }
 }
@@ -126,6 +168,7 @@ impl Vigil {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Blind => f.write_str("nothing has been looked at yet"),
             Self::Lag(lag) => write!(f, "looks start {:.1} secs late", lag.as_secs_f64()),
             Self::Store => f.write_str("state cannot be saved"),
             Self::Stuck(by) => write!(f, "a message has not been delivered for {}", words::duration(*by)),

@@ -9,7 +9,7 @@ use crate::{
         By, Condition,
         Condition::{Down, Silent, Up},
         Disk,
-        Edit::{Alarms, Monitor},
+        Edit::{Alarms, Channel, Monitor},
         End, Step,
         Step::{Receiver, Target},
         Take,
@@ -124,5 +124,20 @@ fn a_monitor_that_comes_back_while_the_disk_fails_has_its_new_state() {
         wait(0.001),
         edit(Monitor(1)),
         wait(60.0),
+    ]);
+}
+
+/// The old try of a channel that was taken out and put back still hangs.
+#[test]
+fn a_channel_that_comes_back_has_one_message_under_way() {
+    holds(&[
+        Receiver(2, TakesAndHangs),
+        Target(0, Down),
+        wait(2.378),
+        edit(Channel(0)),
+        edit(Channel(2)),
+        Target(0, Up),
+        edit(Channel(2)),
+        Target(0, Up),
     ]);
 }

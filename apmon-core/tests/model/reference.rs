@@ -209,6 +209,7 @@ fn is_same(one: &Notification, other: &Notification) -> bool {
         let remark = text.rfind(" (").filter(|_| text.ends_with(" late)"));
         Notification {
             text: text[..remark.unwrap_or(text.len())].to_owned(),
+            ended: None,
             ..message.clone()
         }
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Dispatcher, Done};
+use super::{Dispatcher, Done, GRACE};
 use crate::{
     engine::PassReport,
     time::{Mono, Now},
@@ -18,6 +18,9 @@ impl Dispatcher {
             return false;
         }
         let ends = *outbox_ends.get_or_insert_with(|| now.mono.plus(self.plan.longest_delivery()));
+        if self.pass_vouched {
+            return !self.vigil.is_vouching() || now.mono >= ends;
+        }
         let sendable = !self.plan.quiet && self.outbox.has_unsent();
         // What has no news is committed with the end of the pass, in one step.
         let busy = !self.tasks.is_empty() || (self.ledger.has_news() && !self.ledger.failing);
@@ -30,11 +33,12 @@ impl Dispatcher {
             self.ledger.hurry();
             return false;
         }
+        // It has its own time, however long the outbox took.
         if !std::mem::replace(&mut self.pass_vouched, true) {
+            *outbox_ends = Some(now.mono.plus(self.plan.delivery_timeout + GRACE));
             self.vouch(now);
-            return self.tasks.is_empty();
         }
-        true
+        !self.vigil.is_vouching()
     }
 
     /// Ends: no new looks, deliveries under way may finish, all state on disk.

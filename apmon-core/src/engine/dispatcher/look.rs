@@ -1,12 +1,16 @@
 //! Looks: started when a permit is free, judged when they end.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 
 use super::{Dispatcher, Done, GRACE, history::Before};
 use crate::{
-    engine::{PassReport, event::Event, slot::Flight},
+    engine::{
+        PassReport,
+        event::Event,
+        slot::{Flight, Slot},
+    },
     monitor::{Monitor, Observation},
     outcome::{Failure, FailureClass, Outcome, Verdict},
     probe::Look,
@@ -78,6 +82,8 @@ impl Dispatcher {
             latency: outcome.latency,
             notices: &observation.notices,
         };
+        let own = &slot.state.own;
+        let open = [own.incident.clone(), own.unknown_told.clone()];
         let was_unknown = slot.state.own.unknown_since.is_some();
         let before = self.keeps_history.then(|| Before::of(&slot.state));
         let (transition, told) =
@@ -85,7 +91,12 @@ impl Dispatcher {
         let is_news = matches!(transition, Some(Transition::Outage | Transition::Recovery));
         slot.land(verdict, transition, look.started, now);
         self.report.lateness.record(look.lateness());
-        self.vigil.looked(look.lateness());
+        let lateness = if self.is_pass {
+            Duration::ZERO
+        } else {
+            look.lateness()
+        };
+        self.vigil.looked(lateness);
         self.report.count(verdict, slot.state.health().is_down());
         if let Some(failure) = outcome
             .failure()
@@ -110,12 +121,15 @@ impl Dispatcher {
         }
         self.ledger.touch(at, now.mono, is_news || !told.is_empty());
         // Also where nobody is told of the end.
-        if transition == Some(Transition::Recovery) {
-            self.drop_stale_reminders();
+        for incident in open.into_iter().flatten() {
+            let goes_on = |slot: &Slot| slot.state.own.goes_on(&incident);
+            if !self.slots[at].as_ref().is_some_and(goes_on) {
+                self.close(&incident, now);
+            }
         }
         for notification in told {
-            let stand_ins = self.stand_ins_at(at, &notification);
-            self.tell(notification, watch, stand_ins, now);
+            let heard = self.heard_at(at, &notification);
+            self.tell(notification, watch, heard, now);
         }
         self.rearm(at);
     }

@@ -81,13 +81,17 @@ impl Dispatcher {
         let state = Arc::make_mut(&mut shared);
         state.anchor(now);
         let before = self.keeps_history.then(|| state.clone());
+        let open = [state.own.incident.clone(), state.own.unknown_told.clone()];
         let told = alert::removed(&self.voice, &watch, state, now);
+        for incident in open.into_iter().flatten() {
+            self.close(&incident, now);
+        }
         if let Some(before) = before {
             self.record_removal(&watch.name, &before, told.is_some(), now);
         }
         if let Some(notification) = told {
-            let stand_ins = Arc::make_mut(&mut shared).own.take_stand_ins(&notification);
-            self.tell(notification, &watch, stand_ins, now);
+            let heard = Arc::make_mut(&mut shared).own.take_heard(&notification);
+            self.tell(notification, &watch, heard, now);
         }
         self.ledger
             .extra
@@ -118,15 +122,15 @@ impl Dispatcher {
             .map(|channel| channel.id.as_str())
             .collect();
         let orphans = self.outbox.retain_channels(&known);
-        for entry in orphans {
-            self.readdress(entry);
+        for (entry, decided) in orphans {
+            self.readdress(entry, decided);
         }
     }
 
     /// A message whose channel is gone goes to the channels that were not to
     /// have it: a mistyped host was mended. The others have it, or wait for it
     /// themselves, and are not told twice.
-    fn readdress(&mut self, entry: OutboxEntry) {
+    fn readdress(&mut self, entry: OutboxEntry, decided: Mono) {
         let now = self.shared.clock.now();
         let notification = &entry.notification;
         let policy = self.policy_of(&notification.monitor);
@@ -161,8 +165,9 @@ impl Dispatcher {
                 "channel is no longer in the site file, its message goes to {heir}: {}",
                 notification.text
             );
+            self.remember(notification, std::slice::from_ref(&heir));
             let entry = OutboxEntry::new(heir, notification.clone(), addressed.clone());
-            self.push(entry, now);
+            self.push(entry, Some(decided), now);
         }
         self.record_fate(&entry, DeliveryFate::ChannelGone, now);
         self.ledger.settle(entry.key());
@@ -188,6 +193,10 @@ impl Dispatcher {
         self.plan = plan;
         self.outbox.follow(&self.plan, now.mono);
         self.vigil.follow(self.plan.heartbeat.as_ref(), now.mono);
+        // What waits was decided before anything that is decided now.
+        self.drop_stale_reminders();
+        self.outbox.retry_all();
+        self.readdress_orphans();
         let watched = monitors.len();
         for at in gone {
             if let Some(slot) = self.slots[at].take() {
@@ -219,9 +228,6 @@ impl Dispatcher {
                 }
             }
         }
-        self.drop_stale_reminders();
-        self.outbox.retry_all();
-        self.readdress_orphans();
     }
 
     pub(super) fn has(&self, monitor: &dyn Monitor) -> bool {

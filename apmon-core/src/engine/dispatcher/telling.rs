@@ -12,22 +12,16 @@ use crate::{
     notification::{DeliveryError, Notification, NotificationKind},
     rule::words,
     state::OutboxEntry,
-    time::Now,
+    time::{Mono, Now},
 };
 
 /// A message that leaves so long after it was decided says so.
 const LATE: Duration = Duration::from_secs(60);
 
 impl Dispatcher {
-    /// Commits and then tells a message: to all channels that take it, and to
-    /// those that stood in for one of them in its incident.
-    pub(super) fn tell(
-        &mut self,
-        notification: Notification,
-        watch: &Watch,
-        stand_ins: Vec<String>,
-        now: Now,
-    ) {
+    /// Commits and then tells a message: to all channels that take it, and its
+    /// end also to all that heard of it, whatever they are by now.
+    pub(super) fn tell(&mut self, notification: Notification, watch: &Watch, heard: Vec<String>, now: Now) {
         let mut addressed: Vec<String> = Vec::new();
         if !self.plan.quiet {
             let kind = &notification.kind;
@@ -37,30 +31,39 @@ impl Dispatcher {
                 let channel = self.plan.channel(id);
                 channel.is_some_and(|channel| channel.takes(kind, &watch.policy))
             };
-            let besides = stand_ins.into_iter().filter(still);
+            let besides = heard.into_iter().filter(still);
             let besides: Vec<_> = besides.filter(|id| !addressed.contains(id)).collect();
             addressed.extend(besides);
         }
-        let over = self.outbox.prepare(&notification);
-        self.drop_reminders(over);
-        if notification.kind.is_end() {
-            for changed in self.outbox.end(&notification) {
-                self.ledger.entry(changed);
-            }
-        }
+        self.remember(&notification, &addressed);
+        self.outbox.prepare(&notification);
         for channel in &addressed {
             let entry = OutboxEntry::new(channel, notification.clone(), addressed.clone());
-            self.push(entry, now);
+            self.push(entry, None, now);
         }
         if let Some(notification) = self.ledger.tell(notification) {
             self.announce(&[notification]);
         }
     }
 
-    /// A new entry, for the outbox and for the next commit.
-    pub(super) fn push(&mut self, entry: OutboxEntry, now: Now) {
+    /// An incident is over, whether or not somebody is told of that.
+    pub(super) fn close(&mut self, incident: &str, now: Now) {
+        let (reminders, changed) = self.outbox.close(incident, now.wall);
+        self.drop_reminders(reminders);
+        for entry in changed {
+            self.ledger.entry(entry);
+        }
+    }
+
+    /// A new entry, for the outbox and for the next commit; of a message that
+    /// was decided before, with when that was.
+    pub(super) fn push(&mut self, entry: OutboxEntry, decided: Option<Mono>, now: Now) {
         let stalled = self.ledger.is_stalled();
-        if let Some(replaced) = self.outbox.push(entry.clone(), stalled, now) {
+        let replaced = match decided {
+            Some(decided) => self.outbox.push_decided(entry.clone(), decided, stalled, now),
+            None => self.outbox.push(entry.clone(), stalled, now),
+        };
+        if let Some(replaced) = replaced {
             self.replaced(&replaced, now);
         }
         self.ledger.new_entry(entry);

@@ -6,6 +6,7 @@ use futures_util::FutureExt as _;
 
 use super::{Dispatcher, Done, GRACE, telling::settle};
 use crate::{
+    engine::slot::Flight,
     monitor::Heartbeat,
     notification::DeliveryError,
     time::{Mono, Now},
@@ -19,8 +20,8 @@ const SHORTEST_TRY: Duration = Duration::from_millis(500);
 pub(super) enum Whose {
     /// That of the monitor in this slot, of this generation.
     Monitor(usize, u64),
-    /// The engine's own.
-    Engine,
+    /// The engine's own, of this generation of plan.
+    Engine(u64),
 }
 
 impl Dispatcher {
@@ -43,6 +44,9 @@ impl Dispatcher {
         let (false, Some(sender)) = (self.plan.quiet, &self.shared.heartbeats) else {
             return;
         };
+        if matches!(whose, Whose::Engine(_)) {
+            self.vigil.vouches();
+        }
         let (url, sender) = (heartbeat.url.clone(), Arc::clone(sender));
         let left = ends.map_or(Duration::MAX, |ends| ends.since(now.mono));
         let timeout = self.plan.delivery_timeout.min(left.max(SHORTEST_TRY));
@@ -61,7 +65,7 @@ impl Dispatcher {
         let now = self.shared.clock.now().mono;
         let (at, generation) = match whose {
             Whose::Monitor(at, generation) => (at, generation),
-            Whose::Engine => return self.vouched(result, now),
+            Whose::Engine(generation) => return self.vouched(generation, result, now),
         };
         let Some(slot) = self.slots[at]
             .as_mut()
@@ -93,6 +97,18 @@ impl Dispatcher {
         let Some(heartbeat) = self.plan.heartbeat.clone() else {
             return;
         };
+        // What waits for a permit is no less late for that it has not started. A
+        // pass has all its looks due at once, and vouches when they are over.
+        let oldest = self
+            .waiting
+            .iter()
+            .find_map(|at| match self.slots[*at].as_ref()?.flight {
+                Flight::Waiting(due) => Some(due),
+                _ => None,
+            });
+        if let Some(due) = oldest {
+            self.vigil.waits(now.mono.since(due));
+        }
         if let Some(trouble) = self.vigil.trouble(&self.ledger, &self.outbox, now) {
             if self.vigil.withhold() {
                 tracing::warn!("apmon's own heartbeat is withheld: {trouble}");
@@ -103,10 +119,15 @@ impl Dispatcher {
             tracing::info!("apmon's own heartbeat is sent again");
         }
         let ends = self.vigil.ends();
-        self.request(Whose::Engine, &heartbeat, ends, now);
+        let whose = Whose::Engine(self.vigil.generation());
+        self.request(whose, &heartbeat, ends, now);
     }
 
-    fn vouched(&mut self, result: Result<(), DeliveryError>, now: Mono) {
+    fn vouched(&mut self, generation: u64, result: Result<(), DeliveryError>, now: Mono) {
+        if generation != self.vigil.generation() {
+            return;
+        }
+        self.vigil.vouched();
         match result {
             Ok(()) => {
                 tracing::debug!("apmon's own heartbeat sent");

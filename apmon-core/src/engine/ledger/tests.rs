@@ -32,6 +32,7 @@ fn entry(number: u32) -> OutboxEntry {
         attempts: 0,
         last_tried: None,
         last_error: None,
+        retry_at: None,
         refused: false,
         addressed: Vec::new(),
     }

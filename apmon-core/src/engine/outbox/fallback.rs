@@ -1,9 +1,20 @@
 //! Channels that fail: what their stand-ins are to have.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, mem};
 
 use super::{Lane, Outbox};
 use crate::{engine::plan::Fallback, notification::Notification, state::OutboxEntry, time::Mono};
+
+/// A message that its channel did not take.
+#[derive(Debug)]
+pub(in crate::engine) struct Fallen {
+    /// As it waits for its channel.
+    pub(in crate::engine) entry: OutboxEntry,
+    /// When it was decided.
+    pub(in crate::engine) decided: Mono,
+    /// The stand-in.
+    pub(in crate::engine) to: String,
+}
 
 /// At once.
 const NOW: Mono = Mono::from_nanos(i64::MIN);
@@ -13,93 +24,109 @@ impl Outbox {
     pub(super) fn set_fallbacks(&mut self, fallbacks: HashMap<String, Fallback>) {
         for (channel, lane) in &mut self.lanes {
             let fallback = fallbacks.get(channel);
-            lane.falls = None;
+            lane.all_falls = None;
+            lane.fails_long = false;
+            lane.falling.clear();
             for item in lane.items_mut() {
                 item.handed = is_handed(&item.entry, fallback);
             }
-            lane.reckon_all(fallback);
+            for place in lane.all_places() {
+                lane.reckon(place, fallback);
+            }
         }
         self.fallbacks = fallbacks;
     }
 
-    /// What stand-ins are to have by `now`, each with the stand-in's id: what
-    /// was refused, and all that waits for a channel that has failed for long.
-    /// What comes after it in its incident goes with it.
-    pub(in crate::engine) fn fall(&mut self, now: Mono) -> Vec<(OutboxEntry, String)> {
+    /// What stand-ins are to have by `now`: what was refused and what comes
+    /// after it in its incident, and all that waits for a channel that has
+    /// failed for long.
+    pub(in crate::engine) fn fall(&mut self, now: Mono) -> Vec<Fallen> {
         let mut fallen = Vec::new();
         for (channel, lane) in &mut self.lanes {
-            if lane.falls.is_none_or(|at| at > now) {
-                continue;
-            }
-            lane.falls = None;
             let Some(fallback) = self.fallbacks.get(channel) else {
                 continue;
             };
-            let fails = |since: Mono| since.plus(fallback.after) <= now;
-            let fails = lane.failing_since.is_some_and(fails);
-            let mut incidents: Vec<String> = Vec::new();
-            for item in lane.items_mut() {
-                let incident = &item.entry.notification.incident;
-                let falls = fails || item.entry.refused || incidents.contains(incident);
-                if !falls || item.handed || item.over {
+            let places = match lane.all_falls.is_some_and(|at| at <= now) {
+                true => {
+                    lane.all_falls = None;
+                    lane.fails_long = true;
+                    lane.falling.clear();
+                    lane.all_places()
+                }
+                false if lane.falling.is_empty() => continue,
+                false => mem::take(&mut lane.falling).into_iter().collect(),
+            };
+            for place in places {
+                let Some(item) = lane.item_mut(place) else {
+                    continue;
+                };
+                if item.handed || item.over {
                     continue;
                 }
                 item.handed = true;
-                if !incidents.contains(incident) {
-                    incidents.push(incident.clone());
-                }
-                fallen.push((item.entry.clone(), fallback.to.clone()));
+                fallen.push(Fallen {
+                    entry: item.entry.clone(),
+                    decided: item.decided,
+                    to: fallback.to.clone(),
+                });
             }
-            lane.reckon_all(Some(fallback));
         }
         fallen
     }
 
     /// When something is to fall next.
     pub(super) fn falls_at(&self) -> Option<Mono> {
-        self.lanes.values().filter_map(|lane| lane.falls).min()
+        let lanes = self.lanes.values();
+        let falls = lanes.filter_map(|lane| match lane.falling.is_empty() {
+            true => lane.all_falls,
+            false => Some(NOW),
+        });
+        falls.min()
     }
 
-    /// The message that ends what `message` is about, where it waits for the
-    /// same channel.
-    pub(in crate::engine) fn end_of(&self, channel: &str, message: &Notification) -> Option<&Notification> {
+    /// The entry of the message that ends what `message` is about, where it
+    /// waits for the same channel.
+    pub(in crate::engine) fn end_of(&self, channel: &str, message: &Notification) -> Option<&OutboxEntry> {
         let lane = self.lanes.get(channel)?;
-        let mut of_it = lane
-            .of_incident(&message.incident)
-            .map(|item| &item.entry.notification);
-        of_it.find(|other| other.kind.is_end() && other.number > message.number)
+        let mut of_it = lane.of_incident(&message.incident).map(|item| &item.entry);
+        of_it.find(|other| {
+            let other = &other.notification;
+            other.kind.is_end() && other.number > message.number
+        })
     }
 
     /// The oldest moment at which a message was decided that neither its
     /// channel nor a stand-in has, reminders apart.
     pub(in crate::engine) fn stuck_since(&self) -> Option<Mono> {
-        let items = self.lanes.values().flat_map(Lane::items);
-        let stuck = items.filter(|item| !item.handed && !item.is_reminder());
+        let lanes = self.lanes.iter();
+        let stuck = lanes.flat_map(|(channel, lane)| {
+            let fallback = self.fallbacks.get(channel);
+            let items = lane.items();
+            items.filter(move |item| !item.is_reminder() && !is_handed(&item.entry, fallback))
+        });
         stuck.map(|item| item.decided).min()
     }
 }
 
 impl Lane {
-    fn reckon_all(&mut self, fallback: Option<&Fallback>) {
-        for place in self.all_places() {
-            self.reckon(place, fallback);
-        }
-    }
-
-    /// Notes when the item at `place` falls to the stand-in.
+    /// Notes whether the item at `place`, and what comes after it in its
+    /// incident, is for the stand-in, and when.
     pub(super) fn reckon(&mut self, place: u64, fallback: Option<&Fallback>) {
         let (Some(fallback), Some(item)) = (fallback, self.item(place)) else {
             return;
         };
-        if item.handed || item.over {
-            return;
+        let incident = &item.entry.notification.incident;
+        if self.is_refused(incident) {
+            let places = self.places(incident);
+            let is_unhanded = |place: &u64| self.item(*place).is_some_and(|item| !item.handed && !item.over);
+            let unhanded: Vec<u64> = places.into_iter().filter(is_unhanded).collect();
+            self.falling.extend(unhanded);
+        } else if item.handed || item.over {
+        } else if self.fails_long {
+            self.falling.insert(place);
+        } else if let Some(since) = self.failing_since {
+            self.all_falls = Some(since.plus(fallback.after));
         }
-        let falls = match (item.entry.refused, self.failing_since) {
-            (true, _) => NOW,
-            (false, Some(since)) => since.plus(fallback.after),
-            (false, None) => return,
-        };
-        self.falls = Some(self.falls.map_or(falls, |first| first.min(falls)));
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     mem,
 };
 
-use super::{JUST_NOW, REFUSED_PAUSE};
+use super::{JUST_NOW, REFUSED_LATELY, REFUSED_PAUSE};
 use crate::{
     notification::{Notification, NotificationKind},
     state::OutboxEntry,
@@ -25,9 +25,14 @@ pub(super) struct Lane {
     incidents: HashMap<String, Vec<u64>>,
     /// Places of what is not on disk yet.
     uncommitted: BTreeSet<u64>,
-    /// Places of what the receiver refused.
-    refused: BTreeSet<u64>,
+    /// What the receiver refused and whose time has not come, by that time.
+    parked: BTreeSet<(Mono, u64)>,
+    /// Places of all the rest: what is gone through to find the next.
+    open: BTreeSet<u64>,
     in_flight: Option<u64>,
+    /// Its key, by which the answer to it is known. The message itself may be
+    /// here no more.
+    flying: String,
     ready: Ready,
     /// Tries that failed since one was taken.
     pub(super) failures: u32,
@@ -35,8 +40,14 @@ pub(super) struct Lane {
     pub(super) not_before: Option<Mono>,
     /// Since when each try failed; a refusal is an answer.
     pub(super) failing_since: Option<Mono>,
-    /// When something in it is for the stand-in.
-    pub(super) falls: Option<Mono>,
+    /// The same of a run before this one, until a try of this one fails.
+    pub(super) failed_before: Option<Mono>,
+    /// When all of it is for the stand-in.
+    pub(super) all_falls: Option<Mono>,
+    /// It has failed so long that what comes is for the stand-in at once.
+    pub(super) fails_long: bool,
+    /// Places of what is for the stand-in now.
+    pub(super) falling: BTreeSet<u64>,
 }
 
 /// One message that waits.
@@ -45,7 +56,8 @@ pub(super) struct Item {
     pub(super) entry: OutboxEntry,
     /// On disk, or known not to come there: may be sent.
     pub(super) committed: bool,
-    pub(super) not_before: Option<Mono>,
+    /// It was refused, and is not tried again before this.
+    pub(super) parked: Option<Mono>,
     /// When it was decided; a step of the wall clock makes it no older.
     pub(super) decided: Mono,
     pub(super) expires: Mono,
@@ -143,9 +155,10 @@ impl Lane {
         if !item.committed {
             self.uncommitted.insert(place);
         }
-        if item.entry.refused {
-            self.refused.insert(place);
-        }
+        match item.parked {
+            Some(until) => self.parked.insert((until, place)),
+            None => self.open.insert(place),
+        };
         self.items.insert(place, item);
         self.ready = Ready::Stale;
         place
@@ -153,7 +166,11 @@ impl Lane {
 
     fn forget(&mut self, place: u64, item: &Item) {
         self.uncommitted.remove(&place);
-        self.refused.remove(&place);
+        self.open.remove(&place);
+        self.falling.remove(&place);
+        if let Some(until) = item.parked {
+            self.parked.remove(&(until, place));
+        }
         let incident = &item.entry.notification.incident;
         if let Some(places) = self.incidents.get_mut(incident) {
             places.retain(|other| *other != place);
@@ -243,40 +260,77 @@ impl Lane {
         self.in_flight
     }
 
-    /// What was under way is not any more.
-    pub(super) fn land(&mut self) -> Option<u64> {
+    /// An answer to the message of this key has come: gives its place, if it
+    /// was under way. An answer to another frees nobody's place.
+    pub(super) fn land(&mut self, key: &str) -> Option<u64> {
+        self.in_flight.filter(|_| self.flying == key)?;
         self.ready = Ready::Stale;
         self.in_flight.take()
     }
 
-    /// Whether the receiver refused the item at `place`.
-    pub(super) fn set_refused(&mut self, place: u64, refused: bool) {
-        match refused {
-            true => self.refused.insert(place),
-            false => self.refused.remove(&place),
+    /// The item at `place` is not tried again before `until`; without it, it
+    /// waits for nothing but its turn.
+    pub(super) fn park(&mut self, place: u64, until: Option<Mono>) {
+        let Some(item) = self.items.get_mut(&place) else {
+            return;
         };
-        if let Some(item) = self.item_mut(place) {
-            item.entry.refused = refused;
+        if let Some(before) = item.parked {
+            self.parked.remove(&(before, place));
         }
+        item.parked = until;
+        match until {
+            Some(until) => {
+                self.open.remove(&place);
+                self.parked.insert((until, place));
+            }
+            None => {
+                self.open.insert(place);
+            }
+        }
+        self.ready = Ready::Stale;
+    }
+
+    /// What is parked no longer than `until` is tried again now.
+    fn unpark(&mut self, until: Mono) {
+        while let Some((_, place)) = self.parked.first().copied().filter(|(at, _)| *at <= until) {
+            self.park(place, None);
+        }
+    }
+
+    /// All is tried again now.
+    pub(super) fn unpark_all(&mut self) {
+        self.unpark(Mono::from_nanos(i64::MAX));
     }
 
     /// The channel has taken one: it pauses no more, and what it refused it may
-    /// take now.
-    pub(super) fn taken(&mut self) {
+    /// take now; but not what it refused a moment ago, or many that it will
+    /// never take would be tried after each that it takes.
+    pub(super) fn taken(&mut self, now: Mono) {
         self.failures = 0;
         self.not_before = None;
         self.failing_since = None;
-        self.ready = Ready::Stale;
-        for place in &self.refused {
-            if let Some(item) = self.items.get_mut(place) {
-                item.not_before = None;
-            }
-        }
+        self.failed_before = None;
+        self.all_falls = None;
+        self.fails_long = false;
+        self.unpark(now.plus(REFUSED_PAUSE).minus(REFUSED_LATELY));
     }
 
-    /// All that waited, in order.
-    pub(super) fn into_entries(self) -> impl Iterator<Item = OutboxEntry> {
-        self.items.into_values().map(|item| item.entry)
+    /// Something of this incident was refused.
+    pub(super) fn is_refused(&self, incident: &str) -> bool {
+        self.of_incident(incident).any(|item| item.entry.refused)
+    }
+
+    /// Takes out all that waits, in order, with when it was decided.
+    pub(super) fn drain(&mut self) -> Vec<(OutboxEntry, Mono)> {
+        let flies = self.in_flight;
+        let items = self
+            .all_places()
+            .into_iter()
+            .filter_map(|place| self.remove(place));
+        let drained = items.map(|item| (item.entry, item.decided)).collect();
+        // Nothing else is sent before that has been answered.
+        self.in_flight = flies;
+        drained
     }
 
     /// It is on disk now, or cannot get there.
@@ -320,27 +374,19 @@ impl Lane {
         self.remove(old?).map(|item| item.entry)
     }
 
-    /// The messages that nothing older of their thread holds back, at `now`;
-    /// without one, those that wait for nothing but their own moment. What was
-    /// refused, and whose time has not come, holds back only its reminders.
-    fn free(&self, now: Option<Mono>) -> impl Iterator<Item = (u64, &Item)> {
+    /// The messages that nothing older of their thread holds back. What is
+    /// parked holds back only its reminders.
+    fn free(&self) -> impl Iterator<Item = (u64, &Item)> {
         let mut held: HashSet<Thread<'_>> = HashSet::new();
-        let mut refused: HashSet<&str> = HashSet::new();
-        let items = self.items.iter().map(|(place, item)| (*place, item));
+        let open = self.open.iter();
+        let items = open.filter_map(|place| Some((*place, self.items.get(place)?)));
         items.filter(move |(_, item)| {
             let message = &item.entry.notification;
-            let waits = item.not_before.is_some_and(|at| now.is_none_or(|now| at > now));
-            if item.is_reminder() && refused.contains(message.incident.as_str()) {
+            let is_parked = |other: &Item| other.parked.is_some();
+            if item.is_reminder() && self.of_incident(&message.incident).any(is_parked) {
                 return false;
             }
-            let thread = Thread::of(message);
-            let is_free = !held.contains(&thread);
-            if item.entry.refused && waits {
-                refused.insert(&message.incident);
-            } else {
-                held.insert(thread);
-            }
-            is_free
+            held.insert(Thread::of(message))
         })
     }
 
@@ -350,9 +396,10 @@ impl Lane {
         if self.wake_at().is_none_or(|at| at > now) {
             return None;
         }
+        self.unpark(now);
         let mut best: Option<(u32, u64)> = None;
-        for (place, item) in self.free(Some(now)) {
-            if !item.committed || item.not_before.is_some_and(|at| at > now) {
+        for (place, item) in self.free() {
+            if !item.committed {
                 continue;
             }
             if best.is_none_or(|(least, _)| item.tries < least) {
@@ -376,8 +423,8 @@ impl Lane {
         let (next, _) = items.find(|(_, item)| {
             let message = &item.entry.notification;
             let just_refused = item
-                .not_before
-                .is_some_and(|at| item.entry.refused && at.minus(REFUSED_PAUSE).plus(JUST_NOW) > now);
+                .parked
+                .is_some_and(|at| at.minus(REFUSED_PAUSE).plus(JUST_NOW) > now);
             let is_held = item.is_reminder() && untold.contains(message.incident.as_str());
             untold.insert(&message.incident);
             item.committed && !item.tried_last && !just_refused && !is_held
@@ -390,6 +437,7 @@ impl Lane {
     fn launch(&mut self, place: u64) -> Option<OutboxEntry> {
         let entry = self.items.get(&place)?.entry.clone();
         self.in_flight = Some(place);
+        self.flying = entry.key();
         Some(entry)
     }
 
@@ -410,25 +458,19 @@ impl Lane {
     }
 
     fn reckon_ready(&self) -> Option<Mono> {
+        let parked = self.parked.first().map(|(at, _)| *at);
         if self.uncommitted.len() == self.items.len() {
-            return None;
+            return parked;
         }
-        let mut ready: Option<Mono> = None;
-        for (_, item) in self.free(None).filter(|(_, item)| item.committed) {
-            let at = item.not_before.unwrap_or(NOW);
-            ready = Some(ready.map_or(at, |first| first.min(at)));
-            // The first message that may go ends the search.
-            if at == NOW {
-                break;
-            }
+        match self.free().any(|(_, item)| item.committed) {
+            true => Some(NOW),
+            false => parked,
         }
-        ready
     }
 
     /// A message is left that a pass waits for: not what was refused, unless it
     /// is tried at once, and not what waits for it.
     pub(super) fn has_unsent(&self) -> bool {
-        let mut free = self.free(None);
-        self.in_flight.is_some() || free.any(|(_, item)| !item.entry.refused || item.not_before.is_none())
+        self.in_flight.is_some() || self.free().next().is_some()
     }
 }

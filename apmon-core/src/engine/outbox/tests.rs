@@ -36,6 +36,7 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
         attempts: 0,
         last_tried: None,
         last_error: None,
+        retry_at: None,
         refused: false,
         addressed: Vec::new(),
     }
@@ -140,8 +141,12 @@ fn a_message_that_is_refused_does_not_keep_its_recovery() {
     assert!(matches!(fate, Some(Fate::Refused(entry)) if entry.refused && entry.attempts == 1));
     assert_eq!(started(&mut outbox, 0), ["i-2-c"]);
     outbox.finish("c", "i-2-c", Ok(()), now(0));
+    assert!(started(&mut outbox, 0).is_empty(), "it has just been tried");
     // The channel takes messages again: so perhaps the refused one.
-    assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
+    outbox.push(entry("c", "j", 1, Outage), true, now(60));
+    assert_eq!(started(&mut outbox, 60), ["j-1-c"]);
+    outbox.finish("c", "j-1-c", Ok(()), now(60));
+    assert_eq!(started(&mut outbox, 60), ["i-1-c"]);
 }
 
 #[test]
@@ -256,7 +261,7 @@ fn messages_of_a_channel_that_is_gone_are_handed_back() {
     let mut outbox = filled(vec![entry("a", "i", 1, Outage), entry("b", "i", 1, Outage)]);
     let gone = outbox.retain_channels(&HashSet::from(["a"]));
     assert_eq!(gone.len(), 1);
-    assert_eq!(gone[0].channel, "b");
+    assert_eq!(gone[0].0.channel, "b");
 }
 
 /// Refuses the message under way.
@@ -268,7 +273,11 @@ fn refused(outbox: &mut Outbox, key: &str, secs: i64) {
 /// Tells one more message of incident `i`, as the dispatcher does.
 fn told(outbox: &mut Outbox, number: u32, kind: NotificationKind) -> Vec<String> {
     let entry = entry("c", "i", number, kind);
-    let over = outbox.prepare(&entry.notification);
+    outbox.prepare(&entry.notification);
+    let over = match entry.notification.kind.is_end() {
+        true => outbox.close("i", now(0).wall).0,
+        false => Vec::new(),
+    };
     let replaced = outbox.push(entry, true, now(0));
     over.iter()
         .map(OutboxEntry::key)
