@@ -79,10 +79,10 @@ pub(crate) struct PassArgs {
     /// Check the site files, print their monitors with the effective values, and end.
     #[arg(long, conflicts_with_all = ["test_webhooks", "test_emails"])]
     test_config: bool,
-    /// Send an outage, a reminder and a recovery of a test to all webhooks, and end.
+    /// Send a test message of each kind to all webhooks, and end.
     #[arg(long, conflicts_with_all = ["test_emails", "no_notify"])]
     test_webhooks: bool,
-    /// Send an outage, a reminder and a recovery of a test to all e-mail addresses, and end.
+    /// Send a test message of each kind to all e-mail addresses, and end.
     #[arg(long, conflicts_with = "no_notify")]
     test_emails: bool,
     /// Keep history in RRD files. (Comes later.)
@@ -128,6 +128,7 @@ impl Command {
             None => self.pass.common.verbose,
             Some(Verb::Run(run)) => run.common.verbose,
             Some(Verb::Check(check)) => check.verbose,
+            Some(Verb::Notify(notify)) => notify.verbosity(),
             Some(_) => 0,
         }
     }

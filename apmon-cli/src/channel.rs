@@ -1,5 +1,8 @@
 //! The channels of a site file: who is told, and by what.
 
+mod listing;
+mod remark;
+
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
@@ -13,6 +16,10 @@ use apmon_notify::{
 };
 use jiff::tz::TimeZone;
 
+pub(crate) use self::{
+    listing::{Entry, Sort, entries},
+    remark::remarks,
+};
 use crate::site::{self, Process};
 
 /// All of them. One delivery may take `timeout` where an entry does not say.

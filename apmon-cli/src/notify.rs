@@ -2,23 +2,20 @@
 //! and those that wait, tried again.
 
 mod retry;
+mod story;
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
-use apmon_core::{
-    Channel, Clock as _, DeliveryError, Notification, NotificationKind, SystemClock, rule::words::Subject,
-    text::printable,
-};
-use clap::{Args, Subcommand};
-use jiff::tz::TimeZone;
+use apmon_core::{Channel, DeliveryError, Notification, NotificationKind, Switch, text::printable};
+use clap::{ArgAction, Args, Subcommand};
 
 use crate::{
     args::CommonArgs,
-    channel, console, pass,
+    channel::{self, Entry, Sort},
+    console, pass,
     site::{self, Process},
 };
 
@@ -31,11 +28,13 @@ pub(crate) struct NotifyArgs {
 
 #[derive(Subcommand)]
 enum Act {
-    /// Sends an outage, a reminder and a recovery to the channels of a site file.
+    /// Sends a message of each kind to the channels of a site file.
     ///
+    /// An outage, a reminder, a recovery; unknown, known; no longer watched.
     /// They are made as the real ones are and go the real way, one try each;
     /// what is sent and answered is shown, with *** for every secret. Exit
-    /// status: 0 all were taken, 1 one was not, 2 wrong usage.
+    /// status: 0 all were taken, or nobody is told; 1 one was not, or CHANNEL is
+    /// not there; 2 wrong usage.
     Test(TestArgs),
     /// Tries the messages again that wait for the channels of a site: those that
     /// were refused, and those that wait out a pause.
@@ -50,9 +49,53 @@ struct TestArgs {
     /// A site file.
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
-    /// Only this channel, e.g. webhook:hooks.example.com
+    /// Only this channel: its id, e.g. webhook:hooks.example.com, or its `name`.
     #[arg(value_name = "CHANNEL")]
     channel: Option<String>,
+    /// Say more: -v decisions, -vv every look, -vvv everything.
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+impl NotifyArgs {
+    pub(crate) fn verbosity(&self) -> u8 {
+        match &self.act {
+            Act::Test(args) => args.verbose,
+            Act::Retry(_) => 0,
+        }
+    }
+}
+
+/// Who is to be tried out.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    All,
+    /// The one of this id or name; who asks for it says that it is there.
+    One(&'a str),
+    /// Those of this sort, if there are any.
+    Of(Sort),
+}
+
+impl Wanted<'_> {
+    fn has(self, entry: &Entry<'_>) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(wanted) => entry.is(wanted),
+            Self::Of(sort) => entry.sort == sort,
+        }
+    }
+
+    /// Of what there is none.
+    fn what(self) -> String {
+        match self {
+            Self::All => "no channel".to_owned(),
+            Self::One(wanted) => format!("no channel {}", printable(wanted)),
+            Self::Of(Sort::Webhook) => "no webhook".to_owned(),
+            Self::Of(Sort::Mail) => "no e-mail recipient".to_owned(),
+            Self::Of(Sort::Program) => "no program".to_owned(),
+            Self::Of(Sort::Syslog) => "no syslog".to_owned(),
+        }
+    }
 }
 
 /// Does what the arguments say.
@@ -61,22 +104,21 @@ pub(crate) fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
         Act::Test(args) => args,
         Act::Retry(args) => return retry::run(args),
     };
-    test(std::slice::from_ref(&args.config), &|id| {
-        args.channel.as_ref().is_none_or(|wanted| wanted == id)
-    })
+    let wanted = args.channel.as_deref().map_or(Wanted::All, Wanted::One);
+    test(std::slice::from_ref(&args.config), wanted)
 }
 
 /// To all webhooks of all files. Exits 0 when they took all messages.
 pub(crate) fn test_webhooks(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    test(configs, &|id| id.starts_with("webhook:"))
+    test(configs, Wanted::Of(Sort::Webhook))
 }
 
 /// To all recipients of mail of all files. Exits 0 when all mails were taken.
 pub(crate) fn test_emails(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    test(configs, &|id| id.starts_with("mail:"))
+    test(configs, Wanted::Of(Sort::Mail))
 }
 
-fn test(configs: &[PathBuf], wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<ExitCode> {
+fn test(configs: &[PathBuf], wanted: Wanted<'_>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -99,7 +141,7 @@ fn test(configs: &[PathBuf], wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Ex
     })
 }
 
-async fn test_site(config: &Path, process: &Process, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<bool> {
+async fn test_site(config: &Path, process: &Process, wanted: Wanted<'_>) -> anyhow::Result<bool> {
     let file = site::load(config)?;
     let args = CommonArgs {
         verbose: 0,
@@ -109,16 +151,17 @@ async fn test_site(config: &Path, process: &Process, wanted: &dyn Fn(&str) -> bo
     };
     let plan = site::plan(&file, &args, process)?;
     let site = printable(&plan.site).into_owned();
-    let channels: Vec<_> = plan
-        .channels
-        .iter()
-        .filter(|channel| wanted(&channel.id))
-        .collect();
+    let entries = channel::entries(&file);
+    let chosen = |channel: &&Channel| {
+        let entry = entries.iter().find(|entry| entry.id == channel.id);
+        entry.is_some_and(|entry| wanted.has(entry))
+    };
+    let channels: Vec<_> = plan.channels.iter().filter(chosen).collect();
     if channels.is_empty() {
-        console::line(&format!(
-            "{site}: no such channel to test{}",
-            known(&plan.channels)
-        ));
+        let (what, known) = (wanted.what(), known(&entries));
+        console::line(&format!("{site}: {what} to test; {known}"));
+        // What was asked for by name was not tested.
+        return Ok(!matches!(wanted, Wanted::One(_)));
     }
     if channels.iter().any(|channel| channel.is_mail)
         && let Some(server) = channel::mail_server(&file)?
@@ -130,7 +173,7 @@ async fn test_site(config: &Path, process: &Process, wanted: &dyn Fn(&str) -> bo
     }
     let mut all_taken = true;
     for channel in &channels {
-        for message in messages(&plan.site) {
+        for message in story::messages(&plan.site) {
             match test_channel(&site, channel, &message).await {
                 Ok(()) => {}
                 Err(DeliveryError::Permanent { .. }) => all_taken = false,
@@ -143,15 +186,19 @@ async fn test_site(config: &Path, process: &Process, wanted: &dyn Fn(&str) -> bo
             }
         }
     }
-    // A channel that was asked for by name and is not there was not tested.
-    Ok(all_taken && (!channels.is_empty() || plan.channels.is_empty()))
+    Ok(all_taken)
 }
 
-fn known(channels: &[Channel]) -> String {
-    let ids: Vec<_> = channels.iter().map(|channel| printable(&channel.id)).collect();
-    match ids.is_empty() {
-        true => String::new(),
-        false => format!("; there are {}", ids.join(", ")),
+/// `there are chat (webhook:hooks.example.com), mail:ops@example.com`
+fn known(entries: &[Entry<'_>]) -> String {
+    let shown = entries.iter().map(|entry| match entry.name() {
+        Some(name) => format!("{} ({})", printable(name), printable(&entry.id)),
+        None => printable(&entry.id).into_owned(),
+    });
+    let shown: Vec<_> = shown.collect();
+    match shown.is_empty() {
+        true => "the site has no channels".to_owned(),
+        false => format!("there are {}", shown.join(", ")),
     }
 }
 
@@ -162,11 +209,12 @@ async fn test_channel(site: &str, channel: &Channel, message: &Notification) -> 
     for line in &shown {
         console::line(&format!("  {}", printable(line)));
     }
-    let (kind, is_on, switch) = match message.kind {
-        NotificationKind::Outage => ("outage", channel.outages, "email_outages"),
-        NotificationKind::Reminder => ("reminder", channel.reminders, "email_reminders"),
-        _ => ("recovery", channel.recoveries, "email_recoveries"),
+    let (is_on, switch) = match message.kind.switch() {
+        Switch::Outages => (channel.outages, "email_outages"),
+        Switch::Reminders => (channel.reminders, "email_reminders"),
+        Switch::Recoveries => (channel.recoveries, "email_recoveries"),
     };
+    let kind = kind(&message.kind);
     let in_earnest = match is_on {
         true => String::new(),
         false => format!(" (in earnest not sent: {switch} is no)"),
@@ -179,51 +227,14 @@ async fn test_channel(site: &str, channel: &Channel, message: &Notification) -> 
     result
 }
 
-/// The story of one outage, as it is told of a monitor.
-fn messages(site: &str) -> [Notification; 3] {
-    const LASTED: Duration = Duration::from_secs(60);
-    let now = SystemClock::new().now().wall;
-    let zone = TimeZone::system();
-    let subject = Subject {
-        monitor: "apmon test",
-        site,
-        address: "test",
-        at: now,
-        zone: &zone,
-    };
-    let incident = format!("test-{}", now.as_millisecond());
-    let reason = "this is a test, nothing is down";
-    let story = [
-        (
-            NotificationKind::Outage,
-            Duration::ZERO,
-            subject.outage(reason, Duration::ZERO),
-        ),
-        (
-            NotificationKind::Reminder,
-            LASTED,
-            subject.reminder(reason, LASTED),
-        ),
-        (NotificationKind::Recovery, LASTED, subject.recovery(LASTED)),
-    ];
-    let mut number = 0;
-    story.map(|(kind, lasted, text)| {
-        let since = now.checked_sub(lasted).unwrap_or(now);
-        number += 1;
-        Notification {
-            id: format!("{incident}-{number}"),
-            incident: incident.clone(),
-            kind,
-            site: site.to_owned(),
-            monitor: "apmon test".into(),
-            address: "test".into(),
-            text,
-            number,
-            at: now,
-            since: Some(since),
-            lasted: Some(lasted),
-            next_reminder: None,
-            ended: None,
-        }
-    })
+fn kind(kind: &NotificationKind) -> &str {
+    match kind {
+        NotificationKind::Outage => "outage",
+        NotificationKind::Reminder => "reminder",
+        NotificationKind::Recovery => "recovery",
+        NotificationKind::Unknown => "unknown",
+        NotificationKind::Known => "known",
+        NotificationKind::NoLongerWatched => "no longer watched",
+        other => other.label(),
+    }
 }

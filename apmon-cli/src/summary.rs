@@ -3,11 +3,14 @@
 use std::{fmt::Display, path::PathBuf, process::ExitCode};
 
 use apmon_core::{
-    config::{MonitorEntry, SiteFile, Sourced},
+    config::{ChannelOptions, MonitorEntry, SiteFile, Sourced},
     text::printable,
 };
 
-use crate::{console, pass, site, table};
+use crate::{
+    channel::{self, Entry},
+    console, pass, site, table,
+};
 
 /// Checks each file and prints its monitors. Exits 0 when all are right, else 1.
 pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<ExitCode> {
@@ -16,7 +19,14 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
         match site::load(config) {
             Ok(file) => {
                 console::line(&summary(&file, threads));
+                let channels = channel::entries(&file);
+                if !channels.is_empty() {
+                    console::line(&told(&file, &channels));
+                }
                 for remark in site::remarks(&file, threads) {
+                    tracing::warn!("{}: {remark}", printable(&file.name));
+                }
+                for remark in channel::remarks(&file, &channels) {
                     tracing::warn!("{}: {remark}", printable(&file.name));
                 }
                 advise(&file);
@@ -83,6 +93,46 @@ fn summary(file: &SiteFile, threads: Option<u32>) -> String {
         file.outage_emails.len(),
         table::render(HEAD, &rows)
     )
+}
+
+const CHANNELS: &[&str] = &["CHANNEL", "NAME", "KIND", "TO", "TIMEOUT", "THEN", "AFTER"];
+
+/// Who is told, in the order of [`channel::entries`].
+fn told(file: &SiteFile, channels: &[Entry<'_>]) -> String {
+    let site = file.site.max_try_secs;
+    let timeout = |entry: &Entry<'_>| match (entry.timeout, site) {
+        (Some(own), _) => own.get().to_string(),
+        (None, Some(site)) => format!("{} *", site.get()),
+        (None, None) => format!("{} -", site::delivery_timeout(file).as_secs()),
+    };
+    let rows: Vec<_> = channels
+        .iter()
+        .map(|entry| {
+            let ChannelOptions { then, after_secs, .. } = entry.common;
+            let after = match (then, after_secs) {
+                (None, _) => String::new(),
+                (Some(_), Some(own)) => own.get().to_string(),
+                (Some(_), None) => format!("{} -", entry.common.after().get()),
+            };
+            let shown = |text: &str| printable(text).into_owned();
+            vec![
+                shown(&entry.id),
+                shown(entry.name().unwrap_or_default()),
+                entry.kind.to_owned(),
+                shown(&entry.place),
+                timeout(entry),
+                shown(then.as_ref().map_or("", |then| then.as_str())),
+                after,
+            ]
+        })
+        .collect();
+    let note = match channels.iter().any(|entry| entry.common.then.is_some()) {
+        true => {
+            "\n\nTHEN: who is told instead what is refused, and everything once it has failed for AFTER seconds."
+        }
+        false => "",
+    };
+    format!("\n{}{note}", table::render_filled(CHANNELS, &rows))
 }
 
 fn row(monitor: &MonitorEntry) -> Vec<String> {

@@ -43,6 +43,11 @@ fn help_of_history() {
 }
 
 #[test]
+fn help_of_notify_test() {
+    insta::assert_snapshot!(help(&["notify", "test", "--help"]));
+}
+
+#[test]
 fn help_of_notify_retry() {
     insta::assert_snapshot!(help(&["notify", "retry", "--help"]));
 }

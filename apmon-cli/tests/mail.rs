@@ -121,19 +121,35 @@ fn a_test_mail_of_each_kind_goes_to_each_recipient() {
             line("ops", "outage", ""),
             line("ops", "reminder", ""),
             line("ops", "recovery", ""),
+            line("ops", "unknown", ""),
+            line("ops", "known", ""),
+            line("ops", "no longer watched", ""),
             line("boss", "outage", ""),
             line("boss", "reminder", off),
             line("boss", "recovery", ""),
+            line("boss", "unknown", ""),
+            line("boss", "known", ""),
+            line("boss", "no longer watched", ""),
         ]
     );
     for shown in [
         "  > Subject: [OUTAGE] apmon test in HomeLab",
         "  > Subject: [REMINDER 1] apmon test in HomeLab",
-        "  < 250 2.0.0 taken as 6",
+        "  < 250 2.0.0 taken as 12",
     ] {
         assert!(ended.out.iter().any(|line| line == shown), "{}", ended.text());
     }
-    assert_eq!(post.mails().len(), 6);
+    let mails = post.mails();
+    assert_eq!(mails.len(), 12);
+    // What a mail says of the next reminder is seen as well.
+    let is_reminder = |mail: &&Value| {
+        let subject = mail["headers"]["subject"].as_str().unwrap();
+        subject.starts_with("[REMINDER")
+    };
+    for mail in mails.iter().filter(is_reminder) {
+        let body = mail["body"].as_str().unwrap();
+        assert!(body.contains("\nNext reminder: "), "{body}");
+    }
     assert!(!lab.path("state").exists(), "no state is kept");
 }
 
@@ -175,6 +191,9 @@ fn a_test_mail_that_fails_says_why_and_no_secret() {
             refused("outage"),
             refused("reminder"),
             refused("recovery"),
+            refused("unknown"),
+            refused("known"),
+            refused("no longer watched"),
         ]
     );
     assert!(!ended.text().contains("s3cret"), "{}", ended.text());

@@ -371,7 +371,15 @@ fn a_test_message_goes_to_all_webhooks() {
         lines.cloned().collect()
     };
     let all_taken = |site: &str, channel: &str| {
-        ["outage", "reminder", "recovery"].map(|kind| format!("{site}: {channel}: {kind}: taken"))
+        let kinds = [
+            "outage",
+            "reminder",
+            "recovery",
+            "unknown",
+            "known",
+            "no longer watched",
+        ];
+        kinds.map(|kind| format!("{site}: {channel}: {kind}: taken"))
     };
     let ended = lab.run(&["--test-webhooks", "good.yaml"]);
     ended.assert_code(0);
@@ -387,6 +395,9 @@ fn a_test_message_goes_to_all_webhooks() {
             "apmon test in Good new outage: this is a test, nothing is down (test) at TIME, down for 0 secs",
             "apmon test in Good is down: this is a test, nothing is down (test) at TIME, down for 1 mins N secs",
             "apmon test in Good is UP (test) at TIME, outage lasted 1 mins N secs",
+            "apmon test in Good cannot be checked: this is a test, nothing is down (test) at TIME, unknown for 1 mins N secs",
+            "apmon test in Good can be checked again and is UP (test) at TIME, was unknown for 1 mins N secs",
+            "apmon test in Good is no longer watched at TIME (was down for 1 mins 0 secs)",
         ]
     );
     assert!(
@@ -403,14 +414,14 @@ fn a_test_message_goes_to_all_webhooks() {
     let ended = lab.run(&["--test-webhooks", "bad.yaml", "good.yaml"]);
     ended.assert_code(1);
     let told = verdicts(&ended);
-    assert_eq!(told.len(), 7, "{}", ended.text());
+    assert_eq!(told.len(), 13, "{}", ended.text());
     assert!(
         told[0].starts_with("Bad: webhook:127.0.0.1: outage: FAILED: "),
         "{}",
         ended.text()
     );
-    assert_eq!(told[1..4], all_taken("Bad", "webhook:127.0.0.1#2"));
-    assert_eq!(told[4..], all_taken("Good", "webhook:127.0.0.1"));
+    assert_eq!(told[1..7], all_taken("Bad", "webhook:127.0.0.1#2"));
+    assert_eq!(told[7..], all_taken("Good", "webhook:127.0.0.1"));
     let ended = lab.run(&["notify", "test", "bad.yaml", "webhook:127.0.0.1#2"]);
     ended.assert_code(0);
     assert_eq!(verdicts(&ended), all_taken("Bad", "webhook:127.0.0.1#2"));
@@ -418,10 +429,64 @@ fn a_test_message_goes_to_all_webhooks() {
     ended.assert_code(1);
     assert_eq!(
         ended.out,
-        ["Bad: no such channel to test; there are webhook:127.0.0.1, webhook:127.0.0.1#2"]
+        ["Bad: no channel webhook:elsewhere to test; there are webhook:127.0.0.1, webhook:127.0.0.1#2"]
     );
     assert!(!ended.text().contains("s3cret"));
     assert!(!lab.path("state").exists(), "no state is kept");
+}
+
+#[test]
+fn a_channel_is_tested_by_its_name_and_one_that_is_not_there_is_a_failure() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+    let hook = |name: &str| {
+        format!(
+            "endpoint_url: \"{}\", request_method: POST, request_encoding: JSON, name: {name}",
+            receiver.url(&format!("/{name}"))
+        )
+    };
+    let two = Site::new("Two")
+        .webhook_with(&hook("chat"))
+        .webhook_with(&hook("pager"));
+    lab.write("two.yaml", two.watch_service("web", &web).text());
+    lab.run(&["notify", "test", "-vvv", "two.yaml", "pager"])
+        .assert_code(0);
+    let requests = receiver.requests();
+    assert_eq!(requests.len(), 6);
+    assert!(requests.iter().all(|request| request.path == "/pager"));
+
+    let site = |name: &str| Site::new(name).watch_service("web", &web);
+    lab.write("none.yaml", site("None").text());
+    let program = site("Program").option("outage_commands: [program: /bin/true]");
+    lab.write("program.yaml", program.text());
+    let nobody = "None: no channel to test; the site has no channels";
+    for (arguments, code, said) in [
+        (&["notify", "test", "none.yaml"][..], 0, nobody),
+        (
+            &["notify", "test", "none.yaml", "chat"],
+            1,
+            "None: no channel chat to test; the site has no channels",
+        ),
+        (
+            &["notify", "test", "program.yaml", "chat"],
+            1,
+            "Program: no channel chat to test; there are exec:true",
+        ),
+        (
+            &["--test-webhooks", "program.yaml"],
+            0,
+            "Program: no webhook to test; there are exec:true",
+        ),
+        (
+            &["--test-emails", "program.yaml"],
+            0,
+            "Program: no e-mail recipient to test; there are exec:true",
+        ),
+    ] {
+        let ended = lab.run(arguments);
+        ended.assert_code(code);
+        assert_eq!(ended.out, [said], "{arguments:?}");
+    }
+    assert_eq!(receiver.requests().len(), 6, "nobody else was told");
 }
 
 #[test]

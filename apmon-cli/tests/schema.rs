@@ -65,7 +65,6 @@ fn the_examples_are_right_by_the_schema() {
 
 #[test]
 fn the_schema_takes_what_the_reader_takes_and_refuses_what_it_refuses() {
-    let lab = Lab::new();
     let digits = "1".repeat(64);
     let taken = [
         "ignore_ssl_expiry: yes",
@@ -96,27 +95,111 @@ fn the_schema_takes_what_the_reader_takes_and_refuses_what_it_refuses() {
         "ssl_fingerprint: null",
         "colour: red",
     ];
+    agree(&taken, &refused, |option| {
+        format!(
+            "site: {{name: 7}}\nmonitors:\n  - type: http\n    name: 8\n    address: https://h/\n    {option}\n"
+        )
+    });
+}
+
+#[test]
+fn the_schema_and_the_reader_agree_on_channels() {
+    let hook = |more: &str| {
+        format!(
+            "outage_webhooks: [{{endpoint_url: 'https://h/', request_method: POST, request_encoding: URL{more}}}]"
+        )
+    };
+    let preset = |options: &str| format!("outage_webhooks: [{{{options}}}]");
+    let server = "email_server: {smtp_host: h, smtp_port: 25, from_address: a@b.c}";
+    let taken = [
+        hook(""),
+        hook(", success_statuses: 200"),
+        hook(", success_statuses: 200-299"),
+        hook(", success_statuses: [200, 302-303, '404']"),
+        hook(", success_statuses: 999"),
+        hook(", headers: {X-A: 1}, timeout_secs: 5, success_body: ok, request_suffix: ''"),
+        "outage_webhooks: [{endpoint_url: 'https://h/', request_method: '${APMON_METHOD}', request_encoding: '${APMON_ENCODING}'}]".into(),
+        preset("preset: slack, url: 'https://h/x', headers: {X-A: b}"),
+        preset("preset: ntfy, topic: t, token: 5"),
+        preset("preset: '${APMON_PRESET}', url: 'https://h/x'"),
+        preset("preset: telegram, token: t, chat_id: -7, url: 'https://h'"),
+        preset("preset: slack, url: 'https://h/x', name: a, then: b, after_secs: 60}, {preset: slack, url: 'https://h/x', name: b"),
+        "outage_commands: [{program: /bin/true, args: [1, yes], timeout_secs: '5'}]".into(),
+        "outage_syslogs: [{}, {facility: local3}, {facility: '${APMON_FACILITY}'}]".into(),
+        format!("{server}\n  outage_emails: [{{email: a@b.c, email_reminders: no}}]"),
+        "heartbeat_every_n_secs: 5\n  heartbeat_url: 'https://h/'".into(),
+        "address_family: ${APMON_FAMILY}".into(),
+    ];
+    let refused = [
+        hook(", success_statuses: 99"),
+        hook(", success_statuses: 1000"),
+        hook(", success_statuses: 2xx"),
+        hook(", colour: red"),
+        hook(", token: t"),
+        hook(", after_secs: 60"),
+        hook("").replace("POST", "GET").replace("URL", "JSON"),
+        hook("").replace("POST", "PUT"),
+        hook("").replace("POST", "'${APMON'"),
+        preset("endpoint_url: 'https://h/', request_method: POST"),
+        preset("endpoint_url: 'https://h/', request_encoding: URL"),
+        preset("request_method: POST, request_encoding: URL"),
+        preset(""),
+        preset("preset: slack"),
+        preset("preset: slakc, url: 'https://h/x'"),
+        preset("preset: slack, url: 'https://h/x', endpoint_url: 'https://h/'"),
+        preset("preset: telegram, token: t"),
+        preset("preset: ntfy, topic: t, chat_id: c"),
+        preset("preset: gotify, url: 'https://h/x', token: ' '"),
+        "outage_commands: [{args: [x]}]".into(),
+        "outage_commands: [{program: x, arguments: [x]}]".into(),
+        "outage_syslogs: [{facility: local8}]".into(),
+        "outage_syslogs: [{port: 514}]".into(),
+        "outage_emails: [{email: a@b.c}]".into(),
+        format!("{server}\n  outage_emails: [{{email_reminders: no}}]"),
+        format!("{server}\n  outage_emails: [{{email: a@b.c, mail: no}}]"),
+        server.replace("smtp_port", "smtp_prot"),
+        server.replace("a@b.c", "a@b.c, colour: red"),
+        "heartbeat_every_n_secs: 5".into(),
+    ];
+    let (taken, refused): (Vec<_>, Vec<_>) = (
+        taken.iter().map(String::as_str).collect(),
+        refused.iter().map(String::as_str).collect(),
+    );
+    agree(&taken, &refused, |option| {
+        format!("site:\n  name: 7\n  {option}\nmonitors:\n  - {{type: ping, name: gw, address: 10.0.0.1}}\n")
+    });
+}
+
+/// The reader and the schema, each of them, take the one and refuse the other.
+fn agree(taken: &[&str], refused: &[&str], text: impl Fn(&str) -> String) {
+    let lab = Lab::new();
     let mut files = Vec::new();
-    for (i, option) in taken.iter().chain(&refused).enumerate() {
+    for (i, option) in taken.iter().chain(refused).enumerate() {
         let name = format!("{i}.yaml");
-        lab.write(
-            &name,
-            format!(
-                "site: {{name: 7}}\nmonitors:\n  - type: http\n    name: 8\n    address: https://h/\n    {option}\n"
-            ),
-        );
+        lab.write(&name, text(option));
         let mut command = lab.apmon(&["--test-config", &name]);
-        command.env("APMON_TEST", "1");
+        for (variable, value) in [
+            ("APMON_TEST", "1"),
+            ("APMON_METHOD", "POST"),
+            ("APMON_ENCODING", "JSON"),
+            ("APMON_PRESET", "slack"),
+            ("APMON_FACILITY", "local3"),
+            ("APMON_FAMILY", "ipv4"),
+        ] {
+            command.env(variable, value);
+        }
         let is_taken = i < taken.len();
+        let ended = support::run(command);
         assert_eq!(
-            support::run(command).code,
+            ended.code,
             Some(i32::from(!is_taken)),
-            "the reader: {option}"
+            "the reader: {option}: {}",
+            ended.text()
         );
         files.push(lab.path(&name));
     }
     let said = validated(&lab, &files);
-    for (i, (option, said)) in taken.iter().chain(&refused).zip(said).enumerate() {
+    for (i, (option, said)) in taken.iter().chain(refused).zip(said).enumerate() {
         assert_eq!(said == "ok", i < taken.len(), "the schema: {option}: {said}");
     }
 }

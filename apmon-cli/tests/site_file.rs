@@ -263,3 +263,70 @@ fn who_is_neither_pinned_nor_verified_is_named_where_somebody_asks() {
     // It is no news each time cron runs.
     assert_eq!(lab.run(&["lab.yaml"]).logged("WARN"), [""; 0]);
 }
+
+#[test]
+fn channels_are_listed_without_their_secrets() {
+    let (lab, web) = (Lab::new(), Service::closed());
+    lab.write("not-executable", "");
+    let not_executable = lab.path("not-executable").display().to_string();
+    let site = Site::new("HomeLab")
+        .webhook_with("preset: slack, url: \"https://hooks.example.com/s3cret\", then: sms, timeout_secs: 5")
+        .webhook_with("preset: telegram, token: s3cret, chat_id: 7, then: ops, after_secs: 60")
+        .option("outage_commands: [{program: no-such-sms, args: [s3cret], name: sms}, {program: ./not-executable}]")
+        .option("outage_syslogs: [address: \"udp://10.0.0.5\"]")
+        .option("email_server: {smtp_host: mail.lan, smtp_port: 25, from_address: a@lan.example, use_tls: no}")
+        .option("outage_emails: [{email: ops@lan.example, name: ops}]")
+        .watch_service("web", &web)
+        .watch(&format!("type: tcp, name: quiet, address: \"{}\", email: no", web.address()));
+    lab.write(
+        "home.yaml",
+        site.text().replace("./not-executable", &not_executable),
+    );
+    let ended = lab.run(&["--test-config", "home.yaml"]);
+    ended.assert_code(0);
+    assert!(!ended.text().contains("s3cret"), "{}", ended.text());
+    // Rows by one of their cells: columns are as wide as this machine's paths.
+    let rows: Vec<Vec<&str>> = ended
+        .out
+        .iter()
+        .map(|line| {
+            line.split("  ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .collect()
+        })
+        .collect();
+    let row = |cell: &str| {
+        let row = rows.iter().find(|row| row.contains(&cell));
+        row.unwrap_or_else(|| panic!("{cell}: {}", ended.text()))
+    };
+    assert_eq!(
+        row("CHANNEL")[..],
+        ["CHANNEL", "NAME", "KIND", "TO", "TIMEOUT", "THEN", "AFTER"]
+    );
+    assert_eq!(
+        row("slack")[1..],
+        ["slack", "https://hooks.example.com", "5", "sms", "300 -"]
+    );
+    assert_eq!(
+        row("telegram")[1..],
+        ["telegram", "https://api.telegram.org", "2 *", "ops", "60"]
+    );
+    assert_eq!(row("no-such-sms")[1..], ["sms", "program", "no-such-sms", "2 *"]);
+    assert_eq!(row(&not_executable)[1..], ["program", &not_executable, "2 *"]);
+    assert_eq!(row("syslog")[1..], ["syslog", "udp://10.0.0.5:514", "2 *"]);
+    assert_eq!(row("mail")[1..], ["ops", "mail", "mail.lan:25", "2 *"]);
+    let (sms, ops) = (row("no-such-sms")[0], row("mail")[0]);
+    for remark in [
+        "outage_commands: there is no program no-such-sms in PATH",
+        &format!("outage_commands: {not_executable} is not executable"),
+        &format!("{sms} stands in for webhook:hooks.example.com: it is told nothing else"),
+        &format!("{ops} stands in for webhook:api.telegram.org: it is told nothing else"),
+        &format!(
+            "{ops} is mail and stands in for webhook:api.telegram.org: of 1 monitors with email: no it is told nothing"
+        ),
+    ] {
+        let warned = |line: &String| line.ends_with(&format!("WARN HomeLab: {remark}"));
+        assert!(ended.err.iter().any(warned), "{remark}: {}", ended.text());
+    }
+}

@@ -314,6 +314,30 @@ fn a_refused_message_is_sent_again_by_the_daemon_that_is_asked_to() {
 }
 
 #[test]
+fn what_waits_is_tried_again_for_a_channel_by_its_name() {
+    let (lab, web) = (Lab::new(), Service::open());
+    let hook = "preset: slack, url: \"http://127.0.0.1:1/hook\", name: chat";
+    lab.write(
+        "home.yaml",
+        Site::new("HomeLab")
+            .webhook_with(hook)
+            .watch_service("web", &web)
+            .text(),
+    );
+    lab.run(&["notify", "retry", "home.yaml", "chat"]).assert_code(0);
+    lab.run(&["notify", "retry", "home.yaml", "chap"]).assert_code(1);
+    let daemon = lab.start(&["run", "home.yaml"]);
+    let said = until("the daemon's answer", || {
+        let ended = lab.run(&["notify", "retry", "home.yaml", "chat"]);
+        let said = ended.out.join("");
+        (!said.contains("no daemon")).then_some(said)
+    });
+    assert_eq!(said, "home: no message waits");
+    lab.run(&["notify", "retry", "home.yaml", "chap"]).assert_code(1);
+    daemon.stop().assert_code(0);
+}
+
+#[test]
 fn a_refused_message_is_sent_again_by_the_next_pass_that_is_asked_for_it() {
     let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(404)), Service::closed());
     let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));

@@ -1,7 +1,11 @@
 //! `apmon notify retry`: a token was rotated, a proxy mended; what waits is
 //! tried again now.
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use apmon_core::{Commit, OutboxEntry, Snapshot, text::printable};
 use clap::Args;
@@ -10,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{self, Unanswered},
     args::CommonArgs,
-    console,
+    channel, console,
     place::Place,
     site::{self, Process},
 };
@@ -20,7 +24,7 @@ pub(super) struct RetryArgs {
     /// A site file.
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
-    /// Only this channel, e.g. webhook:hooks.example.com
+    /// Only this channel: its id, e.g. webhook:hooks.example.com, or its `name`.
     #[arg(value_name = "CHANNEL")]
     channel: Option<String>,
     /// The state file, where the daemon was given one.
@@ -30,7 +34,11 @@ pub(super) struct RetryArgs {
 
 pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
     let place = Place::of(&args.config, args.statefile.as_deref());
-    let body = json!({"channel": args.channel}).to_string();
+    let channel = args
+        .channel
+        .as_deref()
+        .map(|channel| id_of(&args.config, channel));
+    let body = json!({"channel": channel}).to_string();
     let said = match api::post(&place.socket(), api::RETRY, body) {
         Ok(answer) => {
             let answer: Value = serde_json::from_slice(&answer)?;
@@ -40,7 +48,7 @@ pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
                 n => format!("{n} messages are tried again now"),
             }
         }
-        Err(Unanswered::NoDaemon) => match without_daemon(args, &place)? {
+        Err(Unanswered::NoDaemon) => match without_daemon(args, channel.as_deref(), &place)? {
             0 => "no daemon runs, and no message waits".to_owned(),
             1 => "no daemon runs; the next pass or start tries 1 message".to_owned(),
             n => format!("no daemon runs; the next pass or start tries {n} messages"),
@@ -51,9 +59,18 @@ pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The id of the channel of this name. A site file that cannot be read knows no
+/// names; what the daemon has may wait all the same.
+fn id_of(config: &Path, channel: &str) -> String {
+    let file = site::load(config).ok();
+    let entries = file.as_ref().map(channel::entries).unwrap_or_default();
+    let entry = entries.into_iter().find(|entry| entry.is(channel));
+    entry.map_or_else(|| channel.to_owned(), |entry| entry.id)
+}
+
 /// What was refused waits out its half hour over a restart: that is taken from
 /// it, under the lock. Returns how many messages wait.
-fn without_daemon(args: &RetryArgs, place: &Place) -> anyhow::Result<usize> {
+fn without_daemon(args: &RetryArgs, channel: Option<&str>, place: &Place) -> anyhow::Result<usize> {
     let file = site::load(&args.config)?;
     let common = CommonArgs {
         verbose: 0,
@@ -64,7 +81,7 @@ fn without_daemon(args: &RetryArgs, place: &Place) -> anyhow::Result<usize> {
     let plan = site::plan(&file, &common, &Process::default())?;
     let channels = plan.channels.into_iter().map(|channel| channel.id).collect();
     if !place.state_file.exists() {
-        known(args, channels, &Snapshot::default())?;
+        known(channel, channels, &Snapshot::default())?;
         return Ok(0);
     }
     let store = site::open_store(&place.state_file)?.shared();
@@ -74,11 +91,8 @@ fn without_daemon(args: &RetryArgs, place: &Place) -> anyhow::Result<usize> {
         for warning in &snapshot.warnings {
             tracing::error!("{warning}");
         }
-        known(args, channels, &snapshot)?;
-        let wanted = |entry: &OutboxEntry| {
-            let channel = args.channel.as_ref();
-            channel.is_none_or(|channel| *channel == entry.channel)
-        };
+        known(channel, channels, &snapshot)?;
+        let wanted = |entry: &OutboxEntry| channel.is_none_or(|channel| channel == entry.channel);
         let (epoch, outbox) = (snapshot.epoch, snapshot.outbox);
         let waiting: Vec<_> = outbox.into_iter().filter(wanted).collect();
         let count = waiting.len();
@@ -100,8 +114,8 @@ fn without_daemon(args: &RetryArgs, place: &Place) -> anyhow::Result<usize> {
 }
 
 /// Whether there is such a channel, in the site file or in the outbox.
-fn known(args: &RetryArgs, channels: BTreeSet<String>, snapshot: &Snapshot) -> anyhow::Result<()> {
-    let Some(wanted) = &args.channel else {
+fn known(wanted: Option<&str>, channels: BTreeSet<String>, snapshot: &Snapshot) -> anyhow::Result<()> {
+    let Some(wanted) = wanted else {
         return Ok(());
     };
     let waiting = snapshot.outbox.iter().map(|entry| entry.channel.clone());

@@ -1,5 +1,7 @@
 //! JSON Schema of a site file: what its options are, as they may be written.
 
+mod channel;
+
 use apmon_core::config::{
     ChannelOptions, EmailServer, MonitorOptions, OutageCommand, OutageEmail, OutageSyslog, OutageWebhook,
     SiteOptions,
@@ -32,13 +34,22 @@ pub(super) fn schema() -> Value {
         ("outage_commands", schema_for!(OutageCommand)),
         ("outage_syslogs", schema_for!(OutageSyslog)),
     ] {
-        let mut channel = inline(own);
-        if let (Some(all), Some(common)) = (channel["properties"].as_object_mut(), common.as_object()) {
+        let mut entry = inline(own);
+        if let (Some(all), Some(common)) = (entry["properties"].as_object_mut(), common.as_object()) {
             all.extend(common.clone());
         }
-        site["properties"][list] = json!({"type": "array", "items": channel});
+        channel::rules(&mut entry);
+        if list == "outage_webhooks" {
+            channel::webhook_rules(&mut entry);
+        }
+        site["properties"][list] = json!({"type": "array", "items": entry});
     }
     site["additionalProperties"] = json!(false);
+    site["properties"]["email_server"]["additionalProperties"] = json!(false);
+    site["dependentRequired"] = json!({
+        "outage_emails": ["email_server"],
+        "heartbeat_every_n_secs": ["heartbeat_url"],
+    });
     let common = inline(schema_for!(MonitorOptions));
     let kinds: Vec<_> = kinds::all()
         .iter()
@@ -70,6 +81,8 @@ pub(super) fn schema() -> Value {
     });
     as_written(&mut schema);
     schema["$defs"]["YesOrNo"] = yes_or_no();
+    let status = &mut schema["$defs"]["StatusRange"];
+    *status = status_range(status);
     schema
 }
 
@@ -89,6 +102,7 @@ fn as_written(schema: &mut Value) {
                 without_null(object);
                 loosen(object);
             }
+            or_variable(object);
             object
                 .iter_mut()
                 .filter(|(key, _)| !["enum", "required", "default", "anyOf"].contains(&key.as_str()))
@@ -100,6 +114,19 @@ fn as_written(schema: &mut Value) {
             }
         }
         _ => {}
+    }
+}
+
+/// A word of a few may come from the environment as well.
+fn or_variable(object: &mut Map<String, Value>) {
+    let variable = json!({"type": "string", "pattern": format!("^{VARIABLE}$")});
+    if let Some(Value::Array(words)) = object.get_mut("oneOf")
+        && words.iter().all(|word| word.get("const").is_some())
+    {
+        words.push(variable);
+    } else if let Some(words) = object.remove("enum") {
+        object.remove("type");
+        object.insert("anyOf".into(), json!([{"enum": words}, variable]));
     }
 }
 
@@ -158,6 +185,17 @@ fn loosen(object: &mut Map<String, Value>) {
         }
         _ => {}
     }
+}
+
+/// One status is a number there, and as such has a range.
+fn status_range(as_text: &Value) -> Value {
+    json!({
+        "description": as_text["description"],
+        "anyOf": [
+            {"type": "integer", "minimum": 100, "maximum": 999},
+            {"type": "string", "pattern": as_text["pattern"]},
+        ],
+    })
 }
 
 /// Seed 003's words, in any case: a pattern has no way to say so but this.

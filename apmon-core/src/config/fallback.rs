@@ -22,7 +22,7 @@ pub struct ChannelOptions {
     /// `after_secs`. It is told nothing else. (An addition.)
     pub then: Option<Text>,
     /// How long, in seconds, this channel has failed when `then` is told.
-    /// Default 300. Needs `then`. (An addition.)
+    /// Less than `notify_expire_secs`. Default 300. Needs `then`. (An addition.)
     pub after_secs: Option<Seconds>,
 }
 
@@ -42,7 +42,12 @@ struct Link {
     within: String,
     name: Option<(String, Position)>,
     then: Option<(String, Position)>,
+    /// When its stand-in is told, and where that is said; `None` without one.
+    after: Option<(Seconds, Position)>,
 }
+
+/// A message is given up after so many seconds where the site does not say.
+pub(super) const EXPIRE: Seconds = Seconds::new(86_400);
 
 impl Links {
     /// Reads the options that every channel has.
@@ -55,7 +60,13 @@ impl Links {
             let text = text.as_ref()?;
             Some((text.as_str().to_owned(), section.place(key)))
         };
+        let said_at = match section.has("after_secs") {
+            true => "after_secs",
+            false => "then",
+        };
+        let is_right = options.then.is_some() && !section.is_wrong("after_secs");
         self.0.push(Link {
+            after: is_right.then(|| (options.after(), section.place(said_at))),
             within: section.within.clone(),
             name: text(section, "name", &options.name),
             then: text(section, "then", &options.then),
@@ -63,8 +74,10 @@ impl Links {
         options
     }
 
-    /// Once all channels are read: what is wrong with the names.
-    pub(super) fn check(self, mistakes: &mut Vec<Mistake>) {
+    /// Once all channels are read: what is wrong with the names, and with the
+    /// times where messages are given up after `expire` (`None`: nobody knows,
+    /// for that is wrong itself).
+    pub(super) fn check(self, expire: Option<Seconds>, mistakes: &mut Vec<Mistake>) {
         let mut told = |link: &Link, at: Position, text: String| {
             mistakes.push(Mistake {
                 at,
@@ -72,6 +85,19 @@ impl Links {
                 text,
             });
         };
+        for link in &self.0 {
+            let (Some((after, at)), Some(expire)) = (link.after, expire) else {
+                continue;
+            };
+            if after >= expire {
+                let text = format!(
+                    "\"after_secs\" must be less than notify_expire_secs ({} >= {}): the message is given up before",
+                    after.get(),
+                    expire.get()
+                );
+                told(link, at, text);
+            }
+        }
         let mut by_name: HashMap<&str, usize> = HashMap::new();
         for (i, link) in self.0.iter().enumerate() {
             let Some((name, at)) = &link.name else { continue };

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{
     address::is_email_address,
     channel::{self, OutageCommand, OutageSyslog},
-    fallback::{ChannelOptions, Links},
+    fallback::{self, ChannelOptions, Links},
     mistake::{self, ConfigError, Mistake, Position},
     monitor::{MonitorEntry, read_monitor},
     section::{MOST_HINTS, Section},
@@ -374,6 +374,8 @@ impl Reader<'_> {
             }
             file.site = options;
         }
+        let expire = (!section.is_wrong("notify_expire_secs"))
+            .then(|| file.site.notify_expire_secs.unwrap_or(fallback::EXPIRE));
         let server = section.take("email_server");
         let emails = section.take("outage_emails");
         let webhooks = section.take("outage_webhooks");
@@ -388,7 +390,7 @@ impl Reader<'_> {
         file.outage_webhooks = self.list(webhooks, "outage_webhooks", Self::outage_webhook);
         file.outage_commands = self.list(commands, "outage_commands", Self::outage_command);
         file.outage_syslogs = self.list(syslogs, "outage_syslogs", Self::outage_syslog);
-        std::mem::take(&mut self.links).check(&mut self.mistakes);
+        std::mem::take(&mut self.links).check(expire, &mut self.mistakes);
         file
     }
 

@@ -161,6 +161,44 @@ outage_syslogs:
 }
 
 #[test]
+fn a_stand_in_is_told_before_the_message_is_given_up() {
+    let site = |expire: &str, after: &str| {
+        in_site(&format!(
+            "{expire}outage_syslogs: [{{then: b{after}}}, {{name: b}}]"
+        ))
+    };
+    let mistake = |place: &str, after: u64, expire: u64| {
+        [format!(
+            "{place}: outage_syslogs 1: \"after_secs\" must be less than notify_expire_secs ({after} >= {expire}): the message is given up before"
+        )]
+    };
+    let expire = "notify_expire_secs: 60\n";
+    for (expire, after) in [
+        ("", ", after_secs: 86399"),
+        (expire, ", after_secs: 59"),
+        ("", ""),
+    ] {
+        assert!(read(&site(expire, after)).is_ok(), "{expire}{after}");
+    }
+    assert_eq!(
+        told(&site("", ", after_secs: 86400")),
+        mistake("3:42", 86_400, 86_400)
+    );
+    assert_eq!(told(&site(expire, ", after_secs: 60")), mistake("4:42", 60, 60));
+    assert_eq!(
+        told(&site(expire, "")),
+        mistake("4:27", 300, 60),
+        "the default counts"
+    );
+    // What is wrong itself is told once.
+    assert_eq!(told(&site(expire, ", after_secs: 0")).len(), 1);
+    assert_eq!(
+        told(&site("notify_expire_secs: 0\n", ", after_secs: 90000")).len(),
+        1
+    );
+}
+
+#[test]
 fn the_engines_own_heartbeat_is_checked() {
     assert_eq!(
         told(&in_site("heartbeat_every_n_secs: 30\nnotify_expire_secs: 0")),

@@ -1,0 +1,113 @@
+//! One message of each kind, made as the engine makes them.
+
+use std::time::Duration;
+
+use apmon_core::{Clock as _, Notification, NotificationKind, SystemClock, rule::words::Subject};
+use jiff::{Timestamp, tz::TimeZone};
+
+const MONITOR: &str = "apmon test";
+const ADDRESS: &str = "test";
+const REASON: &str = "this is a test, nothing is down";
+/// What is told of has lasted so long.
+const LASTED: Duration = Duration::from_secs(60);
+/// Until the next reminder, were it in earnest.
+const WAIT: Duration = Duration::from_secs(600);
+
+/// All that may be told of a monitor: an outage from its beginning to its end,
+/// a time in which nobody could look, and that it is taken out.
+pub(super) fn messages(site: &str) -> [Notification; 6] {
+    let now = SystemClock::new().now().wall;
+    let zone = TimeZone::system();
+    let story = Story {
+        site,
+        now,
+        subject: Subject {
+            monitor: MONITOR,
+            site,
+            address: ADDRESS,
+            at: now,
+            zone: &zone,
+        },
+    };
+    story.told()
+}
+
+struct Story<'a> {
+    site: &'a str,
+    now: Timestamp,
+    subject: Subject<'a>,
+}
+
+impl Story<'_> {
+    fn told(&self) -> [Notification; 6] {
+        let subject = &self.subject;
+        let down = format!("test-{}", self.now.as_millisecond());
+        let unknown = format!("{down}-unknown");
+        let reminded = |message| Notification {
+            next_reminder: self.now.checked_add(WAIT).ok(),
+            ..message
+        };
+        [
+            reminded(self.message(
+                NotificationKind::Outage,
+                (&down, 1),
+                Duration::ZERO,
+                subject.outage(REASON, Duration::ZERO),
+            )),
+            reminded(self.message(
+                NotificationKind::Reminder,
+                (&down, 2),
+                LASTED,
+                subject.reminder(REASON, LASTED),
+            )),
+            self.message(
+                NotificationKind::Recovery,
+                (&down, 3),
+                LASTED,
+                subject.recovery(LASTED),
+            ),
+            self.message(
+                NotificationKind::Unknown,
+                (&unknown, 1),
+                LASTED,
+                subject.unknown(REASON, LASTED),
+            ),
+            self.message(
+                NotificationKind::Known,
+                (&unknown, 2),
+                LASTED,
+                subject.known(true, LASTED),
+            ),
+            self.message(
+                NotificationKind::NoLongerWatched,
+                (&down, 4),
+                LASTED,
+                subject.no_longer_watched(LASTED),
+            ),
+        ]
+    }
+
+    fn message(
+        &self,
+        kind: NotificationKind,
+        (incident, number): (&str, u32),
+        lasted: Duration,
+        text: String,
+    ) -> Notification {
+        Notification {
+            id: format!("{incident}-{number}"),
+            incident: incident.to_owned(),
+            kind,
+            site: self.site.to_owned(),
+            monitor: MONITOR.into(),
+            address: ADDRESS.into(),
+            text,
+            number,
+            at: self.now,
+            since: Some(self.now.checked_sub(lasted).unwrap_or(self.now)),
+            lasted: Some(lasted),
+            next_reminder: None,
+            ended: None,
+        }
+    }
+}
