@@ -71,7 +71,7 @@ fn markdown() -> String {
     section(
         &mut text,
         "site.outage_syslogs",
-        "A list. Syslog receivers, told as RFC 5424 has it. (An addition.)",
+        "A list. Syslog receivers: the local one in the way of RFC 3164, others as RFC 5424 has it. (An addition.)",
         &schema_for!(OutageSyslog),
     );
     section(

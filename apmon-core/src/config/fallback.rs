@@ -15,7 +15,9 @@ use crate::text::{excerpt, nearest};
 /// Options that every channel has.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct ChannelOptions {
-    /// A name by which the `then` of another channel means this one. (An addition.)
+    /// A name by which the `then` of another channel means this one, and by
+    /// which it is known itself (`webhook:NAME`; mail by its address): what
+    /// waits for it keeps its way when entries change places. (An addition.)
     pub name: Option<Text>,
     /// The `name` of the channel that stands in for this one: it is told what
     /// this one refuses, at once, and everything once this one has failed for
