@@ -5,11 +5,16 @@
 mod support;
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
-use apmon_core::{Channel, DeliveryError, Engine, Notification, Notifier, Plan, SystemClock};
+use apmon_core::{
+    Channel, Clock, DeliveryError, Engine, Notification, Notifier, Now, Plan, Policy, SystemClock,
+};
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use support::{Condition, Memory, Target, clock, every, run_for, secs, watch};
@@ -377,4 +382,154 @@ async fn an_outage_that_was_refused_says_when_it_is_told_at_last_that_it_is_over
         outage.contains("(was down 12:01-12:01; delivered 1 hours "),
         "{outage}"
     );
+}
+
+/// It was a channel like others and has heard of the outage.
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_becomes_a_stand_in_hears_the_end_of_what_it_has_heard_of() {
+    let site = Site::new(Mood::Takes);
+    site.target.set(Condition::Down("no".into()));
+    let mut before = site.plan();
+    before.channels[0].fallback = None;
+    let engine = site.engine(before);
+    let handle = engine.handle();
+    let running = tokio::spawn(engine.run());
+    tokio::time::sleep(secs(20)).await;
+    handle.reload(site.plan()).await.unwrap();
+    site.target.set(Condition::Up);
+    tokio::time::sleep(secs(30)).await;
+    assert_eq!(short(&site.second.heard()), ["NEW OUTAGE", "RECOVERY"]);
+    running.abort();
+}
+
+/// A token that was revoked: who stands in hears the whole story.
+#[tokio::test(start_paused = true)]
+async fn while_the_channel_refuses_the_stand_in_hears_reminders() {
+    let site = Site::new(Mood::Refuses);
+    site.target.set(Condition::Down("no".into()));
+    site.run(secs(2000)).await;
+    assert_eq!(
+        short(&site.second.heard()),
+        ["NEW OUTAGE", "DOWN", "DOWN", "DOWN"]
+    );
+}
+
+/// A wall clock that can be set.
+struct Clockwork(SystemClock, AtomicI64);
+
+impl Clock for Clockwork {
+    fn now(&self) -> Now {
+        let now = self.0.now();
+        let set = jiff::SignedDuration::from_secs(self.1.load(Ordering::Relaxed));
+        Now {
+            wall: now.wall + set,
+            ..now
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_meanwhile_does_not_keep_a_message_from_the_stand_in() {
+    for start in ["1970-01-01T00:00:20Z", "2026-02-11T12:00:00Z"] {
+        let site = Site::new(Mood::Away);
+        site.target.set(Condition::Down("no".into()));
+        let clock = SystemClock::starting_at(start.parse().unwrap());
+        let clock = Arc::new(Clockwork(clock, AtomicI64::new(0)));
+        let engine = Engine::new(site.plan(), site.store.clone())
+            .clock(clock.clone())
+            .zone(TimeZone::UTC);
+        let running = tokio::spawn(engine.run());
+        tokio::time::sleep(secs(100)).await;
+        clock.1.store(200_000, Ordering::Relaxed);
+        tokio::time::sleep(secs(300)).await;
+        running.abort();
+        assert_eq!(
+            short(&site.second.heard()),
+            ["NEW OUTAGE (delivered 5 mins 0 secs late)"],
+            "{start}"
+        );
+    }
+}
+
+/// Two channels have one stand-in: what the first still holds of an outage that
+/// is over must not be the last word on the one that runs.
+#[tokio::test(start_paused = true)]
+async fn an_old_recovery_is_not_told_after_a_new_outage() {
+    let site = Site::new(Mood::Away);
+    let third = Moody::new(Mood::Takes);
+    let mut plan = site.plan();
+    let shared = Channel::new("third", third.clone()).or_else("second", secs(300));
+    plan.channels.push(shared);
+    let running = tokio::spawn(site.engine(plan).run());
+    tokio::time::sleep(secs(30)).await;
+    site.target.set(Condition::Down("one".into()));
+    tokio::time::sleep(secs(60)).await;
+    site.target.set(Condition::Up);
+    tokio::time::sleep(secs(60)).await;
+    third.set(Mood::Refuses);
+    site.target.set(Condition::Down("two".into()));
+    tokio::time::sleep(secs(300)).await;
+    running.abort();
+    assert_eq!(short(&site.second.heard()), ["NEW OUTAGE"]);
+}
+
+/// Alarms are switched off in the outage: nobody is told its end, but what is
+/// told at last of its beginning says that it is over.
+#[tokio::test(start_paused = true)]
+async fn an_end_that_is_told_to_nobody_is_known_to_what_waits() {
+    let site = Site::new(Mood::Away);
+    site.target.set(Condition::Down("no".into()));
+    let plan = |alarms: bool| {
+        let policy = Policy { alarms, ..every(10) };
+        let mut watch = watch("web", policy);
+        watch.checksum = format!("{alarms}").into();
+        Plan::new("Lab")
+            .watch(site.target.monitor(watch))
+            .tell("first", site.first.clone())
+    };
+    let engine = site.engine(plan(true));
+    let handle = engine.handle();
+    let running = tokio::spawn(engine.run());
+    tokio::time::sleep(secs(100)).await;
+    handle.reload(plan(false)).await.unwrap();
+    tokio::time::sleep(secs(100)).await;
+    site.target.set(Condition::Up);
+    tokio::time::sleep(secs(1000)).await;
+    site.first.set(Mood::Takes);
+    tokio::time::sleep(secs(1000)).await;
+    running.abort();
+    let heard = site.first.heard();
+    assert!(
+        heard.iter().all(|line| line.contains("(was down 12:00-12:03; ")),
+        "{heard:?}"
+    );
+    assert_eq!(heard.len(), 1);
+}
+
+/// A receiver that asks for patience, and a pass a minute.
+#[tokio::test(start_paused = true)]
+async fn what_a_receiver_asks_for_is_kept_from_pass_to_pass() {
+    struct Asks(Mutex<usize>);
+
+    #[async_trait]
+    impl Notifier for Asks {
+        async fn deliver(&self, _: &Notification, _: &str) -> Result<(), DeliveryError> {
+            *self.0.lock().unwrap() += 1;
+            Err(DeliveryError::Retryable {
+                reason: "429".into(),
+                retry_after: Some(secs(400)),
+            })
+        }
+    }
+
+    let site = Site::new(Mood::Takes);
+    site.target.set(Condition::Down("no".into()));
+    let asks = Arc::new(Asks(Mutex::default()));
+    for _ in 0..10 {
+        let mut plan = site.plan();
+        plan.channels = vec![Channel::new("first", asks.clone())];
+        site.engine(plan).pass().await.unwrap();
+        tokio::time::sleep(secs(40)).await;
+    }
+    assert_eq!(*asks.0.lock().unwrap(), 2, "at once, and after 400 s");
 }

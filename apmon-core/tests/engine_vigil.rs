@@ -21,6 +21,10 @@ use tokio::time::Instant;
 struct Watcher {
     start: Instant,
     beats: Mutex<Vec<(String, u64)>>,
+    /// So long an answer takes.
+    delay: Mutex<Duration>,
+    /// How many requests are under way, and were at most.
+    most: Mutex<(usize, usize)>,
     /// Answers to the next; `Ok` when empty.
     answers: Mutex<VecDeque<Result<(), DeliveryError>>>,
 }
@@ -30,6 +34,8 @@ impl Watcher {
         Arc::new(Self {
             start: Instant::now(),
             beats: Mutex::default(),
+            delay: Mutex::default(),
+            most: Mutex::default(),
             answers: Mutex::default(),
         })
     }
@@ -49,9 +55,17 @@ impl Watcher {
 
 #[async_trait]
 impl HeartbeatSender for Watcher {
-    async fn send(&self, url: &Secret, _: Duration) -> Result<(), DeliveryError> {
+    async fn send(&self, url: &Secret, timeout: Duration) -> Result<(), DeliveryError> {
         let at = self.start.elapsed().as_secs();
         self.beats.lock().unwrap().push((url.reveal().to_owned(), at));
+        {
+            let mut most = self.most.lock().unwrap();
+            most.0 += 1;
+            most.1 = most.1.max(most.0);
+        }
+        let delay = *self.delay.lock().unwrap();
+        tokio::time::sleep(delay.min(timeout)).await;
+        self.most.lock().unwrap().0 -= 1;
         self.answers.lock().unwrap().pop_front().unwrap_or(Ok(()))
     }
 }
@@ -248,4 +262,105 @@ async fn who_tells_nobody_vouches_for_nothing() {
     plan.quiet = true;
     site.run(plan, 100).await;
     assert!(site.watcher.beats("self").is_empty());
+}
+
+/// The heartbeat is taken out of the site file while a request is under way,
+/// which then fails. A loop that turns without end would never let time pass.
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_that_is_taken_out_while_it_fails_is_forgotten() {
+    let site = Site::new();
+    site.watcher.fails(100);
+    *site.watcher.delay.lock().unwrap() = secs(10);
+    let engine = site.engine(site.vouching());
+    let handle = engine.handle();
+    let running = tokio::spawn(engine.run());
+    tokio::time::sleep(secs(7)).await;
+    let mut plan = site.vouching();
+    plan.heartbeat = None;
+    handle.reload(plan).await.unwrap();
+    tokio::time::sleep(secs(100)).await;
+    assert_eq!(site.watcher.beats("self"), [5]);
+    running.abort();
+}
+
+/// An apmon that ends every six seconds must not look well.
+#[tokio::test(start_paused = true)]
+async fn it_does_not_vouch_before_anything_was_looked_at() {
+    let site = Site::new();
+    site.target.set(Condition::Silent);
+    let running = tokio::spawn(site.engine(site.vouching()).run());
+    tokio::time::sleep(secs(20)).await;
+    assert!(site.watcher.beats("self").is_empty());
+    running.abort();
+}
+
+/// One look at a time, and that one never ends: nothing is watched.
+#[tokio::test(start_paused = true)]
+async fn it_does_not_vouch_while_looks_wait_for_one_that_does_not_end() {
+    let site = Site::new();
+    let slow = |name| {
+        let policy = Policy {
+            max_try: secs(600),
+            ..every(10)
+        };
+        site.target.monitor(watch(name, policy))
+    };
+    let mut plan = site.vouching();
+    plan.monitors.clear();
+    let plan = ["a", "b", "c"]
+        .into_iter()
+        .fold(plan, |plan, name| plan.watch(slow(name)));
+    let plan = Plan {
+        max_concurrent: NonZeroUsize::new(1),
+        ..plan
+    };
+    let running = tokio::spawn(site.engine(plan).run());
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(site.watcher.beats("self"), [5]);
+    site.target.set(Condition::Silent);
+    tokio::time::sleep(secs(500)).await;
+    assert!(
+        site.watcher.beats("self").len() <= 2,
+        "{:?}",
+        site.watcher.beats("self")
+    );
+    running.abort();
+}
+
+/// A dead channel takes all the time that a pass has for its outbox.
+#[tokio::test(start_paused = true)]
+async fn a_pass_with_a_dead_channel_still_vouches_while_nothing_is_stuck() {
+    let site = Site::new();
+    let channel = Recorder::new(&site.clock);
+    *channel.hangs.lock().unwrap() = true;
+    *site.watcher.delay.lock().unwrap() = Duration::from_millis(200);
+    site.target.set(Condition::Down("no".into()));
+    let plan = site.vouching().tell("c", channel);
+    site.engine(plan).pass().await.unwrap();
+    assert_eq!(site.watcher.beats("self").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_whose_looks_wait_for_one_another_is_well() {
+    let site = Site::new();
+    site.target.set(Condition::Slow(secs(1)));
+    let mut plan = site.vouching();
+    for i in 0..10 {
+        plan = plan.watch(site.target.monitor(watch(&format!("m{i}"), every(60))));
+    }
+    plan.max_concurrent = NonZeroUsize::new(1);
+    site.engine(plan).pass().await.unwrap();
+    assert_eq!(site.watcher.beats("self").len(), 1);
+}
+
+/// Without an interval each good look has a heartbeat: a watcher that hangs must
+/// not gather one for each.
+#[tokio::test(start_paused = true)]
+async fn heartbeats_to_a_watcher_that_hangs_do_not_pile_up() {
+    let site = Site::new();
+    *site.watcher.delay.lock().unwrap() = secs(100);
+    let running = tokio::spawn(site.engine(site.monitor(1, None)).run());
+    tokio::time::sleep(secs(300)).await;
+    running.abort();
+    assert!(site.watcher.most.lock().unwrap().1 <= 2);
 }

@@ -2,8 +2,8 @@
 
 use std::{borrow::Cow, error::Error, time::Duration};
 
-use apmon_core::{DeliveryError, config::StatusRange, text::excerpt};
-use jiff::fmt::rfc2822::DateTimeParser;
+use apmon_core::{Clock, DeliveryError, SystemClock, config::StatusRange, text::excerpt};
+use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use reqwest::{
     Method, StatusCode,
@@ -15,6 +15,9 @@ use crate::{client::MAX_REDIRECTS, preset};
 /// Whoever asks us to come back later than this is asked again after it.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 
+/// The same of a date that only our own clock can be held against: it may be wrong.
+const MAX_BY_OUR_CLOCK: Duration = Duration::from_secs(1_800);
+
 /// Redirects that are not followed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Redirect {
@@ -22,6 +25,8 @@ pub(crate) enum Redirect {
     TooMany,
     #[error("redirects from https to http")]
     Downgrade,
+    #[error("redirects to another host or port, where its \"headers\" must not go")]
+    Elsewhere,
 }
 
 /// What an answer must be to mean delivered.
@@ -98,14 +103,14 @@ impl Wanted<'_> {
 
     fn retry_after(&self, headers: &HeaderMap, body: &[u8]) -> Option<Duration> {
         let in_body = || self.preset?.retry_after(body);
-        retry_after(headers).or_else(in_body)
+        retry_after(headers, SystemClock::new().now().wall).or_else(in_body)
     }
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3). A date is
-/// taken against the answer's own `Date`, so that no clock of ours is asked
-/// and the two need not agree.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// taken against the answer's own `Date`, so that our clock need not agree with
+/// it; only where there is none is `now` asked.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let wanted = text(RETRY_AFTER)?;
     let wait = if !wanted.is_empty() && wanted.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -113,8 +118,13 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     } else {
         let parser = DateTimeParser::new();
         let then = parser.parse_timestamp(wanted).ok()?;
-        let now = parser.parse_timestamp(text(DATE)?).ok()?;
-        Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO)
+        let theirs = text(DATE).and_then(|date| parser.parse_timestamp(date).ok());
+        let wait = then.duration_since(theirs.unwrap_or(now));
+        let wait = Duration::try_from(wait).unwrap_or(Duration::ZERO);
+        match theirs {
+            Some(_) => wait,
+            None => wait.min(MAX_BY_OUR_CLOCK),
+        }
     };
     Some(wait.min(MAX_RETRY_AFTER))
 }
@@ -157,7 +167,7 @@ mod tests {
         if let Some(date) = date {
             headers.insert(DATE, date.parse().unwrap());
         }
-        retry_after(&headers)
+        retry_after(&headers, "2026-10-21T07:28:50Z".parse().unwrap())
     }
 
     #[test]
@@ -168,7 +178,10 @@ mod tests {
         assert_eq!(wait("0", None), secs(0));
         assert_eq!(wait("Wed, 21 Oct 2026 07:29:30 GMT", date), secs(90));
         assert_eq!(wait("Wed, 21 Oct 2026 07:00:00 GMT", date), secs(0));
-        assert_eq!(wait("Wed, 21 Oct 2026 07:29:30 GMT", None), None);
+        assert_eq!(wait("Wed, 21 Oct 2026 07:29:30 GMT", None), secs(40));
+        assert_eq!(wait("Wed, 21 Oct 2026 07:29:30 GMT", Some("today")), secs(40));
+        assert_eq!(wait("Wed, 21 Oct 2026 07:00:00 GMT", None), secs(0));
+        assert_eq!(wait("Wed, 21 Oct 2026 17:00:00 GMT", None), secs(1_800));
         assert_eq!(wait("soon", date), None);
         assert_eq!(wait("-5", date), None);
         assert_eq!(wait("", date), None);

@@ -33,7 +33,8 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// The HTTP client of this process: certificates are verified against the
 /// system's roots, proxies are not used, a POST follows no redirect and a GET
-/// at most ten, none of them from https to http.
+/// at most ten, none of them from https to http, nor from where it was sent to
+/// if it carries headers of the site file.
 ///
 /// Making it reads the system's certificates (some 13 ms), so that is done at
 /// first use and on a thread of its own. A clone is the same client.
@@ -44,6 +45,16 @@ pub struct HttpClient(Arc<Clients>);
 struct Clients {
     posting: OnceCell<Client>,
     following: OnceCell<Client>,
+    staying: OnceCell<Client>,
+}
+
+/// The redirects that are followed.
+#[derive(Clone, Copy)]
+enum Follow {
+    None,
+    /// Those that lead to where the request was sent.
+    Origin,
+    All,
 }
 
 /// One request.
@@ -52,6 +63,8 @@ pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<String>,
+    /// Some headers are for this receiver alone.
+    pub(crate) stays: bool,
 }
 
 impl Request {
@@ -61,6 +74,16 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             body: None,
+            stays: false,
+        }
+    }
+
+    /// Whoever answers a POST elsewhere may have lost its body on the way.
+    fn follow(&self) -> Follow {
+        match (self.method == Method::GET, self.stays) {
+            (false, _) => Follow::None,
+            (true, true) => Follow::Origin,
+            (true, false) => Follow::All,
         }
     }
 }
@@ -71,6 +94,8 @@ pub(crate) struct Seen {
     pub(crate) status: Option<StatusCode>,
     pub(crate) retry_after: Option<String>,
     pub(crate) body: Vec<u8>,
+    /// There is no more of the body than this.
+    pub(crate) whole: bool,
 }
 
 impl HttpClient {
@@ -106,11 +131,11 @@ impl HttpClient {
         wanted: &Wanted<'_>,
         seen: &mut Seen,
     ) -> Result<(), DeliveryError> {
-        let follow = request.method == Method::GET;
-        let cell = if follow {
-            &self.0.following
-        } else {
-            &self.0.posting
+        let follow = request.follow();
+        let cell = match follow {
+            Follow::None => &self.0.posting,
+            Follow::Origin => &self.0.staying,
+            Follow::All => &self.0.following,
         };
         let mut without_roots = None;
         let client = match cell.get_or_try_init(|| make(follow)).await {
@@ -141,10 +166,10 @@ impl HttpClient {
         let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         seen.retry_after = asked.map(str::to_owned);
         if wanted.needs_body(status) {
-            receive(response, wanted, &mut seen.body).await;
+            receive(response, wanted, seen).await;
         } else {
             // Whatever comes of the body, the status stands.
-            let rest = receive(response, wanted, &mut seen.body);
+            let rest = receive(response, wanted, seen);
             let _ = tokio::time::timeout(DRAINED_FOR, rest).await;
         }
         wanted.judge(origin, &method, status, &headers, &seen.body)
@@ -159,8 +184,13 @@ impl fmt::Debug for HttpClient {
 
 /// Reads the body: the connection can then be used again, and what must stand
 /// in it may be there.
-async fn receive(mut response: Response, wanted: &Wanted<'_>, body: &mut Vec<u8>) {
-    while let Ok(Some(chunk)) = response.chunk().await {
+async fn receive(mut response: Response, wanted: &Wanted<'_>, seen: &mut Seen) {
+    let body = &mut seen.body;
+    while let Ok(next) = response.chunk().await {
+        let Some(chunk) = next else {
+            seen.whole = true;
+            return;
+        };
         let room = READ_BYTES - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if body.len() == READ_BYTES || wanted.is_found(body) {
@@ -189,7 +219,7 @@ enum Unmade {
 }
 
 /// Makes a client on a thread of its own: it reads files.
-async fn make(follow: bool) -> Result<Client, Unmade> {
+async fn make(follow: Follow) -> Result<Client, Unmade> {
     let (reply, made) = oneshot::channel();
     std::thread::Builder::new()
         .name("apmon-http".into())
@@ -201,7 +231,7 @@ async fn make(follow: bool) -> Result<Client, Unmade> {
         .unwrap_or_else(|_| Err(Unmade::Client("the thread that makes it has gone".into())))
 }
 
-fn build(follow: bool) -> Result<Client, Unmade> {
+fn build(follow: Follow) -> Result<Client, Unmade> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = || {
         ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -225,10 +255,10 @@ fn build(follow: bool) -> Result<Client, Unmade> {
         .dns_resolver(SystemNames)
         .no_proxy()
         .referer(false) // it would carry the URL's token to the next host
-        .redirect(if follow {
-            following()
-        } else {
-            redirect::Policy::none()
+        .redirect(match follow {
+            Follow::None => redirect::Policy::none(),
+            Follow::Origin => following(true),
+            Follow::All => following(false),
         })
         .pool_idle_timeout(IDLE)
         .tcp_nodelay(true)
@@ -241,13 +271,15 @@ fn build(follow: bool) -> Result<Client, Unmade> {
     }
 }
 
-fn following() -> redirect::Policy {
-    redirect::Policy::custom(|attempt| {
+fn following(stays: bool) -> redirect::Policy {
+    redirect::Policy::custom(move |attempt| {
         let from = attempt.previous().last().map(Url::scheme);
         if attempt.previous().len() > MAX_REDIRECTS {
             attempt.error(answer::Redirect::TooMany)
         } else if from == Some("https") && attempt.url().scheme() != "https" {
             attempt.error(answer::Redirect::Downgrade)
+        } else if stays && attempt.previous().first().map(Url::origin) != Some(attempt.url().origin()) {
+            attempt.error(answer::Redirect::Elsewhere)
         } else {
             attempt.follow()
         }

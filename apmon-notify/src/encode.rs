@@ -23,7 +23,7 @@ use apmon_core::config::RequestEncoding;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Everything but RFC 3986's unreserved characters.
-const MESSAGE: &AsciiSet = &NON_ALPHANUMERIC
+pub(crate) const MESSAGE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')

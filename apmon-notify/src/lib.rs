@@ -43,6 +43,7 @@
 //! | `client` | the HTTP client both share, made at first use |
 //! | `answer` | what an answer or a failure means for another try |
 //! | `id` | by what a channel is known |
+//! | `mask` | secrets kept out of what receivers sent back |
 //! | `name` | host names, looked up without a thread |
 
 mod answer;
@@ -52,6 +53,7 @@ mod encode;
 mod heartbeat;
 mod id;
 mod mail;
+mod mask;
 mod name;
 mod preset;
 mod syslog;

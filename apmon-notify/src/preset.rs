@@ -3,8 +3,9 @@
 //! A file holds where the shape is published (`about`), the request (`told`),
 //! another for the end of an incident where the service wants one (`over`),
 //! the service's own address (`url`), words that depend on the state
-//! (`words`), how values are escaped (`escape`), and where an answer says when
-//! to come again (`retry_after`).
+//! (`words`; `ended` is that of a beginning that is over before it could be
+//! delivered), how values are escaped (`escape`), and where an answer says
+//! when to come again (`retry_after`).
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
@@ -21,6 +22,7 @@ use url::Url;
 
 use crate::{
     client::origin,
+    mask::Mask,
     template::{self, Broken, Filling},
 };
 
@@ -94,6 +96,9 @@ enum Escape {
 struct Shape {
     method: String,
     url: String,
+    /// Put to the URL's own query.
+    #[serde(default)]
+    query: BTreeMap<String, String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     /// The body: a tree, or the fields of a form.
@@ -157,15 +162,21 @@ impl Options {
         )
     }
 
-    /// Their values, to be kept out of what is shown.
-    pub(crate) fn values(&self) -> impl Iterator<Item = &str> {
-        self.0.values().flatten().map(Secret::reveal)
+    /// They are kept out of what is shown.
+    pub(crate) fn hide_by(&self, mask: &mut Mask) {
+        for (name, value) in &self.0 {
+            match (*name, value) {
+                (_, None) => {}
+                ("url", Some(url)) => mask.add_url(url.reveal()),
+                (_, Some(value)) => mask.add(value.reveal()),
+            }
+        }
     }
 }
 
 impl File {
-    fn shape(&self, kind: &NotificationKind) -> &Shape {
-        let over = self.over.as_ref().filter(|_| is_over(kind));
+    fn shape(&self, message: &Notification) -> &Shape {
+        let over = self.over.as_ref().filter(|_| is_over(message));
         over.unwrap_or(&self.told)
     }
 
@@ -175,14 +186,15 @@ impl File {
         key: &str,
         options: &Options,
     ) -> Result<(String, String), Broken> {
-        let shape = self.shape(&message.kind);
+        let shape = self.shape(message);
         let lookup = |name: &str| self.value(name, message, key, options);
         let in_path = |name: &str, text: &str| match name {
             "url" | "base" => text.to_owned(),
             _ => utf8_percent_encode(text, SEGMENT).to_string(),
         };
         let url = template::text(&shape.url, &lookup, &in_path)?;
-        Ok((shape.method.clone(), url.unwrap_or_default()))
+        let url = with_query(url.unwrap_or_default(), &shape.query);
+        Ok((shape.method.clone(), url))
     }
 
     /// The whole request.
@@ -193,7 +205,7 @@ impl File {
         options: &Options,
     ) -> Result<Filled, Broken> {
         let (method, url) = self.target(message, key, options)?;
-        let shape = self.shape(&message.kind);
+        let shape = self.shape(message);
         let lookup = |name: &str| self.value(name, message, key, options);
         let as_is = |_: &str, text: &str| text.to_owned();
         let mut headers = Vec::new();
@@ -240,7 +252,7 @@ impl File {
         let (method, url) = self.target(message, key, options)?;
         let lookup = |name: &str| self.value(name, message, key, options);
         let as_is = |_: &str, text: &str| text.to_owned();
-        let headers = &self.shape(&message.kind).headers;
+        let headers = &self.shape(message).headers;
         let sound = headers.iter().filter_map(|(name, value)| {
             let value = template::text(value, &lookup, &as_is).ok()??;
             Some((name.clone(), value))
@@ -277,7 +289,9 @@ impl File {
             return Some(revealed.unwrap_or(Filling::Absent));
         }
         if let Some(words) = self.words.get(name) {
-            let word = words.get(state(&message.kind)).or_else(|| words.get("_"))?;
+            let ended = ended(message).and_then(|_| words.get("ended"));
+            let word = ended.or_else(|| words.get(state(&message.kind)));
+            let word = word.or_else(|| words.get("_"))?;
             return Some(Filling::Whole(word));
         }
         let text: Cow<'a, str> = match name {
@@ -305,16 +319,36 @@ impl File {
     }
 }
 
+/// `url` with these in its query, in the place of others of their names.
+fn with_query(url: String, query: &BTreeMap<String, String>) -> String {
+    let (Ok(mut url), false) = (Url::parse(&url), query.is_empty()) else {
+        return url;
+    };
+    let kept: Vec<_> = url.query_pairs().into_owned().collect();
+    let kept = kept.iter().filter(|(name, _)| !query.contains_key(name));
+    url.query_pairs_mut()
+        .clear()
+        .extend_pairs(kept)
+        .extend_pairs(query);
+    url.into()
+}
+
 fn entities(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
 
-/// Nothing of this incident comes after it.
-fn is_over(kind: &NotificationKind) -> bool {
-    use NotificationKind::{Known, NoLongerWatched, Recovery};
-    matches!(kind, Recovery | Known | NoLongerWatched)
+/// What it tells of is over. A beginning that could not be delivered before
+/// its end was must not open what nothing closes any more.
+fn is_over(message: &Notification) -> bool {
+    matches!(state(&message.kind), "up" | "known" | "unwatched") || ended(message).is_some()
+}
+
+/// When that ended which the message tells the beginning of.
+fn ended(message: &Notification) -> Option<Timestamp> {
+    let is_beginning = matches!(state(&message.kind), "down" | "unknown");
+    message.ended.filter(|_| is_beginning)
 }
 
 /// `{{state}}`.
@@ -349,18 +383,25 @@ pub(crate) fn subject(message: &Notification) -> String {
     format!("[{label}] {monitor} in {site}")
 }
 
-/// When the outage began; of what is no outage, when it was told.
+/// When it began that it was down, or could not be looked at; of what has no
+/// beginning, when it was told.
 pub(crate) fn since(message: &Notification) -> Timestamp {
-    let is_outage = matches!(state(&message.kind), "down" | "up" | "unwatched");
-    let began = message.since.filter(|began| is_outage && *began <= message.at);
+    let lasts = state(&message.kind) != "notice";
+    let began = message.since.filter(|began| lasts && *began <= message.at);
     began.unwrap_or(message.at)
 }
 
+/// Of what is over, its beginning: an end as late as now would lie ahead of a
+/// service whose clock is behind ours, and one that lies ahead closes nothing.
 fn until(message: &Notification) -> Timestamp {
+    let began = since(message);
+    if let Some(ended) = ended(message) {
+        return ended.max(began);
+    }
     let goes_on = match state(&message.kind) {
         "down" | "unknown" => LONGEST,
         "notice" => NOTICED,
-        _ => SignedDuration::ZERO,
+        _ => return began,
     };
     message.at.saturating_add(goes_on).unwrap_or(message.at)
 }

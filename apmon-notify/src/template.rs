@@ -28,8 +28,8 @@ pub(crate) enum Filling<'a> {
 /// Names and what they stand for.
 pub(crate) type Lookup<'a> = dyn Fn(&str) -> Option<Filling<'a>> + 'a;
 
-/// `template` with its values, each passed through `escape`. `None` where one
-/// of them is absent.
+/// `template` with its values, each passed through `escape`, which sees them
+/// whole or character by character. `None` where one of them is absent.
 pub(crate) fn text(
     template: &str,
     lookup: &Lookup<'_>,
@@ -53,10 +53,8 @@ pub(crate) fn text(
             Filling::Whole(Value::String(text)) => text.as_str(),
             Filling::Whole(_) => return Err(Broken::Unknown(name.to_owned())),
         };
-        filled.push_str(&escape(
-            name,
-            &limit.map_or_else(|| value.to_owned(), |limit| cut(value, limit)),
-        ));
+        let escape = |text: &str| escape(name, text);
+        filled.push_str(&limit.map_or_else(|| escape(value), |limit| cut(value, limit, &escape)));
         rest = after;
     }
     filled.push_str(rest);
@@ -99,21 +97,27 @@ pub(crate) fn tree(
     })
 }
 
-/// At most `limit` units of UTF-16, by which some services count: never less
-/// than they would take by characters.
-fn cut(text: &str, limit: usize) -> String {
-    if text.encode_utf16().count() <= limit {
-        return text.to_owned();
+/// `text` escaped, at most `limit` units of UTF-16, by which some services
+/// count: never less than they would take by characters.
+fn cut(text: &str, limit: usize, escape: &dyn Fn(&str) -> String) -> String {
+    let whole = escape(text);
+    if units(&whole) <= limit {
+        return whole;
     }
     let (mut shown, mut room) = (String::new(), limit.saturating_sub(3));
     for c in text.chars() {
-        match room.checked_sub(c.len_utf16()) {
+        let c = escape(c.encode_utf8(&mut [0; 4]));
+        match room.checked_sub(units(&c)) {
             Some(rest) => room = rest,
             None => break,
         }
-        shown.push(c);
+        shown.push_str(&c);
     }
     shown + "..."
+}
+
+fn units(text: &str) -> usize {
+    text.encode_utf16().count()
 }
 
 #[cfg(test)]
@@ -168,8 +172,18 @@ mod tests {
 
     #[test]
     fn a_cut_never_halves_a_character() {
+        let cut = |text: &str, limit| cut(text, limit, &str::to_owned);
         assert_eq!(cut("😀😀😀", 5), "😀...");
         assert_eq!(cut("😀😀😀", 6), "😀😀😀");
         assert_eq!(cut("abcdef", 2), "...");
+    }
+
+    /// Nor what stands for it.
+    #[test]
+    fn a_limit_holds_for_what_is_sent() {
+        let cut = |limit| cut("a&&b", limit, &|text| text.replace('&', "&amp;"));
+        assert_eq!(cut(12), "a&amp;&amp;b");
+        assert_eq!(cut(11), "a&amp;...");
+        assert_eq!(cut(8), "a...");
     }
 }

@@ -18,14 +18,12 @@ use crate::{
     answer::{Wanted, header_text},
     client::{HttpClient, Request, Seen, origin},
     encode, id,
+    mask::Mask,
     preset::{self, Filled},
 };
 
 /// So much of an answer is shown to whoever tries a channel out.
 const SHOWN_BYTES: usize = 1024;
-
-/// A shorter secret is not searched for in an answer: it would be found by chance.
-const SHORTEST_SECRET: usize = 4;
 
 /// One entry of `site.outage_webhooks`.
 ///
@@ -128,6 +126,7 @@ impl Webhook {
                         url: url.clone(),
                         headers: content_type(encode::content_type(*encoding)),
                         body: Some(encode::body(*encoding, prefix, text, suffix)),
+                        stays: true,
                     },
                     RequestMethod::Get => {
                         let url = encode::url(endpoint.reveal(), *encoding, prefix, text, suffix);
@@ -149,9 +148,11 @@ impl Webhook {
                     url: self.url(&filled.url)?,
                     headers,
                     body: Some(filled.body),
+                    stays: true,
                 }
             }
         };
+        request.stays |= !self.headers.is_empty();
         for (name, value) in &self.headers {
             request.headers.insert(name, value.clone());
         }
@@ -237,63 +238,43 @@ impl Webhook {
         let Some(status) = seen.status else {
             return Vec::new();
         };
+        let mask = self.mask();
         let mut lines = vec![format!("< {status}")];
-        lines.extend(
-            seen.retry_after
-                .iter()
-                .map(|wait| format!("< retry-after: {wait}")),
-        );
+        let retry_after = seen.retry_after.iter();
+        lines.extend(retry_after.map(|wait| format!("< retry-after: {}", mask.hide(wait))));
         if !seen.body.is_empty() {
-            let end = seen.body.len().min(SHOWN_BYTES);
-            let dots = if end < seen.body.len() { "..." } else { "" };
             // Masked before it is cut: half a secret would not be found.
-            let whole = self.without_secrets(&String::from_utf8_lossy(&seen.body));
-            let body: String = whole.chars().take(end).collect();
-            lines.push(format!("< {body}{dots}"));
+            let body = String::from_utf8_lossy(&seen.body);
+            let body = match seen.whole {
+                true => mask.hide(&body),
+                false => mask.hide_cut(&body),
+            };
+            let shown: String = body.chars().take(SHOWN_BYTES).collect();
+            let dots = if shown.len() < body.len() { "..." } else { "" };
+            lines.push(format!("< {shown}{dots}"));
         }
-        lines.iter().map(|line| self.without_secrets(line)).collect()
+        lines.iter().map(|line| printable(line).into_owned()).collect()
     }
 
-    fn without_secrets(&self, text: &str) -> String {
-        let mut secrets: Vec<&str> = Vec::new();
+    fn mask(&self) -> Mask {
+        let mut mask = Mask::default();
         match &self.form {
             Form::Written {
                 endpoint,
-                url,
                 prefix,
                 suffix,
                 ..
             } => {
-                secrets.extend([endpoint.reveal(), prefix.reveal(), suffix.reveal()]);
-                secrets.extend(parts(url));
+                mask.add_url(endpoint.reveal());
+                mask.add(prefix.reveal());
+                mask.add(suffix.reveal());
             }
-            Form::Preset { options, .. } => secrets.extend(options.values()),
+            Form::Preset { options, .. } => options.hide_by(&mut mask),
         }
-        let urls: Vec<Url> = secrets
-            .iter()
-            .filter_map(|secret| Url::parse(secret).ok())
-            .collect();
-        secrets.extend(urls.iter().flat_map(parts));
-        secrets.extend(self.headers.values().filter_map(|value| value.to_str().ok()));
-        // The longest first: one may be a part of another.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        let mut masked = text.to_owned();
-        for secret in secrets
-            .into_iter()
-            .filter(|secret| secret.len() >= SHORTEST_SECRET)
-        {
-            masked = masked.replace(secret, "***");
-        }
-        printable(&masked).into_owned()
+        let headers = self.headers.values().filter_map(|value| value.to_str().ok());
+        headers.for_each(|value| mask.add(value));
+        mask
     }
-}
-
-/// What of a URL may be a secret.
-fn parts(url: &Url) -> impl Iterator<Item = &str> {
-    let path = url.path().split('/');
-    let query = url.query().into_iter().flat_map(|query| query.split(['&', '=']));
-    let userinfo = [Some(url.username()), url.password()].into_iter().flatten();
-    path.chain(query).chain(userinfo)
 }
 
 /// Of options that name no preset.

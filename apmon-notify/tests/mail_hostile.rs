@@ -355,6 +355,21 @@ async fn a_server_that_repeats_the_password_does_not_give_it_away() {
     );
 }
 
+/// `AUTH PLAIN` and `AUTH LOGIN` carry it in Base64.
+#[tokio::test]
+async fn nor_does_one_that_repeats_the_line_it_was_in() {
+    let server = Server::start(vec![|told| match told {
+        "EHLO" => Says("250-hostile\r\n250 AUTH PLAIN\r\n"),
+        "AUTH" => Says("535 what is AUTH PLAIN AGFwbW9uAHMzY3JldA== or czNjcmV0\r\n"),
+        _ => good(told),
+    }]);
+    let login = json!({"use_tls": false, "smtp_username": "apmon", "smtp_password": "s3cret"});
+    let mail = to(OPS, &server_at("127.0.0.1", server.port, login, LONG));
+    let error = mail.deliver(&outage(), "k").await.unwrap_err();
+    let told = "login: answered 535 what is AUTH PLAIN ***== or ***";
+    assert_eq!(error, never(told, &server));
+}
+
 #[tokio::test]
 async fn at_most_four_connections_at_once() {
     let server = Server::start(vec![|told| match told {

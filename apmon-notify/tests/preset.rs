@@ -112,11 +112,118 @@ async fn received(preset: Preset) -> Vec<Received> {
     server.received()
 }
 
+/// The one request that `message` makes.
+async fn sent(preset: Preset, message: &Notification) -> Received {
+    let server = Server::answering("200 OK");
+    let webhook = Webhook::new(&options(preset, &server.url("")), HttpClient::new(), LONG).unwrap();
+    webhook.deliver(message, "key").await.unwrap();
+    let [received] = &server.received()[..] else {
+        panic!()
+    };
+    received.clone()
+}
+
+fn json(received: &Received) -> serde_json::Value {
+    serde_json::from_str(&received.body).unwrap()
+}
+
 #[tokio::test]
 async fn what_each_preset_sends() {
     for preset in Preset::ALL {
         let requests: Vec<_> = received(preset).await.iter().map(shown).collect();
         insta::assert_snapshot!(preset.name(), requests.join("\n----\n\n"));
+    }
+}
+
+/// It was refused at first, and is delivered after its end was.
+#[tokio::test]
+async fn a_beginning_that_comes_after_its_end_opens_nothing() {
+    let ended: jiff::Timestamp = "2026-02-11T14:20:00Z".parse().unwrap();
+    for kind in [
+        NotificationKind::Outage,
+        NotificationKind::Reminder,
+        NotificationKind::Unknown,
+    ] {
+        let late = Notification {
+            ended: Some(ended),
+            ..message(kind, 1)
+        };
+        let pagerduty = sent(Preset::Pagerduty, &late).await;
+        assert_eq!(json(&pagerduty)["event_action"], "resolve", "{late:?}");
+        assert_eq!(json(&pagerduty)["dedup_key"], late.incident);
+        let opsgenie = sent(Preset::Opsgenie, &late).await;
+        let close = format!("/v2/alerts/{}/close?identifierType=alias", late.incident);
+        assert!(opsgenie.request_line.contains(&close), "{opsgenie:?}");
+        let alertmanager = json(&sent(Preset::Alertmanager, &late).await);
+        assert_eq!(alertmanager[0]["endsAt"], ended.to_string());
+        // An end before the beginning would be refused.
+        let corrected = Notification {
+            ended: Some("2026-02-11T13:00:00Z".parse().unwrap()),
+            ..late
+        };
+        let alertmanager = json(&sent(Preset::Alertmanager, &corrected).await);
+        assert_eq!(alertmanager[0]["endsAt"], alertmanager[0]["startsAt"]);
+    }
+}
+
+/// Alertmanager knows an alert by its labels, and takes an end that lies ahead
+/// of its own clock for none.
+#[tokio::test]
+async fn an_end_closes_the_alert_that_its_beginning_opened() {
+    use NotificationKind::{Known, NoLongerWatched, Outage, Recovery, Reminder, Unknown};
+    for (beginning, end) in [(Outage, Recovery), (Reminder, NoLongerWatched), (Unknown, Known)] {
+        let opened = json(&sent(Preset::Alertmanager, &message(beginning, 1)).await);
+        let moved = Notification {
+            address: "http://elsewhere/".into(),
+            ..message(end, 2)
+        };
+        let closed = json(&sent(Preset::Alertmanager, &moved).await);
+        assert_eq!(opened[0]["labels"], closed[0]["labels"]);
+        assert_eq!(opened[0]["startsAt"], closed[0]["startsAt"]);
+        assert_eq!(closed[0]["endsAt"], "2026-02-11T14:00:00Z");
+        assert_eq!(opened[0]["endsAt"], "2026-03-13T14:18:00Z");
+    }
+}
+
+/// Services refuse or cut what is longer, and a limit is of what they are sent.
+#[tokio::test]
+async fn no_text_grows_beyond_all_bounds() {
+    for preset in Preset::ALL {
+        let name = "a&b".repeat(20_000);
+        let endless = Notification {
+            text: format!("{name} is down"),
+            address: format!("http://{name}/"),
+            monitor: name,
+            ..message(NotificationKind::Outage, 1)
+        };
+        let received = sent(preset, &endless).await;
+        if preset == Preset::Slack {
+            let text = json(&received)["text"].as_str().unwrap().len();
+            assert!((10_450..="**\n".len() + 500 + 10_000).contains(&text), "{text}");
+        }
+        let (labels, most) = match preset {
+            Preset::Alertmanager => (60_000, 12_000),
+            _ => (0, 25_000),
+        };
+        let length = received.body.len() - labels;
+        assert!(length < most, "{} {length}", preset.name());
+    }
+}
+
+/// Discord says 204 before it has looked at the message, unless it is asked to wait.
+#[tokio::test]
+async fn discord_is_waited_for_in_whatever_thread() {
+    for (query, sent) in [
+        ("", "?wait=true"),
+        ("?thread_id=77", "?thread_id=77&wait=true"),
+        ("?wait=false&thread_id=77", "?thread_id=77&wait=true"),
+    ] {
+        let server = Server::answering("200 OK");
+        let options = options(Preset::Discord, &server.url(&format!("/hook{query}")));
+        let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+        webhook.deliver(&story()[0], "key").await.unwrap();
+        let expected = format!("POST /hook{sent} HTTP/1.1");
+        assert_eq!(server.received()[0].request_line, expected);
     }
 }
 

@@ -210,6 +210,70 @@ async fn a_post_follows_no_redirect() {
     assert!(elsewhere.received().is_empty());
 }
 
+/// A key in a header is for the host that it was given for.
+#[tokio::test]
+async fn a_get_with_headers_is_not_led_elsewhere() {
+    let get_from = async |server: &Server, headers: &[(&str, &str)]| {
+        let mut options = options(&server.url("/?m="), RequestMethod::Get, RequestEncoding::Url);
+        let headers = headers.iter();
+        options.headers = headers
+            .map(|(name, value)| ((*name).to_owned(), Secret::new(*value)))
+            .collect();
+        deliver(&options, LONG).await
+    };
+    let key = [("X-Api-Key", "T0KEN")];
+    let elsewhere = Server::answering("200 OK");
+    let away = || {
+        let location = format!("Location: {}\r\n", elsewhere.url("/"));
+        Server::start(vec![answer("302 Found", &location)])
+    };
+    let server = away();
+    let error = get_from(&server, &key).await.unwrap_err();
+    assert_eq!(
+        error,
+        DeliveryError::permanent(format!(
+            "http://127.0.0.1:{}: redirects to another host or port, where its \"headers\" must not go",
+            server.port
+        ))
+    );
+    assert!(elsewhere.received().is_empty());
+    get_from(&away(), &[]).await.unwrap();
+    assert_eq!(elsewhere.received().len(), 1);
+    let here = Server::start(vec![
+        answer("302 Found", "Location: /there\r\n"),
+        answer("200 OK", ""),
+    ]);
+    get_from(&here, &key).await.unwrap();
+    let [_, led] = &here.received()[..] else { panic!() };
+    assert_eq!(led.request_line, "GET /there HTTP/1.1");
+    assert_eq!(led.header("x-api-key"), Some("T0KEN"));
+}
+
+#[tokio::test]
+async fn an_answer_that_repeats_what_it_was_sent_gives_no_secret_away() {
+    // `prefix`, a header, the URL's login, and an end that is cut short.
+    let body =
+        r#"{"user":"us3r-key","auth":"Bearer h34der","basic":"bmFtZTpwdzpwdzpwdw==","path":"/pa%2fth"} tok3"#;
+    let head = format!("HTTP/1.1 400 Bad Request\r\nContent-Length: {}", body.len() + 4);
+    let server = Server::start(vec![Manner::Answers(format!("{head}\r\n\r\n{body}"))]);
+    let url = server.url("/pa%2Fth").replace("//", "//name:pw%3Apw%3Apw@");
+    let mut options = options(&url, RequestMethod::Post, RequestEncoding::Url);
+    options.request_prefix = Some(Secret::new("tok=tok3n-1&usr=us3r-key&m="));
+    options
+        .headers
+        .insert("X-Auth".into(), Secret::new("Bearer h34der"));
+    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    let mut lines = Vec::new();
+    let shown = webhook
+        .deliver_shown(&notification(TEXT), "key", &mut lines)
+        .await;
+    assert!(shown.is_err());
+    assert_eq!(
+        lines.last().unwrap(),
+        r#"< {"user":"***","auth":"***","basic":"***==","path":"/***"} ***"#
+    );
+}
+
 #[tokio::test]
 async fn nobody_home_is_retryable() {
     let (_held, port) = deserted();

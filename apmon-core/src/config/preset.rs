@@ -71,6 +71,38 @@ impl Preset {
         self.row().2
     }
 
+    /// Its `url` is the webhook itself, not the server that paths are added to.
+    pub(super) const fn is_hook(self) -> bool {
+        matches!(self, Self::Discord | Self::Slack | Self::Teams)
+    }
+
+    /// Its `token` is sent in a header.
+    const fn has_token_header(self) -> bool {
+        matches!(
+            self,
+            Self::Alertmanager | Self::Gotify | Self::Matrix | Self::Ntfy | Self::Opsgenie
+        )
+    }
+
+    /// What the service cannot take `value` for; the value is not repeated.
+    pub(super) fn mistake_of(self, name: &str, value: &str) -> Option<&'static str> {
+        match (self, name) {
+            (Self::Ntfy, "topic") if !is_topic(value) => {
+                Some("must be 1 to 64 of the characters A-Z, a-z, 0-9, - and _")
+            }
+            (Self::Matrix, "room") if !value.starts_with('!') => {
+                Some("must be the room's id, which begins with \"!\"; an alias (#room:server) will not do")
+            }
+            (_, "token") if self.has_token_header() && value != value.trim() => {
+                Some("must not begin or end with a blank")
+            }
+            (_, "token") if self.has_token_header() && !value.chars().all(is_in_header) => {
+                Some("holds characters that no header may hold")
+            }
+            _ => None,
+        }
+    }
+
     const fn row(self) -> (&'static str, &'static [&'static str], &'static [&'static str]) {
         match self {
             Self::Alertmanager => ("alertmanager", &["url"], &["token"]),
@@ -86,4 +118,15 @@ impl Preset {
             Self::Telegram => ("telegram", &["token", "chat_id"], &["url"]),
         }
     }
+}
+
+/// What ntfy takes for a topic's name.
+fn is_topic(text: &str) -> bool {
+    let is_one = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    (1..=64).contains(&text.len()) && text.chars().all(is_one)
+}
+
+/// RFC 9110, section 5.5, without its obsolete part.
+pub(super) fn is_in_header(c: char) -> bool {
+    c == '\t' || (' '..='~').contains(&c)
 }

@@ -1,6 +1,6 @@
 //! One entry of `site.outage_webhooks`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     deserializer::one_or_many,
     fallback::ChannelOptions,
-    preset::{OPTIONS, Preset},
+    preset::{OPTIONS, Preset, is_in_header},
     section::Section,
     status::StatusRange,
     value::Seconds,
@@ -151,9 +151,15 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<OutageWebhook> {
         None if section.has("preset") => {}
         None => of_request(section, &webhook),
     }
+    let mut names = BTreeSet::new();
     for name in webhook.headers.keys() {
         let shown = excerpt(name, 60);
-        if !is_token(name) {
+        if !names.insert(name.to_ascii_lowercase()) {
+            section.mistake(
+                "headers",
+                format!("holds {shown} twice: capitals make no difference"),
+            );
+        } else if !is_token(name) {
             section.mistake(
                 "headers",
                 format!("holds \"{shown}\", which is no name of a header"),
@@ -210,11 +216,13 @@ fn of_preset(section: &mut Section<'_>, webhook: &OutageWebhook, preset: Preset)
     }
     for name in OPTIONS {
         if preset.needs().contains(&name) || preset.takes().contains(&name) {
-            if webhook
-                .option(name)
-                .is_some_and(|value| value.reveal().trim().is_empty())
-            {
+            let Some(value) = webhook.option(name).map(Secret::reveal) else {
+                continue;
+            };
+            if value.trim().is_empty() {
                 section.mistake(name, "must not be empty");
+            } else if let Some(text) = preset.mistake_of(name, value) {
+                section.mistake(name, text);
             }
         } else if section.has(name) {
             let all: Vec<_> = preset.needs().iter().chain(preset.takes()).copied().collect();
@@ -225,7 +233,13 @@ fn of_preset(section: &mut Section<'_>, webhook: &OutageWebhook, preset: Preset)
         }
     }
     if let Some(url) = webhook.url.as_ref().filter(|url| !url.reveal().trim().is_empty()) {
-        section.check_url("url", url.reveal(), &["http", "https"]);
+        let is_url = section.check_url("url", url.reveal(), &["http", "https"]);
+        if is_url && !preset.is_hook() && url.reveal().contains(['?', '#']) {
+            section.mistake(
+                "url",
+                "must be where the service is, without \"?\" and \"#\": apmon adds the path",
+            );
+        }
     }
 }
 
@@ -233,9 +247,4 @@ fn of_preset(section: &mut Section<'_>, webhook: &OutageWebhook, preset: Preset)
 fn is_token(name: &str) -> bool {
     let is_one = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     !name.is_empty() && name.chars().all(is_one)
-}
-
-/// RFC 9110, section 5.5, without its obsolete part.
-fn is_in_header(c: char) -> bool {
-    c == '\t' || (' '..='~').contains(&c)
 }

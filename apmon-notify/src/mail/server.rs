@@ -6,7 +6,7 @@ use std::{
 };
 
 use apmon_core::{
-    DeliveryError, Secret,
+    DeliveryError,
     config::{EmailServer, Host},
     text::printable,
 };
@@ -83,7 +83,7 @@ impl Server {
     ) -> Result<String, DeliveryError> {
         let deadline = Instant::now() + self.timeout;
         let sent = self.exchange(from, to, letter, deadline).await;
-        sent.map(|answer| masked(&printable(&answer), self.password()))
+        sent.map(|answer| masked(&printable(&answer), self.place.login.as_ref()))
             .map_err(|trouble| self.told(trouble))
     }
 
@@ -144,11 +144,7 @@ impl Server {
         }
     }
 
-    fn password(&self) -> Option<&Secret> {
-        self.place.login.as_ref().map(|(_, password)| password)
-    }
-
     fn told(&self, trouble: Trouble) -> DeliveryError {
-        trouble.into_delivery_error(&self.origin, self.timeout, self.password())
+        trouble.into_delivery_error(&self.origin, self.timeout, self.place.login.as_ref())
     }
 }

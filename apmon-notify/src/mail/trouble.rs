@@ -5,7 +5,7 @@ use std::{error::Error, io, time::Duration};
 use apmon_core::{DeliveryError, Secret, text::excerpt};
 use lettre::transport::smtp;
 
-use crate::answer::cause;
+use crate::{answer::cause, mask};
 
 /// Of a server's words so much is shown.
 const MAX_WORDS: usize = 300;
@@ -43,12 +43,12 @@ impl Trouble {
         Self::Other(format!("{step}: {}", cause(error)))
     }
 
-    /// For the outbox and the log; `password` is in none of it.
+    /// For the outbox and the log; the password is in none of it.
     pub(super) fn into_delivery_error(
         self,
         origin: &str,
         timeout: Duration,
-        password: Option<&Secret>,
+        login: Option<&(String, Secret)>,
     ) -> DeliveryError {
         let (reason, refused) = match self {
             Self::Answer { step, code, text } => {
@@ -62,7 +62,7 @@ impl Trouble {
             ),
             Self::Other(reason) => (reason, false),
         };
-        let reason = masked(&reason, password);
+        let reason = masked(&reason, login);
         let reason = format!("{origin}: {}", excerpt(&reason, MAX_WORDS));
         match refused {
             true => DeliveryError::permanent(reason),
@@ -71,10 +71,16 @@ impl Trouble {
     }
 }
 
-/// A server may repeat what it was told.
-pub(super) fn masked(text: &str, password: Option<&Secret>) -> String {
-    match password.map(Secret::reveal) {
-        Some(password) if !password.is_empty() => text.replace(password, "***"),
-        _ => text.to_owned(),
-    }
+/// A server may repeat what it was told, also as it was told: in Base64.
+pub(super) fn masked(text: &str, login: Option<&(String, Secret)>) -> String {
+    let Some((name, password)) = login.map(|(name, password)| (name, password.reveal())) else {
+        return text.to_owned();
+    };
+    // RFC 4616, and one by one as with LOGIN.
+    let plain = mask::base64(format!("\0{name}\0{password}").as_bytes());
+    let alone = mask::base64(password.as_bytes());
+    let secrets = plain.into_iter().chain(alone).chain([password.to_owned()]);
+    secrets.fold(text.to_owned(), |text, secret| {
+        mask::without(&text, &secret).into_owned()
+    })
 }

@@ -77,7 +77,8 @@ fn a_broken_template_sends_the_plain_sentence() {
 
 #[test]
 fn masked_options_show_where_and_no_more() {
-    let shown: Vec<_> = options().masked().values().map(str::to_owned).collect();
+    let masked = options().masked();
+    let shown: Vec<_> = masked.0.values().flatten().map(Secret::reveal).collect();
     assert_eq!(shown, ["https://h.example/***"]);
 }
 
@@ -95,9 +96,12 @@ fn an_answer_may_say_when_to_come_again() {
 }
 
 #[test]
-fn the_beginning_of_another_outage_is_not_told() {
+fn what_has_no_beginning_began_when_it_was_told() {
     let mut message = message();
     assert_eq!(since(&message).to_string(), "2026-02-11T14:00:00Z");
-    message.kind = NotificationKind::Unknown;
+    message.kind = NotificationKind::Notice("CERTIFICATE".into());
     assert_eq!(since(&message), message.at);
+    message.kind = NotificationKind::Known;
+    message.since = Some("2026-02-11T15:00:00Z".parse().unwrap());
+    assert_eq!(since(&message), message.at, "a clock that was set back");
 }

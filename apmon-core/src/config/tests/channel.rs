@@ -27,6 +27,54 @@ outage_webhooks:
     );
 }
 
+/// What would be refused by the service, or go to another path, is told before.
+#[test]
+fn values_that_a_preset_cannot_send_are_mistakes() {
+    let hook = |options: &str| in_site(&format!("outage_webhooks: [{{preset: {options}}}]"));
+    for good in [
+        "discord, url: 'https://h/x?thread_id=1'",
+        "teams, url: 'https://h/x?sig=1#a'",
+        "gotify, url: 'https://h/sub/path/', token: t",
+        "ntfy, topic: Abc_9-x",
+        "telegram, token: ' 1:x ', chat_id: c",
+    ] {
+        assert!(read(&hook(good)).is_ok(), "{good}");
+    }
+    let base = "\"url\" must be where the service is, without \"?\" and \"#\": apmon adds the path";
+    let topic = "\"topic\" must be 1 to 64 of the characters A-Z, a-z, 0-9, - and _";
+    let room = "\"room\" must be the room's id, which begins with \"!\"; an alias (#room:server) will not do";
+    let ends = "\"token\" must not begin or end with a blank";
+    let long = format!("ntfy, topic: {}", "t".repeat(65));
+    for (wrong, text) in [
+        ("gotify, url: 'https://h/?a=s3cret', token: t", base),
+        ("ntfy, topic: t, url: 'https://h/#s3cret'", base),
+        ("matrix, url: 'https://h/?', token: t, room: '!r:h'", base),
+        ("pushover, url: 'https://h/?a', token: t, user: u", base),
+        ("pagerduty, url: 'https://h/?a', routing_key: r", base),
+        ("opsgenie, url: 'https://h/?a', token: t", base),
+        ("telegram, url: 'https://h/?a', token: t, chat_id: c", base),
+        ("alertmanager, url: 'https://h/?a'", base),
+        ("ntfy, topic: s3cret/x", topic),
+        (&long, topic),
+        ("matrix, url: 'https://h/', token: t, room: '#s3cret:h'", room),
+        ("opsgenie, token: 's3cret '", ends),
+        ("ntfy, topic: t, token: \"s3cret\\n\"", ends),
+        ("alertmanager, url: 'https://h/', token: ' s3cret'", ends),
+        (
+            "gotify, url: 'https://h/', token: \"s3\\ncret\"",
+            "\"token\" holds characters that no header may hold",
+        ),
+        (
+            "matrix, url: 'https://h/', room: '!r:h', token: s3crét",
+            "\"token\" holds characters that no header may hold",
+        ),
+    ] {
+        let told = told(&hook(wrong));
+        assert_eq!(told.len(), 1, "{wrong} {told:?}");
+        assert!(told[0].ends_with(text), "{told:?}");
+    }
+}
+
 #[test]
 fn what_a_webhook_may_say_besides_is_checked() {
     let hook = |more: &str| {
@@ -63,6 +111,10 @@ fn what_a_webhook_may_say_besides_is_checked() {
         (
             "headers: {X: \"s3cret\\n\"}",
             "\"headers\" X holds characters that no header may hold",
+        ),
+        (
+            "headers: {X-a: 1, x-A: 2}",
+            "\"headers\" holds x-A twice: capitals make no difference",
         ),
     ] {
         let told = told(&hook(wrong));
