@@ -189,12 +189,9 @@ async fn test_site(config: &Path, process: &Process, wanted: Wanted<'_>) -> anyh
     Ok(all_taken)
 }
 
-/// `there are chat (webhook:hooks.example.com), mail:ops@example.com`
+/// `there are webhook:hooks.example.com, mail:ops@example.com`
 fn known(entries: &[Entry<'_>]) -> String {
-    let shown = entries.iter().map(|entry| match entry.name() {
-        Some(name) => format!("{} ({})", printable(name), printable(&entry.id)),
-        None => printable(&entry.id).into_owned(),
-    });
+    let shown = entries.iter().map(|entry| printable(&entry.id));
     let shown: Vec<_> = shown.collect();
     match shown.is_empty() {
         true => "the site has no channels".to_owned(),
