@@ -116,9 +116,10 @@ impl Outbox {
             let since = lane.failed_before.map_or(decided, |first| first.min(decided));
             lane.failed_before = Some(since);
         }
-        if let Some(asked) = entry.retry_at {
-            // The clock may have been set since.
-            let left = Duration::try_from(asked.duration_since(now.wall)).unwrap_or_default();
+        if let (Some(until), Some(tried)) = (entry.retry_at, entry.last_tried) {
+            // The clock may have been set since: no longer than was asked for.
+            let from = |at: Timestamp| Duration::try_from(until.duration_since(at)).unwrap_or_default();
+            let left = from(now.wall).min(from(tried));
             let asked = now.mono.plus(left.min(REFUSED_PAUSE));
             lane.not_before = Some(lane.not_before.map_or(asked, |other| other.max(asked)));
         }

@@ -396,3 +396,18 @@ fn at_the_end_no_pause_is_kept_and_each_message_has_one_try() {
     }
     assert_eq!(last(&mut outbox, 10), "i-1-c", "not refused just now");
 }
+
+/// Asked for one second, by a clock that was an hour ahead.
+#[test]
+fn a_clock_that_is_set_back_makes_no_pause_longer_than_was_asked_for() {
+    let hour = jiff::SignedDuration::from_hours(1);
+    let tried = now(0).wall + hour;
+    let asked = |secs: i64| OutboxEntry {
+        attempts: 1,
+        last_tried: Some(tried),
+        retry_at: Some(tried + jiff::SignedDuration::from_secs(secs)),
+        ..entry("c", "i", 1, Outage)
+    };
+    assert_eq!(filled(vec![asked(1)]).wake_at(), Some(at(1)));
+    assert_eq!(filled(vec![asked(100)]).wake_at(), Some(at(100)));
+}
