@@ -121,8 +121,12 @@ impl Lane {
             let is_unhanded = |place: &u64| self.item(*place).is_some_and(|item| !item.handed && !item.over);
             let unhanded: Vec<u64> = places.into_iter().filter(is_unhanded).collect();
             self.falling.extend(unhanded);
-        } else if item.handed || item.over {
-        } else if self.fails_long {
+            return;
+        }
+        if item.handed || item.over {
+            return;
+        }
+        if self.fails_long {
             self.falling.insert(place);
         } else if let Some(since) = self.failing_since {
             self.all_falls = Some(since.plus(fallback.after));
