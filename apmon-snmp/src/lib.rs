@@ -36,6 +36,7 @@ mod percentile;
 mod port;
 mod ports;
 mod target;
+pub mod usm;
 
 pub use host::{Host, HostOptions};
 pub use mac::{Mac, NotAMac};
