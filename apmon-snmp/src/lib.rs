@@ -27,11 +27,9 @@
 //! |---|---|
 //! | `ports`, `port`, `host` | one kind each |
 //! | `target` | which agent is asked, and by which community |
-//! | `mac` | a station's address |
 //! | `percentile` | a percentile, 1 to 99 |
 
 mod host;
-mod mac;
 mod percentile;
 mod port;
 mod ports;
@@ -39,7 +37,6 @@ mod target;
 pub mod usm;
 
 pub use host::{Host, HostOptions};
-pub use mac::{Mac, NotAMac};
 pub use percentile::Percentile;
 pub use port::{Port, PortOptions};
 pub use ports::{Ports, PortsOptions};

@@ -1,11 +1,10 @@
 //! `port`: one port of a switch, pinned to one station.
 
-use apmon_core::{Blueprint, Kind, NotBuilt, Secret, config::Section};
+use apmon_core::{Blueprint, Kind, Mac, NotBuilt, Secret, config::Section};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    mac::Mac,
     percentile::Percentile,
     target::{Target, effective_community},
 };
