@@ -268,7 +268,7 @@ fn oid(octets: &[u8]) -> Option<Oid> {
         parts.push(u32::try_from(part).ok()?);
         part = 0;
     }
-    (!is_open && parts.len() <= MAX_LEN).then(|| Oid::new(parts))
+    (!octets.is_empty() && !is_open && parts.len() <= MAX_LEN).then(|| Oid::new(parts))
 }
 
 /// Writes a message from its end to its beginning, so that each length is known

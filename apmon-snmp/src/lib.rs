@@ -37,6 +37,7 @@ mod percentile;
 mod port;
 mod ports;
 mod target;
+pub mod usm;
 mod value;
 
 pub use ber::Malformed;
