@@ -30,8 +30,10 @@
 //! | `percentile` | a percentile, 1 to 99 |
 
 mod ber;
+mod harvest;
 mod host;
 pub mod message;
+mod mib;
 mod oid;
 mod percentile;
 mod port;
@@ -41,6 +43,7 @@ pub mod usm;
 mod value;
 
 pub use ber::Malformed;
+pub use harvest::{Column, Row};
 pub use host::{Host, HostOptions};
 pub use oid::{MAX_LEN, NotAnOid, Oid};
 pub use percentile::Percentile;
