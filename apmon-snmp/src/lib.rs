@@ -29,17 +29,28 @@
 //! | `target` | which agent is asked, and by which community |
 //! | `percentile` | a percentile, 1 to 99 |
 
+mod ber;
+mod harvest;
 mod host;
+pub mod message;
+mod mib;
+mod oid;
 mod percentile;
 mod port;
 mod ports;
 mod target;
+pub mod usm;
+mod value;
 
+pub use ber::Malformed;
+pub use harvest::{Column, Row};
 pub use host::{Host, HostOptions};
+pub use oid::{MAX_LEN, NotAnOid, Oid};
 pub use percentile::Percentile;
 pub use port::{Port, PortOptions};
 pub use ports::{Ports, PortsOptions};
 pub use target::Target;
+pub use value::{Value, Varbind};
 
 /// The kinds of this crate.
 pub const KINDS: &[&dyn apmon_core::MonitorKind] = &[&Ports, &Port, &Host];
