@@ -24,7 +24,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let columns = session.columns(groups).await?.remove(0);
     for (root, column) in roots.iter().zip(&columns) {
         for row in &column.rows {
-            println!("{}", Varbind::new(Oid::join(root.parts(), &row.index), row.value.clone()));
+            println!(
+                "{}",
+                Varbind::new(Oid::join(root.parts(), &row.index), row.value.clone())
+            );
         }
         if let Some(trouble) = &column.trouble {
             println!("{root}: {trouble}");

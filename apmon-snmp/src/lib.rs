@@ -59,7 +59,7 @@ pub use percentile::Percentile;
 pub use port::{Port, PortOptions};
 pub use ports::{Ports, PortsOptions};
 pub use session::Session;
-pub use target::Target;
+pub use target::{AgentOptions, Target, Version};
 pub use value::{Value, Varbind};
 pub use walk::Group;
 
