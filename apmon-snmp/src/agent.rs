@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -11,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use crate::session::Engine;
+use apmon_core::Secret;
+
+use crate::{credential::Credentials, session::Engine};
 
 /// What is known of one agent. Shared by all who ask it.
 #[derive(Debug)]
@@ -92,20 +95,46 @@ impl Agent {
 /// What nobody can guess: the standard library takes its hash keys from the
 /// system's random source.
 pub(crate) fn random() -> u64 {
-    use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(0)
 }
 
 /// All agents of this process.
 #[derive(Debug, Default)]
-pub(crate) struct Agents(Mutex<HashMap<(SocketAddr, String), Arc<Agent>>>);
+pub(crate) struct Agents(Mutex<HashMap<(SocketAddr, Whom), Arc<Agent>>>, RandomState);
+
+/// As whom an agent is asked: the keys of another user are others.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Whom {
+    Anybody,
+    User(String, [u64; 2]),
+}
 
 impl Agents {
-    /// The agent at `address`, as `user` sees it (empty for communities).
-    pub(crate) fn at(&self, address: SocketAddr, user: &str) -> Arc<Agent> {
+    /// The agent at `address`, as it is asked by `credentials`.
+    pub(crate) fn at(&self, address: SocketAddr, credentials: &Credentials) -> Arc<Agent> {
+        let whom = match credentials {
+            Credentials::V1(_) | Credentials::V2c(_) => Whom::Anybody,
+            Credentials::V3(user) => {
+                let key = |password: Option<&Secret>| {
+                    password.map_or(0, |password| self.1.hash_one(password.reveal()))
+                };
+                Whom::User(
+                    format!(
+                        "{} {:?} {:?}",
+                        user.name,
+                        user.auth.as_ref().map(|(protocol, _)| protocol),
+                        user.privacy.as_ref().map(|(protocol, _)| protocol)
+                    ),
+                    [
+                        key(user.auth.as_ref().map(|(_, password)| password)),
+                        key(user.privacy.as_ref().map(|(_, password)| password)),
+                    ],
+                )
+            }
+        };
         let mut agents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A device whose address moves leaves an entry behind; some hundred
-        // octets each.
-        Arc::clone(agents.entry((address, user.to_owned())).or_default())
+        // A device whose address moves leaves an entry behind, some hundred
+        // octets.
+        Arc::clone(agents.entry((address, whom)).or_default())
     }
 }

@@ -1,7 +1,5 @@
 //! Why an agent was not read.
 
-use apmon_core::{Failure, FailureClass, Look};
-
 use crate::{ber::Malformed, message::ErrorStatus, oid::Oid};
 
 /// Why an agent was not read.
@@ -63,43 +61,4 @@ pub enum SnmpError {
     /// SNMPv3: another report.
     #[error("it reports {0}")]
     Report(Oid),
-}
-
-impl SnmpError {
-    /// As a failure of `look`, which was asking `who`.
-    #[must_use]
-    pub fn failure(&self, look: &Look, who: &str) -> Failure {
-        let (class, words) = match self {
-            Self::NoAnswer { asked } => {
-                return look.expired(|timeout| format!("{who}: no answer within {timeout} ({asked})"));
-            }
-            Self::Io { source, .. } => return io_failure(source, format!("{who}: {self}")),
-            Self::Refused => (FailureClass::Refused, self.to_string()),
-            Self::Malformed(_) => (FailureClass::Protocol, self.to_string()),
-            Self::Status { .. } => (FailureClass::Status, self.to_string()),
-            Self::NoAnswerEncrypted
-            | Self::UnknownUser
-            | Self::WrongKey
-            | Self::WrongPrivacyKey
-            | Self::TimeWindow
-            | Self::Level { .. }
-            | Self::UnknownContext
-            | Self::Report(_) => (FailureClass::Denied, self.to_string()),
-        };
-        Failure::new(class, format!("{who}: {words}"))
-    }
-}
-
-fn io_failure(source: &std::io::Error, words: String) -> Failure {
-    use std::io::ErrorKind;
-    let class = match source.kind() {
-        ErrorKind::ConnectionRefused => FailureClass::Refused,
-        ErrorKind::HostUnreachable => FailureClass::Unreachable,
-        ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown | ErrorKind::AddrNotAvailable => {
-            FailureClass::NoRoute
-        }
-        ErrorKind::PermissionDenied => FailureClass::Permission,
-        _ => FailureClass::Resources,
-    };
-    Failure::new(class, words)
 }

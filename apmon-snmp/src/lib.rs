@@ -30,6 +30,7 @@
 //! | `percentile` | a percentile, 1 to 99 |
 
 mod agent;
+mod asker;
 mod ber;
 mod credential;
 mod error;
@@ -42,6 +43,7 @@ mod oid;
 mod percentile;
 mod port;
 mod ports;
+mod reading;
 pub mod session;
 mod target;
 pub mod usm;
