@@ -28,6 +28,7 @@
 //! | `ports`, `port`, `host` | one kind each |
 //! | `target` | which agent is asked, and by which community |
 //! | `percentile` | a percentile, 1 to 99 |
+//! | `vendor` | who made a device |
 
 mod agent;
 mod asker;
@@ -47,6 +48,7 @@ pub mod session;
 mod target;
 pub mod usm;
 mod value;
+mod vendor;
 mod walk;
 
 pub use agent::Agent;
@@ -62,6 +64,7 @@ pub use ports::{Ports, PortsOptions};
 pub use session::Session;
 pub use target::{AgentOptions, Target, Version};
 pub use value::{Value, Varbind};
+pub use vendor::Vendor;
 pub use walk::Group;
 
 /// The kinds of this crate.
