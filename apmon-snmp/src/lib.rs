@@ -35,6 +35,8 @@ mod asker;
 mod ber;
 mod credential;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod get;
 mod harvest;
 mod host;
@@ -45,10 +47,12 @@ mod percentile;
 mod port;
 mod ports;
 pub mod session;
+mod storage;
 mod target;
 pub mod usm;
 mod value;
 mod vendor;
+mod vital;
 mod walk;
 
 pub use agent::Agent;
