@@ -33,6 +33,8 @@
 mod agent;
 mod asker;
 mod ber;
+mod block_device;
+mod counted;
 mod credential;
 mod error;
 #[cfg(test)]
@@ -40,6 +42,7 @@ mod fixture;
 mod get;
 mod harvest;
 mod host;
+mod host_figures;
 pub mod message;
 mod mib;
 mod oid;
