@@ -28,6 +28,7 @@
 //! | `ports`, `port`, `host` | one kind each |
 //! | `target` | which agent is asked, and by which community |
 //! | `percentile` | a percentile, 1 to 99 |
+//! | `threshold` | how busy a host may be, and how full its disks |
 //! | `vendor` | who made a device |
 
 mod agent;
@@ -40,6 +41,7 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod get;
+mod glob;
 mod harvest;
 mod host;
 mod host_figures;
@@ -52,6 +54,7 @@ mod ports;
 pub mod session;
 mod storage;
 mod target;
+mod threshold;
 pub mod usm;
 mod value;
 mod vendor;
@@ -70,6 +73,7 @@ pub use port::{Port, PortOptions};
 pub use ports::{Ports, PortsOptions};
 pub use session::Session;
 pub use target::{AgentOptions, Target, Version};
+pub use threshold::{Excess, Excesses, LimitPct, Over, Subject, ThresholdOptions};
 pub use value::{Value, Varbind};
 pub use vendor::Vendor;
 pub use walk::Group;
