@@ -30,14 +30,20 @@
 //! | `percentile` | a percentile, 1 to 99 |
 
 mod ber;
+mod change;
+mod counted;
+mod counting;
+mod follow;
 mod harvest;
 mod host;
 pub mod message;
 mod mib;
 mod oid;
 mod percentile;
+mod pinning;
 mod port;
 mod ports;
+mod restart;
 mod target;
 pub mod usm;
 mod value;
