@@ -44,10 +44,9 @@ const FASTEST: u64 = 100_000_000_000;
 const SHORTEST_PACKET: u64 = 512;
 
 /// Counts of a port, in the order in which they are remembered.
-pub(crate) const COLUMNS: usize = 10;
+pub(crate) const COLUMNS: usize = 12;
 
-/// What a port has counted. Where it tells no multicast from broadcast, both
-/// stand as multicast.
+/// What a port has counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct PortCounts {
     pub in_octets: Option<Counted>,
@@ -60,6 +59,9 @@ pub(crate) struct PortCounts {
     pub out_multicast: Option<Counted>,
     pub in_broadcast: Option<Counted>,
     pub out_broadcast: Option<Counted>,
+    /// Multicast and broadcast together, where the agent does not tell them apart.
+    pub in_non_ucast: Option<Counted>,
+    pub out_non_ucast: Option<Counted>,
 }
 
 impl PortCounts {
@@ -75,6 +77,8 @@ impl PortCounts {
             self.out_multicast,
             self.in_broadcast,
             self.out_broadcast,
+            self.in_non_ucast,
+            self.out_non_ucast,
         ]
     }
 }
@@ -89,19 +93,36 @@ const IN_MULTICAST: usize = 6;
 const OUT_MULTICAST: usize = 7;
 const IN_BROADCAST: usize = 8;
 const OUT_BROADCAST: usize = 9;
+const IN_NON_UCAST: usize = 10;
+const OUT_NON_UCAST: usize = 11;
 
 /// The sums over all ports in seed 003's order: name, columns, factor.
 const TOTALS: [(&str, &[usize], u64); 8] = [
     ("total_bits_in", &[IN_OCTETS], 8),
     ("total_bits_out", &[OUT_OCTETS], 8),
-    ("total_pkts_in", &[IN_UCAST, IN_MULTICAST, IN_BROADCAST], 1),
-    ("total_pkts_out", &[OUT_UCAST, OUT_MULTICAST, OUT_BROADCAST], 1),
+    (
+        "total_pkts_in",
+        &[IN_UCAST, IN_MULTICAST, IN_BROADCAST, IN_NON_UCAST],
+        1,
+    ),
+    (
+        "total_pkts_out",
+        &[OUT_UCAST, OUT_MULTICAST, OUT_BROADCAST, OUT_NON_UCAST],
+        1,
+    ),
     ("total_errors_in", &[IN_ERRORS], 1),
     ("total_errors_out", &[OUT_ERRORS], 1),
     ("total_pkts_ucast", &[IN_UCAST, OUT_UCAST], 1),
     (
         "total_pkts_bmcast",
-        &[IN_MULTICAST, OUT_MULTICAST, IN_BROADCAST, OUT_BROADCAST],
+        &[
+            IN_MULTICAST,
+            OUT_MULTICAST,
+            IN_BROADCAST,
+            OUT_BROADCAST,
+            IN_NON_UCAST,
+            OUT_NON_UCAST,
+        ],
         1,
     ),
 ];

@@ -40,34 +40,31 @@ pub(crate) fn follow(old: &[Identity<'_>], new: &[Identity<'_>]) -> Vec<Option<u
     let (old_short, new_short) = (unique(old, Identity::short), unique(new, Identity::short));
     let (old_long, new_long) = (unique(old, Identity::long), unique(new, Identity::long));
     let by_index: HashMap<u32, usize> = old.iter().enumerate().map(|(i, it)| (it.index, i)).collect();
-    let ways: [&dyn Fn(&Identity<'_>) -> Option<usize>; 3] = [
-        &|port| {
-            let name = port.short().filter(|name| new_short.contains_key(name))?;
-            old_short.get(name).copied()
-        },
-        &|port| {
-            let name = port.long().filter(|name| new_long.contains_key(name))?;
-            let i = old_long.get(name).copied()?;
-            (!old[i].contradicts(port)).then_some(i)
-        },
-        &|port| {
-            let i = by_index.get(&port.index).copied()?;
-            let names = old[i].long().zip(port.long());
-            let fits = names.is_none_or(|(one, two)| one == two);
-            (fits && !old[i].contradicts(port)).then_some(i)
-        },
-    ];
-    for way in ways {
+    let by_short_name = |port: &Identity<'_>| {
+        let name = port.short().filter(|name| new_short.contains_key(name))?;
+        old_short.get(name).copied()
+    };
+    let by_name = |port: &Identity<'_>| {
+        let name = port.long().filter(|name| new_long.contains_key(name))?;
+        let i = old_long.get(name).copied()?;
+        (!old[i].contradicts(port)).then_some(i)
+    };
+    let by_number = |port: &Identity<'_>| {
+        let i = by_index.get(&port.index).copied()?;
+        let names = old[i].long().zip(port.long());
+        let fits = names.is_none_or(|(one, two)| one == two);
+        (fits && !old[i].contradicts(port)).then_some(i)
+    };
+    let mut take = |way: &dyn Fn(&Identity<'_>) -> Option<usize>| {
         for (port, found) in new.iter().zip(&mut found) {
-            if found.is_some() {
-                continue;
-            }
-            if let Some(i) = way(port).filter(|i| !is_taken[*i]) {
-                is_taken[i] = true;
-                *found = Some(i);
+            if found.is_none() {
+                *found = way(port).filter(|i| !std::mem::replace(&mut is_taken[*i], true));
             }
         }
-    }
+    };
+    take(&by_short_name);
+    take(&by_name);
+    take(&by_number);
     found
 }
 
