@@ -350,7 +350,11 @@ mod tests {
                     was: state(up, up),
                     is: state(down, up),
                 },
-                ("state", Some("oper=up admin=up"), Some("oper=lowerLayerDown admin=up")),
+                (
+                    "state",
+                    Some("oper=up admin=up"),
+                    Some("oper=lowerLayerDown admin=up"),
+                ),
             ),
             (
                 PortEvent::Stations {
@@ -377,7 +381,10 @@ mod tests {
         ];
         for (event, (word, before, after)) in table {
             assert_eq!(event.as_str(), word);
-            assert_eq!((event.before().as_deref(), event.after().as_deref()), (before, after));
+            assert_eq!(
+                (event.before().as_deref(), event.after().as_deref()),
+                (before, after)
+            );
             assert_eq!(PortEvent::from_texts(word, before, after), Some(event));
         }
     }

@@ -155,12 +155,21 @@ mod tests {
     #[test]
     fn what_is_no_json_leaves_what_was_there() {
         let before = memory(&[("a", "1"), ("gone", "2")], Some("[1]"));
-        let new = memory(&[("a", "{\"x\": "), ("b", "[1, {\"y\": null}]"), ("c", "")], Some("[1"));
+        let new = memory(
+            &[("a", "{\"x\": "), ("b", "[1, {\"y\": null}]"), ("c", "")],
+            Some("[1"),
+        );
         let (kept, unfit) = new.fit(&before);
-        assert_eq!(kept, memory(&[("a", "1"), ("b", "[1, {\"y\": null}]")], Some("[1]")));
+        assert_eq!(
+            kept,
+            memory(&[("a", "1"), ("b", "[1, {\"y\": null}]")], Some("[1]"))
+        );
         let keys: Vec<_> = unfit.iter().map(|it| it.key.as_str()).collect();
         assert_eq!(keys, ["a", "c", "counts"]);
-        assert!(unfit[0].reason.starts_with("no JSON: EOF while parsing"), "{unfit:?}");
+        assert!(
+            unfit[0].reason.starts_with("no JSON: EOF while parsing"),
+            "{unfit:?}"
+        );
     }
 
     #[test]

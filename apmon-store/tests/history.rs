@@ -5,8 +5,9 @@
 use std::{fs, path::Path, time::Duration};
 
 use apmon_core::{
-    Commit, Incident, IncidentKind, LookResult, MonitorState, Notification, NotificationKind, OutboxEntry,
-    Records, StateStore, StoreError, Stretch, StretchKind, Verdict,
+    Clock as _, Commit, Incident, IncidentKind, LookResult, Memory, MonitorState, Notification,
+    NotificationKind, OutboxEntry, PortChange, PortChangeRecord, PortEvent, PortState, PortStatus, Records,
+    StateStore, StoreError, Stretch, StretchKind, SystemClock, Verdict,
     history::{Sums, Times, days},
 };
 use apmon_store::{History, JsonStore, Span, SqliteStore, peek};
@@ -263,6 +264,250 @@ async fn a_database_of_the_first_version_is_read_and_brought_up_to_date() {
     assert_eq!(since("b"), Some(at(50)), "an incident is older than the looks");
     assert_eq!(since("c"), None);
     assert_eq!(open(&path).load().await.unwrap().monitors.len(), 1);
+}
+
+/// What version 2 added.
+const VERSION_2: &str = "
+ALTER TABLE watched ADD COLUMN since INTEGER;
+ALTER TABLE watched ADD COLUMN last INTEGER;
+ALTER TABLE watched ADD COLUMN max_gap INTEGER;
+CREATE TABLE stretches (monitor TEXT NOT NULL, kind TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER NOT NULL);
+CREATE INDEX stretches_of ON stretches (monitor, started);
+PRAGMA user_version = 2;
+";
+
+#[tokio::test]
+async fn of_a_database_of_the_second_version_what_was_not_ours_is_what_monitors_remember() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    old.execute_batch(VERSION_1).unwrap();
+    old.execute_batch(VERSION_2).unwrap();
+    old.execute_batch(
+        r#"INSERT INTO states VALUES
+             ('switch', 1, 5000000, 187342, NULL, NULL, NULL, 0, 0, NULL, 'ab', '{"incident":"i"}',
+              '{"ports_state":{"1":{"oper":"up"}},"zürich":1e2}'),
+             ('web', 0, NULL, NULL, NULL, NULL, NULL, 7, 2, 'no answer', NULL, NULL, NULL);
+           INSERT INTO outbox (key, entry) VALUES ('k', '{}');
+           INSERT INTO meta VALUES ('epoch', 41)"#,
+    )
+    .unwrap();
+    let seen = |path: &Path| {
+        let history = History::open(path).unwrap();
+        let states = history.states().unwrap();
+        assert_eq!(history.state("switch").unwrap().as_ref(), states.get("switch"));
+        let peeked = peek(path, &TimeZone::UTC).unwrap().monitors;
+        let peeked: std::collections::BTreeMap<_, _> = peeked
+            .iter()
+            .map(|(name, state)| (name.clone(), MonitorState::clone(state)))
+            .collect();
+        assert_eq!(peeked, states);
+        states
+    };
+    let before = seen(&path);
+    let switch = &before["switch"];
+    let kept: Vec<_> = switch
+        .memory
+        .kept
+        .iter()
+        .map(|(key, text)| (key.as_str(), &**text))
+        .collect();
+    assert_eq!(
+        kept,
+        [("ports_state", r#"{"1":{"oper":"up"}}"#), ("zürich", "100.0")]
+    );
+    assert_eq!(switch.own.incident.as_deref(), Some("i"));
+    assert_eq!(switch.last_response_time, Some(Duration::from_micros(187_342)));
+    assert!(before["web"].memory.is_empty());
+    assert_eq!(
+        History::open(&path).unwrap().port_changes(None, &EVER).unwrap(),
+        []
+    );
+    drop(old);
+
+    let store = open(&path);
+    let snapshot = store.load().await.unwrap();
+    assert_eq!(
+        (snapshot.epoch, snapshot.warnings.len()),
+        (42, 1),
+        "{:?}",
+        snapshot.warnings
+    );
+    let mut web = MonitorState::clone(&snapshot.monitors["web"]);
+    web.down_count = 8;
+    let commit = Commit {
+        epoch: snapshot.epoch,
+        states: vec![("web".into(), web.clone().into())],
+        ..Commit::default()
+    };
+    store.commit(&commit).await.unwrap();
+    let after = seen(&path);
+    assert_eq!((&after["switch"], &after["web"]), (&before["switch"], &web));
+    let now = rusqlite::Connection::open(&path).unwrap();
+    let number = |sql: &str| now.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(number("PRAGMA user_version"), 3);
+    assert_eq!(number("SELECT count(*) FROM memories"), 1);
+    assert_eq!(
+        number("SELECT count(*) FROM pragma_table_info('states') WHERE name = 'other'"),
+        0
+    );
+    assert_eq!(
+        number("SELECT count(*) FROM outbox"),
+        1,
+        "what cannot be read is kept"
+    );
+}
+
+fn changed(monitor: &str, second: i64, event: PortEvent) -> PortChangeRecord {
+    PortChangeRecord {
+        monitor: monitor.into(),
+        at: at(second),
+        change: PortChange {
+            index: 7,
+            port: "Gi0/7".into(),
+            event,
+            told: second % 2 == 0,
+        },
+    }
+}
+
+#[tokio::test]
+async fn what_changed_at_ports_is_kept_for_as_long_as_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    let state = |oper| PortState {
+        oper,
+        admin: PortStatus::Up,
+    };
+    let mac = "02:00:00:00:00:01".parse().unwrap();
+    let now = SystemClock::new().now().wall.as_second() - 1_790_000_000;
+    let events = [
+        PortEvent::State {
+            was: state(PortStatus::Up),
+            is: state(PortStatus::Down),
+        },
+        PortEvent::Stations {
+            appeared: vec![mac],
+            gone: vec![],
+        },
+        PortEvent::Added {
+            is: state(PortStatus::NotPresent),
+        },
+        PortEvent::Removed {
+            was: state(PortStatus::Up),
+        },
+    ];
+    let records: Vec<_> = (1..)
+        .zip(events)
+        .map(|(n, event)| changed(["b", "a"][n as usize % 2], now - 100 + n, event))
+        .collect();
+    let old = changed("a", now - 401 * 86_400, records[0].change.event.clone());
+    let written = Records {
+        port_changes: std::iter::once(old).chain(records.clone()).collect(),
+        ..Records::default()
+    };
+    run(&path, written).await;
+    let history = History::open(&path).unwrap();
+    assert_eq!(
+        history.port_changes(None, &EVER).unwrap(),
+        records,
+        "the old one is gone"
+    );
+    let of_a = [records[0].clone(), records[2].clone()];
+    assert_eq!(history.port_changes(Some("a"), &EVER).unwrap(), of_a);
+    let span = records[1].at..=records[2].at;
+    assert_eq!(history.port_changes(None, &span).unwrap(), records[1..3]);
+    assert_eq!(history.port_changes(Some("c"), &EVER).unwrap(), []);
+}
+
+#[tokio::test]
+async fn counts_that_change_at_each_look_are_not_written_each_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    let state = |baseline: &str, counts: u32| MonitorState {
+        down_count: counts,
+        memory: Memory {
+            kept: [("ports_state".to_owned(), baseline.into())].into(),
+            counts: Some(counts.to_string().into()),
+        },
+        ..MonitorState::default()
+    };
+    let mut store = open(&path);
+    let mut epoch = store.load().await.unwrap().epoch;
+    let seen = || {
+        let state = peek(&path, &TimeZone::UTC).unwrap().monitors["switch"].clone();
+        let counts = state.memory.counts.as_ref().unwrap().parse().unwrap();
+        (
+            state.memory.kept["ports_state"].to_string(),
+            counts,
+            state.down_count,
+        )
+    };
+    // What is committed, and what stands in the database then.
+    let table = [
+        (state("1", 1), 1, "the first one"),
+        (state("1", 2), 1, "only counts changed"),
+        (state("2", 3), 3, "both changed"),
+        (state("2", 4), 3, "only counts changed"),
+    ];
+    for (state, counts, why) in table {
+        let commit = Commit {
+            epoch,
+            states: vec![("switch".into(), state.clone().into())],
+            ..Commit::default()
+        };
+        store.commit(&commit).await.unwrap();
+        let baseline = state.memory.kept["ports_state"].to_string();
+        assert_eq!(seen(), (baseline, counts, state.down_count), "{why}");
+    }
+    drop(store);
+    store = open(&path);
+    epoch = store.load().await.unwrap().epoch;
+    let again = Commit {
+        epoch,
+        states: vec![("switch".into(), state("2", 5).into())],
+        ..Commit::default()
+    };
+    store.commit(&again).await.unwrap();
+    assert_eq!(seen(), ("2".to_owned(), 5, 5), "it was just opened");
+    // The file goes away: a new one gets the newest of all.
+    let counted = Commit {
+        states: vec![("switch".into(), state("2", 6).into())],
+        ..again.clone()
+    };
+    store.commit(&counted).await.unwrap();
+    assert_eq!(seen(), ("2".to_owned(), 5, 6));
+    for suffix in ["db", "db-wal", "db-shm"] {
+        fs::remove_file(path.with_extension(suffix)).unwrap();
+    }
+    let other = Commit {
+        states: vec![("web".into(), MonitorState::default().into())],
+        ..again
+    };
+    store.commit(&other).await.unwrap();
+    assert_eq!(seen(), ("2".to_owned(), 6, 6));
+}
+
+#[tokio::test]
+async fn a_memory_that_makes_no_sense_costs_no_state() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    let store = open(&path);
+    let epoch = store.load().await.unwrap().epoch;
+    store.commit(&commit(epoch)).await.unwrap();
+    drop(store);
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch("INSERT INTO memories VALUES ('a', '{\"x\": ', NULL)")
+        .unwrap();
+    let snapshot = open(&path).load().await.unwrap();
+    assert_eq!(snapshot.monitors["a"].down_count, 7);
+    assert!(snapshot.monitors["a"].memory.is_empty());
+    let [warning] = &snapshot.warnings[..] else {
+        panic!("{:?}", snapshot.warnings);
+    };
+    assert!(warning.contains("what monitor \"a\" remembered: "), "{warning}");
 }
 
 #[tokio::test]

@@ -112,15 +112,28 @@ mod tests {
     #[test]
     fn a_subject_that_never_rests_is_told_of_along_the_curve() {
         let changes = (0..34_000).step_by(100);
-        let expected = [(0, 1), (3_500, 2), (9_500, 3), (17_000, 4), (25_000, 5), (33_000, 6)];
+        let expected = [
+            (0, 1),
+            (3_500, 2),
+            (9_500, 3),
+            (17_000, 4),
+            (25_000, 5),
+            (33_000, 6),
+        ];
         assert_eq!(heard(changes, &policy(8_000, 4)), expected);
     }
 
     #[test]
     fn after_a_quiet_window_counting_starts_anew() {
         let policy = policy(8_000, 4);
-        assert_eq!(heard([0, 9_499, 16_998], &policy), [(0, 1), (9_499, 2), (16_998, 3)]);
-        assert_eq!(heard([0, 9_500, 12_999, 13_000], &policy), [(0, 1), (9_500, 1), (13_000, 2)]);
+        assert_eq!(
+            heard([0, 9_499, 16_998], &policy),
+            [(0, 1), (9_499, 2), (16_998, 3)]
+        );
+        assert_eq!(
+            heard([0, 9_500, 12_999, 13_000], &policy),
+            [(0, 1), (9_500, 1), (13_000, 2)]
+        );
     }
 
     #[test]
