@@ -69,17 +69,22 @@
 //! | [`memory`] | what a monitor knows again at its next look |
 //! | [`config`], [`kind`] | the site file, and how a kind of monitor reads its part of it |
 //! | [`time`], [`text`] | clocks; text that is safe to show |
+//! | [`names`], [`network`] | what looks take from this machine: its resolver and its way out; brought along |
+//! | [`errno`] | whose fault a system call's error is |
 //! | [`name_file`] | resolv.conf and hosts, made such that a strict parser takes them |
 
 pub mod config;
 pub mod device;
 pub mod engine;
+pub mod errno;
 pub mod history;
 pub mod kind;
 pub mod mac;
 pub mod memory;
 pub mod monitor;
 pub mod name_file;
+pub mod names;
+pub mod network;
 pub mod notification;
 pub mod outcome;
 pub mod probe;
@@ -104,6 +109,8 @@ pub use kind::{Blueprint, Both, Compiled, Kind, MonitorKind, OptionSet, Tools};
 pub use mac::{Mac, NotAMac};
 pub use memory::Memory;
 pub use monitor::{Heartbeat, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
+pub use names::Names;
+pub use network::OwnNetwork;
 pub use notification::{DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, Switch};
 pub use outcome::{Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict};
 pub use probe::{Look, NotBuilt, Probe, Step, Trace};
