@@ -441,7 +441,7 @@ fn a_history_is_read_beside_the_daemon() {
     let ports = lab.run(&["history", "--ports", "--csv", "home.yaml"]);
     assert_eq!(
         ports.out,
-        ["site,monitor,at,port_index,port,kind,before,after,told"]
+        ["site,monitor,at,port_index,port,kind,before,after,told\r"]
     );
     let ports = json(&lab.run(&["history", "--ports", "--json", "home.yaml", "web"]));
     assert_eq!(
