@@ -29,7 +29,12 @@
 //! | `target` | which agent is asked, and by which community |
 //! | `percentile` | a percentile, 1 to 99 |
 
+mod agent;
+mod asker;
 mod ber;
+mod credential;
+mod error;
+mod get;
 mod harvest;
 mod host;
 pub mod message;
@@ -38,19 +43,26 @@ mod oid;
 mod percentile;
 mod port;
 mod ports;
+pub mod session;
 mod target;
 pub mod usm;
 mod value;
+mod walk;
 
+pub use agent::Agent;
 pub use ber::Malformed;
+pub use credential::{Credentials, User};
+pub use error::SnmpError;
 pub use harvest::{Column, Row};
 pub use host::{Host, HostOptions};
 pub use oid::{MAX_LEN, NotAnOid, Oid};
 pub use percentile::Percentile;
 pub use port::{Port, PortOptions};
 pub use ports::{Ports, PortsOptions};
-pub use target::Target;
+pub use session::Session;
+pub use target::{AgentOptions, Target, Version};
 pub use value::{Value, Varbind};
+pub use walk::Group;
 
 /// The kinds of this crate.
 pub const KINDS: &[&dyn apmon_core::MonitorKind] = &[&Ports, &Port, &Host];
