@@ -61,7 +61,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`engine`] | [`Engine`]: daemon and pass; [`Plan`], [`Channel`], [`Event`], [`SiteStatus`] |
-//! | [`rule`] | what decides, as pure functions: health, pacing, schedule, heartbeat, alert, words |
+//! | [`rule`] | what decides, as pure functions: health, pacing, silence, schedule, heartbeat, alert, words |
 //! | [`monitor`], [`probe`], [`outcome`] | what is watched, one look, what it found |
 //! | [`notification`], [`state`] | what is told, what is remembered; the seams to channels and stores |
 //! | [`history`] | what happened, for stores that keep it; availability |
@@ -69,17 +69,22 @@
 //! | [`memory`] | what a monitor knows again at its next look |
 //! | [`config`], [`kind`] | the site file, and how a kind of monitor reads its part of it |
 //! | [`time`], [`text`] | clocks; text that is safe to show |
+//! | [`names`], [`network`] | what looks take from this machine: its resolver and its way out; brought along |
+//! | [`errno`] | whose fault a system call's error is |
 //! | [`name_file`] | resolv.conf and hosts, made such that a strict parser takes them |
 
 pub mod config;
 pub mod device;
 pub mod engine;
+pub mod errno;
 pub mod history;
 pub mod kind;
 pub mod mac;
 pub mod memory;
 pub mod monitor;
 pub mod name_file;
+pub mod names;
+pub mod network;
 pub mod notification;
 pub mod outcome;
 pub mod probe;
@@ -97,12 +102,15 @@ pub use engine::{
     Lateness, LooksStatus, MessageStatus, MonitorStatus, OutboxStatus, PassReport, Plan, SiteStatus,
 };
 pub use history::{
-    Delivery, DeliveryFate, Incident, IncidentKind, LookResult, Records, Stretch, StretchKind,
+    Delivery, DeliveryFate, Incident, IncidentKind, LookResult, PortChangeRecord, Records, Stretch,
+    StretchKind,
 };
 pub use kind::{Blueprint, Both, Compiled, Kind, MonitorKind, OptionSet, Tools};
 pub use mac::{Mac, NotAMac};
 pub use memory::Memory;
 pub use monitor::{Heartbeat, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
+pub use names::Names;
+pub use network::OwnNetwork;
 pub use notification::{DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, Switch};
 pub use outcome::{Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict};
 pub use probe::{Look, NotBuilt, Probe, Step, Trace};

@@ -62,6 +62,8 @@ pub enum FailureClass {
     Status,
     /// The expected content is not there.
     Content,
+    /// It does not let us in: it knows no such user, or another key.
+    Denied,
     /// We lack a permission.
     Permission,
     /// We have no way out: no route, no carrier, no address.
@@ -89,9 +91,13 @@ impl FailureClass {
             | Self::Unreachable
             | Self::TimedOut
             | Self::Closed => Domain::Environment,
-            Self::Tls | Self::Pin | Self::Expiry | Self::Protocol | Self::Status | Self::Content => {
-                Domain::Application
-            }
+            Self::Tls
+            | Self::Pin
+            | Self::Expiry
+            | Self::Protocol
+            | Self::Status
+            | Self::Content
+            | Self::Denied => Domain::Application,
             Self::Permission
             | Self::NoRoute
             | Self::Resources
@@ -118,6 +124,7 @@ impl FailureClass {
             Self::Protocol => "protocol",
             Self::Status => "status",
             Self::Content => "content",
+            Self::Denied => "denied",
             Self::Permission => "permission",
             Self::NoRoute => "no_route",
             Self::Resources => "resources",

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use apmon_core::{Failure, Metric, Outcome, Phase, Reading, Stopwatch};
+use apmon_core::{Failure, Metric, Outcome, OwnNetwork as _, Phase, Reading, Stopwatch};
 
 use crate::network::Network;
 

@@ -26,14 +26,23 @@
 //! | module | holds |
 //! |---|---|
 //! | `ports`, `port`, `host` | one kind each |
+//! | `change` | what is otherwise at a device's ports, and who hears of it |
+//! | `counting` | counts that start anew, as figures that only grow |
+//! | `pinning` | whether a port is as it was pinned |
+//! | `follow`, `restart` | which port is which; whether a device was restarted |
 //! | `target` | which agent is asked, and by which community |
 //! | `percentile` | a percentile, 1 to 99 |
 
+mod agent;
+mod asker;
 mod ber;
 mod change;
 mod counted;
 mod counting;
+mod credential;
+mod error;
 mod follow;
+mod get;
 mod harvest;
 mod host;
 pub mod message;
@@ -44,19 +53,26 @@ mod pinning;
 mod port;
 mod ports;
 mod restart;
+pub mod session;
 mod target;
 pub mod usm;
 mod value;
+mod walk;
 
+pub use agent::Agent;
 pub use ber::Malformed;
+pub use credential::{Credentials, User};
+pub use error::SnmpError;
 pub use harvest::{Column, Row};
 pub use host::{Host, HostOptions};
 pub use oid::{MAX_LEN, NotAnOid, Oid};
 pub use percentile::Percentile;
 pub use port::{Port, PortOptions};
 pub use ports::{Ports, PortsOptions};
-pub use target::Target;
+pub use session::Session;
+pub use target::{AgentOptions, Target, Version};
 pub use value::{Value, Varbind};
+pub use walk::Group;
 
 /// The kinds of this crate.
 pub const KINDS: &[&dyn apmon_core::MonitorKind] = &[&Ports, &Port, &Host];
