@@ -26,6 +26,10 @@
 //! | module | holds |
 //! |---|---|
 //! | `ports`, `port`, `host` | one kind each |
+//! | `change` | what is otherwise at a device's ports, and who hears of it |
+//! | `counting` | counts that start anew, as figures that only grow |
+//! | `pinning` | whether a port is as it was pinned |
+//! | `follow`, `restart` | which port is which; whether a device was restarted |
 //! | `target` | which agent is asked, and by which community |
 //! | `percentile` | a percentile, 1 to 99 |
 //! | `threshold` | how busy a host may be, and how full its disks |
@@ -35,11 +39,14 @@ mod agent;
 mod asker;
 mod ber;
 mod block_device;
+mod change;
 mod counted;
+mod counting;
 mod credential;
 mod error;
 #[cfg(test)]
 mod fixture;
+mod follow;
 mod get;
 mod glob;
 mod harvest;
@@ -49,8 +56,10 @@ pub mod message;
 mod mib;
 mod oid;
 mod percentile;
+mod pinning;
 mod port;
 mod ports;
+mod restart;
 pub mod session;
 mod storage;
 mod target;
