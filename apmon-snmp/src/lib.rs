@@ -30,20 +30,30 @@
 //! | `percentile` | a percentile, 1 to 99 |
 
 mod agent;
+mod arp;
 mod asker;
 mod ber;
+mod bridge;
+mod counted;
 mod credential;
 mod error;
 mod get;
 mod harvest;
 mod host;
+mod interface;
+mod joined;
 pub mod message;
 mod mib;
+mod neighbour;
 mod oid;
 mod percentile;
 mod port;
 mod ports;
+#[cfg(test)]
+mod recorded;
+mod said;
 pub mod session;
+mod slot;
 mod target;
 pub mod usm;
 mod value;
