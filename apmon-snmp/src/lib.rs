@@ -36,9 +36,11 @@
 //! | `vendor` | who made a device |
 
 mod agent;
+mod arp;
 mod asker;
 mod ber;
 mod block_device;
+mod bridge;
 mod change;
 mod counted;
 mod counting;
@@ -52,15 +54,22 @@ mod glob;
 mod harvest;
 mod host;
 mod host_figures;
+mod interface;
+mod joined;
 pub mod message;
 mod mib;
+mod neighbour;
 mod oid;
 mod percentile;
 mod pinning;
 mod port;
 mod ports;
+#[cfg(test)]
+mod recorded;
 mod restart;
+mod said;
 pub mod session;
+mod slot;
 mod storage;
 mod target;
 mod threshold;
