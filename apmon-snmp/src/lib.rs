@@ -26,6 +26,11 @@
 //! | module | holds |
 //! |---|---|
 //! | `ports`, `port`, `host` | one kind each |
+//! | `change` | what is otherwise at a device's ports, and who hears of it |
+//! | `counting` | counts that start anew, as figures that only grow |
+//! | `interface`, `bridge`, `arp`, `neighbour`, `slot` | what a device says of its ports; `joined`: all of it as one |
+//! | `pinning` | whether a port is as it was pinned |
+//! | `follow`, `restart` | which port is which; whether a device was restarted |
 //! | `target` | which agent is asked, and by which community |
 //! | `percentile` | a percentile, 1 to 99 |
 
@@ -34,9 +39,12 @@ mod arp;
 mod asker;
 mod ber;
 mod bridge;
+mod change;
 mod counted;
+mod counting;
 mod credential;
 mod error;
+mod follow;
 mod get;
 mod harvest;
 mod host;
@@ -47,10 +55,12 @@ mod mib;
 mod neighbour;
 mod oid;
 mod percentile;
+mod pinning;
 mod port;
 mod ports;
 #[cfg(test)]
 mod recorded;
+mod restart;
 mod said;
 pub mod session;
 mod slot;

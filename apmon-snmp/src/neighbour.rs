@@ -68,7 +68,7 @@ fn lldp(harvest: &Harvest, interfaces: &[Interface], neighbours: &mut Neighbours
                 None => continue,
             },
         };
-        let protocol = "LLDP";
+        let protocol = "LLDP".into();
         add(neighbours, index, Neighbour { protocol, name, port });
     }
 }
@@ -92,7 +92,7 @@ fn cdp(harvest: &Harvest, neighbours: &mut Neighbours) {
             continue;
         };
         let port = ports.get(row.index.as_slice()).and_then(|port| id(port, false));
-        let protocol = "CDP";
+        let protocol = "CDP".into();
         add(neighbours, *index, Neighbour { protocol, name, port });
     }
 }
