@@ -6,7 +6,9 @@ mod support;
 use std::{io::ErrorKind, os::unix::net::UnixDatagram, time::Duration};
 
 use serde_json::json;
-use support::{Lab, Manner, Process, Receiver, Service, Signal, Site, message_of, sentence, timeless, until};
+use support::{
+    Lab, Manner, Process, Receiver, SOON, Service, Signal, Site, message_of, sentence, timeless, until,
+};
 
 /// Looked at every second, told to the receiver.
 fn site(name: &str, receiver: &Receiver) -> Site {
@@ -136,7 +138,7 @@ fn a_site_file_with_mistakes_is_refused_and_the_old_one_goes_on() {
 }
 
 #[test]
-fn sigterm_ends_within_two_seconds_while_a_look_and_a_webhook_hang() {
+fn sigterm_ends_soon_while_a_look_and_a_webhook_hang() {
     let (lab, receiver) = (Lab::new(), Receiver::new(Manner::Hang));
     let (web, silent) = (Service::closed(), Service::open());
     let site = site("HomeLab", &receiver)
@@ -148,7 +150,7 @@ fn sigterm_ends_within_two_seconds_while_a_look_and_a_webhook_hang() {
     receiver.until(1);
     let ended = daemon.stop();
     ended.assert_code(0);
-    assert!(ended.took < Duration::from_secs(2), "{:?}", ended.took);
+    assert!(ended.took < SOON, "{:?}", ended.took);
     assert!(
         ended
             .text()
