@@ -265,6 +265,7 @@ fn channels_are_listed_without_their_secrets() {
     lab.write("not-executable", "");
     let not_executable = lab.path("not-executable").display().to_string();
     let site = Site::new("HomeLab")
+        .option("max_try_secs: 2")
         .webhook_with("preset: slack, url: \"https://hooks.example.com/s3cret\", then: sms, timeout_secs: 5")
         .webhook_with("preset: telegram, token: s3cret, chat_id: 7, then: ops, after_secs: 60")
         .option("outage_commands: [{program: no-such-sms, args: [s3cret], name: sms}, {program: ./not-executable}]")

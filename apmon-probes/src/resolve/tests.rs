@@ -176,7 +176,7 @@ async fn three_thousand_names_at_once_are_all_answered() {
         .map(|n| {
             let resolver = Arc::clone(&resolver);
             tokio::spawn(async move {
-                let look = look(LONG);
+                let look = look(LONG * 3);
                 resolver
                     .address(&look, &format!("host{n}.example"), Way::default())
                     .await

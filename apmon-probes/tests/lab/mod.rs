@@ -37,6 +37,9 @@ pub const MIDWAY: Duration = STALL;
 /// The deadline of a look at a peer that answers, or refuses.
 pub const LONG: Duration = STALL.saturating_mul(4);
 
+/// The deadline of a look that is one of hundreds at once, which is work.
+pub const CROWD: Duration = LONG.saturating_mul(6);
+
 /// What a look says whose timer fires so late.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
