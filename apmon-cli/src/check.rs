@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use apmon_core::{
-    Clock as _, Look, Monitor, Observation, Step, SystemClock, Tools, Trace, Verdict,
+    Clock as _, Look, Monitor, Observation, Step, SystemClock, Trace, Verdict,
     config::{self, ConfigError, ProcessEnvironment, SiteFile},
     engine::guarded,
     text::{nearest, printable},
@@ -145,7 +145,7 @@ fn shown(target: &str) -> String {
 }
 
 fn monitors(args: &CheckArgs) -> anyhow::Result<Vec<Arc<dyn Monitor>>> {
-    let tools = Tools::default();
+    let tools = kinds::tools();
     if !is_site_file(&args.target) {
         anyhow::ensure!(args.monitor.is_none(), "a monitor's name goes with a site file");
         let file = ad_hoc(args)?;

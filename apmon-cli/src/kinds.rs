@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use apmon_core::MonitorKind;
+use apmon_core::{MonitorKind, Tools};
 
 static KINDS: LazyLock<Vec<&'static dyn MonitorKind>> =
     LazyLock::new(|| [apmon_probes::KINDS, apmon_snmp::KINDS].concat());
@@ -10,6 +10,13 @@ static KINDS: LazyLock<Vec<&'static dyn MonitorKind>> =
 /// All kinds, in the order of the reference.
 pub(crate) fn all() -> &'static [&'static dyn MonitorKind] {
     &KINDS
+}
+
+/// What their monitors share, with this machine's resolver and network.
+pub(crate) fn tools() -> Tools {
+    let tools = Tools::default();
+    apmon_probes::equip(&tools);
+    tools
 }
 
 /// The kind that an address alone names: by its scheme, a bare host by `""`.

@@ -21,7 +21,7 @@ use crate::{args::CommonArgs, channel, kinds};
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What all sites of a process share.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Process {
     /// Sockets and the like of the probes.
     pub(crate) tools: Arc<Tools>,
@@ -29,6 +29,16 @@ pub(crate) struct Process {
     pub(crate) http: HttpClient,
     /// It has several sites, and its log tells which one a line is about.
     pub(crate) several: bool,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            tools: Arc::new(kinds::tools()),
+            http: HttpClient::default(),
+            several: false,
+        }
+    }
 }
 
 impl Process {

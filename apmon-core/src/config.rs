@@ -15,6 +15,7 @@ mod field;
 mod mistake;
 mod monitor;
 mod preset;
+mod remote;
 mod section;
 mod site;
 mod source;
@@ -32,6 +33,7 @@ pub use field::fields_of;
 pub use mistake::{ConfigError, Mistake, Position};
 pub use monitor::{MonitorEntry, MonitorOptions, Origin, Sourced};
 pub use preset::Preset;
+pub use remote::{Remote, Way};
 pub use section::Section;
 pub use site::{
     EmailServer, MailProtection, OutageEmail, RESERVED_NAMES, SiteFile, SiteOptions, load, parse,

@@ -13,6 +13,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     config::{Section, fields_of},
     monitor::{Monitor, ProbeMonitor, Watch},
+    names::{Names, NoNames},
+    network::{NoNetwork, OwnNetwork},
     probe::Probe,
 };
 
@@ -223,6 +225,9 @@ impl<K: Kind> MonitorKind for K {
 
 /// What monitors share within a process: sockets, a resolver, TLS settings.
 /// Each is made when it is first asked for, by its type.
+///
+/// What kinds of several crates share is provided, before the first monitor is
+/// built: `apmon_probes::equip(&tools)` does that.
 #[derive(Default)]
 pub struct Tools(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 
@@ -242,6 +247,50 @@ impl Tools {
             )
         };
         any.downcast().expect("stored under its own type")
+    }
+
+    /// From now on `names` looks names up.
+    pub fn provide_names(&self, names: Arc<dyn Names>) {
+        self.provide(names);
+    }
+
+    /// Who looks names up. Where nobody was provided, names are refused as our
+    /// own trouble (`Unknown`), and literal addresses work.
+    #[must_use]
+    pub fn names(&self) -> Arc<dyn Names> {
+        Arc::clone(&self.shared::<Provided<dyn Names>>().0)
+    }
+
+    /// From now on `network` tells whether our own end is to blame.
+    pub fn provide_network(&self, network: Arc<dyn OwnNetwork>) {
+        self.provide(network);
+    }
+
+    /// Who knows our own end of the network. Where nobody was provided, a
+    /// pulled cable of this machine looks like a silent target.
+    #[must_use]
+    pub fn network(&self) -> Arc<dyn OwnNetwork> {
+        Arc::clone(&self.shared::<Provided<dyn OwnNetwork>>().0)
+    }
+
+    fn provide<T: ?Sized + Send + Sync + 'static>(&self, it: Arc<T>) {
+        let mut tools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tools.insert(TypeId::of::<Provided<T>>(), Arc::new(Provided(it)));
+    }
+}
+
+/// What was brought along, or what stands in for it.
+struct Provided<T: ?Sized>(Arc<T>);
+
+impl Default for Provided<dyn Names> {
+    fn default() -> Self {
+        Self(Arc::new(NoNames))
+    }
+}
+
+impl Default for Provided<dyn OwnNetwork> {
+    fn default() -> Self {
+        Self(Arc::new(NoNetwork))
     }
 }
 

@@ -65,16 +65,26 @@
 //! | [`monitor`], [`probe`], [`outcome`] | what is watched, one look, what it found |
 //! | [`notification`], [`state`] | what is told, what is remembered; the seams to channels and stores |
 //! | [`history`] | what happened, for stores that keep it; availability |
+//! | [`device`], [`mac`] | what a device says of itself, typed; a station's address |
+//! | [`memory`] | what a monitor knows again at its next look |
 //! | [`config`], [`kind`] | the site file, and how a kind of monitor reads its part of it |
 //! | [`time`], [`text`] | clocks; text that is safe to show |
+//! | [`names`], [`network`] | what looks take from this machine: its resolver and its way out; brought along |
+//! | [`errno`] | whose fault a system call's error is |
 //! | [`name_file`] | resolv.conf and hosts, made such that a strict parser takes them |
 
 pub mod config;
+pub mod device;
 pub mod engine;
+pub mod errno;
 pub mod history;
 pub mod kind;
+pub mod mac;
+pub mod memory;
 pub mod monitor;
 pub mod name_file;
+pub mod names;
+pub mod network;
 pub mod notification;
 pub mod outcome;
 pub mod probe;
@@ -84,6 +94,9 @@ pub mod state;
 pub mod text;
 pub mod time;
 
+pub use device::{
+    Device, DeviceDisk, DevicePort, Neighbour, PortChange, PortEvent, PortState, PortStatus, Station,
+};
 pub use engine::{
     Channel, ChannelStatus, Condition, DeliveryCounts, Engine, EngineError, Event, Fallback, Handle,
     Lateness, LooksStatus, MessageStatus, MonitorStatus, OutboxStatus, PassReport, Plan, SiteStatus,
@@ -92,9 +105,13 @@ pub use history::{
     Delivery, DeliveryFate, Incident, IncidentKind, LookResult, Records, Stretch, StretchKind,
 };
 pub use kind::{Blueprint, Both, Compiled, Kind, MonitorKind, OptionSet, Tools};
+pub use mac::{Mac, NotAMac};
+pub use memory::Memory;
 pub use monitor::{Heartbeat, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
+pub use names::Names;
+pub use network::OwnNetwork;
 pub use notification::{DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, Switch};
-pub use outcome::{Domain, Failure, FailureClass, Metric, Outcome, Phase, Verdict};
+pub use outcome::{Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict};
 pub use probe::{Look, NotBuilt, Probe, Step, Trace};
 pub use secret::Secret;
 pub use state::{Commit, MonitorState, OutboxEntry, OwnState, Snapshot, StateStore, StoreError};

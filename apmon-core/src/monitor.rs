@@ -5,6 +5,8 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use crate::{
+    device::{Device, PortChange},
+    memory::Memory,
     outcome::Outcome,
     probe::{Look, Probe},
     secret::Secret,
@@ -33,6 +35,13 @@ pub struct Observation {
     /// Things to tell that are neither outage nor recovery (a port changed).
     /// Each becomes a message of its own.
     pub notices: Vec<Notice>,
+    /// What is otherwise than at the last look, told or not: for the history.
+    pub changes: Vec<PortChange>,
+    /// What the target says of itself: for a dashboard.
+    pub device: Option<Arc<Device>>,
+    /// What the monitor wants to know again at its next look; kept in one step
+    /// with the notices. `None` leaves what there was.
+    pub memory: Option<Memory>,
 }
 
 /// Something to tell once.
@@ -48,7 +57,7 @@ impl From<Outcome> for Observation {
     fn from(outcome: Outcome) -> Self {
         Self {
             outcome,
-            notices: Vec::new(),
+            ..Self::default()
         }
     }
 }

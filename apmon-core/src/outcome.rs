@@ -1,6 +1,6 @@
 //! What one look found.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 /// The three things a look can say.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -62,6 +62,8 @@ pub enum FailureClass {
     Status,
     /// The expected content is not there.
     Content,
+    /// It does not let us in: it knows no such user, or another key.
+    Denied,
     /// We lack a permission.
     Permission,
     /// We have no way out: no route, no carrier, no address.
@@ -87,9 +89,13 @@ impl FailureClass {
             | Self::Unreachable
             | Self::TimedOut
             | Self::Closed => Domain::Environment,
-            Self::Tls | Self::Pin | Self::Expiry | Self::Protocol | Self::Status | Self::Content => {
-                Domain::Application
-            }
+            Self::Tls
+            | Self::Pin
+            | Self::Expiry
+            | Self::Protocol
+            | Self::Status
+            | Self::Content
+            | Self::Denied => Domain::Application,
             Self::Permission
             | Self::NoRoute
             | Self::Resources
@@ -115,6 +121,7 @@ impl FailureClass {
             Self::Protocol => "protocol",
             Self::Status => "status",
             Self::Content => "content",
+            Self::Denied => "denied",
             Self::Permission => "permission",
             Self::NoRoute => "no_route",
             Self::Resources => "resources",
@@ -199,12 +206,67 @@ pub struct Outcome {
 }
 
 /// A figure that a look measured.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Metric {
-    /// In lower case, its unit last: `rtt_avg_ms`, `loss_pct`, `ssl_expiry_days`.
-    pub name: &'static str,
+    /// In lower case, its unit last: `rtt_avg_ms`, `loss_pct`,
+    /// `ssl_expiry_days`. Those of `ports`, `port` and `host` have the names of
+    /// seed 003's data sources.
+    pub name: Cow<'static, str>,
     /// The figure.
-    pub value: f64,
+    pub reading: Reading,
+}
+
+impl Metric {
+    /// A figure as it stands.
+    pub fn gauge(name: impl Into<Cow<'static, str>>, value: f64) -> Self {
+        Self {
+            name: name.into(),
+            reading: Reading::Gauge(value),
+        }
+    }
+
+    /// A count that only grows. `continues` where it goes on from the last one
+    /// of that name.
+    pub fn counter(name: impl Into<Cow<'static, str>>, value: u64, continues: bool) -> Self {
+        Self {
+            name: name.into(),
+            reading: Reading::Counter { value, continues },
+        }
+    }
+
+    /// The figure as a floating-point number.
+    #[must_use]
+    pub fn value(&self) -> f64 {
+        self.reading.value()
+    }
+}
+
+/// What kind of figure it is.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Reading {
+    /// As it stands: a time, a percentage, bytes in use.
+    Gauge(f64),
+    /// A count that only grows.
+    Counter {
+        /// The count. It wraps at 2^64.
+        value: u64,
+        /// It goes on from the last one of that name. If not (the device was
+        /// restarted, or counts otherwise now), nothing is known of the time
+        /// between the two: their difference means nothing.
+        continues: bool,
+    },
+}
+
+impl Reading {
+    /// As a floating-point number.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // shown to people
+    pub fn value(self) -> f64 {
+        match self {
+            Self::Gauge(value) => value,
+            Self::Counter { value, .. } => value as f64,
+        }
+    }
 }
 
 impl Outcome {

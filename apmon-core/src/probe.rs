@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
+    memory::Memory,
     outcome::{Failure, FailureClass, Outcome},
     time::{Mono, Now, Stopwatch},
 };
@@ -32,6 +33,8 @@ pub struct Look {
     pub started: Now,
     /// How long it may take in all.
     pub timeout: Duration,
+    /// What the monitor's last look left to be known again.
+    pub memory: Memory,
     deadline: tokio::time::Instant,
     trace: Option<Arc<Trace>>,
 }
@@ -44,9 +47,17 @@ impl Look {
             due,
             started,
             timeout,
+            memory: Memory::default(),
             deadline: deadline(timeout),
             trace: None,
         }
+    }
+
+    /// The same, by a monitor that knows this again.
+    #[must_use]
+    pub fn remembering(mut self, memory: Memory) -> Self {
+        self.memory = memory;
+        self
     }
 
     /// The same, with every step kept (`--explain`).

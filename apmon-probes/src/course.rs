@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use apmon_core::{Failure, Metric, Outcome, Phase, Stopwatch};
+use apmon_core::{Failure, Metric, Outcome, OwnNetwork as _, Phase, Reading, Stopwatch};
 
 use crate::network::Network;
 
@@ -37,13 +37,13 @@ impl Course {
 
     /// Something was measured.
     pub(crate) fn measured(&mut self, name: &'static str, value: f64) {
-        self.metrics.push(Metric { name, value });
+        self.metrics.push(Metric::gauge(name, value));
     }
 
     /// The same; of several the least counts.
     pub(crate) fn measured_least(&mut self, name: &'static str, value: f64) {
         match self.metrics.iter_mut().find(|metric| metric.name == name) {
-            Some(metric) => metric.value = metric.value.min(value),
+            Some(metric) => metric.reading = Reading::Gauge(metric.value().min(value)),
             None => self.measured(name, value),
         }
     }

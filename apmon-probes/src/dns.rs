@@ -13,7 +13,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use apmon_core::{
     Blueprint, Failure, Kind, Look, Outcome, Phase, Probe,
-    config::{Host, Section, Text},
+    config::{Host, Remote, Section, Text},
     text::excerpt,
 };
 use async_trait::async_trait;
@@ -22,11 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::{answer::Reading, exchange::Exchange, question::Question};
-use crate::{
-    course::Course,
-    endpoint::{Endpoint, Remote},
-    local::Local,
-};
+use crate::{course::Course, endpoint::Endpoint, local::Local};
 
 pub use self::question::RecordKind;
 

@@ -3,77 +3,27 @@
 use std::net::{IpAddr, SocketAddr};
 
 use apmon_core::{
-    Failure, FailureClass, Look, Phase,
-    config::{AddressFamily, Host, NameResolution, Section},
+    Failure, FailureClass, Look, OwnNetwork as _, Phase,
+    config::{Host, Remote, Section},
 };
 use tokio::net::TcpStream;
 use url::Url;
 
 use crate::{course::Course, local::Local};
 
-/// A host, and how to find its address.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Remote {
-    pub(crate) host: Host,
-    pub(crate) way: Way,
-}
-
-/// How names become addresses.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Way {
-    pub(crate) family: AddressFamily,
-    pub(crate) by: NameResolution,
-}
-
-impl Way {
-    /// The monitor's, or its site's.
-    pub(crate) fn read(section: &mut Section<'_>) -> Self {
-        let by = section.site().resolver.unwrap_or_default();
-        section.depends_on(by);
-        Self {
-            family: section.family(),
-            by,
-        }
+/// The one address of `remote` to look at.
+pub(crate) async fn address(
+    remote: &Remote,
+    look: &Look,
+    course: &mut Course,
+    local: &Local,
+) -> Result<IpAddr, Failure> {
+    let ip = remote.address(look, &*local.resolver).await?;
+    if matches!(remote.host, Host::Name(_)) {
+        course.done(Phase::Resolve);
     }
-}
-
-impl Remote {
-    /// `host`, reached as the section says.
-    pub(crate) fn read(section: &mut Section<'_>, host: Host) -> Option<Self> {
-        let way = Way::read(section);
-        if let Host::Address(ip) = host
-            && !way.family.has(ip)
-        {
-            let (is, wanted) = match ip {
-                IpAddr::V4(_) => ("IPv4", "ipv6"),
-                IpAddr::V6(_) => ("IPv6", "ipv4"),
-            };
-            section.mistake("address", format!("is {is}, and address_family is {wanted}"));
-            return None;
-        }
-        Some(Self { host, way })
-    }
-
-    /// The one address to look at.
-    pub(crate) async fn address(
-        &self,
-        look: &Look,
-        course: &mut Course,
-        local: &Local,
-    ) -> Result<IpAddr, Failure> {
-        let ip = match &self.host {
-            Host::Address(ip) => *ip,
-            Host::Name(name) => {
-                // Boxed: most looks never get here and need no room for it.
-                let ip = Box::pin(local.resolver.address(look, name, self.way)).await?;
-                course.done(Phase::Resolve);
-                look.step("resolve", || format!("{name} is {ip}"));
-                ip
-            }
-        };
-        course.goes_to(ip);
-        Ok(ip)
-    }
+    course.goes_to(ip);
+    Ok(ip)
 }
 
 /// A host and a port.
@@ -124,7 +74,7 @@ impl Endpoint {
         course: &mut Course,
         local: &Local,
     ) -> Result<SocketAddr, Failure> {
-        let ip = self.remote.address(look, course, local).await?;
+        let ip = address(&self.remote, look, course, local).await?;
         Ok(SocketAddr::new(ip, self.port))
     }
 

@@ -31,15 +31,14 @@
 //!
 //! Map: a kind is one file ([`Ping`], [`Tcp`], [`Udp`], [`Dns`], [`Http`],
 //! [`Quic`]), with its options, its rules and its probe. They share `endpoint` (`host:port`
-//! and the way there), `resolve` (names), `errno` (whose fault a system call's
-//! error is), `network` (whether our own end is up), `tls` (pin and expiry),
+//! and the way there), `resolve` (names), `network` (whether our own end is up), `tls` (pin and expiry),
 //! `payload` (what `send` means), `expect` (searching an answer), `pace` (not
-//! sending too fast) and `course` (the time each phase took).
+//! sending too fast) and `course` (the time each phase took). [`equip`] lends
+//! the resolver and the interfaces to kinds of other crates.
 
 mod course;
 mod dns;
 mod endpoint;
-mod errno;
 mod errqueue;
 mod expect;
 mod http;
@@ -63,6 +62,7 @@ use apmon_core::MonitorKind;
 
 pub use dns::{Dns, DnsOptions, RecordKind};
 pub use http::{Http, HttpOptions};
+pub use local::equip;
 pub use payload::Encoding;
 pub use ping::{Packets, Percent, Ping, PingOptions};
 pub use quic::Quic;

@@ -10,15 +10,13 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Failure, FailureClass};
+use apmon_core::{Failure, FailureClass, OwnNetwork};
 use nix::{
     ifaddrs::{InterfaceAddress, getifaddrs},
     net::if_::InterfaceFlags,
     sys::socket::SockaddrStorage,
 };
 use tokio::time::Instant;
-
-use crate::errno;
 
 /// So long a reading of the interfaces is believed: when a switch goes, a
 /// thousand looks fail at once.
@@ -48,36 +46,8 @@ struct Interface {
     works: bool,
 }
 
-impl Network {
-    /// `failure` of a look at `to`, or the one that says that our own network
-    /// is to blame. Only silence and unreachability are called in question:
-    /// whatever else a look met, it met it beyond our own cable.
-    pub(crate) fn blame(&self, to: IpAddr, failure: Failure) -> Failure {
-        if !matches!(failure.class, FailureClass::Unreachable | FailureClass::TimedOut) {
-            return failure;
-        }
-        match self.trouble(to) {
-            Some(trouble) => Failure::new(trouble.class, format!("{trouble}: {failure}")),
-            None => failure,
-        }
-    }
-
-    /// The failure of `step` with `error` on the way to `to`, blamed on who is
-    /// to blame for it. `ENETUNREACH` is ours where we have no route, and the
-    /// target's where we have one: then a router has said so.
-    pub(crate) fn failure(&self, step: &str, to: IpAddr, error: &io::Error) -> Failure {
-        let mut failure = errno::failure(step, error);
-        if error.raw_os_error() == Some(libc::ENETUNREACH) && self.trouble(to).is_none() {
-            failure = Failure::new(
-                FailureClass::Unreachable,
-                format!("{step}: network unreachable, says a router on the way"),
-            );
-        }
-        self.blame(to, failure)
-    }
-
-    /// What is wrong with our own way to `to`, if anything. Never sends.
-    pub(crate) fn trouble(&self, to: IpAddr) -> Option<Failure> {
+impl OwnNetwork for Network {
+    fn trouble(&self, to: IpAddr) -> Option<Failure> {
         if to.is_loopback() {
             return None;
         }
@@ -93,7 +63,9 @@ impl Network {
             Err(_) => None,
         }
     }
+}
 
+impl Network {
     /// Whether `address` is one of this machine's.
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         address.is_loopback()
@@ -225,22 +197,6 @@ mod tests {
             assert_eq!(network.trouble(to), None, "{to}");
             let failure = Failure::new(FailureClass::TimedOut, "no reply");
             assert_eq!(network.blame(to, failure.clone()), failure);
-        }
-    }
-
-    #[test]
-    fn what_came_from_beyond_the_cable_stays_as_it_is() {
-        let network = Network::default();
-        for class in [
-            FailureClass::Refused,
-            FailureClass::Content,
-            FailureClass::Permission,
-        ] {
-            let failure = Failure::new(class, "x");
-            assert_eq!(
-                network.blame(Ipv6Addr::UNSPECIFIED.into(), failure.clone()),
-                failure
-            );
         }
     }
 

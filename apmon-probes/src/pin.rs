@@ -2,14 +2,14 @@
 
 use apmon_core::{
     Failure, FailureClass, Kind as _, Look,
-    config::{Host, is_same_server},
+    config::{Host, Remote, Way, is_same_server},
 };
 use rustls::pki_types::CertificateDer;
 use url::Url;
 
 use crate::{
     course::Course,
-    endpoint::{Endpoint, Remote, Way},
+    endpoint::Endpoint,
     local::Local,
     quic::{self, Quic},
     starttls::StartTls,

@@ -10,8 +10,8 @@ mod tally;
 use std::{sync::Arc, time::Duration};
 
 use apmon_core::{
-    Blueprint, Domain, Failure, FailureClass, Kind, Look, Outcome, Probe,
-    config::{Host, Section},
+    Blueprint, Domain, Failure, FailureClass, Kind, Look, Outcome, OwnNetwork as _, Probe,
+    config::{Host, Remote, Section},
 };
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -24,7 +24,7 @@ use self::{
     table::{Answer, Arrival},
     tally::{Tally, millis},
 };
-use crate::{course::Course, endpoint::Remote, local::Local};
+use crate::{course::Course, endpoint, local::Local};
 
 /// Between two packets of one look.
 const GAP: Duration = Duration::from_millis(200);
@@ -104,7 +104,7 @@ impl Probe for PingProbe {
 
 impl PingProbe {
     async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
-        let to = self.remote.address(look, course, &self.local).await?;
+        let to = endpoint::address(&self.remote, look, course, &self.local).await?;
         let mut tally = Tally::new();
         let asked = match self.sockets.echoes(to) {
             Ok(mut echoes) => self.ask(&mut echoes, look, &mut tally).await,

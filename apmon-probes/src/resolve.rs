@@ -1,11 +1,13 @@
-//! Names to addresses, without a thread: hosts file, then DNS.
+//! Names to addresses and back, without a thread: hosts file, then DNS.
 //!
 //! `getaddrinfo` would hold a thread for each name a silent name server does
 //! not answer; here such a look-up is one waiting future. What nsswitch adds
 //! beyond files and DNS (mDNS, LDAP) is asked only with `resolver: system`, on
 //! a few threads (`system`).
 
+mod hosts;
 mod known;
+mod reverse;
 mod system;
 
 use std::{
@@ -15,25 +17,22 @@ use std::{
 };
 
 use apmon_core::{
-    Failure, FailureClass, Look,
-    config::{AddressFamily, NameResolution},
+    Failure, FailureClass, Look, Names,
+    config::{AddressFamily, NameResolution, Way},
     name_file,
 };
+use async_trait::async_trait;
 use hickory_resolver::{
-    Hosts, Name, ResolveError, TokioResolver,
+    Name, ResolveError, TokioResolver,
     config::{ResolveHosts, ResolverConfig, ResolverOpts},
     name_server::TokioConnectionProvider,
-    proto::{
-        ProtoErrorKind,
-        op::{Query, ResponseCode},
-        rr::RecordType,
-    },
+    proto::{ProtoErrorKind, op::ResponseCode, rr::RecordType},
     system_conf::parse_resolv_conf,
 };
 use tokio::time::Instant;
 
-use self::{known::Known, system::System};
-use crate::{course::seconds, endpoint::Way, pace::Pace};
+use self::{hosts::HostsFile, known::Known, reverse::Reverse, system::System};
+use crate::{course::seconds, pace::Pace};
 
 const FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 
@@ -54,6 +53,7 @@ const PACE: Duration = Duration::from_micros(100);
 pub(crate) struct Resolver {
     current: Mutex<Current>,
     system: System,
+    reverse: Arc<Reverse>,
 }
 
 #[derive(Default)]
@@ -69,7 +69,7 @@ type Stamp = (Option<SystemTime>, u64);
 
 /// Where answers come from.
 pub(crate) struct Sources {
-    hosts: Hosts,
+    hosts: HostsFile,
     dns: Result<Dns, String>,
 }
 
@@ -90,37 +90,7 @@ impl Resolver {
                 sources: Some(Arc::new(sources)),
                 read: None,
             }),
-            system: System::default(),
-        }
-    }
-
-    /// The address of `name`; of several IPv4 before IPv6.
-    pub(crate) async fn address(&self, look: &Look, name: &str, way: Way) -> Result<IpAddr, Failure> {
-        let family = way.family;
-        if way.by == NameResolution::System {
-            return self.system.address(look, name, family).await;
-        }
-        let sources = self.sources();
-        if let Some(ip) = sources.in_hosts(name, family) {
-            return Ok(ip);
-        }
-        // RFC 6761 section 6.3: never asked of a name server.
-        if is_localhost(name) {
-            return Ok(match family {
-                AddressFamily::Ipv6 => Ipv6Addr::LOCALHOST.into(),
-                _ => Ipv4Addr::LOCALHOST.into(),
-            });
-        }
-        let dns = sources.dns.as_ref().map_err(|reason| trouble(reason))?;
-        if let Some(ip) = dns.known.address(name, family) {
-            return Ok(ip);
-        }
-        match tokio::time::timeout_at(look.deadline(), dns.ask(name, family)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(trouble(&format!(
-                "no answer from the name server within {}",
-                seconds(look.timeout)
-            ))),
+            ..Self::default()
         }
     }
 
@@ -148,6 +118,50 @@ impl Resolver {
         current.sources = Some(Arc::clone(&sources));
         current.read = Some((now, stamps));
         sources
+    }
+}
+
+#[async_trait]
+impl Names for Resolver {
+    /// The address of `name`; of several IPv4 before IPv6.
+    async fn address(&self, look: &Look, name: &str, way: Way) -> Result<IpAddr, Failure> {
+        let family = way.family;
+        if way.by == NameResolution::System {
+            return self.system.address(look, name, family).await;
+        }
+        let sources = self.sources();
+        if let Some(ip) = sources.hosts.address(name, family) {
+            return Ok(ip);
+        }
+        // RFC 6761 section 6.3: never asked of a name server.
+        if is_localhost(name) {
+            return Ok(match family {
+                AddressFamily::Ipv6 => Ipv6Addr::LOCALHOST.into(),
+                _ => Ipv4Addr::LOCALHOST.into(),
+            });
+        }
+        let dns = sources.dns.as_ref().map_err(|reason| trouble(reason))?;
+        if let Some(ip) = dns.known.address(name, family) {
+            return Ok(ip);
+        }
+        match tokio::time::timeout_at(look.deadline(), dns.ask(name, family)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(trouble(&format!(
+                "no answer from the name server within {}",
+                seconds(look.timeout)
+            ))),
+        }
+    }
+
+    /// By the hosts file or a PTR record, also where the site has `resolver: system`:
+    /// what that knows beyond them is not worth a thread that hangs.
+    async fn name_of(&self, ip: IpAddr, deadline: Instant) -> Option<String> {
+        let ip = ip.to_canonical();
+        let sources = self.sources();
+        match sources.hosts.name_of(ip) {
+            Some(name) => Some(name.to_owned()),
+            None => self.reverse.name_of(&sources, ip, deadline).await,
+        }
     }
 }
 
@@ -208,26 +222,23 @@ impl Sources {
     fn of_files(resolv_conf: Result<Vec<u8>, String>, hosts: &[u8]) -> Self {
         // A file without a name server is refused: a line is tried beside one.
         let accepts = |line: &str| parse_resolv_conf(format!("nameserver 127.0.0.1\n{line}\n")).is_ok();
-        let sound = name_file::hosts(hosts);
-        let mut known = Hosts::default();
-        // Reading from memory does not fail.
-        let _ = known.read_hosts_conf(sound.text.as_bytes());
+        let hosts = HostsFile::read(hosts);
         let config = resolv_conf.and_then(|bytes| {
             let sound = name_file::resolv_conf(&bytes, accepts);
             parse_resolv_conf(&sound.text).map_err(|error| error.to_string())
         });
         match config {
-            Ok((config, options)) => Self::new(known, config, options),
+            Ok((config, options)) => Self::new(hosts, config, options),
             Err(error) => Self {
-                hosts: known,
+                hosts,
                 dns: Err(format!("no usable {} ({error})", FILES[0])),
             },
         }
     }
 
     /// From their parts.
-    pub(crate) fn new(hosts: Hosts, config: ResolverConfig, mut options: ResolverOpts) -> Self {
-        options.use_hosts_file = ResolveHosts::Never; // asked before, in `in_hosts`
+    pub(crate) fn new(hosts: HostsFile, config: ResolverConfig, mut options: ResolverOpts) -> Self {
+        options.use_hosts_file = ResolveHosts::Never; // asked before
         options.positive_max_ttl = Some(REMEMBER);
         options.negative_max_ttl = Some(REMEMBER_ABSENCE);
         let mut search = config.search().to_vec();
@@ -244,16 +255,6 @@ impl Sources {
             ndots,
         };
         Self { hosts, dns: Ok(dns) }
-    }
-
-    fn in_hosts(&self, name: &str, family: AddressFamily) -> Option<IpAddr> {
-        let name = dns_name(name)?;
-        records(family).iter().find_map(|kind| {
-            let found = self
-                .hosts
-                .lookup_static_host(&Query::query(name.clone(), *kind))?;
-            found.iter().find_map(|record| record.ip_addr())
-        })
     }
 }
 

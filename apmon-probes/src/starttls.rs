@@ -5,12 +5,10 @@
 
 use std::io;
 
-use apmon_core::{Failure, FailureClass, Look, text::excerpt};
+use apmon_core::{Failure, FailureClass, Look, errno, text::excerpt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-
-use crate::errno;
 
 /// The longest line, and the most a server may say before TLS.
 const MAX_LINE: usize = 8 * 1024;

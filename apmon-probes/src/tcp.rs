@@ -5,6 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 use apmon_core::{
     Blueprint, Both, Failure, Kind, Look, Outcome, Phase, Probe, Secret,
     config::{Section, Text},
+    errno,
 };
 use async_trait::async_trait;
 use rustls::pki_types::ServerName;
@@ -19,7 +20,6 @@ use tokio::{
 use crate::{
     course::Course,
     endpoint::Endpoint,
-    errno,
     expect::{Expect, Search},
     local::Local,
     payload::{self, Encoding},
@@ -309,10 +309,9 @@ fn take(stream: &TcpStream, search: &mut Search<'_>) -> io::Result<Took> {
 
 #[cfg(test)]
 mod tests {
-    use apmon_core::config::Host;
+    use apmon_core::config::{Host, Remote, Way};
 
     use super::*;
-    use crate::endpoint::{Remote, Way};
 
     #[tokio::test]
     async fn a_look_that_waits_takes_little_room() {

@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use apmon_core::{Failure, FailureClass, Look, Phase};
+use apmon_core::{Failure, FailureClass, Look, Phase, errno};
 use rustls::{
     CertificateError, ClientConfig, Error,
     client::Resumption,
@@ -30,7 +30,7 @@ use x509_parser::extensions::GeneralName;
 
 pub(crate) use self::verifier::{Trust, Verifier};
 pub use self::{fingerprint::Fingerprint, options::TlsOptions};
-use crate::{course::Course, errno, pin::Shown};
+use crate::{course::Course, pin::Shown};
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
 

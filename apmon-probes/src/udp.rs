@@ -8,8 +8,9 @@ use std::{
 };
 
 use apmon_core::{
-    Blueprint, Failure, FailureClass, Kind, Look, Outcome, Phase, Probe, Secret,
+    Blueprint, Failure, FailureClass, Kind, Look, Outcome, OwnNetwork as _, Phase, Probe, Secret,
     config::{Section, Text},
+    errno,
 };
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -20,7 +21,7 @@ use tokio::{io::Interest, net::UdpSocket, time::Instant};
 use crate::{
     course::{Course, seconds},
     endpoint::Endpoint,
-    errno, errqueue,
+    errqueue,
     expect::{Expect, Search},
     local::Local,
     network::Network,

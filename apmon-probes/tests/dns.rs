@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{FailureClass, Outcome, Phase, Verdict};
+use apmon_core::{FailureClass, Metric, Outcome, Phase, Verdict};
 
 use lab::{LONG, check, explain, reason};
 
@@ -144,7 +144,7 @@ fn section(server: SocketAddr, options: &str) -> String {
 
 fn records(outcome: &Outcome) -> Option<f64> {
     let metric = outcome.metrics.iter().find(|metric| metric.name == "records");
-    metric.map(|metric| metric.value)
+    metric.map(Metric::value)
 }
 
 #[tokio::test]

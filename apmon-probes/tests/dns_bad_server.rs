@@ -155,7 +155,15 @@ async fn each_bad_answer_has_its_class_and_its_reason() {
         vec![bytes]
     })
     .await;
-    let truncated = server(|asked| vec![answered(asked, |m| _ = m.set_truncated(true))]).await;
+    // Nobody listens there by TCP.
+    let socket = loop {
+        if let Ok(socket) = UdpSocket::bind(closed_port().await).await {
+            break socket;
+        }
+    };
+    let truncated = serve(socket, |asked| {
+        vec![answered(asked, |m| _ = m.set_truncated(true))]
+    });
     for (at, class, expected) in [
         (servfail, Status, "SERVFAIL: the server failed to find an answer"),
         (

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{FailureClass, Outcome, Stopwatch, Tools, Verdict};
+use apmon_core::{FailureClass, Metric, Outcome, Stopwatch, Tools, Verdict};
 
 use lab::{CROWD, LONG, MIDWAY, SHORT, STALL, build, check, look, reason};
 
@@ -237,7 +237,7 @@ fn must_be(section: &str, outcome: &Outcome, verdict: Verdict, class: FailureCla
 
 fn metric(outcome: &Outcome, name: &str) -> Option<f64> {
     let mut all = outcome.metrics.iter();
-    all.find(|metric| metric.name == name).map(|metric| metric.value)
+    all.find(|metric| metric.name == name).map(Metric::value)
 }
 
 /// Open ICMP sockets of this namespace: datagram and raw.

@@ -9,7 +9,7 @@ use apmon_core::{FailureClass, Outcome, Stopwatch, Verdict};
 use quinn::{Connection, VarInt};
 use tokio::net::UdpSocket;
 
-use lab::{LONG, MIDWAY, SHORT, STALL, check, h3, pki::Pki, reason};
+use lab::{CROWD, LONG, MIDWAY, SHORT, STALL, check, h3, pki::Pki, reason};
 
 fn quic(server: SocketAddr, path: &str) -> String {
     format!("type: quic\nname: x\naddress: 'https://{server}{path}'")
@@ -401,7 +401,7 @@ async fn a_flood_of_frames_that_nobody_asked_for_is_not_kept() {
             drop(control);
         },
     );
-    let outcome = check(&quic(server, "/"), LONG).await;
+    let outcome = check(&quic(server, "/"), CROWD).await;
     assert_eq!(
         reason(&outcome),
         "request: the server has sent more than 16777216 bytes"

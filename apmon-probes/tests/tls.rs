@@ -415,7 +415,7 @@ async fn a_certificate_that_ends_soon_warns_and_is_measured() {
             .metrics
             .iter()
             .find(|metric| metric.name == "ssl_expiry_days");
-        metric.expect("measured").value
+        metric.expect("measured").value()
     };
     let warn = "\nssl_expiry_warn_days: 30";
     let soon = verified(&pki, &["soon"], "", warn).await;

@@ -1,19 +1,14 @@
 //! `host`: load, memory and disks of a host.
 
-use apmon_core::{Blueprint, Kind, NotBuilt, Secret, config::Section};
+use apmon_core::{Blueprint, Both, Kind, NotBuilt, config::Section};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::target::{Target, effective_community};
+use crate::target::{AgentOptions, Target};
 
 /// Options of `type: host`.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
-pub struct HostOptions {
-    /// SNMPv2c community. It may stand in the address instead. Default public.
-    #[serde(serialize_with = "effective_community")]
-    #[schemars(length(min = 1))]
-    pub community: Option<Secret>,
-}
+pub struct HostOptions {}
 
 /// Load, memory and disks of a host (seed 003, "Host Monitor Specific
 /// Fields").
@@ -21,7 +16,7 @@ pub struct HostOptions {
 pub struct Host;
 
 impl Kind for Host {
-    type Options = HostOptions;
+    type Options = Both<HostOptions, AgentOptions>;
 
     fn name(&self) -> &'static str {
         "host"
@@ -40,8 +35,12 @@ impl Kind for Host {
          check_every_n_secs: 300\n"
     }
 
-    fn compile(&self, options: HostOptions, section: &mut Section<'_>) -> Option<Blueprint> {
-        Target::read(section, options.community)?;
+    fn compile(
+        &self,
+        Both(options, agent): Both<HostOptions, AgentOptions>,
+        section: &mut Section<'_>,
+    ) -> Option<Blueprint> {
+        Target::read(section, agent)?;
         Some(Blueprint::probe(|_| NotBuilt { kind: "host" }))
     }
 }

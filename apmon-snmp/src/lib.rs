@@ -27,22 +27,43 @@
 //! |---|---|
 //! | `ports`, `port`, `host` | one kind each |
 //! | `target` | which agent is asked, and by which community |
-//! | `mac` | a station's address |
 //! | `percentile` | a percentile, 1 to 99 |
 
+mod agent;
+mod asker;
+mod ber;
+mod credential;
+mod error;
+mod get;
+mod harvest;
 mod host;
-mod mac;
+pub mod message;
+mod mib;
+mod oid;
 mod percentile;
 mod port;
 mod ports;
+mod reading;
+pub mod session;
 mod target;
+pub mod usm;
+mod value;
+mod walk;
 
+pub use agent::Agent;
+pub use ber::Malformed;
+pub use credential::{Credentials, User};
+pub use error::SnmpError;
+pub use harvest::{Column, Row};
 pub use host::{Host, HostOptions};
-pub use mac::{Mac, NotAMac};
+pub use oid::{MAX_LEN, NotAnOid, Oid};
 pub use percentile::Percentile;
 pub use port::{Port, PortOptions};
 pub use ports::{Ports, PortsOptions};
-pub use target::Target;
+pub use session::Session;
+pub use target::{AgentOptions, Target, Version};
+pub use value::{Value, Varbind};
+pub use walk::Group;
 
 /// The kinds of this crate.
 pub const KINDS: &[&dyn apmon_core::MonitorKind] = &[&Ports, &Port, &Host];

@@ -1,13 +1,12 @@
 //! `port`: one port of a switch, pinned to one station.
 
-use apmon_core::{Blueprint, Kind, NotBuilt, Secret, config::Section};
+use apmon_core::{Blueprint, Both, Kind, Mac, NotBuilt, config::Section};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    mac::Mac,
     percentile::Percentile,
-    target::{Target, effective_community},
+    target::{AgentOptions, Target},
 };
 
 /// Options of `type: port`.
@@ -25,10 +24,6 @@ pub struct PortOptions {
     /// With no, a port that is down or silent is fine. Default no.
     #[serde(default)]
     pub always_up: bool,
-    /// SNMPv2c community. It may stand in the address instead. Default public.
-    #[serde(serialize_with = "effective_community")]
-    #[schemars(length(min = 1))]
-    pub community: Option<Secret>,
     /// Percentile shown beneath each chart of this device, 1 to 99. Default:
     /// none is shown.
     pub percentile: Option<Percentile>,
@@ -40,7 +35,7 @@ pub struct PortOptions {
 pub struct Port;
 
 impl Kind for Port {
-    type Options = PortOptions;
+    type Options = Both<PortOptions, AgentOptions>;
 
     fn name(&self) -> &'static str {
         "port"
@@ -59,10 +54,14 @@ impl Kind for Port {
          mac: 18:E8:29:45:F8:F7\nalways_up: yes\ncheck_every_n_secs: 10\n"
     }
 
-    fn compile(&self, options: PortOptions, section: &mut Section<'_>) -> Option<Blueprint> {
+    fn compile(
+        &self,
+        Both(options, agent): Both<PortOptions, AgentOptions>,
+        section: &mut Section<'_>,
+    ) -> Option<Blueprint> {
         let port = section.require("port", options.port);
         let mac = section.require("mac", options.mac);
-        let target = Target::read(section, options.community);
+        let target = Target::read(section, agent);
         port.and(mac).and(target)?;
         Some(Blueprint::probe(|_| NotBuilt { kind: "port" }))
     }

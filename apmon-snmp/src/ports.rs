@@ -1,21 +1,17 @@
 //! `ports`: all interfaces of a switch, router or host.
 
-use apmon_core::{Blueprint, Kind, NotBuilt, Secret, config::Section};
+use apmon_core::{Blueprint, Both, Kind, NotBuilt, config::Section};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     percentile::Percentile,
-    target::{Target, effective_community},
+    target::{AgentOptions, Target},
 };
 
 /// Options of `type: ports`.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 pub struct PortsOptions {
-    /// SNMPv2c community. It may stand in the address instead. Default public.
-    #[serde(serialize_with = "effective_community")]
-    #[schemars(length(min = 1))]
-    pub community: Option<Secret>,
     /// Percentile shown beneath each chart of this device, 1 to 99: 95 for
     /// billing that forgives short bursts. Default: none is shown.
     pub percentile: Option<Percentile>,
@@ -27,7 +23,7 @@ pub struct PortsOptions {
 pub struct Ports;
 
 impl Kind for Ports {
-    type Options = PortsOptions;
+    type Options = Both<PortsOptions, AgentOptions>;
 
     fn name(&self) -> &'static str {
         "ports"
@@ -50,8 +46,12 @@ impl Kind for Ports {
         &["snmp"]
     }
 
-    fn compile(&self, options: PortsOptions, section: &mut Section<'_>) -> Option<Blueprint> {
-        Target::read(section, options.community)?;
+    fn compile(
+        &self,
+        Both(options, agent): Both<PortsOptions, AgentOptions>,
+        section: &mut Section<'_>,
+    ) -> Option<Blueprint> {
+        Target::read(section, agent)?;
         Some(Blueprint::probe(|_| NotBuilt { kind: "ports" }))
     }
 }

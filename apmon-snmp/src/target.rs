@@ -1,11 +1,20 @@
-//! Which agent is asked, and by which community.
+//! Which agent is asked, and how: the options that all kinds of this crate
+//! share.
+
+use std::{fs, sync::Arc};
 
 use apmon_core::{
     Secret,
-    config::{Host, Section},
+    config::{Host, Remote, Section},
 };
 use percent_encoding::percent_decode_str;
-use serde::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::{
+    credential::{Credentials, User},
+    usm::{AuthProtocol, PrivProtocol},
+};
 
 /// The port agents listen on (RFC 3417, section 3.2).
 const SNMP_PORT: u16 = 161;
@@ -13,28 +22,145 @@ const SNMP_PORT: u16 = 161;
 /// The community of a device nobody has configured.
 const DEFAULT_COMMUNITY: &str = "public";
 
+/// RFC 3414, section 11.2: shorter ones are no good, and agents refuse them.
+const SHORTEST_PASSWORD: usize = 8;
+
+/// A secret in a file is shorter than this; another file was meant.
+const LONGEST_SECRET: u64 = 4_096;
+
+/// Options of every kind that asks an SNMP agent.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct AgentOptions {
+    /// Community of SNMPv1 and v2c. It may stand in the address instead
+    /// (`snmp://community@host`). Default public.
+    #[schemars(length(min = 1))]
+    pub community: Option<Secret>,
+    /// File that holds the community; a relative path leads from the site
+    /// file. One line end after it is left out.
+    pub community_file: Option<String>,
+    /// Version of SNMP: 1, 2c or 3. Default 3 where user is given, else 2c.
+    pub version: Option<Version>,
+    /// User of SNMPv3. Without auth_password it asks unsigned (noAuthNoPriv),
+    /// with it signed (authNoPriv), with priv_password also encrypted
+    /// (authPriv). What the agent refuses is never asked again in clear text.
+    #[schemars(length(min = 1, max = 32))]
+    pub user: Option<String>,
+    /// How the user's messages are signed: md5, sha1, sha224, sha256, sha384
+    /// or sha512, as the agent has it. Needed with auth_password.
+    pub auth_protocol: Option<AuthProtocol>,
+    /// Password for signing, 8 characters or more.
+    #[schemars(length(min = 8))]
+    pub auth_password: Option<Secret>,
+    /// File that holds it; a relative path leads from the site file.
+    pub auth_password_file: Option<String>,
+    /// How the user's messages are encrypted: des, aes128, aes192, aes256, or
+    /// aes192c, aes256c for Cisco's way to longer keys. Needed with
+    /// priv_password.
+    pub priv_protocol: Option<PrivProtocol>,
+    /// Password for encryption, 8 characters or more.
+    #[schemars(length(min = 8))]
+    pub priv_password: Option<Secret>,
+    /// File that holds it; a relative path leads from the site file.
+    pub priv_password_file: Option<String>,
+    /// Context of SNMPv3 that is asked. Default: the agent's default context.
+    pub context: Option<String>,
+}
+
+/// Nothing: what is in force stands in the checksum ([`Section::depends_on`]),
+/// so that writing out a default is no other monitor.
+impl Serialize for AgentOptions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+/// A version of SNMP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, JsonSchema)]
+pub enum Version {
+    /// RFC 1157.
+    #[schemars(rename = "1")]
+    V1,
+    /// RFC 1901.
+    #[schemars(rename = "2c")]
+    V2c,
+    /// RFC 3410.
+    #[schemars(rename = "3")]
+    V3,
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.to_ascii_lowercase().as_str() {
+            "1" | "v1" => Ok(Self::V1),
+            "2" | "2c" | "v2" | "v2c" => Ok(Self::V2c),
+            "3" | "v3" => Ok(Self::V3),
+            _ => Err(D::Error::custom(format!(
+                "must be 1, 2c or 3, not \"{}\"",
+                apmon_core::text::excerpt(&text, 40)
+            ))),
+        }
+    }
+}
+
 /// An SNMP agent and how it is asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Target {
     /// The device.
-    pub host: Host,
+    pub remote: Remote,
     /// Its UDP port.
     pub port: u16,
-    /// SNMPv2c community.
-    pub community: Secret,
+    /// How it is asked.
+    pub credentials: Arc<Credentials>,
 }
 
 impl Target {
     /// From a monitor's address (`snmp://host`, `snmp://host:1161`,
-    /// `snmp://community@host`) and its option `community`. Mistakes are noted
-    /// in `section`.
-    pub fn read(section: &mut Section<'_>, community: Option<Secret>) -> Option<Self> {
-        if community
-            .as_ref()
-            .is_some_and(|community| community.reveal().is_empty())
-        {
-            section.mistake("community", "must not be empty");
+    /// `snmp://community@host`) and its options. Mistakes are noted in
+    /// `section`.
+    pub fn read(section: &mut Section<'_>, options: AgentOptions) -> Option<Self> {
+        let place = Place::read(section);
+        let in_address = place.as_ref().and_then(|place| place.community.clone());
+        let credentials = read_credentials(section, options, in_address);
+        let (place, credentials) = (place?, credentials?);
+        note(section, &credentials);
+        Some(Self {
+            remote: Remote::read(section, place.host)?,
+            port: place.port,
+            credentials: Arc::new(credentials),
+        })
+    }
+}
+
+/// The credentials in force, for the checksum. Secrets are hashed.
+fn note(section: &mut Section<'_>, credentials: &Credentials) {
+    match credentials {
+        Credentials::V1(community) => section.depends_on((1, community)),
+        Credentials::V2c(community) => section.depends_on((2, community)),
+        Credentials::V3(user) => {
+            let key = |protocol: String, password: &Secret| (protocol, password.clone());
+            let auth = user
+                .auth
+                .as_ref()
+                .map(|(protocol, password)| key(protocol.to_string(), password));
+            let privacy = user
+                .privacy
+                .as_ref()
+                .map(|(protocol, password)| key(protocol.to_string(), password));
+            section.depends_on((3, &user.name, auth, privacy, &user.context));
         }
+    }
+}
+
+/// What stands in an address.
+struct Place {
+    host: Host,
+    port: u16,
+    community: Option<Secret>,
+}
+
+impl Place {
+    fn read(section: &mut Section<'_>) -> Option<Self> {
         let url = section.address_url(&["snmp"])?;
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             section.mistake(
@@ -50,7 +176,7 @@ impl Target {
             );
             return None;
         }
-        let in_address = match url.username() {
+        let community = match url.username() {
             "" if section.address().contains('@') => {
                 section.mistake("address", "has an empty community before the @");
                 return None;
@@ -64,28 +190,203 @@ impl Target {
                 }
             },
         };
-        if in_address.is_some() && section.has("community") {
-            section.misplaced("community", "must not stand beside a community in the address");
-            return None;
-        }
         Some(Self {
             host: Host::parse(url.host_str()?)?,
             port: url.port().unwrap_or(SNMP_PORT),
-            community: in_address
-                .or(community)
-                .unwrap_or_else(|| Secret::new(DEFAULT_COMMUNITY)),
+            community,
         })
     }
 }
 
-/// Serialises the community in force, so that writing out the default is no
-/// other monitor.
-pub(crate) fn effective_community<S: Serializer>(
-    community: &Option<Secret>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match community {
-        Some(community) => community.serialize(serializer),
-        None => Secret::new(DEFAULT_COMMUNITY).serialize(serializer),
+fn read_credentials(
+    section: &mut Section<'_>,
+    options: AgentOptions,
+    in_address: Option<Secret>,
+) -> Option<Credentials> {
+    let by_default = match options.user {
+        Some(_) => Version::V3,
+        None => Version::V2c,
+    };
+    match options.version.unwrap_or(by_default) {
+        Version::V1 => read_community(section, options, in_address, "1").map(Credentials::V1),
+        Version::V2c => read_community(section, options, in_address, "2c").map(Credentials::V2c),
+        Version::V3 => read_user(section, options, in_address.is_some()).map(Credentials::V3),
     }
+}
+
+fn read_community(
+    section: &mut Section<'_>,
+    options: AgentOptions,
+    in_address: Option<Secret>,
+    version: &str,
+) -> Option<Secret> {
+    let mut is_right = true;
+    for key in [
+        "user",
+        "auth_protocol",
+        "auth_password",
+        "auth_password_file",
+        "priv_protocol",
+        "priv_password",
+        "priv_password_file",
+        "context",
+    ] {
+        if section.has(key) {
+            section.misplaced(key, format!("is of SNMPv3, and version is {version}"));
+            is_right = false;
+        }
+    }
+    let community = read_secret(
+        section,
+        ("community", options.community),
+        ("community_file", options.community_file),
+    )?;
+    if in_address.is_some() && community.is_some() {
+        let key = if section.has("community") {
+            "community"
+        } else {
+            "community_file"
+        };
+        section.misplaced(key, "must not stand beside a community in the address");
+        return None;
+    }
+    let community = in_address.or(community);
+    is_right.then(|| community.unwrap_or_else(|| Secret::new(DEFAULT_COMMUNITY)))
+}
+
+fn read_user(section: &mut Section<'_>, options: AgentOptions, has_community: bool) -> Option<User> {
+    let mut is_right = true;
+    for key in ["community", "community_file"] {
+        if section.has(key) {
+            section.misplaced(key, "is of SNMPv1 and v2c; SNMPv3 has a user");
+            is_right = false;
+        }
+    }
+    if has_community {
+        section.mistake("address", "has a community before the @; SNMPv3 has a user");
+        is_right = false;
+    }
+    let auth = read_secret(
+        section,
+        ("auth_password", options.auth_password),
+        ("auth_password_file", options.auth_password_file),
+    );
+    let privacy = read_secret(
+        section,
+        ("priv_password", options.priv_password),
+        ("priv_password_file", options.priv_password_file),
+    );
+    let auth = read_pair(
+        section,
+        ("auth_protocol", options.auth_protocol),
+        ("auth_password", auth?),
+    );
+    let privacy = read_pair(
+        section,
+        ("priv_protocol", options.priv_protocol),
+        ("priv_password", privacy?),
+    );
+    let (auth, privacy) = (auth?, privacy?);
+    if privacy.is_some() && auth.is_none() {
+        section.misplaced(
+            "priv_protocol",
+            "needs auth_protocol and auth_password: only what is signed is encrypted",
+        );
+        return None;
+    }
+    let name = match options.user {
+        Some(name) if name.is_empty() || name.len() > 32 => {
+            section.mistake("user", "must have 1 to 32 octets");
+            return None;
+        }
+        name => section.require("user", name)?,
+    };
+    is_right.then(|| User {
+        name,
+        auth,
+        privacy,
+        context: options.context.unwrap_or_default(),
+    })
+}
+
+/// A protocol and its password: both or neither.
+#[allow(clippy::option_option)] // wrong, absent, there
+fn read_pair<P>(
+    section: &mut Section<'_>,
+    (protocol_key, protocol): (&str, Option<P>),
+    (password_key, password): (&str, Option<Secret>),
+) -> Option<Option<(P, Secret)>> {
+    let given = if section.has(password_key) {
+        password_key.to_owned()
+    } else {
+        format!("{password_key}_file")
+    };
+    match (protocol, password) {
+        (None, None) if section.is_wrong(protocol_key) => None,
+        (None, None) => Some(None),
+        (Some(protocol), Some(password)) => {
+            if password.reveal().chars().count() < SHORTEST_PASSWORD {
+                section.mistake(
+                    &given,
+                    format!("must have {SHORTEST_PASSWORD} characters or more"),
+                );
+                return None;
+            }
+            Some(Some((protocol, password)))
+        }
+        (None, Some(_)) => {
+            if !section.is_wrong(protocol_key) {
+                section.misplaced(&given, format!("needs {protocol_key}"));
+            }
+            None
+        }
+        (Some(_), None) => {
+            section.misplaced(protocol_key, format!("needs {password_key}"));
+            None
+        }
+    }
+}
+
+/// A secret, given itself or by the file that holds it.
+#[allow(clippy::option_option)] // wrong, absent, there
+fn read_secret(
+    section: &mut Section<'_>,
+    (key, value): (&str, Option<Secret>),
+    (file_key, file): (&str, Option<String>),
+) -> Option<Option<Secret>> {
+    if section.is_wrong(key) || section.is_wrong(file_key) {
+        return None;
+    }
+    let (secret, key) = match (value, file) {
+        (None, None) => return Some(None),
+        (Some(_), Some(_)) => {
+            section.misplaced(file_key, format!("must not stand beside {key}"));
+            return None;
+        }
+        (Some(secret), None) => (secret, key),
+        (None, Some(file)) => {
+            let path = section.path(&file);
+            let read = fs::metadata(&path).and_then(|about| match about.len() > LONGEST_SECRET {
+                true => Err(std::io::Error::other(format!(
+                    "longer than {LONGEST_SECRET} octets"
+                ))),
+                false => fs::read_to_string(&path),
+            });
+            match read {
+                Ok(text) => {
+                    let text = text.strip_suffix('\n').unwrap_or(&text);
+                    (Secret::new(text.strip_suffix('\r').unwrap_or(text)), file_key)
+                }
+                Err(error) => {
+                    section.mistake(file_key, format!("cannot be read: {}: {error}", path.display()));
+                    return None;
+                }
+            }
+        }
+    };
+    if secret.reveal().is_empty() {
+        section.mistake(key, "must not be empty");
+        return None;
+    }
+    Some(Some(secret))
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Domain, Verdict, text::printable};
+use apmon_core::{Domain, Reading, Verdict, text::printable};
 use serde_json::{Value, json};
 
 use super::Checked;
@@ -45,7 +45,7 @@ pub(super) fn print(checked: &[Checked], as_json: bool, explain: bool) {
                 console::line(&format!("  {:>10}  in {}", millis(*took), phase.as_str()));
             }
             for metric in &checked.observation.outcome.metrics {
-                console::line(&format!("  {:>10}  {}", figure(metric.value), metric.name));
+                console::line(&format!("  {:>10}  {}", figure(metric.value()), metric.name));
             }
         }
     }
@@ -183,7 +183,12 @@ fn data(checked: &Checked, labels: &mut Option<HashSet<String>>) -> String {
     };
     let mut data = format!("{}={:.6}s;;;0", label("time"), time(checked).as_secs_f64());
     for metric in &checked.observation.outcome.metrics {
-        let _ = write!(data, " {}={}", label(metric.name), figure(metric.value));
+        let unit = if matches!(metric.reading, Reading::Counter { .. }) {
+            "c"
+        } else {
+            ""
+        };
+        let _ = write!(data, " {}={}{unit}", label(&metric.name), figure(metric.value()));
     }
     data
 }
@@ -245,7 +250,7 @@ fn value(checked: &Checked, explain: bool) -> Value {
         })),
         "warning": outcome.warning,
         "phases_ms": phases,
-        "metrics": outcome.metrics.iter().map(|metric| (metric.name, metric.value)).collect::<BTreeMap<_, _>>(),
+        "metrics": outcome.metrics.iter().map(|metric| (metric.name.as_ref(), metric.value())).collect::<BTreeMap<_, _>>(),
     });
     if explain {
         let steps = checked.steps.iter();

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
 };
 
-use apmon_core::{Failure, FailureClass, Look, text::excerpt};
+use apmon_core::{Failure, FailureClass, Look, OwnNetwork as _, errno, text::excerpt};
 use hickory_resolver::proto::op::Message;
 use socket2::SockRef;
 use tokio::{
@@ -18,7 +18,7 @@ use super::{
     answer::{Reading, read},
     question::Question,
 };
-use crate::{errno, network::Network, tls, udp};
+use crate::{network::Network, tls, udp};
 
 /// A question under way.
 pub(super) struct Exchange<'a> {

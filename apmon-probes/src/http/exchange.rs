@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use apmon_core::{Failure, FailureClass, Look, text::excerpt};
+use apmon_core::{Failure, FailureClass, Look, errno, text::excerpt};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -24,7 +24,7 @@ use super::{
     body::{Broken, Pieces},
     judge::{Answer, Wanted},
 };
-use crate::{course::Course, errno, tls};
+use crate::{course::Course, tls};
 
 /// So long may a head be.
 const MAX_HEAD: usize = 64 * 1024;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use apmon_core::{
     Secret,
-    config::{Host, Section, StatusRange, Text, one_or_many},
+    config::{Host, Remote, Section, StatusRange, Text, one_or_many},
     text::excerpt,
 };
 use bytes::Bytes;
@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{proxy::Proxy, target::Target};
 use crate::{
-    endpoint::Remote,
     expect::Expect,
     tls::{Tls, TlsOptions},
 };

@@ -2,7 +2,12 @@
 
 use std::io;
 
-use apmon_core::{Failure, FailureClass, Look, Phase, config::Host, text::excerpt};
+use apmon_core::{
+    Failure, FailureClass, Look, Phase,
+    config::{Host, Remote, Way},
+    errno,
+    text::excerpt,
+};
 use hyper::header::HeaderValue;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -11,12 +16,7 @@ use tokio::{
 use url::Url;
 
 use super::target::{Target, basic};
-use crate::{
-    course::Course,
-    endpoint::{Endpoint, Remote, Way},
-    errno,
-    local::Local,
-};
+use crate::{course::Course, endpoint::Endpoint, local::Local};
 
 /// So long may a proxy's answer to CONNECT be.
 const MAX_ANSWER: usize = 16 * 1024;

@@ -1,7 +1,7 @@
 //! One address to request.
 
 use apmon_core::{
-    config::Host,
+    config::{Host, Remote, Way},
     text::{excerpt, without_userinfo},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -14,10 +14,7 @@ use percent_encoding::percent_decode_str;
 use rustls::pki_types::ServerName;
 use url::{Position, Url};
 
-use crate::{
-    endpoint::{Endpoint, Remote, Way},
-    tls,
-};
+use crate::{endpoint::Endpoint, tls};
 
 /// An address, taken apart once.
 pub(crate) struct Target {

@@ -9,7 +9,7 @@ use crate::tls::{Tls, Trust};
 fn probe(url: &str) -> HttpProbe {
     HttpProbe {
         plan: Arc::new(Plan {
-            target: Target::new(url.parse().unwrap(), crate::endpoint::Way::default()).unwrap(),
+            target: Target::new(url.parse().unwrap(), apmon_core::config::Way::default()).unwrap(),
             post: None,
             expect: None,
             headers: HeaderMap::new(),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Failure, FailureClass, Look};
+use apmon_core::{Failure, FailureClass, Look, errno};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::{io::Interest, net::UdpSocket, task::JoinHandle};
@@ -17,7 +17,6 @@ use super::{
     table::{Arrival, Inbox, Table, lock},
 };
 use crate::{
-    errno,
     errqueue::{self, Reported},
     pace::Pace,
     tls,

@@ -6,7 +6,7 @@ fn probe(host: Host) -> PingProbe {
     PingProbe {
         remote: Remote {
             host,
-            way: crate::endpoint::Way::default(),
+            way: apmon_core::config::Way::default(),
         },
         plan: Plan::from(&PingOptions::default()),
         sockets: Arc::default(),

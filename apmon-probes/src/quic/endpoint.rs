@@ -16,7 +16,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use apmon_core::{Failure, FailureClass};
+use apmon_core::{Failure, FailureClass, errno};
 use nix::sys::socket::{setsockopt, sockopt};
 use quinn::{
     AsyncUdpSocket, EndpointConfig, TokioRuntime, UdpPoller,
@@ -30,10 +30,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::{
-    errno,
-    errqueue::{self, Reported},
-};
+use crate::errqueue::{self, Reported};
 
 /// What arrives in one burst (a handshake is some ten datagrams a look), and what
 /// waits for neighbours that do not answer.

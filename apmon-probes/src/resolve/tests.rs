@@ -13,10 +13,8 @@ use tokio::net::UdpSocket;
 use super::*;
 use crate::course::look;
 
-fn hosts(text: &str) -> Hosts {
-    let mut hosts = Hosts::default();
-    hosts.read_hosts_conf(text.as_bytes()).unwrap();
-    hosts
+fn hosts(text: &str) -> HostsFile {
+    HostsFile::read(text.as_bytes())
 }
 
 /// A resolver that asks `server` only, with one search domain.
@@ -224,7 +222,8 @@ fn files_that_the_c_library_reads_are_read() {
     let sources = Sources::of_files(Ok(resolv_conf), hosts);
     let found = |name| {
         sources
-            .in_hosts(name, AddressFamily::Any)
+            .hosts
+            .address(name, AddressFamily::Any)
             .map(|ip| ip.to_string())
     };
     assert_eq!(found("printer.lan").as_deref(), Some("127.0.0.9"));

@@ -19,7 +19,7 @@ use std::{
 use apmon_core::{Clock, FailureClass, Look, Monitor, Outcome, Stopwatch, SystemClock, Tools, Trace, config};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 /// What happens at once happens within this. A slow and busy machine may let a
@@ -37,7 +37,8 @@ pub const MIDWAY: Duration = STALL;
 /// The deadline of a look at a peer that answers, or refuses.
 pub const LONG: Duration = STALL.saturating_mul(4);
 
-/// The deadline of a look that is one of hundreds at once, which is work.
+/// The deadline of a look that is much work, as it is one of hundreds at once or
+/// moves megabytes.
 pub const CROWD: Duration = LONG.saturating_mul(6);
 
 /// What a look says whose timer fires so late.
@@ -192,8 +193,12 @@ pub fn ok(body: &str) -> String {
 
 /// A port of this machine on which nobody listens.
 pub async fn closed_port() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    // Held to the end of the test, or another test's server may get it.
+    std::mem::forget(socket);
+    address
 }
 
 /// A self-signed certificate and its key, made by openssl.

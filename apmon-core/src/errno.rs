@@ -1,8 +1,8 @@
-//! Whose fault a system call's error is.
+//! Whose fault a system call's error is. Pure: a table, no sockets.
 
 use std::io;
 
-use apmon_core::{Failure, FailureClass};
+use crate::outcome::{Failure, FailureClass};
 
 /// Error number, class, words. What is not here is ours: a system call that
 /// fails in an unforeseen way says nothing about the target.
@@ -68,8 +68,11 @@ const TABLE: &[(i32, FailureClass, &str)] = &[
     (libc::EADDRINUSE, FailureClass::Resources, "local address in use"),
 ];
 
-/// The failure of `step` with `error`.
-pub(crate) fn failure(step: &str, error: &io::Error) -> Failure {
+/// The failure of `step` ("connect", "send") with `error`, and its class:
+/// refused or reset is the target's, out of descriptors or not permitted ours.
+/// `ENETUNREACH` counts as ours; [`OwnNetwork::failure`](crate::OwnNetwork::failure) tells who said it.
+#[must_use]
+pub fn failure(step: &str, error: &io::Error) -> Failure {
     let (class, words) = classify(error);
     match words {
         Some(words) => Failure::new(class, format!("{step}: {words}")),
@@ -105,9 +108,8 @@ fn classify(error: &io::Error) -> (FailureClass, Option<&'static str>) {
 
 #[cfg(test)]
 mod tests {
-    use apmon_core::{Outcome, Verdict};
-
     use super::*;
+    use crate::outcome::{Outcome, Verdict};
 
     #[test]
     fn every_error_number_has_its_class_and_its_verdict() {

@@ -83,7 +83,7 @@ impl<'de> Deserialize<'de> for Mac {
         text.parse().map_err(|_| {
             D::Error::custom(format!(
                 "must be a MAC address in the form XX:XX:XX:XX:XX:XX, not \"{}\"",
-                apmon_core::text::excerpt(&text, 40)
+                crate::text::excerpt(&text, 40)
             ))
         })
     }

@@ -1,0 +1,165 @@
+//! Names to addresses and back, for every crate that looks at hosts. Who does
+//! it is brought along: `apmon_probes::equip` brings a resolver that holds no
+//! thread.
+
+use std::net::{IpAddr, SocketAddr};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::{
+    config::{Host, Remote, Way},
+    outcome::{Failure, FailureClass},
+    probe::Look,
+};
+
+/// Names to addresses and back. Monitors get it from
+/// [`Tools::names`](crate::Tools::names).
+#[async_trait]
+pub trait Names: Send + Sync {
+    /// The one address of `name` to look at, found the `way` the site file
+    /// says, before the look's deadline.
+    ///
+    /// # Errors
+    /// [`FailureClass::NoSuchName`] where it is known that there is none; a
+    /// class of our own trouble (`Resolver`, `Resources`) where nobody knows.
+    async fn address(&self, look: &Look, name: &str, way: Way) -> Result<IpAddr, Failure>;
+
+    /// The name of `ip` by the hosts file or a PTR record; `None` where there
+    /// is none, or nobody knows before `deadline`. It is looked up to the end
+    /// all the same and remembered for the next time: with a deadline of now
+    /// one learns what is known already.
+    ///
+    /// Whoever runs the reverse zone chose the name. It is printable, and at
+    /// most 256 characters long; that it is true, nobody says.
+    async fn name_of(&self, ip: IpAddr, deadline: Instant) -> Option<String>;
+}
+
+impl Remote {
+    /// The one address to look at. A step `resolve` of the look tells of a name.
+    ///
+    /// # Errors
+    /// Those of [`Names::address`]; a literal address has none.
+    pub async fn address(&self, look: &Look, names: &dyn Names) -> Result<IpAddr, Failure> {
+        match &self.host {
+            Host::Address(ip) => Ok(*ip),
+            Host::Name(name) => {
+                let ip = names.address(look, name, self.way).await?;
+                look.step("resolve", || format!("{name} is {ip}"));
+                Ok(ip)
+            }
+        }
+    }
+
+    /// The same, with a port.
+    ///
+    /// # Errors
+    /// Those of [`Names::address`].
+    pub async fn socket_address(
+        &self,
+        look: &Look,
+        names: &dyn Names,
+        port: u16,
+    ) -> Result<SocketAddr, Failure> {
+        Ok(SocketAddr::new(self.address(look, names).await?, port))
+    }
+}
+
+/// Where nobody has brought any: literal addresses work, names are our trouble.
+/// (tokio's own look-up holds a thread for each name a silent server does not
+/// answer, so it is no stopgap.)
+pub(crate) struct NoNames;
+
+#[async_trait]
+impl Names for NoNames {
+    async fn address(&self, _: &Look, name: &str, _: Way) -> Result<IpAddr, Failure> {
+        Err(Failure::new(
+            FailureClass::Resolver,
+            format!("resolve: this program has no resolver (Tools::provide_names), and {name} is a name"),
+        ))
+    }
+
+    async fn name_of(&self, _: IpAddr, _: Instant) -> Option<String> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::{
+        kind::Tools,
+        outcome::{Outcome, Verdict},
+        probe::Trace,
+        time::{Clock as _, SystemClock},
+    };
+
+    /// Knows one name.
+    struct One;
+
+    #[async_trait]
+    impl Names for One {
+        async fn address(&self, _: &Look, name: &str, way: Way) -> Result<IpAddr, Failure> {
+            assert_eq!((name, way), ("switch.lan", Way::default()));
+            Ok("2001:db8::6".parse().unwrap())
+        }
+
+        async fn name_of(&self, _: IpAddr, _: Instant) -> Option<String> {
+            Some("switch.lan".to_owned())
+        }
+    }
+
+    fn remote(host: &str) -> Remote {
+        Remote {
+            host: Host::parse(host).unwrap(),
+            way: Way::default(),
+        }
+    }
+
+    fn look() -> Look {
+        let now = SystemClock::new().now();
+        Look::new(now.mono, now, Duration::from_secs(5))
+    }
+
+    #[tokio::test]
+    async fn a_name_is_asked_for_and_shown_and_a_literal_address_is_neither() {
+        let tools = Tools::default();
+        tools.provide_names(Arc::new(One));
+        let names = tools.names();
+        let trace = Trace::start();
+        let look = look().explained(Arc::clone(&trace));
+        for (host, to) in [
+            ("switch.lan", "[2001:db8::6]:161"),
+            ("192.0.2.6", "192.0.2.6:161"),
+            ("[2001:db8::7]", "[2001:db8::7]:161"),
+        ] {
+            let found = remote(host).socket_address(&look, &*names, 161).await.unwrap();
+            assert_eq!(found.to_string(), to);
+        }
+        let steps: Vec<_> = trace
+            .steps()
+            .into_iter()
+            .map(|step| (step.name, step.text))
+            .collect();
+        assert_eq!(
+            steps,
+            [("resolve".to_owned(), "switch.lan is 2001:db8::6".to_owned())]
+        );
+    }
+
+    #[tokio::test]
+    async fn without_a_resolver_a_name_is_our_trouble_and_an_address_works() {
+        let names = Tools::default().names();
+        let look = look();
+        assert!(remote("192.0.2.6").address(&look, &*names).await.is_ok());
+        let failure = remote("switch.lan").address(&look, &*names).await.unwrap_err();
+        assert_eq!(
+            failure.reason,
+            "resolve: this program has no resolver (Tools::provide_names), and switch.lan is a name"
+        );
+        assert_eq!(Outcome::failed(failure).verdict(), Verdict::Unknown);
+        assert_eq!(names.name_of([192, 0, 2, 6].into(), Instant::now()).await, None);
+    }
+}

@@ -1,0 +1,140 @@
+//! What is known of an agent from earlier polls: how much it can answer at
+//! once, how fast it is, and its SNMPv3 engine.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use apmon_core::Secret;
+
+use crate::{credential::Credentials, session::Engine};
+
+/// What is known of one agent. Shared by all who ask it.
+#[derive(Debug)]
+pub struct Agent {
+    notes: Mutex<Notes>,
+    /// No salt is used twice under a key.
+    salt: AtomicU64,
+}
+
+/// So many varbinds are asked for at once, at most.
+pub(crate) const MOST_VARBINDS: usize = 200;
+
+/// After so many answers that had all that was asked for, more is asked for.
+const GROWTH: u32 = 200;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Notes {
+    /// An answer of this many varbinds is not too long for it.
+    pub(crate) most_varbinds: usize,
+    /// It knows no GETBULK, though it speaks v2c.
+    pub(crate) lacks_bulk: bool,
+    /// Full answers since the limit was set.
+    full: u32,
+    /// How long it took to answer, on average.
+    pub(crate) round_trip: Option<Duration>,
+    pub(crate) engine: Option<Arc<Engine>>,
+}
+
+impl Notes {
+    /// An answer had only `got` varbinds, or was too long with more.
+    pub(crate) fn lower(&mut self, got: usize) {
+        self.most_varbinds = self.most_varbinds.min(got.max(1));
+        self.full = 0;
+    }
+
+    /// An answer at the limit was complete. An agent that was short of memory
+    /// once is asked for more again some day.
+    pub(crate) fn full(&mut self) {
+        self.full += 1;
+        if self.full >= GROWTH && self.most_varbinds < MOST_VARBINDS {
+            self.full = 0;
+            self.most_varbinds = (self.most_varbinds * 2).min(MOST_VARBINDS);
+        }
+    }
+
+    /// An answer took so long.
+    pub(crate) fn took(&mut self, time: Duration) {
+        // Smoothed as TCP does (RFC 6298, section 2.3).
+        self.round_trip = Some(self.round_trip.map_or(time, |mean| (mean * 7 + time) / 8));
+    }
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self {
+            notes: Mutex::new(Notes {
+                most_varbinds: MOST_VARBINDS,
+                lacks_bulk: false,
+                full: 0,
+                round_trip: None,
+                engine: None,
+            }),
+            salt: AtomicU64::new(random()),
+        }
+    }
+}
+
+impl Agent {
+    pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn next_salt(&self) -> u64 {
+        self.salt.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// What nobody can guess: the standard library takes its hash keys from the
+/// system's random source.
+pub(crate) fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
+/// All agents of this process.
+#[derive(Debug, Default)]
+pub(crate) struct Agents(Mutex<HashMap<(SocketAddr, Whom), Arc<Agent>>>, RandomState);
+
+/// As whom an agent is asked: the keys of another user are others.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Whom {
+    Anybody,
+    User(String, [u64; 2]),
+}
+
+impl Agents {
+    /// The agent at `address`, as it is asked by `credentials`.
+    pub(crate) fn at(&self, address: SocketAddr, credentials: &Credentials) -> Arc<Agent> {
+        let whom = match credentials {
+            Credentials::V1(_) | Credentials::V2c(_) => Whom::Anybody,
+            Credentials::V3(user) => {
+                let key = |password: Option<&Secret>| {
+                    password.map_or(0, |password| self.1.hash_one(password.reveal()))
+                };
+                Whom::User(
+                    format!(
+                        "{} {:?} {:?}",
+                        user.name,
+                        user.auth.as_ref().map(|(protocol, _)| protocol),
+                        user.privacy.as_ref().map(|(protocol, _)| protocol)
+                    ),
+                    [
+                        key(user.auth.as_ref().map(|(_, password)| password)),
+                        key(user.privacy.as_ref().map(|(_, password)| password)),
+                    ],
+                )
+            }
+        };
+        let mut agents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A device whose address moves leaves an entry behind, some hundred
+        // octets.
+        Arc::clone(agents.entry((address, whom)).or_default())
+    }
+}

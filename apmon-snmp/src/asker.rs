@@ -1,0 +1,95 @@
+//! How a kind asks its device: finds it, opens a session, and says why that
+//! failed.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use apmon_core::{Failure, FailureClass, Look, Names, OwnNetwork, Tools};
+
+use crate::{agent::Agents, credential::Credentials, error::SnmpError, session::Session, target::Target};
+
+/// Asks one device.
+pub(crate) struct Asker {
+    target: Target,
+    names: Arc<dyn Names>,
+    network: Arc<dyn OwnNetwork>,
+    agents: Arc<Agents>,
+}
+
+impl Asker {
+    pub(crate) fn new(target: Target, tools: &Tools) -> Self {
+        Self {
+            target,
+            names: tools.names(),
+            network: tools.network(),
+            agents: tools.shared(),
+        }
+    }
+
+    /// Where names of stations are known.
+    pub(crate) fn names(&self) -> &dyn Names {
+        &*self.names
+    }
+
+    /// A session with the device, good until the look's deadline.
+    pub(crate) async fn session(&self, look: &Look) -> Result<(Session, IpAddr), Failure> {
+        let target = &self.target;
+        let to = target
+            .remote
+            .socket_address(look, &*self.names, target.port)
+            .await?;
+        let agent = self.agents.at(to, &target.credentials);
+        let session = Session::open(to, Arc::clone(&target.credentials), agent, look.deadline());
+        match session.await {
+            Ok(session) => Ok((session, to.ip())),
+            Err(error) => Err(self.failure(look, to.ip(), &error)),
+        }
+    }
+
+    /// Another session with the same device, by another community: Cisco keeps
+    /// the stations of each VLAN behind `community@vlan`.
+    pub(crate) async fn vlan_session(&self, look: &Look, to: IpAddr, vlan: u32) -> Option<Session> {
+        let suffixed = |community: &apmon_core::Secret| {
+            apmon_core::Secret::new(format!("{}@{vlan}", community.reveal()))
+        };
+        let credentials = match &*self.target.credentials {
+            Credentials::V1(community) => Credentials::V1(suffixed(community)),
+            Credentials::V2c(community) => Credentials::V2c(suffixed(community)),
+            // RFC 3411: a context instead.
+            Credentials::V3(user) => Credentials::V3(crate::credential::User {
+                context: format!("vlan-{vlan}"),
+                ..user.clone()
+            }),
+        };
+        let to = SocketAddr::new(to, self.target.port);
+        let agent = self.agents.at(to, &self.target.credentials);
+        Session::open(to, Arc::new(credentials), agent, look.deadline())
+            .await
+            .ok()
+    }
+
+    /// Why a look at the device failed: its fault, or our own network's.
+    pub(crate) fn failure(&self, look: &Look, to: IpAddr, error: &SnmpError) -> Failure {
+        let class = match error {
+            SnmpError::NoAnswer { asked } => {
+                let failure = look.expired(|timeout| format!("snmp: no answer within {timeout} ({asked})"));
+                return self.network.blame(to, failure);
+            }
+            SnmpError::Io { step, source } => return self.network.failure(step, to, source),
+            SnmpError::Refused => FailureClass::Refused,
+            SnmpError::Malformed(_) => FailureClass::Protocol,
+            SnmpError::Status { .. } => FailureClass::Status,
+            SnmpError::NoAnswerEncrypted
+            | SnmpError::UnknownUser
+            | SnmpError::WrongKey
+            | SnmpError::WrongPrivacyKey
+            | SnmpError::TimeWindow
+            | SnmpError::Level { .. }
+            | SnmpError::UnknownContext
+            | SnmpError::Report(_) => FailureClass::Denied,
+        };
+        Failure::new(class, format!("snmp: {error}"))
+    }
+}

@@ -1,0 +1,472 @@
+//! Asking an agent: many requests under way, each sent again until it is
+//! answered or the deadline has come; answers are matched by id.
+
+mod engine;
+mod errand;
+
+use std::{
+    cell::RefCell,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{net::UdpSocket, time::Instant};
+
+pub(crate) use self::{
+    engine::Engine,
+    errand::{Answer, Errand, Limits, Request},
+};
+use self::{
+    engine::{Heard, Level},
+    errand::Once,
+};
+use crate::{
+    agent::{Agent, random},
+    credential::Credentials,
+    error::SnmpError,
+    get::Gets,
+    harvest::Column,
+    message::{Body, CommunityMessage, Message, Pdu, PduKind},
+    oid::Oid,
+    value::Varbind,
+    walk::{Group, Walks},
+};
+
+/// So many requests are under way at once. A switch's agent is a small
+/// computer, and has one thread.
+const WINDOW: usize = 4;
+
+/// How long the first answer of an agent is waited for before it is asked
+/// again.
+const FIRST_TRY: Duration = Duration::from_secs(1);
+/// Whatever it took so far, an answer is given so much time.
+const SHORTEST_TRY: Duration = Duration::from_millis(500);
+const LONGEST_TRY: Duration = Duration::from_secs(5);
+
+/// An open way to one agent.
+#[derive(Debug)]
+pub struct Session {
+    socket: UdpSocket,
+    credentials: Arc<Credentials>,
+    agent: Arc<Agent>,
+    deadline: Instant,
+    ids: i32,
+    /// Something was answered as it was asked.
+    has_answered: bool,
+    /// What was asked only signed, and that something came back.
+    signed_id: Option<i32>,
+    hears_signed: bool,
+    count: Count,
+}
+
+/// What a session has cost so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Count {
+    /// Requests that were answered.
+    pub round_trips: u32,
+    /// Requests that were sent again.
+    pub retries: u32,
+    /// The longest answer, octets.
+    pub longest: usize,
+}
+
+/// A request under way.
+#[derive(Debug)]
+struct Flight {
+    /// The ids under which it was sent.
+    ids: Vec<i32>,
+    errand: usize,
+    request: Request,
+    /// When it was sent last.
+    sent: Instant,
+    /// How long it is waited for.
+    wait: Duration,
+    /// How often it was sent again.
+    tries: u32,
+    /// The agent said so often that something is missing.
+    asked_again: u32,
+}
+
+thread_local! {
+    /// A datagram; nothing is kept in it.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_536]);
+}
+
+impl Session {
+    /// Opens a way to the agent at `address`, good until `deadline`. Nothing is
+    /// sent yet.
+    ///
+    /// # Errors
+    /// [`SnmpError::Io`] where this machine has no way there.
+    pub async fn open(
+        address: SocketAddr,
+        credentials: Arc<Credentials>,
+        agent: Arc<Agent>,
+        deadline: Instant,
+    ) -> Result<Self, SnmpError> {
+        let ours: SocketAddr = match address {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let failed = |step| move |source| SnmpError::Io { step, source };
+        let socket = UdpSocket::bind(ours).await.map_err(failed("socket"))?;
+        // Connected, it hears nobody else, and of ICMP.
+        socket.connect(address).await.map_err(failed("connect"))?;
+        Ok(Self {
+            socket,
+            credentials,
+            agent,
+            deadline,
+            ids: first_id(),
+            has_answered: false,
+            signed_id: None,
+            hears_signed: false,
+            count: Count::default(),
+        })
+    }
+
+    /// What it has cost so far.
+    #[must_use]
+    pub fn count(&self) -> Count {
+        self.count
+    }
+
+    /// What is known of the agent.
+    #[must_use]
+    pub fn agent(&self) -> &Arc<Agent> {
+        &self.agent
+    }
+
+    /// The values of `oids`, in their order. What the agent does not have is
+    /// [`NoSuchObject`](crate::Value::NoSuchObject), with SNMPv1 as well.
+    ///
+    /// # Errors
+    /// When it could not be asked, or does not let us.
+    pub async fn get(&mut self, oids: &[Oid]) -> Result<Vec<Varbind>, SnmpError> {
+        let mut gets = Gets::new(oids);
+        self.run(&mut [&mut gets]).await?;
+        Ok(gets.finish())
+    }
+
+    /// What comes next after each of `oids`.
+    ///
+    /// # Errors
+    /// When it could not be asked, or does not let us; with SNMPv1 also when
+    /// nothing comes after one of them.
+    pub async fn get_next(&mut self, oids: &[Oid]) -> Result<Vec<Varbind>, SnmpError> {
+        let mut once = Once::new(PduKind::GetNext, oids.to_vec());
+        self.run(&mut [&mut once]).await?;
+        Ok(once.finish())
+    }
+
+    /// Everything below `root`, at most `limit` instances.
+    ///
+    /// # Errors
+    /// When it could not be asked, or does not let us. What ends a walk early
+    /// otherwise stands in the column's [`trouble`](crate::Column::trouble).
+    pub async fn walk(&mut self, root: &Oid, limit: usize) -> Result<Column, SnmpError> {
+        let mut columns = self.columns(vec![Group::new([root.clone()], limit)]).await?;
+        Ok(columns
+            .pop()
+            .and_then(|mut group| group.pop())
+            .unwrap_or_default())
+    }
+
+    /// The columns of each group, in their order. The columns of one group are
+    /// asked for side by side, the groups at the same time.
+    ///
+    /// # Errors
+    /// When it could not be asked, or does not let us. What ends a column early
+    /// otherwise stands in its [`trouble`](crate::Column::trouble).
+    pub async fn columns(&mut self, groups: Vec<Group>) -> Result<Vec<Vec<Column>>, SnmpError> {
+        let mut walks = Walks::new(groups);
+        self.run(&mut [&mut walks]).await?;
+        Ok(walks.finish())
+    }
+
+    /// Does `errands` at the same time, until none has anything more to ask.
+    pub(crate) async fn run(&mut self, errands: &mut [&mut dyn Errand]) -> Result<(), SnmpError> {
+        self.greet().await?;
+        self.exchange(errands).await
+    }
+
+    /// SNMPv3: an engine must be known before it can be asked.
+    async fn greet(&mut self) -> Result<(), SnmpError> {
+        if !matches!(*self.credentials, Credentials::V3(_)) || self.agent.notes().engine.is_some() {
+            return Ok(());
+        }
+        let mut nothing = Once::new(PduKind::Get, Vec::new());
+        self.exchange(&mut [&mut nothing]).await
+    }
+
+    async fn exchange(&mut self, errands: &mut [&mut dyn Errand]) -> Result<(), SnmpError> {
+        let mut flights: Vec<Flight> = Vec::with_capacity(WINDOW);
+        loop {
+            self.fill(errands, &mut flights).await?;
+            let Some(wake) = flights.iter().map(Flight::expires).min() else {
+                return Ok(());
+            };
+            match tokio::time::timeout_at(wake.min(self.deadline), self.socket.readable()).await {
+                Ok(Ok(())) => self.receive(errands, &mut flights).await?,
+                Ok(Err(source)) => return Err(received(source)),
+                Err(_) if Instant::now() >= self.deadline => {
+                    return Err(self.unanswered(&flights));
+                }
+                Err(_) => self.retry(&mut flights).await?,
+            }
+        }
+    }
+
+    /// Sends new requests while there is room for them.
+    async fn fill(
+        &mut self,
+        errands: &mut [&mut dyn Errand],
+        flights: &mut Vec<Flight>,
+    ) -> Result<(), SnmpError> {
+        for (at, errand) in errands.iter_mut().enumerate() {
+            while flights.len() < WINDOW {
+                let Some(request) = errand.next(self.limits()) else {
+                    break;
+                };
+                let wait = self.first_wait();
+                let mut flight = Flight {
+                    ids: Vec::with_capacity(1),
+                    errand: at,
+                    request,
+                    sent: Instant::now(),
+                    wait,
+                    tries: 0,
+                    asked_again: 0,
+                };
+                self.send(&mut flight).await?;
+                flights.push(flight);
+            }
+        }
+        Ok(())
+    }
+
+    fn limits(&self) -> Limits {
+        let notes = self.agent.notes();
+        let (is_v1, overhead) = match &*self.credentials {
+            Credentials::V1(community) => (true, 40 + community.reveal().len()),
+            Credentials::V2c(community) => (false, 40 + community.reveal().len()),
+            // Two engine ids, a signature and a salt among it.
+            Credentials::V3(user) => (false, 190 + user.name.len() + user.context.len()),
+        };
+        Limits {
+            lacks_bulk: is_v1 || notes.lacks_bulk,
+            most_varbinds: notes.most_varbinds,
+            overhead,
+        }
+    }
+
+    fn first_wait(&self) -> Duration {
+        let mean = self.agent.notes().round_trip;
+        mean.map_or(FIRST_TRY, |mean| (mean * 4).clamp(SHORTEST_TRY, LONGEST_TRY))
+    }
+
+    /// Sends a request under an id of its own.
+    async fn send(&mut self, flight: &mut Flight) -> Result<(), SnmpError> {
+        let id = self.next_id();
+        flight.ids.push(id);
+        flight.sent = Instant::now();
+        let octets = self.seal(&flight.request.pdu(id), Level::Full);
+        self.send_octets(&octets).await
+    }
+
+    fn next_id(&mut self) -> i32 {
+        self.ids = if self.ids == i32::MAX { 1 } else { self.ids + 1 };
+        self.ids
+    }
+
+    async fn send_octets(&mut self, octets: &[u8]) -> Result<(), SnmpError> {
+        match tokio::time::timeout_at(self.deadline, self.socket.send(octets)).await {
+            Ok(Ok(_)) => Ok(()),
+            // What ICMP said to an earlier request.
+            Ok(Err(source)) if source.kind() == io::ErrorKind::ConnectionRefused => Err(SnmpError::Refused),
+            Ok(Err(source)) => Err(SnmpError::Io { step: "send", source }),
+            Err(_) => Err(SnmpError::NoAnswer {
+                asked: "nothing could be sent".to_owned(),
+            }),
+        }
+    }
+
+    fn seal(&self, pdu: &Pdu, level: Level) -> Vec<u8> {
+        let (is_v1, community) = match &*self.credentials {
+            Credentials::V1(community) => (true, community),
+            Credentials::V2c(community) => (false, community),
+            Credentials::V3(user) => {
+                let engine = self.agent.notes().engine.clone();
+                return engine::seal(user, engine.as_deref(), &self.agent, pdu, level);
+            }
+        };
+        let message = CommunityMessage {
+            is_v1,
+            community: community.reveal().as_bytes().to_vec(),
+            body: Body::Pdu(pdu.clone()),
+        };
+        message.encode()
+    }
+
+    /// Takes every answer that has come by now.
+    async fn receive(
+        &mut self,
+        errands: &mut [&mut dyn Errand],
+        flights: &mut Vec<Flight>,
+    ) -> Result<(), SnmpError> {
+        while let Some((length, id, heard)) = self.hear(flights)? {
+            // A late answer to an earlier request is nobody's.
+            let Some(at) = flights.iter().position(|flight| flight.ids.contains(&id)) else {
+                continue;
+            };
+            match heard {
+                Heard::Nothing => {}
+                Heard::Answer(pdu) => {
+                    let flight = flights.swap_remove(at);
+                    self.has_answered = true;
+                    self.count.round_trips += 1;
+                    self.count.longest = self.count.longest.max(length);
+                    let mut notes = self.agent.notes();
+                    if flight.tries == 0 {
+                        notes.took(flight.sent.elapsed());
+                    }
+                    let answer = Answer { pdu, length };
+                    errands[flight.errand].answered(flight.request, answer, &mut notes)?;
+                }
+                // Who it is was all that was asked.
+                Heard::AskAgain if flights[at].request.oids.is_empty() => {
+                    self.count.round_trips += 1;
+                    flights.swap_remove(at);
+                }
+                Heard::AskAgain => {
+                    let flight = &mut flights[at];
+                    flight.asked_again += 1;
+                    if flight.asked_again > engine::PATIENCE {
+                        return Err(SnmpError::TimeWindow);
+                    }
+                    flight.ids.clear();
+                    self.count.round_trips += 1;
+                    self.send(flight).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next datagram that has come and answers something: its length, the
+    /// id it answers to, and what it means.
+    fn hear(&mut self, flights: &[Flight]) -> Result<Option<(usize, i32, Heard)>, SnmpError> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let length = match self.socket.try_recv(buffer) {
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(source) => return Err(received(source)),
+            };
+            let datagram = &buffer[..length];
+            let (id, heard) = match (&*self.credentials, Message::decode(datagram)) {
+                (Credentials::V1(community), Ok(Message::Community(message))) => {
+                    believe(message, true, community.reveal())
+                }
+                (Credentials::V2c(community), Ok(Message::Community(message))) => {
+                    believe(message, false, community.reveal())
+                }
+                // Only who has seen a request may change what is known of the
+                // engine: anybody can say that they are one.
+                (Credentials::V3(user), Ok(Message::V3(message))) => {
+                    let id = message.id;
+                    if flights.iter().any(|flight| flight.ids.contains(&id)) {
+                        (
+                            id,
+                            engine::open(user, &self.agent, datagram, &message, Level::Full)?,
+                        )
+                    } else {
+                        if Some(id) == self.signed_id {
+                            self.hears_signed |= engine::is_answered(user, &self.agent, datagram, &message);
+                        }
+                        (id, Heard::Nothing)
+                    }
+                }
+                // It may be anybody's mistake: as if it had not come.
+                _ => (0, Heard::Nothing),
+            };
+            Ok(Some((length, id, heard)))
+        })
+    }
+
+    /// Sends again what was not answered in time. Much that was asked for at
+    /// once may be why: it is asked for less.
+    async fn retry(&mut self, flights: &mut [Flight]) -> Result<(), SnmpError> {
+        let now = Instant::now();
+        for flight in flights.iter_mut().filter(|flight| flight.expires() <= now) {
+            flight.tries += 1;
+            flight.wait = (flight.wait * 2).min(LONGEST_TRY);
+            if flight.tries >= 2 {
+                flight.request.lessen();
+            }
+            self.count.retries += 1;
+            self.send(flight).await?;
+        }
+        self.ask_signed().await
+    }
+
+    /// An agent that does not answer what is encrypted may not have been able to
+    /// decrypt it: a question that is only signed tells. It asks for nothing.
+    async fn ask_signed(&mut self) -> Result<(), SnmpError> {
+        let is_sealed = self
+            .agent
+            .notes()
+            .engine
+            .as_ref()
+            .is_some_and(|engine| engine.encrypts());
+        if !is_sealed || self.has_answered || self.hears_signed {
+            return Ok(());
+        }
+        let id = self.next_id();
+        self.signed_id = Some(id);
+        let octets = self.seal(&Pdu::request(PduKind::Get, id, []), Level::Signed);
+        self.send_octets(&octets).await
+    }
+
+    /// The deadline came: why.
+    fn unanswered(&self, flights: &[Flight]) -> SnmpError {
+        if self.hears_signed {
+            return SnmpError::NoAnswerEncrypted;
+        }
+        let oldest = flights.iter().min_by_key(|flight| flight.sent);
+        SnmpError::NoAnswer {
+            asked: oldest.map_or_else(String::new, |flight| flight.request.to_string()),
+        }
+    }
+}
+
+impl Flight {
+    fn expires(&self) -> Instant {
+        self.sent + self.wait
+    }
+}
+
+fn received(source: io::Error) -> SnmpError {
+    match source.kind() {
+        io::ErrorKind::ConnectionRefused => SnmpError::Refused,
+        _ => SnmpError::Io {
+            step: "receive",
+            source,
+        },
+    }
+}
+
+/// What a message of v1 or v2c means.
+fn believe(message: CommunityMessage, is_v1: bool, community: &str) -> (i32, Heard) {
+    let is_ours = message.is_v1 == is_v1 && message.community == community.as_bytes();
+    match message.body {
+        Body::Pdu(pdu) if is_ours && pdu.kind == PduKind::Response => (pdu.request_id, Heard::Answer(pdu)),
+        _ => (0, Heard::Nothing),
+    }
+}
+
+/// Ids begin where nobody can guess: who cannot see a request cannot answer it.
+fn first_id() -> i32 {
+    i32::try_from(random() & 0x3fff_ffff).unwrap_or(1).max(1)
+}
