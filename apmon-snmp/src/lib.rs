@@ -43,7 +43,6 @@ mod oid;
 mod percentile;
 mod port;
 mod ports;
-mod reading;
 pub mod session;
 mod target;
 pub mod usm;

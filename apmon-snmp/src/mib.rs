@@ -19,6 +19,8 @@ objects! {
     SYS_LOCATION = 1 . 3 . 6 . 1 . 2 . 1 . 1 . 6;
 
     // IF-MIB
+    IF_TABLE = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1;
+    IF_X_TABLE = 1 . 3 . 6 . 1 . 2 . 1 . 31 . 1 . 1 . 1;
     IF_DESCR = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1 . 2;
     IF_SPEED = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1 . 5;
     IF_PHYS_ADDRESS = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1 . 6;

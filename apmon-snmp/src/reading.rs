@@ -81,3 +81,167 @@ const CLOCKS: &[Object] = &[
 ];
 /// Those that change rarely.
 const ABOUT: &[Object] = &[SYS_DESCR, SYS_LOCATION, SYS_CONTACT, DOT1D_BASE_BRIDGE_ADDRESS];
+
+/// What stands in for what, where the first is not there.
+const INSTEAD: &[(Table, Table)] = &[
+    (&[IF_HC_IN_OCTETS], OLD_OCTETS),
+    (&[IF_HC_IN_UCAST_PKTS], OLD_PACKETS),
+    (VLAN_STATIONS, STATIONS),
+    (ADDRESSES, OLD_ADDRESSES),
+];
+
+/// What is known of a device from the polls before.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Polls so far.
+    polls: u64,
+    /// What it is.
+    object_id: Option<Oid>,
+    /// Columns that it does not have.
+    absent: BTreeSet<Object>,
+    /// Some of its interfaces have no 64-bit counters.
+    lacks_wide: bool,
+    /// The interfaces of the last poll, and when their table had changed.
+    ports: Vec<Vec<u32>>,
+    last_change: Option<Value>,
+}
+
+/// One poll of a device's ports.
+#[derive(Debug, Default)]
+pub(crate) struct PortsReading {
+    /// What was read.
+    pub(crate) harvest: Harvest,
+    /// Names, aliases and speeds were read, too.
+    pub(crate) has_names: bool,
+    /// So were the slots.
+    pub(crate) has_slots: bool,
+    /// So were the neighbours, and what the device says of itself.
+    pub(crate) has_neighbours: bool,
+}
+
+impl Found {
+    /// Whether that is read now which is read rarely: each kind of it at a turn
+    /// of its own, all of it at the first poll.
+    fn is_turn(&self, turn: u64) -> bool {
+        self.polls == 0 || self.polls % RARELY == turn
+    }
+
+    fn is_absent(&self, table: Table) -> bool {
+        table.iter().all(|column| self.absent.contains(column))
+    }
+
+    /// Reads scalars and tables at the same time. What is known to be absent is
+    /// not asked for.
+    async fn read(
+        &mut self,
+        session: &mut Session,
+        scalars: &[Object],
+        tables: &[Table],
+        harvest: &mut Harvest,
+    ) -> Result<(), SnmpError> {
+        let scalars: Vec<Oid> = scalars.iter().map(|object| Oid::join(object, &[0])).collect();
+        let present = |table: &Table| {
+            let columns = table.iter().copied().filter(|column| !self.absent.contains(column));
+            columns.collect::<Vec<Object>>()
+        };
+        let tables: Vec<Vec<Object>> = tables.iter().map(present).filter(|table| !table.is_empty()).collect();
+        let group = |table: &Vec<Object>| Group::new(table.iter().map(|column| Oid::from(*column)), limit(table));
+        let mut gets = Gets::new(&scalars);
+        let mut walks = Walks::new(tables.iter().map(group).collect());
+        session.run(&mut [&mut gets, &mut walks]).await?;
+        for varbind in gets.finish() {
+            harvest.put(varbind);
+        }
+        for (table, columns) in tables.into_iter().zip(walks.finish()) {
+            for (object, column) in table.into_iter().zip(columns) {
+                if column.rows.is_empty() && column.trouble.is_none() {
+                    self.absent.insert(object);
+                }
+                harvest.put_column(object, column);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn limit(table: &[Object]) -> usize {
+    let first = table[0];
+    if first == DOT1Q_TP_FDB_PORT || first == DOT1D_TP_FDB_PORT {
+        MOST_STATIONS
+    } else if first.starts_with(IF_TABLE) || first.starts_with(IF_X_TABLE) {
+        MOST_PORTS
+    } else {
+        MOST_ROWS
+    }
+}
+
+/// Reads a device's ports: their states and counts, and who was learned there.
+///
+/// # Errors
+/// When it could not be asked. A table that was not read to its end is no error
+/// here: its columns say so.
+pub(crate) async fn ports(session: &mut Session, found: &mut Found) -> Result<PortsReading, SnmpError> {
+    if found.is_turn(RARELY - 1) {
+        found.absent.clear();
+    }
+    let mut reading = PortsReading {
+        has_names: found.is_turn(0),
+        has_slots: found.is_turn(3),
+        has_neighbours: found.is_turn(6),
+        ..PortsReading::default()
+    };
+    let harvest = &mut reading.harvest;
+    let mut scalars = CLOCKS.to_vec();
+    if reading.has_neighbours {
+        scalars.extend(ABOUT);
+    }
+    if found.object_id.is_none() {
+        // What it is says what to ask it for.
+        found.read(session, &scalars, &[], harvest).await?;
+        found.object_id = harvest.scalar(SYS_OBJECT_ID).and_then(Value::oid).cloned();
+        scalars.clear();
+    }
+    let vendor = found.object_id.as_ref().map(Vendor::of);
+    let mut tables = vec![STATES, PACKETS, VLAN_STATIONS, BRIDGE_PORTS, ADDRESSES];
+    for (first, instead) in INSTEAD {
+        if found.is_absent(first) || (*instead == OLD_OCTETS && found.lacks_wide) {
+            tables.push(instead);
+        }
+    }
+    if reading.has_names {
+        tables.push(NAMES);
+    }
+    if reading.has_slots {
+        tables.extend([ENTITIES, ENTITY_PORTS]);
+    }
+    if reading.has_neighbours {
+        tables.extend([LLDP, LLDP_PORTS, CDP]);
+    }
+    vital::ask(vendor, &mut scalars, &mut tables);
+    found.read(session, &scalars, &tables, harvest).await?;
+
+    // What turned out to be otherwise than it was, or than it is elsewhere.
+    let mut more: Vec<Table> = Vec::new();
+    for (first, instead) in INSTEAD {
+        if found.is_absent(first) && !tables.contains(instead) {
+            more.push(instead);
+        }
+    }
+    let ports: Vec<Vec<u32>> = harvest.rows(IF_OPER_STATUS).iter().map(|row| row.index.clone()).collect();
+    let last_change = harvest.scalar(IF_TABLE_LAST_CHANGE).cloned();
+    let has_wide = harvest.by_index(IF_HC_IN_OCTETS);
+    let lacks_wide = !has_wide.is_empty() && ports.iter().any(|index| !has_wide.contains_key(index.as_slice()));
+    if lacks_wide && !tables.contains(&OLD_OCTETS) {
+        more.push(OLD_OCTETS);
+    }
+    if !reading.has_names && (found.ports != ports || found.last_change != last_change) {
+        reading.has_names = true;
+        more.push(NAMES);
+    }
+    found.read(session, &[], &more, &mut reading.harvest).await?;
+    found.lacks_wide = lacks_wide;
+    found.ports = ports;
+    found.last_change = last_change;
+    found.polls += 1;
+    Ok(reading)
+}

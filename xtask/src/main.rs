@@ -13,6 +13,7 @@ mod fuzz;
 mod new_probe;
 mod package;
 mod process;
+mod recordings;
 mod request;
 mod stopwatch;
 mod test;
@@ -39,6 +40,11 @@ const TASKS: &[Task] = &[
         usage: "test",
         summary: "everything CI runs",
         run: test::run,
+    },
+    Task {
+        usage: "recordings",
+        summary: "install the recorded devices that the SNMP tests replay; test does so too",
+        run: recordings::run,
     },
     Task {
         usage: "check",

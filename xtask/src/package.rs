@@ -11,8 +11,9 @@ use crate::{
     workspace,
 };
 
-/// A program, by its name or its place, or a module of python3 (`python3:yaml`),
-/// and the package that has it.
+/// A program, by its name or its place, or a module of python3 (`python3:yaml`,
+/// or `/usr/bin/python3:yaml` where only that one counts), and the package that
+/// has it.
 pub(crate) struct Needed {
     pub(crate) program: &'static str,
     pub(crate) package: &'static str,
@@ -28,13 +29,15 @@ pub(crate) const fn needed(program: &'static str, package: &'static str) -> Need
 
 impl Needed {
     fn is_there(&self) -> bool {
-        match self.program.strip_prefix("python3:") {
+        let imports = |python: &str, module: &str| {
+            let import = format!("import {module}");
+            process::works(Command::new(python).args(["-c", &import]))
+        };
+        match self.program.split_once(':') {
             None => find(self.program).is_some(),
             // Debian's own, and one that stands before it in the path.
-            Some(module) => ["python3", "/usr/bin/python3"].iter().any(|python| {
-                let import = format!("import {module}");
-                process::works(Command::new(python).args(["-c", &import]))
-            }),
+            Some(("python3", module)) => imports("python3", module) || imports("/usr/bin/python3", module),
+            Some((python, module)) => imports(python, module),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     fuzz,
     package::{self, CXX, DNSMASQ, NGINX, Needed, needed},
     process::{self, cargo},
+    recordings::{self, GDBM, VENV},
     stopwatch::Stopwatch,
 };
 
@@ -13,7 +14,9 @@ use crate::{
 const NEEDED: &[Needed] = &[
     CXX,
     DNSMASQ,
+    GDBM,
     NGINX,
+    VENV,
     needed("/usr/lib/dovecot/imap-login", "dovecot-imapd"),
     needed("/usr/lib/dovecot/pop3-login", "dovecot-pop3d"),
     needed("aiosmtpd", "python3-aiosmtpd"),
@@ -23,6 +26,7 @@ const NEEDED: &[Needed] = &[
     needed("openssl", "openssl"),
     needed("ps", "procps"),
     needed("slapd", "slapd"),
+    needed("snmpbulkwalk", "snmp"),
     needed("snmpd", "snmpd"),
     needed("sshd", "openssh-server"),
     needed("vsftpd", "vsftpd"),
@@ -98,6 +102,7 @@ const STEPS: &[Step] = &[
 pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     crate::no_arguments(arguments)?;
     package::install(NEEDED)?;
+    recordings::install()?;
     let mut summary = String::new();
     let mut failed = Vec::new();
     for step in STEPS {
