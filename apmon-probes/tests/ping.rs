@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use apmon_core::{Monitor, Outcome, Stopwatch, Tools, Verdict};
 
-use lab::{CROWD, LONG, MIDWAY, SHORT, STALL, build, check, explain, look, reason};
+use lab::{CROWD, LONG, SHORT, STALL, build, check, explain, look, reason};
 
 #[tokio::test]
 async fn this_machine_answers_over_ipv4_and_ipv6_and_by_name() {
@@ -100,11 +100,11 @@ async fn several_packets_go_out_one_after_another() {
 
 #[tokio::test]
 async fn a_short_look_sends_all_its_packets_closer_together() {
-    // In ten seconds otherwise.
-    let section = "type: ping\nname: x\naddress: 127.0.0.1\ncount: 50\nmax_loss_pct: 0";
-    let (outcome, steps) = explain(section, MIDWAY).await;
+    // In twenty seconds otherwise; in half of the time, which leaves a stall.
+    let section = "type: ping\nname: x\naddress: 127.0.0.1\ncount: 100\nmax_loss_pct: 0";
+    let (outcome, steps) = explain(section, STALL * 2).await;
     assert_eq!(reason(&outcome), "up", "{steps}");
-    assert_eq!(steps.matches("ping: reply").count(), 50, "{steps}");
+    assert_eq!(steps.matches("ping: reply").count(), 100, "{steps}");
 }
 
 #[tokio::test]
