@@ -1,6 +1,7 @@
 //! `apmon history`: what happened, and how much of the time things were up.
 
 mod export;
+mod ports;
 mod report;
 mod text;
 
@@ -37,7 +38,10 @@ pub(crate) struct HistoryArgs {
     /// The database, where the daemon was given one.
     #[arg(short, long, value_name = "FILE")]
     statefile: Option<PathBuf>,
-    /// Print CSV (RFC 4180): a row for each incident, day, month and year.
+    /// Show what changed at the ports of switches instead.
+    #[arg(long)]
+    ports: bool,
+    /// Print CSV (RFC 4180): a row for each incident, day, month and year, or for each change at a port.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
     /// Print JSON: {"sites": [...]}.
@@ -106,13 +110,15 @@ pub(crate) fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
         anyhow::bail!("no monitor \"{monitor}\" was watched{hint}");
     }
     let mut out = BufWriter::new(io::stdout().lock());
-    let written = if args.json {
-        export::json(&mut out, &sites, &frame)
-    } else if args.csv {
-        export::csv(&mut out, &sites, &frame)
-    } else {
-        text::write(&mut out, &sites, &frame)
+    let write = match (args.ports, args.json, args.csv) {
+        (false, true, _) => export::json,
+        (false, false, true) => export::csv,
+        (false, false, false) => text::write,
+        (true, true, _) => ports::json,
+        (true, false, true) => ports::csv,
+        (true, false, false) => ports::text,
     };
+    let written = write(&mut out, &sites, &frame);
     match written.and_then(|()| Ok(out.flush()?)) {
         // Whoever read it (head, less) has enough.
         Err(error) if is_closed_pipe(&error) => Ok(code),

@@ -428,6 +428,26 @@ fn a_history_is_read_beside_the_daemon() {
         "{}",
         csv.text()
     );
+    let ports = lab.run(&["history", "--ports", "home.yaml", "web"]);
+    ports.assert_code(0);
+    assert_eq!(
+        ports.out,
+        [
+            "web in HomeLab: changes at ports in the last 400 days",
+            "",
+            "none"
+        ]
+    );
+    let ports = lab.run(&["history", "--ports", "--csv", "home.yaml"]);
+    assert_eq!(
+        ports.out,
+        ["site,monitor,at,port_index,port,kind,before,after,told\r"]
+    );
+    let ports = json(&lab.run(&["history", "--ports", "--json", "home.yaml", "web"]));
+    assert_eq!(
+        ports["sites"][0]["monitors"],
+        serde_json::json!([{"monitor": "web", "port_changes": []}])
+    );
     lab.run(&["history", "wen"])
         .assert_code(1)
         .assert_only_error("no monitor \"wen\" was watched; did you mean \"web\"?");

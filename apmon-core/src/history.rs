@@ -1,5 +1,5 @@
 //! What happened, for those who look back: results of looks, incidents, what
-//! became of messages; and how much of the time something was up.
+//! became of messages, what changed at ports; and how much of the time something was up.
 //!
 //! A store that keeps a history says so ([`StateStore::keeps_history`]) and
 //! gets it with each commit; for the others none is gathered.
@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 pub use self::availability::{Day, Sums, Times, Watched, days};
 use crate::{
+    device::PortChange,
     notification::NotificationKind,
     outcome::Verdict,
     state::{MonitorState, OutboxEntry},
@@ -22,7 +23,7 @@ use crate::{
 /// While nothing can be written, no more results are held than this; the
 /// oldest go first.
 const MOST_RESULTS: usize = 50_000;
-/// The same of incidents, of deliveries and of stretches.
+/// The same of incidents, of deliveries, of stretches and of changes at ports.
 const MOST_RECORDS: usize = 10_000;
 
 /// What one look found.
@@ -230,6 +231,17 @@ impl IncidentKind {
     }
 }
 
+/// What changed at a port of a monitored device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PortChangeRecord {
+    /// The monitor's name.
+    pub monitor: String,
+    /// When it was seen.
+    pub at: Timestamp,
+    /// What it is; `told` only if somebody was to be told of it.
+    pub change: PortChange,
+}
+
 /// What is to be added to a history. Of an incident or a message that is in it
 /// already, the later record holds.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -242,6 +254,8 @@ pub struct Records {
     pub deliveries: VecDeque<Delivery>,
     /// Stretches of time that have ended.
     pub stretches: VecDeque<Stretch>,
+    /// Changes at ports, in the order in which they were seen.
+    pub port_changes: VecDeque<PortChangeRecord>,
 }
 
 impl Records {
@@ -252,6 +266,7 @@ impl Records {
             && self.incidents.is_empty()
             && self.deliveries.is_empty()
             && self.stretches.is_empty()
+            && self.port_changes.is_empty()
     }
 
     /// Adds what happened later. What is too much is forgotten, the oldest first.
@@ -260,6 +275,7 @@ impl Records {
         self.incidents.extend(later.incidents);
         self.deliveries.extend(later.deliveries);
         self.stretches.extend(later.stretches);
+        self.port_changes.extend(later.port_changes);
         self.cut();
     }
 
@@ -269,6 +285,7 @@ impl Records {
         keep_last(&mut self.incidents, MOST_RECORDS);
         keep_last(&mut self.deliveries, MOST_RECORDS);
         keep_last(&mut self.stretches, MOST_RECORDS);
+        keep_last(&mut self.port_changes, MOST_RECORDS);
     }
 }
 

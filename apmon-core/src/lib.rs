@@ -61,7 +61,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`engine`] | [`Engine`]: daemon and pass; [`Plan`], [`Channel`], [`Event`], [`SiteStatus`] |
-//! | [`rule`] | what decides, as pure functions: health, pacing, schedule, heartbeat, alert, words |
+//! | [`rule`] | what decides, as pure functions: health, pacing, silence, schedule, heartbeat, alert, words |
 //! | [`monitor`], [`probe`], [`outcome`] | what is watched, one look, what it found |
 //! | [`notification`], [`state`] | what is told, what is remembered; the seams to channels and stores |
 //! | [`history`] | what happened, for stores that keep it; availability |
@@ -102,7 +102,8 @@ pub use engine::{
     Lateness, LooksStatus, MessageStatus, MonitorStatus, OutboxStatus, PassReport, Plan, SiteStatus,
 };
 pub use history::{
-    Delivery, DeliveryFate, Incident, IncidentKind, LookResult, Records, Stretch, StretchKind,
+    Delivery, DeliveryFate, Incident, IncidentKind, LookResult, PortChangeRecord, Records, Stretch,
+    StretchKind,
 };
 pub use kind::{Blueprint, Both, Compiled, Kind, MonitorKind, OptionSet, Tools};
 pub use mac::{Mac, NotAMac};

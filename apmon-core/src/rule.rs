@@ -9,4 +9,5 @@ pub mod heartbeat;
 pub mod pacing;
 pub mod resend;
 pub mod schedule;
+pub mod silence;
 pub mod words;

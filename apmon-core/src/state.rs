@@ -8,11 +8,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     history::Records,
+    memory::Memory,
     monitor::Policy,
     notification::Notification,
     rule::health::Health,
     time::{Mono, Now},
 };
+
+/// A monitor's keys in seed 003's state file.
+pub const STATE_KEYS: [&str; 10] = [
+    "is_up",
+    "last_checked",
+    "last_response_time_ms",
+    "last_notified",
+    "last_alarm_started",
+    "last_successful_heartbeat",
+    "down_count",
+    "notified_count",
+    "error_reason",
+    "last_config_checksum",
+];
 
 /// What is remembered of one monitor. The fields of seed 003's state file, and
 /// what apmon adds.
@@ -40,8 +55,10 @@ pub struct MonitorState {
     pub last_config_checksum: Option<Arc<str>>,
     /// What apmon adds.
     pub own: OwnState,
-    /// Keys of the state file that are not ours, kept as they are.
-    pub other: serde_json::Map<String, serde_json::Value>,
+    /// What its last look left for the next one. Keys of the state file that
+    /// are none of the [`STATE_KEYS`] stand here: what APMonitor had kept for
+    /// the monitor is there for it again.
+    pub memory: Memory,
     /// Moments of this process, never written.
     pub marks: Marks,
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use apmon_core::{MonitorState, OutboxEntry, OwnState, text::printable};
+use apmon_core::{MonitorState, OutboxEntry, OwnState, state::STATE_KEYS, text::printable};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{
     Deserialize, Deserializer as _,
@@ -14,20 +14,6 @@ use crate::{model::Model, moment};
 
 /// The version of what stands under `apmon`.
 pub(crate) const VERSION: u64 = 1;
-
-/// A monitor's keys in seed 003's file.
-pub(crate) const SEED_KEYS: [&str; 10] = [
-    "is_up",
-    "last_checked",
-    "last_response_time_ms",
-    "last_notified",
-    "last_alarm_started",
-    "last_successful_heartbeat",
-    "down_count",
-    "notified_count",
-    "error_reason",
-    "last_config_checksum",
-];
 
 /// The longest response time that is believed: 30 years.
 pub(crate) const MAX_RESPONSE_MS: f64 = 1e12;
@@ -193,6 +179,14 @@ impl Reader<'_> {
                         }
                     }
                 }
+                "counts" => {
+                    let counts = self.section::<HashMap<String, String>>(&key, value);
+                    for (name, counts) in counts.unwrap_or_default() {
+                        if let Some(state) = model.monitors.get_mut(&name) {
+                            Arc::make_mut(state).memory.counts = Some(counts.into());
+                        }
+                    }
+                }
                 _ => {}
             }
         }
@@ -244,7 +238,7 @@ impl Reader<'_> {
     fn monitor(&mut self, name: &str, fields: Map<String, Value>) -> MonitorState {
         let mut state = MonitorState::default();
         for (key, value) in fields {
-            if value.is_null() && SEED_KEYS.contains(&key.as_str()) {
+            if value.is_null() && STATE_KEYS.contains(&key.as_str()) {
                 continue;
             }
             let read = match key.as_str() {
@@ -267,7 +261,7 @@ impl Reader<'_> {
                     "text",
                 ),
                 _ => {
-                    state.other.insert(key, value);
+                    state.memory.kept.insert(key, value.to_string().into());
                     continue;
                 }
             };

@@ -1,6 +1,7 @@
 //! A SQLite database as a store: the daemon's.
 
 mod history;
+mod memories;
 mod open;
 mod record;
 mod rows;
@@ -23,6 +24,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 pub use self::history::{History, Span};
 use self::{
+    memories::Memories,
     open::{Mark, Opened},
     record::Rings,
 };
@@ -79,6 +81,7 @@ impl SqliteStore {
             is_whole: true,
             taken_over: None,
             rings: Rings::new(),
+            memories: Memories::default(),
             pruned: None,
             _lock: lock,
         };
@@ -164,6 +167,7 @@ struct SqliteKeeper {
     /// The JSON file that the next commit takes over.
     taken_over: Option<PathBuf>,
     rings: Rings,
+    memories: Memories,
     pruned: Option<Timestamp>,
     _lock: Option<Lock>,
 }
@@ -223,6 +227,7 @@ impl SqliteKeeper {
             } => {
                 self.untold.extend(reading.doubts);
                 self.is_whole = true;
+                self.memories.follow(&reading.model);
                 self.finish_taking_over(&connection);
                 // An older one is opened anew to be written, and brought up to date then.
                 let is_present = open::version_of(&connection, &self.path)? == schema::VERSION;
@@ -241,10 +246,13 @@ impl SqliteKeeper {
                 };
                 self.untold.push(format!("{place} is DAMAGED ({reason}); {fate}"));
                 let (model, left) = match saved {
-                    Some(reading) => (
-                        reading.model,
-                        "its states and messages could be read and are used, its history begins anew",
-                    ),
+                    Some(reading) => {
+                        self.untold.extend(reading.doubts);
+                        (
+                            reading.model,
+                            "its states and messages could be read and are used, its history begins anew",
+                        )
+                    }
                     // What was taken over once is long over: its messages were
                     // told, its outages are others.
                     None => (
@@ -285,6 +293,7 @@ impl SqliteKeeper {
         self.connection = None;
         self.mark = None;
         self.rings.clear();
+        self.memories.doubt();
     }
 
     fn set_aside(&mut self) -> Result<PathBuf, StoreError> {
@@ -368,6 +377,15 @@ impl SqliteKeeper {
         } else {
             rows::write_whole(&transaction, model)?;
         }
+        let changed = commit.states.iter().map(|(name, _)| name.as_str());
+        let memories = self
+            .memories
+            .write(&transaction, model, changed, self.is_whole, now)?;
+        rows::delete(
+            &transaction,
+            "DELETE FROM memories WHERE monitor = ?1",
+            &commit.forget,
+        )?;
         rows::write_meta(&transaction, model)?;
         if let Some(json) = &self.taken_over {
             rows::set_meta(&transaction, "taken_over", disk::stamp(json))?;
@@ -382,6 +400,7 @@ impl SqliteKeeper {
             record::prune(&transaction, now, Duration::from_secs(days * 86_400))?;
         }
         transaction.commit()?;
+        self.memories.wrote(memories, &commit.forget);
         if prune {
             self.pruned = Some(now);
         }

@@ -6,17 +6,18 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{MonitorState, OwnState};
+use apmon_core::{MonitorState, OwnState, state::STATE_KEYS};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{
     Serialize, Serializer,
     ser::{SerializeMap, SerializeSeq},
 };
+use serde_json::Value;
 
 use crate::{
     model::Model,
     moment,
-    read::{MAX_RESPONSE_MS, SEED_KEYS, VERSION},
+    read::{MAX_RESPONSE_MS, VERSION},
 };
 
 /// The whole file, indented, for people open it.
@@ -87,9 +88,13 @@ impl Serialize for Monitor<'_> {
         map.serialize_entry("notified_count", &state.notified_count)?;
         map.serialize_entry("error_reason", &state.error_reason)?;
         map.serialize_entry("last_config_checksum", &state.last_config_checksum.as_deref())?;
-        for (key, value) in &state.other {
-            if !SEED_KEYS.contains(&key.as_str()) {
-                map.serialize_entry(key, value)?;
+        for (key, text) in &state.memory.kept {
+            // What an embedder's engine let through must not make the file unreadable.
+            if STATE_KEYS.contains(&key.as_str()) {
+                continue;
+            }
+            if let Ok(value) = serde_json::from_str::<Value>(text) {
+                map.serialize_entry(key, &value)?;
             }
         }
         map.end()
@@ -110,12 +115,24 @@ impl Serialize for Own<'_> {
             map.serialize_entry("unread", &model.unread)?;
         }
         map.serialize_entry("monitors", &Additions(model))?;
+        let counts = counts(model);
+        if !counts.is_empty() {
+            map.serialize_entry("counts", &counts)?;
+        }
         let exact = exact_moments(model, zone);
         if !exact.is_empty() {
             map.serialize_entry("exact", &exact)?;
         }
         map.end()
     }
+}
+
+/// As text: nobody reads some thousand numbers, each on its line.
+fn counts(model: &Model) -> BTreeMap<&str, &str> {
+    let monitors = model.monitors.iter();
+    monitors
+        .filter_map(|(name, state)| Some((name.as_str(), state.memory.counts.as_deref()?)))
+        .collect()
 }
 
 /// The moments whose local time does not tell which they are.

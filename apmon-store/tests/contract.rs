@@ -7,12 +7,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use apmon_core::{
-    Commit, MonitorState, Mono, Notification, NotificationKind, OutboxEntry, OwnState, StateStore, StoreError,
+    Commit, Memory, MonitorState, Mono, Notification, NotificationKind, OutboxEntry, OwnState, StateStore,
+    StoreError,
 };
 use apmon_store::{JsonStore, SqliteStore};
 use jiff::{Timestamp, tz::TimeZone};
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// A place where a store keeps its content between two openings.
 trait Home {
@@ -58,6 +59,9 @@ macro_rules! contract {
             a_commit_without_a_load_loses_nothing,
             an_empty_commit_is_fine,
             any_name_will_do,
+            what_a_monitor_remembers_goes_with_what_it_tells,
+            what_is_remembered_no_more_is_gone,
+            a_value_that_is_no_json_costs_nothing_else,
             moments_of_a_process_are_not_kept,
             commits_from_many_tasks_all_arrive,
             ten_thousand_states_are_one_commit,
@@ -249,6 +253,89 @@ async fn any_name_will_do(home: &dyn Home) {
     }
 }
 
+fn remembering(kept: &[(&str, &str)], counts: Option<&str>) -> MonitorState {
+    let mut state = state(1);
+    state.memory = Memory {
+        kept: kept
+            .iter()
+            .map(|(key, text)| ((*key).to_owned(), (*text).into()))
+            .collect(),
+        counts: counts.map(Into::into),
+    };
+    state
+}
+
+async fn what_a_monitor_remembers_goes_with_what_it_tells(home: &dyn Home) {
+    let store = home.open();
+    let epoch = store.load().await.unwrap().epoch;
+    for n in 1..4 {
+        let baseline = format!("{{\"7\":{n}}}");
+        let state = remembering(
+            &[("ports_state", &baseline), ("theirs", "[1.5,null]")],
+            Some("[1]"),
+        );
+        let commit = Commit {
+            epoch,
+            states: vec![("switch".into(), state.clone().into())],
+            outbox: vec![entry(&n.to_string(), 0)],
+            ..Commit::default()
+        };
+        store.commit(&commit).await.unwrap();
+        let snapshot = home.open().load().await.unwrap();
+        assert_eq!(*snapshot.monitors["switch"], state);
+        assert_eq!(snapshot.outbox.len(), n);
+    }
+}
+
+/// Counts may be some minutes old; that they are there suffices.
+async fn what_is_remembered_no_more_is_gone(home: &dyn Home) {
+    let store = home.open();
+    let epoch = store.load().await.unwrap().epoch;
+    let commit = |state: MonitorState, forget: &[&str]| Commit {
+        epoch,
+        states: vec![("a".into(), state.into())],
+        forget: forget.iter().map(|name| (*name).to_owned()).collect(),
+        ..Commit::default()
+    };
+    let full = remembering(&[("x", "1"), ("y", "2")], Some("[1]"));
+    store.commit(&commit(full.clone(), &[])).await.unwrap();
+    store
+        .commit(&commit(remembering(&[("y", "2")], Some("[1]")), &[]))
+        .await
+        .unwrap();
+    let memory = home.open().load().await.unwrap().monitors["a"].memory.clone();
+    assert_eq!(memory, remembering(&[("y", "2")], Some("[1]")).memory);
+    store.commit(&commit(state(1), &[])).await.unwrap();
+    assert_eq!(*home.open().load().await.unwrap().monitors["a"], state(1));
+    // Forgotten, and watched again some day.
+    store.commit(&commit(full.clone(), &[])).await.unwrap();
+    store.commit(&commit(full, &["a"])).await.unwrap();
+    store.commit(&commit(state(1), &[])).await.unwrap();
+    assert_eq!(*home.open().load().await.unwrap().monitors["a"], state(1));
+}
+
+async fn a_value_that_is_no_json_costs_nothing_else(home: &dyn Home) {
+    let store = home.open();
+    let epoch = store.load().await.unwrap().epoch;
+    let damaging = remembering(&[("x", "{\"a\": "), ("y", "\"}\"")], Some("\"]"));
+    let commit = Commit {
+        epoch,
+        states: vec![("a".into(), damaging.into()), ("b".into(), state(2).into())],
+        ..Commit::default()
+    };
+    store.commit(&commit).await.unwrap();
+    let snapshot = home.open().load().await.unwrap();
+    assert_eq!(snapshot.warnings, Vec::<String>::new());
+    assert_eq!(*snapshot.monitors["b"], state(2));
+    let kept = &snapshot.monitors["a"].memory.kept;
+    assert_eq!(
+        kept.iter()
+            .map(|(key, text)| (key.as_str(), &**text))
+            .collect::<Vec<_>>(),
+        [("y", "\"}\"")]
+    );
+}
+
 async fn moments_of_a_process_are_not_kept(home: &dyn Home) {
     let store = home.open();
     let epoch = store.load().await.unwrap().epoch;
@@ -332,14 +419,15 @@ fn json_value() -> impl Strategy<Value = Value> {
 fn any_state() -> impl Strategy<Value = MonitorState> {
     let times = prop::array::uniform6(prop::option::of(moment()));
     let texts = prop::array::uniform3(prop::option::of(any::<String>()));
-    let other = prop::collection::btree_map("x_[a-z]{0,6}", json_value(), 0..3);
+    let kept = prop::collection::btree_map("x_[a-z]{0,6}", json_value(), 0..3);
+    let memory = (kept, prop::option::of(json_value()));
     let rest = (
         any::<Option<bool>>(),
         any::<(u32, u32)>(),
         prop::option::of(0_u64..1_000_000_000_000_000),
     );
     #[allow(clippy::needless_update)] // more fields will come
-    (times, texts, other, rest).prop_map(|(times, texts, other, rest)| {
+    (times, texts, memory, rest).prop_map(|(times, texts, (kept, counts), rest)| {
         let [checked, notified, started, heartbeat, unknown, removed] = times;
         let [reason, checksum, incident] = texts;
         let (is_up, (down_count, notified_count), micros) = rest;
@@ -361,7 +449,13 @@ fn any_state() -> impl Strategy<Value = MonitorState> {
                 removed_at: removed,
                 ..OwnState::default()
             },
-            other: other.into_iter().collect::<Map<_, _>>(),
+            memory: Memory {
+                kept: kept
+                    .into_iter()
+                    .map(|(key, value)| (key, value.to_string().into()))
+                    .collect(),
+                counts: counts.map(|value| value.to_string().into()),
+            },
             ..MonitorState::default()
         }
     })

@@ -15,8 +15,8 @@ use std::{
 };
 
 use apmon_core::{
-    Clock, Commit, DeliveryError, Engine, FailureClass, Look, Notification, Notifier, Outcome, Plan, Policy,
-    Probe, ProbeMonitor, Snapshot, StateStore, StoreError, SystemClock, Watch,
+    Clock, Commit, DeliveryError, Engine, FailureClass, Look, Monitor, Notice, Notification, Notifier,
+    Observation, Outcome, Plan, Policy, Snapshot, StateStore, StoreError, SystemClock, Watch,
 };
 use apmon_store::{JsonStore, SqliteStore};
 use async_trait::async_trait;
@@ -75,14 +75,42 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 struct Target(Mutex<Condition>);
 
-#[async_trait]
-impl Probe for Target {
-    async fn probe(&self, _: &Look) -> Outcome {
+impl Target {
+    fn outcome(&self) -> Outcome {
         match *self.0.lock().unwrap() {
             Condition::Up => Outcome::up(Duration::from_millis(5)),
             Condition::Down => Outcome::fail(FailureClass::Refused, "connection refused"),
             Condition::Unknown => Outcome::fail(FailureClass::NoRoute, "no route"),
         }
+    }
+}
+
+/// Counts its looks in what it remembers, and tells every third.
+struct Counting {
+    watch: Watch,
+    target: Arc<Target>,
+}
+
+#[async_trait]
+impl Monitor for Counting {
+    fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    async fn check(&self, look: &Look) -> Observation {
+        let mut memory = look.memory.clone();
+        let looks = memory.kept.get("looks").map_or(0, |text| text.parse().unwrap()) + 1;
+        memory.kept.insert("looks".into(), looks.to_string().into());
+        memory.counts = Some(format!("[{looks}]").into());
+        let mut observation = Observation::from(self.target.outcome());
+        if looks % 3 == 0 {
+            observation.notices.push(Notice {
+                label: "LOOK".into(),
+                text: format!("look {looks}"),
+            });
+        }
+        observation.memory = Some(memory);
+        observation
     }
 }
 
@@ -190,7 +218,8 @@ impl World<'_> {
                 checksum: "1".into(),
                 ..Watch::new(name, "test", "192.0.2.1")
             };
-            plan = plan.watch(Arc::new(ProbeMonitor::new(watch, Arc::clone(target))));
+            let target = Arc::clone(target);
+            plan = plan.watch(Arc::new(Counting { watch, target }));
         }
         for (id, receiver) in ["hook", "pager"].into_iter().zip(&self.receivers) {
             plan = plan.tell(id, Arc::clone(receiver) as Arc<dyn Notifier>);

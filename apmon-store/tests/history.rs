@@ -265,6 +265,99 @@ async fn a_database_of_the_first_version_is_read_and_brought_up_to_date() {
     assert_eq!(open(&path).load().await.unwrap().monitors.len(), 1);
 }
 
+/// What version 2 added.
+const VERSION_2: &str = "
+ALTER TABLE watched ADD COLUMN since INTEGER;
+ALTER TABLE watched ADD COLUMN last INTEGER;
+ALTER TABLE watched ADD COLUMN max_gap INTEGER;
+CREATE TABLE stretches (monitor TEXT NOT NULL, kind TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER NOT NULL);
+CREATE INDEX stretches_of ON stretches (monitor, started);
+PRAGMA user_version = 2;
+";
+
+#[tokio::test]
+async fn of_a_database_of_the_second_version_what_was_not_ours_is_what_monitors_remember() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    old.execute_batch(VERSION_1).unwrap();
+    old.execute_batch(VERSION_2).unwrap();
+    old.execute_batch(
+        r#"INSERT INTO states VALUES
+             ('switch', 1, 5000000, 187342, NULL, NULL, NULL, 0, 0, NULL, 'ab', '{"incident":"i"}',
+              '{"ports_state":{"1":{"oper":"up"}},"zürich":1e2}'),
+             ('web', 0, NULL, NULL, NULL, NULL, NULL, 7, 2, 'no answer', NULL, NULL, NULL);
+           INSERT INTO outbox (key, entry) VALUES ('k', '{}');
+           INSERT INTO meta VALUES ('epoch', 41)"#,
+    )
+    .unwrap();
+    let seen = |path: &Path| {
+        let history = History::open(path).unwrap();
+        let states = history.states().unwrap();
+        assert_eq!(history.state("switch").unwrap().as_ref(), states.get("switch"));
+        let peeked = peek(path, &TimeZone::UTC).unwrap().monitors;
+        let peeked: std::collections::BTreeMap<_, _> = peeked
+            .iter()
+            .map(|(name, state)| (name.clone(), MonitorState::clone(state)))
+            .collect();
+        assert_eq!(peeked, states);
+        states
+    };
+    let before = seen(&path);
+    let switch = &before["switch"];
+    let kept: Vec<_> = switch
+        .memory
+        .kept
+        .iter()
+        .map(|(key, text)| (key.as_str(), &**text))
+        .collect();
+    assert_eq!(
+        kept,
+        [("ports_state", r#"{"1":{"oper":"up"}}"#), ("zürich", "100.0")]
+    );
+    assert_eq!(switch.own.incident.as_deref(), Some("i"));
+    assert_eq!(switch.last_response_time, Some(Duration::from_micros(187_342)));
+    assert!(before["web"].memory.is_empty());
+    assert_eq!(
+        History::open(&path).unwrap().port_changes(None, &EVER).unwrap(),
+        []
+    );
+    drop(old);
+
+    let store = open(&path);
+    let snapshot = store.load().await.unwrap();
+    assert_eq!(
+        (snapshot.epoch, snapshot.warnings.len()),
+        (42, 1),
+        "{:?}",
+        snapshot.warnings
+    );
+    let mut web = MonitorState::clone(&snapshot.monitors["web"]);
+    web.down_count = 8;
+    let commit = Commit {
+        epoch: snapshot.epoch,
+        states: vec![("web".into(), web.clone().into())],
+        ..Commit::default()
+    };
+    store.commit(&commit).await.unwrap();
+    let after = seen(&path);
+    assert_eq!((&after["switch"], &after["web"]), (&before["switch"], &web));
+    let now = rusqlite::Connection::open(&path).unwrap();
+    let number = |sql: &str| now.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(number("PRAGMA user_version"), 3);
+    assert_eq!(number("SELECT count(*) FROM memories"), 1);
+    assert_eq!(
+        number("SELECT count(*) FROM pragma_table_info('states') WHERE name = 'other'"),
+        0
+    );
+    assert_eq!(
+        number("SELECT count(*) FROM outbox"),
+        1,
+        "what cannot be read is kept"
+    );
+}
+
 #[tokio::test]
 async fn the_newest_incidents_and_what_was_delivered_of_them() {
     let directory = tempfile::tempdir().unwrap();

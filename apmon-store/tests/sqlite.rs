@@ -113,7 +113,7 @@ async fn a_json_file_is_taken_over_with_all_it_holds() {
     drop(store);
     let snapshot = load(&path).await;
     assert_eq!(snapshot.monitors.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
-    assert_eq!(snapshot.monitors["a"].other["x"], 1);
+    assert_eq!(&*snapshot.monitors["a"].memory.kept["x"], "1");
     assert_eq!(snapshot.outbox, before.outbox);
 }
 
@@ -218,6 +218,30 @@ async fn a_damaged_history_costs_no_state_and_no_message() {
         (2, 1, 0)
     );
     assert!(names(directory.path())[1].starts_with("s.db.corrupt-"));
+}
+
+#[tokio::test]
+async fn what_monitors_remembered_is_lost_before_their_states_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    filled(&path).await;
+    rest(&path);
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch("DROP TABLE memories")
+        .unwrap();
+    let snapshot = load(&path).await;
+    assert_eq!(snapshot.monitors["a"].down_count, 3);
+    assert_eq!(snapshot.outbox.len(), 1);
+    let said = &snapshot.warnings;
+    assert!(
+        said[0].contains("s.db is DAMAGED (no such table: memories)"),
+        "{said:?}"
+    );
+    assert!(
+        said[1].ends_with("s.db: what monitors remembered cannot be read: they begin anew"),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 
 use std::{fs, time::Duration};
 
-use apmon_core::{Commit, MonitorState, OwnState, StateStore};
+use apmon_core::{Commit, Memory, MonitorState, OwnState, StateStore};
 use apmon_store::JsonStore;
 use jiff::tz::{Offset, TimeZone};
 use serde_json::{Value, json};
@@ -23,6 +23,10 @@ async fn commit(store: &dyn StateStore, epoch: u64, name: &str, state: &MonitorS
         ..Commit::default()
     };
     store.commit(&commit).await.unwrap();
+}
+
+fn kept(state: &MonitorState, key: &str) -> Value {
+    serde_json::from_str(&state.memory.kept[key]).unwrap()
 }
 
 #[tokio::test]
@@ -57,13 +61,20 @@ async fn every_value_is_read() {
         port.error_reason.as_deref(),
         Some("port ifIndex=0 is up but pinned MAC 18:E8:29:45:F8:F7 absent")
     );
-    assert_eq!(port.other["port_state"], json!({"oper": "up", "mac": null}));
+    assert_eq!(kept(port, "port_state"), json!({"oper": "up", "mac": null}));
+    let switch = &snapshot.monitors["office-switch"];
+    assert_eq!(
+        kept(switch, "ports_state")["1"],
+        json!({"name": "GigabitEthernet0/1", "oper": "up", "admin": "up", "macs": ["AA:BB:CC:DD:EE:FF"]})
+    );
+    assert_eq!(switch.memory.kept.keys().collect::<Vec<_>>(), ["ports_state"]);
+    assert_eq!(switch.memory.counts, None);
     assert_eq!(
         snapshot.monitors["office-switch"].last_response_time,
         Some(Duration::from_micros(187_342))
     );
     assert_eq!(
-        snapshot.monitors["debmon-host"].other["disk_space_pct"],
+        kept(&snapshot.monitors["debmon-host"], "disk_space_pct"),
         json!(73.4)
     );
     assert_eq!(snapshot.monitors.len(), 4);
@@ -125,8 +136,20 @@ async fn the_file_as_a_person_sees_it() {
     let path = directory.path().join("x.statefile.json");
     let store = JsonStore::open(&path, zone(), None).unwrap();
     let epoch = store.load().await.unwrap().epoch;
+    let memory = Memory {
+        kept: [
+            ("disk_space_pct".to_owned(), "73.40".into()),
+            ("ports_state".to_owned(), "{\"1\":{\"oper\":\"up\"}}".into()),
+            // The engine lets neither through; another might.
+            ("broken".to_owned(), "{\"1\": ".into()),
+            ("is_up".to_owned(), "false".into()),
+        ]
+        .into(),
+        counts: Some("{\"1\":[5,6]}".into()),
+    };
     let state = MonitorState {
         is_up: Some(true),
+        memory,
         last_checked: Some("2026-02-11T13:15:00.123456789Z".parse().unwrap()),
         last_response_time: Some(Duration::from_nanos(1_234_567)),
         own: OwnState {
@@ -156,7 +179,13 @@ async fn the_file_as_a_person_sees_it() {
     "down_count": 0,
     "notified_count": 0,
     "error_reason": null,
-    "last_config_checksum": null
+    "last_config_checksum": null,
+    "disk_space_pct": 73.4,
+    "ports_state": {
+      "1": {
+        "oper": "up"
+      }
+    }
   },
   "execution_time": "2026-02-11T14:15:02.000000",
   "execution_ms": 2113,
@@ -168,6 +197,9 @@ async fn the_file_as_a_person_sees_it() {
       "web": {
         "incident": "i1"
       }
+    },
+    "counts": {
+      "web": "{\"1\":[5,6]}"
     }
   }
 }

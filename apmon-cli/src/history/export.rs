@@ -89,7 +89,7 @@ fn row(out: &mut dyn Write, site: &str, monitor: &str, row: &Cells) -> std::io::
 }
 
 /// As RFC 4180 wants it; nothing in it may drive a terminal.
-fn quoted(cell: &str) -> String {
+pub(super) fn quoted(cell: &str) -> String {
     let cell = printable(cell);
     if cell.contains([',', '"', '\r', '\n']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
@@ -116,6 +116,18 @@ fn percent(sums: &Sums) -> Option<f64> {
 
 /// `{"sites": [{"site", "state_file", "from", "to", "monitors": [...]}]}`
 pub(super) fn json(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow::Result<()> {
+    json_of(out, sites, frame, |site, monitor| {
+        Ok(as_json(&read(site, monitor, frame)?, frame))
+    })
+}
+
+/// The same with anything else about each monitor.
+pub(super) fn json_of(
+    out: &mut dyn Write,
+    sites: &[Open],
+    frame: &Frame,
+    each: impl Fn(&Open, &str) -> anyhow::Result<Value>,
+) -> anyhow::Result<()> {
     write!(out, "{{\"sites\": [")?;
     for (n, site) in sites.iter().enumerate() {
         let head = json!({
@@ -129,7 +141,7 @@ pub(super) fn json(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow
         write!(out, "{}\n{head},\"monitors\": [", if n == 0 { "" } else { "," })?;
         for (n, monitor) in site.monitors.iter().enumerate() {
             writeln!(out, "{}", if n == 0 { "" } else { "," })?;
-            serde_json::to_writer(&mut *out, &as_json(&read(site, monitor, frame)?, frame))?;
+            serde_json::to_writer(&mut *out, &each(site, monitor)?)?;
         }
         write!(out, "\n]}}")?;
     }

@@ -102,6 +102,8 @@ pub(super) struct Dispatcher {
     started: Timestamp,
     report: PassReport,
     panicked: HashSet<String>,
+    /// Monitors and keys of which was said that their values cannot be kept.
+    unfit: HashSet<(String, String)>,
     generation: u64,
 }
 
@@ -134,6 +136,7 @@ impl Dispatcher {
             started: now.wall,
             report: PassReport::default(),
             panicked: HashSet::new(),
+            unfit: HashSet::new(),
             generation: 0,
             plan,
             shared,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::{
+    device::Device,
     monitor::Monitor,
     outcome::Verdict,
     rule::{
@@ -21,6 +22,8 @@ use crate::{
 pub(super) struct Slot {
     pub(super) monitor: Arc<dyn Monitor>,
     pub(super) state: Arc<MonitorState>,
+    /// What its target said of itself at the last look that could ask it.
+    pub(super) device: Option<Arc<Device>>,
     /// Tells a look at an older version of this monitor from one at this.
     pub(super) generation: u64,
     pub(super) flight: Flight,
@@ -127,6 +130,7 @@ impl Slot {
         Self {
             monitor,
             state,
+            device: None,
             generation: 0,
             flight: Flight::Grounded,
             missed: 0,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    device::Device,
     monitor::Monitor,
     state::{MonitorState, OutboxEntry, Snapshot},
     time::{Mono, Now},
@@ -89,6 +90,9 @@ pub struct MonitorStatus {
     pub max_retries: Option<u32>,
     /// Whether anybody is told of it; a store does not know it.
     pub alarms: Option<bool>,
+    /// What it said of itself at the last look that could ask it, in this run.
+    #[serde(default, with = "shared")]
+    pub device: Option<Arc<Device>>,
 }
 
 /// What is believed of a monitor.
@@ -267,6 +271,7 @@ impl MonitorStatus {
             down_count: state.down_count,
             max_retries: None,
             alarms: None,
+            device: None,
         }
     }
 }
@@ -336,6 +341,7 @@ pub(super) struct Still {
 pub(super) struct StillMonitor {
     pub(super) monitor: Arc<dyn Monitor>,
     pub(super) state: Arc<MonitorState>,
+    pub(super) device: Option<Arc<Device>>,
     pub(super) looking: bool,
     pub(super) next_look: Option<Mono>,
     pub(super) next_reminder: Option<Mono>,
@@ -362,8 +368,26 @@ impl StillMonitor {
             next_reminder: self.next_reminder.map(|at| now.wall_of(at)),
             max_retries: Some(watch.policy.max_retries.get()),
             alarms: Some(watch.policy.alarms),
+            device: self.device.clone(),
             ..MonitorStatus::remembered(&watch.name, &self.state)
         }
+    }
+}
+
+/// What is shared here is written as what it holds.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::Device;
+
+    pub(super) fn serialize<S: Serializer>(device: &Option<Arc<Device>>, to: S) -> Result<S::Ok, S::Error> {
+        device.as_deref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Arc<Device>>, D::Error> {
+        Ok(Option::<Device>::deserialize(from)?.map(Arc::new))
     }
 }
 

@@ -106,6 +106,10 @@ impl Reverse {
             Ok(known) => return known,
             Err(answer) => answer,
         };
+        // A timer that is over already would still wait for its next millisecond.
+        if deadline <= Instant::now() {
+            return None;
+        }
         timeout_at(deadline, answer).await.ok()?.ok()?
     }
 
@@ -124,29 +128,23 @@ impl Reverse {
         let rests = state.rests(now);
         let (asker, answer) = oneshot::channel();
         match state.under_way.get_mut(&ip) {
-            Some(askers) => askers.push(asker),
+            Some(askers) => {
+                askers.retain(|asker| !asker.is_closed());
+                askers.push(asker);
+            }
             None if rests || !room => return Ok(None),
             None => {
                 state.under_way.insert(ip, vec![asker]);
-                tokio::spawn(Arc::clone(self).look_up(Arc::clone(sources), ip));
+                drop(state); // a runtime that is ending drops the question at once
+                let question = Question {
+                    reverse: Arc::clone(self),
+                    ip,
+                    found: None,
+                };
+                tokio::spawn(question.ask(Arc::clone(sources)));
             }
         }
         Err(answer)
-    }
-
-    async fn look_up(self: Arc<Self>, sources: Arc<Sources>, ip: IpAddr) {
-        let mut end = End {
-            reverse: &self,
-            ip,
-            found: None,
-        };
-        let (Ok(_turn), Ok(dns)) = (self.turns.acquire().await, &sources.dns) else {
-            return;
-        };
-        if self.lock().rests(Instant::now()) {
-            return; // it fell silent meanwhile
-        }
-        end.found = Some(dns.name_of(ip).await);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -154,15 +152,28 @@ impl Reverse {
     }
 }
 
-/// The end of a question, whatever brought it: those who wait are told, also
-/// where the runtime ended with the question under way.
-struct End<'a> {
-    reverse: &'a Reverse,
+/// A question under way. Whatever ends it, those who wait are told, also where
+/// its runtime ended before.
+struct Question {
+    reverse: Arc<Reverse>,
     ip: IpAddr,
     found: Option<Found>,
 }
 
-impl Drop for End<'_> {
+impl Question {
+    async fn ask(mut self, sources: Arc<Sources>) {
+        let reverse = Arc::clone(&self.reverse);
+        let (Ok(_turn), Ok(dns)) = (reverse.turns.acquire().await, &sources.dns) else {
+            return;
+        };
+        if reverse.lock().rests(Instant::now()) {
+            return; // it fell silent meanwhile
+        }
+        self.found = Some(dns.name_of(self.ip).await);
+    }
+}
+
+impl Drop for Question {
     fn drop(&mut self) {
         let mut state = self.reverse.lock();
         let name = self

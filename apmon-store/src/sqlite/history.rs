@@ -8,8 +8,8 @@ use std::{
 };
 
 use apmon_core::{
-    Delivery, DeliveryFate, Incident, IncidentKind, LookResult, MonitorState, OutboxEntry, StoreError,
-    Stretch, StretchKind, Verdict, history::Watched,
+    Delivery, DeliveryFate, Incident, IncidentKind, LookResult, MonitorState, OutboxEntry, PortChange,
+    PortChangeRecord, PortEvent, StoreError, Stretch, StretchKind, Verdict, history::Watched,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -63,8 +63,8 @@ impl History {
     /// # Errors
     /// When it cannot be read.
     pub fn states(&self) -> Result<BTreeMap<String, MonitorState>, StoreError> {
-        let states = self.list("SELECT * FROM states", params![], |row| {
-            Ok((row.get(0)?, rows::state(row)?))
+        let states = self.list(&rows::states_of(self.version), params![], |row| {
+            Ok((row.get(0)?, state(row)?))
         })?;
         Ok(states.into_iter().collect())
     }
@@ -163,8 +163,8 @@ impl History {
     /// # Errors
     /// When it cannot be read.
     pub fn state(&self, monitor: &str) -> Result<Option<MonitorState>, StoreError> {
-        let sql = "SELECT * FROM states WHERE name = ?1";
-        let state = self.list(sql, params![monitor], rows::state)?;
+        let sql = format!("{} WHERE name = ?1", rows::states_of(self.version));
+        let state = self.list(&sql, params![monitor], state)?;
         Ok(state.into_iter().next())
     }
 
@@ -182,6 +182,31 @@ impl History {
             params![monitor, rows::micros(from)],
             stretch,
         )
+    }
+
+    /// What changed at ports in `span`, of one monitor or of all; oldest first.
+    /// None where the database is still that of an older apmon.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn port_changes(
+        &self,
+        monitor: Option<&str>,
+        span: &Span,
+    ) -> Result<Vec<PortChangeRecord>, StoreError> {
+        if self.version < schema::MEMORIES {
+            return Ok(Vec::new());
+        }
+        let changes = self.list(
+            &format!(
+                "SELECT monitor, at, port_index, port, kind, before, after, told FROM port_changes
+                 WHERE {} AND at BETWEEN ?2 AND ?3 ORDER BY at, rowid",
+                of(monitor)
+            ),
+            params![monitor, rows::micros(*span.start()), rows::micros(*span.end())],
+            port_change,
+        )?;
+        Ok(changes.into_iter().flatten().collect())
     }
 
     /// How many messages of each of a monitor's incidents were delivered.
@@ -261,6 +286,32 @@ fn stretch(row: &Row<'_>) -> rusqlite::Result<Stretch> {
         started: rows::time_at(row, 2)?.unwrap_or(Timestamp::UNIX_EPOCH),
         ended: rows::time_at(row, 3)?.unwrap_or(Timestamp::UNIX_EPOCH),
     })
+}
+
+fn state(row: &Row<'_>) -> rusqlite::Result<MonitorState> {
+    Ok(MonitorState {
+        memory: rows::memory(row).unwrap_or_default(),
+        ..rows::state(row)?
+    })
+}
+
+/// `None` of one that makes no sense.
+fn port_change(row: &Row<'_>) -> rusqlite::Result<Option<PortChangeRecord>> {
+    let (kind, before, after): (String, Option<String>, Option<String>) =
+        (row.get(4)?, row.get(5)?, row.get(6)?);
+    let Some(event) = PortEvent::from_texts(&kind, before.as_deref(), after.as_deref()) else {
+        return Ok(None);
+    };
+    Ok(Some(PortChangeRecord {
+        monitor: row.get(0)?,
+        at: rows::time_at(row, 1)?.unwrap_or(Timestamp::UNIX_EPOCH),
+        change: PortChange {
+            index: row.get(2)?,
+            port: row.get(3)?,
+            event,
+            told: row.get(7)?,
+        },
+    }))
 }
 
 fn incident(row: &Row<'_>) -> rusqlite::Result<Incident> {

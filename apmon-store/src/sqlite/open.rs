@@ -88,7 +88,7 @@ pub(super) fn read(path: &Path) -> Result<Opened, StoreError> {
     };
     let damaged = |reason: String, connection: &Connection| Opened::Damaged {
         reason,
-        saved: rows::read(connection, &shown(path)).ok(),
+        saved: rows::salvage(connection, &shown(path)),
     };
     match schema::kind_of(&connection) {
         Ok(Kind::Empty) => return Ok(Opened::Nothing),

@@ -72,6 +72,27 @@ pub(super) fn write(
         let (started, ended) = (micros(stretch.started), micros(stretch.ended));
         insert.execute(params![stretch.monitor, kind, started, ended])?;
     }
+    port_changes(transaction, records)
+}
+
+fn port_changes(transaction: &Transaction<'_>, records: &Records) -> rusqlite::Result<()> {
+    if records.port_changes.is_empty() {
+        return Ok(());
+    }
+    let mut insert = transaction.prepare("INSERT INTO port_changes VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")?;
+    for record in &records.port_changes {
+        let change = &record.change;
+        insert.execute(params![
+            record.monitor,
+            micros(record.at),
+            change.index,
+            change.port,
+            change.event.as_str(),
+            change.event.before(),
+            change.event.after(),
+            change.told,
+        ])?;
+    }
     Ok(())
 }
 
@@ -203,6 +224,7 @@ pub(super) fn prune(transaction: &Transaction<'_>, now: Timestamp, kept: Duratio
         "DELETE FROM deliveries WHERE at < ?1",
         "DELETE FROM stretches WHERE ended < ?1",
         "DELETE FROM watched WHERE last < ?1",
+        "DELETE FROM port_changes WHERE at < ?1",
     ];
     others
         .iter()

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use apmon_core::{MonitorState, OutboxEntry, OwnState, text::printable};
+use apmon_core::{Memory, MonitorState, OutboxEntry, OwnState, text::printable};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::{memories, schema};
 use crate::model::Model;
 
 /// More warnings than a person reads are counted.
@@ -47,7 +48,7 @@ fn wrong(column: usize, error: impl std::error::Error + Send + Sync + 'static) -
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
 }
 
-fn json(value: &impl Serialize) -> rusqlite::Result<String> {
+pub(super) fn json(value: &impl Serialize) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
@@ -64,13 +65,44 @@ pub(super) struct Reading {
 
 /// Everything but the history.
 pub(super) fn read(connection: &Connection, place: &str) -> rusqlite::Result<Reading> {
+    let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    read_by(connection, place, &states_of(version))
+}
+
+/// What can still be read of a damaged one.
+pub(super) fn salvage(connection: &Connection, place: &str) -> Option<Reading> {
+    let without = || {
+        let mut reading = read_by(connection, place, &states_without_memory()).ok()?;
+        let doubt = format!("{place}: what monitors remembered cannot be read: they begin anew");
+        reading.doubts.push(doubt);
+        Some(reading)
+    };
+    read(connection, place).ok().or_else(without)
+}
+
+const STATE: &str = "name, is_up, last_checked, last_response_time, last_notified, last_alarm_started,
+     last_successful_heartbeat, down_count, notified_count, error_reason, last_config_checksum, own";
+
+/// The query for rows of [`state`] and [`memory`], in a database of this version.
+pub(crate) fn states_of(version: i64) -> String {
+    match version < schema::MEMORIES {
+        true => format!("SELECT {STATE}, other, NULL FROM states"),
+        false => format!("SELECT {STATE}, kept, counts FROM states LEFT JOIN memories ON monitor = name"),
+    }
+}
+
+fn states_without_memory() -> String {
+    format!("SELECT {STATE}, NULL, NULL FROM states")
+}
+
+fn read_by(connection: &Connection, place: &str, states: &str) -> rusqlite::Result<Reading> {
     let mut model = Model::default();
     let mut doubts = Doubts {
         place,
         told: Vec::new(),
         more: 0,
     };
-    let mut statement = connection.prepare("SELECT * FROM states")?;
+    let mut statement = connection.prepare(states)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let name: String = match row.get(0) {
@@ -81,7 +113,13 @@ pub(super) fn read(connection: &Connection, place: &str) -> rusqlite::Result<Rea
             }
         };
         match state(row) {
-            Ok(state) => {
+            Ok(mut state) => {
+                match memory(row) {
+                    Ok(memory) => state.memory = memory,
+                    Err(error) => {
+                        doubts.add(&format!("what monitor \"{name}\" remembered: {error}: ignored"))
+                    }
+                }
                 model.monitors.insert(name, state.into());
             }
             Err(error) if is_of_the_row(&error) => {
@@ -117,7 +155,7 @@ pub(super) fn read(connection: &Connection, place: &str) -> rusqlite::Result<Rea
     })
 }
 
-/// A row of `states`.
+/// A row of `states`, all but its memory.
 pub(crate) fn state(row: &Row<'_>) -> rusqlite::Result<MonitorState> {
     Ok(MonitorState {
         is_up: row.get(1)?,
@@ -131,8 +169,16 @@ pub(crate) fn state(row: &Row<'_>) -> rusqlite::Result<MonitorState> {
         error_reason: row.get(9)?,
         last_config_checksum: row.get::<_, Option<String>>(10)?.map(Into::into),
         own: json_at(row, 11)?,
-        other: json_at(row, 12)?,
         ..MonitorState::default()
+    })
+}
+
+/// The memory in a row of [`states_of`].
+pub(crate) fn memory(row: &Row<'_>) -> rusqlite::Result<Memory> {
+    let kept: serde_json::Map<String, serde_json::Value> = json_at(row, 12)?;
+    Ok(Memory {
+        kept: memories::texts(kept),
+        counts: row.get::<_, Option<String>>(13)?.map(Into::into),
     })
 }
 
@@ -190,13 +236,10 @@ pub(super) fn write_states<'a>(
     states: impl Iterator<Item = (&'a str, &'a MonitorState)>,
 ) -> rusqlite::Result<()> {
     let mut insert = transaction
-        .prepare("INSERT OR REPLACE INTO states VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)")?;
+        .prepare("INSERT OR REPLACE INTO states VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)")?;
     let nothing = OwnState::default();
     for (name, state) in states {
         let own = (state.own != nothing).then(|| json(&state.own)).transpose()?;
-        let other = (!state.other.is_empty())
-            .then(|| json(&state.other))
-            .transpose()?;
         insert.execute(params![
             name,
             state.is_up,
@@ -210,7 +253,6 @@ pub(super) fn write_states<'a>(
             state.error_reason,
             state.last_config_checksum.as_deref(),
             own,
-            other,
         ])?;
     }
     Ok(())
@@ -253,7 +295,7 @@ pub(super) fn write_meta(transaction: &Transaction<'_>, model: &Model) -> rusqli
     Ok(())
 }
 
-/// Everything there is, into a database that may hold something older.
+/// Everything but memories, into a database that may hold something older.
 pub(super) fn write_whole(transaction: &Transaction<'_>, model: &Model) -> rusqlite::Result<()> {
     transaction.execute_batch("DELETE FROM states; DELETE FROM outbox")?;
     let states = model.monitors.iter();

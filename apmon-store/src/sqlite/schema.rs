@@ -9,14 +9,18 @@ pub(crate) const RESULTS_KEPT: i64 = 100;
 pub(super) const APPLICATION_ID: i32 = 0x6170_6d6e;
 
 /// What stands in `user_version`.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// The version since which there are stretches.
 pub(super) const STRETCHES: i64 = 2;
 
+/// The version since which memories stand in a table of their own, and changes
+/// at ports in one.
+pub(super) const MEMORIES: i64 = 3;
+
 /// Step `n` leads from version `n` to `n + 1`. Written once, never changed:
 /// there are files of every version.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE states (
@@ -86,6 +90,23 @@ CREATE TABLE stretches (
     ended INTEGER NOT NULL
 );
 CREATE INDEX stretches_of ON stretches (monitor, started);
+",
+    // What changes at each look, and is large, is not written with each state.
+    "
+CREATE TABLE memories (monitor TEXT PRIMARY KEY, kept TEXT, counts TEXT) WITHOUT ROWID;
+INSERT INTO memories (monitor, kept) SELECT name, other FROM states WHERE other IS NOT NULL;
+ALTER TABLE states DROP COLUMN other;
+CREATE TABLE port_changes (
+    monitor TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    port_index INTEGER NOT NULL,
+    port TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    before TEXT,
+    after TEXT,
+    told INTEGER NOT NULL
+);
+CREATE INDEX port_changes_of ON port_changes (monitor, at);
 ",
 ];
 

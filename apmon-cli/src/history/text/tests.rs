@@ -1,14 +1,18 @@
 use std::path::Path;
 
 use apmon_core::{
-    Commit, Delivery, DeliveryFate, IncidentKind, LookResult, MonitorState, Records, StateStore as _,
-    Stretch, StretchKind, Verdict,
+    Commit, Delivery, DeliveryFate, IncidentKind, LookResult, Mac, MonitorState, PortChange,
+    PortChangeRecord, PortEvent, PortState, PortStatus, Records, StateStore as _, Stretch, StretchKind,
+    Verdict,
 };
 use apmon_store::{History, SqliteStore};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::*;
-use crate::{history::export, place::Place};
+use crate::{
+    history::{export, ports},
+    place::Place,
+};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -144,7 +148,73 @@ fn records() -> Records {
             ),
         ]
         .into(),
+        port_changes: changes().into(),
     }
+}
+
+fn changes() -> [PortChangeRecord; 6] {
+    let state = |oper| PortState {
+        oper,
+        admin: PortStatus::Up,
+    };
+    let macs = |last: std::ops::Range<u8>| -> Vec<Mac> {
+        last.map(|last| Mac::new([0x18, 0xe8, 0x29, 0x45, 0xf8, last]))
+            .collect()
+    };
+    let stations = |appeared, gone| PortEvent::Stations {
+        appeared: macs(appeared),
+        gone: macs(gone),
+    };
+    let change = |monitor: &str, moment, port: &str, event, told| PortChangeRecord {
+        monitor: monitor.into(),
+        at: at(moment),
+        change: PortChange {
+            index: 10_107,
+            port: port.into(),
+            event,
+            told,
+        },
+    };
+    let (up, down) = (state(PortStatus::Up), state(PortStatus::LowerLayerDown));
+    let port = "GigabitEthernet1/0/7";
+    [
+        change(
+            "switch",
+            "2026-10-25T00:30:00Z",
+            port,
+            PortEvent::Added { is: up },
+            true,
+        ),
+        change(
+            "switch",
+            "2026-11-20T10:00:00Z",
+            port,
+            PortEvent::State { was: up, is: down },
+            true,
+        ),
+        change(
+            "switch",
+            "2026-11-20T10:01:00Z",
+            port,
+            PortEvent::State { was: down, is: up },
+            false,
+        ),
+        change("switch", "2026-11-21T11:00:00Z", port, stations(1..3, 3..5), true),
+        change(
+            "switch",
+            "2026-11-21T12:00:00Z",
+            port,
+            stations(0..0, 5..6),
+            false,
+        ),
+        change(
+            "nas-ssh",
+            "2026-11-21T13:00:00Z",
+            "eth0, \"uplink\"",
+            PortEvent::Removed { was: down },
+            true,
+        ),
+    ]
 }
 
 fn filled(path: &Path) {
@@ -227,6 +297,48 @@ fn one_monitor_of_which_only_incidents_are_known() {
 #[test]
 fn the_last_three_days_as_csv() {
     insta::assert_snapshot!(shown(None, 3, export::csv).replace("\r\n", "\n"));
+}
+
+#[test]
+fn what_changed_at_the_ports_of_a_site() {
+    let text = shown(None, 400, ports::text);
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn what_changed_at_the_ports_of_one_monitor_lately() {
+    insta::assert_snapshot!(shown(Some("switch"), 2, ports::text));
+    let none = shown(Some("gateway"), 400, ports::text);
+    assert!(none.ends_with("days\n\nnone\n"), "{none}");
+}
+
+#[test]
+fn what_changed_at_ports_as_csv() {
+    insta::assert_snapshot!(shown(None, 400, ports::csv).replace("\r\n", "\n"));
+}
+
+#[test]
+fn what_changed_at_ports_as_json() {
+    let json: serde_json::Value = serde_json::from_str(&shown(None, 400, ports::json)).unwrap();
+    let monitors = &json["sites"][0]["monitors"];
+    assert_eq!(
+        monitors[0],
+        serde_json::json!({"monitor": "gateway", "port_changes": []})
+    );
+    assert_eq!(
+        monitors[2]["port_changes"][1],
+        serde_json::json!({
+            "at": "2026-11-20T11:00:00+01:00",
+            "port_index": 10_107,
+            "port": "GigabitEthernet1/0/7",
+            "kind": "state",
+            "before": "oper=up admin=up",
+            "after": "oper=lowerLayerDown admin=up",
+            "told": true,
+        })
+    );
+    assert_eq!(monitors[2]["port_changes"].as_array().unwrap().len(), 5);
 }
 
 #[test]

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 
 use super::Dispatcher;
 use crate::{
-    history::{Delivery, DeliveryFate, Incident, IncidentKind, LookResult, Stretch, StretchKind},
+    device::PortChange,
+    history::{
+        Delivery, DeliveryFate, Incident, IncidentKind, LookResult, PortChangeRecord, Stretch, StretchKind,
+    },
     monitor::Watch,
     notification::{Notification, NotificationKind},
     outcome::Outcome,
@@ -132,6 +135,23 @@ impl Dispatcher {
             };
             self.ledger.record(|records| records.stretches.push_back(stretch));
         }
+    }
+
+    /// They stand in the history also while nobody is to be told.
+    pub(super) fn record_port_changes(&mut self, watch: &Watch, changes: &[PortChange], now: Now) {
+        if changes.is_empty() {
+            return;
+        }
+        let record = |change: &PortChange| PortChangeRecord {
+            monitor: watch.name.clone(),
+            at: now.wall,
+            change: PortChange {
+                told: change.told && watch.policy.alarms,
+                ..change.clone()
+            },
+        };
+        self.ledger
+            .record(|records| records.port_changes.extend(changes.iter().map(record)));
     }
 
     /// One more message of an outage.

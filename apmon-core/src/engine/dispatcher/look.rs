@@ -11,6 +11,7 @@ use crate::{
         event::Event,
         slot::{Flight, Slot},
     },
+    memory::Unfit,
     monitor::{Monitor, Observation},
     outcome::{Failure, FailureClass, Outcome, Verdict},
     probe::Look,
@@ -41,9 +42,11 @@ impl Dispatcher {
             self.flying += 1;
             let monitor = Arc::clone(&slot.monitor);
             let generation = slot.generation;
+            let memory = slot.state.memory.clone();
             let clock = Arc::clone(&self.shared.clock);
             self.tasks.spawn(async move {
-                let look = Look::new(due, clock.now(), monitor.watch().policy.max_try);
+                let timeout = monitor.watch().policy.max_try;
+                let look = Look::new(due, clock.now(), timeout).remembering(memory);
                 let observation = guarded(monitor.as_ref(), &look).await;
                 let ended = clock.now();
                 Done::Look {
@@ -86,8 +89,26 @@ impl Dispatcher {
         let open = [own.incident.clone(), own.unknown_told.clone()];
         let was_unknown = slot.state.own.unknown_since.is_some();
         let before = self.keeps_history.then(|| Before::of(&slot.state));
-        let (transition, told) =
-            alert::after_look(&self.voice, watch, Arc::make_mut(&mut slot.state), looked, now);
+        let state = Arc::make_mut(&mut slot.state);
+        let (transition, told) = alert::after_look(&self.voice, watch, state, looked, now);
+        // Touched below together with what is told: one commit has both.
+        let unfit = observation.memory.as_ref().map_or(Vec::new(), |memory| {
+            let (memory, unfit) = memory.clone().fit(&state.memory);
+            state.memory = memory;
+            unfit
+        });
+        for Unfit { key, reason } in unfit {
+            if self.unfit.insert((watch.name.clone(), key.clone())) {
+                tracing::error!(
+                    monitor = watch.name,
+                    key,
+                    "what the check wants remembered cannot be kept, a bug: {reason}"
+                );
+            }
+        }
+        if let Some(device) = &observation.device {
+            slot.device = Some(Arc::clone(device));
+        }
         let is_news = matches!(transition, Some(Transition::Outage | Transition::Recovery));
         slot.land(verdict, transition, look.started, now);
         self.report.lateness.record(look.lateness());
@@ -118,6 +139,7 @@ impl Dispatcher {
             let state = Arc::clone(&slot.state);
             self.record_look(watch, look, outcome, &state, now);
             self.record_incidents(before, &state, watch, transition, &told, now);
+            self.record_port_changes(watch, &observation.changes, now);
         }
         self.ledger.touch(at, now.mono, is_news || !told.is_empty());
         // Also where nobody is told of the end.

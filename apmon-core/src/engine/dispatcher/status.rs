@@ -26,6 +26,7 @@ impl Dispatcher {
         let monitors = slots.map(|slot| StillMonitor {
             monitor: slot.monitor.clone(),
             state: slot.state.clone(),
+            device: slot.device.clone(),
             looking: slot.flight != Flight::Grounded,
             next_look: slot.look_at(),
             next_reminder: slot.reminder,

@@ -329,6 +329,9 @@ fn a_runtime_that_ends_leaves_no_question_behind() {
         assert_eq!(first.block_on(name_of(&resolver, ip(last), Duration::ZERO)), None);
     }
     assert_eq!(resolver.reverse.lock().under_way.len(), 20);
+    // Who has gone is not kept, however often somebody comes.
+    assert_eq!(first.block_on(name_of(&resolver, ip(19), Duration::ZERO)), None);
+    assert_eq!(resolver.reverse.lock().under_way[&ip(19)].len(), 1);
     drop(first);
     assert_eq!(resolver.reverse.lock().under_way.len(), 0);
     assert_eq!(resolver.reverse.turns.available_permits(), AT_ONCE);

@@ -1,0 +1,211 @@
+//! How soon something is told again of the same subject: of one interface of a
+//! switch, say, that goes up and down.
+//!
+//! After message number `k` nothing is told for `pacing::wait(k)`, the curve of
+//! reminders: close together at first, then further and further apart. Who stays
+//! quiet for a whole window after that one is told of as if for the first time.
+//!
+//! ```text
+//! notify_every 8 s, after_every_n 4
+//! message 1 |---3.5---| 2 |----6----| 3 |-----7.5-----| 4 |------8------| 5 ...
+//! message 1 |---3.5---|..... quiet for 6 s ....| counting starts anew
+//! ```
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{monitor::Policy, rule::pacing};
+
+/// The last message about a subject.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Silence {
+    /// When it was told.
+    pub told_at: Timestamp,
+    /// Its number, from 1.
+    pub count: u32,
+}
+
+impl Silence {
+    /// Told in the future (the clock was set back since), it was told now. Done
+    /// once when it is loaded, and kept so: else each look would count it as
+    /// told now, and nothing be told until the clock has caught up.
+    #[must_use]
+    pub fn anchored(self, now: Timestamp) -> Self {
+        Self {
+            told_at: self.told_at.min(now),
+            ..self
+        }
+    }
+
+    fn age(&self, now: Timestamp) -> Duration {
+        Duration::try_from(now.duration_since(self.told_at)).unwrap_or_default()
+    }
+}
+
+/// Whether something may be told of the subject at `now`; always where nothing
+/// was told before.
+#[must_use]
+pub fn may_tell(silence: Option<&Silence>, policy: &Policy, now: Timestamp) -> bool {
+    silence.is_none_or(|silence| silence.age(now) >= window(silence.count, policy))
+}
+
+/// Something was told of the subject at `now`; `previous` is the message before.
+#[must_use]
+pub fn told(previous: Option<Silence>, policy: &Policy, now: Timestamp) -> Silence {
+    let running = previous.filter(|previous| !is_over(previous, policy, now));
+    Silence {
+        told_at: now,
+        count: running.map_or(0, |previous| previous.count).saturating_add(1),
+    }
+}
+
+/// Whether the window of the last message has passed, and after it another one
+/// in which nothing was told, as long as that of the next message would have
+/// been. Then it need not be kept any longer.
+#[must_use]
+pub fn is_over(silence: &Silence, policy: &Policy, now: Timestamp) -> bool {
+    let next = window(silence.count.saturating_add(1), policy);
+    silence.age(now) >= window(silence.count, policy).saturating_add(next)
+}
+
+/// How long nothing is told after message number `k`.
+fn window(k: u32, policy: &Policy) -> Duration {
+    pacing::wait(k.max(1), policy.notify_every, policy.after_every_n)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn policy(every_ms: u64, n: u32) -> Policy {
+        Policy {
+            notify_every: Duration::from_millis(every_ms),
+            after_every_n: NonZeroU32::new(n).unwrap(),
+            ..Policy::default()
+        }
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_790_000_000_000 + millis).unwrap()
+    }
+
+    /// What is told of a subject that changes at these moments: each with its number.
+    fn heard(changes: impl IntoIterator<Item = i64>, policy: &Policy) -> Vec<(i64, u32)> {
+        let mut silence = None;
+        let mut heard = Vec::new();
+        for moment in changes {
+            if may_tell(silence.as_ref(), policy, at(moment)) {
+                let told = told(silence, policy, at(moment));
+                heard.push((moment, told.count));
+                silence = Some(told);
+            }
+        }
+        heard
+    }
+
+    #[test]
+    fn a_subject_that_never_rests_is_told_of_along_the_curve() {
+        let changes = (0..34_000).step_by(100);
+        let expected = [
+            (0, 1),
+            (3_500, 2),
+            (9_500, 3),
+            (17_000, 4),
+            (25_000, 5),
+            (33_000, 6),
+        ];
+        assert_eq!(heard(changes, &policy(8_000, 4)), expected);
+    }
+
+    #[test]
+    fn after_a_quiet_window_counting_starts_anew() {
+        let policy = policy(8_000, 4);
+        assert_eq!(
+            heard([0, 9_499, 16_998], &policy),
+            [(0, 1), (9_499, 2), (16_998, 3)]
+        );
+        assert_eq!(
+            heard([0, 9_500, 12_999, 13_000], &policy),
+            [(0, 1), (9_500, 1), (13_000, 2)]
+        );
+    }
+
+    #[test]
+    fn where_reminders_are_not_paced_each_change_is_told() {
+        let each = [(0, 1), (0, 1), (5, 1)];
+        assert_eq!(heard([0, 0, 5], &policy(0, 4)), each);
+    }
+
+    #[test]
+    fn told_in_the_future_it_was_told_now() {
+        let policy = policy(8_000, 1);
+        let future = Silence {
+            told_at: at(90_000_000),
+            count: 3,
+        };
+        assert!(!may_tell(Some(&future), &policy, at(0)) && !is_over(&future, &policy, at(0)));
+        let anchored = future.anchored(at(0));
+        assert_eq!((anchored.told_at, anchored.count), (at(0), 3));
+        assert!(may_tell(Some(&anchored), &policy, at(8_000)));
+        assert_eq!(anchored.anchored(at(8_000)), anchored, "the past stays");
+        assert_eq!(told(Some(anchored), &policy, at(8_000)).count, 4);
+    }
+
+    #[test]
+    fn it_is_kept_as_json() {
+        let silence = told(None, &policy(8_000, 1), at(0));
+        let text = serde_json::to_string(&silence).unwrap();
+        assert_eq!(text, r#"{"told_at":"2026-09-21T14:13:20Z","count":1}"#);
+        assert_eq!(serde_json::from_str::<Silence>(&text).unwrap(), silence);
+    }
+
+    proptest! {
+        #[test]
+        fn between_two_messages_lies_the_window_of_the_first(
+            every in 1..100_000_u64,
+            n in 1..20_u32,
+            gaps in prop::collection::vec(0..200_000_i64, 1..100),
+        ) {
+            let policy = policy(every, n);
+            let changes: Vec<i64> = gaps.iter().scan(0, |at, gap| { *at += gap; Some(*at) }).collect();
+            let heard = heard(changes.iter().copied(), &policy);
+            prop_assert_eq!(heard[0], (changes[0], 1));
+            for pair in heard.windows(2) {
+                let [(before, k), (after, next)] = [pair[0], pair[1]];
+                let gap = Duration::from_millis(u64::try_from(after - before).unwrap());
+                prop_assert!(gap >= window(k, &policy));
+                let quiet = gap >= window(k, &policy) + window(k + 1, &policy);
+                prop_assert_eq!(next, if quiet { 1 } else { k + 1 });
+                // Nothing was kept back longer than it had to be.
+                let kept_back = changes.iter().filter(|at| **at > before && **at < after);
+                for at in kept_back {
+                    let gap = Duration::from_millis(u64::try_from(at - before).unwrap());
+                    prop_assert!(gap < window(k, &policy));
+                }
+            }
+        }
+
+        #[test]
+        fn silence_ends_and_stays_ended(
+            every in 1..100_000_u64, n in 1..20_u32, count in any::<u32>(), age in -10_i64..1_000_000,
+        ) {
+            let policy = policy(every, n);
+            let silence = Silence { told_at: at(0), count };
+            let (now, later) = (at(age), at(age + 1));
+            let [tells, tells_later] = [now, later].map(|now| may_tell(Some(&silence), &policy, now));
+            let [over, over_later] = [now, later].map(|now| is_over(&silence, &policy, now));
+            prop_assert!(tells <= tells_later && over <= over_later);
+            prop_assert!(!over || tells, "what is over silences nobody");
+            let longest = i64::try_from(every).unwrap();
+            prop_assert!(age < longest || tells);
+            prop_assert!(age < 2 * longest || over);
+            prop_assert!(!may_tell(Some(&told(Some(silence), &policy, now)), &policy, now));
+        }
+    }
+}
