@@ -117,6 +117,9 @@ objects! {
     DISK_IO_N_READ_X = 1 . 3 . 6 . 1 . 4 . 1 . 2021 . 13 . 15 . 1 . 1 . 12;
     DISK_IO_N_WRITTEN_X = 1 . 3 . 6 . 1 . 4 . 1 . 2021 . 13 . 15 . 1 . 1 . 13;
 
+    /// What agents of net-snmp have as sysObjectID.
+    NET_SNMP = 1 . 3 . 6 . 1 . 4 . 1 . 8072;
+
     // Vendors
     CISCO = 1 . 3 . 6 . 1 . 4 . 1 . 9;
     CPM_CPU_TOTAL_5_SEC = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 3;
@@ -125,6 +128,9 @@ objects! {
     CPM_CPU_TOTAL_5_SEC_REV = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 6;
     CPM_CPU_TOTAL_1_MIN_REV = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 7;
     CPM_CPU_TOTAL_5_MIN_REV = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 8;
+    /// kB. What devices have that have no pools.
+    CPM_CPU_MEMORY_USED = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 12;
+    CPM_CPU_MEMORY_FREE = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 13;
     /// Index: 1 is the processor's pool.
     CISCO_MEMORY_POOL_USED = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 48 . 1 . 1 . 1 . 5;
     CISCO_MEMORY_POOL_FREE = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 48 . 1 . 1 . 1 . 6;
