@@ -39,6 +39,7 @@ mod harvest;
 mod host;
 pub mod message;
 mod mib;
+pub mod name;
 mod oid;
 mod percentile;
 mod port;
@@ -62,7 +63,7 @@ pub use ports::{Ports, PortsOptions};
 pub use session::Session;
 pub use target::{AgentOptions, Target, Version};
 pub use value::{Value, Varbind};
-pub use walk::Group;
+pub use walk::{Group, Tell};
 
 /// The kinds of this crate.
 pub const KINDS: &[&dyn apmon_core::MonitorKind] = &[&Ports, &Port, &Host];
