@@ -26,28 +26,58 @@
 //! | module | holds |
 //! |---|---|
 //! | `ports`, `port`, `host` | one kind each |
+//! | `change` | what is otherwise at a device's ports, and who hears of it |
+//! | `counting` | counts that start anew, as figures that only grow |
+//! | `pinning` | whether a port is as it was pinned |
+//! | `follow`, `restart` | which port is which; whether a device was restarted |
 //! | `target` | which agent is asked, and by which community |
 //! | `percentile` | a percentile, 1 to 99 |
+//! | `threshold` | how busy a host may be, and how full its disks |
+//! | `vendor` | who made a device |
 
 mod agent;
+mod arp;
 mod asker;
 mod ber;
+mod block_device;
+mod bridge;
+mod change;
+mod counted;
+mod counting;
 mod credential;
 mod error;
+#[cfg(test)]
+mod fixture;
+mod follow;
 mod get;
+mod glob;
 mod harvest;
 mod host;
+mod host_figures;
+mod interface;
+mod joined;
 pub mod message;
 mod mib;
 pub mod name;
+mod neighbour;
 mod oid;
 mod percentile;
+mod pinning;
 mod port;
 mod ports;
+#[cfg(test)]
+mod recorded;
+mod restart;
+mod said;
 pub mod session;
+mod slot;
+mod storage;
 mod target;
+mod threshold;
 pub mod usm;
 mod value;
+mod vendor;
+mod vital;
 mod walk;
 
 pub use agent::Agent;
@@ -62,7 +92,9 @@ pub use port::{Port, PortOptions};
 pub use ports::{Ports, PortsOptions};
 pub use session::Session;
 pub use target::{AgentOptions, Target, Version};
+pub use threshold::{Excess, Excesses, LimitPct, Over, Subject, ThresholdOptions};
 pub use value::{Value, Varbind};
+pub use vendor::Vendor;
 pub use walk::{Group, Tell};
 
 /// The kinds of this crate.
