@@ -50,7 +50,7 @@ impl Asker {
 
     /// Another session with the same device, by another community: Cisco keeps
     /// the stations of each VLAN behind `community@vlan`.
-    pub(crate) async fn vlan_session(&self, look: &Look, to: IpAddr, vlan: u32) -> Option<Session> {
+    pub(crate) async fn vlan_session(&self, to: IpAddr, vlan: u32, deadline: Instant) -> Option<Session> {
         let suffixed = |community: &apmon_core::Secret| {
             apmon_core::Secret::new(format!("{}@{vlan}", community.reveal()))
         };
@@ -79,6 +79,7 @@ impl Asker {
             }
             SnmpError::Io { step, source } => return self.network.failure(step, to, source),
             SnmpError::Refused => FailureClass::Refused,
+            SnmpError::Restarted => FailureClass::Closed,
             SnmpError::Malformed(_) => FailureClass::Protocol,
             SnmpError::Status { .. } => FailureClass::Status,
             SnmpError::NoAnswerEncrypted

@@ -48,7 +48,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::{pattern::Pattern, state::State};
+pub use self::pattern::Pattern;
+pub(crate) use self::state::State;
 use self::{
     state::{Base, RestartTold, Tracked},
     words::Label,
@@ -111,7 +112,7 @@ pub(crate) struct Wishes {
 /// Which stations that come and go are told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum MacChanges {
+pub enum MacChanges {
     /// Those that appear on a port; those that went from it along with the next
     /// one that appears there. Switches forget silent stations after some 300 s.
     #[default]

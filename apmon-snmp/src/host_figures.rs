@@ -62,7 +62,7 @@ pub(crate) struct DiskBytes {
 
 impl HostFigures {
     pub(crate) fn read(harvest: &Harvest) -> Self {
-        let count = |object| harvest.scalar(object).and_then(counted);
+        let count = |object| harvest.scalar(object).and_then(Counted::of);
         Self {
             context_switches: count(SS_RAW_CONTEXTS),
             interrupts: count(SS_RAW_INTERRUPTS),
@@ -73,13 +73,6 @@ impl HostFigures {
             swap_used: swap_used_bytes(harvest),
         }
     }
-}
-
-/// A count. Old agents have it as an INTEGER.
-fn counted(value: &Value) -> Option<Counted> {
-    let is_64 = matches!(value, Value::Counter64(_));
-    let value = value.natural()?;
-    (is_64 || value <= u32::MAX.into()).then_some(Counted { value, is_64 })
 }
 
 /// By diskIONReadX and diskIONWrittenX, in 64 bits, else by diskIONRead and

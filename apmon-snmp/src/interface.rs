@@ -6,6 +6,7 @@ use apmon_core::{Mac, PortState, PortStatus};
 
 use crate::{
     counted::Counted,
+    counting::PortCounts,
     harvest::Harvest,
     mib::{self, Object},
     said::{NAME, mac, said},
@@ -39,7 +40,7 @@ pub(crate) struct Interface {
     /// Whether it is up, and meant to be.
     pub state: PortState,
     /// What it has counted.
-    pub counts: InterfaceCounts,
+    pub counts: PortCounts,
 }
 
 impl Interface {
@@ -48,25 +49,6 @@ impl Interface {
     pub(crate) fn is_ethernet(&self) -> bool {
         matches!(self.if_type, Some(6 | 62 | 69 | 117))
     }
-}
-
-/// What an interface has counted; `None` where the agent does not say.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct InterfaceCounts {
-    pub in_octets: Option<Counted>,
-    pub out_octets: Option<Counted>,
-    pub in_ucast: Option<Counted>,
-    pub out_ucast: Option<Counted>,
-    pub in_multicast: Option<Counted>,
-    pub out_multicast: Option<Counted>,
-    pub in_broadcast: Option<Counted>,
-    pub out_broadcast: Option<Counted>,
-    /// Multicast and broadcast together, where the agent does not tell them
-    /// apart.
-    pub in_non_ucast: Option<Counted>,
-    pub out_non_ucast: Option<Counted>,
-    pub in_errors: Option<Counted>,
-    pub out_errors: Option<Counted>,
 }
 
 /// What changes seldom, as an earlier poll has read it.
@@ -153,7 +135,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn counts(&self, index: u32) -> InterfaceCounts {
+    fn counts(&self, index: u32) -> PortCounts {
         let count = |object| {
             let value = self.value(object, index)?;
             Some(Counted {
@@ -179,7 +161,7 @@ impl<'a> Table<'a> {
         let out_multicast = high(mib::IF_HC_OUT_MULTICAST_PKTS);
         let in_broadcast = high(mib::IF_HC_IN_BROADCAST_PKTS);
         let out_broadcast = high(mib::IF_HC_OUT_BROADCAST_PKTS);
-        InterfaceCounts {
+        PortCounts {
             in_octets: either(mib::IF_HC_IN_OCTETS, mib::IF_IN_OCTETS),
             out_octets: either(mib::IF_HC_OUT_OCTETS, mib::IF_OUT_OCTETS),
             in_ucast: either(mib::IF_HC_IN_UCAST_PKTS, mib::IF_IN_UCAST_PKTS),

@@ -39,7 +39,7 @@ pub(crate) fn device(harvest: &Harvest, parts: &Parts<'_>) -> Device {
     device.location = text(mib::SYS_LOCATION, NAME);
     device.contact = text(mib::SYS_CONTACT, NAME);
     device.description = text(mib::SYS_DESCR, DESCRIPTION);
-    device.vendor = parts.vendor;
+    device.vendor = parts.vendor.map(Into::into);
     device.up_for = up_for(harvest);
     device.ports = parts.interfaces.iter().map(|one| parts.port(one)).collect();
     device

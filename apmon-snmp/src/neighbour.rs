@@ -69,7 +69,15 @@ fn lldp(harvest: &Harvest, interfaces: &[Interface], neighbours: &mut Neighbours
             },
         };
         let protocol = "LLDP";
-        add(neighbours, index, Neighbour { protocol, name, port });
+        add(
+            neighbours,
+            index,
+            Neighbour {
+                protocol: protocol.into(),
+                name,
+                port,
+            },
+        );
     }
 }
 
@@ -93,7 +101,15 @@ fn cdp(harvest: &Harvest, neighbours: &mut Neighbours) {
         };
         let port = ports.get(row.index.as_slice()).and_then(|port| id(port, false));
         let protocol = "CDP";
-        add(neighbours, *index, Neighbour { protocol, name, port });
+        add(
+            neighbours,
+            *index,
+            Neighbour {
+                protocol: protocol.into(),
+                name,
+                port,
+            },
+        );
     }
 }
 

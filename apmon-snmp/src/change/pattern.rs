@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// count as small letters: who writes `vlan*` means `Vlan1`, too.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub(crate) struct Pattern(String);
+pub struct Pattern(String);
 
 impl Pattern {
     /// Whether the whole of `name` is like this.

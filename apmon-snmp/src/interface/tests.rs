@@ -162,11 +162,7 @@ fn names_of_an_earlier_poll_stand_where_none_were_read() {
     assert_eq!(port.alias, None, "it was taken away since");
     assert_eq!(port.speed, Some(1_000_000_000));
     assert!(port.is_ethernet() && port.own_mac.is_some());
-    assert_eq!(
-        port.counts,
-        InterfaceCounts::default(),
-        "counts are not remembered"
-    );
+    assert_eq!(port.counts, PortCounts::default(), "counts are not remembered");
     assert_eq!(found[2].counts.in_octets, counted(1, false));
 }
 
@@ -175,6 +171,6 @@ fn a_row_that_vanished_midway_has_no_counts() {
     let found = read(&recorded::linux());
     assert_eq!(found[0].name, "lo");
     assert_eq!(found[0].own_mac, None);
-    assert_eq!(found[0].counts, InterfaceCounts::default());
-    assert_ne!(found[1].counts, InterfaceCounts::default());
+    assert_eq!(found[0].counts, PortCounts::default());
+    assert_ne!(found[1].counts, PortCounts::default());
 }
