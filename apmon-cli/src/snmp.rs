@@ -8,11 +8,11 @@ mod walk;
 
 use std::{future::Future, process::ExitCode};
 
-use apmon_core::{Device, text::printable};
+use apmon_core::text::printable;
 use apmon_snmp::{Oid, name};
 use clap::{Args, Subcommand};
 
-use self::agent::{AgentArgs, Asked, Trouble};
+use self::agent::{AgentArgs, Trouble};
 use crate::{console, pass, progress::Progress};
 
 /// The shell's own for what Ctrl-C ended.
@@ -115,9 +115,9 @@ async fn ports(args: &PortsArgs) -> Result<(), Trouble> {
     let asked = args.agent.read()?;
     let mut progress = Progress::new();
     progress.say(|| format!("asking {} for its ports", args.agent.shown().display()));
-    let device = device(&asked).await;
+    let device = apmon_snmp::device(asked.target.clone(), &asked.tools, &asked.look()).await;
     drop(progress);
-    let device = device?;
+    let device = device.map_err(|failure| Trouble::Device(failure.reason))?;
     if args.json {
         let json = serde_json::to_string_pretty(&device).map_err(|error| Trouble::Usage(error.into()))?;
         console::line(&console::ascii_controls(&json));
@@ -125,15 +125,6 @@ async fn ports(args: &PortsArgs) -> Result<(), Trouble> {
         console::line(&ports::render(&device, console::width()));
     }
     Ok(())
-}
-
-/// What the device says of itself.
-async fn device(asked: &Asked) -> Result<Device, Trouble> {
-    // The poll of `ports` is to be called here.
-    let _ = asked.session().await?;
-    Err(Trouble::Device(
-        "reading a device's ports is not built yet".to_owned(),
-    ))
 }
 
 async fn get(args: &GetArgs) -> Result<(), Trouble> {

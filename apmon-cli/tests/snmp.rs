@@ -127,7 +127,7 @@ fn where_nobody_listens_is_said_at_once() {
     let mut snmpd = Snmpd::start(&[]);
     snmpd.stop();
     let address = snmpd.address().to_string();
-    for verb in ["get", "walk"] {
+    for verb in ["get", "walk", "ports"] {
         let arguments: &[&str] = match verb {
             "get" => &["sysName"],
             _ => &[],

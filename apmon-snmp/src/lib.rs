@@ -45,6 +45,7 @@ mod change;
 mod counted;
 mod counting;
 mod credential;
+mod device;
 mod error;
 #[cfg(test)]
 mod fixture;
@@ -87,6 +88,7 @@ pub use agent::Agent;
 pub use ber::Malformed;
 pub use change::{MacChanges, Pattern};
 pub use credential::{Credentials, User};
+pub use device::device;
 pub use error::SnmpError;
 pub use harvest::{Column, Row};
 pub use host::Host;
