@@ -7,6 +7,7 @@ use std::{
 };
 
 use apmon_core::{Failure, FailureClass, Look, Names, OwnNetwork, Tools};
+use tokio::time::Instant;
 
 use crate::{agent::Agents, credential::Credentials, error::SnmpError, session::Session, target::Target};
 
@@ -65,7 +66,7 @@ impl Asker {
         };
         let to = SocketAddr::new(to, self.target.port);
         let agent = self.agents.at(to, &self.target.credentials);
-        Session::open(to, Arc::new(credentials), agent, look.deadline())
+        Session::open(to, Arc::new(credentials), agent, deadline)
             .await
             .ok()
     }

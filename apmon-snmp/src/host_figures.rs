@@ -8,7 +8,6 @@ use crate::{
     harvest::Harvest,
     mib::*,
     storage::{root_pct, swap_used_bytes},
-    value::Value,
 };
 
 const SCALARS: &[Object] = &[
@@ -87,8 +86,8 @@ fn disk_bytes(harvest: &Harvest) -> BTreeMap<String, DiskBytes> {
     let columns = |wide, narrow| {
         let (wide, narrow) = (harvest.by_index(wide), harvest.by_index(narrow));
         move |index: &[u32]| {
-            let wide = wide.get(index).and_then(|value| counted(value));
-            wide.or_else(|| narrow.get(index).and_then(|value| counted(value)))
+            let wide = wide.get(index).and_then(|value| Counted::of(value));
+            wide.or_else(|| narrow.get(index).and_then(|value| Counted::of(value)))
         }
     };
     let read = columns(DISK_IO_N_READ_X, DISK_IO_N_READ);

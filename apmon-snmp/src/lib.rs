@@ -28,6 +28,7 @@
 //! | `ports`, `port`, `host` | one kind each |
 //! | `change` | what is otherwise at a device's ports, and who hears of it |
 //! | `counting` | counts that start anew, as figures that only grow |
+//! | `interface`, `bridge`, `arp`, `neighbour`, `slot` | what a device says of its ports; `joined`: all of it as one |
 //! | `pinning` | whether a port is as it was pinned |
 //! | `follow`, `restart` | which port is which; whether a device was restarted |
 //! | `target` | which agent is asked, and by which community |

@@ -68,16 +68,8 @@ fn lldp(harvest: &Harvest, interfaces: &[Interface], neighbours: &mut Neighbours
                 None => continue,
             },
         };
-        let protocol = "LLDP";
-        add(
-            neighbours,
-            index,
-            Neighbour {
-                protocol: protocol.into(),
-                name,
-                port,
-            },
-        );
+        let protocol = "LLDP".into();
+        add(neighbours, index, Neighbour { protocol, name, port });
     }
 }
 
@@ -100,16 +92,8 @@ fn cdp(harvest: &Harvest, neighbours: &mut Neighbours) {
             continue;
         };
         let port = ports.get(row.index.as_slice()).and_then(|port| id(port, false));
-        let protocol = "CDP";
-        add(
-            neighbours,
-            *index,
-            Neighbour {
-                protocol: protocol.into(),
-                name,
-                port,
-            },
-        );
+        let protocol = "CDP".into();
+        add(neighbours, *index, Neighbour { protocol, name, port });
     }
 }
 

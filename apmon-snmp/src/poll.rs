@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Device, Failure, FailureClass, Look, Mac, Metric, Neighbour};
+use apmon_core::{Device, Failure, FailureClass, Look, Metric, Neighbour};
 use tokio::time::Instant;
 
 use crate::{

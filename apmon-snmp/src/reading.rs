@@ -12,6 +12,9 @@ use crate::{
     oid::Oid,
     said::{NAME, said},
     session::Session,
+    value::Value,
+    vendor::Vendor,
+    vital,
     walk::{Group, Walks},
 };
 
@@ -65,14 +68,26 @@ const NAMES: Table = &[
 const VLAN_STATIONS: Table = &[DOT1Q_TP_FDB_PORT, DOT1Q_TP_FDB_STATUS];
 const STATIONS: Table = &[DOT1D_TP_FDB_PORT, DOT1D_TP_FDB_STATUS];
 const BRIDGE_PORTS: Table = &[DOT1D_BASE_PORT_IF_INDEX];
+/// Who has which address. Many devices have IPv6 alone in the newer table.
 const ADDRESSES: Table = &[IP_NET_TO_PHYSICAL_PHYS_ADDRESS];
 const OLD_ADDRESSES: Table = &[IP_NET_TO_MEDIA_PHYS_ADDRESS];
-const LLDP: Table = &[LLDP_REM_SYS_NAME, LLDP_REM_PORT_DESC, LLDP_REM_PORT_ID];
-const LLDP_PORTS: Table = &[LLDP_LOC_PORT_ID];
+const LLDP: Table = &[
+    LLDP_REM_CHASSIS_ID,
+    LLDP_REM_PORT_ID_SUBTYPE,
+    LLDP_REM_PORT_ID,
+    LLDP_REM_PORT_DESC,
+    LLDP_REM_SYS_NAME,
+];
+const LLDP_PORTS: Table = &[LLDP_LOC_PORT_ID_SUBTYPE, LLDP_LOC_PORT_ID, LLDP_LOC_PORT_DESC];
 const CDP: Table = &[CDP_CACHE_DEVICE_ID, CDP_CACHE_DEVICE_PORT];
-const ENTITIES: Table = &[ENT_PHYSICAL_DESCR, ENT_PHYSICAL_CONTAINED_IN, ENT_PHYSICAL_CLASS];
-const VLANS: Table = &[VTP_VLAN_STATE];
+const ENTITIES: Table = &[
+    ENT_PHYSICAL_DESCR,
+    ENT_PHYSICAL_CONTAINED_IN,
+    ENT_PHYSICAL_CLASS,
+    ENT_PHYSICAL_NAME,
+];
 const ENTITY_PORTS: Table = &[ENT_ALIAS_MAPPING_IDENTIFIER];
+const VLANS: Table = &[VTP_VLAN_STATE];
 
 /// Scalars of every poll.
 const CLOCKS: &[Object] = &[
@@ -93,7 +108,6 @@ const INSTEAD: &[(Table, Table)] = &[
     (&[IF_HC_IN_OCTETS], OLD_OCTETS),
     (&[IF_HC_IN_UCAST_PKTS], OLD_PACKETS),
     (VLAN_STATIONS, STATIONS),
-    (ADDRESSES, OLD_ADDRESSES),
 ];
 
 /// What is known of a device from the polls before.
@@ -235,11 +249,10 @@ pub(crate) async fn ports(
     let vendor = found.object_id.as_ref().map(Vendor::of);
     let mut tables = vec![STATES, PACKETS, VLAN_STATIONS, BRIDGE_PORTS];
     if is_device {
-        tables.push(ADDRESSES);
+        tables.extend([ADDRESSES, OLD_ADDRESSES]);
     }
     for (first, instead) in INSTEAD {
-        let is_wanted = is_device || *first != ADDRESSES;
-        if (is_wanted && found.is_absent(first)) || (*instead == OLD_OCTETS && found.lacks_wide) {
+        if found.is_absent(first) || (*instead == OLD_OCTETS && found.lacks_wide) {
             tables.push(instead);
         }
     }
@@ -261,8 +274,7 @@ pub(crate) async fn ports(
     // What turned out to be otherwise than it was, or than it is elsewhere.
     let mut more: Vec<Table> = Vec::new();
     for (first, instead) in INSTEAD {
-        let is_wanted = is_device || *first != ADDRESSES;
-        if is_wanted && found.is_absent(first) && !tables.contains(instead) {
+        if found.is_absent(first) && !tables.contains(instead) {
             more.push(instead);
         }
     }

@@ -34,8 +34,9 @@ impl Recall {
         }
     }
 
-    pub(crate) fn count(&mut self, text: String) {
-        self.counts = Some(text.into());
+    /// Remembers counts; `None` where there are none that can be written.
+    pub(crate) fn count(&mut self, text: Option<String>) {
+        self.counts = text.map(Into::into);
     }
 
     pub(crate) fn memory(self) -> Memory {

@@ -39,7 +39,7 @@ fn a_device_is_all_that_was_read_of_it() {
             .unwrap()
             .starts_with("Cisco IOS Software, C3750")
     );
-    assert_eq!(device.vendor, Some("Cisco"));
+    assert_eq!(device.vendor.as_deref(), Some("Cisco"));
     assert_eq!(device.up_for, Some(Duration::from_millis(38_969_789_210)));
     let mut shown = String::new();
     for port in &device.ports {
@@ -95,7 +95,7 @@ fn the_host_s_age_is_told_rather_than_the_agent_s() {
     assert_eq!(device.up_for, Some(Duration::from_millis(762_802_950)));
     assert_eq!(joined(&Harvest::default(), &[]), {
         let mut nothing = Device::default();
-        nothing.vendor = Some("Cisco");
+        nothing.vendor = Some("Cisco".into());
         nothing
     });
 }

@@ -76,8 +76,7 @@ fn device(local: &[(Object, Value)]) -> Vec<String> {
         .iter()
         .map(|(object, value)| (*object, [(&[1u32][..], value.clone())]))
         .collect();
-    let mut columns: Vec<(Object, &[(&[u32], Value)])> = Vec::new();
-    columns.extend(local.iter().map(|(object, rows)| (*object, &rows[..])));
+    let mut columns: Vec<_> = local.iter().map(|(object, rows)| (*object, &rows[..])).collect();
     let names = [
         (&[1][..], text("Gi0/1")),
         (&[2], text("Gi0/2")),
