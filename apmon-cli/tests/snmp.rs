@@ -21,7 +21,7 @@ use apmon_snmp::{
 use serde_json::{Value as Json, json};
 
 use lab::{
-    Snmpd, User,
+    Recordings, Snmpd, User,
     snmpd::{AUTH_PASSWORD, PRIV_PASSWORD},
     tool::Tool,
 };
@@ -358,6 +358,72 @@ fn a_walk_of_nothing_says_so() {
     ended.assert_code(0);
     assert_eq!(ended.out, [""; 0]);
     assert_eq!(ended.logged("WARN"), ["the device has nothing below 1.3.6.1.9"]);
+}
+
+#[test]
+fn the_ports_of_a_host() {
+    let snmpd = Snmpd::start(&["sysName a real agent", "sysLocation here"]);
+    let address = snmpd.address().to_string();
+    let ended = ask(&["ports", &address]);
+    ended.assert_code(0);
+    assert_eq!(ended.err, [""; 0]);
+    assert_eq!(ended.out[0], "a real agent");
+    for head in ["location  here", "up for    ", "ports     "] {
+        assert!(
+            ended.out.iter().any(|line| line.starts_with(head)),
+            "{}",
+            ended.text()
+        );
+    }
+    let table = ended.out.iter().skip_while(|line| !line.starts_with("PORT"));
+    let rows: Vec<Vec<_>> = table.map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0][..4], ["PORT", "NAME", "STATE", "SPEED"]);
+    assert_eq!(rows[1][..3], ["1", "lo", "up"]);
+
+    let ended = ask(&["ports", "--json", &address]);
+    ended.assert_code(0);
+    let device: Json = serde_json::from_str(&ended.out.join("\n")).unwrap();
+    assert_eq!(
+        (&device["name"], &device["location"]),
+        (&json!("a real agent"), &json!("here"))
+    );
+    assert_eq!(
+        (&device["ports"][0]["index"], &device["ports"][0]["name"]),
+        (&json!(1), &json!("lo"))
+    );
+    assert_eq!(device["ports"].as_array().unwrap().len(), rows.len() - 1);
+}
+
+#[test]
+fn the_ports_of_a_switch() {
+    let recordings = Recordings::start();
+    let address = recordings.address().to_string();
+    let ended = ask(&["ports", &address, "-c", "cisco-c3750"]);
+    ended.assert_code(0);
+    insta::assert_snapshot!(ended.text());
+}
+
+#[test]
+fn on_a_terminal_a_table_is_as_wide_as_that() {
+    let recordings = Recordings::start();
+    // A terminal of its own; the program on it is told how wide it is.
+    let asked = format!(
+        "stty cols 80; {} snmp ports {} -c cisco-c3750",
+        env!("CARGO_BIN_EXE_apmon"),
+        recordings.address()
+    );
+    let output = Command::new("script")
+        .args(["-qec", &asked, "/dev/null"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("this test needs script (apt install bsdutils)");
+    let text = String::from_utf8(output.stdout).unwrap();
+    // It was asked for long enough to say so, and said no more of it then.
+    let (progress, table) = text.rsplit_once("\r\u{1b}[K").unwrap();
+    assert!(progress.contains(" for its ports"), "{text}");
+    let widest = table.lines().map(|line| line.trim_end().chars().count()).max();
+    assert!((60..=80).contains(&widest.unwrap()), "{text}");
+    assert!(output.status.success());
 }
 
 /// An agent whose next object `next` makes from the one asked about: one per

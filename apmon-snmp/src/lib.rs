@@ -30,6 +30,7 @@
 //! | `counting` | counts that start anew, as figures that only grow |
 //! | `interface`, `bridge`, `arp`, `neighbour`, `slot` | what a device says of its ports; `joined`: all of it as one |
 //! | `pinning` | whether a port is as it was pinned |
+//! | `device`, [`name`] | for people: a device seen once, objects by their names |
 //! | `follow`, `restart` | which port is which; whether a device was restarted |
 //! | `target` | which agent is asked, and by which community |
 //! | `percentile` | a percentile, 1 to 99 |

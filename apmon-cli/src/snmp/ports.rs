@@ -58,16 +58,20 @@ fn header(device: &Device, width: Option<usize>) -> Vec<String> {
     std::iter::once(title).chain(rows).map(fit).collect()
 }
 
-/// `52: 14 up, 36 down, 2 off; 100 stations`.
+/// `52: 14 up, 36 down, 2 off; 100 stations`: the usual states first.
 fn counts(device: &Device) -> String {
-    let count = |word: &str| device.ports.iter().filter(|port| state(port) == word).count();
-    let (up, off) = (count("up"), count("off"));
-    let others = device.ports.len() - up - off;
-    let parts = [(up, "up"), (others, "down"), (off, "off")];
-    let parts: Vec<_> = parts
+    let mut counts = vec![("up", 0), ("down", 0), ("off", 0)];
+    for port in &device.ports {
+        let word = state(port);
+        match counts.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((word, 1)),
+        }
+    }
+    let parts: Vec<_> = counts
         .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{count} {word}"))
+        .filter(|(_, count)| *count > 0)
+        .map(|(word, count)| format!("{count} {word}"))
         .collect();
     let stations: usize = device.ports.iter().map(|port| port.stations.len()).sum();
     let stations = match stations {
