@@ -92,6 +92,7 @@ pub use harvest::{Column, Row};
 pub use host::Host;
 pub use oid::{MAX_LEN, NotAnOid, Oid};
 pub use percentile::Percentile;
+pub use poll::device;
 pub use port::{Port, PortName, PortOptions};
 pub use ports::{AllowMacs, Ports, PortsOptions};
 pub use session::Session;
