@@ -30,7 +30,7 @@
 //! | `counting` | counts that start anew, as figures that only grow |
 //! | `interface`, `bridge`, `arp`, `neighbour`, `slot` | what a device says of its ports; `joined`: all of it as one |
 //! | `pinning` | whether a port is as it was pinned |
-//! | `device`, [`name`] | for people: a device seen once, objects by their names |
+//! | [`name`] | objects by their names, for people |
 //! | `follow`, `restart` | which port is which; whether a device was restarted |
 //! | `target` | which agent is asked, and by which community |
 //! | `percentile` | a percentile, 1 to 99 |
@@ -47,7 +47,6 @@ mod change;
 mod counted;
 mod counting;
 mod credential;
-mod device;
 mod error;
 #[cfg(test)]
 mod fixture;
@@ -90,7 +89,6 @@ pub use agent::Agent;
 pub use ber::Malformed;
 pub use change::MacChanges;
 pub use credential::{Credentials, User};
-pub use device::device;
 pub use error::SnmpError;
 pub use harvest::{Column, Row};
 pub use host::Host;
