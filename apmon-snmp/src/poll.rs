@@ -3,12 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use apmon_core::{Device, Failure, FailureClass, Look, Metric, Neighbour, PortStatus, Tools};
-use tokio::time::Instant;
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     arp,
@@ -40,8 +39,8 @@ const VLAN_PATIENCE: Duration = Duration::from_secs(2);
 /// So many stations' names are wanted at a time.
 const MOST_NAMES: usize = 1_000;
 
-/// What is known of a device from the polls before. Taken out for a poll: one
-/// that is cut off leaves nothing, and the next one reads everything.
+/// What is known of a device from the polls before. One that fails, or is cut
+/// off, leaves what it has learned.
 #[derive(Debug, Default)]
 pub(crate) struct Acquaintance(Mutex<Known>);
 
@@ -98,16 +97,9 @@ impl Acquaintance {
     /// it told is then no basis for anything.
     pub(crate) async fn poll(&self, asker: &Asker, look: &Look, extent: Extent) -> Result<Polled, Failure> {
         let (mut session, to) = asker.session(look).await?;
-        let mut known = std::mem::take(&mut *self.lock());
-        let result = known.poll(asker, look, extent, &mut session, to).await;
-        if result.is_ok() {
-            *self.lock() = known;
-        }
-        result
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        // A monitor has one look at a time: nobody waits here.
+        let mut known = self.0.lock().await;
+        known.poll(asker, look, extent, &mut session, to).await
     }
 }
 
