@@ -69,7 +69,11 @@ fn cables(folder: &Path) -> Result<Row, Fault> {
             .args(["-f", "-Le", "-c"])
             .arg(&config)
             .arg("udp:127.0.0.1:161");
-        command.env("SNMP_PERSISTENT_DIR", folder).env("MIBS", "");
+        // Nothing of this machine's own agent.
+        command
+            .env("SNMPCONFPATH", folder)
+            .env("SNMP_PERSISTENT_DIR", folder)
+            .env("MIBS", "");
         command.stdout(Stdio::null()).stderr(log)
     })?;
     let answers = process::wait_until(Duration::from_secs(20), || {

@@ -96,17 +96,33 @@ pub(super) fn is_of_interfaces(oid: &Oid) -> bool {
     oid.starts_with(&IF_ENTRY[..IF_ENTRY.len() - 1]) || oid.starts_with(&IF_X_ENTRY[..IF_X_ENTRY.len() - 1])
 }
 
-/// So many octets a varbind takes at most.
+/// So many octets a varbind takes (X.690).
 pub(super) fn octets(varbind: &Varbind) -> usize {
-    let wide = |part: &&u32| **part > 127;
-    let name = varbind.oid.len() + varbind.oid.iter().filter(wide).count() + 1;
     let value = match &varbind.value {
-        Value::Octets(octets) => octets.len() + 3,
-        Value::Oid(oid) => oid.len() * 2 + 2,
-        Value::Counter64(_) => 11,
-        _ => 7,
+        Value::Octets(octets) => octets.len(),
+        Value::Oid(oid) => name(oid),
+        Value::Integer(number) => signed(number.unsigned_abs()),
+        value => value.unsigned().map_or(0, signed),
     };
-    name + value + 6
+    element(element(name(&varbind.oid)) + element(value))
+}
+
+/// With its tag and its length.
+fn element(octets: usize) -> usize {
+    octets + 2 + usize::from(octets > 127) + usize::from(octets > 255)
+}
+
+/// The first two numbers share an octet, the others have seven bits in each.
+fn name(oid: &Oid) -> usize {
+    let rest = oid.iter().skip(2);
+    1 + rest
+        .map(|part| (part.max(&1).ilog2() / 7 + 1) as usize)
+        .sum::<usize>()
+}
+
+/// With a bit for the sign.
+fn signed(number: u64) -> usize {
+    (number.max(1).ilog2() as usize + 1) / 8 + 1
 }
 
 fn cell(root: &[u32], index: &[u32], cell: Cell) -> (Oid, Cell) {
