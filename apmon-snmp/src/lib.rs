@@ -80,7 +80,7 @@
 //! | [`usm`], `credential` | SNMPv3: keys, signatures, encryption; as whom an agent is asked |
 //! | [`session`], `agent`, `error` | requests under way, sent again, matched with their answers; what is known of an agent; why it was not read |
 //! | `get`, `walk` | single values; columns, as many rows at once as the agent answers |
-//! | `mib`, `harvest`, `reading` | the objects that are asked for; what came; which of them when |
+//! | `mib`, [`name`], `harvest`, `reading` | the objects that are asked for; their names, for people; what came; which of them when |
 //! | `interface`, `bridge`, `arp`, `neighbour`, `slot` | what a device says of its ports; `joined`: all of it as one |
 //! | `vital`, `storage`, `host_figures`, `block_device`, `vendor` | what it says of its load, memory and disks; who made it |
 //! | `said` | what it says, safe to show |
@@ -115,6 +115,7 @@ mod interface;
 mod joined;
 pub mod message;
 mod mib;
+pub mod name;
 mod neighbour;
 mod oid;
 mod pattern;
@@ -158,7 +159,7 @@ pub use target::{AgentOptions, Target, Version};
 pub use threshold::{Excess, Excesses, LimitPct, Over, Subject, ThresholdOptions};
 pub use value::{Value, Varbind};
 pub use vendor::Vendor;
-pub use walk::Group;
+pub use walk::{Group, Tell};
 
 /// The kinds of this crate.
 pub const KINDS: &[&dyn apmon_core::MonitorKind] = &[&Ports, &Port, &Host];
