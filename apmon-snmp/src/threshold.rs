@@ -35,7 +35,7 @@ pub struct ThresholdOptions {
     /// 95 % of the limit. Default: none. (An addition.)
     pub max_disk_pct: Option<LimitPct>,
     /// File systems that `max_disk_pct` does not mean, by their mount points or
-    /// drives: `[/snap/*, "D:\*"]`. `*` stands for anything, slashes too, `?`
+    /// drives: `[/snap/*, 'D:\*']`. `*` stands for anything, slashes too, `?`
     /// for one character; capitals count as small letters. Those that are full
     /// by nature (read-only images) belong here. Default: none. (An addition.)
     #[serde(default)]
