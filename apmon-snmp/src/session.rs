@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use apmon_core::text::excerpt;
 use tokio::{net::UdpSocket, time::Instant};
 
 pub(crate) use self::{
@@ -447,8 +448,16 @@ impl Session {
             self.agent.notes().engine = None;
         }
         let oldest = flights.iter().min_by_key(|flight| flight.first_sent());
+        let asked = oldest.map_or_else(String::new, |flight| flight.request.to_string());
         SnmpError::NoAnswer {
-            asked: oldest.map_or_else(String::new, |flight| flight.request.to_string()),
+            asked: match &*self.credentials {
+                // Some agents do not report a context that they do not know.
+                Credentials::V3(user) if !user.context.is_empty() => {
+                    let context = excerpt(&user.context, 40);
+                    format!("{asked} in context \"{context}\"")
+                }
+                _ => asked,
+            },
         }
     }
 }

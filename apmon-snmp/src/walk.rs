@@ -146,6 +146,13 @@ impl Course {
         self.go_on(columns);
     }
 
+    /// A GETBULK got an error: its rows are asked for one by one.
+    fn refused(&mut self, request: &Request, columns: Vec<usize>) {
+        self.was_refused = true;
+        self.singly = request.repetitions;
+        self.go_on(columns);
+    }
+
     /// What is not done is asked for again.
     fn go_on(&mut self, mut columns: Vec<usize>) {
         columns.retain(|at| !self.cursors[*at].is_done);
@@ -191,15 +198,17 @@ impl Errand for Walks {
         let is_empty = answer.pdu.varbinds.is_empty();
         match status {
             ErrorStatus(0) if !is_empty => course.take(&request, columns, answer, notes),
+            // Some agents mean GETBULK itself.
+            ErrorStatus::TOO_BIG if request.kind == PduKind::GetBulk && request.varbinds() == 1 => {
+                course.refused(&request, columns);
+            }
             // Some agents say so by an answer without anything.
             ErrorStatus(0) | ErrorStatus::TOO_BIG => course.too_big(&request, columns, notes),
             ErrorStatus::AUTHORIZATION => return Err(request.refused(status.0)),
             // It knows no GETBULK, though it calls itself v2c; or one of the
             // rows is the trouble, or what comes after the last.
             _ if request.kind == PduKind::GetBulk => {
-                course.was_refused = true;
-                course.singly = request.repetitions;
-                course.go_on(columns);
+                course.refused(&request, columns);
             }
             // SNMPv1 has no other word for the end of what it knows.
             ErrorStatus::NO_SUCH_NAME if named.is_some() => {

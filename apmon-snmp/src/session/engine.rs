@@ -251,6 +251,7 @@ fn is_genuine(user: &User, known: Option<&Engine>, datagram: &[u8], message: &V3
 pub(crate) fn is_answered(user: &User, agent: &Agent, datagram: &[u8], message: &V3Message<'_>) -> bool {
     let known = agent.notes().engine.clone();
     is_genuine(user, known.as_deref(), datagram, message)
+        && known.is_some_and(|engine| engine.is_in_time(message.boots, message.time))
 }
 
 /// RFC 3414, section 3.2: what the agent found wrong.
