@@ -1,9 +1,8 @@
 //! What apmon watches by SNMP: a whole switch ([`ports`](Ports)), one of its
 //! ports ([`port`](Port)), a host's load and disks ([`host`](Host)).
 //!
-//! The kinds read and check their options; what polls the agents is not built
-//! yet, and a look at such a monitor says so. This crate does not decide what
-//! is told to whom, and does not keep state: that is `apmon-core`.
+//! This crate does not decide what is told to whom, and does not keep state:
+//! that is `apmon-core`.
 //!
 //! ```
 //! use apmon_core::config;
