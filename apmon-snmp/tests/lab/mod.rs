@@ -10,13 +10,17 @@
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 pub mod namespace;
+pub mod passed;
 pub mod recording;
 mod service;
 pub mod snmpd;
 pub mod tool;
+pub mod watched;
 
 pub use self::{
     namespace::Namespace,
+    passed::Passed,
     recording::Recordings,
     snmpd::{Snmpd, User},
+    watched::{Seen, Watched},
 };
