@@ -9,7 +9,7 @@ use apmon_core::DeviceDisk;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use crate::glob;
+use crate::pattern::Pattern;
 
 /// The part of a limit below which a figure that was over it is fine again.
 const BACK: f64 = 0.95;
@@ -24,22 +24,22 @@ pub struct ThresholdOptions {
     /// Processor load in percent that is an outage when it is exceeded, more
     /// than 0 and less than 100; the mean of all processors, as the device has
     /// it at the look. The outage ends when the load is back below 95 % of the
-    /// limit. Default: none.
+    /// limit. Default: none. (An addition.)
     pub max_cpu_pct: Option<LimitPct>,
     /// Memory in use, without buffers and cache, in percent that is an outage
     /// when it is exceeded, more than 0 and less than 100. The outage ends when
-    /// it is back below 95 % of the limit. Default: none.
+    /// it is back below 95 % of the limit. Default: none. (An addition.)
     pub max_memory_pct: Option<LimitPct>,
     /// Use of any file system in percent that is an outage when it is exceeded,
     /// more than 0 and less than 100. The outage ends when all are back below
-    /// 95 % of the limit. Default: none.
+    /// 95 % of the limit. Default: none. (An addition.)
     pub max_disk_pct: Option<LimitPct>,
     /// File systems that `max_disk_pct` does not mean, by their mount points or
-    /// drives: /snap/* or D:\. A * stands for any characters, also for /, a ?
-    /// for one. Those that are full by nature (read-only images) belong here.
-    /// Default: none.
+    /// drives: `[/snap/*, 'D:\*']`. `*` stands for anything, slashes too, `?`
+    /// for one character; capitals count as small letters. Those that are full
+    /// by nature (read-only images) belong here. Default: none. (An addition.)
     #[serde(default)]
-    pub ignore_disks: Vec<String>,
+    pub ignore_disks: Vec<Pattern>,
 }
 
 /// A limit in percent: more than 0 and less than 100, which nothing exceeds.
@@ -199,7 +199,7 @@ impl ThresholdOptions {
 
     fn ignores(&self, disk: &str) -> bool {
         let mut patterns = self.ignore_disks.iter();
-        patterns.any(|pattern| glob::matches(pattern, disk))
+        patterns.any(|pattern| pattern.matches(disk))
     }
 }
 

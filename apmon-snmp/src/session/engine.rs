@@ -104,8 +104,9 @@ pub(crate) enum Level {
 pub(crate) enum Heard {
     /// The answer.
     Answer(Pdu),
-    /// What was missing is known now: ask again.
-    AskAgain,
+    /// What was missing is known now: ask again. With what it is should that
+    /// not help.
+    AskAgain(SnmpError),
     /// Not for us, or not to be believed.
     Nothing,
 }
@@ -230,7 +231,7 @@ pub(crate) fn open(
         }
     }
     match scoped.pdu.kind {
-        PduKind::Response => Ok(Heard::Answer(scoped.pdu)),
+        PduKind::Response if scoped.pdu.request_id == message.id => Ok(Heard::Answer(scoped.pdu)),
         _ => Ok(Heard::Nothing),
     }
 }
@@ -250,6 +251,7 @@ fn is_genuine(user: &User, known: Option<&Engine>, datagram: &[u8], message: &V3
 pub(crate) fn is_answered(user: &User, agent: &Agent, datagram: &[u8], message: &V3Message<'_>) -> bool {
     let known = agent.notes().engine.clone();
     is_genuine(user, known.as_deref(), datagram, message)
+        && known.is_some_and(|engine| engine.is_in_time(message.boots, message.time))
 }
 
 /// RFC 3414, section 3.2: what the agent found wrong.
@@ -267,7 +269,7 @@ fn report(
     match varbind.oid.below(USM_STATS) {
         // unknownEngineIDs, or another report to a request that names no engine:
         // both say who it is.
-        Some([4, ..]) => {
+        Some(which) if which[0] == 4 || known.is_none() => {
             if message.engine_id.is_empty() || message.engine_id.len() > 32 {
                 return Ok(Heard::Nothing);
             }
@@ -275,13 +277,13 @@ fn report(
                 let engine = Engine::new(user, message.engine_id, message.boots, message.time);
                 agent.notes().engine = Some(engine.into());
             }
-            Ok(Heard::AskAgain)
+            Ok(Heard::AskAgain(SnmpError::UnknownEngine))
         }
         // notInTimeWindows: to be believed only if it is signed.
         Some([2, ..]) if is_genuine => {
             let engine = known.map(|engine| engine.synchronised(message.boots, message.time));
             agent.notes().engine = engine.map(Into::into);
-            Ok(Heard::AskAgain)
+            Ok(Heard::AskAgain(SnmpError::TimeWindow))
         }
         Some([2, ..]) => Ok(Heard::Nothing),
         Some([1, ..]) => Err(SnmpError::Level { level: user.level() }),
