@@ -28,8 +28,8 @@ pub(crate) struct Stations {
     /// Entries that were learned, as the switch counts them: a station in two
     /// VLANs is two.
     pub learned: usize,
-    /// Entries of stations of whom nobody knows the interface.
-    pub unplaced: usize,
+    /// Stations of whom nobody knows the interface.
+    pub unplaced: BTreeSet<Mac>,
     /// A table that has entries was read to its end, or all are empty. Else
     /// nothing can be said of who is not there.
     pub is_readable: bool,
@@ -158,7 +158,7 @@ impl Stations {
                     Some(index) => {
                         stations.on.entry(index).or_default().insert(mac);
                     }
-                    None => stations.unplaced += 1,
+                    None => _ = stations.unplaced.insert(mac),
                 }
             }
             stations.trouble = stations.trouble.or(table.trouble);

@@ -68,8 +68,6 @@ pub(crate) struct Polled {
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) stations: Stations,
     pub(crate) device: Device,
-    /// What it cost.
-    pub(crate) count: Count,
 }
 
 /// A person waits so long for names of stations.
@@ -116,19 +114,20 @@ impl Known {
         let reading = reading::ports(session, &mut self.found, extent)
             .await
             .map_err(failed)?;
-        look.step("snmp", || {
-            let Count {
-                round_trips, retries, ..
-            } = session.count();
-            format!("{round_trips} answers, {retries} requests sent again")
-        });
         let harvest = reading.harvest;
         is_whole(&harvest)?;
         let interfaces = interface::interfaces(&harvest, &self.names);
         if reading.has_names {
             self.names = Names::of(&interfaces);
         }
-        let vlans = self.vlans(asker, look, to, &harvest).await;
+        let mut count = session.count();
+        let vlans = self.vlans(asker, look, to, &harvest, &mut count).await;
+        look.step("snmp", || {
+            let Count {
+                round_trips, retries, ..
+            } = count;
+            format!("{round_trips} answers, {retries} requests sent again")
+        });
         let stations = bridge::stations(&harvest, &vlans, &interfaces);
         if reading.has_slots {
             self.slots = slot::slots(&harvest, &interfaces);
@@ -169,27 +168,37 @@ impl Known {
             interfaces,
             stations,
             device,
-            count: session.count(),
         })
     }
 
     /// The tables that a Cisco keeps for each VLAN, where it keeps them so.
-    async fn vlans(&mut self, asker: &Asker, look: &Look, to: IpAddr, harvest: &Harvest) -> Vec<VlanTable> {
+    async fn vlans(
+        &mut self,
+        asker: &Asker,
+        look: &Look,
+        to: IpAddr,
+        harvest: &Harvest,
+        count: &mut Count,
+    ) -> Vec<VlanTable> {
         let mut tables = Vec::new();
         for vlan in self.found.vlans(harvest).into_iter().take(MOST_VLANS) {
             let deadline = look.deadline().min(Instant::now() + VLAN_PATIENCE);
             let Some(mut session) = asker.vlan_session(to, vlan, deadline).await else {
                 break;
             };
-            match reading::vlan(&mut session).await {
+            let read = reading::vlan(&mut session).await;
+            count.round_trips += session.count().round_trips;
+            count.retries += session.count().retries;
+            match read {
                 Ok(harvest) => tables.push(VlanTable { vlan, harvest }),
                 Err(error) => {
                     look.step("vlan", || format!("{vlan}: {error}"));
-                    self.found.lacks_vlans();
+                    self.found.lacks_vlans(vlan, error.to_string());
                     break;
                 }
             }
         }
+        tables.extend(self.found.missing_vlan());
         tables
     }
 }
@@ -258,8 +267,9 @@ impl Polled {
         extent: Extent,
     ) -> Vec<Metric> {
         let ports: Vec<CountedPort<'_>> = self.interfaces.iter().map(counted_port).collect();
-        let retrans = self.harvest.scalar(TCP_RETRANS_SEGS).and_then(Counted::of);
-        let retrans = retrans.filter(|_| extent == Extent::Device);
+        // Seed 003 has this one for `ports` alone.
+        let retrans = (extent == Extent::Device).then(|| self.harvest.scalar(TCP_RETRANS_SEGS));
+        let retrans = retrans.flatten().and_then(Counted::of);
         let mut figures = counting.ports(sources, &ports, retrans);
         let gauge = |name, value: Option<f64>| value.map(|value| Metric::gauge(name, value));
         figures.extend(gauge("cpu_load", vital::cpu_load(&self.harvest)));

@@ -184,16 +184,16 @@ impl PortMonitor {
         };
         let index = found.map(|one| one.index);
         let stations = index.and_then(|index| polled.stations.on.get(&index)).cloned();
-        let trouble = match polled.stations.is_readable {
-            true => polled.stations.trouble.as_deref(),
-            false => Some(
-                polled
-                    .stations
-                    .trouble
-                    .as_deref()
-                    .unwrap_or("no table of stations"),
-            ),
+        let all = &polled.stations;
+        let trouble = all.trouble.as_deref();
+        let trouble = match all.is_readable {
+            true => trouble,
+            false => trouble.or(Some("no table of stations")),
         };
+        // Some devices do not say on which port a station is.
+        let is_nowhere = all.unplaced.contains(&self.mac) || (all.on.is_empty() && !all.unplaced.is_empty());
+        let trouble =
+            trouble.or(is_nowhere.then_some("the device does not say on which port its stations are"));
         PortLook {
             asked: match &self.port {
                 PortName::Index(index) => Asked::Index(*index),

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    arp,
+    bridge::VlanTable,
     error::SnmpError,
     get::Gets,
-    harvest::Harvest,
+    harvest::{Column, Harvest},
     host_figures,
     mib::*,
     oid::Oid,
@@ -103,11 +105,10 @@ const CLOCKS: &[Object] = &[
 /// Those that change rarely.
 const ABOUT: &[Object] = &[SYS_DESCR, SYS_LOCATION, SYS_CONTACT];
 
-/// What stands in for what, where the first is not there.
-const INSTEAD: &[(Table, Table)] = &[
-    (&[IF_HC_IN_OCTETS], OLD_OCTETS),
-    (&[IF_HC_IN_UCAST_PKTS], OLD_PACKETS),
-    (VLAN_STATIONS, STATIONS),
+/// 64-bit counters both ways, and what stands in for them where a port has none.
+const WIDE: &[([Object; 2], Table)] = &[
+    ([IF_HC_IN_OCTETS, IF_HC_OUT_OCTETS], OLD_OCTETS),
+    ([IF_HC_IN_UCAST_PKTS, IF_HC_OUT_UCAST_PKTS], OLD_PACKETS),
 ];
 
 /// What is known of a device from the polls before.
@@ -117,12 +118,17 @@ pub(crate) struct Found {
     polls: u64,
     /// What it is.
     object_id: Option<Oid>,
-    /// Columns that it does not have.
+    /// Columns that it has not.
     absent: BTreeSet<Object>,
-    /// Some of its interfaces have no 64-bit counters.
-    lacks_wide: bool,
-    /// It keeps no table of stations for each VLAN.
-    lacks_vlans: bool,
+    /// Columns that had rows once: they may be empty, and fill again.
+    seen: BTreeSet<Object>,
+    /// Tables that stood in for others at the last poll.
+    instead: Vec<Table>,
+    /// Tables that say nothing that others do not say as well.
+    in_vain: Vec<Table>,
+    /// Why its tables of stations of each VLAN could not be read, from that VLAN
+    /// on.
+    lacks_vlans: Option<(u32, String)>,
     /// The interfaces of the last poll, and when their table had changed.
     ports: Vec<Vec<u32>>,
     last_change: Option<Value>,
@@ -146,10 +152,6 @@ impl Found {
     /// of its own, all of it at the first poll.
     fn is_turn(&self, turn: u64) -> bool {
         self.polls == 0 || self.polls % RARELY == turn
-    }
-
-    fn is_absent(&self, table: Table) -> bool {
-        table.iter().all(|column| self.absent.contains(column))
     }
 
     /// Reads scalars and tables at the same time. What is known to be absent is
@@ -184,7 +186,9 @@ impl Found {
         }
         for (table, columns) in tables.into_iter().zip(walks.finish()) {
             for (object, column) in table.into_iter().zip(columns) {
-                if column.rows.is_empty() && column.trouble.is_none() {
+                if !column.rows.is_empty() {
+                    self.seen.insert(object);
+                } else if column.trouble.is_none() && !self.seen.contains(object) {
                     self.absent.insert(object);
                 }
                 harvest.put_column(object, column);
@@ -227,7 +231,8 @@ pub(crate) async fn ports(
     let is_device = extent == Extent::Device;
     if found.is_turn(RARELY - 1) {
         found.absent.clear();
-        found.lacks_vlans = false;
+        found.in_vain.clear();
+        found.lacks_vlans = None;
     }
     let mut reading = PortsReading {
         has_names: found.is_turn(0),
@@ -251,11 +256,8 @@ pub(crate) async fn ports(
     if is_device {
         tables.extend([ADDRESSES, OLD_ADDRESSES]);
     }
-    for (first, instead) in INSTEAD {
-        if found.is_absent(first) || (*instead == OLD_OCTETS && found.lacks_wide) {
-            tables.push(instead);
-        }
-    }
+    tables.extend(&found.instead);
+    tables.retain(|table| !found.in_vain.contains(table));
     if reading.has_names {
         tables.push(NAMES);
     }
@@ -265,42 +267,92 @@ pub(crate) async fn ports(
     if reading.has_neighbours {
         tables.extend([LLDP, LLDP_PORTS, CDP]);
     }
-    if vendor == Some(Vendor::Cisco) && !found.lacks_vlans {
+    if vendor == Some(Vendor::Cisco) && found.lacks_vlans.is_none() {
         tables.push(VLANS);
     }
     vital::ask(vendor, &mut scalars, &mut tables);
     found.read(session, &scalars, &tables, harvest).await?;
 
     // What turned out to be otherwise than it was, or than it is elsewhere.
-    let mut more: Vec<Table> = Vec::new();
-    for (first, instead) in INSTEAD {
-        if found.is_absent(first) && !tables.contains(instead) {
-            more.push(instead);
-        }
-    }
     let ports: Vec<Vec<u32>> = harvest
         .rows(IF_OPER_STATUS)
         .iter()
         .map(|row| row.index.clone())
         .collect();
     let last_change = harvest.scalar(IF_TABLE_LAST_CHANGE).cloned();
-    let has_wide = harvest.by_index(IF_HC_IN_OCTETS);
-    let lacks_wide =
-        !has_wide.is_empty() && ports.iter().any(|index| !has_wide.contains_key(index.as_slice()));
-    if lacks_wide && !tables.contains(&OLD_OCTETS) {
-        more.push(OLD_OCTETS);
-    }
+    found.instead = instead(harvest, &ports);
+    found.instead.retain(|table| !found.in_vain.contains(table));
+    let mut more = found.instead.clone();
+    more.retain(|table| !tables.contains(table));
     if !reading.has_names && (found.ports != ports || found.last_change != last_change) {
         reading.has_names = true;
         more.push(NAMES);
     }
-    found.read(session, &[], &more, &mut reading.harvest).await?;
+    found.read(session, &[], &more, harvest).await?;
+    if is_bridge(harvest) {
+        // Nobody may be there now, and somebody at the next poll.
+        found.absent.retain(|column| !is_of_stations(column));
+    }
+    let stands_still = WIDE.iter().any(|(wide, _)| stands_still(harvest, *wide));
+    for (wide, old) in WIDE {
+        let is_asked = found.instead.contains(old) && !stands_still;
+        if is_asked && says_nothing_more(harvest, wide[0], old) {
+            found.in_vain.push(old);
+        }
+    }
+    found.instead.retain(|table| !found.in_vain.contains(table));
+    if arp::is_old_table_in_vain(harvest) {
+        found.in_vain.push(OLD_ADDRESSES);
+    }
     still_the_same(session, &reading.harvest).await?;
-    found.lacks_wide = lacks_wide;
     found.ports = ports;
     found.last_change = last_change;
     found.polls += 1;
     Ok(reading)
+}
+
+/// Tables that must stand in for others, by what was read of these.
+fn instead(harvest: &Harvest, ports: &[Vec<u32>]) -> Vec<Table> {
+    let mut tables = Vec::new();
+    // Whose octets stand still is not believed about packets.
+    let stands_still = WIDE.iter().any(|(wide, _)| stands_still(harvest, *wide));
+    for (wide, old) in WIDE {
+        let has = harvest.by_index(wide[0]);
+        let is_missing = ports.iter().any(|index| !has.contains_key(index.as_slice()));
+        if harvest.trouble(wide[0]).is_none() && (is_missing || stands_still) {
+            tables.push(*old);
+        }
+    }
+    if !harvest.has(DOT1Q_TP_FDB_PORT) && harvest.trouble(DOT1Q_TP_FDB_PORT).is_none() {
+        tables.push(STATIONS);
+    }
+    tables
+}
+
+/// The device has 64-bit counters and does not count by them (recorded: D-Link
+/// DES-3028), or has just begun to count.
+fn stands_still(harvest: &Harvest, wide: [Object; 2]) -> bool {
+    let has_any = wide.iter().any(|column| harvest.has(column));
+    let mut counts = wide.iter().flat_map(|column| harvest.rows(column));
+    has_any && counts.all(|row| row.value.unsigned() == Some(0))
+}
+
+/// No port has a count in `old` that lacks it in `wide`: on some devices those
+/// without are interfaces that count nothing.
+fn says_nothing_more(harvest: &Harvest, wide: Object, old: Table) -> bool {
+    let has = harvest.by_index(wide);
+    let mut rows = old.iter().flat_map(|column| harvest.rows(column));
+    let is_read = old.iter().all(|column| harvest.trouble(column).is_none());
+    is_read && rows.all(|row| has.contains_key(row.index.as_slice()))
+}
+
+fn is_bridge(harvest: &Harvest) -> bool {
+    let ports = harvest.scalar(DOT1D_BASE_NUM_PORTS).and_then(Value::unsigned);
+    ports.is_some_and(|ports| ports > 0) || harvest.has(DOT1D_BASE_PORT_IF_INDEX)
+}
+
+fn is_of_stations(column: Object) -> bool {
+    VLAN_STATIONS.contains(&column) || STATIONS.contains(&column)
 }
 
 /// The agent was not restarted while it was read: its tables may be half empty
@@ -322,19 +374,33 @@ async fn still_the_same(session: &mut Session, harvest: &Harvest) -> Result<(), 
 impl Found {
     /// The VLANs of a Cisco that has a table of stations for each.
     pub(crate) fn vlans(&self, harvest: &Harvest) -> Vec<u32> {
-        if self.lacks_vlans || harvest.has(DOT1Q_TP_FDB_PORT) {
+        if self.lacks_vlans.is_some() || harvest.has(DOT1Q_TP_FDB_PORT) {
             return Vec::new();
         }
         let rows = harvest.rows(VTP_VLAN_STATE).iter();
         let operational = rows.filter(|row| row.value.number() == Some(1));
         let numbers = operational.filter_map(|row| row.index.last().copied());
-        // Token ring and FDDI, which no bridge has had for decades.
-        numbers.filter(|vlan| !(1002..=1005).contains(vlan)).collect()
+        // The table of VLAN 1 is the one that is read anyway; those from 1002 on
+        // are for token ring and FDDI, which no bridge has had for decades.
+        let others = numbers.filter(|vlan| *vlan != 1 && !(1002..=1005).contains(vlan));
+        others.collect()
     }
 
-    /// It keeps none, or does not tell us.
-    pub(crate) fn lacks_vlans(&mut self) {
-        self.lacks_vlans = true;
+    /// The table of this VLAN could not be read, nor will those after it.
+    pub(crate) fn lacks_vlans(&mut self, vlan: u32, reason: String) {
+        self.lacks_vlans = Some((vlan, reason));
+    }
+
+    /// The table of the VLAN that could not be read, as one that says so.
+    pub(crate) fn missing_vlan(&self) -> Option<VlanTable> {
+        let (vlan, reason) = self.lacks_vlans.clone()?;
+        let mut harvest = Harvest::default();
+        let column = Column {
+            rows: Vec::new(),
+            trouble: Some(reason),
+        };
+        harvest.put_column(DOT1D_TP_FDB_PORT, column);
+        Some(VlanTable { vlan, harvest })
     }
 }
 
