@@ -34,6 +34,8 @@ mod asker;
 mod ber;
 mod credential;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod get;
 mod harvest;
 mod host;

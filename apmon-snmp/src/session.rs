@@ -17,7 +17,7 @@ use apmon_core::text::excerpt;
 use tokio::{net::UdpSocket, time::Instant};
 
 pub(crate) use self::{
-    engine::Engine,
+    engine::{Engine, heard},
     errand::{Answer, Errand, Limits, Request},
 };
 use self::{
