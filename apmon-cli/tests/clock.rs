@@ -3,10 +3,10 @@
 
 mod support;
 
-use std::time::Duration;
-
 use apmon_core::{Clock as _, SystemClock};
-use support::{FakeTime, Lab, Manner, Process, Receiver, Service, Site, message_of, run, timeless, until};
+use support::{
+    FakeTime, Lab, Manner, Process, Receiver, SOON, Service, Site, message_of, run, timeless, until,
+};
 
 const HOUR: i64 = 3600;
 
@@ -108,16 +108,15 @@ fn within_a_daemon_nothing_but_the_time_of_day_changes() {
         (found.len() >= 2).then_some(found)
     });
     assert_set_back(&lab);
-    for (line, lasted) in reminders.iter().zip(["2 secs", "4 secs"]) {
-        assert!(
-            line.ends_with(&format!(", down for {lasted} #####")),
-            "{reminders:#?}"
-        );
-    }
+    let lasted = |line: &str| line.rsplit(' ').nth(2).unwrap().parse::<u64>().unwrap();
+    let seconds: Vec<_> = reminders.iter().map(|line| lasted(line)).collect();
+    assert!(
+        seconds[0] >= 2 && seconds[1] >= 4 && seconds[1] < 60,
+        "{reminders:#?}"
+    );
     nas.come_back();
     let recovery = daemon.until_out("##### RECOVERY: nas in HomeLab ");
-    let secs = recovery.rsplit(' ').nth(2).unwrap().parse::<u64>().unwrap();
-    assert!((4..10).contains(&secs), "{recovery}");
+    assert!((4..60).contains(&lasted(&recovery)), "{recovery}");
     web.go_away();
     daemon.until_out("##### NEW OUTAGE: web in HomeLab ");
     receiver.until(5);
@@ -129,5 +128,5 @@ fn within_a_daemon_nothing_but_the_time_of_day_changes() {
     );
     let ended = daemon.stop();
     ended.assert_code(0);
-    assert!(ended.took < Duration::from_secs(2));
+    assert!(ended.took < SOON, "{:?}", ended.took);
 }

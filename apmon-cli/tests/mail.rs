@@ -89,7 +89,9 @@ fn what_the_mail_server_missed_comes_later() {
     let (lab, post, web) = (Lab::new(), lab::Lab::start(), Service::open());
     web.go_away();
     let recipient = "{email: ops@example.com}";
-    lab.write("home.yaml", site(&web, 1, recipient).text());
+    // So long a pass tries.
+    let in_vain = site(&web, 1, recipient).option("max_try_secs: 2");
+    lab.write("home.yaml", in_vain.text());
     let ended = lab.run(&["home.yaml"]);
     assert!(
         ended.text().contains("127.0.0.1:1: connect: "),

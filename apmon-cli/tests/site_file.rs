@@ -7,10 +7,9 @@ use std::{
     fs::{self, File},
     os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
-    time::Duration,
 };
 
-use support::{Lab, Manner, Receiver, Service, Site, beside_the_tests, message_of, run};
+use support::{Lab, Manner, Receiver, SOON, Service, Site, beside_the_tests, message_of, run};
 
 #[test]
 fn the_table_of_the_complete_site_file() {
@@ -205,11 +204,7 @@ fn a_bad_file_is_one_clear_line_and_soon_over() {
         for arguments in [&["--test-config", name][..], &[name], &["run", name]] {
             let ended = lab.run(arguments);
             ended.assert_code(1).assert_only_error(part);
-            assert!(
-                ended.took < Duration::from_secs(5),
-                "{arguments:?}: {:?}",
-                ended.took
-            );
+            assert!(ended.took < SOON, "{arguments:?}: {:?}", ended.took);
             if arguments.len() == 1 {
                 said.push_str(&ended.err[0]);
                 said.push('\n');
@@ -270,6 +265,7 @@ fn channels_are_listed_without_their_secrets() {
     lab.write("not-executable", "");
     let not_executable = lab.path("not-executable").display().to_string();
     let site = Site::new("HomeLab")
+        .option("max_try_secs: 2")
         .webhook_with("preset: slack, url: \"https://hooks.example.com/s3cret\", then: sms, timeout_secs: 5")
         .webhook_with("preset: telegram, token: s3cret, chat_id: 7, then: ops, after_secs: 60")
         .option("outage_commands: [{program: no-such-sms, args: [s3cret], name: sms}, {program: ./not-executable}]")

@@ -295,7 +295,9 @@ fn without_a_place_for_state_monitoring_and_alerting_go_on() {
 #[test]
 fn a_pass_that_loses_messages_exits_1() {
     let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(500)), Service::closed());
-    let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
+    let site = Site::new("HomeLab")
+        .option("max_try_secs: 2") // so long a pass tries
+        .webhook(&receiver.url("/hook"));
     lab.write("home.yaml", site.watch_service("web", &web).text());
     lab.write("file", "in the way");
     let ended = lab.run(&["-s", "file/below/home.statefile.json", "home.yaml"]);

@@ -52,7 +52,7 @@ pub enum FailureClass {
     Closed,
     /// The TLS handshake failed.
     Tls,
-    /// The certificate is not the pinned one.
+    /// The certificate, or the station on a port, is not the pinned one.
     Pin,
     /// The certificate is expired, or not valid yet.
     Expiry,
@@ -72,6 +72,8 @@ pub enum FailureClass {
     Resources,
     /// Our resolver did not answer.
     Resolver,
+    /// The device answers, but a table that decides could not be read.
+    Unreadable,
     /// A bug in the check: it panicked.
     Panic,
     /// This kind is not built yet.
@@ -100,6 +102,7 @@ impl FailureClass {
             | Self::NoRoute
             | Self::Resources
             | Self::Resolver
+            | Self::Unreadable
             | Self::Panic
             | Self::NotBuilt => Domain::Own,
         }
@@ -126,6 +129,7 @@ impl FailureClass {
             Self::NoRoute => "no_route",
             Self::Resources => "resources",
             Self::Resolver => "resolver",
+            Self::Unreadable => "unreadable",
             Self::Panic => "panic",
             Self::NotBuilt => "not_built",
         }
@@ -334,6 +338,7 @@ mod tests {
             FailureClass::NoRoute,
             FailureClass::Resources,
             FailureClass::Resolver,
+            FailureClass::Unreadable,
             FailureClass::Panic,
             FailureClass::NotBuilt,
         ] {

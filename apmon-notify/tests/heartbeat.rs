@@ -2,17 +2,17 @@
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
+mod patience;
 mod server;
-
-use std::time::Duration;
 
 use apmon_core::{DeliveryError, HeartbeatSender, Secret};
 use apmon_notify::{HttpClient, HttpHeartbeats};
+use patience::LONG;
 use server::{Manner, Server, answer};
 
 async fn send(url: &str) -> Result<(), DeliveryError> {
     HttpHeartbeats::new(HttpClient::new())
-        .send(&Secret::new(url), Duration::from_secs(5))
+        .send(&Secret::new(url), LONG)
         .await
 }
 
@@ -101,7 +101,7 @@ async fn one_client_serves_many_at_once() {
     let tasks: Vec<_> = (0..50)
         .map(|n| {
             let (heartbeats, url) = (heartbeats.clone(), Secret::new(server.url(&format!("/{n}"))));
-            tokio::spawn(async move { heartbeats.send(&url, Duration::from_secs(5)).await })
+            tokio::spawn(async move { heartbeats.send(&url, LONG).await })
         })
         .collect();
     for task in tasks {

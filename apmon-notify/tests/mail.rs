@@ -4,12 +4,14 @@
 
 mod lab;
 mod mail_options;
+mod patience;
 
-use std::{env, path::Path, process::Command, time::Duration};
+use std::{env, path::Path, process::Command};
 
 use apmon_core::{DeliveryError, NotificationKind, Notifier};
 use lab::Lab;
-use mail_options::{LONG, key, message, outage, plain, server, server_at, to};
+use mail_options::{key, message, outage, plain, server, server_at, to};
+use patience::LONG;
 use serde_json::json;
 
 const OPS: &str = "ops@example.com";
@@ -267,7 +269,7 @@ async fn nobody_there_is_tried_again() {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let port = socket.local_addr().unwrap().port();
-    let error = to(OPS, &plain(port, Duration::from_secs(5)))
+    let error = to(OPS, &plain(port, LONG))
         .deliver(&outage(), "k")
         .await
         .unwrap_err();

@@ -3,33 +3,36 @@
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod mail_options;
+mod patience;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{Arc, Barrier, Mutex},
     thread,
     time::Duration,
 };
 
 use apmon_core::{DeliveryError, Notifier};
-use mail_options::{LONG, key, outage, plain, server_at, to};
+use mail_options::{key, outage, plain, server_at, to};
+use patience::{LONG, STALL};
 use serde_json::json;
 
 const OPS: &str = "ops@example.com";
-const SHORT: Duration = Duration::from_millis(400);
 
 /// What it does when told something.
 #[derive(Clone)]
 enum Does {
     Says(&'static str),
     SaysLate(Duration, &'static str),
+    /// Between two meetings with the test.
+    SaysBetween(&'static Barrier, &'static str),
     Nothing,
     HangsUp,
     TalksOn(&'static str),
 }
 
-use Does::{HangsUp, Nothing, Says, SaysLate, TalksOn};
+use Does::{HangsUp, Nothing, Says, SaysBetween, SaysLate, TalksOn};
 
 /// By the first word of a command; "" is the greeting, "." the end of a mail.
 type Manner = fn(&str) -> Does;
@@ -99,6 +102,11 @@ fn serve(mut stream: TcpStream, n: usize, manner: Manner, record: &Mutex<Record>
                 thread::sleep(wait);
                 let _ = stream.write_all(text.as_bytes());
             }
+            SaysBetween(meeting, text) => {
+                meeting.wait();
+                let _ = stream.write_all(text.as_bytes());
+                meeting.wait();
+            }
             Nothing => {}
             HangsUp => return,
             TalksOn(text) => while stream.write_all(text.as_bytes()).is_ok() {},
@@ -150,13 +158,15 @@ async fn silence_at_any_step_ends_in_time() {
         (|told| if told == "DATA" { Nothing } else { good(told) }, "DATA"),
         (|told| if told == "." { Nothing } else { good(told) }, "the mail"),
     ];
-    for (manner, step) in silent {
-        let server = Server::start(vec![manner]);
-        let error = deliver(&server, SHORT).await.unwrap_err();
-        assert_eq!(
-            error,
-            again(&format!("{step}: no answer within 0.4 secs"), &server)
-        );
+    let deliveries = silent.map(|(manner, step)| {
+        tokio::spawn(async move {
+            let server = Server::start(vec![manner]);
+            let error = deliver(&server, STALL).await.unwrap_err();
+            assert_eq!(error, again(&format!("{step}: no answer within 5 secs"), &server));
+        })
+    });
+    for delivery in deliveries {
+        delivery.await.unwrap();
     }
 }
 
@@ -267,9 +277,10 @@ async fn a_used_connection_that_died_is_replaced_at_once() {
 /// The answer to a mail that was given up must not become that to the next.
 #[tokio::test]
 async fn a_late_answer_is_nobodys() {
+    static MEETING: Barrier = Barrier::new(2);
     let server = Server::start(vec![
         |told| match told {
-            "." => SaysLate(SHORT * 2, "250 2.0.0 taken after all\r\n"),
+            "." => SaysBetween(&MEETING, "250 2.0.0 taken after all\r\n"),
             _ => good(told),
         },
         |told| match told {
@@ -277,10 +288,11 @@ async fn a_late_answer_is_nobodys() {
             _ => good(told),
         },
     ]);
-    let mail = to(OPS, &plain(server.port, SHORT));
+    let mail = to(OPS, &plain(server.port, STALL));
     let error = mail.deliver(&outage(), "a").await.unwrap_err();
-    assert_eq!(error, again("the mail: no answer within 0.4 secs", &server));
-    tokio::time::sleep(SHORT * 2).await;
+    assert_eq!(error, again("the mail: no answer within 5 secs", &server));
+    MEETING.wait();
+    MEETING.wait();
     let error = mail.deliver(&outage(), "b").await.unwrap_err();
     assert_eq!(error, never("RCPT TO: answered 550 5.1.1 no", &server));
     assert_eq!(server.connections(), 2);

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
+mod patience;
 mod server;
 
 use std::time::Duration;
@@ -15,11 +16,10 @@ use apmon_core::{
     config::{OutageWebhook, Preset},
 };
 use apmon_notify::{HttpClient, Webhook, channel_ids};
+use patience::LONG;
 use server::{Manner, Received, Server, answer};
 
 const NASTY: &str = "R&D's \"web\"\n{{token}} }} \\ <!channel> ünï 😀 ${HOME} %0A";
-
-const LONG: Duration = Duration::from_secs(20);
 
 fn options(preset: Preset, url: &str) -> OutageWebhook {
     let mut options = OutageWebhook {

@@ -44,7 +44,7 @@ fn options(address: &str) -> OutageSyslog {
 }
 
 async fn send(options: &OutageSyslog, text: &str) -> Result<(), DeliveryError> {
-    let syslog = Syslog::new(options, Duration::from_secs(5)).unwrap();
+    let syslog = Syslog::new(options, Duration::from_secs(20)).unwrap();
     syslog.deliver(&message(text), "key").await
 }
 

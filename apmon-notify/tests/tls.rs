@@ -56,7 +56,7 @@ async fn serve() -> u16 {
 async fn send(host: &str, port: u16) -> Result<(), DeliveryError> {
     let url = Secret::new(format!("https://{host}:{port}/T0KEN"));
     HttpHeartbeats::new(HttpClient::new())
-        .send(&url, Duration::from_secs(10))
+        .send(&url, Duration::from_secs(20))
         .await
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
+mod patience;
 mod server;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use apmon_core::{
     config::{OutageWebhook, RequestEncoding, RequestMethod},
 };
 use apmon_notify::{HttpClient, Webhook, WebhookError, channel_ids};
+use patience::LONG;
 use server::{Manner, Server, answer, deserted};
 
 const TEXT: &str = "R&D's \"web\" in HomeLab is UP (http://h/?a=b) at 2:18 PM; ünicode";
@@ -46,8 +48,6 @@ async fn deliver(options: &OutageWebhook, timeout: Duration) -> Result<(), Deliv
     let webhook = Webhook::new(options, HttpClient::new(), timeout).unwrap();
     webhook.deliver(&notification(TEXT), "key-1").await
 }
-
-const LONG: Duration = Duration::from_secs(20);
 
 async fn post_to(server: &Server) -> Result<(), DeliveryError> {
     let options = options(
@@ -479,9 +479,7 @@ async fn a_good_status_is_not_enough_where_a_text_is_wanted() {
         );
     }
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf".to_owned();
-    let error = try_one(Manner::Answers(half), Duration::from_secs(5))
-        .await
-        .unwrap_err();
+    let error = try_one(Manner::Answers(half), LONG).await.unwrap_err();
     assert!(matches!(error, DeliveryError::Retryable { .. }), "{error}");
 }
 

@@ -95,6 +95,8 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
 mod tests {
     use std::{net::UdpSocket, time::Duration};
 
+    use apmon_core::Stopwatch;
+
     use super::*;
 
     #[test]
@@ -105,8 +107,14 @@ mod tests {
             let closed = UdpSocket::bind((host, 0)).unwrap().local_addr().unwrap();
             assert_eq!(take(&socket).unwrap_err().kind(), io::ErrorKind::WouldBlock);
             socket.send_to(b"anybody?", closed).unwrap();
-            std::thread::sleep(Duration::from_millis(50));
-            let reported = take(&socket).unwrap().unwrap();
+            let waited = Stopwatch::start();
+            let reported = loop {
+                match take(&socket) {
+                    Ok(Some(reported)) => break reported,
+                    other => assert!(waited.elapsed() < Duration::from_secs(20), "{}", other.is_err()),
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            };
             assert_eq!(reported.to, closed);
             assert_eq!(reported.by, Some(closed.ip()));
             assert_eq!(reported.error.kind(), io::ErrorKind::ConnectionRefused);

@@ -3,7 +3,7 @@
 
 mod lab;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
 use apmon_core::{FailureClass, MonitorKind, Stopwatch, Verdict};
 use apmon_probes::KINDS;
@@ -12,7 +12,7 @@ use tokio::{
     net::{TcpStream, UdpSocket},
 };
 
-use lab::{SHORT, check, closed_port, reason, tcp_server};
+use lab::{LONG, SHORT, STALL, check, closed_port, reason, tcp_server};
 
 /// A monitor of `kind` that can only be up if the peer says "needle".
 fn section(kind: &dyn MonitorKind, scheme: &str, peer: SocketAddr) -> String {
@@ -61,12 +61,9 @@ fn every_kind_stands_under_this_contract() {
     }
 }
 
-async fn must_be_down_in_time(what: &str, section: String) -> FailureClass {
-    let watch = Stopwatch::start();
-    let outcome = check(&section, SHORT).await;
-    let took = watch.elapsed();
+async fn must_be_down_in_time(what: &str, section: String, timeout: Duration) -> FailureClass {
+    let outcome = check(&section, timeout).await;
     assert_eq!(outcome.verdict(), Verdict::Down, "{what}: {}", reason(&outcome));
-    assert!(took < SHORT + Duration::from_millis(500), "{what}: took {took:?}");
     let reason = reason(&outcome);
     assert!(!reason.is_empty() && reason.len() < 300, "{what}: {reason}");
     // A part of what the peer said ends in "...".
@@ -97,9 +94,8 @@ async fn stream_peer(peer: &'static str, mut stream: TcpStream) {
 }
 
 async fn bad_manners(peer: &'static str, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-    let long = Duration::from_secs(5);
     match peer {
-        "silent" => tokio::time::sleep(long).await,
+        "silent" => pending().await,
         "closing" => {
             let _ = stream.read(&mut [0; 4096]).await;
         }
@@ -126,17 +122,17 @@ async fn bad_manners(peer: &'static str, mut stream: impl AsyncRead + AsyncWrite
         }
         "zeros" => {
             let _ = stream.write_all(&[0; 1000]).await;
-            tokio::time::sleep(long).await;
+            pending::<()>().await;
         }
         "half" => {
             let _ = stream
                 .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nneed")
                 .await;
-            tokio::time::sleep(long).await;
+            pending::<()>().await;
         }
         "greeting" => {
             let _ = stream.write_all(b"220 mail.example ESMTP\r\n").await;
-            tokio::time::sleep(long).await;
+            pending::<()>().await;
         }
         other => panic!("no peer called {other}"),
     }
@@ -167,7 +163,7 @@ async fn a_bad_stream_peer_is_down_in_time() {
             let what = format!("{scheme}{variant} at {peer}");
             let section = section(kind, scheme, address) + &variant;
             looks.push(tokio::spawn(async move {
-                must_be_down_in_time(&what, section).await;
+                must_be_down_in_time(&what, section, SHORT).await;
             }));
         }
     }
@@ -202,7 +198,7 @@ async fn a_peer_that_is_bad_within_tls_is_down_in_time() {
                 .await;
                 let what = format!("{scheme} by {protocol} at {peer}");
                 looks.push(tokio::spawn(async move {
-                    must_be_down_in_time(&what, section(kind, scheme, address)).await;
+                    must_be_down_in_time(&what, section(kind, scheme, address), SHORT).await;
                 }));
             }
         }
@@ -217,10 +213,10 @@ async fn a_peer_that_is_bad_within_tls_is_down_in_time() {
 async fn a_closed_port_is_refused_at_once() {
     for (kind, scheme) in with_a_port() {
         let watch = Stopwatch::start();
-        let class = must_be_down_in_time(scheme, section(kind, scheme, closed_port().await)).await;
+        let class = must_be_down_in_time(scheme, section(kind, scheme, closed_port().await), LONG).await;
         assert_eq!(class, FailureClass::Refused, "{scheme}");
         // Far from the deadline: nobody waited for it.
-        assert!(watch.elapsed() < SHORT - Duration::from_millis(100), "{scheme}");
+        assert!(watch.elapsed() < STALL, "{scheme}: {:?}", watch.elapsed());
     }
 }
 
@@ -255,7 +251,7 @@ async fn a_bad_datagram_peer_is_down_in_time() {
         for (kind, scheme) in with_a_port() {
             if sends_datagrams(kind, scheme) {
                 let what = format!("{} at {peer}", kind.name());
-                must_be_down_in_time(&what, section(kind, scheme, address)).await;
+                must_be_down_in_time(&what, section(kind, scheme, address), SHORT).await;
             }
         }
         server.abort();

@@ -66,7 +66,7 @@ async fn a_look_that_is_given_up_leaves_nothing_behind() {
     }
 }
 
-/// Waits until there are so few tasks and files, for about a second.
+/// Waits until there are so few tasks and files, which takes about a second.
 async fn settled(what: &str, tasks: usize, files: Option<usize>) {
     let watch = Stopwatch::start();
     loop {
@@ -75,7 +75,7 @@ async fn settled(what: &str, tasks: usize, files: Option<usize>) {
             return;
         }
         assert!(
-            watch.elapsed() < Duration::from_secs(3),
+            watch.elapsed() < LONG,
             "{what}: {now:?} tasks and files, not {tasks} and {files:?}"
         );
         tokio::time::sleep(Duration::from_millis(5)).await;

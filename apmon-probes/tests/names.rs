@@ -39,7 +39,7 @@ fn names_are_found_in_both_directions_for_kinds_of_other_crates() {
         ("hosts", "127.0.0.1 localhost\n10.0.0.7 NAS.lan nas\n"),
         (
             "resolv.conf",
-            "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+            "nameserver 127.0.0.1\noptions timeout:10 attempts:1\n",
         ),
     ] {
         std::fs::write(files.path().join(name), text).unwrap();

@@ -20,7 +20,7 @@ use std::{
 
 use apmon_core::{FailureClass, Metric, Outcome, Stopwatch, Tools, Verdict};
 
-use lab::{LONG, build, check, look, reason};
+use lab::{CROWD, LONG, MIDWAY, SHORT, STALL, build, check, look, reason};
 
 /// Set for the process inside: which row it plays.
 const ROW: &str = "APMON_NAMESPACE_ROW";
@@ -30,6 +30,9 @@ const PLAYED: &str = "the row was played";
 
 /// Where the kernel gives up asking for a neighbour: three times a second apart.
 const ARP: Duration = Duration::from_secs(5);
+
+/// When it has given up, on a machine that lets a process stand still too.
+const GIVEN_UP: Duration = ARP.saturating_add(STALL);
 
 /// Who looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -280,7 +283,7 @@ fn an_absent_neighbour_is_down_quickly() {
             let sections = [every_kind("10.77.0.9"), every_kind("fd77::9")].concat();
             for (section, outcome, took) in look_at(sections, LONG).await {
                 must_be(&section, &outcome, Verdict::Down, FailureClass::Unreachable, "");
-                assert!(took < ARP, "{section}: {took:?}");
+                assert!(took < GIVEN_UP, "{section}: {took:?}");
                 if section.contains("ping") {
                     assert!(
                         reason(&outcome).contains("does not answer"),
@@ -307,7 +310,7 @@ fn without_a_route_nothing_is_known() {
             .concat();
         for (section, outcome, took) in look_at(sections, LONG).await {
             must_be(&section, &outcome, Verdict::Unknown, FailureClass::NoRoute, "");
-            assert!(took < Duration::from_secs(1), "{section}: {took:?}");
+            assert!(took < STALL, "{section}: {took:?}");
         }
     });
 }
@@ -343,7 +346,7 @@ fn a_pulled_cable_is_our_own_trouble() {
         let mut sections = [every_kind("10.77.0.2"), every_kind("fd77::2")].concat();
         sections.push(deaf.to_owned());
         // Given up by the kernel, and by our own deadline.
-        for timeout in [LONG, Duration::from_millis(700)] {
+        for timeout in [GIVEN_UP, SHORT] {
             for (section, outcome, _) in look_at(sections.clone(), timeout).await {
                 must_be(&section, &outcome, Verdict::Unknown, FailureClass::NoRoute, words);
             }
@@ -405,7 +408,7 @@ fn a_router_that_has_no_way_is_believed() {
                     FailureClass::Unreachable,
                     "network unreachable, says",
                 );
-                assert!(took < Duration::from_secs(3), "{section}: {took:?}");
+                assert!(took < STALL, "{section}: {took:?}");
                 if section.contains("ping") {
                     let words = format!("network unreachable, says {router}");
                     assert_eq!(reason(&outcome), words);
@@ -484,7 +487,7 @@ fn five_thousand_hosts_at_once_lose_nothing_without_privileges() {
             let looks: Vec<_> = (0..5_000_u32)
                 .map(|n| format!("127.{}.{}.{}", 10 + n % 50, n / 250, 1 + n % 250))
                 .map(|address| build(&format!("type: ping\nname: x\naddress: {address}"), &tools))
-                .map(|monitor| tokio::spawn(async move { monitor.check(&look(LONG)).await.outcome }))
+                .map(|monitor| tokio::spawn(async move { monitor.check(&look(CROWD)).await.outcome }))
                 .collect();
             for look in looks {
                 assert_eq!(reason(&look.await.unwrap()), "up");
@@ -549,11 +552,11 @@ async fn forged() {
     };
     let (socket, asked) = (raw_socket(), Cell::new(0));
     let outcome = tokio::select! {
-        outcome = check(one, Duration::from_millis(700)) => outcome,
+        outcome = check(one, MIDWAY) => outcome,
         () = liar(&socket, &asked, forgeries) => unreachable!("it never ends"),
     };
-    assert_eq!(reason(&outcome), "no reply within 0.7 secs");
-    assert_eq!(asked.get(), 1);
+    assert_eq!(reason(&outcome), "no reply within 5 secs");
+    assert_ne!(asked.get(), 0, "nobody lied");
     // A repeated reply counts once.
     let honest = |request: Vec<u8>| vec![request.clone(), request];
     let outcome = tokio::select! {
@@ -602,27 +605,30 @@ fn four_hundred_absent_hosts_do_not_spoil_the_one_that_is_there() {
             let watch = Stopwatch::start();
             let absent: Vec<_> = (0..400)
                 .map(|n| ping(&format!("10.77.{}.{}", 1 + n / 200, 1 + n % 200)))
-                .zip(0..)
-                .map(|(monitor, n)| {
-                    tokio::spawn(async move {
-                        // The kernel tells no more than 50 errors at once
-                        // (net.ipv4.icmp_msgs_burst).
-                        tokio::time::sleep(Duration::from_millis(5) * n).await;
+                .collect();
+            let absent = tokio::spawn(async move {
+                let mut looks = Vec::new();
+                for monitor in absent {
+                    looks.push(tokio::spawn(async move {
                         let watch = Stopwatch::start();
                         let outcome = monitor.check(&look(LONG)).await.outcome;
                         (outcome, watch.elapsed())
-                    })
-                })
-                .collect();
+                    }));
+                    // The kernel tells no more than 50 errors at once
+                    // (net.ipv4.icmp_msgs_burst).
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                looks
+            });
             let there = ping("10.77.0.2");
             while watch.elapsed() < ARP + Duration::from_secs(2) {
                 let outcome = there.check(&look(LONG)).await.outcome;
                 assert_eq!(reason(&outcome), "up", "after {:?}", watch.elapsed());
                 let latency = outcome.latency.unwrap();
-                assert!(latency < Duration::from_millis(500), "{latency:?}");
+                assert!(latency < STALL, "{latency:?}");
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            for look in absent {
+            for look in absent.await.unwrap() {
                 let (outcome, took) = look.await.unwrap();
                 must_be(
                     "absent",
@@ -631,7 +637,7 @@ fn four_hundred_absent_hosts_do_not_spoil_the_one_that_is_there() {
                     FailureClass::Unreachable,
                     "does not answer ARP",
                 );
-                assert!(took < ARP, "{took:?}");
+                assert!(took < GIVEN_UP, "{took:?}");
             }
         },
     );
@@ -661,7 +667,7 @@ fn absent_quic_hosts_do_not_spoil_the_one_that_is_there() {
             };
             let absent: Vec<_> = (0..300)
                 .map(|n| quic(&format!("10.77.{}.{}", 1 + n / 200, 1 + n % 200)))
-                .map(|monitor| tokio::spawn(async move { monitor.check(&look(LONG)).await.outcome }))
+                .map(|monitor| tokio::spawn(async move { monitor.check(&look(GIVEN_UP)).await.outcome }))
                 .collect();
             let there = quic(&server.to_string());
             let has_room = std::fs::metadata("/proc/self").unwrap().uid() == 0;

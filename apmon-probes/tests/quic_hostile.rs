@@ -9,7 +9,7 @@ use apmon_core::{FailureClass, Outcome, Stopwatch, Verdict};
 use quinn::{Connection, VarInt};
 use tokio::net::UdpSocket;
 
-use lab::{LONG, SHORT, check, h3, pki::Pki, reason};
+use lab::{CROWD, LONG, MIDWAY, SHORT, STALL, check, h3, pki::Pki, reason};
 
 fn quic(server: SocketAddr, path: &str) -> String {
     format!("type: quic\nname: x\naddress: 'https://{server}{path}'")
@@ -90,13 +90,14 @@ async fn datagrams_that_are_no_answer_are_down_in_time() {
             }
         });
         let watch = Stopwatch::start();
-        let outcome = check(&quic(server, "/"), SHORT).await;
+        let is_silent = wanted_class == FailureClass::TimedOut;
+        let outcome = check(&quic(server, "/"), if is_silent { SHORT } else { LONG }).await;
         assert_eq!(
             (reason(&outcome), class(&outcome)),
             (wanted, wanted_class),
             "{what}"
         );
-        assert!(watch.elapsed() < SHORT + Duration::from_millis(300), "{what}");
+        assert!(is_silent || watch.elapsed() < STALL, "{what}");
         peer.abort();
     }
 }
@@ -114,14 +115,14 @@ async fn must_end<F>(
     let (server, _) = h3::server(move |_| Arc::clone(&config), serve);
     let section = quic(server, "/") + "\nexpect: needle";
     let watch = Stopwatch::start();
-    let outcome = check(&section, SHORT).await;
+    let is_silent = class == FailureClass::TimedOut;
+    let outcome = check(&section, if is_silent { MIDWAY } else { LONG }).await;
     let failure = outcome.failure().expect(what);
     assert_eq!(outcome.verdict(), Verdict::Down, "{what}: {failure}");
     assert_eq!(failure.class, class, "{what}: {failure}");
     assert!(failure.reason.contains(words), "{what}: {failure}");
-    assert!(watch.elapsed() < SHORT + Duration::from_millis(300), "{what}");
     assert!(
-        class == FailureClass::TimedOut || watch.elapsed() < SHORT,
+        is_silent || watch.elapsed() < STALL,
         "{what}: {:?}",
         watch.elapsed()
     );
@@ -149,7 +150,7 @@ const OK: [u8; 5] = [1, 3, 0, 0, 0xc0 | 25];
 #[tokio::test]
 async fn a_server_that_breaks_off_or_talks_rubbish_is_down_in_time() {
     use FailureClass::{Closed, Content, Protocol, TimedOut};
-    must_end("silent", forever, TimedOut, "request: no answer within 0.7 secs").await;
+    must_end("silent", forever, TimedOut, "request: no answer within 5 secs").await;
     let close = |code: u32, words: &'static [u8]| {
         move |connection: Connection| async move { connection.close(VarInt::from_u32(code), words) }
     };
@@ -327,7 +328,7 @@ async fn a_server_that_restarts_within_a_request_is_down_at_once() {
             FailureClass::Reset
         )
     );
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(took < LONG / 2, "{took:?}");
 }
 
 /// HEADERS with `:status: 103` (24 of the static table).
@@ -400,7 +401,7 @@ async fn a_flood_of_frames_that_nobody_asked_for_is_not_kept() {
             drop(control);
         },
     );
-    let outcome = check(&quic(server, "/"), LONG).await;
+    let outcome = check(&quic(server, "/"), CROWD).await;
     assert_eq!(
         reason(&outcome),
         "request: the server has sent more than 16777216 bytes"

@@ -7,6 +7,7 @@ use std::{
 };
 
 use apmon_core::{Failure, FailureClass, Look, Names, OwnNetwork, Tools};
+use tokio::time::Instant;
 
 use crate::{agent::Agents, credential::Credentials, error::SnmpError, session::Session, target::Target};
 
@@ -50,7 +51,7 @@ impl Asker {
 
     /// Another session with the same device, by another community: Cisco keeps
     /// the stations of each VLAN behind `community@vlan`.
-    pub(crate) async fn vlan_session(&self, look: &Look, to: IpAddr, vlan: u32) -> Option<Session> {
+    pub(crate) async fn vlan_session(&self, to: IpAddr, vlan: u32, deadline: Instant) -> Option<Session> {
         let suffixed = |community: &apmon_core::Secret| {
             apmon_core::Secret::new(format!("{}@{vlan}", community.reveal()))
         };
@@ -65,7 +66,7 @@ impl Asker {
         };
         let to = SocketAddr::new(to, self.target.port);
         let agent = self.agents.at(to, &self.target.credentials);
-        Session::open(to, Arc::new(credentials), agent, look.deadline())
+        Session::open(to, Arc::new(credentials), agent, deadline)
             .await
             .ok()
     }
@@ -79,6 +80,7 @@ impl Asker {
             }
             SnmpError::Io { step, source } => return self.network.failure(step, to, source),
             SnmpError::Refused => FailureClass::Refused,
+            SnmpError::Restarted => FailureClass::Closed,
             SnmpError::Malformed(_) => FailureClass::Protocol,
             SnmpError::Status { .. } => FailureClass::Status,
             SnmpError::NoAnswerEncrypted

@@ -37,6 +37,9 @@ pub enum SnmpError {
         /// What it was asked.
         asked: String,
     },
+    /// The agent was restarted while it was being read.
+    #[error("it was restarted while it was read")]
+    Restarted,
     /// SNMPv3: it knows no such user.
     #[error("unknown user")]
     UnknownUser,

@@ -1,14 +1,31 @@
 //! `host`: load, memory and disks of a host.
 
-use apmon_core::{Blueprint, Both, Kind, NotBuilt, config::Section};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-use crate::target::{AgentOptions, Target};
+use apmon_core::{
+    Blueprint, Both, Device, Failure, FailureClass, Kind, Look, Metric, Monitor, Observation, Outcome, Phase,
+    Stopwatch, Watch, config::Section,
+};
+use async_trait::async_trait;
+use tokio::sync::Mutex;
 
-/// Options of `type: host`.
-#[derive(Debug, Deserialize, Serialize, JsonSchema)]
-pub struct HostOptions {}
+use crate::{
+    asker::Asker,
+    counting::{Counting, Counts, NamedSum},
+    host_figures::HostFigures,
+    poll::uptimes,
+    reading,
+    recall::Recall,
+    storage,
+    target::{AgentOptions, Target},
+    threshold::{Over, ThresholdOptions},
+    vital,
+};
+
+/// What is over its limit, in the state file.
+const OVER: &str = "over_limits";
+/// How full the root file system is: seed 003 shows it above its charts.
+const DISK_SPACE: &str = "disk_space_pct";
 
 /// Load, memory and disks of a host (seed 003, "Host Monitor Specific
 /// Fields").
@@ -16,7 +33,7 @@ pub struct HostOptions {}
 pub struct Host;
 
 impl Kind for Host {
-    type Options = Both<HostOptions, AgentOptions>;
+    type Options = Both<ThresholdOptions, AgentOptions>;
 
     fn name(&self) -> &'static str {
         "host"
@@ -37,10 +54,132 @@ impl Kind for Host {
 
     fn compile(
         &self,
-        Both(options, agent): Both<HostOptions, AgentOptions>,
+        Both(limits, agent): Both<ThresholdOptions, AgentOptions>,
         section: &mut Section<'_>,
     ) -> Option<Blueprint> {
-        Target::read(section, agent)?;
-        Some(Blueprint::probe(|_| NotBuilt { kind: "host" }))
+        let target = Target::read(section, agent)?;
+        Some(Blueprint::monitor(move |tools, watch| {
+            Arc::new(HostMonitor {
+                watch,
+                asker: Asker::new(target.clone(), tools),
+                limits: limits.clone(),
+                found: Mutex::default(),
+            })
+        }))
     }
+}
+
+struct HostMonitor {
+    watch: Watch,
+    asker: Asker,
+    limits: ThresholdOptions,
+    /// What is known of the host from the looks before.
+    found: Mutex<reading::Found>,
+}
+
+#[async_trait]
+impl Monitor for HostMonitor {
+    fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    async fn check(&self, look: &Look) -> Observation {
+        match self.look_at(look).await {
+            Ok(observation) => observation,
+            Err(failure) => Outcome::failed(failure).into(),
+        }
+    }
+}
+
+impl HostMonitor {
+    async fn look_at(&self, look: &Look) -> Result<Observation, Failure> {
+        let watch = Stopwatch::start();
+        let (mut session, to) = self.asker.session(look).await?;
+        // A monitor has one look at a time: nobody waits here.
+        let harvest = reading::host(&mut session, &mut *self.found.lock().await).await;
+        let harvest = harvest.map_err(|error| self.asker.failure(look, to, &error))?;
+        look.step("snmp", || format!("{} answers", session.count().round_trips));
+
+        let figures = HostFigures::read(&harvest);
+        let (cpu_load, memory_pct) = (vital::cpu_load(&harvest), vital::memory_pct(&harvest));
+        let mut device = Device::default();
+        device.name = reading::said_name(&harvest);
+        device.up_for = uptimes(&harvest).up_for();
+        device.disks = storage::disks(&harvest);
+
+        let mut recall = Recall::of(&look.memory);
+        let mut over: Over = recall
+            .text(OVER)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        let excesses = self.limits.judge(cpu_load, memory_pct, &device.disks, &mut over);
+        let mut outcome = match excesses.is_empty() {
+            true => Outcome::up(watch.elapsed()),
+            false => Outcome::failed(Failure::new(FailureClass::Content, excesses.to_string())),
+        };
+        outcome.phases = vec![(Phase::Transfer, watch.elapsed())];
+        let mut counting = Counts::read(recall.counts()).look(uptimes(&harvest), look.started.wall);
+        outcome.metrics = metrics(&mut counting, &figures, cpu_load, memory_pct);
+        if outcome.metrics.is_empty() {
+            return Err(Failure::new(
+                FailureClass::Content,
+                "snmp: it shows neither load nor memory nor disks (may this community or user see \
+                 1.3.6.1.2.1.25 and 1.3.6.1.4.1.2021?)",
+            ));
+        }
+        recall.keep(OVER, serde_json::to_string(&over).unwrap_or_default());
+        let disk_space = figures.disk_space_pct.map(|pct| (pct * 10.0).round() / 10.0);
+        recall.keep(DISK_SPACE, serde_json::to_string(&disk_space).unwrap_or_default());
+        recall.count(counting.end().to_json());
+        let mut observation = Observation::from(outcome);
+        observation.device = Some(Arc::new(device));
+        observation.memory = Some(recall.memory());
+        Ok(observation)
+    }
+}
+
+/// Seed 003's figures of a host, in its order.
+#[allow(clippy::cast_precision_loss)] // a chart's
+fn metrics(
+    counting: &mut Counting,
+    figures: &HostFigures,
+    cpu_load: Option<f64>,
+    memory_pct: Option<f64>,
+) -> Vec<Metric> {
+    let gauge = |name, value: Option<f64>| value.map(|value| Metric::gauge(name, value));
+    let sum = |name: &'static str, parts: Vec<(&str, Option<crate::counted::Counted>)>| NamedSum {
+        name,
+        parts: parts
+            .into_iter()
+            .map(|(part, counted)| (part.to_owned(), counted))
+            .collect(),
+    };
+    let disks = |way: &str, of: fn(&crate::host_figures::DiskBytes) -> Option<crate::counted::Counted>| {
+        let disks = figures.disks.iter();
+        disks
+            .map(|(disk, bytes)| (format!("{way} {disk}"), of(bytes)))
+            .collect()
+    };
+    let mut all = Vec::new();
+    all.extend(gauge("cpu_load", cpu_load));
+    all.extend(gauge("memory_pct", memory_pct));
+    all.extend(counting.named(&[
+        sum("context_switches", vec![("contexts", figures.context_switches)]),
+        sum(
+            "swap_io",
+            vec![("swap_in", figures.swap_in), ("swap_out", figures.swap_out)],
+        ),
+        NamedSum {
+            name: "disk_read",
+            parts: disks("read", |bytes| bytes.read),
+        },
+        NamedSum {
+            name: "disk_write",
+            parts: disks("write", |bytes| bytes.written),
+        },
+    ]));
+    all.extend(gauge("disk_space_pct", figures.disk_space_pct));
+    all.extend(gauge("swap_used", figures.swap_used.map(|bytes| bytes as f64)));
+    all.extend(counting.named(&[sum("interrupts", vec![("interrupts", figures.interrupts)])]));
+    all
 }

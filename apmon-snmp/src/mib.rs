@@ -19,9 +19,13 @@ objects! {
     SYS_LOCATION = 1 . 3 . 6 . 1 . 2 . 1 . 1 . 6;
 
     // IF-MIB
+    /// With a row's ifIndex after it, how other MIBs name an interface.
+    IF_INDEX = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1 . 1;
     IF_TABLE = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1;
     IF_X_TABLE = 1 . 3 . 6 . 1 . 2 . 1 . 31 . 1 . 1 . 1;
     IF_DESCR = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1 . 2;
+    /// 6 is Ethernet.
+    IF_TYPE = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1 . 3;
     IF_SPEED = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1 . 5;
     IF_PHYS_ADDRESS = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1 . 6;
     IF_ADMIN_STATUS = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1 . 7;
@@ -60,6 +64,7 @@ objects! {
 
     // BRIDGE-MIB, Q-BRIDGE-MIB
     DOT1D_BASE_BRIDGE_ADDRESS = 1 . 3 . 6 . 1 . 2 . 1 . 17 . 1 . 1;
+    DOT1D_BASE_NUM_PORTS = 1 . 3 . 6 . 1 . 2 . 1 . 17 . 1 . 2;
     /// Index: bridge port.
     DOT1D_BASE_PORT_IF_INDEX = 1 . 3 . 6 . 1 . 2 . 1 . 17 . 1 . 4 . 1 . 2;
     /// Index: the MAC address. Value: a bridge port.
@@ -72,9 +77,15 @@ objects! {
     VTP_VLAN_STATE = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 46 . 1 . 3 . 1 . 1 . 2;
 
     // LLDP-MIB, CISCO-CDP-MIB
+    /// What kind of name the local port's is: 3 is a MAC address. Index: local port.
+    LLDP_LOC_PORT_ID_SUBTYPE = 1 . 0 . 8802 . 1 . 1 . 2 . 1 . 3 . 7 . 1 . 2;
     /// Index: local port.
     LLDP_LOC_PORT_ID = 1 . 0 . 8802 . 1 . 1 . 2 . 1 . 3 . 7 . 1 . 3;
+    LLDP_LOC_PORT_DESC = 1 . 0 . 8802 . 1 . 1 . 2 . 1 . 3 . 7 . 1 . 4;
     /// Index: time mark, local port, number.
+    LLDP_REM_CHASSIS_ID = 1 . 0 . 8802 . 1 . 1 . 2 . 1 . 4 . 1 . 1 . 5;
+    /// 3 is a MAC address.
+    LLDP_REM_PORT_ID_SUBTYPE = 1 . 0 . 8802 . 1 . 1 . 2 . 1 . 4 . 1 . 1 . 6;
     LLDP_REM_PORT_ID = 1 . 0 . 8802 . 1 . 1 . 2 . 1 . 4 . 1 . 1 . 7;
     LLDP_REM_PORT_DESC = 1 . 0 . 8802 . 1 . 1 . 2 . 1 . 4 . 1 . 1 . 8;
     LLDP_REM_SYS_NAME = 1 . 0 . 8802 . 1 . 1 . 2 . 1 . 4 . 1 . 1 . 9;
@@ -86,6 +97,7 @@ objects! {
     ENT_PHYSICAL_DESCR = 1 . 3 . 6 . 1 . 2 . 1 . 47 . 1 . 1 . 1 . 1 . 2;
     ENT_PHYSICAL_CONTAINED_IN = 1 . 3 . 6 . 1 . 2 . 1 . 47 . 1 . 1 . 1 . 1 . 4;
     ENT_PHYSICAL_CLASS = 1 . 3 . 6 . 1 . 2 . 1 . 47 . 1 . 1 . 1 . 1 . 5;
+    ENT_PHYSICAL_NAME = 1 . 3 . 6 . 1 . 2 . 1 . 47 . 1 . 1 . 1 . 1 . 7;
     /// Index: entity, logical entity. Value: the OID of an ifIndex.
     ENT_ALIAS_MAPPING_IDENTIFIER = 1 . 3 . 6 . 1 . 2 . 1 . 47 . 1 . 3 . 2 . 1 . 2;
 
@@ -117,6 +129,9 @@ objects! {
     DISK_IO_N_READ_X = 1 . 3 . 6 . 1 . 4 . 1 . 2021 . 13 . 15 . 1 . 1 . 12;
     DISK_IO_N_WRITTEN_X = 1 . 3 . 6 . 1 . 4 . 1 . 2021 . 13 . 15 . 1 . 1 . 13;
 
+    /// What agents of net-snmp have as sysObjectID.
+    NET_SNMP = 1 . 3 . 6 . 1 . 4 . 1 . 8072;
+
     // Vendors
     CISCO = 1 . 3 . 6 . 1 . 4 . 1 . 9;
     CPM_CPU_TOTAL_5_SEC = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 3;
@@ -125,6 +140,9 @@ objects! {
     CPM_CPU_TOTAL_5_SEC_REV = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 6;
     CPM_CPU_TOTAL_1_MIN_REV = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 7;
     CPM_CPU_TOTAL_5_MIN_REV = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 8;
+    /// kB. What devices have that have no pools.
+    CPM_CPU_MEMORY_USED = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 12;
+    CPM_CPU_MEMORY_FREE = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 13;
     /// Index: 1 is the processor's pool.
     CISCO_MEMORY_POOL_USED = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 48 . 1 . 1 . 1 . 5;
     CISCO_MEMORY_POOL_FREE = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 48 . 1 . 1 . 1 . 6;

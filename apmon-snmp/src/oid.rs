@@ -79,6 +79,17 @@ impl fmt::Debug for Oid {
     }
 }
 
+/// The octets that an index has as numbers: an address. `None` where there are
+/// not `N`, or one is none.
+pub(crate) fn octets_of<const N: usize>(index: &[u32]) -> Option<[u8; N]> {
+    let numbers = <[u32; N]>::try_from(index).ok()?;
+    let mut octets = [0; N];
+    for (octet, number) in octets.iter_mut().zip(numbers) {
+        *octet = u8::try_from(number).ok()?;
+    }
+    Some(octets)
+}
+
 /// A text that is no OID.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("not an OID in the form 1.3.6.1.2.1: {text:?}")]
@@ -153,5 +164,12 @@ mod tests {
         assert_eq!(oid.below(&[1, 3]), Some(&[6, 7][..]));
         assert_eq!(oid.below(&[1, 3, 6, 7]), None);
         assert_eq!(oid.below(&[1, 4]), None);
+    }
+
+    #[test]
+    fn an_address_in_an_index_has_all_its_octets() {
+        assert_eq!(octets_of(&[10, 0, 0, 255]), Some([10, 0, 0, 255]));
+        assert_eq!(octets_of::<4>(&[10, 0, 0]), None);
+        assert_eq!(octets_of::<4>(&[10, 0, 0, 256]), None);
     }
 }

@@ -1,21 +1,34 @@
 //! `port`: one port of a switch, pinned to one station.
 
-use apmon_core::{Blueprint, Both, Kind, Mac, NotBuilt, config::Section};
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use apmon_core::{
+    Blueprint, Both, Kind, Look, Mac, Monitor, Observation, Outcome, Phase, Stopwatch, Watch, config::Section,
+};
+use async_trait::async_trait;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{
+    asker::Asker,
+    counting::{Counts, Sources},
     percentile::Percentile,
+    pinning::{self, Asked, PortLook},
+    poll::{Acquaintance, Polled},
+    reading::Extent,
+    recall::Recall,
     target::{AgentOptions, Target},
 };
 
 /// Options of `type: port`.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 pub struct PortOptions {
-    /// Index of the port as the device's interface table has it (ifIndex), 0
-    /// or more; not the number printed on its front, and not a UDP port.
+    /// The port: its index in the device's interface table (ifIndex), 0 or
+    /// more, or its name (ifName, ifDescr or ifAlias: `Gi1/0/3`), which stays the
+    /// same when a device numbers its interfaces anew. Not the number printed on
+    /// its front, and not a UDP port.
     #[schemars(required)]
-    pub port: Option<u32>,
+    pub port: Option<PortName>,
     /// The one station that may be seen on this port, as XX:XX:XX:XX:XX:XX in
     /// either case, with colons or dashes. Another one is an outage.
     #[schemars(required)]
@@ -62,7 +75,133 @@ impl Kind for Port {
         let port = section.require("port", options.port);
         let mac = section.require("mac", options.mac);
         let target = Target::read(section, agent);
-        port.and(mac).and(target)?;
-        Some(Blueprint::probe(|_| NotBuilt { kind: "port" }))
+        let (port, mac, target) = (port?, mac?, target?);
+        Some(Blueprint::monitor(move |tools, watch| {
+            Arc::new(PortMonitor {
+                watch,
+                asker: Asker::new(target.clone(), tools),
+                port: port.clone(),
+                mac,
+                always_up: options.always_up,
+                acquaintance: Acquaintance::default(),
+            })
+        }))
+    }
+}
+
+/// Which port is meant: an ifIndex, or a name.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PortName {
+    /// Its ifIndex.
+    Index(u32),
+    /// Its ifName, ifDescr or ifAlias.
+    Name(String),
+}
+
+impl<'de> Deserialize<'de> for PortName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let is_number = text
+            .strip_prefix(['-', '+'])
+            .unwrap_or(&text)
+            .bytes()
+            .all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(index) => Ok(Self::Index(index)),
+            Err(_) if text.is_empty() => Err(D::Error::custom("must not be empty")),
+            Err(_) if is_number => Err(D::Error::custom(format!(
+                "must be a whole number from 0 to {}, or a port's name, not {}",
+                u32::MAX,
+                apmon_core::text::excerpt(&text, 40)
+            ))),
+            Err(_) => Ok(Self::Name(text)),
+        }
+    }
+}
+
+impl fmt::Display for PortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(f, "{index}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+struct PortMonitor {
+    watch: Watch,
+    asker: Asker,
+    port: PortName,
+    mac: Mac,
+    always_up: bool,
+    acquaintance: Acquaintance,
+}
+
+#[async_trait]
+impl Monitor for PortMonitor {
+    fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    async fn check(&self, look: &Look) -> Observation {
+        let watch = Stopwatch::start();
+        match self.acquaintance.poll(&self.asker, look, Extent::Port).await {
+            Ok(polled) => self.observe(look, polled, &watch),
+            Err(failure) => Outcome::failed(failure).into(),
+        }
+    }
+}
+
+impl PortMonitor {
+    fn observe(&self, look: &Look, polled: Polled, watch: &Stopwatch) -> Observation {
+        let seen = self.look_at(&polled);
+        let mut outcome = match pinning::judge(self.always_up, self.mac, &seen) {
+            Ok(()) => Outcome::up(watch.elapsed()),
+            Err(failure) => Outcome::failed(failure),
+        };
+        let mut recall = Recall::of(&look.memory);
+        let mut counting = Counts::read(recall.counts()).look(polled.uptimes(), look.started.wall);
+        let mut sources = Sources::read(recall.text(Sources::KEY));
+        outcome.phases = vec![(Phase::Transfer, watch.elapsed())];
+        outcome.metrics = polled.figures(&mut counting, &mut sources, Extent::Port);
+        if let Some(state) = pinning::port_state(self.mac, &seen) {
+            recall.keep("port_state", state);
+        }
+        recall.keep(Sources::KEY, sources.to_json());
+        recall.count(counting.end().to_json());
+        let mut observation = Observation::from(outcome);
+        observation.device = Some(Arc::new(polled.device));
+        observation.memory = Some(recall.memory());
+        observation
+    }
+
+    /// The pinned port in a poll. Of several ports with one name it is none.
+    fn look_at<'a>(&'a self, polled: &'a Polled) -> PortLook<'a> {
+        let found = match &self.port {
+            PortName::Index(index) => polled.interfaces.iter().find(|one| one.index == *index),
+            PortName::Name(name) => polled.by_name(name),
+        };
+        let index = found.map(|one| one.index);
+        let stations = index.and_then(|index| polled.stations.on.get(&index)).cloned();
+        let trouble = match polled.stations.is_readable {
+            true => polled.stations.trouble.as_deref(),
+            false => Some(
+                polled
+                    .stations
+                    .trouble
+                    .as_deref()
+                    .unwrap_or("no table of stations"),
+            ),
+        };
+        PortLook {
+            asked: match &self.port {
+                PortName::Index(index) => Asked::Index(*index),
+                PortName::Name(name) => Asked::Name(name, index),
+            },
+            state: found.map(|one| one.state),
+            stations: stations.unwrap_or_else(BTreeSet::new),
+            trouble,
+        }
     }
 }

@@ -4,17 +4,12 @@
 mod engine;
 mod errand;
 mod flight;
+mod way;
 
-use std::{
-    cell::RefCell,
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use apmon_core::text::excerpt;
-use tokio::{net::UdpSocket, time::Instant};
+use tokio::time::Instant;
 
 pub(crate) use self::{
     engine::{Engine, heard},
@@ -24,6 +19,7 @@ use self::{
     engine::{Heard, Level},
     errand::Once,
     flight::Flight,
+    way::Way,
 };
 use crate::{
     agent::{Agent, random},
@@ -35,7 +31,7 @@ use crate::{
     message::{Body, CommunityMessage, Message, Pdu, PduKind},
     oid::Oid,
     value::Varbind,
-    walk::{Group, Walks},
+    walk::{Group, Stream, Tell, Walks},
 };
 
 /// So many requests are under way at once. A switch's agent is a small
@@ -56,10 +52,12 @@ const AT_ONCE: usize = 64;
 /// An open way to one agent.
 #[derive(Debug)]
 pub struct Session {
-    socket: UdpSocket,
+    way: Way,
     credentials: Arc<Credentials>,
     agent: Arc<Agent>,
     deadline: Instant,
+    /// Each answer moves the deadline so far away.
+    patience: Option<Duration>,
     ids: i32,
     /// Something was answered as it was asked.
     has_answered: bool,
@@ -82,11 +80,6 @@ pub struct Count {
     pub longest: usize,
 }
 
-thread_local! {
-    /// A datagram; nothing is kept in it.
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_536]);
-}
-
 impl Session {
     /// Opens a way to the agent at `address`, good until `deadline`. Nothing is
     /// sent yet.
@@ -106,19 +99,12 @@ impl Session {
         {
             return Err(SnmpError::ClearText);
         }
-        let ours: SocketAddr = match address {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let failed = |step| move |source| SnmpError::Io { step, source };
-        let socket = UdpSocket::bind(ours).await.map_err(failed("socket"))?;
-        // Connected, it hears nobody else, and of ICMP.
-        socket.connect(address).await.map_err(failed("connect"))?;
         Ok(Self {
-            socket,
+            way: Way::open(address).await?,
             credentials,
             agent,
             deadline,
+            patience: None,
             ids: first_id(),
             has_answered: false,
             signed_id: None,
@@ -126,6 +112,24 @@ impl Session {
             malformed: None,
             count: Count::default(),
         })
+    }
+
+    /// From now on an answer may take so long, and all of them together as long
+    /// as they take: each moves the deadline. For long walks that somebody
+    /// watches.
+    pub fn wait_for_each(&mut self, patience: Duration) {
+        self.patience = Some(patience);
+        self.put_off();
+    }
+
+    fn put_off(&mut self) {
+        // What is too far for the clock is no deadline that moves.
+        if let Some(later) = self
+            .patience
+            .and_then(|patience| Instant::now().checked_add(patience))
+        {
+            self.deadline = later;
+        }
     }
 
     /// What it has cost so far.
@@ -177,6 +181,23 @@ impl Session {
             .unwrap_or_default())
     }
 
+    /// The same, handed to `tell` as it comes, until it wants no more. Why it
+    /// ended early otherwise (a loop, the limit) comes back.
+    ///
+    /// # Errors
+    /// When it could not be asked, or does not let us; what was read before that
+    /// is told.
+    pub async fn walk_on(
+        &mut self,
+        root: &Oid,
+        limit: usize,
+        tell: &mut Tell<'_>,
+    ) -> Result<Option<String>, SnmpError> {
+        let mut stream = Stream::new(root, limit, tell);
+        self.run(&mut [&mut stream]).await?;
+        Ok(stream.finish())
+    }
+
     /// The columns of each group, in their order. The columns of one group are
     /// asked for side by side, the groups at the same time.
     ///
@@ -220,9 +241,7 @@ impl Session {
                 self.retry(&mut flights, now).await?;
                 continue;
             }
-            let readable = self.socket.readable();
-            if let Ok(readable) = tokio::time::timeout_at(wake.min(self.deadline), readable).await {
-                readable.map_err(received)?;
+            if self.way.anything(wake.min(self.deadline)).await? {
                 self.receive(errands, &mut flights).await?;
             }
         }
@@ -274,24 +293,12 @@ impl Session {
         let id = self.next_id();
         flight.sent_as(id);
         let octets = self.seal(&flight.request.pdu(id), Level::Full);
-        self.send_octets(&octets).await
+        self.way.send(&octets, self.deadline).await
     }
 
     fn next_id(&mut self) -> i32 {
         self.ids = if self.ids == i32::MAX { 1 } else { self.ids + 1 };
         self.ids
-    }
-
-    async fn send_octets(&mut self, octets: &[u8]) -> Result<(), SnmpError> {
-        match tokio::time::timeout_at(self.deadline, self.socket.send(octets)).await {
-            Ok(Ok(_)) => Ok(()),
-            // What ICMP said to an earlier request.
-            Ok(Err(source)) if source.kind() == io::ErrorKind::ConnectionRefused => Err(SnmpError::Refused),
-            Ok(Err(source)) => Err(SnmpError::Io { step: "send", source }),
-            Err(_) => Err(SnmpError::NoAnswer {
-                asked: "nothing could be sent".to_owned(),
-            }),
-        }
     }
 
     fn seal(&self, pdu: &Pdu, level: Level) -> Vec<u8> {
@@ -343,11 +350,14 @@ impl Session {
                     }
                     let answer = Answer { pdu, length };
                     errands[flight.errand].answered(flight.request, answer, &mut notes)?;
+                    drop(notes);
+                    self.put_off();
                 }
                 // Who it is was all that was asked.
                 Heard::AskAgain(_) if flights[at].request.oids.is_empty() => {
                     self.count.round_trips += 1;
                     flights.swap_remove(at);
+                    self.put_off();
                 }
                 Heard::AskAgain(reason) => {
                     let flight = &mut flights[at];
@@ -362,17 +372,20 @@ impl Session {
         Ok(())
     }
 
-    /// The next datagram that has come and answers something: its length, the
-    /// id it answers to, and what it means.
+    /// The next datagram that has come: its length, the id it answers to, and
+    /// what it means.
     fn hear(&mut self, flights: &[Flight]) -> Result<Option<(usize, i32, Heard)>, SnmpError> {
-        BUFFER.with_borrow_mut(|buffer| {
-            let length = match self.socket.try_recv(buffer) {
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(source) => return Err(received(source)),
-            };
-            let datagram = &buffer[..length];
-            let (id, heard) = match (&*self.credentials, Message::decode(datagram)) {
+        let Self {
+            way,
+            credentials,
+            agent,
+            signed_id,
+            hears_signed,
+            malformed,
+            ..
+        } = self;
+        way.receive(|datagram| {
+            let (id, heard) = match (&**credentials, Message::decode(datagram)) {
                 (Credentials::V1(community), Ok(Message::Community(message))) => {
                     believe(message, true, community.reveal())
                 }
@@ -383,26 +396,24 @@ impl Session {
                 // engine: anybody can say that they are one.
                 (Credentials::V3(user), Ok(Message::V3(message))) => {
                     let id = message.id;
-                    if flights.iter().any(|flight| flight.sent(id).is_some()) {
-                        (
-                            id,
-                            engine::open(user, &self.agent, datagram, &message, Level::Full)?,
-                        )
+                    let heard = if flights.iter().any(|flight| flight.sent(id).is_some()) {
+                        engine::open(user, agent, datagram, &message, Level::Full)?
                     } else {
-                        if Some(id) == self.signed_id {
-                            self.hears_signed |= engine::is_answered(user, &self.agent, datagram, &message);
+                        if Some(id) == *signed_id {
+                            *hears_signed |= engine::is_answered(user, agent, datagram, &message);
                         }
-                        (id, Heard::Nothing)
-                    }
+                        Heard::Nothing
+                    };
+                    (id, heard)
                 }
                 // It may be anybody's: as if it had not come, unless nothing else does.
-                (_, Err(malformed)) => {
-                    self.malformed = Some(malformed);
+                (_, Err(why)) => {
+                    *malformed = Some(why);
                     (0, Heard::Nothing)
                 }
                 _ => (0, Heard::Nothing),
             };
-            Ok(Some((length, id, heard)))
+            Ok((datagram.len(), id, heard))
         })
     }
 
@@ -432,7 +443,7 @@ impl Session {
         let id = self.next_id();
         self.signed_id = Some(id);
         let octets = self.seal(&Pdu::request(PduKind::Get, id, []), Level::Signed);
-        self.send_octets(&octets).await
+        self.way.send(&octets, self.deadline).await
     }
 
     /// The deadline came: why.
@@ -459,16 +470,6 @@ impl Session {
                 _ => asked,
             },
         }
-    }
-}
-
-fn received(source: io::Error) -> SnmpError {
-    match source.kind() {
-        io::ErrorKind::ConnectionRefused => SnmpError::Refused,
-        _ => SnmpError::Io {
-            step: "receive",
-            source,
-        },
     }
 }
 

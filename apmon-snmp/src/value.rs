@@ -64,6 +64,17 @@ impl Value {
         }
     }
 
+    /// A number that cannot be negative. Agents put 32 unsigned bits into an
+    /// INTEGER of 32 signed ones: a disk of 2^31 blocks is -2147483648 then.
+    pub(crate) fn natural(&self) -> Option<u64> {
+        match self {
+            Self::Integer(number) if *number < 0 => i32::try_from(*number)
+                .ok()
+                .map(|number| number.cast_unsigned().into()),
+            other => other.unsigned(),
+        }
+    }
+
     /// The octets of an OCTET STRING.
     #[must_use]
     pub fn octets(&self) -> Option<&[u8]> {

@@ -2,12 +2,15 @@
 //! answers, and to an end whatever the agent does.
 
 mod cursor;
+mod stream;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 
 use self::cursor::Cursor;
+pub(crate) use self::stream::Stream;
+pub use self::stream::Tell;
 use crate::{
     agent::Notes,
     error::SnmpError,

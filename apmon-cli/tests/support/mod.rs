@@ -29,7 +29,11 @@ pub use self::{
 };
 
 /// What should come soon and has not come by then does not come.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is over at once is over by then. A slow and busy machine may let a
+/// process stand still for seconds, so no test asks for more than that.
+pub const SOON: Duration = Duration::from_secs(10);
 
 /// Waits for `look` to find something; fails when it takes too long.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -151,12 +155,12 @@ pub struct Site {
 }
 
 impl Site {
-    /// One failed look is an outage, and no look takes long.
+    /// One failed look is an outage, and no look takes very long.
     pub fn new(name: &str) -> Self {
         let options = [
             format!("name: {name}"),
             "max_retries: 1".to_owned(),
-            "max_try_secs: 2".to_owned(),
+            format!("max_try_secs: {}", SOON.as_secs()),
         ];
         Self {
             options: options.into(),

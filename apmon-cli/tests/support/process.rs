@@ -111,10 +111,7 @@ impl Process {
     pub fn stop(self) -> Ended {
         let stopwatch = Stopwatch::start();
         self.signal(Signal::Terminate);
-        Ended {
-            took: stopwatch.elapsed(),
-            ..self.timed(stopwatch)
-        }
+        self.timed(stopwatch)
     }
 
     /// Waits for its end.

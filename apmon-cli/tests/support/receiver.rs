@@ -14,12 +14,16 @@ use std::{
 
 use super::until;
 
+/// In it one more request would come, if it could.
+const MOMENT: Duration = Duration::from_millis(150);
+
 /// How it treats a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Manner {
     Answer(u16),
-    /// 200, but not at once.
-    Slow(Duration),
+    /// 200, a moment after as many as this are under way: requests come in
+    /// groups of so many. One more that comes in that moment is one too many.
+    Together(usize),
     /// Never an answer.
     Hang,
     /// The connection is closed without an answer.
@@ -146,11 +150,19 @@ impl Shared {
             request.manner = manner;
             let count = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
             self.most_at_once.fetch_max(count, Ordering::SeqCst);
-            self.requests.lock().unwrap().push(request);
+            let position = {
+                let mut requests = self.requests.lock().unwrap();
+                requests.push(request);
+                requests.len()
+            };
             let status = match manner {
                 Manner::Answer(status) => Some(status),
-                Manner::Slow(pause) => {
-                    thread::sleep(pause);
+                Manner::Together(size) => {
+                    let group_ends = position.div_ceil(size) * size;
+                    until("the others of its group", || {
+                        (self.requests.lock().unwrap().len() >= group_ends).then_some(())
+                    });
+                    thread::sleep(MOMENT);
                     Some(200)
                 }
                 Manner::Hang => {

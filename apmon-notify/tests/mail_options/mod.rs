@@ -9,7 +9,7 @@ use apmon_notify::{Mail, MailServer};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-pub const LONG: Duration = Duration::from_secs(20);
+use super::patience::LONG;
 
 /// A mail server at `host`, with more options than host and port.
 pub fn server_at(host: &str, port: u16, more: Value, timeout: Duration) -> MailServer {

@@ -12,7 +12,12 @@ use tokio::sync::mpsc;
 
 pub fn config(config: &Arc<ServerConfig>) -> Arc<quinn::ServerConfig> {
     let crypto = QuicServerConfig::try_from(Arc::clone(config)).unwrap();
-    Arc::new(quinn::ServerConfig::with_crypto(Arc::new(crypto)))
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    // How long silence may last is for the look to say.
+    let mut transport = quinn::TransportConfig::default();
+    transport.max_idle_timeout(None);
+    config.transport_config(Arc::new(transport));
+    Arc::new(config)
 }
 
 /// A server that takes the `n`th connection (from 0) as `configs(n)` says, and

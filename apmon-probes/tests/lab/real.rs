@@ -37,9 +37,9 @@ pub use self::{
 
 /// A server takes so long to listen at most; on an idle machine all of them
 /// take less than a second.
-const READY: Duration = Duration::from_secs(20);
+const READY: Duration = Duration::from_secs(60);
 /// A server takes so long to end at most, before it is killed.
-const GOODBYE: Duration = Duration::from_secs(2);
+pub const GOODBYE: Duration = super::LONG;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A program, and the Debian package that has it.

@@ -38,7 +38,9 @@ const BREATH: Duration = Duration::from_millis(300);
 const SAVED: Duration = Duration::from_secs(20);
 /// With all mended, everything is told within this time.
 const SETTLED: Duration = Duration::from_secs(60);
-const GOODBYE: Duration = Duration::from_secs(5);
+const GOODBYE: Duration = Duration::from_secs(15);
+/// A turn so late says that this machine stood still, and apmon with it.
+const HELD_UP: Duration = Duration::from_millis(500);
 
 /// What a round is made of.
 pub(super) struct Setting<'a> {
@@ -170,6 +172,9 @@ impl Round {
         loop {
             self.turn()?;
             let now = self.clock.elapsed();
+            if now - last > HELD_UP {
+                self.stood_still(last, now);
+            }
             let mut blocked = self.freed.is_some();
             while let Some(step) = steps.front().filter(|step| !blocked && step.at + waited <= now) {
                 let killing = self.striking.is_some() || !self.kills.is_empty();
@@ -315,6 +320,14 @@ impl Round {
     fn sleeps(&mut self, at: Duration) {
         if let Some(since) = self.awake_since.take() {
             self.awake.push((since, at));
+        }
+    }
+
+    /// Nobody knows whether apmon ran in that time.
+    fn stood_still(&mut self, from: Duration, to: Duration) {
+        if self.awake_since.is_some() {
+            self.sleeps(from);
+            self.awake_since = Some(to);
         }
     }
 

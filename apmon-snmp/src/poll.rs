@@ -1,0 +1,322 @@
+//! One poll of a device's ports: what was read, as what it means.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
+
+use apmon_core::{Device, Failure, FailureClass, Look, Metric, Neighbour, PortStatus, Tools};
+use tokio::{sync::Mutex, time::Instant};
+
+use crate::{
+    arp,
+    asker::Asker,
+    bridge::{self, Stations, VlanTable},
+    counted::Counted,
+    counting::{CountedPort, Counting, Sources},
+    follow::Identity,
+    harvest::Harvest,
+    interface::{self, Interface, Names},
+    joined,
+    mib::*,
+    neighbour,
+    reading::{self, Extent},
+    restart::Uptimes,
+    session::{Count, Session},
+    slot, storage,
+    target::Target,
+    value::Value,
+    vendor::Vendor,
+    vital,
+};
+
+/// So many VLANs of a Cisco are asked for their stations.
+const MOST_VLANS: usize = 256;
+/// An agent that keeps no table of a VLAN does not answer for it: it is not
+/// waited for long.
+const VLAN_PATIENCE: Duration = Duration::from_secs(2);
+/// So many stations' names are wanted at a time.
+const MOST_NAMES: usize = 1_000;
+
+/// What is known of a device from the polls before. One that fails, or is cut
+/// off, leaves what it has learned.
+#[derive(Debug, Default)]
+pub(crate) struct Acquaintance(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    found: reading::Found,
+    names: Names,
+    slots: BTreeMap<u32, String>,
+    neighbours: BTreeMap<u32, Vec<Neighbour>>,
+    about: About,
+}
+
+/// What a device says of itself, which is not asked for at each poll.
+#[derive(Clone, Debug, Default)]
+struct About {
+    location: Option<String>,
+    contact: Option<String>,
+    description: Option<String>,
+}
+
+/// What one poll found.
+#[derive(Debug)]
+pub(crate) struct Polled {
+    pub(crate) harvest: Harvest,
+    pub(crate) interfaces: Vec<Interface>,
+    pub(crate) stations: Stations,
+    pub(crate) device: Device,
+    /// What it cost.
+    pub(crate) count: Count,
+}
+
+/// A person waits so long for names of stations.
+const NAMES_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Reads a device once, with all that is known of its ports: for people. The
+/// kinds do so by themselves.
+///
+/// # Errors
+/// When it could not be asked, or did not tell all of its interfaces.
+pub async fn device(target: &Target, tools: &Tools, look: &Look) -> Result<Device, Failure> {
+    let asker = Asker::new(target.clone(), tools);
+    let polled = Acquaintance::default().poll(&asker, look, Extent::Device).await?;
+    let mut device = polled.device;
+    let deadline = look.deadline().min(Instant::now() + NAMES_PATIENCE);
+    name_stations(&asker, &mut device, deadline).await;
+    Ok(device)
+}
+
+impl Acquaintance {
+    /// Polls the device.
+    ///
+    /// # Errors
+    /// When it could not be asked, or did not tell all of its interfaces: what
+    /// it told is then no basis for anything.
+    pub(crate) async fn poll(&self, asker: &Asker, look: &Look, extent: Extent) -> Result<Polled, Failure> {
+        let (mut session, to) = asker.session(look).await?;
+        // A monitor has one look at a time: nobody waits here.
+        let mut known = self.0.lock().await;
+        known.poll(asker, look, extent, &mut session, to).await
+    }
+}
+
+impl Known {
+    async fn poll(
+        &mut self,
+        asker: &Asker,
+        look: &Look,
+        extent: Extent,
+        session: &mut Session,
+        to: IpAddr,
+    ) -> Result<Polled, Failure> {
+        let failed = |error| asker.failure(look, to, &error);
+        let reading = reading::ports(session, &mut self.found, extent)
+            .await
+            .map_err(failed)?;
+        look.step("snmp", || {
+            let Count {
+                round_trips, retries, ..
+            } = session.count();
+            format!("{round_trips} answers, {retries} requests sent again")
+        });
+        let harvest = reading.harvest;
+        is_whole(&harvest)?;
+        let interfaces = interface::interfaces(&harvest, &self.names);
+        if reading.has_names {
+            self.names = Names::of(&interfaces);
+        }
+        let vlans = self.vlans(asker, look, to, &harvest).await;
+        let stations = bridge::stations(&harvest, &vlans, &interfaces);
+        if reading.has_slots {
+            self.slots = slot::slots(&harvest, &interfaces);
+        }
+        if reading.has_neighbours {
+            self.neighbours = neighbour::neighbours(&harvest, &interfaces);
+        }
+        let mut device = joined::device(
+            &harvest,
+            &joined::Parts {
+                interfaces: &interfaces,
+                stations: &stations,
+                addresses: &arp::addresses(&harvest),
+                neighbours: &self.neighbours,
+                slots: &self.slots,
+                vendor: Vendor::read(&harvest).name(),
+            },
+        );
+        if reading.has_neighbours {
+            self.about = About {
+                location: device.location.clone(),
+                contact: device.contact.clone(),
+                description: device.description.clone(),
+            };
+        } else {
+            let About {
+                location,
+                contact,
+                description,
+            } = self.about.clone();
+            (device.location, device.contact, device.description) = (location, contact, description);
+        }
+        device.disks = storage::disks(&harvest);
+        // Those that are not known yet are looked up meanwhile.
+        name_stations(asker, &mut device, Instant::now()).await;
+        Ok(Polled {
+            harvest,
+            interfaces,
+            stations,
+            device,
+            count: session.count(),
+        })
+    }
+
+    /// The tables that a Cisco keeps for each VLAN, where it keeps them so.
+    async fn vlans(&mut self, asker: &Asker, look: &Look, to: IpAddr, harvest: &Harvest) -> Vec<VlanTable> {
+        let mut tables = Vec::new();
+        for vlan in self.found.vlans(harvest).into_iter().take(MOST_VLANS) {
+            let deadline = look.deadline().min(Instant::now() + VLAN_PATIENCE);
+            let Some(mut session) = asker.vlan_session(to, vlan, deadline).await else {
+                break;
+            };
+            match reading::vlan(&mut session).await {
+                Ok(harvest) => tables.push(VlanTable { vlan, harvest }),
+                Err(error) => {
+                    look.step("vlan", || format!("{vlan}: {error}"));
+                    self.found.lacks_vlans();
+                    break;
+                }
+            }
+        }
+        tables
+    }
+}
+
+/// The interfaces were all read: with less, what is not there would look as if
+/// it were gone.
+fn is_whole(harvest: &Harvest) -> Result<(), Failure> {
+    for object in [IF_OPER_STATUS, IF_ADMIN_STATUS, IF_DESCR] {
+        if let Some(trouble) = harvest.trouble(object) {
+            return Err(Failure::new(
+                FailureClass::Protocol,
+                format!("snmp: the interfaces were not all read: {trouble}"),
+            ));
+        }
+    }
+    if !harvest.has(IF_OPER_STATUS) {
+        return Err(Failure::new(
+            FailureClass::Content,
+            "snmp: it shows no interfaces (may this community or user see 1.3.6.1.2.1.2?)",
+        ));
+    }
+    Ok(())
+}
+
+/// Names of stations, as far as they are known by `deadline`.
+async fn name_stations(asker: &Asker, device: &mut Device, deadline: Instant) {
+    let stations = device.ports.iter_mut().flat_map(|port| &mut port.stations);
+    for station in stations
+        .filter(|station| !station.addresses.is_empty())
+        .take(MOST_NAMES)
+    {
+        let mut names = BTreeSet::new();
+        for ip in &station.addresses {
+            names.extend(asker.names().name_of(*ip, deadline).await);
+        }
+        station.names = names.into_iter().collect();
+    }
+}
+
+impl Polled {
+    /// The interface of that name: by ifName, else by ifDescr, else by ifAlias;
+    /// none where several have it.
+    pub(crate) fn by_name(&self, name: &str) -> Option<&Interface> {
+        let by = |its: fn(&Interface) -> Option<&str>| {
+            let mut found = self.interfaces.iter().filter(move |one| its(one) == Some(name));
+            let first = found.next();
+            first.map(|one| found.next().is_none().then_some(one))
+        };
+        let ways = [
+            by(|one| one.short_name.as_deref()),
+            by(|one| Some(&one.name)),
+            by(|one| one.alias.as_deref()),
+        ];
+        ways.into_iter().flatten().next().flatten()
+    }
+
+    pub(crate) fn uptimes(&self) -> Uptimes {
+        uptimes(&self.harvest)
+    }
+
+    /// Seed 003's figures of the ports and of the device itself, in its order.
+    pub(crate) fn figures(
+        &self,
+        counting: &mut Counting,
+        sources: &mut Sources,
+        extent: Extent,
+    ) -> Vec<Metric> {
+        let ports: Vec<CountedPort<'_>> = self.interfaces.iter().map(counted_port).collect();
+        let retrans = self.harvest.scalar(TCP_RETRANS_SEGS).and_then(Counted::of);
+        let mut figures = counting.ports(sources, &ports, retrans);
+        let gauge = |name, value: Option<f64>| value.map(|value| Metric::gauge(name, value));
+        figures.extend(gauge("cpu_load", vital::cpu_load(&self.harvest)));
+        figures.extend(gauge("memory_pct", vital::memory_pct(&self.harvest)));
+        if extent == Extent::Device {
+            let up = self
+                .interfaces
+                .iter()
+                .filter(|one| one.state.oper == PortStatus::Up)
+                .count();
+            figures.extend(gauge("ports_up_count", Some(number(up))));
+            figures.extend(gauge(
+                "nvram_flash_bytes",
+                storage::nvram_flash_bytes(&self.harvest).map(bytes),
+            ));
+            let macs = self.stations.is_readable.then_some(self.stations.learned);
+            figures.extend(gauge("mac_count", macs.map(number)));
+            figures.extend(gauge("arp_count", arp::arp_count(&self.harvest).map(number)));
+        }
+        figures
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // no table is that long
+fn number(count: usize) -> f64 {
+    count as f64
+}
+
+#[allow(clippy::cast_precision_loss)] // a chart's
+fn bytes(bytes: u64) -> f64 {
+    bytes as f64
+}
+
+/// Which port that is.
+pub(crate) fn identity(one: &Interface) -> Identity<'_> {
+    Identity {
+        index: one.index,
+        name: &one.name,
+        short_name: one.short_name.as_deref(),
+    }
+}
+
+fn counted_port(one: &Interface) -> CountedPort<'_> {
+    CountedPort {
+        identity: identity(one),
+        speed: one.speed,
+        counts: one.counts,
+    }
+}
+
+/// What a device says of its uptime.
+pub(crate) fn uptimes(harvest: &Harvest) -> Uptimes {
+    let ticks = |object: Object| match harvest.scalar(object) {
+        Some(Value::TimeTicks(ticks)) => Some(*ticks),
+        _ => None,
+    };
+    Uptimes {
+        host: ticks(HR_SYSTEM_UPTIME),
+        agent: ticks(SYS_UP_TIME),
+    }
+}

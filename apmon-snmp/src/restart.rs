@@ -1,0 +1,129 @@
+//! Whether a device was restarted since the last look, by the times it has been
+//! running. No clock of ours decides: a time that goes back does.
+
+use std::time::Duration;
+
+/// What a device says of how long it has been running, in hundredths of a
+/// second. Both start anew after 2^32 of them, some 497 days.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Uptimes {
+    /// The device (hrSystemUptime).
+    pub host: Option<u32>,
+    /// Its SNMP agent (sysUpTime).
+    pub agent: Option<u32>,
+}
+
+/// What was restarted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Restart {
+    /// Nothing.
+    #[default]
+    No,
+    /// The agent alone: the device itself has gone on.
+    Agent,
+    /// The agent, and maybe the device: it does not say how long that has been
+    /// running. Most switches do not.
+    AgentAtLeast,
+    /// The device.
+    Device,
+}
+
+impl Restart {
+    /// All counts may have started anew.
+    pub(crate) fn is_of_counts(self) -> bool {
+        matches!(self, Self::AgentAtLeast | Self::Device)
+    }
+}
+
+impl Uptimes {
+    /// How long the device has been running, as far as it says.
+    pub(crate) fn up_for(self) -> Option<Duration> {
+        let ticks = self.host.or(self.agent)?;
+        Some(Duration::from_millis(u64::from(ticks) * 10))
+    }
+
+    /// What was restarted since `before`, `elapsed` ago. A time that is unknown
+    /// now or was then says nothing.
+    pub(crate) fn restart_since(self, before: Self, elapsed: Duration) -> Restart {
+        let went_back = |now: Option<u32>, before: Option<u32>| {
+            Some(now? < before? && !starts_anew(before?, now?, elapsed))
+        };
+        match (
+            went_back(self.host, before.host),
+            went_back(self.agent, before.agent),
+        ) {
+            (Some(true), _) => Restart::Device,
+            (Some(false), Some(true)) => Restart::Agent,
+            (None, Some(true)) => Restart::AgentAtLeast,
+            _ => Restart::No,
+        }
+    }
+}
+
+/// Whether 2^32 lies between the two and nothing else. Clocks may differ by
+/// five minutes and a tenth of the time between.
+fn starts_anew(before: u32, now: u32, elapsed: Duration) -> bool {
+    let elapsed = elapsed.as_millis() / 10;
+    let slack = elapsed / 10 + 5 * 60 * 100;
+    let passed = (1 << 32) - u128::from(before) + u128::from(now);
+    passed.abs_diff(elapsed) <= slack
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u32 = 360_000;
+
+    fn times(host: impl Into<Option<u32>>, agent: impl Into<Option<u32>>) -> Uptimes {
+        Uptimes {
+            host: host.into(),
+            agent: agent.into(),
+        }
+    }
+
+    #[test]
+    fn what_was_restarted_is_what_went_back() {
+        let minute = Duration::from_secs(60);
+        let table = [
+            (times(HOUR, HOUR), times(2 * HOUR, 2 * HOUR), Restart::No),
+            (times(HOUR, HOUR), times(HOUR, HOUR), Restart::No),
+            (times(HOUR, HOUR), times(100, 90), Restart::Device),
+            (times(HOUR, HOUR), times(2 * HOUR, 90), Restart::Agent),
+            (times(HOUR, 50), times(100, 90), Restart::Device),
+            (times(None, HOUR), times(None, 90), Restart::AgentAtLeast),
+            (times(None, HOUR), times(HOUR, 90), Restart::AgentAtLeast),
+            (times(HOUR, HOUR), times(None, 90), Restart::AgentAtLeast),
+            (times(HOUR, None), times(HOUR, 90), Restart::No),
+            (times(None, None), times(90, 90), Restart::No),
+        ];
+        for (before, now, expected) in table {
+            assert_eq!(now.restart_since(before, minute), expected, "{before:?} {now:?}");
+        }
+    }
+
+    #[test]
+    fn after_497_days_a_time_starts_anew_and_nothing_was_restarted() {
+        let before = times(None, u32::MAX - 1_000);
+        let minute = Duration::from_secs(60);
+        assert_eq!(times(None, 4_999).restart_since(before, minute), Restart::No);
+        // The clock here may be a little wrong, or have been set.
+        assert_eq!(times(None, 14_999).restart_since(before, minute), Restart::No);
+        let day = Duration::from_secs(86_400);
+        assert_eq!(
+            times(None, 4_999).restart_since(before, day),
+            Restart::AgentAtLeast
+        );
+        assert_eq!(
+            times(None, 60 * HOUR).restart_since(before, minute),
+            Restart::AgentAtLeast
+        );
+    }
+
+    #[test]
+    fn a_device_is_up_for_as_long_as_it_says() {
+        assert_eq!(times(18_000, 5).up_for(), Some(Duration::from_secs(180)));
+        assert_eq!(times(None, 18_050).up_for(), Some(Duration::from_millis(180_500)));
+        assert_eq!(Uptimes::default().up_for(), None);
+    }
+}

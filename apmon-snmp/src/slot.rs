@@ -1,0 +1,119 @@
+//! In which slot a port is.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    harvest::Harvest,
+    interface::Interface,
+    mib,
+    said::{NAME, said},
+    value::Value,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Entities between a port and its chassis; no device has as many.
+const MAX_DEPTH: usize = 32;
+
+/// IANAPhysicalClass.
+const CHASSIS: i64 = 3;
+const CONTAINER: i64 = 5;
+const MODULE: i64 = 9;
+
+/// The slot of each interface that is in one, by ifIndex: as ENTITY-MIB has it,
+/// else by the numbers in its name.
+pub(crate) fn slots(harvest: &Harvest, interfaces: &[Interface]) -> BTreeMap<u32, String> {
+    let mut slots = BTreeMap::new();
+    for one in interfaces {
+        let short = one.short_name.as_deref().and_then(of_name);
+        slots.extend(short.or_else(|| of_name(&one.name)).map(|slot| (one.index, slot)));
+    }
+    slots.extend(Entities::of(harvest).slots(harvest));
+    slots
+}
+
+/// The parts of a device.
+struct Entities<'a> {
+    container: BTreeMap<&'a [u32], &'a Value>,
+    class: BTreeMap<&'a [u32], &'a Value>,
+    name: BTreeMap<&'a [u32], &'a Value>,
+    description: BTreeMap<&'a [u32], &'a Value>,
+}
+
+impl<'a> Entities<'a> {
+    fn of(harvest: &'a Harvest) -> Self {
+        Self {
+            container: harvest.by_index(mib::ENT_PHYSICAL_CONTAINED_IN),
+            class: harvest.by_index(mib::ENT_PHYSICAL_CLASS),
+            name: harvest.by_index(mib::ENT_PHYSICAL_NAME),
+            description: harvest.by_index(mib::ENT_PHYSICAL_DESCR),
+        }
+    }
+
+    fn slots(&self, harvest: &Harvest) -> BTreeMap<u32, String> {
+        let mut slots = BTreeMap::new();
+        for row in harvest.rows(mib::ENT_ALIAS_MAPPING_IDENTIFIER) {
+            let [entity, _] = row.index.as_slice() else {
+                continue;
+            };
+            let alias = row.value.oid().and_then(|oid| oid.below(mib::IF_INDEX));
+            if let (Some([index]), Some(slot)) = (alias, self.slot(*entity)) {
+                slots.entry(*index).or_insert(slot);
+            }
+        }
+        slots
+    }
+
+    /// The outermost module or container below the chassis: the inner ones are
+    /// daughter cards and the cages of single ports.
+    fn slot(&self, port: u32) -> Option<String> {
+        let mut slot = None;
+        let mut entity = port;
+        // Of a circle there is no end.
+        for _ in 0..MAX_DEPTH {
+            entity = self.number(&self.container, entity)?.try_into().ok()?;
+            match self.number(&self.class, entity) {
+                Some(CHASSIS) => return slot,
+                Some(CONTAINER | MODULE) => slot = self.shown(entity).or(slot),
+                Some(_) => {}
+                // The top: some devices have no chassis.
+                None => return slot,
+            }
+        }
+        None
+    }
+
+    fn number(&self, column: &BTreeMap<&[u32], &Value>, entity: u32) -> Option<i64> {
+        column.get([entity].as_slice())?.number()
+    }
+
+    /// Of a name and a description the one that speaks of a slot: the other
+    /// one is that of the product. Else the description.
+    fn shown(&self, entity: u32) -> Option<String> {
+        let text = |column: &BTreeMap<&[u32], &Value>| said(column.get([entity].as_slice())?, NAME);
+        let (name, description) = (text(&self.name), text(&self.description));
+        match name {
+            Some(name) if name.to_ascii_lowercase().contains("slot") => Some(name),
+            name => description.or(name),
+        }
+    }
+}
+
+/// The slot in a port's name, all numbers but the port's own: `slot 1/0` of
+/// `Gi1/0/24`, `1/0/24` and `ge-1/0/24.0`; none of `eth0` and `Fast Ethernet
+/// 10/100`.
+fn of_name(name: &str) -> Option<String> {
+    // What follows is a part of a port: a sub-interface or a lane.
+    let port = name.split(['.', ':']).next()?;
+    let rest = port.trim_end_matches(|c: char| c.is_ascii_digit() || c == '/');
+    let numbers = port.strip_prefix(rest)?;
+    let parts: Vec<&str> = numbers.split('/').collect();
+    let is_number = |part: &&str| (1..=3).contains(&part.len());
+    let is_slot = (2..=4).contains(&parts.len()) && parts.iter().all(is_number);
+    match parts.as_slice() {
+        ["10", "100", ..] => None,
+        [slot @ .., _] if is_slot => Some(format!("slot {}", slot.join("/"))),
+        _ => None,
+    }
+}
