@@ -293,3 +293,11 @@ fn report(
 /// So often an agent may say that something is missing before it is believed
 /// that it always will.
 pub(crate) const PATIENCE: u32 = 3;
+
+/// For the fuzz targets: the answer that a message holds.
+pub(crate) fn heard(user: &User, agent: &Agent, datagram: &[u8], message: &V3Message<'_>) -> Option<Pdu> {
+    match open(user, agent, datagram, message, Level::Full) {
+        Ok(Heard::Answer(pdu)) => Some(pdu),
+        _ => None,
+    }
+}
