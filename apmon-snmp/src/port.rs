@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use apmon_core::{
-    Blueprint, Both, Kind, Look, Mac, Monitor, Observation, Outcome, Phase, Stopwatch, Watch, config::Section,
+    Blueprint, Both, FailureClass, Kind, Look, Mac, Monitor, Observation, Outcome, Phase, Stopwatch, Watch,
+    config::Section,
 };
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -156,6 +157,11 @@ impl Monitor for PortMonitor {
 impl PortMonitor {
     fn observe(&self, look: &Look, polled: Polled, watch: &Stopwatch) -> Observation {
         let seen = self.look_at(&polled);
+        if let (PortName::Name(name), None, Some(trouble)) = (&self.port, &seen.state, polled.names_trouble())
+        {
+            let reason = format!("snmp: port {name} is not known, for names were not all read: {trouble}");
+            return Outcome::fail(FailureClass::Unreadable, reason).into();
+        }
         let mut outcome = match pinning::judge(self.always_up, self.mac, &seen) {
             Ok(()) => Outcome::up(watch.elapsed()),
             Err(failure) => Outcome::failed(failure),

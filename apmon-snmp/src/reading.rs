@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     arp,
-    bridge::VlanTable,
+    bridge::{self, VlanTable},
     error::SnmpError,
     get::Gets,
     harvest::{Column, Harvest},
@@ -129,10 +129,50 @@ pub(crate) struct Found {
     /// Why its tables of stations of each VLAN could not be read, from that VLAN
     /// on.
     lacks_vlans: Option<(u32, String)>,
-    /// The interfaces of the last poll, and when their table had changed.
-    ports: Vec<Vec<u32>>,
-    last_change: Option<Value>,
+    /// The last poll could not read the first of them.
+    missed_vlans: bool,
+    /// What said at the last poll whether names are still what they were.
+    last: Basis,
+    /// Names must be read, whatever else is.
+    wants_names: bool,
 }
+
+/// What says whether the names of interfaces are still what they were.
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Basis {
+    /// The interfaces.
+    ports: Vec<Vec<u32>>,
+    /// When their table changed last.
+    change: Option<Value>,
+    /// How long the device, and its agent, have been running.
+    uptimes: [Option<u64>; 2],
+}
+
+impl Basis {
+    fn of(harvest: &Harvest) -> Self {
+        let ticks = |object| harvest.scalar(object).and_then(Value::unsigned);
+        let rows = harvest.rows(IF_OPER_STATUS).iter();
+        Self {
+            ports: rows.map(|row| row.index.clone()).collect(),
+            change: harvest.scalar(IF_TABLE_LAST_CHANGE).cloned(),
+            uptimes: [ticks(HR_SYSTEM_UPTIME), ticks(SYS_UP_TIME)],
+        }
+    }
+
+    /// Interfaces came, went, or may have been numbered anew.
+    fn differs(&self, before: &Self) -> bool {
+        let pairs = self.uptimes.iter().zip(before.uptimes);
+        let was_restarted = pairs.into_iter().any(|(now, before)| *now < before);
+        self.ports != before.ports || self.change != before.change || was_restarted
+    }
+}
+
+/// Without these there is no interface. An agent that has just been started may
+/// have none of them for a while.
+const ESSENTIAL: &[Object] = &[IF_OPER_STATUS, IF_ADMIN_STATUS, IF_DESCR];
+
+/// By these a port is known.
+pub(crate) const KNOWN_BY: &[Object] = &[IF_DESCR, IF_NAME, IF_ALIAS];
 
 /// One poll of a device's ports.
 #[derive(Debug, Default)]
@@ -145,9 +185,27 @@ pub(crate) struct PortsReading {
     pub(crate) has_slots: bool,
     /// So were the neighbours, and what the device says of itself.
     pub(crate) has_neighbours: bool,
+    basis: Basis,
 }
 
 impl Found {
+    /// What a poll read was taken as it is: the next one goes on from there.
+    /// Until this is called the next one asks for all that this one did.
+    pub(crate) fn settle(&mut self, reading: &PortsReading) {
+        let trouble = |column: &Object| reading.harvest.trouble(column).is_some();
+        if reading.has_names {
+            self.wants_names = KNOWN_BY.iter().any(trouble);
+        }
+        self.last = reading.basis.clone();
+        self.polls += 1;
+    }
+
+    /// It was not: nor is it believed about what is not there.
+    pub(crate) fn unsettle(&mut self) {
+        self.absent.clear();
+        self.in_vain.clear();
+    }
+
     /// Whether that is read now which is read rarely: each kind of it at a turn
     /// of its own, all of it at the first poll.
     fn is_turn(&self, turn: u64) -> bool {
@@ -188,7 +246,10 @@ impl Found {
             for (object, column) in table.into_iter().zip(columns) {
                 if !column.rows.is_empty() {
                     self.seen.insert(object);
-                } else if column.trouble.is_none() && !self.seen.contains(object) {
+                } else if column.trouble.is_none()
+                    && !self.seen.contains(object)
+                    && !ESSENTIAL.contains(&object)
+                {
                     self.absent.insert(object);
                 }
                 harvest.put_column(object, column);
@@ -233,9 +294,10 @@ pub(crate) async fn ports(
         found.absent.clear();
         found.in_vain.clear();
         found.lacks_vlans = None;
+        session.agent().may_know_bulk();
     }
     let mut reading = PortsReading {
-        has_names: found.is_turn(0),
+        has_names: found.is_turn(0) || found.wants_names,
         has_slots: is_device && found.is_turn(3),
         has_neighbours: is_device && found.is_turn(6),
         ..PortsReading::default()
@@ -274,22 +336,19 @@ pub(crate) async fn ports(
     found.read(session, &scalars, &tables, harvest).await?;
 
     // What turned out to be otherwise than it was, or than it is elsewhere.
-    let ports: Vec<Vec<u32>> = harvest
-        .rows(IF_OPER_STATUS)
-        .iter()
-        .map(|row| row.index.clone())
-        .collect();
-    let last_change = harvest.scalar(IF_TABLE_LAST_CHANGE).cloned();
-    found.instead = instead(harvest, &ports);
+    let basis = Basis::of(harvest);
+    found.instead = instead(harvest, &basis.ports);
     found.instead.retain(|table| !found.in_vain.contains(table));
     let mut more = found.instead.clone();
     more.retain(|table| !tables.contains(table));
-    if !reading.has_names && (found.ports != ports || found.last_change != last_change) {
+    if !reading.has_names && basis.differs(&found.last) {
+        // However often it takes until they are read.
+        found.wants_names = true;
         reading.has_names = true;
         more.push(NAMES);
     }
     found.read(session, &[], &more, harvest).await?;
-    if is_bridge(harvest) {
+    if bridge::is_bridge(harvest) {
         // Nobody may be there now, and somebody at the next poll.
         found.absent.retain(|column| !is_of_stations(column));
     }
@@ -305,9 +364,7 @@ pub(crate) async fn ports(
         found.in_vain.push(OLD_ADDRESSES);
     }
     still_the_same(session, &reading.harvest).await?;
-    found.ports = ports;
-    found.last_change = last_change;
-    found.polls += 1;
+    reading.basis = basis;
     Ok(reading)
 }
 
@@ -346,11 +403,6 @@ fn says_nothing_more(harvest: &Harvest, wide: Object, old: Table) -> bool {
     is_read && rows.all(|row| has.contains_key(row.index.as_slice()))
 }
 
-fn is_bridge(harvest: &Harvest) -> bool {
-    let ports = harvest.scalar(DOT1D_BASE_NUM_PORTS).and_then(Value::unsigned);
-    ports.is_some_and(|ports| ports > 0) || harvest.has(DOT1D_BASE_PORT_IF_INDEX)
-}
-
 fn is_of_stations(column: Object) -> bool {
     VLAN_STATIONS.contains(&column) || STATIONS.contains(&column)
 }
@@ -386,22 +438,35 @@ impl Found {
         others.collect()
     }
 
-    /// The table of this VLAN could not be read, nor will those after it.
+    /// The table of the first VLAN could not be read. At the second poll in a row
+    /// it is believed that there are none, and they are asked for rarely.
     pub(crate) fn lacks_vlans(&mut self, vlan: u32, reason: String) {
-        self.lacks_vlans = Some((vlan, reason));
+        if std::mem::replace(&mut self.missed_vlans, true) {
+            self.lacks_vlans = Some((vlan, reason));
+        }
+    }
+
+    /// There are such tables.
+    pub(crate) fn has_vlans(&mut self) {
+        self.missed_vlans = false;
     }
 
     /// The table of the VLAN that could not be read, as one that says so.
     pub(crate) fn missing_vlan(&self) -> Option<VlanTable> {
-        let (vlan, reason) = self.lacks_vlans.clone()?;
-        let mut harvest = Harvest::default();
-        let column = Column {
-            rows: Vec::new(),
-            trouble: Some(reason),
-        };
-        harvest.put_column(DOT1D_TP_FDB_PORT, column);
-        Some(VlanTable { vlan, harvest })
+        let (vlan, reason) = self.lacks_vlans.as_ref()?;
+        Some(missing_vlan(*vlan, reason))
     }
+}
+
+/// The table of a VLAN that was not read, for that `reason`.
+pub(crate) fn missing_vlan(vlan: u32, reason: &str) -> VlanTable {
+    let mut harvest = Harvest::default();
+    let column = Column {
+        rows: Vec::new(),
+        trouble: Some(reason.to_owned()),
+    };
+    harvest.put_column(DOT1D_TP_FDB_PORT, column);
+    VlanTable { vlan, harvest }
 }
 
 /// Reads a Cisco's table of one VLAN.

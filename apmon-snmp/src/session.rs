@@ -44,6 +44,8 @@ const FIRST_TRY: Duration = Duration::from_secs(1);
 /// Whatever it took so far, an answer is given so much time.
 const SHORTEST_TRY: Duration = Duration::from_millis(500);
 const LONGEST_TRY: Duration = Duration::from_secs(5);
+/// Who takes longer to answer is asked one thing at a time.
+const SLOW: Duration = Duration::from_millis(300);
 
 /// So many datagrams are looked at before the clock is: a flood of them must
 /// not hide the deadline.
@@ -254,7 +256,7 @@ impl Session {
         flights: &mut Vec<Flight>,
     ) -> Result<(), SnmpError> {
         for (at, errand) in errands.iter_mut().enumerate() {
-            while flights.len() < WINDOW {
+            while flights.len() < self.window() {
                 let Some(request) = errand.next(self.limits()) else {
                     break;
                 };
@@ -285,7 +287,25 @@ impl Session {
 
     fn first_wait(&self) -> Duration {
         let mean = self.agent.notes().round_trip;
-        mean.map_or(FIRST_TRY, |mean| (mean * 4).clamp(SHORTEST_TRY, LONGEST_TRY))
+        let wait = mean.map_or(FIRST_TRY, |mean| (mean * 4).max(SHORTEST_TRY));
+        wait.min(self.longest_wait())
+    }
+
+    /// A third of the time there is, if that is long: who is slow is not asked
+    /// again before they have answered, which would make them slower still.
+    fn longest_wait(&self) -> Duration {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        LONGEST_TRY.max(left / 3)
+    }
+
+    /// So many requests may be under way: one until it is known how fast the
+    /// agent is, and to a slow one, who answers them one after another.
+    fn window(&self) -> usize {
+        let mean = self.agent.notes().round_trip;
+        match mean {
+            Some(mean) if mean < SLOW => WINDOW,
+            _ => 1,
+        }
     }
 
     /// Sends a request under an id of its own.
@@ -420,8 +440,9 @@ impl Session {
     /// Sends again what was not answered in time. Much that was asked for at
     /// once may be why: it is asked for less.
     async fn retry(&mut self, flights: &mut [Flight], now: Instant) -> Result<(), SnmpError> {
+        let longest = self.longest_wait();
         for flight in flights.iter_mut().filter(|flight| flight.expires() <= now) {
-            flight.try_again(LONGEST_TRY);
+            flight.try_again(longest);
             self.count.retries += 1;
             self.send(flight).await?;
         }
@@ -448,7 +469,7 @@ impl Session {
 
     /// The deadline came: why.
     fn unanswered(&self, flights: &[Flight]) -> SnmpError {
-        if self.hears_signed {
+        if self.hears_signed && !self.has_answered {
             return SnmpError::NoAnswerEncrypted;
         }
         if let Some(malformed) = self.malformed {
@@ -460,6 +481,10 @@ impl Session {
         }
         let oldest = flights.iter().min_by_key(|flight| flight.first_sent());
         let asked = oldest.map_or_else(String::new, |flight| flight.request.to_string());
+        let asked = match self.count.round_trips {
+            0 => asked,
+            answers => format!("{asked}, after {answers} answers"),
+        };
         SnmpError::NoAnswer {
             asked: match &*self.credentials {
                 // Some agents do not report a context that they do not know.
