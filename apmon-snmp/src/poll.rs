@@ -115,7 +115,8 @@ impl Known {
             .await
             .map_err(failed)?;
         let harvest = reading.harvest;
-        is_whole(&harvest)?;
+        // The names are not kept, nor is the rest: all is read again.
+        is_whole(&harvest).inspect_err(|_| self.found.start_over())?;
         let interfaces = interface::interfaces(&harvest, &self.names);
         if reading.has_names {
             self.names = Names::of(&interfaces);

@@ -148,6 +148,11 @@ pub(crate) struct PortsReading {
 }
 
 impl Found {
+    /// All is read at the next poll, as at the first.
+    pub(crate) fn start_over(&mut self) {
+        self.polls = 0;
+    }
+
     /// Whether that is read now which is read rarely: each kind of it at a turn
     /// of its own, all of it at the first poll.
     fn is_turn(&self, turn: u64) -> bool {
