@@ -14,7 +14,7 @@ use std::{
 
 use apmon_core::Secret;
 
-use crate::{credential::Credentials, session::Engine};
+use crate::{credential::Credentials, session::Engine, usm::Keyring};
 
 /// What is known of one agent. Shared by all who ask it, as the same user: it
 /// holds that user's keys.
@@ -23,6 +23,7 @@ pub struct Agent {
     notes: Mutex<Notes>,
     /// No salt is used twice under a key.
     salt: AtomicU64,
+    keys: Arc<Keyring>,
 }
 
 /// So many varbinds are asked for at once, at most.
@@ -99,6 +100,15 @@ impl Notes {
 
 impl Default for Agent {
     fn default() -> Self {
+        Self::new(Arc::default())
+    }
+}
+
+impl Agent {
+    /// One of whom nothing is known; users' passwords are hashed once by `keys`,
+    /// for all agents that share them.
+    #[must_use]
+    pub fn new(keys: Arc<Keyring>) -> Self {
         Self {
             notes: Mutex::new(Notes {
                 most_varbinds: MOST_VARBINDS,
@@ -109,11 +119,14 @@ impl Default for Agent {
                 engine: None,
             }),
             salt: AtomicU64::new(random()),
+            keys,
         }
     }
-}
 
-impl Agent {
+    pub(crate) fn keys(&self) -> &Keyring {
+        &self.keys
+    }
+
     pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -131,7 +144,12 @@ pub(crate) fn random() -> u64 {
 
 /// All agents of this process.
 #[derive(Debug, Default)]
-pub(crate) struct Agents(Mutex<HashMap<(SocketAddr, Whom), Arc<Agent>>>, RandomState);
+pub(crate) struct Agents {
+    known: Mutex<HashMap<(SocketAddr, Whom), Arc<Agent>>>,
+    keys: Arc<Keyring>,
+    /// Tells one password from another.
+    hash: RandomState,
+}
 
 /// As whom an agent is asked: the keys of another user are others.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -147,7 +165,7 @@ impl Agents {
             Credentials::V1(_) | Credentials::V2c(_) => Whom::Anybody,
             Credentials::V3(user) => {
                 let key = |password: Option<&Secret>| {
-                    password.map_or(0, |password| self.1.hash_one(password.reveal()))
+                    password.map_or(0, |password| self.hash.hash_one(password.reveal()))
                 };
                 Whom::User(
                     format!(
@@ -163,9 +181,10 @@ impl Agents {
                 )
             }
         };
-        let mut agents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut agents = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // A device whose address moves leaves an entry behind, some hundred
         // octets.
-        Arc::clone(agents.entry((address, whom)).or_default())
+        let agent = agents.entry((address, whom));
+        Arc::clone(agent.or_insert_with(|| Arc::new(Agent::new(Arc::clone(&self.keys)))))
     }
 }

@@ -4,26 +4,22 @@
 mod engine;
 mod errand;
 mod flight;
+mod way;
 
-use std::{
-    cell::RefCell,
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use apmon_core::text::excerpt;
-use tokio::{io::Interest, net::UdpSocket, time::Instant};
+use tokio::time::Instant;
 
 pub(crate) use self::{
-    engine::Engine,
+    engine::{Engine, heard},
     errand::{Answer, Errand, Limits, Request},
 };
 use self::{
     engine::{Heard, Level},
     errand::Once,
     flight::Flight,
+    way::Way,
 };
 use crate::{
     agent::{Agent, random},
@@ -56,7 +52,7 @@ const AT_ONCE: usize = 64;
 /// An open way to one agent.
 #[derive(Debug)]
 pub struct Session {
-    socket: UdpSocket,
+    way: Way,
     credentials: Arc<Credentials>,
     agent: Arc<Agent>,
     deadline: Instant,
@@ -84,11 +80,6 @@ pub struct Count {
     pub longest: usize,
 }
 
-thread_local! {
-    /// A datagram; nothing is kept in it.
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_536]);
-}
-
 impl Session {
     /// Opens a way to the agent at `address`, good until `deadline`. Nothing is
     /// sent yet.
@@ -108,16 +99,8 @@ impl Session {
         {
             return Err(SnmpError::ClearText);
         }
-        let ours: SocketAddr = match address {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let failed = |step| move |source| SnmpError::Io { step, source };
-        let socket = UdpSocket::bind(ours).await.map_err(failed("socket"))?;
-        // Connected, it hears nobody else, and of ICMP.
-        socket.connect(address).await.map_err(failed("connect"))?;
         Ok(Self {
-            socket,
+            way: Way::open(address).await?,
             credentials,
             agent,
             deadline,
@@ -258,27 +241,10 @@ impl Session {
                 self.retry(&mut flights, now).await?;
                 continue;
             }
-            let readable = self.anything();
-            if let Ok(readable) = tokio::time::timeout_at(wake.min(self.deadline), readable).await {
-                readable.map_err(received)?;
+            if self.way.anything(wake.min(self.deadline)).await? {
                 self.receive(errands, &mut flights).await?;
             }
         }
-    }
-
-    /// Waits until something has come. ICMP's refusal alone makes a socket not
-    /// readable, only broken.
-    async fn anything(&self) -> io::Result<()> {
-        let ready = self.socket.ready(Interest::READABLE | Interest::ERROR).await?;
-        if ready.is_error() {
-            if let Some(error) = self.socket.take_error()? {
-                return Err(error);
-            }
-            // Somebody was told of it already.
-            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-            let _ = self.socket.try_io(Interest::ERROR, nothing);
-        }
-        Ok(())
     }
 
     /// Sends new requests while there is room for them.
@@ -327,24 +293,12 @@ impl Session {
         let id = self.next_id();
         flight.sent_as(id);
         let octets = self.seal(&flight.request.pdu(id), Level::Full);
-        self.send_octets(&octets).await
+        self.way.send(&octets, self.deadline).await
     }
 
     fn next_id(&mut self) -> i32 {
         self.ids = if self.ids == i32::MAX { 1 } else { self.ids + 1 };
         self.ids
-    }
-
-    async fn send_octets(&mut self, octets: &[u8]) -> Result<(), SnmpError> {
-        match tokio::time::timeout_at(self.deadline, self.socket.send(octets)).await {
-            Ok(Ok(_)) => Ok(()),
-            // What ICMP said to an earlier request.
-            Ok(Err(source)) if source.kind() == io::ErrorKind::ConnectionRefused => Err(SnmpError::Refused),
-            Ok(Err(source)) => Err(SnmpError::Io { step: "send", source }),
-            Err(_) => Err(SnmpError::NoAnswer {
-                asked: "nothing could be sent".to_owned(),
-            }),
-        }
     }
 
     fn seal(&self, pdu: &Pdu, level: Level) -> Vec<u8> {
@@ -418,17 +372,20 @@ impl Session {
         Ok(())
     }
 
-    /// The next datagram that has come and answers something: its length, the
-    /// id it answers to, and what it means.
+    /// The next datagram that has come: its length, the id it answers to, and
+    /// what it means.
     fn hear(&mut self, flights: &[Flight]) -> Result<Option<(usize, i32, Heard)>, SnmpError> {
-        BUFFER.with_borrow_mut(|buffer| {
-            let length = match self.socket.try_recv(buffer) {
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(source) => return Err(received(source)),
-            };
-            let datagram = &buffer[..length];
-            let (id, heard) = match (&*self.credentials, Message::decode(datagram)) {
+        let Self {
+            way,
+            credentials,
+            agent,
+            signed_id,
+            hears_signed,
+            malformed,
+            ..
+        } = self;
+        way.receive(|datagram| {
+            let (id, heard) = match (&**credentials, Message::decode(datagram)) {
                 (Credentials::V1(community), Ok(Message::Community(message))) => {
                     believe(message, true, community.reveal())
                 }
@@ -439,26 +396,24 @@ impl Session {
                 // engine: anybody can say that they are one.
                 (Credentials::V3(user), Ok(Message::V3(message))) => {
                     let id = message.id;
-                    if flights.iter().any(|flight| flight.sent(id).is_some()) {
-                        (
-                            id,
-                            engine::open(user, &self.agent, datagram, &message, Level::Full)?,
-                        )
+                    let heard = if flights.iter().any(|flight| flight.sent(id).is_some()) {
+                        engine::open(user, agent, datagram, &message, Level::Full)?
                     } else {
-                        if Some(id) == self.signed_id {
-                            self.hears_signed |= engine::is_answered(user, &self.agent, datagram, &message);
+                        if Some(id) == *signed_id {
+                            *hears_signed |= engine::is_answered(user, agent, datagram, &message);
                         }
-                        (id, Heard::Nothing)
-                    }
+                        Heard::Nothing
+                    };
+                    (id, heard)
                 }
                 // It may be anybody's: as if it had not come, unless nothing else does.
-                (_, Err(malformed)) => {
-                    self.malformed = Some(malformed);
+                (_, Err(why)) => {
+                    *malformed = Some(why);
                     (0, Heard::Nothing)
                 }
                 _ => (0, Heard::Nothing),
             };
-            Ok(Some((length, id, heard)))
+            Ok((datagram.len(), id, heard))
         })
     }
 
@@ -488,7 +443,7 @@ impl Session {
         let id = self.next_id();
         self.signed_id = Some(id);
         let octets = self.seal(&Pdu::request(PduKind::Get, id, []), Level::Signed);
-        self.send_octets(&octets).await
+        self.way.send(&octets, self.deadline).await
     }
 
     /// The deadline came: why.
@@ -515,16 +470,6 @@ impl Session {
                 _ => asked,
             },
         }
-    }
-}
-
-fn received(source: io::Error) -> SnmpError {
-    match source.kind() {
-        io::ErrorKind::ConnectionRefused => SnmpError::Refused,
-        _ => SnmpError::Io {
-            step: "receive",
-            source,
-        },
     }
 }
 

@@ -1,5 +1,6 @@
 //! SNMPv3: what must be known of an agent's engine before it can be asked.
 
+use apmon_core::Secret;
 use tokio::time::Instant;
 
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
     error::SnmpError,
     message::{Pdu, PduKind, Scoped, V3Message},
     oid::Oid,
-    usm::{AuthKey, PrivKey},
+    usm::{AuthKey, Keyring, PrivKey},
 };
 
 /// The longest answer we can take: what fits into a datagram.
@@ -36,18 +37,12 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Keys are derived here, which takes milliseconds: once per engine.
-    fn new(user: &User, id: &[u8], boots: u32, time: u32) -> Self {
-        let auth = user.auth.as_ref();
-        let derived = auth.map(|(protocol, password)| {
-            let privacy = user
-                .privacy
-                .as_ref()
-                .map(|(cipher, secret)| PrivKey::derive(*cipher, *protocol, secret.reveal().as_bytes(), id));
-            (
-                AuthKey::derive(*protocol, password.reveal().as_bytes(), id),
-                privacy,
-            )
+    fn new(user: &User, keys: &Keyring, id: &[u8], boots: u32, time: u32) -> Self {
+        let derived = user.auth.as_ref().map(|(protocol, password)| {
+            let master = |password: &Secret| keys.key(*protocol, password.reveal().as_bytes());
+            let privacy = user.privacy.as_ref();
+            let privacy = privacy.map(|(cipher, secret)| PrivKey::localize(*cipher, &master(secret), id));
+            (AuthKey::localize(&master(password), id), privacy)
         });
         let (auth, privacy) = derived.unzip();
         Self {
@@ -274,7 +269,7 @@ fn report(
                 return Ok(Heard::Nothing);
             }
             if known.is_none_or(|engine| engine.id != message.engine_id) {
-                let engine = Engine::new(user, message.engine_id, message.boots, message.time);
+                let engine = Engine::new(user, agent.keys(), message.engine_id, message.boots, message.time);
                 agent.notes().engine = Some(engine.into());
             }
             Ok(Heard::AskAgain(SnmpError::UnknownEngine))
@@ -298,3 +293,11 @@ fn report(
 /// So often an agent may say that something is missing before it is believed
 /// that it always will.
 pub(crate) const PATIENCE: u32 = 3;
+
+/// For the fuzz targets: the answer that a message holds.
+pub(crate) fn heard(user: &User, agent: &Agent, datagram: &[u8], message: &V3Message<'_>) -> Option<Pdu> {
+    match open(user, agent, datagram, message, Level::Full) {
+        Ok(Heard::Answer(pdu)) => Some(pdu),
+        _ => None,
+    }
+}
