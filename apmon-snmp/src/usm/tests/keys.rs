@@ -56,7 +56,9 @@ fn keys_are_those_of_net_snmp() {
         let key = match user.split_once('/') {
             None => {
                 auth_keys += 1;
-                localized(user.parse().unwrap(), AUTH_PASSWORD, ENGINE).into_vec()
+                MasterKey::of(user.parse().unwrap(), AUTH_PASSWORD)
+                    .localized(ENGINE)
+                    .into_vec()
             }
             Some((auth, privacy)) => {
                 priv_keys += 1;
