@@ -9,6 +9,12 @@
 #![allow(dead_code, unused_imports)] // each test file uses a part
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
+use std::{
+    future::{Future as _, poll_fn},
+    task::Poll,
+};
+
+pub mod agent;
 pub mod namespace;
 pub mod recording;
 mod service;
@@ -16,7 +22,21 @@ pub mod snmpd;
 pub mod tool;
 
 pub use self::{
+    agent::{Device, LabAgent, Mood},
     namespace::Namespace,
     recording::Recordings,
     snmpd::{Snmpd, User},
 };
+
+/// Runs a test for each of the cases, all at the same time: mostly they wait.
+pub async fn each<T>(cases: impl IntoIterator<Item = T>, test: impl AsyncFn(T)) {
+    let mut running: Vec<_> = cases.into_iter().map(|case| Box::pin(test(case))).collect();
+    poll_fn(|context| {
+        running.retain_mut(|test| test.as_mut().poll(context).is_pending());
+        match running.is_empty() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+}
