@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, error::ErrorKind};
 
-use crate::{check, daemon, history, notify, pacing, pass, pin, reference, status, summary};
+use crate::{check, daemon, history, notify, pacing, pass, pin, reference, snmp, status, summary};
 
 /// Watches hosts, services, switch ports, certificates and jobs on a LAN.
 ///
@@ -59,6 +59,12 @@ enum Verb {
     /// local. Exit status: 0 all sites could be shown, 1 one could not, 2 wrong
     /// usage.
     History(history::HistoryArgs),
+    /// Asks a device by SNMP: its ports, single values, all it knows.
+    ///
+    /// As an address with the options of a site file, or as a monitor of one
+    /// does. Exit status: 0 answered, 1 not, or not to the end; 2 nobody was asked:
+    /// wrong usage, or a site file with mistakes.
+    Snmp(snmp::SnmpArgs),
     /// Prints when the reminders of an outage would come.
     Pacing(pacing::PacingArgs),
     /// Tries channels out, and messages again.
@@ -189,6 +195,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Some(Verb::Pin(args)) => pin::run(&args),
         Some(Verb::Status(args)) => status::run(&args),
         Some(Verb::History(args)) => history::run(&args),
+        Some(Verb::Snmp(args)) => snmp::run(&args),
         Some(Verb::Pacing(args)) => pacing::run(&args),
         Some(Verb::Notify(args)) => notify::run(&args),
         Some(Verb::Reference(args)) => reference::run(&args),

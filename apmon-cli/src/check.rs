@@ -2,22 +2,14 @@
 
 mod report;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use apmon_core::{
-    Clock as _, Look, Monitor, Observation, Step, SystemClock, Trace, Verdict,
-    config::{self, ConfigError, ProcessEnvironment, SiteFile},
-    engine::guarded,
-    text::{nearest, printable},
+    Clock as _, Look, Monitor, Observation, Step, SystemClock, Trace, Verdict, config::SiteFile,
+    engine::guarded, text::printable,
 };
 use clap::Args;
-use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{args::seconds, kinds, pass, site};
@@ -125,18 +117,11 @@ impl Checked {
     }
 }
 
-fn is_site_file(target: &str) -> bool {
-    !target.contains("://")
-        && [".yaml", ".yml", ".json"]
-            .iter()
-            .any(|suffix| target.to_ascii_lowercase().ends_with(suffix))
-}
-
 /// The target in a message about what is wrong with it: whatever stands before
 /// its last @ may be a password.
 fn shown(target: &str) -> String {
     match target.rsplit_once('@') {
-        Some((before, host)) if !is_site_file(target) => {
+        Some((before, host)) if !site::is_site_file(target) => {
             let scheme = before.find("://").map_or("", |at| &before[..at + 3]);
             format!("{scheme}***@{host}")
         }
@@ -146,7 +131,7 @@ fn shown(target: &str) -> String {
 
 fn monitors(args: &CheckArgs) -> anyhow::Result<Vec<Arc<dyn Monitor>>> {
     let tools = kinds::tools();
-    if !is_site_file(&args.target) {
+    if !site::is_site_file(&args.target) {
         anyhow::ensure!(args.monitor.is_none(), "a monitor's name goes with a site file");
         let file = ad_hoc(args)?;
         return Ok(file
@@ -167,24 +152,10 @@ fn monitors(args: &CheckArgs) -> anyhow::Result<Vec<Arc<dyn Monitor>>> {
             .map(|monitor| monitor.build(&tools))
             .collect());
     };
-    match file.monitors.iter().find(|monitor| monitor.name == *wanted) {
-        Some(monitor) => Ok(vec![monitor.build(&tools)]),
-        None => {
-            let names = file.monitors.iter().map(|monitor| monitor.name.as_str());
-            let hint = nearest(wanted, names)
-                .map(|name| format!("; did you mean \"{name}\"?"))
-                .unwrap_or_default();
-            anyhow::bail!(
-                "no monitor is called \"{}\"{}",
-                printable(wanted),
-                printable(&hint)
-            )
-        }
-    }
+    Ok(vec![site::monitor_called(&file, wanted)?.build(&tools)])
 }
 
-/// A site of one monitor, made from the command line and read as any site file
-/// is: the same rules, the same messages.
+/// The monitor that the command line describes.
 fn ad_hoc(args: &CheckArgs) -> anyhow::Result<SiteFile> {
     let kind = match &args.kind {
         Some(kind) => kind.clone(),
@@ -209,21 +180,7 @@ fn ad_hoc(args: &CheckArgs) -> anyhow::Result<SiteFile> {
             .with_context(|| format!("--set {}: no =", printable(option)))?;
         monitor.insert(name.to_owned(), value.into());
     }
-    let text = json!({"site": {"name": "check"}, "monitors": [monitor]}).to_string();
-    config::parse(
-        &PathBuf::from("command line"),
-        &text,
-        kinds::all(),
-        &ProcessEnvironment,
-    )
-    .map_err(|error| match error {
-        // Places in a text that nobody wrote help nobody.
-        ConfigError::Mistakes { mistakes, .. } => {
-            let texts: Vec<_> = mistakes.iter().map(|mistake| mistake.text.as_str()).collect();
-            anyhow::anyhow!("{}", texts.join("; "))
-        }
-        other => other.into(),
-    })
+    site::of_one(monitor, kinds::all())
 }
 
 async fn look_at(monitors: Vec<Arc<dyn Monitor>>, args: &CheckArgs) -> Vec<Checked> {

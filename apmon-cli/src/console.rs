@@ -1,6 +1,6 @@
 //! What goes to stdout: the seed's lines, verdicts and tables.
 
-use std::{io::Write as _, time::Duration};
+use std::{borrow::Cow, io::Write as _, time::Duration};
 
 use apmon_core::{Event, Verdict, text::printable};
 
@@ -13,6 +13,13 @@ pub(crate) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}");
     let _ = out.flush();
+}
+
+/// How wide the terminal is that stdout is; `None` where it is none.
+pub(crate) fn width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    // 0: a terminal that does not know.
+    (size.ws_col > 0).then_some(size.ws_col.into())
 }
 
 /// Waits until the lines of engines are written, at most so long.
@@ -66,6 +73,24 @@ pub(crate) fn report(event: &Event<'_>, every_look: bool) {
         }
         _ => {}
     }
+}
+
+/// JSON in which nothing drives a terminal: what `printable` would write out is
+/// escaped the JSON way. Line ends between values stay.
+pub(crate) fn ascii_controls(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        let mut one = [0; 4];
+        if c == '\n' || matches!(printable(c.encode_utf8(&mut one)), Cow::Borrowed(_)) {
+            shown.push(c);
+            continue;
+        }
+        let mut units = [0; 2];
+        for unit in c.encode_utf16(&mut units) {
+            shown.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    shown
 }
 
 /// `12.3 ms`, `1.25 s`.

@@ -8,12 +8,13 @@ use std::{
 };
 
 use apmon_core::{
-    Heartbeat, Plan, StateStore, Tools,
-    config::{self, ConfigError, ProcessEnvironment, Seconds, SiteFile},
-    text::printable,
+    Heartbeat, MonitorKind, Plan, StateStore, Tools,
+    config::{self, ConfigError, MonitorEntry, ProcessEnvironment, Seconds, SiteFile},
+    text::{nearest, printable},
 };
 use apmon_notify::HttpClient;
 use apmon_store::{Format, HISTORY_DAYS, JsonStore, LockError, Platform, SqliteStore};
+use serde_json::json;
 
 use crate::{args::CommonArgs, channel, kinds};
 
@@ -69,6 +70,48 @@ pub(crate) fn load(path: &Path) -> Result<SiteFile, ConfigError> {
         tracing::warn!("{shown}:{}:{}: {warning}", warning.at.line, warning.at.column);
     }
     Ok(file)
+}
+
+/// Whether the name is one that a site file has.
+pub(crate) fn is_site_file(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    !name.contains("://")
+        && [".yaml", ".yml", ".json"]
+            .iter()
+            .any(|suffix| name.ends_with(suffix))
+}
+
+/// The monitor of that name.
+pub(crate) fn monitor_called<'a>(file: &'a SiteFile, wanted: &str) -> anyhow::Result<&'a MonitorEntry> {
+    let found = file.monitors.iter().find(|monitor| monitor.name == wanted);
+    found.ok_or_else(|| {
+        let names = file.monitors.iter().map(|monitor| monitor.name.as_str());
+        let hint = nearest(wanted, names)
+            .map(|name| format!("; did you mean \"{name}\"?"))
+            .unwrap_or_default();
+        anyhow::anyhow!(
+            "no monitor is called \"{}\"{}",
+            printable(wanted),
+            printable(&hint)
+        )
+    })
+}
+
+/// A site of one monitor, made from the command line and read as any site file
+/// is: the same rules, the same messages.
+pub(crate) fn of_one(
+    monitor: serde_json::Map<String, serde_json::Value>,
+    kinds: &[&dyn MonitorKind],
+) -> anyhow::Result<SiteFile> {
+    let text = json!({"site": {"name": "command line"}, "monitors": [monitor]}).to_string();
+    config::parse(Path::new("command line"), &text, kinds, &ProcessEnvironment).map_err(|error| match error {
+        // Places in a text that nobody wrote help nobody.
+        ConfigError::Mistakes { mistakes, .. } => {
+            let texts: Vec<_> = mistakes.iter().map(|mistake| mistake.text.as_str()).collect();
+            anyhow::anyhow!("{}", texts.join("; "))
+        }
+        other => other.into(),
+    })
 }
 
 /// What the site does that its author may not expect.

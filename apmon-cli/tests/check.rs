@@ -75,12 +75,6 @@ fn what_could_not_be_looked_at_is_unknown_and_exit_3() {
         line(&ended),
         format!("UNKNOWN - {UNKNOWN} is unknown: connect: no route to that network from here")
     );
-    let ended = Lab::new().run(&["check", "--type", "host", "snmp://127.0.0.1"]);
-    ended.assert_code(3);
-    assert_eq!(
-        line(&ended),
-        "UNKNOWN - snmp://127.0.0.1 is unknown: not built yet: type host"
-    );
 }
 
 #[test]

@@ -43,6 +43,21 @@ fn help_of_history() {
 }
 
 #[test]
+fn help_of_snmp() {
+    insta::assert_snapshot!(help(&["snmp", "--help"]));
+}
+
+#[test]
+fn help_of_snmp_get() {
+    insta::assert_snapshot!(help(&["snmp", "get", "--help"]));
+}
+
+#[test]
+fn help_of_snmp_walk() {
+    insta::assert_snapshot!(help(&["snmp", "walk", "--help"]));
+}
+
+#[test]
 fn help_of_notify_test() {
     insta::assert_snapshot!(help(&["notify", "test", "--help"]));
 }

@@ -33,7 +33,6 @@
 //!   learn its stations again.
 //! - Where the table of stations could not be read, they are as they were.
 
-mod pattern;
 mod state;
 mod station;
 mod words;
@@ -48,7 +47,6 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::pattern::Pattern;
 pub(crate) use self::state::State;
 use self::{
     state::{Base, RestartTold, Tracked},
@@ -56,6 +54,7 @@ use self::{
 };
 use crate::{
     follow::{Identity, follow},
+    pattern::Pattern,
     restart::{Restart, Uptimes},
 };
 

@@ -1,12 +1,13 @@
 //! `host`: load, memory and disks of a host.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use apmon_core::{
     Blueprint, Both, Device, Failure, FailureClass, Kind, Look, Metric, Monitor, Observation, Outcome, Phase,
     Stopwatch, Watch, config::Section,
 };
 use async_trait::async_trait;
+use tokio::sync::Mutex;
 
 use crate::{
     asker::Asker,
@@ -72,7 +73,7 @@ struct HostMonitor {
     watch: Watch,
     asker: Asker,
     limits: ThresholdOptions,
-    /// What is known of the host from the looks before; taken out for a look.
+    /// What is known of the host from the looks before.
     found: Mutex<reading::Found>,
 }
 
@@ -94,11 +95,9 @@ impl HostMonitor {
     async fn look_at(&self, look: &Look) -> Result<Observation, Failure> {
         let watch = Stopwatch::start();
         let (mut session, to) = self.asker.session(look).await?;
-        let lock = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = std::mem::take(&mut *lock());
-        let harvest = reading::host(&mut session, &mut found).await;
+        // A monitor has one look at a time: nobody waits here.
+        let harvest = reading::host(&mut session, &mut *self.found.lock().await).await;
         let harvest = harvest.map_err(|error| self.asker.failure(look, to, &error))?;
-        *lock() = found;
         look.step("snmp", || format!("{} answers", session.count().round_trips));
 
         let figures = HostFigures::read(&harvest);

@@ -30,6 +30,7 @@
 //! | `counting` | counts that start anew, as figures that only grow |
 //! | `interface`, `bridge`, `arp`, `neighbour`, `slot` | what a device says of its ports; `joined`: all of it as one |
 //! | `pinning` | whether a port is as it was pinned |
+//! | [`name`] | objects by their names, for people |
 //! | `follow`, `restart` | which port is which; whether a device was restarted |
 //! | `target` | which agent is asked, and by which community |
 //! | `percentile` | a percentile, 1 to 99 |
@@ -51,7 +52,6 @@ mod error;
 mod fixture;
 mod follow;
 mod get;
-mod glob;
 mod harvest;
 mod host;
 mod host_figures;
@@ -59,8 +59,10 @@ mod interface;
 mod joined;
 pub mod message;
 mod mib;
+pub mod name;
 mod neighbour;
 mod oid;
+mod pattern;
 mod percentile;
 mod pinning;
 mod poll;
@@ -85,13 +87,15 @@ mod walk;
 
 pub use agent::Agent;
 pub use ber::Malformed;
-pub use change::{MacChanges, Pattern};
+pub use change::MacChanges;
 pub use credential::{Credentials, User};
 pub use error::SnmpError;
 pub use harvest::{Column, Row};
 pub use host::Host;
 pub use oid::{MAX_LEN, NotAnOid, Oid};
+pub use pattern::Pattern;
 pub use percentile::Percentile;
+pub use poll::device;
 pub use port::{Port, PortName, PortOptions};
 pub use ports::{AllowMacs, Ports, PortsOptions};
 pub use session::Session;
@@ -99,7 +103,7 @@ pub use target::{AgentOptions, Target, Version};
 pub use threshold::{Excess, Excesses, LimitPct, Over, Subject, ThresholdOptions};
 pub use value::{Value, Varbind};
 pub use vendor::Vendor;
-pub use walk::Group;
+pub use walk::{Group, Tell};
 
 /// The kinds of this crate.
 pub const KINDS: &[&dyn apmon_core::MonitorKind] = &[&Ports, &Port, &Host];

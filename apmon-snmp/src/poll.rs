@@ -3,12 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use apmon_core::{Device, Failure, FailureClass, Look, Metric, Neighbour};
-use tokio::time::Instant;
+use apmon_core::{Device, Failure, FailureClass, Look, Metric, Neighbour, PortStatus, Tools};
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     arp,
@@ -26,6 +25,7 @@ use crate::{
     restart::Uptimes,
     session::{Count, Session},
     slot, storage,
+    target::Target,
     value::Value,
     vendor::Vendor,
     vital,
@@ -39,8 +39,8 @@ const VLAN_PATIENCE: Duration = Duration::from_secs(2);
 /// So many stations' names are wanted at a time.
 const MOST_NAMES: usize = 1_000;
 
-/// What is known of a device from the polls before. Taken out for a poll: one
-/// that is cut off leaves nothing, and the next one reads everything.
+/// What is known of a device from the polls before. One that fails, or is cut
+/// off, leaves what it has learned.
 #[derive(Debug, Default)]
 pub(crate) struct Acquaintance(Mutex<Known>);
 
@@ -72,6 +72,23 @@ pub(crate) struct Polled {
     pub(crate) count: Count,
 }
 
+/// A person waits so long for names of stations.
+const NAMES_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Reads a device once, with all that is known of its ports: for people. The
+/// kinds do so by themselves.
+///
+/// # Errors
+/// When it could not be asked, or did not tell all of its interfaces.
+pub async fn device(target: &Target, tools: &Tools, look: &Look) -> Result<Device, Failure> {
+    let asker = Asker::new(target.clone(), tools);
+    let polled = Acquaintance::default().poll(&asker, look, Extent::Device).await?;
+    let mut device = polled.device;
+    let deadline = look.deadline().min(Instant::now() + NAMES_PATIENCE);
+    name_stations(&asker, &mut device, deadline).await;
+    Ok(device)
+}
+
 impl Acquaintance {
     /// Polls the device.
     ///
@@ -80,16 +97,9 @@ impl Acquaintance {
     /// it told is then no basis for anything.
     pub(crate) async fn poll(&self, asker: &Asker, look: &Look, extent: Extent) -> Result<Polled, Failure> {
         let (mut session, to) = asker.session(look).await?;
-        let mut known = std::mem::take(&mut *self.lock());
-        let result = known.poll(asker, look, extent, &mut session, to).await;
-        if result.is_ok() {
-            *self.lock() = known;
-        }
-        result
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        // A monitor has one look at a time: nobody waits here.
+        let mut known = self.0.lock().await;
+        known.poll(asker, look, extent, &mut session, to).await
     }
 }
 
@@ -152,7 +162,8 @@ impl Known {
             (device.location, device.contact, device.description) = (location, contact, description);
         }
         device.disks = storage::disks(&harvest);
-        name_stations(asker, &mut device).await;
+        // Those that are not known yet are looked up meanwhile.
+        name_stations(asker, &mut device, Instant::now()).await;
         Ok(Polled {
             harvest,
             interfaces,
@@ -203,10 +214,8 @@ fn is_whole(harvest: &Harvest) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Names of stations, as far as they are known already: the others are looked
-/// up meanwhile.
-async fn name_stations(asker: &Asker, device: &mut Device) {
-    let now = Instant::now();
+/// Names of stations, as far as they are known by `deadline`.
+async fn name_stations(asker: &Asker, device: &mut Device, deadline: Instant) {
     let stations = device.ports.iter_mut().flat_map(|port| &mut port.stations);
     for station in stations
         .filter(|station| !station.addresses.is_empty())
@@ -214,7 +223,7 @@ async fn name_stations(asker: &Asker, device: &mut Device) {
     {
         let mut names = BTreeSet::new();
         for ip in &station.addresses {
-            names.extend(asker.names().name_of(*ip, now).await);
+            names.extend(asker.names().name_of(*ip, deadline).await);
         }
         station.names = names.into_iter().collect();
     }
@@ -258,7 +267,7 @@ impl Polled {
             let up = self
                 .interfaces
                 .iter()
-                .filter(|one| one.state.oper == apmon_core::PortStatus::Up)
+                .filter(|one| one.state.oper == PortStatus::Up)
                 .count();
             figures.extend(gauge("ports_up_count", Some(number(up))));
             figures.extend(gauge(

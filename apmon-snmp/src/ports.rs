@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     asker::Asker,
-    change::{self, MacChanges, Pattern, SeenPort, Wishes},
+    change::{self, MacChanges, SeenPort, Wishes},
     counting::{Counts, Sources},
+    pattern::Pattern,
     percentile::Percentile,
     poll::{Acquaintance, Polled},
     reading::Extent,

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::UdpSocket, time::Instant};
+use tokio::{io::Interest, net::UdpSocket, time::Instant};
 
 pub(crate) use self::{
     engine::Engine,
@@ -31,7 +31,7 @@ use crate::{
     message::{Body, CommunityMessage, Message, Pdu, PduKind},
     oid::Oid,
     value::Varbind,
-    walk::{Group, Walks},
+    walk::{Group, Stream, Tell, Walks},
 };
 
 /// So many requests are under way at once. A switch's agent is a small
@@ -52,6 +52,8 @@ pub struct Session {
     credentials: Arc<Credentials>,
     agent: Arc<Agent>,
     deadline: Instant,
+    /// Each answer moves the deadline so far away.
+    patience: Option<Duration>,
     ids: i32,
     /// Something was answered as it was asked.
     has_answered: bool,
@@ -119,12 +121,31 @@ impl Session {
             credentials,
             agent,
             deadline,
+            patience: None,
             ids: first_id(),
             has_answered: false,
             signed_id: None,
             hears_signed: false,
             count: Count::default(),
         })
+    }
+
+    /// From now on an answer may take so long, and all of them together as long
+    /// as they take: each moves the deadline. For long walks that somebody
+    /// watches.
+    pub fn wait_for_each(&mut self, patience: Duration) {
+        self.patience = Some(patience);
+        self.put_off();
+    }
+
+    fn put_off(&mut self) {
+        // What is too far for the clock is no deadline that moves.
+        if let Some(later) = self
+            .patience
+            .and_then(|patience| Instant::now().checked_add(patience))
+        {
+            self.deadline = later;
+        }
     }
 
     /// What it has cost so far.
@@ -174,6 +195,23 @@ impl Session {
             .unwrap_or_default())
     }
 
+    /// The same, handed to `tell` as it comes, until it wants no more. Why it
+    /// ended early otherwise (a loop, the limit) comes back.
+    ///
+    /// # Errors
+    /// When it could not be asked, or does not let us; what was read before that
+    /// is told.
+    pub async fn walk_on(
+        &mut self,
+        root: &Oid,
+        limit: usize,
+        tell: &mut Tell<'_>,
+    ) -> Result<Option<String>, SnmpError> {
+        let mut stream = Stream::new(root, limit, tell);
+        self.run(&mut [&mut stream]).await?;
+        Ok(stream.finish())
+    }
+
     /// The columns of each group, in their order. The columns of one group are
     /// asked for side by side, the groups at the same time.
     ///
@@ -208,7 +246,7 @@ impl Session {
             let Some(wake) = flights.iter().map(Flight::expires).min() else {
                 return Ok(());
             };
-            match tokio::time::timeout_at(wake.min(self.deadline), self.socket.readable()).await {
+            match tokio::time::timeout_at(wake.min(self.deadline), self.anything()).await {
                 Ok(Ok(())) => self.receive(errands, &mut flights).await?,
                 Ok(Err(source)) => return Err(received(source)),
                 Err(_) if Instant::now() >= self.deadline => {
@@ -217,6 +255,21 @@ impl Session {
                 Err(_) => self.retry(&mut flights).await?,
             }
         }
+    }
+
+    /// Waits until something has come. ICMP's refusal alone makes a socket not
+    /// readable, only broken.
+    async fn anything(&self) -> io::Result<()> {
+        let ready = self.socket.ready(Interest::READABLE | Interest::ERROR).await?;
+        if ready.is_error() {
+            if let Some(error) = self.socket.take_error()? {
+                return Err(error);
+            }
+            // Somebody was told of it already.
+            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = self.socket.try_io(Interest::ERROR, nothing);
+        }
+        Ok(())
     }
 
     /// Sends new requests while there is room for them.
@@ -334,11 +387,14 @@ impl Session {
                     }
                     let answer = Answer { pdu, length };
                     errands[flight.errand].answered(flight.request, answer, &mut notes)?;
+                    drop(notes);
+                    self.put_off();
                 }
                 // Who it is was all that was asked.
                 Heard::AskAgain if flights[at].request.oids.is_empty() => {
                     self.count.round_trips += 1;
                     flights.swap_remove(at);
+                    self.put_off();
                 }
                 Heard::AskAgain => {
                     let flight = &mut flights[at];

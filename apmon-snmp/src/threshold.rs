@@ -9,7 +9,7 @@ use apmon_core::DeviceDisk;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use crate::glob;
+use crate::pattern::Pattern;
 
 /// The part of a limit below which a figure that was over it is fine again.
 const BACK: f64 = 0.95;
@@ -36,10 +36,10 @@ pub struct ThresholdOptions {
     pub max_disk_pct: Option<LimitPct>,
     /// File systems that `max_disk_pct` does not mean, by their mount points or
     /// drives: /snap/* or D:\. A * stands for any characters, also for /, a ?
-    /// for one. Those that are full by nature (read-only images) belong here.
+    /// for one; capitals count as small letters. Those that are full by nature (read-only images) belong here.
     /// Default: none.
     #[serde(default)]
-    pub ignore_disks: Vec<String>,
+    pub ignore_disks: Vec<Pattern>,
 }
 
 /// A limit in percent: more than 0 and less than 100, which nothing exceeds.
@@ -199,7 +199,7 @@ impl ThresholdOptions {
 
     fn ignores(&self, disk: &str) -> bool {
         let mut patterns = self.ignore_disks.iter();
-        patterns.any(|pattern| glob::matches(pattern, disk))
+        patterns.any(|pattern| pattern.matches(disk))
     }
 }
 

@@ -1,8 +1,12 @@
 //! Reading columns of tables: side by side, as many rows at once as the agent
 //! answers, and to an end whatever the agent does.
 
+mod stream;
+
 use std::collections::VecDeque;
 
+pub(crate) use self::stream::Stream;
+pub use self::stream::Tell;
 use crate::{
     agent::{MOST_VARBINDS, Notes},
     error::SnmpError,

@@ -10,7 +10,7 @@ use apmon_core::{Domain, Reading, Verdict, text::printable};
 use serde_json::{Value, json};
 
 use super::Checked;
-use crate::console::{self, millis};
+use crate::console::{self, ascii_controls, millis};
 
 pub(super) fn print(checked: &[Checked], as_json: bool, explain: bool) {
     if as_json {
@@ -49,24 +49,6 @@ pub(super) fn print(checked: &[Checked], as_json: bool, explain: bool) {
             }
         }
     }
-}
-
-/// JSON in which nothing drives a terminal: what `printable` would write out is
-/// escaped the JSON way. Line ends between values stay.
-fn ascii_controls(json: &str) -> String {
-    let mut shown = String::with_capacity(json.len());
-    for c in json.chars() {
-        let mut one = [0; 4];
-        if c == '\n' || matches!(printable(c.encode_utf8(&mut one)), std::borrow::Cow::Borrowed(_)) {
-            shown.push(c);
-            continue;
-        }
-        let mut units = [0; 2];
-        for unit in c.encode_utf16(&mut units) {
-            shown.push_str(&format!("\\u{unit:04x}"));
-        }
-    }
-    shown
 }
 
 /// What keeps it from looking, for whoever reads only stdout.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::fixture::*;
+use crate::value::Value;
 
 fn names(names: &[(u32, &str)]) -> Vec<([u32; 1], Value)> {
     names
@@ -105,7 +106,7 @@ fn a_count_is_a_number_of_32_or_64_bits() {
         (Value::Null, None),
         (Value::Octets(b"5".to_vec()), None),
     ] {
-        assert_eq!(counted(&value), count, "{value:?}");
+        assert_eq!(Counted::of(&value), count, "{value:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Names of ports with `*` and `?`.
+//! Names with `*` and `?`.
 
 use std::borrow::Cow;
 
