@@ -123,7 +123,11 @@ impl Known {
             format!("{round_trips} answers, {retries} requests sent again")
         });
         let harvest = reading.harvest;
-        is_whole(&harvest)?;
+        if let Err(failure) = is_whole(&harvest) {
+            // An agent that has just begun has nothing in any table.
+            self.found.doubt();
+            return Err(failure);
+        }
         let interfaces = interface::interfaces(&harvest, &self.names);
         if reading.has_names {
             self.names = Names::of(&interfaces);

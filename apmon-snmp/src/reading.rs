@@ -119,6 +119,10 @@ pub(crate) struct Found {
     object_id: Option<Oid>,
     /// Columns that it does not have.
     absent: BTreeSet<Object>,
+    /// It has a bridge, so stations may be learned.
+    has_bridge: bool,
+    /// The table that had stations last.
+    stations: Option<Table>,
     /// Some of its interfaces have no 64-bit counters.
     lacks_wide: bool,
     /// It keeps no table of stations for each VLAN.
@@ -152,6 +156,20 @@ impl Found {
         table.iter().all(|column| self.absent.contains(column))
     }
 
+    /// A column that may be empty for a while, and matters the moment it is not:
+    /// nobody is on a switch at night, and who comes first must not be overlooked.
+    fn is_awaited(&self, column: Object) -> bool {
+        match self.stations {
+            Some(table) => table.contains(&column),
+            None => self.has_bridge && [VLAN_STATIONS, STATIONS].concat().contains(&column),
+        }
+    }
+
+    /// What was not there may be there after all: it did not tell all.
+    pub(crate) fn doubt(&mut self) {
+        self.absent.clear();
+    }
+
     /// Reads scalars and tables at the same time. What is known to be absent is
     /// not asked for.
     async fn read(
@@ -166,7 +184,7 @@ impl Found {
             let columns = table
                 .iter()
                 .copied()
-                .filter(|column| !self.absent.contains(column));
+                .filter(|column| !self.absent.contains(column) || self.is_awaited(*column));
             columns.collect::<Vec<Object>>()
         };
         let tables: Vec<Vec<Object>> = tables
@@ -184,7 +202,9 @@ impl Found {
         }
         for (table, columns) in tables.into_iter().zip(walks.finish()) {
             for (object, column) in table.into_iter().zip(columns) {
-                if column.rows.is_empty() && column.trouble.is_none() {
+                if !column.rows.is_empty() {
+                    self.absent.remove(&object);
+                } else if column.trouble.is_none() {
                     self.absent.insert(object);
                 }
                 harvest.put_column(object, column);
@@ -296,6 +316,12 @@ pub(crate) async fn ports(
     }
     found.read(session, &[], &more, &mut reading.harvest).await?;
     still_the_same(session, &reading.harvest).await?;
+    found.has_bridge |= reading.harvest.has(DOT1D_BASE_PORT_IF_INDEX);
+    if reading.harvest.has(DOT1Q_TP_FDB_PORT) {
+        found.stations = Some(VLAN_STATIONS);
+    } else if reading.harvest.has(DOT1D_TP_FDB_PORT) && found.stations.is_none() {
+        found.stations = Some(STATIONS);
+    }
     found.lacks_wide = lacks_wide;
     found.ports = ports;
     found.last_change = last_change;
