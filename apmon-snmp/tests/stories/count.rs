@@ -123,6 +123,7 @@ async fn the_figures_are_the_seeds_and_in_its_units() {
     assert_eq!(
         figures.names(),
         [
+            "arp_count",
             "if10101_in",
             "if10101_out",
             "if10102_in",

@@ -30,7 +30,12 @@ struct InMemory(Mutex<Snapshot>);
 #[async_trait]
 impl StateStore for InMemory {
     async fn load(&self) -> Result<Snapshot, StoreError> {
-        Ok(self.0.lock().unwrap().clone())
+        let mut snapshot = self.0.lock().unwrap().clone();
+        for state in snapshot.monitors.values_mut() {
+            // Of a process that has ended.
+            Arc::make_mut(state).marks = Default::default();
+        }
+        Ok(snapshot)
     }
 
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {

@@ -29,6 +29,23 @@ async fn a_station_that_appears_is_told_in_the_seeds_words() {
 }
 
 #[tokio::test]
+async fn who_comes_first_to_a_switch_without_stations_is_seen_at_once() {
+    let mut story = Story::begun(switch(4), "type: ports").await;
+    for _ in 0..3 {
+        assert_eq!(story.told_after(60).await, [""; 0]);
+    }
+    story.change(|device| device.new_station(STATION, 1));
+    assert_eq!(story.told_after(60).await.len(), 1);
+    story.change(|device| device.station_leaves(STATION));
+    assert_eq!(story.told_after(60).await, [""; 0]);
+    story.change(|device| device.new_station(mac(1), 2));
+    assert_eq!(
+        story.told_after(60).await,
+        [format!("PORT MAC CHANGE: GigabitEthernet0/2 MAC change appeared=[{ONE}]")]
+    );
+}
+
+#[tokio::test]
 async fn a_station_that_moves_is_one_message() {
     let mut device = switch(4);
     device.new_station(STATION, 1);
