@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use apmon_core::{
-    Blueprint, Kind, Look, MonitorKind, NotBuilt, Now, Tools, Verdict,
+    Blueprint, Kind, Look, MonitorKind, Outcome, Probe,
     config::{ProcessEnvironment, Section, SiteFile, parse},
 };
 use schemars::JsonSchema;
@@ -43,7 +43,17 @@ impl Kind for Http {
     }
 
     fn compile(&self, _: HttpOptions, _: &mut Section<'_>) -> Option<Blueprint> {
-        Some(Blueprint::probe(|_| NotBuilt { kind: "http" }))
+        Some(Blueprint::probe(|_| Never))
+    }
+}
+
+/// Nothing is looked at here.
+struct Never;
+
+#[async_trait::async_trait]
+impl Probe for Never {
+    async fn probe(&self, _: &Look) -> Outcome {
+        unreachable!("options are read, and nothing else")
     }
 }
 
@@ -179,8 +189,30 @@ fn each_mistake_has_its_message() {
         (
             "type: port, address: snmp://h, port: -1, mac: 18:E8:29:45:F8",
             &[
-                "\"port\" must be 0 to 4294967295, not \"-1\"",
+                "\"port\" must be a whole number from 0 to 4294967295, or a port's name, not -1",
                 "\"mac\" must be a MAC address in the form XX:XX:XX:XX:XX:XX, not \"18:E8:29:45:F8\"",
+            ],
+        ),
+        // what is new
+        (
+            "type: ports, address: snmp://h, max_macs_per_port: 0, mac_changes: sometimes",
+            &[
+                "\"max_macs_per_port\" must be 1 or more",
+                "\"mac_changes\" must be appeared or all or no, not \"sometimes\"",
+            ],
+        ),
+        (
+            "type: ports, address: snmp://h, max_macs_per_port: 0, allow_macs: [18:E8]",
+            &[
+                "\"max_macs_per_port\" must be 1 or more",
+                "\"allow_macs\" must be a MAC address in the form XX:XX:XX:XX:XX:XX, not \"18:E8\"",
+            ],
+        ),
+        (
+            "type: ports, address: snmp://h, max_macs_per_port: 0, allow_macs: /nowhere/stations",
+            &[
+                "\"max_macs_per_port\" must be 1 or more",
+                "\"allow_macs\" /nowhere/stations: cannot be read: No such file or directory (os error 2)",
             ],
         ),
         // 28
@@ -250,25 +282,5 @@ fn every_kind_describes_itself_by_an_example_that_is_right() {
         for field in kind.fields() {
             assert!(schema.contains(field), "{field}");
         }
-    }
-}
-
-#[tokio::test]
-async fn a_look_says_that_it_is_not_built_yet() {
-    for monitor in [
-        "type: ports, address: snmp://h",
-        "type: port, address: snmp://h, port: 0, mac: 18:E8:29:45:F8:F7",
-        "type: host, address: snmp://h",
-    ] {
-        let entry = read(monitor).unwrap().monitors.remove(0);
-        let now = Now {
-            mono: apmon_core::Mono::ORIGIN,
-            wall: "2026-02-11T14:15:00Z".parse().unwrap(),
-        };
-        let look = Look::new(now.mono, now, std::time::Duration::from_secs(1));
-        let observation = entry.build(&Tools::default()).check(&look).await;
-        assert_eq!(observation.outcome.verdict(), Verdict::Unknown);
-        let reason = &observation.outcome.failure().unwrap().reason;
-        assert_eq!(reason, &format!("not built yet: type {}", entry.kind));
     }
 }

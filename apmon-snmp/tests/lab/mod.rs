@@ -1,6 +1,7 @@
 //! Real SNMP agents to ask, each a child process on loopback or in a network
 //! namespace of its own: net-snmp's snmpd, and recorded devices that snmpsim
-//! replays.
+//! replays. And a small agent of ours, for what no real one does when it is
+//! wanted.
 //!
 //! A test that cannot have one fails and says what to install: one that could
 //! not run has shown nothing. A value must be dropped on the thread that made
