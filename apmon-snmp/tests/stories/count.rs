@@ -13,9 +13,9 @@ const TOTAL: &str = "total_bits_in";
 
 /// It has no 64-bit counts, as many a small switch.
 fn without_wide(device: &mut Device) {
-    device.table.retain(|oid, value| {
-        oid.below(&IF_X_ENTRY).is_none() || !matches!(value, Value::Counter64(_))
-    });
+    device
+        .table
+        .retain(|oid, value| oid.below(&IF_X_ENTRY).is_none() || !matches!(value, Value::Counter64(_)));
 }
 
 async fn figures_after(story: &mut Story, secs: u64) -> Figures {
@@ -40,7 +40,8 @@ async fn the_first_look_begins_every_count_and_the_next_ones_go_on() {
 #[tokio::test]
 async fn a_64_bit_count_goes_on_past_its_end() {
     let mut story = Story::of(switch(2), "type: ports");
-    let set = |device: &mut Device, count| device.counter(&IF_X_ENTRY, HC_IN_OCTETS, 1, Value::Counter64(count));
+    let set =
+        |device: &mut Device, count| device.counter(&IF_X_ENTRY, HC_IN_OCTETS, 1, Value::Counter64(count));
     story.change(|device| set(device, u64::MAX - 99));
     let first = figures_after(&mut story, 0).await;
     story.change(|device| set(device, 900));
@@ -97,7 +98,11 @@ async fn where_a_device_learns_to_count_in_64_bits_no_spike_comes_of_it() {
     story.restart_apmon();
     let next = figures_after(&mut story, 60).await;
     assert_eq!(next.count("if10102_in"), (2 << 40, false));
-    assert_ne!(next.count(TOTAL).0, first.count(TOTAL).0 + (3 << 43), "no sum has jumped");
+    assert_ne!(
+        next.count(TOTAL).0,
+        first.count(TOTAL).0 + (3 << 43),
+        "no sum has jumped"
+    );
     let last = figures_after(&mut story, 60).await;
     assert_eq!(last.broken(), [""; 0], "exactly once");
 }
@@ -149,7 +154,10 @@ async fn the_figures_are_the_seeds_and_in_its_units() {
     let (ucast_in, multi_in, broad_in) = (3 << 30, 3 << 29, 3 << 28);
     let (ucast_out, multi_out, broad_out) = (3 << 31, 3 << 27, 3 << 26);
     assert_eq!(figures.count("total_pkts_in").0, ucast_in + multi_in + broad_in);
-    assert_eq!(figures.count("total_pkts_out").0, ucast_out + multi_out + broad_out);
+    assert_eq!(
+        figures.count("total_pkts_out").0,
+        ucast_out + multi_out + broad_out
+    );
     assert_eq!(figures.count("total_pkts_ucast").0, ucast_in + ucast_out);
     assert_eq!(
         figures.count("total_pkts_bmcast").0,

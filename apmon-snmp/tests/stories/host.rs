@@ -139,16 +139,26 @@ async fn a_limit_that_is_exceeded_is_an_outage_until_it_is_well_below() {
     for (blocks, expected) in [
         (7_340_000, None),
         (8_100_000, Some("file system / is 81.0 % full, over 80 %")),
-        (7_900_000, Some("file system / is 79.0 % full, not yet back below 76 %")),
+        (
+            7_900_000,
+            Some("file system / is 79.0 % full, not yet back below 76 %"),
+        ),
         (7_500_000, None),
         (7_900_000, None),
     ] {
         story.change(|device| used(device, blocks));
         story.restart_apmon();
         let observation = story.after(60).await;
-        let reason = observation.outcome.failure().map(|failure| failure.reason.as_str());
+        let reason = observation
+            .outcome
+            .failure()
+            .map(|failure| failure.reason.as_str());
         assert_eq!(reason, expected, "{blocks}");
-        let verdict = if expected.is_some() { Verdict::Down } else { Verdict::Up };
+        let verdict = if expected.is_some() {
+            Verdict::Down
+        } else {
+            Verdict::Up
+        };
         assert_eq!(observation.outcome.verdict(), verdict);
     }
 }

@@ -90,7 +90,9 @@ impl Site {
         });
         let recorder = Arc::new(Recorder::default());
         let monitor = entry("site.yaml", &self.agent, &self.options).build(&Tools::default());
-        let plan = Plan::new("HomeLab").watch(monitor).tell("phone", recorder.clone());
+        let plan = Plan::new("HomeLab")
+            .watch(monitor)
+            .tell("phone", recorder.clone());
         let lines = Arc::new(Mutex::new(Vec::new()));
         let console = Arc::clone(&lines);
         let engine = Engine::new(plan, self.store.clone())

@@ -163,7 +163,11 @@ async fn a_port_by_name_is_found_after_it_was_numbered_anew() {
         let mut device = switch(4);
         device.new_station(PINNED, 3);
         let index = device.index(3);
-        device.set(&IF_X_ENTRY, &[18, index], apmon_snmp::Value::Octets("camera".into()));
+        device.set(
+            &IF_X_ENTRY,
+            &[18, index],
+            apmon_snmp::Value::Octets("camera".into()),
+        );
         let options = format!("type: port, port: {port}, mac: '18-E8-29-45-F8-F7', always_up: yes");
         let mut story = Story::of(device, &options);
         assert_eq!(found(&mut story).await, up());
@@ -173,7 +177,10 @@ async fn a_port_by_name_is_found_after_it_was_numbered_anew() {
         let expected = format!("port {port} (ifIndex=10110) 18:E8:29:45:F8:F7 is down (admin=up)");
         assert_eq!(found(&mut story).await, down(&expected));
         story.change(|device| device.remove_port(3));
-        assert_eq!(found(&mut story).await, down(&format!("no interface named {port}")));
+        assert_eq!(
+            found(&mut story).await,
+            down(&format!("no interface named {port}"))
+        );
     }
 }
 

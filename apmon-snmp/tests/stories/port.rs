@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     lab::agent::device::{Device, FIRST_INDEX, IF_X_ENTRY, mac},
-    story::{STATION, Story, changes, name, switch, told},
+    story::{Figures, STATION, Story, changes, name, switch, told},
 };
 
 #[tokio::test]
@@ -152,7 +152,9 @@ async fn of_ignored_ports_nothing_is_told_by_whichever_name() {
             "PORT CHANGE: GigabitEthernet0/5 oper=down admin=up (was oper=up admin=up)",
         ]
     );
-    let untold = changes(&observation).into_iter().filter(|it| it.ends_with(" (not told)"));
+    let untold = changes(&observation)
+        .into_iter()
+        .filter(|it| it.ends_with(" (not told)"));
     assert_eq!(untold.count(), 4, "the history has them all the same");
 }
 
@@ -165,7 +167,7 @@ async fn ports_that_are_numbered_anew_are_the_same_ports() {
     story.change(|device| device.renumber(1));
     let observation = story.after(30).await;
     assert_eq!((told(&observation), changes(&observation)), (vec![], vec![]));
-    let figures = crate::story::Figures::of(&observation);
+    let figures = Figures::of(&observation);
     for number in 10_101..=10_104 {
         let names = figures.names();
         assert!(names.contains(&format!("if{number}_in").as_str()), "{names:?}");
@@ -206,7 +208,7 @@ async fn what_apmonitor_has_left_is_where_apmon_goes_on() {
     story.memory = taken_over();
     let observation = story.after(30).await;
     assert_eq!((told(&observation), changes(&observation)), (vec![], vec![]));
-    let figures = crate::story::Figures::of(&observation);
+    let figures = Figures::of(&observation);
     assert_eq!(figures.broken().len(), figures.counts(), "other sums than before");
 }
 
@@ -243,4 +245,24 @@ async fn a_host_without_a_bridge_is_watched_as_well() {
         story.told_after(30).await,
         ["PORT CHANGE: GigabitEthernet1/0/1 oper=down admin=up (was oper=up admin=up)"]
     );
+}
+
+#[tokio::test]
+async fn a_device_that_speaks_snmpv1_alone_is_watched_as_well() {
+    let mut story = Story::begun(switch(4), "type: ports, version: 1").await;
+    story.change(|device| {
+        device.port_down(2);
+        device.new_station(STATION, 1);
+    });
+    let observation = story.after(30).await;
+    assert_eq!(
+        told(&observation),
+        [
+            "PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:FF]",
+            "PORT CHANGE: GigabitEthernet0/2 oper=down admin=up (was oper=up admin=up)",
+        ]
+    );
+    let figures = Figures::of(&observation);
+    assert_eq!(figures.broken(), [""; 0]);
+    assert_eq!(figures.count("if10103_in").0, 3_000, "it has no 64-bit counts");
 }

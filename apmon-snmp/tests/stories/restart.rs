@@ -17,7 +17,11 @@ async fn a_reboot_is_told_once_and_makes_no_spike() {
     let observation = story.after(240).await;
     assert_eq!(told(&observation), ["RESTARTED: restarted, up for 3 mins 0 secs"]);
     let after = Figures::of(&observation);
-    assert_eq!(after.broken().len(), after.counts(), "nothing is known of the time between");
+    assert_eq!(
+        after.broken().len(),
+        after.counts(),
+        "nothing is known of the time between"
+    );
     assert_eq!(after.count("if10101_in"), (0, false));
 
     story.restart_apmon();

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use apmon_snmp::Value;
+
 use crate::{
     lab::agent::device::mac,
     story::{STATION, Story, changes, switch, told},
@@ -41,7 +43,9 @@ async fn who_comes_first_to_a_switch_without_stations_is_seen_at_once() {
     story.change(|device| device.new_station(mac(1), 2));
     assert_eq!(
         story.told_after(60).await,
-        [format!("PORT MAC CHANGE: GigabitEthernet0/2 MAC change appeared=[{ONE}]")]
+        [format!(
+            "PORT MAC CHANGE: GigabitEthernet0/2 MAC change appeared=[{ONE}]"
+        )]
     );
 }
 
@@ -80,7 +84,9 @@ async fn a_station_that_ages_out_is_told_with_the_next_one_that_appears() {
     story.change(|device| device.new_station(mac(2), 1));
     assert_eq!(
         story.told_after(30).await,
-        [format!("PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[{TWO}] gone=[{ONE}]")]
+        [format!(
+            "PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[{TWO}] gone=[{ONE}]"
+        )]
     );
 }
 
@@ -103,7 +109,9 @@ async fn with_all_a_station_that_goes_is_told_too() {
     story.change(|device| device.station_leaves(mac(1)));
     assert_eq!(
         story.told_after(30).await,
-        [format!("PORT MAC CHANGE: GigabitEthernet0/1 MAC change gone=[{ONE}]")]
+        [format!(
+            "PORT MAC CHANGE: GigabitEthernet0/1 MAC change gone=[{ONE}]"
+        )]
     );
 }
 
@@ -138,7 +146,9 @@ async fn a_station_that_is_not_on_the_list_is_told_as_a_new_one() {
     story.change(|device| device.new_station(mac(2), 1));
     assert_eq!(
         story.told_after(30).await,
-        [format!("PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[{TWO}]")]
+        [format!(
+            "PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[{TWO}]"
+        )]
     );
     story.change(|device| device.new_station(STATION, 2));
     assert_eq!(
@@ -200,4 +210,37 @@ async fn what_is_no_station_is_none() {
         device.new_station([0x02, 0xff, 0, 0, 0x27, 0x75], 1);
     });
     assert_eq!(story.told_after(30).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_bridge_that_knows_no_vlans_is_read_as_well_and_as_soon() {
+    const PORT: [u32; 11] = [1, 3, 6, 1, 2, 1, 17, 4, 3, 1, 2];
+    const STATUS: [u32; 11] = [1, 3, 6, 1, 2, 1, 17, 4, 3, 1, 3];
+    let mut story = Story::begun(switch(4), "type: ports").await;
+    let learn = |story: &Story, station: u8, port: i64| {
+        let index = mac(station).map(u32::from);
+        story.change(|device| {
+            device
+                .table
+                .retain(|oid, _| oid.below(&PORT).is_none() && oid.below(&STATUS).is_none());
+            device.set(&PORT, &index, Value::Integer(port));
+            device.set(&STATUS, &index, Value::Integer(3));
+        });
+    };
+    learn(&story, 1, 1);
+    assert_eq!(
+        story.told_after(60).await,
+        [format!(
+            "PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[{ONE}]"
+        )]
+    );
+    story.change(|device| device.table.retain(|oid, _| oid.below(&PORT).is_none()));
+    assert_eq!(story.told_after(60).await, [""; 0]);
+    learn(&story, 2, 2);
+    assert_eq!(
+        story.told_after(60).await,
+        [format!(
+            "PORT MAC CHANGE: GigabitEthernet0/2 MAC change appeared=[{TWO}]"
+        )]
+    );
 }

@@ -81,7 +81,9 @@ async fn stations_of_a_table_that_was_read_in_part_are_not_gone() {
     assert_eq!(observation.outcome.verdict(), Verdict::Up);
     let warning = observation.outcome.warning.as_deref().unwrap();
     assert!(
-        warning.starts_with("stations may be missing: the agent repeats itself: 1.3.6.1.2.1.17.7.1.2.2.1.2.1.2."),
+        warning.starts_with(
+            "stations may be missing: the agent repeats itself: 1.3.6.1.2.1.17.7.1.2.2.1.2.1.2."
+        ),
         "{warning}"
     );
     assert_eq!(
