@@ -14,18 +14,27 @@ use std::{
 
 use apmon_core::Secret;
 
-use crate::{credential::Credentials, session::Engine};
+use crate::{credential::Credentials, session::Engine, usm::Keyring};
 
-/// What is known of one agent. Shared by all who ask it.
+/// What is known of one agent. Shared by all who ask it, as the same user: it
+/// holds that user's keys.
 #[derive(Debug)]
 pub struct Agent {
     notes: Mutex<Notes>,
     /// No salt is used twice under a key.
     salt: AtomicU64,
+    keys: Arc<Keyring>,
 }
 
 /// So many varbinds are asked for at once, at most.
 pub(crate) const MOST_VARBINDS: usize = 200;
+
+/// An answer is to fit into one frame of Ethernet: an agent that sends in
+/// fragments, or a router on the way that drops them, is common.
+pub(crate) const MOST_OCTETS: usize = 1_400;
+
+/// Every agent can send so many octets (RFC 3417, section 3.1).
+const ALWAYS_OCTETS: usize = 484;
 
 /// After so many answers that had all that was asked for, more is asked for.
 const GROWTH: u32 = 200;
@@ -34,29 +43,51 @@ const GROWTH: u32 = 200;
 pub(crate) struct Notes {
     /// An answer of this many varbinds is not too long for it.
     pub(crate) most_varbinds: usize,
-    /// It knows no GETBULK, though it speaks v2c.
-    pub(crate) lacks_bulk: bool,
-    /// Full answers since the limit was set.
-    full: u32,
+    /// Nor is one of this many octets.
+    pub(crate) most_octets: usize,
+    /// Whether it knows GETBULK: some that speak v2c do not.
+    pub(crate) knows_bulk: Option<bool>,
+    /// Complete answers since a limit was set.
+    complete: u32,
     /// How long it took to answer, on average.
     pub(crate) round_trip: Option<Duration>,
     pub(crate) engine: Option<Arc<Engine>>,
 }
 
 impl Notes {
-    /// An answer had only `got` varbinds, or was too long with more.
-    pub(crate) fn lower(&mut self, got: usize) {
-        self.most_varbinds = self.most_varbinds.min(got.max(1));
-        self.full = 0;
+    /// An answer ended at `got` varbinds, in `octets`, though there was more.
+    pub(crate) fn truncated(&mut self, got: usize, octets: usize) {
+        self.complete = 0;
+        // Rather its size than its varbinds: others are of another length.
+        match octets > ALWAYS_OCTETS {
+            true => self.most_octets = self.most_octets.min(octets),
+            false => self.most_varbinds = self.most_varbinds.min(got.max(1)),
+        }
     }
 
-    /// An answer at the limit was complete. An agent that was short of memory
-    /// once is asked for more again some day.
-    pub(crate) fn full(&mut self) {
-        self.full += 1;
-        if self.full >= GROWTH && self.most_varbinds < MOST_VARBINDS {
-            self.full = 0;
+    /// `rows` of `columns` were too much, in about `octets`.
+    pub(crate) fn too_big(&mut self, rows: usize, columns: usize, octets: usize) {
+        self.complete = 0;
+        match rows > 1 && octets > 2 * ALWAYS_OCTETS {
+            true => self.most_octets = (self.most_octets.min(octets) / 2).max(ALWAYS_OCTETS),
+            false => self.at_most(rows * columns / 2),
+        }
+    }
+
+    /// More varbinds than these did not come back.
+    pub(crate) fn at_most(&mut self, varbinds: usize) {
+        self.complete = 0;
+        self.most_varbinds = self.most_varbinds.min(varbinds.max(1));
+    }
+
+    /// An answer was complete. An agent that was short of memory once is asked
+    /// for more again some day.
+    pub(crate) fn complete(&mut self) {
+        self.complete += 1;
+        if self.complete >= GROWTH {
+            self.complete = 0;
             self.most_varbinds = (self.most_varbinds * 2).min(MOST_VARBINDS);
+            self.most_octets = (self.most_octets * 2).min(MOST_OCTETS);
         }
     }
 
@@ -69,20 +100,33 @@ impl Notes {
 
 impl Default for Agent {
     fn default() -> Self {
-        Self {
-            notes: Mutex::new(Notes {
-                most_varbinds: MOST_VARBINDS,
-                lacks_bulk: false,
-                full: 0,
-                round_trip: None,
-                engine: None,
-            }),
-            salt: AtomicU64::new(random()),
-        }
+        Self::new(Arc::default())
     }
 }
 
 impl Agent {
+    /// One of whom nothing is known; users' passwords are hashed once by `keys`,
+    /// for all agents that share them.
+    #[must_use]
+    pub fn new(keys: Arc<Keyring>) -> Self {
+        Self {
+            notes: Mutex::new(Notes {
+                most_varbinds: MOST_VARBINDS,
+                most_octets: MOST_OCTETS,
+                knows_bulk: None,
+                complete: 0,
+                round_trip: None,
+                engine: None,
+            }),
+            salt: AtomicU64::new(random()),
+            keys,
+        }
+    }
+
+    pub(crate) fn keys(&self) -> &Keyring {
+        &self.keys
+    }
+
     pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,7 +144,12 @@ pub(crate) fn random() -> u64 {
 
 /// All agents of this process.
 #[derive(Debug, Default)]
-pub(crate) struct Agents(Mutex<HashMap<(SocketAddr, Whom), Arc<Agent>>>, RandomState);
+pub(crate) struct Agents {
+    known: Mutex<HashMap<(SocketAddr, Whom), Arc<Agent>>>,
+    keys: Arc<Keyring>,
+    /// Tells one password from another.
+    hash: RandomState,
+}
 
 /// As whom an agent is asked: the keys of another user are others.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -116,7 +165,7 @@ impl Agents {
             Credentials::V1(_) | Credentials::V2c(_) => Whom::Anybody,
             Credentials::V3(user) => {
                 let key = |password: Option<&Secret>| {
-                    password.map_or(0, |password| self.1.hash_one(password.reveal()))
+                    password.map_or(0, |password| self.hash.hash_one(password.reveal()))
                 };
                 Whom::User(
                     format!(
@@ -132,9 +181,10 @@ impl Agents {
                 )
             }
         };
-        let mut agents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut agents = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // A device whose address moves leaves an entry behind, some hundred
         // octets.
-        Arc::clone(agents.entry((address, whom)).or_default())
+        let agent = agents.entry((address, whom));
+        Arc::clone(agent.or_insert_with(|| Arc::new(Agent::new(Arc::clone(&self.keys)))))
     }
 }

@@ -88,6 +88,8 @@ impl Asker {
             | SnmpError::WrongKey
             | SnmpError::WrongPrivacyKey
             | SnmpError::TimeWindow
+            | SnmpError::UnknownEngine
+            | SnmpError::ClearText
             | SnmpError::Level { .. }
             | SnmpError::UnknownContext
             | SnmpError::Report(_) => FailureClass::Denied,

@@ -52,6 +52,12 @@ pub enum SnmpError {
     /// SNMPv3: not in time, though its own time was used.
     #[error("not in the time window: the agent's boots or time go back and forth")]
     TimeWindow,
+    /// SNMPv3: it says who it is, and then that it is somebody else.
+    #[error("it does not know the engine id that it tells")]
+    UnknownEngine,
+    /// SNMPv3: a user who encrypts must sign.
+    #[error("encryption needs authentication")]
+    ClearText,
     /// SNMPv3: the user may not come at this level.
     #[error("this user may not ask {level}")]
     Level {

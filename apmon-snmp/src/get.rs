@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::{
     agent::Notes,
+    ber::NULL,
     error::SnmpError,
     message::{ErrorStatus, PduKind},
     oid::Oid,
@@ -29,7 +30,7 @@ impl Gets {
         let places: Vec<usize> = (0..oids.len()).collect();
         Self {
             oids: oids.to_vec(),
-            values: vec![Value::NoSuchObject; oids.len()],
+            values: vec![Value::Unreadable(NULL); oids.len()],
             waiting: places.chunks(AT_ONCE).map(<[usize]>::to_vec).collect(),
         }
     }
@@ -51,7 +52,7 @@ impl Errand for Gets {
         let oids = places.iter().map(|place| self.oids[*place].clone()).collect();
         Some(Request {
             kind: PduKind::Get,
-            repetitions: 0,
+            repetitions: 1,
             oids,
             tag: 0,
             places,
@@ -67,37 +68,52 @@ impl Errand for Gets {
             .and_then(|index| index.checked_sub(1));
         match status {
             ErrorStatus(0) => {
+                let asked = places.len();
                 // By name, not by place: some agents answer in another order.
                 for varbind in pdu.varbinds {
-                    let place = places.iter().find(|place| self.oids[**place] == varbind.oid);
-                    if let Some(place) = place {
-                        self.values[*place] = varbind.value;
-                    }
+                    places.retain(|place| {
+                        let is_it = self.oids[*place] == varbind.oid;
+                        if is_it {
+                            self.values[*place] = varbind.value.clone();
+                        }
+                        !is_it
+                    });
+                }
+                // A part of the answer: the rest is asked for by itself.
+                match places.len() < asked {
+                    true => self.again(places),
+                    false => self.in_halves(places),
                 }
             }
             // SNMPv1: one that is not there spoils the others' answer.
             ErrorStatus::NO_SUCH_NAME if at.is_some_and(|at| at < places.len()) => {
-                places.remove(at.unwrap_or(0));
+                let absent = places.remove(at.unwrap_or(0));
+                self.values[absent] = Value::NoSuchObject;
                 self.again(places);
             }
-            _ if places.len() > 1 => {
-                if status == ErrorStatus::TOO_BIG {
-                    notes.lower(places.len() / 2);
-                }
-                // One of them may be the trouble.
-                let rest = places.split_off(places.len() / 2);
-                self.again(places);
-                self.again(rest);
-            }
+            ErrorStatus::NO_SUCH_NAME if places.len() == 1 => self.values[places[0]] = Value::NoSuchObject,
             ErrorStatus::AUTHORIZATION => return Err(request.refused(pdu.error_status)),
-            // This one cannot be had.
-            _ => {}
+            _ => {
+                if status == ErrorStatus::TOO_BIG {
+                    notes.at_most(places.len() / 2);
+                }
+                self.in_halves(places);
+            }
         }
         Ok(())
     }
 }
 
 impl Gets {
+    /// One of them is the trouble; if there is only one, it cannot be had.
+    fn in_halves(&mut self, mut places: Vec<usize>) {
+        if places.len() > 1 {
+            let rest = places.split_off(places.len() / 2);
+            self.again(places);
+            self.again(rest);
+        }
+    }
+
     fn again(&mut self, places: Vec<usize>) {
         if !places.is_empty() {
             self.waiting.push_back(places);

@@ -1,9 +1,58 @@
 //! What apmon watches by SNMP: a whole switch ([`ports`](Ports)), one of its
-//! ports ([`port`](Port)), a host's load and disks ([`host`](Host)).
+//! ports ([`port`](Port)), a host's load and disks ([`host`](Host)). Below the
+//! kinds stands a client of versions 1, 2c and 3 that is of use alone: a
+//! [`Session`] asks an agent, several requests at a time, within a deadline.
 //!
-//! The kinds read and check their options; what polls the agents is not built
-//! yet, and a look at such a monitor says so. This crate does not decide what
-//! is told to whom, and does not keep state: that is `apmon-core`.
+//! This crate is no agent, sets nothing and receives no traps. It does not
+//! decide what an outage is or who is told, and keeps no state on disk: that is
+//! `apmon-core`. How a host is found by its name, and whether this machine's own
+//! network is to blame, it is told through `apmon_core::Tools`.
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//!
+//! use apmon_core::Secret;
+//! use apmon_snmp::{Agent, Credentials, Oid, Session, Value};
+//! # use apmon_snmp::{Varbind, message::{Body, CommunityMessage, Message, PduKind}};
+//! # // An agent of one value and no more.
+//! # async fn answer(socket: tokio::net::UdpSocket) -> Option<()> {
+//! #     let mut buffer = [0; 1_500];
+//! #     loop {
+//! #         let (length, from) = socket.recv_from(&mut buffer).await.ok()?;
+//! #         let Ok(Message::Community(CommunityMessage { is_v1, community, body: Body::Pdu(mut pdu) })) =
+//! #             Message::decode(&buffer[..length])
+//! #         else {
+//! #             return None;
+//! #         };
+//! #         pdu.kind = PduKind::Response;
+//! #         let name = pdu.varbinds.first()?.oid.clone();
+//! #         pdu.varbinds = vec![Varbind::new(name, Value::Octets(b"office-switch".to_vec()))];
+//! #         let answer = CommunityMessage { is_v1, community, body: Body::Pdu(pdu) };
+//! #         socket.send_to(&answer.encode(), from).await.ok()?;
+//! #     }
+//! # }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await?;
+//! # let switch = socket.local_addr()?;
+//! # tokio::spawn(answer(socket));
+//! let credentials = Arc::new(Credentials::V2c(Secret::new("public")));
+//! let agent = Arc::new(Agent::default());
+//! let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+//! let mut session = Session::open(switch, credentials, agent, deadline).await?;
+//! let sys_name: Oid = "1.3.6.1.2.1.1.5.0".parse()?;
+//! let found = session.get(&[sys_name]).await?;
+//! assert_eq!(found[0].value, Value::Octets(b"office-switch".to_vec()));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`walk`](Session::walk) reads a column, [`columns`](Session::columns) several
+//! side by side. An [`Agent`] holds what one session has learned for the next:
+//! how much the agent answers at once, how fast it is, its SNMPv3 engine.
+//!
+//! The kinds, in a site file:
 //!
 //! ```
 //! use apmon_core::config;
@@ -23,19 +72,26 @@
 //! # Ok::<(), config::ConfigError>(())
 //! ```
 //!
+//! From the wire upwards:
+//!
 //! | module | holds |
 //! |---|---|
-//! | `ports`, `port`, `host` | one kind each |
-//! | `change` | what is otherwise at a device's ports, and who hears of it |
-//! | `counting` | counts that start anew, as figures that only grow |
+//! | `ber`, [`message`], `oid`, `value` | octets to messages and back |
+//! | [`usm`], `credential` | SNMPv3: keys, signatures, encryption; as whom an agent is asked |
+//! | [`session`], `agent`, `error` | requests under way, sent again, matched with their answers; what is known of an agent; why it was not read |
+//! | `get`, `walk` | single values; columns, as many rows at once as the agent answers |
+//! | `mib`, [`name`], `harvest`, `reading` | the objects that are asked for; their names, for people; what came; which of them when |
 //! | `interface`, `bridge`, `arp`, `neighbour`, `slot` | what a device says of its ports; `joined`: all of it as one |
-//! | `pinning` | whether a port is as it was pinned |
-//! | [`name`] | objects by their names, for people |
+//! | `vital`, `storage`, `host_figures`, `block_device`, `vendor` | what it says of its load, memory and disks; who made it |
+//! | `said` | what it says, safe to show |
 //! | `follow`, `restart` | which port is which; whether a device was restarted |
-//! | `target` | which agent is asked, and by which community |
-//! | `percentile` | a percentile, 1 to 99 |
+//! | `counted`, `counting` | counts that start anew, as figures that only grow |
+//! | `change` | what is otherwise at a device's ports, and who hears of it |
+//! | `pinning` | whether a port is as it was pinned |
 //! | `threshold` | how busy a host may be, and how full its disks |
-//! | `vendor` | who made a device |
+//! | `target`, `percentile`, `pattern` | options: which agent is asked and how, a percentile, names with `*` |
+//! | `asker`, `poll`, `recall` | one look: the way to a device, all that it says, what is remembered of it |
+//! | `ports`, `port`, `host` | one kind each |
 
 mod agent;
 mod arp;

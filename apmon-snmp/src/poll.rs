@@ -263,6 +263,7 @@ impl Polled {
     ) -> Vec<Metric> {
         let ports: Vec<CountedPort<'_>> = self.interfaces.iter().map(counted_port).collect();
         let retrans = self.harvest.scalar(TCP_RETRANS_SEGS).and_then(Counted::of);
+        let retrans = retrans.filter(|_| extent == Extent::Device);
         let mut figures = counting.ports(sources, &ports, retrans);
         let gauge = |name, value: Option<f64>| value.map(|value| Metric::gauge(name, value));
         figures.extend(gauge("cpu_load", vital::cpu_load(&self.harvest)));

@@ -26,7 +26,7 @@ pub struct PortOptions {
     /// The port: its index in the device's interface table (ifIndex), 0 or
     /// more, or its name (ifName, ifDescr or ifAlias: `Gi1/0/3`), which stays the
     /// same when a device numbers its interfaces anew. Not the number printed on
-    /// its front, and not a UDP port.
+    /// its front, and not a UDP port. (A name is an addition.)
     #[schemars(required)]
     pub port: Option<PortName>,
     /// The one station that may be seen on this port, as XX:XX:XX:XX:XX:XX in

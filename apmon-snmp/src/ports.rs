@@ -33,21 +33,22 @@ pub struct PortsOptions {
     /// Ports of which nothing is told, by name (ifDescr), short name (ifName)
     /// or alias (ifAlias), in either case; `*` stands for anything, `?` for one
     /// character: `[Vlan*, Null0, Gi1/0/48]`. They are counted and shown all the
-    /// same. Default: none.
+    /// same. Default: none. (An addition.)
     #[serde(default)]
     pub ignore_ports: Vec<Pattern>,
-    /// Which stations that come and go on a port are told: appeared (those who
-    /// went are told with the next one that appears there; a switch forgets a
-    /// silent station after some 300 secs), all, or no. Default appeared.
+    /// Which stations that come and go on a port are told: appeared, all or
+    /// no. With appeared those that went are told along with the next one that
+    /// appears there: a switch forgets a silent station after some 300 secs.
+    /// Default appeared. (An addition.)
     #[serde(default)]
     pub mac_changes: MacChanges,
     /// The stations that may be on this device: a list of MAC addresses, or the
     /// path of a file with one in each line (what follows it, and lines that
     /// begin with #, are remarks). Any other is told as a new station. Default:
-    /// any station may be.
+    /// any station may be. (An addition.)
     pub allow_macs: Option<AllowMacs>,
     /// More stations than this on one port are told: somebody has put a switch
-    /// there. Default: any number may be.
+    /// there. Default: any number may be. (An addition.)
     #[schemars(range(min = 1))]
     pub max_macs_per_port: Option<u32>,
 }

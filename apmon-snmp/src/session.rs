@@ -3,6 +3,7 @@
 
 mod engine;
 mod errand;
+mod flight;
 
 use std::{
     cell::RefCell,
@@ -12,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use apmon_core::text::excerpt;
 use tokio::{io::Interest, net::UdpSocket, time::Instant};
 
 pub(crate) use self::{
@@ -21,9 +23,11 @@ pub(crate) use self::{
 use self::{
     engine::{Heard, Level},
     errand::Once,
+    flight::Flight,
 };
 use crate::{
     agent::{Agent, random},
+    ber::Malformed,
     credential::Credentials,
     error::SnmpError,
     get::Gets,
@@ -45,6 +49,10 @@ const FIRST_TRY: Duration = Duration::from_secs(1);
 const SHORTEST_TRY: Duration = Duration::from_millis(500);
 const LONGEST_TRY: Duration = Duration::from_secs(5);
 
+/// So many datagrams are looked at before the clock is: a flood of them must
+/// not hide the deadline.
+const AT_ONCE: usize = 64;
+
 /// An open way to one agent.
 #[derive(Debug)]
 pub struct Session {
@@ -60,6 +68,8 @@ pub struct Session {
     /// What was asked only signed, and that something came back.
     signed_id: Option<i32>,
     hears_signed: bool,
+    /// Why what came since the last answer could not be read.
+    malformed: Option<Malformed>,
     count: Count,
 }
 
@@ -74,23 +84,6 @@ pub struct Count {
     pub longest: usize,
 }
 
-/// A request under way.
-#[derive(Debug)]
-struct Flight {
-    /// The ids under which it was sent.
-    ids: Vec<i32>,
-    errand: usize,
-    request: Request,
-    /// When it was sent last.
-    sent: Instant,
-    /// How long it is waited for.
-    wait: Duration,
-    /// How often it was sent again.
-    tries: u32,
-    /// The agent said so often that something is missing.
-    asked_again: u32,
-}
-
 thread_local! {
     /// A datagram; nothing is kept in it.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_536]);
@@ -101,13 +94,20 @@ impl Session {
     /// sent yet.
     ///
     /// # Errors
-    /// [`SnmpError::Io`] where this machine has no way there.
+    /// [`SnmpError::Io`] where this machine has no way there;
+    /// [`SnmpError::ClearText`] for a user who encrypts and does not sign.
     pub async fn open(
         address: SocketAddr,
         credentials: Arc<Credentials>,
         agent: Arc<Agent>,
         deadline: Instant,
     ) -> Result<Self, SnmpError> {
+        if let Credentials::V3(user) = &*credentials
+            && user.privacy.is_some()
+            && user.auth.is_none()
+        {
+            return Err(SnmpError::ClearText);
+        }
         let ours: SocketAddr = match address {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -126,6 +126,7 @@ impl Session {
             has_answered: false,
             signed_id: None,
             hears_signed: false,
+            malformed: None,
             count: Count::default(),
         })
     }
@@ -161,7 +162,9 @@ impl Session {
     }
 
     /// The values of `oids`, in their order. What the agent does not have is
-    /// [`NoSuchObject`](crate::Value::NoSuchObject), with SNMPv1 as well.
+    /// [`NoSuchObject`](crate::Value::NoSuchObject), with SNMPv1 as well; what
+    /// it does not give for another reason is
+    /// [`Unreadable`](crate::Value::Unreadable).
     ///
     /// # Errors
     /// When it could not be asked, or does not let us.
@@ -246,13 +249,19 @@ impl Session {
             let Some(wake) = flights.iter().map(Flight::expires).min() else {
                 return Ok(());
             };
-            match tokio::time::timeout_at(wake.min(self.deadline), self.anything()).await {
-                Ok(Ok(())) => self.receive(errands, &mut flights).await?,
-                Ok(Err(source)) => return Err(received(source)),
-                Err(_) if Instant::now() >= self.deadline => {
-                    return Err(self.unanswered(&flights));
-                }
-                Err(_) => self.retry(&mut flights).await?,
+            // Looked at each time: a flood keeps the socket readable.
+            let now = Instant::now();
+            if now >= self.deadline {
+                return Err(self.unanswered(&flights));
+            }
+            if now >= wake {
+                self.retry(&mut flights, now).await?;
+                continue;
+            }
+            let readable = self.anything();
+            if let Ok(readable) = tokio::time::timeout_at(wake.min(self.deadline), readable).await {
+                readable.map_err(received)?;
+                self.receive(errands, &mut flights).await?;
             }
         }
     }
@@ -284,15 +293,7 @@ impl Session {
                     break;
                 };
                 let wait = self.first_wait();
-                let mut flight = Flight {
-                    ids: Vec::with_capacity(1),
-                    errand: at,
-                    request,
-                    sent: Instant::now(),
-                    wait,
-                    tries: 0,
-                    asked_again: 0,
-                };
+                let mut flight = Flight::new(at, request, wait);
                 self.send(&mut flight).await?;
                 flights.push(flight);
             }
@@ -309,8 +310,9 @@ impl Session {
             Credentials::V3(user) => (false, 190 + user.name.len() + user.context.len()),
         };
         Limits {
-            lacks_bulk: is_v1 || notes.lacks_bulk,
+            lacks_bulk: is_v1 || notes.knows_bulk == Some(false),
             most_varbinds: notes.most_varbinds,
+            most_octets: notes.most_octets,
             overhead,
         }
     }
@@ -323,8 +325,7 @@ impl Session {
     /// Sends a request under an id of its own.
     async fn send(&mut self, flight: &mut Flight) -> Result<(), SnmpError> {
         let id = self.next_id();
-        flight.ids.push(id);
-        flight.sent = Instant::now();
+        flight.sent_as(id);
         let octets = self.seal(&flight.request.pdu(id), Level::Full);
         self.send_octets(&octets).await
     }
@@ -363,15 +364,18 @@ impl Session {
         message.encode()
     }
 
-    /// Takes every answer that has come by now.
+    /// Takes the answers that have come by now.
     async fn receive(
         &mut self,
         errands: &mut [&mut dyn Errand],
         flights: &mut Vec<Flight>,
     ) -> Result<(), SnmpError> {
-        while let Some((length, id, heard)) = self.hear(flights)? {
+        for _ in 0..AT_ONCE {
+            let Some((length, id, heard)) = self.hear(flights)? else {
+                break;
+            };
             // A late answer to an earlier request is nobody's.
-            let Some(at) = flights.iter().position(|flight| flight.ids.contains(&id)) else {
+            let Some(at) = flights.iter().position(|flight| flight.sent(id).is_some()) else {
                 continue;
             };
             match heard {
@@ -379,11 +383,16 @@ impl Session {
                 Heard::Answer(pdu) => {
                     let flight = flights.swap_remove(at);
                     self.has_answered = true;
+                    self.malformed = None;
                     self.count.round_trips += 1;
                     self.count.longest = self.count.longest.max(length);
                     let mut notes = self.agent.notes();
-                    if flight.tries == 0 {
-                        notes.took(flight.sent.elapsed());
+                    // Each try has an id of its own: which one was answered is known.
+                    if let Some(sent) = flight.sent(id) {
+                        notes.took(sent.elapsed());
+                    }
+                    if flight.was_lessened() {
+                        notes.at_most(flight.request.varbinds());
                     }
                     let answer = Answer { pdu, length };
                     errands[flight.errand].answered(flight.request, answer, &mut notes)?;
@@ -391,18 +400,16 @@ impl Session {
                     self.put_off();
                 }
                 // Who it is was all that was asked.
-                Heard::AskAgain if flights[at].request.oids.is_empty() => {
+                Heard::AskAgain(_) if flights[at].request.oids.is_empty() => {
                     self.count.round_trips += 1;
                     flights.swap_remove(at);
                     self.put_off();
                 }
-                Heard::AskAgain => {
+                Heard::AskAgain(reason) => {
                     let flight = &mut flights[at];
-                    flight.asked_again += 1;
-                    if flight.asked_again > engine::PATIENCE {
-                        return Err(SnmpError::TimeWindow);
+                    if !flight.ask_again() {
+                        return Err(reason);
                     }
-                    flight.ids.clear();
                     self.count.round_trips += 1;
                     self.send(flight).await?;
                 }
@@ -432,7 +439,7 @@ impl Session {
                 // engine: anybody can say that they are one.
                 (Credentials::V3(user), Ok(Message::V3(message))) => {
                     let id = message.id;
-                    if flights.iter().any(|flight| flight.ids.contains(&id)) {
+                    if flights.iter().any(|flight| flight.sent(id).is_some()) {
                         (
                             id,
                             engine::open(user, &self.agent, datagram, &message, Level::Full)?,
@@ -444,7 +451,11 @@ impl Session {
                         (id, Heard::Nothing)
                     }
                 }
-                // It may be anybody's mistake: as if it had not come.
+                // It may be anybody's: as if it had not come, unless nothing else does.
+                (_, Err(malformed)) => {
+                    self.malformed = Some(malformed);
+                    (0, Heard::Nothing)
+                }
                 _ => (0, Heard::Nothing),
             };
             Ok(Some((length, id, heard)))
@@ -453,14 +464,9 @@ impl Session {
 
     /// Sends again what was not answered in time. Much that was asked for at
     /// once may be why: it is asked for less.
-    async fn retry(&mut self, flights: &mut [Flight]) -> Result<(), SnmpError> {
-        let now = Instant::now();
+    async fn retry(&mut self, flights: &mut [Flight], now: Instant) -> Result<(), SnmpError> {
         for flight in flights.iter_mut().filter(|flight| flight.expires() <= now) {
-            flight.tries += 1;
-            flight.wait = (flight.wait * 2).min(LONGEST_TRY);
-            if flight.tries >= 2 {
-                flight.request.lessen();
-            }
+            flight.try_again(LONGEST_TRY);
             self.count.retries += 1;
             self.send(flight).await?;
         }
@@ -490,16 +496,25 @@ impl Session {
         if self.hears_signed {
             return SnmpError::NoAnswerEncrypted;
         }
-        let oldest = flights.iter().min_by_key(|flight| flight.sent);
-        SnmpError::NoAnswer {
-            asked: oldest.map_or_else(String::new, |flight| flight.request.to_string()),
+        if let Some(malformed) = self.malformed {
+            return malformed.into();
         }
-    }
-}
-
-impl Flight {
-    fn expires(&self) -> Instant {
-        self.sent + self.wait
+        if !self.has_answered {
+            // Another device may be there now, and not say so.
+            self.agent.notes().engine = None;
+        }
+        let oldest = flights.iter().min_by_key(|flight| flight.first_sent());
+        let asked = oldest.map_or_else(String::new, |flight| flight.request.to_string());
+        SnmpError::NoAnswer {
+            asked: match &*self.credentials {
+                // Some agents do not report a context that they do not know.
+                Credentials::V3(user) if !user.context.is_empty() => {
+                    let context = excerpt(&user.context, 40);
+                    format!("{asked} in context \"{context}\"")
+                }
+                _ => asked,
+            },
+        }
     }
 }
 

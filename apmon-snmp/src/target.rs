@@ -36,33 +36,40 @@ pub struct AgentOptions {
     #[schemars(length(min = 1))]
     pub community: Option<Secret>,
     /// File that holds the community; a relative path leads from the site
-    /// file. One line end after it is left out.
+    /// file. One line end after it is left out. (An addition.)
     pub community_file: Option<String>,
     /// Version of SNMP: 1, 2c or 3. Default 3 where user is given, else 2c.
+    /// (An addition.)
     pub version: Option<Version>,
     /// User of SNMPv3. Without auth_password it asks unsigned (noAuthNoPriv),
     /// with it signed (authNoPriv), with priv_password also encrypted
     /// (authPriv). What the agent refuses is never asked again in clear text.
+    /// (An addition.)
     #[schemars(length(min = 1, max = 32))]
     pub user: Option<String>,
     /// How the user's messages are signed: md5, sha1, sha224, sha256, sha384
-    /// or sha512, as the agent has it. Needed with auth_password.
+    /// or sha512, as the agent has it. Needed with auth_password. (An
+    /// addition.)
     pub auth_protocol: Option<AuthProtocol>,
-    /// Password for signing, 8 characters or more.
+    /// Password for signing, 8 characters or more; better in a file or the
+    /// environment. (An addition.)
     #[schemars(length(min = 8))]
     pub auth_password: Option<Secret>,
-    /// File that holds it; a relative path leads from the site file.
+    /// File that holds auth_password; a relative path leads from the site
+    /// file. (An addition.)
     pub auth_password_file: Option<String>,
     /// How the user's messages are encrypted: des, aes128, aes192, aes256, or
-    /// aes192c, aes256c for Cisco's way to longer keys. Needed with
-    /// priv_password.
+    /// aes192c, aes256c for the keys that Cisco and others make. Needed with
+    /// priv_password. (An addition.)
     pub priv_protocol: Option<PrivProtocol>,
-    /// Password for encryption, 8 characters or more.
+    /// Password for encryption, 8 characters or more. (An addition.)
     #[schemars(length(min = 8))]
     pub priv_password: Option<Secret>,
-    /// File that holds it; a relative path leads from the site file.
+    /// File that holds priv_password; a relative path leads from the site
+    /// file. (An addition.)
     pub priv_password_file: Option<String>,
-    /// Context of SNMPv3 that is asked. Default: the agent's default context.
+    /// Context of SNMPv3 that is asked; few agents have any. Default: the
+    /// agent's default context. (An addition.)
     pub context: Option<String>,
 }
 

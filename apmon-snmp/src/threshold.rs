@@ -24,20 +24,20 @@ pub struct ThresholdOptions {
     /// Processor load in percent that is an outage when it is exceeded, more
     /// than 0 and less than 100; the mean of all processors, as the device has
     /// it at the look. The outage ends when the load is back below 95 % of the
-    /// limit. Default: none.
+    /// limit. Default: none. (An addition.)
     pub max_cpu_pct: Option<LimitPct>,
     /// Memory in use, without buffers and cache, in percent that is an outage
     /// when it is exceeded, more than 0 and less than 100. The outage ends when
-    /// it is back below 95 % of the limit. Default: none.
+    /// it is back below 95 % of the limit. Default: none. (An addition.)
     pub max_memory_pct: Option<LimitPct>,
     /// Use of any file system in percent that is an outage when it is exceeded,
     /// more than 0 and less than 100. The outage ends when all are back below
-    /// 95 % of the limit. Default: none.
+    /// 95 % of the limit. Default: none. (An addition.)
     pub max_disk_pct: Option<LimitPct>,
     /// File systems that `max_disk_pct` does not mean, by their mount points or
-    /// drives: /snap/* or D:\. A * stands for any characters, also for /, a ?
-    /// for one; capitals count as small letters. Those that are full by nature (read-only images) belong here.
-    /// Default: none.
+    /// drives: `[/snap/*, 'D:\*']`. `*` stands for anything, slashes too, `?`
+    /// for one character; capitals count as small letters. Those that are full
+    /// by nature (read-only images) belong here. Default: none. (An addition.)
     #[serde(default)]
     pub ignore_disks: Vec<Pattern>,
 }

@@ -35,5 +35,6 @@ mod protocol;
 mod tests;
 
 pub use auth::AuthKey;
+pub use key::{Keyring, MasterKey};
 pub use privacy::{PrivKey, Undecipherable};
 pub use protocol::{AuthProtocol, PrivProtocol, UnknownProtocol};

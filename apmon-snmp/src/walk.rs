@@ -1,25 +1,24 @@
 //! Reading columns of tables: side by side, as many rows at once as the agent
 //! answers, and to an end whatever the agent does.
 
+mod cursor;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 
+use self::cursor::Cursor;
 pub(crate) use self::stream::Stream;
 pub use self::stream::Tell;
 use crate::{
-    agent::{MOST_VARBINDS, Notes},
+    agent::Notes,
     error::SnmpError,
-    harvest::{Column, Row},
+    harvest::Column,
     message::{ErrorStatus, PduKind},
     oid::Oid,
     session::{Answer, Errand, Limits, Request},
-    value::{Value, Varbind},
 };
-
-/// An answer is to fit into one frame of Ethernet: an agent that sends in
-/// fragments, or a router on the way that drops them, is common. In octets.
-const ANSWER: usize = 1_400;
 
 /// What an agent's value is believed to take before one was seen, with its type
 /// and length, and those of the varbind. In octets.
@@ -60,64 +59,25 @@ struct Course {
     parts: VecDeque<Vec<usize>>,
     /// Octets of a varbind of the last answer.
     octets: Option<usize>,
-}
-
-#[derive(Debug)]
-struct Cursor {
-    root: Oid,
-    at: Oid,
-    /// How often it got further.
-    steps: usize,
-    /// An answer went backwards, and was new all the same.
-    is_disordered: bool,
-    is_done: bool,
-    column: Column,
-}
-
-impl Cursor {
-    /// `varbind` is the next of this column.
-    fn take(&mut self, varbind: Varbind, limit: usize) {
-        let Some(index) = varbind.oid.below(&self.root) else {
-            self.is_done = true;
-            return;
-        };
-        if varbind.oid <= self.at {
-            // Some agents answer in a wrong order, but with something new.
-            let is_known = varbind.oid == self.at || self.column.rows.iter().any(|row| row.index == index);
-            if is_known {
-                let oid = &varbind.oid;
-                return self.ends(format!("the agent repeats itself: {oid} comes after {}", self.at));
-            }
-            self.is_disordered = true;
-        } else if self.is_disordered && self.column.rows.iter().any(|row| row.index == index) {
-            return self.ends(format!("the agent repeats itself: {} came before", varbind.oid));
-        }
-        if self.column.rows.len() >= limit {
-            return self.ends(format!("more than {limit} rows"));
-        }
-        if varbind.value.exists() {
-            self.column.rows.push(Row {
-                index: index.to_vec(),
-                value: varbind.value,
-            });
-        }
-        self.at = varbind.oid;
-        self.steps += 1;
-    }
-
-    fn ends(&mut self, trouble: String) {
-        self.is_done = true;
-        self.column.trouble = Some(trouble);
-    }
+    /// So often a row is asked for by GETNEXT, as a GETBULK was answered by an
+    /// error.
+    singly: usize,
+    was_refused: bool,
 }
 
 impl Walks {
     pub(crate) fn new(groups: Vec<Group>) -> Self {
         let course = |group: Group| Course {
-            parts: VecDeque::from([(0..group.roots.len()).collect()]),
-            cursors: group.roots.into_iter().map(cursor).collect(),
+            // Without columns there is nothing to ask.
+            parts: match group.roots.len() {
+                0 => VecDeque::new(),
+                columns => VecDeque::from([(0..columns).collect()]),
+            },
+            cursors: group.roots.into_iter().map(Cursor::new).collect(),
             limit: group.limit,
             octets: None,
+            singly: 0,
+            was_refused: false,
         };
         Self {
             groups: groups.into_iter().map(course).collect(),
@@ -131,63 +91,68 @@ impl Walks {
     }
 }
 
-fn cursor(root: Oid) -> Cursor {
-    Cursor {
-        at: root.clone(),
-        root,
-        steps: 0,
-        is_disordered: false,
-        is_done: false,
-        column: Column::default(),
-    }
-}
-
 impl Course {
-    /// Rows to ask for at once.
-    fn rows(&self, columns: &[usize], limits: Limits) -> usize {
+    /// Octets of a row, as far as is known.
+    fn octets(&self, columns: &[usize]) -> usize {
         let guess = |at: &usize| self.cursors[*at].at.len() + 2 + VALUE;
-        let row: usize = match self.octets {
+        match self.octets {
             Some(octets) => octets * columns.len(),
             None => columns.iter().map(guess).sum(),
-        };
-        let fitting = ANSWER.saturating_sub(limits.overhead) / row.max(1);
-        fitting
-            .min(limits.most_varbinds.min(MOST_VARBINDS) / columns.len())
-            .max(1)
+        }
+    }
+
+    /// Rows to ask for at once.
+    fn rows(&self, columns: &[usize], limits: Limits) -> usize {
+        let fitting = limits.most_octets.saturating_sub(limits.overhead) / self.octets(columns).max(1);
+        fitting.min(limits.most_varbinds / columns.len()).max(1)
     }
 
     fn take(&mut self, request: &Request, columns: Vec<usize>, answer: Answer, notes: &mut Notes) {
         let varbinds = answer.pdu.varbinds;
         let got = varbinds.len();
-        if got > 0 {
-            // With the octets of the head, as a reserve.
-            self.octets = Some(answer.length.div_ceil(got));
+        // With the octets of the head, as a reserve.
+        self.octets = Some(answer.length.div_ceil(got.max(1)));
+        match request.kind {
+            PduKind::GetBulk => notes.knows_bulk = Some(true),
+            _ => {
+                self.singly = self.singly.saturating_sub(1);
+                // What it refused as a GETBULK it can do.
+                if self.was_refused && notes.knows_bulk.is_none() {
+                    notes.knows_bulk = Some(false);
+                }
+            }
         }
-        let before: Vec<usize> = columns.iter().map(|at| self.cursors[*at].steps).collect();
         for (i, varbind) in varbinds.into_iter().enumerate() {
             let cursor = &mut self.cursors[columns[i % columns.len()]];
-            if cursor.is_done {
-                continue;
-            }
-            match varbind.value {
-                Value::EndOfMibView => cursor.is_done = true,
-                _ => cursor.take(varbind, self.limit),
+            if !cursor.is_done {
+                cursor.take(varbind, self.limit);
             }
         }
-        let wanted = request.repetitions.max(1) * columns.len();
-        let is_done = |at: &usize| self.cursors[*at].is_done;
-        if request.kind == PduKind::GetBulk && got < wanted && !columns.iter().any(is_done) {
-            notes.lower(got);
-        } else if got >= notes.most_varbinds {
-            notes.full();
+        // At the end of a column an agent need not say so for each row.
+        let is_end = columns.iter().any(|at| self.cursors[*at].is_done);
+        if got >= request.varbinds() {
+            notes.complete();
+        } else if !is_end {
+            notes.truncated(got, answer.length);
         }
-        // An agent that answers, and gets no further.
-        for (at, before) in columns.iter().zip(before) {
-            let cursor = &mut self.cursors[*at];
-            if !cursor.is_done && cursor.steps == before && got >= columns.len() {
-                cursor.ends("the agent does not answer for it".to_owned());
-            }
+        self.go_on(columns);
+    }
+
+    /// Nothing fits into an answer.
+    fn too_big(&mut self, request: &Request, columns: Vec<usize>, notes: &mut Notes) {
+        if request.varbinds() == 1 {
+            self.cursors[columns[0]].ends("a value that is too long for an answer".to_owned());
+            return;
         }
+        let octets = self.octets(&columns) * request.repetitions;
+        notes.too_big(request.repetitions, columns.len(), octets);
+        self.go_on(columns);
+    }
+
+    /// A GETBULK got an error: its rows are asked for one by one.
+    fn refused(&mut self, request: &Request, columns: Vec<usize>) {
+        self.was_refused = true;
+        self.singly = request.repetitions;
         self.go_on(columns);
     }
 
@@ -209,10 +174,9 @@ impl Errand for Walks {
             let rest = columns.split_off(limits.most_varbinds.max(1));
             course.parts.push_front(rest);
         }
-        let repetitions = course.rows(&columns, limits);
-        let kind = match limits.lacks_bulk {
-            true => PduKind::GetNext,
-            false => PduKind::GetBulk,
+        let (kind, repetitions) = match limits.lacks_bulk || course.singly > 0 {
+            true => (PduKind::GetNext, 1),
+            false => (PduKind::GetBulk, course.rows(&columns, limits)),
         };
         Some(Request {
             kind,
@@ -230,30 +194,29 @@ impl Errand for Walks {
         let named = usize::try_from(answer.pdu.error_index)
             .ok()
             .and_then(|index| index.checked_sub(1));
-        let named = named.filter(|at| *at < columns.len());
+        let named = match columns.len() {
+            1 => Some(0),
+            _ => named.filter(|at| *at < columns.len()),
+        };
         let is_empty = answer.pdu.varbinds.is_empty();
         match status {
             ErrorStatus(0) if !is_empty => course.take(&request, columns, answer, notes),
-            // Nothing fits, which some agents say by an answer without anything.
-            ErrorStatus(0) | ErrorStatus::TOO_BIG => {
-                let asked = request.repetitions.max(1) * columns.len();
-                if asked == 1 {
-                    course.cursors[columns[0]].ends("a value that is too long for an answer".to_owned());
-                    return Ok(());
-                }
-                notes.lower(asked / 2);
-                course.go_on(columns);
+            // Some agents mean GETBULK itself.
+            ErrorStatus::TOO_BIG if request.kind == PduKind::GetBulk && request.varbinds() == 1 => {
+                course.refused(&request, columns);
+            }
+            // Some agents say so by an answer without anything.
+            ErrorStatus(0) | ErrorStatus::TOO_BIG => course.too_big(&request, columns, notes),
+            ErrorStatus::AUTHORIZATION => return Err(request.refused(status.0)),
+            // It knows no GETBULK, though it calls itself v2c; or one of the
+            // rows is the trouble, or what comes after the last.
+            _ if request.kind == PduKind::GetBulk => {
+                course.refused(&request, columns);
             }
             // SNMPv1 has no other word for the end of what it knows.
             ErrorStatus::NO_SUCH_NAME if named.is_some() => {
                 let at = columns[named.unwrap_or(0)];
                 course.cursors[at].is_done = true;
-                course.go_on(columns);
-            }
-            ErrorStatus::AUTHORIZATION => return Err(request.refused(status.0)),
-            // An agent that calls itself v2c and knows no GETBULK.
-            _ if request.kind == PduKind::GetBulk && !notes.lacks_bulk && course.is_new(&columns) => {
-                notes.lacks_bulk = true;
                 course.go_on(columns);
             }
             _ if columns.len() > 1 => {
@@ -268,12 +231,5 @@ impl Errand for Walks {
             _ => course.cursors[columns[0]].ends(format!("the agent answers {status}")),
         }
         Ok(())
-    }
-}
-
-impl Course {
-    /// Nothing was read of any of these.
-    fn is_new(&self, columns: &[usize]) -> bool {
-        columns.iter().all(|at| self.cursors[*at].column.rows.is_empty())
     }
 }

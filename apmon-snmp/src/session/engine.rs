@@ -1,5 +1,6 @@
 //! SNMPv3: what must be known of an agent's engine before it can be asked.
 
+use apmon_core::Secret;
 use tokio::time::Instant;
 
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
     error::SnmpError,
     message::{Pdu, PduKind, Scoped, V3Message},
     oid::Oid,
-    usm::{AuthKey, PrivKey},
+    usm::{AuthKey, Keyring, PrivKey},
 };
 
 /// The longest answer we can take: what fits into a datagram.
@@ -36,18 +37,12 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Keys are derived here, which takes milliseconds: once per engine.
-    fn new(user: &User, id: &[u8], boots: u32, time: u32) -> Self {
-        let auth = user.auth.as_ref();
-        let derived = auth.map(|(protocol, password)| {
-            let privacy = user
-                .privacy
-                .as_ref()
-                .map(|(cipher, secret)| PrivKey::derive(*cipher, *protocol, secret.reveal().as_bytes(), id));
-            (
-                AuthKey::derive(*protocol, password.reveal().as_bytes(), id),
-                privacy,
-            )
+    fn new(user: &User, keys: &Keyring, id: &[u8], boots: u32, time: u32) -> Self {
+        let derived = user.auth.as_ref().map(|(protocol, password)| {
+            let master = |password: &Secret| keys.key(*protocol, password.reveal().as_bytes());
+            let privacy = user.privacy.as_ref();
+            let privacy = privacy.map(|(cipher, secret)| PrivKey::localize(*cipher, &master(secret), id));
+            (AuthKey::localize(&master(password), id), privacy)
         });
         let (auth, privacy) = derived.unzip();
         Self {
@@ -104,8 +99,9 @@ pub(crate) enum Level {
 pub(crate) enum Heard {
     /// The answer.
     Answer(Pdu),
-    /// What was missing is known now: ask again.
-    AskAgain,
+    /// What was missing is known now: ask again. With what it is should that
+    /// not help.
+    AskAgain(SnmpError),
     /// Not for us, or not to be believed.
     Nothing,
 }
@@ -230,7 +226,7 @@ pub(crate) fn open(
         }
     }
     match scoped.pdu.kind {
-        PduKind::Response => Ok(Heard::Answer(scoped.pdu)),
+        PduKind::Response if scoped.pdu.request_id == message.id => Ok(Heard::Answer(scoped.pdu)),
         _ => Ok(Heard::Nothing),
     }
 }
@@ -250,6 +246,7 @@ fn is_genuine(user: &User, known: Option<&Engine>, datagram: &[u8], message: &V3
 pub(crate) fn is_answered(user: &User, agent: &Agent, datagram: &[u8], message: &V3Message<'_>) -> bool {
     let known = agent.notes().engine.clone();
     is_genuine(user, known.as_deref(), datagram, message)
+        && known.is_some_and(|engine| engine.is_in_time(message.boots, message.time))
 }
 
 /// RFC 3414, section 3.2: what the agent found wrong.
@@ -267,21 +264,21 @@ fn report(
     match varbind.oid.below(USM_STATS) {
         // unknownEngineIDs, or another report to a request that names no engine:
         // both say who it is.
-        Some([4, ..]) => {
+        Some(which) if which[0] == 4 || known.is_none() => {
             if message.engine_id.is_empty() || message.engine_id.len() > 32 {
                 return Ok(Heard::Nothing);
             }
             if known.is_none_or(|engine| engine.id != message.engine_id) {
-                let engine = Engine::new(user, message.engine_id, message.boots, message.time);
+                let engine = Engine::new(user, agent.keys(), message.engine_id, message.boots, message.time);
                 agent.notes().engine = Some(engine.into());
             }
-            Ok(Heard::AskAgain)
+            Ok(Heard::AskAgain(SnmpError::UnknownEngine))
         }
         // notInTimeWindows: to be believed only if it is signed.
         Some([2, ..]) if is_genuine => {
             let engine = known.map(|engine| engine.synchronised(message.boots, message.time));
             agent.notes().engine = engine.map(Into::into);
-            Ok(Heard::AskAgain)
+            Ok(Heard::AskAgain(SnmpError::TimeWindow))
         }
         Some([2, ..]) => Ok(Heard::Nothing),
         Some([1, ..]) => Err(SnmpError::Level { level: user.level() }),

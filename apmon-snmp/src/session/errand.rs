@@ -28,6 +28,8 @@ pub(crate) struct Limits {
     pub(crate) lacks_bulk: bool,
     /// Varbinds that fit into an answer, as far as is known.
     pub(crate) most_varbinds: usize,
+    /// Octets of an answer.
+    pub(crate) most_octets: usize,
     /// Octets of an answer besides its varbinds.
     pub(crate) overhead: usize,
 }
@@ -44,7 +46,7 @@ pub(crate) struct Answer {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) kind: PduKind,
-    /// How often each is asked for, in a GETBULK.
+    /// How often each is asked for: more than once only in a GETBULK.
     pub(crate) repetitions: usize,
     pub(crate) oids: Vec<Oid>,
     /// Whose it is within its errand.
@@ -65,6 +67,11 @@ impl Request {
     /// Asks for less at once.
     pub(crate) fn lessen(&mut self) {
         self.repetitions = (self.repetitions / 2).max(1);
+    }
+
+    /// So many varbinds answer it.
+    pub(crate) fn varbinds(&self) -> usize {
+        self.repetitions * self.oids.len()
     }
 
     /// The error of an answer that says no.
@@ -104,7 +111,7 @@ impl Once {
         Self {
             request: Some(Request {
                 kind,
-                repetitions: 0,
+                repetitions: 1,
                 oids,
                 tag: 0,
                 places: Vec::new(),

@@ -7,7 +7,7 @@ use md5::Md5;
 use sha1::Sha1;
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 
-use super::{AuthProtocol, key::localized};
+use super::{AuthProtocol, MasterKey};
 
 /// What stands in a code's place while the code is computed.
 const ZEROS: [u8; 48] = [0; 48];
@@ -26,7 +26,13 @@ impl AuthKey {
     /// is for the site file to ask, here even none makes a key.
     #[must_use]
     pub fn derive(protocol: AuthProtocol, password: &[u8], engine_id: &[u8]) -> Self {
-        let key = localized(protocol, password, engine_id);
+        Self::localize(&MasterKey::of(protocol, password), engine_id)
+    }
+
+    /// From a password that is hashed already.
+    #[must_use]
+    pub fn localize(master: &MasterKey, engine_id: &[u8]) -> Self {
+        let (protocol, key) = (master.protocol(), master.localized(engine_id));
         let signer: Arc<dyn Signer> = match protocol {
             AuthProtocol::Md5 => Arc::new(keyed::<Hmac<Md5>>(&key)),
             AuthProtocol::Sha1 => Arc::new(keyed::<Hmac<Sha1>>(&key)),

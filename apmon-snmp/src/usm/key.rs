@@ -1,10 +1,15 @@
 //! From a password to a key that is good for one engine.
 
-use std::array;
+use std::{
+    array,
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use md5::Md5;
 use sha1::Sha1;
-use sha2::{Sha224, Sha256, Sha384, Sha512, digest::DynDigest};
+use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512, digest::DynDigest};
 
 use super::AuthProtocol;
 
@@ -21,48 +26,91 @@ pub(super) enum Extension {
     Reeder,
 }
 
-/// The key of `password` on one engine (RFC 3414, A.2), as long as the
-/// protocol's hash.
-pub(super) fn localized(protocol: AuthProtocol, password: &[u8], engine_id: &[u8]) -> Box<[u8]> {
-    let mut hash = hash(protocol);
-    if !password.is_empty() {
-        // Whole repetitions, so that the next block goes on where this one ended.
-        let block = password.repeat(4096_usize.div_ceil(password.len()));
-        let mut left = REPEATED;
-        while left > 0 {
-            let taken = left.min(block.len());
-            hash.update(&block[..taken]);
-            left -= taken;
-        }
-    }
-    let everywhere = hash.finalize_reset();
-    for part in [&everywhere, engine_id, &everywhere] {
-        hash.update(part);
-    }
-    hash.finalize()
+/// A password as it is hashed for all engines (RFC 3414, A.2): what takes long
+/// of a key. It prints as `***`; a copy costs nothing.
+#[derive(Clone)]
+pub struct MasterKey {
+    protocol: AuthProtocol,
+    octets: Arc<[u8]>,
 }
 
-/// As [`localized`], cut or made longer to `N` octets, at most 32.
-pub(super) fn of_length<const N: usize>(
-    protocol: AuthProtocol,
-    password: &[u8],
-    engine_id: &[u8],
-    extension: Extension,
-) -> [u8; N] {
-    const { assert!(N <= 32, "one extension of the shortest hash, 16 octets, gives 32") };
-    let mut key = localized(protocol, password, engine_id).into_vec();
-    if key.len() < N {
-        let more = match extension {
-            Extension::Blumenthal => {
-                let mut hash = hash(protocol);
-                hash.update(&key);
-                hash.finalize()
-            }
-            Extension::Reeder => localized(protocol, &key, engine_id),
-        };
-        key.extend_from_slice(&more);
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
     }
-    array::from_fn(|at| key[at])
+}
+
+impl MasterKey {
+    /// From a password. This hashes 1 MiB, some milliseconds: keep the key. A
+    /// user's password has at least 8 octets by RFC 3414; that is for the site
+    /// file to ask, here even none makes a key.
+    #[must_use]
+    pub fn of(protocol: AuthProtocol, password: &[u8]) -> Self {
+        let mut hash = hash(protocol);
+        if !password.is_empty() {
+            // Whole repetitions, so that the next block goes on where this one ended.
+            let block = password.repeat(4096_usize.div_ceil(password.len()));
+            let mut left = REPEATED;
+            while left > 0 {
+                let taken = left.min(block.len());
+                hash.update(&block[..taken]);
+                left -= taken;
+            }
+        }
+        Self {
+            protocol,
+            octets: hash.finalize().into(),
+        }
+    }
+
+    pub(super) fn protocol(&self) -> AuthProtocol {
+        self.protocol
+    }
+
+    /// The key on one engine, as long as the protocol's hash.
+    pub(super) fn localized(&self, engine_id: &[u8]) -> Box<[u8]> {
+        let mut hash = hash(self.protocol);
+        for part in [&self.octets, engine_id, &self.octets] {
+            hash.update(part);
+        }
+        hash.finalize()
+    }
+
+    /// The same, cut or made longer to `N` octets, at most 32.
+    pub(super) fn of_length<const N: usize>(&self, engine_id: &[u8], extension: Extension) -> [u8; N] {
+        const { assert!(N <= 32, "one extension of the shortest hash, 16 octets, gives 32") };
+        let mut key = self.localized(engine_id).into_vec();
+        if key.len() < N {
+            let more = match extension {
+                Extension::Blumenthal => {
+                    let mut hash = hash(self.protocol);
+                    hash.update(&key);
+                    hash.finalize()
+                }
+                Extension::Reeder => Self::of(self.protocol, &key).localized(engine_id),
+            };
+            key.extend_from_slice(&more);
+        }
+        array::from_fn(|at| key[at])
+    }
+}
+
+/// The passwords of a process, hashed once each: a thousand devices share a few.
+#[derive(Debug, Default)]
+pub struct Keyring(Mutex<HashMap<(AuthProtocol, [u8; 32]), MasterKey>>);
+
+impl Keyring {
+    /// The key of a password. The first one who asks for it waits some
+    /// milliseconds.
+    #[must_use]
+    pub fn key(&self, protocol: AuthProtocol, password: &[u8]) -> MasterKey {
+        let name = (protocol, Sha256::digest(password).into());
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = keys
+            .entry(name)
+            .or_insert_with(|| MasterKey::of(protocol, password));
+        key.clone()
+    }
 }
 
 fn hash(protocol: AuthProtocol) -> Box<dyn DynDigest> {

@@ -8,7 +8,7 @@ use des::Des;
 
 use super::{
     AuthProtocol, PrivProtocol,
-    key::{Extension, of_length},
+    key::{Extension, MasterKey},
 };
 
 /// DES encrypts blocks of so many octets.
@@ -48,20 +48,27 @@ impl PrivKey {
     /// is long enough the two are the same.
     #[must_use]
     pub fn derive(protocol: PrivProtocol, auth: AuthProtocol, password: &[u8], engine_id: &[u8]) -> Self {
+        Self::localize(protocol, &MasterKey::of(auth, password), engine_id)
+    }
+
+    /// From a password that is hashed already. With Cisco's longer keys this
+    /// hashes 1 MiB all the same, where the hash is too short.
+    #[must_use]
+    pub fn localize(protocol: PrivProtocol, master: &MasterKey, engine_id: &[u8]) -> Self {
         use Extension::{Blumenthal, Reeder};
         Self(match protocol {
             PrivProtocol::Des => {
-                let both = of_length::<16>(auth, password, engine_id, Blumenthal);
+                let both = master.of_length::<16>(engine_id, Blumenthal);
                 let (mut key, mut pre_iv) = ([0; 8], [0; 8]);
                 key.copy_from_slice(&both[..8]);
                 pre_iv.copy_from_slice(&both[8..]);
                 Key::Des { key, pre_iv }
             }
-            PrivProtocol::Aes128 => Key::Aes128(of_length(auth, password, engine_id, Blumenthal)),
-            PrivProtocol::Aes192 => Key::Aes192(of_length(auth, password, engine_id, Blumenthal)),
-            PrivProtocol::Aes256 => Key::Aes256(of_length(auth, password, engine_id, Blumenthal)),
-            PrivProtocol::Aes192Cisco => Key::Aes192(of_length(auth, password, engine_id, Reeder)),
-            PrivProtocol::Aes256Cisco => Key::Aes256(of_length(auth, password, engine_id, Reeder)),
+            PrivProtocol::Aes128 => Key::Aes128(master.of_length(engine_id, Blumenthal)),
+            PrivProtocol::Aes192 => Key::Aes192(master.of_length(engine_id, Blumenthal)),
+            PrivProtocol::Aes256 => Key::Aes256(master.of_length(engine_id, Blumenthal)),
+            PrivProtocol::Aes192Cisco => Key::Aes192(master.of_length(engine_id, Reeder)),
+            PrivProtocol::Aes256Cisco => Key::Aes256(master.of_length(engine_id, Reeder)),
         })
     }
 

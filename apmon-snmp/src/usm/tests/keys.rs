@@ -4,7 +4,7 @@ use md5::{Digest, Md5};
 use sha1::Sha1;
 
 use super::{
-    super::{AuthKey, AuthProtocol, PrivKey, PrivProtocol, key::localized},
+    super::{AuthKey, AuthProtocol, MasterKey, PrivKey, PrivProtocol},
     AUTH, AUTH_PASSWORD, ENGINE, PRIV, PRIV_PASSWORD, RFC_ENGINE, bytes, hex, rows,
 };
 
@@ -15,7 +15,7 @@ fn the_examples_of_rfc_3414_a_3_hold() {
         (AuthProtocol::Sha1, "6695febc9288e36282235fc7151f128497b38f3f"),
     ] {
         assert_eq!(
-            hex(&localized(protocol, b"maplesyrup", &RFC_ENGINE)),
+            hex(&MasterKey::of(protocol, b"maplesyrup").localized(&RFC_ENGINE)),
             key,
             "{protocol}"
         );
@@ -27,7 +27,8 @@ fn the_examples_of_rfc_3414_a_3_hold() {
 #[test]
 fn the_key_changes_of_rfc_3414_a_5_hold() {
     let keys = |protocol| {
-        [b"maplesyrup".as_slice(), b"newsyrup"].map(|password| localized(protocol, password, &RFC_ENGINE))
+        [b"maplesyrup".as_slice(), b"newsyrup"]
+            .map(|password| MasterKey::of(protocol, password).localized(&RFC_ENGINE))
     };
     let difference =
         |a: &[u8], b: &[u8]| -> String { hex(&a.iter().zip(b).map(|(a, b)| a ^ b).collect::<Vec<_>>()) };
@@ -55,7 +56,9 @@ fn keys_are_those_of_net_snmp() {
         let key = match user.split_once('/') {
             None => {
                 auth_keys += 1;
-                localized(user.parse().unwrap(), AUTH_PASSWORD, ENGINE).into_vec()
+                MasterKey::of(user.parse().unwrap(), AUTH_PASSWORD)
+                    .localized(ENGINE)
+                    .into_vec()
             }
             Some((auth, privacy)) => {
                 priv_keys += 1;
@@ -75,16 +78,16 @@ fn a_password_of_any_length_makes_the_right_key() {
     let long = [[b'x'; 5000].as_slice(), &[b'y'; 37]].concat();
     let engine = bytes("80001f8803");
     assert_eq!(
-        hex(&localized(AuthProtocol::Sha256, &long, &engine)),
+        hex(&MasterKey::of(AuthProtocol::Sha256, &long).localized(&engine)),
         "ec2db59afc689b20c1f6b9b49a956a3f852d3d8b22663fa84c3fc7ac9c537335"
     );
     let longer: Vec<u8> = (0..=u8::MAX).cycle().take(256 * 4100).collect();
     assert_eq!(
-        hex(&localized(AuthProtocol::Md5, &longer, &RFC_ENGINE)),
+        hex(&MasterKey::of(AuthProtocol::Md5, &longer).localized(&RFC_ENGINE)),
         "c70a7f8032d68769a2c70e0874a56f79"
     );
     assert_eq!(
-        hex(&localized(AuthProtocol::Md5, b"a", &RFC_ENGINE)),
+        hex(&MasterKey::of(AuthProtocol::Md5, b"a").localized(&RFC_ENGINE)),
         "5081d6127eec4c48abfdc4cd01526838"
     );
 }
