@@ -126,7 +126,7 @@ impl Bench {
 
     /// What the daemon's database has of a monitor.
     fn kept(&self, name: &str) -> MonitorState {
-        let history = History::open(&self.lab.state("home").database()).unwrap();
+        let history = History::open(self.lab.state("home").database()).unwrap();
         history.states().unwrap().remove(name).unwrap()
     }
 }

@@ -184,7 +184,7 @@ impl Found {
             let columns = table
                 .iter()
                 .copied()
-                .filter(|column| !self.absent.contains(column) || self.is_awaited(*column));
+                .filter(|column| !self.absent.contains(column) || self.is_awaited(column));
             columns.collect::<Vec<Object>>()
         };
         let tables: Vec<Vec<Object>> = tables

@@ -159,7 +159,8 @@ async fn the_lines_of_port_are_the_seeds() {
     );
     let address = format!("snmp://{}", site.agent.address());
     assert_eq!(site.pass("14:14:00").await, [""; 0]);
-    let cases: [(&str, fn(&mut Device), &str); 3] = [
+    type Case = (&'static str, fn(&mut Device), &'static str);
+    let cases: [Case; 3] = [
         (
             "15",
             |device| device.port_down(1),

@@ -58,7 +58,7 @@ pub fn entry(file: impl Into<PathBuf>, agent: &LabAgent, options: &str) -> Monit
 
 /// A device and its monitor.
 pub struct Story {
-    pub agent: LabAgent,
+    pub agent: Arc<LabAgent>,
     entry: MonitorEntry,
     monitor: Arc<dyn Monitor>,
     pub memory: Memory,
@@ -74,7 +74,7 @@ impl Story {
     }
 
     pub fn from_file(file: impl Into<PathBuf>, device: Device, options: &str) -> Self {
-        let agent = LabAgent::start(device);
+        let agent = Arc::new(LabAgent::start(device));
         let entry = entry(file, &agent, options);
         Self {
             monitor: entry.build(&Tools::default()),

@@ -1,7 +1,7 @@
 //! Devices that answer badly, or not at all: nobody is told that ports are
 //! gone that were not read.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use apmon_core::Verdict;
 use apmon_snmp::Oid;
@@ -149,4 +149,32 @@ async fn an_agent_that_suddenly_shows_no_interfaces_has_not_lost_them() {
     );
     story.change(|device| device.table = whole);
     assert_eq!(story.told_after(60).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_agent_that_begins_anew_while_it_is_read_is_read_again_before_anything_is_told() {
+    let mut story = Story::begun(switch(24), "type: ports").await;
+    story.set(Mood {
+        delay: Duration::from_millis(5),
+        ..Mood::default()
+    });
+    let agent = Arc::clone(&story.agent);
+    let begins_anew = async {
+        while agent.requests() < 4 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        agent.change(|device| {
+            device.port_down(24);
+            device.clocks = Some((200, 100));
+        });
+    };
+    let (reason, ()) = tokio::join!(story.failure_after(60), begins_anew);
+    assert_eq!(reason, "snmp: it was restarted while it was read");
+    assert_eq!(
+        story.told_after(1).await,
+        [
+            "RESTARTED: restarted, up for 2 secs",
+            "PORT CHANGE: GigabitEthernet0/24 oper=down admin=up (was oper=up admin=up)",
+        ]
+    );
 }
