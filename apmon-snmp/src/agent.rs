@@ -123,6 +123,13 @@ impl Agent {
         }
     }
 
+    /// That it did not answer a GETBULK may have been a bad moment of it: it is
+    /// asked again.
+    pub(crate) fn may_know_bulk(&self) {
+        let mut notes = self.notes();
+        notes.knows_bulk = notes.knows_bulk.filter(|knows| *knows);
+    }
+
     pub(crate) fn keys(&self) -> &Keyring {
         &self.keys
     }

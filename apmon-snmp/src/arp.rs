@@ -40,6 +40,15 @@ pub(crate) fn arp_count(harvest: &Harvest) -> Option<usize> {
     is_whole.then(|| entries(harvest).len())
 }
 
+/// The older table has rows, and the newer one has all of them, too.
+pub(crate) fn is_old_table_in_vain(harvest: &Harvest) -> bool {
+    let new = harvest.rows(mib::IP_NET_TO_PHYSICAL_PHYS_ADDRESS).iter();
+    let new: BTreeSet<_> = new.filter_map(|row| physical_index(&row.index)).collect();
+    let old = harvest.rows(mib::IP_NET_TO_MEDIA_PHYS_ADDRESS).iter();
+    let mut old = old.filter_map(|row| media_index(&row.index)).peekable();
+    old.peek().is_some() && old.all(|entry| new.contains(&entry))
+}
+
 /// By ifIndex and address. Both tables: the newer one has IPv6 alone on many
 /// devices, and what stands in both is one entry.
 fn entries(harvest: &Harvest) -> BTreeMap<(u32, IpAddr), &Value> {

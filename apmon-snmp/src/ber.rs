@@ -201,9 +201,11 @@ impl<'a> Reader<'a> {
         let mut varbinds = Vec::with_capacity(list.octets.len() / 20);
         while !list.is_empty() {
             let mut pair = list.sequence()?;
-            let oid = pair.oid()?;
+            // A name that makes no sense is none; the values behind it do.
+            let (tag, name) = pair.any()?;
+            let oid = if tag == OID { oid(name.octets) } else { None };
             varbinds.push(Varbind {
-                oid,
+                oid: oid.unwrap_or_default(),
                 value: pair.value()?,
             });
         }

@@ -28,8 +28,8 @@ pub(crate) struct Stations {
     /// Entries that were learned, as the switch counts them: a station in two
     /// VLANs is two.
     pub learned: usize,
-    /// Entries of stations of whom nobody knows the interface.
-    pub unplaced: usize,
+    /// Stations of whom nobody knows the interface.
+    pub unplaced: BTreeSet<Mac>,
     /// A table that has entries was read to its end, or all are empty. Else
     /// nothing can be said of who is not there.
     pub is_readable: bool,
@@ -141,11 +141,14 @@ impl Stations {
         let mut own: BTreeSet<Mac> = interfaces.iter().filter_map(|one| one.own_mac).collect();
         own.extend(harvest.scalar(mib::DOT1D_BASE_BRIDGE_ADDRESS).and_then(mac));
         let is_whole = |table: &Table| table.trouble.is_none();
+        // An empty table and none at all look the same: a bridge has ports.
+        let has_any = tables.iter().any(|table| !table.entries.is_empty());
         let mut stations = Self {
-            is_readable: tables.iter().all(is_whole)
-                || tables
-                    .iter()
-                    .any(|table| is_whole(table) && !table.entries.is_empty()),
+            is_readable: (has_any || is_bridge(harvest))
+                && (tables.iter().all(is_whole)
+                    || tables
+                        .iter()
+                        .any(|table| is_whole(table) && !table.entries.is_empty())),
             ..Self::default()
         };
         for table in tables {
@@ -158,13 +161,20 @@ impl Stations {
                     Some(index) => {
                         stations.on.entry(index).or_default().insert(mac);
                     }
-                    None => stations.unplaced += 1,
+                    None => _ = stations.unplaced.insert(mac),
                 }
             }
             stations.trouble = stations.trouble.or(table.trouble);
         }
         stations
     }
+}
+
+/// The device has a bridge, and shows it.
+pub(crate) fn is_bridge(harvest: &Harvest) -> bool {
+    let ports = harvest.scalar(mib::DOT1D_BASE_NUM_PORTS);
+    ports.and_then(Value::unsigned).is_some_and(|ports| ports > 0)
+        || harvest.has(mib::DOT1D_BASE_PORT_IF_INDEX)
 }
 
 /// Which bridge port is which interface.

@@ -82,6 +82,8 @@ pub(crate) struct SeenPort {
     pub state: PortState,
     /// The stations learned there; `None` where the table could not be read.
     pub macs: Option<BTreeSet<Mac>>,
+    /// The table was read in part: who is not in `macs` may be there.
+    pub is_partial: bool,
 }
 
 /// One complete poll of a device.

@@ -85,6 +85,7 @@ impl Harvest {
 
     /// From lines `OID|value` of a test.
     #[cfg(test)]
+    #[allow(clippy::type_complexity)] // objects, each with its rows, as a test writes them
     pub(crate) fn of(objects: &[(Object, &[(&[u32], Value)])]) -> Self {
         let mut harvest = Self::default();
         for (object, rows) in objects {

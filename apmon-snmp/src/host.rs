@@ -12,14 +12,16 @@ use tokio::sync::Mutex;
 use crate::{
     asker::Asker,
     counting::{Counting, Counts, NamedSum},
+    harvest::Harvest,
     host_figures::HostFigures,
+    mib::{HR_PROCESSOR_LOAD, HR_STORAGE_DESCR},
     poll::uptimes,
     reading,
     recall::Recall,
     storage,
     target::{AgentOptions, Target},
     threshold::{Over, ThresholdOptions},
-    vital,
+    vital::{self, STORAGE},
 };
 
 /// What is over its limit, in the state file.
@@ -92,6 +94,37 @@ impl Monitor for HostMonitor {
 }
 
 impl HostMonitor {
+    /// Why one of the limits cannot be judged.
+    fn unread(&self, harvest: &Harvest, cpu_load: Option<f64>, memory_pct: Option<f64>) -> Option<String> {
+        let limits = &self.limits;
+        let wanted = [
+            (
+                limits.max_cpu_pct.is_some(),
+                cpu_load.is_none(),
+                "max_cpu_pct",
+                &[HR_PROCESSOR_LOAD][..],
+            ),
+            (
+                limits.max_memory_pct.is_some(),
+                memory_pct.is_none(),
+                "max_memory_pct",
+                STORAGE,
+            ),
+            (
+                limits.max_disk_pct.is_some(),
+                !harvest.has(HR_STORAGE_DESCR),
+                "max_disk_pct",
+                STORAGE,
+            ),
+        ];
+        let wanted = wanted.into_iter().filter(|(is_set, ..)| *is_set);
+        wanted.into_iter().find_map(|(_, is_missing, option, columns)| {
+            let trouble = columns.iter().find_map(|column| harvest.trouble(column));
+            let why = trouble.or(is_missing.then_some("the device does not tell"));
+            why.map(|why| format!("snmp: {option} cannot be judged: {why}"))
+        })
+    }
+
     async fn look_at(&self, look: &Look) -> Result<Observation, Failure> {
         let watch = Stopwatch::start();
         let (mut session, to) = self.asker.session(look).await?;
@@ -107,6 +140,10 @@ impl HostMonitor {
         device.up_for = uptimes(&harvest).up_for();
         device.disks = storage::disks(&harvest);
 
+        if let Some(trouble) = self.unread(&harvest, cpu_load, memory_pct) {
+            // What is over its limit stays so.
+            return Err(Failure::new(FailureClass::Unreadable, trouble));
+        }
         let mut recall = Recall::of(&look.memory);
         let mut over: Over = recall
             .text(OVER)

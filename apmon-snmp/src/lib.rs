@@ -107,6 +107,8 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod follow;
+#[doc(hidden)]
+pub mod fuzzing;
 mod get;
 mod harvest;
 mod host;

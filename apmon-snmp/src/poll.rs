@@ -36,6 +36,8 @@ const MOST_VLANS: usize = 256;
 /// An agent that keeps no table of a VLAN does not answer for it: it is not
 /// waited for long.
 const VLAN_PATIENCE: Duration = Duration::from_secs(2);
+/// After so many that were not answered the others are not asked for.
+const MOST_SILENT: usize = 2;
 /// So many stations' names are wanted at a time.
 const MOST_NAMES: usize = 1_000;
 
@@ -68,8 +70,6 @@ pub(crate) struct Polled {
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) stations: Stations,
     pub(crate) device: Device,
-    /// What it cost.
-    pub(crate) count: Count,
 }
 
 /// A person waits so long for names of stations.
@@ -116,23 +116,22 @@ impl Known {
         let reading = reading::ports(session, &mut self.found, extent)
             .await
             .map_err(failed)?;
-        look.step("snmp", || {
-            let Count {
-                round_trips, retries, ..
-            } = session.count();
-            format!("{round_trips} answers, {retries} requests sent again")
-        });
-        let harvest = reading.harvest;
-        if let Err(failure) = is_whole(&harvest) {
-            // An agent that has just begun has nothing in any table.
-            self.found.doubt();
-            return Err(failure);
-        }
-        let interfaces = interface::interfaces(&harvest, &self.names);
+        // What was not all read is no basis for anything; nor are its names kept.
+        is_whole(&reading.harvest).inspect_err(|_| self.found.unsettle())?;
+        let interfaces = interface::interfaces(&reading.harvest, &self.names);
         if reading.has_names {
             self.names = Names::of(&interfaces);
         }
-        let vlans = self.vlans(asker, look, to, &harvest).await;
+        self.found.settle(&reading);
+        let harvest = reading.harvest;
+        let mut count = session.count();
+        let vlans = self.vlans(asker, look, to, &harvest, &mut count).await;
+        look.step("snmp", || {
+            let Count {
+                round_trips, retries, ..
+            } = count;
+            format!("{round_trips} answers, {retries} requests sent again")
+        });
         let stations = bridge::stations(&harvest, &vlans, &interfaces);
         if reading.has_slots {
             self.slots = slot::slots(&harvest, &interfaces);
@@ -173,26 +172,56 @@ impl Known {
             interfaces,
             stations,
             device,
-            count: session.count(),
         })
     }
 
-    /// The tables that a Cisco keeps for each VLAN, where it keeps them so.
-    async fn vlans(&mut self, asker: &Asker, look: &Look, to: IpAddr, harvest: &Harvest) -> Vec<VlanTable> {
+    /// The tables that a Cisco keeps for each VLAN, where it keeps them so. One
+    /// that was not read says so.
+    async fn vlans(
+        &mut self,
+        asker: &Asker,
+        look: &Look,
+        to: IpAddr,
+        harvest: &Harvest,
+        count: &mut Count,
+    ) -> Vec<VlanTable> {
         let mut tables = Vec::new();
-        for vlan in self.found.vlans(harvest).into_iter().take(MOST_VLANS) {
-            let deadline = look.deadline().min(Instant::now() + VLAN_PATIENCE);
-            let Some(mut session) = asker.vlan_session(to, vlan, deadline).await else {
+        let mut silent = 0;
+        let vlans = self.found.vlans(harvest);
+        for (i, vlan) in vlans.iter().copied().enumerate() {
+            if i >= MOST_VLANS || silent >= MOST_SILENT {
+                tables.push(reading::missing_vlan(vlan, "not asked for"));
                 break;
+            }
+            let deadline = look.deadline().min(Instant::now() + VLAN_PATIENCE);
+            let read = match asker.vlan_session(to, vlan, deadline).await {
+                None => Err("no way to ask for it".to_owned()),
+                Some(mut session) => {
+                    let read = reading::vlan(&mut session).await;
+                    count.round_trips += session.count().round_trips;
+                    count.retries += session.count().retries;
+                    read.map_err(|error| error.to_string())
+                }
             };
-            match reading::vlan(&mut session).await {
-                Ok(harvest) => tables.push(VlanTable { vlan, harvest }),
-                Err(error) => {
-                    look.step("vlan", || format!("{vlan}: {error}"));
-                    self.found.lacks_vlans();
-                    break;
+            match read {
+                Ok(harvest) => {
+                    self.found.has_vlans();
+                    tables.push(VlanTable { vlan, harvest });
+                }
+                Err(reason) => {
+                    look.step("vlan", || format!("{vlan}: {reason}"));
+                    silent += 1;
+                    tables.push(reading::missing_vlan(vlan, &reason));
+                    // It keeps no such tables, or none that we may read.
+                    if i == 0 {
+                        self.found.lacks_vlans(vlan, reason);
+                        break;
+                    }
                 }
             }
+        }
+        if vlans.is_empty() {
+            tables.extend(self.found.missing_vlan());
         }
         tables
     }
@@ -208,6 +237,21 @@ fn is_whole(harvest: &Harvest) -> Result<(), Failure> {
                 format!("snmp: the interfaces were not all read: {trouble}"),
             ));
         }
+    }
+    let indexes = |object: Object| -> BTreeSet<&[u32]> {
+        let rows = harvest.rows(object).iter();
+        rows.map(|row| row.index.as_slice()).collect()
+    };
+    let (oper, admin) = (indexes(IF_OPER_STATUS), indexes(IF_ADMIN_STATUS));
+    if oper != admin && !admin.is_empty() {
+        return Err(Failure::new(
+            FailureClass::Protocol,
+            format!(
+                "snmp: the interfaces were not all read: {} have an ifOperStatus, {} an ifAdminStatus",
+                oper.len(),
+                admin.len()
+            ),
+        ));
     }
     if !harvest.has(IF_OPER_STATUS) {
         return Err(Failure::new(
@@ -250,6 +294,13 @@ impl Polled {
         ways.into_iter().flatten().next().flatten()
     }
 
+    /// Why a port may not be found by its name.
+    pub(crate) fn names_trouble(&self) -> Option<&str> {
+        reading::KNOWN_BY
+            .iter()
+            .find_map(|column| self.harvest.trouble(column))
+    }
+
     pub(crate) fn uptimes(&self) -> Uptimes {
         uptimes(&self.harvest)
     }
@@ -262,8 +313,9 @@ impl Polled {
         extent: Extent,
     ) -> Vec<Metric> {
         let ports: Vec<CountedPort<'_>> = self.interfaces.iter().map(counted_port).collect();
-        let retrans = self.harvest.scalar(TCP_RETRANS_SEGS).and_then(Counted::of);
-        let retrans = retrans.filter(|_| extent == Extent::Device);
+        // Seed 003 has this one for `ports` alone.
+        let retrans = (extent == Extent::Device).then(|| self.harvest.scalar(TCP_RETRANS_SEGS));
+        let retrans = retrans.flatten().and_then(Counted::of);
         let mut figures = counting.ports(sources, &ports, retrans);
         let gauge = |name, value: Option<f64>| value.map(|value| Metric::gauge(name, value));
         figures.extend(gauge("cpu_load", vital::cpu_load(&self.harvest)));

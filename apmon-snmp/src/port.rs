@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use apmon_core::{
-    Blueprint, Both, Kind, Look, Mac, Monitor, Observation, Outcome, Phase, Stopwatch, Watch, config::Section,
+    Blueprint, Both, FailureClass, Kind, Look, Mac, Monitor, Observation, Outcome, Phase, Stopwatch, Watch,
+    config::Section,
 };
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -156,6 +157,11 @@ impl Monitor for PortMonitor {
 impl PortMonitor {
     fn observe(&self, look: &Look, polled: Polled, watch: &Stopwatch) -> Observation {
         let seen = self.look_at(&polled);
+        if let (PortName::Name(name), None, Some(trouble)) = (&self.port, &seen.state, polled.names_trouble())
+        {
+            let reason = format!("snmp: port {name} is not known, for names were not all read: {trouble}");
+            return Outcome::fail(FailureClass::Unreadable, reason).into();
+        }
         let mut outcome = match pinning::judge(self.always_up, self.mac, &seen) {
             Ok(()) => Outcome::up(watch.elapsed()),
             Err(failure) => Outcome::failed(failure),
@@ -184,16 +190,16 @@ impl PortMonitor {
         };
         let index = found.map(|one| one.index);
         let stations = index.and_then(|index| polled.stations.on.get(&index)).cloned();
-        let trouble = match polled.stations.is_readable {
-            true => polled.stations.trouble.as_deref(),
-            false => Some(
-                polled
-                    .stations
-                    .trouble
-                    .as_deref()
-                    .unwrap_or("no table of stations"),
-            ),
+        let all = &polled.stations;
+        let trouble = all.trouble.as_deref();
+        let trouble = match all.is_readable {
+            true => trouble,
+            false => trouble.or(Some("no table of stations")),
         };
+        // Some devices do not say on which port a station is.
+        let is_nowhere = all.unplaced.contains(&self.mac) || (all.on.is_empty() && !all.unplaced.is_empty());
+        let trouble =
+            trouble.or(is_nowhere.then_some("the device does not say on which port its stations are"));
         PortLook {
             asked: match &self.port {
                 PortName::Index(index) => Asked::Index(*index),

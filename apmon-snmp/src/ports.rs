@@ -93,8 +93,12 @@ impl AllowMacs {
             Self::File(path) => section.path(&path),
         };
         let mut wrong = |text: String| section.mistake("allow_macs", format!("{}: {text}", path.display()));
-        let text = match fs::metadata(&path).map(|about| about.len()) {
-            Ok(length) if length > LONGEST_LIST => {
+        let text = match fs::metadata(&path).map(|about| (about.is_file(), about.len())) {
+            Ok((false, _)) => {
+                wrong("not a file".to_owned());
+                return None;
+            }
+            Ok((_, length)) if length > LONGEST_LIST => {
                 wrong(format!("longer than {LONGEST_LIST} octets"));
                 return None;
             }
@@ -230,6 +234,7 @@ impl PortsMonitor {
             .interfaces
             .iter()
             .map(|one| SeenPort {
+                is_partial: polled.stations.trouble.is_some(),
                 index: one.index,
                 name: one.name.clone(),
                 short_name: one.short_name.clone(),

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    arp,
+    bridge::{self, VlanTable},
     error::SnmpError,
     get::Gets,
-    harvest::Harvest,
+    harvest::{Column, Harvest},
     host_figures,
     mib::*,
     oid::Oid,
@@ -103,11 +105,10 @@ const CLOCKS: &[Object] = &[
 /// Those that change rarely.
 const ABOUT: &[Object] = &[SYS_DESCR, SYS_LOCATION, SYS_CONTACT];
 
-/// What stands in for what, where the first is not there.
-const INSTEAD: &[(Table, Table)] = &[
-    (&[IF_HC_IN_OCTETS], OLD_OCTETS),
-    (&[IF_HC_IN_UCAST_PKTS], OLD_PACKETS),
-    (VLAN_STATIONS, STATIONS),
+/// 64-bit counters both ways, and what stands in for them where a port has none.
+const WIDE: &[([Object; 2], Table)] = &[
+    ([IF_HC_IN_OCTETS, IF_HC_OUT_OCTETS], OLD_OCTETS),
+    ([IF_HC_IN_UCAST_PKTS, IF_HC_OUT_UCAST_PKTS], OLD_PACKETS),
 ];
 
 /// What is known of a device from the polls before.
@@ -117,20 +118,61 @@ pub(crate) struct Found {
     polls: u64,
     /// What it is.
     object_id: Option<Oid>,
-    /// Columns that it does not have.
+    /// Columns that it has not.
     absent: BTreeSet<Object>,
-    /// It has a bridge, so stations may be learned.
-    has_bridge: bool,
-    /// The table that had stations last.
-    stations: Option<Table>,
-    /// Some of its interfaces have no 64-bit counters.
-    lacks_wide: bool,
-    /// It keeps no table of stations for each VLAN.
-    lacks_vlans: bool,
-    /// The interfaces of the last poll, and when their table had changed.
-    ports: Vec<Vec<u32>>,
-    last_change: Option<Value>,
+    /// Columns that had rows once: they may be empty, and fill again.
+    seen: BTreeSet<Object>,
+    /// Tables that stood in for others at the last poll.
+    instead: Vec<Table>,
+    /// Tables that say nothing that others do not say as well.
+    in_vain: Vec<Table>,
+    /// Why its tables of stations of each VLAN could not be read, from that VLAN
+    /// on.
+    lacks_vlans: Option<(u32, String)>,
+    /// The last poll could not read the first of them.
+    missed_vlans: bool,
+    /// What said at the last poll whether names are still what they were.
+    last: Basis,
+    /// Names must be read, whatever else is.
+    wants_names: bool,
 }
+
+/// What says whether the names of interfaces are still what they were.
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Basis {
+    /// The interfaces.
+    ports: Vec<Vec<u32>>,
+    /// When their table changed last.
+    change: Option<Value>,
+    /// How long the device, and its agent, have been running.
+    uptimes: [Option<u64>; 2],
+}
+
+impl Basis {
+    fn of(harvest: &Harvest) -> Self {
+        let ticks = |object| harvest.scalar(object).and_then(Value::unsigned);
+        let rows = harvest.rows(IF_OPER_STATUS).iter();
+        Self {
+            ports: rows.map(|row| row.index.clone()).collect(),
+            change: harvest.scalar(IF_TABLE_LAST_CHANGE).cloned(),
+            uptimes: [ticks(HR_SYSTEM_UPTIME), ticks(SYS_UP_TIME)],
+        }
+    }
+
+    /// Interfaces came, went, or may have been numbered anew.
+    fn differs(&self, before: &Self) -> bool {
+        let pairs = self.uptimes.iter().zip(before.uptimes);
+        let was_restarted = pairs.into_iter().any(|(now, before)| *now < before);
+        self.ports != before.ports || self.change != before.change || was_restarted
+    }
+}
+
+/// Without these there is no interface. An agent that has just been started may
+/// have none of them for a while.
+const ESSENTIAL: &[Object] = &[IF_OPER_STATUS, IF_ADMIN_STATUS, IF_DESCR];
+
+/// By these a port is known.
+pub(crate) const KNOWN_BY: &[Object] = &[IF_DESCR, IF_NAME, IF_ALIAS];
 
 /// One poll of a device's ports.
 #[derive(Debug, Default)]
@@ -143,31 +185,31 @@ pub(crate) struct PortsReading {
     pub(crate) has_slots: bool,
     /// So were the neighbours, and what the device says of itself.
     pub(crate) has_neighbours: bool,
+    basis: Basis,
 }
 
 impl Found {
+    /// What a poll read was taken as it is: the next one goes on from there.
+    /// Until this is called the next one asks for all that this one did.
+    pub(crate) fn settle(&mut self, reading: &PortsReading) {
+        let trouble = |column: &Object| reading.harvest.trouble(column).is_some();
+        if reading.has_names {
+            self.wants_names = KNOWN_BY.iter().any(trouble);
+        }
+        self.last = reading.basis.clone();
+        self.polls += 1;
+    }
+
+    /// It was not: nor is it believed about what is not there.
+    pub(crate) fn unsettle(&mut self) {
+        self.absent.clear();
+        self.in_vain.clear();
+    }
+
     /// Whether that is read now which is read rarely: each kind of it at a turn
     /// of its own, all of it at the first poll.
     fn is_turn(&self, turn: u64) -> bool {
         self.polls == 0 || self.polls % RARELY == turn
-    }
-
-    fn is_absent(&self, table: Table) -> bool {
-        table.iter().all(|column| self.absent.contains(column))
-    }
-
-    /// A column that may be empty for a while, and matters the moment it is not:
-    /// nobody is on a switch at night, and who comes first must not be overlooked.
-    fn is_awaited(&self, column: Object) -> bool {
-        match self.stations {
-            Some(table) => table.contains(&column),
-            None => self.has_bridge && [VLAN_STATIONS, STATIONS].concat().contains(&column),
-        }
-    }
-
-    /// What was not there may be there after all: it did not tell all.
-    pub(crate) fn doubt(&mut self) {
-        self.absent.clear();
     }
 
     /// Reads scalars and tables at the same time. What is known to be absent is
@@ -184,7 +226,7 @@ impl Found {
             let columns = table
                 .iter()
                 .copied()
-                .filter(|column| !self.absent.contains(column) || self.is_awaited(column));
+                .filter(|column| !self.absent.contains(column));
             columns.collect::<Vec<Object>>()
         };
         let tables: Vec<Vec<Object>> = tables
@@ -203,8 +245,11 @@ impl Found {
         for (table, columns) in tables.into_iter().zip(walks.finish()) {
             for (object, column) in table.into_iter().zip(columns) {
                 if !column.rows.is_empty() {
-                    self.absent.remove(&object);
-                } else if column.trouble.is_none() {
+                    self.seen.insert(object);
+                } else if column.trouble.is_none()
+                    && !self.seen.contains(object)
+                    && !ESSENTIAL.contains(&object)
+                {
                     self.absent.insert(object);
                 }
                 harvest.put_column(object, column);
@@ -247,10 +292,12 @@ pub(crate) async fn ports(
     let is_device = extent == Extent::Device;
     if found.is_turn(RARELY - 1) {
         found.absent.clear();
-        found.lacks_vlans = false;
+        found.in_vain.clear();
+        found.lacks_vlans = None;
+        session.agent().may_know_bulk();
     }
     let mut reading = PortsReading {
-        has_names: found.is_turn(0),
+        has_names: found.is_turn(0) || found.wants_names,
         has_slots: is_device && found.is_turn(3),
         has_neighbours: is_device && found.is_turn(6),
         ..PortsReading::default()
@@ -271,11 +318,8 @@ pub(crate) async fn ports(
     if is_device {
         tables.extend([ADDRESSES, OLD_ADDRESSES]);
     }
-    for (first, instead) in INSTEAD {
-        if found.is_absent(first) || (*instead == OLD_OCTETS && found.lacks_wide) {
-            tables.push(instead);
-        }
-    }
+    tables.extend(&found.instead);
+    tables.retain(|table| !found.in_vain.contains(table));
     if reading.has_names {
         tables.push(NAMES);
     }
@@ -285,48 +329,82 @@ pub(crate) async fn ports(
     if reading.has_neighbours {
         tables.extend([LLDP, LLDP_PORTS, CDP]);
     }
-    if vendor == Some(Vendor::Cisco) && !found.lacks_vlans {
+    if vendor == Some(Vendor::Cisco) && found.lacks_vlans.is_none() {
         tables.push(VLANS);
     }
     vital::ask(vendor, &mut scalars, &mut tables);
     found.read(session, &scalars, &tables, harvest).await?;
 
     // What turned out to be otherwise than it was, or than it is elsewhere.
-    let mut more: Vec<Table> = Vec::new();
-    for (first, instead) in INSTEAD {
-        if found.is_absent(first) && !tables.contains(instead) {
-            more.push(instead);
-        }
-    }
-    let ports: Vec<Vec<u32>> = harvest
-        .rows(IF_OPER_STATUS)
-        .iter()
-        .map(|row| row.index.clone())
-        .collect();
-    let last_change = harvest.scalar(IF_TABLE_LAST_CHANGE).cloned();
-    let has_wide = harvest.by_index(IF_HC_IN_OCTETS);
-    let lacks_wide =
-        !has_wide.is_empty() && ports.iter().any(|index| !has_wide.contains_key(index.as_slice()));
-    if lacks_wide && !tables.contains(&OLD_OCTETS) {
-        more.push(OLD_OCTETS);
-    }
-    if !reading.has_names && (found.ports != ports || found.last_change != last_change) {
+    let basis = Basis::of(harvest);
+    found.instead = instead(harvest, &basis.ports);
+    found.instead.retain(|table| !found.in_vain.contains(table));
+    let mut more = found.instead.clone();
+    more.retain(|table| !tables.contains(table));
+    if !reading.has_names && basis.differs(&found.last) {
+        // However often it takes until they are read.
+        found.wants_names = true;
         reading.has_names = true;
         more.push(NAMES);
     }
-    found.read(session, &[], &more, &mut reading.harvest).await?;
-    still_the_same(session, &reading.harvest).await?;
-    found.has_bridge |= reading.harvest.has(DOT1D_BASE_PORT_IF_INDEX);
-    if reading.harvest.has(DOT1Q_TP_FDB_PORT) {
-        found.stations = Some(VLAN_STATIONS);
-    } else if reading.harvest.has(DOT1D_TP_FDB_PORT) && found.stations.is_none() {
-        found.stations = Some(STATIONS);
+    found.read(session, &[], &more, harvest).await?;
+    if bridge::is_bridge(harvest) {
+        // Nobody may be there now, and somebody at the next poll.
+        found.absent.retain(|column| !is_of_stations(column));
     }
-    found.lacks_wide = lacks_wide;
-    found.ports = ports;
-    found.last_change = last_change;
-    found.polls += 1;
+    let stands_still = WIDE.iter().any(|(wide, _)| stands_still(harvest, *wide));
+    for (wide, old) in WIDE {
+        let is_asked = found.instead.contains(old) && !stands_still;
+        if is_asked && says_nothing_more(harvest, wide[0], old) {
+            found.in_vain.push(old);
+        }
+    }
+    found.instead.retain(|table| !found.in_vain.contains(table));
+    if arp::is_old_table_in_vain(harvest) {
+        found.in_vain.push(OLD_ADDRESSES);
+    }
+    still_the_same(session, &reading.harvest).await?;
+    reading.basis = basis;
     Ok(reading)
+}
+
+/// Tables that must stand in for others, by what was read of these.
+fn instead(harvest: &Harvest, ports: &[Vec<u32>]) -> Vec<Table> {
+    let mut tables = Vec::new();
+    // Whose octets stand still is not believed about packets.
+    let stands_still = WIDE.iter().any(|(wide, _)| stands_still(harvest, *wide));
+    for (wide, old) in WIDE {
+        let has = harvest.by_index(wide[0]);
+        let is_missing = ports.iter().any(|index| !has.contains_key(index.as_slice()));
+        if harvest.trouble(wide[0]).is_none() && (is_missing || stands_still) {
+            tables.push(*old);
+        }
+    }
+    if !harvest.has(DOT1Q_TP_FDB_PORT) && harvest.trouble(DOT1Q_TP_FDB_PORT).is_none() {
+        tables.push(STATIONS);
+    }
+    tables
+}
+
+/// The device has 64-bit counters and does not count by them (recorded: D-Link
+/// DES-3028), or has just begun to count.
+fn stands_still(harvest: &Harvest, wide: [Object; 2]) -> bool {
+    let has_any = wide.iter().any(|column| harvest.has(column));
+    let mut counts = wide.iter().flat_map(|column| harvest.rows(column));
+    has_any && counts.all(|row| row.value.unsigned() == Some(0))
+}
+
+/// No port has a count in `old` that lacks it in `wide`: on some devices those
+/// without are interfaces that count nothing.
+fn says_nothing_more(harvest: &Harvest, wide: Object, old: Table) -> bool {
+    let has = harvest.by_index(wide);
+    let mut rows = old.iter().flat_map(|column| harvest.rows(column));
+    let is_read = old.iter().all(|column| harvest.trouble(column).is_none());
+    is_read && rows.all(|row| has.contains_key(row.index.as_slice()))
+}
+
+fn is_of_stations(column: Object) -> bool {
+    VLAN_STATIONS.contains(&column) || STATIONS.contains(&column)
 }
 
 /// The agent was not restarted while it was read: its tables may be half empty
@@ -348,20 +426,47 @@ async fn still_the_same(session: &mut Session, harvest: &Harvest) -> Result<(), 
 impl Found {
     /// The VLANs of a Cisco that has a table of stations for each.
     pub(crate) fn vlans(&self, harvest: &Harvest) -> Vec<u32> {
-        if self.lacks_vlans || harvest.has(DOT1Q_TP_FDB_PORT) {
+        if self.lacks_vlans.is_some() || harvest.has(DOT1Q_TP_FDB_PORT) {
             return Vec::new();
         }
         let rows = harvest.rows(VTP_VLAN_STATE).iter();
         let operational = rows.filter(|row| row.value.number() == Some(1));
         let numbers = operational.filter_map(|row| row.index.last().copied());
-        // Token ring and FDDI, which no bridge has had for decades.
-        numbers.filter(|vlan| !(1002..=1005).contains(vlan)).collect()
+        // The table of VLAN 1 is the one that is read anyway; those from 1002 on
+        // are for token ring and FDDI, which no bridge has had for decades.
+        let others = numbers.filter(|vlan| *vlan != 1 && !(1002..=1005).contains(vlan));
+        others.collect()
     }
 
-    /// It keeps none, or does not tell us.
-    pub(crate) fn lacks_vlans(&mut self) {
-        self.lacks_vlans = true;
+    /// The table of the first VLAN could not be read. At the second poll in a row
+    /// it is believed that there are none, and they are asked for rarely.
+    pub(crate) fn lacks_vlans(&mut self, vlan: u32, reason: String) {
+        if std::mem::replace(&mut self.missed_vlans, true) {
+            self.lacks_vlans = Some((vlan, reason));
+        }
     }
+
+    /// There are such tables.
+    pub(crate) fn has_vlans(&mut self) {
+        self.missed_vlans = false;
+    }
+
+    /// The table of the VLAN that could not be read, as one that says so.
+    pub(crate) fn missing_vlan(&self) -> Option<VlanTable> {
+        let (vlan, reason) = self.lacks_vlans.as_ref()?;
+        Some(missing_vlan(*vlan, reason))
+    }
+}
+
+/// The table of a VLAN that was not read, for that `reason`.
+pub(crate) fn missing_vlan(vlan: u32, reason: &str) -> VlanTable {
+    let mut harvest = Harvest::default();
+    let column = Column {
+        rows: Vec::new(),
+        trouble: Some(reason.to_owned()),
+    };
+    harvest.put_column(DOT1D_TP_FDB_PORT, column);
+    VlanTable { vlan, harvest }
 }
 
 /// Reads a Cisco's table of one VLAN.

@@ -4,26 +4,22 @@
 mod engine;
 mod errand;
 mod flight;
+mod way;
 
-use std::{
-    cell::RefCell,
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use apmon_core::text::excerpt;
-use tokio::{io::Interest, net::UdpSocket, time::Instant};
+use tokio::time::Instant;
 
 pub(crate) use self::{
-    engine::Engine,
+    engine::{Engine, heard},
     errand::{Answer, Errand, Limits, Request},
 };
 use self::{
     engine::{Heard, Level},
     errand::Once,
     flight::Flight,
+    way::Way,
 };
 use crate::{
     agent::{Agent, random},
@@ -48,6 +44,8 @@ const FIRST_TRY: Duration = Duration::from_secs(1);
 /// Whatever it took so far, an answer is given so much time.
 const SHORTEST_TRY: Duration = Duration::from_millis(500);
 const LONGEST_TRY: Duration = Duration::from_secs(5);
+/// Who takes longer to answer is asked one thing at a time.
+const SLOW: Duration = Duration::from_millis(300);
 
 /// So many datagrams are looked at before the clock is: a flood of them must
 /// not hide the deadline.
@@ -56,7 +54,7 @@ const AT_ONCE: usize = 64;
 /// An open way to one agent.
 #[derive(Debug)]
 pub struct Session {
-    socket: UdpSocket,
+    way: Way,
     credentials: Arc<Credentials>,
     agent: Arc<Agent>,
     deadline: Instant,
@@ -84,11 +82,6 @@ pub struct Count {
     pub longest: usize,
 }
 
-thread_local! {
-    /// A datagram; nothing is kept in it.
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_536]);
-}
-
 impl Session {
     /// Opens a way to the agent at `address`, good until `deadline`. Nothing is
     /// sent yet.
@@ -108,16 +101,8 @@ impl Session {
         {
             return Err(SnmpError::ClearText);
         }
-        let ours: SocketAddr = match address {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let failed = |step| move |source| SnmpError::Io { step, source };
-        let socket = UdpSocket::bind(ours).await.map_err(failed("socket"))?;
-        // Connected, it hears nobody else, and of ICMP.
-        socket.connect(address).await.map_err(failed("connect"))?;
         Ok(Self {
-            socket,
+            way: Way::open(address).await?,
             credentials,
             agent,
             deadline,
@@ -258,27 +243,10 @@ impl Session {
                 self.retry(&mut flights, now).await?;
                 continue;
             }
-            let readable = self.anything();
-            if let Ok(readable) = tokio::time::timeout_at(wake.min(self.deadline), readable).await {
-                readable.map_err(received)?;
+            if self.way.anything(wake.min(self.deadline)).await? {
                 self.receive(errands, &mut flights).await?;
             }
         }
-    }
-
-    /// Waits until something has come. ICMP's refusal alone makes a socket not
-    /// readable, only broken.
-    async fn anything(&self) -> io::Result<()> {
-        let ready = self.socket.ready(Interest::READABLE | Interest::ERROR).await?;
-        if ready.is_error() {
-            if let Some(error) = self.socket.take_error()? {
-                return Err(error);
-            }
-            // Somebody was told of it already.
-            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-            let _ = self.socket.try_io(Interest::ERROR, nothing);
-        }
-        Ok(())
     }
 
     /// Sends new requests while there is room for them.
@@ -288,7 +256,7 @@ impl Session {
         flights: &mut Vec<Flight>,
     ) -> Result<(), SnmpError> {
         for (at, errand) in errands.iter_mut().enumerate() {
-            while flights.len() < WINDOW {
+            while flights.len() < self.window() {
                 let Some(request) = errand.next(self.limits()) else {
                     break;
                 };
@@ -319,7 +287,25 @@ impl Session {
 
     fn first_wait(&self) -> Duration {
         let mean = self.agent.notes().round_trip;
-        mean.map_or(FIRST_TRY, |mean| (mean * 4).clamp(SHORTEST_TRY, LONGEST_TRY))
+        let wait = mean.map_or(FIRST_TRY, |mean| (mean * 4).max(SHORTEST_TRY));
+        wait.min(self.longest_wait())
+    }
+
+    /// A third of the time there is, if that is long: who is slow is not asked
+    /// again before they have answered, which would make them slower still.
+    fn longest_wait(&self) -> Duration {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        LONGEST_TRY.max(left / 3)
+    }
+
+    /// So many requests may be under way: one until it is known how fast the
+    /// agent is, and to a slow one, who answers them one after another.
+    fn window(&self) -> usize {
+        let mean = self.agent.notes().round_trip;
+        match mean {
+            Some(mean) if mean < SLOW => WINDOW,
+            _ => 1,
+        }
     }
 
     /// Sends a request under an id of its own.
@@ -327,24 +313,12 @@ impl Session {
         let id = self.next_id();
         flight.sent_as(id);
         let octets = self.seal(&flight.request.pdu(id), Level::Full);
-        self.send_octets(&octets).await
+        self.way.send(&octets, self.deadline).await
     }
 
     fn next_id(&mut self) -> i32 {
         self.ids = if self.ids == i32::MAX { 1 } else { self.ids + 1 };
         self.ids
-    }
-
-    async fn send_octets(&mut self, octets: &[u8]) -> Result<(), SnmpError> {
-        match tokio::time::timeout_at(self.deadline, self.socket.send(octets)).await {
-            Ok(Ok(_)) => Ok(()),
-            // What ICMP said to an earlier request.
-            Ok(Err(source)) if source.kind() == io::ErrorKind::ConnectionRefused => Err(SnmpError::Refused),
-            Ok(Err(source)) => Err(SnmpError::Io { step: "send", source }),
-            Err(_) => Err(SnmpError::NoAnswer {
-                asked: "nothing could be sent".to_owned(),
-            }),
-        }
     }
 
     fn seal(&self, pdu: &Pdu, level: Level) -> Vec<u8> {
@@ -418,17 +392,20 @@ impl Session {
         Ok(())
     }
 
-    /// The next datagram that has come and answers something: its length, the
-    /// id it answers to, and what it means.
+    /// The next datagram that has come: its length, the id it answers to, and
+    /// what it means.
     fn hear(&mut self, flights: &[Flight]) -> Result<Option<(usize, i32, Heard)>, SnmpError> {
-        BUFFER.with_borrow_mut(|buffer| {
-            let length = match self.socket.try_recv(buffer) {
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(source) => return Err(received(source)),
-            };
-            let datagram = &buffer[..length];
-            let (id, heard) = match (&*self.credentials, Message::decode(datagram)) {
+        let Self {
+            way,
+            credentials,
+            agent,
+            signed_id,
+            hears_signed,
+            malformed,
+            ..
+        } = self;
+        way.receive(|datagram| {
+            let (id, heard) = match (&**credentials, Message::decode(datagram)) {
                 (Credentials::V1(community), Ok(Message::Community(message))) => {
                     believe(message, true, community.reveal())
                 }
@@ -439,34 +416,33 @@ impl Session {
                 // engine: anybody can say that they are one.
                 (Credentials::V3(user), Ok(Message::V3(message))) => {
                     let id = message.id;
-                    if flights.iter().any(|flight| flight.sent(id).is_some()) {
-                        (
-                            id,
-                            engine::open(user, &self.agent, datagram, &message, Level::Full)?,
-                        )
+                    let heard = if flights.iter().any(|flight| flight.sent(id).is_some()) {
+                        engine::open(user, agent, datagram, &message, Level::Full)?
                     } else {
-                        if Some(id) == self.signed_id {
-                            self.hears_signed |= engine::is_answered(user, &self.agent, datagram, &message);
+                        if Some(id) == *signed_id {
+                            *hears_signed |= engine::is_answered(user, agent, datagram, &message);
                         }
-                        (id, Heard::Nothing)
-                    }
+                        Heard::Nothing
+                    };
+                    (id, heard)
                 }
                 // It may be anybody's: as if it had not come, unless nothing else does.
-                (_, Err(malformed)) => {
-                    self.malformed = Some(malformed);
+                (_, Err(why)) => {
+                    *malformed = Some(why);
                     (0, Heard::Nothing)
                 }
                 _ => (0, Heard::Nothing),
             };
-            Ok(Some((length, id, heard)))
+            Ok((datagram.len(), id, heard))
         })
     }
 
     /// Sends again what was not answered in time. Much that was asked for at
     /// once may be why: it is asked for less.
     async fn retry(&mut self, flights: &mut [Flight], now: Instant) -> Result<(), SnmpError> {
+        let longest = self.longest_wait();
         for flight in flights.iter_mut().filter(|flight| flight.expires() <= now) {
-            flight.try_again(LONGEST_TRY);
+            flight.try_again(longest);
             self.count.retries += 1;
             self.send(flight).await?;
         }
@@ -488,12 +464,12 @@ impl Session {
         let id = self.next_id();
         self.signed_id = Some(id);
         let octets = self.seal(&Pdu::request(PduKind::Get, id, []), Level::Signed);
-        self.send_octets(&octets).await
+        self.way.send(&octets, self.deadline).await
     }
 
     /// The deadline came: why.
     fn unanswered(&self, flights: &[Flight]) -> SnmpError {
-        if self.hears_signed {
+        if self.hears_signed && !self.has_answered {
             return SnmpError::NoAnswerEncrypted;
         }
         if let Some(malformed) = self.malformed {
@@ -505,6 +481,10 @@ impl Session {
         }
         let oldest = flights.iter().min_by_key(|flight| flight.first_sent());
         let asked = oldest.map_or_else(String::new, |flight| flight.request.to_string());
+        let asked = match self.count.round_trips {
+            0 => asked,
+            answers => format!("{asked}, after {answers} answers"),
+        };
         SnmpError::NoAnswer {
             asked: match &*self.credentials {
                 // Some agents do not report a context that they do not know.
@@ -515,16 +495,6 @@ impl Session {
                 _ => asked,
             },
         }
-    }
-}
-
-fn received(source: io::Error) -> SnmpError {
-    match source.kind() {
-        io::ErrorKind::ConnectionRefused => SnmpError::Refused,
-        _ => SnmpError::Io {
-            step: "receive",
-            source,
-        },
     }
 }
 

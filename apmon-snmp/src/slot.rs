@@ -88,16 +88,25 @@ impl<'a> Entities<'a> {
         column.get([entity].as_slice())?.number()
     }
 
-    /// Of a name and a description the one that speaks of a slot: the other
+    /// The entity's own words, if it has some. Of a name and a description the one that speaks of a slot: the other
     /// one is that of the product. Else the description.
     fn shown(&self, entity: u32) -> Option<String> {
         let text = |column: &BTreeMap<&[u32], &Value>| said(column.get([entity].as_slice())?, NAME);
         let (name, description) = (text(&self.name), text(&self.description));
         match name {
             Some(name) if name.to_ascii_lowercase().contains("slot") => Some(name),
+            _ if description.as_deref().is_some_and(is_placeholder) => None,
             name => description.or(name),
         }
     }
+}
+
+/// What Comware calls all that has no name of its own: `CONTAINER LEVEL1`.
+fn is_placeholder(description: &str) -> bool {
+    let text = description.to_ascii_lowercase();
+    ["container level", "module level"]
+        .iter()
+        .any(|word| text.starts_with(word))
 }
 
 /// The slot in a port's name, all numbers but the port's own: `slot 1/0` of

@@ -374,6 +374,8 @@ fn read_secret(
         (None, Some(file)) => {
             let path = section.path(&file);
             let read = fs::metadata(&path).and_then(|about| match about.len() > LONGEST_SECRET {
+                // A pipe would be waited for.
+                _ if !about.is_file() => Err(std::io::Error::other("not a file")),
                 true => Err(std::io::Error::other(format!(
                     "longer than {LONGEST_SECRET} octets"
                 ))),

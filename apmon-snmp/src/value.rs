@@ -188,7 +188,8 @@ fn hex(octets: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// A name and its value.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Varbind {
-    /// The object's instance.
+    /// The object's instance; empty where the agent sent no name that can be
+    /// read.
     pub oid: Oid,
     /// Its value.
     pub value: Value,

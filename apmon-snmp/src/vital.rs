@@ -15,7 +15,7 @@ use crate::{mib::*, vendor::Vendor};
 /// Columns that are read side by side.
 type Table = &'static [Object];
 
-const STORAGE: Table = &[
+pub(crate) const STORAGE: Table = &[
     HR_STORAGE_TYPE,
     HR_STORAGE_DESCR,
     HR_STORAGE_ALLOCATION_UNITS,

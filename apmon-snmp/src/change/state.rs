@@ -127,7 +127,10 @@ impl Tracked {
         let is_first = self.unread;
         self.unread = port.macs.is_none() && (is_first || was.is_none());
         let before = was.as_ref().map(|was| &was.macs);
-        let macs = port.macs.as_ref().or(before).cloned().unwrap_or_default();
+        let mut macs = port.macs.as_ref().or(before).cloned().unwrap_or_default();
+        if port.is_partial {
+            macs.extend(before.into_iter().flatten());
+        }
         if is_first && !self.unread {
             self.told.macs.clone_from(&macs);
             if let Some(was) = was {

@@ -26,6 +26,7 @@ fn macs(last: &[u8]) -> Option<BTreeSet<Mac>> {
 
 fn port(index: u32, state: PortState, stations: &[u8]) -> SeenPort {
     SeenPort {
+        is_partial: false,
         index,
         name: format!("GigabitEthernet0/{index}"),
         short_name: Some(format!("Gi0/{index}")),

@@ -173,7 +173,7 @@ proptest! {
         prop_assert_eq!(&found, &again, "what was read rules over what was known");
         let stations = stations(&harvest, &vlans, &found);
         let placed: usize = stations.on.values().map(BTreeSet::len).sum();
-        prop_assert!(placed + stations.unplaced <= stations.learned);
+        prop_assert!(placed + stations.unplaced.len() <= stations.learned);
         prop_assert!(stations.is_readable || stations.trouble.is_some());
     }
 }

@@ -205,6 +205,7 @@ pub(crate) fn open(
         Ok(scoped) => scoped,
         // The agent could read us: it is we who cannot.
         Err(_) if message.is_encrypted => return Err(SnmpError::WrongPrivacyKey),
+        Err(_) if user.auth.is_some() && !is_genuine => return Ok(Heard::Nothing),
         Err(malformed) => return Err(malformed.into()),
     };
     if scoped.pdu.kind == PduKind::Report {
@@ -285,6 +286,8 @@ fn report(
         Some([3, ..]) => Err(SnmpError::UnknownUser),
         Some([5, ..]) => Err(SnmpError::WrongKey),
         Some([6, ..]) => Err(SnmpError::WrongPrivacyKey),
+        // All others the agent can sign, and does.
+        _ if !is_genuine && user.auth.is_some() => Ok(Heard::Nothing),
         _ if varbind.oid.starts_with(UNKNOWN_CONTEXTS) => Err(SnmpError::UnknownContext),
         _ => Err(SnmpError::Report(Oid::from(varbind.oid.parts()))),
     }
@@ -293,3 +296,11 @@ fn report(
 /// So often an agent may say that something is missing before it is believed
 /// that it always will.
 pub(crate) const PATIENCE: u32 = 3;
+
+/// For the fuzz targets: the answer that a message holds.
+pub(crate) fn heard(user: &User, agent: &Agent, datagram: &[u8], message: &V3Message<'_>) -> Option<Pdu> {
+    match open(user, agent, datagram, message, Level::Full) {
+        Ok(Heard::Answer(pdu)) => Some(pdu),
+        _ => None,
+    }
+}

@@ -36,6 +36,12 @@ impl Cursor {
     /// `varbind` is the next of this column. Each call gets it further or ends
     /// it.
     pub(super) fn take(&mut self, varbind: Varbind, limit: usize) {
+        if varbind.oid.is_empty() {
+            return self.ends(format!(
+                "the agent sends a name that cannot be read, after {}",
+                self.at
+            ));
+        }
         let is_further = varbind.oid > self.at;
         let says_no = matches!(varbind.value, Value::NoSuchObject | Value::NoSuchInstance);
         // Some agents say no where others say that nothing comes after it.

@@ -17,16 +17,20 @@ use std::{
 
 pub mod agent;
 pub mod namespace;
+pub mod passed;
 pub mod recording;
 mod service;
 pub mod snmpd;
 pub mod tool;
+pub mod watched;
 
 pub use self::{
     agent::{Device, LabAgent, Mood},
     namespace::Namespace,
+    passed::Passed,
     recording::Recordings,
     snmpd::{Snmpd, User},
+    watched::{Seen, Watched},
 };
 
 /// Runs a test for each of the cases, all at the same time: mostly they wait.

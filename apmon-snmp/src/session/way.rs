@@ -1,0 +1,86 @@
+//! The socket to one agent.
+
+use std::{
+    cell::RefCell,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use tokio::{io::Interest, net::UdpSocket, time::Instant};
+
+use crate::error::SnmpError;
+
+/// The socket to one agent.
+#[derive(Debug)]
+pub(super) struct Way(UdpSocket);
+
+thread_local! {
+    /// A datagram; nothing is kept in it.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_536]);
+}
+
+impl Way {
+    pub(super) async fn open(address: SocketAddr) -> Result<Self, SnmpError> {
+        let ours: SocketAddr = match address {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let failed = |step| move |source| SnmpError::Io { step, source };
+        let socket = UdpSocket::bind(ours).await.map_err(failed("socket"))?;
+        // Connected, it hears nobody else, and of ICMP.
+        socket.connect(address).await.map_err(failed("connect"))?;
+        Ok(Self(socket))
+    }
+
+    pub(super) async fn send(&self, octets: &[u8], deadline: Instant) -> Result<(), SnmpError> {
+        match tokio::time::timeout_at(deadline, self.0.send(octets)).await {
+            Ok(Ok(_)) => Ok(()),
+            // What ICMP said to an earlier request.
+            Ok(Err(source)) if source.kind() == io::ErrorKind::ConnectionRefused => Err(SnmpError::Refused),
+            Ok(Err(source)) => Err(SnmpError::Io { step: "send", source }),
+            Err(_) => Err(SnmpError::NoAnswer {
+                asked: "nothing could be sent".to_owned(),
+            }),
+        }
+    }
+
+    /// Waits until something has come, or `until`. ICMP's refusal alone makes a
+    /// socket not readable, only broken.
+    pub(super) async fn anything(&self, until: Instant) -> Result<bool, SnmpError> {
+        let interest = Interest::READABLE | Interest::ERROR;
+        let Ok(ready) = tokio::time::timeout_at(until, self.0.ready(interest)).await else {
+            return Ok(false);
+        };
+        if ready.map_err(received)?.is_error() {
+            if let Some(error) = self.0.take_error().map_err(received)? {
+                return Err(received(error));
+            }
+            // Somebody was told of it already.
+            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = self.0.try_io(Interest::ERROR, nothing);
+        }
+        Ok(true)
+    }
+
+    /// Hands the next datagram that has come to `take`.
+    pub(super) fn receive<T>(
+        &self,
+        take: impl FnOnce(&[u8]) -> Result<T, SnmpError>,
+    ) -> Result<Option<T>, SnmpError> {
+        BUFFER.with_borrow_mut(|buffer| match self.0.try_recv(buffer) {
+            Ok(length) => take(&buffer[..length]).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(source) => Err(received(source)),
+        })
+    }
+}
+
+fn received(source: io::Error) -> SnmpError {
+    match source.kind() {
+        io::ErrorKind::ConnectionRefused => SnmpError::Refused,
+        _ => SnmpError::Io {
+            step: "receive",
+            source,
+        },
+    }
+}

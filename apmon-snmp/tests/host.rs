@@ -1,0 +1,339 @@
+//! Kind `host` against a real agent of this machine.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
+
+mod lab;
+
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use apmon_core::{FailureClass, Stopwatch, Verdict};
+
+use lab::{Passed, Seen, Snmpd, Watched};
+
+/// A row of hrProcessorTable; its column 2 is hrProcessorLoad.
+const PROCESSOR: &str = "1.3.6.1.2.1.25.3.3.1";
+/// A row of hrStorageTable.
+const STORAGE: &str = "1.3.6.1.2.1.25.2.3.1";
+/// net-snmp looks at the processors for the first time after 5 s.
+const FIRST_LOOK: Duration = Duration::from_secs(30);
+
+const COUNTERS: [&str; 5] = [
+    "context_switches",
+    "swap_io",
+    "disk_read",
+    "disk_write",
+    "interrupts",
+];
+
+fn host(snmpd: &Snmpd, options: &str) -> Watched {
+    let (address, community) = (snmpd.address(), Snmpd::COMMUNITY);
+    Watched::new(&format!(
+        "type: host, address: 'snmp://{address}', community: {community}{options}"
+    ))
+}
+
+/// A host whose only processor is so busy as the test says.
+fn processor() -> (Passed, Snmpd) {
+    let load = Passed::new(PROCESSOR, &[2]);
+    let snmpd = Snmpd::start(&[&load.lines()]);
+    (load, snmpd)
+}
+
+/// A word of a file of /proc, by the word before it.
+fn word(file: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(file).unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.split_whitespace().next() == Some(name));
+    line.unwrap().split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// The first look at an agent that has looked at its kernel itself.
+async fn informed(watched: &mut Watched) -> Seen {
+    let waited = Stopwatch::start();
+    loop {
+        let seen = watched.look().await;
+        if seen.metric("context_switches").is_some() {
+            return seen;
+        }
+        assert!(
+            waited.elapsed() < FIRST_LOOK,
+            "no context switches: {}",
+            seen.reason()
+        );
+        assert!(seen.metric("interrupts").is_none(), "zero is no count");
+    }
+}
+
+/// Bytes read from and written to the disks of this machine, as the kernel has
+/// it: the fields behind the name count sectors of 512 octets.
+fn disk_bytes() -> [u64; 2] {
+    let text = fs::read_to_string("/proc/diskstats").unwrap();
+    let mut bytes = [0, 0];
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // Only a disk that is one has a device below it; a partition is not
+        // among the blocks.
+        if Path::new("/sys/block").join(fields[2]).join("device").exists() {
+            bytes[0] += fields[5].parse::<u64>().unwrap() * 512;
+            bytes[1] += fields[9].parse::<u64>().unwrap() * 512;
+        }
+    }
+    bytes
+}
+
+/// Whether an agent's count lies between two of the kernel's. It has 32 bits.
+fn lies_between(count: f64, before: u64, after: u64) -> bool {
+    let since = (count as u64).wrapping_sub(before) & u64::from(u32::MAX);
+    since <= after - before
+}
+
+#[tokio::test]
+async fn a_host_is_what_its_kernel_says() {
+    let (switches, interrupts, disks) = (
+        word("/proc/stat", "ctxt"),
+        word("/proc/stat", "intr"),
+        disk_bytes(),
+    );
+    let (load, snmpd) = processor();
+    load.set(&["2.196608 integer 37", "2.196609 integer 12"]);
+    let mut watched = host(&snmpd, "");
+    let seen = informed(&mut watched).await;
+    assert_eq!(seen.reason(), "up");
+    let names: Vec<_> = seen
+        .observation
+        .outcome
+        .metrics
+        .iter()
+        .map(|metric| metric.name.as_ref())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "cpu_load",
+            "memory_pct",
+            "context_switches",
+            "swap_io",
+            "disk_read",
+            "disk_write",
+            "disk_space_pct",
+            "swap_used",
+            "interrupts",
+        ]
+    );
+    assert_eq!(seen.value("cpu_load"), 24.5);
+
+    let after = disk_bytes();
+    for (name, way) in [("disk_read", 0), ("disk_write", 1)] {
+        let value = seen.value(name) as u64;
+        assert!(
+            (disks[way]..=after[way]).contains(&value),
+            "{name}: {value} of {disks:?} to {after:?}"
+        );
+    }
+    let value = seen.value("context_switches");
+    assert!(
+        lies_between(value, switches, word("/proc/stat", "ctxt")),
+        "{value}, {switches} before"
+    );
+    let value = seen.value("interrupts");
+    assert!(
+        lies_between(value, interrupts, word("/proc/stat", "intr")),
+        "{value}, {interrupts} before"
+    );
+
+    let kilobytes = |name| word("/proc/meminfo", name);
+    let free = kilobytes("MemFree:") + kilobytes("Buffers:") + kilobytes("Cached:");
+    let in_use = 100.0 - 100.0 * free as f64 / kilobytes("MemTotal:") as f64;
+    near(seen.value("memory_pct"), in_use, 15.0);
+    let swap = (kilobytes("SwapTotal:") - kilobytes("SwapFree:")) * 1024;
+    near(seen.value("swap_used"), swap as f64, 256e6);
+}
+
+#[tokio::test]
+async fn the_file_systems_of_a_host_are_those_that_are_mounted() {
+    let snmpd = Snmpd::start(&[]);
+    let mut watched = host(&snmpd, "");
+    let seen = watched.look().await;
+    let device = seen.observation.device.as_deref().unwrap();
+    let root = device.disks.iter().find(|disk| disk.name == "/").unwrap();
+    let statfs = rustix::fs::statvfs("/").unwrap();
+    let size = statfs.f_blocks * statfs.f_frsize;
+    let used = size - statfs.f_bfree * statfs.f_frsize;
+    assert_eq!(root.size, size);
+    near(root.used as f64, used as f64, 0.02 * size as f64);
+    near(
+        seen.value("disk_space_pct"),
+        100.0 * used as f64 / size as f64,
+        2.0,
+    );
+
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let places: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    let mut times = BTreeMap::new();
+    for disk in &device.disks {
+        assert!(
+            places.contains(&disk.name.as_str()),
+            "{} is not mounted",
+            disk.name
+        );
+        assert!(disk.used <= disk.size, "{disk:?}");
+        *times.entry(&disk.name).or_insert(0) += 1;
+    }
+    assert!(times.values().all(|times| *times == 1), "{times:?}");
+
+    let kept: BTreeMap<_, _> = watched
+        .memory
+        .kept
+        .iter()
+        .map(|(key, text)| (key.as_str(), text.as_ref()))
+        .collect();
+    assert_eq!(
+        kept.keys().copied().collect::<Vec<_>>(),
+        ["disk_space_pct", "over_limits"]
+    );
+    let shown: f64 = kept["disk_space_pct"].parse().unwrap();
+    assert_eq!(shown, (seen.value("disk_space_pct") * 10.0).round() / 10.0);
+    assert_eq!(kept["over_limits"], r#"{"cpu":false,"memory":false,"disks":[]}"#);
+}
+
+#[tokio::test]
+async fn counters_go_on_from_the_second_look_and_over_a_restart_of_the_agent() {
+    let mut snmpd = Snmpd::start(&[]);
+    informed(&mut host(&snmpd, "")).await;
+    let mut watched = host(&snmpd, "");
+    let first = watched.look().await;
+    for name in COUNTERS {
+        assert!(!first.continues(name), "{name} at the first look");
+    }
+    let second = watched.look().await;
+    grown(&first, &second);
+    // hrSystemUptime is the kernel's, and goes on. What the agent does not know
+    // for its first seconds is not taken for zero.
+    snmpd.restart();
+    let third = informed(&mut watched).await;
+    grown(&second, &third);
+    let most = (word("/proc/stat", "ctxt") & u64::from(u32::MAX)) as f64;
+    let since = third.value("context_switches") - second.value("context_switches");
+    assert!(
+        since > 0.0 && since < most,
+        "{since} context switches, of {most} in all"
+    );
+    let mut another = host(&snmpd, "").remember(&watched.memory);
+    grown(&third, &another.look().await);
+    let mut stranger = host(&snmpd, "");
+    assert!(!stranger.look().await.continues("context_switches"));
+}
+
+#[track_caller]
+fn grown(before: &Seen, after: &Seen) {
+    for name in COUNTERS {
+        assert!(after.continues(name), "{name} does not continue");
+        assert!(after.value(name) >= before.value(name), "{name} went back");
+    }
+}
+
+#[tokio::test]
+async fn a_busy_processor_is_told_until_it_is_well_below_its_limit() {
+    let (load, snmpd) = processor();
+    let mut watched = host(&snmpd, ", max_cpu_pct: 80");
+    for (pct, reason) in [
+        (80, "up"),
+        (81, "cpu 81.0 % is over 80 %"),
+        (79, "cpu 79.0 % is not yet back below 76 %"),
+        (76, "cpu 76.0 % is not yet back below 76 %"),
+        (75, "up"),
+        (80, "up"),
+    ] {
+        load.set(&[&format!("2.1 integer {pct}")]);
+        let seen = watched.look().await;
+        assert_eq!(seen.reason(), reason);
+        assert_eq!(
+            seen.value("cpu_load"),
+            f64::from(pct),
+            "its figures are there all the same"
+        );
+        // The next look is that of a daemon that was restarted.
+        watched = host(&snmpd, ", max_cpu_pct: 80").remember(&watched.memory);
+    }
+}
+
+#[tokio::test]
+async fn a_full_file_system_is_told_by_its_name() {
+    let table = Passed::new(STORAGE, &[1, 2, 3, 4, 5, 6]);
+    let snmpd = Snmpd::start(&[&table.lines()]);
+    let options = ", max_disk_pct: 90, ignore_disks: ['/snap/*']";
+    let mut watched = host(&snmpd, options);
+    for (used, reason, over) in [
+        (89, "up", "[]"),
+        (
+            91,
+            "file system /var/lib is 91.0 % full, over 90 %",
+            r#"["/var/lib"]"#,
+        ),
+        (
+            86,
+            "file system /var/lib is 86.0 % full, not yet back below 85.5 %",
+            r#"["/var/lib"]"#,
+        ),
+        (85, "up", "[]"),
+    ] {
+        let fixed_disk = "objectid .1.3.6.1.2.1.25.2.1.4";
+        table.set(&[
+            &format!("2.31 {fixed_disk}"),
+            &format!("2.32 {fixed_disk}"),
+            "3.31 string /var/lib",
+            "3.32 string /snap/core/1",
+            "4.31 integer 4096",
+            "4.32 integer 4096",
+            "5.31 integer 100",
+            "5.32 integer 100",
+            &format!("6.31 integer {used}"),
+            "6.32 integer 100",
+        ]);
+        let seen = watched.look().await;
+        assert_eq!(seen.reason(), reason);
+        let kept = &watched.memory.kept["over_limits"];
+        assert_eq!(
+            kept.as_ref(),
+            format!(r#"{{"cpu":false,"memory":false,"disks":{over}}}"#)
+        );
+        // No root file system.
+        assert_eq!(watched.memory.kept["disk_space_pct"].as_ref(), "null");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_shows_nothing_of_itself_says_what_it_should_show() {
+    let snmpd = Snmpd::start(&[
+        "view system included .1.3.6.1.2.1.1",
+        "rocommunity stranger default -V system",
+    ]);
+    let address = snmpd.address();
+    let mut watched = Watched::new(&format!(
+        "type: host, address: 'snmp://{address}', community: stranger"
+    ));
+    let seen = watched.look().await;
+    assert_eq!(
+        seen.reason(),
+        "snmp: it shows neither load nor memory nor disks (may this community or user see 1.3.6.1.2.1.25 and \
+         1.3.6.1.4.1.2021?)"
+    );
+    let failure = seen.observation.outcome.failure().unwrap();
+    assert_eq!(failure.class, FailureClass::Content);
+    assert_eq!(seen.observation.outcome.verdict(), Verdict::Down);
+    assert_eq!(seen.observation.memory, None, "what is remembered stays");
+}
+
+#[tokio::test]
+async fn a_regular_look_at_a_host_takes_few_answers() {
+    let snmpd = Snmpd::start(&[]);
+    let mut watched = host(&snmpd, "");
+    watched.look().await;
+    let second = watched.look().await;
+    assert!(second.round_trips() <= 12, "{:?}", second.steps);
+}
+
+#[track_caller]
+fn near(value: f64, expected: f64, most: f64) {
+    assert!((value - expected).abs() <= most, "{value}, not {expected}");
+}

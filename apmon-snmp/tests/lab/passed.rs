@@ -1,0 +1,70 @@
+//! Values of an agent that a test sets while the agent runs.
+
+use std::{fs, path::Path};
+
+use tempfile::TempDir;
+
+/// What net-snmp's `pass` asks: a file of lines `OID type value`, looked up anew
+/// for each question.
+const PROGRAM: &str = r#"#!/bin/sh
+exec awk -v way="$1" -v asked="${2#.}" '
+    function after(one, other,  a, b, m, n, i) {
+        m = split(one, a, "."); n = split(other, b, ".")
+        for (i = 1; i <= m && i <= n; i++) if (a[i] != b[i]) return a[i] + 0 > b[i] + 0
+        return m > n
+    }
+    (way == "-g" && $1 == asked) || (way == "-n" && after($1, asked)) {
+        oid = $1; type = $2; sub(/^[^ ]+ [^ ]+ /, ""); print "." oid; print type; print; exit
+    }' "${0%/*}/values"
+"#;
+
+/// Columns of an agent's table that say what the test wants.
+pub struct Passed {
+    directory: TempDir,
+    entry: &'static str,
+    columns: &'static [u32],
+}
+
+impl Passed {
+    /// Of these columns below `entry`, nothing of what the agent has there
+    /// itself is left.
+    pub fn new(entry: &'static str, columns: &'static [u32]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("program"), PROGRAM).unwrap();
+        let passed = Self {
+            directory,
+            entry,
+            columns,
+        };
+        passed.set(&[]);
+        passed
+    }
+
+    /// Lines of the agent's file. One for each column: the agent has registered
+    /// its own so, and what is more precise goes before a priority.
+    pub fn lines(&self) -> String {
+        let program = self.path("program");
+        let line = |column| {
+            format!(
+                "pass -p 10 .{}.{column} /bin/sh {}\n",
+                self.entry,
+                program.display()
+            )
+        };
+        self.columns.iter().map(line).collect()
+    }
+
+    /// From now on these are its values, `column.index type value` each in the order
+    /// of their OIDs; types as snmpd.conf(5) spells them.
+    pub fn set(&self, values: &[&str]) {
+        let lines = values.iter().map(|value| format!("{}.{value}\n", self.entry));
+        // In one step: the agent may be reading.
+        let new = self.path("new");
+        fs::write(&new, lines.collect::<String>()).unwrap();
+        fs::rename(new, self.path("values")).unwrap();
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        Path::new(self.directory.path()).join(name)
+    }
+}

@@ -1,0 +1,298 @@
+//! Kind `port` against a real agent in a network of its own, and against
+//! recorded switches.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
+
+mod lab;
+
+use apmon_core::Verdict;
+
+use lab::{Namespace, Passed, Recordings, Seen, Snmpd, Watched};
+
+/// Nobody's address.
+const STRANGER: &str = "18:E8:29:45:F8:F7";
+
+fn section(agent: std::net::SocketAddr, community: &str, port: &str, mac: &str, always_up: &str) -> String {
+    format!(
+        "type: port, address: 'snmp://{agent}', community: {community}, port: '{port}', mac: '{mac}', \
+         always_up: {always_up}"
+    )
+}
+
+/// What both values of `always_up` say: yes, no.
+async fn both(agent: std::net::SocketAddr, community: &str, port: &str, mac: &str) -> [Seen; 2] {
+    let mut yes = Watched::new(&section(agent, community, port, mac, "yes"));
+    let mut no = Watched::new(&section(agent, community, port, mac, "no"));
+    [yes.look().await, no.look().await]
+}
+
+#[track_caller]
+fn reasons(seen: &[Seen; 2]) -> [&str; 2] {
+    [seen[0].reason(), seen[1].reason()]
+}
+
+/// The same with a runtime whose sockets are the namespace's.
+fn both_inside(namespace: &Namespace, snmpd: &Snmpd, port: &str) -> [Seen; 2] {
+    namespace.inside(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime
+            .unwrap()
+            .block_on(both(snmpd.address(), Snmpd::COMMUNITY, port, STRANGER))
+    })
+}
+
+#[test]
+fn a_port_of_a_real_agent_is_found_by_its_index_and_by_its_name() {
+    let namespace = Namespace::with_cables(2);
+    namespace.pull(1);
+    let snmpd = Snmpd::start_in(&namespace, &[]);
+    let (up, down) = (namespace.index("veth0"), namespace.index("veth1"));
+    // An agent without any table of stations has an empty one.
+    for (port, yes, no) in [
+        (
+            up.to_string(),
+            format!("port ifIndex={up} is up but pinned MAC {STRANGER} absent"),
+            "up".to_owned(),
+        ),
+        (
+            "veth0".to_owned(),
+            format!("port veth0 (ifIndex={up}) is up but pinned MAC {STRANGER} absent"),
+            "up".to_owned(),
+        ),
+        (
+            "veth1".to_owned(),
+            format!("port veth1 (ifIndex={down}) {STRANGER} is down (admin=up)"),
+            "up".to_owned(),
+        ),
+        (
+            "peer1".to_owned(),
+            format!(
+                "port peer1 (ifIndex={}) {STRANGER} is down (admin=down)",
+                namespace.index("peer1")
+            ),
+            "up".to_owned(),
+        ),
+        (
+            "0".to_owned(),
+            "no interface with ifIndex 0".to_owned(),
+            "no interface with ifIndex 0".to_owned(),
+        ),
+        (
+            "veth7".to_owned(),
+            "no interface named veth7".to_owned(),
+            "no interface named veth7".to_owned(),
+        ),
+    ] {
+        let seen = both_inside(&namespace, &snmpd, &port);
+        assert_eq!(reasons(&seen), [yes, no], "{port}");
+    }
+}
+
+#[test]
+fn a_port_collects_the_traffic_of_its_device_and_no_more() {
+    let namespace = Namespace::with_cables(1);
+    let snmpd = Snmpd::start_in(&namespace, &[]);
+    let [seen, _] = both_inside(&namespace, &snmpd, "veth0");
+    let names: Vec<_> = seen
+        .observation
+        .outcome
+        .metrics
+        .iter()
+        .map(|metric| metric.name.clone())
+        .collect();
+    let mut interfaces: Vec<u32> = ["lo", "veth0", "peer0"]
+        .map(|device| namespace.index(device))
+        .to_vec();
+    interfaces.sort_unstable();
+    let mut expected: Vec<String> = interfaces
+        .iter()
+        .flat_map(|index| [format!("if{index}_in"), format!("if{index}_out")])
+        .collect();
+    for name in [
+        "total_bits_in",
+        "total_bits_out",
+        "total_pkts_in",
+        "total_pkts_out",
+        "total_errors_in",
+        "total_errors_out",
+        "total_pkts_ucast",
+        "total_pkts_bmcast",
+    ] {
+        expected.push(name.to_owned());
+    }
+    // An agent that has just begun may not know the load yet.
+    let names: Vec<_> = names.into_iter().filter(|name| name != "cpu_load").collect();
+    expected.push("memory_pct".to_owned());
+    assert_eq!(names, expected);
+    let memory = seen.observation.memory.unwrap();
+    let keys: Vec<_> = memory.kept.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["port_sources", "port_state"]);
+    assert_eq!(memory.kept["port_state"].as_ref(), r#"{"oper":"up","mac":null}"#);
+}
+
+#[test]
+fn a_pulled_cable_is_seen_and_one_that_is_back() {
+    let namespace = Namespace::with_cables(1);
+    let snmpd = Snmpd::start_in(&namespace, &[]);
+    let section = section(snmpd.address(), Snmpd::COMMUNITY, "veth0", STRANGER, "yes");
+    namespace.inside(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let mut watched = Watched::new(&section);
+        let mut until = |word: &str| {
+            // The agent looks at its interfaces every 3 s.
+            let waited = apmon_core::Stopwatch::start();
+            loop {
+                let seen = runtime.block_on(watched.look());
+                if seen.reason().contains(word) {
+                    return;
+                }
+                assert!(waited.elapsed().as_secs() < 30, "{}", seen.reason());
+                std::thread::yield_now();
+            }
+        };
+        until("is up but");
+        namespace.pull(0);
+        until("is down (admin=up)");
+        namespace.plug(0);
+        until("is up but");
+    });
+}
+
+#[test]
+fn a_station_that_comes_to_an_empty_table_is_seen_at_the_next_look() {
+    let namespace = Namespace::with_cables(1);
+    let bridge_ports = Passed::new("1.3.6.1.2.1.17.1.4.1", &[2]);
+    let stations = Passed::new("1.3.6.1.2.1.17.4.3.1", &[2, 3]);
+    let snmpd = Snmpd::start_in(&namespace, &[&bridge_ports.lines(), &stations.lines()]);
+    bridge_ports.set(&[&format!("2.7 integer {}", namespace.index("veth0"))]);
+    let section = section(
+        snmpd.address(),
+        Snmpd::COMMUNITY,
+        "veth0",
+        "18:E8:29:45:F8:F7",
+        "yes",
+    );
+    // Each at bridge port 7, learned.
+    let table = |mac: &str| [format!("2.{mac} integer 7"), format!("3.{mac} integer 3")];
+    let (pinned, other) = (table("24.232.41.69.248.247"), table("24.232.41.69.248.248"));
+    namespace.inside(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let mut watched = Watched::new(&section);
+        for (rows, end) in [
+            (None, "is up but pinned MAC 18:E8:29:45:F8:F7 absent"),
+            (Some(&pinned), "up"),
+            (None, "is up but pinned MAC 18:E8:29:45:F8:F7 absent"),
+            (
+                Some(&other),
+                "wrong MAC: expected 18:E8:29:45:F8:F7, got 18:E8:29:45:F8:F8",
+            ),
+            (Some(&pinned), "up"),
+        ] {
+            let rows: Vec<&str> = rows.into_iter().flatten().map(String::as_str).collect();
+            stations.set(&rows);
+            let seen = runtime.block_on(watched.look());
+            assert!(seen.reason().ends_with(end), "{}, not {end}", seen.reason());
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_recorded_switch_has_the_pinned_station_another_one_or_none() {
+    let recordings = Recordings::start();
+    let agent = recordings.address();
+    let absent = |port: &str| format!("port {port} is up but pinned MAC {STRANGER} absent");
+    let wrong = |port: &str, got: &str| format!("port {port} wrong MAC: expected {STRANGER}, got {got}");
+    let up = || "up".to_owned();
+    for (device, port, mac, yes, no) in [
+        ("dlink-des3028", "2", "fc-d7-33-d9-4e-47", up(), up()),
+        ("dlink-des3028", "1/2", "FC:D7:33:D9:4E:47", up(), up()),
+        (
+            "dlink-des3028",
+            "2",
+            STRANGER,
+            wrong("ifIndex=2", "FC:D7:33:D9:4E:47"),
+            wrong("ifIndex=2", "FC:D7:33:D9:4E:47"),
+        ),
+        // The right one is there, and another one as well.
+        (
+            "dlink-des3028",
+            "10",
+            "A4:1F:72:8B:AD:41",
+            "port ifIndex=10 wrong MAC: expected A4:1F:72:8B:AD:41, got C8:9C:DC:E1:E9:6B".to_owned(),
+            "port ifIndex=10 wrong MAC: expected A4:1F:72:8B:AD:41, got C8:9C:DC:E1:E9:6B".to_owned(),
+        ),
+        (
+            "dlink-des3028",
+            "1",
+            STRANGER,
+            format!("port ifIndex=1 {STRANGER} is down (admin=up)"),
+            up(),
+        ),
+        ("hpe-procurve", "4", "10:60:4B:B4:5F:48", up(), up()),
+        (
+            "hpe-procurve",
+            "6",
+            STRANGER,
+            format!("port ifIndex=6 {STRANGER} is down (admin=down)"),
+            up(),
+        ),
+        (
+            "huawei-s5720",
+            "GigabitEthernet0/0/5",
+            "C4:2F:90:20:5F:D9",
+            up(),
+            up(),
+        ),
+        ("huawei-s5720", "10", "C4:2F:90:20:5F:D9", up(), up()),
+        (
+            "huawei-s5720",
+            "GigabitEthernet0/0/7",
+            STRANGER,
+            absent("GigabitEthernet0/0/7 (ifIndex=12)"),
+            up(),
+        ),
+        (
+            "huawei-s5720",
+            "999",
+            STRANGER,
+            "no interface with ifIndex 999".to_owned(),
+            "no interface with ifIndex 999".to_owned(),
+        ),
+    ] {
+        let seen = both(agent, device, port, mac).await;
+        assert_eq!(reasons(&seen), [yes, no], "{device} {port} {mac}");
+    }
+}
+
+#[tokio::test]
+async fn a_switch_that_does_not_say_where_its_stations_are_is_not_believed_to_have_none() {
+    let recordings = Recordings::start();
+    // A recorded Juniper MX has 215 stations, and ifIndex 0 for all its ports.
+    for (device, port, reason) in [
+        (
+            "juniper-mx960",
+            "ge-0/1/3",
+            "the device does not say on which port its stations are",
+        ),
+        // A recorded Cisco does not answer for its VLANs.
+        ("cisco-c3560", "Gi0/49", "VLAN 2: no answer"),
+    ] {
+        let seen = both(recordings.address(), device, port, STRANGER).await;
+        let [yes, no] = reasons(&seen);
+        assert!(
+            yes.ends_with(&format!("{STRANGER} absent (MAC table could not be read)")),
+            "{yes}"
+        );
+        assert!(
+            no.contains(&format!(": MAC table could not be read: {reason}")),
+            "{no}"
+        );
+        let verdicts = seen.map(|seen| seen.observation.outcome.verdict());
+        assert_eq!(verdicts, [Verdict::Down, Verdict::Unknown]);
+    }
+}

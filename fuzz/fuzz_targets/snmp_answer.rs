@@ -1,0 +1,5 @@
+//! A walk comes to its end, whatever an agent answers.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| apmon_snmp::fuzzing::answer(bytes));

@@ -1,0 +1,5 @@
+//! A message of SNMP, whatever it holds, is read and written again, or refused.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| apmon_snmp::fuzzing::message(bytes));
