@@ -482,7 +482,8 @@ impl Session {
         let oldest = flights.iter().min_by_key(|flight| flight.first_sent());
         let asked = oldest.map_or_else(String::new, |flight| flight.request.to_string());
         let asked = match self.count.round_trips {
-            0 => asked,
+            _ if !self.has_answered => asked,
+            1 => format!("{asked}, after 1 answer"),
             answers => format!("{asked}, after {answers} answers"),
         };
         SnmpError::NoAnswer {
