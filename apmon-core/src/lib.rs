@@ -113,7 +113,7 @@ pub use names::Names;
 pub use network::OwnNetwork;
 pub use notification::{DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, Switch};
 pub use outcome::{Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict};
-pub use probe::{Look, NotBuilt, Probe, Step, Trace};
+pub use probe::{Look, Probe, Step, Trace};
 pub use secret::Secret;
 pub use state::{Commit, MonitorState, OutboxEntry, OwnState, Snapshot, StateStore, StoreError};
 pub use time::{Clock, Mono, Now, Stopwatch, SystemClock};

@@ -76,8 +76,6 @@ pub enum FailureClass {
     Unreadable,
     /// A bug in the check: it panicked.
     Panic,
-    /// This kind is not built yet.
-    NotBuilt,
 }
 
 impl FailureClass {
@@ -103,8 +101,7 @@ impl FailureClass {
             | Self::Resources
             | Self::Resolver
             | Self::Unreadable
-            | Self::Panic
-            | Self::NotBuilt => Domain::Own,
+            | Self::Panic => Domain::Own,
         }
     }
 
@@ -131,7 +128,6 @@ impl FailureClass {
             Self::Resolver => "resolver",
             Self::Unreadable => "unreadable",
             Self::Panic => "panic",
-            Self::NotBuilt => "not_built",
         }
     }
 }
@@ -340,7 +336,6 @@ mod tests {
             FailureClass::Resolver,
             FailureClass::Unreadable,
             FailureClass::Panic,
-            FailureClass::NotBuilt,
         ] {
             assert_eq!(Outcome::fail(class, "x").verdict(), Verdict::Unknown, "{class:?}");
         }

@@ -191,21 +191,3 @@ impl Trace {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
-
-/// Stands for a kind whose probe does not exist yet: its options are read and
-/// checked, a look at it says so.
-#[derive(Debug)]
-pub struct NotBuilt {
-    /// The kind.
-    pub kind: &'static str,
-}
-
-#[async_trait]
-impl Probe for NotBuilt {
-    async fn probe(&self, _: &Look) -> Outcome {
-        Outcome::fail(
-            FailureClass::NotBuilt,
-            format!("not built yet: type {}", self.kind),
-        )
-    }
-}

@@ -190,6 +190,12 @@ impl Places {
     /// and the bridge has exactly as many ports.
     pub(crate) fn of(harvest: &Harvest, interfaces: &[Interface]) -> Self {
         let rows = harvest.rows(mib::DOT1D_BASE_PORT_IF_INDEX).iter();
+        // 0 is none, but where an interface has that number against the standard.
+        let has_zero = interfaces.iter().any(|one| one.index == 0);
+        let index = |value: &Value| -> Option<u32> {
+            let index = value.number()?.try_into().ok()?;
+            (index > 0 || has_zero).then_some(index)
+        };
         let by_port: BTreeMap<u32, u32> = rows
             .filter_map(|row| match row.index.as_slice() {
                 [port] => Some((*port, index(&row.value)?)),
@@ -219,11 +225,6 @@ impl Places {
     fn of_port(&self, port: &Value) -> Option<u32> {
         self.of_number(port.number()?.try_into().ok()?)
     }
-}
-
-/// An ifIndex; there is none of 0.
-fn index(value: &Value) -> Option<u32> {
-    value.number()?.try_into().ok().filter(|index| *index > 0)
 }
 
 fn same_numbers(ports: Option<u64>, interfaces: &[Interface]) -> BTreeMap<u32, u32> {

@@ -331,7 +331,9 @@ impl Polled {
                 "nvram_flash_bytes",
                 storage::nvram_flash_bytes(&self.harvest).map(bytes),
             ));
-            let macs = self.stations.is_readable.then_some(self.stations.learned);
+            // A device that is no bridge has learned nobody.
+            let is_known = self.stations.is_readable || self.stations.trouble.is_none();
+            let macs = is_known.then_some(self.stations.learned);
             figures.extend(gauge("mac_count", macs.map(number)));
             figures.extend(gauge("arp_count", arp::arp_count(&self.harvest).map(number)));
         }

@@ -234,8 +234,10 @@ impl Found {
             .map(present)
             .filter(|table| !table.is_empty())
             .collect();
-        let group =
-            |table: &Vec<Object>| Group::new(table.iter().map(|column| Oid::from(*column)), limit(table));
+        let group = |table: &Vec<Object>| {
+            let roots = table.iter().map(|column| Oid::from(*column));
+            Group::new(roots, limit(table)).indexed(index(table))
+        };
         let mut gets = Gets::new(&scalars);
         let mut walks = Walks::new(tables.iter().map(group).collect());
         session.run(&mut [&mut gets, &mut walks]).await?;
@@ -256,6 +258,20 @@ impl Found {
             }
         }
         Ok(())
+    }
+}
+
+/// Octets that an index of the table takes. A number in it below 128 takes one,
+/// an octet of an address two as often as not.
+fn index(table: &[Object]) -> usize {
+    match table[0] {
+        // A database, an address of six octets.
+        DOT1Q_TP_FDB_PORT | DOT1Q_TP_FDB_STATUS => 12,
+        DOT1D_TP_FDB_PORT | DOT1D_TP_FDB_STATUS => 12,
+        // An ifIndex and an address of four octets, or of up to sixteen.
+        IP_NET_TO_MEDIA_PHYS_ADDRESS => 10,
+        IP_NET_TO_PHYSICAL_PHYS_ADDRESS => 20,
+        _ => 3,
     }
 }
 

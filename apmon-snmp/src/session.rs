@@ -463,7 +463,7 @@ impl Session {
         };
         let after = match self.answers {
             0 => String::new(),
-            1 => ", after one answer".to_owned(),
+            1 => ", after 1 answer".to_owned(),
             answers => format!(", after {answers} answers"),
         };
         SnmpError::NoAnswer {

@@ -24,11 +24,16 @@ use crate::{
 /// and length, and those of the varbind. In octets.
 const VALUE: usize = 10;
 
+/// And the index in its name: an ifIndex, two small numbers.
+const INDEX: usize = 3;
+
 /// Columns that are read side by side.
 #[derive(Clone, Debug)]
 pub struct Group {
     roots: Vec<Oid>,
     limit: usize,
+    /// Octets of an index.
+    index: usize,
 }
 
 impl Group {
@@ -39,6 +44,16 @@ impl Group {
         Self {
             roots: roots.into_iter().collect(),
             limit,
+            index: INDEX,
+        }
+    }
+
+    /// The same, where an index takes so many octets: the first answer is to
+    /// fit into a frame like all others.
+    pub(crate) fn indexed(self, octets: usize) -> Self {
+        Self {
+            index: octets,
+            ..self
         }
     }
 }
@@ -55,6 +70,8 @@ pub(crate) struct Walks {
 struct Course {
     cursors: Vec<Cursor>,
     limit: usize,
+    /// Octets of an index, before one was seen.
+    index: usize,
     /// Columns that are asked for together.
     parts: VecDeque<Vec<usize>>,
     /// Octets of a varbind of the last answer.
@@ -75,6 +92,7 @@ impl Walks {
             },
             cursors: group.roots.into_iter().map(Cursor::new).collect(),
             limit: group.limit,
+            index: group.index,
             octets: None,
             singly: 0,
             was_refused: false,
@@ -94,7 +112,7 @@ impl Walks {
 impl Course {
     /// Octets of a row, as far as is known.
     fn octets(&self, columns: &[usize]) -> usize {
-        let guess = |at: &usize| self.cursors[*at].at.len() + 2 + VALUE;
+        let guess = |at: &usize| self.cursors[*at].at.len() + self.index + 2 + VALUE;
         match self.octets {
             Some(octets) => octets * columns.len(),
             None => columns.iter().map(guess).sum(),

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use apmon_core::{
-    Blueprint, Kind, MonitorKind, NotBuilt,
+    Blueprint, Kind, Look, MonitorKind, Outcome, Probe,
     config::{ProcessEnvironment, Section, SiteFile, parse},
 };
 use schemars::JsonSchema;
@@ -43,7 +43,17 @@ impl Kind for Http {
     }
 
     fn compile(&self, _: HttpOptions, _: &mut Section<'_>) -> Option<Blueprint> {
-        Some(Blueprint::probe(|_| NotBuilt { kind: "http" }))
+        Some(Blueprint::probe(|_| Never))
+    }
+}
+
+/// Nothing is looked at here.
+struct Never;
+
+#[async_trait::async_trait]
+impl Probe for Never {
+    async fn probe(&self, _: &Look) -> Outcome {
+        unreachable!("options are read, and nothing else")
     }
 }
 
@@ -181,6 +191,28 @@ fn each_mistake_has_its_message() {
             &[
                 "\"port\" must be a whole number from 0 to 4294967295, or a port's name, not -1",
                 "\"mac\" must be a MAC address in the form XX:XX:XX:XX:XX:XX, not \"18:E8:29:45:F8\"",
+            ],
+        ),
+        // what is new
+        (
+            "type: ports, address: snmp://h, max_macs_per_port: 0, mac_changes: sometimes",
+            &[
+                "\"max_macs_per_port\" must be 1 or more",
+                "\"mac_changes\" must be appeared or all or no, not \"sometimes\"",
+            ],
+        ),
+        (
+            "type: ports, address: snmp://h, max_macs_per_port: 0, allow_macs: [18:E8]",
+            &[
+                "\"max_macs_per_port\" must be 1 or more",
+                "\"allow_macs\" must be a MAC address in the form XX:XX:XX:XX:XX:XX, not \"18:E8\"",
+            ],
+        ),
+        (
+            "type: ports, address: snmp://h, max_macs_per_port: 0, allow_macs: /nowhere/stations",
+            &[
+                "\"max_macs_per_port\" must be 1 or more",
+                "\"allow_macs\" /nowhere/stations: cannot be read: No such file or directory (os error 2)",
             ],
         ),
         // 28

@@ -46,17 +46,19 @@ fn a_port_of_a_real_agent_is_found_by_its_index_and_by_its_name() {
     namespace.pull(1);
     let snmpd = Snmpd::start_in(&namespace, &[]);
     let (up, down) = (namespace.index("veth0"), namespace.index("veth1"));
-    // An agent without any table of stations has an empty one.
+    // An agent without any bridge cannot say who is there.
     for (port, yes, no) in [
         (
             up.to_string(),
-            format!("port ifIndex={up} is up but pinned MAC {STRANGER} absent"),
-            "up".to_owned(),
+            format!("port ifIndex={up} is up but pinned MAC {STRANGER} absent (MAC table could not be read)"),
+            format!("port ifIndex={up}: MAC table could not be read: no table of stations"),
         ),
         (
             "veth0".to_owned(),
-            format!("port veth0 (ifIndex={up}) is up but pinned MAC {STRANGER} absent"),
-            "up".to_owned(),
+            format!(
+                "port veth0 (ifIndex={up}) is up but pinned MAC {STRANGER} absent (MAC table could not be read)"
+            ),
+            format!("port veth0 (ifIndex={up}): MAC table could not be read: no table of stations"),
         ),
         (
             "veth1".to_owned(),

@@ -11,6 +11,7 @@ mod memory;
 mod names;
 mod peer;
 mod rig;
+mod snmp;
 mod space;
 
 use std::{fs, path::Path};
@@ -28,6 +29,8 @@ const NEEDED: &[Needed] = &[
     needed("caddy", "caddy"),
     needed("openssl", "openssl"),
     needed("ip", "iproute2"),
+    needed("snmpd", "snmpd"),
+    needed("snmpbulkwalk", "snmp"),
 ];
 
 /// One line of the table.
@@ -87,6 +90,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
         ("one pass, and memory", memory::rows),
         ("targets that never answer", dead::rows),
         ("names that do not resolve", names::rows),
+        ("snmp", snmp::rows),
     ];
     for (title, part) in parts.iter().filter(|(title, _)| title.starts_with(only)) {
         println!("== {title}");

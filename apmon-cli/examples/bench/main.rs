@@ -5,14 +5,20 @@
 //! bench burst MONITORS DIR     all look at once, all find their target down, state file in DIR
 //! bench storm MONITORS DIR     the same with a database, a webhook that takes messages and one that is away
 //! bench beats MONITORS SECS    a heartbeat each every two seconds, to a receiver on loopback
+//! bench agent AGENTS PORT      switches at 127.1.0.1, 127.1.0.2, ... until it is ended
+//! bench switch                 polls of such a switch: round trips
+//! bench beside ADDRESS COMMUNITY RUNS   polls of an agent, and in turn snmpbulkwalk
+//! bench keys                   making the keys of a user of SNMPv3
 //! ```
 //!
 //! Prints `name=value` lines; times are in milliseconds, memory in kilobytes.
 
 #![allow(clippy::print_stdout)] // its figures
 
+mod agent;
 mod alert;
 mod receiver;
+mod snmp;
 
 use std::{error::Error, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
@@ -75,7 +81,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ["burst", monitors, folder] => burst(monitors.parse()?, Path::new(folder)).await,
         ["storm", monitors, folder] => alert::storm(monitors.parse()?, Path::new(folder)).await,
         ["beats", monitors, secs] => alert::beats(monitors.parse()?, secs.parse()?).await,
-        _ => Err("bench steady|beats MONITORS SECS | bench burst|storm MONITORS DIR".into()),
+        ["agent", agents, port] => agent::serve(agents.parse()?, port.parse()?).await,
+        ["switch"] => snmp::switch().await,
+        ["beside", address, community, runs] => {
+            snmp::beside(address.parse()?, community, runs.parse()?).await
+        }
+        ["keys"] => {
+            snmp::keys();
+            Ok(())
+        }
+        _ => Err("bench steady|beats MONITORS SECS | bench burst|storm MONITORS DIR | bench agent AGENTS PORT | bench switch|keys | bench beside ADDRESS COMMUNITY RUNS".into()),
     }
 }
 
@@ -127,7 +142,7 @@ pub(crate) fn ms(duration: Duration) -> f64 {
 }
 
 /// User and system time of this process so far.
-fn cpu() -> Result<Duration, Box<dyn Error>> {
+pub(crate) fn cpu() -> Result<Duration, Box<dyn Error>> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     // After the name: field 12 and 13 are utime and stime, in hundredths.

@@ -244,7 +244,12 @@ fn numbers_of_bridge_ports_are_indexes_only_where_nothing_else_can_be_meant() {
 
 #[test]
 fn a_table_that_could_not_be_read_is_not_an_empty_one() {
-    let empty = read(&Harvest::default());
+    let nothing = read(&Harvest::default());
+    assert!(!nothing.is_readable, "no bridge, or one that we may not see");
+    assert_eq!(nothing.trouble, None);
+
+    let ports = &[(&[1][..], Value::Integer(10_101))];
+    let empty = read(&Harvest::of(&[(mib::DOT1D_BASE_PORT_IF_INDEX, ports)]));
     assert!(empty.is_readable, "it was read, and nobody is there");
     assert_eq!(empty.trouble, None);
 

@@ -419,3 +419,38 @@ fn rows_without_values_end_at_the_limit() {
         assert!(asked < 60, "{asked}");
     }
 }
+
+#[test]
+fn an_answer_fits_into_a_frame_from_the_first_one_on() {
+    // The stations of a switch: an index is a database and six octets.
+    let columns = [2, 3].map(|column| Oid::from([1, 3, 6, 1, 2, 1, 17, 7, 1, 2, 2, 1, column]));
+    let mut table = BTreeMap::new();
+    for station in 0..100 {
+        let index = [1, 164, 187, 109, station * 37 % 256, station * 101 % 256, station];
+        for column in &columns {
+            table.insert(Oid::join(column.parts(), &index), Value::Integer(3));
+        }
+    }
+    let manner = Manner {
+        is_v1: false,
+        knows_bulk: true,
+        varbinds: usize::MAX,
+        octets: usize::MAX,
+        cuts: true,
+        no_such_name: false,
+    };
+    let mut longest = 0;
+    let group = Group::new(columns, 1_000).indexed(12);
+    let walked = walk(vec![group], &Agent::default(), false, 100, |request| {
+        let pdu = honest(&table, &manner, request);
+        longest = longest.max(octets(&pdu));
+        pdu
+    });
+    let (found, requests) = walked.unwrap();
+    assert_eq!(
+        found[0].iter().map(|column| column.rows.len()).sum::<usize>(),
+        200
+    );
+    assert!(longest <= 1_400, "{longest}");
+    assert!(requests <= 6, "{requests}");
+}

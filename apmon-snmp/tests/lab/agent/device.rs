@@ -35,6 +35,9 @@ pub struct Device {
     uptime: u32,
     /// It has a clock of the system besides that of the agent.
     pub has_system_uptime: bool,
+    /// What its clocks say, that of the system and that of the agent, in
+    /// hundredths; `None`: they run.
+    pub clocks: Option<(u32, u32)>,
 }
 
 pub type Mac = [u8; 6];
@@ -52,6 +55,7 @@ impl Device {
             clock: Stopwatch::start(),
             uptime: 100_000,
             has_system_uptime: true,
+            clocks: None,
         };
         let text = |text: &str| Value::Octets(text.into());
         device.set(&SYSTEM, &[1, 0], text("a switch of the lab"));
@@ -115,10 +119,11 @@ impl Device {
     /// Its clocks go on.
     pub fn tick(&mut self) {
         let since = u32::try_from(self.clock.elapsed().as_millis() / 10).unwrap();
-        let ticks = Value::TimeTicks(self.uptime.wrapping_add(since));
-        self.set(&SYSTEM, &[3, 0], ticks.clone());
+        let running = self.uptime.wrapping_add(since);
+        let (system, agent) = self.clocks.unwrap_or((running, running));
+        self.set(&SYSTEM, &[3, 0], Value::TimeTicks(agent));
         match self.has_system_uptime {
-            true => self.set(&HR_SYSTEM_UPTIME, &[0], ticks),
+            true => self.set(&HR_SYSTEM_UPTIME, &[0], Value::TimeTicks(system)),
             false => drop(self.table.remove(&Oid::join(&HR_SYSTEM_UPTIME, &[0]))),
         }
     }

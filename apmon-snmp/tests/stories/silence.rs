@@ -1,0 +1,101 @@
+//! How often something is told of one port.
+
+use crate::story::{STATION, Story, switch};
+
+const DOWN: &str = "PORT CHANGE: GigabitEthernet0/2 oper=down admin=up (was oper=up admin=up)";
+const UP: &str = "PORT CHANGE: GigabitEthernet0/2 oper=up admin=up (was oper=down admin=up)";
+
+#[tokio::test]
+async fn after_a_message_a_port_is_silent_and_the_last_word_is_right() {
+    let mut story = Story::begun(switch(4), "type: ports, notify_every_n_secs: 600").await;
+    story.change(|device| device.port_down(2));
+    assert_eq!(story.told_after(30).await, [DOWN]);
+    story.change(|device| device.port_up(2));
+    assert_eq!(story.told_after(30).await, [""; 0]);
+    story.restart_apmon();
+    assert_eq!(story.told_after(540).await, [""; 0], "not yet");
+    assert_eq!(story.told_after(30).await, [UP]);
+}
+
+#[tokio::test]
+async fn what_went_and_came_back_during_the_silence_is_no_news() {
+    let mut story = Story::begun(switch(4), "type: ports, notify_every_n_secs: 600").await;
+    story.change(|device| device.port_down(2));
+    assert_eq!(story.told_after(30).await, [DOWN]);
+    for _ in 0..5 {
+        story.change(|device| device.port_up(2));
+        assert_eq!(story.told_after(30).await, [""; 0]);
+        story.change(|device| device.port_down(2));
+        let observation = story.after(30).await;
+        assert_eq!(observation.notices, []);
+        assert_eq!(observation.changes.len(), 1, "the history has it");
+    }
+    assert_eq!(story.told_after(600).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn each_port_has_a_silence_of_its_own() {
+    let mut story = Story::begun(switch(4), "type: ports, notify_every_n_secs: 600").await;
+    story.change(|device| device.port_down(2));
+    assert_eq!(story.told_after(30).await, [DOWN]);
+    story.change(|device| device.port_down(3));
+    assert_eq!(
+        story.told_after(30).await,
+        ["PORT CHANGE: GigabitEthernet0/3 oper=down admin=up (was oper=up admin=up)"]
+    );
+}
+
+#[tokio::test]
+async fn a_port_s_state_and_its_stations_share_a_silence() {
+    let mut story = Story::begun(switch(4), "type: ports, notify_every_n_secs: 600").await;
+    story.change(|device| device.port_down(2));
+    assert_eq!(story.told_after(30).await, [DOWN]);
+    story.change(|device| {
+        device.port_up(2);
+        device.new_station(STATION, 2);
+    });
+    assert_eq!(story.told_after(30).await, [""; 0]);
+    assert_eq!(
+        story.told_after(600).await,
+        [
+            UP,
+            "PORT MAC CHANGE: GigabitEthernet0/2 MAC change appeared=[AA:BB:CC:DD:EE:FF]"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_silence_grows_along_the_curve_of_reminders_and_ends() {
+    let options = "type: ports, notify_every_n_secs: 80, after_every_n_notifications: 4";
+    let mut story = Story::begun(switch(4), options).await;
+    let mut is_up = true;
+    let mut heard = Vec::new();
+    // Whatever was told, it is another state before the next look.
+    for second in (5..=340).step_by(5) {
+        if heard.is_empty() || heard.last() == Some(&(second - 5)) {
+            is_up = !is_up;
+            story.change(|device| match is_up {
+                true => device.port_up(2),
+                false => device.port_down(2),
+            });
+        }
+        if !story.told_after(5).await.is_empty() {
+            heard.push(second);
+        }
+    }
+    assert_eq!(heard, [5, 40, 100, 175, 255, 335]);
+    // The last word, and then nothing for longer than a window.
+    assert_eq!(story.told_after(75).await.len(), 1);
+    assert_eq!(story.told_after(600).await, [""; 0]);
+    story.change(|device| match is_up {
+        true => device.port_down(2),
+        false => device.port_up(2),
+    });
+    assert_eq!(story.told_after(5).await.len(), 1);
+    story.change(|device| match is_up {
+        true => device.port_up(2),
+        false => device.port_down(2),
+    });
+    assert_eq!(story.told_after(30).await, [""; 0]);
+    assert_eq!(story.told_after(5).await.len(), 1, "as soon as after the first");
+}
