@@ -4,6 +4,7 @@
 mod engine;
 mod errand;
 mod flight;
+mod pace;
 mod way;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -34,19 +35,6 @@ use crate::{
     walk::{Group, Stream, Tell, Walks},
 };
 
-/// So many requests are under way at once. A switch's agent is a small
-/// computer, and has one thread.
-const WINDOW: usize = 4;
-
-/// How long the first answer of an agent is waited for before it is asked
-/// again.
-const FIRST_TRY: Duration = Duration::from_secs(1);
-/// Whatever it took so far, an answer is given so much time.
-const SHORTEST_TRY: Duration = Duration::from_millis(500);
-const LONGEST_TRY: Duration = Duration::from_secs(5);
-/// Who takes longer to answer is asked one thing at a time.
-const SLOW: Duration = Duration::from_millis(300);
-
 /// So many datagrams are looked at before the clock is: a flood of them must
 /// not hide the deadline.
 const AT_ONCE: usize = 64;
@@ -61,8 +49,8 @@ pub struct Session {
     /// Each answer moves the deadline so far away.
     patience: Option<Duration>,
     ids: i32,
-    /// Something was answered as it was asked.
-    has_answered: bool,
+    /// So many requests were answered as they were asked.
+    answers: u32,
     /// What was asked only signed, and that something came back.
     signed_id: Option<i32>,
     hears_signed: bool,
@@ -108,7 +96,7 @@ impl Session {
             deadline,
             patience: None,
             ids: first_id(),
-            has_answered: false,
+            answers: 0,
             signed_id: None,
             hears_signed: false,
             malformed: None,
@@ -228,7 +216,7 @@ impl Session {
     }
 
     async fn exchange(&mut self, errands: &mut [&mut dyn Errand]) -> Result<(), SnmpError> {
-        let mut flights: Vec<Flight> = Vec::with_capacity(WINDOW);
+        let mut flights: Vec<Flight> = Vec::with_capacity(pace::WINDOW);
         loop {
             self.fill(errands, &mut flights).await?;
             let Some(wake) = flights.iter().map(Flight::expires).min() else {
@@ -256,11 +244,11 @@ impl Session {
         flights: &mut Vec<Flight>,
     ) -> Result<(), SnmpError> {
         for (at, errand) in errands.iter_mut().enumerate() {
-            while flights.len() < self.window() {
+            while flights.len() < pace::window(self.round_trip()) {
                 let Some(request) = errand.next(self.limits()) else {
                     break;
                 };
-                let wait = self.first_wait();
+                let wait = pace::first_wait(self.round_trip(), self.time_left());
                 let mut flight = Flight::new(at, request, wait);
                 self.send(&mut flight).await?;
                 flights.push(flight);
@@ -285,27 +273,12 @@ impl Session {
         }
     }
 
-    fn first_wait(&self) -> Duration {
-        let mean = self.agent.notes().round_trip;
-        let wait = mean.map_or(FIRST_TRY, |mean| (mean * 4).max(SHORTEST_TRY));
-        wait.min(self.longest_wait())
+    fn round_trip(&self) -> Option<Duration> {
+        self.agent.notes().round_trip
     }
 
-    /// A third of the time there is, if that is long: who is slow is not asked
-    /// again before they have answered, which would make them slower still.
-    fn longest_wait(&self) -> Duration {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        LONGEST_TRY.max(left / 3)
-    }
-
-    /// So many requests may be under way: one until it is known how fast the
-    /// agent is, and to a slow one, who answers them one after another.
-    fn window(&self) -> usize {
-        let mean = self.agent.notes().round_trip;
-        match mean {
-            Some(mean) if mean < SLOW => WINDOW,
-            _ => 1,
-        }
+    fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// Sends a request under an id of its own.
@@ -356,7 +329,7 @@ impl Session {
                 Heard::Nothing => {}
                 Heard::Answer(pdu) => {
                     let flight = flights.swap_remove(at);
-                    self.has_answered = true;
+                    self.answers += 1;
                     self.malformed = None;
                     self.count.round_trips += 1;
                     self.count.longest = self.count.longest.max(length);
@@ -440,7 +413,7 @@ impl Session {
     /// Sends again what was not answered in time. Much that was asked for at
     /// once may be why: it is asked for less.
     async fn retry(&mut self, flights: &mut [Flight], now: Instant) -> Result<(), SnmpError> {
-        let longest = self.longest_wait();
+        let longest = pace::longest_wait(self.time_left());
         for flight in flights.iter_mut().filter(|flight| flight.expires() <= now) {
             flight.try_again(longest);
             self.count.retries += 1;
@@ -458,7 +431,7 @@ impl Session {
             .engine
             .as_ref()
             .is_some_and(|engine| engine.encrypts());
-        if !is_sealed || self.has_answered || self.hears_signed {
+        if !is_sealed || self.answers > 0 || self.hears_signed {
             return Ok(());
         }
         let id = self.next_id();
@@ -469,32 +442,32 @@ impl Session {
 
     /// The deadline came: why.
     fn unanswered(&self, flights: &[Flight]) -> SnmpError {
-        if self.hears_signed && !self.has_answered {
+        if self.hears_signed && self.answers == 0 {
             return SnmpError::NoAnswerEncrypted;
         }
         if let Some(malformed) = self.malformed {
             return malformed.into();
         }
-        if !self.has_answered {
+        if self.answers == 0 {
             // Another device may be there now, and not say so.
             self.agent.notes().engine = None;
         }
         let oldest = flights.iter().min_by_key(|flight| flight.first_sent());
         let asked = oldest.map_or_else(String::new, |flight| flight.request.to_string());
-        let asked = match self.count.round_trips {
-            _ if !self.has_answered => asked,
-            1 => format!("{asked}, after 1 answer"),
-            answers => format!("{asked}, after {answers} answers"),
+        let context = match &*self.credentials {
+            // Some agents do not report a context that they do not know.
+            Credentials::V3(user) if !user.context.is_empty() => {
+                format!(" in context \"{}\"", excerpt(&user.context, 40))
+            }
+            _ => String::new(),
+        };
+        let after = match self.answers {
+            0 => String::new(),
+            1 => ", after 1 answer".to_owned(),
+            answers => format!(", after {answers} answers"),
         };
         SnmpError::NoAnswer {
-            asked: match &*self.credentials {
-                // Some agents do not report a context that they do not know.
-                Credentials::V3(user) if !user.context.is_empty() => {
-                    let context = excerpt(&user.context, 40);
-                    format!("{asked} in context \"{context}\"")
-                }
-                _ => asked,
-            },
+            asked: format!("{asked}{context}{after}"),
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct State {
     pub engine: Engine,
     /// What was asked since [`LabAgent::count_anew`].
     pub asked: Vec<PduKind>,
+    /// Answers that said no, since then.
+    pub refused: usize,
     /// The longest answer since then, octets.
     pub longest: usize,
     /// Answers that are kept back, or could be sent once more.
@@ -59,6 +61,7 @@ impl LabAgent {
             mood: Mood::default(),
             engine: Engine::new(b"\x80\x00\x1f\x88\x80the lab"),
             asked: Vec::new(),
+            refused: 0,
             longest: 0,
             kept: VecDeque::new(),
         }));
@@ -97,11 +100,13 @@ impl LabAgent {
         let mut state = self.state();
         state.mood = mood;
         state.asked.clear();
+        state.refused = 0;
     }
 
     pub fn count_anew(&self) {
         let mut state = self.state();
         state.asked.clear();
+        state.refused = 0;
         state.longest = 0;
     }
 
@@ -250,6 +255,7 @@ impl State {
             answer.error_status = ErrorStatus::TOO_BIG.0;
             answer.varbinds.clear();
         }
+        self.refused += usize::from(answer.error_status != 0);
         if self.mood.wrong_id {
             answer.request_id ^= 0x5555;
         }

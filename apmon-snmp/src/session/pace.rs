@@ -1,0 +1,37 @@
+//! How fast an agent is asked: as a switch's small computer can bear it.
+
+use std::time::Duration;
+
+/// So many requests are under way at once. A switch's agent is a small
+/// computer, and has one thread.
+pub(super) const WINDOW: usize = 4;
+
+/// How long the first answer of an agent is waited for before it is asked
+/// again.
+const FIRST_TRY: Duration = Duration::from_secs(1);
+/// Whatever it took so far, an answer is given so much time.
+const SHORTEST_TRY: Duration = Duration::from_millis(500);
+const LONGEST_TRY: Duration = Duration::from_secs(5);
+/// Who takes longer to answer is asked one thing at a time.
+const SLOW: Duration = Duration::from_millis(300);
+
+/// So many requests may be under way: one until it is known how fast the agent
+/// is (its `mean`), and to a slow one, who answers them one after another.
+pub(super) fn window(mean: Option<Duration>) -> usize {
+    match mean {
+        Some(mean) if mean < SLOW => WINDOW,
+        _ => 1,
+    }
+}
+
+/// How long an answer is waited for, with so much time `left` for all.
+pub(super) fn first_wait(mean: Option<Duration>, left: Duration) -> Duration {
+    let wait = mean.map_or(FIRST_TRY, |mean| (mean * 4).max(SHORTEST_TRY));
+    wait.min(longest_wait(left))
+}
+
+/// A third of the time there is, if that is long: who is slow is not asked
+/// again before they have answered, which would make them slower still.
+pub(super) fn longest_wait(left: Duration) -> Duration {
+    LONGEST_TRY.max(left / 3)
+}
