@@ -29,6 +29,11 @@ impl Asker {
         }
     }
 
+    /// Where it is asked, as the site file has it.
+    pub(crate) fn whom(&self) -> String {
+        format!("{}:{}", self.target.remote.host, self.target.port)
+    }
+
     /// Where names of stations are known.
     pub(crate) fn names(&self) -> &dyn Names {
         &*self.names
@@ -66,9 +71,8 @@ impl Asker {
         };
         let to = SocketAddr::new(to, self.target.port);
         let agent = self.agents.at(to, &self.target.credentials);
-        Session::open(to, Arc::new(credentials), agent, deadline)
-            .await
-            .ok()
+        let session = Session::open(to, Arc::new(credentials), agent, deadline).await;
+        session.ok().map(Session::as_guest)
     }
 
     /// Why a look at the device failed: its fault, or our own network's.

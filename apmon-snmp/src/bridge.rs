@@ -35,6 +35,8 @@ pub(crate) struct Stations {
     pub is_readable: bool,
     /// Why somebody may be missing in `on`.
     pub trouble: Option<String>,
+    /// The same are missing each time: nobody of them was ever there.
+    pub is_lasting: bool,
 }
 
 /// The table that a Cisco keeps for one VLAN, read in that VLAN's context.

@@ -177,7 +177,9 @@ pub(crate) fn compare(
         *silence = silence
             .map(|it| it.anchored(now))
             .filter(|it| !silence::is_over(it, policy, now));
-        entity.may_tell = !entity.is_ignored && silence::may_tell(silence.as_ref(), policy, now);
+        // What nobody hears is not told: it is when alarms are on again.
+        entity.may_tell =
+            policy.alarms && !entity.is_ignored && silence::may_tell(silence.as_ref(), policy, now);
         entity.port.note_absences(now);
     }
     tell_changes(&mut entities, wishes, is_learning, &mut notices);
@@ -234,9 +236,16 @@ fn entities<'a>(known: Vec<Tracked>, ports: &'a [SeenPort], wishes: &Wishes) -> 
         all.iter()
             .map(|(port, is)| is.map_or(port.identity(), SeenPort::identity)),
     );
+    // Who is seen somewhere is not elsewhere, however little was read.
+    let anywhere: BTreeSet<Mac> = ports
+        .iter()
+        .filter_map(|port| port.macs.as_ref())
+        .flatten()
+        .copied()
+        .collect();
     let entities = all.into_iter().zip(labels).map(|((mut port, is), label)| {
         let mut was = port.base.take();
-        port.see(is, was.as_mut());
+        port.see(is, was.as_mut(), &anywhere);
         let is_ignored = wishes.ignores(port.names());
         Entity {
             port,

@@ -140,15 +140,21 @@ impl HostMonitor {
         device.up_for = uptimes(&harvest).up_for();
         device.disks = storage::disks(&harvest);
 
-        if let Some(trouble) = self.unread(&harvest, cpu_load, memory_pct) {
-            // What is over its limit stays so.
-            return Err(Failure::new(FailureClass::Unreadable, trouble));
-        }
-        let mut recall = Recall::of(&look.memory);
+        let mut recall = Recall::of(&look.memory, &self.asker.whom());
         let mut over: Over = recall
             .text(OVER)
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
+        if let Some(trouble) = self.unread(&harvest, cpu_load, memory_pct) {
+            // What is over its limit stays so; and what is known to be so is told.
+            let known = self
+                .limits
+                .judge(cpu_load, memory_pct, &device.disks, &mut over.clone());
+            return Err(match known.is_empty() {
+                true => Failure::new(FailureClass::Unreadable, trouble),
+                false => Failure::new(FailureClass::Content, known.to_string()),
+            });
+        }
         let excesses = self.limits.judge(cpu_load, memory_pct, &device.disks, &mut over);
         let mut outcome = match excesses.is_empty() {
             true => Outcome::up(watch.elapsed()),

@@ -56,6 +56,11 @@ impl Interface {
 pub(crate) struct Names(BTreeMap<u32, Interface>);
 
 impl Names {
+    /// None was read yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// As these interfaces have them.
     pub(crate) fn of(interfaces: &[Interface]) -> Self {
         let by_index = interfaces.iter().map(|one| (one.index, one.clone()));
@@ -68,7 +73,8 @@ impl Names {
 pub(crate) fn interfaces(harvest: &Harvest, known: &Names) -> Vec<Interface> {
     let table = Table::of(harvest);
     let mut indexes = BTreeSet::new();
-    for object in [mib::IF_DESCR, mib::IF_ADMIN_STATUS, mib::IF_OPER_STATUS] {
+    // One that has but a name came after the states were read, or is none.
+    for object in [mib::IF_ADMIN_STATUS, mib::IF_OPER_STATUS] {
         indexes.extend(table.rows(object).map(|(index, _)| index));
     }
     let one = |index: &u32| table.interface(*index, known.0.get(index));

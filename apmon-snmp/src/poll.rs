@@ -50,6 +50,8 @@ pub(crate) struct Acquaintance(Mutex<Known>);
 struct Known {
     found: reading::Found,
     names: Names,
+    /// So many had an ifOperStatus, and an ifAdminStatus, where not all had both.
+    uneven: Option<(usize, usize)>,
     slots: BTreeMap<u32, String>,
     neighbours: BTreeMap<u32, Vec<Neighbour>>,
     about: About,
@@ -117,7 +119,7 @@ impl Known {
             .await
             .map_err(failed)?;
         // What was not all read is no basis for anything; nor are its names kept.
-        is_whole(&reading.harvest).inspect_err(|_| self.found.unsettle())?;
+        self.is_whole(&reading).inspect_err(|_| self.found.unsettle())?;
         let interfaces = interface::interfaces(&reading.harvest, &self.names);
         if reading.has_names {
             self.names = Names::of(&interfaces);
@@ -132,7 +134,8 @@ impl Known {
             } = count;
             format!("{round_trips} answers, {retries} requests sent again")
         });
-        let stations = bridge::stations(&harvest, &vlans, &interfaces);
+        let mut stations = bridge::stations(&harvest, &vlans, &interfaces);
+        stations.is_lasting = self.found.missing_vlan().is_some();
         if reading.has_slots {
             self.slots = slot::slots(&harvest, &interfaces);
         }
@@ -150,7 +153,7 @@ impl Known {
                 vendor: Vendor::read(&harvest).name(),
             },
         );
-        if reading.has_neighbours {
+        if reading.has_about {
             self.about = About {
                 location: device.location.clone(),
                 contact: device.contact.clone(),
@@ -186,7 +189,7 @@ impl Known {
         count: &mut Count,
     ) -> Vec<VlanTable> {
         let mut tables = Vec::new();
-        let mut silent = 0;
+        let (mut silent, mut has_any) = (0, false);
         let vlans = self.found.vlans(harvest);
         for (i, vlan) in vlans.iter().copied().enumerate() {
             if i >= MOST_VLANS || silent >= MOST_SILENT {
@@ -205,6 +208,7 @@ impl Known {
             };
             match read {
                 Ok(harvest) => {
+                    has_any = true;
                     self.found.has_vlans();
                     tables.push(VlanTable { vlan, harvest });
                 }
@@ -213,7 +217,7 @@ impl Known {
                     silent += 1;
                     tables.push(reading::missing_vlan(vlan, &reason));
                     // It keeps no such tables, or none that we may read.
-                    if i == 0 {
+                    if !has_any && (silent >= MOST_SILENT || silent == vlans.len()) {
                         self.found.lacks_vlans(vlan, reason);
                         break;
                     }
@@ -227,39 +231,41 @@ impl Known {
     }
 }
 
-/// The interfaces were all read: with less, what is not there would look as if
-/// it were gone.
-fn is_whole(harvest: &Harvest) -> Result<(), Failure> {
-    for object in [IF_OPER_STATUS, IF_ADMIN_STATUS, IF_DESCR] {
-        if let Some(trouble) = harvest.trouble(object) {
+impl Known {
+    /// The interfaces were all read: with less, what is not there would look as
+    /// if it were gone. Names that are known need not be read.
+    fn is_whole(&mut self, reading: &reading::PortsReading) -> Result<(), Failure> {
+        let harvest = &reading.harvest;
+        let unread = |why: &str| {
+            let reason = format!("snmp: the interfaces were not all read: {why}");
+            Err(Failure::new(FailureClass::Protocol, reason))
+        };
+        let has_names = !self.names.is_empty() && !self.found.is_changed(reading);
+        let needed = [IF_OPER_STATUS, IF_ADMIN_STATUS, IF_DESCR];
+        let mut needed = needed.iter().filter(|object| !has_names || **object != IF_DESCR);
+        if let Some(trouble) = needed.find_map(|object| harvest.trouble(object)) {
+            return unread(trouble);
+        }
+        if !harvest.has(IF_OPER_STATUS) {
             return Err(Failure::new(
-                FailureClass::Protocol,
-                format!("snmp: the interfaces were not all read: {trouble}"),
+                FailureClass::Content,
+                "snmp: it shows no interfaces (may this community or user see 1.3.6.1.2.1.2?)",
             ));
         }
+        let indexes = |object: Object| -> BTreeSet<&[u32]> {
+            let rows = harvest.rows(object).iter();
+            rows.map(|row| row.index.as_slice()).collect()
+        };
+        let (oper, admin) = (indexes(IF_OPER_STATUS), indexes(IF_ADMIN_STATUS));
+        let uneven = (oper != admin).then_some((oper.len(), admin.len()));
+        // Some lack a row for good: what is so twice is believed.
+        if let Some((oper, admin)) = uneven.filter(|_| self.uneven != uneven) {
+            self.uneven = uneven;
+            return unread(&format!("{oper} have an ifOperStatus, {admin} an ifAdminStatus"));
+        }
+        self.uneven = uneven;
+        Ok(())
     }
-    let indexes = |object: Object| -> BTreeSet<&[u32]> {
-        let rows = harvest.rows(object).iter();
-        rows.map(|row| row.index.as_slice()).collect()
-    };
-    let (oper, admin) = (indexes(IF_OPER_STATUS), indexes(IF_ADMIN_STATUS));
-    if oper != admin && !admin.is_empty() {
-        return Err(Failure::new(
-            FailureClass::Protocol,
-            format!(
-                "snmp: the interfaces were not all read: {} have an ifOperStatus, {} an ifAdminStatus",
-                oper.len(),
-                admin.len()
-            ),
-        ));
-    }
-    if !harvest.has(IF_OPER_STATUS) {
-        return Err(Failure::new(
-            FailureClass::Content,
-            "snmp: it shows no interfaces (may this community or user see 1.3.6.1.2.1.2?)",
-        ));
-    }
-    Ok(())
 }
 
 /// Names of stations, as far as they are known by `deadline`.

@@ -166,7 +166,7 @@ impl PortMonitor {
             Ok(()) => Outcome::up(watch.elapsed()),
             Err(failure) => Outcome::failed(failure),
         };
-        let mut recall = Recall::of(&look.memory);
+        let mut recall = Recall::of(&look.memory, &self.asker.whom());
         let mut counting = Counts::read(recall.counts()).look(polled.uptimes(), look.started.wall);
         let mut sources = Sources::read(recall.text(Sources::KEY));
         outcome.phases = vec![(Phase::Transfer, watch.elapsed())];

@@ -214,7 +214,7 @@ impl Monitor for PortsMonitor {
 impl PortsMonitor {
     fn observe(&self, look: &Look, polled: Polled, watch: &Stopwatch) -> Observation {
         let now = look.started.wall;
-        let mut recall = Recall::of(&look.memory);
+        let mut recall = Recall::of(&look.memory, &self.asker.whom());
         let mut counting = Counts::read(recall.counts()).look(polled.uptimes(), now);
         let mut sources = Sources::read(recall.text(Sources::KEY));
         let mut outcome = Outcome::up(watch.elapsed());
@@ -234,7 +234,7 @@ impl PortsMonitor {
             .interfaces
             .iter()
             .map(|one| SeenPort {
-                is_partial: polled.stations.trouble.is_some(),
+                is_partial: polled.stations.trouble.is_some() && !polled.stations.is_lasting,
                 index: one.index,
                 name: one.name.clone(),
                 short_name: one.short_name.clone(),

@@ -183,8 +183,10 @@ pub(crate) struct PortsReading {
     pub(crate) has_names: bool,
     /// So were the slots.
     pub(crate) has_slots: bool,
-    /// So were the neighbours, and what the device says of itself.
+    /// So were the neighbours.
     pub(crate) has_neighbours: bool,
+    /// So was what the device says of itself.
+    pub(crate) has_about: bool,
     basis: Basis,
 }
 
@@ -198,6 +200,11 @@ impl Found {
         }
         self.last = reading.basis.clone();
         self.polls += 1;
+    }
+
+    /// The interfaces may be others than at the last poll.
+    pub(crate) fn is_changed(&self, reading: &PortsReading) -> bool {
+        reading.basis.differs(&self.last)
     }
 
     /// It was not: nor is it believed about what is not there.
@@ -316,11 +323,12 @@ pub(crate) async fn ports(
         has_names: found.is_turn(0) || found.wants_names,
         has_slots: is_device && found.is_turn(3),
         has_neighbours: is_device && found.is_turn(6),
+        has_about: is_device && found.is_turn(6),
         ..PortsReading::default()
     };
     let harvest = &mut reading.harvest;
     let mut scalars = CLOCKS.to_vec();
-    if reading.has_neighbours {
+    if reading.has_about {
         scalars.extend(ABOUT);
     }
     if found.object_id.is_none() || reading.has_names {
@@ -338,12 +346,6 @@ pub(crate) async fn ports(
     tables.retain(|table| !found.in_vain.contains(table));
     if reading.has_names {
         tables.push(NAMES);
-    }
-    if reading.has_slots {
-        tables.extend([ENTITIES, ENTITY_PORTS]);
-    }
-    if reading.has_neighbours {
-        tables.extend([LLDP, LLDP_PORTS, CDP]);
     }
     if vendor == Some(Vendor::Cisco) && found.lacks_vlans.is_none() {
         tables.push(VLANS);
@@ -380,6 +382,24 @@ pub(crate) async fn ports(
         found.in_vain.push(OLD_ADDRESSES);
     }
     still_the_same(session, &reading.harvest).await?;
+    // What can be done without comes last: an agent may never answer for it.
+    let mut rare: Vec<Table> = Vec::new();
+    if reading.has_slots {
+        rare.extend([ENTITIES, ENTITY_PORTS]);
+    }
+    if reading.has_neighbours {
+        rare.extend([LLDP, LLDP_PORTS, CDP]);
+    }
+    if !rare.is_empty() {
+        session.hurry();
+        if found
+            .read(session, &[], &rare, &mut reading.harvest)
+            .await
+            .is_err()
+        {
+            (reading.has_slots, reading.has_neighbours) = (false, false);
+        }
+    }
     reading.basis = basis;
     Ok(reading)
 }

@@ -4,6 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use apmon_core::Memory;
 
+/// Where the device is asked that is remembered.
+const WHOM: &str = "snmp_agent";
+
+/// What says nothing of another device. Where figures go (`port_sources`) stays:
+/// the archive does, too.
+const OF_THE_DEVICE: &[&str] = &["ports_state", "ports_told", "port_state", "over_limits"];
+
 /// The values under which kinds of this crate remember.
 pub(crate) struct Recall {
     kept: BTreeMap<String, Arc<str>>,
@@ -11,11 +18,23 @@ pub(crate) struct Recall {
 }
 
 impl Recall {
-    pub(crate) fn of(memory: &Memory) -> Self {
-        Self {
+    /// What is remembered of the device that is asked at `whom`. Of another one
+    /// nothing is compared with this one.
+    pub(crate) fn of(memory: &Memory, whom: &str) -> Self {
+        let mut recall = Self {
             kept: memory.kept.clone(),
             counts: memory.counts.clone(),
+        };
+        let whom = serde_json::Value::from(whom).to_string();
+        // A file of APMonitor does not say whom.
+        if recall.text(WHOM).is_some_and(|before| before != whom) {
+            for key in OF_THE_DEVICE {
+                recall.kept.remove(*key);
+            }
+            recall.counts = None;
         }
+        recall.keep(WHOM, whom);
+        recall
     }
 
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
@@ -44,5 +63,39 @@ impl Recall {
             kept: self.kept,
             counts: self.counts,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remembered() -> Memory {
+        let mut recall = Recall::of(&Memory::default(), "switch.lan:161");
+        for key in ["ports_state", "port_sources", "of_another_kind"] {
+            recall.keep(key, "[]".to_owned());
+        }
+        recall.count(Some("{}".to_owned()));
+        recall.memory()
+    }
+
+    #[test]
+    fn nothing_of_one_device_is_compared_with_another() {
+        let same = Recall::of(&remembered(), "switch.lan:161");
+        assert_eq!(same.memory(), remembered());
+        let other = Recall::of(&remembered(), "switch.lan:1161");
+        assert_eq!((other.text("ports_state"), other.counts()), (None, None));
+        // The archive goes on, and what is not ours is left alone.
+        assert_eq!(other.text("port_sources"), Some("[]"));
+        assert_eq!(other.text("of_another_kind"), Some("[]"));
+        assert_eq!(other.text(WHOM), Some("\"switch.lan:1161\""));
+    }
+
+    #[test]
+    fn a_file_of_apmonitor_is_continued() {
+        let mut taken_over = remembered();
+        taken_over.kept.remove(WHOM);
+        let recall = Recall::of(&taken_over, "switch.lan:161");
+        assert_eq!(recall.text("ports_state"), Some("[]"));
     }
 }

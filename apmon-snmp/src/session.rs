@@ -49,6 +49,8 @@ pub struct Session {
     /// Each answer moves the deadline so far away.
     patience: Option<Duration>,
     ids: i32,
+    /// Silence is not the agent's.
+    is_guest: bool,
     /// So many requests were answered as they were asked.
     answers: u32,
     /// What was asked only signed, and that something came back.
@@ -96,6 +98,7 @@ impl Session {
             deadline,
             patience: None,
             ids: first_id(),
+            is_guest: false,
             answers: 0,
             signed_id: None,
             hears_signed: false,
@@ -120,6 +123,18 @@ impl Session {
         {
             self.deadline = later;
         }
+    }
+
+    /// Silence here says nothing of the agent: it may not have what is asked for.
+    pub(crate) fn as_guest(mut self) -> Self {
+        self.is_guest = true;
+        self
+    }
+
+    /// A part of the time that is left is all that there is from now on.
+    pub(crate) fn hurry(&mut self) {
+        let now = Instant::now();
+        self.deadline = now + self.deadline.saturating_duration_since(now) / 3;
     }
 
     /// What it has cost so far.
@@ -448,7 +463,7 @@ impl Session {
         if let Some(malformed) = self.malformed {
             return malformed.into();
         }
-        if self.answers == 0 {
+        if self.answers == 0 && !self.is_guest {
             // Another device may be there now, and not say so.
             self.agent.notes().engine = None;
         }

@@ -189,7 +189,7 @@ async fn the_file_systems_of_a_host_are_those_that_are_mounted() {
         .collect();
     assert_eq!(
         kept.keys().copied().collect::<Vec<_>>(),
-        ["disk_space_pct", "over_limits"]
+        ["disk_space_pct", "over_limits", "snmp_agent"]
     );
     let shown: f64 = kept["disk_space_pct"].parse().unwrap();
     assert_eq!(shown, (seen.value("disk_space_pct") * 10.0).round() / 10.0);

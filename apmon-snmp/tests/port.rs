@@ -127,7 +127,7 @@ fn a_port_collects_the_traffic_of_its_device_and_no_more() {
     assert_eq!(names, expected);
     let memory = seen.observation.memory.unwrap();
     let keys: Vec<_> = memory.kept.keys().map(String::as_str).collect();
-    assert_eq!(keys, ["port_sources", "port_state"]);
+    assert_eq!(keys, ["port_sources", "port_state", "snmp_agent"]);
     assert_eq!(memory.kept["port_state"].as_ref(), r#"{"oper":"up","mac":null}"#);
 }
 

@@ -103,14 +103,14 @@ impl Tracked {
     /// A port of the first look: it counts as told.
     pub(super) fn at_first(port: &SeenPort) -> Self {
         let mut tracked = Self::new(port);
-        tracked.see(Some(port), None);
+        tracked.see(Some(port), None, &BTreeSet::new());
         tracked.settle();
         tracked
     }
 
     /// As it is seen now. Stations that could not be read are those of before;
     /// those read for the first time were there before.
-    pub(super) fn see(&mut self, port: Option<&SeenPort>, was: Option<&mut Base>) {
+    pub(super) fn see(&mut self, port: Option<&SeenPort>, was: Option<&mut Base>, anywhere: &BTreeSet<Mac>) {
         let Some(port) = port else {
             self.base = None;
             return;
@@ -129,7 +129,7 @@ impl Tracked {
         let before = was.as_ref().map(|was| &was.macs);
         let mut macs = port.macs.as_ref().or(before).cloned().unwrap_or_default();
         if port.is_partial {
-            macs.extend(before.into_iter().flatten());
+            macs.extend(before.into_iter().flatten().filter(|mac| !anywhere.contains(mac)));
         }
         if is_first && !self.unread {
             self.told.macs.clone_from(&macs);

@@ -123,7 +123,7 @@ pub(super) fn watch(
         .silence
         .map(|it| it.anchored(now))
         .filter(|it| !silence::is_over(it, policy, now));
-    if !silence::may_tell(alarm.silence.as_ref(), policy, now) {
+    if !policy.alarms || !silence::may_tell(alarm.silence.as_ref(), policy, now) {
         return;
     }
     let before = notices.len();

@@ -5,6 +5,7 @@ use apmon_core::PortStatus;
 use super::*;
 
 mod model;
+mod part;
 mod taken_over;
 
 const UP: PortState = PortState {

@@ -122,19 +122,31 @@ fn a_speed_is_read_by_what_the_agent_means() {
 #[test]
 fn an_interface_is_named_by_what_it_has() {
     let harvest = Harvest::of(&[
-        (mib::IF_DESCR, &[(&[1], text("eth0")), (&[2], text(""))]),
+        // Of the fifth there is but a name: it came while the others were read.
+        (
+            mib::IF_DESCR,
+            &[(&[1], text("eth0")), (&[2], text("")), (&[5], text("veth0"))],
+        ),
         (mib::IF_NAME, &[(&[2], text("e\u{1b}[2J"))]),
         (mib::IF_ADMIN_STATUS, &[(&[3], Value::Integer(2))]),
         (
             mib::IF_OPER_STATUS,
-            &[(&[4], Value::Integer(99)), (&[4, 1], Value::Integer(1))],
+            &[
+                (&[1], Value::Integer(1)),
+                (&[2], Value::Integer(1)),
+                (&[4], Value::Integer(99)),
+                (&[4, 1], Value::Integer(1)),
+            ],
         ),
     ]);
     let found = read(&harvest);
     let names: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["eth0", "e\\u{1b}[2J", "if3", "if4"]);
     assert_eq!(found[3].state, PortState::default());
-    let long = Harvest::of(&[(mib::IF_DESCR, &[(&[1], text(&"x".repeat(500)))])]);
+    let long = Harvest::of(&[
+        (mib::IF_DESCR, &[(&[1], text(&"x".repeat(500)))]),
+        (mib::IF_OPER_STATUS, &[(&[1], Value::Integer(1))]),
+    ]);
     assert_eq!(read(&long)[0].name.len(), NAME + "...".len());
 }
 

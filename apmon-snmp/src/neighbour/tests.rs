@@ -89,7 +89,10 @@ fn device(local: &[(Object, Value)]) -> Vec<String> {
     ];
     let macs = [(&[1][..], mac(1)), (&[2], mac(2)), (&[3], mac(2))];
     let ports = [(&[1][..], Value::Integer(2)), (&[2], Value::Integer(1))];
+    let states = [1, 2, 3].map(|_| Value::Integer(1));
+    let states: Vec<_> = [&[1][..], &[2], &[3]].into_iter().zip(states).collect();
     columns.extend([
+        (mib::IF_OPER_STATUS, &states[..]),
         (mib::IF_DESCR, &names[..]),
         (mib::IF_ALIAS, &aliases),
         (mib::IF_PHYS_ADDRESS, &macs),
@@ -136,6 +139,7 @@ fn what_belongs_to_no_interface_is_left_out() {
     ];
     let harvest = Harvest::of(&[
         (mib::IF_DESCR, &[(&[1], text("eth0"))]),
+        (mib::IF_OPER_STATUS, &[(&[1], Value::Integer(1))]),
         (mib::LLDP_REM_SYS_NAME, &remote),
         (mib::CDP_CACHE_DEVICE_ID, &[(&[1], text("short"))]),
     ]);

@@ -12,15 +12,17 @@ const FIRST_TRY: Duration = Duration::from_secs(1);
 /// Whatever it took so far, an answer is given so much time.
 const SHORTEST_TRY: Duration = Duration::from_millis(500);
 const LONGEST_TRY: Duration = Duration::from_secs(5);
-/// Who takes longer to answer is asked one thing at a time.
+/// Who takes longer to answer is asked less at a time: the agent is slow, or the
+/// line is long.
 const SLOW: Duration = Duration::from_millis(300);
 
 /// So many requests may be under way: one until it is known how fast the agent
-/// is (its `mean`), and to a slow one, who answers them one after another.
+/// is (its `mean`), two to a slow one, who answers them one after another.
 pub(super) fn window(mean: Option<Duration>) -> usize {
     match mean {
         Some(mean) if mean < SLOW => WINDOW,
-        _ => 1,
+        Some(_) => 2,
+        None => 1,
     }
 }
 

@@ -211,6 +211,9 @@ pub(super) fn forget(
     Ok(())
 }
 
+/// So many changes at ports are kept in all.
+const PORT_CHANGES_KEPT: i64 = 5_000_000;
+
 /// Forgets what ended longer ago than `kept`.
 pub(super) fn prune(transaction: &Transaction<'_>, now: Timestamp, kept: Duration) -> rusqlite::Result<()> {
     let Ok(before) = now.checked_sub(kept) else {
@@ -226,6 +229,11 @@ pub(super) fn prune(transaction: &Transaction<'_>, now: Timestamp, kept: Duratio
         "DELETE FROM watched WHERE last < ?1",
         "DELETE FROM port_changes WHERE at < ?1",
     ];
+    // However much changes: stations come and go at each look of an uplink.
+    transaction.execute(
+        "DELETE FROM port_changes WHERE rowid <= (SELECT max(rowid) FROM port_changes) - ?1",
+        [PORT_CHANGES_KEPT],
+    )?;
     others
         .iter()
         .try_for_each(|sql| transaction.execute(sql, [micros(before)]).map(|_| ()))

@@ -107,6 +107,7 @@ CREATE TABLE port_changes (
     told INTEGER NOT NULL
 );
 CREATE INDEX port_changes_of ON port_changes (monitor, at);
+CREATE INDEX port_changes_at ON port_changes (at);
 ",
 ];
 
