@@ -172,3 +172,52 @@ async fn an_agent_that_shows_nothing_of_a_host_is_an_outage_that_says_so() {
          and 1.3.6.1.4.1.2021?)"
     );
 }
+
+fn without(device: &mut Device, root: &[u32]) {
+    device.table.retain(|oid, _| oid.below(root).is_none());
+}
+
+#[tokio::test]
+async fn a_limit_that_cannot_be_judged_is_unknown_and_hides_no_other() {
+    let mut device = linux();
+    without(&mut device, &[1, 3, 6, 1, 2, 1, 25, 3]);
+    let mut story = Story::of(device, "type: host, max_disk_pct: 80, max_cpu_pct: 90");
+    let observation = story.after(0).await;
+    assert_eq!(observation.outcome.verdict(), Verdict::Unknown);
+    assert_eq!(
+        observation.outcome.failure().unwrap().reason,
+        "snmp: max_cpu_pct cannot be judged: the device does not tell"
+    );
+    story.change(|device| device.set(&STORAGE, &[31], Value::Integer(9_000_000)));
+    let observation = story.after(60).await;
+    assert_eq!(observation.outcome.verdict(), Verdict::Down);
+    assert_eq!(
+        observation.outcome.failure().unwrap().reason,
+        "file system / is 90.0 % full, over 80 %"
+    );
+}
+
+#[tokio::test]
+async fn a_table_of_disks_that_is_away_ends_no_outage() {
+    let mut story = Story::of(linux(), "type: host, max_disk_pct: 80");
+    story.after(0).await;
+    story.change(|device| device.set(&STORAGE, &[31], Value::Integer(8_100_000)));
+    assert_eq!(story.after(60).await.outcome.verdict(), Verdict::Down);
+    let whole = linux().table;
+    story.change(|device| without(device, &STORAGE[..STORAGE.len() - 1]));
+    let observation = story.after(60).await;
+    assert_eq!(observation.outcome.verdict(), Verdict::Unknown);
+    // Back, and a little less full: not yet well below.
+    story.change(|device| {
+        device.table = whole;
+        device.set(&STORAGE, &[31], Value::Integer(7_900_000));
+    });
+    let observation = story.after(60).await;
+    assert_eq!(
+        observation
+            .outcome
+            .failure()
+            .map(|failure| failure.reason.as_str()),
+        Some("file system / is 79.0 % full, not yet back below 76 %")
+    );
+}
