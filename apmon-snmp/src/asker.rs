@@ -72,7 +72,7 @@ impl Asker {
         let to = SocketAddr::new(to, self.target.port);
         let agent = self.agents.at(to, &self.target.credentials);
         let session = Session::open(to, Arc::new(credentials), agent, deadline).await;
-        session.ok().map(Session::as_guest)
+        session.ok().map(Session::into_guest)
     }
 
     /// Why a look at the device failed: its fault, or our own network's.

@@ -352,12 +352,13 @@ impl Writer {
         self.tagged(tag, &octets[from..]);
     }
 
+    /// Of no parts, it has no octets: a name that could not be read.
     pub(crate) fn oid(&mut self, oid: &[u32]) {
         let before = self.len();
         let (first, rest) = match oid {
             [first, second, rest @ ..] => (u64::from(*first) * 40 + u64::from(*second), rest),
             [first] => (u64::from(*first) * 40, [].as_slice()),
-            [] => (0, [].as_slice()),
+            [] => return self.head(OID, 0),
         };
         for part in rest.iter().rev() {
             self.base128(u64::from(*part));

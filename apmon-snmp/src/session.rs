@@ -126,7 +126,7 @@ impl Session {
     }
 
     /// Silence here says nothing of the agent: it may not have what is asked for.
-    pub(crate) fn as_guest(mut self) -> Self {
+    pub(crate) fn into_guest(mut self) -> Self {
         self.is_guest = true;
         self
     }

@@ -150,3 +150,21 @@ proptest! {
         let _ = Reader::new(&octets).value();
     }
 }
+
+#[test]
+fn a_name_that_makes_no_sense_loses_no_value() {
+    // A part of 36 bits, as agents write a number that they believe negative.
+    let list = [
+        &[0x30, 19][..],
+        &[0x30, 10, 6, 5, 0x2b, 0x9f, 0xff, 0xff, 0x7f, 2, 1, 5],
+        &[0x30, 5, 6, 1, 0x2b, 5, 0],
+    ]
+    .concat();
+    let varbinds = Reader::new(&list).varbinds().unwrap();
+    assert_eq!(varbinds[0].value, Value::Integer(5));
+    assert_eq!(varbinds[1], Varbind::new(Oid::from([1, 3]), Value::Null));
+    let nameless = [Varbind::new(Oid::default(), Value::Null)];
+    let mut writer = Writer::default();
+    writer.varbinds(&nameless);
+    assert_eq!(Reader::new(&writer.finish()).varbinds(), Ok(nameless.to_vec()));
+}
