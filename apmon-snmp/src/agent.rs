@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -24,6 +24,18 @@ pub struct Agent {
     /// No salt is used twice under a key.
     salt: AtomicU64,
     keys: Arc<Keyring>,
+    /// How many ask it now.
+    askers: AtomicUsize,
+}
+
+/// Somebody asks an agent, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Asking(Arc<Agent>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.askers.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// So many varbinds are asked for at once, at most.
@@ -120,7 +132,19 @@ impl Agent {
             }),
             salt: AtomicU64::new(random()),
             keys,
+            askers: AtomicUsize::new(0),
         }
+    }
+
+    /// Somebody begins to ask it.
+    pub(crate) fn asking(self: &Arc<Self>) -> Asking {
+        self.askers.fetch_add(1, Ordering::Relaxed);
+        Asking(Arc::clone(self))
+    }
+
+    /// How many ask it now.
+    pub(crate) fn askers(&self) -> usize {
+        self.askers.load(Ordering::Relaxed)
     }
 
     /// That it did not answer a GETBULK may have been a bad moment of it: it is

@@ -23,7 +23,7 @@ use self::{
     way::Way,
 };
 use crate::{
-    agent::{Agent, random},
+    agent::{Agent, Asking, random},
     ber::Malformed,
     credential::Credentials,
     error::SnmpError,
@@ -45,6 +45,9 @@ pub struct Session {
     way: Way,
     credentials: Arc<Credentials>,
     agent: Arc<Agent>,
+    /// Counted by the agent as long as this session is open.
+    #[expect(dead_code, reason = "it counts by being there")]
+    asking: Asking,
     deadline: Instant,
     /// Each answer moves the deadline so far away.
     patience: Option<Duration>,
@@ -94,6 +97,7 @@ impl Session {
         Ok(Self {
             way: Way::open(address).await?,
             credentials,
+            asking: agent.asking(),
             agent,
             deadline,
             patience: None,
@@ -259,7 +263,7 @@ impl Session {
         flights: &mut Vec<Flight>,
     ) -> Result<(), SnmpError> {
         for (at, errand) in errands.iter_mut().enumerate() {
-            while flights.len() < pace::window(self.round_trip()) {
+            while flights.len() < pace::window(self.round_trip(), self.agent.askers()) {
                 let Some(request) = errand.next(self.limits()) else {
                     break;
                 };
