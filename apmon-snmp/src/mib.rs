@@ -23,6 +23,8 @@ objects! {
     IF_INDEX = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1 . 1;
     IF_TABLE = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1;
     IF_X_TABLE = 1 . 3 . 6 . 1 . 2 . 1 . 31 . 1 . 1 . 1;
+    /// How many interfaces there are.
+    IF_NUMBER = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 1;
     IF_DESCR = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1 . 2;
     /// 6 is Ethernet.
     IF_TYPE = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1 . 3;

@@ -52,6 +52,8 @@ struct Known {
     names: Names,
     /// So many had an ifOperStatus, and an ifAdminStatus, where not all had both.
     uneven: Option<(usize, usize)>,
+    /// So many were shown of how many there are, where that were fewer than before.
+    lacking: Option<(usize, usize)>,
     slots: BTreeMap<u32, String>,
     neighbours: BTreeMap<u32, Vec<Neighbour>>,
     about: About,
@@ -264,6 +266,12 @@ impl Known {
             return unread(&format!("{oper} have an ifOperStatus, {admin} an ifAdminStatus"));
         }
         self.uneven = uneven;
+        let lacking = self.found.lacks(reading);
+        if let Some((shown, number)) = lacking.filter(|_| self.lacking != lacking) {
+            self.lacking = lacking;
+            return unread(&format!("{shown} of {number} (ifNumber) were shown"));
+        }
+        self.lacking = lacking;
         Ok(())
     }
 }

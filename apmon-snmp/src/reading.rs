@@ -98,6 +98,7 @@ const CLOCKS: &[Object] = &[
     HR_SYSTEM_UPTIME,
     SYS_NAME,
     TCP_RETRANS_SEGS,
+    IF_NUMBER,
     IF_TABLE_LAST_CHANGE,
     DOT1D_BASE_BRIDGE_ADDRESS,
     DOT1D_BASE_NUM_PORTS,
@@ -205,6 +206,15 @@ impl Found {
     /// The interfaces may be others than at the last poll.
     pub(crate) fn is_changed(&self, reading: &PortsReading) -> bool {
         reading.basis.differs(&self.last)
+    }
+
+    /// There are fewer interfaces than at the last poll, and fewer than the device
+    /// says that it has: so many, of how many.
+    pub(crate) fn lacks(&self, reading: &PortsReading) -> Option<(usize, usize)> {
+        let number = reading.harvest.scalar(IF_NUMBER).and_then(Value::unsigned);
+        let number = usize::try_from(number?).ok()?;
+        let shown = reading.basis.ports.len();
+        (shown < number && shown < self.last.ports.len()).then_some((shown, number))
     }
 
     /// It was not: nor is it believed about what is not there.

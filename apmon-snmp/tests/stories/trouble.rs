@@ -4,11 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use apmon_core::Verdict;
-use apmon_snmp::Oid;
+use apmon_snmp::{Oid, Value};
 
 use crate::{
     lab::{
-        Mood,
+        Device, Mood,
         agent::{
             device::{FIRST_INDEX, IF_ENTRY, mac},
             mood::Damage,
@@ -177,4 +177,30 @@ async fn an_agent_that_begins_anew_while_it_is_read_is_read_again_before_anythin
             "PORT CHANGE: GigabitEthernet0/24 oper=down admin=up (was oper=up admin=up)",
         ]
     );
+}
+
+#[tokio::test]
+async fn a_table_that_ends_too_early_without_a_word_is_not_believed_at_once() {
+    const IF_NUMBER: [u32; 9] = [1, 3, 6, 1, 2, 1, 2, 1, 0];
+    let device = switch(4);
+    let whole = device.table.clone();
+    let mut story = Story::begun(device, "type: ports").await;
+    let lacks = |device: &mut Device, port: u32| {
+        device.remove_port(port);
+        device.set(&IF_NUMBER, &[], Value::Integer(4));
+    };
+    story.change(|device| lacks(device, 4));
+    assert_eq!(
+        story.failure_after(60).await,
+        "snmp: the interfaces were not all read: 3 of 4 (ifNumber) were shown"
+    );
+    // It was there all the time.
+    story.change(|device| device.table = whole);
+    assert_eq!(story.told_after(60).await, [""; 0]);
+    // What is so twice is so, whatever the number says.
+    story.change(|device| lacks(device, 3));
+    story.failure_after(60).await;
+    let told = story.told_after(60).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("vanished"), "{told:?}");
 }
