@@ -6,7 +6,7 @@ use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use apmon_core::{
-    Clock as _, Look, Monitor, Observation, Step, SystemClock, Trace, Verdict, config::SiteFile,
+    Check, Clock as _, Monitor, Observation, Step, SystemClock, Trace, Verdict, config::SiteFile,
     engine::guarded, text::printable,
 };
 use clap::Args;
@@ -60,7 +60,7 @@ pub(crate) struct Checked {
 
 /// Looks, prints, and exits as a Nagios plugin does, also where it cannot look.
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    look(args).or_else(|error| {
+    check(args).or_else(|error| {
         pass::say(Path::new(&shown(&args.target)), &error);
         report::print_unasked(&format!("{error:#}"), args.json);
         Ok(ExitCode::from(EXIT_UNKNOWN))
@@ -78,12 +78,12 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(EXIT_UNKNOWN)
 }
 
-fn look(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let monitors = monitors(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let checked = runtime.block_on(look_at(monitors, args));
+    let checked = runtime.block_on(check_at(monitors, args));
     runtime.shutdown_background();
     report::print(&checked, args.json, args.explain);
     Ok(ExitCode::from(worst(&checked)))
@@ -130,14 +130,14 @@ fn shown(target: &str) -> String {
 }
 
 fn monitors(args: &CheckArgs) -> anyhow::Result<Vec<Arc<dyn Monitor>>> {
-    let tools = kinds::tools();
+    let services = kinds::services();
     if !site::is_site_file(&args.target) {
         anyhow::ensure!(args.monitor.is_none(), "a monitor's name goes with a site file");
         let file = ad_hoc(args)?;
         return Ok(file
             .monitors
             .iter()
-            .map(|monitor| monitor.build(&tools))
+            .map(|monitor| monitor.build(&services))
             .collect());
     }
     anyhow::ensure!(
@@ -149,10 +149,10 @@ fn monitors(args: &CheckArgs) -> anyhow::Result<Vec<Arc<dyn Monitor>>> {
         return Ok(file
             .monitors
             .iter()
-            .map(|monitor| monitor.build(&tools))
+            .map(|monitor| monitor.build(&services))
             .collect());
     };
-    Ok(vec![site::monitor_called(&file, wanted)?.build(&tools)])
+    Ok(vec![site::monitor_called(&file, wanted)?.build(&services)])
 }
 
 /// The monitor that the command line describes.
@@ -183,20 +183,20 @@ fn ad_hoc(args: &CheckArgs) -> anyhow::Result<SiteFile> {
     site::of_one(monitor, kinds::all())
 }
 
-async fn look_at(monitors: Vec<Arc<dyn Monitor>>, args: &CheckArgs) -> Vec<Checked> {
-    let mut looks = JoinSet::new();
+async fn check_at(monitors: Vec<Arc<dyn Monitor>>, args: &CheckArgs) -> Vec<Checked> {
+    let mut checks = JoinSet::new();
     for (i, monitor) in monitors.into_iter().enumerate() {
         let timeout = args.timeout.unwrap_or(monitor.watch().policy.max_try);
         let explain = args.explain;
-        looks.spawn(async move {
+        checks.spawn(async move {
             let clock = SystemClock::new();
             let now = clock.now();
             let trace = Trace::start();
-            let mut look = Look::new(now.mono, now, timeout);
+            let mut check = Check::new(now.mono, now, timeout);
             if explain {
-                look = look.explained(Arc::clone(&trace));
+                check = check.explained(Arc::clone(&trace));
             }
-            let observation = guarded(monitor.as_ref(), &look).await;
+            let observation = guarded(monitor.as_ref(), &check).await;
             let took = clock.now().mono.since(now.mono);
             (
                 i,
@@ -209,7 +209,7 @@ async fn look_at(monitors: Vec<Arc<dyn Monitor>>, args: &CheckArgs) -> Vec<Check
             )
         });
     }
-    let mut checked = looks.join_all().await;
+    let mut checked = checks.join_all().await;
     checked.sort_by_key(|(i, _)| *i);
     checked.into_iter().map(|(_, checked)| checked).collect()
 }

@@ -28,11 +28,11 @@ pub(crate) fn finish(limit: Duration) {
 }
 
 /// Prints what an engine reports: messages on stdout, looks in the log.
-/// `every_look` logs each one at the first `-v`, as a pass does.
-pub(crate) fn report(event: &Event<'_>, every_look: bool) {
+/// `every_check` logs each one at the first `-v`, as a pass does.
+pub(crate) fn report(event: &Event<'_>, every_check: bool) {
     match event {
-        Event::Told(notification) => STDOUT.write(format!("{notification}\n").into_bytes()),
-        Event::Looked {
+        Event::Notified(notification) => STDOUT.write(format!("{notification}\n").into_bytes()),
+        Event::Checked {
             watch,
             observation,
             state,
@@ -41,7 +41,7 @@ pub(crate) fn report(event: &Event<'_>, every_look: bool) {
             took,
             ..
         } => {
-            let level_is_info = every_look || *unknown_changed || transition.is_some();
+            let level_is_info = every_check || *unknown_changed || transition.is_some();
             if !tracing::enabled!(tracing::Level::INFO)
                 || (!level_is_info && !tracing::enabled!(tracing::Level::DEBUG))
             {

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use apmon_core::{MonitorKind, Tools};
+use apmon_core::{MonitorKind, Services};
 
 static KINDS: LazyLock<Vec<&'static dyn MonitorKind>> =
     LazyLock::new(|| [apmon_probes::KINDS, apmon_snmp::KINDS].concat());
@@ -13,10 +13,10 @@ pub(crate) fn all() -> &'static [&'static dyn MonitorKind] {
 }
 
 /// What their monitors share, with this machine's resolver and network.
-pub(crate) fn tools() -> Tools {
-    let tools = Tools::default();
-    apmon_probes::equip(&tools);
-    tools
+pub(crate) fn services() -> Services {
+    let services = Services::default();
+    apmon_probes::install(&services);
+    services
 }
 
 /// The kind that an address alone names: by its scheme, a bare host by `""`.

@@ -112,7 +112,7 @@ fn summarize(config: &Path, report: &PassReport) {
     tracing::info!(
         "{shown}: {} monitors, {} looks: {} up, {} down, {} unknown, in {}",
         report.watched,
-        report.looks,
+        report.checks,
         report.up,
         report.down,
         report.unknown,

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use apmon_core::{
-    Clock as _, Look, SystemClock,
+    Check, Clock as _, SystemClock,
     config::{self, MonitorEntry, ProcessEnvironment},
     text::printable,
 };
@@ -85,10 +85,10 @@ pub(crate) fn run(args: &PinArgs) -> anyhow::Result<ExitCode> {
         .build()?;
     let chain = runtime.block_on(async {
         let now = SystemClock::new().now();
-        let look = Look::new(now.mono, now, args.timeout);
+        let check = Check::new(now.mono, now, args.timeout);
         tokio::time::timeout_at(
-            look.deadline() + Duration::from_secs(1),
-            target.certificates(&look),
+            check.deadline() + Duration::from_secs(1),
+            target.certificates(&check),
         )
         .await
     });

@@ -8,7 +8,7 @@ use std::{
 };
 
 use apmon_core::{
-    Heartbeat, MonitorKind, Plan, StateStore, Tools,
+    Heartbeat, MonitorKind, Plan, Services, StateStore,
     config::{self, ConfigError, MonitorEntry, ProcessEnvironment, Seconds, SiteFile},
     text::{nearest, printable},
 };
@@ -25,7 +25,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub(crate) struct Process {
     /// Sockets and the like of the probes.
-    pub(crate) tools: Arc<Tools>,
+    pub(crate) services: Arc<Services>,
     /// The client of webhooks and heartbeats.
     pub(crate) http: HttpClient,
     /// It has several sites, and its log tells which one a line is about.
@@ -35,7 +35,7 @@ pub(crate) struct Process {
 impl Default for Process {
     fn default() -> Self {
         Self {
-            tools: Arc::new(kinds::tools()),
+            services: Arc::new(kinds::services()),
             http: HttpClient::default(),
             several: false,
         }
@@ -157,7 +157,7 @@ pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> any
     plan.monitors = file
         .monitors
         .iter()
-        .map(|monitor| monitor.build(&process.tools))
+        .map(|monitor| monitor.build(&process.services))
         .collect();
     plan.channels = channel::all(file, process, plan.delivery_timeout)?;
     Ok(plan)

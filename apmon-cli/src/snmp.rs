@@ -115,7 +115,7 @@ async fn ports(args: &PortsArgs) -> Result<(), Trouble> {
     let asked = args.agent.read()?;
     let mut progress = Progress::new();
     progress.say(|| format!("asking {} for its ports", args.agent.shown().display()));
-    let device = apmon_snmp::device(&asked.target, &asked.tools, &asked.look()).await;
+    let device = apmon_snmp::device(&asked.target, &asked.services, &asked.check()).await;
     drop(progress);
     let device = device.map_err(|failure| Trouble::Device(failure.reason))?;
     if args.json {

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     let mut seen = Vec::new();
     for place in place::all(&args.configs, args.statefile.as_deref())? {
-        match look(place, &zone) {
+        match check(place, &zone) {
             Ok(site) => seen.push(site),
             Err(error) => {
                 tracing::error!("{error:#}");
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-fn look(place: Place, zone: &TimeZone) -> anyhow::Result<Seen> {
+fn check(place: Place, zone: &TimeZone) -> anyhow::Result<Seen> {
     let unanswered = match ask(&place.socket()) {
         Ok(status) => {
             return Ok(Seen {

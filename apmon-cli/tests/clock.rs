@@ -12,8 +12,8 @@ const HOUR: i64 = 3600;
 
 /// By how many seconds the time of the last look differs from the right one.
 fn offset(lab: &Lab) -> i64 {
-    let looked = lab.state("home").time("web", "last_checked");
-    looked.duration_since(SystemClock::new().now().wall).as_secs()
+    let checked = lab.state("home").time("web", "last_checked");
+    checked.duration_since(SystemClock::new().now().wall).as_secs()
 }
 
 fn assert_set_back(lab: &Lab) {

@@ -386,14 +386,14 @@ fn a_webhook_that_hangs_delays_no_check() {
     lab.write("home.yaml", site.text());
     let daemon = lab.start(&["run", "-vv", "home.yaml"]);
     receiver.until(1);
-    let looks = |name: &str| {
+    let checks = |name: &str| {
         let part = format!("DEBUG {name}: ");
         daemon.err().iter().filter(|line| line.contains(&part)).count()
     };
-    let before = [looks("web"), looks("nas")];
+    let before = [checks("web"), checks("nas")];
     until("three more looks at each", || {
         assert_eq!(receiver.under_way(), 1, "the webhook must go on hanging");
-        let [web, nas] = [looks("web") - before[0], looks("nas") - before[1]];
+        let [web, nas] = [checks("web") - before[0], checks("nas") - before[1]];
         (web >= 3 && nas >= 3).then_some(())
     });
     let log = daemon.err();
@@ -472,10 +472,10 @@ fn a_change_to_unknown_and_back_is_logged_once_each() {
     lab.replace("home.yaml", site.text());
     daemon.until_err("INFO web: Up in ");
     let ended = daemon.stop();
-    let looks = ended
+    let checks = ended
         .logged("INFO")
         .iter()
         .filter(|line| line.starts_with("web: "))
         .count();
-    assert_eq!(looks, 2, "{}", ended.text());
+    assert_eq!(checks, 2, "{}", ended.text());
 }

@@ -39,12 +39,12 @@ fn socket(lab: &Lab) -> PathBuf {
 }
 
 /// A daemon that has looked at everything once and told what it found.
-fn daemon(lab: &Lab, looks: u64) -> Process {
+fn daemon(lab: &Lab, checks: u64) -> Process {
     let daemon = lab.start(&["run", "home.yaml"]);
     until("the first looks", || {
         let ended = lab.run(&["status", "--json", "home.yaml"]);
-        let looked = json(&ended)["sites"][0]["looks"]["ended"].as_u64();
-        looked.filter(|looked| *looked >= looks)
+        let checked = json(&ended)["sites"][0]["looks"]["ended"].as_u64();
+        checked.filter(|checked| *checked >= checks)
     });
     daemon
 }

@@ -115,7 +115,7 @@ impl Bench {
     }
 
     /// Waits until the daemon has looked so often.
-    fn until_looks(&self, count: u64) -> Json {
+    fn until_checks(&self, count: u64) -> Json {
         until("looks", || {
             let site = self.status("home.yaml");
             let is_daemon = site["source"] == "daemon";
@@ -150,7 +150,7 @@ fn a_daemon_tells_a_pulled_cable_and_nothing_twice() {
     let bench = Bench::new();
     bench.write_ports();
     let mut first = bench.start(&["run", "home.yaml"]);
-    let site = bench.until_looks(1);
+    let site = bench.until_checks(1);
     let switch = &site["monitors"][0];
     assert_eq!((&switch["state"], &switch["reason"]), (&"up".into(), &Json::Null));
     let device = &switch["device"];
@@ -185,7 +185,7 @@ fn a_daemon_tells_a_pulled_cable_and_nothing_twice() {
 
     // The next process knows what was told.
     let mut second = bench.start(&["run", "home.yaml"]);
-    bench.until_looks(3);
+    bench.until_checks(3);
     assert_eq!(told(&second.out()), [""; 0]);
     bench.namespace.plug(0);
     let took = wait_for(&mut second, PLUGGED);
@@ -195,7 +195,7 @@ fn a_daemon_tells_a_pulled_cable_and_nothing_twice() {
     second.signal(Signal::Kill);
     second.wait();
     let third = bench.start(&["run", "home.yaml"]);
-    bench.until_looks(2);
+    bench.until_checks(2);
     let mut again = told(&third.out());
     again.retain(|line| line.contains("PORT CHANGE"));
     assert_eq!(again, [""; 0]);
@@ -225,19 +225,19 @@ fn a_port_that_is_down_and_up_within_its_silence_is_no_news_but_its_last_word_is
         .watch(&bench.by_community("switch", "type: ports"));
     bench.lab.write("home.yaml", site.text());
     let mut daemon = bench.start(&["run", "-s", "own.json", "home.yaml"]);
-    let looked = || {
+    let checked = || {
         let text = fs::read_to_string(bench.lab.path("own.json")).ok()?;
         let state: Json = serde_json::from_str(&text).ok()?;
         Some(state["switch"]["ports_state"].clone()).filter(|ports| !ports.is_null())
     };
-    until("the first look", looked);
+    until("the first look", checked);
     let index = bench.namespace.index("veth0").to_string();
     bench.namespace.pull(0);
     wait_for(&mut daemon, PULLED);
     bench.namespace.plug(0);
     // It is seen, and not told yet.
     until("the port that is up", || {
-        looked().filter(|ports| ports[&index]["oper"] == "up")
+        checked().filter(|ports| ports[&index]["oper"] == "up")
     });
     assert!(!told(&daemon.out()).contains(&PLUGGED.to_owned()));
     // A new process tells it, when the time has come, from what stands in JSON.
@@ -302,7 +302,7 @@ fn all_three_kinds_watch_one_device() {
         .watch(&bench.options("f-stranger", "type: ports, community: wrong, max_try_secs: 1"));
     bench.lab.write("home.yaml", site.text());
     let daemon = bench.start(&["run", "home.yaml"]);
-    let site = bench.until_looks(6);
+    let site = bench.until_checks(6);
     daemon.stop().assert_code(0);
     let monitors = site["monitors"].as_array().unwrap();
     let found: Vec<(&str, &str, &str)> = monitors

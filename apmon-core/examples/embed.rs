@@ -1,7 +1,7 @@
 //! The engine inside another program: its own probe, notifier and store.
 #![allow(clippy::print_stdout)] // it is the output
 use apmon_core::{
-    Commit, DeliveryError, Engine, FailureClass, Look, Notification, Notifier, Outcome, Plan, Probe,
+    Check, Commit, DeliveryError, Engine, FailureClass, Notification, Notifier, Outcome, Plan, Probe,
     ProbeMonitor, Snapshot, StateStore, StoreError, Watch,
 };
 use async_trait::async_trait;
@@ -12,8 +12,8 @@ struct Spool;
 
 #[async_trait]
 impl Probe for Spool {
-    async fn probe(&self, look: &Look) -> Outcome {
-        match look.started.mono.nanos() {
+    async fn probe(&self, check: &Check) -> Outcome {
+        match check.started.mono.nanos() {
             500_000_000..1_500_000_000 => Outcome::fail(FailureClass::Content, "400 files waiting"),
             _ => Outcome::up(Duration::from_millis(1)),
         }

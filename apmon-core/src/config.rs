@@ -33,7 +33,7 @@ pub use field::fields_of;
 pub use mistake::{ConfigError, Mistake, Position};
 pub use monitor::{MonitorEntry, MonitorOptions, Origin, Sourced};
 pub use preset::Preset;
-pub use remote::{Remote, Way};
+pub use remote::{Remote, ResolveOptions};
 pub use section::Section;
 pub use site::{
     EmailServer, MailProtection, OutageEmail, RESERVED_NAMES, SiteFile, SiteOptions, load, parse,

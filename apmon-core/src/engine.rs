@@ -25,11 +25,11 @@ use tokio::sync::{mpsc, oneshot};
 use self::{dispatcher::Dispatcher, status::Still};
 pub use self::{
     dispatcher::guarded,
-    event::{Event, Listener},
+    event::{Event, EventSink},
     lateness::Lateness,
     plan::{Channel, Fallback, Plan},
     status::{
-        ChannelStatus, Condition, DeliveryCounts, LooksStatus, MessageStatus, MonitorStatus, OutboxStatus,
+        ChannelStatus, ChecksStatus, Condition, DeliveryCounts, MessageStatus, MonitorStatus, OutboxStatus,
         SiteStatus,
     },
 };
@@ -46,7 +46,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     zone: TimeZone,
     heartbeats: Option<Arc<dyn HeartbeatSender>>,
-    listener: Arc<Listener>,
+    events: Arc<EventSink>,
 }
 
 /// Runs one site.
@@ -109,7 +109,7 @@ pub struct PassReport {
     /// Monitors of the plan.
     pub watched: usize,
     /// Looks that ended.
-    pub looks: usize,
+    pub checks: usize,
     /// Of these, up.
     pub up: usize,
     /// Of these, down, hard.
@@ -141,7 +141,7 @@ impl Engine {
                 clock: Arc::new(SystemClock::new()),
                 zone: TimeZone::system(),
                 heartbeats: None,
-                listener: Arc::new(|_| {}),
+                events: Arc::new(|_| {}),
             },
             plan,
             commands,
@@ -170,10 +170,10 @@ impl Engine {
         self
     }
 
-    /// Reports events to `listener`, which must not block.
+    /// Reports events to `events`, which must not block.
     #[must_use]
-    pub fn on_event(mut self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.shared.listener = Arc::new(listener);
+    pub fn on_event(mut self, events: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.shared.events = Arc::new(events);
         self
     }
 

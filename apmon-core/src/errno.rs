@@ -14,8 +14,12 @@ const TABLE: &[(i32, FailureClass, &str)] = &[
     (libc::ECONNABORTED, FailureClass::Reset, "connection aborted"),
     (libc::EPIPE, FailureClass::Reset, "connection closed by the peer"),
     // A LAN host that is switched off: nobody answers ARP.
-    (libc::EHOSTUNREACH, FailureClass::Unreachable, "no route to host"),
-    (libc::EHOSTDOWN, FailureClass::Unreachable, "host is down"),
+    (
+        libc::EHOSTUNREACH,
+        FailureClass::HostUnreachable,
+        "no route to host",
+    ),
+    (libc::EHOSTDOWN, FailureClass::HostUnreachable, "host is down"),
     (libc::ETIMEDOUT, FailureClass::TimedOut, "connection timed out"),
     (
         libc::ENETUNREACH,
@@ -96,7 +100,7 @@ fn classify(error: &io::Error) -> (FailureClass, Option<&'static str>) {
             (FailureClass::Reset, Some("connection reset"))
         }
         io::ErrorKind::TimedOut => (FailureClass::TimedOut, Some("connection timed out")),
-        io::ErrorKind::HostUnreachable => (FailureClass::Unreachable, Some("no route to host")),
+        io::ErrorKind::HostUnreachable => (FailureClass::HostUnreachable, Some("no route to host")),
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
             (FailureClass::NoRoute, Some("no route to that network from here"))
         }
@@ -113,12 +117,12 @@ mod tests {
 
     #[test]
     fn every_error_number_has_its_class_and_its_verdict() {
-        use FailureClass::{NoRoute, Permission, Refused, Reset, Resources, TimedOut, Unreachable};
+        use FailureClass::{HostUnreachable, NoRoute, Permission, Refused, Reset, Resources, TimedOut};
         for (number, class, verdict) in [
             (libc::ECONNREFUSED, Refused, Verdict::Down),
             (libc::ECONNRESET, Reset, Verdict::Down),
             (libc::EPIPE, Reset, Verdict::Down),
-            (libc::EHOSTUNREACH, Unreachable, Verdict::Down),
+            (libc::EHOSTUNREACH, HostUnreachable, Verdict::Down),
             (libc::ETIMEDOUT, TimedOut, Verdict::Down),
             (libc::ENETUNREACH, NoRoute, Verdict::Unknown),
             (libc::ENETDOWN, NoRoute, Verdict::Unknown),
@@ -151,7 +155,7 @@ mod tests {
         for (kind, class) in [
             (ErrorKind::ConnectionReset, FailureClass::Reset),
             (ErrorKind::TimedOut, FailureClass::TimedOut),
-            (ErrorKind::HostUnreachable, FailureClass::Unreachable),
+            (ErrorKind::HostUnreachable, FailureClass::HostUnreachable),
             (ErrorKind::NetworkUnreachable, FailureClass::NoRoute),
             (ErrorKind::InvalidData, FailureClass::Protocol),
             (ErrorKind::OutOfMemory, FailureClass::Resources),

@@ -28,7 +28,7 @@ const MOST_RECORDS: usize = 10_000;
 
 /// What one look found.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LookResult {
+pub struct CheckResult {
     /// The monitor's name.
     pub monitor: String,
     /// When the look started.
@@ -69,7 +69,7 @@ pub enum StretchKind {
     /// It was down, and nobody was to be told.
     Silenced,
     /// Nobody looked: apmon did not run. A store finds these by itself
-    /// ([`LookResult::max_gap`]).
+    /// ([`CheckResult::max_gap`]).
     Unwatched,
 }
 
@@ -247,7 +247,7 @@ pub struct PortChangeRecord {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Records {
     /// Results, oldest first.
-    pub results: VecDeque<LookResult>,
+    pub results: VecDeque<CheckResult>,
     /// Incidents, in the order in which they changed.
     pub incidents: VecDeque<Incident>,
     /// Fates of messages, in the order in which they were known.
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn of_too_many_results_the_newest_are_kept() {
-        let result = |n: i64| LookResult {
+        let result = |n: i64| CheckResult {
             monitor: "a".into(),
             at: Timestamp::from_second(n).unwrap(),
             verdict: Verdict::Up,

@@ -128,23 +128,23 @@ impl<A: OptionSet, B: OptionSet> OptionSet for Both<A, B> {
 /// Builds a monitor once its site file is known to be good.
 pub struct Blueprint(Box<BuildFn>);
 
-type BuildFn = dyn Fn(&Tools, Watch) -> Arc<dyn Monitor> + Send + Sync;
+type BuildFn = dyn Fn(&Services, Watch) -> Arc<dyn Monitor> + Send + Sync;
 
 impl Blueprint {
     /// From a function that makes the monitor.
-    pub fn monitor(build: impl Fn(&Tools, Watch) -> Arc<dyn Monitor> + Send + Sync + 'static) -> Self {
+    pub fn monitor(build: impl Fn(&Services, Watch) -> Arc<dyn Monitor> + Send + Sync + 'static) -> Self {
         Self(Box::new(build))
     }
 
     /// From a function that makes a probe; the policy is added to it.
-    pub fn probe<P: Probe + 'static>(build: impl Fn(&Tools) -> P + Send + Sync + 'static) -> Self {
-        Self::monitor(move |tools, watch| Arc::new(ProbeMonitor::new(watch, Arc::new(build(tools)))))
+    pub fn probe<P: Probe + 'static>(build: impl Fn(&Services) -> P + Send + Sync + 'static) -> Self {
+        Self::monitor(move |services, watch| Arc::new(ProbeMonitor::new(watch, Arc::new(build(services)))))
     }
 
     /// Builds.
     #[must_use]
-    pub fn build(&self, tools: &Tools, watch: Watch) -> Arc<dyn Monitor> {
-        (self.0)(tools, watch)
+    pub fn build(&self, services: &Services, watch: Watch) -> Arc<dyn Monitor> {
+        (self.0)(services, watch)
     }
 }
 
@@ -227,11 +227,11 @@ impl<K: Kind> MonitorKind for K {
 /// Each is made when it is first asked for, by its type.
 ///
 /// What kinds of several crates share is provided, before the first monitor is
-/// built: `apmon_probes::equip(&tools)` does that.
+/// built: `apmon_probes::install(&services)` does that.
 #[derive(Default)]
-pub struct Tools(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+pub struct Services(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 
-impl Tools {
+impl Services {
     /// The one `T` of this process.
     ///
     /// # Panics
@@ -239,9 +239,9 @@ impl Tools {
     #[must_use]
     pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         let any = {
-            let mut tools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut services = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(
-                tools
+                services
                     .entry(TypeId::of::<T>())
                     .or_insert_with(|| Arc::new(T::default())),
             )
@@ -274,8 +274,8 @@ impl Tools {
     }
 
     fn provide<T: ?Sized + Send + Sync + 'static>(&self, it: Arc<T>) {
-        let mut tools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tools.insert(TypeId::of::<Provided<T>>(), Arc::new(Provided(it)));
+        let mut services = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        services.insert(TypeId::of::<Provided<T>>(), Arc::new(Provided(it)));
     }
 }
 
@@ -294,7 +294,7 @@ impl Default for Provided<dyn OwnNetwork> {
     }
 }
 
-impl std::fmt::Debug for Tools {
+impl std::fmt::Debug for Services {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Tools")
     }

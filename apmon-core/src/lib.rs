@@ -10,15 +10,15 @@
 //! ```
 //! use std::{sync::Arc, time::Duration};
 //! use apmon_core::{
-//!     Commit, DeliveryError, Engine, FailureClass, Look, Notification, Notifier, Outcome, Plan, Probe,
+//!     Commit, DeliveryError, Engine, FailureClass, Check, Notification, Notifier, Outcome, Plan, Probe,
 //!     ProbeMonitor, Snapshot, StateStore, StoreError, Watch,
 //! };
 //!
-//! struct Spool; // looks whether a print spool is empty enough
+//! struct Spool; // checks whether a print spool is empty enough
 //!
 //! #[async_trait::async_trait]
 //! impl Probe for Spool {
-//!     async fn probe(&self, _: &Look) -> Outcome {
+//!     async fn probe(&self, _: &Check) -> Outcome {
 //!         Outcome::fail(FailureClass::Content, "400 files waiting")
 //!     }
 //! }
@@ -53,7 +53,7 @@
 //!     .watch(Arc::new(ProbeMonitor::new(watch, Arc::new(Spool))))
 //!     .tell("pager", Arc::new(Pager));
 //! let report = Engine::new(plan, Arc::new(Forgetful)).pass().await?;
-//! assert_eq!((report.looks, report.down, report.undelivered), (3, 1, 0));
+//! assert_eq!((report.checks, report.down, report.undelivered), (3, 1, 0));
 //! # Ok(())
 //! # }
 //! ```
@@ -98,14 +98,14 @@ pub use device::{
     Device, DeviceDisk, DevicePort, Neighbour, PortChange, PortEvent, PortState, PortStatus, Station,
 };
 pub use engine::{
-    Channel, ChannelStatus, Condition, DeliveryCounts, Engine, EngineError, Event, Fallback, Handle,
-    Lateness, LooksStatus, MessageStatus, MonitorStatus, OutboxStatus, PassReport, Plan, SiteStatus,
+    Channel, ChannelStatus, ChecksStatus, Condition, DeliveryCounts, Engine, EngineError, Event, Fallback,
+    Handle, Lateness, MessageStatus, MonitorStatus, OutboxStatus, PassReport, Plan, SiteStatus,
 };
 pub use history::{
-    Delivery, DeliveryFate, Incident, IncidentKind, LookResult, PortChangeRecord, Records, Stretch,
+    CheckResult, Delivery, DeliveryFate, Incident, IncidentKind, PortChangeRecord, Records, Stretch,
     StretchKind,
 };
-pub use kind::{Blueprint, Both, Compiled, Kind, MonitorKind, OptionSet, Tools};
+pub use kind::{Blueprint, Both, Compiled, Kind, MonitorKind, OptionSet, Services};
 pub use mac::{Mac, NotAMac};
 pub use memory::Memory;
 pub use monitor::{Heartbeat, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
@@ -113,7 +113,7 @@ pub use names::Names;
 pub use network::OwnNetwork;
 pub use notification::{DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, Switch};
 pub use outcome::{Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict};
-pub use probe::{Look, Probe, Step, Trace};
+pub use probe::{Check, Probe, Step, Trace};
 pub use secret::Secret;
 pub use state::{Commit, MonitorState, OutboxEntry, OwnState, Snapshot, StateStore, StoreError};
 pub use time::{Clock, Mono, Now, Stopwatch, SystemClock};

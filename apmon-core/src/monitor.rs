@@ -8,7 +8,7 @@ use crate::{
     device::{Device, PortChange},
     memory::Memory,
     outcome::Outcome,
-    probe::{Look, Probe},
+    probe::{Check, Probe},
     secret::Secret,
 };
 
@@ -23,7 +23,7 @@ pub trait Monitor: Send + Sync {
     fn watch(&self) -> &Watch;
 
     /// Looks once.
-    async fn check(&self, look: &Look) -> Observation;
+    async fn check(&self, check: &Check) -> Observation;
 }
 
 /// What one check of a monitor found.
@@ -171,7 +171,7 @@ impl<P: Probe + ?Sized> Monitor for ProbeMonitor<P> {
         &self.watch
     }
 
-    async fn check(&self, look: &Look) -> Observation {
-        self.probe.probe(look).await.into()
+    async fn check(&self, check: &Check) -> Observation {
+        self.probe.probe(check).await.into()
     }
 }

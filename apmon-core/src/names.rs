@@ -1,5 +1,5 @@
 //! Names to addresses and back, for every crate that looks at hosts. Who does
-//! it is brought along: `apmon_probes::equip` brings a resolver that holds no
+//! it is brought along: `apmon_probes::install` brings a resolver that holds no
 //! thread.
 
 use std::net::{IpAddr, SocketAddr};
@@ -8,22 +8,22 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::{
-    config::{Host, Remote, Way},
+    config::{Host, Remote, ResolveOptions},
     outcome::{Failure, FailureClass},
-    probe::Look,
+    probe::Check,
 };
 
 /// Names to addresses and back. Monitors get it from
-/// [`Tools::names`](crate::Tools::names).
+/// [`Services::names`](crate::Services::names).
 #[async_trait]
 pub trait Names: Send + Sync {
-    /// The one address of `name` to look at, found the `way` the site file
+    /// The one address of `name` to look at, found the `resolve` the site file
     /// says, before the look's deadline.
     ///
     /// # Errors
     /// [`FailureClass::NoSuchName`] where it is known that there is none; a
     /// class of our own trouble (`Resolver`, `Resources`) where nobody knows.
-    async fn address(&self, look: &Look, name: &str, way: Way) -> Result<IpAddr, Failure>;
+    async fn address(&self, check: &Check, name: &str, resolve: ResolveOptions) -> Result<IpAddr, Failure>;
 
     /// The name of `ip` by the hosts file or a PTR record; `None` where there
     /// is none, or nobody knows before `deadline`. It is looked up to the end
@@ -40,12 +40,12 @@ impl Remote {
     ///
     /// # Errors
     /// Those of [`Names::address`]; a literal address has none.
-    pub async fn address(&self, look: &Look, names: &dyn Names) -> Result<IpAddr, Failure> {
+    pub async fn address(&self, check: &Check, names: &dyn Names) -> Result<IpAddr, Failure> {
         match &self.host {
             Host::Address(ip) => Ok(*ip),
             Host::Name(name) => {
-                let ip = names.address(look, name, self.way).await?;
-                look.step("resolve", || format!("{name} is {ip}"));
+                let ip = names.address(check, name, self.resolve).await?;
+                check.step("resolve", || format!("{name} is {ip}"));
                 Ok(ip)
             }
         }
@@ -57,11 +57,11 @@ impl Remote {
     /// Those of [`Names::address`].
     pub async fn socket_address(
         &self,
-        look: &Look,
+        check: &Check,
         names: &dyn Names,
         port: u16,
     ) -> Result<SocketAddr, Failure> {
-        Ok(SocketAddr::new(self.address(look, names).await?, port))
+        Ok(SocketAddr::new(self.address(check, names).await?, port))
     }
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct NoNames;
 
 #[async_trait]
 impl Names for NoNames {
-    async fn address(&self, _: &Look, name: &str, _: Way) -> Result<IpAddr, Failure> {
+    async fn address(&self, _: &Check, name: &str, _: ResolveOptions) -> Result<IpAddr, Failure> {
         Err(Failure::new(
             FailureClass::Resolver,
             format!("resolve: this program has no resolver (Tools::provide_names), and {name} is a name"),
@@ -90,7 +90,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        kind::Tools,
+        kind::Services,
         outcome::{Outcome, Verdict},
         probe::Trace,
         time::{Clock as _, SystemClock},
@@ -101,8 +101,8 @@ mod tests {
 
     #[async_trait]
     impl Names for One {
-        async fn address(&self, _: &Look, name: &str, way: Way) -> Result<IpAddr, Failure> {
-            assert_eq!((name, way), ("switch.lan", Way::default()));
+        async fn address(&self, _: &Check, name: &str, resolve: ResolveOptions) -> Result<IpAddr, Failure> {
+            assert_eq!((name, resolve), ("switch.lan", ResolveOptions::default()));
             Ok("2001:db8::6".parse().unwrap())
         }
 
@@ -114,28 +114,28 @@ mod tests {
     fn remote(host: &str) -> Remote {
         Remote {
             host: Host::parse(host).unwrap(),
-            way: Way::default(),
+            resolve: ResolveOptions::default(),
         }
     }
 
-    fn look() -> Look {
+    fn check() -> Check {
         let now = SystemClock::new().now();
-        Look::new(now.mono, now, Duration::from_secs(5))
+        Check::new(now.mono, now, Duration::from_secs(5))
     }
 
     #[tokio::test]
     async fn a_name_is_asked_for_and_shown_and_a_literal_address_is_neither() {
-        let tools = Tools::default();
-        tools.provide_names(Arc::new(One));
-        let names = tools.names();
+        let services = Services::default();
+        services.provide_names(Arc::new(One));
+        let names = services.names();
         let trace = Trace::start();
-        let look = look().explained(Arc::clone(&trace));
+        let check = check().explained(Arc::clone(&trace));
         for (host, to) in [
             ("switch.lan", "[2001:db8::6]:161"),
             ("192.0.2.6", "192.0.2.6:161"),
             ("[2001:db8::7]", "[2001:db8::7]:161"),
         ] {
-            let found = remote(host).socket_address(&look, &*names, 161).await.unwrap();
+            let found = remote(host).socket_address(&check, &*names, 161).await.unwrap();
             assert_eq!(found.to_string(), to);
         }
         let steps: Vec<_> = trace
@@ -151,10 +151,10 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_resolver_a_name_is_our_trouble_and_an_address_works() {
-        let names = Tools::default().names();
-        let look = look();
-        assert!(remote("192.0.2.6").address(&look, &*names).await.is_ok());
-        let failure = remote("switch.lan").address(&look, &*names).await.unwrap_err();
+        let names = Services::default().names();
+        let check = check();
+        assert!(remote("192.0.2.6").address(&check, &*names).await.is_ok());
+        let failure = remote("switch.lan").address(&check, &*names).await.unwrap_err();
         assert_eq!(
             failure.reason,
             "resolve: this program has no resolver (Tools::provide_names), and switch.lan is a name"

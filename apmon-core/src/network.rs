@@ -1,5 +1,5 @@
 //! Whether our own end of the network is to blame for a failure. Who can tell
-//! is brought along: `apmon_probes::equip` brings one that knows the interfaces.
+//! is brought along: `apmon_probes::install` brings one that knows the interfaces.
 
 use std::{io, net::IpAddr};
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Our own end of the network. Monitors get it from
-/// [`Tools::network`](crate::Tools::network).
+/// [`Services::network`](crate::Services::network).
 pub trait OwnNetwork: Send + Sync {
     /// What is wrong with our own way to `to`, if anything: no route, no
     /// carrier. Never sends; quick enough to be asked at every failed look.
@@ -19,7 +19,10 @@ pub trait OwnNetwork: Send + Sync {
     /// is to blame. Only silence and unreachability are called in question:
     /// whatever else a look met, it met it beyond our own cable.
     fn blame(&self, to: IpAddr, failure: Failure) -> Failure {
-        if !matches!(failure.class, FailureClass::Unreachable | FailureClass::TimedOut) {
+        if !matches!(
+            failure.class,
+            FailureClass::HostUnreachable | FailureClass::TimedOut
+        ) {
             return failure;
         }
         match self.trouble(to) {
@@ -35,7 +38,7 @@ pub trait OwnNetwork: Send + Sync {
         let mut failure = errno::failure(step, error);
         if error.raw_os_error() == Some(libc::ENETUNREACH) && self.trouble(to).is_none() {
             failure = Failure::new(
-                FailureClass::Unreachable,
+                FailureClass::HostUnreachable,
                 format!("{step}: network unreachable, says a router on the way"),
             );
         }
@@ -63,7 +66,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::kind::Tools;
+    use crate::kind::Services;
 
     const TO: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
@@ -81,10 +84,10 @@ mod tests {
 
     #[test]
     fn silence_is_blamed_on_a_pulled_cable_and_an_answer_is_not() {
-        let tools = Tools::default();
-        tools.provide_network(Arc::new(Cable { pulled: true }));
-        let network = tools.network();
-        for class in [FailureClass::TimedOut, FailureClass::Unreachable] {
+        let services = Services::default();
+        services.provide_network(Arc::new(Cable { pulled: true }));
+        let network = services.network();
+        for class in [FailureClass::TimedOut, FailureClass::HostUnreachable] {
             let failure = network.blame(TO, Failure::new(class, "no reply"));
             assert_eq!(failure.class, FailureClass::NoRoute);
             assert_eq!(failure.reason, "no carrier on eth0: no reply");
@@ -106,7 +109,7 @@ mod tests {
         let error = io::Error::from_raw_os_error(libc::ENETUNREACH);
         for (network, class) in [
             (&Cable { pulled: true } as &dyn OwnNetwork, FailureClass::NoRoute),
-            (&Cable { pulled: false }, FailureClass::Unreachable),
+            (&Cable { pulled: false }, FailureClass::HostUnreachable),
             (&NoNetwork, FailureClass::NoRoute),
         ] {
             let failure = network.failure("send", TO, &error);

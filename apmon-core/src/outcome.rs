@@ -45,7 +45,7 @@ pub enum FailureClass {
     /// Connection reset.
     Reset,
     /// Host unreachable: nobody answers there.
-    Unreachable,
+    HostUnreachable,
     /// No answer before the deadline.
     TimedOut,
     /// The peer closed before it had answered.
@@ -86,7 +86,7 @@ impl FailureClass {
             Self::NoSuchName
             | Self::Refused
             | Self::Reset
-            | Self::Unreachable
+            | Self::HostUnreachable
             | Self::TimedOut
             | Self::Closed => Domain::Environment,
             Self::Tls
@@ -112,7 +112,7 @@ impl FailureClass {
             Self::NoSuchName => "no_such_name",
             Self::Refused => "refused",
             Self::Reset => "reset",
-            Self::Unreachable => "unreachable",
+            Self::HostUnreachable => "unreachable",
             Self::TimedOut => "timed_out",
             Self::Closed => "closed",
             Self::Tls => "tls",
@@ -340,7 +340,7 @@ mod tests {
             assert_eq!(Outcome::fail(class, "x").verdict(), Verdict::Unknown, "{class:?}");
         }
         assert_eq!(
-            Outcome::fail(FailureClass::Unreachable, "x").verdict(),
+            Outcome::fail(FailureClass::HostUnreachable, "x").verdict(),
             Verdict::Down
         );
         assert_eq!(Outcome::up(Duration::ZERO).verdict(), Verdict::Up);

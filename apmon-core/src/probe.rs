@@ -20,13 +20,13 @@ use crate::{
 /// policy, and policy lives in the engine.
 #[async_trait]
 pub trait Probe: Send + Sync {
-    /// Looks. Must not run past [`Look::deadline`]; a probe that does is cut off.
-    async fn probe(&self, look: &Look) -> Outcome;
+    /// Looks. Must not run past [`Check::deadline`]; a probe that does is cut off.
+    async fn probe(&self, check: &Check) -> Outcome;
 }
 
 /// One look as the engine orders it.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct Check {
     /// When it was due.
     pub due: Mono,
     /// When it started.
@@ -39,7 +39,7 @@ pub struct Look {
     trace: Option<Arc<Trace>>,
 }
 
-impl Look {
+impl Check {
     /// A look that starts now.
     #[must_use]
     pub fn new(due: Mono, started: Now, timeout: Duration) -> Self {

@@ -476,16 +476,16 @@ mod our_own_faults_are_no_outage {
 
     #[tokio::test(start_paused = true)]
     async fn a_process_that_stood_still_blames_nobody() {
-        use apmon_core::{FailureClass, Look};
+        use apmon_core::{Check, FailureClass};
         let now = clock().now();
-        let look = Look::new(now.mono, now, secs(3));
+        let check = Check::new(now.mono, now, secs(3));
         tokio::time::advance(secs(3)).await;
-        assert_eq!(look.timed_out("connect").class, FailureClass::TimedOut);
+        assert_eq!(check.timed_out("connect").class, FailureClass::TimedOut);
         tokio::time::advance(Duration::from_millis(5132)).await;
-        let failure = look.timed_out("connect");
+        let failure = check.timed_out("connect");
         assert_eq!(failure.class, FailureClass::Resources);
         assert_eq!(failure.reason, "this process stood still for 5.1 secs");
-        let _ = Look::new(now.mono, now, Duration::MAX);
+        let _ = Check::new(now.mono, now, Duration::MAX);
     }
 
     #[tokio::test(start_paused = true)]
@@ -498,7 +498,7 @@ mod our_own_faults_are_no_outage {
             .watch(sound.monitor(watch("sound", every(1))))
             .tell("c", recorder.clone());
         let report = run_for(Engine::new(plan, Memory::new()).clock(clock), secs(10)).await;
-        assert!(broken.looks() >= 9 && sound.looks() >= 9);
+        assert!(broken.checks() >= 9 && sound.checks() >= 9);
         assert_eq!(report.down, 0);
         assert!(recorder.labels().is_empty());
     }

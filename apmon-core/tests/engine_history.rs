@@ -99,7 +99,7 @@ async fn an_outage_stands_there_with_its_reason_its_messages_and_its_end() {
     assert!(over.ended.unwrap() > over.started);
 
     let records = store.records.lock().unwrap();
-    assert_eq!(records.results.len(), report.looks);
+    assert_eq!(records.results.len(), report.checks);
     let first = &records.results[0];
     assert_eq!(
         (first.verdict, first.reason.as_deref()),
@@ -196,7 +196,7 @@ async fn what_could_not_be_written_is_written_later_in_its_order() {
     };
     let (report, ()) = tokio::join!(run_for(engine, secs(120)), mend);
     let records = store.records.lock().unwrap();
-    assert_eq!(records.results.len(), report.looks);
+    assert_eq!(records.results.len(), report.checks);
     let times: Vec<_> = records.results.iter().map(|result| result.at).collect();
     assert!(times.is_sorted());
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use apmon_core::{
-    Commit, Device, Engine, FailureClass, Look, Memory, Monitor, Notice, Observation, Outcome, Plan, Policy,
+    Check, Commit, Device, Engine, FailureClass, Memory, Monitor, Notice, Observation, Outcome, Plan, Policy,
     PortChange, PortEvent, PortState, Records, Snapshot, StateStore, StoreError, Watch,
 };
 use async_trait::async_trait;
@@ -50,10 +50,10 @@ impl Monitor for Switch {
         &self.watch
     }
 
-    async fn check(&self, look: &Look) -> Observation {
-        self.knew.lock().unwrap().push(look.memory.clone());
+    async fn check(&self, check: &Check) -> Observation {
+        self.knew.lock().unwrap().push(check.memory.clone());
         tokio::time::sleep(self.takes).await;
-        (self.find)(&look.memory)
+        (self.find)(&check.memory)
     }
 }
 

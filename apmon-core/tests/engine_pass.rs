@@ -57,7 +57,7 @@ mod yesterdays_state_works {
         let (store, target) = (store_with(down_since(100)), Target::new());
         target.set(Condition::Down("refused".into()));
         assert!(pass(&store, &target, every(60)).await.is_empty());
-        assert_eq!(target.looks(), 1);
+        assert_eq!(target.checks(), 1);
         let state = store.state("a");
         assert_eq!((state.down_count, state.notified_count), (41, 3));
     }
@@ -93,16 +93,16 @@ mod yesterdays_state_works {
         state.last_config_checksum = Some("1".into());
         let (store, target) = (store_with(state.clone()), Target::new());
         pass(&store, &target, every(60)).await;
-        assert_eq!(target.looks(), 0, "not due");
+        assert_eq!(target.checks(), 0, "not due");
         pass(&store, &target, every(30)).await;
-        assert_eq!(target.looks(), 1, "due");
+        assert_eq!(target.checks(), 1, "due");
         let changed = MonitorState {
             last_config_checksum: Some("other".into()),
             ..state
         };
         let (store, target) = (store_with(changed), Target::new());
         pass(&store, &target, every(60)).await;
-        assert_eq!(target.looks(), 1, "changed");
+        assert_eq!(target.checks(), 1, "changed");
     }
 
     #[tokio::test(start_paused = true)]
@@ -129,7 +129,7 @@ mod yesterdays_state_works {
             ..every(60)
         };
         let told = pass(&store, &target, policy).await;
-        assert_eq!(target.looks(), 3);
+        assert_eq!(target.checks(), 3);
         assert_eq!(
             told,
             ["a in s new outage: refused (192.0.2.1) at 12:00 PM, down for 0 secs"]

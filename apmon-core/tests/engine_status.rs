@@ -75,7 +75,7 @@ async fn each_monitor_is_shown_as_it_is_believed_to_be() {
         (status.started, status.quiet, status.unsaved),
         (after(0), false, false)
     );
-    assert_eq!(status.looks.as_ref().unwrap().ended, 4);
+    assert_eq!(status.checks.as_ref().unwrap().ended, 4);
     let states: Vec<_> = status
         .monitors
         .iter()
@@ -99,10 +99,10 @@ async fn each_monitor_is_shown_as_it_is_believed_to_be() {
     );
     assert_eq!((up.since, up.last_response_time_ms), (up.last_checked, Some(5.0)));
     assert!(
-        up.next_look > after(300) && up.next_look <= after(100_300),
+        up.next_check > after(300) && up.next_check <= after(100_300),
         "{up:?}"
     );
-    assert_eq!((up.looking, up.next_reminder), (false, None));
+    assert_eq!((up.checking, up.next_reminder), (false, None));
 
     let down = monitor(&status, "down");
     assert_eq!(
@@ -115,13 +115,13 @@ async fn each_monitor_is_shown_as_it_is_believed_to_be() {
         (soft.down_count, soft.max_retries, soft.since),
         (1, Some(3), None)
     );
-    assert_near(soft.next_look, soft.last_checked.map(|at| at + secs(600)));
+    assert_near(soft.next_check, soft.last_checked.map(|at| at + secs(600)));
     let unknown = monitor(&status, "unknown");
     assert_eq!(
         (unknown.since, unknown.unknown_since),
         (unknown.unknown_since, unknown.last_checked)
     );
-    assert!(monitor(&status, "pending").looking);
+    assert!(monitor(&status, "pending").checking);
 
     end(&handle, running).await;
     // What is remembered says the same, as far as it goes.
@@ -135,7 +135,7 @@ async fn each_monitor_is_shown_as_it_is_believed_to_be() {
         let expected = MonitorStatus {
             kind: None,
             address: None,
-            next_look: None,
+            next_check: None,
             next_reminder: None,
             max_retries: None,
             alarms: None,

@@ -20,9 +20,9 @@ mod time_is_kept {
         target.set(Condition::Slow(Duration::from_millis(1500)));
         let plan = Plan::new("s").watch(target.monitor(watch("a", every(10))));
         run_for(Engine::new(plan, Memory::new()).clock(clock), secs(100)).await;
-        let looks = target.looks.lock().unwrap().clone();
-        assert!(looks.len() >= 10);
-        for pair in looks[1..].windows(2) {
+        let checks = target.checks.lock().unwrap().clone();
+        assert!(checks.len() >= 10);
+        for pair in checks[1..].windows(2) {
             let gap = pair[1].since(pair[0]);
             assert!(gap.abs_diff(secs(10)) < Duration::from_millis(3), "{gap:?}");
         }
@@ -40,7 +40,7 @@ mod time_is_kept {
         let plan = Plan::new("s").watch(target.monitor(watch("a", policy)));
         let report = run_for(Engine::new(plan, Memory::new()).clock(clock), secs(300)).await;
         assert_eq!(
-            target.looks(),
+            target.checks(),
             10,
             "every 30 s: 25 s of silence, then the next slot"
         );
@@ -55,8 +55,8 @@ mod time_is_kept {
         });
         run_for(Engine::new(plan, Memory::new()).clock(clock), secs(30)).await;
         let mut per_slot = std::collections::HashMap::new();
-        for look in target.looks.lock().unwrap().iter() {
-            *per_slot.entry(look.nanos() / 100_000_000).or_insert(0) += 1;
+        for check in target.checks.lock().unwrap().iter() {
+            *per_slot.entry(check.nanos() / 100_000_000).or_insert(0) += 1;
         }
         assert!(
             per_slot.values().all(|n| *n < 60),
@@ -125,7 +125,7 @@ mod time_is_kept {
             secs(60),
         )
         .await;
-        assert_eq!(recorder.beats.lock().unwrap().len(), target.looks());
+        assert_eq!(recorder.beats.lock().unwrap().len(), target.checks());
     }
 }
 
@@ -141,7 +141,7 @@ mod a_dead_target_delays_nobody {
             plan = plan.watch(dead.monitor(watch(&format!("dead{i}"), every(5))));
         }
         run_for(Engine::new(plan, Memory::new()).clock(clock), secs(60)).await;
-        assert!(living.looks() >= 59, "{}", living.looks());
+        assert!(living.checks() >= 59, "{}", living.checks());
     }
 
     #[tokio::test(start_paused = true)]
@@ -176,7 +176,7 @@ mod a_dead_target_delays_nobody {
             .tell("hanging", hanging.clone())
             .tell("other", other.clone());
         run_for(Engine::new(plan, Memory::new()).clock(clock), secs(60)).await;
-        assert!(target.looks() >= 59);
+        assert!(target.checks() >= 59);
         assert_eq!(other.labels(), ["NEW OUTAGE"]);
         assert!(hanging.labels().is_empty());
     }
@@ -201,22 +201,22 @@ mod a_reload {
         let handle = engine.handle();
         let running = tokio::spawn(engine.run());
         tokio::time::sleep(secs(150)).await;
-        let before = (kept.looks(), changed.looks());
+        let before = (kept.checks(), changed.checks());
         handle
             .reload(monitors("2").watch(new.monitor(watch("new", every(100)))))
             .await
             .unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(
-            (kept.looks(), changed.looks(), new.looks()),
+            (kept.checks(), changed.checks(), new.checks()),
             (before.0, before.1 + 1, 1)
         );
         tokio::time::sleep(secs(300)).await;
-        let looks: Vec<Mono> = kept.looks.lock().unwrap().clone();
-        for pair in looks[1..].windows(2) {
+        let checks: Vec<Mono> = kept.checks.lock().unwrap().clone();
+        for pair in checks[1..].windows(2) {
             assert!(
                 pair[1].since(pair[0]).abs_diff(secs(100)) < Duration::from_millis(3),
-                "{looks:?}"
+                "{checks:?}"
             );
         }
         handle.shutdown().await;
@@ -244,7 +244,7 @@ mod a_reload {
         handle.reload(plan(&new, "2")).await.unwrap();
         tokio::time::sleep(secs(50)).await;
         assert!(recorder.labels().is_empty());
-        assert!(new.looks() >= 1);
+        assert!(new.checks() >= 1);
         handle.shutdown().await;
         running.await.unwrap().unwrap();
     }
@@ -273,7 +273,7 @@ mod a_reload {
 
 #[tokio::test(start_paused = true)]
 async fn a_notice_of_a_monitor_becomes_a_message_of_its_own() {
-    use apmon_core::{Look, Monitor, Notice, Observation, Outcome};
+    use apmon_core::{Check, Monitor, Notice, Observation, Outcome};
 
     struct Switch(Watch);
 
@@ -282,7 +282,7 @@ async fn a_notice_of_a_monitor_becomes_a_message_of_its_own() {
         fn watch(&self) -> &Watch {
             &self.0
         }
-        async fn check(&self, _: &Look) -> Observation {
+        async fn check(&self, _: &Check) -> Observation {
             let mut observation = Observation::from(Outcome::up(Duration::ZERO));
             for port in ["Gi0/1", "Gi0/2"] {
                 observation.notices.push(Notice {

@@ -93,8 +93,8 @@ pub(crate) fn seconds(duration: Duration) -> String {
 
 /// A look that starts now, for tests.
 #[cfg(test)]
-pub(crate) fn look(timeout: Duration) -> apmon_core::Look {
-    use apmon_core::{Clock as _, Look, SystemClock};
+pub(crate) fn check(timeout: Duration) -> apmon_core::Check {
+    use apmon_core::{Check, Clock as _, SystemClock};
     let now = SystemClock::new().now();
-    Look::new(now.mono, now, timeout)
+    Check::new(now.mono, now, timeout)
 }

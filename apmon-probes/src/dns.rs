@@ -12,7 +12,7 @@ mod record;
 use std::{net::SocketAddr, sync::Arc};
 
 use apmon_core::{
-    Blueprint, Failure, Kind, Look, Outcome, Phase, Probe,
+    Blueprint, Check, Failure, Kind, Outcome, Phase, Probe,
     config::{Host, Remote, Section, Text},
     text::excerpt,
 };
@@ -99,9 +99,9 @@ impl Kind for Dns {
             question: question?,
             expect: options.expect.map(Text::into_string),
         });
-        Some(Blueprint::probe(move |tools| DnsProbe {
+        Some(Blueprint::probe(move |services| DnsProbe {
             plan: Arc::clone(&plan),
-            local: tools.shared(),
+            local: services.shared(),
         }))
     }
 }
@@ -119,22 +119,22 @@ struct DnsProbe {
 
 #[async_trait]
 impl Probe for DnsProbe {
-    async fn probe(&self, look: &Look) -> Outcome {
+    async fn probe(&self, check: &Check) -> Outcome {
         let mut course = Course::start();
-        let result = self.look(look, &mut course).await;
+        let result = self.check(check, &mut course).await;
         course.finish(result, &self.local.network)
     }
 }
 
 impl DnsProbe {
-    async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
+    async fn check(&self, check: &Check, course: &mut Course) -> Result<(), Failure> {
         let Plan {
             endpoint,
             question,
             expect,
         } = &*self.plan;
-        let to = endpoint.resolve(look, course, &self.local).await?;
-        let exchange = Exchange::new(question, look)?;
+        let to = endpoint.resolve(check, course, &self.local).await?;
+        let exchange = Exchange::new(question, check)?;
         let answer = match exchange.by_udp(to, &self.local.network).await? {
             Some(answer) => {
                 course.done(Phase::FirstByte);
@@ -142,9 +142,9 @@ impl DnsProbe {
             }
             None => {
                 course.done(Phase::FirstByte);
-                look.step("receive", || "truncated; the same again over TCP".to_owned());
+                check.step("receive", || "truncated; the same again over TCP".to_owned());
                 // Boxed: few answers are so long.
-                let answer = Box::pin(self.by_tcp(to, &exchange, look, course)).await;
+                let answer = Box::pin(self.by_tcp(to, &exchange, check, course)).await;
                 let answer = answer.map_err(|failure| {
                     let reason = format!("answer truncated, then over TCP: {}", failure.reason);
                     Failure::new(failure.class, reason)
@@ -153,7 +153,7 @@ impl DnsProbe {
                 answer
             }
         };
-        explain(look, &answer);
+        explain(check, &answer);
         let found = answer::found(&answer, question)?;
         course.measured("records", found.len() as f64);
         answer::judge(&found, question, expect.as_deref())
@@ -163,28 +163,28 @@ impl DnsProbe {
         &self,
         to: SocketAddr,
         exchange: &Exchange<'_>,
-        look: &Look,
+        check: &Check,
         course: &mut Course,
     ) -> Result<Message, Failure> {
         // The very server that was asked before, should its name have moved.
         let server = Endpoint {
             remote: Remote {
                 host: Host::Address(to.ip()),
-                way: self.plan.endpoint.remote.way,
+                resolve: self.plan.endpoint.remote.resolve,
             },
             port: to.port(),
         };
-        let stream = server.connect(look, course, &self.local).await?;
+        let stream = server.connect(check, course, &self.local).await?;
         exchange.by_tcp(stream).await
     }
 }
 
 /// Notes an answer, as `dig` would show it.
-fn explain(look: &Look, answer: &Message) {
-    if !look.is_explained() {
+fn explain(check: &Check, answer: &Message) {
+    if !check.is_explained() {
         return;
     }
-    look.step("receive", || {
+    check.step("receive", || {
         let (code, _) = answer::words(answer.response_code());
         format!(
             "{code}; flags {}; answer {}, authority {}, additional {}",
@@ -194,16 +194,16 @@ fn explain(look: &Look, answer: &Message) {
             answer.additionals().len()
         )
     });
-    section(look, "answer", answer.answers());
-    section(look, "authority", answer.name_servers());
+    section(check, "answer", answer.answers());
+    section(check, "authority", answer.name_servers());
 }
 
-fn section(look: &Look, name: &str, records: &[Record]) {
+fn section(check: &Check, name: &str, records: &[Record]) {
     for record in &records[..records.len().min(SHOWN)] {
-        look.step(name, || excerpt(&record::line(record), 200));
+        check.step(name, || excerpt(&record::line(record), 200));
     }
     if let Some(more) = records.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        look.step(name, || format!("and {more} more"));
+        check.step(name, || format!("and {more} more"));
     }
 }
 

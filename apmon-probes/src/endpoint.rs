@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use apmon_core::{
-    Failure, FailureClass, Look, OwnNetwork as _, Phase,
+    Check, Failure, FailureClass, OwnNetwork as _, Phase,
     config::{Host, Remote, Section},
 };
 use tokio::net::TcpStream;
@@ -14,11 +14,11 @@ use crate::{course::Course, local::Local};
 /// The one address of `remote` to look at.
 pub(crate) async fn address(
     remote: &Remote,
-    look: &Look,
+    check: &Check,
     course: &mut Course,
     local: &Local,
 ) -> Result<IpAddr, Failure> {
-    let ip = remote.address(look, &*local.resolver).await?;
+    let ip = remote.address(check, &*local.resolver).await?;
     if matches!(remote.host, Host::Name(_)) {
         course.done(Phase::Resolve);
     }
@@ -70,25 +70,25 @@ impl Endpoint {
     /// The one address to look at.
     pub(crate) async fn resolve(
         &self,
-        look: &Look,
+        check: &Check,
         course: &mut Course,
         local: &Local,
     ) -> Result<SocketAddr, Failure> {
-        let ip = address(&self.remote, look, course, local).await?;
+        let ip = address(&self.remote, check, course, local).await?;
         Ok(SocketAddr::new(ip, self.port))
     }
 
     /// A TCP connection to it.
     pub(crate) async fn connect(
         &self,
-        look: &Look,
+        check: &Check,
         course: &mut Course,
         local: &Local,
     ) -> Result<TcpStream, Failure> {
-        let to = self.resolve(look, course, local).await?;
-        look.step("connect", || format!("to {to}"));
+        let to = self.resolve(check, course, local).await?;
+        check.step("connect", || format!("to {to}"));
         let failed = |error| local.network.failure("connect", to.ip(), &error);
-        let stream = look
+        let stream = check
             .within("connect", TcpStream::connect(to))
             .await?
             .map_err(failed)?;
@@ -99,7 +99,7 @@ impl Endpoint {
         }
         stream.set_nodelay(true).map_err(failed)?;
         course.done(Phase::Connect);
-        look.step("connect", || "connected".to_owned());
+        check.step("connect", || "connected".to_owned());
         Ok(stream)
     }
 }

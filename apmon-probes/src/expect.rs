@@ -1,7 +1,7 @@
 //! Searching an answer for what is expected, as bytes, as they arrive.
 
 use apmon_core::{
-    Failure, FailureClass, Look,
+    Check, Failure, FailureClass,
     config::Text,
     text::{excerpt, printable},
 };
@@ -52,11 +52,11 @@ pub(crate) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    pub(crate) fn new(expect: Option<&'a Expect>, look: &Look) -> Self {
+    pub(crate) fn new(expect: Option<&'a Expect>, check: &Check) -> Self {
         Self {
             expect,
             tail: Vec::new(),
-            head: look.is_explained().then(Vec::new),
+            head: check.is_explained().then(Vec::new),
             seen: 0,
         }
     }
@@ -95,9 +95,9 @@ impl<'a> Search<'a> {
     }
 
     /// Notes what came, for `--explain`.
-    pub(crate) fn explain(&self, look: &Look, step: &str) {
+    pub(crate) fn explain(&self, check: &Check, step: &str) {
         if let Some(head) = &self.head {
-            look.step(step, || match self.seen {
+            check.step(step, || match self.seen {
                 0 => "nothing".to_owned(),
                 seen => {
                     let more = if head.len() > SHOWN { "..." } else { "" };
@@ -129,11 +129,11 @@ impl<'a> Search<'a> {
     }
 
     /// The failure of an answer that had not ended by the deadline.
-    pub(crate) fn late(&self, look: &Look) -> Failure {
+    pub(crate) fn late(&self, check: &Check) -> Failure {
         if self.seen == 0 {
-            return look.timed_out("receive");
+            return check.timed_out("receive");
         }
-        look.expired(|timeout| {
+        check.expired(|timeout| {
             format!(
                 "{} not in the {} bytes received within {timeout}",
                 self.quoted(),
@@ -171,7 +171,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             let _guard = runtime.enter();
             let expect = expect(&needle);
-            let mut search = Search::new(Some(&expect), &crate::course::look(Duration::from_secs(20)));
+            let mut search = Search::new(Some(&expect), &crate::course::check(Duration::from_secs(20)));
             let mut so_far = String::new();
             for piece in &pieces {
                 so_far += piece;

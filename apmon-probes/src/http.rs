@@ -10,7 +10,7 @@ pub(crate) mod target;
 
 use std::sync::Arc;
 
-use apmon_core::{Blueprint, Both, Failure, FailureClass, Kind, Look, Outcome, Probe, config::Section};
+use apmon_core::{Blueprint, Both, Check, Failure, FailureClass, Kind, Outcome, Probe, config::Section};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -61,9 +61,9 @@ impl Kind for Http {
 
     fn compile(&self, Both(options, tls): Self::Options, section: &mut Section<'_>) -> Option<Blueprint> {
         let plan = Arc::new(options.plan(tls, section, Carrier::Tcp)?);
-        Some(Blueprint::probe(move |tools| HttpProbe {
+        Some(Blueprint::probe(move |services| HttpProbe {
             plan: Arc::clone(&plan),
-            local: tools.shared(),
+            local: services.shared(),
             quic: None,
         }))
     }
@@ -79,22 +79,22 @@ pub(crate) struct HttpProbe {
 
 #[async_trait]
 impl Probe for HttpProbe {
-    async fn probe(&self, look: &Look) -> Outcome {
+    async fn probe(&self, check: &Check) -> Outcome {
         let mut course = Course::start();
-        let result = self.look(look, &mut course).await;
+        let result = self.check(check, &mut course).await;
         course.finish(result, &self.local.network)
     }
 }
 
 impl HttpProbe {
     /// Requests, and follows where it is sent.
-    async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
+    async fn check(&self, check: &Check, course: &mut Course) -> Result<(), Failure> {
         let mut post = self.plan.post.as_ref();
         let mut moved: Option<Target> = None;
         let mut visited: Vec<(Url, bool)> = Vec::new();
         loop {
             let target = moved.as_ref().unwrap_or(&self.plan.target);
-            let answer = self.request(target, post, look, course).await;
+            let answer = self.request(target, post, check, course).await;
             let (status, location) = match answer {
                 Ok(Answer::Right) => return Ok(()),
                 Ok(Answer::Moved { status, location }) => (status, location),
@@ -119,7 +119,7 @@ impl HttpProbe {
                     "redirected to {shown}, another server, with what is sent"
                 )));
             }
-            look.step("redirect", || format!("to {}", next.shown()));
+            check.step("redirect", || format!("to {}", next.shown()));
             let loops = visited
                 .iter()
                 .any(|(url, posted)| *url == next.url && *posted == post.is_some());
@@ -163,39 +163,39 @@ impl HttpProbe {
         &self,
         target: &Target,
         post: Option<&Post>,
-        look: &Look,
+        check: &Check,
         course: &mut Course,
     ) -> Result<Answer, Failure> {
         if let Some(endpoints) = &self.quic {
-            let to = target.endpoint.resolve(look, course, &self.local).await?;
+            let to = target.endpoint.resolve(check, course, &self.local).await?;
             return Box::pin(quic::request(
-                &self.plan, endpoints, to, target, post, look, course,
+                &self.plan, endpoints, to, target, post, check, course,
             ))
             .await;
         }
         let stream = match &self.plan.proxy {
-            None => target.endpoint.connect(look, course, &self.local).await?,
-            Some(proxy) => Box::pin(proxy.connect(target, look, course, &self.local)).await?,
+            None => target.endpoint.connect(check, course, &self.local).await?,
+            Some(proxy) => Box::pin(proxy.connect(target, check, course, &self.local)).await?,
         };
         let wanted = self.plan.wanted();
         if let Some(name) = target.tls.clone() {
             return Box::pin(async move {
-                let stream = self.plan.tls.handshake(name, stream, look, course).await?;
+                let stream = self.plan.tls.handshake(name, stream, check, course).await?;
                 match stream.get_ref().1.alpn_protocol() {
                     Some(b"h2") => {
                         let request = self.plan.compose(target, post, Version::HTTP_2);
-                        exchange::by_http2(stream, request, wanted, look, course).await
+                        exchange::by_http2(stream, request, wanted, check, course).await
                     }
                     _ => {
                         let request = self.plan.compose(target, post, Version::HTTP_11);
-                        exchange::by_http1(stream, request, wanted, look, course).await
+                        exchange::by_http1(stream, request, wanted, check, course).await
                     }
                 }
             })
             .await;
         }
         let request = self.plan.compose(target, post, Version::HTTP_11);
-        Box::pin(exchange::by_http1(stream, request, wanted, look, course)).await
+        Box::pin(exchange::by_http1(stream, request, wanted, check, course)).await
     }
 }
 

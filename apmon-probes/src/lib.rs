@@ -10,7 +10,7 @@
 //! outages, reminders), nor SNMP (`apmon-snmp`).
 //!
 //! ```
-//! use apmon_core::{Clock, Look, SystemClock, Tools, Verdict, config};
+//! use apmon_core::{Clock, Check, SystemClock, Services, Verdict, config};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,10 +21,10 @@
 //! );
 //! let site = config::parse("lab.yaml".as_ref(), &site, apmon_probes::KINDS, &config::ProcessEnvironment)?;
 //!
-//! let monitor = site.monitors[0].build(&Tools::default());
+//! let monitor = site.monitors[0].build(&Services::default());
 //! let now = SystemClock::new().now();
-//! let look = Look::new(now.mono, now, monitor.watch().policy.max_try);
-//! assert_eq!(monitor.check(&look).await.outcome.verdict(), Verdict::Up);
+//! let check = Check::new(now.mono, now, monitor.watch().policy.max_try);
+//! assert_eq!(monitor.check(&check).await.outcome.verdict(), Verdict::Up);
 //! # Ok(())
 //! # }
 //! ```
@@ -33,7 +33,7 @@
 //! [`Quic`]), with its options, its rules and its probe. They share `endpoint` (`host:port`
 //! and the way there), `resolve` (names), `network` (whether our own end is up), `tls` (pin and expiry),
 //! `payload` (what `send` means), `expect` (searching an answer), `pace` (not
-//! sending too fast) and `course` (the time each phase took). [`equip`] lends
+//! sending too fast) and `course` (the time each phase took). [`install`] lends
 //! the resolver and the interfaces to kinds of other crates.
 
 mod course;
@@ -62,7 +62,7 @@ use apmon_core::MonitorKind;
 
 pub use dns::{Dns, DnsOptions, RecordKind};
 pub use http::{Http, HttpOptions};
-pub use local::equip;
+pub use local::install;
 pub use payload::Encoding;
 pub use ping::{Packets, Percent, Ping, PingOptions};
 pub use quic::Quic;

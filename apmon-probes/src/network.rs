@@ -25,7 +25,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Nothing is ever sent to it (RFC 863, discard): only a route is looked for.
 const ANY_PORT: u16 = 9;
 
-/// The interfaces of this machine. One for all probes: `tools.shared()`.
+/// The interfaces of this machine. One for all probes: `services.shared()`.
 #[derive(Default)]
 pub(crate) struct Network {
     last: Mutex<Option<Reading>>,

@@ -1,8 +1,8 @@
 //! What a server shows of itself, for whoever wants to pin it.
 
 use apmon_core::{
-    Failure, FailureClass, Kind as _, Look,
-    config::{Host, Remote, Way, is_same_server},
+    Check, Failure, FailureClass, Kind as _,
+    config::{Host, Remote, ResolveOptions, is_same_server},
 };
 use rustls::pki_types::CertificateDer;
 use url::Url;
@@ -69,10 +69,10 @@ impl PinTarget {
         }
         let host = url.host_str().and_then(Host::parse).ok_or("has no host")?;
         let port = url.port_or_known_default().ok_or("has no port")?;
-        let way = Way::default();
+        let resolve = ResolveOptions::default();
         Ok(Self {
             endpoint: Endpoint {
-                remote: Remote { host, way },
+                remote: Remote { host, resolve },
                 port,
             },
             url,
@@ -101,7 +101,7 @@ impl PinTarget {
     ///
     /// # Errors
     /// Why there are none.
-    pub async fn certificates(&self, look: &Look) -> Result<Vec<Shown>, Failure> {
+    pub async fn certificates(&self, check: &Check) -> Result<Vec<Shown>, Failure> {
         let trust = Trust {
             ignore_expiry: true,
             ..Trust::default()
@@ -115,17 +115,17 @@ impl PinTarget {
         let name = tls::server_name(&self.endpoint.remote.host);
         let (mut course, local) = (Course::start(), Local::default());
         let chain: Vec<CertificateDer<'static>> = if self.by == By::Quic {
-            let to = self.endpoint.resolve(look, &mut course, &local).await?;
+            let to = self.endpoint.resolve(check, &mut course, &local).await?;
             let endpoints = quic::Endpoints::default();
-            let (connection, chain) = quic::connect(&tls, &endpoints, to, &name, look, &mut course).await?;
+            let (connection, chain) = quic::connect(&tls, &endpoints, to, &name, check, &mut course).await?;
             connection.close(quinn::VarInt::from_u32(0x100), b"");
             chain
         } else {
-            let mut stream = self.endpoint.connect(look, &mut course, &local).await?;
+            let mut stream = self.endpoint.connect(check, &mut course, &local).await?;
             if let By::StartTls(protocol) = self.by {
-                protocol.ask(&mut stream, look).await?;
+                protocol.ask(&mut stream, check).await?;
             }
-            let stream = tls.handshake(name, stream, look, &mut course).await?;
+            let stream = tls.handshake(name, stream, check, &mut course).await?;
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
             chain
                 .iter()

@@ -10,7 +10,7 @@ mod tally;
 use std::{sync::Arc, time::Duration};
 
 use apmon_core::{
-    Blueprint, Domain, Failure, FailureClass, Kind, Look, Outcome, OwnNetwork as _, Probe,
+    Blueprint, Check, Domain, Failure, FailureClass, Kind, Outcome, OwnNetwork as _, Probe,
     config::{Host, Remote, Section},
 };
 use async_trait::async_trait;
@@ -77,11 +77,11 @@ impl Kind for Ping {
         };
         let remote = Remote::read(section, host)?;
         let plan = Plan::from(&options);
-        Some(Blueprint::probe(move |tools| PingProbe {
+        Some(Blueprint::probe(move |services| PingProbe {
             remote: remote.clone(),
             plan,
-            sockets: tools.shared(),
-            local: tools.shared(),
+            sockets: services.shared(),
+            local: services.shared(),
         }))
     }
 }
@@ -95,24 +95,24 @@ struct PingProbe {
 
 #[async_trait]
 impl Probe for PingProbe {
-    async fn probe(&self, look: &Look) -> Outcome {
+    async fn probe(&self, check: &Check) -> Outcome {
         let mut course = Course::start();
-        let result = self.look(look, &mut course).await;
+        let result = self.check(check, &mut course).await;
         course.finish(result, &self.local.network)
     }
 }
 
 impl PingProbe {
-    async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
-        let to = endpoint::address(&self.remote, look, course, &self.local).await?;
+    async fn check(&self, check: &Check, course: &mut Course) -> Result<(), Failure> {
+        let to = endpoint::address(&self.remote, check, course, &self.local).await?;
         let mut tally = Tally::new();
         let asked = match self.sockets.echoes(to) {
-            Ok(mut echoes) => self.ask(&mut echoes, look, &mut tally).await,
+            Ok(mut echoes) => self.ask(&mut echoes, check, &mut tally).await,
             Err(failure) => Err(failure),
         };
         let judged = asked.and_then(|()| {
             tally.measure(&self.plan, course);
-            self.judge(look, &tally)
+            self.judge(check, &tally)
         });
         match judged {
             Ok(()) => {
@@ -123,24 +123,24 @@ impl PingProbe {
             }
             Err(failure) => {
                 let failure = self.local.network.blame(to, failure);
-                look.step("ping", || failure.reason.clone());
+                check.step("ping", || failure.reason.clone());
                 Err(failure)
             }
         }
     }
 
     /// Sends the packets and waits until nothing more is to be expected.
-    async fn ask(&self, echoes: &mut Echoes<'_>, look: &Look, tally: &mut Tally) -> Result<(), Failure> {
+    async fn ask(&self, echoes: &mut Echoes<'_>, check: &Check, tally: &mut Tally) -> Result<(), Failure> {
         let count = usize::from(self.plan.count);
-        let left = look.deadline().saturating_duration_since(Instant::now());
+        let left = check.deadline().saturating_duration_since(Instant::now());
         // Half the time is for sending, so that the last one can be answered.
         let gap = GAP.min(left / 2 / u32::from(self.plan.count));
         let mut next = Instant::now();
-        let mut end = look.deadline();
+        let mut end = check.deadline();
         let mut tail = false;
         loop {
             for arrival in echoes.take() {
-                explain(look, arrival);
+                explain(check, arrival);
                 tally.arrived(arrival);
             }
             let all = tally.count() >= count;
@@ -156,7 +156,7 @@ impl PingProbe {
                 end = end.min(now + TAIL);
             }
             if !all && now >= next {
-                match echoes.send(look).await {
+                match echoes.send(check).await {
                     Ok(true) => tally.sent(),
                     // Its turn did not come.
                     Ok(false) => return Ok(()),
@@ -171,11 +171,11 @@ impl PingProbe {
         }
     }
 
-    fn judge(&self, look: &Look, tally: &Tally) -> Result<(), Failure> {
+    fn judge(&self, check: &Check, tally: &Tally) -> Result<(), Failure> {
         if self.plan.count > 1 {
-            look.step("ping", || tally.summary());
+            check.step("ping", || tally.summary());
         }
-        let silent = look.expired(|timeout| format!("no reply within {timeout}"));
+        let silent = check.expired(|timeout| format!("no reply within {timeout}"));
         // This process stood still: what was lost, we lost.
         let own = silent.class.domain() == Domain::Own && !tally.is_settled();
         if own {
@@ -194,8 +194,8 @@ impl PingProbe {
     }
 }
 
-fn explain(look: &Look, arrival: Arrival) {
-    look.step("ping", || match arrival.answer {
+fn explain(check: &Check, arrival: Arrival) {
+    check.step("ping", || match arrival.answer {
         Answer::Reply(time) => format!("reply {} after {:.3} ms", arrival.place + 1, millis(time)),
         Answer::Notice { notice, from } => notice.remark(from),
     });

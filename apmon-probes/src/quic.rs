@@ -39,10 +39,10 @@ impl Kind for Quic {
 
     fn compile(&self, Both(options, tls): Self::Options, section: &mut Section<'_>) -> Option<Blueprint> {
         let plan = Arc::new(options.plan(tls, section, Carrier::Quic)?);
-        Some(Blueprint::probe(move |tools| HttpProbe {
+        Some(Blueprint::probe(move |services| HttpProbe {
             plan: Arc::clone(&plan),
-            local: tools.shared(),
-            quic: Some(tools.shared()),
+            local: services.shared(),
+            quic: Some(services.shared()),
         }))
     }
 }

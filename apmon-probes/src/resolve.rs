@@ -17,8 +17,8 @@ use std::{
 };
 
 use apmon_core::{
-    Failure, FailureClass, Look, Names,
-    config::{AddressFamily, NameResolution, Way},
+    Check, Failure, FailureClass, Names,
+    config::{AddressFamily, NameResolution, ResolveOptions},
     name_file,
 };
 use async_trait::async_trait;
@@ -124,10 +124,10 @@ impl Resolver {
 #[async_trait]
 impl Names for Resolver {
     /// The address of `name`; of several IPv4 before IPv6.
-    async fn address(&self, look: &Look, name: &str, way: Way) -> Result<IpAddr, Failure> {
-        let family = way.family;
-        if way.by == NameResolution::System {
-            return self.system.address(look, name, family).await;
+    async fn address(&self, check: &Check, name: &str, resolve: ResolveOptions) -> Result<IpAddr, Failure> {
+        let family = resolve.family;
+        if resolve.by == NameResolution::System {
+            return self.system.address(check, name, family).await;
         }
         let sources = self.sources();
         if let Some(ip) = sources.hosts.address(name, family) {
@@ -144,11 +144,11 @@ impl Names for Resolver {
         if let Some(ip) = dns.known.address(name, family) {
             return Ok(ip);
         }
-        match tokio::time::timeout_at(look.deadline(), dns.ask(name, family)).await {
+        match tokio::time::timeout_at(check.deadline(), dns.ask(name, family)).await {
             Ok(answer) => answer,
             Err(_) => Err(trouble(&format!(
                 "no answer from the name server within {}",
-                seconds(look.timeout)
+                seconds(check.timeout)
             ))),
         }
     }

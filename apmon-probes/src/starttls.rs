@@ -5,7 +5,7 @@
 
 use std::io;
 
-use apmon_core::{Failure, FailureClass, Look, errno, text::excerpt};
+use apmon_core::{Check, Failure, FailureClass, errno, text::excerpt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -35,14 +35,14 @@ impl StartTls {
     pub(crate) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
         self,
         stream: &mut S,
-        look: &Look,
+        check: &Check,
     ) -> Result<(), Failure> {
         let mut talk = Talk {
             stream,
             unread: Vec::new(),
             heard: 0,
         };
-        let result = look.within("starttls", self.dialogue(&mut talk)).await?;
+        let result = check.within("starttls", self.dialogue(&mut talk)).await?;
         let result = result.and_then(|()| match talk.unread.len() {
             0 => Ok(()),
             more => Err(Trouble::Wrong(format!(
@@ -51,14 +51,14 @@ impl StartTls {
         });
         let failure = match result {
             Ok(()) => {
-                look.step("starttls", || "the server agrees".to_owned());
+                check.step("starttls", || "the server agrees".to_owned());
                 return Ok(());
             }
             Err(Trouble::Io(error)) => errno::failure("starttls", &error),
             Err(Trouble::Wrong(words)) => Failure::new(FailureClass::Protocol, format!("starttls: {words}")),
             Err(Trouble::Refused(words)) => Failure::new(FailureClass::Tls, format!("starttls: {words}")),
         };
-        look.step("starttls", || failure.reason.clone());
+        check.step("starttls", || failure.reason.clone());
         Err(failure)
     }
 
@@ -383,8 +383,8 @@ mod tests {
             let _ = theirs.shutdown().await;
             theirs
         });
-        let look = crate::course::look(Duration::from_secs(5));
-        let result = protocol.ask(&mut ours, &look).await;
+        let check = crate::course::check(Duration::from_secs(5));
+        let result = protocol.ask(&mut ours, &check).await;
         drop(server);
         result
     }

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use apmon_core::{
-    Blueprint, Both, Failure, Kind, Look, Outcome, Phase, Probe, Secret,
+    Blueprint, Both, Check, Failure, Kind, Outcome, Phase, Probe, Secret,
     config::{Section, Text},
     errno,
 };
@@ -109,9 +109,9 @@ impl Kind for Tcp {
             send,
             expect,
         });
-        Some(Blueprint::probe(move |tools| TcpProbe {
+        Some(Blueprint::probe(move |services| TcpProbe {
             plan: Arc::clone(&plan),
-            local: tools.shared(),
+            local: services.shared(),
         }))
     }
 }
@@ -131,38 +131,39 @@ struct TcpProbe {
 
 #[async_trait]
 impl Probe for TcpProbe {
-    async fn probe(&self, look: &Look) -> Outcome {
+    async fn probe(&self, check: &Check) -> Outcome {
         let mut course = Course::start();
-        let result = self.look(look, &mut course).await;
+        let result = self.check(check, &mut course).await;
         course.finish(result, &self.local.network)
     }
 }
 
 impl TcpProbe {
-    async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
+    async fn check(&self, check: &Check, course: &mut Course) -> Result<(), Failure> {
         let plan = &*self.plan;
-        let mut stream = plan.endpoint.connect(look, course, &self.local).await?;
+        let mut stream = plan.endpoint.connect(check, course, &self.local).await?;
         if let Some((name, tls)) = &plan.tls {
             // Boxed: a look that waits for a dead host needs no room for it.
-            return Box::pin(over_tls(plan, name, tls, stream, look, course)).await;
+            return Box::pin(over_tls(plan, name, tls, stream, check, course)).await;
         }
         if let Some(send) = &plan.send {
-            look.within("send", stream.write_all(send))
+            check
+                .within("send", stream.write_all(send))
                 .await?
                 .map_err(|error| errno::failure("send", &error))?;
-            look.step("send", || format!("{} bytes", send.len()));
+            check.step("send", || format!("{} bytes", send.len()));
         }
-        let mut search = Search::new(plan.expect.as_ref(), look);
+        let mut search = Search::new(plan.expect.as_ref(), check);
         if plan.expect.is_some() {
-            let result = receive(&stream, look, course, &mut search).await;
-            search.explain(look, "receive");
+            let result = receive(&stream, check, course, &mut search).await;
+            search.explain(check, "receive");
             result
         } else {
             course.stop();
-            if look.is_explained() {
+            if check.is_explained() {
                 // What comes now decides nothing, nor does how it ends.
-                let _ = tokio::time::timeout(LINGER, receive(&stream, look, course, &mut search)).await;
-                search.explain(look, "receive");
+                let _ = tokio::time::timeout(LINGER, receive(&stream, check, course, &mut search)).await;
+                search.explain(check, "receive");
             }
             Ok(())
         }
@@ -174,36 +175,37 @@ async fn over_tls(
     name: &ServerName<'static>,
     tls: &Tls,
     mut stream: TcpStream,
-    look: &Look,
+    check: &Check,
     course: &mut Course,
 ) -> Result<(), Failure> {
     if let Some(starttls) = plan.starttls {
-        starttls.ask(&mut stream, look).await?;
+        starttls.ask(&mut stream, check).await?;
     }
-    let mut stream = tls.handshake(name.clone(), stream, look, course).await?;
+    let mut stream = tls.handshake(name.clone(), stream, check, course).await?;
     if let Some(send) = &plan.send {
         let sent = async {
             stream.write_all(send).await?;
             stream.flush().await
         };
-        look.within("send", sent)
+        check
+            .within("send", sent)
             .await?
             .map_err(|error| tls::failure("send", &error))?;
-        look.step("send", || format!("{} bytes", send.len()));
+        check.step("send", || format!("{} bytes", send.len()));
     }
-    let mut search = Search::new(plan.expect.as_ref(), look);
+    let mut search = Search::new(plan.expect.as_ref(), check);
     if plan.expect.is_some() {
-        let result = receive_within(&mut stream, look, course, &mut search).await;
-        search.explain(look, "receive");
+        let result = receive_within(&mut stream, check, course, &mut search).await;
+        search.explain(check, "receive");
         return result;
     }
     course.stop();
-    if look.is_explained() {
-        let _ = tokio::time::timeout(LINGER, receive_within(&mut stream, look, course, &mut search)).await;
-        search.explain(look, "receive");
+    if check.is_explained() {
+        let _ = tokio::time::timeout(LINGER, receive_within(&mut stream, check, course, &mut search)).await;
+        search.explain(check, "receive");
     }
     if plan.send.is_some() {
-        let until = look.deadline().min(Instant::now() + LINGER);
+        let until = check.deadline().min(Instant::now() + LINGER);
         // It is written, and the verdict stands.
         let _ = tokio::time::timeout_at(until, farewell(&mut stream)).await;
     }
@@ -223,16 +225,16 @@ async fn farewell(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Res
 /// Reads from within TLS until what is expected has come.
 async fn receive_within(
     stream: &mut (impl AsyncRead + Unpin),
-    look: &Look,
+    check: &Check,
     course: &mut Course,
     search: &mut Search<'_>,
 ) -> Result<(), Failure> {
     let mut buffer = vec![0; 4 * 1024];
     loop {
         let room = buffer.len().min(MAX_ANSWER - search.seen());
-        let Ok(read) = tokio::time::timeout_at(look.deadline(), stream.read(&mut buffer[..room])).await
+        let Ok(read) = tokio::time::timeout_at(check.deadline(), stream.read(&mut buffer[..room])).await
         else {
-            return Err(search.late(look));
+            return Err(search.late(check));
         };
         let n = match read {
             Ok(0) => return Err(search.closed()),
@@ -257,13 +259,13 @@ async fn receive_within(
 /// Reads until what is expected has come.
 async fn receive(
     stream: &TcpStream,
-    look: &Look,
+    check: &Check,
     course: &mut Course,
     search: &mut Search<'_>,
 ) -> Result<(), Failure> {
     loop {
-        let Ok(readable) = tokio::time::timeout_at(look.deadline(), stream.readable()).await else {
-            return Err(search.late(look));
+        let Ok(readable) = tokio::time::timeout_at(check.deadline(), stream.readable()).await else {
+            return Err(search.late(check));
         };
         let failed = |error| errno::failure("receive", &error);
         readable.map_err(failed)?;
@@ -309,7 +311,7 @@ fn take(stream: &TcpStream, search: &mut Search<'_>) -> io::Result<Took> {
 
 #[cfg(test)]
 mod tests {
-    use apmon_core::config::{Host, Remote, Way};
+    use apmon_core::config::{Host, Remote, ResolveOptions};
 
     use super::*;
 
@@ -320,7 +322,7 @@ mod tests {
                 endpoint: Endpoint {
                     remote: Remote {
                         host: Host::Name("nas.lan".to_owned()),
-                        way: Way::default(),
+                        resolve: ResolveOptions::default(),
                     },
                     port: 22,
                 },
@@ -331,8 +333,8 @@ mod tests {
             }),
             local: Arc::default(),
         };
-        let look = crate::course::look(Duration::from_secs(20));
-        let size = size_of_val(&probe.look(&look, &mut Course::start()));
+        let check = crate::course::check(Duration::from_secs(20));
+        let size = size_of_val(&probe.check(&check, &mut Course::start()));
         assert!(size < 1_024, "{size}");
     }
 }

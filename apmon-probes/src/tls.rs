@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use apmon_core::{Failure, FailureClass, Look, Phase, errno};
+use apmon_core::{Check, Failure, FailureClass, Phase, errno};
 use rustls::{
     CertificateError, ClientConfig, Error,
     client::Resumption,
@@ -93,22 +93,22 @@ impl Tls {
         &self,
         name: ServerName<'static>,
         stream: S,
-        look: &Look,
+        check: &Check,
         course: &mut Course,
     ) -> Result<TlsStream<S>, Failure> {
         let connector = TlsConnector::from(Arc::clone(&self.client));
-        let stream = look
+        let stream = check
             .within("tls", connector.connect(name, stream))
             .await?
             .map_err(|error| {
                 let failure = failure("tls", &error);
-                look.step("tls", || failure.reason.clone());
+                check.step("tls", || failure.reason.clone());
                 failure
             })?;
         course.done(Phase::Tls);
         let (_, session) = stream.get_ref();
         let certificate = session.peer_certificates().and_then(|chain| chain.first());
-        look.step("tls", || {
+        check.step("tls", || {
             let version = session.protocol_version();
             format!(
                 "{}, {}",
@@ -117,18 +117,18 @@ impl Tls {
             )
         });
         if let Some(certificate) = certificate {
-            self.note_expiry(certificate, look, course);
+            self.note_expiry(certificate, check, course);
         }
         Ok(stream)
     }
 
     /// How long the certificate will hold.
-    pub(crate) fn note_expiry(&self, certificate: &CertificateDer<'_>, look: &Look, course: &mut Course) {
+    pub(crate) fn note_expiry(&self, certificate: &CertificateDer<'_>, check: &Check, course: &mut Course) {
         let Ok(parsed) = verifier::parse(certificate) else {
             return;
         };
         let end = parsed.validity().not_after;
-        let now = look.started.wall.as_second();
+        let now = check.started.wall.as_second();
         // Whole days, as people count them; so long a time is exact.
         let days = (end.timestamp() - now).div_euclid(DAY);
         #[allow(clippy::cast_precision_loss)]

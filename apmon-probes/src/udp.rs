@@ -8,7 +8,7 @@ use std::{
 };
 
 use apmon_core::{
-    Blueprint, Failure, FailureClass, Kind, Look, Outcome, OwnNetwork as _, Phase, Probe, Secret,
+    Blueprint, Check, Failure, FailureClass, Kind, Outcome, OwnNetwork as _, Phase, Probe, Secret,
     config::{Section, Text},
     errno,
 };
@@ -102,9 +102,9 @@ impl Kind for Udp {
             send: send?,
             expect,
         });
-        Some(Blueprint::probe(move |tools| UdpProbe {
+        Some(Blueprint::probe(move |services| UdpProbe {
             plan: Arc::clone(&plan),
-            local: tools.shared(),
+            local: services.shared(),
         }))
     }
 }
@@ -122,41 +122,42 @@ struct UdpProbe {
 
 #[async_trait]
 impl Probe for UdpProbe {
-    async fn probe(&self, look: &Look) -> Outcome {
+    async fn probe(&self, check: &Check) -> Outcome {
         let mut course = Course::start();
-        let result = self.look(look, &mut course).await;
+        let result = self.check(check, &mut course).await;
         course.finish(result, &self.local.network)
     }
 }
 
 impl UdpProbe {
-    async fn look(&self, look: &Look, course: &mut Course) -> Result<(), Failure> {
-        let to = self.plan.endpoint.resolve(look, course, &self.local).await?;
-        self.exchange(to, look, course).await
+    async fn check(&self, check: &Check, course: &mut Course) -> Result<(), Failure> {
+        let to = self.plan.endpoint.resolve(check, course, &self.local).await?;
+        self.exchange(to, check, course).await
     }
 
-    async fn exchange(&self, to: SocketAddr, look: &Look, course: &mut Course) -> Result<(), Failure> {
+    async fn exchange(&self, to: SocketAddr, check: &Check, course: &mut Course) -> Result<(), Failure> {
         let plan = &*self.plan;
         let network = &self.local.network;
         let failed = |step| move |error: io::Error| network.failure(step, to.ip(), &error);
         let socket = connected(to, network).await?;
-        look.within("send", socket.send(&plan.send))
+        check
+            .within("send", socket.send(&plan.send))
             .await?
             .map_err(failed("send"))?;
-        look.step("send", || format!("{} bytes to {to}", plan.send.len()));
+        check.step("send", || format!("{} bytes to {to}", plan.send.len()));
         match &plan.expect {
             Some(expect) => {
-                let found = receive(&socket, look, course, expect).await?;
+                let found = receive(&socket, check, course, expect).await?;
                 found.map_err(failed("receive"))
             }
             None => {
                 course.stop();
-                let until = look.deadline().min(Instant::now() + REFUSAL);
+                let until = check.deadline().min(Instant::now() + REFUSAL);
                 // Any answer at all proves more than silence does.
-                match tokio::time::timeout_at(until, next(&socket, look, None)).await {
+                match tokio::time::timeout_at(until, next(&socket, check, None)).await {
                     Ok(answer) => drop(answer.map_err(failed("receive"))?),
                     Err(_) => {
-                        look.step("receive", || "no refusal, no answer".to_owned());
+                        check.step("receive", || "no refusal, no answer".to_owned());
                         // Silence is fine, but not that of a pulled cable.
                         if let Some(trouble) = network.trouble(to.ip()) {
                             return Err(trouble);
@@ -190,24 +191,24 @@ pub(crate) async fn connected(to: SocketAddr, network: &Network) -> Result<UdpSo
 /// Waits for a datagram that holds what is expected.
 async fn receive(
     socket: &UdpSocket,
-    look: &Look,
+    check: &Check,
     course: &mut Course,
     expect: &Expect,
 ) -> Result<io::Result<()>, Failure> {
     let mut others = 0_u64;
     loop {
-        let answer = tokio::time::timeout_at(look.deadline(), next(socket, look, Some(expect))).await;
+        let answer = tokio::time::timeout_at(check.deadline(), next(socket, check, Some(expect))).await;
         // A flood that never lets the timer in still ends.
-        let late = others > 0 && Instant::now() >= look.deadline();
+        let late = others > 0 && Instant::now() >= check.deadline();
         let (Ok(found), false) = (answer, late) else {
             return Err(match others {
-                0 => look.timed_out("receive"),
+                0 => check.timed_out("receive"),
                 _ => Failure::new(
                     FailureClass::Content,
                     format!(
                         "{} in none of {others} datagrams received within {}",
                         expect.quoted(),
-                        seconds(look.timeout)
+                        seconds(check.timeout)
                     ),
                 ),
             });
@@ -225,16 +226,16 @@ async fn receive(
 
 /// Takes the next datagram; whether it is the one. The buffer lives on the
 /// stack of the call that finds one there, so a look that waits holds none.
-async fn next(socket: &UdpSocket, look: &Look, expect: Option<&Expect>) -> io::Result<bool> {
+async fn next(socket: &UdpSocket, check: &Check, expect: Option<&Expect>) -> io::Result<bool> {
     // A refusal alone makes a socket not readable, only broken.
     let interest = Interest::READABLE | Interest::ERROR;
     socket
         .async_io(interest, || {
             let mut buffer = [0; 65_536];
             let n = (&*SockRef::from(socket)).read(&mut buffer)?;
-            let mut search = Search::new(expect, look);
+            let mut search = Search::new(expect, check);
             let found = search.feed(&buffer[..n]);
-            search.explain(look, "receive");
+            search.explain(check, "receive");
             Ok(found)
         })
         .await

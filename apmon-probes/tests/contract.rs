@@ -150,7 +150,7 @@ fn variants(scheme: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_bad_stream_peer_is_down_in_time() {
-    let mut looks = Vec::new();
+    let mut checks = Vec::new();
     for (kind, scheme) in with_a_port() {
         if sends_datagrams(kind, scheme) {
             continue;
@@ -162,14 +162,14 @@ async fn a_bad_stream_peer_is_down_in_time() {
             let address = tcp_server(move |stream| stream_peer(peer, stream)).await;
             let what = format!("{scheme}{variant} at {peer}");
             let section = section(kind, scheme, address) + &variant;
-            looks.push(tokio::spawn(async move {
+            checks.push(tokio::spawn(async move {
                 must_be_down_in_time(&what, section, SHORT).await;
             }));
         }
     }
-    assert!(looks.len() >= 9 * STREAM_PEERS.len(), "{}", looks.len());
-    for look in looks {
-        look.await.unwrap();
+    assert!(checks.len() >= 9 * STREAM_PEERS.len(), "{}", checks.len());
+    for check in checks {
+        check.await.unwrap();
     }
 }
 
@@ -178,7 +178,7 @@ async fn a_bad_stream_peer_is_down_in_time() {
 async fn a_peer_that_is_bad_within_tls_is_down_in_time() {
     let pki = lab::pki::Pki::new();
     pki.leaf("leaf");
-    let mut looks = Vec::new();
+    let mut checks = Vec::new();
     for (kind, scheme) in with_a_port() {
         if !["tls", "https"].contains(&scheme) || sends_datagrams(kind, scheme) {
             continue;
@@ -197,15 +197,15 @@ async fn a_peer_that_is_bad_within_tls_is_down_in_time() {
                 })
                 .await;
                 let what = format!("{scheme} by {protocol} at {peer}");
-                looks.push(tokio::spawn(async move {
+                checks.push(tokio::spawn(async move {
                     must_be_down_in_time(&what, section(kind, scheme, address), SHORT).await;
                 }));
             }
         }
     }
-    assert!(looks.len() >= 4 * STREAM_PEERS.len(), "{}", looks.len());
-    for look in looks {
-        look.await.unwrap();
+    assert!(checks.len() >= 4 * STREAM_PEERS.len(), "{}", checks.len());
+    for check in checks {
+        check.await.unwrap();
     }
 }
 

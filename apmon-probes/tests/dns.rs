@@ -119,7 +119,7 @@ impl Unbound {
     async fn wait_until_it_answers(&self) {
         let mut last = String::new();
         for _ in 0..200 {
-            let outcome = self.look("query: web.lab.example").await;
+            let outcome = self.check("query: web.lab.example").await;
             if outcome.verdict() == Verdict::Up {
                 return;
             }
@@ -133,7 +133,7 @@ impl Unbound {
         section(self.at, options)
     }
 
-    async fn look(&self, options: &str) -> Outcome {
+    async fn check(&self, options: &str) -> Outcome {
         check(&self.section(options), LONG).await
     }
 }
@@ -197,7 +197,7 @@ async fn every_type_of_record_is_found_at_a_real_server() {
             1.0,
         ),
     ] {
-        let outcome = server.look(options).await;
+        let outcome = server.check(options).await;
         assert_eq!(reason(&outcome), "up", "{options}");
         assert_eq!(records(&outcome), Some(count), "{options}");
         let phases: Vec<_> = outcome.phases.iter().map(|(phase, _)| *phase).collect();
@@ -251,7 +251,7 @@ async fn what_a_real_server_denies_is_told_apart() {
             "\"2001:db8::1\" is not among the AAAA records of web.lab.example: 2001:db8::10",
         ),
     ] {
-        let outcome = server.look(options).await;
+        let outcome = server.check(options).await;
         assert_eq!(reason(&outcome), expected, "{options}");
         assert_eq!(outcome.failure().unwrap().class, class, "{options}");
     }

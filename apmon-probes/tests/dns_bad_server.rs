@@ -192,7 +192,7 @@ async fn each_bad_answer_has_its_class_and_its_reason() {
 
 #[tokio::test]
 async fn a_server_that_is_bad_over_tcp_only_is_down_in_time() {
-    let looks = ["silent", "closing", "half", "strays", "endless"].map(|peer| {
+    let checks = ["silent", "closing", "half", "strays", "endless"].map(|peer| {
         tokio::spawn(async move {
             let at = bad_over_tcp(peer).await;
             let (timeout, expected) = match peer {
@@ -210,8 +210,8 @@ async fn a_server_that_is_bad_over_tcp_only_is_down_in_time() {
             assert!(peer != "closing" || watch.elapsed() < STALL, "{peer}");
         })
     });
-    for look in looks {
-        look.await.unwrap();
+    for check in checks {
+        check.await.unwrap();
     }
 }
 

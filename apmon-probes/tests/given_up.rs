@@ -7,11 +7,11 @@ mod lab;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use apmon_core::{Stopwatch, Tools};
+use apmon_core::{Services, Stopwatch};
 use tokio::{net::UdpSocket, runtime::Handle};
 
 use lab::{
-    Certificate, LONG, build, look,
+    Certificate, LONG, build, check_within,
     real::{Caddy, Nginx},
     reason,
 };
@@ -41,12 +41,12 @@ async fn a_look_that_is_given_up_leaves_nothing_behind() {
             section("quic", "https", silent.local_addr().unwrap(), "/"),
         ),
     ] {
-        let tools = Tools::default();
-        let monitor = build(&section, &tools);
+        let services = Services::default();
+        let monitor = build(&section, &services);
         // What stays for good: the socket of all QUIC looks.
         let first = Arc::clone(&monitor);
         let first = tokio::time::timeout(Duration::from_millis(300), async move {
-            first.check(&look(LONG)).await.outcome
+            first.check(&check_within(LONG)).await.outcome
         });
         if let Ok(outcome) = first.await {
             assert_ne!(reason(&outcome), "up", "{what}");
@@ -58,10 +58,11 @@ async fn a_look_that_is_given_up_leaves_nothing_behind() {
             let monitor = Arc::clone(&monitor);
             // At every stage of it.
             let patience = Duration::from_micros(round * 400);
-            let _ = tokio::time::timeout(patience, async move { monitor.check(&look(LONG)).await }).await;
+            let _ =
+                tokio::time::timeout(patience, async move { monitor.check(&check_within(LONG)).await }).await;
         }
         settled(what, stays, Some(before.1)).await;
-        drop((monitor, tools));
+        drop((monitor, services));
         settled(what, 0, None).await;
     }
 }

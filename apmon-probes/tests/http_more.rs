@@ -157,11 +157,11 @@ async fn who_agrees_to_http_2_and_does_not_speak_it_is_down_in_time() {
             FailureClass::Content,
         ),
     ];
-    let looks = cases.map(|(what, said, stays, wanted)| {
+    let checks = cases.map(|(what, said, stays, wanted)| {
         tokio::spawn(must_end(Arc::clone(&config), what, said, stays, wanted))
     });
-    for look in looks {
-        look.await.unwrap();
+    for check in checks {
+        check.await.unwrap();
     }
 }
 

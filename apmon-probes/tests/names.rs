@@ -1,4 +1,4 @@
-//! What `equip` brings to kinds of other crates, in a namespace whose hosts file
+//! What `install` brings to kinds of other crates, in a namespace whose hosts file
 //! and resolv.conf are ours, against a real name server, unbound.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
@@ -13,12 +13,12 @@ use std::{
 };
 
 use apmon_core::{
-    FailureClass, Names, Outcome, Tools, Trace, Verdict,
-    config::{AddressFamily, Host, NameResolution, Remote, Way},
+    FailureClass, Names, Outcome, Services, Trace, Verdict,
+    config::{AddressFamily, Host, NameResolution, Remote, ResolveOptions},
 };
 use tokio::time::Instant;
 
-use lab::{LONG, look};
+use lab::{LONG, check_within};
 
 const FILES: &str = "APMON_TEST_FILES_IN_NAMESPACE";
 const NAME: &str = "names_are_found_in_both_directions_for_kinds_of_other_crates";
@@ -126,15 +126,15 @@ async fn name_of(names: &Arc<dyn Names>, ip: &str) -> Option<String> {
 fn remote(host: &str, family: AddressFamily, by: NameResolution) -> Remote {
     Remote {
         host: Host::parse(host).unwrap(),
-        way: Way { family, by },
+        resolve: ResolveOptions { family, by },
     }
 }
 
 async fn inside(files: &Path) {
     let _server = Unbound::start(files).await;
-    let tools = Tools::default();
-    apmon_probes::equip(&tools);
-    let names = tools.names();
+    let services = Services::default();
+    apmon_probes::install(&services);
+    let names = services.names();
 
     for (ip, name) in [
         ("10.0.0.7", Some("NAS.lan")),
@@ -157,8 +157,10 @@ async fn inside(files: &Path) {
             ("2001:db8::9", AddressFamily::Any, "[2001:db8::9]:161"),
         ] {
             let trace = Trace::start();
-            let look = look(LONG).explained(Arc::clone(&trace));
-            let found = remote(host, family, by).socket_address(&look, &*names, 161).await;
+            let check = check_within(LONG).explained(Arc::clone(&trace));
+            let found = remote(host, family, by)
+                .socket_address(&check, &*names, 161)
+                .await;
             assert_eq!(found.unwrap().to_string(), to, "{host} {by:?}");
             let shown = !host.contains(':');
             let steps = trace.steps();
@@ -182,13 +184,13 @@ async fn inside(files: &Path) {
         ),
     ] {
         let remote = remote(host, AddressFamily::Any, NameResolution::Dns);
-        let failure = remote.address(&look(LONG), &*names).await.unwrap_err();
+        let failure = remote.address(&check_within(LONG), &*names).await.unwrap_err();
         assert_eq!(failure.reason, reason);
         assert_eq!(Outcome::failed(failure).verdict(), verdict, "{host}");
     }
 
     // Nothing here but loopback: every other way out is missing.
-    let network = tools.network();
+    let network = services.network();
     assert_eq!(network.trouble([127, 0, 0, 1].into()), None);
     let to = IpAddr::from([198, 51, 100, 7]);
     let trouble = network.trouble(to).unwrap();

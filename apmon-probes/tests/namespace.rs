@@ -18,9 +18,9 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{FailureClass, Metric, Outcome, Stopwatch, Tools, Verdict};
+use apmon_core::{FailureClass, Metric, Outcome, Services, Stopwatch, Verdict};
 
-use lab::{CROWD, LONG, MIDWAY, SHORT, STALL, build, check, look, reason};
+use lab::{CROWD, LONG, MIDWAY, SHORT, STALL, build, check, check_within, reason};
 
 /// Set for the process inside: which row it plays.
 const ROW: &str = "APMON_NAMESPACE_ROW";
@@ -207,8 +207,8 @@ fn every_kind(address: &str) -> Vec<String> {
 }
 
 /// All looks at once: each with what it found and how long it took.
-async fn look_at(sections: Vec<String>, timeout: Duration) -> Vec<(String, Outcome, Duration)> {
-    let looks: Vec<_> = sections
+async fn check_at(sections: Vec<String>, timeout: Duration) -> Vec<(String, Outcome, Duration)> {
+    let checks: Vec<_> = sections
         .into_iter()
         .map(|section| async move {
             let watch = Stopwatch::start();
@@ -218,7 +218,7 @@ async fn look_at(sections: Vec<String>, timeout: Duration) -> Vec<(String, Outco
         .collect();
     // On one thread, and yet at once: the tasks need no Send.
     let local = tokio::task::LocalSet::new();
-    let tasks: Vec<_> = looks.into_iter().map(|look| local.spawn_local(look)).collect();
+    let tasks: Vec<_> = checks.into_iter().map(|check| local.spawn_local(check)).collect();
     local.await;
     let mut found = Vec::new();
     for task in tasks {
@@ -257,11 +257,11 @@ fn a_neighbour_answers_by_raw_and_by_datagram_socket() {
         allow_nobody,
         BOTH,
         || async {
-            let tools = Tools::default();
+            let services = Services::default();
             for address in ["10.77.0.2", "fd77::2", "10.77.0.1", "fd77::1", "127.0.0.1", "::1"] {
                 let section = format!("type: ping\nname: x\naddress: '{address}'\ncount: 3");
-                let monitor = build(&section, &tools);
-                let outcome = monitor.check(&look(LONG)).await.outcome;
+                let monitor = build(&section, &services);
+                let outcome = monitor.check(&check_within(LONG)).await.outcome;
                 let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
                 let expected = if is_root { [0, 1] } else { [1, 0] };
                 assert_eq!(sockets(), expected, "[datagram, raw] over IPv4, one for all");
@@ -281,8 +281,14 @@ fn an_absent_neighbour_is_down_quickly() {
         BOTH,
         || async {
             let sections = [every_kind("10.77.0.9"), every_kind("fd77::9")].concat();
-            for (section, outcome, took) in look_at(sections, LONG).await {
-                must_be(&section, &outcome, Verdict::Down, FailureClass::Unreachable, "");
+            for (section, outcome, took) in check_at(sections, LONG).await {
+                must_be(
+                    &section,
+                    &outcome,
+                    Verdict::Down,
+                    FailureClass::HostUnreachable,
+                    "",
+                );
                 assert!(took < GIVEN_UP, "{section}: {took:?}");
                 if section.contains("ping") {
                     assert!(
@@ -308,7 +314,7 @@ fn without_a_route_nothing_is_known() {
         let sections = ["198.51.100.7", "2001:db8::7", "203.0.113.1", "203.0.113.2"]
             .map(every_kind)
             .concat();
-        for (section, outcome, took) in look_at(sections, LONG).await {
+        for (section, outcome, took) in check_at(sections, LONG).await {
             must_be(&section, &outcome, Verdict::Unknown, FailureClass::NoRoute, "");
             assert!(took < STALL, "{section}: {took:?}");
         }
@@ -322,7 +328,7 @@ fn what_this_machine_forbids_is_unknown() {
         net.near("route add prohibit 203.0.113.3");
     };
     row("what_this_machine_forbids_is_unknown", arrange, BOTH, || async {
-        for (section, outcome, _) in look_at(every_kind("203.0.113.3"), LONG).await {
+        for (section, outcome, _) in check_at(every_kind("203.0.113.3"), LONG).await {
             must_be(
                 &section,
                 &outcome,
@@ -347,7 +353,7 @@ fn a_pulled_cable_is_our_own_trouble() {
         sections.push(deaf.to_owned());
         // Given up by the kernel, and by our own deadline.
         for timeout in [GIVEN_UP, SHORT] {
-            for (section, outcome, _) in look_at(sections.clone(), timeout).await {
+            for (section, outcome, _) in check_at(sections.clone(), timeout).await {
                 must_be(&section, &outcome, Verdict::Unknown, FailureClass::NoRoute, words);
             }
         }
@@ -368,7 +374,7 @@ fn an_interface_that_is_down_is_our_own_trouble() {
         BOTH,
         || async {
             let sections = [every_kind("10.77.0.2"), every_kind("fd77::2")].concat();
-            for (section, outcome, _) in look_at(sections, LONG).await {
+            for (section, outcome, _) in check_at(sections, LONG).await {
                 must_be(&section, &outcome, Verdict::Unknown, FailureClass::NoRoute, "");
             }
         },
@@ -398,14 +404,14 @@ fn a_router_that_has_no_way_is_believed() {
                 if i > 0 && address.contains('.') {
                     tokio::time::sleep(Duration::from_secs(4)).await;
                 }
-                found.extend(look_at(some.to_vec(), LONG).await);
+                found.extend(check_at(some.to_vec(), LONG).await);
             }
             for (section, outcome, took) in found {
                 must_be(
                     &section,
                     &outcome,
                     Verdict::Down,
-                    FailureClass::Unreachable,
+                    FailureClass::HostUnreachable,
                     "network unreachable, says",
                 );
                 assert!(took < STALL, "{section}: {took:?}");
@@ -454,7 +460,7 @@ fn loss_is_measured_and_has_its_limit() {
         let section = "type: ping\nname: x\naddress: 10.77.0.2\ncount: 20";
         let limited = format!("{section}\nmax_loss_pct: 5");
         let watch = Stopwatch::start();
-        let found = look_at(vec![section.to_owned(), limited], LONG).await;
+        let found = check_at(vec![section.to_owned(), limited], LONG).await;
         assert!(
             watch.elapsed() < LONG,
             "the last replies are not waited for so long"
@@ -483,14 +489,14 @@ fn five_thousand_hosts_at_once_lose_nothing_without_privileges() {
         allow_nobody,
         &[Who::Nobody],
         || async {
-            let tools = Tools::default();
-            let looks: Vec<_> = (0..5_000_u32)
+            let services = Services::default();
+            let checks: Vec<_> = (0..5_000_u32)
                 .map(|n| format!("127.{}.{}.{}", 10 + n % 50, n / 250, 1 + n % 250))
-                .map(|address| build(&format!("type: ping\nname: x\naddress: {address}"), &tools))
-                .map(|monitor| tokio::spawn(async move { monitor.check(&look(CROWD)).await.outcome }))
+                .map(|address| build(&format!("type: ping\nname: x\naddress: {address}"), &services))
+                .map(|monitor| tokio::spawn(async move { monitor.check(&check_within(CROWD)).await.outcome }))
                 .collect();
-            for look in looks {
-                assert_eq!(reason(&look.await.unwrap()), "up");
+            for check in checks {
+                assert_eq!(reason(&check.await.unwrap()), "up");
             }
         },
     );
@@ -600,41 +606,42 @@ fn four_hundred_absent_hosts_do_not_spoil_the_one_that_is_there() {
         allow_nobody,
         BOTH,
         || async {
-            let tools = Tools::default();
-            let ping = |address: &str| build(&format!("type: ping\nname: x\naddress: '{address}'"), &tools);
+            let services = Services::default();
+            let ping =
+                |address: &str| build(&format!("type: ping\nname: x\naddress: '{address}'"), &services);
             let watch = Stopwatch::start();
             let absent: Vec<_> = (0..400)
                 .map(|n| ping(&format!("10.77.{}.{}", 1 + n / 200, 1 + n % 200)))
                 .collect();
             let absent = tokio::spawn(async move {
-                let mut looks = Vec::new();
+                let mut checks = Vec::new();
                 for monitor in absent {
-                    looks.push(tokio::spawn(async move {
+                    checks.push(tokio::spawn(async move {
                         let watch = Stopwatch::start();
-                        let outcome = monitor.check(&look(LONG)).await.outcome;
+                        let outcome = monitor.check(&check_within(LONG)).await.outcome;
                         (outcome, watch.elapsed())
                     }));
                     // The kernel tells no more than 50 errors at once
                     // (net.ipv4.icmp_msgs_burst).
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
-                looks
+                checks
             });
             let there = ping("10.77.0.2");
             while watch.elapsed() < ARP + Duration::from_secs(2) {
-                let outcome = there.check(&look(LONG)).await.outcome;
+                let outcome = there.check(&check_within(LONG)).await.outcome;
                 assert_eq!(reason(&outcome), "up", "after {:?}", watch.elapsed());
                 let latency = outcome.latency.unwrap();
                 assert!(latency < STALL, "{latency:?}");
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            for look in absent.await.unwrap() {
-                let (outcome, took) = look.await.unwrap();
+            for check in absent.await.unwrap() {
+                let (outcome, took) = check.await.unwrap();
                 must_be(
                     "absent",
                     &outcome,
                     Verdict::Down,
-                    FailureClass::Unreachable,
+                    FailureClass::HostUnreachable,
                     "does not answer ARP",
                 );
                 assert!(took < GIVEN_UP, "{took:?}");
@@ -658,22 +665,24 @@ fn absent_quic_hosts_do_not_spoil_the_one_that_is_there() {
                 move |_| std::sync::Arc::clone(&config),
                 |connection| lab::h3::answer(connection, |_| (200, Vec::new(), "hello".to_owned())),
             );
-            let tools = Tools::default();
+            let services = Services::default();
             let quic = |address: &str| {
                 build(
                     &format!("type: quic\nname: x\naddress: 'https://{address}/'"),
-                    &tools,
+                    &services,
                 )
             };
             let absent: Vec<_> = (0..300)
                 .map(|n| quic(&format!("10.77.{}.{}", 1 + n / 200, 1 + n % 200)))
-                .map(|monitor| tokio::spawn(async move { monitor.check(&look(GIVEN_UP)).await.outcome }))
+                .map(|monitor| {
+                    tokio::spawn(async move { monitor.check(&check_within(GIVEN_UP)).await.outcome })
+                })
                 .collect();
             let there = quic(&server.to_string());
             let has_room = std::fs::metadata("/proc/self").unwrap().uid() == 0;
             let watch = Stopwatch::start();
             while watch.elapsed() < ARP {
-                let outcome = there.check(&look(LONG)).await.outcome;
+                let outcome = there.check(&check_within(LONG)).await.outcome;
                 // Who may not enlarge the buffer may lack room, and says so.
                 match (outcome.verdict(), has_room) {
                     (Verdict::Up, _) => {}
@@ -688,8 +697,8 @@ fn absent_quic_hosts_do_not_spoil_the_one_that_is_there() {
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            for look in absent {
-                let outcome = look.await.unwrap();
+            for check in absent {
+                let outcome = check.await.unwrap();
                 assert_ne!(outcome.verdict(), Verdict::Up);
             }
         },

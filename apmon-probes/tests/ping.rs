@@ -5,9 +5,9 @@ mod lab;
 
 use std::{sync::Arc, time::Duration};
 
-use apmon_core::{Monitor, Outcome, Stopwatch, Tools, Verdict};
+use apmon_core::{Monitor, Outcome, Services, Stopwatch, Verdict};
 
-use lab::{CROWD, LONG, SHORT, STALL, build, check, explain, look, reason};
+use lab::{CROWD, LONG, SHORT, STALL, build, check, check_within, explain, reason};
 
 #[tokio::test]
 async fn this_machine_answers_over_ipv4_and_ipv6_and_by_name() {
@@ -20,20 +20,20 @@ async fn this_machine_answers_over_ipv4_and_ipv6_and_by_name() {
 
 #[tokio::test]
 async fn five_thousand_hosts_at_once_lose_no_reply() {
-    let tools = Tools::default();
+    let services = Services::default();
     let monitors: Vec<Arc<dyn Monitor>> = (0..5_000_u32)
         .map(|n| {
             let address = format!("127.{}.{}.{}", 10 + n % 50, n / 250, 1 + n % 250);
-            build(&format!("type: ping\nname: x\naddress: {address}"), &tools)
+            build(&format!("type: ping\nname: x\naddress: {address}"), &services)
         })
         .collect();
-    let looks: Vec<_> = monitors
+    let checks: Vec<_> = monitors
         .into_iter()
-        .map(|monitor| tokio::spawn(async move { monitor.check(&look(CROWD)).await.outcome }))
+        .map(|monitor| tokio::spawn(async move { monitor.check(&check_within(CROWD)).await.outcome }))
         .collect();
     let mut lost = Vec::new();
-    for look in looks {
-        let outcome = look.await.unwrap();
+    for check in checks {
+        let outcome = check.await.unwrap();
         if outcome.verdict() != Verdict::Up {
             lost.push(reason(&outcome).to_owned());
         }
@@ -43,13 +43,13 @@ async fn five_thousand_hosts_at_once_lose_no_reply() {
 
 #[tokio::test]
 async fn many_looks_at_one_host_do_not_disturb_each_other() {
-    let tools = Tools::default();
-    let looks: Vec<_> = (0..200)
-        .map(|_| build("type: ping\nname: x\naddress: 127.0.0.1", &tools))
-        .map(|monitor| tokio::spawn(async move { monitor.check(&look(CROWD)).await.outcome }))
+    let services = Services::default();
+    let checks: Vec<_> = (0..200)
+        .map(|_| build("type: ping\nname: x\naddress: 127.0.0.1", &services))
+        .map(|monitor| tokio::spawn(async move { monitor.check(&check_within(CROWD)).await.outcome }))
         .collect();
-    for look in looks {
-        assert_eq!(reason(&look.await.unwrap()), "up");
+    for check in checks {
+        assert_eq!(reason(&check.await.unwrap()), "up");
     }
 }
 

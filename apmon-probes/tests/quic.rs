@@ -5,11 +5,11 @@ mod lab;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use apmon_core::{FailureClass, Outcome, Stopwatch, Tools};
+use apmon_core::{FailureClass, Outcome, Services, Stopwatch};
 use tokio::{net::UdpSocket, sync::mpsc};
 
 use lab::{
-    CROWD, Certificate, LONG, STALL, build, check, explain, h3, look,
+    CROWD, Certificate, LONG, STALL, build, check, check_within, explain, h3,
     pki::{Pki, Server, Wanted},
     real::{Caddy, Nginx},
     reason,
@@ -96,7 +96,7 @@ async fn who_stands_in_between_sees_nothing_of_the_request() {
     let section = quic(server, "/") + "\nsend: hunter2\nssl_fingerprint: " + &pki.pin("right");
     let monitor = lab::monitor(&section);
     for _ in 0..3 {
-        let outcome = monitor.check(&look(LONG)).await.outcome;
+        let outcome = monitor.check(&check_within(LONG)).await.outcome;
         assert_eq!(reason(&outcome), "up");
         assert!(told.recv().await.unwrap());
         let request = requests.recv().await.unwrap();
@@ -105,10 +105,10 @@ async fn who_stands_in_between_sees_nothing_of_the_request() {
             "{request}"
         );
 
-        let outcome = monitor.check(&look(LONG)).await.outcome;
+        let outcome = monitor.check(&check_within(LONG)).await.outcome;
         assert_eq!(class(&outcome), FailureClass::Pin, "{}", reason(&outcome));
         assert!(!told.recv().await.unwrap());
-        let outcome = monitor.check(&look(LONG)).await.outcome;
+        let outcome = monitor.check(&check_within(LONG)).await.outcome;
         assert_eq!(class(&outcome), FailureClass::Tls, "{}", reason(&outcome));
         assert_eq!(
             reason(&outcome),
@@ -233,16 +233,16 @@ async fn many_looks_at_once_do_not_blame_each_other() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let tools = Tools::default();
-    let monitors = [open, closed].map(|server| build(&(quic(server, "/") + "\nexpect: hello"), &tools));
-    let looks: Vec<_> = (0..400)
+    let services = Services::default();
+    let monitors = [open, closed].map(|server| build(&(quic(server, "/") + "\nexpect: hello"), &services));
+    let checks: Vec<_> = (0..400)
         .map(|n| {
             let monitor = Arc::clone(&monitors[n % 2]);
-            tokio::spawn(async move { monitor.check(&look(CROWD)).await.outcome })
+            tokio::spawn(async move { monitor.check(&check_within(CROWD)).await.outcome })
         })
         .collect();
-    for (n, look) in looks.into_iter().enumerate() {
-        let outcome = look.await.unwrap();
+    for (n, check) in checks.into_iter().enumerate() {
+        let outcome = check.await.unwrap();
         let wanted = ["up", "quic: connect: connection refused"][n % 2];
         assert_eq!(reason(&outcome), wanted, "{n}");
     }

@@ -311,7 +311,7 @@ async fn a_server_that_restarts_within_a_request_is_down_at_once() {
         drop((connection, endpoint));
     });
     let address = told.await.unwrap();
-    let look = tokio::spawn(async move {
+    let check = tokio::spawn(async move {
         let watch = Stopwatch::start();
         let outcome = check(&quic(address, "/"), LONG).await;
         (outcome, watch.elapsed())
@@ -320,7 +320,7 @@ async fn a_server_that_restarts_within_a_request_is_down_at_once() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let _restarted = h3::endpoint(address, Some(again));
-    let (outcome, took) = look.await.unwrap();
+    let (outcome, took) = check.await.unwrap();
     assert_eq!(
         (reason(&outcome), class(&outcome)),
         (

@@ -5,10 +5,10 @@ mod lab;
 
 use std::net::SocketAddr;
 
-use apmon_core::{FailureClass, Outcome, Tools, config};
+use apmon_core::{FailureClass, Outcome, Services, config};
 
 use lab::{
-    LONG, http_answers, http_server, look, ok,
+    LONG, check_within, http_answers, http_server, ok,
     pki::{Pki, Wanted},
     reason,
     tap::Tap,
@@ -34,8 +34,8 @@ async fn check(pki: &Pki, site: &str, address: &str, options: &str) -> Outcome {
         &config::ProcessEnvironment,
     );
     let site = site.unwrap_or_else(|error| panic!("{error}"));
-    let monitor = site.monitors[0].build(&Tools::default());
-    monitor.check(&look(LONG)).await.outcome
+    let monitor = site.monitors[0].build(&Services::default());
+    monitor.check(&check_within(LONG)).await.outcome
 }
 
 const VERIFY: &str = "    ssl_verify: yes\n    ssl_ca_file: root.pem";

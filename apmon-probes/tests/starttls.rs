@@ -220,9 +220,9 @@ async fn a_server_that_will_not_begin_tls_is_down_in_time_and_gets_nothing() {
         ),
         ("ldap", &[], "starttls: no answer within 5 secs"),
     ];
-    let looks = cases.map(|(protocol, script, wanted)| tokio::spawn(must_end(protocol, script, wanted)));
-    for look in looks {
-        look.await.unwrap();
+    let checks = cases.map(|(protocol, script, wanted)| tokio::spawn(must_end(protocol, script, wanted)));
+    for check in checks {
+        check.await.unwrap();
     }
 }
 

@@ -6,14 +6,14 @@ mod lab;
 
 use std::{net::UdpSocket, process::Command, sync::Arc, time::Duration};
 
-use apmon_core::{Monitor, Outcome, Stopwatch, Tools, Verdict, config};
+use apmon_core::{Monitor, Outcome, Services, Stopwatch, Verdict, config};
 use hickory_resolver::proto::{
     op::{Message, MessageType, ResponseCode},
     rr::{RData, Record, RecordType, rdata},
 };
 use tokio::net::TcpListener;
 
-use lab::{LONG, SHORT, STALL, look, reason};
+use lab::{LONG, SHORT, STALL, check_within, reason};
 
 const INSIDE: &str = "APMON_TEST_INSIDE_NAMESPACE";
 
@@ -101,7 +101,7 @@ fn name_server() {
 }
 
 /// A monitor of a tcp port, whose name the system looks up.
-fn monitor(host: &str, port: u16, more: &str, tools: &Tools) -> Arc<dyn Monitor> {
+fn monitor(host: &str, port: u16, more: &str, services: &Services) -> Arc<dyn Monitor> {
     let text = format!(
         "site: {{name: Lab, resolver: system}}\nmonitors:\n  - {{type: tcp, name: x, address: 'tcp://{host}:{port}'{more}}}\n"
     );
@@ -111,21 +111,21 @@ fn monitor(host: &str, port: u16, more: &str, tools: &Tools) -> Arc<dyn Monitor>
         apmon_probes::KINDS,
         &config::ProcessEnvironment,
     );
-    site.unwrap_or_else(|error| panic!("{error}")).monitors[0].build(tools)
+    site.unwrap_or_else(|error| panic!("{error}")).monitors[0].build(services)
 }
 
 async fn check(monitor: Arc<dyn Monitor>, timeout: Duration) -> Outcome {
-    monitor.check(&look(timeout)).await.outcome
+    monitor.check(&check_within(timeout)).await.outcome
 }
 
 async fn inside() {
     name_server();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let tools = Tools::default();
+    let services = Services::default();
 
     for host in ["web.example", "WEB.example.", "nas", "my_nas", "localhost"] {
-        let outcome = check(monitor(host, port, "", &tools), LONG).await;
+        let outcome = check(monitor(host, port, "", &services), LONG).await;
         assert_eq!(reason(&outcome), "up", "{host}");
     }
     for (host, more, verdict, expected) in [
@@ -160,28 +160,28 @@ async fn inside() {
             "resolve: this machine's resolver has no answer for now (EAI_AGAIN)",
         ),
     ] {
-        let outcome = check(monitor(host, port, more, &tools), LONG).await;
+        let outcome = check(monitor(host, port, more, &services), LONG).await;
         assert_eq!(reason(&outcome), expected, "{host}");
         assert_eq!(outcome.verdict(), verdict, "{host}");
     }
 
     let start = Stopwatch::start();
-    let looks: Vec<_> = (0..1_000)
+    let checks: Vec<_> = (0..1_000)
         .map(|n| {
-            let monitor = monitor(&format!("silent{n}.example"), port, "", &tools);
+            let monitor = monitor(&format!("silent{n}.example"), port, "", &services);
             tokio::spawn(check(monitor, SHORT))
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(100)).await;
     // Who has an address, or a name known already, is not concerned.
     for host in ["127.0.0.1", "nas", "web.example"] {
-        let outcome = check(monitor(host, port, "", &tools), LONG).await;
+        let outcome = check(monitor(host, port, "", &services), LONG).await;
         assert_eq!(reason(&outcome), "up", "{host}");
     }
     // All threads that look names up are busy until then.
     assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
-    for look in looks {
-        let outcome = look.await.unwrap();
+    for check in checks {
+        let outcome = check.await.unwrap();
         assert_eq!(
             reason(&outcome),
             "resolve: no answer from this machine's resolver within 0.7 secs"
@@ -193,7 +193,7 @@ async fn inside() {
     assert_eq!(threads(), 4);
     // What nobody waits for any more is not looked up: else this would come
     // after 1,250 seconds, and thus not at all.
-    let outcome = check(monitor("six", port, ", address_family: ipv6", &tools), LONG).await;
+    let outcome = check(monitor("six", port, ", address_family: ipv6", &services), LONG).await;
     assert_eq!(reason(&outcome), "connect: connection refused");
 }
 

@@ -6,14 +6,14 @@ mod lab;
 
 use std::{future::Future, net::SocketAddr, path::Path, pin::Pin, sync::Arc};
 
-use apmon_core::{FailureClass, Outcome, Tools, Verdict, config};
+use apmon_core::{FailureClass, Outcome, Services, Verdict, config};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
 use lab::{
-    LONG, check, look, ok,
+    LONG, check, check_within, ok,
     pki::{AUTHORITY, LEAF, Pki, Wanted},
     reason,
     tap::{Prelude, Seen, Tap, at_once},
@@ -79,11 +79,11 @@ async fn who_stands_in_between_on_every_second_connection_sees_nothing() {
             let pinned = section(tap.address) + "\nssl_fingerprint: " + &pki.pin("right");
             let monitor = lab::monitor(&pinned);
             for _ in 0..3 {
-                let outcome = monitor.check(&look(LONG)).await.outcome;
+                let outcome = monitor.check(&check_within(LONG)).await.outcome;
                 assert_eq!(reason(&outcome), "up", "{what}");
                 let seen = tap.seen().await;
                 assert!(seen.bytes.contains(SECRET), "{what}: {seen:?}");
-                let outcome = monitor.check(&look(LONG)).await.outcome;
+                let outcome = monitor.check(&check_within(LONG)).await.outcome;
                 assert_eq!(class(&outcome), FailureClass::Pin, "{what}");
                 let got = format!("certificate is not the pinned one (got {})", pki.pin("his"));
                 assert_eq!(reason(&outcome), got, "{what}");
@@ -142,8 +142,8 @@ async fn verified(pki: &Pki, chain: &[&str], site: &str, options: &str) -> Outco
     let mut tap = Tap::of(pki.server(chain).config(), ok("OK")).await;
     let section = tcp(tap.address) + options;
     let site = site_of(&pki.path("lab.yaml"), site, &section).unwrap_or_else(|error| panic!("{error}"));
-    let monitor = site.monitors[0].build(&Tools::default());
-    let outcome = monitor.check(&look(LONG)).await.outcome;
+    let monitor = site.monitors[0].build(&Services::default());
+    let outcome = monitor.check(&check_within(LONG)).await.outcome;
     let seen = tap.seen().await;
     let was_sent = seen.bytes.contains(SECRET);
     assert_eq!(was_sent, outcome.verdict() == Verdict::Up, "{seen:?}");

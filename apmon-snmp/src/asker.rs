@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use apmon_core::{Failure, FailureClass, Look, Names, OwnNetwork, Tools};
+use apmon_core::{Check, Failure, FailureClass, Names, OwnNetwork, Services};
 use tokio::time::Instant;
 
 use crate::{agent::Agents, credential::Credentials, error::SnmpError, session::Session, target::Target};
@@ -20,12 +20,12 @@ pub(crate) struct Asker {
 }
 
 impl Asker {
-    pub(crate) fn new(target: Target, tools: &Tools) -> Self {
+    pub(crate) fn new(target: Target, services: &Services) -> Self {
         Self {
             target,
-            names: tools.names(),
-            network: tools.network(),
-            agents: tools.shared(),
+            names: services.names(),
+            network: services.network(),
+            agents: services.shared(),
         }
     }
 
@@ -40,17 +40,17 @@ impl Asker {
     }
 
     /// A session with the device, good until the look's deadline.
-    pub(crate) async fn session(&self, look: &Look) -> Result<(Session, IpAddr), Failure> {
+    pub(crate) async fn session(&self, check: &Check) -> Result<(Session, IpAddr), Failure> {
         let target = &self.target;
         let to = target
             .remote
-            .socket_address(look, &*self.names, target.port)
+            .socket_address(check, &*self.names, target.port)
             .await?;
         let agent = self.agents.at(to, &target.credentials);
-        let session = Session::open(to, Arc::clone(&target.credentials), agent, look.deadline());
+        let session = Session::open(to, Arc::clone(&target.credentials), agent, check.deadline());
         match session.await {
             Ok(session) => Ok((session, to.ip())),
-            Err(error) => Err(self.failure(look, to.ip(), &error)),
+            Err(error) => Err(self.failure(check, to.ip(), &error)),
         }
     }
 
@@ -76,10 +76,10 @@ impl Asker {
     }
 
     /// Why a look at the device failed: its fault, or our own network's.
-    pub(crate) fn failure(&self, look: &Look, to: IpAddr, error: &SnmpError) -> Failure {
+    pub(crate) fn failure(&self, check: &Check, to: IpAddr, error: &SnmpError) -> Failure {
         let class = match error {
             SnmpError::NoAnswer { asked } => {
-                let failure = look.expired(|timeout| format!("snmp: no answer within {timeout} ({asked})"));
+                let failure = check.expired(|timeout| format!("snmp: no answer within {timeout} ({asked})"));
                 return self.network.blame(to, failure);
             }
             SnmpError::Io { step, source } => return self.network.failure(step, to, source),

@@ -179,7 +179,7 @@ pub(crate) struct Counting {
 impl Counts {
     /// What the device says of its uptime tells whether it was restarted since
     /// the counts were read; then they are compared with those of now.
-    pub(crate) fn look(mut self, uptimes: Uptimes, now: Timestamp) -> Counting {
+    pub(crate) fn check(mut self, uptimes: Uptimes, now: Timestamp) -> Counting {
         // As it is written, so that nothing depends on whether it was.
         let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
         let restart = self.at.map_or(Restart::No, |at| {

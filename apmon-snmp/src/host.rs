@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use apmon_core::{
-    Blueprint, Both, Device, Failure, FailureClass, Kind, Look, Metric, Monitor, Observation, Outcome, Phase,
-    Stopwatch, Watch, config::Section,
+    Blueprint, Both, Check, Device, Failure, FailureClass, Kind, Metric, Monitor, Observation, Outcome,
+    Phase, Stopwatch, Watch, config::Section,
 };
 use async_trait::async_trait;
 use tokio::sync::Mutex;
@@ -60,10 +60,10 @@ impl Kind for Host {
         section: &mut Section<'_>,
     ) -> Option<Blueprint> {
         let target = Target::read(section, agent)?;
-        Some(Blueprint::monitor(move |tools, watch| {
+        Some(Blueprint::monitor(move |services, watch| {
             Arc::new(HostMonitor {
                 watch,
-                asker: Asker::new(target.clone(), tools),
+                asker: Asker::new(target.clone(), services),
                 limits: limits.clone(),
                 found: Mutex::default(),
             })
@@ -85,8 +85,8 @@ impl Monitor for HostMonitor {
         &self.watch
     }
 
-    async fn check(&self, look: &Look) -> Observation {
-        match self.look_at(look).await {
+    async fn check(&self, check: &Check) -> Observation {
+        match self.check_at(check).await {
             Ok(observation) => observation,
             Err(failure) => Outcome::failed(failure).into(),
         }
@@ -125,13 +125,13 @@ impl HostMonitor {
         })
     }
 
-    async fn look_at(&self, look: &Look) -> Result<Observation, Failure> {
+    async fn check_at(&self, check: &Check) -> Result<Observation, Failure> {
         let watch = Stopwatch::start();
-        let (mut session, to) = self.asker.session(look).await?;
+        let (mut session, to) = self.asker.session(check).await?;
         // A monitor has one look at a time: nobody waits here.
         let harvest = reading::host(&mut session, &mut *self.found.lock().await).await;
-        let harvest = harvest.map_err(|error| self.asker.failure(look, to, &error))?;
-        look.step("snmp", || format!("{} answers", session.count().round_trips));
+        let harvest = harvest.map_err(|error| self.asker.failure(check, to, &error))?;
+        check.step("snmp", || format!("{} answers", session.count().round_trips));
 
         let figures = HostFigures::read(&harvest);
         let (cpu_load, memory_pct) = (vital::cpu_load(&harvest), vital::memory_pct(&harvest));
@@ -140,7 +140,7 @@ impl HostMonitor {
         device.up_for = uptimes(&harvest).up_for();
         device.disks = storage::disks(&harvest);
 
-        let mut recall = Recall::of(&look.memory, &self.asker.whom());
+        let mut recall = Recall::of(&check.memory, &self.asker.whom());
         let mut over: Over = recall
             .text(OVER)
             .and_then(|text| serde_json::from_str(text).ok())
@@ -161,7 +161,7 @@ impl HostMonitor {
             false => Outcome::failed(Failure::new(FailureClass::Content, excesses.to_string())),
         };
         outcome.phases = vec![(Phase::Transfer, watch.elapsed())];
-        let mut counting = Counts::read(recall.counts()).look(uptimes(&harvest), look.started.wall);
+        let mut counting = Counts::read(recall.counts()).check(uptimes(&harvest), check.started.wall);
         outcome.metrics = metrics(&mut counting, &figures, cpu_load, memory_pct);
         if outcome.metrics.is_empty() {
             return Err(Failure::new(

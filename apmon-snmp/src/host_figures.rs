@@ -65,8 +65,8 @@ impl HostFigures {
         // No kernel has run without one: net-snmp looks after 5 s for the first
         // time, and has zeros until then. Taken for counts, they would be a
         // spike at the next look.
-        let has_looked = read(SS_RAW_CONTEXTS).is_none_or(|count| count.value > 0);
-        let count = |object| read(object).filter(|_| has_looked);
+        let has_checked = read(SS_RAW_CONTEXTS).is_none_or(|count| count.value > 0);
+        let count = |object| read(object).filter(|_| has_checked);
         Self {
             context_switches: count(SS_RAW_CONTEXTS),
             interrupts: count(SS_RAW_INTERRUPTS),

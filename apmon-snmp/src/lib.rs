@@ -6,7 +6,7 @@
 //! This crate is no agent, sets nothing and receives no traps. It does not
 //! decide what an outage is or who is told, and keeps no state on disk: that is
 //! `apmon-core`. How a host is found by its name, and whether this machine's own
-//! network is to blame, it is told through `apmon_core::Tools`.
+//! network is to blame, it is told through `apmon_core::Services`.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};

@@ -24,7 +24,7 @@ const MOST_NAMED: usize = 5;
 
 /// What was seen of the pinned port.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct PortLook<'a> {
+pub(crate) struct PortCheck<'a> {
     /// Its ifIndex, or the name by which it was configured.
     pub asked: Asked<'a>,
     /// Its state; `None` where the device has no such interface.
@@ -66,11 +66,11 @@ impl Asked<'_> {
 ///
 /// # Errors
 /// Why not. [`FailureClass::Unreadable`] where nobody can say.
-pub(crate) fn judge(always_up: bool, pinned: Mac, look: &PortLook<'_>) -> Result<(), Failure> {
-    let Some(state) = look.state else {
-        return Err(Failure::new(FailureClass::Content, look.asked.missing()));
+pub(crate) fn judge(always_up: bool, pinned: Mac, check: &PortCheck<'_>) -> Result<(), Failure> {
+    let Some(state) = check.state else {
+        return Err(Failure::new(FailureClass::Content, check.asked.missing()));
     };
-    let port = look.asked.port();
+    let port = check.asked.port();
     if state.oper != PortStatus::Up {
         // The seed says "is down"; the other states say more.
         let reason = format!("{port} {pinned} is {} (admin={})", state.oper, state.admin);
@@ -79,7 +79,7 @@ pub(crate) fn judge(always_up: bool, pinned: Mac, look: &PortLook<'_>) -> Result
             false => Ok(()),
         };
     }
-    let wrong: Vec<Mac> = look
+    let wrong: Vec<Mac> = check
         .stations
         .iter()
         .copied()
@@ -89,8 +89,8 @@ pub(crate) fn judge(always_up: bool, pinned: Mac, look: &PortLook<'_>) -> Result
         let reason = format!("{port} wrong MAC: expected {pinned}, got {}", named(&wrong));
         return Err(Failure::new(FailureClass::Pin, reason));
     }
-    let is_there = look.stations.contains(&pinned);
-    match (look.trouble, is_there) {
+    let is_there = check.stations.contains(&pinned);
+    match (check.trouble, is_there) {
         (None, true) => Ok(()),
         (None, false) if !always_up => Ok(()),
         (None, false) => Err(Failure::new(
@@ -111,11 +111,11 @@ pub(crate) fn judge(always_up: bool, pinned: Mac, look: &PortLook<'_>) -> Result
 /// What stands in the state file as `port_state`: `{"oper": "up", "mac": null}`,
 /// as seed 003 has it. The station is the pinned one where it is there, else the
 /// lowest of the others.
-pub(crate) fn port_state(pinned: Mac, look: &PortLook<'_>) -> Option<String> {
-    let state = look.state?;
-    let mac = match look.stations.contains(&pinned) {
+pub(crate) fn port_state(pinned: Mac, check: &PortCheck<'_>) -> Option<String> {
+    let state = check.state?;
+    let mac = match check.stations.contains(&pinned) {
         true => Some(pinned),
-        false => look.stations.first().copied(),
+        false => check.stations.first().copied(),
     };
     Some(serde_json::json!({ "oper": state.oper.as_str(), "mac": mac }).to_string())
 }
@@ -147,8 +147,8 @@ mod tests {
         PortState { oper, ..UP }
     }
 
-    fn look(state: PortState, stations: &[Mac]) -> PortLook<'static> {
-        PortLook {
+    fn check(state: PortState, stations: &[Mac]) -> PortCheck<'static> {
+        PortCheck {
             asked: Asked::Index(0),
             state: Some(state),
             stations: stations.iter().copied().collect(),
@@ -156,16 +156,16 @@ mod tests {
         }
     }
 
-    fn unread(stations: &[Mac]) -> PortLook<'static> {
-        PortLook {
+    fn unread(stations: &[Mac]) -> PortCheck<'static> {
+        PortCheck {
             trouble: Some("no answer within 20 secs"),
-            ..look(UP, stations)
+            ..check(UP, stations)
         }
     }
 
     /// Why it is not up, by `always_up: yes` and by `no`.
-    fn reasons(look: &PortLook<'_>) -> [Option<String>; 2] {
-        [true, false].map(|always_up| judge(always_up, PINNED, look).err().map(|it| it.reason))
+    fn reasons(check: &PortCheck<'_>) -> [Option<String>; 2] {
+        [true, false].map(|always_up| judge(always_up, PINNED, check).err().map(|it| it.reason))
     }
 
     #[test]
@@ -174,19 +174,19 @@ mod tests {
         let absent = Some("port ifIndex=0 is up but pinned MAC 18:E8:29:45:F8:F7 absent");
         let wrong = Some("port ifIndex=0 wrong MAC: expected 18:E8:29:45:F8:F7, got AA:BB:CC:DD:EE:FF");
         let table = [
-            ("port not up", look(down(PortStatus::Down), &[]), [is_down, None]),
-            ("pinned MAC absent from port", look(UP, &[]), [absent, None]),
-            ("wrong MAC present on port", look(UP, &[OTHER]), [wrong, wrong]),
+            ("port not up", check(down(PortStatus::Down), &[]), [is_down, None]),
+            ("pinned MAC absent from port", check(UP, &[]), [absent, None]),
+            ("wrong MAC present on port", check(UP, &[OTHER]), [wrong, wrong]),
             (
                 "the pinned one is not the only one",
-                look(UP, &[PINNED, OTHER]),
+                check(UP, &[PINNED, OTHER]),
                 [wrong, wrong],
             ),
-            ("all clear", look(UP, &[PINNED]), [None, None]),
+            ("all clear", check(UP, &[PINNED]), [None, None]),
         ];
-        for (condition, look, expected) in table {
+        for (condition, check, expected) in table {
             assert_eq!(
-                reasons(&look),
+                reasons(&check),
                 expected.map(|it| it.map(str::to_owned)),
                 "{condition}"
             );
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_port_that_is_not_up_is_down_or_fine_whoever_is_on_it() {
         for stations in [&[][..], &[PINNED], &[OTHER]] {
-            let [yes, no] = reasons(&look(down(PortStatus::Dormant), stations));
+            let [yes, no] = reasons(&check(down(PortStatus::Dormant), stations));
             assert_eq!(
                 yes.unwrap(),
                 "port ifIndex=0 18:E8:29:45:F8:F7 is dormant (admin=up)"
@@ -207,7 +207,7 @@ mod tests {
             oper: PortStatus::Down,
             admin: PortStatus::Down,
         };
-        let [yes, _] = reasons(&look(off, &[]));
+        let [yes, _] = reasons(&check(off, &[]));
         assert_eq!(
             yes.unwrap(),
             "port ifIndex=0 18:E8:29:45:F8:F7 is down (admin=down)"
@@ -216,14 +216,14 @@ mod tests {
 
     #[test]
     fn an_interface_that_is_not_there_is_down_for_both() {
-        let gone = PortLook {
+        let gone = PortCheck {
             state: None,
-            ..look(UP, &[])
+            ..check(UP, &[])
         };
         for reason in reasons(&gone) {
             assert_eq!(reason.unwrap(), "no interface with ifIndex 0");
         }
-        let gone = PortLook {
+        let gone = PortCheck {
             asked: Asked::Name("Gi0/3", None),
             ..gone
         };
@@ -246,7 +246,7 @@ mod tests {
             "port ifIndex=0: MAC table could not be read: no answer within 20 secs"
         );
         assert_eq!(no.class, FailureClass::Unreadable);
-        let dark = PortLook {
+        let dark = PortCheck {
             state: Some(down(PortStatus::Down)),
             ..unread(&[])
         };
@@ -265,9 +265,9 @@ mod tests {
 
     #[test]
     fn a_port_by_name_is_told_with_its_number() {
-        let named = PortLook {
+        let named = PortCheck {
             asked: Asked::Name("Gi0/3", Some(10_103)),
-            ..look(UP, &[])
+            ..check(UP, &[])
         };
         assert_eq!(
             judge(true, PINNED, &named).unwrap_err().reason,
@@ -286,7 +286,7 @@ mod tests {
         let five = "02:00:00:00:00:01, 02:00:00:00:00:02, 02:00:00:00:00:03, 02:00:00:00:00:04, \
                     02:00:00:00:00:05";
         for (count, expected) in [(5, five.to_owned()), (6, format!("{five} and 1 more"))] {
-            let [reason, _] = reasons(&look(UP, &stations(count)));
+            let [reason, _] = reasons(&check(UP, &stations(count)));
             let reason = reason.unwrap();
             let (_, got) = reason.split_once("got ").unwrap();
             assert_eq!(got, expected);
@@ -296,18 +296,18 @@ mod tests {
     #[test]
     fn the_state_is_kept_as_in_the_seed() {
         let table = [
-            (look(UP, &[]), r#"{"oper":"up","mac":null}"#),
+            (check(UP, &[]), r#"{"oper":"up","mac":null}"#),
             (
-                look(UP, &[PINNED, Mac::new([0; 6])]),
+                check(UP, &[PINNED, Mac::new([0; 6])]),
                 r#"{"oper":"up","mac":"18:E8:29:45:F8:F7"}"#,
             ),
             (
-                look(down(PortStatus::LowerLayerDown), &[OTHER]),
+                check(down(PortStatus::LowerLayerDown), &[OTHER]),
                 r#"{"oper":"lowerLayerDown","mac":"AA:BB:CC:DD:EE:FF"}"#,
             ),
         ];
-        for (look, expected) in table {
-            assert_eq!(port_state(PINNED, &look).unwrap(), expected);
+        for (check, expected) in table {
+            assert_eq!(port_state(PINNED, &check).unwrap(), expected);
         }
     }
 }

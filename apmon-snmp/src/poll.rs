@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Device, Failure, FailureClass, Look, Metric, Neighbour, PortStatus, Tools};
+use apmon_core::{Check, Device, Failure, FailureClass, Metric, Neighbour, PortStatus, Services};
 use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
@@ -84,11 +84,13 @@ const NAMES_PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When it could not be asked, or did not tell all of its interfaces.
-pub async fn device(target: &Target, tools: &Tools, look: &Look) -> Result<Device, Failure> {
-    let asker = Asker::new(target.clone(), tools);
-    let polled = Acquaintance::default().poll(&asker, look, Extent::Device).await?;
+pub async fn device(target: &Target, services: &Services, check: &Check) -> Result<Device, Failure> {
+    let asker = Asker::new(target.clone(), services);
+    let polled = Acquaintance::default()
+        .poll(&asker, check, Extent::Device)
+        .await?;
     let mut device = polled.device;
-    let deadline = look.deadline().min(Instant::now() + NAMES_PATIENCE);
+    let deadline = check.deadline().min(Instant::now() + NAMES_PATIENCE);
     name_stations(&asker, &mut device, deadline).await;
     Ok(device)
 }
@@ -99,11 +101,11 @@ impl Acquaintance {
     /// # Errors
     /// When it could not be asked, or did not tell all of its interfaces: what
     /// it told is then no basis for anything.
-    pub(crate) async fn poll(&self, asker: &Asker, look: &Look, extent: Extent) -> Result<Polled, Failure> {
-        let (mut session, to) = asker.session(look).await?;
+    pub(crate) async fn poll(&self, asker: &Asker, check: &Check, extent: Extent) -> Result<Polled, Failure> {
+        let (mut session, to) = asker.session(check).await?;
         // A monitor has one look at a time: nobody waits here.
         let mut known = self.0.lock().await;
-        known.poll(asker, look, extent, &mut session, to).await
+        known.poll(asker, check, extent, &mut session, to).await
     }
 }
 
@@ -111,12 +113,12 @@ impl Known {
     async fn poll(
         &mut self,
         asker: &Asker,
-        look: &Look,
+        check: &Check,
         extent: Extent,
         session: &mut Session,
         to: IpAddr,
     ) -> Result<Polled, Failure> {
-        let failed = |error| asker.failure(look, to, &error);
+        let failed = |error| asker.failure(check, to, &error);
         let reading = reading::ports(session, &mut self.found, extent)
             .await
             .map_err(failed)?;
@@ -129,8 +131,8 @@ impl Known {
         self.found.settle(&reading);
         let harvest = reading.harvest;
         let mut count = session.count();
-        let vlans = self.vlans(asker, look, to, &harvest, &mut count).await;
-        look.step("snmp", || {
+        let vlans = self.vlans(asker, check, to, &harvest, &mut count).await;
+        check.step("snmp", || {
             let Count {
                 round_trips, retries, ..
             } = count;
@@ -185,7 +187,7 @@ impl Known {
     async fn vlans(
         &mut self,
         asker: &Asker,
-        look: &Look,
+        check: &Check,
         to: IpAddr,
         harvest: &Harvest,
         count: &mut Count,
@@ -198,7 +200,7 @@ impl Known {
                 tables.push(reading::missing_vlan(vlan, "not asked for"));
                 break;
             }
-            let deadline = look.deadline().min(Instant::now() + VLAN_PATIENCE);
+            let deadline = check.deadline().min(Instant::now() + VLAN_PATIENCE);
             let read = match asker.vlan_session(to, vlan, deadline).await {
                 None => Err("no way to ask for it".to_owned()),
                 Some(mut session) => {
@@ -215,7 +217,7 @@ impl Known {
                     tables.push(VlanTable { vlan, harvest });
                 }
                 Err(reason) => {
-                    look.step("vlan", || format!("{vlan}: {reason}"));
+                    check.step("vlan", || format!("{vlan}: {reason}"));
                     silent += 1;
                     tables.push(reading::missing_vlan(vlan, &reason));
                     // It keeps no such tables, or none that we may read.

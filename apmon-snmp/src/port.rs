@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use apmon_core::{
-    Blueprint, Both, FailureClass, Kind, Look, Mac, Monitor, Observation, Outcome, Phase, Stopwatch, Watch,
+    Blueprint, Both, Check, FailureClass, Kind, Mac, Monitor, Observation, Outcome, Phase, Stopwatch, Watch,
     config::Section,
 };
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use crate::{
     asker::Asker,
     counting::{Counts, Sources},
     percentile::Percentile,
-    pinning::{self, Asked, PortLook},
+    pinning::{self, Asked, PortCheck},
     poll::{Acquaintance, Polled},
     reading::Extent,
     recall::Recall,
@@ -77,10 +77,10 @@ impl Kind for Port {
         let mac = section.require("mac", options.mac);
         let target = Target::read(section, agent);
         let (port, mac, target) = (port?, mac?, target?);
-        Some(Blueprint::monitor(move |tools, watch| {
+        Some(Blueprint::monitor(move |services, watch| {
             Arc::new(PortMonitor {
                 watch,
-                asker: Asker::new(target.clone(), tools),
+                asker: Asker::new(target.clone(), services),
                 port: port.clone(),
                 mac,
                 always_up: options.always_up,
@@ -145,18 +145,18 @@ impl Monitor for PortMonitor {
         &self.watch
     }
 
-    async fn check(&self, look: &Look) -> Observation {
+    async fn check(&self, check: &Check) -> Observation {
         let watch = Stopwatch::start();
-        match self.acquaintance.poll(&self.asker, look, Extent::Port).await {
-            Ok(polled) => self.observe(look, polled, &watch),
+        match self.acquaintance.poll(&self.asker, check, Extent::Port).await {
+            Ok(polled) => self.observe(check, polled, &watch),
             Err(failure) => Outcome::failed(failure).into(),
         }
     }
 }
 
 impl PortMonitor {
-    fn observe(&self, look: &Look, polled: Polled, watch: &Stopwatch) -> Observation {
-        let seen = self.look_at(&polled);
+    fn observe(&self, check: &Check, polled: Polled, watch: &Stopwatch) -> Observation {
+        let seen = self.check_at(&polled);
         if let (PortName::Name(name), None, Some(trouble)) = (&self.port, &seen.state, polled.names_trouble())
         {
             let reason = format!("snmp: port {name} is not known, for names were not all read: {trouble}");
@@ -166,8 +166,8 @@ impl PortMonitor {
             Ok(()) => Outcome::up(watch.elapsed()),
             Err(failure) => Outcome::failed(failure),
         };
-        let mut recall = Recall::of(&look.memory, &self.asker.whom());
-        let mut counting = Counts::read(recall.counts()).look(polled.uptimes(), look.started.wall);
+        let mut recall = Recall::of(&check.memory, &self.asker.whom());
+        let mut counting = Counts::read(recall.counts()).check(polled.uptimes(), check.started.wall);
         let mut sources = Sources::read(recall.text(Sources::KEY));
         outcome.phases = vec![(Phase::Transfer, watch.elapsed())];
         outcome.metrics = polled.figures(&mut counting, &mut sources, Extent::Port);
@@ -183,7 +183,7 @@ impl PortMonitor {
     }
 
     /// The pinned port in a poll. Of several ports with one name it is none.
-    fn look_at<'a>(&'a self, polled: &'a Polled) -> PortLook<'a> {
+    fn check_at<'a>(&'a self, polled: &'a Polled) -> PortCheck<'a> {
         let found = match &self.port {
             PortName::Index(index) => polled.interfaces.iter().find(|one| one.index == *index),
             PortName::Name(name) => polled.by_name(name),
@@ -200,7 +200,7 @@ impl PortMonitor {
         let is_nowhere = all.unplaced.contains(&self.mac) || (all.on.is_empty() && !all.unplaced.is_empty());
         let trouble =
             trouble.or(is_nowhere.then_some("the device does not say on which port its stations are"));
-        PortLook {
+        PortCheck {
             asked: match &self.port {
                 PortName::Index(index) => Asked::Index(*index),
                 PortName::Name(name) => Asked::Name(name, index),

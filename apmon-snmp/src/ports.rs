@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fs, sync::Arc};
 
 use apmon_core::{
-    Blueprint, Both, Kind, Look, Mac, Monitor, Observation, Outcome, Phase, Stopwatch, Watch, config::Section,
+    Blueprint, Both, Check, Kind, Mac, Monitor, Observation, Outcome, Phase, Stopwatch, Watch,
+    config::Section,
 };
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -178,10 +179,10 @@ impl Kind for Ports {
             allow_macs,
             max_macs_per_port: options.max_macs_per_port,
         };
-        Some(Blueprint::monitor(move |tools, watch| {
+        Some(Blueprint::monitor(move |services, watch| {
             Arc::new(PortsMonitor {
                 watch,
-                asker: Asker::new(target.clone(), tools),
+                asker: Asker::new(target.clone(), services),
                 wishes: wishes.clone(),
                 acquaintance: Acquaintance::default(),
             })
@@ -202,20 +203,20 @@ impl Monitor for PortsMonitor {
         &self.watch
     }
 
-    async fn check(&self, look: &Look) -> Observation {
+    async fn check(&self, check: &Check) -> Observation {
         let watch = Stopwatch::start();
-        match self.acquaintance.poll(&self.asker, look, Extent::Device).await {
-            Ok(polled) => self.observe(look, polled, &watch),
+        match self.acquaintance.poll(&self.asker, check, Extent::Device).await {
+            Ok(polled) => self.observe(check, polled, &watch),
             Err(failure) => Outcome::failed(failure).into(),
         }
     }
 }
 
 impl PortsMonitor {
-    fn observe(&self, look: &Look, polled: Polled, watch: &Stopwatch) -> Observation {
-        let now = look.started.wall;
-        let mut recall = Recall::of(&look.memory, &self.asker.whom());
-        let mut counting = Counts::read(recall.counts()).look(polled.uptimes(), now);
+    fn observe(&self, check: &Check, polled: Polled, watch: &Stopwatch) -> Observation {
+        let now = check.started.wall;
+        let mut recall = Recall::of(&check.memory, &self.asker.whom());
+        let mut counting = Counts::read(recall.counts()).check(polled.uptimes(), now);
         let mut sources = Sources::read(recall.text(Sources::KEY));
         let mut outcome = Outcome::up(watch.elapsed());
         outcome.phases = vec![(Phase::Transfer, watch.elapsed())];

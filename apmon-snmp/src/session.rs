@@ -5,7 +5,7 @@ mod engine;
 mod errand;
 mod flight;
 mod pace;
-mod way;
+mod transport;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use self::{
     engine::{Heard, Level},
     errand::Once,
     flight::Flight,
-    way::Way,
+    transport::Transport,
 };
 use crate::{
     agent::{Agent, Asking, random},
@@ -42,7 +42,7 @@ const AT_ONCE: usize = 64;
 /// An open way to one agent.
 #[derive(Debug)]
 pub struct Session {
-    way: Way,
+    transport: Transport,
     credentials: Arc<Credentials>,
     agent: Arc<Agent>,
     /// Counted by the agent as long as this session is open.
@@ -95,7 +95,7 @@ impl Session {
             return Err(SnmpError::ClearText);
         }
         Ok(Self {
-            way: Way::open(address).await?,
+            transport: Transport::open(address).await?,
             credentials,
             asking: agent.asking(),
             agent,
@@ -250,7 +250,7 @@ impl Session {
                 self.retry(&mut flights, now).await?;
                 continue;
             }
-            if self.way.anything(wake.min(self.deadline)).await? {
+            if self.transport.anything(wake.min(self.deadline)).await? {
                 self.receive(errands, &mut flights).await?;
             }
         }
@@ -305,7 +305,7 @@ impl Session {
         let id = self.next_id();
         flight.sent_as(id);
         let octets = self.seal(&flight.request.pdu(id), Level::Full);
-        self.way.send(&octets, self.deadline).await
+        self.transport.send(&octets, self.deadline).await
     }
 
     fn next_id(&mut self) -> i32 {
@@ -388,7 +388,7 @@ impl Session {
     /// what it means.
     fn hear(&mut self, flights: &[Flight]) -> Result<Option<(usize, i32, Heard)>, SnmpError> {
         let Self {
-            way,
+            transport,
             credentials,
             agent,
             signed_id,
@@ -396,7 +396,7 @@ impl Session {
             malformed,
             ..
         } = self;
-        way.receive(|datagram| {
+        transport.receive(|datagram| {
             let (id, heard) = match (&**credentials, Message::decode(datagram)) {
                 (Credentials::V1(community), Ok(Message::Community(message))) => {
                     believe(message, true, community.reveal())
@@ -456,7 +456,7 @@ impl Session {
         let id = self.next_id();
         self.signed_id = Some(id);
         let octets = self.seal(&Pdu::request(PduKind::Get, id, []), Level::Signed);
-        self.way.send(&octets, self.deadline).await
+        self.transport.send(&octets, self.deadline).await
     }
 
     /// The deadline came: why.

@@ -14,7 +14,7 @@ const PROCESSOR: &str = "1.3.6.1.2.1.25.3.3.1";
 /// A row of hrStorageTable.
 const STORAGE: &str = "1.3.6.1.2.1.25.2.3.1";
 /// net-snmp looks at the processors for the first time after 5 s.
-const FIRST_LOOK: Duration = Duration::from_secs(30);
+const FIRST_CHECK: Duration = Duration::from_secs(30);
 
 const COUNTERS: [&str; 5] = [
     "context_switches",
@@ -51,12 +51,12 @@ fn word(file: &str, name: &str) -> u64 {
 async fn informed(watched: &mut Watched) -> Seen {
     let waited = Stopwatch::start();
     loop {
-        let seen = watched.look().await;
+        let seen = watched.check().await;
         if seen.metric("context_switches").is_some() {
             return seen;
         }
         assert!(
-            waited.elapsed() < FIRST_LOOK,
+            waited.elapsed() < FIRST_CHECK,
             "no context switches: {}",
             seen.reason()
         );
@@ -153,7 +153,7 @@ async fn a_host_is_what_its_kernel_says() {
 async fn the_file_systems_of_a_host_are_those_that_are_mounted() {
     let snmpd = Snmpd::start(&[]);
     let mut watched = host(&snmpd, "");
-    let seen = watched.look().await;
+    let seen = watched.check().await;
     let device = seen.observation.device.as_deref().unwrap();
     let root = device.disks.iter().find(|disk| disk.name == "/").unwrap();
     let statfs = rustix::fs::statvfs("/").unwrap();
@@ -201,11 +201,11 @@ async fn counters_go_on_from_the_second_look_and_over_a_restart_of_the_agent() {
     let mut snmpd = Snmpd::start(&[]);
     informed(&mut host(&snmpd, "")).await;
     let mut watched = host(&snmpd, "");
-    let first = watched.look().await;
+    let first = watched.check().await;
     for name in COUNTERS {
         assert!(!first.continues(name), "{name} at the first look");
     }
-    let second = watched.look().await;
+    let second = watched.check().await;
     grown(&first, &second);
     // hrSystemUptime is the kernel's, and goes on. What the agent does not know
     // for its first seconds is not taken for zero.
@@ -219,9 +219,9 @@ async fn counters_go_on_from_the_second_look_and_over_a_restart_of_the_agent() {
         "{since} context switches, of {most} in all"
     );
     let mut another = host(&snmpd, "").remember(&watched.memory);
-    grown(&third, &another.look().await);
+    grown(&third, &another.check().await);
     let mut stranger = host(&snmpd, "");
-    assert!(!stranger.look().await.continues("context_switches"));
+    assert!(!stranger.check().await.continues("context_switches"));
 }
 
 #[track_caller]
@@ -245,7 +245,7 @@ async fn a_busy_processor_is_told_until_it_is_well_below_its_limit() {
         (80, "up"),
     ] {
         load.set(&[&format!("2.1 integer {pct}")]);
-        let seen = watched.look().await;
+        let seen = watched.check().await;
         assert_eq!(seen.reason(), reason);
         assert_eq!(
             seen.value("cpu_load"),
@@ -290,7 +290,7 @@ async fn a_full_file_system_is_told_by_its_name() {
             &format!("6.31 integer {used}"),
             "6.32 integer 100",
         ]);
-        let seen = watched.look().await;
+        let seen = watched.check().await;
         assert_eq!(seen.reason(), reason);
         let kept = &watched.memory.kept["over_limits"];
         assert_eq!(
@@ -312,7 +312,7 @@ async fn a_host_that_shows_nothing_of_itself_says_what_it_should_show() {
     let mut watched = Watched::new(&format!(
         "type: host, address: 'snmp://{address}', community: stranger"
     ));
-    let seen = watched.look().await;
+    let seen = watched.check().await;
     assert_eq!(
         seen.reason(),
         "snmp: it shows neither load nor memory nor disks (may this community or user see 1.3.6.1.2.1.25 and \
@@ -328,8 +328,8 @@ async fn a_host_that_shows_nothing_of_itself_says_what_it_should_show() {
 async fn a_regular_look_at_a_host_takes_few_answers() {
     let snmpd = Snmpd::start(&[]);
     let mut watched = host(&snmpd, "");
-    watched.look().await;
-    let second = watched.look().await;
+    watched.check().await;
+    let second = watched.check().await;
     assert!(second.round_trips() <= 12, "{:?}", second.steps);
 }
 

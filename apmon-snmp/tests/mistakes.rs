@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use apmon_core::{
-    Blueprint, Kind, Look, MonitorKind, Outcome, Probe,
+    Blueprint, Check, Kind, MonitorKind, Outcome, Probe,
     config::{ProcessEnvironment, Section, SiteFile, parse},
 };
 use schemars::JsonSchema;
@@ -52,7 +52,7 @@ struct Never;
 
 #[async_trait::async_trait]
 impl Probe for Never {
-    async fn probe(&self, _: &Look) -> Outcome {
+    async fn probe(&self, _: &Check) -> Outcome {
         unreachable!("options are read, and nothing else")
     }
 }

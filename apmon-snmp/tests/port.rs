@@ -22,7 +22,7 @@ fn section(agent: std::net::SocketAddr, community: &str, port: &str, mac: &str, 
 async fn both(agent: std::net::SocketAddr, community: &str, port: &str, mac: &str) -> [Seen; 2] {
     let mut yes = Watched::new(&section(agent, community, port, mac, "yes"));
     let mut no = Watched::new(&section(agent, community, port, mac, "no"));
-    [yes.look().await, no.look().await]
+    [yes.check().await, no.check().await]
 }
 
 #[track_caller]
@@ -146,7 +146,7 @@ fn a_pulled_cable_is_seen_and_one_that_is_back() {
             // The agent looks at its interfaces every 3 s.
             let waited = apmon_core::Stopwatch::start();
             loop {
-                let seen = runtime.block_on(watched.look());
+                let seen = runtime.block_on(watched.check());
                 if seen.reason().contains(word) {
                     return;
                 }
@@ -197,7 +197,7 @@ fn a_station_that_comes_to_an_empty_table_is_seen_at_the_next_look() {
         ] {
             let rows: Vec<&str> = rows.into_iter().flatten().map(String::as_str).collect();
             stations.set(&rows);
-            let seen = runtime.block_on(watched.look());
+            let seen = runtime.block_on(watched.check());
             assert!(seen.reason().ends_with(end), "{}, not {end}", seen.reason());
         }
     });

@@ -28,9 +28,9 @@ async fn each_recorded_device_is_what_its_snapshot_says() {
             "type: ports, address: 'snmp://{}', community: {name}",
             recordings.address()
         ));
-        let first = watched.look().await;
+        let first = watched.check().await;
         let memory = watched.memory.clone();
-        let second = watched.look().await;
+        let second = watched.check().await;
         let device = first
             .observation
             .device
@@ -74,7 +74,7 @@ async fn what_changes_rarely_is_read_at_every_tenth_poll() {
     ));
     let mut costs = Vec::new();
     for _ in 0..12 {
-        let seen = watched.look().await;
+        let seen = watched.check().await;
         let device = seen.observation.device.as_deref().unwrap();
         assert_eq!(device.ports[0].name, "P1", "it is known all the same");
         costs.push(seen.round_trips());

@@ -15,7 +15,7 @@ use std::{
 };
 
 use apmon_core::{
-    Clock, Commit, DeliveryError, Engine, FailureClass, Look, Monitor, Notice, Notification, Notifier,
+    Check, Clock, Commit, DeliveryError, Engine, FailureClass, Monitor, Notice, Notification, Notifier,
     Observation, Outcome, Plan, Policy, Snapshot, StateStore, StoreError, SystemClock, Watch,
 };
 use apmon_store::{JsonStore, SqliteStore};
@@ -97,16 +97,16 @@ impl Monitor for Counting {
         &self.watch
     }
 
-    async fn check(&self, look: &Look) -> Observation {
-        let mut memory = look.memory.clone();
-        let looks = memory.kept.get("looks").map_or(0, |text| text.parse().unwrap()) + 1;
-        memory.kept.insert("looks".into(), looks.to_string().into());
-        memory.counts = Some(format!("[{looks}]").into());
+    async fn check(&self, check: &Check) -> Observation {
+        let mut memory = check.memory.clone();
+        let checks = memory.kept.get("looks").map_or(0, |text| text.parse().unwrap()) + 1;
+        memory.kept.insert("looks".into(), checks.to_string().into());
+        memory.counts = Some(format!("[{checks}]").into());
         let mut observation = Observation::from(self.target.outcome());
-        if looks % 3 == 0 {
+        if checks % 3 == 0 {
             observation.notices.push(Notice {
                 label: "LOOK".into(),
-                text: format!("look {looks}"),
+                text: format!("look {checks}"),
             });
         }
         observation.memory = Some(memory);

@@ -5,7 +5,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use apmon_core::{
-    Commit, Incident, IncidentKind, LookResult, MonitorState, Notification, NotificationKind, OutboxEntry,
+    CheckResult, Commit, Incident, IncidentKind, MonitorState, Notification, NotificationKind, OutboxEntry,
     Records, StateStore, StoreError, Stretch, StretchKind, Verdict,
     history::{Sums, Times, days},
 };
@@ -27,8 +27,8 @@ fn minutes(minutes: u64) -> Duration {
 }
 
 /// Looks at `a` at these seconds, which may come so far apart.
-fn looks(seconds: &[i64], max_gap: Duration) -> Records {
-    let result = |second: &i64| LookResult {
+fn checks(seconds: &[i64], max_gap: Duration) -> Records {
+    let result = |second: &i64| CheckResult {
         monitor: "a".into(),
         at: at(*second),
         verdict: Verdict::Up,
@@ -72,19 +72,19 @@ fn unwatched(path: &Path) -> Vec<(i64, i64)> {
 async fn time_in_which_nobody_looked_stands_there_also_over_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
-    let mut first = looks(&[0, 60, 180, 1000, 1060], minutes(2));
+    let mut first = checks(&[0, 60, 180, 1000, 1060], minutes(2));
     // It failed at first, and might have been an outage.
     first.results[0].known = None;
     first.results[1].known = Some(at(61));
     run(&path, first).await;
     assert_eq!(unwatched(&path), [(180, 1000)]);
-    run(&path, looks(&[1100], minutes(2))).await;
+    run(&path, checks(&[1100], minutes(2))).await;
     assert_eq!(unwatched(&path), [(180, 1000)], "a quick restart");
-    run(&path, looks(&[5000, 5060], minutes(2))).await;
+    run(&path, checks(&[5000, 5060], minutes(2))).await;
     assert_eq!(unwatched(&path), [(180, 1000), (1100, 5000)]);
     // From now on it is looked at each half hour, and then each minute again.
-    run(&path, looks(&[5120, 6900], minutes(60))).await;
-    run(&path, looks(&[8600, 8660], minutes(2))).await;
+    run(&path, checks(&[5120, 6900], minutes(60))).await;
+    run(&path, checks(&[8600, 8660], minutes(2))).await;
     assert_eq!(unwatched(&path), [(180, 1000), (1100, 5000)]);
     let watched = History::open(&path).unwrap().watched("a").unwrap().unwrap();
     assert_eq!(
@@ -98,9 +98,9 @@ async fn a_clock_that_leapt_ahead_and_was_set_back_leaves_no_long_gap() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
     let year = 31_536_000;
-    run(&path, looks(&[0, 60, year, year + 60], minutes(2))).await;
+    run(&path, checks(&[0, 60, year, year + 60], minutes(2))).await;
     assert_eq!(unwatched(&path), [(60, year)]);
-    run(&path, looks(&[240, 300], minutes(2))).await;
+    run(&path, checks(&[240, 300], minutes(2))).await;
     assert_eq!(unwatched(&path), [(60, 240)]);
 }
 
@@ -108,7 +108,7 @@ async fn a_clock_that_leapt_ahead_and_was_set_back_leaves_no_long_gap() {
 async fn of_a_forgotten_monitor_is_known_when_it_was_watched() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
-    run(&path, looks(&[0, 60], minutes(2))).await;
+    run(&path, checks(&[0, 60], minutes(2))).await;
     let store = open(&path);
     let epoch = store.load().await.unwrap().epoch;
     let forget = Commit {
@@ -123,7 +123,7 @@ async fn of_a_forgotten_monitor_is_known_when_it_was_watched() {
     let watched = history.watched("a").unwrap().unwrap();
     assert_eq!((watched.since, watched.last), (at(0), Some(at(60))));
     // It comes back.
-    run(&path, looks(&[9000, 9060], minutes(2))).await;
+    run(&path, checks(&[9000, 9060], minutes(2))).await;
     assert_eq!(unwatched(&path), [(60, 9000)]);
     assert_eq!(history.watched("a").unwrap().unwrap().last, None);
 }
@@ -144,7 +144,7 @@ fn outage(id: &str, monitor: &str, started: i64, ended: Option<i64>) -> Incident
 async fn a_history_adds_up() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
-    let mut records = looks(&[0, 3600, 7200, 14_400, 18_000], minutes(70));
+    let mut records = checks(&[0, 3600, 7200, 14_400, 18_000], minutes(70));
     records.incidents = [outage("1", "a", 600, Some(1200)), outage("2", "a", 16_200, None)].into();
     let stretch = |kind, started, ended| Stretch {
         monitor: "a".into(),
@@ -255,7 +255,7 @@ async fn a_database_of_the_first_version_is_read_and_brought_up_to_date() {
     assert_eq!(before.stretches("a", Timestamp::MIN).unwrap(), []);
     assert_eq!(peek(&path, &TimeZone::UTC).unwrap().monitors.len(), 1);
 
-    run(&path, looks(&[1000, 1060], minutes(2))).await;
+    run(&path, checks(&[1000, 1060], minutes(2))).await;
     assert_eq!(unwatched(&path), [(160, 1000)]);
     let history = History::open(&path).unwrap();
     let since = |name| history.watched(name).unwrap().map(|watched| watched.since);

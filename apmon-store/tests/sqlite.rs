@@ -11,7 +11,7 @@ use std::{
 };
 
 use apmon_core::{
-    Clock as _, Commit, Delivery, DeliveryFate, Incident, IncidentKind, LookResult, MonitorState,
+    CheckResult, Clock as _, Commit, Delivery, DeliveryFate, Incident, IncidentKind, MonitorState,
     Notification, NotificationKind, OutboxEntry, Records, Snapshot, StateStore, StoreError, SystemClock,
     Verdict,
 };
@@ -372,8 +372,8 @@ async fn a_database_is_private_and_its_directory_is_not() {
     }
 }
 
-fn result(monitor: &str, second: i64) -> LookResult {
-    LookResult {
+fn result(monitor: &str, second: i64) -> CheckResult {
+    CheckResult {
         monitor: monitor.into(),
         at: Timestamp::from_second(second).unwrap(),
         verdict: [Verdict::Up, Verdict::Down, Verdict::Unknown][usize::try_from(second % 3).unwrap()],

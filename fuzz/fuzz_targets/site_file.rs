@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use apmon_core::{
-    MonitorKind, Tools,
+    MonitorKind, Services,
     config::{Environment, parse},
 };
 use libfuzzer_sys::fuzz_target;
@@ -29,9 +29,9 @@ fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST_BYTES)]);
     match parse("fuzz.yaml".as_ref(), &text, &KINDS, &Variables) {
         Ok(site) => {
-            let tools = Tools::default();
+            let services = Services::default();
             for monitor in &site.monitors {
-                let _ = monitor.build(&tools);
+                let _ = monitor.build(&services);
             }
             let _ = format!("{site:?}");
         }

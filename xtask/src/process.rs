@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How often a waited-for thing is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const CHECK_EVERY: Duration = Duration::from_millis(50);
 
 /// The cargo that runs us, at the top of the checkout.
 pub(crate) fn cargo() -> Command {
@@ -86,11 +86,11 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 
 /// Asks until the answer is yes; `false` when `limit` has passed.
 pub(crate) fn wait_until(limit: Duration, mut question: impl FnMut() -> bool) -> bool {
-    for _ in 0..=limit.as_millis() / LOOK_EVERY.as_millis() {
+    for _ in 0..=limit.as_millis() / CHECK_EVERY.as_millis() {
         if question() {
             return true;
         }
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(CHECK_EVERY);
     }
     false
 }

@@ -1,8 +1,8 @@
 //! Measures the engine without probes: `cargo xtask bench` runs it.
 //!
 //! ```text
-//! bench steady MONITORS SECS   one look a second each, phases spread
-//! bench burst MONITORS DIR     all look at once, all find their target down, state file in DIR
+//! bench steady MONITORS SECS   one check a second each, phases spread
+//! bench burst MONITORS DIR     all check at once, all find their target down, state file in DIR
 //! bench storm MONITORS DIR     the same with a database, a webhook that takes messages and one that is away
 //! bench beats MONITORS SECS    a heartbeat each every two seconds, to a receiver on loopback
 //! bench agent AGENTS PORT      switches at 127.1.0.1, 127.1.0.2, ... until it is ended
@@ -23,7 +23,7 @@ mod snmp;
 use std::{error::Error, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use apmon_core::{
-    Commit, Engine, FailureClass, Look, Outcome, Plan, Policy, Probe, ProbeMonitor, Snapshot, StateStore,
+    Check, Commit, Engine, FailureClass, Outcome, Plan, Policy, Probe, ProbeMonitor, Snapshot, StateStore,
     Stopwatch, StoreError, Watch,
 };
 use apmon_store::JsonStore;
@@ -32,7 +32,7 @@ pub(crate) struct Idle;
 
 #[async_trait::async_trait]
 impl Probe for Idle {
-    async fn probe(&self, _: &Look) -> Outcome {
+    async fn probe(&self, _: &Check) -> Outcome {
         Outcome::up(Duration::ZERO)
     }
 }
@@ -41,7 +41,7 @@ pub(crate) struct Refused;
 
 #[async_trait::async_trait]
 impl Probe for Refused {
-    async fn probe(&self, _: &Look) -> Outcome {
+    async fn probe(&self, _: &Check) -> Outcome {
         Outcome::fail(FailureClass::Refused, "connect: connection refused")
     }
 }
@@ -104,13 +104,13 @@ async fn steady(monitors: usize, secs: u64) -> Result<(), Box<dyn Error>> {
         handle.shutdown().await;
     });
     let report = report?;
-    print("looks", report.looks as f64);
+    print("looks", report.checks as f64);
     print("p50", ms(report.lateness.quantile(0.5)));
     print("p99", ms(report.lateness.quantile(0.99)));
     print("p999", ms(report.lateness.quantile(0.999)));
     print("max", ms(report.lateness.max()));
     print("missed", report.missed as f64);
-    print("cpu_per_look", ms(cpu()? - before) / report.looks as f64);
+    print("cpu_per_look", ms(cpu()? - before) / report.checks as f64);
     print("vmhwm_kb", vmhwm()?);
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use apmon_core::{
-    Clock as _, Look, Memory, Monitor, Stopwatch, SystemClock, Tools, Verdict,
+    Check, Clock as _, Memory, Monitor, Services, Stopwatch, SystemClock, Verdict,
     config::{self, ProcessEnvironment},
 };
 use apmon_snmp::usm::{AuthKey, AuthProtocol, PrivKey, PrivProtocol};
@@ -66,7 +66,7 @@ impl Poller {
             .monitors
             .first()
             .ok_or("no monitor")?
-            .build(&Tools::default());
+            .build(&Services::default());
         Ok(Self {
             monitor,
             memory: Memory::default(),
@@ -78,9 +78,9 @@ impl Poller {
     /// Polls once; the error is why that did not work.
     async fn poll(&mut self) -> Result<Duration, Box<dyn Error>> {
         let now = self.clock.now();
-        let look = Look::new(now.mono, now, Duration::from_secs(20)).remembering(self.memory.clone());
+        let check = Check::new(now.mono, now, Duration::from_secs(20)).remembering(self.memory.clone());
         let watch = Stopwatch::start();
-        let observation = self.monitor.check(&look).await;
+        let observation = self.monitor.check(&check).await;
         let took = watch.elapsed();
         match &observation.outcome.verdict() {
             Verdict::Up => {}

@@ -13,7 +13,7 @@ use std::{
 };
 
 use apmon_core::{
-    DeliveryError, Engine, FailureClass, Look, Notification, Notifier, Outcome, PassReport, Plan, Probe,
+    Check, DeliveryError, Engine, FailureClass, Notification, Notifier, Outcome, PassReport, Plan, Probe,
     ProbeMonitor, SiteStatus, Stopwatch, Watch,
 };
 use apmon_store::JsonStore;
@@ -26,7 +26,7 @@ struct Down;
 
 #[async_trait::async_trait]
 impl Probe for Down {
-    async fn probe(&self, _: &Look) -> Outcome {
+    async fn probe(&self, _: &Check) -> Outcome {
         Outcome::fail(FailureClass::Refused, "connection refused")
     }
 }

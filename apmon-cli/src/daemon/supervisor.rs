@@ -279,7 +279,7 @@ fn end(ended: Task) -> anyhow::Result<()> {
     let report = ended.context("the engine failed, a bug")?.context("cannot run")?;
     tracing::info!(
         "{} looks in {}, {} regular ones missed; they started late by {}",
-        report.looks,
+        report.checks,
         words::duration(report.took),
         report.missed,
         report.lateness

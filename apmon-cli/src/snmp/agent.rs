@@ -8,7 +8,7 @@ use std::{
 };
 
 use apmon_core::{
-    Clock as _, Look, SystemClock, Tools,
+    Check, Clock as _, Services, SystemClock,
     config::{self, ProcessEnvironment},
     text::without_userinfo,
 };
@@ -93,7 +93,7 @@ pub(super) enum Trouble {
 pub(super) struct Asked {
     pub(super) target: Target,
     pub(super) timeout: Duration,
-    pub(super) tools: Tools,
+    pub(super) services: Services,
 }
 
 impl AgentArgs {
@@ -118,7 +118,7 @@ impl AgentArgs {
         Ok(Asked {
             target,
             timeout: self.timeout.unwrap_or(timeout),
-            tools: kinds::tools(),
+            services: kinds::services(),
         })
     }
 
@@ -202,19 +202,19 @@ fn url(target: &str) -> String {
 
 impl Asked {
     /// A look that begins now.
-    pub(super) fn look(&self) -> Look {
+    pub(super) fn check(&self) -> Check {
         let now = SystemClock::new().now();
-        Look::new(now.mono, now, self.timeout)
+        Check::new(now.mono, now, self.timeout)
     }
 
     /// An open way to the device.
     pub(super) async fn session(&self) -> Result<Session, Trouble> {
-        let (look, names) = (self.look(), self.tools.names());
+        let (check, names) = (self.check(), self.services.names());
         let target = &self.target;
-        let to = target.remote.socket_address(&look, &*names, target.port).await;
+        let to = target.remote.socket_address(&check, &*names, target.port).await;
         let to = to.map_err(|failure| Trouble::Device(failure.reason))?;
         let credentials = Arc::clone(&target.credentials);
-        let session = Session::open(to, credentials, Arc::<Agent>::default(), look.deadline()).await;
+        let session = Session::open(to, credentials, Arc::<Agent>::default(), check.deadline()).await;
         session.map_err(|error| self.trouble(&error))
     }
 

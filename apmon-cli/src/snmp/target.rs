@@ -6,7 +6,7 @@ use std::{
 };
 
 use apmon_core::{
-    Blueprint, Compiled, MonitorKind, OptionSet as _, Tools,
+    Blueprint, Compiled, MonitorKind, OptionSet as _, Services,
     config::{MonitorEntry, Section},
 };
 use apmon_snmp::{AgentOptions, Target};
@@ -47,9 +47,9 @@ impl Kinds {
 /// The agent that a monitor asks, which was read by [`Kinds`]; `None` where its
 /// kind asks none.
 pub(super) fn target_of(monitor: &MonitorEntry) -> Option<Target> {
-    let tools = Tools::default();
-    let _ = monitor.build(&tools);
-    let targets = tools.shared::<Targets>();
+    let services = Services::default();
+    let _ = monitor.build(&services);
+    let targets = services.shared::<Targets>();
     let mut targets = targets.0.lock().unwrap_or_else(PoisonError::into_inner);
     targets.remove(&monitor.name)
 }
@@ -91,12 +91,12 @@ impl MonitorKind for Telling {
         // Its kind found nothing wrong, so neither is there now.
         let options = AgentOptions::read(section)?;
         let target = Target::read(section, options)?;
-        let blueprint = Blueprint::monitor(move |tools, watch| {
-            let targets = tools.shared::<Targets>();
+        let blueprint = Blueprint::monitor(move |services, watch| {
+            let targets = services.shared::<Targets>();
             let mut targets = targets.0.lock().unwrap_or_else(PoisonError::into_inner);
             targets.insert(watch.name.clone(), target.clone());
             drop(targets);
-            compiled.blueprint.build(tools, watch)
+            compiled.blueprint.build(services, watch)
         });
         Some(Compiled {
             options: compiled.options,

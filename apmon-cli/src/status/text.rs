@@ -39,13 +39,14 @@ fn head(seen: &Seen, zone: &TimeZone) -> String {
         summary(&status.monitors),
         outbox(status)
     )];
-    let looked = status
+    let checked = status
         .monitors
         .iter()
         .filter_map(|monitor| monitor.last_checked)
         .max();
-    let looked = looked.map(|at| format!("; as of {}, {}", moment(at, status.at, zone), ago(at, status.at)));
-    let looked = looked.unwrap_or_default();
+    let checked =
+        checked.map(|at| format!("; as of {}, {}", moment(at, status.at, zone), ago(at, status.at)));
+    let checked = checked.unwrap_or_default();
     lines.push(match (&seen.unanswered, status.started) {
         (None, started) => {
             let started = started.unwrap_or(status.at);
@@ -54,16 +55,16 @@ fn head(seen: &Seen, zone: &TimeZone) -> String {
                 moment(started, status.at, zone),
                 brief(between(started, status.at))
             );
-            if let Some(looks) = &status.looks {
+            if let Some(checks) = &status.checks {
                 line.push_str(&format!(
                     "; {} looks, {} missed; 99 of 100 at most {:.1} ms late",
-                    looks.ended, looks.missed, looks.late_p99_ms
+                    checks.ended, checks.missed, checks.late_p99_ms
                 ));
             }
             line
         }
-        (Some(Unanswered::NoDaemon), _) => format!("no daemon runs{looked}"),
-        (Some(why), _) => cut(&printable(&format!("{why}{looked}")), WIDTH),
+        (Some(Unanswered::NoDaemon), _) => format!("no daemon runs{checked}"),
+        (Some(why), _) => cut(&printable(&format!("{why}{checked}")), WIDTH),
     });
     if status.quiet {
         lines.push("nobody is told anything: --no-notify".to_owned());
@@ -118,9 +119,9 @@ fn monitors(status: &SiteStatus, zone: &TimeZone) -> String {
                 printable(&monitor.name).into_owned(),
                 at(monitor.since),
                 monitor.last_checked.map_or(String::new(), |at| ago(at, now)),
-                match monitor.looking {
+                match monitor.checking {
                     true => "now".to_owned(),
-                    false => monitor.next_look.map_or(String::new(), |at| within(at, now)),
+                    false => monitor.next_check.map_or(String::new(), |at| within(at, now)),
                 },
                 monitor.next_reminder.map_or(String::new(), |at| within(at, now)),
                 reason(monitor, now, zone),

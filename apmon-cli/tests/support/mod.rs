@@ -35,11 +35,11 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// process stand still for seconds, so no test asks for more than that.
 pub const SOON: Duration = Duration::from_secs(10);
 
-/// Waits for `look` to find something; fails when it takes too long.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// Waits for `check` to find something; fails when it takes too long.
+pub fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     let stopwatch = Stopwatch::start();
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = check() {
             return found;
         }
         assert!(

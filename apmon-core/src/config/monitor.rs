@@ -14,7 +14,7 @@ use super::{
     value::{AddressFamily, Count, Seconds, Text},
 };
 use crate::{
-    kind::{Blueprint, MonitorKind, Tools},
+    kind::{Blueprint, MonitorKind, Services},
     monitor::{Heartbeat, Monitor, Policy, Watch},
     secret::{Secret, hex},
     text::{excerpt, nearest, without_userinfo},
@@ -161,7 +161,7 @@ pub struct MonitorEntry {
 impl MonitorEntry {
     /// Builds the monitor.
     #[must_use]
-    pub fn build(&self, tools: &Tools) -> std::sync::Arc<dyn Monitor> {
+    pub fn build(&self, services: &Services) -> std::sync::Arc<dyn Monitor> {
         let policy = Policy {
             check_every: self.check_every.value.duration(),
             max_retries: self.max_retries.value.get(),
@@ -184,7 +184,7 @@ impl MonitorEntry {
             checksum: self.checksum.as_str().into(),
             policy,
         };
-        self.blueprint.build(tools, watch)
+        self.blueprint.build(services, watch)
     }
 }
 

@@ -10,20 +10,20 @@ pub struct Remote {
     /// The host; a literal address is of the family that is wanted.
     pub host: Host,
     /// How its name becomes an address.
-    pub way: Way,
+    pub resolve: ResolveOptions,
 }
 
 /// How names become addresses. Default: IPv4 before IPv6, by the hosts file and
 /// DNS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Way {
+pub struct ResolveOptions {
     /// Which addresses may be looked at: `address_family`.
     pub family: AddressFamily,
     /// Who is asked: `resolver`.
     pub by: NameResolution,
 }
 
-impl Way {
+impl ResolveOptions {
     /// The monitor's, or its site's.
     pub fn read(section: &mut Section<'_>) -> Self {
         let by = section.site().resolver.unwrap_or_default();
@@ -39,9 +39,9 @@ impl Remote {
     /// `host`, reached as the section says. A literal address of the other
     /// family is a mistake, which is noted.
     pub fn read(section: &mut Section<'_>, host: Host) -> Option<Self> {
-        let way = Way::read(section);
+        let resolve = ResolveOptions::read(section);
         if let Host::Address(ip) = host
-            && !way.family.has(ip)
+            && !resolve.family.has(ip)
         {
             let (is, wanted) = match ip {
                 IpAddr::V4(_) => ("IPv4", "ipv6"),
@@ -50,6 +50,6 @@ impl Remote {
             section.mistake("address", format!("is {is}, and address_family is {wanted}"));
             return None;
         }
-        Some(Self { host, way })
+        Some(Self { host, resolve })
     }
 }

@@ -24,7 +24,7 @@ mod write;
 use std::path::Path;
 
 use super::{Environment, MonitorEntry, SiteFile, parse};
-use crate::kind::{MonitorKind, Tools};
+use crate::kind::{MonitorKind, Services};
 
 /// An environment of these variables and no others.
 struct Variables<'a>(&'a [(&'a str, &'a str)]);
@@ -111,7 +111,7 @@ fn one(text: &str) -> MonitorEntry {
 /// What the one monitor of a good file read under `option`.
 #[track_caller]
 fn value_of(text: &str, option: &str) -> serde_json::Value {
-    let monitor = one(text).build(&Tools::default());
+    let monitor = one(text).build(&Services::default());
     let options: serde_json::Value = serde_json::from_str(&monitor.watch().address).unwrap();
     options[option].clone()
 }

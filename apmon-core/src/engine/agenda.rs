@@ -83,8 +83,8 @@ mod tests {
     #[test]
     fn stale_entries_do_not_pile_up() {
         let mut agenda = Agenda::default();
-        for look in 0..10_000 {
-            agenda.arm(0, Some(at(look)));
+        for check in 0..10_000 {
+            agenda.arm(0, Some(at(check)));
             agenda.arm(0, Some(at(1_000_000)));
         }
         assert!(agenda.heap.len() <= 257, "{}", agenda.heap.len());

@@ -1,17 +1,17 @@
 //! The sole owner of state: starts looks, applies the rules to what they
 //! found, commits, and only then tells.
 
+mod check;
 mod commit;
 mod ending;
 mod fallback;
 mod history;
-mod look;
 mod roster;
 mod status;
 mod telling;
 mod vouching;
 
-pub use look::guarded;
+pub use check::guarded;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -37,8 +37,8 @@ use crate::{
     history::DeliveryFate,
     monitor::Observation,
     notification::DeliveryError,
-    probe::Look,
-    rule::{alert::Voice, words},
+    probe::Check,
+    rule::{alert::MessageContext, words},
     state::{Commit, MonitorState, Snapshot, StoreError},
     time::{Mono, Now},
 };
@@ -48,10 +48,10 @@ const GRACE: Duration = Duration::from_millis(250);
 
 /// Something the dispatcher waited for.
 enum Done {
-    Look {
+    Check {
         slot: usize,
         generation: u64,
-        look: Look,
+        check: Check,
         observation: Observation,
         ended: Now,
     },
@@ -76,7 +76,7 @@ enum Done {
 
 pub(super) struct Dispatcher {
     shared: Shared,
-    voice: Voice,
+    context: MessageContext,
     epoch: u64,
     plan: Plan,
     slots: Vec<Option<Slot>>,
@@ -86,7 +86,7 @@ pub(super) struct Dispatcher {
     shelf: BTreeMap<String, Arc<MonitorState>>,
     agenda: Agenda,
     waiting: VecDeque<usize>,
-    flying: usize,
+    running: usize,
     outbox: Outbox,
     tallies: Tallies,
     ledger: Ledger,
@@ -109,13 +109,13 @@ pub(super) struct Dispatcher {
 
 impl Dispatcher {
     pub(super) fn new(shared: Shared, plan: Plan, snapshot: Snapshot, is_pass: bool) -> Self {
-        let voice = Voice {
+        let context = MessageContext {
             site: plan.site.clone(),
             zone: shared.zone.clone(),
         };
         let now = shared.clock.now();
         let mut dispatcher = Self {
-            voice,
+            context,
             epoch: snapshot.epoch,
             slots: Vec::with_capacity(plan.monitors.len()),
             by_name: HashMap::with_capacity(plan.monitors.len()),
@@ -123,7 +123,7 @@ impl Dispatcher {
             shelf: snapshot.monitors,
             agenda: Agenda::default(),
             waiting: VecDeque::new(),
-            flying: 0,
+            running: 0,
             outbox: Outbox::new(&plan),
             tallies: Tallies::default(),
             ledger: Ledger::default(),
@@ -213,15 +213,15 @@ impl Dispatcher {
 
     fn done(&mut self, done: Done) {
         match done {
-            Done::Look {
+            Done::Check {
                 slot,
                 generation,
-                look,
+                check,
                 observation,
                 ended,
             } => {
-                self.flying -= 1;
-                self.landed(slot, generation, &look, &observation, ended);
+                self.running -= 1;
+                self.check_finished(slot, generation, &check, &observation, ended);
             }
             Done::Delivery { channel, key, result } => self.delivered(&channel, &key, result),
             Done::Heartbeat { whose, sent, result } => self.heartbeat_sent(whose, sent, result),
@@ -240,7 +240,7 @@ impl Dispatcher {
         while let Some(at) = self.agenda.pop_due(now.mono) {
             while let Some(want) = self.slots[at].as_mut().and_then(|slot| slot.want(now.mono)) {
                 match want {
-                    Want::Look(_) => self.waiting.push_back(at),
+                    Want::Check(_) => self.waiting.push_back(at),
                     Want::Heartbeat => self.send_heartbeat(at, now),
                     Want::Reminder => self.remind(at, now),
                 }
@@ -250,7 +250,7 @@ impl Dispatcher {
         if self.vigil.is_due(now.mono) {
             self.vouch(now);
         }
-        self.start_looks(now);
+        self.start_checks(now);
         if self.ledger.stalls_at().is_some_and(|at| at <= now.mono) {
             self.do_without_the_store();
         }

@@ -14,7 +14,7 @@ use crate::{
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A look ended.
-    Looked {
+    Checked {
         /// At what.
         watch: &'a Watch,
         /// What it found.
@@ -32,8 +32,8 @@ pub enum Event<'a> {
     },
     /// A message was decided, and committed (or could not be: then alerting
     /// goes on from memory).
-    Told(&'a Notification),
+    Notified(&'a Notification),
 }
 
 /// A listener.
-pub type Listener = dyn Fn(&Event<'_>) + Send + Sync;
+pub type EventSink = dyn Fn(&Event<'_>) + Send + Sync;

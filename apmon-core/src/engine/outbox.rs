@@ -228,7 +228,7 @@ impl Outbox {
         now: Now,
     ) -> Option<Fate> {
         let lane = self.lanes.get_mut(channel)?;
-        let place = lane.land(key)?;
+        let place = lane.finish(key)?;
         let failures = lane.failures;
         let item = lane.item_mut(place)?;
         let error = match result {

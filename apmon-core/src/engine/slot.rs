@@ -26,7 +26,7 @@ pub(super) struct Slot {
     pub(super) device: Option<Arc<Device>>,
     /// Tells a look at an older version of this monitor from one at this.
     pub(super) generation: u64,
-    pub(super) flight: Flight,
+    pub(super) check_phase: CheckPhase,
     /// Regular slots that could not be kept.
     pub(super) missed: u64,
     timing: Timing,
@@ -54,20 +54,20 @@ enum Timing {
 
 /// Where its present look is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Flight {
+pub(super) enum CheckPhase {
     /// None under way.
-    Grounded,
+    Idle,
     /// Due since then, waiting for a permit.
     Waiting(Mono),
     /// Under way.
-    Flying,
+    Running,
 }
 
 /// What a slot wants now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Want {
     /// A look, due then.
-    Look(Mono),
+    Check(Mono),
     /// A heartbeat to leave.
     Heartbeat,
     /// A reminder to be told.
@@ -132,7 +132,7 @@ impl Slot {
             state,
             device: None,
             generation: 0,
-            flight: Flight::Grounded,
+            check_phase: CheckPhase::Idle,
             missed: 0,
             timing,
             retry: None,
@@ -179,16 +179,16 @@ impl Slot {
 
     /// When it wants attention next.
     pub(super) fn wake_at(&self) -> Option<Mono> {
-        let look = match self.flight {
-            Flight::Grounded => self.look_at(),
-            Flight::Waiting(_) | Flight::Flying => None,
+        let check = match self.check_phase {
+            CheckPhase::Idle => self.check_at(),
+            CheckPhase::Waiting(_) | CheckPhase::Running => None,
         };
-        let moments = [look, self.send_at, self.resend.at(), self.reminder];
+        let moments = [check, self.send_at, self.resend.at(), self.reminder];
         moments.into_iter().flatten().min()
     }
 
     /// Its next look.
-    pub(super) fn look_at(&self) -> Option<Mono> {
+    pub(super) fn check_at(&self) -> Option<Mono> {
         let regular = match self.timing {
             Timing::Grid { next, .. } => Some(next),
             Timing::Once { due, .. } => due,
@@ -212,18 +212,18 @@ impl Slot {
             self.reminder = None;
             return Some(Want::Reminder);
         }
-        if self.flight == Flight::Grounded
-            && let Some(due) = self.look_at().filter(|due| *due <= now)
+        if self.check_phase == CheckPhase::Idle
+            && let Some(due) = self.check_at().filter(|due| *due <= now)
         {
-            self.flight = Flight::Waiting(due);
-            return Some(Want::Look(due));
+            self.check_phase = CheckPhase::Waiting(due);
+            return Some(Want::Check(due));
         }
         None
     }
 
     /// Its look starts.
-    pub(super) fn take_off(&mut self, now: Mono) {
-        self.flight = Flight::Flying;
+    pub(super) fn start_check(&mut self, now: Mono) {
+        self.check_phase = CheckPhase::Running;
         self.retry = None;
         let beat_due = self
             .beat
@@ -246,8 +246,14 @@ impl Slot {
     }
 
     /// Its look ended: when to look again, and whether a heartbeat leaves.
-    pub(super) fn land(&mut self, verdict: Verdict, transition: Option<Transition>, started: Now, now: Now) {
-        self.flight = Flight::Grounded;
+    pub(super) fn finish_check(
+        &mut self,
+        verdict: Verdict,
+        transition: Option<Transition>,
+        started: Now,
+        now: Now,
+    ) {
+        self.check_phase = CheckPhase::Idle;
         let policy = &self.monitor.watch().policy;
         let regular = match &mut self.timing {
             Timing::Once { next, .. } => *next,

@@ -31,7 +31,7 @@ pub struct SiteStatus {
     /// State cannot be saved; monitoring and alerting go on from memory.
     pub unsaved: bool,
     /// The looks since the start; `None` of what a store remembers.
-    pub looks: Option<LooksStatus>,
+    pub checks: Option<ChecksStatus>,
     /// What is watched, by name.
     pub monitors: Vec<MonitorStatus>,
     /// Who is told, in the order of the site file.
@@ -42,7 +42,7 @@ pub struct SiteStatus {
 
 /// How the schedule was kept.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct LooksStatus {
+pub struct ChecksStatus {
     /// Looks that ended.
     pub ended: u64,
     /// Regular looks that could not be made because the one before them ran on.
@@ -77,9 +77,9 @@ pub struct MonitorStatus {
     /// How long the last good answer took, in milliseconds.
     pub last_response_time_ms: Option<f64>,
     /// A look is under way, or waits for its turn.
-    pub looking: bool,
+    pub checking: bool,
     /// Start of the next look.
-    pub next_look: Option<Timestamp>,
+    pub next_check: Option<Timestamp>,
     /// When the next reminder of its outage is told.
     pub next_reminder: Option<Timestamp>,
     /// Messages told in its outage.
@@ -236,7 +236,7 @@ impl SiteStatus {
             started: None,
             quiet: false,
             unsaved: false,
-            looks: None,
+            checks: None,
             monitors: watched
                 .map(|(name, state)| MonitorStatus::remembered(name, state))
                 .collect(),
@@ -264,8 +264,8 @@ impl MonitorStatus {
             unknown_since: state.own.unknown_since,
             last_checked: state.last_checked,
             last_response_time_ms: state.last_response_time.map(millis),
-            looking: false,
-            next_look: None,
+            checking: false,
+            next_check: None,
             next_reminder: None,
             notified_count: state.notified_count,
             down_count: state.down_count,
@@ -342,8 +342,8 @@ pub(super) struct StillMonitor {
     pub(super) monitor: Arc<dyn Monitor>,
     pub(super) state: Arc<MonitorState>,
     pub(super) device: Option<Arc<Device>>,
-    pub(super) looking: bool,
-    pub(super) next_look: Option<Mono>,
+    pub(super) checking: bool,
+    pub(super) next_check: Option<Mono>,
     pub(super) next_reminder: Option<Mono>,
 }
 
@@ -363,8 +363,8 @@ impl StillMonitor {
         MonitorStatus {
             kind: Some(watch.kind.clone()),
             address: Some(watch.address.clone()),
-            looking: self.looking,
-            next_look: self.next_look.map(|at| now.wall_of(at)),
+            checking: self.checking,
+            next_check: self.next_check.map(|at| now.wall_of(at)),
             next_reminder: self.next_reminder.map(|at| now.wall_of(at)),
             max_retries: Some(watch.policy.max_retries.get()),
             alarms: Some(watch.policy.alarms),

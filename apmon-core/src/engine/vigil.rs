@@ -27,7 +27,7 @@ pub(super) struct Vigil {
     /// The latest start of a look since the heartbeat before.
     lag: Duration,
     /// Something was looked at.
-    looked: bool,
+    checked: bool,
     withheld: bool,
     /// One is under way.
     vouching: bool,
@@ -98,8 +98,8 @@ impl Vigil {
     }
 
     /// A look ended that had started so late.
-    pub(super) fn looked(&mut self, lateness: Duration) {
-        self.looked = true;
+    pub(super) fn checked(&mut self, lateness: Duration) {
+        self.checked = true;
         self.waits(lateness);
     }
 
@@ -112,7 +112,7 @@ impl Vigil {
     /// before on.
     pub(super) fn trouble(&mut self, ledger: &Ledger, outbox: &Outbox, now: Now) -> Option<Trouble> {
         let lag = std::mem::take(&mut self.lag);
-        if !self.looked {
+        if !self.checked {
             return Some(Trouble::Blind);
         }
         if lag > MOST_LAG {

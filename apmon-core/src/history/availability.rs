@@ -36,7 +36,7 @@ pub struct Watched {
     pub since: Timestamp,
     /// The last look, of a monitor that is forgotten.
     pub last: Option<Timestamp>,
-    /// [`LookResult::max_gap`](super::LookResult) of the last look.
+    /// [`CheckResult::max_gap`](super::CheckResult) of the last look.
     pub max_gap: Option<Duration>,
 }
 

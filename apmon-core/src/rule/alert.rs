@@ -17,7 +17,7 @@ use crate::{
 
 /// The site and zone in which sentences are made.
 #[derive(Clone, Debug)]
-pub struct Voice {
+pub struct MessageContext {
     /// The site's name.
     pub site: String,
     /// The zone in which times are shown.
@@ -28,36 +28,36 @@ pub struct Voice {
 ///
 /// `state` is changed in place; the messages returned must be committed with
 /// it in one step.
-pub fn after_look(
-    voice: &Voice,
+pub fn after_check(
+    context: &MessageContext,
     watch: &Watch,
     state: &mut MonitorState,
-    look: Looked<'_>,
+    check: FinishedCheck<'_>,
     now: Now,
 ) -> (Option<Transition>, Vec<Notification>) {
-    let speaker = Speaker { voice, watch, now };
+    let builder = MessageBuilder { context, watch, now };
     let mut told = Vec::new();
-    state.last_checked = Some(look.started.wall);
+    state.last_checked = Some(check.started.wall);
     state.last_config_checksum = Some(watch.checksum.clone());
     state.own.alarms_off = !watch.policy.alarms;
     state.own.email_off = !watch.policy.email;
-    let (health, transition) = state.health().after(look.verdict, watch.policy.max_retries);
+    let (health, transition) = state.health().after(check.verdict, watch.policy.max_retries);
     if state.is_up != health.is_up {
         state.own.up_since = (health.is_up == Some(true)).then_some(now.wall);
     }
     state.is_up = health.is_up;
     state.down_count = health.failed;
-    match (look.verdict, look.failure) {
+    match (check.verdict, check.failure) {
         (Verdict::Unknown, failure) => {
             let reason = failure.map_or("no reason given", |failure| failure.reason.as_str());
-            told.extend(speaker.still_unknown(state, reason));
+            told.extend(builder.still_unknown(state, reason));
         }
         (verdict, failure) => {
             if verdict == Verdict::Up {
-                state.last_response_time = look.latency;
+                state.last_response_time = check.latency;
             }
             state.error_reason = failure.map(|failure| failure.reason.clone());
-            told.extend(speaker.known_again(state, verdict == Verdict::Up));
+            told.extend(builder.known_again(state, verdict == Verdict::Up));
         }
     }
     match transition {
@@ -67,22 +67,22 @@ pub fn after_look(
             state.last_notified = None;
             state.marks.notified = None;
             state.notified_count = 0;
-            state.own.incident = Some(speaker.incident("outage"));
-            told.extend(speaker.tell_outage(state));
+            state.own.incident = Some(builder.incident("outage"));
+            told.extend(builder.tell_outage(state));
         }
-        Some(Transition::Recovery) => told.extend(speaker.tell_recovery(state)),
+        Some(Transition::Recovery) => told.extend(builder.tell_recovery(state)),
         _ => {}
     }
     let silenced = state.health().is_down() && !watch.policy.alarms;
     let since = state.own.silenced_since.or(Some(now.wall));
     state.own.silenced_since = since.filter(|_| silenced);
-    told.extend(speaker.notices(look.notices));
+    told.extend(builder.notices(check.notices));
     (transition, told)
 }
 
 /// One look, as the alert rule needs it.
 #[derive(Clone, Copy, Debug)]
-pub struct Looked<'a> {
+pub struct FinishedCheck<'a> {
     /// When it started.
     pub started: Now,
     /// What it said.
@@ -124,20 +124,30 @@ pub(crate) fn reminder_wait(policy: &Policy, state: &MonitorState) -> Duration {
 }
 
 /// The message of a running outage that is due now.
-pub fn remind(voice: &Voice, watch: &Watch, state: &mut MonitorState, now: Now) -> Option<Notification> {
+pub fn remind(
+    context: &MessageContext,
+    watch: &Watch,
+    state: &mut MonitorState,
+    now: Now,
+) -> Option<Notification> {
     if !state.health().is_down() {
         return None;
     }
-    Speaker { voice, watch, now }.tell_outage(state)
+    MessageBuilder { context, watch, now }.tell_outage(state)
 }
 
 /// A monitor is no longer in the site file. Told if it was down and somebody
 /// knew of it.
-pub fn removed(voice: &Voice, watch: &Watch, state: &mut MonitorState, now: Now) -> Option<Notification> {
-    let speaker = Speaker { voice, watch, now };
+pub fn removed(
+    context: &MessageContext,
+    watch: &Watch,
+    state: &mut MonitorState,
+    now: Now,
+) -> Option<Notification> {
+    let builder = MessageBuilder { context, watch, now };
     state.own.removed_at = Some(now.wall);
     let down = state.health().is_down();
-    let lasted = speaker.lasted(state);
+    let lasted = builder.lasted(state);
     let number = state.notified_count + 1;
     let incident = state.own.incident.take();
     // Watched again some day, it starts anew.
@@ -153,37 +163,37 @@ pub fn removed(voice: &Voice, watch: &Watch, state: &mut MonitorState, now: Now)
     state.own.silenced_since = None;
     state.marks = crate::state::Marks::default();
     (down && number > 1 && watch.policy.alarms).then(|| {
-        speaker.notification(
+        builder.notification(
             NotificationKind::NoLongerWatched,
-            incident.unwrap_or_else(|| speaker.incident("outage")),
+            incident.unwrap_or_else(|| builder.incident("outage")),
             number,
-            speaker.subject().no_longer_watched(lasted),
+            builder.subject().no_longer_watched(lasted),
             (state.last_alarm_started, Some(lasted)),
         )
     })
 }
 
-struct Speaker<'a> {
-    voice: &'a Voice,
+struct MessageBuilder<'a> {
+    context: &'a MessageContext,
     watch: &'a Watch,
     now: Now,
 }
 
-impl Speaker<'_> {
+impl MessageBuilder<'_> {
     fn subject(&self) -> Subject<'_> {
         Subject {
             monitor: &self.watch.name,
-            site: &self.voice.site,
+            site: &self.context.site,
             address: &self.watch.address,
             at: self.now.wall,
-            zone: &self.voice.zone,
+            zone: &self.context.zone,
         }
     }
 
     /// An id that no other incident has: monitor, kind and moment.
     fn incident(&self, kind: &str) -> String {
         let mut hash = Sha256::new();
-        for part in [self.voice.site.as_str(), &self.watch.name, kind] {
+        for part in [self.context.site.as_str(), &self.watch.name, kind] {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
@@ -211,7 +221,7 @@ impl Speaker<'_> {
             id: format!("{incident}-{number}{end}"),
             incident,
             kind,
-            site: self.voice.site.clone(),
+            site: self.context.site.clone(),
             monitor: self.watch.name.clone(),
             address: self.watch.address.clone(),
             text,

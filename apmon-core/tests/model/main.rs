@@ -101,12 +101,12 @@ impl World {
             .clock(self.clock.clone())
             .zone(TimeZone::UTC)
             .on_event(move |event| {
-                if let Event::Looked {
+                if let Event::Checked {
                     watch, observation, ..
                 } = event
                 {
                     let verdict = observation.outcome.verdict();
-                    reference.lock().unwrap().looked(&watch.name, verdict);
+                    reference.lock().unwrap().checked(&watch.name, verdict);
                 }
             });
         let handle = engine.handle();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use apmon_core::{
-    Blueprint, Channel, Kind, Look, Monitor, Notice, Observation, Plan, Policy, Probe, Tools, Watch,
+    Blueprint, Channel, Check, Kind, Monitor, Notice, Observation, Plan, Policy, Probe, Services, Watch,
     config::{self, ProcessEnvironment, Section, SiteFile},
 };
 use async_trait::async_trait;
@@ -70,8 +70,8 @@ impl Monitor for FakedMonitor {
         &self.0
     }
 
-    async fn check(&self, look: &Look) -> Observation {
-        let mut observation = Observation::from(self.1.target.probe(look).await);
+    async fn check(&self, check: &Check) -> Observation {
+        let mut observation = Observation::from(self.1.target.probe(check).await);
         observation.notices = self.1.notices.lock().unwrap().drain(..).collect();
         observation
     }
@@ -158,12 +158,12 @@ impl World {
     /// A webhook is `hook`, the second `hook2`; a recipient of mail is what
     /// stands before the `@`.
     fn plan_of_file(&self, file: &SiteFile) -> Plan {
-        let tools = Tools::default();
+        let services = Services::default();
         let mut plan = Plan::new(&file.name);
         plan.monitors = file
             .monitors
             .iter()
-            .map(|monitor| monitor.build(&tools))
+            .map(|monitor| monitor.build(&services))
             .collect();
         for i in 1..=file.outage_webhooks.len() {
             let name = if i == 1 {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use apmon_core::{
-    Clock, Commit, DeliveryError, Engine, FailureClass, HeartbeatSender, Look, MonitorState, Mono,
+    Check, Clock, Commit, DeliveryError, Engine, FailureClass, HeartbeatSender, MonitorState, Mono,
     Notification, Notifier, Outcome, PassReport, Policy, Probe, ProbeMonitor, Secret, Snapshot, StateStore,
     StoreError, SystemClock, Watch,
 };
@@ -28,7 +28,7 @@ pub fn clock() -> Arc<SystemClock> {
 #[derive(Default)]
 pub struct Target {
     pub condition: Mutex<Condition>,
-    pub looks: Mutex<Vec<Mono>>,
+    pub checks: Mutex<Vec<Mono>>,
 }
 
 #[derive(Clone, Default)]
@@ -53,8 +53,8 @@ impl Target {
         *self.condition.lock().unwrap() = condition;
     }
 
-    pub fn looks(&self) -> usize {
-        self.looks.lock().unwrap().len()
+    pub fn checks(&self) -> usize {
+        self.checks.lock().unwrap().len()
     }
 
     pub fn monitor(self: &Arc<Self>, watch: Watch) -> Arc<ProbeMonitor<Self>> {
@@ -64,14 +64,14 @@ impl Target {
 
 #[async_trait]
 impl Probe for Target {
-    async fn probe(&self, look: &Look) -> Outcome {
-        self.looks.lock().unwrap().push(look.started.mono);
+    async fn probe(&self, check: &Check) -> Outcome {
+        self.checks.lock().unwrap().push(check.started.mono);
         let condition = self.condition.lock().unwrap().clone();
         match condition {
             Condition::Up => Outcome::up(Duration::from_millis(5)),
             Condition::Down(reason) => Outcome::fail(FailureClass::Refused, reason),
             Condition::Unknown(reason) => Outcome::fail(FailureClass::NoRoute, reason),
-            Condition::Silent => match look.within("connect", std::future::pending::<()>()).await {
+            Condition::Silent => match check.within("connect", std::future::pending::<()>()).await {
                 Ok(()) => unreachable!("pending"),
                 Err(failure) => failure.into(),
             },

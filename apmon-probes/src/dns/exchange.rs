@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
 };
 
-use apmon_core::{Failure, FailureClass, Look, OwnNetwork as _, errno, text::excerpt};
+use apmon_core::{Check, Failure, FailureClass, OwnNetwork as _, errno, text::excerpt};
 use hickory_resolver::proto::op::Message;
 use socket2::SockRef;
 use tokio::{
@@ -24,34 +24,35 @@ use crate::{network::Network, tls, udp};
 pub(super) struct Exchange<'a> {
     question: &'a Question,
     id: u16,
-    look: &'a Look,
+    check: &'a Check,
 }
 
 impl<'a> Exchange<'a> {
-    pub(super) fn new(question: &'a Question, look: &'a Look) -> Result<Self, Failure> {
+    pub(super) fn new(question: &'a Question, check: &'a Check) -> Result<Self, Failure> {
         let id = random_id()?;
-        Ok(Self { question, id, look })
+        Ok(Self { question, id, check })
     }
 
     /// The answer that comes by UDP; `None` where it did not fit.
     pub(super) async fn by_udp(&self, to: SocketAddr, network: &Network) -> Result<Option<Message>, Failure> {
-        let look = self.look;
+        let check = self.check;
         let socket = udp::connected(to, network).await?;
         let query = self.question.message(self.id);
-        look.within("send", socket.send(&query))
+        check
+            .within("send", socket.send(&query))
             .await?
             .map_err(|error| network.failure("send", to.ip(), &error))?;
-        look.step("send", || {
+        check.step("send", || {
             format!("{} to {to}, id {}, {} bytes", self.question, self.id, query.len())
         });
         let mut others = 0_u64;
         let mut why = "";
         loop {
-            let next = tokio::time::timeout_at(look.deadline(), self.next(&socket)).await;
+            let next = tokio::time::timeout_at(check.deadline(), self.next(&socket)).await;
             // A flood that never lets the timer in still ends.
-            let late = others > 0 && Instant::now() >= look.deadline();
+            let late = others > 0 && Instant::now() >= check.deadline();
             let (Ok(next), false) = (next, late) else {
-                return Err(look.expired(|timeout| match others {
+                return Err(check.expired(|timeout| match others {
                     0 => format!("receive: no answer within {timeout}"),
                     1 => format!("receive: no answer within {timeout}; ignored a datagram ({why})"),
                     _ => format!(
@@ -64,7 +65,7 @@ impl<'a> Exchange<'a> {
                 Reading::Truncated(_) => return Ok(None),
                 Reading::Garbled(what) => return Err(garbled(&what)),
                 Reading::Stray(what) => {
-                    look.step("receive", || format!("ignored a datagram ({what})"));
+                    check.step("receive", || format!("ignored a datagram ({what})"));
                     others += 1;
                     why = what;
                 }
@@ -99,14 +100,14 @@ impl<'a> Exchange<'a> {
                 stream.read_exact(&mut bytes).await?;
                 match read(&bytes, self.id, self.question) {
                     Reading::Stray(what) => {
-                        self.look
+                        self.check
                             .step("receive", || format!("ignored a message ({what})"));
                     }
                     reading => return Ok(reading),
                 }
             }
         };
-        let reading = self.look.within("receive", exchange).await?;
+        let reading = self.check.within("receive", exchange).await?;
         match reading.map_err(|error: io::Error| errno::failure("receive", &error))? {
             Reading::Answer(answer) => Ok(answer),
             // There is nothing longer to ask for: what came is the answer.

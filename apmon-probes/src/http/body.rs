@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use apmon_core::{Failure, FailureClass, Look, text::excerpt};
+use apmon_core::{Check, Failure, FailureClass, text::excerpt};
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
 use hyper::{HeaderMap, StatusCode, header};
@@ -35,7 +35,7 @@ pub(crate) async fn receive(
     headers: &HeaderMap,
     status: StatusCode,
     search: &mut Search<'_>,
-    look: &Look,
+    check: &Check,
 ) -> Result<(), Failure> {
     let of_status = |failure: Failure| {
         let Failure { class, reason } = failure;
@@ -43,8 +43,8 @@ pub(crate) async fn receive(
     };
     let mut unpacker = Unpacker::new(headers, search)?;
     loop {
-        let Ok(piece) = tokio::time::timeout_at(look.deadline(), pieces.next()).await else {
-            return Err(of_status(unpacker.search().late(look)));
+        let Ok(piece) = tokio::time::timeout_at(check.deadline(), pieces.next()).await else {
+            return Err(of_status(unpacker.search().late(check)));
         };
         match piece {
             Ok(Some(piece)) => match unpacker.feed(&piece)? {
@@ -217,13 +217,13 @@ mod tests {
     }
 
     async fn search(body: &[u8], piece: usize, coding: &'static str) -> Result<(), String> {
-        let look = crate::course::look(Duration::from_secs(20));
+        let check = crate::course::check(Duration::from_secs(20));
         let expect = Expect::of_bytes(b"needle".to_vec());
-        let mut search = Search::new(Some(&expect), &look);
+        let mut search = Search::new(Some(&expect), &check);
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_ENCODING, coding.parse().unwrap());
         let mut given = Given(body.chunks(piece).map(Bytes::copy_from_slice).collect());
-        receive(&mut given, &headers, StatusCode::OK, &mut search, &look)
+        receive(&mut given, &headers, StatusCode::OK, &mut search, &check)
             .await
             .map_err(|failure| failure.reason)
     }

@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use apmon_core::{Failure, FailureClass, Look, errno, text::excerpt};
+use apmon_core::{Check, Failure, FailureClass, errno, text::excerpt};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -34,7 +34,7 @@ pub(crate) async fn by_http1(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     request: Request<Full<Bytes>>,
     wanted: Wanted<'_>,
-    look: &Look,
+    check: &Check,
     course: &mut Course,
 ) -> Result<Answer, Failure> {
     let (mut sender, connection) = http1::Builder::new()
@@ -44,7 +44,7 @@ pub(crate) async fn by_http1(
         .map_err(|error| failure(&error))?;
     let connection = pin!(connection);
     let wire = Wire::new(connection, Tasks::default());
-    converse(wire, sender.send_request(request), wanted, look, course).await
+    converse(wire, sender.send_request(request), wanted, check, course).await
 }
 
 /// The same by HTTP/2.
@@ -52,37 +52,37 @@ pub(crate) async fn by_http2(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
     wanted: Wanted<'_>,
-    look: &Look,
+    check: &Check,
     course: &mut Course,
 ) -> Result<Answer, Failure> {
     let tasks = Tasks::default();
     let handshake = http2::Builder::new(tasks.clone())
         .max_header_list_size(MAX_HEAD as u32)
         .handshake(TokioIo::new(stream));
-    let (mut sender, connection) = look
+    let (mut sender, connection) = check
         .within("request", handshake)
         .await?
         .map_err(|error| failure(&error))?;
     let connection = pin!(connection);
     let wire = Wire::new(connection, tasks);
-    converse(wire, sender.send_request(request), wanted, look, course).await
+    converse(wire, sender.send_request(request), wanted, check, course).await
 }
 
 async fn converse<C: Future + Send>(
     mut wire: Wire<'_, C>,
     answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
     wanted: Wanted<'_>,
-    look: &Look,
+    check: &Check,
     course: &mut Course,
 ) -> Result<Answer, Failure> {
-    let answer = look
+    let answer = check
         .within("request", wire.beside(answer))
         .await?
         .map_err(|error| failure(&error))?;
     let (head, body) = answer.into_parts();
     let mut frames = Frames { wire, body };
     wanted
-        .judge(head.status, &head.headers, &mut frames, look, course)
+        .judge(head.status, &head.headers, &mut frames, check, course)
         .await
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use apmon_core::{
-    Failure, FailureClass, Look, Phase,
+    Check, Failure, FailureClass, Phase,
     config::StatusRange,
     text::{excerpt, without_userinfo},
 };
@@ -44,30 +44,30 @@ impl Wanted<'_> {
         status: StatusCode,
         headers: &HeaderMap,
         pieces: &mut impl Pieces,
-        look: &Look,
+        check: &Check,
         course: &mut Course,
     ) -> Result<Answer, Failure> {
         course.done(Phase::FirstByte);
-        look.step("answer", || head(status, headers));
+        check.step("answer", || head(status, headers));
         let listed = self.statuses.iter().any(|range| range.has(status.as_u16()));
         // A redirect that is asked for is an answer.
         if !listed && let Some(location) = moved(status, headers) {
             return Ok(Answer::Moved { status, location });
         }
-        let mut search = Search::new(self.expect, look);
+        let mut search = Search::new(self.expect, check);
         let wrong = self.wrong(status, listed);
         if self.expect.is_some() && wrong.is_none() {
-            let result = body::receive(pieces, headers, status, &mut search, look).await;
+            let result = body::receive(pieces, headers, status, &mut search, check).await;
             course.done(Phase::Transfer);
-            search.explain(look, "body");
+            search.explain(check, "body");
             return result.map(|()| Answer::Right);
         }
         course.stop();
-        if look.is_explained() {
+        if check.is_explained() {
             // What comes now decides nothing, nor does how it ends.
-            let rest = body::receive(pieces, headers, status, &mut search, look);
+            let rest = body::receive(pieces, headers, status, &mut search, check);
             let _ = tokio::time::timeout(LINGER, rest).await;
-            search.explain(look, "body");
+            search.explain(check, "body");
         }
         wrong.map_or(Ok(Answer::Right), Err)
     }

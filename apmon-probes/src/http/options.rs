@@ -132,13 +132,13 @@ impl HttpOptions {
         );
         let url = url?;
         let host = url.host_str().and_then(Host::parse)?;
-        let way = Remote::read(section, host)?.way;
+        let resolve = Remote::read(section, host)?.resolve;
         let proxy = match &self.proxy {
             Some(_) if carrier == Carrier::Quic => {
                 section.misplaced("proxy", "cannot carry QUIC");
                 None
             }
-            Some(text) => match Proxy::read(text.reveal(), way) {
+            Some(text) => match Proxy::read(text.reveal(), resolve) {
                 Ok(proxy) => Some(proxy),
                 Err(wrong) => {
                     section.mistake("proxy", wrong);
@@ -147,7 +147,7 @@ impl HttpOptions {
             },
             None => None,
         };
-        let target = match Target::new(url, way) {
+        let target = match Target::new(url, resolve) {
             Ok(target) => target,
             Err(text) => {
                 section.mistake("address", text);

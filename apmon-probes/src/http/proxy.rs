@@ -3,8 +3,8 @@
 use std::io;
 
 use apmon_core::{
-    Failure, FailureClass, Look, Phase,
-    config::{Host, Remote, Way},
+    Check, Failure, FailureClass, Phase,
+    config::{Host, Remote, ResolveOptions},
     errno,
     text::excerpt,
 };
@@ -30,7 +30,7 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Reads `http://user:password@host:port`; what is wrong follows
     /// `"proxy" ` and repeats nothing of it.
-    pub(crate) fn read(text: &str, way: Way) -> Result<Self, &'static str> {
+    pub(crate) fn read(text: &str, resolve: ResolveOptions) -> Result<Self, &'static str> {
         const WANTED: &str =
             "must be http://host:port, with user:password@ before the host where it wants them";
         let url = Url::parse(text).map_err(|_| WANTED)?;
@@ -41,7 +41,7 @@ impl Proxy {
         }
         Ok(Self {
             endpoint: Endpoint {
-                remote: Remote { host, way },
+                remote: Remote { host, resolve },
                 port: url.port_or_known_default().unwrap_or(80),
             },
             authorization: basic(&url),
@@ -52,21 +52,21 @@ impl Proxy {
     pub(crate) async fn connect(
         &self,
         target: &Target,
-        look: &Look,
+        check: &Check,
         course: &mut Course,
         local: &Local,
     ) -> Result<TcpStream, Failure> {
         let of_proxy = |failure: Failure| Failure::new(failure.class, format!("proxy: {}", failure.reason));
         let mut stream = self
             .endpoint
-            .connect(look, course, local)
+            .connect(check, course, local)
             .await
             .map_err(of_proxy)?;
         if target.is_tls() {
-            let answer = look.within("proxy", self.tunnel(&mut stream, target)).await?;
+            let answer = check.within("proxy", self.tunnel(&mut stream, target)).await?;
             let status = answer.map_err(|error| of_proxy(errno::failure("CONNECT", &error)))?;
             course.done(Phase::Connect);
-            look.step("proxy", || format!("CONNECT: {}", excerpt(&status.line, 120)));
+            check.step("proxy", || format!("CONNECT: {}", excerpt(&status.line, 120)));
             match status.code {
                 Some(200..=299) => {}
                 Some(code) => {
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn only_a_plain_http_proxy_is_read() {
-        let read = |text| Proxy::read(text, Way::default());
+        let read = |text| Proxy::read(text, ResolveOptions::default());
         let proxy = read("http://u:p@proxy.lan:3128").unwrap();
         assert_eq!(proxy.endpoint.port, 3128);
         assert_eq!(proxy.authorization.unwrap(), "Basic dTpw");

@@ -1,7 +1,7 @@
 //! One address to request.
 
 use apmon_core::{
-    config::{Host, Remote, Way},
+    config::{Host, Remote, ResolveOptions},
     text::{excerpt, without_userinfo},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -32,7 +32,7 @@ pub(crate) struct Target {
 
 impl Target {
     /// Takes a URL apart; what is wrong with it follows `"address" `.
-    pub(crate) fn new(url: Url, way: Way) -> Result<Self, String> {
+    pub(crate) fn new(url: Url, resolve: ResolveOptions) -> Result<Self, String> {
         let host = url.host_str().and_then(Host::parse).ok_or("has no host")?;
         let port = url.port_or_known_default().ok_or("has no port")?;
         let path = url[Position::BeforePath..Position::AfterQuery].parse();
@@ -40,7 +40,7 @@ impl Target {
         Ok(Self {
             tls: (url.scheme() == "https").then(|| tls::server_name(&host)),
             endpoint: Endpoint {
-                remote: Remote { host, way },
+                remote: Remote { host, resolve },
                 port,
             },
             path: path.map_err(|_| "has a path that HTTP cannot carry")?,
@@ -77,8 +77,8 @@ impl Target {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("{}:// is not http", excerpt(url.scheme(), 40)));
         }
-        let mut next = Self::new(url, self.endpoint.remote.way)?;
-        let family = self.endpoint.remote.way.family;
+        let mut next = Self::new(url, self.endpoint.remote.resolve)?;
+        let family = self.endpoint.remote.resolve.family;
         if let Host::Address(ip) = next.endpoint.remote.host
             && !family.has(ip)
         {
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     fn target(url: &str) -> Target {
-        Target::new(url.parse().unwrap(), Way::default()).unwrap()
+        Target::new(url.parse().unwrap(), ResolveOptions::default()).unwrap()
     }
 
     #[test]

@@ -9,7 +9,11 @@ use crate::tls::{Tls, Trust};
 fn probe(url: &str) -> HttpProbe {
     HttpProbe {
         plan: Arc::new(Plan {
-            target: Target::new(url.parse().unwrap(), apmon_core::config::Way::default()).unwrap(),
+            target: Target::new(
+                url.parse().unwrap(),
+                apmon_core::config::ResolveOptions::default(),
+            )
+            .unwrap(),
             post: None,
             expect: None,
             headers: HeaderMap::new(),
@@ -25,8 +29,8 @@ fn probe(url: &str) -> HttpProbe {
 #[tokio::test]
 async fn a_look_that_waits_takes_little_room() {
     let probe = probe("https://nas.lan/");
-    let look = crate::course::look(Duration::from_secs(20));
-    let size = size_of_val(&probe.look(&look, &mut Course::start()));
+    let check = crate::course::check(Duration::from_secs(20));
+    let size = size_of_val(&probe.check(&check, &mut Course::start()));
     assert!(size < 1_536, "{size}");
     // The stage behind the connection, which is boxed.
     let (stream, _peer) = duplex(64);
@@ -36,7 +40,7 @@ async fn a_look_that_waits_takes_little_room() {
         stream,
         request,
         wanted,
-        &look,
+        &check,
         &mut Course::start(),
     ));
     assert!(size < 3_328, "{size}");

@@ -57,12 +57,12 @@ impl Notice {
                     Family::V6 => "neighbour discovery",
                 };
                 (
-                    FailureClass::Unreachable,
+                    FailureClass::HostUnreachable,
                     format!("host unreachable: it does not answer {asked}"),
                 )
             }
             (Meaning::NoNeighbour, false) => (
-                FailureClass::Unreachable,
+                FailureClass::HostUnreachable,
                 format!("host unreachable, says {from}"),
             ),
             // What netfilter's REJECT says: then nothing has left this machine.
@@ -72,15 +72,17 @@ impl Notice {
             ),
             (Meaning::Refused(words), false) => (FailureClass::Refused, format!("{words}, says {from}")),
             (Meaning::Prohibited, false) => (
-                FailureClass::Unreachable,
+                FailureClass::HostUnreachable,
                 format!("administratively prohibited, says {from} (a firewall?)"),
             ),
-            (Meaning::Unreachable(words), _) => (FailureClass::Unreachable, format!("{words}, says {from}")),
+            (Meaning::Unreachable(words), _) => {
+                (FailureClass::HostUnreachable, format!("{words}, says {from}"))
+            }
             (Meaning::Expired, _) => (
-                FailureClass::Unreachable,
+                FailureClass::HostUnreachable,
                 format!("time to live exceeded, says {from}: a routing loop?"),
             ),
-            (Meaning::Remark, _) => (FailureClass::Unreachable, self.remark(from)),
+            (Meaning::Remark, _) => (FailureClass::HostUnreachable, self.remark(from)),
         };
         Failure::new(class, words)
     }
@@ -97,7 +99,7 @@ mod tests {
 
     #[test]
     fn every_notice_has_its_class_and_its_words() {
-        use FailureClass::{Permission, Refused, Unreachable};
+        use FailureClass::{HostUnreachable, Permission, Refused};
         use Family::{V4, V6};
         let router = IpAddr::from([192, 0, 2, 1]);
         for (family, kind, code, own, class, words) in [
@@ -106,16 +108,23 @@ mod tests {
                 3,
                 0,
                 false,
-                Unreachable,
+                HostUnreachable,
                 "network unreachable, says 192.0.2.1",
             ),
-            (V4, 3, 1, false, Unreachable, "host unreachable, says 192.0.2.1"),
+            (
+                V4,
+                3,
+                1,
+                false,
+                HostUnreachable,
+                "host unreachable, says 192.0.2.1",
+            ),
             (
                 V4,
                 3,
                 1,
                 true,
-                Unreachable,
+                HostUnreachable,
                 "host unreachable: it does not answer ARP",
             ),
             (V4, 3, 2, false, Refused, "protocol unreachable, says 192.0.2.1"),
@@ -128,13 +137,20 @@ mod tests {
                 Permission,
                 "rejected by this machine itself (a firewall rule?)",
             ),
-            (V4, 3, 7, false, Unreachable, "host unreachable, says 192.0.2.1"),
+            (
+                V4,
+                3,
+                7,
+                false,
+                HostUnreachable,
+                "host unreachable, says 192.0.2.1",
+            ),
             (
                 V4,
                 3,
                 13,
                 false,
-                Unreachable,
+                HostUnreachable,
                 "administratively prohibited, says 192.0.2.1 (a firewall?)",
             ),
             (
@@ -150,7 +166,7 @@ mod tests {
                 11,
                 0,
                 false,
-                Unreachable,
+                HostUnreachable,
                 "time to live exceeded, says 192.0.2.1: a routing loop?",
             ),
             (
@@ -158,16 +174,23 @@ mod tests {
                 1,
                 0,
                 false,
-                Unreachable,
+                HostUnreachable,
                 "network unreachable, says 192.0.2.1",
             ),
-            (V6, 1, 3, false, Unreachable, "host unreachable, says 192.0.2.1"),
+            (
+                V6,
+                1,
+                3,
+                false,
+                HostUnreachable,
+                "host unreachable, says 192.0.2.1",
+            ),
             (
                 V6,
                 1,
                 3,
                 true,
-                Unreachable,
+                HostUnreachable,
                 "host unreachable: it does not answer neighbour discovery",
             ),
             (V6, 1, 4, false, Refused, "port unreachable, says 192.0.2.1"),
@@ -184,7 +207,7 @@ mod tests {
                 3,
                 0,
                 false,
-                Unreachable,
+                HostUnreachable,
                 "time to live exceeded, says 192.0.2.1: a routing loop?",
             ),
         ] {

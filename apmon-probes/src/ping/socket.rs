@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Failure, FailureClass, Look, errno};
+use apmon_core::{Check, Failure, FailureClass, errno};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::{io::Interest, net::UdpSocket, task::JoinHandle};
@@ -145,8 +145,8 @@ impl Drop for Echoes<'_> {
 
 impl Echoes<'_> {
     /// Sends a request in its turn. Whether its turn came before the deadline.
-    pub(super) async fn send(&mut self, look: &Look) -> Result<bool, Failure> {
-        match tokio::time::timeout_at(look.deadline(), self.send_in_turn()).await {
+    pub(super) async fn send(&mut self, check: &Check) -> Result<bool, Failure> {
+        match tokio::time::timeout_at(check.deadline(), self.send_in_turn()).await {
             Ok(sent) => sent.map(|()| true),
             Err(_) => Ok(false),
         }

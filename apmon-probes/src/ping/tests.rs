@@ -6,7 +6,7 @@ fn probe(host: Host) -> PingProbe {
     PingProbe {
         remote: Remote {
             host,
-            way: apmon_core::config::Way::default(),
+            resolve: apmon_core::config::ResolveOptions::default(),
         },
         plan: Plan::from(&PingOptions::default()),
         sockets: Arc::default(),
@@ -26,8 +26,8 @@ fn without_permission_both_remedies_are_named() {
 #[tokio::test]
 async fn a_look_that_waits_takes_little_room() {
     let probe = probe(Host::Name("nas.lan".to_owned()));
-    let look = crate::course::look(Duration::from_secs(20));
-    let size = size_of_val(&probe.look(&look, &mut Course::start()));
+    let check = crate::course::check(Duration::from_secs(20));
+    let size = size_of_val(&probe.check(&check, &mut Course::start()));
     assert!(size < 1_536, "{size}");
 }
 
@@ -40,13 +40,13 @@ async fn a_look_that_ends_leaves_nothing_behind() {
     let inbox = Arc::default();
     // Of another look, which goes on.
     line.table.enter(silent.into(), &[7; 24], 0, &inbox).unwrap();
-    let look = crate::course::look(Duration::from_millis(100));
-    let outcome = probe.probe(&look).await;
+    let check = crate::course::check(Duration::from_millis(100));
+    let outcome = probe.probe(&check).await;
     assert!(outcome.failure().is_some());
     assert_eq!(line.table.len(), 1);
     // One that is cut off in the middle.
-    let look = crate::course::look(Duration::from_secs(10));
-    let cut_off = tokio::time::timeout(Duration::from_millis(50), probe.probe(&look)).await;
+    let check = crate::course::check(Duration::from_secs(10));
+    let cut_off = tokio::time::timeout(Duration::from_millis(50), probe.probe(&check)).await;
     drop(cut_off);
     assert_eq!(line.table.len(), 1);
 }
@@ -60,8 +60,8 @@ fn a_socket_outlives_no_runtime() {
             .build()
             .unwrap();
         let outcome = runtime.block_on(async {
-            let look = crate::course::look(Duration::from_secs(5));
-            probe.probe(&look).await
+            let check = crate::course::check(Duration::from_secs(5));
+            probe.probe(&check).await
         });
         assert_eq!(outcome.failure(), None);
     }

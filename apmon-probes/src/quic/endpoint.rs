@@ -123,12 +123,12 @@ impl Shared {
         let (tell, told) = oneshot::channel();
         let id = self.waiting.next.fetch_add(1, Ordering::Relaxed);
         let held_back = Arc::new(AtomicU64::new(0));
-        let look = Look {
+        let check = Check {
             id,
             tell,
             held_back: Arc::clone(&held_back),
         };
-        self.waiting.lock().entry(to).or_default().push(look);
+        self.waiting.lock().entry(to).or_default().push(check);
         Listening {
             to,
             id,
@@ -141,37 +141,37 @@ impl Shared {
 
 /// A look that waits.
 #[derive(Debug)]
-struct Look {
+struct Check {
     id: u64,
     tell: oneshot::Sender<Failure>,
     /// Datagrams of it that found no room.
     held_back: Arc<AtomicU64>,
 }
 
-type Looks = HashMap<SocketAddr, Vec<Look>>;
+type Checks = HashMap<SocketAddr, Vec<Check>>;
 
 /// The looks that wait, by where they send.
 #[derive(Default, Debug)]
 struct Waiting {
-    looks: Mutex<Looks>,
+    checks: Mutex<Checks>,
     next: AtomicU64,
 }
 
 impl Waiting {
-    fn lock(&self) -> MutexGuard<'_, Looks> {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Checks> {
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A datagram to `to` found no room in the buffer.
     fn held_back(&self, to: SocketAddr) {
-        for look in self.lock().get(&to).into_iter().flatten() {
-            look.held_back.fetch_add(1, Ordering::Relaxed);
+        for check in self.lock().get(&to).into_iter().flatten() {
+            check.held_back.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn tell(&self, to: SocketAddr, failure: &Failure) {
-        for look in self.lock().remove(&to).unwrap_or_default() {
-            let _ = look.tell.send(failure.clone());
+        for check in self.lock().remove(&to).unwrap_or_default() {
+            let _ = check.tell.send(failure.clone());
         }
     }
 
@@ -217,11 +217,11 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        let mut looks = self.waiting.lock();
-        if let Some(list) = looks.get_mut(&self.to) {
-            list.retain(|look| look.id != self.id);
+        let mut checks = self.waiting.lock();
+        if let Some(list) = checks.get_mut(&self.to) {
+            list.retain(|check| check.id != self.id);
             if list.is_empty() {
-                looks.remove(&self.to);
+                checks.remove(&self.to);
             }
         }
     }
@@ -240,7 +240,10 @@ fn failure(reported: &Reported) -> Option<Failure> {
         _ => return Some(failure),
     };
     Some(match reported.by {
-        Some(by) => Failure::new(FailureClass::Unreachable, format!("connect: {words}, says {by}")),
+        Some(by) => Failure::new(
+            FailureClass::HostUnreachable,
+            format!("connect: {words}, says {by}"),
+        ),
         None => failure,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use apmon_core::{Failure, FailureClass, Look, Phase};
+use apmon_core::{Check, Failure, FailureClass, Phase};
 use bytes::{Buf as _, Bytes};
 use h3::{
     client::RequestStream,
@@ -47,7 +47,7 @@ pub(crate) async fn request(
     to: SocketAddr,
     target: &Target,
     post: Option<&Post>,
-    look: &Look,
+    check: &Check,
     course: &mut Course,
 ) -> Result<Answer, Failure> {
     let Some(name) = &target.tls else {
@@ -56,11 +56,11 @@ pub(crate) async fn request(
             format!("redirected to {}, where there is no QUIC", target.shown()),
         ));
     };
-    let (connection, chain) = connect(&plan.tls, endpoints, to, name, look, course).await?;
+    let (connection, chain) = connect(&plan.tls, endpoints, to, name, check, course).await?;
     if let Some(certificate) = chain.first() {
-        plan.tls.note_expiry(certificate, look, course);
+        plan.tls.note_expiry(certificate, check, course);
     }
-    let result = converse(plan, connection.clone(), target, post, look, course)
+    let result = converse(plan, connection.clone(), target, post, check, course)
         .await
         // What ended the connection is a better reason than what that did to
         // the request. What ended it on our side is that failure itself.
@@ -79,19 +79,19 @@ pub(crate) async fn connect(
     endpoints: &Endpoints,
     to: SocketAddr,
     name: &ServerName<'_>,
-    look: &Look,
+    check: &Check,
     course: &mut Course,
 ) -> Result<(quinn::Connection, Vec<CertificateDer<'static>>), Failure> {
     let shared = endpoints.of(to)?;
     let (client, verifier) = tls.for_quic(b"h3");
     let mut listening = shared.listen(to);
-    look.step("connect", || format!("QUIC to {to}"));
+    check.step("connect", || format!("QUIC to {to}"));
     let connecting = shared
         .endpoint
-        .connect_with(settings(client, look)?, to, &name.to_str())
+        .connect_with(settings(client, check)?, to, &name.to_str())
         .map_err(|error| not_started(&error))?;
     let connection = tokio::select! {
-        connection = look.within("quic", connecting) => connection?.map_err(|error| failure(&error, &verifier)),
+        connection = check.within("quic", connecting) => connection?.map_err(|error| failure(&error, &verifier)),
         failure = listening.failure() => Err(prefixed(&failure)),
     };
     let connection = connection
@@ -103,14 +103,14 @@ pub(crate) async fn connect(
             ),
             _ => failure,
         })
-        .inspect_err(|failure| look.step("quic", || failure.reason.clone()))?;
+        .inspect_err(|failure| check.step("quic", || failure.reason.clone()))?;
     course.done(Phase::Tls);
     let chain = connection
         .peer_identity()
         .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
         .map(|chain| *chain)
         .unwrap_or_default();
-    look.step("quic", || {
+    check.step("quic", || {
         format!(
             "QUIC version 1, {}",
             chain.first().map(tls::describe).unwrap_or_default()
@@ -124,7 +124,7 @@ async fn converse(
     connection: quinn::Connection,
     target: &Target,
     post: Option<&Post>,
-    look: &Look,
+    check: &Check,
     course: &mut Course,
 ) -> Result<Answer, Failure> {
     let (head, _) = plan.compose(target, post, Version::HTTP_3).into_parts();
@@ -134,7 +134,7 @@ async fn converse(
     builder.max_field_section_size(64 * 1024);
     let watched = connection.clone();
     let opened = builder.build::<_, _, Bytes>(h3_quinn::Connection::new(connection));
-    let (mut driver, mut sender) = look
+    let (mut driver, mut sender) = check
         .within("request", opened)
         .await?
         .map_err(|error| of_connection(&error))?;
@@ -154,13 +154,13 @@ async fn converse(
                 }
             }
         };
-        let (stream, answer) = look
+        let (stream, answer) = check
             .within("request", asked)
             .await?
             .map_err(|error| of_stream(&error))?;
         let (head, ()) = answer.into_parts();
         plan.wanted()
-            .judge(head.status, &head.headers, &mut Data(stream), look, course)
+            .judge(head.status, &head.headers, &mut Data(stream), check, course)
             .await
     };
     tokio::pin!(work);
@@ -218,13 +218,13 @@ impl Pieces for Data {
     }
 }
 
-fn settings(client: rustls::ClientConfig, look: &Look) -> Result<quinn::ClientConfig, Failure> {
+fn settings(client: rustls::ClientConfig, check: &Check) -> Result<quinn::ClientConfig, Failure> {
     let crypto = QuicClientConfig::try_from(client)
         .map_err(|error| Failure::new(FailureClass::Resources, format!("quic: {error}")))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     let mut transport = TransportConfig::default();
     // The look's own deadline comes first.
-    let idle = IdleTimeout::try_from(look.timeout + Duration::from_secs(1)).ok();
+    let idle = IdleTimeout::try_from(check.timeout + Duration::from_secs(1)).ok();
     transport
         .max_idle_timeout(idle)
         .initial_rtt(FIRST_RTT)

@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use apmon_core::{Failure, FailureClass, Look, config::AddressFamily};
+use apmon_core::{Check, Failure, FailureClass, config::AddressFamily};
 use dns_lookup::{AddrInfoHints, LookupErrorKind};
 use tokio::{sync::oneshot, time::Instant};
 
@@ -90,17 +90,17 @@ impl System {
     }
 
     /// The address of `name`; of several IPv4 before IPv6.
-    pub(super) async fn address(&self, look: &Look, name: &str, family: AddressFamily) -> Answer {
+    pub(super) async fn address(&self, check: &Check, name: &str, family: AddressFamily) -> Answer {
         if let Some(ip) = self.0.known.address(name, family) {
             return Ok(ip);
         }
         let answer = Pool::ask(&self.0, name, family)?;
-        match tokio::time::timeout_at(look.deadline(), answer).await {
+        match tokio::time::timeout_at(check.deadline(), answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(trouble("the look-up was broken off")),
             Err(_) => Err(trouble(&format!(
                 "no answer from this machine's resolver within {}",
-                seconds(look.timeout)
+                seconds(check.timeout)
             ))),
         }
     }

@@ -11,7 +11,7 @@ use hickory_resolver::{
 use tokio::net::UdpSocket;
 
 use super::*;
-use crate::course::look;
+use crate::course::check;
 
 fn hosts(text: &str) -> HostsFile {
     HostsFile::read(text.as_bytes())
@@ -80,7 +80,7 @@ async fn ask(resolver: &Resolver, name: &str) -> Result<String, Failure> {
 
 async fn ask_within(resolver: &Resolver, name: &str, timeout: Duration) -> Result<String, Failure> {
     resolver
-        .address(&look(timeout), name, Way::default())
+        .address(&check(timeout), name, ResolveOptions::default())
         .await
         .map(|ip| ip.to_string())
 }
@@ -174,9 +174,9 @@ async fn three_thousand_names_at_once_are_all_answered() {
         .map(|n| {
             let resolver = Arc::clone(&resolver);
             tokio::spawn(async move {
-                let look = look(LONG * 3);
+                let check = check(LONG * 3);
                 resolver
-                    .address(&look, &format!("host{n}.example"), Way::default())
+                    .address(&check, &format!("host{n}.example"), ResolveOptions::default())
                     .await
             })
         })

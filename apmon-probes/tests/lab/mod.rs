@@ -16,7 +16,9 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Clock, FailureClass, Look, Monitor, Outcome, Stopwatch, SystemClock, Tools, Trace, config};
+use apmon_core::{
+    Check, Clock, FailureClass, Monitor, Outcome, Services, Stopwatch, SystemClock, Trace, config,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
@@ -57,22 +59,22 @@ pub fn parse(monitor: &str) -> Result<config::SiteFile, config::ConfigError> {
 
 /// A monitor from its section, with tools of its own.
 pub fn monitor(section: &str) -> Arc<dyn Monitor> {
-    build(section, &Tools::default())
+    build(section, &Services::default())
 }
 
-pub fn build(section: &str, tools: &Tools) -> Arc<dyn Monitor> {
+pub fn build(section: &str, services: &Services) -> Arc<dyn Monitor> {
     let site = parse(section).unwrap_or_else(|error| panic!("{error}"));
-    site.monitors[0].build(tools)
+    site.monitors[0].build(services)
 }
 
-pub fn look(timeout: Duration) -> Look {
+pub fn check_within(timeout: Duration) -> Check {
     let now = SystemClock::new().now();
-    Look::new(now.mono, now, timeout)
+    Check::new(now.mono, now, timeout)
 }
 
 /// One look, which ends by its deadline whatever the peer does.
 pub async fn check(section: &str, timeout: Duration) -> Outcome {
-    in_time(section, timeout, || look(timeout)).await
+    in_time(section, timeout, || check_within(timeout)).await
 }
 
 /// The same, with all that `--explain` shows.
@@ -80,7 +82,7 @@ pub async fn explain(section: &str, timeout: Duration) -> (Outcome, String) {
     let mut trace = Trace::start();
     let outcome = in_time(section, timeout, || {
         trace = Trace::start();
-        look(timeout).explained(Arc::clone(&trace))
+        check_within(timeout).explained(Arc::clone(&trace))
     });
     let outcome = outcome.await;
     let steps = trace.steps();
@@ -92,11 +94,11 @@ pub async fn explain(section: &str, timeout: Duration) -> (Outcome, String) {
 }
 
 /// A look that this process slept through has judged nobody: it is made again.
-async fn in_time(section: &str, timeout: Duration, mut look: impl FnMut() -> Look) -> Outcome {
+async fn in_time(section: &str, timeout: Duration, mut make: impl FnMut() -> Check) -> Outcome {
     let monitor = monitor(section);
     loop {
         let watch = Stopwatch::start();
-        let outcome = monitor.check(&look()).await.outcome;
+        let outcome = monitor.check(&make()).await.outcome;
         let took = watch.elapsed();
         assert!(took < timeout + STALL, "{section}: took {took:?} of {timeout:?}");
         if !slept_through(&outcome, took, timeout) {

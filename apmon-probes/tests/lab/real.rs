@@ -40,7 +40,7 @@ pub use self::{
 const READY: Duration = Duration::from_secs(60);
 /// A server takes so long to end at most, before it is killed.
 pub const GOODBYE: Duration = super::LONG;
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const CHECK_EVERY: Duration = Duration::from_millis(5);
 
 /// A program, and the Debian package that has it.
 struct Program {
@@ -229,7 +229,7 @@ impl Service {
                 None if is_ready() => return Ok(()),
                 None if waited.elapsed() > READY => format!("{name} is not ready after {READY:?}"),
                 None => {
-                    thread::sleep(LOOK_EVERY);
+                    thread::sleep(CHECK_EVERY);
                     continue;
                 }
             };
@@ -254,7 +254,7 @@ impl Drop for Service {
         }
         let waited = Stopwatch::start();
         while self.child.try_wait().is_ok_and(|status| status.is_none()) && waited.elapsed() < GOODBYE {
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(CHECK_EVERY);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -79,7 +79,7 @@ impl Device {
     }
 
     /// Looked at 30 s later: label and text of what is told.
-    fn look(&mut self, ports: &[SeenPort]) -> Vec<String> {
+    fn check(&mut self, ports: &[SeenPort]) -> Vec<String> {
         self.look_after(30, ports)
     }
 
@@ -118,16 +118,16 @@ fn nothing() -> Vec<String> {
 #[test]
 fn the_first_look_tells_nothing() {
     let mut device = Device::new();
-    assert_eq!(device.look(&[port(1, UP, &[1]), port(2, DOWN, &[])]), nothing());
+    assert_eq!(device.check(&[port(1, UP, &[1]), port(2, DOWN, &[])]), nothing());
     assert_eq!(device.history(), []);
-    assert_eq!(device.look(&[port(1, UP, &[1]), port(2, DOWN, &[])]), nothing());
+    assert_eq!(device.check(&[port(1, UP, &[1]), port(2, DOWN, &[])]), nothing());
 }
 
 #[test]
 fn a_change_is_told_in_the_seeds_words() {
     let mut device = Device::new();
-    device.look(&[port(1, UP, &[]), port(2, UP, &[])]);
-    let told = device.look(&[port(1, UP, &[0xff]), port(2, DOWN, &[])]);
+    device.check(&[port(1, UP, &[]), port(2, UP, &[])]);
+    let told = device.check(&[port(1, UP, &[0xff]), port(2, DOWN, &[])]);
     assert_eq!(
         told,
         [
@@ -146,9 +146,9 @@ fn a_change_is_told_in_the_seeds_words() {
 #[test]
 fn one_look_tells_of_a_port_once_by_each_label() {
     let mut device = Device::wishing(|it| it.mac_changes = MacChanges::All);
-    device.look(&[port(1, UP, &[1, 2])]);
+    device.check(&[port(1, UP, &[1, 2])]);
     assert_eq!(
-        device.look(&[port(1, DOWN, &[3, 4])]),
+        device.check(&[port(1, DOWN, &[3, 4])]),
         [
             "PORT CHANGE: GigabitEthernet0/1 oper=down admin=up (was oper=up admin=up)",
             "PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:03, \
@@ -160,14 +160,14 @@ fn one_look_tells_of_a_port_once_by_each_label() {
 #[test]
 fn in_the_silence_nothing_is_told_and_after_it_how_it_is() {
     let mut device = Device::new();
-    device.look(&[port(1, UP, &[])]);
-    assert_eq!(device.look(&[port(1, DOWN, &[])]).len(), 1);
+    device.check(&[port(1, UP, &[])]);
+    assert_eq!(device.check(&[port(1, DOWN, &[])]).len(), 1);
     let testing = PortState {
         oper: PortStatus::Testing,
         ..UP
     };
     for state in [UP, DOWN, testing] {
-        assert_eq!(device.look(&[port(1, state, &[])]), nothing());
+        assert_eq!(device.check(&[port(1, state, &[])]), nothing());
         assert_eq!(device.changes.len(), 1, "the history has it");
         assert!(!device.changes[0].told);
     }
@@ -181,19 +181,19 @@ fn in_the_silence_nothing_is_told_and_after_it_how_it_is() {
 #[test]
 fn what_is_again_as_it_was_told_is_no_news() {
     let mut device = Device::new();
-    device.look(&[port(1, UP, &[])]);
-    assert_eq!(device.look(&[port(1, DOWN, &[])]).len(), 1);
-    device.look(&[port(1, UP, &[])]);
-    device.look(&[port(1, DOWN, &[])]);
+    device.check(&[port(1, UP, &[])]);
+    assert_eq!(device.check(&[port(1, DOWN, &[])]).len(), 1);
+    device.check(&[port(1, UP, &[])]);
+    device.check(&[port(1, DOWN, &[])]);
     assert_eq!(device.look_after(600, &[port(1, DOWN, &[])]), nothing());
 }
 
 #[test]
 fn each_port_has_its_own_silence() {
     let mut device = Device::new();
-    device.look(&[port(1, UP, &[]), port(2, UP, &[])]);
-    assert_eq!(device.look(&[port(1, DOWN, &[]), port(2, UP, &[])]).len(), 1);
-    let told = device.look(&[port(1, UP, &[]), port(2, DOWN, &[])]);
+    device.check(&[port(1, UP, &[]), port(2, UP, &[])]);
+    assert_eq!(device.check(&[port(1, DOWN, &[]), port(2, UP, &[])]).len(), 1);
+    let told = device.check(&[port(1, UP, &[]), port(2, DOWN, &[])]);
     assert_eq!(
         told,
         ["PORT CHANGE: GigabitEthernet0/2 oper=down admin=up (was oper=up admin=up)"]
@@ -203,15 +203,15 @@ fn each_port_has_its_own_silence() {
 #[test]
 fn who_went_is_told_with_the_next_appearance() {
     let mut device = Device::new();
-    device.look(&[port(1, UP, &[1])]);
-    assert_eq!(device.look(&[port(1, UP, &[])]), nothing());
+    device.check(&[port(1, UP, &[1])]);
+    assert_eq!(device.check(&[port(1, UP, &[])]), nothing());
     let gone = PortEvent::Stations {
         appeared: vec![],
         gone: vec![mac(1)],
     };
     assert_eq!(device.history(), [(1, gone, false)]);
     assert_eq!(
-        device.look(&[port(1, UP, &[2])]),
+        device.check(&[port(1, UP, &[2])]),
         [
             "PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:02] gone=[AA:BB:CC:DD:EE:01]"
         ]
@@ -225,11 +225,11 @@ fn who_went_is_told_with_the_next_appearance() {
 #[test]
 fn who_comes_back_to_its_port_is_news_after_a_week() {
     let mut device = Device::new();
-    device.look(&[port(1, UP, &[1])]);
-    device.look(&[port(1, UP, &[])]);
+    device.check(&[port(1, UP, &[1])]);
+    device.check(&[port(1, UP, &[])]);
     let week = 7 * 86_400;
     assert_eq!(device.look_after(week - 1, &[port(1, UP, &[1])]), nothing());
-    device.look(&[port(1, UP, &[])]);
+    device.check(&[port(1, UP, &[])]);
     assert_eq!(
         device.look_after(week, &[port(1, UP, &[1])]),
         ["PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:01]"]
@@ -245,7 +245,7 @@ fn mac_changes_says_which_are_told() {
     ];
     for (mac_changes, expected) in table {
         let mut device = Device::wishing(|it| it.mac_changes = mac_changes);
-        device.look(&[port(1, UP, &[1])]);
+        device.check(&[port(1, UP, &[1])]);
         let told = [&[][..], &[2]].map(|stations| {
             let told = device.look_after(1_300, &[port(1, UP, stations)]).len();
             assert_eq!(device.changes.len(), 1, "the history has it in any case");
@@ -259,9 +259,9 @@ fn mac_changes_says_which_are_told() {
 fn a_station_on_another_port_is_one_message() {
     for mac_changes in [MacChanges::Appeared, MacChanges::All] {
         let mut device = Device::wishing(|it| it.mac_changes = mac_changes);
-        device.look(&[port(1, UP, &[1, 2, 3]), port(2, UP, &[])]);
+        device.check(&[port(1, UP, &[1, 2, 3]), port(2, UP, &[])]);
         assert_eq!(
-            device.look(&[port(1, UP, &[2, 3]), port(2, UP, &[1])]),
+            device.check(&[port(1, UP, &[2, 3]), port(2, UP, &[1])]),
             ["PORT MAC CHANGE: MAC AA:BB:CC:DD:EE:01 moved from GigabitEthernet0/1 to GigabitEthernet0/2"]
         );
         assert!(
@@ -288,9 +288,9 @@ fn a_station_on_another_port_is_one_message() {
 #[test]
 fn a_move_to_a_port_in_silence_is_one_message_too() {
     let mut device = Device::wishing(|it| it.mac_changes = MacChanges::All);
-    device.look(&[port(1, UP, &[1]), port(2, DOWN, &[])]);
-    assert_eq!(device.look(&[port(1, UP, &[1]), port(2, UP, &[])]).len(), 1);
-    assert_eq!(device.look(&[port(1, UP, &[]), port(2, UP, &[1])]), nothing());
+    device.check(&[port(1, UP, &[1]), port(2, DOWN, &[])]);
+    assert_eq!(device.check(&[port(1, UP, &[1]), port(2, UP, &[])]).len(), 1);
+    assert_eq!(device.check(&[port(1, UP, &[]), port(2, UP, &[1])]), nothing());
     assert_eq!(
         device.look_after(600, &[port(1, UP, &[]), port(2, UP, &[1])]),
         ["PORT MAC CHANGE: MAC AA:BB:CC:DD:EE:01 moved from GigabitEthernet0/1 to GigabitEthernet0/2"]
@@ -313,19 +313,19 @@ fn ignored_ports_are_remembered_and_not_told() {
             alias: alias.map(str::to_owned),
             ..port(1, state, stations)
         };
-        device.look(&[seen(UP, &[]), port(2, UP, &[])]);
+        device.check(&[seen(UP, &[]), port(2, UP, &[])]);
         assert_eq!(
-            device.look(&[seen(DOWN, &[1, 2]), port(2, UP, &[])]),
+            device.check(&[seen(DOWN, &[1, 2]), port(2, UP, &[])]),
             nothing(),
             "{pattern}"
         );
         assert_eq!(device.changes.len(), 2);
         assert!(device.kept.as_ref().unwrap().0.contains("\"oper\":\"down\""));
-        assert_eq!(device.look(&[port(2, UP, &[])]), nothing(), "{pattern} vanished");
-        assert_eq!(device.look(&[seen(UP, &[]), port(2, UP, &[])]), nothing());
+        assert_eq!(device.check(&[port(2, UP, &[])]), nothing(), "{pattern} vanished");
+        assert_eq!(device.check(&[seen(UP, &[]), port(2, UP, &[])]), nothing());
         // What happened while nobody listened is no news.
         device.wishes.ignore_ports.clear();
-        assert_eq!(device.look(&[seen(UP, &[]), port(2, UP, &[])]), nothing());
+        assert_eq!(device.check(&[seen(UP, &[]), port(2, UP, &[])]), nothing());
     }
 }
 
@@ -335,38 +335,38 @@ fn a_station_that_is_not_allowed_is_told_once_whatever_else_is() {
         it.mac_changes = MacChanges::No;
         it.allow_macs = macs(&[1]);
     });
-    device.look(&[port(1, UP, &[1])]);
+    device.check(&[port(1, UP, &[1])]);
     assert_eq!(
-        device.look(&[port(1, UP, &[1, 2])]),
+        device.check(&[port(1, UP, &[1, 2])]),
         ["NEW STATION: GigabitEthernet0/1 new station AA:BB:CC:DD:EE:02 is not allowed"]
     );
     // Silent, away and back.
     for stations in [&[1, 2][..], &[1], &[1, 2]] {
         assert_eq!(device.look_after(700, &[port(1, UP, stations)]), nothing());
     }
-    device.look(&[port(1, UP, &[1])]);
+    device.check(&[port(1, UP, &[1])]);
     assert_eq!(
         device.look_after(8 * 86_400, &[port(1, UP, &[1, 2])]).len(),
         0,
         "not seen as away"
     );
-    device.look(&[port(1, UP, &[1])]);
+    device.check(&[port(1, UP, &[1])]);
     device.look_after(8 * 86_400, &[port(1, UP, &[1])]);
-    assert_eq!(device.look(&[port(1, UP, &[1, 2])]).len(), 1);
+    assert_eq!(device.check(&[port(1, UP, &[1, 2])]).len(), 1);
 }
 
 #[test]
 fn plugging_a_cable_in_does_not_hide_who_is_at_its_end() {
     let mut device = Device::wishing(|it| it.allow_macs = macs(&[1]));
-    device.look(&[port(1, DOWN, &[])]);
-    assert_eq!(device.look(&[port(1, UP, &[])]).len(), 1);
+    device.check(&[port(1, DOWN, &[])]);
+    assert_eq!(device.check(&[port(1, UP, &[])]).len(), 1);
     assert_eq!(
-        device.look(&[port(1, UP, &[2])]),
+        device.check(&[port(1, UP, &[2])]),
         ["NEW STATION: GigabitEthernet0/1 new station AA:BB:CC:DD:EE:02 is not allowed"]
     );
     // These come and go while that is the last word.
-    device.look(&[port(1, UP, &[3])]);
-    device.look(&[port(1, UP, &[4])]);
+    device.check(&[port(1, UP, &[3])]);
+    device.check(&[port(1, UP, &[4])]);
     let told = device.look_after(600, &[port(1, UP, &[])]);
     assert_eq!(
         told,
@@ -380,9 +380,9 @@ fn what_the_site_file_forbids_is_told_from_the_second_look() {
         it.allow_macs = macs(&[1]);
         it.max_macs_per_port = Some(1);
     });
-    assert_eq!(device.look(&[port(1, UP, &[1, 2])]), nothing());
+    assert_eq!(device.check(&[port(1, UP, &[1, 2])]), nothing());
     assert_eq!(
-        device.look(&[port(1, UP, &[1, 2])]),
+        device.check(&[port(1, UP, &[1, 2])]),
         [
             "NEW STATION: GigabitEthernet0/1 new station AA:BB:CC:DD:EE:02 is not allowed",
             "TOO MANY STATIONS: GigabitEthernet0/1 has 2 stations, more than 1",
@@ -396,20 +396,20 @@ fn too_many_stations_are_told_once_until_they_are_not() {
         it.mac_changes = MacChanges::No;
         it.max_macs_per_port = Some(2);
     });
-    device.look(&[port(1, UP, &[1, 2])]);
+    device.check(&[port(1, UP, &[1, 2])]);
     assert_eq!(
-        device.look(&[port(1, UP, &[1, 2, 3])]),
+        device.check(&[port(1, UP, &[1, 2, 3])]),
         ["TOO MANY STATIONS: GigabitEthernet0/1 has 3 stations, more than 2"]
     );
     assert_eq!(device.look_after(5_000, &[port(1, UP, &[1, 2, 3, 4])]), nothing());
-    assert_eq!(device.look(&[port(1, UP, &[1, 2])]), nothing());
+    assert_eq!(device.check(&[port(1, UP, &[1, 2])]), nothing());
     assert_eq!(
-        device.look(&[port(1, UP, &[1, 2, 4])]),
+        device.check(&[port(1, UP, &[1, 2, 4])]),
         ["TOO MANY STATIONS: GigabitEthernet0/1 has 3 stations, more than 2"]
     );
-    assert_eq!(device.look(&[port(1, UP, &[1, 2])]), nothing());
+    assert_eq!(device.check(&[port(1, UP, &[1, 2])]), nothing());
     assert_eq!(
-        device.look(&[port(1, UP, &[1, 2, 4])]),
+        device.check(&[port(1, UP, &[1, 2, 4])]),
         nothing(),
         "so soon after it"
     );
@@ -419,10 +419,10 @@ fn too_many_stations_are_told_once_until_they_are_not() {
 #[test]
 fn a_renumbering_tells_nothing() {
     let mut device = Device::new();
-    device.look(&[port(1, UP, &[1]), port(2, DOWN, &[2])]);
+    device.check(&[port(1, UP, &[1]), port(2, DOWN, &[2])]);
     let renumbered = [(10, port(1, UP, &[1])), (1, port(2, DOWN, &[2]))];
     let renumbered = renumbered.map(|(index, port)| SeenPort { index, ..port });
-    assert_eq!(device.look(&renumbered), nothing());
+    assert_eq!(device.check(&renumbered), nothing());
     assert_eq!(device.history(), []);
     let (baseline, _) = device.kept.clone().unwrap();
     assert!(
@@ -432,19 +432,19 @@ fn a_renumbering_tells_nothing() {
     // The silence goes along, too.
     let mut changed = renumbered.clone();
     changed[0].state = DOWN;
-    assert_eq!(device.look(&changed).len(), 1);
+    assert_eq!(device.check(&changed).len(), 1);
     changed[0].index = 7;
     changed[0].state = UP;
-    assert_eq!(device.look(&changed), nothing());
+    assert_eq!(device.check(&changed), nothing());
     assert_eq!(device.look_after(600, &changed).len(), 1);
 }
 
 #[test]
 fn ports_that_come_and_go_are_told() {
     let mut device = Device::new();
-    device.look(&[port(1, UP, &[1])]);
+    device.check(&[port(1, UP, &[1])]);
     assert_eq!(
-        device.look(&[port(1, UP, &[]), port(2, UP, &[1, 2])]),
+        device.check(&[port(1, UP, &[]), port(2, UP, &[1, 2])]),
         [
             "PORT CHANGE: GigabitEthernet0/2 appeared oper=up admin=up stations=[AA:BB:CC:DD:EE:02]; \
           MAC AA:BB:CC:DD:EE:01 moved from GigabitEthernet0/1 to GigabitEthernet0/2"
@@ -454,10 +454,10 @@ fn ports_that_come_and_go_are_told() {
         device.history().last(),
         Some(&(2, PortEvent::Added { is: UP }, true))
     );
-    assert_eq!(device.look(&[port(1, UP, &[])]), nothing());
+    assert_eq!(device.check(&[port(1, UP, &[])]), nothing());
     assert_eq!(device.history(), [(2, PortEvent::Removed { was: UP }, false)]);
     assert_eq!(
-        device.look(&[port(1, UP, &[]), port(2, UP, &[1, 2])]),
+        device.check(&[port(1, UP, &[]), port(2, UP, &[1, 2])]),
         nothing(),
         "it is back"
     );
@@ -475,9 +475,9 @@ fn a_lost_stack_member_is_one_message_and_so_is_its_return() {
     let all: Vec<SeenPort> = (1..=48)
         .map(|i| port(i, UP, &[u8::try_from(i).unwrap()]))
         .collect();
-    device.look(&all);
+    device.check(&all);
     assert_eq!(
-        device.look(&all[..24]),
+        device.check(&all[..24]),
         [
             "PORT CHANGE: 24 ports vanished: GigabitEthernet0/25, GigabitEthernet0/26, GigabitEthernet0/27, \
           GigabitEthernet0/28, GigabitEthernet0/29 and 19 more"
@@ -485,7 +485,7 @@ fn a_lost_stack_member_is_one_message_and_so_is_its_return() {
     );
     assert_eq!(device.changes.len(), 24);
     assert!(device.changes.iter().all(|change| change.told));
-    assert_eq!(device.look(&all), nothing());
+    assert_eq!(device.check(&all), nothing());
     let told = device.look_after(600, &all);
     assert_eq!(told.len(), 1);
     assert!(
@@ -501,18 +501,18 @@ fn a_lost_stack_member_is_one_message_and_so_is_its_return() {
 fn a_restart_is_told_once() {
     let mut device = Device::new();
     let ports = [port(1, UP, &[1])];
-    device.look(&ports);
+    device.check(&ports);
     device.restart = Restart::Device;
     device.uptimes.host = Some(18_000);
     device.uptimes.agent = Some(17_000);
     assert_eq!(
-        device.look(&ports),
+        device.check(&ports),
         ["RESTARTED: restarted, up for 3 mins 0 secs"]
     );
     // The counts of before the restart came back after a crash of ours.
     device.restart = Restart::Device;
     device.uptimes.host = Some(21_000);
-    assert_eq!(device.look(&ports), nothing());
+    assert_eq!(device.check(&ports), nothing());
     device.restart = Restart::Agent;
     device.uptimes.agent = Some(500);
     assert_eq!(
@@ -530,16 +530,16 @@ fn a_restart_is_told_once() {
 fn a_device_that_learns_its_stations_again_tells_nothing_of_it() {
     for mac_changes in [MacChanges::Appeared, MacChanges::All] {
         let mut device = Device::wishing(|it| it.mac_changes = mac_changes);
-        device.look(&[port(1, UP, &[1, 2]), port(2, UP, &[3])]);
+        device.check(&[port(1, UP, &[1, 2]), port(2, UP, &[3])]);
         device.restart = Restart::Device;
         device.uptimes.host = Some(6_000);
-        assert_eq!(device.look(&[port(1, UP, &[]), port(2, UP, &[])]).len(), 1);
+        assert_eq!(device.check(&[port(1, UP, &[]), port(2, UP, &[])]).len(), 1);
         let at = |one: &[u8], two: &[u8]| [port(1, UP, one), port(2, UP, two)];
-        assert_eq!(device.look(&at(&[1], &[])), nothing());
+        assert_eq!(device.check(&at(&[1], &[])), nothing());
         assert_eq!(device.look_after(200, &at(&[1], &[3])), nothing());
         // A new one is news; that another is not back yet is none.
         assert_eq!(
-            device.look(&at(&[1, 4], &[3])),
+            device.check(&at(&[1, 4], &[3])),
             ["PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:04]"]
         );
         let gone = device.look_after(600, &at(&[1, 4], &[3]));
@@ -560,17 +560,17 @@ fn stations_that_cannot_be_read_are_as_they_were() {
         macs: None,
         ..port(1, state, &[])
     };
-    assert_eq!(device.look(&[unread(UP)]), nothing());
+    assert_eq!(device.check(&[unread(UP)]), nothing());
     assert_eq!(
-        device.look(&[port(1, UP, &[1])]),
+        device.check(&[port(1, UP, &[1])]),
         nothing(),
         "nobody knows since when"
     );
     assert_eq!(device.history(), []);
-    assert_eq!(device.look(&[unread(UP)]), nothing());
+    assert_eq!(device.check(&[unread(UP)]), nothing());
     assert_eq!(device.history(), []);
-    assert_eq!(device.look(&[port(1, UP, &[1])]), nothing());
-    assert_eq!(device.look(&[port(1, UP, &[])]).len(), 1);
+    assert_eq!(device.check(&[port(1, UP, &[1])]), nothing());
+    assert_eq!(device.check(&[port(1, UP, &[])]).len(), 1);
 }
 
 #[test]
@@ -588,8 +588,8 @@ fn ports_with_the_same_name_are_told_apart() {
         };
         [nic(1, None, state), nic(2, Some("lan2"), state), nameless]
     };
-    device.look(&ports(UP));
-    let told = device.look(&ports(DOWN));
+    device.check(&ports(UP));
+    let told = device.check(&ports(DOWN));
     let names = ["Ethernet (ifIndex=1)", "Ethernet (lan2)", "ifIndex=3"];
     for (told, name) in told.iter().zip(names) {
         assert!(
@@ -603,17 +603,17 @@ fn ports_with_the_same_name_are_told_apart() {
 #[test]
 fn a_message_names_ten_stations_and_counts_the_rest() {
     let mut device = Device::new();
-    device.look(&[port(1, UP, &[])]);
+    device.check(&[port(1, UP, &[])]);
     let all: Vec<u8> = (0..12).collect();
-    let told = device.look(&[port(1, UP, &all)]);
+    let told = device.check(&[port(1, UP, &all)]);
     assert!(told[0].ends_with("AA:BB:CC:DD:EE:09 and 2 more]"), "{told:?}");
 }
 
 #[test]
 fn a_clock_that_was_set_back_silences_nobody_for_longer() {
     let mut device = Device::new();
-    device.look(&[port(1, UP, &[])]);
-    assert_eq!(device.look(&[port(1, DOWN, &[])]).len(), 1);
+    device.check(&[port(1, UP, &[])]);
+    assert_eq!(device.check(&[port(1, DOWN, &[])]).len(), 1);
     assert_eq!(device.look_after(-86_400, &[port(1, UP, &[])]), nothing());
     assert_eq!(device.look_after(600, &[port(1, UP, &[])]).len(), 1);
 }

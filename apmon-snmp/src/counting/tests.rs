@@ -45,8 +45,8 @@ impl Agent {
         self.uptime = 50;
     }
 
-    fn look(&self) -> Counting {
-        Counts::read(self.counts.as_deref()).look(self.uptimes(), self.now())
+    fn check(&self) -> Counting {
+        Counts::read(self.counts.as_deref()).check(self.uptimes(), self.now())
     }
 
     fn end(&mut self, counting: Counting) {
@@ -60,7 +60,7 @@ impl Agent {
     fn read(&mut self, ports: &[Port<'_>]) -> Figures {
         self.pass(60);
         let mut sources = Sources::read(self.sources.as_deref());
-        let mut counting = self.look();
+        let mut counting = self.check();
         let ports: Vec<CountedPort<'_>> = ports
             .iter()
             .map(|(index, name, counts)| CountedPort {
@@ -82,7 +82,7 @@ impl Agent {
     }
 
     fn read_named(&mut self, name: &'static str, parts: &[(&str, Option<Counted>)]) -> Figures {
-        let mut counting = self.look();
+        let mut counting = self.check();
         let parts = parts.iter().map(|(part, counted)| ((*part).to_owned(), *counted));
         let parts = parts.collect();
         let metrics = counting.named(&[NamedSum { name, parts }]);
@@ -140,7 +140,7 @@ fn the_figures_have_the_seeds_names_and_order() {
         in_non_ucast: narrow(10_000),
         out_non_ucast: narrow(20_000),
     };
-    let mut counting = agent.look();
+    let mut counting = agent.check();
     let ports = [(10, "b"), (2, "a")].map(|(index, name)| CountedPort {
         identity: Identity {
             index,
@@ -221,7 +221,7 @@ fn a_32_bit_count_that_went_back_further_than_the_line_carries_was_reset() {
     };
     let mut read = |value| {
         agent.pass(60);
-        let mut counting = agent.look();
+        let mut counting = agent.check();
         let mut sources = Sources::read(agent.sources.as_deref());
         let metrics = Figures(counting.ports(&mut sources, &[megabit(value)], None));
         agent.end(counting);
@@ -299,7 +299,7 @@ fn where_the_agent_alone_was_restarted_counts_go_on_but_do_not_start_anew() {
         host: Some(agent.uptime),
         agent: Some(5),
     };
-    let mut counting = Counts::read(agent.counts.as_deref()).look(uptimes, agent.now());
+    let mut counting = Counts::read(agent.counts.as_deref()).check(uptimes, agent.now());
     assert_eq!(counting.restart(), Restart::Agent);
     let mut sources = Sources::read(agent.sources.as_deref());
     let ports = [(1, "a", narrow(1_000)), (2, "b", wide(9))].map(|(index, name, count)| CountedPort {
@@ -519,18 +519,18 @@ proptest! {
     #[test]
     fn nothing_is_counted_that_was_not_sent(
         starts in prop::collection::vec((any::<u32>(), any::<bool>()), 1..5),
-        looks in prop::collection::vec(prop::collection::vec((0..4_000_000_000_u64, 0..4_u8), 4), 1..30),
+        checks in prop::collection::vec(prop::collection::vec((0..4_000_000_000_u64, 0..4_u8), 4), 1..30),
     ) {
         let mut agent = Agent::new();
         let names = ["a", "b", "c", "d"];
         let mut sent: Vec<u64> = starts.iter().map(|(start, _)| u64::from(*start)).collect();
         let mut last: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        for look in looks {
-            for (sent, (by, _)) in sent.iter_mut().zip(&look) {
+        for check in checks {
+            for (sent, (by, _)) in sent.iter_mut().zip(&check) {
                 *sent += by;
             }
             let mut ports = Vec::new();
-            for (i, (start, (_, seen))) in starts.iter().zip(&look).enumerate() {
+            for (i, (start, (_, seen))) in starts.iter().zip(&check).enumerate() {
                 let count = if start.1 { wide(sent[i]) } else { narrow(sent[i] & u64::from(u32::MAX)) };
                 if *seen > 0 {
                     ports.push((u32::try_from(i).unwrap() + 1, names[i], octets(count)));
@@ -564,6 +564,6 @@ proptest! {
             r#"{{"v":1,"at":{at},"up":[null,7],"sums":{{"a":[1,{age}]}},"named":{{"b":[1,0,{age}]}},"ports":[]}}"#
         );
         let counts = Counts::read(Some(&text));
-        counts.look(Uptimes::default(), Timestamp::UNIX_EPOCH).end();
+        counts.check(Uptimes::default(), Timestamp::UNIX_EPOCH).end();
     }
 }

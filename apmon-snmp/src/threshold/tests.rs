@@ -82,20 +82,20 @@ fn what_was_over_is_over_until_it_is_back_below_95_percent_of_the_limit() {
 #[test]
 fn each_file_system_comes_back_for_itself() {
     let (options, mut over) = (all_90(), Over::default());
-    let mut look = |root, var| {
+    let mut check = |root, var| {
         let disks = [disk("/", root), disk("/var", var)];
         options.judge(None, None, &disks, &mut over).to_string()
     };
-    assert_eq!(look(950, 880), "file system / is 95.0 % full, over 90 %");
+    assert_eq!(check(950, 880), "file system / is 95.0 % full, over 90 %");
     assert_eq!(
-        look(880, 910),
+        check(880, 910),
         "file system / is 88.0 % full, not yet back below 85.5 %; file system /var is 91.0 % full, over 90 %"
     );
     assert_eq!(
-        look(800, 880),
+        check(800, 880),
         "file system /var is 88.0 % full, not yet back below 85.5 %"
     );
-    assert_eq!(look(880, 800), "");
+    assert_eq!(check(880, 800), "");
 }
 
 #[test]

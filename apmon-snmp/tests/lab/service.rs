@@ -21,7 +21,7 @@ use apmon_core::Stopwatch;
 const READY: Duration = Duration::from_secs(30);
 /// An agent takes so long to end at most, before it is killed.
 const GOODBYE: Duration = Duration::from_secs(5);
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const CHECK_EVERY: Duration = Duration::from_millis(5);
 
 /// Where a program is. On a machine without it the test fails.
 #[track_caller]
@@ -84,7 +84,7 @@ impl Service {
                 None if self.is_bound(port) => return Ok(()),
                 None if waited.elapsed() > READY => format!("{name} is not ready after {READY:?}"),
                 None => {
-                    thread::sleep(LOOK_EVERY);
+                    thread::sleep(CHECK_EVERY);
                     continue;
                 }
             };
@@ -126,7 +126,7 @@ impl Service {
         let waited = Stopwatch::start();
         while self.is_frozen() != wanted {
             assert!(waited.elapsed() < GOODBYE, "{} took no signal", self.name);
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(CHECK_EVERY);
         }
     }
 
@@ -154,7 +154,7 @@ impl Drop for Service {
         }
         let waited = Stopwatch::start();
         while self.child.try_wait().is_ok_and(|status| status.is_none()) && waited.elapsed() < GOODBYE {
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(CHECK_EVERY);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -4,7 +4,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use apmon_core::{
-    Clock as _, Look, Memory, Metric, Monitor, Observation, Reading, SystemClock, Tools, Trace, config,
+    Check, Clock as _, Memory, Metric, Monitor, Observation, Reading, Services, SystemClock, Trace, config,
 };
 
 /// A look takes so long at most. Others may keep the machine busy, and
@@ -38,7 +38,7 @@ impl Watched {
         );
         let site = site.unwrap_or_else(|error| panic!("{error}"));
         Self {
-            monitor: site.monitors[0].build(&Tools::default()),
+            monitor: site.monitors[0].build(&Services::default()),
             memory: Memory::default(),
             timeout: PATIENCE,
         }
@@ -58,13 +58,13 @@ impl Watched {
     }
 
     /// Looks once.
-    pub async fn look(&mut self) -> Seen {
+    pub async fn check(&mut self) -> Seen {
         let now = SystemClock::new().now();
         let trace = Trace::start();
-        let look = Look::new(now.mono, now, self.timeout)
+        let check = Check::new(now.mono, now, self.timeout)
             .remembering(self.memory.clone())
             .explained(Arc::clone(&trace));
-        let observation = self.monitor.check(&look).await;
+        let observation = self.monitor.check(&check).await;
         if let Some(memory) = &observation.memory {
             self.memory = memory.clone();
         }

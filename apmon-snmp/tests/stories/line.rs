@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex};
 
 use apmon_core::{
-    Clock, Commit, DeliveryError, Engine, Event, Mono, Notification, Notifier, Now, Plan, Snapshot,
-    StateStore, StoreError, Tools,
+    Clock, Commit, DeliveryError, Engine, Event, Mono, Notification, Notifier, Now, Plan, Services, Snapshot,
+    StateStore, StoreError,
 };
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
@@ -89,7 +89,7 @@ impl Site {
             wall,
         });
         let recorder = Arc::new(Recorder::default());
-        let monitor = entry("site.yaml", &self.agent, &self.options).build(&Tools::default());
+        let monitor = entry("site.yaml", &self.agent, &self.options).build(&Services::default());
         let plan = Plan::new("HomeLab")
             .watch(monitor)
             .tell("phone", recorder.clone());
@@ -99,7 +99,7 @@ impl Site {
             .clock(Arc::new(clock))
             .zone(TimeZone::UTC)
             .on_event(move |event| {
-                if let Event::Told(notification) = event {
+                if let Event::Notified(notification) = event {
                     console.lock().unwrap().push(notification.to_string());
                 }
             });

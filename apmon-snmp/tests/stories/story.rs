@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use apmon_core::{
-    Look, Memory, Metric, Monitor, Mono, Now, Observation, Reading, Tools, Verdict,
+    Check, Memory, Metric, Monitor, Mono, Now, Observation, Reading, Services, Verdict,
     config::{MonitorEntry, ProcessEnvironment, parse},
 };
 use apmon_snmp::Value;
@@ -77,7 +77,7 @@ impl Story {
         let agent = Arc::new(LabAgent::start(device));
         let entry = entry(file, &agent, options);
         Self {
-            monitor: entry.build(&Tools::default()),
+            monitor: entry.build(&Services::default()),
             agent,
             entry,
             memory: Memory::default(),
@@ -103,7 +103,7 @@ impl Story {
 
     /// apmon ends and starts again: only what is in the state file is left.
     pub fn restart_apmon(&mut self) {
-        self.monitor = self.entry.build(&Tools::default());
+        self.monitor = self.entry.build(&Services::default());
     }
 
     /// The next look, so many seconds later.
@@ -115,8 +115,8 @@ impl Story {
             mono: Mono::ORIGIN.plus(since),
             wall: start.checked_add(since).unwrap(),
         };
-        let look = Look::new(now.mono, now, self.patience).remembering(self.memory.clone());
-        let observation = self.monitor.check(&look).await;
+        let check = Check::new(now.mono, now, self.patience).remembering(self.memory.clone());
+        let observation = self.monitor.check(&check).await;
         if let Some(memory) = &observation.memory {
             self.memory = memory.clone();
         }

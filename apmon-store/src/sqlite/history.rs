@@ -8,7 +8,7 @@ use std::{
 };
 
 use apmon_core::{
-    Delivery, DeliveryFate, Incident, IncidentKind, LookResult, MonitorState, OutboxEntry, PortChange,
+    CheckResult, Delivery, DeliveryFate, Incident, IncidentKind, MonitorState, OutboxEntry, PortChange,
     PortChangeRecord, PortEvent, StoreError, Stretch, StretchKind, Verdict, history::Watched,
 };
 use jiff::Timestamp;
@@ -226,7 +226,7 @@ impl History {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn results(&self, monitor: &str) -> Result<Vec<LookResult>, StoreError> {
+    pub fn results(&self, monitor: &str) -> Result<Vec<CheckResult>, StoreError> {
         self.list(
             "SELECT name, at, verdict, latency, reason FROM results JOIN watched ON id = monitor
              WHERE name = ?1 ORDER BY number",
@@ -331,9 +331,9 @@ fn incident(row: &Row<'_>) -> rusqlite::Result<Incident> {
     })
 }
 
-fn result(row: &Row<'_>) -> rusqlite::Result<LookResult> {
+fn result(row: &Row<'_>) -> rusqlite::Result<CheckResult> {
     let verdict: String = row.get(2)?;
-    Ok(LookResult {
+    Ok(CheckResult {
         monitor: row.get(0)?,
         at: rows::time_at(row, 1)?.unwrap_or(Timestamp::UNIX_EPOCH),
         verdict: match verdict.as_str() {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use apmon_core::{IncidentKind, LookResult, Records, StretchKind, Verdict};
+use apmon_core::{CheckResult, IncidentKind, Records, StretchKind, Verdict};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
@@ -127,7 +127,7 @@ fn results(transaction: &Transaction<'_>, records: &Records, rings: &mut Rings) 
 }
 
 /// Whether somebody watched since the look before.
-fn watch(transaction: &Transaction<'_>, result: &LookResult, ring: &mut Ring) -> rusqlite::Result<()> {
+fn watch(transaction: &Transaction<'_>, result: &CheckResult, ring: &mut Ring) -> rusqlite::Result<()> {
     let (at, max_gap) = (micros(result.at), duration(result.max_gap));
     let last = ring.last.replace(at).unwrap_or(at);
     if at.saturating_sub(last) > max_gap.max(ring.max_gap) {
@@ -154,7 +154,7 @@ fn watch(transaction: &Transaction<'_>, result: &LookResult, ring: &mut Ring) ->
 }
 
 /// The ring of a result's monitor, begun with this result where there is none.
-fn ring(transaction: &Transaction<'_>, result: &LookResult) -> rusqlite::Result<Ring> {
+fn ring(transaction: &Transaction<'_>, result: &CheckResult) -> rusqlite::Result<Ring> {
     let sql = "SELECT id, last, coalesce(max_gap, 0), since IS NOT NULL FROM watched WHERE name = ?1";
     let known = transaction
         .query_row(sql, [&result.monitor], |row| {

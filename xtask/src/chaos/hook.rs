@@ -20,7 +20,7 @@ use crate::{
     stopwatch::Stopwatch,
 };
 
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+const CHECK_EVERY: Duration = Duration::from_millis(2);
 /// Longer than apmon waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -63,7 +63,7 @@ impl Hook {
             while let Some(shared) = weak.upgrade() {
                 Shared::accept(&shared);
                 drop(shared);
-                thread::sleep(LOOK_EVERY);
+                thread::sleep(CHECK_EVERY);
             }
         });
         Ok(Self(shared))

@@ -31,7 +31,7 @@ pub(super) struct Monitor {
     pub(super) name: String,
     pub(super) address: Ipv4Addr,
     /// So many looks in a row make an outage.
-    pub(super) looks: u32,
+    pub(super) checks: u32,
     /// It is down by what it says, and says by its length for which time; the
     /// others are down by a closed port.
     pub(super) speaks: bool,
@@ -74,7 +74,7 @@ impl Site {
                 .map(|n| Monitor {
                     name: format!("m{n:02}"),
                     address: at(network, 10 + n),
-                    looks: 1 + u32::from(n % 2),
+                    checks: 1 + u32::from(n % 2),
                     speaks: n % 10 < 7,
                     no_mail: n == MONITORS - 1,
                 })
@@ -124,7 +124,7 @@ monitors:
             let _ = writeln!(
                 text,
                 "  - {{type: tcp, name: {}, address: \"tcp://{}:{PORT}\", max_retries: {}{expect}{email}}}",
-                monitor.name, monitor.address, monitor.looks
+                monitor.name, monitor.address, monitor.checks
             );
         }
         workspace::write(path, &text)
@@ -151,8 +151,8 @@ impl Monitor {
     /// What lasts so long while apmon watches is seen, and told: the first look
     /// of a process comes within [`EVERY`], and a busy machine takes its time.
     pub(super) fn certain_after(&self, is_up: bool) -> Duration {
-        let looks = if is_up { 1 } else { self.looks };
-        EVERY * looks + Duration::from_secs(2)
+        let checks = if is_up { 1 } else { self.checks };
+        EVERY * checks + Duration::from_secs(2)
     }
 }
 

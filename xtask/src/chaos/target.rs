@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Who connects is answered within this time.
-const LOOK_EVERY: Duration = Duration::from_millis(3);
+const CHECK_EVERY: Duration = Duration::from_millis(3);
 
 /// All targets of a round. They go away with it.
 pub(super) struct Targets {
@@ -50,7 +50,7 @@ impl Targets {
             while let Some(all) = weak.upgrade() {
                 lock(&all).iter().for_each(Target::answer);
                 drop(all);
-                thread::sleep(LOOK_EVERY);
+                thread::sleep(CHECK_EVERY);
             }
         });
         Ok(Self { all, port, clock })

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use apmon_core::{
-    Commit, Delivery, DeliveryFate, IncidentKind, LookResult, Mac, MonitorState, PortChange,
+    CheckResult, Commit, Delivery, DeliveryFate, IncidentKind, Mac, MonitorState, PortChange,
     PortChangeRecord, PortEvent, PortState, PortStatus, Records, StateStore as _, Stretch, StretchKind,
     Verdict,
 };
@@ -41,7 +41,7 @@ fn outage(id: &str, monitor: &str, started: &str, ended: Option<&str>, messages:
 
 /// Watched since the middle of October.
 fn records() -> Records {
-    let look = |monitor: &str, moment: &str| LookResult {
+    let check = |monitor: &str, moment: &str| CheckResult {
         monitor: monitor.into(),
         at: at(moment),
         verdict: Verdict::Up,
@@ -87,10 +87,10 @@ fn records() -> Records {
     notice.reason = Some("port 7 is down, \"uplink\", 1 Gbit/s".into());
     Records {
         results: [
-            look("nas-ssh", "2026-10-15T08:00:00Z"),
-            look("gateway", "2026-10-15T08:00:00Z"),
+            check("nas-ssh", "2026-10-15T08:00:00Z"),
+            check("gateway", "2026-10-15T08:00:00Z"),
             // Two hours nobody looked.
-            look("nas-ssh", "2026-11-10T08:00:00Z"),
+            check("nas-ssh", "2026-11-10T08:00:00Z"),
         ]
         .into(),
         incidents: [

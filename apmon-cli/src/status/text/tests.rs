@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use apmon_core::{DeliveryCounts, LooksStatus, MessageStatus, OutboxStatus};
+use apmon_core::{ChecksStatus, DeliveryCounts, MessageStatus, OutboxStatus};
 
 use super::*;
 use crate::place::Place;
@@ -21,7 +21,7 @@ fn monitor(name: &str, state: Condition, since: &str, reason: &str) -> MonitorSt
         since: Some(at(since)),
         reason: (!reason.is_empty()).then(|| reason.into()),
         last_checked: Some(at("2026-11-21T13:04:48Z")),
-        next_look: Some(at("2026-11-21T13:05:48Z")),
+        next_check: Some(at("2026-11-21T13:05:48Z")),
         max_retries: Some(3),
         alarms: Some(true),
         ..MonitorStatus::default()
@@ -36,7 +36,7 @@ fn home() -> SiteStatus {
         started: Some(at("2026-11-18T09:00:00Z")),
         quiet: false,
         unsaved: false,
-        looks: Some(LooksStatus {
+        checks: Some(ChecksStatus {
             ended: 51_204,
             missed: 0,
             late_p50_ms: 0.51,
@@ -49,7 +49,7 @@ fn home() -> SiteStatus {
                 reason: None,
                 since: None,
                 last_checked: None,
-                looking: true,
+                checking: true,
                 ..monitor("new-thing", Condition::Pending, "2026-11-21T13:05:00Z", "")
             },
             MonitorStatus {
@@ -63,7 +63,7 @@ fn home() -> SiteStatus {
                 )
             },
             MonitorStatus {
-                next_look: Some(at("2026-11-21T13:05:00.4Z")),
+                next_check: Some(at("2026-11-21T13:05:00.4Z")),
                 unknown_since: Some(at("2026-11-21T13:02:00Z")),
                 ..monitor(
                     "backup",
@@ -181,13 +181,13 @@ fn a_daemon_with_problems() {
 fn what_a_store_remembers() {
     let mut status = SiteStatus {
         started: None,
-        looks: None,
+        checks: None,
         ..home()
     };
     for monitor in &mut status.monitors {
-        monitor.next_look = None;
+        monitor.next_check = None;
         monitor.next_reminder = None;
-        monitor.looking = false;
+        monitor.checking = false;
         monitor.max_retries = None;
         monitor.alarms = None;
     }

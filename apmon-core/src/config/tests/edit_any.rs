@@ -8,7 +8,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use super::{Variables, kind::KINDS, read_as};
 use crate::{
     config::{SiteFile, set_option},
-    kind::Tools,
+    kind::Services,
 };
 
 const VARIABLES: &[(&str, &str)] = &[("ADDRESS", "tcp://from.env:1"), ("EMPTY", "")];
@@ -237,7 +237,7 @@ fn case() -> impl Strategy<Value = Case> {
 
 fn sends(file: &SiteFile) -> Vec<serde_json::Value> {
     let options = file.monitors.iter().map(|monitor| {
-        let shown = monitor.build(&Tools::default()).watch().address.clone();
+        let shown = monitor.build(&Services::default()).watch().address.clone();
         serde_json::from_str::<serde_json::Value>(&shown).unwrap()
     });
     options.map(|mut options| options["send"].take()).collect()

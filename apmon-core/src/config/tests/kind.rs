@@ -10,7 +10,7 @@ use crate::{
     config::{Host, Section, Text, one_or_many},
     kind::{Blueprint, Kind, MonitorKind},
     monitor::{Monitor, Observation, Watch},
-    probe::Look,
+    probe::Check,
     secret::Secret,
 };
 
@@ -25,7 +25,7 @@ impl Monitor for Shown {
         &self.0
     }
 
-    async fn check(&self, _: &Look) -> Observation {
+    async fn check(&self, _: &Check) -> Observation {
         Observation::default()
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{in_ping, in_tcp, kind::KINDS, one, read_as, told, value_of};
-use crate::kind::Tools;
+use crate::kind::Services;
 
 #[test]
 fn a_whole_value_comes_from_the_environment() {
@@ -38,7 +38,11 @@ monitors:
         "a@b.example"
     );
     assert_eq!(file.monitors[0].check_every.value.get(), 30);
-    let options = &file.monitors[0].build(&Tools::default()).watch().address.clone();
+    let options = &file.monitors[0]
+        .build(&Services::default())
+        .watch()
+        .address
+        .clone();
     let options: serde_json::Value = serde_json::from_str(options).unwrap();
     assert_eq!(options["lines"], json!(["Lab: \"1\" # x", "b"]));
     assert_eq!(options["headers"], json!({"A": "Lab: \"1\" # x"}));
@@ -50,7 +54,7 @@ fn a_value_is_not_read_twice() {
     for (name, value) in [("A", "${B}"), ("C", "null"), ("D", "")] {
         let text = in_tcp(&format!("send: ${{{name}}}"));
         let file = read_as(&text, KINDS, &variables).unwrap();
-        let watch = file.monitors[0].build(&Tools::default()).watch().clone();
+        let watch = file.monitors[0].build(&Services::default()).watch().clone();
         let options: serde_json::Value = serde_json::from_str(&watch.address).unwrap();
         assert_eq!(options["send"], json!(value));
     }

@@ -79,7 +79,7 @@ impl Dispatcher {
 
     pub(super) fn announce(&self, told: &[Notification]) {
         for notification in told {
-            (self.shared.listener)(&Event::Told(notification));
+            (self.shared.events)(&Event::Notified(notification));
         }
     }
 }

@@ -14,7 +14,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 impl Dispatcher {
     /// Everything due was looked at, and the outbox had its chance.
     pub(super) fn pass_is_over(&mut self, now: Now, outbox_ends: &mut Option<Mono>) -> bool {
-        if self.agenda.next().is_some() || !self.waiting.is_empty() || self.flying > 0 {
+        if self.agenda.next().is_some() || !self.waiting.is_empty() || self.running > 0 {
             return false;
         }
         let ends = *outbox_ends.get_or_insert_with(|| now.mono.plus(self.plan.longest_delivery()));
@@ -68,7 +68,7 @@ impl Dispatcher {
                 break;
             }
             match tokio::time::timeout_at(deadline, self.tasks.join_next()).await {
-                Ok(Some(Ok(Done::Look { .. }))) => self.flying -= 1,
+                Ok(Some(Ok(Done::Check { .. }))) => self.running -= 1,
                 Ok(Some(Ok(done))) => self.done(done),
                 Ok(Some(Err(_))) => {}
                 Ok(None) | Err(_) => break,

@@ -8,12 +8,12 @@ use super::Dispatcher;
 use crate::{
     device::PortChange,
     history::{
-        Delivery, DeliveryFate, Incident, IncidentKind, LookResult, PortChangeRecord, Stretch, StretchKind,
+        CheckResult, Delivery, DeliveryFate, Incident, IncidentKind, PortChangeRecord, Stretch, StretchKind,
     },
     monitor::Watch,
     notification::{Notification, NotificationKind},
     outcome::Outcome,
-    probe::Look,
+    probe::Check,
     rule::health::Transition,
     state::{MonitorState, OutboxEntry},
     time::Now,
@@ -44,10 +44,10 @@ impl Before {
 }
 
 impl Dispatcher {
-    pub(super) fn record_look(
+    pub(super) fn record_check(
         &mut self,
         watch: &Watch,
-        look: &Look,
+        check: &Check,
         outcome: &Outcome,
         state: &MonitorState,
         now: Now,
@@ -55,9 +55,9 @@ impl Dispatcher {
         let policy = &watch.policy;
         let every = policy.check_every.saturating_mul(2);
         let every = if self.is_pass { every.max(PASSES) } else { every };
-        let result = LookResult {
+        let result = CheckResult {
             monitor: watch.name.clone(),
-            at: look.started.wall,
+            at: check.started.wall,
             verdict: outcome.verdict(),
             latency: outcome.latency,
             reason: outcome.failure().map(|failure| failure.reason.clone()),

@@ -42,7 +42,7 @@ impl Dispatcher {
     }
 
     pub(super) fn grid(&self, watch: &Watch, now: Now, spread: Option<Duration>) -> (Grid, Mono) {
-        let phase = schedule::phase(&self.voice.site, &watch.name);
+        let phase = schedule::phase(&self.context.site, &watch.name);
         let every = watch.policy.check_every;
         let first = match spread {
             Some(spread) => now.mono.plus(spread.min(every).mul_f64(phase)),
@@ -82,7 +82,7 @@ impl Dispatcher {
         state.anchor(now);
         let before = self.keeps_history.then(|| state.clone());
         let open = [state.own.incident.clone(), state.own.unknown_told.clone()];
-        let told = alert::removed(&self.voice, &watch, state, now);
+        let told = alert::removed(&self.context, &watch, state, now);
         for incident in open.into_iter().flatten() {
             self.close(&incident, now);
         }
@@ -189,7 +189,7 @@ impl Dispatcher {
             .filter(|(name, _)| !new.contains(name.as_str()))
             .map(|(_, at)| *at)
             .collect();
-        self.voice.site.clone_from(&plan.site);
+        self.context.site.clone_from(&plan.site);
         self.plan = plan;
         self.outbox.follow(&self.plan, now.mono);
         self.vigil.follow(self.plan.heartbeat.as_ref(), now.mono);

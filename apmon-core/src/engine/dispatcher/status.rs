@@ -3,8 +3,8 @@
 use super::Dispatcher;
 use crate::engine::{
     EngineError,
-    slot::Flight,
-    status::{LooksStatus, SiteStatus, Still, StillMonitor, millis},
+    slot::CheckPhase,
+    status::{ChecksStatus, SiteStatus, Still, StillMonitor, millis},
 };
 
 impl Dispatcher {
@@ -27,8 +27,8 @@ impl Dispatcher {
             monitor: slot.monitor.clone(),
             state: slot.state.clone(),
             device: slot.device.clone(),
-            looking: slot.flight != Flight::Grounded,
-            next_look: slot.look_at(),
+            checking: slot.check_phase != CheckPhase::Idle,
+            next_check: slot.check_at(),
             next_reminder: slot.reminder,
         });
         Still {
@@ -40,7 +40,7 @@ impl Dispatcher {
                 started: Some(self.started),
                 quiet: self.plan.quiet,
                 unsaved: self.ledger.failing,
-                looks: Some(LooksStatus {
+                checks: Some(ChecksStatus {
                     ended: lateness.count(),
                     missed: self.report.missed + missed,
                     late_p50_ms: millis(lateness.quantile(0.5)),

@@ -132,7 +132,7 @@ impl Dispatcher {
             .since
             .zip(ended)
             .map(|(began, ended)| (what, began, ended));
-        let remark = words::late(was, late, now.wall, &self.voice.zone);
+        let remark = words::late(was, late, now.wall, &self.context.zone);
         message.text = format!("{} ({remark})", message.text);
         message
     }

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 
 use super::{Dispatcher, Done, GRACE, telling::settle};
 use crate::{
-    engine::slot::Flight,
+    engine::slot::CheckPhase,
     monitor::Heartbeat,
     notification::DeliveryError,
     time::{Mono, Now},
@@ -102,8 +102,8 @@ impl Dispatcher {
         let oldest = self
             .waiting
             .iter()
-            .find_map(|at| match self.slots[*at].as_ref()?.flight {
-                Flight::Waiting(due) => Some(due),
+            .find_map(|at| match self.slots[*at].as_ref()?.check_phase {
+                CheckPhase::Waiting(due) => Some(due),
                 _ => None,
             });
         if let Some(due) = oldest {

@@ -262,7 +262,7 @@ impl Lane {
 
     /// An answer to the message of this key has come: gives its place, if it
     /// was under way. An answer to another frees nobody's place.
-    pub(super) fn land(&mut self, key: &str) -> Option<u64> {
+    pub(super) fn finish(&mut self, key: &str) -> Option<u64> {
         self.in_flight.filter(|_| self.flying == key)?;
         self.ready = Ready::Stale;
         self.in_flight.take()

@@ -4,7 +4,7 @@ use super::*;
 
 impl Reference {
     /// A look of the process ended.
-    pub fn looked(&mut self, name: &str, verdict: Verdict) {
+    pub fn checked(&mut self, name: &str, verdict: Verdict) {
         let now = self.now();
         let Some(policy) = self.setup.policy(name) else {
             return self.complain(format!("{name} was looked at, and is not in the site file"));

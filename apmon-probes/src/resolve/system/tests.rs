@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::*;
-use crate::course::look;
+use crate::course::check;
 
 const ANY: AddressFamily = AddressFamily::Any;
 /// Within this the threads have begun, on a machine that lets a process stand
@@ -32,7 +32,7 @@ fn gated() -> (Arc<System>, mpsc::Sender<()>, Arc<Mutex<Vec<String>>>) {
 /// A look at `name` that goes on beside the test.
 fn ask(system: &Arc<System>, name: &str, timeout: Duration) -> tokio::task::JoinHandle<Answer> {
     let (system, name) = (Arc::clone(system), name.to_owned());
-    tokio::spawn(async move { system.address(&look(timeout), &name, ANY).await })
+    tokio::spawn(async move { system.address(&check(timeout), &name, ANY).await })
 }
 
 /// Waits until so many look-ups have begun.
@@ -45,11 +45,11 @@ async fn begun(noted: &Mutex<Vec<String>>, n: usize) {
 #[tokio::test]
 async fn a_look_ends_at_its_deadline_and_what_waited_for_it_is_not_looked_up() {
     let (system, go, noted) = gated();
-    let looks: Vec<_> = (0..1_000)
+    let checks: Vec<_> = (0..1_000)
         .map(|n| ask(&system, &format!("host{n}"), SHORT))
         .collect();
-    for look in looks {
-        let failure = look.await.unwrap().unwrap_err();
+    for check in checks {
+        let failure = check.await.unwrap().unwrap_err();
         assert_eq!(failure.class, FailureClass::Resolver);
         assert_eq!(
             failure.reason,
@@ -72,13 +72,13 @@ async fn a_look_ends_at_its_deadline_and_what_waited_for_it_is_not_looked_up() {
 #[tokio::test]
 async fn one_name_is_looked_up_once_for_all_who_ask() {
     let (system, go, noted) = gated();
-    let looks: Vec<_> = (0..100).map(|_| ask(&system, "gone", LONG)).collect();
+    let checks: Vec<_> = (0..100).map(|_| ask(&system, "gone", LONG)).collect();
     let other = ask(&system, "web", LONG);
     begun(&noted, 2).await;
     go.send(()).unwrap();
     go.send(()).unwrap();
-    for look in looks {
-        let failure = look.await.unwrap().unwrap_err();
+    for check in checks {
+        let failure = check.await.unwrap().unwrap_err();
         assert_eq!(failure.class, FailureClass::NoSuchName);
     }
     assert!(other.await.unwrap().is_ok());
@@ -95,8 +95,8 @@ async fn one_name_is_looked_up_once_for_all_who_ask() {
 async fn threads_are_started_as_they_are_needed_and_end_with_the_resolver() {
     let system = System::default();
     assert_eq!(system.0.lock().threads, 0);
-    let look = look(LONG);
-    let answer = system.address(&look, "localhost", AddressFamily::Ipv4);
+    let check = check(LONG);
+    let answer = system.address(&check, "localhost", AddressFamily::Ipv4);
     assert_eq!(answer.await.unwrap(), IpAddr::from(Ipv4Addr::LOCALHOST));
     assert_eq!(system.0.lock().threads, 1);
     let pool = Arc::downgrade(&system.0);
@@ -125,7 +125,7 @@ async fn names_of_the_hosts_file_are_found() {
             IpAddr::V4(_) => AddressFamily::Ipv4,
             IpAddr::V6(_) => AddressFamily::Ipv6,
         };
-        let found = system.address(&look(LONG), name, family).await.unwrap();
+        let found = system.address(&check(LONG), name, family).await.unwrap();
         let theirs = |(ip, other): &(IpAddr, &str)| {
             *other == *name && (*ip == found || found == IpAddr::from(Ipv6Addr::LOCALHOST))
         };

@@ -167,15 +167,15 @@ proptest! {
 
     #[test]
     fn nobodys_last_word_is_wrong(
-        looks in prop::collection::vec((1..400_i64, prop::collection::vec(event(), 0..4)), 1..30),
+        checks in prop::collection::vec((1..400_i64, prop::collection::vec(event(), 0..4)), 1..30),
     ) {
         let mut device = Device::wishing(|it| it.mac_changes = MacChanges::All);
         let mut world = World::new();
-        device.look(&world.seen());
+        device.check(&world.seen());
         let mut belief = Belief::of(&world.seen());
         let mut told_at: BTreeMap<(String, String), i64> = BTreeMap::new();
         let mut restarts = 0;
-        for (i, (secs, events)) in (0_u32..).zip(&looks) {
+        for (i, (secs, events)) in (0_u32..).zip(&checks) {
             for event in events {
                 world.happen(event);
             }
@@ -205,7 +205,7 @@ proptest! {
                 prop_assert_eq!(&before, &belief, "told without a change");
             }
         }
-        prop_assert!(restarts <= looks.len());
+        prop_assert!(restarts <= checks.len());
         // First to tell what there is; then where that made somebody wait who moved.
         for _ in 0..3 {
             for message in device.look_after(2 * WINDOW, &world.seen()) {
@@ -218,13 +218,13 @@ proptest! {
 
     #[test]
     fn who_is_there_was_told_to_be_there(
-        looks in prop::collection::vec((1..400_i64, prop::collection::vec(event(), 0..4)), 1..30),
+        checks in prop::collection::vec((1..400_i64, prop::collection::vec(event(), 0..4)), 1..30),
     ) {
         let mut device = Device::new();
         let mut world = World::new();
-        device.look(&world.seen());
+        device.check(&world.seen());
         let mut belief = Belief::of(&world.seen());
-        for (secs, events) in &looks {
+        for (secs, events) in &checks {
             for event in events {
                 world.happen(event);
             }
@@ -257,7 +257,7 @@ proptest! {
             world.happen(event);
         }
         let mut device = Device::wishing(|it| it.mac_changes = MacChanges::All);
-        device.look(&world.seen());
+        device.check(&world.seen());
         for number in numbers {
             world.happen(&Event::Renumbered(number));
             prop_assert_eq!(device.look_after(WINDOW, &world.seen()), nothing());

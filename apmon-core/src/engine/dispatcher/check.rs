@@ -9,50 +9,50 @@ use crate::{
     engine::{
         PassReport,
         event::Event,
-        slot::{Flight, Slot},
+        slot::{CheckPhase, Slot},
     },
     memory::Unfit,
     monitor::{Monitor, Observation},
     outcome::{Failure, FailureClass, Outcome, Verdict},
-    probe::Look,
+    probe::Check,
     rule::{
-        alert::{self, Looked},
+        alert::{self, FinishedCheck},
         health::Transition,
     },
     time::Now,
 };
 
 impl Dispatcher {
-    pub(super) fn start_looks(&mut self, now: Now) {
+    pub(super) fn start_checks(&mut self, now: Now) {
         let cap = self
             .plan
             .max_concurrent
             .map_or(usize::MAX, std::num::NonZero::get);
-        while self.flying < cap {
+        while self.running < cap {
             let Some(at) = self.waiting.pop_front() else {
                 return;
             };
             let Some(slot) = self.slots[at].as_mut() else {
                 continue;
             };
-            let Flight::Waiting(due) = slot.flight else {
+            let CheckPhase::Waiting(due) = slot.check_phase else {
                 continue;
             };
-            slot.take_off(now.mono);
-            self.flying += 1;
+            slot.start_check(now.mono);
+            self.running += 1;
             let monitor = Arc::clone(&slot.monitor);
             let generation = slot.generation;
             let memory = slot.state.memory.clone();
             let clock = Arc::clone(&self.shared.clock);
             self.tasks.spawn(async move {
                 let timeout = monitor.watch().policy.max_try;
-                let look = Look::new(due, clock.now(), timeout).remembering(memory);
-                let observation = guarded(monitor.as_ref(), &look).await;
+                let check = Check::new(due, clock.now(), timeout).remembering(memory);
+                let observation = guarded(monitor.as_ref(), &check).await;
                 let ended = clock.now();
-                Done::Look {
+                Done::Check {
                     slot: at,
                     generation,
-                    look,
+                    check,
                     observation,
                     ended,
                 }
@@ -60,11 +60,11 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn landed(
+    pub(super) fn check_finished(
         &mut self,
         at: usize,
         generation: u64,
-        look: &Look,
+        check: &Check,
         observation: &Observation,
         now: Now,
     ) {
@@ -78,8 +78,8 @@ impl Dispatcher {
         let verdict = outcome.verdict();
         let monitor = Arc::clone(&slot.monitor);
         let watch = monitor.watch();
-        let looked = Looked {
-            started: look.started,
+        let checked = FinishedCheck {
+            started: check.started,
             verdict,
             failure: outcome.failure(),
             latency: outcome.latency,
@@ -90,7 +90,7 @@ impl Dispatcher {
         let was_unknown = slot.state.own.unknown_since.is_some();
         let before = self.keeps_history.then(|| Before::of(&slot.state));
         let state = Arc::make_mut(&mut slot.state);
-        let (transition, told) = alert::after_look(&self.voice, watch, state, looked, now);
+        let (transition, told) = alert::after_check(&self.context, watch, state, checked, now);
         // Touched below together with what is told: one commit has both.
         let unfit = observation.memory.as_ref().map_or(Vec::new(), |memory| {
             let (memory, unfit) = memory.clone().fit(&state.memory);
@@ -110,14 +110,14 @@ impl Dispatcher {
             slot.device = Some(Arc::clone(device));
         }
         let is_news = matches!(transition, Some(Transition::Outage | Transition::Recovery));
-        slot.land(verdict, transition, look.started, now);
-        self.report.lateness.record(look.lateness());
+        slot.finish_check(verdict, transition, check.started, now);
+        self.report.lateness.record(check.lateness());
         let lateness = if self.is_pass {
             Duration::ZERO
         } else {
-            look.lateness()
+            check.lateness()
         };
-        self.vigil.looked(lateness);
+        self.vigil.checked(lateness);
         self.report.count(verdict, slot.state.health().is_down());
         if let Some(failure) = outcome
             .failure()
@@ -126,18 +126,18 @@ impl Dispatcher {
         {
             tracing::error!(monitor = watch.name, "the check panicked, a bug: {failure}");
         }
-        (self.shared.listener)(&Event::Looked {
+        (self.shared.events)(&Event::Checked {
             watch,
             observation,
             state: &slot.state,
             transition,
             unknown_changed: slot.state.own.unknown_since.is_some() != was_unknown,
-            lateness: look.lateness(),
-            took: now.mono.since(look.started.mono),
+            lateness: check.lateness(),
+            took: now.mono.since(check.started.mono),
         });
         if let Some(before) = before {
             let state = Arc::clone(&slot.state);
-            self.record_look(watch, look, outcome, &state, now);
+            self.record_check(watch, check, outcome, &state, now);
             self.record_incidents(before, &state, watch, transition, &told, now);
             self.record_port_changes(watch, &observation.changes, now);
         }
@@ -161,7 +161,12 @@ impl Dispatcher {
             return;
         };
         let monitor = Arc::clone(&slot.monitor);
-        let told = alert::remind(&self.voice, monitor.watch(), Arc::make_mut(&mut slot.state), now);
+        let told = alert::remind(
+            &self.context,
+            monitor.watch(),
+            Arc::make_mut(&mut slot.state),
+            now,
+        );
         slot.schedule_reminder(now);
         if let Some(notification) = told {
             let state = Arc::clone(&slot.state);
@@ -174,16 +179,16 @@ impl Dispatcher {
 
 /// One check behind its panic barrier and a deadline it cannot ignore: a panic
 /// is `Unknown`, and so much of it is told.
-pub async fn guarded(monitor: &dyn Monitor, look: &Look) -> Observation {
-    let check = AssertUnwindSafe(monitor.check(look)).catch_unwind();
-    match tokio::time::timeout_at(look.deadline() + GRACE, check).await {
+pub async fn guarded(monitor: &dyn Monitor, check: &Check) -> Observation {
+    let running = AssertUnwindSafe(monitor.check(check)).catch_unwind();
+    match tokio::time::timeout_at(check.deadline() + GRACE, running).await {
         Ok(Ok(observation)) => observation,
         Ok(Err(panic)) => Outcome::failed(Failure::new(
             FailureClass::Panic,
             format!("the check panicked: {}", panic_text(&*panic)),
         ))
         .into(),
-        Err(_) => Outcome::failed(look.timed_out("check")).into(),
+        Err(_) => Outcome::failed(check.timed_out("check")).into(),
     }
 }
 
@@ -197,7 +202,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 
 impl PassReport {
     fn count(&mut self, verdict: Verdict, is_down: bool) {
-        self.looks += 1;
+        self.checks += 1;
         match verdict {
             Verdict::Up => self.up += 1,
             Verdict::Unknown => self.unknown += 1,

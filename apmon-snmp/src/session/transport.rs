@@ -12,14 +12,14 @@ use crate::error::SnmpError;
 
 /// The socket to one agent.
 #[derive(Debug)]
-pub(super) struct Way(UdpSocket);
+pub(super) struct Transport(UdpSocket);
 
 thread_local! {
     /// A datagram; nothing is kept in it.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_536]);
 }
 
-impl Way {
+impl Transport {
     pub(super) async fn open(address: SocketAddr) -> Result<Self, SnmpError> {
         let ours: SocketAddr = match address {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
