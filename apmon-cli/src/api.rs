@@ -115,7 +115,7 @@ async fn channel<B: Body<Error: std::error::Error + Send + Sync + 'static>>(
 fn refused(error: EngineError) -> (StatusCode, String) {
     let status = match error {
         EngineError::UnknownChannel { .. } => StatusCode::NOT_FOUND,
-        EngineError::Quiet => StatusCode::CONFLICT,
+        EngineError::NotifyOff => StatusCode::CONFLICT,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, error.to_string())

@@ -1,7 +1,7 @@
 //! The channels of a site file: who is told, and by what.
 
 mod listing;
-mod remark;
+mod warning;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 
 pub(crate) use self::{
     listing::{Entry, Sort, entries},
-    remark::remarks,
+    warning::warnings,
 };
 use crate::site::{self, Process};
 

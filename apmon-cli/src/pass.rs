@@ -89,8 +89,8 @@ pub(crate) fn say(config: &Path, error: &anyhow::Error) {
 
 async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<PassReport> {
     let file = site::load(config)?;
-    for remark in site::remarks(&file, common.threads) {
-        tracing::warn!("{}: {remark}", printable(&file.name));
+    for warning in site::warnings(&file, common.threads) {
+        tracing::warn!("{}: {warning}", printable(&file.name));
     }
     let plan = site::plan(&file, common, process)?;
     let days = site::history_days(&file);

@@ -106,8 +106,8 @@ pub(crate) fn of_one(
     let text = json!({"site": {"name": "command line"}, "monitors": [monitor]}).to_string();
     config::parse(Path::new("command line"), &text, kinds, &ProcessEnvironment).map_err(|error| match error {
         // Places in a text that nobody wrote help nobody.
-        ConfigError::Mistakes { mistakes, .. } => {
-            let texts: Vec<_> = mistakes.iter().map(|mistake| mistake.text.as_str()).collect();
+        ConfigError::Invalid { errors, .. } => {
+            let texts: Vec<_> = errors.iter().map(|error| error.text.as_str()).collect();
             anyhow::anyhow!("{}", texts.join("; "))
         }
         other => other.into(),
@@ -115,8 +115,8 @@ pub(crate) fn of_one(
 }
 
 /// What the site does that its author may not expect.
-pub(crate) fn remarks(file: &SiteFile, threads: Option<u32>) -> Vec<String> {
-    let mut remarks = Vec::new();
+pub(crate) fn warnings(file: &SiteFile, threads: Option<u32>) -> Vec<String> {
+    let mut warnings = Vec::new();
     let cap = cap(file, threads);
     if let Some(cap) = cap.filter(|cap| cap.get() < file.monitors.len()) {
         let longest = file
@@ -126,13 +126,13 @@ pub(crate) fn remarks(file: &SiteFile, threads: Option<u32>) -> Vec<String> {
             .max()
             .unwrap_or(0);
         let rounds = (file.monitors.len() - 1) / cap.get();
-        remarks.push(format!(
+        warnings.push(format!(
             "{cap} checks at once for {} monitors: dead targets may delay others by up to {} secs; without max_threads there is no cap",
             file.monitors.len(),
             rounds as u64 * longest
         ));
     }
-    remarks
+    warnings
 }
 
 /// The most checks at once.
@@ -146,7 +146,7 @@ pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> any
     let mut plan = Plan::new(&file.name);
     plan.delivery_timeout = delivery_timeout(file);
     plan.max_concurrent = cap(file, args.threads);
-    plan.quiet = args.no_notify;
+    plan.no_notify = args.no_notify;
     if let Some(expire) = file.site.notify_expire_secs {
         plan.expire_after = expire.duration();
     }

@@ -23,13 +23,13 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
                 if !channels.is_empty() {
                     console::line(&told(&file, &channels));
                 }
-                for remark in site::remarks(&file, threads) {
-                    tracing::warn!("{}: {remark}", printable(&file.name));
+                for warning in site::warnings(&file, threads) {
+                    tracing::warn!("{}: {warning}", printable(&file.name));
                 }
-                for remark in channel::remarks(&file, &channels) {
-                    tracing::warn!("{}: {remark}", printable(&file.name));
+                for warning in channel::warnings(&file, &channels) {
+                    tracing::warn!("{}: {warning}", printable(&file.name));
                 }
-                advise(&file);
+                hint(&file);
             }
             Err(error) => {
                 code = ExitCode::FAILURE;
@@ -41,14 +41,14 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
 }
 
 /// What could be safer. It is the same for many monitors: some are enough.
-fn advise(file: &SiteFile) {
+fn hint(file: &SiteFile) {
     const SHOWN: usize = 20;
     let path = file.path.display().to_string();
     let path = printable(&path);
-    for advice in file.advice.iter().take(SHOWN) {
-        tracing::warn!("{path}:{}:{}: {advice}", advice.at.line, advice.at.column);
+    for hints in file.hints.iter().take(SHOWN) {
+        tracing::warn!("{path}:{}:{}: {hints}", hints.at.line, hints.at.column);
     }
-    if let Some(more @ 1..) = file.advice.len().checked_sub(SHOWN) {
+    if let Some(more @ 1..) = file.hints.len().checked_sub(SHOWN) {
         tracing::warn!("{path}: and {more} more of that");
     }
 }

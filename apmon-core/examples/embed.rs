@@ -48,7 +48,7 @@ async fn main() -> Result<(), apmon_core::EngineError> {
     watch.policy.check_every = Duration::from_millis(200);
     let plan = Plan::new("Office")
         .watch(Arc::new(ProbeMonitor::new(watch, Arc::new(Spool))))
-        .tell("pager", Arc::new(Pager));
+        .notify("pager", Arc::new(Pager));
     let engine = Engine::new(plan, Arc::new(Forgetful));
     let handle = engine.handle();
     let (report, ()) = tokio::join!(engine.run(), async {

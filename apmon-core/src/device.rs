@@ -213,8 +213,8 @@ pub struct PortChange {
     pub event: PortEvent,
     /// A notice of the same look says so. It may be kept to itself: nobody
     /// wants to hear it, or not so soon after the last one.
-    #[serde(default)]
-    pub told: bool,
+    #[serde(default, rename = "told")]
+    pub notified: bool,
 }
 
 /// What can happen to a port.

@@ -7,22 +7,22 @@ mod agenda;
 mod dispatcher;
 mod event;
 mod lateness;
-mod ledger;
 mod outbox;
+mod pending;
 mod plan;
-mod slot;
+mod runtime;
+mod self_monitor;
+mod stats;
 mod status;
-mod tally;
 #[cfg(test)]
 mod tests;
-mod vigil;
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot};
 
-use self::{dispatcher::Dispatcher, status::Still};
+use self::{dispatcher::Dispatcher, status::StatusSnapshot};
 pub use self::{
     dispatcher::guarded,
     event::{Event, EventSink},
@@ -64,7 +64,7 @@ pub struct Handle(mpsc::Sender<Command>);
 enum Command {
     Reload(Plan, oneshot::Sender<()>),
     Ping(oneshot::Sender<()>),
-    Status(oneshot::Sender<Still>),
+    Status(oneshot::Sender<StatusSnapshot>),
     Retry(Option<String>, oneshot::Sender<Result<usize, EngineError>>),
     Shutdown,
 }
@@ -90,9 +90,9 @@ pub enum EngineError {
         /// The channels there are.
         known: Vec<String>,
     },
-    /// The plan tells nobody ([`Plan::quiet`]).
+    /// The plan tells nobody ([`Plan::no_notify`]).
     #[error("this run tells nobody (--no-notify)")]
-    Quiet,
+    NotifyOff,
 }
 
 fn listed(ids: &[String]) -> String {

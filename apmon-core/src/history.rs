@@ -67,7 +67,7 @@ pub enum StretchKind {
     /// It could not be looked at, told or not.
     Unknown,
     /// It was down, and nobody was to be told.
-    Silenced,
+    AlarmsOff,
     /// Nobody looked: apmon did not run. A store finds these by itself
     /// ([`CheckResult::max_gap`]).
     Unwatched,
@@ -75,14 +75,14 @@ pub enum StretchKind {
 
 impl StretchKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Unknown, Self::Silenced, Self::Unwatched];
+    pub const ALL: [Self; 3] = [Self::Unknown, Self::AlarmsOff, Self::Unwatched];
 
     /// The word for it in files and output.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
-            Self::Silenced => "silenced",
+            Self::AlarmsOff => "silenced",
             Self::Unwatched => "unwatched",
         }
     }
@@ -212,7 +212,7 @@ impl Incident {
     #[must_use]
     pub fn is_open(&self, state: &MonitorState) -> bool {
         let known = match self.kind {
-            IncidentKind::Unknown => &state.own.unknown_told,
+            IncidentKind::Unknown => &state.own.unknown_incident,
             _ => &state.own.incident,
         };
         self.ended.is_none() && known.as_ref() == Some(&self.id)

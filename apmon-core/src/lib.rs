@@ -51,7 +51,7 @@
 //! watch.policy.retry_every = Some(Duration::from_millis(10));
 //! let plan = Plan::new("Office")
 //!     .watch(Arc::new(ProbeMonitor::new(watch, Arc::new(Spool))))
-//!     .tell("pager", Arc::new(Pager));
+//!     .notify("pager", Arc::new(Pager));
 //! let report = Engine::new(plan, Arc::new(Forgetful)).pass().await?;
 //! assert_eq!((report.checks, report.down, report.undelivered), (3, 1, 0));
 //! # Ok(())

@@ -9,5 +9,5 @@ pub mod heartbeat;
 pub mod pacing;
 pub mod resend;
 pub mod schedule;
-pub mod silence;
+pub mod window;
 pub mod words;

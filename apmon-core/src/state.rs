@@ -86,19 +86,19 @@ pub struct OwnState {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_since: Option<Timestamp>,
     /// Incident id under which that was told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unknown_told: Option<String>,
+    #[serde(rename = "unknown_told", skip_serializing_if = "Option::is_none")]
+    pub unknown_incident: Option<String>,
     /// Since when it is up; `None` while it is down, and where it was up before
     /// this was kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub up_since: Option<Timestamp>,
     /// Since when it is down and nobody is to be told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub silenced_since: Option<Timestamp>,
+    #[serde(rename = "silenced_since", skip_serializing_if = "Option::is_none")]
+    pub alarms_off_since: Option<Timestamp>,
     /// The channels that heard that something began and is not over, by
     /// incident: they are to hear its end, whatever they are by then.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub heard: BTreeMap<String, Vec<String>>,
+    #[serde(rename = "heard", skip_serializing_if = "BTreeMap::is_empty")]
+    pub announced_to: BTreeMap<String, Vec<String>>,
     /// When it was taken out of the site file; forgotten 30 days later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<Timestamp>,
@@ -129,32 +129,32 @@ impl OwnState {
     #[must_use]
     pub fn goes_on(&self, incident: &str) -> bool {
         let is_it = |id: &Option<String>| id.as_deref() == Some(incident);
-        is_it(&self.incident) || is_it(&self.unknown_told)
+        is_it(&self.incident) || is_it(&self.unknown_incident)
     }
 
     /// All of these channels have heard of `incident`.
-    pub(crate) fn has_heard(&self, incident: &str, channels: &[String]) -> bool {
-        let heard = self.heard.get(incident);
-        heard.is_some_and(|heard| channels.iter().all(|channel| heard.contains(channel)))
+    pub(crate) fn is_announced_to(&self, incident: &str, channels: &[String]) -> bool {
+        let announced_to = self.announced_to.get(incident);
+        announced_to.is_some_and(|announced_to| channels.iter().all(|channel| announced_to.contains(channel)))
     }
 
     /// These channels have heard of `incident`, which goes on.
-    pub(crate) fn hears(&mut self, incident: &str, channels: &[String]) {
-        let mut all = std::mem::take(&mut self.heard);
+    pub(crate) fn add_announced(&mut self, incident: &str, channels: &[String]) {
+        let mut all = std::mem::take(&mut self.announced_to);
         all.retain(|incident, _| self.goes_on(incident));
-        let heard = all.entry(incident.to_owned()).or_default();
+        let announced_to = all.entry(incident.to_owned()).or_default();
         for channel in channels {
-            if !heard.contains(channel) {
-                heard.push(channel.clone());
+            if !announced_to.contains(channel) {
+                announced_to.push(channel.clone());
             }
         }
-        self.heard = all;
+        self.announced_to = all;
     }
 
     /// Who heard that began what `message` ends.
-    pub(crate) fn take_heard(&mut self, message: &Notification) -> Vec<String> {
+    pub(crate) fn take_announced(&mut self, message: &Notification) -> Vec<String> {
         match message.kind.is_end() {
-            true => self.heard.remove(&message.incident).unwrap_or_default(),
+            true => self.announced_to.remove(&message.incident).unwrap_or_default(),
             false => Vec::new(),
         }
     }

@@ -25,7 +25,7 @@ mod no_alert_is_lost {
         target.set(Condition::Down("no".into()));
         let plan = Plan::new("s")
             .watch(target.monitor(watch("a", every(10))))
-            .tell("c", recorder.clone());
+            .notify("c", recorder.clone());
         let engine = Engine::new(plan, store.clone()).clock(clock);
         let handle = engine.handle();
         let running = tokio::spawn(engine.run());
@@ -60,7 +60,7 @@ mod no_alert_is_lost {
         };
         let plan = Plan::new("s")
             .watch(target.monitor(watch("a", policy)))
-            .tell("c", recorder.clone());
+            .notify("c", recorder.clone());
         let engine = Engine::new(plan, store.clone()).clock(clock);
         let handle = engine.handle();
         let running = tokio::spawn(engine.run());
@@ -87,7 +87,7 @@ mod no_alert_is_lost {
         let plan = || {
             Plan::new("s")
                 .watch(target.monitor(watch("a", every(10))))
-                .tell("c", recorder.clone())
+                .notify("c", recorder.clone())
         };
         let running = tokio::spawn(Engine::new(plan(), store.clone()).clock(clock.clone()).run());
         tokio::time::sleep(secs(10)).await;
@@ -115,7 +115,7 @@ mod no_alert_is_lost {
         let plan = || {
             Plan::new("s")
                 .watch(target.monitor(watch("a", every(10))))
-                .tell("c", recorder.clone())
+                .notify("c", recorder.clone())
         };
         let running = tokio::spawn(Engine::new(plan(), store.clone()).clock(clock.clone()).run());
         tokio::time::sleep(secs(10)).await;
@@ -136,7 +136,7 @@ mod no_alert_is_lost {
         target.set(Condition::Down("no".into()));
         let plan = Plan::new("s")
             .watch(target.monitor(watch("a", every(1))))
-            .tell("c", recorder.clone());
+            .notify("c", recorder.clone());
         let engine = Engine::new(plan, store.clone()).clock(clock);
         let handle = engine.handle();
         let running = tokio::spawn(engine.run());
@@ -162,7 +162,7 @@ mod no_alert_is_lost {
         target.set(Condition::Down("no".into()));
         let plan = Plan::new("s")
             .watch(target.monitor(watch("a", every(1))))
-            .tell("c", recorder.clone());
+            .notify("c", recorder.clone());
         let engine = Engine::new(plan, store.clone()).clock(clock);
         let handle = engine.handle();
         let running = tokio::spawn(engine.run());
@@ -192,7 +192,7 @@ mod no_alert_is_lost {
         target.set(Condition::Down("no".into()));
         let plan = Plan::new("s")
             .watch(target.monitor(watch("a", every(60))))
-            .tell("c", recorder.clone());
+            .notify("c", recorder.clone());
         let report = Engine::new(plan, store).clock(clock).pass().await.unwrap();
         assert_eq!(recorder.labels(), ["NEW OUTAGE"]);
         assert!(!report.saved);
@@ -213,7 +213,7 @@ mod no_alert_is_lost {
         let plan = |channels: &[(&str, &Arc<Recorder>)]| {
             let plan = Plan::new("s").watch(target.monitor(watch("a", every(1))));
             channels.iter().fold(plan, |plan, (id, recorder)| {
-                plan.tell(*id, Arc::clone(recorder) as _)
+                plan.notify(*id, Arc::clone(recorder) as _)
             })
         };
         let first = plan(&[("dead", &dead), ("dying", &dying), ("healthy", &healthy)]);
@@ -254,7 +254,7 @@ mod no_alert_is_lost {
         let plan = Plan::new("s")
             .watch(first.monitor(watch("a", every(1))))
             .watch(second.monitor(watch("b", every(1))))
-            .tell("c", recorder.clone());
+            .notify("c", recorder.clone());
         let engine = Engine::new(plan, store.clone()).clock(clock);
         let handle = engine.handle();
         let running = tokio::spawn(engine.run());
@@ -285,8 +285,8 @@ mod no_alert_is_lost {
         let plan = |id: &str, recorder: &Arc<Recorder>| {
             Plan::new("s")
                 .watch(target.monitor(watch("a", every(1))))
-                .tell(id, recorder.clone())
-                .tell("other", other.clone())
+                .notify(id, recorder.clone())
+                .notify("other", other.clone())
         };
         let engine = Engine::new(plan("wrong", &wrong), store.clone()).clock(clock);
         let handle = engine.handle();
@@ -313,11 +313,11 @@ mod no_alert_is_lost {
             ..every(1)
         };
         let plan = || Plan::new("s").watch(target.monitor(watch("a", policy.clone())));
-        let engine = Engine::new(plan().tell("gone", gone.clone()), store.clone()).clock(clock);
+        let engine = Engine::new(plan().notify("gone", gone.clone()), store.clone()).clock(clock);
         let handle = engine.handle();
         let running = tokio::spawn(engine.run());
         tokio::time::sleep(secs(5)).await;
-        let mut mailed = plan().tell("mail:ops", mail.clone());
+        let mut mailed = plan().notify("mail:ops", mail.clone());
         mailed.channels[0].is_mail = true;
         handle.reload(mailed).await.unwrap();
         tokio::time::sleep(secs(5)).await;
@@ -338,7 +338,7 @@ mod no_alert_is_lost {
         };
         let plan = Plan::new("s")
             .watch(target.monitor(watch("a", policy)))
-            .tell("c", heard.clone());
+            .notify("c", heard.clone());
         let engine = Engine::new(plan, store.clone()).clock(clock);
         let handle = engine.handle();
         let running = tokio::spawn(engine.run());
@@ -369,7 +369,7 @@ mod no_alert_is_lost {
         let plan = (0..1000).fold(Plan::new("s"), |plan, i| {
             plan.watch(target.monitor(watch(&format!("m{i}"), every(60))))
         });
-        let plan = plan.tell("c", recorder.clone());
+        let plan = plan.notify("c", recorder.clone());
         let report = Engine::new(plan, store.clone())
             .clock(clock)
             .pass()
@@ -410,7 +410,7 @@ mod our_own_faults_are_no_outage {
         };
         let plan = Plan::new("s")
             .watch(target.monitor(watch("a", policy)))
-            .tell("c", recorder.clone());
+            .notify("c", recorder.clone());
         let engine = Engine::new(plan, Memory::new())
             .clock(settable.clone())
             .zone(TimeZone::UTC);
@@ -458,7 +458,7 @@ mod our_own_faults_are_no_outage {
         let plan = || {
             Plan::new("s")
                 .watch(target.monitor(watch("a", every(10))))
-                .tell("c", recorder.clone())
+                .notify("c", recorder.clone())
         };
         let engine = Engine::new(plan(), Memory::new()).clock(settable.clone());
         let handle = engine.handle();
@@ -496,7 +496,7 @@ mod our_own_faults_are_no_outage {
         let plan = Plan::new("s")
             .watch(broken.monitor(watch("broken", every(1))))
             .watch(sound.monitor(watch("sound", every(1))))
-            .tell("c", recorder.clone());
+            .notify("c", recorder.clone());
         let report = run_for(Engine::new(plan, Memory::new()).clock(clock), secs(10)).await;
         assert!(broken.checks() >= 9 && sound.checks() >= 9);
         assert_eq!(report.down, 0);

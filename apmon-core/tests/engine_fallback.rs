@@ -485,7 +485,7 @@ async fn an_end_that_is_told_to_nobody_is_known_to_what_waits() {
         watch.checksum = format!("{alarms}").into();
         Plan::new("Lab")
             .watch(site.target.monitor(watch))
-            .tell("first", site.first.clone())
+            .notify("first", site.first.clone())
     };
     let engine = site.engine(plan(true));
     let handle = engine.handle();

@@ -82,7 +82,7 @@ async fn an_outage_stands_there_with_its_reason_its_messages_and_its_end() {
     };
     let plan = Plan::new("s")
         .watch(target.monitor(watch("a", policy)))
-        .tell("c", recorder.clone());
+        .notify("c", recorder.clone());
     let engine = Engine::new(plan, store.clone()).clock(clock);
     let handle = engine.handle();
     let running = tokio::spawn(engine.run());
@@ -130,14 +130,14 @@ async fn an_outage_stands_there_with_its_reason_its_messages_and_its_end() {
 async fn an_outage_that_nobody_is_told_of_stands_there_too_and_unknown_once_it_is_told() {
     let (clock, target, store) = (clock(), Target::new(), Arc::new(Chronicle::default()));
     target.set(Condition::Down("no".into()));
-    let quiet = Policy {
+    let alarms_off = Policy {
         alarms: false,
         ..every(10)
     };
     let lost = Target::new();
     lost.set(Condition::Unknown("no route".into()));
     let plan = Plan::new("s")
-        .watch(target.monitor(watch("quiet", quiet)))
+        .watch(target.monitor(watch("quiet", alarms_off)))
         .watch(lost.monitor(watch("lost", every(10))));
     let engine = Engine::new(plan, store.clone()).clock(clock);
     let handle = engine.handle();
@@ -238,7 +238,7 @@ async fn what_could_not_be_seen_and_what_nobody_was_told_stands_there_as_stretch
         [
             (StretchKind::Unknown, 60),
             (StretchKind::Unknown, 60),
-            (StretchKind::Silenced, 180)
+            (StretchKind::AlarmsOff, 180)
         ]
     );
     // The outage itself is an incident, told or not.

@@ -243,7 +243,7 @@ async fn what_is_remembered_waits_for_the_lazy_commit_unless_something_is_told_w
     };
     let plan = Plan::new("s")
         .watch(Switch::new(every(1), find))
-        .tell("c", recorder.clone());
+        .notify("c", recorder.clone());
     let engine = Engine::new(plan, store.clone()).clock(clock).zone(TimeZone::UTC);
     run_for(engine, Duration::from_millis(3_900)).await;
     let [(at, message, _)] = &recorder.heard.lock().unwrap()[..] else {
@@ -268,7 +268,7 @@ async fn a_look_at_an_older_version_of_a_monitor_leaves_nothing() {
     Arc::get_mut(&mut slow).unwrap().takes = secs(10);
     let mut new = Switch::new(every(60), counting);
     Arc::get_mut(&mut new).unwrap().watch.checksum = "2".into();
-    let plan = |monitor: Arc<Switch>| Plan::new("s").watch(monitor).tell("c", recorder.clone());
+    let plan = |monitor: Arc<Switch>| Plan::new("s").watch(monitor).notify("c", recorder.clone());
     let engine = Engine::new(plan(slow.clone()), store.clone()).clock(clock);
     let handle = engine.handle();
     let running = tokio::spawn(engine.run());
@@ -301,7 +301,7 @@ async fn changes_stand_in_the_history_and_what_is_remembered_is_kept_while_nobod
         };
         let policy = Policy { alarms, ..every(10) };
         let switch = Switch::new(policy, find);
-        let plan = Plan::new("s").watch(switch.clone()).tell("c", recorder.clone());
+        let plan = Plan::new("s").watch(switch.clone()).notify("c", recorder.clone());
         run_for(Engine::new(plan, store.clone()).clock(clock), secs(60)).await;
         assert_eq!(recorder.labels().len(), usize::from(alarms));
         let records = store.records.lock().unwrap();
@@ -327,7 +327,7 @@ async fn notices_of_a_look_that_failed_are_told_as_well() {
         };
         let plan = Plan::new("s")
             .watch(Switch::new(every(10), find))
-            .tell("c", recorder.clone());
+            .notify("c", recorder.clone());
         run_for(Engine::new(plan, store.clone()).clock(clock), secs(30)).await;
         let texts = recorder.texts();
         assert!(
@@ -506,7 +506,7 @@ proptest! {
                 observation
             };
             let start = || {
-                let plan = Plan::new("s").watch(Switch::new(every(3), find)).tell("c", recorder.clone());
+                let plan = Plan::new("s").watch(Switch::new(every(3), find)).notify("c", recorder.clone());
                 let engine = Engine::new(plan, store.clone()).clock(clock.clone());
                 (engine.handle(), tokio::spawn(engine.run()))
             };

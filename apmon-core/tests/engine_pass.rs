@@ -42,7 +42,7 @@ mod yesterdays_state_works {
         let recorder = Recorder::new(&clock);
         let plan = Plan::new("s")
             .watch(target.monitor(watch("a", policy)))
-            .tell("c", recorder.clone());
+            .notify("c", recorder.clone());
         Engine::new(plan, store.clone())
             .clock(clock)
             .zone(TimeZone::UTC)
@@ -144,7 +144,7 @@ mod yesterdays_state_works {
         target.set(Condition::Down("refused".into()));
         let plan = Plan::new("s")
             .watch(target.monitor(watch("a", every(60))))
-            .tell("c", recorder);
+            .notify("c", recorder);
         let report = Engine::new(plan, store.clone())
             .clock(clock)
             .pass()
@@ -204,11 +204,11 @@ mod yesterdays_state_works {
         let recorder = Recorder::new(&clock);
         *recorder.hangs.lock().unwrap() = true;
         target.set(Condition::Down("refused".into()));
-        let plan = |quiet| Plan {
-            quiet,
+        let plan = |no_notify| Plan {
+            no_notify,
             ..Plan::new("s")
                 .watch(target.monitor(watch("a", every(60))))
-                .tell("c", recorder.clone())
+                .notify("c", recorder.clone())
         };
         let told = plan(false);
         Engine::new(told, store.clone())
@@ -239,7 +239,7 @@ mod yesterdays_state_works {
         let plan = || {
             Plan::new("s")
                 .watch(target.monitor(watch("b", every(60))))
-                .tell("c", recorder.clone())
+                .notify("c", recorder.clone())
         };
         Engine::new(plan(), store.clone())
             .clock(clock.clone())

@@ -53,7 +53,7 @@ async fn each_monitor_is_shown_as_it_is_believed_to_be() {
         ("unknown", Condition::Unknown("no route".into())),
         ("pending", Condition::Silent),
     ];
-    let mut plan = Plan::new("Home").tell("c", recorder.clone());
+    let mut plan = Plan::new("Home").notify("c", recorder.clone());
     for (name, condition) in conditions {
         let target = Target::new();
         target.set(condition);
@@ -72,7 +72,7 @@ async fn each_monitor_is_shown_as_it_is_believed_to_be() {
     let status = handle.status().await.unwrap();
     assert_eq!((status.site.as_str(), status.at), ("Home", after(300).unwrap()));
     assert_eq!(
-        (status.started, status.quiet, status.unsaved),
+        (status.started, status.no_notify, status.unsaved),
         (after(0), false, false)
     );
     assert_eq!(status.checks.as_ref().unwrap().ended, 4);
@@ -174,8 +174,8 @@ fn two_channels(answers: &[DeliveryError]) -> (Plan, [std::sync::Arc<Recorder>; 
     };
     let plan = Plan::new("s")
         .watch(target.monitor(watch("a", policy)))
-        .tell("one", recorders[0].clone())
-        .tell("two", recorders[1].clone());
+        .notify("one", recorders[0].clone())
+        .notify("two", recorders[1].clone());
     let engine = Engine::new(plan.clone(), Memory::new()).clock(clock);
     (plan, recorders, engine)
 }
@@ -264,10 +264,16 @@ async fn a_pause_ends_when_asked_for_and_who_is_told_nothing_is_not_retried() {
     tokio::time::sleep(secs(1)).await;
     assert_eq!(one.labels(), ["NEW OUTAGE"]);
 
-    handle.reload(Plan { quiet: true, ..plan }).await.unwrap();
+    handle
+        .reload(Plan {
+            no_notify: true,
+            ..plan
+        })
+        .await
+        .unwrap();
     let error = handle.retry(None).await.unwrap_err();
     assert_eq!(error.to_string(), "this run tells nobody (--no-notify)");
-    assert!(handle.status().await.unwrap().quiet);
+    assert!(handle.status().await.unwrap().no_notify);
     end(&handle, running).await;
 }
 
@@ -276,7 +282,7 @@ async fn of_many_messages_the_oldest_are_shown_and_all_are_counted() {
     let clock = clock();
     let recorder = Recorder::new(&clock);
     *recorder.hangs.lock().unwrap() = true;
-    let mut plan = Plan::new("s").tell("c", recorder);
+    let mut plan = Plan::new("s").notify("c", recorder);
     for n in 0..50 {
         let target = Target::new();
         target.set(Condition::Down("refused".into()));

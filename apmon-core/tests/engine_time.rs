@@ -173,8 +173,8 @@ mod a_dead_target_delays_nobody {
         target.set(Condition::Down("no".into()));
         let plan = Plan::new("s")
             .watch(target.monitor(watch("a", every(1))))
-            .tell("hanging", hanging.clone())
-            .tell("other", other.clone());
+            .notify("hanging", hanging.clone())
+            .notify("other", other.clone());
         run_for(Engine::new(plan, Memory::new()).clock(clock), secs(60)).await;
         assert!(target.checks() >= 59);
         assert_eq!(other.labels(), ["NEW OUTAGE"]);
@@ -235,7 +235,7 @@ mod a_reload {
             };
             Plan::new("s")
                 .watch(target.monitor(watch))
-                .tell("c", recorder.clone())
+                .notify("c", recorder.clone())
         };
         let engine = Engine::new(plan(&old, "1"), Memory::new()).clock(clock);
         let handle = engine.handle();
@@ -298,7 +298,7 @@ async fn a_notice_of_a_monitor_becomes_a_message_of_its_own() {
     let recorder = Recorder::new(&clock);
     let plan = Plan::new("HomeLab")
         .watch(Arc::new(Switch(watch("switch", every(60)))))
-        .tell("c", recorder.clone());
+        .notify("c", recorder.clone());
     Engine::new(plan, Memory::new())
         .clock(clock)
         .zone(TimeZone::UTC)

@@ -213,7 +213,7 @@ async fn it_does_not_vouch_while_a_message_is_stuck() {
     let channel = Recorder::new(&site.clock);
     *channel.hangs.lock().unwrap() = true;
     site.target.set(Condition::Down("no".into()));
-    let plan = site.vouching().tell("c", channel.clone());
+    let plan = site.vouching().notify("c", channel.clone());
     let running = tokio::spawn(site.engine(plan).run());
     tokio::time::sleep(secs(595)).await;
     assert_eq!(site.watcher.beats("self").len(), 10, "so long it may take");
@@ -259,7 +259,7 @@ async fn a_pass_vouches_once_at_its_end() {
 async fn who_tells_nobody_vouches_for_nothing() {
     let site = Site::new();
     let mut plan = site.vouching();
-    plan.quiet = true;
+    plan.no_notify = true;
     site.run(plan, 100).await;
     assert!(site.watcher.beats("self").is_empty());
 }
@@ -335,7 +335,7 @@ async fn a_pass_with_a_dead_channel_still_vouches_while_nothing_is_stuck() {
     *channel.hangs.lock().unwrap() = true;
     *site.watcher.delay.lock().unwrap() = Duration::from_millis(200);
     site.target.set(Condition::Down("no".into()));
-    let plan = site.vouching().tell("c", channel);
+    let plan = site.vouching().notify("c", channel);
     site.engine(plan).pass().await.unwrap();
     assert_eq!(site.watcher.beats("self").len(), 1);
 }

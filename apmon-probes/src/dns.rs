@@ -87,7 +87,7 @@ impl Kind for Dns {
             None => None,
             Some(Ok(question)) => Some(question),
             Some(Err(wrong)) => {
-                section.mistake("query", wrong);
+                section.error("query", wrong);
                 None
             }
         };

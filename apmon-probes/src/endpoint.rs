@@ -51,14 +51,14 @@ impl Endpoint {
             _ => Some("a path"),
         };
         if let Some(surplus) = surplus {
-            section.mistake(
+            section.error(
                 "address",
                 format!("must not hold {surplus}: {scheme}://host:port"),
             );
             return None;
         }
         let Some(port) = url.port().or(default_port) else {
-            section.mistake("address", format!("has no port: {scheme}://host:port"));
+            section.error("address", format!("has no port: {scheme}://host:port"));
             return None;
         };
         Some(Self {

@@ -109,12 +109,12 @@ pub(crate) fn expected(
     }
     match decode(expect_type, expect?.as_str()) {
         Ok(bytes) if bytes.is_empty() => {
-            section.mistake("expect", "must not be empty");
+            section.error("expect", "must not be empty");
             None
         }
         Ok(bytes) => Some(Expect::of_bytes(bytes)),
         Err(error) => {
-            section.mistake("expect", error);
+            section.error("expect", error);
             None
         }
     }
@@ -132,12 +132,12 @@ pub(crate) fn read(
     let text = send?;
     match decode(content_type, text.reveal()) {
         Ok(bytes) if bytes.is_empty() => {
-            section.mistake("send", "must not be empty");
+            section.error("send", "must not be empty");
             None
         }
         Ok(bytes) => Some(bytes),
         Err(error) => {
-            section.mistake("send", error);
+            section.error("send", error);
             None
         }
     }

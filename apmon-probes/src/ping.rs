@@ -69,7 +69,7 @@ impl Kind for Ping {
                 true => ", without a scheme",
                 false => "",
             };
-            section.mistake(
+            section.error(
                 "address",
                 format!("must be a host name, IPv4 or IPv6 address{hint}"),
             );

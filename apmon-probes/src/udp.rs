@@ -87,7 +87,7 @@ impl Kind for Udp {
         if let Some(bytes) = &send
             && bytes.len() > MAX_DATAGRAM
         {
-            section.mistake(
+            section.error(
                 "send",
                 format!(
                     "must fit one datagram of {MAX_DATAGRAM} bytes; this has {}",

@@ -94,7 +94,7 @@ async fn headers_and_passwords_go_to_no_other_origin() {
 const HTTP: &str = "type: http\nname: x\naddress: https://h/\n";
 
 #[track_caller]
-fn mistakes(options: &str) -> String {
+fn errors(options: &str) -> String {
     let error = lab::parse(&format!("{HTTP}{options}"))
         .map(|_| ())
         .expect_err(options);
@@ -160,7 +160,7 @@ fn headers_that_http_cannot_carry_are_mistakes_that_show_no_value() {
         ("headers: s3cret", "must be"),
         ("headers: {X-A: [s3cret]}", "must be"),
     ] {
-        let text = mistakes(options);
+        let text = errors(options);
         assert!(
             text.contains("\"headers") && text.contains(wanted),
             "{options}: {text}"
@@ -191,14 +191,14 @@ fn wrong_statuses_are_mistakes() {
         "200.5",
         "20٠",
     ] {
-        let text = mistakes(&format!("expect_status: {wrong}"));
+        let text = errors(&format!("expect_status: {wrong}"));
         assert!(
             text.contains("\"expect_status") && text.contains("must"),
             "{wrong}: {text}"
         );
         assert_eq!(text.lines().count(), 1, "{text}");
     }
-    let text = mistakes("expect_status: 99");
+    let text = errors("expect_status: 99");
     assert!(
         text.ends_with("must be a status such as 200, a range such as 200-299, or a list of them"),
         "{text}"
@@ -228,7 +228,7 @@ fn a_wrong_proxy_is_a_mistake_that_shows_nothing_of_it() {
         "http://me:s3cret@",
         "''",
     ] {
-        let text = mistakes(&format!("proxy: {wrong}"));
+        let text = errors(&format!("proxy: {wrong}"));
         assert!(
             text.ends_with(
                 "\"proxy\" must be http://host:port, with user:password@ before the host where it wants them"
@@ -248,6 +248,6 @@ fn secrets_are_not_in_what_a_site_file_prints() {
     let section = "type: http\nname: x\naddress: 'https://me:s3cret@h/'\nproxy: http://me:s3cret@p.lan:1\n\
                    send: s3cret\nheaders: {X-Token: s3cret}";
     let site = lab::parse(section).unwrap();
-    let shown = format!("{:?}{:?}{:?}", site.monitors[0], site.warnings, site.advice);
+    let shown = format!("{:?}{:?}{:?}", site.monitors[0], site.warnings, site.hints);
     assert!(!shown.contains("s3cret"), "{shown}");
 }

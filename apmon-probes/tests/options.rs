@@ -5,7 +5,7 @@ mod lab;
 
 use apmon_probes::KINDS;
 
-fn mistakes(section: &str) -> Vec<String> {
+fn errors(section: &str) -> Vec<String> {
     match lab::parse(section) {
         Ok(_) => Vec::new(),
         Err(error) => error
@@ -18,7 +18,7 @@ fn mistakes(section: &str) -> Vec<String> {
 
 #[track_caller]
 fn one(section: &str, message: &str) {
-    assert_eq!(mistakes(&format!("{section}\nname: x")), [message], "{section}");
+    assert_eq!(errors(&format!("{section}\nname: x")), [message], "{section}");
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn a_default_that_is_written_out_is_no_change() {
 
 #[test]
 fn a_list_of_wrong_pins_is_not_called_empty_as_well() {
-    let found = mistakes("name: x\ntype: http\naddress: https://h/\nssl_fingerprint: [aa]");
+    let found = errors("name: x\ntype: http\naddress: https://h/\nssl_fingerprint: [aa]");
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("SHA-256"), "{found:?}");
 }
@@ -70,7 +70,7 @@ fn good_sections_are_taken() {
         "type: http\naddress: http://10.0.0.1\nsend: '{}'\ncontent_type: application/json",
         "type: quic\naddress: https://fast.example.com/log\nsend: Test message",
     ] {
-        assert_eq!(mistakes(&format!("{good}\nname: x")), [""; 0], "{good}");
+        assert_eq!(errors(&format!("{good}\nname: x")), [""; 0], "{good}");
     }
 }
 
@@ -80,7 +80,7 @@ fn an_all_digit_fingerprint_keeps_its_text_and_a_list_is_a_list() {
     let colons = "AB:".repeat(31) + "cd";
     for value in [digits.clone(), format!("\n  - {digits}\n  - '{colons}'")] {
         let section = format!("type: http\nname: x\naddress: https://h/\nssl_fingerprint: {value}");
-        assert_eq!(mistakes(&section), [""; 0], "{section}");
+        assert_eq!(errors(&section), [""; 0], "{section}");
     }
 }
 
@@ -297,7 +297,7 @@ fn mistakes_in_pins() {
 
 #[test]
 fn all_mistakes_of_a_section_come_together() {
-    let all = mistakes(
+    let all = errors(
         "type: http\nname: x\naddress: ftp://h/\nexpect: ''\nssl_fingerprint: zz\nignore_ssl_expiry: maybe\n\
          content_type: text/html",
     );

@@ -23,7 +23,7 @@ fn site(pki: &Pki, site: &str, section: &str) -> Result<config::SiteFile, config
 const HTTP: &str = "type: http\nname: x\naddress: https://h/";
 
 #[track_caller]
-fn mistake(pki: &Pki, of_site: &str, options: &str) -> String {
+fn error(pki: &Pki, of_site: &str, options: &str) -> String {
     let error = site(pki, of_site, &format!("{HTTP}{options}"))
         .map(|_| ())
         .expect_err(options);
@@ -64,17 +64,17 @@ fn a_file_of_authorities_that_will_not_do_is_a_mistake() {
         ),
         ("directory.pem", "directory.pem is no PEM file of certificates: "),
     ] {
-        let text = mistake(&pki, "", &format!("\nssl_verify: yes\nssl_ca_file: {file}"));
+        let text = error(&pki, "", &format!("\nssl_verify: yes\nssl_ca_file: {file}"));
         let wanted = format!("lab.yaml:9:18: monitor \"x\": \"ssl_ca_file\" {wanted}");
         assert!(text.starts_with(&wanted), "{text}\n{wanted}");
     }
     // Named by the site: the site's line is where to mend it.
-    let text = mistake(&pki, "  ssl_verify: yes\n  ssl_ca_file: missing.pem", "");
+    let text = error(&pki, "  ssl_verify: yes\n  ssl_ca_file: missing.pem", "");
     assert!(
         text.contains("\"ssl_ca_file\" missing.pem: No such file or directory"),
         "{text}"
     );
-    let text = mistake(&pki, "", "\nssl_ca_file: root.pem");
+    let text = error(&pki, "", "\nssl_ca_file: root.pem");
     assert_eq!(
         text,
         "lab.yaml:8:5: monitor \"x\": \"ssl_ca_file\" needs ssl_verify: yes beside it"
@@ -139,10 +139,10 @@ fn what_the_site_says_about_tls_is_a_part_of_the_monitor() {
 #[test]
 fn who_believes_anybody_is_advised() {
     let pki = Pki::new();
-    let advice = |of_site: &str, section: &str| {
+    let hints = |of_site: &str, section: &str| {
         let site = site(&pki, of_site, section).unwrap_or_else(|error| panic!("{section}: {error}"));
         assert!(site.warnings.is_empty(), "{section}: {:?}", site.warnings);
-        let texts: Vec<_> = site.advice.iter().map(|advice| advice.text.clone()).collect();
+        let texts: Vec<_> = site.hints.iter().map(|hints| hints.text.clone()).collect();
         texts
     };
     let pin = format!("\nssl_fingerprint: {}", "ab".repeat(32));
@@ -157,13 +157,13 @@ fn who_believes_anybody_is_advised() {
         ("type: tcp\nname: x\naddress: tcp://h:1", false),
         ("type: ping\nname: x\naddress: h", false),
     ] {
-        assert_eq!(advice(by_site, section), [""; 0], "{section}");
+        assert_eq!(hints(by_site, section), [""; 0], "{section}");
         if !speaks_tls {
-            assert_eq!(advice("", section), [""; 0], "{section}");
+            assert_eq!(hints("", section), [""; 0], "{section}");
             continue;
         }
         assert_eq!(
-            advice("", section),
+            hints("", section),
             [
                 "\"address\" is neither pinned nor verified: whoever answers there is believed (apmon pin, or \
                  ssl_verify: yes)"
@@ -171,10 +171,10 @@ fn who_believes_anybody_is_advised() {
             "{section}"
         );
         for options in [&*pin, verify] {
-            assert_eq!(advice("", &format!("{section}{options}")), [""; 0], "{section}");
+            assert_eq!(hints("", &format!("{section}{options}")), [""; 0], "{section}");
         }
         let refused = format!("{section}\nssl_verify: no");
-        assert_eq!(advice(by_site, &refused).len(), 1, "{section}");
+        assert_eq!(hints(by_site, &refused).len(), 1, "{section}");
     }
 }
 
@@ -205,7 +205,7 @@ fn options_of_tls_need_tls() {
         }
     }
     for (value, wanted) in [("0", "must be"), ("-1", "must be"), ("soon", "must be")] {
-        let text = mistake(&pki, "", &format!("\nssl_expiry_warn_days: {value}"));
+        let text = error(&pki, "", &format!("\nssl_expiry_warn_days: {value}"));
         assert!(
             text.contains(&format!("\"ssl_expiry_warn_days\" {wanted}")),
             "{text}"

@@ -42,7 +42,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Mac, Notice, Policy, PortChange, PortEvent, PortState, rule::silence};
+use apmon_core::{Mac, Notice, Policy, PortChange, PortEvent, PortState, rule::window};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -176,17 +176,17 @@ pub(crate) fn compare(
         let silence = &mut entity.port.silence;
         *silence = silence
             .map(|it| it.anchored(now))
-            .filter(|it| !silence::is_over(it, policy, now));
+            .filter(|it| !window::is_over(it, policy, now));
         // What nobody hears is not told: it is when alarms are on again.
         entity.may_tell =
-            policy.alarms && !entity.is_ignored && silence::may_tell(silence.as_ref(), policy, now);
+            policy.alarms && !entity.is_ignored && window::may_notify(silence.as_ref(), policy, now);
         entity.port.note_absences(now);
     }
     tell_changes(&mut entities, wishes, is_learning, &mut notices);
     for entity in &mut entities {
         if entity.told_state || entity.told_stations {
             let port = &mut entity.port;
-            port.silence = Some(silence::told(port.silence, policy, now));
+            port.silence = Some(window::notified(port.silence, policy, now));
         }
         station::watch(entity, wishes, policy, now, &mut notices);
         if entity.is_ignored {
@@ -344,11 +344,11 @@ fn tell_changes(entities: &mut [Entity<'_>], wishes: &Wishes, is_learning: bool,
 
 /// What is otherwise than at the last look.
 fn changes(entity: &Entity<'_>) -> Vec<PortChange> {
-    let change = |event, told| PortChange {
+    let change = |event, notified| PortChange {
         index: entity.port.index,
         port: entity.port.shown_name(),
         event,
-        told,
+        notified,
     };
     let mut changes = Vec::new();
     match (&entity.was, &entity.port.base) {

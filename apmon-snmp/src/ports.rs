@@ -93,7 +93,7 @@ impl AllowMacs {
             Self::List(macs) => return Some(macs.into_iter().collect()),
             Self::File(path) => section.path(&path),
         };
-        let mut wrong = |text: String| section.mistake("allow_macs", format!("{}: {text}", path.display()));
+        let mut wrong = |text: String| section.error("allow_macs", format!("{}: {text}", path.display()));
         let text = match fs::metadata(&path).map(|about| (about.is_file(), about.len())) {
             Ok((false, _)) => {
                 wrong("not a file".to_owned());
@@ -166,7 +166,7 @@ impl Kind for Ports {
     ) -> Option<Blueprint> {
         let target = Target::read(section, agent);
         if options.max_macs_per_port == Some(0) {
-            section.mistake("max_macs_per_port", "must be 1 or more");
+            section.error("max_macs_per_port", "must be 1 or more");
         }
         let allow_macs = match options.allow_macs {
             None => None,

@@ -170,14 +170,14 @@ impl Place {
     fn read(section: &mut Section<'_>) -> Option<Self> {
         let url = section.address_url(&["snmp"])?;
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-            section.mistake(
+            section.error(
                 "address",
                 "must end with the host or its port: SNMP knows no path",
             );
             return None;
         }
         if url.password().is_some() {
-            section.mistake(
+            section.error(
                 "address",
                 "holds more than a community before the @; write %3A for a colon in it",
             );
@@ -185,14 +185,14 @@ impl Place {
         }
         let community = match url.username() {
             "" if section.address().contains('@') => {
-                section.mistake("address", "has an empty community before the @");
+                section.error("address", "has an empty community before the @");
                 return None;
             }
             "" => None,
             encoded => match percent_decode_str(encoded).decode_utf8() {
                 Ok(decoded) => Some(Secret::new(decoded)),
                 Err(_) => {
-                    section.mistake("address", "has a community that is not UTF-8");
+                    section.error("address", "has a community that is not UTF-8");
                     return None;
                 }
             },
@@ -270,7 +270,7 @@ fn read_user(section: &mut Section<'_>, options: AgentOptions, has_community: bo
         }
     }
     if has_community {
-        section.mistake("address", "has a community before the @; SNMPv3 has a user");
+        section.error("address", "has a community before the @; SNMPv3 has a user");
         is_right = false;
     }
     let auth = read_secret(
@@ -303,7 +303,7 @@ fn read_user(section: &mut Section<'_>, options: AgentOptions, has_community: bo
     }
     let name = match options.user {
         Some(name) if name.is_empty() || name.len() > 32 => {
-            section.mistake("user", "must have 1 to 32 octets");
+            section.error("user", "must have 1 to 32 octets");
             return None;
         }
         name => section.require("user", name)?,
@@ -333,7 +333,7 @@ fn read_pair<P>(
         (None, None) => Some(None),
         (Some(protocol), Some(password)) => {
             if password.reveal().chars().count() < SHORTEST_PASSWORD {
-                section.mistake(
+                section.error(
                     &given,
                     format!("must have {SHORTEST_PASSWORD} characters or more"),
                 );
@@ -387,14 +387,14 @@ fn read_secret(
                     (Secret::new(text.strip_suffix('\r').unwrap_or(text)), file_key)
                 }
                 Err(error) => {
-                    section.mistake(file_key, format!("cannot be read: {}: {error}", path.display()));
+                    section.error(file_key, format!("cannot be read: {}: {error}", path.display()));
                     return None;
                 }
             }
         }
     };
     if secret.reveal().is_empty() {
-        section.mistake(key, "must not be empty");
+        section.error(key, "must not be empty");
         return None;
     }
     Some(Some(secret))

@@ -64,7 +64,7 @@ fn read(monitor: &str) -> Result<SiteFile, String> {
 }
 
 /// What is wrong, without file, place and monitor.
-fn mistakes(monitor: &str) -> Vec<String> {
+fn errors(monitor: &str) -> Vec<String> {
     let text = read(monitor).err().unwrap_or_default();
     text.lines()
         .map(|line| line.split_once("monitor \"m\": ").unwrap().1.to_owned())
@@ -88,7 +88,7 @@ fn what_is_right_is_taken() {
         "type: port, address: snmp://h, port: 1, mac: 18:12:29:45:10:11, heartbeat_url: https://hc/x",
         "type: host, address: snmp://h, heartbeat_url: https://hc/x, heartbeat_every_n_secs: 60",
     ] {
-        assert_eq!(mistakes(monitor), Vec::<String>::new(), "{monitor}");
+        assert_eq!(errors(monitor), Vec::<String>::new(), "{monitor}");
     }
 }
 
@@ -229,7 +229,7 @@ fn each_mistake_has_its_message() {
         ),
     ];
     for (monitor, expected) in table {
-        assert_eq!(mistakes(monitor), *expected, "{monitor}");
+        assert_eq!(errors(monitor), *expected, "{monitor}");
     }
 }
 

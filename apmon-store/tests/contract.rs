@@ -445,7 +445,7 @@ fn any_state() -> impl Strategy<Value = MonitorState> {
             own: OwnState {
                 incident: incident.clone(),
                 unknown_since: unknown,
-                unknown_told: incident,
+                unknown_incident: incident,
                 removed_at: removed,
                 ..OwnState::default()
             },

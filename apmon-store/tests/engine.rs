@@ -222,7 +222,7 @@ impl World<'_> {
             plan = plan.watch(Arc::new(Counting { watch, target }));
         }
         for (id, receiver) in ["hook", "pager"].into_iter().zip(&self.receivers) {
-            plan = plan.tell(id, Arc::clone(receiver) as Arc<dyn Notifier>);
+            plan = plan.notify(id, Arc::clone(receiver) as Arc<dyn Notifier>);
         }
         Engine::new(plan, (self.open)())
             .clock(self.clock.clone())

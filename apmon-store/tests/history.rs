@@ -154,7 +154,7 @@ async fn a_history_adds_up() {
     };
     records.stretches = [
         stretch(StretchKind::Unknown, 3600, 4200),
-        stretch(StretchKind::Silenced, 900, 1200),
+        stretch(StretchKind::AlarmsOff, 900, 1200),
     ]
     .into();
     let mut state = MonitorState {
@@ -193,7 +193,7 @@ async fn a_history_adds_up() {
     let expected = Sums {
         up: minutes(300 - 10 - 10 - 120 - 30),
         down: minutes(5 + 30),
-        silenced: minutes(5),
+        alarms_off: minutes(5),
         unknown: minutes(10),
         unwatched: minutes(120),
     };

@@ -29,7 +29,7 @@ fn changed(monitor: &str, second: i64, event: PortEvent) -> PortChangeRecord {
             index: 7,
             port: "Gi0/7".into(),
             event,
-            told: second % 2 == 0,
+            notified: second % 2 == 0,
         },
     }
 }

@@ -55,7 +55,7 @@ impl Lab {
         watch.policy.max_retries = std::num::NonZeroU32::MIN;
         let plan = Plan::new("Home")
             .watch(Arc::new(ProbeMonitor::new(watch, Arc::new(Down))))
-            .tell("hook", Arc::new(Refuses));
+            .notify("hook", Arc::new(Refuses));
         let engine = Engine::new(plan, Arc::new(store));
         let handle = engine.handle();
         let run = move || {

@@ -244,8 +244,8 @@ fn ready(config: &Path, common: &CommonArgs, process: &Process) -> Attempt {
 
 fn load_site(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Loaded> {
     let file = site::load(config)?;
-    for remark in site::remarks(&file, common.threads) {
-        tracing::warn!("{}: {remark}", printable(&file.name));
+    for warning in site::warnings(&file, common.threads) {
+        tracing::warn!("{}: {warning}", printable(&file.name));
     }
     Ok(Loaded {
         plan: site::plan(&file, common, process)?,

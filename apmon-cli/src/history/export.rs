@@ -70,7 +70,7 @@ fn period_cells(period: &Period, frame: &Frame) -> Cells {
     cells[8] = percent(sums)
         .map(|share| format!("{share:.4}"))
         .unwrap_or_default();
-    let times = [sums.up, sums.down, sums.silenced, sums.unknown, sums.unwatched];
+    let times = [sums.up, sums.down, sums.alarms_off, sums.unknown, sums.unwatched];
     for (cell, time) in cells[9..].iter_mut().zip(times) {
         *cell = secs(time);
     }
@@ -179,7 +179,7 @@ fn as_json(report: &Report, frame: &Frame) -> Value {
                 "up_percent": percent(sums),
                 "up_secs": sums.up.as_secs_f64(),
                 "down_secs": sums.down.as_secs_f64(),
-                "silenced_secs": sums.silenced.as_secs_f64(),
+                "silenced_secs": sums.alarms_off.as_secs_f64(),
                 "unknown_secs": sums.unknown.as_secs_f64(),
                 "unwatched_secs": sums.unwatched.as_secs_f64(),
             })

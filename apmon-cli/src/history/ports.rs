@@ -51,7 +51,7 @@ fn table(changes: &[PortChangeRecord], frame: &Frame, with_names: bool) -> Strin
             let name = if with_names { &record.monitor } else { "" };
             vec![
                 moment(record.at, frame.now, &frame.zone),
-                if change.told { "yes" } else { "no" }.to_owned(),
+                if change.notified { "yes" } else { "no" }.to_owned(),
                 printable(name).into_owned(),
                 printable(&change.port).into_owned(),
                 sentence(&change.event),
@@ -107,7 +107,7 @@ pub(super) fn csv(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow:
                     change.event.as_str().to_owned(),
                     change.event.before().unwrap_or_default(),
                     change.event.after().unwrap_or_default(),
-                    change.told.to_string(),
+                    change.notified.to_string(),
                 ];
                 let cells = cells.map(|cell| export::quoted(&cell));
                 write!(out, "{}\r\n", cells.join(","))?;
@@ -131,7 +131,7 @@ pub(super) fn json(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow
                     "kind": change.event.as_str(),
                     "before": change.event.before(),
                     "after": change.event.after(),
-                    "told": change.told,
+                    "told": change.notified,
                 })
             })
             .collect();

@@ -147,7 +147,7 @@ fn share(sums: &Sums) -> String {
 }
 
 fn times(sums: &Sums) -> [String; 4] {
-    [sums.down, sums.silenced, sums.unknown, sums.unwatched].map(|time| match time {
+    [sums.down, sums.alarms_off, sums.unknown, sums.unwatched].map(|time| match time {
         Duration::ZERO => String::new(),
         time => brief(time),
     })

@@ -66,7 +66,7 @@ fn head(seen: &Seen, zone: &TimeZone) -> String {
         (Some(Unanswered::NoDaemon), _) => format!("no daemon runs{checked}"),
         (Some(why), _) => cut(&printable(&format!("{why}{checked}")), WIDTH),
     });
-    if status.quiet {
+    if status.no_notify {
         lines.push("nobody is told anything: --no-notify".to_owned());
     }
     if status.unsaved {

@@ -135,9 +135,9 @@ pub(super) fn read_command(section: &mut Section<'_>) -> Option<OutageCommand> {
     section.require("program", command.program.as_ref());
     let program = command.program.as_ref().map_or("", Text::as_str);
     if program.contains('\0') {
-        section.mistake("program", "must not hold a zero character");
+        section.error("program", "must not hold a zero character");
     } else if program.contains(' ') && !program.starts_with('/') {
-        section.mistake(
+        section.error(
             "program",
             "holds a blank: no shell reads it, arguments go into \"args\"",
         );
@@ -147,7 +147,7 @@ pub(super) fn read_command(section: &mut Section<'_>) -> Option<OutageCommand> {
         .iter()
         .any(|argument| argument.reveal().contains('\0'))
     {
-        section.mistake("args", "must not hold a zero character");
+        section.error("args", "must not hold a zero character");
     }
     Some(command)
 }
@@ -157,7 +157,7 @@ pub(super) fn read_syslog(section: &mut Section<'_>) -> Option<OutageSyslog> {
     if let Some(address) = &syslog.address
         && let Err(text) = SyslogPlace::parse(address.as_str())
     {
-        section.mistake("address", text);
+        section.error("address", text);
     }
     Some(syslog)
 }

@@ -10,7 +10,7 @@ use serde::{
 };
 
 use super::{
-    mistake::Position,
+    diagnostic::Position,
     tree::{Entry, Node, Value},
 };
 use crate::text::{excerpt, nearest};

@@ -18,7 +18,7 @@ use self::{
     outline::{Outline, Piece, Shape},
 };
 use super::{
-    mistake::{ConfigError, Position},
+    diagnostic::{ConfigError, Position},
     site::{SiteFile, parse},
     source::{Environment, MAX_FILE_BYTES},
     tree::{self, Entry, Node, SyntaxError, Value},
@@ -90,12 +90,12 @@ pub enum EditError {
         others: String,
     },
     /// The file would be wrong with this value.
-    #[error("{place}: {mistakes}")]
+    #[error("{place}: {errors}")]
     Wrong {
         /// The value, or the monitor where it has none.
         place: Place,
         /// What would be wrong.
-        mistakes: String,
+        errors: String,
     },
     /// No change is sure to do this and nothing else.
     #[error(
@@ -422,9 +422,9 @@ impl Edit<'_> {
     /// The mistakes without their places: those are of a text that is not kept.
     fn wrong(&self, at: Position, error: ConfigError) -> EditError {
         match error {
-            ConfigError::Mistakes { mistakes, .. } => EditError::Wrong {
+            ConfigError::Invalid { errors, .. } => EditError::Wrong {
                 place: self.place(at),
-                mistakes: mistakes
+                errors: errors
                     .iter()
                     .map(ToString::to_string)
                     .collect::<Vec<_>>()

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    mistake::{Mistake, Position},
+    diagnostic::{Diagnostic, Position},
     section::Section,
     value::{Seconds, Text},
 };
@@ -79,9 +79,9 @@ impl Links {
     /// Once all channels are read: what is wrong with the names, and with the
     /// times where messages are given up after `expire` (`None`: nobody knows,
     /// for that is wrong itself).
-    pub(super) fn check(self, expire: Option<Seconds>, mistakes: &mut Vec<Mistake>) {
+    pub(super) fn check(self, expire: Option<Seconds>, errors: &mut Vec<Diagnostic>) {
         let mut told = |link: &Link, at: Position, text: String| {
-            mistakes.push(Mistake {
+            errors.push(Diagnostic {
                 at,
                 within: link.within.clone(),
                 text,

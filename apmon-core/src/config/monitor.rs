@@ -8,8 +8,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
-    mistake::Position,
-    section::{Remarks, Section},
+    diagnostic::Position,
+    section::{Diagnostics, Section},
     site::{RESERVED_NAMES, SiteOptions},
     value::{AddressFamily, Count, Seconds, Text},
 };
@@ -203,9 +203,9 @@ pub(super) fn read_monitor(
     mut section: Section<'_>,
     site: &SiteOptions,
     kinds: &[&dyn MonitorKind],
-) -> (Option<MonitorEntry>, Remarks) {
+) -> (Option<MonitorEntry>, Diagnostics) {
     let Some(mut options) = section.read::<MonitorOptions>() else {
-        return (None, Remarks::default());
+        return (None, Diagnostics::default());
     };
     let at = section.at;
     let name = options.name.take();
@@ -214,7 +214,7 @@ pub(super) fn read_monitor(
         && RESERVED_NAMES.contains(&name.as_str())
     {
         let list = RESERVED_NAMES.join(", ");
-        section.mistake(
+        section.error(
             "name",
             format!("must not be one of {list}: the state file uses these words itself"),
         );
@@ -228,7 +228,7 @@ pub(super) fn read_monitor(
     let compiled = kind.and_then(|kind| kind.read(&mut section));
     // Which kinds know an option that stands in the wrong one (rules 4, 20, 23, 25, 29, 32).
     let basis = section.take_basis();
-    let remarks = match kind {
+    let diagnostics = match kind {
         Some(kind) => section.finish(|key| belongs_elsewhere(key, kind, kinds)),
         // Without a kind the options of all are known.
         None => {
@@ -251,7 +251,7 @@ pub(super) fn read_monitor(
             compiled.blueprint,
         ))
     })();
-    (entry, remarks)
+    (entry, diagnostics)
 }
 
 fn read_kind<'k>(
@@ -266,7 +266,7 @@ fn read_kind<'k>(
     }
     // Rule 34, in its own words.
     if word == "snmp" {
-        section.mistake_in_words(
+        section.error_text(
             "type",
             "type 'snmp' is not valid. Did you mean type: ports?".into(),
         );
@@ -276,7 +276,7 @@ fn read_kind<'k>(
     let hint = nearest(word, names.iter().copied())
         .map(|word| format!("; did you mean {word}?"))
         .unwrap_or_default();
-    section.mistake(
+    section.error(
         "type",
         format!(
             "must be one of {}, not \"{}\"{hint}",
@@ -307,7 +307,7 @@ fn check_rules(section: &mut Section<'_>, options: &MonitorOptions) {
     if let (Some(notify), Some(check)) = (options.notify_every_n_secs, options.check_every_n_secs)
         && notify < check
     {
-        section.mistake(
+        section.error(
             "notify_every_n_secs",
             format!(
                 "must not be less than check_every_n_secs ({} < {})",

@@ -85,7 +85,7 @@ impl Preset {
     }
 
     /// What the service cannot take `value` for; the value is not repeated.
-    pub(super) fn mistake_of(self, name: &str, value: &str) -> Option<&'static str> {
+    pub(super) fn error_in(self, name: &str, value: &str) -> Option<&'static str> {
         match (self, name) {
             (Self::Ntfy, "topic") if !is_topic(value) => {
                 Some("must be 1 to 64 of the characters A-Z, a-z, 0-9, - and _")

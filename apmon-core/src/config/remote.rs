@@ -47,7 +47,7 @@ impl Remote {
                 IpAddr::V4(_) => ("IPv4", "ipv6"),
                 IpAddr::V6(_) => ("IPv6", "ipv4"),
             };
-            section.mistake("address", format!("is {is}, and address_family is {wanted}"));
+            section.error("address", format!("is {is}, and address_family is {wanted}"));
             return None;
         }
         Some(Self { host, resolve })

@@ -17,8 +17,8 @@ use url::Url;
 use super::{
     address,
     deserializer::{Fields, Pruned},
+    diagnostic::{Diagnostic, Position},
     field::fields_of,
-    mistake::{Mistake, Position},
     site::SiteOptions,
     tree::{Entry, Node, Value},
     value::AddressFamily,
@@ -39,8 +39,8 @@ pub struct Section<'a> {
     read: HashSet<&'static str>,
     pruned: Pruned,
     wrong: HashSet<Rc<str>>,
-    mistakes: &'a mut Vec<Mistake>,
-    remarks: Remarks,
+    errors: &'a mut Vec<Diagnostic>,
+    diagnostics: Diagnostics,
     address: String,
     family: AddressFamily,
     site: Option<(&'a Path, &'a SiteOptions)>,
@@ -49,9 +49,9 @@ pub struct Section<'a> {
 
 /// What is allowed and yet to be said.
 #[derive(Default)]
-pub(super) struct Remarks {
-    pub(super) warnings: Vec<Mistake>,
-    pub(super) advice: Vec<Mistake>,
+pub(super) struct Diagnostics {
+    pub(super) warnings: Vec<Diagnostic>,
+    pub(super) hints: Vec<Diagnostic>,
 }
 
 impl<'a> Section<'a> {
@@ -59,12 +59,12 @@ impl<'a> Section<'a> {
     pub(super) fn open(
         node: &Node,
         within: impl Into<String>,
-        mistakes: &'a mut Vec<Mistake>,
+        errors: &'a mut Vec<Diagnostic>,
     ) -> Option<Self> {
         let within = within.into();
         let Value::Mapping(entries) = &node.value else {
             if !matches!(node.value, Value::Wrong) {
-                mistakes.push(Mistake {
+                errors.push(Diagnostic {
                     at: node.at,
                     within,
                     text: format!("must be a section of options, this is {}", node.value.what()),
@@ -79,8 +79,8 @@ impl<'a> Section<'a> {
             read: HashSet::new(),
             pruned: Pruned::default(),
             wrong: HashSet::new(),
-            mistakes,
-            remarks: Remarks::default(),
+            errors,
+            diagnostics: Diagnostics::default(),
             address: String::new(),
             family: AddressFamily::Any,
             site: None,
@@ -127,7 +127,7 @@ impl<'a> Section<'a> {
         self.read.extend(fields);
         let all = Rc::clone(&self.entries);
         let entries: Vec<&Entry> = all.iter().filter(|entry| fields.contains(&&*entry.key)).collect();
-        let mut mistakes = 0;
+        let mut errors = 0;
         loop {
             let error = match T::deserialize(Fields {
                 entries: &entries,
@@ -152,16 +152,16 @@ impl<'a> Section<'a> {
                 self.push(at, format!("\"{}\" {}", error.path, error.text));
             }
             self.wrong.insert(Rc::clone(&entry.key));
-            mistakes += 1;
+            errors += 1;
             match error.node {
-                Some(address) if mistakes < MOST_PER_SECTION => self.pruned.insert_address(address),
+                Some(address) if errors < MOST_PER_SECTION => self.pruned.insert_address(address),
                 _ => self.pruned.insert(&entry.value),
             }
         }
     }
 
     fn push(&mut self, at: Position, text: String) {
-        self.mistakes.push(Mistake {
+        self.errors.push(Diagnostic {
             at,
             within: self.within.clone(),
             text,
@@ -203,12 +203,12 @@ impl<'a> Section<'a> {
 
     /// Notes that the value of `key` is wrong; `text` follows `"key" `. Where
     /// the key is not given, the section's own place is named.
-    pub fn mistake(&mut self, key: &str, text: impl fmt::Display) {
-        self.mistake_in_words(key, format!("\"{key}\" {text}"));
+    pub fn error(&mut self, key: &str, text: impl fmt::Display) {
+        self.error_text(key, format!("\"{key}\" {text}"));
     }
 
     /// The same, `text` being the whole of it.
-    pub(super) fn mistake_in_words(&mut self, key: &str, text: String) {
+    pub(super) fn error_text(&mut self, key: &str, text: String) {
         let at = match self.entries.iter().find(|entry| &*entry.key == key) {
             Some(entry) => {
                 self.pruned.insert(&entry.value);
@@ -228,19 +228,19 @@ impl<'a> Section<'a> {
     /// Notes what is questionable but allowed.
     pub fn warn(&mut self, key: &str, text: impl fmt::Display) {
         let at = self.place(key);
-        let remark = self.remark(at, key, text);
-        self.remarks.warnings.push(remark);
+        let diagnostic = self.diagnostic(at, key, text);
+        self.diagnostics.warnings.push(diagnostic);
     }
 
     /// Notes what could be safer.
-    pub fn advise(&mut self, key: &str, text: impl fmt::Display) {
+    pub fn hint(&mut self, key: &str, text: impl fmt::Display) {
         let at = self.place(key);
-        let remark = self.remark(at, key, text);
-        self.remarks.advice.push(remark);
+        let diagnostic = self.diagnostic(at, key, text);
+        self.diagnostics.hints.push(diagnostic);
     }
 
-    fn remark(&self, at: Position, key: &str, text: impl fmt::Display) -> Mistake {
-        Mistake {
+    fn diagnostic(&self, at: Position, key: &str, text: impl fmt::Display) -> Diagnostic {
+        Diagnostic {
             at,
             within: self.within.clone(),
             text: format!("\"{key}\" {text}"),
@@ -286,7 +286,7 @@ impl<'a> Section<'a> {
             Ok(url) => Some(url),
             Err(text) => {
                 let shown = excerpt(&address::shown(&self.address), 80);
-                self.mistake("address", format!("{text} (here: {shown})"));
+                self.error("address", format!("{text} (here: {shown})"));
                 None
             }
         }
@@ -298,7 +298,7 @@ impl<'a> Section<'a> {
         match address::parse_url(text, schemes) {
             Ok(_) => true,
             Err(text) => {
-                self.mistake(key, text);
+                self.error(key, text);
                 false
             }
         }
@@ -311,14 +311,14 @@ impl<'a> Section<'a> {
 
     /// Every key that nobody read is unknown. `elsewhere` knows where it would
     /// be right. Gives the warnings back.
-    pub(super) fn finish(mut self, elsewhere: impl Fn(&str) -> Option<String>) -> Remarks {
+    pub(super) fn finish(mut self, elsewhere: impl Fn(&str) -> Option<String>) -> Diagnostics {
         let entries = Rc::clone(&self.entries);
         for entry in entries.iter() {
             if self.read.contains(&*entry.key) {
                 continue;
             }
             let key = excerpt(&entry.key, 60);
-            let near = || match self.mistakes.len() {
+            let near = || match self.errors.len() {
                 0..MOST_HINTS => nearest(&entry.key, self.read.iter().copied()),
                 _ => None,
             };
@@ -331,6 +331,6 @@ impl<'a> Section<'a> {
             };
             self.push(entry.at, text);
         }
-        self.remarks
+        self.diagnostics
     }
 }

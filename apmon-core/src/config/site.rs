@@ -11,8 +11,8 @@ use serde::Deserialize;
 use super::{
     address::is_email_address,
     channel::{self, OutageCommand, OutageSyslog},
+    diagnostic::{self, ConfigError, Diagnostic, Position},
     fallback::{self, ChannelOptions, Links},
-    mistake::{self, ConfigError, Mistake, Position},
     monitor::{MonitorEntry, read_monitor},
     section::{MOST_HINTS, Section},
     source::{self, Environment},
@@ -186,10 +186,10 @@ pub struct SiteFile {
     /// Its monitors, in the order of the file.
     pub monitors: Vec<MonitorEntry>,
     /// What is questionable but allowed.
-    pub warnings: Vec<Mistake>,
+    pub warnings: Vec<Diagnostic>,
     /// What could be safer. Said where somebody asks (`--test-config`), and not
     /// at every start.
-    pub advice: Vec<Mistake>,
+    pub hints: Vec<Diagnostic>,
 }
 
 /// Reads a site file.
@@ -221,37 +221,37 @@ pub fn parse(
     })?;
     let mut reader = Reader {
         kinds,
-        mistakes: tree.mistakes,
+        errors: tree.errors,
         warnings: Vec::new(),
-        advice: Vec::new(),
+        hints: Vec::new(),
         links: Links::default(),
     };
     let file = reader.file(path, &tree.root);
-    let mistakes = mistake::told_once(reader.mistakes);
+    let errors = diagnostic::deduplicated(reader.errors);
     match file {
-        Some(file) if mistakes.is_empty() => Ok(SiteFile {
-            warnings: mistake::told_once(reader.warnings),
-            advice: reader.advice,
+        Some(file) if errors.is_empty() => Ok(SiteFile {
+            warnings: diagnostic::deduplicated(reader.warnings),
+            hints: reader.hints,
             ..file
         }),
-        _ => Err(ConfigError::Mistakes {
+        _ => Err(ConfigError::Invalid {
             path: path.to_owned(),
-            mistakes,
+            errors,
         }),
     }
 }
 
 struct Reader<'a> {
     kinds: &'a [&'a dyn MonitorKind],
-    mistakes: Vec<Mistake>,
-    warnings: Vec<Mistake>,
-    advice: Vec<Mistake>,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    hints: Vec<Diagnostic>,
     links: Links,
 }
 
 impl Reader<'_> {
-    fn mistake(&mut self, at: Position, text: impl Into<String>) {
-        self.mistakes.push(Mistake {
+    fn error(&mut self, at: Position, text: impl Into<String>) {
+        self.errors.push(Diagnostic {
             at,
             within: String::new(),
             text: text.into(),
@@ -261,7 +261,7 @@ impl Reader<'_> {
     fn file(&mut self, path: &Path, root: &Node) -> Option<SiteFile> {
         let Value::Mapping(entries) = &root.value else {
             if !matches!(root.value, Value::Wrong) {
-                self.mistake(
+                self.error(
                     root.at,
                     format!(
                         "a site file has the sections site and monitors, this is {}",
@@ -291,7 +291,7 @@ impl Reader<'_> {
             outage_syslogs: Vec::new(),
             monitors: Vec::new(),
             warnings: Vec::new(),
-            advice: Vec::new(),
+            hints: Vec::new(),
         };
         let mut file = match find("site") {
             None => {
@@ -322,7 +322,7 @@ impl Reader<'_> {
                 )
             })
             .unwrap_or_default();
-        self.mistake(
+        self.error(
             meant.map_or(root.at, |entry| entry.at),
             format!("the section \"{section}\" is missing{hint}"),
         );
@@ -338,7 +338,7 @@ impl Reader<'_> {
             .flatten()
             .map(|word| format!("; did you mean \"{word}\"?"))
             .unwrap_or_default();
-        self.warnings.push(Mistake {
+        self.warnings.push(Diagnostic {
             at: entry.at,
             within: String::new(),
             text: format!("unknown section \"{}\" is ignored{hint}", excerpt(key, 60)),
@@ -346,7 +346,7 @@ impl Reader<'_> {
     }
 
     fn site(&mut self, node: &Node, mut file: SiteFile) -> SiteFile {
-        let Some(mut section) = Section::open(node, "site", &mut self.mistakes) else {
+        let Some(mut section) = Section::open(node, "site", &mut self.errors) else {
             return file;
         };
         if let Some(mut options) = section.read::<SiteOptions>() {
@@ -357,7 +357,7 @@ impl Reader<'_> {
             if let (Some(notify), Some(check)) = (options.notify_every_n_secs, options.check_every_n_secs)
                 && notify < check
             {
-                section.mistake(
+                section.error(
                     "notify_every_n_secs",
                     format!(
                         "must not be less than check_every_n_secs ({} < {})",
@@ -390,7 +390,7 @@ impl Reader<'_> {
         file.outage_webhooks = self.list(webhooks, "outage_webhooks", Self::outage_webhook);
         file.outage_commands = self.list(commands, "outage_commands", Self::outage_command);
         file.outage_syslogs = self.list(syslogs, "outage_syslogs", Self::outage_syslog);
-        std::mem::take(&mut self.links).check(expire, &mut self.mistakes);
+        std::mem::take(&mut self.links).check(expire, &mut self.errors);
         file
     }
 
@@ -403,7 +403,7 @@ impl Reader<'_> {
         let Some(node) = node else { return Vec::new() };
         let Value::Sequence(items) = &node.value else {
             if !matches!(node.value, Value::Wrong) {
-                self.mistakes.push(Mistake {
+                self.errors.push(Diagnostic {
                     at: node.at,
                     within: "site".into(),
                     text: format!("\"{name}\" must be a list, this is {}", node.value.what()),
@@ -418,7 +418,7 @@ impl Reader<'_> {
     }
 
     fn email_server(&mut self, node: &Node) -> Option<EmailServer> {
-        let mut section = Section::open(node, "email_server", &mut self.mistakes)?;
+        let mut section = Section::open(node, "email_server", &mut self.errors)?;
         let server = section.read::<EmailServer>();
         if let Some(server) = &server {
             section.require("smtp_host", server.smtp_host.as_ref());
@@ -427,12 +427,12 @@ impl Reader<'_> {
             if let Some(host) = &server.smtp_host
                 && super::Host::parse(host.as_str()).is_none()
             {
-                section.mistake("smtp_host", "must be a host name or an address");
+                section.error("smtp_host", "must be a host name or an address");
             }
             if let Some(from) = &server.from_address
                 && !is_email_address(from.as_str())
             {
-                section.mistake("from_address", "must be an e-mail address");
+                section.error("from_address", "must be an e-mail address");
             }
             match (&server.smtp_username, &server.smtp_password) {
                 (Some(_), None) => {
@@ -453,7 +453,7 @@ impl Reader<'_> {
     }
 
     fn outage_email(&mut self, node: &Node, within: String) -> Option<OutageEmail> {
-        let mut section = Section::open(node, within, &mut self.mistakes)?;
+        let mut section = Section::open(node, within, &mut self.errors)?;
         let mut email = section.read::<OutageEmail>();
         let common = self.links.read(&mut section);
         if let Some(email) = &mut email {
@@ -464,7 +464,7 @@ impl Reader<'_> {
             if let Some(email) = email
                 && !is_email_address(email.as_str())
             {
-                section.mistake("email", "must be an e-mail address");
+                section.error("email", "must be an e-mail address");
             }
         }
         self.warnings.extend(section.finish(|_| None).warnings);
@@ -472,7 +472,7 @@ impl Reader<'_> {
     }
 
     fn outage_webhook(&mut self, node: &Node, within: String) -> Option<OutageWebhook> {
-        let mut section = Section::open(node, within, &mut self.mistakes)?;
+        let mut section = Section::open(node, within, &mut self.errors)?;
         let mut webhook = webhook::read(&mut section);
         let common = self.links.read(&mut section);
         if let Some(webhook) = &mut webhook {
@@ -483,7 +483,7 @@ impl Reader<'_> {
     }
 
     fn outage_command(&mut self, node: &Node, within: String) -> Option<OutageCommand> {
-        let mut section = Section::open(node, within, &mut self.mistakes)?;
+        let mut section = Section::open(node, within, &mut self.errors)?;
         let mut command = channel::read_command(&mut section);
         let common = self.links.read(&mut section);
         if let Some(command) = &mut command {
@@ -494,7 +494,7 @@ impl Reader<'_> {
     }
 
     fn outage_syslog(&mut self, node: &Node, within: String) -> Option<OutageSyslog> {
-        let mut section = Section::open(node, within, &mut self.mistakes)?;
+        let mut section = Section::open(node, within, &mut self.errors)?;
         let mut syslog = channel::read_syslog(&mut section);
         let common = self.links.read(&mut section);
         if let Some(syslog) = &mut syslog {
@@ -507,7 +507,7 @@ impl Reader<'_> {
     fn monitors(&mut self, node: &Node, path: &Path, site: &SiteOptions) -> Vec<MonitorEntry> {
         let Value::Sequence(items) = &node.value else {
             if !matches!(node.value, Value::Wrong) {
-                self.mistake(
+                self.error(
                     node.at,
                     format!("\"monitors\" must be a list, this is {}", node.value.what()),
                 );
@@ -515,7 +515,7 @@ impl Reader<'_> {
             return Vec::new();
         };
         if items.is_empty() {
-            self.mistake(node.at, "\"monitors\" is empty: there is nothing to watch");
+            self.error(node.at, "\"monitors\" is empty: there is nothing to watch");
         }
         let mut names: HashMap<String, (Position, Position)> = HashMap::with_capacity(items.len());
         let mut monitors = Vec::with_capacity(items.len());
@@ -532,7 +532,7 @@ impl Reader<'_> {
                     }
                     hash_map::Entry::Occupied(first) => {
                         let (first, name_at) = *first.get();
-                        self.mistakes.push(Mistake {
+                        self.errors.push(Diagnostic {
                             // A name that both took in has but one place.
                             at: if at == name_at { item.at } else { at },
                             within: within.clone(),
@@ -541,12 +541,12 @@ impl Reader<'_> {
                     }
                 }
             }
-            let Some(section) = Section::open(item, within, &mut self.mistakes) else {
+            let Some(section) = Section::open(item, within, &mut self.errors) else {
                 continue;
             };
-            let (entry, remarks) = read_monitor(section.within_site(path, site), site, self.kinds);
-            self.warnings.extend(remarks.warnings);
-            self.advice.extend(remarks.advice);
+            let (entry, diagnostics) = read_monitor(section.within_site(path, site), site, self.kinds);
+            self.warnings.extend(diagnostics.warnings);
+            self.hints.extend(diagnostics.hints);
             monitors.extend(entry);
         }
         monitors

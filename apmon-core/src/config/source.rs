@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Read, path::Path};
 
-use super::mistake::{ConfigError, Position};
+use super::diagnostic::{ConfigError, Position};
 
 /// The largest site file: some fifty thousand monitors.
 pub const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;

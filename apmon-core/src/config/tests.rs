@@ -6,12 +6,12 @@ mod channel;
 mod checksum;
 mod edit;
 mod edit_any;
+mod error;
 mod example;
 #[cfg(unix)] // pipes, devices, links
 mod file;
 mod kind;
 mod merge;
-mod mistake;
 mod nested;
 mod rule;
 mod secret;

@@ -9,7 +9,7 @@ use std::{
 use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError, Span};
 
 use super::{
-    mistake::{Mistake, Position},
+    diagnostic::{Diagnostic, Position},
     source::Environment,
 };
 use crate::text::excerpt;
@@ -84,7 +84,7 @@ pub(super) struct SyntaxError {
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) root: Node,
-    pub(super) mistakes: Vec<Mistake>,
+    pub(super) errors: Vec<Diagnostic>,
 }
 
 impl From<ScanError> for SyntaxError {
@@ -114,7 +114,7 @@ pub(super) fn read(text: &str, environment: &dyn Environment) -> Result<Tree, Sy
         anchors: HashMap::new(),
         nodes: 0,
         root: None,
-        mistakes: Vec::new(),
+        errors: Vec::new(),
     };
     let mut documents = 0;
     for event in events(text) {
@@ -134,7 +134,7 @@ pub(super) fn read(text: &str, environment: &dyn Environment) -> Result<Tree, Sy
     match builder.root {
         Some(root) => Ok(Tree {
             root,
-            mistakes: builder.mistakes,
+            errors: builder.errors,
         }),
         None => Err(SyntaxError {
             at: Position { line: 1, column: 1 },
@@ -183,7 +183,7 @@ struct Builder<'a> {
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
     root: Option<Node>,
-    mistakes: Vec<Mistake>,
+    errors: Vec<Diagnostic>,
 }
 
 struct Open {
@@ -259,8 +259,8 @@ impl Builder<'_> {
         }
     }
 
-    fn mistake(&mut self, at: Position, text: String) {
-        self.mistakes.push(Mistake {
+    fn error(&mut self, at: Position, text: String) {
+        self.errors.push(Diagnostic {
             at,
             within: String::new(),
             text,
@@ -350,7 +350,7 @@ impl Builder<'_> {
                     hash_map::Entry::Occupied(first) => {
                         let line = first.get().line;
                         let name = excerpt(&name, 60);
-                        self.mistake(
+                        self.error(
                             at,
                             format!("\"{name}\" stands here a second time (first on line {line})"),
                         );
@@ -384,7 +384,7 @@ impl Builder<'_> {
                         }
                     }
                     Value::Wrong => {}
-                    other => self.mistake(
+                    other => self.error(
                         source.at,
                         format!("\"<<\" takes in a section, this is {}", other.what()),
                     ),
@@ -405,7 +405,7 @@ impl Builder<'_> {
                 }
                 None => {
                     let name = excerpt(name, 60);
-                    self.mistakes.push(Mistake {
+                    self.errors.push(Diagnostic {
                         at: node.at,
                         within: String::new(),
                         text: format!("the environment variable {name} is not set"),

@@ -155,19 +155,19 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<OutageWebhook> {
     for name in webhook.headers.keys() {
         let shown = excerpt(name, 60);
         if !names.insert(name.to_ascii_lowercase()) {
-            section.mistake(
+            section.error(
                 "headers",
                 format!("holds {shown} twice: capitals make no difference"),
             );
         } else if !is_token(name) {
-            section.mistake(
+            section.error(
                 "headers",
                 format!("holds \"{shown}\", which is no name of a header"),
             );
         } else if KEPT.contains(&name.to_ascii_lowercase().as_str()) {
-            section.mistake("headers", format!("must not hold {shown}, apmon sets it itself"));
+            section.error("headers", format!("must not hold {shown}, apmon sets it itself"));
         } else if !webhook.headers[name].reveal().chars().all(is_in_header) {
-            section.mistake(
+            section.error(
                 "headers",
                 format!("{shown} holds characters that no header may hold"),
             );
@@ -178,7 +178,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<OutageWebhook> {
         .as_ref()
         .is_some_and(|text| text.reveal().is_empty())
     {
-        section.mistake("success_body", "must not be empty");
+        section.error("success_body", "must not be empty");
     }
     Some(webhook)
 }
@@ -193,7 +193,7 @@ fn of_request(section: &mut Section<'_>, webhook: &OutageWebhook) {
     if (webhook.request_method, webhook.request_encoding)
         == (Some(RequestMethod::Get), Some(RequestEncoding::Json))
     {
-        section.mistake("request_encoding", "JSON needs request_method POST");
+        section.error("request_encoding", "JSON needs request_method POST");
     }
     for name in OPTIONS {
         if section.has(name) {
@@ -211,7 +211,7 @@ fn of_preset(section: &mut Section<'_>, webhook: &OutageWebhook, preset: Preset)
     for name in preset.needs() {
         if !section.has(name) {
             let text = format!("\"{name}\" is missing, preset {} needs it", preset.name());
-            section.mistake_in_words("preset", text);
+            section.error_text("preset", text);
         }
     }
     for name in OPTIONS {
@@ -220,9 +220,9 @@ fn of_preset(section: &mut Section<'_>, webhook: &OutageWebhook, preset: Preset)
                 continue;
             };
             if value.trim().is_empty() {
-                section.mistake(name, "must not be empty");
-            } else if let Some(text) = preset.mistake_of(name, value) {
-                section.mistake(name, text);
+                section.error(name, "must not be empty");
+            } else if let Some(text) = preset.error_in(name, value) {
+                section.error(name, text);
             }
         } else if section.has(name) {
             let all: Vec<_> = preset.needs().iter().chain(preset.takes()).copied().collect();
@@ -235,7 +235,7 @@ fn of_preset(section: &mut Section<'_>, webhook: &OutageWebhook, preset: Preset)
     if let Some(url) = webhook.url.as_ref().filter(|url| !url.reveal().trim().is_empty()) {
         let is_url = section.check_url("url", url.reveal(), &["http", "https"]);
         if is_url && !preset.is_hook() && url.reveal().contains(['?', '#']) {
-            section.mistake(
+            section.error(
                 "url",
                 "must be where the service is, without \"?\" and \"#\": apmon adds the path",
             );

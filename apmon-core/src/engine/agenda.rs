@@ -14,32 +14,32 @@ pub(super) struct Agenda {
 }
 
 impl Agenda {
-    /// `slot` wants attention at `due`, and no longer when it did before.
-    pub(super) fn arm(&mut self, slot: usize, due: Option<Mono>) {
-        if self.armed.len() <= slot {
-            self.armed.resize(slot + 1, None);
+    /// `runtime` wants attention at `due`, and no longer when it did before.
+    pub(super) fn arm(&mut self, runtime: usize, due: Option<Mono>) {
+        if self.armed.len() <= runtime {
+            self.armed.resize(runtime + 1, None);
         }
-        if self.armed[slot].map(|(armed, _)| armed) == due {
+        if self.armed[runtime].map(|(armed, _)| armed) == due {
             return;
         }
         self.stamp += 1;
-        self.armed[slot] = due.map(|due| (due, self.stamp));
+        self.armed[runtime] = due.map(|due| (due, self.stamp));
         if let Some(due) = due {
-            self.heap.push(Reverse((due, slot, self.stamp)));
+            self.heap.push(Reverse((due, runtime, self.stamp)));
         }
         // A far moment that is armed anew again and again leaves a stale entry
         // each time: swept when they are most of the heap.
         if self.heap.len() > 4 * self.armed.len().max(64) {
             let armed = &self.armed;
             self.heap
-                .retain(|Reverse((due, slot, stamp))| armed[*slot] == Some((*due, *stamp)));
+                .retain(|Reverse((due, runtime, stamp))| armed[*runtime] == Some((*due, *stamp)));
         }
     }
 
     /// The next moment at which some slot wants attention.
     pub(super) fn next(&mut self) -> Option<Mono> {
-        while let Some(Reverse((due, slot, stamp))) = self.heap.peek() {
-            if self.armed[*slot] == Some((*due, *stamp)) {
+        while let Some(Reverse((due, runtime, stamp))) = self.heap.peek() {
+            if self.armed[*runtime] == Some((*due, *stamp)) {
                 return Some(*due);
             }
             self.heap.pop();
@@ -53,9 +53,9 @@ impl Agenda {
         if due > now {
             return None;
         }
-        let Reverse((_, slot, _)) = self.heap.pop()?;
-        self.armed[slot] = None;
-        Some(slot)
+        let Reverse((_, runtime, _)) = self.heap.pop()?;
+        self.armed[runtime] = None;
+        Some(runtime)
     }
 }
 

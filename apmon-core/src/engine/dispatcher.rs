@@ -3,13 +3,13 @@
 
 mod check;
 mod commit;
+mod delivery;
 mod ending;
 mod fallback;
+mod heartbeat;
 mod history;
-mod roster;
+mod monitors;
 mod status;
-mod telling;
-mod vouching;
 
 pub use check::guarded;
 
@@ -22,16 +22,16 @@ use std::{
 use jiff::Timestamp;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use self::vouching::Whose;
+use self::heartbeat::HeartbeatSource;
 use super::{
     Command, PassReport, Shared,
     agenda::Agenda,
-    ledger::Ledger,
     outbox::Outbox,
+    pending::PendingWrites,
     plan::Plan,
-    slot::{Slot, Want},
-    tally::Tallies,
-    vigil::Vigil,
+    runtime::{MonitorRuntime, Want},
+    self_monitor::SelfMonitor,
+    stats::DeliveryStats,
 };
 use crate::{
     history::DeliveryFate,
@@ -49,7 +49,7 @@ const GRACE: Duration = Duration::from_millis(250);
 /// Something the dispatcher waited for.
 enum Done {
     Check {
-        slot: usize,
+        runtime: usize,
         generation: u64,
         check: Check,
         observation: Observation,
@@ -61,14 +61,14 @@ enum Done {
         result: Result<(), DeliveryError>,
     },
     Heartbeat {
-        whose: Whose,
+        source: HeartbeatSource,
         sent: Now,
         result: Result<(), DeliveryError>,
     },
     Commit {
         result: Result<(), StoreError>,
         commit: Commit,
-        slots: Vec<usize>,
+        runtimes: Vec<usize>,
         /// The first so many states are of no slot.
         extra_states: usize,
     },
@@ -79,24 +79,24 @@ pub(super) struct Dispatcher {
     context: MessageContext,
     epoch: u64,
     plan: Plan,
-    slots: Vec<Option<Slot>>,
+    runtimes: Vec<Option<MonitorRuntime>>,
     by_name: HashMap<String, usize>,
     free: Vec<usize>,
     /// States of monitors that are not watched now.
-    shelf: BTreeMap<String, Arc<MonitorState>>,
+    retired: BTreeMap<String, Arc<MonitorState>>,
     agenda: Agenda,
     waiting: VecDeque<usize>,
     running: usize,
     outbox: Outbox,
-    tallies: Tallies,
-    ledger: Ledger,
-    vigil: Vigil,
+    stats: DeliveryStats,
+    pending: PendingWrites,
+    self_monitor: SelfMonitor,
     tasks: JoinSet<Done>,
     is_pass: bool,
     /// The pass was told to save before it says that it is well.
     pass_hurried: bool,
     /// The pass had its chance to say that it is well.
-    pass_vouched: bool,
+    pass_heartbeat_done: bool,
     /// The store keeps a history.
     keeps_history: bool,
     started: Timestamp,
@@ -117,21 +117,21 @@ impl Dispatcher {
         let mut dispatcher = Self {
             context,
             epoch: snapshot.epoch,
-            slots: Vec::with_capacity(plan.monitors.len()),
+            runtimes: Vec::with_capacity(plan.monitors.len()),
             by_name: HashMap::with_capacity(plan.monitors.len()),
             free: Vec::new(),
-            shelf: snapshot.monitors,
+            retired: snapshot.monitors,
             agenda: Agenda::default(),
             waiting: VecDeque::new(),
             running: 0,
             outbox: Outbox::new(&plan),
-            tallies: Tallies::default(),
-            ledger: Ledger::default(),
-            vigil: Vigil::default(),
+            stats: DeliveryStats::default(),
+            pending: PendingWrites::default(),
+            self_monitor: SelfMonitor::default(),
             tasks: JoinSet::new(),
             is_pass,
             pass_hurried: false,
-            pass_vouched: false,
+            pass_heartbeat_done: false,
             keeps_history: shared.store.keeps_history(),
             started: now.wall,
             report: PassReport::default(),
@@ -143,11 +143,11 @@ impl Dispatcher {
         };
         // The slots hold the monitors; the plan must not hold them a second time.
         for monitor in std::mem::take(&mut dispatcher.plan.monitors) {
-            dispatcher.take_up(monitor, now, None);
+            dispatcher.add(monitor, now, None);
         }
         if !is_pass {
             dispatcher
-                .vigil
+                .self_monitor
                 .follow(dispatcher.plan.heartbeat.as_ref(), now.mono);
         }
         // What waits was decided before anything that is decided now.
@@ -159,7 +159,7 @@ impl Dispatcher {
         }
         dispatcher.drop_stale_reminders();
         dispatcher.readdress_orphans();
-        dispatcher.shelve_the_rest(now);
+        dispatcher.retire_missing(now);
         dispatcher
     }
 
@@ -185,7 +185,7 @@ impl Dispatcher {
                     Some(Command::Ping(reply)) => {
                         let _ = reply.send(());
                     }
-                    Some(Command::Status(reply)) => drop(reply.send(self.still())),
+                    Some(Command::Status(reply)) => drop(reply.send(self.snapshot())),
                     Some(Command::Retry(channel, reply)) => {
                         let _ = reply.send(self.retry(channel.as_deref()));
                     }
@@ -195,7 +195,7 @@ impl Dispatcher {
                 () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => {}
             }
         }
-        self.farewell(began).await
+        self.shut_down(began).await
     }
 
     /// Everything that has finished by now.
@@ -214,31 +214,34 @@ impl Dispatcher {
     fn done(&mut self, done: Done) {
         match done {
             Done::Check {
-                slot,
+                runtime,
                 generation,
                 check,
                 observation,
                 ended,
             } => {
                 self.running -= 1;
-                self.check_finished(slot, generation, &check, &observation, ended);
+                self.check_finished(runtime, generation, &check, &observation, ended);
             }
             Done::Delivery { channel, key, result } => self.delivered(&channel, &key, result),
-            Done::Heartbeat { whose, sent, result } => self.heartbeat_sent(whose, sent, result),
+            Done::Heartbeat { source, sent, result } => self.heartbeat_sent(source, sent, result),
             Done::Commit {
                 result,
                 commit,
-                slots,
+                runtimes,
                 extra_states,
             } => {
-                self.committed(result, commit, slots, extra_states);
+                self.committed(result, commit, runtimes, extra_states);
             }
         }
     }
 
     fn do_what_is_due(&mut self, now: Now) {
         while let Some(at) = self.agenda.pop_due(now.mono) {
-            while let Some(want) = self.slots[at].as_mut().and_then(|slot| slot.want(now.mono)) {
+            while let Some(want) = self.runtimes[at]
+                .as_mut()
+                .and_then(|runtime| runtime.want(now.mono))
+            {
                 match want {
                     Want::Check(_) => self.waiting.push_back(at),
                     Want::Heartbeat => self.send_heartbeat(at, now),
@@ -247,11 +250,11 @@ impl Dispatcher {
             }
             self.rearm(at);
         }
-        if self.vigil.is_due(now.mono) {
-            self.vouch(now);
+        if self.self_monitor.is_due(now.mono) {
+            self.send_own_heartbeat(now);
         }
         self.start_checks(now);
-        if self.ledger.stalls_at().is_some_and(|at| at <= now.mono) {
+        if self.pending.stalls_at().is_some_and(|at| at <= now.mono) {
             self.do_without_the_store();
         }
         for entry in self.outbox.expire(now.mono) {
@@ -262,38 +265,38 @@ impl Dispatcher {
                 entry.last_error.as_deref().unwrap_or("never tried"),
                 entry.notification.text
             );
-            self.tallies.expired(&entry.channel);
+            self.stats.expired(&entry.channel);
             self.record_fate(&entry, DeliveryFate::Expired, now);
-            self.ledger.settle(entry.key());
+            self.pending.settle(entry.key());
         }
-        if !self.plan.quiet {
-            self.hand_over_what_falls(now);
+        if !self.plan.no_notify {
+            self.use_fallbacks(now);
             for entry in self.outbox.start(now.mono) {
                 self.deliver(entry);
             }
         }
-        if self.ledger.commit_at().is_some_and(|at| at <= now.mono) {
+        if self.pending.commit_at().is_some_and(|at| at <= now.mono) {
             self.commit(now);
         }
     }
 
     fn wake_at(&mut self, outbox_ends: Option<Mono>) -> Option<Mono> {
         let agenda = self.agenda.next();
-        let commit = self.ledger.commit_at();
-        let outbox = self.outbox.wake_at().filter(|_| !self.plan.quiet);
+        let commit = self.pending.commit_at();
+        let outbox = self.outbox.wake_at().filter(|_| !self.plan.no_notify);
         let moments = [
             agenda,
             outbox,
             commit,
-            self.vigil.wake_at(),
-            self.ledger.stalls_at(),
+            self.self_monitor.wake_at(),
+            self.pending.stalls_at(),
             outbox_ends,
         ];
         moments.into_iter().flatten().min()
     }
 
     fn rearm(&mut self, at: usize) {
-        let due = self.slots[at].as_ref().and_then(Slot::wake_at);
+        let due = self.runtimes[at].as_ref().and_then(MonitorRuntime::wake_at);
         self.agenda.arm(at, due);
     }
 }

@@ -3,7 +3,7 @@
 //! and dropped when its outage is over.
 
 mod fallback;
-mod lane;
+mod queue;
 mod survey;
 
 use std::{
@@ -13,10 +13,10 @@ use std::{
 
 use jiff::Timestamp;
 
-pub(super) use self::fallback::Fallen;
+pub(super) use self::fallback::FallbackDue;
 use self::{
-    fallback::is_handed,
-    lane::{Item, Lane},
+    fallback::is_fallback_done,
+    queue::{ChannelQueue, Item},
 };
 use super::plan::{Fallback, Plan};
 use crate::{
@@ -40,7 +40,7 @@ const CLOCK_SET: Timestamp = Timestamp::constant(1_577_836_800, 0);
 /// All messages on their way.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    lanes: BTreeMap<String, Lane>,
+    queues: BTreeMap<String, ChannelQueue>,
     /// Nothing expires before this.
     expires: Option<Mono>,
     /// After so long a message is given up, loudly.
@@ -68,7 +68,7 @@ impl Outbox {
     /// An empty one, by the rules of `plan`.
     pub(super) fn new(plan: &Plan) -> Self {
         Self {
-            lanes: BTreeMap::new(),
+            queues: BTreeMap::new(),
             expires: None,
             expiry: plan.expire_after,
             fallbacks: plan.fallbacks(),
@@ -78,7 +78,7 @@ impl Outbox {
     /// Goes on by the rules of another plan.
     pub(super) fn follow(&mut self, plan: &Plan, now: Mono) {
         self.expiry = plan.expire_after;
-        for item in self.lanes.values_mut().flat_map(Lane::items_mut) {
+        for item in self.queues.values_mut().flat_map(ChannelQueue::items_mut) {
             item.expires = item.decided.plus(self.expiry);
         }
         // The next turn finds out.
@@ -104,26 +104,26 @@ impl Outbox {
         committed: bool,
         now: Now,
     ) -> Option<OutboxEntry> {
-        let lane = self.lanes.entry(entry.channel.clone()).or_default();
+        let queue = self.queues.entry(entry.channel.clone()).or_default();
         let replaced = match entry.notification.kind {
-            NotificationKind::Reminder => lane.replace_reminder(&entry.notification.incident),
+            NotificationKind::Reminder => queue.replace_reminder(&entry.notification.incident),
             _ => None,
         };
         let expires = decided.plus(self.expiry);
         self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
         if entry.attempts > 0 && !entry.refused {
             // A run before this one tried it, in vain.
-            let since = lane.failed_before.map_or(decided, |first| first.min(decided));
-            lane.failed_before = Some(since);
+            let since = queue.failed_before.map_or(decided, |first| first.min(decided));
+            queue.failed_before = Some(since);
         }
         if let (Some(until), Some(tried)) = (entry.retry_at, entry.last_tried) {
             // The clock may have been set since: no longer than was asked for.
             let from = |at: Timestamp| Duration::try_from(until.duration_since(at)).unwrap_or_default();
             let left = from(now.wall).min(from(tried));
             let asked = now.mono.plus(left.min(REFUSED_PAUSE));
-            lane.not_before = Some(lane.not_before.map_or(asked, |other| other.max(asked)));
+            queue.not_before = Some(queue.not_before.map_or(asked, |other| other.max(asked)));
         }
-        let parked = entry
+        let deferred = entry
             .last_tried
             .filter(|_| entry.refused)
             .map(|tried| now.mono_of(tried).plus(REFUSED_PAUSE));
@@ -132,11 +132,11 @@ impl Outbox {
             false => entry.attempts,
         };
         let fallback = self.fallbacks.get(&entry.channel);
-        let place = lane.insert(Item {
-            handed: is_handed(&entry, fallback),
+        let place = queue.insert(Item {
+            fallback_done: is_fallback_done(&entry, fallback),
             entry,
             committed,
-            parked,
+            deferred,
             decided,
             expires,
             tries,
@@ -144,17 +144,17 @@ impl Outbox {
             replaced: false,
             tried_last: false,
         });
-        lane.reckon(place, fallback);
+        queue.reckon(place, fallback);
         replaced
     }
 
     /// A message was decided: what was refused of its incident is tried once
     /// more, before it.
     pub(super) fn prepare(&mut self, news: &Notification) {
-        for lane in self.lanes.values_mut() {
-            for place in lane.places(&news.incident) {
-                if lane.item(place).is_some_and(|item| item.parked.is_some()) {
-                    lane.park(place, None);
+        for queue in self.queues.values_mut() {
+            for place in queue.places(&news.incident) {
+                if queue.item(place).is_some_and(|item| item.deferred.is_some()) {
+                    queue.defer(place, None);
                 }
             }
         }
@@ -165,15 +165,15 @@ impl Outbox {
     /// that this changes.
     pub(super) fn close(&mut self, incident: &str, at: Timestamp) -> (Vec<OutboxEntry>, Vec<OutboxEntry>) {
         let (mut dropped, mut changed) = (Vec::new(), Vec::new());
-        for lane in self.lanes.values_mut() {
-            for place in lane.places(incident) {
-                let flies = lane.in_flight() == Some(place);
-                let Some(item) = lane.item_mut(place) else {
+        for queue in self.queues.values_mut() {
+            for place in queue.places(incident) {
+                let flies = queue.in_flight() == Some(place);
+                let Some(item) = queue.item_mut(place) else {
                     continue;
                 };
                 match item.is_reminder() {
                     true if flies => item.over = true,
-                    true => dropped.extend(lane.remove(place).map(|item| item.entry)),
+                    true => dropped.extend(queue.remove(place).map(|item| item.entry)),
                     false => {
                         item.entry.notification.ended = Some(at);
                         changed.push(item.entry.clone());
@@ -187,9 +187,9 @@ impl Outbox {
     /// Drops the reminders of which `over` says that their outage has ended.
     pub(super) fn drop_reminders(&mut self, over: impl Fn(&Notification) -> bool) -> Vec<OutboxEntry> {
         let over = |item: &Item| item.is_reminder() && over(&item.entry.notification);
-        for lane in self.lanes.values_mut() {
-            if let Some(flying) = lane.in_flight()
-                && let Some(item) = lane.item_mut(flying)
+        for queue in self.queues.values_mut() {
+            if let Some(flying) = queue.in_flight()
+                && let Some(item) = queue.item_mut(flying)
             {
                 item.over |= over(item);
             }
@@ -200,23 +200,23 @@ impl Outbox {
     /// These are on disk now, or cannot get there: they may be sent.
     pub(super) fn confirm(&mut self, entries: &[OutboxEntry]) {
         for entry in entries {
-            if let Some(lane) = self.lanes.get_mut(&entry.channel) {
-                lane.confirm(entry);
+            if let Some(queue) = self.queues.get_mut(&entry.channel) {
+                queue.confirm(entry);
             }
         }
     }
 
     /// The next message of each idle channel that is to be tried now.
     pub(super) fn start(&mut self, now: Mono) -> Vec<OutboxEntry> {
-        let lanes = self.lanes.values_mut();
-        lanes.filter_map(|lane| lane.start(now)).collect()
+        let queues = self.queues.values_mut();
+        queues.filter_map(|queue| queue.start(now)).collect()
     }
 
     /// At the end of a run: as [`start`](Self::start), but no pause is kept, and
     /// each message has one try.
     pub(super) fn start_last(&mut self, now: Mono) -> Vec<OutboxEntry> {
-        let lanes = self.lanes.values_mut();
-        lanes.filter_map(|lane| lane.start_last(now)).collect()
+        let queues = self.queues.values_mut();
+        queues.filter_map(|queue| queue.start_last(now)).collect()
     }
 
     /// What the receiver said.
@@ -227,20 +227,20 @@ impl Outbox {
         result: Result<(), DeliveryError>,
         now: Now,
     ) -> Option<Fate> {
-        let lane = self.lanes.get_mut(channel)?;
-        let place = lane.finish(key)?;
-        let failures = lane.failures;
-        let item = lane.item_mut(place)?;
+        let queue = self.queues.get_mut(channel)?;
+        let place = queue.finish(key)?;
+        let failures = queue.failures;
+        let item = queue.item_mut(place)?;
         let error = match result {
             Ok(()) => {
-                lane.remove(place);
-                lane.taken(now.mono);
+                queue.remove(place);
+                queue.taken(now.mono);
                 return Some(Fate::Delivered);
             }
             Err(error) => error,
         };
         if item.over {
-            return lane.remove(place).map(|item| Fate::Dropped(item.entry));
+            return queue.remove(place).map(|item| Fate::Dropped(item.entry));
         }
         let is_replaced = item.replaced;
         self.expires = Some(self.expires.map_or(item.expires, |first| first.min(item.expires)));
@@ -259,24 +259,24 @@ impl Outbox {
                 // It is in its order again: nobody refuses it now.
                 item.entry.refused = false;
                 let pause = pause.max(asked.unwrap_or_default());
-                lane.failures = lane.failures.saturating_add(1);
-                lane.not_before = Some(now.mono.plus(pause));
-                let before = lane.failed_before.take();
+                queue.failures = queue.failures.saturating_add(1);
+                queue.not_before = Some(now.mono.plus(pause));
+                let before = queue.failed_before.take();
                 let since = before.map_or(now.mono, |before| before.min(now.mono));
-                lane.failing_since.get_or_insert(since);
-                lane.park(place, None);
+                queue.failing_since.get_or_insert(since);
+                queue.defer(place, None);
             }
             DeliveryError::Permanent { .. } => {
                 item.tries = 1;
                 item.entry.refused = true;
-                lane.park(place, Some(now.mono.plus(REFUSED_PAUSE)));
+                queue.defer(place, Some(now.mono.plus(REFUSED_PAUSE)));
             }
         }
         if is_replaced {
-            return lane.remove(place).map(|item| Fate::Replaced(item.entry));
+            return queue.remove(place).map(|item| Fate::Replaced(item.entry));
         }
-        lane.reckon(place, self.fallbacks.get(channel));
-        let entry = lane.item(place)?.entry.clone();
+        queue.reckon(place, self.fallbacks.get(channel));
+        let entry = queue.item(place)?.entry.clone();
         Some(match entry.refused {
             true => Fate::Refused(entry),
             false => Fate::Retried(entry),
@@ -292,26 +292,26 @@ impl Outbox {
         }
         let expired = self.extract(|item| item.expires <= now);
         // One under way is asked again when its try has ended.
-        let idle = self.lanes.values().flat_map(Lane::idle);
+        let idle = self.queues.values().flat_map(ChannelQueue::idle);
         self.expires = idle.map(|item| item.expires).min();
         expired
     }
 
     /// A message waits for this channel.
     pub(super) fn has(&self, channel: &str, message: &Notification) -> bool {
-        let lane = self.lanes.get(channel);
-        let mut same = lane
+        let queue = self.queues.get(channel);
+        let mut same = queue
             .into_iter()
-            .flat_map(|lane| lane.of_incident(&message.incident));
+            .flat_map(|queue| queue.of_incident(&message.incident));
         same.any(|item| item.entry.notification.id == message.id)
     }
 
     /// More channels have this message now. Returns the entries that this changes.
     pub(super) fn address(&mut self, message: &Notification, addressed: &[String]) -> Vec<OutboxEntry> {
         let mut changed = Vec::new();
-        for lane in self.lanes.values_mut() {
-            for place in lane.places(&message.incident) {
-                let Some(item) = lane.item_mut(place) else {
+        for queue in self.queues.values_mut() {
+            for place in queue.places(&message.incident) {
+                let Some(item) = queue.item_mut(place) else {
                     continue;
                 };
                 let entry = &mut item.entry;
@@ -326,18 +326,18 @@ impl Outbox {
 
     /// A store that does not answer: everything may be sent from memory.
     pub(super) fn confirm_all(&mut self) {
-        self.lanes.values_mut().for_each(Lane::confirm_all);
+        self.queues.values_mut().for_each(ChannelQueue::confirm_all);
     }
 
     /// Removes what belongs to channels that are no more.
     pub(super) fn retain_channels(&mut self, known: &HashSet<&str>) -> Vec<(OutboxEntry, Mono)> {
         let mut orphans = Vec::new();
-        self.lanes.retain(|channel, lane| {
+        self.queues.retain(|channel, queue| {
             if known.contains(channel.as_str()) {
                 return true;
             }
-            orphans.extend(lane.drain());
-            lane.in_flight().is_some()
+            orphans.extend(queue.drain());
+            queue.in_flight().is_some()
         });
         orphans
     }
@@ -349,14 +349,14 @@ impl Outbox {
 
     /// The same of one channel, or of all. Returns how many messages that are.
     pub(super) fn retry(&mut self, channel: Option<&str>) -> usize {
-        let lanes = self.lanes.iter_mut();
-        let wanted = lanes.filter(|(id, _)| channel.is_none_or(|channel| channel == id.as_str()));
+        let queues = self.queues.iter_mut();
+        let wanted = queues.filter(|(id, _)| channel.is_none_or(|channel| channel == id.as_str()));
         let mut messages = 0;
-        for (_, lane) in wanted {
-            lane.failures = 0;
-            lane.not_before = None;
-            lane.unpark_all();
-            for item in lane.items_mut() {
+        for (_, queue) in wanted {
+            queue.failures = 0;
+            queue.not_before = None;
+            queue.release_all();
+            for item in queue.items_mut() {
                 item.tries = 0;
                 messages += 1;
             }
@@ -366,48 +366,55 @@ impl Outbox {
 
     /// Removes what is not under way and `gone`.
     fn extract(&mut self, gone: impl Fn(&Item) -> bool) -> Vec<OutboxEntry> {
-        let lanes = self.lanes.values_mut();
-        let removed = lanes.flat_map(|lane| lane.extract(&gone)).map(|item| item.entry);
+        let queues = self.queues.values_mut();
+        let removed = queues
+            .flat_map(|queue| queue.extract(&gone))
+            .map(|item| item.entry);
         let removed = removed.collect();
-        self.lanes
+        self.queues
             // One that fails goes on failing when something comes again.
-            .retain(|_, lane| !lane.is_empty() || lane.in_flight().is_some() || lane.failing_since.is_some());
+            .retain(|_, queue| {
+                !queue.is_empty() || queue.in_flight().is_some() || queue.failing_since.is_some()
+            });
         removed
     }
 
     /// When something is to be tried or expires next.
     pub(super) fn wake_at(&mut self) -> Option<Mono> {
-        let tries = self.lanes.values_mut().filter_map(Lane::wake_at).min();
-        [tries, self.expires, self.falls_at()].into_iter().flatten().min()
+        let tries = self.queues.values_mut().filter_map(ChannelQueue::wake_at).min();
+        [tries, self.expires, self.fallback_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Messages are left that a pass waits for at its end.
     pub(super) fn has_unsent(&self) -> bool {
-        self.lanes.values().any(Lane::has_unsent)
+        self.queues.values().any(ChannelQueue::has_unsent)
     }
 
     /// Some message is under way right now.
     pub(super) fn is_sending(&self) -> bool {
-        self.lanes.values().any(|lane| lane.in_flight().is_some())
+        self.queues.values().any(|queue| queue.in_flight().is_some())
     }
 
     /// The keys of everything not delivered.
     pub(super) fn keys(&self) -> impl Iterator<Item = String> {
-        let items = self.lanes.values().flat_map(Lane::items);
+        let items = self.queues.values().flat_map(ChannelQueue::items);
         items.map(|item| item.entry.key())
     }
 
     /// The entry of a channel that is under way, as it is now.
     pub(super) fn under_way(&self, channel: &str) -> Option<&OutboxEntry> {
-        let lane = self.lanes.get(channel)?;
-        let item = lane.item(lane.in_flight()?)?;
+        let queue = self.queues.get(channel)?;
+        let item = queue.item(queue.in_flight()?)?;
         Some(&item.entry)
     }
 
     /// When that was decided.
     pub(super) fn decided(&self, channel: &str) -> Option<Mono> {
-        let lane = self.lanes.get(channel)?;
-        let item = lane.item(lane.in_flight()?)?;
+        let queue = self.queues.get(channel)?;
+        let item = queue.item(queue.in_flight()?)?;
         Some(item.decided)
     }
 }

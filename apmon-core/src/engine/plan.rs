@@ -36,7 +36,7 @@ pub struct Plan {
     /// Tells nobody: no channel, no heartbeat, and not later either. What would
     /// have been told is still decided, counted in the state as told, and
     /// reported as an event. Older messages stay in the outbox.
-    pub quiet: bool,
+    pub no_notify: bool,
 }
 
 impl Plan {
@@ -50,7 +50,7 @@ impl Plan {
             delivery_timeout: Duration::from_secs(20),
             expire_after: Duration::from_secs(24 * 3600),
             heartbeat: None,
-            quiet: false,
+            no_notify: false,
         }
     }
 
@@ -63,7 +63,7 @@ impl Plan {
 
     /// With one more channel that takes everything.
     #[must_use]
-    pub fn tell(mut self, id: impl Into<String>, notifier: Arc<dyn Notifier>) -> Self {
+    pub fn notify(mut self, id: impl Into<String>, notifier: Arc<dyn Notifier>) -> Self {
         self.channels.push(Channel::new(id, notifier));
         self
     }
@@ -77,11 +77,11 @@ impl Plan {
 
     /// The channels that are told of `kind` about a monitor with this policy:
     /// those that stand in for others wait until these fail.
-    pub(super) fn takers(&self, kind: &NotificationKind, policy: &Policy) -> impl Iterator<Item = &str> {
-        let is_stand_in = |id: &str| self.fallbacks_iter().any(|(_, fallback)| fallback.to == id);
+    pub(super) fn recipients(&self, kind: &NotificationKind, policy: &Policy) -> impl Iterator<Item = &str> {
+        let is_fallback = |id: &str| self.fallbacks_iter().any(|(_, fallback)| fallback.to == id);
         self.channels
             .iter()
-            .filter(move |channel| channel.takes(kind, policy) && !is_stand_in(&channel.id))
+            .filter(move |channel| channel.takes(kind, policy) && !is_fallback(&channel.id))
             .map(|channel| channel.id.as_str())
     }
 

@@ -26,8 +26,8 @@ pub struct SiteStatus {
     pub at: Timestamp,
     /// When the engine started; `None` of what a store remembers.
     pub started: Option<Timestamp>,
-    /// It tells nobody ([`Plan::quiet`](super::Plan)).
-    pub quiet: bool,
+    /// It tells nobody ([`Plan::no_notify`](super::Plan)).
+    pub no_notify: bool,
     /// State cannot be saved; monitoring and alerting go on from memory.
     pub unsaved: bool,
     /// The looks since the start; `None` of what a store remembers.
@@ -234,7 +234,7 @@ impl SiteStatus {
             site: site.into(),
             at,
             started: None,
-            quiet: false,
+            no_notify: false,
             unsaved: false,
             checks: None,
             monitors: watched
@@ -331,14 +331,14 @@ impl MessageStatus {
 
 /// What the dispatcher hands out: shared, not copied, so that it goes on at
 /// once. Who asked makes texts of it.
-pub(super) struct Still {
+pub(super) struct StatusSnapshot {
     pub(super) now: Now,
     /// Without its monitors.
     pub(super) site: SiteStatus,
-    pub(super) monitors: Vec<StillMonitor>,
+    pub(super) monitors: Vec<MonitorSnapshot>,
 }
 
-pub(super) struct StillMonitor {
+pub(super) struct MonitorSnapshot {
     pub(super) monitor: Arc<dyn Monitor>,
     pub(super) state: Arc<MonitorState>,
     pub(super) device: Option<Arc<Device>>,
@@ -347,17 +347,21 @@ pub(super) struct StillMonitor {
     pub(super) next_reminder: Option<Mono>,
 }
 
-impl Still {
+impl StatusSnapshot {
     pub(super) fn developed(self) -> SiteStatus {
         let now = self.now;
         let mut site = self.site;
-        site.monitors = self.monitors.iter().map(|still| still.status(now)).collect();
+        site.monitors = self
+            .monitors
+            .iter()
+            .map(|snapshot| snapshot.status(now))
+            .collect();
         site.monitors.sort_by(|a, b| a.name.cmp(&b.name));
         site
     }
 }
 
-impl StillMonitor {
+impl MonitorSnapshot {
     fn status(&self, now: Now) -> MonitorStatus {
         let watch = self.monitor.watch();
         MonitorStatus {

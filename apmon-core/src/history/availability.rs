@@ -24,7 +24,7 @@ pub struct Times {
     /// It could not be looked at.
     pub unknown: Vec<Range<Timestamp>>,
     /// Nobody was to be told, had it been down.
-    pub silenced: Vec<Range<Timestamp>>,
+    pub alarms_off: Vec<Range<Timestamp>>,
     /// Nobody looked.
     pub unwatched: Vec<Range<Timestamp>>,
 }
@@ -57,7 +57,7 @@ pub struct Sums {
     /// It was down, and somebody was to be told.
     pub down: Duration,
     /// It was down, and nobody was to be told.
-    pub silenced: Duration,
+    pub alarms_off: Duration,
     /// It could not be looked at; during an outage as well.
     pub unknown: Duration,
     /// Nobody looked, whatever was believed meanwhile.
@@ -76,7 +76,7 @@ impl Sums {
     /// All of it.
     #[must_use]
     pub fn total(&self) -> Duration {
-        self.up + self.down + self.silenced + self.unknown + self.unwatched
+        self.up + self.down + self.alarms_off + self.unknown + self.unwatched
     }
 }
 
@@ -87,7 +87,7 @@ impl Add for Sums {
         Self {
             up: self.up + other.up,
             down: self.down + other.down,
-            silenced: self.silenced + other.silenced,
+            alarms_off: self.alarms_off + other.alarms_off,
             unknown: self.unknown + other.unknown,
             unwatched: self.unwatched + other.unwatched,
         }
@@ -162,8 +162,8 @@ impl Times {
                 .chain(of_kind(IncidentKind::Unknown))
                 .chain(to_this_day(state.own.unknown_since))
                 .collect(),
-            silenced: ranges(StretchKind::Silenced)
-                .chain(to_this_day(state.own.silenced_since))
+            alarms_off: ranges(StretchKind::AlarmsOff)
+                .chain(to_this_day(state.own.alarms_off_since))
                 .collect(),
             unwatched: ranges(StretchKind::Unwatched).collect(),
         };
@@ -182,23 +182,23 @@ impl Times {
         let mut unwatched = list(&self.unwatched);
         unwatched.push(micros(&(Timestamp::MIN..self.since)));
         let unwatched = merged(unwatched);
-        let silenced = common(&merged(list(&self.silenced)), &merged(list(&self.down)));
+        let alarms_off = common(&merged(list(&self.alarms_off)), &merged(list(&self.down)));
         // Each covers what is in the one before it: the difference is what is
         // only in it.
         let unknown = merged([unwatched.clone(), list(&self.unknown)].concat());
-        let silenced = merged([unknown.clone(), silenced].concat());
-        let down = merged([silenced.clone(), list(&self.down)].concat());
+        let alarms_off = merged([unknown.clone(), alarms_off].concat());
+        let down = merged([alarms_off.clone(), list(&self.down)].concat());
         let until = self.until.as_microsecond();
         let spans = days.iter().map(|day| micros(&day.span));
         let spans: Vec<_> = spans.map(|(start, end)| (start, end.min(until))).collect();
-        let layers = [unwatched, unknown, silenced, down].map(|layer| measured(&layer, &spans));
+        let layers = [unwatched, unknown, alarms_off, down].map(|layer| measured(&layer, &spans));
         let sums = spans.iter().enumerate().map(|(i, (start, end))| {
-            let [unwatched, unknown, silenced, down] = layers.each_ref().map(|layer| layer[i]);
+            let [unwatched, unknown, alarms_off, down] = layers.each_ref().map(|layer| layer[i]);
             Sums {
                 unwatched: duration(unwatched),
                 unknown: duration(unknown - unwatched),
-                silenced: duration(silenced - unknown),
-                down: duration(down - silenced),
+                alarms_off: duration(alarms_off - unknown),
+                down: duration(down - alarms_off),
                 up: duration(end - start - down),
             }
         });

@@ -36,7 +36,7 @@ pub fn after_check(
     now: Now,
 ) -> (Option<Transition>, Vec<Notification>) {
     let builder = MessageBuilder { context, watch, now };
-    let mut told = Vec::new();
+    let mut notifications = Vec::new();
     state.last_checked = Some(check.started.wall);
     state.last_config_checksum = Some(watch.checksum.clone());
     state.own.alarms_off = !watch.policy.alarms;
@@ -50,14 +50,14 @@ pub fn after_check(
     match (check.verdict, check.failure) {
         (Verdict::Unknown, failure) => {
             let reason = failure.map_or("no reason given", |failure| failure.reason.as_str());
-            told.extend(builder.still_unknown(state, reason));
+            notifications.extend(builder.still_unknown(state, reason));
         }
         (verdict, failure) => {
             if verdict == Verdict::Up {
                 state.last_response_time = check.latency;
             }
             state.error_reason = failure.map(|failure| failure.reason.clone());
-            told.extend(builder.known_again(state, verdict == Verdict::Up));
+            notifications.extend(builder.known_again(state, verdict == Verdict::Up));
         }
     }
     match transition {
@@ -68,16 +68,16 @@ pub fn after_check(
             state.marks.notified = None;
             state.notified_count = 0;
             state.own.incident = Some(builder.incident("outage"));
-            told.extend(builder.tell_outage(state));
+            notifications.extend(builder.outage(state));
         }
-        Some(Transition::Recovery) => told.extend(builder.tell_recovery(state)),
+        Some(Transition::Recovery) => notifications.extend(builder.recovery(state)),
         _ => {}
     }
-    let silenced = state.health().is_down() && !watch.policy.alarms;
-    let since = state.own.silenced_since.or(Some(now.wall));
-    state.own.silenced_since = since.filter(|_| silenced);
-    told.extend(builder.notices(check.notices));
-    (transition, told)
+    let alarms_off = state.health().is_down() && !watch.policy.alarms;
+    let since = state.own.alarms_off_since.or(Some(now.wall));
+    state.own.alarms_off_since = since.filter(|_| alarms_off);
+    notifications.extend(builder.notices(check.notices));
+    (transition, notifications)
 }
 
 /// One look, as the alert rule needs it.
@@ -104,9 +104,9 @@ pub fn reminder_due(policy: &Policy, state: &MonitorState, now: Now) -> Option<M
     match state.last_notified {
         // Down, and nobody was told: alarms were off when it began.
         None => Some(now.mono),
-        Some(told) => {
-            let told = state.marks.notified.unwrap_or_else(|| now.mono_of(told));
-            Some(told.plus(reminder_wait(policy, state)))
+        Some(notifications) => {
+            let notifications = state.marks.notified.unwrap_or_else(|| now.mono_of(notifications));
+            Some(notifications.plus(reminder_wait(policy, state)))
         }
     }
 }
@@ -133,7 +133,7 @@ pub fn remind(
     if !state.health().is_down() {
         return None;
     }
-    MessageBuilder { context, watch, now }.tell_outage(state)
+    MessageBuilder { context, watch, now }.outage(state)
 }
 
 /// A monitor is no longer in the site file. Told if it was down and somebody
@@ -158,9 +158,9 @@ pub fn removed(
     state.notified_count = 0;
     state.last_notified = None;
     state.own.unknown_since = None;
-    state.own.unknown_told = None;
+    state.own.unknown_incident = None;
     state.own.up_since = None;
-    state.own.silenced_since = None;
+    state.own.alarms_off_since = None;
     state.marks = crate::state::Marks::default();
     (down && number > 1 && watch.policy.alarms).then(|| {
         builder.notification(
@@ -235,7 +235,7 @@ impl MessageBuilder<'_> {
     }
 
     /// The first message of an outage, or its next reminder.
-    fn tell_outage(&self, state: &mut MonitorState) -> Option<Notification> {
+    fn outage(&self, state: &mut MonitorState) -> Option<Notification> {
         if !self.watch.policy.alarms {
             return None;
         }
@@ -269,19 +269,19 @@ impl MessageBuilder<'_> {
     }
 
     /// Nobody is told of the end of what nobody was told began.
-    fn tell_recovery(&self, state: &mut MonitorState) -> Option<Notification> {
-        let told = std::mem::take(&mut state.notified_count);
+    fn recovery(&self, state: &mut MonitorState) -> Option<Notification> {
+        let notifications = std::mem::take(&mut state.notified_count);
         let incident = state.own.incident.take();
         state.last_notified = None;
         state.marks.notified = None;
-        if told == 0 || !self.watch.policy.alarms {
+        if notifications == 0 || !self.watch.policy.alarms {
             return None;
         }
         let lasted = self.lasted(state);
         Some(self.notification(
             NotificationKind::Recovery,
             incident.unwrap_or_else(|| self.incident("outage")),
-            told.saturating_add(1),
+            notifications.saturating_add(1),
             self.subject().recovery(lasted),
             (state.last_alarm_started, Some(lasted)),
         ))
@@ -297,14 +297,14 @@ impl MessageBuilder<'_> {
         if !state.health().is_down() {
             state.error_reason = Some(reason.to_owned());
         }
-        if state.own.unknown_told.is_some()
+        if state.own.unknown_incident.is_some()
             || lasted < self.watch.policy.unknown_after
             || !self.watch.policy.alarms
         {
             return None;
         }
         let incident = self.incident("unknown");
-        state.own.unknown_told = Some(incident.clone());
+        state.own.unknown_incident = Some(incident.clone());
         Some(self.notification(
             NotificationKind::Unknown,
             incident,
@@ -317,7 +317,7 @@ impl MessageBuilder<'_> {
     fn known_again(&self, state: &mut MonitorState, is_up: bool) -> Option<Notification> {
         let since = state.own.unknown_since.take()?;
         let mark = state.marks.unknown_since.take();
-        let incident = state.own.unknown_told.take()?;
+        let incident = state.own.unknown_incident.take()?;
         if !self.watch.policy.alarms {
             return None;
         }

@@ -117,7 +117,7 @@ impl HttpOptions {
         let headers = self.headers(section);
         if section.has("expect_status") && self.expect_status.is_empty() && !section.is_wrong("expect_status")
         {
-            section.mistake("expect_status", "must not be an empty list");
+            section.error("expect_status", "must not be an empty list");
         }
         let url = section.address_url(match carrier {
             Carrier::Tcp => &["http", "https"],
@@ -141,7 +141,7 @@ impl HttpOptions {
             Some(text) => match Proxy::read(text.reveal(), resolve) {
                 Ok(proxy) => Some(proxy),
                 Err(wrong) => {
-                    section.mistake("proxy", wrong);
+                    section.error("proxy", wrong);
                     None
                 }
             },
@@ -150,7 +150,7 @@ impl HttpOptions {
         let target = match Target::new(url, resolve) {
             Ok(target) => target,
             Err(text) => {
-                section.mistake("address", text);
+                section.error("address", text);
                 return None;
             }
         };
@@ -177,26 +177,26 @@ impl HttpOptions {
         for (name, value) in &self.headers {
             let shown = excerpt(name, 40);
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
-                section.mistake(
+                section.error(
                     "headers",
                     format!("has a name that HTTP cannot carry: \"{shown}\""),
                 );
                 continue;
             };
             if KEPT.contains(&name.as_str()) {
-                section.mistake(
+                section.error(
                     "headers",
                     format!("must not hold {name}: the connection depends on it"),
                 );
                 continue;
             }
             if headers.contains_key(&name) {
-                section.mistake("headers", format!("holds {name} twice"));
+                section.error("headers", format!("holds {name} twice"));
                 continue;
             }
             // Beyond HTTP/1.1 it is a part of the URI.
             if name == header::HOST && Authority::try_from(value.reveal()).is_err() {
-                section.mistake("headers", "has a Host that is no host and port");
+                section.error("headers", "has a Host that is no host and port");
                 continue;
             }
             match HeaderValue::from_str(value.reveal()) {
@@ -204,7 +204,7 @@ impl HttpOptions {
                     value.set_sensitive(true);
                     headers.insert(name, value);
                 }
-                Err(_) => section.mistake(
+                Err(_) => section.error(
                     "headers",
                     format!("has a value that HTTP cannot carry, of {name}"),
                 ),
@@ -222,7 +222,7 @@ impl HttpOptions {
         };
         let value = HeaderValue::from_str(text.as_str()).ok();
         if value.is_none() {
-            section.mistake("content_type", "must be a MIME type such as application/json");
+            section.error("content_type", "must be a MIME type such as application/json");
         }
         value
     }

@@ -169,7 +169,7 @@ impl Waiting {
         }
     }
 
-    fn tell(&self, to: SocketAddr, failure: &Failure) {
+    fn notify(&self, to: SocketAddr, failure: &Failure) {
         for check in self.lock().remove(&to).unwrap_or_default() {
             let _ = check.tell.send(failure.clone());
         }
@@ -183,7 +183,7 @@ impl Waiting {
             if let Some(reported) = reported
                 && let Some(failure) = failure(&reported)
             {
-                self.tell(reported.to, &failure);
+                self.notify(reported.to, &failure);
             }
         }
         some
@@ -291,7 +291,7 @@ impl AsyncUdpSocket for Wire {
             }
             // It is this datagram's own only where nothing came from elsewhere.
             if !self.waiting.drain(&self.socket) && error.kind() != io::ErrorKind::ConnectionRefused {
-                self.waiting.tell(to, &errno::failure("send", &error));
+                self.waiting.notify(to, &errno::failure("send", &error));
                 return Ok(()); // quinn would end all that share the socket
             }
         }

@@ -60,7 +60,7 @@ impl TlsOptions {
             && self.ssl_fingerprint.is_empty()
             && !section.is_wrong("ssl_fingerprint")
         {
-            section.mistake("ssl_fingerprint", "must not be an empty list");
+            section.error("ssl_fingerprint", "must not be an empty list");
         }
         if let Some(missing) = missing {
             for key in [
@@ -101,7 +101,7 @@ impl TlsOptions {
                     } else {
                         "ssl_verify"
                     };
-                    section.mistake(key, text);
+                    section.error(key, text);
                     return None;
                 }
             }
@@ -109,7 +109,7 @@ impl TlsOptions {
             None
         };
         if missing.is_none() && !pinned && !verify {
-            section.advise(
+            section.hint(
                 "address",
                 "is neither pinned nor verified: whoever answers there is believed (apmon pin, or ssl_verify: yes)",
             );

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apmon_core::{Mac, PortState, PortStatus, rule::silence::Silence};
+use apmon_core::{Mac, PortState, PortStatus, rule::window::Window};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -52,7 +52,7 @@ pub(super) struct Tracked {
     /// Of the stations told, those who are away, and since when.
     pub gone: BTreeMap<Mac, Timestamp>,
     /// The last message about its state and its stations.
-    pub silence: Option<Silence>,
+    pub silence: Option<Window>,
     pub alarm: Alarm,
 }
 
@@ -77,7 +77,7 @@ pub(super) struct Told {
 pub(super) struct Alarm {
     /// The last message.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub silence: Option<Silence>,
+    pub silence: Option<Window>,
     /// It was told that they are too many.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub crowded: bool,
@@ -203,7 +203,7 @@ struct WrittenPort {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     gone: BTreeMap<Mac, Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    silence: Option<Silence>,
+    silence: Option<Window>,
     #[serde(default, skip_serializing_if = "is_default")]
     alarm: Alarm,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apmon_core::{Mac, Notice, Policy, rule::silence};
+use apmon_core::{Mac, Notice, Policy, rule::window};
 use jiff::Timestamp;
 
 use super::{
@@ -122,8 +122,8 @@ pub(super) fn watch(
     alarm.silence = alarm
         .silence
         .map(|it| it.anchored(now))
-        .filter(|it| !silence::is_over(it, policy, now));
-    if !policy.alarms || !silence::may_tell(alarm.silence.as_ref(), policy, now) {
+        .filter(|it| !window::is_over(it, policy, now));
+    if !policy.alarms || !window::may_notify(alarm.silence.as_ref(), policy, now) {
         return;
     }
     let before = notices.len();
@@ -151,7 +151,7 @@ pub(super) fn watch(
         alarm.crowded = true;
     }
     if notices.len() > before {
-        alarm.silence = Some(silence::told(alarm.silence, policy, now));
+        alarm.silence = Some(window::notified(alarm.silence, policy, now));
     }
 }
 

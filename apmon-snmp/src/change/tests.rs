@@ -107,7 +107,9 @@ impl Device {
     /// What the history has of the last look.
     fn history(&self) -> Vec<(u32, PortEvent, bool)> {
         let changes = self.changes.iter();
-        changes.map(|it| (it.index, it.event.clone(), it.told)).collect()
+        changes
+            .map(|it| (it.index, it.event.clone(), it.notified))
+            .collect()
     }
 }
 
@@ -169,7 +171,7 @@ fn in_the_silence_nothing_is_told_and_after_it_how_it_is() {
     for state in [UP, DOWN, testing] {
         assert_eq!(device.check(&[port(1, state, &[])]), nothing());
         assert_eq!(device.changes.len(), 1, "the history has it");
-        assert!(!device.changes[0].told);
+        assert!(!device.changes[0].notified);
     }
     assert_eq!(
         device.look_after(600, &[port(1, testing, &[])]),
@@ -265,7 +267,7 @@ fn a_station_on_another_port_is_one_message() {
             ["PORT MAC CHANGE: MAC AA:BB:CC:DD:EE:01 moved from GigabitEthernet0/1 to GigabitEthernet0/2"]
         );
         assert!(
-            device.changes.iter().all(|change| change.told),
+            device.changes.iter().all(|change| change.notified),
             "{:?}",
             device.changes
         );
@@ -484,7 +486,7 @@ fn a_lost_stack_member_is_one_message_and_so_is_its_return() {
         ]
     );
     assert_eq!(device.changes.len(), 24);
-    assert!(device.changes.iter().all(|change| change.told));
+    assert!(device.changes.iter().all(|change| change.notified));
     assert_eq!(device.check(&all), nothing());
     let told = device.look_after(600, &all);
     assert_eq!(told.len(), 1);

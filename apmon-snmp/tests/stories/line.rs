@@ -92,7 +92,7 @@ impl Site {
         let monitor = entry("site.yaml", &self.agent, &self.options).build(&Services::default());
         let plan = Plan::new("HomeLab")
             .watch(monitor)
-            .tell("phone", recorder.clone());
+            .notify("phone", recorder.clone());
         let lines = Arc::new(Mutex::new(Vec::new()));
         let console = Arc::clone(&lines);
         let engine = Engine::new(plan, self.store.clone())

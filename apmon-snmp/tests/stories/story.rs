@@ -164,7 +164,7 @@ pub fn changes(observation: &Observation) -> Vec<String> {
         .map(|change| {
             let sides = [change.event.before(), change.event.after()];
             let [before, after] = sides.map(|side| side.unwrap_or_else(|| "-".to_owned()));
-            let told = if change.told { "" } else { " (not told)" };
+            let told = if change.notified { "" } else { " (not told)" };
             let (port, word) = (&change.port, change.event.as_str());
             format!("{port} {word}: {before} -> {after}{told}")
         })

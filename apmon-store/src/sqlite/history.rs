@@ -309,7 +309,7 @@ fn port_change(row: &Row<'_>) -> rusqlite::Result<Option<PortChangeRecord>> {
             index: row.get(2)?,
             port: row.get(3)?,
             event,
-            told: row.get(7)?,
+            notified: row.get(7)?,
         },
     }))
 }

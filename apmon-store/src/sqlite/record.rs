@@ -90,7 +90,7 @@ fn port_changes(transaction: &Transaction<'_>, records: &Records) -> rusqlite::R
             change.event.as_str(),
             change.event.before(),
             change.event.after(),
-            change.told,
+            change.notified,
         ])?;
     }
     Ok(())

@@ -137,7 +137,7 @@ fn records() -> Records {
                 "2026-11-02T10:20:00Z",
             ),
             stretch(
-                StretchKind::Silenced,
+                StretchKind::AlarmsOff,
                 "2026-11-12T09:00:00Z",
                 "2026-11-12T09:30:00Z",
             ),
@@ -172,7 +172,7 @@ fn changes() -> [PortChangeRecord; 6] {
             index: 10_107,
             port: port.into(),
             event,
-            told,
+            notified: told,
         },
     };
     let (up, down) = (state(PortStatus::Up), state(PortStatus::LowerLayerDown));

@@ -34,7 +34,7 @@ fn home() -> SiteStatus {
         site: "Home".into(),
         at: at("2026-11-21T13:05:00Z"),
         started: Some(at("2026-11-18T09:00:00Z")),
-        quiet: false,
+        no_notify: false,
         unsaved: false,
         checks: Some(ChecksStatus {
             ended: 51_204,
@@ -204,7 +204,7 @@ fn all_is_well() {
 #[test]
 fn nobody_is_told_and_nothing_is_saved() {
     let status = SiteStatus {
-        quiet: true,
+        no_notify: true,
         unsaved: true,
         monitors: home().monitors.drain(..1).collect(),
         ..home()

@@ -167,7 +167,7 @@ fn a_stand_in_is_told_before_the_message_is_given_up() {
             "{expire}outage_syslogs: [{{then: b{after}}}, {{name: b}}]"
         ))
     };
-    let mistake = |place: &str, after: u64, expire: u64| {
+    let error = |place: &str, after: u64, expire: u64| {
         [format!(
             "{place}: outage_syslogs 1: \"after_secs\" must be less than notify_expire_secs ({after} >= {expire}): the message is given up before"
         )]
@@ -182,12 +182,12 @@ fn a_stand_in_is_told_before_the_message_is_given_up() {
     }
     assert_eq!(
         told(&site("", ", after_secs: 86400")),
-        mistake("3:42", 86_400, 86_400)
+        error("3:42", 86_400, 86_400)
     );
-    assert_eq!(told(&site(expire, ", after_secs: 60")), mistake("4:42", 60, 60));
+    assert_eq!(told(&site(expire, ", after_secs: 60")), error("4:42", 60, 60));
     assert_eq!(
         told(&site(expire, "")),
-        mistake("4:27", 300, 60),
+        error("4:27", 300, 60),
         "the default counts"
     );
     // What is wrong itself is told once.

@@ -67,7 +67,7 @@ impl Kind for Ping {
     fn compile(&self, options: PingOptions, section: &mut Section<'_>) -> Option<Blueprint> {
         let host = Host::parse(section.address());
         if host.is_none() && !section.address().is_empty() {
-            section.mistake("address", "must be a host name or an address");
+            section.error("address", "must be a host name or an address");
         }
         host.map(|_| shown(&options))
     }

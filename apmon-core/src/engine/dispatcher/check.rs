@@ -9,7 +9,7 @@ use crate::{
     engine::{
         PassReport,
         event::Event,
-        slot::{CheckPhase, Slot},
+        runtime::{CheckPhase, MonitorRuntime},
     },
     memory::Unfit,
     monitor::{Monitor, Observation},
@@ -32,17 +32,17 @@ impl Dispatcher {
             let Some(at) = self.waiting.pop_front() else {
                 return;
             };
-            let Some(slot) = self.slots[at].as_mut() else {
+            let Some(runtime) = self.runtimes[at].as_mut() else {
                 continue;
             };
-            let CheckPhase::Waiting(due) = slot.check_phase else {
+            let CheckPhase::Waiting(due) = runtime.check_phase else {
                 continue;
             };
-            slot.start_check(now.mono);
+            runtime.start_check(now.mono);
             self.running += 1;
-            let monitor = Arc::clone(&slot.monitor);
-            let generation = slot.generation;
-            let memory = slot.state.memory.clone();
+            let monitor = Arc::clone(&runtime.monitor);
+            let generation = runtime.generation;
+            let memory = runtime.state.memory.clone();
             let clock = Arc::clone(&self.shared.clock);
             self.tasks.spawn(async move {
                 let timeout = monitor.watch().policy.max_try;
@@ -50,7 +50,7 @@ impl Dispatcher {
                 let observation = guarded(monitor.as_ref(), &check).await;
                 let ended = clock.now();
                 Done::Check {
-                    slot: at,
+                    runtime: at,
                     generation,
                     check,
                     observation,
@@ -68,15 +68,15 @@ impl Dispatcher {
         observation: &Observation,
         now: Now,
     ) {
-        let Some(slot) = self.slots[at]
+        let Some(runtime) = self.runtimes[at]
             .as_mut()
-            .filter(|slot| slot.generation == generation)
+            .filter(|runtime| runtime.generation == generation)
         else {
             return; // an older version of the monitor
         };
         let outcome = &observation.outcome;
         let verdict = outcome.verdict();
-        let monitor = Arc::clone(&slot.monitor);
+        let monitor = Arc::clone(&runtime.monitor);
         let watch = monitor.watch();
         let checked = FinishedCheck {
             started: check.started,
@@ -85,12 +85,12 @@ impl Dispatcher {
             latency: outcome.latency,
             notices: &observation.notices,
         };
-        let own = &slot.state.own;
-        let open = [own.incident.clone(), own.unknown_told.clone()];
-        let was_unknown = slot.state.own.unknown_since.is_some();
-        let before = self.keeps_history.then(|| Before::of(&slot.state));
-        let state = Arc::make_mut(&mut slot.state);
-        let (transition, told) = alert::after_check(&self.context, watch, state, checked, now);
+        let own = &runtime.state.own;
+        let open = [own.incident.clone(), own.unknown_incident.clone()];
+        let was_unknown = runtime.state.own.unknown_since.is_some();
+        let before = self.keeps_history.then(|| Before::of(&runtime.state));
+        let state = Arc::make_mut(&mut runtime.state);
+        let (transition, notifications) = alert::after_check(&self.context, watch, state, checked, now);
         // Touched below together with what is told: one commit has both.
         let unfit = observation.memory.as_ref().map_or(Vec::new(), |memory| {
             let (memory, unfit) = memory.clone().fit(&state.memory);
@@ -107,18 +107,18 @@ impl Dispatcher {
             }
         }
         if let Some(device) = &observation.device {
-            slot.device = Some(Arc::clone(device));
+            runtime.device = Some(Arc::clone(device));
         }
         let is_news = matches!(transition, Some(Transition::Outage | Transition::Recovery));
-        slot.finish_check(verdict, transition, check.started, now);
+        runtime.finish_check(verdict, transition, check.started, now);
         self.report.lateness.record(check.lateness());
         let lateness = if self.is_pass {
             Duration::ZERO
         } else {
             check.lateness()
         };
-        self.vigil.checked(lateness);
-        self.report.count(verdict, slot.state.health().is_down());
+        self.self_monitor.checked(lateness);
+        self.report.count(verdict, runtime.state.health().is_down());
         if let Some(failure) = outcome
             .failure()
             .filter(|failure| failure.class == FailureClass::Panic)
@@ -129,50 +129,51 @@ impl Dispatcher {
         (self.shared.events)(&Event::Checked {
             watch,
             observation,
-            state: &slot.state,
+            state: &runtime.state,
             transition,
-            unknown_changed: slot.state.own.unknown_since.is_some() != was_unknown,
+            unknown_changed: runtime.state.own.unknown_since.is_some() != was_unknown,
             lateness: check.lateness(),
             took: now.mono.since(check.started.mono),
         });
         if let Some(before) = before {
-            let state = Arc::clone(&slot.state);
+            let state = Arc::clone(&runtime.state);
             self.record_check(watch, check, outcome, &state, now);
-            self.record_incidents(before, &state, watch, transition, &told, now);
+            self.record_incidents(before, &state, watch, transition, &notifications, now);
             self.record_port_changes(watch, &observation.changes, now);
         }
-        self.ledger.touch(at, now.mono, is_news || !told.is_empty());
+        self.pending
+            .touch(at, now.mono, is_news || !notifications.is_empty());
         // Also where nobody is told of the end.
         for incident in open.into_iter().flatten() {
-            let goes_on = |slot: &Slot| slot.state.own.goes_on(&incident);
-            if !self.slots[at].as_ref().is_some_and(goes_on) {
+            let goes_on = |runtime: &MonitorRuntime| runtime.state.own.goes_on(&incident);
+            if !self.runtimes[at].as_ref().is_some_and(goes_on) {
                 self.close(&incident, now);
             }
         }
-        for notification in told {
-            let heard = self.heard_at(at, &notification);
-            self.tell(notification, watch, heard, now);
+        for notification in notifications {
+            let announced_to = self.announced_at(at, &notification);
+            self.enqueue(notification, watch, announced_to, now);
         }
         self.rearm(at);
     }
 
     pub(super) fn remind(&mut self, at: usize, now: Now) {
-        let Some(slot) = self.slots[at].as_mut() else {
+        let Some(runtime) = self.runtimes[at].as_mut() else {
             return;
         };
-        let monitor = Arc::clone(&slot.monitor);
-        let told = alert::remind(
+        let monitor = Arc::clone(&runtime.monitor);
+        let notifications = alert::remind(
             &self.context,
             monitor.watch(),
-            Arc::make_mut(&mut slot.state),
+            Arc::make_mut(&mut runtime.state),
             now,
         );
-        slot.schedule_reminder(now);
-        if let Some(notification) = told {
-            let state = Arc::clone(&slot.state);
-            self.ledger.touch(at, now.mono, true);
+        runtime.schedule_reminder(now);
+        if let Some(notification) = notifications {
+            let state = Arc::clone(&runtime.state);
+            self.pending.touch(at, now.mono, true);
             self.record_message(&notification, state.error_reason.as_deref(), now);
-            self.tell(notification, monitor.watch(), Vec::new(), now);
+            self.enqueue(notification, monitor.watch(), Vec::new(), now);
         }
     }
 }

@@ -14,12 +14,12 @@ use crate::{
 
 impl Dispatcher {
     pub(super) fn commit(&mut self, now: Now) {
-        let mut batch = self.ledger.take(now.mono);
+        let mut batch = self.pending.take(now.mono);
         let extra_states = batch.commit.states.len();
-        for at in &batch.slots {
-            if let Some(slot) = &self.slots[*at] {
-                let name = slot.monitor.watch().name.clone();
-                batch.commit.states.push((name, Arc::clone(&slot.state)));
+        for at in &batch.runtimes {
+            if let Some(runtime) = &self.runtimes[*at] {
+                let name = runtime.monitor.watch().name.clone();
+                batch.commit.states.push((name, Arc::clone(&runtime.state)));
             }
         }
         batch.commit.epoch = self.epoch;
@@ -30,7 +30,7 @@ impl Dispatcher {
             Done::Commit {
                 result,
                 commit: batch.commit,
-                slots: batch.slots,
+                runtimes: batch.runtimes,
                 extra_states,
             }
         });
@@ -40,45 +40,45 @@ impl Dispatcher {
         &mut self,
         result: Result<(), StoreError>,
         mut commit: Commit,
-        slots: Vec<usize>,
+        runtimes: Vec<usize>,
         extra_states: usize,
     ) {
         // On disk or not to be had there: either way it is told now.
         self.outbox.confirm(&commit.outbox);
-        let told = match result {
+        let notifications = match result {
             Ok(()) => {
-                if std::mem::take(&mut self.ledger.failing) {
+                if std::mem::take(&mut self.pending.failing) {
                     tracing::warn!("state is saved again");
                 }
-                self.ledger.committed()
+                self.pending.committed()
             }
             Err(error) => {
                 self.say_unsaved(&error.one_line());
                 commit.states.truncate(extra_states);
                 let now = self.shared.clock.now();
-                self.ledger.failed(slots, commit, now.mono)
+                self.pending.failed(runtimes, commit, now.mono)
             }
         };
-        self.announce(&told);
+        self.announce(&notifications);
     }
 
     /// The store has not answered for long: what waits for it is told from
     /// memory, and so is all that comes until it answers.
     pub(super) fn do_without_the_store(&mut self) {
         self.say_unsaved("the store does not answer");
-        let told = self.ledger.stall();
+        let notifications = self.pending.stall();
         self.outbox.confirm_all();
-        self.announce(&told);
+        self.announce(&notifications);
     }
 
     fn say_unsaved(&mut self, reason: &str) {
-        if !std::mem::replace(&mut self.ledger.failing, true) {
+        if !std::mem::replace(&mut self.pending.failing, true) {
             tracing::error!("state cannot be saved ({reason}); monitoring and alerting go on from memory");
         }
     }
 
-    pub(super) fn announce(&self, told: &[Notification]) {
-        for notification in told {
+    pub(super) fn announce(&self, notifications: &[Notification]) {
+        for notification in notifications {
             (self.shared.events)(&Event::Notified(notification));
         }
     }

@@ -18,53 +18,53 @@ impl Dispatcher {
             return false;
         }
         let ends = *outbox_ends.get_or_insert_with(|| now.mono.plus(self.plan.longest_delivery()));
-        if self.pass_vouched {
-            return !self.vigil.is_vouching() || now.mono >= ends;
+        if self.pass_heartbeat_done {
+            return !self.self_monitor.is_sending() || now.mono >= ends;
         }
-        let sendable = !self.plan.quiet && self.outbox.has_unsent();
+        let sendable = !self.plan.no_notify && self.outbox.has_unsent();
         // What has no news is committed with the end of the pass, in one step.
-        let busy = !self.tasks.is_empty() || (self.ledger.has_news() && !self.ledger.failing);
+        let busy = !self.tasks.is_empty() || (self.pending.has_news() && !self.pending.failing);
         let is_over = !(sendable || busy) || now.mono >= ends;
         if !is_over || self.plan.heartbeat.is_none() {
             return is_over;
         }
         // It vouches for what is on disk.
-        if !self.ledger.is_saved() && !std::mem::replace(&mut self.pass_hurried, true) {
-            self.ledger.hurry();
+        if !self.pending.is_saved() && !std::mem::replace(&mut self.pass_hurried, true) {
+            self.pending.hurry();
             return false;
         }
         // It has its own time, however long the outbox took.
-        if !std::mem::replace(&mut self.pass_vouched, true) {
+        if !std::mem::replace(&mut self.pass_heartbeat_done, true) {
             *outbox_ends = Some(now.mono.plus(self.plan.delivery_timeout + GRACE));
-            self.vouch(now);
+            self.send_own_heartbeat(now);
         }
-        !self.vigil.is_vouching()
+        !self.self_monitor.is_sending()
     }
 
     /// Ends: no new looks, deliveries under way may finish, all state on disk.
-    pub(super) async fn farewell(mut self, began: Now) -> PassReport {
+    pub(super) async fn shut_down(mut self, began: Now) -> PassReport {
         let deadline = tokio::time::Instant::now() + FAREWELL;
         let now = self.shared.clock.now();
         if self.is_pass {
-            self.ledger.extra.pass = Some((now.wall, now.mono.since(began.mono)));
+            self.pending.extra.pass = Some((now.wall, now.mono.since(began.mono)));
         }
         // Looks under way are dropped with the task set; what they would have
         // found the next start finds.
         let mut attempts = 0;
         loop {
-            self.ledger.hurry();
+            self.pending.hurry();
             // A store that fails is asked once more; that it fails was said.
-            if self.ledger.commit_at().is_some() && (attempts == 0 || !self.ledger.failing) {
+            if self.pending.commit_at().is_some() && (attempts == 0 || !self.pending.failing) {
                 attempts += 1;
                 self.commit(self.shared.clock.now());
             }
             // What cannot be kept gets its one chance now.
-            if self.ledger.failing && !self.plan.quiet {
+            if self.pending.failing && !self.plan.no_notify {
                 for entry in self.outbox.start_last(self.shared.clock.now().mono) {
                     self.deliver(entry);
                 }
             }
-            if !self.ledger.is_committing() && !self.outbox.is_sending() {
+            if !self.pending.is_committing() && !self.outbox.is_sending() {
                 break;
             }
             match tokio::time::timeout_at(deadline, self.tasks.join_next()).await {
@@ -74,14 +74,19 @@ impl Dispatcher {
                 Ok(None) | Err(_) => break,
             }
         }
-        self.report.missed += self.slots.iter().flatten().map(|slot| slot.missed).sum::<u64>();
+        self.report.missed += self
+            .runtimes
+            .iter()
+            .flatten()
+            .map(|runtime| runtime.missed)
+            .sum::<u64>();
         let keys = self.outbox.keys();
-        let lost = |key: &String| self.ledger.is_unwritten(key);
+        let lost = |key: &String| self.pending.is_unwritten(key);
         (self.report.lost, self.report.undelivered) = {
             let (lost, kept): (Vec<_>, Vec<_>) = keys.partition(lost);
             (lost.len(), kept.len())
         };
-        self.report.saved = self.ledger.is_saved();
+        self.report.saved = self.pending.is_saved();
         self.report.took = self.shared.clock.now().mono.since(began.mono);
         self.report.watched = self.by_name.len();
         self.report

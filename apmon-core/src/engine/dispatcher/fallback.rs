@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Dispatcher;
 use crate::{
-    engine::outbox::Fallen,
+    engine::outbox::FallbackDue,
     monitor::Policy,
     notification::{Notification, NotificationKind},
     state::{OutboxEntry, OwnState},
@@ -12,15 +12,15 @@ use crate::{
 };
 
 impl Dispatcher {
-    pub(super) fn hand_over_what_falls(&mut self, now: Now) {
-        for fallen in self.outbox.fall(now.mono) {
-            self.hand_over(fallen, now);
+    pub(super) fn use_fallbacks(&mut self, now: Now) {
+        for due in self.outbox.take_fallbacks(now.mono) {
+            self.use_fallback(due, now);
         }
     }
 
     /// The stand-in is to have the message as well.
-    fn hand_over(&mut self, fallen: Fallen, now: Now) {
-        let Fallen { entry, decided, to } = fallen;
+    fn use_fallback(&mut self, due: FallbackDue, now: Now) {
+        let FallbackDue { entry, decided, to } = due;
         let message = &entry.notification;
         let policy = self.policy_of(&message.monitor);
         let channel = self.plan.channel(&to);
@@ -32,12 +32,12 @@ impl Dispatcher {
             );
             return;
         }
-        let quiet = message.kind.begins() && !policy.alarms;
+        let no_notify = message.kind.begins() && !policy.alarms;
         let end = self.outbox.end_of(&entry.channel, message);
         // Unless the stand-in has had that from elsewhere.
         let ends_too =
             end.is_some_and(|end| !end.addressed.contains(&to) || self.outbox.has(&to, &end.notification));
-        if quiet || entry.addressed.contains(&to) || self.would_mislead(&to, message, ends_too) {
+        if no_notify || entry.addressed.contains(&to) || self.would_mislead(&to, message, ends_too) {
             return;
         }
         tracing::warn!(
@@ -48,11 +48,11 @@ impl Dispatcher {
         let mut addressed = entry.addressed.clone();
         addressed.push(to.clone());
         for changed in self.outbox.address(message, &addressed) {
-            self.ledger.entry(changed);
+            self.pending.entry(changed);
         }
         self.remember(message, std::slice::from_ref(&to));
-        let heir = OutboxEntry::new(to, message.clone(), addressed);
-        self.push(heir, Some(decided), now);
+        let copy = OutboxEntry::new(to, message.clone(), addressed);
+        self.push(copy, Some(decided), now);
     }
 
     /// A message that waited for another channel would be a wrong last word on
@@ -65,8 +65,8 @@ impl Dispatcher {
             return false;
         }
         let is_over = message.kind.begins() && !ends_too;
-        let is_old = own.and_then(|own| own.heard.get(own.incident.as_ref()?));
-        is_over || is_old.is_some_and(|heard| heard.iter().any(|other| other == to))
+        let is_old = own.and_then(|own| own.announced_to.get(own.incident.as_ref()?));
+        is_over || is_old.is_some_and(|announced_to| announced_to.iter().any(|other| other == to))
     }
 
     /// These channels are told that an incident began, and are to hear its end.
@@ -75,40 +75,48 @@ impl Dispatcher {
             return;
         }
         let at = self.by_name.get(&message.monitor).copied();
-        let slot = at.and_then(|at| Some((at, self.slots[at].as_mut()?)));
-        if let Some((at, slot)) = slot
-            && slot.state.own.goes_on(&message.incident)
-            && !slot.state.own.has_heard(&message.incident, channels)
+        let runtime = at.and_then(|at| Some((at, self.runtimes[at].as_mut()?)));
+        if let Some((at, runtime)) = runtime
+            && runtime.state.own.goes_on(&message.incident)
+            && !runtime.state.own.is_announced_to(&message.incident, channels)
         {
-            Arc::make_mut(&mut slot.state)
+            Arc::make_mut(&mut runtime.state)
                 .own
-                .hears(&message.incident, channels);
+                .add_announced(&message.incident, channels);
             let now = self.shared.clock.now();
-            self.ledger.touch(at, now.mono, true);
+            self.pending.touch(at, now.mono, true);
         }
     }
 
     /// Who besides is to have a message about the monitor in slot `at`.
-    pub(super) fn heard_at(&mut self, at: usize, message: &Notification) -> Vec<String> {
-        match &mut self.slots[at] {
-            Some(slot) if message.kind.is_end() => Arc::make_mut(&mut slot.state).own.take_heard(message),
+    pub(super) fn announced_at(&mut self, at: usize, message: &Notification) -> Vec<String> {
+        match &mut self.runtimes[at] {
+            Some(runtime) if message.kind.is_end() => {
+                Arc::make_mut(&mut runtime.state).own.take_announced(message)
+            }
             _ => Vec::new(),
         }
     }
 
     /// How a monitor is told of; one that is gone as it was.
     pub(super) fn policy_of(&self, monitor: &str) -> Policy {
-        let slot = self.by_name.get(monitor).and_then(|at| self.slots[*at].as_ref());
-        let policy = slot.map(|slot| slot.monitor.watch().policy.clone());
-        let shelved = || Some(self.shelf.get(monitor)?.own.last_policy());
-        policy.or_else(shelved).unwrap_or_default()
+        let runtime = self
+            .by_name
+            .get(monitor)
+            .and_then(|at| self.runtimes[*at].as_ref());
+        let policy = runtime.map(|runtime| runtime.monitor.watch().policy.clone());
+        let retired = || Some(self.retired.get(monitor)?.own.last_policy());
+        policy.or_else(retired).unwrap_or_default()
     }
 
     fn own_state(&self, monitor: &str) -> Option<&OwnState> {
-        let slot = self.by_name.get(monitor).and_then(|at| self.slots[*at].as_ref());
-        let watched = slot.map(|slot| &slot.state);
+        let runtime = self
+            .by_name
+            .get(monitor)
+            .and_then(|at| self.runtimes[*at].as_ref());
+        let watched = runtime.map(|runtime| &runtime.state);
         watched
-            .or_else(|| self.shelf.get(monitor))
+            .or_else(|| self.retired.get(monitor))
             .map(|state| &state.own)
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Before {
     reason: Option<String>,
     messages: u32,
     unknown: Option<Timestamp>,
-    silenced: Option<Timestamp>,
+    alarms_off: Option<Timestamp>,
 }
 
 impl Before {
@@ -38,7 +38,7 @@ impl Before {
             reason: state.error_reason.clone().filter(|_| state.health().is_down()),
             messages: state.notified_count,
             unknown: state.own.unknown_since,
-            silenced: state.own.silenced_since,
+            alarms_off: state.own.alarms_off_since,
         }
     }
 }
@@ -64,7 +64,7 @@ impl Dispatcher {
             max_gap: every.saturating_add(policy.max_try),
             known: (state.is_up.is_some() || state.own.unknown_since.is_some()).then_some(now.wall),
         };
-        self.ledger.record(|records| records.results.push_back(result));
+        self.pending.record(|records| records.results.push_back(result));
     }
 
     /// Outages stand in the history whether anybody is told of them or not;
@@ -75,7 +75,7 @@ impl Dispatcher {
         state: &MonitorState,
         watch: &Watch,
         transition: Option<Transition>,
-        told: &[Notification],
+        notifications: &[Notification],
         now: Now,
     ) {
         self.record_stretches(&watch.name, &before, state, now);
@@ -95,7 +95,7 @@ impl Dispatcher {
                 .clone()
                 .map(|id| outage(id, None, state.notified_count)),
             Some(Transition::Recovery) => before.outage.map(|id| {
-                let said = told
+                let said = notifications
                     .iter()
                     .any(|message| message.kind == NotificationKind::Recovery);
                 Incident {
@@ -106,10 +106,10 @@ impl Dispatcher {
             _ => None,
         };
         if let Some(incident) = incident {
-            self.ledger
+            self.pending
                 .record(|records| records.incidents.push_back(incident));
         }
-        for message in told {
+        for message in notifications {
             let (started, reason) = match &message.kind {
                 NotificationKind::Outage | NotificationKind::Recovery => continue,
                 NotificationKind::Known => (before.unknown, None),
@@ -123,8 +123,11 @@ impl Dispatcher {
     /// What was so before, and is no longer.
     fn record_stretches(&mut self, monitor: &str, before: &Before, state: &MonitorState, now: Now) {
         let unknown = before.unknown.filter(|_| state.own.unknown_since.is_none());
-        let silenced = before.silenced.filter(|_| state.own.silenced_since.is_none());
-        let over = [(StretchKind::Unknown, unknown), (StretchKind::Silenced, silenced)];
+        let alarms_off = before.alarms_off.filter(|_| state.own.alarms_off_since.is_none());
+        let over = [
+            (StretchKind::Unknown, unknown),
+            (StretchKind::AlarmsOff, alarms_off),
+        ];
         for (kind, started) in over {
             let Some(started) = started else { continue };
             let stretch = Stretch {
@@ -133,7 +136,8 @@ impl Dispatcher {
                 started,
                 ended: now.wall,
             };
-            self.ledger.record(|records| records.stretches.push_back(stretch));
+            self.pending
+                .record(|records| records.stretches.push_back(stretch));
         }
     }
 
@@ -146,11 +150,11 @@ impl Dispatcher {
             monitor: watch.name.clone(),
             at: now.wall,
             change: PortChange {
-                told: change.told && watch.policy.alarms,
+                notified: change.notified && watch.policy.alarms,
                 ..change.clone()
             },
         };
-        self.ledger
+        self.pending
             .record(|records| records.port_changes.extend(changes.iter().map(record)));
     }
 
@@ -187,7 +191,7 @@ impl Dispatcher {
             reason,
             messages: message.number,
         };
-        self.ledger
+        self.pending
             .record(|records| records.incidents.push_back(incident));
     }
 
@@ -212,14 +216,14 @@ impl Dispatcher {
             reason: before.error_reason.clone(),
             messages: before.notified_count + u32::from(said),
         };
-        self.ledger
+        self.pending
             .record(|records| records.incidents.push_back(incident));
     }
 
     pub(super) fn record_fate(&mut self, entry: &OutboxEntry, fate: DeliveryFate, now: Now) {
         if self.keeps_history {
             let delivery = Delivery::of(entry, fate, now.wall);
-            self.ledger
+            self.pending
                 .record(|records| records.deliveries.push_back(delivery));
         }
     }

@@ -3,43 +3,43 @@
 use super::Dispatcher;
 use crate::engine::{
     EngineError,
-    slot::CheckPhase,
-    status::{ChecksStatus, SiteStatus, Still, StillMonitor, millis},
+    runtime::CheckPhase,
+    status::{ChecksStatus, MonitorSnapshot, SiteStatus, StatusSnapshot, millis},
 };
 
 impl Dispatcher {
     /// How things are. Ten thousand monitors cost a millisecond: what is known
     /// of them is shared, and read elsewhere.
-    pub(super) fn still(&mut self) -> Still {
+    pub(super) fn snapshot(&mut self) -> StatusSnapshot {
         let now = self.shared.clock.now();
         let known = self.plan.channels.iter().map(|channel| channel.id.as_str());
         let (mut channels, outbox) = self.outbox.survey(known, now);
         for channel in &mut channels {
-            self.tallies.fill(channel);
-            if self.plan.quiet {
+            self.stats.fill(channel);
+            if self.plan.no_notify {
                 channel.next_try = None;
             }
         }
-        let slots = self.slots.iter().flatten();
-        let missed = slots.clone().map(|slot| slot.missed).sum::<u64>();
+        let runtimes = self.runtimes.iter().flatten();
+        let missed = runtimes.clone().map(|runtime| runtime.missed).sum::<u64>();
         let lateness = &self.report.lateness;
-        let monitors = slots.map(|slot| StillMonitor {
-            monitor: slot.monitor.clone(),
-            state: slot.state.clone(),
-            device: slot.device.clone(),
-            checking: slot.check_phase != CheckPhase::Idle,
-            next_check: slot.check_at(),
-            next_reminder: slot.reminder,
+        let monitors = runtimes.map(|runtime| MonitorSnapshot {
+            monitor: runtime.monitor.clone(),
+            state: runtime.state.clone(),
+            device: runtime.device.clone(),
+            checking: runtime.check_phase != CheckPhase::Idle,
+            next_check: runtime.check_at(),
+            next_reminder: runtime.reminder,
         });
-        Still {
+        StatusSnapshot {
             now,
             monitors: monitors.collect(),
             site: SiteStatus {
                 site: self.plan.site.clone(),
                 at: now.wall,
                 started: Some(self.started),
-                quiet: self.plan.quiet,
-                unsaved: self.ledger.failing,
+                no_notify: self.plan.no_notify,
+                unsaved: self.pending.failing,
                 checks: Some(ChecksStatus {
                     ended: lateness.count(),
                     missed: self.report.missed + missed,
@@ -56,8 +56,8 @@ impl Dispatcher {
 
     /// A person wants the messages of a channel, or of all, tried again now.
     pub(super) fn retry(&mut self, channel: Option<&str>) -> Result<usize, EngineError> {
-        if self.plan.quiet {
-            return Err(EngineError::Quiet);
+        if self.plan.no_notify {
+            return Err(EngineError::NotifyOff);
         }
         let known: Vec<_> = self.plan.channels.iter().map(|channel| &channel.id).collect();
         if let Some(channel) = channel.filter(|wanted| !known.iter().any(|id| id == wanted)) {

@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, mem};
 
-use super::{Lane, Outbox};
+use super::{ChannelQueue, Outbox};
 use crate::{engine::plan::Fallback, notification::Notification, state::OutboxEntry, time::Mono};
 
 /// A message that its channel did not take.
 #[derive(Debug)]
-pub(in crate::engine) struct Fallen {
+pub(in crate::engine) struct FallbackDue {
     /// As it waits for its channel.
     pub(in crate::engine) entry: OutboxEntry,
     /// When it was decided.
@@ -22,16 +22,16 @@ const NOW: Mono = Mono::from_nanos(i64::MIN);
 impl Outbox {
     /// Which channels have a stand-in now. Moments are reckoned anew.
     pub(super) fn set_fallbacks(&mut self, fallbacks: HashMap<String, Fallback>) {
-        for (channel, lane) in &mut self.lanes {
+        for (channel, queue) in &mut self.queues {
             let fallback = fallbacks.get(channel);
-            lane.all_falls = None;
-            lane.fails_long = false;
-            lane.falling.clear();
-            for item in lane.items_mut() {
-                item.handed = is_handed(&item.entry, fallback);
+            queue.all_to_fallback = None;
+            queue.failing_long = false;
+            queue.for_fallback.clear();
+            for item in queue.items_mut() {
+                item.fallback_done = is_fallback_done(&item.entry, fallback);
             }
-            for place in lane.all_places() {
-                lane.reckon(place, fallback);
+            for place in queue.all_places() {
+                queue.reckon(place, fallback);
             }
         }
         self.fallbacks = fallbacks;
@@ -40,55 +40,55 @@ impl Outbox {
     /// What stand-ins are to have by `now`: what was refused and what comes
     /// after it in its incident, and all that waits for a channel that has
     /// failed for long.
-    pub(in crate::engine) fn fall(&mut self, now: Mono) -> Vec<Fallen> {
-        let mut fallen = Vec::new();
-        for (channel, lane) in &mut self.lanes {
+    pub(in crate::engine) fn take_fallbacks(&mut self, now: Mono) -> Vec<FallbackDue> {
+        let mut due = Vec::new();
+        for (channel, queue) in &mut self.queues {
             let Some(fallback) = self.fallbacks.get(channel) else {
                 continue;
             };
-            let places = match lane.all_falls.is_some_and(|at| at <= now) {
+            let places = match queue.all_to_fallback.is_some_and(|at| at <= now) {
                 true => {
-                    lane.all_falls = None;
-                    lane.fails_long = true;
-                    lane.falling.clear();
-                    lane.all_places()
+                    queue.all_to_fallback = None;
+                    queue.failing_long = true;
+                    queue.for_fallback.clear();
+                    queue.all_places()
                 }
-                false if lane.falling.is_empty() => continue,
-                false => mem::take(&mut lane.falling).into_iter().collect(),
+                false if queue.for_fallback.is_empty() => continue,
+                false => mem::take(&mut queue.for_fallback).into_iter().collect(),
             };
             for place in places {
-                let Some(item) = lane.item_mut(place) else {
+                let Some(item) = queue.item_mut(place) else {
                     continue;
                 };
-                if item.handed || item.over {
+                if item.fallback_done || item.over {
                     continue;
                 }
-                item.handed = true;
-                fallen.push(Fallen {
+                item.fallback_done = true;
+                due.push(FallbackDue {
                     entry: item.entry.clone(),
                     decided: item.decided,
                     to: fallback.to.clone(),
                 });
             }
         }
-        fallen
+        due
     }
 
     /// When something is to fall next.
-    pub(super) fn falls_at(&self) -> Option<Mono> {
-        let lanes = self.lanes.values();
-        let falls = lanes.filter_map(|lane| match lane.falling.is_empty() {
-            true => lane.all_falls,
+    pub(super) fn fallback_at(&self) -> Option<Mono> {
+        let queues = self.queues.values();
+        let for_fallback = queues.filter_map(|queue| match queue.for_fallback.is_empty() {
+            true => queue.all_to_fallback,
             false => Some(NOW),
         });
-        falls.min()
+        for_fallback.min()
     }
 
     /// The entry of the message that ends what `message` is about, where it
     /// waits for the same channel.
     pub(in crate::engine) fn end_of(&self, channel: &str, message: &Notification) -> Option<&OutboxEntry> {
-        let lane = self.lanes.get(channel)?;
-        let mut of_it = lane.of_incident(&message.incident).map(|item| &item.entry);
+        let queue = self.queues.get(channel)?;
+        let mut of_it = queue.of_incident(&message.incident).map(|item| &item.entry);
         of_it.find(|other| {
             let other = &other.notification;
             other.kind.is_end() && other.number > message.number
@@ -98,17 +98,17 @@ impl Outbox {
     /// The oldest moment at which a message was decided that neither its
     /// channel nor a stand-in has, reminders apart.
     pub(in crate::engine) fn stuck_since(&self) -> Option<Mono> {
-        let lanes = self.lanes.iter();
-        let stuck = lanes.flat_map(|(channel, lane)| {
+        let queues = self.queues.iter();
+        let stuck = queues.flat_map(|(channel, queue)| {
             let fallback = self.fallbacks.get(channel);
-            let items = lane.items();
-            items.filter(move |item| !item.is_reminder() && !is_handed(&item.entry, fallback))
+            let items = queue.items();
+            items.filter(move |item| !item.is_reminder() && !is_fallback_done(&item.entry, fallback))
         });
         stuck.map(|item| item.decided).min()
     }
 }
 
-impl Lane {
+impl ChannelQueue {
     /// Notes whether the item at `place`, and what comes after it in its
     /// incident, is for the stand-in, and when.
     pub(super) fn reckon(&mut self, place: u64, fallback: Option<&Fallback>) {
@@ -118,23 +118,26 @@ impl Lane {
         let incident = &item.entry.notification.incident;
         if self.is_refused(incident) {
             let places = self.places(incident);
-            let is_unhanded = |place: &u64| self.item(*place).is_some_and(|item| !item.handed && !item.over);
+            let is_unhanded = |place: &u64| {
+                self.item(*place)
+                    .is_some_and(|item| !item.fallback_done && !item.over)
+            };
             let unhanded: Vec<u64> = places.into_iter().filter(is_unhanded).collect();
-            self.falling.extend(unhanded);
+            self.for_fallback.extend(unhanded);
             return;
         }
-        if item.handed || item.over {
+        if item.fallback_done || item.over {
             return;
         }
-        if self.fails_long {
-            self.falling.insert(place);
+        if self.failing_long {
+            self.for_fallback.insert(place);
         } else if let Some(since) = self.failing_since {
-            self.all_falls = Some(since.plus(fallback.after));
+            self.all_to_fallback = Some(since.plus(fallback.after));
         }
     }
 }
 
 /// The stand-in is among those that were to have it.
-pub(super) fn is_handed(entry: &OutboxEntry, fallback: Option<&Fallback>) -> bool {
+pub(super) fn is_fallback_done(entry: &OutboxEntry, fallback: Option<&Fallback>) -> bool {
     fallback.is_some_and(|fallback| entry.addressed.contains(&fallback.to))
 }

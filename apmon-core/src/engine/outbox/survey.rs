@@ -15,23 +15,23 @@ impl Outbox {
         now: Now,
     ) -> (Vec<ChannelStatus>, OutboxStatus) {
         let mut channels: Vec<ChannelStatus> = known.map(ChannelStatus::named).collect();
-        for (id, lane) in self.lanes.iter_mut().filter(|(_, lane)| !lane.is_empty()) {
+        for (id, queue) in self.queues.iter_mut().filter(|(_, queue)| !queue.is_empty()) {
             let at = channels.iter().position(|channel| channel.id == *id);
             let at = at.unwrap_or_else(|| {
                 channels.push(ChannelStatus::named(id));
                 channels.len() - 1
             });
             let channel = &mut channels[at];
-            for item in lane.items() {
+            for item in queue.items() {
                 channel.add(&item.entry);
             }
             // What may go at once has no moment of its own.
-            let next_try = lane.wake_at().map(|at: Mono| at.max(now.mono));
+            let next_try = queue.wake_at().map(|at: Mono| at.max(now.mono));
             channel.next_try = next_try.map(|at| now.wall_of(at));
         }
         // What waits in a lane came in the order in which it was decided.
-        let lanes = self.lanes.values();
-        let candidates = lanes.flat_map(|lane| lane.items().take(SHOWN));
+        let queues = self.queues.values();
+        let candidates = queues.flat_map(|queue| queue.items().take(SHOWN));
         let outbox = OutboxStatus::of(&channels, candidates.map(|item| &item.entry));
         (channels, outbox)
     }

@@ -271,7 +271,7 @@ fn refused(outbox: &mut Outbox, key: &str, secs: i64) {
 }
 
 /// Tells one more message of incident `i`, as the dispatcher does.
-fn told(outbox: &mut Outbox, number: u32, kind: NotificationKind) -> Vec<String> {
+fn notifications(outbox: &mut Outbox, number: u32, kind: NotificationKind) -> Vec<String> {
     let entry = entry("c", "i", number, kind);
     outbox.prepare(&entry.notification);
     let over = match entry.notification.kind.is_end() {
@@ -291,14 +291,14 @@ fn after_a_refusal_the_last_word_is_right() {
     started(&mut outbox, 0);
     refused(&mut outbox, "i-1-c", 0);
     // A reminder waits for its outage, which is tried before it.
-    told(&mut outbox, 2, Reminder);
+    notifications(&mut outbox, 2, Reminder);
     assert_eq!(started(&mut outbox, 60), ["i-1-c"]);
     refused(&mut outbox, "i-1-c", 60);
     assert!(started(&mut outbox, 61).is_empty());
     assert_eq!(outbox.wake_at(), Some(at(1860)), "and nobody turns in circles");
     assert!(!outbox.has_unsent(), "a pass does not wait for it");
     // The end: nothing to be reminded of, and the receiver takes messages again.
-    assert_eq!(told(&mut outbox, 3, Recovery), ["i-2-c"]);
+    assert_eq!(notifications(&mut outbox, 3, Recovery), ["i-2-c"]);
     assert!(outbox.has_unsent());
     assert_eq!(started(&mut outbox, 120), ["i-1-c"]);
     outbox.finish("c", "i-1-c", Ok(()), now(120));
@@ -311,7 +311,7 @@ fn after_a_refusal_the_last_word_is_right() {
 fn a_reminder_under_way_when_its_outage_ends_is_not_tried_again() {
     let mut outbox = filled(vec![entry("c", "i", 2, Reminder)]);
     started(&mut outbox, 0);
-    assert!(told(&mut outbox, 3, Recovery).is_empty());
+    assert!(notifications(&mut outbox, 3, Recovery).is_empty());
     let fate = outbox.finish("c", "i-2-c", Err(DeliveryError::retryable("503")), now(1));
     assert!(matches!(fate, Some(Fate::Dropped(_))), "{fate:?}");
     assert_eq!(started(&mut outbox, 1), ["i-3-c"]);
@@ -321,7 +321,7 @@ fn a_reminder_under_way_when_its_outage_ends_is_not_tried_again() {
 fn a_reminder_under_way_when_its_successor_comes_is_not_tried_again() {
     let mut outbox = filled(vec![entry("c", "i", 2, Reminder)]);
     started(&mut outbox, 0);
-    assert!(told(&mut outbox, 3, Reminder).is_empty());
+    assert!(notifications(&mut outbox, 3, Reminder).is_empty());
     let fate = outbox.finish("c", "i-2-c", Err(DeliveryError::retryable("503")), now(1));
     assert!(matches!(fate, Some(Fate::Replaced(_))), "{fate:?}");
     assert!(
@@ -363,7 +363,7 @@ fn what_fails_after_a_refusal_keeps_its_order() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
     started(&mut outbox, 0);
     refused(&mut outbox, "i-1-c", 0);
-    told(&mut outbox, 2, Recovery);
+    notifications(&mut outbox, 2, Recovery);
     started(&mut outbox, 1);
     let fate = outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(1));
     assert!(matches!(fate, Some(Fate::Retried(entry)) if !entry.refused));

@@ -29,12 +29,12 @@ fn quiet() -> Times {
         until: at("2100-01-01T00:00Z"),
         down: Vec::new(),
         unknown: Vec::new(),
-        silenced: Vec::new(),
+        alarms_off: Vec::new(),
         unwatched: Vec::new(),
     }
 }
 
-/// `up down silenced unknown unwatched` of each day, in minutes.
+/// `up down alarms_off unknown unwatched` of each day, in minutes.
 fn minutes(times: &Times, span: &str) -> Vec<[u64; 5]> {
     let days = days(&range(span), &berlin());
     let minutes = |time: Duration| {
@@ -44,7 +44,7 @@ fn minutes(times: &Times, span: &str) -> Vec<[u64; 5]> {
     times
         .sums(&days)
         .iter()
-        .map(|day| [day.up, day.down, day.silenced, day.unknown, day.unwatched].map(minutes))
+        .map(|day| [day.up, day.down, day.alarms_off, day.unknown, day.unwatched].map(minutes))
         .collect()
 }
 
@@ -170,11 +170,11 @@ fn each_moment_counts_once() {
             [20, 2, 0, 1, 1],
         ),
     ];
-    for (what, [down, unknown, silenced, unwatched], expected) in table {
+    for (what, [down, unknown, alarms_off, unwatched], expected) in table {
         let times = Times {
             down: hours(down),
             unknown: hours(unknown),
-            silenced: hours(silenced),
+            alarms_off: hours(alarms_off),
             unwatched: hours(unwatched),
             ..quiet()
         };
@@ -209,7 +209,7 @@ fn the_share_is_of_the_time_in_which_something_is_known() {
     let sums = Sums {
         up: hours(3),
         down: hours(1),
-        silenced: hours(8),
+        alarms_off: hours(8),
         unknown: hours(8),
         unwatched: hours(4),
     };
@@ -217,7 +217,7 @@ fn the_share_is_of_the_time_in_which_something_is_known() {
     assert_eq!(sums.total(), hours(24));
     assert_eq!([sums, sums].into_iter().sum::<Sums>().total(), hours(48));
     let nothing = Sums {
-        silenced: hours(24),
+        alarms_off: hours(24),
         ..Sums::default()
     };
     assert_eq!(nothing.up_percent(), None);
@@ -237,9 +237,9 @@ proptest! {
     /// larger than what it was given.
     #[test]
     fn the_parts_of_a_day_are_the_day(
-        down in some_ranges(), unknown in some_ranges(), silenced in some_ranges(), unwatched in some_ranges(),
+        down in some_ranges(), unknown in some_ranges(), alarms_off in some_ranges(), unwatched in some_ranges(),
     ) {
-        let times = Times { down, unknown, silenced, unwatched, ..quiet() };
+        let times = Times { down, unknown, alarms_off, unwatched, ..quiet() };
         let span = Timestamp::from_second(1_760_000_000).unwrap()..Timestamp::from_second(1_762_400_000).unwrap();
         let days = days(&span, &berlin());
         let sums = times.sums(&days);
@@ -252,7 +252,7 @@ proptest! {
             .sum::<Duration>();
         prop_assert!(all.unwatched <= given(&times.unwatched));
         prop_assert!(all.unknown <= given(&times.unknown));
-        prop_assert!(all.silenced <= given(&times.silenced));
-        prop_assert!(all.down + all.silenced <= given(&times.down));
+        prop_assert!(all.alarms_off <= given(&times.alarms_off));
+        prop_assert!(all.down + all.alarms_off <= given(&times.down));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{ledger::Ledger, outbox::Outbox};
+use super::{outbox::Outbox, pending::PendingWrites};
 use crate::{
     monitor::Heartbeat,
     rule::{resend::Resend, words},
@@ -20,7 +20,7 @@ const STUCK: Duration = Duration::from_secs(600);
 
 /// The engine's own sign of life.
 #[derive(Debug, Default)]
-pub(super) struct Vigil {
+pub(super) struct SelfMonitor {
     every: Option<Duration>,
     due: Option<Mono>,
     resend: Resend,
@@ -30,14 +30,14 @@ pub(super) struct Vigil {
     checked: bool,
     withheld: bool,
     /// One is under way.
-    vouching: bool,
+    in_flight: bool,
     /// Tells an answer to an older plan's heartbeat from one to this one's.
     generation: u64,
 }
 
 /// Why it must not vouch for itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Trouble {
+pub(super) enum Unhealthy {
     /// Nothing was looked at yet.
     Blind,
     /// Looks start so late.
@@ -48,7 +48,7 @@ pub(super) enum Trouble {
     Stuck(Duration),
 }
 
-impl Vigil {
+impl SelfMonitor {
     /// By the plan's heartbeat. The grid goes on where the interval is the same.
     pub(super) fn follow(&mut self, heartbeat: Option<&Heartbeat>, now: Mono) {
         let every = heartbeat.map(|heartbeat| heartbeat.every.unwrap_or(EVERY));
@@ -56,7 +56,7 @@ impl Vigil {
             return;
         }
         self.generation += 1;
-        self.vouching = false;
+        self.in_flight = false;
         self.every = every;
         self.due = every.map(|every| now.plus(every.min(FIRST)));
         self.resend = Resend::default();
@@ -110,19 +110,24 @@ impl Vigil {
 
     /// Why it must not vouch for itself now. Looks count from the heartbeat
     /// before on.
-    pub(super) fn trouble(&mut self, ledger: &Ledger, outbox: &Outbox, now: Now) -> Option<Trouble> {
+    pub(super) fn unhealthy(
+        &mut self,
+        pending: &PendingWrites,
+        outbox: &Outbox,
+        now: Now,
+    ) -> Option<Unhealthy> {
         let lag = std::mem::take(&mut self.lag);
         if !self.checked {
-            return Some(Trouble::Blind);
+            return Some(Unhealthy::Blind);
         }
         if lag > MOST_LAG {
-            return Some(Trouble::Lag(lag));
+            return Some(Unhealthy::Lag(lag));
         }
-        if ledger.failing || ledger.is_stalled() {
-            return Some(Trouble::Store);
+        if pending.failing || pending.is_stalled() {
+            return Some(Unhealthy::Store);
         }
         let stuck = outbox.stuck_since().map(|since| now.mono.since(since));
-        stuck.filter(|stuck| *stuck >= STUCK).map(Trouble::Stuck)
+        stuck.filter(|stuck| *stuck >= STUCK).map(Unhealthy::Stuck)
     }
 
     /// It is withheld; whether that is news.
@@ -136,18 +141,18 @@ impl Vigil {
     }
 
     /// One is under way.
-    pub(super) fn is_vouching(&self) -> bool {
-        self.vouching
+    pub(super) fn is_sending(&self) -> bool {
+        self.in_flight
     }
 
     /// One leaves.
-    pub(super) fn vouches(&mut self) {
-        self.vouching = true;
+    pub(super) fn sending(&mut self) {
+        self.in_flight = true;
     }
 
     /// It was answered, or not in time.
-    pub(super) fn vouched(&mut self) {
-        self.vouching = false;
+    pub(super) fn heartbeat_ended(&mut self) {
+        self.in_flight = false;
     }
 
     /// It was taken.
@@ -165,7 +170,7 @@ impl Vigil {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for Unhealthy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Blind => f.write_str("nothing has been looked at yet"),

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is not on disk yet.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct PendingWrites {
     /// Slots whose state changed.
     dirty: BTreeSet<usize>,
     /// What is of no slot; its `outbox` and `settled` are filled when taken.
@@ -33,7 +33,7 @@ pub(super) struct Ledger {
     /// nothing to be settled.
     unwritten: HashSet<String>,
     /// Told once they are on disk.
-    told: Vec<Notification>,
+    notifications: Vec<Notification>,
     /// What happened; it waits for the next commit, and never causes one.
     history: Records,
     since: Option<Mono>,
@@ -56,7 +56,7 @@ struct Entries {
 #[derive(Debug)]
 struct UnderWay {
     started: Mono,
-    told: Vec<Notification>,
+    notifications: Vec<Notification>,
     unwritten: HashSet<String>,
     /// It takes too long, and its messages were told from memory.
     stalled: bool,
@@ -65,31 +65,31 @@ struct UnderWay {
 /// What a commit holds.
 #[derive(Debug)]
 pub(super) struct Batch {
-    pub(super) slots: Vec<usize>,
+    pub(super) runtimes: Vec<usize>,
     pub(super) commit: Commit,
 }
 
-impl Ledger {
+impl PendingWrites {
     /// A slot's state changed; `urgent` when somebody must be told of it.
-    pub(super) fn touch(&mut self, slot: usize, now: Mono, urgent: bool) {
-        self.dirty.insert(slot);
+    pub(super) fn touch(&mut self, runtime: usize, now: Mono, urgent: bool) {
+        self.dirty.insert(runtime);
         self.since.get_or_insert(now);
         self.urgent |= urgent;
     }
 
     /// A slot is no more; what it was stands in `extra`.
-    pub(super) fn drop_slot(&mut self, slot: usize) {
-        self.dirty.remove(&slot);
+    pub(super) fn drop_runtime(&mut self, runtime: usize) {
+        self.dirty.remove(&runtime);
     }
 
     /// A message was decided. Handed back where it must not wait for the store.
     #[must_use]
-    pub(super) fn tell(&mut self, notification: Notification) -> Option<Notification> {
+    pub(super) fn announce(&mut self, notification: Notification) -> Option<Notification> {
         self.urgent = true;
         if self.is_stalled() {
             return Some(notification);
         }
-        self.told.push(notification);
+        self.notifications.push(notification);
         None
     }
 
@@ -126,7 +126,7 @@ impl Ledger {
             && self.extra.is_empty()
             && self.entries.by_order.is_empty()
             && self.settled.is_empty()
-            && self.told.is_empty()
+            && self.notifications.is_empty()
     }
 
     /// Something waits to be committed that somebody waits for.
@@ -167,9 +167,9 @@ impl Ledger {
             return Vec::new();
         };
         under_way.stalled = true;
-        let mut told = std::mem::take(&mut under_way.told);
-        told.append(&mut self.told);
-        told
+        let mut notifications = std::mem::take(&mut under_way.notifications);
+        notifications.append(&mut self.notifications);
+        notifications
     }
 
     /// When the next commit is to start, if none is under way.
@@ -183,7 +183,7 @@ impl Ledger {
             _ => AT_ONCE,
         };
         // A new message does not wait for a store that fails: it is told from memory.
-        let pause = self.not_before.filter(|_| self.told.is_empty());
+        let pause = self.not_before.filter(|_| self.notifications.is_empty());
         Some(at.max(pause.unwrap_or(at)))
     }
 
@@ -193,11 +193,11 @@ impl Ledger {
         self.not_before = None;
     }
 
-    /// Takes what is to be committed. The caller fills in the states of `slots`.
+    /// Takes what is to be committed. The caller fills in the states of `runtimes`.
     pub(super) fn take(&mut self, now: Mono) -> Batch {
         self.under_way = Some(UnderWay {
             started: now,
-            told: std::mem::take(&mut self.told),
+            notifications: std::mem::take(&mut self.notifications),
             unwritten: std::mem::take(&mut self.unwritten),
             stalled: false,
         });
@@ -208,7 +208,7 @@ impl Ledger {
         commit.settled = std::mem::take(&mut self.settled);
         commit.history = std::mem::take(&mut self.history).into();
         Batch {
-            slots: std::mem::take(&mut self.dirty).into_iter().collect(),
+            runtimes: std::mem::take(&mut self.dirty).into_iter().collect(),
             commit,
         }
     }
@@ -218,16 +218,16 @@ impl Ledger {
         self.not_before = None;
         self.under_way
             .take()
-            .map(|under_way| under_way.told)
+            .map(|under_way| under_way.notifications)
             .unwrap_or_default()
     }
 
     /// The commit failed: its content goes into the next one. Returns what is
     /// told all the same.
-    pub(super) fn failed(&mut self, slots: Vec<usize>, commit: Commit, now: Mono) -> Vec<Notification> {
+    pub(super) fn failed(&mut self, runtimes: Vec<usize>, commit: Commit, now: Mono) -> Vec<Notification> {
         self.not_before = Some(now.plus(RETRY));
         self.urgent = true;
-        self.dirty.extend(slots);
+        self.dirty.extend(runtimes);
         let Some(under_way) = self.under_way.take() else {
             return Vec::new();
         };
@@ -250,7 +250,7 @@ impl Ledger {
         self.extra.states.extend(newer.states);
         self.extra.forget.extend(newer.forget);
         self.extra.pass = newer.pass.or(self.extra.pass);
-        under_way.told
+        under_way.notifications
     }
 }
 

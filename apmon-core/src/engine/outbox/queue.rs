@@ -17,7 +17,7 @@ use crate::{
 
 /// What waits for one channel.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
+pub(super) struct ChannelQueue {
     items: BTreeMap<u64, Item>,
     /// The place of the item that comes last.
     next: u64,
@@ -26,7 +26,7 @@ pub(super) struct Lane {
     /// Places of what is not on disk yet.
     uncommitted: BTreeSet<u64>,
     /// What the receiver refused and whose time has not come, by that time.
-    parked: BTreeSet<(Mono, u64)>,
+    deferred: BTreeSet<(Mono, u64)>,
     /// Places of all the rest: what is gone through to find the next.
     open: BTreeSet<u64>,
     in_flight: Option<u64>,
@@ -43,11 +43,11 @@ pub(super) struct Lane {
     /// The same of a run before this one, until a try of this one fails.
     pub(super) failed_before: Option<Mono>,
     /// When all of it is for the stand-in.
-    pub(super) all_falls: Option<Mono>,
+    pub(super) all_to_fallback: Option<Mono>,
     /// It has failed so long that what comes is for the stand-in at once.
-    pub(super) fails_long: bool,
+    pub(super) failing_long: bool,
     /// Places of what is for the stand-in now.
-    pub(super) falling: BTreeSet<u64>,
+    pub(super) for_fallback: BTreeSet<u64>,
 }
 
 /// One message that waits.
@@ -57,7 +57,7 @@ pub(super) struct Item {
     /// On disk, or known not to come there: may be sent.
     pub(super) committed: bool,
     /// It was refused, and is not tried again before this.
-    pub(super) parked: Option<Mono>,
+    pub(super) deferred: Option<Mono>,
     /// When it was decided; a step of the wall clock makes it no older.
     pub(super) decided: Mono,
     pub(super) expires: Mono,
@@ -71,7 +71,7 @@ pub(super) struct Item {
     /// Had its last chance.
     pub(super) tried_last: bool,
     /// The channel's stand-in has it, or is not to have it.
-    pub(super) handed: bool,
+    pub(super) fallback_done: bool,
 }
 
 /// When the first message may go, as far as that is known.
@@ -113,7 +113,7 @@ impl<'a> Thread<'a> {
     }
 }
 
-impl Lane {
+impl ChannelQueue {
     /// Takes an item in and gives its place: the last, but one that comes late
     /// (from a channel that is gone) stands before its incident's later ones.
     pub(super) fn insert(&mut self, item: Item) -> u64 {
@@ -155,8 +155,8 @@ impl Lane {
         if !item.committed {
             self.uncommitted.insert(place);
         }
-        match item.parked {
-            Some(until) => self.parked.insert((until, place)),
+        match item.deferred {
+            Some(until) => self.deferred.insert((until, place)),
             None => self.open.insert(place),
         };
         self.items.insert(place, item);
@@ -167,9 +167,9 @@ impl Lane {
     fn forget(&mut self, place: u64, item: &Item) {
         self.uncommitted.remove(&place);
         self.open.remove(&place);
-        self.falling.remove(&place);
-        if let Some(until) = item.parked {
-            self.parked.remove(&(until, place));
+        self.for_fallback.remove(&place);
+        if let Some(until) = item.deferred {
+            self.deferred.remove(&(until, place));
         }
         let incident = &item.entry.notification.incident;
         if let Some(places) = self.incidents.get_mut(incident) {
@@ -270,18 +270,18 @@ impl Lane {
 
     /// The item at `place` is not tried again before `until`; without it, it
     /// waits for nothing but its turn.
-    pub(super) fn park(&mut self, place: u64, until: Option<Mono>) {
+    pub(super) fn defer(&mut self, place: u64, until: Option<Mono>) {
         let Some(item) = self.items.get_mut(&place) else {
             return;
         };
-        if let Some(before) = item.parked {
-            self.parked.remove(&(before, place));
+        if let Some(before) = item.deferred {
+            self.deferred.remove(&(before, place));
         }
-        item.parked = until;
+        item.deferred = until;
         match until {
             Some(until) => {
                 self.open.remove(&place);
-                self.parked.insert((until, place));
+                self.deferred.insert((until, place));
             }
             None => {
                 self.open.insert(place);
@@ -291,15 +291,15 @@ impl Lane {
     }
 
     /// What is parked no longer than `until` is tried again now.
-    fn unpark(&mut self, until: Mono) {
-        while let Some((_, place)) = self.parked.first().copied().filter(|(at, _)| *at <= until) {
-            self.park(place, None);
+    fn release(&mut self, until: Mono) {
+        while let Some((_, place)) = self.deferred.first().copied().filter(|(at, _)| *at <= until) {
+            self.defer(place, None);
         }
     }
 
     /// All is tried again now.
-    pub(super) fn unpark_all(&mut self) {
-        self.unpark(Mono::from_nanos(i64::MAX));
+    pub(super) fn release_all(&mut self) {
+        self.release(Mono::from_nanos(i64::MAX));
     }
 
     /// The channel has taken one: it pauses no more, and what it refused it may
@@ -310,9 +310,9 @@ impl Lane {
         self.not_before = None;
         self.failing_since = None;
         self.failed_before = None;
-        self.all_falls = None;
-        self.fails_long = false;
-        self.unpark(now.plus(REFUSED_PAUSE).minus(REFUSED_LATELY));
+        self.all_to_fallback = None;
+        self.failing_long = false;
+        self.release(now.plus(REFUSED_PAUSE).minus(REFUSED_LATELY));
     }
 
     /// Something of this incident was refused.
@@ -382,8 +382,8 @@ impl Lane {
         let items = open.filter_map(|place| Some((*place, self.items.get(place)?)));
         items.filter(move |(_, item)| {
             let message = &item.entry.notification;
-            let is_parked = |other: &Item| other.parked.is_some();
-            if item.is_reminder() && self.of_incident(&message.incident).any(is_parked) {
+            let is_deferred = |other: &Item| other.deferred.is_some();
+            if item.is_reminder() && self.of_incident(&message.incident).any(is_deferred) {
                 return false;
             }
             held.insert(Thread::of(message))
@@ -396,7 +396,7 @@ impl Lane {
         if self.wake_at().is_none_or(|at| at > now) {
             return None;
         }
-        self.unpark(now);
+        self.release(now);
         let mut best: Option<(u32, u64)> = None;
         for (place, item) in self.free() {
             if !item.committed {
@@ -423,7 +423,7 @@ impl Lane {
         let (next, _) = items.find(|(_, item)| {
             let message = &item.entry.notification;
             let just_refused = item
-                .parked
+                .deferred
                 .is_some_and(|at| at.minus(REFUSED_PAUSE).plus(JUST_NOW) > now);
             let is_held = item.is_reminder() && untold.contains(message.incident.as_str());
             untold.insert(&message.incident);
@@ -458,13 +458,13 @@ impl Lane {
     }
 
     fn reckon_ready(&self) -> Option<Mono> {
-        let parked = self.parked.first().map(|(at, _)| *at);
+        let deferred = self.deferred.first().map(|(at, _)| *at);
         if self.uncommitted.len() == self.items.len() {
-            return parked;
+            return deferred;
         }
         match self.free().any(|(_, item)| item.committed) {
             true => Some(NOW),
-            false => parked,
+            false => deferred,
         }
     }
 

@@ -20,43 +20,44 @@ use crate::{monitor::Policy, rule::pacing};
 
 /// The last message about a subject.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Silence {
+pub struct Window {
     /// When it was told.
-    pub told_at: Timestamp,
+    #[serde(rename = "told_at")]
+    pub notified_at: Timestamp,
     /// Its number, from 1.
     pub count: u32,
 }
 
-impl Silence {
+impl Window {
     /// Told in the future (the clock was set back since), it was told now. Done
     /// once when it is loaded, and kept so: else each look would count it as
     /// told now, and nothing be told until the clock has caught up.
     #[must_use]
     pub fn anchored(self, now: Timestamp) -> Self {
         Self {
-            told_at: self.told_at.min(now),
+            notified_at: self.notified_at.min(now),
             ..self
         }
     }
 
     fn age(&self, now: Timestamp) -> Duration {
-        Duration::try_from(now.duration_since(self.told_at)).unwrap_or_default()
+        Duration::try_from(now.duration_since(self.notified_at)).unwrap_or_default()
     }
 }
 
 /// Whether something may be told of the subject at `now`; always where nothing
 /// was told before.
 #[must_use]
-pub fn may_tell(silence: Option<&Silence>, policy: &Policy, now: Timestamp) -> bool {
-    silence.is_none_or(|silence| silence.age(now) >= window(silence.count, policy))
+pub fn may_notify(window: Option<&Window>, policy: &Policy, now: Timestamp) -> bool {
+    window.is_none_or(|window| window.age(now) >= length(window.count, policy))
 }
 
 /// Something was told of the subject at `now`; `previous` is the message before.
 #[must_use]
-pub fn told(previous: Option<Silence>, policy: &Policy, now: Timestamp) -> Silence {
+pub fn notified(previous: Option<Window>, policy: &Policy, now: Timestamp) -> Window {
     let running = previous.filter(|previous| !is_over(previous, policy, now));
-    Silence {
-        told_at: now,
+    Window {
+        notified_at: now,
         count: running.map_or(0, |previous| previous.count).saturating_add(1),
     }
 }
@@ -65,13 +66,13 @@ pub fn told(previous: Option<Silence>, policy: &Policy, now: Timestamp) -> Silen
 /// in which nothing was told, as long as that of the next message would have
 /// been. Then it need not be kept any longer.
 #[must_use]
-pub fn is_over(silence: &Silence, policy: &Policy, now: Timestamp) -> bool {
-    let next = window(silence.count.saturating_add(1), policy);
-    silence.age(now) >= window(silence.count, policy).saturating_add(next)
+pub fn is_over(window: &Window, policy: &Policy, now: Timestamp) -> bool {
+    let next = length(window.count.saturating_add(1), policy);
+    window.age(now) >= length(window.count, policy).saturating_add(next)
 }
 
 /// How long nothing is told after message number `k`.
-fn window(k: u32, policy: &Policy) -> Duration {
+fn length(k: u32, policy: &Policy) -> Duration {
     pacing::wait(k.max(1), policy.notify_every, policy.after_every_n)
 }
 
@@ -97,13 +98,13 @@ mod tests {
 
     /// What is told of a subject that changes at these moments: each with its number.
     fn heard(changes: impl IntoIterator<Item = i64>, policy: &Policy) -> Vec<(i64, u32)> {
-        let mut silence = None;
+        let mut window = None;
         let mut heard = Vec::new();
         for moment in changes {
-            if may_tell(silence.as_ref(), policy, at(moment)) {
-                let told = told(silence, policy, at(moment));
-                heard.push((moment, told.count));
-                silence = Some(told);
+            if may_notify(window.as_ref(), policy, at(moment)) {
+                let next = notified(window, policy, at(moment));
+                heard.push((moment, next.count));
+                window = Some(next);
             }
         }
         heard
@@ -145,24 +146,24 @@ mod tests {
     #[test]
     fn told_in_the_future_it_was_told_now() {
         let policy = policy(8_000, 1);
-        let future = Silence {
-            told_at: at(90_000_000),
+        let future = Window {
+            notified_at: at(90_000_000),
             count: 3,
         };
-        assert!(!may_tell(Some(&future), &policy, at(0)) && !is_over(&future, &policy, at(0)));
+        assert!(!may_notify(Some(&future), &policy, at(0)) && !is_over(&future, &policy, at(0)));
         let anchored = future.anchored(at(0));
-        assert_eq!((anchored.told_at, anchored.count), (at(0), 3));
-        assert!(may_tell(Some(&anchored), &policy, at(8_000)));
+        assert_eq!((anchored.notified_at, anchored.count), (at(0), 3));
+        assert!(may_notify(Some(&anchored), &policy, at(8_000)));
         assert_eq!(anchored.anchored(at(8_000)), anchored, "the past stays");
-        assert_eq!(told(Some(anchored), &policy, at(8_000)).count, 4);
+        assert_eq!(notified(Some(anchored), &policy, at(8_000)).count, 4);
     }
 
     #[test]
     fn it_is_kept_as_json() {
-        let silence = told(None, &policy(8_000, 1), at(0));
-        let text = serde_json::to_string(&silence).unwrap();
+        let window = notified(None, &policy(8_000, 1), at(0));
+        let text = serde_json::to_string(&window).unwrap();
         assert_eq!(text, r#"{"told_at":"2026-09-21T14:13:20Z","count":1}"#);
-        assert_eq!(serde_json::from_str::<Silence>(&text).unwrap(), silence);
+        assert_eq!(serde_json::from_str::<Window>(&text).unwrap(), window);
     }
 
     proptest! {
@@ -179,14 +180,14 @@ mod tests {
             for pair in heard.windows(2) {
                 let [(before, k), (after, next)] = [pair[0], pair[1]];
                 let gap = Duration::from_millis(u64::try_from(after - before).unwrap());
-                prop_assert!(gap >= window(k, &policy));
-                let quiet = gap >= window(k, &policy) + window(k + 1, &policy);
+                prop_assert!(gap >= length(k, &policy));
+                let quiet = gap >= length(k, &policy) + length(k + 1, &policy);
                 prop_assert_eq!(next, if quiet { 1 } else { k + 1 });
                 // Nothing was kept back longer than it had to be.
                 let kept_back = changes.iter().filter(|at| **at > before && **at < after);
                 for at in kept_back {
                     let gap = Duration::from_millis(u64::try_from(at - before).unwrap());
-                    prop_assert!(gap < window(k, &policy));
+                    prop_assert!(gap < length(k, &policy));
                 }
             }
         }
@@ -196,16 +197,16 @@ mod tests {
             every in 1..100_000_u64, n in 1..20_u32, count in any::<u32>(), age in -10_i64..1_000_000,
         ) {
             let policy = policy(every, n);
-            let silence = Silence { told_at: at(0), count };
+            let window = Window { notified_at: at(0), count };
             let (now, later) = (at(age), at(age + 1));
-            let [tells, tells_later] = [now, later].map(|now| may_tell(Some(&silence), &policy, now));
-            let [over, over_later] = [now, later].map(|now| is_over(&silence, &policy, now));
+            let [tells, tells_later] = [now, later].map(|now| may_notify(Some(&window), &policy, now));
+            let [over, over_later] = [now, later].map(|now| is_over(&window, &policy, now));
             prop_assert!(tells <= tells_later && over <= over_later);
             prop_assert!(!over || tells, "what is over silences nobody");
             let longest = i64::try_from(every).unwrap();
             prop_assert!(age < longest || tells);
             prop_assert!(age < 2 * longest || over);
-            prop_assert!(!may_tell(Some(&told(Some(silence), &policy, now)), &policy, now));
+            prop_assert!(!may_notify(Some(&notified(Some(window), &policy, now)), &policy, now));
         }
     }
 }

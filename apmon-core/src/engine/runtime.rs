@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// One watched monitor.
-pub(super) struct Slot {
+pub(super) struct MonitorRuntime {
     pub(super) monitor: Arc<dyn Monitor>,
     pub(super) state: Arc<MonitorState>,
     /// What its target said of itself at the last look that could ask it.
@@ -39,7 +39,7 @@ pub(super) struct Slot {
     /// When one that was not taken is sent again.
     resend: Resend,
     /// The last look found it up.
-    vouched: bool,
+    last_up: bool,
     pub(super) reminder: Option<Mono>,
 }
 
@@ -74,7 +74,7 @@ pub(super) enum Want {
     Reminder,
 }
 
-impl Slot {
+impl MonitorRuntime {
     /// A monitor of a daemon, taken up at `now`. `first` is its first look.
     pub(super) fn resident(
         monitor: Arc<dyn Monitor>,
@@ -108,12 +108,12 @@ impl Slot {
             due: due.then_some(now.mono),
             next: now.mono.plus(every),
         };
-        let mut slot = Self::new(monitor, state, timing, now);
-        slot.pass_beat = beat_due || always;
-        slot.beat = None;
+        let mut runtime = Self::new(monitor, state, timing, now);
+        runtime.pass_beat = beat_due || always;
+        runtime.beat = None;
         // A reminder waits for the look that may find it up again.
-        slot.reminder = (!due && slot.reminder_due_in_pass(now)).then_some(now.mono);
-        slot
+        runtime.reminder = (!due && runtime.reminder_due_in_pass(now)).then_some(now.mono);
+        runtime
     }
 
     fn new(monitor: Arc<dyn Monitor>, mut state: Arc<MonitorState>, timing: Timing, now: Now) -> Self {
@@ -140,7 +140,7 @@ impl Slot {
             pass_beat: false,
             send_at: None,
             resend: Resend::default(),
-            vouched: false,
+            last_up: false,
             // A running outage is reminded of after the first look, which may
             // find it over.
             reminder: None,
@@ -269,7 +269,7 @@ impl Slot {
             self.retry = Some(schedule::retry_at(now.mono, policy.retry_after(), regular));
         }
         let up = verdict == Verdict::Up;
-        self.vouched = up;
+        self.last_up = up;
         let has_grid = self.beat.as_ref().is_some_and(|beat| beat.due().is_some());
         if !up || !has_grid {
             // What it stood for is no more so, or has a successor.
@@ -314,7 +314,7 @@ impl Slot {
     /// look. A pass leaves that to the next one.
     pub(super) fn heartbeat_failed(&mut self, now: Mono) {
         self.resend.failed(now, self.heartbeat_ends());
-        if !self.vouched || matches!(self.timing, Timing::Once { .. }) {
+        if !self.last_up || matches!(self.timing, Timing::Once { .. }) {
             self.resend.clear();
         }
     }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::Dispatcher;
 use crate::{
-    engine::{plan::Plan, slot::Slot},
+    engine::{plan::Plan, runtime::MonitorRuntime},
     history::DeliveryFate,
     monitor::{Monitor, Watch},
     rule::{
@@ -21,23 +21,23 @@ const SPREAD_PER_MONITOR: Duration = Duration::from_millis(1);
 impl Dispatcher {
     /// Watches a monitor that was not watched before. In a daemon its first
     /// look falls within `spread`, or the usual first round.
-    pub(super) fn take_up(&mut self, monitor: Arc<dyn Monitor>, now: Now, spread: Option<Duration>) {
+    pub(super) fn add(&mut self, monitor: Arc<dyn Monitor>, now: Now, spread: Option<Duration>) {
         let name = monitor.watch().name.clone();
-        let state = self.shelf.remove(&name).unwrap_or_default();
-        let mut slot = if self.is_pass {
-            Slot::passing(monitor, state, now)
+        let state = self.retired.remove(&name).unwrap_or_default();
+        let mut runtime = if self.is_pass {
+            MonitorRuntime::passing(monitor, state, now)
         } else {
             let (grid, first) = self.grid(monitor.watch(), now, spread);
-            Slot::resident(monitor, state, now, grid, first)
+            MonitorRuntime::resident(monitor, state, now, grid, first)
         };
         self.generation += 1;
-        slot.generation = self.generation;
+        runtime.generation = self.generation;
         let at = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() - 1
+            self.runtimes.push(None);
+            self.runtimes.len() - 1
         });
         self.by_name.insert(name, at);
-        self.slots[at] = Some(slot);
+        self.runtimes[at] = Some(runtime);
         self.rearm(at);
     }
 
@@ -53,66 +53,68 @@ impl Dispatcher {
 
     /// States of monitors that the site file no longer has: told if they were
     /// down, kept for a while, then forgotten.
-    pub(super) fn shelve_the_rest(&mut self, now: Now) {
-        let names: Vec<String> = self.shelf.keys().cloned().collect();
+    pub(super) fn retire_missing(&mut self, now: Now) {
+        let names: Vec<String> = self.retired.keys().cloned().collect();
         for name in names {
-            let Some(state) = self.shelf.get(&name) else {
+            let Some(state) = self.retired.get(&name) else {
                 continue;
             };
             match state.own.removed_at {
                 Some(at) if now.mono.since(now.mono_of(at)) >= KEPT_AFTER_REMOVAL => {
-                    self.shelf.remove(&name);
-                    self.ledger.extra.forget.push(name);
+                    self.retired.remove(&name);
+                    self.pending.extra.forget.push(name);
                 }
                 Some(_) => {}
                 None => {
-                    let state = self.shelf.remove(&name).unwrap_or_default();
+                    let state = self.retired.remove(&name).unwrap_or_default();
                     let watch = Watch {
                         policy: state.own.last_policy(),
                         ..Watch::new(name, "", "")
                     };
-                    self.shelve(watch, state, now);
+                    self.retire(watch, state, now);
                 }
             }
         }
     }
 
-    pub(super) fn shelve(&mut self, watch: Watch, mut shared: Arc<MonitorState>, now: Now) {
+    pub(super) fn retire(&mut self, watch: Watch, mut shared: Arc<MonitorState>, now: Now) {
         let state = Arc::make_mut(&mut shared);
         state.anchor(now);
         let before = self.keeps_history.then(|| state.clone());
-        let open = [state.own.incident.clone(), state.own.unknown_told.clone()];
-        let told = alert::removed(&self.context, &watch, state, now);
+        let open = [state.own.incident.clone(), state.own.unknown_incident.clone()];
+        let notifications = alert::removed(&self.context, &watch, state, now);
         for incident in open.into_iter().flatten() {
             self.close(&incident, now);
         }
         if let Some(before) = before {
-            self.record_removal(&watch.name, &before, told.is_some(), now);
+            self.record_removal(&watch.name, &before, notifications.is_some(), now);
         }
-        if let Some(notification) = told {
-            let heard = Arc::make_mut(&mut shared).own.take_heard(&notification);
-            self.tell(notification, &watch, heard, now);
+        if let Some(notification) = notifications {
+            let announced_to = Arc::make_mut(&mut shared).own.take_announced(&notification);
+            self.enqueue(notification, &watch, announced_to, now);
         }
-        self.ledger
+        self.pending
             .extra
             .states
             .push((watch.name.clone(), Arc::clone(&shared)));
-        self.shelf.insert(watch.name, shared);
+        self.retired.insert(watch.name, shared);
     }
 
     /// Reminders of outages that have ended, but that nobody dropped: the end was
     /// told to nobody, or the state file was written by an older apmon.
     pub(super) fn drop_stale_reminders(&mut self) {
-        let (slots, by_name) = (&self.slots, &self.by_name);
+        let (runtimes, by_name) = (&self.runtimes, &self.by_name);
         let over = self.outbox.drop_reminders(|message| {
-            let slot = by_name.get(&message.monitor).and_then(|at| slots[*at].as_ref());
-            slot.and_then(|slot| slot.state.own.incident.as_ref()) != Some(&message.incident)
+            let runtime = by_name
+                .get(&message.monitor)
+                .and_then(|at| runtimes[*at].as_ref());
+            runtime.and_then(|runtime| runtime.state.own.incident.as_ref()) != Some(&message.incident)
         });
         self.drop_reminders(over);
     }
 
     pub(super) fn readdress_orphans(&mut self) {
-        if self.plan.quiet {
+        if self.plan.no_notify {
             return; // a later run may tell
         }
         let known: HashSet<&str> = self
@@ -134,43 +136,43 @@ impl Dispatcher {
         let now = self.shared.clock.now();
         let notification = &entry.notification;
         let policy = self.policy_of(&notification.monitor);
-        let takers: Vec<&str> = self.plan.takers(&notification.kind, &policy).collect();
-        let heirs: Vec<String> = takers
+        let recipients: Vec<&str> = self.plan.recipients(&notification.kind, &policy).collect();
+        let successors: Vec<String> = recipients
             .iter()
             .filter(|id| !entry.addressed.iter().any(|had| had == *id))
             .filter(|id| !self.outbox.has(id, notification))
             .map(|id| (*id).to_owned())
             .collect();
-        if takers.is_empty() {
+        if recipients.is_empty() {
             tracing::error!(
                 channel = entry.channel,
                 "message not delivered, its channel is no longer in the site file and there is no other: {}",
                 notification.text
             );
-        } else if heirs.is_empty() {
+        } else if successors.is_empty() {
             tracing::info!(
                 channel = entry.channel,
                 "channel is no longer in the site file, its message went to the others: {}",
                 notification.text
             );
         }
-        let addressed: Vec<String> = entry.addressed.iter().chain(&heirs).cloned().collect();
+        let addressed: Vec<String> = entry.addressed.iter().chain(&successors).cloned().collect();
         // Should their channel go as well, the heirs have it already.
         for changed in self.outbox.address(notification, &addressed) {
-            self.ledger.entry(changed);
+            self.pending.entry(changed);
         }
-        for heir in heirs {
+        for successor in successors {
             tracing::warn!(
                 channel = entry.channel,
-                "channel is no longer in the site file, its message goes to {heir}: {}",
+                "channel is no longer in the site file, its message goes to {successor}: {}",
                 notification.text
             );
-            self.remember(notification, std::slice::from_ref(&heir));
-            let entry = OutboxEntry::new(heir, notification.clone(), addressed.clone());
+            self.remember(notification, std::slice::from_ref(&successor));
+            let entry = OutboxEntry::new(successor, notification.clone(), addressed.clone());
             self.push(entry, Some(decided), now);
         }
         self.record_fate(&entry, DeliveryFate::ChannelGone, now);
-        self.ledger.settle(entry.key());
+        self.pending.settle(entry.key());
     }
 
     /// Unchanged monitors keep their phase and state, changed ones are looked
@@ -192,20 +194,20 @@ impl Dispatcher {
         self.context.site.clone_from(&plan.site);
         self.plan = plan;
         self.outbox.follow(&self.plan, now.mono);
-        self.vigil.follow(self.plan.heartbeat.as_ref(), now.mono);
+        self.self_monitor.follow(self.plan.heartbeat.as_ref(), now.mono);
         // What waits was decided before anything that is decided now.
         self.drop_stale_reminders();
         self.outbox.retry_all();
         self.readdress_orphans();
         let watched = monitors.len();
         for at in gone {
-            if let Some(slot) = self.slots[at].take() {
-                let watch = slot.monitor.watch().clone();
+            if let Some(runtime) = self.runtimes[at].take() {
+                let watch = runtime.monitor.watch().clone();
                 self.by_name.remove(&watch.name);
-                self.ledger.drop_slot(at);
+                self.pending.drop_runtime(at);
                 self.agenda.arm(at, None);
                 self.free.push(at);
-                self.shelve(watch, slot.state, now);
+                self.retire(watch, runtime.state, now);
             }
         }
         let fresh: Vec<_> = monitors
@@ -217,12 +219,12 @@ impl Dispatcher {
         tracing::info!(changed = fresh.len(), watched, "site file reloaded");
         for monitor in fresh {
             match self.by_name.get(&monitor.watch().name) {
-                None => self.take_up(monitor, now, Some(spread)),
+                None => self.add(monitor, now, Some(spread)),
                 Some(&at) => {
                     let (grid, first) = self.grid(monitor.watch(), now, Some(spread));
                     self.generation += 1;
-                    if let Some(slot) = self.slots[at].as_mut() {
-                        slot.replace(monitor, self.generation, now, grid, first);
+                    if let Some(runtime) = self.runtimes[at].as_mut() {
+                        runtime.replace(monitor, self.generation, now, grid, first);
                     }
                     self.rearm(at);
                 }
@@ -234,7 +236,9 @@ impl Dispatcher {
         let watch = monitor.watch();
         self.by_name
             .get(&watch.name)
-            .and_then(|at| self.slots[*at].as_ref())
-            .is_some_and(|slot| slot.monitor.watch().checksum == watch.checksum && !watch.checksum.is_empty())
+            .and_then(|at| self.runtimes[*at].as_ref())
+            .is_some_and(|runtime| {
+                runtime.monitor.watch().checksum == watch.checksum && !watch.checksum.is_empty()
+            })
     }
 }

@@ -9,10 +9,10 @@ use crate::notification::DeliveryError;
 
 /// The tallies of all channels that were tried.
 #[derive(Debug, Default)]
-pub(super) struct Tallies(BTreeMap<String, Tally>);
+pub(super) struct DeliveryStats(BTreeMap<String, ChannelStats>);
 
 #[derive(Debug, Default)]
-struct Tally {
+struct ChannelStats {
     counts: DeliveryCounts,
     failing_since: Option<Timestamp>,
     failures: u32,
@@ -20,26 +20,26 @@ struct Tally {
     last_delivered: Option<Timestamp>,
 }
 
-impl Tallies {
+impl DeliveryStats {
     /// A try has ended.
     pub(super) fn tried(&mut self, channel: &str, result: &Result<(), DeliveryError>, at: Timestamp) {
-        let tally = self.of(channel);
+        let stats = self.of(channel);
         match result {
             Ok(()) => {
-                tally.counts.delivered += 1;
-                tally.last_delivered = Some(at);
-                tally.failing_since = None;
-                tally.failures = 0;
-                tally.last_error = None;
+                stats.counts.delivered += 1;
+                stats.last_delivered = Some(at);
+                stats.failing_since = None;
+                stats.failures = 0;
+                stats.last_error = None;
             }
             Err(error) => {
                 match error {
-                    DeliveryError::Retryable { .. } => tally.counts.failed += 1,
-                    DeliveryError::Permanent { .. } => tally.counts.refused += 1,
+                    DeliveryError::Retryable { .. } => stats.counts.failed += 1,
+                    DeliveryError::Permanent { .. } => stats.counts.refused += 1,
                 }
-                tally.failing_since.get_or_insert(at);
-                tally.failures = tally.failures.saturating_add(1);
-                tally.last_error = Some(error.to_string());
+                stats.failing_since.get_or_insert(at);
+                stats.failures = stats.failures.saturating_add(1);
+                stats.last_error = Some(error.to_string());
             }
         }
     }
@@ -49,21 +49,21 @@ impl Tallies {
         self.of(channel).counts.expired += 1;
     }
 
-    fn of(&mut self, channel: &str) -> &mut Tally {
+    fn of(&mut self, channel: &str) -> &mut ChannelStats {
         self.0.entry(channel.to_owned()).or_default()
     }
 
     /// Adds what is known of this channel.
     pub(super) fn fill(&self, channel: &mut ChannelStatus) {
-        let Some(tally) = self.0.get(&channel.id) else {
+        let Some(stats) = self.0.get(&channel.id) else {
             return;
         };
-        channel.counts = tally.counts;
-        channel.failing_since = tally.failing_since;
-        channel.failures = tally.failures;
-        channel.last_delivered = tally.last_delivered;
-        if tally.last_error.is_some() {
-            channel.last_error.clone_from(&tally.last_error);
+        channel.counts = stats.counts;
+        channel.failing_since = stats.failing_since;
+        channel.failures = stats.failures;
+        channel.last_delivered = stats.last_delivered;
+        if stats.last_error.is_some() {
+            channel.last_error.clone_from(&stats.last_error);
         }
     }
 }

@@ -21,17 +21,23 @@ const LATE: Duration = Duration::from_secs(60);
 impl Dispatcher {
     /// Commits and then tells a message: to all channels that take it, and its
     /// end also to all that heard of it, whatever they are by now.
-    pub(super) fn tell(&mut self, notification: Notification, watch: &Watch, heard: Vec<String>, now: Now) {
+    pub(super) fn enqueue(
+        &mut self,
+        notification: Notification,
+        watch: &Watch,
+        announced_to: Vec<String>,
+        now: Now,
+    ) {
         let mut addressed: Vec<String> = Vec::new();
-        if !self.plan.quiet {
+        if !self.plan.no_notify {
             let kind = &notification.kind;
-            let takers = self.plan.takers(kind, &watch.policy);
-            addressed.extend(takers.map(str::to_owned));
-            let still = |id: &String| {
+            let recipients = self.plan.recipients(kind, &watch.policy);
+            addressed.extend(recipients.map(str::to_owned));
+            let is_known = |id: &String| {
                 let channel = self.plan.channel(id);
                 channel.is_some_and(|channel| channel.takes(kind, &watch.policy))
             };
-            let besides = heard.into_iter().filter(still);
+            let besides = announced_to.into_iter().filter(is_known);
             let besides: Vec<_> = besides.filter(|id| !addressed.contains(id)).collect();
             addressed.extend(besides);
         }
@@ -41,7 +47,7 @@ impl Dispatcher {
             let entry = OutboxEntry::new(channel, notification.clone(), addressed.clone());
             self.push(entry, None, now);
         }
-        if let Some(notification) = self.ledger.tell(notification) {
+        if let Some(notification) = self.pending.announce(notification) {
             self.announce(&[notification]);
         }
     }
@@ -51,14 +57,14 @@ impl Dispatcher {
         let (reminders, changed) = self.outbox.close(incident, now.wall);
         self.drop_reminders(reminders);
         for entry in changed {
-            self.ledger.entry(entry);
+            self.pending.entry(entry);
         }
     }
 
     /// A new entry, for the outbox and for the next commit; of a message that
     /// was decided before, with when that was.
     pub(super) fn push(&mut self, entry: OutboxEntry, decided: Option<Mono>, now: Now) {
-        let stalled = self.ledger.is_stalled();
+        let stalled = self.pending.is_stalled();
         let replaced = match decided {
             Some(decided) => self.outbox.push_decided(entry.clone(), decided, stalled, now),
             None => self.outbox.push(entry.clone(), stalled, now),
@@ -66,13 +72,13 @@ impl Dispatcher {
         if let Some(replaced) = replaced {
             self.replaced(&replaced, now);
         }
-        self.ledger.new_entry(entry);
+        self.pending.new_entry(entry);
     }
 
     /// This reminder has a successor.
     pub(super) fn replaced(&mut self, entry: &OutboxEntry, now: Now) {
         self.record_fate(entry, DeliveryFate::Replaced, now);
-        self.ledger.settle(entry.key());
+        self.pending.settle(entry.key());
     }
 
     /// These say of an outage that has ended that it goes on.
@@ -85,7 +91,7 @@ impl Dispatcher {
                 "reminder dropped, its outage is over: {}",
                 entry.notification.text
             );
-            self.ledger.settle(entry.key());
+            self.pending.settle(entry.key());
         }
     }
 
@@ -141,7 +147,7 @@ impl Dispatcher {
         let now = self.shared.clock.now();
         let before = self.outbox.under_way(channel).cloned();
         let first = before.as_ref().is_some_and(|entry| entry.attempts == 0);
-        self.tallies.tried(channel, &result, now.wall);
+        self.stats.tried(channel, &result, now.wall);
         match self.outbox.finish(channel, key, result, now) {
             None => {}
             Some(Fate::Delivered) => {
@@ -149,7 +155,7 @@ impl Dispatcher {
                 if let Some(entry) = before {
                     self.record_fate(&entry, DeliveryFate::Delivered, now);
                 }
-                self.ledger.settle(key.to_owned());
+                self.pending.settle(key.to_owned());
             }
             Some(Fate::Retried(entry)) => {
                 let error = entry.last_error.clone().unwrap_or_default();
@@ -162,7 +168,7 @@ impl Dispatcher {
                         "message not delivered yet: {error}"
                     );
                 }
-                self.ledger.entry(entry);
+                self.pending.entry(entry);
             }
             Some(Fate::Refused(entry)) => {
                 tracing::error!(
@@ -172,7 +178,7 @@ impl Dispatcher {
                     entry.notification.text
                 );
                 self.record_fate(&entry, DeliveryFate::Refused, now);
-                self.ledger.entry(entry);
+                self.pending.entry(entry);
             }
             Some(Fate::Dropped(entry)) => self.drop_reminders(vec![entry]),
             Some(Fate::Replaced(entry)) => self.replaced(&entry, now),

@@ -19,7 +19,7 @@ pub struct Position {
 
 /// One mistake of meaning.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Mistake {
+pub struct Diagnostic {
     /// Where.
     pub at: Position,
     /// In what (`monitor "web"`, `site`); empty for the file itself.
@@ -28,7 +28,7 @@ pub struct Mistake {
     pub text: String,
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.within.is_empty() {
             f.write_str(&printable(&self.text))
@@ -40,26 +40,26 @@ impl fmt::Display for Mistake {
 
 /// The mistakes in the order of the file. What came through `<<` or an alias
 /// is wrong once, where it stands, however many took it in.
-pub(super) fn told_once(mistakes: Vec<Mistake>) -> Vec<Mistake> {
+pub(super) fn deduplicated(errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut places = HashMap::new();
-    let mut once: Vec<(Mistake, usize)> = Vec::with_capacity(mistakes.len());
-    for mistake in mistakes {
-        let place = places.entry((mistake.at, mistake.text.clone()));
+    let mut once: Vec<(Diagnostic, usize)> = Vec::with_capacity(errors.len());
+    for error in errors {
+        let place = places.entry((error.at, error.text.clone()));
         match place {
             hash_map::Entry::Vacant(place) => {
                 place.insert(once.len());
-                once.push((mistake, 0));
+                once.push((error, 0));
             }
             hash_map::Entry::Occupied(place) => once[*place.get()].1 += 1,
         }
     }
-    once.sort_by_key(|(mistake, _)| mistake.at);
+    once.sort_by_key(|(error, _)| error.at);
     once.into_iter()
-        .map(|(mut mistake, others)| {
-            if others > 0 && !mistake.within.is_empty() {
-                mistake.within.push_str(&format!(" and {others} more"));
+        .map(|(mut error, others)| {
+            if others > 0 && !error.within.is_empty() {
+                error.within.push_str(&format!(" and {others} more"));
             }
-            mistake
+            error
         })
         .collect()
 }
@@ -87,29 +87,29 @@ pub enum ConfigError {
         reason: String,
     },
     /// It means nothing, or too much: every mistake, in the order of the file.
-    #[error("{}", lines(.path, .mistakes))]
-    Mistakes {
+    #[error("{}", lines(.path, .errors))]
+    Invalid {
         /// Which file.
         path: PathBuf,
         /// All of them.
-        mistakes: Vec<Mistake>,
+        errors: Vec<Diagnostic>,
     },
 }
 
 /// More mistakes than a person reads are counted, not shown.
 const SHOWN: usize = 200;
 
-fn lines(path: &std::path::Path, mistakes: &[Mistake]) -> String {
+fn lines(path: &std::path::Path, errors: &[Diagnostic]) -> String {
     let path = path.display().to_string();
     let path = printable(&path);
-    let mut text = mistakes
+    let mut text = errors
         .iter()
         .take(SHOWN)
-        .map(|mistake| format!("{path}:{}:{}: {mistake}", mistake.at.line, mistake.at.column))
+        .map(|error| format!("{path}:{}:{}: {error}", error.at.line, error.at.column))
         .collect::<Vec<_>>()
         .join("\n");
-    if mistakes.len() > SHOWN {
-        text.push_str(&format!("\n{path}: and {} more mistakes", mistakes.len() - SHOWN));
+    if errors.len() > SHOWN {
+        text.push_str(&format!("\n{path}: and {} more mistakes", errors.len() - SHOWN));
     }
     text
 }

@@ -7,8 +7,8 @@ use apmon_core::{config::SiteFile, text::printable};
 use super::listing::{self, Entry, Sort};
 
 /// All of it, a sentence each.
-pub(crate) fn remarks(file: &SiteFile, entries: &[Entry<'_>]) -> Vec<String> {
-    let mut remarks = Vec::new();
+pub(crate) fn warnings(file: &SiteFile, entries: &[Entry<'_>]) -> Vec<String> {
+    let mut warnings = Vec::new();
     let id = |entry: &Entry<'_>| printable(&entry.id).into_owned();
     for command in &file.outage_commands {
         let program = listing::program(command);
@@ -16,13 +16,13 @@ pub(crate) fn remarks(file: &SiteFile, entries: &[Entry<'_>]) -> Vec<String> {
         match found(program, std::env::var_os("PATH").as_deref()) {
             Found::Program => {}
             Found::Nothing if program.contains('/') => {
-                remarks.push(format!("outage_commands: there is no program {shown}"));
+                warnings.push(format!("outage_commands: there is no program {shown}"));
             }
             Found::Nothing => {
-                remarks.push(format!("outage_commands: there is no program {shown} in PATH"));
+                warnings.push(format!("outage_commands: there is no program {shown} in PATH"));
             }
             Found::NotExecutable => {
-                remarks.push(format!("outage_commands: {shown} is not executable"));
+                warnings.push(format!("outage_commands: {shown} is not executable"));
             }
         }
     }
@@ -35,17 +35,17 @@ pub(crate) fn remarks(file: &SiteFile, entries: &[Entry<'_>]) -> Vec<String> {
             continue;
         }
         let (stand_in_id, stood) = (id(stand_in), stood.join(", "));
-        remarks.push(format!(
+        warnings.push(format!(
             "{stand_in_id} stands in for {stood}: it is told nothing else"
         ));
         let quiet = file.monitors.iter().filter(|monitor| !monitor.email.value);
         if let (Sort::Mail, count @ 1..) = (stand_in.sort, quiet.count()) {
-            remarks.push(format!(
+            warnings.push(format!(
                 "{stand_in_id} is mail and stands in for {stood}: of {count} monitors with email: no it is told nothing"
             ));
         }
     }
-    remarks
+    warnings
 }
 
 #[derive(PartialEq, Eq, Debug)]

@@ -4,9 +4,9 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 
-use super::{Dispatcher, Done, GRACE, telling::settle};
+use super::{Dispatcher, Done, GRACE, delivery::settle};
 use crate::{
-    engine::slot::CheckPhase,
+    engine::runtime::CheckPhase,
     monitor::Heartbeat,
     notification::DeliveryError,
     time::{Mono, Now},
@@ -17,7 +17,7 @@ const SHORTEST_TRY: Duration = Duration::from_millis(500);
 
 /// Whose sign of life it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Whose {
+pub(super) enum HeartbeatSource {
     /// That of the monitor in this slot, of this generation.
     Monitor(usize, u64),
     /// The engine's own, of this generation of plan.
@@ -27,25 +27,31 @@ pub(super) enum Whose {
 impl Dispatcher {
     /// That of a monitor, due at `now` or again after it failed.
     pub(super) fn send_heartbeat(&mut self, at: usize, now: Now) {
-        let Some(slot) = self.slots[at].as_ref() else {
+        let Some(runtime) = self.runtimes[at].as_ref() else {
             return;
         };
-        let Some(heartbeat) = slot.monitor.watch().policy.heartbeat.clone() else {
+        let Some(heartbeat) = runtime.monitor.watch().policy.heartbeat.clone() else {
             return;
         };
-        let whose = Whose::Monitor(at, slot.generation);
-        let ends = slot.heartbeat_ends();
-        self.request(whose, &heartbeat, ends, now);
+        let source = HeartbeatSource::Monitor(at, runtime.generation);
+        let ends = runtime.heartbeat_ends();
+        self.request(source, &heartbeat, ends, now);
     }
 
     /// Requests a heartbeat's URL; whoever waits for it hears nothing after the
     /// end of its period.
-    pub(super) fn request(&mut self, whose: Whose, heartbeat: &Heartbeat, ends: Option<Mono>, now: Now) {
-        let (false, Some(sender)) = (self.plan.quiet, &self.shared.heartbeats) else {
+    pub(super) fn request(
+        &mut self,
+        source: HeartbeatSource,
+        heartbeat: &Heartbeat,
+        ends: Option<Mono>,
+        now: Now,
+    ) {
+        let (false, Some(sender)) = (self.plan.no_notify, &self.shared.heartbeats) else {
             return;
         };
-        if matches!(whose, Whose::Engine(_)) {
-            self.vigil.vouches();
+        if matches!(source, HeartbeatSource::Engine(_)) {
+            self.self_monitor.sending();
         }
         let (url, sender) = (heartbeat.url.clone(), Arc::clone(sender));
         let left = ends.map_or(Duration::MAX, |ends| ends.since(now.mono));
@@ -54,46 +60,51 @@ impl Dispatcher {
             let attempt = AssertUnwindSafe(sender.send(&url, timeout)).catch_unwind();
             let result = settle(tokio::time::timeout(timeout + GRACE, attempt).await);
             Done::Heartbeat {
-                whose,
+                source,
                 sent: now,
                 result,
             }
         });
     }
 
-    pub(super) fn heartbeat_sent(&mut self, whose: Whose, sent: Now, result: Result<(), DeliveryError>) {
+    pub(super) fn heartbeat_sent(
+        &mut self,
+        source: HeartbeatSource,
+        sent: Now,
+        result: Result<(), DeliveryError>,
+    ) {
         let now = self.shared.clock.now().mono;
-        let (at, generation) = match whose {
-            Whose::Monitor(at, generation) => (at, generation),
-            Whose::Engine(generation) => return self.vouched(generation, result, now),
+        let (at, generation) = match source {
+            HeartbeatSource::Monitor(at, generation) => (at, generation),
+            HeartbeatSource::Engine(generation) => return self.own_heartbeat_sent(generation, result, now),
         };
-        let Some(slot) = self.slots[at]
+        let Some(runtime) = self.runtimes[at]
             .as_mut()
-            .filter(|slot| slot.generation == generation)
+            .filter(|runtime| runtime.generation == generation)
         else {
             return;
         };
-        let monitor = &slot.monitor.watch().name;
+        let monitor = &runtime.monitor.watch().name;
         match result {
             Ok(()) => {
                 tracing::debug!(monitor, "heartbeat sent");
-                slot.heartbeat_taken();
-                Arc::make_mut(&mut slot.state).last_successful_heartbeat = Some(sent.wall);
-                self.ledger.touch(at, sent.mono, false);
+                runtime.heartbeat_taken();
+                Arc::make_mut(&mut runtime.state).last_successful_heartbeat = Some(sent.wall);
+                self.pending.touch(at, sent.mono, false);
             }
             Err(error) => {
-                match slot.heartbeat_failures() {
+                match runtime.heartbeat_failures() {
                     0 => tracing::warn!(monitor, "heartbeat not sent: {error}"),
                     n => tracing::debug!(monitor, tries = n + 1, "heartbeat not sent: {error}"),
                 }
-                slot.heartbeat_failed(now);
+                runtime.heartbeat_failed(now);
                 self.rearm(at);
             }
         }
     }
 
     /// The engine's own: sent at its due moment, if all is well.
-    pub(super) fn vouch(&mut self, now: Now) {
+    pub(super) fn send_own_heartbeat(&mut self, now: Now) {
         let Some(heartbeat) = self.plan.heartbeat.clone() else {
             return;
         };
@@ -102,39 +113,39 @@ impl Dispatcher {
         let oldest = self
             .waiting
             .iter()
-            .find_map(|at| match self.slots[*at].as_ref()?.check_phase {
+            .find_map(|at| match self.runtimes[*at].as_ref()?.check_phase {
                 CheckPhase::Waiting(due) => Some(due),
                 _ => None,
             });
         if let Some(due) = oldest {
-            self.vigil.waits(now.mono.since(due));
+            self.self_monitor.waits(now.mono.since(due));
         }
-        if let Some(trouble) = self.vigil.trouble(&self.ledger, &self.outbox, now) {
-            if self.vigil.withhold() {
-                tracing::warn!("apmon's own heartbeat is withheld: {trouble}");
+        if let Some(unhealthy) = self.self_monitor.unhealthy(&self.pending, &self.outbox, now) {
+            if self.self_monitor.withhold() {
+                tracing::warn!("apmon's own heartbeat is withheld: {unhealthy}");
             }
             return;
         }
-        if self.vigil.resume() {
+        if self.self_monitor.resume() {
             tracing::info!("apmon's own heartbeat is sent again");
         }
-        let ends = self.vigil.ends();
-        let whose = Whose::Engine(self.vigil.generation());
-        self.request(whose, &heartbeat, ends, now);
+        let ends = self.self_monitor.ends();
+        let source = HeartbeatSource::Engine(self.self_monitor.generation());
+        self.request(source, &heartbeat, ends, now);
     }
 
-    fn vouched(&mut self, generation: u64, result: Result<(), DeliveryError>, now: Mono) {
-        if generation != self.vigil.generation() {
+    fn own_heartbeat_sent(&mut self, generation: u64, result: Result<(), DeliveryError>, now: Mono) {
+        if generation != self.self_monitor.generation() {
             return;
         }
-        self.vigil.vouched();
+        self.self_monitor.heartbeat_ended();
         match result {
             Ok(()) => {
                 tracing::debug!("apmon's own heartbeat sent");
-                self.vigil.taken();
+                self.self_monitor.taken();
             }
             Err(error) => {
-                if self.vigil.failed(now) {
+                if self.self_monitor.failed(now) {
                     tracing::warn!("apmon's own heartbeat not sent: {error}");
                 }
             }

@@ -1,0 +1,122 @@
+use jiff::Timestamp;
+
+use super::*;
+use crate::notification::NotificationKind;
+
+fn at(secs: i64) -> Mono {
+    Mono::from_nanos(secs * 1_000_000_000)
+}
+
+fn message(number: u32) -> Notification {
+    Notification {
+        id: format!("i-{number}"),
+        incident: "i".into(),
+        kind: NotificationKind::Outage,
+        site: "s".into(),
+        monitor: "m".into(),
+        address: "a".into(),
+        text: "t".into(),
+        number,
+        at: Timestamp::UNIX_EPOCH,
+        since: None,
+        lasted: None,
+        next_reminder: None,
+        ended: None,
+    }
+}
+
+fn entry(number: u32) -> OutboxEntry {
+    OutboxEntry {
+        channel: "c".into(),
+        notification: message(number),
+        attempts: 0,
+        last_tried: None,
+        last_error: None,
+        retry_at: None,
+        refused: false,
+        addressed: Vec::new(),
+    }
+}
+
+fn keys(commit: &Commit) -> Vec<String> {
+    commit.outbox.iter().map(OutboxEntry::key).collect()
+}
+
+#[test]
+fn quiet_states_lag_and_news_do_not() {
+    let mut pending = PendingWrites::default();
+    assert_eq!(pending.commit_at(), None);
+    pending.touch(1, at(10), false);
+    pending.touch(2, at(12), false);
+    assert_eq!(pending.commit_at(), Some(at(15)));
+    pending.touch(3, at(13), true);
+    assert!(pending.commit_at().unwrap() < at(0));
+    assert_eq!(pending.take(at(13)).runtimes, [1, 2, 3]);
+    assert_eq!(pending.commit_at(), None, "one at a time");
+}
+
+#[test]
+fn what_a_commit_failed_to_write_is_in_the_next_one_in_its_order() {
+    let mut pending = PendingWrites::default();
+    pending.new_entry(entry(1));
+    pending.new_entry(entry(2));
+    assert_eq!(pending.announce(message(1)), None);
+    let batch = pending.take(at(0));
+    // Meanwhile the first was tried, a third came, and the second is over.
+    pending.entry(OutboxEntry {
+        attempts: 1,
+        ..entry(1)
+    });
+    pending.new_entry(entry(3));
+    pending.settle(entry(2).key());
+    let notifications = pending.failed(batch.runtimes, batch.commit, at(0));
+    assert_eq!(notifications, [message(1)], "told from memory");
+    assert_eq!(pending.commit_at(), Some(at(5)));
+    let next = pending.take(at(5)).commit;
+    assert_eq!(keys(&next), ["i-1-c", "i-3-c"]);
+    assert_eq!(next.outbox[0].attempts, 1);
+    assert!(next.settled.is_empty(), "the second never was on disk");
+}
+
+#[test]
+fn what_is_over_is_settled_only_where_it_may_be_on_disk() {
+    let mut pending = PendingWrites::default();
+    pending.new_entry(entry(1));
+    pending.settle(entry(1).key());
+    assert!(pending.take(at(0)).commit.settled.is_empty());
+    pending.committed();
+    pending.new_entry(entry(2));
+    let _ = pending.take(at(0));
+    pending.settle(entry(2).key());
+    pending.committed();
+    assert_eq!(pending.take(at(0)).commit.settled, ["i-2-c"]);
+}
+
+/// A store that fails for a week: nothing piles up.
+#[test]
+fn a_store_that_never_works_leaves_no_heap_of_keys() {
+    let mut pending = PendingWrites::default();
+    for n in 0..1000 {
+        pending.new_entry(entry(n));
+        let batch = pending.take(at(n.into()));
+        pending.settle(entry(n).key());
+        pending.failed(batch.runtimes, batch.commit, at(n.into()));
+    }
+    let commit = pending.take(at(2000)).commit;
+    assert_eq!((commit.outbox.len(), commit.settled.len()), (0, 0));
+    assert!(pending.unwritten.is_empty());
+}
+
+#[test]
+fn a_commit_that_hangs_is_not_waited_for() {
+    let mut pending = PendingWrites::default();
+    assert_eq!(pending.announce(message(1)), None);
+    let _ = pending.take(at(0));
+    assert_eq!(pending.announce(message(2)), None);
+    assert_eq!(pending.stalls_at(), Some(at(5)));
+    assert_eq!(pending.stall(), [message(1), message(2)]);
+    assert_eq!(pending.announce(message(3)), Some(message(3)), "at once");
+    assert_eq!(pending.stalls_at(), None);
+    assert!(pending.committed().is_empty(), "not told twice");
+    assert_eq!(pending.announce(message(4)), None);
+}
