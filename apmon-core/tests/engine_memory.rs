@@ -92,14 +92,14 @@ fn notice(text: &str) -> Notice {
     }
 }
 
-fn change(told: bool) -> PortChange {
+fn change(notified: bool) -> PortChange {
     PortChange {
         index: 7,
         port: "Gi0/7".into(),
         event: PortEvent::Added {
             is: PortState::default(),
         },
-        told,
+        notified,
     }
 }
 
@@ -305,8 +305,8 @@ async fn changes_stand_in_the_history_and_what_is_remembered_is_kept_while_nobod
         run_for(Engine::new(plan, store.clone()).clock(clock), secs(60)).await;
         assert_eq!(recorder.labels().len(), usize::from(alarms));
         let records = store.records.lock().unwrap();
-        let told: Vec<_> = records.port_changes.iter().map(|it| it.change.told).collect();
-        assert_eq!(told, [alarms, false]);
+        let notified: Vec<_> = records.port_changes.iter().map(|it| it.change.notified).collect();
+        assert_eq!(notified, [alarms, false]);
         assert_eq!(records.port_changes[0].monitor, "switch");
         assert!(count(&store.memory()) >= 5, "{:?}", store.memory());
     }
