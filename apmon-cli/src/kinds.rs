@@ -1,8 +1,8 @@
-//! Every kind apmon knows: the tables of the libraries, one after another.
+//! Everything a site file may hold: the tables of the libraries, one after another.
 
 use std::sync::LazyLock;
 
-use apmon_core::{MonitorKind, Services};
+use apmon_core::{MonitorKind, Services, config::Tables};
 
 static KINDS: LazyLock<Vec<&'static dyn MonitorKind>> =
     LazyLock::new(|| [apmon_probes::KINDS, apmon_snmp::KINDS].concat());
@@ -12,10 +12,20 @@ pub(crate) fn all() -> &'static [&'static dyn MonitorKind] {
     &KINDS
 }
 
-/// What their monitors share, with this machine's resolver and network.
+/// The kinds of monitors and channels, and the sections of the process.
+pub(crate) fn tables() -> Tables<'static> {
+    Tables {
+        kinds: all(),
+        channels: apmon_notify::CHANNELS,
+        process: &[],
+    }
+}
+
+/// What monitors and channels share, with this machine's resolver and network.
 pub(crate) fn services() -> Services {
     let services = Services::default();
     apmon_probes::install(&services);
+    apmon_notify::install(&services);
     services
 }
 
@@ -35,7 +45,7 @@ pub(crate) fn by_address(address: &str) -> Option<&'static dyn MonitorKind> {
 mod tests {
     use std::{collections::HashSet, path::Path};
 
-    use apmon_core::config::{ProcessEnvironment, parse};
+    use apmon_core::config::ProcessEnvironment;
 
     use super::*;
 
@@ -48,12 +58,8 @@ mod tests {
     #[test]
     fn every_example_is_a_right_monitor_of_its_kind() {
         for kind in all() {
-            let file = parse(
-                Path::new("example.yaml"),
-                &site(kind.example()),
-                all(),
-                &ProcessEnvironment,
-            );
+            let site = site(kind.example());
+            let file = tables().parse(Path::new("example.yaml"), &site, &ProcessEnvironment);
             let file = file.unwrap_or_else(|error| panic!("{}: {error}", kind.name()));
             assert_eq!(file.monitors[0].kind, kind.name());
             assert!(file.warnings.is_empty());

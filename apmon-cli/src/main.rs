@@ -3,7 +3,6 @@
 
 mod api;
 mod args;
-mod channel;
 mod check;
 mod console;
 mod daemon;

@@ -9,13 +9,14 @@ use std::{
     process::ExitCode,
 };
 
-use apmon_core::{Channel, DeliveryError, Notification, NotificationKind, Switch, text::printable};
+use apmon_core::{
+    Channel, DeliveryError, Notification, NotificationKind, config::ChannelEntry, text::printable,
+};
 use clap::{ArgAction, Args, Subcommand};
 
 use crate::{
     args::CommonArgs,
-    channel::{self, Entry, Sort},
-    console, pass,
+    console, kinds, pass,
     site::{self, Process},
 };
 
@@ -66,34 +67,35 @@ impl NotifyArgs {
     }
 }
 
-/// Who is to be tried out.
+/// The channels to be tested.
 #[derive(Clone, Copy)]
-enum Wanted<'a> {
+enum Selection<'a> {
     All,
-    /// The one of this id or name; who asks for it says that it is there.
+    /// The one of this id or name, which must exist.
     One(&'a str),
-    /// Those of this sort, if there are any.
-    Of(Sort),
+    /// Those of this list of the site file, if there are any.
+    Section(&'a str),
 }
 
-impl Wanted<'_> {
-    fn has(self, entry: &Entry<'_>) -> bool {
+impl Selection<'_> {
+    fn has(self, entry: &ChannelEntry) -> bool {
         match self {
             Self::All => true,
-            Self::One(wanted) => entry.is(wanted),
-            Self::Of(sort) => entry.sort == sort,
+            Self::One(wanted) => entry.id == wanted || entry.name() == Some(wanted),
+            Self::Section(section) => entry.section == section,
         }
     }
 
-    /// Of what there is none.
-    fn what(self) -> String {
+    /// What is missing where it selects nothing.
+    fn nothing(self) -> String {
         match self {
             Self::All => "no channel".to_owned(),
             Self::One(wanted) => format!("no channel {}", printable(wanted)),
-            Self::Of(Sort::Webhook) => "no webhook".to_owned(),
-            Self::Of(Sort::Mail) => "no e-mail recipient".to_owned(),
-            Self::Of(Sort::Program) => "no program".to_owned(),
-            Self::Of(Sort::Syslog) => "no syslog".to_owned(),
+            Self::Section(section) => {
+                let kinds = kinds::tables().channels.iter();
+                let mut kinds = kinds.filter(|kind| kind.section() == section);
+                format!("no {}", kinds.next().map_or(section, |kind| kind.nouns().0))
+            }
         }
     }
 }
@@ -104,28 +106,28 @@ pub(crate) fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
         Act::Test(args) => args,
         Act::Retry(args) => return retry::run(args),
     };
-    let wanted = args.channel.as_deref().map_or(Wanted::All, Wanted::One);
-    test(std::slice::from_ref(&args.config), wanted)
+    let selection = args.channel.as_deref().map_or(Selection::All, Selection::One);
+    test(std::slice::from_ref(&args.config), selection)
 }
 
-/// To all webhooks of all files. Exits 0 when they took all messages.
+/// Tests all webhooks of all files. Exits 0 when they accepted all messages.
 pub(crate) fn test_webhooks(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    test(configs, Wanted::Of(Sort::Webhook))
+    test(configs, Selection::Section("outage_webhooks"))
 }
 
-/// To all recipients of mail of all files. Exits 0 when all mails were taken.
+/// Tests all e-mail recipients of all files. Exits 0 when all mails were accepted.
 pub(crate) fn test_emails(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    test(configs, Wanted::Of(Sort::Mail))
+    test(configs, Selection::Section("outage_emails"))
 }
 
-fn test(configs: &[PathBuf], wanted: Wanted<'_>) -> anyhow::Result<ExitCode> {
+fn test(configs: &[PathBuf], selection: Selection<'_>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let process = Process::default();
     let mut failed = false;
     for config in configs {
-        match runtime.block_on(test_site(config, &process, wanted)) {
+        match runtime.block_on(test_site(config, &process, selection)) {
             Ok(all_taken) => failed |= !all_taken,
             Err(error) => {
                 failed = true;
@@ -141,7 +143,7 @@ fn test(configs: &[PathBuf], wanted: Wanted<'_>) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn test_site(config: &Path, process: &Process, wanted: Wanted<'_>) -> anyhow::Result<bool> {
+async fn test_site(config: &Path, process: &Process, selection: Selection<'_>) -> anyhow::Result<bool> {
     let file = site::load(config)?;
     let args = CommonArgs {
         verbose: 0,
@@ -149,27 +151,28 @@ async fn test_site(config: &Path, process: &Process, wanted: Wanted<'_>) -> anyh
         statefile: None,
         no_notify: false,
     };
-    let plan = site::plan(&file, &args, process)?;
+    let plan = site::plan(&file, &args, process);
     let site = printable(&plan.site).into_owned();
-    let entries = channel::entries(&file);
-    let chosen = |channel: &&Channel| {
-        let entry = entries.iter().find(|entry| entry.id == channel.id);
-        entry.is_some_and(|entry| wanted.has(entry))
-    };
-    let channels: Vec<_> = plan.channels.iter().filter(chosen).collect();
+    let entries: Vec<_> = file
+        .channels
+        .iter()
+        .filter(|entry| selection.has(entry))
+        .collect();
+    let is_chosen = |channel: &&Channel| entries.iter().any(|entry| entry.id == channel.id);
+    let channels: Vec<_> = plan.channels.iter().filter(is_chosen).collect();
     if channels.is_empty() {
-        let (what, known) = (wanted.what(), known(&entries));
-        console::line(&format!("{site}: {what} to test; {known}"));
+        let known = known(&file.channels);
+        console::line(&format!("{site}: {} to test; {known}", selection.nothing()));
         // What was asked for by name was not tested.
-        return Ok(!matches!(wanted, Wanted::One(_)));
+        return Ok(!matches!(selection, Selection::One(_)));
     }
-    if channels.iter().any(|channel| channel.is_mail)
-        && let Some(server) = channel::mail_server(&file)?
-    {
-        console::line(&format!(
-            "{site}: mail goes by {}",
-            channel::described(&file, &server)
-        ));
+    let mut routes: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| Some((entry.kind, entry.blueprint.via.as_deref()?)))
+        .collect();
+    routes.dedup();
+    for (kind, via) in routes {
+        console::line(&format!("{site}: {kind} is sent via {}", printable(via)));
     }
     let mut all_taken = true;
     for channel in &channels {
@@ -190,11 +193,12 @@ async fn test_site(config: &Path, process: &Process, wanted: Wanted<'_>) -> anyh
 }
 
 /// `there are webhook:hooks.example.com, mail:ops@example.com`
-fn known(entries: &[Entry<'_>]) -> String {
+fn known(entries: &[ChannelEntry]) -> String {
     let shown = entries.iter().map(|entry| printable(&entry.id));
     let shown: Vec<_> = shown.collect();
     match shown.is_empty() {
         true => "the site has no channels".to_owned(),
+        false if shown.len() == 1 => format!("there is {}", shown.join(", ")),
         false => format!("there are {}", shown.join(", ")),
     }
 }
@@ -206,19 +210,15 @@ async fn test_channel(site: &str, channel: &Channel, message: &Notification) -> 
     for line in &shown {
         console::line(&format!("  {}", printable(line)));
     }
-    let (is_on, switch) = match message.kind.switch() {
-        Switch::Outages => (channel.outages, "email_outages"),
-        Switch::Reminders => (channel.reminders, "email_reminders"),
-        Switch::Recoveries => (channel.recoveries, "email_recoveries"),
-    };
     let kind = kind(&message.kind);
-    let in_earnest = match is_on {
+    let switch = message.kind.switch();
+    let note = match channel.switches.are_on(switch) {
         true => String::new(),
-        false => format!(" (in earnest not sent: {switch} is no)"),
+        false => format!(" (would not be sent in production: {} are off)", switch.as_str()),
     };
     let id = printable(&channel.id);
     match &result {
-        Ok(()) => console::line(&format!("{site}: {id}: {kind}: taken{in_earnest}")),
+        Ok(()) => console::line(&format!("{site}: {id}: {kind}: accepted{note}")),
         Err(error) => console::line(&format!("{site}: {id}: {kind}: FAILED: {error}")),
     }
     result

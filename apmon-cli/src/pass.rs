@@ -1,10 +1,9 @@
 //! One pass over each site, for cron.
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use apmon_core::{Engine, PassReport, text::printable};
-use apmon_notify::HttpHeartbeats;
 use tracing::Instrument as _;
 
 use crate::{
@@ -92,13 +91,12 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
     for warning in site::warnings(&file, common.threads) {
         tracing::warn!("{}: {warning}", printable(&file.name));
     }
-    let plan = site::plan(&file, common, process)?;
+    let plan = site::plan(&file, common, process);
     let days = site::history_days(&file);
     drop(file);
     let store = site::open_store(&site::state_path(config, common, Watcher::Pass))?;
     store.configure(days);
     Engine::new(plan, store.shared())
-        .heartbeats(Arc::new(HttpHeartbeats::new(process.http.clone())))
         .on_event(|event| console::report(event, true))
         .pass()
         .instrument(process.span(config))

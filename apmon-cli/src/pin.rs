@@ -203,7 +203,7 @@ fn remaining((from, until): (i64, i64)) -> String {
 fn write(path: &Path, target: &PinTarget, only: Option<&str>, pin: &str) -> anyhow::Result<Vec<String>> {
     let shown = path.display().to_string();
     let shown = printable(&shown);
-    let file = config::load(path, kinds::all(), &ProcessEnvironment)?;
+    let file = kinds::tables().load(path, &ProcessEnvironment)?;
     let before = std::fs::read_to_string(path).with_context(|| shown.to_string())?;
     let here = |monitor: &&MonitorEntry| match only {
         Some(name) => monitor.name == name,
@@ -227,7 +227,7 @@ fn write(path: &Path, target: &PinTarget, only: Option<&str>, pin: &str) -> anyh
             &monitor.name,
             "ssl_fingerprint",
             pin,
-            kinds::all(),
+            &kinds::tables(),
             &ProcessEnvironment,
         )?;
         done.push(match edited == text {

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use apmon_core::{
     StoreError,
-    config::{self, ProcessEnvironment, SiteFile},
+    config::{ProcessEnvironment, SiteFile},
     text::printable,
 };
 use apmon_store::Platform;
@@ -38,7 +38,7 @@ impl Place {
     /// it is not the question here.
     pub(crate) fn site_file(&self) -> Option<SiteFile> {
         let config = self.config.as_deref()?;
-        config::load(config, kinds::all(), &ProcessEnvironment).ok()
+        kinds::tables().load(config, &ProcessEnvironment).ok()
     }
 
     /// Why its state file cannot be read.

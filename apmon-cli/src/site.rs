@@ -4,30 +4,23 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use apmon_core::{
-    Heartbeat, MonitorKind, Plan, Services, StateStore,
-    config::{self, ConfigError, MonitorEntry, ProcessEnvironment, Seconds, SiteFile},
+    MonitorKind, Plan, Services, StateStore,
+    config::{ConfigError, MonitorEntry, ProcessEnvironment, SiteFile, Tables, check_process},
     text::{nearest, printable},
 };
-use apmon_notify::HttpClient;
 use apmon_store::{Format, HISTORY_DAYS, JsonStore, LockError, Platform, SqliteStore};
 use serde_json::json;
 
-use crate::{args::CommonArgs, channel, kinds};
-
-/// How long one delivery may take where the site does not say.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
+use crate::{args::CommonArgs, kinds};
 
 /// What all sites of a process share.
 #[derive(Clone)]
 pub(crate) struct Process {
-    /// Sockets and the like of the probes.
+    /// What monitors and channels share: sockets, a resolver, an HTTP client.
     pub(crate) services: Arc<Services>,
-    /// The client of webhooks and heartbeats.
-    pub(crate) http: HttpClient,
     /// It has several sites, and its log tells which one a line is about.
     pub(crate) several: bool,
 }
@@ -36,7 +29,6 @@ impl Default for Process {
     fn default() -> Self {
         Self {
             services: Arc::new(kinds::services()),
-            http: HttpClient::default(),
             several: false,
         }
     }
@@ -63,13 +55,29 @@ impl Process {
 
 /// Reads a site file; its warnings are logged.
 pub(crate) fn load(path: &Path) -> Result<SiteFile, ConfigError> {
-    let file = config::load(path, kinds::all(), &ProcessEnvironment)?;
-    let shown = path.display().to_string();
-    let shown = printable(&shown);
+    let file = kinds::tables().load(path, &ProcessEnvironment)?;
     for warning in &file.warnings {
-        tracing::warn!("{shown}:{}:{}: {warning}", warning.at.line, warning.at.column);
+        tracing::warn!("{}: {warning}", warning.at);
     }
     Ok(file)
+}
+
+/// What is wrong with these site files together; each for itself is reported
+/// when it is loaded.
+pub(crate) fn check_together(configs: &[PathBuf]) -> Vec<String> {
+    if configs.len() < 2 {
+        return Vec::new();
+    }
+    let tables = kinds::tables();
+    let files = configs
+        .iter()
+        .map(|config| tables.load(config, &ProcessEnvironment));
+    let files: Vec<SiteFile> = files.filter_map(Result::ok).collect();
+    let errors = check_process(&files.iter().collect::<Vec<_>>(), &tables);
+    errors
+        .iter()
+        .map(|error| format!("{}: {error}", error.at))
+        .collect()
 }
 
 /// Whether the name is one that a site file has.
@@ -104,7 +112,12 @@ pub(crate) fn of_one(
     kinds: &[&dyn MonitorKind],
 ) -> anyhow::Result<SiteFile> {
     let text = json!({"site": {"name": "command line"}, "monitors": [monitor]}).to_string();
-    config::parse(Path::new("command line"), &text, kinds, &ProcessEnvironment).map_err(|error| match error {
+    let tables = Tables {
+        kinds,
+        ..kinds::tables()
+    };
+    let parsed = tables.parse(Path::new("command line"), &text, &ProcessEnvironment);
+    parsed.map_err(|error| match error {
         // Places in a text that nobody wrote help nobody.
         ConfigError::Invalid { errors, .. } => {
             let texts: Vec<_> = errors.iter().map(|error| error.text.as_str()).collect();
@@ -141,32 +154,12 @@ pub(crate) fn cap(file: &SiteFile, threads: Option<u32>) -> Option<NonZeroUsize>
     cap.and_then(|cap| NonZeroUsize::new(cap as usize))
 }
 
-/// Builds the monitors and channels of a site.
-pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> anyhow::Result<Plan> {
-    let mut plan = Plan::new(&file.name);
-    plan.delivery_timeout = delivery_timeout(file);
+/// Everything the site file says, with what the command line overrides.
+pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> Plan {
+    let mut plan = file.plan(&process.services);
     plan.max_concurrent = cap(file, args.threads);
     plan.no_notify = args.no_notify;
-    if let Some(expire) = file.site.notify_expire_secs {
-        plan.expire_after = expire.duration();
-    }
-    plan.heartbeat = file.site.heartbeat_url.clone().map(|url| Heartbeat {
-        url,
-        every: file.site.heartbeat_every_n_secs.map(Seconds::duration),
-    });
-    plan.monitors = file
-        .monitors
-        .iter()
-        .map(|monitor| monitor.build(&process.services))
-        .collect();
-    plan.channels = channel::all(file, process, plan.delivery_timeout)?;
-    Ok(plan)
-}
-
-/// How long one delivery may take.
-pub(crate) fn delivery_timeout(file: &SiteFile) -> Duration {
-    let timeout = file.site.max_try_secs;
-    timeout.map_or(DELIVERY_TIMEOUT, |timeout| timeout.duration())
+    plan
 }
 
 /// Who watches.

@@ -3,14 +3,11 @@
 use std::{fmt::Display, path::PathBuf, process::ExitCode};
 
 use apmon_core::{
-    config::{ChannelOptions, MonitorEntry, SiteFile, Sourced},
+    config::{ChannelEntry, MonitorEntry, SiteFile, Sourced},
     text::printable,
 };
 
-use crate::{
-    channel::{self, Entry},
-    console, pass, site, table,
-};
+use crate::{console, kinds, pass, site, table};
 
 /// Checks each file and prints its monitors. Exits 0 when all are right, else 1.
 pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<ExitCode> {
@@ -19,17 +16,13 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
         match site::load(config) {
             Ok(file) => {
                 console::line(&summary(&file, threads));
-                let channels = channel::entries(&file);
-                if !channels.is_empty() {
-                    console::line(&told(&file, &channels));
+                if !file.channels.is_empty() {
+                    console::line(&channels(&file));
                 }
                 for warning in site::warnings(&file, threads) {
                     tracing::warn!("{}: {warning}", printable(&file.name));
                 }
-                for warning in channel::warnings(&file, &channels) {
-                    tracing::warn!("{}: {warning}", printable(&file.name));
-                }
-                hint(&file);
+                hints(&file);
             }
             Err(error) => {
                 code = ExitCode::FAILURE;
@@ -37,19 +30,24 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
             }
         }
     }
+    for error in site::check_together(configs) {
+        code = ExitCode::FAILURE;
+        tracing::error!("{error}");
+    }
     Ok(code)
 }
 
-/// What could be safer. It is the same for many monitors: some are enough.
-fn hint(file: &SiteFile) {
+/// What could be safer, or may surprise. Many monitors have the same: some are
+/// enough.
+fn hints(file: &SiteFile) {
     const SHOWN: usize = 20;
-    let path = file.path.display().to_string();
-    let path = printable(&path);
-    for hints in file.hints.iter().take(SHOWN) {
-        tracing::warn!("{path}:{}:{}: {hints}", hints.at.line, hints.at.column);
+    for hint in file.hints.iter().take(SHOWN) {
+        tracing::warn!("{}: {hint}", hint.at);
     }
     if let Some(more @ 1..) = file.hints.len().checked_sub(SHOWN) {
-        tracing::warn!("{path}: and {more} more of that");
+        let path = file.path.display().to_string();
+        let noun = if more == 1 { "hint" } else { "hints" };
+        tracing::warn!("{}: and {more} more {noun}", printable(&path));
     }
 }
 
@@ -73,62 +71,80 @@ const HEAD: &[&str] = &[
 fn summary(file: &SiteFile, threads: Option<u32>) -> String {
     let path = file.path.display().to_string();
     let cap = site::cap(file, threads).map_or("unlimited".to_owned(), |cap| cap.to_string());
-    let others: String = [
-        ("commands", file.outage_commands.len()),
-        ("syslogs", file.outage_syslogs.len()),
-    ]
-    .iter()
-    .filter(|(_, count)| *count > 0)
-    .map(|(what, count)| format!(", {count} {what}"))
-    .collect();
     let rows: Vec<_> = file.monitors.iter().map(row).collect();
     format!(
-        "{}: site {}, {} monitors, {} webhooks, {} e-mail recipients{others}, max_threads {cap}\n\n{}\n\n\
+        "{}: site {}, {}, {}, max_threads {cap}\n\n{}\n\n\
          Each value is the monitor's own unless marked: * the site's, - the default. Times are in seconds.\n\
-         RETRIES: looks that must fail in a row; RETRY: seconds to the next of them; AFTER: reminders until NOTIFY holds.",
+         RETRIES: consecutive failed checks before an outage; RETRY: seconds to the next of them; \
+         AFTER: reminders until NOTIFY holds.",
         printable(&path),
         printable(&file.name),
-        file.monitors.len(),
-        file.outage_webhooks.len(),
-        file.outage_emails.len(),
+        counted(file.monitors.len(), ("monitor", "monitors")),
+        channel_counts(file),
         table::render(HEAD, &rows)
     )
 }
 
+fn counted(n: usize, (one, many): (&str, &str)) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// `2 webhooks, 1 e-mail recipient`
+fn channel_counts(file: &SiteFile) -> String {
+    let of_kind = |name: &str| {
+        file.channels
+            .iter()
+            .filter(|channel| channel.kind == name)
+            .count()
+    };
+    let kinds = kinds::tables().channels.iter();
+    let counts = kinds.map(|kind| (of_kind(kind.name()), kind.nouns()));
+    let counts: Vec<_> = counts
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, nouns)| counted(count, nouns))
+        .collect();
+    match counts.is_empty() {
+        true => "no channels".to_owned(),
+        false => counts.join(", "),
+    }
+}
+
 const CHANNELS: &[&str] = &["CHANNEL", "NAME", "KIND", "TO", "TIMEOUT", "THEN", "AFTER"];
 
-/// Who is told, in the order of [`channel::entries`].
-fn told(file: &SiteFile, channels: &[Entry<'_>]) -> String {
+/// The channels, in the order of their kinds.
+fn channels(file: &SiteFile) -> String {
     let site = file.site.max_try_secs;
-    let timeout = |entry: &Entry<'_>| match (entry.timeout, site) {
-        (Some(own), _) => own.get().to_string(),
+    let timeout = |entry: &ChannelEntry| match (entry.blueprint.timeout, site) {
+        (Some(own), _) => own.as_secs().to_string(),
         (None, Some(site)) => format!("{} *", site.get()),
-        (None, None) => format!("{} -", site::delivery_timeout(file).as_secs()),
+        (None, None) => format!("{} -", file.delivery_timeout().as_secs()),
     };
-    let rows: Vec<_> = channels
+    let rows: Vec<_> = file
+        .channels
         .iter()
         .map(|entry| {
-            let ChannelOptions { then, after_secs, .. } = entry.common;
-            let after = match (then, after_secs) {
+            let options = &entry.options;
+            let after = match (&options.then, options.after_secs) {
                 (None, _) => String::new(),
                 (Some(_), Some(own)) => own.get().to_string(),
-                (Some(_), None) => format!("{} -", entry.common.after().get()),
+                (Some(_), None) => format!("{} -", options.after().get()),
             };
             let shown = |text: &str| printable(text).into_owned();
             vec![
                 shown(&entry.id),
                 shown(entry.name().unwrap_or_default()),
-                entry.kind.to_owned(),
-                shown(&entry.place),
+                entry.label().to_owned(),
+                shown(&entry.blueprint.target),
                 timeout(entry),
-                shown(then.as_ref().map_or("", |then| then.as_str())),
+                shown(options.then.as_ref().map_or("", |then| then.as_str())),
                 after,
             ]
         })
         .collect();
-    let note = match channels.iter().any(|entry| entry.common.then.is_some()) {
+    let note = match file.channels.iter().any(|entry| entry.options.then.is_some()) {
         true => {
-            "\n\nTHEN: who is told instead what is refused, and everything once it has failed for AFTER seconds."
+            "\n\nTHEN: the fallback. It receives what the channel refuses, and everything once the channel \
+             has been failing for AFTER seconds."
         }
         false => "",
     };
@@ -138,7 +154,7 @@ fn told(file: &SiteFile, channels: &[Entry<'_>]) -> String {
 fn row(monitor: &MonitorEntry) -> Vec<String> {
     let heartbeat = match (&monitor.heartbeat_url, monitor.heartbeat_every) {
         (None, _) => "no".to_owned(),
-        (Some(_), None) => "each good look".to_owned(),
+        (Some(_), None) => "each successful check".to_owned(),
         (Some(_), Some(every)) => format!("every {}", every.get()),
     };
     vec![

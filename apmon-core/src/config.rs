@@ -8,13 +8,16 @@
 
 mod address;
 mod channel;
+mod defaults;
 mod deserializer;
 mod diagnostic;
 mod edit;
-mod fallback;
 mod field;
+mod file;
+mod hint;
 mod monitor;
-mod preset;
+mod position;
+mod reference;
 mod remote;
 mod section;
 mod site;
@@ -22,26 +25,23 @@ mod source;
 mod status;
 mod tree;
 mod value;
-mod webhook;
 
 pub use address::{Host, is_email_address, is_same_server};
-pub use channel::{Facility, OutageCommand, OutageSyslog, SyslogPlace};
+pub use channel::{ChannelEntry, ChannelOptions};
+pub use defaults::MonitorDefaults;
 pub use deserializer::one_or_many;
-pub use diagnostic::{ConfigError, Diagnostic, Position};
+pub use diagnostic::{ConfigError, Diagnostic};
 pub use edit::{EditError, Place, WriteError, set_option, write_file};
-pub use fallback::ChannelOptions;
 pub use field::fields_of;
+pub use file::{ProcessSection, SiteFile, Tables, check_process, load, parse};
 pub use monitor::{MonitorEntry, MonitorOptions, Origin, Sourced};
-pub use preset::Preset;
+pub use position::{FileId, Position};
 pub use remote::{Remote, ResolveOptions};
 pub use section::Section;
-pub use site::{
-    EmailServer, MailProtection, OutageEmail, RESERVED_NAMES, SiteFile, SiteOptions, load, parse,
-};
+pub use site::{RESERVED_NAMES, SiteOptions};
 pub use source::{Environment, MAX_FILE_BYTES, ProcessEnvironment};
 pub use status::StatusRange;
 pub use value::{AddressFamily, Count, NameResolution, PortNumber, Seconds, Text};
-pub use webhook::{OutageWebhook, RequestEncoding, RequestMethod};
 
 #[cfg(test)]
 mod tests;

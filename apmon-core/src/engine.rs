@@ -34,7 +34,6 @@ pub use self::{
     },
 };
 use crate::{
-    notification::HeartbeatSender,
     state::{StateStore, StoreError},
     time::{Clock, SystemClock},
 };
@@ -45,7 +44,6 @@ struct Shared {
     store: Arc<dyn StateStore>,
     clock: Arc<dyn Clock>,
     zone: TimeZone,
-    heartbeats: Option<Arc<dyn HeartbeatSender>>,
     events: Arc<EventSink>,
 }
 
@@ -140,20 +138,12 @@ impl Engine {
                 store,
                 clock: Arc::new(SystemClock::new()),
                 zone: TimeZone::system(),
-                heartbeats: None,
                 events: Arc::new(|_| {}),
             },
             plan,
             commands,
             handle: Handle(sender),
         }
-    }
-
-    /// Sends heartbeats by `sender`; without one none are sent.
-    #[must_use]
-    pub fn heartbeats(mut self, sender: Arc<dyn HeartbeatSender>) -> Self {
-        self.shared.heartbeats = Some(sender);
-        self
     }
 
     /// Reads the time from `clock`.

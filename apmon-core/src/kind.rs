@@ -1,21 +1,13 @@
 //! A kind of monitor: it describes itself, reads its own options and builds
 //! its monitors. A new kind is one file and one line in a table.
 
-use std::{
-    any::{Any, TypeId},
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
-
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    config::{Section, fields_of},
-    monitor::{Monitor, ProbeMonitor, Watch},
-    names::{Names, NoNames},
-    network::{NoNetwork, OwnNetwork},
-    probe::Probe,
+    blueprint::Blueprint,
+    config::{Diagnostic, MonitorEntry, Section, fields_of},
+    secret,
 };
 
 /// A kind, as its author writes it.
@@ -47,6 +39,12 @@ pub trait Kind: Send + Sync + 'static {
     /// Checks what no type can (the address, one option against another) and
     /// returns how to build the monitor. Mistakes are noted in `section`.
     fn compile(&self, options: Self::Options, section: &mut Section<'_>) -> Option<Blueprint>;
+
+    /// Checks what only all monitors of this kind together show: two that claim
+    /// the same thing, say. They may come from several site files of a process.
+    fn check_together(&self, monitors: &[&MonitorEntry], errors: &mut Vec<Diagnostic>) {
+        let _ = (monitors, errors); // most kinds have nothing in common
+    }
 }
 
 /// The options of a kind, as one struct or as several that kinds share.
@@ -125,35 +123,6 @@ impl<A: OptionSet, B: OptionSet> OptionSet for Both<A, B> {
     }
 }
 
-/// Builds a monitor once its site file is known to be good.
-pub struct Blueprint(Box<BuildFn>);
-
-type BuildFn = dyn Fn(&Services, Watch) -> Arc<dyn Monitor> + Send + Sync;
-
-impl Blueprint {
-    /// From a function that makes the monitor.
-    pub fn monitor(build: impl Fn(&Services, Watch) -> Arc<dyn Monitor> + Send + Sync + 'static) -> Self {
-        Self(Box::new(build))
-    }
-
-    /// From a function that makes a probe; the policy is added to it.
-    pub fn probe<P: Probe + 'static>(build: impl Fn(&Services) -> P + Send + Sync + 'static) -> Self {
-        Self::monitor(move |services, watch| Arc::new(ProbeMonitor::new(watch, Arc::new(build(services)))))
-    }
-
-    /// Builds.
-    #[must_use]
-    pub fn build(&self, services: &Services, watch: Watch) -> Arc<dyn Monitor> {
-        (self.0)(services, watch)
-    }
-}
-
-impl std::fmt::Debug for Blueprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Blueprint")
-    }
-}
-
 /// A kind as tables hold it. Implemented for every [`Kind`].
 pub trait MonitorKind: Send + Sync {
     /// The word after `type:`.
@@ -172,6 +141,8 @@ pub trait MonitorKind: Send + Sync {
     fn schema(&self) -> schemars::Schema;
     /// Reads its own options.
     fn read(&self, section: &mut Section<'_>) -> Option<Compiled>;
+    /// See [`Kind::check_together`].
+    fn check_together(&self, monitors: &[&MonitorEntry], errors: &mut Vec<Diagnostic>);
 }
 
 /// A kind's own options, read.
@@ -179,6 +150,8 @@ pub trait MonitorKind: Send + Sync {
 pub struct Compiled {
     /// The options' values, for the checksum; secrets are hashed.
     pub options: serde_json::Value,
+    /// The options' values for people; secrets are `***`.
+    pub masked: serde_json::Value,
     /// How to build the monitor.
     pub blueprint: Blueprint,
 }
@@ -215,87 +188,16 @@ impl<K: Kind> MonitorKind for K {
     fn read(&self, section: &mut Section<'_>) -> Option<Compiled> {
         let options = K::Options::read(section)?;
         let values = options.values();
+        let masked = secret::masked(|| options.values());
         let blueprint = self.compile(options, section)?;
         Some(Compiled {
             options: values,
+            masked,
             blueprint,
         })
     }
-}
 
-/// What monitors share within a process: sockets, a resolver, TLS settings.
-/// Each is made when it is first asked for, by its type.
-///
-/// What kinds of several crates share is provided, before the first monitor is
-/// built: `apmon_probes::install(&services)` does that.
-#[derive(Default)]
-pub struct Services(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
-
-impl Services {
-    /// The one `T` of this process.
-    ///
-    /// # Panics
-    /// Never: what is stored under a type is of that type.
-    #[must_use]
-    pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        let any = {
-            let mut services = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(
-                services
-                    .entry(TypeId::of::<T>())
-                    .or_insert_with(|| Arc::new(T::default())),
-            )
-        };
-        any.downcast().expect("stored under its own type")
-    }
-
-    /// From now on `names` looks names up.
-    pub fn provide_names(&self, names: Arc<dyn Names>) {
-        self.provide(names);
-    }
-
-    /// Who looks names up. Where nobody was provided, names are refused as our
-    /// own trouble (`Unknown`), and literal addresses work.
-    #[must_use]
-    pub fn names(&self) -> Arc<dyn Names> {
-        Arc::clone(&self.shared::<Provided<dyn Names>>().0)
-    }
-
-    /// From now on `network` tells whether our own end is to blame.
-    pub fn provide_network(&self, network: Arc<dyn OwnNetwork>) {
-        self.provide(network);
-    }
-
-    /// Who knows our own end of the network. Where nobody was provided, a
-    /// pulled cable of this machine looks like a silent target.
-    #[must_use]
-    pub fn network(&self) -> Arc<dyn OwnNetwork> {
-        Arc::clone(&self.shared::<Provided<dyn OwnNetwork>>().0)
-    }
-
-    fn provide<T: ?Sized + Send + Sync + 'static>(&self, it: Arc<T>) {
-        let mut services = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        services.insert(TypeId::of::<Provided<T>>(), Arc::new(Provided(it)));
-    }
-}
-
-/// What was brought along, or what stands in for it.
-struct Provided<T: ?Sized>(Arc<T>);
-
-impl Default for Provided<dyn Names> {
-    fn default() -> Self {
-        Self(Arc::new(NoNames))
-    }
-}
-
-impl Default for Provided<dyn OwnNetwork> {
-    fn default() -> Self {
-        Self(Arc::new(NoNetwork))
-    }
-}
-
-impl std::fmt::Debug for Services {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tools")
+    fn check_together(&self, monitors: &[&MonitorEntry], errors: &mut Vec<Diagnostic>) {
+        Kind::check_together(self, monitors, errors);
     }
 }

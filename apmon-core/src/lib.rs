@@ -67,12 +67,15 @@
 //! | [`history`] | what happened, for stores that keep it; availability |
 //! | [`device`], [`mac`] | what a device says of itself, typed; a station's address |
 //! | [`memory`] | what a monitor knows again at its next look |
-//! | [`config`], [`kind`] | the site file, and how a kind of monitor reads its part of it |
+//! | [`config`], [`kind`], [`channel`] | the site file, and how a kind of monitor or channel reads its part of it |
+//! | [`services`] | what monitors and channels share within a process |
 //! | [`time`], [`text`] | clocks; text that is safe to show |
 //! | [`names`], [`network`] | what looks take from this machine: its resolver and its way out; brought along |
 //! | [`errno`] | whose fault a system call's error is |
 //! | [`name_file`] | resolv.conf and hosts, made such that a strict parser takes them |
 
+mod blueprint;
+pub mod channel;
 pub mod config;
 pub mod device;
 pub mod engine;
@@ -90,10 +93,13 @@ pub mod outcome;
 pub mod probe;
 pub mod rule;
 mod secret;
+pub mod services;
 pub mod state;
 pub mod text;
 pub mod time;
 
+pub use blueprint::Blueprint;
+pub use channel::{ChannelBlueprint, ChannelKind, SectionKind, SectionValue};
 pub use device::{
     Device, DeviceDisk, DevicePort, Neighbour, PortChange, PortEvent, PortState, PortStatus, Station,
 };
@@ -105,15 +111,18 @@ pub use history::{
     CheckResult, Delivery, DeliveryFate, Incident, IncidentKind, PortChangeRecord, Records, Stretch,
     StretchKind,
 };
-pub use kind::{Blueprint, Both, Compiled, Kind, MonitorKind, OptionSet, Services};
+pub use kind::{Both, Compiled, Kind, MonitorKind, OptionSet};
 pub use mac::{Mac, NotAMac};
 pub use memory::Memory;
-pub use monitor::{Heartbeat, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
+pub use monitor::{Heartbeat, Labels, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
 pub use names::Names;
 pub use network::OwnNetwork;
-pub use notification::{DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, Switch};
+pub use notification::{
+    ChannelClass, DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, Switch, Switches,
+};
 pub use outcome::{Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict};
 pub use probe::{Check, Probe, Step, Trace};
 pub use secret::Secret;
+pub use services::Services;
 pub use state::{Commit, MonitorState, OutboxEntry, OwnState, Snapshot, StateStore, StoreError};
 pub use time::{Clock, Mono, Now, Stopwatch, SystemClock};

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::{
     device::{Device, PortChange},
     memory::Memory,
+    notification::ChannelClass,
     outcome::Outcome,
     probe::{Check, Probe},
     secret::Secret,
@@ -77,6 +78,40 @@ pub struct Watch {
     pub checksum: Arc<str>,
     /// When to look and whom to tell.
     pub policy: Policy,
+    /// What people need to know of it. Shared: most monitors of a site have the same.
+    pub labels: Arc<Labels>,
+}
+
+/// What people need to know of a monitor, beside its name and address. The
+/// engine does not read it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Labels {
+    /// Whether it appears on pages and charts. Default yes.
+    pub display: bool,
+    /// The group it is shown in.
+    pub group: Option<String>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// What it is.
+    pub description: Option<String>,
+    /// Where it is written what to do when it is down.
+    pub runbook: Option<String>,
+    /// How much it matters.
+    pub severity: Option<String>,
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self {
+            display: true,
+            group: None,
+            tags: Vec::new(),
+            description: None,
+            runbook: None,
+            severity: None,
+        }
+    }
 }
 
 impl Watch {
@@ -88,6 +123,7 @@ impl Watch {
             address: address.into(),
             checksum: Arc::from(""),
             policy: Policy::default(),
+            labels: Arc::default(),
         }
     }
 }
@@ -111,8 +147,8 @@ pub struct Policy {
     pub unknown_after: Duration,
     /// Whether anybody is told anything. Default yes.
     pub alarms: bool,
-    /// Whether mail channels are among them. Default yes.
-    pub email: bool,
+    /// The classes of channels that are not among them. Default none.
+    pub classes_off: Vec<ChannelClass>,
     /// Outgoing sign of life.
     pub heartbeat: Option<Heartbeat>,
 }
@@ -136,7 +172,7 @@ impl Default for Policy {
             after_every_n: NonZeroU32::MIN,
             unknown_after: Duration::from_secs(300),
             alarms: true,
-            email: true,
+            classes_off: Vec::new(),
             heartbeat: None,
         }
     }

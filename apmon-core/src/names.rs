@@ -90,9 +90,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        kind::Services,
         outcome::{Outcome, Verdict},
         probe::Trace,
+        services::Services,
         time::{Clock as _, SystemClock},
     };
 

@@ -1,6 +1,6 @@
 //! What is told, and the seam to those who carry it.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -114,7 +114,7 @@ impl NotificationKind {
     }
 }
 
-/// A channel's three switches (`email_outages`, `email_reminders`, `email_recoveries`).
+/// Which of a channel's switches lets a notification through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Switch {
     /// Outages and everything without a switch of its own.
@@ -123,6 +123,74 @@ pub enum Switch {
     Reminders,
     /// Recoveries and the end of Unknown.
     Recoveries,
+}
+
+impl Switch {
+    /// What it lets through, as a person says it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Outages => "outages",
+            Self::Reminders => "reminders",
+            Self::Recoveries => "recoveries",
+        }
+    }
+}
+
+/// A channel's switches; all on by default.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Switches {
+    /// Outages and everything without a switch of its own.
+    pub outages: bool,
+    /// Reminders.
+    pub reminders: bool,
+    /// Recoveries and the end of Unknown.
+    pub recoveries: bool,
+}
+
+impl Switches {
+    /// Whether this one is on.
+    #[must_use]
+    pub fn are_on(self, switch: Switch) -> bool {
+        match switch {
+            Switch::Outages => self.outages,
+            Switch::Reminders => self.reminders,
+            Switch::Recoveries => self.recoveries,
+        }
+    }
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            outages: true,
+            reminders: true,
+            recoveries: true,
+        }
+    }
+}
+
+/// A class of channels, which a monitor's policy can switch off as a whole
+/// ([`Policy::classes_off`](crate::Policy::classes_off)).
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ChannelClass(Cow<'static, str>);
+
+impl ChannelClass {
+    /// The class that the site file's `email: no` switches off.
+    pub const EMAIL: Self = Self::new("email");
+
+    /// The class of this name.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
 }
 
 /// The console line: `##### NEW OUTAGE: web in HomeLab new outage: ... #####`.
@@ -156,6 +224,16 @@ pub trait Notifier: Send + Sync {
     ) -> Result<(), DeliveryError> {
         let _ = shown; // a channel with nothing to show
         self.deliver(notification, key).await
+    }
+
+    /// Reaches the receiver as far as its protocol allows without sending a
+    /// notification (connects, greets, logs in), so that a wrong password is
+    /// reported at start and not at the first outage.
+    ///
+    /// # Errors
+    /// As a delivery would end now.
+    async fn rehearse(&self) -> Result<(), DeliveryError> {
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! A value that never prints.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -39,8 +39,32 @@ impl fmt::Display for Secret {
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if MASKED.get() {
+            return serializer.serialize_str("***");
+        }
         serializer.serialize_str(&hex(&Sha256::digest(self.0.as_bytes())))
     }
+}
+
+thread_local! {
+    /// Whether secrets serialise as `***`.
+    static MASKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What `serialise` returns while secrets serialise as `***` instead of their
+/// hash: options as a person may see them.
+pub(crate) fn masked<T>(serialise: impl FnOnce() -> T) -> T {
+    /// Ends the masking, also where serialising panics.
+    struct Unmask(bool);
+
+    impl Drop for Unmask {
+        fn drop(&mut self) {
+            MASKED.set(self.0);
+        }
+    }
+
+    let _unmask = Unmask(MASKED.replace(true));
+    serialise()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -61,6 +85,9 @@ mod tests {
     fn a_secret_never_prints() {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
-        assert!(!serde_json::to_string(&secret).unwrap().contains("hunter2"));
+        let hashed = serde_json::to_string(&secret).unwrap();
+        assert!(!hashed.contains("hunter2"));
+        assert_eq!(masked(|| serde_json::to_string(&secret).unwrap()), "\"***\"");
+        assert_eq!(serde_json::to_string(&secret).unwrap(), hashed, "afterwards");
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     history::Records,
     memory::Memory,
     monitor::Policy,
-    notification::Notification,
+    notification::{ChannelClass, Notification},
     rule::health::Health,
     time::{Mono, Now},
 };
@@ -106,9 +106,13 @@ pub struct OwnState {
     /// nothing else knows whom to tell of its end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub alarms_off: bool,
-    /// The same of its `email`.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub email_off: bool,
+    /// Its policy's `classes_off`, likewise.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        alias = "email_off",
+        deserialize_with = "classes"
+    )]
+    pub classes_off: Vec<ChannelClass>,
 }
 
 impl OwnState {
@@ -118,7 +122,7 @@ impl OwnState {
     pub fn last_policy(&self) -> Policy {
         Policy {
             alarms: !self.alarms_off,
-            email: !self.email_off,
+            classes_off: self.classes_off.clone(),
             ..Policy::default()
         }
     }
@@ -185,6 +189,22 @@ impl MonitorState {
         mark(&mut self.marks.notified, &mut self.last_notified);
         mark(&mut self.marks.unknown_since, &mut self.own.unknown_since);
     }
+}
+
+/// The classes that were off. Before there were several, `email_off` was a
+/// switch for the one there was.
+fn classes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<ChannelClass>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Switch(bool),
+        Classes(Vec<ChannelClass>),
+    }
+    Ok(match Written::deserialize(deserializer)? {
+        Written::Switch(true) => vec![ChannelClass::EMAIL],
+        Written::Switch(false) => Vec::new(),
+        Written::Classes(classes) => classes,
+    })
 }
 
 /// How long the state of a monitor is kept that is no longer watched.

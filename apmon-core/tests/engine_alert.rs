@@ -6,7 +6,7 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
-use apmon_core::{Clock, DeliveryError, Engine, Notification, Now, Plan, Policy, SystemClock};
+use apmon_core::{ChannelClass, Clock, DeliveryError, Engine, Notification, Now, Plan, Policy, SystemClock};
 use jiff::tz::TimeZone;
 use support::{Condition, Memory, Recorder, Target, clock, every, run_for, secs, watch};
 
@@ -309,7 +309,7 @@ mod no_alert_is_lost {
         *gone.hangs.lock().unwrap() = true;
         target.set(Condition::Down("no".into()));
         let policy = Policy {
-            email: false,
+            classes_off: vec![ChannelClass::EMAIL],
             ..every(1)
         };
         let plan = || Plan::new("s").watch(target.monitor(watch("a", policy.clone())));
@@ -318,7 +318,7 @@ mod no_alert_is_lost {
         let running = tokio::spawn(engine.run());
         tokio::time::sleep(secs(5)).await;
         let mut mailed = plan().notify("mail:ops", mail.clone());
-        mailed.channels[0].is_mail = true;
+        mailed.channels[0].class = Some(ChannelClass::EMAIL);
         handle.reload(mailed).await.unwrap();
         tokio::time::sleep(secs(5)).await;
         assert_eq!(mail.labels(), [""; 0]);

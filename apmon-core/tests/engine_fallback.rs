@@ -285,7 +285,7 @@ async fn a_stand_in_has_switches_too() {
     let site = Site::new(Mood::Away);
     site.target.set(Condition::Down("no".into()));
     let mut plan = site.plan();
-    plan.channels[1].reminders = false;
+    plan.channels[1].switches.reminders = false;
     run_for(site.engine(plan), secs(2000)).await;
     assert_eq!(site.second.heard().len(), 1, "{:?}", site.second.heard());
 }

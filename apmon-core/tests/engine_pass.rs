@@ -187,9 +187,8 @@ mod yesterdays_state_works {
                 },
             )));
             let store = store_with(state);
-            Engine::new(plan, store.clone())
+            Engine::new(plan.heartbeats(recorder.clone()), store.clone())
                 .clock(clock)
-                .heartbeats(recorder.clone())
                 .pass()
                 .await
                 .unwrap();

@@ -81,9 +81,7 @@ mod time_is_kept {
                 ..every(7)
             },
         )));
-        let engine = Engine::new(plan, Memory::new())
-            .clock(clock)
-            .heartbeats(recorder.clone());
+        let engine = Engine::new(plan.heartbeats(recorder.clone()), Memory::new()).clock(clock);
         let handle = engine.handle();
         let running = tokio::spawn(engine.run());
         tokio::time::sleep(secs(60)).await;
@@ -119,9 +117,7 @@ mod time_is_kept {
             },
         )));
         run_for(
-            Engine::new(plan, Memory::new())
-                .clock(clock)
-                .heartbeats(recorder.clone()),
+            Engine::new(plan.heartbeats(recorder.clone()), Memory::new()).clock(clock),
             secs(60),
         )
         .await;

@@ -109,10 +109,13 @@ impl Site {
         plan
     }
 
+    /// The plan, with heartbeats that go to the watcher.
+    fn watched(&self, plan: Plan) -> Plan {
+        plan.heartbeats(self.watcher.clone())
+    }
+
     fn engine(&self, plan: Plan) -> Engine {
-        Engine::new(plan, self.store.clone())
-            .clock(self.clock.clone())
-            .heartbeats(self.watcher.clone())
+        Engine::new(self.watched(plan), self.store.clone()).clock(self.clock.clone())
     }
 
     async fn run(&self, plan: Plan, time: u64) {
@@ -277,7 +280,7 @@ async fn a_heartbeat_that_is_taken_out_while_it_fails_is_forgotten() {
     tokio::time::sleep(secs(7)).await;
     let mut plan = site.vouching();
     plan.heartbeat = None;
-    handle.reload(plan).await.unwrap();
+    handle.reload(site.watched(plan)).await.unwrap();
     tokio::time::sleep(secs(100)).await;
     assert_eq!(site.watcher.beats("self"), [5]);
     running.abort();

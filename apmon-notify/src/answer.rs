@@ -10,7 +10,8 @@ use reqwest::{
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
 
-use crate::{client::MAX_REDIRECTS, preset};
+/// The most redirects of a GET that are followed.
+pub(crate) const MAX_REDIRECTS: usize = 10;
 
 /// Whoever asks us to come back later than this is asked again after it.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
@@ -29,6 +30,9 @@ pub(crate) enum Redirect {
     Elsewhere,
 }
 
+/// Reads from an answer's body how long to wait before the next attempt.
+pub(crate) type RetryAfter = dyn Fn(&[u8]) -> Option<Duration> + Send + Sync;
+
 /// What an answer must be to mean delivered.
 #[derive(Default)]
 pub(crate) struct Wanted<'a> {
@@ -36,8 +40,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) statuses: &'a [StatusRange],
     /// What must stand in it.
     pub(crate) text: Option<&'a str>,
-    /// Where the answer's body may say when to come again.
-    pub(crate) preset: Option<&'a preset::File>,
+    /// Reads from the answer's body when to come again.
+    pub(crate) retry_after: Option<&'a RetryAfter>,
 }
 
 impl Wanted<'_> {
@@ -102,7 +106,7 @@ impl Wanted<'_> {
     }
 
     fn retry_after(&self, headers: &HeaderMap, body: &[u8]) -> Option<Duration> {
-        let in_body = || self.preset?.retry_after(body);
+        let in_body = || self.retry_after?(body);
         retry_after(headers, SystemClock::new().now().wall).or_else(in_body)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use apmon_core::DeliveryError;
+use apmon_core::{DeliveryError, Services};
 use reqwest::{
     Client, Method, Response, StatusCode,
     header::{HeaderMap, RETRY_AFTER},
@@ -14,7 +14,8 @@ use tokio::sync::{OnceCell, oneshot};
 use url::Url;
 
 use crate::{
-    answer::{self, Wanted},
+    answer::{self, MAX_REDIRECTS, Wanted},
+    http_url::origin,
     name::SystemNames,
 };
 
@@ -23,9 +24,6 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Nor is it waited for, where the status line has said everything.
 const DRAINED_FOR: Duration = Duration::from_secs(1);
-
-/// So many redirects of a GET are followed.
-pub(crate) const MAX_REDIRECTS: usize = 10;
 
 /// A connection idle for longer may be dead without either end knowing, and
 /// the next message would wait for its deadline on it.
@@ -103,6 +101,12 @@ impl HttpClient {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The client that the channels and heartbeats of a process share.
+    #[must_use]
+    pub fn of(services: &Services) -> Self {
+        Self::clone(&services.shared())
     }
 
     /// Makes one attempt, within `timeout` in all. What came back is left in
@@ -197,16 +201,6 @@ async fn receive(mut response: Response, wanted: &Wanted<'_>, seen: &mut Seen) {
             return;
         }
     }
-}
-
-/// What may be shown of a URL: scheme, host and port.
-pub(crate) fn origin(url: &Url) -> String {
-    let host = url.host_str().unwrap_or("");
-    let shown = match url.port() {
-        Some(port) => format!("{}://{host}:{port}", url.scheme()),
-        None => format!("{}://{host}", url.scheme()),
-    };
-    apmon_core::text::printable(&shown).into_owned()
 }
 
 /// Why there is no client to keep.

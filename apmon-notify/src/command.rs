@@ -1,10 +1,15 @@
 //! A program as a channel.
 
-use std::{fmt, process::Stdio, time::Duration};
+mod options;
+mod path;
+mod said;
+mod start;
+
+use std::{fmt, process::Stdio, sync::Arc, time::Duration};
 
 use apmon_core::{
-    DeliveryError, Notification, Notifier, Secret,
-    config::{OutageCommand, Seconds},
+    ChannelBlueprint, ChannelKind, DeliveryError, Notification, Notifier, Secret, SectionValue, Services,
+    config::{Seconds, Section},
     text::printable,
 };
 use async_trait::async_trait;
@@ -14,24 +19,71 @@ use tokio::{
     process::{Child, Command as Process},
 };
 
-use crate::{id, preset};
-use said::{Masks, Said};
-use start::{is_final, start};
-
-mod said;
-mod start;
+pub use self::options::CommandOptions;
+use self::{
+    said::{Masks, Said},
+    start::{is_final, start},
+};
+use crate::description;
 
 /// EX_TEMPFAIL of sysexits.h: try again.
 const TEMPORARY: i32 = 75;
 /// After its end its output is waited for so long: what it left running may hold it open.
 const LINGER: Duration = Duration::from_millis(250);
 
+/// The kind `exec`: entries of `site.outage_commands`.
+pub struct CommandKind;
+
+impl ChannelKind for CommandKind {
+    fn name(&self) -> &'static str {
+        "exec"
+    }
+
+    fn section(&self) -> &'static str {
+        "outage_commands"
+    }
+
+    fn nouns(&self) -> (&'static str, &'static str) {
+        ("command", "commands")
+    }
+
+    fn summary(&self) -> &'static str {
+        "Programs of your own: the notification is JSON on standard input, its parts are in `APMON_*` variables. \
+         Exit status 0 means delivered, 75 is tried again, any other is refused. (An addition.)"
+    }
+
+    fn example(&self) -> &'static str {
+        "program: /usr/local/bin/send-sms\nargs: [--to, '+49 170 0000000']\n"
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(CommandOptions)
+    }
+
+    fn read(&self, section: &mut Section<'_>, _: Option<&SectionValue>) -> Option<ChannelBlueprint> {
+        let options = options::read(section)?;
+        let program = options.program?.into_string();
+        let args = options.args;
+        let identity = last_part(&program).to_owned();
+        let mut blueprint = ChannelBlueprint::new(identity, program.clone(), move |_: &Services, timeout| {
+            Arc::new(Command {
+                program: program.clone(),
+                args: args.clone(),
+                timeout,
+            })
+        });
+        blueprint.label = Some("program");
+        blueprint.timeout = options.timeout_secs.map(Seconds::duration);
+        Some(blueprint)
+    }
+}
+
 /// One entry of `site.outage_commands`.
 ///
-/// The message is JSON on the program's standard input, and its parts are in
-/// `APMON_*` variables. Exit status 0 is delivered, 75 and a signal are tried
-/// again, any other is a refusal. At the timeout the program's process group
-/// is killed.
+/// The notification is JSON on the program's standard input, and its parts are
+/// in `APMON_*` variables. Exit status 0 means delivered, 75 and a signal are
+/// tried again, any other is a refusal. At the timeout the program's process
+/// group is killed.
 pub struct Command {
     program: String,
     args: Vec<Secret>,
@@ -39,10 +91,10 @@ pub struct Command {
 }
 
 impl Command {
-    /// From its options; each delivery takes at most `timeout`, unless they say
-    /// otherwise. `None` without a program.
+    /// A channel made from its options; each delivery takes at most `timeout`,
+    /// unless they say otherwise. `None` without a program.
     #[must_use]
-    pub fn new(options: &OutageCommand, timeout: Duration) -> Option<Self> {
+    pub fn new(options: &CommandOptions, timeout: Duration) -> Option<Self> {
         Some(Self {
             program: options.program.clone()?.into_string(),
             args: options.args.clone(),
@@ -146,19 +198,19 @@ async fn attend(
 fn json_of(message: &Notification, key: &str) -> String {
     let tree = json!({
         "text": message.text,
-        "subject": preset::subject(message),
+        "subject": description::subject(message),
         "site": message.site,
         "monitor": message.monitor,
         "address": message.address,
         "label": message.kind.label(),
-        "state": preset::state(&message.kind),
-        "severity": preset::severity(&message.kind),
+        "state": description::state(&message.kind),
+        "severity": description::severity(&message.kind),
         "incident": message.incident,
         "number": message.number,
         "id": message.id,
         "key": key,
         "at": message.at,
-        "since": preset::since(message),
+        "since": description::since(message),
         "lasted_secs": message.lasted.map(|lasted| lasted.as_secs()),
     });
     format!("{tree}\n")
@@ -173,19 +225,19 @@ fn variables(message: &Notification, key: &str) -> Vec<(&'static str, String)> {
     let sound = |text: &str| text.replace('\0', "\u{fffd}");
     let mut all = vec![
         ("APMON_TEXT", sound(&message.text)),
-        ("APMON_SUBJECT", preset::subject(message)),
+        ("APMON_SUBJECT", description::subject(message)),
         ("APMON_SITE", sound(&message.site)),
         ("APMON_MONITOR", sound(&message.monitor)),
         ("APMON_ADDRESS", sound(&message.address)),
         ("APMON_LABEL", printable(message.kind.label()).into_owned()),
-        ("APMON_STATE", preset::state(&message.kind).into()),
-        ("APMON_SEVERITY", preset::severity(&message.kind).into()),
+        ("APMON_STATE", description::state(&message.kind).into()),
+        ("APMON_SEVERITY", description::severity(&message.kind).into()),
         ("APMON_INCIDENT", sound(&message.incident)),
         ("APMON_NUMBER", message.number.to_string()),
         ("APMON_ID", sound(&message.id)),
         ("APMON_KEY", sound(key)),
         ("APMON_AT", message.at.to_string()),
-        ("APMON_SINCE", preset::since(message).to_string()),
+        ("APMON_SINCE", description::since(message).to_string()),
     ];
     for (_, value) in &mut all {
         value.truncate(value.floor_char_boundary(VARIABLE));
@@ -223,17 +275,6 @@ impl Notifier for Command {
         shown.extend((!words.is_empty()).then(|| format!("< {words}")));
         result
     }
-}
-
-/// The channels' ids, in the order of `commands`: `exec:<name>`; without a name
-/// `exec:<program>`, and `exec:<program>#2` for the second of those.
-#[must_use]
-pub fn command_ids(commands: &[OutageCommand]) -> Vec<String> {
-    let entries = commands.iter().map(|command| {
-        let program = command.program.as_ref().map_or("", |program| program.as_str());
-        (&command.common, last_part(program).to_owned())
-    });
-    id::ids("exec", entries)
 }
 
 /// A path without its directory, and whole where nothing else is left.

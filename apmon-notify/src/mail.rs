@@ -1,24 +1,161 @@
-//! One recipient of mail as a channel.
+//! E-mail as a channel.
 
 mod letter;
+mod options;
 mod server;
 mod session;
 mod stream;
 mod tls;
 mod trouble;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use apmon_core::{
-    DeliveryError, Notification, Notifier,
-    config::{EmailServer, OutageEmail, is_email_address},
+    ChannelBlueprint, ChannelClass, ChannelKind, DeliveryError, Notification, Notifier, SectionKind,
+    SectionValue, Services, Switches,
+    config::{Section, Text, is_email_address},
+    text::printable,
 };
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use url::Host;
 
-pub use self::letter::mail_subject;
 use self::{letter::Letter, server::Server};
+pub use self::{
+    letter::mail_subject,
+    options::{MailOptions, MailServerOptions},
+};
+
+/// The kind `mail`: entries of `site.outage_emails`.
+pub struct MailKind;
+
+impl ChannelKind for MailKind {
+    fn name(&self) -> &'static str {
+        "mail"
+    }
+
+    fn section(&self) -> &'static str {
+        "outage_emails"
+    }
+
+    fn nouns(&self) -> (&'static str, &'static str) {
+        ("e-mail recipient", "e-mail recipients")
+    }
+
+    fn summary(&self) -> &'static str {
+        "Recipients of e-mail, each a channel of its own. A monitor with `email: no` sends them nothing."
+    }
+
+    fn example(&self) -> &'static str {
+        "email: ops@example.com\nemail_reminders: no\n"
+    }
+
+    fn needs(&self) -> Option<&'static dyn SectionKind> {
+        Some(&MailServerSection)
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(MailOptions)
+    }
+
+    fn read(&self, section: &mut Section<'_>, needed: Option<&SectionValue>) -> Option<ChannelBlueprint> {
+        let options = options::read(section)?;
+        let email = options.email.as_ref().map(Text::as_str)?;
+        let to = ascii(email);
+        if to.is_none() && !section.has_errors() {
+            section.error("email", "must be an e-mail address");
+        }
+        let (to, server) = (to?, needed?.clone());
+        let shared = server.get::<SharedServer>()?;
+        let (origin, via) = (shared.origin(), shared.described());
+        let mut blueprint = ChannelBlueprint::new(email, origin, move |services: &Services, timeout| {
+            let server = server.get::<SharedServer>().expect("read above as this type");
+            Arc::new(Mail {
+                server: server.connect(services, timeout),
+                to: to.clone(),
+                zone: TimeZone::system(),
+            })
+        });
+        blueprint.is_identity_fixed = true;
+        blueprint.via = Some(via);
+        blueprint.class = Some(ChannelClass::EMAIL);
+        blueprint.switches = Switches {
+            outages: options.email_outages.unwrap_or(true),
+            reminders: options.email_reminders.unwrap_or(true),
+            recoveries: options.email_recoveries.unwrap_or(true),
+        };
+        Some(blueprint)
+    }
+}
+
+/// The section `site.email_server`.
+struct MailServerSection;
+
+impl SectionKind for MailServerSection {
+    fn name(&self) -> &'static str {
+        "email_server"
+    }
+
+    fn summary(&self) -> &'static str {
+        "The SMTP server that mail is handed to."
+    }
+
+    fn example(&self) -> &'static str {
+        "smtp_host: mail.example.com\nsmtp_port: 587\nfrom_address: apmon@example.com\n"
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(MailServerOptions)
+    }
+
+    fn read(&self, section: &mut Section<'_>) -> Option<SectionValue> {
+        let options = options::read_server(section)?;
+        // Its timeout is the site's, which is known when channels are built.
+        match MailServer::new(&options, Duration::MAX) {
+            Ok(_) => Some(SectionValue::new(SharedServer {
+                options,
+                server: OnceLock::new(),
+            })),
+            Err(error) => {
+                if !section.has_errors() {
+                    section.error_text("smtp_host", error.to_string());
+                }
+                None
+            }
+        }
+    }
+}
+
+/// The mail server of a site, connected to when the first recipient is built.
+struct SharedServer {
+    options: MailServerOptions,
+    server: OnceLock<MailServer>,
+}
+
+impl SharedServer {
+    fn connect(&self, _: &Services, timeout: Duration) -> MailServer {
+        let server = || MailServer::new(&self.options, timeout).expect("made of the same options before");
+        self.server.get_or_init(server).clone()
+    }
+
+    /// `mail.example.com:587`.
+    fn origin(&self) -> String {
+        let host = self.options.smtp_host.as_ref().map_or("", Text::as_str);
+        let port = self.options.smtp_port.map_or(0, |port| port.get());
+        format!("{host}:{port}")
+    }
+
+    /// `mail.example.com:587 (STARTTLS, login as ops), from ops@example.com`.
+    fn described(&self) -> String {
+        let from = self.options.from_address.as_ref().map_or("", Text::as_str);
+        let text = format!("{} ({}), from {from}", self.origin(), self.options.manner());
+        printable(&text).into_owned()
+    }
+}
 
 /// The mail server of a site, shared by all its recipients: at most four
 /// connections at once, and one that was used is used again for five seconds.
@@ -60,7 +197,7 @@ impl MailServer {
     ///
     /// # Errors
     /// When they were not checked by the site file's reader and are wrong.
-    pub fn new(options: &EmailServer, timeout: Duration) -> Result<Self, MailError> {
+    pub fn new(options: &MailServerOptions, timeout: Duration) -> Result<Self, MailError> {
         let from = options
             .from_address
             .as_ref()
@@ -100,7 +237,7 @@ impl Mail {
     ///
     /// # Errors
     /// When they were not checked by the site file's reader and are wrong.
-    pub fn new(options: &OutageEmail, server: MailServer, zone: TimeZone) -> Result<Self, MailError> {
+    pub fn new(options: &MailOptions, server: MailServer, zone: TimeZone) -> Result<Self, MailError> {
         let to = options.email.as_ref().ok_or(MailError::Missing("email"))?;
         let to = ascii(to.as_str()).ok_or(MailError::NotAnAddress("email"))?;
         Ok(Self { server, to, zone })
@@ -159,25 +296,10 @@ impl Notifier for Mail {
         shown.push(format!("< {answer}"));
         Ok(())
     }
-}
 
-/// The channels' ids, in the order of `emails`: `mail:<address>`, and
-/// `mail:<address>#2` for the second of the same address.
-#[must_use]
-pub fn mail_channel_ids(emails: &[OutageEmail]) -> Vec<String> {
-    let mut seen: HashMap<String, u32> = HashMap::new();
-    emails
-        .iter()
-        .map(|email| {
-            let address = email.email.as_ref().map_or("", |email| email.as_str());
-            let count = seen.entry(address.to_lowercase()).or_default();
-            *count += 1;
-            match *count {
-                1 => format!("mail:{address}"),
-                n => format!("mail:{address}#{n}"),
-            }
-        })
-        .collect()
+    async fn rehearse(&self) -> Result<(), DeliveryError> {
+        self.server.try_out().await
+    }
 }
 
 /// An address as every server takes it: a domain of other letters in its ASCII

@@ -6,13 +6,13 @@ use base64::{Engine, engine::general_purpose};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
-use crate::encode::MESSAGE;
+use crate::http_url::RESERVED;
 
 /// A shorter one is not searched for: it would be found by chance.
 const SHORTEST: usize = 4;
 
 /// What scripts leave as it is (`encodeURIComponent`).
-const SCRIPT: &AsciiSet = &MESSAGE
+const SCRIPT: &AsciiSet = &RESERVED
     .remove(b'!')
     .remove(b'\'')
     .remove(b'(')
@@ -102,7 +102,7 @@ fn decoded(text: &str) -> String {
 /// All that `secret` may have become on its way.
 fn forms(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.to_owned()];
-    for set in [NON_ALPHANUMERIC, MESSAGE, SCRIPT] {
+    for set in [NON_ALPHANUMERIC, RESERVED, SCRIPT] {
         let encoded = utf8_percent_encode(secret, set).to_string();
         forms.extend([lower_hex(&encoded), encoded.replace("%20", "+"), encoded]);
     }

@@ -1,11 +1,13 @@
 //! Syslog as a channel: by UDP or TCP as in RFC 5424, by a socket of this
 //! machine as the C library writes it.
 
-use std::{fmt, io, net::SocketAddr, time::Duration};
+mod options;
+
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use apmon_core::{
-    DeliveryError, Notification, Notifier,
-    config::{Facility, OutageSyslog, Seconds, SyslogPlace},
+    ChannelBlueprint, ChannelKind, DeliveryError, Notification, Notifier, SectionValue, Services,
+    config::{Seconds, Section},
     text::printable,
 };
 use async_trait::async_trait;
@@ -15,7 +17,12 @@ use tokio::{
     net::{TcpStream, UdpSocket},
 };
 
-use crate::{id, name, preset};
+use self::options::SyslogAddress;
+pub use self::options::{Facility, SyslogOptions};
+use crate::{
+    description::{severity, state},
+    name,
+};
 
 /// So long a refusal of a datagram is waited for: on a LAN it is there at once.
 const REFUSAL: Duration = Duration::from_millis(100);
@@ -24,38 +31,82 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// A receiver must take 480 octets and should take 2048 (RFC 5424, section 6.1).
 const LONGEST: usize = 2048;
 
+/// The kind `syslog`: entries of `site.outage_syslogs`.
+pub struct SyslogKind;
+
+impl ChannelKind for SyslogKind {
+    fn name(&self) -> &'static str {
+        "syslog"
+    }
+
+    fn section(&self) -> &'static str {
+        "outage_syslogs"
+    }
+
+    fn nouns(&self) -> (&'static str, &'static str) {
+        ("syslog receiver", "syslog receivers")
+    }
+
+    fn summary(&self) -> &'static str {
+        "Syslog messages: as RFC 3164 to this machine's socket, as RFC 5424 by UDP and TCP. (An addition.)"
+    }
+
+    fn example(&self) -> &'static str {
+        "address: udp://192.168.1.20:514\nfacility: local3\n"
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(SyslogOptions)
+    }
+
+    fn read(&self, section: &mut Section<'_>, _: Option<&SectionValue>) -> Option<ChannelBlueprint> {
+        let (options, address) = options::read(section)?;
+        let shown = address.to_string();
+        let facility = options.facility.unwrap_or_default();
+        let mut blueprint = ChannelBlueprint::new(&shown, &shown, move |_: &Services, timeout| {
+            Arc::new(Syslog {
+                address: address.clone(),
+                facility,
+                timeout,
+            })
+        });
+        blueprint.timeout = options.timeout_secs.map(Seconds::duration);
+        Some(blueprint)
+    }
+}
+
 /// One entry of `site.outage_syslogs`.
 ///
-/// By UDP and the local socket nobody says that a message arrived: sent is all
+/// By UDP and by the local socket no receiver confirms a message: sent is all
 /// that is known, and only a refusal is noticed.
 pub struct Syslog {
-    place: SyslogPlace,
+    address: SyslogAddress,
     facility: Facility,
     timeout: Duration,
 }
 
 impl Syslog {
-    /// From its options; each delivery takes at most `timeout`, unless they say
-    /// otherwise. `None` where the address is none.
+    /// A channel made from its options; each delivery takes at most `timeout`,
+    /// unless they say otherwise. `None` where the address is invalid.
     #[must_use]
-    pub fn new(options: &OutageSyslog, timeout: Duration) -> Option<Self> {
+    pub fn new(options: &SyslogOptions, timeout: Duration) -> Option<Self> {
         Some(Self {
-            place: place(options)?,
+            address: options.address().ok()?,
             facility: options.facility.unwrap_or_default(),
             timeout: options.timeout_secs.map_or(timeout, Seconds::duration),
         })
     }
 
     fn line(&self, message: &Notification) -> String {
-        let severity = match preset::severity(&message.kind) {
+        let severity = match severity(&message.kind) {
             "critical" => 2,
             "warning" => 4,
             _ => 5, // notice: worth a line
         };
         let priority = self.facility as u8 * 8 + severity;
-        let head = match self.place {
-            SyslogPlace::Local(_) => local_head(priority, message, TimeZone::system()),
-            SyslogPlace::Udp(..) | SyslogPlace::Tcp(..) => head(priority, message),
+        let head = match self.address {
+            SyslogAddress::Local(_) => local_head(priority, message, TimeZone::system()),
+            SyslogAddress::Udp(..) | SyslogAddress::Tcp(..) => head(priority, message),
         };
         let mut line = head + &printable(&message.text);
         line.truncate(line.floor_char_boundary(LONGEST));
@@ -63,10 +114,10 @@ impl Syslog {
     }
 
     async fn send(&self, line: &str) -> io::Result<()> {
-        match &self.place {
-            SyslogPlace::Local(path) => local(path, line).await,
-            SyslogPlace::Udp(host, port) => datagrams(&addresses(host, *port).await?, line).await,
-            SyslogPlace::Tcp(host, port) => {
+        match &self.address {
+            SyslogAddress::Local(path) => local(path, line).await,
+            SyslogAddress::Udp(host, port) => datagrams(&addresses(host, *port).await?, line).await,
+            SyslogAddress::Tcp(host, port) => {
                 let all = addresses(host, *port).await?;
                 connection(connect(&all, self.timeout).await?, line).await
             }
@@ -136,7 +187,7 @@ fn head(priority: u8, message: &Notification) -> String {
     // Six digits are the most of a fraction that RFC 5424 has.
     let at = message.at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
     let (host, pid) = (hostname(), std::process::id());
-    let state = preset::state(&message.kind);
+    let state = state(&message.kind);
     format!("<{priority}>1 {at} {host} apmon {pid} {state} - ")
 }
 
@@ -191,18 +242,10 @@ fn hostname() -> String {
     }
 }
 
-fn place(options: &OutageSyslog) -> Option<SyslogPlace> {
-    let address = options
-        .address
-        .as_ref()
-        .map_or("/dev/log", |address| address.as_str());
-    SyslogPlace::parse(address).ok()
-}
-
 impl fmt::Debug for Syslog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Syslog")
-            .field("place", &self.place)
+            .field("address", &self.address)
             .finish_non_exhaustive()
     }
 }
@@ -211,11 +254,11 @@ impl fmt::Debug for Syslog {
 impl Notifier for Syslog {
     async fn deliver(&self, notification: &Notification, _: &str) -> Result<(), DeliveryError> {
         let line = self.line(notification);
-        let place = printable(&self.place.to_string()).into_owned();
+        let address = printable(&self.address.to_string()).into_owned();
         match tokio::time::timeout(self.timeout, self.send(&line)).await {
-            Ok(result) => result.map_err(|error| DeliveryError::retryable(format!("{place}: {error}"))),
+            Ok(result) => result.map_err(|error| DeliveryError::retryable(format!("{address}: {error}"))),
             Err(_) => Err(DeliveryError::retryable(format!(
-                "{place}: not taken within {} secs",
+                "{address}: not accepted within {} secs",
                 self.timeout.as_secs_f64()
             ))),
         }
@@ -230,17 +273,6 @@ impl Notifier for Syslog {
         shown.push(format!("> {}", self.line(notification)));
         self.deliver(notification, key).await
     }
-}
-
-/// The channels' ids, in the order of `syslogs`: `syslog:<name>`; without a name
-/// `syslog:<address>`, and `syslog:<address>#2` for the second of those.
-#[must_use]
-pub fn syslog_ids(syslogs: &[OutageSyslog]) -> Vec<String> {
-    let entries = syslogs.iter().map(|syslog| {
-        let place = place(syslog).map(|place| place.to_string());
-        (&syslog.common, place.unwrap_or_default())
-    });
-    id::ids("syslog", entries)
 }
 
 #[cfg(test)]

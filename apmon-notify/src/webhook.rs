@@ -1,10 +1,16 @@
-//! One webhook as a channel.
+//! A webhook as a channel.
 
-use std::{fmt, time::Duration};
+mod encode;
+mod options;
+mod preset;
+mod schema;
+mod template;
+
+use std::{fmt, sync::Arc, time::Duration};
 
 use apmon_core::{
-    DeliveryError, Notification, Notifier, Secret,
-    config::{OutageWebhook, Preset, RequestEncoding, RequestMethod, Seconds, StatusRange},
+    ChannelBlueprint, ChannelKind, DeliveryError, Notification, Notifier, Secret, SectionValue, Services,
+    config::{Seconds, Section, StatusRange},
     text::printable,
 };
 use async_trait::async_trait;
@@ -14,26 +20,94 @@ use reqwest::{
 };
 use url::Url;
 
+use self::preset::{Filled, Preset};
+pub use self::{
+    options::{RequestEncoding, RequestMethod, WebhookOptions},
+    preset::table::PresetName,
+};
 use crate::{
-    answer::{Wanted, header_text},
-    client::{HttpClient, Request, Seen, origin},
-    encode, id,
+    answer::{RetryAfter, Wanted, header_text},
+    client::{HttpClient, Request, Seen},
+    http_url::origin,
     mask::Mask,
-    preset::{self, Filled},
 };
 
 /// So much of an answer is shown to whoever tries a channel out.
 const SHOWN_BYTES: usize = 1024;
 
+/// The kind `webhook`: entries of `site.outage_webhooks`.
+pub struct WebhookKind;
+
+impl ChannelKind for WebhookKind {
+    fn name(&self) -> &'static str {
+        "webhook"
+    }
+
+    fn section(&self) -> &'static str {
+        "outage_webhooks"
+    }
+
+    fn nouns(&self) -> (&'static str, &'static str) {
+        ("webhook", "webhooks")
+    }
+
+    fn summary(&self) -> &'static str {
+        "HTTP requests: to a service whose request is known by name (`preset`), or as the entry writes it out. \
+         Any 2xx means delivered."
+    }
+
+    fn example(&self) -> &'static str {
+        "preset: slack\nurl: https://hooks.slack.com/services/T000/B000/TOKEN\n"
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schema::schema()
+    }
+
+    fn read(&self, section: &mut Section<'_>, _: Option<&SectionValue>) -> Option<ChannelBlueprint> {
+        let options = options::read(section)?;
+        let prepared = match Prepared::of(&options) {
+            Ok(prepared) => Arc::new(prepared),
+            Err(error) => {
+                // What the options break was reported above, each at its place.
+                if !section.has_errors() {
+                    section.error_text("endpoint_url", error.to_string());
+                }
+                return None;
+            }
+        };
+        let mut blueprint = ChannelBlueprint::new(&prepared.host, &prepared.origin, {
+            let prepared = Arc::clone(&prepared);
+            move |services: &Services, timeout| {
+                Arc::new(Webhook {
+                    client: HttpClient::of(services),
+                    timeout,
+                    prepared: Arc::clone(&prepared),
+                })
+            }
+        });
+        blueprint.label = options.preset.map(PresetName::as_str);
+        blueprint.timeout = options.timeout_secs.map(Seconds::duration);
+        Some(blueprint)
+    }
+}
+
 /// One entry of `site.outage_webhooks`.
 ///
-/// Each delivery is one request; a receiver may tell a repeated one by its
+/// Each delivery is one request; a receiver may recognise a repeated one by its
 /// `Idempotency-Key` header.
 pub struct Webhook {
     client: HttpClient,
     timeout: Duration,
+    prepared: Arc<Prepared>,
+}
+
+/// What the options say of the requests.
+struct Prepared {
     form: Form,
+    /// Scheme, host and port.
     origin: String,
+    host: String,
     headers: HeaderMap,
     statuses: Vec<StatusRange>,
     success_body: Option<Secret>,
@@ -50,67 +124,58 @@ enum Form {
         suffix: Secret,
     },
     Preset {
-        preset: Preset,
-        file: Box<preset::File>,
+        preset: &'static Preset,
         options: preset::Options,
     },
 }
 
-/// Why options make no webhook. A site file that was read without mistakes
-/// has none of these.
+/// Why options do not make a webhook. A valid site file has none of these.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebhookError {
     /// An option that must be given is not.
     #[error("\"{0}\" is missing")]
     Missing(&'static str),
-    /// `endpoint_url` is no http or https URL.
-    #[error("\"endpoint_url\" is no http:// or https:// URL")]
+    /// `endpoint_url` is not an http or https URL.
+    #[error("\"endpoint_url\" is not an http:// or https:// URL")]
     NotAUrl,
     /// The same of a preset's `url`.
-    #[error("\"url\" is no http:// or https:// URL")]
+    #[error("\"url\" is not an http:// or https:// URL")]
     NotAnAddress,
     /// JSON is the body of a POST.
     #[error("\"request_encoding\" JSON needs request_method POST")]
     JsonByGet,
     /// A header that cannot be sent.
-    #[error("\"headers\": {0} is no header")]
+    #[error("\"headers\": {0} is not a valid header")]
     Header(String),
-    /// A preset without a file of its own: a bug.
-    #[error("preset {0} is not known here")]
-    NoPreset(&'static str),
 }
 
 impl Webhook {
-    /// From its options; each delivery takes at most `timeout` in all, unless
-    /// they say otherwise.
+    /// A webhook made from its options; each delivery takes at most `timeout` in
+    /// all, unless they say otherwise.
     ///
     /// # Errors
-    /// When they were not checked by the site file's reader and are wrong.
-    pub fn new(options: &OutageWebhook, client: HttpClient, timeout: Duration) -> Result<Self, WebhookError> {
-        let (form, origin) = match options.preset {
-            Some(preset) => of_preset(options, preset)?,
-            None => written(options)?,
-        };
+    /// When the options are invalid, which those of a site file never are.
+    pub fn new(
+        options: &WebhookOptions,
+        client: HttpClient,
+        timeout: Duration,
+    ) -> Result<Self, WebhookError> {
         Ok(Self {
             client,
             timeout: options.timeout_secs.map_or(timeout, Seconds::duration),
-            form,
-            origin,
-            headers: headers(options)?,
-            statuses: options.success_statuses.clone(),
-            success_body: options.success_body.clone(),
+            prepared: Arc::new(Prepared::of(options)?),
         })
     }
 
     /// What may be shown of where it sends: scheme, host and port.
     #[must_use]
     pub fn origin(&self) -> String {
-        self.origin.clone()
+        self.prepared.origin.clone()
     }
 
     fn request(&self, message: &Notification, key: &str) -> Result<Request, DeliveryError> {
-        let mut request = match &self.form {
+        let mut request = match &self.prepared.form {
             Form::Written {
                 endpoint,
                 url,
@@ -134,9 +199,10 @@ impl Webhook {
                     }
                 }
             }
-            Form::Preset { file, options, .. } => {
-                let filled = fill(file, message, key, options)
-                    .map_err(|error| DeliveryError::permanent(format!("{}: {error}", self.origin)))?;
+            Form::Preset { preset, options } => {
+                let filled = fill(preset, message, key, options).map_err(|error| {
+                    DeliveryError::permanent(format!("{}: {error}", self.prepared.origin))
+                })?;
                 let mut headers = content_type(filled.content_type);
                 for (name, value) in filled.headers {
                     let name = HeaderName::from_bytes(name.as_bytes()).ok();
@@ -152,8 +218,8 @@ impl Webhook {
                 }
             }
         };
-        request.stays |= !self.headers.is_empty();
-        for (name, value) in &self.headers {
+        request.stays |= !self.prepared.headers.is_empty();
+        for (name, value) in &self.prepared.headers {
             request.headers.insert(name, value.clone());
         }
         if let Ok(key) = HeaderValue::from_str(&header_text(key)) {
@@ -166,27 +232,28 @@ impl Webhook {
         Url::parse(text).map_err(|error| {
             DeliveryError::permanent(format!(
                 "{}: no valid URL with the message in it: {error}",
-                self.origin
+                self.prepared.origin
             ))
         })
     }
 
     async fn send(&self, message: &Notification, key: &str, seen: &mut Seen) -> Result<(), DeliveryError> {
         let request = self.request(message, key)?;
+        let retry_after = match &self.prepared.form {
+            Form::Written { .. } => None,
+            Form::Preset { preset, .. } => Some(|body: &[u8]| preset.retry_after(body)),
+        };
         let wanted = Wanted {
-            statuses: &self.statuses,
-            text: self.success_body.as_ref().map(Secret::reveal),
-            preset: match &self.form {
-                Form::Written { .. } => None,
-                Form::Preset { file, .. } => Some(file),
-            },
+            statuses: &self.prepared.statuses,
+            text: self.prepared.success_body.as_ref().map(Secret::reveal),
+            retry_after: retry_after.as_ref().map(|read| read as &RetryAfter),
         };
         self.client.attempt(request, &wanted, self.timeout, seen).await
     }
 
     /// The request as it may be shown: made anew, with `***` for every secret.
     fn shown(&self, message: &Notification, key: &str) -> Vec<String> {
-        let (method, url, content_type, own, body) = match &self.form {
+        let (method, url, content_type, own, body) = match &self.prepared.form {
             Form::Written {
                 method,
                 encoding,
@@ -200,17 +267,17 @@ impl Webhook {
                 match method {
                     RequestMethod::Post => {
                         let content_type = encode::content_type(*encoding);
-                        let url = format!("{}/***", self.origin);
+                        let url = format!("{}/***", self.prepared.origin);
                         ("POST".to_owned(), url, Some(content_type), Vec::new(), Some(body))
                     }
                     RequestMethod::Get => {
-                        let endpoint = format!("{}/***", self.origin);
+                        let endpoint = format!("{}/***", self.prepared.origin);
                         let url = encode::url(&endpoint, *encoding, prefix, &message.text, suffix);
                         ("GET".to_owned(), url, None, Vec::new(), None)
                     }
                 }
             }
-            Form::Preset { file, options, .. } => match fill(file, message, key, &options.masked()) {
+            Form::Preset { preset, options } => match fill(preset, message, key, &options.masked()) {
                 Ok(filled) => (
                     filled.method,
                     filled.url,
@@ -227,7 +294,7 @@ impl Webhook {
             own.iter()
                 .map(|(name, value)| format!("> {}: {value}", name.to_lowercase())),
         );
-        lines.extend(self.headers.keys().map(|name| format!("> {name}: ***")));
+        lines.extend(self.prepared.headers.keys().map(|name| format!("> {name}: ***")));
         lines.push(format!("> idempotency-key: {}", header_text(key)));
         lines.extend(body.map(|body| format!("> {body}")));
         lines
@@ -258,7 +325,7 @@ impl Webhook {
 
     fn mask(&self) -> Mask {
         let mut mask = Mask::default();
-        match &self.form {
+        match &self.prepared.form {
             Form::Written {
                 endpoint,
                 prefix,
@@ -271,14 +338,35 @@ impl Webhook {
             }
             Form::Preset { options, .. } => options.hide_by(&mut mask),
         }
-        let headers = self.headers.values().filter_map(|value| value.to_str().ok());
+        let headers = self
+            .prepared
+            .headers
+            .values()
+            .filter_map(|value| value.to_str().ok());
         headers.for_each(|value| mask.add(value));
         mask
     }
 }
 
-/// Of options that name no preset.
-fn written(options: &OutageWebhook) -> Result<(Form, String), WebhookError> {
+impl Prepared {
+    fn of(options: &WebhookOptions) -> Result<Self, WebhookError> {
+        let (form, url) = match options.preset {
+            Some(PresetName(preset)) => of_preset(options, preset)?,
+            None => written(options)?,
+        };
+        Ok(Self {
+            form,
+            origin: origin(&url),
+            host: url.host_str().unwrap_or_default().to_owned(),
+            headers: headers(options)?,
+            statuses: options.success_statuses.clone(),
+            success_body: options.success_body.clone(),
+        })
+    }
+}
+
+/// The request that the options write out.
+fn written(options: &WebhookOptions) -> Result<(Form, Url), WebhookError> {
     let endpoint = options
         .endpoint_url
         .clone()
@@ -294,31 +382,31 @@ fn written(options: &OutageWebhook) -> Result<(Form, String), WebhookError> {
     }
     let url = http_url(&endpoint).ok_or(WebhookError::NotAUrl)?;
     let text = |text: &Option<Secret>| text.clone().unwrap_or_else(|| Secret::new(""));
-    let origin = origin(&url);
     let form = Form::Written {
         endpoint,
-        url,
+        url: url.clone(),
         method,
         encoding,
         prefix: text(&options.request_prefix),
         suffix: text(&options.request_suffix),
     };
-    Ok((form, origin))
+    Ok((form, url))
 }
 
-fn of_preset(options: &OutageWebhook, preset: Preset) -> Result<(Form, String), WebhookError> {
-    let file = preset::file(preset).ok_or(WebhookError::NoPreset(preset.name()))?;
-    if let Some(missing) = preset.needs().iter().find(|name| options.option(name).is_none()) {
-        return Err(WebhookError::Missing(missing));
+fn of_preset(options: &WebhookOptions, preset: &'static Preset) -> Result<(Form, Url), WebhookError> {
+    let mut required = preset.options.iter().filter(|option| option.required);
+    if let Some(missing) = required.find(|option| !options.values.contains_key(&option.name)) {
+        return Err(WebhookError::Missing(&missing.name));
     }
-    let address = preset::address(options).ok_or(WebhookError::Missing("url"))?;
+    let address = preset
+        .address(&options.values)
+        .ok_or(WebhookError::Missing("url"))?;
     let url = http_url(&address).ok_or(WebhookError::NotAnAddress)?;
     let form = Form::Preset {
         preset,
-        file: Box::new(file),
-        options: preset::Options::of(options, preset),
+        options: preset::Options::of(&options.values, preset),
     };
-    Ok((form, origin(&url)))
+    Ok((form, url))
 }
 
 fn http_url(text: &Secret) -> Option<Url> {
@@ -326,7 +414,7 @@ fn http_url(text: &Secret) -> Option<Url> {
     matches!(url.scheme(), "http" | "https").then_some(url)
 }
 
-fn headers(options: &OutageWebhook) -> Result<HeaderMap, WebhookError> {
+fn headers(options: &WebhookOptions) -> Result<HeaderMap, WebhookError> {
     let mut headers = HeaderMap::new();
     for (name, value) in &options.headers {
         let wrong = || WebhookError::Header(printable(name).into_owned());
@@ -344,14 +432,15 @@ fn content_type(text: &'static str) -> HeaderMap {
 
 /// A preset that cannot be filled sends the plain sentence.
 fn fill(
-    file: &preset::File,
+    preset: &Preset,
     message: &Notification,
     key: &str,
     options: &preset::Options,
 ) -> Result<Filled, String> {
-    file.fill(message, key, options).or_else(|error| {
+    preset.fill(message, key, options).or_else(|error| {
         tracing::warn!("the preset is broken, the plain sentence is sent: {error}");
-        file.plain(message, key, options)
+        preset
+            .plain(message, key, options)
             .map_err(|error| error.to_string())
     })
 }
@@ -359,13 +448,13 @@ fn fill(
 impl fmt::Debug for Webhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Webhook");
-        shown.field("origin", &self.origin);
-        match &self.form {
+        shown.field("origin", &self.prepared.origin);
+        match &self.prepared.form {
             Form::Written { method, encoding, .. } => {
                 shown.field("method", method).field("encoding", encoding);
             }
             Form::Preset { preset, .. } => {
-                shown.field("preset", preset);
+                shown.field("preset", &preset.name);
             }
         }
         shown.finish_non_exhaustive()
@@ -390,20 +479,4 @@ impl Notifier for Webhook {
         shown.extend(self.shown_answer(&seen));
         result
     }
-}
-
-/// The channels' ids, in the order of `webhooks`: `webhook:<name>`; without a
-/// name `webhook:<host>`, and `webhook:<host>#2` for the second of those on the
-/// same host. They hold no token, so that what waits for a channel finds it
-/// after its token was changed.
-#[must_use]
-pub fn channel_ids(webhooks: &[OutageWebhook]) -> Vec<String> {
-    let entries = webhooks.iter().map(|webhook| {
-        let url = webhook.endpoint_url.clone().or_else(|| preset::address(webhook));
-        let host = url
-            .and_then(|url| Url::parse(url.reveal()).ok())
-            .and_then(|url| url.host_str().map(str::to_owned));
-        (&webhook.common, host.unwrap_or_default())
-    });
-    id::ids("webhook", entries)
 }

@@ -7,10 +7,8 @@ mod patience;
 
 use std::{os::unix::fs::PermissionsExt as _, time::Duration};
 
-use apmon_core::{
-    DeliveryError, Notification, NotificationKind, Notifier, Secret, Stopwatch, config::OutageCommand,
-};
-use apmon_notify::{Command, command_ids};
+use apmon_core::{DeliveryError, Notification, NotificationKind, Notifier, Secret, Stopwatch};
+use apmon_notify::{Command, CommandOptions};
 use patience::{LONG, STALL};
 
 const NASTY: &str = "R&D's \"web\"\n$(touch /tmp/x) `id` {{text}} ünï";
@@ -33,15 +31,15 @@ fn message() -> Notification {
     }
 }
 
-fn options(program: &str, args: &[&str]) -> OutageCommand {
-    OutageCommand {
+fn options(program: &str, args: &[&str]) -> CommandOptions {
+    CommandOptions {
         program: Some(serde_json::from_value(program.into()).unwrap()),
         args: args.iter().map(|text| Secret::new(*text)).collect(),
-        ..OutageCommand::default()
+        ..CommandOptions::default()
     }
 }
 
-async fn run(options: &OutageCommand, timeout: Duration) -> Result<(), DeliveryError> {
+async fn run(options: &CommandOptions, timeout: Duration) -> Result<(), DeliveryError> {
     let command = Command::new(options, timeout).unwrap();
     command.deliver(&message(), "abc-1-exec:sh").await
 }
@@ -268,29 +266,4 @@ async fn no_part_of_an_argument_is_shown_where_the_output_is_cut() {
         let all = format!("{error} {lines:?}");
         assert!(!all.contains("S3C") && !all.contains("xxx"), "{before}: {all}");
     }
-}
-
-#[test]
-fn a_command_is_known_by_its_name_or_program() {
-    let mut named = options("/c/sms", &[]);
-    named.common.name = Some(serde_json::from_value("night".into()).unwrap());
-    let all = [
-        options("/a/sms", &[]),
-        named,
-        options("/b/sms", &["x"]),
-        options("mail", &[]),
-        options("/opt/pager//", &[]),
-        options("/", &[]),
-    ];
-    assert_eq!(
-        command_ids(&all),
-        [
-            "exec:sms",
-            "exec:night",
-            "exec:sms#2",
-            "exec:mail",
-            "exec:pager",
-            "exec:/"
-        ]
-    );
 }

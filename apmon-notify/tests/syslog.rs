@@ -11,11 +11,8 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{
-    DeliveryError, Notification, NotificationKind, Notifier,
-    config::{Facility, OutageSyslog},
-};
-use apmon_notify::{Syslog, syslog_ids};
+use apmon_core::{DeliveryError, Notification, NotificationKind, Notifier};
+use apmon_notify::{Facility, Syslog, SyslogOptions};
 use jiff::tz::TimeZone;
 
 fn message(text: &str) -> Notification {
@@ -36,14 +33,14 @@ fn message(text: &str) -> Notification {
     }
 }
 
-fn options(address: &str) -> OutageSyslog {
-    OutageSyslog {
+fn options(address: &str) -> SyslogOptions {
+    SyslogOptions {
         address: Some(serde_json::from_value(address.into()).unwrap()),
-        ..OutageSyslog::default()
+        ..SyslogOptions::default()
     }
 }
 
-async fn send(options: &OutageSyslog, text: &str) -> Result<(), DeliveryError> {
+async fn send(options: &SyslogOptions, text: &str) -> Result<(), DeliveryError> {
     let syslog = Syslog::new(options, Duration::from_secs(20)).unwrap();
     syslog.deliver(&message(text), "key").await
 }
@@ -116,23 +113,4 @@ async fn a_connection_counts_its_octets() {
     assert_eq!(shape(line), WEB);
     let error = send(&options(&address), "x").await.unwrap_err();
     assert!(matches!(error, DeliveryError::Retryable { .. }), "{error}");
-}
-
-#[test]
-fn a_syslog_is_known_by_its_address() {
-    let all = [
-        OutageSyslog::default(),
-        options("udp://log.lan"),
-        options("udp://log.lan:514"),
-        options("tcp://[::1]"),
-    ];
-    assert_eq!(
-        syslog_ids(&all),
-        [
-            "syslog:/dev/log",
-            "syslog:udp://log.lan:514",
-            "syslog:udp://log.lan:514#2",
-            "syslog:tcp://[::1]:601"
-        ]
-    );
 }

@@ -7,22 +7,19 @@ mod server;
 
 use std::time::Duration;
 
-use apmon_core::{
-    DeliveryError, Notification, NotificationKind, Notifier, Secret,
-    config::{OutageWebhook, RequestEncoding, RequestMethod},
-};
-use apmon_notify::{HttpClient, Webhook, WebhookError, channel_ids};
+use apmon_core::{DeliveryError, Notification, NotificationKind, Notifier, Secret};
+use apmon_notify::{HttpClient, RequestEncoding, RequestMethod, Webhook, WebhookError, WebhookOptions};
 use patience::LONG;
 use server::{Manner, Server, answer, deserted};
 
 const TEXT: &str = "R&D's \"web\" in HomeLab is UP (http://h/?a=b) at 2:18 PM; ünicode";
 
-fn options(url: &str, method: RequestMethod, encoding: RequestEncoding) -> OutageWebhook {
-    OutageWebhook {
+fn options(url: &str, method: RequestMethod, encoding: RequestEncoding) -> WebhookOptions {
+    WebhookOptions {
         endpoint_url: Some(Secret::new(url)),
         request_method: Some(method),
         request_encoding: Some(encoding),
-        ..OutageWebhook::default()
+        ..WebhookOptions::default()
     }
 }
 
@@ -44,7 +41,7 @@ fn notification(text: &str) -> Notification {
     }
 }
 
-async fn deliver(options: &OutageWebhook, timeout: Duration) -> Result<(), DeliveryError> {
+async fn deliver(options: &WebhookOptions, timeout: Duration) -> Result<(), DeliveryError> {
     let webhook = Webhook::new(options, HttpClient::new(), timeout).unwrap();
     webhook.deliver(&notification(TEXT), "key-1").await
 }
@@ -365,37 +362,10 @@ async fn no_error_gives_a_token_away() {
 }
 
 #[test]
-fn channels_keep_their_ids_when_a_token_changes() {
-    let webhooks = |token: &str| {
-        [
-            "https://a.example/",
-            "http://b.example:81/?t=",
-            "https://A.example/x/",
-            "https://a.example:8443/",
-        ]
-        .map(|url| {
-            options(
-                &format!("{url}{token}"),
-                RequestMethod::Post,
-                RequestEncoding::Json,
-            )
-        })
-    };
-    let expected = [
-        "webhook:a.example",
-        "webhook:b.example",
-        "webhook:a.example#2",
-        "webhook:a.example#3",
-    ];
-    assert_eq!(channel_ids(&webhooks("one")), expected);
-    assert_eq!(channel_ids(&webhooks("two")), expected);
-}
-
-#[test]
 fn options_that_nobody_checked_are_checked() {
     let good = || options("http://h/", RequestMethod::Post, RequestEncoding::Url);
-    let error = |options: OutageWebhook| Webhook::new(&options, HttpClient::new(), LONG).unwrap_err();
-    let missing = OutageWebhook {
+    let error = |options: WebhookOptions| Webhook::new(&options, HttpClient::new(), LONG).unwrap_err();
+    let missing = WebhookOptions {
         endpoint_url: None,
         ..good()
     };
@@ -406,7 +376,7 @@ fn options_that_nobody_checked_are_checked() {
         let error = error(options(url, RequestMethod::Post, RequestEncoding::Url));
         assert_eq!(
             error.to_string(),
-            "\"endpoint_url\" is no http:// or https:// URL"
+            "\"endpoint_url\" is not an http:// or https:// URL"
         );
     }
 }

@@ -19,7 +19,7 @@
 //!     "site: {{name: Lab}}\nmonitors: [{{type: tcp, name: web, address: 'tcp://{}'}}]",
 //!     server.local_addr()?
 //! );
-//! let site = config::parse("lab.yaml".as_ref(), &site, apmon_probes::KINDS, &config::ProcessEnvironment)?;
+//! let site = config::parse("lab.yaml".as_ref(), &site, apmon_probes::KINDS, &[], &config::ProcessEnvironment)?;
 //!
 //! let monitor = site.monitors[0].build(&Services::default());
 //! let now = SystemClock::new().now();

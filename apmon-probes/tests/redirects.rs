@@ -31,6 +31,7 @@ async fn check(pki: &Pki, site: &str, address: &str, options: &str) -> Outcome {
         &pki.path("lab.yaml"),
         &text,
         apmon_probes::KINDS,
+        &[],
         &config::ProcessEnvironment,
     );
     let site = site.unwrap_or_else(|error| panic!("{error}"));

@@ -109,6 +109,7 @@ fn monitor(host: &str, port: u16, more: &str, services: &Services) -> Arc<dyn Mo
         "lab.yaml".as_ref(),
         &text,
         apmon_probes::KINDS,
+        &[],
         &config::ProcessEnvironment,
     );
     site.unwrap_or_else(|error| panic!("{error}")).monitors[0].build(services)

@@ -153,7 +153,7 @@ async fn verified(pki: &Pki, chain: &[&str], site: &str, options: &str) -> Outco
 fn site_of(path: &Path, site: &str, section: &str) -> Result<config::SiteFile, config::ConfigError> {
     let section = section.replace('\n', "\n    ");
     let text = format!("site:\n  name: Lab\n{site}\nmonitors:\n  - {section}\n");
-    config::parse(path, &text, apmon_probes::KINDS, &config::ProcessEnvironment)
+    config::parse(path, &text, apmon_probes::KINDS, &[], &config::ProcessEnvironment)
 }
 
 const BY_ROOT: &str = "\nssl_verify: yes\nssl_ca_file: root.pem";

@@ -16,6 +16,7 @@ fn site(pki: &Pki, site: &str, section: &str) -> Result<config::SiteFile, config
         &pki.path("lab.yaml"),
         &text,
         apmon_probes::KINDS,
+        &[],
         &config::ProcessEnvironment,
     )
 }

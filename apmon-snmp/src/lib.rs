@@ -66,7 +66,7 @@
 //!     "homelab.yaml".as_ref(),
 //!     text,
 //!     apmon_snmp::KINDS,
-//!     &config::ProcessEnvironment,
+//!     &[], &config::ProcessEnvironment,
 //! )?;
 //! assert_eq!(site.monitors[0].kind, "port");
 //! # Ok::<(), config::ConfigError>(())

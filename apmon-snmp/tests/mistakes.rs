@@ -60,7 +60,7 @@ impl Probe for Never {
 fn read(monitor: &str) -> Result<SiteFile, String> {
     let kinds: Vec<&dyn MonitorKind> = apmon_snmp::KINDS.iter().copied().chain([&Http as _]).collect();
     let text = format!("site: {{name: s}}\nmonitors:\n  - {{name: m, {monitor}}}\n");
-    parse(Path::new("f.yaml"), &text, &kinds, &ProcessEnvironment).map_err(|error| error.to_string())
+    parse(Path::new("f.yaml"), &text, &kinds, &[], &ProcessEnvironment).map_err(|error| error.to_string())
 }
 
 /// What is wrong, without file, place and monitor.
@@ -272,7 +272,14 @@ fn every_kind_describes_itself_by_an_example_that_is_right() {
     for kind in apmon_snmp::KINDS {
         let monitor = kind.example().trim_end().replace('\n', "\n    ");
         let text = format!("site: {{name: s}}\nmonitors:\n  - {monitor}\n");
-        let site = parse(Path::new("f.yaml"), &text, apmon_snmp::KINDS, &ProcessEnvironment).unwrap();
+        let site = parse(
+            Path::new("f.yaml"),
+            &text,
+            apmon_snmp::KINDS,
+            &[],
+            &ProcessEnvironment,
+        )
+        .unwrap();
         assert_eq!(site.monitors[0].kind, kind.name());
         let schema = kind.schema().to_value().to_string();
         assert!(

@@ -11,9 +11,8 @@ use std::{
 use apmon_core::{
     Channel, Commit, Engine, Heartbeat, Plan, Policy, Probe, ProbeMonitor, Secret, Snapshot, StateStore,
     Stopwatch, StoreError, Watch,
-    config::{OutageWebhook, RequestEncoding, RequestMethod},
 };
-use apmon_notify::{HttpClient, HttpHeartbeats, Webhook};
+use apmon_notify::{HttpClient, HttpHeartbeats, RequestEncoding, RequestMethod, Webhook, WebhookOptions};
 use apmon_store::SqliteStore;
 
 use crate::{Idle, Nowhere, Refused, ms, plan, print, receiver::Receiver, vmhwm};
@@ -38,11 +37,11 @@ pub(crate) async fn storm(monitors: usize, folder: &Path) -> Result<(), Box<dyn 
         ("webhook:here", receiver.url("/hook")),
         ("webhook:away", "http://127.0.0.1:1/hook".to_owned()),
     ] {
-        let options = OutageWebhook {
+        let options = WebhookOptions {
             endpoint_url: Some(Secret::new(url)),
             request_method: Some(RequestMethod::Post),
             request_encoding: Some(RequestEncoding::Json),
-            ..OutageWebhook::default()
+            ..WebhookOptions::default()
         };
         let webhook = Webhook::new(&options, HttpClient::new(), Duration::from_secs(20))?;
         plan.channels.push(Channel::new(id, Arc::new(webhook)));
@@ -116,8 +115,8 @@ pub(crate) async fn beats(monitors: usize, secs: u64) -> Result<(), Box<dyn Erro
         };
         plan.watch(Arc::new(ProbeMonitor::new(watch, Arc::clone(&probe))))
     });
-    let engine =
-        Engine::new(plan, Arc::new(Nowhere)).heartbeats(Arc::new(HttpHeartbeats::new(HttpClient::new())));
+    let sender = HttpHeartbeats::new(HttpClient::new());
+    let engine = Engine::new(plan.heartbeats(Arc::new(sender)), Arc::new(Nowhere));
     let handle = engine.handle();
     let (report, ()) = tokio::join!(engine.run(), async {
         tokio::time::sleep(Duration::from_secs(secs)).await;

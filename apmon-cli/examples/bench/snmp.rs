@@ -60,6 +60,7 @@ impl Poller {
             "bench.yaml".as_ref(),
             &text,
             apmon_snmp::KINDS,
+            &[],
             &ProcessEnvironment,
         )?;
         let monitor = site

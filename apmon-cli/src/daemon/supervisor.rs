@@ -1,6 +1,7 @@
 //! One site of a daemon: its engine runs, or it is tried again.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -8,9 +9,11 @@ use std::{
 
 use anyhow::Context as _;
 use apmon_core::{
-    Engine, EngineError, Handle, PassReport, Plan, config::ConfigError, rule::words, text::printable,
+    Engine, EngineError, Handle, Notifier, PassReport, Plan,
+    config::{ConfigError, SiteFile},
+    rule::words,
+    text::printable,
 };
-use apmon_notify::{HttpHeartbeats, MailServer};
 use tokio::sync::{broadcast, watch};
 use tracing::Instrument as _;
 
@@ -21,7 +24,7 @@ use super::{
 use crate::{
     api,
     args::CommonArgs,
-    channel, console, pass,
+    console, pass,
     site::{self, Process, Store, Watcher},
 };
 
@@ -38,7 +41,7 @@ pub(super) struct Ready {
 /// What a site file says.
 struct Loaded {
     plan: Plan,
-    mail: Option<MailServer>,
+    rehearsals: Vec<Rehearsal>,
     history_days: u32,
 }
 
@@ -145,7 +148,7 @@ impl Supervisor {
         published: &watch::Sender<Option<Handle>>,
     ) -> Ended {
         store.configure(site.history_days);
-        let plan = self.greet(site);
+        let plan = self.rehearse(site);
         self.process.span(&self.config).in_scope(|| {
             tracing::info!(
                 "{}: watching {} monitors",
@@ -153,9 +156,7 @@ impl Supervisor {
                 plan.monitors.len()
             );
         });
-        let engine = Engine::new(plan, store.shared())
-            .heartbeats(Arc::new(HttpHeartbeats::new(self.process.http.clone())))
-            .on_event(|event| console::report(event, false));
+        let engine = Engine::new(plan, store.shared()).on_event(|event| console::report(event, false));
         let handle = engine.handle();
         // Whoever is told that it runs can ask it.
         let listening = self.listen(handle.clone());
@@ -203,16 +204,17 @@ impl Supervisor {
         listening.inspect_err(say).ok()
     }
 
-    /// Tries the site's mail server: whoever set it up is still there, and at
-    /// the first outage perhaps nobody is.
-    fn greet(&self, Loaded { plan, mail, .. }: Loaded) -> Plan {
-        if let Some(mail) = mail {
-            let try_out = async move {
-                if let Err(error) = mail.try_out().await {
-                    tracing::warn!("email_server does not take mail now: {error}");
+    /// Reaches the receivers of the site's channels as far as can be done without
+    /// a notification: whoever set them up is still there, and at the first
+    /// outage perhaps nobody is.
+    fn rehearse(&self, Loaded { plan, rehearsals, .. }: Loaded) -> Plan {
+        for Rehearsal { channel, notifier } in rehearsals {
+            let rehearse = async move {
+                if let Err(error) = notifier.rehearse().await {
+                    tracing::warn!("{channel} cannot deliver now: {error}");
                 }
             };
-            tokio::spawn(try_out.instrument(self.process.span(&self.config)));
+            tokio::spawn(rehearse.instrument(self.process.span(&self.config)));
         }
         plan
     }
@@ -222,7 +224,7 @@ impl Supervisor {
         match self.read(load_site).await {
             Ok(site) => {
                 store.configure(site.history_days);
-                let plan = self.greet(site);
+                let plan = self.rehearse(site);
                 if let Err(error) = handle.reload(plan).await {
                     tracing::error!("{}: {error}", printable(&self.config.display().to_string()));
                 }
@@ -247,11 +249,35 @@ fn load_site(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::R
     for warning in site::warnings(&file, common.threads) {
         tracing::warn!("{}: {warning}", printable(&file.name));
     }
+    let plan = site::plan(&file, common, process);
     Ok(Loaded {
-        plan: site::plan(&file, common, process)?,
-        mail: channel::mail_server(&file)?.filter(|_| !common.no_notify),
+        rehearsals: rehearsals(&file, &plan),
+        plan,
         history_days: site::history_days(&file),
     })
+}
+
+/// A channel whose receiver is reached at start.
+struct Rehearsal {
+    channel: String,
+    notifier: Arc<dyn Notifier>,
+}
+
+/// One for each way out: of the channels that share a server the first.
+fn rehearsals(file: &SiteFile, plan: &Plan) -> Vec<Rehearsal> {
+    if plan.no_notify {
+        return Vec::new();
+    }
+    let mut servers = HashSet::new();
+    let entries = file.channels.iter();
+    let first = entries.filter(|entry| entry.blueprint.via.as_ref().is_none_or(|via| servers.insert(via)));
+    let channels = first.filter_map(|entry| plan.channels.iter().find(|channel| channel.id == entry.id));
+    channels
+        .map(|channel| Rehearsal {
+            channel: printable(&channel.id).into_owned(),
+            notifier: Arc::clone(&channel.notifier),
+        })
+        .collect()
 }
 
 /// What came of an engine's task.

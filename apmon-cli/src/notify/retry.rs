@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{self, Unanswered},
     args::CommonArgs,
-    channel, console,
+    console,
     place::Place,
     site::{self, Process},
 };
@@ -63,9 +63,9 @@ pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
 /// names; what the daemon has may wait all the same.
 fn id_of(config: &Path, channel: &str) -> String {
     let file = site::load(config).ok();
-    let entries = file.as_ref().map(channel::entries).unwrap_or_default();
-    let entry = entries.into_iter().find(|entry| entry.is(channel));
-    entry.map_or_else(|| channel.to_owned(), |entry| entry.id)
+    let mut entries = file.iter().flat_map(|file| &file.channels);
+    let entry = entries.find(|entry| entry.id == channel || entry.name() == Some(channel));
+    entry.map_or_else(|| channel.to_owned(), |entry| entry.id.clone())
 }
 
 /// What was refused waits out its half hour over a restart: that is taken from
@@ -78,7 +78,7 @@ fn without_daemon(args: &RetryArgs, channel: Option<&str>, place: &Place) -> any
         statefile: None,
         no_notify: false,
     };
-    let plan = site::plan(&file, &common, &Process::default())?;
+    let plan = site::plan(&file, &common, &Process::default());
     let channels = plan.channels.into_iter().map(|channel| channel.id).collect();
     if !place.state_file.exists() {
         known(channel, channels, &Snapshot::default())?;

@@ -1,11 +1,6 @@
 //! JSON Schema of a site file: what its options are, as they may be written.
 
-mod channel;
-
-use apmon_core::config::{
-    ChannelOptions, EmailServer, MonitorOptions, OutageCommand, OutageEmail, OutageSyslog, OutageWebhook,
-    SiteOptions,
-};
+use apmon_core::config::{ChannelOptions, MonitorOptions, SiteOptions};
 use schemars::{Schema, schema_for};
 use serde_json::{Map, Value, json};
 
@@ -26,30 +21,31 @@ pub(super) fn schema() -> Value {
         value
     };
     let mut site = inline(schema_for!(SiteOptions));
-    site["properties"]["email_server"] = inline(schema_for!(EmailServer));
     let common = inline(schema_for!(ChannelOptions))["properties"].take();
-    for (list, own) in [
-        ("outage_emails", schema_for!(OutageEmail)),
-        ("outage_webhooks", schema_for!(OutageWebhook)),
-        ("outage_commands", schema_for!(OutageCommand)),
-        ("outage_syslogs", schema_for!(OutageSyslog)),
-    ] {
-        let mut entry = inline(own);
+    let mut needs = json!({"heartbeat_every_n_secs": ["heartbeat_url"]});
+    for kind in kinds::tables().channels {
+        let mut entry = inline(kind.schema());
         if let (Some(all), Some(common)) = (entry["properties"].as_object_mut(), common.as_object()) {
             all.extend(common.clone());
         }
-        channel::rules(&mut entry);
-        if list == "outage_webhooks" {
-            channel::webhook_rules(&mut entry);
+        entry["additionalProperties"] = json!(false);
+        entry["dependentRequired"] = json!({"after_secs": ["then"]});
+        site["properties"][kind.section()] = json!({"type": "array", "items": entry});
+        if let Some(needed) = kind.needs() {
+            let mut section = inline(needed.schema());
+            section["additionalProperties"] = json!(false);
+            site["properties"][needed.name()] = section;
+            needs[kind.section()] = json!([needed.name()]);
         }
-        site["properties"][list] = json!({"type": "array", "items": entry});
     }
     site["additionalProperties"] = json!(false);
-    site["properties"]["email_server"]["additionalProperties"] = json!(false);
-    site["dependentRequired"] = json!({
-        "outage_emails": ["email_server"],
-        "heartbeat_every_n_secs": ["heartbeat_url"],
-    });
+    site["dependentRequired"] = needs;
+    let mut process = json!({"type": "object", "properties": {}, "additionalProperties": false});
+    for kind in kinds::tables().process {
+        let mut section = inline(kind.schema());
+        section["additionalProperties"] = json!(false);
+        process["properties"][kind.name()] = section;
+    }
     let common = inline(schema_for!(MonitorOptions));
     let kinds: Vec<_> = kinds::all()
         .iter()
@@ -75,7 +71,11 @@ pub(super) fn schema() -> Value {
         "title": "apmon site file",
         "type": "object",
         "required": ["site", "monitors"],
-        "properties": {"site": site, "monitors": {"type": "array", "minItems": 1, "items": {"oneOf": kinds}}},
+        "properties": {
+            "site": site,
+            "monitors": {"type": "array", "minItems": 1, "items": {"oneOf": kinds}},
+            "apmon": process,
+        },
         "patternProperties": {"^x-": {}},
         "$defs": definitions,
     });

@@ -9,7 +9,7 @@ use std::{
 
 use apmon_core::{
     Check, Clock as _, Services, SystemClock,
-    config::{self, ProcessEnvironment},
+    config::{Environment, ProcessEnvironment, Tables},
     text::without_userinfo,
 };
 use apmon_snmp::{Agent, Credentials, Session, SnmpError, Target};
@@ -124,7 +124,11 @@ impl AgentArgs {
 
     fn of_site_file(&self, path: &Path) -> anyhow::Result<(Target, Duration)> {
         let kinds = Kinds::all();
-        let file = config::load(path, &kinds.table(), &ProcessEnvironment)?;
+        let tables = Tables {
+            kinds: &kinds.table(),
+            ..crate::kinds::tables()
+        };
+        let file = tables.load(path, &ProcessEnvironment)?;
         let monitor = site::monitor_called(&file, &self.target)?;
         match target_of(monitor) {
             Some(target) => Ok((target, monitor.max_try.value.duration())),
@@ -146,7 +150,7 @@ impl AgentArgs {
         Ok((target, TIMEOUT))
     }
 
-    fn section(&self, environment: &dyn config::Environment) -> Map<String, Value> {
+    fn section(&self, environment: &dyn Environment) -> Map<String, Value> {
         let mut section = Map::new();
         section.insert("type".into(), "ports".into());
         section.insert("name".into(), "device".into());

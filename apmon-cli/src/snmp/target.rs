@@ -7,7 +7,7 @@ use std::{
 
 use apmon_core::{
     Blueprint, Compiled, MonitorKind, OptionSet as _, Services,
-    config::{MonitorEntry, Section},
+    config::{Diagnostic, MonitorEntry, Section},
 };
 use apmon_snmp::{AgentOptions, Target};
 
@@ -100,7 +100,12 @@ impl MonitorKind for Telling {
         });
         Some(Compiled {
             options: compiled.options,
+            masked: compiled.masked,
             blueprint,
         })
+    }
+
+    fn check_together(&self, monitors: &[&MonitorEntry], errors: &mut Vec<Diagnostic>) {
+        self.kind.check_together(monitors, errors);
     }
 }

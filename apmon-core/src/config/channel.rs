@@ -1,194 +1,101 @@
-//! Channels that are no webhook: programs and syslog.
+//! The channels of a site: the options that every channel has, and one entry
+//! as it was read.
 
-use std::fmt;
+mod id;
+mod list;
+
+use std::{fmt, sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+pub(super) use self::list::Lists;
 use super::{
-    Host,
-    fallback::ChannelOptions,
-    section::Section,
+    position::Position,
     value::{Seconds, Text},
 };
-use crate::secret::Secret;
+use crate::{
+    channel::ChannelBlueprint,
+    notification::{ChannelClass, Notifier},
+    services::Services,
+};
 
-/// Options of one entry of `site.outage_commands`.
+/// Options that every channel has.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-pub struct OutageCommand {
-    /// The program, by its whole path or looked for in `PATH`. No shell reads it.
-    #[schemars(required)]
-    pub program: Option<Text>,
-    /// Its arguments, as they are; never printed.
-    #[serde(default)]
-    pub args: Vec<Secret>,
-    /// Seconds after which it and all it started are killed. Default: `max_try_secs`.
-    pub timeout_secs: Option<Seconds>,
-    /// What every channel has.
-    #[serde(skip)]
-    pub common: ChannelOptions,
+#[non_exhaustive]
+pub struct ChannelOptions {
+    /// A name for the channel: other channels refer to it in `then`, and it is
+    /// part of the channel's id (`webhook:NAME`), so that pending notifications
+    /// stay with their entry when entries change places. (An addition.)
+    pub name: Option<Text>,
+    /// The fallback: the `name` of the channel that receives what this one
+    /// refuses, at once, and everything once this one has been failing for
+    /// `after_secs`. It receives nothing else. (An addition.)
+    pub then: Option<Text>,
+    /// Seconds for which this channel must have been failing before its fallback
+    /// is used. Less than `notify_expire_secs`. Default 300. Needs `then`. (An
+    /// addition.)
+    pub after_secs: Option<Seconds>,
 }
 
-/// Options of one entry of `site.outage_syslogs`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-pub struct OutageSyslog {
-    /// Where: a socket of this machine (`/dev/log`), `udp://host:514` or
-    /// `tcp://host:601`. By UDP nobody can say whether it arrived. Default `/dev/log`.
-    pub address: Option<Text>,
-    /// The facility of the messages. Default `daemon`.
-    pub facility: Option<Facility>,
-    /// Seconds that one try may take. Default: `max_try_secs`.
-    pub timeout_secs: Option<Seconds>,
-    /// What every channel has.
-    #[serde(skip)]
-    pub common: ChannelOptions,
-}
-
-/// RFC 5424, table 1: those a service may use.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Facility {
-    /// 1
-    User = 1,
-    /// 3
-    #[default]
-    Daemon = 3,
-    /// 16
-    Local0 = 16,
-    /// 17
-    Local1,
-    /// 18
-    Local2,
-    /// 19
-    Local3,
-    /// 20
-    Local4,
-    /// 21
-    Local5,
-    /// 22
-    Local6,
-    /// 23
-    Local7,
-}
-
-/// Where syslog messages go.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum SyslogPlace {
-    /// A socket of this machine.
-    Local(String),
-    /// Datagrams to a host and port.
-    Udp(String, u16),
-    /// A connection to a host and port.
-    Tcp(String, u16),
-}
-
-impl SyslogPlace {
-    /// From its text; `Err` says what is wrong.
-    ///
-    /// # Errors
-    /// It is neither a path nor a URL of one of the two schemes with a host.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const WRONG: &str = "must be a path such as /dev/log, udp://host:port or tcp://host:port";
-        if text.starts_with('/') {
-            return Ok(Self::Local(text.to_owned()));
-        }
-        let (scheme, rest) = text.split_once("://").ok_or(WRONG)?;
-        let usual = match scheme {
-            "udp" => 514,
-            "tcp" => 601,
-            _ => return Err(WRONG),
-        };
-        // The last colon of an IPv6 address stands within its brackets.
-        let (host, port) = match rest.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
-            Some((host, port)) => {
-                let digits = port.bytes().all(|digit| digit.is_ascii_digit());
-                let port = port.parse().ok().filter(|port| digits && *port > 0);
-                (host, port.ok_or("has a port that is not 1 to 65535")?)
-            }
-            None => (rest, usual),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let host = Host::parse(host).map(|_| host.to_owned()).ok_or(WRONG)?;
-        Ok(match scheme {
-            "udp" => Self::Udp(host, port),
-            _ => Self::Tcp(host, port),
-        })
+impl ChannelOptions {
+    /// How long the channel must have been failing before its fallback is used.
+    #[must_use]
+    pub fn after(&self) -> Seconds {
+        self.after_secs.unwrap_or(const { Seconds::new(300) })
     }
 }
 
-impl fmt::Display for SyslogPlace {
+/// One channel of a site file, read and checked.
+#[non_exhaustive]
+pub struct ChannelEntry {
+    /// Names it in the outbox: `kind:name`, or `kind:` and where it sends.
+    pub id: String,
+    /// Its kind's name.
+    pub kind: &'static str,
+    /// The list it stands in.
+    pub section: &'static str,
+    /// Where it stands in the file.
+    pub at: Position,
+    /// What every channel has.
+    pub options: ChannelOptions,
+    /// What it is, and how to build its notifier.
+    pub blueprint: ChannelBlueprint,
+}
+
+impl ChannelEntry {
+    /// Its `name`.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.options.name.as_ref().map(Text::as_str)
+    }
+
+    /// What it is called in listings: a preset's name, or its kind's.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        self.blueprint.label.unwrap_or(self.kind)
+    }
+
+    /// The class under which a monitor can switch it off.
+    #[must_use]
+    pub fn class(&self) -> Option<&ChannelClass> {
+        self.blueprint.class.as_ref()
+    }
+
+    /// Builds its notifier. One delivery may take `timeout`, unless the entry
+    /// says otherwise.
+    #[must_use]
+    pub fn build(&self, services: &Services, timeout: Duration) -> Arc<dyn Notifier> {
+        self.blueprint.build(services, timeout)
+    }
+}
+
+impl fmt::Debug for ChannelEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, host, port) = match self {
-            Self::Local(path) => return f.write_str(path),
-            Self::Udp(host, port) => ("udp", host, port),
-            Self::Tcp(host, port) => ("tcp", host, port),
-        };
-        match host.contains(':') {
-            true => write!(f, "{scheme}://[{host}]:{port}"),
-            false => write!(f, "{scheme}://{host}:{port}"),
-        }
-    }
-}
-
-pub(super) fn read_command(section: &mut Section<'_>) -> Option<OutageCommand> {
-    let command = section.read::<OutageCommand>()?;
-    section.require("program", command.program.as_ref());
-    let program = command.program.as_ref().map_or("", Text::as_str);
-    if program.contains('\0') {
-        section.error("program", "must not hold a zero character");
-    } else if program.contains(' ') && !program.starts_with('/') {
-        section.error(
-            "program",
-            "holds a blank: no shell reads it, arguments go into \"args\"",
-        );
-    }
-    if command
-        .args
-        .iter()
-        .any(|argument| argument.reveal().contains('\0'))
-    {
-        section.error("args", "must not hold a zero character");
-    }
-    Some(command)
-}
-
-pub(super) fn read_syslog(section: &mut Section<'_>) -> Option<OutageSyslog> {
-    let syslog = section.read::<OutageSyslog>()?;
-    if let Some(address) = &syslog.address
-        && let Err(text) = SyslogPlace::parse(address.as_str())
-    {
-        section.error("address", text);
-    }
-    Some(syslog)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_is_a_path_or_a_host() {
-        for (text, shown) in [
-            ("/dev/log", "/dev/log"),
-            ("udp://10.0.0.5", "udp://10.0.0.5:514"),
-            ("udp://log.lan:5140", "udp://log.lan:5140"),
-            ("tcp://log.lan", "tcp://log.lan:601"),
-            ("tcp://[::1]:514", "tcp://[::1]:514"),
-            ("tcp://[::1]", "tcp://[::1]:601"),
-        ] {
-            let place = SyslogPlace::parse(text);
-            assert_eq!(place.map(|place| place.to_string()), Ok(shown.into()), "{text}");
-        }
-        for text in [
-            "log.lan",
-            "tls://log.lan",
-            "udp://",
-            "udp://a b",
-            "udp://h:0",
-            "udp://h:x",
-            "tcp://h:+1",
-        ] {
-            assert!(SyslogPlace::parse(text).is_err(), "{text}");
-        }
+        f.debug_struct("ChannelEntry")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("target", &self.blueprint.target)
+            .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use serde::{
 };
 
 use super::{
-    diagnostic::Position,
+    position::Position,
     tree::{Entry, Node, Value},
 };
 use crate::text::{excerpt, nearest};
@@ -53,8 +53,8 @@ pub(super) struct ReadError {
     pub(super) node: Option<usize>,
     pub(super) at: Option<Position>,
     pub(super) text: String,
-    /// Another mistake has told it already.
-    pub(super) told: bool,
+    /// Another mistake has reported it already.
+    pub(super) reported: bool,
     missing: bool,
 }
 
@@ -367,7 +367,7 @@ impl<'de> Deserializer<'de> for Text<'_> {
         };
         visitor.visit_map(self.pairs(entries)).map_err(|error| ReadError {
             // A field may be missing because it was wrong.
-            told: error.told || (error.missing && self.pruned.skips_some(entries)),
+            reported: error.reported || (error.missing && self.pruned.skips_some(entries)),
             missing: false,
             ..error
         })

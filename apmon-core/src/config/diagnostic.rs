@@ -1,4 +1,4 @@
-//! Mistakes, each at its place.
+//! What is wrong with a site file, each thing at its place.
 
 use std::{
     collections::{HashMap, hash_map},
@@ -6,18 +6,10 @@ use std::{
     path::PathBuf,
 };
 
+use super::position::Position;
 use crate::text::printable;
 
-/// A place in a file, both from 1; columns count characters.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Position {
-    /// Line.
-    pub line: usize,
-    /// Column.
-    pub column: usize,
-}
-
-/// One mistake of meaning.
+/// One error, warning or hint.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Diagnostic {
     /// Where.
@@ -28,6 +20,7 @@ pub struct Diagnostic {
     pub text: String,
 }
 
+/// `monitor "web": "address" is missing`, without the place.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.within.is_empty() {
@@ -38,28 +31,28 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The mistakes in the order of the file. What came through `<<` or an alias
-/// is wrong once, where it stands, however many took it in.
-pub(super) fn deduplicated(errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
+/// The diagnostics in the order of the file. What came through `<<` or an alias
+/// is reported once, where it stands, however often it was merged.
+pub(super) fn deduplicated(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut places = HashMap::new();
-    let mut once: Vec<(Diagnostic, usize)> = Vec::with_capacity(errors.len());
-    for error in errors {
-        let place = places.entry((error.at, error.text.clone()));
+    let mut once: Vec<(Diagnostic, usize)> = Vec::with_capacity(diagnostics.len());
+    for diagnostic in diagnostics {
+        let place = places.entry((diagnostic.at, diagnostic.text.clone()));
         match place {
             hash_map::Entry::Vacant(place) => {
                 place.insert(once.len());
-                once.push((error, 0));
+                once.push((diagnostic, 0));
             }
             hash_map::Entry::Occupied(place) => once[*place.get()].1 += 1,
         }
     }
-    once.sort_by_key(|(error, _)| error.at);
+    once.sort_by_key(|(diagnostic, _)| diagnostic.at);
     once.into_iter()
-        .map(|(mut error, others)| {
-            if others > 0 && !error.within.is_empty() {
-                error.within.push_str(&format!(" and {others} more"));
+        .map(|(mut diagnostic, others)| {
+            if others > 0 && !diagnostic.within.is_empty() {
+                diagnostic.within.push_str(&format!(" and {others} more"));
             }
-            error
+            diagnostic
         })
         .collect()
 }
@@ -76,40 +69,35 @@ pub enum ConfigError {
         /// Why.
         reason: String,
     },
-    /// It is no YAML; reading ended there.
-    #[error("{}:{}:{}: {}", printable(&.path.display().to_string()), .at.line, .at.column, printable(.reason))]
+    /// It is not valid YAML; reading ended there.
+    #[error("{at}: {}", printable(.reason))]
     Syntax {
-        /// Which file.
-        path: PathBuf,
         /// Where.
         at: Position,
         /// What is wrong.
         reason: String,
     },
-    /// It means nothing, or too much: every mistake, in the order of the file.
-    #[error("{}", lines(.path, .errors))]
+    /// Its content is invalid: every error, in the order of the file.
+    #[error("{}", lines(.errors))]
     Invalid {
-        /// Which file.
-        path: PathBuf,
         /// All of them.
         errors: Vec<Diagnostic>,
     },
 }
 
-/// More mistakes than a person reads are counted, not shown.
+/// More errors than a person reads are counted, not shown.
 const SHOWN: usize = 200;
 
-fn lines(path: &std::path::Path, errors: &[Diagnostic]) -> String {
-    let path = path.display().to_string();
-    let path = printable(&path);
-    let mut text = errors
-        .iter()
-        .take(SHOWN)
-        .map(|error| format!("{path}:{}:{}: {error}", error.at.line, error.at.column))
+fn lines(errors: &[Diagnostic]) -> String {
+    let shown = errors.iter().take(SHOWN);
+    let mut text = shown
+        .map(|error| format!("{}: {error}", error.at))
         .collect::<Vec<_>>()
         .join("\n");
-    if errors.len() > SHOWN {
-        text.push_str(&format!("\n{path}: and {} more mistakes", errors.len() - SHOWN));
+    if let (Some(more @ 1..), Some(first)) = (errors.len().checked_sub(SHOWN), errors.first()) {
+        let path = first.at.file.path().display().to_string();
+        let noun = if more == 1 { "error" } else { "errors" };
+        text.push_str(&format!("\n{}: and {more} more {noun}", printable(&path)));
     }
     text
 }

@@ -18,15 +18,13 @@ use self::{
     outline::{Outline, Piece, Shape},
 };
 use super::{
-    diagnostic::{ConfigError, Position},
-    site::{SiteFile, parse},
+    diagnostic::ConfigError,
+    file::{SiteFile, Tables},
+    position::{FileId, Position},
     source::{Environment, MAX_FILE_BYTES},
     tree::{self, Entry, Node, SyntaxError, Value},
 };
-use crate::{
-    kind::MonitorKind,
-    text::{excerpt, nearest, printable},
-};
+use crate::text::{excerpt, nearest, printable};
 
 pub use file::{WriteError, write_file};
 
@@ -153,14 +151,14 @@ pub fn set_option(
     monitor: &str,
     key: &str,
     value: &str,
-    kinds: &[&dyn MonitorKind],
+    tables: &Tables<'_>,
     environment: &dyn Environment,
 ) -> Result<String, EditError> {
     let (mark, text) = match text.strip_prefix(BYTE_ORDER_MARK) {
         Some(rest) => (&text[..BYTE_ORDER_MARK.len_utf8()], rest),
         None => ("", text),
     };
-    let read = |text: &str| Reading::of(path, text, kinds, environment);
+    let read = |text: &str| Reading::of(path, text, tables, environment);
     let old = read(text)?;
     let index = old.find(monitor)?;
     let edit = Edit {
@@ -188,11 +186,11 @@ impl Reading {
     fn of(
         path: &Path,
         text: &str,
-        kinds: &[&dyn MonitorKind],
+        tables: &Tables<'_>,
         environment: &dyn Environment,
     ) -> Result<Self, ConfigError> {
-        let file = parse(path, text, kinds, environment)?;
-        let root = tree::read(text, environment)
+        let file = tables.parse(path, text, environment)?;
+        let root = tree::read(text, FileId::of(path), environment)
             .map_err(|error| syntax(path, error))?
             .root;
         Ok(Self { file, root })
@@ -240,8 +238,10 @@ fn entries(node: &Node) -> &[Entry] {
 
 fn syntax(path: &Path, error: SyntaxError) -> ConfigError {
     ConfigError::Syntax {
-        path: path.to_owned(),
-        at: error.at,
+        at: Position {
+            file: FileId::of(path),
+            ..error.at
+        },
         reason: error.reason,
     }
 }

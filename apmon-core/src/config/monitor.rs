@@ -1,23 +1,24 @@
-//! The options every monitor has, and where each effective value came from.
+//! The options every monitor has, where each effective value came from, and a
+//! monitor as it was read.
 
-use std::fmt;
+mod read;
+
+use std::{fmt, sync::Arc};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
-use sha2::{Digest, Sha256};
+use serde::Deserialize;
 
+pub(super) use self::read::read_monitor;
 use super::{
-    diagnostic::Position,
-    section::{Diagnostics, Section},
-    site::{RESERVED_NAMES, SiteOptions},
+    position::Position,
     value::{AddressFamily, Count, Seconds, Text},
 };
 use crate::{
-    kind::{Blueprint, MonitorKind, Services},
-    monitor::{Heartbeat, Monitor, Policy, Watch},
-    secret::{Secret, hex},
-    text::{excerpt, nearest, without_userinfo},
+    blueprint::Blueprint,
+    monitor::{Heartbeat, Labels, Monitor, Policy, Watch},
+    notification::ChannelClass,
+    secret::Secret,
+    services::Services,
 };
 
 /// Options of every monitor, whatever its type.
@@ -120,6 +121,7 @@ impl<T> Sourced<T> {
 }
 
 /// One monitor of a site file, read and checked.
+#[non_exhaustive]
 pub struct MonitorEntry {
     /// Its name.
     pub name: String,
@@ -155,13 +157,63 @@ pub struct MonitorEntry {
     pub heartbeat_every: Option<Seconds>,
     /// SHA-256 over the effective options.
     pub checksum: String,
+    labels: Arc<Labels>,
+    /// Its kind's options as JSON, with `***` for each secret.
+    own: Box<str>,
     blueprint: Blueprint,
 }
 
 impl MonitorEntry {
+    /// The classes of channels that it switches off: `email: no` is the class `email`.
+    #[must_use]
+    pub fn classes_off(&self) -> Vec<ChannelClass> {
+        match self.email.value {
+            true => Vec::new(),
+            false => vec![ChannelClass::EMAIL],
+        }
+    }
+
+    /// Its effective options, by the names of the site file: the monitor's own,
+    /// the site's, and the defaults. Every secret is `***`.
+    #[must_use]
+    pub fn options(&self) -> serde_json::Value {
+        let mut options = serde_json::json!({
+            "type": self.kind,
+            "name": self.name,
+            "address": self.address,
+            "check_every_n_secs": self.check_every.value.get(),
+            "max_retries": self.max_retries.value.get().get(),
+            "max_try_secs": self.max_try.value.get(),
+            "retry_every_n_secs": self.retry_every.value.unwrap_or(self.max_try.value).get(),
+            "notify_every_n_secs": self.notify_every.value.get(),
+            "after_every_n_notifications": self.after_every_n.value.get().get(),
+            "unknown_after_secs": self.unknown_after.value.get(),
+            "alarms": self.alarms.value,
+            "email": self.email.value,
+            "display": self.display.value,
+        });
+        let heartbeat = self.heartbeat_url.as_ref().map(ToString::to_string);
+        let more = [
+            ("heartbeat_url", heartbeat.map(serde_json::Value::from)),
+            (
+                "heartbeat_every_n_secs",
+                self.heartbeat_every.map(|every| every.get().into()),
+            ),
+        ];
+        let own = serde_json::from_str(&self.own).unwrap_or_default();
+        if let Some(options) = options.as_object_mut() {
+            options.extend(
+                more.into_iter()
+                    .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+            );
+            add(own, options);
+        }
+        options
+    }
+
     /// Builds the monitor.
     #[must_use]
-    pub fn build(&self, services: &Services) -> std::sync::Arc<dyn Monitor> {
+    pub fn build(&self, services: &Services) -> Arc<dyn Monitor> {
         let policy = Policy {
             check_every: self.check_every.value.duration(),
             max_retries: self.max_retries.value.get(),
@@ -171,7 +223,7 @@ impl MonitorEntry {
             after_every_n: self.after_every_n.value.get(),
             unknown_after: self.unknown_after.value.duration(),
             alarms: self.alarms.value,
-            email: self.email.value,
+            classes_off: self.classes_off(),
             heartbeat: self.heartbeat_url.clone().map(|url| Heartbeat {
                 url,
                 every: self.heartbeat_every.map(Seconds::duration),
@@ -183,6 +235,7 @@ impl MonitorEntry {
             address: self.address.clone(),
             checksum: self.checksum.as_str().into(),
             policy,
+            labels: Arc::clone(&self.labels),
         };
         self.blueprint.build(services, watch)
     }
@@ -198,231 +251,14 @@ impl fmt::Debug for MonitorEntry {
     }
 }
 
-/// Reads one monitor's section. Warnings come back even where it is wrong.
-pub(super) fn read_monitor(
-    mut section: Section<'_>,
-    site: &SiteOptions,
-    kinds: &[&dyn MonitorKind],
-) -> (Option<MonitorEntry>, Diagnostics) {
-    let Some(mut options) = section.read::<MonitorOptions>() else {
-        return (None, Diagnostics::default());
-    };
-    let at = section.at;
-    let name = options.name.take();
-    let name = section.require("name", name);
-    if let Some(name) = &name
-        && RESERVED_NAMES.contains(&name.as_str())
-    {
-        let list = RESERVED_NAMES.join(", ");
-        section.error(
-            "name",
-            format!("must not be one of {list}: the state file uses these words itself"),
-        );
-    }
-    let kind = read_kind(&mut section, options.r#type.take(), kinds);
-    let address = options.address.take();
-    let address = section.require("address", address).map(Text::into_string);
-    section.set_address(address.clone().unwrap_or_default());
-    section.set_family(options.address_family.or(site.address_family).unwrap_or_default());
-    check_rules(&mut section, &options);
-    let compiled = kind.and_then(|kind| kind.read(&mut section));
-    // Which kinds know an option that stands in the wrong one (rules 4, 20, 23, 25, 29, 32).
-    let basis = section.take_basis();
-    let diagnostics = match kind {
-        Some(kind) => section.finish(|key| belongs_elsewhere(key, kind, kinds)),
-        // Without a kind the options of all are known.
-        None => {
-            for kind in kinds {
-                section.allow(&kind.fields());
-            }
-            section.finish(|_| None)
+/// Adds a kind's own options, which may be one set or several side by side;
+/// those that are not given are left out.
+fn add(own: serde_json::Value, options: &mut serde_json::Map<String, serde_json::Value>) {
+    match own {
+        serde_json::Value::Object(own) => {
+            options.extend(own.into_iter().filter(|(_, value)| !value.is_null()));
         }
-    };
-    let entry = (|| {
-        let (name, kind, address, compiled) = (name?.into_string(), kind?, address?, compiled?);
-        Some(entry(
-            name,
-            kind.name(),
-            address,
-            at,
-            options,
-            site,
-            json!([compiled.options, basis]),
-            compiled.blueprint,
-        ))
-    })();
-    (entry, diagnostics)
-}
-
-fn read_kind<'k>(
-    section: &mut Section<'_>,
-    given: Option<Text>,
-    kinds: &[&'k dyn MonitorKind],
-) -> Option<&'k dyn MonitorKind> {
-    let given = section.require("type", given)?;
-    let word = given.as_str();
-    if let Some(kind) = kinds.iter().find(|kind| kind.name() == word) {
-        return Some(*kind);
+        serde_json::Value::Array(sets) => sets.into_iter().for_each(|set| add(set, options)),
+        _ => {}
     }
-    // Rule 34, in its own words.
-    if word == "snmp" {
-        section.error_text(
-            "type",
-            "type 'snmp' is not valid. Did you mean type: ports?".into(),
-        );
-        return None;
-    }
-    let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
-    let hint = nearest(word, names.iter().copied())
-        .map(|word| format!("; did you mean {word}?"))
-        .unwrap_or_default();
-    section.error(
-        "type",
-        format!(
-            "must be one of {}, not \"{}\"{hint}",
-            names.join(", "),
-            excerpt(word, 40)
-        ),
-    );
-    None
-}
-
-fn belongs_elsewhere(key: &str, kind: &dyn MonitorKind, kinds: &[&dyn MonitorKind]) -> Option<String> {
-    let owners: Vec<_> = kinds
-        .iter()
-        .filter(|other| other.fields().contains(&key))
-        .map(|other| other.name())
-        .collect();
-    (!owners.is_empty()).then(|| {
-        format!(
-            "is not an option of type {}; it belongs to {}",
-            kind.name(),
-            owners.join(", ")
-        )
-    })
-}
-
-/// The rules between common options (2, 3, 6, 9).
-fn check_rules(section: &mut Section<'_>, options: &MonitorOptions) {
-    if let (Some(notify), Some(check)) = (options.notify_every_n_secs, options.check_every_n_secs)
-        && notify < check
-    {
-        section.error(
-            "notify_every_n_secs",
-            format!(
-                "must not be less than check_every_n_secs ({} < {})",
-                notify.get(),
-                check.get()
-            ),
-        );
-    }
-    if section.has("after_every_n_notifications") && !section.has("notify_every_n_secs") {
-        section.misplaced(
-            "after_every_n_notifications",
-            "needs notify_every_n_secs beside it",
-        );
-    }
-    if section.has("heartbeat_every_n_secs") && !section.has("heartbeat_url") {
-        section.misplaced("heartbeat_every_n_secs", "needs heartbeat_url beside it");
-    }
-    if let Some(url) = &options.heartbeat_url {
-        section.check_url("heartbeat_url", url.reveal(), &["http", "https"]);
-    }
-}
-
-#[allow(clippy::too_many_arguments)] // the parts of one struct
-fn entry(
-    name: String,
-    kind: &'static str,
-    address: String,
-    at: Position,
-    options: MonitorOptions,
-    site: &SiteOptions,
-    own: serde_json::Value,
-    blueprint: Blueprint,
-) -> MonitorEntry {
-    let default = Policy::default();
-    let secs = |duration: std::time::Duration| Seconds::new(duration.as_secs());
-    let mut entry = MonitorEntry {
-        check_every: Sourced::of(
-            options.check_every_n_secs,
-            site.check_every_n_secs,
-            secs(default.check_every),
-        ),
-        max_retries: Sourced::of(
-            options.max_retries,
-            site.max_retries,
-            Count::new(default.max_retries),
-        ),
-        max_try: Sourced::of(options.max_try_secs, site.max_try_secs, secs(default.max_try)),
-        retry_every: Sourced::of(
-            options.retry_every_n_secs.map(Some),
-            site.retry_every_n_secs.map(Some),
-            None,
-        ),
-        notify_every: Sourced::of(
-            options.notify_every_n_secs,
-            site.notify_every_n_secs,
-            secs(default.notify_every),
-        ),
-        after_every_n: Sourced::of(
-            options.after_every_n_notifications,
-            site.after_every_n_notifications,
-            Count::new(default.after_every_n),
-        ),
-        unknown_after: Sourced::of(
-            options.unknown_after_secs,
-            site.unknown_after_secs,
-            secs(default.unknown_after),
-        ),
-        alarms: Sourced::of(options.alarms, site.alarms, default.alarms),
-        email: Sourced::of(options.email, None, default.email),
-        display: Sourced::of(options.display, None, true),
-        heartbeat_url: options.heartbeat_url,
-        heartbeat_every: options.heartbeat_every_n_secs,
-        checksum: String::new(),
-        address: without_userinfo(&address),
-        name,
-        kind,
-        at,
-        blueprint,
-    };
-    entry.checksum = checksum(&entry, &address, &own);
-    entry
-}
-
-/// SHA-256 over the effective options: their order, comments, and whether a
-/// default is written out do not count.
-fn checksum(entry: &MonitorEntry, address: &str, own: &serde_json::Value) -> String {
-    #[derive(Serialize)]
-    struct Effective<'a>(
-        &'a str,
-        &'a str,
-        &'a str,
-        [u64; 6],
-        [bool; 3],
-        u64,
-        Option<&'a Secret>,
-        Option<u64>,
-    );
-    let effective = Effective(
-        &entry.name,
-        entry.kind,
-        address,
-        [
-            entry.check_every.value.get(),
-            entry.max_retries.value.get().get().into(),
-            entry.max_try.value.get(),
-            entry.notify_every.value.get(),
-            entry.after_every_n.value.get().get().into(),
-            entry.unknown_after.value.get(),
-        ],
-        [entry.alarms.value, entry.email.value, entry.display.value],
-        entry.retry_every.value.unwrap_or(entry.max_try.value).get(),
-        entry.heartbeat_url.as_ref(),
-        entry.heartbeat_every.map(Seconds::get),
-    );
-    let mut whole = json!([effective, own]);
-    whole.sort_all_objects();
-    hex(&Sha256::digest(whole.to_string()))
 }

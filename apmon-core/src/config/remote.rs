@@ -26,7 +26,7 @@ pub struct ResolveOptions {
 impl ResolveOptions {
     /// The monitor's, or its site's.
     pub fn read(section: &mut Section<'_>) -> Self {
-        let by = section.site().resolver.unwrap_or_default();
+        let by = section.defaults().resolver.unwrap_or_default();
         section.depends_on(by);
         Self {
             family: section.family(),

@@ -4,9 +4,9 @@
 //! left out, and the section read again, so that all mistakes come together.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fmt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     rc::Rc,
     sync::LazyLock,
 };
@@ -16,10 +16,11 @@ use url::Url;
 
 use super::{
     address,
+    defaults::MonitorDefaults,
     deserializer::{Fields, Pruned},
-    diagnostic::{Diagnostic, Position},
+    diagnostic::Diagnostic,
     field::fields_of,
-    site::SiteOptions,
+    position::Position,
     tree::{Entry, Node, Value},
     value::AddressFamily,
 };
@@ -33,25 +34,34 @@ pub(super) const MOST_HINTS: usize = 1000;
 /// A section of the site file while it is read: its keys, and what is wrong
 /// with them.
 pub struct Section<'a> {
-    pub(super) within: String,
+    within: String,
     pub(super) at: Position,
     entries: Rc<[Entry]>,
     read: HashSet<&'static str>,
     pruned: Pruned,
     wrong: HashSet<Rc<str>>,
     errors: &'a mut Vec<Diagnostic>,
+    /// Errors of other sections.
+    errors_before: usize,
     diagnostics: Diagnostics,
     address: String,
     family: AddressFamily,
-    site: Option<(&'a Path, &'a SiteOptions)>,
+    defaults: Option<&'a MonitorDefaults>,
     basis: Vec<serde_json::Value>,
 }
 
-/// What is allowed and yet to be said.
+/// What is reported although the section is valid.
 #[derive(Default)]
 pub(super) struct Diagnostics {
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) hints: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    pub(super) fn extend(&mut self, other: Self) {
+        self.warnings.extend(other.warnings);
+        self.hints.extend(other.hints);
+    }
 }
 
 impl<'a> Section<'a> {
@@ -79,34 +89,41 @@ impl<'a> Section<'a> {
             read: HashSet::new(),
             pruned: Pruned::default(),
             wrong: HashSet::new(),
+            errors_before: errors.len(),
             errors,
             diagnostics: Diagnostics::default(),
             address: String::new(),
             family: AddressFamily::Any,
-            site: None,
+            defaults: None,
             basis: Vec::new(),
         })
     }
 
-    /// The same, as a part of the site of the file at `path`.
-    pub(super) fn within_site(self, path: &'a Path, site: &'a SiteOptions) -> Self {
+    /// The same section, of a monitor with these defaults.
+    pub(super) fn with_defaults(self, defaults: &'a MonitorDefaults) -> Self {
         Self {
-            site: Some((path, site)),
+            defaults: Some(defaults),
             ..self
         }
     }
 
-    /// The site's options: the defaults of its monitors.
+    /// The site's options that are defaults of its monitors.
     #[must_use]
-    pub fn site(&self) -> &'a SiteOptions {
-        static NONE: LazyLock<SiteOptions> = LazyLock::new(SiteOptions::default);
-        self.site.map_or(&NONE, |(_, site)| site)
+    pub fn defaults(&self) -> &'a MonitorDefaults {
+        static NONE: LazyLock<MonitorDefaults> = LazyLock::new(MonitorDefaults::default);
+        self.defaults.unwrap_or(&NONE)
     }
 
-    /// Where a path given in the site file leads: from the file's directory.
+    /// What the section is called in diagnostics (`monitor "web"`).
+    pub(super) fn within(&self) -> &str {
+        &self.within
+    }
+
+    /// The path that `text` means: relative to the directory of the file it
+    /// stands in.
     #[must_use]
     pub fn path(&self, text: &str) -> PathBuf {
-        let directory = self.site.and_then(|(path, _)| path.parent());
+        let directory = self.at.file.path().parent();
         directory.map_or_else(|| PathBuf::from(text), |directory| directory.join(text))
     }
 
@@ -123,7 +140,16 @@ impl<'a> Section<'a> {
     /// Reads the keys that are fields of `T`. Wrong ones are noted and read as
     /// if they were not there. `None` only where `T` cannot do without one.
     pub fn read<T: DeserializeOwned>(&mut self) -> Option<T> {
-        let fields = fields_of::<T>();
+        self.read_keys(fields_of::<T>())
+    }
+
+    /// Reads those of `keys` that are given, each as a `T`: for options whose
+    /// names stand in a table. Wrong ones are noted and left out.
+    pub fn read_each<T: DeserializeOwned>(&mut self, keys: &[&'static str]) -> BTreeMap<String, T> {
+        self.read_keys(keys).unwrap_or_default()
+    }
+
+    fn read_keys<T: DeserializeOwned>(&mut self, fields: &[&'static str]) -> Option<T> {
         self.read.extend(fields);
         let all = Rc::clone(&self.entries);
         let entries: Vec<&Entry> = all.iter().filter(|entry| fields.contains(&&*entry.key)).collect();
@@ -147,7 +173,7 @@ impl<'a> Section<'a> {
                 }
                 return None;
             };
-            if !error.told {
+            if !error.reported {
                 let at = error.at.unwrap_or(entry.value.at);
                 self.push(at, format!("\"{}\" {}", error.path, error.text));
             }
@@ -172,8 +198,8 @@ impl<'a> Section<'a> {
         self.entries.iter().find(|entry| &*entry.key == key)
     }
 
-    /// Whether something of the value of `key` was wrong, and is told already:
-    /// what follows from it need not be told as well.
+    /// Whether something of the value of `key` was wrong, and is reported already:
+    /// what follows from it need not be reported as well.
     #[must_use]
     pub fn is_wrong(&self, key: &str) -> bool {
         let unset = |node: &Node| matches!(node.value, Value::Wrong);
@@ -182,6 +208,12 @@ impl<'a> Section<'a> {
                 Value::Sequence(items) => items.iter().any(unset),
                 _ => unset(&entry.value),
             })
+    }
+
+    /// Whether something of this section was wrong.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.errors.len() > self.errors_before
     }
 
     /// Whether the key is given, rightly or wrongly.
@@ -207,8 +239,8 @@ impl<'a> Section<'a> {
         self.error_text(key, format!("\"{key}\" {text}"));
     }
 
-    /// The same, `text` being the whole of it.
-    pub(super) fn error_text(&mut self, key: &str, text: String) {
+    /// The same; `text` is the whole sentence.
+    pub fn error_text(&mut self, key: &str, text: String) {
         let at = match self.entries.iter().find(|entry| &*entry.key == key) {
             Some(entry) => {
                 self.pruned.insert(&entry.value);
@@ -216,6 +248,11 @@ impl<'a> Section<'a> {
             }
             None => self.at,
         };
+        self.push(at, text);
+    }
+
+    /// Notes an error at a place of the section.
+    pub(super) fn error_at(&mut self, at: Position, text: String) {
         self.push(at, text);
     }
 
@@ -294,7 +331,7 @@ impl<'a> Section<'a> {
 
     /// A URL under `key`, checked; it is not repeated in the message, for it
     /// may hold a token.
-    pub(super) fn check_url(&mut self, key: &str, text: &str, schemes: &[&str]) -> bool {
+    pub fn check_url(&mut self, key: &str, text: &str, schemes: &[&str]) -> bool {
         match address::parse_url(text, schemes) {
             Ok(_) => true,
             Err(text) => {

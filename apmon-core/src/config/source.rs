@@ -2,7 +2,10 @@
 
 use std::{fs::File, io::Read, path::Path};
 
-use super::diagnostic::{ConfigError, Position};
+use super::{
+    diagnostic::ConfigError,
+    position::{FileId, Position},
+};
 
 /// The largest site file: some fifty thousand monitors.
 pub const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -69,8 +72,7 @@ pub(super) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, ConfigError>
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         ConfigError::Syntax {
-            path: path.to_owned(),
-            at: position_of(&error.as_bytes()[..valid]),
+            at: position_of(path, &error.as_bytes()[..valid]),
             reason: match error.as_bytes() {
                 [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "UTF-16 text; save it as UTF-8".into(),
                 bytes => format!("not UTF-8 text: byte 0x{:02x}", bytes[valid]),
@@ -79,8 +81,7 @@ pub(super) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, ConfigError>
     })?;
     if let Some(nul) = text.find('\0') {
         return Err(ConfigError::Syntax {
-            path: path.to_owned(),
-            at: position_of(&text.as_bytes()[..nul]),
+            at: position_of(path, &text.as_bytes()[..nul]),
             reason: "a NUL byte: this is no text file".into(),
         });
     }
@@ -91,10 +92,14 @@ pub(super) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, ConfigError>
 }
 
 /// The position just behind `before`.
-fn position_of(before: &[u8]) -> Position {
+fn position_of(path: &Path, before: &[u8]) -> Position {
     let text = String::from_utf8_lossy(before);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let line = text.matches('\n').count() + 1;
     let column = text.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-    Position { line, column }
+    Position {
+        file: FileId::of(path),
+        line,
+        column,
+    }
 }

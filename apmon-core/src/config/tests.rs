@@ -3,6 +3,7 @@
 
 mod arbitrary;
 mod channel;
+mod channel_kind;
 mod checksum;
 mod edit;
 mod edit_any;
@@ -13,6 +14,7 @@ mod file;
 mod kind;
 mod merge;
 mod nested;
+mod process;
 mod rule;
 mod secret;
 mod syntax;
@@ -23,8 +25,8 @@ mod write;
 
 use std::path::Path;
 
-use super::{Environment, MonitorEntry, SiteFile, parse};
-use crate::kind::{MonitorKind, Services};
+use super::{Environment, MonitorEntry, SiteFile, Tables, parse};
+use crate::{kind::MonitorKind, services::Services};
 
 /// An environment of these variables and no others.
 struct Variables<'a>(&'a [(&'a str, &'a str)]);
@@ -36,13 +38,27 @@ impl Environment for Variables<'_> {
     }
 }
 
+/// What the files of these tests may hold.
+const TABLES: Tables<'_> = Tables {
+    kinds: kind::KINDS,
+    channels: channel_kind::CHANNELS,
+    process: &[],
+};
+
 fn read_as(
     text: &str,
     kinds: &[&dyn MonitorKind],
     variables: &[(&str, &str)],
 ) -> Result<SiteFile, Vec<String>> {
-    parse(Path::new("lab.yaml"), text, kinds, &Variables(variables))
-        .map_err(|error| error.to_string().lines().map(str::to_owned).collect())
+    let channels = channel_kind::CHANNELS;
+    parse(
+        Path::new("lab.yaml"),
+        text,
+        kinds,
+        channels,
+        &Variables(variables),
+    )
+    .map_err(|error| error.to_string().lines().map(str::to_owned).collect())
 }
 
 /// The file, or the lines of its error.

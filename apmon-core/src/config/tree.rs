@@ -9,7 +9,8 @@ use std::{
 use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError, Span};
 
 use super::{
-    diagnostic::{Diagnostic, Position},
+    diagnostic::Diagnostic,
+    position::{FileId, Position},
     source::Environment,
 };
 use crate::text::excerpt;
@@ -107,7 +108,7 @@ pub(super) fn events(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Span
 }
 
 /// Reads the one document of `text`.
-pub(super) fn read(text: &str, environment: &dyn Environment) -> Result<Tree, SyntaxError> {
+pub(super) fn read(text: &str, file: FileId, environment: &dyn Environment) -> Result<Tree, SyntaxError> {
     let mut builder = Builder {
         environment,
         stack: Vec::new(),
@@ -119,7 +120,10 @@ pub(super) fn read(text: &str, environment: &dyn Environment) -> Result<Tree, Sy
     let mut documents = 0;
     for event in events(text) {
         let (event, span) = event?;
-        let at = position(&span.start);
+        let at = Position {
+            file,
+            ..position(&span.start)
+        };
         if matches!(event, Event::DocumentStart(..)) {
             documents += 1;
             if documents > 1 {
@@ -137,14 +141,20 @@ pub(super) fn read(text: &str, environment: &dyn Environment) -> Result<Tree, Sy
             errors: builder.errors,
         }),
         None => Err(SyntaxError {
-            at: Position { line: 1, column: 1 },
+            at: Position {
+                file,
+                line: 1,
+                column: 1,
+            },
             reason: "the file is empty".into(),
         }),
     }
 }
 
+/// Where a marker of the parser stands, in whatever file is read.
 pub(super) fn position(marker: &Marker) -> Position {
     Position {
+        file: FileId::default(),
         line: marker.line().max(1),
         column: marker.col() + 1,
     }

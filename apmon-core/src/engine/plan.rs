@@ -10,7 +10,7 @@ use std::{
 use super::EngineError;
 use crate::{
     monitor::{Heartbeat, Monitor, Policy},
-    notification::{NotificationKind, Notifier, Switch},
+    notification::{ChannelClass, HeartbeatSender, NotificationKind, Notifier, Switches},
 };
 
 /// The monitors and channels of one site.
@@ -33,6 +33,8 @@ pub struct Plan {
     /// it looks in time, saves its state and gets its messages out. Without
     /// [`Heartbeat::every`] once a minute; a pass sends one at its end.
     pub heartbeat: Option<Heartbeat>,
+    /// Sends the heartbeats, those of the monitors too; without one none are sent.
+    pub heartbeats: Option<Arc<dyn HeartbeatSender>>,
     /// Tells nobody: no channel, no heartbeat, and not later either. What would
     /// have been told is still decided, counted in the state as told, and
     /// reported as an event. Older messages stay in the outbox.
@@ -50,6 +52,7 @@ impl Plan {
             delivery_timeout: Duration::from_secs(20),
             expire_after: Duration::from_secs(24 * 3600),
             heartbeat: None,
+            heartbeats: None,
             no_notify: false,
         }
     }
@@ -58,6 +61,13 @@ impl Plan {
     #[must_use]
     pub fn watch(mut self, monitor: Arc<dyn Monitor>) -> Self {
         self.monitors.push(monitor);
+        self
+    }
+
+    /// With heartbeats sent by `sender`.
+    #[must_use]
+    pub fn heartbeats(mut self, sender: Arc<dyn HeartbeatSender>) -> Self {
+        self.heartbeats = Some(sender);
         self
     }
 
@@ -122,14 +132,10 @@ pub struct Channel {
     pub id: String,
     /// Carries the messages.
     pub notifier: Arc<dyn Notifier>,
-    /// Takes outages and everything without a switch of its own.
-    pub outages: bool,
-    /// Takes reminders.
-    pub reminders: bool,
-    /// Takes recoveries.
-    pub recoveries: bool,
-    /// Obeys a monitor's `email` switch.
-    pub is_mail: bool,
+    /// The kinds of notifications it takes.
+    pub switches: Switches,
+    /// The class under which a monitor's policy can switch it off.
+    pub class: Option<ChannelClass>,
     /// How long one delivery may take, where it is not the plan's time.
     pub timeout: Option<Duration>,
     /// The channel that stands in for it when it fails.
@@ -147,15 +153,13 @@ pub struct Fallback {
 }
 
 impl Channel {
-    /// A channel that takes everything and is no mail.
+    /// A channel of no class that takes everything.
     pub fn new(id: impl Into<String>, notifier: Arc<dyn Notifier>) -> Self {
         Self {
             id: id.into(),
             notifier,
-            outages: true,
-            reminders: true,
-            recoveries: true,
-            is_mail: false,
+            switches: Switches::default(),
+            class: None,
             timeout: None,
             fallback: None,
         }
@@ -180,11 +184,10 @@ impl Channel {
     /// Whether a message of this kind about a monitor with this policy goes here.
     #[must_use]
     pub fn takes(&self, kind: &NotificationKind, policy: &Policy) -> bool {
-        let switch = match kind.switch() {
-            Switch::Outages => self.outages,
-            Switch::Reminders => self.reminders,
-            Switch::Recoveries => self.recoveries,
-        };
-        switch && (policy.email || !self.is_mail)
+        self.switches.are_on(kind.switch())
+            && !self
+                .class
+                .as_ref()
+                .is_some_and(|class| policy.classes_off.contains(class))
     }
 }

@@ -40,7 +40,7 @@ pub fn after_check(
     state.last_checked = Some(check.started.wall);
     state.last_config_checksum = Some(watch.checksum.clone());
     state.own.alarms_off = !watch.policy.alarms;
-    state.own.email_off = !watch.policy.email;
+    state.own.classes_off.clone_from(&watch.policy.classes_off);
     let (health, transition) = state.health().after(check.verdict, watch.policy.max_retries);
     if state.is_up != health.is_up {
         state.own.up_since = (health.is_up == Some(true)).then_some(now.wall);

@@ -19,7 +19,8 @@ use std::{
 
 use NotificationKind::{Known, NoLongerWatched, Outage, Recovery, Reminder, Unknown};
 use apmon_core::{
-    Clock, Commit, Mono, Notification, NotificationKind, OutboxEntry, Policy, SystemClock, Verdict,
+    ChannelClass, Clock, Commit, Mono, Notification, NotificationKind, OutboxEntry, Policy, SystemClock,
+    Verdict,
 };
 use jiff::Timestamp;
 
@@ -55,7 +56,11 @@ impl Belief {
         let (alarms, email) = self.switches.unwrap_or((true, true));
         Policy {
             alarms,
-            email,
+            classes_off: if email {
+                Vec::new()
+            } else {
+                vec![ChannelClass::EMAIL]
+            },
             ..Policy::default()
         }
     }

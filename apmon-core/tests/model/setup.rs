@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use apmon_core::{Channel, NotificationKind, Notifier, Plan, Policy, Watch};
+use apmon_core::{Channel, ChannelClass, NotificationKind, Notifier, Plan, Policy, Switches, Watch};
 
 use crate::{
     step::Edit,
@@ -53,7 +53,7 @@ impl Receiver {
             NotificationKind::Recovery | NotificationKind::Known => self.recoveries,
             _ => self.outages,
         };
-        wants && (policy.email || !self.is_mail)
+        wants && !(self.is_mail && policy.classes_off.contains(&ChannelClass::EMAIL))
     }
 }
 
@@ -125,10 +125,12 @@ impl Setup {
         for (receiver, notifier) in CHANNELS.iter().zip(notifiers) {
             if self.has_channel(receiver.id) {
                 plan.channels.push(Channel {
-                    outages: receiver.outages,
-                    reminders: receiver.reminders,
-                    recoveries: receiver.recoveries,
-                    is_mail: receiver.is_mail,
+                    switches: Switches {
+                        outages: receiver.outages,
+                        reminders: receiver.reminders,
+                        recoveries: receiver.recoveries,
+                    },
+                    class: receiver.is_mail.then_some(ChannelClass::EMAIL),
                     ..Channel::new(receiver.id, Arc::clone(notifier))
                 });
             }
@@ -168,7 +170,7 @@ fn policy(i: usize) -> Policy {
             retry_every: Some(secs(30)),
             notify_every: secs(3600),
             unknown_after: secs(1),
-            email: false,
+            classes_off: vec![ChannelClass::EMAIL],
             ..common
         },
     }

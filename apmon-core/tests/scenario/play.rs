@@ -39,7 +39,6 @@ impl Stage {
         let plan = self.world.plan(&self.setup.lock().unwrap());
         Engine::new(plan, self.store.clone())
             .clock(self.clock.clone())
-            .heartbeats(Arc::new(self.world.log.clone()))
             .zone(TimeZone::UTC)
     }
 

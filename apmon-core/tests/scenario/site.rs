@@ -8,7 +8,8 @@ use std::{
 };
 
 use apmon_core::{
-    Blueprint, Channel, Check, Kind, Monitor, Notice, Observation, Plan, Policy, Probe, Services, Watch,
+    Blueprint, Channel, ChannelClass, Check, Kind, Monitor, Notice, Observation, Plan, Policy, Probe,
+    Services, Switches, Watch,
     config::{self, ProcessEnvironment, Section, SiteFile},
 };
 use async_trait::async_trait;
@@ -145,44 +146,37 @@ impl World {
     }
 
     pub fn plan(&self, setup: &Setup) -> Plan {
-        match setup {
+        let plan = match setup {
             Setup::Options(options) => self.plan_of_options(options),
             Setup::File(file) => {
                 let kinds: [&dyn apmon_core::MonitorKind; 1] = [&self.scripted];
-                let file = config::parse(Path::new("scenario"), file, &kinds, &ProcessEnvironment);
+                let channels = apmon_notify::CHANNELS;
+                let file = config::parse(Path::new("scenario"), file, &kinds, channels, &ProcessEnvironment);
                 self.plan_of_file(&file.unwrap_or_else(|error| panic!("{error}")))
             }
-        }
+        };
+        plan.heartbeats(Arc::new(self.log.clone()))
     }
 
     /// A webhook is `hook`, the second `hook2`; a recipient of mail is what
     /// stands before the `@`.
     fn plan_of_file(&self, file: &SiteFile) -> Plan {
-        let services = Services::default();
-        let mut plan = Plan::new(&file.name);
-        plan.monitors = file
-            .monitors
-            .iter()
-            .map(|monitor| monitor.build(&services))
-            .collect();
-        for i in 1..=file.outage_webhooks.len() {
-            let name = if i == 1 {
-                "hook".to_owned()
-            } else {
-                format!("hook{i}")
+        let mut plan = file.plan(&Services::default());
+        let mut hooks = 0;
+        for channel in &mut plan.channels {
+            let name = match channel.id.split_once(':') {
+                Some(("mail", address)) => address.split('@').next().unwrap().to_owned(),
+                _ => {
+                    hooks += 1;
+                    if hooks == 1 {
+                        "hook".to_owned()
+                    } else {
+                        format!("hook{hooks}")
+                    }
+                }
             };
-            plan.channels.push(Channel::new(&name, self.receiver(&name)));
-        }
-        for options in &file.outage_emails {
-            let address = options.email.as_ref().unwrap().as_str();
-            let name = address.split('@').next().unwrap();
-            plan.channels.push(Channel {
-                outages: options.email_outages.unwrap_or(true),
-                reminders: options.email_reminders.unwrap_or(true),
-                recoveries: options.email_recoveries.unwrap_or(true),
-                is_mail: true,
-                ..Channel::new(name, self.receiver(name))
-            });
+            channel.notifier = self.receiver(&name);
+            channel.id = name;
         }
         plan
     }
@@ -198,10 +192,12 @@ impl World {
             }));
         }
         plan.channels.push(Channel {
-            outages: switch(options, "outages", true),
-            reminders: switch(options, "reminders", true),
-            recoveries: switch(options, "recoveries", true),
-            is_mail: switch(options, "mail", false),
+            switches: Switches {
+                outages: switch(options, "outages", true),
+                reminders: switch(options, "reminders", true),
+                recoveries: switch(options, "recoveries", true),
+            },
+            class: switch(options, "mail", false).then_some(ChannelClass::EMAIL),
             ..Channel::new("phone", self.receiver("phone"))
         });
         plan
@@ -226,7 +222,8 @@ fn policy(options: &str) -> Policy {
             "after" => policy.after_every_n = count(),
             "unknown" => policy.unknown_after = secs(number()),
             "alarms" => policy.alarms = *value == "yes",
-            "email" => policy.email = *value == "yes",
+            "email" if *value == "no" => policy.classes_off = vec![ChannelClass::EMAIL],
+            "email" => {}
             // switches of the channel
             "outages" | "reminders" | "recoveries" | "mail" => {}
             other => panic!("unknown option {other}"),

@@ -5,15 +5,12 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{
-    DeliveryError,
-    config::{EmailServer, Host},
-    text::printable,
-};
+use apmon_core::{DeliveryError, config::Host, text::printable};
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     MailError,
+    options::MailServerOptions,
     session::{Place, Session},
     tls::Tls,
     trouble::{Trouble, masked},
@@ -40,7 +37,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(options: &EmailServer, timeout: Duration) -> Result<Self, MailError> {
+    pub(super) fn new(options: &MailServerOptions, timeout: Duration) -> Result<Self, MailError> {
         let host = options
             .smtp_host
             .as_ref()

@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{
-    Secret,
-    config::{Host, MailProtection},
-};
+use apmon_core::{Secret, config::Host};
 use lettre::transport::smtp::{
     authentication::{Credentials, DEFAULT_MECHANISMS},
     client::AsyncSmtpConnection,
@@ -19,6 +16,7 @@ use rustls::pki_types::{DnsName, ServerName};
 use tokio::{net::TcpStream, time::Instant};
 
 use super::{
+    options::MailProtection,
     stream::{Clear, Stream},
     tls::Tls,
     trouble::Trouble,

@@ -75,7 +75,7 @@ impl TlsOptions {
             }
         }
         let pinned = section.has("ssl_fingerprint");
-        let site = section.site();
+        let site = section.defaults();
         let verify = self
             .ssl_verify
             .unwrap_or(site.ssl_verify.unwrap_or(false) && !pinned);

@@ -53,6 +53,7 @@ pub fn parse(monitor: &str) -> Result<config::SiteFile, config::ConfigError> {
         "lab.yaml".as_ref(),
         &site,
         apmon_probes::KINDS,
+        &[],
         &config::ProcessEnvironment,
     )
 }

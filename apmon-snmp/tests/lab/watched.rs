@@ -34,6 +34,7 @@ impl Watched {
             Path::new("lab.yaml"),
             &text,
             apmon_snmp::KINDS,
+            &[],
             &config::ProcessEnvironment,
         );
         let site = site.unwrap_or_else(|error| panic!("{error}"));

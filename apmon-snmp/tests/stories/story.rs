@@ -52,7 +52,7 @@ pub fn entry(file: impl Into<PathBuf>, agent: &LabAgent, options: &str) -> Monit
         agent.address(),
         LabAgent::COMMUNITY
     );
-    let site = parse(&file.into(), &text, apmon_snmp::KINDS, &ProcessEnvironment);
+    let site = parse(&file.into(), &text, apmon_snmp::KINDS, &[], &ProcessEnvironment);
     site.unwrap_or_else(|error| panic!("{error}")).monitors.remove(0)
 }
 

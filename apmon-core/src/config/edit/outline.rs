@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::Range};
 use granit_parser::{Event, ScalarStyle, StructureStyle};
 
 use crate::config::{
-    diagnostic::Position,
+    position::Position,
     tree::{self, SyntaxError},
 };
 

@@ -1,167 +1,131 @@
-//! Who is told: what may stand in the entries of channels.
+//! Channels, whatever their kinds: lists, ids, fallbacks, shared sections.
 
-use super::{good, in_site, read, told};
-use crate::config::Seconds;
+use super::{channel_kind::TIMEOUT, good, in_site, read, told};
+use crate::{
+    config::Seconds,
+    notification::{ChannelClass, NotificationKind},
+    services::Services,
+};
 
 #[test]
-fn presets_are_checked() {
-    let text = "\
-outage_webhooks:
-- {preset: slack, url: 'https://h/x', headers: {X-A: b}, timeout_secs: 5, success_body: ok}
-- {preset: slakc, url: 'https://h/x'}
-- {preset: telegram, token: t}
-- {preset: ntfy, topic: t, chat_id: c, endpoint_url: 'https://h/x'}
-- {preset: gotify, url: h/x, token: ' '}
-- {preset: pagerduty, routing_key: r, rooting_key: r}";
+fn the_channels_of_a_site_become_those_of_its_plan() {
+    let file = good(
+        "\
+site:
+  name: Lab
+  max_threads: 3
+  max_try_secs: 7
+  notify_expire_secs: 3600
+  heartbeat_url: https://h/beat
+  email_server: {smtp_host: mail, smtp_port: 25, from_address: a@b.example}
+  outage_emails: [{email: Ops@b.example, email_reminders: no}, {email: ops@b.example, name: second}]
+  outage_webhooks:
+  - {endpoint_url: 'https://h/', then: logs, after_secs: 60, timeout_secs: 5}
+  - {endpoint_url: 'https://h/'}
+  outage_syslogs: [{name: logs}]
+monitors:
+- {type: ping, name: gw, address: 10.0.0.1, email: no}
+",
+    );
+    let plan = file.plan(&Services::default());
+    let ids: Vec<_> = plan.channels.iter().map(|channel| channel.id.as_str()).collect();
     assert_eq!(
-        told(&in_site(text)),
+        ids,
         [
-            "5:14: outage_webhooks 2: \"preset\" must be alertmanager or discord or gotify or matrix or ntfy or opsgenie or pagerduty or pushover or slack or teams or telegram, not \"slakc\"; did you mean slack?",
-            "6:14: outage_webhooks 3: \"chat_id\" is missing, preset telegram needs it",
-            "7:30: outage_webhooks 4: \"chat_id\" is no option of preset ntfy (topic, url, token)",
-            "7:42: outage_webhooks 4: \"endpoint_url\" does not go with preset, which stands for it",
-            "8:27: outage_webhooks 5: \"url\" must be a URL that begins with http:// or https://",
-            "8:39: outage_webhooks 5: \"token\" must not be empty",
-            "9:41: outage_webhooks 6: unknown option \"rooting_key\"; did you mean \"routing_key\"?",
+            "webhook:here",
+            "webhook:here#2",
+            "syslog:logs",
+            "mail:Ops@b.example",
+            "mail:ops@b.example#2",
         ]
+    );
+    let fallback = plan.channels[0].fallback.as_ref().unwrap();
+    assert_eq!(
+        (fallback.to.as_str(), fallback.after.as_secs()),
+        ("syslog:logs", 60)
+    );
+    assert_eq!(plan.channels[0].timeout.unwrap().as_secs(), 5);
+    assert_eq!(plan.channels[3].class, Some(ChannelClass::EMAIL));
+    let policy = &plan.monitors[0].watch().policy;
+    let takers: Vec<_> = plan
+        .channels
+        .iter()
+        .map(|channel| channel.takes(&NotificationKind::Reminder, policy))
+        .collect();
+    assert_eq!(takers, [true, true, true, false, false]);
+    assert!(!plan.channels[3].switches.reminders && plan.channels[4].switches.reminders);
+    assert_eq!(plan.max_concurrent.unwrap().get(), 3);
+    assert_eq!(plan.delivery_timeout.as_secs(), 7);
+    assert_eq!(plan.expire_after.as_secs(), 3600);
+    assert_eq!(plan.heartbeat.unwrap().url.reveal(), "https://h/beat");
+    assert!(plan.heartbeats.is_none(), "no sender was provided");
+    assert_eq!(file.channels[3].blueprint.via.as_deref(), Some("mail"));
+    let _ = file.channels[0].build(&Services::default(), TIMEOUT);
+}
+
+#[test]
+fn a_list_of_a_kind_that_is_not_in_the_table_is_an_unknown_option() {
+    assert_eq!(
+        told(&in_site("outage_pigeons: []")),
+        ["3:3: site: unknown option \"outage_pigeons\""]
     );
 }
 
-/// What would be refused by the service, or go to another path, is told before.
 #[test]
-fn values_that_a_preset_cannot_send_are_mistakes() {
-    let hook = |options: &str| in_site(&format!("outage_webhooks: [{{preset: {options}}}]"));
-    for good in [
-        "discord, url: 'https://h/x?thread_id=1'",
-        "teams, url: 'https://h/x?sig=1#a'",
-        "gotify, url: 'https://h/sub/path/', token: t",
-        "ntfy, topic: Abc_9-x",
-        "telegram, token: ' 1:x ', chat_id: c",
-    ] {
-        assert!(read(&hook(good)).is_ok(), "{good}");
-    }
-    let base = "\"url\" must be where the service is, without \"?\" and \"#\": apmon adds the path";
-    let topic = "\"topic\" must be 1 to 64 of the characters A-Z, a-z, 0-9, - and _";
-    let room = "\"room\" must be the room's id, which begins with \"!\"; an alias (#room:server) will not do";
-    let ends = "\"token\" must not begin or end with a blank";
-    let long = format!("ntfy, topic: {}", "t".repeat(65));
-    for (wrong, text) in [
-        ("gotify, url: 'https://h/?a=s3cret', token: t", base),
-        ("ntfy, topic: t, url: 'https://h/#s3cret'", base),
-        ("matrix, url: 'https://h/?', token: t, room: '!r:h'", base),
-        ("pushover, url: 'https://h/?a', token: t, user: u", base),
-        ("pagerduty, url: 'https://h/?a', routing_key: r", base),
-        ("opsgenie, url: 'https://h/?a', token: t", base),
-        ("telegram, url: 'https://h/?a', token: t, chat_id: c", base),
-        ("alertmanager, url: 'https://h/?a'", base),
-        ("ntfy, topic: s3cret/x", topic),
-        (&long, topic),
-        ("matrix, url: 'https://h/', token: t, room: '#s3cret:h'", room),
-        ("opsgenie, token: 's3cret '", ends),
-        ("ntfy, topic: t, token: \"s3cret\\n\"", ends),
-        ("alertmanager, url: 'https://h/', token: ' s3cret'", ends),
-        (
-            "gotify, url: 'https://h/', token: \"s3\\ncret\"",
-            "\"token\" holds characters that no header may hold",
-        ),
-        (
-            "matrix, url: 'https://h/', room: '!r:h', token: s3crét",
-            "\"token\" holds characters that no header may hold",
-        ),
-    ] {
-        let told = told(&hook(wrong));
-        assert_eq!(told.len(), 1, "{wrong} {told:?}");
-        assert!(told[0].ends_with(text), "{told:?}");
-    }
+fn a_needed_section_is_read_once_and_demanded() {
+    assert_eq!(
+        told(&in_site("outage_emails: [{email: a@b.example}]")),
+        ["3:3: site: \"outage_emails\" needs email_server beside it"]
+    );
+    let unused = "email_server: {smtp_host: h, smtp_port: 25, from_address: a@b.example, smtp_username: u}";
+    let file = good(&in_site(unused));
+    let warnings: Vec<_> = file.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        ["email_server: \"smtp_username\" is set without smtp_password"]
+    );
 }
 
 #[test]
-fn what_a_webhook_may_say_besides_is_checked() {
-    let hook = |more: &str| {
-        in_site(&format!(
-            "outage_webhooks: [{{endpoint_url: 'https://h/', request_method: POST, request_encoding: URL, {more}}}]"
-        ))
-    };
-    for good in [
-        "success_statuses: 200-299",
-        "success_statuses: [200, 302-303]",
-        "success_body: 'OK: '",
-        "headers: {Authorization: Bearer x}",
-    ] {
-        assert!(read(&hook(good)).is_ok(), "{good}");
-    }
-    for (wrong, text) in [
-        (
-            "success_statuses: 2xx",
-            "\"success_statuses\" must be a status such as 200, a range such as 200-299, or a list of them",
-        ),
-        ("success_body: ''", "\"success_body\" must not be empty"),
-        (
-            "timeout_secs: 0",
-            "\"timeout_secs\" must be 1 to 315360000 seconds, not 0",
-        ),
-        (
-            "headers: {'a b': x}",
-            "\"headers\" holds \"a b\", which is no name of a header",
-        ),
-        (
-            "headers: {Content-Length: 5}",
-            "\"headers\" must not hold Content-Length, apmon sets it itself",
-        ),
-        (
-            "headers: {X: \"s3cret\\n\"}",
-            "\"headers\" X holds characters that no header may hold",
-        ),
-        (
-            "headers: {X-a: 1, x-A: 2}",
-            "\"headers\" holds x-A twice: capitals make no difference",
-        ),
-    ] {
-        let told = told(&hook(wrong));
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].ends_with(text), "{told:?}");
-    }
-}
-
-#[test]
-fn channels_that_stand_in_for_others_are_checked() {
+fn fallbacks_are_checked() {
     let text = "\
 outage_webhooks:
-- {preset: slack, url: 'https://h/x', name: chat, then: sms, after_secs: 60}
-- {preset: slack, url: 'https://h/x', name: chat}
-- {preset: slack, url: 'https://h/x', then: smm}
-- {preset: slack, url: 'https://h/x', after_secs: 5}
-- {preset: slack, url: 'https://h/x', name: loop, then: loop}
-outage_commands:
-- {program: /bin/sms, name: sms, then: log}
+- {endpoint_url: 'https://h/x', name: chat, then: sms, after_secs: 60}
+- {endpoint_url: 'https://h/x', name: chat}
+- {endpoint_url: 'https://h/x', then: smm}
+- {endpoint_url: 'https://h/x', after_secs: 5}
+- {endpoint_url: 'https://h/x', name: loop, then: loop}
+- {endpoint_url: 'https://h/x', name: sms, then: log}
 outage_syslogs:
 - {name: log, then: other}
 - {name: other, then: sms}";
+    let back = "\"then\" leads back here: no channel would be left to try";
     assert_eq!(
         told(&in_site(text)),
         [
-            "5:47: outage_webhooks 2: \"name\" is already that of outage_webhooks 1",
-            "6:47: outage_webhooks 3: \"then\" names no channel: none has the name \"smm\"; did you mean \"sms\"?",
-            "7:41: outage_webhooks 4: \"after_secs\" needs then beside it",
-            "8:59: outage_webhooks 5: \"then\" leads back here: nobody would be told",
-            "10:42: outage_commands 1: \"then\" leads back here: nobody would be told",
-            "12:23: outage_syslogs 1: \"then\" leads back here: nobody would be told",
-            "13:25: outage_syslogs 2: \"then\" leads back here: nobody would be told",
+            "5:41: outage_webhooks 2: \"name\" is already that of outage_webhooks 1".to_owned(),
+            "6:41: outage_webhooks 3: \"then\" refers to no channel: none has the name \"smm\"; did you mean \"sms\"?"
+                .to_owned(),
+            "7:35: outage_webhooks 4: \"after_secs\" needs then beside it".to_owned(),
+            format!("8:53: outage_webhooks 5: {back}"),
+            format!("9:52: outage_webhooks 6: {back}"),
+            format!("11:23: outage_syslogs 1: {back}"),
+            format!("12:25: outage_syslogs 2: {back}"),
         ]
     );
     let file = good(&in_site(
         "outage_syslogs: [{name: a, then: b}, {name: b, then: c, after_secs: 60}, {name: c}]",
     ));
     let after: Vec<_> = file
-        .outage_syslogs
+        .channels
         .iter()
-        .map(|log| log.common.after().get())
+        .map(|channel| channel.options.after().get())
         .collect();
     assert_eq!(after, [300, 60, 300]);
 }
 
 #[test]
-fn a_stand_in_is_told_before_the_message_is_given_up() {
+fn a_fallback_is_used_before_the_notification_is_given_up() {
     let site = |expire: &str, after: &str| {
         in_site(&format!(
             "{expire}outage_syslogs: [{{then: b{after}}}, {{name: b}}]"
@@ -169,7 +133,7 @@ fn a_stand_in_is_told_before_the_message_is_given_up() {
     };
     let error = |place: &str, after: u64, expire: u64| {
         [format!(
-            "{place}: outage_syslogs 1: \"after_secs\" must be less than notify_expire_secs ({after} >= {expire}): the message is given up before"
+            "{place}: outage_syslogs 1: \"after_secs\" must be less than notify_expire_secs ({after} >= {expire}): the notification has been given up by then"
         )]
     };
     let expire = "notify_expire_secs: 60\n";
@@ -190,11 +154,37 @@ fn a_stand_in_is_told_before_the_message_is_given_up() {
         error("4:27", 300, 60),
         "the default counts"
     );
-    // What is wrong itself is told once.
+    // What is wrong itself is reported once.
     assert_eq!(told(&site(expire, ", after_secs: 0")).len(), 1);
     assert_eq!(
         told(&site("notify_expire_secs: 0\n", ", after_secs: 90000")).len(),
         1
+    );
+}
+
+#[test]
+fn what_a_fallback_does_not_receive_is_hinted_at() {
+    let text = "\
+site:
+  name: Lab
+  email_server: {smtp_host: mail, smtp_port: 25, from_address: a@b.example}
+  outage_emails: [{email: ops@b.example, name: ops}]
+  outage_syslogs: [{then: ops}, {name: x, then: ops}]
+monitors:
+- {type: ping, name: a, address: 10.0.0.1, email: no}
+- {type: ping, name: b, address: 10.0.0.1}
+";
+    let hints = |text: &str| -> Vec<String> { good(text).hints.iter().map(ToString::to_string).collect() };
+    assert_eq!(
+        hints(text),
+        [
+            "mail:ops@b.example: is the fallback of syslog:here, syslog:x: it receives only what they cannot deliver",
+            "mail:ops@b.example: receives nothing of 1 monitor that has email: no",
+        ]
+    );
+    assert_eq!(
+        hints(&text.replace("{then: ops}, {name: x, then: ops}", "{}")),
+        [""; 0]
     );
 }
 
@@ -215,58 +205,4 @@ fn the_engines_own_heartbeat_is_checked() {
         "heartbeat_url: 'https://h/x'\nheartbeat_every_n_secs: 30",
     ));
     assert_eq!(file.site.heartbeat_every_n_secs.map(Seconds::get), Some(30));
-}
-
-#[test]
-fn commands_and_syslogs_are_checked() {
-    let text = "\
-outage_commands:
-- {program: /usr/local/bin/sms, args: [--to, 49], timeout_secs: 5}
-- {args: [x]}
-- {program: sms --to 49}
-outage_syslogs:
-- {}
-- {address: 'tcp://log.lan:6514', facility: local3}
-- {address: log.lan, facility: local8}";
-    assert_eq!(
-        told(&in_site(text)),
-        [
-            "5:5: outage_commands 2: \"program\" is missing",
-            "6:15: outage_commands 3: \"program\" holds a blank: no shell reads it, arguments go into \"args\"",
-            "10:15: outage_syslogs 3: \"address\" must be a path such as /dev/log, udp://host:port or tcp://host:port",
-            "10:34: outage_syslogs 3: \"facility\" must be user or daemon or local0 or local1 or local2 or local3 or local4 or local5 or local6 or local7, not \"local8\"; did you mean local0?",
-        ]
-    );
-}
-
-#[test]
-fn logins_of_a_mail_server_that_are_not_as_meant_bring_a_warning() {
-    let warned = |options: &str| -> Vec<String> {
-        let server = format!("email_server: {{smtp_host: h, from_address: a@b, {options}}}");
-        let file = good(&in_site(&server));
-        file.warnings.iter().map(ToString::to_string).collect()
-    };
-    let of = |text: &str| vec![format!("email_server: {text}")];
-    let clear =
-        of("\"smtp_password\" is sent in clear, for use_tls is no: whoever sees the traffic can read it");
-    assert_eq!(
-        warned("smtp_port: 25, smtp_username: u, smtp_password: p, use_tls: no"),
-        clear
-    );
-    for fine in [
-        "smtp_port: 25, use_tls: no",
-        "smtp_port: 587, smtp_username: u, smtp_password: p",
-        "smtp_port: 465, smtp_username: u, smtp_password: p, use_tls: no",
-        "smtp_port: 25, smtp_verify_tls: no",
-    ] {
-        assert_eq!(warned(fine), [""; 0], "{fine}");
-    }
-    assert_eq!(
-        warned("smtp_port: 587, smtp_username: u"),
-        of("\"smtp_username\" has no smtp_password beside it: nobody logs in")
-    );
-    assert_eq!(
-        warned("smtp_port: 587, smtp_password: p"),
-        of("\"smtp_password\" has no smtp_username beside it: nobody logs in")
-    );
 }

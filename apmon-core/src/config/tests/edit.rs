@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Variables, kind::KINDS, read_as, told};
+use super::{TABLES, Variables, kind::KINDS, read_as, told};
 use crate::config::{EditError, MAX_FILE_BYTES, set_option};
 
 const VARIABLES: &[(&str, &str)] = &[("NAME", "from env"), ("HOST", "h"), ("SECRET", "s")];
@@ -14,7 +14,7 @@ fn set(text: &str, monitor: &str, key: &str, value: &str) -> Result<String, Edit
         monitor,
         key,
         value,
-        KINDS,
+        &TABLES,
         &Variables(VARIABLES),
     )
 }

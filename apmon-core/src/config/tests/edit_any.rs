@@ -5,10 +5,10 @@ use std::path::Path;
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use super::{Variables, kind::KINDS, read_as};
+use super::{TABLES, Variables, kind::KINDS, read_as};
 use crate::{
     config::{SiteFile, set_option},
-    kind::Services,
+    services::Services,
 };
 
 const VARIABLES: &[(&str, &str)] = &[("ADDRESS", "tcp://from.env:1"), ("EMPTY", "")];
@@ -262,7 +262,7 @@ proptest! {
         let (text, name) = (&case.text, &case.names[case.target]);
         let old = read(text);
         let new_text = set_option(
-            Path::new("lab.yaml"), text, name, "send", &value, KINDS, &Variables(VARIABLES),
+            Path::new("lab.yaml"), text, name, "send", &value, &TABLES, &Variables(VARIABLES),
         );
         let new_text = match new_text {
             Ok(new_text) => new_text,
@@ -303,7 +303,7 @@ proptest! {
         let text: String = text.into_iter().collect();
         for name in &case.names {
             if let Ok(new) = set_option(
-                Path::new("lab.yaml"), &text, name, "send", "v", KINDS, &Variables(VARIABLES),
+                Path::new("lab.yaml"), &text, name, "send", "v", &TABLES, &Variables(VARIABLES),
             ) {
                 read(&new);
             }

@@ -219,12 +219,12 @@ fn names_are_printed_without_their_power_over_terminals() {
 }
 
 #[test]
-fn thousands_of_mistakes_are_counted_and_not_shown() {
+fn thousands_of_errors_are_counted_and_not_shown() {
     let text = format!("site: {{name: Lab}}\nmonitors:\n{}", "- {}\n".repeat(1000));
     let lines = read(&text).unwrap_err();
     assert_eq!(lines.len(), 201);
     assert_eq!(lines[199], "lab.yaml:69:3: monitor 67: \"type\" is missing");
-    assert_eq!(lines[200], "lab.yaml: and 2800 more mistakes");
+    assert_eq!(lines[200], "lab.yaml: and 2800 more errors");
 }
 
 #[test]

@@ -2,32 +2,29 @@
 
 use std::path::Path;
 
-use super::{Variables, good, kind::SEED, read_as};
-use crate::{
-    config::{RequestEncoding, RequestMethod, load},
-    time::Stopwatch,
-};
+use super::{Variables, channel_kind::CHANNELS, good, kind::SEED, read_as};
+use crate::{config::load, time::Stopwatch};
 
 #[test]
 fn the_seeds_complete_example_is_read_whole() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/site/complete.yaml");
-    let file = load(&path, SEED, &Variables(&[])).unwrap();
+    let file = load(&path, SEED, CHANNELS, &Variables(&[])).unwrap();
     assert_eq!(file.warnings, []);
     assert_eq!(file.name, "HomeLab");
 
-    let server = file.email_server.as_ref().unwrap();
-    assert_eq!(server.smtp_port.unwrap().get(), 587);
+    let channels: Vec<_> = file.channels.iter().map(|channel| channel.id.as_str()).collect();
     assert_eq!(
-        server.smtp_password.as_ref().unwrap().reveal(),
-        "app_password_here"
+        channels,
+        [
+            "webhook:here",
+            "mail:admin@example.com",
+            "mail:manager@example.com"
+        ]
     );
-    assert_eq!(server.use_tls, Some(true));
-    let reminders = file.outage_emails.iter().map(|email| email.email_reminders);
-    assert_eq!(reminders.collect::<Vec<_>>(), [Some(true), Some(false)]);
-    let webhook = &file.outage_webhooks[0];
-    assert_eq!(webhook.request_method, Some(RequestMethod::Post));
-    assert_eq!(webhook.request_encoding, Some(RequestEncoding::Json));
-    assert_eq!(webhook.request_suffix.as_ref().unwrap().reveal(), "");
+    let reminders = file.channels[1..]
+        .iter()
+        .map(|mail| mail.blueprint.switches.reminders);
+    assert_eq!(reminders.collect::<Vec<_>>(), [true, false]);
     assert_eq!(file.site.max_threads.unwrap().get().get(), 1);
 
     let monitors = file.monitors.iter().map(|monitor| {

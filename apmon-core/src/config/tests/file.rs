@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use super::{Variables, kind::KINDS};
+use super::{Variables, channel_kind::CHANNELS, kind::KINDS};
 use crate::{
     config::{SiteFile, load},
     time::Stopwatch,
@@ -17,7 +17,7 @@ const GOOD: &[u8] = b"site: {name: Lab}\nmonitors: [{type: ping, name: a, addres
 
 fn fetch(path: &Path) -> Result<SiteFile, String> {
     let watch = Stopwatch::start();
-    let result = load(path, KINDS, &Variables(&[])).map_err(|error| error.to_string());
+    let result = load(path, KINDS, CHANNELS, &Variables(&[])).map_err(|error| error.to_string());
     assert!(
         watch.elapsed().as_secs() < 30,
         "{} took {:?}",

@@ -7,8 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    config::{Host, Section, Text, one_or_many},
-    kind::{Blueprint, Kind, MonitorKind},
+    blueprint::Blueprint,
+    config::{Diagnostic, Host, MonitorEntry, Section, Text, one_or_many},
+    kind::{Kind, MonitorKind},
     monitor::{Monitor, Observation, Watch},
     probe::Check,
     secret::Secret,
@@ -185,6 +186,18 @@ impl Kind for Port {
         section.require("port", options.port);
         section.require("mac", options.mac.as_ref());
         url.map(|_| shown(&options))
+    }
+
+    fn check_together(&self, monitors: &[&MonitorEntry], errors: &mut Vec<Diagnostic>) {
+        let port = |monitor: &MonitorEntry| (monitor.address.clone(), monitor.options()["port"].clone());
+        for monitor in monitors {
+            let same = |other: &&&MonitorEntry| other.at != monitor.at && port(other) == port(monitor);
+            errors.extend(monitors.iter().find(same).map(|other| Diagnostic {
+                at: monitor.at,
+                within: format!("monitor \"{}\"", monitor.name),
+                text: format!("the same port as that at {}", other.at),
+            }));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Seed 003's rules, as far as they are the core's: each with its number.
 
-use super::{good, in_monitor, in_ping, in_site, in_tcp, one, read, table, told};
+use super::{good, in_monitor, in_ping, in_site, in_tcp, one, table, told};
 use crate::config::Origin;
 
 #[test]
@@ -148,74 +148,6 @@ fn rule_6_urls_have_a_scheme_and_a_host() {
 }
 
 #[test]
-fn rule_7_mailboxes_look_like_mailboxes() {
-    let text = "\
-email_server: {smtp_host: mail, smtp_port: 25, from_address: apmon}
-outage_emails:
-- email: a@b.example
-- email: a@b@c
-- email: ops@
-- email: 'Ops <ops@b.example>'
-- email: ''
-- email_outages: yes";
-    assert_eq!(
-        told(&in_site(text)),
-        [
-            "3:64: email_server: \"from_address\" must be an e-mail address",
-            "6:12: outage_emails 2: \"email\" must be an e-mail address",
-            "7:12: outage_emails 3: \"email\" must be an e-mail address",
-            "8:12: outage_emails 4: \"email\" must be an e-mail address",
-            "9:12: outage_emails 5: \"email\" must not be empty",
-            "10:5: outage_emails 6: \"email\" is missing",
-        ]
-    );
-}
-
-#[test]
-fn rules_10_to_12_mail_needs_a_server_and_a_server_needs_three_things() {
-    table(
-        in_site,
-        &[
-            (
-                "outage_emails: [{email: a@b.example}]",
-                &["3:3: site: \"outage_emails\" needs email_server beside it"],
-            ),
-            (
-                "email_server: {}",
-                &[
-                    "3:17: email_server: \"smtp_host\" is missing",
-                    "3:17: email_server: \"smtp_port\" is missing",
-                    "3:17: email_server: \"from_address\" is missing",
-                ],
-            ),
-            (
-                "email_server: {smtp_host: 1.2.3, smtp_port: 0, from_address: a@b.example}",
-                &[
-                    "3:29: email_server: \"smtp_host\" must be a host name or an address",
-                    "3:47: email_server: \"smtp_port\" must be a port, 1 to 65535, not 0",
-                ],
-            ),
-            (
-                "email_server: {smtp_host: '::1', smtp_port: 25, from_address: a@b.example}",
-                &[],
-            ),
-            (
-                "email_server: {smtp_host: h, smtp_port: 587, from_address: a@b.example, smtp_username: 7, smtp_password: 0123, use_tls: off}",
-                &[],
-            ),
-            (
-                "email_server:",
-                &["3:15: email_server: must be a section of options, this is nothing"],
-            ),
-            (
-                "email_server: mail.example",
-                &["3:17: email_server: must be a section of options, this is a single value"],
-            ),
-        ],
-    );
-}
-
-#[test]
 fn rules_13_14_35_and_36_switches_take_words() {
     for (word, value) in [
         ("true", true),
@@ -231,9 +163,9 @@ fn rules_13_14_35_and_36_switches_take_words() {
         let file = good(&in_site(&format!(
             "{server}\noutage_emails: [{{email: a@b.example, {flags}}}]\nalarms: {word}"
         )));
-        let email = &file.outage_emails[0];
-        let flags = [email.email_outages, email.email_recoveries, email.email_reminders];
-        assert_eq!(flags, [Some(value); 3], "{word}");
+        let switches = file.channels[0].blueprint.switches;
+        let flags = [switches.outages, switches.recoveries, switches.reminders];
+        assert_eq!(flags, [value; 3], "{word}");
         assert_eq!(file.site.alarms, Some(value), "{word}");
 
         let monitor = one(&in_ping(&format!(
@@ -386,31 +318,4 @@ fn what_must_be_given_is_asked_for_all_at_once() {
             ),
         ],
     );
-}
-
-#[test]
-fn webhooks_are_checked() {
-    let text = "\
-outage_webhooks:
-- {endpoint_url: 'https://h/x', request_method: POST, request_encoding: JSON}
-- {endpoint_url: 'https://h/x', request_method: GET, request_encoding: JSON}
-- {endpoint_url: h/x, request_method: post, request_encoding: CSV}
-- {endpoint_url: 'https://h/x', request_method: PUT, request_encoding: HTML, request_prefix: [x]}
-- {url: 'https://h/x'}";
-    assert_eq!(
-        told(&in_site(text)),
-        [
-            "5:74: outage_webhooks 2: \"request_encoding\" JSON needs request_method POST",
-            "6:20: outage_webhooks 3: \"endpoint_url\" must be a URL that begins with http:// or https://",
-            "6:41: outage_webhooks 3: \"request_method\" must be GET or POST, not \"post\"; did you mean POST?",
-            "6:65: outage_webhooks 3: \"request_encoding\" must be URL or HTML or JSON or CSVQUOTED, not \"CSV\"",
-            "7:51: outage_webhooks 4: \"request_method\" must be GET or POST, not \"PUT\"",
-            "7:96: outage_webhooks 4: \"request_prefix\" must be text, this is a list",
-            "8:5: outage_webhooks 5: \"endpoint_url\" is missing",
-            "8:5: outage_webhooks 5: \"request_method\" is missing",
-            "8:5: outage_webhooks 5: \"request_encoding\" is missing",
-            "8:6: outage_webhooks 5: \"url\" is an option of presets, and there is no preset",
-        ]
-    );
-    assert!(read(&in_site("outage_webhooks: []")).is_ok());
 }

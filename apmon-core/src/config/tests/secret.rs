@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Variables, in_monitor, in_ping, in_site, in_tcp, kind::KINDS};
+use super::{Variables, channel_kind::CHANNELS, in_monitor, in_ping, in_site, in_tcp, kind::KINDS};
 use crate::config::parse;
 
 const SECRET: &str = "hunter2";
@@ -10,11 +10,11 @@ const SECRET: &str = "hunter2";
 /// Everything that can be printed of a file, bad or good.
 fn printed(text: &str) -> (bool, String) {
     let environment = Variables(&[("SECRET", SECRET)]);
-    match parse(Path::new("lab.yaml"), text, KINDS, &environment) {
+    match parse(Path::new("lab.yaml"), text, KINDS, CHANNELS, &environment) {
         Ok(file) => {
             let warnings: String = file.warnings.iter().map(ToString::to_string).collect();
-            let sections = format!("{:?} {:?}", file.email_server, file.outage_webhooks);
-            (true, format!("{file:?} {file:#?} {warnings} {sections}"))
+            let options: String = file.monitors.iter().map(|it| it.options().to_string()).collect();
+            (true, format!("{file:?} {file:#?} {warnings} {options}"))
         }
         Err(error) => (false, format!("{error} {error:?}")),
     }

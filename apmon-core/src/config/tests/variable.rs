@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{in_ping, in_tcp, kind::KINDS, one, read_as, told, value_of};
-use crate::kind::Services;
+use crate::services::Services;
 
 #[test]
 fn a_whole_value_comes_from_the_environment() {
@@ -33,10 +33,7 @@ monitors:
     let file = read_as(text, KINDS, &variables).unwrap();
     assert_eq!(file.name, "Lab: \"1\" # x");
     assert_eq!(file.site.alarms, Some(false));
-    assert_eq!(
-        file.outage_emails[0].email.as_ref().unwrap().as_str(),
-        "a@b.example"
-    );
+    assert_eq!(file.channels[0].id, "mail:a@b.example");
     assert_eq!(file.monitors[0].check_every.value.get(), 30);
     let options = &file.monitors[0]
         .build(&Services::default())

@@ -47,7 +47,7 @@ impl Dispatcher {
         ends: Option<Mono>,
         now: Now,
     ) {
-        let (false, Some(sender)) = (self.plan.no_notify, &self.shared.heartbeats) else {
+        let (false, Some(sender)) = (self.plan.no_notify, &self.plan.heartbeats) else {
             return;
         };
         if matches!(source, HeartbeatSource::Engine(_)) {

@@ -10,7 +10,7 @@ impl Reference {
             return self.complain(format!("{name} was looked at, and is not in the site file"));
         };
         let mut belief = self.believed(name).clone();
-        belief.switches = Some((policy.alarms, policy.email));
+        belief.switches = Some((policy.alarms, policy.classes_off.is_empty()));
         match verdict {
             Verdict::Unknown => {
                 let since = *belief.unknown_since.get_or_insert(now);

@@ -1,0 +1,38 @@
+//! How a monitor is built from what was read of the site file.
+
+use std::sync::Arc;
+
+use crate::{
+    monitor::{Monitor, ProbeMonitor, Watch},
+    probe::Probe,
+    services::Services,
+};
+
+/// How to build a monitor, once its site file is known to be good.
+pub struct Blueprint(Box<BuildFn>);
+
+type BuildFn = dyn Fn(&Services, Watch) -> Arc<dyn Monitor> + Send + Sync;
+
+impl Blueprint {
+    /// A blueprint from a function that makes the monitor.
+    pub fn monitor(build: impl Fn(&Services, Watch) -> Arc<dyn Monitor> + Send + Sync + 'static) -> Self {
+        Self(Box::new(build))
+    }
+
+    /// A blueprint from a function that makes a probe; the policy is added to it.
+    pub fn probe<P: Probe + 'static>(build: impl Fn(&Services) -> P + Send + Sync + 'static) -> Self {
+        Self::monitor(move |services, watch| Arc::new(ProbeMonitor::new(watch, Arc::new(build(services)))))
+    }
+
+    /// Builds the monitor described by `watch`.
+    #[must_use]
+    pub fn build(&self, services: &Services, watch: Watch) -> Arc<dyn Monitor> {
+        (self.0)(services, watch)
+    }
+}
+
+impl std::fmt::Debug for Blueprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Blueprint")
+    }
+}

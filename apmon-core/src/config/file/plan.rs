@@ -1,0 +1,72 @@
+//! From a site file to what an engine runs.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use super::SiteFile;
+use crate::{
+    config::value::Seconds,
+    engine::{Channel, Fallback, Plan},
+    monitor::Heartbeat,
+    services::Services,
+};
+
+/// How long one delivery may take where the site does not say.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl SiteFile {
+    /// Everything the file says, ready to run: monitors, channels and their
+    /// fallbacks, the cap on concurrent checks, heartbeats, and when
+    /// notifications expire. Heartbeats are sent by the sender that `services`
+    /// provides.
+    #[must_use]
+    pub fn plan(&self, services: &Services) -> Plan {
+        let mut plan = Plan::new(&self.name);
+        plan.monitors = self
+            .monitors
+            .iter()
+            .map(|monitor| monitor.build(services))
+            .collect();
+        plan.delivery_timeout = self.delivery_timeout();
+        plan.channels = self.channels(services);
+        plan.max_concurrent = self
+            .site
+            .max_threads
+            .and_then(|cap| NonZeroUsize::new(cap.get().get() as usize));
+        if let Some(expire) = self.site.notify_expire_secs {
+            plan.expire_after = expire.duration();
+        }
+        plan.heartbeat = self.site.heartbeat_url.clone().map(|url| Heartbeat {
+            url,
+            every: self.site.heartbeat_every_n_secs.map(Seconds::duration),
+        });
+        plan.heartbeats = services.heartbeats();
+        plan
+    }
+
+    /// How long one delivery may take where the channel does not say.
+    #[must_use]
+    pub fn delivery_timeout(&self) -> Duration {
+        self.site.max_try_secs.map_or(DELIVERY_TIMEOUT, Seconds::duration)
+    }
+
+    fn channels(&self, services: &Services) -> Vec<Channel> {
+        let timeout = self.delivery_timeout();
+        let id_of = |name: &str| {
+            let named = self.channels.iter().find(|channel| channel.name() == Some(name));
+            named.map(|channel| channel.id.clone())
+        };
+        let channels = self.channels.iter().map(|entry| Channel {
+            switches: entry.blueprint.switches,
+            class: entry.blueprint.class.clone(),
+            timeout: entry.blueprint.timeout,
+            fallback: (|| {
+                Some(Fallback {
+                    to: id_of(entry.options.then.as_ref()?.as_str())?,
+                    after: entry.options.after().duration(),
+                })
+            })(),
+            ..Channel::new(&entry.id, entry.build(services, timeout))
+        });
+        channels.collect()
+    }
+}

@@ -1,0 +1,232 @@
+//! Reading a site file: its sections one after the other, and everything that
+//! is wrong with them together.
+
+use std::{
+    collections::{HashMap, hash_map},
+    path::Path,
+};
+
+use super::{SiteFile, Tables, process};
+use crate::{
+    config::{
+        channel::Lists,
+        diagnostic::{ConfigError, Diagnostic, deduplicated},
+        hint,
+        monitor::{MonitorEntry, read_monitor},
+        position::{FileId, Position},
+        section::{Diagnostics, MOST_HINTS, Section},
+        site::SiteOptions,
+        source::Environment,
+        tree::{self, Entry, Node, Value},
+    },
+    text::{excerpt, nearest},
+};
+
+/// What every site file is made of.
+const SECTIONS: [&str; 2] = ["site", "monitors"];
+/// What it may hold beside them: options of the process.
+const PROCESS: &str = "apmon";
+
+pub(super) fn site_file(
+    tables: &Tables<'_>,
+    path: &Path,
+    text: &str,
+    environment: &dyn Environment,
+) -> Result<SiteFile, ConfigError> {
+    let id = FileId::of(path);
+    let tree = tree::read(text, id, environment).map_err(|error| ConfigError::Syntax {
+        at: Position { file: id, ..error.at },
+        reason: error.reason,
+    })?;
+    let mut reader = Reader {
+        tables,
+        errors: tree.errors,
+        diagnostics: Diagnostics::default(),
+    };
+    let file = reader.file(path, &tree.root);
+    let errors = deduplicated(reader.errors);
+    match file {
+        Some(mut file) if errors.is_empty() => {
+            hint::channels(&file.channels, &file.monitors, &mut reader.diagnostics);
+            file.warnings = deduplicated(reader.diagnostics.warnings);
+            file.hints = reader.diagnostics.hints;
+            Ok(file)
+        }
+        _ => Err(ConfigError::Invalid { errors }),
+    }
+}
+
+struct Reader<'a> {
+    tables: &'a Tables<'a>,
+    errors: Vec<Diagnostic>,
+    diagnostics: Diagnostics,
+}
+
+impl Reader<'_> {
+    fn error(&mut self, at: Position, text: impl Into<String>) {
+        self.errors.push(Diagnostic {
+            at,
+            within: String::new(),
+            text: text.into(),
+        });
+    }
+
+    fn file(&mut self, path: &Path, root: &Node) -> Option<SiteFile> {
+        let Value::Mapping(entries) = &root.value else {
+            if !matches!(root.value, Value::Wrong) {
+                self.error(
+                    root.at,
+                    format!(
+                        "a site file has the sections site and monitors, this is {}",
+                        root.value.what()
+                    ),
+                );
+            }
+            return None;
+        };
+        let find = |key: &str| {
+            entries
+                .iter()
+                .find(|entry| &*entry.key == key)
+                .map(|entry| &entry.value)
+        };
+        for entry in entries.iter() {
+            self.top_level_key(entry);
+        }
+        let mut file = SiteFile {
+            path: path.to_owned(),
+            name: String::new(),
+            site: SiteOptions::default(),
+            channels: Vec::new(),
+            monitors: Vec::new(),
+            process: Vec::new(),
+            warnings: Vec::new(),
+            hints: Vec::new(),
+        };
+        if let Some(node) = find(PROCESS) {
+            file.process = process::read(node, self.tables.process, &mut self.errors, &mut self.diagnostics);
+        }
+        match find("site") {
+            None => self.missing(root, entries, "site"),
+            Some(node) => self.site(node, &mut file),
+        }
+        match find("monitors") {
+            None => self.missing(root, entries, "monitors"),
+            Some(node) => file.monitors = self.monitors(node, &file.site),
+        }
+        process::check_monitors(&[&file], self.tables, &mut self.errors);
+        Some(file)
+    }
+
+    /// `section` is not there; perhaps another key was meant to be it.
+    fn missing(&mut self, root: &Node, entries: &[Entry], section: &str) {
+        let meant = entries
+            .iter()
+            .take(MOST_HINTS)
+            .find(|entry| nearest(&entry.key, SECTIONS).is_some_and(|near| near == section));
+        let hint = meant
+            .map(|entry| {
+                format!(
+                    "; is \"{}\" on line {} meant to be it?",
+                    excerpt(&entry.key, 60),
+                    entry.at.line
+                )
+            })
+            .unwrap_or_default();
+        self.error(
+            meant.map_or(root.at, |entry| entry.at),
+            format!("the section \"{section}\" is missing{hint}"),
+        );
+    }
+
+    fn top_level_key(&mut self, entry: &Entry) {
+        let key = &*entry.key;
+        if SECTIONS.contains(&key) || key == PROCESS || key.starts_with("x-") {
+            return;
+        }
+        let hint = (self.diagnostics.warnings.len() < MOST_HINTS)
+            .then(|| nearest(key, SECTIONS))
+            .flatten()
+            .map(|word| format!("; did you mean \"{word}\"?"))
+            .unwrap_or_default();
+        self.diagnostics.warnings.push(Diagnostic {
+            at: entry.at,
+            within: String::new(),
+            text: format!("unknown section \"{}\" is ignored{hint}", excerpt(key, 60)),
+        });
+    }
+
+    fn site(&mut self, node: &Node, file: &mut SiteFile) {
+        let Some(mut section) = Section::open(node, "site", &mut self.errors) else {
+            return;
+        };
+        if let Some((name, options)) = SiteOptions::read(&mut section) {
+            (file.name, file.site) = (name, options);
+        }
+        let expire = file.site.expire(&section);
+        let lists = Lists::take(&mut section, self.tables.channels);
+        self.diagnostics.extend(section.finish(|_| None));
+        file.channels = lists.read(expire, &mut self.errors, &mut self.diagnostics);
+    }
+
+    fn monitors(&mut self, node: &Node, site: &SiteOptions) -> Vec<MonitorEntry> {
+        let Value::Sequence(items) = &node.value else {
+            if !matches!(node.value, Value::Wrong) {
+                self.error(
+                    node.at,
+                    format!("\"monitors\" must be a list, this is {}", node.value.what()),
+                );
+            }
+            return Vec::new();
+        };
+        if items.is_empty() {
+            self.error(node.at, "\"monitors\" is empty: there is nothing to watch");
+        }
+        let defaults = site.defaults();
+        let mut names: HashMap<String, (Position, Position)> = HashMap::with_capacity(items.len());
+        let mut monitors = Vec::with_capacity(items.len());
+        for (i, item) in items.iter().enumerate() {
+            let name = name_of(item);
+            let within = match &name {
+                Some((name, _)) => format!("monitor \"{}\"", excerpt(name, 80)),
+                None => format!("monitor {}", i + 1),
+            };
+            if let Some((name, at)) = name {
+                match names.entry(name) {
+                    hash_map::Entry::Vacant(first) => {
+                        first.insert((item.at, at));
+                    }
+                    hash_map::Entry::Occupied(first) => {
+                        let (first, name_at) = *first.get();
+                        self.errors.push(Diagnostic {
+                            // A name that both merged has only one place.
+                            at: if at == name_at { item.at } else { at },
+                            within: within.clone(),
+                            text: format!("\"name\" is already that of the monitor on line {}", first.line),
+                        });
+                    }
+                }
+            }
+            let Some(section) = Section::open(item, within, &mut self.errors) else {
+                continue;
+            };
+            let section = section.with_defaults(&defaults);
+            let (entry, diagnostics) = read_monitor(section, site, self.tables.kinds);
+            self.diagnostics.extend(diagnostics);
+            monitors.extend(entry);
+        }
+        monitors
+    }
+}
+
+/// A monitor's name, before anything else of it is read.
+fn name_of(node: &Node) -> Option<(String, Position)> {
+    let Value::Mapping(entries) = &node.value else {
+        return None;
+    };
+    let entry = entries.iter().find(|entry| &*entry.key == "name")?;
+    match &entry.value.value {
+        Value::Scalar(name) if !name.is_empty() => Some((name.to_string(), entry.value.at)),
+        _ => None,
+    }
+}

@@ -1,0 +1,252 @@
+//! Reading one monitor's section.
+
+use std::sync::{Arc, LazyLock};
+
+use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::{MonitorEntry, MonitorOptions, Sourced};
+use crate::{
+    blueprint::Blueprint,
+    config::{
+        position::Position,
+        section::{Diagnostics, Section},
+        site::{RESERVED_NAMES, SiteOptions, check_heartbeat, check_pacing},
+        value::{Count, Seconds, Text},
+    },
+    kind::MonitorKind,
+    monitor::{Labels, Policy},
+    secret::{Secret, hex},
+    text::{excerpt, nearest, without_userinfo},
+};
+
+/// Reads one monitor's section. Warnings come back even where it is wrong.
+pub(in crate::config) fn read_monitor(
+    mut section: Section<'_>,
+    site: &SiteOptions,
+    kinds: &[&dyn MonitorKind],
+) -> (Option<MonitorEntry>, Diagnostics) {
+    let Some(mut options) = section.read::<MonitorOptions>() else {
+        return (None, Diagnostics::default());
+    };
+    let at = section.at;
+    let name = options.name.take();
+    let name = section.require("name", name);
+    if let Some(name) = &name
+        && RESERVED_NAMES.contains(&name.as_str())
+    {
+        let list = RESERVED_NAMES.join(", ");
+        section.error(
+            "name",
+            format!("must not be one of {list}: the state file uses these words itself"),
+        );
+    }
+    let kind = read_kind(&mut section, options.r#type.take(), kinds);
+    let address = options.address.take();
+    let address = section.require("address", address).map(Text::into_string);
+    section.set_address(address.clone().unwrap_or_default());
+    section.set_family(options.address_family.or(site.address_family).unwrap_or_default());
+    check_rules(&mut section, &options);
+    let compiled = kind.and_then(|kind| kind.read(&mut section));
+    // Which kinds know an option that stands in the wrong one (rules 4, 20, 23, 25, 29, 32).
+    let basis = section.take_basis();
+    let diagnostics = match kind {
+        Some(kind) => section.finish(|key| belongs_elsewhere(key, kind, kinds)),
+        // Without a kind the options of all are known.
+        None => {
+            for kind in kinds {
+                section.allow(&kind.fields());
+            }
+            section.finish(|_| None)
+        }
+    };
+    let entry = (|| {
+        let (name, kind, address, compiled) = (name?.into_string(), kind?, address?, compiled?);
+        Some(entry(
+            name,
+            kind.name(),
+            address,
+            at,
+            options,
+            site,
+            json!([compiled.options, basis]),
+            compiled.masked.to_string().into(),
+            compiled.blueprint,
+        ))
+    })();
+    (entry, diagnostics)
+}
+
+fn read_kind<'k>(
+    section: &mut Section<'_>,
+    given: Option<Text>,
+    kinds: &[&'k dyn MonitorKind],
+) -> Option<&'k dyn MonitorKind> {
+    let given = section.require("type", given)?;
+    let word = given.as_str();
+    if let Some(kind) = kinds.iter().find(|kind| kind.name() == word) {
+        return Some(*kind);
+    }
+    // Rule 34, in its own words.
+    if word == "snmp" {
+        section.error_text(
+            "type",
+            "type 'snmp' is not valid. Did you mean type: ports?".into(),
+        );
+        return None;
+    }
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+    let hint = nearest(word, names.iter().copied())
+        .map(|word| format!("; did you mean {word}?"))
+        .unwrap_or_default();
+    section.error(
+        "type",
+        format!(
+            "must be one of {}, not \"{}\"{hint}",
+            names.join(", "),
+            excerpt(word, 40)
+        ),
+    );
+    None
+}
+
+fn belongs_elsewhere(key: &str, kind: &dyn MonitorKind, kinds: &[&dyn MonitorKind]) -> Option<String> {
+    let owners: Vec<_> = kinds
+        .iter()
+        .filter(|other| other.fields().contains(&key))
+        .map(|other| other.name())
+        .collect();
+    (!owners.is_empty()).then(|| {
+        format!(
+            "is not an option of type {}; it belongs to {}",
+            kind.name(),
+            owners.join(", ")
+        )
+    })
+}
+
+/// The rules between common options (2, 3, 6, 9).
+fn check_rules(section: &mut Section<'_>, options: &MonitorOptions) {
+    check_pacing(section, options.notify_every_n_secs, options.check_every_n_secs);
+    if section.has("after_every_n_notifications") && !section.has("notify_every_n_secs") {
+        section.misplaced(
+            "after_every_n_notifications",
+            "needs notify_every_n_secs beside it",
+        );
+    }
+    check_heartbeat(section, options.heartbeat_url.as_ref());
+}
+
+#[allow(clippy::too_many_arguments)] // the parts of one struct
+fn entry(
+    name: String,
+    kind: &'static str,
+    address: String,
+    at: Position,
+    options: MonitorOptions,
+    site: &SiteOptions,
+    own: serde_json::Value,
+    masked: Box<str>,
+    blueprint: Blueprint,
+) -> MonitorEntry {
+    let default = Policy::default();
+    let secs = |duration: std::time::Duration| Seconds::new(duration.as_secs());
+    let mut entry = MonitorEntry {
+        check_every: Sourced::of(
+            options.check_every_n_secs,
+            site.check_every_n_secs,
+            secs(default.check_every),
+        ),
+        max_retries: Sourced::of(
+            options.max_retries,
+            site.max_retries,
+            Count::new(default.max_retries),
+        ),
+        max_try: Sourced::of(options.max_try_secs, site.max_try_secs, secs(default.max_try)),
+        retry_every: Sourced::of(
+            options.retry_every_n_secs.map(Some),
+            site.retry_every_n_secs.map(Some),
+            None,
+        ),
+        notify_every: Sourced::of(
+            options.notify_every_n_secs,
+            site.notify_every_n_secs,
+            secs(default.notify_every),
+        ),
+        after_every_n: Sourced::of(
+            options.after_every_n_notifications,
+            site.after_every_n_notifications,
+            Count::new(default.after_every_n),
+        ),
+        unknown_after: Sourced::of(
+            options.unknown_after_secs,
+            site.unknown_after_secs,
+            secs(default.unknown_after),
+        ),
+        alarms: Sourced::of(options.alarms, site.alarms, default.alarms),
+        email: Sourced::of(options.email, None, true),
+        display: Sourced::of(options.display, None, true),
+        heartbeat_url: options.heartbeat_url,
+        heartbeat_every: options.heartbeat_every_n_secs,
+        checksum: String::new(),
+        labels: labels(options.display),
+        own: masked,
+        address: without_userinfo(&address),
+        name,
+        kind,
+        at,
+        blueprint,
+    };
+    entry.checksum = checksum(&entry, &address, &own);
+    entry
+}
+
+/// The labels of a monitor; those of a monitor without any are shared.
+fn labels(display: Option<bool>) -> Arc<Labels> {
+    static DEFAULT: LazyLock<Arc<Labels>> = LazyLock::new(Arc::default);
+    let labels = Labels {
+        display: display.unwrap_or(true),
+        ..Labels::default()
+    };
+    match labels == **DEFAULT {
+        true => Arc::clone(&DEFAULT),
+        false => Arc::new(labels),
+    }
+}
+
+/// SHA-256 over the effective options: their order, comments, and whether a
+/// default is written out do not count.
+fn checksum(entry: &MonitorEntry, address: &str, own: &serde_json::Value) -> String {
+    #[derive(Serialize)]
+    struct Effective<'a>(
+        &'a str,
+        &'a str,
+        &'a str,
+        [u64; 6],
+        [bool; 3],
+        u64,
+        Option<&'a Secret>,
+        Option<u64>,
+    );
+    let effective = Effective(
+        &entry.name,
+        entry.kind,
+        address,
+        [
+            entry.check_every.value.get(),
+            entry.max_retries.value.get().get().into(),
+            entry.max_try.value.get(),
+            entry.notify_every.value.get(),
+            entry.after_every_n.value.get().get().into(),
+            entry.unknown_after.value.get(),
+        ],
+        [entry.alarms.value, entry.email.value, entry.display.value],
+        entry.retry_every.value.unwrap_or(entry.max_try.value).get(),
+        entry.heartbeat_url.as_ref(),
+        entry.heartbeat_every.map(Seconds::get),
+    );
+    let mut whole = json!([effective, own]);
+    whole.sort_all_objects();
+    hex(&Sha256::digest(whole.to_string()))
+}

@@ -1,0 +1,151 @@
+//! Options of the process, and what kinds check over several site files.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Variables, channel_kind, kind};
+use crate::{
+    channel::{SectionKind, SectionValue},
+    config::{PortNumber, Section, SiteFile, Tables, Text, check_process},
+};
+
+struct Web;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct WebOptions {
+    listen: Option<Text>,
+    port: Option<PortNumber>,
+}
+
+impl SectionKind for Web {
+    fn name(&self) -> &'static str {
+        "web"
+    }
+
+    fn summary(&self) -> &'static str {
+        "pages"
+    }
+
+    fn example(&self) -> &'static str {
+        "port: 8888"
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(WebOptions)
+    }
+
+    fn read(&self, section: &mut Section<'_>) -> Option<SectionValue> {
+        section.read::<WebOptions>().map(SectionValue::new)
+    }
+}
+
+const TABLES: Tables<'_> = Tables {
+    kinds: kind::KINDS,
+    channels: channel_kind::CHANNELS,
+    process: &[&Web],
+};
+
+fn site(path: &str, more: &str) -> Result<SiteFile, String> {
+    let text = format!(
+        "site: {{name: Lab}}\nmonitors:\n- {{type: ping, name: gw, address: 10.0.0.1}}\n- {{type: port, name: p, address: 'snmp://h', port: 1, mac: m}}\n{more}"
+    );
+    let parsed = TABLES.parse(Path::new(path), &text, &Variables(&[]));
+    parsed.map_err(|error| error.to_string())
+}
+
+#[test]
+fn sections_of_the_process_are_read_by_their_kinds() {
+    let file = site("a.yaml", "apmon:\n  web: {port: 8888}\n").unwrap();
+    let section = &file.process[0];
+    assert_eq!((section.name, section.at.line, section.at.column), ("web", 6, 3));
+    let web = section.value.get::<WebOptions>().unwrap();
+    assert_eq!(web.port.unwrap().get(), 8888);
+    assert!(web.listen.is_none() && section.value.get::<u8>().is_none());
+}
+
+#[test]
+fn what_is_wrong_with_them_is_reported_at_its_place() {
+    for (more, error) in [
+        (
+            "apmon: 1\n",
+            "a.yaml:5:8: apmon: must be a section of sections, this is a single value",
+        ),
+        (
+            "apmon: {wbe: {}}\n",
+            "a.yaml:5:9: apmon: unknown section \"wbe\"; did you mean \"web\"?",
+        ),
+        (
+            "apmon: {web: {prot: 1}}\n",
+            "a.yaml:5:15: apmon.web: unknown option \"prot\"; did you mean \"port\"?",
+        ),
+        (
+            "apmon: {web: {port: 0}}\n",
+            "a.yaml:5:21: apmon.web: \"port\" must be a port, 1 to 65535, not 0",
+        ),
+        (
+            "apmon: {web: }\n",
+            "a.yaml:5:12: apmon.web: must be a section of options, this is nothing",
+        ),
+    ] {
+        assert_eq!(site("a.yaml", more).unwrap_err(), error, "{more}");
+    }
+    let without = Tables {
+        process: &[],
+        ..TABLES
+    };
+    let text = "site: {name: Lab}\nmonitors: [{type: ping, name: a, address: h}]\napmon: {web: {}}\n";
+    let error = without
+        .parse(Path::new("a.yaml"), text, &Variables(&[]))
+        .unwrap_err();
+    assert_eq!(error.to_string(), "a.yaml:3:9: apmon: unknown section \"web\"");
+}
+
+#[test]
+fn two_files_of_a_process_agree_on_its_options() {
+    let files = [
+        site("a.yaml", "apmon: {web: {port: 8888, listen: h}}\n").unwrap(),
+        site("b.yaml", "apmon:\n  web:\n    listen: \"h\"\n    port: 8888\n").unwrap(),
+        site("c.yaml", "").unwrap(),
+        site("d.yaml", "apmon: {web: {port: 8889, listen: h}}\n").unwrap(),
+    ];
+    let check = |files: &[&SiteFile]| -> Vec<String> {
+        let errors = check_process(files, &TABLES);
+        errors
+            .iter()
+            .map(|error| format!("{}: {error}", error.at))
+            .collect()
+    };
+    let [a, b, c, d] = &files;
+    assert_eq!(check(&[a]), [""; 0]);
+    assert_eq!(
+        check(&[a, c]).len(),
+        2,
+        "the ports; c says nothing of the process"
+    );
+    assert_eq!(
+        check(&[a, d]),
+        [
+            "a.yaml:4:3: monitor \"p\": the same port as that at d.yaml:4:3",
+            "d.yaml:4:3: monitor \"p\": the same port as that at a.yaml:4:3",
+            "d.yaml:5:9: apmon: \"web\" differs from that at a.yaml:5:9: it is the same for all sites of a process",
+        ]
+        .map(str::to_owned)
+    );
+    assert_eq!(
+        check(&[a, b]).len(),
+        2,
+        "the ports; another notation is no difference"
+    );
+}
+
+#[test]
+fn a_kind_checks_its_monitors_of_one_file_together() {
+    let twice = "- {type: port, name: q, address: 'snmp://h', port: 1, mac: m}\n";
+    assert_eq!(
+        site("a.yaml", twice).unwrap_err(),
+        "a.yaml:4:3: monitor \"p\": the same port as that at a.yaml:5:3\n\
+         a.yaml:5:3: monitor \"q\": the same port as that at a.yaml:4:3"
+    );
+}

@@ -1,0 +1,105 @@
+//! What monitors and channels share within a process.
+
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{
+    names::{Names, NoNames},
+    network::{NoNetwork, OwnNetwork},
+    notification::HeartbeatSender,
+};
+
+/// What the monitors and channels of a process share: sockets, a resolver, TLS
+/// settings, an HTTP client. Each is made when it is first asked for, by its type.
+///
+/// What several crates share is provided before the first monitor or channel is
+/// built: `apmon_probes::install(&services)` provides the resolver and the own
+/// network, `apmon_notify::install(&services)` the sender of heartbeats.
+#[derive(Default)]
+pub struct Services(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+
+impl Services {
+    /// The one `T` of this process.
+    ///
+    /// # Panics
+    /// Never: what is stored under a type is of that type.
+    #[must_use]
+    pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let any = {
+            let mut services = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(
+                services
+                    .entry(TypeId::of::<T>())
+                    .or_insert_with(|| Arc::new(T::default())),
+            )
+        };
+        any.downcast().expect("stored under its own type")
+    }
+
+    /// From now on `names` looks names up.
+    pub fn provide_names(&self, names: Arc<dyn Names>) {
+        self.provide(names);
+    }
+
+    /// Who looks names up. Where nobody was provided, names are refused as our
+    /// own trouble (`Unknown`), and literal addresses work.
+    #[must_use]
+    pub fn names(&self) -> Arc<dyn Names> {
+        Arc::clone(&self.shared::<Provided<dyn Names>>().0)
+    }
+
+    /// From now on `network` tells whether our own end is to blame.
+    pub fn provide_network(&self, network: Arc<dyn OwnNetwork>) {
+        self.provide(network);
+    }
+
+    /// Who knows our own end of the network. Where nobody was provided, a
+    /// pulled cable of this machine looks like a silent target.
+    #[must_use]
+    pub fn network(&self) -> Arc<dyn OwnNetwork> {
+        Arc::clone(&self.shared::<Provided<dyn OwnNetwork>>().0)
+    }
+
+    /// From now on `sender` sends the heartbeats of sites.
+    pub fn provide_heartbeats(&self, sender: Arc<dyn HeartbeatSender>) {
+        self.provide(sender);
+    }
+
+    /// The sender of heartbeats, if one was provided.
+    #[must_use]
+    pub fn heartbeats(&self) -> Option<Arc<dyn HeartbeatSender>> {
+        let services = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let provided = services.get(&TypeId::of::<Provided<dyn HeartbeatSender>>())?;
+        let provided = provided.downcast_ref::<Provided<dyn HeartbeatSender>>()?;
+        Some(Arc::clone(&provided.0))
+    }
+
+    fn provide<T: ?Sized + Send + Sync + 'static>(&self, it: Arc<T>) {
+        let mut services = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        services.insert(TypeId::of::<Provided<T>>(), Arc::new(Provided(it)));
+    }
+}
+
+/// What was brought along, or what stands in for it.
+struct Provided<T: ?Sized>(Arc<T>);
+
+impl Default for Provided<dyn Names> {
+    fn default() -> Self {
+        Self(Arc::new(NoNames))
+    }
+}
+
+impl Default for Provided<dyn OwnNetwork> {
+    fn default() -> Self {
+        Self(Arc::new(NoNetwork))
+    }
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tools")
+    }
+}

@@ -1,0 +1,209 @@
+//! The options of one entry of `site.outage_webhooks`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use apmon_core::{
+    Secret,
+    config::{Seconds, Section, StatusRange, one_or_many},
+    text::excerpt,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::preset::{
+    Preset,
+    option::is_in_header,
+    table::{PresetName, option_names},
+};
+
+/// How a webhook is requested.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RequestMethod {
+    /// The notification is part of the URL.
+    Get,
+    /// The notification is the body.
+    Post,
+}
+
+/// How a webhook's text is encoded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RequestEncoding {
+    /// Percent-encoded.
+    Url,
+    /// HTML-escaped.
+    Html,
+    /// `{"message": ...}`; POST only.
+    Json,
+    /// Quoted as in CSV.
+    Csvquoted,
+}
+
+/// Options of one entry of `site.outage_webhooks`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+pub struct WebhookOptions {
+    /// Where to send. It may hold a token, so it is never printed whole.
+    /// Required without `preset`, as are the next two.
+    pub endpoint_url: Option<Secret>,
+    /// The method of the request.
+    pub request_method: Option<RequestMethod>,
+    /// How the text is encoded. JSON needs POST.
+    pub request_encoding: Option<RequestEncoding>,
+    /// Stands before the encoded text.
+    pub request_prefix: Option<Secret>,
+    /// Stands after the encoded text.
+    pub request_suffix: Option<Secret>,
+    /// A service whose request is known, instead of the options above.
+    pub preset: Option<PresetName>,
+    /// The values of the preset's options, by name.
+    #[serde(skip)]
+    pub values: BTreeMap<String, Secret>,
+    /// Additional headers, each `Name: value`; values are never printed. (An addition.)
+    #[serde(default)]
+    pub headers: BTreeMap<String, Secret>,
+    /// Seconds that one attempt may take in all. Default: `max_try_secs`. (An addition.)
+    pub timeout_secs: Option<Seconds>,
+    /// The statuses that mean delivered: `200`, `200-299`, or a list of both.
+    /// Default: any 2xx. (An addition.)
+    #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(with = "Statuses")]
+    pub success_statuses: Vec<StatusRange>,
+    /// A text that the answer must contain as well (in its first 64 KiB, capitals
+    /// as they are), or the delivery is tried again: for gateways that answer 200
+    /// and say `ERROR`. (An addition.)
+    pub success_body: Option<Secret>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)] // only its schema is used
+enum Statuses {
+    One(StatusRange),
+    Many(Vec<StatusRange>),
+}
+
+/// Headers that frame the message or belong to the connection, and apmon's own.
+const RESERVED_HEADERS: [&str; 9] = [
+    "connection",
+    "content-length",
+    "host",
+    "idempotency-key",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The options that a preset replaces.
+pub(super) const REQUEST: [&str; 5] = [
+    "endpoint_url",
+    "request_method",
+    "request_encoding",
+    "request_prefix",
+    "request_suffix",
+];
+
+/// Reads an entry, and checks what no type can.
+pub(super) fn read(section: &mut Section<'_>) -> Option<WebhookOptions> {
+    let values = section.read_each::<Secret>(option_names());
+    let mut options = section.read::<WebhookOptions>()?;
+    options.values = values;
+    match options.preset {
+        Some(PresetName(preset)) => check_preset(section, &options, preset),
+        // Which preset was meant is not known.
+        None if section.has("preset") => {}
+        None => check_request(section, &options),
+    }
+    check_headers(section, &options.headers);
+    if options
+        .success_body
+        .as_ref()
+        .is_some_and(|text| text.reveal().is_empty())
+    {
+        section.error("success_body", "must not be empty");
+    }
+    Some(options)
+}
+
+fn check_headers(section: &mut Section<'_>, headers: &BTreeMap<String, Secret>) {
+    let mut names = BTreeSet::new();
+    for (name, value) in headers {
+        let shown = excerpt(name, 60);
+        let lower = name.to_ascii_lowercase();
+        let error = if names.contains(&lower) {
+            format!("holds {shown} twice: capitals make no difference")
+        } else if !is_token(name) {
+            format!("holds \"{shown}\", which is not a valid header name")
+        } else if RESERVED_HEADERS.contains(&lower.as_str()) {
+            format!("must not hold {shown}, which apmon sets itself")
+        } else if !value.reveal().chars().all(is_in_header) {
+            format!("{shown} holds characters that are not allowed in a header")
+        } else {
+            names.insert(lower);
+            continue;
+        };
+        names.insert(lower);
+        section.error("headers", error);
+    }
+}
+
+fn check_request(section: &mut Section<'_>, options: &WebhookOptions) {
+    section.require("endpoint_url", options.endpoint_url.as_ref());
+    section.require("request_method", options.request_method);
+    section.require("request_encoding", options.request_encoding);
+    if let Some(url) = &options.endpoint_url {
+        section.check_url("endpoint_url", url.reveal(), &["http", "https"]);
+    }
+    if (options.request_method, options.request_encoding)
+        == (Some(RequestMethod::Get), Some(RequestEncoding::Json))
+    {
+        section.error("request_encoding", "JSON needs request_method POST");
+    }
+    for name in option_names() {
+        if section.has(name) {
+            section.misplaced(name, "is an option of presets, and there is no preset");
+        }
+    }
+}
+
+fn check_preset(section: &mut Section<'_>, options: &WebhookOptions, preset: &Preset) {
+    for name in REQUEST {
+        if section.has(name) {
+            section.misplaced(name, "cannot be combined with preset, which replaces it");
+        }
+    }
+    for option in preset.options.iter().filter(|option| option.required) {
+        if !section.has(&option.name) {
+            let text = format!("\"{}\" is missing, preset {} needs it", option.name, preset.name);
+            section.error_text("preset", text);
+        }
+    }
+    for name in option_names() {
+        let Some(option) = preset.options.iter().find(|option| option.name == *name) else {
+            if section.has(name) {
+                let all: Vec<_> = preset.options.iter().map(|option| option.name.as_str()).collect();
+                let text = format!("is not an option of preset {} ({})", preset.name, all.join(", "));
+                section.misplaced(name, text);
+            }
+            continue;
+        };
+        let Some(value) = options.values.get(*name).map(Secret::reveal) else {
+            continue;
+        };
+        if value.trim().is_empty() {
+            section.error(name, "must not be empty");
+        } else if (!option.is_url() || section.check_url(name, value, &["http", "https"]))
+            && let Some(text) = option.error_in(value)
+        {
+            section.error(name, text);
+        }
+    }
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(name: &str) -> bool {
+    let is_one = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !name.is_empty() && name.chars().all(is_one)
+}

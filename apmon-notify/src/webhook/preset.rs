@@ -1,0 +1,357 @@
+//! Services whose requests are known: one file of `preset/` each, and one line in
+//! [`table`].
+//!
+//! A file holds where the shape is published (`about`), the options that an
+//! entry gives (`options`), the request (`request`), another for the end of an
+//! incident where the service wants one (`end_request`), the service's own
+//! address (`url`), words that depend on the state (`words`; `ended` is for a
+//! beginning whose incident ended before it could be delivered), how values are
+//! escaped (`escape`), and where an answer says when to come again
+//! (`retry_after`).
+
+pub(super) mod option;
+pub(super) mod table;
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use apmon_core::{Notification, Secret};
+use jiff::{SignedDuration, Timestamp};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::Url;
+
+use self::option::PresetOption;
+use super::template::{self, Broken, Filling};
+use crate::{
+    description::{severity, since, state, subject},
+    http_url::origin,
+    mask::Mask,
+};
+
+/// All that a segment of a path may hold (RFC 3986, section 3.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
+
+/// An incident whose end nobody told is over after this, where a service must be given an end.
+const LONGEST: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// The same of what has no end.
+const NOTICED: SignedDuration = SignedDuration::from_hours(1);
+
+/// A service whose request is known: a file of `preset/`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Preset {
+    /// Its name in a site file.
+    #[serde(skip)]
+    pub(crate) name: &'static str,
+    /// Where the shape is published.
+    #[allow(dead_code)] // for whoever reads the file
+    about: String,
+    /// The options that an entry gives, the required ones first.
+    pub(super) options: Vec<PresetOption>,
+    url: Option<String>,
+    #[serde(default)]
+    escape: Escape,
+    #[serde(default)]
+    words: BTreeMap<String, Map<String, Value>>,
+    pub(crate) retry_after: Option<String>,
+    request: Shape,
+    end_request: Option<Shape>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Escape {
+    #[default]
+    None,
+    /// `& < >` as entities.
+    Entities,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shape {
+    method: String,
+    url: String,
+    /// Put to the URL's own query.
+    #[serde(default)]
+    query: BTreeMap<String, String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// The body: a tree, or the fields of a form.
+    json: Option<Value>,
+    #[serde(default)]
+    form: Map<String, Value>,
+}
+
+/// A preset's request, filled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Filled {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: String,
+}
+
+/// The values that an entry gives to the options of its preset.
+#[derive(Clone, Default)]
+pub(crate) struct Options(BTreeMap<&'static str, Option<Secret>>);
+
+impl Options {
+    pub(crate) fn of(values: &BTreeMap<String, Secret>, preset: &'static Preset) -> Self {
+        let names = preset.options.iter().map(|option| option.name.as_str());
+        let mut all: BTreeMap<_, _> = names.map(|name| (name, values.get(name).cloned())).collect();
+        all.insert("url", preset.address(values));
+        Self(all)
+    }
+
+    /// Each as `***`, but for where the service is.
+    pub(crate) fn masked(&self) -> Self {
+        let masked = |name: &str, value: &Secret| match name {
+            "url" => match Url::parse(value.reveal()) {
+                Ok(url) if url.path() == "/" && url.query().is_none() => origin(&url),
+                Ok(url) => format!("{}/***", origin(&url)),
+                Err(_) => "***".into(),
+            },
+            _ => "***".into(),
+        };
+        let all = self.0.iter();
+        Self(
+            all.map(|(name, value)| {
+                let value = value.as_ref().map(|value| Secret::new(masked(name, value)));
+                (*name, value)
+            })
+            .collect(),
+        )
+    }
+
+    /// They are kept out of what is shown.
+    pub(crate) fn hide_by(&self, mask: &mut Mask) {
+        for (name, value) in &self.0 {
+            match (*name, value) {
+                (_, None) => {}
+                ("url", Some(url)) => mask.add_url(url.reveal()),
+                (_, Some(value)) => mask.add(value.reveal()),
+            }
+        }
+    }
+}
+
+impl Preset {
+    /// Where the service of an entry is.
+    pub(super) fn address(&self, values: &BTreeMap<String, Secret>) -> Option<Secret> {
+        let own = || self.url.clone().map(Secret::new);
+        values.get("url").cloned().or_else(own)
+    }
+
+    fn shape(&self, message: &Notification) -> &Shape {
+        let end = self.end_request.as_ref().filter(|_| is_over(message));
+        end.unwrap_or(&self.request)
+    }
+
+    fn target(
+        &self,
+        message: &Notification,
+        key: &str,
+        options: &Options,
+    ) -> Result<(String, String), Broken> {
+        let shape = self.shape(message);
+        let lookup = |name: &str| self.value(name, message, key, options);
+        let in_path = |name: &str, text: &str| match name {
+            "url" | "base" => text.to_owned(),
+            _ => utf8_percent_encode(text, SEGMENT).to_string(),
+        };
+        let url = template::text(&shape.url, &lookup, &in_path)?;
+        let url = with_query(url.unwrap_or_default(), &shape.query);
+        Ok((shape.method.clone(), url))
+    }
+
+    /// The whole request.
+    pub(crate) fn fill(
+        &self,
+        message: &Notification,
+        key: &str,
+        options: &Options,
+    ) -> Result<Filled, Broken> {
+        let (method, url) = self.target(message, key, options)?;
+        let shape = self.shape(message);
+        let lookup = |name: &str| self.value(name, message, key, options);
+        let as_is = |_: &str, text: &str| text.to_owned();
+        let mut headers = Vec::new();
+        for (name, value) in &shape.headers {
+            let value = template::text(value, &lookup, &as_is)?;
+            headers.extend(value.map(|value| (name.clone(), value)));
+        }
+        let in_body = |_: &str, text: &str| match self.escape {
+            Escape::None => text.to_owned(),
+            Escape::Entities => entities(text),
+        };
+        let (content_type, body) = match &shape.json {
+            Some(body) => {
+                let body = template::tree(body, &lookup, &in_body)?.unwrap_or_default();
+                ("application/json", body.to_string())
+            }
+            None => {
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                for (name, value) in &shape.form {
+                    if let Some(Value::String(value)) = template::tree(value, &lookup, &in_body)? {
+                        form.append_pair(name, &value);
+                    }
+                }
+                ("application/x-www-form-urlencoded", form.finish())
+            }
+        };
+        Ok(Filled {
+            method,
+            url,
+            headers,
+            content_type,
+            body,
+        })
+    }
+
+    /// The plain sentence with as much of the request as can be had: a broken
+    /// template loses no alert.
+    pub(crate) fn plain(
+        &self,
+        message: &Notification,
+        key: &str,
+        options: &Options,
+    ) -> Result<Filled, Broken> {
+        let (method, url) = self.target(message, key, options)?;
+        let lookup = |name: &str| self.value(name, message, key, options);
+        let as_is = |_: &str, text: &str| text.to_owned();
+        let headers = &self.shape(message).headers;
+        let sound = headers.iter().filter_map(|(name, value)| {
+            let value = template::text(value, &lookup, &as_is).ok()??;
+            Some((name.clone(), value))
+        });
+        Ok(Filled {
+            method,
+            url,
+            headers: sound.collect(),
+            content_type: "text/plain; charset=utf-8",
+            body: message.text.clone(),
+        })
+    }
+
+    /// What an answer's body asks for, where this service says it there.
+    pub(crate) fn retry_after(&self, body: &[u8]) -> Option<Duration> {
+        let pointer = self.retry_after.as_ref()?;
+        let answer: Value = serde_json::from_slice(body).ok()?;
+        let wait = answer.pointer(pointer)?.as_u64()?;
+        Some(match pointer.ends_with("_ms") {
+            true => Duration::from_millis(wait),
+            false => Duration::from_secs(wait),
+        })
+    }
+
+    fn value<'a>(
+        &'a self,
+        name: &str,
+        message: &'a Notification,
+        key: &'a str,
+        options: &'a Options,
+    ) -> Option<Filling<'a>> {
+        if let Some(value) = options.0.get(name) {
+            let revealed = value.as_ref().map(|value| Filling::Text(value.reveal().into()));
+            return Some(revealed.unwrap_or(Filling::Absent));
+        }
+        if let Some(words) = self.words.get(name) {
+            let ended = ended(message).and_then(|_| words.get("ended"));
+            let word = ended.or_else(|| words.get(state(&message.kind)));
+            let word = word.or_else(|| words.get("_"))?;
+            return Some(Filling::Whole(word));
+        }
+        let text: Cow<'a, str> = match name {
+            "base" => {
+                let url = options.0.get("url")?.as_ref()?;
+                url.reveal().trim_end_matches('/').into()
+            }
+            "text" => message.text.as_str().into(),
+            "subject" => subject(message).into(),
+            "site" => message.site.as_str().into(),
+            "monitor" => message.monitor.as_str().into(),
+            "address" => message.address.as_str().into(),
+            "state" => state(&message.kind).into(),
+            "severity" => severity(&message.kind).into(),
+            "incident" => message.incident.as_str().into(),
+            "id" => message.id.as_str().into(),
+            "key" => key.into(),
+            "at" => message.at.to_string().into(),
+            "at_unix" => message.at.as_second().to_string().into(),
+            "since" => since(message).to_string().into(),
+            "until" => until(message).to_string().into(),
+            _ => return None,
+        };
+        Some(Filling::Text(text))
+    }
+}
+
+/// `url` with these in its query, in the place of others of their names.
+fn with_query(url: String, query: &BTreeMap<String, String>) -> String {
+    let (Ok(mut url), false) = (Url::parse(&url), query.is_empty()) else {
+        return url;
+    };
+    let kept: Vec<_> = url.query_pairs().into_owned().collect();
+    let kept = kept.iter().filter(|(name, _)| !query.contains_key(name));
+    url.query_pairs_mut()
+        .clear()
+        .extend_pairs(kept)
+        .extend_pairs(query);
+    url.into()
+}
+
+fn entities(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+/// What it tells of is over. A beginning that could not be delivered before
+/// its end was must not open what nothing closes any more.
+fn is_over(message: &Notification) -> bool {
+    matches!(state(&message.kind), "up" | "known" | "unwatched") || ended(message).is_some()
+}
+
+/// When that ended which the message tells the beginning of.
+fn ended(message: &Notification) -> Option<Timestamp> {
+    let is_beginning = matches!(state(&message.kind), "down" | "unknown");
+    message.ended.filter(|_| is_beginning)
+}
+
+/// Of what is over, its beginning: an end as late as now would lie ahead of a
+/// service whose clock is behind ours, and one that lies ahead closes nothing.
+fn until(message: &Notification) -> Timestamp {
+    let began = since(message);
+    if let Some(ended) = ended(message) {
+        return ended.max(began);
+    }
+    let goes_on = match state(&message.kind) {
+        "down" | "unknown" => LONGEST,
+        "notice" => NOTICED,
+        _ => return began,
+    };
+    message.at.saturating_add(goes_on).unwrap_or(message.at)
+}
+
+#[cfg(test)]
+mod tests;

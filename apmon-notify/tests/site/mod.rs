@@ -1,0 +1,101 @@
+//! Site files for the tests of channels: one monitor that does nothing, and the
+//! channels of this crate.
+
+#![allow(dead_code)] // not every test file asks for everything
+
+use std::{path::Path, sync::Arc};
+
+use apmon_core::{
+    Blueprint, Check, Kind, Monitor, Observation, Watch,
+    config::{ProcessEnvironment, Section, SiteFile, parse},
+};
+use apmon_notify::CHANNELS;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+struct Manual;
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+struct NoOptions {}
+
+struct Idle(Watch);
+
+#[async_trait::async_trait]
+impl Monitor for Idle {
+    fn watch(&self) -> &Watch {
+        &self.0
+    }
+
+    async fn check(&self, _: &Check) -> Observation {
+        Observation::default()
+    }
+}
+
+impl Kind for Manual {
+    type Options = NoOptions;
+
+    fn name(&self) -> &'static str {
+        "manual"
+    }
+
+    fn summary(&self) -> &'static str {
+        "does nothing"
+    }
+
+    fn address(&self) -> &'static str {
+        "anything"
+    }
+
+    fn example(&self) -> &'static str {
+        "type: manual\nname: door\naddress: front\n"
+    }
+
+    fn compile(&self, _: NoOptions, _: &mut Section<'_>) -> Option<Blueprint> {
+        Some(Blueprint::monitor(|_, watch| Arc::new(Idle(watch))))
+    }
+}
+
+/// A site with these lines in the section `site`: the first stands on line 3,
+/// from column 3.
+pub fn read(lines: &str) -> Result<SiteFile, Vec<String>> {
+    let lines = lines.replace('\n', "\n  ");
+    let text = format!(
+        "site:\n  name: Lab\n  {lines}\nmonitors:\n- {{type: manual, name: door, address: front, email: no}}\n"
+    );
+    let parsed = parse(
+        Path::new("lab.yaml"),
+        &text,
+        &[&Manual],
+        CHANNELS,
+        &ProcessEnvironment,
+    );
+    parsed.map_err(|error| {
+        let text = error.to_string();
+        let lines = text
+            .lines()
+            .map(|line| line.strip_prefix("lab.yaml:").unwrap_or(line));
+        lines.map(str::to_owned).collect()
+    })
+}
+
+/// The file; it must be valid.
+#[track_caller]
+pub fn good(lines: &str) -> SiteFile {
+    read(lines).unwrap_or_else(|errors| panic!("{lines}\n{}", errors.join("\n")))
+}
+
+/// The errors of an invalid file.
+#[track_caller]
+pub fn errors(lines: &str) -> Vec<String> {
+    read(lines).expect_err(lines)
+}
+
+/// The ids of its channels.
+#[track_caller]
+pub fn ids(lines: &str) -> Vec<String> {
+    good(lines)
+        .channels
+        .into_iter()
+        .map(|channel| channel.id)
+        .collect()
+}
