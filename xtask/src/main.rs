@@ -48,7 +48,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         usage: "check",
-        summary: "the house rules that no compiler knows: arrows, file sizes, versions",
+        summary: "the house rules that no compiler knows: crates, circles, file sizes, versions, public items, words",
         run: check::run,
     },
     Task {
