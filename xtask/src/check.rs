@@ -20,7 +20,7 @@ use std::{
 
 use self::surface::Surface;
 use crate::{
-    fault::{During, Fault},
+    fault::{During, Fault, counted},
     process, workspace,
 };
 
@@ -108,8 +108,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     println!("retired words: {}", listed(&by_place));
     match breaches.iter().filter(|breach| !breach.warning).count() {
         0 => Ok(()),
-        1 => Err(Fault::new("one rule is broken")),
-        n => Err(Fault::new(format!("{n} rules are broken"))),
+        n => Err(Fault::new(format!("{} found", counted(n, "violation")))),
     }
 }
 
