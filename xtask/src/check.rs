@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
         .filter(|(file, _)| is_ours(file))
         .partition(|(file, _)| file.ends_with(".rs"));
 
-    // The longest list first, so that the others are not lost above it.
+    // The longest list comes first, so that the others stay in view.
     let mut breaches = Vec::new();
     for (file, text) in sources.iter().chain(&documents) {
         breaches.extend(words::check(file, text));
@@ -132,7 +132,7 @@ fn count_by_place(breaches: &[Breach]) -> Vec<String> {
         .collect()
 }
 
-/// The texts that git knows or would take, by path.
+/// The text files that git tracks or would add, by path.
 fn files(root: &Path) -> Result<BTreeMap<String, String>, Fault> {
     let listed = process::output(Command::new("git").current_dir(root).args([
         "ls-files",
@@ -155,14 +155,14 @@ fn files(root: &Path) -> Result<BTreeMap<String, String>, Fault> {
     Ok(files)
 }
 
-/// Data of tests and fuzz targets is what the world sends, not our words.
+/// Whether a file is written in our own words: data of tests and fuzz targets is not.
 fn is_ours(file: &str) -> bool {
     let is_data = file.contains("/tests/") || file.starts_with("fuzz/corpus/");
     !is_data || [".rs", ".md"].iter().any(|ending| file.ends_with(ending))
 }
 
-/// The workspace's crates: the directories at the top with a manifest, but for
-/// the fuzz targets, which are a workspace of their own.
+/// The workspace's crates: the top directories with a manifest, except the fuzz
+/// targets, which are a workspace of their own.
 fn crates(files: &BTreeMap<String, String>) -> Vec<String> {
     let manifests = files.keys().filter_map(|file| file.strip_suffix("/Cargo.toml"));
     let names = manifests.filter(|name| !name.contains('/') && *name != "fuzz");

@@ -273,3 +273,17 @@ impl Handle {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn apmon_logs_the_texts_that_are_searched_for() {
+        // Rust itself prints the text of a panic.
+        let texts = COMPLAINTS.iter().filter(|text| **text != "panicked");
+        for text in texts.chain(&[SAVES_NOT, SAVES_AGAIN]) {
+            assert!(crate::workspace::product_has(text), "nothing logs \"{text}\"");
+        }
+    }
+}

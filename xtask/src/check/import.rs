@@ -1,4 +1,4 @@
-//! Which file of a crate imports which: each name is followed through
+//! The imports between the files of a crate: each name is followed through
 //! re-exports to the file that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ struct Module {
     scope: Scope,
 }
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Target {
     /// An item of this file.
@@ -31,14 +31,14 @@ enum Target {
     Module(usize),
 }
 
-/// What one file takes from another: each name and the line that asks for it first.
+/// The names that one file takes from another, each with its first line.
 pub(super) type Names = BTreeMap<String, usize>;
 
-/// The uses that are being followed, by module and place: none is followed within itself.
+/// The uses being followed, by module and index, so that none is followed within itself.
 type Trail = Vec<(usize, usize)>;
 
 impl<'a> Crate<'a> {
-    /// Reads the crate whose root is `root` from its sources, by path. Files
+    /// Reads the crate whose root file is `root` from its sources, by path. Files
     /// that only tests declare are left out.
     pub(super) fn read(root: &'a str, sources: &'a BTreeMap<String, String>) -> Self {
         let mut it = Self {
@@ -137,7 +137,7 @@ impl<'a> Crate<'a> {
                     Target::Item(file) => taken.push((file, shown(&it.path), it.line)),
                     Target::Module(other) if it.is_glob => taken.extend(self.glob(module, other, it)),
                     Target::Module(other) => {
-                        // What is taken through a module's name counts, not the name.
+                        // The items used through a module's name count instead of the name.
                         let is_prefix =
                             |path: &[String]| path.len() > 1 && Some(&path[0]) == it.name.as_ref();
                         if !scope.paths.iter().any(|(_, path)| is_prefix(path)) {
@@ -159,7 +159,7 @@ impl<'a> Crate<'a> {
         taken
     }
 
-    /// What a glob of `other` brings to `module`: each name that stands in its code.
+    /// The names of a glob of `other` that the code of `module` uses.
     fn glob(&self, module: usize, other: usize, glob: &Use) -> Vec<(usize, String, usize)> {
         let scope = &self.modules[module].scope;
         let mut taken = Vec::new();
@@ -194,7 +194,7 @@ impl<'a> Crate<'a> {
         }
     }
 
-    /// Where a path leads that stands in the code of `module`.
+    /// The targets of a path in the code of `module`.
     fn follow(&self, module: usize, path: &[String], trail: &mut Trail) -> Vec<Target> {
         let (mut at, mut path) = (module, path);
         if path.first().is_some_and(|first| first == "crate") {
@@ -210,7 +210,7 @@ impl<'a> Crate<'a> {
         self.find(at, path, trail)
     }
 
-    /// Where a path leads within `module`; nowhere if it is another crate's.
+    /// The targets of a path within `module`; none if it leads to another crate.
     fn find(&self, module: usize, path: &[String], trail: &mut Trail) -> Vec<Target> {
         let Some((first, rest)) = path.split_first() else {
             return vec![Target::Module(module)];
@@ -225,7 +225,7 @@ impl<'a> Crate<'a> {
         if let Some(child) = children.get(first) {
             found = self.find(*child, rest, trail);
             if found.is_empty() {
-                // A macro may have made it.
+                // A macro may define it.
                 found.push(Target::Item(self.modules[*child].file));
             }
         }
@@ -269,7 +269,7 @@ impl<'a> Crate<'a> {
     }
 }
 
-/// Where the submodules of a file lie.
+/// The directory of a file's submodules.
 fn directory(file: &str) -> String {
     let (directory, name) = file.rsplit_once('/').unwrap_or(("", file));
     match name {
@@ -278,7 +278,7 @@ fn directory(file: &str) -> String {
     }
 }
 
-/// A path as a person looks for it: without where it begins.
+/// A path without its leading `crate`, `self` and `super`.
 fn shown(path: &[String]) -> String {
     let from_above = ["crate", "self", "super"];
     let parts = path.iter().map(String::as_str);
@@ -286,7 +286,7 @@ fn shown(path: &[String]) -> String {
     parts.join("::")
 }
 
-/// The names of `names`, in the order of their lines.
+/// Names and lines, in the order of the lines.
 pub(super) fn in_order(names: &Names) -> Vec<(&str, usize)> {
     let mut list: Vec<(&str, usize)> = names.iter().map(|(name, line)| (name.as_str(), *line)).collect();
     list.sort_by_key(|(_, line)| *line);

@@ -1,8 +1,7 @@
-//! Arrows between crates, and versions in one place only.
+//! Dependencies between crates, and versions in one place only.
 //!
-//! A manifest is read line by line: members keep to `name.workspace = true`
-//! and `name = { workspace = true, ... }`, and what is written otherwise is a
-//! breach anyway.
+//! A manifest is read line by line: members use `name.workspace = true` and
+//! `name = { workspace = true, ... }`, and any other form is a breach anyway.
 
 use super::Breach;
 
@@ -25,7 +24,7 @@ const LAYERS: &[&[&str]] = &[
 struct Dependency<'a> {
     line: usize,
     name: &'a str,
-    /// The package's name where the key is another one.
+    /// The package's name, which may differ from the key.
     package: &'a str,
     inherited: bool,
 }
@@ -54,18 +53,18 @@ pub(super) fn check(file: &str, manifest: &str) -> Vec<Breach> {
     breaches
 }
 
-/// Why `own` must not depend on `other`, if so.
+/// Why `own` must not depend on `other`, if it must not.
 fn forbidden(own: &str, other: &str) -> Option<String> {
     if own == "xtask" {
         return Some(format!(
-            "xtask has no dependencies, so that it is built in seconds; {other} is one"
+            "xtask must not depend on {other}: without dependencies it is built in seconds"
         ));
     }
     if !other.starts_with("apmon-") && other != "xtask" {
         return None;
     }
     if other == "xtask" {
-        return Some("nothing depends on xtask".into());
+        return Some("nothing may depend on xtask".into());
     }
     let layer = |name: &str| LAYERS.iter().position(|layer| layer.contains(&name));
     let unknown = |name: &str| {
@@ -78,16 +77,18 @@ fn forbidden(own: &str, other: &str) -> Option<String> {
         (_, None) => unknown(other),
         (Some(own), Some(other)) if other < own => None,
         (Some(lower), Some(upper)) if lower == upper => Some(format!(
-            "crates of one layer do not know each other: {own} must not depend on {other} (put the seam into apmon-core, the wiring into apmon-cli)"
+            "{own} must not depend on {other}, a crate of the same layer: put the seam into apmon-core and the wiring into apmon-cli"
         )),
-        _ => Some(format!("{own} lies below {other} and must not depend on it")),
+        _ => Some(format!(
+            "{own} must not depend on {other}, a crate of a higher layer"
+        )),
     }
 }
 
 fn dependencies(manifest: &str) -> Vec<Dependency<'_>> {
     let mut found = Vec::new();
     let mut in_table = false;
-    // Brackets still open: a value that goes on over several lines.
+    // Open brackets: a value may span several lines.
     let mut open = 0_usize;
     for (line, text) in (1..).zip(manifest.lines()) {
         let text = text.split('#').next().unwrap_or("").trim();
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_keeps_the_rules_has_no_breach() {
+    fn a_member_that_follows_the_rules_has_no_breach() {
         let manifest = "[package]\nname = \"apmon-probes\"\n[dependencies]\napmon-core.workspace = true\n\
                         tokio = { workspace = true, features = [\n  \"net\",\n] }\n# c = \"1\"\n[features]\ndefault = []\n";
         assert_eq!(breaches("apmon-probes", manifest), Vec::<String>::new());
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_outside_the_workspace_table_are_named() {
+    fn versions_outside_the_workspace_table_are_refused() {
         for manifest in [
             "[dependencies]\nserde = \"1\"\n",
             "[dev-dependencies]\nserde = { version = \"1\" }\n",
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn another_name_hides_no_arrow() {
+    fn a_renamed_dependency_is_still_checked() {
         let manifest = "[dependencies]\nwire = { workspace = true, package = \"apmon-probes\" }\n";
         assert_eq!(breaches("apmon-snmp", manifest).len(), 1);
     }

@@ -2,11 +2,11 @@
 
 use super::token::{self, Kind, Token};
 
-/// A word and its line; `None` is a break that no phrase runs over, such as
-/// the end of a sentence.
+/// Words with their lines; `None` is a break that no phrase spans, such as the
+/// end of a sentence.
 pub(super) type Words = Vec<Option<(String, usize)>>;
 
-/// What a file says: its prose, and its identifiers.
+/// The words of a file: its prose and its identifiers.
 #[derive(Default)]
 pub(super) struct Content {
     /// Comments, strings and paragraphs, each by itself.
@@ -226,7 +226,7 @@ fn word_length(text: &str) -> usize {
     length.max(text.chars().next().map_or(0, char::len_utf8))
 }
 
-/// `ReadTally`, `read_tally` and `READ_TALLY` as the words "read tally".
+/// The words of an identifier: "read file" for `ReadFile`, `read_file` and `READ_FILE`.
 pub(super) fn split(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = '_';
@@ -275,43 +275,43 @@ mod tests {
     #[test]
     fn comments_run_over_lines_and_strings_stand_alone() {
         let content =
-            Content::of_rust("/// Is\n/// told, and\n/// more.\nlet a = \"b \\\n  c {d} \\n e\"; // F");
-        assert_eq!(shown(&content), "b c {} / e | is told / and more / | f");
+            Content::of_rust("/// Is\n/// blue, and\n/// more.\nlet a = \"b \\\n  c {d} \\n e\"; // F");
+        assert_eq!(shown(&content), "b c {} / e | is blue / and more / | f");
         assert_eq!(names(&content), ["let", "a"]);
     }
 
     #[test]
     fn code_within_prose_is_read_as_names() {
-        let content = Content::of_rust("// A `Told` in rule/said.rs and Event::Told, no b::c.");
-        assert_eq!(names(&content), ["Told", "said", "rs", "Event", "Told", "b", "c"]);
+        let content = Content::of_rust("// A `Blue` in rule/red.rs and Event::Blue, no b::c.");
+        assert_eq!(names(&content), ["Blue", "red", "rs", "Event", "Blue", "b", "c"]);
     }
 
     #[test]
     fn documents_have_paragraphs_tables_and_code() {
         let text =
-            "# A\nis\ntold\n\n| so | many |\n```rust\nlet Tools = 1; // is well\n```\n```\nall well\n```\n";
+            "# A\nis\nblue\n\n| one | two |\n```rust\nlet Green = 1; // is red\n```\n```\nall red\n```\n";
         let content = Content::of_markdown(text);
-        assert_eq!(shown(&content), "is well | / a is told / so / many / all well /");
-        assert_eq!(content.names, [("let".into(), 7), ("Tools".into(), 7)]);
+        assert_eq!(shown(&content), "is red | / a is blue / one / two / all red /");
+        assert_eq!(content.names, [("let".into(), 7), ("Green".into(), 7)]);
     }
 
     #[test]
     fn names_on_disk_are_left_out() {
-        let content = Content::of_rust("#[serde(rename = \"told\")] sent: u8, #[error(\"b c\")]");
+        let content = Content::of_rust("#[serde(rename = \"blue\")] sent: u8, #[error(\"b c\")]");
         assert_eq!((shown(&content).as_str(), content.keys.len()), ("b c", 0));
     }
 
     #[test]
     fn words_in_quotes_alone_are_keys() {
-        let content = Content::of_rust(r#"a("told"); b("{\"seen\": 1}"); // "both" and "not this""#);
+        let content = Content::of_rust(r#"a("blue"); b("{\"seen\": 1}"); // "both" and "not this""#);
         let keys: Vec<&str> = content.keys.iter().map(|(key, _)| key.as_str()).collect();
-        assert_eq!(keys, ["told", "seen", "both"]);
+        assert_eq!(keys, ["blue", "seen", "both"]);
     }
 
     #[test]
     fn identifiers_are_split_into_words() {
-        assert_eq!(split("ReadTally"), ["read", "tally"]);
-        assert_eq!(split("is_told_2"), ["is", "told", "2"]);
+        assert_eq!(split("ReadFile"), ["read", "file"]);
+        assert_eq!(split("is_blue_2"), ["is", "blue", "2"]);
         assert_eq!(split("MAX_HTTP"), ["max", "http"]);
     }
 }

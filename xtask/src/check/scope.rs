@@ -1,4 +1,4 @@
-//! What the code of one file declares and imports, module by module.
+//! The declarations and imports of one file, module by module.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::token::{Kind, Token, attribute_end, bracket, group_end};
 /// One module of a file: the file's own, or an inline one.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
-    /// Names of the inline modules around it, from the outside in.
+    /// Names of the inline modules around it and its own, from the outside in.
     pub(super) inline: Vec<String>,
     /// Structs, functions and so on, by name.
     pub(super) items: BTreeSet<String>,
@@ -118,7 +118,7 @@ impl Reader<'_> {
             path.push(next.text.to_owned());
             end += 2;
         }
-        // `pub(in crate::a)` takes nothing from there.
+        // `pub(in crate::a)` imports nothing.
         let is_visibility = at > 2 && self.code[at - 1].is_name("in") && self.code[at - 3].is_name("pub");
         if !follows(".") && !follows("::") && !is_visibility {
             self.scopes[scope].paths.push((self.code[at].line, path));
@@ -135,7 +135,7 @@ impl Reader<'_> {
     /// One branch of a tree, below `prefix`; returns the place after it.
     fn tree(&mut self, mut at: usize, prefix: &mut Vec<String>, scope: usize) -> usize {
         let length = prefix.len();
-        // `::name` is another crate, which no name of ours is to be taken for.
+        // `::name` is another crate; an empty first part keeps it from being resolved here.
         if self.is_sign(at, "::") {
             prefix.push(String::new());
             at += 1;

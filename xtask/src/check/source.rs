@@ -1,8 +1,8 @@
-//! File sizes, and what must not stay in a file.
+//! File sizes, and macros and attributes that must not stay in a file.
 
 use super::Breach;
 
-/// In one file, tests included.
+/// The most lines of a file, tests included.
 const MOST_LINES: usize = 500;
 
 /// Written in two parts, so that this file does not break the rule itself.

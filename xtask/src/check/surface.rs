@@ -1,5 +1,5 @@
-//! The public surface of apmon-core: what embedders see, and what cannot be
-//! changed without breaking them.
+//! The public surface of apmon-core: the items that embedders see, and that
+//! cannot change without breaking them.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,17 @@ use super::{
     token::{self, Kind},
 };
 
-/// The crate that is counted, and the module that is not part of its surface.
+/// The crate whose items are counted.
 pub(super) const CRATE: &str = "apmon-core";
 const ROOT: &str = "apmon-core/src/lib.rs";
+/// The module that is not part of the surface.
 const TESTING: &str = "apmon-core/src/testing";
 
-/// More public items are refused. Lower it when the surface shrinks; raise it
-/// only together with a reason in the commit.
+/// The most public items. Lower it when the surface shrinks; raise it only with
+/// a reason in the commit.
 const CEILING: usize = 380;
 
-/// How many declarations of each kind.
+/// The number of declarations of each kind.
 pub(super) struct Surface(BTreeMap<&'static str, usize>);
 
 const KINDS: &[(&str, &str)] = &[
@@ -58,7 +59,7 @@ impl Surface {
             return Vec::new();
         }
         let text = format!(
-            "{} public items, more than {CEILING}: make what nobody outside uses pub(crate)",
+            "{} public items, more than {CEILING}: make items that no other crate uses pub(crate)",
             self.total()
         );
         vec![Breach::new(ROOT, 1, text)]
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn testing_and_tests_are_no_part_of_the_surface() {
+    fn testing_and_tests_do_not_count() {
         let files = [
             ("lib", "pub mod a; pub mod testing; #[cfg(test)] mod tests;"),
             ("a", "pub fn a() {}"),

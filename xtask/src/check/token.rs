@@ -1,5 +1,5 @@
-//! Rust source as tokens: enough of the grammar to tell code, comments and
-//! strings apart, and to leave test code out.
+//! Rust source as tokens: enough of the grammar to separate code, comments and
+//! strings, and to leave out test code.
 
 /// One token and the line on which it begins, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn code_comments_and_strings_are_told_apart() {
+    fn code_comments_and_strings_are_separated() {
         assert_eq!(
             kinds("a::b /* x /* y */ */ \"c \\\" d\" // e\nr#\"f \"g\"# b\"h\" r#type"),
             [

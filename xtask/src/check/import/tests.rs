@@ -37,7 +37,7 @@ fn a_re_export_leads_to_the_defining_file() {
 }
 
 #[test]
-fn what_is_taken_through_a_module_counts_and_not_the_module() {
+fn an_imported_module_counts_as_the_items_used_through_it() {
     assert_eq!(
         imports(&[
             ("lib.rs", "mod a; mod b;"),
@@ -54,7 +54,7 @@ fn what_is_taken_through_a_module_counts_and_not_the_module() {
 }
 
 #[test]
-fn a_glob_leads_to_the_names_that_stand_in_the_code() {
+fn a_glob_counts_as_the_names_that_the_code_uses() {
     assert_eq!(
         imports(&[
             ("lib.rs", "mod a; mod b;"),
@@ -85,7 +85,7 @@ fn inline_modules_belong_to_their_file() {
 }
 
 #[test]
-fn what_a_macro_makes_belongs_to_the_file_of_its_module() {
+fn a_name_made_by_a_macro_belongs_to_the_file_of_its_module() {
     assert_eq!(
         imports(&[
             ("lib.rs", "mod a; mod b;"),
@@ -97,7 +97,7 @@ fn what_a_macro_makes_belongs_to_the_file_of_its_module() {
 }
 
 #[test]
-fn other_crates_are_no_files_of_ours() {
+fn other_crates_do_not_count() {
     assert!(
         imports(&[
             ("lib.rs", "mod a; mod b; use ::a::X;"),
