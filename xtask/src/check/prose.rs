@@ -13,8 +13,10 @@ pub(super) struct Content {
     pub(super) prose: Vec<Words>,
     /// Each identifier with its line.
     pub(super) names: Vec<(String, usize)>,
-    /// Words that stand in quotes alone, such as the keys of a file.
+    /// Words alone in quotes, such as the keys of a file.
     pub(super) keys: Vec<(String, usize)>,
+    /// Identifiers alone in backticks.
+    pub(super) spans: Vec<(String, usize)>,
 }
 
 impl Content {
@@ -117,7 +119,11 @@ impl Content {
             } else if first == '`' {
                 let inner = &rest[1..];
                 let end = inner.find('`').unwrap_or(0);
-                self.code(&inner[..end], line);
+                if inner[..end].chars().all(|c| c == '_' || c.is_alphanumeric()) {
+                    self.spans.push((inner[..end].to_owned(), line));
+                } else {
+                    self.code(&inner[..end], line);
+                }
                 line += inner[..end].matches('\n').count();
                 words.push(None);
                 length = end + if end == 0 { 1 } else { 2 };
@@ -282,8 +288,9 @@ mod tests {
 
     #[test]
     fn code_within_prose_is_read_as_names() {
-        let content = Content::of_rust("// A `Blue` in rule/red.rs and Event::Blue, no b::c.");
-        assert_eq!(names(&content), ["Blue", "red", "rs", "Event", "Blue", "b", "c"]);
+        let content = Content::of_rust("// A `Blue` in rule/red.rs and `Event::Green`, no b::c.");
+        assert_eq!(names(&content), ["red", "rs", "Event", "Green", "b", "c"]);
+        assert_eq!(content.spans, [("Blue".to_owned(), 1)]);
     }
 
     #[test]

@@ -85,8 +85,11 @@ impl Table {
             }
         }
         let is_on_disk = |key: &str| self.keys.iter().any(|pattern| pattern.is(&[Some(key)]));
-        let keys = content.keys.iter().filter(|(key, _)| !is_on_disk(key));
-        for (name, line) in content.names.iter().chain(keys) {
+        for (key, line) in content.keys.iter().filter(|(key, _)| !is_on_disk(key)) {
+            found.extend(self.in_words(key, &[&self.text]).map(|text| (*line, text)));
+        }
+        let spans = content.spans.iter().filter(|(span, _)| !is_on_disk(span));
+        for (name, line) in content.names.iter().chain(spans) {
             found.extend(self.in_name(name).map(|text| (*line, text)));
         }
         let mut breaches = Vec::new();
@@ -107,9 +110,14 @@ impl Table {
         if let Some(rule) = self.types.iter().find(|rule| rule.pattern.is(&[Some(name)])) {
             return Some(format!("\"{name}\": say {}", rule.instead));
         }
+        self.in_words(name, &[&self.text, &self.code])
+    }
+
+    /// The breach of an identifier's words against lists of rules.
+    fn in_words(&self, name: &str, rules: &[&[Rule]]) -> Option<String> {
         let words = prose::split(name);
         let words: Vec<Option<&str>> = words.iter().map(|word| Some(word.as_str())).collect();
-        let rules = self.text.iter().chain(&self.code);
+        let rules = rules.iter().copied().flatten();
         let (_, shown, instead) = self.matches(rules, &words).into_iter().next()?;
         let whole = if name == shown {
             String::new()
@@ -248,6 +256,7 @@ mod tests {
             found("a.rs", r##"a("blue_at"); b(r#"{"blue_at": 1, "unblue": 2}"#)"##),
             ["a.rs:1: \"unblue\": say purple"]
         );
+        assert_eq!(found("a.md", "`blue_at` is a key"), [""; 0]);
     }
 
     #[test]
