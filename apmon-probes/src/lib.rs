@@ -73,3 +73,8 @@ pub use udp::{Udp, UdpOptions};
 
 /// Every kind of this crate.
 pub const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp, &Udp, &Dns, &Http, &Quic];
+
+/// The skeleton of `cargo xtask new-probe`, compiled here so that it stays correct.
+#[cfg(test)]
+#[path = "../../xtask/src/new_probe/skeleton.rs"]
+mod skeleton;

@@ -1,4 +1,4 @@
-//! A certificate is judged and shown, or refused.
+//! A certificate is verified and described, or refused.
 
 #![no_main]
 

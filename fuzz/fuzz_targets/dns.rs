@@ -1,4 +1,4 @@
-//! An answer of a name server is judged, whatever it holds.
+//! A name server's answer is judged, whatever it contains.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A proxy's answer and a packed body end, whatever they hold.
+//! A proxy's answer and a compressed body come to an end, whatever they contain.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A packet of ICMP is read, or nothing comes of it.
+//! An ICMP packet is read or ignored.
 
 #![no_main]
 

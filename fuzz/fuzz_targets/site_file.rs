@@ -1,4 +1,4 @@
-//! Whatever stands in a site file, it is read or refused, and nothing else.
+//! A site file is read or refused, whatever it contains.
 
 #![no_main]
 
@@ -10,13 +10,13 @@ use apmon_core::{
 };
 use libfuzzer_sys::fuzz_target;
 
-/// More tells nothing new and takes long.
+/// Longer files are slow and find nothing new.
 const MOST_BYTES: usize = 64 * 1024;
 
 static KINDS: LazyLock<Vec<&'static dyn MonitorKind>> =
     LazyLock::new(|| [apmon_probes::KINDS, apmon_snmp::KINDS].concat());
 
-/// One variable is set; the machine's own would make a run not repeatable.
+/// One fixed variable: those of the machine would make runs differ.
 struct Variables;
 
 impl Environment for Variables {

@@ -1,4 +1,4 @@
-//! A walk comes to its end, whatever an agent answers.
+//! A walk comes to an end, whatever an agent answers.
 
 #![no_main]
 

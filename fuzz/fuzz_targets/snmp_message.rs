@@ -1,4 +1,4 @@
-//! A message of SNMP, whatever it holds, is read and written again, or refused.
+//! An SNMP message is read and written again, or refused, whatever it contains.
 
 #![no_main]
 

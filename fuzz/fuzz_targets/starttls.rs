@@ -1,4 +1,4 @@
-//! A server may say what it will before TLS.
+//! A server may send anything before TLS.
 
 #![no_main]
 

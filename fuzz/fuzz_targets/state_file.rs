@@ -1,5 +1,5 @@
-//! Whatever stands in a state file, it is read, continued or set aside; and
-//! what was read from it comes back from the file that is written then.
+//! A state file is read, continued or set aside, whatever it contains, and what
+//! was read from it is found again in the file that is written next.
 
 #![no_main]
 
@@ -15,12 +15,12 @@ use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 
-/// More tells nothing new and takes long.
+/// Longer files are slow and find nothing new.
 const MOST_BYTES: usize = 64 * 1024;
 
 thread_local! {
     static RUNTIME: LazyCell<Runtime> = LazyCell::new(|| {
-        Builder::new_current_thread().build().expect("a runtime without drivers needs nothing")
+        Builder::new_current_thread().build().expect("a runtime without drivers needs no resources")
     });
     static DIRECTORY: LazyCell<PathBuf> = LazyCell::new(|| {
         let memory = Path::new("/dev/shm");
@@ -36,13 +36,13 @@ fuzz_target!(|bytes: &[u8]| {
         let path = directory.join("fuzz.statefile.json");
         fs::write(&path, bytes).expect("a file");
         RUNTIME.with(|runtime| runtime.block_on(take_over(&path)));
-        fs::remove_dir_all(directory.as_path()).expect("nobody else is in there");
+        fs::remove_dir_all(directory.as_path()).expect("no other process uses the directory");
     });
 });
 
 async fn take_over(path: &Path) {
     let Ok(before) = load(path).await else { return };
-    // One more monitor, so that the file is written anew.
+    // Another monitor makes the store write the file.
     let commit = Commit {
         epoch: before.epoch,
         states: vec![("one more".into(), MonitorState::default().into())],
@@ -53,9 +53,9 @@ async fn take_over(path: &Path) {
         return;
     }
     drop(store);
-    let after = load(path).await.expect("our own file is read");
+    let after = load(path).await.expect("a file that the store wrote can be read");
     assert!(after.epoch > before.epoch, "the epoch grows");
-    assert_eq!(after.outbox, before.outbox, "messages on their way stay");
+    assert_eq!(after.outbox, before.outbox, "undelivered messages stay");
     for (name, state) in before.monitors.iter().filter(|(name, _)| *name != "one more") {
         let kept = after.monitors.get(name).map(|state| written(state));
         assert_eq!(kept, Some(written(state)), "the state of {name:?} stays");
@@ -67,7 +67,7 @@ async fn load(path: &Path) -> Result<Snapshot, StoreError> {
     store.load().await
 }
 
-/// A state as a file can hold it: to the microsecond.
+/// A state as a file holds it, with times to the microsecond.
 fn written(state: &MonitorState) -> MonitorState {
     let cut = |at: Option<jiff::Timestamp>| {
         at.and_then(|at| jiff::Timestamp::from_microsecond(at.as_microsecond()).ok())

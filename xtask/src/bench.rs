@@ -1,6 +1,5 @@
-//! `cargo xtask bench`: what a check costs, beside what the field's tools
-//! charge for it in the same run. Figures are medians; nothing here passes or
-//! fails.
+//! `cargo xtask bench`: the cost of a check, compared with other tools of the
+//! field in the same run. Figures are medians; nothing here passes or fails.
 
 mod alert;
 mod cost;
@@ -57,14 +56,14 @@ impl Row {
     }
 }
 
-/// With an argument only the part whose title begins with it.
+/// Runs every part, or the one whose title begins with the argument.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     let only = match arguments {
         [] => "",
         [only] => only.as_str(),
         _ => {
             return Err(Fault::new(
-                "takes the beginning of one part's title, or nothing for all",
+                "takes the beginning of one part's title, or nothing for all parts",
             ));
         }
     };
@@ -122,13 +121,13 @@ fn apmon() -> std::path::PathBuf {
     workspace::root().join("target/release/apmon")
 }
 
-/// The middle of some figures.
+/// The median.
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Writes a site file of many monitors; `head` are the site's options.
+/// Writes a site file of many monitors; `head` holds the site's options.
 fn write_site(path: &Path, head: &str, monitors: impl Iterator<Item = String>) -> Result<(), Fault> {
     let list: String = monitors.map(|monitor| format!("  - {{{monitor}}}\n")).collect();
     fs::write(path, format!("site: {{name: bench, {head}}}\nmonitors:\n{list}"))

@@ -1,26 +1,27 @@
-//! `cargo xtask chaos`: the real binary, real receivers, and everything that
-//! can happen to them. After each round every promise of delivery is checked.
+//! `cargo xtask chaos`: the real binary and real receivers, under every failure
+//! that can happen to them. After each round every promise of delivery is checked.
 
 mod check;
 mod clock;
 mod daemon;
 mod disk;
 mod hook;
+mod mail_server;
+mod message;
 mod plan;
-mod post;
 mod random;
 mod read;
 mod record;
 mod round;
 mod site;
-mod tally;
 mod target;
+mod totals;
 
 use std::{env, fs, path::Path, process::Command};
 
-use self::{random::Random, round::Setting, tally::Tally};
+use self::{random::Random, round::Setting, totals::Totals};
 use crate::{
-    fault::{During, Fault},
+    fault::{During, Fault, counted},
     package::{self, Needed, needed},
     process, workspace,
 };
@@ -35,9 +36,9 @@ const NEEDED: &[Needed] = &[
 ];
 
 const KILLS: usize = 200;
-/// In one round, at most.
+/// Kills in one round, at most.
 const KILLS_A_ROUND: usize = 20;
-/// Both stores and both disks have their turn.
+/// Enough rounds for both stores and both disks.
 const LEAST_ROUNDS: usize = 2;
 const STATES: [(&str, disk::Kind); 4] = [
     ("state.db", disk::Kind::Small),
@@ -45,44 +46,44 @@ const STATES: [(&str, disk::Kind); 4] = [
     ("state.json", disk::Kind::Small),
     ("state.db", disk::Kind::Own),
 ];
-/// Set where we run in a mount namespace of our own.
+/// Set when this program runs in a mount namespace of its own.
 const INSIDE: &str = "APMON_CHAOS_INSIDE";
 
-/// What was asked for.
+/// The options of the command line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Wish {
+struct Options {
     kills: usize,
     seed: Option<u64>,
     debug: bool,
 }
 
 pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
-    let wish = Wish::read(arguments)?;
-    let profile = if wish.debug { "debug" } else { "release" };
+    let options = Options::read(arguments)?;
+    let profile = if options.debug { "debug" } else { "release" };
     if env::var_os(INSIDE).is_none() {
         package::install(NEEDED)?;
         let mut build = process::cargo();
         build.args(["build", "--package", "apmon-cli"]);
-        if !wish.debug {
+        if !options.debug {
             build.arg("--release");
         }
         process::run(&mut build)?;
-        return within_own_mounts(wish);
+        return within_own_mounts(options);
     }
-    let seed = wish.seed.map_or_else(Random::fresh_seed, Ok)?;
-    // What killed processes leave of their fake clock must not stay.
+    let seed = options.seed.map_or_else(Random::fresh_seed, Ok)?;
+    // Killed processes leave files of their fake clock there.
     disk::mount("size=64m", Path::new("/dev/shm"))?;
     let directory = workspace::target().join(format!("chaos/seed-{seed}"));
     let _ = fs::remove_dir_all(&directory);
     let program = workspace::target().join(profile).join("apmon");
     let again = format!(
         "cargo xtask chaos --kills {} --seed {seed}{}",
-        wish.kills,
-        if wish.debug { " --debug" } else { "" }
+        options.kills,
+        if options.debug { " --debug" } else { "" }
     );
     println!("== {again}");
-    let mut total = Tally::default();
-    let rounds = wish.rounds();
+    let mut total = Totals::default();
+    let rounds = options.rounds();
     let mut seeds = Random::new(seed);
     for (n, kills) in (1..).zip(&rounds) {
         let (state, disk) = STATES[(n - 1) % STATES.len()];
@@ -96,18 +97,18 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
         };
         let outcome = round::run(&setting)?;
         println!(
-            "round {n} of {} ({state}, {}): {} kills, {:.0} s, {}",
+            "round {n} of {} ({state}, {}): {}, {:.0} s, {}",
             rounds.len(),
             disk.word(),
-            outcome.tally.killed(),
+            counted(outcome.totals.killed(), "kill"),
             outcome.took.as_secs_f64(),
             if outcome.violations.is_empty() {
-                "all told"
+                "all delivered"
             } else {
                 "BROKEN"
             },
         );
-        total.add(outcome.tally);
+        total.add(outcome.totals);
         if !outcome.violations.is_empty() {
             for violation in outcome.violations.iter().take(20) {
                 println!("  {violation}");
@@ -115,8 +116,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
             let list: String = outcome.violations.iter().map(|it| format!("{it}\n")).collect();
             workspace::write(&setting.directory.join("violations.txt"), &list)?;
             return Err(Fault::new(format!(
-                "{} violations in round {n}; see {}, and again: {again}",
-                outcome.violations.len(),
+                "{} in round {n}; see {}; to repeat: {again}",
+                counted(outcome.violations.len(), "violation"),
                 workspace::shown(setting.directory)
             )));
         }
@@ -125,26 +126,27 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     fs::remove_dir_all(&directory).during(format!("remove {}", workspace::shown(&directory)))
 }
 
-/// Runs us again where we may mount a disk, and where all mounts end with us.
-fn within_own_mounts(wish: Wish) -> Result<(), Fault> {
+/// Runs this program again in a mount namespace, where it may mount a disk and
+/// every mount ends with it.
+fn within_own_mounts(options: Options) -> Result<(), Fault> {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount"]);
     command
         .arg(env::current_exe().during("find this program")?)
         .arg("chaos");
-    command.args(["--kills", &wish.kills.to_string()]);
-    if let Some(seed) = wish.seed {
+    command.args(["--kills", &options.kills.to_string()]);
+    if let Some(seed) = options.seed {
         command.args(["--seed", &seed.to_string()]);
     }
-    if wish.debug {
+    if options.debug {
         command.arg("--debug");
     }
     process::run(command.env(INSIDE, "yes"))
 }
 
-impl Wish {
+impl Options {
     fn read(arguments: &[String]) -> Result<Self, Fault> {
-        let mut wish = Self {
+        let mut options = Self {
             kills: KILLS,
             seed: None,
             debug: false,
@@ -158,14 +160,18 @@ impl Wish {
             match argument.as_str() {
                 "--kills" => {
                     let kills = usize::try_from(number()?).during("--kills")?;
-                    wish.kills = kills.clamp(1, 1_000_000);
+                    options.kills = kills.clamp(1, 1_000_000);
                 }
-                "--seed" => wish.seed = Some(number()?),
-                "--debug" => wish.debug = true,
-                other => return Err(Fault::new(format!("there is no option \"{other}\""))),
+                "--seed" => options.seed = Some(number()?),
+                "--debug" => options.debug = true,
+                other => {
+                    return Err(Fault::new(format!(
+                        "unknown option \"{other}\"; known are --kills, --seed and --debug"
+                    )));
+                }
             }
         }
-        Ok(wish)
+        Ok(options)
     }
 
     /// The kills of each round.
@@ -183,7 +189,7 @@ mod tests {
     #[test]
     fn kills_are_spread_over_rounds() {
         let rounds = |kills| {
-            Wish {
+            Options {
                 kills,
                 seed: None,
                 debug: false,
@@ -197,9 +203,9 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let read = |words: &[&str]| Wish::read(&words.iter().map(|&word| word.into()).collect::<Vec<_>>());
-        let wish = read(&["--kills", "20", "--seed", "7"]).unwrap();
-        assert_eq!((wish.kills, wish.seed, wish.debug), (20, Some(7), false));
+        let read = |words: &[&str]| Options::read(&words.iter().map(|&word| word.into()).collect::<Vec<_>>());
+        let options = read(&["--kills", "20", "--seed", "7"]).unwrap();
+        assert_eq!((options.kills, options.seed, options.debug), (20, Some(7), false));
         assert!(read(&["--kill"]).is_err());
         assert!(read(&["--kills", "many"]).is_err());
     }

@@ -1,23 +1,36 @@
 //! `cargo xtask check`: the house rules that no compiler knows.
 
+mod circle;
+mod import;
 mod lock;
 mod manifest;
+mod prose;
+mod scope;
 mod source;
+mod surface;
+mod token;
+mod words;
 
-use std::{fmt, fs, path::Path};
-
-use crate::{
-    fault::{During, Fault},
-    workspace,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::Path,
+    process::Command,
 };
 
-/// What breaks a rule, at its place.
+use self::surface::Surface;
+use crate::{
+    fault::{During, Fault, counted},
+    process, workspace,
+};
+
+/// A place that breaks a rule.
 #[derive(Debug, PartialEq, Eq)]
 struct Breach {
     file: String,
     line: usize,
     text: String,
-    /// Said, but no failure.
+    /// Printed, but no failure.
     warning: bool,
 }
 
@@ -49,52 +62,109 @@ impl fmt::Display for Breach {
 pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     crate::no_arguments(arguments)?;
     let root = workspace::root();
-    let mut breaches = Vec::new();
+    let files = files(&root)?;
+    let crates = crates(&files);
+    let (sources, documents): (BTreeMap<_, _>, _) = files
+        .into_iter()
+        .filter(|(file, _)| is_ours(file))
+        .partition(|(file, _)| file.ends_with(".rs"));
 
-    let crates = crates(&root)?;
+    // The longest list comes first, so that the others stay in view.
+    let mut breaches = Vec::new();
+    for (file, text) in sources.iter().chain(&documents) {
+        breaches.extend(words::check(file, text));
+    }
+    let by_place = count_by_place(&breaches);
     for name in &crates {
         let file = format!("{name}/Cargo.toml");
-        breaches.extend(manifest::check(&file, &workspace::read(&root.join(&file))?));
+        breaches.extend(manifest::check(&file, &documents[&file]));
     }
-    let sources = source::files(&root)?;
-    for file in &sources {
-        let text = fs::read(root.join(file)).during(format!("read {file}"))?;
-        breaches.extend(source::check(file, &String::from_utf8_lossy(&text)));
+    for (file, text) in &sources {
+        breaches.extend(source::check(file, text));
     }
     let lock = lock::check("Cargo.lock", &workspace::read(&root.join("Cargo.lock"))?);
     breaches.extend(lock.breaches);
+    for name in &crates {
+        let roots = ["lib.rs", "main.rs"].map(|file| format!("{name}/src/{file}"));
+        for root in roots.iter().filter(|root| sources.contains_key(*root)) {
+            breaches.extend(circle::check(root, &sources));
+        }
+    }
+    let surface = Surface::count(&sources);
+    breaches.extend(surface.check());
 
     for breach in &breaches {
         println!("{breach}");
     }
     println!(
-        "checked {} crates, {} Rust files, {} locked packages; tolerated in several versions: {}",
+        "checked {} crates, {} Rust files, {} other files, {} locked packages; tolerated in several versions: {}",
         crates.len(),
         sources.len(),
+        documents.len(),
         lock.packages,
-        if lock.tolerated.is_empty() {
-            "none".to_owned()
-        } else {
-            lock.tolerated.join(", ")
-        }
+        listed(&lock.tolerated)
     );
+    println!("{}", surface.shown());
+    println!("retired words: {}", listed(&by_place));
     match breaches.iter().filter(|breach| !breach.warning).count() {
         0 => Ok(()),
-        1 => Err(Fault::new("one rule is broken")),
-        n => Err(Fault::new(format!("{n} rules are broken"))),
+        n => Err(Fault::new(format!("{} found", counted(n, "violation")))),
     }
 }
 
-/// The workspace's crates: the directories at the top with a manifest, but for
-/// the fuzz targets, which are a workspace of their own.
-fn crates(root: &Path) -> Result<Vec<String>, Fault> {
-    let entries = fs::read_dir(root).during("list the workspace")?;
-    let mut crates: Vec<String> = entries
-        .filter_map(Result::ok)
-        .filter(|entry| entry.path().join("Cargo.toml").is_file())
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name != "fuzz")
-        .collect();
-    crates.sort();
-    Ok(crates)
+fn listed(parts: &[String]) -> String {
+    match parts {
+        [] => "none".to_owned(),
+        parts => parts.join(", "),
+    }
+}
+
+/// How many breaches each crate has, and each directory beside the crates.
+fn count_by_place(breaches: &[Breach]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for breach in breaches {
+        let place = breach.file.split_once('/').map_or("top", |(place, _)| place);
+        *counts.entry(place).or_default() += 1;
+    }
+    counts
+        .iter()
+        .map(|(place, count)| format!("{place} {count}"))
+        .collect()
+}
+
+/// The text files that git tracks or would add, by path.
+fn files(root: &Path) -> Result<BTreeMap<String, String>, Fault> {
+    let listed = process::output(Command::new("git").current_dir(root).args([
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]))?;
+    let endings = ["rs", "rs.in", "md", "toml", "yaml", "py", "sh"];
+    let is_text = |file: &&str| {
+        let name = file.rsplit('/').next().unwrap_or(file);
+        name.split_once('.')
+            .is_some_and(|(_, ending)| endings.contains(&ending))
+    };
+    let names: BTreeSet<&str> = listed.lines().filter(is_text).collect();
+    let mut files = BTreeMap::new();
+    for name in names.into_iter().filter(|name| root.join(name).is_file()) {
+        let text = fs::read(root.join(name)).during(format!("read {name}"))?;
+        files.insert(name.to_owned(), String::from_utf8_lossy(&text).into_owned());
+    }
+    Ok(files)
+}
+
+/// Whether a file is written in our own words: data of tests and fuzz targets is not.
+fn is_ours(file: &str) -> bool {
+    let is_data = file.contains("/tests/") || file.starts_with("fuzz/corpus/");
+    !is_data || [".rs", ".md"].iter().any(|ending| file.ends_with(ending))
+}
+
+/// The workspace's crates: the top directories with a manifest, except the fuzz
+/// targets, which are a workspace of their own.
+fn crates(files: &BTreeMap<String, String>) -> Vec<String> {
+    let manifests = files.keys().filter_map(|file| file.strip_suffix("/Cargo.toml"));
+    let names = manifests.filter(|name| !name.contains('/') && *name != "fuzz");
+    names.map(str::to_owned).collect()
 }

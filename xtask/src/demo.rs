@@ -1,5 +1,5 @@
-//! `cargo xtask demo`: apmon on real local services, one of which goes away
-//! and comes back.
+//! `cargo xtask demo`: apmon on real local services, one of which fails and
+//! recovers.
 
 mod lab;
 mod webhook;
@@ -13,7 +13,7 @@ use std::{
 
 use self::{lab::Lab, webhook::Receiver};
 use crate::{
-    fault::{During, Fault},
+    fault::{During, Fault, counted},
     package::{self, DNSMASQ, NGINX},
     process::{self, Running, cargo},
     request::Request,
@@ -22,18 +22,18 @@ use crate::{
 };
 
 const SITE_FILE: &str = "examples/lab.yaml";
-/// All is up for so long.
-const QUIET: Duration = Duration::from_secs(8);
-/// The web server is away for so long: reminders are due 3.5 s and 9.5 s after
-/// the outage (`notify_every_n_secs` 8, `after_every_n_notifications` 4).
+/// How long everything is up at first.
+const CALM: Duration = Duration::from_secs(8);
+/// How long the web server is down: reminders are due 3.5 s and 9.5 s after the
+/// outage (`notify_every_n_secs` 8, `after_every_n_notifications` 4).
 const AWAY: Duration = Duration::from_secs(13);
-/// So long the recovery may take.
+/// The longest wait for the recovery.
 const RETURN: Duration = Duration::from_secs(10);
-/// apmon ends within 2 s; more is a fault, but a patient one.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// The longest wait for apmon's end. It needs less than 2 s.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the receiver must have been told of the monitor `web`.
-const CHAPTERS: &[(&str, &str)] = &[
+/// The messages that the receiver must have got about the monitor `web`.
+const MESSAGES: &[(&str, &str)] = &[
     ("outage", "web in Lab new outage: "),
     ("reminder", "web in Lab is down: "),
     ("recovery", "web in Lab is UP "),
@@ -42,7 +42,7 @@ const CHAPTERS: &[(&str, &str)] = &[
 pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     crate::no_arguments(arguments)?;
     package::install(&[NGINX, DNSMASQ])?;
-    // A taken port is said before the build, not minutes after.
+    // Ports in use are reported before the build, not minutes later.
     let directory = workspace::target().join("demo");
     let receiver = Receiver::start()?;
     let mut lab = Lab::prepare(&directory)?;
@@ -53,8 +53,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     say("starting dnsmasq on 127.0.0.1:15353 and nginx on 127.0.0.1:18080 and 127.0.0.1:18081");
     lab.start_names()?;
     lab.start_web()?;
-    say("one look at everything");
-    // Not OK is no reason to stop: without the right to ping, one is unknown.
+    say("checking everything once");
+    // A failure is fine here: without permission to ping, one monitor is unknown.
     let _ = process::run(
         Command::new(program())
             .current_dir(workspace::root())
@@ -62,8 +62,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     );
     let mut apmon = start_apmon(&directory)?;
 
-    say("all is well, so nobody is told anything");
-    watch(&mut apmon, QUIET, || false)?;
+    say("everything is up, so no message is sent");
+    watch(&mut apmon, CALM, || false)?;
     say(&format!(
         "stopping nginx (process {}), as if its machine had died",
         lab.web_id()
@@ -73,16 +73,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     say("starting nginx again");
     lab.start_web()?;
     watch(&mut apmon, RETURN, || {
-        told(&receiver.requests(), CHAPTERS[2].1) > 0
+        count(&receiver.requests(), MESSAGES[2].1) > 0
     })?;
-    // The neighbour's recovery comes in the same second.
+    // The other port's recovery comes in the same second.
     watch(&mut apmon, Duration::from_secs(2), || false)?;
-    say("ending apmon with SIGTERM");
-    let goodbye = Stopwatch::start();
-    let status = apmon.stop(GOODBYE)?;
-    let goodbye = goodbye.elapsed();
+    say("stopping apmon with SIGTERM");
+    let stopping = Stopwatch::start();
+    let status = apmon.stop(STOP_TIMEOUT)?;
+    let stopping = stopping.elapsed();
     drop(lab);
-    summary(&receiver.requests(), status, goodbye, stopwatch.elapsed())
+    summary(&receiver.requests(), status, stopping, stopwatch.elapsed())
 }
 
 fn say(text: &str) {
@@ -110,7 +110,7 @@ fn start_apmon(directory: &Path) -> Result<Running, Fault> {
     })
 }
 
-/// Removes what an earlier demo remembered: this one begins with nothing known.
+/// Removes the state of an earlier demo.
 fn forget(state: &Path) -> Result<(), Fault> {
     let (Some(directory), Some(name)) = (state.parent(), state.file_name()) else {
         return Ok(());
@@ -125,7 +125,7 @@ fn forget(state: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Lets the time pass, or ends sooner when `done`; apmon must not end in it.
+/// Waits for `time`, or until `done` returns true; apmon must not end meanwhile.
 fn watch(apmon: &mut Running, time: Duration, mut done: impl FnMut() -> bool) -> Result<(), Fault> {
     let mut ended = None;
     process::wait_until(time, || {
@@ -138,41 +138,47 @@ fn watch(apmon: &mut Running, time: Duration, mut done: impl FnMut() -> bool) ->
     }
 }
 
-fn told(requests: &[Request], sentence: &str) -> usize {
+fn count(requests: &[Request], sentence: &str) -> usize {
     requests
         .iter()
         .filter(|request| request.body.contains(sentence))
         .count()
 }
 
-fn summary(requests: &[Request], status: ExitStatus, goodbye: Duration, took: Duration) -> Result<(), Fault> {
-    // Whatever apmon still prints stands before the summary.
+fn summary(
+    requests: &[Request],
+    status: ExitStatus,
+    stopping: Duration,
+    took: Duration,
+) -> Result<(), Fault> {
+    // The last lines of apmon come before the summary.
     thread::sleep(Duration::from_millis(100));
     say(&format!("summary of {:.0} s", took.as_secs_f64()));
-    println!("   webhook requests in all: {}", requests.len());
+    println!("   webhook requests: {}", requests.len());
     let mut missing = Vec::new();
-    for (chapter, sentence) in CHAPTERS {
-        let count = told(requests, sentence);
-        println!("   {chapter} of web: {count}");
+    for (kind, sentence) in MESSAGES {
+        let count = count(requests, sentence);
+        println!("   messages about web, {kind}: {count}");
         if count == 0 {
-            missing.push(format!("no {chapter} of web"));
+            missing.push(format!("no message about web: {kind}"));
         }
     }
     let without_key = requests.iter().filter(|request| request.key.is_none()).count();
     if without_key > 0 {
-        missing.push(format!("{without_key} requests without an Idempotency-Key"));
+        missing.push(format!(
+            "{} without an Idempotency-Key",
+            counted(without_key, "request")
+        ));
     }
     println!(
         "   apmon ended {:.1} s after SIGTERM: {status}",
-        goodbye.as_secs_f64()
+        stopping.as_secs_f64()
     );
     if !status.success() {
         missing.push(format!("apmon's exit status was {status}"));
     }
     if missing.is_empty() {
-        say(
-            "as it should be. Your own LAN: copy examples/site.yaml, then target/release/apmon run <your file>",
-        );
+        say("done. For your own LAN: copy examples/site.yaml, then run target/release/apmon run <your file>");
         return Ok(());
     }
     Err(Fault::new(missing.join("; ")))

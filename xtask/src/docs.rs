@@ -1,5 +1,5 @@
-//! `cargo xtask docs`: the reference of the site file, generated from the
-//! options' own texts.
+//! `cargo xtask docs`: the site file reference, generated from the options' own
+//! doc comments.
 
 use crate::{fault::Fault, process, workspace};
 
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault::new(format!(
-        "{} out of date: run `cargo xtask docs` and look at `git diff docs/reference`",
+        "{} out of date: run `cargo xtask docs` and check `git diff docs/reference`",
         stale.join(" and ")
     )))
 }
@@ -51,7 +51,7 @@ fn generate(format: &str) -> Result<String, Fault> {
     ]))
 }
 
-/// The first line that differs, with its number.
+/// The first different line, with its number.
 fn first_difference(kept: &str, fresh: &str) -> Option<String> {
     if kept == fresh {
         return None;
@@ -67,7 +67,7 @@ fn first_difference(kept: &str, fresh: &str) -> Option<String> {
             }
         }
     }
-    Some("1: differs in its line ends".into())
+    Some("1: line endings differ".into())
 }
 
 #[cfg(test)]
@@ -75,7 +75,7 @@ mod tests {
     use super::first_difference;
 
     #[test]
-    fn the_first_differing_line_is_shown() {
+    fn the_first_different_line_is_shown() {
         assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
         assert_eq!(first_difference("a\nb\n", "a\nc\n").unwrap(), "2:\n  - b\n  + c");
         assert_eq!(
@@ -84,7 +84,7 @@ mod tests {
         );
         assert_eq!(
             first_difference("a\r\n", "a\n").unwrap(),
-            "1: differs in its line ends"
+            "1: line endings differ"
         );
     }
 }

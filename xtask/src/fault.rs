@@ -1,8 +1,8 @@
-//! Why a task failed, as a sentence for the terminal.
+//! The failure of a task, as a sentence for the terminal.
 
 use std::fmt;
 
-/// One sentence. A task ends with the first one.
+/// One sentence that says why a task failed. A task ends with the first one.
 #[derive(Debug)]
 pub(crate) struct Fault(String);
 
@@ -18,7 +18,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Says what was being done when something failed.
+/// Adds to an error what was being done when it occurred.
 pub(crate) trait During<T> {
     fn during(self, what: impl fmt::Display) -> Result<T, Fault>;
 }
@@ -27,4 +27,10 @@ impl<T, E: fmt::Display> During<T> for Result<T, E> {
     fn during(self, what: impl fmt::Display) -> Result<T, Fault> {
         self.map_err(|error| Fault(format!("{what}: {error}")))
     }
+}
+
+/// `1 rule` or `2 rules`.
+pub(crate) fn counted(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
 }

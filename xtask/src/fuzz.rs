@@ -1,8 +1,7 @@
 //! `cargo xtask fuzz`: the fuzz targets, on the stable toolchain.
 //!
-//! `cargo fuzz` needs a nightly, or a pretended one, for its sanitizer. What
-//! finds our bugs is coverage, and its flags are stable: this builds the same
-//! targets with them.
+//! `cargo fuzz` needs a nightly toolchain for its sanitizer. Coverage finds our
+//! bugs, and its flags are stable: this builds the same targets with them.
 
 mod libfuzzer;
 
@@ -16,11 +15,11 @@ use crate::{
     workspace,
 };
 
-/// Seconds over all targets, unless told otherwise.
+/// Default seconds for all targets together.
 const SECONDS: u64 = 60;
 
-/// What cargo-fuzz sets for coverage. The debug assertions are there so that
-/// an overflow is a find and no wrong number.
+/// The coverage flags of cargo-fuzz. With debug assertions an overflow is a
+/// crash instead of a wrong number.
 const COVERAGE: &[&str] = &[
     "--cfg=fuzzing",
     "-Cpasses=sancov-module",
@@ -34,24 +33,24 @@ const COVERAGE: &[&str] = &[
     "-Ccodegen-units=1",
 ];
 
-/// What the command line asks for.
+/// The options of the command line.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Wish {
+struct Options {
     target: Option<String>,
     seconds: Option<u64>,
     runs: Option<u64>,
 }
 
 pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
-    let wish = parse(arguments)?;
+    let options = parse(arguments)?;
     let targets = targets()?;
-    let chosen = match &wish.target {
+    let chosen = match &options.target {
         None => targets,
         Some(target) if targets.contains(target) => vec![target.clone()],
         Some(target) => {
             let known = targets.join(", ");
             return Err(Fault::new(format!(
-                "there is no target \"{target}\"; there are {known}"
+                "unknown target \"{target}\"; known are {known}"
             )));
         }
     };
@@ -59,7 +58,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     let host = host()?;
     build(&chosen, &host)?;
     let count = u64::try_from(chosen.len()).unwrap_or(1).max(1);
-    let seconds = match (wish.seconds, wish.runs) {
+    let seconds = match (options.seconds, options.runs) {
         (Some(seconds), _) => Some(seconds),
         (None, Some(_)) => None,
         (None, None) => Some(SECONDS),
@@ -71,7 +70,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
             program: directory().join(&host).join("release").join(&target),
             target,
             seconds,
-            runs: wish.runs,
+            runs: options.runs,
         };
         if let Err(fault) = run.go() {
             println!("== {}: {fault}", run.target);
@@ -84,8 +83,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     Err(Fault::new(format!("failed: {}", found.join(", "))))
 }
 
-fn parse(arguments: &[String]) -> Result<Wish, Fault> {
-    let mut wish = Wish::default();
+fn parse(arguments: &[String]) -> Result<Options, Fault> {
+    let mut options = Options::default();
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let (name, value) = match argument.split_once('=') {
@@ -98,21 +97,21 @@ fn parse(arguments: &[String]) -> Result<Wish, Fault> {
             value.parse().map(Some).during(format!("{name} {value}"))
         };
         match name {
-            "--seconds" => wish.seconds = number()?,
-            "--runs" => wish.runs = number()?,
+            "--seconds" => options.seconds = number()?,
+            "--runs" => options.runs = number()?,
             _ if name.starts_with('-') => {
                 return Err(Fault::new(format!(
-                    "there is no option {name}; there are --seconds and --runs"
+                    "unknown option {name}; known are --seconds and --runs"
                 )));
             }
-            _ if wish.target.is_some() => return Err(Fault::new("takes one target, or none for all")),
-            _ => wish.target = Some(argument.clone()),
+            _ if options.target.is_some() => return Err(Fault::new("takes one target, or none for all")),
+            _ => options.target = Some(argument.clone()),
         }
     }
-    Ok(wish)
+    Ok(options)
 }
 
-/// The targets, by their files.
+/// The targets, from the names of their files.
 fn targets() -> Result<Vec<String>, Fault> {
     let directory = workspace::root().join("fuzz/fuzz_targets");
     let files = std::fs::read_dir(directory).during("list fuzz/fuzz_targets")?;
@@ -124,13 +123,13 @@ fn targets() -> Result<Vec<String>, Fault> {
     Ok(targets)
 }
 
-/// Apart from the other builds: nothing there has these flags.
+/// A target directory of its own, because other builds do not use these flags.
 fn directory() -> PathBuf {
     workspace::target().join("fuzz")
 }
 
-/// The triple we run on. Named in the build, it keeps the flags away from
-/// build scripts.
+/// This machine's target triple. Naming it in the build keeps the flags away
+/// from build scripts.
 fn host() -> Result<String, Fault> {
     let version = process::output(Command::new("rustc").arg("-vV").current_dir(workspace::root()))?;
     version
@@ -161,10 +160,10 @@ mod tests {
             let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
             super::parse(&words)
         };
-        let wish = parse("site_file --seconds 5 --runs=7").unwrap();
-        assert_eq!(wish.target.as_deref(), Some("site_file"));
-        assert_eq!((wish.seconds, wish.runs), (Some(5), Some(7)));
-        assert_eq!(parse("").unwrap(), Wish::default());
+        let options = parse("site_file --seconds 5 --runs=7").unwrap();
+        assert_eq!(options.target.as_deref(), Some("site_file"));
+        assert_eq!((options.seconds, options.runs), (Some(5), Some(7)));
+        assert_eq!(parse("").unwrap(), Options::default());
         for wrong in ["a b", "--seconds", "--seconds x", "--forever"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

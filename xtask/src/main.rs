@@ -1,6 +1,6 @@
 //! Tasks around the workspace. `cargo xtask help` lists them.
 
-// A task talks to the person at the terminal; only the product's libraries must not.
+// A task prints to the terminal; only the product's libraries must not.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use fault::Fault;
 
-/// One task: its words on the command line, what it is for, and its function.
+/// One task: its usage, its summary and its function.
 struct Task {
     usage: &'static str,
     summary: &'static str,
@@ -33,47 +33,47 @@ struct Task {
 const TASKS: &[Task] = &[
     Task {
         usage: "demo",
-        summary: "run apmon on real local services, one of which goes away and comes back",
+        summary: "run apmon on real local services, one of which fails and recovers",
         run: demo::run,
     },
     Task {
         usage: "test",
-        summary: "everything CI runs",
+        summary: "run everything that CI runs",
         run: test::run,
     },
     Task {
         usage: "recordings",
-        summary: "install the recorded devices that the SNMP tests replay; test does so too",
+        summary: "install the recorded devices that the SNMP tests replay (part of test)",
         run: recordings::run,
     },
     Task {
         usage: "check",
-        summary: "the house rules that no compiler knows: arrows, file sizes, versions",
+        summary: "check the house rules: crates, circles, file sizes, versions, public items, words",
         run: check::run,
     },
     Task {
         usage: "new-probe NAME",
-        summary: "write the skeleton of a new kind and list it",
+        summary: "write the skeleton of a new monitor kind and add it to the list of kinds",
         run: new_probe::run,
     },
     Task {
         usage: "fuzz [TARGET] [--seconds N] [--runs N]",
-        summary: "build and run the fuzz targets (60 s in all unless told otherwise)",
+        summary: "build and run the fuzz targets (default: 60 s in all)",
         run: fuzz::run,
     },
     Task {
         usage: "chaos [--kills N] [--seed S] [--debug]",
-        summary: "kill apmon and trouble its receivers, and check that nothing is lost (200 kills, release build)",
+        summary: "kill apmon, make its receivers fail, and check that nothing is lost (default: 200 kills, release build)",
         run: chaos::run,
     },
     Task {
         usage: "docs [--check]",
-        summary: "write the site file reference and its JSON Schema, or compare them",
+        summary: "write the site file reference and its JSON Schema, or check that they are current",
         run: docs::run,
     },
     Task {
-        usage: "bench",
-        summary: "measure apmon beside its peers",
+        usage: "bench [PART]",
+        summary: "measure apmon and its peers",
         run: bench::run,
     },
 ];
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let Some(task) = TASKS.iter().find(|task| word(task) == name) else {
-        eprint!("there is no task \"{name}\"\n{}", usage());
+        eprint!("unknown task \"{name}\"\n{}", usage());
         return ExitCode::from(2);
     };
     if rest
@@ -120,10 +120,10 @@ fn usage() -> String {
     format!("tasks:\n{lines}")
 }
 
-/// For tasks that take no arguments.
+/// Refuses arguments, for tasks that take none.
 fn no_arguments(arguments: &[String]) -> Result<(), Fault> {
     match arguments.first() {
         None => Ok(()),
-        Some(argument) => Err(Fault::new(format!("takes no argument, but got \"{argument}\""))),
+        Some(argument) => Err(Fault::new(format!("takes no arguments, but got \"{argument}\""))),
     }
 }

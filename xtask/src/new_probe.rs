@@ -1,5 +1,5 @@
-//! `cargo xtask new-probe NAME`: a kind that compiles, is listed, and is under
-//! contract tests at once.
+//! `cargo xtask new-probe NAME`: writes a kind that compiles, is listed, and is
+//! covered by the contract tests immediately.
 
 mod listing;
 
@@ -10,9 +10,11 @@ use crate::{
     process, workspace,
 };
 
-const SKELETON: &str = include_str!("new_probe/skeleton.rs.in");
+/// A kind named `skeleton` with the scheme `scaffold`. The tests of apmon-probes
+/// compile and run it.
+const SKELETON: &str = include_str!("new_probe/skeleton.rs");
 
-/// Words that cannot name a module, or whose type the skeleton itself uses.
+/// Names that Rust reserves for modules, or whose type the skeleton uses.
 const RESERVED: &[&str] = &[
     "abstract",
     "as",
@@ -73,13 +75,14 @@ const RESERVED: &[&str] = &[
     "core",
     "arc",
     "blueprint",
+    "check",
+    "check_recorder",
     "course",
     "deserialize",
     "endpoint",
     "failure",
     "json_schema",
     "kind",
-    "look",
     "option",
     "outcome",
     "probe",
@@ -104,7 +107,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     let source = root.join("apmon-probes/src");
     let lib = source.join("lib.rs");
     let kind = source.join(format!("{name}.rs"));
-    // All is thought out before anything is written.
+    // Every error is found before anything is written.
     let listed = listing::list(&workspace::read(&lib)?, name, &type_name(name))?;
     workspace::write(&kind, &skeleton(name))?;
     workspace::write(&lib, &listed)?;
@@ -115,13 +118,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
             .args([&kind, &lib]),
     )?;
     println!(
-        "wrote {}; listed it in {}
+        "wrote {} and listed it in {}
 
 next:
-  1. say in {0} what it looks for, and look for it (tcp.rs and udp.rs are the models)
-  2. cargo test -p apmon-probes {name}     (its own test; the contract tests know it already)
-  3. cargo xtask docs                      (its options, for the reference)
-  4. cargo xtask test, and a line in CHANGELOG.md",
+  1. describe the check in {0} and implement it (tcp.rs and udp.rs are examples)
+  2. cargo test -p apmon-probes {name}     (its own test; the contract tests already cover it)
+  3. cargo xtask docs                      (adds its options to the reference)
+  4. cargo xtask test, and add a line to CHANGELOG.md",
         workspace::shown(&kind),
         workspace::shown(&lib)
     );
@@ -131,7 +134,7 @@ next:
 fn check_name(name: &str) -> Result<(), Fault> {
     let wrong = |why: &str| Err(Fault::new(format!("\"{name}\" cannot name a kind: {why}")));
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-        return wrong("it must begin with a small letter, a to z");
+        return wrong("it must begin with a lower-case letter, a to z");
     }
     if !name
         .chars()
@@ -139,18 +142,18 @@ fn check_name(name: &str) -> Result<(), Fault> {
         || name.ends_with('_')
         || name.contains("__")
     {
-        return wrong("small letters, digits and single inner underscores only");
+        return wrong("use only lower-case letters, digits and single underscores between them");
     }
     if name.len() > 32 {
-        return wrong("it has more than 32 letters");
+        return wrong("it has more than 32 characters");
     }
-    if RESERVED.contains(&name) {
-        return wrong("the word is taken by Rust or by the skeleton");
+    if RESERVED.contains(&name) || name.contains("skeleton") || name.contains("scaffold") {
+        return wrong("Rust or the skeleton uses this word");
     }
     Ok(())
 }
 
-/// A kind's name is unique over all crates; so is, here, its module's.
+/// Refuses a name that a module has already: the name of a kind is unique in all crates.
 fn check_new(root: &Path, name: &str) -> Result<(), Fault> {
     let entries = fs::read_dir(root).during("list the workspace")?;
     for entry in entries.flatten() {
@@ -160,13 +163,13 @@ fn check_new(root: &Path, name: &str) -> Result<(), Fault> {
         }
         let module = entry.path().join("src").join(name);
         if module.is_dir() || module.with_extension("rs").is_file() {
-            return Err(Fault::new(format!("{directory} has a module {name} already")));
+            return Err(Fault::new(format!("{directory} already has a module {name}")));
         }
     }
     Ok(())
 }
 
-/// `door_bell` is the type `DoorBell`.
+/// The name of the type: `DoorBell` for `door_bell`.
 fn type_name(name: &str) -> String {
     name.split('_')
         .map(|word| {
@@ -177,11 +180,11 @@ fn type_name(name: &str) -> String {
 }
 
 fn skeleton(name: &str) -> String {
-    // A URL's scheme has no underscore (RFC 3986 section 3.1).
+    // A URL's scheme cannot contain an underscore (RFC 3986 section 3.1).
     SKELETON
-        .replace("@name@", name)
-        .replace("@Name@", &type_name(name))
-        .replace("@scheme@", &name.replace('_', "-"))
+        .replace("scaffold", &name.replace('_', "-"))
+        .replace("skeleton", name)
+        .replace("Skeleton", &type_name(name))
 }
 
 #[cfg(test)]
@@ -189,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_words_that_rust_and_people_can_read() {
+    fn only_names_that_can_name_a_module_are_accepted() {
         for good in ["echo", "ntp4", "door_bell"] {
             assert!(check_name(good).is_ok(), "{good}");
         }
@@ -212,9 +215,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_pattern_is_left_in_a_skeleton() {
+    fn a_skeleton_has_no_placeholder_left() {
         let text = skeleton("door_bell");
-        assert!(!text.contains('@'), "{text}");
+        for word in ["scaffold", "skeleton", "Skeleton"] {
+            assert!(!text.contains(word), "{text}");
+        }
         for part in ["pub struct DoorBell;", "\"door_bell\"", "door-bell://host:port"] {
             assert!(text.contains(part), "{part}");
         }

@@ -1,7 +1,7 @@
-//! Debian packages that are missing.
+//! Installs missing Debian packages.
 //!
-//! They are wanted for their programs only: no service of theirs is started,
-//! now or at the next boot (`package/no-services.sh`).
+//! Only their programs are needed: their services are not started, now or at
+//! the next boot (`package/no-services.sh`).
 
 use std::process::Command;
 
@@ -11,9 +11,9 @@ use crate::{
     workspace,
 };
 
-/// A program, by its name or its place, or a module of python3 (`python3:yaml`,
-/// or `/usr/bin/python3:yaml` where only that one counts), and the package that
-/// has it.
+/// A needed program, by name or path, or a module of python3 (`python3:yaml`,
+/// or `/usr/bin/python3:yaml` if only that Python counts), and the package that
+/// contains it.
 pub(crate) struct Needed {
     pub(crate) program: &'static str,
     pub(crate) package: &'static str,
@@ -35,14 +35,14 @@ impl Needed {
         };
         match self.program.split_once(':') {
             None => find(self.program).is_some(),
-            // Debian's own, and one that stands before it in the path.
+            // Debian's own Python, or another one earlier in PATH.
             Some(("python3", module)) => imports("python3", module) || imports("/usr/bin/python3", module),
             Some((python, module)) => imports(python, module),
         }
     }
 }
 
-/// Installs what is missing with apt-get, as root or through sudo.
+/// Installs missing packages with apt-get, as root or through sudo.
 pub(crate) fn install(wanted: &[Needed]) -> Result<(), Fault> {
     let missing: Vec<&str> = wanted
         .iter()
@@ -74,9 +74,9 @@ pub(crate) fn install(wanted: &[Needed]) -> Result<(), Fault> {
 }
 
 fn apt_get(missing: &[&str]) -> Result<Command, Fault> {
-    let wish = format!("install by hand: {}", missing.join(" "));
+    let hint = format!("install by hand: {}", missing.join(" "));
     let Some(apt_get) = find("apt-get") else {
-        return Err(Fault::new(format!("there is no apt-get here; {wish}")));
+        return Err(Fault::new(format!("apt-get is not available; {hint}")));
     };
     let mut command = if is_root() {
         let mut command = Command::new("env");
@@ -87,7 +87,7 @@ fn apt_get(missing: &[&str]) -> Result<Command, Fault> {
         command.args(["env", "DEBIAN_FRONTEND=noninteractive"]);
         command
     } else {
-        return Err(Fault::new(format!("not root, and there is no sudo; {wish}")));
+        return Err(Fault::new(format!("this needs root or sudo; {hint}")));
     };
     command.arg("sh");
     command.arg(workspace::root().join("xtask/src/package/no-services.sh"));
@@ -95,8 +95,8 @@ fn apt_get(missing: &[&str]) -> Result<Command, Fault> {
     Ok(command)
 }
 
-/// Whether we are root; by the owner of our own process directory, as the
-/// standard library cannot ask.
+/// Whether this process is root, by the owner of its directory in /proc: the
+/// standard library has no function for it.
 fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)

@@ -1,4 +1,4 @@
-//! Other programs: run to their end, or kept running and ended by their id.
+//! Other programs: run to their end, or in the background and stopped by their id.
 
 use std::{
     env,
@@ -13,15 +13,15 @@ use crate::{
     workspace,
 };
 
-/// How often a waited-for thing is looked at.
+/// Time between two tests of a condition that is waited for.
 const CHECK_EVERY: Duration = Duration::from_millis(50);
 
-/// The cargo that runs us, at the top of the checkout.
+/// The cargo that runs this program, in the root of the checkout.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace::root());
-    // What `cargo run` said about this package must not reach another one's
-    // build script: ring's runs again when these change, and all above it.
+    // The variables that `cargo run` sets for this package must not reach other
+    // build scripts: ring's reruns when they change, and everything above it.
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
@@ -31,7 +31,7 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// The command line as a person would type it.
+/// The command line as it would be typed.
 pub(crate) fn shown(command: &Command) -> String {
     let program = PathBuf::from(command.get_program());
     let name = program.file_name().unwrap_or(command.get_program());
@@ -43,21 +43,21 @@ pub(crate) fn shown(command: &Command) -> String {
     line
 }
 
-/// Runs to the end with our own terminal.
+/// Runs a command to its end on this terminal.
 pub(crate) fn run(command: &mut Command) -> Result<(), Fault> {
     println!("$ {}", shown(command));
     let status = command.status().during(shown(command))?;
     succeeded(command, status)
 }
 
-/// Runs to the end and returns what was printed.
+/// Runs a command to its end and returns its output.
 pub(crate) fn output(command: &mut Command) -> Result<String, Fault> {
     let output = command.stderr(Stdio::inherit()).output().during(shown(command))?;
     succeeded(command, output.status)?;
     String::from_utf8(output.stdout).during(format!("{}: its output", shown(command)))
 }
 
-/// Whether it runs at all and ends well; nothing is printed.
+/// Runs a command without output; whether it succeeded.
 pub(crate) fn works(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
@@ -74,8 +74,8 @@ fn succeeded(command: &Command, status: ExitStatus) -> Result<(), Fault> {
     Err(Fault::new(format!("{} failed ({status})", shown(command))))
 }
 
-/// The program's place: on the path, or where Debian keeps what only an
-/// administrator usually runs.
+/// The path of a program: from PATH, or from the directories of administration
+/// programs.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let places = env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
@@ -84,7 +84,7 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Asks until the answer is yes; `false` when `limit` has passed.
+/// Waits until `question` returns true; `false` if `limit` passes first.
 pub(crate) fn wait_until(limit: Duration, mut question: impl FnMut() -> bool) -> bool {
     for _ in 0..=limit.as_millis() / CHECK_EVERY.as_millis() {
         if question() {
@@ -95,7 +95,7 @@ pub(crate) fn wait_until(limit: Duration, mut question: impl FnMut() -> bool) ->
     false
 }
 
-/// A program that we started and that ends with us, whatever happens.
+/// A background program that ends together with this one.
 pub(crate) struct Running {
     name: &'static str,
     child: Child,
@@ -103,8 +103,8 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts `program`. Where `setpriv` exists the kernel ends it when we are
-    /// ended ourselves, even by SIGKILL.
+    /// Starts `program`. With `setpriv`, the kernel ends it even if this program
+    /// is killed by SIGKILL.
     pub(crate) fn start(
         name: &'static str,
         program: PathBuf,
@@ -133,7 +133,7 @@ impl Running {
         self.child.id()
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
             self.status = self.child.try_wait().ok().flatten();
@@ -141,13 +141,13 @@ impl Running {
         self.status
     }
 
-    /// Asks it to end and waits for it.
+    /// Sends SIGTERM and waits for the end.
     pub(crate) fn stop(&mut self, limit: Duration) -> Result<ExitStatus, Fault> {
         if let Some(status) = self.ended() {
             return Ok(status);
         }
         let id = self.id().to_string();
-        // The shell's own `kill`, so that no package is needed for it.
+        // The shell's built-in `kill` needs no package.
         works(Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]));
         wait_until(limit, || self.ended().is_some());
         self.ended().ok_or_else(|| {

@@ -1,5 +1,5 @@
 //! `cargo xtask recordings`: the recorded devices that the SNMP tests replay,
-//! in a Python environment of their own below the directory that cargo builds in.
+//! in a Python environment of their own below the target directory.
 
 use std::{
     fs::{self, File},
@@ -13,13 +13,13 @@ use crate::{
     process, workspace,
 };
 
-/// Debian's own Python, whatever stands before it in the path: one that was
-/// built by hand often lacks the database that the recordings are indexed in.
+/// Debian's own Python, even if another one is earlier in PATH: a hand-built
+/// Python often lacks the database that indexes the recordings.
 const PYTHON: &str = "/usr/bin/python3";
 pub(crate) const VENV: Needed = needed("/usr/bin/python3:ensurepip", "python3-venv");
 pub(crate) const GDBM: Needed = needed("/usr/bin/python3:dbm.gnu", "python3-gdbm");
 
-/// What they are made from, as the tests list it too (`tests/lab/recording.rs`).
+/// The sources of the recordings, which the tests list too (`tests/lab/recording.rs`).
 const SOURCES: &str = "apmon-snmp/tests/lab/recordings";
 const REQUIREMENTS: &str = "requirements.txt";
 const DEVICES: &str = "devices.txt";
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     install()
 }
 
-/// Makes them, unless they are there and made from what is asked for now.
+/// Makes the recordings, unless they exist and are made from the current sources.
 pub(crate) fn install() -> Result<(), Fault> {
     let sources = workspace::root().join(SOURCES);
     let mut made_from = String::new();
@@ -40,7 +40,7 @@ pub(crate) fn install() -> Result<(), Fault> {
     }
     let target = workspace::target();
     fs::create_dir_all(&target).during(format!("make {}", workspace::shown(&target)))?;
-    // Held until we return: somebody else may be about to make them, too.
+    // Held until this returns: another run may make them at the same time.
     let lock = File::create(target.join("snmpsim.lock")).during("make target/snmpsim.lock")?;
     lock.lock().during("lock target/snmpsim.lock")?;
     let place = target.join("snmpsim");
@@ -52,7 +52,7 @@ pub(crate) fn install() -> Result<(), Fault> {
     if place.exists() {
         fs::remove_dir_all(&place).during(format!("remove {}", workspace::shown(&place)))?;
     }
-    make(&place, &sources).during("the recorded devices, which the SNMP tests need, come from PyPI")?;
+    make(&place, &sources).during("install the recorded devices for the SNMP tests from PyPI")?;
     workspace::write(&complete, &made_from)
 }
 

@@ -1,11 +1,11 @@
-//! Reading the request of a webhook.
+//! Reads the request of a webhook.
 
 use std::io::{BufRead, BufReader, Read};
 
-/// More than any message has.
+/// More than any message needs.
 const MOST_BYTES: u64 = 64 * 1024;
 
-/// One request, as far as a receiver of webhooks cares.
+/// The parts of a request that a webhook receiver needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -14,7 +14,7 @@ pub(crate) struct Request {
     pub(crate) body: String,
 }
 
-/// Reads a request from whoever has connected.
+/// Reads a request from a connection.
 pub(crate) fn read(stream: impl Read) -> Option<Request> {
     read_from(&mut BufReader::new(stream.take(MOST_BYTES)))
 }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_request_is_none() {
+    fn an_incomplete_request_is_not_returned() {
         assert_eq!(read_from(&mut &b""[..]), None);
         assert_eq!(
             read_from(&mut &b"POST /hook HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf"[..]),

@@ -1,13 +1,13 @@
-//! The only clock of these tasks: how long steps take.
+//! The only clock of these tasks, to measure the duration of steps.
 
 use std::time::{Duration, Instant};
 
-/// Time since its start.
+/// Measures the time since its start.
 #[derive(Clone, Copy)]
 pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
-    #[allow(clippy::disallowed_methods)] // no rule of the product is timed here
+    #[allow(clippy::disallowed_methods)] // the product's rules do not use it
     pub(crate) fn start() -> Self {
         Self(Instant::now())
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything CI runs, in the order in which it fails fastest.
+//! `cargo xtask test`: everything that CI runs, the quickest steps first.
 
 use crate::{
     chaos, check, docs,
@@ -10,7 +10,7 @@ use crate::{
     stopwatch::Stopwatch,
 };
 
-/// What the tests talk to. A test that cannot run fails; so it must be there.
+/// The programs that the tests need. A test that cannot run fails.
 const NEEDED: &[Needed] = &[
     CXX,
     DNSMASQ,
@@ -39,7 +39,7 @@ const NEEDED: &[Needed] = &[
 /// Seconds of fuzzing, over all targets.
 const FUZZING: &str = "60";
 
-/// A short run, the same each time, with the binary that the tests have built.
+/// A short run with a fixed seed, on the binary that the tests have built.
 const CHAOS: [&str; 5] = ["--kills", "20", "--seed", "1", "--debug"];
 
 struct Step {
@@ -124,8 +124,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     Err(Fault::new(format!("failed: {}", failed.join(", "))))
 }
 
-/// The runner keeps our terminal: whoever reads its last lines finds them as
-/// they are.
+/// Runs the tests on this terminal, so that the runner's last lines stay as they are.
 fn tests() -> Result<(), Fault> {
     if process::works(cargo().args(["nextest", "--version"])) {
         return process::run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]));

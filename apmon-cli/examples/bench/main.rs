@@ -110,7 +110,7 @@ async fn steady(monitors: usize, secs: u64) -> Result<(), Box<dyn Error>> {
     print("p999", ms(report.lateness.quantile(0.999)));
     print("max", ms(report.lateness.max()));
     print("missed", report.missed as f64);
-    print("cpu_per_look", ms(cpu()? - before) / report.checks as f64);
+    print("cpu_per_check", ms(cpu()? - before) / report.checks as f64);
     print("vmhwm_kb", vmhwm()?);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Messages and signs of life, by HTTP on loopback.
+//! Messages and heartbeats, by HTTP on loopback.
 
 use std::{collections::HashMap, fs, path::Path, process::Command};
 

@@ -1,4 +1,4 @@
-//! What processes used, from /proc.
+//! The CPU time and memory of processes, from /proc.
 
 use std::{
     ffi::OsStr,
@@ -14,26 +14,29 @@ use crate::{
     process::{self, Running},
 };
 
+/// The words before a site's lateness in the daemon's log.
+const LATENESS: &str = "started late by";
+
 /// CPU seconds of a running process so far.
 pub(super) fn cpu_of(id: u32) -> Result<f64, Fault> {
     let fields = stat(&format!("/proc/{id}/stat"))?;
     Ok(ticks(&fields, 11) + ticks(&fields, 12))
 }
 
-/// CPU seconds of our own children that have ended.
+/// CPU seconds of this process's children that have ended.
 pub(super) fn cpu_of_ended_children() -> Result<f64, Fault> {
     let fields = stat("/proc/self/stat")?;
     Ok(ticks(&fields, 13) + ticks(&fields, 14))
 }
 
-/// The fields behind the process's name.
+/// The fields after the process's name.
 fn stat(path: &str) -> Result<Vec<String>, Fault> {
     let text = fs::read_to_string(path).during(path)?;
     let rest = text.rsplit(')').next().unwrap_or("");
     Ok(rest.split_whitespace().map(str::to_owned).collect())
 }
 
-/// Linux counts in hundredths of a second, whatever the kernel's own clock.
+/// Linux counts in hundredths of a second, independent of the kernel's own clock.
 fn ticks(fields: &[String], at: usize) -> f64 {
     fields
         .get(at)
@@ -52,8 +55,8 @@ pub(super) fn memory_of(id: u32, field: &str) -> Result<f64, Fault> {
         .ok_or_else(|| Fault::new(format!("{path} has no {field}")))
 }
 
-/// A daemon that was watched for a while.
-pub(super) struct Watched {
+/// The figures of a daemon within a window of time.
+pub(super) struct Measured {
     /// CPU seconds within the window.
     pub(super) cpu: f64,
     /// Peak memory in kB.
@@ -61,44 +64,44 @@ pub(super) struct Watched {
     log: String,
 }
 
-impl Watched {
-    /// Its looks must have found their targets up: a refusal would be cheap.
+impl Measured {
+    /// Fails unless every check succeeded: a refused connection would be cheap.
     pub(super) fn must_be_up(&self) -> Result<(), Fault> {
         let wrong = |line: &&str| line.contains(": Down") || line.contains(": Unknown");
         match self.log.lines().find(wrong) {
             None => Ok(()),
-            Some(line) => Err(Fault::new(format!("a look that is measured failed: {line}"))),
+            Some(line) => Err(Fault::new(format!("a measured check failed: {line}"))),
         }
     }
 
-    /// How late its looks started; of a site's, where there are several.
+    /// The lateness of its checks at a quantile; of one site if there are several.
     pub(super) fn lateness(&self, site: &str, quantile: &str) -> Result<f64, Fault> {
-        let mut lines = self.log.lines().filter(|line| line.contains("started late by"));
+        let mut lines = self.log.lines().filter(|line| line.contains(LATENESS));
         let several = lines.clone().count() > 1;
         lines
             .find(|line| !several || line.contains(&format!("{site}.yaml")))
             .and_then(|line| number_after(line, quantile))
             .ok_or_else(|| {
                 Fault::new(format!(
-                    "the daemon did not say the lateness of {site}:\n{}",
+                    "the daemon did not log the lateness of {site}:\n{}",
                     self.log
                 ))
             })
     }
 }
 
-/// Runs apmon on site files: warms up, then measures for `window`.
-pub(super) fn watch(sites: &[&Path], warm_up: Duration, window: Duration) -> Result<Watched, Fault> {
-    watch_by(super::apmon(), &[], sites, warm_up, window)
+/// Runs apmon on site files, warms up, then measures for `window`.
+pub(super) fn measure(sites: &[&Path], warm_up: Duration, window: Duration) -> Result<Measured, Fault> {
+    measure_by(super::apmon(), &[], sites, warm_up, window)
 }
 
-/// The same in a network namespace.
-pub(super) fn watch_in(
+/// Like [`measure`], in a network namespace.
+pub(super) fn measure_in(
     space: &str,
     sites: &[&Path],
     warm_up: Duration,
     window: Duration,
-) -> Result<Watched, Fault> {
+) -> Result<Measured, Fault> {
     let apmon = super::apmon();
     let before: [&OsStr; 4] = [
         "netns".as_ref(),
@@ -106,17 +109,19 @@ pub(super) fn watch_in(
         space.as_ref(),
         apmon.as_os_str(),
     ];
-    watch_by("ip".into(), &before, sites, warm_up, window)
+    measure_by("ip".into(), &before, sites, warm_up, window)
 }
 
-fn watch_by(
+fn measure_by(
     program: PathBuf,
     before: &[&OsStr],
     sites: &[&Path],
     warm_up: Duration,
     window: Duration,
-) -> Result<Watched, Fault> {
-    let first = sites.first().ok_or_else(|| Fault::new("nothing to watch"))?;
+) -> Result<Measured, Fault> {
+    let first = sites
+        .first()
+        .ok_or_else(|| Fault::new("no site file to measure"))?;
     let log = first.with_extension("log");
     let states = first.with_extension("states");
     let errors = fs::File::create(&log).during(format!("write {}", log.display()))?;
@@ -133,19 +138,28 @@ fn watch_by(
     let peak = memory_of(apmon.id(), "VmHWM")?;
     apmon.stop(Duration::from_secs(5))?;
     let log = fs::read_to_string(&log).during(format!("read {}", log.display()))?;
-    Ok(Watched { cpu, peak, log })
+    Ok(Measured { cpu, peak, log })
 }
 
-/// `p99 1.60 ms` as a number.
+/// The number after a name: 1.60 of `p99 1.60 ms`.
 fn number_after(text: &str, name: &str) -> Option<f64> {
     let mut words = text.split_whitespace().map(|word| word.trim_matches(','));
     words.find(|word| *word == name)?;
     words.next()?.parse().ok()
 }
 
-/// CPU seconds that a command takes to its end.
+/// The CPU seconds of a whole run of a command.
 pub(super) fn cpu_to_end(command: &mut Command) -> Result<f64, Fault> {
     let before = cpu_of_ended_children()?;
     process::works(command);
     Ok(cpu_of_ended_children()? - before)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn apmon_logs_the_words_that_are_searched_for() {
+        assert!(crate::workspace::product_has(super::LATENESS));
+        assert!(crate::workspace::product_has("peak memory {"));
+    }
 }

@@ -1,5 +1,5 @@
-//! Ten thousand targets that never answer, beside a hundred living neighbours:
-//! they may cost memory, and nobody's time.
+//! Ten thousand targets that never answer, beside a hundred responding
+//! neighbours: they may cost memory, but must not delay others.
 
 use std::{path::Path, time::Duration};
 
@@ -13,8 +13,8 @@ use crate::fault::Fault;
 
 const DEAD: usize = 10_000;
 
-/// A kind, what it looks at where nobody is, and what where it has an answer
-/// at once.
+/// A kind, with a monitor whose target never answers and one whose check ends
+/// immediately.
 struct Kind {
     name: &'static str,
     silent: fn(usize) -> String,
@@ -47,7 +47,7 @@ const KINDS: &[Kind] = &[
 pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
     let _taken_down_at_the_end = Space::make()?;
     let neighbours = folder.join("neighbours.yaml");
-    // Inside the namespace nobody listens: a refused connection is an answer.
+    // Nothing listens inside the namespace: a refused connection is an answer.
     write_site(
         &neighbours,
         "check_every_n_secs: 1, max_retries: 9",
@@ -63,16 +63,16 @@ pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
             let named =
                 |what: fn(usize) -> String| (0..DEAD).map(move |i| format!("name: d{i}, {}", what(i)));
             write_site(&others, head, named(kind.prompt))?;
-            let before = cost::watch_in(SPACE, &[&neighbours, &others], warm_up, window)?;
+            let before = cost::measure_in(SPACE, &[&neighbours, &others], warm_up, window)?;
             write_site(&others, head, named(kind.silent))?;
-            let with = cost::watch_in(SPACE, &[&neighbours, &others], warm_up, window)?;
+            let with = cost::measure_in(SPACE, &[&neighbours, &others], warm_up, window)?;
             each.push((with.peak - before.peak) / DEAD as f64);
             late.push(with.lateness("neighbours", "p99")?);
             late_before.push(before.lateness("neighbours", "p99")?);
         }
         rows.push(Row::new(
             format!(
-                "{} at 10,000 dead addresses: memory each (100 neighbours' looks late by p99 {:.1} ms, {:.1} ms beside 10,000 that end at once)",
+                "{} at 10,000 dead addresses: memory each (100 neighbours' checks late by p99 {:.1} ms, {:.1} ms beside 10,000 that end at once)",
                 kind.name,
                 median(late),
                 median(late_before)

@@ -29,7 +29,7 @@ pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
     Ok(vec![
         Row::new(
             "engine alone, a no-op check",
-            format!("{:.4} ms", of(&steady, "cpu_per_look")),
+            format!("{:.4} ms", of(&steady, "cpu_per_check")),
             "0.02 ms",
         ),
         Row::new(
@@ -43,7 +43,7 @@ pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
             "40 ms",
         ),
         Row::new(
-            "10,000 failing at once, looked at, decided and on disk",
+            "10,000 failing at once, checked, decided and on disk",
             format!("{:.0} ms", of(&burst, "all_committed")),
             "250 ms",
         ),
@@ -54,7 +54,7 @@ pub(super) fn program() -> std::path::PathBuf {
     workspace::root().join("target/release/examples/bench")
 }
 
-/// Runs it and reads its `name=value` lines.
+/// Runs a command and reads its `name=value` lines.
 pub(super) fn figures(command: &mut Command) -> Result<HashMap<String, f64>, Fault> {
     let text = process::output(command)?;
     let pairs = text.lines().filter_map(|line| line.split_once('='));

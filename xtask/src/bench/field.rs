@@ -1,4 +1,4 @@
-//! Each kind of check at its rate, by the real binary, beside its peers.
+//! Each kind of check at its rate, with the real binary, compared with its peers.
 
 use std::{path::Path, time::Duration};
 
@@ -73,16 +73,16 @@ pub(super) fn rows(folder: &Path, rig: &Rig) -> Result<Vec<Row>, Fault> {
         )?;
         let (mut costs, mut late) = (Vec::new(), Vec::new());
         for _ in 0..RUNS {
-            let watched = cost::watch(&[&site], WARM_UP, WINDOW)?;
-            watched.must_be_up()?;
+            let measured = cost::measure(&[&site], WARM_UP, WINDOW)?;
+            measured.must_be_up()?;
             let checks = WINDOW.as_secs_f64() * work.rate as f64;
-            costs.push(watched.cpu * 1000.0 / checks);
-            late.push(watched.lateness(word, "p99")?);
+            costs.push(measured.cpu * 1000.0 / checks);
+            late.push(measured.lateness(word, "p99")?);
         }
         let measured = median(costs);
         let peers = peers(&exporter, word, measured, folder)?;
         let name = format!(
-            "{} at {}/s (looks late by p99 {:.1} ms)",
+            "{} at {}/s (checks late by p99 {:.1} ms)",
             work.name,
             work.rate,
             median(late)
@@ -92,7 +92,7 @@ pub(super) fn rows(folder: &Path, rig: &Rig) -> Result<Vec<Row>, Fault> {
     Ok(rows)
 }
 
-/// What the peers charge for the same, and how many times ours that is.
+/// The peers' cost of the same check, and the ratio to ours.
 fn peers(exporter: &peer::Exporter, word: &str, ours: f64, folder: &Path) -> Result<String, Fault> {
     let mut texts = Vec::new();
     let mut add =

@@ -1,4 +1,4 @@
-//! One pass for cron, and what a large site holds in memory.
+//! One pass for cron, and the memory of a large site.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
     ])
 }
 
-/// A pass where nothing is known yet, and the usual one, that goes on from a
+/// A first pass without a state file, and the usual one, which continues from a
 /// state file.
 fn one_pass(folder: &Path) -> Result<Row, Fault> {
     let site = folder.join("one.yaml");
@@ -45,9 +45,9 @@ fn one_pass(folder: &Path) -> Result<Row, Fault> {
         Ok(())
     })?;
     fs::copy(&state, &kept).during("keep the state file")?;
-    thread::sleep(Duration::from_secs(2)); // the monitor of this state is due, always
+    thread::sleep(Duration::from_secs(2)); // so that the monitor is due
     let (next, next_peak) = passes(&mut pass, || {
-        fs::copy(&kept, &state).during("lay out the state file").map(drop)
+        fs::copy(&kept, &state).during("prepare the state file").map(drop)
     })?;
     Ok(Row::new(
         "one pass, one monitor: without a state file; with one",
@@ -56,14 +56,14 @@ fn one_pass(folder: &Path) -> Result<Row, Fault> {
     ))
 }
 
-/// CPU milliseconds and peak megabytes of a pass, each after `lay_out`.
-fn passes(pass: &mut Command, mut lay_out: impl FnMut() -> Result<(), Fault>) -> Result<(f64, f64), Fault> {
+/// CPU milliseconds and peak megabytes of a pass, each after `prepare`.
+fn passes(pass: &mut Command, mut prepare: impl FnMut() -> Result<(), Fault>) -> Result<(f64, f64), Fault> {
     let mut costs = Vec::new();
     for _ in 0..3 {
-        // The kernel counts children in hundredths of a second: many, or nothing is seen.
+        // The kernel counts children in hundredths of a second, so one pass is too short.
         let before = cost::cpu_of_ended_children()?;
         for _ in 0..PASSES {
-            lay_out()?;
+            prepare()?;
             if !process::works(pass) {
                 return Err(Fault::new("a pass failed"));
             }
@@ -72,21 +72,21 @@ fn passes(pass: &mut Command, mut lay_out: impl FnMut() -> Result<(), Fault>) ->
     }
     let mut peaks = Vec::new();
     for _ in 0..5 {
-        lay_out()?;
+        prepare()?;
         let output = Command::new(pass.get_program())
             .arg("-vv")
             .args(pass.get_args())
             .output()
             .during("a pass")?;
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
-        if !log.contains(" 1 looks: 1 up") {
-            return Err(Fault::new(format!("a pass did not look:\n{log}")));
+        if !log.contains(": 1 up, ") {
+            return Err(Fault::new(format!("a pass did not find its target up:\n{log}")));
         }
         let peak = log
             .split("peak memory ")
             .nth(1)
             .and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
-        peaks.push(peak.ok_or_else(|| Fault::new("a pass did not say its peak memory"))? / 1024.0);
+        peaks.push(peak.ok_or_else(|| Fault::new("a pass did not log its peak memory"))? / 1024.0);
     }
     Ok((median(costs), median(peaks)))
 }
@@ -120,17 +120,17 @@ fn resident(folder: &Path) -> Result<Row, Fault> {
     let site = folder.join("large.yaml");
     let mut peaks = Vec::new();
     for _ in 0..3 {
-        peaks.push(cost::watch(&[&site], Duration::from_secs(7), Duration::from_secs(6))?.peak / 1024.0);
+        peaks.push(cost::measure(&[&site], Duration::from_secs(7), Duration::from_secs(6))?.peak / 1024.0);
     }
     Ok(Row::new(
-        "10,000 monitors resident, each looked at once",
+        "10,000 monitors resident, each checked once",
         format!("{:.0} MB", median(peaks)),
         "40 MB",
     ))
 }
 
-/// 10,000 looks that hang on silent peers, and a hundred living neighbours: two
-/// sites in one daemon, so that each tells its own lateness.
+/// 10,000 checks that wait for silent peers, and a hundred responding
+/// neighbours: two sites in one daemon, so that each logs its own lateness.
 fn waiting(folder: &Path) -> Result<Row, Fault> {
     let neighbours = folder.join("neighbours.yaml");
     write_site(&neighbours, "check_every_n_secs: 1", (0..100).map(monitor))?;
@@ -144,15 +144,15 @@ fn waiting(folder: &Path) -> Result<Row, Fault> {
     let others = folder.join("others.yaml");
     let (mut each, mut late, mut late_alone) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..3 {
-        // The same number of monitors that answer at once, against those that wait.
+        // The same number of monitors whose targets answer, compared with those that wait.
         write_site(&others, head, (0..MONITORS).map(monitor))?;
-        let without = cost::watch(
+        let without = cost::measure(
             &[&neighbours, &others],
             Duration::from_secs(8),
             Duration::from_secs(6),
         )?;
         write_site(&others, head, (0..MONITORS).map(dead))?;
-        let with = cost::watch(
+        let with = cost::measure(
             &[&neighbours, &others],
             Duration::from_secs(8),
             Duration::from_secs(6),
@@ -163,7 +163,7 @@ fn waiting(folder: &Path) -> Result<Row, Fault> {
     }
     Ok(Row::new(
         format!(
-            "10,000 waiting on silent peers: memory each (100 neighbours' looks late by p99 {:.1} ms, {:.1} ms beside 10,000 that answer)",
+            "10,000 waiting on silent peers: memory each (100 neighbours' checks late by p99 {:.1} ms, {:.1} ms beside 10,000 that answer)",
             median(late),
             median(late_alone)
         ),

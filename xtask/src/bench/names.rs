@@ -1,5 +1,5 @@
 //! A thousand names asked of a name server that never answers, in a network
-//! namespace with a resolv.conf of its own, beside a hundred living neighbours.
+//! namespace with a resolv.conf of its own, beside a hundred responding neighbours.
 
 use std::{path::Path, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::fault::Fault;
 
 pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
     let _taken_down_at_the_end = Space::make()?;
-    // Inside the namespace nobody listens: a refused connection is an answer.
+    // Nothing listens inside the namespace: a refused connection is an answer.
     let living =
         |i: usize| format!("type: tcp, name: m{i}, address: \"tcp://127.0.0.1:9\", check_every_n_secs: 1");
     let lost = |i: usize| {
@@ -26,13 +26,13 @@ pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
     let (warm_up, window) = (Duration::from_secs(2), Duration::from_secs(13));
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for _ in 0..3 {
-        let alone = cost::watch_in(SPACE, &[&neighbours], warm_up, window)?;
+        let alone = cost::measure_in(SPACE, &[&neighbours], warm_up, window)?;
         without.push(alone.lateness("neighbours", "p99")?);
-        let beside = cost::watch_in(SPACE, &[&neighbours, &others], warm_up, window)?;
+        let beside = cost::measure_in(SPACE, &[&neighbours, &others], warm_up, window)?;
         with.push(beside.lateness("neighbours", "p99")?);
     }
     Ok(vec![Row::new(
-        "1,000 names asked of a silent name server: 100 neighbours' looks late by p99",
+        "1,000 names asked of a silent name server: 100 neighbours' checks late by p99",
         format!("{:.1} ms ({:.1} ms without them)", median(with), median(without)),
         "unchanged",
     )])

@@ -1,4 +1,4 @@
-//! The field's tools, driven the way they are meant to be.
+//! The tools of the field, run as they are meant to be used.
 
 use std::{
     fs,
@@ -27,8 +27,8 @@ pub(super) fn ping_target(i: usize) -> String {
     format!("127.1.{}.{}", i / 250, i % 250 + 1)
 }
 
-/// prometheus-blackbox-exporter, asked over one kept connection, one probe
-/// after another: no faster than it answers.
+/// prometheus-blackbox-exporter, queried over one persistent connection, one
+/// probe after another.
 pub(super) struct Exporter(Running);
 
 impl Exporter {
@@ -64,7 +64,7 @@ impl Exporter {
                 failed += usize::from(!success);
                 asked += 1;
             }
-            // A figure over failures would say nothing.
+            // A figure of failed probes would mean nothing.
             if failed * 5 > asked {
                 return Err(Fault::new(format!(
                     "{failed} of {asked} probes of blackbox_exporter's {module} failed"
@@ -79,7 +79,7 @@ impl Exporter {
     }
 }
 
-/// One probe; whether it was a success.
+/// Makes one probe; whether it succeeded.
 fn ask(connection: &mut BufReader<TcpStream>, module: &str, target: &str) -> std::io::Result<bool> {
     let request = format!("GET /probe?module={module}&target={target} HTTP/1.1\r\nHost: exporter\r\n\r\n");
     connection.get_mut().write_all(request.as_bytes())?;
@@ -105,7 +105,7 @@ fn ask(connection: &mut BufReader<TcpStream>, module: &str, target: &str) -> std
             let start = body.len();
             body.resize(start + size + 2, 0);
             connection.read_exact(&mut body[start..])?;
-            body.truncate(start + size); // without the line's end, that would cut words apart
+            body.truncate(start + size); // without the line ending, which would split words
             if size == 0 {
                 break;
             }

@@ -8,12 +8,13 @@ use crate::{
     process::{self, Running},
 };
 
-/// Connections to one address are spread over so many, or TIME_WAIT would be
-/// what is measured.
+/// Connections are spread over this many addresses; with one, TIME_WAIT would be
+/// measured.
 const ADDRESSES: usize = 64;
 const HTTP_PORT: u16 = 28_080;
 const HTTPS_PORT: u16 = 28_443;
-/// Each listener's queue takes about a hundred connections that nobody accepts.
+/// Silent listeners. Each one's queue holds about a hundred connections that are
+/// never accepted.
 const SILENT: usize = 110;
 const SILENT_PORT: u16 = 28_999;
 const QUIC_PORT: u16 = 28_444;
@@ -72,17 +73,17 @@ impl Rig {
         format!("127.0.3.{}:{QUIC_PORT}", i % ADDRESSES + 1)
     }
 
-    /// Accepts connections and never says a word.
+    /// An address that accepts connections and never answers.
     pub(super) fn silent(i: usize) -> String {
         format!("127.0.2.{}:{SILENT_PORT}", i % SILENT + 1)
     }
 }
 
-/// A server of HTTP/3, with the same certificate.
+/// Starts an HTTP/3 server with the same certificate.
 fn caddy(folder: &Path) -> Result<Running, Fault> {
     let config = folder.join("Caddyfile");
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-    // On a socket for all addresses it would answer from another than was asked.
+    // A socket for all addresses would answer from another address than was asked.
     let addresses: Vec<_> = (1..=ADDRESSES).map(|i| format!("127.0.3.{i}")).collect();
     let addresses = addresses.join(" ");
     let text = format!(

@@ -1,5 +1,5 @@
-//! Switches: what a poll costs in questions, in time beside net-snmp's own
-//! tools, and in CPU where there are a thousand.
+//! Switches: the cost of a poll in requests, in time compared with net-snmp's own
+//! tools, and in CPU for a thousand switches.
 
 use std::{fs, path::Path, process::Command, process::Stdio, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
 const AGENTS: usize = 1_000;
 const AGENT_PORT: u16 = 28_161;
 
-/// The first look at each comes within the minute; then each comes once.
+/// The first check of each switch comes within the first minute.
 const WARM_UP: Duration = Duration::from_secs(65);
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -31,26 +31,26 @@ pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
     Ok(rows)
 }
 
-/// One figure of a program's.
+/// One figure of a program, by name.
 fn of(figures: &std::collections::HashMap<String, f64>, name: &str) -> Result<f64, Fault> {
     let figure = figures.get(name).copied();
-    figure.ok_or_else(|| Fault::new(format!("the bench did not say {name}")))
+    figure.ok_or_else(|| Fault::new(format!("the bench did not print {name}")))
 }
 
 fn switch() -> Result<Row, Fault> {
-    let said = figures(Command::new(program()).arg("switch"))?;
+    let printed = figures(Command::new(program()).arg("switch"))?;
     Ok(Row::new(
         format!(
             "poll of 48 ports, 100 stations: round trips, of them for the interfaces' columns, longest answer (the most of 20 polls: {:.0}, {:.0}, {:.0} B)",
-            of(&said, "round_trips_max")?,
-            of(&said, "interfaces_max")?,
-            of(&said, "longest_max")?
+            of(&printed, "round_trips_max")?,
+            of(&printed, "interfaces_max")?,
+            of(&printed, "longest_max")?
         ),
         format!(
             "{:.0}, {:.0}, {:.0} B",
-            of(&said, "round_trips")?,
-            of(&said, "interfaces")?,
-            of(&said, "longest")?
+            of(&printed, "round_trips")?,
+            of(&printed, "interfaces")?,
+            of(&printed, "longest")?
         ),
         "40, 16, 1,400 B",
     ))
@@ -69,7 +69,7 @@ fn cables(folder: &Path) -> Result<Row, Fault> {
             .args(["-f", "-Le", "-c"])
             .arg(&config)
             .arg("udp:127.0.0.1:161");
-        // Nothing of this machine's own agent.
+        // Independent of this machine's own agent.
         command
             .env("SNMPCONFPATH", folder)
             .env("SNMP_PERSISTENT_DIR", folder)
@@ -91,13 +91,13 @@ fn cables(folder: &Path) -> Result<Row, Fault> {
     let mut beside = Command::new("ip");
     beside.args(["netns", "exec", SPACE]).arg(program());
     beside.args(["beside", "127.0.0.1:161", COMMUNITY, "7"]);
-    let said = figures(&mut beside)?;
-    let (ours, theirs) = (of(&said, "ours")?, of(&said, "theirs")?);
-    let walks = theirs - of(&said, "starts")?;
+    let printed = figures(&mut beside)?;
+    let (ours, theirs) = (of(&printed, "ours")?, of(&printed, "theirs")?);
+    let walks = theirs - of(&printed, "starts")?;
     Ok(Row::new(
         format!(
             "poll of 601 interfaces, wall time ({:.0} ms of it CPU): share of the walks' time; of that without starting 12 programs",
-            of(&said, "cpu")?
+            of(&printed, "cpu")?
         ),
         format!("{ours:.0} ms: {:.2}; {:.2}", ours / theirs, ours / walks),
         "0.75",
@@ -108,21 +108,21 @@ fn cables(folder: &Path) -> Result<Row, Fault> {
 }
 
 fn keys() -> Result<Row, Fault> {
-    let said = figures(Command::new(program()).arg("keys"))?;
+    let printed = figures(Command::new(program()).arg("keys"))?;
     Ok(Row::new(
         "SNMPv3: both keys of one user on one engine: MD5, SHA-1, SHA-256, SHA-512",
         format!(
             "{:.1}, {:.1}, {:.1}, {:.1} ms",
-            of(&said, "md5")?,
-            of(&said, "sha1")?,
-            of(&said, "sha256")?,
-            of(&said, "sha512")?
+            of(&printed, "md5")?,
+            of(&printed, "sha1")?,
+            of(&printed, "sha256")?,
+            of(&printed, "sha512")?
         ),
         "-",
     ))
 }
 
-/// A thousand switches, each asked once in a minute.
+/// A thousand switches, each polled once a minute.
 fn thousand(folder: &Path) -> Result<Vec<Row>, Fault> {
     let log = fs::File::create(folder.join("agents.log")).during("write agents.log")?;
     let _agents = Running::start("the agents", program(), |command| {
@@ -130,8 +130,8 @@ fn thousand(folder: &Path) -> Result<Vec<Row>, Fault> {
         command.stdout(log)
     })?;
     let is_ready = || {
-        let said = fs::read_to_string(folder.join("agents.log"));
-        said.is_ok_and(|said| said.contains("ready"))
+        let log = fs::read_to_string(folder.join("agents.log"));
+        log.is_ok_and(|log| log.contains("ready"))
     };
     if !process::wait_until(Duration::from_secs(20), is_ready) {
         return Err(Fault::new("the agents do not run; see agents.log"));
@@ -147,14 +147,14 @@ fn thousand(folder: &Path) -> Result<Vec<Row>, Fault> {
             )
         };
         write_site(&site, "check_every_n_secs: 60", (0..AGENTS).map(monitor))?;
-        let watched = cost::watch(&[&site], WARM_UP, WINDOW)?;
-        watched.must_be_up()?;
+        let measured = cost::measure(&[&site], WARM_UP, WINDOW)?;
+        measured.must_be_up()?;
         rows.push(Row::new(
             format!("1,000 switches of 48 ports each minute ({version}): share of a core; memory"),
             format!(
                 "{:.1} %; {:.0} MB",
-                watched.cpu * 100.0 / WINDOW.as_secs_f64(),
-                watched.peak / 1024.0
+                measured.cpu * 100.0 / WINDOW.as_secs_f64(),
+                measured.peak / 1024.0
             ),
             "20 %",
         ));
@@ -162,7 +162,7 @@ fn thousand(folder: &Path) -> Result<Vec<Row>, Fault> {
     Ok(rows)
 }
 
-/// As the agents count theirs.
+/// The address of the `i`th agent.
 fn address(i: usize) -> String {
     format!("127.1.{}.{}:{AGENT_PORT}", (i + 1) / 256, (i + 1) % 256)
 }
@@ -183,10 +183,10 @@ impl Space {
         fs::write(&batch, format!("link set lo up\n{lines}")).during("write the cables")?;
         let add = process::works(Command::new("ip").args(["netns", "add", SPACE]));
         let space = Self;
-        let lay = process::works(Command::new("ip").args(["-n", SPACE, "-batch"]).arg(&batch));
-        match add && lay {
+        let laid = process::works(Command::new("ip").args(["-n", SPACE, "-batch"]).arg(&batch));
+        match add && laid {
             true => Ok(space),
-            false => Err(Fault::new("ip could lay no cables (bench needs to be root)")),
+            false => Err(Fault::new("ip could not create the cables (bench needs root)")),
         }
     }
 }

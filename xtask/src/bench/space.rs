@@ -1,5 +1,5 @@
 //! A network namespace with a name server that never answers, and a network of
-//! its own in which nobody does.
+//! its own without any host.
 
 use std::{
     fs,
@@ -26,13 +26,13 @@ impl Space {
     pub(super) fn make() -> Result<Self, Fault> {
         process::works(Command::new("ip").args(["netns", "del", SPACE]));
         let etc = PathBuf::from("/etc/netns").join(SPACE);
-        fs::create_dir_all(&etc).during("make /etc/netns (bench needs to be root)")?;
+        fs::create_dir_all(&etc).during("make /etc/netns (bench needs root)")?;
         fs::write(etc.join("resolv.conf"), "nameserver 127.0.0.53\n").during("write its resolv.conf")?;
         for args in [
             &["netns", "add", SPACE][..],
             &["-n", SPACE, "link", "set", "lo", "up"],
-            // A wire whose far end is open, and no ARP on it: whatever is sent to
-            // 10.99.0.0/16 goes out and is never heard of again.
+            // A wire whose far end is open, without ARP: packets to 10.99.0.0/16
+            // are sent and lost.
             &[
                 "-n", SPACE, "link", "add", "wire", "type", "veth", "peer", "name", "far",
             ],
@@ -42,12 +42,12 @@ impl Space {
         ] {
             if !process::works(Command::new("ip").args(args)) {
                 return Err(Fault::new(format!(
-                    "ip {} failed (bench needs to be root)",
+                    "ip {} failed (bench needs root)",
                     args.join(" ")
                 )));
             }
         }
-        // A name server that is there and silent: a bound socket that nobody reads.
+        // A silent name server: a bound socket that is never read.
         let server = Running::start("the silent name server", "ip".into(), |command| {
             command
                 .args(["netns", "exec", SPACE, "python3", "-c"])
@@ -66,7 +66,7 @@ impl Drop for Space {
     }
 }
 
-/// One of 40,000 addresses where nobody is.
+/// One of 40,000 addresses without a host.
 pub(super) fn nobody(i: usize) -> String {
     format!("10.99.{}.{}", i / 250 + 1, i % 250 + 1)
 }

@@ -1,5 +1,5 @@
-//! The wall clock of one process, which can be set (libfaketime). The
-//! monotonic one goes on as it does.
+//! The wall clock of one process, which can be set (libfaketime). Its
+//! monotonic clock is unchanged.
 
 use std::{
     fs,
@@ -18,14 +18,16 @@ pub(super) struct WallClock {
 }
 
 impl WallClock {
-    /// The right time, at first.
+    /// A clock that starts with the right time.
     pub(super) fn new(file: &Path) -> Result<Self, Fault> {
-        // Which library it is, it knows itself.
+        // faketime itself knows its library's path.
         let mut ask = Command::new("faketime");
-        let said = process::output(ask.args(["-f", "+0s", "sh", "-c", "echo $LD_PRELOAD"]))?;
-        let library = said.trim().to_owned();
+        let output = process::output(ask.args(["-f", "+0s", "sh", "-c", "echo $LD_PRELOAD"]))?;
+        let library = output.trim().to_owned();
         if library.is_empty() {
-            return Err(Fault::new("faketime does not say where its library is"));
+            return Err(Fault::new(
+                "faketime does not set LD_PRELOAD, so its library cannot be found",
+            ));
         }
         Self::write(file, 0)?;
         Ok(Self {
@@ -34,15 +36,15 @@ impl WallClock {
         })
     }
 
-    /// Sets the clock that `file` rules, so many seconds from the right time.
+    /// Sets the clock that `file` controls, as an offset in seconds from the right time.
     pub(super) fn write(file: &Path, offset: i64) -> Result<(), Fault> {
         let new = file.with_extension("new");
         workspace::write(&new, &format!("{offset:+}"))?;
         fs::rename(&new, file).during(format!("rename {}", new.display()))
     }
 
-    /// Puts a process under this clock.
-    pub(super) fn rule(&self, command: &mut Command) {
+    /// Makes a command use this clock.
+    pub(super) fn apply(&self, command: &mut Command) {
         command
             .env("LD_PRELOAD", &self.library)
             .env("FAKETIME_TIMESTAMP_FILE", &self.file)

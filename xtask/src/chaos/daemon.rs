@@ -1,4 +1,4 @@
-//! apmon itself: started, killed, stopped, listened to.
+//! The apmon process: starts it, kills it, stops it and reads its output.
 
 use std::{
     fs::File,
@@ -14,14 +14,14 @@ use std::{
     time::Duration,
 };
 
-use super::{clock::WallClock, plan::Moment, record::Said};
+use super::{clock::WallClock, plan::Moment, record::OutputLine};
 use crate::{
     fault::{During, Fault},
     process,
     stopwatch::Stopwatch,
 };
 
-/// What apmon never has reason to say here.
+/// Log texts that apmon has no reason to print here.
 const COMPLAINTS: &[&str] = &[
     "DAMAGED",
     "panicked",
@@ -36,10 +36,10 @@ const COMPLAINTS: &[&str] = &[
 const SAVES_NOT: &str = "state cannot be saved";
 const SAVES_AGAIN: &str = "state is saved again";
 
-/// The process of the moment, and what all of them have said.
+/// The current process, and the output of all processes so far.
 pub(super) struct Daemon {
     command: Start,
-    kin: Arc<Kin>,
+    handle: Arc<Handle>,
     readers: Vec<JoinHandle<()>>,
 }
 
@@ -50,14 +50,14 @@ struct Start {
     wall: WallClock,
 }
 
-/// What the threads of the rig share of it.
-pub(super) struct Kin {
+/// The part of the daemon that the rig's threads share.
+pub(super) struct Handle {
     clock: Stopwatch,
     child: Mutex<Option<Child>>,
     armed: Mutex<Option<Moment>>,
-    /// When it was killed.
-    struck: Mutex<Option<Duration>>,
-    said: Mutex<Vec<Said>>,
+    /// When the current process was killed.
+    killed_at: Mutex<Option<Duration>>,
+    output: Mutex<Vec<OutputLine>>,
     complaints: Mutex<Vec<String>>,
     log: Mutex<File>,
     saves: AtomicBool,
@@ -66,9 +66,9 @@ pub(super) struct Kin {
 
 /// How a process ended.
 pub(super) enum End {
-    /// We killed it, then.
+    /// The rig killed it at this time.
     Killed(Duration),
-    /// By itself.
+    /// It exited without being killed.
     Itself(ExitStatus),
 }
 
@@ -89,12 +89,12 @@ impl Daemon {
                 state,
                 wall,
             },
-            kin: Arc::new(Kin {
+            handle: Arc::new(Handle {
                 clock,
                 child: Mutex::default(),
                 armed: Mutex::default(),
-                struck: Mutex::default(),
-                said: Mutex::default(),
+                killed_at: Mutex::default(),
+                output: Mutex::default(),
                 complaints: Mutex::default(),
                 log: Mutex::new(log),
                 saves: AtomicBool::new(true),
@@ -104,8 +104,8 @@ impl Daemon {
         })
     }
 
-    pub(super) fn kin(&self) -> Arc<Kin> {
-        Arc::clone(&self.kin)
+    pub(super) fn handle(&self) -> Arc<Handle> {
+        Arc::clone(&self.handle)
     }
 
     pub(super) fn start(&mut self) -> Result<(), Fault> {
@@ -119,32 +119,32 @@ impl Daemon {
         let mut command = Command::new(setpriv);
         command.args(["--pdeathsig", "KILL", "--"]).arg(program);
         command.args(["run", "-v", "-s"]).arg(state).arg(site);
-        wall.rule(&mut command);
+        wall.apply(&mut command);
         let mut child = command
             .env("TZ", "UTC")
-            // A stopped process would endanger the group that it is in.
+            // A stopped process would affect its process group.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .during("start apmon")?;
-        self.kin.saves.store(true, Ordering::SeqCst);
-        self.kin.log(&format!("-- process {} starts", child.id()));
+        self.handle.saves.store(true, Ordering::SeqCst);
+        self.handle.log(&format!("-- process {} starts", child.id()));
         if let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) {
-            let kin = self.kin();
-            self.readers.push(thread::spawn(move || kin.hear_out(out)));
-            let kin = self.kin();
-            self.readers.push(thread::spawn(move || kin.hear_err(err)));
+            let handle = self.handle();
+            self.readers.push(thread::spawn(move || handle.read_stdout(out)));
+            let handle = self.handle();
+            self.readers.push(thread::spawn(move || handle.read_stderr(err)));
         }
-        *lock(&self.kin.struck) = None;
-        *lock(&self.kin.child) = Some(child);
+        *lock(&self.handle.killed_at) = None;
+        *lock(&self.handle.child) = Some(child);
         Ok(())
     }
 
-    /// How it ended, if it has; all it said is known then.
+    /// How it ended, if it has; all of its output has been read then.
     pub(super) fn ended(&mut self) -> Result<Option<End>, Fault> {
-        let mut child = lock(&self.kin.child);
+        let mut child = lock(&self.handle.child);
         let Some(status) = child
             .as_mut()
             .and_then(|child| child.try_wait().transpose())
@@ -158,27 +158,27 @@ impl Daemon {
         for reader in self.readers.drain(..) {
             let _ = reader.join();
         }
-        *lock(&self.kin.armed) = None;
-        self.kin.log(&format!("-- ended: {status}"));
-        let struck = *lock(&self.kin.struck);
-        Ok(Some(match struck {
+        *lock(&self.handle.armed) = None;
+        self.handle.log(&format!("-- ended: {status}"));
+        let killed_at = *lock(&self.handle.killed_at);
+        Ok(Some(match killed_at {
             Some(at) if status.signal() == Some(9) => End::Killed(at),
             _ => End::Itself(status),
         }))
     }
 
     pub(super) fn is_running(&self) -> bool {
-        lock(&self.kin.child).is_some() && lock(&self.kin.struck).is_none()
+        lock(&self.handle.child).is_some() && lock(&self.handle.killed_at).is_none()
     }
 
     /// Sends it a signal by name. `false` when there is no process.
     pub(super) fn signal(&self, name: &str) -> bool {
-        // Held, so that the id is not somebody else's by then.
-        let child = lock(&self.kin.child);
+        // The lock keeps the process from being reaped and its id from being reused.
+        let child = lock(&self.handle.child);
         let Some(child) = child.as_ref() else {
             return false;
         };
-        self.kin.log(&format!("-- SIG{name}"));
+        self.handle.log(&format!("-- SIG{name}"));
         let id = child.id().to_string();
         process::works(Command::new("sh").args(["-c", "kill -\"$0\" \"$1\"", name, &id]))
     }
@@ -186,21 +186,21 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if let Some(child) = lock(&self.kin.child).as_mut() {
+        if let Some(child) = lock(&self.handle.child).as_mut() {
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-impl Kin {
-    /// The next kill comes at `moment`.
+impl Handle {
+    /// Makes the next kill happen at `moment`.
     pub(super) fn arm(&self, moment: Moment) {
         *lock(&self.armed) = Some(moment);
     }
 
-    /// It is `moment` now. Kills, if that was waited for.
-    pub(super) fn spring(&self, moment: Moment) {
+    /// Reports that `moment` is reached, and kills the process if a kill waits for it.
+    pub(super) fn reached(&self, moment: Moment) {
         if lock(&self.armed).take_if(|armed| *armed == moment).is_some() {
             self.kill();
         }
@@ -209,9 +209,9 @@ impl Kin {
     pub(super) fn kill(&self) {
         *lock(&self.armed) = None;
         if let Some(child) = lock(&self.child).as_mut() {
-            let mut struck = lock(&self.struck);
-            if struck.is_none() && child.kill().is_ok() {
-                *struck = Some(self.clock.elapsed());
+            let mut killed_at = lock(&self.killed_at);
+            if killed_at.is_none() && child.kill().is_ok() {
+                *killed_at = Some(self.clock.elapsed());
                 self.log("-- killed");
             }
         }
@@ -221,40 +221,40 @@ impl Kin {
         *lock(&self.armed)
     }
 
-    /// What it says of its state.
+    /// Whether the process can save its state, by its own log.
     pub(super) fn saves(&self) -> bool {
         self.saves.load(Ordering::SeqCst)
     }
 
-    /// So often it said that it cannot.
+    /// How often it logged that it cannot.
     pub(super) fn unsaved(&self) -> usize {
         self.unsaved.load(Ordering::SeqCst)
     }
 
-    pub(super) fn said(&self) -> Vec<Said> {
-        lock(&self.said).clone()
+    pub(super) fn output(&self) -> Vec<OutputLine> {
+        lock(&self.output).clone()
     }
 
     pub(super) fn complaints(&self) -> Vec<String> {
         lock(&self.complaints).clone()
     }
 
-    /// A line of the log, with the rig's time.
+    /// Writes a line to the log with the rig's time.
     pub(super) fn log(&self, line: &str) {
         let at = self.clock.elapsed().as_secs_f64();
         let _ = writeln!(lock(&self.log), "{at:8.3} {line}");
     }
 
-    fn hear_out(&self, out: impl Read) {
+    fn read_stdout(&self, out: impl Read) {
         for line in BufReader::new(out).lines().map_while(Result::ok) {
             let at = self.clock.elapsed();
-            self.spring(Moment::Line);
+            self.reached(Moment::Line);
             self.log(&line);
-            lock(&self.said).push(Said { at, text: line });
+            lock(&self.output).push(OutputLine { at, text: line });
         }
     }
 
-    fn hear_err(&self, err: impl Read) {
+    fn read_stderr(&self, err: impl Read) {
         for line in BufReader::new(err).lines().map_while(Result::ok) {
             if line.contains(SAVES_NOT) {
                 self.saves.store(false, Ordering::SeqCst);
@@ -272,4 +272,18 @@ impl Kin {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn apmon_logs_the_texts_that_are_searched_for() {
+        // Rust itself prints the text of a panic.
+        let texts = COMPLAINTS.iter().filter(|text| **text != "panicked");
+        for text in texts.chain(&[SAVES_NOT, SAVES_AGAIN]) {
+            assert!(crate::workspace::product_has(text), "nothing logs \"{text}\"");
+        }
+    }
 }

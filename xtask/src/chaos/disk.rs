@@ -1,5 +1,5 @@
-//! The disk on which state is kept: a small one, which can be full, or the
-//! machine's own, on which a commit takes as long as it does in earnest.
+//! The disk that holds the state: a small one, which can be full, or the
+//! machine's own, on which a commit takes as long as it does in production.
 
 use std::{
     fs,
@@ -14,21 +14,21 @@ use crate::{
     process,
 };
 
-/// A database and its log have room, and little else.
+/// Enough for a database and its log, and little else.
 const SIZE: &str = "size=12m";
 const FILLER: &str = "filler";
 
-/// Which disk it is.
+/// The kind of disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    /// A tmpfs, in a mount namespace of our own. It can be full, and takes no time.
+    /// A tmpfs in a mount namespace of our own. It can be full, and a write takes no time.
     Small,
-    /// The one below `target`. A kill finds commits under way.
+    /// The disk of `target`. A kill can interrupt a commit.
     Own,
 }
 
 impl Kind {
-    /// The words for it in the summary.
+    /// Its name in the summary.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Small => "a small disk",
@@ -60,7 +60,9 @@ impl Disk {
         let _ = fs::remove_file(disk.place.join("more"));
         match taken {
             Err(error) if error.kind() == ErrorKind::StorageFull => Ok(disk),
-            other => Err(Fault::new(format!("a full disk took a file, or said: {other:?}"))),
+            other => Err(Fault::new(format!(
+                "writing to a full disk did not fail with \"no space left\": {other:?}"
+            ))),
         }
     }
 
@@ -68,7 +70,7 @@ impl Disk {
         self.place.join(name)
     }
 
-    /// It takes nothing more.
+    /// Fills the disk, so that every write fails.
     pub(super) fn fill(&self) -> Result<(), Fault> {
         let mut filler = fs::File::create(self.place.join(FILLER)).during("fill the disk")?;
         for bytes in [&[0_u8; 65_536][..], &[0; 4096], &[0; 64]] {
@@ -91,7 +93,7 @@ impl Disk {
         }
     }
 
-    /// Differs when something was written.
+    /// Sizes and times of the state's files: they change with each write.
     pub(super) fn trace(&self) -> Vec<Option<(u64, SystemTime)>> {
         ["state.db-wal", "state.json.new", "state.json"]
             .iter()
@@ -102,7 +104,7 @@ impl Disk {
             .collect()
     }
 
-    /// Copies what is on it to where it stays.
+    /// Copies its files to `place`, where they remain after the round.
     pub(super) fn save(&self, place: &Path) -> Result<(), Fault> {
         fs::create_dir_all(place).during(format!("make {}", place.display()))?;
         let files = fs::read_dir(&self.place).during("list the disk")?;

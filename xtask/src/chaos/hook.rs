@@ -1,4 +1,4 @@
-//! A receiver of webhooks that can have every trouble there is.
+//! A webhook receiver that can fail in every way.
 
 use std::{
     io::{Read as _, Write as _},
@@ -9,9 +9,10 @@ use std::{
 };
 
 use super::{
-    daemon::Kin,
-    plan::{Moment, Trouble},
-    record::{Receipt, Told, read_sentence},
+    daemon::Handle,
+    message::{MessageKind, read_sentence},
+    plan::{Failure, Moment},
+    record::Receipt,
     site::Channel,
 };
 use crate::{
@@ -21,11 +22,11 @@ use crate::{
 };
 
 const CHECK_EVERY: Duration = Duration::from_millis(2);
-/// Longer than apmon waits.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longer than apmon's own timeout.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What came to the receivers, each try.
-pub(super) type Book = Arc<Mutex<Vec<Receipt>>>;
+/// Every attempt that reached a webhook receiver.
+pub(super) type Receipts = Arc<Mutex<Vec<Receipt>>>;
 
 pub(super) struct Hook(Arc<Shared>);
 
@@ -34,9 +35,9 @@ struct Shared {
     id: String,
     address: (Ipv4Addr, u16),
     listener: Mutex<Option<TcpListener>>,
-    trouble: Mutex<Option<Trouble>>,
-    book: Book,
-    kin: Arc<Kin>,
+    failure: Mutex<Option<Failure>>,
+    receipts: Receipts,
+    handle: Arc<Handle>,
     clock: Stopwatch,
 }
 
@@ -44,8 +45,8 @@ impl Hook {
     pub(super) fn open(
         (channel, of): (usize, &Channel),
         address: (Ipv4Addr, u16),
-        book: Book,
-        kin: Arc<Kin>,
+        receipts: Receipts,
+        handle: Arc<Handle>,
         clock: Stopwatch,
     ) -> Result<Self, Fault> {
         let shared = Arc::new(Shared {
@@ -53,9 +54,9 @@ impl Hook {
             id: of.id.clone(),
             address,
             listener: Mutex::new(Some(listen(address)?)),
-            trouble: Mutex::default(),
-            book,
-            kin,
+            failure: Mutex::default(),
+            receipts,
+            handle,
             clock,
         });
         let weak = Arc::downgrade(&shared);
@@ -69,10 +70,10 @@ impl Hook {
         Ok(Self(shared))
     }
 
-    pub(super) fn set(&self, trouble: Option<Trouble>) -> Result<(), Fault> {
-        *lock(&self.0.trouble) = trouble;
+    pub(super) fn set(&self, failure: Option<Failure>) -> Result<(), Fault> {
+        *lock(&self.0.failure) = failure;
         let mut listener = lock(&self.0.listener);
-        match (trouble == Some(Trouble::Down), listener.is_some()) {
+        match (failure == Some(Failure::Down), listener.is_some()) {
             (true, _) => *listener = None,
             (false, false) => *listener = Some(listen(self.0.address)?),
             (false, true) => {}
@@ -91,82 +92,82 @@ impl Shared {
     }
 
     fn serve(&self, mut stream: TcpStream) {
-        let _ = stream.set_read_timeout(Some(PATIENCE));
-        if self.trouble() == Some(Trouble::Hang) {
-            // Until they give up.
+        let _ = stream.set_read_timeout(Some(READ_TIMEOUT));
+        if self.failure() == Some(Failure::Hang) {
+            // Until apmon gives up.
             let _ = stream.read_to_end(&mut Vec::new());
             return;
         }
         let Some(request) = request::read(&stream) else {
             return;
         };
-        let trouble = self.trouble();
-        let taken = matches!(trouble, None | Some(Trouble::Cut | Trouble::Late(_)));
-        let receipt = self.receipt(&request, taken);
-        lock(&self.book).push(receipt);
-        self.kin.spring(Moment::Request(self.channel));
-        let status = match trouble {
+        let failure = self.failure();
+        let accepted = matches!(failure, None | Some(Failure::Cut | Failure::Late(_)));
+        let receipt = self.receipt(&request, accepted);
+        lock(&self.receipts).push(receipt);
+        self.handle.reached(Moment::Request(self.channel));
+        let status = match failure {
             None => "200 OK\r\n".to_owned(),
-            Some(Trouble::Late(by)) => {
+            Some(Failure::Late(by)) => {
                 thread::sleep(by);
                 "200 OK\r\n".to_owned()
             }
-            Some(Trouble::PutOff) => "503 Service Unavailable\r\n".to_owned(),
-            Some(Trouble::Busy(secs)) => format!("429 Too Many Requests\r\nRetry-After: {secs}\r\n"),
-            Some(Trouble::Cut) => {
+            Some(Failure::PutOff) => "503 Service Unavailable\r\n".to_owned(),
+            Some(Failure::Busy(secs)) => format!("429 Too Many Requests\r\nRetry-After: {secs}\r\n"),
+            Some(Failure::Cut) => {
                 let _ = stream.write_all(b"HTTP/1.1 20");
                 return;
             }
-            Some(Trouble::Down | Trouble::Hang | Trouble::Drop) => return,
+            Some(Failure::Down | Failure::Hang | Failure::Drop) => return,
         };
         let answer = format!("HTTP/1.1 {status}Content-Length: 0\r\nConnection: close\r\n\r\n");
         if stream.write_all(answer.as_bytes()).is_ok() {
-            self.kin.spring(Moment::Answer(self.channel));
+            self.handle.reached(Moment::Answer(self.channel));
         }
     }
 
-    fn trouble(&self) -> Option<Trouble> {
-        *lock(&self.trouble)
+    fn failure(&self) -> Option<Failure> {
+        *lock(&self.failure)
     }
 
-    fn receipt(&self, request: &Request, taken: bool) -> Receipt {
+    fn receipt(&self, request: &Request, accepted: bool) -> Receipt {
         let id = request.key.clone().unwrap_or_default();
         let text = message_of(request).unwrap_or_default();
         let message = id.strip_suffix(&format!("-{}", self.id)).unwrap_or_default();
         let (incident, place) = message.split_once('-').unwrap_or_default();
-        let (monitor, told) = match read_sentence(&text) {
+        let (monitor, kind) = match read_sentence(&text) {
             None => (String::new(), None),
-            Some((monitor, told)) => (monitor.to_owned(), placed_as(told, place)),
+            Some((monitor, kind)) => (monitor.to_owned(), kind_at(kind, place)),
         };
         Receipt {
             at: self.clock.elapsed(),
             channel: self.channel,
             incident: incident.to_owned(),
-            told,
+            kind,
             monitor,
             text,
-            taken,
+            accepted,
             id,
         }
     }
 }
 
-/// `place` in its incident is `1` of an outage, `N-end` of its end, and a number
-/// between of a reminder.
-fn placed_as(told: Told, place: &str) -> Option<Told> {
+/// The kind with its number, if `kind` fits the message's place in its
+/// incident: `1` is the outage, `N-end` the recovery, any other number a reminder.
+fn kind_at(kind: MessageKind, place: &str) -> Option<MessageKind> {
     let (number, is_end) = match place.strip_suffix("-end") {
         Some(number) => (number, true),
         None => (place, false),
     };
-    match (told, number.parse::<u32>().ok()?, is_end) {
-        (Told::Outage, 1, false) => Some(told),
-        (Told::Reminder(_), number @ 2.., false) => Some(Told::Reminder(number - 1)),
-        (Told::Recovery, 2.., true) => Some(told),
+    match (kind, number.parse::<u32>().ok()?, is_end) {
+        (MessageKind::Outage, 1, false) => Some(kind),
+        (MessageKind::Reminder(_), number @ 2.., false) => Some(MessageKind::Reminder(number - 1)),
+        (MessageKind::Recovery, 2.., true) => Some(kind),
         _ => None,
     }
 }
 
-/// The text, as the site file says it is encoded.
+/// The message's text, decoded as the site file encodes it.
 fn message_of(request: &Request) -> Option<String> {
     if request.method == "POST" {
         let body = request.body.trim().strip_prefix("{\"message\":\"")?;
@@ -179,7 +180,7 @@ fn message_of(request: &Request) -> Option<String> {
     percent_decoded(request.path.split_once('?')?.1)
 }
 
-/// `None` where it is not encoded as it should be.
+/// The decoded text; `None` if the encoding is not valid.
 pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
@@ -213,16 +214,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_id_and_the_sentence_must_agree() {
-        assert_eq!(placed_as(Told::Outage, "1"), Some(Told::Outage));
-        assert_eq!(placed_as(Told::Reminder(0), "3"), Some(Told::Reminder(2)));
-        assert_eq!(placed_as(Told::Recovery, "4-end"), Some(Told::Recovery));
-        for (told, place) in [
-            (Told::Outage, "2"),
-            (Told::Reminder(0), "1"),
-            (Told::Recovery, "4"),
+    fn a_message_needs_an_id_that_fits_its_sentence() {
+        assert_eq!(kind_at(MessageKind::Outage, "1"), Some(MessageKind::Outage));
+        assert_eq!(
+            kind_at(MessageKind::Reminder(0), "3"),
+            Some(MessageKind::Reminder(2))
+        );
+        assert_eq!(
+            kind_at(MessageKind::Recovery, "4-end"),
+            Some(MessageKind::Recovery)
+        );
+        for (kind, place) in [
+            (MessageKind::Outage, "2"),
+            (MessageKind::Reminder(0), "1"),
+            (MessageKind::Recovery, "4"),
         ] {
-            assert_eq!(placed_as(told, place), None);
+            assert_eq!(kind_at(kind, place), None);
         }
     }
 

@@ -1,10 +1,10 @@
-//! What is done to whom, and when: all of it from one seed.
+//! The plan of a round: what is done to what, and when, all from one seed.
 
 use std::time::Duration;
 
 use super::{disk, random::Random, site::Site};
 
-/// One thing that is done.
+/// One action and its time.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Step {
     pub(super) at: Duration,
@@ -15,46 +15,46 @@ pub(super) struct Step {
 pub(super) enum Act {
     /// A target goes up or down.
     Target(usize, bool),
-    /// A receiver has a trouble, or none any more.
-    Receiver(usize, Option<Trouble>),
-    /// `kill -9` at such a moment, and a new start so long after it.
+    /// A receiver begins to fail, or works again.
+    Receiver(usize, Option<Failure>),
+    /// SIGKILL at a moment, and the pause before the next start.
     Kill(Moment, Duration),
     /// SIGSTOP.
     Stop,
     /// SIGCONT.
     Continue,
-    /// The wall clock is so many seconds off from now on.
+    /// The wall clock is off by this many seconds from now on.
     Clock(i64),
-    /// The disk takes nothing from now on.
+    /// The disk is full from now on.
     FillDisk,
-    /// It takes something again. Nothing else is done until apmon has saved.
+    /// The disk has room again. Nothing else happens until apmon has saved its state.
     FreeDisk,
 }
 
-/// Two of webhooks, and the mail server.
+/// Two webhook receivers and the mail server.
 pub(super) const RECEIVERS: usize = 3;
 
-/// What is wrong with a receiver.
+/// How a receiver fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Trouble {
-    /// Nobody listens.
+pub(super) enum Failure {
+    /// Nothing listens on its port.
     Down,
-    /// It accepts, and that is all.
+    /// It accepts the connection and never answers.
     Hang,
-    /// 503, or 451 after the mail.
+    /// It answers 503, or 451 after the mail.
     PutOff,
-    /// 429 with so many seconds in its `Retry-After`, or 452 to the recipient.
+    /// It answers 429 with these seconds in `Retry-After`, or 452 to the recipient.
     Busy(u64),
-    /// It hangs up on a message.
+    /// It closes the connection on a message.
     Drop,
-    /// It takes a message and hangs up within its answer.
+    /// It accepts a message and closes the connection within its answer.
     Cut,
-    /// It takes a message, and says so late; a mail server greets late.
+    /// It accepts a message and answers late; a mail server greets late.
     Late(Duration),
 }
 
-impl Trouble {
-    /// The word for it in the summary.
+impl Failure {
+    /// Its name in the summary.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Down => "down",
@@ -68,18 +68,18 @@ impl Trouble {
     }
 }
 
-/// When exactly a kill comes. Uniform moments rarely hit the few milliseconds
-/// in which something could get lost.
+/// The exact moment of a kill. Random times rarely hit the few milliseconds in
+/// which something could get lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Moment {
     Now,
     /// State is being written.
     Write,
-    /// A line was printed: it is on disk, and not delivered yet.
+    /// A line was printed: its message is on disk and not yet delivered.
     Line,
-    /// This receiver has a message, and has not answered.
+    /// This receiver has a message and has not yet answered.
     Request(usize),
-    /// This receiver has answered: that is not on disk yet.
+    /// This receiver has answered, which is not yet on disk.
     Answer(usize),
 }
 
@@ -95,12 +95,12 @@ impl Moment {
     }
 }
 
-/// What is done in one round.
+/// The steps of one round.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Plan {
-    /// By time.
+    /// In the order of time.
     pub(super) steps: Vec<Step>,
-    /// How the targets are left.
+    /// Whether each target is up at the end.
     pub(super) last: Vec<bool>,
 }
 
@@ -122,8 +122,8 @@ impl Plan {
     }
 }
 
-/// No kill while the disk is full: what is told from memory then is not on
-/// disk, as the promise says.
+/// The kills and the full disk. There is no kill while the disk is full:
+/// messages are then sent from memory without being on disk, as documented.
 fn kills_and_disk(random: &mut Random, site: &Site, kills: usize, disk: disk::Kind) -> (Vec<Step>, Duration) {
     let mut steps = Vec::new();
     let mut at = Duration::from_millis(500);
@@ -142,7 +142,7 @@ fn kills_and_disk(random: &mut Random, site: &Site, kills: usize, disk: disk::Ki
                 act: Act::FreeDisk,
             });
         }
-        // Some live for moments, a few for long.
+        // Most processes live briefly, a few for seconds.
         at += match random.index(0..10) {
             0..6 => random.millis(20..=1_200),
             6..9 => random.millis(1_200..=2_500),
@@ -192,18 +192,18 @@ fn receiver_steps(receiver: usize, random: &mut Random, end: Duration) -> Vec<St
     let mut steps = Vec::new();
     let mut at = random.millis(0..=3_000);
     while at < end {
-        let trouble = match random.index(0..7) {
-            0 => Trouble::Down,
-            1 => Trouble::Hang,
-            2 => Trouble::PutOff,
-            3 => Trouble::Busy(1 + random.millis(0..=2).as_secs()),
-            4 => Trouble::Drop,
-            5 => Trouble::Cut,
-            _ => Trouble::Late(random.millis(50..=3_000)),
+        let failure = match random.index(0..7) {
+            0 => Failure::Down,
+            1 => Failure::Hang,
+            2 => Failure::PutOff,
+            3 => Failure::Busy(1 + random.millis(0..=2).as_secs()),
+            4 => Failure::Drop,
+            5 => Failure::Cut,
+            _ => Failure::Late(random.millis(50..=3_000)),
         };
         let lasts = random.millis(500..=5_000);
-        for (at, trouble) in [(at, Some(trouble)), (at + lasts, None)] {
-            let act = Act::Receiver(receiver, trouble);
+        for (at, failure) in [(at, Some(failure)), (at + lasts, None)] {
+            let act = Act::Receiver(receiver, failure);
             steps.push(Step { at, act });
         }
         at += lasts + random.millis(500..=4_000);
@@ -226,7 +226,7 @@ fn stops(random: &mut Random, end: Duration) -> Vec<Step> {
     steps
 }
 
-/// Never a day: a message is given up after one.
+/// Steps of the wall clock, all far less than a day: a message expires after a day.
 fn clock_steps(random: &mut Random, end: Duration) -> Vec<Step> {
     const OFFSETS: &[i64] = &[-10_800, -3_600, -61, -5, -1, 0, 1, 7, 90, 3_600, 10_800];
     let mut steps = Vec::new();
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_is_always_the_same_plan() {
+    fn the_same_seed_gives_the_same_plan() {
         let site = Site::new();
         assert_eq!(
             Plan::new(3, &site, 10, disk::Kind::Small),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_kills_as_often_as_it_should_and_never_while_the_disk_is_full() {
+    fn a_plan_has_all_kills_and_none_while_the_disk_is_full() {
         let site = Site::new();
         for seed in 0..50 {
             let (mut kills, mut full) = (0, false);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stopped_goes_on() {
+    fn every_stop_is_followed_by_a_continue() {
         let stops = |act| move |step: &&Step| step.act == act;
         for seed in 0..50 {
             let steps = Plan::new(seed, &Site::new(), 20, disk::Kind::Small).steps;

@@ -1,4 +1,4 @@
-//! Numbers that one seed decides (SplitMix64).
+//! Random numbers from a seed (SplitMix64).
 
 use std::{
     fs::File,
@@ -17,7 +17,7 @@ impl Random {
         Self(seed)
     }
 
-    /// A seed that nobody has chosen.
+    /// A random seed.
     pub(super) fn fresh_seed() -> Result<u64, Fault> {
         let mut bytes = [0; 8];
         let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
@@ -31,7 +31,7 @@ impl Random {
         self.next()
     }
 
-    /// Numbers for one part, whatever the others draw.
+    /// An independent generator, so that one part does not affect the others.
     pub(super) fn branch(&mut self) -> Self {
         Self(self.next())
     }
@@ -44,7 +44,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Of `range`, each as likely.
+    /// A duration from `range`, all equally likely.
     pub(super) fn millis(&mut self, range: RangeInclusive<u64>) -> Duration {
         let span = range.end() - range.start() + 1;
         Duration::from_millis(range.start() + self.next() % span)
@@ -55,7 +55,7 @@ impl Random {
         range.start + usize::try_from(self.next() % span).unwrap_or(0)
     }
 
-    /// In so many of a hundred cases.
+    /// True in `chance` of 100 cases.
     pub(super) fn percent(&mut self, chance: u64) -> bool {
         self.next() % 100 < chance
     }
@@ -70,14 +70,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_decides_all() {
+    fn the_same_seed_gives_the_same_numbers() {
         let draw = |seed| {
             let mut random = Random::new(seed);
             (0..5).map(|_| random.next()).collect::<Vec<_>>()
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
-        // As its authors' own reference prints it.
+        // The value of the authors' reference implementation.
         assert_eq!(draw(1_234_567)[0], 6_457_827_717_110_365_317);
     }
 

@@ -1,4 +1,4 @@
-//! One round: a site, its receivers and its troubles, until all is told.
+//! One round: a site, its receivers and their failures, until everything is delivered.
 
 use std::{
     collections::VecDeque,
@@ -12,16 +12,16 @@ use std::{
 use super::{
     check::{self, EXIT, Violation},
     clock::WallClock,
-    daemon::{Daemon, End, Kin},
+    daemon::{Daemon, End, Handle},
     disk::{self, Disk},
-    hook::{Book, Hook},
-    plan::{Act, Moment, Plan, RECEIVERS, Step, Trouble},
-    post::Post,
+    hook::{Hook, Receipts},
+    mail_server::MailServer,
+    plan::{Act, Failure, Moment, Plan, RECEIVERS, Step},
     read,
     record::{Evidence, Stored},
     site::Site,
-    tally::Tally,
     target::Targets,
+    totals::Totals,
 };
 use crate::{
     fault::{During, Fault},
@@ -30,33 +30,33 @@ use crate::{
 };
 
 const TURN: Duration = Duration::from_millis(2);
-/// A kill whose moment does not come is done all the same.
-const PATIENCE: Duration = Duration::from_millis(1_500);
-/// So soon apmon tells that a commit failed which was under way.
-const BREATH: Duration = Duration::from_millis(300);
-/// A store that failed is tried again after 5 s.
+/// After this time a kill happens even if its moment has not come.
+const KILL_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// apmon logs a commit that fails within this time.
+const SAVE_DELAY: Duration = Duration::from_millis(300);
+/// The state must be saved within this time; apmon retries a failed commit after 5 s.
 const SAVED: Duration = Duration::from_secs(20);
-/// With all mended, everything is told within this time.
+/// Everything must be delivered within this time once nothing fails any more.
 const SETTLED: Duration = Duration::from_secs(60);
-const GOODBYE: Duration = Duration::from_secs(15);
-/// A turn so late says that this machine stood still, and apmon with it.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// A turn this late means that the machine stalled, and apmon with it.
 const HELD_UP: Duration = Duration::from_millis(500);
 
-/// What a round is made of.
+/// The parameters of a round.
 pub(super) struct Setting<'a> {
     pub(super) program: &'a Path,
     pub(super) directory: &'a Path,
     pub(super) seed: u64,
     pub(super) kills: usize,
-    /// A database, or JSON.
+    /// The state file's name: a database or JSON.
     pub(super) state: &'static str,
     pub(super) disk: disk::Kind,
 }
 
-/// What came of it.
+/// The result of a round.
 pub(super) struct Outcome {
     pub(super) violations: Vec<Violation>,
-    pub(super) tally: Tally,
+    pub(super) totals: Totals,
     pub(super) took: Duration,
 }
 
@@ -67,23 +67,23 @@ struct Round {
     disk: Disk,
     wall_file: PathBuf,
     daemon: Daemon,
-    kin: Arc<Kin>,
+    handle: Arc<Handle>,
     targets: Targets,
-    book: Book,
+    receipts: Receipts,
     hooks: Vec<Hook>,
-    post: Post,
+    mail_server: MailServer,
     kills: VecDeque<(Moment, Duration)>,
-    /// The kill under way: until when its moment is waited for, and the pause after it.
-    striking: Option<(Duration, Duration)>,
+    /// The armed kill: the time by which its moment must come, and the pause after it.
+    pending_kill: Option<(Duration, Duration)>,
     restart_at: Option<Duration>,
     is_full: bool,
-    /// Since when apmon may save again.
+    /// When the disk got room again, until apmon has saved its state.
     freed: Option<Duration>,
     awake_since: Option<Duration>,
     awake: Vec<(Duration, Duration)>,
     trace: Vec<Option<(u64, SystemTime)>>,
     ended: Vec<Violation>,
-    tally: Tally,
+    totals: Totals,
 }
 
 pub(super) fn run(setting: &Setting<'_>) -> Result<Outcome, Fault> {
@@ -93,11 +93,11 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<Outcome, Fault> {
     round.play(plan.steps)?;
     let violations = round.settle(&plan.last)?;
     round.disk.save(&setting.directory.join("state"))?;
-    let mut tally = round.tally;
-    tally.rounds = 1;
+    let mut totals = round.totals;
+    totals.rounds = 1;
     Ok(Outcome {
         violations,
-        tally,
+        totals,
         took: round.clock.elapsed(),
     })
 }
@@ -121,21 +121,21 @@ impl Round {
             &directory.join("apmon.log"),
             clock,
         )?;
-        let kin = daemon.kin();
+        let handle = daemon.handle();
         let targets = Targets::open(&site.monitors, site.port(), clock)?;
-        let book = Book::default();
+        let receipts = Receipts::default();
         let mut hooks = Vec::new();
         for n in 0..2_u8 {
             let channel = usize::from(n);
             let of = (channel, &site.channels[channel]);
-            let (book, kin) = (Arc::clone(&book), Arc::clone(&kin));
-            hooks.push(Hook::open(of, site.hook(n), book, kin, clock)?);
+            let (receipts, handle) = (Arc::clone(&receipts), Arc::clone(&handle));
+            hooks.push(Hook::open(of, site.hook(n), receipts, handle, clock)?);
         }
-        let post = Post::open(
+        let mail_server = MailServer::open(
             site.mail_server(),
             &site.channels,
             directory,
-            Arc::clone(&kin),
+            Arc::clone(&handle),
             clock,
         )?;
         let mut round = Self {
@@ -146,26 +146,26 @@ impl Round {
             disk,
             wall_file,
             daemon,
-            kin,
+            handle,
             targets,
-            book,
+            receipts,
             hooks,
-            post,
+            mail_server,
             kills: VecDeque::new(),
-            striking: None,
+            pending_kill: None,
             restart_at: None,
             is_full: false,
             freed: None,
             awake_since: None,
             awake: Vec::new(),
             ended: Vec::new(),
-            tally: Tally::default(),
+            totals: Totals::default(),
         };
         round.start()?;
         Ok(round)
     }
 
-    /// Does what the plan says. A step that must wait lets all later ones wait.
+    /// Carries out the plan. A step that has to wait delays all later ones.
     fn play(&mut self, steps: Vec<Step>) -> Result<(), Fault> {
         let mut steps = VecDeque::from(steps);
         let (mut waited, mut last) = (self.clock.elapsed(), self.clock.elapsed());
@@ -177,7 +177,7 @@ impl Round {
             }
             let mut blocked = self.freed.is_some();
             while let Some(step) = steps.front().filter(|step| !blocked && step.at + waited <= now) {
-                let killing = self.striking.is_some() || !self.kills.is_empty();
+                let killing = self.pending_kill.is_some() || !self.kills.is_empty();
                 if step.act == Act::FillDisk && killing {
                     blocked = true;
                     break;
@@ -191,7 +191,7 @@ impl Round {
                 waited += now - last;
             }
             last = now;
-            let idle = self.kills.is_empty() && self.striking.is_none() && self.freed.is_none();
+            let idle = self.kills.is_empty() && self.pending_kill.is_none() && self.freed.is_none();
             if !self.ended.is_empty() || (steps.is_empty() && idle && self.daemon.is_running()) {
                 return Ok(());
             }
@@ -205,7 +205,7 @@ impl Round {
                 self.count(if is_up { "targets up" } else { "targets down" });
                 self.targets.set(target, is_up)?;
             }
-            Act::Receiver(receiver, trouble) => self.trouble(receiver, trouble)?,
+            Act::Receiver(receiver, failure) => self.failure(receiver, failure)?,
             Act::Kill(moment, pause) => self.kills.push_back((moment, pause)),
             Act::Stop => {
                 if self.daemon.is_running() && self.daemon.signal("STOP") {
@@ -233,23 +233,26 @@ impl Round {
         Ok(())
     }
 
-    fn trouble(&mut self, receiver: usize, trouble: Option<Trouble>) -> Result<(), Fault> {
-        if let Some(trouble) = trouble {
-            self.count(trouble.word());
+    fn failure(&mut self, receiver: usize, failure: Option<Failure>) -> Result<(), Fault> {
+        if let Some(failure) = failure {
+            self.count(failure.word());
         }
         match self.hooks.get(receiver) {
-            Some(hook) => hook.set(trouble),
-            None => self.post.set(trouble),
+            Some(hook) => hook.set(failure),
+            None => self.mail_server.set(failure),
         }
     }
 
-    /// What is due for apmon itself.
+    /// Handles what is due for the process: its end, its start, a kill.
     fn turn(&mut self) -> Result<(), Fault> {
         let now = self.clock.elapsed();
         match self.daemon.ended()? {
             Some(End::Killed(at)) => {
                 self.sleeps(at);
-                let pause = self.striking.take().map_or(Duration::ZERO, |(_, pause)| pause);
+                let pause = self
+                    .pending_kill
+                    .take()
+                    .map_or(Duration::ZERO, |(_, pause)| pause);
                 self.restart_at = Some(now + pause);
             }
             Some(End::Itself(status)) => {
@@ -263,30 +266,33 @@ impl Round {
             self.start()?;
         }
         if let Some(since) = self.freed
-            && since + BREATH <= now
+            && since + SAVE_DELAY <= now
         {
-            if self.kin.saves() {
+            if self.handle.saves() {
                 self.freed = None;
             } else if since + SAVED <= now {
                 self.freed = None;
-                let what = format!("it does not save {} s after the disk has room", SAVED.as_secs());
+                let what = format!(
+                    "the state is not saved {} s after the disk has room again",
+                    SAVED.as_secs()
+                );
                 self.ended.push(Violation::new(check::LOG, what));
             }
         }
-        self.strike(now);
+        self.kill_when_due(now);
         Ok(())
     }
 
-    fn strike(&mut self, now: Duration) {
-        if let Some((until, _)) = self.striking {
+    fn kill_when_due(&mut self, now: Duration) {
+        if let Some((until, _)) = self.pending_kill {
             let trace = self.disk.trace();
             if trace != self.trace {
-                self.kin.spring(Moment::Write);
+                self.handle.reached(Moment::Write);
             }
             self.trace = trace;
-            if until <= now && self.kin.armed().is_some() {
+            if until <= now && self.handle.armed().is_some() {
                 self.count("moments that did not come");
-                self.kin.kill();
+                self.handle.kill();
             }
             return;
         }
@@ -294,12 +300,12 @@ impl Round {
             return;
         }
         if let Some((moment, pause)) = self.kills.pop_front() {
-            *self.tally.kills.entry(moment.word()).or_default() += 1;
-            self.striking = Some((now + PATIENCE, pause));
+            *self.totals.kills.entry(moment.word()).or_default() += 1;
+            self.pending_kill = Some((now + KILL_TIMEOUT, pause));
             self.trace = self.disk.trace();
             match moment {
-                Moment::Now => self.kin.kill(),
-                moment => self.kin.arm(moment),
+                Moment::Now => self.handle.kill(),
+                moment => self.handle.arm(moment),
             }
         }
     }
@@ -316,14 +322,14 @@ impl Round {
         }
     }
 
-    /// Killed or stopped since `at`.
+    /// Records that the process is killed or stopped since `at`.
     fn sleeps(&mut self, at: Duration) {
         if let Some(since) = self.awake_since.take() {
             self.awake.push((since, at));
         }
     }
 
-    /// Nobody knows whether apmon ran in that time.
+    /// Excludes a time in which the machine stalled and apmon may not have run.
     fn stood_still(&mut self, from: Duration, to: Duration) {
         if self.awake_since.is_some() {
             self.sleeps(from);
@@ -332,21 +338,21 @@ impl Round {
     }
 
     fn count(&mut self, word: &'static str) {
-        *self.tally.faults.entry(word).or_default() += 1;
+        *self.totals.faults.entry(word).or_default() += 1;
     }
 
-    /// Everything is mended; the targets stay as they are left. Waits until all
-    /// rules hold, ends apmon, and judges.
+    /// Ends all failures and leaves the targets as planned; waits until every rule
+    /// holds, stops apmon and checks the evidence.
     fn settle(&mut self, last: &[bool]) -> Result<Vec<Violation>, Fault> {
         self.wake();
         self.disk.free()?;
         for receiver in 0..RECEIVERS {
-            self.trouble(receiver, None)?;
+            self.failure(receiver, None)?;
         }
         for (target, is_up) in last.iter().enumerate() {
             self.targets.set(target, *is_up)?;
         }
-        self.kin.log("-- all is mended, and nothing changes any more");
+        self.handle.log("-- no more failures and changes");
         let since = self.clock.elapsed();
         let slowest = self
             .site
@@ -359,7 +365,7 @@ impl Round {
             if self.clock.elapsed() > since + least {
                 let evidence = self.evidence()?;
                 let mut violations = check::check(&evidence);
-                // Reminders go on: what is told and what is kept are not of one moment.
+                // Reminders continue, so receipts and history are not from the same moment.
                 violations.retain(|violation| violation.rule != check::HISTORY);
                 let is_settled = evidence.stored.outbox.is_empty() && violations.is_empty();
                 if is_settled || violations.iter().any(Violation::stays) {
@@ -368,15 +374,15 @@ impl Round {
             }
             thread::sleep(Duration::from_millis(200));
         }
-        self.goodbye()?;
+        self.stop()?;
         let evidence = self.evidence()?;
-        self.tally.count(&evidence);
-        let unsaved = self.kin.unsaved();
+        self.totals.count(&evidence);
+        let unsaved = self.handle.unsaved();
         if unsaved > 0 {
             *self
-                .tally
+                .totals
                 .faults
-                .entry("times nothing could be saved")
+                .entry("times the state could not be saved")
                 .or_default() += unsaved;
         }
         let mut violations = std::mem::take(&mut self.ended);
@@ -384,13 +390,13 @@ impl Round {
         Ok(violations)
     }
 
-    fn goodbye(&mut self) -> Result<(), Fault> {
+    fn stop(&mut self) -> Result<(), Fault> {
         if !self.daemon.signal("TERM") {
             return Ok(());
         }
         let mut end = None;
         let mut failed = None;
-        process::wait_until(GOODBYE, || {
+        process::wait_until(STOP_TIMEOUT, || {
             match self.daemon.ended() {
                 Ok(ended) => end = ended,
                 Err(fault) => failed = Some(fault),
@@ -405,26 +411,26 @@ impl Round {
             Some(End::Itself(status)) if status.success() => return Ok(()),
             Some(End::Itself(status)) => status.to_string(),
             Some(End::Killed(_)) => "it was killed".to_owned(),
-            None => format!("not within {} s of SIGTERM", GOODBYE.as_secs()),
+            None => format!("not within {} s of SIGTERM", STOP_TIMEOUT.as_secs()),
         };
         self.ended.push(Violation::new(EXIT, how));
         Ok(())
     }
 
     fn evidence(&self) -> Result<Evidence, Fault> {
-        // The state first: what is through with the outbox has arrived by then.
-        let (stored, mails): (Stored, _) = read::read(&self.site, &self.state, &self.post.maildir())?;
-        let mut receipts = lock(&self.book).clone();
+        // The state first: what has left the outbox has arrived by then.
+        let (stored, mails): (Stored, _) = read::read(&self.site, &self.state, &self.mail_server.maildir())?;
+        let mut receipts = lock(&self.receipts).clone();
         receipts.extend(mails);
         let mut awake = self.awake.clone();
         awake.extend(self.awake_since.map(|since| (since, self.clock.elapsed())));
         Ok(Evidence {
             site: self.site.clone(),
-            truth: self.targets.spells(),
+            truth: self.targets.periods(),
             awake,
             receipts,
-            said: self.kin.said(),
-            complaints: self.kin.complaints(),
+            output: self.handle.output(),
+            complaints: self.handle.complaints(),
             stored,
         })
     }

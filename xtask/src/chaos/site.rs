@@ -1,41 +1,40 @@
-//! The site that is watched: who is told what, and what is looked at.
+//! The site: its monitors and its channels.
 
 use std::{fmt::Write as _, net::Ipv4Addr, path::Path, time::Duration};
 
-use super::record::Told;
+use super::message::{MessageKind, SITE_NAME};
 use crate::{fault::Fault, workspace};
 
-pub(super) const NAME: &str = "Chaos";
-/// Each is looked at so often.
+/// Time between two checks of a monitor.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
-/// What an answer of a target that is up says.
+/// The answer of a target that is up.
 pub(super) const GREETING: &str = "up";
 
 const MONITORS: u8 = 20;
 const PORT: u16 = 7007;
 const MAIL_PORT: u16 = 7025;
 
-/// One who is told.
+/// A recipient of messages.
 #[derive(Clone, Debug)]
 pub(super) struct Channel {
-    /// apmon's name for it.
+    /// apmon's id for it.
     pub(super) id: String,
     pub(super) is_mail: bool,
     pub(super) reminders: bool,
     pub(super) recoveries: bool,
 }
 
-/// One who is watched.
+/// A monitor of the site.
 #[derive(Clone, Debug)]
 pub(super) struct Monitor {
     pub(super) name: String,
     pub(super) address: Ipv4Addr,
-    /// So many looks in a row make an outage.
+    /// Consecutive failed checks before an outage.
     pub(super) checks: u32,
-    /// It is down by what it says, and says by its length for which time; the
-    /// others are down by a closed port.
-    pub(super) speaks: bool,
-    /// Nobody gets mail about it.
+    /// Whether its target is down by the content of its answer, whose length is
+    /// the number of the period. The other targets close their port.
+    pub(super) fails_by_content: bool,
+    /// Whether mail about it is off.
     pub(super) no_mail: bool,
 }
 
@@ -47,7 +46,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// On loopback addresses that no second run has at the same time.
+    /// A site on loopback addresses that no other run uses at the same time.
     pub(super) fn new() -> Self {
         let [_, _, high, low] = std::process::id().to_be_bytes();
         let network = [127, 64 + high % 128, low];
@@ -75,7 +74,7 @@ impl Site {
                     name: format!("m{n:02}"),
                     address: at(network, 10 + n),
                     checks: 1 + u32::from(n % 2),
-                    speaks: n % 10 < 7,
+                    fails_by_content: n % 10 < 7,
                     no_mail: n == MONITORS - 1,
                 })
                 .collect(),
@@ -83,7 +82,7 @@ impl Site {
         }
     }
 
-    /// Where the `n`th webhook goes.
+    /// The address of the `n`th webhook receiver.
     pub(super) fn hook(&self, n: u8) -> (Ipv4Addr, u16) {
         (at(self.network, 2 + n), PORT)
     }
@@ -101,12 +100,12 @@ impl Site {
         let mut text = format!(
             "\
 site:
-  name: {NAME}
+  name: {SITE_NAME}
   check_every_n_secs: 1
   max_try_secs: 2
   notify_every_n_secs: 2
   after_every_n_notifications: 2
-  # An hour's step of the clock must not end anybody's patience.
+  # A clock step of an hour must not make a monitor unknown.
   unknown_after_secs: 1000000
   email_server: {{smtp_host: {mail}, smtp_port: {mail_port}, from_address: apmon@chaos.example, use_tls: no}}
   outage_emails:
@@ -119,7 +118,11 @@ monitors:
 "
         );
         for monitor in &self.monitors {
-            let expect = if monitor.speaks { ", expect: up" } else { "" };
+            let expect = if monitor.fails_by_content {
+                ", expect: up"
+            } else {
+                ""
+            };
             let email = if monitor.no_mail { ", email: no" } else { "" };
             let _ = writeln!(
                 text,
@@ -132,24 +135,24 @@ monitors:
 }
 
 impl Channel {
-    /// Its switches let it through.
-    pub(super) fn takes(&self, told: Told) -> bool {
-        match told {
-            Told::Outage => true,
-            Told::Reminder(_) => self.reminders,
-            Told::Recovery => self.recoveries,
+    /// Whether the channel's switches let messages of a kind through.
+    pub(super) fn takes(&self, kind: MessageKind) -> bool {
+        match kind {
+            MessageKind::Outage => true,
+            MessageKind::Reminder(_) => self.reminders,
+            MessageKind::Recovery => self.recoveries,
         }
     }
 
-    /// A look at `monitor` may be told here.
-    pub(super) fn hears_of(&self, monitor: &Monitor) -> bool {
+    /// Whether the channel gets messages about `monitor`.
+    pub(super) fn covers(&self, monitor: &Monitor) -> bool {
         !(self.is_mail && monitor.no_mail)
     }
 }
 
 impl Monitor {
-    /// What lasts so long while apmon watches is seen, and told: the first look
-    /// of a process comes within [`EVERY`], and a busy machine takes its time.
+    /// How long a state must last while apmon runs to be noticed for certain. A
+    /// process makes its first check within [`EVERY`]; a busy machine is slower.
     pub(super) fn certain_after(&self, is_up: bool) -> Duration {
         let checks = if is_up { 1 } else { self.checks };
         EVERY * checks + Duration::from_secs(2)

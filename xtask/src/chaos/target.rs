@@ -1,4 +1,4 @@
-//! The targets: ports on loopback that are up or down, and what they were.
+//! The targets: ports on loopback that are up or down, and their history.
 
 use std::{
     io::Write as _,
@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    record::Spell,
+    record::Period,
     site::{GREETING, Monitor},
 };
 use crate::{
@@ -17,10 +17,10 @@ use crate::{
     stopwatch::Stopwatch,
 };
 
-/// Who connects is answered within this time.
+/// A connection is answered within this time.
 const CHECK_EVERY: Duration = Duration::from_millis(3);
 
-/// All targets of a round. They go away with it.
+/// All targets of a round.
 pub(super) struct Targets {
     all: Arc<Mutex<Vec<Target>>>,
     port: u16,
@@ -30,18 +30,18 @@ pub(super) struct Targets {
 struct Target {
     monitor: Monitor,
     listener: Option<TcpListener>,
-    spells: Vec<Spell>,
+    periods: Vec<Period>,
 }
 
 impl Targets {
-    /// All are up.
+    /// Opens all targets; they are up.
     pub(super) fn open(monitors: &[Monitor], port: u16, clock: Stopwatch) -> Result<Self, Fault> {
         let mut all = Vec::new();
         for monitor in monitors {
             all.push(Target {
                 listener: Some(listen(monitor, port)?),
                 monitor: monitor.clone(),
-                spells: vec![Spell::new(true, clock.elapsed())],
+                periods: vec![Period::new(true, clock.elapsed())],
             });
         }
         let all = Arc::new(Mutex::new(all));
@@ -56,48 +56,49 @@ impl Targets {
         Ok(Self { all, port, clock })
     }
 
-    /// Up or down from now on.
+    /// Makes a target up or down from now on.
     pub(super) fn set(&self, target: usize, is_up: bool) -> Result<(), Fault> {
         let mut all = lock(&self.all);
         let target = &mut all[target];
         if target.is_up() == is_up {
             return Ok(());
         }
-        if !target.monitor.speaks {
+        if !target.monitor.fails_by_content {
             target.listener = match is_up {
                 true => Some(listen(&target.monitor, self.port)?),
                 false => None,
             };
         }
         let now = self.clock.elapsed();
-        if let Some(last) = target.spells.last_mut() {
+        if let Some(last) = target.periods.last_mut() {
             last.to = now;
         }
-        target.spells.push(Spell::new(is_up, now));
+        target.periods.push(Period::new(is_up, now));
         Ok(())
     }
 
-    /// What each was, until now.
-    pub(super) fn spells(&self) -> Vec<Vec<Spell>> {
+    /// The periods of each target, until now.
+    pub(super) fn periods(&self) -> Vec<Vec<Period>> {
         let now = self.clock.elapsed();
-        let mut spells: Vec<_> = lock(&self.all)
+        let mut periods: Vec<_> = lock(&self.all)
             .iter()
-            .map(|target| target.spells.clone())
+            .map(|target| target.periods.clone())
             .collect();
-        for last in spells.iter_mut().filter_map(|spells| spells.last_mut()) {
+        for last in periods.iter_mut().filter_map(|periods| periods.last_mut()) {
             last.to = now;
         }
-        spells
+        periods
     }
 }
 
 impl Target {
     fn is_up(&self) -> bool {
-        self.spells.last().is_some_and(|spell| spell.is_up)
+        self.periods.last().is_some_and(|period| period.is_up)
     }
 
-    /// Whoever waits hears the greeting, or as many dots as there were spells:
-    /// apmon tells how many bytes it got, and so which outage it means.
+    /// Answers waiting connections with the greeting, or with as many dots as
+    /// the period's number. apmon reports the number of bytes, and so which
+    /// outage it means.
     fn answer(&self) {
         let Some(listener) = &self.listener else {
             return;
@@ -105,7 +106,7 @@ impl Target {
         while let Ok((mut stream, _)) = listener.accept() {
             let words = match self.is_up() {
                 true => GREETING.to_owned(),
-                false => ".".repeat(self.spells.len() - 1),
+                false => ".".repeat(self.periods.len() - 1),
             };
             let _ = stream.write_all(words.as_bytes());
             let _ = stream.shutdown(Shutdown::Write);

@@ -1,18 +1,18 @@
-//! What the lock file holds: nothing unwanted, and nothing twice.
+//! The lock file: no unwanted crate, and no crate in two versions.
 
 use super::Breach;
 
-/// Another TLS or C library than ring is slow to build and to audit.
+/// TLS and C libraries other than ring are slow to build and to audit.
 const UNWANTED: &[&str] = &["aws-lc-rs", "aws-lc-sys", "native-tls", "openssl", "openssl-sys"];
 
-/// Crates that are there in more than one version, because two of our
-/// dependencies have not met yet. Each line is a debt; take it out when paid.
+/// Crates that may be locked in more than one version, because two dependencies
+/// need different ones. Remove a line as soon as it is not needed.
 const TOLERATED: &[&str] = &[
     "base64",       // 0.23: reqwest, hyper-util; 0.22: ours
     "cpufeatures",  // 0.3: chacha20 under rand 0.10; 0.2: sha2
     "getrandom",    // 0.2: ring; 0.3: rand 0.9; 0.4: tempfile, uuid, rand 0.10
     "nom",          // 8: lettre; 7: x509-parser
-    "r-efi",        // under two of the getrandoms, on UEFI only
+    "r-efi",        // used by two of the getrandoms, on UEFI only
     "rand",         // 0.9: hickory-resolver; 0.10: proptest
     "rand_core",    // as rand
     "syn",          // 2: tracing, x509-parser; 3: serde, tokio and most others (at build time only)
@@ -23,7 +23,7 @@ const TOLERATED: &[&str] = &[
 pub(super) struct Lock {
     pub(super) breaches: Vec<Breach>,
     pub(super) packages: usize,
-    /// `name 1.0.0 + 2.0.0` for each crate that is allowed to be there more than once.
+    /// `name 1.0.0 + 2.0.0` for each crate that is tolerated in several versions.
     pub(super) tolerated: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ fn check_with(file: &str, lock: &str, tolerated_twice: &[&str]) -> Lock {
             breaches.push(Breach::new(
                 file,
                 first.line,
-                format!("{name} is there more than once: {versions} (cargo tree -d); bring them together, or add it to TOLERATED in xtask/src/check/lock.rs"),
+                format!("{name} is locked more than once: {versions} (cargo tree -d); unify them, or add {name} to TOLERATED in xtask/src/check/lock.rs"),
             ));
         }
     }
@@ -74,7 +74,7 @@ fn check_with(file: &str, lock: &str, tolerated_twice: &[&str]) -> Lock {
                 file,
                 1,
                 format!(
-                    "{name} is there only once by now: take it out of TOLERATED in xtask/src/check/lock.rs"
+                    "{name} is locked only once now: remove it from TOLERATED in xtask/src/check/lock.rs"
                 ),
             ));
         }
@@ -86,7 +86,7 @@ fn check_with(file: &str, lock: &str, tolerated_twice: &[&str]) -> Lock {
     }
 }
 
-/// The packages, by name.
+/// The packages, sorted by name.
 fn packages(lock: &str) -> Vec<Package<'_>> {
     let mut packages = Vec::new();
     let mut name = None;
@@ -116,24 +116,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unwanted_or_there_more_than_once_is_named() {
+    fn unwanted_and_repeated_crates_are_named() {
         let lock = check_with("Cargo.lock", LOCK, &[]);
         assert_eq!(lock.packages, 3);
         let shown = shown(&lock);
         assert_eq!(shown.len(), 2, "{shown:?}");
         assert!(shown[0].starts_with("Cargo.lock:12: openssl-sys"), "{shown:?}");
         assert!(
-            shown[1].starts_with("Cargo.lock:4: a is there more than once: 1.0.0 + 2.0.0"),
+            shown[1].starts_with("Cargo.lock:4: a is locked more than once: 1.0.0 + 2.0.0"),
             "{shown:?}"
         );
     }
 
     #[test]
-    fn the_tolerated_are_shown_and_the_settled_questioned() {
+    fn tolerated_crates_are_listed_and_unneeded_lines_are_questioned() {
         let lock = check_with("Cargo.lock", LOCK, &["a", "b"]);
         assert_eq!(lock.tolerated, ["a 1.0.0 + 2.0.0"]);
         assert!(
-            shown(&lock)[1].contains("warning: b is there only once"),
+            shown(&lock)[1].contains("warning: b is locked only once"),
             "{:?}",
             shown(&lock)
         );

@@ -1,16 +1,30 @@
-//! Arrows between crates, and versions in one place only.
+//! Dependencies between crates, and versions in one place only.
 //!
-//! A manifest is read line by line: members keep to `name.workspace = true`
-//! and `name = { workspace = true, ... }`, and what is written otherwise is a
-//! breach anyway.
+//! A manifest is read line by line: members use `name.workspace = true` and
+//! `name = { workspace = true, ... }`, and any other form is a breach anyway.
 
 use super::Breach;
+
+/// The layers of crates, from the bottom up: each may use those below its own.
+const LAYERS: &[&[&str]] = &[
+    &["apmon-core"],
+    &["apmon-tls", "apmon-snmp-client"],
+    &[
+        "apmon-probes",
+        "apmon-snmp",
+        "apmon-notify",
+        "apmon-store",
+        "apmon-rrd",
+        "apmon-web",
+    ],
+    &["apmon-cli"],
+];
 
 /// One line of a dependency table.
 struct Dependency<'a> {
     line: usize,
     name: &'a str,
-    /// The package's name where the key is another one.
+    /// The package's name, which may differ from the key.
     package: &'a str,
     inherited: bool,
 }
@@ -29,7 +43,7 @@ pub(super) fn check(file: &str, manifest: &str) -> Vec<Breach> {
             breaches.push(Breach::new(
                 file,
                 line,
-                format!("versions and paths stand in the top Cargo.toml only: write {name}.workspace = true"),
+                format!("versions and paths belong in the top Cargo.toml: write {name}.workspace = true"),
             ));
         }
         if let Some(text) = forbidden(own, package) {
@@ -39,23 +53,34 @@ pub(super) fn check(file: &str, manifest: &str) -> Vec<Breach> {
     breaches
 }
 
-/// Why `own` must not depend on `other`, if so.
+/// Why `own` must not depend on `other`, if it must not.
 fn forbidden(own: &str, other: &str) -> Option<String> {
     if own == "xtask" {
         return Some(format!(
-            "xtask has no dependencies, so that it is built in seconds; {other} is one"
+            "xtask must not depend on {other}: without dependencies it is built in seconds"
         ));
     }
     if !other.starts_with("apmon-") && other != "xtask" {
         return None;
     }
-    match (own, other) {
-        (_, "xtask") => Some("nothing depends on xtask".into()),
-        (_, "apmon-cli") => Some("nothing depends on apmon-cli: it is where all is put together".into()),
-        ("apmon-core", _) => Some(format!("arrows point at apmon-core, so it must not know {other}")),
-        (_, "apmon-core") | ("apmon-cli", _) => None,
+    if other == "xtask" {
+        return Some("nothing may depend on xtask".into());
+    }
+    let layer = |name: &str| LAYERS.iter().position(|layer| layer.contains(&name));
+    let unknown = |name: &str| {
+        Some(format!(
+            "{name} is in no layer of crates: add it to LAYERS in xtask/src/check/manifest.rs"
+        ))
+    };
+    match (layer(own), layer(other)) {
+        (None, _) => unknown(own),
+        (_, None) => unknown(other),
+        (Some(own), Some(other)) if other < own => None,
+        (Some(lower), Some(upper)) if lower == upper => Some(format!(
+            "{own} must not depend on {other}, a crate of the same layer: put the seam into apmon-core and the wiring into apmon-cli"
+        )),
         _ => Some(format!(
-            "siblings do not know each other: {own} must not depend on {other} (put the seam into apmon-core, the wiring into apmon-cli)"
+            "{own} must not depend on {other}, a crate of a higher layer"
         )),
     }
 }
@@ -63,7 +88,7 @@ fn forbidden(own: &str, other: &str) -> Option<String> {
 fn dependencies(manifest: &str) -> Vec<Dependency<'_>> {
     let mut found = Vec::new();
     let mut in_table = false;
-    // Brackets still open: a value that goes on over several lines.
+    // Open brackets: a value may span several lines.
     let mut open = 0_usize;
     for (line, text) in (1..).zip(manifest.lines()) {
         let text = text.split('#').next().unwrap_or("").trim();
@@ -126,49 +151,67 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_keeps_the_rules_has_no_breach() {
-        let manifest = "[package]\nname = \"apmon-x\"\n[dependencies]\napmon-core.workspace = true\n\
+    fn a_member_that_follows_the_rules_has_no_breach() {
+        let manifest = "[package]\nname = \"apmon-probes\"\n[dependencies]\napmon-core.workspace = true\n\
                         tokio = { workspace = true, features = [\n  \"net\",\n] }\n# c = \"1\"\n[features]\ndefault = []\n";
-        assert_eq!(breaches("apmon-x", manifest), Vec::<String>::new());
+        assert_eq!(breaches("apmon-probes", manifest), Vec::<String>::new());
         assert_eq!(
-            breaches("apmon-cli", "[dependencies]\napmon-x.workspace = true\n"),
+            breaches("apmon-cli", "[dependencies]\napmon-probes.workspace = true\n"),
             Vec::<String>::new()
         );
     }
 
     #[test]
-    fn versions_outside_the_workspace_table_are_named() {
+    fn versions_outside_the_workspace_table_are_refused() {
         for manifest in [
             "[dependencies]\nserde = \"1\"\n",
             "[dev-dependencies]\nserde = { version = \"1\" }\n",
             "[dependencies.serde]\nversion = \"1\"\n",
             "[target.'cfg(unix)'.dependencies]\nserde.version = \"1\"\n",
         ] {
-            let found = breaches("apmon-x", manifest);
+            let found = breaches("apmon-probes", manifest);
             assert_eq!(found.len(), 1, "{manifest}: {found:?}");
             assert!(found[0].contains("write serde.workspace = true"), "{found:?}");
         }
         assert!(
-            breaches("apmon-x", "\n[dependencies]\na = \"1\"\n")[0].starts_with("apmon-x/Cargo.toml:3: ")
+            breaches("apmon-probes", "\n[dependencies]\na = \"1\"\n")[0]
+                .starts_with("apmon-probes/Cargo.toml:3: ")
         );
     }
 
     #[test]
-    fn arrows_point_at_core() {
+    fn crates_depend_on_lower_layers_only() {
         let arrow = |own, other: &str| {
             let manifest = format!("[dev-dependencies]\n{other}.workspace = true\n");
             breaches(own, &manifest).len()
         };
-        assert_eq!(arrow("apmon-snmp", "apmon-core"), 0);
-        assert_eq!(arrow("apmon-snmp", "apmon-probes"), 1);
-        assert_eq!(arrow("apmon-core", "apmon-probes"), 1);
-        assert_eq!(arrow("apmon-core", "apmon-cli"), 1);
-        assert_eq!(arrow("apmon-cli", "xtask"), 1);
-        assert_eq!(arrow("xtask", "anyhow"), 1);
+        for (own, other) in [
+            ("apmon-snmp", "apmon-core"),
+            ("apmon-snmp", "apmon-snmp-client"),
+            ("apmon-web", "apmon-tls"),
+            ("apmon-tls", "apmon-core"),
+            ("apmon-cli", "apmon-rrd"),
+        ] {
+            assert_eq!(arrow(own, other), 0, "{own} -> {other}");
+        }
+        for (own, other) in [
+            ("apmon-snmp", "apmon-probes"),
+            ("apmon-core", "apmon-probes"),
+            ("apmon-core", "apmon-tls"),
+            ("apmon-tls", "apmon-snmp-client"),
+            ("apmon-tls", "apmon-probes"),
+            ("apmon-web", "apmon-cli"),
+            ("apmon-cli", "apmon-new"),
+            ("apmon-new", "apmon-core"),
+            ("apmon-cli", "xtask"),
+            ("xtask", "anyhow"),
+        ] {
+            assert_eq!(arrow(own, other), 1, "{own} -> {other}");
+        }
     }
 
     #[test]
-    fn another_name_hides_no_arrow() {
+    fn a_renamed_dependency_is_still_checked() {
         let manifest = "[dependencies]\nwire = { workspace = true, package = \"apmon-probes\" }\n";
         assert_eq!(breaches("apmon-snmp", manifest).len(), 1);
     }

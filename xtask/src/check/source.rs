@@ -1,12 +1,9 @@
-//! File sizes, and what must not stay in a file.
-
-use std::{path::Path, process::Command};
+//! File sizes, and macros and attributes that must not stay in a file.
 
 use super::Breach;
-use crate::{fault::Fault, process};
 
-const QUESTIONED: usize = 500;
-const SPLIT: usize = 800;
+/// The most lines of a file, tests included.
+const MOST_LINES: usize = 500;
 
 /// Written in two parts, so that this file does not break the rule itself.
 const LEFT_OVER: &[(&str, &str)] = &[
@@ -17,44 +14,22 @@ const LEFT_OVER: &[(&str, &str)] = &[
     ),
     (
         concat!("#[ign", "ore"),
-        "a test that does not run proves nothing: mend it, or take it out",
+        "a test that does not run proves nothing: repair it or remove it",
     ),
 ];
-
-/// All Rust files that git knows or would take.
-pub(super) fn files(root: &Path) -> Result<Vec<String>, Fault> {
-    let listed = process::output(Command::new("git").current_dir(root).args([
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "*.rs",
-    ]))?;
-    let mut files: Vec<String> = listed
-        .lines()
-        .filter(|file| root.join(file).is_file())
-        .map(str::to_owned)
-        .collect();
-    files.sort();
-    files.dedup();
-    Ok(files)
-}
 
 pub(super) fn check(file: &str, text: &str) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let lines = text.lines().count();
-    if lines > SPLIT {
-        let text = format!("{lines} lines; at {SPLIT} a file is split along its nouns");
+    if lines > MOST_LINES {
+        let text = format!("{lines} lines, more than {MOST_LINES}: split the file along its nouns");
         breaches.push(Breach::new(file, lines, text));
-    } else if lines > QUESTIONED {
-        let text = format!("{lines} lines; above {QUESTIONED}, ask whether this is one thing");
-        breaches.push(Breach::warning(file, lines, text));
     }
     for (number, line) in (1..).zip(text.lines()) {
         let code = line.split("//").next().unwrap_or(line);
-        for (word, advice) in LEFT_OVER {
+        for (word, instead) in LEFT_OVER {
             if code.contains(word) {
-                let text = format!("{} must not stay: {advice}", word.trim_matches(['#', '[', '(']));
+                let text = format!("{} must not stay: {instead}", word.trim_matches(['#', '[', '(']));
                 breaches.push(Breach::new(file, number, text));
             }
         }
@@ -77,10 +52,9 @@ mod tests {
     }
 
     #[test]
-    fn long_files_are_questioned_and_then_refused() {
+    fn long_files_are_refused() {
         let lines = |n| "x\n".repeat(n);
-        assert!(check("a.rs", &lines(QUESTIONED)).is_empty());
-        assert!(check("a.rs", &lines(SPLIT))[0].warning);
-        assert!(!check("a.rs", &lines(SPLIT + 1))[0].warning);
+        assert_eq!(check("a.rs", &lines(MOST_LINES)), []);
+        assert_eq!(check("a.rs", &lines(MOST_LINES + 1)).len(), 1);
     }
 }

@@ -1,5 +1,5 @@
-//! The services of the demo: nginx and dnsmasq on loopback, with files of
-//! their own, as whoever runs the demo.
+//! The services of the demo: nginx and dnsmasq on loopback, with configuration
+//! of their own, as the current user.
 
 use std::{
     fs::{self, File},
@@ -26,7 +26,7 @@ pub(super) fn loopback(port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
 }
 
-/// The services; dropped, they end.
+/// The services, which end when this is dropped.
 pub(super) struct Lab {
     directory: PathBuf,
     names: Option<Running>,
@@ -34,7 +34,7 @@ pub(super) struct Lab {
 }
 
 impl Lab {
-    /// Writes the services' files, and makes sure that their ports are free.
+    /// Writes the services' files and checks that their ports are free.
     pub(super) fn prepare(directory: &Path) -> Result<Self, Fault> {
         for port in [WEB, WEB_PORT, NAMES] {
             TcpListener::bind(loopback(port)).map_err(|error| taken(port, "tcp", &error))?;
@@ -54,11 +54,11 @@ impl Lab {
         })
     }
 
-    /// Starts the name server. It answers for `lab.example` alone.
+    /// Starts the name server. It answers only for `lab.example`.
     pub(super) fn start_names(&mut self) -> Result<(), Fault> {
         let log = self.directory.join("dnsmasq.log");
         let mut names = Running::start("dnsmasq", program(DNSMASQ.program)?, |command| {
-            // In the foreground it stays the user it is, and ends on Ctrl-C.
+            // In the foreground it keeps its user and ends on Ctrl-C.
             command.args([
                 "--no-daemon",
                 "--conf-file=/dev/null",
@@ -109,7 +109,7 @@ fn program(name: &str) -> Result<PathBuf, Fault> {
     process::find(name).ok_or_else(|| Fault::new(format!("{name} is missing")))
 }
 
-/// One process, so that ending it ends it all; paths are below the prefix.
+/// The configuration of nginx as a single process, with paths below its prefix.
 fn nginx_conf() -> String {
     format!(
         "\
@@ -138,7 +138,7 @@ http {{
     )
 }
 
-/// What a service prints goes to its log, not between apmon's lines.
+/// Sends a service's output to its log instead of between apmon's lines.
 fn logged<'a>(command: &'a mut std::process::Command, log: &Path) -> &'a mut std::process::Command {
     match File::create(log).and_then(|file| Ok((file.try_clone()?, file))) {
         Ok((out, err)) => command.stdout(out).stderr(err),
@@ -158,8 +158,8 @@ fn ready(service: &mut Running, port: u16, log: &Path) -> Result<(), Fault> {
         None => format!("nothing answers on 127.0.0.1:{port} within {} s", READY.as_secs()),
         Some(status) => format!("the service for 127.0.0.1:{port} ended at once ({status})"),
     };
-    let said = fs::read_to_string(log).unwrap_or_default();
-    let tail = said.lines().last().unwrap_or("nothing");
+    let output = fs::read_to_string(log).unwrap_or_default();
+    let tail = output.lines().last().unwrap_or("nothing");
     Err(Fault::new(format!(
         "{why}; {} says: {tail}",
         workspace::shown(log)
@@ -169,6 +169,6 @@ fn ready(service: &mut Running, port: u16, log: &Path) -> Result<(), Fault> {
 pub(super) fn taken(port: u16, protocol: &str, error: &std::io::Error) -> Fault {
     let flag = if protocol == "udp" { "u" } else { "t" };
     Fault::new(format!(
-        "the demo needs {protocol} 127.0.0.1:{port}: {error} (who has it: ss -lnp{flag} 'sport = :{port}')"
+        "the demo needs {protocol} 127.0.0.1:{port}: {error} (to see its owner: ss -lnp{flag} 'sport = :{port}')"
     ))
 }

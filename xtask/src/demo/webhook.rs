@@ -1,4 +1,4 @@
-//! A receiver for webhooks that shows and keeps what it gets.
+//! A webhook receiver that prints and keeps its requests.
 
 use std::{
     io::Write,
@@ -16,7 +16,7 @@ use crate::{
 
 const PORT: u16 = 18090;
 
-/// Listens until the process ends.
+/// A receiver that listens until the process ends.
 pub(super) struct Receiver(Arc<Mutex<Vec<Request>>>);
 
 impl Receiver {
@@ -33,7 +33,7 @@ impl Receiver {
         Ok(Self(requests))
     }
 
-    /// What has come so far.
+    /// All requests so far.
     pub(super) fn requests(&self) -> Vec<Request> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -60,7 +60,7 @@ fn serve(mut stream: TcpStream, kept: &Mutex<Vec<Request>>) {
     let _ = stream.write_all(answer.as_bytes());
 }
 
-/// What came from outside drives no terminal.
+/// Text from outside without control characters, for the terminal.
 fn shown(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })

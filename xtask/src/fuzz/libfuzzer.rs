@@ -1,5 +1,4 @@
-//! One run of one libFuzzer program: told what to do, and believed only where
-//! its figures show that it could see.
+//! One run of one libFuzzer program. A run without coverage counts as failed.
 
 use std::{
     fs,
@@ -13,11 +12,11 @@ use crate::{
     workspace,
 };
 
-/// The largest input; the targets cut off what is longer.
+/// The largest input; the targets truncate longer ones.
 const MOST_BYTES: &str = "65536";
 /// Seconds for one input; ten times what a site file of 64 KiB may take.
 const SLOWEST: &str = "10";
-/// Fewer counters than this, and the program was built blind.
+/// With fewer counters, the program was built without coverage.
 const LEAST_COVERAGE: u64 = 50;
 
 pub(super) struct Run {
@@ -27,7 +26,7 @@ pub(super) struct Run {
     pub(super) runs: Option<u64>,
 }
 
-/// What the program's own lines say.
+/// The figures in the program's output.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Figures {
     coverage: u64,
@@ -54,8 +53,8 @@ impl Run {
     pub(super) fn go(&self) -> Result<(), Fault> {
         let fuzz = workspace::root().join("fuzz");
         let artifacts = fuzz.join("artifacts").join(&self.target);
-        // What is found on the way stays under target: the corpus in the
-        // repository is small, chosen, and has readable names.
+        // New inputs stay below target: the corpus in the repository is small,
+        // selected, and has readable names.
         let grown = workspace::target().join("fuzz/corpus").join(&self.target);
         for directory in [&artifacts, &grown] {
             fs::create_dir_all(directory).during(format!("make {}", workspace::shown(directory)))?;
@@ -65,7 +64,7 @@ impl Run {
         command.arg(&grown).arg(fuzz.join("corpus").join(&self.target));
         command.arg(format!("-artifact_prefix={}/", artifacts.display()));
         command.args([format!("-max_len={MOST_BYTES}"), format!("-timeout={SLOWEST}")]);
-        command.arg("-print_funcs=0"); // it would print their places, not their names
+        command.arg("-print_funcs=0"); // without symbols it prints addresses, not names
         let words = fuzz.join("words").join(format!("{}.txt", self.target));
         if words.is_file() {
             command.arg(format!("-dict={}", words.display()));
@@ -88,7 +87,7 @@ impl Run {
             for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line);
                 figures.note(&line);
-                if is_news(&line) {
+                if is_notable(&line) {
                     println!("{line}");
                 }
             }
@@ -100,12 +99,12 @@ impl Run {
             };
             let artifact = workspace::shown(Path::new(&artifact));
             return Err(Fault::new(format!(
-                "found {artifact}\n   again: {shown} {artifact}"
+                "found {artifact}\n   to repeat: {shown} {artifact}"
             )));
         }
         if figures.blind || figures.coverage < LEAST_COVERAGE {
             return Err(Fault::new(format!(
-                "{} counters of coverage were hit: the target is built without them",
+                "{} coverage counters were hit: the target is built without coverage",
                 figures.coverage
             )));
         }
@@ -113,9 +112,9 @@ impl Run {
     }
 }
 
-/// Whether a line tells a person something: not each new input, nor the words
-/// it would like to have, nor which sanitizer it misses (it needs none).
-fn is_news(line: &str) -> bool {
+/// Whether a line is worth printing: not each new input, nor suggested
+/// dictionary words, nor a missing sanitizer (none is needed).
+fn is_notable(line: &str) -> bool {
     let each_input = line.starts_with('#') && ["\tNEW ", "\tREDUCE "].iter().any(|word| line.contains(word));
     let dictionary = line.starts_with('"') || line.starts_with("######");
     let sanitizer = line.starts_with("WARNING: Failed to find function");

@@ -1,8 +1,8 @@
-//! The lines of `lib.rs` that make a kind known.
+//! Adds a kind to `lib.rs`.
 
 use crate::fault::Fault;
 
-/// `lib` with the kind `name`, whose type is `kind`, in its three places.
+/// Adds the kind `name` with the type `kind` to `lib` in three places.
 pub(super) fn list(lib: &str, name: &str, kind: &str) -> Result<String, Fault> {
     let lib = insert_item(lib, "mod ", &format!("mod {name};"))?;
     let lib = insert_item(
@@ -13,13 +13,17 @@ pub(super) fn list(lib: &str, name: &str, kind: &str) -> Result<String, Fault> {
     insert_in_table(&lib, &format!("&{kind}"))
 }
 
-/// Puts `item` among the top-level items that begin alike, in their order.
+/// Inserts `item` among the top-level items with the same beginning, in order.
 fn insert_item(lib: &str, beginning: &str, item: &str) -> Result<String, Fault> {
     let mut at = None;
     let mut offset = 0;
     let mut within = false;
     for line in lib.split_inclusive('\n') {
         let end = offset + line.len();
+        // The group of these items ends with a blank line.
+        if at.is_some() && line.trim().is_empty() {
+            break;
+        }
         if line.starts_with(beginning) {
             if line.trim_end() > item {
                 at = Some(offset);
@@ -27,7 +31,7 @@ fn insert_item(lib: &str, beginning: &str, item: &str) -> Result<String, Fault> 
             }
             within = true;
         }
-        // An item may go on over several lines; the place is behind its end.
+        // An item may span several lines; the place is after its end.
         if within && line.contains(';') {
             at = Some(end);
             within = false;
@@ -37,14 +41,14 @@ fn insert_item(lib: &str, beginning: &str, item: &str) -> Result<String, Fault> 
     let Some(at) = at else {
         let what = beginning.trim();
         return Err(Fault::new(format!(
-            "apmon-probes/src/lib.rs has no line `{what} ...;` to put the new one beside"
+            "apmon-probes/src/lib.rs has no line `{what} ...;` to insert the new one at"
         )));
     };
     let (before, after) = lib.split_at(at);
     Ok(format!("{before}{item}\n{after}"))
 }
 
-/// Puts `entry` at the end of the table `KINDS`.
+/// Appends `entry` to the table `KINDS`.
 fn insert_in_table(lib: &str, entry: &str) -> Result<String, Fault> {
     let no_table = || Fault::new("apmon-probes/src/lib.rs has no table `pub const KINDS: ... = &[...];`");
     let table = lib.find("pub const KINDS").ok_or_else(no_table)?;
@@ -80,10 +84,13 @@ pub use tcp::Tcp;
 
 /// Every kind of this crate.
 pub const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp];
+
+#[cfg(test)]
+mod skeleton;
 ";
 
     #[test]
-    fn a_new_kind_stands_in_three_places_in_order() {
+    fn a_new_kind_is_listed_in_three_places_in_order() {
         let listed = list(LIB, "echo", "Echo").unwrap();
         assert!(listed.contains("mod course;\nmod echo;\nmod ping;\n"), "{listed}");
         assert!(
@@ -94,7 +101,7 @@ pub const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp];
     }
 
     #[test]
-    fn the_last_in_order_stands_behind_the_last() {
+    fn the_last_in_order_is_inserted_after_the_last() {
         let listed = list(LIB, "zebra", "Zebra").unwrap();
         assert!(listed.contains("mod tcp;\nmod zebra;\n\nuse"), "{listed}");
         assert!(
@@ -119,7 +126,7 @@ pub const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp];
     }
 
     #[test]
-    fn the_real_table_is_understood() {
+    fn the_real_table_can_be_extended() {
         let lib = crate::workspace::root().join("apmon-probes/src/lib.rs");
         let lib = crate::workspace::read(&lib).unwrap();
         let listed = list(&lib, "echo", "Echo").unwrap();
@@ -131,7 +138,7 @@ pub const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp];
     }
 
     #[test]
-    fn what_is_not_understood_is_left_alone() {
+    fn a_file_without_the_expected_lines_is_refused() {
         assert!(list("mod a;\npub use a::A;\n", "echo", "Echo").is_err());
         assert!(list("pub const KINDS: X = &[];", "echo", "Echo").is_err());
     }

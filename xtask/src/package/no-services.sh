@@ -1,7 +1,7 @@
 #!/bin/sh
-# no-services.sh COMMAND...: runs apt-get as root, such that no service of a
-# package that it installs runs, now or after the next boot. Debian starts and
-# enables them all; but whoever tests apmon asked for no mail server.
+# no-services.sh COMMAND...: runs apt-get as root without starting the services
+# of the packages it installs, now or after the next boot. Debian starts and
+# enables them all, but a test of apmon must not leave a mail server running.
 set -eu
 
 policy=/usr/sbin/policy-rc.d
@@ -10,7 +10,7 @@ places=$(mktemp -d)
 ours=
 
 finish() {
-    # Only our own: somebody else's says what it says for a reason.
+    # Only our own file: another one has its reasons.
     [ -z "$ours" ] || rm -f "$policy"
     rm -rf "$places"
 }
@@ -18,21 +18,21 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# The names of what boots, by systemd or as of old.
+# The names of enabled services, of systemd or of SysV init.
 enabled() {
     for file in /etc/systemd/system/*.wants/*.service /etc/rc2.d/S[0-9][0-9]*; do
         case $file in
-        *'*'*) ;; # there is none
+        *'*'*) ;; # no match
         *.service) basename "$file" .service ;;
         *) basename "$file" | cut -c 4- ;;
         esac
     done | sort -u
 }
 
-# The mark: ours, left by a run that was killed.
+# With the mark, the file is ours, left by a run that was killed.
 if [ ! -e "$policy" ] || grep -qxF "$mark" "$policy"; then
     ours=yes
-    # 101: not allowed. Both invoke-rc.d and deb-systemd-invoke ask here.
+    # 101: not allowed. Both invoke-rc.d and deb-systemd-invoke run this.
     printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$policy"
     chmod 755 "$policy"
 fi
@@ -41,9 +41,9 @@ status=0
 "$@" || status=$?
 enabled >"$places/after"
 for service in $(comm -13 "$places/before" "$places/after"); do
-    echo "== not at boot either: $service"
+    echo "== disabled at boot: $service"
     if command -v systemctl >/dev/null; then
-        # It knows of the old way, too.
+        # It handles SysV scripts too.
         systemctl --quiet disable "$service" || true
     else
         update-rc.d "$service" disable || true

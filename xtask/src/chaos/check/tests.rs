@@ -1,8 +1,9 @@
-//! Made-up evidence: what is right, and each way in which it can be wrong.
+//! Invented evidence: correct, and wrong in each possible way.
 
 use super::*;
 use crate::chaos::{
-    record::{History, Incident, Said, Spell, Stored, Waiting},
+    message::MessageKind,
+    record::{History, Incident, OutputLine, Period, Stored, Waiting},
     site::Site,
 };
 
@@ -11,7 +12,7 @@ const OUTAGE: &str =
 const REMINDER: &str =
     "m00 in Chaos is down: closed after 1 bytes without \"up\" (tcp://h:7) at 2:15 PM, down for 1 secs";
 const RECOVERY: &str = "m00 in Chaos is UP (tcp://h:7) at 2:16 PM, outage lasted 10 secs";
-/// Places of channels: all of it, and mail without reminders.
+/// Indexes of channels: a webhook, and mail without reminders.
 const HOOK: usize = 0;
 const OPS: usize = 2;
 
@@ -19,17 +20,17 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-fn spell(is_up: bool, from: u64, to: u64) -> Spell {
-    Spell {
+fn period(is_up: bool, from: u64, to: u64) -> Period {
+    Period {
         is_up,
         from: secs(from),
         to: secs(to),
     }
 }
 
-/// The `number`th message of `incident`, at a moment.
+/// The `number`th message of `incident`, received at `at`.
 fn receipt(site: &Site, channel: usize, incident: &str, number: u32, text: &str, at: u64) -> Receipt {
-    let (monitor, told) = read_sentence(text).unwrap();
+    let (monitor, kind) = read_sentence(text).unwrap();
     let of = &site.channels[channel];
     let (id, incident) = match of.is_mail {
         true => (format!("<{incident}-{number}>"), format!("<{incident}-1>")),
@@ -40,32 +41,32 @@ fn receipt(site: &Site, channel: usize, incident: &str, number: u32, text: &str,
         channel,
         id,
         incident,
-        told: Some(match told {
-            Told::Reminder(_) => Told::Reminder(number - 1),
+        kind: Some(match kind {
+            MessageKind::Reminder(_) => MessageKind::Reminder(number - 1),
             other => other,
         }),
         monitor: monitor.to_owned(),
         text: text.to_owned(),
-        taken: true,
+        accepted: true,
     }
 }
 
-/// All channels that are to have a message get it.
-fn tell(evidence: &mut Evidence, incident: &str, number: u32, text: &str, at: u64) {
+/// Delivers a message to every channel that takes it.
+fn deliver(evidence: &mut Evidence, incident: &str, number: u32, text: &str, at: u64) {
     let site = evidence.site.clone();
     for (channel, of) in site.channels.iter().enumerate() {
         let receipt = receipt(&site, channel, incident, number, text, at);
-        if of.takes(receipt.told.unwrap()) {
+        if of.takes(receipt.kind.unwrap()) {
             evidence.receipts.push(receipt);
         }
     }
 }
 
-/// `m00` was down from 10 to 20, everybody was told, and apmon always ran.
+/// `m00` was down from 10 to 20, every channel received its messages, and apmon ran throughout.
 fn good() -> Evidence {
     let site = Site::new();
-    let mut truth = vec![vec![spell(true, 0, 60)]; site.monitors.len()];
-    truth[0] = vec![spell(true, 0, 10), spell(false, 10, 20), spell(true, 20, 60)];
+    let mut truth = vec![vec![period(true, 0, 60)]; site.monitors.len()];
+    truth[0] = vec![period(true, 0, 10), period(false, 10, 20), period(true, 20, 60)];
     let hooks = site.channels.iter().filter(|channel| !channel.is_mail);
     let delivered = hooks.flat_map(|hook| {
         let key = |number: u32| (hook.id.clone(), format!("i-{number}-{}", hook.id));
@@ -88,7 +89,7 @@ fn good() -> Evidence {
             delivered: delivered.collect(),
         }),
     };
-    let said = |label: &str, text: &str| Said {
+    let output = |label: &str, text: &str| OutputLine {
         at: secs(11),
         text: format!("##### {label}: {text} #####"),
     };
@@ -96,18 +97,18 @@ fn good() -> Evidence {
         truth,
         awake: vec![(secs(0), secs(60))],
         receipts: Vec::new(),
-        said: vec![
-            said("NEW OUTAGE", OUTAGE),
-            said("DOWN", REMINDER),
-            said("RECOVERY", RECOVERY),
+        output: vec![
+            output("NEW OUTAGE", OUTAGE),
+            output("DOWN", REMINDER),
+            output("RECOVERY", RECOVERY),
         ],
         complaints: Vec::new(),
         stored,
         site,
     };
-    tell(&mut evidence, "i", 1, OUTAGE, 11);
-    tell(&mut evidence, "i", 2, REMINDER, 13);
-    tell(&mut evidence, "i", 3, RECOVERY, 21);
+    deliver(&mut evidence, "i", 1, OUTAGE, 11);
+    deliver(&mut evidence, "i", 2, REMINDER, 13);
+    deliver(&mut evidence, "i", 3, RECOVERY, 21);
     evidence
 }
 
@@ -124,29 +125,29 @@ fn sorted<const N: usize>(mut rules: [&'static str; N]) -> Vec<&'static str> {
     rules.to_vec()
 }
 
-fn find(evidence: &mut Evidence, channel: usize, told: Told) -> &mut Receipt {
+fn find(evidence: &mut Evidence, channel: usize, kind: MessageKind) -> &mut Receipt {
     let mut receipts = evidence.receipts.iter_mut();
     receipts
-        .find(|it| it.channel == channel && it.told == Some(told))
+        .find(|it| it.channel == channel && it.kind == Some(kind))
         .unwrap()
 }
 
-fn lose(evidence: &mut Evidence, channel: usize, told: Told) {
+fn lose(evidence: &mut Evidence, channel: usize, kind: MessageKind) {
     evidence
         .receipts
-        .retain(|it| !(it.channel == channel && it.told == Some(told)));
+        .retain(|it| !(it.channel == channel && it.kind == Some(kind)));
 }
 
 #[test]
-fn what_is_right_breaks_no_rule() {
+fn correct_evidence_breaks_no_rule() {
     assert_eq!(check(&good()), []);
 }
 
 #[test]
-fn the_same_message_twice_is_right_even_if_it_says_that_it_is_late() {
+fn a_message_may_arrive_twice_with_a_late_suffix_on_the_second() {
     assert_eq!(
         broken(|evidence| {
-            let mut again = find(evidence, HOOK, Told::Outage).clone();
+            let mut again = find(evidence, HOOK, MessageKind::Outage).clone();
             again.at = secs(12);
             again.text += " (was down 14:15-14:16; delivered 26 mins 0 secs late)";
             evidence.receipts.push(again);
@@ -159,7 +160,7 @@ fn the_same_message_twice_is_right_even_if_it_says_that_it_is_late() {
 fn a_reminder_may_be_missing() {
     assert_eq!(
         broken(|evidence| {
-            lose(evidence, HOOK, Told::Reminder(1));
+            lose(evidence, HOOK, MessageKind::Reminder(1));
             let history = evidence.stored.history.as_mut().unwrap();
             history.delivered.retain(|(_, key)| !key.starts_with("i-2-"));
         }),
@@ -168,44 +169,44 @@ fn a_reminder_may_be_missing() {
 }
 
 #[test]
-fn a_lost_outage_is_found() {
-    let rules = broken(|evidence| lose(evidence, OPS, Told::Outage));
+fn a_lost_outage_is_detected() {
+    let rules = broken(|evidence| lose(evidence, OPS, MessageKind::Outage));
     assert_eq!(rules, sorted([LOST_OUTAGE, ORDER, PRINTED]));
 }
 
 #[test]
-fn an_incident_that_one_channel_never_heard_of_is_found() {
+fn an_incident_that_one_channel_never_received_is_detected() {
     let rules = broken(|evidence| evidence.receipts.retain(|it| it.channel != OPS));
     assert_eq!(rules, sorted([LOST_OUTAGE, LOST_RECOVERY, PRINTED]));
 }
 
 #[test]
-fn a_lost_recovery_is_found() {
-    let rules = broken(|evidence| lose(evidence, OPS, Told::Recovery));
-    assert_eq!(rules, sorted([LOST_RECOVERY, LAST_WORD, PRINTED]));
+fn a_lost_recovery_is_detected() {
+    let rules = broken(|evidence| lose(evidence, OPS, MessageKind::Recovery));
+    assert_eq!(rules, sorted([LOST_RECOVERY, LAST_MESSAGE, PRINTED]));
 }
 
 #[test]
 fn a_message_that_was_only_offered_is_not_delivered() {
-    let rules = broken(|evidence| find(evidence, HOOK, Told::Recovery).taken = false);
-    assert_eq!(rules, sorted([LOST_RECOVERY, LAST_WORD, PRINTED, HISTORY]));
+    let rules = broken(|evidence| find(evidence, HOOK, MessageKind::Recovery).accepted = false);
+    assert_eq!(rules, sorted([LOST_RECOVERY, LAST_MESSAGE, PRINTED, HISTORY]));
 }
 
 #[test]
-fn an_outage_of_which_nobody_was_told_is_found() {
+fn an_outage_without_any_message_is_detected() {
     let rules = broken(|evidence| {
         evidence.receipts.clear();
-        evidence.said.clear();
+        evidence.output.clear();
         evidence.stored.history = Some(History::default());
     });
-    assert_eq!(rules, [UNTOLD]);
+    assert_eq!(rules, [MISSED]);
 }
 
 #[test]
-fn an_outage_in_which_nobody_watched_need_not_be_told() {
+fn an_outage_while_apmon_did_not_run_needs_no_message() {
     let rules = broken(|evidence| {
         evidence.receipts.clear();
-        evidence.said.clear();
+        evidence.output.clear();
         evidence.stored.history = Some(History::default());
         evidence.awake = vec![(secs(0), secs(11)), (secs(19), secs(60))];
     });
@@ -213,27 +214,32 @@ fn an_outage_in_which_nobody_watched_need_not_be_told() {
 }
 
 #[test]
-fn of_a_closed_port_outages_are_counted() {
-    let closed = good().site.monitors.iter().position(|it| !it.speaks).unwrap();
+fn outages_of_a_closed_port_are_counted() {
+    let closed = good()
+        .site
+        .monitors
+        .iter()
+        .position(|it| !it.fails_by_content)
+        .unwrap();
     let rules = broken(|evidence| {
-        evidence.truth[closed] = vec![spell(true, 0, 10), spell(false, 10, 20), spell(true, 20, 60)];
+        evidence.truth[closed] = vec![period(true, 0, 10), period(false, 10, 20), period(true, 20, 60)];
     });
-    assert_eq!(rules, [UNTOLD]);
+    assert_eq!(rules, [MISSED]);
 }
 
 #[test]
-fn an_outage_that_was_none_is_found() {
-    let rules = broken(|evidence| evidence.truth[0] = vec![spell(true, 0, 60)]);
+fn an_invented_outage_is_detected() {
+    let rules = broken(|evidence| evidence.truth[0] = vec![period(true, 0, 60)]);
     assert_eq!(rules, [INVENTED]);
-    let early = broken(|evidence| find(evidence, HOOK, Told::Outage).at = secs(9));
+    let early = broken(|evidence| find(evidence, HOOK, MessageKind::Outage).at = secs(9));
     assert_eq!(early, [INVENTED]);
 }
 
 #[test]
-fn one_outage_told_as_two_is_found() {
+fn one_outage_announced_as_two_is_detected() {
     let rules = broken(|evidence| {
-        tell(evidence, "j", 1, OUTAGE, 22);
-        tell(evidence, "j", 2, RECOVERY, 23);
+        deliver(evidence, "j", 1, OUTAGE, 22);
+        deliver(evidence, "j", 2, RECOVERY, 23);
         let history = evidence.stored.history.as_mut().unwrap();
         let mut second = history.incidents[0].clone();
         (second.id, second.messages) = ("j".into(), 2);
@@ -243,9 +249,9 @@ fn one_outage_told_as_two_is_found() {
 }
 
 #[test]
-fn one_message_with_two_ids_is_found() {
+fn one_message_with_two_ids_is_detected() {
     let rules = broken(|evidence| {
-        let mut again = find(evidence, OPS, Told::Recovery).clone();
+        let mut again = find(evidence, OPS, MessageKind::Recovery).clone();
         again.id = "<another>".into();
         evidence.receipts.push(again);
     });
@@ -260,36 +266,36 @@ fn one_message_with_two_ids_is_found() {
 }
 
 #[test]
-fn one_id_with_two_messages_is_found() {
+fn one_id_with_two_messages_is_detected() {
     let rules = broken(|evidence| {
-        let mut again = find(evidence, HOOK, Told::Outage).clone();
+        let mut again = find(evidence, HOOK, MessageKind::Outage).clone();
         again.text = again.text.replace("0 secs", "5 secs");
         evidence.receipts.push(again);
     });
-    // What only one was told, the others were not told.
+    // The other channels lack the text that only one received.
     assert_eq!(rules, sorted([ONE_ID, LOST_OUTAGE]));
 }
 
 #[test]
-fn a_recovery_before_its_outage_is_found() {
-    let rules = broken(|evidence| find(evidence, OPS, Told::Recovery).at = secs(10));
-    assert_eq!(rules, sorted([ORDER, LAST_WORD]));
+fn a_recovery_before_its_outage_is_detected() {
+    let rules = broken(|evidence| find(evidence, OPS, MessageKind::Recovery).at = secs(10));
+    assert_eq!(rules, sorted([ORDER, LAST_MESSAGE]));
 }
 
 #[test]
-fn a_reminder_after_the_recovery_is_found() {
-    let rules = broken(|evidence| find(evidence, HOOK, Told::Reminder(1)).at = secs(30));
-    assert_eq!(rules, sorted([ORDER, LAST_WORD]));
+fn a_reminder_after_the_recovery_is_detected() {
+    let rules = broken(|evidence| find(evidence, HOOK, MessageKind::Reminder(1)).at = secs(30));
+    assert_eq!(rules, sorted([ORDER, LAST_MESSAGE]));
 }
 
 #[test]
-fn an_outage_that_overtakes_the_recovery_before_it_is_found() {
+fn an_outage_that_overtakes_the_previous_recovery_is_detected() {
     let rules = broken(|evidence| {
-        let spells = [(true, 0, 10), (false, 10, 20), (true, 20, 30), (false, 30, 60)];
-        evidence.truth[0] = spells.map(|(is_up, from, to)| spell(is_up, from, to)).to_vec();
+        let periods = [(true, 0, 10), (false, 10, 20), (true, 20, 30), (false, 30, 60)];
+        evidence.truth[0] = periods.map(|(is_up, from, to)| period(is_up, from, to)).to_vec();
         evidence.stored.states[0].1 = Some(false);
-        tell(evidence, "j", 1, &OUTAGE.replace("1 bytes", "3 bytes"), 31);
-        find(evidence, OPS, Told::Recovery).at = secs(32);
+        deliver(evidence, "j", 1, &OUTAGE.replace("1 bytes", "3 bytes"), 31);
+        find(evidence, OPS, MessageKind::Recovery).at = secs(32);
         let history = evidence.stored.history.as_mut().unwrap();
         history.incidents.push(Incident {
             id: "j".into(),
@@ -298,20 +304,20 @@ fn an_outage_that_overtakes_the_recovery_before_it_is_found() {
             messages: 1,
         });
     });
-    assert_eq!(rules, sorted([OVERLAP, LAST_WORD]));
+    assert_eq!(rules, sorted([OVERLAP, LAST_MESSAGE]));
 }
 
 #[test]
-fn a_last_word_that_is_not_so_is_found() {
+fn a_last_message_that_does_not_match_the_state_is_detected() {
     let rules = broken(|evidence| {
-        evidence.truth[0].push(spell(false, 60, 61));
+        evidence.truth[0].push(period(false, 60, 61));
         evidence.stored.states[0].1 = Some(false);
     });
-    assert_eq!(rules, [LAST_WORD]);
+    assert_eq!(rules, [LAST_MESSAGE]);
 }
 
 #[test]
-fn a_recipient_who_wants_no_reminder_gets_none() {
+fn a_reminder_to_a_recipient_without_reminders_is_detected() {
     let rules = broken(|evidence| {
         let reminder = receipt(&evidence.site, OPS, "i", 2, REMINDER, 13);
         evidence.receipts.push(reminder);
@@ -320,17 +326,17 @@ fn a_recipient_who_wants_no_reminder_gets_none() {
 }
 
 #[test]
-fn a_message_that_makes_no_sense_is_found() {
+fn a_message_that_cannot_be_understood_is_detected() {
     let rules = broken(|evidence| {
-        let mut strange = find(evidence, HOOK, Told::Outage).clone();
-        (strange.told, strange.id) = (None, "x".into());
+        let mut strange = find(evidence, HOOK, MessageKind::Outage).clone();
+        (strange.kind, strange.id) = (None, "x".into());
         evidence.receipts.push(strange);
     });
     assert!(rules.contains(&STRANGE), "{rules:?}");
 }
 
 #[test]
-fn what_still_waits_is_found_unless_it_is_a_reminder() {
+fn an_undelivered_message_is_detected_unless_it_is_a_reminder() {
     let waits = |is_reminder| {
         broken(|evidence| {
             evidence.stored.outbox.push(Waiting {
@@ -345,7 +351,7 @@ fn what_still_waits_is_found_unless_it_is_a_reminder() {
 }
 
 #[test]
-fn a_state_file_that_knows_another_state_is_found() {
+fn a_state_file_with_a_wrong_state_is_detected() {
     assert_eq!(
         broken(|evidence| evidence.stored.states[3].1 = Some(false)),
         [STATE]
@@ -354,7 +360,7 @@ fn a_state_file_that_knows_another_state_is_found() {
 }
 
 #[test]
-fn a_history_that_differs_is_found() {
+fn a_history_that_differs_is_detected() {
     let change =
         |change: fn(&mut History)| broken(|evidence| change(evidence.stored.history.as_mut().unwrap()));
     assert_eq!(change(|history| history.incidents.clear()), [HISTORY]);
@@ -370,7 +376,7 @@ fn a_history_that_differs_is_found() {
 }
 
 #[test]
-fn a_complaint_of_the_log_is_found() {
+fn a_fault_in_the_log_is_detected() {
     assert_eq!(
         broken(|evidence| evidence.complaints.push("DAMAGED".into())),
         [LOG]

@@ -1,56 +1,62 @@
-//! What was told, beside what was so.
+//! Compares the messages with what the targets really did.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{INVENTED, LAST_WORD, Story, TWICE, UNTOLD, Violation, seconds};
+use super::{Deliveries, INVENTED, LAST_MESSAGE, MISSED, TWICE, Violation, seconds};
 use crate::chaos::{
-    record::{Evidence, Receipt, Spell, Told, spell_of},
+    message::{MessageKind, period_of},
+    record::{Evidence, Period, Receipt},
     site::Monitor,
 };
 
-/// The last word to each recipient says how it is.
-pub(super) fn last_word(evidence: &Evidence, story: &Story<'_>) -> Vec<Violation> {
+/// Checks that the last message to each recipient matches the target's state.
+pub(super) fn last_message(evidence: &Evidence, deliveries: &Deliveries<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     for (channel, of) in evidence.site.channels.iter().enumerate() {
         for (place, monitor) in evidence.site.monitors.iter().enumerate() {
-            let is_up = evidence.truth[place].last().is_some_and(|spell| spell.is_up);
-            // Who gets no recoveries is left with the outage.
-            if !of.hears_of(monitor) || (is_up && !of.recoveries) {
+            let is_up = evidence.truth[place].last().is_some_and(|period| period.is_up);
+            // A channel without recoveries keeps the outage as its last message.
+            if !of.covers(monitor) || (is_up && !of.recoveries) {
                 continue;
             }
-            let last = story.at(channel, place).last();
-            let told_up = last.is_none_or(|receipt| receipt.told == Some(Told::Recovery));
-            if told_up != is_up {
+            let last = deliveries.at(channel, place).last();
+            let announced_up = last.is_none_or(|receipt| receipt.kind == Some(MessageKind::Recovery));
+            if announced_up != is_up {
                 let words = last.map_or("nothing", |receipt| receipt.text.as_str());
                 let state = if is_up { "up" } else { "down" };
-                let what = format!("{}: {} is {state}, and was told: {words}", monitor.name, of.id);
-                found.push(Violation::new(LAST_WORD, what));
+                let what = format!(
+                    "{}: {} is {state}, but the last message is: {words}",
+                    monitor.name, of.id
+                );
+                found.push(Violation::new(LAST_MESSAGE, what));
             }
         }
     }
     found
 }
 
-/// Outages that must have been seen were, and none was that was none.
+/// Checks that every outage that lasted was announced, and no other.
 pub(super) fn outages(evidence: &Evidence) -> Vec<Violation> {
     let mut found = Vec::new();
     for (place, monitor) in evidence.site.monitors.iter().enumerate() {
-        let told = told_outages(evidence, monitor);
-        let spells = &evidence.truth[place];
-        let named: Option<Vec<usize>> = told.iter().map(|receipt| spell_of(&receipt.text)).collect();
+        let announced = announced_outages(evidence, monitor);
+        let periods = &evidence.truth[place];
+        let named: Option<Vec<usize>> = announced.iter().map(|receipt| period_of(&receipt.text)).collect();
         match named {
-            Some(named) if monitor.speaks => found.extend(by_name(evidence, monitor, spells, &told, &named)),
-            _ => found.extend(by_count(evidence, monitor, spells, &told)),
+            Some(named) if monitor.fails_by_content => {
+                found.extend(by_name(evidence, monitor, periods, &announced, &named))
+            }
+            _ => found.extend(by_count(evidence, monitor, periods, &announced)),
         }
     }
     found
 }
 
-/// The outages that any webhook was offered, one of each incident, by time.
-fn told_outages<'a>(evidence: &'a Evidence, monitor: &Monitor) -> Vec<&'a Receipt> {
+/// The outages that a webhook was offered, the first of each incident, by time.
+fn announced_outages<'a>(evidence: &'a Evidence, monitor: &Monitor) -> Vec<&'a Receipt> {
     let mut first: BTreeMap<&str, &Receipt> = BTreeMap::new();
     for receipt in &evidence.receipts {
-        let of_it = receipt.monitor == monitor.name && receipt.told == Some(Told::Outage);
+        let of_it = receipt.monitor == monitor.name && receipt.kind == Some(MessageKind::Outage);
         if of_it && !evidence.site.channels[receipt.channel].is_mail {
             let first = first.entry(&receipt.incident).or_insert(receipt);
             if receipt.at < first.at {
@@ -58,23 +64,23 @@ fn told_outages<'a>(evidence: &'a Evidence, monitor: &Monitor) -> Vec<&'a Receip
             }
         }
     }
-    let mut told: Vec<_> = first.into_values().collect();
-    told.sort_by_key(|receipt| receipt.at);
-    told
+    let mut announced: Vec<_> = first.into_values().collect();
+    announced.sort_by_key(|receipt| receipt.at);
+    announced
 }
 
-/// The target's own words say which outage is meant.
+/// Checks outages whose message contains the period's number.
 fn by_name(
     evidence: &Evidence,
     monitor: &Monitor,
-    spells: &[Spell],
-    told: &[&Receipt],
+    periods: &[Period],
+    announced: &[&Receipt],
     named: &[usize],
 ) -> Vec<Violation> {
     let mut found = Vec::new();
-    for (receipt, number) in told.iter().zip(named) {
-        let of = spells.get(*number);
-        if of.is_none_or(|spell| spell.is_up || spell.from > receipt.at) {
+    for (receipt, number) in announced.iter().zip(named) {
+        let of = periods.get(*number);
+        if of.is_none_or(|period| period.is_up || period.from > receipt.at) {
             found.push(Violation::new(INVENTED, receipt.text.clone()));
         }
         if named.iter().filter(|other| *other == number).count() > 1 {
@@ -82,59 +88,72 @@ fn by_name(
             found.push(Violation::new(TWICE, what));
         }
     }
-    // Since it was surely seen up, an outage can only be a new one.
+    // After a period that apmon certainly saw as up, an outage is a new one.
     let mut up = None;
-    for (number, spell) in spells.iter().enumerate() {
-        if !is_certain(evidence, monitor, spell) {
+    for (number, period) in periods.iter().enumerate() {
+        if !is_certain(evidence, monitor, period) {
             continue;
         }
-        if spell.is_up {
+        if period.is_up {
             up = Some(number);
         } else if !named.iter().any(|named| *named <= number && Some(*named) > up) {
-            found.push(Violation::new(UNTOLD, untold(monitor, spell)));
+            found.push(Violation::new(MISSED, missed(monitor, period)));
         }
     }
     found
 }
 
-/// Of the others it is known how many there must be, and how many there can be.
-fn by_count(evidence: &Evidence, monitor: &Monitor, spells: &[Spell], told: &[&Receipt]) -> Vec<Violation> {
+/// Checks the number of outages where messages do not contain the period: it has
+/// a lower and an upper bound.
+fn by_count(
+    evidence: &Evidence,
+    monitor: &Monitor,
+    periods: &[Period],
+    announced: &[&Receipt],
+) -> Vec<Violation> {
     let (mut least, mut was_up, mut last) = (0, true, None);
-    for spell in spells.iter().filter(|spell| is_certain(evidence, monitor, spell)) {
-        if was_up && !spell.is_up {
+    for period in periods
+        .iter()
+        .filter(|period| is_certain(evidence, monitor, period))
+    {
+        if was_up && !period.is_up {
             least += 1;
-            last = Some(spell);
+            last = Some(period);
         }
-        was_up = spell.is_up;
+        was_up = period.is_up;
     }
-    let most = spells.iter().filter(|spell| !spell.is_up).count();
+    let most = periods.iter().filter(|period| !period.is_up).count();
     let mut found = Vec::new();
-    if let Some(spell) = last.filter(|_| told.len() < least) {
-        let what = format!("{}: {} of {least} were told", untold(monitor, spell), told.len());
-        found.push(Violation::new(UNTOLD, what));
+    if let Some(period) = last.filter(|_| announced.len() < least) {
+        let what = format!(
+            "{}: {} of {least} announced",
+            missed(monitor, period),
+            announced.len()
+        );
+        found.push(Violation::new(MISSED, what));
     }
-    // The nth is told after the nth has begun.
-    let downs = spells.iter().filter(|spell| !spell.is_up);
-    let early = told
+    // The nth message comes after the nth outage has begun.
+    let downs = periods.iter().filter(|period| !period.is_up);
+    let early = announced
         .iter()
         .zip(downs)
-        .find(|(receipt, spell)| receipt.at < spell.from);
-    if let Some((receipt, _)) = early.or_else(|| Some((told.get(most)?, spells.last()?))) {
+        .find(|(receipt, period)| receipt.at < period.from);
+    if let Some((receipt, _)) = early.or_else(|| Some((announced.get(most)?, periods.last()?))) {
         found.push(Violation::new(INVENTED, receipt.text.clone()));
     }
     found
 }
 
-fn untold(monitor: &Monitor, spell: &Spell) -> String {
-    let (from, to) = (seconds(spell.from), seconds(spell.to));
+fn missed(monitor: &Monitor, period: &Period) -> String {
+    let (from, to) = (seconds(period.from), seconds(period.to));
     format!("{} was down from {from} to {to}", monitor.name)
 }
 
-/// A process ran for long enough while it lasted.
-fn is_certain(evidence: &Evidence, monitor: &Monitor, spell: &Spell) -> bool {
-    let need = monitor.certain_after(spell.is_up);
+/// Whether a process ran long enough in a period to notice it.
+fn is_certain(evidence: &Evidence, monitor: &Monitor, period: &Period) -> bool {
+    let need = monitor.certain_after(period.is_up);
     evidence.awake.iter().any(|(from, to)| {
-        let (from, to) = (*from.max(&spell.from), *to.min(&spell.to));
+        let (from, to) = (*from.max(&period.from), *to.min(&period.to));
         to.checked_sub(from).unwrap_or(Duration::ZERO) >= need
     })
 }

@@ -1,4 +1,4 @@
-//! What was done and what came of it, counted.
+//! Counts of what was done and what resulted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,24 +6,27 @@ use std::{
     time::Duration,
 };
 
-use super::record::{Evidence, Told, plain, read_line, read_sentence};
+use super::{
+    message::{MessageKind, plain, read_line, read_sentence},
+    record::Evidence,
+};
 
 #[derive(Clone, Default)]
-pub(super) struct Tally {
+pub(super) struct Totals {
     pub(super) rounds: usize,
-    /// By moment.
+    /// Kills by moment.
     pub(super) kills: BTreeMap<&'static str, usize>,
-    /// Everything else that was done, by its name.
+    /// Everything else that was done, by name.
     pub(super) faults: BTreeMap<&'static str, usize>,
     incidents: usize,
     delivered: usize,
     duplicates: usize,
     refused: usize,
-    /// From the printed line to each channel that has it.
+    /// Time from the printed line to each channel's receipt.
     late: Vec<Duration>,
 }
 
-impl Tally {
+impl Totals {
     pub(super) fn add(&mut self, other: Self) {
         self.rounds += other.rounds;
         for (word, count) in other.kills {
@@ -43,40 +46,43 @@ impl Tally {
         self.kills.values().sum()
     }
 
-    /// Counts what a round's evidence shows.
+    /// Adds a round's evidence.
     pub(super) fn count(&mut self, evidence: &Evidence) {
         let receipts = &evidence.receipts;
-        let taken = receipts.iter().filter(|receipt| receipt.taken);
-        let ids: BTreeSet<_> = taken.clone().map(|it| (it.channel, it.id.as_str())).collect();
-        let incidents = taken
+        let accepted = receipts.iter().filter(|receipt| receipt.accepted);
+        let ids: BTreeSet<_> = accepted.clone().map(|it| (it.channel, it.id.as_str())).collect();
+        let incidents = accepted
             .clone()
-            .filter(|it| it.told == Some(Told::Outage) && it.channel == 0);
+            .filter(|it| it.kind == Some(MessageKind::Outage) && it.channel == 0);
         let incidents: BTreeSet<_> = incidents.map(|it| it.incident.as_str()).collect();
         self.incidents += incidents.len();
         self.delivered += ids.len();
-        self.duplicates += taken.clone().count() - ids.len();
-        self.refused += receipts.iter().filter(|receipt| !receipt.taken).count();
+        self.duplicates += accepted.clone().count() - ids.len();
+        self.refused += receipts.iter().filter(|receipt| !receipt.accepted).count();
         let mut first: BTreeMap<(usize, &str), Duration> = BTreeMap::new();
-        for receipt in taken {
+        for receipt in accepted {
             let at = first
                 .entry((receipt.channel, plain(&receipt.text)))
                 .or_insert(receipt.at);
             *at = receipt.at.min(*at);
         }
-        for said in &evidence.said {
-            let Some(text) = read_line(&said.text) else {
+        for output in &evidence.output {
+            let Some(text) = read_line(&output.text) else {
                 continue;
             };
-            if !matches!(read_sentence(text), Some((_, Told::Outage | Told::Recovery))) {
+            if !matches!(
+                read_sentence(text),
+                Some((_, MessageKind::Outage | MessageKind::Recovery))
+            ) {
                 continue;
             }
             let channels = 0..evidence.site.channels.len();
             let arrived = channels.filter_map(|channel| first.get(&(channel, text)));
-            self.late.extend(arrived.map(|at| at.saturating_sub(said.at)));
+            self.late.extend(arrived.map(|at| at.saturating_sub(output.at)));
         }
     }
 
-    /// The `share`th of a hundred outages and recoveries was this late.
+    /// The lateness of outages and recoveries at a percentile.
     fn late(&self, share: usize) -> Duration {
         let mut late = self.late.clone();
         late.sort();
@@ -85,11 +91,11 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} rounds, {} times kill -9: {}",
+            "rounds: {}; kills: {} ({})",
             self.rounds,
             self.killed(),
             list(&self.kills)
@@ -97,13 +103,13 @@ impl fmt::Display for Tally {
         writeln!(f, "other faults: {}", list(&self.faults))?;
         writeln!(
             f,
-            "{} outages; {} messages delivered, {} of them more than once with the same id; {} tries that were not taken",
+            "outages: {}; messages delivered: {}, of them more than once with the same id: {}; attempts not accepted: {}",
             self.incidents, self.delivered, self.duplicates, self.refused
         )?;
         let [half, most, all] = [50, 99, 100].map(|share| self.late(share).as_secs_f64());
         write!(
             f,
-            "from the printed line to a receiver: half within {half:.2} s, 99 % within {most:.1} s, all within {all:.1} s"
+            "from the printed line to a receiver: 50 % within {half:.2} s, 99 % within {most:.1} s, all within {all:.1} s"
         )
     }
 }

@@ -1,6 +1,6 @@
-# A real mail server (aiosmtpd) that keeps what it takes in a real Maildir.
-# At each step it asks the rig what to do: over the control port, one line for
-# one line. Arguments: address, port, control port, Maildir.
+# A real mail server (aiosmtpd) that keeps accepted mail in a real Maildir.
+# At each step it asks the rig how to behave over the control port: it sends a
+# line and reads a line. Arguments: address, port, control port, Maildir.
 import asyncio
 import mailbox
 import sys
@@ -19,7 +19,7 @@ async def ask(*words):
     return answer
 
 
-class Keeper:
+class Receiver:
     async def handle_RCPT(self, server, session, envelope, address, options):
         if (await ask("to", address))[0] == "busy":
             return "452 4.3.1 too busy"
@@ -30,13 +30,13 @@ class Keeper:
         word, at = await ask("mail", envelope.rcpt_tos[0])
         if word in ("take", "cut"):
             mail = mailbox.MaildirMessage(envelope.original_content)
-            mail["X-Taken-At"] = at
-            mail["X-Taken-For"] = envelope.rcpt_tos[0]
+            mail["X-Accepted-At"] = at
+            mail["X-Accepted-For"] = envelope.rcpt_tos[0]
             box.add(mail)
         if word in ("cut", "drop"):
             server.transport.abort()
         if word == "take":
-            return "250 2.0.0 taken"
+            return "250 2.0.0 accepted"
         return "451 4.3.0 not now"
 
 
@@ -55,6 +55,6 @@ class Server(SMTP):
 
 loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
-keeper = Keeper()
-loop.run_until_complete(loop.create_server(lambda: Server(keeper, loop=loop, hostname="chaos"), host, int(port)))
+receiver = Receiver()
+loop.run_until_complete(loop.create_server(lambda: Server(receiver, loop=loop, hostname="chaos"), host, int(port)))
 loop.run_forever()

@@ -1,10 +1,11 @@
-//! `@name@`: does it accept a connection, and say what it should?
+//! `skeleton`: does the service accept a connection and send the expected text?
 
 use std::sync::Arc;
 
 use apmon_core::{
-    Blueprint, Failure, Kind, Check, Outcome, Probe,
+    Blueprint, Check, Failure, Kind, Outcome, Probe,
     config::{Section, Text},
+    errno,
 };
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -14,60 +15,59 @@ use tokio::io::AsyncReadExt as _;
 use crate::{
     course::Course,
     endpoint::Endpoint,
-    errno,
     expect::{Expect, Search},
-    resolve::Resolver,
+    local::Local,
 };
 
-/// So much of an answer is searched.
+/// The part of an answer that is searched.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// Options of `type: @name@`.
-// Each field's comment is what an operator reads in the reference. What must
-// be given is an `Option` marked `#[schemars(required)]`, asked for in
-// `compile` with `section.require`.
+/// Options of `type: skeleton`.
+// Each field's comment appears in the operator's reference. A required option
+// is an `Option` marked `#[schemars(required)]`, and `compile` calls
+// `section.require` for it.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
-pub struct @Name@Options {
-    /// Must appear in what the service sends (in the first 64 KiB). Without it
-    /// the monitor is up once connected.
+pub struct SkeletonOptions {
+    /// Text that the service must send within the first 64 KiB. Without it, the
+    /// monitor is up once connected.
     pub expect: Option<Text>,
 }
 
-/// The kind `@name@`.
+/// The kind `skeleton`.
 #[derive(Debug)]
-pub struct @Name@;
+pub struct Skeleton;
 
-impl Kind for @Name@ {
-    type Options = @Name@Options;
+impl Kind for Skeleton {
+    type Options = SkeletonOptions;
 
     fn name(&self) -> &'static str {
-        "@name@"
+        "skeleton"
     }
 
     fn summary(&self) -> &'static str {
-        "connects to a port and searches the answer (the skeleton of a kind)"
+        "connects to a port and searches the answer"
     }
 
     fn address(&self) -> &'static str {
-        "@scheme@://host:port"
+        "scaffold://host:port"
     }
 
     fn example(&self) -> &'static str {
-        "type: @name@\nname: lab-@scheme@\naddress: @scheme@://192.168.1.10:7\n"
+        "type: skeleton\nname: lab-scaffold\naddress: scaffold://192.168.1.10:7\n"
     }
 
     fn schemes(&self) -> &'static [&'static str] {
-        &["@scheme@"]
+        &["scaffold"]
     }
 
-    fn compile(&self, options: @Name@Options, section: &mut Section<'_>) -> Option<Blueprint> {
+    fn compile(&self, options: SkeletonOptions, section: &mut Section<'_>) -> Option<Blueprint> {
         let plan = Arc::new(Plan {
-            endpoint: Endpoint::read(section, "@scheme@")?,
+            endpoint: Endpoint::read(section, "scaffold")?,
             expect: options.expect.as_ref().map(Expect::new),
         });
-        Some(Blueprint::probe(move |tools| @Name@Probe {
+        Some(Blueprint::probe(move |services| SkeletonProbe {
             plan: Arc::clone(&plan),
-            resolver: tools.shared(),
+            local: services.shared(),
         }))
     }
 }
@@ -77,31 +77,31 @@ struct Plan {
     expect: Option<Expect>,
 }
 
-struct @Name@Probe {
+struct SkeletonProbe {
     plan: Arc<Plan>,
-    resolver: Arc<Resolver>,
+    local: Arc<Local>,
 }
 
 #[async_trait]
-impl Probe for @Name@Probe {
+impl Probe for SkeletonProbe {
     async fn probe(&self, check: &Check) -> Outcome {
         let mut course = Course::start();
         let result = self.check(check, &mut course).await;
-        course.finish(result)
+        course.finish(result, &self.local.network)
     }
 }
 
-impl @Name@Probe {
-    /// One attempt, up to the look's deadline: no retry and no sleep in here.
+impl SkeletonProbe {
+    /// Makes one attempt within the check's deadline, without retry and sleep.
     async fn check(&self, check: &Check, course: &mut Course) -> Result<(), Failure> {
         let plan = &*self.plan;
-        let mut stream = plan.endpoint.connect(check, course, &self.resolver).await?;
+        let mut stream = plan.endpoint.connect(check, course, &self.local).await?;
         let Some(expect) = &plan.expect else { return Ok(()) };
         let mut search = Search::new(Some(expect), check);
         let mut buffer = vec![0; 4096];
         loop {
-            // Every wait goes through `within`, which keeps the deadline and
-            // names the step in the failure.
+            // `within` limits every wait to the deadline and names the step in
+            // the failure.
             let read = check.within("receive", stream.read(&mut buffer)).await?;
             match read.map_err(|error| errno::failure("receive", &error))? {
                 0 => return Err(search.closed()),
@@ -117,24 +117,30 @@ impl @Name@Probe {
 mod tests {
     use std::{net::SocketAddr, time::Duration};
 
-    use apmon_core::{Clock, SystemClock, Tools, Verdict, config};
+    use apmon_core::{Clock, Services, SystemClock, Verdict, config};
     use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
     use super::*;
 
     async fn verdict(address: SocketAddr, expect: &str) -> Verdict {
         let site = format!(
-            "site: {{name: Lab}}\nmonitors: [{{type: @name@, name: a, address: '@scheme@://{address}', expect: {expect}}}]"
+            "site: {{name: Lab}}\nmonitors: [{{type: skeleton, name: a, address: 'scaffold://{address}', expect: {expect}}}]"
         );
-        let site = config::parse("lab.yaml".as_ref(), &site, crate::KINDS, &config::ProcessEnvironment).unwrap();
-        let monitor = site.monitors[0].build(&Tools::default());
+        let site = config::parse(
+            "lab.yaml".as_ref(),
+            &site,
+            &[&Skeleton],
+            &config::ProcessEnvironment,
+        )
+        .unwrap();
+        let monitor = site.monitors[0].build(&Services::default());
         let now = SystemClock::new().now();
         let check = Check::new(now.mono, now, Duration::from_secs(5));
         monitor.check(&check).await.outcome.verdict()
     }
 
     #[tokio::test]
-    async fn what_is_expected_must_come() {
+    async fn the_expected_text_must_arrive() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! The mail server: a real one in Python, which asks here what to do.
+//! The mail server: a real one in Python, which asks the rig how to behave.
 
 use std::{
     fs::OpenOptions,
@@ -11,8 +11,8 @@ use std::{
 };
 
 use super::{
-    daemon::Kin,
-    plan::{Moment, Trouble},
+    daemon::Handle,
+    plan::{Failure, Moment},
     site::Channel,
 };
 use crate::{
@@ -22,68 +22,72 @@ use crate::{
     workspace,
 };
 
-/// Debian's own, as another one would not see Debian's packages.
+/// Debian's own Python: another one does not see Debian's packages.
 pub(super) const PYTHON: &str = "/usr/bin/python3";
 
-pub(super) struct Post {
+pub(super) struct MailServer {
     address: (Ipv4Addr, u16),
     directory: PathBuf,
-    control: u16,
-    desk: Arc<Desk>,
+    control_port: u16,
+    control: Arc<Control>,
     server: Option<Running>,
 }
 
-/// Who is asked.
-struct Desk {
-    trouble: Mutex<Option<Trouble>>,
+/// Answers the mail server's questions.
+struct Control {
+    failure: Mutex<Option<Failure>>,
     channels: Vec<Channel>,
-    kin: Arc<Kin>,
+    handle: Arc<Handle>,
     clock: Stopwatch,
 }
 
-impl Post {
+impl MailServer {
     pub(super) fn open(
         address: (Ipv4Addr, u16),
         channels: &[Channel],
         directory: &Path,
-        kin: Arc<Kin>,
+        handle: Arc<Handle>,
         clock: Stopwatch,
     ) -> Result<Self, Fault> {
         let listener = TcpListener::bind("127.0.0.1:0").during("listen on 127.0.0.1")?;
-        let control = listener.local_addr().during("listen on 127.0.0.1")?.port();
-        let desk = Arc::new(Desk {
-            trouble: Mutex::default(),
+        let control_port = listener.local_addr().during("listen on 127.0.0.1")?.port();
+        let control = Arc::new(Control {
+            failure: Mutex::default(),
             channels: channels.to_vec(),
-            kin,
+            handle,
             clock,
         });
-        let weak = Arc::downgrade(&desk);
+        let weak = Arc::downgrade(&control);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let Some(desk) = weak.upgrade() else {
+                let Some(control) = weak.upgrade() else {
                     return;
                 };
-                desk.serve(stream);
+                control.serve(stream);
             }
         });
-        let mut post = Self {
+        let mut mail_server = Self {
             address,
             directory: directory.to_owned(),
+            control_port,
             control,
-            desk,
             server: None,
         };
-        post.start()?;
-        Ok(post)
+        mail_server.start()?;
+        Ok(mail_server)
     }
 
     pub(super) fn maildir(&self) -> PathBuf {
         self.directory.join("mail")
     }
 
-    pub(super) fn set(&mut self, trouble: Option<Trouble>) -> Result<(), Fault> {
-        *self.desk.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
-        if trouble == Some(Trouble::Down) {
+    pub(super) fn set(&mut self, failure: Option<Failure>) -> Result<(), Fault> {
+        *self
+            .control
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = failure;
+        if failure == Some(Failure::Down) {
             if let Some(mut server) = self.server.take() {
                 server.stop(Duration::from_secs(5))?;
             }
@@ -92,19 +96,21 @@ impl Post {
         match self.server.as_mut().map(Running::ended) {
             None => self.start(),
             Some(None) => Ok(()),
-            Some(Some(status)) => Err(Fault::new(format!("the mail server ended by itself ({status})"))),
+            Some(Some(status)) => Err(Fault::new(format!(
+                "the mail server exited ({status}); see mail-server.log"
+            ))),
         }
     }
 
     fn start(&mut self) -> Result<(), Fault> {
-        let log = self.directory.join("post.log");
+        let log = self.directory.join("mail-server.log");
         let log = OpenOptions::new().create(true).append(true).open(log);
-        let log = log.during("write post.log")?;
+        let log = log.during("write mail-server.log")?;
         let (host, port) = self.address;
         let server = Running::start("the mail server", PYTHON.into(), |command| {
             command
-                .arg(workspace::root().join("xtask/src/chaos/post.py"))
-                .args([host.to_string(), port.to_string(), self.control.to_string()])
+                .arg(workspace::root().join("xtask/src/chaos/mail_server.py"))
+                .args([host.to_string(), port.to_string(), self.control_port.to_string()])
                 .arg(self.maildir())
                 .stderr(log)
         })?;
@@ -113,49 +119,49 @@ impl Post {
     }
 }
 
-impl Drop for Post {
+impl Drop for MailServer {
     fn drop(&mut self) {
         self.server = None;
-        // Whoever waits for a question gets one, and sees that all is over.
-        self.desk = Arc::new(Desk {
-            trouble: Mutex::default(),
+        // A last connection wakes the thread, which then finds the control gone and ends.
+        self.control = Arc::new(Control {
+            failure: Mutex::default(),
             channels: Vec::new(),
-            kin: Arc::clone(&self.desk.kin),
-            clock: self.desk.clock,
+            handle: Arc::clone(&self.control.handle),
+            clock: self.control.clock,
         });
-        let _ = TcpStream::connect(("127.0.0.1", self.control));
+        let _ = TcpStream::connect(("127.0.0.1", self.control_port));
     }
 }
 
-impl Desk {
+impl Control {
     fn serve(&self, mut stream: TcpStream) {
         let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
         let mut question = String::new();
         if BufReader::new(&stream).read_line(&mut question).is_err() {
             return;
         }
-        let trouble = *self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let failure = *self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         let at = self.clock.elapsed().as_micros();
         let answer = match question.trim().split_once(' ') {
-            None => match trouble {
-                Some(Trouble::Hang) => "hang 0".to_owned(),
-                Some(Trouble::Late(by)) => format!("late {}", by.as_millis()),
+            None => match failure {
+                Some(Failure::Hang) => "hang 0".to_owned(),
+                Some(Failure::Late(by)) => format!("late {}", by.as_millis()),
                 _ => "go 0".to_owned(),
             },
-            Some(("to", _)) => match trouble {
-                Some(Trouble::Busy(_)) => "busy 0".to_owned(),
+            Some(("to", _)) => match failure {
+                Some(Failure::Busy(_)) => "busy 0".to_owned(),
                 _ => "go 0".to_owned(),
             },
             Some((_, recipient)) => {
                 let id = format!("mail:{recipient}");
                 if let Some(channel) = self.channels.iter().position(|channel| channel.id == id) {
-                    self.kin.spring(Moment::Request(channel));
+                    self.handle.reached(Moment::Request(channel));
                 }
-                let word = match trouble {
-                    Some(Trouble::PutOff | Trouble::Busy(_)) => "later",
-                    Some(Trouble::Drop | Trouble::Down | Trouble::Hang) => "drop",
-                    Some(Trouble::Cut) => "cut",
-                    Some(Trouble::Late(_)) | None => "take",
+                let word = match failure {
+                    Some(Failure::PutOff | Failure::Busy(_)) => "later",
+                    Some(Failure::Drop | Failure::Down | Failure::Hang) => "drop",
+                    Some(Failure::Cut) => "cut",
+                    Some(Failure::Late(_)) | None => "take",
                 };
                 format!("{word} {at}")
             }

@@ -1,30 +1,37 @@
-//! What each channel heard of each monitor: first deliveries, by time.
+//! The first deliveries of each message, by channel, monitor and time.
 
 use std::collections::BTreeMap;
 
-use crate::chaos::record::{Evidence, Receipt, Told, plain};
+use crate::chaos::{
+    message::{MessageKind, plain},
+    record::{Evidence, Receipt},
+};
 
-pub(super) struct Story<'a> {
+pub(super) struct Deliveries<'a> {
     /// By channel and monitor.
     firsts: Vec<Vec<Vec<&'a Receipt>>>,
     names: Vec<&'a str>,
 }
 
-/// An incident as a webhook was told of it.
-pub(super) struct Heard {
+/// An incident as a webhook received it.
+pub(super) struct Delivered {
     pub(super) ended: bool,
     /// The highest number that arrived.
     pub(super) messages: u32,
 }
 
-impl<'a> Story<'a> {
+impl<'a> Deliveries<'a> {
     pub(super) fn new(evidence: &'a Evidence) -> Self {
         let names: Vec<&str> = evidence.site.monitors.iter().map(|it| it.name.as_str()).collect();
-        let mut taken: Vec<_> = evidence.receipts.iter().filter(|receipt| receipt.taken).collect();
-        taken.sort_by_key(|receipt| receipt.at);
+        let mut accepted: Vec<_> = evidence
+            .receipts
+            .iter()
+            .filter(|receipt| receipt.accepted)
+            .collect();
+        accepted.sort_by_key(|receipt| receipt.at);
         let mut firsts = vec![vec![Vec::new(); names.len()]; evidence.site.channels.len()];
         let mut seen = std::collections::BTreeSet::new();
-        for receipt in taken {
+        for receipt in accepted {
             let place = names.iter().position(|name| *name == receipt.monitor);
             if let Some(place) = place
                 && seen.insert((receipt.channel, receipt.id.as_str()))
@@ -39,12 +46,12 @@ impl<'a> Story<'a> {
         self.names.iter().position(|name| *name == monitor)
     }
 
-    /// Channel, monitor, and what was heard.
+    /// Channel, monitor and deliveries.
     pub(super) fn all(&self) -> impl Iterator<Item = (usize, &'a str, &[&'a Receipt])> {
         let channels = self.firsts.iter().enumerate();
         channels.flat_map(|(channel, monitors)| {
-            let heard = self.names.iter().zip(monitors);
-            heard.map(move |(name, firsts)| (channel, *name, firsts.as_slice()))
+            let deliveries = self.names.iter().zip(monitors);
+            deliveries.map(move |(name, firsts)| (channel, *name, firsts.as_slice()))
         })
     }
 
@@ -52,39 +59,39 @@ impl<'a> Story<'a> {
         &self.firsts[channel][place]
     }
 
-    /// The sentences of one kind, and how often each was told.
-    pub(super) fn texts(&self, channel: usize, place: usize, told: Told) -> BTreeMap<&'a str, usize> {
+    /// The sentences of one kind, and how often each was delivered.
+    pub(super) fn texts(&self, channel: usize, place: usize, kind: MessageKind) -> BTreeMap<&'a str, usize> {
         let mut texts = BTreeMap::new();
         let firsts = self.firsts[channel][place].iter();
-        for receipt in firsts.filter(|receipt| receipt.told == Some(told)) {
+        for receipt in firsts.filter(|receipt| receipt.kind == Some(kind)) {
             *texts.entry(plain(&receipt.text)).or_default() += 1;
         }
         texts
     }
 
-    /// All incidents that a webhook heard of, by id.
-    pub(super) fn incidents_at(&self, channel: usize) -> BTreeMap<&'a str, Heard> {
+    /// All incidents that a webhook received, by id.
+    pub(super) fn incidents_at(&self, channel: usize) -> BTreeMap<&'a str, Delivered> {
         let mut incidents = BTreeMap::new();
         for receipt in self.firsts[channel].iter().flatten() {
-            let heard = incidents.entry(receipt.incident.as_str()).or_insert(Heard {
+            let delivered = incidents.entry(receipt.incident.as_str()).or_insert(Delivered {
                 ended: false,
                 messages: 0,
             });
-            heard.ended |= receipt.told == Some(Told::Recovery);
-            heard.messages = heard.messages.max(number_of(receipt));
+            delivered.ended |= receipt.kind == Some(MessageKind::Recovery);
+            delivered.messages = delivered.messages.max(number_of(receipt));
         }
         incidents
     }
 }
 
-/// `INCIDENT-NUMBER-CHANNEL`, or `INCIDENT-NUMBER-end-CHANNEL`.
+/// The number in an id: `INCIDENT-NUMBER-CHANNEL` or `INCIDENT-NUMBER-end-CHANNEL`.
 fn number_of(receipt: &Receipt) -> u32 {
     let rest = receipt.id.strip_prefix(receipt.incident.as_str()).unwrap_or("");
     let mut parts = rest.split('-').skip(1);
     parts.next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// Incidents in the order in which they were heard of.
+/// The incidents in the order of their first message.
 pub(super) fn incidents<'a>(firsts: &[&'a Receipt]) -> Vec<&'a str> {
     let mut incidents: Vec<&str> = Vec::new();
     for receipt in firsts {
