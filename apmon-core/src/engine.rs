@@ -35,7 +35,7 @@ pub use self::{
 };
 use crate::{
     notification::HeartbeatSender,
-    state::{StateStore, StoreError},
+    store::{StateStore, StoreError},
     time::{Clock, SystemClock},
 };
 

@@ -15,9 +15,9 @@ use jiff::Timestamp;
 pub use self::availability::{Day, Sums, Times, Watched, days};
 use crate::{
     device::PortChange,
-    notification::NotificationKind,
+    notification::{NotificationKind, OutboxEntry},
     outcome::Verdict,
-    state::{MonitorState, OutboxEntry},
+    state::MonitorState,
 };
 
 /// While nothing can be written, no more results are held than this; the

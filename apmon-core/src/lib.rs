@@ -91,6 +91,7 @@ pub mod probe;
 pub mod rule;
 mod secret;
 pub mod state;
+pub mod store;
 pub mod text;
 pub mod time;
 
@@ -111,9 +112,12 @@ pub use memory::Memory;
 pub use monitor::{Heartbeat, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
 pub use names::Names;
 pub use network::OwnNetwork;
-pub use notification::{DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, Switch};
+pub use notification::{
+    DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, OutboxEntry, Switch,
+};
 pub use outcome::{Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict};
 pub use probe::{Check, Probe, Step, Trace};
 pub use secret::Secret;
-pub use state::{Commit, MonitorState, OutboxEntry, OwnState, Snapshot, StateStore, StoreError};
+pub use state::{MonitorState, OwnState};
+pub use store::{Commit, Snapshot, StateStore, StoreError};
 pub use time::{Clock, Mono, Now, Stopwatch, SystemClock};

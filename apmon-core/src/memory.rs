@@ -7,7 +7,19 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor},
 };
 
-use crate::state::STATE_KEYS;
+/// A monitor's keys in seed 003's state file.
+pub const STATE_KEYS: [&str; 10] = [
+    "is_up",
+    "last_checked",
+    "last_response_time_ms",
+    "last_notified",
+    "last_alarm_started",
+    "last_successful_heartbeat",
+    "down_count",
+    "notified_count",
+    "error_reason",
+    "last_config_checksum",
+];
 
 /// What a monitor's last look left for the next one, kept with its state.
 ///

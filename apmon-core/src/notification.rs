@@ -49,6 +49,57 @@ impl Notification {
     }
 }
 
+/// One message on its way to one channel.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OutboxEntry {
+    /// The channel's id.
+    pub channel: String,
+    /// The message.
+    pub notification: Notification,
+    /// Tries so far.
+    #[serde(default)]
+    pub attempts: u32,
+    /// When it was last tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_tried: Option<Timestamp>,
+    /// What the last try said, without secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// The receiver asked not to be tried again before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
+    /// The receiver refused it; it is kept until it expires.
+    #[serde(default)]
+    pub refused: bool,
+    /// All channels that were to have the message when it was decided: each has
+    /// an entry of its own, or had one and is through with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addressed: Vec<String>,
+}
+
+impl OutboxEntry {
+    /// A message that was not tried yet.
+    #[must_use]
+    pub fn new(channel: impl Into<String>, notification: Notification, addressed: Vec<String>) -> Self {
+        Self {
+            channel: channel.into(),
+            notification,
+            attempts: 0,
+            last_tried: None,
+            last_error: None,
+            retry_at: None,
+            refused: false,
+            addressed,
+        }
+    }
+
+    /// Message and channel: the key of an entry, and its `Idempotency-Key`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}-{}", self.notification.id, self.channel)
+    }
+}
+
 /// What a message says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,33 +1,17 @@
-//! What is remembered of a monitor, and the seam to where it is kept.
+//! What is remembered of a monitor.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    history::Records,
     memory::Memory,
     monitor::Policy,
     notification::Notification,
     rule::health::Health,
     time::{Mono, Now},
 };
-
-/// A monitor's keys in seed 003's state file.
-pub const STATE_KEYS: [&str; 10] = [
-    "is_up",
-    "last_checked",
-    "last_response_time_ms",
-    "last_notified",
-    "last_alarm_started",
-    "last_successful_heartbeat",
-    "down_count",
-    "notified_count",
-    "error_reason",
-    "last_config_checksum",
-];
 
 /// What is remembered of one monitor. The fields of seed 003's state file, and
 /// what apmon adds.
@@ -56,7 +40,7 @@ pub struct MonitorState {
     /// What apmon adds.
     pub own: OwnState,
     /// What its last look left for the next one. Keys of the state file that
-    /// are none of the [`STATE_KEYS`] stand here: what APMonitor had kept for
+    /// are none of the [`STATE_KEYS`](crate::memory::STATE_KEYS) stand here: what APMonitor had kept for
     /// the monitor is there for it again.
     pub memory: Memory,
     /// Moments of this process, never written.
@@ -189,170 +173,3 @@ impl MonitorState {
 
 /// How long the state of a monitor is kept that is no longer watched.
 pub const KEPT_AFTER_REMOVAL: Duration = Duration::from_secs(30 * 86_400);
-
-/// One message on its way to one channel.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct OutboxEntry {
-    /// The channel's id.
-    pub channel: String,
-    /// The message.
-    pub notification: Notification,
-    /// Tries so far.
-    #[serde(default)]
-    pub attempts: u32,
-    /// When it was last tried.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_tried: Option<Timestamp>,
-    /// What the last try said, without secrets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<String>,
-    /// The receiver asked not to be tried again before this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_at: Option<Timestamp>,
-    /// The receiver refused it; it is kept until it expires.
-    #[serde(default)]
-    pub refused: bool,
-    /// All channels that were to have the message when it was decided: each has
-    /// an entry of its own, or had one and is through with it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub addressed: Vec<String>,
-}
-
-impl OutboxEntry {
-    /// A message that was not tried yet.
-    #[must_use]
-    pub fn new(channel: impl Into<String>, notification: Notification, addressed: Vec<String>) -> Self {
-        Self {
-            channel: channel.into(),
-            notification,
-            attempts: 0,
-            last_tried: None,
-            last_error: None,
-            retry_at: None,
-            refused: false,
-            addressed,
-        }
-    }
-
-    /// Message and channel: the key of an entry, and its `Idempotency-Key`.
-    #[must_use]
-    pub fn key(&self) -> String {
-        format!("{}-{}", self.notification.id, self.channel)
-    }
-}
-
-/// Everything a store knows of one site.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Snapshot {
-    /// The owner epoch granted to whoever loaded this.
-    pub epoch: u64,
-    /// State by monitor name.
-    pub monitors: BTreeMap<String, Arc<MonitorState>>,
-    /// Messages on their way, oldest first.
-    pub outbox: Vec<OutboxEntry>,
-    /// What an operator must know about how this was loaded (a damaged file
-    /// was set aside).
-    pub warnings: Vec<String>,
-}
-
-/// One atomic, durable step.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Commit {
-    /// The epoch of the [`Snapshot`] this follows.
-    pub epoch: u64,
-    /// States that changed. Shared, not copied: a store may keep them as they are.
-    pub states: Vec<(String, Arc<MonitorState>)>,
-    /// Monitors to forget.
-    pub forget: Vec<String>,
-    /// Outbox entries, new or changed.
-    pub outbox: Vec<OutboxEntry>,
-    /// Keys of outbox entries that are over.
-    pub settled: Vec<String>,
-    /// When a pass ended, and how long it took.
-    pub pass: Option<(Timestamp, Duration)>,
-    /// What happened; empty where the store keeps no history. Shared, so that
-    /// handing it on costs nothing.
-    pub history: Arc<Records>,
-}
-
-impl Commit {
-    /// Nothing to write.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.states.is_empty()
-            && self.forget.is_empty()
-            && self.outbox.is_empty()
-            && self.settled.is_empty()
-            && self.pass.is_none()
-            && self.history.is_empty()
-    }
-}
-
-/// Where state is kept.
-#[async_trait]
-pub trait StateStore: Send + Sync {
-    /// Everything there is, and a new owner epoch.
-    ///
-    /// # Errors
-    /// When it cannot be read. A damaged file that could be recovered from is
-    /// no error but a warning.
-    async fn load(&self) -> Result<Snapshot, StoreError>;
-
-    /// Makes all of `commit` durable, or none of it.
-    ///
-    /// # Errors
-    /// When it cannot be written, or the epoch is not the newest.
-    async fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
-
-    /// Whether it keeps what stands under [`Commit::history`]. If not, nothing
-    /// is gathered there.
-    fn keeps_history(&self) -> bool {
-        false
-    }
-}
-
-/// Why a store failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// Reading or writing failed.
-    #[error("{step} {place}")]
-    Io {
-        /// What was tried (`write`, `rename`).
-        step: &'static str,
-        /// Which file.
-        place: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The content makes no sense.
-    #[error("{place}: {reason}")]
-    Damaged {
-        /// Which file.
-        place: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Somebody else has taken over.
-    #[error("state is owned by epoch {newest}, not by {epoch}")]
-    Superseded {
-        /// Ours.
-        epoch: u64,
-        /// The owner's.
-        newest: u64,
-    },
-    /// The store is gone.
-    #[error("the store has stopped")]
-    Stopped,
-}
-
-impl StoreError {
-    /// The error with its cause, as one line.
-    #[must_use]
-    pub fn one_line(&self) -> String {
-        match std::error::Error::source(self) {
-            Some(source) => format!("{self}: {source}"),
-            None => self.to_string(),
-        }
-    }
-}

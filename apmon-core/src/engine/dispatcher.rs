@@ -39,7 +39,8 @@ use crate::{
     notification::DeliveryError,
     probe::Check,
     rule::{alert::MessageContext, words},
-    state::{Commit, MonitorState, Snapshot, StoreError},
+    state::MonitorState,
+    store::{Commit, Snapshot, StoreError},
     time::{Mono, Now},
 };
 

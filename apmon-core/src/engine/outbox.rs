@@ -20,9 +20,8 @@ use self::{
 };
 use super::plan::{Fallback, Plan};
 use crate::{
-    notification::{DeliveryError, Notification, NotificationKind},
+    notification::{DeliveryError, Notification, NotificationKind, OutboxEntry},
     rule::backoff,
-    state::OutboxEntry,
     time::{Mono, Now},
 };
 

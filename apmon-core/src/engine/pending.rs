@@ -8,8 +8,8 @@ use std::{
 
 use crate::{
     history::Records,
-    notification::Notification,
-    state::{Commit, OutboxEntry},
+    notification::{Notification, OutboxEntry},
+    store::Commit,
     time::Mono,
 };
 

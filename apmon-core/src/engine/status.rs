@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     device::Device,
     monitor::Monitor,
-    state::{MonitorState, OutboxEntry, Snapshot},
+    notification::OutboxEntry,
+    state::MonitorState,
+    store::Snapshot,
     time::{Mono, Now},
 };
 

@@ -8,7 +8,7 @@ use super::{Dispatcher, Done};
 use crate::{
     engine::event::Event,
     notification::Notification,
-    state::{Commit, StoreError},
+    store::{Commit, StoreError},
     time::Now,
 };
 

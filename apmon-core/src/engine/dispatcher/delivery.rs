@@ -9,9 +9,8 @@ use crate::{
     engine::{outbox::Fate, plan::Channel},
     history::DeliveryFate,
     monitor::Watch,
-    notification::{DeliveryError, Notification, NotificationKind},
+    notification::{DeliveryError, Notification, NotificationKind, OutboxEntry},
     rule::words,
-    state::OutboxEntry,
     time::{Mono, Now},
 };
 

@@ -6,8 +6,8 @@ use super::Dispatcher;
 use crate::{
     engine::outbox::FallbackDue,
     monitor::Policy,
-    notification::{Notification, NotificationKind},
-    state::{OutboxEntry, OwnState},
+    notification::{Notification, NotificationKind, OutboxEntry},
+    state::OwnState,
     time::Now,
 };
 

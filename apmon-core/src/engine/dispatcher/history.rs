@@ -11,11 +11,11 @@ use crate::{
         CheckResult, Delivery, DeliveryFate, Incident, IncidentKind, PortChangeRecord, Stretch, StretchKind,
     },
     monitor::Watch,
-    notification::{Notification, NotificationKind},
+    notification::{Notification, NotificationKind, OutboxEntry},
     outcome::Outcome,
     probe::Check,
     rule::health::Transition,
-    state::{MonitorState, OutboxEntry},
+    state::MonitorState,
     time::Now,
 };
 

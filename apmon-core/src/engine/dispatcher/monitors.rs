@@ -7,11 +7,12 @@ use crate::{
     engine::{plan::Plan, runtime::MonitorRuntime},
     history::DeliveryFate,
     monitor::{Monitor, Watch},
+    notification::OutboxEntry,
     rule::{
         alert,
         schedule::{self, Grid},
     },
-    state::{KEPT_AFTER_REMOVAL, MonitorState, OutboxEntry},
+    state::{KEPT_AFTER_REMOVAL, MonitorState},
     time::{Mono, Now},
 };
 

@@ -3,7 +3,11 @@
 use std::{collections::HashMap, mem};
 
 use super::{ChannelQueue, Outbox};
-use crate::{engine::plan::Fallback, notification::Notification, state::OutboxEntry, time::Mono};
+use crate::{
+    engine::plan::Fallback,
+    notification::{Notification, OutboxEntry},
+    time::Mono,
+};
 
 /// A message that its channel did not take.
 #[derive(Debug)]

@@ -10,8 +10,7 @@ use std::{
 
 use super::{JUST_NOW, REFUSED_LATELY, REFUSED_PAUSE};
 use crate::{
-    notification::{Notification, NotificationKind},
-    state::OutboxEntry,
+    notification::{Notification, NotificationKind, OutboxEntry},
     time::Mono,
 };
 
