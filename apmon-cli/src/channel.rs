@@ -30,19 +30,19 @@ pub(crate) fn all(file: &SiteFile, process: &Process, timeout: Duration) -> anyh
     for (id, options) in channel_ids(webhooks).into_iter().zip(webhooks) {
         let webhook = Webhook::new(options, process.http.clone(), timeout)
             .with_context(|| format!("outage_webhooks: {id}"))?;
-        let channel = Channel::new(id, Arc::new(webhook)).within(within(options.timeout_secs));
+        let channel = Channel::new(id, Arc::new(webhook)).with_timeout(within(options.timeout_secs));
         channels.push(channel, &options.common);
     }
     let commands = &file.outage_commands;
     for (id, options) in command_ids(commands).into_iter().zip(commands) {
         let command = Command::new(options, timeout).context("outage_commands: no program")?;
-        let channel = Channel::new(id, Arc::new(command)).within(within(options.timeout_secs));
+        let channel = Channel::new(id, Arc::new(command)).with_timeout(within(options.timeout_secs));
         channels.push(channel, &options.common);
     }
     let syslogs = &file.outage_syslogs;
     for (id, options) in syslog_ids(syslogs).into_iter().zip(syslogs) {
         let syslog = Syslog::new(options, timeout).context("outage_syslogs: no address")?;
-        let channel = Channel::new(id, Arc::new(syslog)).within(within(options.timeout_secs));
+        let channel = Channel::new(id, Arc::new(syslog)).with_timeout(within(options.timeout_secs));
         channels.push(channel, &options.common);
     }
     for (channel, options) in recipients(file)?.into_iter().zip(&file.outage_emails) {
@@ -75,7 +75,7 @@ impl<'a> Stood<'a> {
         let linked = self.channels.iter().zip(&self.options).map(|(channel, options)| {
             let channel = channel.clone();
             match options.then.as_ref().and_then(|then| named(then.as_str())) {
-                Some(to) => channel.or_else(to, options.after().duration()),
+                Some(to) => channel.with_fallback(to, options.after().duration()),
                 None => channel,
             }
         });

@@ -117,16 +117,16 @@ impl fmt::Display for PortState {
 /// A text that is no state of a port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("not a state of a port, as in oper=down admin=up")]
-pub struct NotAPortState;
+pub struct ParsePortStateError;
 
 impl FromStr for PortState {
-    type Err = NotAPortState;
+    type Err = ParsePortStateError;
 
-    fn from_str(text: &str) -> Result<Self, NotAPortState> {
-        let (oper, admin) = text.split_once(' ').ok_or(NotAPortState)?;
+    fn from_str(text: &str) -> Result<Self, ParsePortStateError> {
+        let (oper, admin) = text.split_once(' ').ok_or(ParsePortStateError)?;
         let status = |text: &str, key: &str| -> Option<PortStatus> { text.strip_prefix(key)?.parse().ok() };
-        let oper = status(oper, "oper=").ok_or(NotAPortState)?;
-        let admin = status(admin, "admin=").ok_or(NotAPortState)?;
+        let oper = status(oper, "oper=").ok_or(ParsePortStateError)?;
+        let admin = status(admin, "admin=").ok_or(ParsePortStateError)?;
         Ok(Self { oper, admin })
     }
 }
@@ -189,16 +189,16 @@ impl fmt::Display for PortStatus {
 /// A text that names no state of a port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("not a state of a port")]
-pub struct NotAPortStatus;
+pub struct ParsePortStatusError;
 
 impl FromStr for PortStatus {
-    type Err = NotAPortStatus;
+    type Err = ParsePortStatusError;
 
-    fn from_str(text: &str) -> Result<Self, NotAPortStatus> {
+    fn from_str(text: &str) -> Result<Self, ParsePortStatusError> {
         let mut all = Self::ALL.iter();
         all.find(|(.., name)| *name == text)
             .map(|(_, status, _)| *status)
-            .ok_or(NotAPortStatus)
+            .ok_or(ParsePortStatusError)
     }
 }
 

@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::{dispatcher::Dispatcher, status::StatusSnapshot};
 pub use self::{
-    dispatcher::guarded,
+    dispatcher::run_check,
     event::{Event, EventSink},
     lateness::Lateness,
     plan::{Channel, Fallback, Plan},

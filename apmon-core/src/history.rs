@@ -12,7 +12,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use jiff::Timestamp;
 
-pub use self::availability::{Day, Sums, Times, Watched, days};
+pub use self::availability::{Availability, Coverage, Day, Timeline, days};
 use crate::{
     device::PortChange,
     notification::{NotificationKind, OutboxEntry},

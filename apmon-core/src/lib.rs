@@ -107,7 +107,7 @@ pub use history::{
     StretchKind,
 };
 pub use kind::{Blueprint, Both, Compiled, Kind, MonitorKind, OptionSet, Services};
-pub use mac::{Mac, NotAMac};
+pub use mac::{Mac, ParseMacError};
 pub use memory::Memory;
 pub use monitor::{Heartbeat, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
 pub use names::Names;

@@ -199,7 +199,7 @@ pub trait Notifier: Send + Sync {
     ///
     /// # Errors
     /// Whether another try is worth it.
-    async fn deliver_shown(
+    async fn deliver_with_transcript(
         &self,
         notification: &Notification,
         key: &str,

@@ -55,21 +55,21 @@ impl Check {
 
     /// The same, by a monitor that knows this again.
     #[must_use]
-    pub fn remembering(mut self, memory: Memory) -> Self {
+    pub fn with_memory(mut self, memory: Memory) -> Self {
         self.memory = memory;
         self
     }
 
     /// The same, with every step kept (`--explain`).
     #[must_use]
-    pub fn explained(mut self, trace: Arc<Trace>) -> Self {
+    pub fn with_trace(mut self, trace: Arc<Trace>) -> Self {
         self.trace = Some(trace);
         self
     }
 
     /// Whether somebody reads the steps.
     #[must_use]
-    pub fn is_explained(&self) -> bool {
+    pub fn is_traced(&self) -> bool {
         self.trace.is_some()
     }
 

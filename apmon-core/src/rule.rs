@@ -10,4 +10,4 @@ pub mod pacing;
 pub mod resend;
 pub mod schedule;
 pub mod window;
-pub mod words;
+pub mod wording;

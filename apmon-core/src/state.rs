@@ -44,13 +44,13 @@ pub struct MonitorState {
     /// the monitor is there for it again.
     pub memory: Memory,
     /// Moments of this process, never written.
-    pub marks: Marks,
+    pub mono: MonoTimes,
 }
 
 /// The written moments that decide something, on the monotonic clock: a step
 /// of the wall clock must not move them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Marks {
+pub struct MonoTimes {
     /// `last_alarm_started`.
     pub alarm_started: Option<Mono>,
     /// `last_notified`.
@@ -165,9 +165,9 @@ impl MonitorState {
                 *mark = Some(now.mono_of(*written));
             }
         };
-        mark(&mut self.marks.alarm_started, &mut self.last_alarm_started);
-        mark(&mut self.marks.notified, &mut self.last_notified);
-        mark(&mut self.marks.unknown_since, &mut self.own.unknown_since);
+        mark(&mut self.mono.alarm_started, &mut self.last_alarm_started);
+        mark(&mut self.mono.notified, &mut self.last_notified);
+        mark(&mut self.mono.unknown_since, &mut self.own.unknown_since);
     }
 }
 

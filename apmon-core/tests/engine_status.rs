@@ -126,7 +126,7 @@ async fn each_monitor_is_shown_as_it_is_believed_to_be() {
     end(&handle, running).await;
     // What is remembered says the same, as far as it goes.
     let snapshot = store.load().await.unwrap();
-    let remembered = SiteStatus::remembered("home", status.at, &snapshot);
+    let remembered = SiteStatus::from_snapshot("home", status.at, &snapshot);
     for before in &status.monitors {
         // It was never looked at, so nothing is remembered of it.
         if before.state == State::Pending {

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use apmon_core::{
-    Engine, EngineError, Handle, PassReport, Plan, config::ConfigError, rule::words, text::printable,
+    Engine, EngineError, Handle, PassReport, Plan, config::ConfigError, rule::wording, text::printable,
 };
 use apmon_notify::{HttpHeartbeats, MailServer};
 use tokio::sync::{broadcast, watch};
@@ -280,7 +280,7 @@ fn end(ended: Task) -> anyhow::Result<()> {
     tracing::info!(
         "{} looks in {}, {} regular ones missed; they started late by {}",
         report.checks,
-        words::duration(report.took),
+        wording::duration(report.took),
         report.missed,
         report.lateness
     );

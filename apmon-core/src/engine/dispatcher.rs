@@ -11,7 +11,7 @@ mod history;
 mod monitors;
 mod status;
 
-pub use check::guarded;
+pub use check::run_check;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -38,7 +38,7 @@ use crate::{
     monitor::Observation,
     notification::DeliveryError,
     probe::Check,
-    rule::{alert::MessageContext, words},
+    rule::{alert::MessageContext, wording},
     state::MonitorState,
     store::{Commit, Snapshot, StoreError},
     time::{Mono, Now},
@@ -262,7 +262,7 @@ impl Dispatcher {
             tracing::error!(
                 channel = entry.channel,
                 "message given up after {} ({}): {}",
-                words::duration(self.plan.expire_after),
+                wording::duration(self.plan.expire_after),
                 entry.last_error.as_deref().unwrap_or("never tried"),
                 entry.notification.text
             );

@@ -163,7 +163,7 @@ impl Channel {
 
     /// With a channel that stands in for it once it has failed for `after`.
     #[must_use]
-    pub fn or_else(self, to: impl Into<String>, after: Duration) -> Self {
+    pub fn with_fallback(self, to: impl Into<String>, after: Duration) -> Self {
         let to = to.into();
         Self {
             fallback: Some(Fallback { to, after }),
@@ -173,7 +173,7 @@ impl Channel {
 
     /// With its own time for one delivery.
     #[must_use]
-    pub fn within(self, timeout: Option<Duration>) -> Self {
+    pub fn with_timeout(self, timeout: Option<Duration>) -> Self {
         Self { timeout, ..self }
     }
 

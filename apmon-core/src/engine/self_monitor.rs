@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use super::{outbox::Outbox, pending::PendingWrites};
 use crate::{
     monitor::Heartbeat,
-    rule::{resend::Resend, words},
+    rule::{resend::Resend, wording},
     time::{Mono, Now},
 };
 
@@ -176,7 +176,11 @@ impl fmt::Display for Unhealthy {
             Self::Blind => f.write_str("nothing has been looked at yet"),
             Self::Lag(lag) => write!(f, "looks start {:.1} secs late", lag.as_secs_f64()),
             Self::Store => f.write_str("state cannot be saved"),
-            Self::Stuck(by) => write!(f, "a message has not been delivered for {}", words::duration(*by)),
+            Self::Stuck(by) => write!(
+                f,
+                "a message has not been delivered for {}",
+                wording::duration(*by)
+            ),
         }
     }
 }

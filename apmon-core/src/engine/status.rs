@@ -219,7 +219,7 @@ impl SiteStatus {
     /// What a store remembers of a site called `site`, asked at `at`. Of the
     /// channels only those are known for which something waits.
     #[must_use]
-    pub fn remembered(site: impl Into<String>, at: Timestamp, snapshot: &Snapshot) -> Self {
+    pub fn from_snapshot(site: impl Into<String>, at: Timestamp, snapshot: &Snapshot) -> Self {
         let watched = snapshot
             .monitors
             .iter()

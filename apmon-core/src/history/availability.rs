@@ -14,7 +14,7 @@ use crate::state::MonitorState;
 /// What is known of one monitor's time. Ranges may overlap, come in any order,
 /// and end before they begin (the clock was set back between): those last no time.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Times {
+pub struct Timeline {
     /// The first look after which it was known what to believe: nobody watched before.
     pub since: Timestamp,
     /// Nothing is counted after this.
@@ -31,7 +31,7 @@ pub struct Times {
 
 /// How a monitor was looked at, as a history knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Watched {
+pub struct Coverage {
     /// The first look after which it was known what to believe.
     pub since: Timestamp,
     /// The last look, of a monitor that is forgotten.
@@ -51,7 +51,7 @@ pub struct Day {
 
 /// A time, taken apart: each moment counts once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Sums {
+pub struct Availability {
     /// It was up.
     pub up: Duration,
     /// It was down, and somebody was to be told.
@@ -64,7 +64,7 @@ pub struct Sums {
     pub unwatched: Duration,
 }
 
-impl Sums {
+impl Availability {
     /// Of the time in which it was known to be up, or down and not silenced:
     /// the part in which it was up, in percent. `None` without such a time.
     #[must_use]
@@ -80,7 +80,7 @@ impl Sums {
     }
 }
 
-impl Add for Sums {
+impl Add for Availability {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -94,7 +94,7 @@ impl Add for Sums {
     }
 }
 
-impl Sum for Sums {
+impl Sum for Availability {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
         all.fold(Self::default(), Add::add)
     }
@@ -123,11 +123,11 @@ pub fn days(span: &Range<Timestamp>, zone: &TimeZone) -> Vec<Day> {
     days
 }
 
-impl Times {
+impl Timeline {
     /// From what a history and a state hold of one monitor, asked at `now`.
     #[must_use]
     pub fn of(
-        watched: Watched,
+        watched: Coverage,
         state: &MonitorState,
         incidents: &[Incident],
         stretches: &[Stretch],
@@ -178,7 +178,7 @@ impl Times {
 
     /// The sums of each day, in order; the days follow one another.
     #[must_use]
-    pub fn sums(&self, days: &[Day]) -> Vec<Sums> {
+    pub fn availability(&self, days: &[Day]) -> Vec<Availability> {
         let mut unwatched = list(&self.unwatched);
         unwatched.push(micros(&(Timestamp::MIN..self.since)));
         let unwatched = merged(unwatched);
@@ -194,7 +194,7 @@ impl Times {
         let layers = [unwatched, unknown, alarms_off, down].map(|layer| measured(&layer, &spans));
         let sums = spans.iter().enumerate().map(|(i, (start, end))| {
             let [unwatched, unknown, alarms_off, down] = layers.each_ref().map(|layer| layer[i]);
-            Sums {
+            Availability {
                 unwatched: duration(unwatched),
                 unknown: duration(unknown - unwatched),
                 alarms_off: duration(alarms_off - unknown),

@@ -9,7 +9,7 @@ use crate::{
     monitor::{Notice, Policy, Watch},
     notification::{Notification, NotificationKind},
     outcome::{Failure, Verdict},
-    rule::{health::Transition, pacing, words::Subject},
+    rule::{health::Transition, pacing, wording::Subject},
     secret::hex,
     state::MonitorState,
     time::{Mono, Now},
@@ -63,9 +63,9 @@ pub fn after_check(
     match transition {
         Some(Transition::Outage) => {
             state.last_alarm_started = Some(now.wall);
-            state.marks.alarm_started = Some(now.mono);
+            state.mono.alarm_started = Some(now.mono);
             state.last_notified = None;
-            state.marks.notified = None;
+            state.mono.notified = None;
             state.notified_count = 0;
             state.own.incident = Some(builder.incident("outage"));
             notifications.extend(builder.outage(state));
@@ -105,7 +105,7 @@ pub fn reminder_due(policy: &Policy, state: &MonitorState, now: Now) -> Option<M
         // Down, and nobody was told: alarms were off when it began.
         None => Some(now.mono),
         Some(notifications) => {
-            let notifications = state.marks.notified.unwrap_or_else(|| now.mono_of(notifications));
+            let notifications = state.mono.notified.unwrap_or_else(|| now.mono_of(notifications));
             Some(notifications.plus(reminder_wait(policy, state)))
         }
     }
@@ -161,7 +161,7 @@ pub fn removed(
     state.own.unknown_incident = None;
     state.own.up_since = None;
     state.own.alarms_off_since = None;
-    state.marks = crate::state::Marks::default();
+    state.mono = crate::state::MonoTimes::default();
     (down && number > 1 && watch.policy.alarms).then(|| {
         builder.notification(
             NotificationKind::NoLongerWatched,
@@ -248,7 +248,7 @@ impl MessageBuilder<'_> {
         let first = state.notified_count == 0;
         state.notified_count = state.notified_count.saturating_add(1);
         state.last_notified = Some(self.now.wall);
-        state.marks.notified = Some(self.now.mono);
+        state.mono.notified = Some(self.now.mono);
         let lasted = self.lasted(state);
         let reason = state.error_reason.as_deref().unwrap_or("no reason given");
         let (kind, text) = if first {
@@ -273,7 +273,7 @@ impl MessageBuilder<'_> {
         let notifications = std::mem::take(&mut state.notified_count);
         let incident = state.own.incident.take();
         state.last_notified = None;
-        state.marks.notified = None;
+        state.mono.notified = None;
         if notifications == 0 || !self.watch.policy.alarms {
             return None;
         }
@@ -290,7 +290,7 @@ impl MessageBuilder<'_> {
     fn still_unknown(&self, state: &mut MonitorState, reason: &str) -> Option<Notification> {
         let since = *state.own.unknown_since.get_or_insert(self.now.wall);
         let mark = *state
-            .marks
+            .mono
             .unknown_since
             .get_or_insert_with(|| self.now.mono_of(since));
         let lasted = self.now.mono.since(mark);
@@ -316,7 +316,7 @@ impl MessageBuilder<'_> {
 
     fn known_again(&self, state: &mut MonitorState, is_up: bool) -> Option<Notification> {
         let since = state.own.unknown_since.take()?;
-        let mark = state.marks.unknown_since.take();
+        let mark = state.mono.unknown_since.take();
         let incident = state.own.unknown_incident.take()?;
         if !self.watch.policy.alarms {
             return None;
@@ -354,7 +354,7 @@ impl MessageBuilder<'_> {
 #[must_use]
 pub(crate) fn outage_lasted(state: &MonitorState, now: Now) -> Duration {
     let began = state
-        .marks
+        .mono
         .alarm_started
         .or_else(|| state.last_alarm_started.map(|began| now.mono_of(began)));
     began.map_or(Duration::ZERO, |began| now.mono.since(began))

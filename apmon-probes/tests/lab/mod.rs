@@ -82,7 +82,7 @@ pub async fn explain(section: &str, timeout: Duration) -> (Outcome, String) {
     let mut trace = Trace::start();
     let outcome = in_time(section, timeout, || {
         trace = Trace::start();
-        check_within(timeout).explained(Arc::clone(&trace))
+        check_within(timeout).with_trace(Arc::clone(&trace))
     });
     let outcome = outcome.await;
     let steps = trace.steps();

@@ -46,8 +46,8 @@ impl Dispatcher {
             let clock = Arc::clone(&self.shared.clock);
             self.tasks.spawn(async move {
                 let timeout = monitor.watch().policy.max_try;
-                let check = Check::new(due, clock.now(), timeout).remembering(memory);
-                let observation = guarded(monitor.as_ref(), &check).await;
+                let check = Check::new(due, clock.now(), timeout).with_memory(memory);
+                let observation = run_check(monitor.as_ref(), &check).await;
                 let ended = clock.now();
                 Done::Check {
                     runtime: at,
@@ -180,7 +180,7 @@ impl Dispatcher {
 
 /// One check behind its panic barrier and a deadline it cannot ignore: a panic
 /// is `Unknown`, and so much of it is told.
-pub async fn guarded(monitor: &dyn Monitor, check: &Check) -> Observation {
+pub async fn run_check(monitor: &dyn Monitor, check: &Check) -> Observation {
     let running = AssertUnwindSafe(monitor.check(check)).catch_unwind();
     match tokio::time::timeout_at(check.deadline() + GRACE, running).await {
         Ok(Ok(observation)) => observation,

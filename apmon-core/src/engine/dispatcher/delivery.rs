@@ -10,7 +10,7 @@ use crate::{
     history::DeliveryFate,
     monitor::Watch,
     notification::{DeliveryError, Notification, NotificationKind, OutboxEntry},
-    rule::words,
+    rule::wording,
     time::{Mono, Now},
 };
 
@@ -137,7 +137,7 @@ impl Dispatcher {
             .since
             .zip(ended)
             .map(|(began, ended)| (what, began, ended));
-        let remark = words::late(was, late, now.wall, &self.context.zone);
+        let remark = wording::late(was, late, now.wall, &self.context.zone);
         message.text = format!("{} ({remark})", message.text);
         message
     }

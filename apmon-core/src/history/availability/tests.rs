@@ -23,8 +23,8 @@ fn ranges(texts: &[&str]) -> Vec<Range<Timestamp>> {
 }
 
 /// Watched for ever, and nothing wrong.
-fn quiet() -> Times {
-    Times {
+fn quiet() -> Timeline {
+    Timeline {
         since: Timestamp::UNIX_EPOCH,
         until: at("2100-01-01T00:00Z"),
         down: Vec::new(),
@@ -35,14 +35,14 @@ fn quiet() -> Times {
 }
 
 /// `up down alarms_off unknown unwatched` of each day, in minutes.
-fn minutes(times: &Times, span: &str) -> Vec<[u64; 5]> {
+fn minutes(times: &Timeline, span: &str) -> Vec<[u64; 5]> {
     let days = days(&range(span), &berlin());
     let minutes = |time: Duration| {
         assert_eq!(time.as_secs() % 60, 0);
         time.as_secs() / 60
     };
     times
-        .sums(&days)
+        .availability(&days)
         .iter()
         .map(|day| [day.up, day.down, day.alarms_off, day.unknown, day.unwatched].map(minutes))
         .collect()
@@ -115,7 +115,7 @@ fn an_outage_counts_on_each_day_on_which_it_went_on() {
         ),
     ];
     for (outage, span, expected) in table {
-        let times = Times {
+        let times = Timeline {
             down: ranges(&[outage]),
             ..quiet()
         };
@@ -171,7 +171,7 @@ fn each_moment_counts_once() {
         ),
     ];
     for (what, [down, unknown, alarms_off, unwatched], expected) in table {
-        let times = Times {
+        let times = Timeline {
             down: hours(down),
             unknown: hours(unknown),
             alarms_off: hours(alarms_off),
@@ -185,7 +185,7 @@ fn each_moment_counts_once() {
 
 #[test]
 fn before_the_first_look_nobody_watched_and_what_is_to_come_counts_for_nothing() {
-    let times = Times {
+    let times = Timeline {
         since: at("2026-11-20T11:00Z"),
         until: at("2026-11-21T05:00Z"),
         // still open
@@ -206,7 +206,7 @@ fn before_the_first_look_nobody_watched_and_what_is_to_come_counts_for_nothing()
 #[test]
 fn the_share_is_of_the_time_in_which_something_is_known() {
     let hours = |hours: u64| Duration::from_secs(hours * 3600);
-    let sums = Sums {
+    let sums = Availability {
         up: hours(3),
         down: hours(1),
         alarms_off: hours(8),
@@ -215,10 +215,10 @@ fn the_share_is_of_the_time_in_which_something_is_known() {
     };
     assert_eq!(sums.up_percent(), Some(75.0));
     assert_eq!(sums.total(), hours(24));
-    assert_eq!([sums, sums].into_iter().sum::<Sums>().total(), hours(48));
-    let nothing = Sums {
+    assert_eq!([sums, sums].into_iter().sum::<Availability>().total(), hours(48));
+    let nothing = Availability {
         alarms_off: hours(24),
-        ..Sums::default()
+        ..Availability::default()
     };
     assert_eq!(nothing.up_percent(), None);
 }
@@ -239,14 +239,14 @@ proptest! {
     fn the_parts_of_a_day_are_the_day(
         down in some_ranges(), unknown in some_ranges(), alarms_off in some_ranges(), unwatched in some_ranges(),
     ) {
-        let times = Times { down, unknown, alarms_off, unwatched, ..quiet() };
+        let times = Timeline { down, unknown, alarms_off, unwatched, ..quiet() };
         let span = Timestamp::from_second(1_760_000_000).unwrap()..Timestamp::from_second(1_762_400_000).unwrap();
         let days = days(&span, &berlin());
-        let sums = times.sums(&days);
+        let sums = times.availability(&days);
         for (day, sums) in days.iter().zip(&sums) {
             prop_assert_eq!(sums.total(), day.span.end.duration_since(day.span.start).unsigned_abs());
         }
-        let all: Sums = sums.into_iter().sum();
+        let all: Availability = sums.into_iter().sum();
         let given = |ranges: &[Range<Timestamp>]| ranges.iter()
             .map(|range| Duration::try_from(range.end.duration_since(range.start)).unwrap_or_default())
             .sum::<Duration>();
