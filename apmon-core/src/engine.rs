@@ -236,7 +236,7 @@ impl Handle {
     /// # Errors
     /// When it has ended.
     pub async fn status(&self) -> Result<SiteStatus, EngineError> {
-        Ok(self.ask(Command::Status).await?.developed())
+        Ok(self.ask(Command::Status).await?.into_status())
     }
 
     /// Tries all messages that wait for a channel, or for any, again now: those

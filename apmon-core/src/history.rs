@@ -22,9 +22,9 @@ use crate::{
 
 /// While nothing can be written, no more results are held than this; the
 /// oldest go first.
-const MOST_RESULTS: usize = 50_000;
+const MAX_RESULTS: usize = 50_000;
 /// The same of incidents, of deliveries, of stretches and of changes at ports.
-const MOST_RECORDS: usize = 10_000;
+const MAX_RECORDS: usize = 10_000;
 
 /// What one look found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -281,11 +281,11 @@ impl Records {
 
     /// Forgets what is too much. Asked after each addition.
     pub(crate) fn cut(&mut self) {
-        keep_last(&mut self.results, MOST_RESULTS);
-        keep_last(&mut self.incidents, MOST_RECORDS);
-        keep_last(&mut self.deliveries, MOST_RECORDS);
-        keep_last(&mut self.stretches, MOST_RECORDS);
-        keep_last(&mut self.port_changes, MOST_RECORDS);
+        keep_last(&mut self.results, MAX_RESULTS);
+        keep_last(&mut self.incidents, MAX_RECORDS);
+        keep_last(&mut self.deliveries, MAX_RECORDS);
+        keep_last(&mut self.stretches, MAX_RECORDS);
+        keep_last(&mut self.port_changes, MAX_RECORDS);
     }
 }
 
@@ -318,7 +318,7 @@ mod tests {
                 ..Records::default()
             });
         }
-        assert_eq!(records.results.len(), MOST_RESULTS);
+        assert_eq!(records.results.len(), MAX_RESULTS);
         assert_eq!(records.results.front(), Some(&result(40_000)));
         assert_eq!(records.results.back(), Some(&result(89_999)));
     }

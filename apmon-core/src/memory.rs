@@ -38,7 +38,7 @@ pub struct Memory {
 
 /// A value that cannot be kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Unfit {
+pub(crate) struct InvalidValue {
     /// Its key; `counts` of the counts.
     pub(crate) key: String,
     /// What is wrong with it.
@@ -55,7 +55,7 @@ impl Memory {
     /// This as it can be kept after `before`: in the place of a value that is no
     /// JSON, or that stands under a key of the state file itself, stays what was
     /// there. What is as it was is not read again.
-    pub(crate) fn fit(mut self, before: &Self) -> (Self, Vec<Unfit>) {
+    pub(crate) fn keep_valid(mut self, before: &Self) -> (Self, Vec<InvalidValue>) {
         let mut unfit = Vec::new();
         self.kept = std::mem::take(&mut self.kept)
             .into_iter()
@@ -66,22 +66,22 @@ impl Memory {
                 } else if STATE_KEYS.contains(&key.as_str()) {
                     Some("the state file has this key for itself".to_owned())
                 } else {
-                    fault(&text)
+                    json_error(&text)
                 };
                 let Some(reason) = reason else {
                     return Some((key, text));
                 };
                 let known = known.map(|text| (key.clone(), Arc::clone(text)));
-                unfit.push(Unfit { key, reason });
+                unfit.push(InvalidValue { key, reason });
                 known
             })
             .collect();
         if let Some(text) = self.counts.take_if(|text| before.counts.as_ref() != Some(&*text)) {
-            self.counts = match fault(&text) {
+            self.counts = match json_error(&text) {
                 None => Some(text),
                 Some(reason) => {
                     let key = "counts".to_owned();
-                    unfit.push(Unfit { key, reason });
+                    unfit.push(InvalidValue { key, reason });
                     before.counts.clone()
                 }
             };
@@ -91,8 +91,8 @@ impl Memory {
 }
 
 /// Why a text is no JSON.
-fn fault(text: &str) -> Option<String> {
-    serde_json::from_str::<Sound>(text)
+fn json_error(text: &str) -> Option<String> {
+    serde_json::from_str::<AnyJson>(text)
         .err()
         .map(|error| format!("no JSON: {error}"))
 }
@@ -100,15 +100,15 @@ fn fault(text: &str) -> Option<String> {
 /// Any JSON that can be read as a value, of which nothing is kept: the counts of
 /// a switch are 60 kB at every look. (serde's own `IgnoredAny` takes numbers and
 /// depths that no value has.)
-struct Sound;
+struct AnyJson;
 
-impl<'de> Deserialize<'de> for Sound {
+impl<'de> Deserialize<'de> for AnyJson {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(Self)
     }
 }
 
-impl<'de> Visitor<'de> for Sound {
+impl<'de> Visitor<'de> for AnyJson {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,7 +171,7 @@ mod tests {
             &[("a", "{\"x\": "), ("b", "[1, {\"y\": null}]"), ("c", "")],
             Some("[1"),
         );
-        let (kept, unfit) = new.fit(&before);
+        let (kept, unfit) = new.keep_valid(&before);
         assert_eq!(
             kept,
             memory(&[("a", "1"), ("b", "[1, {\"y\": null}]")], Some("[1]"))
@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn the_keys_of_the_state_file_are_nobodys_to_keep() {
-        let (kept, unfit) = memory(&[("is_up", "true"), ("ports_state", "{}")], None).fit(&Memory::default());
+        let (kept, unfit) =
+            memory(&[("is_up", "true"), ("ports_state", "{}")], None).keep_valid(&Memory::default());
         assert_eq!(kept, memory(&[("ports_state", "{}")], None));
         assert_eq!(unfit[0].key, "is_up");
     }
@@ -211,7 +212,7 @@ mod tests {
         ];
         for text in texts {
             let value = serde_json::from_str::<serde_json::Value>(text);
-            assert_eq!(fault(text).is_none(), value.is_ok(), "{text}");
+            assert_eq!(json_error(text).is_none(), value.is_ok(), "{text}");
         }
     }
 }

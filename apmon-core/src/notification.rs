@@ -144,13 +144,13 @@ impl NotificationKind {
 
     /// It tells that something began, or goes on.
     #[must_use]
-    pub(crate) fn begins(&self) -> bool {
+    pub(crate) fn is_ongoing(&self) -> bool {
         matches!(self, Self::Outage | Self::Reminder | Self::Unknown)
     }
 
     /// It ends what messages before it began.
     #[must_use]
-    pub(crate) fn is_end(&self) -> bool {
+    pub(crate) fn ends_incident(&self) -> bool {
         self.ends_outage() || *self == Self::Known
     }
 

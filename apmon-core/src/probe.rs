@@ -114,7 +114,7 @@ impl Check {
     #[must_use]
     pub fn expired(&self, words: impl FnOnce(&str) -> String) -> Failure {
         let late = tokio::time::Instant::now().saturating_duration_since(self.deadline);
-        if late > STANDSTILL {
+        if late > MAX_TIMER_DELAY {
             return Failure::new(
                 FailureClass::Resources,
                 format!("this process stood still for {:.1} secs", late.as_secs_f64()),
@@ -132,7 +132,7 @@ impl Check {
 }
 
 /// A timer that fires so late says that this process did not run.
-const STANDSTILL: Duration = Duration::from_secs(1);
+const MAX_TIMER_DELAY: Duration = Duration::from_secs(1);
 
 /// The end of a look; one that is too far for the clock is ten years away.
 fn deadline(timeout: Duration) -> tokio::time::Instant {

@@ -111,7 +111,7 @@ impl OwnState {
 impl OwnState {
     /// Messages of this incident are still to come.
     #[must_use]
-    pub fn goes_on(&self, incident: &str) -> bool {
+    pub fn has_open(&self, incident: &str) -> bool {
         let is_it = |id: &Option<String>| id.as_deref() == Some(incident);
         is_it(&self.incident) || is_it(&self.unknown_incident)
     }
@@ -125,7 +125,7 @@ impl OwnState {
     /// These channels have heard of `incident`, which goes on.
     pub(crate) fn add_announced(&mut self, incident: &str, channels: &[String]) {
         let mut all = std::mem::take(&mut self.announced_to);
-        all.retain(|incident, _| self.goes_on(incident));
+        all.retain(|incident, _| self.has_open(incident));
         let announced_to = all.entry(incident.to_owned()).or_default();
         for channel in channels {
             if !announced_to.contains(channel) {
@@ -137,7 +137,7 @@ impl OwnState {
 
     /// Who heard that began what `message` ends.
     pub(crate) fn take_announced(&mut self, message: &Notification) -> Vec<String> {
-        match message.kind.is_end() {
+        match message.kind.ends_incident() {
             true => self.announced_to.remove(&message.incident).unwrap_or_default(),
             false => Vec::new(),
         }
@@ -172,4 +172,4 @@ impl MonitorState {
 }
 
 /// How long the state of a monitor is kept that is no longer watched.
-pub const KEPT_AFTER_REMOVAL: Duration = Duration::from_secs(30 * 86_400);
+pub const RETENTION_AFTER_REMOVAL: Duration = Duration::from_secs(30 * 86_400);

@@ -29,7 +29,7 @@ use super::{
     outbox::Outbox,
     pending::PendingWrites,
     plan::Plan,
-    runtime::{MonitorRuntime, Want},
+    runtime::{DueAction, MonitorRuntime},
     self_monitor::SelfMonitor,
     stats::DeliveryStats,
 };
@@ -48,7 +48,7 @@ use crate::{
 const GRACE: Duration = Duration::from_millis(250);
 
 /// Something the dispatcher waited for.
-enum Done {
+enum TaskResult {
     Check {
         runtime: usize,
         generation: u64,
@@ -92,10 +92,10 @@ pub(super) struct Dispatcher {
     stats: DeliveryStats,
     pending: PendingWrites,
     self_monitor: SelfMonitor,
-    tasks: JoinSet<Done>,
+    tasks: JoinSet<TaskResult>,
     is_pass: bool,
     /// The pass was told to save before it says that it is well.
-    pass_hurried: bool,
+    pass_flushed: bool,
     /// The pass had its chance to say that it is well.
     pass_heartbeat_done: bool,
     /// The store keeps a history.
@@ -131,7 +131,7 @@ impl Dispatcher {
             self_monitor: SelfMonitor::default(),
             tasks: JoinSet::new(),
             is_pass,
-            pass_hurried: false,
+            pass_flushed: false,
             pass_heartbeat_done: false,
             keeps_history: shared.store.keeps_history(),
             started: now.wall,
@@ -149,17 +149,17 @@ impl Dispatcher {
         if !is_pass {
             dispatcher
                 .self_monitor
-                .follow(dispatcher.plan.heartbeat.as_ref(), now.mono);
+                .configure(dispatcher.plan.heartbeat.as_ref(), now.mono);
         }
         // What waits was decided before anything that is decided now.
         for entry in snapshot.outbox {
             // A reminder that was under way when its successor was decided.
             if let Some(replaced) = dispatcher.outbox.push(entry, true, now) {
-                dispatcher.replaced(&replaced, now);
+                dispatcher.settle_replaced(&replaced, now);
             }
         }
         dispatcher.drop_stale_reminders();
-        dispatcher.readdress_orphans();
+        dispatcher.reassign_orphans();
         dispatcher.retire_missing(now);
         dispatcher
     }
@@ -170,8 +170,8 @@ impl Dispatcher {
         let mut outbox_ends: Option<Mono> = None;
         loop {
             let now = self.shared.clock.now();
-            self.do_what_is_due(now);
-            if self.is_pass && self.pass_is_over(now, &mut outbox_ends) {
+            self.run_due_work(now);
+            if self.is_pass && self.is_pass_finished(now, &mut outbox_ends) {
                 break;
             }
             let wake = self.wake_at(outbox_ends);
@@ -192,7 +192,7 @@ impl Dispatcher {
                     }
                     Some(Command::Shutdown) | None => break,
                 },
-                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.drain(done),
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.handle_finished_tasks(done),
                 () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => {}
             }
         }
@@ -200,11 +200,11 @@ impl Dispatcher {
     }
 
     /// Everything that has finished by now.
-    fn drain(&mut self, first: Result<Done, tokio::task::JoinError>) {
+    fn handle_finished_tasks(&mut self, first: Result<TaskResult, tokio::task::JoinError>) {
         let mut next = Some(first);
         while let Some(done) = next {
             match done {
-                Ok(done) => self.done(done),
+                Ok(done) => self.handle_result(done),
                 // Only a bug outside the checks' own panic barrier gets here.
                 Err(error) => tracing::error!("a task of the engine failed: {error}"),
             }
@@ -212,9 +212,9 @@ impl Dispatcher {
         }
     }
 
-    fn done(&mut self, done: Done) {
+    fn handle_result(&mut self, done: TaskResult) {
         match done {
-            Done::Check {
+            TaskResult::Check {
                 runtime,
                 generation,
                 check,
@@ -224,9 +224,9 @@ impl Dispatcher {
                 self.running -= 1;
                 self.check_finished(runtime, generation, &check, &observation, ended);
             }
-            Done::Delivery { channel, key, result } => self.delivered(&channel, &key, result),
-            Done::Heartbeat { source, sent, result } => self.heartbeat_sent(source, sent, result),
-            Done::Commit {
+            TaskResult::Delivery { channel, key, result } => self.delivered(&channel, &key, result),
+            TaskResult::Heartbeat { source, sent, result } => self.heartbeat_finished(source, sent, result),
+            TaskResult::Commit {
                 result,
                 commit,
                 runtimes,
@@ -237,26 +237,26 @@ impl Dispatcher {
         }
     }
 
-    fn do_what_is_due(&mut self, now: Now) {
-        while let Some(at) = self.agenda.pop_due(now.mono) {
-            while let Some(want) = self.runtimes[at]
+    fn run_due_work(&mut self, now: Now) {
+        while let Some(index) = self.agenda.pop_due(now.mono) {
+            while let Some(action) = self.runtimes[index]
                 .as_mut()
-                .and_then(|runtime| runtime.want(now.mono))
+                .and_then(|runtime| runtime.next_due_action(now.mono))
             {
-                match want {
-                    Want::Check(_) => self.waiting.push_back(at),
-                    Want::Heartbeat => self.send_heartbeat(at, now),
-                    Want::Reminder => self.remind(at, now),
+                match action {
+                    DueAction::Check(_) => self.waiting.push_back(index),
+                    DueAction::Heartbeat => self.send_heartbeat(index, now),
+                    DueAction::Reminder => self.remind(index, now),
                 }
             }
-            self.rearm(at);
+            self.rearm(index);
         }
         if self.self_monitor.is_due(now.mono) {
             self.send_own_heartbeat(now);
         }
         self.start_checks(now);
         if self.pending.stalls_at().is_some_and(|at| at <= now.mono) {
-            self.do_without_the_store();
+            self.continue_without_store();
         }
         for entry in self.outbox.expire(now.mono) {
             tracing::error!(
@@ -266,12 +266,12 @@ impl Dispatcher {
                 entry.last_error.as_deref().unwrap_or("never tried"),
                 entry.notification.text
             );
-            self.stats.expired(&entry.channel);
-            self.record_fate(&entry, DeliveryFate::Expired, now);
+            self.stats.record_expiry(&entry.channel);
+            self.record_delivery(&entry, DeliveryFate::Expired, now);
             self.pending.settle(entry.key());
         }
         if !self.plan.no_notify {
-            self.use_fallbacks(now);
+            self.run_fallbacks(now);
             for entry in self.outbox.start(now.mono) {
                 self.deliver(entry);
             }
@@ -296,8 +296,8 @@ impl Dispatcher {
         moments.into_iter().flatten().min()
     }
 
-    fn rearm(&mut self, at: usize) {
-        let due = self.runtimes[at].as_ref().and_then(MonitorRuntime::wake_at);
-        self.agenda.arm(at, due);
+    fn rearm(&mut self, index: usize) {
+        let due = self.runtimes[index].as_ref().and_then(MonitorRuntime::wake_at);
+        self.agenda.arm(index, due);
     }
 }

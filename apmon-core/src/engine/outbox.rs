@@ -4,7 +4,7 @@
 
 mod fallback;
 mod queue;
-mod survey;
+mod status;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -28,7 +28,7 @@ use crate::{
 /// A refused message is tried again so often: a rotated token is mended some time.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30 * 60);
 /// What was refused less long ago is not tried again because others are taken.
-const REFUSED_LATELY: Duration = Duration::from_secs(60);
+const REFUSED_RECENTLY: Duration = Duration::from_secs(60);
 /// What was refused less long ago needs no last try.
 const JUST_NOW: Duration = Duration::from_secs(1);
 /// 2020: a message that bears an earlier time was decided before this machine
@@ -50,7 +50,7 @@ pub(super) struct Outbox {
 
 /// What became of a try.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Fate {
+pub(super) enum AttemptResult {
     /// It is gone; its key is settled.
     Delivered,
     /// It is tried again.
@@ -75,7 +75,7 @@ impl Outbox {
     }
 
     /// Goes on by the rules of another plan.
-    pub(super) fn follow(&mut self, plan: &Plan, now: Mono) {
+    pub(super) fn apply_plan(&mut self, plan: &Plan, now: Mono) {
         self.expiry = plan.expire_after;
         for item in self.queues.values_mut().flat_map(ChannelQueue::items_mut) {
             item.expires = item.decided.plus(self.expiry);
@@ -131,7 +131,7 @@ impl Outbox {
             false => entry.attempts,
         };
         let fallback = self.fallbacks.get(&entry.channel);
-        let place = queue.insert(Item {
+        let position = queue.insert(Item {
             fallback_done: is_fallback_done(&entry, fallback),
             entry,
             committed,
@@ -139,21 +139,21 @@ impl Outbox {
             decided,
             expires,
             tries,
-            over: false,
+            outage_ended: false,
             replaced: false,
-            tried_last: false,
+            had_final_attempt: false,
         });
-        queue.reckon(place, fallback);
+        queue.update_fallback(position, fallback);
         replaced
     }
 
     /// A message was decided: what was refused of its incident is tried once
     /// more, before it.
-    pub(super) fn prepare(&mut self, news: &Notification) {
+    pub(super) fn release_incident(&mut self, news: &Notification) {
         for queue in self.queues.values_mut() {
-            for place in queue.places(&news.incident) {
-                if queue.item(place).is_some_and(|item| item.deferred.is_some()) {
-                    queue.defer(place, None);
+            for position in queue.positions(&news.incident) {
+                if queue.item(position).is_some_and(|item| item.deferred.is_some()) {
+                    queue.defer(position, None);
                 }
             }
         }
@@ -162,17 +162,21 @@ impl Outbox {
     /// An incident ended at `at`, whether or not somebody is told of that.
     /// Returns its reminders, which have nothing left to say, and the entries
     /// that this changes.
-    pub(super) fn close(&mut self, incident: &str, at: Timestamp) -> (Vec<OutboxEntry>, Vec<OutboxEntry>) {
+    pub(super) fn close_incident(
+        &mut self,
+        incident: &str,
+        at: Timestamp,
+    ) -> (Vec<OutboxEntry>, Vec<OutboxEntry>) {
         let (mut dropped, mut changed) = (Vec::new(), Vec::new());
         for queue in self.queues.values_mut() {
-            for place in queue.places(incident) {
-                let flies = queue.in_flight() == Some(place);
-                let Some(item) = queue.item_mut(place) else {
+            for position in queue.positions(incident) {
+                let is_in_flight = queue.in_flight() == Some(position);
+                let Some(item) = queue.item_mut(position) else {
                     continue;
                 };
                 match item.is_reminder() {
-                    true if flies => item.over = true,
-                    true => dropped.extend(queue.remove(place).map(|item| item.entry)),
+                    true if is_in_flight => item.outage_ended = true,
+                    true => dropped.extend(queue.remove(position).map(|item| item.entry)),
                     false => {
                         item.entry.notification.ended = Some(at);
                         changed.push(item.entry.clone());
@@ -183,17 +187,20 @@ impl Outbox {
         (dropped, changed)
     }
 
-    /// Drops the reminders of which `over` says that their outage has ended.
-    pub(super) fn drop_reminders(&mut self, over: impl Fn(&Notification) -> bool) -> Vec<OutboxEntry> {
-        let over = |item: &Item| item.is_reminder() && over(&item.entry.notification);
+    /// Drops the reminders of which `outage_ended` says that their outage has ended.
+    pub(super) fn drop_reminders(
+        &mut self,
+        outage_ended: impl Fn(&Notification) -> bool,
+    ) -> Vec<OutboxEntry> {
+        let outage_ended = |item: &Item| item.is_reminder() && outage_ended(&item.entry.notification);
         for queue in self.queues.values_mut() {
             if let Some(flying) = queue.in_flight()
                 && let Some(item) = queue.item_mut(flying)
             {
-                item.over |= over(item);
+                item.outage_ended |= outage_ended(item);
             }
         }
-        self.extract(over)
+        self.remove_where(outage_ended)
     }
 
     /// These are on disk now, or cannot get there: they may be sent.
@@ -213,9 +220,9 @@ impl Outbox {
 
     /// At the end of a run: as [`start`](Self::start), but no pause is kept, and
     /// each message has one try.
-    pub(super) fn start_last(&mut self, now: Mono) -> Vec<OutboxEntry> {
+    pub(super) fn start_final(&mut self, now: Mono) -> Vec<OutboxEntry> {
         let queues = self.queues.values_mut();
-        queues.filter_map(|queue| queue.start_last(now)).collect()
+        queues.filter_map(|queue| queue.start_final(now)).collect()
     }
 
     /// What the receiver said.
@@ -225,21 +232,23 @@ impl Outbox {
         key: &str,
         result: Result<(), DeliveryError>,
         now: Now,
-    ) -> Option<Fate> {
+    ) -> Option<AttemptResult> {
         let queue = self.queues.get_mut(channel)?;
-        let place = queue.finish(key)?;
+        let position = queue.finish(key)?;
         let failures = queue.failures;
-        let item = queue.item_mut(place)?;
+        let item = queue.item_mut(position)?;
         let error = match result {
             Ok(()) => {
-                queue.remove(place);
-                queue.taken(now.mono);
-                return Some(Fate::Delivered);
+                queue.remove(position);
+                queue.accepted(now.mono);
+                return Some(AttemptResult::Delivered);
             }
             Err(error) => error,
         };
-        if item.over {
-            return queue.remove(place).map(|item| Fate::Dropped(item.entry));
+        if item.outage_ended {
+            return queue
+                .remove(position)
+                .map(|item| AttemptResult::Dropped(item.entry));
         }
         let is_replaced = item.replaced;
         self.expires = Some(self.expires.map_or(item.expires, |first| first.min(item.expires)));
@@ -263,22 +272,24 @@ impl Outbox {
                 let before = queue.failed_before.take();
                 let since = before.map_or(now.mono, |before| before.min(now.mono));
                 queue.failing_since.get_or_insert(since);
-                queue.defer(place, None);
+                queue.defer(position, None);
             }
             DeliveryError::Permanent { .. } => {
                 item.tries = 1;
                 item.entry.refused = true;
-                queue.defer(place, Some(now.mono.plus(REFUSED_PAUSE)));
+                queue.defer(position, Some(now.mono.plus(REFUSED_PAUSE)));
             }
         }
         if is_replaced {
-            return queue.remove(place).map(|item| Fate::Replaced(item.entry));
+            return queue
+                .remove(position)
+                .map(|item| AttemptResult::Replaced(item.entry));
         }
-        queue.reckon(place, self.fallbacks.get(channel));
-        let entry = queue.item(place)?.entry.clone();
+        queue.update_fallback(position, self.fallbacks.get(channel));
+        let entry = queue.item(position)?.entry.clone();
         Some(match entry.refused {
-            true => Fate::Refused(entry),
-            false => Fate::Retried(entry),
+            true => AttemptResult::Refused(entry),
+            false => AttemptResult::Retried(entry),
         })
     }
 
@@ -289,7 +300,7 @@ impl Outbox {
         if self.expires.is_none_or(|first| first > now) {
             return Vec::new();
         }
-        let expired = self.extract(|item| item.expires <= now);
+        let expired = self.remove_where(|item| item.expires <= now);
         // One under way is asked again when its try has ended.
         let idle = self.queues.values().flat_map(ChannelQueue::idle);
         self.expires = idle.map(|item| item.expires).min();
@@ -297,7 +308,7 @@ impl Outbox {
     }
 
     /// A message waits for this channel.
-    pub(super) fn has(&self, channel: &str, message: &Notification) -> bool {
+    pub(super) fn contains(&self, channel: &str, message: &Notification) -> bool {
         let queue = self.queues.get(channel);
         let mut same = queue
             .into_iter()
@@ -306,11 +317,11 @@ impl Outbox {
     }
 
     /// More channels have this message now. Returns the entries that this changes.
-    pub(super) fn address(&mut self, message: &Notification, addressed: &[String]) -> Vec<OutboxEntry> {
+    pub(super) fn set_addressed(&mut self, message: &Notification, addressed: &[String]) -> Vec<OutboxEntry> {
         let mut changed = Vec::new();
         for queue in self.queues.values_mut() {
-            for place in queue.places(&message.incident) {
-                let Some(item) = queue.item_mut(place) else {
+            for position in queue.positions(&message.incident) {
+                let Some(item) = queue.item_mut(position) else {
                     continue;
                 };
                 let entry = &mut item.entry;
@@ -364,10 +375,10 @@ impl Outbox {
     }
 
     /// Removes what is not under way and `gone`.
-    fn extract(&mut self, gone: impl Fn(&Item) -> bool) -> Vec<OutboxEntry> {
+    fn remove_where(&mut self, gone: impl Fn(&Item) -> bool) -> Vec<OutboxEntry> {
         let queues = self.queues.values_mut();
         let removed = queues
-            .flat_map(|queue| queue.extract(&gone))
+            .flat_map(|queue| queue.remove_where(&gone))
             .map(|item| item.entry);
         let removed = removed.collect();
         self.queues
@@ -388,8 +399,8 @@ impl Outbox {
     }
 
     /// Messages are left that a pass waits for at its end.
-    pub(super) fn has_unsent(&self) -> bool {
-        self.queues.values().any(ChannelQueue::has_unsent)
+    pub(super) fn has_pending_attempts(&self) -> bool {
+        self.queues.values().any(ChannelQueue::has_pending_attempts)
     }
 
     /// Some message is under way right now.
@@ -404,14 +415,14 @@ impl Outbox {
     }
 
     /// The entry of a channel that is under way, as it is now.
-    pub(super) fn under_way(&self, channel: &str) -> Option<&OutboxEntry> {
+    pub(super) fn in_flight(&self, channel: &str) -> Option<&OutboxEntry> {
         let queue = self.queues.get(channel)?;
         let item = queue.item(queue.in_flight()?)?;
         Some(&item.entry)
     }
 
     /// When that was decided.
-    pub(super) fn decided(&self, channel: &str) -> Option<Mono> {
+    pub(super) fn in_flight_decided(&self, channel: &str) -> Option<Mono> {
         let queue = self.queues.get(channel)?;
         let item = queue.item(queue.in_flight()?)?;
         Some(item.decided)

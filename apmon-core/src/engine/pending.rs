@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// States without news may lag so long on disk.
-const LAZY: Duration = Duration::from_secs(5);
+const STATE_DELAY: Duration = Duration::from_secs(5);
 /// A store that fails is tried again so often.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// A store that has not answered for so long is not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const STALL_AFTER: Duration = Duration::from_secs(5);
 
 /// What is not on disk yet.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ pub(super) struct PendingWrites {
     since: Option<Mono>,
     urgent: bool,
     not_before: Option<Mono>,
-    under_way: Option<UnderWay>,
+    in_flight: Option<CommitInFlight>,
     /// The store does not do its work; that was said.
     pub(super) failing: bool,
 }
@@ -54,7 +54,7 @@ struct Entries {
 
 /// The commit under way.
 #[derive(Debug)]
-struct UnderWay {
+struct CommitInFlight {
     started: Mono,
     notifications: Vec<Notification>,
     unwritten: HashSet<String>,
@@ -71,7 +71,7 @@ pub(super) struct Batch {
 
 impl PendingWrites {
     /// A slot's state changed; `urgent` when somebody must be told of it.
-    pub(super) fn touch(&mut self, runtime: usize, now: Mono, urgent: bool) {
+    pub(super) fn mark_dirty(&mut self, runtime: usize, now: Mono, urgent: bool) {
         self.dirty.insert(runtime);
         self.since.get_or_insert(now);
         self.urgent |= urgent;
@@ -84,7 +84,7 @@ impl PendingWrites {
 
     /// A message was decided. Handed back where it must not wait for the store.
     #[must_use]
-    pub(super) fn announce(&mut self, notification: Notification) -> Option<Notification> {
+    pub(super) fn add_notification(&mut self, notification: Notification) -> Option<Notification> {
         self.urgent = true;
         if self.is_stalled() {
             return Some(notification);
@@ -94,13 +94,13 @@ impl PendingWrites {
     }
 
     /// A new outbox entry.
-    pub(super) fn new_entry(&mut self, entry: OutboxEntry) {
+    pub(super) fn add_entry(&mut self, entry: OutboxEntry) {
         self.unwritten.insert(entry.key());
-        self.entry(entry);
+        self.update_entry(entry);
     }
 
     /// An outbox entry changed.
-    pub(super) fn entry(&mut self, entry: OutboxEntry) {
+    pub(super) fn update_entry(&mut self, entry: OutboxEntry) {
         self.entries.upsert(entry);
         self.urgent = true;
     }
@@ -130,44 +130,44 @@ impl PendingWrites {
     }
 
     /// Something waits to be committed that somebody waits for.
-    pub(super) fn has_news(&self) -> bool {
+    pub(super) fn is_urgent(&self) -> bool {
         self.urgent
     }
 
     /// Everything is on disk.
     pub(super) fn is_saved(&self) -> bool {
-        self.is_clean() && self.under_way.is_none()
+        self.is_clean() && self.in_flight.is_none()
     }
 
     /// This entry was in no commit that succeeded: the next run will not find it.
     pub(super) fn is_unwritten(&self, key: &str) -> bool {
-        let under_way = self.under_way.as_ref();
-        self.unwritten.contains(key) || under_way.is_some_and(|it| it.unwritten.contains(key))
+        let in_flight = self.in_flight.as_ref();
+        self.unwritten.contains(key) || in_flight.is_some_and(|it| it.unwritten.contains(key))
     }
 
     /// A commit is under way.
     pub(super) fn is_committing(&self) -> bool {
-        self.under_way.is_some()
+        self.in_flight.is_some()
     }
 
     /// The commit under way takes too long.
     pub(super) fn is_stalled(&self) -> bool {
-        self.under_way.as_ref().is_some_and(|under_way| under_way.stalled)
+        self.in_flight.as_ref().is_some_and(|in_flight| in_flight.stalled)
     }
 
     /// When the commit under way will have taken too long.
     pub(super) fn stalls_at(&self) -> Option<Mono> {
-        let under_way = self.under_way.as_ref().filter(|under_way| !under_way.stalled)?;
-        Some(under_way.started.plus(PATIENCE))
+        let in_flight = self.in_flight.as_ref().filter(|in_flight| !in_flight.stalled)?;
+        Some(in_flight.started.plus(STALL_AFTER))
     }
 
     /// It has taken too long: what waits for it is told from memory.
     pub(super) fn stall(&mut self) -> Vec<Notification> {
-        let Some(under_way) = &mut self.under_way else {
+        let Some(in_flight) = &mut self.in_flight else {
             return Vec::new();
         };
-        under_way.stalled = true;
-        let mut notifications = std::mem::take(&mut under_way.notifications);
+        in_flight.stalled = true;
+        let mut notifications = std::mem::take(&mut in_flight.notifications);
         notifications.append(&mut self.notifications);
         notifications
     }
@@ -175,11 +175,11 @@ impl PendingWrites {
     /// When the next commit is to start, if none is under way.
     pub(super) fn commit_at(&self) -> Option<Mono> {
         const AT_ONCE: Mono = Mono::from_nanos(i64::MIN);
-        if self.under_way.is_some() || self.is_clean() {
+        if self.in_flight.is_some() || self.is_clean() {
             return None;
         }
         let at = match self.since {
-            Some(since) if !self.urgent => since.plus(LAZY),
+            Some(since) if !self.urgent => since.plus(STATE_DELAY),
             _ => AT_ONCE,
         };
         // A new message does not wait for a store that fails: it is told from memory.
@@ -188,14 +188,14 @@ impl PendingWrites {
     }
 
     /// Everything is to be written now (the end of a run).
-    pub(super) fn hurry(&mut self) {
+    pub(super) fn flush(&mut self) {
         self.urgent = true;
         self.not_before = None;
     }
 
     /// Takes what is to be committed. The caller fills in the states of `runtimes`.
     pub(super) fn take(&mut self, now: Mono) -> Batch {
-        self.under_way = Some(UnderWay {
+        self.in_flight = Some(CommitInFlight {
             started: now,
             notifications: std::mem::take(&mut self.notifications),
             unwritten: std::mem::take(&mut self.unwritten),
@@ -216,19 +216,19 @@ impl PendingWrites {
     /// The commit succeeded. Returns what is told now.
     pub(super) fn committed(&mut self) -> Vec<Notification> {
         self.not_before = None;
-        self.under_way
+        self.in_flight
             .take()
-            .map(|under_way| under_way.notifications)
+            .map(|in_flight| in_flight.notifications)
             .unwrap_or_default()
     }
 
     /// The commit failed: its content goes into the next one. Returns what is
     /// told all the same.
     pub(super) fn failed(&mut self, runtimes: Vec<usize>, commit: Commit, now: Mono) -> Vec<Notification> {
-        self.not_before = Some(now.plus(RETRY));
+        self.not_before = Some(now.plus(RETRY_PAUSE));
         self.urgent = true;
         self.dirty.extend(runtimes);
-        let Some(under_way) = self.under_way.take() else {
+        let Some(in_flight) = self.in_flight.take() else {
             return Vec::new();
         };
         let newer = std::mem::replace(&mut self.extra, commit);
@@ -238,7 +238,7 @@ impl PendingWrites {
         self.history = history;
         let newer_settled = std::mem::replace(&mut self.settled, std::mem::take(&mut self.extra.settled));
         let newer_entries = std::mem::take(&mut self.entries);
-        self.unwritten.extend(under_way.unwritten);
+        self.unwritten.extend(in_flight.unwritten);
         // In the order in which it happened: what the commit held, what came since.
         for entry in older.into_iter().chain(newer_entries.by_order.into_values()) {
             self.entries.upsert(entry);
@@ -250,7 +250,7 @@ impl PendingWrites {
         self.extra.states.extend(newer.states);
         self.extra.forget.extend(newer.forget);
         self.extra.pass = newer.pass.or(self.extra.pass);
-        under_way.notifications
+        in_flight.notifications
     }
 }
 

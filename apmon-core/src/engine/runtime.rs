@@ -10,7 +10,7 @@ use crate::{
     rule::{
         alert,
         health::Transition,
-        heartbeat::{Beat, Send},
+        heartbeat::{HeartbeatTimer, SendDecision},
         resend::Resend,
         schedule::{self, Grid},
     },
@@ -31,15 +31,15 @@ pub(super) struct MonitorRuntime {
     pub(super) missed: u64,
     timing: Timing,
     retry: Option<Mono>,
-    beat: Option<Beat>,
+    heartbeat_timer: Option<HeartbeatTimer>,
     /// In a pass: whether a good look sends a heartbeat.
-    pass_beat: bool,
+    heartbeat_in_pass: bool,
     /// When a heartbeat leaves.
-    send_at: Option<Mono>,
+    heartbeat_at: Option<Mono>,
     /// When one that was not taken is sent again.
     resend: Resend,
     /// The last look found it up.
-    last_up: bool,
+    was_up: bool,
     pub(super) reminder: Option<Mono>,
 }
 
@@ -65,7 +65,7 @@ pub(super) enum CheckPhase {
 
 /// What a slot wants now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Want {
+pub(super) enum DueAction {
     /// A look, due then.
     Check(Mono),
     /// A heartbeat to leave.
@@ -76,7 +76,7 @@ pub(super) enum Want {
 
 impl MonitorRuntime {
     /// A monitor of a daemon, taken up at `now`. `first` is its first look.
-    pub(super) fn resident(
+    pub(super) fn for_daemon(
         monitor: Arc<dyn Monitor>,
         state: Arc<MonitorState>,
         now: Now,
@@ -88,12 +88,12 @@ impl MonitorRuntime {
     }
 
     /// A monitor of one pass at `now`.
-    pub(super) fn passing(monitor: Arc<dyn Monitor>, state: Arc<MonitorState>, now: Now) -> Self {
+    pub(super) fn for_pass(monitor: Arc<dyn Monitor>, state: Arc<MonitorState>, now: Now) -> Self {
         let watch = monitor.watch();
         let changed = state.last_config_checksum.as_deref() != Some(&*watch.checksum);
         let every = watch.policy.check_every;
         let soft = state.health().is_soft();
-        let beat_due = watch.policy.heartbeat.as_ref().is_some_and(|heartbeat| {
+        let heartbeat_due = watch.policy.heartbeat.as_ref().is_some_and(|heartbeat| {
             heartbeat
                 .every
                 .is_some_and(|every| schedule::due_in_pass(state.last_successful_heartbeat, now.wall, every))
@@ -103,14 +103,15 @@ impl MonitorRuntime {
             .heartbeat
             .as_ref()
             .is_some_and(|heartbeat| heartbeat.every.is_none());
-        let due = changed || soft || beat_due || schedule::due_in_pass(state.last_checked, now.wall, every);
+        let due =
+            changed || soft || heartbeat_due || schedule::due_in_pass(state.last_checked, now.wall, every);
         let timing = Timing::Once {
             due: due.then_some(now.mono),
             next: now.mono.plus(every),
         };
         let mut runtime = Self::new(monitor, state, timing, now);
-        runtime.pass_beat = beat_due || always;
-        runtime.beat = None;
+        runtime.heartbeat_in_pass = heartbeat_due || always;
+        runtime.heartbeat_timer = None;
         // A reminder waits for the look that may find it up again.
         runtime.reminder = (!due && runtime.reminder_due_in_pass(now)).then_some(now.mono);
         runtime
@@ -126,7 +127,7 @@ impl MonitorRuntime {
         }
         let heartbeat = monitor.watch().policy.heartbeat.as_ref();
         let last = state.last_successful_heartbeat.map(|last| now.mono_of(last));
-        let beat = heartbeat.map(|heartbeat| Beat::new(heartbeat.every, last));
+        let heartbeat_timer = heartbeat.map(|heartbeat| HeartbeatTimer::new(heartbeat.every, last));
         Self {
             monitor,
             state,
@@ -136,11 +137,11 @@ impl MonitorRuntime {
             missed: 0,
             timing,
             retry: None,
-            beat,
-            pass_beat: false,
-            send_at: None,
+            heartbeat_timer,
+            heartbeat_in_pass: false,
+            heartbeat_at: None,
             resend: Resend::default(),
-            last_up: false,
+            was_up: false,
             // A running outage is reminded of after the first look, which may
             // find it over.
             reminder: None,
@@ -161,7 +162,7 @@ impl MonitorRuntime {
         *self = Self {
             generation,
             missed: self.missed,
-            ..Self::resident(monitor, state, now, grid, first)
+            ..Self::for_daemon(monitor, state, now, grid, first)
         };
     }
 
@@ -183,7 +184,7 @@ impl MonitorRuntime {
             CheckPhase::Idle => self.check_at(),
             CheckPhase::Waiting(_) | CheckPhase::Running => None,
         };
-        let moments = [check, self.send_at, self.resend.at(), self.reminder];
+        let moments = [check, self.heartbeat_at, self.resend.at(), self.reminder];
         moments.into_iter().flatten().min()
     }
 
@@ -193,30 +194,30 @@ impl MonitorRuntime {
             Timing::Grid { next, .. } => Some(next),
             Timing::Once { due, .. } => due,
         };
-        let beat = self.beat.as_ref().and_then(Beat::check_at);
-        [regular, self.retry, beat].into_iter().flatten().min()
+        let heartbeat_timer = self.heartbeat_timer.as_ref().and_then(HeartbeatTimer::check_at);
+        [regular, self.retry, heartbeat_timer].into_iter().flatten().min()
     }
 
     /// What it wants by `now`; called until nothing.
-    pub(super) fn want(&mut self, now: Mono) -> Option<Want> {
-        if self.send_at.is_some_and(|at| at <= now) {
-            self.send_at = None;
+    pub(super) fn next_due_action(&mut self, now: Mono) -> Option<DueAction> {
+        if self.heartbeat_at.is_some_and(|at| at <= now) {
+            self.heartbeat_at = None;
             self.resend = Resend::default();
-            return Some(Want::Heartbeat);
+            return Some(DueAction::Heartbeat);
         }
         if self.resend.at().is_some_and(|at| at <= now) {
             self.resend.clear();
-            return Some(Want::Heartbeat);
+            return Some(DueAction::Heartbeat);
         }
         if self.reminder.is_some_and(|at| at <= now) {
             self.reminder = None;
-            return Some(Want::Reminder);
+            return Some(DueAction::Reminder);
         }
         if self.check_phase == CheckPhase::Idle
             && let Some(due) = self.check_at().filter(|due| *due <= now)
         {
             self.check_phase = CheckPhase::Waiting(due);
-            return Some(Want::Check(due));
+            return Some(DueAction::Check(due));
         }
         None
     }
@@ -225,11 +226,11 @@ impl MonitorRuntime {
     pub(super) fn start_check(&mut self, now: Mono) {
         self.check_phase = CheckPhase::Running;
         self.retry = None;
-        let beat_due = self
-            .beat
+        let heartbeat_due = self
+            .heartbeat_timer
             .as_ref()
-            .filter(|beat| beat.check_at().is_some_and(|at| at <= now));
-        let beat_due = beat_due.and_then(Beat::due);
+            .filter(|heartbeat_timer| heartbeat_timer.check_at().is_some_and(|at| at <= now));
+        let heartbeat_due = heartbeat_due.and_then(HeartbeatTimer::due);
         match &mut self.timing {
             Timing::Once { due, .. } => *due = None,
             Timing::Grid { grid, next } => {
@@ -238,7 +239,7 @@ impl MonitorRuntime {
                     *next = grid.slot_after(now);
                 }
                 // A look for the heartbeat serves the regular slots up to it.
-                if let Some(due) = beat_due.filter(|due| *next <= *due) {
+                if let Some(due) = heartbeat_due.filter(|due| *next <= *due) {
                     *next = grid.slot_after(due);
                 }
             }
@@ -269,19 +270,22 @@ impl MonitorRuntime {
             self.retry = Some(schedule::retry_at(now.mono, policy.retry_after(), regular));
         }
         let up = verdict == Verdict::Up;
-        self.last_up = up;
-        let has_grid = self.beat.as_ref().is_some_and(|beat| beat.due().is_some());
+        self.was_up = up;
+        let has_grid = self
+            .heartbeat_timer
+            .as_ref()
+            .is_some_and(|heartbeat_timer| heartbeat_timer.due().is_some());
         if !up || !has_grid {
             // What it stood for is no more so, or has a successor.
             self.resend.clear();
         }
-        if let Some(beat) = &mut self.beat
-            && let Send::At(at) = beat.after_check(up, started.mono, now.mono)
+        if let Some(heartbeat_timer) = &mut self.heartbeat_timer
+            && let SendDecision::At(at) = heartbeat_timer.after_check(up, started.mono, now.mono)
         {
-            self.send_at = Some(at);
+            self.heartbeat_at = Some(at);
         }
-        if self.pass_beat && up {
-            self.send_at = Some(now.mono);
+        if self.heartbeat_in_pass && up {
+            self.heartbeat_at = Some(now.mono);
         }
         match self.timing {
             Timing::Once { .. } => {
@@ -292,8 +296,8 @@ impl MonitorRuntime {
     }
 
     /// When the period of the present heartbeat ends.
-    pub(super) fn heartbeat_ends(&self) -> Option<Mono> {
-        let due = self.beat.as_ref().and_then(Beat::due);
+    pub(super) fn heartbeat_period_end(&self) -> Option<Mono> {
+        let due = self.heartbeat_timer.as_ref().and_then(HeartbeatTimer::due);
         // Without a grid of its own the next look has a heartbeat of its own.
         due.or(match self.timing {
             Timing::Grid { next, .. } => Some(next),
@@ -306,15 +310,15 @@ impl MonitorRuntime {
         self.resend.failures()
     }
 
-    pub(super) fn heartbeat_taken(&mut self) {
-        self.resend.taken();
+    pub(super) fn heartbeat_accepted(&mut self) {
+        self.resend.accepted();
     }
 
     /// It is sent again, within its period, if the monitor was up at the last
     /// look. A pass leaves that to the next one.
     pub(super) fn heartbeat_failed(&mut self, now: Mono) {
-        self.resend.failed(now, self.heartbeat_ends());
-        if !self.last_up || matches!(self.timing, Timing::Once { .. }) {
+        self.resend.failed(now, self.heartbeat_period_end());
+        if !self.was_up || matches!(self.timing, Timing::Once { .. }) {
             self.resend.clear();
         }
     }

@@ -14,7 +14,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// The first one leaves so long after the start, when something was looked at.
 const FIRST: Duration = Duration::from_secs(5);
 /// Looks that start later than this are no watching.
-const MOST_LAG: Duration = Duration::from_secs(5);
+const MAX_LAG: Duration = Duration::from_secs(5);
 /// A message that got nowhere for so long is stuck.
 const STUCK: Duration = Duration::from_secs(600);
 
@@ -37,20 +37,20 @@ pub(super) struct SelfMonitor {
 
 /// Why it must not vouch for itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Unhealthy {
+pub(super) enum HealthProblem {
     /// Nothing was looked at yet.
-    Blind,
+    NoChecks,
     /// Looks start so late.
-    Lag(Duration),
+    LateChecks(Duration),
     /// State is not saved.
-    Store,
+    StateUnsaved,
     /// A message has waited so long.
-    Stuck(Duration),
+    StuckMessage(Duration),
 }
 
 impl SelfMonitor {
     /// By the plan's heartbeat. The grid goes on where the interval is the same.
-    pub(super) fn follow(&mut self, heartbeat: Option<&Heartbeat>, now: Mono) {
+    pub(super) fn configure(&mut self, heartbeat: Option<&Heartbeat>, now: Mono) {
         let every = heartbeat.map(|heartbeat| heartbeat.every.unwrap_or(EVERY));
         if self.every == every {
             return;
@@ -93,41 +93,43 @@ impl SelfMonitor {
     }
 
     /// When the period of the present one ends.
-    pub(super) fn ends(&self) -> Option<Mono> {
+    pub(super) fn period_end(&self) -> Option<Mono> {
         self.due
     }
 
     /// A look ended that had started so late.
-    pub(super) fn checked(&mut self, lateness: Duration) {
+    pub(super) fn record_check(&mut self, lateness: Duration) {
         self.checked = true;
-        self.waits(lateness);
+        self.record_wait(lateness);
     }
 
     /// A look has waited so long.
-    pub(super) fn waits(&mut self, lateness: Duration) {
+    pub(super) fn record_wait(&mut self, lateness: Duration) {
         self.lag = self.lag.max(lateness);
     }
 
     /// Why it must not vouch for itself now. Looks count from the heartbeat
     /// before on.
-    pub(super) fn unhealthy(
+    pub(super) fn health_problem(
         &mut self,
         pending: &PendingWrites,
         outbox: &Outbox,
         now: Now,
-    ) -> Option<Unhealthy> {
+    ) -> Option<HealthProblem> {
         let lag = std::mem::take(&mut self.lag);
         if !self.checked {
-            return Some(Unhealthy::Blind);
+            return Some(HealthProblem::NoChecks);
         }
-        if lag > MOST_LAG {
-            return Some(Unhealthy::Lag(lag));
+        if lag > MAX_LAG {
+            return Some(HealthProblem::LateChecks(lag));
         }
         if pending.failing || pending.is_stalled() {
-            return Some(Unhealthy::Store);
+            return Some(HealthProblem::StateUnsaved);
         }
         let stuck = outbox.stuck_since().map(|since| now.mono.since(since));
-        stuck.filter(|stuck| *stuck >= STUCK).map(Unhealthy::Stuck)
+        stuck
+            .filter(|stuck| *stuck >= STUCK)
+            .map(HealthProblem::StuckMessage)
     }
 
     /// It is withheld; whether that is news.
@@ -146,18 +148,18 @@ impl SelfMonitor {
     }
 
     /// One leaves.
-    pub(super) fn sending(&mut self) {
+    pub(super) fn start_sending(&mut self) {
         self.in_flight = true;
     }
 
     /// It was answered, or not in time.
-    pub(super) fn heartbeat_ended(&mut self) {
+    pub(super) fn finish_sending(&mut self) {
         self.in_flight = false;
     }
 
     /// It was taken.
-    pub(super) fn taken(&mut self) {
-        self.resend.taken();
+    pub(super) fn accepted(&mut self) {
+        self.resend.accepted();
     }
 
     /// It was not taken; whether that is news.
@@ -170,13 +172,13 @@ impl SelfMonitor {
     }
 }
 
-impl fmt::Display for Unhealthy {
+impl fmt::Display for HealthProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Blind => f.write_str("nothing has been looked at yet"),
-            Self::Lag(lag) => write!(f, "looks start {:.1} secs late", lag.as_secs_f64()),
-            Self::Store => f.write_str("state cannot be saved"),
-            Self::Stuck(by) => write!(
+            Self::NoChecks => f.write_str("nothing has been looked at yet"),
+            Self::LateChecks(lag) => write!(f, "looks start {:.1} secs late", lag.as_secs_f64()),
+            Self::StateUnsaved => f.write_str("state cannot be saved"),
+            Self::StuckMessage(by) => write!(
                 f,
                 "a message has not been delivered for {}",
                 wording::duration(*by)

@@ -22,8 +22,13 @@ struct ChannelStats {
 
 impl DeliveryStats {
     /// A try has ended.
-    pub(super) fn tried(&mut self, channel: &str, result: &Result<(), DeliveryError>, at: Timestamp) {
-        let stats = self.of(channel);
+    pub(super) fn record_attempt(
+        &mut self,
+        channel: &str,
+        result: &Result<(), DeliveryError>,
+        at: Timestamp,
+    ) {
+        let stats = self.entry(channel);
         match result {
             Ok(()) => {
                 stats.counts.delivered += 1;
@@ -45,11 +50,11 @@ impl DeliveryStats {
     }
 
     /// A message for this channel was given up.
-    pub(super) fn expired(&mut self, channel: &str) {
-        self.of(channel).counts.expired += 1;
+    pub(super) fn record_expiry(&mut self, channel: &str) {
+        self.entry(channel).counts.expired += 1;
     }
 
-    fn of(&mut self, channel: &str) -> &mut ChannelStats {
+    fn entry(&mut self, channel: &str) -> &mut ChannelStats {
         self.0.entry(channel.to_owned()).or_default()
     }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Of the messages on their way so many are shown, the oldest.
-pub(super) const SHOWN: usize = 20;
+pub(super) const MAX_SHOWN: usize = 20;
 
 /// Everything about one site. As JSON every key is always there, `null` where
 /// nothing is known; times are UTC.
@@ -310,7 +310,11 @@ impl OutboxStatus {
         Self {
             waiting: channels.iter().map(|channel| channel.waiting).sum(),
             refused: channels.iter().map(|channel| channel.refused).sum(),
-            oldest: oldest.into_iter().take(SHOWN).map(MessageStatus::of).collect(),
+            oldest: oldest
+                .into_iter()
+                .take(MAX_SHOWN)
+                .map(MessageStatus::of)
+                .collect(),
         }
     }
 }
@@ -350,7 +354,7 @@ pub(super) struct MonitorSnapshot {
 }
 
 impl StatusSnapshot {
-    pub(super) fn developed(self) -> SiteStatus {
+    pub(super) fn into_status(self) -> SiteStatus {
         let now = self.now;
         let mut site = self.site;
         site.monitors = self

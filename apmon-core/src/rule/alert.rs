@@ -50,14 +50,14 @@ pub fn after_check(
     match (check.verdict, check.failure) {
         (Verdict::Unknown, failure) => {
             let reason = failure.map_or("no reason given", |failure| failure.reason.as_str());
-            notifications.extend(builder.still_unknown(state, reason));
+            notifications.extend(builder.unknown_message(state, reason));
         }
         (verdict, failure) => {
             if verdict == Verdict::Up {
                 state.last_response_time = check.latency;
             }
             state.error_reason = failure.map(|failure| failure.reason.clone());
-            notifications.extend(builder.known_again(state, verdict == Verdict::Up));
+            notifications.extend(builder.known_message(state, verdict == Verdict::Up));
         }
     }
     match transition {
@@ -287,7 +287,7 @@ impl MessageBuilder<'_> {
         ))
     }
 
-    fn still_unknown(&self, state: &mut MonitorState, reason: &str) -> Option<Notification> {
+    fn unknown_message(&self, state: &mut MonitorState, reason: &str) -> Option<Notification> {
         let since = *state.own.unknown_since.get_or_insert(self.now.wall);
         let mark = *state
             .mono
@@ -314,7 +314,7 @@ impl MessageBuilder<'_> {
         ))
     }
 
-    fn known_again(&self, state: &mut MonitorState, is_up: bool) -> Option<Notification> {
+    fn known_message(&self, state: &mut MonitorState, is_up: bool) -> Option<Notification> {
         let since = state.own.unknown_since.take()?;
         let mark = state.mono.unknown_since.take();
         let incident = state.own.unknown_incident.take()?;

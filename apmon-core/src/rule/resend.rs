@@ -30,7 +30,7 @@ impl Resend {
     }
 
     /// It was taken.
-    pub fn taken(&mut self) {
+    pub fn accepted(&mut self) {
         *self = Self::default();
     }
 
@@ -78,7 +78,7 @@ mod tests {
         resend.failed(secs(0), None);
         resend.failed(secs(1), None);
         assert_eq!(resend.failures(), 2);
-        resend.taken();
+        resend.accepted();
         assert_eq!(resend.at(), None);
         resend.failed(secs(9), None);
         assert_eq!(resend.at(), Some(secs(10)));

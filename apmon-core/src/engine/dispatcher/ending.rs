@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use super::{Dispatcher, Done, GRACE};
+use super::{Dispatcher, GRACE, TaskResult};
 use crate::{
     engine::PassReport,
     time::{Mono, Now},
 };
 
 /// At the end of a run, deliveries under way may take so long.
-const FAREWELL: Duration = Duration::from_secs(1);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
     /// Everything due was looked at, and the outbox had its chance.
-    pub(super) fn pass_is_over(&mut self, now: Now, outbox_ends: &mut Option<Mono>) -> bool {
+    pub(super) fn is_pass_finished(&mut self, now: Now, outbox_ends: &mut Option<Mono>) -> bool {
         if self.agenda.next().is_some() || !self.waiting.is_empty() || self.running > 0 {
             return false;
         }
@@ -21,16 +21,16 @@ impl Dispatcher {
         if self.pass_heartbeat_done {
             return !self.self_monitor.is_sending() || now.mono >= ends;
         }
-        let sendable = !self.plan.no_notify && self.outbox.has_unsent();
+        let sendable = !self.plan.no_notify && self.outbox.has_pending_attempts();
         // What has no news is committed with the end of the pass, in one step.
-        let busy = !self.tasks.is_empty() || (self.pending.has_news() && !self.pending.failing);
+        let busy = !self.tasks.is_empty() || (self.pending.is_urgent() && !self.pending.failing);
         let is_over = !(sendable || busy) || now.mono >= ends;
         if !is_over || self.plan.heartbeat.is_none() {
             return is_over;
         }
         // It vouches for what is on disk.
-        if !self.pending.is_saved() && !std::mem::replace(&mut self.pass_hurried, true) {
-            self.pending.hurry();
+        if !self.pending.is_saved() && !std::mem::replace(&mut self.pass_flushed, true) {
+            self.pending.flush();
             return false;
         }
         // It has its own time, however long the outbox took.
@@ -43,7 +43,7 @@ impl Dispatcher {
 
     /// Ends: no new looks, deliveries under way may finish, all state on disk.
     pub(super) async fn shut_down(mut self, began: Now) -> PassReport {
-        let deadline = tokio::time::Instant::now() + FAREWELL;
+        let deadline = tokio::time::Instant::now() + SHUTDOWN_GRACE;
         let now = self.shared.clock.now();
         if self.is_pass {
             self.pending.extra.pass = Some((now.wall, now.mono.since(began.mono)));
@@ -52,7 +52,7 @@ impl Dispatcher {
         // found the next start finds.
         let mut attempts = 0;
         loop {
-            self.pending.hurry();
+            self.pending.flush();
             // A store that fails is asked once more; that it fails was said.
             if self.pending.commit_at().is_some() && (attempts == 0 || !self.pending.failing) {
                 attempts += 1;
@@ -60,7 +60,7 @@ impl Dispatcher {
             }
             // What cannot be kept gets its one chance now.
             if self.pending.failing && !self.plan.no_notify {
-                for entry in self.outbox.start_last(self.shared.clock.now().mono) {
+                for entry in self.outbox.start_final(self.shared.clock.now().mono) {
                     self.deliver(entry);
                 }
             }
@@ -68,8 +68,8 @@ impl Dispatcher {
                 break;
             }
             match tokio::time::timeout_at(deadline, self.tasks.join_next()).await {
-                Ok(Some(Ok(Done::Check { .. }))) => self.running -= 1,
-                Ok(Some(Ok(done))) => self.done(done),
+                Ok(Some(Ok(TaskResult::Check { .. }))) => self.running -= 1,
+                Ok(Some(Ok(done))) => self.handle_result(done),
                 Ok(Some(Err(_))) => {}
                 Ok(None) | Err(_) => break,
             }

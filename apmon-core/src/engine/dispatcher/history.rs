@@ -20,10 +20,10 @@ use crate::{
 };
 
 /// A pass every quarter of an hour watches, whatever its monitors' interval.
-const PASSES: Duration = Duration::from_secs(900);
+const LONGEST_PASS_INTERVAL: Duration = Duration::from_secs(900);
 
 /// What a look may take out of a state, and the end of an incident needs.
-pub(super) struct Before {
+pub(super) struct StateBefore {
     outage: Option<String>,
     reason: Option<String>,
     messages: u32,
@@ -31,7 +31,7 @@ pub(super) struct Before {
     alarms_off: Option<Timestamp>,
 }
 
-impl Before {
+impl StateBefore {
     pub(super) fn of(state: &MonitorState) -> Self {
         Self {
             outage: state.own.incident.clone(),
@@ -54,7 +54,11 @@ impl Dispatcher {
     ) {
         let policy = &watch.policy;
         let every = policy.check_every.saturating_mul(2);
-        let every = if self.is_pass { every.max(PASSES) } else { every };
+        let every = if self.is_pass {
+            every.max(LONGEST_PASS_INTERVAL)
+        } else {
+            every
+        };
         let result = CheckResult {
             monitor: watch.name.clone(),
             at: check.started.wall,
@@ -71,7 +75,7 @@ impl Dispatcher {
     /// all else is an incident once it is told.
     pub(super) fn record_incidents(
         &mut self,
-        before: Before,
+        before: StateBefore,
         state: &MonitorState,
         watch: &Watch,
         transition: Option<Transition>,
@@ -95,12 +99,12 @@ impl Dispatcher {
                 .clone()
                 .map(|id| outage(id, None, state.notified_count)),
             Some(Transition::Recovery) => before.outage.map(|id| {
-                let said = notifications
+                let notified = notifications
                     .iter()
                     .any(|message| message.kind == NotificationKind::Recovery);
                 Incident {
                     reason: before.reason,
-                    ..outage(id, Some(now.wall), before.messages + u32::from(said))
+                    ..outage(id, Some(now.wall), before.messages + u32::from(notified))
                 }
             }),
             _ => None,
@@ -121,7 +125,7 @@ impl Dispatcher {
     }
 
     /// What was so before, and is no longer.
-    fn record_stretches(&mut self, monitor: &str, before: &Before, state: &MonitorState, now: Now) {
+    fn record_stretches(&mut self, monitor: &str, before: &StateBefore, state: &MonitorState, now: Now) {
         let unknown = before.unknown.filter(|_| state.own.unknown_since.is_none());
         let alarms_off = before.alarms_off.filter(|_| state.own.alarms_off_since.is_none());
         let over = [
@@ -196,9 +200,9 @@ impl Dispatcher {
     }
 
     /// A monitor that was down is no longer watched: its outage is over, told or not.
-    pub(super) fn record_removal(&mut self, name: &str, before: &MonitorState, said: bool, now: Now) {
+    pub(super) fn record_retirement(&mut self, name: &str, before: &MonitorState, notified: bool, now: Now) {
         if self.keeps_history {
-            self.record_stretches(name, &Before::of(before), &MonitorState::default(), now);
+            self.record_stretches(name, &StateBefore::of(before), &MonitorState::default(), now);
         }
         let (true, true, Some(id)) = (
             self.keeps_history,
@@ -214,13 +218,13 @@ impl Dispatcher {
             started: before.last_alarm_started.unwrap_or(now.wall),
             ended: Some(now.wall),
             reason: before.error_reason.clone(),
-            messages: before.notified_count + u32::from(said),
+            messages: before.notified_count + u32::from(notified),
         };
         self.pending
             .record(|records| records.incidents.push_back(incident));
     }
 
-    pub(super) fn record_fate(&mut self, entry: &OutboxEntry, fate: DeliveryFate, now: Now) {
+    pub(super) fn record_delivery(&mut self, entry: &OutboxEntry, fate: DeliveryFate, now: Now) {
         if self.keeps_history {
             let delivery = Delivery::of(entry, fate, now.wall);
             self.pending

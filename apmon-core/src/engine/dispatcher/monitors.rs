@@ -12,7 +12,7 @@ use crate::{
         alert,
         schedule::{self, Grid},
     },
-    state::{KEPT_AFTER_REMOVAL, MonitorState},
+    state::{MonitorState, RETENTION_AFTER_REMOVAL},
     time::{Mono, Now},
 };
 
@@ -26,20 +26,20 @@ impl Dispatcher {
         let name = monitor.watch().name.clone();
         let state = self.retired.remove(&name).unwrap_or_default();
         let mut runtime = if self.is_pass {
-            MonitorRuntime::passing(monitor, state, now)
+            MonitorRuntime::for_pass(monitor, state, now)
         } else {
             let (grid, first) = self.grid(monitor.watch(), now, spread);
-            MonitorRuntime::resident(monitor, state, now, grid, first)
+            MonitorRuntime::for_daemon(monitor, state, now, grid, first)
         };
         self.generation += 1;
         runtime.generation = self.generation;
-        let at = self.free.pop().unwrap_or_else(|| {
+        let index = self.free.pop().unwrap_or_else(|| {
             self.runtimes.push(None);
             self.runtimes.len() - 1
         });
-        self.by_name.insert(name, at);
-        self.runtimes[at] = Some(runtime);
-        self.rearm(at);
+        self.by_name.insert(name, index);
+        self.runtimes[index] = Some(runtime);
+        self.rearm(index);
     }
 
     pub(super) fn grid(&self, watch: &Watch, now: Now, spread: Option<Duration>) -> (Grid, Mono) {
@@ -61,7 +61,7 @@ impl Dispatcher {
                 continue;
             };
             match state.own.removed_at {
-                Some(at) if now.mono.since(now.mono_of(at)) >= KEPT_AFTER_REMOVAL => {
+                Some(at) if now.mono.since(now.mono_of(at)) >= RETENTION_AFTER_REMOVAL => {
                     self.retired.remove(&name);
                     self.pending.extra.forget.push(name);
                 }
@@ -85,10 +85,10 @@ impl Dispatcher {
         let open = [state.own.incident.clone(), state.own.unknown_incident.clone()];
         let notifications = alert::removed(&self.context, &watch, state, now);
         for incident in open.into_iter().flatten() {
-            self.close(&incident, now);
+            self.close_incident(&incident, now);
         }
         if let Some(before) = before {
-            self.record_removal(&watch.name, &before, notifications.is_some(), now);
+            self.record_retirement(&watch.name, &before, notifications.is_some(), now);
         }
         if let Some(notification) = notifications {
             let announced_to = Arc::make_mut(&mut shared).own.take_announced(&notification);
@@ -108,13 +108,13 @@ impl Dispatcher {
         let over = self.outbox.drop_reminders(|message| {
             let runtime = by_name
                 .get(&message.monitor)
-                .and_then(|at| runtimes[*at].as_ref());
+                .and_then(|index| runtimes[*index].as_ref());
             runtime.and_then(|runtime| runtime.state.own.incident.as_ref()) != Some(&message.incident)
         });
         self.drop_reminders(over);
     }
 
-    pub(super) fn readdress_orphans(&mut self) {
+    pub(super) fn reassign_orphans(&mut self) {
         if self.plan.no_notify {
             return; // a later run may tell
         }
@@ -126,14 +126,14 @@ impl Dispatcher {
             .collect();
         let orphans = self.outbox.retain_channels(&known);
         for (entry, decided) in orphans {
-            self.readdress(entry, decided);
+            self.reassign(entry, decided);
         }
     }
 
     /// A message whose channel is gone goes to the channels that were not to
     /// have it: a mistyped host was mended. The others have it, or wait for it
     /// themselves, and are not told twice.
-    fn readdress(&mut self, entry: OutboxEntry, decided: Mono) {
+    fn reassign(&mut self, entry: OutboxEntry, decided: Mono) {
         let now = self.shared.clock.now();
         let notification = &entry.notification;
         let policy = self.policy_of(&notification.monitor);
@@ -141,7 +141,7 @@ impl Dispatcher {
         let successors: Vec<String> = recipients
             .iter()
             .filter(|id| !entry.addressed.iter().any(|had| had == *id))
-            .filter(|id| !self.outbox.has(id, notification))
+            .filter(|id| !self.outbox.contains(id, notification))
             .map(|id| (*id).to_owned())
             .collect();
         if recipients.is_empty() {
@@ -159,8 +159,8 @@ impl Dispatcher {
         }
         let addressed: Vec<String> = entry.addressed.iter().chain(&successors).cloned().collect();
         // Should their channel go as well, the heirs have it already.
-        for changed in self.outbox.address(notification, &addressed) {
-            self.pending.entry(changed);
+        for changed in self.outbox.set_addressed(notification, &addressed) {
+            self.pending.update_entry(changed);
         }
         for successor in successors {
             tracing::warn!(
@@ -168,11 +168,11 @@ impl Dispatcher {
                 "channel is no longer in the site file, its message goes to {successor}: {}",
                 notification.text
             );
-            self.remember(notification, std::slice::from_ref(&successor));
+            self.record_announced(notification, std::slice::from_ref(&successor));
             let entry = OutboxEntry::new(successor, notification.clone(), addressed.clone());
-            self.push(entry, Some(decided), now);
+            self.push_entry(entry, Some(decided), now);
         }
-        self.record_fate(&entry, DeliveryFate::ChannelGone, now);
+        self.record_delivery(&entry, DeliveryFate::ChannelGone, now);
         self.pending.settle(entry.key());
     }
 
@@ -190,30 +190,31 @@ impl Dispatcher {
             .by_name
             .iter()
             .filter(|(name, _)| !new.contains(name.as_str()))
-            .map(|(_, at)| *at)
+            .map(|(_, index)| *index)
             .collect();
         self.context.site.clone_from(&plan.site);
         self.plan = plan;
-        self.outbox.follow(&self.plan, now.mono);
-        self.self_monitor.follow(self.plan.heartbeat.as_ref(), now.mono);
+        self.outbox.apply_plan(&self.plan, now.mono);
+        self.self_monitor
+            .configure(self.plan.heartbeat.as_ref(), now.mono);
         // What waits was decided before anything that is decided now.
         self.drop_stale_reminders();
         self.outbox.retry_all();
-        self.readdress_orphans();
+        self.reassign_orphans();
         let watched = monitors.len();
-        for at in gone {
-            if let Some(runtime) = self.runtimes[at].take() {
+        for index in gone {
+            if let Some(runtime) = self.runtimes[index].take() {
                 let watch = runtime.monitor.watch().clone();
                 self.by_name.remove(&watch.name);
-                self.pending.drop_runtime(at);
-                self.agenda.arm(at, None);
-                self.free.push(at);
+                self.pending.drop_runtime(index);
+                self.agenda.arm(index, None);
+                self.free.push(index);
                 self.retire(watch, runtime.state, now);
             }
         }
         let fresh: Vec<_> = monitors
             .into_iter()
-            .filter(|monitor| !self.has(monitor.as_ref()))
+            .filter(|monitor| !self.is_unchanged(monitor.as_ref()))
             .collect();
         let spread = SPREAD_PER_MONITOR.saturating_mul(u32::try_from(fresh.len()).unwrap_or(u32::MAX));
         let spread = spread.min(schedule::FIRST_ROUND);
@@ -221,23 +222,23 @@ impl Dispatcher {
         for monitor in fresh {
             match self.by_name.get(&monitor.watch().name) {
                 None => self.add(monitor, now, Some(spread)),
-                Some(&at) => {
+                Some(&index) => {
                     let (grid, first) = self.grid(monitor.watch(), now, Some(spread));
                     self.generation += 1;
-                    if let Some(runtime) = self.runtimes[at].as_mut() {
+                    if let Some(runtime) = self.runtimes[index].as_mut() {
                         runtime.replace(monitor, self.generation, now, grid, first);
                     }
-                    self.rearm(at);
+                    self.rearm(index);
                 }
             }
         }
     }
 
-    pub(super) fn has(&self, monitor: &dyn Monitor) -> bool {
+    pub(super) fn is_unchanged(&self, monitor: &dyn Monitor) -> bool {
         let watch = monitor.watch();
         self.by_name
             .get(&watch.name)
-            .and_then(|at| self.runtimes[*at].as_ref())
+            .and_then(|index| self.runtimes[*index].as_ref())
             .is_some_and(|runtime| {
                 runtime.monitor.watch().checksum == watch.checksum && !watch.checksum.is_empty()
             })

@@ -13,7 +13,7 @@ impl Dispatcher {
     pub(super) fn snapshot(&mut self) -> StatusSnapshot {
         let now = self.shared.clock.now();
         let known = self.plan.channels.iter().map(|channel| channel.id.as_str());
-        let (mut channels, outbox) = self.outbox.survey(known, now);
+        let (mut channels, outbox) = self.outbox.status(known, now);
         for channel in &mut channels {
             self.stats.fill(channel);
             if self.plan.no_notify {

@@ -34,8 +34,8 @@ impl Outbox {
             for item in queue.items_mut() {
                 item.fallback_done = is_fallback_done(&item.entry, fallback);
             }
-            for place in queue.all_places() {
-                queue.reckon(place, fallback);
+            for position in queue.all_positions() {
+                queue.update_fallback(position, fallback);
             }
         }
         self.fallbacks = fallbacks;
@@ -50,21 +50,21 @@ impl Outbox {
             let Some(fallback) = self.fallbacks.get(channel) else {
                 continue;
             };
-            let places = match queue.all_to_fallback.is_some_and(|at| at <= now) {
+            let positions = match queue.all_to_fallback.is_some_and(|at| at <= now) {
                 true => {
                     queue.all_to_fallback = None;
                     queue.failing_long = true;
                     queue.for_fallback.clear();
-                    queue.all_places()
+                    queue.all_positions()
                 }
                 false if queue.for_fallback.is_empty() => continue,
                 false => mem::take(&mut queue.for_fallback).into_iter().collect(),
             };
-            for place in places {
-                let Some(item) = queue.item_mut(place) else {
+            for position in positions {
+                let Some(item) = queue.item_mut(position) else {
                     continue;
                 };
-                if item.fallback_done || item.over {
+                if item.fallback_done || item.outage_ended {
                     continue;
                 }
                 item.fallback_done = true;
@@ -95,7 +95,7 @@ impl Outbox {
         let mut of_it = queue.of_incident(&message.incident).map(|item| &item.entry);
         of_it.find(|other| {
             let other = &other.notification;
-            other.kind.is_end() && other.number > message.number
+            other.kind.ends_incident() && other.number > message.number
         })
     }
 
@@ -113,28 +113,28 @@ impl Outbox {
 }
 
 impl ChannelQueue {
-    /// Notes whether the item at `place`, and what comes after it in its
+    /// Notes whether the item at `position`, and what comes after it in its
     /// incident, is for the stand-in, and when.
-    pub(super) fn reckon(&mut self, place: u64, fallback: Option<&Fallback>) {
-        let (Some(fallback), Some(item)) = (fallback, self.item(place)) else {
+    pub(super) fn update_fallback(&mut self, position: u64, fallback: Option<&Fallback>) {
+        let (Some(fallback), Some(item)) = (fallback, self.item(position)) else {
             return;
         };
         let incident = &item.entry.notification.incident;
         if self.is_refused(incident) {
-            let places = self.places(incident);
-            let is_unhanded = |place: &u64| {
-                self.item(*place)
-                    .is_some_and(|item| !item.fallback_done && !item.over)
+            let positions = self.positions(incident);
+            let is_unhanded = |position: &u64| {
+                self.item(*position)
+                    .is_some_and(|item| !item.fallback_done && !item.outage_ended)
             };
-            let unhanded: Vec<u64> = places.into_iter().filter(is_unhanded).collect();
+            let unhanded: Vec<u64> = positions.into_iter().filter(is_unhanded).collect();
             self.for_fallback.extend(unhanded);
             return;
         }
-        if item.fallback_done || item.over {
+        if item.fallback_done || item.outage_ended {
             return;
         }
         if self.failing_long {
-            self.for_fallback.insert(place);
+            self.for_fallback.insert(position);
         } else if let Some(since) = self.failing_since {
             self.all_to_fallback = Some(since.plus(fallback.after));
         }

@@ -8,7 +8,7 @@ use std::{
     mem,
 };
 
-use super::{JUST_NOW, REFUSED_LATELY, REFUSED_PAUSE};
+use super::{JUST_NOW, REFUSED_PAUSE, REFUSED_RECENTLY};
 use crate::{
     notification::{Notification, NotificationKind, OutboxEntry},
     time::Mono,
@@ -32,7 +32,7 @@ pub(super) struct ChannelQueue {
     /// Its key, by which the answer to it is known. The message itself may be
     /// here no more.
     flying: String,
-    ready: Ready,
+    next_ready: NextReady,
     /// Tries that failed since one was taken.
     pub(super) failures: u32,
     /// The channel pauses until then.
@@ -64,18 +64,18 @@ pub(super) struct Item {
     /// turns; of one that was refused they count as one.
     pub(super) tries: u32,
     /// A reminder under way whose outage has ended meanwhile: not tried again.
-    pub(super) over: bool,
+    pub(super) outage_ended: bool,
     /// A reminder under way that has a successor: not tried again.
     pub(super) replaced: bool,
     /// Had its last chance.
-    pub(super) tried_last: bool,
+    pub(super) had_final_attempt: bool,
     /// The channel's stand-in has it, or is not to have it.
     pub(super) fallback_done: bool,
 }
 
 /// When the first message may go, as far as that is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-enum Ready {
+enum NextReady {
     /// To be reckoned anew.
     #[default]
     Stale,
@@ -96,13 +96,13 @@ impl Item {
 /// end of an old one would be the last word on a new one. So are the times in
 /// which it could not be looked at; a notice stands alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Thread<'a> {
+enum OrderKey<'a> {
     Outages(&'a str),
     Unknowns(&'a str),
     Notice(&'a str),
 }
 
-impl<'a> Thread<'a> {
+impl<'a> OrderKey<'a> {
     fn of(message: &'a Notification) -> Self {
         match message.kind {
             NotificationKind::Notice(_) => Self::Notice(&message.incident),
@@ -117,91 +117,94 @@ impl ChannelQueue {
     /// (from a channel that is gone) stands before its incident's later ones.
     pub(super) fn insert(&mut self, item: Item) -> u64 {
         let message = &item.entry.notification;
-        let is_later = |place: &u64| {
-            let other = self.items.get(place).map(|other| other.entry.notification.number);
+        let is_later = |position: &u64| {
+            let other = self
+                .items
+                .get(position)
+                .map(|other| other.entry.notification.number);
             other.is_some_and(|number| number > message.number)
         };
-        let mut places = self.places(&message.incident).into_iter();
-        let Some(before) = places.find(is_later) else {
+        let mut positions = self.positions(&message.incident).into_iter();
+        let Some(before) = positions.find(is_later) else {
             return self.append(item);
         };
         let tail = self.items.split_off(&before);
-        for (place, item) in &tail {
-            self.forget(*place, item);
+        for (position, item) in &tail {
+            self.unindex(*position, item);
         }
         let flying = self.in_flight;
         self.next = before;
-        let place = self.append(item);
+        let position = self.append(item);
         for (old, item) in tail {
             let new = self.append(item);
             if flying == Some(old) {
                 self.in_flight = Some(new);
             }
         }
-        place
+        position
     }
 
     fn append(&mut self, item: Item) -> u64 {
-        let place = self.next;
+        let position = self.next;
         self.next += 1;
         let incident = &item.entry.notification.incident;
         match self.incidents.get_mut(incident) {
-            Some(places) => places.push(place),
+            Some(positions) => positions.push(position),
             None => {
-                self.incidents.insert(incident.clone(), vec![place]);
+                self.incidents.insert(incident.clone(), vec![position]);
             }
         }
         if !item.committed {
-            self.uncommitted.insert(place);
+            self.uncommitted.insert(position);
         }
         match item.deferred {
-            Some(until) => self.deferred.insert((until, place)),
-            None => self.open.insert(place),
+            Some(until) => self.deferred.insert((until, position)),
+            None => self.open.insert(position),
         };
-        self.items.insert(place, item);
-        self.ready = Ready::Stale;
-        place
+        self.items.insert(position, item);
+        self.next_ready = NextReady::Stale;
+        position
     }
 
-    fn forget(&mut self, place: u64, item: &Item) {
-        self.uncommitted.remove(&place);
-        self.open.remove(&place);
-        self.for_fallback.remove(&place);
+    fn unindex(&mut self, position: u64, item: &Item) {
+        self.uncommitted.remove(&position);
+        self.open.remove(&position);
+        self.for_fallback.remove(&position);
         if let Some(until) = item.deferred {
-            self.deferred.remove(&(until, place));
+            self.deferred.remove(&(until, position));
         }
         let incident = &item.entry.notification.incident;
-        if let Some(places) = self.incidents.get_mut(incident) {
-            places.retain(|other| *other != place);
-            if places.is_empty() {
+        if let Some(positions) = self.incidents.get_mut(incident) {
+            positions.retain(|other| *other != position);
+            if positions.is_empty() {
                 self.incidents.remove(incident);
             }
         }
-        self.ready = Ready::Stale;
+        self.next_ready = NextReady::Stale;
     }
 
-    pub(super) fn remove(&mut self, place: u64) -> Option<Item> {
-        let item = self.items.remove(&place)?;
-        self.forget(place, &item);
-        if self.in_flight == Some(place) {
+    pub(super) fn remove(&mut self, position: u64) -> Option<Item> {
+        let item = self.items.remove(&position)?;
+        self.unindex(position, &item);
+        if self.in_flight == Some(position) {
             self.in_flight = None;
         }
         Some(item)
     }
 
     /// Removes all of which `gone` says so, but what is under way.
-    pub(super) fn extract(&mut self, gone: impl Fn(&Item) -> bool) -> Vec<Item> {
+    pub(super) fn remove_where(&mut self, gone: impl Fn(&Item) -> bool) -> Vec<Item> {
         let idle = self
             .items
             .iter()
-            .filter(|(place, _)| self.in_flight != Some(**place));
-        let places: Vec<u64> = idle
+            .filter(|(position, _)| self.in_flight != Some(**position));
+        let positions: Vec<u64> = idle
             .filter(|(_, item)| gone(item))
-            .map(|(place, _)| *place)
+            .map(|(position, _)| *position)
             .collect();
-        places
+        positions
             .into_iter()
-            .filter_map(|place| self.remove(place))
+            .filter_map(|position| self.remove(position))
             .collect()
     }
 
@@ -217,41 +220,41 @@ impl ChannelQueue {
     /// All that is not under way.
     pub(super) fn idle(&self) -> impl Iterator<Item = &Item> {
         let all = self.items.iter();
-        all.filter(|(place, _)| self.in_flight != Some(**place))
+        all.filter(|(position, _)| self.in_flight != Some(**position))
             .map(|(_, item)| item)
     }
 
     /// All, to be changed.
     pub(super) fn items_mut(&mut self) -> impl Iterator<Item = &mut Item> {
-        self.ready = Ready::Stale;
+        self.next_ready = NextReady::Stale;
         self.items.values_mut()
     }
 
     /// The item at a place.
-    pub(super) fn item(&self, place: u64) -> Option<&Item> {
-        self.items.get(&place)
+    pub(super) fn item(&self, position: u64) -> Option<&Item> {
+        self.items.get(&position)
     }
 
     /// The same, to be changed.
-    pub(super) fn item_mut(&mut self, place: u64) -> Option<&mut Item> {
-        self.ready = Ready::Stale;
-        self.items.get_mut(&place)
+    pub(super) fn item_mut(&mut self, position: u64) -> Option<&mut Item> {
+        self.next_ready = NextReady::Stale;
+        self.items.get_mut(&position)
     }
 
     /// The places of an incident's items, in order.
-    pub(super) fn places(&self, incident: &str) -> Vec<u64> {
+    pub(super) fn positions(&self, incident: &str) -> Vec<u64> {
         self.incidents.get(incident).cloned().unwrap_or_default()
     }
 
     /// All places, in order.
-    pub(super) fn all_places(&self) -> Vec<u64> {
+    pub(super) fn all_positions(&self) -> Vec<u64> {
         self.items.keys().copied().collect()
     }
 
     /// An incident's items, in order.
     pub(super) fn of_incident(&self, incident: &str) -> impl Iterator<Item = &Item> {
-        let places = self.incidents.get(incident).into_iter().flatten();
-        places.filter_map(|place| self.items.get(place))
+        let positions = self.incidents.get(incident).into_iter().flatten();
+        positions.filter_map(|position| self.items.get(position))
     }
 
     /// The place of what is under way.
@@ -263,36 +266,36 @@ impl ChannelQueue {
     /// was under way. An answer to another frees nobody's place.
     pub(super) fn finish(&mut self, key: &str) -> Option<u64> {
         self.in_flight.filter(|_| self.flying == key)?;
-        self.ready = Ready::Stale;
+        self.next_ready = NextReady::Stale;
         self.in_flight.take()
     }
 
-    /// The item at `place` is not tried again before `until`; without it, it
+    /// The item at `position` is not tried again before `until`; without it, it
     /// waits for nothing but its turn.
-    pub(super) fn defer(&mut self, place: u64, until: Option<Mono>) {
-        let Some(item) = self.items.get_mut(&place) else {
+    pub(super) fn defer(&mut self, position: u64, until: Option<Mono>) {
+        let Some(item) = self.items.get_mut(&position) else {
             return;
         };
         if let Some(before) = item.deferred {
-            self.deferred.remove(&(before, place));
+            self.deferred.remove(&(before, position));
         }
         item.deferred = until;
         match until {
             Some(until) => {
-                self.open.remove(&place);
-                self.deferred.insert((until, place));
+                self.open.remove(&position);
+                self.deferred.insert((until, position));
             }
             None => {
-                self.open.insert(place);
+                self.open.insert(position);
             }
         }
-        self.ready = Ready::Stale;
+        self.next_ready = NextReady::Stale;
     }
 
     /// What is parked no longer than `until` is tried again now.
     fn release(&mut self, until: Mono) {
-        while let Some((_, place)) = self.deferred.first().copied().filter(|(at, _)| *at <= until) {
-            self.defer(place, None);
+        while let Some((_, position)) = self.deferred.first().copied().filter(|(at, _)| *at <= until) {
+            self.defer(position, None);
         }
     }
 
@@ -304,14 +307,14 @@ impl ChannelQueue {
     /// The channel has taken one: it pauses no more, and what it refused it may
     /// take now; but not what it refused a moment ago, or many that it will
     /// never take would be tried after each that it takes.
-    pub(super) fn taken(&mut self, now: Mono) {
+    pub(super) fn accepted(&mut self, now: Mono) {
         self.failures = 0;
         self.not_before = None;
         self.failing_since = None;
         self.failed_before = None;
         self.all_to_fallback = None;
         self.failing_long = false;
-        self.release(now.plus(REFUSED_PAUSE).minus(REFUSED_LATELY));
+        self.release(now.plus(REFUSED_PAUSE).minus(REFUSED_RECENTLY));
     }
 
     /// Something of this incident was refused.
@@ -321,27 +324,27 @@ impl ChannelQueue {
 
     /// Takes out all that waits, in order, with when it was decided.
     pub(super) fn drain(&mut self) -> Vec<(OutboxEntry, Mono)> {
-        let flies = self.in_flight;
+        let is_in_flight = self.in_flight;
         let items = self
-            .all_places()
+            .all_positions()
             .into_iter()
-            .filter_map(|place| self.remove(place));
+            .filter_map(|position| self.remove(position));
         let drained = items.map(|item| (item.entry, item.decided)).collect();
         // Nothing else is sent before that has been answered.
-        self.in_flight = flies;
+        self.in_flight = is_in_flight;
         drained
     }
 
     /// It is on disk now, or cannot get there.
     pub(super) fn confirm(&mut self, entry: &OutboxEntry) {
         let message = &entry.notification;
-        let is_it = |place: &u64| {
-            let item = self.items.get(place);
+        let is_it = |position: &u64| {
+            let item = self.items.get(position);
             item.is_some_and(|item| item.entry.notification.id == message.id)
         };
-        if let Some(place) = self.places(&message.incident).into_iter().find(is_it)
-            && self.uncommitted.remove(&place)
-            && let Some(item) = self.item_mut(place)
+        if let Some(position) = self.positions(&message.incident).into_iter().find(is_it)
+            && self.uncommitted.remove(&position)
+            && let Some(item) = self.item_mut(position)
         {
             item.committed = true;
         }
@@ -349,8 +352,8 @@ impl ChannelQueue {
 
     /// All may be sent.
     pub(super) fn confirm_all(&mut self) {
-        for place in mem::take(&mut self.uncommitted) {
-            if let Some(item) = self.item_mut(place) {
+        for position in mem::take(&mut self.uncommitted) {
+            if let Some(item) = self.item_mut(position) {
                 item.committed = true;
             }
         }
@@ -360,14 +363,14 @@ impl ChannelQueue {
     /// if that is under way, sees to it that it is not tried again.
     pub(super) fn replace_reminder(&mut self, incident: &str) -> Option<OutboxEntry> {
         let mut old = None;
-        for place in self.places(incident) {
-            let under_way = self.in_flight == Some(place);
-            let Some(item) = self.items.get_mut(&place).filter(|item| item.is_reminder()) else {
+        for position in self.positions(incident) {
+            let in_flight = self.in_flight == Some(position);
+            let Some(item) = self.items.get_mut(&position).filter(|item| item.is_reminder()) else {
                 continue;
             };
-            match under_way {
+            match in_flight {
                 true => item.replaced = true,
-                false => old = old.or(Some(place)),
+                false => old = old.or(Some(position)),
             }
         }
         self.remove(old?).map(|item| item.entry)
@@ -375,17 +378,17 @@ impl ChannelQueue {
 
     /// The messages that nothing older of their thread holds back. What is
     /// parked holds back only its reminders.
-    fn free(&self) -> impl Iterator<Item = (u64, &Item)> {
-        let mut held: HashSet<Thread<'_>> = HashSet::new();
+    fn unblocked(&self) -> impl Iterator<Item = (u64, &Item)> {
+        let mut held: HashSet<OrderKey<'_>> = HashSet::new();
         let open = self.open.iter();
-        let items = open.filter_map(|place| Some((*place, self.items.get(place)?)));
+        let items = open.filter_map(|position| Some((*position, self.items.get(position)?)));
         items.filter(move |(_, item)| {
             let message = &item.entry.notification;
             let is_deferred = |other: &Item| other.deferred.is_some();
             if item.is_reminder() && self.of_incident(&message.incident).any(is_deferred) {
                 return false;
             }
-            held.insert(Thread::of(message))
+            held.insert(OrderKey::of(message))
         })
     }
 
@@ -397,45 +400,45 @@ impl ChannelQueue {
         }
         self.release(now);
         let mut best: Option<(u32, u64)> = None;
-        for (place, item) in self.free() {
+        for (position, item) in self.unblocked() {
             if !item.committed {
                 continue;
             }
             if best.is_none_or(|(least, _)| item.tries < least) {
-                best = Some((item.tries, place));
+                best = Some((item.tries, position));
             }
             if item.tries == 0 {
                 break;
             }
         }
-        self.launch(best?.1)
+        self.begin_attempt(best?.1)
     }
 
     /// The oldest that had no last chance yet. What was refused a moment ago
     /// had it; what had it holds back only reminders.
-    pub(super) fn start_last(&mut self, now: Mono) -> Option<OutboxEntry> {
+    pub(super) fn start_final(&mut self, now: Mono) -> Option<OutboxEntry> {
         if self.in_flight.is_some() {
             return None;
         }
-        let mut untold: HashSet<&str> = HashSet::new();
+        let mut undelivered: HashSet<&str> = HashSet::new();
         let mut items = self.items.iter();
         let (next, _) = items.find(|(_, item)| {
             let message = &item.entry.notification;
             let just_refused = item
                 .deferred
                 .is_some_and(|at| at.minus(REFUSED_PAUSE).plus(JUST_NOW) > now);
-            let is_held = item.is_reminder() && untold.contains(message.incident.as_str());
-            untold.insert(&message.incident);
-            item.committed && !item.tried_last && !just_refused && !is_held
+            let is_held = item.is_reminder() && undelivered.contains(message.incident.as_str());
+            undelivered.insert(&message.incident);
+            item.committed && !item.had_final_attempt && !just_refused && !is_held
         })?;
         let next = *next;
-        self.item_mut(next)?.tried_last = true;
-        self.launch(next)
+        self.item_mut(next)?.had_final_attempt = true;
+        self.begin_attempt(next)
     }
 
-    fn launch(&mut self, place: u64) -> Option<OutboxEntry> {
-        let entry = self.items.get(&place)?.entry.clone();
-        self.in_flight = Some(place);
+    fn begin_attempt(&mut self, position: u64) -> Option<OutboxEntry> {
+        let entry = self.items.get(&position)?.entry.clone();
+        self.in_flight = Some(position);
         self.flying = entry.key();
         Some(entry)
     }
@@ -445,23 +448,23 @@ impl ChannelQueue {
         if self.in_flight.is_some() {
             return None;
         }
-        let ready = match self.ready {
-            Ready::At(ready) => ready,
-            Ready::Stale => {
-                let ready = self.reckon_ready();
-                self.ready = Ready::At(ready);
-                ready
+        let next_ready = match self.next_ready {
+            NextReady::At(next_ready) => next_ready,
+            NextReady::Stale => {
+                let next_ready = self.compute_next_ready();
+                self.next_ready = NextReady::At(next_ready);
+                next_ready
             }
         };
-        ready.map(|at| at.max(self.not_before.unwrap_or(at)))
+        next_ready.map(|at| at.max(self.not_before.unwrap_or(at)))
     }
 
-    fn reckon_ready(&self) -> Option<Mono> {
+    fn compute_next_ready(&self) -> Option<Mono> {
         let deferred = self.deferred.first().map(|(at, _)| *at);
         if self.uncommitted.len() == self.items.len() {
             return deferred;
         }
-        match self.free().any(|(_, item)| item.committed) {
+        match self.unblocked().any(|(_, item)| item.committed) {
             true => Some(NOW),
             false => deferred,
         }
@@ -469,7 +472,7 @@ impl ChannelQueue {
 
     /// A message is left that a pass waits for: not what was refused, unless it
     /// is tried at once, and not what waits for it.
-    pub(super) fn has_unsent(&self) -> bool {
-        self.in_flight.is_some() || self.free().next().is_some()
+    pub(super) fn has_pending_attempts(&self) -> bool {
+        self.in_flight.is_some() || self.unblocked().next().is_some()
     }
 }

@@ -75,7 +75,10 @@ fn one_incident_is_told_in_order() {
     outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(0));
     assert!(started(&mut outbox, 0).is_empty(), "back-off");
     assert_eq!(started(&mut outbox, 1), ["i-1-c"]);
-    assert_eq!(outbox.finish("c", "i-1-c", Ok(()), now(1)), Some(Fate::Delivered));
+    assert_eq!(
+        outbox.finish("c", "i-1-c", Ok(()), now(1)),
+        Some(AttemptResult::Delivered)
+    );
     assert_eq!(started(&mut outbox, 1), ["i-2-c"]);
 }
 
@@ -130,7 +133,7 @@ fn a_slow_channel_does_not_hold_up_another() {
     let mut outbox = filled(vec![entry("a", "i", 1, Outage), entry("b", "i", 1, Outage)]);
     assert_eq!(started(&mut outbox, 0), ["i-1-a", "i-1-b"]);
     outbox.finish("b", "i-1-b", Ok(()), now(0));
-    assert!(outbox.has_unsent());
+    assert!(outbox.has_pending_attempts());
 }
 
 #[test]
@@ -138,7 +141,7 @@ fn a_message_that_is_refused_does_not_keep_its_recovery() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "i", 2, Recovery)]);
     started(&mut outbox, 0);
     let fate = outbox.finish("c", "i-1-c", Err(DeliveryError::permanent("404")), now(0));
-    assert!(matches!(fate, Some(Fate::Refused(entry)) if entry.refused && entry.attempts == 1));
+    assert!(matches!(fate, Some(AttemptResult::Refused(entry)) if entry.refused && entry.attempts == 1));
     assert_eq!(started(&mut outbox, 0), ["i-2-c"]);
     outbox.finish("c", "i-2-c", Ok(()), now(0));
     assert!(started(&mut outbox, 0).is_empty(), "it has just been tried");
@@ -267,15 +270,15 @@ fn messages_of_a_channel_that_is_gone_are_handed_back() {
 /// Refuses the message under way.
 fn refused(outbox: &mut Outbox, key: &str, secs: i64) {
     let fate = outbox.finish("c", key, Err(DeliveryError::permanent("400")), now(secs));
-    assert!(matches!(fate, Some(Fate::Refused(_))), "{fate:?}");
+    assert!(matches!(fate, Some(AttemptResult::Refused(_))), "{fate:?}");
 }
 
 /// Tells one more message of incident `i`, as the dispatcher does.
 fn notifications(outbox: &mut Outbox, number: u32, kind: NotificationKind) -> Vec<String> {
     let entry = entry("c", "i", number, kind);
-    outbox.prepare(&entry.notification);
-    let over = match entry.notification.kind.is_end() {
-        true => outbox.close("i", now(0).wall).0,
+    outbox.release_incident(&entry.notification);
+    let over = match entry.notification.kind.ends_incident() {
+        true => outbox.close_incident("i", now(0).wall).0,
         false => Vec::new(),
     };
     let replaced = outbox.push(entry, true, now(0));
@@ -296,10 +299,10 @@ fn after_a_refusal_the_last_word_is_right() {
     refused(&mut outbox, "i-1-c", 60);
     assert!(started(&mut outbox, 61).is_empty());
     assert_eq!(outbox.wake_at(), Some(at(1860)), "and nobody turns in circles");
-    assert!(!outbox.has_unsent(), "a pass does not wait for it");
+    assert!(!outbox.has_pending_attempts(), "a pass does not wait for it");
     // The end: nothing to be reminded of, and the receiver takes messages again.
     assert_eq!(notifications(&mut outbox, 3, Recovery), ["i-2-c"]);
-    assert!(outbox.has_unsent());
+    assert!(outbox.has_pending_attempts());
     assert_eq!(started(&mut outbox, 120), ["i-1-c"]);
     outbox.finish("c", "i-1-c", Ok(()), now(120));
     assert_eq!(started(&mut outbox, 120), ["i-3-c"]);
@@ -313,7 +316,7 @@ fn a_reminder_under_way_when_its_outage_ends_is_not_tried_again() {
     started(&mut outbox, 0);
     assert!(notifications(&mut outbox, 3, Recovery).is_empty());
     let fate = outbox.finish("c", "i-2-c", Err(DeliveryError::retryable("503")), now(1));
-    assert!(matches!(fate, Some(Fate::Dropped(_))), "{fate:?}");
+    assert!(matches!(fate, Some(AttemptResult::Dropped(_))), "{fate:?}");
     assert_eq!(started(&mut outbox, 1), ["i-3-c"]);
 }
 
@@ -323,7 +326,7 @@ fn a_reminder_under_way_when_its_successor_comes_is_not_tried_again() {
     started(&mut outbox, 0);
     assert!(notifications(&mut outbox, 3, Reminder).is_empty());
     let fate = outbox.finish("c", "i-2-c", Err(DeliveryError::retryable("503")), now(1));
-    assert!(matches!(fate, Some(Fate::Replaced(_))), "{fate:?}");
+    assert!(matches!(fate, Some(AttemptResult::Replaced(_))), "{fate:?}");
     assert!(
         started(&mut outbox, 1).is_empty(),
         "the channel pauses all the same"
@@ -366,7 +369,7 @@ fn what_fails_after_a_refusal_keeps_its_order() {
     notifications(&mut outbox, 2, Recovery);
     started(&mut outbox, 1);
     let fate = outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(1));
-    assert!(matches!(fate, Some(Fate::Retried(entry)) if !entry.refused));
+    assert!(matches!(fate, Some(AttemptResult::Retried(entry)) if !entry.refused));
     assert_eq!(started(&mut outbox, 2), ["i-1-c"]);
 }
 
@@ -380,7 +383,11 @@ fn at_the_end_no_pause_is_kept_and_each_message_has_one_try() {
         entry("c", "k", 2, Reminder),
     ]);
     let last = |outbox: &mut Outbox, secs: i64| {
-        let keys: Vec<_> = outbox.start_last(at(secs)).iter().map(OutboxEntry::key).collect();
+        let keys: Vec<_> = outbox
+            .start_final(at(secs))
+            .iter()
+            .map(OutboxEntry::key)
+            .collect();
         for key in &keys {
             outbox.finish("c", key, Err(DeliveryError::retryable("503")), now(secs));
         }

@@ -46,10 +46,10 @@ fn keys(commit: &Commit) -> Vec<String> {
 fn quiet_states_lag_and_news_do_not() {
     let mut pending = PendingWrites::default();
     assert_eq!(pending.commit_at(), None);
-    pending.touch(1, at(10), false);
-    pending.touch(2, at(12), false);
+    pending.mark_dirty(1, at(10), false);
+    pending.mark_dirty(2, at(12), false);
     assert_eq!(pending.commit_at(), Some(at(15)));
-    pending.touch(3, at(13), true);
+    pending.mark_dirty(3, at(13), true);
     assert!(pending.commit_at().unwrap() < at(0));
     assert_eq!(pending.take(at(13)).runtimes, [1, 2, 3]);
     assert_eq!(pending.commit_at(), None, "one at a time");
@@ -58,16 +58,16 @@ fn quiet_states_lag_and_news_do_not() {
 #[test]
 fn what_a_commit_failed_to_write_is_in_the_next_one_in_its_order() {
     let mut pending = PendingWrites::default();
-    pending.new_entry(entry(1));
-    pending.new_entry(entry(2));
-    assert_eq!(pending.announce(message(1)), None);
+    pending.add_entry(entry(1));
+    pending.add_entry(entry(2));
+    assert_eq!(pending.add_notification(message(1)), None);
     let batch = pending.take(at(0));
     // Meanwhile the first was tried, a third came, and the second is over.
-    pending.entry(OutboxEntry {
+    pending.update_entry(OutboxEntry {
         attempts: 1,
         ..entry(1)
     });
-    pending.new_entry(entry(3));
+    pending.add_entry(entry(3));
     pending.settle(entry(2).key());
     let notifications = pending.failed(batch.runtimes, batch.commit, at(0));
     assert_eq!(notifications, [message(1)], "told from memory");
@@ -81,11 +81,11 @@ fn what_a_commit_failed_to_write_is_in_the_next_one_in_its_order() {
 #[test]
 fn what_is_over_is_settled_only_where_it_may_be_on_disk() {
     let mut pending = PendingWrites::default();
-    pending.new_entry(entry(1));
+    pending.add_entry(entry(1));
     pending.settle(entry(1).key());
     assert!(pending.take(at(0)).commit.settled.is_empty());
     pending.committed();
-    pending.new_entry(entry(2));
+    pending.add_entry(entry(2));
     let _ = pending.take(at(0));
     pending.settle(entry(2).key());
     pending.committed();
@@ -97,7 +97,7 @@ fn what_is_over_is_settled_only_where_it_may_be_on_disk() {
 fn a_store_that_never_works_leaves_no_heap_of_keys() {
     let mut pending = PendingWrites::default();
     for n in 0..1000 {
-        pending.new_entry(entry(n));
+        pending.add_entry(entry(n));
         let batch = pending.take(at(n.into()));
         pending.settle(entry(n).key());
         pending.failed(batch.runtimes, batch.commit, at(n.into()));
@@ -110,13 +110,13 @@ fn a_store_that_never_works_leaves_no_heap_of_keys() {
 #[test]
 fn a_commit_that_hangs_is_not_waited_for() {
     let mut pending = PendingWrites::default();
-    assert_eq!(pending.announce(message(1)), None);
+    assert_eq!(pending.add_notification(message(1)), None);
     let _ = pending.take(at(0));
-    assert_eq!(pending.announce(message(2)), None);
+    assert_eq!(pending.add_notification(message(2)), None);
     assert_eq!(pending.stalls_at(), Some(at(5)));
     assert_eq!(pending.stall(), [message(1), message(2)]);
-    assert_eq!(pending.announce(message(3)), Some(message(3)), "at once");
+    assert_eq!(pending.add_notification(message(3)), Some(message(3)), "at once");
     assert_eq!(pending.stalls_at(), None);
     assert!(pending.committed().is_empty(), "not told twice");
-    assert_eq!(pending.announce(message(4)), None);
+    assert_eq!(pending.add_notification(message(4)), None);
 }

@@ -2,14 +2,14 @@
 
 use super::Outbox;
 use crate::{
-    engine::status::{ChannelStatus, OutboxStatus, SHOWN},
+    engine::status::{ChannelStatus, MAX_SHOWN, OutboxStatus},
     time::{Mono, Now},
 };
 
 impl Outbox {
     /// One status for each of `known`, then those of other channels for which
     /// something waits.
-    pub(in crate::engine) fn survey<'a>(
+    pub(in crate::engine) fn status<'a>(
         &mut self,
         known: impl Iterator<Item = &'a str>,
         now: Now,
@@ -31,7 +31,7 @@ impl Outbox {
         }
         // What waits in a lane came in the order in which it was decided.
         let queues = self.queues.values();
-        let candidates = queues.flat_map(|queue| queue.items().take(SHOWN));
+        let candidates = queues.flat_map(|queue| queue.items().take(MAX_SHOWN));
         let outbox = OutboxStatus::of(&channels, candidates.map(|item| &item.entry));
         (channels, outbox)
     }
