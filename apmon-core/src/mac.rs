@@ -1,4 +1,4 @@
-//! A station's address.
+//! MAC addresses.
 
 use std::{fmt, str::FromStr};
 
@@ -18,20 +18,20 @@ pub struct Mac(
 );
 
 impl Mac {
-    /// From its six bytes, as they go over the wire.
+    /// Creates an address from its six bytes, in the order in which they are sent.
     #[must_use]
     pub const fn new(bytes: [u8; 6]) -> Self {
         Self(bytes)
     }
 
-    /// Its six bytes.
+    /// The six bytes.
     #[must_use]
     pub const fn bytes(self) -> [u8; 6] {
         self.0
     }
 }
 
-/// A text that is no MAC address.
+/// The error for a text that is not a MAC address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ParseMacError;
 
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mac_is_refused() {
+    fn anything_else_is_refused() {
         for text in [
             "",
             "18:E8:29:45:F8",

@@ -1,4 +1,4 @@
-//! What is remembered of a monitor.
+//! The state of a monitor.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,42 +13,41 @@ use crate::{
     time::{Mono, Now},
 };
 
-/// What is remembered of one monitor. The fields of seed 003's state file, and
-/// what apmon adds.
+/// The state of one monitor: the fields of APMonitor's state file, and those that apmon adds.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct MonitorState {
     /// The hard state; `None` until one is known.
     pub is_up: Option<bool>,
-    /// When it was last looked at.
+    /// When the last check started.
     pub last_checked: Option<Timestamp>,
-    /// How long the last good answer took.
+    /// How long the last successful answer took.
     pub last_response_time: Option<Duration>,
-    /// When the last message of the present outage was decided.
+    /// When the last notification of the current outage was decided.
     pub last_notified: Option<Timestamp>,
-    /// When the present or last outage began.
+    /// When the current or last outage began.
     pub last_alarm_started: Option<Timestamp>,
     /// When the last heartbeat was accepted.
     pub last_successful_heartbeat: Option<Timestamp>,
-    /// Looks in a row that found it down.
+    /// Consecutive failed checks.
     pub down_count: u32,
-    /// Messages told in the present outage.
+    /// Notifications of the current outage.
     pub notified_count: u32,
-    /// Why it is down, or could not be looked at.
+    /// Why it is down or could not be checked.
     pub error_reason: Option<String>,
-    /// [`Watch::checksum`](crate::Watch) of the last look.
+    /// [`Watch::checksum`](crate::Watch) at the last check.
     pub last_config_checksum: Option<Arc<str>>,
-    /// What apmon adds.
+    /// The fields that apmon adds.
     pub own: OwnState,
-    /// What its last look left for the next one. Keys of the state file that
-    /// are none of the [`STATE_KEYS`](crate::memory::STATE_KEYS) stand here: what APMonitor had kept for
-    /// the monitor is there for it again.
+    /// Data that the last check left for the next one. It includes the keys of the state file
+    /// that are not among the [`STATE_KEYS`](crate::memory::STATE_KEYS), so that a monitor
+    /// finds what APMonitor had stored for it.
     pub memory: Memory,
-    /// Moments of this process, never written.
+    /// Points on this process's monotonic clock; never written.
     pub mono: MonoTimes,
 }
 
-/// The written moments that decide something, on the monotonic clock: a step
-/// of the wall clock must not move them.
+/// The written timestamps that decisions depend on, as points on the monotonic clock: a step of
+/// the wall clock must not move them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct MonoTimes {
     /// `last_alarm_started`.
@@ -59,45 +58,45 @@ pub struct MonoTimes {
     pub unknown_since: Option<Mono>,
 }
 
-/// What apmon remembers beside the fields of seed 003.
+/// The state that apmon keeps besides APMonitor's fields.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OwnState {
-    /// Id of the present outage.
+    /// Id of the current outage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incident: Option<String>,
-    /// Since when it could not be looked at.
+    /// Since when it could not be checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_since: Option<Timestamp>,
-    /// Incident id under which that was told.
+    /// Id of the incident that announced this.
     #[serde(rename = "unknown_told", skip_serializing_if = "Option::is_none")]
     pub unknown_incident: Option<String>,
-    /// Since when it is up; `None` while it is down, and where it was up before
-    /// this was kept.
+    /// Since when it is up; `None` while it is down, and where it was up before this field
+    /// existed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub up_since: Option<Timestamp>,
-    /// Since when it is down and nobody is to be told.
+    /// Since when it is down with alarms off.
     #[serde(rename = "silenced_since", skip_serializing_if = "Option::is_none")]
     pub alarms_off_since: Option<Timestamp>,
-    /// The channels that heard that something began and is not over, by
-    /// incident: they are to hear its end, whatever they are by then.
+    /// The channels to which the beginning of each open incident was sent: they also get its
+    /// end, whatever their switches say by then.
     #[serde(rename = "heard", skip_serializing_if = "BTreeMap::is_empty")]
     pub announced_to: BTreeMap<String, Vec<String>>,
-    /// When it was taken out of the site file; forgotten 30 days later.
+    /// When it was removed from the site file; the state is deleted 30 days later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<Timestamp>,
-    /// Its `alarms` were off at the last look. Once it is out of the site file
-    /// nothing else knows whom to tell of its end.
+    /// Whether its `alarms` were off at the last check. Once the monitor has left the site
+    /// file, nothing else knows who may be notified of its end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub alarms_off: bool,
-    /// The same of its `email`.
+    /// Whether its `email` was off at the last check.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub email_off: bool,
 }
 
 impl OwnState {
-    /// The switches of a monitor that is no longer in the site file, as they
-    /// were; the rest is default.
+    /// The last known switches of a monitor that is no longer in the site file; everything else
+    /// is default.
     #[must_use]
     pub fn last_policy(&self) -> Policy {
         Policy {
@@ -109,20 +108,20 @@ impl OwnState {
 }
 
 impl OwnState {
-    /// Messages of this incident are still to come.
+    /// Whether this incident is still open, so that more notifications of it may follow.
     #[must_use]
     pub fn has_open(&self, incident: &str) -> bool {
         let is_it = |id: &Option<String>| id.as_deref() == Some(incident);
         is_it(&self.incident) || is_it(&self.unknown_incident)
     }
 
-    /// All of these channels have heard of `incident`.
+    /// Whether `incident` has been announced to all of these channels.
     pub(crate) fn is_announced_to(&self, incident: &str, channels: &[String]) -> bool {
         let announced_to = self.announced_to.get(incident);
         announced_to.is_some_and(|announced_to| channels.iter().all(|channel| announced_to.contains(channel)))
     }
 
-    /// These channels have heard of `incident`, which goes on.
+    /// Notes that the open `incident` has been announced to these channels.
     pub(crate) fn add_announced(&mut self, incident: &str, channels: &[String]) {
         let mut all = std::mem::take(&mut self.announced_to);
         all.retain(|incident, _| self.has_open(incident));
@@ -135,7 +134,7 @@ impl OwnState {
         self.announced_to = all;
     }
 
-    /// Who heard that began what `message` ends.
+    /// The channels to which the incident that `message` ends was announced; they are removed.
     pub(crate) fn take_announced(&mut self, message: &Notification) -> Vec<String> {
         match message.kind.ends_incident() {
             true => self.announced_to.remove(&message.incident).unwrap_or_default(),
@@ -145,7 +144,7 @@ impl OwnState {
 }
 
 impl MonitorState {
-    /// What the health rule needs.
+    /// The part that the health rule needs.
     #[must_use]
     pub fn health(&self) -> Health {
         Health {
@@ -154,10 +153,10 @@ impl MonitorState {
         }
     }
 
-    /// Sets the marks that are missing from what is written: done once when a
-    /// state is loaded, before the wall clock can step. What is written in the
-    /// future (the clock was set back since) becomes now: else each pass would
-    /// count it as now again, and a reminder wait until the clock has caught up.
+    /// Derives the missing points on the monotonic clock from the written timestamps: done once
+    /// when a state is loaded, before the wall clock can step. A timestamp in the future (the
+    /// clock has been set back since) becomes now: otherwise each pass would count it as now
+    /// again, and a reminder would wait until the clock has caught up.
     pub fn anchor(&mut self, now: Now) {
         let mark = |mark: &mut Option<Mono>, written: &mut Option<Timestamp>| {
             if let (None, Some(written)) = (&mark, written) {
@@ -171,5 +170,5 @@ impl MonitorState {
     }
 }
 
-/// How long the state of a monitor is kept that is no longer watched.
+/// How long the state of a removed monitor is kept.
 pub const RETENTION_AFTER_REMOVAL: Duration = Duration::from_secs(30 * 86_400);

@@ -1,4 +1,4 @@
-//! The seam to where state is kept.
+//! The seam to where state is stored.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -7,42 +7,42 @@ use jiff::Timestamp;
 
 use crate::{history::Records, notification::OutboxEntry, state::MonitorState};
 
-/// Everything a store knows of one site.
+/// Everything a store holds for one site.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Snapshot {
-    /// The owner epoch granted to whoever loaded this.
+    /// The owner epoch granted to the caller that loaded this.
     pub epoch: u64,
-    /// State by monitor name.
+    /// States by monitor name.
     pub monitors: BTreeMap<String, Arc<MonitorState>>,
-    /// Messages on their way, oldest first.
+    /// Undelivered notifications, oldest first.
     pub outbox: Vec<OutboxEntry>,
-    /// What an operator must know about how this was loaded (a damaged file
-    /// was set aside).
+    /// What an operator must know about the loading, for example that a damaged file was set
+    /// aside.
     pub warnings: Vec<String>,
 }
 
-/// One atomic, durable step.
+/// One atomic, durable write.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Commit {
-    /// The epoch of the [`Snapshot`] this follows.
+    /// The epoch of the [`Snapshot`] on which this is based.
     pub epoch: u64,
     /// States that changed. Shared, not copied: a store may keep them as they are.
     pub states: Vec<(String, Arc<MonitorState>)>,
-    /// Monitors to forget.
+    /// Names of monitors whose state is deleted.
     pub forget: Vec<String>,
-    /// Outbox entries, new or changed.
+    /// New or changed outbox entries.
     pub outbox: Vec<OutboxEntry>,
-    /// Keys of outbox entries that are over.
+    /// Keys of outbox entries that are finished.
     pub settled: Vec<String>,
     /// When a pass ended, and how long it took.
     pub pass: Option<(Timestamp, Duration)>,
-    /// What happened; empty where the store keeps no history. Shared, so that
-    /// handing it on costs nothing.
+    /// Records of what happened; empty where the store keeps no history. Shared, so that
+    /// passing them on costs nothing.
     pub history: Arc<Records>,
 }
 
 impl Commit {
-    /// Nothing to write.
+    /// Whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.states.is_empty()
@@ -54,66 +54,65 @@ impl Commit {
     }
 }
 
-/// Where state is kept.
+/// A place where state is stored.
 #[async_trait]
 pub trait StateStore: Send + Sync {
-    /// Everything there is, and a new owner epoch.
+    /// Loads everything, and grants a new owner epoch.
     ///
     /// # Errors
-    /// When it cannot be read. A damaged file that could be recovered from is
-    /// no error but a warning.
+    /// If the data cannot be read. A damaged file from which a recovery was possible gives a
+    /// warning, not an error.
     async fn load(&self) -> Result<Snapshot, StoreError>;
 
     /// Makes all of `commit` durable, or none of it.
     ///
     /// # Errors
-    /// When it cannot be written, or the epoch is not the newest.
+    /// If the commit cannot be written, or the epoch is not the newest.
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
 
-    /// Whether it keeps what stands under [`Commit::history`]. If not, nothing
-    /// is gathered there.
+    /// Whether the store keeps [`Commit::history`]. If not, the engine gathers none.
     fn keeps_history(&self) -> bool {
         false
     }
 }
 
-/// Why a store failed.
+/// The reason why a store failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// Reading or writing failed.
     #[error("{step} {place}")]
     Io {
-        /// What was tried (`write`, `rename`).
+        /// The step that failed (`write`, `rename`).
         step: &'static str,
-        /// Which file.
+        /// The file.
         place: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The content makes no sense.
+    /// The content is not valid.
     #[error("{place}: {reason}")]
     Damaged {
-        /// Which file.
+        /// The file.
         place: String,
         /// What is wrong.
         reason: String,
     },
-    /// Somebody else has taken over.
+    /// Another owner has taken over.
     #[error("state is owned by epoch {newest}, not by {epoch}")]
     Superseded {
-        /// Ours.
+        /// Our epoch.
         epoch: u64,
-        /// The owner's.
+        /// The owner's epoch.
         newest: u64,
     },
-    /// The store is gone.
+    /// The store has stopped.
     #[error("the store has stopped")]
     Stopped,
 }
 
 impl StoreError {
-    /// The error with its cause, as one line.
+    /// The error and its cause on one line.
     #[must_use]
     pub fn one_line(&self) -> String {
         match std::error::Error::source(self) {

@@ -439,7 +439,7 @@ async fn what_is_no_json_is_not_kept_and_said_once() {
     let [error] = &errors[..] else {
         panic!("{errors:?}")
     };
-    for part in ["monitor=\"switch\"", "key=\"ports_state\"", "no JSON: EOF"] {
+    for part in ["monitor=\"switch\"", "key=\"ports_state\"", "not valid JSON: EOF"] {
         assert!(error.contains(part), "{error}");
     }
 }

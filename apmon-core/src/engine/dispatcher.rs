@@ -104,7 +104,7 @@ pub(super) struct Dispatcher {
     report: PassReport,
     panicked: HashSet<String>,
     /// Monitors and keys of which was said that their values cannot be kept.
-    unfit: HashSet<(String, String)>,
+    reported_invalid: HashSet<(String, String)>,
     generation: u64,
 }
 
@@ -137,7 +137,7 @@ impl Dispatcher {
             started: now.wall,
             report: PassReport::default(),
             panicked: HashSet::new(),
-            unfit: HashSet::new(),
+            reported_invalid: HashSet::new(),
             generation: 0,
             plan,
             shared,

@@ -1,16 +1,15 @@
-//! When a sign of life leaves: at its due moment, and only on the strength of
-//! a check that succeeded just before it. So the check is started early by the
-//! time it usually takes.
+//! When a heartbeat is sent: at its due moment, and only after a check that succeeded just
+//! before it. So the check starts early by the time that it usually takes.
 
 use std::time::Duration;
 
 use crate::time::Mono;
 
-/// How long before the due moment the check starts at least: the timer's own
-/// grain and a scheduler's delay.
+/// Minimum time by which the check starts before the due moment: covers the timer's granularity
+/// and the scheduler's delay.
 const MARGIN: Duration = Duration::from_millis(20);
 
-/// The heartbeats of one monitor.
+/// The heartbeat schedule of one monitor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HeartbeatTimer {
     every: Option<Duration>,
@@ -18,18 +17,18 @@ pub struct HeartbeatTimer {
     usual: Duration,
 }
 
-/// What a check means for the heartbeat.
+/// The consequence of a check for the heartbeat.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SendDecision {
-    /// Nothing now.
+    /// No heartbeat now.
     No,
-    /// At this moment, which may be now.
+    /// A heartbeat at this moment, which may be now.
     At(Mono),
 }
 
 impl HeartbeatTimer {
-    /// Heartbeats on a grid of `every` (after each good check without it), the
-    /// last one sent at `last`.
+    /// A schedule with a grid of `every` (without it, a heartbeat after each successful check),
+    /// the last one sent at `last`.
     #[must_use]
     pub fn new(every: Option<Duration>, last: Option<Mono>) -> Self {
         Self {
@@ -39,8 +38,7 @@ impl HeartbeatTimer {
         }
     }
 
-    /// When the check for the next heartbeat has to start; `None` while there
-    /// is no grid yet, or none at all.
+    /// When the check for the next heartbeat has to start; `None` while there is no grid.
     #[must_use]
     pub fn check_at(&self) -> Option<Mono> {
         self.due.map(|due| due.minus(self.lead()))
@@ -57,13 +55,13 @@ impl HeartbeatTimer {
         self.every.map_or(lead, |every| lead.min(every / 2))
     }
 
-    /// A check ended at `now`, having started at `started`. Says whether a
-    /// heartbeat leaves on its strength, and moves the grid on.
+    /// Processes a check that ran from `started` to `now`: decides whether a heartbeat is sent
+    /// because of it, and advances the grid.
     #[must_use]
     pub fn after_check(&mut self, up: bool, started: Mono, now: Mono) -> SendDecision {
         let took = now.since(started);
         let before = self.lead();
-        // The peak, slowly forgotten: a check must rarely take longer than this.
+        // The peak, which decays slowly: a check should rarely take longer than this.
         self.usual = took.max(self.usual.mul_f64(0.9));
         let Some(every) = self.every else {
             return if up {
@@ -79,8 +77,8 @@ impl HeartbeatTimer {
             self.due = Some(now.plus(every));
             return SendDecision::At(now);
         };
-        // What ended before the lead began is too old to vouch for anything.
-        // The lead it was started by counts, not only the one it changed.
+        // A check that ended before the lead began is too old to justify a heartbeat. The lead
+        // with which it was started counts as well, not only the one updated by it.
         if now < due.minus(before.max(self.lead())) {
             return SendDecision::No;
         }
@@ -116,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_good_check_starts_the_grid() {
+    fn the_first_successful_check_starts_the_grid() {
         let mut timer = HeartbeatTimer::new(Some(10 * SECOND), None);
         assert_eq!(timer.after_check(false, ms(0), ms(5)), SendDecision::No);
         assert_eq!(
@@ -127,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_check_starts_early_and_the_heartbeat_leaves_when_due() {
+    fn the_check_starts_early_and_the_heartbeat_is_sent_when_due() {
         let mut timer = HeartbeatTimer::new(Some(10 * SECOND), Some(ms(0)));
         assert_eq!(timer.after_check(true, ms(100), ms(400)), SendDecision::No);
         let start = timer.check_at().unwrap();
@@ -139,10 +137,10 @@ mod tests {
         assert_eq!(timer.due(), Some(ms(20_000)));
     }
 
-    /// Promise 2, with a target whose answer takes 160 to 240 ms: one check a
-    /// heartbeat, and each leaves when due.
+    /// Promise 2, with a target that takes 160 to 240 ms to answer: one check per heartbeat,
+    /// and each is sent when due.
     #[test]
-    fn checks_of_changing_length_come_once_a_heartbeat() {
+    fn checks_of_varying_duration_run_once_per_heartbeat() {
         let mut timer = HeartbeatTimer::new(Some(2 * SECOND), Some(ms(0)));
         let _ = timer.after_check(true, ms(100), ms(340));
         let mut late = 0;
@@ -152,7 +150,7 @@ mod tests {
             let start = timer.check_at().unwrap();
             match timer.after_check(true, start, start.plus(took)) {
                 SendDecision::At(at) => late = late.max(at.since(due).as_millis()),
-                SendDecision::No => panic!("check {k} was for nothing"),
+                SendDecision::No => panic!("check {k} led to no heartbeat"),
             }
             assert_eq!(timer.due().unwrap(), due.plus(2 * SECOND));
         }
@@ -160,14 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_check_sends_none_and_the_grid_stays() {
+    fn a_failed_check_sends_no_heartbeat_and_keeps_the_grid() {
         let mut timer = HeartbeatTimer::new(Some(10 * SECOND), Some(ms(0)));
         assert_eq!(timer.after_check(false, ms(9_980), ms(9_990)), SendDecision::No);
         assert_eq!(timer.due(), Some(ms(20_000)));
     }
 
     #[test]
-    fn a_check_that_took_too_long_sends_late_and_the_grid_stays() {
+    fn a_slow_check_sends_late_and_keeps_the_grid() {
         let mut timer = HeartbeatTimer::new(Some(10 * SECOND), Some(ms(0)));
         assert_eq!(
             timer.after_check(true, ms(9_980), ms(12_000)),
@@ -177,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn missed_heartbeats_are_not_made_up_for() {
+    fn missed_heartbeats_are_not_sent_later() {
         let mut timer = HeartbeatTimer::new(Some(10 * SECOND), Some(ms(0)));
         assert_eq!(
             timer.after_check(true, ms(55_000), ms(55_001)),
@@ -187,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_grid_every_good_check_sends() {
+    fn without_a_grid_every_successful_check_sends_a_heartbeat() {
         let mut timer = HeartbeatTimer::new(None, None);
         assert_eq!(timer.check_at(), None);
         assert_eq!(timer.after_check(true, ms(0), ms(3)), SendDecision::At(ms(3)));

@@ -112,7 +112,7 @@ async fn in_time(section: &str, timeout: Duration, mut make: impl FnMut() -> Che
 fn slept_through(outcome: &Outcome, took: Duration, timeout: Duration) -> bool {
     let failure = outcome.failure();
     let says = failure.is_some_and(|failure| {
-        failure.class == FailureClass::Resources && failure.reason.contains("this process stood still for ")
+        failure.class == FailureClass::Resources && failure.reason.contains("this process was stalled for ")
     });
     says && took > timeout + STANDSTILL
 }

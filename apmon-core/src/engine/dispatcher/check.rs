@@ -92,13 +92,13 @@ impl Dispatcher {
         let state = Arc::make_mut(&mut runtime.state);
         let (transition, notifications) = alert::after_check(&self.context, watch, state, checked, now);
         // Touched below together with what is told: one commit has both.
-        let unfit = observation.memory.as_ref().map_or(Vec::new(), |memory| {
-            let (memory, unfit) = memory.clone().keep_valid(&state.memory);
+        let invalid = observation.memory.as_ref().map_or(Vec::new(), |memory| {
+            let (memory, invalid) = memory.clone().keep_valid(&state.memory);
             state.memory = memory;
-            unfit
+            invalid
         });
-        for InvalidValue { key, reason } in unfit {
-            if self.unfit.insert((watch.name.clone(), key.clone())) {
+        for InvalidValue { key, reason } in invalid {
+            if self.reported_invalid.insert((watch.name.clone(), key.clone())) {
                 tracing::error!(
                     monitor = watch.name,
                     key,

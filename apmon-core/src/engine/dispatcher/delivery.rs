@@ -137,7 +137,7 @@ impl Dispatcher {
             .since
             .zip(ended)
             .map(|(began, ended)| (what, began, ended));
-        let remark = wording::late(was, late, now.wall, &self.context.zone);
+        let remark = wording::lateness_remark(was, late, now.wall, &self.context.zone);
         message.text = format!("{} ({remark})", message.text);
         message
     }
