@@ -272,7 +272,10 @@ async fn a_pause_ends_when_asked_for_and_who_is_told_nothing_is_not_retried() {
         .await
         .unwrap();
     let error = handle.retry(None).await.unwrap_err();
-    assert_eq!(error.to_string(), "this run tells nobody (--no-notify)");
+    assert_eq!(
+        error.to_string(),
+        "notifications are off in this run (--no-notify)"
+    );
     assert!(handle.status().await.unwrap().no_notify);
     end(&handle, running).await;
 }

@@ -1,5 +1,5 @@
-//! The sole owner of state: starts looks, applies the rules to what they
-//! found, commits, and only then tells.
+//! The sole owner of state: starts checks, applies the rules to their results, commits, and
+//! only then sends notifications.
 
 mod check;
 mod commit;
@@ -44,10 +44,10 @@ use crate::{
     time::{Mono, Now},
 };
 
-/// A check that ignores its own deadline is cut off so long after it.
+/// A check that ignores its own deadline is cut off after this extra time.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Something the dispatcher waited for.
+/// The result of a task that the dispatcher started.
 enum TaskResult {
     Check {
         runtime: usize,
@@ -70,7 +70,7 @@ enum TaskResult {
         result: Result<(), StoreError>,
         commit: Commit,
         runtimes: Vec<usize>,
-        /// The first so many states are of no slot.
+        /// The number of leading states that belong to no running monitor.
         extra_states: usize,
     },
 }
@@ -83,7 +83,7 @@ pub(super) struct Dispatcher {
     runtimes: Vec<Option<MonitorRuntime>>,
     by_name: HashMap<String, usize>,
     free: Vec<usize>,
-    /// States of monitors that are not watched now.
+    /// States of monitors that are not running.
     retired: BTreeMap<String, Arc<MonitorState>>,
     agenda: Agenda,
     waiting: VecDeque<usize>,
@@ -94,16 +94,16 @@ pub(super) struct Dispatcher {
     self_monitor: SelfMonitor,
     tasks: JoinSet<TaskResult>,
     is_pass: bool,
-    /// The pass was told to save before it says that it is well.
+    /// Whether the pass has been asked to save everything before its heartbeat.
     pass_flushed: bool,
-    /// The pass had its chance to say that it is well.
+    /// Whether the pass has had its chance to send a heartbeat.
     pass_heartbeat_done: bool,
-    /// The store keeps a history.
+    /// Whether the store keeps a history.
     keeps_history: bool,
     started: Timestamp,
     report: PassReport,
     panicked: HashSet<String>,
-    /// Monitors and keys of which was said that their values cannot be kept.
+    /// Monitors and keys whose invalid data has been logged.
     reported_invalid: HashSet<(String, String)>,
     generation: u64,
 }
@@ -142,7 +142,7 @@ impl Dispatcher {
             plan,
             shared,
         };
-        // The slots hold the monitors; the plan must not hold them a second time.
+        // The runtimes hold the monitors; the plan must not hold them as well.
         for monitor in std::mem::take(&mut dispatcher.plan.monitors) {
             dispatcher.add(monitor, now, None);
         }
@@ -151,9 +151,9 @@ impl Dispatcher {
                 .self_monitor
                 .configure(dispatcher.plan.heartbeat.as_ref(), now.mono);
         }
-        // What waits was decided before anything that is decided now.
+        // The stored entries were decided before anything that is decided now.
         for entry in snapshot.outbox {
-            // A reminder that was under way when its successor was decided.
+            // A reminder that was being delivered when the next one was decided.
             if let Some(replaced) = dispatcher.outbox.push(entry, true, now) {
                 dispatcher.settle_replaced(&replaced, now);
             }
@@ -164,7 +164,7 @@ impl Dispatcher {
         dispatcher
     }
 
-    /// Runs until told to end. In a pass: until everything due is done.
+    /// Runs until it is asked to end or, in a pass, until everything due is done.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) -> PassReport {
         let began = self.shared.clock.now();
         let mut outbox_ends: Option<Mono> = None;
@@ -199,13 +199,13 @@ impl Dispatcher {
         self.shut_down(began).await
     }
 
-    /// Everything that has finished by now.
+    /// Handles everything that has finished by now.
     fn handle_finished_tasks(&mut self, first: Result<TaskResult, tokio::task::JoinError>) {
         let mut next = Some(first);
         while let Some(done) = next {
             match done {
                 Ok(done) => self.handle_result(done),
-                // Only a bug outside the checks' own panic barrier gets here.
+                // Only a bug outside the panic barrier of the checks leads here.
                 Err(error) => tracing::error!("a task of the engine failed: {error}"),
             }
             next = self.tasks.try_join_next();
@@ -263,7 +263,7 @@ impl Dispatcher {
                 channel = entry.channel,
                 "message given up after {} ({}): {}",
                 wording::duration(self.plan.expire_after),
-                entry.last_error.as_deref().unwrap_or("never tried"),
+                entry.last_error.as_deref().unwrap_or("no attempt was made"),
                 entry.notification.text
             );
             self.stats.record_expiry(&entry.channel);

@@ -1,5 +1,4 @@
-//! One watched monitor while the engine runs: its state, and when it wants
-//! attention.
+//! One monitor while the engine runs: its state, and when its next action is due.
 
 use std::sync::Arc;
 
@@ -18,64 +17,65 @@ use crate::{
     time::{Mono, Now},
 };
 
-/// One watched monitor.
+/// A running monitor.
 pub(super) struct MonitorRuntime {
     pub(super) monitor: Arc<dyn Monitor>,
     pub(super) state: Arc<MonitorState>,
-    /// What its target said of itself at the last look that could ask it.
+    /// The target's own description of itself, from the last check that could read it.
     pub(super) device: Option<Arc<Device>>,
-    /// Tells a look at an older version of this monitor from one at this.
+    /// Distinguishes a check by an older version of this monitor from one by the current
+    /// version.
     pub(super) generation: u64,
     pub(super) check_phase: CheckPhase,
-    /// Regular slots that could not be kept.
+    /// Regular slots that were missed.
     pub(super) missed: u64,
     timing: Timing,
     retry: Option<Mono>,
     heartbeat_timer: Option<HeartbeatTimer>,
-    /// In a pass: whether a good look sends a heartbeat.
+    /// In a pass: whether a successful check sends a heartbeat.
     heartbeat_in_pass: bool,
-    /// When a heartbeat leaves.
+    /// When a heartbeat is due to be sent.
     heartbeat_at: Option<Mono>,
-    /// When one that was not taken is sent again.
+    /// When a heartbeat that was not accepted is sent again.
     resend: Resend,
-    /// The last look found it up.
+    /// Whether the last check found the target up.
     was_up: bool,
     pub(super) reminder: Option<Mono>,
 }
 
-/// How the next regular look is found.
+/// How the next regular check is scheduled.
 enum Timing {
-    /// A daemon's grid, and its next slot.
+    /// In a daemon: the grid and its next slot.
     Grid { grid: Grid, next: Mono },
-    /// A pass: at most one regular look, and the moment of the next one, which
-    /// a retry must not wait past.
+    /// In a pass: at most one regular check, and the moment of the next one, beyond which a
+    /// retry must not wait.
     Once { due: Option<Mono>, next: Mono },
 }
 
-/// Where its present look is.
+/// The phase of the current check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CheckPhase {
-    /// None under way.
+    /// There is no check.
     Idle,
-    /// Due since then, waiting for a permit.
+    /// Due since this moment, waiting for a permit.
     Waiting(Mono),
-    /// Under way.
+    /// In progress.
     Running,
 }
 
-/// What a slot wants now.
+/// An action that is due now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum DueAction {
-    /// A look, due then.
+    /// A check, due at this moment.
     Check(Mono),
-    /// A heartbeat to leave.
+    /// A heartbeat is to be sent.
     Heartbeat,
-    /// A reminder to be told.
+    /// A reminder is to be sent.
     Reminder,
 }
 
 impl MonitorRuntime {
-    /// A monitor of a daemon, taken up at `now`. `first` is its first look.
+    /// Creates a monitor of a daemon, added at `now`, with its first check at `first`.
     pub(super) fn for_daemon(
         monitor: Arc<dyn Monitor>,
         state: Arc<MonitorState>,
@@ -87,7 +87,7 @@ impl MonitorRuntime {
         Self::new(monitor, state, timing, now)
     }
 
-    /// A monitor of one pass at `now`.
+    /// Creates a monitor of a pass at `now`.
     pub(super) fn for_pass(monitor: Arc<dyn Monitor>, state: Arc<MonitorState>, now: Now) -> Self {
         let watch = monitor.watch();
         let changed = state.last_config_checksum.as_deref() != Some(&*watch.checksum);
@@ -112,7 +112,7 @@ impl MonitorRuntime {
         let mut runtime = Self::new(monitor, state, timing, now);
         runtime.heartbeat_in_pass = heartbeat_due || always;
         runtime.heartbeat_timer = None;
-        // A reminder waits for the look that may find it up again.
+        // A reminder waits for the check, which may find the target up again.
         runtime.reminder = (!due && runtime.reminder_due_in_pass(now)).then_some(now.mono);
         runtime
     }
@@ -121,7 +121,7 @@ impl MonitorRuntime {
         let loaded = Arc::make_mut(&mut state);
         loaded.own.removed_at = None;
         loaded.anchor(now);
-        // One text for the monitor and its state.
+        // The monitor and its state share one text.
         if loaded.last_config_checksum.as_ref() == Some(&monitor.watch().checksum) {
             loaded.last_config_checksum = Some(Arc::clone(&monitor.watch().checksum));
         }
@@ -142,14 +142,13 @@ impl MonitorRuntime {
             heartbeat_at: None,
             resend: Resend::default(),
             was_up: false,
-            // A running outage is reminded of after the first look, which may
-            // find it over.
+            // A reminder of an open outage waits for the first check, which may end the outage.
             reminder: None,
         }
     }
 
-    /// The monitor's options changed: it is looked at at `first`; an outage and
-    /// its pacing go on.
+    /// Replaces the monitor after its options changed: it is checked at `first`; an outage and
+    /// its reminders continue.
     pub(super) fn replace(
         &mut self,
         monitor: Arc<dyn Monitor>,
@@ -178,7 +177,7 @@ impl MonitorRuntime {
         }
     }
 
-    /// When it wants attention next.
+    /// When its next action is due.
     pub(super) fn wake_at(&self) -> Option<Mono> {
         let check = match self.check_phase {
             CheckPhase::Idle => self.check_at(),
@@ -188,7 +187,7 @@ impl MonitorRuntime {
         moments.into_iter().flatten().min()
     }
 
-    /// Its next look.
+    /// When its next check is due.
     pub(super) fn check_at(&self) -> Option<Mono> {
         let regular = match self.timing {
             Timing::Grid { next, .. } => Some(next),
@@ -198,7 +197,7 @@ impl MonitorRuntime {
         [regular, self.retry, heartbeat_timer].into_iter().flatten().min()
     }
 
-    /// What it wants by `now`; called until nothing.
+    /// The next action that is due by `now`; to be called until there is none.
     pub(super) fn next_due_action(&mut self, now: Mono) -> Option<DueAction> {
         if self.heartbeat_at.is_some_and(|at| at <= now) {
             self.heartbeat_at = None;
@@ -222,7 +221,7 @@ impl MonitorRuntime {
         None
     }
 
-    /// Its look starts.
+    /// Starts its check.
     pub(super) fn start_check(&mut self, now: Mono) {
         self.check_phase = CheckPhase::Running;
         self.retry = None;
@@ -238,7 +237,7 @@ impl MonitorRuntime {
                     self.missed += grid.missed(*next, now);
                     *next = grid.slot_after(now);
                 }
-                // A look for the heartbeat serves the regular slots up to it.
+                // A check for the heartbeat also serves the regular slots up to it.
                 if let Some(due) = heartbeat_due.filter(|due| *next <= *due) {
                     *next = grid.slot_after(due);
                 }
@@ -246,7 +245,7 @@ impl MonitorRuntime {
         }
     }
 
-    /// Its look ended: when to look again, and whether a heartbeat leaves.
+    /// Ends its check: schedules the next check, and a heartbeat if one is due.
     pub(super) fn finish_check(
         &mut self,
         verdict: Verdict,
@@ -276,7 +275,7 @@ impl MonitorRuntime {
             .as_ref()
             .is_some_and(|heartbeat_timer| heartbeat_timer.due().is_some());
         if !up || !has_grid {
-            // What it stood for is no more so, or has a successor.
+            // The success that it reports no longer holds, or has a successor.
             self.resend.clear();
         }
         if let Some(heartbeat_timer) = &mut self.heartbeat_timer
@@ -295,17 +294,17 @@ impl MonitorRuntime {
         }
     }
 
-    /// When the period of the present heartbeat ends.
+    /// When the period of the current heartbeat ends.
     pub(super) fn heartbeat_period_end(&self) -> Option<Mono> {
         let due = self.heartbeat_timer.as_ref().and_then(HeartbeatTimer::due);
-        // Without a grid of its own the next look has a heartbeat of its own.
+        // Without a grid of its own, the next check brings the next heartbeat.
         due.or(match self.timing {
             Timing::Grid { next, .. } => Some(next),
             Timing::Once { .. } => None,
         })
     }
 
-    /// Tries of the present heartbeat that failed.
+    /// Failed attempts of the current heartbeat.
     pub(super) fn heartbeat_failures(&self) -> u32 {
         self.resend.failures()
     }
@@ -314,8 +313,8 @@ impl MonitorRuntime {
         self.resend.accepted();
     }
 
-    /// It is sent again, within its period, if the monitor was up at the last
-    /// look. A pass leaves that to the next one.
+    /// Schedules another attempt within the period if the last check found the target up. A
+    /// pass leaves that to the next pass.
     pub(super) fn heartbeat_failed(&mut self, now: Mono) {
         self.resend.failed(now, self.heartbeat_period_end());
         if !self.was_up || matches!(self.timing, Timing::Once { .. }) {
@@ -323,7 +322,7 @@ impl MonitorRuntime {
         }
     }
 
-    /// A message was told, or an outage ended: when the next reminder is due.
+    /// Schedules the next reminder, after a notification or the end of an outage.
     pub(super) fn schedule_reminder(&mut self, now: Now) {
         self.reminder = match self.timing {
             Timing::Once { .. } => None,

@@ -1,4 +1,4 @@
-//! Whether the engine is well enough to vouch for itself, and when it does.
+//! Whether the engine is healthy enough to send its own heartbeat, and when it is due.
 
 use std::{fmt, time::Duration};
 
@@ -9,47 +9,47 @@ use crate::{
     time::{Mono, Now},
 };
 
-/// Between two of the engine's heartbeats, where nobody says otherwise.
+/// The interval of the engine's heartbeats unless the plan sets one.
 const EVERY: Duration = Duration::from_secs(60);
-/// The first one leaves so long after the start, when something was looked at.
+/// The first heartbeat follows the start by this time, when there have been checks.
 const FIRST: Duration = Duration::from_secs(5);
-/// Looks that start later than this are no watching.
+/// Checks that start later than this are not monitoring.
 const MAX_LAG: Duration = Duration::from_secs(5);
-/// A message that got nowhere for so long is stuck.
+/// A notification that has not been delivered for this long is stuck.
 const STUCK: Duration = Duration::from_secs(600);
 
-/// The engine's own sign of life.
+/// The engine's own heartbeat.
 #[derive(Debug, Default)]
 pub(super) struct SelfMonitor {
     every: Option<Duration>,
     due: Option<Mono>,
     resend: Resend,
-    /// The latest start of a look since the heartbeat before.
+    /// The greatest lateness of a check since the previous heartbeat.
     lag: Duration,
-    /// Something was looked at.
+    /// Whether there has been a check.
     checked: bool,
     withheld: bool,
-    /// One is under way.
+    /// Whether a request is in flight.
     in_flight: bool,
-    /// Tells an answer to an older plan's heartbeat from one to this one's.
+    /// Distinguishes an answer to an older plan's heartbeat from one to the current plan's.
     generation: u64,
 }
 
-/// Why it must not vouch for itself.
+/// The reason why the engine's own heartbeat is withheld.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum HealthProblem {
-    /// Nothing was looked at yet.
+    /// There has been no check yet.
     NoChecks,
-    /// Looks start so late.
+    /// Checks start this late.
     LateChecks(Duration),
-    /// State is not saved.
+    /// State is not being saved.
     StateUnsaved,
-    /// A message has waited so long.
+    /// A notification has not been delivered for this long.
     StuckMessage(Duration),
 }
 
 impl SelfMonitor {
-    /// By the plan's heartbeat. The grid goes on where the interval is the same.
+    /// Applies the plan's heartbeat. The grid continues if the interval is the same.
     pub(super) fn configure(&mut self, heartbeat: Option<&Heartbeat>, now: Mono) {
         let every = heartbeat.map(|heartbeat| heartbeat.every.unwrap_or(EVERY));
         if self.every == every {
@@ -62,17 +62,17 @@ impl SelfMonitor {
         self.resend = Resend::default();
     }
 
-    /// That of the present plan.
+    /// The generation of the current plan's heartbeat.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// When it wants attention.
+    /// When the next attempt is due.
     pub(super) fn wake_at(&self) -> Option<Mono> {
         [self.due, self.resend.at()].into_iter().flatten().min()
     }
 
-    /// Whether one leaves now; called once at a time.
+    /// Whether a heartbeat is due now; advances the grid.
     pub(super) fn is_due(&mut self, now: Mono) -> bool {
         let (Some(every), Some(due)) = (self.every, self.due) else {
             return false;
@@ -92,24 +92,24 @@ impl SelfMonitor {
         again
     }
 
-    /// When the period of the present one ends.
+    /// When the period of the current heartbeat ends.
     pub(super) fn period_end(&self) -> Option<Mono> {
         self.due
     }
 
-    /// A look ended that had started so late.
+    /// Records a finished check that started with this lateness.
     pub(super) fn record_check(&mut self, lateness: Duration) {
         self.checked = true;
         self.record_wait(lateness);
     }
 
-    /// A look has waited so long.
+    /// Records a check that has been waiting this long.
     pub(super) fn record_wait(&mut self, lateness: Duration) {
         self.lag = self.lag.max(lateness);
     }
 
-    /// Why it must not vouch for itself now. Looks count from the heartbeat
-    /// before on.
+    /// The reason why the heartbeat is withheld now, if there is one. Checks count since the
+    /// previous heartbeat.
     pub(super) fn health_problem(
         &mut self,
         pending: &PendingWrites,
@@ -132,37 +132,37 @@ impl SelfMonitor {
             .map(HealthProblem::StuckMessage)
     }
 
-    /// It is withheld; whether that is news.
+    /// Marks the heartbeat as withheld; returns whether it was not withheld before.
     pub(super) fn withhold(&mut self) -> bool {
         !std::mem::replace(&mut self.withheld, true)
     }
 
-    /// It leaves; whether it was withheld before.
+    /// Marks the heartbeat as sent; returns whether it was withheld before.
     pub(super) fn resume(&mut self) -> bool {
         std::mem::replace(&mut self.withheld, false)
     }
 
-    /// One is under way.
+    /// Whether a request is in flight.
     pub(super) fn is_sending(&self) -> bool {
         self.in_flight
     }
 
-    /// One leaves.
+    /// Marks a request as in flight.
     pub(super) fn start_sending(&mut self) {
         self.in_flight = true;
     }
 
-    /// It was answered, or not in time.
+    /// Marks the request as answered or timed out.
     pub(super) fn finish_sending(&mut self) {
         self.in_flight = false;
     }
 
-    /// It was taken.
+    /// Records that the heartbeat was accepted.
     pub(super) fn accepted(&mut self) {
         self.resend.accepted();
     }
 
-    /// It was not taken; whether that is news.
+    /// Records that the heartbeat was not accepted; returns whether it is the first failure.
     pub(super) fn failed(&mut self, now: Mono) -> bool {
         self.resend.failed(now, self.due);
         if self.every.is_none() {
@@ -175,8 +175,8 @@ impl SelfMonitor {
 impl fmt::Display for HealthProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoChecks => f.write_str("nothing has been looked at yet"),
-            Self::LateChecks(lag) => write!(f, "looks start {:.1} secs late", lag.as_secs_f64()),
+            Self::NoChecks => f.write_str("nothing has been checked yet"),
+            Self::LateChecks(lag) => write!(f, "checks start {:.1} secs late", lag.as_secs_f64()),
             Self::StateUnsaved => f.write_str("state cannot be saved"),
             Self::StuckMessage(by) => write!(
                 f,

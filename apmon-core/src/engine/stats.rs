@@ -1,4 +1,4 @@
-//! What came of deliveries since the start, for each channel.
+//! Delivery statistics of each channel since the start.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::status::{ChannelStatus, DeliveryCounts};
 use crate::notification::DeliveryError;
 
-/// The tallies of all channels that were tried.
+/// The statistics of all channels with at least one attempt.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryStats(BTreeMap<String, ChannelStats>);
 
@@ -21,7 +21,7 @@ struct ChannelStats {
 }
 
 impl DeliveryStats {
-    /// A try has ended.
+    /// Counts a finished attempt.
     pub(super) fn record_attempt(
         &mut self,
         channel: &str,
@@ -49,7 +49,7 @@ impl DeliveryStats {
         }
     }
 
-    /// A message for this channel was given up.
+    /// Counts a notification that was given up.
     pub(super) fn record_expiry(&mut self, channel: &str) {
         self.entry(channel).counts.expired += 1;
     }
@@ -58,7 +58,7 @@ impl DeliveryStats {
         self.0.entry(channel.to_owned()).or_default()
     }
 
-    /// Adds what is known of this channel.
+    /// Copies the statistics of a channel into its status.
     pub(super) fn fill(&self, channel: &mut ChannelStatus) {
         let Some(stats) = self.0.get(&channel.id) else {
             return;

@@ -1,4 +1,4 @@
-//! Looks: started when a permit is free, judged when they end.
+//! Checks: started when a permit is free, processed when they end.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -72,7 +72,7 @@ impl Dispatcher {
             .as_mut()
             .filter(|runtime| runtime.generation == generation)
         else {
-            return; // an older version of the monitor
+            return; // a check by an older version of the monitor
         };
         let outcome = &observation.outcome;
         let verdict = outcome.verdict();
@@ -91,7 +91,7 @@ impl Dispatcher {
         let before = self.keeps_history.then(|| StateBefore::of(&runtime.state));
         let state = Arc::make_mut(&mut runtime.state);
         let (transition, notifications) = alert::after_check(&self.context, watch, state, checked, now);
-        // Touched below together with what is told: one commit has both.
+        // Changed here, so that one commit holds it and the notifications.
         let invalid = observation.memory.as_ref().map_or(Vec::new(), |memory| {
             let (memory, invalid) = memory.clone().keep_valid(&state.memory);
             state.memory = memory;
@@ -102,7 +102,7 @@ impl Dispatcher {
                 tracing::error!(
                     monitor = watch.name,
                     key,
-                    "what the check wants remembered cannot be kept, a bug: {reason}"
+                    "the check returned data that cannot be stored, a bug: {reason}"
                 );
             }
         }
@@ -124,7 +124,7 @@ impl Dispatcher {
             .filter(|failure| failure.class == FailureClass::Panic)
             && self.panicked.insert(watch.name.clone())
         {
-            tracing::error!(monitor = watch.name, "the check panicked, a bug: {failure}");
+            tracing::error!(monitor = watch.name, "a bug in the check: {failure}");
         }
         (self.shared.events)(&Event::Checked {
             watch,
@@ -143,7 +143,7 @@ impl Dispatcher {
         }
         self.pending
             .mark_dirty(index, now.mono, is_urgent || !notifications.is_empty());
-        // Also where nobody is told of the end.
+        // Also if no notification of the end is sent.
         for incident in open.into_iter().flatten() {
             let has_open = |runtime: &MonitorRuntime| runtime.state.own.has_open(&incident);
             if !self.runtimes[index].as_ref().is_some_and(has_open) {
@@ -178,8 +178,8 @@ impl Dispatcher {
     }
 }
 
-/// One check behind its panic barrier and a deadline it cannot ignore: a panic
-/// is `Unknown`, and so much of it is told.
+/// Runs one check behind a panic barrier and with a deadline that it cannot ignore. A panic
+/// becomes `Unknown`, with the panic's message as the reason.
 pub async fn run_check(monitor: &dyn Monitor, check: &Check) -> Observation {
     let running = AssertUnwindSafe(monitor.check(check)).catch_unwind();
     match tokio::time::timeout_at(check.deadline() + GRACE, running).await {

@@ -1,4 +1,4 @@
-//! State on its way to disk.
+//! Commits: writes pending changes to the store.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -43,7 +43,7 @@ impl Dispatcher {
         runtimes: Vec<usize>,
         extra_states: usize,
     ) {
-        // On disk or not to be had there: either way it is told now.
+        // Whether the entries are on disk or cannot be written: they are sent now.
         self.outbox.confirm(&commit.outbox);
         let notifications = match result {
             Ok(()) => {
@@ -62,8 +62,8 @@ impl Dispatcher {
         self.emit_notified(&notifications);
     }
 
-    /// The store has not answered for long: what waits for it is told from
-    /// memory, and so is all that comes until it answers.
+    /// Continues without a store that does not answer: whatever waits for it is sent from
+    /// memory, and so is everything that follows until it answers.
     pub(super) fn continue_without_store(&mut self) {
         self.report_unsaved("the store does not answer");
         let notifications = self.pending.stall();
@@ -73,7 +73,7 @@ impl Dispatcher {
 
     fn report_unsaved(&mut self, reason: &str) {
         if !std::mem::replace(&mut self.pending.failing, true) {
-            tracing::error!("state cannot be saved ({reason}); monitoring and alerting go on from memory");
+            tracing::error!("state cannot be saved ({reason}); monitoring and alerting continue from memory");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Messages on their way.
+//! Delivery of notifications.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -14,12 +14,12 @@ use crate::{
     time::{Mono, Now},
 };
 
-/// A message that leaves so long after it was decided says so.
+/// A notification that is delivered this long after it was decided says so.
 const LATE: Duration = Duration::from_secs(60);
 
 impl Dispatcher {
-    /// Commits and then tells a message: to all channels that take it, and its
-    /// end also to all that heard of it, whatever they are by now.
+    /// Queues a notification for all channels that take it; if it ends an incident, also for
+    /// all to which the incident was announced, whatever their switches say by now.
     pub(super) fn enqueue(
         &mut self,
         notification: Notification,
@@ -51,7 +51,7 @@ impl Dispatcher {
         }
     }
 
-    /// An incident is over, whether or not somebody is told of that.
+    /// Closes an incident, whether or not its end is reported.
     pub(super) fn close_incident(&mut self, incident: &str, now: Now) {
         let (reminders, changed) = self.outbox.close_incident(incident, now.wall);
         self.drop_reminders(reminders);
@@ -60,8 +60,8 @@ impl Dispatcher {
         }
     }
 
-    /// A new entry, for the outbox and for the next commit; of a message that
-    /// was decided before, with when that was.
+    /// Adds a new entry to the outbox and to the next commit. `decided` is set for a
+    /// notification that was decided earlier.
     pub(super) fn push_entry(&mut self, entry: OutboxEntry, decided: Option<Mono>, now: Now) {
         let stalled = self.pending.is_stalled();
         let replaced = match decided {
@@ -74,13 +74,13 @@ impl Dispatcher {
         self.pending.add_entry(entry);
     }
 
-    /// This reminder has a successor.
+    /// Settles a reminder that the next one replaces.
     pub(super) fn settle_replaced(&mut self, entry: &OutboxEntry, now: Now) {
         self.record_delivery(entry, DeliveryFate::Replaced, now);
         self.pending.settle(entry.key());
     }
 
-    /// These say of an outage that has ended that it goes on.
+    /// Drops reminders of an outage that has ended.
     pub(super) fn drop_reminders(&mut self, over: Vec<OutboxEntry>) {
         let now = self.shared.clock.now();
         for entry in over {
@@ -99,7 +99,7 @@ impl Dispatcher {
             notifier, timeout, ..
         }) = self.plan.channel(&entry.channel)
         else {
-            return; // unknown channels were dropped
+            return; // entries of unknown channels were reassigned
         };
         let notifier = Arc::clone(notifier);
         let timeout = timeout.unwrap_or(self.plan.delivery_timeout);
@@ -116,7 +116,7 @@ impl Dispatcher {
         });
     }
 
-    /// The message as it leaves now: one that is late says so.
+    /// The notification as it is sent now: if it is late, it says so.
     fn with_lateness_note(&self, entry: &OutboxEntry) -> Notification {
         let mut message = entry.notification.clone();
         let now = self.shared.clock.now();
@@ -159,7 +159,7 @@ impl Dispatcher {
             Some(AttemptResult::Retried(entry)) => {
                 let error = entry.last_error.clone().unwrap_or_default();
                 if first {
-                    tracing::warn!(channel, "message not delivered, it is tried again: {error}");
+                    tracing::warn!(channel, "message not delivered, trying again: {error}");
                 } else {
                     tracing::debug!(
                         channel,
@@ -172,7 +172,7 @@ impl Dispatcher {
             Some(AttemptResult::Refused(entry)) => {
                 tracing::error!(
                     channel,
-                    "message refused ({}), kept and tried again later: {}",
+                    "message refused ({}), kept for a later retry: {}",
                     entry.last_error.as_deref().unwrap_or_default(),
                     entry.notification.text
                 );
@@ -185,13 +185,13 @@ impl Dispatcher {
     }
 }
 
-/// The result of a send behind its panic barrier and deadline.
+/// The result of an attempt behind its panic barrier and timeout.
 pub(super) fn attempt_result<P>(
     result: Result<Result<Result<(), DeliveryError>, P>, tokio::time::error::Elapsed>,
 ) -> Result<(), DeliveryError> {
     match result {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(DeliveryError::retryable("the channel panicked, a bug")),
+        Ok(Err(_)) => Err(DeliveryError::retryable("the channel panicked, which is a bug")),
         Err(_) => Err(DeliveryError::retryable("no answer in time")),
     }
 }

@@ -1,4 +1,4 @@
-//! Stand-ins: told what the channel before them could not deliver.
+//! Fallbacks: channels that get what another could not deliver.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ impl Dispatcher {
         }
     }
 
-    /// The stand-in is to have the message as well.
+    /// Sends the notification to the fallback as well.
     fn use_fallback(&mut self, due: FallbackDue, now: Now) {
         let FallbackDue { entry, decided, to } = due;
         let message = &entry.notification;
@@ -27,14 +27,14 @@ impl Dispatcher {
         if !channel.is_some_and(|channel| channel.takes(&message.kind, &policy)) {
             tracing::warn!(
                 channel = entry.channel,
-                "message not delivered, and {to} is not to have it: {}",
+                "message not delivered, and {to} does not take messages of this kind: {}",
                 message.text
             );
             return;
         }
         let no_notify = message.kind.is_ongoing() && !policy.alarms;
         let end = self.outbox.end_of(&entry.channel, message);
-        // Unless the stand-in has had that from elsewhere.
+        // Unless the fallback already has the end from elsewhere.
         let ends_too = end
             .is_some_and(|end| !end.addressed.contains(&to) || self.outbox.contains(&to, &end.notification));
         if no_notify || entry.addressed.contains(&to) || self.is_outdated_for(&to, message, ends_too) {
@@ -55,9 +55,9 @@ impl Dispatcher {
         self.push_entry(copy, Some(decided), now);
     }
 
-    /// A message that waited for another channel would be a wrong last word on
-    /// channel `to`: what it tells the beginning of is over, and its end went
-    /// another way (unless that comes too); or something newer was told there.
+    /// Whether a notification that waited for another channel would leave a wrong impression on
+    /// channel `to`: the incident that it reports has ended, and the end went elsewhere (unless
+    /// `ends_too`: it is sent along); or something newer was announced there.
     fn is_outdated_for(&self, to: &str, message: &Notification, ends_too: bool) -> bool {
         let own = self.own_state(&message.monitor);
         let has_open = own.is_some_and(|own| own.has_open(&message.incident));
@@ -69,7 +69,8 @@ impl Dispatcher {
         is_over || is_old.is_some_and(|announced_to| announced_to.iter().any(|other| other == to))
     }
 
-    /// These channels are told that an incident began, and are to hear its end.
+    /// Notes that the incident has been announced to these channels, which therefore get its
+    /// end as well.
     pub(super) fn record_announced(&mut self, message: &Notification, channels: &[String]) {
         if !message.kind.is_ongoing() || channels.is_empty() {
             return;
@@ -88,7 +89,8 @@ impl Dispatcher {
         }
     }
 
-    /// Who besides is to have a message about the monitor in slot `at`.
+    /// The channels that also get this notification about the monitor at `index`, because its
+    /// incident was announced to them.
     pub(super) fn take_announced(&mut self, index: usize, message: &Notification) -> Vec<String> {
         match &mut self.runtimes[index] {
             Some(runtime) if message.kind.ends_incident() => {
@@ -98,7 +100,7 @@ impl Dispatcher {
         }
     }
 
-    /// How a monitor is told of; one that is gone as it was.
+    /// The policy of a monitor; the last known one if it has been removed.
     pub(super) fn policy_of(&self, monitor: &str) -> Policy {
         let runtime = self
             .by_name

@@ -1,4 +1,4 @@
-//! Signs of life: of monitors that are up, and of the engine itself.
+//! Heartbeats of monitors that are up, and of the engine itself.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -12,20 +12,20 @@ use crate::{
     time::{Mono, Now},
 };
 
-/// One that fails is not worth less time than this.
+/// The shortest timeout of an attempt.
 const SHORTEST_TRY: Duration = Duration::from_millis(500);
 
-/// Whose sign of life it is.
+/// The source of a heartbeat.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum HeartbeatSource {
-    /// That of the monitor in this slot, of this generation.
+    /// The monitor at this index and of this generation.
     Monitor(usize, u64),
-    /// The engine's own, of this generation of plan.
+    /// The engine itself, with the heartbeat of this generation.
     Engine(u64),
 }
 
 impl Dispatcher {
-    /// That of a monitor, due at `now` or again after it failed.
+    /// Sends a monitor's heartbeat, due at `now` or again after a failure.
     pub(super) fn send_heartbeat(&mut self, index: usize, now: Now) {
         let Some(runtime) = self.runtimes[index].as_ref() else {
             return;
@@ -38,8 +38,7 @@ impl Dispatcher {
         self.request_heartbeat(source, &heartbeat, ends, now);
     }
 
-    /// Requests a heartbeat's URL; whoever waits for it hears nothing after the
-    /// end of its period.
+    /// Requests a heartbeat's URL, within the heartbeat's period.
     pub(super) fn request_heartbeat(
         &mut self,
         source: HeartbeatSource,
@@ -105,13 +104,13 @@ impl Dispatcher {
         }
     }
 
-    /// The engine's own: sent at its due moment, if all is well.
+    /// Sends the engine's own heartbeat at its due moment, provided that the engine is healthy.
     pub(super) fn send_own_heartbeat(&mut self, now: Now) {
         let Some(heartbeat) = self.plan.heartbeat.clone() else {
             return;
         };
-        // What waits for a permit is no less late for that it has not started. A
-        // pass has all its looks due at once, and vouches when they are over.
+        // Checks that wait for a permit are late although they have not started. In a pass all
+        // checks are due at once, and the heartbeat follows them.
         let oldest =
             self.waiting
                 .iter()
@@ -122,9 +121,9 @@ impl Dispatcher {
         if let Some(due) = oldest {
             self.self_monitor.record_wait(now.mono.since(due));
         }
-        if let Some(unhealthy) = self.self_monitor.health_problem(&self.pending, &self.outbox, now) {
+        if let Some(problem) = self.self_monitor.health_problem(&self.pending, &self.outbox, now) {
             if self.self_monitor.withhold() {
-                tracing::warn!("apmon's own heartbeat is withheld: {unhealthy}");
+                tracing::warn!("apmon's own heartbeat is withheld: {problem}");
             }
             return;
         }

@@ -1,4 +1,4 @@
-//! What happened, gathered for a store that keeps it.
+//! Records of what happened, for a store that keeps a history.
 
 use std::time::Duration;
 
@@ -19,10 +19,11 @@ use crate::{
     time::Now,
 };
 
-/// A pass every quarter of an hour watches, whatever its monitors' interval.
+/// Passes that are at most this far apart count as continuous monitoring, whatever the
+/// monitors' interval.
 const LONGEST_PASS_INTERVAL: Duration = Duration::from_secs(900);
 
-/// What a look may take out of a state, and the end of an incident needs.
+/// The parts of a state that a check may clear and that records need.
 pub(super) struct StateBefore {
     outage: Option<String>,
     reason: Option<String>,
@@ -71,8 +72,8 @@ impl Dispatcher {
         self.pending.record(|records| records.results.push_back(result));
     }
 
-    /// Outages stand in the history whether anybody is told of them or not;
-    /// all else is an incident once it is told.
+    /// Outages are recorded whether or not notifications are sent; everything else is an
+    /// incident once a notification is sent.
     pub(super) fn record_incidents(
         &mut self,
         before: StateBefore,
@@ -124,7 +125,7 @@ impl Dispatcher {
         }
     }
 
-    /// What was so before, and is no longer.
+    /// Records the stretches that ended.
     fn record_stretches(&mut self, monitor: &str, before: &StateBefore, state: &MonitorState, now: Now) {
         let unknown = before.unknown.filter(|_| state.own.unknown_since.is_none());
         let alarms_off = before.alarms_off.filter(|_| state.own.alarms_off_since.is_none());
@@ -145,7 +146,7 @@ impl Dispatcher {
         }
     }
 
-    /// They stand in the history also while nobody is to be told.
+    /// Records changes at ports, also while alarms are off.
     pub(super) fn record_port_changes(&mut self, watch: &Watch, changes: &[PortChange], now: Now) {
         if changes.is_empty() {
             return;
@@ -162,7 +163,7 @@ impl Dispatcher {
             .record(|records| records.port_changes.extend(changes.iter().map(record)));
     }
 
-    /// One more message of an outage.
+    /// Records another notification of an outage.
     pub(super) fn record_message(&mut self, message: &Notification, reason: Option<&str>, now: Now) {
         if self.keeps_history {
             self.record_incident_of(message, message.since, reason, now);
@@ -182,7 +183,7 @@ impl Dispatcher {
                 NotificationKind::Known | NotificationKind::Notice(_)
             );
         let reason = match (&message.kind, reason) {
-            // What it says is all that is known of it.
+            // Its text is all there is.
             (NotificationKind::Notice(_), None) => Some(message.text.clone()),
             (_, reason) => reason.map(str::to_owned),
         };
@@ -199,7 +200,7 @@ impl Dispatcher {
             .record(|records| records.incidents.push_back(incident));
     }
 
-    /// A monitor that was down is no longer watched: its outage is over, told or not.
+    /// Records the end of a removed monitor's outage, whether or not it is reported.
     pub(super) fn record_retirement(&mut self, name: &str, before: &MonitorState, notified: bool, now: Now) {
         if self.keeps_history {
             self.record_stretches(name, &StateBefore::of(before), &MonitorState::default(), now);

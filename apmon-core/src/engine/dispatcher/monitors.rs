@@ -1,4 +1,4 @@
-//! Which monitors are watched: taken up, replaced, shelved.
+//! The monitors: added, replaced, retired.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -16,12 +16,12 @@ use crate::{
     time::{Mono, Now},
 };
 
-/// Changed monitors are looked at within about a millisecond each.
+/// Changed monitors are checked within about a millisecond for each of them.
 const SPREAD_PER_MONITOR: Duration = Duration::from_millis(1);
 
 impl Dispatcher {
-    /// Watches a monitor that was not watched before. In a daemon its first
-    /// look falls within `spread`, or the usual first round.
+    /// Adds a monitor. In a daemon its first check falls within `spread`, or within the usual
+    /// first round.
     pub(super) fn add(&mut self, monitor: Arc<dyn Monitor>, now: Now, spread: Option<Duration>) {
         let name = monitor.watch().name.clone();
         let state = self.retired.remove(&name).unwrap_or_default();
@@ -52,8 +52,8 @@ impl Dispatcher {
         (Grid::new(now.mono, every, phase), first)
     }
 
-    /// States of monitors that the site file no longer has: told if they were
-    /// down, kept for a while, then forgotten.
+    /// Retires the states of monitors that are no longer in the site file: their outages are
+    /// ended, and they are kept for a while and then deleted.
     pub(super) fn retire_missing(&mut self, now: Now) {
         let names: Vec<String> = self.retired.keys().cloned().collect();
         for name in names {
@@ -101,8 +101,8 @@ impl Dispatcher {
         self.retired.insert(watch.name, shared);
     }
 
-    /// Reminders of outages that have ended, but that nobody dropped: the end was
-    /// told to nobody, or the state file was written by an older apmon.
+    /// Drops reminders of outages that have ended, but are still queued: their end was not
+    /// reported, or the state file was written by an older apmon.
     pub(super) fn drop_stale_reminders(&mut self) {
         let (runtimes, by_name) = (&self.runtimes, &self.by_name);
         let over = self.outbox.drop_reminders(|message| {
@@ -116,7 +116,7 @@ impl Dispatcher {
 
     pub(super) fn reassign_orphans(&mut self) {
         if self.plan.no_notify {
-            return; // a later run may tell
+            return; // a later run may send them
         }
         let known: HashSet<&str> = self
             .plan
@@ -130,15 +130,15 @@ impl Dispatcher {
         }
     }
 
-    /// A message whose channel is gone goes to the channels that were not to
-    /// have it: a mistyped host was mended. The others have it, or wait for it
-    /// themselves, and are not told twice.
+    /// Gives a notification whose channel is gone to the channels that did not get it: a
+    /// mistyped host was corrected. The other channels have it, or wait for it themselves, and
+    /// do not get it twice.
     fn reassign(&mut self, entry: OutboxEntry, decided: Mono) {
         let now = self.shared.clock.now();
         let notification = &entry.notification;
         let policy = self.policy_of(&notification.monitor);
         let recipients: Vec<&str> = self.plan.recipients(&notification.kind, &policy).collect();
-        let successors: Vec<String> = recipients
+        let new_channels: Vec<String> = recipients
             .iter()
             .filter(|id| !entry.addressed.iter().any(|had| had == *id))
             .filter(|id| !self.outbox.contains(id, notification))
@@ -150,37 +150,37 @@ impl Dispatcher {
                 "message not delivered, its channel is no longer in the site file and there is no other: {}",
                 notification.text
             );
-        } else if successors.is_empty() {
+        } else if new_channels.is_empty() {
             tracing::info!(
                 channel = entry.channel,
                 "channel is no longer in the site file, its message went to the others: {}",
                 notification.text
             );
         }
-        let addressed: Vec<String> = entry.addressed.iter().chain(&successors).cloned().collect();
-        // Should their channel go as well, the heirs have it already.
+        let addressed: Vec<String> = entry.addressed.iter().chain(&new_channels).cloned().collect();
+        // If these channels are removed too, the others already have it.
         for changed in self.outbox.set_addressed(notification, &addressed) {
             self.pending.update_entry(changed);
         }
-        for successor in successors {
+        for new_channel in new_channels {
             tracing::warn!(
                 channel = entry.channel,
-                "channel is no longer in the site file, its message goes to {successor}: {}",
+                "channel is no longer in the site file, its message goes to {new_channel}: {}",
                 notification.text
             );
-            self.record_announced(notification, std::slice::from_ref(&successor));
-            let entry = OutboxEntry::new(successor, notification.clone(), addressed.clone());
+            self.record_announced(notification, std::slice::from_ref(&new_channel));
+            let entry = OutboxEntry::new(new_channel, notification.clone(), addressed.clone());
             self.push_entry(entry, Some(decided), now);
         }
         self.record_delivery(&entry, DeliveryFate::ChannelGone, now);
         self.pending.settle(entry.key());
     }
 
-    /// Unchanged monitors keep their phase and state, changed ones are looked
-    /// at at once, removed ones are shelved.
+    /// Applies a new plan: unchanged monitors keep their phase and state, changed ones are
+    /// checked at once, removed ones are retired.
     pub(super) fn reload(&mut self, mut plan: Plan) {
         let now = self.shared.clock.now();
-        // The slots hold the monitors; the plan must not hold them a second time.
+        // The runtimes hold the monitors; the plan must not hold them as well.
         let monitors = std::mem::take(&mut plan.monitors);
         let new: HashSet<&str> = monitors
             .iter()
@@ -197,7 +197,7 @@ impl Dispatcher {
         self.outbox.apply_plan(&self.plan, now.mono);
         self.self_monitor
             .configure(self.plan.heartbeat.as_ref(), now.mono);
-        // What waits was decided before anything that is decided now.
+        // The queued entries were decided before anything that is decided now.
         self.drop_stale_reminders();
         self.outbox.retry_all();
         self.reassign_orphans();

@@ -1,4 +1,4 @@
-//! Channels that fail: what their stand-ins are to have.
+//! Failing channels: which notifications go to their fallbacks, and when.
 
 use std::{collections::HashMap, mem};
 
@@ -9,22 +9,22 @@ use crate::{
     time::Mono,
 };
 
-/// A message that its channel did not take.
+/// A notification that is due for the fallback of its channel.
 #[derive(Debug)]
 pub(in crate::engine) struct FallbackDue {
-    /// As it waits for its channel.
+    /// The entry in the queue of its channel.
     pub(in crate::engine) entry: OutboxEntry,
     /// When it was decided.
     pub(in crate::engine) decided: Mono,
-    /// The stand-in.
+    /// The fallback channel.
     pub(in crate::engine) to: String,
 }
 
-/// At once.
+/// The earliest moment: at once.
 const NOW: Mono = Mono::from_nanos(i64::MIN);
 
 impl Outbox {
-    /// Which channels have a stand-in now. Moments are reckoned anew.
+    /// Sets the fallbacks and computes all moments again.
     pub(super) fn set_fallbacks(&mut self, fallbacks: HashMap<String, Fallback>) {
         for (channel, queue) in &mut self.queues {
             let fallback = fallbacks.get(channel);
@@ -41,9 +41,8 @@ impl Outbox {
         self.fallbacks = fallbacks;
     }
 
-    /// What stand-ins are to have by `now`: what was refused and what comes
-    /// after it in its incident, and all that waits for a channel that has
-    /// failed for long.
+    /// Takes the notifications that are due for fallbacks by `now`: refused ones and the later
+    /// ones of the same incident, and all that wait for a channel that has failed for long.
     pub(in crate::engine) fn take_fallbacks(&mut self, now: Mono) -> Vec<FallbackDue> {
         let mut due = Vec::new();
         for (channel, queue) in &mut self.queues {
@@ -78,7 +77,7 @@ impl Outbox {
         due
     }
 
-    /// When something is to fall next.
+    /// When the next notification is due for a fallback.
     pub(super) fn fallback_at(&self) -> Option<Mono> {
         let queues = self.queues.values();
         let for_fallback = queues.filter_map(|queue| match queue.for_fallback.is_empty() {
@@ -88,8 +87,7 @@ impl Outbox {
         for_fallback.min()
     }
 
-    /// The entry of the message that ends what `message` is about, where it
-    /// waits for the same channel.
+    /// The entry that ends the incident of `message`, if it waits for the same channel.
     pub(in crate::engine) fn end_of(&self, channel: &str, message: &Notification) -> Option<&OutboxEntry> {
         let queue = self.queues.get(channel)?;
         let mut of_it = queue.of_incident(&message.incident).map(|item| &item.entry);
@@ -99,8 +97,8 @@ impl Outbox {
         })
     }
 
-    /// The oldest moment at which a message was decided that neither its
-    /// channel nor a stand-in has, reminders apart.
+    /// The earliest decision of a notification that neither its channel nor a fallback has
+    /// received, except reminders.
     pub(in crate::engine) fn stuck_since(&self) -> Option<Mono> {
         let queues = self.queues.iter();
         let stuck = queues.flat_map(|(channel, queue)| {
@@ -113,8 +111,8 @@ impl Outbox {
 }
 
 impl ChannelQueue {
-    /// Notes whether the item at `position`, and what comes after it in its
-    /// incident, is for the stand-in, and when.
+    /// Updates whether, and when, the item at `position` and the later ones of its incident are
+    /// due for the fallback.
     pub(super) fn update_fallback(&mut self, position: u64, fallback: Option<&Fallback>) {
         let (Some(fallback), Some(item)) = (fallback, self.item(position)) else {
             return;
@@ -141,7 +139,7 @@ impl ChannelQueue {
     }
 }
 
-/// The stand-in is among those that were to have it.
+/// Whether the fallback is among the channels that get the notification.
 pub(super) fn is_fallback_done(entry: &OutboxEntry, fallback: Option<&Fallback>) -> bool {
     fallback.is_some_and(|fallback| entry.addressed.contains(&fallback.to))
 }

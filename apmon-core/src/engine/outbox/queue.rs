@@ -1,7 +1,7 @@
-//! What waits for one channel, in order, and what may go next.
+//! The queue of one channel: its order, and which entry is next.
 //!
-//! Thousands of messages may wait for a channel that is away, and the engine
-//! asks at every turn: nothing that is asked often goes through all of them.
+//! Thousands of entries may wait for a channel that is down, and the engine asks at every turn:
+//! no frequent operation visits all of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -14,76 +14,76 @@ use crate::{
     time::Mono,
 };
 
-/// What waits for one channel.
+/// The entries that wait for one channel.
 #[derive(Debug, Default)]
 pub(super) struct ChannelQueue {
     items: BTreeMap<u64, Item>,
-    /// The place of the item that comes last.
+    /// The position for the next item at the end.
     next: u64,
-    /// Places by incident, ascending.
+    /// Positions by incident, ascending.
     incidents: HashMap<String, Vec<u64>>,
-    /// Places of what is not on disk yet.
+    /// Positions of entries that are not on disk yet.
     uncommitted: BTreeSet<u64>,
-    /// What the receiver refused and whose time has not come, by that time.
+    /// Refused entries that wait for their next attempt, by its moment.
     deferred: BTreeSet<(Mono, u64)>,
-    /// Places of all the rest: what is gone through to find the next.
+    /// Positions of all other entries: the candidates for the next attempt.
     open: BTreeSet<u64>,
     in_flight: Option<u64>,
-    /// Its key, by which the answer to it is known. The message itself may be
-    /// here no more.
-    flying: String,
+    /// The key of the entry in flight, by which its result is recognised. The entry itself may
+    /// have been removed.
+    in_flight_key: String,
     next_ready: NextReady,
-    /// Tries that failed since one was taken.
+    /// Failed attempts since one was accepted.
     pub(super) failures: u32,
-    /// The channel pauses until then.
+    /// The end of the channel's pause.
     pub(super) not_before: Option<Mono>,
-    /// Since when each try failed; a refusal is an answer.
+    /// Since when every attempt has failed; a refusal counts as an answer.
     pub(super) failing_since: Option<Mono>,
-    /// The same of a run before this one, until a try of this one fails.
+    /// Since when attempts failed in a previous run, until one of this run fails.
     pub(super) failed_before: Option<Mono>,
-    /// When all of it is for the stand-in.
+    /// When all entries are due for the fallback.
     pub(super) all_to_fallback: Option<Mono>,
-    /// It has failed so long that what comes is for the stand-in at once.
+    /// Whether the channel has failed so long that new entries go to the fallback at once.
     pub(super) failing_long: bool,
-    /// Places of what is for the stand-in now.
+    /// Positions of entries that are due for the fallback now.
     pub(super) for_fallback: BTreeSet<u64>,
 }
 
-/// One message that waits.
+/// One waiting entry.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) entry: OutboxEntry,
-    /// On disk, or known not to come there: may be sent.
+    /// Whether it is on disk, or cannot be written: it may be sent.
     pub(super) committed: bool,
-    /// It was refused, and is not tried again before this.
+    /// It was refused, and the next attempt is not before this.
     pub(super) deferred: Option<Mono>,
-    /// When it was decided; a step of the wall clock makes it no older.
+    /// When it was decided; steps of the wall clock do not change it.
     pub(super) decided: Mono,
     pub(super) expires: Mono,
-    /// Tries that failed since the last reload, by which those that may go take
-    /// turns; of one that was refused they count as one.
+    /// Failed attempts since the last reload, by which entries take turns; a refused entry
+    /// counts as one.
     pub(super) tries: u32,
-    /// A reminder under way whose outage has ended meanwhile: not tried again.
+    /// A reminder in flight whose outage has ended meanwhile: no further attempt.
     pub(super) outage_ended: bool,
-    /// A reminder under way that has a successor: not tried again.
+    /// A reminder in flight whose successor has been decided: no further attempt.
     pub(super) replaced: bool,
-    /// Had its last chance.
+    /// Whether it had its final attempt at the end of the run.
     pub(super) had_final_attempt: bool,
-    /// The channel's stand-in has it, or is not to have it.
+    /// Whether the fallback has it, or is not to get it.
     pub(super) fallback_done: bool,
 }
 
-/// When the first message may go, as far as that is known.
+/// When the first entry may be sent, if computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum NextReady {
-    /// To be reckoned anew.
+    /// To be computed again.
     #[default]
     Stale,
-    /// Then; `None` if none may.
+    /// At this moment; `None` if no entry may be sent.
     At(Option<Mono>),
 }
 
-/// At once.
+/// The earliest moment: at once.
 const NOW: Mono = Mono::from_nanos(i64::MIN);
 
 impl Item {
@@ -92,9 +92,9 @@ impl Item {
     }
 }
 
-/// What is told in order: the outages of a monitor one after the other, or the
-/// end of an old one would be the last word on a new one. So are the times in
-/// which it could not be looked at; a notice stands alone.
+/// The key of entries that are sent in order. A monitor's outages share one: otherwise the end
+/// of an old one could be the last notification after the beginning of a new one. So do its
+/// unknown periods; a notice stands alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum OrderKey<'a> {
     Outages(&'a str),
@@ -113,8 +113,8 @@ impl<'a> OrderKey<'a> {
 }
 
 impl ChannelQueue {
-    /// Takes an item in and gives its place: the last, but one that comes late
-    /// (from a channel that is gone) stands before its incident's later ones.
+    /// Inserts an item and returns its position: the last, except for a late one (from a
+    /// channel that is gone), which goes before the later ones of its incident.
     pub(super) fn insert(&mut self, item: Item) -> u64 {
         let message = &item.entry.notification;
         let is_later = |position: &u64| {
@@ -132,12 +132,12 @@ impl ChannelQueue {
         for (position, item) in &tail {
             self.unindex(*position, item);
         }
-        let flying = self.in_flight;
+        let in_flight = self.in_flight;
         self.next = before;
         let position = self.append(item);
         for (old, item) in tail {
             let new = self.append(item);
-            if flying == Some(old) {
+            if in_flight == Some(old) {
                 self.in_flight = Some(new);
             }
         }
@@ -192,7 +192,7 @@ impl ChannelQueue {
         Some(item)
     }
 
-    /// Removes all of which `gone` says so, but what is under way.
+    /// Removes the items for which `gone` is true, except the one in flight.
     pub(super) fn remove_where(&mut self, gone: impl Fn(&Item) -> bool) -> Vec<Item> {
         let idle = self
             .items
@@ -212,41 +212,41 @@ impl ChannelQueue {
         self.items.is_empty()
     }
 
-    /// All, in order.
+    /// All items, in order.
     pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
         self.items.values()
     }
 
-    /// All that is not under way.
+    /// All items except the one in flight.
     pub(super) fn idle(&self) -> impl Iterator<Item = &Item> {
         let all = self.items.iter();
         all.filter(|(position, _)| self.in_flight != Some(**position))
             .map(|(_, item)| item)
     }
 
-    /// All, to be changed.
+    /// All items, mutable.
     pub(super) fn items_mut(&mut self) -> impl Iterator<Item = &mut Item> {
         self.next_ready = NextReady::Stale;
         self.items.values_mut()
     }
 
-    /// The item at a place.
+    /// The item at a position.
     pub(super) fn item(&self, position: u64) -> Option<&Item> {
         self.items.get(&position)
     }
 
-    /// The same, to be changed.
+    /// The item at a position, mutable.
     pub(super) fn item_mut(&mut self, position: u64) -> Option<&mut Item> {
         self.next_ready = NextReady::Stale;
         self.items.get_mut(&position)
     }
 
-    /// The places of an incident's items, in order.
+    /// The positions of an incident's items, in order.
     pub(super) fn positions(&self, incident: &str) -> Vec<u64> {
         self.incidents.get(incident).cloned().unwrap_or_default()
     }
 
-    /// All places, in order.
+    /// All positions, in order.
     pub(super) fn all_positions(&self) -> Vec<u64> {
         self.items.keys().copied().collect()
     }
@@ -257,21 +257,21 @@ impl ChannelQueue {
         positions.filter_map(|position| self.items.get(position))
     }
 
-    /// The place of what is under way.
+    /// The position of the item in flight.
     pub(super) fn in_flight(&self) -> Option<u64> {
         self.in_flight
     }
 
-    /// An answer to the message of this key has come: gives its place, if it
-    /// was under way. An answer to another frees nobody's place.
+    /// Ends the attempt of the entry with this key: returns its position if it was in flight. A
+    /// result for another entry is ignored.
     pub(super) fn finish(&mut self, key: &str) -> Option<u64> {
-        self.in_flight.filter(|_| self.flying == key)?;
+        self.in_flight.filter(|_| self.in_flight_key == key)?;
         self.next_ready = NextReady::Stale;
         self.in_flight.take()
     }
 
-    /// The item at `position` is not tried again before `until`; without it, it
-    /// waits for nothing but its turn.
+    /// Defers the item at `position` until the given moment; `None` makes it wait only for its
+    /// turn.
     pub(super) fn defer(&mut self, position: u64, until: Option<Mono>) {
         let Some(item) = self.items.get_mut(&position) else {
             return;
@@ -292,21 +292,21 @@ impl ChannelQueue {
         self.next_ready = NextReady::Stale;
     }
 
-    /// What is parked no longer than `until` is tried again now.
+    /// Ends the deferral of items that are deferred until `until` at the latest.
     fn release(&mut self, until: Mono) {
         while let Some((_, position)) = self.deferred.first().copied().filter(|(at, _)| *at <= until) {
             self.defer(position, None);
         }
     }
 
-    /// All is tried again now.
+    /// Ends the deferral of all items.
     pub(super) fn release_all(&mut self) {
         self.release(Mono::from_nanos(i64::MAX));
     }
 
-    /// The channel has taken one: it pauses no more, and what it refused it may
-    /// take now; but not what it refused a moment ago, or many that it will
-    /// never take would be tried after each that it takes.
+    /// Processes an acceptance: the pause ends, and refused entries are retried, since the
+    /// channel may accept them now. Those refused a moment ago are not; otherwise entries that
+    /// are always refused would be retried after each acceptance.
     pub(super) fn accepted(&mut self, now: Mono) {
         self.failures = 0;
         self.not_before = None;
@@ -317,25 +317,25 @@ impl ChannelQueue {
         self.release(now.plus(REFUSED_PAUSE).minus(REFUSED_RECENTLY));
     }
 
-    /// Something of this incident was refused.
+    /// Whether an entry of this incident was refused.
     pub(super) fn is_refused(&self, incident: &str) -> bool {
         self.of_incident(incident).any(|item| item.entry.refused)
     }
 
-    /// Takes out all that waits, in order, with when it was decided.
+    /// Removes all waiting entries, in order, each with the moment of its decision.
     pub(super) fn drain(&mut self) -> Vec<(OutboxEntry, Mono)> {
-        let is_in_flight = self.in_flight;
+        let in_flight = self.in_flight;
         let items = self
             .all_positions()
             .into_iter()
             .filter_map(|position| self.remove(position));
         let drained = items.map(|item| (item.entry, item.decided)).collect();
-        // Nothing else is sent before that has been answered.
-        self.in_flight = is_in_flight;
+        // Nothing else is sent until that attempt has ended.
+        self.in_flight = in_flight;
         drained
     }
 
-    /// It is on disk now, or cannot get there.
+    /// Marks an entry as written, or as impossible to write.
     pub(super) fn confirm(&mut self, entry: &OutboxEntry) {
         let message = &entry.notification;
         let is_it = |position: &u64| {
@@ -350,7 +350,7 @@ impl ChannelQueue {
         }
     }
 
-    /// All may be sent.
+    /// Marks all entries as ready to be sent.
     pub(super) fn confirm_all(&mut self) {
         for position in mem::take(&mut self.uncommitted) {
             if let Some(item) = self.item_mut(position) {
@@ -359,8 +359,8 @@ impl ChannelQueue {
         }
     }
 
-    /// A reminder of this incident is decided: removes the one before it, or,
-    /// if that is under way, sees to it that it is not tried again.
+    /// Makes room for a new reminder of this incident: removes the previous one or, if that is
+    /// in flight, prevents a further attempt.
     pub(super) fn replace_reminder(&mut self, incident: &str) -> Option<OutboxEntry> {
         let mut old = None;
         for position in self.positions(incident) {
@@ -376,8 +376,8 @@ impl ChannelQueue {
         self.remove(old?).map(|item| item.entry)
     }
 
-    /// The messages that nothing older of their thread holds back. What is
-    /// parked holds back only its reminders.
+    /// The entries that no older one with the same key blocks. A deferred entry blocks only the
+    /// reminders of its incident.
     fn unblocked(&self) -> impl Iterator<Item = (u64, &Item)> {
         let mut held: HashSet<OrderKey<'_>> = HashSet::new();
         let open = self.open.iter();
@@ -392,8 +392,8 @@ impl ChannelQueue {
         })
     }
 
-    /// The message to try now: of those that nothing holds back the one tried
-    /// least, then the oldest.
+    /// Starts the attempt that is due now: of the entries that are not blocked, the one with
+    /// the fewest attempts, then the oldest.
     pub(super) fn start(&mut self, now: Mono) -> Option<OutboxEntry> {
         if self.wake_at().is_none_or(|at| at > now) {
             return None;
@@ -414,8 +414,8 @@ impl ChannelQueue {
         self.begin_attempt(best?.1)
     }
 
-    /// The oldest that had no last chance yet. What was refused a moment ago
-    /// had it; what had it holds back only reminders.
+    /// Starts the oldest entry without a final attempt. One that was refused a moment ago
+    /// counts as having had it; one that had it blocks only reminders.
     pub(super) fn start_final(&mut self, now: Mono) -> Option<OutboxEntry> {
         if self.in_flight.is_some() {
             return None;
@@ -439,11 +439,11 @@ impl ChannelQueue {
     fn begin_attempt(&mut self, position: u64) -> Option<OutboxEntry> {
         let entry = self.items.get(&position)?.entry.clone();
         self.in_flight = Some(position);
-        self.flying = entry.key();
+        self.in_flight_key = entry.key();
         Some(entry)
     }
 
-    /// When the next message is to be tried.
+    /// When the next attempt is due.
     pub(super) fn wake_at(&mut self) -> Option<Mono> {
         if self.in_flight.is_some() {
             return None;
@@ -470,8 +470,8 @@ impl ChannelQueue {
         }
     }
 
-    /// A message is left that a pass waits for: not what was refused, unless it
-    /// is tried at once, and not what waits for it.
+    /// Whether there are entries for which a pass waits: all but those that are deferred after
+    /// a refusal, and those blocked by them.
     pub(super) fn has_pending_attempts(&self) -> bool {
         self.in_flight.is_some() || self.unblocked().next().is_some()
     }

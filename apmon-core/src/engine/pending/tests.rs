@@ -43,7 +43,7 @@ fn keys(commit: &Commit) -> Vec<String> {
 }
 
 #[test]
-fn quiet_states_lag_and_news_do_not() {
+fn urgent_changes_are_committed_at_once_and_others_later() {
     let mut pending = PendingWrites::default();
     assert_eq!(pending.commit_at(), None);
     pending.mark_dirty(1, at(10), false);
@@ -56,13 +56,13 @@ fn quiet_states_lag_and_news_do_not() {
 }
 
 #[test]
-fn what_a_commit_failed_to_write_is_in_the_next_one_in_its_order() {
+fn the_content_of_a_failed_commit_is_in_the_next_one_in_order() {
     let mut pending = PendingWrites::default();
     pending.add_entry(entry(1));
     pending.add_entry(entry(2));
     assert_eq!(pending.add_notification(message(1)), None);
     let batch = pending.take(at(0));
-    // Meanwhile the first was tried, a third came, and the second is over.
+    // Meanwhile the first was tried, a third was added, and the second is finished.
     pending.update_entry(OutboxEntry {
         attempts: 1,
         ..entry(1)
@@ -70,7 +70,7 @@ fn what_a_commit_failed_to_write_is_in_the_next_one_in_its_order() {
     pending.add_entry(entry(3));
     pending.settle(entry(2).key());
     let notifications = pending.failed(batch.runtimes, batch.commit, at(0));
-    assert_eq!(notifications, [message(1)], "told from memory");
+    assert_eq!(notifications, [message(1)], "sent from memory");
     assert_eq!(pending.commit_at(), Some(at(5)));
     let next = pending.take(at(5)).commit;
     assert_eq!(keys(&next), ["i-1-c", "i-3-c"]);
@@ -79,7 +79,7 @@ fn what_a_commit_failed_to_write_is_in_the_next_one_in_its_order() {
 }
 
 #[test]
-fn what_is_over_is_settled_only_where_it_may_be_on_disk() {
+fn an_entry_is_settled_only_if_it_may_be_on_disk() {
     let mut pending = PendingWrites::default();
     pending.add_entry(entry(1));
     pending.settle(entry(1).key());
@@ -92,9 +92,9 @@ fn what_is_over_is_settled_only_where_it_may_be_on_disk() {
     assert_eq!(pending.take(at(0)).commit.settled, ["i-2-c"]);
 }
 
-/// A store that fails for a week: nothing piles up.
+/// A store that fails for a week: nothing accumulates.
 #[test]
-fn a_store_that_never_works_leaves_no_heap_of_keys() {
+fn keys_do_not_accumulate_while_the_store_fails() {
     let mut pending = PendingWrites::default();
     for n in 0..1000 {
         pending.add_entry(entry(n));
@@ -117,6 +117,6 @@ fn a_commit_that_hangs_is_not_waited_for() {
     assert_eq!(pending.stall(), [message(1), message(2)]);
     assert_eq!(pending.add_notification(message(3)), Some(message(3)), "at once");
     assert_eq!(pending.stalls_at(), None);
-    assert!(pending.committed().is_empty(), "not told twice");
+    assert!(pending.committed().is_empty(), "not sent twice");
     assert_eq!(pending.add_notification(message(4)), None);
 }
