@@ -15,8 +15,6 @@ mod runtime;
 mod self_monitor;
 mod stats;
 mod status;
-#[cfg(test)]
-mod tests;
 
 use std::{sync::Arc, time::Duration};
 

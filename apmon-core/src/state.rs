@@ -78,8 +78,8 @@ pub struct OwnState {
     /// Since when it is down with alarms off.
     #[serde(rename = "silenced_since", skip_serializing_if = "Option::is_none")]
     pub alarms_off_since: Option<Timestamp>,
-    /// The channels to which the beginning of each open incident was sent: they also get its
-    /// end, whatever their switches say by then.
+    /// The channels to which each open incident was announced: they also get its end, even if
+    /// they are fallbacks by then.
     #[serde(rename = "heard", skip_serializing_if = "BTreeMap::is_empty")]
     pub announced_to: BTreeMap<String, Vec<String>>,
     /// When it was removed from the site file; the state is deleted 30 days later.
@@ -110,7 +110,7 @@ impl OwnState {
 impl OwnState {
     /// Whether this incident is still open, so that more notifications of it may follow.
     #[must_use]
-    pub fn has_open(&self, incident: &str) -> bool {
+    pub fn has_open_incident(&self, incident: &str) -> bool {
         let is_it = |id: &Option<String>| id.as_deref() == Some(incident);
         is_it(&self.incident) || is_it(&self.unknown_incident)
     }
@@ -124,7 +124,7 @@ impl OwnState {
     /// Notes that the open `incident` has been announced to these channels.
     pub(crate) fn add_announced(&mut self, incident: &str, channels: &[String]) {
         let mut all = std::mem::take(&mut self.announced_to);
-        all.retain(|incident, _| self.has_open(incident));
+        all.retain(|incident, _| self.has_open_incident(incident));
         let announced_to = all.entry(incident.to_owned()).or_default();
         for channel in channels {
             if !announced_to.contains(channel) {

@@ -192,7 +192,7 @@ impl Dispatcher {
                     }
                     Some(Command::Shutdown) | None => break,
                 },
-                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.handle_finished_tasks(done),
+                Some(first) = self.tasks.join_next(), if !self.tasks.is_empty() => self.handle_finished_tasks(first),
                 () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => {}
             }
         }
@@ -202,9 +202,9 @@ impl Dispatcher {
     /// Handles everything that has finished by now.
     fn handle_finished_tasks(&mut self, first: Result<TaskResult, tokio::task::JoinError>) {
         let mut next = Some(first);
-        while let Some(done) = next {
-            match done {
-                Ok(done) => self.handle_result(done),
+        while let Some(finished) = next {
+            match finished {
+                Ok(result) => self.handle_result(result),
                 // Only a bug outside the panic barrier of the checks leads here.
                 Err(error) => tracing::error!("a task of the engine failed: {error}"),
             }
@@ -212,8 +212,8 @@ impl Dispatcher {
         }
     }
 
-    fn handle_result(&mut self, done: TaskResult) {
-        match done {
+    fn handle_result(&mut self, result: TaskResult) {
+        match result {
             TaskResult::Check {
                 runtime,
                 generation,

@@ -145,7 +145,7 @@ impl Dispatcher {
             .mark_dirty(index, now.mono, is_urgent || !notifications.is_empty());
         // Also if no notification of the end is sent.
         for incident in open.into_iter().flatten() {
-            let has_open = |runtime: &MonitorRuntime| runtime.state.own.has_open(&incident);
+            let has_open = |runtime: &MonitorRuntime| runtime.state.own.has_open_incident(&incident);
             if !self.runtimes[index].as_ref().is_some_and(has_open) {
                 self.close_incident(&incident, now);
             }
@@ -162,14 +162,14 @@ impl Dispatcher {
             return;
         };
         let monitor = Arc::clone(&runtime.monitor);
-        let notifications = alert::remind(
+        let reminder = alert::remind(
             &self.context,
             monitor.watch(),
             Arc::make_mut(&mut runtime.state),
             now,
         );
         runtime.schedule_reminder(now);
-        if let Some(notification) = notifications {
+        if let Some(notification) = reminder {
             let state = Arc::clone(&runtime.state);
             self.pending.mark_dirty(index, now.mono, true);
             self.record_message(&notification, state.error_reason.as_deref(), now);

@@ -19,7 +19,7 @@ const LATE: Duration = Duration::from_secs(60);
 
 impl Dispatcher {
     /// Queues a notification for all channels that take it; if it ends an incident, also for
-    /// all to which the incident was announced, whatever their switches say by now.
+    /// those to which the incident was announced, even if they are fallbacks by now.
     pub(super) fn enqueue(
         &mut self,
         notification: Notification,
@@ -32,13 +32,13 @@ impl Dispatcher {
             let kind = &notification.kind;
             let recipients = self.plan.recipients(kind, &watch.policy);
             addressed.extend(recipients.map(str::to_owned));
-            let is_known = |id: &String| {
+            let takes_end = |id: &String| {
                 let channel = self.plan.channel(id);
                 channel.is_some_and(|channel| channel.takes(kind, &watch.policy))
             };
-            let besides = announced_to.into_iter().filter(is_known);
-            let besides: Vec<_> = besides.filter(|id| !addressed.contains(id)).collect();
-            addressed.extend(besides);
+            let others = announced_to.into_iter().filter(takes_end);
+            let others: Vec<_> = others.filter(|id| !addressed.contains(id)).collect();
+            addressed.extend(others);
         }
         self.record_announced(&notification, &addressed);
         self.outbox.release_incident(&notification);

@@ -69,7 +69,7 @@ impl Dispatcher {
             }
             match tokio::time::timeout_at(deadline, self.tasks.join_next()).await {
                 Ok(Some(Ok(TaskResult::Check { .. }))) => self.running -= 1,
-                Ok(Some(Ok(done))) => self.handle_result(done),
+                Ok(Some(Ok(result))) => self.handle_result(result),
                 Ok(Some(Err(_))) => {}
                 Ok(None) | Err(_) => break,
             }

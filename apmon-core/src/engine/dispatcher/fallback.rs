@@ -60,7 +60,7 @@ impl Dispatcher {
     /// `ends_too`: it is sent along); or something newer was announced there.
     fn is_outdated_for(&self, to: &str, message: &Notification, ends_too: bool) -> bool {
         let own = self.own_state(&message.monitor);
-        let has_open = own.is_some_and(|own| own.has_open(&message.incident));
+        let has_open = own.is_some_and(|own| own.has_open_incident(&message.incident));
         if has_open || matches!(message.kind, NotificationKind::Notice(_)) {
             return false;
         }
@@ -78,7 +78,7 @@ impl Dispatcher {
         let index = self.by_name.get(&message.monitor).copied();
         let runtime = index.and_then(|index| Some((index, self.runtimes[index].as_mut()?)));
         if let Some((index, runtime)) = runtime
-            && runtime.state.own.has_open(&message.incident)
+            && runtime.state.own.has_open_incident(&message.incident)
             && !runtime.state.own.is_announced_to(&message.incident, channels)
         {
             Arc::make_mut(&mut runtime.state)

@@ -83,14 +83,14 @@ impl Dispatcher {
         state.anchor(now);
         let before = self.keeps_history.then(|| state.clone());
         let open = [state.own.incident.clone(), state.own.unknown_incident.clone()];
-        let notifications = alert::removed(&self.context, &watch, state, now);
+        let notification = alert::removed(&self.context, &watch, state, now);
         for incident in open.into_iter().flatten() {
             self.close_incident(&incident, now);
         }
         if let Some(before) = before {
-            self.record_retirement(&watch.name, &before, notifications.is_some(), now);
+            self.record_retirement(&watch.name, &before, notification.is_some(), now);
         }
-        if let Some(notification) = notifications {
+        if let Some(notification) = notification {
             let announced_to = Arc::make_mut(&mut shared).own.take_announced(&notification);
             self.enqueue(notification, &watch, announced_to, now);
         }
