@@ -7,7 +7,7 @@ use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use apmon_core::{
     Check, Clock as _, Monitor, Observation, Step, SystemClock, Trace, Verdict, config::SiteFile,
-    engine::guarded, text::printable,
+    engine::run_check, text::printable,
 };
 use clap::Args;
 use tokio::task::JoinSet;
@@ -194,9 +194,9 @@ async fn check_at(monitors: Vec<Arc<dyn Monitor>>, args: &CheckArgs) -> Vec<Chec
             let trace = Trace::start();
             let mut check = Check::new(now.mono, now, timeout);
             if explain {
-                check = check.explained(Arc::clone(&trace));
+                check = check.with_trace(Arc::clone(&trace));
             }
-            let observation = guarded(monitor.as_ref(), &check).await;
+            let observation = run_check(monitor.as_ref(), &check).await;
             let took = clock.now().mono.since(now.mono);
             (
                 i,

@@ -206,7 +206,10 @@ fn known(entries: &[ChannelEntry]) -> String {
 async fn test_channel(site: &str, channel: &Channel, message: &Notification) -> Result<(), DeliveryError> {
     let key = format!("{}-{}", message.id, channel.id);
     let mut shown = Vec::new();
-    let result = channel.notifier.deliver_shown(message, &key, &mut shown).await;
+    let result = channel
+        .notifier
+        .deliver_with_transcript(message, &key, &mut shown)
+        .await;
     for line in &shown {
         console::line(&format!("  {}", printable(line)));
     }

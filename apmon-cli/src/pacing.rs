@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, num::NonZeroU32, process::ExitCode, time::Duration};
 
-use apmon_core::rule::{pacing, words};
+use apmon_core::rule::{pacing, wording};
 use clap::Args;
 use serde_json::json;
 
@@ -66,7 +66,7 @@ fn text(curve: &[Point], base: Duration, with_bars: bool) -> String {
             format!("reminder {k}"),
             secs(*wait),
             secs(*after),
-            words::duration(*after),
+            wording::duration(*after),
             bar,
         ]
     }));

@@ -88,7 +88,7 @@ fn check(place: Place, zone: &TimeZone) -> anyhow::Result<Seen> {
         tracing::warn!("{warning}");
     }
     let now = SystemClock::new().now().wall;
-    let mut status = SiteStatus::remembered(&place.stem, now, &snapshot);
+    let mut status = SiteStatus::from_snapshot(&place.stem, now, &snapshot);
     if let Some(file) = place.site_file() {
         complete(&mut status, &file);
     }

@@ -302,7 +302,7 @@ fn the_deadline_can_be_given() {
     // It does not judge by a look that its process slept through.
     let ended = until("a look that ends in time", || {
         let ended = Lab::new().run(&arguments);
-        let slept = ended.text().contains("this process stood still for ");
+        let slept = ended.text().contains("this process was stalled for ");
         (!slept).then_some(ended)
     });
     ended.assert_code(2);

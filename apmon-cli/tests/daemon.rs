@@ -438,7 +438,7 @@ fn without_a_place_for_state_it_watches_and_tells() {
     let errors = ended.logged("ERROR");
     assert_eq!(errors.len(), 1, "said once: {}", ended.text());
     assert!(
-        errors[0].ends_with("; monitoring and alerting go on from memory"),
+        errors[0].ends_with("; monitoring and alerting continue from memory"),
         "{}",
         ended.text()
     );

@@ -283,7 +283,7 @@ fn without_a_place_for_state_monitoring_and_alerting_go_on() {
         assert_eq!(errors.len(), 1, "said once, {what}: {}", ended.text());
         assert!(
             errors[0].starts_with("state cannot be saved (")
-                && errors[0].ends_with("); monitoring and alerting go on from memory"),
+                && errors[0].ends_with("); monitoring and alerting continue from memory"),
             "{what}: {}",
             ended.text()
         );

@@ -7,7 +7,7 @@ use apmon_core::{
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 
-/// Looks whether a print spool is empty enough; here it is full for a second.
+/// Checks whether a print spool is empty enough; here it is full for a second.
 struct Spool;
 
 #[async_trait]

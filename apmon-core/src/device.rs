@@ -1,5 +1,5 @@
-//! What a device says of itself: its ports, who is on them, its disks. Typed,
-//! so that history, archive, dashboard and embedders read the same thing.
+//! A device's own description of itself: its ports, the stations on them, its disks. Typed, so
+//! that history, archive, dashboard and embedders read the same data.
 
 use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr, time::Duration};
 
@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::mac::Mac;
 
-/// A device as it was at one look.
+/// A device at the time of one check.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Device {
     /// Its name (sysName).
     pub name: Option<String>,
-    /// Where it stands (sysLocation).
+    /// Its location (sysLocation).
     pub location: Option<String>,
-    /// Whom to call (sysContact).
+    /// Its contact (sysContact).
     pub contact: Option<String>,
-    /// What it is (sysDescr).
+    /// Its description (sysDescr).
     pub description: Option<String>,
-    /// Its maker, where that is one of those apmon knows (`Cisco`).
+    /// Its vendor, if apmon knows it (`Cisco`).
     pub vendor: Option<Cow<'static, str>>,
-    /// How long it has been running; in seconds as `up_for_secs` where written.
+    /// How long it has been running; written in seconds as `up_for_secs`.
     #[serde(rename = "up_for_secs", with = "seconds")]
     pub up_for: Option<Duration>,
     /// Its interfaces, by ifIndex.
@@ -31,7 +31,7 @@ pub struct Device {
     pub disks: Vec<DeviceDisk>,
 }
 
-/// An interface.
+/// An interface of a device.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -40,115 +40,115 @@ pub struct DevicePort {
     pub index: u32,
     /// Its name (ifDescr).
     pub name: String,
-    /// Its short name (ifName), where that is another one.
+    /// Its short name (ifName), if different.
     pub short_name: Option<String>,
-    /// What an operator wrote to it (ifAlias).
+    /// The description that an operator gave it (ifAlias).
     pub alias: Option<String>,
-    /// Its speed, bit/s.
+    /// Its speed in bit/s.
     pub speed: Option<u64>,
-    /// Whether it is up, and meant to be.
+    /// Its operational and administrative state.
     pub state: PortState,
-    /// The slot it is in, as the device has it (`Switch 1 slot 0`).
+    /// The slot it is in, in the device's words (`Switch 1 slot 0`).
     pub slot: Option<String>,
-    /// Who says that it is at the other end.
+    /// The devices that announce themselves at the other end.
     pub neighbours: Vec<Neighbour>,
-    /// Who was learned there.
+    /// The stations learned on it.
     pub stations: Vec<Station>,
 }
 
-/// A device at the other end of a cable, as it says itself.
+/// A device at the other end of a cable, by its own announcement.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Neighbour {
-    /// By which protocol: `LLDP` or `CDP`.
+    /// The protocol: `LLDP` or `CDP`.
     pub protocol: Cow<'static, str>,
     /// Its name.
     pub name: String,
-    /// The port it is connected by.
+    /// The port on its side.
     pub port: Option<String>,
 }
 
 /// A station that was learned on a port.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Station {
-    /// Its address.
+    /// Its MAC address.
     pub mac: Mac,
-    /// Its IP addresses, as far as the device knows them.
+    /// Its IP addresses, as far as they are known.
     pub addresses: Vec<IpAddr>,
-    /// The names of these addresses.
+    /// The names of these IP addresses.
     pub names: Vec<String>,
 }
 
 /// A file system.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct DeviceDisk {
-    /// Where it is mounted, or its drive.
+    /// Its mount point or drive.
     pub name: String,
-    /// Bytes in all.
+    /// Size in bytes.
     pub size: u64,
     /// Bytes in use.
     pub used: u64,
 }
 
 impl DeviceDisk {
-    /// How much of it is in use, in percent; `None` where it has no size.
+    /// The share in use, in percent; `None` without a size.
     #[must_use]
-    #[allow(clippy::cast_precision_loss)] // of percent
+    #[allow(clippy::cast_precision_loss)] // a percentage
     pub fn used_pct(&self) -> Option<f64> {
         (self.size > 0).then(|| self.used as f64 * 100.0 / self.size as f64)
     }
 }
 
-/// Whether a port is up, and meant to be.
+/// The operational and administrative state of a port.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct PortState {
-    /// Whether it is (ifOperStatus).
+    /// The operational state (ifOperStatus).
     pub oper: PortStatus,
-    /// Whether it is meant to be (ifAdminStatus).
+    /// The administrative state (ifAdminStatus).
     pub admin: PortStatus,
 }
 
-/// `oper=down admin=up`, as in seed 003.
+/// Formats as APMonitor does: `oper=down admin=up`.
 impl fmt::Display for PortState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "oper={} admin={}", self.oper, self.admin)
     }
 }
 
-/// A text that is no state of a port.
+/// The error for a text that is not a port state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("not a state of a port, as in oper=down admin=up")]
-pub struct NotAPortState;
+#[error("not a port state such as oper=down admin=up")]
+pub struct ParsePortStateError;
 
 impl FromStr for PortState {
-    type Err = NotAPortState;
+    type Err = ParsePortStateError;
 
-    fn from_str(text: &str) -> Result<Self, NotAPortState> {
-        let (oper, admin) = text.split_once(' ').ok_or(NotAPortState)?;
+    fn from_str(text: &str) -> Result<Self, ParsePortStateError> {
+        let (oper, admin) = text.split_once(' ').ok_or(ParsePortStateError)?;
         let status = |text: &str, key: &str| -> Option<PortStatus> { text.strip_prefix(key)?.parse().ok() };
-        let oper = status(oper, "oper=").ok_or(NotAPortState)?;
-        let admin = status(admin, "admin=").ok_or(NotAPortState)?;
+        let oper = status(oper, "oper=").ok_or(ParsePortStateError)?;
+        let admin = status(admin, "admin=").ok_or(ParsePortStateError)?;
         Ok(Self { oper, admin })
     }
 }
 
-/// The states of RFC 2863's ifOperStatus and ifAdminStatus.
+/// A state of RFC 2863's ifOperStatus and ifAdminStatus.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PortStatus {
     /// Ready to pass packets.
     Up,
-    /// Not.
+    /// Not ready.
     Down,
-    /// Passes none but in a test.
+    /// In a test mode; no operational packets pass.
     Testing,
-    /// Cannot be determined.
+    /// The state cannot be determined.
     #[default]
     Unknown,
-    /// Waits for something from outside.
+    /// Waiting for an external event.
     Dormant,
-    /// A component is missing.
+    /// A component is missing, typically hardware.
     NotPresent,
-    /// Down for what is below it.
+    /// Down because a lower layer is down.
     LowerLayerDown,
 }
 
@@ -163,7 +163,7 @@ impl PortStatus {
         (7, Self::LowerLayerDown, "lowerLayerDown"),
     ];
 
-    /// From its number in IF-MIB; another one is `Unknown`.
+    /// Converts the number of IF-MIB; any other number is `Unknown`.
     #[must_use]
     pub fn from_number(number: i64) -> Self {
         let mut all = Self::ALL.iter();
@@ -171,7 +171,7 @@ impl PortStatus {
             .map_or(Self::Unknown, |(_, status, _)| *status)
     }
 
-    /// Its name in IF-MIB.
+    /// The name in IF-MIB.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         let mut all = Self::ALL.iter();
@@ -186,62 +186,62 @@ impl fmt::Display for PortStatus {
     }
 }
 
-/// A text that names no state of a port.
+/// The error for a text that is not a status of IF-MIB.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("not a state of a port")]
-pub struct NotAPortStatus;
+#[error("not a port status of IF-MIB")]
+pub struct ParsePortStatusError;
 
 impl FromStr for PortStatus {
-    type Err = NotAPortStatus;
+    type Err = ParsePortStatusError;
 
-    fn from_str(text: &str) -> Result<Self, NotAPortStatus> {
+    fn from_str(text: &str) -> Result<Self, ParsePortStatusError> {
         let mut all = Self::ALL.iter();
         all.find(|(.., name)| *name == text)
             .map(|(_, status, _)| *status)
-            .ok_or(NotAPortStatus)
+            .ok_or(ParsePortStatusError)
     }
 }
 
-/// What is otherwise at a port than at the last look.
+/// A change at a port since the last check.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PortChange {
-    /// Its ifIndex now, or the last one it had.
+    /// Its current ifIndex, or the last one it had.
     pub index: u32,
     /// Its name.
     pub port: String,
     /// What happened.
     pub event: PortEvent,
-    /// A notice of the same look says so. It may be kept to itself: nobody
-    /// wants to hear it, or not so soon after the last one.
+    /// Whether a notice of the same check reports it. It may be suppressed: by an option,
+    /// or because the last one was too recent.
     #[serde(default, rename = "told")]
     pub notified: bool,
 }
 
-/// What can happen to a port.
+/// An event at a port.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PortEvent {
-    /// It is in another state.
+    /// Its state changed.
     State {
-        /// Before.
+        /// The previous state.
         was: PortState,
-        /// Now.
+        /// The current state.
         is: PortState,
     },
-    /// Other stations are on it.
+    /// Its stations changed.
     Stations {
-        /// Were not seen there before.
+        /// The stations that were not there before.
         appeared: Vec<Mac>,
-        /// Are not seen there now.
+        /// The stations that are no longer there.
         gone: Vec<Mac>,
     },
-    /// The device has a port more.
+    /// The port is new on the device.
     Added {
         /// Its state.
         is: PortState,
     },
-    /// The device has a port less.
+    /// The port is no longer on the device.
     Removed {
         /// Its last state.
         was: PortState,
@@ -249,7 +249,7 @@ pub enum PortEvent {
 }
 
 impl PortEvent {
-    /// The word for it in files and output.
+    /// The name used in files and output.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -260,8 +260,8 @@ impl PortEvent {
         }
     }
 
-    /// What was there and is no longer: a state (`oper=up admin=up`), or the
-    /// stations that are gone, with a space between two.
+    /// The previous situation: a state (`oper=up admin=up`), or the stations that are gone,
+    /// separated by spaces.
     #[must_use]
     pub fn before(&self) -> Option<String> {
         match self {
@@ -271,7 +271,7 @@ impl PortEvent {
         }
     }
 
-    /// What is there now and was not: a state, or the stations that appeared.
+    /// The current situation: a state, or the stations that appeared.
     #[must_use]
     pub fn after(&self) -> Option<String> {
         match self {
@@ -281,7 +281,7 @@ impl PortEvent {
         }
     }
 
-    /// From its word and its two texts; `None` where they make no sense.
+    /// Reads an event from its name and its two texts; `None` if they do not fit.
     #[must_use]
     pub fn from_texts(word: &str, before: Option<&str>, after: Option<&str>) -> Option<Self> {
         let state = |text: Option<&str>| -> Option<PortState> { text?.parse().ok() };
@@ -311,7 +311,7 @@ fn stations(text: Option<&str>) -> Option<Vec<Mac>> {
     texts.map(|text| text.parse().ok()).collect()
 }
 
-/// A duration as a number of seconds.
+/// Serializes a duration as a number of seconds.
 mod seconds {
     use std::time::Duration;
 
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_to_a_port_is_read_from_its_texts_again() {
+    fn an_event_is_read_back_from_its_texts() {
         let (up, down) = (PortStatus::Up, PortStatus::LowerLayerDown);
         let table = [
             (
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_make_no_sense_are_nothing_that_happened() {
+    fn invalid_texts_give_no_event() {
         let state = Some("oper=up admin=up");
         for (word, before, after) in [
             ("state", state, None),
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_read_from_its_json_again() {
+    fn a_device_is_read_back_from_its_json() {
         let device = Device {
             name: Some("office-switch".into()),
             vendor: Some("Cisco".into()),

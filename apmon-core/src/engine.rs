@@ -1,7 +1,8 @@
-//! The engine: looks when due, decides by the rules, commits, then tells.
+//! The engine: runs checks when they are due, decides by the rules, commits, and then sends
+//! notifications.
 //!
-//! One [`Engine`] runs one site. [`Engine::run`] is the daemon, [`Engine::pass`]
-//! one pass for cron; both are the same engine.
+//! One [`Engine`] runs one site. [`Engine::run`] is the daemon, [`Engine::pass`] a single pass
+//! for cron; both use the same engine.
 
 mod agenda;
 mod dispatcher;
@@ -14,8 +15,6 @@ mod runtime;
 mod self_monitor;
 mod stats;
 mod status;
-#[cfg(test)]
-mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::{dispatcher::Dispatcher, status::StatusSnapshot};
 pub use self::{
-    dispatcher::guarded,
+    dispatcher::run_check,
     event::{Event, EventSink},
     lateness::Lateness,
     plan::{Channel, Fallback, Plan},
@@ -34,11 +33,11 @@ pub use self::{
     },
 };
 use crate::{
-    state::{StateStore, StoreError},
+    store::{StateStore, StoreError},
     time::{Clock, SystemClock},
 };
 
-/// What an engine needs beside its plan.
+/// The surroundings of an engine: everything it needs besides its plan.
 #[derive(Clone)]
 struct Shared {
     store: Arc<dyn StateStore>,
@@ -47,7 +46,7 @@ struct Shared {
     events: Arc<EventSink>,
 }
 
-/// Runs one site.
+/// The engine of one site.
 pub struct Engine {
     shared: Shared,
     plan: Plan,
@@ -55,7 +54,7 @@ pub struct Engine {
     handle: Handle,
 }
 
-/// Speaks to a running engine. Cheap to clone.
+/// Sends requests to a running engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle(mpsc::Sender<Command>);
 
@@ -67,12 +66,12 @@ enum Command {
     Shutdown,
 }
 
-/// Why an engine cannot run.
+/// The reason why an engine cannot run or cannot do what was requested.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// Two monitors of a plan have the same name.
-    #[error("two monitors are called {0:?}")]
+    /// Two monitors of the plan have the same name.
+    #[error("two monitors are named {0:?}; give each its own name")]
     DuplicateName(String),
     /// The store cannot be read.
     #[error("state cannot be loaded")]
@@ -83,13 +82,13 @@ pub enum EngineError {
     /// No channel of the plan has this id.
     #[error("no such channel: {channel}; there {}", listed(.known))]
     UnknownChannel {
-        /// What was asked for.
+        /// The requested channel.
         channel: String,
-        /// The channels there are.
+        /// The channels of the plan.
         known: Vec<String>,
     },
-    /// The plan tells nobody ([`Plan::no_notify`]).
-    #[error("this run tells nobody (--no-notify)")]
+    /// The plan sends no notifications ([`Plan::no_notify`]).
+    #[error("notifications are off in this run (--no-notify)")]
     NotifyOff,
 }
 
@@ -101,35 +100,35 @@ fn listed(ids: &[String]) -> String {
     }
 }
 
-/// What a run did.
+/// The result of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PassReport {
-    /// Monitors of the plan.
+    /// The number of monitors.
     pub watched: usize,
-    /// Looks that ended.
+    /// Finished checks.
     pub checks: usize,
-    /// Of these, up.
+    /// Finished checks with the verdict up.
     pub up: usize,
-    /// Of these, down, hard.
+    /// Finished checks after which the monitor was down (hard state).
     pub down: usize,
-    /// Of these, unknown.
+    /// Finished checks with the verdict unknown.
     pub unknown: usize,
-    /// Messages on disk that wait for the next run.
+    /// Undelivered notifications on disk, for the next run.
     pub undelivered: usize,
-    /// Messages that were neither delivered nor could be saved.
+    /// Notifications that were neither delivered nor saved.
     pub lost: usize,
     /// Whether all state is on disk.
     pub saved: bool,
-    /// Regular looks that could not be made because the one before them ran on.
+    /// Regular checks that were skipped because the one before was still running.
     pub missed: u64,
-    /// How late looks started.
+    /// How late checks started.
     pub lateness: Lateness,
-    /// How long it took.
+    /// How long the run took.
     pub took: Duration,
 }
 
 impl Engine {
-    /// An engine for `plan` that keeps its state in `store`.
+    /// Creates an engine for `plan` that stores its state in `store`.
     #[must_use]
     pub fn new(plan: Plan, store: Arc<dyn StateStore>) -> Self {
         let (sender, commands) = mpsc::channel(16);
@@ -153,7 +152,7 @@ impl Engine {
         self
     }
 
-    /// Shows times in `zone`; the system's by default.
+    /// Displays times in `zone`; by default in the system's time zone.
     #[must_use]
     pub fn zone(mut self, zone: TimeZone) -> Self {
         self.shared.zone = zone;
@@ -167,7 +166,7 @@ impl Engine {
         self
     }
 
-    /// Speaks to this engine while it runs.
+    /// A handle for requests to this engine while it runs.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -176,16 +175,16 @@ impl Engine {
     /// Runs until [`Handle::shutdown`].
     ///
     /// # Errors
-    /// When it cannot start; once running it goes on whatever fails.
+    /// If the engine cannot start. Once running, it carries on through every failure.
     pub async fn run(self) -> Result<PassReport, EngineError> {
         self.start(false).await
     }
 
-    /// Looks once at everything that is due, retries included, and gives the
-    /// outbox its chance.
+    /// Runs every check that is due, including retries, and then tries to deliver the
+    /// notifications in the outbox.
     ///
     /// # Errors
-    /// When it cannot start.
+    /// If the engine cannot start.
     pub async fn pass(self) -> Result<PassReport, EngineError> {
         self.start(true).await
     }
@@ -202,38 +201,38 @@ impl Engine {
 }
 
 impl Handle {
-    /// Goes on with another plan. Unchanged monitors (same checksum) keep their
-    /// phase and state, changed ones are looked at at once.
+    /// Replaces the plan. Unchanged monitors (same checksum) keep their phase and state,
+    /// changed ones are checked at once.
     ///
     /// # Errors
-    /// When the plan has two monitors of one name, or the engine has ended.
+    /// If the plan has two monitors of the same name, or the engine has ended.
     pub async fn reload(&self, plan: Plan) -> Result<(), EngineError> {
         plan.check_names()?;
         self.ask(|reply| Command::Reload(plan, reply)).await
     }
 
-    /// Waits until the engine answers: it is alive.
+    /// Waits for an answer, which shows that the engine is alive.
     ///
     /// # Errors
-    /// When it has ended.
+    /// If the engine has ended.
     pub async fn ping(&self) -> Result<(), EngineError> {
         self.ask(Command::Ping).await
     }
 
-    /// How things are. The engine gives what it has at once; making texts of it
-    /// is the caller's work (some milliseconds for 10,000 monitors).
+    /// The current status. The engine hands over its data at once; converting it to text is
+    /// left to the caller (some milliseconds for 10,000 monitors).
     ///
     /// # Errors
-    /// When it has ended.
+    /// If the engine has ended.
     pub async fn status(&self) -> Result<SiteStatus, EngineError> {
-        Ok(self.ask(Command::Status).await?.developed())
+        Ok(self.ask(Command::Status).await?.into_status())
     }
 
-    /// Tries all messages that wait for a channel, or for any, again now: those
-    /// it refused, and those that wait out a pause. Returns how many.
+    /// Retries all notifications that wait for a channel, or for any channel, now: those that
+    /// were refused, and those that wait for a pause to end. Returns their number.
     ///
     /// # Errors
-    /// When there is no such channel, the plan tells nobody, or the engine has ended.
+    /// If there is no such channel, notifications are off, or the engine has ended.
     pub async fn retry(&self, channel: Option<String>) -> Result<usize, EngineError> {
         self.ask(|reply| Command::Retry(channel, reply)).await?
     }
@@ -247,7 +246,7 @@ impl Handle {
         answer.await.map_err(|_| EngineError::Ended)
     }
 
-    /// Ends the engine: within about a second, with all state committed.
+    /// Ends the engine within about a second, with all state committed.
     pub async fn shutdown(&self) {
         let _ = self.0.send(Command::Shutdown).await;
     }

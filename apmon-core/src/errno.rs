@@ -1,11 +1,11 @@
-//! Whose fault a system call's error is. Pure: a table, no sockets.
+//! The failure class of a system call's error. Pure: a table, no sockets.
 
 use std::io;
 
 use crate::outcome::{Failure, FailureClass};
 
-/// Error number, class, words. What is not here is ours: a system call that
-/// fails in an unforeseen way says nothing about the target.
+/// Error number, class, words. An error number that is not listed is our fault: a system call
+/// that fails in an unforeseen way says nothing about the target.
 const TABLE: &[(i32, FailureClass, &str)] = &[
     (libc::ECONNREFUSED, FailureClass::Refused, "connection refused"),
     // ICMP protocol unreachable, RFC 1122 section 3.2.2.1
@@ -13,7 +13,7 @@ const TABLE: &[(i32, FailureClass, &str)] = &[
     (libc::ECONNRESET, FailureClass::Reset, "connection reset"),
     (libc::ECONNABORTED, FailureClass::Reset, "connection aborted"),
     (libc::EPIPE, FailureClass::Reset, "connection closed by the peer"),
-    // A LAN host that is switched off: nobody answers ARP.
+    // A LAN host that is switched off: it does not answer ARP.
     (
         libc::EHOSTUNREACH,
         FailureClass::HostUnreachable,
@@ -72,9 +72,9 @@ const TABLE: &[(i32, FailureClass, &str)] = &[
     (libc::EADDRINUSE, FailureClass::Resources, "local address in use"),
 ];
 
-/// The failure of `step` ("connect", "send") with `error`, and its class:
-/// refused or reset is the target's, out of descriptors or not permitted ours.
-/// `ENETUNREACH` counts as ours; [`OwnNetwork::failure`](crate::OwnNetwork::failure) tells who said it.
+/// The failure of `step` ("connect", "send") with `error`, and its class: a refusal or a reset
+/// is the target's fault, a lack of descriptors or permissions is ours. `ENETUNREACH` counts as
+/// ours; [`OwnNetwork::failure`](crate::OwnNetwork::failure) finds out who reported it.
 #[must_use]
 pub fn failure(step: &str, error: &io::Error) -> Failure {
     let (class, words) = classify(error);
@@ -91,7 +91,7 @@ fn classify(error: &io::Error) -> (FailureClass, Option<&'static str>) {
             .find(|row| row.0 == number)
             .map_or((FailureClass::Resources, None), |row| (row.1, Some(row.2)));
     }
-    // Errors made by a library, without a number (h2 keeps the kind only).
+    // Errors that a library made, without a number (h2 keeps the kind only).
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::WriteZero => {
             (FailureClass::Closed, Some("connection closed by the peer"))
@@ -104,7 +104,7 @@ fn classify(error: &io::Error) -> (FailureClass, Option<&'static str>) {
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
             (FailureClass::NoRoute, Some("no route to that network from here"))
         }
-        // What a parser says of what the peer sent.
+        // A parser complains about what the peer sent.
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => (FailureClass::Protocol, None),
         _ => (FailureClass::Resources, None),
     }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn no_error_number_stands_twice() {
+    fn no_error_number_is_listed_twice() {
         for (at, row) in TABLE.iter().enumerate() {
             assert!(TABLE[..at].iter().all(|above| above.0 != row.0), "{}", row.2);
         }

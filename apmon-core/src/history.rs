@@ -1,8 +1,8 @@
-//! What happened, for those who look back: results of looks, incidents, what
-//! became of messages, what changed at ports; and how much of the time something was up.
+//! Records of what happened: results of checks, incidents, deliveries, changes at ports; and
+//! availability, computed from them.
 //!
-//! A store that keeps a history says so ([`StateStore::keeps_history`]) and
-//! gets it with each commit; for the others none is gathered.
+//! A store that keeps a history says so ([`StateStore::keeps_history`]) and gets the records
+//! with each commit; for other stores none are gathered.
 //!
 //! [`StateStore::keeps_history`]: crate::StateStore::keeps_history
 
@@ -12,47 +12,46 @@ use std::{collections::VecDeque, time::Duration};
 
 use jiff::Timestamp;
 
-pub use self::availability::{Day, Sums, Times, Watched, days};
+pub use self::availability::{Availability, Coverage, Day, Timeline, days};
 use crate::{
     device::PortChange,
-    notification::NotificationKind,
+    notification::{NotificationKind, OutboxEntry},
     outcome::Verdict,
-    state::{MonitorState, OutboxEntry},
+    state::MonitorState,
 };
 
-/// While nothing can be written, no more results are held than this; the
-/// oldest go first.
-const MOST_RESULTS: usize = 50_000;
-/// The same of incidents, of deliveries, of stretches and of changes at ports.
-const MOST_RECORDS: usize = 10_000;
+/// While nothing can be written, at most this many results are held in memory; the oldest are
+/// dropped first.
+const MAX_RESULTS: usize = 50_000;
+/// The same limit for incidents, deliveries, stretches and changes at ports.
+const MAX_RECORDS: usize = 10_000;
 
-/// What one look found.
+/// The result of one check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CheckResult {
     /// The monitor's name.
     pub monitor: String,
-    /// When the look started.
+    /// When the check started.
     pub at: Timestamp,
-    /// What it said.
+    /// The verdict.
     pub verdict: Verdict,
     /// How long the answer took, if there was one.
     pub latency: Option<Duration>,
     /// Why it was not up.
     pub reason: Option<String>,
-    /// If the next look comes later than this, nobody watched between the two.
+    /// If the next check comes later than this, the time between the two counts as unwatched.
     pub max_gap: Duration,
-    /// When it was known what to believe; `None` while that is not known yet
-    /// (the first look failed, and more must fail). From the first such moment
-    /// on the monitor's time counts.
+    /// When the monitor's state was known; `None` while it is not known yet (the first check
+    /// failed, and more must fail). From the first such moment on, the monitor's time counts.
     pub known: Option<Timestamp>,
 }
 
-/// A stretch of time in which something was so, with its two ends.
+/// A stretch of time that has ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Stretch {
     /// The monitor's name.
     pub monitor: String,
-    /// What was so.
+    /// The monitor's situation in that time.
     pub kind: StretchKind,
     /// When it began.
     pub started: Timestamp,
@@ -60,24 +59,24 @@ pub struct Stretch {
     pub ended: Timestamp,
 }
 
-/// What was so for a while.
+/// The kind of a stretch of time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum StretchKind {
-    /// It could not be looked at, told or not.
+    /// It could not be checked, whether or not that was reported.
     Unknown,
-    /// It was down, and nobody was to be told.
+    /// It was down with alarms off.
     AlarmsOff,
-    /// Nobody looked: apmon did not run. A store finds these by itself
+    /// It was not checked because apmon did not run. A store detects these stretches itself
     /// ([`CheckResult::max_gap`]).
     Unwatched,
 }
 
 impl StretchKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Unknown, Self::AlarmsOff, Self::Unwatched];
 
-    /// The word for it in files and output.
+    /// The name used in files and output.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -88,80 +87,80 @@ impl StretchKind {
     }
 }
 
-/// Something that began, was told, and ended or has not ended yet.
+/// Something that was reported: it began, and it has ended or is still open.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Incident {
-    /// The id its messages share.
+    /// The id that its notifications share.
     pub id: String,
     /// The monitor's name.
     pub monitor: String,
-    /// What it is.
+    /// The kind of incident.
     pub kind: IncidentKind,
     /// When it began.
     pub started: Timestamp,
-    /// When it ended; `None` while it goes on.
+    /// When it ended; `None` while it is open.
     pub ended: Option<Timestamp>,
-    /// Why; in a record of its end this may be missing, and the one before holds.
+    /// The reason; if the record of its end has none, that of the previous record holds.
     pub reason: Option<String>,
-    /// Messages told of it so far, the one of its end included.
+    /// Notifications so far, including that of its end.
     pub messages: u32,
 }
 
-/// What kind of incident it is.
+/// The kind of an incident.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum IncidentKind {
-    /// It was down, hard.
+    /// The monitor was down (hard state).
     Outage,
-    /// It could not be looked at for long.
+    /// The monitor could not be checked for a long time.
     Unknown,
-    /// Something that is told once, under this label.
+    /// A one-time event with this label.
     Notice(String),
 }
 
-/// What became of one message on one channel.
+/// The result of delivering one notification to one channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Delivery {
     /// The channel's id.
     pub channel: String,
-    /// The message's id.
+    /// The notification's id.
     pub message: String,
-    /// The incident it is about.
+    /// The id of the incident.
     pub incident: String,
-    /// The monitor it is about.
+    /// The monitor's name.
     pub monitor: String,
-    /// What it said: `NEW OUTAGE`, `DOWN`, `RECOVERY` and so on.
+    /// The notification's label: `NEW OUTAGE`, `DOWN`, `RECOVERY` and so on.
     pub label: String,
-    /// When that was known.
+    /// When the result was known.
     pub at: Timestamp,
-    /// Tries it took.
+    /// Attempts that were made.
     pub tries: u32,
-    /// What became of it.
+    /// The result.
     pub fate: DeliveryFate,
-    /// What the last failed try said.
+    /// The error of the last failed attempt.
     pub error: Option<String>,
 }
 
-/// What became of a message.
+/// The final result of a delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum DeliveryFate {
-    /// The receiver has it.
+    /// The receiver accepted it.
     Delivered,
     /// The receiver refused it; it is kept, and may be delivered later.
     Refused,
-    /// It was given up: too old.
+    /// It was given up because it was too old.
     Expired,
-    /// A reminder that had nothing left to say: its outage had ended.
+    /// A reminder that was dropped because its outage had ended.
     Dropped,
-    /// A reminder in whose place its successor went.
+    /// A reminder that was replaced by the next one.
     Replaced,
     /// Its channel is no longer in the site file.
     ChannelGone,
 }
 
 impl DeliveryFate {
-    /// All of them.
+    /// All results.
     pub const ALL: [Self; 6] = [
         Self::Delivered,
         Self::Refused,
@@ -171,7 +170,7 @@ impl DeliveryFate {
         Self::ChannelGone,
     ];
 
-    /// The word for it in files and output.
+    /// The name used in files and output.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -186,11 +185,11 @@ impl DeliveryFate {
 }
 
 impl Delivery {
-    /// What became of `entry` at `at`.
+    /// Creates the record for `entry`, whose result was known at `at`.
     #[must_use]
     pub fn of(entry: &OutboxEntry, fate: DeliveryFate, at: Timestamp) -> Self {
         let message = &entry.notification;
-        // Failed tries are counted in the entry, the one that succeeded is not.
+        // The entry counts the failed attempts, not the one that succeeded.
         let last = u32::from(fate == DeliveryFate::Delivered);
         Self {
             channel: entry.channel.clone(),
@@ -207,8 +206,8 @@ impl Delivery {
 }
 
 impl Incident {
-    /// It goes on, as `state` of its monitor knows. One without an end that does
-    /// not go on is one whose end could not be written.
+    /// Whether it is still open according to the monitor's `state`. If not, an incident without
+    /// an end is one whose end could not be written.
     #[must_use]
     pub fn is_open(&self, state: &MonitorState) -> bool {
         let known = match self.kind {
@@ -220,7 +219,7 @@ impl Incident {
 }
 
 impl IncidentKind {
-    /// What a message of this kind is part of.
+    /// The kind of incident that a notification of this kind belongs to.
     #[must_use]
     pub fn of(kind: &NotificationKind) -> Self {
         match kind {
@@ -231,35 +230,35 @@ impl IncidentKind {
     }
 }
 
-/// What changed at a port of a monitored device.
+/// A change at a port of a monitored device.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortChangeRecord {
     /// The monitor's name.
     pub monitor: String,
-    /// When it was seen.
+    /// When it was detected.
     pub at: Timestamp,
-    /// What it is; `told` only if somebody was to be told of it.
+    /// The change; `notified` only if a notification was sent.
     pub change: PortChange,
 }
 
-/// What is to be added to a history. Of an incident or a message that is in it
-/// already, the later record holds.
+/// Records to add to a history. A later record about the same incident or delivery replaces the
+/// earlier one.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Records {
     /// Results, oldest first.
     pub results: VecDeque<CheckResult>,
     /// Incidents, in the order in which they changed.
     pub incidents: VecDeque<Incident>,
-    /// Fates of messages, in the order in which they were known.
+    /// Results of deliveries, in the order in which they were known.
     pub deliveries: VecDeque<Delivery>,
     /// Stretches of time that have ended.
     pub stretches: VecDeque<Stretch>,
-    /// Changes at ports, in the order in which they were seen.
+    /// Changes at ports, in the order in which they were detected.
     pub port_changes: VecDeque<PortChangeRecord>,
 }
 
 impl Records {
-    /// Nothing happened.
+    /// Whether there are no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.results.is_empty()
@@ -269,7 +268,7 @@ impl Records {
             && self.port_changes.is_empty()
     }
 
-    /// Adds what happened later. What is too much is forgotten, the oldest first.
+    /// Adds later records. Above the limits, the oldest are dropped.
     pub(crate) fn extend(&mut self, later: Self) {
         self.results.extend(later.results);
         self.incidents.extend(later.incidents);
@@ -279,13 +278,13 @@ impl Records {
         self.cut();
     }
 
-    /// Forgets what is too much. Asked after each addition.
+    /// Drops the oldest records above the limits. Called after each addition.
     pub(crate) fn cut(&mut self) {
-        keep_last(&mut self.results, MOST_RESULTS);
-        keep_last(&mut self.incidents, MOST_RECORDS);
-        keep_last(&mut self.deliveries, MOST_RECORDS);
-        keep_last(&mut self.stretches, MOST_RECORDS);
-        keep_last(&mut self.port_changes, MOST_RECORDS);
+        keep_last(&mut self.results, MAX_RESULTS);
+        keep_last(&mut self.incidents, MAX_RECORDS);
+        keep_last(&mut self.deliveries, MAX_RECORDS);
+        keep_last(&mut self.stretches, MAX_RECORDS);
+        keep_last(&mut self.port_changes, MAX_RECORDS);
     }
 }
 
@@ -300,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_too_many_results_the_newest_are_kept() {
+    fn above_the_limit_the_newest_results_are_kept() {
         let result = |n: i64| CheckResult {
             monitor: "a".into(),
             at: Timestamp::from_second(n).unwrap(),
@@ -318,13 +317,13 @@ mod tests {
                 ..Records::default()
             });
         }
-        assert_eq!(records.results.len(), MOST_RESULTS);
+        assert_eq!(records.results.len(), MAX_RESULTS);
         assert_eq!(records.results.front(), Some(&result(40_000)));
         assert_eq!(records.results.back(), Some(&result(89_999)));
     }
 
     #[test]
-    fn a_try_that_succeeded_counts_as_one() {
+    fn the_attempt_that_succeeds_is_counted() {
         let notification = crate::Notification {
             lasted: None,
             next_reminder: None,

@@ -1,11 +1,10 @@
-//! The engine of apmon, to be embedded: it looks when due, decides by written
-//! rules, commits what must be told, tells it, and keeps time.
+//! The engine of apmon, for embedding: it runs checks when they are due, decides by written
+//! rules, commits states and notifications, and then sends the notifications.
 //!
-//! It knows no sockets, no HTTP and no TLS: probes, channels and stores are
-//! brought along ([`Probe`], [`Notifier`], [`StateStore`]; the crates
-//! `apmon-probes`, `apmon-notify` and `apmon-store` have ready ones). A thing
-//! that is watched by more than one look at one target implements [`Monitor`]
-//! itself.
+//! The crate knows no sockets, no HTTP and no TLS: probes, channels and stores come from
+//! outside ([`Probe`], [`Notifier`], [`StateStore`]; the crates `apmon-probes`, `apmon-notify`
+//! and `apmon-store` have ready ones). Something that needs more than one check of one target
+//! implements [`Monitor`] itself.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
@@ -61,18 +60,20 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`engine`] | [`Engine`]: daemon and pass; [`Plan`], [`Channel`], [`Event`], [`SiteStatus`] |
-//! | [`rule`] | what decides, as pure functions: health, pacing, silence, schedule, heartbeat, alert, words |
-//! | [`monitor`], [`probe`], [`outcome`] | what is watched, one look, what it found |
-//! | [`notification`], [`state`] | what is told, what is remembered; the seams to channels and stores |
-//! | [`history`] | what happened, for stores that keep it; availability |
-//! | [`device`], [`mac`] | what a device says of itself, typed; a station's address |
-//! | [`memory`] | what a monitor knows again at its next look |
-//! | [`config`], [`kind`], [`channel`] | the site file, and how a kind of monitor or channel reads its part of it |
+//! | [`engine`] | [`Engine`] as daemon or single pass; [`Plan`], [`Channel`], [`Event`], [`SiteStatus`] |
+//! | [`rule`] | decisions as pure functions: health, pacing, windows, schedule, heartbeat, alert, wording |
+//! | [`monitor`], [`probe`], [`outcome`] | the monitored thing, one check of it, the result of a check |
+//! | [`notification`] | notifications, the outbox entry, and the seam to channels |
+//! | [`state`], [`store`] | the state of a monitor, and the seam to where it is stored |
+//! | [`history`] | records of what happened, for stores that keep them; availability |
+//! | [`device`], [`mac`] | a device's own description of itself, typed; MAC addresses |
+//! | [`memory`] | the data that a monitor passes from one check to the next |
+//! | [`config`], [`kind`], [`channel`] | the site file, and how a kind of monitor or channel reads its section |
 //! | [`services`] | what monitors and channels share within a process |
-//! | [`time`], [`text`] | clocks; text that is safe to show |
-//! | [`names`], [`network`] | what looks take from this machine: its resolver and its way out; brought along |
-//! | [`errno`] | whose fault a system call's error is |
-//! | [`name_file`] | resolv.conf and hosts, made such that a strict parser takes them |
+//! | [`time`], [`text`] | clocks; text that is safe to display |
+//! | [`names`], [`network`] | the seams to this machine's resolver and network, for checks |
+//! | [`errno`] | the failure class of a system call's error |
+//! | [`name_file`] | resolv.conf and hosts files, cleaned up for a strict parser |
 
 mod blueprint;
 pub mod channel;
@@ -95,6 +96,7 @@ pub mod rule;
 mod secret;
 pub mod services;
 pub mod state;
+pub mod store;
 pub mod text;
 pub mod time;
 
@@ -112,17 +114,19 @@ pub use history::{
     StretchKind,
 };
 pub use kind::{Both, Compiled, Kind, MonitorKind, OptionSet};
-pub use mac::{Mac, NotAMac};
+pub use mac::{Mac, ParseMacError};
 pub use memory::Memory;
 pub use monitor::{Heartbeat, Labels, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
 pub use names::Names;
 pub use network::OwnNetwork;
 pub use notification::{
-    ChannelClass, DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, Switch, Switches,
+    ChannelClass, DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, OutboxEntry,
+    Switch, Switches,
 };
 pub use outcome::{Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict};
 pub use probe::{Check, Probe, Step, Trace};
 pub use secret::Secret;
 pub use services::Services;
-pub use state::{Commit, MonitorState, OutboxEntry, OwnState, Snapshot, StateStore, StoreError};
+pub use state::{MonitorState, OwnState};
+pub use store::{Commit, Snapshot, StateStore, StoreError};
 pub use time::{Clock, Mono, Now, Stopwatch, SystemClock};

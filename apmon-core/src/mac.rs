@@ -1,4 +1,4 @@
-//! A station's address.
+//! MAC addresses.
 
 use std::{fmt, str::FromStr};
 
@@ -18,48 +18,48 @@ pub struct Mac(
 );
 
 impl Mac {
-    /// From its six bytes, as they go over the wire.
+    /// Creates an address from its six bytes, in the order in which they are sent.
     #[must_use]
     pub const fn new(bytes: [u8; 6]) -> Self {
         Self(bytes)
     }
 
-    /// Its six bytes.
+    /// The six bytes.
     #[must_use]
     pub const fn bytes(self) -> [u8; 6] {
         self.0
     }
 }
 
-/// A text that is no MAC address.
+/// The error for a text that is not a MAC address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NotAMac;
+pub struct ParseMacError;
 
-impl fmt::Display for NotAMac {
+impl fmt::Display for ParseMacError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not a MAC address in the form XX:XX:XX:XX:XX:XX")
     }
 }
 
-impl std::error::Error for NotAMac {}
+impl std::error::Error for ParseMacError {}
 
 impl FromStr for Mac {
-    type Err = NotAMac;
+    type Err = ParseMacError;
 
-    fn from_str(text: &str) -> Result<Self, NotAMac> {
+    fn from_str(text: &str) -> Result<Self, ParseMacError> {
         let separator = if text.contains('-') { '-' } else { ':' };
         let mut pairs = text.split(separator);
         let mut bytes = [0; 6];
         for byte in &mut bytes {
-            let pair = pairs.next().ok_or(NotAMac)?;
+            let pair = pairs.next().ok_or(ParseMacError)?;
             if pair.len() != 2 || !pair.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                return Err(NotAMac);
+                return Err(ParseMacError);
             }
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| NotAMac)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| ParseMacError)?;
         }
         match pairs.next() {
             None => Ok(Self(bytes)),
-            Some(_) => Err(NotAMac),
+            Some(_) => Err(ParseMacError),
         }
     }
 }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mac_is_refused() {
+    fn anything_else_is_refused() {
         for text in [
             "",
             "18:E8:29:45:F8",
@@ -121,7 +121,7 @@ mod tests {
             "18:E8:29:45:F8:+7",
             "18:E8:29:45:F8:é",
         ] {
-            assert_eq!(text.parse::<Mac>(), Err(NotAMac), "{text}");
+            assert_eq!(text.parse::<Mac>(), Err(ParseMacError), "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a monitor knows again at its next look.
+//! Data that a monitor passes from one check to the next.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -7,44 +7,55 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor},
 };
 
-use crate::state::STATE_KEYS;
+/// The keys of a monitor in APMonitor's state file.
+pub const STATE_KEYS: [&str; 10] = [
+    "is_up",
+    "last_checked",
+    "last_response_time_ms",
+    "last_notified",
+    "last_alarm_started",
+    "last_successful_heartbeat",
+    "down_count",
+    "notified_count",
+    "error_reason",
+    "last_config_checksum",
+];
 
-/// What a monitor's last look left for the next one, kept with its state.
+/// Data that a monitor's last check left for the next one, stored with its state.
 ///
-/// The engine does not read it. What a look returns is written in one step with
-/// what it tells, so that no message about a change is lost or told twice.
+/// The engine does not read it. It is written in one step with the notifications of the same
+/// check, so that no notification about a change is lost or sent twice.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Memory {
-    /// Values in JSON, each under its key in the state file. A monitor leaves
-    /// the keys alone that it does not know. What has the same value may come
-    /// back as another text.
+    /// JSON values by their key in the state file. A monitor leaves keys that it does not know
+    /// alone. A value may come back as a different text with the same meaning.
     pub kept: BTreeMap<String, Arc<str>>,
-    /// What changes at every look, in JSON (`null` where there is nothing): it
-    /// may be some minutes old when it is read again after a restart.
+    /// Data that changes with every check, as JSON (`null` if there is none): after a restart
+    /// it may be some minutes old.
     pub counts: Option<Arc<str>>,
 }
 
-/// A value that cannot be kept.
+/// A value that cannot be stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Unfit {
-    /// Its key; `counts` of the counts.
+pub(crate) struct InvalidValue {
+    /// Its key; `counts` for the counts.
     pub(crate) key: String,
-    /// What is wrong with it.
+    /// The reason.
     pub(crate) reason: String,
 }
 
 impl Memory {
-    /// Nothing is remembered.
+    /// Whether there is no data.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty() && self.counts.is_none()
     }
 
-    /// This as it can be kept after `before`: in the place of a value that is no
-    /// JSON, or that stands under a key of the state file itself, stays what was
-    /// there. What is as it was is not read again.
-    pub(crate) fn fit(mut self, before: &Self) -> (Self, Vec<Unfit>) {
-        let mut unfit = Vec::new();
+    /// Replaces each value that cannot be stored (not valid JSON, or under a key that the state
+    /// file uses itself) by the one in `before`. Values that have not changed are not parsed
+    /// again.
+    pub(crate) fn keep_valid(mut self, before: &Self) -> (Self, Vec<InvalidValue>) {
+        let mut invalid = Vec::new();
         self.kept = std::mem::take(&mut self.kept)
             .into_iter()
             .filter_map(|(key, text)| {
@@ -52,51 +63,51 @@ impl Memory {
                 let reason = if known == Some(&text) {
                     None
                 } else if STATE_KEYS.contains(&key.as_str()) {
-                    Some("the state file has this key for itself".to_owned())
+                    Some("this key is reserved by the state file".to_owned())
                 } else {
-                    fault(&text)
+                    json_error(&text)
                 };
                 let Some(reason) = reason else {
                     return Some((key, text));
                 };
                 let known = known.map(|text| (key.clone(), Arc::clone(text)));
-                unfit.push(Unfit { key, reason });
+                invalid.push(InvalidValue { key, reason });
                 known
             })
             .collect();
         if let Some(text) = self.counts.take_if(|text| before.counts.as_ref() != Some(&*text)) {
-            self.counts = match fault(&text) {
+            self.counts = match json_error(&text) {
                 None => Some(text),
                 Some(reason) => {
                     let key = "counts".to_owned();
-                    unfit.push(Unfit { key, reason });
+                    invalid.push(InvalidValue { key, reason });
                     before.counts.clone()
                 }
             };
         }
-        (self, unfit)
+        (self, invalid)
     }
 }
 
-/// Why a text is no JSON.
-fn fault(text: &str) -> Option<String> {
-    serde_json::from_str::<Sound>(text)
+/// The reason why `text` is not valid JSON.
+fn json_error(text: &str) -> Option<String> {
+    serde_json::from_str::<AnyJson>(text)
         .err()
-        .map(|error| format!("no JSON: {error}"))
+        .map(|error| format!("not valid JSON: {error}"))
 }
 
-/// Any JSON that can be read as a value, of which nothing is kept: the counts of
-/// a switch are 60 kB at every look. (serde's own `IgnoredAny` takes numbers and
-/// depths that no value has.)
-struct Sound;
+/// Any JSON that can be parsed as a value, which is then dropped: the counts of a switch are 60
+/// kB with every check. (serde's own `IgnoredAny` accepts numbers and depths that no value can
+/// have.)
+struct AnyJson;
 
-impl<'de> Deserialize<'de> for Sound {
+impl<'de> Deserialize<'de> for AnyJson {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(Self)
     }
 }
 
-impl<'de> Visitor<'de> for Sound {
+impl<'de> Visitor<'de> for AnyJson {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,34 +164,35 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_leaves_what_was_there() {
+    fn invalid_json_leaves_the_previous_value() {
         let before = memory(&[("a", "1"), ("gone", "2")], Some("[1]"));
         let new = memory(
             &[("a", "{\"x\": "), ("b", "[1, {\"y\": null}]"), ("c", "")],
             Some("[1"),
         );
-        let (kept, unfit) = new.fit(&before);
+        let (kept, invalid) = new.keep_valid(&before);
         assert_eq!(
             kept,
             memory(&[("a", "1"), ("b", "[1, {\"y\": null}]")], Some("[1]"))
         );
-        let keys: Vec<_> = unfit.iter().map(|it| it.key.as_str()).collect();
+        let keys: Vec<_> = invalid.iter().map(|it| it.key.as_str()).collect();
         assert_eq!(keys, ["a", "c", "counts"]);
         assert!(
-            unfit[0].reason.starts_with("no JSON: EOF while parsing"),
-            "{unfit:?}"
+            invalid[0].reason.starts_with("not valid JSON: EOF while parsing"),
+            "{invalid:?}"
         );
     }
 
     #[test]
-    fn the_keys_of_the_state_file_are_nobodys_to_keep() {
-        let (kept, unfit) = memory(&[("is_up", "true"), ("ports_state", "{}")], None).fit(&Memory::default());
+    fn the_keys_of_the_state_file_are_reserved() {
+        let (kept, invalid) =
+            memory(&[("is_up", "true"), ("ports_state", "{}")], None).keep_valid(&Memory::default());
         assert_eq!(kept, memory(&[("ports_state", "{}")], None));
-        assert_eq!(unfit[0].key, "is_up");
+        assert_eq!(invalid[0].key, "is_up");
     }
 
     #[test]
-    fn what_can_be_kept_is_what_can_be_read_as_a_value() {
+    fn a_text_is_valid_if_it_can_be_parsed_as_a_value() {
         let deep = "[".repeat(200) + &"]".repeat(200);
         let texts = [
             "null",
@@ -199,7 +211,7 @@ mod tests {
         ];
         for text in texts {
             let value = serde_json::from_str::<serde_json::Value>(text);
-            assert_eq!(fault(text).is_none(), value.is_ok(), "{text}");
+            assert_eq!(json_error(text).is_none(), value.is_ok(), "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One watched thing, as the engine sees it.
+//! One monitor, as the engine sees it.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -13,44 +13,44 @@ use crate::{
     secret::Secret,
 };
 
-/// One watched thing.
+/// A monitored thing.
 ///
-/// Most are a [`Probe`] plus its policy ([`ProbeMonitor`]). Some are not: a
-/// switch compares its ports with what it saw last and reports many changes in
-/// one observation. That is why this is a trait and not a struct.
+/// Most monitors are a [`Probe`] with a policy ([`ProbeMonitor`]). Some are not: a switch
+/// compares its ports with those of the last check and reports many changes in one observation.
+/// That is why this is a trait and not a struct.
 #[async_trait]
 pub trait Monitor: Send + Sync {
-    /// What is watched, and how.
+    /// The monitor's name, address and policy.
     fn watch(&self) -> &Watch;
 
-    /// Looks once.
+    /// Runs one check.
     async fn check(&self, check: &Check) -> Observation;
 }
 
-/// What one check of a monitor found.
+/// The result of one check of a monitor.
 #[derive(Clone, PartialEq, Debug, Default)]
 #[non_exhaustive]
 pub struct Observation {
     /// The verdict and its figures.
     pub outcome: Outcome,
-    /// Things to tell that are neither outage nor recovery (a port changed).
-    /// Each becomes a message of its own.
+    /// Events to report that are neither outage nor recovery (a port changed). Each becomes a
+    /// notification of its own.
     pub notices: Vec<Notice>,
-    /// What is otherwise than at the last look, told or not: for the history.
+    /// Changes since the last check, reported or not: for the history.
     pub changes: Vec<PortChange>,
-    /// What the target says of itself: for a dashboard.
+    /// The target's own description of itself: for a dashboard.
     pub device: Option<Arc<Device>>,
-    /// What the monitor wants to know again at its next look; kept in one step
-    /// with the notices. `None` leaves what there was.
+    /// Data for the next check, stored in one step with the notices. `None` keeps the previous
+    /// data.
     pub memory: Option<Memory>,
 }
 
-/// Something to tell once.
+/// A one-time event to report.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Notice {
     /// The label of its console line (`PORT CHANGE`).
     pub label: String,
-    /// What follows `<monitor> in <site>: `.
+    /// The text after `<monitor> in <site>: `.
     pub text: String,
 }
 
@@ -63,20 +63,19 @@ impl From<Outcome> for Observation {
     }
 }
 
-/// What is watched, and how: name, address, policy.
+/// The name, address and policy of a monitor.
 #[derive(Clone, Debug)]
 pub struct Watch {
     /// Unique within the site.
     pub name: String,
     /// The kind's name (`tcp`).
     pub kind: String,
-    /// Where, as it is shown: without passwords.
+    /// The address as it is displayed: without passwords.
     pub address: String,
-    /// SHA-256 over the effective options, 64 hex digits. Another checksum
-    /// means another monitor: it is looked at at once. An empty one counts as
-    /// another every time.
+    /// SHA-256 over the effective options, 64 hex digits. A different checksum means a
+    /// different monitor, which is checked at once. An empty one always counts as different.
     pub checksum: Arc<str>,
-    /// When to look and whom to tell.
+    /// When to check and whom to notify.
     pub policy: Policy,
     /// What people need to know of it. Shared: most monitors of a site have the same.
     pub labels: Arc<Labels>,
@@ -115,7 +114,7 @@ impl Default for Labels {
 }
 
 impl Watch {
-    /// A watch with default policy: for embedders and tests.
+    /// A watch with the default policy: for embedders and tests.
     pub fn new(name: impl Into<String>, kind: impl Into<String>, address: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -128,24 +127,24 @@ impl Watch {
     }
 }
 
-/// When to look and whom to tell. The defaults are those of the site file.
+/// When to check and whom to notify. The defaults are those of the site file.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Time between two looks. Default 60 s.
+    /// Time between two checks. Default 60 s.
     pub check_every: Duration,
-    /// So many looks in a row must fail before it is an outage. Default 3.
+    /// Consecutive failed checks before an outage is declared. Default 3.
     pub max_retries: NonZeroU32,
-    /// Deadline of one look. Default 20 s.
+    /// Deadline of one check. Default 20 s.
     pub max_try: Duration,
-    /// Time from a failed look to its retry; `max_try` where not set.
+    /// Time from a failed check to its retry; `max_try` if not set.
     pub retry_every: Option<Duration>,
     /// Longest time between two reminders. Default 600 s.
     pub notify_every: Duration,
-    /// The reminder from which that time holds. Default 1.
+    /// The number of the first reminder to which `notify_every` applies in full. Default 1.
     pub after_every_n: NonZeroU32,
-    /// After so long without being able to look, it is told. Default 300 s.
+    /// How long it may be impossible to check before a notification is sent. Default 300 s.
     pub unknown_after: Duration,
-    /// Whether anybody is told anything. Default yes.
+    /// Whether notifications are sent at all. Default yes.
     pub alarms: bool,
     /// The classes of channels that are not among them. Default none.
     pub classes_off: Vec<ChannelClass>,
@@ -154,7 +153,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Time from a failed look to its retry.
+    /// Time from a failed check to its retry.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         self.retry_every.unwrap_or(self.max_try)
@@ -178,23 +177,24 @@ impl Default for Policy {
     }
 }
 
-/// Where and how often a sign of life is sent while the monitor is up.
+/// The address and interval of a heartbeat that is sent while the monitor is up.
 #[derive(Clone, Debug)]
 pub struct Heartbeat {
-    /// Requested with GET. Whoever knows it can vouch for us, so it is secret.
+    /// Requested with GET. Anyone who knows the URL can send heartbeats in our name, so it is
+    /// secret.
     pub url: Secret,
-    /// The grid; without it there is one after each good look.
+    /// The interval of the grid; without one, a heartbeat follows each successful check.
     pub every: Option<Duration>,
 }
 
-/// Any probe with a policy is a monitor.
+/// A probe with a policy.
 pub struct ProbeMonitor<P: ?Sized = dyn Probe> {
     watch: Watch,
     probe: Arc<P>,
 }
 
 impl<P: Probe + ?Sized> ProbeMonitor<P> {
-    /// Watches by `probe`.
+    /// Creates a monitor that checks with `probe`.
     #[must_use]
     pub fn new(watch: Watch, probe: Arc<P>) -> Self {
         Self { watch, probe }

@@ -129,7 +129,7 @@ mod tests {
         services.provide_names(Arc::new(One));
         let names = services.names();
         let trace = Trace::start();
-        let check = check().explained(Arc::clone(&trace));
+        let check = check().with_trace(Arc::clone(&trace));
         for (host, to) in [
             ("switch.lan", "[2001:db8::6]:161"),
             ("192.0.2.6", "192.0.2.6:161"),

@@ -1,4 +1,4 @@
-//! What is told, and the seam to those who carry it.
+//! Notifications, outbox entries, and the seam to channels.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -6,67 +6,118 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// One message about one monitor.
+/// One notification about one monitor.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Notification {
-    /// The same on every try and after every restart.
+    /// Its id: the same on every attempt and after every restart.
     pub id: String,
-    /// All messages of one outage share it.
+    /// The incident's id, which all notifications of one outage share.
     pub incident: String,
-    /// What is said.
+    /// What it reports.
     pub kind: NotificationKind,
     /// The site's name.
     pub site: String,
     /// The monitor's name.
     pub monitor: String,
-    /// Its address, without passwords.
+    /// The monitor's address, without passwords.
     pub address: String,
-    /// The sentence, as it goes to channels.
+    /// The text that is sent to channels.
     pub text: String,
-    /// Number of the message within its incident, from 1.
+    /// Its number within the incident, from 1.
     pub number: u32,
     /// When it was decided.
     pub at: Timestamp,
-    /// When it began that it was down, or could not be looked at.
+    /// Since when the monitor was down or could not be checked.
     pub since: Option<Timestamp>,
-    /// How long that had lasted when it was decided, by the monotonic clock.
+    /// How long that had lasted by then, measured on the monotonic clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasted: Option<Duration>,
     /// When the next reminder of the outage is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_reminder: Option<Timestamp>,
-    /// When that ended which it tells the beginning of, if it had not been
-    /// delivered by then.
+    /// When the incident ended, if that was before this notification of its beginning was
+    /// delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
 }
 
 impl Notification {
-    /// Which reminder of its outage it is, from 1.
+    /// The number of the reminder within its outage, from 1.
     #[must_use]
     pub fn reminder(&self) -> Option<u32> {
         (self.kind == NotificationKind::Reminder).then(|| self.number.saturating_sub(1).max(1))
     }
 }
 
-/// What a message says.
+/// One notification that waits for delivery to one channel.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OutboxEntry {
+    /// The channel's id.
+    pub channel: String,
+    /// The notification.
+    pub notification: Notification,
+    /// Failed attempts so far.
+    #[serde(default)]
+    pub attempts: u32,
+    /// When the last attempt ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_tried: Option<Timestamp>,
+    /// The error of the last attempt, without secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// The earliest time of the next attempt, if the receiver asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
+    /// Whether the receiver refused it; it is kept until it expires.
+    #[serde(default)]
+    pub refused: bool,
+    /// All channels that were to receive the notification when it was decided: each has an
+    /// entry of its own, or had one that is finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addressed: Vec<String>,
+}
+
+impl OutboxEntry {
+    /// Creates an entry without attempts.
+    #[must_use]
+    pub fn new(channel: impl Into<String>, notification: Notification, addressed: Vec<String>) -> Self {
+        Self {
+            channel: channel.into(),
+            notification,
+            attempts: 0,
+            last_tried: None,
+            last_error: None,
+            retry_at: None,
+            refused: false,
+            addressed,
+        }
+    }
+
+    /// The key of the entry, made of notification and channel; also its `Idempotency-Key`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}-{}", self.notification.id, self.channel)
+    }
+}
+
+/// What a notification reports.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NotificationKind {
-    /// Down, hard.
+    /// The monitor is down (hard state).
     Outage,
-    /// Still down.
+    /// The monitor is still down.
     Reminder,
-    /// Up again.
+    /// The monitor is up again.
     Recovery,
-    /// Could not be looked at for long.
+    /// The monitor could not be checked for a long time.
     Unknown,
-    /// Can be looked at again.
+    /// The monitor can be checked again.
     Known,
-    /// Taken out of the site file while down.
+    /// The monitor was removed from the site file while down.
     NoLongerWatched,
-    /// Something else, under this label.
+    /// Another event, with this label.
     Notice(String),
 }
 
@@ -85,25 +136,25 @@ impl NotificationKind {
         }
     }
 
-    /// After it there is nothing to be reminded of.
+    /// Whether it ends an outage, so that there are no more reminders.
     #[must_use]
     pub(crate) fn ends_outage(&self) -> bool {
         matches!(self, Self::Recovery | Self::NoLongerWatched)
     }
 
-    /// It tells that something began, or goes on.
+    /// Whether it reports an incident that has begun or continues.
     #[must_use]
-    pub(crate) fn begins(&self) -> bool {
+    pub(crate) fn is_ongoing(&self) -> bool {
         matches!(self, Self::Outage | Self::Reminder | Self::Unknown)
     }
 
-    /// It ends what messages before it began.
+    /// Whether it ends an incident that an earlier notification announced.
     #[must_use]
-    pub(crate) fn is_end(&self) -> bool {
+    pub(crate) fn ends_incident(&self) -> bool {
         self.ends_outage() || *self == Self::Known
     }
 
-    /// Which of a channel's switches lets it through.
+    /// The switch of a channel that lets it through.
     #[must_use]
     pub fn switch(&self) -> Switch {
         match self {
@@ -121,7 +172,7 @@ pub enum Switch {
     Outages,
     /// Reminders.
     Reminders,
-    /// Recoveries and the end of Unknown.
+    /// Recoveries, also from Unknown.
     Recoveries,
 }
 
@@ -201,28 +252,28 @@ impl fmt::Display for Notification {
     }
 }
 
-/// Hands one message to one channel. One attempt; retrying is the outbox's.
+/// A channel: delivers one notification in one attempt. Retries are up to the outbox.
 #[async_trait]
 pub trait Notifier: Send + Sync {
-    /// Delivers. `key` is the message's id on this channel, the same on every
-    /// try: a receiver may use it to drop a duplicate.
+    /// Delivers `notification`. `key` identifies it on this channel and is the same on every
+    /// attempt, so that a receiver can drop duplicates.
     ///
     /// # Errors
-    /// Whether another try is worth it.
+    /// If it was not delivered; the error says whether another attempt is worthwhile.
     async fn deliver(&self, notification: &Notification, key: &str) -> Result<(), DeliveryError>;
 
-    /// The same, for whoever tries a channel out: what was sent and what was
-    /// answered is added to `shown`, line by line, without secrets.
+    /// Delivers as [`deliver`](Self::deliver) does, for someone who tests a channel: appends
+    /// what was sent and answered to `transcript`, line by line, without secrets.
     ///
     /// # Errors
-    /// Whether another try is worth it.
-    async fn deliver_shown(
+    /// If it was not delivered; the error says whether another attempt is worthwhile.
+    async fn deliver_with_transcript(
         &self,
         notification: &Notification,
         key: &str,
-        shown: &mut Vec<String>,
+        transcript: &mut Vec<String>,
     ) -> Result<(), DeliveryError> {
-        let _ = shown; // a channel with nothing to show
+        let _ = transcript; // a channel with nothing to show
         self.deliver(notification, key).await
     }
 
@@ -237,19 +288,19 @@ pub trait Notifier: Send + Sync {
     }
 }
 
-/// Why a message was not delivered.
+/// The reason why a notification was not delivered.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeliveryError {
-    /// Worth another try.
+    /// Another attempt is worthwhile.
     #[error("{reason}")]
     Retryable {
         /// What happened, without secrets.
         reason: String,
-        /// What the receiver asked for.
+        /// The delay that the receiver asked for.
         retry_after: Option<Duration>,
     },
-    /// Refused: the same message will be refused again.
+    /// The receiver refused it and would refuse it again.
     #[error("{reason}")]
     Permanent {
         /// What happened, without secrets.
@@ -258,7 +309,7 @@ pub enum DeliveryError {
 }
 
 impl DeliveryError {
-    /// Worth another try.
+    /// Creates an error after which another attempt is worthwhile.
     pub fn retryable(reason: impl Into<String>) -> Self {
         Self::Retryable {
             reason: reason.into(),
@@ -266,7 +317,7 @@ impl DeliveryError {
         }
     }
 
-    /// Refused.
+    /// Creates the error of a refusal.
     pub fn permanent(reason: impl Into<String>) -> Self {
         Self::Permanent {
             reason: reason.into(),
@@ -274,13 +325,13 @@ impl DeliveryError {
     }
 }
 
-/// Sends one outgoing sign of life.
+/// Sends outgoing heartbeats.
 #[async_trait]
 pub trait HeartbeatSender: Send + Sync {
     /// Requests `url` with GET, within `timeout`.
     ///
     /// # Errors
-    /// Anything but a 2xx answer.
+    /// If the answer is anything but 2xx.
     async fn send(&self, url: &crate::secret::Secret, timeout: Duration) -> Result<(), DeliveryError>;
 }
 
@@ -288,12 +339,12 @@ pub trait HeartbeatSender: Send + Sync {
 mod tests {
     use super::*;
 
-    /// As it was written before messages knew how long it had lasted.
+    /// As written before notifications stored how long the incident had lasted.
     const OLD: &str = r#"{"id":"i-4","incident":"i","kind":"reminder","site":"HomeLab","monitor":"web",
         "address":"http://h/","text":"web in HomeLab is down","number":4,"at":"2026-02-11T14:15:00Z","since":null}"#;
 
     #[test]
-    fn a_message_of_an_older_version_is_read() {
+    fn a_notification_of_an_older_version_can_be_read() {
         let old: Notification = serde_json::from_str(OLD).unwrap();
         assert_eq!((old.lasted, old.next_reminder), (None, None));
         assert!(!serde_json::to_string(&old).unwrap().contains("lasted"));
@@ -307,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn reminders_are_counted_from_the_outage() {
+    fn reminders_are_numbered_from_the_outage() {
         let mut message: Notification = serde_json::from_str(OLD).unwrap();
         assert_eq!(message.reminder(), Some(3));
         message.kind = NotificationKind::Outage;

@@ -1,15 +1,16 @@
-//! What one look found.
+//! The result of one check: verdict, failure, phases and metrics.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-/// The three things a look can say.
+/// The verdict of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Verdict {
-    /// The target was reached and answered as it should.
+    /// The target was reached and answered correctly.
     Up,
-    /// The target could not be reached, or answered wrong.
+    /// The target could not be reached, or answered incorrectly.
     Down,
-    /// We could not look: our own trouble. It never opens or closes an outage.
+    /// The check itself was not possible, through a fault of ours. It never opens or closes an
+    /// outage.
     Unknown,
 }
 
@@ -23,18 +24,18 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Whose fault a failure is.
+/// The side that is at fault for a failure.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Domain {
-    /// The target could not be reached (seed 001: `EXCEPTION_ERROR`).
+    /// The target could not be reached (APMonitor: `EXCEPTION_ERROR`).
     Environment,
-    /// It was reached and answered wrong (seed 001: `APPLICATION_ERROR`).
+    /// The target was reached and answered incorrectly (APMonitor: `APPLICATION_ERROR`).
     Application,
-    /// Ours.
+    /// We are at fault.
     Own,
 }
 
-/// What kind of failure it was, for machines.
+/// The class of a failure, for machines.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum FailureClass {
@@ -44,11 +45,11 @@ pub enum FailureClass {
     Refused,
     /// Connection reset.
     Reset,
-    /// Host unreachable: nobody answers there.
+    /// Host unreachable: nothing answers at that address.
     HostUnreachable,
     /// No answer before the deadline.
     TimedOut,
-    /// The peer closed before it had answered.
+    /// The peer closed the connection before it had answered.
     Closed,
     /// The TLS handshake failed.
     Tls,
@@ -58,28 +59,28 @@ pub enum FailureClass {
     Expiry,
     /// The peer does not speak the protocol.
     Protocol,
-    /// The status says failure.
+    /// The status of the answer reports a failure.
     Status,
-    /// The expected content is not there.
+    /// The expected content is missing.
     Content,
-    /// It does not let us in: it knows no such user, or another key.
+    /// Access is denied: the user is unknown, or the key is wrong.
     Denied,
-    /// We lack a permission.
+    /// This process lacks a permission.
     Permission,
-    /// We have no way out: no route, no carrier, no address.
+    /// This machine has no way to the target: no route, no carrier, no address.
     NoRoute,
-    /// We lack descriptors, buffers or memory.
+    /// This machine lacks descriptors, buffers or memory.
     Resources,
     /// Our resolver did not answer.
     Resolver,
-    /// The device answers, but a table that decides could not be read.
+    /// The device answers, but a table on which the verdict depends could not be read.
     Unreadable,
-    /// A bug in the check: it panicked.
+    /// The check panicked, which is a bug.
     Panic,
 }
 
 impl FailureClass {
-    /// Whose fault it is.
+    /// The side that is at fault.
     #[must_use]
     pub fn domain(self) -> Domain {
         match self {
@@ -132,17 +133,17 @@ impl FailureClass {
     }
 }
 
-/// Why a look did not find its target up.
+/// The reason why a check did not end as up.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
-    /// For machines.
+    /// The class, for machines.
     pub class: FailureClass,
-    /// For people: a fragment without a final stop, as it stands in a message.
+    /// The reason, for people: a fragment without a full stop, as it appears in a notification.
     pub reason: String,
 }
 
 impl Failure {
-    /// A failure with its sentence.
+    /// Creates a failure from its class and reason.
     pub fn new(class: FailureClass, reason: impl Into<String>) -> Self {
         Self {
             class,
@@ -157,13 +158,13 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A stage of a check that takes time of its own.
+/// A stage of a check whose time is measured.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Phase {
-    /// The name was looked up.
+    /// The name was resolved.
     Resolve,
-    /// The connection was made.
+    /// The connection was established.
     Connect,
     /// The TLS handshake.
     Tls,
@@ -187,37 +188,35 @@ impl Phase {
     }
 }
 
-/// What one look found. A failed look is data and no error.
+/// The result of one check. A failed check is data, not an error.
 ///
-/// The class of a failure decides its verdict: our own trouble is `Unknown`,
-/// everything else is `Down`. So no probe can blame a target for our fault by
-/// picking the wrong constructor.
+/// The class of a failure decides the verdict: a fault of ours is `Unknown`, everything else is
+/// `Down`. So no probe can blame a target for our fault by picking the wrong constructor.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Outcome {
     failure: Option<Failure>,
-    /// How long the target took to answer, if it did.
+    /// How long the target took to answer, if it answered.
     pub latency: Option<Duration>,
-    /// Up, but somebody should know.
+    /// A warning about a target that is up.
     pub warning: Option<String>,
-    /// How long each stage took, in the order they ran.
+    /// The duration of each stage, in the order in which they ran.
     pub phases: Vec<(Phase, Duration)>,
     /// What else was measured.
     pub metrics: Vec<Metric>,
 }
 
-/// A figure that a look measured.
+/// A figure that a check measured.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Metric {
-    /// In lower case, its unit last: `rtt_avg_ms`, `loss_pct`,
-    /// `ssl_expiry_days`. Those of `ports`, `port` and `host` have the names of
-    /// seed 003's data sources.
+    /// Lower case, with the unit last: `rtt_avg_ms`, `loss_pct`, `ssl_expiry_days`. Metrics of
+    /// `ports`, `port` and `host` are named as APMonitor's data sources.
     pub name: Cow<'static, str>,
     /// The figure.
     pub reading: Reading,
 }
 
 impl Metric {
-    /// A figure as it stands.
+    /// Creates a gauge.
     pub fn gauge(name: impl Into<Cow<'static, str>>, value: f64) -> Self {
         Self {
             name: name.into(),
@@ -225,8 +224,7 @@ impl Metric {
         }
     }
 
-    /// A count that only grows. `continues` where it goes on from the last one
-    /// of that name.
+    /// Creates a counter. `continues` says whether it continues the last one of that name.
     pub fn counter(name: impl Into<Cow<'static, str>>, value: u64, continues: bool) -> Self {
         Self {
             name: name.into(),
@@ -241,24 +239,23 @@ impl Metric {
     }
 }
 
-/// What kind of figure it is.
+/// The value of a metric: a gauge or a counter.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Reading {
-    /// As it stands: a time, a percentage, bytes in use.
+    /// The current value: a time, a percentage, bytes in use.
     Gauge(f64),
     /// A count that only grows.
     Counter {
         /// The count. It wraps at 2^64.
         value: u64,
-        /// It goes on from the last one of that name. If not (the device was
-        /// restarted, or counts otherwise now), nothing is known of the time
-        /// between the two: their difference means nothing.
+        /// Whether it continues the last count of that name. If not (the device was restarted,
+        /// or counts differently now), the difference between the two means nothing.
         continues: bool,
     },
 }
 
 impl Reading {
-    /// As a floating-point number.
+    /// The value as a floating-point number.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // shown to people
     pub fn value(self) -> f64 {
@@ -270,7 +267,7 @@ impl Reading {
 }
 
 impl Outcome {
-    /// Up, after `latency`.
+    /// Creates the outcome of a check that succeeded after `latency`.
     #[must_use]
     pub fn up(latency: Duration) -> Self {
         Self {
@@ -279,7 +276,7 @@ impl Outcome {
         }
     }
 
-    /// Not up.
+    /// Creates the outcome of a failed check.
     #[must_use]
     pub fn failed(failure: Failure) -> Self {
         Self {
@@ -288,12 +285,12 @@ impl Outcome {
         }
     }
 
-    /// Not up, by class and sentence.
+    /// Creates the outcome of a failed check from the failure's class and reason.
     pub fn fail(class: FailureClass, reason: impl Into<String>) -> Self {
         Self::failed(Failure::new(class, reason))
     }
 
-    /// What this look says.
+    /// The verdict of the check.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match &self.failure {
@@ -303,13 +300,13 @@ impl Outcome {
         }
     }
 
-    /// Why it is not up.
+    /// The reason why it is not up.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
     }
 
-    /// With the time each stage took.
+    /// Adds the duration of each stage.
     #[must_use]
     pub fn with_phases(mut self, phases: Vec<(Phase, Duration)>) -> Self {
         self.phases = phases;
@@ -328,7 +325,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_trouble_is_never_down() {
+    fn a_fault_of_ours_is_never_down() {
         for class in [
             FailureClass::Permission,
             FailureClass::NoRoute,

@@ -1,4 +1,4 @@
-//! One look at one target.
+//! The seam to probes: one check of one target.
 
 use std::{
     future::Future,
@@ -14,33 +14,33 @@ use crate::{
     time::{Mono, Now, Stopwatch},
 };
 
-/// One look at one target: one attempt, one address, one deadline.
+/// A check of one target: one attempt, one address, one deadline.
 ///
 /// A probe never retries, never sleeps and never logs above debug: those are
 /// policy, and policy lives in the engine.
 #[async_trait]
 pub trait Probe: Send + Sync {
-    /// Looks. Must not run past [`Check::deadline`]; a probe that does is cut off.
+    /// Runs one check. It must not run past [`Check::deadline`]; a probe that does is cut off.
     async fn probe(&self, check: &Check) -> Outcome;
 }
 
-/// One look as the engine orders it.
+/// One check, as the engine requests it.
 #[derive(Clone, Debug)]
 pub struct Check {
     /// When it was due.
     pub due: Mono,
     /// When it started.
     pub started: Now,
-    /// How long it may take in all.
+    /// Time allowed for the whole check.
     pub timeout: Duration,
-    /// What the monitor's last look left to be known again.
+    /// Data from the monitor's last check.
     pub memory: Memory,
     deadline: tokio::time::Instant,
     trace: Option<Arc<Trace>>,
 }
 
 impl Check {
-    /// A look that starts now.
+    /// Creates a check that starts now.
     #[must_use]
     pub fn new(due: Mono, started: Now, timeout: Duration) -> Self {
         Self {
@@ -53,40 +53,40 @@ impl Check {
         }
     }
 
-    /// The same, by a monitor that knows this again.
+    /// Adds the data from the monitor's last check.
     #[must_use]
-    pub fn remembering(mut self, memory: Memory) -> Self {
+    pub fn with_memory(mut self, memory: Memory) -> Self {
         self.memory = memory;
         self
     }
 
-    /// The same, with every step kept (`--explain`).
+    /// Adds a trace that records every step (`--explain`).
     #[must_use]
-    pub fn explained(mut self, trace: Arc<Trace>) -> Self {
+    pub fn with_trace(mut self, trace: Arc<Trace>) -> Self {
         self.trace = Some(trace);
         self
     }
 
-    /// Whether somebody reads the steps.
+    /// Whether steps are recorded.
     #[must_use]
-    pub fn is_explained(&self) -> bool {
+    pub fn is_traced(&self) -> bool {
         self.trace.is_some()
     }
 
-    /// When the look ends, answered or not.
+    /// When the check ends, answered or not.
     #[must_use]
     pub fn deadline(&self) -> tokio::time::Instant {
         self.deadline
     }
 
-    /// How late the look started.
+    /// How late the check started.
     #[must_use]
     pub fn lateness(&self) -> Duration {
         self.started.mono.since(self.due)
     }
 
-    /// Runs one step of the look up to the deadline; `step` names it in the
-    /// failure (`no answer to the TLS handshake within 20 secs`).
+    /// Runs one step of the check up to the deadline; `step` names it in the failure (`TLS
+    /// handshake: no answer within 20 secs`).
     ///
     /// # Errors
     /// [`FailureClass::TimedOut`] when the deadline comes first.
@@ -101,29 +101,29 @@ impl Check {
         }
     }
 
-    /// The failure of a look whose deadline came during `step`.
+    /// The failure of a check whose deadline passed during `step`.
     #[must_use]
     pub fn timed_out(&self, step: &str) -> Failure {
         self.expired(|timeout| format!("{step}: no answer within {timeout}"))
     }
 
-    /// The failure of a look whose deadline came, in the caller's own words
-    /// (they get the timeout as text). It is ours where this process stood
-    /// still meanwhile (stopped, suspended, its machine paused): then nobody
-    /// was asked for as long as the deadline says.
+    /// The failure of a check whose deadline passed, in the words of the caller, who gets the
+    /// timeout as text. The fault is ours if this process was stalled meanwhile (stopped,
+    /// suspended, its machine paused): the target then did not have as long to answer as the
+    /// deadline says.
     #[must_use]
     pub fn expired(&self, words: impl FnOnce(&str) -> String) -> Failure {
         let late = tokio::time::Instant::now().saturating_duration_since(self.deadline);
-        if late > STANDSTILL {
+        if late > MAX_TIMER_DELAY {
             return Failure::new(
                 FailureClass::Resources,
-                format!("this process stood still for {:.1} secs", late.as_secs_f64()),
+                format!("this process was stalled for {:.1} secs", late.as_secs_f64()),
             );
         }
         Failure::new(FailureClass::TimedOut, words(&seconds(self.timeout)))
     }
 
-    /// Notes what a step did, for `--explain`. Costs nothing otherwise.
+    /// Records what a step did, for `--explain`. Costs nothing without a trace.
     pub fn step(&self, name: &str, text: impl FnOnce() -> String) {
         if let Some(trace) = &self.trace {
             trace.push(name, text());
@@ -131,10 +131,10 @@ impl Check {
     }
 }
 
-/// A timer that fires so late says that this process did not run.
-const STANDSTILL: Duration = Duration::from_secs(1);
+/// A timer that fires later than this shows that the process did not run.
+const MAX_TIMER_DELAY: Duration = Duration::from_secs(1);
 
-/// The end of a look; one that is too far for the clock is ten years away.
+/// The end of a check; a timeout beyond the clock's range becomes ten years.
 fn deadline(timeout: Duration) -> tokio::time::Instant {
     let now = tokio::time::Instant::now();
     now.checked_add(timeout)
@@ -145,26 +145,26 @@ fn seconds(duration: Duration) -> String {
     format!("{} secs", duration.as_secs_f64())
 }
 
-/// The steps of one look, each with the time at which it was done.
+/// The steps of one check, each with the time at which it was done.
 #[derive(Debug)]
 pub struct Trace {
     started: Stopwatch,
     steps: Mutex<Vec<Step>>,
 }
 
-/// One step of a look.
+/// One step of a check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
-    /// Time since the look began.
+    /// Time since the check began.
     pub at: Duration,
-    /// What was done.
+    /// The name of the step.
     pub name: String,
-    /// What came of it.
+    /// The result of the step.
     pub text: String,
 }
 
 impl Trace {
-    /// An empty trace that starts now.
+    /// Creates an empty trace that starts now.
     #[must_use]
     pub fn start() -> Arc<Self> {
         Arc::new(Self {

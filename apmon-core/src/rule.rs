@@ -1,6 +1,6 @@
-//! The rules that decide, as pure functions of (state, input, now).
+//! The rules: decisions as pure functions of (state, input, now).
 //!
-//! None of them waits, reads a clock or logs.
+//! No rule waits, reads a clock or logs.
 
 pub mod alert;
 pub mod backoff;
@@ -10,4 +10,4 @@ pub mod pacing;
 pub mod resend;
 pub mod schedule;
 pub mod window;
-pub mod words;
+pub mod wording;

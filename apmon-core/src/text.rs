@@ -1,10 +1,10 @@
-//! Text as it is shown: nothing of it may drive a terminal or give a secret away.
+//! Text for display: safe for terminals, and without secrets.
 
 use std::borrow::Cow;
 
-/// `text` with everything that could drive a terminal or hide other text
-/// written out (`\n`, `\u{1b}`, `\u{202e}`): control characters of both sets,
-/// line and paragraph separators, direction and other invisible marks.
+/// Escapes everything that could drive a terminal or hide other text (`\n`, `\u{1b}`,
+/// `\u{202e}`): control characters of both sets, line and paragraph separators, direction marks
+/// and other invisible characters.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unprintable) {
@@ -26,8 +26,7 @@ fn is_unprintable(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// The beginning of `text`, at most `max` characters as they are shown,
-/// printable.
+/// The beginning of `text`, printable, at most `max` displayed characters.
 #[must_use]
 pub fn excerpt(text: &str, max: usize) -> String {
     let (mut shown, mut room) = (String::new(), max);
@@ -53,8 +52,8 @@ pub fn excerpt(text: &str, max: usize) -> String {
     shown
 }
 
-/// An address as it is shown: what stands before the `@` of a URL's authority
-/// is a password or an SNMP community, of which only a user name may be seen.
+/// An address for display: the part before the `@` of a URL's authority may be a password or an
+/// SNMP community, so only a user name is left of it.
 #[must_use]
 pub fn without_userinfo(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else {
@@ -71,7 +70,7 @@ pub fn without_userinfo(address: &str) -> String {
     }
 }
 
-/// The candidate nearest to `word`, if one is near enough to be meant.
+/// The candidate nearest to `word`, if it is near enough to be a likely typo.
 #[must_use]
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = match word.chars().count() {
@@ -87,7 +86,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Edits (insert, delete, replace, swap neighbours) from `a` to `b`, case ignored.
+/// Number of edits (insert, delete, replace, swap neighbours) from `a` to `b`, ignoring case.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().take(64).flat_map(char::to_lowercase).collect();
     let b: Vec<char> = b.chars().take(64).flat_map(char::to_lowercase).collect();
@@ -113,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_drives_a_terminal_is_written_out() {
+    fn control_characters_are_escaped() {
         assert_eq!(printable("web"), "web");
         assert_eq!(
             printable("a\x1b[2Jb\nc\u{202e}d\u{9b}"),
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_word_is_found_and_a_far_one_is_not() {
+    fn only_a_near_word_is_suggested() {
         let words = ["expect", "send", "address", "check_every_n_secs"];
         assert_eq!(nearest("adress", words), Some("address"));
         assert_eq!(nearest("check_every_n_sec", words), Some("check_every_n_secs"));
@@ -148,7 +147,7 @@ mod tests {
     fn an_excerpt_is_cut_by_characters() {
         assert_eq!(excerpt("äöü", 2), "äö...");
         assert_eq!(excerpt("ab", 2), "ab");
-        // What is written out takes its room.
+        // An escape counts with all of its characters.
         assert_eq!(excerpt("a\nb", 3), "a\\n...");
         assert_eq!(excerpt("a\u{202e}b", 8), "a...");
         assert_eq!(excerpt("a\u{202e}b", 10), "a\\u{202e}b");

@@ -1,8 +1,8 @@
-//! The only place that reads a clock. Everything else is handed a [`Now`].
+//! The clocks. This is the only place that reads one; everything else gets a [`Now`].
 //!
-//! Two clocks are read together: the monotonic one decides (what is due, how
-//! long something has lasted), the wall clock is written down and shown. A step
-//! of the wall clock therefore starts and ends no outage.
+//! Two clocks are read together: the monotonic one decides (what is due, how long something has
+//! lasted), the wall clock is written and displayed. A step of the wall clock therefore starts
+//! and ends no outage.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 /// A point on the monotonic clock, in nanoseconds since the clock's origin.
 ///
-/// It may lie before the origin: an outage that a previous process saw begin
-/// has such a start.
+/// It may lie before the origin, as the start of an outage that began in a previous process
+/// does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Mono(i64);
 
@@ -31,19 +31,19 @@ impl Mono {
         self.0
     }
 
-    /// This point moved later.
+    /// The point later by `by`.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(nanos(by)))
     }
 
-    /// This point moved earlier.
+    /// The point earlier by `by`.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(by)))
     }
 
-    /// Time since `earlier`; zero if that is in fact later.
+    /// Time since `earlier`; zero if that is actually later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         u64::try_from(self.0.saturating_sub(earlier.0)).map_or(Duration::ZERO, Duration::from_nanos)
@@ -54,19 +54,19 @@ fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// One reading of both clocks.
+/// A reading of both clocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Now {
-    /// Decides.
+    /// The clock that decides.
     pub mono: Mono,
-    /// Is written down and shown.
+    /// The clock that is written and displayed.
     pub wall: Timestamp,
 }
 
 impl Now {
-    /// Where a written-down moment lies on the monotonic clock. A moment in the
-    /// future (the wall clock was set back since) counts as now: it must
-    /// neither silence a reminder nor make an outage shorter than nothing.
+    /// The point on the monotonic clock of a written timestamp. A timestamp in the future (the
+    /// wall clock has been set back since) counts as now: it must neither suppress a reminder
+    /// nor give an outage a negative duration.
     #[must_use]
     pub fn mono_of(self, written: Timestamp) -> Mono {
         let elapsed = self.wall.duration_since(written);
@@ -76,8 +76,7 @@ impl Now {
 }
 
 impl Now {
-    /// What the wall clock shows at a point of the monotonic clock, if nobody
-    /// sets it.
+    /// The wall clock's time at a point of the monotonic clock, provided that nobody sets it.
     #[must_use]
     pub fn wall_of(self, at: Mono) -> Timestamp {
         let nanos = at.nanos().saturating_sub(self.mono.nanos());
@@ -86,15 +85,14 @@ impl Now {
     }
 }
 
-/// Reads both clocks. The engine sleeps with tokio's timer and asks a clock
-/// only what time it is.
+/// Reads both clocks. The engine sleeps with tokio's timer and asks a clock only for the time.
 pub trait Clock: Send + Sync {
-    /// Both clocks, now.
+    /// Reads both clocks.
     fn now(&self) -> Now;
 }
 
-/// The machine's clocks. Under tokio's paused time the monotonic part stands
-/// still with it, and so, on request, does the wall part.
+/// The machine's clocks. Under tokio's paused time the monotonic part is paused too, and so, on
+/// request, is the wall part.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     origin: tokio::time::Instant,
@@ -102,7 +100,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// A clock whose origin is now.
+    /// Creates a clock whose origin is now.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -111,8 +109,8 @@ impl SystemClock {
         }
     }
 
-    /// A clock whose wall part starts at `wall` and moves with the monotonic
-    /// part: for tests under paused time.
+    /// Creates a clock whose wall part starts at `wall` and moves with the monotonic part: for
+    /// tests under paused time.
     #[must_use]
     pub fn starting_at(wall: Timestamp) -> Self {
         Self {
@@ -129,7 +127,7 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods)] // the one place
+    #[allow(clippy::disallowed_methods)] // the only place
     fn now(&self) -> Now {
         let elapsed = self.origin.elapsed();
         let mono = Mono::ORIGIN.plus(elapsed);
@@ -141,12 +139,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// A stopwatch for probes: phases of one check.
+/// A stopwatch for the phases of a check.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(tokio::time::Instant);
 
 impl Stopwatch {
-    /// Starts.
+    /// Starts a stopwatch.
     #[must_use]
     pub fn start() -> Self {
         Self(tokio::time::Instant::now())
@@ -171,19 +169,19 @@ mod tests {
     }
 
     #[test]
-    fn a_written_moment_lies_before_the_origin_if_it_must() {
+    fn an_old_timestamp_lies_before_the_origin() {
         let written = "2026-02-11T05:59:00Z".parse().unwrap();
         assert_eq!(now().mono_of(written), Mono::from_nanos(-55_000_000_000));
     }
 
     #[test]
-    fn a_written_moment_in_the_future_counts_as_now() {
+    fn a_timestamp_in_the_future_counts_as_now() {
         let written = "2026-02-11T07:00:00Z".parse().unwrap();
         assert_eq!(now().mono_of(written), now().mono);
     }
 
     #[test]
-    fn the_wall_clock_goes_on_as_the_monotonic_one() {
+    fn the_wall_clock_advances_with_the_monotonic_one() {
         let table = [(65, "2026-02-11T06:01:00Z"), (-55, "2026-02-11T05:59:00Z")];
         for (secs, expected) in table {
             let at = Mono::from_nanos(secs * 1_000_000_000);

@@ -91,7 +91,7 @@ impl Site {
     fn plan(&self) -> Plan {
         let mut plan = Plan::new("Lab").watch(self.target.monitor(watch("web", every(10))));
         plan.channels = vec![
-            Channel::new("first", self.first.clone()).or_else("second", self.after),
+            Channel::new("first", self.first.clone()).with_fallback("second", self.after),
             Channel::new("second", self.second.clone()),
         ];
         plan
@@ -271,7 +271,7 @@ async fn a_stand_in_may_have_one_of_its_own() {
     let third = Moody::new(Mood::Takes);
     site.target.set(Condition::Down("no".into()));
     let mut plan = site.plan();
-    plan.channels[1] = plan.channels[1].clone().or_else("third", secs(300));
+    plan.channels[1] = plan.channels[1].clone().with_fallback("third", secs(300));
     plan.channels.push(Channel::new("third", third.clone()));
     run_for(site.engine(plan), secs(310)).await;
     assert_eq!(
@@ -458,7 +458,7 @@ async fn an_old_recovery_is_not_told_after_a_new_outage() {
     let site = Site::new(Mood::Away);
     let third = Moody::new(Mood::Takes);
     let mut plan = site.plan();
-    let shared = Channel::new("third", third.clone()).or_else("second", secs(300));
+    let shared = Channel::new("third", third.clone()).with_fallback("second", secs(300));
     plan.channels.push(shared);
     let running = tokio::spawn(site.engine(plan).run());
     tokio::time::sleep(secs(30)).await;

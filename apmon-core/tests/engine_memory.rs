@@ -135,7 +135,7 @@ impl StateStore for Chest {
     async fn load(&self) -> Result<Snapshot, StoreError> {
         let mut snapshot = self.kept.lock().unwrap().clone();
         for state in snapshot.monitors.values_mut() {
-            Arc::make_mut(state).marks = Default::default();
+            Arc::make_mut(state).mono = Default::default();
         }
         Ok(snapshot)
     }
@@ -384,7 +384,7 @@ async fn the_status_has_the_device_as_it_was_when_it_could_be_asked() {
     );
     handle.shutdown().await;
     running.await.unwrap().unwrap();
-    let remembered = apmon_core::SiteStatus::remembered("s", status.at, &store.load().await.unwrap());
+    let remembered = apmon_core::SiteStatus::from_snapshot("s", status.at, &store.load().await.unwrap());
     assert_eq!(remembered.monitors[0].device, None);
 }
 
@@ -439,7 +439,7 @@ async fn what_is_no_json_is_not_kept_and_said_once() {
     let [error] = &errors[..] else {
         panic!("{errors:?}")
     };
-    for part in ["monitor=\"switch\"", "key=\"ports_state\"", "no JSON: EOF"] {
+    for part in ["monitor=\"switch\"", "key=\"ports_state\"", "not valid JSON: EOF"] {
         assert!(error.contains(part), "{error}");
     }
 }

@@ -126,7 +126,7 @@ async fn each_monitor_is_shown_as_it_is_believed_to_be() {
     end(&handle, running).await;
     // What is remembered says the same, as far as it goes.
     let snapshot = store.load().await.unwrap();
-    let remembered = SiteStatus::remembered("home", status.at, &snapshot);
+    let remembered = SiteStatus::from_snapshot("home", status.at, &snapshot);
     for before in &status.monitors {
         // It was never looked at, so nothing is remembered of it.
         if before.state == State::Pending {
@@ -272,7 +272,10 @@ async fn a_pause_ends_when_asked_for_and_who_is_told_nothing_is_not_retried() {
         .await
         .unwrap();
     let error = handle.retry(None).await.unwrap_err();
-    assert_eq!(error.to_string(), "this run tells nobody (--no-notify)");
+    assert_eq!(
+        error.to_string(),
+        "notifications are off in this run (--no-notify)"
+    );
     assert!(handle.status().await.unwrap().no_notify);
     end(&handle, running).await;
 }

@@ -254,7 +254,10 @@ mod a_reload {
                 .watch(target.monitor(watch("a", every(2))))
         };
         let error = Engine::new(twice(), Memory::new()).pass().await.unwrap_err();
-        assert_eq!(error.to_string(), "two monitors are called \"a\"");
+        assert_eq!(
+            error.to_string(),
+            "two monitors are named \"a\"; give each its own name"
+        );
         let engine = Engine::new(Plan::new("s"), Memory::new());
         let handle = engine.handle();
         let (result, refused) = tokio::join!(engine.run(), async {

@@ -260,7 +260,7 @@ impl Notifier for Command {
         self.run(notification, key, &mut Said::default()).await
     }
 
-    async fn deliver_shown(
+    async fn deliver_with_transcript(
         &self,
         notification: &Notification,
         key: &str,

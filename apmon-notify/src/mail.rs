@@ -283,7 +283,7 @@ impl Notifier for Mail {
     }
 
     /// The mail as it is sent, and the server's last answer.
-    async fn deliver_shown(
+    async fn deliver_with_transcript(
         &self,
         notification: &Notification,
         key: &str,

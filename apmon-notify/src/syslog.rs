@@ -264,7 +264,7 @@ impl Notifier for Syslog {
         }
     }
 
-    async fn deliver_shown(
+    async fn deliver_with_transcript(
         &self,
         notification: &Notification,
         key: &str,

@@ -467,7 +467,7 @@ impl Notifier for Webhook {
         self.send(notification, key, &mut Seen::default()).await
     }
 
-    async fn deliver_shown(
+    async fn deliver_with_transcript(
         &self,
         notification: &Notification,
         key: &str,

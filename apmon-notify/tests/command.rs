@@ -240,7 +240,7 @@ async fn its_arguments_are_never_shown() {
     let command = Command::new(&options, LONG).unwrap();
     let mut lines = Vec::new();
     let error = command
-        .deliver_shown(&message(), "key", &mut lines)
+        .deliver_with_transcript(&message(), "key", &mut lines)
         .await
         .unwrap_err();
     let all = format!("{error} {error:?} {command:?} {lines:?} {options:?}");
@@ -260,7 +260,7 @@ async fn no_part_of_an_argument_is_shown_where_the_output_is_cut() {
         let command = Command::new(&options, LONG).unwrap();
         let mut lines = Vec::new();
         let error = command
-            .deliver_shown(&message(), "key", &mut lines)
+            .deliver_with_transcript(&message(), "key", &mut lines)
             .await
             .unwrap_err();
         let all = format!("{error} {lines:?}");

@@ -269,7 +269,9 @@ async fn what_is_shown_holds_no_secret() {
             .insert("X-Extra".into(), Secret::new("extra-s3cret"));
         let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
         let mut lines = Vec::new();
-        let result = webhook.deliver_shown(&story()[0], "key", &mut lines).await;
+        let result = webhook
+            .deliver_with_transcript(&story()[0], "key", &mut lines)
+            .await;
         let all = format!("{}\n{:?} {webhook:?}", lines.join("\n"), result.unwrap_err());
         let given = preset.options().map(|name| match name {
             "token" => "t0k:EN".to_owned(),

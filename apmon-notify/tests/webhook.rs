@@ -262,7 +262,7 @@ async fn an_answer_that_repeats_what_it_was_sent_gives_no_secret_away() {
     let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
     let mut lines = Vec::new();
     let shown = webhook
-        .deliver_shown(&notification(TEXT), "key", &mut lines)
+        .deliver_with_transcript(&notification(TEXT), "key", &mut lines)
         .await;
     assert!(shown.is_err());
     assert_eq!(

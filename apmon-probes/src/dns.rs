@@ -181,7 +181,7 @@ impl DnsProbe {
 
 /// Notes an answer, as `dig` would show it.
 fn explain(check: &Check, answer: &Message) {
-    if !check.is_explained() {
+    if !check.is_traced() {
         return;
     }
     check.step("receive", || {

@@ -56,7 +56,7 @@ impl<'a> Search<'a> {
         Self {
             expect,
             tail: Vec::new(),
-            head: check.is_explained().then(Vec::new),
+            head: check.is_traced().then(Vec::new),
             seen: 0,
         }
     }

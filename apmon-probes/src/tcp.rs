@@ -160,7 +160,7 @@ impl TcpProbe {
             result
         } else {
             course.stop();
-            if check.is_explained() {
+            if check.is_traced() {
                 // What comes now decides nothing, nor does how it ends.
                 let _ = tokio::time::timeout(LINGER, receive(&stream, check, course, &mut search)).await;
                 search.explain(check, "receive");
@@ -200,7 +200,7 @@ async fn over_tls(
         return result;
     }
     course.stop();
-    if check.is_explained() {
+    if check.is_traced() {
         let _ = tokio::time::timeout(LINGER, receive_within(&mut stream, check, course, &mut search)).await;
         search.explain(check, "receive");
     }

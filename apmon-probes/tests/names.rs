@@ -157,7 +157,7 @@ async fn inside(files: &Path) {
             ("2001:db8::9", AddressFamily::Any, "[2001:db8::9]:161"),
         ] {
             let trace = Trace::start();
-            let check = check_within(LONG).explained(Arc::clone(&trace));
+            let check = check_within(LONG).with_trace(Arc::clone(&trace));
             let found = remote(host, family, by)
                 .socket_address(&check, &*names, 161)
                 .await;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use apmon_core::{MonitorState, OutboxEntry, OwnState, state::STATE_KEYS, text::printable};
+use apmon_core::{MonitorState, OutboxEntry, OwnState, memory::STATE_KEYS, text::printable};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{
     Deserialize, Deserializer as _,

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{MonitorState, OwnState, state::STATE_KEYS};
+use apmon_core::{MonitorState, OwnState, memory::STATE_KEYS};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{
     Serialize, Serializer,

@@ -340,7 +340,7 @@ async fn moments_of_a_process_are_not_kept(home: &dyn Home) {
     let store = home.open();
     let epoch = store.load().await.unwrap().epoch;
     let mut marked = state(1);
-    marked.marks.notified = Some(Mono::from_nanos(5));
+    marked.mono.notified = Some(Mono::from_nanos(5));
     let commit = Commit {
         epoch,
         states: vec![("a".into(), marked.into())],

@@ -175,7 +175,7 @@ impl StateStore for Memory {
     async fn load(&self) -> Result<Snapshot, StoreError> {
         let mut snapshot = self.0.lock().unwrap().clone();
         for state in snapshot.monitors.values_mut() {
-            Arc::make_mut(state).marks = Default::default();
+            Arc::make_mut(state).mono = Default::default();
         }
         Ok(snapshot)
     }

@@ -7,7 +7,7 @@ use std::{fs, path::Path, time::Duration};
 use apmon_core::{
     CheckResult, Commit, Incident, IncidentKind, MonitorState, Notification, NotificationKind, OutboxEntry,
     Records, StateStore, StoreError, Stretch, StretchKind, Verdict,
-    history::{Sums, Times, days},
+    history::{Availability, Timeline, days},
 };
 use apmon_store::{History, JsonStore, Span, SqliteStore, peek};
 use jiff::{Timestamp, tz::TimeZone};
@@ -173,8 +173,8 @@ async fn a_history_adds_up() {
     };
     store.commit(&commit).await.unwrap();
     let history = History::open(&path).unwrap();
-    let sums = |now: i64| -> Sums {
-        let times = Times::of(
+    let sums = |now: i64| -> Availability {
+        let times = Timeline::of(
             history.watched("a").unwrap().unwrap(),
             &history.state("a").unwrap().unwrap(),
             &history.incidents(Some("a"), &EVER).unwrap(),
@@ -182,15 +182,15 @@ async fn a_history_adds_up() {
             at(now),
         );
         let days = days(&(at(0)..at(now)), &TimeZone::UTC);
-        let sums: Sums = times.sums(&days).into_iter().sum();
+        let sums: Availability = times.availability(&days).into_iter().sum();
         // The day began before the first look.
         let before = at(0).duration_since(days[0].span.start).unsigned_abs();
-        Sums {
+        Availability {
             unwatched: sums.unwatched - before,
             ..sums
         }
     };
-    let expected = Sums {
+    let expected = Availability {
         up: minutes(300 - 10 - 10 - 120 - 30),
         down: minutes(5 + 30),
         alarms_off: minutes(5),
@@ -198,7 +198,7 @@ async fn a_history_adds_up() {
         unwatched: minutes(120),
     };
     assert_eq!(sums(18_060), expected, "up to the last look");
-    let dead = Sums {
+    let dead = Availability {
         unwatched: expected.unwatched + minutes(200),
         ..expected
     };

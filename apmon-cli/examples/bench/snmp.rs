@@ -79,7 +79,7 @@ impl Poller {
     /// Polls once; the error is why that did not work.
     async fn poll(&mut self) -> Result<Duration, Box<dyn Error>> {
         let now = self.clock.now();
-        let check = Check::new(now.mono, now, Duration::from_secs(20)).remembering(self.memory.clone());
+        let check = Check::new(now.mono, now, Duration::from_secs(20)).with_memory(self.memory.clone());
         let watch = Stopwatch::start();
         let observation = self.monitor.check(&check).await;
         let took = watch.elapsed();

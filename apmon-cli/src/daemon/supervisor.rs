@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use apmon_core::{
     Engine, EngineError, Handle, Notifier, PassReport, Plan,
     config::{ConfigError, SiteFile},
-    rule::words,
+    rule::wording,
     text::printable,
 };
 use tokio::sync::{broadcast, watch};
@@ -306,7 +306,7 @@ fn end(ended: Task) -> anyhow::Result<()> {
     tracing::info!(
         "{} looks in {}, {} regular ones missed; they started late by {}",
         report.checks,
-        words::duration(report.took),
+        wording::duration(report.took),
         report.missed,
         report.lateness
     );

@@ -3,7 +3,7 @@
 
 use std::{io::Write, time::Duration};
 
-use apmon_core::{StoreError, history::Sums, text::printable};
+use apmon_core::{StoreError, history::Availability, text::printable};
 use serde_json::{Value, json};
 
 use super::{
@@ -105,7 +105,7 @@ fn secs(time: Duration) -> String {
 }
 
 /// Never 100 with a failure in it: cut, not rounded.
-fn percent(sums: &Sums) -> Option<f64> {
+fn percent(sums: &Availability) -> Option<f64> {
     let share = sums.up_percent()?;
     Some(if sums.down.is_zero() {
         share
@@ -215,10 +215,10 @@ mod tests {
 
     #[test]
     fn a_share_with_a_failure_in_it_is_never_all() {
-        let sums = |up, down| Sums {
+        let sums = |up, down| Availability {
             up: Duration::from_secs(up),
             down: Duration::from_millis(down),
-            ..Sums::default()
+            ..Availability::default()
         };
         assert_eq!(percent(&sums(86_400, 0)), Some(100.0));
         assert_eq!(percent(&sums(86_400, 1)), Some(99.9999));

@@ -4,7 +4,7 @@ use std::{ops::Range, time::Duration};
 
 use apmon_core::{
     Incident, IncidentKind, MonitorState, StoreError,
-    history::{Day, Sums, Times, days},
+    history::{Availability, Day, Timeline, days},
 };
 use apmon_store::{History, Span};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -27,7 +27,7 @@ pub(super) struct Report {
     /// it was watched.
     pub(super) periods: Vec<Period>,
     /// All days together.
-    pub(super) all: Sums,
+    pub(super) all: Availability,
 }
 
 /// An incident, and who heard of it.
@@ -52,7 +52,7 @@ pub(super) struct Period {
     /// `2026-11-21`, `2026-11`, `2026`
     pub(super) name: String,
     pub(super) span: Range<Timestamp>,
-    pub(super) sums: Sums,
+    pub(super) sums: Availability,
 }
 
 impl Frame {
@@ -84,8 +84,8 @@ impl Report {
             None => Vec::new(),
             Some(watched) => {
                 let stretches = history.stretches(monitor, frame.from())?;
-                let times = Times::of(watched, &state, &incidents, &stretches, frame.now);
-                let sums = times.sums(&frame.days).into_iter();
+                let times = Timeline::of(watched, &state, &incidents, &stretches, frame.now);
+                let sums = times.availability(&frame.days).into_iter();
                 let days = frame.days.iter().zip(sums);
                 let days = days.skip_while(|(_, sums)| sums.unwatched == sums.total());
                 days.filter(|(_, sums)| !sums.total().is_zero()).collect()
@@ -108,7 +108,7 @@ impl Report {
     }
 
     /// The last of a grain, if it is the one that `now` is in.
-    pub(super) fn present(&self, grain: Grain, frame: &Frame) -> Option<&Sums> {
+    pub(super) fn present(&self, grain: Grain, frame: &Frame) -> Option<&Availability> {
         let mut same = self.periods.iter().filter(|period| period.grain == grain);
         same.next_back()
             .filter(|period| period.span.end > frame.now)
@@ -145,7 +145,7 @@ impl Told {
     }
 }
 
-fn periods(days: &[(&Day, Sums)]) -> Vec<Period> {
+fn periods(days: &[(&Day, Availability)]) -> Vec<Period> {
     let by_day = days.iter().map(|(day, sums)| Period {
         grain: Grain::Day,
         name: day.date.to_string(),
@@ -160,7 +160,7 @@ fn periods(days: &[(&Day, Sums)]) -> Vec<Period> {
         .collect()
 }
 
-fn grouped(days: &[(&Day, Sums)], grain: Grain, name: impl Fn(Date) -> String) -> Vec<Period> {
+fn grouped(days: &[(&Day, Availability)], grain: Grain, name: impl Fn(Date) -> String) -> Vec<Period> {
     let mut periods: Vec<Period> = Vec::new();
     for (day, sums) in days {
         let name = name(day.date);

@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use apmon_core::{Incident, StoreError, history::Sums, text::printable};
+use apmon_core::{Incident, StoreError, history::Availability, text::printable};
 
 use super::{
     Open,
@@ -138,7 +138,7 @@ fn of_one(site: &Open, monitor: &str, frame: &Frame) -> Result<String, StoreErro
 }
 
 /// `99.93 %`: cut, not rounded, so that no failure becomes nothing.
-fn share(sums: &Sums) -> String {
+fn share(sums: &Availability) -> String {
     match sums.up_percent() {
         None => "-".to_owned(),
         Some(_) if sums.down.is_zero() => "100 %".to_owned(),
@@ -146,7 +146,7 @@ fn share(sums: &Sums) -> String {
     }
 }
 
-fn times(sums: &Sums) -> [String; 4] {
+fn times(sums: &Availability) -> [String; 4] {
     [sums.down, sums.alarms_off, sums.unknown, sums.unwatched].map(|time| match time {
         Duration::ZERO => String::new(),
         time => brief(time),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use apmon_core::{Clock as _, Notification, NotificationKind, SystemClock, rule::words::Subject};
+use apmon_core::{Clock as _, Notification, NotificationKind, SystemClock, rule::wording::Subject};
 use jiff::{Timestamp, tz::TimeZone};
 
 const MONITOR: &str = "apmon test";

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use apmon_core::{Device, DevicePort, PortStatus, rule::words, text::printable};
+use apmon_core::{Device, DevicePort, PortStatus, rule::wording, text::printable};
 
 use crate::table::{self, cut};
 
@@ -44,7 +44,7 @@ fn header(device: &Device, width: Option<usize>) -> Vec<String> {
         ("", described),
         ("location", device.location.clone()),
         ("contact", device.contact.clone()),
-        ("up for", device.up_for.map(words::duration)),
+        ("up for", device.up_for.map(wording::duration)),
         ("ports", (!device.ports.is_empty()).then(|| counts(device))),
     ];
     let rows = rows.into_iter().filter_map(|(label, text)| {

@@ -1,20 +1,20 @@
-//! When each slot wants attention next: one heap, entries dropped lazily.
+//! The next moment of each monitor: one heap, from which stale entries are dropped lazily.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use crate::time::Mono;
 
-/// The one timer structure of an engine.
+/// The only timer structure of an engine.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     heap: BinaryHeap<Reverse<(Mono, usize, u64)>>,
-    /// The valid entry of each slot.
+    /// The valid entry of each monitor, by index.
     armed: Vec<Option<(Mono, u64)>>,
     stamp: u64,
 }
 
 impl Agenda {
-    /// `runtime` wants attention at `due`, and no longer when it did before.
+    /// Sets the next moment of the monitor at `runtime`, instead of any earlier one.
     pub(super) fn arm(&mut self, runtime: usize, due: Option<Mono>) {
         if self.armed.len() <= runtime {
             self.armed.resize(runtime + 1, None);
@@ -27,8 +27,8 @@ impl Agenda {
         if let Some(due) = due {
             self.heap.push(Reverse((due, runtime, self.stamp)));
         }
-        // A far moment that is armed anew again and again leaves a stale entry
-        // each time: swept when they are most of the heap.
+        // A distant moment that is set again and again leaves a stale entry each time: they are
+        // removed when they make up most of the heap.
         if self.heap.len() > 4 * self.armed.len().max(64) {
             let armed = &self.armed;
             self.heap
@@ -36,7 +36,7 @@ impl Agenda {
         }
     }
 
-    /// The next moment at which some slot wants attention.
+    /// The earliest moment of all monitors.
     pub(super) fn next(&mut self) -> Option<Mono> {
         while let Some(Reverse((due, runtime, stamp))) = self.heap.peek() {
             if self.armed[*runtime] == Some((*due, *stamp)) {
@@ -47,7 +47,7 @@ impl Agenda {
         None
     }
 
-    /// One slot that wants attention by `now`; it is disarmed.
+    /// Takes a monitor whose moment has come by `now`.
     pub(super) fn pop_due(&mut self, now: Mono) -> Option<usize> {
         let due = self.next()?;
         if due > now {
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_come_in_the_order_of_their_moments() {
+    fn monitors_come_in_the_order_of_their_moments() {
         let mut agenda = Agenda::default();
         agenda.arm(0, Some(at(30)));
         agenda.arm(1, Some(at(10)));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn stale_entries_do_not_pile_up() {
+    fn stale_entries_do_not_accumulate() {
         let mut agenda = Agenda::default();
         for check in 0..10_000 {
             agenda.arm(0, Some(at(check)));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn arming_anew_forgets_the_earlier_moment() {
+    fn a_new_moment_replaces_the_earlier_one() {
         let mut agenda = Agenda::default();
         agenda.arm(0, Some(at(10)));
         agenda.arm(0, Some(at(50)));

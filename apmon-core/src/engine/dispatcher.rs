@@ -1,5 +1,5 @@
-//! The sole owner of state: starts looks, applies the rules to what they
-//! found, commits, and only then tells.
+//! The sole owner of state: starts checks, applies the rules to their results, commits, and
+//! only then sends notifications.
 
 mod check;
 mod commit;
@@ -11,7 +11,7 @@ mod history;
 mod monitors;
 mod status;
 
-pub use check::guarded;
+pub use check::run_check;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -29,7 +29,7 @@ use super::{
     outbox::Outbox,
     pending::PendingWrites,
     plan::Plan,
-    runtime::{MonitorRuntime, Want},
+    runtime::{DueAction, MonitorRuntime},
     self_monitor::SelfMonitor,
     stats::DeliveryStats,
 };
@@ -38,16 +38,17 @@ use crate::{
     monitor::Observation,
     notification::DeliveryError,
     probe::Check,
-    rule::{alert::MessageContext, words},
-    state::{Commit, MonitorState, Snapshot, StoreError},
+    rule::{alert::MessageContext, wording},
+    state::MonitorState,
+    store::{Commit, Snapshot, StoreError},
     time::{Mono, Now},
 };
 
-/// A check that ignores its own deadline is cut off so long after it.
+/// A check that ignores its own deadline is cut off after this extra time.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Something the dispatcher waited for.
-enum Done {
+/// The result of a task that the dispatcher started.
+enum TaskResult {
     Check {
         runtime: usize,
         generation: u64,
@@ -69,7 +70,7 @@ enum Done {
         result: Result<(), StoreError>,
         commit: Commit,
         runtimes: Vec<usize>,
-        /// The first so many states are of no slot.
+        /// The number of leading states that belong to no running monitor.
         extra_states: usize,
     },
 }
@@ -82,7 +83,7 @@ pub(super) struct Dispatcher {
     runtimes: Vec<Option<MonitorRuntime>>,
     by_name: HashMap<String, usize>,
     free: Vec<usize>,
-    /// States of monitors that are not watched now.
+    /// States of monitors that are not running.
     retired: BTreeMap<String, Arc<MonitorState>>,
     agenda: Agenda,
     waiting: VecDeque<usize>,
@@ -91,19 +92,19 @@ pub(super) struct Dispatcher {
     stats: DeliveryStats,
     pending: PendingWrites,
     self_monitor: SelfMonitor,
-    tasks: JoinSet<Done>,
+    tasks: JoinSet<TaskResult>,
     is_pass: bool,
-    /// The pass was told to save before it says that it is well.
-    pass_hurried: bool,
-    /// The pass had its chance to say that it is well.
+    /// Whether the pass has been asked to save everything before its heartbeat.
+    pass_flushed: bool,
+    /// Whether the pass has had its chance to send a heartbeat.
     pass_heartbeat_done: bool,
-    /// The store keeps a history.
+    /// Whether the store keeps a history.
     keeps_history: bool,
     started: Timestamp,
     report: PassReport,
     panicked: HashSet<String>,
-    /// Monitors and keys of which was said that their values cannot be kept.
-    unfit: HashSet<(String, String)>,
+    /// Monitors and keys whose invalid data has been logged.
+    reported_invalid: HashSet<(String, String)>,
     generation: u64,
 }
 
@@ -130,47 +131,47 @@ impl Dispatcher {
             self_monitor: SelfMonitor::default(),
             tasks: JoinSet::new(),
             is_pass,
-            pass_hurried: false,
+            pass_flushed: false,
             pass_heartbeat_done: false,
             keeps_history: shared.store.keeps_history(),
             started: now.wall,
             report: PassReport::default(),
             panicked: HashSet::new(),
-            unfit: HashSet::new(),
+            reported_invalid: HashSet::new(),
             generation: 0,
             plan,
             shared,
         };
-        // The slots hold the monitors; the plan must not hold them a second time.
+        // The runtimes hold the monitors; the plan must not hold them as well.
         for monitor in std::mem::take(&mut dispatcher.plan.monitors) {
             dispatcher.add(monitor, now, None);
         }
         if !is_pass {
             dispatcher
                 .self_monitor
-                .follow(dispatcher.plan.heartbeat.as_ref(), now.mono);
+                .configure(dispatcher.plan.heartbeat.as_ref(), now.mono);
         }
-        // What waits was decided before anything that is decided now.
+        // The stored entries were decided before anything that is decided now.
         for entry in snapshot.outbox {
-            // A reminder that was under way when its successor was decided.
+            // A reminder that was being delivered when the next one was decided.
             if let Some(replaced) = dispatcher.outbox.push(entry, true, now) {
-                dispatcher.replaced(&replaced, now);
+                dispatcher.settle_replaced(&replaced, now);
             }
         }
         dispatcher.drop_stale_reminders();
-        dispatcher.readdress_orphans();
+        dispatcher.reassign_orphans();
         dispatcher.retire_missing(now);
         dispatcher
     }
 
-    /// Runs until told to end. In a pass: until everything due is done.
+    /// Runs until it is asked to end or, in a pass, until everything due is done.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) -> PassReport {
         let began = self.shared.clock.now();
         let mut outbox_ends: Option<Mono> = None;
         loop {
             let now = self.shared.clock.now();
-            self.do_what_is_due(now);
-            if self.is_pass && self.pass_is_over(now, &mut outbox_ends) {
+            self.run_due_work(now);
+            if self.is_pass && self.is_pass_finished(now, &mut outbox_ends) {
                 break;
             }
             let wake = self.wake_at(outbox_ends);
@@ -191,29 +192,29 @@ impl Dispatcher {
                     }
                     Some(Command::Shutdown) | None => break,
                 },
-                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.drain(done),
+                Some(first) = self.tasks.join_next(), if !self.tasks.is_empty() => self.handle_finished_tasks(first),
                 () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => {}
             }
         }
         self.shut_down(began).await
     }
 
-    /// Everything that has finished by now.
-    fn drain(&mut self, first: Result<Done, tokio::task::JoinError>) {
+    /// Handles everything that has finished by now.
+    fn handle_finished_tasks(&mut self, first: Result<TaskResult, tokio::task::JoinError>) {
         let mut next = Some(first);
-        while let Some(done) = next {
-            match done {
-                Ok(done) => self.done(done),
-                // Only a bug outside the checks' own panic barrier gets here.
+        while let Some(finished) = next {
+            match finished {
+                Ok(result) => self.handle_result(result),
+                // Only a bug outside the panic barrier of the checks leads here.
                 Err(error) => tracing::error!("a task of the engine failed: {error}"),
             }
             next = self.tasks.try_join_next();
         }
     }
 
-    fn done(&mut self, done: Done) {
-        match done {
-            Done::Check {
+    fn handle_result(&mut self, result: TaskResult) {
+        match result {
+            TaskResult::Check {
                 runtime,
                 generation,
                 check,
@@ -223,9 +224,9 @@ impl Dispatcher {
                 self.running -= 1;
                 self.check_finished(runtime, generation, &check, &observation, ended);
             }
-            Done::Delivery { channel, key, result } => self.delivered(&channel, &key, result),
-            Done::Heartbeat { source, sent, result } => self.heartbeat_sent(source, sent, result),
-            Done::Commit {
+            TaskResult::Delivery { channel, key, result } => self.delivered(&channel, &key, result),
+            TaskResult::Heartbeat { source, sent, result } => self.heartbeat_finished(source, sent, result),
+            TaskResult::Commit {
                 result,
                 commit,
                 runtimes,
@@ -236,41 +237,41 @@ impl Dispatcher {
         }
     }
 
-    fn do_what_is_due(&mut self, now: Now) {
-        while let Some(at) = self.agenda.pop_due(now.mono) {
-            while let Some(want) = self.runtimes[at]
+    fn run_due_work(&mut self, now: Now) {
+        while let Some(index) = self.agenda.pop_due(now.mono) {
+            while let Some(action) = self.runtimes[index]
                 .as_mut()
-                .and_then(|runtime| runtime.want(now.mono))
+                .and_then(|runtime| runtime.next_due_action(now.mono))
             {
-                match want {
-                    Want::Check(_) => self.waiting.push_back(at),
-                    Want::Heartbeat => self.send_heartbeat(at, now),
-                    Want::Reminder => self.remind(at, now),
+                match action {
+                    DueAction::Check(_) => self.waiting.push_back(index),
+                    DueAction::Heartbeat => self.send_heartbeat(index, now),
+                    DueAction::Reminder => self.remind(index, now),
                 }
             }
-            self.rearm(at);
+            self.rearm(index);
         }
         if self.self_monitor.is_due(now.mono) {
             self.send_own_heartbeat(now);
         }
         self.start_checks(now);
         if self.pending.stalls_at().is_some_and(|at| at <= now.mono) {
-            self.do_without_the_store();
+            self.continue_without_store();
         }
         for entry in self.outbox.expire(now.mono) {
             tracing::error!(
                 channel = entry.channel,
                 "message given up after {} ({}): {}",
-                words::duration(self.plan.expire_after),
-                entry.last_error.as_deref().unwrap_or("never tried"),
+                wording::duration(self.plan.expire_after),
+                entry.last_error.as_deref().unwrap_or("no attempt was made"),
                 entry.notification.text
             );
-            self.stats.expired(&entry.channel);
-            self.record_fate(&entry, DeliveryFate::Expired, now);
+            self.stats.record_expiry(&entry.channel);
+            self.record_delivery(&entry, DeliveryFate::Expired, now);
             self.pending.settle(entry.key());
         }
         if !self.plan.no_notify {
-            self.use_fallbacks(now);
+            self.run_fallbacks(now);
             for entry in self.outbox.start(now.mono) {
                 self.deliver(entry);
             }
@@ -295,8 +296,8 @@ impl Dispatcher {
         moments.into_iter().flatten().min()
     }
 
-    fn rearm(&mut self, at: usize) {
-        let due = self.runtimes[at].as_ref().and_then(MonitorRuntime::wake_at);
-        self.agenda.arm(at, due);
+    fn rearm(&mut self, index: usize) {
+        let due = self.runtimes[index].as_ref().and_then(MonitorRuntime::wake_at);
+        self.agenda.arm(index, due);
     }
 }

@@ -1,4 +1,4 @@
-//! What an engine reports while it runs.
+//! Events that an engine reports while it runs.
 
 use std::time::Duration;
 
@@ -9,31 +9,31 @@ use crate::{
     state::MonitorState,
 };
 
-/// Something happened. Whoever listens must not block.
+/// An event. Whoever receives it must not block.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A look ended.
+    /// A check ended.
     Checked {
-        /// At what.
+        /// The monitor's name, address and policy.
         watch: &'a Watch,
-        /// What it found.
+        /// The result of the check.
         observation: &'a Observation,
-        /// What is believed now.
+        /// The state after it.
         state: &'a MonitorState,
-        /// What that changed.
+        /// The transition that it caused.
         transition: Option<Transition>,
-        /// It could not be looked at and could before, or the other way round.
+        /// Whether the monitor became unknown, or stopped being unknown.
         unknown_changed: bool,
-        /// How late it started.
+        /// How late the check started.
         lateness: Duration,
-        /// How long it took.
+        /// How long the check took.
         took: Duration,
     },
-    /// A message was decided, and committed (or could not be: then alerting
-    /// goes on from memory).
+    /// A notification was decided and committed (if it could not be committed, alerting
+    /// continues from memory).
     Notified(&'a Notification),
 }
 
-/// A listener.
+/// A function that receives events.
 pub type EventSink = dyn Fn(&Event<'_>) + Send + Sync;

@@ -1,13 +1,13 @@
-//! How late looks start: an engine that promises to keep time measures itself.
+//! How late checks start: an engine that promises to keep time measures itself.
 
 use std::{fmt, time::Duration};
 
-/// Buckets per doubling: a figure is right within some 4 percent.
+/// Buckets per doubling: values are accurate to about 4 percent.
 const PER_OCTAVE: usize = 16;
 /// From a microsecond to more than a minute.
 const OCTAVES: usize = 28;
 
-/// A histogram of lateness with a fixed, small size.
+/// A histogram of lateness with a small, fixed size.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Lateness {
     buckets: Box<[u64; PER_OCTAVE * OCTAVES]>,
@@ -32,20 +32,20 @@ impl Lateness {
         self.max = self.max.max(late);
     }
 
-    /// Looks counted.
+    /// The number of checks.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The latest of all.
+    /// The greatest lateness.
     #[must_use]
     pub fn max(&self) -> Duration {
         self.max
     }
 
-    /// So late at most was this share of the looks (0 to 1); exact within some
-    /// 4 percent, rounded up.
+    /// The lateness that this share of the checks (0 to 1) did not exceed; accurate to about 4
+    /// percent, rounded up.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Duration {
         #[allow(
@@ -91,7 +91,7 @@ impl fmt::Debug for Lateness {
     }
 }
 
-/// `p50 0.52 ms, p99 1.60 ms, p99.9 2.10 ms, max 3.00 ms`
+/// Formats as `p50 0.52 ms, p99 1.60 ms, p99.9 2.10 ms, max 3.00 ms`.
 impl fmt::Display for Lateness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_right_within_a_bucket() {
+    fn quantiles_are_accurate_to_a_bucket() {
         let mut lateness = Lateness::default();
         for ms in 1..=1000 {
             lateness.record(Duration::from_millis(ms));

@@ -1,10 +1,10 @@
-//! Messages on their way: per channel and incident in order, outage and
-//! recovery never dropped, an undelivered reminder replaced by its successor
-//! and dropped when its outage is over.
+//! The undelivered notifications. Per channel and incident they are sent in order; outages and
+//! recoveries are never dropped, and an undelivered reminder is replaced by the next one and
+//! dropped when its outage is over.
 
 mod fallback;
 mod queue;
-mod survey;
+mod status;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -20,52 +20,51 @@ use self::{
 };
 use super::plan::{Fallback, Plan};
 use crate::{
-    notification::{DeliveryError, Notification, NotificationKind},
+    notification::{DeliveryError, Notification, NotificationKind, OutboxEntry},
     rule::backoff,
-    state::OutboxEntry,
     time::{Mono, Now},
 };
 
-/// A refused message is tried again so often: a rotated token is mended some time.
+/// A refused notification is retried after this pause: an expired token may be replaced
+/// meanwhile.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30 * 60);
-/// What was refused less long ago is not tried again because others are taken.
-const REFUSED_LATELY: Duration = Duration::from_secs(60);
-/// What was refused less long ago needs no last try.
+/// A notification refused less than this ago is not retried because others are accepted.
+const REFUSED_RECENTLY: Duration = Duration::from_secs(60);
+/// A notification refused less than this ago needs no final attempt.
 const JUST_NOW: Duration = Duration::from_secs(1);
-/// 2020: a message that bears an earlier time was decided before this machine
-/// knew the time. It has waited for nobody knows how long, and must not expire
-/// by that.
+/// The beginning of 2020: a notification with an earlier time was decided before this machine
+/// knew the time. Its real age is unknown, and it must not expire because of it.
 const CLOCK_SET: Timestamp = Timestamp::constant(1_577_836_800, 0);
 
-/// All messages on their way.
+/// All undelivered notifications.
 #[derive(Debug)]
 pub(super) struct Outbox {
     queues: BTreeMap<String, ChannelQueue>,
-    /// Nothing expires before this.
+    /// No notification expires before this.
     expires: Option<Mono>,
-    /// After so long a message is given up, loudly.
+    /// The age at which a notification is given up, with an error in the log.
     expiry: Duration,
-    /// The stand-ins by channel.
+    /// The fallbacks by channel.
     fallbacks: HashMap<String, Fallback>,
 }
 
-/// What became of a try.
+/// The result of a delivery attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Fate {
-    /// It is gone; its key is settled.
+pub(super) enum AttemptResult {
+    /// The notification was delivered; its key is settled.
     Delivered,
-    /// It is tried again.
+    /// The attempt failed; there will be another.
     Retried(OutboxEntry),
-    /// It was refused; it is kept.
+    /// The notification was refused; it is kept.
     Refused(OutboxEntry),
     /// A reminder that failed after its outage had ended; its key is settled.
     Dropped(OutboxEntry),
-    /// A reminder that failed when it had a successor; its key is settled.
+    /// A reminder that failed when the next one had been decided; its key is settled.
     Replaced(OutboxEntry),
 }
 
 impl Outbox {
-    /// An empty one, by the rules of `plan`.
+    /// Creates an empty outbox for `plan`.
     pub(super) fn new(plan: &Plan) -> Self {
         Self {
             queues: BTreeMap::new(),
@@ -75,18 +74,18 @@ impl Outbox {
         }
     }
 
-    /// Goes on by the rules of another plan.
-    pub(super) fn follow(&mut self, plan: &Plan, now: Mono) {
+    /// Applies another plan.
+    pub(super) fn apply_plan(&mut self, plan: &Plan, now: Mono) {
         self.expiry = plan.expire_after;
         for item in self.queues.values_mut().flat_map(ChannelQueue::items_mut) {
             item.expires = item.decided.plus(self.expiry);
         }
-        // The next turn finds out.
+        // The next turn computes it.
         self.expires = self.expires.map(|_| now);
         self.set_fallbacks(plan.fallbacks());
     }
 
-    /// Takes a message in. Returns the reminder it replaces.
+    /// Adds a notification. Returns the reminder that it replaces.
     pub(super) fn push(&mut self, entry: OutboxEntry, committed: bool, now: Now) -> Option<OutboxEntry> {
         let decided = match entry.notification.at < CLOCK_SET {
             true => now.mono,
@@ -95,8 +94,8 @@ impl Outbox {
         self.push_decided(entry, decided, committed, now)
     }
 
-    /// The same of a message that was `decided` then, whatever its time says:
-    /// the wall clock may have been set since.
+    /// Adds a notification that was `decided` then, whatever its timestamp says: the wall clock
+    /// may have been set since.
     pub(super) fn push_decided(
         &mut self,
         entry: OutboxEntry,
@@ -112,12 +111,12 @@ impl Outbox {
         let expires = decided.plus(self.expiry);
         self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
         if entry.attempts > 0 && !entry.refused {
-            // A run before this one tried it, in vain.
+            // A previous run tried it without success.
             let since = queue.failed_before.map_or(decided, |first| first.min(decided));
             queue.failed_before = Some(since);
         }
         if let (Some(until), Some(tried)) = (entry.retry_at, entry.last_tried) {
-            // The clock may have been set since: no longer than was asked for.
+            // The clock may have been set since: the pause is no longer than requested.
             let from = |at: Timestamp| Duration::try_from(until.duration_since(at)).unwrap_or_default();
             let left = from(now.wall).min(from(tried));
             let asked = now.mono.plus(left.min(REFUSED_PAUSE));
@@ -132,7 +131,7 @@ impl Outbox {
             false => entry.attempts,
         };
         let fallback = self.fallbacks.get(&entry.channel);
-        let place = queue.insert(Item {
+        let position = queue.insert(Item {
             fallback_done: is_fallback_done(&entry, fallback),
             entry,
             committed,
@@ -140,40 +139,43 @@ impl Outbox {
             decided,
             expires,
             tries,
-            over: false,
+            outage_ended: false,
             replaced: false,
-            tried_last: false,
+            had_final_attempt: false,
         });
-        queue.reckon(place, fallback);
+        queue.update_fallback(position, fallback);
         replaced
     }
 
-    /// A message was decided: what was refused of its incident is tried once
-    /// more, before it.
-    pub(super) fn prepare(&mut self, news: &Notification) {
+    /// Prepares for a new notification: refused ones of the same incident are retried before
+    /// it.
+    pub(super) fn release_incident(&mut self, message: &Notification) {
         for queue in self.queues.values_mut() {
-            for place in queue.places(&news.incident) {
-                if queue.item(place).is_some_and(|item| item.deferred.is_some()) {
-                    queue.defer(place, None);
+            for position in queue.positions(&message.incident) {
+                if queue.item(position).is_some_and(|item| item.deferred.is_some()) {
+                    queue.defer(position, None);
                 }
             }
         }
     }
 
-    /// An incident ended at `at`, whether or not somebody is told of that.
-    /// Returns its reminders, which have nothing left to say, and the entries
-    /// that this changes.
-    pub(super) fn close(&mut self, incident: &str, at: Timestamp) -> (Vec<OutboxEntry>, Vec<OutboxEntry>) {
+    /// Closes an incident that ended at `at`, whether or not its end is reported. Returns its
+    /// reminders, which are obsolete, and the entries that have changed.
+    pub(super) fn close_incident(
+        &mut self,
+        incident: &str,
+        at: Timestamp,
+    ) -> (Vec<OutboxEntry>, Vec<OutboxEntry>) {
         let (mut dropped, mut changed) = (Vec::new(), Vec::new());
         for queue in self.queues.values_mut() {
-            for place in queue.places(incident) {
-                let flies = queue.in_flight() == Some(place);
-                let Some(item) = queue.item_mut(place) else {
+            for position in queue.positions(incident) {
+                let is_in_flight = queue.in_flight() == Some(position);
+                let Some(item) = queue.item_mut(position) else {
                     continue;
                 };
                 match item.is_reminder() {
-                    true if flies => item.over = true,
-                    true => dropped.extend(queue.remove(place).map(|item| item.entry)),
+                    true if is_in_flight => item.outage_ended = true,
+                    true => dropped.extend(queue.remove(position).map(|item| item.entry)),
                     false => {
                         item.entry.notification.ended = Some(at);
                         changed.push(item.entry.clone());
@@ -184,20 +186,23 @@ impl Outbox {
         (dropped, changed)
     }
 
-    /// Drops the reminders of which `over` says that their outage has ended.
-    pub(super) fn drop_reminders(&mut self, over: impl Fn(&Notification) -> bool) -> Vec<OutboxEntry> {
-        let over = |item: &Item| item.is_reminder() && over(&item.entry.notification);
+    /// Drops the reminders for which `outage_ended` is true.
+    pub(super) fn drop_reminders(
+        &mut self,
+        outage_ended: impl Fn(&Notification) -> bool,
+    ) -> Vec<OutboxEntry> {
+        let outage_ended = |item: &Item| item.is_reminder() && outage_ended(&item.entry.notification);
         for queue in self.queues.values_mut() {
-            if let Some(flying) = queue.in_flight()
-                && let Some(item) = queue.item_mut(flying)
+            if let Some(position) = queue.in_flight()
+                && let Some(item) = queue.item_mut(position)
             {
-                item.over |= over(item);
+                item.outage_ended |= outage_ended(item);
             }
         }
-        self.extract(over)
+        self.remove_where(outage_ended)
     }
 
-    /// These are on disk now, or cannot get there: they may be sent.
+    /// Marks entries as written, or as impossible to write: they may be sent.
     pub(super) fn confirm(&mut self, entries: &[OutboxEntry]) {
         for entry in entries {
             if let Some(queue) = self.queues.get_mut(&entry.channel) {
@@ -206,41 +211,43 @@ impl Outbox {
         }
     }
 
-    /// The next message of each idle channel that is to be tried now.
+    /// Starts the next due attempt of each idle channel.
     pub(super) fn start(&mut self, now: Mono) -> Vec<OutboxEntry> {
         let queues = self.queues.values_mut();
         queues.filter_map(|queue| queue.start(now)).collect()
     }
 
-    /// At the end of a run: as [`start`](Self::start), but no pause is kept, and
-    /// each message has one try.
-    pub(super) fn start_last(&mut self, now: Mono) -> Vec<OutboxEntry> {
+    /// Starts attempts at the end of a run: as [`start`](Self::start), but without pauses, and
+    /// with one attempt for each notification.
+    pub(super) fn start_final(&mut self, now: Mono) -> Vec<OutboxEntry> {
         let queues = self.queues.values_mut();
-        queues.filter_map(|queue| queue.start_last(now)).collect()
+        queues.filter_map(|queue| queue.start_final(now)).collect()
     }
 
-    /// What the receiver said.
+    /// Processes the result of an attempt.
     pub(super) fn finish(
         &mut self,
         channel: &str,
         key: &str,
         result: Result<(), DeliveryError>,
         now: Now,
-    ) -> Option<Fate> {
+    ) -> Option<AttemptResult> {
         let queue = self.queues.get_mut(channel)?;
-        let place = queue.finish(key)?;
+        let position = queue.finish(key)?;
         let failures = queue.failures;
-        let item = queue.item_mut(place)?;
+        let item = queue.item_mut(position)?;
         let error = match result {
             Ok(()) => {
-                queue.remove(place);
-                queue.taken(now.mono);
-                return Some(Fate::Delivered);
+                queue.remove(position);
+                queue.accepted(now.mono);
+                return Some(AttemptResult::Delivered);
             }
             Err(error) => error,
         };
-        if item.over {
-            return queue.remove(place).map(|item| Fate::Dropped(item.entry));
+        if item.outage_ended {
+            return queue
+                .remove(position)
+                .map(|item| AttemptResult::Dropped(item.entry));
         }
         let is_replaced = item.replaced;
         self.expires = Some(self.expires.map_or(item.expires, |first| first.min(item.expires)));
@@ -252,11 +259,11 @@ impl Outbox {
             DeliveryError::Retryable { retry_after, .. } => {
                 item.tries = item.tries.saturating_add(1);
                 let pause = backoff::pause(failures, key);
-                // What is asked for is heeded, but no message may expire by it.
+                // The requested delay is honoured, but must not make a notification expire.
                 let asked = retry_after.map(|asked| asked.min(REFUSED_PAUSE));
-                // Kept, for the next pass and the next start.
+                // Stored, for the next pass and the next start.
                 item.entry.retry_at = asked.and_then(|asked| now.wall.checked_add(asked).ok());
-                // It is in its order again: nobody refuses it now.
+                // It is back in its order: it is no longer refused.
                 item.entry.refused = false;
                 let pause = pause.max(asked.unwrap_or_default());
                 queue.failures = queue.failures.saturating_add(1);
@@ -264,41 +271,43 @@ impl Outbox {
                 let before = queue.failed_before.take();
                 let since = before.map_or(now.mono, |before| before.min(now.mono));
                 queue.failing_since.get_or_insert(since);
-                queue.defer(place, None);
+                queue.defer(position, None);
             }
             DeliveryError::Permanent { .. } => {
                 item.tries = 1;
                 item.entry.refused = true;
-                queue.defer(place, Some(now.mono.plus(REFUSED_PAUSE)));
+                queue.defer(position, Some(now.mono.plus(REFUSED_PAUSE)));
             }
         }
         if is_replaced {
-            return queue.remove(place).map(|item| Fate::Replaced(item.entry));
+            return queue
+                .remove(position)
+                .map(|item| AttemptResult::Replaced(item.entry));
         }
-        queue.reckon(place, self.fallbacks.get(channel));
-        let entry = queue.item(place)?.entry.clone();
+        queue.update_fallback(position, self.fallbacks.get(channel));
+        let entry = queue.item(position)?.entry.clone();
         Some(match entry.refused {
-            true => Fate::Refused(entry),
-            false => Fate::Retried(entry),
+            true => AttemptResult::Refused(entry),
+            false => AttemptResult::Retried(entry),
         })
     }
 
-    /// Removes what has waited too long.
+    /// Removes expired entries.
     pub(super) fn expire(&mut self, now: Mono) -> Vec<OutboxEntry> {
-        // Asked at every turn of the engine: thousands of messages that wait
-        // for a dead channel must not be gone through each time.
+        // Called at every turn of the engine: it must not visit thousands of entries that wait
+        // for a dead channel each time.
         if self.expires.is_none_or(|first| first > now) {
             return Vec::new();
         }
-        let expired = self.extract(|item| item.expires <= now);
-        // One under way is asked again when its try has ended.
+        let expired = self.remove_where(|item| item.expires <= now);
+        // An entry in flight is examined again when its attempt has ended.
         let idle = self.queues.values().flat_map(ChannelQueue::idle);
         self.expires = idle.map(|item| item.expires).min();
         expired
     }
 
-    /// A message waits for this channel.
-    pub(super) fn has(&self, channel: &str, message: &Notification) -> bool {
+    /// Whether a notification waits for this channel.
+    pub(super) fn contains(&self, channel: &str, message: &Notification) -> bool {
         let queue = self.queues.get(channel);
         let mut same = queue
             .into_iter()
@@ -306,12 +315,12 @@ impl Outbox {
         same.any(|item| item.entry.notification.id == message.id)
     }
 
-    /// More channels have this message now. Returns the entries that this changes.
-    pub(super) fn address(&mut self, message: &Notification, addressed: &[String]) -> Vec<OutboxEntry> {
+    /// Sets the channels that get a notification. Returns the entries that have changed.
+    pub(super) fn set_addressed(&mut self, message: &Notification, addressed: &[String]) -> Vec<OutboxEntry> {
         let mut changed = Vec::new();
         for queue in self.queues.values_mut() {
-            for place in queue.places(&message.incident) {
-                let Some(item) = queue.item_mut(place) else {
+            for position in queue.positions(&message.incident) {
+                let Some(item) = queue.item_mut(position) else {
                     continue;
                 };
                 let entry = &mut item.entry;
@@ -324,12 +333,13 @@ impl Outbox {
         changed
     }
 
-    /// A store that does not answer: everything may be sent from memory.
+    /// Marks everything as ready to be sent from memory, because the store does not answer.
     pub(super) fn confirm_all(&mut self) {
         self.queues.values_mut().for_each(ChannelQueue::confirm_all);
     }
 
-    /// Removes what belongs to channels that are no more.
+    /// Removes the entries of channels that no longer exist, each with the moment of its
+    /// decision.
     pub(super) fn retain_channels(&mut self, known: &HashSet<&str>) -> Vec<(OutboxEntry, Mono)> {
         let mut orphans = Vec::new();
         self.queues.retain(|channel, queue| {
@@ -342,12 +352,12 @@ impl Outbox {
         orphans
     }
 
-    /// Everything is tried again at once: somebody has mended something.
+    /// Retries everything at once, because something may have been fixed.
     pub(super) fn retry_all(&mut self) {
         self.retry(None);
     }
 
-    /// The same of one channel, or of all. Returns how many messages that are.
+    /// Retries the entries of one channel, or of all, at once. Returns their number.
     pub(super) fn retry(&mut self, channel: Option<&str>) -> usize {
         let queues = self.queues.iter_mut();
         let wanted = queues.filter(|(id, _)| channel.is_none_or(|channel| channel == id.as_str()));
@@ -364,22 +374,22 @@ impl Outbox {
         messages
     }
 
-    /// Removes what is not under way and `gone`.
-    fn extract(&mut self, gone: impl Fn(&Item) -> bool) -> Vec<OutboxEntry> {
+    /// Removes the entries for which `gone` is true, except those in flight.
+    fn remove_where(&mut self, gone: impl Fn(&Item) -> bool) -> Vec<OutboxEntry> {
         let queues = self.queues.values_mut();
         let removed = queues
-            .flat_map(|queue| queue.extract(&gone))
+            .flat_map(|queue| queue.remove_where(&gone))
             .map(|item| item.entry);
         let removed = removed.collect();
         self.queues
-            // One that fails goes on failing when something comes again.
+            // A failing channel is still failing when it gets something new.
             .retain(|_, queue| {
                 !queue.is_empty() || queue.in_flight().is_some() || queue.failing_since.is_some()
             });
         removed
     }
 
-    /// When something is to be tried or expires next.
+    /// When the next attempt, expiry or fallback is due.
     pub(super) fn wake_at(&mut self) -> Option<Mono> {
         let tries = self.queues.values_mut().filter_map(ChannelQueue::wake_at).min();
         [tries, self.expires, self.fallback_at()]
@@ -388,31 +398,31 @@ impl Outbox {
             .min()
     }
 
-    /// Messages are left that a pass waits for at its end.
-    pub(super) fn has_unsent(&self) -> bool {
-        self.queues.values().any(ChannelQueue::has_unsent)
+    /// Whether there are entries for which a pass waits at its end.
+    pub(super) fn has_pending_attempts(&self) -> bool {
+        self.queues.values().any(ChannelQueue::has_pending_attempts)
     }
 
-    /// Some message is under way right now.
+    /// Whether any attempt is in progress.
     pub(super) fn is_sending(&self) -> bool {
         self.queues.values().any(|queue| queue.in_flight().is_some())
     }
 
-    /// The keys of everything not delivered.
+    /// The keys of all entries.
     pub(super) fn keys(&self) -> impl Iterator<Item = String> {
         let items = self.queues.values().flat_map(ChannelQueue::items);
         items.map(|item| item.entry.key())
     }
 
-    /// The entry of a channel that is under way, as it is now.
-    pub(super) fn under_way(&self, channel: &str) -> Option<&OutboxEntry> {
+    /// The entry of a channel that is in flight.
+    pub(super) fn in_flight(&self, channel: &str) -> Option<&OutboxEntry> {
         let queue = self.queues.get(channel)?;
         let item = queue.item(queue.in_flight()?)?;
         Some(&item.entry)
     }
 
-    /// When that was decided.
-    pub(super) fn decided(&self, channel: &str) -> Option<Mono> {
+    /// When the entry in flight was decided.
+    pub(super) fn in_flight_decided(&self, channel: &str) -> Option<Mono> {
         let queue = self.queues.get(channel)?;
         let item = queue.item(queue.in_flight()?)?;
         Some(item.decided)

@@ -1,4 +1,4 @@
-//! What has to be committed, gathered so that many checks share one commit.
+//! Changes that wait to be committed, gathered so that many checks share one commit.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -8,43 +8,44 @@ use std::{
 
 use crate::{
     history::Records,
-    notification::Notification,
-    state::{Commit, OutboxEntry},
+    notification::{Notification, OutboxEntry},
+    store::Commit,
     time::Mono,
 };
 
-/// States without news may lag so long on disk.
-const LAZY: Duration = Duration::from_secs(5);
-/// A store that fails is tried again so often.
-const RETRY: Duration = Duration::from_secs(5);
-/// A store that has not answered for so long is not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long states without urgent changes may wait for a commit.
+const STATE_DELAY: Duration = Duration::from_secs(5);
+/// Pause after a failed commit.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// A commit that takes longer than this is not waited for.
+const STALL_AFTER: Duration = Duration::from_secs(5);
 
-/// What is not on disk yet.
+/// Everything that is not on disk yet.
 #[derive(Debug, Default)]
 pub(super) struct PendingWrites {
-    /// Slots whose state changed.
+    /// Indexes of monitors whose state changed.
     dirty: BTreeSet<usize>,
-    /// What is of no slot; its `outbox` and `settled` are filled when taken.
+    /// Changes that belong to no running monitor; `outbox` and `settled` are filled in when it
+    /// is taken.
     pub(super) extra: Commit,
     entries: Entries,
     settled: Vec<String>,
-    /// Keys of entries that were in no commit yet: one that is over leaves
-    /// nothing to be settled.
+    /// Keys of entries that have been in no commit yet: when one is finished, there is nothing
+    /// to settle.
     unwritten: HashSet<String>,
-    /// Told once they are on disk.
+    /// Notifications to report as events once they are on disk.
     notifications: Vec<Notification>,
-    /// What happened; it waits for the next commit, and never causes one.
+    /// Records for the history; they wait for the next commit and never cause one.
     history: Records,
     since: Option<Mono>,
     urgent: bool,
     not_before: Option<Mono>,
-    under_way: Option<UnderWay>,
-    /// The store does not do its work; that was said.
+    in_flight: Option<CommitInFlight>,
+    /// Whether the store fails; this has been logged.
     pub(super) failing: bool,
 }
 
-/// Outbox entries by key, in the order in which they came.
+/// Outbox entries by key, in the order in which they were added.
 #[derive(Debug, Default)]
 struct Entries {
     by_order: BTreeMap<u64, OutboxEntry>,
@@ -52,17 +53,17 @@ struct Entries {
     next: u64,
 }
 
-/// The commit under way.
+/// The commit that is in progress.
 #[derive(Debug)]
-struct UnderWay {
+struct CommitInFlight {
     started: Mono,
     notifications: Vec<Notification>,
     unwritten: HashSet<String>,
-    /// It takes too long, and its messages were told from memory.
+    /// Whether it takes too long, so that its notifications were released from memory.
     stalled: bool,
 }
 
-/// What a commit holds.
+/// The content of a commit.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) runtimes: Vec<usize>,
@@ -70,21 +71,21 @@ pub(super) struct Batch {
 }
 
 impl PendingWrites {
-    /// A slot's state changed; `urgent` when somebody must be told of it.
-    pub(super) fn touch(&mut self, runtime: usize, now: Mono, urgent: bool) {
+    /// Marks the state of a monitor as changed; `urgent` if it must be committed at once.
+    pub(super) fn mark_dirty(&mut self, runtime: usize, now: Mono, urgent: bool) {
         self.dirty.insert(runtime);
         self.since.get_or_insert(now);
         self.urgent |= urgent;
     }
 
-    /// A slot is no more; what it was stands in `extra`.
+    /// Forgets a monitor that no longer runs; its last state is in `extra`.
     pub(super) fn drop_runtime(&mut self, runtime: usize) {
         self.dirty.remove(&runtime);
     }
 
-    /// A message was decided. Handed back where it must not wait for the store.
+    /// Adds a notification that was decided. It is returned if it must not wait for the store.
     #[must_use]
-    pub(super) fn announce(&mut self, notification: Notification) -> Option<Notification> {
+    pub(super) fn add_notification(&mut self, notification: Notification) -> Option<Notification> {
         self.urgent = true;
         if self.is_stalled() {
             return Some(notification);
@@ -93,29 +94,29 @@ impl PendingWrites {
         None
     }
 
-    /// A new outbox entry.
-    pub(super) fn new_entry(&mut self, entry: OutboxEntry) {
+    /// Adds a new outbox entry.
+    pub(super) fn add_entry(&mut self, entry: OutboxEntry) {
         self.unwritten.insert(entry.key());
-        self.entry(entry);
+        self.update_entry(entry);
     }
 
-    /// An outbox entry changed.
-    pub(super) fn entry(&mut self, entry: OutboxEntry) {
+    /// Adds a changed outbox entry.
+    pub(super) fn update_entry(&mut self, entry: OutboxEntry) {
         self.entries.upsert(entry);
         self.urgent = true;
     }
 
-    /// An outbox entry is over.
+    /// Marks an outbox entry as finished.
     pub(super) fn settle(&mut self, key: String) {
         self.entries.remove(&key);
         self.urgent = true;
-        // What never was in a commit needs none to be over.
+        // An entry that was in no commit need not be settled.
         if !self.unwritten.remove(&key) {
             self.settled.push(key);
         }
     }
 
-    /// Something happened that a history keeps.
+    /// Adds records for the history.
     pub(super) fn record(&mut self, add: impl FnOnce(&mut Records)) {
         add(&mut self.history);
         self.history.cut();
@@ -129,73 +130,74 @@ impl PendingWrites {
             && self.notifications.is_empty()
     }
 
-    /// Something waits to be committed that somebody waits for.
-    pub(super) fn has_news(&self) -> bool {
+    /// Whether a change waits that must be committed at once.
+    pub(super) fn is_urgent(&self) -> bool {
         self.urgent
     }
 
-    /// Everything is on disk.
+    /// Whether everything is on disk.
     pub(super) fn is_saved(&self) -> bool {
-        self.is_clean() && self.under_way.is_none()
+        self.is_clean() && self.in_flight.is_none()
     }
 
-    /// This entry was in no commit that succeeded: the next run will not find it.
+    /// Whether this entry has been in no successful commit, so that the next run will not find
+    /// it.
     pub(super) fn is_unwritten(&self, key: &str) -> bool {
-        let under_way = self.under_way.as_ref();
-        self.unwritten.contains(key) || under_way.is_some_and(|it| it.unwritten.contains(key))
+        let in_flight = self.in_flight.as_ref();
+        self.unwritten.contains(key) || in_flight.is_some_and(|it| it.unwritten.contains(key))
     }
 
-    /// A commit is under way.
+    /// Whether a commit is in progress.
     pub(super) fn is_committing(&self) -> bool {
-        self.under_way.is_some()
+        self.in_flight.is_some()
     }
 
-    /// The commit under way takes too long.
+    /// Whether the commit in progress takes too long.
     pub(super) fn is_stalled(&self) -> bool {
-        self.under_way.as_ref().is_some_and(|under_way| under_way.stalled)
+        self.in_flight.as_ref().is_some_and(|in_flight| in_flight.stalled)
     }
 
-    /// When the commit under way will have taken too long.
+    /// When the commit in progress will have taken too long.
     pub(super) fn stalls_at(&self) -> Option<Mono> {
-        let under_way = self.under_way.as_ref().filter(|under_way| !under_way.stalled)?;
-        Some(under_way.started.plus(PATIENCE))
+        let in_flight = self.in_flight.as_ref().filter(|in_flight| !in_flight.stalled)?;
+        Some(in_flight.started.plus(STALL_AFTER))
     }
 
-    /// It has taken too long: what waits for it is told from memory.
+    /// Marks the commit as taking too long and returns the notifications that waited for it.
     pub(super) fn stall(&mut self) -> Vec<Notification> {
-        let Some(under_way) = &mut self.under_way else {
+        let Some(in_flight) = &mut self.in_flight else {
             return Vec::new();
         };
-        under_way.stalled = true;
-        let mut notifications = std::mem::take(&mut under_way.notifications);
+        in_flight.stalled = true;
+        let mut notifications = std::mem::take(&mut in_flight.notifications);
         notifications.append(&mut self.notifications);
         notifications
     }
 
-    /// When the next commit is to start, if none is under way.
+    /// When the next commit is due, if none is in progress.
     pub(super) fn commit_at(&self) -> Option<Mono> {
         const AT_ONCE: Mono = Mono::from_nanos(i64::MIN);
-        if self.under_way.is_some() || self.is_clean() {
+        if self.in_flight.is_some() || self.is_clean() {
             return None;
         }
         let at = match self.since {
-            Some(since) if !self.urgent => since.plus(LAZY),
+            Some(since) if !self.urgent => since.plus(STATE_DELAY),
             _ => AT_ONCE,
         };
-        // A new message does not wait for a store that fails: it is told from memory.
+        // A new notification does not wait for a failing store: it is sent from memory.
         let pause = self.not_before.filter(|_| self.notifications.is_empty());
         Some(at.max(pause.unwrap_or(at)))
     }
 
-    /// Everything is to be written now (the end of a run).
-    pub(super) fn hurry(&mut self) {
+    /// Makes everything due now (at the end of a run).
+    pub(super) fn flush(&mut self) {
         self.urgent = true;
         self.not_before = None;
     }
 
-    /// Takes what is to be committed. The caller fills in the states of `runtimes`.
+    /// Takes everything for a commit. The caller fills in the states of `runtimes`.
     pub(super) fn take(&mut self, now: Mono) -> Batch {
-        self.under_way = Some(UnderWay {
+        self.in_flight = Some(CommitInFlight {
             started: now,
             notifications: std::mem::take(&mut self.notifications),
             unwritten: std::mem::take(&mut self.unwritten),
@@ -213,22 +215,22 @@ impl PendingWrites {
         }
     }
 
-    /// The commit succeeded. Returns what is told now.
+    /// Ends a successful commit. Returns the notifications that it held.
     pub(super) fn committed(&mut self) -> Vec<Notification> {
         self.not_before = None;
-        self.under_way
+        self.in_flight
             .take()
-            .map(|under_way| under_way.notifications)
+            .map(|in_flight| in_flight.notifications)
             .unwrap_or_default()
     }
 
-    /// The commit failed: its content goes into the next one. Returns what is
-    /// told all the same.
+    /// Ends a failed commit: its content goes into the next one. Returns the notifications that
+    /// it held, which are sent anyway.
     pub(super) fn failed(&mut self, runtimes: Vec<usize>, commit: Commit, now: Mono) -> Vec<Notification> {
-        self.not_before = Some(now.plus(RETRY));
+        self.not_before = Some(now.plus(RETRY_PAUSE));
         self.urgent = true;
         self.dirty.extend(runtimes);
-        let Some(under_way) = self.under_way.take() else {
+        let Some(in_flight) = self.in_flight.take() else {
             return Vec::new();
         };
         let newer = std::mem::replace(&mut self.extra, commit);
@@ -238,24 +240,24 @@ impl PendingWrites {
         self.history = history;
         let newer_settled = std::mem::replace(&mut self.settled, std::mem::take(&mut self.extra.settled));
         let newer_entries = std::mem::take(&mut self.entries);
-        self.unwritten.extend(under_way.unwritten);
-        // In the order in which it happened: what the commit held, what came since.
+        self.unwritten.extend(in_flight.unwritten);
+        // In chronological order: the content of the commit, then what came after it.
         for entry in older.into_iter().chain(newer_entries.by_order.into_values()) {
             self.entries.upsert(entry);
         }
         for key in newer_settled {
             self.settle(key);
         }
-        // States of slots are taken anew; those of removed monitors are not.
+        // States of running monitors are read again; those of removed monitors are not.
         self.extra.states.extend(newer.states);
         self.extra.forget.extend(newer.forget);
         self.extra.pass = newer.pass.or(self.extra.pass);
-        under_way.notifications
+        in_flight.notifications
     }
 }
 
 impl Entries {
-    /// Puts an entry in the place of the one with its key, or at the end.
+    /// Replaces the entry with the same key, or appends the entry.
     fn upsert(&mut self, entry: OutboxEntry) {
         let next = self.next;
         let order = *self.order.entry(entry.key()).or_insert(next);

@@ -18,31 +18,31 @@ use crate::{
 pub struct Plan {
     /// The site's name.
     pub site: String,
-    /// What is watched. Names are unique.
+    /// The monitors. Names are unique.
     pub monitors: Vec<Arc<dyn Monitor>>,
-    /// Who is told.
+    /// The channels that notifications go to.
     pub channels: Vec<Channel>,
-    /// The most checks under way at once; `None` is no cap.
+    /// The largest number of checks that run at the same time; `None` is no limit.
     pub max_concurrent: Option<NonZeroUsize>,
-    /// How long one delivery or heartbeat may take, and how long a pass waits
-    /// for its outbox (or as long as a channel's own time). Default 20 s.
+    /// How long one delivery or heartbeat may take, and how long a pass waits for its outbox
+    /// (longer if a channel has a longer timeout). Default 20 s.
     pub delivery_timeout: Duration,
-    /// After so long a message that is not delivered is given up. Default 24 hours.
+    /// How long an undelivered notification is kept. Default 24 hours.
     pub expire_after: Duration,
-    /// The sign of life of the engine itself, to an outside watcher: sent while
-    /// it looks in time, saves its state and gets its messages out. Without
-    /// [`Heartbeat::every`] once a minute; a pass sends one at its end.
+    /// The heartbeat of the engine itself, to an outside watcher: sent while checks start on
+    /// time, state is saved and notifications are delivered. Without [`Heartbeat::every`] once
+    /// a minute; a pass sends one at its end.
     pub heartbeat: Option<Heartbeat>,
-    /// Sends the heartbeats, those of the monitors too; without one none are sent.
+    /// Sends the heartbeats, those of the monitors too; without a sender none are sent.
     pub heartbeats: Option<Arc<dyn HeartbeatSender>>,
-    /// Tells nobody: no channel, no heartbeat, and not later either. What would
-    /// have been told is still decided, counted in the state as told, and
-    /// reported as an event. Older messages stay in the outbox.
+    /// Sends nothing, neither notifications nor heartbeats, and does not make up for it later.
+    /// Notifications are still decided, counted in the state as sent, and reported as events.
+    /// Older ones stay in the outbox.
     pub no_notify: bool,
 }
 
 impl Plan {
-    /// A site without monitors.
+    /// Creates a plan without monitors.
     pub fn new(site: impl Into<String>) -> Self {
         Self {
             site: site.into(),
@@ -57,21 +57,21 @@ impl Plan {
         }
     }
 
-    /// With one more monitor.
+    /// Adds a monitor.
     #[must_use]
     pub fn watch(mut self, monitor: Arc<dyn Monitor>) -> Self {
         self.monitors.push(monitor);
         self
     }
 
-    /// With heartbeats sent by `sender`.
+    /// Sends heartbeats through `sender`.
     #[must_use]
     pub fn heartbeats(mut self, sender: Arc<dyn HeartbeatSender>) -> Self {
         self.heartbeats = Some(sender);
         self
     }
 
-    /// With one more channel that takes everything.
+    /// Adds a channel that takes everything.
     #[must_use]
     pub fn notify(mut self, id: impl Into<String>, notifier: Arc<dyn Notifier>) -> Self {
         self.channels.push(Channel::new(id, notifier));
@@ -80,34 +80,37 @@ impl Plan {
 }
 
 impl Plan {
-    /// The channel of this id.
+    /// The channel with this id.
     pub(super) fn channel(&self, id: &str) -> Option<&Channel> {
         self.channels.iter().find(|channel| channel.id == id)
     }
 
-    /// The channels that are told of `kind` about a monitor with this policy:
-    /// those that stand in for others wait until these fail.
+    /// The channels that get a notification of `kind` about a monitor with this policy: all but
+    /// the fallbacks, which wait until another channel fails.
     pub(super) fn recipients(&self, kind: &NotificationKind, policy: &Policy) -> impl Iterator<Item = &str> {
-        let is_fallback = |id: &str| self.fallbacks_iter().any(|(_, fallback)| fallback.to == id);
+        let is_fallback = |id: &str| {
+            self.channels_with_fallback()
+                .any(|(_, fallback)| fallback.to == id)
+        };
         self.channels
             .iter()
             .filter(move |channel| channel.takes(kind, policy) && !is_fallback(&channel.id))
             .map(|channel| channel.id.as_str())
     }
 
-    fn fallbacks_iter(&self) -> impl Iterator<Item = (&Channel, &Fallback)> {
+    fn channels_with_fallback(&self) -> impl Iterator<Item = (&Channel, &Fallback)> {
         let channels = self.channels.iter();
         channels.filter_map(|channel| Some((channel, channel.fallback.as_ref()?)))
     }
 
-    /// The stand-ins by channel.
+    /// The fallbacks by channel.
     pub(super) fn fallbacks(&self) -> HashMap<String, Fallback> {
-        self.fallbacks_iter()
+        self.channels_with_fallback()
             .map(|(channel, fallback)| (channel.id.clone(), fallback.clone()))
             .collect()
     }
 
-    /// The longest time a delivery may take.
+    /// The longest timeout of a delivery.
     pub(super) fn longest_delivery(&self) -> Duration {
         let own = self.channels.iter().filter_map(|channel| channel.timeout);
         own.fold(self.delivery_timeout, Duration::max)
@@ -125,35 +128,35 @@ impl Plan {
     }
 }
 
-/// One recipient: its own order, its own back-off.
+/// One channel, with its own order and back-off.
 #[derive(Clone)]
 pub struct Channel {
-    /// Names the channel in the outbox; must survive a restart.
+    /// The id that names the channel in the outbox; it must be the same after a restart.
     pub id: String,
-    /// Carries the messages.
+    /// Delivers the notifications.
     pub notifier: Arc<dyn Notifier>,
     /// The kinds of notifications it takes.
     pub switches: Switches,
     /// The class under which a monitor's policy can switch it off.
     pub class: Option<ChannelClass>,
-    /// How long one delivery may take, where it is not the plan's time.
+    /// The timeout of one delivery, if it is not the plan's.
     pub timeout: Option<Duration>,
-    /// The channel that stands in for it when it fails.
+    /// The channel that is used when this one fails.
     pub fallback: Option<Fallback>,
 }
 
-/// The channel that stands in for another. It is told what that one refuses,
-/// at once, and everything once that one has failed for long; and nothing else.
+/// The channel that is used when another fails. It gets each notification that the other
+/// refuses, at once, and all of them once the other has failed for some time; and nothing else.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fallback {
-    /// The stand-in's id.
+    /// The id of the fallback channel.
     pub to: String,
-    /// How long the other has failed by then.
+    /// How long the other channel must have failed.
     pub after: Duration,
 }
 
 impl Channel {
-    /// A channel of no class that takes everything.
+    /// Creates a channel of no class that takes everything.
     pub fn new(id: impl Into<String>, notifier: Arc<dyn Notifier>) -> Self {
         Self {
             id: id.into(),
@@ -165,9 +168,9 @@ impl Channel {
         }
     }
 
-    /// With a channel that stands in for it once it has failed for `after`.
+    /// Adds a fallback that is used once this channel has failed for `after`.
     #[must_use]
-    pub fn or_else(self, to: impl Into<String>, after: Duration) -> Self {
+    pub fn with_fallback(self, to: impl Into<String>, after: Duration) -> Self {
         let to = to.into();
         Self {
             fallback: Some(Fallback { to, after }),
@@ -175,13 +178,13 @@ impl Channel {
         }
     }
 
-    /// With its own time for one delivery.
+    /// Sets the timeout of one delivery.
     #[must_use]
-    pub fn within(self, timeout: Option<Duration>) -> Self {
+    pub fn with_timeout(self, timeout: Option<Duration>) -> Self {
         Self { timeout, ..self }
     }
 
-    /// Whether a message of this kind about a monitor with this policy goes here.
+    /// Whether the channel takes a notification of this kind about a monitor with this policy.
     #[must_use]
     pub fn takes(&self, kind: &NotificationKind, policy: &Policy) -> bool {
         self.switches.are_on(kind.switch())

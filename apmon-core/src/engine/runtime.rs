@@ -1,5 +1,4 @@
-//! One watched monitor while the engine runs: its state, and when it wants
-//! attention.
+//! One monitor while the engine runs: its state, and when its next action is due.
 
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use crate::{
     rule::{
         alert,
         health::Transition,
-        heartbeat::{Beat, Send},
+        heartbeat::{HeartbeatTimer, SendDecision},
         resend::Resend,
         schedule::{self, Grid},
     },
@@ -18,65 +17,66 @@ use crate::{
     time::{Mono, Now},
 };
 
-/// One watched monitor.
+/// A running monitor.
 pub(super) struct MonitorRuntime {
     pub(super) monitor: Arc<dyn Monitor>,
     pub(super) state: Arc<MonitorState>,
-    /// What its target said of itself at the last look that could ask it.
+    /// The target's own description of itself, from the last check that could read it.
     pub(super) device: Option<Arc<Device>>,
-    /// Tells a look at an older version of this monitor from one at this.
+    /// Distinguishes a check by an older version of this monitor from one by the current
+    /// version.
     pub(super) generation: u64,
     pub(super) check_phase: CheckPhase,
-    /// Regular slots that could not be kept.
+    /// Regular slots that were missed.
     pub(super) missed: u64,
     timing: Timing,
     retry: Option<Mono>,
-    beat: Option<Beat>,
-    /// In a pass: whether a good look sends a heartbeat.
-    pass_beat: bool,
-    /// When a heartbeat leaves.
-    send_at: Option<Mono>,
-    /// When one that was not taken is sent again.
+    heartbeat_timer: Option<HeartbeatTimer>,
+    /// In a pass: whether a successful check sends a heartbeat.
+    heartbeat_in_pass: bool,
+    /// When a heartbeat is due to be sent.
+    heartbeat_at: Option<Mono>,
+    /// When a heartbeat that was not accepted is sent again.
     resend: Resend,
-    /// The last look found it up.
-    last_up: bool,
+    /// Whether the last check found the target up.
+    was_up: bool,
     pub(super) reminder: Option<Mono>,
 }
 
-/// How the next regular look is found.
+/// How the next regular check is scheduled.
 enum Timing {
-    /// A daemon's grid, and its next slot.
+    /// In a daemon: the grid and its next slot.
     Grid { grid: Grid, next: Mono },
-    /// A pass: at most one regular look, and the moment of the next one, which
-    /// a retry must not wait past.
+    /// In a pass: at most one regular check, and the moment of the next one, beyond which a
+    /// retry must not wait.
     Once { due: Option<Mono>, next: Mono },
 }
 
-/// Where its present look is.
+/// The phase of the current check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CheckPhase {
-    /// None under way.
+    /// There is no check.
     Idle,
-    /// Due since then, waiting for a permit.
+    /// Due since this moment, waiting for a permit.
     Waiting(Mono),
-    /// Under way.
+    /// In progress.
     Running,
 }
 
-/// What a slot wants now.
+/// An action that is due now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Want {
-    /// A look, due then.
+pub(super) enum DueAction {
+    /// A check, due at this moment.
     Check(Mono),
-    /// A heartbeat to leave.
+    /// A heartbeat is to be sent.
     Heartbeat,
-    /// A reminder to be told.
+    /// A reminder is to be sent.
     Reminder,
 }
 
 impl MonitorRuntime {
-    /// A monitor of a daemon, taken up at `now`. `first` is its first look.
-    pub(super) fn resident(
+    /// Creates a monitor of a daemon, added at `now`, with its first check at `first`.
+    pub(super) fn for_daemon(
         monitor: Arc<dyn Monitor>,
         state: Arc<MonitorState>,
         now: Now,
@@ -87,13 +87,13 @@ impl MonitorRuntime {
         Self::new(monitor, state, timing, now)
     }
 
-    /// A monitor of one pass at `now`.
-    pub(super) fn passing(monitor: Arc<dyn Monitor>, state: Arc<MonitorState>, now: Now) -> Self {
+    /// Creates a monitor of a pass at `now`.
+    pub(super) fn for_pass(monitor: Arc<dyn Monitor>, state: Arc<MonitorState>, now: Now) -> Self {
         let watch = monitor.watch();
         let changed = state.last_config_checksum.as_deref() != Some(&*watch.checksum);
         let every = watch.policy.check_every;
         let soft = state.health().is_soft();
-        let beat_due = watch.policy.heartbeat.as_ref().is_some_and(|heartbeat| {
+        let heartbeat_due = watch.policy.heartbeat.as_ref().is_some_and(|heartbeat| {
             heartbeat
                 .every
                 .is_some_and(|every| schedule::due_in_pass(state.last_successful_heartbeat, now.wall, every))
@@ -103,15 +103,16 @@ impl MonitorRuntime {
             .heartbeat
             .as_ref()
             .is_some_and(|heartbeat| heartbeat.every.is_none());
-        let due = changed || soft || beat_due || schedule::due_in_pass(state.last_checked, now.wall, every);
+        let due =
+            changed || soft || heartbeat_due || schedule::due_in_pass(state.last_checked, now.wall, every);
         let timing = Timing::Once {
             due: due.then_some(now.mono),
             next: now.mono.plus(every),
         };
         let mut runtime = Self::new(monitor, state, timing, now);
-        runtime.pass_beat = beat_due || always;
-        runtime.beat = None;
-        // A reminder waits for the look that may find it up again.
+        runtime.heartbeat_in_pass = heartbeat_due || always;
+        runtime.heartbeat_timer = None;
+        // A reminder waits for the check, which may find the target up again.
         runtime.reminder = (!due && runtime.reminder_due_in_pass(now)).then_some(now.mono);
         runtime
     }
@@ -120,13 +121,13 @@ impl MonitorRuntime {
         let loaded = Arc::make_mut(&mut state);
         loaded.own.removed_at = None;
         loaded.anchor(now);
-        // One text for the monitor and its state.
+        // The monitor and its state share one text.
         if loaded.last_config_checksum.as_ref() == Some(&monitor.watch().checksum) {
             loaded.last_config_checksum = Some(Arc::clone(&monitor.watch().checksum));
         }
         let heartbeat = monitor.watch().policy.heartbeat.as_ref();
         let last = state.last_successful_heartbeat.map(|last| now.mono_of(last));
-        let beat = heartbeat.map(|heartbeat| Beat::new(heartbeat.every, last));
+        let heartbeat_timer = heartbeat.map(|heartbeat| HeartbeatTimer::new(heartbeat.every, last));
         Self {
             monitor,
             state,
@@ -136,19 +137,18 @@ impl MonitorRuntime {
             missed: 0,
             timing,
             retry: None,
-            beat,
-            pass_beat: false,
-            send_at: None,
+            heartbeat_timer,
+            heartbeat_in_pass: false,
+            heartbeat_at: None,
             resend: Resend::default(),
-            last_up: false,
-            // A running outage is reminded of after the first look, which may
-            // find it over.
+            was_up: false,
+            // A reminder of an open outage waits for the first check, which may end the outage.
             reminder: None,
         }
     }
 
-    /// The monitor's options changed: it is looked at at `first`; an outage and
-    /// its pacing go on.
+    /// Replaces the monitor after its options changed: it is checked at `first`; an outage and
+    /// its reminders continue.
     pub(super) fn replace(
         &mut self,
         monitor: Arc<dyn Monitor>,
@@ -161,7 +161,7 @@ impl MonitorRuntime {
         *self = Self {
             generation,
             missed: self.missed,
-            ..Self::resident(monitor, state, now, grid, first)
+            ..Self::for_daemon(monitor, state, now, grid, first)
         };
     }
 
@@ -177,59 +177,59 @@ impl MonitorRuntime {
         }
     }
 
-    /// When it wants attention next.
+    /// When its next action is due.
     pub(super) fn wake_at(&self) -> Option<Mono> {
         let check = match self.check_phase {
             CheckPhase::Idle => self.check_at(),
             CheckPhase::Waiting(_) | CheckPhase::Running => None,
         };
-        let moments = [check, self.send_at, self.resend.at(), self.reminder];
+        let moments = [check, self.heartbeat_at, self.resend.at(), self.reminder];
         moments.into_iter().flatten().min()
     }
 
-    /// Its next look.
+    /// When its next check is due.
     pub(super) fn check_at(&self) -> Option<Mono> {
         let regular = match self.timing {
             Timing::Grid { next, .. } => Some(next),
             Timing::Once { due, .. } => due,
         };
-        let beat = self.beat.as_ref().and_then(Beat::check_at);
-        [regular, self.retry, beat].into_iter().flatten().min()
+        let heartbeat_timer = self.heartbeat_timer.as_ref().and_then(HeartbeatTimer::check_at);
+        [regular, self.retry, heartbeat_timer].into_iter().flatten().min()
     }
 
-    /// What it wants by `now`; called until nothing.
-    pub(super) fn want(&mut self, now: Mono) -> Option<Want> {
-        if self.send_at.is_some_and(|at| at <= now) {
-            self.send_at = None;
+    /// The next action that is due by `now`; to be called until there is none.
+    pub(super) fn next_due_action(&mut self, now: Mono) -> Option<DueAction> {
+        if self.heartbeat_at.is_some_and(|at| at <= now) {
+            self.heartbeat_at = None;
             self.resend = Resend::default();
-            return Some(Want::Heartbeat);
+            return Some(DueAction::Heartbeat);
         }
         if self.resend.at().is_some_and(|at| at <= now) {
             self.resend.clear();
-            return Some(Want::Heartbeat);
+            return Some(DueAction::Heartbeat);
         }
         if self.reminder.is_some_and(|at| at <= now) {
             self.reminder = None;
-            return Some(Want::Reminder);
+            return Some(DueAction::Reminder);
         }
         if self.check_phase == CheckPhase::Idle
             && let Some(due) = self.check_at().filter(|due| *due <= now)
         {
             self.check_phase = CheckPhase::Waiting(due);
-            return Some(Want::Check(due));
+            return Some(DueAction::Check(due));
         }
         None
     }
 
-    /// Its look starts.
+    /// Starts its check.
     pub(super) fn start_check(&mut self, now: Mono) {
         self.check_phase = CheckPhase::Running;
         self.retry = None;
-        let beat_due = self
-            .beat
+        let heartbeat_due = self
+            .heartbeat_timer
             .as_ref()
-            .filter(|beat| beat.check_at().is_some_and(|at| at <= now));
-        let beat_due = beat_due.and_then(Beat::due);
+            .filter(|heartbeat_timer| heartbeat_timer.check_at().is_some_and(|at| at <= now));
+        let heartbeat_due = heartbeat_due.and_then(HeartbeatTimer::due);
         match &mut self.timing {
             Timing::Once { due, .. } => *due = None,
             Timing::Grid { grid, next } => {
@@ -237,15 +237,15 @@ impl MonitorRuntime {
                     self.missed += grid.missed(*next, now);
                     *next = grid.slot_after(now);
                 }
-                // A look for the heartbeat serves the regular slots up to it.
-                if let Some(due) = beat_due.filter(|due| *next <= *due) {
+                // A check for the heartbeat also serves the regular slots up to it.
+                if let Some(due) = heartbeat_due.filter(|due| *next <= *due) {
                     *next = grid.slot_after(due);
                 }
             }
         }
     }
 
-    /// Its look ended: when to look again, and whether a heartbeat leaves.
+    /// Ends its check: schedules the next check, and a heartbeat if one is due.
     pub(super) fn finish_check(
         &mut self,
         verdict: Verdict,
@@ -269,19 +269,22 @@ impl MonitorRuntime {
             self.retry = Some(schedule::retry_at(now.mono, policy.retry_after(), regular));
         }
         let up = verdict == Verdict::Up;
-        self.last_up = up;
-        let has_grid = self.beat.as_ref().is_some_and(|beat| beat.due().is_some());
+        self.was_up = up;
+        let has_grid = self
+            .heartbeat_timer
+            .as_ref()
+            .is_some_and(|heartbeat_timer| heartbeat_timer.due().is_some());
         if !up || !has_grid {
-            // What it stood for is no more so, or has a successor.
+            // The success that it reports no longer holds, or has a successor.
             self.resend.clear();
         }
-        if let Some(beat) = &mut self.beat
-            && let Send::At(at) = beat.after_check(up, started.mono, now.mono)
+        if let Some(heartbeat_timer) = &mut self.heartbeat_timer
+            && let SendDecision::At(at) = heartbeat_timer.after_check(up, started.mono, now.mono)
         {
-            self.send_at = Some(at);
+            self.heartbeat_at = Some(at);
         }
-        if self.pass_beat && up {
-            self.send_at = Some(now.mono);
+        if self.heartbeat_in_pass && up {
+            self.heartbeat_at = Some(now.mono);
         }
         match self.timing {
             Timing::Once { .. } => {
@@ -291,35 +294,35 @@ impl MonitorRuntime {
         }
     }
 
-    /// When the period of the present heartbeat ends.
-    pub(super) fn heartbeat_ends(&self) -> Option<Mono> {
-        let due = self.beat.as_ref().and_then(Beat::due);
-        // Without a grid of its own the next look has a heartbeat of its own.
+    /// When the period of the current heartbeat ends.
+    pub(super) fn heartbeat_period_end(&self) -> Option<Mono> {
+        let due = self.heartbeat_timer.as_ref().and_then(HeartbeatTimer::due);
+        // Without a grid of its own, the next check brings the next heartbeat.
         due.or(match self.timing {
             Timing::Grid { next, .. } => Some(next),
             Timing::Once { .. } => None,
         })
     }
 
-    /// Tries of the present heartbeat that failed.
+    /// Failed attempts of the current heartbeat.
     pub(super) fn heartbeat_failures(&self) -> u32 {
         self.resend.failures()
     }
 
-    pub(super) fn heartbeat_taken(&mut self) {
-        self.resend.taken();
+    pub(super) fn heartbeat_accepted(&mut self) {
+        self.resend.accepted();
     }
 
-    /// It is sent again, within its period, if the monitor was up at the last
-    /// look. A pass leaves that to the next one.
+    /// Schedules another attempt within the period if the last check found the target up. A
+    /// pass leaves that to the next pass.
     pub(super) fn heartbeat_failed(&mut self, now: Mono) {
-        self.resend.failed(now, self.heartbeat_ends());
-        if !self.last_up || matches!(self.timing, Timing::Once { .. }) {
+        self.resend.failed(now, self.heartbeat_period_end());
+        if !self.was_up || matches!(self.timing, Timing::Once { .. }) {
             self.resend.clear();
         }
     }
 
-    /// A message was told, or an outage ended: when the next reminder is due.
+    /// Schedules the next reminder, after a notification or the end of an outage.
     pub(super) fn schedule_reminder(&mut self, now: Now) {
         self.reminder = match self.timing {
             Timing::Once { .. } => None,

@@ -1,56 +1,56 @@
-//! Whether the engine is well enough to vouch for itself, and when it does.
+//! Whether the engine is healthy enough to send its own heartbeat, and when it is due.
 
 use std::{fmt, time::Duration};
 
 use super::{outbox::Outbox, pending::PendingWrites};
 use crate::{
     monitor::Heartbeat,
-    rule::{resend::Resend, words},
+    rule::{resend::Resend, wording},
     time::{Mono, Now},
 };
 
-/// Between two of the engine's heartbeats, where nobody says otherwise.
+/// The interval of the engine's heartbeats unless the plan sets one.
 const EVERY: Duration = Duration::from_secs(60);
-/// The first one leaves so long after the start, when something was looked at.
+/// The first heartbeat follows the start by this time, when there have been checks.
 const FIRST: Duration = Duration::from_secs(5);
-/// Looks that start later than this are no watching.
-const MOST_LAG: Duration = Duration::from_secs(5);
-/// A message that got nowhere for so long is stuck.
+/// Checks that start later than this are not monitoring.
+const MAX_LAG: Duration = Duration::from_secs(5);
+/// A notification that has not been delivered for this long is stuck.
 const STUCK: Duration = Duration::from_secs(600);
 
-/// The engine's own sign of life.
+/// The engine's own heartbeat.
 #[derive(Debug, Default)]
 pub(super) struct SelfMonitor {
     every: Option<Duration>,
     due: Option<Mono>,
     resend: Resend,
-    /// The latest start of a look since the heartbeat before.
+    /// The greatest lateness of a check since the previous heartbeat.
     lag: Duration,
-    /// Something was looked at.
+    /// Whether there has been a check.
     checked: bool,
     withheld: bool,
-    /// One is under way.
+    /// Whether a request is in flight.
     in_flight: bool,
-    /// Tells an answer to an older plan's heartbeat from one to this one's.
+    /// Distinguishes an answer to an older plan's heartbeat from one to the current plan's.
     generation: u64,
 }
 
-/// Why it must not vouch for itself.
+/// The reason why the engine's own heartbeat is withheld.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Unhealthy {
-    /// Nothing was looked at yet.
-    Blind,
-    /// Looks start so late.
-    Lag(Duration),
-    /// State is not saved.
-    Store,
-    /// A message has waited so long.
-    Stuck(Duration),
+pub(super) enum HealthProblem {
+    /// There has been no check yet.
+    NoChecks,
+    /// Checks start this late.
+    LateChecks(Duration),
+    /// State is not being saved.
+    StateUnsaved,
+    /// A notification has not been delivered for this long.
+    StuckMessage(Duration),
 }
 
 impl SelfMonitor {
-    /// By the plan's heartbeat. The grid goes on where the interval is the same.
-    pub(super) fn follow(&mut self, heartbeat: Option<&Heartbeat>, now: Mono) {
+    /// Applies the plan's heartbeat. The grid continues if the interval is the same.
+    pub(super) fn configure(&mut self, heartbeat: Option<&Heartbeat>, now: Mono) {
         let every = heartbeat.map(|heartbeat| heartbeat.every.unwrap_or(EVERY));
         if self.every == every {
             return;
@@ -62,17 +62,17 @@ impl SelfMonitor {
         self.resend = Resend::default();
     }
 
-    /// That of the present plan.
+    /// The generation of the current plan's heartbeat.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// When it wants attention.
+    /// When the next attempt is due.
     pub(super) fn wake_at(&self) -> Option<Mono> {
         [self.due, self.resend.at()].into_iter().flatten().min()
     }
 
-    /// Whether one leaves now; called once at a time.
+    /// Whether a heartbeat is due now; advances the grid.
     pub(super) fn is_due(&mut self, now: Mono) -> bool {
         let (Some(every), Some(due)) = (self.every, self.due) else {
             return false;
@@ -92,75 +92,77 @@ impl SelfMonitor {
         again
     }
 
-    /// When the period of the present one ends.
-    pub(super) fn ends(&self) -> Option<Mono> {
+    /// When the period of the current heartbeat ends.
+    pub(super) fn period_end(&self) -> Option<Mono> {
         self.due
     }
 
-    /// A look ended that had started so late.
-    pub(super) fn checked(&mut self, lateness: Duration) {
+    /// Records a finished check that started with this lateness.
+    pub(super) fn record_check(&mut self, lateness: Duration) {
         self.checked = true;
-        self.waits(lateness);
+        self.record_wait(lateness);
     }
 
-    /// A look has waited so long.
-    pub(super) fn waits(&mut self, lateness: Duration) {
+    /// Records a check that has been waiting this long.
+    pub(super) fn record_wait(&mut self, lateness: Duration) {
         self.lag = self.lag.max(lateness);
     }
 
-    /// Why it must not vouch for itself now. Looks count from the heartbeat
-    /// before on.
-    pub(super) fn unhealthy(
+    /// The reason why the heartbeat is withheld now, if there is one. Checks count since the
+    /// previous heartbeat.
+    pub(super) fn health_problem(
         &mut self,
         pending: &PendingWrites,
         outbox: &Outbox,
         now: Now,
-    ) -> Option<Unhealthy> {
+    ) -> Option<HealthProblem> {
         let lag = std::mem::take(&mut self.lag);
         if !self.checked {
-            return Some(Unhealthy::Blind);
+            return Some(HealthProblem::NoChecks);
         }
-        if lag > MOST_LAG {
-            return Some(Unhealthy::Lag(lag));
+        if lag > MAX_LAG {
+            return Some(HealthProblem::LateChecks(lag));
         }
         if pending.failing || pending.is_stalled() {
-            return Some(Unhealthy::Store);
+            return Some(HealthProblem::StateUnsaved);
         }
         let stuck = outbox.stuck_since().map(|since| now.mono.since(since));
-        stuck.filter(|stuck| *stuck >= STUCK).map(Unhealthy::Stuck)
+        stuck
+            .filter(|stuck| *stuck >= STUCK)
+            .map(HealthProblem::StuckMessage)
     }
 
-    /// It is withheld; whether that is news.
+    /// Marks the heartbeat as withheld; returns whether it was not withheld before.
     pub(super) fn withhold(&mut self) -> bool {
         !std::mem::replace(&mut self.withheld, true)
     }
 
-    /// It leaves; whether it was withheld before.
+    /// Marks the heartbeat as sent; returns whether it was withheld before.
     pub(super) fn resume(&mut self) -> bool {
         std::mem::replace(&mut self.withheld, false)
     }
 
-    /// One is under way.
+    /// Whether a request is in flight.
     pub(super) fn is_sending(&self) -> bool {
         self.in_flight
     }
 
-    /// One leaves.
-    pub(super) fn sending(&mut self) {
+    /// Marks a request as in flight.
+    pub(super) fn start_sending(&mut self) {
         self.in_flight = true;
     }
 
-    /// It was answered, or not in time.
-    pub(super) fn heartbeat_ended(&mut self) {
+    /// Marks the request as answered or timed out.
+    pub(super) fn finish_sending(&mut self) {
         self.in_flight = false;
     }
 
-    /// It was taken.
-    pub(super) fn taken(&mut self) {
-        self.resend.taken();
+    /// Records that the heartbeat was accepted.
+    pub(super) fn accepted(&mut self) {
+        self.resend.accepted();
     }
 
-    /// It was not taken; whether that is news.
+    /// Records that the heartbeat was not accepted; returns whether it is the first failure.
     pub(super) fn failed(&mut self, now: Mono) -> bool {
         self.resend.failed(now, self.due);
         if self.every.is_none() {
@@ -170,13 +172,17 @@ impl SelfMonitor {
     }
 }
 
-impl fmt::Display for Unhealthy {
+impl fmt::Display for HealthProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Blind => f.write_str("nothing has been looked at yet"),
-            Self::Lag(lag) => write!(f, "looks start {:.1} secs late", lag.as_secs_f64()),
-            Self::Store => f.write_str("state cannot be saved"),
-            Self::Stuck(by) => write!(f, "a message has not been delivered for {}", words::duration(*by)),
+            Self::NoChecks => f.write_str("nothing has been checked yet"),
+            Self::LateChecks(lag) => write!(f, "checks start {:.1} secs late", lag.as_secs_f64()),
+            Self::StateUnsaved => f.write_str("state cannot be saved"),
+            Self::StuckMessage(by) => write!(
+                f,
+                "a message has not been delivered for {}",
+                wording::duration(*by)
+            ),
         }
     }
 }

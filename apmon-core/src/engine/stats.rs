@@ -1,4 +1,4 @@
-//! What came of deliveries since the start, for each channel.
+//! Delivery statistics of each channel since the start.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::status::{ChannelStatus, DeliveryCounts};
 use crate::notification::DeliveryError;
 
-/// The tallies of all channels that were tried.
+/// The statistics of all channels with at least one attempt.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryStats(BTreeMap<String, ChannelStats>);
 
@@ -21,9 +21,14 @@ struct ChannelStats {
 }
 
 impl DeliveryStats {
-    /// A try has ended.
-    pub(super) fn tried(&mut self, channel: &str, result: &Result<(), DeliveryError>, at: Timestamp) {
-        let stats = self.of(channel);
+    /// Counts a finished attempt.
+    pub(super) fn record_attempt(
+        &mut self,
+        channel: &str,
+        result: &Result<(), DeliveryError>,
+        at: Timestamp,
+    ) {
+        let stats = self.entry(channel);
         match result {
             Ok(()) => {
                 stats.counts.delivered += 1;
@@ -44,16 +49,16 @@ impl DeliveryStats {
         }
     }
 
-    /// A message for this channel was given up.
-    pub(super) fn expired(&mut self, channel: &str) {
-        self.of(channel).counts.expired += 1;
+    /// Counts a notification that was given up.
+    pub(super) fn record_expiry(&mut self, channel: &str) {
+        self.entry(channel).counts.expired += 1;
     }
 
-    fn of(&mut self, channel: &str) -> &mut ChannelStats {
+    fn entry(&mut self, channel: &str) -> &mut ChannelStats {
         self.0.entry(channel.to_owned()).or_default()
     }
 
-    /// Adds what is known of this channel.
+    /// Copies the statistics of a channel into its status.
     pub(super) fn fill(&self, channel: &mut ChannelStatus) {
         let Some(stats) = self.0.get(&channel.id) else {
             return;

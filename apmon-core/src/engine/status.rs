@@ -1,5 +1,5 @@
-//! What is known of a site right now, for people and for machines: of a running
-//! engine by [`Handle::status`](super::Handle::status), else of what a store remembers.
+//! The current status of a site, for people and for machines: from a running engine by
+//! [`Handle::status`](super::Handle::status), or from the state in a store.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -9,103 +9,106 @@ use serde::{Deserialize, Serialize};
 use crate::{
     device::Device,
     monitor::Monitor,
-    state::{MonitorState, OutboxEntry, Snapshot},
+    notification::OutboxEntry,
+    state::MonitorState,
+    store::Snapshot,
     time::{Mono, Now},
 };
 
-/// Of the messages on their way so many are shown, the oldest.
-pub(super) const SHOWN: usize = 20;
+/// How many undelivered notifications are listed, the oldest first.
+pub(super) const MAX_SHOWN: usize = 20;
 
-/// Everything about one site. As JSON every key is always there, `null` where
-/// nothing is known; times are UTC.
+/// The status of one site. In JSON every key is always present, `null` if its value is not
+/// known; times are UTC.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SiteStatus {
     /// The site's name.
     pub site: String,
-    /// When this was so.
+    /// The time of this status.
     pub at: Timestamp,
-    /// When the engine started; `None` of what a store remembers.
+    /// When the engine started; `None` if read from a store.
     pub started: Option<Timestamp>,
-    /// It tells nobody ([`Plan::no_notify`](super::Plan)).
+    /// Whether notifications are off ([`Plan::no_notify`](super::Plan)).
     pub no_notify: bool,
-    /// State cannot be saved; monitoring and alerting go on from memory.
+    /// Whether saving the state fails; monitoring and alerting then continue from memory.
     pub unsaved: bool,
-    /// The looks since the start; `None` of what a store remembers.
+    /// The checks since the start; `None` if read from a store.
     pub checks: Option<ChecksStatus>,
-    /// What is watched, by name.
+    /// The monitors, by name.
     pub monitors: Vec<MonitorStatus>,
-    /// Who is told, in the order of the site file.
+    /// The channels, in the order of the site file.
     pub channels: Vec<ChannelStatus>,
-    /// Messages on their way.
+    /// The undelivered notifications.
     pub outbox: OutboxStatus,
 }
 
-/// How the schedule was kept.
+/// How well the schedule was kept.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ChecksStatus {
-    /// Looks that ended.
+    /// Finished checks.
     pub ended: u64,
-    /// Regular looks that could not be made because the one before them ran on.
+    /// Regular checks that were skipped because the one before was still running.
     pub missed: u64,
-    /// So late half of them started at most, in milliseconds.
+    /// Median of the checks' lateness, in milliseconds.
     pub late_p50_ms: f64,
-    /// The same of 99 in 100.
+    /// 99th percentile of the checks' lateness, in milliseconds.
     pub late_p99_ms: f64,
-    /// The latest of all.
+    /// Maximum of the checks' lateness, in milliseconds.
     pub late_max_ms: f64,
 }
 
-/// One watched thing.
+/// The status of one monitor.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct MonitorStatus {
     /// Its name.
     pub name: String,
-    /// Its kind (`tcp`); a store does not know it.
+    /// Its kind (`tcp`); not known to a store.
     pub kind: Option<String>,
-    /// Where, without passwords; a store does not know it.
+    /// Its address, without passwords; not known to a store.
     pub address: Option<String>,
-    /// What is believed of it.
+    /// Its condition.
     pub state: Condition,
-    /// Since when, where that is known.
+    /// Since when it has been in this condition, if that is known.
     pub since: Option<Timestamp>,
-    /// Why it is not up.
+    /// The reason why it is not up.
     pub reason: Option<String>,
-    /// Since when it could not be looked at, also while it is down.
+    /// Since when it could not be checked, also while it is down.
     pub unknown_since: Option<Timestamp>,
-    /// Start of the last look that ended.
+    /// Start of the last finished check.
     pub last_checked: Option<Timestamp>,
-    /// How long the last good answer took, in milliseconds.
+    /// How long the last successful answer took, in milliseconds.
     pub last_response_time_ms: Option<f64>,
-    /// A look is under way, or waits for its turn.
+    /// Whether a check is running or waits for its turn.
     pub checking: bool,
-    /// Start of the next look.
+    /// Start of the next check.
     pub next_check: Option<Timestamp>,
-    /// When the next reminder of its outage is told.
+    /// When the next reminder of its outage is due.
     pub next_reminder: Option<Timestamp>,
-    /// Messages told in its outage.
+    /// Notifications of its outage.
     pub notified_count: u32,
-    /// Looks in a row that found it down.
+    /// Consecutive failed checks.
     pub down_count: u32,
-    /// So many of them are an outage; a store does not know it.
+    /// Consecutive failed checks before an outage is declared; not known to a store.
     pub max_retries: Option<u32>,
-    /// Whether anybody is told of it; a store does not know it.
+    /// Whether notifications are sent; not known to a store.
     pub alarms: Option<bool>,
-    /// What it said of itself at the last look that could ask it, in this run.
+    /// The target's own description of itself, from the last check of this run that could read
+    /// it.
     #[serde(default, with = "shared")]
     pub device: Option<Arc<Device>>,
 }
 
-/// What is believed of a monitor.
+/// The condition of a monitor.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
-    /// Down, hard.
+    /// Down (hard state).
     Down,
-    /// It cannot be looked at.
+    /// The monitor cannot be checked.
     Unknown,
-    /// Looks failed, not yet enough of them for an outage.
+    /// Checks fail, but not enough of them for an outage.
     Soft,
-    /// It was not looked at yet.
+    /// The monitor has not been checked yet.
     #[default]
     Pending,
     /// Up.
@@ -113,7 +116,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// The word for it in files and output.
+    /// The name used in files and output.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -125,7 +128,8 @@ impl Condition {
         }
     }
 
-    /// What a state means. An outage that cannot be looked at goes on.
+    /// The condition of a monitor with this state. An outage stays one when the monitor cannot
+    /// be checked.
     #[must_use]
     pub fn of(state: &MonitorState) -> Self {
         let health = state.health();
@@ -143,81 +147,81 @@ impl Condition {
     }
 }
 
-/// One channel and what waits for it.
+/// The status of one channel and its queue.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct ChannelStatus {
     /// Its id.
     pub id: String,
-    /// Messages that wait for it, without those it refused.
+    /// Notifications that wait for it, without those that it refused.
     pub waiting: usize,
-    /// Messages it refused, which are kept and tried again.
+    /// Notifications that it refused; they are kept and retried.
     pub refused: usize,
     /// When the oldest of all these was decided.
     pub oldest: Option<Timestamp>,
-    /// When the next message is tried; `None` also while one is under way.
+    /// When the next attempt is due; `None` also while one is in progress.
     pub next_try: Option<Timestamp>,
-    /// Since when no try succeeded, as far as this run knows.
+    /// Since when no attempt has succeeded, as far as this run knows.
     pub failing_since: Option<Timestamp>,
-    /// Tries in a row that failed or were refused.
+    /// Consecutive attempts that failed or were refused.
     pub failures: u32,
-    /// What the last of them said, without secrets.
+    /// The error of the last of them, without secrets.
     pub last_error: Option<String>,
-    /// When it last took a message in this run.
+    /// When it last accepted a notification in this run.
     pub last_delivered: Option<Timestamp>,
-    /// What came of tries since the start.
+    /// Results of the attempts since the start.
     pub counts: DeliveryCounts,
 }
 
-/// Counted since the start of a run, for metrics.
+/// Results counted since the start of a run, for metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct DeliveryCounts {
-    /// Messages taken.
+    /// Accepted notifications.
     pub delivered: u64,
-    /// Tries that failed and are repeated.
+    /// Failed attempts that are repeated.
     pub failed: u64,
-    /// Tries that were refused.
+    /// Refused attempts.
     pub refused: u64,
-    /// Messages given up: too old.
+    /// Notifications that were given up because they were too old.
     pub expired: u64,
 }
 
-/// Messages on their way.
+/// The undelivered notifications.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct OutboxStatus {
     /// Those that were not refused.
     pub waiting: usize,
-    /// Those that were; they are kept and tried again.
+    /// Those that were refused; they are kept and retried.
     pub refused: usize,
     /// The oldest of all, at most twenty.
     pub oldest: Vec<MessageStatus>,
 }
 
-/// One message on its way to one channel.
+/// One undelivered notification of one channel.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct MessageStatus {
     /// The channel's id.
     pub channel: String,
-    /// The message's id.
+    /// The notification's id.
     pub id: String,
-    /// The monitor it is about.
+    /// The monitor's name.
     pub monitor: String,
-    /// What it says.
+    /// Its text.
     pub text: String,
     /// When it was decided.
     pub at: Timestamp,
-    /// Tries that failed.
+    /// Failed attempts.
     pub attempts: u32,
-    /// The receiver refused it.
+    /// Whether the receiver refused it.
     pub refused: bool,
-    /// What the last try said, without secrets.
+    /// The error of the last attempt, without secrets.
     pub last_error: Option<String>,
 }
 
 impl SiteStatus {
-    /// What a store remembers of a site called `site`, asked at `at`. Of the
-    /// channels only those are known for which something waits.
+    /// The status of a site according to the state in a store, as of `at`. Only channels with
+    /// waiting notifications are known.
     #[must_use]
-    pub fn remembered(site: impl Into<String>, at: Timestamp, snapshot: &Snapshot) -> Self {
+    pub fn from_snapshot(site: impl Into<String>, at: Timestamp, snapshot: &Snapshot) -> Self {
         let watched = snapshot
             .monitors
             .iter()
@@ -284,7 +288,7 @@ impl ChannelStatus {
         }
     }
 
-    /// One more message for it.
+    /// Counts another entry of its queue.
     pub(super) fn add(&mut self, entry: &OutboxEntry) {
         match entry.refused {
             true => self.refused += 1,
@@ -308,7 +312,11 @@ impl OutboxStatus {
         Self {
             waiting: channels.iter().map(|channel| channel.waiting).sum(),
             refused: channels.iter().map(|channel| channel.refused).sum(),
-            oldest: oldest.into_iter().take(SHOWN).map(MessageStatus::of).collect(),
+            oldest: oldest
+                .into_iter()
+                .take(MAX_SHOWN)
+                .map(MessageStatus::of)
+                .collect(),
         }
     }
 }
@@ -329,11 +337,11 @@ impl MessageStatus {
     }
 }
 
-/// What the dispatcher hands out: shared, not copied, so that it goes on at
-/// once. Who asked makes texts of it.
+/// The data for a status, as the dispatcher hands it out: shared, not copied, so that the
+/// dispatcher is not held up. Converting it to text is left to the caller.
 pub(super) struct StatusSnapshot {
     pub(super) now: Now,
-    /// Without its monitors.
+    /// The site without its monitors.
     pub(super) site: SiteStatus,
     pub(super) monitors: Vec<MonitorSnapshot>,
 }
@@ -348,7 +356,7 @@ pub(super) struct MonitorSnapshot {
 }
 
 impl StatusSnapshot {
-    pub(super) fn developed(self) -> SiteStatus {
+    pub(super) fn into_status(self) -> SiteStatus {
         let now = self.now;
         let mut site = self.site;
         site.monitors = self
@@ -378,7 +386,7 @@ impl MonitorSnapshot {
     }
 }
 
-/// What is shared here is written as what it holds.
+/// Serializes a shared value like the value itself.
 mod shared {
     use std::sync::Arc;
 
@@ -395,7 +403,7 @@ mod shared {
     }
 }
 
-/// Milliseconds to the third place.
+/// Milliseconds, rounded to three decimal places.
 pub(super) fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
@@ -406,7 +414,7 @@ mod tests {
     use crate::state::OwnState;
 
     #[test]
-    fn what_is_believed_follows_the_hard_state_then_unknown_then_the_failed_looks() {
+    fn a_hard_down_state_comes_before_unknown_and_unknown_before_soft() {
         let since = Some(Timestamp::UNIX_EPOCH);
         let table = [
             (None, None, 0, Condition::Pending),

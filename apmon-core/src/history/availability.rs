@@ -1,4 +1,4 @@
-//! How much of each day something was up: sums over what a history holds.
+//! Availability per day, summed up from the records of a history.
 
 use std::{
     iter::Sum,
@@ -11,36 +11,36 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use super::{Incident, IncidentKind, Stretch, StretchKind};
 use crate::state::MonitorState;
 
-/// What is known of one monitor's time. Ranges may overlap, come in any order,
-/// and end before they begin (the clock was set back between): those last no time.
+/// One monitor's time by situation. Ranges may overlap, come in any order, and end before they
+/// begin (the clock was set back meanwhile): those have no length.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Times {
-    /// The first look after which it was known what to believe: nobody watched before.
+pub struct Timeline {
+    /// The first check after which the state was known; the time before is unwatched.
     pub since: Timestamp,
-    /// Nothing is counted after this.
+    /// The end of the time that counts.
     pub until: Timestamp,
-    /// It was down, hard.
+    /// The monitor was down (hard state).
     pub down: Vec<Range<Timestamp>>,
-    /// It could not be looked at.
+    /// The monitor could not be checked.
     pub unknown: Vec<Range<Timestamp>>,
-    /// Nobody was to be told, had it been down.
+    /// Alarms were off, in case it was down.
     pub alarms_off: Vec<Range<Timestamp>>,
-    /// Nobody looked.
+    /// The monitor was not checked.
     pub unwatched: Vec<Range<Timestamp>>,
 }
 
-/// How a monitor was looked at, as a history knows it.
+/// The time in which a monitor was checked, according to a history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Watched {
-    /// The first look after which it was known what to believe.
+pub struct Coverage {
+    /// The first check after which the state was known.
     pub since: Timestamp,
-    /// The last look, of a monitor that is forgotten.
+    /// The last check of a monitor whose state has been deleted.
     pub last: Option<Timestamp>,
-    /// [`CheckResult::max_gap`](super::CheckResult) of the last look.
+    /// [`CheckResult::max_gap`](super::CheckResult) of the last check.
     pub max_gap: Option<Duration>,
 }
 
-/// One day of a time zone: 23, 24 or 25 hours.
+/// A day in a time zone: 23, 24 or 25 hours.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Day {
     /// Its date.
@@ -49,38 +49,38 @@ pub struct Day {
     pub span: Range<Timestamp>,
 }
 
-/// A time, taken apart: each moment counts once.
+/// A length of time, divided by situation: each moment counts once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Sums {
-    /// It was up.
+pub struct Availability {
+    /// Time in which it was up.
     pub up: Duration,
-    /// It was down, and somebody was to be told.
+    /// Time in which it was down with alarms on.
     pub down: Duration,
-    /// It was down, and nobody was to be told.
+    /// Time in which it was down with alarms off.
     pub alarms_off: Duration,
-    /// It could not be looked at; during an outage as well.
+    /// Time in which it could not be checked, also during an outage.
     pub unknown: Duration,
-    /// Nobody looked, whatever was believed meanwhile.
+    /// Time in which it was not checked, whatever the last known state was.
     pub unwatched: Duration,
 }
 
-impl Sums {
-    /// Of the time in which it was known to be up, or down and not silenced:
-    /// the part in which it was up, in percent. `None` without such a time.
+impl Availability {
+    /// The share of up time in the time known to be up, or down with alarms on, in percent.
+    /// `None` without such time.
     #[must_use]
     pub fn up_percent(&self) -> Option<f64> {
         let known = self.up + self.down;
         (!known.is_zero()).then(|| self.up.as_secs_f64() / known.as_secs_f64() * 100.0)
     }
 
-    /// All of it.
+    /// The sum of all parts.
     #[must_use]
     pub fn total(&self) -> Duration {
         self.up + self.down + self.alarms_off + self.unknown + self.unwatched
     }
 }
 
-impl Add for Sums {
+impl Add for Availability {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -94,13 +94,13 @@ impl Add for Sums {
     }
 }
 
-impl Sum for Sums {
+impl Sum for Availability {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
         all.fold(Self::default(), Add::add)
     }
 }
 
-/// The days of `zone` from the one that `span` begins in to the one it ends in.
+/// The days in `zone` from the first to the last that `span` touches.
 #[must_use]
 pub fn days(span: &Range<Timestamp>, zone: &TimeZone) -> Vec<Day> {
     let last = zone.to_datetime(span.end).date();
@@ -123,11 +123,11 @@ pub fn days(span: &Range<Timestamp>, zone: &TimeZone) -> Vec<Day> {
     days
 }
 
-impl Times {
-    /// From what a history and a state hold of one monitor, asked at `now`.
+impl Timeline {
+    /// Builds the timeline of one monitor from its history and its state, as of `now`.
     #[must_use]
     pub fn of(
-        watched: Watched,
+        watched: Coverage,
         state: &MonitorState,
         incidents: &[Incident],
         stretches: &[Stretch],
@@ -138,7 +138,7 @@ impl Times {
             let same = stretches.iter().filter(move |stretch| stretch.kind == kind);
             same.map(|stretch| stretch.started..stretch.ended)
         };
-        let to_this_day = |since: Option<Timestamp>| since.map(|since| since..Timestamp::MAX);
+        let until_now = |since: Option<Timestamp>| since.map(|since| since..Timestamp::MAX);
         let of_kind = |kind: IncidentKind| {
             let same = incidents.iter().filter(move |incident| incident.kind == kind);
             same.map(|incident| {
@@ -149,52 +149,52 @@ impl Times {
                 incident.started..end
             })
         };
-        // Down since before there was a history.
+        // An outage that began before there was a history.
         let outage = state.own.incident.as_ref().filter(|_| state.health().is_down());
         let unrecorded = outage.filter(|id| incidents.iter().all(|incident| incident.id != **id));
         let mut times = Self {
             since: watched.since,
             until: last.min(now),
             down: of_kind(IncidentKind::Outage)
-                .chain(unrecorded.and_then(|_| to_this_day(state.last_alarm_started)))
+                .chain(unrecorded.and_then(|_| until_now(state.last_alarm_started)))
                 .collect(),
             unknown: ranges(StretchKind::Unknown)
                 .chain(of_kind(IncidentKind::Unknown))
-                .chain(to_this_day(state.own.unknown_since))
+                .chain(until_now(state.own.unknown_since))
                 .collect(),
             alarms_off: ranges(StretchKind::AlarmsOff)
-                .chain(to_this_day(state.own.alarms_off_since))
+                .chain(until_now(state.own.alarms_off_since))
                 .collect(),
             unwatched: ranges(StretchKind::Unwatched).collect(),
         };
         let is_watched = state.last_checked.is_some() && state.own.removed_at.is_none();
-        let silent_for = Duration::try_from(now.duration_since(last)).unwrap_or_default();
-        if is_watched && watched.max_gap.is_some_and(|most| silent_for > most) {
+        let unseen_for = Duration::try_from(now.duration_since(last)).unwrap_or_default();
+        if is_watched && watched.max_gap.is_some_and(|most| unseen_for > most) {
             times.unwatched.push(last..now);
             times.until = now;
         }
         times
     }
 
-    /// The sums of each day, in order; the days follow one another.
+    /// The availability of each of `days`, which must be consecutive.
     #[must_use]
-    pub fn sums(&self, days: &[Day]) -> Vec<Sums> {
+    pub fn availability(&self, days: &[Day]) -> Vec<Availability> {
         let mut unwatched = list(&self.unwatched);
         unwatched.push(micros(&(Timestamp::MIN..self.since)));
         let unwatched = merged(unwatched);
         let alarms_off = common(&merged(list(&self.alarms_off)), &merged(list(&self.down)));
-        // Each covers what is in the one before it: the difference is what is
-        // only in it.
+        // Each layer covers the one before it, so the difference between two is what only the
+        // later one has.
         let unknown = merged([unwatched.clone(), list(&self.unknown)].concat());
         let alarms_off = merged([unknown.clone(), alarms_off].concat());
         let down = merged([alarms_off.clone(), list(&self.down)].concat());
         let until = self.until.as_microsecond();
-        let spans = days.iter().map(|day| micros(&day.span));
-        let spans: Vec<_> = spans.map(|(start, end)| (start, end.min(until))).collect();
-        let layers = [unwatched, unknown, alarms_off, down].map(|layer| measured(&layer, &spans));
-        let sums = spans.iter().enumerate().map(|(i, (start, end))| {
+        let windows = days.iter().map(|day| micros(&day.span));
+        let windows: Vec<_> = windows.map(|(start, end)| (start, end.min(until))).collect();
+        let layers = [unwatched, unknown, alarms_off, down].map(|layer| covered(&layer, &windows));
+        let sums = windows.iter().enumerate().map(|(i, (start, end))| {
             let [unwatched, unknown, alarms_off, down] = layers.each_ref().map(|layer| layer[i]);
-            Sums {
+            Availability {
                 unwatched: duration(unwatched),
                 unknown: duration(unknown - unwatched),
                 alarms_off: duration(alarms_off - unknown),
@@ -206,14 +206,14 @@ impl Times {
     }
 }
 
-/// From and to, in microseconds.
-type Piece = (i64, i64);
+/// Start and end, in microseconds.
+type Span = (i64, i64);
 
-fn micros(range: &Range<Timestamp>) -> Piece {
+fn micros(range: &Range<Timestamp>) -> Span {
     (range.start.as_microsecond(), range.end.as_microsecond())
 }
 
-fn list(ranges: &[Range<Timestamp>]) -> Vec<Piece> {
+fn list(ranges: &[Range<Timestamp>]) -> Vec<Span> {
     ranges.iter().map(micros).collect()
 }
 
@@ -221,12 +221,12 @@ fn duration(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
-/// In order, and each moment once.
-fn merged(mut pieces: Vec<Piece>) -> Vec<Piece> {
-    pieces.retain(|(start, end)| start < end);
-    pieces.sort_unstable();
-    let mut merged: Vec<Piece> = Vec::with_capacity(pieces.len());
-    for (start, end) in pieces {
+/// Sorts the spans and merges those that overlap or touch.
+fn merged(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.retain(|(start, end)| start < end);
+    spans.sort_unstable();
+    let mut merged: Vec<Span> = Vec::with_capacity(spans.len());
+    for (start, end) in spans {
         match merged.last_mut() {
             Some(last) if start <= last.1 => last.1 = last.1.max(end),
             _ => merged.push((start, end)),
@@ -235,8 +235,8 @@ fn merged(mut pieces: Vec<Piece>) -> Vec<Piece> {
     merged
 }
 
-/// What is in both, which are merged.
-fn common(a: &[Piece], b: &[Piece]) -> Vec<Piece> {
+/// The intersection of two lists of merged spans.
+fn common(a: &[Span], b: &[Span]) -> Vec<Span> {
     let (mut i, mut j) = (0, 0);
     let mut common = Vec::new();
     while let (Some(one), Some(other)) = (a.get(i), b.get(j)) {
@@ -250,19 +250,19 @@ fn common(a: &[Piece], b: &[Piece]) -> Vec<Piece> {
     merged(common)
 }
 
-/// So much of each span is covered by the pieces; both are in order.
-fn measured(pieces: &[Piece], spans: &[Piece]) -> Vec<i64> {
+/// How much of each window the spans cover; both lists are in order.
+fn covered(spans: &[Span], windows: &[Span]) -> Vec<i64> {
     let mut first = 0;
-    let measure = spans.iter().map(|(start, end)| {
-        while pieces.get(first).is_some_and(|piece| piece.1 <= *start) {
+    let covered = windows.iter().map(|(start, end)| {
+        while spans.get(first).is_some_and(|span| span.1 <= *start) {
             first += 1;
         }
-        let within = pieces[first..].iter().take_while(|piece| piece.0 < *end);
+        let within = spans[first..].iter().take_while(|span| span.0 < *end);
         within
-            .map(|piece| (piece.1.min(*end) - piece.0.max(*start)).max(0))
+            .map(|span| (span.1.min(*end) - span.0.max(*start)).max(0))
             .sum()
     });
-    measure.collect()
+    covered.collect()
 }
 
 #[cfg(test)]

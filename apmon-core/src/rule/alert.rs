@@ -1,4 +1,5 @@
-//! What to tell after a look, a moment passed, or a change of the site file.
+//! Decides which notifications to create after a check, when a reminder is due, and when a
+//! monitor is removed.
 
 use std::time::Duration;
 
@@ -9,25 +10,24 @@ use crate::{
     monitor::{Notice, Policy, Watch},
     notification::{Notification, NotificationKind},
     outcome::{Failure, Verdict},
-    rule::{health::Transition, pacing, words::Subject},
+    rule::{health::Transition, pacing, wording::Subject},
     secret::hex,
     state::MonitorState,
     time::{Mono, Now},
 };
 
-/// The site and zone in which sentences are made.
+/// The site and time zone in which notifications are worded.
 #[derive(Clone, Debug)]
 pub struct MessageContext {
     /// The site's name.
     pub site: String,
-    /// The zone in which times are shown.
+    /// The zone in which times are displayed.
     pub zone: TimeZone,
 }
 
-/// What one look means for a monitor's state: applied to it, and told.
+/// Applies one check to a monitor's state and returns the transition and the notifications.
 ///
-/// `state` is changed in place; the messages returned must be committed with
-/// it in one step.
+/// `state` is changed in place; it must be committed in one step with the notifications.
 pub fn after_check(
     context: &MessageContext,
     watch: &Watch,
@@ -50,68 +50,68 @@ pub fn after_check(
     match (check.verdict, check.failure) {
         (Verdict::Unknown, failure) => {
             let reason = failure.map_or("no reason given", |failure| failure.reason.as_str());
-            notifications.extend(builder.still_unknown(state, reason));
+            notifications.extend(builder.unknown_message(state, reason));
         }
         (verdict, failure) => {
             if verdict == Verdict::Up {
                 state.last_response_time = check.latency;
             }
             state.error_reason = failure.map(|failure| failure.reason.clone());
-            notifications.extend(builder.known_again(state, verdict == Verdict::Up));
+            notifications.extend(builder.known_message(state, verdict == Verdict::Up));
         }
     }
     match transition {
         Some(Transition::Outage) => {
             state.last_alarm_started = Some(now.wall);
-            state.marks.alarm_started = Some(now.mono);
+            state.mono.alarm_started = Some(now.mono);
             state.last_notified = None;
-            state.marks.notified = None;
+            state.mono.notified = None;
             state.notified_count = 0;
-            state.own.incident = Some(builder.incident("outage"));
-            notifications.extend(builder.outage(state));
+            state.own.incident = Some(builder.incident_id("outage"));
+            notifications.extend(builder.outage_message(state));
         }
-        Some(Transition::Recovery) => notifications.extend(builder.recovery(state)),
+        Some(Transition::Recovery) => notifications.extend(builder.recovery_message(state)),
         _ => {}
     }
     let alarms_off = state.health().is_down() && !watch.policy.alarms;
     let since = state.own.alarms_off_since.or(Some(now.wall));
     state.own.alarms_off_since = since.filter(|_| alarms_off);
-    notifications.extend(builder.notices(check.notices));
+    notifications.extend(builder.notice_messages(check.notices));
     (transition, notifications)
 }
 
-/// One look, as the alert rule needs it.
+/// A finished check, as the alert rule needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct FinishedCheck<'a> {
     /// When it started.
     pub started: Now,
-    /// What it said.
+    /// Its verdict.
     pub verdict: Verdict,
-    /// Why it was not up.
+    /// The reason why it was not up.
     pub failure: Option<&'a Failure>,
     /// How long the answer took.
     pub latency: Option<Duration>,
-    /// What else is to be told.
+    /// Other events to report.
     pub notices: &'a [Notice],
 }
 
-/// When the next message of a running outage is due; `None` without one.
+/// When the next notification of an open outage is due; `None` without an open outage.
 #[must_use]
 pub fn reminder_due(policy: &Policy, state: &MonitorState, now: Now) -> Option<Mono> {
     if !state.health().is_down() || !policy.alarms {
         return None;
     }
     match state.last_notified {
-        // Down, and nobody was told: alarms were off when it began.
+        // Down, but not announced: alarms were off when it began.
         None => Some(now.mono),
-        Some(notifications) => {
-            let notifications = state.marks.notified.unwrap_or_else(|| now.mono_of(notifications));
-            Some(notifications.plus(reminder_wait(policy, state)))
+        Some(last) => {
+            let last = state.mono.notified.unwrap_or_else(|| now.mono_of(last));
+            Some(last.plus(reminder_wait(policy, state)))
         }
     }
 }
 
-/// How long the next reminder waits after the message before it.
+/// How long the next reminder waits after the previous notification.
 #[must_use]
 pub(crate) fn reminder_wait(policy: &Policy, state: &MonitorState) -> Duration {
     let wait = pacing::wait(
@@ -119,11 +119,11 @@ pub(crate) fn reminder_wait(policy: &Policy, state: &MonitorState) -> Duration {
         policy.notify_every,
         policy.after_every_n,
     );
-    // Options made by hand may say zero: a reminder follows no faster than this.
+    // Options set in code may be zero: reminders are never closer together than this.
     wait.max(Duration::from_millis(100))
 }
 
-/// The message of a running outage that is due now.
+/// The notification of an open outage that is due now.
 pub fn remind(
     context: &MessageContext,
     watch: &Watch,
@@ -133,11 +133,11 @@ pub fn remind(
     if !state.health().is_down() {
         return None;
     }
-    MessageBuilder { context, watch, now }.outage(state)
+    MessageBuilder { context, watch, now }.outage_message(state)
 }
 
-/// A monitor is no longer in the site file. Told if it was down and somebody
-/// knew of it.
+/// Processes the removal of a monitor from the site file. A notification is created if it was
+/// down and that had been announced.
 pub fn removed(
     context: &MessageContext,
     watch: &Watch,
@@ -150,7 +150,7 @@ pub fn removed(
     let lasted = builder.lasted(state);
     let number = state.notified_count + 1;
     let incident = state.own.incident.take();
-    // Watched again some day, it starts anew.
+    // If it is monitored again some day, it starts from scratch.
     if down {
         state.is_up = None;
     }
@@ -161,11 +161,11 @@ pub fn removed(
     state.own.unknown_incident = None;
     state.own.up_since = None;
     state.own.alarms_off_since = None;
-    state.marks = crate::state::Marks::default();
+    state.mono = crate::state::MonoTimes::default();
     (down && number > 1 && watch.policy.alarms).then(|| {
         builder.notification(
             NotificationKind::NoLongerWatched,
-            incident.unwrap_or_else(|| builder.incident("outage")),
+            incident.unwrap_or_else(|| builder.incident_id("outage")),
             number,
             builder.subject().no_longer_watched(lasted),
             (state.last_alarm_started, Some(lasted)),
@@ -190,8 +190,8 @@ impl MessageBuilder<'_> {
         }
     }
 
-    /// An id that no other incident has: monitor, kind and moment.
-    fn incident(&self, kind: &str) -> String {
+    /// An id that no other incident has, derived from monitor, kind and moment.
+    fn incident_id(&self, kind: &str) -> String {
         let mut hash = Sha256::new();
         for part in [self.context.site.as_str(), &self.watch.name, kind] {
             hash.update(part.as_bytes());
@@ -205,7 +205,8 @@ impl MessageBuilder<'_> {
         outage_lasted(state, self.now)
     }
 
-    /// Of what began at `since` and has lasted so long.
+    /// Creates a notification about an incident that began at `since` and has lasted for the
+    /// given time.
     fn notification(
         &self,
         kind: NotificationKind,
@@ -214,8 +215,8 @@ impl MessageBuilder<'_> {
         text: String,
         (since, lasted): (Option<Timestamp>, Option<Duration>),
     ) -> Notification {
-        // A process that could not save its state may have told a reminder under
-        // this number: who drops duplicates must not take the end for it.
+        // A process that could not save its state may have sent a reminder with this number: a
+        // receiver that drops duplicates must not take the end for it.
         let end = if kind.ends_outage() { "-end" } else { "" };
         Notification {
             id: format!("{incident}-{number}{end}"),
@@ -234,8 +235,8 @@ impl MessageBuilder<'_> {
         }
     }
 
-    /// The first message of an outage, or its next reminder.
-    fn outage(&self, state: &mut MonitorState) -> Option<Notification> {
+    /// The first notification of an outage, or its next reminder.
+    fn outage_message(&self, state: &mut MonitorState) -> Option<Notification> {
         if !self.watch.policy.alarms {
             return None;
         }
@@ -243,12 +244,12 @@ impl MessageBuilder<'_> {
         let incident = state
             .own
             .incident
-            .get_or_insert_with(|| self.incident("outage"))
+            .get_or_insert_with(|| self.incident_id("outage"))
             .clone();
         let first = state.notified_count == 0;
         state.notified_count = state.notified_count.saturating_add(1);
         state.last_notified = Some(self.now.wall);
-        state.marks.notified = Some(self.now.mono);
+        state.mono.notified = Some(self.now.mono);
         let lasted = self.lasted(state);
         let reason = state.error_reason.as_deref().unwrap_or("no reason given");
         let (kind, text) = if first {
@@ -268,32 +269,32 @@ impl MessageBuilder<'_> {
         })
     }
 
-    /// Nobody is told of the end of what nobody was told began.
-    fn recovery(&self, state: &mut MonitorState) -> Option<Notification> {
-        let notifications = std::mem::take(&mut state.notified_count);
+    /// No recovery is sent for an outage that was never announced.
+    fn recovery_message(&self, state: &mut MonitorState) -> Option<Notification> {
+        let count = std::mem::take(&mut state.notified_count);
         let incident = state.own.incident.take();
         state.last_notified = None;
-        state.marks.notified = None;
-        if notifications == 0 || !self.watch.policy.alarms {
+        state.mono.notified = None;
+        if count == 0 || !self.watch.policy.alarms {
             return None;
         }
         let lasted = self.lasted(state);
         Some(self.notification(
             NotificationKind::Recovery,
-            incident.unwrap_or_else(|| self.incident("outage")),
-            notifications.saturating_add(1),
+            incident.unwrap_or_else(|| self.incident_id("outage")),
+            count.saturating_add(1),
             self.subject().recovery(lasted),
             (state.last_alarm_started, Some(lasted)),
         ))
     }
 
-    fn still_unknown(&self, state: &mut MonitorState, reason: &str) -> Option<Notification> {
+    fn unknown_message(&self, state: &mut MonitorState, reason: &str) -> Option<Notification> {
         let since = *state.own.unknown_since.get_or_insert(self.now.wall);
-        let mark = *state
-            .marks
+        let began = *state
+            .mono
             .unknown_since
             .get_or_insert_with(|| self.now.mono_of(since));
-        let lasted = self.now.mono.since(mark);
+        let lasted = self.now.mono.since(began);
         if !state.health().is_down() {
             state.error_reason = Some(reason.to_owned());
         }
@@ -303,7 +304,7 @@ impl MessageBuilder<'_> {
         {
             return None;
         }
-        let incident = self.incident("unknown");
+        let incident = self.incident_id("unknown");
         state.own.unknown_incident = Some(incident.clone());
         Some(self.notification(
             NotificationKind::Unknown,
@@ -314,15 +315,15 @@ impl MessageBuilder<'_> {
         ))
     }
 
-    fn known_again(&self, state: &mut MonitorState, is_up: bool) -> Option<Notification> {
+    fn known_message(&self, state: &mut MonitorState, is_up: bool) -> Option<Notification> {
         let since = state.own.unknown_since.take()?;
-        let mark = state.marks.unknown_since.take();
+        let began = state.mono.unknown_since.take();
         let incident = state.own.unknown_incident.take()?;
         if !self.watch.policy.alarms {
             return None;
         }
-        let mark = mark.unwrap_or_else(|| self.now.mono_of(since));
-        let lasted = self.now.mono.since(mark);
+        let began = began.unwrap_or_else(|| self.now.mono_of(since));
+        let lasted = self.now.mono.since(began);
         Some(self.notification(
             NotificationKind::Known,
             incident,
@@ -332,7 +333,7 @@ impl MessageBuilder<'_> {
         ))
     }
 
-    fn notices<'a>(&'a self, notices: &'a [Notice]) -> impl Iterator<Item = Notification> + 'a {
+    fn notice_messages<'a>(&'a self, notices: &'a [Notice]) -> impl Iterator<Item = Notification> + 'a {
         let alarms = self.watch.policy.alarms;
         notices
             .iter()
@@ -341,7 +342,7 @@ impl MessageBuilder<'_> {
             .map(|(i, notice)| {
                 self.notification(
                     NotificationKind::Notice(notice.label.clone()),
-                    self.incident(&format!("notice {i}")),
+                    self.incident_id(&format!("notice {i}")),
                     1,
                     self.subject().notice(&notice.text),
                     (None, None),
@@ -350,11 +351,11 @@ impl MessageBuilder<'_> {
     }
 }
 
-/// How long the present or last outage has lasted.
+/// How long the current or last outage has lasted.
 #[must_use]
 pub(crate) fn outage_lasted(state: &MonitorState, now: Now) -> Duration {
     let began = state
-        .marks
+        .mono
         .alarm_started
         .or_else(|| state.last_alarm_started.map(|began| now.mono_of(began)));
     began.map_or(Duration::ZERO, |began| now.mono.since(began))

@@ -1,20 +1,20 @@
-//! How long a channel pauses after a try that failed.
+//! How long a channel pauses after a failed attempt.
 
 use std::time::Duration;
 
 use super::schedule;
 
-/// After the first.
+/// Pause after the first failure.
 const FIRST: Duration = Duration::from_secs(1);
-/// At most.
+/// Longest pause.
 const LONGEST: Duration = Duration::from_secs(300);
-/// Pauses are shorter by up to so much of them: after a server has been away,
-/// not all that wait for it come back in one moment.
+/// The share by which a pause may be shorter: when a server returns, not everyone who waits for
+/// it comes back at the same moment.
 const JITTER: f64 = 0.2;
 
-/// The pause after `failures` failed tries and one more: 1 s, doubled by each
-/// up to 5 minutes, and up to a fifth shorter. By how much is a constant of
-/// `key`, such as that of the message, and of the count.
+/// The pause after the attempt that follows `failures` failed ones: 1 s, doubled by each
+/// failure up to 5 minutes, and up to a fifth shorter. The reduction depends only on the count
+/// and on `key`, such as that of the message.
 #[must_use]
 pub fn pause(failures: u32, key: &str) -> Duration {
     let pause = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST);
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_failed_together_do_not_come_back_together() {
+    fn simultaneous_failures_are_not_retried_simultaneously() {
         let mut pauses: Vec<_> = (0..100).map(|i| pause(9, &format!("i{i}-1-c"))).collect();
         pauses.sort_unstable();
         pauses.dedup();

@@ -1,51 +1,51 @@
-//! Soft until `max_retries` looks in a row have failed, then hard. Only hard
-//! states are told.
+//! Soft and hard states: a monitor is soft until `max_retries` consecutive checks have failed,
+//! then hard. Only hard states are reported.
 
 use std::num::NonZeroU32;
 
 use crate::outcome::Verdict;
 
-/// What is believed of a monitor.
+/// The soft or hard state of a monitor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Health {
     /// The hard state; `None` until one is known.
     pub is_up: Option<bool>,
-    /// Looks in a row that found it down.
+    /// Consecutive failed checks.
     pub failed: u32,
 }
 
-/// What a look changed.
+/// The change that a check caused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Transition {
     /// Up for the first time.
     FirstUp,
-    /// A look failed, not yet enough of them.
+    /// A check failed, but not enough of them for an outage.
     Soft,
-    /// A soft state ended well. Nobody is told.
+    /// A soft state ended with a successful check. No notification is sent.
     SoftCleared,
-    /// Down, hard: an outage begins.
+    /// Down (hard state): an outage begins.
     Outage,
     /// Up after an outage.
     Recovery,
 }
 
 impl Health {
-    /// Down, hard.
+    /// Whether it is down (hard state).
     #[must_use]
     pub fn is_down(self) -> bool {
         self.is_up == Some(false)
     }
 
-    /// Failing, not yet hard.
+    /// Whether checks fail, but not enough of them for an outage.
     #[must_use]
     pub fn is_soft(self) -> bool {
         self.failed > 0 && !self.is_down()
     }
 
-    /// What is believed after one more look, and what that changed.
+    /// The health after one more check, and the transition.
     ///
-    /// `Unknown` changes nothing: it neither opens nor closes an outage and is
-    /// no failed look.
+    /// `Unknown` changes nothing: it neither opens nor closes an outage, and it is not a failed
+    /// check.
     #[must_use]
     pub fn after(self, verdict: Verdict, max_retries: NonZeroU32) -> (Self, Option<Transition>) {
         match verdict {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_third_failed_look_of_three_is_an_outage() {
+    fn with_three_retries_the_third_failed_check_is_an_outage() {
         use Transition::*;
         assert_eq!(
             run("uddddu", 3),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn with_one_try_the_first_failed_look_is_an_outage() {
+    fn with_one_retry_the_first_failed_check_is_an_outage() {
         assert_eq!(run("d", 1), [Some(Transition::Outage)]);
     }
 
@@ -143,7 +143,7 @@ mod tests {
     }
 
     proptest! {
-        /// Promise 5: "I could not look" is not "it is down".
+        /// Promise 5: "the check was not possible" is not "it is down".
         #[test]
         fn dropping_every_unknown_changes_nothing(verdicts in "[ud?]{0,40}", max in 1u32..5) {
             let known: String = verdicts.chars().filter(|c| *c != '?').collect();
@@ -153,7 +153,7 @@ mod tests {
         }
 
         #[test]
-        fn outages_and_recoveries_take_turns(verdicts in "[ud?]{0,60}", max in 1u32..5) {
+        fn outages_and_recoveries_alternate(verdicts in "[ud?]{0,60}", max in 1u32..5) {
             let hard: Vec<_> = run(&verdicts, max).into_iter().flatten()
                 .filter(|t| matches!(t, Transition::Outage | Transition::Recovery)).collect();
             for (i, transition) in hard.iter().enumerate() {

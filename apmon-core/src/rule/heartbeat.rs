@@ -1,35 +1,34 @@
-//! When a sign of life leaves: at its due moment, and only on the strength of
-//! a check that succeeded just before it. So the check is started early by the
-//! time it usually takes.
+//! When a heartbeat is sent: at its due moment, and only after a check that succeeded just
+//! before it. So the check starts early by the time that it usually takes.
 
 use std::time::Duration;
 
 use crate::time::Mono;
 
-/// How long before the due moment the check starts at least: the timer's own
-/// grain and a scheduler's delay.
+/// Minimum time by which the check starts before the due moment: covers the timer's granularity
+/// and the scheduler's delay.
 const MARGIN: Duration = Duration::from_millis(20);
 
-/// The heartbeats of one monitor.
+/// The heartbeat schedule of one monitor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Beat {
+pub struct HeartbeatTimer {
     every: Option<Duration>,
     due: Option<Mono>,
     usual: Duration,
 }
 
-/// What a check means for the heartbeat.
+/// The consequence of a check for the heartbeat.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Send {
-    /// Nothing now.
+pub enum SendDecision {
+    /// No heartbeat now.
     No,
-    /// At this moment, which may be now.
+    /// A heartbeat at this moment, which may be now.
     At(Mono),
 }
 
-impl Beat {
-    /// Heartbeats on a grid of `every` (after each good check without it), the
-    /// last one sent at `last`.
+impl HeartbeatTimer {
+    /// A schedule with a grid of `every` (without it, a heartbeat after each successful check),
+    /// the last one sent at `last`.
     #[must_use]
     pub fn new(every: Option<Duration>, last: Option<Mono>) -> Self {
         Self {
@@ -39,8 +38,7 @@ impl Beat {
         }
     }
 
-    /// When the check for the next heartbeat has to start; `None` while there
-    /// is no grid yet, or none at all.
+    /// When the check for the next heartbeat has to start; `None` while there is no grid.
     #[must_use]
     pub fn check_at(&self) -> Option<Mono> {
         self.due.map(|due| due.minus(self.lead()))
@@ -57,31 +55,39 @@ impl Beat {
         self.every.map_or(lead, |every| lead.min(every / 2))
     }
 
-    /// A check ended at `now`, having started at `started`. Says whether a
-    /// heartbeat leaves on its strength, and moves the grid on.
+    /// Processes a check that ran from `started` to `now`: decides whether a heartbeat is sent
+    /// because of it, and advances the grid.
     #[must_use]
-    pub fn after_check(&mut self, up: bool, started: Mono, now: Mono) -> Send {
+    pub fn after_check(&mut self, up: bool, started: Mono, now: Mono) -> SendDecision {
         let took = now.since(started);
         let before = self.lead();
-        // The peak, slowly forgotten: a check must rarely take longer than this.
+        // The peak, which decays slowly: a check should rarely take longer than this.
         self.usual = took.max(self.usual.mul_f64(0.9));
         let Some(every) = self.every else {
-            return if up { Send::At(now) } else { Send::No };
+            return if up {
+                SendDecision::At(now)
+            } else {
+                SendDecision::No
+            };
         };
         let Some(due) = self.due else {
             if !up {
-                return Send::No;
+                return SendDecision::No;
             }
             self.due = Some(now.plus(every));
-            return Send::At(now);
+            return SendDecision::At(now);
         };
-        // What ended before the lead began is too old to vouch for anything.
-        // The lead it was started by counts, not only the one it changed.
+        // A check that ended before the lead began is too old to justify a heartbeat. The lead
+        // with which it was started counts as well, not only the one updated by it.
         if now < due.minus(before.max(self.lead())) {
-            return Send::No;
+            return SendDecision::No;
         }
         self.due = Some(next_after(due, every, now));
-        if up { Send::At(due.max(now)) } else { Send::No }
+        if up {
+            SendDecision::At(due.max(now))
+        } else {
+            SendDecision::No
+        }
     }
 }
 
@@ -108,79 +114,82 @@ mod tests {
     }
 
     #[test]
-    fn the_first_good_check_starts_the_grid() {
-        let mut beat = Beat::new(Some(10 * SECOND), None);
-        assert_eq!(beat.after_check(false, ms(0), ms(5)), Send::No);
-        assert_eq!(beat.after_check(true, ms(1000), ms(1005)), Send::At(ms(1005)));
-        assert_eq!(beat.due(), Some(ms(11_005)));
+    fn the_first_successful_check_starts_the_grid() {
+        let mut timer = HeartbeatTimer::new(Some(10 * SECOND), None);
+        assert_eq!(timer.after_check(false, ms(0), ms(5)), SendDecision::No);
+        assert_eq!(
+            timer.after_check(true, ms(1000), ms(1005)),
+            SendDecision::At(ms(1005))
+        );
+        assert_eq!(timer.due(), Some(ms(11_005)));
     }
 
     #[test]
-    fn the_check_starts_early_and_the_heartbeat_leaves_when_due() {
-        let mut beat = Beat::new(Some(10 * SECOND), Some(ms(0)));
-        assert_eq!(beat.after_check(true, ms(100), ms(400)), Send::No);
-        let start = beat.check_at().unwrap();
+    fn the_check_starts_early_and_the_heartbeat_is_sent_when_due() {
+        let mut timer = HeartbeatTimer::new(Some(10 * SECOND), Some(ms(0)));
+        assert_eq!(timer.after_check(true, ms(100), ms(400)), SendDecision::No);
+        let start = timer.check_at().unwrap();
         assert_eq!(start, ms(10_000 - 375 - 20));
         assert_eq!(
-            beat.after_check(true, start, start.plus(300_000 * Duration::from_micros(1))),
-            Send::At(ms(10_000))
+            timer.after_check(true, start, start.plus(300_000 * Duration::from_micros(1))),
+            SendDecision::At(ms(10_000))
         );
-        assert_eq!(beat.due(), Some(ms(20_000)));
+        assert_eq!(timer.due(), Some(ms(20_000)));
     }
 
-    /// Promise 2, with a target whose answer takes 160 to 240 ms: one check a
-    /// heartbeat, and each leaves when due.
+    /// Promise 2, with a target that takes 160 to 240 ms to answer: one check per heartbeat,
+    /// and each is sent when due.
     #[test]
-    fn checks_of_changing_length_come_once_a_heartbeat() {
-        let mut beat = Beat::new(Some(2 * SECOND), Some(ms(0)));
-        let _ = beat.after_check(true, ms(100), ms(340));
+    fn checks_of_varying_duration_run_once_per_heartbeat() {
+        let mut timer = HeartbeatTimer::new(Some(2 * SECOND), Some(ms(0)));
+        let _ = timer.after_check(true, ms(100), ms(340));
         let mut late = 0;
         for k in 1..200 {
             let took = Duration::from_millis(160 + (k * 37) % 81);
-            let due = beat.due().unwrap();
-            let start = beat.check_at().unwrap();
-            match beat.after_check(true, start, start.plus(took)) {
-                Send::At(at) => late = late.max(at.since(due).as_millis()),
-                Send::No => panic!("check {k} was for nothing"),
+            let due = timer.due().unwrap();
+            let start = timer.check_at().unwrap();
+            match timer.after_check(true, start, start.plus(took)) {
+                SendDecision::At(at) => late = late.max(at.since(due).as_millis()),
+                SendDecision::No => panic!("check {k} led to no heartbeat"),
             }
-            assert_eq!(beat.due().unwrap(), due.plus(2 * SECOND));
+            assert_eq!(timer.due().unwrap(), due.plus(2 * SECOND));
         }
         assert_eq!(late, 0);
     }
 
     #[test]
-    fn a_failed_check_sends_none_and_the_grid_stays() {
-        let mut beat = Beat::new(Some(10 * SECOND), Some(ms(0)));
-        assert_eq!(beat.after_check(false, ms(9_980), ms(9_990)), Send::No);
-        assert_eq!(beat.due(), Some(ms(20_000)));
+    fn a_failed_check_sends_no_heartbeat_and_keeps_the_grid() {
+        let mut timer = HeartbeatTimer::new(Some(10 * SECOND), Some(ms(0)));
+        assert_eq!(timer.after_check(false, ms(9_980), ms(9_990)), SendDecision::No);
+        assert_eq!(timer.due(), Some(ms(20_000)));
     }
 
     #[test]
-    fn a_check_that_took_too_long_sends_late_and_the_grid_stays() {
-        let mut beat = Beat::new(Some(10 * SECOND), Some(ms(0)));
+    fn a_slow_check_sends_late_and_keeps_the_grid() {
+        let mut timer = HeartbeatTimer::new(Some(10 * SECOND), Some(ms(0)));
         assert_eq!(
-            beat.after_check(true, ms(9_980), ms(12_000)),
-            Send::At(ms(12_000))
+            timer.after_check(true, ms(9_980), ms(12_000)),
+            SendDecision::At(ms(12_000))
         );
-        assert_eq!(beat.due(), Some(ms(20_000)));
+        assert_eq!(timer.due(), Some(ms(20_000)));
     }
 
     #[test]
-    fn missed_heartbeats_are_not_made_up_for() {
-        let mut beat = Beat::new(Some(10 * SECOND), Some(ms(0)));
+    fn missed_heartbeats_are_not_sent_later() {
+        let mut timer = HeartbeatTimer::new(Some(10 * SECOND), Some(ms(0)));
         assert_eq!(
-            beat.after_check(true, ms(55_000), ms(55_001)),
-            Send::At(ms(55_001))
+            timer.after_check(true, ms(55_000), ms(55_001)),
+            SendDecision::At(ms(55_001))
         );
-        assert_eq!(beat.due(), Some(ms(60_000)));
+        assert_eq!(timer.due(), Some(ms(60_000)));
     }
 
     #[test]
-    fn without_a_grid_every_good_check_sends() {
-        let mut beat = Beat::new(None, None);
-        assert_eq!(beat.check_at(), None);
-        assert_eq!(beat.after_check(true, ms(0), ms(3)), Send::At(ms(3)));
-        assert_eq!(beat.after_check(false, ms(10), ms(13)), Send::No);
-        assert_eq!(beat.after_check(true, ms(20), ms(23)), Send::At(ms(23)));
+    fn without_a_grid_every_successful_check_sends_a_heartbeat() {
+        let mut timer = HeartbeatTimer::new(None, None);
+        assert_eq!(timer.check_at(), None);
+        assert_eq!(timer.after_check(true, ms(0), ms(3)), SendDecision::At(ms(3)));
+        assert_eq!(timer.after_check(false, ms(10), ms(13)), SendDecision::No);
+        assert_eq!(timer.after_check(true, ms(20), ms(23)), SendDecision::At(ms(23)));
     }
 }

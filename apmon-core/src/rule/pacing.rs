@@ -1,10 +1,10 @@
-//! The decaying curve of reminders: close together at first, then further and
-//! further apart until `notify_every_n_secs` lies between two.
+//! The curve of reminders: close together at first, then further and further apart, up to
+//! `notify_every_n_secs`.
 
 use std::{num::NonZeroU32, time::Duration};
 
-/// How long reminder number `k` (from 1) waits after the message before it:
-/// `base * (1 - (1 - k/n)^2)` for `k < n`, then `base`.
+/// How long reminder number `k` (from 1) waits after the previous notification: `base * (1 - (1
+/// - k/n)^2)` for `k < n`, then `base`.
 #[must_use]
 pub fn wait(k: u32, base: Duration, n: NonZeroU32) -> Duration {
     if k >= n.get() {
@@ -15,8 +15,8 @@ pub fn wait(k: u32, base: Duration, n: NonZeroU32) -> Duration {
     wait.min(base)
 }
 
-/// The first `count` reminders of an outage: wait before each, and time since
-/// the outage was told.
+/// The first `count` reminders of an outage: number, wait, and time since the outage was
+/// announced.
 pub fn curve(base: Duration, n: NonZeroU32, count: u32) -> impl Iterator<Item = (u32, Duration, Duration)> {
     (1..=count).scan(Duration::ZERO, move |since, k| {
         let wait = wait(k, base, n);
@@ -50,7 +50,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_above_base_and_never_shrinking(base in 1u64..10_000_000, n in 1u32..10_000, k in 1u32..20_000) {
+        fn waits_never_shrink_and_never_exceed_the_base(base in 1u64..10_000_000, n in 1u32..10_000, k in 1u32..20_000) {
             let n = NonZeroU32::new(n).unwrap();
             let base = Duration::from_secs(base);
             let (this, next) = (wait(k, base, n), wait(k + 1, base, n));

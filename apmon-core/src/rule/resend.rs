@@ -1,15 +1,15 @@
-//! A sign of life that was not taken is sent again, within its period only.
+//! Repeats a heartbeat that was not accepted, within its period.
 
 use std::time::Duration;
 
 use crate::time::Mono;
 
-/// First pause after a failed heartbeat; doubled by each further one.
+/// Pause after the first failed heartbeat; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The tries of one heartbeat.
+/// The attempts of one heartbeat.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Resend {
     failures: u32,
@@ -23,18 +23,18 @@ impl Resend {
         self.at
     }
 
-    /// How many tries have failed since one was taken.
+    /// How many attempts have failed since one was accepted.
     #[must_use]
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// It was taken.
-    pub fn taken(&mut self) {
+    /// Records that it was accepted.
+    pub fn accepted(&mut self) {
         *self = Self::default();
     }
 
-    /// It was not taken. `ends` is the end of its period, if it has one.
+    /// Records that it was not accepted. `ends` is the end of its period, if it has one.
     pub fn failed(&mut self, now: Mono, ends: Option<Mono>) {
         let pause = FIRST_PAUSE
             .saturating_mul(1 << self.failures.min(16))
@@ -44,7 +44,7 @@ impl Resend {
         self.at = Some(at).filter(|at| ends.is_none_or(|ends| *at < ends));
     }
 
-    /// It is sent now, or must not be any more.
+    /// Cancels the next attempt: it is made now, or is no longer wanted.
     pub fn clear(&mut self) {
         self.at = None;
     }
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn tries_come_less_and_less_often_until_the_period_ends() {
+    fn attempts_become_rarer_until_the_period_ends() {
         let mut resend = Resend::default();
         let mut now = secs(0);
         let mut tries = Vec::new();
@@ -73,12 +73,12 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_taken_starts_anew() {
+    fn an_accepted_heartbeat_resets_the_pause() {
         let mut resend = Resend::default();
         resend.failed(secs(0), None);
         resend.failed(secs(1), None);
         assert_eq!(resend.failures(), 2);
-        resend.taken();
+        resend.accepted();
         assert_eq!(resend.at(), None);
         resend.failed(secs(9), None);
         assert_eq!(resend.at(), Some(secs(10)));

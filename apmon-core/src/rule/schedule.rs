@@ -1,6 +1,6 @@
-//! When to look next: a fixed grid on the monotonic clock. Missed slots are
-//! skipped and counted, never bunched; phases are spread over the interval so
-//! that thousands of monitors do not fire together.
+//! When to check next: a fixed grid on the monotonic clock. Missed slots are skipped and
+//! counted, never caught up with; phases are spread over the interval so that thousands of
+//! monitors do not fire together.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use jiff::Timestamp;
 
 use crate::time::{Mono, Now};
 
-/// The first looks of all monitors fall within this time (or their interval,
-/// if that is shorter), so that a started daemon soon knows everything.
+/// The first checks of all monitors fall within this time (or within their interval, if that is
+/// shorter), so that a daemon soon knows every state.
 pub const FIRST_ROUND: Duration = Duration::from_secs(5);
 
-/// Where in its interval a monitor stands: 0 to 1, a constant of its name.
+/// A monitor's phase within its interval: 0 to 1, always the same for its name.
 #[must_use]
 pub fn phase(site: &str, name: &str) -> f64 {
-    // FNV-1a, finished by a mixing step: spread evenly, equal on every machine.
+    // FNV-1a with a final mixing step: evenly spread, and equal on every machine.
     let mut hash = site
         .bytes()
         .chain([0])
@@ -39,8 +39,8 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// The grid of a monitor that is taken up at `start`. An interval of zero
-    /// counts as one nanosecond.
+    /// The grid of a monitor that is added at `start`. An interval of zero counts as one
+    /// nanosecond.
     #[must_use]
     pub fn new(start: Mono, interval: Duration, phase: f64) -> Self {
         let interval = interval.max(Duration::from_nanos(1));
@@ -50,7 +50,7 @@ impl Grid {
         }
     }
 
-    /// The first look: within [`FIRST_ROUND`], spread by the same phase.
+    /// The first check: within [`FIRST_ROUND`], spread by the same phase.
     #[must_use]
     pub fn first(start: Mono, interval: Duration, phase: f64) -> Mono {
         start.plus(interval.min(FIRST_ROUND).mul_f64(phase))
@@ -67,7 +67,7 @@ impl Grid {
         Mono::from_nanos(self.origin.nanos().saturating_add(passed.saturating_mul(step)))
     }
 
-    /// Slots that lie after `due` and at or before `now`: they were missed.
+    /// The number of missed slots: those after `due` and not after `now`.
     #[must_use]
     pub fn missed(&self, due: Mono, now: Mono) -> u64 {
         let first = self.slot_after(due);
@@ -83,19 +83,19 @@ fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// When a failed, still soft monitor is looked at again: `retry` after the
-/// failed look ended, or at its next regular slot if that is sooner.
+/// When a monitor in a soft state is checked again: `retry` after the failed check ended, or at
+/// its next regular slot if that is sooner.
 #[must_use]
 pub fn retry_at(ended: Mono, retry: Duration, regular: Mono) -> Mono {
     ended.plus(retry).min(regular)
 }
 
-/// Whether something done every `interval` is due in a pass, `last` done at.
+/// Whether something that is done every `interval`, and was last done at `last`, is due in a
+/// pass.
 ///
-/// A pass runs when cron starts it, and that is never exactly on time: what
-/// would be due a moment after this pass is done in this one (a tenth of the
-/// interval, at most 5 s), or every second pass would skip it. A `last` in the
-/// future (the clock was set back) is due.
+/// Cron never starts a pass exactly on time, so whatever would be due a moment after this pass
+/// is done in it (a tenth of the interval, at most 5 s); otherwise every second pass would skip
+/// it. A `last` in the future (the clock was set back) is due.
 #[must_use]
 pub fn due_in_pass(last: Option<Timestamp>, now: Timestamp, interval: Duration) -> bool {
     let Some(last) = last else { return true };
@@ -109,8 +109,8 @@ fn slack(interval: Duration) -> Duration {
     (interval / 10).min(Duration::from_secs(5))
 }
 
-/// What is left of an interval that began at `began`, seen by a pass: zero
-/// where it is due by [`due_in_pass`].
+/// The rest of an interval that began at `began`, as a pass sees it: zero if it is due by the
+/// rule of [`due_in_pass`].
 #[must_use]
 pub(crate) fn left_in_pass(began: Mono, now: Now, interval: Duration) -> Duration {
     let elapsed = now.mono.since(began);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_stand_still_and_missed_ones_are_counted() {
+    fn slots_are_fixed_and_missed_ones_are_counted() {
         let grid = Grid::new(at(0), 10 * SECOND, 0.5);
         assert_eq!(grid.slot_after(at(0)), at(5));
         assert_eq!(grid.slot_after(at(5)), at(15));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_look_comes_within_five_seconds() {
+    fn the_first_check_comes_within_five_seconds() {
         assert!(Grid::first(at(0), 3600 * SECOND, 0.999) < at(5));
         assert!(Grid::first(at(0), SECOND, 0.999) < at(1));
     }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn cron_that_comes_a_little_early_still_looks() {
+    fn a_pass_that_starts_a_little_early_still_checks() {
         let t = |s: &str| s.parse::<Timestamp>().unwrap();
         let last = Some(t("2026-02-11T10:00:01Z"));
         assert!(due_in_pass(last, t("2026-02-11T10:01:00Z"), 60 * SECOND));
@@ -180,7 +180,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_next_slot_is_later_by_at_most_one_interval(
+        fn the_next_slot_is_at_most_one_interval_later(
             start in 0i64..1_000_000_000_000, after in 0i64..2_000_000_000_000, millis in 1u64..4_000_000, phase in 0.0f64..1.0,
         ) {
             let interval = Duration::from_millis(millis);

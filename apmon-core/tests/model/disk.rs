@@ -155,7 +155,7 @@ impl StateStore for Store {
     async fn load(&self) -> Result<Snapshot, StoreError> {
         let mut snapshot = self.kept.lock().unwrap().clone();
         for state in snapshot.monitors.values_mut() {
-            Arc::make_mut(state).marks = Default::default();
+            Arc::make_mut(state).mono = Default::default();
         }
         Ok(snapshot)
     }

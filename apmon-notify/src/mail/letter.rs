@@ -3,7 +3,7 @@
 
 use apmon_core::{
     Notification, NotificationKind,
-    rule::words,
+    rule::wording,
     text::{excerpt, printable},
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -126,7 +126,7 @@ impl Letter<'_> {
             lines.push(("Since", self.moment(since)));
         }
         if let Some(lasted) = message.lasted {
-            lines.push(("Duration", words::duration(lasted)));
+            lines.push(("Duration", wording::duration(lasted)));
         }
         if let Some(number) = message.reminder() {
             lines.push(("Reminder", number.to_string()));

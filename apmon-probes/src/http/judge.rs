@@ -63,7 +63,7 @@ impl Wanted<'_> {
             return result.map(|()| Answer::Right);
         }
         course.stop();
-        if check.is_explained() {
+        if check.is_traced() {
             // What comes now decides nothing, nor does how it ends.
             let rest = body::receive(pieces, headers, status, &mut search, check);
             let _ = tokio::time::timeout(LINGER, rest).await;

@@ -83,7 +83,7 @@ pub async fn explain(section: &str, timeout: Duration) -> (Outcome, String) {
     let mut trace = Trace::start();
     let outcome = in_time(section, timeout, || {
         trace = Trace::start();
-        check_within(timeout).explained(Arc::clone(&trace))
+        check_within(timeout).with_trace(Arc::clone(&trace))
     });
     let outcome = outcome.await;
     let steps = trace.steps();
@@ -113,7 +113,7 @@ async fn in_time(section: &str, timeout: Duration, mut make: impl FnMut() -> Che
 fn slept_through(outcome: &Outcome, took: Duration, timeout: Duration) -> bool {
     let failure = outcome.failure();
     let says = failure.is_some_and(|failure| {
-        failure.class == FailureClass::Resources && failure.reason.contains("this process stood still for ")
+        failure.class == FailureClass::Resources && failure.reason.contains("this process was stalled for ")
     });
     says && took > timeout + STANDSTILL
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, time::Duration};
 
-use apmon_core::{Mac, Notice, PortState, rule::words::duration};
+use apmon_core::{Mac, Notice, PortState, rule::wording::duration};
 
 use super::station::{Move, News};
 use crate::{follow::Identity, restart::Restart};

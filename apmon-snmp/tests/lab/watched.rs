@@ -63,8 +63,8 @@ impl Watched {
         let now = SystemClock::new().now();
         let trace = Trace::start();
         let check = Check::new(now.mono, now, self.timeout)
-            .remembering(self.memory.clone())
-            .explained(Arc::clone(&trace));
+            .with_memory(self.memory.clone())
+            .with_trace(Arc::clone(&trace));
         let observation = self.monitor.check(&check).await;
         if let Some(memory) = &observation.memory {
             self.memory = memory.clone();

@@ -33,7 +33,7 @@ impl StateStore for InMemory {
         let mut snapshot = self.0.lock().unwrap().clone();
         for state in snapshot.monitors.values_mut() {
             // Of a process that has ended.
-            Arc::make_mut(state).marks = Default::default();
+            Arc::make_mut(state).mono = Default::default();
         }
         Ok(snapshot)
     }

@@ -115,7 +115,7 @@ impl Story {
             mono: Mono::ORIGIN.plus(since),
             wall: start.checked_add(since).unwrap(),
         };
-        let check = Check::new(now.mono, now, self.patience).remembering(self.memory.clone());
+        let check = Check::new(now.mono, now, self.patience).with_memory(self.memory.clone());
         let observation = self.monitor.check(&check).await;
         if let Some(memory) = &observation.memory {
             self.memory = memory.clone();

@@ -9,7 +9,7 @@ use std::{
 
 use apmon_core::{
     CheckResult, Delivery, DeliveryFate, Incident, IncidentKind, MonitorState, OutboxEntry, PortChange,
-    PortChangeRecord, PortEvent, StoreError, Stretch, StretchKind, Verdict, history::Watched,
+    PortChangeRecord, PortEvent, StoreError, Stretch, StretchKind, Verdict, history::Coverage,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -140,7 +140,7 @@ impl History {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn watched(&self, monitor: &str) -> Result<Option<Watched>, StoreError> {
+    pub fn watched(&self, monitor: &str) -> Result<Option<Coverage>, StoreError> {
         if self.version < schema::STRETCHES {
             return Ok(None);
         }
@@ -148,7 +148,7 @@ impl History {
             "SELECT since, last, max_gap FROM watched WHERE name = ?1 AND since IS NOT NULL",
             params![monitor],
             |row| {
-                Ok(Watched {
+                Ok(Coverage {
                     since: rows::time_at(row, 0)?.unwrap_or(Timestamp::UNIX_EPOCH),
                     last: rows::time_at(row, 1)?,
                     max_gap: rows::duration_at(row, 2)?.filter(|most| *most > Duration::ZERO),

@@ -130,6 +130,7 @@ mod tests {
             "lab.yaml".as_ref(),
             &site,
             &[&Skeleton],
+            &[],
             &config::ProcessEnvironment,
         )
         .unwrap();

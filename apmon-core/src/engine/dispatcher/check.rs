@@ -1,17 +1,17 @@
-//! Looks: started when a permit is free, judged when they end.
+//! Checks: started when a permit is free, processed when they end.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 
-use super::{Dispatcher, Done, GRACE, history::Before};
+use super::{Dispatcher, GRACE, TaskResult, history::StateBefore};
 use crate::{
     engine::{
         PassReport,
         event::Event,
         runtime::{CheckPhase, MonitorRuntime},
     },
-    memory::Unfit,
+    memory::InvalidValue,
     monitor::{Monitor, Observation},
     outcome::{Failure, FailureClass, Outcome, Verdict},
     probe::Check,
@@ -29,10 +29,10 @@ impl Dispatcher {
             .max_concurrent
             .map_or(usize::MAX, std::num::NonZero::get);
         while self.running < cap {
-            let Some(at) = self.waiting.pop_front() else {
+            let Some(index) = self.waiting.pop_front() else {
                 return;
             };
-            let Some(runtime) = self.runtimes[at].as_mut() else {
+            let Some(runtime) = self.runtimes[index].as_mut() else {
                 continue;
             };
             let CheckPhase::Waiting(due) = runtime.check_phase else {
@@ -46,11 +46,11 @@ impl Dispatcher {
             let clock = Arc::clone(&self.shared.clock);
             self.tasks.spawn(async move {
                 let timeout = monitor.watch().policy.max_try;
-                let check = Check::new(due, clock.now(), timeout).remembering(memory);
-                let observation = guarded(monitor.as_ref(), &check).await;
+                let check = Check::new(due, clock.now(), timeout).with_memory(memory);
+                let observation = run_check(monitor.as_ref(), &check).await;
                 let ended = clock.now();
-                Done::Check {
-                    runtime: at,
+                TaskResult::Check {
+                    runtime: index,
                     generation,
                     check,
                     observation,
@@ -62,17 +62,17 @@ impl Dispatcher {
 
     pub(super) fn check_finished(
         &mut self,
-        at: usize,
+        index: usize,
         generation: u64,
         check: &Check,
         observation: &Observation,
         now: Now,
     ) {
-        let Some(runtime) = self.runtimes[at]
+        let Some(runtime) = self.runtimes[index]
             .as_mut()
             .filter(|runtime| runtime.generation == generation)
         else {
-            return; // an older version of the monitor
+            return; // a check by an older version of the monitor
         };
         let outcome = &observation.outcome;
         let verdict = outcome.verdict();
@@ -88,28 +88,28 @@ impl Dispatcher {
         let own = &runtime.state.own;
         let open = [own.incident.clone(), own.unknown_incident.clone()];
         let was_unknown = runtime.state.own.unknown_since.is_some();
-        let before = self.keeps_history.then(|| Before::of(&runtime.state));
+        let before = self.keeps_history.then(|| StateBefore::of(&runtime.state));
         let state = Arc::make_mut(&mut runtime.state);
         let (transition, notifications) = alert::after_check(&self.context, watch, state, checked, now);
-        // Touched below together with what is told: one commit has both.
-        let unfit = observation.memory.as_ref().map_or(Vec::new(), |memory| {
-            let (memory, unfit) = memory.clone().fit(&state.memory);
+        // Changed here, so that one commit holds it and the notifications.
+        let invalid = observation.memory.as_ref().map_or(Vec::new(), |memory| {
+            let (memory, invalid) = memory.clone().keep_valid(&state.memory);
             state.memory = memory;
-            unfit
+            invalid
         });
-        for Unfit { key, reason } in unfit {
-            if self.unfit.insert((watch.name.clone(), key.clone())) {
+        for InvalidValue { key, reason } in invalid {
+            if self.reported_invalid.insert((watch.name.clone(), key.clone())) {
                 tracing::error!(
                     monitor = watch.name,
                     key,
-                    "what the check wants remembered cannot be kept, a bug: {reason}"
+                    "the check returned data that cannot be stored, a bug: {reason}"
                 );
             }
         }
         if let Some(device) = &observation.device {
             runtime.device = Some(Arc::clone(device));
         }
-        let is_news = matches!(transition, Some(Transition::Outage | Transition::Recovery));
+        let is_urgent = matches!(transition, Some(Transition::Outage | Transition::Recovery));
         runtime.finish_check(verdict, transition, check.started, now);
         self.report.lateness.record(check.lateness());
         let lateness = if self.is_pass {
@@ -117,14 +117,14 @@ impl Dispatcher {
         } else {
             check.lateness()
         };
-        self.self_monitor.checked(lateness);
+        self.self_monitor.record_check(lateness);
         self.report.count(verdict, runtime.state.health().is_down());
         if let Some(failure) = outcome
             .failure()
             .filter(|failure| failure.class == FailureClass::Panic)
             && self.panicked.insert(watch.name.clone())
         {
-            tracing::error!(monitor = watch.name, "the check panicked, a bug: {failure}");
+            tracing::error!(monitor = watch.name, "a bug in the check: {failure}");
         }
         (self.shared.events)(&Event::Checked {
             watch,
@@ -142,45 +142,45 @@ impl Dispatcher {
             self.record_port_changes(watch, &observation.changes, now);
         }
         self.pending
-            .touch(at, now.mono, is_news || !notifications.is_empty());
-        // Also where nobody is told of the end.
+            .mark_dirty(index, now.mono, is_urgent || !notifications.is_empty());
+        // Also if no notification of the end is sent.
         for incident in open.into_iter().flatten() {
-            let goes_on = |runtime: &MonitorRuntime| runtime.state.own.goes_on(&incident);
-            if !self.runtimes[at].as_ref().is_some_and(goes_on) {
-                self.close(&incident, now);
+            let has_open = |runtime: &MonitorRuntime| runtime.state.own.has_open_incident(&incident);
+            if !self.runtimes[index].as_ref().is_some_and(has_open) {
+                self.close_incident(&incident, now);
             }
         }
         for notification in notifications {
-            let announced_to = self.announced_at(at, &notification);
+            let announced_to = self.take_announced(index, &notification);
             self.enqueue(notification, watch, announced_to, now);
         }
-        self.rearm(at);
+        self.rearm(index);
     }
 
-    pub(super) fn remind(&mut self, at: usize, now: Now) {
-        let Some(runtime) = self.runtimes[at].as_mut() else {
+    pub(super) fn remind(&mut self, index: usize, now: Now) {
+        let Some(runtime) = self.runtimes[index].as_mut() else {
             return;
         };
         let monitor = Arc::clone(&runtime.monitor);
-        let notifications = alert::remind(
+        let reminder = alert::remind(
             &self.context,
             monitor.watch(),
             Arc::make_mut(&mut runtime.state),
             now,
         );
         runtime.schedule_reminder(now);
-        if let Some(notification) = notifications {
+        if let Some(notification) = reminder {
             let state = Arc::clone(&runtime.state);
-            self.pending.touch(at, now.mono, true);
+            self.pending.mark_dirty(index, now.mono, true);
             self.record_message(&notification, state.error_reason.as_deref(), now);
             self.enqueue(notification, monitor.watch(), Vec::new(), now);
         }
     }
 }
 
-/// One check behind its panic barrier and a deadline it cannot ignore: a panic
-/// is `Unknown`, and so much of it is told.
-pub async fn guarded(monitor: &dyn Monitor, check: &Check) -> Observation {
+/// Runs one check behind a panic barrier and with a deadline that it cannot ignore. A panic
+/// becomes `Unknown`, with the panic's message as the reason.
+pub async fn run_check(monitor: &dyn Monitor, check: &Check) -> Observation {
     let running = AssertUnwindSafe(monitor.check(check)).catch_unwind();
     match tokio::time::timeout_at(check.deadline() + GRACE, running).await {
         Ok(Ok(observation)) => observation,

@@ -1,14 +1,14 @@
-//! State on its way to disk.
+//! Commits: writes pending changes to the store.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
 
-use super::{Dispatcher, Done};
+use super::{Dispatcher, TaskResult};
 use crate::{
     engine::event::Event,
     notification::Notification,
-    state::{Commit, StoreError},
+    store::{Commit, StoreError},
     time::Now,
 };
 
@@ -16,8 +16,8 @@ impl Dispatcher {
     pub(super) fn commit(&mut self, now: Now) {
         let mut batch = self.pending.take(now.mono);
         let extra_states = batch.commit.states.len();
-        for at in &batch.runtimes {
-            if let Some(runtime) = &self.runtimes[*at] {
+        for index in &batch.runtimes {
+            if let Some(runtime) = &self.runtimes[*index] {
                 let name = runtime.monitor.watch().name.clone();
                 batch.commit.states.push((name, Arc::clone(&runtime.state)));
             }
@@ -27,7 +27,7 @@ impl Dispatcher {
         self.tasks.spawn(async move {
             let commit = AssertUnwindSafe(store.commit(&batch.commit)).catch_unwind();
             let result = commit.await.unwrap_or(Err(StoreError::Stopped));
-            Done::Commit {
+            TaskResult::Commit {
                 result,
                 commit: batch.commit,
                 runtimes: batch.runtimes,
@@ -43,7 +43,7 @@ impl Dispatcher {
         runtimes: Vec<usize>,
         extra_states: usize,
     ) {
-        // On disk or not to be had there: either way it is told now.
+        // Whether the entries are on disk or cannot be written: they are sent now.
         self.outbox.confirm(&commit.outbox);
         let notifications = match result {
             Ok(()) => {
@@ -53,31 +53,31 @@ impl Dispatcher {
                 self.pending.committed()
             }
             Err(error) => {
-                self.say_unsaved(&error.one_line());
+                self.report_unsaved(&error.one_line());
                 commit.states.truncate(extra_states);
                 let now = self.shared.clock.now();
                 self.pending.failed(runtimes, commit, now.mono)
             }
         };
-        self.announce(&notifications);
+        self.emit_notified(&notifications);
     }
 
-    /// The store has not answered for long: what waits for it is told from
-    /// memory, and so is all that comes until it answers.
-    pub(super) fn do_without_the_store(&mut self) {
-        self.say_unsaved("the store does not answer");
+    /// Continues without a store that does not answer: whatever waits for it is sent from
+    /// memory, and so is everything that follows until it answers.
+    pub(super) fn continue_without_store(&mut self) {
+        self.report_unsaved("the store does not answer");
         let notifications = self.pending.stall();
         self.outbox.confirm_all();
-        self.announce(&notifications);
+        self.emit_notified(&notifications);
     }
 
-    fn say_unsaved(&mut self, reason: &str) {
+    fn report_unsaved(&mut self, reason: &str) {
         if !std::mem::replace(&mut self.pending.failing, true) {
-            tracing::error!("state cannot be saved ({reason}); monitoring and alerting go on from memory");
+            tracing::error!("state cannot be saved ({reason}); monitoring and alerting continue from memory");
         }
     }
 
-    pub(super) fn announce(&self, notifications: &[Notification]) {
+    pub(super) fn emit_notified(&self, notifications: &[Notification]) {
         for notification in notifications {
             (self.shared.events)(&Event::Notified(notification));
         }

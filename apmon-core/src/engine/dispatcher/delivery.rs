@@ -1,26 +1,25 @@
-//! Messages on their way.
+//! Delivery of notifications.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 
-use super::{Dispatcher, Done, GRACE};
+use super::{Dispatcher, GRACE, TaskResult};
 use crate::{
-    engine::{outbox::Fate, plan::Channel},
+    engine::{outbox::AttemptResult, plan::Channel},
     history::DeliveryFate,
     monitor::Watch,
-    notification::{DeliveryError, Notification, NotificationKind},
-    rule::words,
-    state::OutboxEntry,
+    notification::{DeliveryError, Notification, NotificationKind, OutboxEntry},
+    rule::wording,
     time::{Mono, Now},
 };
 
-/// A message that leaves so long after it was decided says so.
+/// A notification that is delivered this long after it was decided says so.
 const LATE: Duration = Duration::from_secs(60);
 
 impl Dispatcher {
-    /// Commits and then tells a message: to all channels that take it, and its
-    /// end also to all that heard of it, whatever they are by now.
+    /// Queues a notification for all channels that take it; if it ends an incident, also for
+    /// those to which the incident was announced, even if they are fallbacks by now.
     pub(super) fn enqueue(
         &mut self,
         notification: Notification,
@@ -33,59 +32,59 @@ impl Dispatcher {
             let kind = &notification.kind;
             let recipients = self.plan.recipients(kind, &watch.policy);
             addressed.extend(recipients.map(str::to_owned));
-            let is_known = |id: &String| {
+            let takes_end = |id: &String| {
                 let channel = self.plan.channel(id);
                 channel.is_some_and(|channel| channel.takes(kind, &watch.policy))
             };
-            let besides = announced_to.into_iter().filter(is_known);
-            let besides: Vec<_> = besides.filter(|id| !addressed.contains(id)).collect();
-            addressed.extend(besides);
+            let others = announced_to.into_iter().filter(takes_end);
+            let others: Vec<_> = others.filter(|id| !addressed.contains(id)).collect();
+            addressed.extend(others);
         }
-        self.remember(&notification, &addressed);
-        self.outbox.prepare(&notification);
+        self.record_announced(&notification, &addressed);
+        self.outbox.release_incident(&notification);
         for channel in &addressed {
             let entry = OutboxEntry::new(channel, notification.clone(), addressed.clone());
-            self.push(entry, None, now);
+            self.push_entry(entry, None, now);
         }
-        if let Some(notification) = self.pending.announce(notification) {
-            self.announce(&[notification]);
+        if let Some(notification) = self.pending.add_notification(notification) {
+            self.emit_notified(&[notification]);
         }
     }
 
-    /// An incident is over, whether or not somebody is told of that.
-    pub(super) fn close(&mut self, incident: &str, now: Now) {
-        let (reminders, changed) = self.outbox.close(incident, now.wall);
+    /// Closes an incident, whether or not its end is reported.
+    pub(super) fn close_incident(&mut self, incident: &str, now: Now) {
+        let (reminders, changed) = self.outbox.close_incident(incident, now.wall);
         self.drop_reminders(reminders);
         for entry in changed {
-            self.pending.entry(entry);
+            self.pending.update_entry(entry);
         }
     }
 
-    /// A new entry, for the outbox and for the next commit; of a message that
-    /// was decided before, with when that was.
-    pub(super) fn push(&mut self, entry: OutboxEntry, decided: Option<Mono>, now: Now) {
+    /// Adds a new entry to the outbox and to the next commit. `decided` is set for a
+    /// notification that was decided earlier.
+    pub(super) fn push_entry(&mut self, entry: OutboxEntry, decided: Option<Mono>, now: Now) {
         let stalled = self.pending.is_stalled();
         let replaced = match decided {
             Some(decided) => self.outbox.push_decided(entry.clone(), decided, stalled, now),
             None => self.outbox.push(entry.clone(), stalled, now),
         };
         if let Some(replaced) = replaced {
-            self.replaced(&replaced, now);
+            self.settle_replaced(&replaced, now);
         }
-        self.pending.new_entry(entry);
+        self.pending.add_entry(entry);
     }
 
-    /// This reminder has a successor.
-    pub(super) fn replaced(&mut self, entry: &OutboxEntry, now: Now) {
-        self.record_fate(entry, DeliveryFate::Replaced, now);
+    /// Settles a reminder that the next one replaces.
+    pub(super) fn settle_replaced(&mut self, entry: &OutboxEntry, now: Now) {
+        self.record_delivery(entry, DeliveryFate::Replaced, now);
         self.pending.settle(entry.key());
     }
 
-    /// These say of an outage that has ended that it goes on.
+    /// Drops reminders of an outage that has ended.
     pub(super) fn drop_reminders(&mut self, over: Vec<OutboxEntry>) {
         let now = self.shared.clock.now();
         for entry in over {
-            self.record_fate(&entry, DeliveryFate::Dropped, now);
+            self.record_delivery(&entry, DeliveryFate::Dropped, now);
             tracing::info!(
                 channel = entry.channel,
                 "reminder dropped, its outage is over: {}",
@@ -100,16 +99,16 @@ impl Dispatcher {
             notifier, timeout, ..
         }) = self.plan.channel(&entry.channel)
         else {
-            return; // unknown channels were dropped
+            return; // entries of unknown channels were reassigned
         };
         let notifier = Arc::clone(notifier);
         let timeout = timeout.unwrap_or(self.plan.delivery_timeout);
-        let message = self.worded(&entry);
+        let message = self.with_lateness_note(&entry);
         self.tasks.spawn(async move {
             let key = entry.key();
             let attempt = AssertUnwindSafe(notifier.deliver(&message, &key)).catch_unwind();
-            let result = settle(tokio::time::timeout(timeout + GRACE, attempt).await);
-            Done::Delivery {
+            let result = attempt_result(tokio::time::timeout(timeout + GRACE, attempt).await);
+            TaskResult::Delivery {
                 channel: entry.channel,
                 key,
                 result,
@@ -117,11 +116,11 @@ impl Dispatcher {
         });
     }
 
-    /// The message as it leaves now: one that is late says so.
-    fn worded(&self, entry: &OutboxEntry) -> Notification {
+    /// The notification as it is sent now: if it is late, it says so.
+    fn with_lateness_note(&self, entry: &OutboxEntry) -> Notification {
         let mut message = entry.notification.clone();
         let now = self.shared.clock.now();
-        let decided = self.outbox.decided(&entry.channel);
+        let decided = self.outbox.in_flight_decided(&entry.channel);
         let late = now.mono.since(decided.unwrap_or(now.mono));
         if late < LATE {
             return message;
@@ -130,7 +129,7 @@ impl Dispatcher {
             NotificationKind::Unknown | NotificationKind::Known => "unknown",
             _ => "down",
         };
-        let ended = match message.kind.is_end() {
+        let ended = match message.kind.ends_incident() {
             true => Some(message.at),
             false => message.ended,
         };
@@ -138,29 +137,29 @@ impl Dispatcher {
             .since
             .zip(ended)
             .map(|(began, ended)| (what, began, ended));
-        let remark = words::late(was, late, now.wall, &self.context.zone);
+        let remark = wording::lateness_remark(was, late, now.wall, &self.context.zone);
         message.text = format!("{} ({remark})", message.text);
         message
     }
 
     pub(super) fn delivered(&mut self, channel: &str, key: &str, result: Result<(), DeliveryError>) {
         let now = self.shared.clock.now();
-        let before = self.outbox.under_way(channel).cloned();
+        let before = self.outbox.in_flight(channel).cloned();
         let first = before.as_ref().is_some_and(|entry| entry.attempts == 0);
-        self.stats.tried(channel, &result, now.wall);
+        self.stats.record_attempt(channel, &result, now.wall);
         match self.outbox.finish(channel, key, result, now) {
             None => {}
-            Some(Fate::Delivered) => {
+            Some(AttemptResult::Delivered) => {
                 tracing::debug!(channel, key, "message delivered");
                 if let Some(entry) = before {
-                    self.record_fate(&entry, DeliveryFate::Delivered, now);
+                    self.record_delivery(&entry, DeliveryFate::Delivered, now);
                 }
                 self.pending.settle(key.to_owned());
             }
-            Some(Fate::Retried(entry)) => {
+            Some(AttemptResult::Retried(entry)) => {
                 let error = entry.last_error.clone().unwrap_or_default();
                 if first {
-                    tracing::warn!(channel, "message not delivered, it is tried again: {error}");
+                    tracing::warn!(channel, "message not delivered, trying again: {error}");
                 } else {
                     tracing::debug!(
                         channel,
@@ -168,31 +167,31 @@ impl Dispatcher {
                         "message not delivered yet: {error}"
                     );
                 }
-                self.pending.entry(entry);
+                self.pending.update_entry(entry);
             }
-            Some(Fate::Refused(entry)) => {
+            Some(AttemptResult::Refused(entry)) => {
                 tracing::error!(
                     channel,
-                    "message refused ({}), kept and tried again later: {}",
+                    "message refused ({}), kept for a later retry: {}",
                     entry.last_error.as_deref().unwrap_or_default(),
                     entry.notification.text
                 );
-                self.record_fate(&entry, DeliveryFate::Refused, now);
-                self.pending.entry(entry);
+                self.record_delivery(&entry, DeliveryFate::Refused, now);
+                self.pending.update_entry(entry);
             }
-            Some(Fate::Dropped(entry)) => self.drop_reminders(vec![entry]),
-            Some(Fate::Replaced(entry)) => self.replaced(&entry, now),
+            Some(AttemptResult::Dropped(entry)) => self.drop_reminders(vec![entry]),
+            Some(AttemptResult::Replaced(entry)) => self.settle_replaced(&entry, now),
         }
     }
 }
 
-/// The result of a send behind its panic barrier and deadline.
-pub(super) fn settle<P>(
+/// The result of an attempt behind its panic barrier and timeout.
+pub(super) fn attempt_result<P>(
     result: Result<Result<Result<(), DeliveryError>, P>, tokio::time::error::Elapsed>,
 ) -> Result<(), DeliveryError> {
     match result {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(DeliveryError::retryable("the channel panicked, a bug")),
+        Ok(Err(_)) => Err(DeliveryError::retryable("the channel panicked, which is a bug")),
         Err(_) => Err(DeliveryError::retryable("no answer in time")),
     }
 }

@@ -1,19 +1,19 @@
-//! The end of a pass, and of a run.
+//! The end of a pass and of a run.
 
 use std::time::Duration;
 
-use super::{Dispatcher, Done, GRACE};
+use super::{Dispatcher, GRACE, TaskResult};
 use crate::{
     engine::PassReport,
     time::{Mono, Now},
 };
 
-/// At the end of a run, deliveries under way may take so long.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long deliveries in progress may take at the end of a run.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
-    /// Everything due was looked at, and the outbox had its chance.
-    pub(super) fn pass_is_over(&mut self, now: Now, outbox_ends: &mut Option<Mono>) -> bool {
+    /// Whether everything due has been checked and the outbox has had its chance.
+    pub(super) fn is_pass_finished(&mut self, now: Now, outbox_ends: &mut Option<Mono>) -> bool {
         if self.agenda.next().is_some() || !self.waiting.is_empty() || self.running > 0 {
             return false;
         }
@@ -21,19 +21,19 @@ impl Dispatcher {
         if self.pass_heartbeat_done {
             return !self.self_monitor.is_sending() || now.mono >= ends;
         }
-        let sendable = !self.plan.no_notify && self.outbox.has_unsent();
-        // What has no news is committed with the end of the pass, in one step.
-        let busy = !self.tasks.is_empty() || (self.pending.has_news() && !self.pending.failing);
+        let sendable = !self.plan.no_notify && self.outbox.has_pending_attempts();
+        // Changes that are not urgent are committed together with the end of the pass.
+        let busy = !self.tasks.is_empty() || (self.pending.is_urgent() && !self.pending.failing);
         let is_over = !(sendable || busy) || now.mono >= ends;
         if !is_over || self.plan.heartbeat.is_none() {
             return is_over;
         }
-        // It vouches for what is on disk.
-        if !self.pending.is_saved() && !std::mem::replace(&mut self.pass_hurried, true) {
-            self.pending.hurry();
+        // The heartbeat confirms what is on disk.
+        if !self.pending.is_saved() && !std::mem::replace(&mut self.pass_flushed, true) {
+            self.pending.flush();
             return false;
         }
-        // It has its own time, however long the outbox took.
+        // The heartbeat has its own timeout, however long the outbox took.
         if !std::mem::replace(&mut self.pass_heartbeat_done, true) {
             *outbox_ends = Some(now.mono.plus(self.plan.delivery_timeout + GRACE));
             self.send_own_heartbeat(now);
@@ -41,26 +41,26 @@ impl Dispatcher {
         !self.self_monitor.is_sending()
     }
 
-    /// Ends: no new looks, deliveries under way may finish, all state on disk.
+    /// Ends the run: starts no new checks, lets deliveries in progress finish, and commits all
+    /// state.
     pub(super) async fn shut_down(mut self, began: Now) -> PassReport {
-        let deadline = tokio::time::Instant::now() + FAREWELL;
+        let deadline = tokio::time::Instant::now() + SHUTDOWN_GRACE;
         let now = self.shared.clock.now();
         if self.is_pass {
             self.pending.extra.pass = Some((now.wall, now.mono.since(began.mono)));
         }
-        // Looks under way are dropped with the task set; what they would have
-        // found the next start finds.
+        // Checks in progress are dropped with the task set; the next start checks again.
         let mut attempts = 0;
         loop {
-            self.pending.hurry();
-            // A store that fails is asked once more; that it fails was said.
+            self.pending.flush();
+            // A failing store gets one more attempt; that it fails has been logged.
             if self.pending.commit_at().is_some() && (attempts == 0 || !self.pending.failing) {
                 attempts += 1;
                 self.commit(self.shared.clock.now());
             }
-            // What cannot be kept gets its one chance now.
+            // Notifications that cannot be saved get their only chance now.
             if self.pending.failing && !self.plan.no_notify {
-                for entry in self.outbox.start_last(self.shared.clock.now().mono) {
+                for entry in self.outbox.start_final(self.shared.clock.now().mono) {
                     self.deliver(entry);
                 }
             }
@@ -68,8 +68,8 @@ impl Dispatcher {
                 break;
             }
             match tokio::time::timeout_at(deadline, self.tasks.join_next()).await {
-                Ok(Some(Ok(Done::Check { .. }))) => self.running -= 1,
-                Ok(Some(Ok(done))) => self.done(done),
+                Ok(Some(Ok(TaskResult::Check { .. }))) => self.running -= 1,
+                Ok(Some(Ok(result))) => self.handle_result(result),
                 Ok(Some(Err(_))) => {}
                 Ok(None) | Err(_) => break,
             }

@@ -1,4 +1,4 @@
-//! What happened, gathered for a store that keeps it.
+//! Records of what happened, for a store that keeps a history.
 
 use std::time::Duration;
 
@@ -11,19 +11,20 @@ use crate::{
         CheckResult, Delivery, DeliveryFate, Incident, IncidentKind, PortChangeRecord, Stretch, StretchKind,
     },
     monitor::Watch,
-    notification::{Notification, NotificationKind},
+    notification::{Notification, NotificationKind, OutboxEntry},
     outcome::Outcome,
     probe::Check,
     rule::health::Transition,
-    state::{MonitorState, OutboxEntry},
+    state::MonitorState,
     time::Now,
 };
 
-/// A pass every quarter of an hour watches, whatever its monitors' interval.
-const PASSES: Duration = Duration::from_secs(900);
+/// Passes that are at most this far apart count as continuous monitoring, whatever the
+/// monitors' interval.
+const LONGEST_PASS_INTERVAL: Duration = Duration::from_secs(900);
 
-/// What a look may take out of a state, and the end of an incident needs.
-pub(super) struct Before {
+/// The parts of a state that a check may clear and that records need.
+pub(super) struct StateBefore {
     outage: Option<String>,
     reason: Option<String>,
     messages: u32,
@@ -31,7 +32,7 @@ pub(super) struct Before {
     alarms_off: Option<Timestamp>,
 }
 
-impl Before {
+impl StateBefore {
     pub(super) fn of(state: &MonitorState) -> Self {
         Self {
             outage: state.own.incident.clone(),
@@ -54,7 +55,11 @@ impl Dispatcher {
     ) {
         let policy = &watch.policy;
         let every = policy.check_every.saturating_mul(2);
-        let every = if self.is_pass { every.max(PASSES) } else { every };
+        let every = if self.is_pass {
+            every.max(LONGEST_PASS_INTERVAL)
+        } else {
+            every
+        };
         let result = CheckResult {
             monitor: watch.name.clone(),
             at: check.started.wall,
@@ -67,11 +72,11 @@ impl Dispatcher {
         self.pending.record(|records| records.results.push_back(result));
     }
 
-    /// Outages stand in the history whether anybody is told of them or not;
-    /// all else is an incident once it is told.
+    /// Outages are recorded whether or not notifications are sent; everything else is an
+    /// incident once a notification is sent.
     pub(super) fn record_incidents(
         &mut self,
-        before: Before,
+        before: StateBefore,
         state: &MonitorState,
         watch: &Watch,
         transition: Option<Transition>,
@@ -95,12 +100,12 @@ impl Dispatcher {
                 .clone()
                 .map(|id| outage(id, None, state.notified_count)),
             Some(Transition::Recovery) => before.outage.map(|id| {
-                let said = notifications
+                let notified = notifications
                     .iter()
                     .any(|message| message.kind == NotificationKind::Recovery);
                 Incident {
                     reason: before.reason,
-                    ..outage(id, Some(now.wall), before.messages + u32::from(said))
+                    ..outage(id, Some(now.wall), before.messages + u32::from(notified))
                 }
             }),
             _ => None,
@@ -120,8 +125,8 @@ impl Dispatcher {
         }
     }
 
-    /// What was so before, and is no longer.
-    fn record_stretches(&mut self, monitor: &str, before: &Before, state: &MonitorState, now: Now) {
+    /// Records the stretches that ended.
+    fn record_stretches(&mut self, monitor: &str, before: &StateBefore, state: &MonitorState, now: Now) {
         let unknown = before.unknown.filter(|_| state.own.unknown_since.is_none());
         let alarms_off = before.alarms_off.filter(|_| state.own.alarms_off_since.is_none());
         let over = [
@@ -141,7 +146,7 @@ impl Dispatcher {
         }
     }
 
-    /// They stand in the history also while nobody is to be told.
+    /// Records changes at ports, also while alarms are off.
     pub(super) fn record_port_changes(&mut self, watch: &Watch, changes: &[PortChange], now: Now) {
         if changes.is_empty() {
             return;
@@ -158,7 +163,7 @@ impl Dispatcher {
             .record(|records| records.port_changes.extend(changes.iter().map(record)));
     }
 
-    /// One more message of an outage.
+    /// Records another notification of an outage.
     pub(super) fn record_message(&mut self, message: &Notification, reason: Option<&str>, now: Now) {
         if self.keeps_history {
             self.record_incident_of(message, message.since, reason, now);
@@ -178,7 +183,7 @@ impl Dispatcher {
                 NotificationKind::Known | NotificationKind::Notice(_)
             );
         let reason = match (&message.kind, reason) {
-            // What it says is all that is known of it.
+            // Its text is all there is.
             (NotificationKind::Notice(_), None) => Some(message.text.clone()),
             (_, reason) => reason.map(str::to_owned),
         };
@@ -195,10 +200,10 @@ impl Dispatcher {
             .record(|records| records.incidents.push_back(incident));
     }
 
-    /// A monitor that was down is no longer watched: its outage is over, told or not.
-    pub(super) fn record_removal(&mut self, name: &str, before: &MonitorState, said: bool, now: Now) {
+    /// Records the end of a removed monitor's outage, whether or not it is reported.
+    pub(super) fn record_retirement(&mut self, name: &str, before: &MonitorState, notified: bool, now: Now) {
         if self.keeps_history {
-            self.record_stretches(name, &Before::of(before), &MonitorState::default(), now);
+            self.record_stretches(name, &StateBefore::of(before), &MonitorState::default(), now);
         }
         let (true, true, Some(id)) = (
             self.keeps_history,
@@ -214,13 +219,13 @@ impl Dispatcher {
             started: before.last_alarm_started.unwrap_or(now.wall),
             ended: Some(now.wall),
             reason: before.error_reason.clone(),
-            messages: before.notified_count + u32::from(said),
+            messages: before.notified_count + u32::from(notified),
         };
         self.pending
             .record(|records| records.incidents.push_back(incident));
     }
 
-    pub(super) fn record_fate(&mut self, entry: &OutboxEntry, fate: DeliveryFate, now: Now) {
+    pub(super) fn record_delivery(&mut self, entry: &OutboxEntry, fate: DeliveryFate, now: Now) {
         if self.keeps_history {
             let delivery = Delivery::of(entry, fate, now.wall);
             self.pending

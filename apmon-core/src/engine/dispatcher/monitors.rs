@@ -1,4 +1,4 @@
-//! Which monitors are watched: taken up, replaced, shelved.
+//! The monitors: added, replaced, retired.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -7,38 +7,39 @@ use crate::{
     engine::{plan::Plan, runtime::MonitorRuntime},
     history::DeliveryFate,
     monitor::{Monitor, Watch},
+    notification::OutboxEntry,
     rule::{
         alert,
         schedule::{self, Grid},
     },
-    state::{KEPT_AFTER_REMOVAL, MonitorState, OutboxEntry},
+    state::{MonitorState, RETENTION_AFTER_REMOVAL},
     time::{Mono, Now},
 };
 
-/// Changed monitors are looked at within about a millisecond each.
+/// Changed monitors are checked within about a millisecond for each of them.
 const SPREAD_PER_MONITOR: Duration = Duration::from_millis(1);
 
 impl Dispatcher {
-    /// Watches a monitor that was not watched before. In a daemon its first
-    /// look falls within `spread`, or the usual first round.
+    /// Adds a monitor. In a daemon its first check falls within `spread`, or within the usual
+    /// first round.
     pub(super) fn add(&mut self, monitor: Arc<dyn Monitor>, now: Now, spread: Option<Duration>) {
         let name = monitor.watch().name.clone();
         let state = self.retired.remove(&name).unwrap_or_default();
         let mut runtime = if self.is_pass {
-            MonitorRuntime::passing(monitor, state, now)
+            MonitorRuntime::for_pass(monitor, state, now)
         } else {
             let (grid, first) = self.grid(monitor.watch(), now, spread);
-            MonitorRuntime::resident(monitor, state, now, grid, first)
+            MonitorRuntime::for_daemon(monitor, state, now, grid, first)
         };
         self.generation += 1;
         runtime.generation = self.generation;
-        let at = self.free.pop().unwrap_or_else(|| {
+        let index = self.free.pop().unwrap_or_else(|| {
             self.runtimes.push(None);
             self.runtimes.len() - 1
         });
-        self.by_name.insert(name, at);
-        self.runtimes[at] = Some(runtime);
-        self.rearm(at);
+        self.by_name.insert(name, index);
+        self.runtimes[index] = Some(runtime);
+        self.rearm(index);
     }
 
     pub(super) fn grid(&self, watch: &Watch, now: Now, spread: Option<Duration>) -> (Grid, Mono) {
@@ -51,8 +52,8 @@ impl Dispatcher {
         (Grid::new(now.mono, every, phase), first)
     }
 
-    /// States of monitors that the site file no longer has: told if they were
-    /// down, kept for a while, then forgotten.
+    /// Retires the states of monitors that are no longer in the site file: their outages are
+    /// ended, and they are kept for a while and then deleted.
     pub(super) fn retire_missing(&mut self, now: Now) {
         let names: Vec<String> = self.retired.keys().cloned().collect();
         for name in names {
@@ -60,7 +61,7 @@ impl Dispatcher {
                 continue;
             };
             match state.own.removed_at {
-                Some(at) if now.mono.since(now.mono_of(at)) >= KEPT_AFTER_REMOVAL => {
+                Some(at) if now.mono.since(now.mono_of(at)) >= RETENTION_AFTER_REMOVAL => {
                     self.retired.remove(&name);
                     self.pending.extra.forget.push(name);
                 }
@@ -82,14 +83,14 @@ impl Dispatcher {
         state.anchor(now);
         let before = self.keeps_history.then(|| state.clone());
         let open = [state.own.incident.clone(), state.own.unknown_incident.clone()];
-        let notifications = alert::removed(&self.context, &watch, state, now);
+        let notification = alert::removed(&self.context, &watch, state, now);
         for incident in open.into_iter().flatten() {
-            self.close(&incident, now);
+            self.close_incident(&incident, now);
         }
         if let Some(before) = before {
-            self.record_removal(&watch.name, &before, notifications.is_some(), now);
+            self.record_retirement(&watch.name, &before, notification.is_some(), now);
         }
-        if let Some(notification) = notifications {
+        if let Some(notification) = notification {
             let announced_to = Arc::make_mut(&mut shared).own.take_announced(&notification);
             self.enqueue(notification, &watch, announced_to, now);
         }
@@ -100,22 +101,22 @@ impl Dispatcher {
         self.retired.insert(watch.name, shared);
     }
 
-    /// Reminders of outages that have ended, but that nobody dropped: the end was
-    /// told to nobody, or the state file was written by an older apmon.
+    /// Drops reminders of outages that have ended, but are still queued: their end was not
+    /// reported, or the state file was written by an older apmon.
     pub(super) fn drop_stale_reminders(&mut self) {
         let (runtimes, by_name) = (&self.runtimes, &self.by_name);
         let over = self.outbox.drop_reminders(|message| {
             let runtime = by_name
                 .get(&message.monitor)
-                .and_then(|at| runtimes[*at].as_ref());
+                .and_then(|index| runtimes[*index].as_ref());
             runtime.and_then(|runtime| runtime.state.own.incident.as_ref()) != Some(&message.incident)
         });
         self.drop_reminders(over);
     }
 
-    pub(super) fn readdress_orphans(&mut self) {
+    pub(super) fn reassign_orphans(&mut self) {
         if self.plan.no_notify {
-            return; // a later run may tell
+            return; // a later run may send them
         }
         let known: HashSet<&str> = self
             .plan
@@ -125,22 +126,22 @@ impl Dispatcher {
             .collect();
         let orphans = self.outbox.retain_channels(&known);
         for (entry, decided) in orphans {
-            self.readdress(entry, decided);
+            self.reassign(entry, decided);
         }
     }
 
-    /// A message whose channel is gone goes to the channels that were not to
-    /// have it: a mistyped host was mended. The others have it, or wait for it
-    /// themselves, and are not told twice.
-    fn readdress(&mut self, entry: OutboxEntry, decided: Mono) {
+    /// Gives a notification whose channel is gone to the channels that did not get it: a
+    /// mistyped host was corrected. The other channels have it, or wait for it themselves, and
+    /// do not get it twice.
+    fn reassign(&mut self, entry: OutboxEntry, decided: Mono) {
         let now = self.shared.clock.now();
         let notification = &entry.notification;
         let policy = self.policy_of(&notification.monitor);
         let recipients: Vec<&str> = self.plan.recipients(&notification.kind, &policy).collect();
-        let successors: Vec<String> = recipients
+        let new_channels: Vec<String> = recipients
             .iter()
             .filter(|id| !entry.addressed.iter().any(|had| had == *id))
-            .filter(|id| !self.outbox.has(id, notification))
+            .filter(|id| !self.outbox.contains(id, notification))
             .map(|id| (*id).to_owned())
             .collect();
         if recipients.is_empty() {
@@ -149,37 +150,37 @@ impl Dispatcher {
                 "message not delivered, its channel is no longer in the site file and there is no other: {}",
                 notification.text
             );
-        } else if successors.is_empty() {
+        } else if new_channels.is_empty() {
             tracing::info!(
                 channel = entry.channel,
                 "channel is no longer in the site file, its message went to the others: {}",
                 notification.text
             );
         }
-        let addressed: Vec<String> = entry.addressed.iter().chain(&successors).cloned().collect();
-        // Should their channel go as well, the heirs have it already.
-        for changed in self.outbox.address(notification, &addressed) {
-            self.pending.entry(changed);
+        let addressed: Vec<String> = entry.addressed.iter().chain(&new_channels).cloned().collect();
+        // If these channels are removed too, the others already have it.
+        for changed in self.outbox.set_addressed(notification, &addressed) {
+            self.pending.update_entry(changed);
         }
-        for successor in successors {
+        for new_channel in new_channels {
             tracing::warn!(
                 channel = entry.channel,
-                "channel is no longer in the site file, its message goes to {successor}: {}",
+                "channel is no longer in the site file, its message goes to {new_channel}: {}",
                 notification.text
             );
-            self.remember(notification, std::slice::from_ref(&successor));
-            let entry = OutboxEntry::new(successor, notification.clone(), addressed.clone());
-            self.push(entry, Some(decided), now);
+            self.record_announced(notification, std::slice::from_ref(&new_channel));
+            let entry = OutboxEntry::new(new_channel, notification.clone(), addressed.clone());
+            self.push_entry(entry, Some(decided), now);
         }
-        self.record_fate(&entry, DeliveryFate::ChannelGone, now);
+        self.record_delivery(&entry, DeliveryFate::ChannelGone, now);
         self.pending.settle(entry.key());
     }
 
-    /// Unchanged monitors keep their phase and state, changed ones are looked
-    /// at at once, removed ones are shelved.
+    /// Applies a new plan: unchanged monitors keep their phase and state, changed ones are
+    /// checked at once, removed ones are retired.
     pub(super) fn reload(&mut self, mut plan: Plan) {
         let now = self.shared.clock.now();
-        // The slots hold the monitors; the plan must not hold them a second time.
+        // The runtimes hold the monitors; the plan must not hold them as well.
         let monitors = std::mem::take(&mut plan.monitors);
         let new: HashSet<&str> = monitors
             .iter()
@@ -189,30 +190,31 @@ impl Dispatcher {
             .by_name
             .iter()
             .filter(|(name, _)| !new.contains(name.as_str()))
-            .map(|(_, at)| *at)
+            .map(|(_, index)| *index)
             .collect();
         self.context.site.clone_from(&plan.site);
         self.plan = plan;
-        self.outbox.follow(&self.plan, now.mono);
-        self.self_monitor.follow(self.plan.heartbeat.as_ref(), now.mono);
-        // What waits was decided before anything that is decided now.
+        self.outbox.apply_plan(&self.plan, now.mono);
+        self.self_monitor
+            .configure(self.plan.heartbeat.as_ref(), now.mono);
+        // The queued entries were decided before anything that is decided now.
         self.drop_stale_reminders();
         self.outbox.retry_all();
-        self.readdress_orphans();
+        self.reassign_orphans();
         let watched = monitors.len();
-        for at in gone {
-            if let Some(runtime) = self.runtimes[at].take() {
+        for index in gone {
+            if let Some(runtime) = self.runtimes[index].take() {
                 let watch = runtime.monitor.watch().clone();
                 self.by_name.remove(&watch.name);
-                self.pending.drop_runtime(at);
-                self.agenda.arm(at, None);
-                self.free.push(at);
+                self.pending.drop_runtime(index);
+                self.agenda.arm(index, None);
+                self.free.push(index);
                 self.retire(watch, runtime.state, now);
             }
         }
         let fresh: Vec<_> = monitors
             .into_iter()
-            .filter(|monitor| !self.has(monitor.as_ref()))
+            .filter(|monitor| !self.is_unchanged(monitor.as_ref()))
             .collect();
         let spread = SPREAD_PER_MONITOR.saturating_mul(u32::try_from(fresh.len()).unwrap_or(u32::MAX));
         let spread = spread.min(schedule::FIRST_ROUND);
@@ -220,23 +222,23 @@ impl Dispatcher {
         for monitor in fresh {
             match self.by_name.get(&monitor.watch().name) {
                 None => self.add(monitor, now, Some(spread)),
-                Some(&at) => {
+                Some(&index) => {
                     let (grid, first) = self.grid(monitor.watch(), now, Some(spread));
                     self.generation += 1;
-                    if let Some(runtime) = self.runtimes[at].as_mut() {
+                    if let Some(runtime) = self.runtimes[index].as_mut() {
                         runtime.replace(monitor, self.generation, now, grid, first);
                     }
-                    self.rearm(at);
+                    self.rearm(index);
                 }
             }
         }
     }
 
-    pub(super) fn has(&self, monitor: &dyn Monitor) -> bool {
+    pub(super) fn is_unchanged(&self, monitor: &dyn Monitor) -> bool {
         let watch = monitor.watch();
         self.by_name
             .get(&watch.name)
-            .and_then(|at| self.runtimes[*at].as_ref())
+            .and_then(|index| self.runtimes[*index].as_ref())
             .is_some_and(|runtime| {
                 runtime.monitor.watch().checksum == watch.checksum && !watch.checksum.is_empty()
             })

@@ -1,4 +1,4 @@
-//! Answers to who asks how things are, and what a person sets going.
+//! Status requests, and retries on request.
 
 use super::Dispatcher;
 use crate::engine::{
@@ -8,12 +8,12 @@ use crate::engine::{
 };
 
 impl Dispatcher {
-    /// How things are. Ten thousand monitors cost a millisecond: what is known
-    /// of them is shared, and read elsewhere.
+    /// The data for a status. Ten thousand monitors cost a millisecond: their data is shared,
+    /// and converted elsewhere.
     pub(super) fn snapshot(&mut self) -> StatusSnapshot {
         let now = self.shared.clock.now();
         let known = self.plan.channels.iter().map(|channel| channel.id.as_str());
-        let (mut channels, outbox) = self.outbox.survey(known, now);
+        let (mut channels, outbox) = self.outbox.status(known, now);
         for channel in &mut channels {
             self.stats.fill(channel);
             if self.plan.no_notify {
@@ -54,7 +54,7 @@ impl Dispatcher {
         }
     }
 
-    /// A person wants the messages of a channel, or of all, tried again now.
+    /// Retries the notifications of one channel, or of all, on request.
     pub(super) fn retry(&mut self, channel: Option<&str>) -> Result<usize, EngineError> {
         if self.plan.no_notify {
             return Err(EngineError::NotifyOff);
@@ -68,7 +68,7 @@ impl Dispatcher {
         }
         let messages = self.outbox.retry(channel);
         let channel = channel.unwrap_or("all");
-        tracing::info!(channel, messages, "messages are tried again, as was asked");
+        tracing::info!(channel, messages, "retrying messages on request");
         Ok(messages)
     }
 }

@@ -1,26 +1,30 @@
-//! Channels that fail: what their stand-ins are to have.
+//! Failing channels: which notifications go to their fallbacks, and when.
 
 use std::{collections::HashMap, mem};
 
 use super::{ChannelQueue, Outbox};
-use crate::{engine::plan::Fallback, notification::Notification, state::OutboxEntry, time::Mono};
+use crate::{
+    engine::plan::Fallback,
+    notification::{Notification, OutboxEntry},
+    time::Mono,
+};
 
-/// A message that its channel did not take.
+/// A notification that is due for the fallback of its channel.
 #[derive(Debug)]
 pub(in crate::engine) struct FallbackDue {
-    /// As it waits for its channel.
+    /// The entry in the queue of its channel.
     pub(in crate::engine) entry: OutboxEntry,
     /// When it was decided.
     pub(in crate::engine) decided: Mono,
-    /// The stand-in.
+    /// The fallback channel.
     pub(in crate::engine) to: String,
 }
 
-/// At once.
+/// The earliest moment: at once.
 const NOW: Mono = Mono::from_nanos(i64::MIN);
 
 impl Outbox {
-    /// Which channels have a stand-in now. Moments are reckoned anew.
+    /// Sets the fallbacks and computes all moments again.
     pub(super) fn set_fallbacks(&mut self, fallbacks: HashMap<String, Fallback>) {
         for (channel, queue) in &mut self.queues {
             let fallback = fallbacks.get(channel);
@@ -30,37 +34,36 @@ impl Outbox {
             for item in queue.items_mut() {
                 item.fallback_done = is_fallback_done(&item.entry, fallback);
             }
-            for place in queue.all_places() {
-                queue.reckon(place, fallback);
+            for position in queue.all_positions() {
+                queue.update_fallback(position, fallback);
             }
         }
         self.fallbacks = fallbacks;
     }
 
-    /// What stand-ins are to have by `now`: what was refused and what comes
-    /// after it in its incident, and all that waits for a channel that has
-    /// failed for long.
+    /// Takes the notifications that are due for fallbacks by `now`: refused ones and the later
+    /// ones of the same incident, and all that wait for a channel that has failed for long.
     pub(in crate::engine) fn take_fallbacks(&mut self, now: Mono) -> Vec<FallbackDue> {
         let mut due = Vec::new();
         for (channel, queue) in &mut self.queues {
             let Some(fallback) = self.fallbacks.get(channel) else {
                 continue;
             };
-            let places = match queue.all_to_fallback.is_some_and(|at| at <= now) {
+            let positions = match queue.all_to_fallback.is_some_and(|at| at <= now) {
                 true => {
                     queue.all_to_fallback = None;
                     queue.failing_long = true;
                     queue.for_fallback.clear();
-                    queue.all_places()
+                    queue.all_positions()
                 }
                 false if queue.for_fallback.is_empty() => continue,
                 false => mem::take(&mut queue.for_fallback).into_iter().collect(),
             };
-            for place in places {
-                let Some(item) = queue.item_mut(place) else {
+            for position in positions {
+                let Some(item) = queue.item_mut(position) else {
                     continue;
                 };
-                if item.fallback_done || item.over {
+                if item.fallback_done || item.outage_ended {
                     continue;
                 }
                 item.fallback_done = true;
@@ -74,7 +77,7 @@ impl Outbox {
         due
     }
 
-    /// When something is to fall next.
+    /// When the next notification is due for a fallback.
     pub(super) fn fallback_at(&self) -> Option<Mono> {
         let queues = self.queues.values();
         let for_fallback = queues.filter_map(|queue| match queue.for_fallback.is_empty() {
@@ -84,19 +87,18 @@ impl Outbox {
         for_fallback.min()
     }
 
-    /// The entry of the message that ends what `message` is about, where it
-    /// waits for the same channel.
+    /// The entry that ends the incident of `message`, if it waits for the same channel.
     pub(in crate::engine) fn end_of(&self, channel: &str, message: &Notification) -> Option<&OutboxEntry> {
         let queue = self.queues.get(channel)?;
         let mut of_it = queue.of_incident(&message.incident).map(|item| &item.entry);
         of_it.find(|other| {
             let other = &other.notification;
-            other.kind.is_end() && other.number > message.number
+            other.kind.ends_incident() && other.number > message.number
         })
     }
 
-    /// The oldest moment at which a message was decided that neither its
-    /// channel nor a stand-in has, reminders apart.
+    /// The earliest decision of a notification that neither its channel nor a fallback has
+    /// received, except reminders.
     pub(in crate::engine) fn stuck_since(&self) -> Option<Mono> {
         let queues = self.queues.iter();
         let stuck = queues.flat_map(|(channel, queue)| {
@@ -109,35 +111,35 @@ impl Outbox {
 }
 
 impl ChannelQueue {
-    /// Notes whether the item at `place`, and what comes after it in its
-    /// incident, is for the stand-in, and when.
-    pub(super) fn reckon(&mut self, place: u64, fallback: Option<&Fallback>) {
-        let (Some(fallback), Some(item)) = (fallback, self.item(place)) else {
+    /// Updates whether, and when, the item at `position` and the later ones of its incident are
+    /// due for the fallback.
+    pub(super) fn update_fallback(&mut self, position: u64, fallback: Option<&Fallback>) {
+        let (Some(fallback), Some(item)) = (fallback, self.item(position)) else {
             return;
         };
         let incident = &item.entry.notification.incident;
         if self.is_refused(incident) {
-            let places = self.places(incident);
-            let is_unhanded = |place: &u64| {
-                self.item(*place)
-                    .is_some_and(|item| !item.fallback_done && !item.over)
+            let positions = self.positions(incident);
+            let is_unhanded = |position: &u64| {
+                self.item(*position)
+                    .is_some_and(|item| !item.fallback_done && !item.outage_ended)
             };
-            let unhanded: Vec<u64> = places.into_iter().filter(is_unhanded).collect();
+            let unhanded: Vec<u64> = positions.into_iter().filter(is_unhanded).collect();
             self.for_fallback.extend(unhanded);
             return;
         }
-        if item.fallback_done || item.over {
+        if item.fallback_done || item.outage_ended {
             return;
         }
         if self.failing_long {
-            self.for_fallback.insert(place);
+            self.for_fallback.insert(position);
         } else if let Some(since) = self.failing_since {
             self.all_to_fallback = Some(since.plus(fallback.after));
         }
     }
 }
 
-/// The stand-in is among those that were to have it.
+/// Whether the fallback is among the channels that get the notification.
 pub(super) fn is_fallback_done(entry: &OutboxEntry, fallback: Option<&Fallback>) -> bool {
     fallback.is_some_and(|fallback| entry.addressed.contains(&fallback.to))
 }

@@ -1,90 +1,89 @@
-//! What waits for one channel, in order, and what may go next.
+//! The queue of one channel: its order, and which entry is next.
 //!
-//! Thousands of messages may wait for a channel that is away, and the engine
-//! asks at every turn: nothing that is asked often goes through all of them.
+//! Thousands of entries may wait for a channel that is down, and the engine asks at every turn:
+//! no frequent operation visits all of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     mem,
 };
 
-use super::{JUST_NOW, REFUSED_LATELY, REFUSED_PAUSE};
+use super::{JUST_NOW, REFUSED_PAUSE, REFUSED_RECENTLY};
 use crate::{
-    notification::{Notification, NotificationKind},
-    state::OutboxEntry,
+    notification::{Notification, NotificationKind, OutboxEntry},
     time::Mono,
 };
 
-/// What waits for one channel.
+/// The entries that wait for one channel.
 #[derive(Debug, Default)]
 pub(super) struct ChannelQueue {
     items: BTreeMap<u64, Item>,
-    /// The place of the item that comes last.
+    /// The position for the next item at the end.
     next: u64,
-    /// Places by incident, ascending.
+    /// Positions by incident, ascending.
     incidents: HashMap<String, Vec<u64>>,
-    /// Places of what is not on disk yet.
+    /// Positions of entries that are not on disk yet.
     uncommitted: BTreeSet<u64>,
-    /// What the receiver refused and whose time has not come, by that time.
+    /// Refused entries that wait for their next attempt, by its moment.
     deferred: BTreeSet<(Mono, u64)>,
-    /// Places of all the rest: what is gone through to find the next.
+    /// Positions of all other entries: the candidates for the next attempt.
     open: BTreeSet<u64>,
     in_flight: Option<u64>,
-    /// Its key, by which the answer to it is known. The message itself may be
-    /// here no more.
-    flying: String,
-    ready: Ready,
-    /// Tries that failed since one was taken.
+    /// The key of the entry in flight, by which its result is recognised. The entry itself may
+    /// have been removed.
+    in_flight_key: String,
+    next_ready: NextReady,
+    /// Failed attempts since one was accepted.
     pub(super) failures: u32,
-    /// The channel pauses until then.
+    /// The end of the channel's pause.
     pub(super) not_before: Option<Mono>,
-    /// Since when each try failed; a refusal is an answer.
+    /// Since when every attempt has failed; a refusal counts as an answer.
     pub(super) failing_since: Option<Mono>,
-    /// The same of a run before this one, until a try of this one fails.
+    /// Since when attempts failed in a previous run, until one of this run fails.
     pub(super) failed_before: Option<Mono>,
-    /// When all of it is for the stand-in.
+    /// When all entries are due for the fallback.
     pub(super) all_to_fallback: Option<Mono>,
-    /// It has failed so long that what comes is for the stand-in at once.
+    /// Whether the channel has failed so long that new entries go to the fallback at once.
     pub(super) failing_long: bool,
-    /// Places of what is for the stand-in now.
+    /// Positions of entries that are due for the fallback now.
     pub(super) for_fallback: BTreeSet<u64>,
 }
 
-/// One message that waits.
+/// One waiting entry.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) entry: OutboxEntry,
-    /// On disk, or known not to come there: may be sent.
+    /// Whether it is on disk, or cannot be written: it may be sent.
     pub(super) committed: bool,
-    /// It was refused, and is not tried again before this.
+    /// It was refused, and the next attempt is not before this.
     pub(super) deferred: Option<Mono>,
-    /// When it was decided; a step of the wall clock makes it no older.
+    /// When it was decided; steps of the wall clock do not change it.
     pub(super) decided: Mono,
     pub(super) expires: Mono,
-    /// Tries that failed since the last reload, by which those that may go take
-    /// turns; of one that was refused they count as one.
+    /// Failed attempts since the last reload, by which entries take turns; a refused entry
+    /// counts as one.
     pub(super) tries: u32,
-    /// A reminder under way whose outage has ended meanwhile: not tried again.
-    pub(super) over: bool,
-    /// A reminder under way that has a successor: not tried again.
+    /// A reminder in flight whose outage has ended meanwhile: no further attempt.
+    pub(super) outage_ended: bool,
+    /// A reminder in flight whose successor has been decided: no further attempt.
     pub(super) replaced: bool,
-    /// Had its last chance.
-    pub(super) tried_last: bool,
-    /// The channel's stand-in has it, or is not to have it.
+    /// Whether it had its final attempt at the end of the run.
+    pub(super) had_final_attempt: bool,
+    /// Whether the fallback has it, or is not to get it.
     pub(super) fallback_done: bool,
 }
 
-/// When the first message may go, as far as that is known.
+/// When the first entry may be sent, if computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-enum Ready {
-    /// To be reckoned anew.
+enum NextReady {
+    /// To be computed again.
     #[default]
     Stale,
-    /// Then; `None` if none may.
+    /// At this moment; `None` if no entry may be sent.
     At(Option<Mono>),
 }
 
-/// At once.
+/// The earliest moment: at once.
 const NOW: Mono = Mono::from_nanos(i64::MIN);
 
 impl Item {
@@ -93,17 +92,17 @@ impl Item {
     }
 }
 
-/// What is told in order: the outages of a monitor one after the other, or the
-/// end of an old one would be the last word on a new one. So are the times in
-/// which it could not be looked at; a notice stands alone.
+/// The key of entries that are sent in order. A monitor's outages share one: otherwise the end
+/// of an old one could be the last notification after the beginning of a new one. So do its
+/// unknown periods; a notice stands alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Thread<'a> {
+enum OrderKey<'a> {
     Outages(&'a str),
     Unknowns(&'a str),
     Notice(&'a str),
 }
 
-impl<'a> Thread<'a> {
+impl<'a> OrderKey<'a> {
     fn of(message: &'a Notification) -> Self {
         match message.kind {
             NotificationKind::Notice(_) => Self::Notice(&message.incident),
@@ -114,95 +113,98 @@ impl<'a> Thread<'a> {
 }
 
 impl ChannelQueue {
-    /// Takes an item in and gives its place: the last, but one that comes late
-    /// (from a channel that is gone) stands before its incident's later ones.
+    /// Inserts an item and returns its position: the last, except for a late one (from a
+    /// channel that is gone), which goes before the later ones of its incident.
     pub(super) fn insert(&mut self, item: Item) -> u64 {
         let message = &item.entry.notification;
-        let is_later = |place: &u64| {
-            let other = self.items.get(place).map(|other| other.entry.notification.number);
+        let is_later = |position: &u64| {
+            let other = self
+                .items
+                .get(position)
+                .map(|other| other.entry.notification.number);
             other.is_some_and(|number| number > message.number)
         };
-        let mut places = self.places(&message.incident).into_iter();
-        let Some(before) = places.find(is_later) else {
+        let mut positions = self.positions(&message.incident).into_iter();
+        let Some(before) = positions.find(is_later) else {
             return self.append(item);
         };
         let tail = self.items.split_off(&before);
-        for (place, item) in &tail {
-            self.forget(*place, item);
+        for (position, item) in &tail {
+            self.unindex(*position, item);
         }
-        let flying = self.in_flight;
+        let in_flight = self.in_flight;
         self.next = before;
-        let place = self.append(item);
+        let position = self.append(item);
         for (old, item) in tail {
             let new = self.append(item);
-            if flying == Some(old) {
+            if in_flight == Some(old) {
                 self.in_flight = Some(new);
             }
         }
-        place
+        position
     }
 
     fn append(&mut self, item: Item) -> u64 {
-        let place = self.next;
+        let position = self.next;
         self.next += 1;
         let incident = &item.entry.notification.incident;
         match self.incidents.get_mut(incident) {
-            Some(places) => places.push(place),
+            Some(positions) => positions.push(position),
             None => {
-                self.incidents.insert(incident.clone(), vec![place]);
+                self.incidents.insert(incident.clone(), vec![position]);
             }
         }
         if !item.committed {
-            self.uncommitted.insert(place);
+            self.uncommitted.insert(position);
         }
         match item.deferred {
-            Some(until) => self.deferred.insert((until, place)),
-            None => self.open.insert(place),
+            Some(until) => self.deferred.insert((until, position)),
+            None => self.open.insert(position),
         };
-        self.items.insert(place, item);
-        self.ready = Ready::Stale;
-        place
+        self.items.insert(position, item);
+        self.next_ready = NextReady::Stale;
+        position
     }
 
-    fn forget(&mut self, place: u64, item: &Item) {
-        self.uncommitted.remove(&place);
-        self.open.remove(&place);
-        self.for_fallback.remove(&place);
+    fn unindex(&mut self, position: u64, item: &Item) {
+        self.uncommitted.remove(&position);
+        self.open.remove(&position);
+        self.for_fallback.remove(&position);
         if let Some(until) = item.deferred {
-            self.deferred.remove(&(until, place));
+            self.deferred.remove(&(until, position));
         }
         let incident = &item.entry.notification.incident;
-        if let Some(places) = self.incidents.get_mut(incident) {
-            places.retain(|other| *other != place);
-            if places.is_empty() {
+        if let Some(positions) = self.incidents.get_mut(incident) {
+            positions.retain(|other| *other != position);
+            if positions.is_empty() {
                 self.incidents.remove(incident);
             }
         }
-        self.ready = Ready::Stale;
+        self.next_ready = NextReady::Stale;
     }
 
-    pub(super) fn remove(&mut self, place: u64) -> Option<Item> {
-        let item = self.items.remove(&place)?;
-        self.forget(place, &item);
-        if self.in_flight == Some(place) {
+    pub(super) fn remove(&mut self, position: u64) -> Option<Item> {
+        let item = self.items.remove(&position)?;
+        self.unindex(position, &item);
+        if self.in_flight == Some(position) {
             self.in_flight = None;
         }
         Some(item)
     }
 
-    /// Removes all of which `gone` says so, but what is under way.
-    pub(super) fn extract(&mut self, gone: impl Fn(&Item) -> bool) -> Vec<Item> {
+    /// Removes the items for which `gone` is true, except the one in flight.
+    pub(super) fn remove_where(&mut self, gone: impl Fn(&Item) -> bool) -> Vec<Item> {
         let idle = self
             .items
             .iter()
-            .filter(|(place, _)| self.in_flight != Some(**place));
-        let places: Vec<u64> = idle
+            .filter(|(position, _)| self.in_flight != Some(**position));
+        let positions: Vec<u64> = idle
             .filter(|(_, item)| gone(item))
-            .map(|(place, _)| *place)
+            .map(|(position, _)| *position)
             .collect();
-        places
+        positions
             .into_iter()
-            .filter_map(|place| self.remove(place))
+            .filter_map(|position| self.remove(position))
             .collect()
     }
 
@@ -210,267 +212,267 @@ impl ChannelQueue {
         self.items.is_empty()
     }
 
-    /// All, in order.
+    /// All items, in order.
     pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
         self.items.values()
     }
 
-    /// All that is not under way.
+    /// All items except the one in flight.
     pub(super) fn idle(&self) -> impl Iterator<Item = &Item> {
         let all = self.items.iter();
-        all.filter(|(place, _)| self.in_flight != Some(**place))
+        all.filter(|(position, _)| self.in_flight != Some(**position))
             .map(|(_, item)| item)
     }
 
-    /// All, to be changed.
+    /// All items, mutable.
     pub(super) fn items_mut(&mut self) -> impl Iterator<Item = &mut Item> {
-        self.ready = Ready::Stale;
+        self.next_ready = NextReady::Stale;
         self.items.values_mut()
     }
 
-    /// The item at a place.
-    pub(super) fn item(&self, place: u64) -> Option<&Item> {
-        self.items.get(&place)
+    /// The item at a position.
+    pub(super) fn item(&self, position: u64) -> Option<&Item> {
+        self.items.get(&position)
     }
 
-    /// The same, to be changed.
-    pub(super) fn item_mut(&mut self, place: u64) -> Option<&mut Item> {
-        self.ready = Ready::Stale;
-        self.items.get_mut(&place)
+    /// The item at a position, mutable.
+    pub(super) fn item_mut(&mut self, position: u64) -> Option<&mut Item> {
+        self.next_ready = NextReady::Stale;
+        self.items.get_mut(&position)
     }
 
-    /// The places of an incident's items, in order.
-    pub(super) fn places(&self, incident: &str) -> Vec<u64> {
+    /// The positions of an incident's items, in order.
+    pub(super) fn positions(&self, incident: &str) -> Vec<u64> {
         self.incidents.get(incident).cloned().unwrap_or_default()
     }
 
-    /// All places, in order.
-    pub(super) fn all_places(&self) -> Vec<u64> {
+    /// All positions, in order.
+    pub(super) fn all_positions(&self) -> Vec<u64> {
         self.items.keys().copied().collect()
     }
 
     /// An incident's items, in order.
     pub(super) fn of_incident(&self, incident: &str) -> impl Iterator<Item = &Item> {
-        let places = self.incidents.get(incident).into_iter().flatten();
-        places.filter_map(|place| self.items.get(place))
+        let positions = self.incidents.get(incident).into_iter().flatten();
+        positions.filter_map(|position| self.items.get(position))
     }
 
-    /// The place of what is under way.
+    /// The position of the item in flight.
     pub(super) fn in_flight(&self) -> Option<u64> {
         self.in_flight
     }
 
-    /// An answer to the message of this key has come: gives its place, if it
-    /// was under way. An answer to another frees nobody's place.
+    /// Ends the attempt of the entry with this key: returns its position if it was in flight. A
+    /// result for another entry is ignored.
     pub(super) fn finish(&mut self, key: &str) -> Option<u64> {
-        self.in_flight.filter(|_| self.flying == key)?;
-        self.ready = Ready::Stale;
+        self.in_flight.filter(|_| self.in_flight_key == key)?;
+        self.next_ready = NextReady::Stale;
         self.in_flight.take()
     }
 
-    /// The item at `place` is not tried again before `until`; without it, it
-    /// waits for nothing but its turn.
-    pub(super) fn defer(&mut self, place: u64, until: Option<Mono>) {
-        let Some(item) = self.items.get_mut(&place) else {
+    /// Defers the item at `position` until the given moment; `None` makes it wait only for its
+    /// turn.
+    pub(super) fn defer(&mut self, position: u64, until: Option<Mono>) {
+        let Some(item) = self.items.get_mut(&position) else {
             return;
         };
         if let Some(before) = item.deferred {
-            self.deferred.remove(&(before, place));
+            self.deferred.remove(&(before, position));
         }
         item.deferred = until;
         match until {
             Some(until) => {
-                self.open.remove(&place);
-                self.deferred.insert((until, place));
+                self.open.remove(&position);
+                self.deferred.insert((until, position));
             }
             None => {
-                self.open.insert(place);
+                self.open.insert(position);
             }
         }
-        self.ready = Ready::Stale;
+        self.next_ready = NextReady::Stale;
     }
 
-    /// What is parked no longer than `until` is tried again now.
+    /// Ends the deferral of items that are deferred until `until` at the latest.
     fn release(&mut self, until: Mono) {
-        while let Some((_, place)) = self.deferred.first().copied().filter(|(at, _)| *at <= until) {
-            self.defer(place, None);
+        while let Some((_, position)) = self.deferred.first().copied().filter(|(at, _)| *at <= until) {
+            self.defer(position, None);
         }
     }
 
-    /// All is tried again now.
+    /// Ends the deferral of all items.
     pub(super) fn release_all(&mut self) {
         self.release(Mono::from_nanos(i64::MAX));
     }
 
-    /// The channel has taken one: it pauses no more, and what it refused it may
-    /// take now; but not what it refused a moment ago, or many that it will
-    /// never take would be tried after each that it takes.
-    pub(super) fn taken(&mut self, now: Mono) {
+    /// Processes an acceptance: the pause ends, and refused entries are retried, since the
+    /// channel may accept them now. Those refused a moment ago are not; otherwise entries that
+    /// are always refused would be retried after each acceptance.
+    pub(super) fn accepted(&mut self, now: Mono) {
         self.failures = 0;
         self.not_before = None;
         self.failing_since = None;
         self.failed_before = None;
         self.all_to_fallback = None;
         self.failing_long = false;
-        self.release(now.plus(REFUSED_PAUSE).minus(REFUSED_LATELY));
+        self.release(now.plus(REFUSED_PAUSE).minus(REFUSED_RECENTLY));
     }
 
-    /// Something of this incident was refused.
+    /// Whether an entry of this incident was refused.
     pub(super) fn is_refused(&self, incident: &str) -> bool {
         self.of_incident(incident).any(|item| item.entry.refused)
     }
 
-    /// Takes out all that waits, in order, with when it was decided.
+    /// Removes all waiting entries, in order, each with the moment of its decision.
     pub(super) fn drain(&mut self) -> Vec<(OutboxEntry, Mono)> {
-        let flies = self.in_flight;
+        let in_flight = self.in_flight;
         let items = self
-            .all_places()
+            .all_positions()
             .into_iter()
-            .filter_map(|place| self.remove(place));
+            .filter_map(|position| self.remove(position));
         let drained = items.map(|item| (item.entry, item.decided)).collect();
-        // Nothing else is sent before that has been answered.
-        self.in_flight = flies;
+        // Nothing else is sent until that attempt has ended.
+        self.in_flight = in_flight;
         drained
     }
 
-    /// It is on disk now, or cannot get there.
+    /// Marks an entry as written, or as impossible to write.
     pub(super) fn confirm(&mut self, entry: &OutboxEntry) {
         let message = &entry.notification;
-        let is_it = |place: &u64| {
-            let item = self.items.get(place);
+        let is_it = |position: &u64| {
+            let item = self.items.get(position);
             item.is_some_and(|item| item.entry.notification.id == message.id)
         };
-        if let Some(place) = self.places(&message.incident).into_iter().find(is_it)
-            && self.uncommitted.remove(&place)
-            && let Some(item) = self.item_mut(place)
+        if let Some(position) = self.positions(&message.incident).into_iter().find(is_it)
+            && self.uncommitted.remove(&position)
+            && let Some(item) = self.item_mut(position)
         {
             item.committed = true;
         }
     }
 
-    /// All may be sent.
+    /// Marks all entries as ready to be sent.
     pub(super) fn confirm_all(&mut self) {
-        for place in mem::take(&mut self.uncommitted) {
-            if let Some(item) = self.item_mut(place) {
+        for position in mem::take(&mut self.uncommitted) {
+            if let Some(item) = self.item_mut(position) {
                 item.committed = true;
             }
         }
     }
 
-    /// A reminder of this incident is decided: removes the one before it, or,
-    /// if that is under way, sees to it that it is not tried again.
+    /// Makes room for a new reminder of this incident: removes the previous one or, if that is
+    /// in flight, prevents a further attempt.
     pub(super) fn replace_reminder(&mut self, incident: &str) -> Option<OutboxEntry> {
         let mut old = None;
-        for place in self.places(incident) {
-            let under_way = self.in_flight == Some(place);
-            let Some(item) = self.items.get_mut(&place).filter(|item| item.is_reminder()) else {
+        for position in self.positions(incident) {
+            let in_flight = self.in_flight == Some(position);
+            let Some(item) = self.items.get_mut(&position).filter(|item| item.is_reminder()) else {
                 continue;
             };
-            match under_way {
+            match in_flight {
                 true => item.replaced = true,
-                false => old = old.or(Some(place)),
+                false => old = old.or(Some(position)),
             }
         }
         self.remove(old?).map(|item| item.entry)
     }
 
-    /// The messages that nothing older of their thread holds back. What is
-    /// parked holds back only its reminders.
-    fn free(&self) -> impl Iterator<Item = (u64, &Item)> {
-        let mut held: HashSet<Thread<'_>> = HashSet::new();
+    /// The entries that no older one with the same key blocks. A deferred entry blocks only the
+    /// reminders of its incident.
+    fn unblocked(&self) -> impl Iterator<Item = (u64, &Item)> {
+        let mut held: HashSet<OrderKey<'_>> = HashSet::new();
         let open = self.open.iter();
-        let items = open.filter_map(|place| Some((*place, self.items.get(place)?)));
+        let items = open.filter_map(|position| Some((*position, self.items.get(position)?)));
         items.filter(move |(_, item)| {
             let message = &item.entry.notification;
             let is_deferred = |other: &Item| other.deferred.is_some();
             if item.is_reminder() && self.of_incident(&message.incident).any(is_deferred) {
                 return false;
             }
-            held.insert(Thread::of(message))
+            held.insert(OrderKey::of(message))
         })
     }
 
-    /// The message to try now: of those that nothing holds back the one tried
-    /// least, then the oldest.
+    /// Starts the attempt that is due now: of the entries that are not blocked, the one with
+    /// the fewest attempts, then the oldest.
     pub(super) fn start(&mut self, now: Mono) -> Option<OutboxEntry> {
         if self.wake_at().is_none_or(|at| at > now) {
             return None;
         }
         self.release(now);
         let mut best: Option<(u32, u64)> = None;
-        for (place, item) in self.free() {
+        for (position, item) in self.unblocked() {
             if !item.committed {
                 continue;
             }
             if best.is_none_or(|(least, _)| item.tries < least) {
-                best = Some((item.tries, place));
+                best = Some((item.tries, position));
             }
             if item.tries == 0 {
                 break;
             }
         }
-        self.launch(best?.1)
+        self.begin_attempt(best?.1)
     }
 
-    /// The oldest that had no last chance yet. What was refused a moment ago
-    /// had it; what had it holds back only reminders.
-    pub(super) fn start_last(&mut self, now: Mono) -> Option<OutboxEntry> {
+    /// Starts the oldest entry without a final attempt. One that was refused a moment ago
+    /// counts as having had it; one that had it blocks only reminders.
+    pub(super) fn start_final(&mut self, now: Mono) -> Option<OutboxEntry> {
         if self.in_flight.is_some() {
             return None;
         }
-        let mut untold: HashSet<&str> = HashSet::new();
+        let mut undelivered: HashSet<&str> = HashSet::new();
         let mut items = self.items.iter();
         let (next, _) = items.find(|(_, item)| {
             let message = &item.entry.notification;
             let just_refused = item
                 .deferred
                 .is_some_and(|at| at.minus(REFUSED_PAUSE).plus(JUST_NOW) > now);
-            let is_held = item.is_reminder() && untold.contains(message.incident.as_str());
-            untold.insert(&message.incident);
-            item.committed && !item.tried_last && !just_refused && !is_held
+            let is_held = item.is_reminder() && undelivered.contains(message.incident.as_str());
+            undelivered.insert(&message.incident);
+            item.committed && !item.had_final_attempt && !just_refused && !is_held
         })?;
         let next = *next;
-        self.item_mut(next)?.tried_last = true;
-        self.launch(next)
+        self.item_mut(next)?.had_final_attempt = true;
+        self.begin_attempt(next)
     }
 
-    fn launch(&mut self, place: u64) -> Option<OutboxEntry> {
-        let entry = self.items.get(&place)?.entry.clone();
-        self.in_flight = Some(place);
-        self.flying = entry.key();
+    fn begin_attempt(&mut self, position: u64) -> Option<OutboxEntry> {
+        let entry = self.items.get(&position)?.entry.clone();
+        self.in_flight = Some(position);
+        self.in_flight_key = entry.key();
         Some(entry)
     }
 
-    /// When the next message is to be tried.
+    /// When the next attempt is due.
     pub(super) fn wake_at(&mut self) -> Option<Mono> {
         if self.in_flight.is_some() {
             return None;
         }
-        let ready = match self.ready {
-            Ready::At(ready) => ready,
-            Ready::Stale => {
-                let ready = self.reckon_ready();
-                self.ready = Ready::At(ready);
-                ready
+        let next_ready = match self.next_ready {
+            NextReady::At(next_ready) => next_ready,
+            NextReady::Stale => {
+                let next_ready = self.compute_next_ready();
+                self.next_ready = NextReady::At(next_ready);
+                next_ready
             }
         };
-        ready.map(|at| at.max(self.not_before.unwrap_or(at)))
+        next_ready.map(|at| at.max(self.not_before.unwrap_or(at)))
     }
 
-    fn reckon_ready(&self) -> Option<Mono> {
+    fn compute_next_ready(&self) -> Option<Mono> {
         let deferred = self.deferred.first().map(|(at, _)| *at);
         if self.uncommitted.len() == self.items.len() {
             return deferred;
         }
-        match self.free().any(|(_, item)| item.committed) {
+        match self.unblocked().any(|(_, item)| item.committed) {
             true => Some(NOW),
             false => deferred,
         }
     }
 
-    /// A message is left that a pass waits for: not what was refused, unless it
-    /// is tried at once, and not what waits for it.
-    pub(super) fn has_unsent(&self) -> bool {
-        self.in_flight.is_some() || self.free().next().is_some()
+    /// Whether there are entries for which a pass waits: all but those that are deferred after
+    /// a refusal, and those blocked by them.
+    pub(super) fn has_pending_attempts(&self) -> bool {
+        self.in_flight.is_some() || self.unblocked().next().is_some()
     }
 }

@@ -14,7 +14,7 @@ fn at(secs: i64) -> Mono {
     Mono::from_nanos(secs * 1_000_000_000)
 }
 
-/// A message about a monitor that has this incident alone.
+/// An entry about a monitor that has only this incident.
 fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> OutboxEntry {
     OutboxEntry {
         channel: channel.into(),
@@ -44,7 +44,7 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
 
 use NotificationKind::{Outage, Recovery, Reminder};
 
-/// Starts what is due at `secs` and names it.
+/// Starts the attempts that are due at `secs` and returns their keys.
 fn started(outbox: &mut Outbox, secs: i64) -> Vec<String> {
     outbox.start(at(secs)).iter().map(OutboxEntry::key).collect()
 }
@@ -68,20 +68,24 @@ fn nothing_is_sent_before_it_is_committed() {
 }
 
 #[test]
-fn one_incident_is_told_in_order() {
+fn notifications_of_one_incident_are_sent_in_order() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "i", 2, Recovery)]);
     assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
     assert!(started(&mut outbox, 0).is_empty(), "one at a time");
     outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(0));
     assert!(started(&mut outbox, 0).is_empty(), "back-off");
     assert_eq!(started(&mut outbox, 1), ["i-1-c"]);
-    assert_eq!(outbox.finish("c", "i-1-c", Ok(()), now(1)), Some(Fate::Delivered));
+    assert_eq!(
+        outbox.finish("c", "i-1-c", Ok(()), now(1)),
+        Some(AttemptResult::Delivered)
+    );
     assert_eq!(started(&mut outbox, 1), ["i-2-c"]);
 }
 
-/// Else the end of the first would be the last word on the second.
+/// Otherwise the end of the first could be the last notification after the beginning of the
+/// second.
 #[test]
-fn the_outages_of_one_monitor_are_told_one_after_the_other() {
+fn outages_of_one_monitor_are_sent_one_after_the_other() {
     let about_m = |entry: OutboxEntry| OutboxEntry {
         notification: Notification {
             monitor: "m".into(),
@@ -103,7 +107,7 @@ fn the_outages_of_one_monitor_are_told_one_after_the_other() {
         assert_eq!(
             started(&mut outbox, 1),
             [key],
-            "told side by side with its outages"
+            "sent independently of its outages"
         );
         outbox.finish("c", key, Ok(()), now(1));
     }
@@ -130,19 +134,19 @@ fn a_slow_channel_does_not_hold_up_another() {
     let mut outbox = filled(vec![entry("a", "i", 1, Outage), entry("b", "i", 1, Outage)]);
     assert_eq!(started(&mut outbox, 0), ["i-1-a", "i-1-b"]);
     outbox.finish("b", "i-1-b", Ok(()), now(0));
-    assert!(outbox.has_unsent());
+    assert!(outbox.has_pending_attempts());
 }
 
 #[test]
-fn a_message_that_is_refused_does_not_keep_its_recovery() {
+fn a_refused_outage_does_not_hold_back_its_recovery() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "i", 2, Recovery)]);
     started(&mut outbox, 0);
     let fate = outbox.finish("c", "i-1-c", Err(DeliveryError::permanent("404")), now(0));
-    assert!(matches!(fate, Some(Fate::Refused(entry)) if entry.refused && entry.attempts == 1));
+    assert!(matches!(fate, Some(AttemptResult::Refused(entry)) if entry.refused && entry.attempts == 1));
     assert_eq!(started(&mut outbox, 0), ["i-2-c"]);
     outbox.finish("c", "i-2-c", Ok(()), now(0));
-    assert!(started(&mut outbox, 0).is_empty(), "it has just been tried");
-    // The channel takes messages again: so perhaps the refused one.
+    assert!(started(&mut outbox, 0).is_empty(), "it has just been refused");
+    // The channel accepts again, so it may accept the refused one.
     outbox.push(entry("c", "j", 1, Outage), true, now(60));
     assert_eq!(started(&mut outbox, 60), ["j-1-c"]);
     outbox.finish("c", "j-1-c", Ok(()), now(60));
@@ -150,7 +154,7 @@ fn a_message_that_is_refused_does_not_keep_its_recovery() {
 }
 
 #[test]
-fn a_refused_message_is_tried_again_after_half_an_hour() {
+fn a_refused_notification_is_retried_after_half_an_hour() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
     started(&mut outbox, 0);
     outbox.finish("c", "i-1-c", Err(DeliveryError::permanent("404")), now(0));
@@ -160,7 +164,7 @@ fn a_refused_message_is_tried_again_after_half_an_hour() {
 }
 
 #[test]
-fn a_refused_message_keeps_its_half_hour_over_a_restart() {
+fn the_half_hour_after_a_refusal_survives_a_restart() {
     let refused = OutboxEntry {
         refused: true,
         attempts: 1,
@@ -173,7 +177,7 @@ fn a_refused_message_keeps_its_half_hour_over_a_restart() {
 }
 
 #[test]
-fn a_reminder_is_replaced_by_its_successor_an_outage_never() {
+fn a_reminder_is_replaced_by_the_next_one_and_an_outage_never() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "i", 2, Reminder)]);
     assert_eq!(
         outbox.push(entry("c", "i", 3, Reminder), true, now(0)),
@@ -185,7 +189,7 @@ fn a_reminder_is_replaced_by_its_successor_an_outage_never() {
 }
 
 #[test]
-fn the_pause_doubles_up_to_five_minutes_and_heeds_retry_after() {
+fn the_pause_doubles_up_to_five_minutes_and_honours_retry_after() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
     let mut time = 0;
     for most in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
@@ -206,7 +210,7 @@ fn the_pause_doubles_up_to_five_minutes_and_heeds_retry_after() {
 }
 
 #[test]
-fn nobody_can_ask_for_so_long_a_pause_that_the_message_expires() {
+fn a_requested_delay_does_not_make_a_notification_expire() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
     started(&mut outbox, 0);
     let error = DeliveryError::Retryable {
@@ -216,11 +220,11 @@ fn nobody_can_ask_for_so_long_a_pause_that_the_message_expires() {
     outbox.finish("c", "i-1-c", Err(error), now(0));
     assert_eq!(outbox.wake_at(), Some(at(1800)));
     outbox.retry_all();
-    assert_eq!(started(&mut outbox, 1), ["i-1-c"], "somebody mended something");
+    assert_eq!(started(&mut outbox, 1), ["i-1-c"], "something was fixed");
 }
 
 #[test]
-fn a_message_under_way_does_not_expire_and_wakes_nobody() {
+fn an_entry_in_flight_does_not_expire_and_sets_no_timer() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
     started(&mut outbox, 86_399);
     assert!(outbox.expire(at(86_400)).is_empty());
@@ -230,7 +234,7 @@ fn a_message_under_way_does_not_expire_and_wakes_nobody() {
 }
 
 #[test]
-fn among_failing_messages_the_least_tried_goes_first() {
+fn the_entry_with_the_fewest_attempts_goes_first() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "j", 1, Outage)]);
     started(&mut outbox, 0);
     outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(0));
@@ -238,18 +242,18 @@ fn among_failing_messages_the_least_tried_goes_first() {
 }
 
 #[test]
-fn a_message_of_a_machine_that_did_not_know_the_time_yet_is_not_given_up_for_its_age() {
+fn a_notification_from_before_the_clock_was_set_does_not_expire_by_its_timestamp() {
     let mut old = entry("c", "i", 1, Outage);
     old.notification.at = Timestamp::UNIX_EPOCH;
     let mut outbox = filled(vec![old]);
     assert!(outbox.expire(at(0)).is_empty());
     assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
     outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(0));
-    assert_eq!(outbox.expire(at(86_400)).len(), 1, "but a day later");
+    assert_eq!(outbox.expire(at(86_400)).len(), 1, "a day later it does");
 }
 
 #[test]
-fn after_a_day_a_message_is_given_up() {
+fn a_notification_expires_after_a_day() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
     assert!(outbox.expire(at(86_399)).is_empty());
     assert_eq!(outbox.expire(at(86_400)).len(), 1);
@@ -257,25 +261,25 @@ fn after_a_day_a_message_is_given_up() {
 }
 
 #[test]
-fn messages_of_a_channel_that_is_gone_are_handed_back() {
+fn entries_of_a_removed_channel_are_returned() {
     let mut outbox = filled(vec![entry("a", "i", 1, Outage), entry("b", "i", 1, Outage)]);
     let gone = outbox.retain_channels(&HashSet::from(["a"]));
     assert_eq!(gone.len(), 1);
     assert_eq!(gone[0].0.channel, "b");
 }
 
-/// Refuses the message under way.
+/// Refuses the entry in flight.
 fn refused(outbox: &mut Outbox, key: &str, secs: i64) {
     let fate = outbox.finish("c", key, Err(DeliveryError::permanent("400")), now(secs));
-    assert!(matches!(fate, Some(Fate::Refused(_))), "{fate:?}");
+    assert!(matches!(fate, Some(AttemptResult::Refused(_))), "{fate:?}");
 }
 
-/// Tells one more message of incident `i`, as the dispatcher does.
-fn notifications(outbox: &mut Outbox, number: u32, kind: NotificationKind) -> Vec<String> {
+/// Adds one more notification of incident `i`, as the dispatcher does.
+fn add_notification(outbox: &mut Outbox, number: u32, kind: NotificationKind) -> Vec<String> {
     let entry = entry("c", "i", number, kind);
-    outbox.prepare(&entry.notification);
-    let over = match entry.notification.kind.is_end() {
-        true => outbox.close("i", now(0).wall).0,
+    outbox.release_incident(&entry.notification);
+    let over = match entry.notification.kind.ends_incident() {
+        true => outbox.close_incident("i", now(0).wall).0,
         false => Vec::new(),
     };
     let replaced = outbox.push(entry, true, now(0));
@@ -286,20 +290,20 @@ fn notifications(outbox: &mut Outbox, number: u32, kind: NotificationKind) -> Ve
 }
 
 #[test]
-fn after_a_refusal_the_last_word_is_right() {
+fn after_a_refusal_the_order_is_kept() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
     started(&mut outbox, 0);
     refused(&mut outbox, "i-1-c", 0);
-    // A reminder waits for its outage, which is tried before it.
-    notifications(&mut outbox, 2, Reminder);
+    // A reminder waits for its outage, which is retried first.
+    add_notification(&mut outbox, 2, Reminder);
     assert_eq!(started(&mut outbox, 60), ["i-1-c"]);
     refused(&mut outbox, "i-1-c", 60);
     assert!(started(&mut outbox, 61).is_empty());
-    assert_eq!(outbox.wake_at(), Some(at(1860)), "and nobody turns in circles");
-    assert!(!outbox.has_unsent(), "a pass does not wait for it");
-    // The end: nothing to be reminded of, and the receiver takes messages again.
-    assert_eq!(notifications(&mut outbox, 3, Recovery), ["i-2-c"]);
-    assert!(outbox.has_unsent());
+    assert_eq!(outbox.wake_at(), Some(at(1860)), "and there is no busy loop");
+    assert!(!outbox.has_pending_attempts(), "a pass does not wait for it");
+    // The outage ends: the reminder is dropped, and the receiver accepts again.
+    assert_eq!(add_notification(&mut outbox, 3, Recovery), ["i-2-c"]);
+    assert!(outbox.has_pending_attempts());
     assert_eq!(started(&mut outbox, 120), ["i-1-c"]);
     outbox.finish("c", "i-1-c", Ok(()), now(120));
     assert_eq!(started(&mut outbox, 120), ["i-3-c"]);
@@ -308,31 +312,28 @@ fn after_a_refusal_the_last_word_is_right() {
 }
 
 #[test]
-fn a_reminder_under_way_when_its_outage_ends_is_not_tried_again() {
+fn a_reminder_in_flight_when_its_outage_ends_is_not_retried() {
     let mut outbox = filled(vec![entry("c", "i", 2, Reminder)]);
     started(&mut outbox, 0);
-    assert!(notifications(&mut outbox, 3, Recovery).is_empty());
+    assert!(add_notification(&mut outbox, 3, Recovery).is_empty());
     let fate = outbox.finish("c", "i-2-c", Err(DeliveryError::retryable("503")), now(1));
-    assert!(matches!(fate, Some(Fate::Dropped(_))), "{fate:?}");
+    assert!(matches!(fate, Some(AttemptResult::Dropped(_))), "{fate:?}");
     assert_eq!(started(&mut outbox, 1), ["i-3-c"]);
 }
 
 #[test]
-fn a_reminder_under_way_when_its_successor_comes_is_not_tried_again() {
+fn a_reminder_in_flight_when_the_next_is_decided_is_not_retried() {
     let mut outbox = filled(vec![entry("c", "i", 2, Reminder)]);
     started(&mut outbox, 0);
-    assert!(notifications(&mut outbox, 3, Reminder).is_empty());
+    assert!(add_notification(&mut outbox, 3, Reminder).is_empty());
     let fate = outbox.finish("c", "i-2-c", Err(DeliveryError::retryable("503")), now(1));
-    assert!(matches!(fate, Some(Fate::Replaced(_))), "{fate:?}");
-    assert!(
-        started(&mut outbox, 1).is_empty(),
-        "the channel pauses all the same"
-    );
+    assert!(matches!(fate, Some(AttemptResult::Replaced(_))), "{fate:?}");
+    assert!(started(&mut outbox, 1).is_empty(), "the channel still pauses");
     assert_eq!(started(&mut outbox, 2), ["i-3-c"]);
 }
 
 #[test]
-fn what_was_refused_is_tried_again_in_the_order_in_which_it_was_decided() {
+fn refused_notifications_are_retried_in_their_order() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "j", 1, Outage)]);
     for (key, secs) in [
         ("i-1-c", 0),
@@ -353,25 +354,25 @@ fn what_was_refused_is_tried_again_in_the_order_in_which_it_was_decided() {
 }
 
 #[test]
-fn a_message_that_comes_from_another_channel_takes_its_place() {
+fn a_late_notification_is_sorted_into_its_incident() {
     let mut outbox = filled(vec![entry("c", "i", 2, Recovery), entry("c", "i", 1, Outage)]);
     assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
 }
 
 #[test]
-fn what_fails_after_a_refusal_keeps_its_order() {
+fn an_entry_that_fails_after_a_refusal_keeps_its_order() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
     started(&mut outbox, 0);
     refused(&mut outbox, "i-1-c", 0);
-    notifications(&mut outbox, 2, Recovery);
+    add_notification(&mut outbox, 2, Recovery);
     started(&mut outbox, 1);
     let fate = outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(1));
-    assert!(matches!(fate, Some(Fate::Retried(entry)) if !entry.refused));
+    assert!(matches!(fate, Some(AttemptResult::Retried(entry)) if !entry.refused));
     assert_eq!(started(&mut outbox, 2), ["i-1-c"]);
 }
 
 #[test]
-fn at_the_end_no_pause_is_kept_and_each_message_has_one_try() {
+fn at_the_end_each_notification_has_one_attempt_without_a_pause() {
     let mut outbox = filled(vec![
         entry("c", "i", 1, Outage),
         entry("c", "j", 1, Outage),
@@ -380,7 +381,11 @@ fn at_the_end_no_pause_is_kept_and_each_message_has_one_try() {
         entry("c", "k", 2, Reminder),
     ]);
     let last = |outbox: &mut Outbox, secs: i64| {
-        let keys: Vec<_> = outbox.start_last(at(secs)).iter().map(OutboxEntry::key).collect();
+        let keys: Vec<_> = outbox
+            .start_final(at(secs))
+            .iter()
+            .map(OutboxEntry::key)
+            .collect();
         for key in &keys {
             outbox.finish("c", key, Err(DeliveryError::retryable("503")), now(secs));
         }
@@ -394,12 +399,12 @@ fn at_the_end_no_pause_is_kept_and_each_message_has_one_try() {
     for key in ["j-1-c", "j-2-c", "k-1-c", ""] {
         assert_eq!(last(&mut outbox, 9), key);
     }
-    assert_eq!(last(&mut outbox, 10), "i-1-c", "not refused just now");
+    assert_eq!(last(&mut outbox, 10), "i-1-c", "no longer refused just now");
 }
 
-/// Asked for one second, by a clock that was an hour ahead.
+/// The receiver asked for one second, while the clock was an hour ahead.
 #[test]
-fn a_clock_that_is_set_back_makes_no_pause_longer_than_was_asked_for() {
+fn setting_the_clock_back_does_not_lengthen_a_requested_delay() {
     let hour = jiff::SignedDuration::from_hours(1);
     let tried = now(0).wall + hour;
     let asked = |secs: i64| OutboxEntry {

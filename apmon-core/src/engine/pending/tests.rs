@@ -43,34 +43,34 @@ fn keys(commit: &Commit) -> Vec<String> {
 }
 
 #[test]
-fn quiet_states_lag_and_news_do_not() {
+fn urgent_changes_are_committed_at_once_and_others_later() {
     let mut pending = PendingWrites::default();
     assert_eq!(pending.commit_at(), None);
-    pending.touch(1, at(10), false);
-    pending.touch(2, at(12), false);
+    pending.mark_dirty(1, at(10), false);
+    pending.mark_dirty(2, at(12), false);
     assert_eq!(pending.commit_at(), Some(at(15)));
-    pending.touch(3, at(13), true);
+    pending.mark_dirty(3, at(13), true);
     assert!(pending.commit_at().unwrap() < at(0));
     assert_eq!(pending.take(at(13)).runtimes, [1, 2, 3]);
     assert_eq!(pending.commit_at(), None, "one at a time");
 }
 
 #[test]
-fn what_a_commit_failed_to_write_is_in_the_next_one_in_its_order() {
+fn the_content_of_a_failed_commit_is_in_the_next_one_in_order() {
     let mut pending = PendingWrites::default();
-    pending.new_entry(entry(1));
-    pending.new_entry(entry(2));
-    assert_eq!(pending.announce(message(1)), None);
+    pending.add_entry(entry(1));
+    pending.add_entry(entry(2));
+    assert_eq!(pending.add_notification(message(1)), None);
     let batch = pending.take(at(0));
-    // Meanwhile the first was tried, a third came, and the second is over.
-    pending.entry(OutboxEntry {
+    // Meanwhile the first was tried, a third was added, and the second is finished.
+    pending.update_entry(OutboxEntry {
         attempts: 1,
         ..entry(1)
     });
-    pending.new_entry(entry(3));
+    pending.add_entry(entry(3));
     pending.settle(entry(2).key());
     let notifications = pending.failed(batch.runtimes, batch.commit, at(0));
-    assert_eq!(notifications, [message(1)], "told from memory");
+    assert_eq!(notifications, [message(1)], "sent from memory");
     assert_eq!(pending.commit_at(), Some(at(5)));
     let next = pending.take(at(5)).commit;
     assert_eq!(keys(&next), ["i-1-c", "i-3-c"]);
@@ -79,25 +79,25 @@ fn what_a_commit_failed_to_write_is_in_the_next_one_in_its_order() {
 }
 
 #[test]
-fn what_is_over_is_settled_only_where_it_may_be_on_disk() {
+fn an_entry_is_settled_only_if_it_may_be_on_disk() {
     let mut pending = PendingWrites::default();
-    pending.new_entry(entry(1));
+    pending.add_entry(entry(1));
     pending.settle(entry(1).key());
     assert!(pending.take(at(0)).commit.settled.is_empty());
     pending.committed();
-    pending.new_entry(entry(2));
+    pending.add_entry(entry(2));
     let _ = pending.take(at(0));
     pending.settle(entry(2).key());
     pending.committed();
     assert_eq!(pending.take(at(0)).commit.settled, ["i-2-c"]);
 }
 
-/// A store that fails for a week: nothing piles up.
+/// A store that fails for a week: nothing accumulates.
 #[test]
-fn a_store_that_never_works_leaves_no_heap_of_keys() {
+fn keys_do_not_accumulate_while_the_store_fails() {
     let mut pending = PendingWrites::default();
     for n in 0..1000 {
-        pending.new_entry(entry(n));
+        pending.add_entry(entry(n));
         let batch = pending.take(at(n.into()));
         pending.settle(entry(n).key());
         pending.failed(batch.runtimes, batch.commit, at(n.into()));
@@ -110,13 +110,13 @@ fn a_store_that_never_works_leaves_no_heap_of_keys() {
 #[test]
 fn a_commit_that_hangs_is_not_waited_for() {
     let mut pending = PendingWrites::default();
-    assert_eq!(pending.announce(message(1)), None);
+    assert_eq!(pending.add_notification(message(1)), None);
     let _ = pending.take(at(0));
-    assert_eq!(pending.announce(message(2)), None);
+    assert_eq!(pending.add_notification(message(2)), None);
     assert_eq!(pending.stalls_at(), Some(at(5)));
     assert_eq!(pending.stall(), [message(1), message(2)]);
-    assert_eq!(pending.announce(message(3)), Some(message(3)), "at once");
+    assert_eq!(pending.add_notification(message(3)), Some(message(3)), "at once");
     assert_eq!(pending.stalls_at(), None);
-    assert!(pending.committed().is_empty(), "not told twice");
-    assert_eq!(pending.announce(message(4)), None);
+    assert!(pending.committed().is_empty(), "not sent twice");
+    assert_eq!(pending.add_notification(message(4)), None);
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Europe/Berlin, by its rule.
+/// Europe/Berlin as a POSIX rule.
 fn berlin() -> TimeZone {
     TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
 }
@@ -11,8 +11,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// `2026-11-20T10:00:00+01:00/2026-11-20T11:00:00+01:00`, without the seconds
-/// and the date where they are clear.
+/// Parses `START/END`.
 fn range(text: &str) -> Range<Timestamp> {
     let (start, end) = text.split_once('/').unwrap();
     at(start)..at(end)
@@ -22,9 +21,9 @@ fn ranges(texts: &[&str]) -> Vec<Range<Timestamp>> {
     texts.iter().map(|text| range(text)).collect()
 }
 
-/// Watched for ever, and nothing wrong.
-fn quiet() -> Times {
-    Times {
+/// Watched all the time, and always up.
+fn always_up() -> Timeline {
+    Timeline {
         since: Timestamp::UNIX_EPOCH,
         until: at("2100-01-01T00:00Z"),
         down: Vec::new(),
@@ -35,14 +34,14 @@ fn quiet() -> Times {
 }
 
 /// `up down alarms_off unknown unwatched` of each day, in minutes.
-fn minutes(times: &Times, span: &str) -> Vec<[u64; 5]> {
+fn minutes(times: &Timeline, span: &str) -> Vec<[u64; 5]> {
     let days = days(&range(span), &berlin());
     let minutes = |time: Duration| {
         assert_eq!(time.as_secs() % 60, 0);
         time.as_secs() / 60
     };
     times
-        .sums(&days)
+        .availability(&days)
         .iter()
         .map(|day| [day.up, day.down, day.alarms_off, day.unknown, day.unwatched].map(minutes))
         .collect()
@@ -52,7 +51,7 @@ const DAY: u64 = 24 * 60;
 
 #[test]
 fn a_day_has_the_hours_that_its_clocks_show() {
-    let of = |span| minutes(&quiet(), span);
+    let of = |span| minutes(&always_up(), span);
     // Spring: 2:00 to 3:00 is skipped; autumn: it comes twice.
     assert_eq!(
         of("2026-03-28T12:00Z/2026-03-30T12:00Z"),
@@ -107,7 +106,7 @@ fn an_outage_counts_on_each_day_on_which_it_went_on() {
             "2026-10-25T12:00Z/2026-10-25T12:00Z",
             &[60],
         ),
-        // set back between: it lasted no time
+        // the clock was set back meanwhile: no length
         (
             "2026-11-20T12:00Z/2026-11-20T11:00Z",
             "2026-11-20T12:00Z/2026-11-20T12:00Z",
@@ -115,9 +114,9 @@ fn an_outage_counts_on_each_day_on_which_it_went_on() {
         ),
     ];
     for (outage, span, expected) in table {
-        let times = Times {
+        let times = Timeline {
             down: ranges(&[outage]),
-            ..quiet()
+            ..always_up()
         };
         let down: Vec<_> = minutes(&times, span).iter().map(|day| day[1]).collect();
         assert_eq!(down, *expected, "{outage}");
@@ -132,7 +131,7 @@ fn each_moment_counts_once() {
         list.iter().map(|(from, to)| range(&hour(*from, *to))).collect()
     };
     type Hours<'a> = &'a [(u32, u32)];
-    // down, unknown, silenced, unwatched; the sums in hours
+    // down, unknown, alarms off, unwatched; the sums in hours
     let table: &[(&str, [Hours<'_>; 4], [u64; 5])] = &[
         (
             "two outages that overlap (the clock was set back)",
@@ -145,38 +144,38 @@ fn each_moment_counts_once() {
             [20, 3, 0, 1, 0],
         ),
         (
-            "unknown over the end of one",
+            "unknown beyond the end of an outage",
             [&[(2, 6)], &[(5, 8)], &[], &[]],
             [18, 3, 0, 3, 0],
         ),
         (
-            "a silence counts while it was down",
+            "alarms off count while it was down",
             [&[(2, 6)], &[], &[(1, 4), (10, 12)], &[]],
             [20, 2, 2, 0, 0],
         ),
         (
-            "unknown within a silence is unknown",
+            "unknown with alarms off is unknown",
             [&[(2, 6)], &[(3, 4)], &[(2, 6)], &[]],
             [20, 0, 3, 1, 0],
         ),
         (
-            "what nobody saw is neither up nor down",
+            "unwatched time is neither up nor down",
             [&[(2, 6)], &[(7, 9)], &[(2, 6)], &[(4, 8)]],
             [17, 0, 2, 1, 4],
         ),
         (
-            "one that touches another",
+            "ranges that touch",
             [&[(2, 3), (3, 4)], &[(4, 5)], &[], &[(5, 6)]],
             [20, 2, 0, 1, 1],
         ),
     ];
     for (what, [down, unknown, alarms_off, unwatched], expected) in table {
-        let times = Times {
+        let times = Timeline {
             down: hours(down),
             unknown: hours(unknown),
             alarms_off: hours(alarms_off),
             unwatched: hours(unwatched),
-            ..quiet()
+            ..always_up()
         };
         let sums = minutes(&times, one_day);
         assert_eq!(sums, [expected.map(|hours| hours * 60)], "{what}");
@@ -184,13 +183,13 @@ fn each_moment_counts_once() {
 }
 
 #[test]
-fn before_the_first_look_nobody_watched_and_what_is_to_come_counts_for_nothing() {
-    let times = Times {
+fn time_before_the_first_check_is_unwatched_and_the_future_does_not_count() {
+    let times = Timeline {
         since: at("2026-11-20T11:00Z"),
         until: at("2026-11-21T05:00Z"),
         // still open
         down: vec![at("2026-11-21T04:00Z")..Timestamp::MAX],
-        ..quiet()
+        ..always_up()
     };
     assert_eq!(
         minutes(&times, "2026-11-19T12:00Z/2026-11-22T12:00Z"),
@@ -204,9 +203,9 @@ fn before_the_first_look_nobody_watched_and_what_is_to_come_counts_for_nothing()
 }
 
 #[test]
-fn the_share_is_of_the_time_in_which_something_is_known() {
+fn the_percentage_is_of_the_time_in_which_the_state_is_known() {
     let hours = |hours: u64| Duration::from_secs(hours * 3600);
-    let sums = Sums {
+    let sums = Availability {
         up: hours(3),
         down: hours(1),
         alarms_off: hours(8),
@@ -215,10 +214,10 @@ fn the_share_is_of_the_time_in_which_something_is_known() {
     };
     assert_eq!(sums.up_percent(), Some(75.0));
     assert_eq!(sums.total(), hours(24));
-    assert_eq!([sums, sums].into_iter().sum::<Sums>().total(), hours(48));
-    let nothing = Sums {
+    assert_eq!([sums, sums].into_iter().sum::<Availability>().total(), hours(48));
+    let nothing = Availability {
         alarms_off: hours(24),
-        ..Sums::default()
+        ..Availability::default()
     };
     assert_eq!(nothing.up_percent(), None);
 }
@@ -233,20 +232,20 @@ fn some_ranges() -> impl Strategy<Value = Vec<Range<Timestamp>>> {
 }
 
 proptest! {
-    /// However the ranges lie: the parts of a day are the day, and no part is
-    /// larger than what it was given.
+    /// Wherever the ranges lie, the parts of a day add up to the day, and no part is longer
+    /// than its ranges.
     #[test]
-    fn the_parts_of_a_day_are_the_day(
+    fn the_parts_of_a_day_add_up_to_the_day(
         down in some_ranges(), unknown in some_ranges(), alarms_off in some_ranges(), unwatched in some_ranges(),
     ) {
-        let times = Times { down, unknown, alarms_off, unwatched, ..quiet() };
+        let times = Timeline { down, unknown, alarms_off, unwatched, ..always_up() };
         let span = Timestamp::from_second(1_760_000_000).unwrap()..Timestamp::from_second(1_762_400_000).unwrap();
         let days = days(&span, &berlin());
-        let sums = times.sums(&days);
+        let sums = times.availability(&days);
         for (day, sums) in days.iter().zip(&sums) {
             prop_assert_eq!(sums.total(), day.span.end.duration_since(day.span.start).unsigned_abs());
         }
-        let all: Sums = sums.into_iter().sum();
+        let all: Availability = sums.into_iter().sum();
         let given = |ranges: &[Range<Timestamp>]| ranges.iter()
             .map(|range| Duration::try_from(range.end.duration_since(range.start)).unwrap_or_default())
             .sum::<Duration>();

@@ -1,15 +1,14 @@
-//! What waits, counted for people.
+//! The outbox's part of a status.
 
 use super::Outbox;
 use crate::{
-    engine::status::{ChannelStatus, OutboxStatus, SHOWN},
+    engine::status::{ChannelStatus, MAX_SHOWN, OutboxStatus},
     time::{Mono, Now},
 };
 
 impl Outbox {
-    /// One status for each of `known`, then those of other channels for which
-    /// something waits.
-    pub(in crate::engine) fn survey<'a>(
+    /// The status of each of `known`, followed by other channels for which something waits.
+    pub(in crate::engine) fn status<'a>(
         &mut self,
         known: impl Iterator<Item = &'a str>,
         now: Now,
@@ -25,13 +24,13 @@ impl Outbox {
             for item in queue.items() {
                 channel.add(&item.entry);
             }
-            // What may go at once has no moment of its own.
+            // An entry that may be sent at once is due now.
             let next_try = queue.wake_at().map(|at: Mono| at.max(now.mono));
             channel.next_try = next_try.map(|at| now.wall_of(at));
         }
-        // What waits in a lane came in the order in which it was decided.
+        // A queue is in the order of the decisions.
         let queues = self.queues.values();
-        let candidates = queues.flat_map(|queue| queue.items().take(SHOWN));
+        let candidates = queues.flat_map(|queue| queue.items().take(MAX_SHOWN));
         let outbox = OutboxStatus::of(&channels, candidates.map(|item| &item.entry));
         (channels, outbox)
     }

@@ -1,5 +1,5 @@
-//! The sentences people read. Words and shapes are those of seed 003, so that
-//! scripts which read its lines go on working.
+//! The texts of notifications. Their wording is that of APMonitor, so that scripts that read
+//! its lines keep working.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::text::printable;
 
-/// `0 secs`, `1 mins 3 secs`, `2 hours 5 mins`, `3 days 4 hours`.
+/// Formats a duration: `0 secs`, `1 mins 3 secs`, `2 hours 5 mins`, `3 days 4 hours`.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
     let secs = duration.as_secs();
@@ -20,18 +20,17 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// `2:15 PM`, in the given zone.
+/// Formats a time of day in the given zone: `2:15 PM`.
 #[must_use]
 pub fn clock(at: Timestamp, zone: &TimeZone) -> String {
     zone.to_datetime(at).strftime("%-I:%M %p").to_string()
 }
 
-/// What a message says of itself that leaves `by` after it was decided:
-/// `was down 14:02-14:09; delivered 26 mins 0 secs late`, the first part where
-/// that is over which it is about. A moment of another day than `now` has its
-/// date.
+/// The remark in a notification that is delivered `by` later than it was decided: `was down
+/// 14:02-14:09; delivered 26 mins 0 secs late`. The first part is there if the incident is
+/// over. A moment on another day than `now` gets its date.
 #[must_use]
-pub fn late(
+pub fn lateness_remark(
     was: Option<(&str, Timestamp, Timestamp)>,
     by: Duration,
     now: Timestamp,
@@ -53,18 +52,18 @@ pub fn late(
     format!("was {what} {}-{}; {delivered}", moment(began), moment(ended))
 }
 
-/// What a sentence is about.
+/// The subject of a sentence.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The monitor's name.
     pub monitor: &'a str,
     /// The site's name.
     pub site: &'a str,
-    /// The monitor's address, as it is shown.
+    /// The monitor's address for display.
     pub address: &'a str,
-    /// When the sentence was made.
+    /// When the sentence was worded.
     pub at: Timestamp,
-    /// The zone in which times are shown.
+    /// The zone in which times are displayed.
     pub zone: &'a TimeZone,
 }
 
@@ -77,7 +76,7 @@ impl Subject<'_> {
         format!("({}) at {}", printable(self.address), clock(self.at, self.zone))
     }
 
-    /// A new outage.
+    /// The text of a new outage.
     #[must_use]
     pub fn outage(&self, reason: &str, lasted: Duration) -> String {
         format!(
@@ -89,7 +88,7 @@ impl Subject<'_> {
         )
     }
 
-    /// An outage goes on.
+    /// The text of a reminder.
     #[must_use]
     pub fn reminder(&self, reason: &str, lasted: Duration) -> String {
         format!(
@@ -101,7 +100,7 @@ impl Subject<'_> {
         )
     }
 
-    /// An outage is over.
+    /// The text of a recovery.
     #[must_use]
     pub fn recovery(&self, lasted: Duration) -> String {
         format!(
@@ -112,7 +111,7 @@ impl Subject<'_> {
         )
     }
 
-    /// It could not be looked at for long.
+    /// The text for a monitor that could not be checked for a long time.
     #[must_use]
     pub fn unknown(&self, reason: &str, lasted: Duration) -> String {
         format!(
@@ -124,7 +123,7 @@ impl Subject<'_> {
         )
     }
 
-    /// It can be looked at again.
+    /// The text for a monitor that can be checked again.
     #[must_use]
     pub fn known(&self, is_up: bool, lasted: Duration) -> String {
         let state = if is_up { "UP" } else { "down" };
@@ -136,7 +135,7 @@ impl Subject<'_> {
         )
     }
 
-    /// It was taken out of the site file while down.
+    /// The text for a monitor that was removed from the site file while down.
     #[must_use]
     pub fn no_longer_watched(&self, lasted: Duration) -> String {
         format!(
@@ -147,7 +146,7 @@ impl Subject<'_> {
         )
     }
 
-    /// Anything else a monitor has to say.
+    /// The text of any other event.
     #[must_use]
     pub fn notice(&self, text: &str) -> String {
         format!(
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_worded_as_in_the_seed() {
+    fn durations_are_worded_as_by_apmonitor() {
         for (secs, words) in [
             (0, "0 secs"),
             (59, "59 secs"),
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn sentences_are_worded_as_in_the_seed() {
+    fn sentences_are_worded_as_by_apmonitor() {
         let zone = TimeZone::UTC;
         let subject = subject(&zone);
         assert_eq!(
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_drive_a_terminal() {
+    fn control_characters_in_a_name_are_escaped() {
         let zone = TimeZone::UTC;
         let subject = Subject {
             monitor: "a\x1b[31m\n",
