@@ -9,7 +9,7 @@ use apmon_core::{
     Records, StateStore, StoreError, Stretch, StretchKind, Verdict,
     history::{Sums, Times, days},
 };
-use apmon_store::{History, JsonStore, Span, SqliteStore, peek};
+use apmon_store::{History, JsonStore, Span, SqliteStore, read_snapshot};
 use jiff::{Timestamp, tz::TimeZone};
 
 const EVER: Span = Timestamp::MIN..=Timestamp::MAX;
@@ -253,7 +253,7 @@ async fn a_database_of_the_first_version_is_read_and_brought_up_to_date() {
     assert_eq!(before.incidents(None, &EVER).unwrap().len(), 1);
     assert_eq!(before.watched("a").unwrap(), None);
     assert_eq!(before.stretches("a", Timestamp::MIN).unwrap(), []);
-    assert_eq!(peek(&path, &TimeZone::UTC).unwrap().monitors.len(), 1);
+    assert_eq!(read_snapshot(&path, &TimeZone::UTC).unwrap().monitors.len(), 1);
 
     run(&path, checks(&[1000, 1060], minutes(2))).await;
     assert_eq!(unwatched(&path), [(160, 1000)]);
@@ -296,7 +296,7 @@ async fn of_a_database_of_the_second_version_what_was_not_ours_is_what_monitors_
         let history = History::open(path).unwrap();
         let states = history.states().unwrap();
         assert_eq!(history.state("switch").unwrap().as_ref(), states.get("switch"));
-        let peeked = peek(path, &TimeZone::UTC).unwrap().monitors;
+        let peeked = read_snapshot(path, &TimeZone::UTC).unwrap().monitors;
         let peeked: std::collections::BTreeMap<_, _> = peeked
             .iter()
             .map(|(name, state)| (name.clone(), MonitorState::clone(state)))
@@ -448,7 +448,7 @@ async fn what_is_remembered_is_read_beside_its_owner() {
     for (store, path) in stores.iter().zip(&paths) {
         let epoch = store.load().await.unwrap().epoch;
         store.commit(&commit(epoch)).await.unwrap();
-        let seen = peek(path, &TimeZone::UTC).unwrap();
+        let seen = read_snapshot(path, &TimeZone::UTC).unwrap();
         assert_eq!(seen.monitors["a"].down_count, 7);
         assert_eq!(seen.outbox.len(), 1);
         assert_eq!((seen.epoch, seen.warnings), (epoch, Vec::new()));
@@ -462,7 +462,7 @@ async fn what_cannot_be_read_is_an_error_and_stays_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     for name in ["none.json", "none.db"] {
-        let error = peek(path(name), &TimeZone::UTC).unwrap_err();
+        let error = read_snapshot(path(name), &TimeZone::UTC).unwrap_err();
         assert!(
             matches!(&error, StoreError::Io { step: "read", source, .. } if source.kind() == std::io::ErrorKind::NotFound),
             "{error:?}"
@@ -484,7 +484,7 @@ async fn what_cannot_be_read_is_an_error_and_stays_as_it_is() {
     ];
     for (name, content, part) in table {
         fs::write(path(name), content).unwrap();
-        let error = peek(path(name), &TimeZone::UTC).unwrap_err().one_line();
+        let error = read_snapshot(path(name), &TimeZone::UTC).unwrap_err().one_line();
         assert!(error.contains(part), "{name}: {error}");
         assert_eq!(fs::read_to_string(path(name)).unwrap(), content);
     }
@@ -495,11 +495,17 @@ async fn what_cannot_be_read_is_an_error_and_stays_as_it_is() {
     );
     // An empty database is one in which nothing was written before a crash.
     fs::write(path("empty.db"), "").unwrap();
-    assert_eq!(peek(path("empty.db"), &TimeZone::UTC).unwrap().monitors.len(), 0);
+    assert_eq!(
+        read_snapshot(path("empty.db"), &TimeZone::UTC)
+            .unwrap()
+            .monitors
+            .len(),
+        0
+    );
     let foreign = rusqlite::Connection::open(path("other.db")).unwrap();
     foreign.execute_batch("CREATE TABLE x (y)").unwrap();
     for error in [
-        peek(path("other.db"), &TimeZone::UTC).map(drop),
+        read_snapshot(path("other.db"), &TimeZone::UTC).map(drop),
         History::open(path("other.db")).map(drop),
     ] {
         let error = error.unwrap_err().one_line();

@@ -8,7 +8,7 @@ use apmon_core::{
     Clock as _, Commit, Memory, MonitorState, PortChange, PortChangeRecord, PortEvent, PortState, PortStatus,
     Records, StateStore, SystemClock,
 };
-use apmon_store::{History, Span, SqliteStore, peek};
+use apmon_store::{History, Span, SqliteStore, read_snapshot};
 use jiff::{Timestamp, tz::TimeZone};
 
 const EVER: Span = Timestamp::MIN..=Timestamp::MAX;
@@ -104,7 +104,7 @@ async fn counts_that_change_at_each_look_are_not_written_each_time() {
     let mut store = open(&path);
     let mut epoch = store.load().await.unwrap().epoch;
     let seen = || {
-        let state = peek(&path, &TimeZone::UTC).unwrap().monitors["switch"].clone();
+        let state = read_snapshot(&path, &TimeZone::UTC).unwrap().monitors["switch"].clone();
         let counts = state.memory.counts.as_ref().unwrap().parse().unwrap();
         (
             state.memory.kept["ports_state"].to_string(),
@@ -184,5 +184,5 @@ async fn a_memory_that_makes_no_sense_costs_no_state() {
     let [warning] = &snapshot.warnings[..] else {
         panic!("{:?}", snapshot.warnings);
     };
-    assert!(warning.contains("what monitor \"a\" remembered: "), "{warning}");
+    assert!(warning.contains("memory of monitor \"a\": "), "{warning}");
 }

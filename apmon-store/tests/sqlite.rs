@@ -207,7 +207,7 @@ async fn a_damaged_history_costs_no_state_and_no_message() {
     assert!(damaged.contains("; it was set aside as "), "{damaged}");
     assert!(
         left.ends_with(
-            "s.db was damaged: its states and messages could be read and are used, its history begins anew"
+            "s.db was damaged: its states and messages could be read and are used, its history starts over"
         ),
         "{left}"
     );
@@ -239,7 +239,7 @@ async fn what_monitors_remembered_is_lost_before_their_states_are() {
         "{said:?}"
     );
     assert!(
-        said[1].ends_with("s.db: what monitors remembered cannot be read: they begin anew"),
+        said[1].ends_with("s.db: the memory of its monitors cannot be read and starts empty"),
         "{said:?}"
     );
 }
