@@ -198,9 +198,13 @@ impl History {
         if self.version < schema::MEMORIES {
             return Ok(Vec::new());
         }
+        let notified = match self.version < schema::NOTIFIED {
+            true => "told",
+            false => "notified",
+        };
         let changes = self.list(
             &format!(
-                "SELECT monitor, at, port_index, port, kind, before, after, told FROM port_changes
+                "SELECT monitor, at, port_index, port, kind, before, after, {notified} FROM port_changes
                  WHERE {} AND at BETWEEN ?2 AND ?3 ORDER BY at, rowid",
                 of(monitor)
             ),
@@ -279,12 +283,14 @@ fn of(monitor: Option<&str>) -> &'static str {
 
 fn stretch(row: &Row<'_>) -> rusqlite::Result<Stretch> {
     let kind: String = row.get(1)?;
+    let known = StretchKind::ALL.into_iter().find(|known| known.as_str() == kind);
     Ok(Stretch {
         monitor: row.get(0)?,
-        kind: StretchKind::ALL
-            .into_iter()
-            .find(|known| known.as_str() == kind)
-            .unwrap_or(StretchKind::Unwatched),
+        kind: match known {
+            Some(known) => known,
+            None if kind == schema::SILENCED => StretchKind::AlarmsOff,
+            None => StretchKind::Unwatched,
+        },
         started: value::time_at(row, 2)?.unwrap_or(Timestamp::UNIX_EPOCH),
         ended: value::time_at(row, 3)?.unwrap_or(Timestamp::UNIX_EPOCH),
     })

@@ -9,7 +9,7 @@ pub(super) const RESULTS_KEPT: i64 = 100;
 pub(super) const APPLICATION_ID: i32 = 0x6170_6d6e;
 
 /// The present version of the content, stored in `user_version`.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// The first version with the table `stretches`.
 pub(super) const STRETCHES: i64 = 2;
@@ -17,9 +17,16 @@ pub(super) const STRETCHES: i64 = 2;
 /// The first version with the tables `memories` and `port_changes`.
 pub(super) const MEMORIES: i64 = 3;
 
+/// The first version in which `port_changes.told` is called `notified`, and
+/// stretches of kind [`SILENCED`] are called `alarms_off`.
+pub(super) const NOTIFIED: i64 = 4;
+
+/// The kind of stretch that is `alarms_off` since version 4.
+pub(super) const SILENCED: &str = "silenced";
+
 /// Step `n` updates version `n` to `n + 1`. A released step is never changed:
 /// databases of every version exist.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE states (
@@ -107,6 +114,11 @@ CREATE TABLE port_changes (
 );
 CREATE INDEX port_changes_of ON port_changes (monitor, at);
 CREATE INDEX port_changes_at ON port_changes (at);
+",
+    // One word for each thing, as in the rest of apmon.
+    "
+ALTER TABLE port_changes RENAME COLUMN told TO notified;
+UPDATE stretches SET kind = 'alarms_off' WHERE kind = 'silenced';
 ",
 ];
 
