@@ -37,7 +37,7 @@ pub(crate) struct JsonFile {
 
 /// What reading one of the names found.
 enum Content {
-    Good(Loaded),
+    Good(Box<Loaded>),
     Damaged,
     Missing,
 }
@@ -127,24 +127,21 @@ impl JsonFile {
         let mut warnings = Vec::new();
         self.damaged = false;
         match self.read(&self.path, zone, now, &mut warnings)? {
-            Content::Good(loaded) => return Ok(loaded),
+            Content::Good(loaded) => return Ok(*loaded),
             Content::Damaged => self.damaged = self.path.symlink_metadata().is_ok(),
             Content::Missing => {}
         }
         let was_damaged = !warnings.is_empty();
         let path = display(&self.path);
         match self.read(&self.old, zone, now, &mut warnings)? {
-            Content::Good(Loaded {
-                model,
-                warnings: more,
-            }) => {
-                warnings.extend(more);
+            Content::Good(loaded) => {
+                warnings.extend(loaded.warnings);
                 let fault = if was_damaged { "was damaged" } else { "is missing" };
                 warnings.push(format!(
                     "{path} {fault}: the state before the last commit is used, from {}",
                     display(&self.old)
                 ));
-                Ok(Loaded { model, warnings })
+                Ok(Loaded { warnings, ..*loaded })
             }
             Content::Damaged => {
                 warnings.push(format!(
@@ -176,7 +173,7 @@ impl JsonFile {
         };
         let place = display(path);
         match read::from_bytes(&bytes, zone, &place) {
-            Ok(loaded) => Ok(Content::Good(loaded)),
+            Ok(loaded) => Ok(Content::Good(Box::new(loaded))),
             Err(ReadError::Newer(version)) => Err(damaged(path, newer_version(version))),
             Err(ReadError::Damaged(reason)) => {
                 let result = match set_aside(path, zone, now) {
