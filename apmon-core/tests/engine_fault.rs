@@ -1,10 +1,10 @@
-//! Our own faults are no outage: in virtual time.
+//! Our own faults are not outages: in virtual time.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod support;
 
-mod our_own_faults_are_no_outage {
+mod our_own_faults_are_not_outages {
     use std::time::Duration;
 
     use apmon_core::{Check, Clock as _, DeliveryError, FailureClass, Plan, Policy};

@@ -12,12 +12,12 @@ mod yesterdays_state_works {
 
     use crate::support::{Condition, MemoryStore, Site, before_start, every, secs, sleep, watch};
 
-    /// A monitor down for an hour, last notified so many seconds ago.
-    fn down_since(notified: i64) -> MonitorState {
+    /// A monitor down for an hour, with its last notification this long ago.
+    fn down_since(notified_secs_ago: i64) -> MonitorState {
         MonitorState {
             is_up: Some(false),
             last_checked: before_start(60),
-            last_notified: before_start(notified),
+            last_notified: before_start(notified_secs_ago),
             last_alarm_started: before_start(3600),
             down_count: 40,
             notified_count: 3,

@@ -15,7 +15,7 @@ use support::{
     Condition, MemoryStore, Recorder, Running, START, Site, Target, clock, every, secs, sleep, watch,
 };
 
-/// The moment so many seconds after the start.
+/// The moment `secs` seconds after the start.
 fn after(secs: i64) -> Option<Timestamp> {
     let start: Timestamp = START.parse().unwrap();
     Some(start + jiff::SignedDuration::from_secs(secs))

@@ -58,7 +58,7 @@ async fn a_file_that_cannot_be_read_is_an_error_and_is_not_changed() {
         ),
         (
             "bad.db",
-            "this is no database, however long it may be",
+            "this is not a database, however long it may be",
             "not a database",
         ),
     ];

@@ -214,13 +214,13 @@ impl Reference {
     }
 }
 
-/// Whether two notifications are one message, apart from a remark that it is late.
+/// Whether two notifications are one message, apart from a note that it is late.
 fn is_same(one: &Notification, other: &Notification) -> bool {
     let in_time = |message: &Notification| {
         let text = &message.text;
-        let remark = text.rfind(" (").filter(|_| text.ends_with(" late)"));
+        let note = text.rfind(" (").filter(|_| text.ends_with(" late)"));
         Notification {
-            text: text[..remark.unwrap_or(text.len())].to_owned(),
+            text: text[..note.unwrap_or(text.len())].to_owned(),
             ended: None,
             ..message.clone()
         }

@@ -36,12 +36,12 @@ pub enum Condition {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
     Accepts,
-    /// Accepts after so many seconds.
+    /// Accepts after this many seconds.
     AcceptsAfter(u64),
     Refuses,
     /// Asks for a later attempt.
     Busy,
-    /// Asks for a later attempt after so many seconds.
+    /// Asks for a later attempt after this many seconds.
     BusyFor(u64),
     Hangs,
     /// Accepts, but the answer is an error.
@@ -52,7 +52,7 @@ pub enum Answer {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Disk {
-    /// Writes within so many milliseconds.
+    /// Writes within this many milliseconds.
     Works(u64),
     /// Reports that it did not write. If nothing is written after that, the next
     /// process may find that it did.

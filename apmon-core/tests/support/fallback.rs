@@ -41,7 +41,7 @@ impl Receiver {
         self.received.lock().unwrap().clone()
     }
 
-    /// The label of each accepted message, with its remark if it was late.
+    /// The label of each accepted message, with the note that it was late.
     pub fn labels(&self) -> Vec<String> {
         let label = |line: &String| {
             let label = line.split(':').next().unwrap();

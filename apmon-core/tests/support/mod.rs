@@ -43,7 +43,7 @@ impl SettableClock {
         Arc::new(Self { clock, offset_secs })
     }
 
-    /// Sets the wall time to so many seconds off the true time.
+    /// Sets the wall time `secs` seconds ahead of the true time.
     pub fn set_offset(&self, secs: i64) {
         self.offset_secs.store(secs, Ordering::Relaxed);
     }
@@ -417,7 +417,7 @@ pub fn watch(name: &str, policy: Policy) -> Watch {
     }
 }
 
-/// A policy of checks every so many seconds; the first failure is an outage.
+/// A policy of one check every `seconds`; the first failure is an outage.
 pub fn every(seconds: u64) -> Policy {
     Policy {
         check_every: secs(seconds),
@@ -426,7 +426,7 @@ pub fn every(seconds: u64) -> Policy {
     }
 }
 
-/// The moment so many seconds before the start, as written in a state.
+/// The moment `secs` seconds before the start, as written in a state.
 pub fn before_start(secs: i64) -> Option<Timestamp> {
     let start: Timestamp = START.parse().unwrap();
     Some(start - SignedDuration::from_secs(secs))

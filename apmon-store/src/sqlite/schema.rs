@@ -17,8 +17,8 @@ pub(super) const STRETCHES: i64 = 2;
 /// The first version with the tables `memories` and `port_changes`.
 pub(super) const MEMORIES: i64 = 3;
 
-/// The first version in which `port_changes.told` is called `notified`, and
-/// stretches of kind [`SILENCED`] are called `alarms_off`.
+/// The first version with the column `port_changes.notified`, and with stretches
+/// of kind `alarms_off` instead of [`SILENCED`].
 pub(super) const NOTIFIED: i64 = 4;
 
 /// The kind of stretch that is `alarms_off` since version 4.
@@ -110,6 +110,7 @@ CREATE TABLE port_changes (
     kind TEXT NOT NULL,
     before TEXT,
     after TEXT,
+    -- allow-word: the name until version 3
     told INTEGER NOT NULL
 );
 CREATE INDEX port_changes_of ON port_changes (monitor, at);
@@ -117,6 +118,7 @@ CREATE INDEX port_changes_at ON port_changes (at);
 ",
     // One word for each thing, as in the rest of apmon.
     "
+-- allow-word: the name until version 3
 ALTER TABLE port_changes RENAME COLUMN told TO notified;
 UPDATE stretches SET kind = 'alarms_off' WHERE kind = 'silenced';
 ",

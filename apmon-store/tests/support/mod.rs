@@ -37,7 +37,7 @@ pub async fn record(store: &SqliteStore, epoch: u64, history: Records) {
     store.commit(&commit).await.unwrap();
 }
 
-/// A moment so many seconds after a fixed one in 2100, so that nothing recorded
+/// The moment `second` seconds after a fixed one in 2100, so that nothing recorded
 /// then is ever pruned.
 pub fn at(second: i64) -> Timestamp {
     Timestamp::from_second(4_102_452_000 + second).unwrap()
