@@ -82,7 +82,7 @@ fn check(place: Place, zone: &TimeZone) -> anyhow::Result<Seen> {
         }
         Err(unanswered) => unanswered,
     };
-    let snapshot = apmon_store::peek(&place.state_file, zone)
+    let snapshot = apmon_store::read_snapshot(&place.state_file, zone)
         .map_err(|error| anyhow::anyhow!("{}; {unanswered}", place.unread(&error)))?;
     for warning in &snapshot.warnings {
         tracing::warn!("{warning}");

@@ -81,7 +81,7 @@ impl StretchKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
-            Self::AlarmsOff => "silenced",
+            Self::AlarmsOff => "alarms_off",
             Self::Unwatched => "unwatched",
         }
     }

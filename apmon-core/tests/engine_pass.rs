@@ -1,24 +1,24 @@
-//! Passes, and state that was there before: in virtual time.
+//! Passes, and state from before: in virtual time.
 
-#![allow(clippy::unwrap_used)] // a test may end where it stands
+#![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod support;
 
-use std::sync::Arc;
-
-use apmon_core::{Engine, Heartbeat, MonitorState, Plan, Policy, Secret};
-use jiff::tz::TimeZone;
-use support::{Condition, Memory, Recorder, Target, clock, every, secs, watch, written};
-
 mod yesterdays_state_works {
-    use super::*;
+    use std::sync::Arc;
 
-    fn down_since(told: i64) -> MonitorState {
+    use apmon_core::{Heartbeat, MonitorState, PassReport, Plan, Policy, Secret};
+    use jiff::tz::TimeZone;
+
+    use crate::support::{Condition, MemoryStore, Site, before_start, every, secs, sleep, watch};
+
+    /// A monitor down for an hour, with its last notification this long ago.
+    fn down_since(notified_secs_ago: i64) -> MonitorState {
         MonitorState {
             is_up: Some(false),
-            last_checked: written(60),
-            last_notified: written(told),
-            last_alarm_started: written(3600),
+            last_checked: before_start(60),
+            last_notified: before_start(notified_secs_ago),
+            last_alarm_started: before_start(3600),
             down_count: 40,
             notified_count: 3,
             error_reason: Some("refused".into()),
@@ -26,243 +26,182 @@ mod yesterdays_state_works {
         }
     }
 
-    fn store_with(state: MonitorState) -> Arc<Memory> {
-        let store = Memory::new();
-        store
-            .kept
-            .lock()
-            .unwrap()
-            .monitors
-            .insert("a".into(), state.into());
-        store
+    fn site_with(state: MonitorState) -> Site {
+        let store = MemoryStore::new();
+        let mut stored = store.stored.lock().unwrap();
+        stored.monitors.insert("a".into(), state.into());
+        drop(stored);
+        Site::with_store(store)
     }
 
-    async fn pass(store: &Arc<Memory>, target: &Arc<Target>, policy: Policy) -> Vec<String> {
-        let clock = clock();
-        let recorder = Recorder::new(&clock);
-        let plan = Plan::new("s")
-            .watch(target.monitor(watch("a", policy)))
-            .notify("c", recorder.clone());
-        Engine::new(plan, store.clone())
-            .clock(clock)
-            .zone(TimeZone::UTC)
-            .pass()
-            .await
-            .unwrap();
-        recorder.texts()
+    async fn pass(site: &Site, plan: Plan) -> PassReport {
+        let engine = site.engine(plan).zone(TimeZone::UTC);
+        engine.pass().await.unwrap()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_running_outage_is_continued_without_a_repeated_alert() {
-        let (store, target) = (store_with(down_since(100)), Target::new());
-        target.set(Condition::Down("refused".into()));
-        assert!(pass(&store, &target, every(60)).await.is_empty());
-        assert_eq!(target.checks(), 1);
-        let state = store.state("a");
+    async fn a_running_outage_continues_without_a_repeated_alert() {
+        let site = site_with(down_since(100));
+        site.target.set(Condition::Down("refused".into()));
+        pass(&site, site.plan(every(60))).await;
+        assert!(site.recorder.texts().is_empty());
+        assert_eq!(site.target.checks(), 1);
+        let state = site.store.state("a");
         assert_eq!((state.down_count, state.notified_count), (41, 3));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reminder_that_is_due_is_told_once_after_the_look() {
-        let (store, target) = (store_with(down_since(700)), Target::new());
-        target.set(Condition::Down("refused".into()));
-        let told = pass(&store, &target, every(60)).await;
+    async fn a_reminder_that_is_due_is_sent_once_after_the_check() {
+        let site = site_with(down_since(700));
+        site.target.set(Condition::Down("refused".into()));
+        pass(&site, site.plan(every(60))).await;
         assert_eq!(
-            told,
+            site.recorder.texts(),
             ["a in s is down: refused (192.0.2.1) at 12:00 PM, down for 1 hours 0 mins"]
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn its_end_is_told_and_no_reminder_before_it() {
-        let (store, target) = (store_with(down_since(700)), Target::new());
-        let told = pass(&store, &target, every(60)).await;
+    async fn its_recovery_is_sent_without_a_reminder_before_it() {
+        let site = site_with(down_since(700));
+        pass(&site, site.plan(every(60))).await;
         assert_eq!(
-            told,
+            site.recorder.texts(),
             ["a in s is UP (192.0.2.1) at 12:00 PM, outage lasted 1 hours 0 mins"]
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pass_looks_at_what_is_due_and_at_nothing_else() {
+    async fn a_pass_checks_only_what_is_due() {
         let mut state = MonitorState {
             is_up: Some(true),
-            last_checked: written(30),
+            last_checked: before_start(30),
             ..MonitorState::default()
         };
         state.last_config_checksum = Some("1".into());
-        let (store, target) = (store_with(state.clone()), Target::new());
-        pass(&store, &target, every(60)).await;
-        assert_eq!(target.checks(), 0, "not due");
-        pass(&store, &target, every(30)).await;
-        assert_eq!(target.checks(), 1, "due");
+        let site = site_with(state.clone());
+        pass(&site, site.plan(every(60))).await;
+        assert_eq!(site.target.checks(), 0, "not due");
+        pass(&site, site.plan(every(30))).await;
+        assert_eq!(site.target.checks(), 1, "due");
         let changed = MonitorState {
             last_config_checksum: Some("other".into()),
             ..state
         };
-        let (store, target) = (store_with(changed), Target::new());
-        pass(&store, &target, every(60)).await;
-        assert_eq!(target.checks(), 1, "changed");
+        let site = site_with(changed);
+        pass(&site, site.plan(every(60))).await;
+        assert_eq!(site.target.checks(), 1, "changed");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pass_without_news_ends_at_once_with_one_commit() {
-        let (clock, target, store) = (clock(), Target::new(), Memory::new());
-        let plan = Plan::new("s").watch(target.monitor(watch("a", every(60))));
-        let report = Engine::new(plan, store.clone())
-            .clock(clock)
-            .pass()
-            .await
-            .unwrap();
+        let site = Site::new();
+        let report = pass(&site, site.plan(every(60))).await;
         assert!(report.took < secs(1), "{:?}", report.took);
-        assert_eq!(*store.commits.lock().unwrap(), [1]);
-        assert_eq!(store.state("a").is_up, Some(true));
+        assert_eq!(*site.store.commits.lock().unwrap(), [1]);
+        assert_eq!(site.store.state("a").is_up, Some(true));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pass_makes_its_retries_before_it_ends() {
-        let (store, target) = (Memory::new(), Target::new());
-        target.set(Condition::Down("refused".into()));
+        let site = Site::new();
+        site.target.set(Condition::Down("refused".into()));
         let policy = Policy {
             max_retries: 3.try_into().unwrap(),
             retry_every: Some(secs(5)),
             ..every(60)
         };
-        let told = pass(&store, &target, policy).await;
-        assert_eq!(target.checks(), 3);
+        pass(&site, site.plan(policy)).await;
+        assert_eq!(site.target.checks(), 3);
         assert_eq!(
-            told,
+            site.recorder.texts(),
             ["a in s new outage: refused (192.0.2.1) at 12:00 PM, down for 0 secs"]
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pass_does_not_wait_for_a_dead_channel_longer_than_a_look_may_take() {
-        let (clock, target, store) = (clock(), Target::new(), Memory::new());
-        let recorder = Recorder::new(&clock);
-        *recorder.hangs.lock().unwrap() = true;
-        target.set(Condition::Down("refused".into()));
-        let plan = Plan::new("s")
-            .watch(target.monitor(watch("a", every(60))))
-            .notify("c", recorder);
-        let report = Engine::new(plan, store.clone())
-            .clock(clock)
-            .pass()
-            .await
-            .unwrap();
+    async fn a_pass_waits_for_a_dead_channel_no_longer_than_for_a_check() {
+        let site = Site::down();
+        site.recorder.hangs.set(true);
+        let report = pass(&site, site.plan(every(60))).await;
         assert_eq!(report.undelivered, 1);
         assert!(report.took <= secs(22), "{:?}", report.took);
-        assert_eq!(store.kept.lock().unwrap().outbox.len(), 1);
+        assert_eq!(site.store.outbox().len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pass_sends_a_heartbeat_that_is_due_on_the_strength_of_a_look() {
+    async fn a_pass_sends_a_heartbeat_that_is_due_if_a_check_succeeds() {
         for (last, up, sent) in [
             (None, true, 1),
-            (written(400), true, 1),
-            (written(100), true, 0),
-            (written(400), false, 0),
+            (before_start(400), true, 1),
+            (before_start(100), true, 0),
+            (before_start(400), false, 0),
         ] {
-            let (clock, target) = (clock(), Target::new());
-            let recorder = Recorder::new(&clock);
-            if !up {
-                target.set(Condition::Down("refused".into()));
-            }
             let state = MonitorState {
                 is_up: Some(true),
-                last_checked: written(5),
+                last_checked: before_start(5),
                 last_successful_heartbeat: last,
                 last_config_checksum: Some("1".into()),
                 ..MonitorState::default()
             };
+            let site = site_with(state);
+            if !up {
+                site.target.set(Condition::Down("refused".into()));
+            }
             let heartbeat = Some(Heartbeat {
                 url: Secret::new("http://h/"),
                 every: Some(secs(300)),
             });
-            let plan = Plan::new("s").watch(target.monitor(watch(
-                "a",
-                Policy {
-                    heartbeat,
-                    ..every(60)
-                },
-            )));
-            let store = store_with(state);
-            Engine::new(plan.heartbeats(recorder.clone()), store.clone())
-                .clock(clock)
-                .pass()
-                .await
-                .unwrap();
-            assert_eq!(recorder.beats.lock().unwrap().len(), sent, "{last:?} {up}");
-            assert_eq!(store.state("a").last_successful_heartbeat != last, sent == 1);
+            let policy = Policy {
+                heartbeat,
+                ..every(60)
+            };
+            let plan = Plan::new("s").watch(site.target.monitor(watch("a", policy)));
+            let engine = site.engine(plan.heartbeats(site.recorder.clone()));
+            engine.pass().await.unwrap();
+            let heartbeats = site.recorder.heartbeats.lock().unwrap();
+            assert_eq!(heartbeats.len(), sent, "{last:?} {up}");
+            let state = site.store.state("a");
+            assert_eq!(state.last_successful_heartbeat != last, sent == 1);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn quietly_nobody_is_told_and_older_messages_stay() {
-        let (clock, target, store) = (clock(), Target::new(), Memory::new());
-        let recorder = Recorder::new(&clock);
-        *recorder.hangs.lock().unwrap() = true;
-        target.set(Condition::Down("refused".into()));
-        let plan = |no_notify| Plan {
-            no_notify,
-            ..Plan::new("s")
-                .watch(target.monitor(watch("a", every(60))))
-                .notify("c", recorder.clone())
+    async fn with_no_notify_nothing_is_sent_and_waiting_messages_stay() {
+        let site = Site::down();
+        site.recorder.hangs.set(true);
+        pass(&site, site.plan(every(60))).await;
+        assert_eq!(site.store.outbox().len(), 1);
+        let another = site.target.monitor(watch("b", every(60)));
+        let plan = Plan {
+            no_notify: true,
+            ..site.plan(every(60)).watch(another)
         };
-        let told = plan(false);
-        Engine::new(told, store.clone())
-            .clock(clock.clone())
-            .pass()
-            .await
-            .unwrap();
-        assert_eq!(store.kept.lock().unwrap().outbox.len(), 1);
-        let another = target.monitor(watch("b", every(60)));
-        let report = Engine::new(plan(true).watch(another), store.clone())
-            .clock(clock)
-            .pass()
-            .await
-            .unwrap();
-        assert_eq!(
-            store.kept.lock().unwrap().outbox.len(),
-            1,
-            "nothing is told later either"
-        );
-        assert!(store.state("b").health().is_down());
+        let report = pass(&site, plan).await;
+        assert_eq!(site.store.outbox().len(), 1, "nothing is sent later either");
+        assert!(site.store.state("b").health().is_down());
         assert!(report.took < secs(1), "{:?}", report.took);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_removed_while_nobody_ran_is_told_and_forgotten_after_thirty_days() {
-        let clock = clock();
-        let (store, recorder, target) = (store_with(down_since(100)), Recorder::new(&clock), Target::new());
+    async fn a_monitor_removed_between_passes_is_announced_and_forgotten_after_thirty_days() {
+        let site = site_with(down_since(100));
         let plan = || {
-            Plan::new("s")
-                .watch(target.monitor(watch("b", every(60))))
-                .notify("c", recorder.clone())
+            let other = site.target.monitor(watch("b", every(60)));
+            let plan = Plan::new("s").watch(other);
+            plan.notify("c", Arc::clone(&site.recorder) as _)
         };
-        Engine::new(plan(), store.clone())
-            .clock(clock.clone())
-            .zone(TimeZone::UTC)
-            .pass()
-            .await
-            .unwrap();
+        pass(&site, plan()).await;
         assert_eq!(
-            recorder.texts(),
+            site.recorder.texts(),
             ["a in s is no longer watched at 12:00 PM (was down for 1 hours 0 mins)"]
         );
-        assert!(store.state("a").own.removed_at.is_some());
-        Engine::new(plan(), store.clone())
-            .clock(clock.clone())
-            .pass()
-            .await
-            .unwrap();
-        assert_eq!(recorder.texts().len(), 1, "once");
-        tokio::time::sleep(secs(31 * 86_400)).await;
-        Engine::new(plan(), store.clone())
-            .clock(clock)
-            .pass()
-            .await
-            .unwrap();
-        assert!(!store.kept.lock().unwrap().monitors.contains_key("a"));
+        assert!(site.store.state("a").own.removed_at.is_some());
+        pass(&site, plan()).await;
+        assert_eq!(site.recorder.texts().len(), 1, "only once");
+        sleep(31 * 86_400).await;
+        pass(&site, plan()).await;
+        let stored = site.store.stored.lock().unwrap();
+        assert!(!stored.monitors.contains_key("a"));
     }
 }

@@ -1,20 +1,21 @@
-//! What a running engine says of itself, and what a person sets going: in virtual time.
+//! The status of a running engine, and retries on request: in virtual time.
 
-#![allow(clippy::unwrap_used)] // a test may end where it stands
+#![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod support;
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use apmon_core::{
-    ChannelStatus, Condition as State, DeliveryCounts, DeliveryError, Engine, EngineError, Handle,
-    MonitorStatus, PassReport, Plan, Policy, SiteStatus, StateStore as _,
+    ChannelStatus, Condition as State, DeliveryCounts, DeliveryError, Engine, EngineError, MonitorStatus,
+    Plan, Policy, SiteStatus, StateStore as _,
 };
 use jiff::Timestamp;
-use support::{Condition, Memory, Recorder, START, Target, clock, every, secs, watch};
-use tokio::task::JoinHandle;
+use support::{
+    Condition, MemoryStore, Recorder, Running, START, Site, Target, clock, every, secs, sleep, watch,
+};
 
-/// So many seconds after the start.
+/// The moment `secs` seconds after the start.
 fn after(secs: i64) -> Option<Timestamp> {
     let start: Timestamp = START.parse().unwrap();
     Some(start + jiff::SignedDuration::from_secs(secs))
@@ -25,27 +26,16 @@ fn monitor<'a>(status: &'a SiteStatus, name: &str) -> &'a MonitorStatus {
     found.unwrap_or_else(|| panic!("no {name} in {status:#?}"))
 }
 
-fn start(engine: Engine) -> (Handle, JoinHandle<PassReport>) {
-    let handle = engine.handle();
-    (handle, tokio::spawn(async { engine.run().await.unwrap() }))
-}
-
-async fn end(handle: &Handle, running: JoinHandle<PassReport>) {
-    handle.shutdown().await;
-    running.await.unwrap();
-}
-
-/// What is within a second of `expected`.
+/// Asserts that two moments are at most a second apart.
 #[track_caller]
-fn assert_near(found: Option<Timestamp>, expected: Option<Timestamp>) {
-    let apart = found.unwrap().duration_since(expected.unwrap()).unsigned_abs();
-    assert!(apart <= Duration::from_secs(1), "{found:?} is not {expected:?}");
+fn assert_near(actual: Option<Timestamp>, expected: Option<Timestamp>) {
+    let apart = actual.unwrap().duration_since(expected.unwrap()).unsigned_abs();
+    assert!(apart <= Duration::from_secs(1), "{actual:?} is not {expected:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_monitor_is_shown_as_it_is_believed_to_be() {
-    let (clock, store) = (clock(), Memory::new());
-    let recorder = Recorder::new(&clock);
+async fn the_status_shows_each_monitor_in_its_state() {
+    let site = Site::new();
     let conditions = [
         ("up", Condition::Up),
         ("down", Condition::Down("refused".into())),
@@ -53,7 +43,7 @@ async fn each_monitor_is_shown_as_it_is_believed_to_be() {
         ("unknown", Condition::Unknown("no route".into())),
         ("pending", Condition::Silent),
     ];
-    let mut plan = Plan::new("Home").notify("c", recorder.clone());
+    let mut plan = Plan::new("Home").notify("c", site.recorder.clone());
     for (name, condition) in conditions {
         let target = Target::new();
         target.set(condition);
@@ -66,10 +56,10 @@ async fn each_monitor_is_shown_as_it_is_believed_to_be() {
         };
         plan = plan.watch(target.monitor(watch(name, policy)));
     }
-    let (handle, running) = start(Engine::new(plan, store.clone()).clock(clock));
-    // The first round is over, no second look was made.
-    tokio::time::sleep(secs(300)).await;
-    let status = handle.status().await.unwrap();
+    let daemon = site.start(plan);
+    // Every monitor but the silent one was checked once.
+    sleep(300).await;
+    let status = daemon.handle.status().await.unwrap();
     assert_eq!((status.site.as_str(), status.at), ("Home", after(300).unwrap()));
     assert_eq!(
         (status.started, status.no_notify, status.unsaved),
@@ -123,12 +113,12 @@ async fn each_monitor_is_shown_as_it_is_believed_to_be() {
     );
     assert!(monitor(&status, "pending").checking);
 
-    end(&handle, running).await;
-    // What is remembered says the same, as far as it goes.
-    let snapshot = store.load().await.unwrap();
+    daemon.stop().await;
+    // The stored state shows the same, as far as it goes.
+    let snapshot = site.store.load().await.unwrap();
     let remembered = SiteStatus::from_snapshot("home", status.at, &snapshot);
     for before in &status.monitors {
-        // It was never looked at, so nothing is remembered of it.
+        // It was never checked, so nothing is stored.
         if before.state == State::Pending {
             continue;
         }
@@ -146,27 +136,27 @@ async fn each_monitor_is_shown_as_it_is_believed_to_be() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_that_cannot_be_looked_at_is_still_one() {
-    let (clock, target) = (clock(), Target::new());
-    target.set(Condition::Down("refused".into()));
-    let plan = Plan::new("s").watch(target.monitor(watch("a", every(10))));
-    let (handle, running) = start(Engine::new(plan, Memory::new()).clock(clock));
-    tokio::time::sleep(secs(60)).await;
-    target.set(Condition::Unknown("no route".into()));
-    tokio::time::sleep(secs(60)).await;
-    let status = handle.status().await.unwrap();
+async fn an_outage_goes_on_while_the_target_cannot_be_checked() {
+    let site = Site::new();
+    site.target.set(Condition::Down("refused".into()));
+    let daemon = site.start(site.plan(every(10)));
+    sleep(60).await;
+    site.target.set(Condition::Unknown("no route".into()));
+    sleep(60).await;
+    let status = daemon.handle.status().await.unwrap();
     let a = monitor(&status, "a");
     assert_eq!((a.state, a.reason.as_deref()), (State::Down, Some("refused")));
     assert!(a.unknown_since > a.since, "{a:?}");
-    end(&handle, running).await;
+    daemon.stop().await;
 }
 
-/// A site whose outage two channels are told of, `answers` by the first.
-fn two_channels(answers: &[DeliveryError]) -> (Plan, [std::sync::Arc<Recorder>; 2], Engine) {
+/// A site that is down, with two channels; the first fails with these errors.
+fn two_channels(errors: &[DeliveryError]) -> (Plan, [Arc<Recorder>; 2], Engine) {
     let (clock, target) = (clock(), Target::new());
     let recorders = [Recorder::new(&clock), Recorder::new(&clock)];
-    let script = answers.iter().cloned().map(Err);
-    recorders[0].answers.lock().unwrap().extend(script);
+    for error in errors {
+        recorders[0].fail_next(1, error.clone());
+    }
     target.set(Condition::Down("refused".into()));
     let policy = Policy {
         notify_every: secs(100_000),
@@ -176,7 +166,7 @@ fn two_channels(answers: &[DeliveryError]) -> (Plan, [std::sync::Arc<Recorder>; 
         .watch(target.monitor(watch("a", policy)))
         .notify("one", recorders[0].clone())
         .notify("two", recorders[1].clone());
-    let engine = Engine::new(plan.clone(), Memory::new()).clock(clock);
+    let engine = Engine::new(plan.clone(), MemoryStore::new()).clock(clock);
     (plan, recorders, engine)
 }
 
@@ -188,9 +178,9 @@ fn channel<'a>(status: &'a SiteStatus, id: &str) -> &'a ChannelStatus {
 async fn a_refused_message_is_shown_and_tried_again_when_asked_for() {
     let refused = DeliveryError::permanent("HTTP 404");
     let (_, [one, two], engine) = two_channels(&[refused.clone(), refused]);
-    let (handle, running) = start(engine);
-    tokio::time::sleep(secs(120)).await;
-    let status = handle.status().await.unwrap();
+    let daemon = Running::start(engine);
+    sleep(120).await;
+    let status = daemon.handle.status().await.unwrap();
     let found = channel(&status, "one");
     let message = &status.outbox.oldest[0];
     assert_eq!((status.outbox.waiting, status.outbox.refused), (0, 1));
@@ -215,20 +205,20 @@ async fn a_refused_message_is_shown_and_tried_again_when_asked_for() {
     };
     assert_eq!(other.counts, delivered(1));
 
-    // Another channel is no business of it.
-    assert_eq!(handle.retry(Some("two".into())).await.unwrap(), 0);
+    // A retry of the other channel does not affect it.
+    assert_eq!(daemon.handle.retry(Some("two".into())).await.unwrap(), 0);
     assert_eq!(one.answers.lock().unwrap().len(), 1);
-    assert_eq!(handle.retry(Some("one".into())).await.unwrap(), 1);
-    tokio::time::sleep(secs(1)).await;
-    let status = handle.status().await.unwrap();
+    assert_eq!(daemon.handle.retry(Some("one".into())).await.unwrap(), 1);
+    sleep(1).await;
+    let status = daemon.handle.status().await.unwrap();
     assert_eq!((channel(&status, "one").failures, status.outbox.refused), (2, 1));
-    assert_eq!(handle.retry(None).await.unwrap(), 1);
-    tokio::time::sleep(secs(1)).await;
+    assert_eq!(daemon.handle.retry(None).await.unwrap(), 1);
+    sleep(1).await;
     assert_eq!(
         (one.labels(), two.labels().len()),
         (vec!["NEW OUTAGE".to_owned()], 1)
     );
-    let status = handle.status().await.unwrap();
+    let status = daemon.handle.status().await.unwrap();
     let found = channel(&status, "one");
     let counts = DeliveryCounts {
         refused: 2,
@@ -240,68 +230,63 @@ async fn a_refused_message_is_shown_and_tried_again_when_asked_for() {
     );
     assert_eq!(status.outbox, Default::default());
 
-    let error = handle.retry(Some("three".into())).await.unwrap_err();
+    let error = daemon.handle.retry(Some("three".into())).await.unwrap_err();
     assert_eq!(error.to_string(), "no such channel: three; there are one, two");
-    end(&handle, running).await;
+    let handle = daemon.handle.clone();
+    daemon.stop().await;
     assert!(matches!(handle.status().await, Err(EngineError::Ended)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_ends_when_asked_for_and_who_is_told_nothing_is_not_retried() {
+async fn a_retry_on_request_ends_a_pause_and_is_refused_with_no_notify() {
     let failed = DeliveryError::Retryable {
         reason: "503".into(),
         retry_after: Some(secs(1000)),
     };
     let (plan, [one, _], engine) = two_channels(&[failed]);
-    let (handle, running) = start(engine);
-    tokio::time::sleep(secs(120)).await;
-    let status = handle.status().await.unwrap();
+    let daemon = Running::start(engine);
+    sleep(120).await;
+    let status = daemon.handle.status().await.unwrap();
     let found = channel(&status, "one");
     assert_eq!((found.waiting, found.refused, found.counts.failed), (1, 0, 1));
     assert_near(found.next_try, found.failing_since.map(|at| at + secs(1000)));
     assert_eq!(one.labels(), [""; 0]);
-    assert_eq!(handle.retry(None).await.unwrap(), 1);
-    tokio::time::sleep(secs(1)).await;
+    assert_eq!(daemon.handle.retry(None).await.unwrap(), 1);
+    sleep(1).await;
     assert_eq!(one.labels(), ["NEW OUTAGE"]);
 
-    handle
-        .reload(Plan {
-            no_notify: true,
-            ..plan
-        })
-        .await
-        .unwrap();
-    let error = handle.retry(None).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "notifications are off in this run (--no-notify)"
-    );
-    assert!(handle.status().await.unwrap().no_notify);
-    end(&handle, running).await;
+    let no_notify = Plan {
+        no_notify: true,
+        ..plan
+    };
+    daemon.reload(no_notify).await;
+    let error = daemon.handle.retry(None).await.unwrap_err();
+    assert_eq!(error.to_string(), "this run tells nobody (--no-notify)");
+    assert!(daemon.handle.status().await.unwrap().no_notify);
+    daemon.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_many_messages_the_oldest_are_shown_and_all_are_counted() {
-    let clock = clock();
-    let recorder = Recorder::new(&clock);
-    *recorder.hangs.lock().unwrap() = true;
-    let mut plan = Plan::new("s").notify("c", recorder);
+async fn the_status_counts_all_messages_and_lists_the_oldest() {
+    let site = Site::new();
+    site.recorder.hangs.set(true);
+    let mut plan = Plan::new("s").notify("c", site.recorder.clone());
     for n in 0..50 {
         let target = Target::new();
         target.set(Condition::Down("refused".into()));
         plan = plan.watch(target.monitor(watch(&format!("m{n}"), every(1000))));
     }
-    let (handle, running) = start(Engine::new(plan, Memory::new()).clock(clock));
-    tokio::time::sleep(secs(300)).await;
-    let status = handle.status().await.unwrap();
+    let daemon = site.start(plan);
+    sleep(300).await;
+    let status = daemon.handle.status().await.unwrap();
     assert_eq!((status.outbox.waiting, status.outbox.oldest.len()), (50, 20));
     let times: Vec<_> = status.outbox.oldest.iter().map(|message| message.at).collect();
     assert!(times.is_sorted());
     assert_eq!(times.first().copied(), channel(&status, "c").oldest);
-    // As JSON and back nothing is lost.
+    // JSON and back loses nothing.
     let json = serde_json::to_string(&status).unwrap();
     let read: SiteStatus = serde_json::from_str(&json).unwrap();
     assert_eq!(serde_json::to_string(&read).unwrap(), json);
     assert_eq!((read.monitors, read.outbox), (status.monitors, status.outbox));
-    end(&handle, running).await;
+    daemon.stop().await;
 }

@@ -1,26 +1,30 @@
-//! Time is kept, a dead target delays nobody, a reload disturbs nobody: in
+//! Time is kept, a dead target delays nobody, a reload disturbs nothing: in
 //! virtual time.
 
-#![allow(clippy::unwrap_used)] // a test may end where it stands
+#![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod support;
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use apmon_core::{Engine, Heartbeat, Mono, NotificationKind, Plan, Policy, Secret, Watch};
+use apmon_core::{
+    Check, Engine, Heartbeat, Monitor, Mono, Notice, NotificationKind, Observation, Outcome, Plan, Policy,
+    Secret, Watch,
+};
 use jiff::tz::TimeZone;
-use support::{Condition, Memory, Recorder, Target, clock, every, run_for, secs, watch};
+use support::{
+    Condition, MemoryStore, Recorder, Running, Site, Target, clock, every, run_for, secs, sleep, watch,
+};
 
 mod time_is_kept {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn looks_stand_on_a_fixed_grid() {
-        let (clock, target) = (clock(), Target::new());
-        target.set(Condition::Slow(Duration::from_millis(1500)));
-        let plan = Plan::new("s").watch(target.monitor(watch("a", every(10))));
-        run_for(Engine::new(plan, Memory::new()).clock(clock), secs(100)).await;
-        let checks = target.checks.lock().unwrap().clone();
+    async fn checks_are_on_a_fixed_grid() {
+        let site = Site::new();
+        site.target.set(Condition::Slow(Duration::from_millis(1500)));
+        run_for(site.engine(site.plan(every(10))), secs(100)).await;
+        let checks = site.target.checks.lock().unwrap().clone();
         assert!(checks.len() >= 10);
         for pair in checks[1..].windows(2) {
             let gap = pair[1].since(pair[0]);
@@ -29,18 +33,17 @@ mod time_is_kept {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_look_that_runs_on_skips_slots_and_never_bunches() {
-        let (clock, target) = (clock(), Target::new());
-        target.set(Condition::Silent);
+    async fn a_check_that_overruns_skips_slots_and_causes_no_burst() {
+        let site = Site::new();
+        site.target.set(Condition::Silent);
         let policy = Policy {
             max_try: secs(25),
             max_retries: 100.try_into().unwrap(),
             ..every(10)
         };
-        let plan = Plan::new("s").watch(target.monitor(watch("a", policy)));
-        let report = run_for(Engine::new(plan, Memory::new()).clock(clock), secs(300)).await;
+        let report = run_for(site.engine(site.plan(policy)), secs(300)).await;
         assert_eq!(
-            target.checks(),
+            site.target.checks(),
             10,
             "every 30 s: 25 s of silence, then the next slot"
         );
@@ -48,14 +51,14 @@ mod time_is_kept {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_thousand_monitors_do_not_fire_together() {
-        let (clock, target) = (clock(), Target::new());
+    async fn the_checks_of_a_thousand_monitors_are_spread() {
+        let site = Site::new();
         let plan = (0..1000).fold(Plan::new("s"), |plan, i| {
-            plan.watch(target.monitor(watch(&format!("m{i}"), every(10))))
+            plan.watch(site.target.monitor(watch(&format!("m{i}"), every(10))))
         });
-        run_for(Engine::new(plan, Memory::new()).clock(clock), secs(30)).await;
+        run_for(site.engine(plan), secs(30)).await;
         let mut per_slot = std::collections::HashMap::new();
-        for check in target.checks.lock().unwrap().iter() {
+        for check in site.target.checks.lock().unwrap().iter() {
             *per_slot.entry(check.nanos() / 100_000_000).or_insert(0) += 1;
         }
         assert!(
@@ -65,63 +68,47 @@ mod time_is_kept {
         );
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn heartbeats_leave_when_due_and_only_after_a_good_look() {
-        let (clock, target) = (clock(), Target::new());
-        let recorder = Recorder::new(&clock);
-        target.set(Condition::Slow(Duration::from_millis(300)));
+    fn with_heartbeat(site: &Site, check_every: u64, heartbeat_every: Option<u64>) -> Engine {
         let heartbeat = Some(Heartbeat {
             url: Secret::new("http://h/"),
-            every: Some(secs(10)),
+            every: heartbeat_every.map(secs),
         });
-        let plan = Plan::new("s").watch(target.monitor(watch(
-            "a",
-            Policy {
-                heartbeat,
-                ..every(7)
-            },
-        )));
-        let engine = Engine::new(plan.heartbeats(recorder.clone()), Memory::new()).clock(clock);
-        let handle = engine.handle();
-        let running = tokio::spawn(engine.run());
-        tokio::time::sleep(secs(60)).await;
-        target.set(Condition::Down("no".into()));
-        tokio::time::sleep(secs(30)).await;
-        let until_down = recorder.beats.lock().unwrap().clone();
-        target.set(Condition::Slow(Duration::from_millis(300)));
-        tokio::time::sleep(secs(30)).await;
-        handle.shutdown().await;
-        running.await.unwrap().unwrap();
+        let policy = Policy {
+            heartbeat,
+            ..every(check_every)
+        };
+        let plan = Plan::new("s").watch(site.target.monitor(watch("a", policy)));
+        site.engine(plan.heartbeats(site.recorder.clone()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn heartbeats_are_sent_when_due_and_only_after_a_successful_check() {
+        let site = Site::new();
+        let slow = || Condition::Slow(Duration::from_millis(300));
+        site.target.set(slow());
+        let daemon = Running::start(with_heartbeat(&site, 7, Some(10)));
+        sleep(60).await;
+        site.target.set(Condition::Down("no".into()));
+        sleep(30).await;
+        let until_down = site.recorder.heartbeats.lock().unwrap().clone();
+        site.target.set(slow());
+        sleep(30).await;
+        daemon.stop().await;
         assert!((6..=7).contains(&until_down.len()), "{until_down:?}");
-        let beats = recorder.beats.lock().unwrap().clone();
-        assert!(beats.len() > until_down.len());
-        for beat in &beats {
-            let off = beat.since(beats[0]).as_millis() % 10_000;
-            assert!(!(5..=9_995).contains(&off), "on the grid: {off} ms off");
+        let heartbeats = site.recorder.heartbeats.lock().unwrap().clone();
+        assert!(heartbeats.len() > until_down.len());
+        for heartbeat in &heartbeats {
+            let off = heartbeat.since(heartbeats[0]).as_millis() % 10_000;
+            assert!(!(5..=9_995).contains(&off), "{off} ms off the grid");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_an_interval_each_good_look_sends_a_heartbeat() {
-        let (clock, target) = (clock(), Target::new());
-        let recorder = Recorder::new(&clock);
-        let heartbeat = Some(Heartbeat {
-            url: Secret::new("http://h/"),
-            every: None,
-        });
-        let plan = Plan::new("s").watch(target.monitor(watch(
-            "a",
-            Policy {
-                heartbeat,
-                ..every(10)
-            },
-        )));
-        run_for(
-            Engine::new(plan.heartbeats(recorder.clone()), Memory::new()).clock(clock),
-            secs(60),
-        )
-        .await;
-        assert_eq!(recorder.beats.lock().unwrap().len(), target.checks());
+    async fn without_an_interval_each_successful_check_sends_a_heartbeat() {
+        let site = Site::new();
+        run_for(with_heartbeat(&site, 10, None), secs(60)).await;
+        let heartbeats = site.recorder.heartbeats.lock().unwrap();
+        assert_eq!(heartbeats.len(), site.target.checks());
     }
 }
 
@@ -129,30 +116,26 @@ mod a_dead_target_delays_nobody {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_thousand_dead_ones_leave_the_living_on_time() {
-        let (clock, dead, living) = (clock(), Target::new(), Target::new());
+    async fn a_thousand_dead_targets_do_not_delay_a_live_one() {
+        let (site, dead) = (Site::new(), Target::new());
         dead.set(Condition::Silent);
-        let mut plan = Plan::new("s").watch(living.monitor(watch("living", every(1))));
+        let mut plan = Plan::new("s").watch(site.target.monitor(watch("live", every(1))));
         for i in 0..1000 {
             plan = plan.watch(dead.monitor(watch(&format!("dead{i}"), every(5))));
         }
-        run_for(Engine::new(plan, Memory::new()).clock(clock), secs(60)).await;
-        assert!(living.checks() >= 59, "{}", living.checks());
+        run_for(site.engine(plan), secs(60)).await;
+        assert!(site.target.checks() >= 59, "{}", site.target.checks());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cap_holds_and_what_waits_is_looked_at_in_turn() {
-        let (clock, target) = (clock(), Target::new());
-        target.set(Condition::Slow(secs(1)));
+    async fn a_limit_on_concurrent_checks_holds_and_the_others_take_turns() {
+        let site = Site::new();
+        site.target.set(Condition::Slow(secs(1)));
         let mut plan = (0..6).fold(Plan::new("s"), |plan, i| {
-            plan.watch(target.monitor(watch(&format!("m{i}"), every(60))))
+            plan.watch(site.target.monitor(watch(&format!("m{i}"), every(60))))
         });
         plan.max_concurrent = NonZeroUsize::new(2);
-        let report = Engine::new(plan, Memory::new())
-            .clock(clock)
-            .pass()
-            .await
-            .unwrap();
+        let report = site.engine(plan).pass().await.unwrap();
         assert_eq!(report.up, 6);
         assert!(
             report.took >= secs(3) && report.took < secs(4),
@@ -163,17 +146,15 @@ mod a_dead_target_delays_nobody {
 
     #[tokio::test(start_paused = true)]
     async fn a_channel_that_hangs_delays_no_check_and_no_other_channel() {
-        let (clock, target) = (clock(), Target::new());
-        let (hanging, other) = (Recorder::new(&clock), Recorder::new(&clock));
-        *hanging.hangs.lock().unwrap() = true;
-        target.set(Condition::Down("no".into()));
+        let site = Site::down();
+        let hanging = Recorder::hanging(&site.clock);
         let plan = Plan::new("s")
-            .watch(target.monitor(watch("a", every(1))))
+            .watch(site.target.monitor(watch("a", every(1))))
             .notify("hanging", hanging.clone())
-            .notify("other", other.clone());
-        run_for(Engine::new(plan, Memory::new()).clock(clock), secs(60)).await;
-        assert!(target.checks() >= 59);
-        assert_eq!(other.labels(), ["NEW OUTAGE"]);
+            .notify("other", site.recorder.clone());
+        run_for(site.engine(plan), secs(60)).await;
+        assert!(site.target.checks() >= 59);
+        assert_eq!(site.recorder.labels(), ["NEW OUTAGE"]);
         assert!(hanging.labels().is_empty());
     }
 }
@@ -182,7 +163,7 @@ mod a_reload {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn keeps_phase_and_state_of_what_did_not_change_and_looks_at_what_did() {
+    async fn keeps_phase_and_state_of_unchanged_monitors_and_checks_changed_ones() {
         let (clock, kept, changed, new) = (clock(), Target::new(), Target::new(), Target::new());
         let monitors = |checksum: &str| {
             let changed_watch = Watch {
@@ -193,21 +174,19 @@ mod a_reload {
                 .watch(kept.monitor(watch("kept", every(100))))
                 .watch(changed.monitor(changed_watch))
         };
-        let engine = Engine::new(monitors("1"), Memory::new()).clock(clock.clone());
-        let handle = engine.handle();
-        let running = tokio::spawn(engine.run());
-        tokio::time::sleep(secs(150)).await;
+        let engine = Engine::new(monitors("1"), MemoryStore::new()).clock(clock);
+        let daemon = Running::start(engine);
+        sleep(150).await;
         let before = (kept.checks(), changed.checks());
-        handle
+        daemon
             .reload(monitors("2").watch(new.monitor(watch("new", every(100)))))
-            .await
-            .unwrap();
+            .await;
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(
             (kept.checks(), changed.checks(), new.checks()),
             (before.0, before.1 + 1, 1)
         );
-        tokio::time::sleep(secs(300)).await;
+        sleep(300).await;
         let checks: Vec<Mono> = kept.checks.lock().unwrap().clone();
         for pair in checks[1..].windows(2) {
             assert!(
@@ -215,12 +194,11 @@ mod a_reload {
                 "{checks:?}"
             );
         }
-        handle.shutdown().await;
-        running.await.unwrap().unwrap();
+        daemon.stop().await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn during_a_look_ignores_what_the_old_version_finds() {
+    async fn during_a_check_ignores_the_result_of_the_old_version() {
         let (clock, old, new) = (clock(), Target::new(), Target::new());
         let recorder = Recorder::new(&clock);
         old.set(Condition::Silent);
@@ -233,47 +211,34 @@ mod a_reload {
                 .watch(target.monitor(watch))
                 .notify("c", recorder.clone())
         };
-        let engine = Engine::new(plan(&old, "1"), Memory::new()).clock(clock);
-        let handle = engine.handle();
-        let running = tokio::spawn(engine.run());
-        tokio::time::sleep(secs(10)).await;
-        handle.reload(plan(&new, "2")).await.unwrap();
-        tokio::time::sleep(secs(50)).await;
+        let engine = Engine::new(plan(&old, "1"), MemoryStore::new()).clock(clock);
+        let daemon = Running::start(engine);
+        sleep(10).await;
+        daemon.reload(plan(&new, "2")).await;
+        sleep(50).await;
         assert!(recorder.labels().is_empty());
         assert!(new.checks() >= 1);
-        handle.shutdown().await;
-        running.await.unwrap().unwrap();
+        daemon.stop().await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refuses_two_monitors_of_one_name() {
+    async fn refuses_two_monitors_of_the_same_name() {
         let target = Target::new();
         let twice = || {
             Plan::new("s")
                 .watch(target.monitor(watch("a", every(1))))
                 .watch(target.monitor(watch("a", every(2))))
         };
-        let error = Engine::new(twice(), Memory::new()).pass().await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "two monitors are named \"a\"; give each its own name"
-        );
-        let engine = Engine::new(Plan::new("s"), Memory::new());
-        let handle = engine.handle();
-        let (result, refused) = tokio::join!(engine.run(), async {
-            let refused = handle.reload(twice()).await;
-            handle.shutdown().await;
-            refused
-        });
-        result.unwrap();
-        assert!(refused.is_err());
+        let error = Engine::new(twice(), MemoryStore::new()).pass().await.unwrap_err();
+        assert_eq!(error.to_string(), "two monitors are called \"a\"");
+        let daemon = Running::start(Engine::new(Plan::new("s"), MemoryStore::new()));
+        assert!(daemon.handle.reload(twice()).await.is_err());
+        daemon.stop().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_notice_of_a_monitor_becomes_a_message_of_its_own() {
-    use apmon_core::{Check, Monitor, Notice, Observation, Outcome};
-
+async fn each_notice_of_a_monitor_is_a_message_of_its_own() {
     struct Switch(Watch);
 
     #[async_trait::async_trait]
@@ -293,32 +258,26 @@ async fn a_notice_of_a_monitor_becomes_a_message_of_its_own() {
         }
     }
 
-    let clock = clock();
-    let recorder = Recorder::new(&clock);
+    let site = Site::new();
     let plan = Plan::new("HomeLab")
         .watch(Arc::new(Switch(watch("switch", every(60)))))
-        .notify("c", recorder.clone());
-    Engine::new(plan, Memory::new())
-        .clock(clock)
-        .zone(TimeZone::UTC)
-        .pass()
-        .await
-        .unwrap();
-    let heard = recorder.heard.lock().unwrap();
+        .notify("c", site.recorder.clone());
+    let engine = site.engine(plan).zone(TimeZone::UTC);
+    engine.pass().await.unwrap();
+    let received = site.recorder.received.lock().unwrap();
+    let messages: Vec<_> = received.iter().map(|it| &it.notification).collect();
+    let lines: Vec<_> = messages.iter().map(|message| message.to_string()).collect();
     assert_eq!(
-        heard
-            .iter()
-            .map(|(_, message, _)| message.to_string())
-            .collect::<Vec<_>>(),
+        lines,
         [
             "##### PORT CHANGE: switch in HomeLab: Gi0/1 oper=down at 12:00 PM #####",
             "##### PORT CHANGE: switch in HomeLab: Gi0/2 oper=down at 12:00 PM #####"
         ]
     );
-    assert_ne!(heard[0].1.incident, heard[1].1.incident);
+    assert_ne!(messages[0].incident, messages[1].incident);
     assert!(
-        heard
+        messages
             .iter()
-            .all(|(_, message, _)| matches!(message.kind, NotificationKind::Notice(_)))
+            .all(|message| matches!(message.kind, NotificationKind::Notice(_)))
     );
 }

@@ -1,20 +1,20 @@
 //! apmon's state on disk.
 //!
-//! [`JsonStore`] keeps the state of one site in the JSON file of seed 003: one
-//! object for each monitor, which people and APMonitor 1.3 can read, and one
-//! key `apmon` for what that file has no place for (messages on their way
-//! first of all). Every commit replaces the file as a whole, so that a crash at
-//! any moment leaves the state before the commit or after it, and the file
-//! before that stays beside it as `.old`.
+//! [`JsonStore`] keeps the state of one site in APMonitor's JSON state file
+//! (seed 003): one object per monitor, readable by people and by APMonitor 1.3,
+//! and one key `apmon` for what that format has no place for (above all,
+//! undelivered messages). Every commit replaces the whole file: a crash at any
+//! moment leaves the state before or after the commit, and the previous file
+//! stays beside it as `.old`.
 //!
-//! [`SqliteStore`] keeps it in a SQLite database, the daemon's: each commit is
-//! one transaction, and incidents, deliveries and the last looks stand there as
-//! well. [`History`] reads them beside a running daemon. Where there is no
-//! database yet it takes over the JSON file of the same name. [`Format`] says
-//! which of the two a path asks for.
+//! [`SqliteStore`] keeps it in a SQLite database and is the daemon's store. Each
+//! commit is one transaction. The database also holds incidents, deliveries and
+//! recent check results; [`History`] reads them while a daemon is running. Where
+//! there is no database yet, the store imports the JSON file of the same name.
+//! [`Format`] says which of the two a path asks for.
 //!
-//! What a state means is decided in `apmon-core`; figures over time are not
-//! kept here.
+//! What a state means is decided in `apmon-core`; metrics over time are not kept
+//! here.
 //!
 //! ```
 //! use apmon_core::{Commit, MonitorState, StateStore};
@@ -45,31 +45,28 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `desk` | the thread on which a store works, and the way to it |
-//! | `store` | the JSON file as a [`StateStore`](apmon_core::StateStore) |
-//! | `sqlite` | the database as one: opening (also what is damaged), rows, schema, the history written and read |
-//! | `peek` | what a file remembers, read beside its owner |
-//! | `model` | what the file holds, in memory, and how a commit is taken back |
-//! | `read`, `write` | the file's text |
-//! | `moment` | local times as Python writes them |
-//! | `disk` | replacing a file so that it is never damaged, and what to do if it is |
-//! | `place` | where state files stand |
+//! | `store_thread` | the thread on which a store works: epochs, the model, undoing a failed commit |
+//! | `model` | the content of a state file in memory |
+//! | `json` | the JSON file as a [`StateStore`](apmon_core::StateStore): replacing it safely, its text, local times |
+//! | `sqlite` | the database as one: opening (also a damaged one), schema, rows, history |
+//! | `snapshot` | reading a state file without owning it |
+//! | `path` | default locations and formats of state files |
+//! | `file` | file names, directories and errors shared by both stores |
 //! | `lock` | one process per state file |
+//! | `warning` | warnings about values that cannot be read |
 
-mod desk;
-mod disk;
+mod file;
+mod json;
 mod lock;
 mod model;
-mod moment;
-mod peek;
-mod place;
-mod read;
+mod path;
+mod snapshot;
 mod sqlite;
-mod store;
-mod write;
+mod store_thread;
+mod warning;
 
+pub use json::JsonStore;
 pub use lock::{Lock, LockError};
-pub use peek::peek;
-pub use place::{Format, Platform, default_directory, default_path};
+pub use path::{Format, Platform, default_directory, default_path};
+pub use snapshot::read_snapshot;
 pub use sqlite::{HISTORY_DAYS, History, Span, SqliteStore};
-pub use store::JsonStore;

@@ -6,33 +6,37 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::place::{beside, make_directory};
+use crate::file::{beside, make_directory};
 
-/// Held while a process uses a state file; let go when dropped, or when the
-/// process ends in whatever way.
+/// The lock on a state file, released when dropped and when the process ends,
+/// however it ends.
 ///
-/// It is an flock on `<state file>.lock`, in which the holder's pid stands for
-/// people to read. What is written there locks nothing, and the file stays:
+/// It is an flock on `<state file>.lock`, which contains the holder's pid for
+/// people to read. That text locks nothing, and the file is never removed:
 /// removing it would let two processes hold two different files of one name.
 #[derive(Debug)]
-pub struct Lock(File, Option<Box<Lock>>);
+pub struct Lock {
+    file: File,
+    /// A second lock that is released together with this one.
+    other: Option<Box<Lock>>,
+}
 
-/// Why a state file cannot be used by this process.
+/// Why this process cannot lock a state file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// Another process uses it.
+    /// Another process holds the lock.
     #[error("{} is held by {}", .path.display(), holder(*.pid))]
     Held {
-        /// The other process, where it says so.
+        /// The other process, if the lock file names it.
         pid: Option<u32>,
         /// The lock file.
         path: PathBuf,
     },
-    /// The lock file cannot be made or locked.
+    /// The lock file cannot be created or locked.
     #[error("{step} {}", .path.display())]
     Io {
-        /// What was tried (`open`, `lock`).
+        /// The step that failed (`open`, `lock`).
         step: &'static str,
         /// The lock file.
         path: PathBuf,
@@ -61,14 +65,14 @@ impl Lock {
         #[cfg(unix)]
         {
             use std::os::unix::fs::OpenOptionsExt;
-            // The directory may be anybody's: what stands in the way is not
-            // followed, and not waited for.
+            // The directory may belong to anyone: a link in place of the lock
+            // file is not followed, a pipe is not waited for.
             options
                 .mode(0o600)
                 .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         }
         let opened = options.open(&path).or_else(|error| match error.kind() {
-            // A disk that has gone read-only: what stands there can be locked all the same.
+            // On a disk that has become read-only, an existing lock file can still be locked.
             io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
                 options.write(false).create(false);
                 options.open(&path).map_err(|_| error)
@@ -80,7 +84,7 @@ impl Lock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
-                // Not to know the pid is no reason to fail in another way.
+                // Without the pid, the lock is still held by someone.
                 let _ = (&mut file).take(32).read_to_string(&mut text);
                 return Err(LockError::Held {
                     pid: text.trim().parse().ok(),
@@ -89,24 +93,24 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
         }
-        // The lock holds without its pid too: a full disk is no reason to do without one.
+        // The lock holds without the pid too; a full disk must not prevent it.
         let _ = file
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self(file, None))
+        Ok(Self { file, other: None })
     }
 
-    /// Both, let go together.
+    /// Combines two locks, released together.
     pub(crate) fn with(mut self, other: Self) -> Self {
-        self.1 = Some(Box::new(other));
+        self.other = Some(Box::new(other));
         self
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = self.0.set_len(0); // a pid left behind misleads nobody but readers
+        let _ = self.file.set_len(0); // a leftover pid would mislead people
     }
 }
 
@@ -115,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_instance_is_told_whose_the_file_is() {
+    fn a_second_lock_names_the_process_that_holds_the_first() {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("new/x.statefile.json");
         let lock = Lock::of(&state).unwrap();
@@ -141,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_that_does_not_say_who_it_is_is_another_process() {
+    fn a_holder_without_a_pid_is_called_another_process() {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("x.statefile.json");
         let _lock = Lock::of(&state).unwrap();
@@ -152,7 +156,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_in_the_place_of_the_lock_is_not_followed() {
+    fn a_link_in_place_of_the_lock_file_is_not_followed() {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("x.statefile.json");
         let victim = directory.path().join("victim");

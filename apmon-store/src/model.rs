@@ -1,4 +1,4 @@
-//! What the file holds, in memory, and how a commit is taken back.
+//! The content of a state file in memory, and how a commit is undone.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,22 +10,38 @@ use apmon_core::{Commit, MonitorState, OutboxEntry, Snapshot};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-/// The content of a state file.
+/// The content of a state file, history apart.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) epoch: u64,
     pub(crate) monitors: BTreeMap<String, Arc<MonitorState>>,
     pub(crate) outbox: Outbox,
-    /// Messages that could not be read: kept as they are, for they were to be
-    /// told to somebody.
+    /// Messages that could not be read, kept as they are: each was meant for
+    /// someone.
     pub(crate) unread: Vec<Value>,
-    /// Keys of the top level that are nobody's.
+    /// Top-level keys that apmon does not know.
     pub(crate) foreign: Map<String, Value>,
-    /// When the last pass ended, and how long it took.
+    /// End and duration of the last pass.
     pub(crate) pass: Option<(Timestamp, Duration)>,
 }
 
-/// What a commit replaced, to put it back.
+/// A model as it was read.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) model: Model,
+    /// What could not be read, for the operator.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Loaded {
+    /// A model without any state.
+    pub(crate) fn empty(warnings: Vec<String>) -> Self {
+        let model = Model::default();
+        Self { model, warnings }
+    }
+}
+
+/// What a commit replaced, for putting it back.
 #[derive(Debug)]
 pub(crate) struct Undo {
     epoch: u64,
@@ -44,8 +60,8 @@ impl Model {
         }
     }
 
-    /// Takes a commit in.
-    pub(crate) fn apply(&mut self, commit: Commit) -> Undo {
+    /// Applies a commit; the result undoes it.
+    pub(crate) fn apply(&mut self, commit: &Commit) -> Undo {
         let mut undo = Undo {
             epoch: self.epoch,
             pass: self.pass,
@@ -54,28 +70,28 @@ impl Model {
         };
         self.epoch = commit.epoch;
         self.pass = commit.pass.or(self.pass);
-        for (name, state) in commit.states {
-            let before = self.monitors.insert(name.clone(), state);
-            undo.states.push((name, before));
+        for (name, state) in &commit.states {
+            let before = self.monitors.insert(name.clone(), Arc::clone(state));
+            undo.states.push((name.clone(), before));
         }
-        for name in commit.forget {
-            if let Some(before) = self.monitors.remove(&name) {
-                undo.states.push((name, Some(before)));
+        for name in &commit.forget {
+            if let Some(before) = self.monitors.remove(name) {
+                undo.states.push((name.clone(), Some(before)));
             }
         }
-        for entry in commit.outbox {
-            undo.outbox.push(self.outbox.upsert(entry));
+        for entry in &commit.outbox {
+            undo.outbox.push(self.outbox.upsert(entry.clone()));
         }
-        for key in commit.settled {
-            if let Some(before) = self.outbox.remove(&key) {
-                undo.outbox.push((key, Some(before)));
+        for key in &commit.settled {
+            if let Some(before) = self.outbox.remove(key) {
+                undo.outbox.push((key.clone(), Some(before)));
             }
         }
         undo
     }
 
-    /// Makes as if the commit had not been.
-    pub(crate) fn take_back(&mut self, undo: Undo) {
+    /// Reverses a commit.
+    pub(crate) fn undo(&mut self, undo: Undo) {
         self.epoch = undo.epoch;
         self.pass = undo.pass;
         for (name, before) in undo.states.into_iter().rev() {
@@ -90,11 +106,11 @@ impl Model {
     }
 }
 
-/// Messages on their way, oldest first, found by their key.
+/// Undelivered messages, oldest first, found by their key.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     entries: BTreeMap<u64, OutboxEntry>,
-    places: HashMap<String, u64>,
+    positions: HashMap<String, u64>,
     next: u64,
 }
 
@@ -103,28 +119,28 @@ impl Outbox {
         self.entries.values()
     }
 
-    /// Replaces the entry of the same key at its place, or appends. Returns
+    /// Replaces the entry of the same key at its position, or appends. Returns
     /// what [`restore`](Self::restore) needs.
     pub(crate) fn upsert(&mut self, entry: OutboxEntry) -> (String, Option<(u64, OutboxEntry)>) {
         let key = entry.key();
-        let place = *self.places.entry(key.clone()).or_insert_with(|| {
+        let position = *self.positions.entry(key.clone()).or_insert_with(|| {
             self.next += 1;
             self.next
         });
-        let before = self.entries.insert(place, entry);
-        (key, before.map(|before| (place, before)))
+        let before = self.entries.insert(position, entry);
+        (key, before.map(|before| (position, before)))
     }
 
     fn remove(&mut self, key: &str) -> Option<(u64, OutboxEntry)> {
-        let place = self.places.remove(key)?;
-        Some((place, self.entries.remove(&place)?))
+        let position = self.positions.remove(key)?;
+        Some((position, self.entries.remove(&position)?))
     }
 
     fn restore(&mut self, key: String, before: Option<(u64, OutboxEntry)>) {
         match before {
-            Some((place, entry)) => {
-                self.entries.insert(place, entry);
-                self.places.insert(key, place);
+            Some((position, entry)) => {
+                self.entries.insert(position, entry);
+                self.positions.insert(key, position);
             }
             None => {
                 self.remove(&key);
@@ -174,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_that_is_taken_back_leaves_no_trace() {
+    fn an_undone_commit_leaves_no_trace() {
         let mut model = Model::default();
         let first = Commit {
             epoch: 1,
@@ -182,9 +198,9 @@ mod tests {
             outbox: vec![entry("1", 0), entry("2", 0), entry("3", 0)],
             ..Commit::default()
         };
-        let _ = model.apply(first);
+        let _ = model.apply(&first);
         let before = model.snapshot(Vec::new());
-        let undo = model.apply(Commit {
+        let undo = model.apply(&Commit {
             epoch: 2,
             states: vec![
                 ("a".into(), state(7).into()),
@@ -200,13 +216,13 @@ mod tests {
         let during = model.snapshot(Vec::new());
         assert_eq!(during.monitors.keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(during.outbox, [entry("3", 0)]);
-        model.take_back(undo);
+        model.undo(undo);
         assert_eq!(model.snapshot(Vec::new()), before);
         assert_eq!(model.pass, None);
     }
 
     #[test]
-    fn a_changed_message_keeps_its_place() {
+    fn a_changed_message_keeps_its_position() {
         let mut outbox = Outbox::default();
         for id in ["1", "2", "3"] {
             outbox.upsert(entry(id, 0));

@@ -1,7 +1,9 @@
-//! A commit that was acknowledged is on disk, whatever happens next; one that
-//! failed has changed nothing.
+//! An acknowledged commit is on disk, whatever happens next; a failed one has
+//! changed nothing.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
+
+mod support;
 
 use std::{
     env, fs,
@@ -12,24 +14,24 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Commit, MonitorState, Notification, NotificationKind, OutboxEntry, StateStore, StoreError};
+use apmon_core::{Commit, MonitorState, OutboxEntry, StateStore, StoreError};
 use apmon_store::{Format, JsonStore, LockError, SqliteStore};
 use jiff::tz::TimeZone;
 
-/// Tells a child, which is this test binary again, where to work.
-const WORK_ON: &str = "APMON_TEST_WORK_ON";
+/// Passes the state file to a child, which is this test binary again.
+const STATE_FILE: &str = "APMON_TEST_STATE_FILE";
 
 fn child(test: &str, state_file: &Path) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(WORK_ON, state_file)
+        .env(STATE_FILE, state_file)
         .stdout(Stdio::piped());
     command
 }
 
-fn work() -> Option<PathBuf> {
-    env::var_os(WORK_ON).map(PathBuf::from)
+fn state_file_of_child() -> Option<PathBuf> {
+    env::var_os(STATE_FILE).map(PathBuf::from)
 }
 
 fn open(path: &Path) -> Box<dyn StateStore> {
@@ -42,7 +44,7 @@ fn open(path: &Path) -> Box<dyn StateStore> {
 fn count(epoch: u64, down_count: u32) -> Commit {
     let state = MonitorState {
         down_count,
-        // Some weight, so that writing takes a while.
+        // Large, so that writing takes a while.
         error_reason: Some("x".repeat(20_000)),
         ..MonitorState::default()
     };
@@ -53,24 +55,9 @@ fn count(epoch: u64, down_count: u32) -> Commit {
     }
 }
 
-/// The same message each time, tried once more.
+/// The same message each time, with another number of attempts.
 fn message(attempts: u32) -> OutboxEntry {
-    let notification = Notification {
-        lasted: None,
-        next_reminder: None,
-        ended: None,
-        id: "i-1".into(),
-        incident: "i".into(),
-        kind: NotificationKind::Outage,
-        site: "s".into(),
-        monitor: "a".into(),
-        address: "h".into(),
-        text: "a is down".into(),
-        number: 1,
-        at: jiff::Timestamp::UNIX_EPOCH,
-        since: None,
-    };
-    let mut entry = OutboxEntry::new("c", notification, Vec::new());
+    let mut entry = support::entry("i-1");
     entry.attempts = attempts;
     entry
 }
@@ -82,26 +69,34 @@ async fn load(path: &Path) -> (u32, Vec<String>) {
 }
 
 #[tokio::test]
-async fn a_killed_process_loses_nothing_it_was_told_is_safe() {
-    killed_at_any_moment("a_killed_process_loses_nothing_it_was_told_is_safe", "s.json").await;
+async fn a_killed_process_loses_no_acknowledged_commit_in_a_json_file() {
+    killed_at_any_moment(
+        "a_killed_process_loses_no_acknowledged_commit_in_a_json_file",
+        "s.json",
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn nor_does_one_with_a_database() {
-    killed_at_any_moment("nor_does_one_with_a_database", "s.db").await;
+async fn a_killed_process_loses_no_acknowledged_commit_in_a_database() {
+    killed_at_any_moment(
+        "a_killed_process_loses_no_acknowledged_commit_in_a_database",
+        "s.db",
+    )
+    .await;
 }
 
-/// `test` is who calls: the child runs it again.
-#[allow(clippy::print_stdout)] // what the parent reads
+/// `test` is the calling test, which the child runs again.
+#[allow(clippy::print_stdout)] // read by the parent
 async fn killed_at_any_moment(test: &str, file: &str) {
-    if let Some(path) = work() {
+    if let Some(path) = state_file_of_child() {
         let store = open(&path);
         let snapshot = store.load().await.unwrap();
         let mut n = snapshot.monitors.get("a").map_or(0, |state| state.down_count);
         loop {
             n += 1;
             let mut commit = count(snapshot.epoch, n);
-            // Two more things that must come or stay away with it.
+            // Another state and a message, which must be written with it or not at all.
             commit.states.push(("b".into(), commit.states[0].1.clone()));
             commit.outbox = vec![message(n)];
             store.commit(&commit).await.unwrap();
@@ -114,14 +109,14 @@ async fn killed_at_any_moment(test: &str, file: &str) {
     for round in 0..20_u64 {
         let mut child = child(test, &path).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut told = 0;
+        let mut lines_read = 0;
         let mut read = |line: Option<std::io::Result<String>>| match line {
             Some(Ok(line)) => {
                 if let Some(n) = line.rsplit_once("safe ").and_then(|(_, n)| n.parse().ok()) {
                     safe = n;
-                    told += 1;
+                    lines_read += 1;
                 }
-                told
+                lines_read
             }
             _ => u32::MAX,
         };
@@ -130,7 +125,7 @@ async fn killed_at_any_moment(test: &str, file: &str) {
         tokio::time::sleep(Duration::from_micros(round * 37)).await;
         child.kill().unwrap();
         child.wait().unwrap();
-        // What it said before it died counts.
+        // Lines printed before it was killed count.
         while read(lines.next()) != u32::MAX {}
         let snapshot = open(&path).load().await.unwrap();
         let (found, warnings) = (snapshot.monitors["a"].down_count, snapshot.warnings);
@@ -138,7 +133,7 @@ async fn killed_at_any_moment(test: &str, file: &str) {
         assert_eq!(snapshot.outbox, [message(found)], "half a commit");
         assert!(
             found == safe || found == safe + 1,
-            "told {safe}, found {found} in round {round}"
+            "{safe} was acknowledged, {found} found in round {round}"
         );
         assert_eq!(warnings, Vec::<String>::new());
     }
@@ -147,7 +142,7 @@ async fn killed_at_any_moment(test: &str, file: &str) {
 
 #[tokio::test]
 async fn a_full_disk_changes_nothing_and_leaves_nothing_behind() {
-    if let Some(path) = work() {
+    if let Some(path) = state_file_of_child() {
         let store = open(&path);
         let epoch = store.load().await.unwrap().epoch;
         store.commit(&count(epoch, 1)).await.unwrap();
@@ -156,7 +151,7 @@ async fn a_full_disk_changes_nothing_and_leaves_nothing_behind() {
         large.states.push(("b".into(), MonitorState::default().into()));
         let error = store.commit(&large).await.unwrap_err();
         assert!(matches!(error, StoreError::Io { step: "write", .. }), "{error}");
-        // The next commit holds what it holds, and nothing of the failed one.
+        // The next commit contains nothing of the failed one.
         let mut small = count(epoch, 3);
         small.states[0].0 = "c".into();
         store.commit(&small).await.unwrap();
@@ -165,14 +160,14 @@ async fn a_full_disk_changes_nothing_and_leaves_nothing_behind() {
     }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.json");
-    // No file of the child may grow beyond 64 KiB: a disk that is full to it
-    // in the middle of the second commit.
+    // No file of the child may grow beyond 64 KiB, as if the disk were full in
+    // the middle of the second commit.
     let inner = child("a_full_disk_changes_nothing_and_leaves_nothing_behind", &path);
     let output = Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -f 128; exec \"$0\" \"$@\""])
         .arg(inner.get_program())
         .args(inner.get_args())
-        .env(WORK_ON, &path)
+        .env(STATE_FILE, &path)
         .output()
         .unwrap();
     assert!(
@@ -191,13 +186,13 @@ async fn a_full_disk_changes_nothing_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_place_that_cannot_be_written_is_an_error_and_heals() {
+async fn commits_work_again_once_a_blocked_path_is_free() {
     for (file, named) in [("s.json", "s.json.new"), ("s.db", "blocked")] {
-        blocked_and_healed(file, named).await;
+        commit_to_a_blocked_path(file, named).await;
     }
 }
 
-async fn blocked_and_healed(file: &str, named: &str) {
+async fn commit_to_a_blocked_path(file: &str, named: &str) {
     let directory = tempfile::tempdir().unwrap();
     let blocked = directory.path().join("blocked");
     let path = blocked.join(file);
@@ -215,14 +210,14 @@ async fn blocked_and_healed(file: &str, named: &str) {
 }
 
 #[tokio::test]
-async fn what_a_crash_left_behind_is_in_nobodys_way() {
+async fn leftovers_of_a_crash_do_no_harm() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.json");
     let store = open(&path);
     let epoch = store.load().await.unwrap().epoch;
     store.commit(&count(epoch, 1)).await.unwrap();
     fs::write(directory.path().join("s.json.new"), "half a fi").unwrap();
-    // Died between the two renames: one file under both names.
+    // Killed between the two renames: one file under both names.
     fs::hard_link(&path, directory.path().join("s.json.old")).unwrap();
     fs::hard_link(&path, directory.path().join("s.json.old.tmp")).unwrap();
     assert_eq!(load(&path).await.0, 1);
@@ -235,7 +230,7 @@ async fn what_a_crash_left_behind_is_in_nobodys_way() {
 
 #[test]
 fn a_lock_ends_with_its_process() {
-    if let Some(path) = work() {
+    if let Some(path) = state_file_of_child() {
         let _lock = JsonStore::lock(&path).unwrap();
         println!("held");
         std::thread::sleep(Duration::from_secs(600));
@@ -265,7 +260,7 @@ async fn dropping_the_store_ends_its_thread() {
             .filter(|name| name.trim() == "apmon-store")
             .count()
     };
-    if work().is_none() {
+    if state_file_of_child().is_none() {
         // Alone in a process, so that no other test's store is counted.
         let status = child("dropping_the_store_ends_its_thread", &path)
             .status()
@@ -277,18 +272,18 @@ async fn dropping_the_store_ends_its_thread() {
     store.load().await.unwrap();
     assert_eq!(threads(), 1);
     drop(store);
-    // It is not waited for, but it ends.
+    // Dropping does not wait for it, but it ends.
     for _ in 0..1000 {
         if threads() == 0 {
             return;
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    panic!("the thread goes on without its store");
+    panic!("the thread did not end with its store");
 }
 
 #[tokio::test]
-async fn the_lock_is_held_as_long_as_something_can_be_written() {
+async fn the_lock_is_held_for_as_long_as_anything_can_be_written() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.json");
     let lock = JsonStore::lock(&path).unwrap();
@@ -302,5 +297,5 @@ async fn the_lock_is_held_as_long_as_something_can_be_written() {
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    panic!("the lock outlives its store");
+    panic!("the lock was not released with its store");
 }

@@ -1,9 +1,9 @@
-//! An engine is told the same by a store in memory and by one on disk, whatever
-//! happens: observations, answers of receivers, crashes and restarts.
+//! An engine sends the same notifications with a store on disk as with one in
+//! memory, whatever happens: observations, answers of receivers, crashes and
+//! restarts.
 //!
-//! That nothing is lost on the way, the model test of `apmon-core` shows, with
-//! a store in memory. Time is virtual; a commit is waited for on the spot, so
-//! that it takes none.
+//! That no notification is lost is shown by the model test of `apmon-core`, with
+//! a store in memory. Time is virtual, and commits take none of it.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
-/// One thing that happens.
+/// One event of a random run.
 #[derive(Clone, Debug)]
 enum Step {
     Target(usize, Condition),
@@ -31,7 +31,7 @@ enum Step {
     Wait(Duration),
     /// The process is killed and started again.
     Crash,
-    /// It ends in peace and is started again.
+    /// The process is shut down and started again.
     Restart,
 }
 
@@ -44,11 +44,11 @@ enum Condition {
 
 #[derive(Clone, Copy, Debug)]
 enum Answer {
-    Takes,
+    Accepts,
     Refuses,
     Busy,
     Hangs,
-    /// Takes it, and the answer is lost.
+    /// Accepts the message, and the answer is lost.
     Lost,
 }
 
@@ -56,7 +56,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     use {Answer::*, Condition::*};
     let condition = prop_oneof![2 => Just(Up), 2 => Just(Down), 1 => Just(Unknown)];
     let answer = prop_oneof![
-        3 => Just(Takes),
+        3 => Just(Accepts),
         1 => Just(Refuses),
         1 => Just(Busy),
         1 => Just(Hangs),
@@ -85,7 +85,7 @@ impl Target {
     }
 }
 
-/// Counts its looks in what it remembers, and tells every third.
+/// A monitor that counts its checks in its memory and reports every third one.
 struct Counting {
     watch: Watch,
     target: Arc<Target>,
@@ -99,14 +99,14 @@ impl Monitor for Counting {
 
     async fn check(&self, check: &Check) -> Observation {
         let mut memory = check.memory.clone();
-        let checks = memory.kept.get("looks").map_or(0, |text| text.parse().unwrap()) + 1;
-        memory.kept.insert("looks".into(), checks.to_string().into());
+        let checks = memory.kept.get("checks").map_or(0, |text| text.parse().unwrap()) + 1;
+        memory.kept.insert("checks".into(), checks.to_string().into());
         memory.counts = Some(format!("[{checks}]").into());
         let mut observation = Observation::from(self.target.outcome());
         if checks % 3 == 0 {
             observation.notices.push(Notice {
-                label: "LOOK".into(),
-                text: format!("look {checks}"),
+                label: "CHECK".into(),
+                text: format!("check {checks}"),
             });
         }
         observation.memory = Some(memory);
@@ -114,26 +114,26 @@ impl Monitor for Counting {
     }
 }
 
-/// When which key was heard, with which text.
-type Heard = Arc<Mutex<Vec<(i64, String, String)>>>;
+/// The deliveries received: when, with which key, with which text.
+type Received = Arc<Mutex<Vec<(i64, String, String)>>>;
 
 struct Receiver {
     clock: Arc<SystemClock>,
     answer: Mutex<Answer>,
-    heard: Heard,
+    received: Received,
 }
 
 #[async_trait]
 impl Notifier for Receiver {
     async fn deliver(&self, message: &Notification, key: &str) -> Result<(), DeliveryError> {
         let answer = *self.answer.lock().unwrap();
-        if matches!(answer, Answer::Takes | Answer::Lost) {
+        if matches!(answer, Answer::Accepts | Answer::Lost) {
             let at = self.clock.now().mono.nanos();
-            let heard = (at, key.to_owned(), message.text.clone());
-            self.heard.lock().unwrap().push(heard);
+            let delivery = (at, key.to_owned(), message.text.clone());
+            self.received.lock().unwrap().push(delivery);
         }
         match answer {
-            Answer::Takes => Ok(()),
+            Answer::Accepts => Ok(()),
             Answer::Refuses => Err(DeliveryError::permanent("400")),
             Answer::Busy | Answer::Lost => Err(DeliveryError::retryable("503")),
             Answer::Hangs => std::future::pending().await,
@@ -141,8 +141,8 @@ impl Notifier for Receiver {
     }
 }
 
-/// A store on disk, each step of which is over before virtual time goes on.
-struct OnTheSpot(Box<dyn StateStore>);
+/// A store on disk whose steps end before virtual time goes on.
+struct Immediate(Box<dyn StateStore>);
 
 fn wait_for<T: Send>(work: impl Future<Output = T> + Send) -> T {
     let wait = || {
@@ -153,7 +153,7 @@ fn wait_for<T: Send>(work: impl Future<Output = T> + Send) -> T {
 }
 
 #[async_trait]
-impl StateStore for OnTheSpot {
+impl StateStore for Immediate {
     async fn load(&self) -> Result<Snapshot, StoreError> {
         wait_for(self.0.load())
     }
@@ -194,7 +194,7 @@ impl StateStore for Memory {
     }
 }
 
-/// Everything but the process.
+/// Everything outside the process.
 struct World<'a> {
     open: &'a dyn Fn() -> Arc<dyn StateStore>,
     clock: Arc<SystemClock>,
@@ -230,9 +230,9 @@ impl World<'_> {
     }
 }
 
-/// What two receivers hear of two monitors while `steps` happen, and in the
-/// hour after them, in which all receivers take what comes.
-fn heard(open: &dyn Fn() -> Arc<dyn StateStore>, steps: &[Step]) -> Vec<(i64, String, String)> {
+/// What two receivers receive about two monitors during `steps`, and in the hour
+/// after them, in which all receivers accept everything.
+fn received(open: &dyn Fn() -> Arc<dyn StateStore>, steps: &[Step]) -> Vec<(i64, String, String)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -240,11 +240,11 @@ fn heard(open: &dyn Fn() -> Arc<dyn StateStore>, steps: &[Step]) -> Vec<(i64, St
         .unwrap();
     runtime.block_on(async {
         let clock = Arc::new(SystemClock::starting_at("2026-02-11T12:00:00Z".parse().unwrap()));
-        let heard = Heard::default();
+        let received = Received::default();
         let receiver = || Receiver {
             clock: Arc::clone(&clock),
-            answer: Mutex::new(Answer::Takes),
-            heard: Arc::clone(&heard),
+            answer: Mutex::new(Answer::Accepts),
+            received: Arc::clone(&received),
         };
         let world = World {
             open,
@@ -273,17 +273,17 @@ fn heard(open: &dyn Fn() -> Arc<dyn StateStore>, steps: &[Step]) -> Vec<(i64, St
             }
         }
         for receiver in &world.receivers {
-            *receiver.answer.lock().unwrap() = Answer::Takes;
+            *receiver.answer.lock().unwrap() = Answer::Accepts;
         }
         tokio::time::sleep(Duration::from_secs(3600)).await;
         handle.shutdown().await;
         running.await.unwrap().unwrap();
-        std::mem::take(&mut *heard.lock().unwrap())
+        std::mem::take(&mut *received.lock().unwrap())
     })
 }
 
-/// In memory where that can be had: a disk would be waited for at each look,
-/// and what it keeps over a failure of power is not asked here.
+/// A directory in memory where possible: a disk would be waited for at every
+/// check, and durability over a power failure is not tested here.
 fn directory() -> tempfile::TempDir {
     let memory = std::path::Path::new("/dev/shm");
     let place = if memory.is_dir() {
@@ -302,18 +302,18 @@ proptest! {
     })]
 
     #[test]
-    fn an_engine_tells_the_same_on_disk_as_in_memory(steps in steps()) {
+    fn an_engine_notifies_the_same_on_disk_as_in_memory(steps in steps()) {
         let directory = directory();
         let memory = Memory::default();
-        let expected = heard(&|| Arc::new(memory.clone()), &steps);
+        let expected = received(&|| Arc::new(memory.clone()), &steps);
         let path = directory.path().join("s.statefile.json");
         let json = || JsonStore::open(&path, TimeZone::UTC, None).unwrap();
-        let told = heard(&|| Arc::new(OnTheSpot(Box::new(json()))), &steps);
-        prop_assert_eq!(&told, &expected, "in a JSON file");
-        // Another name: a database takes over the JSON file beside it.
+        let actual = received(&|| Arc::new(Immediate(Box::new(json()))), &steps);
+        prop_assert_eq!(&actual, &expected, "in a JSON file");
+        // Another name, because a database imports the JSON file beside it.
         let path = directory.path().join("t.statefile.db");
         let sqlite = || SqliteStore::open(&path, TimeZone::UTC, None).unwrap();
-        let told = heard(&|| Arc::new(OnTheSpot(Box::new(sqlite()))), &steps);
-        prop_assert_eq!(&told, &expected, "in a database");
+        let actual = received(&|| Arc::new(Immediate(Box::new(sqlite()))), &steps);
+        prop_assert_eq!(&actual, &expected, "in a database");
     }
 }

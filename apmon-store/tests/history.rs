@@ -1,32 +1,26 @@
-//! When a monitor was watched, and reading beside the owner of a file.
+//! The history in a database: results, incidents, deliveries, and when a monitor
+//! was watched.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
-use std::{fs, path::Path, time::Duration};
+mod support;
+
+use std::{path::Path, time::Duration};
 
 use apmon_core::{
-    CheckResult, Commit, Incident, IncidentKind, MonitorState, Notification, NotificationKind, OutboxEntry,
-    Records, StateStore, StoreError, Stretch, StretchKind, Verdict,
+    CheckResult, Clock as _, Commit, Delivery, DeliveryFate, Incident, IncidentKind, MonitorState, Records,
+    StateStore, StoreError, Stretch, StretchKind, SystemClock, Verdict,
     history::{Availability, Timeline, days},
 };
-use apmon_store::{History, JsonStore, Span, SqliteStore, peek};
+use apmon_store::History;
 use jiff::{Timestamp, tz::TimeZone};
-
-const EVER: Span = Timestamp::MIN..=Timestamp::MAX;
-
-fn open(path: &Path) -> SqliteStore {
-    SqliteStore::open(path, TimeZone::UTC, None).unwrap()
-}
-
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_790_000_000 + second).unwrap()
-}
+use support::{ALL_TIME, at, commit_history, entry, names, one_state, open, record};
 
 fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(minutes * 60)
 }
 
-/// Looks at `a` at these seconds, which may come so far apart.
+/// Checks of `a` at these seconds, which may be `max_gap` apart.
 fn checks(seconds: &[i64], max_gap: Duration) -> Records {
     let result = |second: &i64| CheckResult {
         monitor: "a".into(),
@@ -43,24 +37,12 @@ fn checks(seconds: &[i64], max_gap: Duration) -> Records {
     }
 }
 
-/// One more run of an apmon that commits this.
-async fn run(path: &Path, history: Records) {
-    let store = open(path);
-    let epoch = store.load().await.unwrap().epoch;
-    let commit = Commit {
-        epoch,
-        history: history.into(),
-        ..Commit::default()
-    };
-    store.commit(&commit).await.unwrap();
-}
-
 fn unwatched(path: &Path) -> Vec<(i64, i64)> {
     let stretches = History::open(path)
         .unwrap()
         .stretches("a", Timestamp::MIN)
         .unwrap();
-    let seconds = |moment: Timestamp| moment.as_second() - 1_790_000_000;
+    let seconds = |moment: Timestamp| moment.as_second() - at(0).as_second();
     stretches
         .iter()
         .inspect(|stretch| assert_eq!(stretch.kind, StretchKind::Unwatched))
@@ -69,22 +51,22 @@ fn unwatched(path: &Path) -> Vec<(i64, i64)> {
 }
 
 #[tokio::test]
-async fn time_in_which_nobody_looked_stands_there_also_over_a_restart() {
+async fn long_gaps_between_checks_are_recorded_as_unwatched_also_across_restarts() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
     let mut first = checks(&[0, 60, 180, 1000, 1060], minutes(2));
-    // It failed at first, and might have been an outage.
+    // The first check failed and might have been the start of an outage.
     first.results[0].known = None;
     first.results[1].known = Some(at(61));
-    run(&path, first).await;
+    commit_history(&path, first).await;
     assert_eq!(unwatched(&path), [(180, 1000)]);
-    run(&path, checks(&[1100], minutes(2))).await;
+    commit_history(&path, checks(&[1100], minutes(2))).await;
     assert_eq!(unwatched(&path), [(180, 1000)], "a quick restart");
-    run(&path, checks(&[5000, 5060], minutes(2))).await;
+    commit_history(&path, checks(&[5000, 5060], minutes(2))).await;
     assert_eq!(unwatched(&path), [(180, 1000), (1100, 5000)]);
-    // From now on it is looked at each half hour, and then each minute again.
-    run(&path, checks(&[5120, 6900], minutes(60))).await;
-    run(&path, checks(&[8600, 8660], minutes(2))).await;
+    // Now it is checked every half hour, and then every minute again.
+    commit_history(&path, checks(&[5120, 6900], minutes(60))).await;
+    commit_history(&path, checks(&[8600, 8660], minutes(2))).await;
     assert_eq!(unwatched(&path), [(180, 1000), (1100, 5000)]);
     let watched = History::open(&path).unwrap().watched("a").unwrap().unwrap();
     assert_eq!(
@@ -94,21 +76,21 @@ async fn time_in_which_nobody_looked_stands_there_also_over_a_restart() {
 }
 
 #[tokio::test]
-async fn a_clock_that_leapt_ahead_and_was_set_back_leaves_no_long_gap() {
+async fn a_clock_that_jumped_ahead_and_was_set_back_leaves_no_long_gap() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
     let year = 31_536_000;
-    run(&path, checks(&[0, 60, year, year + 60], minutes(2))).await;
+    commit_history(&path, checks(&[0, 60, year, year + 60], minutes(2))).await;
     assert_eq!(unwatched(&path), [(60, year)]);
-    run(&path, checks(&[240, 300], minutes(2))).await;
+    commit_history(&path, checks(&[240, 300], minutes(2))).await;
     assert_eq!(unwatched(&path), [(60, 240)]);
 }
 
 #[tokio::test]
-async fn of_a_forgotten_monitor_is_known_when_it_was_watched() {
+async fn when_a_forgotten_monitor_was_watched_stays_known() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
-    run(&path, checks(&[0, 60], minutes(2))).await;
+    commit_history(&path, checks(&[0, 60], minutes(2))).await;
     let store = open(&path);
     let epoch = store.load().await.unwrap().epoch;
     let forget = Commit {
@@ -123,7 +105,7 @@ async fn of_a_forgotten_monitor_is_known_when_it_was_watched() {
     let watched = history.watched("a").unwrap().unwrap();
     assert_eq!((watched.since, watched.last), (at(0), Some(at(60))));
     // It comes back.
-    run(&path, checks(&[9000, 9060], minutes(2))).await;
+    commit_history(&path, checks(&[9000, 9060], minutes(2))).await;
     assert_eq!(unwatched(&path), [(60, 9000)]);
     assert_eq!(history.watched("a").unwrap().unwrap().last, None);
 }
@@ -141,7 +123,7 @@ fn outage(id: &str, monitor: &str, started: i64, ended: Option<i64>) -> Incident
 }
 
 #[tokio::test]
-async fn a_history_adds_up() {
+async fn the_sums_of_a_history_add_up() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
     let mut records = checks(&[0, 3600, 7200, 14_400, 18_000], minutes(70));
@@ -177,13 +159,13 @@ async fn a_history_adds_up() {
         let times = Timeline::of(
             history.watched("a").unwrap().unwrap(),
             &history.state("a").unwrap().unwrap(),
-            &history.incidents(Some("a"), &EVER).unwrap(),
+            &history.incidents(Some("a"), &ALL_TIME).unwrap(),
             &history.stretches("a", Timestamp::MIN).unwrap(),
             at(now),
         );
         let days = days(&(at(0)..at(now)), &TimeZone::UTC);
         let sums: Availability = times.availability(&days).into_iter().sum();
-        // The day began before the first look.
+        // The day began before the first check.
         let before = at(0).duration_since(days[0].span.start).unsigned_abs();
         Availability {
             unwatched: sums.unwatched - before,
@@ -197,184 +179,28 @@ async fn a_history_adds_up() {
         unknown: minutes(10),
         unwatched: minutes(120),
     };
-    assert_eq!(sums(18_060), expected, "up to the last look");
-    let dead = Availability {
+    assert_eq!(sums(18_060), expected, "up to the last check");
+    let stopped = Availability {
         unwatched: expected.unwatched + minutes(200),
         ..expected
     };
-    assert_eq!(sums(30_000), dead, "nobody has looked for long");
+    assert_eq!(sums(30_000), stopped, "no check for a long time");
     assert_eq!(sums(17_100).down, minutes(5 + 15), "the clock was set back");
 }
 
-/// As version 1 had it.
-const VERSION_1: &str = "
-CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE states (name TEXT PRIMARY KEY, is_up INTEGER, last_checked INTEGER, last_response_time INTEGER,
-    last_notified INTEGER, last_alarm_started INTEGER, last_successful_heartbeat INTEGER, down_count INTEGER NOT NULL,
-    notified_count INTEGER NOT NULL, error_reason TEXT, last_config_checksum TEXT, own TEXT, other TEXT) WITHOUT ROWID;
-CREATE TABLE outbox (place INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, entry TEXT NOT NULL);
-CREATE TABLE incidents (id TEXT PRIMARY KEY, monitor TEXT NOT NULL, kind TEXT NOT NULL, label TEXT,
-    started INTEGER NOT NULL, ended INTEGER, reason TEXT, messages INTEGER NOT NULL);
-CREATE INDEX incidents_of ON incidents (monitor, started);
-CREATE TABLE deliveries (message TEXT NOT NULL, channel TEXT NOT NULL, incident TEXT NOT NULL, monitor TEXT NOT NULL,
-    label TEXT NOT NULL, at INTEGER NOT NULL, tries INTEGER NOT NULL, fate TEXT NOT NULL, error TEXT,
-    PRIMARY KEY (message, channel));
-CREATE INDEX deliveries_of ON deliveries (monitor, at);
-CREATE TABLE watched (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE results (monitor INTEGER NOT NULL, place INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL,
-    verdict TEXT NOT NULL, latency INTEGER, reason TEXT, PRIMARY KEY (monitor, place)) WITHOUT ROWID;
-PRAGMA application_id = 1634757998;
-PRAGMA user_version = 1;
-";
-
 #[tokio::test]
-async fn a_database_of_the_first_version_is_read_and_brought_up_to_date() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("s.db");
-    let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch(VERSION_1).unwrap();
-    let micros = |second| at(second).as_microsecond();
-    old.execute_batch(&format!(
-        "INSERT INTO watched VALUES (1, 'a'), (2, 'b'), (3, 'c');
-         INSERT INTO results VALUES (1, 0, 100, {}, 'up', NULL, NULL), (1, 1, 1, {}, 'up', NULL, NULL),
-             (2, 0, 0, {}, 'up', NULL, NULL);
-         INSERT INTO incidents VALUES ('1', 'b', 'outage', NULL, {}, {}, 'r', 2);
-         INSERT INTO states VALUES ('a', 1, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL)",
-        micros(160),
-        micros(100),
-        micros(500),
-        micros(50),
-        micros(70),
-    ))
-    .unwrap();
-    drop(old);
-    let before = History::open(&path).unwrap();
-    assert_eq!(before.monitors().unwrap(), ["a", "b", "c"]);
-    assert_eq!(before.incidents(None, &EVER).unwrap().len(), 1);
-    assert_eq!(before.watched("a").unwrap(), None);
-    assert_eq!(before.stretches("a", Timestamp::MIN).unwrap(), []);
-    assert_eq!(peek(&path, &TimeZone::UTC).unwrap().monitors.len(), 1);
-
-    run(&path, checks(&[1000, 1060], minutes(2))).await;
-    assert_eq!(unwatched(&path), [(160, 1000)]);
-    let history = History::open(&path).unwrap();
-    let since = |name| history.watched(name).unwrap().map(|watched| watched.since);
-    assert_eq!(since("a"), Some(at(100)), "the oldest look that is known");
-    assert_eq!(since("b"), Some(at(50)), "an incident is older than the looks");
-    assert_eq!(since("c"), None);
-    assert_eq!(open(&path).load().await.unwrap().monitors.len(), 1);
-}
-
-/// What version 2 added.
-const VERSION_2: &str = "
-ALTER TABLE watched ADD COLUMN since INTEGER;
-ALTER TABLE watched ADD COLUMN last INTEGER;
-ALTER TABLE watched ADD COLUMN max_gap INTEGER;
-CREATE TABLE stretches (monitor TEXT NOT NULL, kind TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER NOT NULL);
-CREATE INDEX stretches_of ON stretches (monitor, started);
-PRAGMA user_version = 2;
-";
-
-#[tokio::test]
-async fn of_a_database_of_the_second_version_what_was_not_ours_is_what_monitors_remember() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("s.db");
-    let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch("PRAGMA journal_mode = WAL").unwrap();
-    old.execute_batch(VERSION_1).unwrap();
-    old.execute_batch(VERSION_2).unwrap();
-    old.execute_batch(
-        r#"INSERT INTO states VALUES
-             ('switch', 1, 5000000, 187342, NULL, NULL, NULL, 0, 0, NULL, 'ab', '{"incident":"i"}',
-              '{"ports_state":{"1":{"oper":"up"}},"zürich":1e2}'),
-             ('web', 0, NULL, NULL, NULL, NULL, NULL, 7, 2, 'no answer', NULL, NULL, NULL);
-           INSERT INTO outbox (key, entry) VALUES ('k', '{}');
-           INSERT INTO meta VALUES ('epoch', 41)"#,
-    )
-    .unwrap();
-    let seen = |path: &Path| {
-        let history = History::open(path).unwrap();
-        let states = history.states().unwrap();
-        assert_eq!(history.state("switch").unwrap().as_ref(), states.get("switch"));
-        let peeked = peek(path, &TimeZone::UTC).unwrap().monitors;
-        let peeked: std::collections::BTreeMap<_, _> = peeked
-            .iter()
-            .map(|(name, state)| (name.clone(), MonitorState::clone(state)))
-            .collect();
-        assert_eq!(peeked, states);
-        states
-    };
-    let before = seen(&path);
-    let switch = &before["switch"];
-    let kept: Vec<_> = switch
-        .memory
-        .kept
-        .iter()
-        .map(|(key, text)| (key.as_str(), &**text))
-        .collect();
-    assert_eq!(
-        kept,
-        [("ports_state", r#"{"1":{"oper":"up"}}"#), ("zürich", "100.0")]
-    );
-    assert_eq!(switch.own.incident.as_deref(), Some("i"));
-    assert_eq!(switch.last_response_time, Some(Duration::from_micros(187_342)));
-    assert!(before["web"].memory.is_empty());
-    assert_eq!(
-        History::open(&path).unwrap().port_changes(None, &EVER).unwrap(),
-        []
-    );
-    drop(old);
-
-    let store = open(&path);
-    let snapshot = store.load().await.unwrap();
-    assert_eq!(
-        (snapshot.epoch, snapshot.warnings.len()),
-        (42, 1),
-        "{:?}",
-        snapshot.warnings
-    );
-    let mut web = MonitorState::clone(&snapshot.monitors["web"]);
-    web.down_count = 8;
-    let commit = Commit {
-        epoch: snapshot.epoch,
-        states: vec![("web".into(), web.clone().into())],
-        ..Commit::default()
-    };
-    store.commit(&commit).await.unwrap();
-    let after = seen(&path);
-    assert_eq!((&after["switch"], &after["web"]), (&before["switch"], &web));
-    let now = rusqlite::Connection::open(&path).unwrap();
-    let number = |sql: &str| now.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!(number("PRAGMA user_version"), 3);
-    assert_eq!(number("SELECT count(*) FROM memories"), 1);
-    assert_eq!(
-        number("SELECT count(*) FROM pragma_table_info('states') WHERE name = 'other'"),
-        0
-    );
-    assert_eq!(
-        number("SELECT count(*) FROM outbox"),
-        1,
-        "what cannot be read is kept"
-    );
-}
-
-#[tokio::test]
-async fn the_newest_incidents_and_what_was_delivered_of_them() {
+async fn the_newest_incidents_and_their_delivered_messages_can_be_queried() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
     let records = Records {
         incidents: (0..10)
             .map(|n| {
-                outage(
-                    &n.to_string(),
-                    ["a", "b"][n as usize % 2],
-                    n * 100,
-                    Some(n * 100 + 50),
-                )
+                let monitor = ["a", "b"][n as usize % 2];
+                outage(&n.to_string(), monitor, n * 100, Some(n * 100 + 50))
             })
             .collect(),
         deliveries: (0..3)
-            .map(|n| apmon_core::Delivery {
+            .map(|n| Delivery {
                 channel: "c".into(),
                 message: format!("4-{n}"),
                 incident: "4".into(),
@@ -382,16 +208,13 @@ async fn the_newest_incidents_and_what_was_delivered_of_them() {
                 label: "DOWN".into(),
                 at: at(410),
                 tries: 1,
-                fate: [
-                    apmon_core::DeliveryFate::Delivered,
-                    apmon_core::DeliveryFate::Refused,
-                ][n % 2],
+                fate: [DeliveryFate::Delivered, DeliveryFate::Refused][n % 2],
                 error: None,
             })
             .collect(),
         ..Records::default()
     };
-    run(&path, records).await;
+    commit_history(&path, records).await;
     let history = History::open(&path).unwrap();
     let span = at(0)..=at(820);
     let newest = history.newest_incidents(&span, 3).unwrap();
@@ -404,105 +227,154 @@ async fn the_newest_incidents_and_what_was_delivered_of_them() {
     assert!(history.delivered("b").unwrap().is_empty());
 }
 
-fn commit(epoch: u64) -> Commit {
-    let state = MonitorState {
-        is_up: Some(false),
-        down_count: 7,
-        ..MonitorState::default()
+fn result(monitor: &str, second: i64) -> CheckResult {
+    CheckResult {
+        monitor: monitor.into(),
+        at: at(second),
+        verdict: [Verdict::Up, Verdict::Down, Verdict::Unknown][usize::try_from(second % 3).unwrap()],
+        latency: (second % 3 == 0).then(|| Duration::from_micros(1_234)),
+        reason: (second % 3 != 0).then(|| "connect: connection refused".into()),
+        max_gap: Duration::ZERO,
+        known: None,
+    }
+}
+
+#[tokio::test]
+async fn the_last_hundred_results_of_each_monitor_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    let mut store = open(&path);
+    let epoch = store.load().await.unwrap().epoch;
+    let results = |results: Vec<CheckResult>| Records {
+        results: results.into(),
+        ..Records::default()
     };
-    let message = Notification {
-        id: "i-1".into(),
-        incident: "i".into(),
-        kind: NotificationKind::Outage,
-        site: "s".into(),
-        monitor: "a".into(),
-        address: "h".into(),
-        text: "a is down".into(),
-        number: 1,
-        at: at(0),
-        since: None,
-        lasted: None,
-        next_reminder: None,
-        ended: None,
-    };
-    Commit {
+    for n in 0..5 {
+        let both = (n * 50..n * 50 + 50).flat_map(|second| [result("a", second), result("b", 2 * second)]);
+        let some = both.take(if n == 4 { 41 } else { 100 }).collect();
+        record(&store, epoch, results(some)).await;
+        if n == 2 {
+            store = open(&path); // continues where the other stopped
+        }
+    }
+    record(&store, epoch, results(vec![result("c", 1)])).await;
+    let history = History::open(&path).unwrap();
+    let expected: Vec<_> = (121..221).map(|second| result("a", second)).collect();
+    assert_eq!(history.results("a").unwrap(), expected);
+    assert_eq!(history.results("b").unwrap().len(), 100);
+    assert_eq!(history.results("c").unwrap(), [result("c", 1)]);
+    assert_eq!(history.results("not there").unwrap(), []);
+    let forget = Commit {
         epoch,
-        states: vec![("a".into(), state.into())],
-        outbox: vec![OutboxEntry::new("c", message, Vec::new())],
+        forget: vec!["a".into()],
         ..Commit::default()
+    };
+    store.commit(&forget).await.unwrap();
+    assert_eq!(history.results("a").unwrap(), []);
+    assert_eq!(history.results("b").unwrap().len(), 100);
+}
+
+fn now() -> Timestamp {
+    let now = SystemClock::new().now().wall;
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap()
+}
+
+fn incident(id: &str, started: Timestamp, ended: Option<Timestamp>) -> Incident {
+    Incident {
+        id: id.into(),
+        monitor: "a".into(),
+        kind: IncidentKind::Outage,
+        started,
+        ended,
+        reason: ended.is_none().then(|| "no answer".into()),
+        messages: if ended.is_some() { 3 } else { 1 },
     }
 }
 
 #[tokio::test]
-async fn what_is_remembered_is_read_beside_its_owner() {
+async fn the_history_can_be_read_while_a_store_writes_it() {
     let directory = tempfile::tempdir().unwrap();
-    let paths = [directory.path().join("s.json"), directory.path().join("s.db")];
-    let json = JsonStore::open(
-        &paths[0],
-        TimeZone::UTC,
-        Some(JsonStore::lock(&paths[0]).unwrap()),
-    )
-    .unwrap();
-    let json: Box<dyn StateStore> = Box::new(json);
-    let stores = [json, Box::new(open(&paths[1]))];
-    for (store, path) in stores.iter().zip(&paths) {
-        let epoch = store.load().await.unwrap().epoch;
-        store.commit(&commit(epoch)).await.unwrap();
-        let seen = peek(path, &TimeZone::UTC).unwrap();
-        assert_eq!(seen.monitors["a"].down_count, 7);
-        assert_eq!(seen.outbox.len(), 1);
-        assert_eq!((seen.epoch, seen.warnings), (epoch, Vec::new()));
-        // The owner is still the owner.
-        store.commit(&commit(epoch)).await.unwrap();
-    }
-}
+    let path = directory.path().join("s.db");
+    let store = open(&path);
+    let mut commit = one_state(store.load().await.unwrap().epoch, "a", 3);
+    commit.outbox = vec![entry("1")];
+    store.commit(&commit).await.unwrap();
+    let history = History::open(&path).unwrap();
+    assert_eq!(history.states().unwrap()["a"].down_count, 3);
+    assert_eq!(history.outbox().unwrap(), commit.outbox);
 
-#[tokio::test]
-async fn what_cannot_be_read_is_an_error_and_stays_as_it_is() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = |name: &str| directory.path().join(name);
-    for name in ["none.json", "none.db"] {
-        let error = peek(path(name), &TimeZone::UTC).unwrap_err();
-        assert!(
-            matches!(&error, StoreError::Io { step: "read", source, .. } if source.kind() == std::io::ErrorKind::NotFound),
-            "{error:?}"
-        );
-    }
-    let table = [
-        ("bad.json", "{\"a\": {\"is_up\": tr", "EOF while parsing"),
-        ("empty.json", "", "it is empty"),
-        (
-            "newer.json",
-            r#"{"apmon": {"version": 2}}"#,
-            "written by a newer apmon",
-        ),
-        (
-            "bad.db",
-            "this is no database, however long it may be",
-            "not a database",
-        ),
-    ];
-    for (name, content, part) in table {
-        fs::write(path(name), content).unwrap();
-        let error = peek(path(name), &TimeZone::UTC).unwrap_err().one_line();
-        assert!(error.contains(part), "{name}: {error}");
-        assert_eq!(fs::read_to_string(path(name)).unwrap(), content);
-    }
+    let (began, over) = (now(), now() + Duration::from_secs(60));
+    let mut delivery = Delivery::of(&entry("1"), DeliveryFate::Refused, began);
+    delivery.error = Some("404".into());
+    let records = Records {
+        incidents: [incident("i", began, None)].into(),
+        deliveries: [delivery.clone()].into(),
+        ..Records::default()
+    };
+    record(&store, commit.epoch, records).await;
     assert_eq!(
-        fs::read_dir(directory.path()).unwrap().count(),
-        4,
-        "nothing was set aside"
+        history.incidents(Some("a"), &ALL_TIME).unwrap(),
+        [incident("i", began, None)]
     );
-    // An empty database is one in which nothing was written before a crash.
-    fs::write(path("empty.db"), "").unwrap();
-    assert_eq!(peek(path("empty.db"), &TimeZone::UTC).unwrap().monitors.len(), 0);
-    let foreign = rusqlite::Connection::open(path("other.db")).unwrap();
-    foreign.execute_batch("CREATE TABLE x (y)").unwrap();
-    for error in [
-        peek(path("other.db"), &TimeZone::UTC).map(drop),
-        History::open(path("other.db")).map(drop),
-    ] {
-        let error = error.unwrap_err().one_line();
-        assert!(error.contains("a database of another program"), "{error}");
-    }
+    assert_eq!(history.deliveries(None, &ALL_TIME).unwrap(), [delivery]);
+
+    let delivered = Delivery::of(&entry("1"), DeliveryFate::Delivered, over);
+    let records = Records {
+        incidents: [incident("i", began, Some(over))].into(),
+        deliveries: [delivered.clone()].into(),
+        ..Records::default()
+    };
+    record(&store, commit.epoch, records).await;
+    let ended = Incident {
+        reason: Some("no answer".into()),
+        ..incident("i", began, Some(over))
+    };
+    assert_eq!(history.incidents(None, &ALL_TIME).unwrap(), [ended]);
+    assert_eq!(history.deliveries(Some("a"), &ALL_TIME).unwrap(), [delivered]);
+    assert_eq!(history.deliveries(Some("b"), &ALL_TIME).unwrap(), []);
+    let long_ago = Timestamp::UNIX_EPOCH..=Timestamp::from_second(9).unwrap();
+    assert_eq!(history.incidents(Some("a"), &long_ago).unwrap(), []);
+}
+
+#[tokio::test]
+async fn old_records_are_deleted_and_open_incidents_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    let day = Duration::from_secs(86_400);
+    let store = open(&path);
+    store.keep_history(10);
+    let epoch = store.load().await.unwrap().epoch;
+    let (old, new) = (now() - 11 * day, now() - 9 * day);
+    let records = Records {
+        incidents: [
+            incident("old", old, Some(old)),
+            incident("new", old, Some(new)),
+            incident("open", old, None),
+        ]
+        .into(),
+        deliveries: [
+            Delivery::of(&entry("old"), DeliveryFate::Delivered, old),
+            Delivery::of(&entry("new"), DeliveryFate::Delivered, new),
+        ]
+        .into(),
+        ..Records::default()
+    };
+    record(&store, epoch, records).await;
+    let history = History::open(&path).unwrap();
+    let left: Vec<_> = history
+        .incidents(None, &ALL_TIME)
+        .unwrap()
+        .into_iter()
+        .map(|incident| incident.id)
+        .collect();
+    assert_eq!(left, ["new", "open"]);
+    assert_eq!(history.deliveries(None, &ALL_TIME).unwrap().len(), 1);
+}
+
+#[test]
+fn opening_the_history_of_a_missing_database_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    let error = History::open(directory.path().join("s.db")).unwrap_err();
+    assert!(matches!(error, StoreError::Io { step: "read", .. }), "{error}");
+    assert!(names(directory.path()).is_empty());
 }

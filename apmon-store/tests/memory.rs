@@ -1,30 +1,23 @@
-//! What monitors remember, and what they saw change, in a database.
+//! Memories of monitors, and port changes, in a database.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
-use std::{fs, path::Path};
+mod support;
+
+use std::fs;
 
 use apmon_core::{
     Clock as _, Commit, Memory, MonitorState, PortChange, PortChangeRecord, PortEvent, PortState, PortStatus,
     Records, StateStore, SystemClock,
 };
-use apmon_store::{History, Span, SqliteStore, peek};
+use apmon_store::{History, read_snapshot};
 use jiff::{Timestamp, tz::TimeZone};
-
-const EVER: Span = Timestamp::MIN..=Timestamp::MAX;
-
-fn open(path: &Path) -> SqliteStore {
-    SqliteStore::open(path, TimeZone::UTC, None).unwrap()
-}
-
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_790_000_000 + second).unwrap()
-}
+use support::{ALL_TIME, load, one_state, open};
 
 fn changed(monitor: &str, second: i64, event: PortEvent) -> PortChangeRecord {
     PortChangeRecord {
         monitor: monitor.into(),
-        at: at(second),
+        at: Timestamp::from_second(second).unwrap(),
         change: PortChange {
             index: 7,
             port: "Gi0/7".into(),
@@ -35,7 +28,7 @@ fn changed(monitor: &str, second: i64, event: PortEvent) -> PortChangeRecord {
 }
 
 #[tokio::test]
-async fn what_changed_at_ports_is_kept_for_as_long_as_the_rest() {
+async fn port_changes_are_kept_for_as_long_as_other_history() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
     let state = |oper| PortState {
@@ -43,7 +36,7 @@ async fn what_changed_at_ports_is_kept_for_as_long_as_the_rest() {
         admin: PortStatus::Up,
     };
     let mac = "02:00:00:00:00:01".parse().unwrap();
-    let now = SystemClock::new().now().wall.as_second() - 1_790_000_000;
+    let now = SystemClock::new().now().wall.as_second();
     let events = [
         PortEvent::State {
             was: state(PortStatus::Up),
@@ -78,19 +71,19 @@ async fn what_changed_at_ports_is_kept_for_as_long_as_the_rest() {
     store.commit(&commit).await.unwrap();
     let history = History::open(&path).unwrap();
     assert_eq!(
-        history.port_changes(None, &EVER).unwrap(),
+        history.port_changes(None, &ALL_TIME).unwrap(),
         records,
-        "the old one is gone"
+        "the old one is deleted"
     );
     let of_a = [records[0].clone(), records[2].clone()];
-    assert_eq!(history.port_changes(Some("a"), &EVER).unwrap(), of_a);
+    assert_eq!(history.port_changes(Some("a"), &ALL_TIME).unwrap(), of_a);
     let span = records[1].at..=records[2].at;
     assert_eq!(history.port_changes(None, &span).unwrap(), records[1..3]);
-    assert_eq!(history.port_changes(Some("c"), &EVER).unwrap(), []);
+    assert_eq!(history.port_changes(Some("c"), &ALL_TIME).unwrap(), []);
 }
 
 #[tokio::test]
-async fn counts_that_change_at_each_look_are_not_written_each_time() {
+async fn counts_that_change_at_every_check_are_not_written_every_time() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
     let state = |baseline: &str, counts: u32| MonitorState {
@@ -103,8 +96,8 @@ async fn counts_that_change_at_each_look_are_not_written_each_time() {
     };
     let mut store = open(&path);
     let mut epoch = store.load().await.unwrap().epoch;
-    let seen = || {
-        let state = peek(&path, &TimeZone::UTC).unwrap().monitors["switch"].clone();
+    let stored = || {
+        let state = read_snapshot(&path, &TimeZone::UTC).unwrap().monitors["switch"].clone();
         let counts = state.memory.counts.as_ref().unwrap().parse().unwrap();
         (
             state.memory.kept["ports_state"].to_string(),
@@ -112,7 +105,7 @@ async fn counts_that_change_at_each_look_are_not_written_each_time() {
             state.down_count,
         )
     };
-    // What is committed, and what stands in the database then.
+    // What is committed, and the counts in the database then.
     let table = [
         (state("1", 1), 1, "the first one"),
         (state("1", 2), 1, "only counts changed"),
@@ -127,7 +120,7 @@ async fn counts_that_change_at_each_look_are_not_written_each_time() {
         };
         store.commit(&commit).await.unwrap();
         let baseline = state.memory.kept["ports_state"].to_string();
-        assert_eq!(seen(), (baseline, counts, state.down_count), "{why}");
+        assert_eq!(stored(), (baseline, counts, state.down_count), "{why}");
     }
     drop(store);
     store = open(&path);
@@ -138,14 +131,14 @@ async fn counts_that_change_at_each_look_are_not_written_each_time() {
         ..Commit::default()
     };
     store.commit(&again).await.unwrap();
-    assert_eq!(seen(), ("2".to_owned(), 5, 5), "it was just opened");
-    // The file goes away: a new one gets the newest of all.
+    assert_eq!(stored(), ("2".to_owned(), 5, 5), "the store was just opened");
+    // The file is removed: a new one gets the newest of everything.
     let counted = Commit {
         states: vec![("switch".into(), state("2", 6).into())],
         ..again.clone()
     };
     store.commit(&counted).await.unwrap();
-    assert_eq!(seen(), ("2".to_owned(), 5, 6));
+    assert_eq!(stored(), ("2".to_owned(), 5, 6));
     for suffix in ["db", "db-wal", "db-shm"] {
         fs::remove_file(path.with_extension(suffix)).unwrap();
     }
@@ -154,35 +147,27 @@ async fn counts_that_change_at_each_look_are_not_written_each_time() {
         ..again
     };
     store.commit(&other).await.unwrap();
-    assert_eq!(seen(), ("2".to_owned(), 6, 6));
+    assert_eq!(stored(), ("2".to_owned(), 6, 6));
 }
 
 #[tokio::test]
-async fn a_memory_that_makes_no_sense_costs_no_state() {
+async fn an_invalid_memory_costs_no_state() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
     let store = open(&path);
     let epoch = store.load().await.unwrap().epoch;
-    let state = MonitorState {
-        down_count: 7,
-        ..MonitorState::default()
-    };
-    let commit = Commit {
-        epoch,
-        states: vec![("a".into(), state.into())],
-        ..Commit::default()
-    };
+    let commit = one_state(epoch, "a", 7);
     store.commit(&commit).await.unwrap();
     drop(store);
     rusqlite::Connection::open(&path)
         .unwrap()
         .execute_batch("INSERT INTO memories VALUES ('a', '{\"x\": ', NULL)")
         .unwrap();
-    let snapshot = open(&path).load().await.unwrap();
+    let snapshot = load(&path).await;
     assert_eq!(snapshot.monitors["a"].down_count, 7);
     assert!(snapshot.monitors["a"].memory.is_empty());
     let [warning] = &snapshot.warnings[..] else {
         panic!("{:?}", snapshot.warnings);
     };
-    assert!(warning.contains("what monitor \"a\" remembered: "), "{warning}");
+    assert!(warning.contains("memory of monitor \"a\": "), "{warning}");
 }

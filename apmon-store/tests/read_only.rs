@@ -1,4 +1,4 @@
-//! A disk that has gone read-only, as a dying SD card does, and comes back.
+//! A disk that becomes read-only, as a dying SD card does, and then recovers.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
@@ -12,12 +12,13 @@ use apmon_core::{Commit, MonitorState, StateStore, StoreError};
 use apmon_store::{Format, JsonStore, LockError, SqliteStore};
 use jiff::tz::TimeZone;
 
-/// Tells a child, which is this test binary again, where its disk is.
+/// Passes the disk's directory to a child, which is this test binary again.
 const DISK: &str = "APMON_TEST_DISK";
 const GOOD: &str = r#"{"a": {"is_up": true, "down_count": 7}, "apmon": {"version": 1, "epoch": 41}}"#;
 
-/// Runs `test` again where a read-only disk is mounted that `files` made.
-fn among_mounts(test: &str, files: &str) {
+/// Runs `test` again in a child that sees a read-only disk; the commands in
+/// `files` fill it first.
+fn with_read_only_disk(test: &str, files: &str) {
     let folder = tempfile::tempdir().unwrap();
     let script = format!(
         "cd / && mount -t tmpfs -o size=1m none \"${DISK}\" && cd \"${DISK}\" && {files} && cd / \
@@ -30,10 +31,10 @@ fn among_mounts(test: &str, files: &str) {
         .env(DISK, folder.path())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && said.contains("all seen"),
-        "a user namespace is needed here: {output:?}"
+        output.status.success() && text.contains("all checked"),
+        "this test needs user namespaces: {output:?}"
     );
 }
 
@@ -62,10 +63,10 @@ fn disk() -> Option<PathBuf> {
 }
 
 #[tokio::test]
-async fn what_is_damaged_and_cannot_be_moved_is_told_and_the_one_before_is_used() {
+async fn a_damaged_file_that_cannot_be_moved_is_reported_and_its_predecessor_used() {
     let Some(disk) = disk() else {
-        among_mounts(
-            "what_is_damaged_and_cannot_be_moved_is_told_and_the_one_before_is_used",
+        with_read_only_disk(
+            "a_damaged_file_that_cannot_be_moved_is_reported_and_its_predecessor_used",
             &format!("echo '{{' >s.json && echo '{GOOD}' >s.json.old"),
         );
         return;
@@ -93,23 +94,23 @@ async fn what_is_damaged_and_cannot_be_moved_is_told_and_the_one_before_is_used(
     remount(&disk, "remount,rw");
     store.commit(&commit).await.unwrap();
     let old = fs::read_to_string(disk.join("s.json.old")).unwrap();
-    assert_eq!(old.trim(), GOOD, "what is damaged must not take its place");
+    assert_eq!(old.trim(), GOOD, "the damaged file must not replace it");
     let snapshot = store.load().await.unwrap();
     assert_eq!((snapshot.monitors.len(), snapshot.warnings.len()), (2, 0));
-    println!("all seen");
+    println!("all checked");
 }
 
 #[tokio::test]
-async fn a_database_on_a_read_only_disk_is_read_and_written_when_it_can_be() {
-    const TEST: &str = "a_database_on_a_read_only_disk_is_read_and_written_when_it_can_be";
+async fn a_database_on_a_read_only_disk_is_read_now_and_written_later() {
+    const TEST: &str = "a_database_on_a_read_only_disk_is_read_now_and_written_later";
     let Some(disk) = disk() else {
-        // Made beforehand, and with what a crash leaves: nothing is checkpointed.
+        // Copied as a crash leaves it: nothing is checkpointed.
         let made = tempfile::tempdir().unwrap();
         let path = made.path().join("s.db");
         let store = SqliteStore::open(&path, TimeZone::UTC, None).unwrap();
         let epoch = store.load().await.unwrap().epoch;
         store.commit(&one(epoch, "a")).await.unwrap();
-        among_mounts(TEST, &format!("cp {}/s.db* .", made.path().display()));
+        with_read_only_disk(TEST, &format!("cp {}/s.db* .", made.path().display()));
         drop(store);
         for _ in 0..1000 {
             if !made.path().join("s.db-wal").exists() {
@@ -117,8 +118,8 @@ async fn a_database_on_a_read_only_disk_is_read_and_written_when_it_can_be() {
             }
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
-        // And at rest.
-        among_mounts(TEST, &format!("cp {}/s.db .", made.path().display()));
+        // And copied after it was closed.
+        with_read_only_disk(TEST, &format!("cp {}/s.db .", made.path().display()));
         return;
     };
     let store = SqliteStore::open(disk.join("s.db"), TimeZone::UTC, None).unwrap();
@@ -133,14 +134,14 @@ async fn a_database_on_a_read_only_disk_is_read_and_written_when_it_can_be() {
     remount(&disk, "remount,rw");
     store.commit(&commit).await.unwrap();
     assert_eq!(store.load().await.unwrap().monitors.len(), 2);
-    println!("all seen");
+    println!("all checked");
 }
 
 #[tokio::test]
-async fn a_disk_that_is_full_takes_nothing_and_all_when_there_is_room() {
-    const TEST: &str = "a_disk_that_is_full_takes_nothing_and_all_when_there_is_room";
+async fn a_full_disk_fails_commits_until_there_is_space_again() {
+    const TEST: &str = "a_full_disk_fails_commits_until_there_is_space_again";
     let Some(disk) = disk() else {
-        among_mounts(TEST, "true");
+        with_read_only_disk(TEST, "true");
         return;
     };
     remount(&disk, "remount,rw");
@@ -152,7 +153,7 @@ async fn a_disk_that_is_full_takes_nothing_and_all_when_there_is_room() {
         };
         let epoch = store.load().await.unwrap().epoch;
         store.commit(&one(epoch, "a")).await.unwrap();
-        // Not a byte is left.
+        // Not a byte is free.
         let filler = disk.join("filler");
         let _ = fs::write(&filler, vec![0; 2 << 20]);
         let mut large = one(epoch, "b");
@@ -183,14 +184,14 @@ async fn a_disk_that_is_full_takes_nothing_and_all_when_there_is_room() {
             let _ = fs::remove_file(disk.join(name));
         }
     }
-    println!("all seen");
+    println!("all checked");
 }
 
 #[test]
-fn a_lock_file_that_stands_there_is_locked_all_the_same() {
+fn an_existing_lock_file_is_locked_on_a_read_only_disk() {
     let Some(disk) = disk() else {
-        among_mounts(
-            "a_lock_file_that_stands_there_is_locked_all_the_same",
+        with_read_only_disk(
+            "an_existing_lock_file_is_locked_on_a_read_only_disk",
             ": >s.json.lock",
         );
         return;
@@ -207,5 +208,5 @@ fn a_lock_file_that_stands_there_is_locked_all_the_same() {
         JsonStore::lock(disk.join("other.json")),
         Err(LockError::Io { .. })
     ));
-    println!("all seen");
+    println!("all checked");
 }

@@ -1,4 +1,4 @@
-//! A state file of APMonitor 1.3 is continued where it stopped.
+//! A state file of APMonitor 1.3 is continued where it left off.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 const FIXTURE: &str = include_str!("fixtures/apmonitor-1.3.statefile.json");
 
-/// An hour before Greenwich, so that a wrong zone shows.
+/// An hour ahead of UTC, so that a wrong zone shows.
 fn zone() -> TimeZone {
     TimeZone::fixed(Offset::constant(1))
 }
@@ -81,7 +81,7 @@ async fn every_value_is_read() {
 }
 
 #[tokio::test]
-async fn every_value_is_written_back_but_for_what_changed() {
+async fn every_value_that_did_not_change_is_written_back() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.statefile.json");
     fs::write(&path, FIXTURE).unwrap();
@@ -104,7 +104,7 @@ async fn every_value_is_written_back_but_for_what_changed() {
                 ("home-gateway", "down_count") => assert_eq!(written, &json!(1)),
                 ("home-gateway", "last_response_time_ms") => assert_eq!(written, &json!(12.0)),
                 (_, "last_checked" | "last_notified") if value.is_string() => {
-                    // Python leaves out a fraction of nothing, we do not.
+                    // Python omits a fraction of zero, we do not.
                     assert!(written.as_str().unwrap().starts_with(value.as_str().unwrap()));
                 }
                 _ => assert_eq!(written, value, "{name} {key}"),
@@ -115,7 +115,7 @@ async fn every_value_is_written_back_but_for_what_changed() {
         after["apmon"],
         json!({"version": 1, "epoch": 1, "outbox": [], "monitors": {}})
     );
-    // APMonitor's own reading finds every key it knows.
+    // APMonitor finds every key it knows.
     for key in [
         "error_reason",
         "last_notified",
@@ -131,7 +131,7 @@ async fn every_value_is_written_back_but_for_what_changed() {
 }
 
 #[tokio::test]
-async fn the_file_as_a_person_sees_it() {
+async fn the_file_reads_well() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.statefile.json");
     let store = JsonStore::open(&path, zone(), None).unwrap();
@@ -140,7 +140,7 @@ async fn the_file_as_a_person_sees_it() {
         kept: [
             ("disk_space_pct".to_owned(), "73.40".into()),
             ("ports_state".to_owned(), "{\"1\":{\"oper\":\"up\"}}".into()),
-            // The engine lets neither through; another might.
+            // Our engine lets neither through; an embedder's might.
             ("broken".to_owned(), "{\"1\": ".into()),
             ("is_up".to_owned(), "false".into()),
         ]

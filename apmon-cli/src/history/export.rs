@@ -12,7 +12,7 @@ use super::{
 };
 
 const COLUMNS: &str = "record,site,monitor,start,end,ongoing,kind,reason,messages,delivered,duration_secs,\
-                       up_percent,up_secs,down_secs,silenced_secs,unknown_secs,unwatched_secs";
+                       up_percent,up_secs,down_secs,alarms_off_secs,unknown_secs,unwatched_secs";
 
 /// One table for all: what a record has no value for stays empty.
 pub(super) fn csv(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow::Result<()> {
@@ -179,7 +179,7 @@ fn as_json(report: &Report, frame: &Frame) -> Value {
                 "up_percent": percent(sums),
                 "up_secs": sums.up.as_secs_f64(),
                 "down_secs": sums.down.as_secs_f64(),
-                "silenced_secs": sums.alarms_off.as_secs_f64(),
+                "alarms_off_secs": sums.alarms_off.as_secs_f64(),
                 "unknown_secs": sums.unknown.as_secs_f64(),
                 "unwatched_secs": sums.unwatched.as_secs_f64(),
             })

@@ -90,7 +90,7 @@ fn sentence(event: &PortEvent) -> String {
     parts.join(", ")
 }
 
-const COLUMNS: &str = "site,monitor,at,port_index,port,kind,before,after,told";
+const COLUMNS: &str = "site,monitor,at,port_index,port,kind,before,after,notified";
 
 /// A row for each change.
 pub(super) fn csv(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow::Result<()> {
@@ -131,7 +131,7 @@ pub(super) fn json(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow
                     "kind": change.event.as_str(),
                     "before": change.event.before(),
                     "after": change.event.after(),
-                    "told": change.notified,
+                    "notified": change.notified,
                 })
             })
             .collect();

@@ -1,44 +1,42 @@
-//! What the model found, kept as it was found.
+//! Cases that failed once, each kept as a test.
 
 use std::time::Duration;
 
 use crate::{
     play,
+    setup::Edit::{self, Alarms, Channel, Monitor},
     step::{
-        Answer::{BusyFor, Hangs, Refuses, TakesAndHangs},
-        By, Condition,
-        Condition::{Down, Silent, Up},
-        Disk,
-        Edit::{Alarms, Channel, Monitor},
-        End, Step,
-        Step::{Receiver, Target},
-        Take,
+        Answer::{AcceptsAndHangs, BusyFor, Hangs, Refuses},
+        Apply,
+        Condition::{self, Down, Silent, Up},
+        Disk, End, Ending,
+        Step::{self, Receiver, Target},
     },
 };
 
 const CRASH: End = End {
-    by: By::Crash,
+    ending: Ending::Crash,
     written: false,
-    away: 0,
+    pause_secs: 0,
 };
 
 fn wait(secs: f64) -> Step {
     Step::Wait(Duration::from_secs_f64(secs))
 }
 
-fn edit(edit: crate::step::Edit) -> Step {
-    Step::Edit(edit, Take::Reload)
+fn edit(edit: Edit) -> Step {
+    Step::Edit(edit, Apply::Reload)
 }
 
 #[track_caller]
-fn holds(steps: &[Step]) {
-    let wrong = play(steps);
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+fn assert_no_complaints(steps: &[Step]) {
+    let complaints = play(steps);
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
 #[test]
-fn a_new_outage_does_not_overtake_the_end_of_the_one_before() {
-    holds(&[
+fn a_new_outage_does_not_overtake_the_recovery_of_the_previous_one() {
+    assert_no_complaints(&[
         Target(1, Down),
         wait(24.783),
         Receiver(0, BusyFor(600)),
@@ -50,8 +48,8 @@ fn a_new_outage_does_not_overtake_the_end_of_the_one_before() {
 }
 
 #[test]
-fn a_recovery_does_not_have_the_id_of_a_reminder_that_was_told_from_memory() {
-    holds(&[
+fn a_recovery_does_not_reuse_the_id_of_a_reminder_sent_from_memory() {
+    assert_no_complaints(&[
         Target(0, Silent),
         wait(22.382),
         Step::Disk(Disk::Fails),
@@ -62,25 +60,25 @@ fn a_recovery_does_not_have_the_id_of_a_reminder_that_was_told_from_memory() {
 }
 
 #[test]
-fn a_reminder_under_way_is_not_told_after_its_successor_was_decided() {
-    holds(&[Target(0, Down), wait(2.382), Receiver(0, Hangs), wait(105.688)]);
+fn a_reminder_under_way_is_not_sent_again_after_the_next_one_was_decided() {
+    assert_no_complaints(&[Target(0, Down), wait(2.382), Receiver(0, Hangs), wait(105.688)]);
 }
 
 #[test]
-fn what_a_crash_left_of_a_replaced_reminder_does_not_stay_on_disk() {
-    holds(&[
+fn a_replaced_reminder_does_not_stay_on_disk_after_a_crash() {
+    assert_no_complaints(&[
         wait(2.381),
         Target(0, Down),
         wait(155.072),
-        Receiver(0, TakesAndHangs),
+        Receiver(0, AcceptsAndHangs),
         wait(117.546),
         Step::End(CRASH),
     ]);
 }
 
 #[test]
-fn no_reminder_comes_after_an_end_that_was_told_to_nobody() {
-    holds(&[
+fn no_reminder_is_sent_after_an_end_that_was_not_announced() {
+    assert_no_complaints(&[
         Receiver(0, Refuses),
         Target(2, Silent),
         wait(3670.791),
@@ -90,8 +88,8 @@ fn no_reminder_comes_after_an_end_that_was_told_to_nobody() {
 }
 
 #[test]
-fn a_monitor_taken_out_at_a_restart_is_told_of_after_what_waits() {
-    holds(&[
+fn a_monitor_taken_out_at_a_restart_is_announced_after_waiting_messages() {
+    assert_no_complaints(&[
         Receiver(0, BusyFor(600)),
         Target(1, Silent),
         wait(64.78),
@@ -99,7 +97,7 @@ fn a_monitor_taken_out_at_a_restart_is_told_of_after_what_waits() {
         wait(49.984),
         Target(1, Down),
         wait(400.0),
-        Step::Edit(Monitor(1), Take::Restart(CRASH)),
+        Step::Edit(Monitor(1), Apply::Restart(CRASH)),
     ]);
 }
 
@@ -109,14 +107,14 @@ fn a_monitor_taken_out_at_a_restart_keeps_its_switches() {
         let mut steps = vec![Target(2, Down), wait(60.0)];
         steps.extend(before);
         steps.push(wait(5.0));
-        steps.push(Step::Edit(Monitor(2), Take::Restart(CRASH)));
-        holds(&steps);
+        steps.push(Step::Edit(Monitor(2), Apply::Restart(CRASH)));
+        assert_no_complaints(&steps);
     }
 }
 
 #[test]
 fn a_monitor_that_comes_back_while_the_disk_fails_has_its_new_state() {
-    holds(&[
+    assert_no_complaints(&[
         Step::Disk(Disk::Fails),
         wait(4.783),
         edit(Monitor(1)),
@@ -127,11 +125,11 @@ fn a_monitor_that_comes_back_while_the_disk_fails_has_its_new_state() {
     ]);
 }
 
-/// The old try of a channel that was taken out and put back still hangs.
+/// An attempt still hangs when its channel is taken out and put back.
 #[test]
 fn a_channel_that_comes_back_has_one_message_under_way() {
-    holds(&[
-        Receiver(2, TakesAndHangs),
+    assert_no_complaints(&[
+        Receiver(2, AcceptsAndHangs),
         Target(0, Down),
         wait(2.378),
         edit(Channel(0)),

@@ -1,20 +1,20 @@
 //! Any interleaving of observations, deliveries, failures, crashes and edits of
-//! the site file, in virtual time: no alert is lost, and nobody's last word is
-//! wrong.
+//! the site file, in virtual time: no alert is lost, and no receiver's last
+//! message is wrong.
 //!
-//! The engine is the real one. [`reference`] works out from what was observed
-//! what must be told, and complains. A case that was found is kept below as a
-//! test of its own. `PROPTEST_CASES=10000` looks further.
+//! The engine is the real one. [`reference`] works out from the observations
+//! which notifications must be sent, and complains. A case that failed once is
+//! kept in [`case`] as a test of its own. `PROPTEST_CASES=10000` searches further.
 
-#![allow(clippy::unwrap_used)] // a test may end where it stands
+#![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod case;
-mod disk;
-mod ears;
+mod error_log;
 mod receiver;
 mod reference;
 mod setup;
 mod step;
+mod store;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -23,51 +23,44 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Clock, Engine, EngineError, Event, Handle, Notifier, PassReport, SystemClock};
-use disk::Store;
-use ears::Ears;
+use apmon_core::{Clock, Engine, Event, Notifier, PassReport, SystemClock};
+use error_log::ErrorLog;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
-use receiver::FarEnd;
+use receiver::Receiver;
 use reference::Reference;
-use setup::{CHANNELS, MONITORS, Setup};
-use step::{Answer, By, Condition, Disk, End, Step, Take, steps};
-use support::{Target, secs};
-use tokio::task::JoinHandle;
+use setup::{CHANNELS, ChannelSpec, MONITORS, Setup};
+use step::{Answer, Apply, Condition, Disk, End, Ending, Step, steps};
+use store::FaultyStore;
+use support::{Running, Target, secs, sleep};
 
-/// No message gets so old that it is given up.
+/// Shorter than the time after which messages expire.
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
-/// When all works again, everything has arrived after this: a refused message
-/// waits for half an hour, and so does a channel that was asked to.
-const AFTERMATH: Duration = Duration::from_secs(75 * 60);
+/// When everything works again, everything has arrived after this: a refused
+/// message waits for half an hour, and so does a channel that was asked to.
+const AFTERMATH: u64 = 75 * 60;
 
-/// Everything but the process: what it watches, who hears it, what it has on disk.
+/// Everything outside the process: its targets, its receivers, its disk.
 struct World {
     clock: Arc<SystemClock>,
     setup: Setup,
     targets: Vec<Arc<Target>>,
     conditions: Vec<Condition>,
-    store: Arc<Store>,
-    ends: Vec<Arc<FarEnd>>,
+    store: Arc<FaultyStore>,
+    receivers: Vec<Arc<Receiver>>,
     reference: Arc<Mutex<Reference>>,
     waited: Duration,
 }
 
-/// The process.
-struct Process {
-    handle: Handle,
-    running: JoinHandle<Result<PassReport, EngineError>>,
-}
-
 impl World {
-    fn new(ears: Ears) -> Self {
+    fn new(log: ErrorLog) -> Self {
         let clock = support::clock();
-        let reference = Arc::new(Mutex::new(Reference::new(&clock, ears)));
-        let store = Arc::new(Store::new(&clock, &reference));
-        let end = |receiver: &setup::Receiver| {
-            Arc::new(FarEnd {
-                id: receiver.id,
-                answer: Mutex::new(Answer::Takes),
+        let reference = Arc::new(Mutex::new(Reference::new(&clock, log)));
+        let store = Arc::new(FaultyStore::new(&clock, &reference));
+        let receiver = |channel: &ChannelSpec| {
+            Arc::new(Receiver {
+                id: channel.id,
+                answer: Mutex::new(Answer::Accepts),
                 since: Mutex::default(),
                 store: Arc::clone(&store),
                 reference: Arc::clone(&reference),
@@ -77,7 +70,7 @@ impl World {
             setup: Setup::new(),
             targets: MONITORS.iter().map(|_| Target::new()).collect(),
             conditions: vec![Condition::Up; MONITORS.len()],
-            ends: CHANNELS.iter().map(end).collect(),
+            receivers: CHANNELS.iter().map(receiver).collect(),
             store,
             clock,
             reference,
@@ -87,15 +80,15 @@ impl World {
 
     fn plan(&self) -> apmon_core::Plan {
         let notifiers: Vec<_> = self
-            .ends
+            .receivers
             .iter()
-            .map(|end| Arc::clone(end) as Arc<dyn Notifier>)
+            .map(|receiver| Arc::clone(receiver) as Arc<dyn Notifier>)
             .collect();
         self.setup.plan(&self.targets, &notifiers)
     }
 
-    fn start(&self) -> Process {
-        self.store.begin(&self.setup);
+    fn start(&self) -> Running {
+        self.store.process_starts(&self.setup);
         let reference = Arc::clone(&self.reference);
         let engine = Engine::new(self.plan(), self.store.clone())
             .clock(self.clock.clone())
@@ -109,35 +102,30 @@ impl World {
                     reference.lock().unwrap().checked(&watch.name, verdict);
                 }
             });
-        let handle = engine.handle();
-        Process {
-            handle,
-            running: tokio::spawn(engine.run()),
-        }
+        Running::start(engine)
     }
 
-    async fn end(&self, process: Process, end: End) -> Option<PassReport> {
-        let report = match end.by {
-            By::Crash => {
-                process.running.abort();
-                let _ = process.running.await;
+    async fn end(&self, process: Running, end: End) -> Option<PassReport> {
+        let report = match end.ending {
+            Ending::Crash => {
+                process.kill().await;
                 None
             }
-            By::Shutdown => {
-                self.reference.lock().unwrap().ending();
-                process.handle.shutdown().await;
-                Some(process.running.await.unwrap().unwrap())
+            Ending::Shutdown => {
+                self.reference.lock().unwrap().shutdown_begins();
+                Some(process.stop().await)
             }
         };
-        self.store.cut(end.written);
-        tokio::time::sleep(secs(end.away)).await;
+        self.store.process_ended(end.written);
+        sleep(end.pause_secs).await;
         report
     }
 
-    async fn play(&mut self, mut process: Process, step: &Step) -> Process {
-        for end in &self.ends {
-            if let Some(since) = end.takes_since() {
-                self.reference.lock().unwrap().takes(end.id, since);
+    async fn play(&mut self, mut process: Running, step: &Step) -> Running {
+        for receiver in &self.receivers {
+            if let Some(since) = receiver.accepts_since() {
+                let mut reference = self.reference.lock().unwrap();
+                reference.check_delivered(receiver.id, since);
             }
         }
         match *step {
@@ -151,14 +139,8 @@ impl World {
                     Condition::Slow => support::Condition::Slow(secs(7)),
                 });
             }
-            Step::Receiver(at, answer) => self.ends[at].set(answer, self.clock.now().mono),
-            Step::Disk(disk) => {
-                self.reference
-                    .lock()
-                    .unwrap()
-                    .disk_is(matches!(disk, Disk::Works(_)));
-                self.store.set(disk);
-            }
+            Step::Receiver(at, answer) => self.receivers[at].set(answer, self.clock.now().mono),
+            Step::Disk(disk) => self.set_disk(disk),
             Step::Wait(wait) if self.waited + wait > LONGEST => {}
             Step::Wait(wait) => {
                 self.waited += wait;
@@ -168,14 +150,14 @@ impl World {
                 self.end(process, end).await;
                 process = self.start();
             }
-            Step::Edit(edit, take) => {
+            Step::Edit(edit, apply) => {
                 self.setup.edit(edit);
-                match take {
-                    Take::Reload => {
+                match apply {
+                    Apply::Reload => {
                         self.reference.lock().unwrap().reload(self.setup.clone());
-                        process.handle.reload(self.plan()).await.unwrap();
+                        process.reload(self.plan()).await;
                     }
-                    Take::Restart(end) => {
+                    Apply::Restart(end) => {
                         self.end(process, end).await;
                         process = self.start();
                     }
@@ -185,25 +167,30 @@ impl World {
         process
     }
 
-    /// All faults end, and time passes.
-    async fn finish(&mut self, process: Process) {
-        for end in &self.ends {
-            end.set(Answer::Takes, self.clock.now().mono);
+    fn set_disk(&self, disk: Disk) {
+        let works = matches!(disk, Disk::Works(_));
+        self.reference.lock().unwrap().set_disk_works(works);
+        self.store.set(disk);
+    }
+
+    /// Ends all faults, lets time pass, and checks the result.
+    async fn finish(&mut self, process: Running) {
+        for receiver in &self.receivers {
+            receiver.set(Answer::Accepts, self.clock.now().mono);
         }
-        self.store.set(Disk::Works(50));
-        self.reference.lock().unwrap().disk_is(true);
-        tokio::time::sleep(AFTERMATH).await;
-        // Of outages that go on there are reminders at any moment.
+        self.set_disk(Disk::Works(50));
+        sleep(AFTERMATH).await;
+        // Outages that go on have reminders at any moment.
         for _ in 0..10 {
-            if self.reference.lock().unwrap().is_quiet() {
+            if self.reference.lock().unwrap().is_idle() {
                 break;
             }
-            tokio::time::sleep(secs(1)).await;
+            sleep(1).await;
         }
         let end = End {
-            by: By::Shutdown,
+            ending: Ending::Shutdown,
             written: true,
-            away: 0,
+            pause_secs: 0,
         };
         let report = self.end(process, end).await.unwrap();
         let is_up = |condition: &Condition| match condition {
@@ -213,32 +200,32 @@ impl World {
         };
         let is_up: Vec<_> = self.conditions.iter().map(is_up).collect();
         let mut reference = self.reference.lock().unwrap();
-        reference.finish(&is_up, &self.store.keys());
+        reference.check_end(&is_up, &self.store.keys());
         if (report.undelivered, report.lost, report.saved) != (0, 0, true) {
-            reference.wrong.push(format!("at the end: {report:?}"));
+            reference.complaints.push(format!("at the end: {report:?}"));
         }
     }
 }
 
-/// Plays these steps; returns what went wrong.
+/// Plays these steps; returns the complaints.
 fn play(steps: &[Step]) -> Vec<String> {
-    let ears = Ears::default();
-    let _listening = tracing::subscriber::set_default(ears.clone());
+    let log = ErrorLog::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mut world = World::new(ears);
+        let mut world = World::new(log);
         let mut process = world.start();
         for step in steps {
             process = world.play(process, step).await;
-            // What the step set off is under way before the next one.
+            // What the step starts is under way before the next one.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         world.finish(process).await;
-        std::mem::take(&mut world.reference.lock().unwrap().wrong)
+        std::mem::take(&mut world.reference.lock().unwrap().complaints)
     })
 }
 
@@ -246,8 +233,8 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_no_alert_is_lost_and_no_last_word_is_wrong(steps in steps()) {
-        let wrong = play(&steps);
-        prop_assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    fn whatever_happens_no_alert_is_lost_and_every_last_message_is_right(steps in steps()) {
+        let complaints = play(&steps);
+        prop_assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     }
 }

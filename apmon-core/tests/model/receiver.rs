@@ -1,4 +1,5 @@
-//! The far end of a channel: answers as it is told to, and hears what arrives.
+//! The receiver of a channel: answers as a step says, and reports deliveries to
+//! the reference.
 
 use std::{
     sync::{Arc, Mutex},
@@ -8,44 +9,44 @@ use std::{
 use apmon_core::{DeliveryError, Mono, Notification, Notifier};
 use async_trait::async_trait;
 
-use crate::{disk::Store, reference::Reference, step::Answer};
+use crate::{reference::Reference, step::Answer, store::FaultyStore};
 
-pub struct FarEnd {
+pub struct Receiver {
     pub id: &'static str,
     pub answer: Mutex<Answer>,
-    /// It has answered so since then.
+    /// Since when it has given this answer.
     pub since: Mutex<Mono>,
-    pub store: Arc<Store>,
+    pub store: Arc<FaultyStore>,
     pub reference: Arc<Mutex<Reference>>,
 }
 
 #[async_trait]
-impl Notifier for FarEnd {
-    async fn deliver(&self, message: &Notification, key: &str) -> Result<(), DeliveryError> {
-        let circles = self.reference.lock().unwrap().turns_in_circles();
-        if circles {
+impl Notifier for Receiver {
+    async fn deliver(&self, notification: &Notification, key: &str) -> Result<(), DeliveryError> {
+        let is_looping = self.reference.lock().unwrap().is_looping();
+        if is_looping {
             std::future::pending::<()>().await;
         }
-        let tried = {
+        let attempt = {
             let mut reference = self.reference.lock().unwrap();
-            let decided = reference.mono(message.at);
+            let decided = reference.mono(notification.at);
             let permission = self.store.may_be_sent(key, decided);
-            reference.tried(self.id, message, key, permission)
+            reference.attempted(self.id, notification, key, permission)
         };
-        let Some(tried) = tried else {
-            return Err(DeliveryError::retryable("a message of nothing"));
+        let Some(message) = attempt else {
+            return Err(DeliveryError::retryable("an unexpected message"));
         };
-        let _under_way = UnderWay::new(self);
-        let heard = || self.reference.lock().unwrap().heard(self.id, tried);
+        let _guard = DeliveryGuard::new(self);
+        let accept = || self.reference.lock().unwrap().received(self.id, message);
         let answer = *self.answer.lock().unwrap();
         match answer {
-            Answer::Takes => heard(),
-            Answer::Slowly(secs) => {
+            Answer::Accepts => accept(),
+            Answer::AcceptsAfter(secs) => {
                 tokio::time::sleep(Duration::from_secs(secs)).await;
-                heard();
+                accept();
             }
             Answer::Refuses => {
-                self.reference.lock().unwrap().refused(self.id, tried);
+                self.reference.lock().unwrap().refused(self.id, message);
                 return Err(DeliveryError::permanent("400"));
             }
             Answer::Busy => return Err(DeliveryError::retryable("503")),
@@ -56,21 +57,21 @@ impl Notifier for FarEnd {
                 });
             }
             Answer::Hangs => std::future::pending().await,
-            Answer::TakesAndFails => {
-                heard();
+            Answer::AcceptsAndFails => {
+                accept();
                 return Err(DeliveryError::retryable("connection lost"));
             }
-            Answer::TakesAndHangs => {
-                heard();
+            Answer::AcceptsAndHangs => {
+                accept();
                 std::future::pending().await
             }
         }
-        self.reference.lock().unwrap().answered(self.id, tried);
+        self.reference.lock().unwrap().confirmed(self.id, message);
         Ok(())
     }
 }
 
-impl FarEnd {
+impl Receiver {
     pub fn set(&self, answer: Answer, now: Mono) {
         let before = std::mem::replace(&mut *self.answer.lock().unwrap(), answer);
         if before != answer {
@@ -78,25 +79,25 @@ impl FarEnd {
         }
     }
 
-    /// Since when it has taken everything.
-    pub fn takes_since(&self) -> Option<Mono> {
-        let takes = *self.answer.lock().unwrap() == Answer::Takes;
-        takes.then(|| *self.since.lock().unwrap())
+    /// Since when it has accepted everything; `None` if it does not now.
+    pub fn accepts_since(&self) -> Option<Mono> {
+        let accepts = *self.answer.lock().unwrap() == Answer::Accepts;
+        accepts.then(|| *self.since.lock().unwrap())
     }
 }
 
-/// One try, until it ends or is given up.
-struct UnderWay<'a>(&'a FarEnd);
+/// One attempt, until it ends or is given up.
+struct DeliveryGuard<'a>(&'a Receiver);
 
-impl<'a> UnderWay<'a> {
-    fn new(end: &'a FarEnd) -> Self {
-        end.reference.lock().unwrap().starts(end.id);
-        Self(end)
+impl<'a> DeliveryGuard<'a> {
+    fn new(receiver: &'a Receiver) -> Self {
+        receiver.reference.lock().unwrap().delivery_starts(receiver.id);
+        Self(receiver)
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for DeliveryGuard<'_> {
     fn drop(&mut self) {
-        self.0.reference.lock().unwrap().ends(self.0.id);
+        self.0.reference.lock().unwrap().delivery_ends(self.0.id);
     }
 }

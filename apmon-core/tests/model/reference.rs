@@ -1,15 +1,15 @@
-//! What must be told, worked out from what was observed, and what is wrong with
-//! what was told.
+//! The notifications that must be sent, worked out from the observations, and
+//! complaints about those that are sent.
 //!
-//! It shares no code with the engine. Of the engine it is shown: each look that
-//! ended, each commit, each try to deliver. Everything it believes it believes
-//! twice: now, and as of the last commit that came to the disk; when a process
-//! ends, only the second remains.
+//! It shares no code with the engine and sees of it: each check that ended, each
+//! commit, each delivery attempt. It holds every belief twice: as of now, and as
+//! of the last commit that reached the disk. When a process ends, only the second
+//! is left.
 
 mod decided;
 mod end;
-mod kept;
-mod told;
+mod sent;
+mod stored;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -25,8 +25,7 @@ use apmon_core::{
 use jiff::Timestamp;
 
 use crate::{
-    disk::Permission,
-    ears::Ears,
+    error_log::ErrorLog,
     setup::{MONITORS, Setup},
 };
 
@@ -37,21 +36,22 @@ pub struct Belief {
     failed: u32,
     /// The running outage.
     outage: Option<usize>,
-    /// Somebody was to be told of it.
-    told: bool,
+    /// Whether the running outage was announced.
+    announced: bool,
     unknown_since: Option<Mono>,
+    /// The announced incident that it cannot be checked.
     unknown: Option<usize>,
     removed: bool,
-    /// Its switches at the last look, `alarms` and `email`.
+    /// `alarms` and `email` at the last check.
     switches: Option<(bool, bool)>,
-    /// How many messages were decided.
+    /// The number of messages decided.
     decided: usize,
 }
 
 pub type Beliefs = Vec<(String, Belief)>;
 
 impl Belief {
-    /// What was known of a monitor that is no longer in the site file.
+    /// The last known policy of a monitor that is no longer in the site file.
     fn last_policy(&self) -> Policy {
         let (alarms, email) = self.switches.unwrap_or((true, true));
         Policy {
@@ -66,16 +66,25 @@ impl Belief {
     }
 }
 
+/// Whether a message may be handed to a channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Permission {
+    OnDisk,
+    /// The disk failed or hung.
+    FromMemory,
+    Forbidden,
+}
+
 #[derive(Default)]
-struct Watched {
+struct Monitor {
     now: Belief,
     on_disk: Belief,
-    /// All its messages, in the order in which they were decided. Those that
-    /// were decided but not on disk when a process ended are gone from here.
+    /// All its messages, in the order in which they were decided, without those
+    /// that were not on disk when the process that decided them ended.
     messages: Vec<usize>,
 }
 
-/// Something that began, and all messages of which share an id.
+/// An incident, whose messages share an id.
 struct Incident {
     id: Option<String>,
 }
@@ -84,87 +93,87 @@ struct Message {
     monitor: String,
     incident: usize,
     kind: NotificationKind,
-    /// Place among the messages of its monitor.
-    place: usize,
+    /// Position among the messages of its monitor.
+    position: usize,
     at: Mono,
-    /// What it was seen as, once it was seen.
+    /// The engine's notification, once one was seen.
     seen: Option<Notification>,
-    /// Who is to have it, with what has come of that.
+    /// The channels that must receive it, and the progress of each.
     due: BTreeMap<String, Due>,
-    /// Everybody who ever was to have it.
+    /// All channels that ever had to receive it.
     addressed: BTreeSet<String>,
-    /// Who has it in the place of a channel that is gone.
-    heirs: BTreeMap<String, String>,
-    heard: BTreeMap<String, Heard>,
+    /// Channels that receive it in place of a removed one.
+    replaced: BTreeMap<String, String>,
+    receipts: BTreeMap<String, Receipts>,
     refused: BTreeSet<String>,
-    /// The process that had decided it ended before it was on disk.
+    /// The process that decided it ended before it was on disk.
     void: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Due {
     Waiting,
-    /// The engine knows that it arrived.
+    /// The engine knows since then that it arrived.
     Done(Mono),
 }
 
+/// When a channel received a message, counted over all receipts.
 #[derive(Clone, Copy)]
-struct Heard {
-    /// Which of all hearings the first was.
+struct Receipts {
     first: usize,
     last: usize,
-    /// In the last second of a process that could not save its state.
-    last_chance: bool,
+    /// Only during the shutdown of a process.
+    in_shutdown: bool,
 }
 
 pub struct Reference {
     clock: Arc<SystemClock>,
-    ears: Ears,
+    log: ErrorLog,
     setup: Setup,
-    /// All site files so far, and since when they held.
+    /// All site files so far, and since when each was in use.
     setups: Vec<(Mono, Setup)>,
-    watched: BTreeMap<&'static str, Watched>,
+    monitors: BTreeMap<&'static str, Monitor>,
     incidents: Vec<Incident>,
     messages: Vec<Message>,
     by_id: HashMap<String, usize>,
-    hearings: usize,
+    receipts: usize,
     under_way: BTreeSet<&'static str>,
-    /// Tries and commits at one moment.
-    turns: (Mono, u32),
-    /// The disk has done its work since then.
-    sound_since: Option<Mono>,
-    is_ending: bool,
-    pub wrong: Vec<String>,
+    /// Attempts and commits at one moment.
+    actions: (Mono, u32),
+    /// Since when the disk works.
+    disk_works_since: Option<Mono>,
+    is_shutting_down: bool,
+    pub complaints: Vec<String>,
 }
 
-/// At one moment there are fewer tries and commits than that.
-const MOST_TURNS: u32 = 1000;
-/// Within so long a disk that works has what was decided.
-const PROMPT: Duration = Duration::from_secs(15);
-/// Within so long a receiver that takes everything has everything: the longest
-/// pause is half an hour.
-const PATIENT: Duration = Duration::from_secs(31 * 60);
+/// More attempts and commits at one moment are a loop.
+const MAX_ACTIONS: u32 = 1000;
+/// Within this time a disk that works has stored a decided message.
+const STORE_LIMIT: Duration = Duration::from_secs(15);
+/// Within this time a receiver that accepts everything has received a message:
+/// the longest pause is half an hour.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(31 * 60);
 
 impl Reference {
-    pub fn new(clock: &Arc<SystemClock>, ears: Ears) -> Self {
+    pub fn new(clock: &Arc<SystemClock>, log: ErrorLog) -> Self {
         Self {
             clock: Arc::clone(clock),
-            ears,
+            log,
             setup: Setup::new(),
             setups: Vec::new(),
-            watched: MONITORS
+            monitors: MONITORS
                 .into_iter()
-                .map(|name| (name, Watched::default()))
+                .map(|name| (name, Monitor::default()))
                 .collect(),
             incidents: Vec::new(),
             messages: Vec::new(),
             by_id: HashMap::new(),
-            hearings: 0,
+            receipts: 0,
             under_way: BTreeSet::new(),
-            turns: (Mono::ORIGIN, 0),
-            sound_since: Some(Mono::ORIGIN),
-            is_ending: false,
-            wrong: Vec::new(),
+            actions: (Mono::ORIGIN, 0),
+            disk_works_since: Some(Mono::ORIGIN),
+            is_shutting_down: false,
+            complaints: Vec::new(),
         }
     }
 
@@ -172,48 +181,51 @@ impl Reference {
         self.clock.now().mono
     }
 
-    /// Where a moment that is written in a message lies.
+    /// The monotonic moment of a time in a message.
     pub fn mono(&self, at: Timestamp) -> Mono {
         self.clock.now().mono_of(at)
     }
 
     fn complain(&mut self, what: impl std::fmt::Display) {
         let secs = self.now().since(Mono::ORIGIN).as_secs_f64();
-        self.wrong.push(format!("{secs:.3}: {what}"));
+        self.complaints.push(format!("{secs:.3}: {what}"));
     }
 
-    /// Under paused time nothing else would end an engine that does the same
-    /// again and again. Once it did, it is slowed down for good.
-    pub fn turns_in_circles(&mut self) -> bool {
+    fn complain_all(&mut self, all: Vec<String>) {
+        all.into_iter().for_each(|what| self.complain(what));
+    }
+
+    /// Whether the engine does the same again and again. Under paused time
+    /// nothing else would end it; once it did, it is slowed down for good.
+    pub fn is_looping(&mut self) -> bool {
         let now = self.now();
-        if self.turns.0 != now && self.turns.1 < MOST_TURNS {
-            self.turns = (now, 0);
+        if self.actions.0 != now && self.actions.1 < MAX_ACTIONS {
+            self.actions = (now, 0);
         }
-        self.turns.1 += 1;
-        if self.turns.1 == MOST_TURNS {
-            self.complain("the engine turns in circles");
+        self.actions.1 += 1;
+        if self.actions.1 == MAX_ACTIONS {
+            self.complain("the engine is in a loop");
         }
-        self.turns.1 >= MOST_TURNS
+        self.actions.1 >= MAX_ACTIONS
     }
 
-    pub fn disk_is(&mut self, sound: bool) {
+    pub fn set_disk_works(&mut self, works: bool) {
         let now = self.now();
-        self.sound_since = sound.then(|| self.sound_since.unwrap_or(now));
+        self.disk_works_since = works.then(|| self.disk_works_since.unwrap_or(now));
     }
 
-    /// The process was told to end.
-    pub fn ending(&mut self) {
-        self.is_ending = true;
+    pub fn shutdown_begins(&mut self) {
+        self.is_shutting_down = true;
     }
 }
 
-/// One message. One that leaves late says so at its end.
+/// Whether two notifications are one message, apart from a note that it is late.
 fn is_same(one: &Notification, other: &Notification) -> bool {
     let in_time = |message: &Notification| {
         let text = &message.text;
-        let remark = text.rfind(" (").filter(|_| text.ends_with(" late)"));
+        let note = text.rfind(" (").filter(|_| text.ends_with(" late)"));
         Notification {
-            text: text[..remark.unwrap_or(text.len())].to_owned(),
+            text: text[..note.unwrap_or(text.len())].to_owned(),
             ended: None,
             ..message.clone()
         }
@@ -221,9 +233,9 @@ fn is_same(one: &Notification, other: &Notification) -> bool {
     in_time(one) == in_time(other)
 }
 
-/// Of whether it is down, and not of whether it can be looked at: the two are
-/// told side by side.
-fn of_outage(kind: &NotificationKind) -> bool {
+/// Whether a message is about being down, and not about being unknown: the two
+/// are independent.
+fn is_about_outage(kind: &NotificationKind) -> bool {
     matches!(kind, Outage | Reminder | Recovery | NoLongerWatched)
 }
 

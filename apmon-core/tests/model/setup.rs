@@ -1,63 +1,76 @@
-//! The site that the model runs, and what may be edited in it.
+//! The site that the model runs, and the edits of its site file.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use apmon_core::{Channel, ChannelClass, NotificationKind, Notifier, Plan, Policy, Switches, Watch};
 
-use crate::{
-    step::Edit,
-    support::{Target, secs},
-};
+use crate::support::{Target, secs};
 
 pub const MONITORS: [&str; 3] = ["web", "db", "cam"];
 
-/// Longer than the first reminders wait: one may be under way when the next is due.
+/// Longer than the interval of the first reminders: one may be under way when the
+/// next is due.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Who may be told, and by which switches.
-pub struct Receiver {
+/// A channel of the site file, and its switches.
+pub struct ChannelSpec {
     pub id: &'static str,
     outages: bool,
     reminders: bool,
     recoveries: bool,
     is_mail: bool,
-    /// Stands in the file from the beginning.
-    at_first: bool,
+    /// Whether the site file has it from the start.
+    at_start: bool,
 }
 
-pub const CHANNELS: [Receiver; 6] = [
-    receiver("hook", [true, true, true], false, true),
-    receiver("pager", [true, false, true], false, true),
-    receiver("mail:ops", [true, true, true], true, true),
-    receiver("mail:boss", [true, false, false], true, true),
-    receiver("spare", [true, true, true], false, false),
-    receiver("mail:log", [false, true, true], true, false),
+pub const CHANNELS: [ChannelSpec; 6] = [
+    channel("hook", [true, true, true], false, true),
+    channel("pager", [true, false, true], false, true),
+    channel("mail:ops", [true, true, true], true, true),
+    channel("mail:boss", [true, false, false], true, true),
+    channel("spare", [true, true, true], false, false),
+    channel("mail:log", [false, true, true], true, false),
 ];
 
-const fn receiver(id: &'static str, switches: [bool; 3], is_mail: bool, at_first: bool) -> Receiver {
-    Receiver {
+const fn channel(id: &'static str, switches: [bool; 3], is_mail: bool, at_start: bool) -> ChannelSpec {
+    ChannelSpec {
         id,
         outages: switches[0],
         reminders: switches[1],
         recoveries: switches[2],
         is_mail,
-        at_first,
+        at_start,
     }
 }
 
-impl Receiver {
-    /// What the site file says of it, read once more and not asked of the engine.
-    pub fn takes(&self, kind: &NotificationKind, policy: &Policy) -> bool {
-        let wants = match kind {
+impl ChannelSpec {
+    /// Whether its switches let a message through, worked out without the engine.
+    pub fn wants(&self, kind: &NotificationKind, policy: &Policy) -> bool {
+        let switch = match kind {
             NotificationKind::Reminder => self.reminders,
             NotificationKind::Recovery | NotificationKind::Known => self.recoveries,
             _ => self.outages,
         };
-        wants && !(self.is_mail && policy.classes_off.contains(&ChannelClass::EMAIL))
+        switch && !(self.is_mail && policy.classes_off.contains(&ChannelClass::EMAIL))
     }
 }
 
-/// The site file as it stands.
+/// One edit of the site file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Edit {
+    /// Adds or removes a channel.
+    Channel(usize),
+    /// Replaces one channel by another, as when an address is corrected.
+    Rename(usize, usize),
+    /// Adds or removes a monitor.
+    Monitor(usize),
+    /// Changes a monitor's `alarms`.
+    Alarms(usize),
+    /// Changes some other option of a monitor.
+    Option(usize),
+}
+
+/// The present site file.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub channels: [bool; CHANNELS.len()],
@@ -69,7 +82,7 @@ pub struct Setup {
 impl Setup {
     pub fn new() -> Self {
         Self {
-            channels: std::array::from_fn(|i| CHANNELS[i].at_first),
+            channels: std::array::from_fn(|i| CHANNELS[i].at_start),
             monitors: [true; MONITORS.len()],
             alarms: [true; MONITORS.len()],
             version: [0; MONITORS.len()],
@@ -85,23 +98,23 @@ impl Setup {
                 self.alarms[i] = !self.alarms[i];
                 self.version[i] += 1;
             }
-            Edit::Monitored(i) => self.version[i] += 1,
+            Edit::Option(i) => self.version[i] += 1,
         }
     }
 
     pub fn has_channel(&self, id: &str) -> bool {
-        self.receivers().any(|receiver| receiver.id == id)
+        self.channels().any(|channel| channel.id == id)
     }
 
-    pub fn receivers(&self) -> impl Iterator<Item = &'static Receiver> + use<> {
+    pub fn channels(&self) -> impl Iterator<Item = &'static ChannelSpec> + use<> {
         let channels = self.channels;
         CHANNELS
             .iter()
             .zip(channels)
-            .filter_map(|(receiver, is_there)| is_there.then_some(receiver))
+            .filter_map(|(channel, is_there)| is_there.then_some(channel))
     }
 
-    /// What a monitor's section says; `None` where it has none.
+    /// The policy of a monitor; `None` if it is not in the site file.
     pub fn policy(&self, name: &str) -> Option<Policy> {
         let i = MONITORS.iter().position(|monitor| *monitor == name)?;
         self.monitors[i].then(|| Policy {
@@ -122,16 +135,16 @@ impl Setup {
                 }));
             }
         }
-        for (receiver, notifier) in CHANNELS.iter().zip(notifiers) {
-            if self.has_channel(receiver.id) {
+        for (channel, notifier) in CHANNELS.iter().zip(notifiers) {
+            if self.has_channel(channel.id) {
                 plan.channels.push(Channel {
                     switches: Switches {
-                        outages: receiver.outages,
-                        reminders: receiver.reminders,
-                        recoveries: receiver.recoveries,
+                        outages: channel.outages,
+                        reminders: channel.reminders,
+                        recoveries: channel.recoveries,
                     },
-                    class: receiver.is_mail.then_some(ChannelClass::EMAIL),
-                    ..Channel::new(receiver.id, Arc::clone(notifier))
+                    class: channel.is_mail.then_some(ChannelClass::EMAIL),
+                    ..Channel::new(channel.id, Arc::clone(notifier))
                 });
             }
         }
@@ -146,7 +159,7 @@ fn policy(i: usize) -> Policy {
         ..Policy::default()
     };
     match MONITORS[i] {
-        // Hard at once; its first reminders come fast.
+        // Hard at the first failure; its first reminders come quickly.
         "web" => Policy {
             check_every: secs(300),
             max_retries: n(1),

@@ -1,25 +1,25 @@
-//! What may happen, and how it is drawn at random.
+//! The steps of a run, and how they are drawn at random.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::setup::{CHANNELS, MONITORS};
+use crate::setup::{CHANNELS, Edit, MONITORS};
 
-/// One thing that happens to a site.
+/// One step of a run.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// A target behaves so from now on.
+    /// How a target behaves from now on.
     Target(usize, Condition),
-    /// A channel's receiver answers so from now on.
+    /// How a channel's receiver answers from now on.
     Receiver(usize, Answer),
-    /// The disk does so from now on.
+    /// How the disk behaves from now on.
     Disk(Disk),
     Wait(Duration),
     /// The process ends and is started again.
     End(End),
-    /// Somebody edits the site file, and then this makes it hold.
-    Edit(Edit, Take),
+    /// The site file is edited, and the edit applied.
+    Edit(Edit, Apply),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,7 +27,7 @@ pub enum Condition {
     Up,
     Down,
     Unknown,
-    /// Never answers: down after the deadline of a look.
+    /// Never answers: down after the deadline of a check.
     Silent,
     /// Up, after some seconds.
     Slow,
@@ -35,66 +35,51 @@ pub enum Condition {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
-    Takes,
-    /// Takes it after so many seconds.
-    Slowly(u64),
+    Accepts,
+    /// Accepts after this many seconds.
+    AcceptsAfter(u64),
     Refuses,
-    /// Later, please.
+    /// Asks for a later attempt.
     Busy,
-    /// Later, please, and says when, in seconds.
+    /// Asks for a later attempt after this many seconds.
     BusyFor(u64),
     Hangs,
-    /// Takes it, but the answer is an error.
-    TakesAndFails,
-    /// Takes it, but the answer never comes.
-    TakesAndHangs,
+    /// Accepts, but the answer is an error.
+    AcceptsAndFails,
+    /// Accepts, but the answer never comes.
+    AcceptsAndHangs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Disk {
-    /// Writes in so many milliseconds.
+    /// Writes within this many milliseconds.
     Works(u64),
-    /// Says that it did not write. Whether it did all the same is seen by the
-    /// next process, if nothing was written after it.
+    /// Reports that it did not write. If nothing is written after that, the next
+    /// process may find that it did.
     Fails,
-    /// Does not answer, until it works or fails.
+    /// Does not answer until it works or fails.
     Hangs,
 }
 
 /// How a process ends.
 #[derive(Clone, Copy, Debug)]
 pub struct End {
-    pub by: By,
-    /// What was being written at the end is on disk.
+    pub ending: Ending,
+    /// Whether an unfinished write is on disk.
     pub written: bool,
-    /// Seconds until it is started again.
-    pub away: u64,
+    /// Seconds until the next process starts.
+    pub pause_secs: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum By {
+pub enum Ending {
     Shutdown,
     Crash,
 }
 
-/// One change of the site file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Edit {
-    /// A channel goes, or comes.
-    Channel(usize),
-    /// One channel goes where another comes: a mended address.
-    Rename(usize, usize),
-    /// A monitor goes, or comes.
-    Monitor(usize),
-    /// A monitor's `alarms` change.
-    Alarms(usize),
-    /// Some other option of a monitor changes.
-    Monitored(usize),
-}
-
-/// How a changed file comes to hold.
+/// How an edited file is applied.
 #[derive(Clone, Copy, Debug)]
-pub enum Take {
+pub enum Apply {
     Reload,
     Restart(End),
 }
@@ -106,14 +91,14 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn step() -> impl Strategy<Value = Step> {
     let target = (0..MONITORS.len(), condition());
     let receiver = (0..CHANNELS.len(), answer());
-    let take = prop_oneof![2 => Just(Take::Reload), 1 => end().prop_map(Take::Restart)];
+    let apply = prop_oneof![2 => Just(Apply::Reload), 1 => end().prop_map(Apply::Restart)];
     prop_oneof![
         6 => target.prop_map(|(target, condition)| Step::Target(target, condition)),
         5 => receiver.prop_map(|(receiver, answer)| Step::Receiver(receiver, answer)),
         2 => disk().prop_map(Step::Disk),
         8 => wait().prop_map(Step::Wait),
         2 => end().prop_map(Step::End),
-        2 => (edit(), take).prop_map(|(edit, take)| Step::Edit(edit, take)),
+        2 => (edit(), apply).prop_map(|(edit, apply)| Step::Edit(edit, apply)),
     ]
 }
 
@@ -131,14 +116,14 @@ fn condition() -> impl Strategy<Value = Condition> {
 fn answer() -> impl Strategy<Value = Answer> {
     use Answer::*;
     prop_oneof![
-        4 => Just(Takes),
-        1 => (1..50u64).prop_map(Slowly),
+        4 => Just(Accepts),
+        1 => (1..50u64).prop_map(AcceptsAfter),
         2 => Just(Refuses),
         3 => Just(Busy),
         1 => prop_oneof![Just(5), Just(600), Just(100_000)].prop_map(BusyFor),
         1 => Just(Hangs),
-        1 => Just(TakesAndFails),
-        1 => Just(TakesAndHangs),
+        1 => Just(AcceptsAndFails),
+        1 => Just(AcceptsAndHangs),
     ]
 }
 
@@ -153,8 +138,8 @@ fn disk() -> impl Strategy<Value = Disk> {
     ]
 }
 
-/// Mostly a moment, so that one thing falls into another; now and then so long
-/// that the next reminder, pause or retry comes.
+/// Mostly short, so that steps overlap; sometimes long enough for the next
+/// reminder, pause or retry.
 fn wait() -> impl Strategy<Value = Duration> {
     prop_oneof![
         2 => 1..300u64,
@@ -166,9 +151,13 @@ fn wait() -> impl Strategy<Value = Duration> {
 }
 
 fn end() -> impl Strategy<Value = End> {
-    let by = prop_oneof![2 => Just(By::Crash), 1 => Just(By::Shutdown)];
-    let away = prop_oneof![3 => Just(0), 1 => 1..120u64, 1 => 120..2000u64];
-    (by, any::<bool>(), away).prop_map(|(by, written, away)| End { by, written, away })
+    let ending = prop_oneof![2 => Just(Ending::Crash), 1 => Just(Ending::Shutdown)];
+    let pause_secs = prop_oneof![3 => Just(0), 1 => 1..120u64, 1 => 120..2000u64];
+    (ending, any::<bool>(), pause_secs).prop_map(|(ending, written, pause_secs)| End {
+        ending,
+        written,
+        pause_secs,
+    })
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
@@ -178,6 +167,6 @@ fn edit() -> impl Strategy<Value = Edit> {
         1 => (channel.clone(), channel).prop_map(|(from, to)| Edit::Rename(from, to)),
         2 => monitor.clone().prop_map(Edit::Monitor),
         2 => monitor.clone().prop_map(Edit::Alarms),
-        1 => monitor.prop_map(Edit::Monitored),
+        1 => monitor.prop_map(Edit::Option),
     ]
 }

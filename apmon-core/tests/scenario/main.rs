@@ -1,5 +1,5 @@
-//! Scenario files: what happens to a target on the left, what people hear on
-//! the right, in virtual time. A bug report becomes a file and no Rust.
+//! Scenario files: what happens on the left, which notifications are sent on the
+//! right, in virtual time. A bug report becomes a file, without any Rust.
 //!
 //! ```text
 //! check 60 retries 3 retry 20 notify 600 after 1
@@ -8,9 +8,9 @@
 //! 00:06:23                      | NEW OUTAGE: web in HomeLab new outage: refused (...)
 //! ```
 //!
-//! A file begins with a line of options, or with a whole site file that `---`
-//! ends. README.md beside the files has the language, and what APMonitor's
-//! documentation promises, with the file that holds us to it.
+//! A file begins with a line of options, or with a whole site file that ends with
+//! `---`. README.md in the same directory explains the language, and lists what
+//! APMonitor's documentation promises with the scenario that ensures it.
 
 #![allow(clippy::unwrap_used)] // a test may end where it stands
 
@@ -39,16 +39,18 @@ fn files() -> BTreeSet<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_scenario_is_told_as_its_file_says() {
+async fn every_scenario_sends_what_its_file_says() {
     let mut wrong = Vec::new();
     for file in files() {
         let script = script::parse(&fs::read_to_string(folder().join(&file)).unwrap());
-        let heard = play::play(&script).await;
-        for (who, expected) in script.expected(&heard) {
-            let heard = heard.get(&who).cloned().unwrap_or_default();
-            if heard != expected {
-                let (heard, expected) = (heard.join("\n  "), expected.join("\n  "));
-                wrong.push(format!("{file}: {who} heard\n  {heard}\nexpected\n  {expected}"));
+        let actual = play::play(&script).await;
+        for (receiver, expected) in script.expected(&actual) {
+            let actual = actual.get(&receiver).cloned().unwrap_or_default();
+            if actual != expected {
+                let (actual, expected) = (actual.join("\n  "), expected.join("\n  "));
+                wrong.push(format!(
+                    "{file}: {receiver} received\n  {actual}\nexpected\n  {expected}"
+                ));
             }
         }
     }
@@ -56,7 +58,7 @@ async fn every_scenario_is_told_as_its_file_says() {
 }
 
 #[test]
-fn the_table_names_every_scenario_and_no_other() {
+fn the_readme_names_every_scenario_and_no_other() {
     let readme = fs::read_to_string(folder().join("README.md")).unwrap();
     let rows = readme.lines().filter(|line| line.starts_with('|'));
     let words = rows.flat_map(|row| row.split('`'));
@@ -69,21 +71,21 @@ fn the_table_names_every_scenario_and_no_other() {
     let unnamed: Vec<_> = files.difference(&named).collect();
     assert!(
         missing.is_empty(),
-        "the table names files that are not there: {missing:?}"
+        "the README names files that do not exist: {missing:?}"
     );
     assert!(
         unnamed.is_empty(),
-        "files that the table does not name: {unnamed:?}"
+        "files that the README does not name: {unnamed:?}"
     );
 }
 
 #[test]
-fn every_row_of_the_tables_names_what_holds_us_to_it() {
+fn every_promise_in_the_readme_names_a_scenario() {
     let readme = fs::read_to_string(folder().join("README.md")).unwrap();
     let rows = readme
         .lines()
         .skip_while(|line| !line.starts_with("## What APMonitor"));
-    let rows = rows.filter(|line| line.starts_with("| ") && !line.contains("| held to by |"));
+    let rows = rows.filter(|line| line.starts_with("| ") && !line.contains("| ensured by |"));
     let empty: Vec<_> = rows.filter(|row| !row.contains(".txt`")).collect();
     assert!(empty.is_empty(), "{}", empty.join("\n"));
 }

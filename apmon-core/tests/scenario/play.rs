@@ -11,20 +11,20 @@ use tokio::task::JoinHandle;
 
 use crate::{
     receiver::Log,
-    script::{Heard, Script, Setup},
+    script::{Deliveries, Script, Setup, addressee},
     site::World,
-    support::{self, Memory, secs},
+    support::{self, MemoryStore, secs},
 };
 
-/// Everything but the process.
+/// Everything outside the process.
 struct Stage {
     clock: Arc<SystemClock>,
     world: World,
-    store: Arc<Memory>,
+    store: Arc<MemoryStore>,
     setup: Mutex<Setup>,
 }
 
-/// What runs: a daemon, or cron.
+/// What runs the engine: a daemon, or cron.
 enum Process {
     Daemon(Handle, JoinHandle<Result<PassReport, EngineError>>),
     Cron(JoinHandle<()>),
@@ -53,7 +53,7 @@ impl Stage {
         }
     }
 
-    /// A pass at each full interval; one that takes longer leaves some out.
+    /// Runs a pass at each full interval; one that takes longer skips some.
     async fn cron(self: Arc<Self>, every: Duration) {
         loop {
             self.engine().pass().await.unwrap();
@@ -89,7 +89,7 @@ impl Process {
         }
     }
 
-    /// Passes read the site file each time.
+    /// Reloads a daemon; passes read the site file each time.
     async fn reload(&self, stage: &Stage) {
         if let Self::Daemon(handle, _) = self {
             let plan = stage.world.plan(&stage.setup.lock().unwrap());
@@ -98,32 +98,33 @@ impl Process {
     }
 }
 
-/// Plays a file; returns what each heard.
-pub async fn play(script: &Script) -> Heard {
+/// Plays a scenario; returns what each receiver received.
+pub async fn play(script: &Script) -> Deliveries {
     let clock = support::clock();
     let stage = Arc::new(Stage {
         world: World::new(Log::new(&clock)),
         clock,
-        store: Memory::new(),
+        store: MemoryStore::new(),
         setup: Mutex::new(script.setup.clone()),
     });
     let mut process = stage.start(script.cron);
     for line in script.lines.iter().filter(|line| !line.left.is_empty()) {
         stage.until(line.at).await;
-        process = happens(&stage, script, process, &line.left).await;
+        process = perform(&stage, script, process, &line.left).await;
     }
     let last = script.lines.iter().map(|line| line.at).max();
     stage.until(last.unwrap_or_default() + secs(1)).await;
     process.shutdown().await;
-    std::mem::take(&mut stage.world.log.heard.lock().unwrap())
+    std::mem::take(&mut stage.world.log.deliveries.lock().unwrap())
 }
 
-async fn happens(stage: &Arc<Stage>, script: &Script, mut process: Process, left: &str) -> Process {
-    if let Some((name, words)) = script.is_about(&stage.world.targets(), left) {
+/// Performs what the left side of a line says.
+async fn perform(stage: &Arc<Stage>, script: &Script, mut process: Process, left: &str) -> Process {
+    if let Some((name, words)) = addressee(&stage.world.targets(), left) {
         stage.world.target(&name).set(&words);
         return process;
     }
-    if let Some((name, words)) = script.is_about(&stage.world.receivers(), left) {
+    if let Some((name, words)) = addressee(&stage.world.receivers(), left) {
         stage.world.receiver(&name).set(&words);
         return process;
     }
@@ -154,8 +155,8 @@ async fn happens(stage: &Arc<Stage>, script: &Script, mut process: Process, left
     process
 }
 
-/// `edit OLD -> NEW` in the text of the site file; NEW may be missing, and may
-/// hold a line break as `\n`.
+/// Performs `edit OLD -> NEW` on the text of the site file. NEW may be empty and
+/// may contain line breaks as `\n`.
 fn edit(setup: &mut Setup, words: &str) {
     let Setup::File(file) = setup else {
         panic!("no site file to edit")
@@ -164,6 +165,6 @@ fn edit(setup: &mut Setup, words: &str) {
         .split_once("->")
         .unwrap_or_else(|| panic!("edit {words}: no ->"));
     let (old, new) = (old.trim(), new.trim());
-    assert_eq!(file.matches(old).count(), 1, "{old:?} stands once in\n{file}");
+    assert_eq!(file.matches(old).count(), 1, "{old:?} must occur once in\n{file}");
     *file = file.replace(old, &new.replace("\\n", "\n"));
 }

@@ -1,4 +1,4 @@
-//! Who hears: each channel, and whoever waits for heartbeats.
+//! The receivers of notifications and heartbeats.
 
 use std::{
     sync::{Arc, Mutex},
@@ -9,22 +9,22 @@ use apmon_core::{Clock, DeliveryError, HeartbeatSender, Notification, Notifier, 
 use async_trait::async_trait;
 
 use crate::{
-    script::{Heard, moment},
+    script::{Deliveries, moment},
     support::secs,
 };
 
-/// What was heard by whom.
+/// What each receiver received.
 #[derive(Clone)]
 pub struct Log {
     clock: Arc<SystemClock>,
-    pub heard: Arc<Mutex<Heard>>,
+    pub deliveries: Arc<Mutex<Deliveries>>,
 }
 
 impl Log {
     pub fn new(clock: &Arc<SystemClock>) -> Self {
         Self {
             clock: Arc::clone(clock),
-            heard: Arc::default(),
+            deliveries: Arc::default(),
         }
     }
 
@@ -32,12 +32,12 @@ impl Log {
         self.clock.now().mono.since(Default::default())
     }
 
-    fn hears(&self, who: &str, what: &str) {
+    fn record(&self, receiver: &str, what: &str) {
         let line = format!("{} {what}", moment(self.now()));
-        self.heard
+        self.deliveries
             .lock()
             .unwrap()
-            .entry(who.to_owned())
+            .entry(receiver.to_owned())
             .or_default()
             .push(line);
     }
@@ -51,7 +51,7 @@ pub struct Receiver {
 }
 
 enum Answer {
-    Takes,
+    Accepts,
     Refuses,
     Busy(Option<Duration>),
     Hangs,
@@ -62,19 +62,20 @@ impl Receiver {
         Self {
             name: name.to_owned(),
             log: log.clone(),
-            answer: Mutex::new(Answer::Takes),
+            answer: Mutex::new(Answer::Accepts),
         }
     }
 
-    /// `takes`, `refuses`, `busy`, `busy 600` (asks for so many seconds), `hangs`.
+    /// Sets the answer: `accepts`, `refuses`, `busy`, `busy 600` (with a retry-after
+    /// of 600 seconds) or `hangs`.
     pub fn set(&self, words: &str) {
         let (word, rest) = words.split_once(' ').unwrap_or((words, ""));
         *self.answer.lock().unwrap() = match word {
-            "takes" => Answer::Takes,
+            "accepts" => Answer::Accepts,
             "refuses" => Answer::Refuses,
             "busy" => Answer::Busy(rest.parse().ok().map(secs)),
             "hangs" => Answer::Hangs,
-            other => panic!("a channel does not {other}"),
+            other => panic!("unknown answer of a receiver: {other}"),
         };
     }
 }
@@ -94,7 +95,7 @@ impl Notifier for Receiver {
             }),
             _ => {
                 self.log
-                    .hears(&self.name, &format!("{}: {}", message.kind.label(), message.text));
+                    .record(&self.name, &format!("{}: {}", message.kind.label(), message.text));
                 Ok(())
             }
         }
@@ -103,10 +104,10 @@ impl Notifier for Receiver {
 
 #[async_trait]
 impl HeartbeatSender for Log {
-    /// Heard as the last part of the path.
+    /// Records the last part of the path.
     async fn send(&self, url: &Secret, _: Duration) -> Result<(), DeliveryError> {
         let name = url.reveal().rsplit('/').next().unwrap_or_default();
-        self.hears("heartbeat", name);
+        self.record("heartbeat", name);
         Ok(())
     }
 }

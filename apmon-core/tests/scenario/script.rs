@@ -1,4 +1,4 @@
-//! A scenario file, read.
+//! Reading a scenario file.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,15 +10,15 @@ use crate::support::secs;
 /// A scenario file.
 pub struct Script {
     pub setup: Setup,
-    /// Cron starts a pass so often; without, there is a daemon.
+    /// The interval of cron's passes; `None` for a daemon.
     pub cron: Option<Duration>,
     pub lines: Vec<Line>,
 }
 
-/// How the site stands at first.
+/// The site at the start.
 #[derive(Clone)]
 pub enum Setup {
-    /// One monitor, `web`, and one channel, `phone`, by a line of options.
+    /// A line of options for one monitor, `web`, and one channel, `phone`.
     Options(String),
     /// A site file.
     File(String),
@@ -30,8 +30,8 @@ pub struct Line {
     pub right: String,
 }
 
-/// What each heard, in its order.
-pub type Heard = BTreeMap<String, Vec<String>>;
+/// What each receiver received, in order.
+pub type Deliveries = BTreeMap<String, Vec<String>>;
 
 pub fn parse(text: &str) -> Script {
     let mut lines = text
@@ -43,8 +43,8 @@ pub fn parse(text: &str) -> Script {
     let setup = if first == "site:" {
         let mut file = format!("{first}\n");
         for line in lines.by_ref() {
-            if let Some(how) = line.strip_prefix("---") {
-                let every = how.trim().strip_prefix("cron ");
+            if let Some(mode) = line.strip_prefix("---") {
+                let every = mode.trim().strip_prefix("cron ");
                 cron = every.map(|every| secs(every.parse().unwrap()));
                 break;
             }
@@ -76,36 +76,37 @@ fn line(line: &str) -> Line {
     }
 }
 
-/// As it stands in a file.
+/// A moment as written in a file.
 pub fn moment(at: Duration) -> String {
     let secs = at.as_secs();
     format!("{:02}:{:02}:{:02}", secs / 3600, secs / 60 % 60, secs % 60)
 }
 
 impl Script {
-    /// Who is to hear what; also of those that the file does not name and that
-    /// `heard` something.
-    pub fn expected(&self, heard: &Heard) -> Heard {
-        let mut expected: Heard = heard.keys().map(|who| (who.clone(), Vec::new())).collect();
+    /// What each receiver should receive: nothing for receivers in `actual` that the
+    /// file does not name.
+    pub fn expected(&self, actual: &Deliveries) -> Deliveries {
+        let names = actual.keys().cloned();
+        let mut expected: Deliveries = names.map(|name| (name, Vec::new())).collect();
         for line in self.lines.iter().filter(|line| !line.right.is_empty()) {
-            let (who, what) = match self.setup {
+            let (receivers, what) = match self.setup {
                 Setup::Options(_) => ("phone", line.right.as_str()),
                 Setup::File(_) => line
                     .right
                     .split_once(": ")
-                    .unwrap_or_else(|| panic!("who? {}", line.right)),
+                    .unwrap_or_else(|| panic!("no receiver in {}", line.right)),
             };
-            for who in who.split(", ") {
-                let heard = expected.entry(who.to_owned()).or_default();
-                heard.push(format!("{} {what}", moment(line.at)));
+            for receiver in receivers.split(", ") {
+                let lines = expected.entry(receiver.to_owned()).or_default();
+                lines.push(format!("{} {what}", moment(line.at)));
             }
         }
         expected
     }
+}
 
-    /// The words on the left that name somebody, and not something that happens.
-    pub fn is_about(&self, names: &BTreeSet<String>, left: &str) -> Option<(String, String)> {
-        let (name, rest) = left.split_once(' ')?;
-        names.contains(name).then(|| (name.to_owned(), rest.to_owned()))
-    }
+/// Splits a left side that begins with one of `names` into the name and the rest.
+pub fn addressee(names: &BTreeSet<String>, left: &str) -> Option<(String, String)> {
+    let (name, rest) = left.split_once(' ')?;
+    names.contains(name).then(|| (name.to_owned(), rest.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! The site of a scenario: its targets and receivers, and the plan its text means.
+//! The site of a scenario: its targets, its receivers, and its plan.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -22,26 +22,26 @@ use crate::{
     support::{Condition, Target, secs},
 };
 
-/// Targets and receivers by name; whoever is asked for is there.
+/// Targets and receivers by name, created on first use.
 pub struct World {
     pub log: Log,
-    scripted: Scripted,
+    kind: TestKind,
     receivers: Mutex<BTreeMap<String, Arc<Receiver>>>,
 }
 
 #[derive(Clone, Default)]
-struct Scripted(Arc<Mutex<BTreeMap<String, Arc<Faked>>>>);
+struct TestKind(Arc<Mutex<BTreeMap<String, Arc<FakeTarget>>>>);
 
-/// A target, and what a look at it notices beside its verdict.
+/// A target, and what its checks notice beside the verdict.
 #[derive(Default)]
-pub struct Faked {
+pub struct FakeTarget {
     target: Target,
     notices: Mutex<VecDeque<Notice>>,
 }
 
-impl Faked {
-    /// `up`, `down REASON`, `unknown REASON`, `silent`, `panics`; `notices
-    /// LABEL: TEXT` once.
+impl FakeTarget {
+    /// Sets the condition: `up`, `down REASON`, `unknown REASON`, `silent` or
+    /// `panics`. `notices LABEL: TEXT` adds a notice to the next check.
     pub fn set(&self, words: &str) {
         let (word, rest) = words.split_once(' ').unwrap_or((words, ""));
         self.target.set(match word {
@@ -58,15 +58,15 @@ impl Faked {
                 };
                 return self.notices.lock().unwrap().push_back(notice);
             }
-            other => panic!("a target is not {other}"),
+            other => panic!("unknown condition of a target: {other}"),
         });
     }
 }
 
-struct FakedMonitor(Watch, Arc<Faked>);
+struct FakeMonitor(Watch, Arc<FakeTarget>);
 
 #[async_trait]
-impl Monitor for FakedMonitor {
+impl Monitor for FakeMonitor {
     fn watch(&self) -> &Watch {
         &self.0
     }
@@ -78,11 +78,11 @@ impl Monitor for FakedMonitor {
     }
 }
 
-/// The kind of all monitors of a scenario's site file.
+/// The options of `type: test`, the kind of all monitors in a scenario.
 #[derive(Deserialize, Serialize, JsonSchema)]
 struct NoOptions {}
 
-impl Kind for Scripted {
+impl Kind for TestKind {
     type Options = NoOptions;
 
     fn name(&self) -> &'static str {
@@ -107,14 +107,14 @@ impl Kind for Scripted {
     }
 }
 
-impl Scripted {
-    fn faked(&self, name: &str) -> Arc<Faked> {
+impl TestKind {
+    fn target(&self, name: &str) -> Arc<FakeTarget> {
         Arc::clone(self.0.lock().unwrap().entry(name.to_owned()).or_default())
     }
 
     fn monitor(&self, watch: Watch) -> Arc<dyn Monitor> {
-        let faked = self.faked(&watch.name);
-        Arc::new(FakedMonitor(watch, faked))
+        let target = self.target(&watch.name);
+        Arc::new(FakeMonitor(watch, target))
     }
 }
 
@@ -122,17 +122,17 @@ impl World {
     pub fn new(log: Log) -> Self {
         Self {
             log,
-            scripted: Scripted::default(),
+            kind: TestKind::default(),
             receivers: Mutex::default(),
         }
     }
 
-    pub fn target(&self, name: &str) -> Arc<Faked> {
-        self.scripted.faked(name)
+    pub fn target(&self, name: &str) -> Arc<FakeTarget> {
+        self.kind.target(name)
     }
 
     pub fn targets(&self) -> BTreeSet<String> {
-        self.scripted.0.lock().unwrap().keys().cloned().collect()
+        self.kind.0.lock().unwrap().keys().cloned().collect()
     }
 
     pub fn receiver(&self, name: &str) -> Arc<Receiver> {
@@ -149,7 +149,7 @@ impl World {
         let plan = match setup {
             Setup::Options(options) => self.plan_of_options(options),
             Setup::File(file) => {
-                let kinds: [&dyn apmon_core::MonitorKind; 1] = [&self.scripted];
+                let kinds: [&dyn apmon_core::MonitorKind; 1] = [&self.kind];
                 let channels = apmon_notify::CHANNELS;
                 let file = config::parse(Path::new("scenario"), file, &kinds, channels, &ProcessEnvironment);
                 self.plan_of_file(&file.unwrap_or_else(|error| panic!("{error}")))
@@ -158,8 +158,8 @@ impl World {
         plan.heartbeats(Arc::new(self.log.clone()))
     }
 
-    /// A webhook is `hook`, the second `hook2`; a recipient of mail is what
-    /// stands before the `@`.
+    /// The plan of a site file. The first webhook is `hook`, the second `hook2`; a
+    /// mail recipient is named by the part of its address before the `@`.
     fn plan_of_file(&self, file: &SiteFile) -> Plan {
         let mut plan = file.plan(&Services::default());
         let mut hooks = 0;
@@ -181,11 +181,11 @@ impl World {
         plan
     }
 
-    /// An empty line is a site without monitors.
+    /// The plan of a line of options; an empty line is a site without monitors.
     fn plan_of_options(&self, options: &str) -> Plan {
         let mut plan = Plan::new("HomeLab");
         if !options.is_empty() {
-            plan.monitors.push(self.scripted.monitor(Watch {
+            plan.monitors.push(self.kind.monitor(Watch {
                 policy: policy(options),
                 checksum: options.into(),
                 ..Watch::new("web", "http", "192.0.2.1")
@@ -209,7 +209,7 @@ fn policy(options: &str) -> Policy {
     let words: Vec<_> = options.split_whitespace().collect();
     for pair in words.chunks(2) {
         let [word, value] = pair else {
-            panic!("{options:?}: words and values in turn")
+            panic!("{options:?}: expected words and values in turn")
         };
         let number = || value.parse::<u64>().unwrap_or_else(|_| panic!("{word} {value}"));
         let count = || NonZeroU32::new(u32::try_from(number()).unwrap()).unwrap();
@@ -224,7 +224,7 @@ fn policy(options: &str) -> Policy {
             "alarms" => policy.alarms = *value == "yes",
             "email" if *value == "no" => policy.classes_off = vec![ChannelClass::EMAIL],
             "email" => {}
-            // switches of the channel
+            // switches of the channel, read elsewhere
             "outages" | "reminders" | "recoveries" | "mail" => {}
             other => panic!("unknown option {other}"),
         }

@@ -1,4 +1,4 @@
-//! The read side: what stands in a database, beside whoever writes it.
+//! Reading a database, also while a daemon writes it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,14 +14,14 @@ use apmon_core::{
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use super::{open, rows, schema};
-use crate::disk;
+use super::{open, schema, table, value};
+use crate::file;
 
-/// From a moment to a moment, both included.
+/// A span of time, both ends included.
 pub type Span = RangeInclusive<Timestamp>;
 
-/// Reads the database of a [`SqliteStore`](crate::SqliteStore), also while a
-/// daemon writes it; it never writes itself. Each call sees one moment.
+/// A reader of a [`SqliteStore`](crate::SqliteStore)'s database, also while a
+/// daemon writes it. It never writes. Each call sees a consistent state.
 ///
 /// ```no_run
 /// use apmon_store::History;
@@ -36,51 +36,51 @@ pub type Span = RangeInclusive<Timestamp>;
 #[derive(Debug)]
 pub struct History {
     connection: Connection,
-    place: std::path::PathBuf,
-    /// Of the content; one written by an older apmon is read as it is.
+    path: std::path::PathBuf,
+    /// Version of the content; an older database is read without updating it.
     version: i64,
 }
 
 impl History {
-    /// Opens the database at `path` to read it. It needs no lock.
+    /// Opens the database at `path` for reading. No lock is needed.
     ///
     /// # Errors
-    /// When there is none, or it cannot be read.
+    /// When the database does not exist or cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
-        std::fs::File::open(path).map_err(|error| disk::failed("read", path, error))?;
-        let connection = open::to_read(path).map_err(|error| open::failed("open", path, error))?;
+        std::fs::File::open(path).map_err(|error| file::io_error("read", path, error))?;
+        let connection = open::to_read(path).map_err(|error| open::sqlite_error("open", path, error))?;
         let version = open::version_of(&connection, path)?;
         Ok(Self {
             connection,
-            place: path.to_owned(),
+            path: path.to_owned(),
             version,
         })
     }
 
-    /// State by monitor name, at most some seconds old.
+    /// States by monitor name, at most a few seconds old.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the database cannot be read.
     pub fn states(&self) -> Result<BTreeMap<String, MonitorState>, StoreError> {
-        let states = self.list(&rows::states_of(self.version), params![], |row| {
+        let states = self.list(&table::select_states(self.version), params![], |row| {
             Ok((row.get(0)?, state(row)?))
         })?;
         Ok(states.into_iter().collect())
     }
 
-    /// Messages on their way, oldest first.
+    /// Undelivered messages, oldest first.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the database cannot be read.
     pub fn outbox(&self) -> Result<Vec<OutboxEntry>, StoreError> {
-        self.list("SELECT entry FROM outbox ORDER BY place", params![], rows::entry)
+        self.list("SELECT entry FROM outbox ORDER BY place", params![], table::entry)
     }
 
-    /// What went on at some time of `span`, of one monitor or of all; oldest first.
+    /// Incidents that overlap `span`, of one monitor or of all; oldest first.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the database cannot be read.
     pub fn incidents(&self, monitor: Option<&str>, span: &Span) -> Result<Vec<Incident>, StoreError> {
         self.list(
             &format!(
@@ -89,44 +89,45 @@ impl History {
                  ORDER BY started, rowid",
                 of(monitor)
             ),
-            params![monitor, rows::micros(*span.start()), rows::micros(*span.end())],
+            params![monitor, value::micros(*span.start()), value::micros(*span.end())],
             incident,
         )
     }
 
-    /// The same of all monitors, at most so many, the newest first.
+    /// The newest incidents of all monitors that overlap `span`, at most `limit`;
+    /// newest first.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn newest_incidents(&self, span: &Span, most: u32) -> Result<Vec<Incident>, StoreError> {
+    /// When the database cannot be read.
+    pub fn newest_incidents(&self, span: &Span, limit: u32) -> Result<Vec<Incident>, StoreError> {
         self.list(
             &format!(
                 "SELECT {INCIDENT} FROM incidents
                  WHERE started <= ?2 AND (ended IS NULL OR ended >= ?1)
                  ORDER BY started DESC, rowid DESC LIMIT ?3"
             ),
-            params![rows::micros(*span.start()), rows::micros(*span.end()), most],
+            params![value::micros(*span.start()), value::micros(*span.end()), limit],
             incident,
         )
     }
 
-    /// How many incidents that would be without a limit.
+    /// Number of incidents that overlap `span`.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the database cannot be read.
     pub fn count_incidents(&self, span: &Span) -> Result<u32, StoreError> {
         let count: Vec<u32> = self.list(
             "SELECT count(*) FROM incidents WHERE started <= ?2 AND (ended IS NULL OR ended >= ?1)",
-            params![rows::micros(*span.start()), rows::micros(*span.end())],
+            params![value::micros(*span.start()), value::micros(*span.end())],
             |row| row.get(0),
         )?;
         Ok(count.into_iter().sum())
     }
 
-    /// All monitors that something is known of, by name.
+    /// Names of all monitors in the history, sorted.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the database cannot be read.
     pub fn monitors(&self) -> Result<Vec<String>, StoreError> {
         self.list(
             "SELECT name FROM watched UNION SELECT DISTINCT monitor FROM incidents ORDER BY 1",
@@ -135,11 +136,11 @@ impl History {
         )
     }
 
-    /// When a monitor was watched; `None` of one that was not, and where the
-    /// database is still that of an older apmon.
+    /// When a monitor was watched; `None` if it never was, and in a database of an
+    /// older apmon.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the database cannot be read.
     pub fn watched(&self, monitor: &str) -> Result<Option<Coverage>, StoreError> {
         if self.version < schema::STRETCHES {
             return Ok(None);
@@ -149,29 +150,29 @@ impl History {
             params![monitor],
             |row| {
                 Ok(Coverage {
-                    since: rows::time_at(row, 0)?.unwrap_or(Timestamp::UNIX_EPOCH),
-                    last: rows::time_at(row, 1)?,
-                    max_gap: rows::duration_at(row, 2)?.filter(|most| *most > Duration::ZERO),
+                    since: value::time_at(row, 0)?.unwrap_or(Timestamp::UNIX_EPOCH),
+                    last: value::time_at(row, 1)?,
+                    max_gap: value::duration_at(row, 2)?.filter(|most| *most > Duration::ZERO),
                 })
             },
         )?;
         Ok(watched.into_iter().next())
     }
 
-    /// What is remembered of a monitor, at most some seconds old.
+    /// The state of a monitor, at most a few seconds old.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the database cannot be read.
     pub fn state(&self, monitor: &str) -> Result<Option<MonitorState>, StoreError> {
-        let sql = format!("{} WHERE name = ?1", rows::states_of(self.version));
+        let sql = format!("{} WHERE name = ?1", table::select_states(self.version));
         let state = self.list(&sql, params![monitor], state)?;
         Ok(state.into_iter().next())
     }
 
-    /// Stretches of time of one monitor that ended after `from`.
+    /// Stretches of one monitor that ended after `from`.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the database cannot be read.
     pub fn stretches(&self, monitor: &str, from: Timestamp) -> Result<Vec<Stretch>, StoreError> {
         if self.version < schema::STRETCHES {
             return Ok(Vec::new());
@@ -179,16 +180,16 @@ impl History {
         self.list(
             "SELECT monitor, kind, started, ended FROM stretches WHERE monitor = ?1 AND ended > ?2
              ORDER BY started, rowid",
-            params![monitor, rows::micros(from)],
+            params![monitor, value::micros(from)],
             stretch,
         )
     }
 
-    /// What changed at ports in `span`, of one monitor or of all; oldest first.
-    /// None where the database is still that of an older apmon.
+    /// Port changes in `span`, of one monitor or of all; oldest first. None in a
+    /// database of an older apmon.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the database cannot be read.
     pub fn port_changes(
         &self,
         monitor: Option<&str>,
@@ -197,22 +198,26 @@ impl History {
         if self.version < schema::MEMORIES {
             return Ok(Vec::new());
         }
+        let notified = match self.version < schema::NOTIFIED {
+            true => "told",
+            false => "notified",
+        };
         let changes = self.list(
             &format!(
-                "SELECT monitor, at, port_index, port, kind, before, after, told FROM port_changes
+                "SELECT monitor, at, port_index, port, kind, before, after, {notified} FROM port_changes
                  WHERE {} AND at BETWEEN ?2 AND ?3 ORDER BY at, rowid",
                 of(monitor)
             ),
-            params![monitor, rows::micros(*span.start()), rows::micros(*span.end())],
+            params![monitor, value::micros(*span.start()), value::micros(*span.end())],
             port_change,
         )?;
         Ok(changes.into_iter().flatten().collect())
     }
 
-    /// How many messages of each of a monitor's incidents were delivered.
+    /// Number of delivered messages by incident of one monitor.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the database cannot be read.
     pub fn delivered(&self, monitor: &str) -> Result<HashMap<String, u32>, StoreError> {
         let delivered = self.list(
             "SELECT incident, count(*) FROM deliveries WHERE monitor = ?1 AND fate = ?2 GROUP BY incident",
@@ -222,10 +227,10 @@ impl History {
         Ok(delivered.into_iter().collect())
     }
 
-    /// The last hundred looks at a monitor, oldest first.
+    /// The last hundred check results of a monitor, oldest first.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the database cannot be read.
     pub fn results(&self, monitor: &str) -> Result<Vec<CheckResult>, StoreError> {
         self.list(
             "SELECT name, at, verdict, latency, reason FROM results JOIN watched ON id = monitor
@@ -235,10 +240,10 @@ impl History {
         )
     }
 
-    /// What became of the messages of `span`, about one monitor or all; oldest first.
+    /// Deliveries in `span`, about one monitor or all; oldest first.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the database cannot be read.
     pub fn deliveries(&self, monitor: Option<&str>, span: &Span) -> Result<Vec<Delivery>, StoreError> {
         self.list(
             &format!(
@@ -246,7 +251,7 @@ impl History {
                  WHERE {} AND at BETWEEN ?2 AND ?3 ORDER BY at, rowid",
                 of(monitor)
             ),
-            params![monitor, rows::micros(*span.start()), rows::micros(*span.end())],
+            params![monitor, value::micros(*span.start()), value::micros(*span.end())],
             delivery,
         )
     }
@@ -261,13 +266,14 @@ impl History {
             let mut statement = self.connection.prepare(sql)?;
             statement.query_map(parameters, read)?.collect()
         };
-        all().map_err(|error| open::failed("read", &self.place, error))
+        all().map_err(|error| open::sqlite_error("read", &self.path, error))
     }
 }
 
 const INCIDENT: &str = "id, monitor, kind, label, started, ended, reason, messages";
 
-/// Asked for one monitor its index is used.
+/// The condition on the first parameter; written so that the index of one monitor
+/// is used.
 fn of(monitor: Option<&str>) -> &'static str {
     match monitor {
         Some(_) => "monitor = ?1",
@@ -277,25 +283,27 @@ fn of(monitor: Option<&str>) -> &'static str {
 
 fn stretch(row: &Row<'_>) -> rusqlite::Result<Stretch> {
     let kind: String = row.get(1)?;
+    let known = StretchKind::ALL.into_iter().find(|known| known.as_str() == kind);
     Ok(Stretch {
         monitor: row.get(0)?,
-        kind: StretchKind::ALL
-            .into_iter()
-            .find(|known| known.as_str() == kind)
-            .unwrap_or(StretchKind::Unwatched),
-        started: rows::time_at(row, 2)?.unwrap_or(Timestamp::UNIX_EPOCH),
-        ended: rows::time_at(row, 3)?.unwrap_or(Timestamp::UNIX_EPOCH),
+        kind: match known {
+            Some(known) => known,
+            None if kind == schema::SILENCED => StretchKind::AlarmsOff,
+            None => StretchKind::Unwatched,
+        },
+        started: value::time_at(row, 2)?.unwrap_or(Timestamp::UNIX_EPOCH),
+        ended: value::time_at(row, 3)?.unwrap_or(Timestamp::UNIX_EPOCH),
     })
 }
 
 fn state(row: &Row<'_>) -> rusqlite::Result<MonitorState> {
     Ok(MonitorState {
-        memory: rows::memory(row).unwrap_or_default(),
-        ..rows::state(row)?
+        memory: table::memory(row).unwrap_or_default(),
+        ..table::state(row)?
     })
 }
 
-/// `None` of one that makes no sense.
+/// Reads a row of `port_changes`; `None` if its texts are not valid.
 fn port_change(row: &Row<'_>) -> rusqlite::Result<Option<PortChangeRecord>> {
     let (kind, before, after): (String, Option<String>, Option<String>) =
         (row.get(4)?, row.get(5)?, row.get(6)?);
@@ -304,7 +312,7 @@ fn port_change(row: &Row<'_>) -> rusqlite::Result<Option<PortChangeRecord>> {
     };
     Ok(Some(PortChangeRecord {
         monitor: row.get(0)?,
-        at: rows::time_at(row, 1)?.unwrap_or(Timestamp::UNIX_EPOCH),
+        at: value::time_at(row, 1)?.unwrap_or(Timestamp::UNIX_EPOCH),
         change: PortChange {
             index: row.get(2)?,
             port: row.get(3)?,
@@ -324,8 +332,8 @@ fn incident(row: &Row<'_>) -> rusqlite::Result<Incident> {
             "notice" => IncidentKind::Notice(row.get::<_, Option<String>>(3)?.unwrap_or_default()),
             _ => IncidentKind::Outage,
         },
-        started: rows::time_at(row, 4)?.unwrap_or(Timestamp::UNIX_EPOCH),
-        ended: rows::time_at(row, 5)?,
+        started: value::time_at(row, 4)?.unwrap_or(Timestamp::UNIX_EPOCH),
+        ended: value::time_at(row, 5)?,
         reason: row.get(6)?,
         messages: row.get(7)?,
     })
@@ -335,15 +343,15 @@ fn result(row: &Row<'_>) -> rusqlite::Result<CheckResult> {
     let verdict: String = row.get(2)?;
     Ok(CheckResult {
         monitor: row.get(0)?,
-        at: rows::time_at(row, 1)?.unwrap_or(Timestamp::UNIX_EPOCH),
+        at: value::time_at(row, 1)?.unwrap_or(Timestamp::UNIX_EPOCH),
         verdict: match verdict.as_str() {
             "up" => Verdict::Up,
             "down" => Verdict::Down,
             _ => Verdict::Unknown,
         },
-        latency: rows::duration_at(row, 3)?,
+        latency: value::duration_at(row, 3)?,
         reason: row.get(4)?,
-        // It is not kept of each look.
+        // Not kept for each result.
         max_gap: Duration::ZERO,
         known: None,
     })
@@ -357,7 +365,7 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         incident: row.get(2)?,
         monitor: row.get(3)?,
         label: row.get(4)?,
-        at: rows::time_at(row, 5)?.unwrap_or(Timestamp::UNIX_EPOCH),
+        at: value::time_at(row, 5)?.unwrap_or(Timestamp::UNIX_EPOCH),
         tries: row.get(6)?,
         fate: DeliveryFate::ALL
             .into_iter()

@@ -1,142 +1,141 @@
-//! Opening a database, whatever state it is in.
+//! Opening a database, also one that is damaged, read-only or of another program.
 
 use std::{fs, io, path::Path, time::Duration};
 
-use apmon_core::StoreError;
+use apmon_core::{StoreError, text::printable};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{
-    rows::{self, Reading},
     schema::{self, Kind},
+    table,
 };
 use crate::{
-    disk::{self, shown},
-    place::{beside, directory, make_directory},
+    file::{
+        beside, damaged, directory, display, io_error, is_missing, make_directory, newer_version,
+        sync_directory,
+    },
+    model::Loaded,
 };
 
-/// Somebody else's transaction (a person's with the `sqlite3` tool) is waited
-/// for so long; less than the engine's patience with a store.
-const BUSY: Duration = Duration::from_secs(3);
+/// How long another transaction (of a person with the `sqlite3` tool) is waited
+/// for; shorter than the engine waits for a store.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What came of opening a file to read it.
+const FOREIGN: &str = "a database of another program";
+
+/// The result of opening a file to read it.
 pub(super) enum Opened {
     /// There is no database yet.
-    Nothing,
-    /// It is fine.
-    Read {
+    Missing,
+    /// A sound database.
+    Good {
         connection: Connection,
-        reading: Reading,
-        mark: Option<Mark>,
+        loaded: Loaded,
+        file_id: Option<FileId>,
     },
-    /// It is not, and what could be saved of it.
-    Damaged { reason: String, saved: Option<Reading> },
+    /// A damaged database, and what could be salvaged.
+    Damaged {
+        reason: String,
+        salvaged: Option<Loaded>,
+    },
 }
 
-/// Which file stands under a name.
+/// Identity of a file, whatever its name (on Unix, device and inode).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Mark(u64, u64);
+pub(super) struct FileId(u64, u64);
 
-pub(super) fn mark_of(path: &Path) -> Option<Mark> {
-    let metadata = fs::metadata(path).ok()?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        Some(Mark(metadata.dev(), metadata.ino()))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = metadata; // nobody removes an open file there
-        Some(Mark(0, 0))
+impl FileId {
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt as _;
+            Some(Self(metadata.dev(), metadata.ino()))
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = metadata; // an open file cannot be removed there
+            Some(Self(0, 0))
+        }
     }
 }
 
-/// No file, or one in which nothing was written before a crash.
-pub(super) fn is_nothing(path: &Path) -> bool {
+/// Whether there is no file, or one in which nothing was written before a crash.
+pub(super) fn is_empty(path: &Path) -> bool {
     let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
     size(path) == 0 && size(&beside(path, "-wal")) == 0
 }
 
+/// Opens the database and reads everything but the history.
 pub(super) fn read(path: &Path) -> Result<Opened, StoreError> {
     match fs::metadata(path) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(Opened::Nothing);
-        }
-        Err(error) => return Err(disk::failed("read", path, error)),
-        Ok(metadata) if !metadata.is_file() => return Err(refused(path, "not a regular file")),
+        Err(error) if is_missing(&error) => return Ok(Opened::Missing),
+        Err(error) => return Err(io_error("read", path, error)),
+        Ok(metadata) if !metadata.is_file() => return Err(damaged(path, "not a regular file")),
         Ok(_) => {}
     }
-    // SQLite says less of why it may not.
-    fs::File::open(path).map_err(|error| disk::failed("read", path, error))?;
-    if is_nothing(path) {
-        return Ok(Opened::Nothing);
+    // SQLite's own error does not say why permission is denied.
+    fs::File::open(path).map_err(|error| io_error("read", path, error))?;
+    if is_empty(path) {
+        return Ok(Opened::Missing);
     }
-    let mark = mark_of(path);
-    let connection = match open_somehow(path) {
+    let file_id = FileId::of(path);
+    let connection = match open_writable_or_not(path) {
         Ok(connection) => connection,
         Err(error) if is_damage(&error) => {
             return Ok(Opened::Damaged {
                 reason: error.to_string(),
-                saved: None,
+                salvaged: None,
             });
         }
-        Err(error) => return Err(failed("open", path, error)),
+        Err(error) => return Err(sqlite_error("open", path, error)),
     };
-    let damaged = |reason: String, connection: &Connection| Opened::Damaged {
+    let salvage = |reason: String, connection: &Connection| Opened::Damaged {
         reason,
-        saved: rows::salvage(connection, &shown(path)),
+        salvaged: table::salvage(connection, &display(path)),
     };
     match schema::kind_of(&connection) {
-        Ok(Kind::Empty) => return Ok(Opened::Nothing),
+        Ok(Kind::Empty) => return Ok(Opened::Missing),
         Ok(kind) => version(&kind, path).map(drop)?,
-        Err(error) if is_damage(&error) => return Ok(damaged(error.to_string(), &connection)),
-        Err(error) => return Err(failed("read", path, error)),
+        Err(error) if is_damage(&error) => return Ok(salvage(error.to_string(), &connection)),
+        Err(error) => return Err(sqlite_error("read", path, error)),
     }
     let check: rusqlite::Result<String> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
     match check {
         Ok(verdict) if verdict == "ok" => {}
-        Ok(verdict) => {
-            let verdict = apmon_core::text::printable(&verdict).into_owned();
-            return Ok(damaged(verdict, &connection));
-        }
-        Err(error) if is_damage(&error) => return Ok(damaged(error.to_string(), &connection)),
-        Err(error) => return Err(failed("read", path, error)),
+        Ok(verdict) => return Ok(salvage(printable(&verdict).into_owned(), &connection)),
+        Err(error) if is_damage(&error) => return Ok(salvage(error.to_string(), &connection)),
+        Err(error) => return Err(sqlite_error("read", path, error)),
     }
-    match rows::read(&connection, &shown(path)) {
-        Ok(reading) => Ok(Opened::Read {
+    match table::read(&connection, &display(path)) {
+        Ok(loaded) => Ok(Opened::Good {
             connection,
-            reading,
-            mark,
+            loaded,
+            file_id,
         }),
-        Err(error) if is_damage(&error) => Ok(damaged(error.to_string(), &connection)),
-        Err(error) => Err(failed("read", path, error)),
+        Err(error) if is_damage(&error) => Ok(salvage(error.to_string(), &connection)),
+        Err(error) => Err(sqlite_error("read", path, error)),
     }
 }
 
-/// The version of the content of what is to be read: 0 of an empty one.
+/// The version of a database's content; 0 if it is empty.
 pub(super) fn version_of(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
-    let kind = schema::kind_of(connection).map_err(|error| failed("read", path, error))?;
+    let kind = schema::kind_of(connection).map_err(|error| sqlite_error("read", path, error))?;
     version(&kind, path)
 }
 
 fn version(kind: &Kind, path: &Path) -> Result<i64, StoreError> {
     match kind {
         Kind::Empty => Ok(0),
-        Kind::Foreign => Err(refused(path, "a database of another program")),
-        Kind::Ours(version) if *version > schema::VERSION => Err(refused(
-            path,
-            &format!("written by a newer apmon (version {version} of its content)"),
-        )),
+        Kind::Foreign => Err(damaged(path, FOREIGN)),
+        Kind::Ours(version) if *version > schema::VERSION => Err(damaged(path, newer_version(version))),
         Kind::Ours(version) => Ok(*version),
     }
 }
 
-/// To read and write, or to read where that is all there is.
-fn open_somehow(path: &Path) -> rusqlite::Result<Connection> {
+/// Opens a database for reading and writing, or only for reading where writing
+/// is not possible.
+fn open_writable_or_not(path: &Path) -> rusqlite::Result<Connection> {
     let opened = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
     match opened {
         Err(error) if !is_damage(&error) => to_read(path),
@@ -144,8 +143,9 @@ fn open_somehow(path: &Path) -> rusqlite::Result<Connection> {
     }
 }
 
-/// Reads beside whoever writes. On a disk that takes nothing, also not the file
-/// by which the two agree, what stands in the database itself is read.
+/// Opens a database for reading, also while another process writes it. On a
+/// read-only disk, where the file by which the two coordinate cannot be created,
+/// reads what is in the database file itself.
 pub(super) fn to_read(path: &Path) -> rusqlite::Result<Connection> {
     match open(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
         Err(error) if !is_damage(&error) => {
@@ -166,65 +166,65 @@ pub(super) fn to_read(path: &Path) -> rusqlite::Result<Connection> {
     }
 }
 
-/// Opens it and reads one page, so that it is known whether that can be done.
+/// Opens a database and reads one page, to find out whether it can be read.
 fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(BUSY)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
 }
 
-/// Ready to be written: made where it is missing, and of the present version.
-pub(super) fn to_write(path: &Path) -> Result<(Connection, Option<Mark>), StoreError> {
+/// Opens a database for writing; creates a missing one and updates an older one.
+pub(super) fn to_write(path: &Path) -> Result<(Connection, Option<FileId>), StoreError> {
     create(path)?;
-    let wrong = |step| move |error| failed(step, path, error);
-    let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(wrong("open"))?;
-    let kind = schema::kind_of(&connection).map_err(wrong("open"))?;
+    let failed = |step| move |error| sqlite_error(step, path, error);
+    let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed("open"))?;
+    let kind = schema::kind_of(&connection).map_err(failed("open"))?;
     let version = match kind {
         Kind::Ours(version) => version,
         Kind::Empty => 0,
-        Kind::Foreign => return Err(refused(path, "a database of another program")),
+        Kind::Foreign => return Err(damaged(path, FOREIGN)),
     };
-    // Answers with the mode it is in, and that may be another.
+    // The answer is the mode in use, which may be another one.
     connection
         .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
         .and_then(|()| {
             connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304")
         })
-        .map_err(wrong("write"))?;
+        .map_err(failed("write"))?;
     if version < schema::VERSION {
-        let mut migrated = || {
+        let mut migrate = || {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             schema::migrate(&transaction, version)?;
             transaction.commit()
         };
-        migrated().map_err(wrong("write"))?;
-        disk::sync_directory(path)?;
+        migrate().map_err(failed("write"))?;
+        sync_directory(path)?;
     }
-    Ok((connection, mark_of(path)))
+    Ok((connection, FileId::of(path)))
 }
 
-/// Makes the file, for nobody's eyes but ours; SQLite gives those beside it
-/// the same mode.
+/// Creates the file, readable by its owner alone; SQLite gives the files beside
+/// it the same mode.
 fn create(path: &Path) -> Result<(), StoreError> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let made = options.open(path).or_else(|error| match error.kind() {
+    let created = options.open(path).or_else(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             make_directory(path)?;
             options.open(path)
         }
         _ => Err(error),
     });
-    match made {
+    match created {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            Err(disk::failed("make directory", directory(path), error))
+            Err(io_error("make directory", directory(path), error))
         }
-        Err(error) => Err(disk::failed("create", path, error)),
+        Err(error) => Err(io_error("create", path, error)),
     }
 }
 
@@ -232,7 +232,7 @@ fn code(error: &rusqlite::Error) -> Option<ErrorCode> {
     error.sqlite_error_code()
 }
 
-/// The file itself is wrong, and will be tomorrow.
+/// Whether the file itself is damaged, so that trying again does not help.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(
         code(error),
@@ -241,12 +241,12 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
         if error.code == ErrorCode::Unknown && text.starts_with("no such "))
 }
 
-/// The same of an error that [`failed`] made.
-pub(super) fn says_damage(error: &io::Error) -> bool {
+/// [`is_damage`] for an error made by [`sqlite_error`].
+pub(super) fn is_damage_io(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidData
 }
 
-pub(super) fn failed(step: &'static str, path: &Path, error: rusqlite::Error) -> StoreError {
+pub(super) fn sqlite_error(step: &'static str, path: &Path, error: rusqlite::Error) -> StoreError {
     let kind = match code(&error) {
         _ if is_damage(&error) => io::ErrorKind::InvalidData,
         Some(ErrorCode::DiskFull) => io::ErrorKind::StorageFull,
@@ -254,12 +254,5 @@ pub(super) fn failed(step: &'static str, path: &Path, error: rusqlite::Error) ->
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => io::ErrorKind::ResourceBusy,
         _ => io::ErrorKind::Other,
     };
-    disk::failed(step, path, io::Error::new(kind, error))
-}
-
-fn refused(path: &Path, reason: &str) -> StoreError {
-    StoreError::Damaged {
-        place: shown(path),
-        reason: reason.to_owned(),
-    }
+    io_error(step, path, io::Error::new(kind, error))
 }

@@ -1,4 +1,4 @@
-//! The history, written and pruned.
+//! Writing and pruning the history.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -7,23 +7,25 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::{
-    rows::{duration, micros},
     schema::RESULTS_KEPT,
+    value::{duration, micros},
 };
 
-/// Where the results of a monitor stand.
+/// The ring buffer of one monitor's results.
 #[derive(Clone, Copy)]
 pub(super) struct Ring {
+    /// Row id in `watched`.
     monitor: i64,
+    /// Number of the next result.
     next: i64,
-    /// The look before.
+    /// Time of the previous result.
     last: Option<i64>,
     max_gap: i64,
-    /// Its time counts already.
-    counts: bool,
+    /// Whether `watched` says since when the monitor's time counts.
+    has_since: bool,
 }
 
-/// The rings in use, so that none is looked up twice.
+/// The rings in use by monitor name, so that each is looked up only once.
 pub(super) type Rings = HashMap<String, Ring>;
 
 pub(super) fn write(
@@ -98,7 +100,8 @@ fn port_changes(transaction: &Transaction<'_>, records: &Records) -> rusqlite::R
 
 const INSERT_STRETCH: &str = "INSERT INTO stretches (monitor, kind, started, ended) VALUES (?1,?2,?3,?4)";
 
-/// The hundred and first result takes the place of the first: pruning costs nothing.
+/// Writes results. The hundred and first replaces the first, so pruning costs
+/// nothing.
 fn results(transaction: &Transaction<'_>, records: &Records, rings: &mut Rings) -> rusqlite::Result<()> {
     if records.results.is_empty() {
         return Ok(());
@@ -121,13 +124,18 @@ fn results(transaction: &Transaction<'_>, records: &Records, rings: &mut Rings) 
             result.reason,
         ])?;
         ring.next += 1;
-        watch(transaction, result, ring)?;
+        record_watching(transaction, result, ring)?;
     }
     Ok(())
 }
 
-/// Whether somebody watched since the look before.
-fn watch(transaction: &Transaction<'_>, result: &CheckResult, ring: &mut Ring) -> rusqlite::Result<()> {
+/// Records the time between the previous result and this one as unwatched if it
+/// is too long, and since when the monitor's time counts.
+fn record_watching(
+    transaction: &Transaction<'_>,
+    result: &CheckResult,
+    ring: &mut Ring,
+) -> rusqlite::Result<()> {
     let (at, max_gap) = (micros(result.at), duration(result.max_gap));
     let last = ring.last.replace(at).unwrap_or(at);
     if at.saturating_sub(last) > max_gap.max(ring.max_gap) {
@@ -135,16 +143,16 @@ fn watch(transaction: &Transaction<'_>, result: &CheckResult, ring: &mut Ring) -
         transaction.execute(INSERT_STRETCH, params![result.monitor, unwatched, last, at])?;
     }
     if at < last {
-        // The clock was set back: a stretch that it had leapt over is none.
+        // The clock was set back: time that it had leapt over was not unwatched.
         transaction.execute(
             "UPDATE stretches SET ended = ?2 WHERE monitor = ?1 AND ended > ?2 AND kind = ?3",
             params![result.monitor, at, StretchKind::Unwatched.as_str()],
         )?;
     }
-    if let (Some(known), false) = (result.known, ring.counts) {
+    if let (Some(known), false) = (result.known, ring.has_since) {
         let sql = "UPDATE watched SET since = ?2 WHERE id = ?1";
         transaction.execute(sql, params![ring.monitor, micros(known)])?;
-        ring.counts = true;
+        ring.has_since = true;
     }
     if max_gap != std::mem::replace(&mut ring.max_gap, max_gap) {
         let sql = "UPDATE watched SET max_gap = ?2 WHERE id = ?1";
@@ -153,7 +161,7 @@ fn watch(transaction: &Transaction<'_>, result: &CheckResult, ring: &mut Ring) -
     Ok(())
 }
 
-/// The ring of a result's monitor, begun with this result where there is none.
+/// The ring of a result's monitor, created if there is none.
 fn ring(transaction: &Transaction<'_>, result: &CheckResult) -> rusqlite::Result<Ring> {
     let sql = "SELECT id, last, coalesce(max_gap, 0), since IS NOT NULL FROM watched WHERE name = ?1";
     let known = transaction
@@ -161,7 +169,7 @@ fn ring(transaction: &Transaction<'_>, result: &CheckResult) -> rusqlite::Result
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })
         .optional()?;
-    let Some((monitor, forgotten, max_gap, counts)): Option<(i64, Option<i64>, i64, bool)> = known else {
+    let Some((monitor, forgotten, max_gap, has_since)): Option<(i64, Option<i64>, i64, bool)> = known else {
         let sql = "INSERT INTO watched (name, max_gap) VALUES (?1, ?2)";
         let max_gap = duration(result.max_gap);
         transaction.execute(sql, params![result.monitor, max_gap])?;
@@ -170,7 +178,7 @@ fn ring(transaction: &Transaction<'_>, result: &CheckResult) -> rusqlite::Result
             next: 0,
             last: None,
             max_gap,
-            counts: false,
+            has_since: false,
         });
     };
     let sql = "SELECT number + 1, at FROM results WHERE monitor = ?1 ORDER BY number DESC LIMIT 1";
@@ -186,11 +194,11 @@ fn ring(transaction: &Transaction<'_>, result: &CheckResult) -> rusqlite::Result
         next,
         last,
         max_gap,
-        counts,
+        has_since,
     })
 }
 
-/// Forgets the results of these monitors. When they were watched is known on.
+/// Deletes the results of these monitors. When they were watched stays known.
 pub(super) fn forget(
     transaction: &Transaction<'_>,
     names: &[String],
@@ -211,10 +219,10 @@ pub(super) fn forget(
     Ok(())
 }
 
-/// So many changes at ports are kept in all.
+/// Number of port changes kept in total.
 const PORT_CHANGES_KEPT: i64 = 5_000_000;
 
-/// Forgets what ended longer ago than `kept`.
+/// Deletes what ended longer ago than `kept`.
 pub(super) fn prune(transaction: &Transaction<'_>, now: Timestamp, kept: Duration) -> rusqlite::Result<()> {
     let Ok(before) = now.checked_sub(kept) else {
         return Ok(());
@@ -229,7 +237,7 @@ pub(super) fn prune(transaction: &Transaction<'_>, now: Timestamp, kept: Duratio
         "DELETE FROM watched WHERE last < ?1",
         "DELETE FROM port_changes WHERE at < ?1",
     ];
-    // However much changes: stations come and go at each look of an uplink.
+    // However much changes: stations come and go at every check of an uplink.
     transaction.execute(
         "DELETE FROM port_changes WHERE rowid <= (SELECT max(rowid) FROM port_changes) - ?1",
         [PORT_CHANGES_KEPT],
@@ -239,7 +247,7 @@ pub(super) fn prune(transaction: &Transaction<'_>, now: Timestamp, kept: Duratio
         .try_for_each(|sql| transaction.execute(sql, [micros(before)]).map(|_| ()))
 }
 
-pub(crate) fn verdict(verdict: Verdict) -> &'static str {
+fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Up => "up",
         Verdict::Down => "down",

@@ -1,26 +1,32 @@
-//! The database's tables, and how an older one becomes the present one.
+//! The database's tables, and the steps that update an older database.
 
 use rusqlite::{Connection, Transaction};
 
-/// So many results of each monitor are kept.
-pub(crate) const RESULTS_KEPT: i64 = 100;
+/// Number of results kept per monitor.
+pub(super) const RESULTS_KEPT: i64 = 100;
 
-/// Marks the file as ours: `apmn`.
+/// The application id that marks a database as apmon's: `apmn`.
 pub(super) const APPLICATION_ID: i32 = 0x6170_6d6e;
 
-/// What stands in `user_version`.
-pub(super) const VERSION: i64 = 3;
+/// The present version of the content, stored in `user_version`.
+pub(super) const VERSION: i64 = 4;
 
-/// The version since which there are stretches.
+/// The first version with the table `stretches`.
 pub(super) const STRETCHES: i64 = 2;
 
-/// The version since which memories stand in a table of their own, and changes
-/// at ports in one.
+/// The first version with the tables `memories` and `port_changes`.
 pub(super) const MEMORIES: i64 = 3;
 
-/// Step `n` leads from version `n` to `n + 1`. Written once, never changed:
-/// there are files of every version.
-const STEPS: [&str; 3] = [
+/// The first version with the column `port_changes.notified`, and with stretches
+/// of kind `alarms_off` instead of [`SILENCED`].
+pub(super) const NOTIFIED: i64 = 4;
+
+/// The kind of stretch that is `alarms_off` since version 4.
+pub(super) const SILENCED: &str = "silenced";
+
+/// Step `n` updates version `n` to `n + 1`. A released step is never changed:
+/// databases of every version exist.
+const STEPS: [&str; 4] = [
     "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE states (
@@ -75,7 +81,7 @@ CREATE TABLE results (
     PRIMARY KEY (monitor, place)
 ) WITHOUT ROWID;
 ",
-    // Since when a monitor is watched, as far as can be known afterwards.
+    // The times a monitor was watched, as far as they can be derived afterwards.
     "
 ALTER TABLE watched ADD COLUMN since INTEGER;
 ALTER TABLE watched ADD COLUMN last INTEGER;
@@ -91,7 +97,7 @@ CREATE TABLE stretches (
 );
 CREATE INDEX stretches_of ON stretches (monitor, started);
 ",
-    // What changes at each look, and is large, is not written with each state.
+    // What is large and changes at every check is not written with every state.
     "
 CREATE TABLE memories (monitor TEXT PRIMARY KEY, kept TEXT, counts TEXT) WITHOUT ROWID;
 INSERT INTO memories (monitor, kept) SELECT name, other FROM states WHERE other IS NOT NULL;
@@ -104,20 +110,27 @@ CREATE TABLE port_changes (
     kind TEXT NOT NULL,
     before TEXT,
     after TEXT,
+    -- allow-word: the name until version 3
     told INTEGER NOT NULL
 );
 CREATE INDEX port_changes_of ON port_changes (monitor, at);
 CREATE INDEX port_changes_at ON port_changes (at);
 ",
+    // One word for each thing, as in the rest of apmon.
+    "
+-- allow-word: the name until version 3
+ALTER TABLE port_changes RENAME COLUMN told TO notified;
+UPDATE stretches SET kind = 'alarms_off' WHERE kind = 'silenced';
+",
 ];
 
-/// What a database is.
+/// Whose database a file is.
 pub(super) enum Kind {
-    /// Ours, of this version.
+    /// apmon's, of this version.
     Ours(i64),
-    /// Nothing is in it.
+    /// Without any table.
     Empty,
-    /// Somebody else's.
+    /// Another program's.
     Foreign,
 }
 
@@ -132,7 +145,7 @@ pub(super) fn kind_of(connection: &Connection) -> rusqlite::Result<Kind> {
     })
 }
 
-/// Brings a database of `version` (0: an empty one) to the present one.
+/// Updates a database of `version` (0: an empty one) to the present version.
 pub(super) fn migrate(transaction: &Transaction<'_>, version: i64) -> rusqlite::Result<()> {
     let done = usize::try_from(version).unwrap_or(0);
     for step in STEPS.iter().skip(done) {

@@ -165,14 +165,14 @@ fn changes() -> [PortChangeRecord; 6] {
         appeared: macs(appeared),
         gone: macs(gone),
     };
-    let change = |monitor: &str, moment, port: &str, event, told| PortChangeRecord {
+    let change = |monitor: &str, moment, port: &str, event, notified| PortChangeRecord {
         monitor: monitor.into(),
         at: at(moment),
         change: PortChange {
             index: 10_107,
             port: port.into(),
             event,
-            notified: told,
+            notified,
         },
     };
     let (up, down) = (state(PortStatus::Up), state(PortStatus::LowerLayerDown));
@@ -335,7 +335,7 @@ fn what_changed_at_ports_as_json() {
             "kind": "state",
             "before": "oper=up admin=up",
             "after": "oper=lowerLayerDown admin=up",
-            "told": true,
+            "notified": true,
         })
     );
     assert_eq!(monitors[2]["port_changes"].as_array().unwrap().len(), 5);
@@ -381,7 +381,7 @@ fn as_json_it_can_be_read_and_says_the_same() {
     for key in [
         "up_secs",
         "down_secs",
-        "silenced_secs",
+        "alarms_off_secs",
         "unknown_secs",
         "unwatched_secs",
     ] {

@@ -1,21 +1,21 @@
-//! What is decided.
+//! Which messages are decided.
 
 use super::*;
 
 impl Reference {
-    /// A look of the process ended.
+    /// A check of the process ended.
     pub fn checked(&mut self, name: &str, verdict: Verdict) {
         let now = self.now();
         let Some(policy) = self.setup.policy(name) else {
-            return self.complain(format!("{name} was looked at, and is not in the site file"));
+            return self.complain(format!("{name} was checked, but is not in the site file"));
         };
-        let mut belief = self.believed(name).clone();
+        let mut belief = self.belief(name).clone();
         belief.switches = Some((policy.alarms, policy.classes_off.is_empty()));
         match verdict {
             Verdict::Unknown => {
                 let since = *belief.unknown_since.get_or_insert(now);
                 if belief.unknown.is_none() && policy.alarms && now.since(since) >= policy.unknown_after {
-                    let incident = self.begins();
+                    let incident = self.new_incident();
                     belief.unknown = Some(incident);
                     self.decide(name, &mut belief, Unknown, incident, &policy);
                 }
@@ -33,60 +33,60 @@ impl Reference {
                 belief.is_up = Some(true);
                 belief.failed = 0;
                 if let Some(incident) = belief.outage.take()
-                    && std::mem::take(&mut belief.told)
+                    && std::mem::take(&mut belief.announced)
                     && policy.alarms
                 {
                     self.decide(name, &mut belief, Recovery, incident, &policy);
                 }
-                belief.told = false;
+                belief.announced = false;
             }
             Verdict::Down => {
                 belief.failed += 1;
                 if belief.is_up != Some(false) && belief.failed >= policy.max_retries.get() {
                     belief.is_up = Some(false);
-                    belief.outage = Some(self.begins());
+                    belief.outage = Some(self.new_incident());
                 }
             }
         }
-        // Also one that began while alarms were off.
-        if let Some(incident) = belief.outage.filter(|_| !belief.told && policy.alarms) {
-            belief.told = true;
+        // Also an outage that began while alarms were off.
+        if let Some(incident) = belief.outage.filter(|_| !belief.announced && policy.alarms) {
+            belief.announced = true;
             self.decide(name, &mut belief, Outage, incident, &policy);
         }
-        *self.believed(name) = belief;
+        *self.belief(name) = belief;
     }
 
-    /// Another site file holds from now on.
+    /// Another site file is in use from now on.
     pub fn reload(&mut self, setup: Setup) {
         let before = self.setup.clone();
-        self.takes_hold(setup);
+        self.use_setup(setup);
         for name in MONITORS {
             match (before.policy(name), self.setup.policy(name)) {
-                (Some(policy), None) => self.removed(name, &policy),
-                (None, Some(_)) => self.believed(name).removed = false,
+                (Some(policy), None) => self.remove(name, &policy),
+                (None, Some(_)) => self.belief(name).removed = false,
                 _ => {}
             }
         }
         self.readdress();
     }
 
-    pub(super) fn takes_hold(&mut self, setup: Setup) {
+    pub(super) fn use_setup(&mut self, setup: Setup) {
         self.setups.push((self.now(), setup.clone()));
         self.setup = setup;
     }
 
-    pub(super) fn removed(&mut self, name: &str, policy: &Policy) {
-        let mut belief = self.believed(name).clone();
+    pub(super) fn remove(&mut self, name: &str, policy: &Policy) {
+        let mut belief = self.belief(name).clone();
         if belief.removed {
             return;
         }
         if belief.is_up == Some(false) {
             belief.is_up = None;
-            if let Some(incident) = belief.outage.filter(|_| belief.told && policy.alarms) {
+            if let Some(incident) = belief.outage.filter(|_| belief.announced && policy.alarms) {
                 self.decide(name, &mut belief, NoLongerWatched, incident, policy);
             }
         }
-        *self.believed(name) = Belief {
+        *self.belief(name) = Belief {
             is_up: belief.is_up,
             decided: belief.decided,
             removed: true,
@@ -95,11 +95,11 @@ impl Reference {
         };
     }
 
-    pub(super) fn believed(&mut self, name: &str) -> &mut Belief {
-        &mut self.watched.get_mut(name).unwrap().now
+    pub(super) fn belief(&mut self, name: &str) -> &mut Belief {
+        &mut self.monitors.get_mut(name).unwrap().now
     }
 
-    pub(super) fn begins(&mut self) -> usize {
+    pub(super) fn new_incident(&mut self) -> usize {
         self.incidents.push(Incident { id: None });
         self.incidents.len() - 1
     }
@@ -112,45 +112,47 @@ impl Reference {
         incident: usize,
         policy: &Policy,
     ) -> usize {
-        let takers = self
+        let wanted_by = self
             .setup
-            .receivers()
-            .filter(|receiver| receiver.takes(&kind, policy));
-        let takers: BTreeSet<String> = takers.map(|receiver| receiver.id.to_owned()).collect();
-        let watched = self.watched.get_mut(name).unwrap();
-        watched.messages.push(self.messages.len());
+            .channels()
+            .filter(|channel| channel.wants(&kind, policy));
+        let wanted_by: BTreeSet<String> = wanted_by.map(|channel| channel.id.to_owned()).collect();
+        let monitor = self.monitors.get_mut(name).unwrap();
+        monitor.messages.push(self.messages.len());
         belief.decided += 1;
-        assert_eq!(belief.decided, watched.messages.len());
+        assert_eq!(belief.decided, monitor.messages.len());
         self.messages.push(Message {
             monitor: name.to_owned(),
             incident,
             kind,
-            place: belief.decided - 1,
+            position: belief.decided - 1,
             at: self.clock.now().mono,
             seen: None,
-            due: takers.iter().map(|id| (id.clone(), Due::Waiting)).collect(),
-            addressed: takers,
-            heirs: BTreeMap::new(),
-            heard: BTreeMap::new(),
+            due: wanted_by.iter().map(|id| (id.clone(), Due::Waiting)).collect(),
+            addressed: wanted_by,
+            replaced: BTreeMap::new(),
+            receipts: BTreeMap::new(),
             refused: BTreeSet::new(),
             void: false,
         });
         self.messages.len() - 1
     }
 
-    /// What waits for a channel that is gone goes to those that were not to have it.
+    /// Readdresses messages that wait for a removed channel to the channels that
+    /// were not to receive them yet.
     pub(super) fn readdress(&mut self) {
         for message in self.messages.iter_mut().filter(|message| !message.void) {
             let waits = |(id, due): (&String, &Due)| (*due == Due::Waiting).then(|| id.clone());
             let waiting: Vec<String> = message.due.iter().filter_map(waits).collect();
-            for gone in waiting.into_iter().filter(|id| !self.setup.has_channel(id)) {
-                message.due.remove(&gone);
-                let last = || self.watched[message.monitor.as_str()].now.last_policy();
+            for removed in waiting.into_iter().filter(|id| !self.setup.has_channel(id)) {
+                message.due.remove(&removed);
+                let last = || self.monitors[message.monitor.as_str()].now.last_policy();
                 let policy = self.setup.policy(&message.monitor).unwrap_or_else(last);
-                for heir in self.setup.receivers() {
-                    if heir.takes(&message.kind, &policy) && message.addressed.insert(heir.id.to_owned()) {
-                        message.due.insert(heir.id.to_owned(), Due::Waiting);
-                        message.heirs.insert(heir.id.to_owned(), gone.clone());
+                for channel in self.setup.channels() {
+                    let id = channel.id.to_owned();
+                    if channel.wants(&message.kind, &policy) && message.addressed.insert(id.clone()) {
+                        message.due.insert(id.clone(), Due::Waiting);
+                        message.replaced.insert(id, removed.clone());
                     }
                 }
             }

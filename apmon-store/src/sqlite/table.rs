@@ -1,114 +1,65 @@
-//! States, messages and what else is no history: to rows and back.
+//! The tables of states, messages and metadata, read and written.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use apmon_core::{Memory, MonitorState, OutboxEntry, OwnState, text::printable};
+use apmon_core::{Memory, MonitorState, OutboxEntry, OwnState};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-use super::{memories, schema};
-use crate::model::Model;
+use super::{
+    schema,
+    value::{duration, duration_at, from_json, is_of_one_row, json, json_at, micros, time_at},
+};
+use crate::{
+    model::{Loaded, Model},
+    warning::Warnings,
+};
 
-/// More warnings than a person reads are counted.
-const MAX_WARNINGS: usize = 50;
-
-/// A moment as it is written: microseconds since 1970, UTC.
-pub(crate) fn micros(at: Timestamp) -> i64 {
-    at.as_microsecond()
-}
-
-/// A duration as it is written: microseconds.
-pub(crate) fn duration(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
-pub(crate) fn time_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
-    let written: Option<i64> = row.get(column)?;
-    written
-        .map(Timestamp::from_microsecond)
-        .transpose()
-        .map_err(|error| wrong(column, error))
-}
-
-pub(crate) fn duration_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Duration>> {
-    let written: Option<i64> = row.get(column)?;
-    Ok(written.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0))))
-}
-
-fn json_at<T: DeserializeOwned + Default>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
-    let written: Option<String> = row.get(column)?;
-    match written {
-        None => Ok(T::default()),
-        Some(text) => serde_json::from_str(&text).map_err(|error| wrong(column, error)),
-    }
-}
-
-fn wrong(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
-}
-
-pub(super) fn json(value: &impl Serialize) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
-}
-
-/// A value that makes no sense, and not a file that does.
-fn is_of_the_row(error: &rusqlite::Error) -> bool {
-    !matches!(error, rusqlite::Error::SqliteFailure(..))
-}
-
-/// What was read, and what could not be.
-pub(super) struct Reading {
-    pub(super) model: Model,
-    pub(super) doubts: Vec<String>,
-}
-
-/// Everything but the history.
-pub(super) fn read(connection: &Connection, place: &str) -> rusqlite::Result<Reading> {
+/// Reads everything but the history; `place` names the file in warnings.
+pub(super) fn read(connection: &Connection, place: &str) -> rusqlite::Result<Loaded> {
     let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    read_by(connection, place, &states_of(version))
+    read_with(connection, place, &select_states(version))
 }
 
-/// What can still be read of a damaged one.
-pub(super) fn salvage(connection: &Connection, place: &str) -> Option<Reading> {
-    let without = || {
-        let mut reading = read_by(connection, place, &states_without_memory()).ok()?;
-        let doubt = format!("{place}: what monitors remembered cannot be read: they begin anew");
-        reading.doubts.push(doubt);
-        Some(reading)
+/// Reads what is still readable in a damaged database.
+pub(super) fn salvage(connection: &Connection, place: &str) -> Option<Loaded> {
+    let without_memory = || {
+        let mut loaded = read_with(connection, place, &select_states_without_memory()).ok()?;
+        loaded.warnings.push(format!(
+            "{place}: the memory of its monitors cannot be read and starts empty"
+        ));
+        Some(loaded)
     };
-    read(connection, place).ok().or_else(without)
+    read(connection, place).ok().or_else(without_memory)
 }
 
 const STATE: &str = "name, is_up, last_checked, last_response_time, last_notified, last_alarm_started,
      last_successful_heartbeat, down_count, notified_count, error_reason, last_config_checksum, own";
 
-/// The query for rows of [`state`] and [`memory`], in a database of this version.
-pub(crate) fn states_of(version: i64) -> String {
+/// The query for rows of [`state`] and [`memory`] in a database of this version.
+pub(super) fn select_states(version: i64) -> String {
     match version < schema::MEMORIES {
         true => format!("SELECT {STATE}, other, NULL FROM states"),
         false => format!("SELECT {STATE}, kept, counts FROM states LEFT JOIN memories ON monitor = name"),
     }
 }
 
-fn states_without_memory() -> String {
+fn select_states_without_memory() -> String {
     format!("SELECT {STATE}, NULL, NULL FROM states")
 }
 
-fn read_by(connection: &Connection, place: &str, states: &str) -> rusqlite::Result<Reading> {
+fn read_with(connection: &Connection, place: &str, select: &str) -> rusqlite::Result<Loaded> {
     let mut model = Model::default();
-    let mut doubts = Doubts {
-        place,
-        told: Vec::new(),
-        more: 0,
-    };
-    let mut statement = connection.prepare(states)?;
+    let mut warnings = Warnings::new(place);
+    let mut statement = connection.prepare(select)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let name: String = match row.get(0) {
             Ok(name) => name,
             Err(error) => {
-                doubts.add(&format!("a monitor's name: {error}: ignored"));
+                warnings.add(&format!("a monitor's name: {error}: ignored"));
                 continue;
             }
         };
@@ -116,14 +67,12 @@ fn read_by(connection: &Connection, place: &str, states: &str) -> rusqlite::Resu
             Ok(mut state) => {
                 match memory(row) {
                     Ok(memory) => state.memory = memory,
-                    Err(error) => {
-                        doubts.add(&format!("what monitor \"{name}\" remembered: {error}: ignored"))
-                    }
+                    Err(error) => warnings.add(&format!("memory of monitor \"{name}\": {error}: ignored")),
                 }
                 model.monitors.insert(name, state.into());
             }
-            Err(error) if is_of_the_row(&error) => {
-                doubts.add(&format!("monitor \"{name}\": {error}: ignored"));
+            Err(error) if is_of_one_row(&error) => {
+                warnings.add(&format!("monitor \"{name}\": {error}: ignored"));
             }
             Err(error) => return Err(error),
         }
@@ -135,7 +84,7 @@ fn read_by(connection: &Connection, place: &str, states: &str) -> rusqlite::Resu
             Ok(entry) => {
                 model.outbox.upsert(entry);
             }
-            Err(error) if is_of_the_row(&error) => doubts.add(&format!(
+            Err(error) if is_of_one_row(&error) => warnings.add(&format!(
                 "a message on its way cannot be read and is not sent: {error}; it is kept"
             )),
             Err(error) => return Err(error),
@@ -149,14 +98,12 @@ fn read_by(connection: &Connection, place: &str, states: &str) -> rusqlite::Resu
     model.pass = ended.zip(took.map(Duration::from_micros));
     model.unread = json_meta(connection, "unread")?;
     model.foreign = json_meta(connection, "foreign")?;
-    Ok(Reading {
-        model,
-        doubts: doubts.end(),
-    })
+    let warnings = warnings.into_list();
+    Ok(Loaded { model, warnings })
 }
 
-/// A row of `states`, all but its memory.
-pub(crate) fn state(row: &Row<'_>) -> rusqlite::Result<MonitorState> {
+/// Reads a row of `states` without its memory.
+pub(super) fn state(row: &Row<'_>) -> rusqlite::Result<MonitorState> {
     Ok(MonitorState {
         is_up: row.get(1)?,
         last_checked: time_at(row, 2)?,
@@ -173,19 +120,23 @@ pub(crate) fn state(row: &Row<'_>) -> rusqlite::Result<MonitorState> {
     })
 }
 
-/// The memory in a row of [`states_of`].
-pub(crate) fn memory(row: &Row<'_>) -> rusqlite::Result<Memory> {
-    let kept: serde_json::Map<String, serde_json::Value> = json_at(row, 12)?;
+/// Reads the memory in a row of [`select_states`].
+pub(super) fn memory(row: &Row<'_>) -> rusqlite::Result<Memory> {
+    let kept: Map<String, Value> = json_at(row, 12)?;
+    let kept: BTreeMap<String, Arc<str>> = kept
+        .into_iter()
+        .map(|(key, value)| (key, value.to_string().into()))
+        .collect();
     Ok(Memory {
-        kept: memories::texts(kept),
+        kept,
         counts: row.get::<_, Option<String>>(13)?.map(Into::into),
     })
 }
 
-/// A row of `SELECT entry FROM outbox`.
-pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
+/// Reads a row of `SELECT entry FROM outbox`.
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
     let text: String = row.get(0)?;
-    serde_json::from_str(&text).map_err(|error| wrong(0, error))
+    from_json(&text, 0)
 }
 
 pub(super) fn number(connection: &Connection, key: &str) -> rusqlite::Result<Option<i64>> {
@@ -196,24 +147,24 @@ pub(super) fn text(connection: &Connection, key: &str) -> rusqlite::Result<Optio
     meta(connection, key, |row| row.get(0))
 }
 
-/// `None` also where the value is of another type than it should be.
+/// Reads a value of `meta`; `None` also where it is of another type.
 fn meta<T>(
     connection: &Connection,
     key: &str,
     value: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Option<T>> {
-    let found = connection
+    let result = connection
         .query_row("SELECT value FROM meta WHERE key = ?1", [key], value)
         .optional();
-    match found {
-        Err(error) if is_of_the_row(&error) => Ok(None),
-        found => found,
+    match result {
+        Err(error) if is_of_one_row(&error) => Ok(None),
+        result => result,
     }
 }
 
 fn json_meta<T: DeserializeOwned + Default>(connection: &Connection, key: &str) -> rusqlite::Result<T> {
-    let written = text(connection, key)?;
-    Ok(written
+    let stored = text(connection, key)?;
+    Ok(stored
         .and_then(|text| serde_json::from_str(&text).ok())
         .unwrap_or_default())
 }
@@ -237,9 +188,9 @@ pub(super) fn write_states<'a>(
 ) -> rusqlite::Result<()> {
     let mut insert = transaction
         .prepare("INSERT OR REPLACE INTO states VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)")?;
-    let nothing = OwnState::default();
+    let default = OwnState::default();
     for (name, state) in states {
-        let own = (state.own != nothing).then(|| json(&state.own)).transpose()?;
+        let own = (state.own != default).then(|| json(&state.own)).transpose()?;
         insert.execute(params![
             name,
             state.is_up,
@@ -258,7 +209,7 @@ pub(super) fn write_states<'a>(
     Ok(())
 }
 
-/// An entry of a key that is there keeps its place.
+/// Writes messages; one that is already in the table keeps its position.
 pub(super) fn write_outbox<'a>(
     transaction: &Transaction<'_>,
     entries: impl Iterator<Item = &'a OutboxEntry>,
@@ -272,7 +223,7 @@ pub(super) fn write_outbox<'a>(
     Ok(())
 }
 
-/// Deletes the rows of these keys.
+/// Executes a `DELETE` once per key.
 pub(super) fn delete(transaction: &Transaction<'_>, sql: &str, keys: &[String]) -> rusqlite::Result<()> {
     let mut delete = transaction.prepare(sql)?;
     for key in keys {
@@ -281,7 +232,7 @@ pub(super) fn delete(transaction: &Transaction<'_>, sql: &str, keys: &[String]) 
     Ok(())
 }
 
-/// What a pass leaves, and the epoch.
+/// Writes the epoch, and the end and duration of the last pass.
 pub(super) fn write_meta(transaction: &Transaction<'_>, model: &Model) -> rusqlite::Result<()> {
     set_meta(
         transaction,
@@ -295,38 +246,12 @@ pub(super) fn write_meta(transaction: &Transaction<'_>, model: &Model) -> rusqli
     Ok(())
 }
 
-/// Everything but memories, into a database that may hold something older.
-pub(super) fn write_whole(transaction: &Transaction<'_>, model: &Model) -> rusqlite::Result<()> {
+/// Writes everything but memories, in place of whatever the tables contain.
+pub(super) fn write_all(transaction: &Transaction<'_>, model: &Model) -> rusqlite::Result<()> {
     transaction.execute_batch("DELETE FROM states; DELETE FROM outbox")?;
     let states = model.monitors.iter();
     write_states(transaction, states.map(|(name, state)| (name.as_str(), &**state)))?;
     write_outbox(transaction, model.outbox.iter())?;
     set_meta(transaction, "unread", json(&model.unread)?)?;
     set_meta(transaction, "foreign", json(&model.foreign)?)
-}
-
-struct Doubts<'a> {
-    place: &'a str,
-    told: Vec<String>,
-    more: usize,
-}
-
-impl Doubts<'_> {
-    fn add(&mut self, text: &str) {
-        if self.told.len() < MAX_WARNINGS {
-            self.told.push(format!("{}: {}", self.place, printable(text)));
-        } else {
-            self.more += 1;
-        }
-    }
-
-    fn end(mut self) -> Vec<String> {
-        if self.more > 0 {
-            self.told.push(format!(
-                "{}: and {} more values that make no sense",
-                self.place, self.more
-            ));
-        }
-        self.told
-    }
 }

@@ -1,4 +1,4 @@
-//! The file's text, from the model.
+//! Writing the file's text from the model.
 
 use std::{
     collections::BTreeMap,
@@ -14,14 +14,14 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::{
-    model::Model,
-    moment,
+use super::{
+    local_time,
     read::{MAX_RESPONSE_MS, VERSION},
 };
+use crate::model::Model;
 
-/// The whole file, indented, for people open it.
-pub(crate) fn to_writer(mut out: &mut dyn Write, model: &Model, zone: &TimeZone) -> io::Result<()> {
+/// Writes the whole file, indented, because people open it.
+pub(super) fn to_writer(mut out: &mut dyn Write, model: &Model, zone: &TimeZone) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut out, &File { model, zone })?;
     out.write_all(b"\n")
 }
@@ -56,10 +56,10 @@ impl Serialize for File<'_> {
 }
 
 fn local(at: Option<Timestamp>, zone: &TimeZone) -> Option<String> {
-    at.map(|at| moment::write(at, zone))
+    at.map(|at| local_time::format(at, zone))
 }
 
-/// Milliseconds, with microseconds behind the point.
+/// Milliseconds, with microseconds as decimals.
 fn millis(duration: Duration) -> f64 {
     #[allow(clippy::cast_precision_loss)] // exact up to 285 years
     let millis = duration.as_micros() as f64 / 1_000.0;
@@ -89,7 +89,7 @@ impl Serialize for Monitor<'_> {
         map.serialize_entry("error_reason", &state.error_reason)?;
         map.serialize_entry("last_config_checksum", &state.last_config_checksum.as_deref())?;
         for (key, text) in &state.memory.kept {
-            // What an embedder's engine let through must not make the file unreadable.
+            // Whatever an embedder's engine lets through, the file stays readable.
             if STATE_KEYS.contains(&key.as_str()) {
                 continue;
             }
@@ -101,7 +101,7 @@ impl Serialize for Monitor<'_> {
     }
 }
 
-/// What the seed's file has no place for.
+/// The content of `apmon`: what APMonitor's format has no place for.
 struct Own<'a>(&'a File<'a>);
 
 impl Serialize for Own<'_> {
@@ -127,7 +127,8 @@ impl Serialize for Own<'_> {
     }
 }
 
-/// As text: nobody reads some thousand numbers, each on its line.
+/// Counts as text: as JSON they would fill the file with thousands of lines of one
+/// number.
 fn counts(model: &Model) -> BTreeMap<&str, &str> {
     let monitors = model.monitors.iter();
     monitors
@@ -135,7 +136,7 @@ fn counts(model: &Model) -> BTreeMap<&str, &str> {
         .collect()
 }
 
-/// The moments whose local time does not tell which they are.
+/// The moments whose local time is ambiguous.
 fn exact_moments<'a>(
     model: &'a Model,
     zone: &TimeZone,
@@ -148,7 +149,7 @@ fn exact_moments<'a>(
             ("last_alarm_started", state.last_alarm_started),
             ("last_successful_heartbeat", state.last_successful_heartbeat),
         ] {
-            if let Some(at) = at.filter(|at| moment::is_unclear(*at, zone)) {
+            if let Some(at) = at.filter(|at| local_time::is_ambiguous(*at, zone)) {
                 exact.entry(name).or_default().insert(key, at);
             }
         }

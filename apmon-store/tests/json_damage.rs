@@ -1,4 +1,4 @@
-//! What is wrong with a file is said, and costs as little as possible.
+//! A damaged JSON file is reported, and costs as little as possible.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
@@ -27,7 +27,7 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-/// The warning without its time, which nobody can know.
+/// A warning without the time in it.
 fn without_time(text: &str, directory: &Path) -> String {
     let text = text.replace(directory.to_str().unwrap(), "DIR");
     match text.split_once(".corrupt-") {
@@ -37,7 +37,7 @@ fn without_time(text: &str, directory: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_set_aside_and_the_one_before_is_used() {
+async fn a_damaged_file_is_set_aside_and_its_predecessor_used() {
     for damaged in [
         "",
         "{\"a\": {\"is_up\": tr",
@@ -72,7 +72,7 @@ async fn a_damaged_file_is_set_aside_and_the_one_before_is_used() {
 }
 
 #[tokio::test]
-async fn the_good_predecessor_survives_the_next_commit() {
+async fn a_good_predecessor_survives_the_next_commit() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.json");
     fs::write(&path, "{").unwrap();
@@ -95,7 +95,7 @@ async fn the_good_predecessor_survives_the_next_commit() {
 }
 
 #[tokio::test]
-async fn with_nothing_left_to_read_it_starts_empty_and_says_so() {
+async fn without_a_readable_predecessor_the_state_starts_empty_with_a_warning() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.json");
     fs::write(&path, "{").unwrap();
@@ -118,7 +118,7 @@ async fn with_nothing_left_to_read_it_starts_empty_and_says_so() {
 }
 
 #[tokio::test]
-async fn two_damaged_files_in_one_second_are_both_kept() {
+async fn damaged_files_of_one_second_are_all_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.json");
     for content in ["{1", "{2", "{3"] {
@@ -129,7 +129,7 @@ async fn two_damaged_files_in_one_second_are_both_kept() {
 }
 
 #[tokio::test]
-async fn a_first_start_is_no_reason_to_warn() {
+async fn a_first_start_warns_of_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let snapshot = load(&directory.path().join("not/yet/s.json")).await.unwrap();
     assert_eq!(snapshot.warnings, Vec::<String>::new());
@@ -138,7 +138,7 @@ async fn a_first_start_is_no_reason_to_warn() {
 }
 
 #[tokio::test]
-async fn a_missing_file_with_a_predecessor_is_no_first_start() {
+async fn a_missing_file_with_a_predecessor_is_not_a_first_start() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.json");
     fs::write(directory.path().join("s.json.old"), GOOD).unwrap();
@@ -154,7 +154,7 @@ async fn a_missing_file_with_a_predecessor_is_no_first_start() {
 }
 
 #[tokio::test]
-async fn a_wrong_value_costs_nothing_but_itself() {
+async fn an_invalid_value_costs_only_itself() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.json");
     fs::write(
@@ -192,18 +192,18 @@ async fn a_wrong_value_costs_nothing_but_itself() {
 }
 
 #[tokio::test]
-async fn many_wrong_values_are_counted() {
+async fn warnings_beyond_a_limit_are_counted() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.json");
     let monitors: Vec<_> = (0..80).map(|i| format!("\"m{i}\": {{\"is_up\": 7}}")).collect();
     fs::write(&path, format!("{{{}}}", monitors.join(","))).unwrap();
     let warnings = load(&path).await.unwrap().warnings;
     assert_eq!(warnings.len(), 51);
-    assert!(warnings[50].ends_with("and 30 more values that make no sense"));
+    assert!(warnings[50].ends_with("30 more warnings are not shown"));
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_read_is_kept_and_told() {
+async fn a_message_that_cannot_be_read_is_kept_with_a_warning() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.json");
     fs::write(
@@ -251,7 +251,7 @@ async fn a_file_of_a_newer_apmon_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_is_no_file_or_too_large_is_an_error() {
+async fn directories_devices_and_huge_files_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let error = load(directory.path()).await.unwrap_err();
     assert_eq!(
@@ -265,7 +265,7 @@ async fn what_is_no_file_or_too_large_is_an_error() {
     assert_eq!(
         error.one_line(),
         format!(
-            "{}: 1073741825 bytes; no state file has more than 1073741824",
+            "{}: too large for a state file: 1073741825 bytes, the limit is 1073741824",
             path.display()
         )
     );

@@ -1,5 +1,5 @@
-//! A store whose disk can be told to fail, and that remembers only what was
-//! durable when the process ended.
+//! A store whose disk can fail or hang, and that keeps only what was durable when
+//! the process ended.
 
 use std::{
     collections::HashSet,
@@ -12,45 +12,45 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use crate::{
-    reference::{Beliefs, Reference},
+    reference::{Beliefs, Permission, Reference},
     setup::Setup,
     step::Disk,
 };
 
-/// A commit that takes so long is not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the engine waits for a commit before it sends from memory.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub struct Store {
+pub struct FaultyStore {
     clock: Arc<SystemClock>,
     reference: Arc<Mutex<Reference>>,
     disk: Mutex<Disk>,
     changed: Notify,
-    kept: Mutex<Snapshot>,
-    trouble: Mutex<Trouble>,
+    stored: Mutex<Snapshot>,
+    faults: Mutex<Faults>,
 }
 
-/// What the engine could not count on since it was started.
+/// What the store failed to do since the process started.
 #[derive(Default)]
-struct Trouble {
-    /// The commit under way: since when, with what, and what was believed.
+struct Faults {
+    /// The commit under way: since when, its content, and the beliefs it records.
     under_way: Option<(Mono, Commit, Beliefs)>,
-    /// The last commit, if it failed.
+    /// The last commit, if it failed: it may be on disk or not.
     doubtful: Option<(Commit, Beliefs)>,
-    /// Keys of entries that were in a commit that failed.
+    /// Keys of entries in commits that failed.
     failed: HashSet<String>,
     /// A commit was under way for too long until then.
     stalled_until: Option<Mono>,
 }
 
-impl Store {
+impl FaultyStore {
     pub fn new(clock: &Arc<SystemClock>, reference: &Arc<Mutex<Reference>>) -> Self {
         Self {
             clock: Arc::clone(clock),
             reference: Arc::clone(reference),
             disk: Mutex::new(Disk::Works(0)),
             changed: Notify::new(),
-            kept: Mutex::default(),
-            trouble: Mutex::default(),
+            stored: Mutex::default(),
+            faults: Mutex::default(),
         }
     }
 
@@ -63,69 +63,73 @@ impl Store {
         self.clock.now().mono
     }
 
-    /// The process has ended; what it tried to write last is on disk, or not.
-    pub fn cut(&self, written: bool) {
-        let mut trouble = self.trouble.lock().unwrap();
-        let under_way = trouble
+    /// The process has ended; its last, unfinished write is on disk if `written`.
+    pub fn process_ended(&self, written: bool) {
+        let mut faults = self.faults.lock().unwrap();
+        let under_way = faults
             .under_way
             .take()
             .map(|(_, commit, beliefs)| (commit, beliefs));
-        let last = under_way.or(trouble.doubtful.take());
-        drop(trouble);
+        let last = under_way.or(faults.doubtful.take());
+        drop(faults);
         if let Some((commit, beliefs)) = last.filter(|_| written) {
             self.write(&commit, beliefs);
         }
-        let kept = self.kept.lock().unwrap();
-        self.reference.lock().unwrap().ended(&kept.outbox);
+        let stored = self.stored.lock().unwrap();
+        self.reference.lock().unwrap().process_ended(&stored.outbox);
     }
 
     /// A process starts with the site file `setup`.
-    pub fn begin(&self, setup: &Setup) {
-        *self.trouble.lock().unwrap() = Trouble::default();
-        let mut kept = self.kept.lock().unwrap();
-        kept.epoch += 1;
-        self.reference.lock().unwrap().begin(setup.clone(), &kept.outbox);
+    pub fn process_starts(&self, setup: &Setup) {
+        *self.faults.lock().unwrap() = Faults::default();
+        let mut stored = self.stored.lock().unwrap();
+        stored.epoch += 1;
+        let mut reference = self.reference.lock().unwrap();
+        reference.process_starts(setup.clone(), &stored.outbox);
     }
 
     pub fn keys(&self) -> Vec<String> {
-        let kept = self.kept.lock().unwrap();
-        kept.outbox.iter().map(|entry| entry.key()).collect()
+        let stored = self.stored.lock().unwrap();
+        stored.outbox.iter().map(|entry| entry.key()).collect()
     }
 
     /// Whether this entry, decided at `decided`, may be sent now.
     pub fn may_be_sent(&self, key: &str, decided: Mono) -> Permission {
-        if self.keys().iter().any(|kept| kept == key) {
+        if self.keys().iter().any(|stored| stored == key) {
             return Permission::OnDisk;
         }
-        let trouble = self.trouble.lock().unwrap();
-        let stalls = matches!(&trouble.under_way, Some((since, ..)) if self.now().since(*since) >= PATIENCE);
-        let stalled = trouble.stalled_until.is_some_and(|until| decided <= until);
-        match trouble.failed.contains(key) || stalls || stalled {
+        let faults = self.faults.lock().unwrap();
+        let stalls =
+            matches!(&faults.under_way, Some((since, ..)) if self.now().since(*since) >= COMMIT_TIMEOUT);
+        let stalled = faults.stalled_until.is_some_and(|until| decided <= until);
+        match faults.failed.contains(key) || stalls || stalled {
             true => Permission::FromMemory,
             false => Permission::Forbidden,
         }
     }
 
     fn write(&self, commit: &Commit, beliefs: Beliefs) {
-        let mut kept = self.kept.lock().unwrap();
+        let mut stored = self.stored.lock().unwrap();
         for (name, state) in &commit.states {
-            kept.monitors.insert(name.clone(), Arc::clone(state));
+            stored.monitors.insert(name.clone(), Arc::clone(state));
         }
         for name in &commit.forget {
-            kept.monitors.remove(name);
+            stored.monitors.remove(name);
         }
         for entry in &commit.outbox {
-            match kept.outbox.iter_mut().find(|old| old.key() == entry.key()) {
+            match stored.outbox.iter_mut().find(|old| old.key() == entry.key()) {
                 Some(old) => *old = entry.clone(),
-                None => kept.outbox.push(entry.clone()),
+                None => stored.outbox.push(entry.clone()),
             }
         }
-        kept.outbox.retain(|entry| !commit.settled.contains(&entry.key()));
-        self.reference.lock().unwrap().written(beliefs, &kept.outbox);
+        stored
+            .outbox
+            .retain(|entry| !commit.settled.contains(&entry.key()));
+        self.reference.lock().unwrap().written(beliefs, &stored.outbox);
     }
 
     /// Waits as long as the disk takes. Returns whether it writes.
-    async fn turn(&self) -> bool {
+    async fn wait_for_disk(&self) -> bool {
         loop {
             let changed = self.changed.notified();
             let disk = *self.disk.lock().unwrap();
@@ -141,19 +145,10 @@ impl Store {
     }
 }
 
-/// Whether a message may be handed to a channel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Permission {
-    OnDisk,
-    /// The disk did not do its work.
-    FromMemory,
-    Forbidden,
-}
-
 #[async_trait]
-impl StateStore for Store {
+impl StateStore for FaultyStore {
     async fn load(&self) -> Result<Snapshot, StoreError> {
-        let mut snapshot = self.kept.lock().unwrap().clone();
+        let mut snapshot = self.stored.lock().unwrap().clone();
         for state in snapshot.monitors.values_mut() {
             Arc::make_mut(state).mono = Default::default();
         }
@@ -161,35 +156,35 @@ impl StateStore for Store {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
-        let newest = self.kept.lock().unwrap().epoch;
+        let newest = self.stored.lock().unwrap().epoch;
         assert_eq!(
             commit.epoch, newest,
             "each commit carries the epoch of its process"
         );
         let beliefs = self.reference.lock().unwrap().committing(commit);
         let started = self.now();
-        self.trouble.lock().unwrap().under_way = Some((started, commit.clone(), beliefs));
+        self.faults.lock().unwrap().under_way = Some((started, commit.clone(), beliefs));
         tokio::task::yield_now().await;
-        let circles = self.reference.lock().unwrap().turns_in_circles();
-        if circles {
+        let is_looping = self.reference.lock().unwrap().is_looping();
+        if is_looping {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        let writes = self.turn().await;
-        let mut trouble = self.trouble.lock().unwrap();
-        let under_way = trouble.under_way.take();
-        if self.now().since(started) >= PATIENCE {
-            trouble.stalled_until = Some(self.now());
+        let writes = self.wait_for_disk().await;
+        let mut faults = self.faults.lock().unwrap();
+        let under_way = faults.under_way.take();
+        if self.now().since(started) >= COMMIT_TIMEOUT {
+            faults.stalled_until = Some(self.now());
         }
         let under_way = under_way.map(|(_, commit, beliefs)| (commit, beliefs));
         if !writes {
-            trouble
+            faults
                 .failed
                 .extend(commit.outbox.iter().map(|entry| entry.key()));
-            trouble.doubtful = under_way;
+            faults.doubtful = under_way;
             return Err(StoreError::Stopped);
         }
-        trouble.doubtful = None;
-        drop(trouble);
+        faults.doubtful = None;
+        drop(faults);
         if let Some((commit, beliefs)) = under_way {
             self.write(&commit, beliefs);
         }

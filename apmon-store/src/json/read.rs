@@ -1,8 +1,8 @@
-//! The model, from the file's text.
+//! Reading the model from the file's text.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use apmon_core::{MonitorState, OutboxEntry, OwnState, memory::STATE_KEYS, text::printable};
+use apmon_core::{MonitorState, OutboxEntry, OwnState, memory::STATE_KEYS};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{
     Deserialize, Deserializer as _,
@@ -10,70 +10,58 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use crate::{model::Model, moment};
+use super::local_time;
+use crate::{
+    model::{Loaded, Model},
+    warning::Warnings,
+};
 
-/// The version of what stands under `apmon`.
-pub(crate) const VERSION: u64 = 1;
+/// The version of the content of `apmon`.
+pub(super) const VERSION: u64 = 1;
 
-/// The longest response time that is believed: 30 years.
-pub(crate) const MAX_RESPONSE_MS: f64 = 1e12;
+/// The longest response time that is accepted: 30 years.
+pub(super) const MAX_RESPONSE_MS: f64 = 1e12;
 
-/// More warnings than a person reads are counted.
-const MAX_WARNINGS: usize = 50;
-
-/// Why a text is no state file.
+/// Why a text is not a state file.
 #[derive(Debug)]
-pub(crate) enum ReadError {
-    /// It is damaged.
+pub(super) enum ReadError {
+    /// The text is damaged, with the reason.
     Damaged(String),
-    /// It is fine, but not for us: using it would lose what we do not know.
+    /// A newer version: using it would lose content that we do not know.
     Newer(u64),
 }
 
 /// Reads a state file; `place` names it in warnings.
-pub(crate) fn from_bytes(
-    bytes: &[u8],
-    zone: &TimeZone,
-    place: &str,
-) -> Result<(Model, Vec<String>), ReadError> {
+pub(super) fn from_bytes(bytes: &[u8], zone: &TimeZone, place: &str) -> Result<Loaded, ReadError> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if text.is_empty() {
         return Err(ReadError::Damaged("it is empty".into()));
     }
     let mut reader = Reader {
         zone,
-        place,
-        warnings: Vec::new(),
-        more: 0,
+        warnings: Warnings::new(place),
     };
     let mut json = serde_json::Deserializer::from_slice(text);
     let file = json
         .deserialize_map(TopLevel(&mut reader))
         .and_then(|file| json.end().map(|()| file))
-        // All below the top is read as it comes, so that only the top can be
-        // of the wrong type.
+        // Everything below the top level is read as it comes, so only the top
+        // level can be of the wrong type.
         .map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => ReadError::Damaged("it is no JSON object".into()),
+            serde_json::error::Category::Data => ReadError::Damaged("it is not a JSON object".into()),
             _ => ReadError::Damaged(error.to_string()),
         })?;
     let model = reader.file(file)?;
-    if reader.more > 0 {
-        reader.warnings.push(format!(
-            "{place}: and {} more values that make no sense",
-            reader.more
-        ));
-    }
-    Ok((model, reader.warnings))
+    let warnings = reader.warnings.into_list();
+    Ok(Loaded { model, warnings })
 }
 
 struct Reader<'a> {
     zone: &'a TimeZone,
-    place: &'a str,
-    warnings: Vec<String>,
-    more: usize,
+    warnings: Warnings<'a>,
 }
 
-/// What the top level holds: monitors read, the rest still as it came.
+/// The top level: monitors already read, the rest as it came.
 #[derive(Default)]
 struct File {
     model: Model,
@@ -82,8 +70,8 @@ struct File {
     took: Value,
 }
 
-/// Reads one key after another, so that of ten thousand monitors only one is
-/// ever held as JSON.
+/// Reads one key after the other, so that of ten thousand monitors only one at a
+/// time is held as JSON.
 struct TopLevel<'r, 'a>(&'r mut Reader<'a>);
 
 impl<'de> Visitor<'de> for TopLevel<'_, '_> {
@@ -114,13 +102,8 @@ impl<'de> Visitor<'de> for TopLevel<'_, '_> {
 }
 
 impl Reader<'_> {
-    fn warn(&mut self, text: String) {
-        if self.warnings.len() < MAX_WARNINGS {
-            self.warnings
-                .push(format!("{}: {}", self.place, printable(&text)));
-        } else {
-            self.more += 1;
-        }
+    fn warn(&mut self, text: &str) {
+        self.warnings.add(text);
     }
 
     fn file(&mut self, file: File) -> Result<Model, ReadError> {
@@ -130,15 +113,15 @@ impl Reader<'_> {
             ended,
             took,
         } = file;
-        // Only the pair means something; it is written anew by the next pass.
+        // Only both together are useful; the next pass writes them anew.
         model.pass = ended
             .as_str()
-            .and_then(|text| moment::read(text, self.zone))
+            .and_then(|text| local_time::parse(text, self.zone))
             .zip(response_time(&took));
         match own {
             Value::Null => {}
             Value::Object(own) => self.own(own, &mut model)?,
-            _ => self.warn("\"apmon\" is no object: ignored".into()),
+            _ => self.warn("\"apmon\" is not an object: ignored"),
         }
         Ok(model)
     }
@@ -152,7 +135,7 @@ impl Reader<'_> {
             match key.as_str() {
                 "epoch" => match value.as_u64() {
                     Some(epoch) => model.epoch = epoch,
-                    None => self.warn("\"apmon\": \"epoch\" is no number: counted anew".into()),
+                    None => self.warn("\"apmon\": \"epoch\" is not a number: counting starts over"),
                 },
                 "outbox" | "unread" => self.messages(&key, value, model),
                 "monitors" => {
@@ -166,7 +149,7 @@ impl Reader<'_> {
                         match serde_json::from_value::<OwnState>(value) {
                             Ok(own) => Arc::make_mut(state).own = own,
                             Err(error) => {
-                                self.warn(format!("\"apmon\": monitor \"{name}\": {error}: ignored"));
+                                self.warn(&format!("\"apmon\": monitor \"{name}\": {error}: ignored"));
                             }
                         }
                     }
@@ -175,7 +158,7 @@ impl Reader<'_> {
                     let exact = self.section::<HashMap<String, HashMap<String, Timestamp>>>(&key, value);
                     for (name, moments) in exact.unwrap_or_default() {
                         if let Some(state) = model.monitors.get_mut(&name) {
-                            self.clear_up(Arc::make_mut(state), moments);
+                            self.make_exact(Arc::make_mut(state), moments);
                         }
                     }
                 }
@@ -193,7 +176,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn clear_up(&self, state: &mut MonitorState, exact: HashMap<String, Timestamp>) {
+    fn make_exact(&self, state: &mut MonitorState, exact: HashMap<String, Timestamp>) {
         for (key, exact) in exact {
             let field = match key.as_str() {
                 "last_checked" => &mut state.last_checked,
@@ -202,8 +185,8 @@ impl Reader<'_> {
                 "last_successful_heartbeat" => &mut state.last_successful_heartbeat,
                 _ => continue,
             };
-            if let Some(read) = field {
-                moment::clear_up(read, exact, self.zone);
+            if let Some(parsed) = field {
+                local_time::make_exact(parsed, exact, self.zone);
             }
         }
     }
@@ -215,7 +198,7 @@ impl Reader<'_> {
                     model.outbox.upsert(entry);
                 }
                 Err(error) => {
-                    self.warn(format!(
+                    self.warn(&format!(
                         "\"apmon\": a message on its way cannot be read and is not sent: {error}; \
                          it is kept under \"unread\""
                     ));
@@ -229,7 +212,7 @@ impl Reader<'_> {
         match serde_json::from_value(value) {
             Ok(section) => Some(section),
             Err(error) => {
-                self.warn(format!("\"apmon\": \"{key}\": {error}: ignored"));
+                self.warn(&format!("\"apmon\": \"{key}\": {error}: ignored"));
                 None
             }
         }
@@ -266,7 +249,7 @@ impl Reader<'_> {
                 }
             };
             if let Err(expected) = read {
-                self.warn(format!(
+                self.warn(&format!(
                     "monitor \"{name}\": \"{key}\" is not {expected}: ignored"
                 ));
             }
@@ -275,12 +258,12 @@ impl Reader<'_> {
     }
 
     fn time(&self, field: &mut Option<Timestamp>, value: &Value) -> Result<(), &'static str> {
-        let read = value.as_str().and_then(|text| moment::read(text, self.zone));
+        let read = value.as_str().and_then(|text| local_time::parse(text, self.zone));
         set(field, read, "a time")
     }
 }
 
-/// Stores what was read, or says what was expected.
+/// Stores a value that could be read; the error names what was expected.
 fn set<T>(field: &mut Option<T>, read: Option<T>, expected: &'static str) -> Result<(), &'static str> {
     *field = read;
     field.as_ref().map(|_| ()).ok_or(expected)

@@ -2,16 +2,16 @@
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
-/// `at` in `zone`, cut to microseconds, without an offset.
-pub(crate) fn write(at: Timestamp, zone: &TimeZone) -> String {
+/// Formats `at` in `zone`, cut to microseconds, without an offset.
+pub(crate) fn format(at: Timestamp, zone: &TimeZone) -> String {
     format!("{:.6}", zone.to_datetime(at))
 }
 
-/// Reads what [`write`] writes, with or without a fraction, with a `T` or a
-/// blank. An offset or a `Z` makes it exact; without, it is local. A local time
-/// that the clocks skipped is read by the offset before, one that they showed
-/// twice is the first.
-pub(crate) fn read(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+/// Parses what [`format()`] writes, with or without a fraction, with a `T` or a
+/// blank. With an offset or a `Z` the time is exact, otherwise local. A local
+/// time that the clocks skipped is read with the offset before the change; of
+/// one that they showed twice, the first is meant.
+pub(crate) fn parse(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     if let Ok(exact) = text.parse::<Timestamp>() {
         return Some(exact);
     }
@@ -19,17 +19,17 @@ pub(crate) fn read(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     zone.to_ambiguous_timestamp(local).compatible().ok()
 }
 
-/// Whether what [`write`] writes of `at` is read as another moment: within the
-/// hour that the clocks show for the second time.
-pub(crate) fn is_unclear(at: Timestamp, zone: &TimeZone) -> bool {
-    let read = zone.to_ambiguous_timestamp(zone.to_datetime(at)).compatible();
-    read.is_ok_and(|read| read != at)
+/// Whether [`parse`] would read what [`format()`] writes for `at` as another
+/// moment: within an hour that the clocks show for the second time.
+pub(crate) fn is_ambiguous(at: Timestamp, zone: &TimeZone) -> bool {
+    let parsed = zone.to_ambiguous_timestamp(zone.to_datetime(at)).compatible();
+    parsed.is_ok_and(|parsed| parsed != at)
 }
 
-/// `exact` in place of `read`, if both are written alike.
-pub(crate) fn clear_up(read: &mut Timestamp, exact: Timestamp, zone: &TimeZone) {
-    if write(*read, zone) == write(exact, zone) {
-        *read = Timestamp::from_microsecond(exact.as_microsecond()).unwrap_or(exact);
+/// Replaces `parsed` by `exact` if both are written alike.
+pub(crate) fn make_exact(parsed: &mut Timestamp, exact: Timestamp, zone: &TimeZone) {
+    if format(*parsed, zone) == format(exact, zone) {
+        *parsed = Timestamp::from_microsecond(exact.as_microsecond()).unwrap_or(exact);
     }
 }
 
@@ -42,19 +42,19 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_written_as_python_does() {
+    fn times_are_written_as_python_writes_them() {
         let table = [
             ("2026-02-11T13:15:00.123456789Z", "2026-02-11T14:15:00.123456"),
             ("2026-07-11T13:15:00Z", "2026-07-11T15:15:00.000000"),
             ("2026-02-11T22:59:59.999999999Z", "2026-02-11T23:59:59.999999"),
         ];
         for (at, expected) in table {
-            assert_eq!(write(at.parse().unwrap(), &berlin()), expected);
+            assert_eq!(format(at.parse().unwrap(), &berlin()), expected);
         }
     }
 
     #[test]
-    fn a_moment_is_read_in_the_forms_there_are() {
+    fn times_are_read_in_every_form_in_use() {
         let table = [
             ("2026-02-11T14:15:00.123456", "2026-02-11T13:15:00.123456Z"),
             ("2026-02-11T14:15:00", "2026-02-11T13:15:00Z"),
@@ -68,12 +68,12 @@ mod tests {
             ("2026-10-25T02:30:00", "2026-10-25T00:30:00Z"),
         ];
         for (text, expected) in table {
-            assert_eq!(read(text, &berlin()), Some(expected.parse().unwrap()), "{text}");
+            assert_eq!(parse(text, &berlin()), Some(expected.parse().unwrap()), "{text}");
         }
     }
 
     #[test]
-    fn an_hour_shown_twice_is_unclear_the_second_time() {
+    fn an_hour_shown_twice_is_ambiguous_the_second_time() {
         let table = [
             ("2026-10-25T00:30:00Z", false),
             ("2026-10-25T00:59:59.999999999Z", false),
@@ -83,22 +83,22 @@ mod tests {
             ("2026-03-29T01:00:00Z", false),
         ];
         for (at, expected) in table {
-            assert_eq!(is_unclear(at.parse().unwrap(), &berlin()), expected, "{at}");
+            assert_eq!(is_ambiguous(at.parse().unwrap(), &berlin()), expected, "{at}");
         }
     }
 
     #[test]
-    fn a_moment_is_only_cleared_up_where_nobody_changed_it_since() {
+    fn a_time_edited_since_is_not_made_exact() {
         let moment = |text: &str| text.parse::<Timestamp>().unwrap();
-        let mut read = moment("2026-10-25T00:30:00.000001Z");
-        clear_up(&mut read, moment("2026-10-25T01:30:00.000001999Z"), &berlin());
-        assert_eq!(read, moment("2026-10-25T01:30:00.000001Z"));
-        clear_up(&mut read, moment("2026-10-25T01:31:00Z"), &berlin());
-        assert_eq!(read, moment("2026-10-25T01:30:00.000001Z"));
+        let mut parsed = moment("2026-10-25T00:30:00.000001Z");
+        make_exact(&mut parsed, moment("2026-10-25T01:30:00.000001999Z"), &berlin());
+        assert_eq!(parsed, moment("2026-10-25T01:30:00.000001Z"));
+        make_exact(&mut parsed, moment("2026-10-25T01:31:00Z"), &berlin());
+        assert_eq!(parsed, moment("2026-10-25T01:30:00.000001Z"));
     }
 
     #[test]
-    fn what_is_no_moment_is_refused() {
+    fn texts_that_are_not_times_are_refused() {
         for text in [
             "",
             "never",
@@ -107,7 +107,7 @@ mod tests {
             "1770819300",
             "2026-02-11T14:15:00+99:99",
         ] {
-            assert_eq!(read(text, &berlin()), None, "{text}");
+            assert_eq!(parse(text, &berlin()), None, "{text}");
         }
     }
 }

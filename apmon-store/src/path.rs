@@ -1,13 +1,10 @@
-//! Where state files stand.
+//! Default locations and formats of state files.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use apmon_core::config::Environment;
 
-/// What decides where state files stand by default.
+/// The operating system's part in the default location of state files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Platform {
     /// `/var/tmp/APMonitor`
@@ -19,7 +16,7 @@ pub enum Platform {
 }
 
 impl Platform {
-    /// This machine's.
+    /// The platform of this build.
     pub const HERE: Self = if cfg!(unix) {
         Self::Unix
     } else if cfg!(windows) {
@@ -29,17 +26,17 @@ impl Platform {
     };
 }
 
-/// What a state file is written as; its suffix says it.
+/// The format of a state file, chosen by its suffix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
     /// A SQLite database: `.db`.
     Sqlite,
-    /// The JSON file of seed 003: everything else, by default `.json`.
+    /// APMonitor's JSON file (seed 003): every other suffix, by default `.json`.
     Json,
 }
 
 impl Format {
-    /// Of the file at `path`.
+    /// The format of the file at `path`.
     #[must_use]
     pub fn of(path: &Path) -> Self {
         match path.extension() {
@@ -56,9 +53,8 @@ impl Format {
     }
 }
 
-/// The state file of a site file where none is named: `<stem>.statefile.db` or
-/// `<stem>.statefile.json` in `$STATE_DIRECTORY` (set by systemd; the first of several), else in the
-/// platform's directory (seed 003).
+/// The default state file of a site file: `<stem>.statefile.db` or
+/// `<stem>.statefile.json` in [`default_directory`].
 #[must_use]
 pub fn default_path(
     config: &Path,
@@ -71,7 +67,8 @@ pub fn default_path(
     default_directory(platform, environment).join(name)
 }
 
-/// The directory in which state files stand where none is named.
+/// The default directory of state files: `$STATE_DIRECTORY` (set by systemd; the
+/// first of several), else the platform's (seed 003).
 #[must_use]
 pub fn default_directory(platform: Platform, environment: &dyn Environment) -> PathBuf {
     let given = |name| {
@@ -92,44 +89,6 @@ pub fn default_directory(platform: Platform, environment: &dyn Environment) -> P
     })
 }
 
-/// `path` with `suffix` behind its whole name.
-pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// The directory `path` stands in.
-pub(crate) fn directory(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Makes the directory `path` stands in, where it is missing: everybody may
-/// look into it (the chart tools do), nobody else may write. A umask does not
-/// change that.
-pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
-    let directory = directory(path);
-    let missing: Vec<_> = directory
-        .ancestors()
-        .take_while(|above| !above.as_os_str().is_empty() && above.symlink_metadata().is_err())
-        .collect();
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
-    builder.create(directory)?;
-    #[cfg(unix)]
-    for made in missing {
-        // Whose it is has changed if this fails; it is there, and that will do.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        let _ = std::fs::set_permissions(made, mode);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_place_follows_systemd_then_the_platform() {
+    fn the_default_location_follows_systemd_then_the_platform() {
         use Platform::{Other, Unix, Windows};
         type Row<'a> = (&'a str, Platform, &'a [(&'a str, &'a str)], &'a str);
         let table: &[Row<'_>] = &[
@@ -218,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_suffix_decides_what_a_state_file_is() {
+    fn the_suffix_decides_the_format() {
         let table = [
             ("x.db", Format::Sqlite),
             ("x.statefile.DB", Format::Sqlite),
@@ -231,14 +190,5 @@ mod tests {
         for (path, expected) in table {
             assert_eq!(Format::of(Path::new(path)), expected, "{path}");
         }
-    }
-
-    #[test]
-    fn what_stands_beside_a_file_has_its_whole_name() {
-        assert_eq!(
-            beside(Path::new("/s/x.statefile.json"), ".old"),
-            Path::new("/s/x.statefile.json.old")
-        );
-        assert_eq!(directory(Path::new("x.json")), Path::new("."));
     }
 }

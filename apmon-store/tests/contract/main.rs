@@ -1,21 +1,19 @@
-//! What every store must hold to, written against the trait and a way to open
-//! it again, so that another store can be put under it by one more
-//! `contract!` line.
+//! The contract of every store, written against the trait. Another store is
+//! tested by one more `contract!` line.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
-use std::{collections::BTreeMap, time::Duration};
+mod arbitrary;
+#[path = "../support/mod.rs"]
+mod support;
 
 use apmon_core::{
-    Commit, Memory, MonitorState, Mono, Notification, NotificationKind, OutboxEntry, OwnState, StateStore,
-    StoreError,
+    Commit, Memory, MonitorState, Mono, Notification, NotificationKind, OutboxEntry, StateStore, StoreError,
 };
 use apmon_store::{JsonStore, SqliteStore};
-use jiff::{Timestamp, tz::TimeZone};
-use proptest::prelude::*;
-use serde_json::{Value, json};
+use jiff::tz::TimeZone;
 
-/// A place where a store keeps its content between two openings.
+/// A directory in which a store is opened again and again.
 trait Home {
     fn open(&self) -> Box<dyn StateStore>;
 }
@@ -51,18 +49,18 @@ macro_rules! contract {
         contract!(
             $module: $home;
             a_new_store_is_empty,
-            what_was_committed_is_there_after_opening_again,
+            committed_content_is_there_after_reopening,
             each_load_grants_a_newer_epoch,
             a_commit_of_an_older_epoch_is_refused_and_changes_nothing,
             a_forgotten_monitor_is_gone,
             messages_keep_their_order_until_they_are_settled,
             a_commit_without_a_load_loses_nothing,
-            an_empty_commit_is_fine,
-            any_name_will_do,
-            what_a_monitor_remembers_goes_with_what_it_tells,
-            what_is_remembered_no_more_is_gone,
-            a_value_that_is_no_json_costs_nothing_else,
-            moments_of_a_process_are_not_kept,
+            an_empty_commit_is_accepted,
+            any_monitor_name_is_accepted,
+            memory_and_messages_are_committed_together,
+            memory_that_is_dropped_is_deleted,
+            a_value_that_is_not_json_costs_nothing_else,
+            moments_of_a_process_are_not_stored,
             commits_from_many_tasks_all_arrive,
             ten_thousand_states_are_one_commit,
         );
@@ -76,7 +74,7 @@ macro_rules! contract {
 
             #[test]
             fn any_content_survives() {
-                super::any_content_survives(super::$home);
+                super::arbitrary::any_content_survives(super::$home);
             }
         }
     };
@@ -96,19 +94,9 @@ fn entry(id: &str, attempts: u32) -> OutboxEntry {
     OutboxEntry {
         channel: "webhook:host#2".into(),
         notification: Notification {
-            id: id.into(),
-            incident: "i".into(),
             kind: NotificationKind::Notice("PORT CHANGE".into()),
-            site: "HomeLab".into(),
-            monitor: "web".into(),
-            address: "http://h/".into(),
-            text: "web in HomeLab".into(),
-            number: 1,
             at: "2026-02-11T14:15:00.123456789Z".parse().unwrap(),
-            since: None,
-            lasted: None,
-            next_reminder: None,
-            ended: None,
+            ..support::notification(id)
         },
         attempts,
         last_tried: (attempts > 0).then(|| "2026-02-11T14:16:00.5Z".parse().unwrap()),
@@ -136,7 +124,7 @@ async fn a_new_store_is_empty(home: &dyn Home) {
     assert!(snapshot.epoch > 0);
 }
 
-async fn what_was_committed_is_there_after_opening_again(home: &dyn Home) {
+async fn committed_content_is_there_after_reopening(home: &dyn Home) {
     let store = home.open();
     let epoch = store.load().await.unwrap().epoch;
     let mut commit = states(epoch, &[("a", 1), ("b", 2)]);
@@ -218,13 +206,13 @@ async fn a_commit_without_a_load_loses_nothing(home: &dyn Home) {
     assert_eq!(store.load().await.unwrap().monitors.len(), 2);
 }
 
-async fn an_empty_commit_is_fine(home: &dyn Home) {
+async fn an_empty_commit_is_accepted(home: &dyn Home) {
     let store = home.open();
     let epoch = store.load().await.unwrap().epoch;
     store.commit(&states(epoch, &[])).await.unwrap();
 }
 
-async fn any_name_will_do(home: &dyn Home) {
+async fn any_monitor_name_is_accepted(home: &dyn Home) {
     let names = [
         "",
         " ",
@@ -253,7 +241,7 @@ async fn any_name_will_do(home: &dyn Home) {
     }
 }
 
-fn remembering(kept: &[(&str, &str)], counts: Option<&str>) -> MonitorState {
+fn with_memory(kept: &[(&str, &str)], counts: Option<&str>) -> MonitorState {
     let mut state = state(1);
     state.memory = Memory {
         kept: kept
@@ -265,12 +253,12 @@ fn remembering(kept: &[(&str, &str)], counts: Option<&str>) -> MonitorState {
     state
 }
 
-async fn what_a_monitor_remembers_goes_with_what_it_tells(home: &dyn Home) {
+async fn memory_and_messages_are_committed_together(home: &dyn Home) {
     let store = home.open();
     let epoch = store.load().await.unwrap().epoch;
     for n in 1..4 {
         let baseline = format!("{{\"7\":{n}}}");
-        let state = remembering(
+        let state = with_memory(
             &[("ports_state", &baseline), ("theirs", "[1.5,null]")],
             Some("[1]"),
         );
@@ -287,8 +275,8 @@ async fn what_a_monitor_remembers_goes_with_what_it_tells(home: &dyn Home) {
     }
 }
 
-/// Counts may be some minutes old; that they are there suffices.
-async fn what_is_remembered_no_more_is_gone(home: &dyn Home) {
+/// Counts may be some minutes old; it is enough that they are there.
+async fn memory_that_is_dropped_is_deleted(home: &dyn Home) {
     let store = home.open();
     let epoch = store.load().await.unwrap().epoch;
     let commit = |state: MonitorState, forget: &[&str]| Commit {
@@ -297,27 +285,27 @@ async fn what_is_remembered_no_more_is_gone(home: &dyn Home) {
         forget: forget.iter().map(|name| (*name).to_owned()).collect(),
         ..Commit::default()
     };
-    let full = remembering(&[("x", "1"), ("y", "2")], Some("[1]"));
+    let full = with_memory(&[("x", "1"), ("y", "2")], Some("[1]"));
     store.commit(&commit(full.clone(), &[])).await.unwrap();
     store
-        .commit(&commit(remembering(&[("y", "2")], Some("[1]")), &[]))
+        .commit(&commit(with_memory(&[("y", "2")], Some("[1]")), &[]))
         .await
         .unwrap();
     let memory = home.open().load().await.unwrap().monitors["a"].memory.clone();
-    assert_eq!(memory, remembering(&[("y", "2")], Some("[1]")).memory);
+    assert_eq!(memory, with_memory(&[("y", "2")], Some("[1]")).memory);
     store.commit(&commit(state(1), &[])).await.unwrap();
     assert_eq!(*home.open().load().await.unwrap().monitors["a"], state(1));
-    // Forgotten, and watched again some day.
+    // Forgotten, and watched again later.
     store.commit(&commit(full.clone(), &[])).await.unwrap();
     store.commit(&commit(full, &["a"])).await.unwrap();
     store.commit(&commit(state(1), &[])).await.unwrap();
     assert_eq!(*home.open().load().await.unwrap().monitors["a"], state(1));
 }
 
-async fn a_value_that_is_no_json_costs_nothing_else(home: &dyn Home) {
+async fn a_value_that_is_not_json_costs_nothing_else(home: &dyn Home) {
     let store = home.open();
     let epoch = store.load().await.unwrap().epoch;
-    let damaging = remembering(&[("x", "{\"a\": "), ("y", "\"}\"")], Some("\"]"));
+    let damaging = with_memory(&[("x", "{\"a\": "), ("y", "\"}\"")], Some("\"]"));
     let commit = Commit {
         epoch,
         states: vec![("a".into(), damaging.into()), ("b".into(), state(2).into())],
@@ -336,7 +324,7 @@ async fn a_value_that_is_no_json_costs_nothing_else(home: &dyn Home) {
     );
 }
 
-async fn moments_of_a_process_are_not_kept(home: &dyn Home) {
+async fn moments_of_a_process_are_not_stored(home: &dyn Home) {
     let store = home.open();
     let epoch = store.load().await.unwrap().epoch;
     let mut marked = state(1);
@@ -387,162 +375,4 @@ async fn ten_thousand_states_are_one_commit(home: &dyn Home) {
     let snapshot = home.open().load().await.unwrap();
     assert_eq!(snapshot.monitors.len(), 10_000);
     assert_eq!(snapshot.outbox, all.outbox[999..]);
-}
-
-/// Every third within the hours around the end of summer time in 2026, of
-/// which clocks show one twice.
-fn moment() -> impl Strategy<Value = Timestamp> {
-    let second = prop_oneof![
-        2 => 0_i64..4_000_000_000,
-        1 => 1_793_505_600_i64..1_793_520_000,
-    ];
-    (second, 0..1_000_000_i32).prop_map(|(second, micro)| Timestamp::new(second, micro * 1_000).unwrap())
-}
-
-fn json_value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(|n| json!(n)),
-        any::<String>().prop_map(Value::from),
-    ];
-    leaf.prop_recursive(2, 8, 3, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            prop::collection::btree_map("[a-z]{1,4}", inner, 0..3)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
-
-fn any_state() -> impl Strategy<Value = MonitorState> {
-    let times = prop::array::uniform6(prop::option::of(moment()));
-    let texts = prop::array::uniform3(prop::option::of(any::<String>()));
-    let kept = prop::collection::btree_map("x_[a-z]{0,6}", json_value(), 0..3);
-    let memory = (kept, prop::option::of(json_value()));
-    let rest = (
-        any::<Option<bool>>(),
-        any::<(u32, u32)>(),
-        prop::option::of(0_u64..1_000_000_000_000_000),
-    );
-    #[allow(clippy::needless_update)] // more fields will come
-    (times, texts, memory, rest).prop_map(|(times, texts, (kept, counts), rest)| {
-        let [checked, notified, started, heartbeat, unknown, removed] = times;
-        let [reason, checksum, incident] = texts;
-        let (is_up, (down_count, notified_count), micros) = rest;
-        MonitorState {
-            is_up,
-            last_checked: checked,
-            last_response_time: micros.map(Duration::from_micros),
-            last_notified: notified,
-            last_alarm_started: started,
-            last_successful_heartbeat: heartbeat,
-            down_count,
-            notified_count,
-            error_reason: reason,
-            last_config_checksum: checksum.map(Into::into),
-            own: OwnState {
-                incident: incident.clone(),
-                unknown_since: unknown,
-                unknown_incident: incident,
-                removed_at: removed,
-                ..OwnState::default()
-            },
-            memory: Memory {
-                kept: kept
-                    .into_iter()
-                    .map(|(key, value)| (key, value.to_string().into()))
-                    .collect(),
-                counts: counts.map(|value| value.to_string().into()),
-            },
-            ..MonitorState::default()
-        }
-    })
-}
-
-fn any_entry() -> impl Strategy<Value = OutboxEntry> {
-    let texts = prop::array::uniform7(any::<String>());
-    let kind = prop_oneof![
-        Just(NotificationKind::Outage),
-        Just(NotificationKind::Recovery),
-        any::<String>().prop_map(NotificationKind::Notice),
-    ];
-    (
-        texts,
-        kind,
-        any::<(u32, u32, bool)>(),
-        any::<Option<String>>(),
-        moment(),
-    )
-        .prop_map(|(texts, kind, (number, attempts, refused), last_error, at)| {
-            let [channel, id, incident, site, monitor, address, text] = texts;
-            let notification = Notification {
-                kind,
-                number,
-                at,
-                since: Some(at),
-                lasted: refused.then_some(Duration::new(u64::from(number), attempts % 1_000_000_000)),
-                next_reminder: refused.then_some(at),
-                ended: None,
-                ..Notification {
-                    id,
-                    incident,
-                    site,
-                    monitor,
-                    address,
-                    text,
-                    ..entry("", 0).notification
-                }
-            };
-            OutboxEntry {
-                channel,
-                notification,
-                attempts,
-                last_tried: refused.then_some(at),
-                last_error,
-                retry_at: None,
-                refused,
-                addressed: Vec::new(),
-            }
-        })
-}
-
-fn any_content_survives<H: Home>(home: impl Fn() -> H) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let monitors = prop::collection::btree_map("m[^\u{0}]*", any_state(), 0..4);
-    let outbox = prop::collection::vec(any_entry(), 0..4);
-    let config = ProptestConfig {
-        cases: 64,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    proptest!(config, |(monitors in monitors, outbox in outbox)| {
-        let home = home();
-        let after = runtime.block_on(async {
-            let store = home.open();
-            let epoch = store.load().await.unwrap().epoch;
-            let commit = Commit {
-                epoch,
-                states: monitors.clone().into_iter().map(|(name, state)| (name, state.into())).collect(),
-                outbox: outbox.clone(),
-                ..Commit::default()
-            };
-            store.commit(&commit).await.unwrap();
-            drop(store);
-            let store = home.open();
-            store.load().await.unwrap()
-        });
-        prop_assert_eq!(after.warnings, Vec::<String>::new());
-        let monitors_after: BTreeMap<_, _> = after.monitors.iter().map(|(name, state)| (name.clone(), MonitorState::clone(state))).collect();
-        prop_assert_eq!(monitors_after, monitors);
-        let mut expected = Vec::<OutboxEntry>::new();
-        for entry in outbox {
-            match expected.iter_mut().find(|known| known.key() == entry.key()) {
-                Some(known) => *known = entry,
-                None => expected.push(entry),
-            }
-        }
-        prop_assert_eq!(after.outbox, expected);
-    });
 }

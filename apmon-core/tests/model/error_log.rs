@@ -1,4 +1,4 @@
-//! Hears in the log whether it was said that the store does not do its work.
+//! Watches the log for the error that state cannot be saved.
 
 use std::{
     fmt,
@@ -14,12 +14,12 @@ use tracing::{
     span,
 };
 
-/// Whether it was said since this was last cleared.
+/// Whether the error was logged since this was last cleared.
 #[derive(Clone, Default)]
-pub struct Ears(Arc<AtomicBool>);
+pub struct ErrorLog(Arc<AtomicBool>);
 
-impl Ears {
-    pub fn heard(&self) -> bool {
+impl ErrorLog {
+    pub fn has_save_error(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
@@ -38,7 +38,7 @@ impl Visit for Text {
     }
 }
 
-impl Subscriber for Ears {
+impl Subscriber for ErrorLog {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() == Level::ERROR
     }

@@ -1,0 +1,152 @@
+//! Messages that are delivered late, or expire: in virtual time.
+
+#![allow(clippy::unwrap_used)] // what fails here is a test
+
+mod support;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use apmon_core::{Channel, DeliveryError, Notification, NotificationKind, Notifier, Plan, Policy, Watch};
+use async_trait::async_trait;
+use support::{
+    Condition, every,
+    fallback::{Answer, FallbackSite},
+    run_for, secs, sleep, watch,
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_late_message_about_an_outage_that_is_over_says_so() {
+    let site = FallbackSite::new(Answer::Unavailable);
+    let daemon = site.start(site.plan_without_fallback());
+    sleep(125).await; // 12:02
+    site.target.set(Condition::Down("no".into()));
+    sleep(420).await; // 12:09
+    site.target.set(Condition::Up);
+    sleep(1200).await;
+    site.first.set(Answer::Accepts);
+    sleep(600).await;
+    let received = site.first.received();
+    assert_eq!(received.len(), 2, "{received:?}");
+    for line in &received {
+        assert!(line.contains("(was down 12:02-12:09; delivered "), "{line}");
+    }
+    assert!(received[0].starts_with("NEW OUTAGE") && received[1].starts_with("RECOVERY"));
+    daemon.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_expires_when_the_plan_says() {
+    let site = FallbackSite::down(Answer::Unavailable);
+    let mut plan = site.plan_without_fallback();
+    plan.expire_after = secs(500);
+    let daemon = site.start(plan.clone());
+    let outages = || {
+        let outbox = site.store.outbox();
+        let kinds = outbox.iter().map(|entry| &entry.notification.kind);
+        kinds.filter(|kind| **kind == NotificationKind::Outage).count()
+    };
+    sleep(490).await;
+    assert_eq!(outages(), 1);
+    sleep(20).await;
+    assert_eq!(outages(), 0);
+    // A reload may shorten the time of waiting messages.
+    sleep(200).await;
+    assert_eq!(site.store.outbox().len(), 1, "a reminder");
+    plan.expire_after = secs(10);
+    daemon.reload(plan).await;
+    sleep(30).await;
+    assert_eq!(site.store.outbox().len(), 0);
+    daemon.stop().await;
+}
+
+/// It is refused first and accepted half an hour later, long after the recovery.
+#[tokio::test(start_paused = true)]
+async fn an_outage_message_that_was_refused_says_later_that_the_outage_is_over() {
+    let site = FallbackSite::new(Answer::Refuses);
+    let plan = site.plan_without_fallback();
+    let daemon = site.start(plan.clone());
+    sleep(65).await;
+    site.target.set(Condition::Down("no".into()));
+    sleep(20).await;
+    site.target.set(Condition::Up);
+    site.first.set(Answer::Accepts);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    site.first.set(Answer::Refuses);
+    sleep(20).await;
+    // The next process knows only from disk that the outage is over.
+    daemon.kill().await;
+    sleep(3600).await;
+    site.first.set(Answer::Accepts);
+    run_for(site.engine(plan), secs(60)).await;
+    let received = site.first.received();
+    let outage = received.iter().find(|line| line.starts_with("NEW OUTAGE"));
+    let outage = outage.unwrap_or_else(|| panic!("{received:?}"));
+    assert!(
+        outage.contains("(was down 12:01-12:01; delivered 1 hours "),
+        "{outage}"
+    );
+}
+
+/// Alarms are turned off during the outage: no recovery is sent, but the outage
+/// message, when it is delivered at last, says that the outage is over.
+#[tokio::test(start_paused = true)]
+async fn a_waiting_message_knows_of_an_end_that_is_not_announced() {
+    let site = FallbackSite::down(Answer::Unavailable);
+    let plan = |alarms: bool| {
+        let policy = Policy { alarms, ..every(10) };
+        let watch = Watch {
+            checksum: format!("{alarms}").into(),
+            ..watch("web", policy)
+        };
+        Plan::new("Lab")
+            .watch(site.target.monitor(watch))
+            .notify("first", site.first.clone())
+    };
+    let daemon = site.start(plan(true));
+    sleep(100).await;
+    daemon.reload(plan(false)).await;
+    sleep(100).await;
+    site.target.set(Condition::Up);
+    sleep(1000).await;
+    site.first.set(Answer::Accepts);
+    sleep(1000).await;
+    daemon.kill().await;
+    let received = site.first.received();
+    assert!(
+        received
+            .iter()
+            .all(|line| line.contains("(was down 12:00-12:03; ")),
+        "{received:?}"
+    );
+    assert_eq!(received.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pause_a_receiver_asks_for_holds_from_pass_to_pass() {
+    /// Counts attempts and asks for 400 s each time.
+    struct AsksForPatience(Mutex<usize>);
+
+    #[async_trait]
+    impl Notifier for AsksForPatience {
+        async fn deliver(&self, _: &Notification, _: &str) -> Result<(), DeliveryError> {
+            *self.0.lock().unwrap() += 1;
+            Err(DeliveryError::Retryable {
+                reason: "429".into(),
+                retry_after: Some(secs(400)),
+            })
+        }
+    }
+
+    let site = FallbackSite::down(Answer::Accepts);
+    let receiver = Arc::new(AsksForPatience(Mutex::default()));
+    for _ in 0..10 {
+        let mut plan = site.plan();
+        plan.channels = vec![Channel::new("first", receiver.clone())];
+        site.engine(plan).pass().await.unwrap();
+        sleep(40).await;
+    }
+    assert_eq!(*receiver.0.lock().unwrap(), 2, "at once, and after 400 s");
+}

@@ -1,0 +1,139 @@
+//! What is on disk.
+
+use super::*;
+
+impl Reference {
+    /// A commit begins. Returns the beliefs that it will make durable.
+    pub fn committing(&mut self, commit: &Commit) -> Beliefs {
+        for entry in &commit.outbox {
+            self.identify(&entry.notification, &entry.channel);
+        }
+        let mut beliefs = Vec::new();
+        // Of two states of one monitor the later one counts.
+        let states: BTreeMap<_, _> = commit.states.iter().map(|(name, state)| (name, state)).collect();
+        for (name, state) in states {
+            let belief = self.belief(name).clone();
+            if (state.is_up, state.down_count) != (belief.is_up, belief.failed) {
+                let (is_up, failed) = (state.is_up, state.down_count);
+                self.complain(format!(
+                    "{name} is written as {is_up:?} after {failed} failed checks, expected {belief:?}"
+                ));
+            }
+            beliefs.push((name.clone(), belief));
+        }
+        beliefs
+    }
+
+    /// A commit is on disk, which now holds these entries.
+    pub fn written(&mut self, beliefs: Beliefs, outbox: &[OutboxEntry]) {
+        for (name, belief) in beliefs {
+            self.monitors.get_mut(name.as_str()).unwrap().on_disk = belief;
+        }
+        self.check_nothing_is_lost(outbox);
+    }
+
+    /// Checks that state and messages reach the disk in one step, so that the next
+    /// process would find every message.
+    pub(super) fn check_nothing_is_lost(&mut self, outbox: &[OutboxEntry]) {
+        let stored: BTreeSet<(&str, &str)> = outbox
+            .iter()
+            .map(|entry| (entry.notification.id.as_str(), entry.channel.as_str()))
+            .collect();
+        let mut lost = Vec::new();
+        for monitor in self.monitors.values() {
+            for message in &monitor.messages[..monitor.on_disk.decided] {
+                let message = &self.messages[*message];
+                let waiting = message.due.iter().filter(|(_, due)| **due == Due::Waiting);
+                for (channel, _) in waiting.filter(|_| message.kind != Reminder) {
+                    let id = message.seen.as_ref().map_or("", |seen| seen.id.as_str());
+                    let mut holder = Some(channel);
+                    while let Some(channel) = holder.filter(|holder| !stored.contains(&(id, holder.as_str())))
+                    {
+                        holder = message.replaced.get(channel);
+                    }
+                    if holder.is_none() {
+                        lost.push(format!(
+                            "{message} for {channel} is not on disk, but its state is"
+                        ));
+                    }
+                }
+            }
+        }
+        self.complain_all(lost);
+    }
+
+    /// A process starts with what is on disk.
+    pub fn process_starts(&mut self, setup: Setup, outbox: &[OutboxEntry]) {
+        self.check_nothing_is_lost(outbox);
+        self.log.clear();
+        self.is_shutting_down = false;
+        for monitor in self.monitors.values_mut() {
+            monitor.now = monitor.on_disk.clone();
+            for forgotten in monitor.messages.split_off(monitor.now.decided) {
+                self.messages[forgotten].void = true;
+            }
+        }
+        // Only what is on disk is still to be sent.
+        for message in self.messages.iter_mut().filter(|message| !message.void) {
+            message.due.retain(|_, due| *due != Due::Waiting);
+        }
+        for entry in outbox {
+            let known = self
+                .by_id
+                .get(&entry.notification.id)
+                .map(|known| &mut self.messages[*known]);
+            match known.filter(|message| !message.void) {
+                Some(message) => {
+                    message.due.insert(entry.channel.clone(), Due::Waiting);
+                    message.addressed = entry.addressed.iter().cloned().collect();
+                }
+                None => self.complain(format!("{} is on disk without its state", entry.key())),
+            }
+        }
+        self.use_setup(setup);
+        for name in MONITORS {
+            match self.setup.policy(name) {
+                Some(_) => self.belief(name).removed = false,
+                None => {
+                    let policy = self.belief(name).last_policy();
+                    self.remove(name, &policy);
+                }
+            }
+        }
+        self.readdress();
+    }
+
+    /// The process has ended. What was decided or delivered a while ago is on
+    /// disk, if the disk worked.
+    pub fn process_ended(&mut self, outbox: &[OutboxEntry]) {
+        let now = self.now();
+        let recently = |since: Mono| now.since(since) < STORE_LIMIT;
+        if self.disk_works_since.is_none_or(recently) || self.is_shutting_down {
+            return;
+        }
+        let mut late = Vec::new();
+        for monitor in self.monitors.values() {
+            for message in &monitor.messages[monitor.on_disk.decided..] {
+                let message = &self.messages[*message];
+                if now.since(message.at) >= STORE_LIMIT {
+                    late.push(format!("{message} was decided long ago and is not on disk"));
+                }
+            }
+        }
+        for entry in outbox {
+            let message = self
+                .by_id
+                .get(&entry.notification.id)
+                .map(|known| &self.messages[*known]);
+            if let Some(Due::Done(at)) = message.and_then(|message| message.due.get(&entry.channel))
+                && now.since(*at) >= STORE_LIMIT
+            {
+                late.push(format!(
+                    "{} was delivered long ago and is still on disk",
+                    entry.key()
+                ));
+            }
+        }
+        self.complain_all(late);
+    }
+}

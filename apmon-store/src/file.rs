@@ -1,0 +1,130 @@
+//! File names, directories and errors shared by both stores.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use apmon_core::{StoreError, text::printable};
+use jiff::{Timestamp, tz::TimeZone};
+
+/// `path` with `suffix` appended to its whole name.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// The directory that contains `path`.
+pub(crate) fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Creates the directory of `path` where it is missing: readable by everybody
+/// (the chart tools read it), writable by its owner alone, whatever the umask.
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    let directory = directory(path);
+    let missing: Vec<_> = directory
+        .ancestors()
+        .take_while(|above| !above.as_os_str().is_empty() && above.symlink_metadata().is_err())
+        .collect();
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
+    builder.create(directory)?;
+    #[cfg(unix)]
+    for made in missing {
+        // Another process may own it by now; the directory exists, which is enough.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        let _ = fs::set_permissions(made, mode);
+    }
+    Ok(())
+}
+
+/// Makes the names in the directory of `path` durable.
+pub(crate) fn sync_directory(path: &Path) -> Result<(), StoreError> {
+    if cfg!(unix) {
+        let directory = directory(path);
+        File::open(directory)
+            .and_then(|opened| opened.sync_all())
+            .map_err(|error| io_error("sync", directory, error))?;
+    }
+    Ok(())
+}
+
+/// The name under which a damaged file is set aside.
+pub(crate) fn corrupt_name(path: &Path, zone: &TimeZone, now: Timestamp) -> PathBuf {
+    let at = zone.to_datetime(now).strftime("%Y%m%dT%H%M%S").to_string();
+    let mut name = beside(path, &format!(".corrupt-{at}"));
+    let mut n = 1;
+    while name.symlink_metadata().is_ok() {
+        n += 1;
+        name = beside(path, &format!(".corrupt-{at}-{n}"));
+    }
+    name
+}
+
+/// Modification time and size, by which an unchanged file is recognized; `None`
+/// where there is no file.
+pub(crate) fn stamp(path: &Path) -> Option<String> {
+    let metadata = fs::metadata(path).ok()?;
+    let changed = metadata
+        .modified()
+        .ok()?
+        .duration_since(std::time::UNIX_EPOCH)
+        .ok()?;
+    Some(format!("{}-{}", changed.as_nanos(), metadata.len()))
+}
+
+pub(crate) fn io_error(step: &'static str, path: &Path, source: io::Error) -> StoreError {
+    StoreError::Io {
+        step,
+        place: display(path),
+        source,
+    }
+}
+
+/// An error about a file that is left as it is.
+pub(crate) fn damaged(path: &Path, reason: impl Into<String>) -> StoreError {
+    StoreError::Damaged {
+        place: display(path),
+        reason: reason.into(),
+    }
+}
+
+/// The reason for refusing a file whose content has a higher version than ours.
+pub(crate) fn newer_version(version: impl std::fmt::Display) -> String {
+    format!("written by a newer apmon (version {version} of its content)")
+}
+
+/// Whether there is no file: also where a file stands in place of its directory.
+pub(crate) fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// `path` for messages.
+pub(crate) fn display(path: &Path) -> String {
+    printable(&path.display().to_string()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suffix_is_appended_to_the_whole_name() {
+        assert_eq!(
+            beside(Path::new("/s/x.statefile.json"), ".old"),
+            Path::new("/s/x.statefile.json.old")
+        );
+        assert_eq!(directory(Path::new("x.json")), Path::new("."));
+    }
+}

@@ -1,0 +1,89 @@
+//! APMonitor's JSON state file (seed 003) as a store.
+
+mod file;
+mod local_time;
+mod read;
+mod write;
+
+use std::path::Path;
+
+use apmon_core::{Clock, Commit, Snapshot, StateStore, StoreError, SystemClock};
+use async_trait::async_trait;
+use jiff::tz::TimeZone;
+
+pub(crate) use self::file::JsonFile;
+use crate::{
+    lock::{Lock, LockError},
+    model::{Loaded, Model},
+    store_thread::{Backend, StoreThread},
+};
+
+/// The state of one site in one JSON file.
+///
+/// All reading and writing happens on a thread of its own, one step after the
+/// other. Dropping the store waits for nothing: what was acknowledged is on
+/// disk, and a disk that hangs must not keep a program from ending. The thread
+/// ends after the step under way and then releases the lock.
+#[derive(Debug)]
+pub struct JsonStore {
+    thread: StoreThread,
+}
+
+impl JsonStore {
+    /// Opens a store on `path` without touching the file yet. Timeline are written
+    /// in `zone`. The `lock` (see [`JsonStore::lock`]) is held for as long as
+    /// anything can still be written; without one, other processes are not kept
+    /// away.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn open(path: impl AsRef<Path>, zone: TimeZone, lock: Option<Lock>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let backend = JsonBackend {
+            file: JsonFile::new(path),
+            zone,
+        };
+        let thread = StoreThread::start(path, backend, lock)?;
+        Ok(Self { thread })
+    }
+
+    /// Keeps other processes away from the state file at `path` while the lock
+    /// is held. Creates the file's directory (mode 755) where it is missing.
+    ///
+    /// # Errors
+    /// When another process holds the lock, or the lock file cannot be created.
+    pub fn lock(path: impl AsRef<Path>) -> Result<Lock, LockError> {
+        Lock::of(path.as_ref())
+    }
+}
+
+#[async_trait]
+impl StateStore for JsonStore {
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        self.thread.load().await
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+        self.thread.commit(commit).await
+    }
+}
+
+struct JsonBackend {
+    file: JsonFile,
+    zone: TimeZone,
+}
+
+impl Backend for JsonBackend {
+    fn read(&mut self) -> Result<Loaded, StoreError> {
+        self.file.load(&self.zone, SystemClock::new().now().wall)
+    }
+
+    fn write(&mut self, _: &Commit, model: &Model) -> Result<(), StoreError> {
+        self.file.replace(|out| write::to_writer(out, model, &self.zone))
+    }
+}
+
+/// Reads the file at `path` without owning it.
+pub(crate) fn read_only(path: &Path, zone: &TimeZone) -> Result<Loaded, StoreError> {
+    JsonFile::new(path).read_only(zone)
+}

@@ -1,0 +1,247 @@
+//! Replacing a file so that it is never damaged, and recovering if it is.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use apmon_core::{StoreError, text::printable};
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::read::{self, ReadError};
+use crate::{
+    file::{
+        beside, corrupt_name, damaged, directory, display, io_error, is_missing, make_directory,
+        newer_version, sync_directory,
+    },
+    model::Loaded,
+};
+
+const WRITE_BUFFER: usize = 64 * 1024;
+
+/// A larger file is not a state file.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// A JSON state file, its predecessor and its temporary names.
+#[derive(Debug)]
+pub(crate) struct JsonFile {
+    path: PathBuf,
+    new: PathBuf,
+    old: PathBuf,
+    link: PathBuf,
+    /// The file at `path` is damaged and could not be set aside; it must not
+    /// replace `.old`.
+    damaged: bool,
+}
+
+/// What reading one of the names found.
+enum Content {
+    Good(Box<Loaded>),
+    Damaged,
+    Missing,
+}
+
+impl JsonFile {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            new: beside(path, ".new"),
+            old: beside(path, ".old"),
+            link: beside(path, ".old.tmp"),
+            damaged: false,
+        }
+    }
+
+    /// Replaces the file. At every moment `path` is a complete file, and `.old`
+    /// the one before.
+    pub(crate) fn replace(
+        &mut self,
+        content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        self.write_new(content)
+            .and_then(|()| self.keep_old())
+            .and_then(|()| {
+                fs::rename(&self.new, &self.path).map_err(|error| io_error("rename", &self.new, error))
+            })
+            .inspect_err(|_| {
+                // Half a file would only take up space on a full disk.
+                let _ = fs::remove_file(&self.new);
+            })?;
+        self.damaged = false;
+        sync_directory(&self.path)
+    }
+
+    /// Streams the content, so that a large site's file is never in memory whole.
+    fn write_new(&self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), StoreError> {
+        let file = match self.create_new() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_directory(&self.path)
+                    .map_err(|error| io_error("make directory", directory(&self.path), error))?;
+                self.create_new()
+            }
+            created => created,
+        }
+        .map_err(|error| io_error("create", &self.new, error))?;
+        let mut out = BufWriter::with_capacity(WRITE_BUFFER, &file);
+        content(&mut out)
+            .and_then(|()| out.flush())
+            .map_err(|error| io_error("write", &self.new, error))?;
+        file.sync_all()
+            .map_err(|error| io_error("sync", &self.new, error))
+    }
+
+    /// Creates a file and never opens an existing one, which may be someone
+    /// else's link.
+    fn create_new(&self) -> io::Result<File> {
+        remove(&self.new)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(&self.new)
+    }
+
+    /// Gives the present file a second name, so that it always has one.
+    fn keep_old(&self) -> Result<(), StoreError> {
+        if self.damaged {
+            return Ok(());
+        }
+        remove(&self.link).map_err(|error| io_error("remove", &self.link, error))?;
+        match fs::hard_link(&self.path, &self.link) {
+            Ok(()) => {
+                fs::rename(&self.link, &self.old).map_err(|error| io_error("rename", &self.link, error))?;
+                // Renaming one name of a file to another name of the same file does nothing.
+                remove(&self.link).map_err(|error| io_error("remove", &self.link, error))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // the first commit
+            // A file system without hard links: for a moment only `.old` exists; a reader then uses it.
+            Err(_) => {
+                fs::rename(&self.path, &self.old).map_err(|error| io_error("rename", &self.path, error))
+            }
+        }
+    }
+
+    /// Reads the file or what is left of it; the warnings say what happened.
+    pub(crate) fn load(&mut self, zone: &TimeZone, now: Timestamp) -> Result<Loaded, StoreError> {
+        let mut warnings = Vec::new();
+        self.damaged = false;
+        match self.read(&self.path, zone, now, &mut warnings)? {
+            Content::Good(loaded) => return Ok(*loaded),
+            Content::Damaged => self.damaged = self.path.symlink_metadata().is_ok(),
+            Content::Missing => {}
+        }
+        let was_damaged = !warnings.is_empty();
+        let path = display(&self.path);
+        match self.read(&self.old, zone, now, &mut warnings)? {
+            Content::Good(loaded) => {
+                warnings.extend(loaded.warnings);
+                let fault = if was_damaged { "was damaged" } else { "is missing" };
+                warnings.push(format!(
+                    "{path} {fault}: the state before the last commit is used, from {}",
+                    display(&self.old)
+                ));
+                Ok(Loaded { warnings, ..*loaded })
+            }
+            Content::Damaged => {
+                warnings.push(format!(
+                    "{path}: nothing could be read: starting without any state"
+                ));
+                Ok(Loaded::empty(warnings))
+            }
+            Content::Missing => {
+                if was_damaged {
+                    warnings.push(format!(
+                        "{path} was damaged and there is no {}: starting without any state",
+                        display(&self.old)
+                    ));
+                }
+                Ok(Loaded::empty(warnings))
+            }
+        }
+    }
+
+    fn read(
+        &self,
+        path: &Path,
+        zone: &TimeZone,
+        now: Timestamp,
+        warnings: &mut Vec<String>,
+    ) -> Result<Content, StoreError> {
+        let Some(bytes) = bytes_of(path)? else {
+            return Ok(Content::Missing);
+        };
+        let place = display(path);
+        match read::from_bytes(&bytes, zone, &place) {
+            Ok(loaded) => Ok(Content::Good(Box::new(loaded))),
+            Err(ReadError::Newer(version)) => Err(damaged(path, newer_version(version))),
+            Err(ReadError::Damaged(reason)) => {
+                let result = match set_aside(path, zone, now) {
+                    Ok(aside) => format!("it was set aside as {}", display(&aside)),
+                    // A disk that has become read-only. Monitoring goes on.
+                    Err(error) => format!("it could not be set aside: {}", error.one_line()),
+                };
+                warnings.push(format!("{place} is DAMAGED ({}); {result}", printable(&reason)));
+                Ok(Content::Damaged)
+            }
+        }
+    }
+
+    /// Reads the file as it is, also while its owner writes it. A damaged or
+    /// missing file is an error, and nothing is changed.
+    pub(crate) fn read_only(&self, zone: &TimeZone) -> Result<Loaded, StoreError> {
+        let missing = || io_error("read", &self.path, io::Error::from(io::ErrorKind::NotFound));
+        let mut path = &self.path;
+        let bytes = match bytes_of(path)? {
+            // Without hard links, for a moment only `.old` exists.
+            None => {
+                path = &self.old;
+                bytes_of(path)?.ok_or_else(missing)?
+            }
+            Some(bytes) => bytes,
+        };
+        read::from_bytes(&bytes, zone, &display(path)).map_err(|error| match error {
+            ReadError::Newer(version) => damaged(path, newer_version(version)),
+            ReadError::Damaged(reason) => damaged(path, printable(&reason)),
+        })
+    }
+}
+
+fn set_aside(path: &Path, zone: &TimeZone, now: Timestamp) -> Result<PathBuf, StoreError> {
+    let aside = corrupt_name(path, zone, now);
+    fs::rename(path, &aside).map_err(|error| io_error("set aside", path, error))?;
+    Ok(aside)
+}
+
+/// A file's bytes; `None` where there is no file.
+fn bytes_of(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) => return Err(io_error("read", path, error)),
+    };
+    // Reading a pipe would never end.
+    if !metadata.is_file() {
+        return Err(damaged(path, "not a regular file"));
+    }
+    if metadata.len() > MAX_BYTES {
+        let reason = format!(
+            "too large for a state file: {} bytes, the limit is {MAX_BYTES}",
+            metadata.len()
+        );
+        return Err(damaged(path, reason));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
+        .map_err(|error| io_error("read", path, error))?;
+    Ok(Some(bytes))
+}
+
+/// Removes a file that may be missing.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

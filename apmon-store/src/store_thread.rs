@@ -1,0 +1,226 @@
+//! The thread on which a store reads and writes.
+
+use std::{path::Path, sync::mpsc, thread};
+
+use apmon_core::{Commit, Snapshot, StoreError};
+use tokio::sync::oneshot;
+
+use crate::{
+    file::display,
+    lock::Lock,
+    model::{Loaded, Model},
+};
+
+/// One format of state file: carries content between the model and the disk.
+///
+/// Everything that holds for every store is in [`StoreThread`]: granting epochs,
+/// refusing commits of an older one, undoing a commit that could not be written.
+pub(crate) trait Backend: Send + 'static {
+    /// Opens the file anew and reads all of it but the history.
+    fn read(&mut self) -> Result<Loaded, StoreError>;
+
+    /// Makes a commit durable, all of it or nothing. `model` contains it already.
+    fn write(&mut self, commit: &Commit, model: &Model) -> Result<(), StoreError>;
+}
+
+/// Sends jobs to a store's thread, which does one after the other.
+///
+/// Dropping it waits for nothing: the thread ends after the job under way.
+#[derive(Debug)]
+pub(crate) struct StoreThread {
+    jobs: mpsc::Sender<Job>,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+enum Job {
+    Load(Reply<Snapshot>),
+    Commit(Box<Commit>, Reply<()>),
+}
+
+impl StoreThread {
+    /// Starts a thread for `backend`, which keeps state at `path`. The thread
+    /// holds `lock` until it ends.
+    pub(crate) fn start(path: &Path, backend: impl Backend, lock: Option<Lock>) -> Result<Self, StoreError> {
+        let mut worker = Worker {
+            backend,
+            model: None,
+            newest_epoch: 0,
+            warnings: Vec::new(),
+            _lock: lock,
+        };
+        let (jobs, queue) = mpsc::channel();
+        let work = move || {
+            for job in queue {
+                // The caller may no longer wait for the answer; the work is done all the same.
+                match job {
+                    Job::Load(reply) => drop(reply.send(worker.load())),
+                    Job::Commit(commit, reply) => drop(reply.send(worker.commit(&commit))),
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("apmon-store".into())
+            .spawn(work)
+            .map_err(|source| StoreError::Io {
+                step: "start a thread for",
+                place: display(path),
+                source,
+            })?;
+        Ok(Self { jobs })
+    }
+
+    pub(crate) async fn load(&self) -> Result<Snapshot, StoreError> {
+        self.run(Job::Load).await
+    }
+
+    pub(crate) async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+        let commit = Box::new(commit.clone());
+        self.run(|reply| Job::Commit(commit, reply)).await
+    }
+
+    async fn run<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(job(reply)).map_err(|_| StoreError::Stopped)?;
+        answer.await.map_err(|_| StoreError::Stopped)?
+    }
+}
+
+/// The owner of a backend and its model, on the thread.
+struct Worker<B> {
+    backend: B,
+    /// What the file contains, history apart; `None` before the first use.
+    model: Option<Model>,
+    /// The newest epoch granted.
+    newest_epoch: u64,
+    /// Warnings that no snapshot has carried yet.
+    warnings: Vec<String>,
+    /// Last, so that the backend is closed before the lock is released.
+    _lock: Option<Lock>,
+}
+
+impl<B: Backend> Worker<B> {
+    fn load(&mut self) -> Result<Snapshot, StoreError> {
+        let Loaded { mut model, warnings } = self.backend.read()?;
+        self.warnings.extend(warnings);
+        model.epoch = model.epoch.max(self.newest_epoch).saturating_add(1);
+        self.newest_epoch = model.epoch;
+        let snapshot = model.snapshot(std::mem::take(&mut self.warnings));
+        self.model = Some(model);
+        Ok(snapshot)
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
+        let model = match &mut self.model {
+            Some(model) => model,
+            None => {
+                let Loaded { model, warnings } = self.backend.read()?;
+                self.warnings.extend(warnings);
+                self.newest_epoch = model.epoch;
+                self.model.insert(model)
+            }
+        };
+        if commit.epoch < self.newest_epoch {
+            return Err(StoreError::Superseded {
+                epoch: commit.epoch,
+                newest: self.newest_epoch,
+            });
+        }
+        if commit.is_empty() {
+            return Ok(());
+        }
+        let undo = model.apply(commit);
+        let written = self.backend.write(commit, model);
+        match written {
+            Ok(()) => self.newest_epoch = model.epoch,
+            Err(_) => model.undo(undo),
+        }
+        written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apmon_core::MonitorState;
+
+    use super::*;
+
+    /// A backend in memory; writes fail while `fails` is set.
+    #[derive(Default)]
+    struct InMemory {
+        epoch: u64,
+        fails: bool,
+        written: Vec<Vec<String>>,
+    }
+
+    impl Backend for InMemory {
+        fn read(&mut self) -> Result<Loaded, StoreError> {
+            let model = Model {
+                epoch: self.epoch,
+                ..Model::default()
+            };
+            let warnings = vec!["damaged".to_owned()];
+            Ok(Loaded { model, warnings })
+        }
+
+        fn write(&mut self, _: &Commit, model: &Model) -> Result<(), StoreError> {
+            if self.fails {
+                return Err(StoreError::Stopped);
+            }
+            self.written.push(model.monitors.keys().cloned().collect());
+            Ok(())
+        }
+    }
+
+    fn worker(epoch: u64) -> Worker<InMemory> {
+        Worker {
+            backend: InMemory {
+                epoch,
+                ..InMemory::default()
+            },
+            model: None,
+            newest_epoch: 0,
+            warnings: Vec::new(),
+            _lock: None,
+        }
+    }
+
+    fn commit(epoch: u64, name: &str) -> Commit {
+        Commit {
+            epoch,
+            states: vec![(name.into(), MonitorState::default().into())],
+            ..Commit::default()
+        }
+    }
+
+    #[test]
+    fn a_commit_that_fails_leaves_no_trace_in_the_next_one() {
+        let mut worker = worker(0);
+        let epoch = worker.load().unwrap().epoch;
+        worker.backend.fails = true;
+        worker.commit(&commit(epoch + 5, "a")).unwrap_err();
+        worker.backend.fails = false;
+        worker.commit(&commit(epoch, "b")).unwrap();
+        assert_eq!(worker.backend.written, [["b"]]);
+    }
+
+    #[test]
+    fn an_older_epoch_is_refused_without_asking_the_backend() {
+        let mut worker = worker(7);
+        let error = worker.commit(&commit(6, "a")).unwrap_err();
+        assert!(
+            matches!(error, StoreError::Superseded { epoch: 6, newest: 7 }),
+            "{error}"
+        );
+        assert!(worker.backend.written.is_empty());
+        assert_eq!(worker.load().unwrap().epoch, 8);
+    }
+
+    #[test]
+    fn warnings_of_a_commit_without_a_load_reach_the_next_snapshot() {
+        let mut worker = worker(0);
+        worker.commit(&commit(1, "a")).unwrap();
+        assert_eq!(worker.load().unwrap().warnings, ["damaged", "damaged"]);
+        assert_eq!(worker.load().unwrap().warnings, ["damaged"]);
+    }
+}
