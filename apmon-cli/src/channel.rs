@@ -41,11 +41,12 @@ pub(crate) fn all(file: &SiteFile, process: &Process, timeout: Duration) -> anyh
     }
     let syslogs = &file.outage_syslogs;
     for (id, options) in syslog_ids(syslogs).into_iter().zip(syslogs) {
-        let syslog = Syslog::new(options, timeout).context("outage_syslogs: no address")?;
+        let syslog =
+            Syslog::new(options, process.services.names(), timeout).context("outage_syslogs: no address")?;
         let channel = Channel::new(id, Arc::new(syslog)).within(within(options.timeout_secs));
         channels.push(channel, &options.common);
     }
-    for (channel, options) in recipients(file)?.into_iter().zip(&file.outage_emails) {
+    for (channel, options) in recipients(file, process)?.into_iter().zip(&file.outage_emails) {
         channels.push(channel, &options.common);
     }
     Ok(channels.linked())
@@ -84,8 +85,8 @@ impl<'a> Stood<'a> {
 }
 
 /// The recipients of mail, each a channel of its own.
-fn recipients(file: &SiteFile) -> anyhow::Result<Vec<Channel>> {
-    let Some(server) = mail_server(file)? else {
+fn recipients(file: &SiteFile, process: &Process) -> anyhow::Result<Vec<Channel>> {
+    let Some(server) = mail_server(file, process)? else {
         return Ok(Vec::new());
     };
     let emails = &file.outage_emails;
@@ -106,13 +107,13 @@ fn recipients(file: &SiteFile) -> anyhow::Result<Vec<Channel>> {
 }
 
 /// The site's mail server, where somebody is to be told by it.
-pub(crate) fn mail_server(file: &SiteFile) -> anyhow::Result<Option<MailServer>> {
+pub(crate) fn mail_server(file: &SiteFile, process: &Process) -> anyhow::Result<Option<MailServer>> {
     let wanted = file
         .email_server
         .as_ref()
         .filter(|_| !file.outage_emails.is_empty());
     wanted
-        .map(|options| MailServer::new(options, site::delivery_timeout(file)))
+        .map(|options| MailServer::new(options, process.services.names(), site::delivery_timeout(file)))
         .transpose()
         .context("email_server")
 }

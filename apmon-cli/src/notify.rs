@@ -164,7 +164,7 @@ async fn test_site(config: &Path, process: &Process, wanted: Wanted<'_>) -> anyh
         return Ok(!matches!(wanted, Wanted::One(_)));
     }
     if channels.iter().any(|channel| channel.is_mail)
-        && let Some(server) = channel::mail_server(&file)?
+        && let Some(server) = channel::mail_server(&file, process)?
     {
         console::line(&format!(
             "{site}: mail goes by {}",

@@ -34,9 +34,10 @@ pub(crate) struct Process {
 
 impl Default for Process {
     fn default() -> Self {
+        let services = Arc::new(kinds::services());
         Self {
-            services: Arc::new(kinds::services()),
-            http: HttpClient::default(),
+            http: HttpClient::new(services.names()),
+            services,
             several: false,
         }
     }

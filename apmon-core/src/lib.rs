@@ -71,7 +71,6 @@
 //! | [`time`], [`text`] | clocks; text that is safe to show |
 //! | [`names`], [`network`] | what looks take from this machine: its resolver and its way out; brought along |
 //! | [`errno`] | whose fault a system call's error is |
-//! | [`name_file`] | resolv.conf and hosts, made such that a strict parser takes them |
 
 pub mod config;
 pub mod device;
@@ -82,7 +81,6 @@ pub mod kind;
 pub mod mac;
 pub mod memory;
 pub mod monitor;
-pub mod name_file;
 pub mod names;
 pub mod network;
 pub mod notification;

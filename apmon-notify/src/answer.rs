@@ -10,13 +10,16 @@ use reqwest::{
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
 
-use crate::{client::MAX_REDIRECTS, preset};
+use crate::preset;
 
 /// Whoever asks us to come back later than this is asked again after it.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 
 /// The same of a date that only our own clock can be held against: it may be wrong.
 const MAX_BY_OUR_CLOCK: Duration = Duration::from_secs(1_800);
+
+/// The most redirects of a GET that are followed.
+pub(crate) const MAX_REDIRECTS: usize = 10;
 
 /// Redirects that are not followed.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use apmon_core::DeliveryError;
+use apmon_core::{DeliveryError, Names};
 use apmon_tls::{Authorities, Trust, Verifier, client_config};
 use reqwest::{
     Client, Method, Response, StatusCode,
@@ -13,8 +13,9 @@ use tokio::sync::{OnceCell, oneshot};
 use url::Url;
 
 use crate::{
-    answer::{self, Wanted},
-    name::SystemNames,
+    answer::{self, MAX_REDIRECTS, Wanted},
+    origin::origin,
+    resolve::HttpResolver,
 };
 
 /// More of an answer's body is not read.
@@ -22,9 +23,6 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Nor is it waited for, where the status line has said everything.
 const DRAINED_FOR: Duration = Duration::from_secs(1);
-
-/// So many redirects of a GET are followed.
-pub(crate) const MAX_REDIRECTS: usize = 10;
 
 /// A connection idle for longer may be dead without either end knowing, and
 /// the next message would wait for its deadline on it.
@@ -37,11 +35,11 @@ const IDLE: Duration = Duration::from_secs(5);
 ///
 /// Making it reads the system's certificates (some 13 ms), so that is done at
 /// first use and on a thread of its own. A clone is the same client.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct HttpClient(Arc<Clients>);
 
-#[derive(Default)]
 struct Clients {
+    names: Arc<dyn Names>,
     posting: OnceCell<Client>,
     following: OnceCell<Client>,
     staying: OnceCell<Client>,
@@ -98,10 +96,16 @@ pub(crate) struct Seen {
 }
 
 impl HttpClient {
-    /// A client that is not made yet.
+    /// A client that looks names up with `names`
+    /// ([`Services::names`](apmon_core::Services::names)).
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(names: Arc<dyn Names>) -> Self {
+        Self(Arc::new(Clients {
+            names,
+            posting: OnceCell::new(),
+            following: OnceCell::new(),
+            staying: OnceCell::new(),
+        }))
     }
 
     /// Makes one attempt, within `timeout` in all. What came back is left in
@@ -137,7 +141,7 @@ impl HttpClient {
             Follow::All => &self.0.following,
         };
         let mut without_roots = None;
-        let client = match cell.get_or_try_init(|| make(follow)).await {
+        let client = match cell.get_or_try_init(|| make(follow, &self.0.names)).await {
             Ok(client) => client.clone(),
             Err(Unmade::Roots { client, reason }) => {
                 without_roots = Some(reason);
@@ -198,16 +202,6 @@ async fn receive(mut response: Response, wanted: &Wanted<'_>, seen: &mut Seen) {
     }
 }
 
-/// What may be shown of a URL: scheme, host and port.
-pub(crate) fn origin(url: &Url) -> String {
-    let host = url.host_str().unwrap_or("");
-    let shown = match url.port() {
-        Some(port) => format!("{}://{host}:{port}", url.scheme()),
-        None => format!("{}://{host}", url.scheme()),
-    };
-    apmon_core::text::printable(&shown).into_owned()
-}
-
 /// Why there is no client to keep.
 enum Unmade {
     /// There is one, but it trusts nobody: good for http, and tried anew for
@@ -218,19 +212,20 @@ enum Unmade {
 }
 
 /// Makes a client on a thread of its own: it reads files.
-async fn make(follow: Follow) -> Result<Client, Unmade> {
+async fn make(follow: Follow, names: &Arc<dyn Names>) -> Result<Client, Unmade> {
+    let names = Arc::clone(names);
     let (reply, made) = oneshot::channel();
     std::thread::Builder::new()
         .name("apmon-http".into())
         .spawn(move || {
-            let _ = reply.send(build(follow)); // nobody waits any more
+            let _ = reply.send(build(follow, names)); // nobody waits any more
         })
         .map_err(|error| Unmade::Client(error.to_string()))?;
     made.await
         .unwrap_or_else(|_| Err(Unmade::Client("the thread that makes it has gone".into())))
 }
 
-fn build(follow: Follow) -> Result<Client, Unmade> {
+fn build(follow: Follow, names: Arc<dyn Names>) -> Result<Client, Unmade> {
     let (authorities, missing) = match Authorities::read_system() {
         Ok(authorities) => (authorities, None),
         Err(error) => (Authorities::none(), Some(error.to_string())),
@@ -241,7 +236,7 @@ fn build(follow: Follow) -> Result<Client, Unmade> {
     let config = client_config(verifier, &[b"http/1.1"]);
     let client = Client::builder()
         .tls_backend_preconfigured(config)
-        .dns_resolver(SystemNames)
+        .dns_resolver(HttpResolver(names))
         .no_proxy()
         .referer(false) // it would carry the URL's token to the next host
         .redirect(match follow {

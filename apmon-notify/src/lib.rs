@@ -12,7 +12,7 @@
 //! use std::time::Duration;
 //!
 //! use apmon_core::{
-//!     Secret,
+//!     Secret, Services,
 //!     config::{OutageWebhook, RequestEncoding, RequestMethod},
 //! };
 //! use apmon_notify::{HttpClient, Webhook, channel_ids};
@@ -23,7 +23,8 @@
 //!     request_encoding: Some(RequestEncoding::Json),
 //!     ..OutageWebhook::default()
 //! };
-//! let client = HttpClient::new(); // one for all channels
+//! let services = Services::default(); // with `apmon_probes::install` it has a resolver
+//! let client = HttpClient::new(services.names()); // one for all channels
 //! let webhook = Webhook::new(&options, client, Duration::from_secs(20))?;
 //! assert_eq!(webhook.origin(), "https://hooks.example.com");
 //! assert_eq!(channel_ids(&[options]), ["webhook:hooks.example.com"]);
@@ -44,7 +45,8 @@
 //! | `answer` | what an answer or a failure means for another try |
 //! | `id` | by what a channel is known |
 //! | `mask` | secrets kept out of what receivers sent back |
-//! | `name` | host names, looked up without a thread |
+//! | `origin` | the part of a URL that holds no secret |
+//! | `resolve` | host names, by the resolver that was handed in |
 
 mod answer;
 mod client;
@@ -54,8 +56,9 @@ mod heartbeat;
 mod id;
 mod mail;
 mod mask;
-mod name;
+mod origin;
 mod preset;
+mod resolve;
 mod syslog;
 mod template;
 mod webhook;

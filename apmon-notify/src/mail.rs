@@ -10,7 +10,7 @@ mod trouble;
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use apmon_core::{
-    DeliveryError, Notification, Notifier,
+    DeliveryError, Names, Notification, Notifier,
     config::{EmailServer, OutageEmail, is_email_address},
 };
 use async_trait::async_trait;
@@ -56,18 +56,19 @@ pub enum MailError {
 }
 
 impl MailServer {
-    /// From its options; each delivery takes at most `timeout` in all.
+    /// From its options; `names` looks the server up, and each delivery takes at
+    /// most `timeout` in all.
     ///
     /// # Errors
     /// When they were not checked by the site file's reader and are wrong.
-    pub fn new(options: &EmailServer, timeout: Duration) -> Result<Self, MailError> {
+    pub fn new(options: &EmailServer, names: Arc<dyn Names>, timeout: Duration) -> Result<Self, MailError> {
         let from = options
             .from_address
             .as_ref()
             .ok_or(MailError::Missing("from_address"))?;
         let from = ascii(from.as_str()).ok_or(MailError::NotAnAddress("from_address"))?;
         Ok(Self {
-            server: Arc::new(Server::new(options, timeout)?),
+            server: Arc::new(Server::new(options, names, timeout)?),
             from: from.into(),
         })
     }

@@ -21,8 +21,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
-    client::origin,
     mask::Mask,
+    origin::origin,
     template::{self, Broken, Filling},
 };
 

@@ -1,10 +1,10 @@
 //! Syslog as a channel: by UDP or TCP as in RFC 5424, by a socket of this
 //! machine as the C library writes it.
 
-use std::{fmt, io, net::SocketAddr, time::Duration};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use apmon_core::{
-    DeliveryError, Notification, Notifier,
+    DeliveryError, Names, Notification, Notifier,
     config::{Facility, OutageSyslog, Seconds, SyslogPlace},
     text::printable,
 };
@@ -15,7 +15,7 @@ use tokio::{
     net::{TcpStream, UdpSocket},
 };
 
-use crate::{id, name, preset};
+use crate::{id, preset, resolve};
 
 /// So long a refusal of a datagram is waited for: on a LAN it is there at once.
 const REFUSAL: Duration = Duration::from_millis(100);
@@ -29,6 +29,7 @@ const LONGEST: usize = 2048;
 /// By UDP and the local socket nobody says that a message arrived: sent is all
 /// that is known, and only a refusal is noticed.
 pub struct Syslog {
+    names: Arc<dyn Names>,
     place: SyslogPlace,
     facility: Facility,
     timeout: Duration,
@@ -38,8 +39,9 @@ impl Syslog {
     /// From its options; each delivery takes at most `timeout`, unless they say
     /// otherwise. `None` where the address is none.
     #[must_use]
-    pub fn new(options: &OutageSyslog, timeout: Duration) -> Option<Self> {
+    pub fn new(options: &OutageSyslog, names: Arc<dyn Names>, timeout: Duration) -> Option<Self> {
         Some(Self {
+            names,
             place: place(options)?,
             facility: options.facility.unwrap_or_default(),
             timeout: options.timeout_secs.map_or(timeout, Seconds::duration),
@@ -65,12 +67,20 @@ impl Syslog {
     async fn send(&self, line: &str) -> io::Result<()> {
         match &self.place {
             SyslogPlace::Local(path) => local(path, line).await,
-            SyslogPlace::Udp(host, port) => datagrams(&addresses(host, *port).await?, line).await,
+            SyslogPlace::Udp(host, port) => datagrams(&self.addresses(host, *port).await?, line).await,
             SyslogPlace::Tcp(host, port) => {
-                let all = addresses(host, *port).await?;
+                let all = self.addresses(host, *port).await?;
                 connection(connect(&all, self.timeout).await?, line).await
             }
         }
+    }
+
+    /// All addresses of the host.
+    async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let all = resolve::addresses(&*self.names, host)
+            .await
+            .map_err(io::Error::other)?;
+        Ok(all.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
     }
 }
 
@@ -159,12 +169,6 @@ async fn local(path: &str, line: &str) -> io::Result<()> {
 #[cfg(not(unix))]
 async fn local(_: &str, _: &str) -> io::Result<()> {
     Err(io::Error::other("this system has no such sockets"))
-}
-
-/// All addresses of the host.
-async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let all = name::addresses(host).await.map_err(io::Error::other)?;
-    Ok(all.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
 }
 
 fn no_address() -> io::Error {

@@ -16,9 +16,10 @@ use url::Url;
 
 use crate::{
     answer::{Wanted, header_text},
-    client::{HttpClient, Request, Seen, origin},
+    client::{HttpClient, Request, Seen},
     encode, id,
     mask::Mask,
+    origin::origin,
     preset::{self, Filled},
 };
 

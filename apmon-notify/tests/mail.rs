@@ -4,6 +4,7 @@
 
 mod lab;
 mod mail_options;
+mod names;
 mod patience;
 
 use std::{env, path::Path, process::Command};

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
+mod names;
 mod patience;
 mod server;
 
@@ -16,6 +17,7 @@ use apmon_core::{
     config::{OutageWebhook, Preset},
 };
 use apmon_notify::{HttpClient, Webhook, channel_ids};
+use names::names;
 use patience::LONG;
 use server::{Manner, Received, Server, answer};
 
@@ -104,7 +106,7 @@ async fn received(preset: Preset) -> Vec<Received> {
     let [id] = &channel_ids(std::slice::from_ref(&options))[..] else {
         panic!()
     };
-    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
     for message in story() {
         let key = format!("{}-{id}", message.id);
         webhook.deliver(&message, &key).await.unwrap();
@@ -115,7 +117,7 @@ async fn received(preset: Preset) -> Vec<Received> {
 /// The one request that `message` makes.
 async fn sent(preset: Preset, message: &Notification) -> Received {
     let server = Server::answering("200 OK");
-    let webhook = Webhook::new(&options(preset, &server.url("")), HttpClient::new(), LONG).unwrap();
+    let webhook = Webhook::new(&options(preset, &server.url("")), HttpClient::new(names()), LONG).unwrap();
     webhook.deliver(message, "key").await.unwrap();
     let [received] = &server.received()[..] else {
         panic!()
@@ -220,7 +222,7 @@ async fn discord_is_waited_for_in_whatever_thread() {
     ] {
         let server = Server::answering("200 OK");
         let options = options(Preset::Discord, &server.url(&format!("/hook{query}")));
-        let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+        let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
         webhook.deliver(&story()[0], "key").await.unwrap();
         let expected = format!("POST /hook{sent} HTTP/1.1");
         assert_eq!(server.received()[0].request_line, expected);
@@ -250,7 +252,7 @@ async fn what_is_not_given_is_left_out() {
     let server = Server::answering("200 OK");
     let mut options = options(Preset::Ntfy, &server.url(""));
     options.token = None;
-    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
     webhook.deliver(&story()[0], "key").await.unwrap();
     assert_eq!(server.received()[0].header("authorization"), None);
 }
@@ -262,7 +264,7 @@ async fn a_service_that_is_busy_is_waited_for() {
     let busy = format!("HTTP/1.1 429 Too Many Requests\r\nContent-Length: {length}\r\n\r\n{body}");
     let server = Server::start(vec![Manner::Answers(busy)]);
     let options = options(Preset::Telegram, &server.url(""));
-    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
     let error = webhook.deliver(&story()[0], "key").await.unwrap_err();
     let DeliveryError::Retryable { retry_after, reason } = error else {
         panic!("{error}")
@@ -279,7 +281,7 @@ async fn what_is_shown_holds_no_secret() {
         options
             .headers
             .insert("X-Extra".into(), Secret::new("extra-s3cret"));
-        let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+        let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
         let mut lines = Vec::new();
         let result = webhook.deliver_shown(&story()[0], "key", &mut lines).await;
         let all = format!("{}\n{:?} {webhook:?}", lines.join("\n"), result.unwrap_err());
@@ -325,7 +327,7 @@ async fn a_channel_is_known_by_its_host() {
 async fn a_put_follows_no_redirect() {
     let server = Server::start(vec![answer("307 Temporary Redirect", "Location: /elsewhere\r\n")]);
     let options = options(Preset::Matrix, &server.url(""));
-    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
     let error = webhook.deliver(&story()[0], "key").await.unwrap_err();
     assert!(
         error.to_string().ends_with("a PUT follows no redirect"),

@@ -3,6 +3,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
+mod names;
+
 use std::{
     io::Read,
     net::{TcpListener, UdpSocket},
@@ -17,6 +19,7 @@ use apmon_core::{
 };
 use apmon_notify::{Syslog, syslog_ids};
 use jiff::tz::TimeZone;
+use names::names;
 
 fn message(text: &str) -> Notification {
     Notification {
@@ -44,7 +47,7 @@ fn options(address: &str) -> OutageSyslog {
 }
 
 async fn send(options: &OutageSyslog, text: &str) -> Result<(), DeliveryError> {
-    let syslog = Syslog::new(options, Duration::from_secs(20)).unwrap();
+    let syslog = Syslog::new(options, names(), Duration::from_secs(20)).unwrap();
     syslog.deliver(&message(text), "key").await
 }
 

@@ -6,10 +6,13 @@
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
+mod names;
+
 use std::{env, path::Path, process::Command, sync::Arc, time::Duration};
 
 use apmon_core::{DeliveryError, HeartbeatSender, Secret};
 use apmon_notify::{HttpClient, HttpHeartbeats};
+use names::names;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -55,7 +58,7 @@ async fn serve() -> u16 {
 
 async fn send(host: &str, port: u16) -> Result<(), DeliveryError> {
     let url = Secret::new(format!("https://{host}:{port}/T0KEN"));
-    HttpHeartbeats::new(HttpClient::new())
+    HttpHeartbeats::new(HttpClient::new(names()))
         .send(&url, Duration::from_secs(20))
         .await
 }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use apmon_core::{
-    Channel, Commit, Engine, Heartbeat, Plan, Policy, Probe, ProbeMonitor, Secret, Snapshot, StateStore,
-    Stopwatch, StoreError, Watch,
+    Channel, Commit, Engine, Heartbeat, Plan, Policy, Probe, ProbeMonitor, Secret, Services, Snapshot,
+    StateStore, Stopwatch, StoreError, Watch,
     config::{OutageWebhook, RequestEncoding, RequestMethod},
 };
 use apmon_notify::{HttpClient, HttpHeartbeats, Webhook};
@@ -44,7 +44,11 @@ pub(crate) async fn storm(monitors: usize, folder: &Path) -> Result<(), Box<dyn 
             request_encoding: Some(RequestEncoding::Json),
             ..OutageWebhook::default()
         };
-        let webhook = Webhook::new(&options, HttpClient::new(), Duration::from_secs(20))?;
+        let webhook = Webhook::new(
+            &options,
+            HttpClient::new(Services::default().names()),
+            Duration::from_secs(20),
+        )?;
         plan.channels.push(Channel::new(id, Arc::new(webhook)));
     }
     plan.delivery_timeout = STORM;
@@ -116,8 +120,9 @@ pub(crate) async fn beats(monitors: usize, secs: u64) -> Result<(), Box<dyn Erro
         };
         plan.watch(Arc::new(ProbeMonitor::new(watch, Arc::clone(&probe))))
     });
-    let engine =
-        Engine::new(plan, Arc::new(Nowhere)).heartbeats(Arc::new(HttpHeartbeats::new(HttpClient::new())));
+    let engine = Engine::new(plan, Arc::new(Nowhere)).heartbeats(Arc::new(HttpHeartbeats::new(
+        HttpClient::new(Services::default().names()),
+    )));
     let handle = engine.handle();
     let (report, ()) = tokio::join!(engine.run(), async {
         tokio::time::sleep(Duration::from_secs(secs)).await;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use apmon_core::config::{ChannelOptions, OutageCommand, OutageWebhook, Seconds, SiteFile, SyslogPlace};
+use apmon_core::{
+    Services,
+    config::{ChannelOptions, OutageCommand, OutageWebhook, Seconds, SiteFile, SyslogPlace},
+};
 use apmon_notify::{HttpClient, Webhook, channel_ids, command_ids, mail_channel_ids, syslog_ids};
 
 use crate::site;
@@ -105,7 +108,7 @@ pub(crate) fn entries(file: &SiteFile) -> Vec<Entry<'_>> {
 
 /// Scheme, host and port: all else may be a token.
 fn origin(options: &OutageWebhook, within: Duration) -> String {
-    match Webhook::new(options, HttpClient::new(), within) {
+    match Webhook::new(options, HttpClient::new(Services::default().names()), within) {
         Ok(webhook) => webhook.origin(),
         Err(error) => error.to_string(),
     }

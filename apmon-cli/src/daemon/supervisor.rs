@@ -249,7 +249,7 @@ fn load_site(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::R
     }
     Ok(Loaded {
         plan: site::plan(&file, common, process)?,
-        mail: channel::mail_server(&file)?.filter(|_| !common.no_notify),
+        mail: channel::mail_server(&file, process)?.filter(|_| !common.no_notify),
         history_days: site::history_days(&file),
     })
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use apmon_core::{
-    DeliveryError,
+    DeliveryError, Names,
     config::{EmailServer, Host},
     text::printable,
 };
@@ -40,7 +40,11 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(options: &EmailServer, timeout: Duration) -> Result<Self, MailError> {
+    pub(super) fn new(
+        options: &EmailServer,
+        names: Arc<dyn Names>,
+        timeout: Duration,
+    ) -> Result<Self, MailError> {
         let host = options
             .smtp_host
             .as_ref()
@@ -57,6 +61,7 @@ impl Server {
                 verify: options.smtp_verify_tls.unwrap_or(true),
                 login: login.map(|(name, password)| (name.as_str().to_owned(), password)),
                 tls: Tls::default(),
+                names,
             },
             timeout,
             slots: Semaphore::new(CONNECTIONS),

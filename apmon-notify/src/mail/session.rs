@@ -3,11 +3,12 @@
 use std::{
     future::Future,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use apmon_core::{
-    Secret,
+    Names, Secret,
     config::{Host, MailProtection},
 };
 use lettre::transport::smtp::{
@@ -23,7 +24,7 @@ use super::{
     tls::Tls,
     trouble::Trouble,
 };
-use crate::name;
+use crate::resolve;
 
 /// A goodbye is not waited for longer.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -38,6 +39,7 @@ pub(super) struct Place {
     pub(super) verify: bool,
     pub(super) login: Option<(String, Secret)>,
     pub(super) tls: Tls,
+    pub(super) names: Arc<dyn Names>,
 }
 
 /// A connection that is ready for a mail. One that is dropped is closed: no
@@ -166,7 +168,7 @@ impl Place {
     async fn addresses(&self) -> Result<Vec<IpAddr>, Trouble> {
         match &self.host {
             Host::Address(ip) => Ok(vec![*ip]),
-            Host::Name(name) => name::addresses(name)
+            Host::Name(name) => resolve::addresses(&*self.names, name)
                 .await
                 .map_err(|error| Trouble::Other(error.to_string())),
         }
