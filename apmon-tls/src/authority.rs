@@ -14,7 +14,7 @@ use rustls::{
 };
 use x509_parser::x509::X509Version;
 
-use crate::{Fingerprint, certificate::parse};
+use crate::{certificate::parse, fingerprint::Fingerprint};
 
 /// A set of trusted authorities.
 pub struct Authorities {

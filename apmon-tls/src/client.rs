@@ -1,22 +1,10 @@
 //! Client configurations for TCP and QUIC.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use rustls::{
-    ClientConfig, SupportedProtocolVersion,
-    client::Resumption,
-    crypto::{CryptoProvider, ring},
-};
+use rustls::{ClientConfig, SupportedProtocolVersion, client::Resumption};
 
-use crate::verifier::Verifier;
-
-static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
-
-/// The cryptography provider of all TLS in apmon; also a source of random bytes.
-#[must_use]
-pub fn provider() -> &'static Arc<CryptoProvider> {
-    &PROVIDER
-}
+use crate::{provider::provider, verifier::Verifier};
 
 /// A client of TLS 1.2 and 1.3 that offers `protocols` by ALPN, in this order.
 #[must_use]

@@ -29,6 +29,7 @@
 //! | `client` | the client configurations for TCP and QUIC |
 //! | `failure` | what a rustls error means |
 //! | `fingerprint` | a certificate's SHA-256, as a pin |
+//! | `provider` | the cryptography |
 //! | `summary` | a certificate as a person reads it |
 //! | `verifier` | the verdict on a certificate |
 
@@ -37,6 +38,7 @@ mod certificate;
 mod client;
 mod failure;
 mod fingerprint;
+mod provider;
 mod summary;
 mod verifier;
 
@@ -44,8 +46,9 @@ mod verifier;
 pub mod fuzzing;
 
 pub use authority::{Authorities, NoAuthorities};
-pub use client::{client_config, provider, quic_client_config};
+pub use client::{client_config, quic_client_config};
 pub use failure::{explain, failure, rustls_error};
 pub use fingerprint::Fingerprint;
+pub use provider::provider;
 pub use summary::{CertificateSummary, Expiry, describe};
 pub use verifier::{Trust, Verifier};

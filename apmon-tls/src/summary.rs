@@ -6,7 +6,7 @@ use apmon_core::Failure;
 use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 
-use crate::{Fingerprint, certificate::parse};
+use crate::{certificate::parse, fingerprint::Fingerprint};
 
 /// What matters to a person about a certificate.
 #[derive(Clone, Debug)]

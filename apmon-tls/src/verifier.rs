@@ -19,10 +19,10 @@ use rustls::{
 use x509_parser::certificate::X509Certificate;
 
 use crate::{
-    Fingerprint,
     authority::Authorities,
     certificate::{has_algorithm, parse},
-    client::provider,
+    fingerprint::Fingerprint,
+    provider::provider,
 };
 
 /// What a server's certificate must fulfil. The default accepts every

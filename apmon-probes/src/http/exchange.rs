@@ -33,7 +33,7 @@ const MAX_HEAD: usize = 64 * 1024;
 pub(crate) async fn by_http1(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     request: Request<Full<Bytes>>,
-    wanted: ExpectedAnswer<'_>,
+    expected: ExpectedAnswer<'_>,
     check: &Check,
     recorder: &mut CheckRecorder,
 ) -> Result<Answer, Failure> {
@@ -44,14 +44,14 @@ pub(crate) async fn by_http1(
         .map_err(|error| failure(&error))?;
     let connection = pin!(connection);
     let wire = Wire::new(connection, Tasks::default());
-    converse(wire, sender.send_request(request), wanted, check, recorder).await
+    converse(wire, sender.send_request(request), expected, check, recorder).await
 }
 
 /// The same by HTTP/2.
 pub(crate) async fn by_http2(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
-    wanted: ExpectedAnswer<'_>,
+    expected: ExpectedAnswer<'_>,
     check: &Check,
     recorder: &mut CheckRecorder,
 ) -> Result<Answer, Failure> {
@@ -65,13 +65,13 @@ pub(crate) async fn by_http2(
         .map_err(|error| failure(&error))?;
     let connection = pin!(connection);
     let wire = Wire::new(connection, tasks);
-    converse(wire, sender.send_request(request), wanted, check, recorder).await
+    converse(wire, sender.send_request(request), expected, check, recorder).await
 }
 
 async fn converse<C: Future + Send>(
     mut wire: Wire<'_, C>,
     answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
-    wanted: ExpectedAnswer<'_>,
+    expected: ExpectedAnswer<'_>,
     check: &Check,
     recorder: &mut CheckRecorder,
 ) -> Result<Answer, Failure> {
@@ -81,7 +81,7 @@ async fn converse<C: Future + Send>(
         .map_err(|error| failure(&error))?;
     let (head, body) = answer.into_parts();
     let mut frames = Frames { wire, body };
-    wanted
+    expected
         .judge(head.status, &head.headers, &mut frames, check, recorder)
         .await
 }

@@ -24,7 +24,8 @@ const LINGER: Duration = Duration::from_millis(250);
 /// What an answer must be.
 #[derive(Clone, Copy)]
 pub(crate) struct ExpectedAnswer<'a> {
-    pub(crate) expect: Option<&'a Expect>,
+    /// What the body must hold.
+    pub(crate) body: Option<&'a Expect>,
     /// Empty where the option is not given.
     pub(crate) statuses: &'a [StatusRange],
 }
@@ -54,9 +55,9 @@ impl ExpectedAnswer<'_> {
         if !listed && let Some(location) = moved(status, headers) {
             return Ok(Answer::Moved { status, location });
         }
-        let mut search = Search::new(self.expect, check);
+        let mut search = Search::new(self.body, check);
         let wrong = self.wrong(status, listed);
-        if self.expect.is_some() && wrong.is_none() {
+        if self.body.is_some() && wrong.is_none() {
             let result = body::receive(pieces, headers, status, &mut search, check).await;
             recorder.done(Phase::Transfer);
             search.explain(check, "body");
@@ -74,7 +75,7 @@ impl ExpectedAnswer<'_> {
 
     /// What is wrong with a status.
     fn wrong(self, status: StatusCode, listed: bool) -> Option<Failure> {
-        let text = match (self.statuses, self.expect) {
+        let text = match (self.statuses, self.body) {
             ([], None) if status != StatusCode::OK => format!("status {status}"),
             // The body decides.
             ([], _) => return None,

@@ -20,9 +20,11 @@ use crate::{
     http::{
         Plan, Post,
         body::{Broken, Pieces},
+        carrier::Carrier,
         judge::Answer,
         target::Target,
     },
+    local::Local,
     recorder::CheckRecorder,
     tls::Tls,
 };
@@ -41,8 +43,28 @@ const EMPTY_FRAMES: usize = 16;
 /// up linger for seconds.
 const FIRST_RTT: Duration = Duration::from_millis(100);
 
+/// HTTP/3.
+pub(crate) struct QuicCarrier(pub(super) Arc<Endpoints>);
+
+impl Carrier for QuicCarrier {
+    const TLS_ONLY: bool = true;
+
+    async fn request(
+        &self,
+        plan: &Plan,
+        target: &Target,
+        post: Option<&Post>,
+        check: &Check,
+        recorder: &mut CheckRecorder,
+        local: &Local,
+    ) -> Result<Answer, Failure> {
+        let to = target.endpoint.resolve(check, recorder, local).await?;
+        Box::pin(request(plan, &self.0, to, target, post, check, recorder)).await
+    }
+}
+
 /// Requests `target` at `to` and judges the answer.
-pub(crate) async fn request(
+async fn request(
     plan: &Plan,
     endpoints: &Endpoints,
     to: SocketAddr,
@@ -160,7 +182,7 @@ async fn converse(
             .await?
             .map_err(|error| of_stream(&error))?;
         let (head, ()) = answer.into_parts();
-        plan.wanted()
+        plan.expected()
             .judge(head.status, &head.headers, &mut Data(stream), check, recorder)
             .await
     };
