@@ -27,8 +27,9 @@ pub(crate) struct Process {
 
 impl Default for Process {
     fn default() -> Self {
+        let services = Arc::new(kinds::services());
         Self {
-            services: Arc::new(kinds::services()),
+            services,
             several: false,
         }
     }

@@ -59,7 +59,6 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`engine`] | [`Engine`]: daemon and pass; [`Plan`], [`Channel`], [`Event`], [`SiteStatus`] |
 //! | [`engine`] | [`Engine`] as daemon or single pass; [`Plan`], [`Channel`], [`Event`], [`SiteStatus`] |
 //! | [`rule`] | decisions as pure functions: health, pacing, windows, schedule, heartbeat, alert, wording |
 //! | [`monitor`], [`probe`], [`outcome`] | the monitored thing, one check of it, the result of a check |
@@ -73,7 +72,6 @@
 //! | [`time`], [`text`] | clocks; text that is safe to display |
 //! | [`names`], [`network`] | the seams to this machine's resolver and network, for checks |
 //! | [`errno`] | the failure class of a system call's error |
-//! | [`name_file`] | resolv.conf and hosts files, cleaned up for a strict parser |
 
 mod blueprint;
 pub mod channel;
@@ -86,7 +84,6 @@ pub mod kind;
 pub mod mac;
 pub mod memory;
 pub mod monitor;
-pub mod name_file;
 pub mod names;
 pub mod network;
 pub mod notification;

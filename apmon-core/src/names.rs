@@ -1,6 +1,6 @@
-//! Names to addresses and back, for every crate that looks at hosts. Who does
-//! it is brought along: `apmon_probes::install` brings a resolver that holds no
-//! thread.
+//! Names to addresses and back, for the probes and channels of all crates. The
+//! resolver is provided from outside: `apmon_probes::install` brings one that
+//! holds no thread.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,48 +13,58 @@ use crate::{
     probe::Check,
 };
 
-/// Names to addresses and back. Monitors get it from
+/// A resolver: names to addresses and back. Monitors and channels get it from
 /// [`Services::names`](crate::Services::names).
 #[async_trait]
 pub trait Names: Send + Sync {
-    /// The one address of `name` to look at, found the `resolve` the site file
-    /// says, before the look's deadline.
+    /// The addresses of `name` in the order in which to try them: IPv4 before
+    /// IPv6, and never none.
     ///
     /// # Errors
-    /// [`FailureClass::NoSuchName`] where it is known that there is none; a
-    /// class of our own trouble (`Resolver`, `Resources`) where nobody knows.
-    async fn address(&self, check: &Check, name: &str, resolve: ResolveOptions) -> Result<IpAddr, Failure>;
+    /// [`FailureClass::NoSuchName`] if the name is known to have no such address;
+    /// a failure of our own (`Resolver`, `Resources`) if that could not be found
+    /// out before `deadline`.
+    async fn addresses(
+        &self,
+        name: &str,
+        options: ResolveOptions,
+        deadline: Instant,
+    ) -> Result<Vec<IpAddr>, Failure>;
 
-    /// The name of `ip` by the hosts file or a PTR record; `None` where there
-    /// is none, or nobody knows before `deadline`. It is looked up to the end
-    /// all the same and remembered for the next time: with a deadline of now
-    /// one learns what is known already.
+    /// The name of `ip` by the hosts file or a PTR record; `None` if it has none,
+    /// or if none is known before `deadline`. The look-up goes on after the
+    /// deadline and its answer is remembered, so a deadline of now returns what
+    /// is known already.
     ///
-    /// Whoever runs the reverse zone chose the name. It is printable, and at
-    /// most 256 characters long; that it is true, nobody says.
+    /// The name is chosen by the operator of the reverse zone and need not be
+    /// true. It is printable, and at most 256 characters long.
     async fn name_of(&self, ip: IpAddr, deadline: Instant) -> Option<String>;
 }
 
 impl Remote {
-    /// The one address to look at. A step `resolve` of the look tells of a name.
+    /// The address to check: the first one of a name. A step `resolve` of the
+    /// check shows it.
     ///
     /// # Errors
-    /// Those of [`Names::address`]; a literal address has none.
+    /// Those of [`Names::addresses`]; a literal address has none.
     pub async fn address(&self, check: &Check, names: &dyn Names) -> Result<IpAddr, Failure> {
         match &self.host {
             Host::Address(ip) => Ok(*ip),
             Host::Name(name) => {
-                let ip = names.address(check, name, self.resolve).await?;
+                let ips = names.addresses(name, self.resolve, check.deadline()).await?;
+                let ip = ips.first().copied().ok_or_else(|| {
+                    Failure::new(FailureClass::NoSuchName, format!("resolve: no address of {name}"))
+                })?;
                 check.step("resolve", || format!("{name} is {ip}"));
                 Ok(ip)
             }
         }
     }
 
-    /// The same, with a port.
+    /// The address to check, with a port.
     ///
     /// # Errors
-    /// Those of [`Names::address`].
+    /// Those of [`Names::addresses`].
     pub async fn socket_address(
         &self,
         check: &Check,
@@ -65,17 +75,17 @@ impl Remote {
     }
 }
 
-/// Where nobody has brought any: literal addresses work, names are our trouble.
-/// (tokio's own look-up holds a thread for each name a silent server does not
-/// answer, so it is no stopgap.)
+/// The resolver of a program that provides none: literal addresses work, and
+/// names fail as our own fault. (tokio's look-up holds a thread for each name
+/// that a silent name server does not answer, so it is not a fallback.)
 pub(crate) struct NoNames;
 
 #[async_trait]
 impl Names for NoNames {
-    async fn address(&self, _: &Check, name: &str, _: ResolveOptions) -> Result<IpAddr, Failure> {
+    async fn addresses(&self, name: &str, _: ResolveOptions, _: Instant) -> Result<Vec<IpAddr>, Failure> {
         Err(Failure::new(
             FailureClass::Resolver,
-            format!("resolve: this program has no resolver (Tools::provide_names), and {name} is a name"),
+            format!("resolve: cannot look up {name}: this program has no resolver (Services::provide_names)"),
         ))
     }
 
@@ -96,14 +106,22 @@ mod tests {
         time::{Clock as _, SystemClock},
     };
 
-    /// Knows one name.
-    struct One;
+    /// A resolver that knows one name.
+    struct OneName;
 
     #[async_trait]
-    impl Names for One {
-        async fn address(&self, _: &Check, name: &str, resolve: ResolveOptions) -> Result<IpAddr, Failure> {
-            assert_eq!((name, resolve), ("switch.lan", ResolveOptions::default()));
-            Ok("2001:db8::6".parse().unwrap())
+    impl Names for OneName {
+        async fn addresses(
+            &self,
+            name: &str,
+            options: ResolveOptions,
+            _: Instant,
+        ) -> Result<Vec<IpAddr>, Failure> {
+            assert_eq!((name, options), ("switch.lan", ResolveOptions::default()));
+            Ok(vec![
+                "2001:db8::6".parse().unwrap(),
+                "2001:db8::7".parse().unwrap(),
+            ])
         }
 
         async fn name_of(&self, _: IpAddr, _: Instant) -> Option<String> {
@@ -124,9 +142,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_asked_for_and_shown_and_a_literal_address_is_neither() {
+    async fn a_name_is_looked_up_and_shown_and_a_literal_address_is_not() {
         let services = Services::default();
-        services.provide_names(Arc::new(One));
+        services.provide_names(Arc::new(OneName));
         let names = services.names();
         let trace = Trace::start();
         let check = check().with_trace(Arc::clone(&trace));
@@ -135,8 +153,8 @@ mod tests {
             ("192.0.2.6", "192.0.2.6:161"),
             ("[2001:db8::7]", "[2001:db8::7]:161"),
         ] {
-            let found = remote(host).socket_address(&check, &*names, 161).await.unwrap();
-            assert_eq!(found.to_string(), to);
+            let address = remote(host).socket_address(&check, &*names, 161).await.unwrap();
+            assert_eq!(address.to_string(), to);
         }
         let steps: Vec<_> = trace
             .steps()
@@ -150,14 +168,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_resolver_a_name_is_our_trouble_and_an_address_works() {
+    async fn without_a_resolver_a_name_is_our_own_fault_and_an_address_works() {
         let names = Services::default().names();
         let check = check();
         assert!(remote("192.0.2.6").address(&check, &*names).await.is_ok());
         let failure = remote("switch.lan").address(&check, &*names).await.unwrap_err();
         assert_eq!(
             failure.reason,
-            "resolve: this program has no resolver (Tools::provide_names), and switch.lan is a name"
+            "resolve: cannot look up switch.lan: this program has no resolver (Services::provide_names)"
         );
         assert_eq!(Outcome::failed(failure).verdict(), Verdict::Unknown);
         assert_eq!(names.name_of([192, 0, 2, 6].into(), Instant::now()).await, None);

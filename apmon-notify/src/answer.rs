@@ -10,14 +10,14 @@ use reqwest::{
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
 
-/// The most redirects of a GET that are followed.
-pub(crate) const MAX_REDIRECTS: usize = 10;
-
 /// Whoever asks us to come back later than this is asked again after it.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 
 /// The same of a date that only our own clock can be held against: it may be wrong.
 const MAX_BY_OUR_CLOCK: Duration = Duration::from_secs(1_800);
+
+/// The most redirects of a GET that are followed.
+pub(crate) const MAX_REDIRECTS: usize = 10;
 
 /// Redirects that are not followed.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +148,10 @@ pub(crate) fn failed(origin: &str, error: reqwest::Error, without_roots: Option<
 }
 
 /// The innermost cause: what is around it only says that a request failed.
-pub(crate) fn cause(error: &dyn Error) -> String {
+pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
+    if let Some(error) = apmon_tls::rustls_error(error) {
+        return excerpt(&apmon_tls::explain(error).reason, 200);
+    }
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -1,22 +1,25 @@
 //! The HTTP client all channels share, made at first use.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use apmon_core::{DeliveryError, Services};
+use apmon_core::{DeliveryError, Names, Services};
+use apmon_tls::{Authorities, Trust, Verifier, client_config};
 use reqwest::{
     Client, Method, Response, StatusCode,
     header::{HeaderMap, RETRY_AFTER},
     redirect,
 };
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::sync::{OnceCell, oneshot};
 use url::Url;
 
 use crate::{
     answer::{self, MAX_REDIRECTS, Wanted},
     http_url::origin,
-    name::SystemNames,
+    resolve::HttpResolver,
 };
 
 /// More of an answer's body is not read.
@@ -36,15 +39,19 @@ const IDLE: Duration = Duration::from_secs(5);
 ///
 /// Making it reads the system's certificates (some 13 ms), so that is done at
 /// first use and on a thread of its own. A clone is the same client.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct HttpClient(Arc<Clients>);
 
-#[derive(Default)]
 struct Clients {
+    names: Arc<dyn Names>,
     posting: OnceCell<Client>,
     following: OnceCell<Client>,
     staying: OnceCell<Client>,
 }
+
+/// The one client of a process.
+#[derive(Default)]
+struct Shared(OnceLock<HttpClient>);
 
 /// The redirects that are followed.
 #[derive(Clone, Copy)]
@@ -97,16 +104,24 @@ pub(crate) struct Seen {
 }
 
 impl HttpClient {
-    /// A client that is not made yet.
+    /// A client that looks names up with `names`
+    /// ([`Services::names`](apmon_core::Services::names)).
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(names: Arc<dyn Names>) -> Self {
+        Self(Arc::new(Clients {
+            names,
+            posting: OnceCell::new(),
+            following: OnceCell::new(),
+            staying: OnceCell::new(),
+        }))
     }
 
     /// The client that the channels and heartbeats of a process share.
     #[must_use]
     pub fn of(services: &Services) -> Self {
-        Self::clone(&services.shared())
+        let shared = services.shared::<Shared>();
+        let client = shared.0.get_or_init(|| Self::new(services.names()));
+        client.clone()
     }
 
     /// Makes one attempt, within `timeout` in all. What came back is left in
@@ -142,7 +157,7 @@ impl HttpClient {
             Follow::All => &self.0.following,
         };
         let mut without_roots = None;
-        let client = match cell.get_or_try_init(|| make(follow)).await {
+        let client = match cell.get_or_try_init(|| make(follow, &self.0.names)).await {
             Ok(client) => client.clone(),
             Err(Unmade::Roots { client, reason }) => {
                 without_roots = Some(reason);
@@ -213,40 +228,31 @@ enum Unmade {
 }
 
 /// Makes a client on a thread of its own: it reads files.
-async fn make(follow: Follow) -> Result<Client, Unmade> {
+async fn make(follow: Follow, names: &Arc<dyn Names>) -> Result<Client, Unmade> {
+    let names = Arc::clone(names);
     let (reply, made) = oneshot::channel();
     std::thread::Builder::new()
         .name("apmon-http".into())
         .spawn(move || {
-            let _ = reply.send(build(follow)); // nobody waits any more
+            let _ = reply.send(build(follow, names)); // nobody waits any more
         })
         .map_err(|error| Unmade::Client(error.to_string()))?;
     made.await
         .unwrap_or_else(|_| Err(Unmade::Client("the thread that makes it has gone".into())))
 }
 
-fn build(follow: Follow) -> Result<Client, Unmade> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = || {
-        ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Unmade::Client(error.to_string()))
-    };
-    let (mut config, missing) = match tls()?.with_platform_verifier() {
-        Ok(config) => (config.with_no_client_auth(), None),
-        Err(error) => (
-            tls()?
-                .with_root_certificates(RootCertStore::empty())
-                .with_no_client_auth(),
-            Some(error.to_string()),
-        ),
+fn build(follow: Follow, names: Arc<dyn Names>) -> Result<Client, Unmade> {
+    let (authorities, missing) = match Authorities::read_system() {
+        Ok(authorities) => (authorities, None),
+        Err(error) => (Authorities::none(), Some(error.to_string())),
     };
     // HTTP/1.1 alone: a connection that died unnoticed is then left at the
     // first deadline, where HTTP/2 would put every later message on it too.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let verifier = Verifier::new(Trust::signed_by(Arc::new(authorities)));
+    let config = client_config(verifier, &[b"http/1.1"]);
     let client = Client::builder()
         .tls_backend_preconfigured(config)
-        .dns_resolver(SystemNames)
+        .dns_resolver(HttpResolver(names))
         .no_proxy()
         .referer(false) // it would carry the URL's token to the next host
         .redirect(match follow {

@@ -26,14 +26,15 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use apmon_core::Secret;
+//! use apmon_core::{Secret, Services};
 //! use apmon_notify::{HttpClient, RequestEncoding, RequestMethod, Webhook, WebhookOptions};
 //!
 //! let mut options = WebhookOptions::default();
 //! options.endpoint_url = Some(Secret::new("https://hooks.example.com/T0KEN"));
 //! options.request_method = Some(RequestMethod::Post);
 //! options.request_encoding = Some(RequestEncoding::Json);
-//! let client = HttpClient::new(); // one for all channels
+//! let services = Services::default(); // with `apmon_probes::install` it has a resolver
+//! let client = HttpClient::new(services.names()); // one for all channels
 //! let webhook = Webhook::new(&options, client, Duration::from_secs(20))?;
 //! assert_eq!(webhook.origin(), "https://hooks.example.com");
 //! # Ok::<(), apmon_notify::WebhookError>(())
@@ -51,7 +52,7 @@
 //! | `description` | what channels say of a notification beside its text |
 //! | `http_url` | what may be shown of a URL, and how text becomes part of one |
 //! | `mask` | secrets kept out of what receivers sent back |
-//! | `name` | host names, looked up without a thread |
+//! | `resolve` | host names, by the resolver that was handed in |
 
 mod answer;
 mod client;
@@ -61,7 +62,7 @@ mod heartbeat;
 mod http_url;
 mod mail;
 mod mask;
-mod name;
+mod resolve;
 mod syslog;
 mod webhook;
 

@@ -15,7 +15,7 @@ use std::{
 };
 
 use apmon_core::{
-    ChannelBlueprint, ChannelClass, ChannelKind, DeliveryError, Notification, Notifier, SectionKind,
+    ChannelBlueprint, ChannelClass, ChannelKind, DeliveryError, Names, Notification, Notifier, SectionKind,
     SectionValue, Services, Switches,
     config::{Section, Text, is_email_address},
     text::printable,
@@ -114,8 +114,8 @@ impl SectionKind for MailServerSection {
 
     fn read(&self, section: &mut Section<'_>) -> Option<SectionValue> {
         let options = options::read_server(section)?;
-        // Its timeout is the site's, which is known when channels are built.
-        match MailServer::new(&options, Duration::MAX) {
+        // Resolver and timeout are known when channels are built.
+        match MailServer::new(&options, Services::default().names(), Duration::MAX) {
             Ok(_) => Some(SectionValue::new(SharedServer {
                 options,
                 server: OnceLock::new(),
@@ -137,8 +137,11 @@ struct SharedServer {
 }
 
 impl SharedServer {
-    fn connect(&self, _: &Services, timeout: Duration) -> MailServer {
-        let server = || MailServer::new(&self.options, timeout).expect("made of the same options before");
+    fn connect(&self, services: &Services, timeout: Duration) -> MailServer {
+        let server = || {
+            MailServer::new(&self.options, services.names(), timeout)
+                .expect("made of the same options before")
+        };
         self.server.get_or_init(server).clone()
     }
 
@@ -193,18 +196,23 @@ pub enum MailError {
 }
 
 impl MailServer {
-    /// From its options; each delivery takes at most `timeout` in all.
+    /// From its options; `names` looks the server up, and each delivery takes at
+    /// most `timeout` in all.
     ///
     /// # Errors
     /// When they were not checked by the site file's reader and are wrong.
-    pub fn new(options: &MailServerOptions, timeout: Duration) -> Result<Self, MailError> {
+    pub fn new(
+        options: &MailServerOptions,
+        names: Arc<dyn Names>,
+        timeout: Duration,
+    ) -> Result<Self, MailError> {
         let from = options
             .from_address
             .as_ref()
             .ok_or(MailError::Missing("from_address"))?;
         let from = ascii(from.as_str()).ok_or(MailError::NotAnAddress("from_address"))?;
         Ok(Self {
-            server: Arc::new(Server::new(options, timeout)?),
+            server: Arc::new(Server::new(options, names, timeout)?),
             from: from.into(),
         })
     }

@@ -6,7 +6,7 @@ mod options;
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use apmon_core::{
-    ChannelBlueprint, ChannelKind, DeliveryError, Notification, Notifier, SectionValue, Services,
+    ChannelBlueprint, ChannelKind, DeliveryError, Names, Notification, Notifier, SectionValue, Services,
     config::{Seconds, Section},
     text::printable,
 };
@@ -21,7 +21,7 @@ use self::options::SyslogAddress;
 pub use self::options::{Facility, SyslogOptions};
 use crate::{
     description::{severity, state},
-    name,
+    resolve,
 };
 
 /// So long a refusal of a datagram is waited for: on a LAN it is there at once.
@@ -63,8 +63,9 @@ impl ChannelKind for SyslogKind {
         let (options, address) = options::read(section)?;
         let shown = address.to_string();
         let facility = options.facility.unwrap_or_default();
-        let mut blueprint = ChannelBlueprint::new(&shown, &shown, move |_: &Services, timeout| {
+        let mut blueprint = ChannelBlueprint::new(&shown, &shown, move |services: &Services, timeout| {
             Arc::new(Syslog {
+                names: services.names(),
                 address: address.clone(),
                 facility,
                 timeout,
@@ -80,6 +81,7 @@ impl ChannelKind for SyslogKind {
 /// By UDP and by the local socket no receiver confirms a message: sent is all
 /// that is known, and only a refusal is noticed.
 pub struct Syslog {
+    names: Arc<dyn Names>,
     address: SyslogAddress,
     facility: Facility,
     timeout: Duration,
@@ -89,8 +91,9 @@ impl Syslog {
     /// A channel made from its options; each delivery takes at most `timeout`,
     /// unless they say otherwise. `None` where the address is invalid.
     #[must_use]
-    pub fn new(options: &SyslogOptions, timeout: Duration) -> Option<Self> {
+    pub fn new(options: &SyslogOptions, names: Arc<dyn Names>, timeout: Duration) -> Option<Self> {
         Some(Self {
+            names,
             address: options.address().ok()?,
             facility: options.facility.unwrap_or_default(),
             timeout: options.timeout_secs.map_or(timeout, Seconds::duration),
@@ -116,12 +119,20 @@ impl Syslog {
     async fn send(&self, line: &str) -> io::Result<()> {
         match &self.address {
             SyslogAddress::Local(path) => local(path, line).await,
-            SyslogAddress::Udp(host, port) => datagrams(&addresses(host, *port).await?, line).await,
+            SyslogAddress::Udp(host, port) => datagrams(&self.addresses(host, *port).await?, line).await,
             SyslogAddress::Tcp(host, port) => {
-                let all = addresses(host, *port).await?;
+                let all = self.addresses(host, *port).await?;
                 connection(connect(&all, self.timeout).await?, line).await
             }
         }
+    }
+
+    /// All addresses of the host.
+    async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let all = resolve::addresses(&*self.names, host)
+            .await
+            .map_err(io::Error::other)?;
+        Ok(all.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
     }
 }
 
@@ -210,12 +221,6 @@ async fn local(path: &str, line: &str) -> io::Result<()> {
 #[cfg(not(unix))]
 async fn local(_: &str, _: &str) -> io::Result<()> {
     Err(io::Error::other("this system has no such sockets"))
-}
-
-/// All addresses of the host.
-async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let all = name::addresses(host).await.map_err(io::Error::other)?;
-    Ok(all.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
 }
 
 fn no_address() -> io::Error {

@@ -2,16 +2,18 @@
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
+mod names;
 mod patience;
 mod server;
 
 use apmon_core::{DeliveryError, HeartbeatSender, Secret};
 use apmon_notify::{HttpClient, HttpHeartbeats};
+use names::names;
 use patience::LONG;
 use server::{Manner, Server, answer};
 
 async fn send(url: &str) -> Result<(), DeliveryError> {
-    HttpHeartbeats::new(HttpClient::new())
+    HttpHeartbeats::new(HttpClient::new(names()))
         .send(&Secret::new(url), LONG)
         .await
 }
@@ -35,7 +37,7 @@ async fn a_host_name_is_looked_up() {
     let error = send("http://nobody.invalid/uuid").await.unwrap_err();
     assert_eq!(
         error,
-        DeliveryError::retryable("http://nobody.invalid: the name does not exist")
+        DeliveryError::retryable("http://nobody.invalid: resolve: no such name: nobody.invalid")
     );
 }
 
@@ -97,7 +99,7 @@ async fn an_unusable_url_is_not_repeated() {
 #[tokio::test]
 async fn one_client_serves_many_at_once() {
     let server = Server::answering("200 OK");
-    let heartbeats = HttpHeartbeats::new(HttpClient::new());
+    let heartbeats = HttpHeartbeats::new(HttpClient::new(names()));
     let tasks: Vec<_> = (0..50)
         .map(|n| {
             let (heartbeats, url) = (heartbeats.clone(), Secret::new(server.url(&format!("/{n}"))));

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod mail_options;
+mod names;
 mod patience;
 
 use std::{

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
+mod names;
 mod patience;
 mod server;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use apmon_core::{DeliveryError, Notification, NotificationKind, Notifier, Secret};
 use apmon_notify::{HttpClient, PresetName, Webhook, WebhookOptions};
+use names::names;
 use patience::LONG;
 use server::{Manner, Received, Server, answer};
 
@@ -92,7 +94,7 @@ fn shown(received: &Received) -> String {
 async fn received(preset: PresetName) -> Vec<Received> {
     let server = Server::answering("200 OK");
     let options = options(preset, &server.url("/at"));
-    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
     for message in story() {
         let key = format!("{}-webhook:127.0.0.1", message.id);
         webhook.deliver(&message, &key).await.unwrap();
@@ -103,7 +105,7 @@ async fn received(preset: PresetName) -> Vec<Received> {
 /// The one request that `message` makes.
 async fn sent(preset: PresetName, message: &Notification) -> Received {
     let server = Server::answering("200 OK");
-    let webhook = Webhook::new(&options(preset, &server.url("")), HttpClient::new(), LONG).unwrap();
+    let webhook = Webhook::new(&options(preset, &server.url("")), HttpClient::new(names()), LONG).unwrap();
     webhook.deliver(message, "key").await.unwrap();
     let [received] = &server.received()[..] else {
         panic!()
@@ -208,7 +210,7 @@ async fn discord_is_waited_for_in_whatever_thread() {
     ] {
         let server = Server::answering("200 OK");
         let options = options(preset("discord"), &server.url(&format!("/hook{query}")));
-        let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+        let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
         webhook.deliver(&story()[0], "key").await.unwrap();
         let expected = format!("POST /hook{sent} HTTP/1.1");
         assert_eq!(server.received()[0].request_line, expected);
@@ -238,7 +240,7 @@ async fn what_is_not_given_is_left_out() {
     let server = Server::answering("200 OK");
     let mut options = options(preset("ntfy"), &server.url(""));
     options.values.remove("token");
-    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
     webhook.deliver(&story()[0], "key").await.unwrap();
     assert_eq!(server.received()[0].header("authorization"), None);
 }
@@ -250,7 +252,7 @@ async fn a_service_that_is_busy_is_waited_for() {
     let busy = format!("HTTP/1.1 429 Too Many Requests\r\nContent-Length: {length}\r\n\r\n{body}");
     let server = Server::start(vec![Manner::Answers(busy)]);
     let options = options(preset("telegram"), &server.url(""));
-    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
     let error = webhook.deliver(&story()[0], "key").await.unwrap_err();
     let DeliveryError::Retryable { retry_after, reason } = error else {
         panic!("{error}")
@@ -267,7 +269,7 @@ async fn what_is_shown_holds_no_secret() {
         options
             .headers
             .insert("X-Extra".into(), Secret::new("extra-s3cret"));
-        let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+        let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
         let mut lines = Vec::new();
         let result = webhook
             .deliver_with_transcript(&story()[0], "key", &mut lines)
@@ -291,7 +293,7 @@ async fn what_is_shown_holds_no_secret() {
 async fn a_put_follows_no_redirect() {
     let server = Server::start(vec![answer("307 Temporary Redirect", "Location: /elsewhere\r\n")]);
     let options = options(preset("matrix"), &server.url(""));
-    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
     let error = webhook.deliver(&story()[0], "key").await.unwrap_err();
     assert!(
         error.to_string().ends_with("a PUT follows no redirect"),

@@ -3,6 +3,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
+mod names;
+
 use std::{
     io::Read,
     net::{TcpListener, UdpSocket},
@@ -14,6 +16,7 @@ use std::{
 use apmon_core::{DeliveryError, Notification, NotificationKind, Notifier};
 use apmon_notify::{Facility, Syslog, SyslogOptions};
 use jiff::tz::TimeZone;
+use names::names;
 
 fn message(text: &str) -> Notification {
     Notification {
@@ -41,7 +44,7 @@ fn options(address: &str) -> SyslogOptions {
 }
 
 async fn send(options: &SyslogOptions, text: &str) -> Result<(), DeliveryError> {
-    let syslog = Syslog::new(options, Duration::from_secs(20)).unwrap();
+    let syslog = Syslog::new(options, names(), Duration::from_secs(20)).unwrap();
     syslog.deliver(&message(text), "key").await
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
+mod names;
 mod patience;
 mod server;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use apmon_core::{DeliveryError, Notification, NotificationKind, Notifier, Secret};
 use apmon_notify::{HttpClient, RequestEncoding, RequestMethod, Webhook, WebhookError, WebhookOptions};
+use names::names;
 use patience::LONG;
 use server::{Manner, Server, answer, deserted};
 
@@ -42,7 +44,7 @@ fn notification(text: &str) -> Notification {
 }
 
 async fn deliver(options: &WebhookOptions, timeout: Duration) -> Result<(), DeliveryError> {
-    let webhook = Webhook::new(options, HttpClient::new(), timeout).unwrap();
+    let webhook = Webhook::new(options, HttpClient::new(names()), timeout).unwrap();
     webhook.deliver(&notification(TEXT), "key-1").await
 }
 
@@ -259,7 +261,7 @@ async fn an_answer_that_repeats_what_it_was_sent_gives_no_secret_away() {
     options
         .headers
         .insert("X-Auth".into(), Secret::new("Bearer h34der"));
-    let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
+    let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
     let mut lines = Vec::new();
     let shown = webhook
         .deliver_with_transcript(&notification(TEXT), "key", &mut lines)
@@ -350,7 +352,8 @@ async fn no_error_gives_a_token_away() {
             let mut options = options(&format!("{address}/T0KEN?T0KEN=T0KEN"), method, encoding);
             options.request_prefix = Some(Secret::new("&token=T0KEN&m="));
             options.request_suffix = Some(Secret::new("T0KEN"));
-            let webhook = Webhook::new(&options, HttpClient::new(), Duration::from_millis(500)).unwrap();
+            let webhook =
+                Webhook::new(&options, HttpClient::new(names()), Duration::from_millis(500)).unwrap();
             let error = webhook.deliver(&notification(TEXT), "key").await.unwrap_err();
             for shown in [error.to_string(), format!("{error:?}"), format!("{webhook:?}")] {
                 assert!(!shown.contains("T0KEN"), "{shown}");
@@ -364,7 +367,7 @@ async fn no_error_gives_a_token_away() {
 #[test]
 fn options_that_nobody_checked_are_checked() {
     let good = || options("http://h/", RequestMethod::Post, RequestEncoding::Url);
-    let error = |options: WebhookOptions| Webhook::new(&options, HttpClient::new(), LONG).unwrap_err();
+    let error = |options: WebhookOptions| Webhook::new(&options, HttpClient::new(names()), LONG).unwrap_err();
     let missing = WebhookOptions {
         endpoint_url: None,
         ..good()

@@ -10,11 +10,6 @@ pub fn dns(bytes: &[u8]) {
     crate::dns::fuzz(bytes);
 }
 
-/// A certificate, judged and shown.
-pub fn certificate(bytes: &[u8]) {
-    crate::tls::fuzz(bytes);
-}
-
 /// What a server says before TLS, in the dialogue that the first byte names.
 pub fn starttls(bytes: &[u8]) {
     crate::starttls::fuzz(bytes);

@@ -1,36 +1,31 @@
-//! `http`: does it answer, from behind the right certificate, with the right
-//! thing?
+//! `http`: whether a server answers, behind the expected certificate, with the
+//! expected content.
 
 pub(crate) mod body;
+pub(crate) mod carrier;
 mod exchange;
 pub(crate) mod judge;
 mod options;
 pub(crate) mod proxy;
+mod request;
 pub(crate) mod target;
 
 use std::sync::Arc;
 
 use apmon_core::{Blueprint, Both, Check, Failure, FailureClass, Kind, Outcome, Probe, config::Section};
 use async_trait::async_trait;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{
-    Method, Request, Version,
-    header::{self, HeaderValue},
-};
 use url::Url;
 
 pub use self::options::HttpOptions;
-pub(crate) use self::options::{Carrier, Plan, Post};
+pub(crate) use self::options::{Plan, Post, Transport};
 use self::{
-    judge::{Answer, Wanted},
+    carrier::{Carrier, TcpCarrier},
+    judge::Answer,
     target::Target,
 };
-use crate::{course::Course, local::Local, quic, tls::TlsOptions};
+use crate::{local::Local, recorder::CheckRecorder, tls::TlsOptions};
 
 const MAX_REDIRECTS: usize = 10;
-
-const USER_AGENT: &str = concat!("apmon/", env!("CARGO_PKG_VERSION"));
 
 /// The kind `http`.
 #[derive(Debug)]
@@ -60,46 +55,47 @@ impl Kind for Http {
     }
 
     fn compile(&self, Both(options, tls): Self::Options, section: &mut Section<'_>) -> Option<Blueprint> {
-        let plan = Arc::new(options.plan(tls, section, Carrier::Tcp)?);
+        let plan = Arc::new(options.plan(tls, section, Transport::Tcp)?);
         Some(Blueprint::probe(move |services| HttpProbe {
             plan: Arc::clone(&plan),
             local: services.shared(),
-            quic: None,
+            carrier: TcpCarrier,
         }))
     }
 }
 
-/// Requests, whatever carries the request.
-pub(crate) struct HttpProbe {
+/// Makes a request and follows redirects, whatever carries them.
+pub(crate) struct HttpProbe<C> {
     pub(crate) plan: Arc<Plan>,
     pub(crate) local: Arc<Local>,
-    /// HTTP/3 goes by these.
-    pub(crate) quic: Option<Arc<quic::Endpoints>>,
+    pub(crate) carrier: C,
 }
 
 #[async_trait]
-impl Probe for HttpProbe {
+impl<C: Carrier> Probe for HttpProbe<C> {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut course = Course::start();
-        let result = self.check(check, &mut course).await;
-        course.finish(result, &self.local.network)
+        let mut recorder = CheckRecorder::start();
+        let result = self.check(check, &mut recorder).await;
+        recorder.finish(result, &self.local.network)
     }
 }
 
-impl HttpProbe {
-    /// Requests, and follows where it is sent.
-    async fn check(&self, check: &Check, course: &mut Course) -> Result<(), Failure> {
+impl<C: Carrier> HttpProbe<C> {
+    async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
         let mut post = self.plan.post.as_ref();
         let mut moved: Option<Target> = None;
         let mut visited: Vec<(Url, bool)> = Vec::new();
         loop {
             let target = moved.as_ref().unwrap_or(&self.plan.target);
-            let answer = self.request(target, post, check, course).await;
+            let answer = self
+                .carrier
+                .request(&self.plan, target, post, check, recorder, &self.local)
+                .await;
             let (status, location) = match answer {
                 Ok(Answer::Right) => return Ok(()),
                 Ok(Answer::Moved { status, location }) => (status, location),
                 Err(failure) if moved.is_none() => return Err(failure),
-                // Not of the address that everybody sees.
+                // The failure concerns another address than the monitor's.
                 Err(Failure { class, reason }) => {
                     let reason = format!("{reason} (redirected to {})", target.shown());
                     return Err(Failure::new(class, reason));
@@ -110,10 +106,10 @@ impl HttpProbe {
             if !matches!(status.as_u16(), 307 | 308) {
                 post = None;
             }
-            let next = self.follow(target, &location, course)?;
-            // What is sent may hold a token, which is nobody else's business.
-            let vouched = self.plan.tls.is_vouched() && next.is_tls();
-            if post.is_some() && !next.is_kin && !vouched {
+            let next = self.follow(target, &location, recorder)?;
+            // The body may hold a token, which other servers must not see.
+            let is_identified = self.plan.tls.identifies() && next.is_tls();
+            if post.is_some() && !next.is_same_server && !is_identified {
                 let shown = next.shown();
                 return Err(protocol(format!(
                     "redirected to {shown}, another server, with what is sent"
@@ -133,12 +129,12 @@ impl HttpProbe {
         }
     }
 
-    /// The next target, if it may be asked.
-    fn follow(&self, from: &Target, location: &str, course: &mut Course) -> Result<Target, Failure> {
+    /// The target that `location` names, if a redirect may lead there.
+    fn follow(&self, from: &Target, location: &str, recorder: &mut CheckRecorder) -> Result<Target, Failure> {
         let next = from
             .follow(location)
             .map_err(|text| protocol(format!("redirected to nowhere: {text}")))?;
-        if self.quic.is_some() && !next.is_tls() {
+        if C::TLS_ONLY && !next.is_tls() {
             return Err(protocol(format!(
                 "redirected to {}, where there is no QUIC",
                 next.shown()
@@ -146,124 +142,19 @@ impl HttpProbe {
         }
         if from.is_tls() && !next.is_tls() {
             let shown = next.shown();
-            if self.plan.tls.is_vouched() {
+            if self.plan.tls.identifies() {
                 return Err(Failure::new(
                     FailureClass::Pin,
                     format!("redirected from https to {shown}, where no certificate vouches for the answer"),
                 ));
             }
-            course.warn(format!("redirected from https to {shown}"));
+            recorder.warn(format!("redirected from https to {shown}"));
         }
         Ok(next)
     }
-
-    /// One request to one target. What follows the connection is boxed: a look
-    /// that waits for a dead host needs no room for it.
-    async fn request(
-        &self,
-        target: &Target,
-        post: Option<&Post>,
-        check: &Check,
-        course: &mut Course,
-    ) -> Result<Answer, Failure> {
-        if let Some(endpoints) = &self.quic {
-            let to = target.endpoint.resolve(check, course, &self.local).await?;
-            return Box::pin(quic::request(
-                &self.plan, endpoints, to, target, post, check, course,
-            ))
-            .await;
-        }
-        let stream = match &self.plan.proxy {
-            None => target.endpoint.connect(check, course, &self.local).await?,
-            Some(proxy) => Box::pin(proxy.connect(target, check, course, &self.local)).await?,
-        };
-        let wanted = self.plan.wanted();
-        if let Some(name) = target.tls.clone() {
-            return Box::pin(async move {
-                let stream = self.plan.tls.handshake(name, stream, check, course).await?;
-                match stream.get_ref().1.alpn_protocol() {
-                    Some(b"h2") => {
-                        let request = self.plan.compose(target, post, Version::HTTP_2);
-                        exchange::by_http2(stream, request, wanted, check, course).await
-                    }
-                    _ => {
-                        let request = self.plan.compose(target, post, Version::HTTP_11);
-                        exchange::by_http1(stream, request, wanted, check, course).await
-                    }
-                }
-            })
-            .await;
-        }
-        let request = self.plan.compose(target, post, Version::HTTP_11);
-        Box::pin(exchange::by_http1(stream, request, wanted, check, course)).await
-    }
 }
 
-impl Plan {
-    pub(crate) fn wanted(&self) -> Wanted<'_> {
-        Wanted {
-            expect: self.expect.as_ref(),
-            statuses: &self.statuses,
-        }
-    }
-
-    /// The request for `target`.
-    pub(crate) fn compose(
-        &self,
-        target: &Target,
-        post: Option<&Post>,
-        version: Version,
-    ) -> Request<Full<Bytes>> {
-        let body = Full::new(post.map(|post| post.body.clone()).unwrap_or_default());
-        let mut request = Request::new(body);
-        *request.version_mut() = version;
-        let headers = request.headers_mut();
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-        if self.expect.is_some() {
-            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        headers.insert(header::HOST, target.host.clone());
-        if let Some(authorization) = &target.authorization {
-            headers.insert(header::AUTHORIZATION, authorization.clone());
-        }
-        if let Some(post) = post {
-            headers.insert(header::CONTENT_TYPE, post.content_type.clone());
-        }
-        // They may hold a token, which is nobody else's business.
-        if target.url.origin() == self.target.url.origin() {
-            headers.extend(self.headers.clone());
-        }
-        let by_proxy = self.proxy.as_ref().filter(|_| !target.is_tls());
-        if version == Version::HTTP_11 {
-            // One request is all there will be.
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-            if let Some(authorization) = by_proxy.and_then(|proxy| proxy.authorization.as_ref()) {
-                headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
-            }
-        }
-        let whole = by_proxy.is_some() || version != Version::HTTP_11;
-        *request.uri_mut() = if whole {
-            match version {
-                // A proxy goes where the URI says, whatever the header does.
-                Version::HTTP_11 => target.whole(None),
-                // Beyond HTTP/1.1 the host is a part of the URI.
-                _ => {
-                    let host = request.headers_mut().remove(header::HOST);
-                    target.whole(host.as_ref())
-                }
-            }
-        } else {
-            target.path.clone()
-        };
-        if post.is_some() {
-            *request.method_mut() = Method::POST;
-        }
-        request
-    }
-}
-
-/// An answer of a proxy, a status option and a packed body.
+/// Reads `bytes` as a proxy's answer and as a packed body, for the fuzz target.
 pub(crate) fn fuzz(bytes: &[u8]) {
     std::hint::black_box(proxy::status(bytes));
     body::fuzz(bytes);

@@ -33,10 +33,9 @@
 //! [`Quic`]), with its options, its rules and its probe. They share `endpoint` (`host:port`
 //! and the way there), `resolve` (names), `network` (whether our own end is up), `tls` (pin and expiry),
 //! `payload` (what `send` means), `expect` (searching an answer), `pace` (not
-//! sending too fast) and `course` (the time each phase took). [`install`] lends
+//! sending too fast) and `recorder` (the time each phase took). [`install`] lends
 //! the resolver and the interfaces to kinds of other crates.
 
-mod course;
 mod dns;
 mod endpoint;
 mod errqueue;
@@ -49,6 +48,7 @@ mod payload;
 pub mod pin;
 mod ping;
 mod quic;
+mod recorder;
 mod resolve;
 mod starttls;
 mod tcp;
@@ -60,6 +60,7 @@ pub mod fuzzing;
 
 use apmon_core::MonitorKind;
 
+pub use apmon_tls::Fingerprint;
 pub use dns::{Dns, DnsOptions, RecordKind};
 pub use http::{Http, HttpOptions};
 pub use local::install;
@@ -68,7 +69,7 @@ pub use ping::{Packets, Percent, Ping, PingOptions};
 pub use quic::Quic;
 pub use starttls::StartTls;
 pub use tcp::{Tcp, TcpOptions};
-pub use tls::{Fingerprint, TlsOptions};
+pub use tls::TlsOptions;
 pub use udp::{Udp, UdpOptions};
 
 /// Every kind of this crate.

@@ -1,11 +1,11 @@
 //! `ping`: does the host answer an ICMP echo?
 
+mod count;
 mod notice;
 mod options;
 mod packet;
 mod socket;
 mod table;
-mod tally;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,13 +18,13 @@ use tokio::time::Instant;
 
 pub use self::options::{Packets, Percent, PingOptions};
 use self::{
+    count::{PacketCounts, millis},
     options::Plan,
     packet::Family,
     socket::{Echoes, Sockets},
     table::{Answer, Arrival},
-    tally::{Tally, millis},
 };
-use crate::{course::Course, endpoint, local::Local};
+use crate::{endpoint, local::Local, recorder::CheckRecorder};
 
 /// Between two packets of one look.
 const GAP: Duration = Duration::from_millis(200);
@@ -96,28 +96,28 @@ struct PingProbe {
 #[async_trait]
 impl Probe for PingProbe {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut course = Course::start();
-        let result = self.check(check, &mut course).await;
-        course.finish(result, &self.local.network)
+        let mut recorder = CheckRecorder::start();
+        let result = self.check(check, &mut recorder).await;
+        recorder.finish(result, &self.local.network)
     }
 }
 
 impl PingProbe {
-    async fn check(&self, check: &Check, course: &mut Course) -> Result<(), Failure> {
-        let to = endpoint::address(&self.remote, check, course, &self.local).await?;
-        let mut tally = Tally::new();
+    async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
+        let to = endpoint::address(&self.remote, check, recorder, &self.local).await?;
+        let mut counts = PacketCounts::new();
         let asked = match self.sockets.echoes(to) {
-            Ok(mut echoes) => self.ask(&mut echoes, check, &mut tally).await,
+            Ok(mut echoes) => self.ask(&mut echoes, check, &mut counts).await,
             Err(failure) => Err(failure),
         };
         let judged = asked.and_then(|()| {
-            tally.measure(&self.plan, course);
-            self.judge(check, &tally)
+            counts.measure(&self.plan, recorder);
+            self.judge(check, &counts)
         });
         match judged {
             Ok(()) => {
-                if let Some(average) = tally.average() {
-                    course.answered_in(average);
+                if let Some(average) = counts.average() {
+                    recorder.answered_in(average);
                 }
                 Ok(())
             }
@@ -130,7 +130,12 @@ impl PingProbe {
     }
 
     /// Sends the packets and waits until nothing more is to be expected.
-    async fn ask(&self, echoes: &mut Echoes<'_>, check: &Check, tally: &mut Tally) -> Result<(), Failure> {
+    async fn ask(
+        &self,
+        echoes: &mut Echoes<'_>,
+        check: &Check,
+        counts: &mut PacketCounts,
+    ) -> Result<(), Failure> {
         let count = usize::from(self.plan.count);
         let left = check.deadline().saturating_duration_since(Instant::now());
         // Half the time is for sending, so that the last one can be answered.
@@ -141,23 +146,23 @@ impl PingProbe {
         loop {
             for arrival in echoes.take() {
                 explain(check, arrival);
-                tally.arrived(arrival);
+                counts.arrived(arrival);
             }
-            let all = tally.count() >= count;
-            if all && tally.is_settled() {
+            let all = counts.count() >= count;
+            if all && counts.is_settled() {
                 return Ok(());
             }
             let now = Instant::now();
             if now >= end {
                 return Ok(());
             }
-            if all && !tail && tally.is_heard() {
+            if all && !tail && counts.is_heard() {
                 tail = true;
                 end = end.min(now + TAIL);
             }
             if !all && now >= next {
                 match echoes.send(check).await {
-                    Ok(true) => tally.sent(),
+                    Ok(true) => counts.sent(),
                     // Its turn did not come.
                     Ok(false) => return Ok(()),
                     Err(failure) => return Err(failure),
@@ -171,22 +176,22 @@ impl PingProbe {
         }
     }
 
-    fn judge(&self, check: &Check, tally: &Tally) -> Result<(), Failure> {
+    fn judge(&self, check: &Check, counts: &PacketCounts) -> Result<(), Failure> {
         if self.plan.count > 1 {
-            check.step("ping", || tally.summary());
+            check.step("ping", || counts.summary());
         }
         let silent = check.expired(|timeout| format!("no reply within {timeout}"));
         // This process stood still: what was lost, we lost.
-        let own = silent.class.domain() == Domain::Own && !tally.is_settled();
+        let own = silent.class.domain() == Domain::Own && !counts.is_settled();
         if own {
             return Err(silent);
         }
-        if tally.is_answered() {
-            return tally.judge(&self.plan);
+        if counts.is_answered() {
+            return counts.judge(&self.plan);
         }
-        Err(match tally.notice() {
+        Err(match counts.notice() {
             Some((notice, from)) => notice.failure(from, self.local.network.is_own(from)),
-            None if tally.count() == 0 => {
+            None if counts.count() == 0 => {
                 Failure::new(FailureClass::Resources, "send: no turn before the deadline")
             }
             None => silent,

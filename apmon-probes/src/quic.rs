@@ -8,9 +8,10 @@ use std::sync::Arc;
 use apmon_core::{Blueprint, Both, Failure, Kind, config::Section};
 
 pub(crate) use self::endpoint::Endpoints;
-pub(crate) use self::exchange::{connect, request};
+use self::exchange::QuicCarrier;
+pub(crate) use self::exchange::connect;
 use crate::{
-    http::{Carrier, HttpOptions, HttpProbe},
+    http::{HttpOptions, HttpProbe, Transport},
     tls::TlsOptions,
 };
 
@@ -38,11 +39,11 @@ impl Kind for Quic {
     }
 
     fn compile(&self, Both(options, tls): Self::Options, section: &mut Section<'_>) -> Option<Blueprint> {
-        let plan = Arc::new(options.plan(tls, section, Carrier::Quic)?);
+        let plan = Arc::new(options.plan(tls, section, Transport::Quic)?);
         Some(Blueprint::probe(move |services| HttpProbe {
             plan: Arc::clone(&plan),
             local: services.shared(),
-            quic: Some(services.shared()),
+            carrier: QuicCarrier(services.shared()),
         }))
     }
 }

@@ -1,14 +1,16 @@
-//! Names to addresses and back, without a thread: hosts file, then DNS.
+//! Names to addresses and back, without a thread: the hosts file, then DNS.
 //!
-//! `getaddrinfo` would hold a thread for each name a silent name server does
-//! not answer; here such a look-up is one waiting future. What nsswitch adds
-//! beyond files and DNS (mDNS, LDAP) is asked only with `resolver: system`, on
-//! a few threads (`system`).
+//! `getaddrinfo` would hold a thread for each name that a silent name server
+//! does not answer; here such a look-up is one waiting future. What nsswitch
+//! adds to files and DNS (mDNS, LDAP) is asked only with `resolver: system`, on
+//! a few threads ([`getaddrinfo`]).
 
+mod cache;
+mod cleaner;
+mod dns;
+mod getaddrinfo;
 mod hosts;
-mod known;
 mod reverse;
-mod system;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -17,72 +19,58 @@ use std::{
 };
 
 use apmon_core::{
-    Check, Failure, FailureClass, Names,
+    Failure, FailureClass, Names,
     config::{AddressFamily, NameResolution, ResolveOptions},
-    name_file,
 };
 use async_trait::async_trait;
 use hickory_resolver::{
-    Name, ResolveError, TokioResolver,
-    config::{ResolveHosts, ResolverConfig, ResolverOpts},
-    name_server::TokioConnectionProvider,
-    proto::{ProtoErrorKind, op::ResponseCode, rr::RecordType},
+    config::{ResolverConfig, ResolverOpts},
     system_conf::parse_resolv_conf,
 };
 use tokio::time::Instant;
 
-use self::{hosts::HostsFile, known::Known, reverse::Reverse, system::System};
-use crate::{course::seconds, pace::Pace};
+pub(crate) use self::dns::dns_name;
+use self::{cleaner::Cleaned, dns::Dns, getaddrinfo::SystemResolver, hosts::HostsFile, reverse::Reverse};
+use crate::recorder::seconds;
 
-const FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+const HOSTS: &str = "/etc/hosts";
+const FILES: [&str; 2] = [RESOLV_CONF, HOSTS];
 
-/// So long a change of these files may go unnoticed.
+/// A change of these files may go unnoticed for this long.
 const REREAD: Duration = Duration::from_secs(5);
 
-/// A name that comes back, or moves, is noticed after this long, whatever its
-/// records say: a monitor that trusts an hour-old answer watches the past.
-const REMEMBER: Duration = Duration::from_secs(60);
-const REMEMBER_ABSENCE: Duration = Duration::from_secs(10);
-
-/// Ten questions a millisecond: a home router drops what comes faster, and
-/// ten thousand monitors may start in the same instant.
-const PACE: Duration = Duration::from_micros(100);
+/// An answer is remembered for at most this long, whatever its TTL: a monitor
+/// that trusts an hour-old answer watches the past.
+const MAX_TTL: Duration = Duration::from_secs(60);
 
 /// The resolver of a process.
 #[derive(Default)]
 pub(crate) struct Resolver {
     current: Mutex<Current>,
-    system: System,
+    system: SystemResolver,
     reverse: Arc<Reverse>,
 }
 
 #[derive(Default)]
 struct Current {
     sources: Option<Arc<Sources>>,
-    /// When the files were last looked at, and as what; `None` where the
-    /// sources are none of theirs.
-    read: Option<(Instant, [Option<Stamp>; 2])>,
+    /// When the files were last examined, and their versions; `None` if the
+    /// sources were given.
+    read: Option<(Instant, [Option<Version>; 2])>,
 }
 
 /// Tells one version of a file from another.
-type Stamp = (Option<SystemTime>, u64);
+type Version = (Option<SystemTime>, u64);
 
-/// Where answers come from.
+/// The hosts file and the name servers.
 pub(crate) struct Sources {
     hosts: HostsFile,
     dns: Result<Dns, String>,
 }
 
-struct Dns {
-    client: TokioResolver,
-    known: Known,
-    pace: Pace,
-    search: Vec<Name>,
-    ndots: usize,
-}
-
 impl Resolver {
-    /// One that asks `sources`, whatever this machine's files say.
+    /// A resolver with given sources, whatever this machine's files say.
     #[cfg(test)]
     pub(crate) fn fixed(sources: Sources) -> Self {
         Self {
@@ -94,8 +82,8 @@ impl Resolver {
         }
     }
 
-    /// The sources, read again when their files have changed: an address book
-    /// that DHCP rewrites must not need a restart.
+    /// The sources, read again when their files have changed: a resolv.conf that
+    /// DHCP rewrites must not need a restart.
     fn sources(&self) -> Arc<Sources> {
         let now = Instant::now();
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +91,7 @@ impl Resolver {
             match &current.read {
                 None => return Arc::clone(sources),
                 Some((at, _)) if now.duration_since(*at) < REREAD => return Arc::clone(sources),
-                Some((_, stamps)) if *stamps == FILES.map(stamp) => {
+                Some((_, versions)) if *versions == FILES.map(version) => {
                     let sources = Arc::clone(sources);
                     if let Some((at, _)) = &mut current.read {
                         *at = now;
@@ -113,48 +101,48 @@ impl Resolver {
                 Some(_) => {}
             }
         }
-        let stamps = FILES.map(stamp);
+        let versions = FILES.map(version);
         let sources = Arc::new(Sources::system());
         current.sources = Some(Arc::clone(&sources));
-        current.read = Some((now, stamps));
+        current.read = Some((now, versions));
         sources
     }
 }
 
 #[async_trait]
 impl Names for Resolver {
-    /// The address of `name`; of several IPv4 before IPv6.
-    async fn address(&self, check: &Check, name: &str, resolve: ResolveOptions) -> Result<IpAddr, Failure> {
-        let family = resolve.family;
-        if resolve.by == NameResolution::System {
-            return self.system.address(check, name, family).await;
+    async fn addresses(
+        &self,
+        name: &str,
+        options: ResolveOptions,
+        deadline: Instant,
+    ) -> Result<Vec<IpAddr>, Failure> {
+        let family = options.family;
+        if options.by == NameResolution::System {
+            return self.system.addresses(name, family, deadline).await;
         }
         let sources = self.sources();
-        if let Some(ip) = sources.hosts.address(name, family) {
-            return Ok(ip);
+        let known = sources.hosts.addresses(name, family);
+        if !known.is_empty() {
+            return Ok(known);
         }
         // RFC 6761 section 6.3: never asked of a name server.
         if is_localhost(name) {
-            return Ok(match family {
-                AddressFamily::Ipv6 => Ipv6Addr::LOCALHOST.into(),
-                _ => Ipv4Addr::LOCALHOST.into(),
-            });
+            let both: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            return Ok(both.into_iter().filter(|ip| family.has(*ip)).collect());
         }
-        let dns = sources.dns.as_ref().map_err(|reason| trouble(reason))?;
-        if let Some(ip) = dns.known.address(name, family) {
-            return Ok(ip);
-        }
-        match tokio::time::timeout_at(check.deadline(), dns.ask(name, family)).await {
+        let dns = sources.dns.as_ref().map_err(|reason| resolver_failure(reason))?;
+        let time = time_until(deadline);
+        match tokio::time::timeout_at(deadline, dns.addresses(name, family)).await {
             Ok(answer) => answer,
-            Err(_) => Err(trouble(&format!(
-                "no answer from the name server within {}",
-                seconds(check.timeout)
+            Err(_) => Err(resolver_failure(&format!(
+                "no answer from the name server within {time}"
             ))),
         }
     }
 
-    /// By the hosts file or a PTR record, also where the site has `resolver: system`:
-    /// what that knows beyond them is not worth a thread that hangs.
+    /// By the hosts file or a PTR record, also where the site says `resolver:
+    /// system`: what that knows beyond them is not worth a thread that hangs.
     async fn name_of(&self, ip: IpAddr, deadline: Instant) -> Option<String> {
         let ip = ip.to_canonical();
         let sources = self.sources();
@@ -165,28 +153,18 @@ impl Names for Resolver {
     }
 }
 
-/// What to ask for, in this order.
-fn records(family: AddressFamily) -> &'static [RecordType] {
-    match family {
-        AddressFamily::Any => &[RecordType::A, RecordType::AAAA],
-        AddressFamily::Ipv4 => &[RecordType::A],
-        AddressFamily::Ipv6 => &[RecordType::AAAA],
-    }
-}
-
-fn stamp(path: &str) -> Option<Stamp> {
+fn version(path: &str) -> Option<Version> {
     let file = std::fs::metadata(path).ok()?;
     Some((file.modified().ok(), file.len()))
 }
 
-/// `text` as a name that can be asked for. What is ASCII is taken as it is:
-/// IDNA (RFC 5891) knows no `_`, which LANs and SRV records have.
-pub(crate) fn dns_name(text: &str) -> Option<Name> {
-    let name = match text.is_ascii() {
-        true => Name::from_ascii(text),
-        false => Name::from_utf8(text),
-    };
-    name.ok()
+/// The time left until `deadline`, to a tenth of a second, as reasons show it.
+fn time_until(deadline: Instant) -> String {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let tenths = (left + Duration::from_millis(50)).as_millis() / 100;
+    seconds(Duration::from_millis(
+        u64::try_from(tenths).unwrap_or(u64::MAX).saturating_mul(100),
+    ))
 }
 
 fn is_localhost(name: &str) -> bool {
@@ -195,7 +173,8 @@ fn is_localhost(name: &str) -> bool {
     last.eq_ignore_ascii_case("localhost")
 }
 
-fn trouble(text: &str) -> Failure {
+/// A look-up failed through our own fault or the name server's: `Unknown`.
+fn resolver_failure(text: &str) -> Failure {
     Failure::new(FailureClass::Resolver, format!("resolve: {text}"))
 }
 
@@ -209,7 +188,8 @@ fn no_such_name(name: &str, family: AddressFamily) -> Failure {
 }
 
 impl Sources {
-    /// This machine's. Without a usable resolv.conf the hosts file still works.
+    /// The sources of this machine. Without a usable resolv.conf the hosts file
+    /// still works.
     fn system() -> Self {
         let [resolv_conf, hosts] = FILES.map(std::fs::read);
         Self::of_files(
@@ -218,133 +198,41 @@ impl Sources {
         )
     }
 
-    /// From the two files, read as the C library does.
+    /// From the contents of the two files, read as the C library reads them.
     fn of_files(resolv_conf: Result<Vec<u8>, String>, hosts: &[u8]) -> Self {
-        // A file without a name server is refused: a line is tried beside one.
+        let hosts = cleaner::hosts(hosts);
+        warn_of_ignored(HOSTS, &hosts);
+        let hosts = HostsFile::read(&hosts.text);
+        // A file without a name server is refused: each line is tried beside one.
         let accepts = |line: &str| parse_resolv_conf(format!("nameserver 127.0.0.1\n{line}\n")).is_ok();
-        let hosts = HostsFile::read(hosts);
         let config = resolv_conf.and_then(|bytes| {
-            let sound = name_file::resolv_conf(&bytes, accepts);
-            parse_resolv_conf(&sound.text).map_err(|error| error.to_string())
+            let cleaned = cleaner::resolv_conf(&bytes, accepts);
+            warn_of_ignored(RESOLV_CONF, &cleaned);
+            parse_resolv_conf(&cleaned.text).map_err(|error| error.to_string())
         });
         match config {
             Ok((config, options)) => Self::new(hosts, config, options),
             Err(error) => Self {
                 hosts,
-                dns: Err(format!("no usable {} ({error})", FILES[0])),
+                dns: Err(format!("no usable {RESOLV_CONF} ({error})")),
             },
         }
     }
 
-    /// From their parts.
-    pub(crate) fn new(hosts: HostsFile, config: ResolverConfig, mut options: ResolverOpts) -> Self {
-        options.use_hosts_file = ResolveHosts::Never; // asked before
-        options.positive_max_ttl = Some(REMEMBER);
-        options.negative_max_ttl = Some(REMEMBER_ABSENCE);
-        let mut search = config.search().to_vec();
-        search.extend(config.domain().filter(|_| search.is_empty()).cloned());
-        let ndots = options.ndots;
-        let client = TokioResolver::builder_with_config(config, TokioConnectionProvider::default())
-            .with_options(options)
-            .build();
-        let dns = Dns {
-            client,
-            known: Known::default(),
-            pace: Pace::every(PACE),
-            search,
-            ndots,
-        };
-        Self { hosts, dns: Ok(dns) }
+    /// From a hosts file and the settings of DNS.
+    pub(crate) fn new(hosts: HostsFile, config: ResolverConfig, options: ResolverOpts) -> Self {
+        Self {
+            hosts,
+            dns: Ok(Dns::new(config, options)),
+        }
     }
 }
 
-/// What an answer without an address means.
-enum Lack {
-    /// The name server knows: there is none.
-    Absent,
-    /// It does not know; another name may fare better.
-    Refused(String),
-    /// It does not answer.
-    Silent(String),
-}
-
-impl Dns {
-    /// Walks the search list by itself: a failure to learn about one name must
-    /// not be covered by another name's absence.
-    async fn ask(&self, name: &str, family: AddressFamily) -> Result<IpAddr, Failure> {
-        let mut unsure = None;
-        for candidate in self.candidates(name) {
-            for kind in records(family) {
-                self.pace.turn().await;
-                match self.client.lookup(candidate.clone(), *kind).await {
-                    Ok(answer) => {
-                        if let Some(ip) = answer.iter().find_map(|record| record.ip_addr()) {
-                            self.known.remember(name, family, ip, answer.valid_until().into());
-                            return Ok(ip);
-                        }
-                    }
-                    Err(error) => match lack(&error) {
-                        Lack::Absent => {}
-                        Lack::Refused(text) => unsure = Some(text),
-                        Lack::Silent(text) => return Err(trouble(&text)),
-                    },
-                }
-            }
-        }
-        match unsure {
-            Some(text) => Err(trouble(&text)),
-            None => Err(no_such_name(name, family)),
-        }
-    }
-
-    /// The names to ask for, in resolv.conf's way (`search`, `ndots`).
-    fn candidates(&self, text: &str) -> Vec<Name> {
-        let Some(mut name) = dns_name(text) else {
-            return Vec::new();
-        };
-        if name.is_fqdn() {
-            return vec![name];
-        }
-        let dots = text.matches('.').count();
-        let mut names: Vec<Name> = self
-            .search
-            .iter()
-            .filter_map(|domain| name.clone().append_domain(domain).ok())
-            .collect();
-        name.set_fqdn(true);
-        let at = if dots >= self.ndots { 0 } else { names.len() };
-        names.insert(at, name);
-        names
-    }
-}
-
-fn lack(error: &ResolveError) -> Lack {
-    let Some(error) = error.proto() else {
-        return Lack::Silent(error.to_string());
-    };
-    match error.kind() {
-        ProtoErrorKind::NoRecordsFound {
-            response_code: ResponseCode::NXDomain,
-            ..
-        } => Lack::Absent,
-        // Without an SOA it does not say that there is none (RFC 2308 section
-        // 2.2): a server that knows nothing of the name answers like that.
-        ProtoErrorKind::NoRecordsFound {
-            response_code: ResponseCode::NoError,
-            soa,
-            ..
-        } => match soa {
-            Some(_) => Lack::Absent,
-            None => {
-                Lack::Refused("the name server gives no address, and does not say that there is none".into())
-            }
-        },
-        ProtoErrorKind::NoRecordsFound { response_code, .. } => {
-            Lack::Refused(format!("the name server answered {response_code}"))
-        }
-        ProtoErrorKind::Timeout => Lack::Silent("no answer from the name server".to_owned()),
-        ProtoErrorKind::Io(error) => Lack::Silent(format!("name server: {error}")),
-        other => Lack::Silent(format!("name server: {other}")),
+fn warn_of_ignored(path: &str, cleaned: &Cleaned) {
+    if !cleaned.ignored.is_empty() {
+        let lines = cleaned.ignored.iter().map(|line| format!("{path}:{line}"));
+        let lines = lines.collect::<Vec<_>>().join(", ");
+        tracing::warn!("ignored, because it cannot be parsed: {lines}");
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 };
 
 use apmon_core::{
-    Channel, Commit, Engine, Heartbeat, Plan, Policy, Probe, ProbeMonitor, Secret, Snapshot, StateStore,
-    Stopwatch, StoreError, Watch,
+    Channel, Commit, Engine, Heartbeat, Plan, Policy, Probe, ProbeMonitor, Secret, Services, Snapshot,
+    StateStore, Stopwatch, StoreError, Watch,
 };
 use apmon_notify::{HttpClient, HttpHeartbeats, RequestEncoding, RequestMethod, Webhook, WebhookOptions};
 use apmon_store::SqliteStore;
@@ -43,7 +43,11 @@ pub(crate) async fn storm(monitors: usize, folder: &Path) -> Result<(), Box<dyn 
             request_encoding: Some(RequestEncoding::Json),
             ..WebhookOptions::default()
         };
-        let webhook = Webhook::new(&options, HttpClient::new(), Duration::from_secs(20))?;
+        let webhook = Webhook::new(
+            &options,
+            HttpClient::new(Services::default().names()),
+            Duration::from_secs(20),
+        )?;
         plan.channels.push(Channel::new(id, Arc::new(webhook)));
     }
     plan.delivery_timeout = STORM;
@@ -115,7 +119,7 @@ pub(crate) async fn beats(monitors: usize, secs: u64) -> Result<(), Box<dyn Erro
         };
         plan.watch(Arc::new(ProbeMonitor::new(watch, Arc::clone(&probe))))
     });
-    let sender = HttpHeartbeats::new(HttpClient::new());
+    let sender = HttpHeartbeats::new(HttpClient::new(Services::default().names()));
     let engine = Engine::new(plan.heartbeats(Arc::new(sender)), Arc::new(Nowhere));
     let handle = engine.handle();
     let (report, ()) = tokio::join!(engine.run(), async {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{DeliveryError, config::Host, text::printable};
+use apmon_core::{DeliveryError, Names, config::Host, text::printable};
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
@@ -37,7 +37,11 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(options: &MailServerOptions, timeout: Duration) -> Result<Self, MailError> {
+    pub(super) fn new(
+        options: &MailServerOptions,
+        names: Arc<dyn Names>,
+        timeout: Duration,
+    ) -> Result<Self, MailError> {
         let host = options
             .smtp_host
             .as_ref()
@@ -54,6 +58,7 @@ impl Server {
                 verify: options.smtp_verify_tls.unwrap_or(true),
                 login: login.map(|(name, password)| (name.as_str().to_owned(), password)),
                 tls: Tls::default(),
+                names,
             },
             timeout,
             slots: Semaphore::new(CONNECTIONS),

@@ -3,10 +3,11 @@
 use std::{
     future::Future,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
-use apmon_core::{Secret, config::Host};
+use apmon_core::{Names, Secret, config::Host};
 use lettre::transport::smtp::{
     authentication::{Credentials, DEFAULT_MECHANISMS},
     client::AsyncSmtpConnection,
@@ -21,7 +22,7 @@ use super::{
     tls::Tls,
     trouble::Trouble,
 };
-use crate::name;
+use crate::resolve;
 
 /// A goodbye is not waited for longer.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -36,6 +37,7 @@ pub(super) struct Place {
     pub(super) verify: bool,
     pub(super) login: Option<(String, Secret)>,
     pub(super) tls: Tls,
+    pub(super) names: Arc<dyn Names>,
 }
 
 /// A connection that is ready for a mail. One that is dropped is closed: no
@@ -164,7 +166,7 @@ impl Place {
     async fn addresses(&self) -> Result<Vec<IpAddr>, Trouble> {
         match &self.host {
             Host::Address(ip) => Ok(vec![*ip]),
-            Host::Name(name) => name::addresses(name)
+            Host::Name(name) => resolve::addresses(&*self.names, name)
                 .await
                 .map_err(|error| Trouble::Other(error.to_string())),
         }

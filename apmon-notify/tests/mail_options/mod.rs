@@ -9,14 +9,14 @@ use apmon_notify::{Mail, MailServer};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::patience::LONG;
+use super::{names::names, patience::LONG};
 
 /// A mail server at `host`, with more options than host and port.
 pub fn server_at(host: &str, port: u16, more: Value, timeout: Duration) -> MailServer {
     let mut options = json!({"smtp_host": host, "smtp_port": port, "from_address": "apmon@lan.example"});
     let more = more.as_object().unwrap().clone();
     options.as_object_mut().unwrap().extend(more);
-    MailServer::new(&serde_json::from_value(options).unwrap(), timeout).unwrap()
+    MailServer::new(&serde_json::from_value(options).unwrap(), names(), timeout).unwrap()
 }
 
 pub fn server(port: u16, more: Value) -> MailServer {

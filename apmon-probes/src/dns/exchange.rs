@@ -18,7 +18,7 @@ use super::{
     answer::{Reading, read},
     question::Question,
 };
-use crate::{network::Network, tls, udp};
+use crate::{network::Network, udp};
 
 /// A question under way.
 pub(super) struct Exchange<'a> {
@@ -128,7 +128,7 @@ fn garbled(what: &str) -> Failure {
 /// RFC 5452 section 4.3: who does not see the question must not guess it.
 fn random_id() -> Result<u16, Failure> {
     let mut id = [0; 2];
-    match tls::provider().secure_random.fill(&mut id) {
+    match apmon_tls::provider().secure_random.fill(&mut id) {
         Ok(()) => Ok(u16::from_be_bytes(id)),
         Err(_) => Err(Failure::new(
             FailureClass::Resources,

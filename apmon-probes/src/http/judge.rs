@@ -14,8 +14,8 @@ use hyper::{
 
 use super::body::{self, Pieces};
 use crate::{
-    course::Course,
     expect::{Expect, Search},
+    recorder::CheckRecorder,
 };
 
 /// So long `--explain` waits for a body that decides nothing.
@@ -23,8 +23,9 @@ const LINGER: Duration = Duration::from_millis(250);
 
 /// What an answer must be.
 #[derive(Clone, Copy)]
-pub(crate) struct Wanted<'a> {
-    pub(crate) expect: Option<&'a Expect>,
+pub(crate) struct ExpectedAnswer<'a> {
+    /// What the body must hold.
+    pub(crate) body: Option<&'a Expect>,
     /// Empty where the option is not given.
     pub(crate) statuses: &'a [StatusRange],
 }
@@ -37,7 +38,7 @@ pub(crate) enum Answer {
     Moved { status: StatusCode, location: String },
 }
 
-impl Wanted<'_> {
+impl ExpectedAnswer<'_> {
     /// Judges an answer whose head has come.
     pub(crate) async fn judge(
         self,
@@ -45,24 +46,24 @@ impl Wanted<'_> {
         headers: &HeaderMap,
         pieces: &mut impl Pieces,
         check: &Check,
-        course: &mut Course,
+        recorder: &mut CheckRecorder,
     ) -> Result<Answer, Failure> {
-        course.done(Phase::FirstByte);
+        recorder.done(Phase::FirstByte);
         check.step("answer", || head(status, headers));
         let listed = self.statuses.iter().any(|range| range.has(status.as_u16()));
         // A redirect that is asked for is an answer.
         if !listed && let Some(location) = moved(status, headers) {
             return Ok(Answer::Moved { status, location });
         }
-        let mut search = Search::new(self.expect, check);
+        let mut search = Search::new(self.body, check);
         let wrong = self.wrong(status, listed);
-        if self.expect.is_some() && wrong.is_none() {
+        if self.body.is_some() && wrong.is_none() {
             let result = body::receive(pieces, headers, status, &mut search, check).await;
-            course.done(Phase::Transfer);
+            recorder.done(Phase::Transfer);
             search.explain(check, "body");
             return result.map(|()| Answer::Right);
         }
-        course.stop();
+        recorder.stop();
         if check.is_traced() {
             // What comes now decides nothing, nor does how it ends.
             let rest = body::receive(pieces, headers, status, &mut search, check);
@@ -74,7 +75,7 @@ impl Wanted<'_> {
 
     /// What is wrong with a status.
     fn wrong(self, status: StatusCode, listed: bool) -> Option<Failure> {
-        let text = match (self.statuses, self.expect) {
+        let text = match (self.statuses, self.body) {
             ([], None) if status != StatusCode::OK => format!("status {status}"),
             // The body decides.
             ([], _) => return None,

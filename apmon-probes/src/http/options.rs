@@ -101,9 +101,9 @@ pub(crate) struct Post {
     pub(crate) content_type: HeaderValue,
 }
 
-/// What carries a request.
+/// The transport of a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Carrier {
+pub(crate) enum Transport {
     /// HTTP/1.1 or HTTP/2 over TCP.
     Tcp,
     /// HTTP/3 over QUIC.
@@ -112,16 +112,21 @@ pub(crate) enum Carrier {
 
 impl HttpOptions {
     /// Checks what no type can.
-    pub(crate) fn plan(self, tls: TlsOptions, section: &mut Section<'_>, carrier: Carrier) -> Option<Plan> {
+    pub(crate) fn plan(
+        self,
+        tls: TlsOptions,
+        section: &mut Section<'_>,
+        transport: Transport,
+    ) -> Option<Plan> {
         let content_type = self.content_type(section);
         let headers = self.headers(section);
         if section.has("expect_status") && self.expect_status.is_empty() && !section.is_wrong("expect_status")
         {
             section.error("expect_status", "must not be an empty list");
         }
-        let url = section.address_url(match carrier {
-            Carrier::Tcp => &["http", "https"],
-            Carrier::Quic => &["https"],
+        let url = section.address_url(match transport {
+            Transport::Tcp => &["http", "https"],
+            Transport::Quic => &["https"],
         });
         let speaks_tls = url.as_ref().is_none_or(|url| url.scheme() == "https");
         let tls = tls.plan(
@@ -134,7 +139,7 @@ impl HttpOptions {
         let host = url.host_str().and_then(Host::parse)?;
         let resolve = Remote::read(section, host)?.resolve;
         let proxy = match &self.proxy {
-            Some(_) if carrier == Carrier::Quic => {
+            Some(_) if transport == Transport::Quic => {
                 section.misplaced("proxy", "cannot carry QUIC");
                 None
             }

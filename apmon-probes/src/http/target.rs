@@ -26,8 +26,9 @@ pub(crate) struct Target {
     pub(crate) path: Uri,
     pub(crate) host: HeaderValue,
     pub(crate) authorization: Option<HeaderValue>,
-    /// The same server as the one that led here: it may be told what that was.
-    pub(crate) is_kin: bool,
+    /// Whether it is the server that redirected here, which may see what was sent
+    /// to the first.
+    pub(crate) is_same_server: bool,
 }
 
 impl Target {
@@ -46,13 +47,13 @@ impl Target {
             path: path.map_err(|_| "has a path that HTTP cannot carry")?,
             host: authority.map_err(|_| "has a host that HTTP cannot carry")?,
             authorization: basic(&url),
-            is_kin: true,
+            is_same_server: true,
             url,
         })
     }
 
     /// The URI in full, with another host where one is given.
-    pub(crate) fn whole(&self, host: Option<&HeaderValue>) -> Uri {
+    pub(crate) fn absolute(&self, host: Option<&HeaderValue>) -> Uri {
         let host = host.unwrap_or(&self.host);
         let authority = Authority::try_from(host.as_bytes());
         let mut parts = self.path.clone().into_parts();
@@ -88,8 +89,8 @@ impl Target {
         let upgraded = next.url.host() == self.url.host()
             && (self.endpoint.port, next.endpoint.port) == (80, 443)
             && next.is_tls();
-        next.is_kin = upgraded || next.url.origin() == self.url.origin();
-        if next.authorization.is_none() && next.is_kin {
+        next.is_same_server = upgraded || next.url.origin() == self.url.origin();
+        if next.authorization.is_none() && next.is_same_server {
             next.authorization.clone_from(&self.authorization);
         }
         Ok(next)

@@ -1,12 +1,14 @@
 use std::time::Duration;
 
-use hyper::HeaderMap;
+use hyper::{HeaderMap, Version};
 use tokio::io::duplex;
 
 use super::*;
-use crate::tls::{Tls, Trust};
+use apmon_tls::Trust;
 
-fn probe(url: &str) -> HttpProbe {
+use crate::tls::Tls;
+
+fn probe(url: &str) -> HttpProbe<TcpCarrier> {
     HttpProbe {
         plan: Arc::new(Plan {
             target: Target::new(
@@ -22,26 +24,26 @@ fn probe(url: &str) -> HttpProbe {
             tls: Tls::new(Trust::default(), None, &[]),
         }),
         local: Arc::default(),
-        quic: None,
+        carrier: TcpCarrier,
     }
 }
 
 #[tokio::test]
-async fn a_look_that_waits_takes_little_room() {
+async fn a_waiting_check_takes_little_memory() {
     let probe = probe("https://nas.lan/");
-    let check = crate::course::check(Duration::from_secs(20));
-    let size = size_of_val(&probe.check(&check, &mut Course::start()));
+    let check = crate::recorder::check(Duration::from_secs(20));
+    let size = size_of_val(&probe.check(&check, &mut CheckRecorder::start()));
     assert!(size < 1_536, "{size}");
-    // The stage behind the connection, which is boxed.
+    // What follows the connection is boxed.
     let (stream, _peer) = duplex(64);
     let request = probe.plan.compose(&probe.plan.target, None, Version::HTTP_11);
-    let wanted = probe.plan.wanted();
+    let expected = probe.plan.expected();
     let size = size_of_val(&exchange::by_http1(
         stream,
         request,
-        wanted,
+        expected,
         &check,
-        &mut Course::start(),
+        &mut CheckRecorder::start(),
     ));
     assert!(size < 3_328, "{size}");
 }

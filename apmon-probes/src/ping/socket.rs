@@ -19,7 +19,6 @@ use super::{
 use crate::{
     errqueue::{self, Reported},
     pace::Pace,
-    tls,
 };
 
 /// 100 packets a millisecond: replies must not come faster than they are read.
@@ -186,7 +185,7 @@ impl Echoes<'_> {
 
 fn nonce() -> Result<Nonce, Failure> {
     let mut nonce = Nonce::default();
-    match tls::provider().secure_random.fill(&mut nonce) {
+    match apmon_tls::provider().secure_random.fill(&mut nonce) {
         Ok(()) => Ok(nonce),
         Err(_) => Err(Failure::new(
             FailureClass::Resources,
@@ -358,7 +357,7 @@ fn open(family: Family) -> io::Result<(Socket, SocketKind)> {
     }
     let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
     let mut identifier = [0; 2];
-    if tls::provider().secure_random.fill(&mut identifier).is_err() {
+    if apmon_tls::provider().secure_random.fill(&mut identifier).is_err() {
         // Weaker, and good enough: what counts is the nonce.
         identifier = (std::process::id() as u16).to_be_bytes();
     }

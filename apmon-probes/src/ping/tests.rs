@@ -26,8 +26,8 @@ fn without_permission_both_remedies_are_named() {
 #[tokio::test]
 async fn a_look_that_waits_takes_little_room() {
     let probe = probe(Host::Name("nas.lan".to_owned()));
-    let check = crate::course::check(Duration::from_secs(20));
-    let size = size_of_val(&probe.check(&check, &mut Course::start()));
+    let check = crate::recorder::check(Duration::from_secs(20));
+    let size = size_of_val(&probe.check(&check, &mut CheckRecorder::start()));
     assert!(size < 1_536, "{size}");
 }
 
@@ -40,12 +40,12 @@ async fn a_look_that_ends_leaves_nothing_behind() {
     let inbox = Arc::default();
     // Of another look, which goes on.
     line.table.enter(silent.into(), &[7; 24], 0, &inbox).unwrap();
-    let check = crate::course::check(Duration::from_millis(100));
+    let check = crate::recorder::check(Duration::from_millis(100));
     let outcome = probe.probe(&check).await;
     assert!(outcome.failure().is_some());
     assert_eq!(line.table.len(), 1);
     // One that is cut off in the middle.
-    let check = crate::course::check(Duration::from_secs(10));
+    let check = crate::recorder::check(Duration::from_secs(10));
     let cut_off = tokio::time::timeout(Duration::from_millis(50), probe.probe(&check)).await;
     drop(cut_off);
     assert_eq!(line.table.len(), 1);
@@ -60,7 +60,7 @@ fn a_socket_outlives_no_runtime() {
             .build()
             .unwrap();
         let outcome = runtime.block_on(async {
-            let check = crate::course::check(Duration::from_secs(5));
+            let check = crate::recorder::check(Duration::from_secs(5));
             probe.probe(&check).await
         });
         assert_eq!(outcome.failure(), None);

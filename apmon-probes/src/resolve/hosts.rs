@@ -1,32 +1,34 @@
-//! The hosts file, asked in both directions.
+//! The hosts file, in both directions.
 
 use std::{collections::HashMap, net::IpAddr};
 
-use apmon_core::{config::AddressFamily, name_file};
+use apmon_core::config::AddressFamily;
 use hickory_resolver::{Hosts, proto::op::Query};
 
-use super::{dns_name, records, reverse::shown};
+use super::{
+    dns::{dns_name, records},
+    reverse::printable_name,
+};
 
-/// A hosts file, read as the C library does.
+/// The entries of a hosts file.
 #[derive(Default)]
 pub(crate) struct HostsFile {
     addresses: Hosts,
-    /// The first name of the first line with an address: its own one, other
-    /// names are aliases.
+    /// The first name of the first line with an address; other names are aliases.
     names: HashMap<IpAddr, String>,
 }
 
 impl HostsFile {
-    pub(crate) fn read(bytes: &[u8]) -> Self {
-        let sound = name_file::hosts(bytes);
+    /// Reads the text of a hosts file that was cleaned before.
+    pub(crate) fn read(text: &str) -> Self {
         let mut addresses = Hosts::default();
         // Reading from memory does not fail.
-        let _ = addresses.read_hosts_conf(sound.text.as_bytes());
+        let _ = addresses.read_hosts_conf(text.as_bytes());
         let mut names = HashMap::new();
-        for line in sound.text.lines() {
+        for line in text.lines() {
             let mut words = line.split_whitespace();
             if let Some(ip) = words.next().and_then(|word| word.parse().ok())
-                && let Some(name) = words.next().and_then(shown)
+                && let Some(name) = words.next().and_then(printable_name)
             {
                 names.entry(ip).or_insert(name);
             }
@@ -34,15 +36,24 @@ impl HostsFile {
         Self { addresses, names }
     }
 
-    /// The address of `name`; of several IPv4 before IPv6.
-    pub(super) fn address(&self, name: &str, family: AddressFamily) -> Option<IpAddr> {
-        let name = dns_name(name)?;
-        records(family).iter().find_map(|kind| {
-            let found = self
-                .addresses
-                .lookup_static_host(&Query::query(name.clone(), *kind))?;
-            found.iter().find_map(|record| record.ip_addr())
-        })
+    /// The addresses of `name`, IPv4 before IPv6; empty if the file has none.
+    pub(super) fn addresses(&self, name: &str, family: AddressFamily) -> Vec<IpAddr> {
+        let Some(name) = dns_name(name) else {
+            return Vec::new();
+        };
+        let of_kind = |kind| {
+            self.addresses
+                .lookup_static_host(&Query::query(name.clone(), kind))
+        };
+        let answers = records(family).iter().filter_map(|kind| of_kind(*kind));
+        answers
+            .flat_map(|answer| {
+                answer
+                    .iter()
+                    .filter_map(|record| record.ip_addr())
+                    .collect::<Vec<_>>()
+            })
+            .collect()
     }
 
     /// The name of `ip`.
@@ -54,12 +65,14 @@ impl HostsFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resolve::cleaner;
 
     #[test]
     fn an_address_has_the_first_name_of_its_first_line() {
-        let hosts = HostsFile::read(
+        let cleaned = cleaner::hosts(
             b"192.0.2.7 NAS.lan nas # the big one\n192.0.2.7 backup\n2001:db8::7 nas6\n192.0.2.8\n192.0.2.8 \xff cam\n192.0.2.9 evil\x1b[2J\n",
         );
+        let hosts = HostsFile::read(&cleaned.text);
         for (ip, name) in [
             ("192.0.2.7", Some("NAS.lan")),
             ("2001:db8::7", Some("nas6")),
@@ -69,5 +82,19 @@ mod tests {
         ] {
             assert_eq!(hosts.name_of(ip.parse().unwrap()), name, "{ip}");
         }
+    }
+
+    #[test]
+    fn a_name_has_the_addresses_of_all_its_lines() {
+        let hosts = HostsFile::read("2001:db8::7 nas\n192.0.2.7 nas\n192.0.2.8 nas\n");
+        let addresses = |family| {
+            let ips = hosts.addresses("nas", family).into_iter();
+            ips.map(|ip| ip.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            addresses(AddressFamily::Any),
+            ["192.0.2.7", "192.0.2.8", "2001:db8::7"]
+        );
+        assert_eq!(addresses(AddressFamily::Ipv6), ["2001:db8::7"]);
     }
 }

@@ -1,12 +1,12 @@
 //! Addresses to names by PTR records (RFC 1035 section 3.5, RFC 3596 section
 //! 2.5).
 //!
-//! Names of stations are an adornment: whoever asks for one says how long it may
-//! wait, and what comes later is there the next time. Each address is asked for
-//! once by all, a few at the same time, and a name server that is silent is
-//! left alone for a while.
+//! Names of stations are an extra: a caller says how long it waits for one, and
+//! an answer that comes later is there the next time. Each address is queried
+//! once for all callers, a few at the same time, and a silent name server is left
+//! alone for a while.
 
-mod kept;
+mod cache;
 
 use std::{
     collections::HashMap,
@@ -25,35 +25,38 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use self::kept::Kept;
-use super::{Dns, Lack, Sources, lack};
+use self::cache::NameCache;
+use super::{
+    Sources,
+    dns::{Dns, QueryFailure},
+};
 
-/// Names of stations move with their leases, not by the minute.
-const KEEP: Duration = Duration::from_secs(3600);
-const KEEP_ABSENCE: Duration = Duration::from_secs(600);
-/// Where the name server could not tell.
-const KEEP_TROUBLE: Duration = Duration::from_secs(60);
+/// How long a name is remembered: they change with DHCP leases, not by the minute.
+const NAME_TTL: Duration = Duration::from_secs(3600);
+const ABSENCE_TTL: Duration = Duration::from_secs(600);
+/// How long it is remembered that the name server could not tell.
+const FAILURE_TTL: Duration = Duration::from_secs(60);
 
-/// Questions under way at the same time: a switch with a thousand stations must
-/// not flood a home router.
-const AT_ONCE: usize = 8;
+/// Queries under way at the same time: a switch with a thousand stations must not
+/// flood a home router.
+const CONCURRENT: usize = 8;
 
-/// Addresses that wait for their turn. No more are remembered either.
+/// The most addresses that wait for their turn. No more are remembered either.
 const MAX_WAITING: usize = 10_000;
 
 /// The longest wait for one answer, however many name servers there are.
-const PATIENCE: Duration = Duration::from_secs(10);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After so many questions in a row without an answer the name server is left
-/// alone so long. One might be about a zone whose own server is gone.
-const SILENT: usize = AT_ONCE;
+/// After this many queries in a row without an answer the name server is left
+/// alone for [`REST`]. A single one might concern a zone whose own server is gone.
+const MAX_SILENT: usize = CONCURRENT;
 const REST: Duration = Duration::from_secs(60);
 
-/// The longest name of RFC 1035 section 2.3.4, written out. `...` follows one
-/// that is longer because its bytes had to be.
+/// The longest name of RFC 1035 section 2.3.4, written out. A name that is longer
+/// because its bytes had to be escaped is cut and ends in `...`.
 const MAX_LENGTH: usize = 253;
 
-/// What is known of addresses, and what is being asked.
+/// The names of addresses, and the queries under way.
 pub(super) struct Reverse {
     turns: Semaphore,
     state: Mutex<State>,
@@ -61,31 +64,31 @@ pub(super) struct Reverse {
 
 #[derive(Default)]
 struct State {
-    kept: Kept,
-    /// What is being looked up, each with those who wait for it.
-    under_way: HashMap<IpAddr, Vec<Asker>>,
-    /// Questions in a row without an answer.
+    cache: NameCache,
+    /// The addresses being queried, each with its waiters.
+    under_way: HashMap<IpAddr, Vec<Waiter>>,
+    /// Queries in a row without an answer.
     silent: usize,
     rests_until: Option<Instant>,
 }
 
-type Asker = oneshot::Sender<Option<String>>;
+type Waiter = oneshot::Sender<Option<String>>;
 
-/// What came of a question.
+/// The result of a query.
 #[derive(Debug, PartialEq, Eq)]
-enum Found {
+enum PtrAnswer {
     Name(String),
-    /// The name server knows: there is none.
+    /// The name server knows that there is none.
     Absent,
-    /// It answers, and does not know.
-    Trouble,
+    /// The name server answers, but does not know.
+    Failed,
     Silence,
 }
 
 impl Default for Reverse {
     fn default() -> Self {
         Self {
-            turns: Semaphore::new(AT_ONCE),
+            turns: Semaphore::new(CONCURRENT),
             state: Mutex::default(),
         }
     }
@@ -102,46 +105,46 @@ impl Reverse {
         if sources.dns.is_err() || is_never_named(ip) {
             return None;
         }
-        let answer = match self.ask(sources, ip) {
+        let answer = match self.request(sources, ip) {
             Ok(known) => return known,
             Err(answer) => answer,
         };
-        // A timer that is over already would still wait for its next millisecond.
+        // A timer that has expired already would still wait for its next millisecond.
         if deadline <= Instant::now() {
             return None;
         }
         timeout_at(deadline, answer).await.ok()?.ok()?
     }
 
-    /// What is known of `ip`; else the answer that is to come.
-    fn ask(
+    /// What is known of `ip`; otherwise a receiver for the answer to come.
+    fn request(
         self: &Arc<Self>,
         sources: &Arc<Sources>,
         ip: IpAddr,
     ) -> Result<Option<String>, oneshot::Receiver<Option<String>>> {
         let now = Instant::now();
         let mut state = self.lock();
-        if let Some(known) = state.kept.name_of(ip, now) {
+        if let Some(known) = state.cache.name_of(ip, now) {
             return Ok(known);
         }
-        let room = state.under_way.len() < MAX_WAITING;
+        let has_room = state.under_way.len() < MAX_WAITING;
         let rests = state.rests(now);
-        let (asker, answer) = oneshot::channel();
+        let (waiter, answer) = oneshot::channel();
         match state.under_way.get_mut(&ip) {
-            Some(askers) => {
-                askers.retain(|asker| !asker.is_closed());
-                askers.push(asker);
+            Some(waiters) => {
+                waiters.retain(|waiter| !waiter.is_closed());
+                waiters.push(waiter);
             }
-            None if rests || !room => return Ok(None),
+            None if rests || !has_room => return Ok(None),
             None => {
-                state.under_way.insert(ip, vec![asker]);
-                drop(state); // a runtime that is ending drops the question at once
-                let question = Question {
+                state.under_way.insert(ip, vec![waiter]);
+                drop(state); // a runtime that is ending drops the query at once
+                let query = Query {
                     reverse: Arc::clone(self),
                     ip,
-                    found: None,
+                    answer: None,
                 };
-                tokio::spawn(question.ask(Arc::clone(sources)));
+                tokio::spawn(query.run(Arc::clone(sources)));
             }
         }
         Err(answer)
@@ -152,101 +155,102 @@ impl Reverse {
     }
 }
 
-/// A question under way. Whatever ends it, those who wait are told, also where
-/// its runtime ended before.
-struct Question {
+/// A query under way. However it ends, its waiters get an answer, even if its
+/// runtime ends first.
+struct Query {
     reverse: Arc<Reverse>,
     ip: IpAddr,
-    found: Option<Found>,
+    answer: Option<PtrAnswer>,
 }
 
-impl Question {
-    async fn ask(mut self, sources: Arc<Sources>) {
+impl Query {
+    async fn run(mut self, sources: Arc<Sources>) {
         let reverse = Arc::clone(&self.reverse);
         let (Ok(_turn), Ok(dns)) = (reverse.turns.acquire().await, &sources.dns) else {
             return;
         };
         if reverse.lock().rests(Instant::now()) {
-            return; // it fell silent meanwhile
+            return; // the name server fell silent meanwhile
         }
-        self.found = Some(dns.name_of(self.ip).await);
+        self.answer = Some(dns.name_of(self.ip).await);
     }
 }
 
-impl Drop for Question {
+impl Drop for Query {
     fn drop(&mut self) {
         let mut state = self.reverse.lock();
         let name = self
-            .found
+            .answer
             .take()
-            .and_then(|found| state.learn(self.ip, found, Instant::now()));
-        let askers = state.under_way.remove(&self.ip);
+            .and_then(|answer| state.record(self.ip, answer, Instant::now()));
+        let waiters = state.under_way.remove(&self.ip);
         drop(state);
-        for asker in askers.into_iter().flatten() {
-            let _ = asker.send(name.clone()); // its deadline may be over
+        for waiter in waiters.into_iter().flatten() {
+            let _ = waiter.send(name.clone()); // it may have given up
         }
     }
 }
 
 impl State {
+    /// Whether the name server is left alone at `now`.
     fn rests(&self, now: Instant) -> bool {
         self.rests_until.is_some_and(|until| now < until)
     }
 
-    /// Notes what was found; returns the name.
-    fn learn(&mut self, ip: IpAddr, found: Found, now: Instant) -> Option<String> {
-        if found == Found::Silence {
+    /// Records an answer; returns the name.
+    fn record(&mut self, ip: IpAddr, answer: PtrAnswer, now: Instant) -> Option<String> {
+        if answer == PtrAnswer::Silence {
             self.silent += 1;
-            if self.silent >= SILENT {
+            if self.silent >= MAX_SILENT {
                 self.rests_until = Some(now + REST);
             }
         } else {
             self.silent = 0;
             self.rests_until = None;
         }
-        let (name, holds) = match found {
-            Found::Name(name) => (Some(name), KEEP),
-            Found::Absent => (None, KEEP_ABSENCE),
-            Found::Trouble | Found::Silence => (None, KEEP_TROUBLE),
+        let (name, ttl) = match answer {
+            PtrAnswer::Name(name) => (Some(name), NAME_TTL),
+            PtrAnswer::Absent => (None, ABSENCE_TTL),
+            PtrAnswer::Failed | PtrAnswer::Silence => (None, FAILURE_TTL),
         };
-        self.kept.remember(ip, name.clone(), now + holds);
+        self.cache.remember(ip, name.clone(), now + ttl);
         name
     }
 }
 
 impl Dns {
-    /// Asks for the name of `ip`.
-    async fn name_of(&self, ip: IpAddr) -> Found {
+    /// Queries for the name of `ip`.
+    async fn name_of(&self, ip: IpAddr) -> PtrAnswer {
         self.pace.turn().await;
-        let question = self.client.lookup(Name::from(ip), RecordType::PTR);
-        let answer = match timeout(PATIENCE, question).await {
+        let query = self.client.lookup(Name::from(ip), RecordType::PTR);
+        let answer = match timeout(QUERY_TIMEOUT, query).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
-                return match lack(&error) {
-                    Lack::Absent => Found::Absent,
-                    Lack::Refused(_) => Found::Trouble,
-                    Lack::Silent(_) => Found::Silence,
+                return match QueryFailure::of(&error) {
+                    QueryFailure::Absent => PtrAnswer::Absent,
+                    QueryFailure::Refused(_) => PtrAnswer::Failed,
+                    QueryFailure::Silent(_) => PtrAnswer::Silence,
                 };
             }
-            Err(_) => return Found::Silence,
+            Err(_) => return PtrAnswer::Silence,
         };
         let names = answer.iter().filter_map(|data| match data {
-            RData::PTR(name) => shown(&name.to_ascii()),
+            RData::PTR(name) => printable_name(&name.to_ascii()),
             _ => None,
         });
-        // Servers turn the order of several; who looks again sees the same one.
-        names.min().map_or(Found::Absent, Found::Name)
+        // Servers rotate several names; the smallest is the same one each time.
+        names.min().map_or(PtrAnswer::Absent, PtrAnswer::Name)
     }
 }
 
-/// A name as it may be shown: printable, bounded, without the root's dot.
-pub(super) fn shown(name: &str) -> Option<String> {
+/// A name that is safe to show: printable, bounded, without the root's dot.
+pub(super) fn printable_name(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
     (!name.is_empty()).then(|| excerpt(name, MAX_LENGTH))
 }
 
-/// Addresses that mean this machine or this link only: no name server outside
-/// can know them (RFC 6303 sections 4.2 to 4.5).
+/// Whether `ip` means this machine or this link only: no name server outside can
+/// know it (RFC 6303 sections 4.2 to 4.5).
 fn is_never_named(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {

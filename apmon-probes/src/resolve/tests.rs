@@ -1,23 +1,23 @@
 use std::net::SocketAddr;
 
 use hickory_resolver::{
+    Name,
     config::NameServerConfig,
     proto::{
-        op::{Message, MessageType},
-        rr::{RData, Record, rdata},
+        op::{Message, MessageType, ResponseCode},
+        rr::{RData, Record, RecordType, rdata},
         xfer::Protocol,
     },
 };
 use tokio::net::UdpSocket;
 
 use super::*;
-use crate::course::check;
 
 fn hosts(text: &str) -> HostsFile {
-    HostsFile::read(text.as_bytes())
+    HostsFile::read(text)
 }
 
-/// A resolver that asks `server` only, with one search domain.
+/// A resolver that queries `server` only, with one search domain.
 fn resolver(server: SocketAddr) -> Resolver {
     let mut config = ResolverConfig::new();
     config.add_name_server(NameServerConfig::new(server, Protocol::Udp));
@@ -31,8 +31,8 @@ fn resolver(server: SocketAddr) -> Resolver {
     ))
 }
 
-/// A name server that answers by `answer`, on a thread of its own as a real
-/// one would be.
+/// A name server that answers with `answer`, on a thread of its own as a real one
+/// would be.
 fn name_server(answer: fn(&str, RecordType) -> Answer) -> SocketAddr {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
@@ -68,21 +68,36 @@ fn v4(last: u8) -> Answer {
     Answer::Address(RData::A(rdata::A::new(192, 0, 2, last)))
 }
 
-/// No test asks this process for more than not to stand still for so long.
+fn v6(address: &str) -> Answer {
+    Answer::Address(RData::AAAA(address.parse().unwrap()))
+}
+
+/// The tests need this process not to stand still for longer.
 const STALL: Duration = Duration::from_secs(5);
 
-/// The deadline of a look at a name that is found, or denied.
+/// The deadline for a name that is found, or denied.
 const LONG: Duration = Duration::from_secs(20);
+
+async fn addresses(
+    resolver: &Resolver,
+    name: &str,
+    family: AddressFamily,
+    timeout: Duration,
+) -> Result<Vec<IpAddr>, Failure> {
+    let options = ResolveOptions {
+        family,
+        ..ResolveOptions::default()
+    };
+    resolver.addresses(name, options, Instant::now() + timeout).await
+}
 
 async fn ask(resolver: &Resolver, name: &str) -> Result<String, Failure> {
     ask_within(resolver, name, LONG).await
 }
 
 async fn ask_within(resolver: &Resolver, name: &str, timeout: Duration) -> Result<String, Failure> {
-    resolver
-        .address(&check(timeout), name, ResolveOptions::default())
-        .await
-        .map(|ip| ip.to_string())
+    let ips = addresses(resolver, name, AddressFamily::Any, timeout).await?;
+    Ok(ips[0].to_string())
 }
 
 #[tokio::test]
@@ -91,7 +106,7 @@ async fn names_are_found_in_hosts_and_dns() {
         ("web.lan.", RecordType::A) => v4(1),
         ("a.b.", RecordType::A) => v4(2),
         ("my_nas.lan.", RecordType::A) => v4(3),
-        ("six.lan.", RecordType::AAAA) => Answer::Address(RData::AAAA("2001:db8::6".parse().unwrap())),
+        ("six.lan.", RecordType::AAAA) => v6("2001:db8::6"),
         ("six.lan.", _) => Answer::Code(ResponseCode::NoError),
         _ => Answer::Code(ResponseCode::NXDomain),
     });
@@ -113,9 +128,9 @@ async fn names_are_found_in_hosts_and_dns() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_exist_is_down_and_a_sick_name_server_is_not() {
+async fn a_name_that_does_not_exist_is_down_and_a_failing_name_server_is_not() {
     let server = name_server(|name, _| match name {
-        "sick.example." => Answer::Code(ResponseCode::ServFail),
+        "failing.example." => Answer::Code(ResponseCode::ServFail),
         "refused.example." => Answer::Code(ResponseCode::Refused),
         // One name's absence must not cover another's failure.
         "half.lan." => Answer::Code(ResponseCode::ServFail),
@@ -127,7 +142,7 @@ async fn a_name_that_does_not_exist_is_down_and_a_sick_name_server_is_not() {
         ("gone.example", FailureClass::NoSuchName),
         // It has no SOA: a server that knows nothing of the name says the same.
         ("empty.example", FailureClass::Resolver),
-        ("sick.example", FailureClass::Resolver),
+        ("failing.example", FailureClass::Resolver),
         ("refused.example", FailureClass::Resolver),
         ("half", FailureClass::Resolver),
     ] {
@@ -140,7 +155,7 @@ async fn a_name_that_does_not_exist_is_down_and_a_sick_name_server_is_not() {
 }
 
 #[tokio::test]
-async fn a_silent_name_server_delays_nobody_and_is_our_trouble() {
+async fn a_silent_name_server_delays_nobody_and_is_our_own_fault() {
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let resolver = Arc::new(resolver(silent.local_addr().unwrap()));
     let start = Instant::now();
@@ -173,12 +188,7 @@ async fn three_thousand_names_at_once_are_all_answered() {
     let lookups: Vec<_> = (0..3_000)
         .map(|n| {
             let resolver = Arc::clone(&resolver);
-            tokio::spawn(async move {
-                let check = check(LONG * 3);
-                resolver
-                    .address(&check, &format!("host{n}.example"), ResolveOptions::default())
-                    .await
-            })
+            tokio::spawn(async move { ask_within(&resolver, &format!("host{n}.example"), LONG * 3).await })
         })
         .collect();
     let start = Instant::now();
@@ -211,25 +221,81 @@ async fn without_a_name_server_the_hosts_file_still_works() {
 }
 
 #[tokio::test]
-async fn this_machine_knows_localhost() {
+async fn localhost_is_known_without_a_name_server() {
     assert_eq!(ask(&Resolver::default(), "localhost").await.unwrap(), "127.0.0.1");
 }
 
 #[test]
-fn files_that_the_c_library_reads_are_read() {
+fn files_that_the_c_library_accepts_are_accepted() {
     let hosts = b"127.0.0.9 printer.lan\n# M\xfcller\n10.0.0.300 nobody.lan\n127.0.0.8 nas.lan # here\n";
     let resolv_conf = b"# r\xe9seau\nnameserver 127.0.0.53\ndomain\noptions foo ndots:3\n".to_vec();
     let sources = Sources::of_files(Ok(resolv_conf), hosts);
-    let found = |name| {
-        sources
-            .hosts
-            .address(name, AddressFamily::Any)
-            .map(|ip| ip.to_string())
-    };
-    assert_eq!(found("printer.lan").as_deref(), Some("127.0.0.9"));
-    assert_eq!(found("nas.lan").as_deref(), Some("127.0.0.8"));
-    assert_eq!(found("nobody.lan"), None);
+    let found = |name| sources.hosts.addresses(name, AddressFamily::Any);
+    assert_eq!(found("printer.lan"), [IpAddr::from([127, 0, 0, 9])]);
+    assert_eq!(found("nas.lan"), [IpAddr::from([127, 0, 0, 8])]);
+    assert!(found("nobody.lan").is_empty());
     assert_eq!(sources.dns.as_ref().map(|dns| dns.ndots), Ok(3));
     let without = Sources::of_files(Err("gone".to_owned()), hosts);
     assert_eq!(without.dns.err().unwrap(), "no usable /etc/resolv.conf (gone)");
+}
+
+#[tokio::test]
+async fn a_name_has_all_its_addresses_with_ipv4_first() {
+    let server = name_server(|name, kind| match (name, kind) {
+        ("dual.example.", RecordType::A) => v4(1),
+        ("dual.example.", RecordType::AAAA) => v6("2001:db8::1"),
+        _ => Answer::Code(ResponseCode::NXDomain),
+    });
+    let resolver = resolver(server);
+    for (family, expected) in [
+        (AddressFamily::Any, &["192.0.2.1", "2001:db8::1"][..]),
+        (AddressFamily::Ipv4, &["192.0.2.1"]),
+        (AddressFamily::Ipv6, &["2001:db8::1"]),
+    ] {
+        // The second time from the cache.
+        for _ in 0..2 {
+            let ips = addresses(&resolver, "dual.example", family, LONG).await.unwrap();
+            let ips: Vec<_> = ips.iter().map(ToString::to_string).collect();
+            assert_eq!(ips, expected, "{family:?}");
+        }
+    }
+    let localhost = addresses(&resolver, "printer.localhost", AddressFamily::Any, LONG).await;
+    let both: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    assert_eq!(localhost.unwrap(), both);
+}
+
+#[tokio::test]
+async fn ipv4_is_enough_if_the_name_server_fails_or_is_silent_about_ipv6() {
+    let server = name_server(|name, kind| match (name, kind) {
+        (_, RecordType::A) => v4(1),
+        ("failing.example.", _) => Answer::Code(ResponseCode::ServFail),
+        _ => Answer::None,
+    });
+    let resolver = resolver(server);
+    for name in ["failing.example", "silent.example"] {
+        let start = Instant::now();
+        let ips = addresses(&resolver, name, AddressFamily::Any, LONG)
+            .await
+            .unwrap();
+        assert_eq!(ips, [IpAddr::from([192, 0, 2, 1])], "{name}");
+        assert!(start.elapsed() < STALL, "{name}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn one_bad_line_of_resolv_conf_does_not_disable_dns() {
+    let file = b"# r\xe9seau\noptions foo ndots:3\ndomain\nsearch lan\nnameserver 127.0.0.53\nrubbish\n";
+    let dns = Sources::of_files(Ok(file.to_vec()), b"").dns.unwrap();
+    assert_eq!(dns.ndots, 3);
+    assert_eq!(dns.client.config().name_servers().len(), 2, "udp and tcp");
+    assert_eq!(dns.client.config().search().len(), 1);
+}
+
+#[test]
+fn the_reason_is_known_if_resolv_conf_names_no_server() {
+    let reason = Sources::of_files(Ok(b"search lan\n".to_vec()), b"")
+        .dns
+        .err()
+        .unwrap();
+    assert!(reason.starts_with("no usable /etc/resolv.conf ("), "{reason}");
 }

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 
 use crate::{
-    course::Course,
     endpoint::Endpoint,
     expect::{Expect, Search},
     local::Local,
+    recorder::CheckRecorder,
 };
 
 /// The part of an answer that is searched.
@@ -85,17 +85,17 @@ struct SkeletonProbe {
 #[async_trait]
 impl Probe for SkeletonProbe {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut course = Course::start();
-        let result = self.check(check, &mut course).await;
-        course.finish(result, &self.local.network)
+        let mut recorder = CheckRecorder::start();
+        let result = self.check(check, &mut recorder).await;
+        recorder.finish(result, &self.local.network)
     }
 }
 
 impl SkeletonProbe {
     /// Makes one attempt within the check's deadline, without retry and sleep.
-    async fn check(&self, check: &Check, course: &mut Course) -> Result<(), Failure> {
+    async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
         let plan = &*self.plan;
-        let mut stream = plan.endpoint.connect(check, course, &self.local).await?;
+        let mut stream = plan.endpoint.connect(check, recorder, &self.local).await?;
         let Some(expect) = &plan.expect else { return Ok(()) };
         let mut search = Search::new(Some(expect), check);
         let mut buffer = vec![0; 4096];

@@ -19,10 +19,10 @@ use crate::resolve::{HostsFile, Resolver};
 const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(20);
 
-/// No test asks this process for more than not to stand still for so long.
+/// The tests need this process not to stand still for longer.
 const STALL: Duration = Duration::from_secs(5);
 
-/// A resolver that asks `server` only, once for each name, and waits `patience`
+/// A resolver that queries `server` only, once for each name, and waits `patience`
 /// for the answer.
 fn resolver(server: SocketAddr, patience: Duration) -> Arc<Resolver> {
     let mut config = ResolverConfig::new();
@@ -30,29 +30,29 @@ fn resolver(server: SocketAddr, patience: Duration) -> Arc<Resolver> {
     let mut options = ResolverOpts::default();
     options.timeout = patience;
     options.attempts = 0; // besides the first
-    let hosts = HostsFile::read(b"192.0.2.7 nas.lan nas\n127.0.0.1 localhost\n");
+    let hosts = HostsFile::read("192.0.2.7 nas.lan nas\n127.0.0.1 localhost\n");
     Arc::new(Resolver::fixed(Sources::new(hosts, config, options)))
 }
 
-/// What a name server says of an address.
-enum Says {
+/// A name server's answer about an address.
+enum Reply {
     Names(Vec<Name>),
     Code(ResponseCode),
 }
 
-/// A name server that counts the questions.
+/// A name server that counts its queries.
 struct Server {
     at: SocketAddr,
-    asked: Arc<AtomicUsize>,
+    queries: Arc<AtomicUsize>,
 }
 
 impl Server {
-    /// Answers by the address's last part, each in its turn.
-    fn start(answer: fn(u8) -> Says) -> Self {
+    /// Answers by the address's last part, one query after another.
+    fn start(answer: fn(u8) -> Reply) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let at = socket.local_addr().unwrap();
-        let asked = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&asked);
+        let queries = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&queries);
         std::thread::spawn(move || {
             let mut buffer = [0; 1500];
             loop {
@@ -62,15 +62,15 @@ impl Server {
                 socket.send_to(&reply, from).unwrap();
             }
         });
-        Self { at, asked }
+        Self { at, queries }
     }
 
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    fn queries(&self) -> usize {
+        self.queries.load(Ordering::SeqCst)
     }
 }
 
-fn reply(question: &[u8], answer: fn(u8) -> Says) -> Vec<u8> {
+fn reply(question: &[u8], answer: fn(u8) -> Reply) -> Vec<u8> {
     let mut message = Message::from_vec(question).unwrap();
     let query = message.queries()[0].clone();
     assert_eq!(query.query_type(), RecordType::PTR);
@@ -81,19 +81,19 @@ fn reply(question: &[u8], answer: fn(u8) -> Says) -> Vec<u8> {
     };
     message.set_message_type(MessageType::Response);
     match answer(last) {
-        Says::Names(names) => {
+        Reply::Names(names) => {
             for name in names {
                 let data = RData::PTR(rdata::PTR(name));
                 message.add_answer(Record::from_rdata(query.name().clone(), 60, data));
             }
         }
-        Says::Code(code) => _ = message.set_response_code(code),
+        Reply::Code(code) => _ = message.set_response_code(code),
     }
     message.to_vec().unwrap()
 }
 
-fn names(names: &[&str]) -> Says {
-    Says::Names(names.iter().map(|name| Name::from_ascii(name).unwrap()).collect())
+fn names(names: &[&str]) -> Reply {
+    Reply::Names(names.iter().map(|name| Name::from_ascii(name).unwrap()).collect())
 }
 
 fn ip(last: u8) -> IpAddr {
@@ -105,14 +105,14 @@ async fn name_of(resolver: &Resolver, ip: IpAddr, within: Duration) -> Option<St
 }
 
 #[tokio::test]
-async fn an_answer_is_remembered_and_an_absence_and_a_refusal_too() {
+async fn answers_absences_and_refusals_are_remembered() {
     let server = Server::start(|last| match last {
         1 => names(&["tv.lan."]),
         2 => names(&["zebra.lan.", "ape.lan."]),
-        3 => Says::Code(ResponseCode::NXDomain),
-        4 => Says::Code(ResponseCode::ServFail),
+        3 => Reply::Code(ResponseCode::NXDomain),
+        4 => Reply::Code(ResponseCode::ServFail),
         6 => names(&["six.lan."]),
-        _ => Says::Names(Vec::new()),
+        _ => Reply::Names(Vec::new()),
     });
     let resolver = resolver(server.at, LONG);
     let v6 = "2001:db8::6".parse().unwrap();
@@ -126,11 +126,11 @@ async fn an_answer_is_remembered_and_an_absence_and_a_refusal_too() {
     ] {
         let found = name_of(&resolver, ip, LONG).await;
         assert_eq!(found.as_deref(), name, "{ip}");
-        let asked = server.asked();
-        assert!(asked > 0);
-        // A second time nobody is asked, and nobody waited for.
+        let queries = server.queries();
+        assert!(queries > 0);
+        // The second time nothing is queried, and nothing waited for.
         assert_eq!(resolver.name_of(ip, Instant::now()).await, found, "{ip}");
-        assert_eq!(server.asked(), asked, "{ip}");
+        assert_eq!(server.queries(), queries, "{ip}");
     }
     let mapped = "::ffff:198.51.100.1".parse().unwrap();
     assert_eq!(
@@ -140,24 +140,24 @@ async fn an_answer_is_remembered_and_an_absence_and_a_refusal_too() {
 }
 
 #[test]
-fn a_name_holds_an_hour_an_absence_ten_minutes_and_trouble_a_minute() {
+fn a_name_is_remembered_for_an_hour_an_absence_for_ten_minutes_and_a_failure_for_one() {
     let now = Instant::now();
-    for (found, holds) in [
-        (Found::Name("tv.lan".to_owned()), 3600),
-        (Found::Absent, 600),
-        (Found::Trouble, 60),
-        (Found::Silence, 60),
+    for (answer, ttl) in [
+        (PtrAnswer::Name("tv.lan".to_owned()), 3600),
+        (PtrAnswer::Absent, 600),
+        (PtrAnswer::Failed, 60),
+        (PtrAnswer::Silence, 60),
     ] {
         let mut state = State::default();
-        let name = state.learn(ip(1), found, now);
-        let at = |secs| state.kept.name_of(ip(1), now + Duration::from_secs(secs));
-        assert_eq!(at(holds - 1), Some(name));
-        assert_eq!(at(holds), None);
+        let name = state.record(ip(1), answer, now);
+        let at = |secs| state.cache.name_of(ip(1), now + Duration::from_secs(secs));
+        assert_eq!(at(ttl - 1), Some(name));
+        assert_eq!(at(ttl), None);
     }
 }
 
 #[tokio::test]
-async fn the_hosts_file_comes_first_and_this_link_s_addresses_are_no_question() {
+async fn the_hosts_file_comes_first_and_addresses_of_this_link_are_never_queried() {
     let server = Server::start(|_| names(&["liar.lan."]));
     let resolver = resolver(server.at, LONG);
     for (ip, name) in [
@@ -177,19 +177,19 @@ async fn the_hosts_file_comes_first_and_this_link_s_addresses_are_no_question() 
         let found = name_of(&resolver, ip.parse().unwrap(), LONG).await;
         assert_eq!(found.as_deref(), name, "{ip}");
     }
-    assert_eq!(server.asked(), 0);
+    assert_eq!(server.queries(), 0);
 }
 
 #[tokio::test]
-async fn a_name_from_the_net_drives_no_terminal_and_has_its_bounds() {
+async fn a_name_from_the_net_is_printable_and_bounded() {
     let server = Server::start(|last| match last {
-        1 => Says::Names(vec![
+        1 => Reply::Names(vec![
             Name::from_labels([b"\x1b[2J\n <b>".as_slice(), "\u{202e}".as_bytes(), b"lan"]).unwrap(),
         ]),
-        2 => Says::Names(vec![
+        2 => Reply::Names(vec![
             Name::from_labels([[0x80_u8; 60].as_slice(), &[0xff; 60], &[7; 60], &[0; 60]]).unwrap(),
         ]),
-        _ => Says::Names(vec![Name::root()]),
+        _ => Reply::Names(vec![Name::root()]),
     });
     let resolver = resolver(server.at, LONG);
     let evil = name_of(&resolver, ip(1), LONG).await.unwrap();
@@ -198,11 +198,15 @@ async fn a_name_from_the_net_drives_no_terminal_and_has_its_bounds() {
     let long = name_of(&resolver, ip(2), LONG).await.unwrap();
     assert!(long.len() <= 256 && long.ends_with("..."), "{long}");
     assert!(long.bytes().all(|byte| byte.is_ascii_graphic()), "{long:?}");
-    assert_eq!(name_of(&resolver, ip(3), LONG).await, None, "the root is no name");
+    assert_eq!(
+        name_of(&resolver, ip(3), LONG).await,
+        None,
+        "the root is not a name"
+    );
 }
 
 #[tokio::test]
-async fn one_address_is_asked_for_once_by_all_and_eight_at_the_same_time() {
+async fn an_address_is_queried_once_for_all_callers_and_eight_at_the_same_time() {
     let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let resolver = resolver(silent.local_addr().unwrap(), LONG);
     let waiting: Vec<_> = (0..400_u16)
@@ -212,19 +216,19 @@ async fn one_address_is_asked_for_once_by_all_and_eight_at_the_same_time() {
             tokio::spawn(async move { name_of(&resolver, ip, LONG).await })
         })
         .collect();
-    // As long as the first are not answered, no others are asked for.
+    // As long as the first are not answered, no others are queried.
     let mut questions = Vec::new();
     let mut buffer = [0; 1500];
     let mut next = async || {
         let (n, from) = silent.recv_from(&mut buffer).await.unwrap();
         (buffer[..n].to_vec(), from)
     };
-    for _ in 0..AT_ONCE {
+    for _ in 0..CONCURRENT {
         questions.push(timeout(LONG, next()).await.unwrap());
     }
     assert!(
         timeout(SHORT, next()).await.is_err(),
-        "more than {AT_ONCE} at once"
+        "more than {CONCURRENT} at once"
     );
     assert_eq!(resolver.reverse.lock().under_way.len(), 100);
     let mut asked = 0;
@@ -241,12 +245,12 @@ async fn one_address_is_asked_for_once_by_all_and_eight_at_the_same_time() {
         let name = waiting.await.unwrap();
         assert_eq!(name, Some(format!("host{}.lan", n % 100)));
     }
-    assert!(timeout(SHORT, next()).await.is_err(), "asked twice");
+    assert!(timeout(SHORT, next()).await.is_err(), "queried twice");
     assert_eq!(resolver.reverse.lock().under_way.len(), 0);
 }
 
 #[tokio::test]
-async fn who_does_not_wait_finds_the_answer_the_next_time() {
+async fn a_caller_that_does_not_wait_gets_the_answer_the_next_time() {
     let server = Server::start(|_| names(&["tv.lan."]));
     let resolver = resolver(server.at, LONG);
     assert_eq!(resolver.name_of(ip(1), Instant::now()).await, None);
@@ -255,11 +259,11 @@ async fn who_does_not_wait_finds_the_answer_the_next_time() {
         assert!(Instant::now() < end, "the answer never came");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert_eq!(server.asked(), 1);
+    assert_eq!(server.queries(), 1);
 }
 
 #[tokio::test]
-async fn a_silent_name_server_holds_nobody_up_and_is_left_alone() {
+async fn a_silent_name_server_delays_nobody_and_is_left_alone() {
     let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let resolver = resolver(silent.local_addr().unwrap(), SHORT);
     let waiting: Vec<_> = (0..200)
@@ -268,7 +272,7 @@ async fn a_silent_name_server_holds_nobody_up_and_is_left_alone() {
             tokio::spawn(async move { name_of(&resolver, ip(last), LONG).await })
         })
         .collect();
-    // Who is known is known at once.
+    // What is known is known at once.
     assert_eq!(name_of(&resolver, ip(250), SHORT / 4).await, None);
     let nas = name_of(&resolver, [192, 0, 2, 7].into(), Duration::ZERO).await;
     assert_eq!(nas.as_deref(), Some("nas.lan"));
@@ -278,16 +282,16 @@ async fn a_silent_name_server_holds_nobody_up_and_is_left_alone() {
     assert!(resolver.reverse.lock().rests(Instant::now()));
     assert!(!resolver.reverse.lock().rests(Instant::now() + REST));
     assert_eq!(name_of(&resolver, ip(251), LONG).await, None);
-    // Eight in vain are enough, beside those that were under way by then.
-    let mut asked = 0;
+    // Eight without an answer are enough, beside those that were under way by then.
+    let mut queries = 0;
     while silent.try_recv_from(&mut [0; 1500]).is_ok() {
-        asked += 1;
+        queries += 1;
     }
-    assert!((AT_ONCE..2 * AT_ONCE).contains(&asked), "{asked}");
+    assert!((CONCURRENT..2 * CONCURRENT).contains(&queries), "{queries}");
 }
 
 #[tokio::test]
-async fn a_deadline_holds_where_the_name_server_has_more_time() {
+async fn a_deadline_holds_even_if_the_name_server_has_more_time() {
     let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let resolver = resolver(silent.local_addr().unwrap(), LONG);
     let before = Instant::now();
@@ -296,26 +300,26 @@ async fn a_deadline_holds_where_the_name_server_has_more_time() {
 }
 
 #[test]
-fn one_answer_ends_the_rest_and_one_more_silence_renews_it() {
+fn an_answer_ends_the_rest_and_one_more_silence_renews_it() {
     let mut state = State::default();
     let now = Instant::now();
-    for _ in 0..SILENT {
+    for _ in 0..MAX_SILENT {
         assert!(!state.rests(now));
-        state.learn(ip(1), Found::Silence, now);
+        state.record(ip(1), PtrAnswer::Silence, now);
     }
     assert!(state.rests(now));
     let later = now + REST;
     assert!(!state.rests(later));
-    state.learn(ip(1), Found::Silence, later);
+    state.record(ip(1), PtrAnswer::Silence, later);
     assert!(state.rests(later), "it still does not answer");
-    state.learn(ip(1), Found::Absent, later);
+    state.record(ip(1), PtrAnswer::Absent, later);
     assert!(!state.rests(later));
-    state.learn(ip(1), Found::Silence, later);
-    assert!(!state.rests(later), "one alone is no silence");
+    state.record(ip(1), PtrAnswer::Silence, later);
+    assert!(!state.rests(later), "one alone does not count as silence");
 }
 
 #[test]
-fn a_runtime_that_ends_leaves_no_question_behind() {
+fn a_runtime_that_ends_leaves_no_query_behind() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let resolver = resolver(silent.local_addr().unwrap(), LONG);
     let runtime = || {
@@ -329,16 +333,16 @@ fn a_runtime_that_ends_leaves_no_question_behind() {
         assert_eq!(first.block_on(name_of(&resolver, ip(last), Duration::ZERO)), None);
     }
     assert_eq!(resolver.reverse.lock().under_way.len(), 20);
-    // Who has gone is not kept, however often somebody comes.
+    // Callers that have given up are not kept, however many come.
     assert_eq!(first.block_on(name_of(&resolver, ip(19), Duration::ZERO)), None);
     assert_eq!(resolver.reverse.lock().under_way[&ip(19)].len(), 1);
     drop(first);
     assert_eq!(resolver.reverse.lock().under_way.len(), 0);
-    assert_eq!(resolver.reverse.turns.available_permits(), AT_ONCE);
+    assert_eq!(resolver.reverse.turns.available_permits(), CONCURRENT);
 }
 
 #[tokio::test]
-async fn without_a_name_server_only_the_hosts_file_names() {
+async fn without_a_name_server_only_the_hosts_file_has_names() {
     let resolver = Resolver::fixed(Sources::of_files(
         Err("gone".to_owned()),
         b"198.51.100.1 tv.lan\n",

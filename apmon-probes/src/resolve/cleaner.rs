@@ -1,23 +1,22 @@
 //! `/etc/resolv.conf` and `/etc/hosts` as the C library reads them: a line that
-//! makes no sense is passed over. A strict parser would take it as a reason to
-//! know no names at all; these make the file such that it has none.
+//! makes no sense is ignored. A strict parser would refuse the whole file for it,
+//! and every name with it, so such lines are taken out first.
 
 use std::net::IpAddr;
 
-/// What a strict parser may be given.
+/// A file that a strict parser accepts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Sound {
-    /// The file's text, without what is passed over.
-    pub text: String,
-    /// The lines, from 1, of which something was passed over.
-    pub passed_over: Vec<usize>,
+pub(super) struct Cleaned {
+    /// The file's text, without what is ignored.
+    pub(super) text: String,
+    /// The numbers, from 1, of the lines of which something is ignored.
+    pub(super) ignored: Vec<usize>,
 }
 
-/// The lines of a resolv.conf that `accepts` takes, each by itself. Of a line
-/// of options those words stay that it takes.
-#[must_use]
-pub fn resolv_conf(bytes: &[u8], accepts: impl Fn(&str) -> bool) -> Sound {
-    sound(bytes, |line| {
+/// Keeps the lines of a resolv.conf that `accepts` takes, each by itself, and of
+/// a line of options the words that it takes.
+pub(super) fn resolv_conf(bytes: &[u8], accepts: impl Fn(&str) -> bool) -> Cleaned {
+    clean(bytes, |line| {
         if accepts(line) {
             return (line.to_owned(), true);
         }
@@ -35,11 +34,10 @@ pub fn resolv_conf(bytes: &[u8], accepts: impl Fn(&str) -> bool) -> Sound {
     })
 }
 
-/// The lines of a hosts file that begin with an address, without the names
-/// that are no text.
-#[must_use]
-pub fn hosts(bytes: &[u8]) -> Sound {
-    sound(bytes, |line| {
+/// Keeps the lines of a hosts file that begin with an address, without the names
+/// that are not UTF-8.
+pub(super) fn hosts(bytes: &[u8]) -> Cleaned {
+    clean(bytes, |line| {
         let line = line.trim_start_matches('\u{feff}');
         let entry = line.split('#').next().unwrap_or_default();
         let mut words = entry.split_whitespace();
@@ -55,18 +53,19 @@ pub fn hosts(bytes: &[u8]) -> Sound {
     })
 }
 
-/// Each line as `sift` leaves it, which also says whether it left it whole.
-fn sound(bytes: &[u8], sift: impl Fn(&str) -> (String, bool)) -> Sound {
-    let mut sound = Sound::default();
+/// Passes each line through `filter`, which returns what is kept of it and
+/// whether that is all of it.
+fn clean(bytes: &[u8], filter: impl Fn(&str) -> (String, bool)) -> Cleaned {
+    let mut cleaned = Cleaned::default();
     for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
-        let (text, whole) = sift(&String::from_utf8_lossy(line));
-        sound.text.push_str(&text);
-        sound.text.push('\n');
-        if !whole {
-            sound.passed_over.push(number);
+        let (text, is_whole) = filter(&String::from_utf8_lossy(line));
+        cleaned.text.push_str(&text);
+        cleaned.text.push('\n');
+        if !is_whole {
+            cleaned.ignored.push(number);
         }
     }
-    sound
+    cleaned
 }
 
 #[cfg(test)]
@@ -82,11 +81,11 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_make_no_sense_are_passed_over() {
+    fn lines_of_resolv_conf_that_make_no_sense_are_ignored() {
         let file = b"# r\xe9seau\nnameserver 10.0.0.1\ndomain\noptions foo ndots:2\nfamily inet4\n";
-        let sound = resolv_conf(file, accepts);
-        assert_eq!(sound.passed_over, [3, 4, 5]);
-        let lines: Vec<&str> = sound.text.lines().filter(|line| !line.is_empty()).collect();
+        let cleaned = resolv_conf(file, accepts);
+        assert_eq!(cleaned.ignored, [3, 4, 5]);
+        let lines: Vec<&str> = cleaned.text.lines().filter(|line| !line.is_empty()).collect();
         assert_eq!(
             lines,
             ["# r\u{fffd}seau", "nameserver 10.0.0.1", "options ndots:2"]
@@ -94,11 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn one_byte_that_is_no_text_costs_one_name() {
+    fn a_byte_of_the_hosts_file_that_is_not_utf_8_costs_one_name() {
         let file = b"127.0.0.1 localhost # h\xf4te\n10.0.0.2 nas n\xe4s store\nnas 10.0.0.3\n";
-        let sound = hosts(file);
-        assert_eq!(sound.passed_over, [2, 3]);
-        let lines: Vec<&str> = sound.text.lines().filter(|line| !line.is_empty()).collect();
+        let cleaned = hosts(file);
+        assert_eq!(cleaned.ignored, [2, 3]);
+        let lines: Vec<&str> = cleaned.text.lines().filter(|line| !line.is_empty()).collect();
         assert_eq!(lines, ["127.0.0.1 localhost", "10.0.0.2 nas store"]);
     }
 }

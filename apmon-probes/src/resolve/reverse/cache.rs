@@ -1,4 +1,4 @@
-//! Names that were found a while ago, and absences.
+//! Names of addresses, and absences, from recent answers.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,16 +7,16 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Addresses that are remembered.
+/// The most addresses that are remembered.
 const MAX_NAMES: usize = 10_000;
 
-/// What is remembered; when it is full, what has been there longest goes.
+/// The names of addresses. When it is full, the oldest entry goes.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct NameCache {
     entries: HashMap<IpAddr, Entry>,
-    /// The addresses in the order in which they came.
+    /// The addresses in the order in which they were added.
     order: BTreeMap<u64, IpAddr>,
-    /// Numbers them.
+    /// The number of the next entry.
     next: u64,
 }
 
@@ -26,7 +26,7 @@ struct Entry {
     number: u64,
 }
 
-impl Kept {
+impl NameCache {
     /// What is remembered of `ip`, as long as it holds: its name, or that it has
     /// none.
     pub(super) fn name_of(&self, ip: IpAddr, now: Instant) -> Option<Option<String>> {
@@ -61,34 +61,34 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_hold_any_more_is_not_known() {
-        let mut kept = Kept::default();
+    fn an_entry_that_has_expired_is_unknown() {
+        let mut cache = NameCache::default();
         let until = Instant::now() + Duration::from_secs(60);
         let before = until - Duration::from_secs(1);
-        kept.remember(ip(1), Some("nas".to_owned()), until);
-        kept.remember(ip(2), None, until);
-        assert_eq!(kept.name_of(ip(1), before), Some(Some("nas".to_owned())));
-        assert_eq!(kept.name_of(ip(2), before), Some(None));
-        assert_eq!(kept.name_of(ip(3), before), None);
-        assert_eq!(kept.name_of(ip(1), until), None);
-        assert_eq!(kept.name_of(ip(2), until), None);
+        cache.remember(ip(1), Some("nas".to_owned()), until);
+        cache.remember(ip(2), None, until);
+        assert_eq!(cache.name_of(ip(1), before), Some(Some("nas".to_owned())));
+        assert_eq!(cache.name_of(ip(2), before), Some(None));
+        assert_eq!(cache.name_of(ip(3), before), None);
+        assert_eq!(cache.name_of(ip(1), until), None);
+        assert_eq!(cache.name_of(ip(2), until), None);
     }
 
     #[test]
-    fn the_oldest_goes_when_it_is_full() {
-        let mut kept = Kept::default();
+    fn a_full_cache_drops_its_oldest_entry() {
+        let mut cache = NameCache::default();
         let now = Instant::now();
         let until = now + Duration::from_secs(60);
         for n in 0..MAX_NAMES {
-            kept.remember(ip(n), None, until);
+            cache.remember(ip(n), None, until);
         }
-        kept.remember(ip(0), Some("again".to_owned()), until);
-        kept.remember(ip(MAX_NAMES), None, until);
-        kept.remember(ip(MAX_NAMES + 1), None, until);
-        assert_eq!((kept.entries.len(), kept.order.len()), (MAX_NAMES, MAX_NAMES));
-        assert_eq!(kept.name_of(ip(0), now), Some(Some("again".to_owned())));
+        cache.remember(ip(0), Some("again".to_owned()), until);
+        cache.remember(ip(MAX_NAMES), None, until);
+        cache.remember(ip(MAX_NAMES + 1), None, until);
+        assert_eq!((cache.entries.len(), cache.order.len()), (MAX_NAMES, MAX_NAMES));
+        assert_eq!(cache.name_of(ip(0), now), Some(Some("again".to_owned())));
         for (n, known) in [(1, false), (2, false), (3, true), (MAX_NAMES + 1, true)] {
-            assert_eq!(kept.name_of(ip(n), now).is_some(), known, "{n}");
+            assert_eq!(cache.name_of(ip(n), now).is_some(), known, "{n}");
         }
     }
 }

@@ -9,11 +9,11 @@ use super::{
     packet::Notice,
     table::{Answer, Arrival},
 };
-use crate::course::Course;
+use crate::recorder::CheckRecorder;
 
 /// What has become of each packet.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct PacketCounts {
     round_trips: Vec<Option<Duration>>,
     /// Answered, or known to be lost.
     settled: usize,
@@ -21,7 +21,7 @@ pub(super) struct Tally {
     notice: Option<(Notice, IpAddr)>,
 }
 
-impl Tally {
+impl PacketCounts {
     pub(super) fn new() -> Self {
         Self {
             round_trips: Vec::new(),
@@ -108,8 +108,8 @@ impl Tally {
     }
 
     /// Notes the figures.
-    pub(super) fn measure(&self, plan: &Plan, course: &mut Course) {
-        course.measured("loss_pct", self.loss_pct());
+    pub(super) fn measure(&self, plan: &Plan, recorder: &mut CheckRecorder) {
+        recorder.measured("loss_pct", self.loss_pct());
         let jitter = self.jitter().filter(|_| plan.count > 1);
         for (name, value) in [
             ("rtt_min_ms", self.answered().min()),
@@ -118,7 +118,7 @@ impl Tally {
             ("jitter_ms", jitter),
         ] {
             if let Some(value) = value {
-                course.measured(name, millis(value));
+                recorder.measured(name, millis(value));
             }
         }
     }
@@ -199,27 +199,27 @@ mod tests {
     }
 
     /// Round trips in microseconds; zero is a lost packet.
-    fn tally(micros: &[u64]) -> Tally {
-        let mut tally = Tally::new();
+    fn counts(micros: &[u64]) -> PacketCounts {
+        let mut counts = PacketCounts::new();
         for (place, micros) in (0..).zip(micros) {
-            tally.sent();
+            counts.sent();
             if *micros > 0 {
                 let answer = Answer::Reply(Duration::from_micros(*micros));
-                tally.arrived(Arrival { place, answer });
+                counts.arrived(Arrival { place, answer });
             }
         }
-        tally
+        counts
     }
 
-    fn reason(tally: &Tally, plan: Plan) -> String {
-        tally
+    fn reason(counts: &PacketCounts, plan: Plan) -> String {
+        counts
             .judge(&plan)
             .map_or_else(|failure| failure.reason, |()| "up".to_owned())
     }
 
     #[test]
     fn loss_beyond_the_limit_is_down_and_the_limit_itself_is_not() {
-        let some = tally(&[1000, 0, 0, 0, 1000]);
+        let some = counts(&[1000, 0, 0, 0, 1000]);
         for (most, words) in [
             (None, "up"),
             (Some(0), "3 of 5 packets lost (60 %), more than 0 %"),
@@ -231,15 +231,15 @@ mod tests {
             assert_eq!(reason(&some, plan(most, None)), words, "{most:?}");
         }
         assert_eq!(
-            reason(&tally(&[1, 1, 0]), plan(Some(33), None)),
+            reason(&counts(&[1, 1, 0]), plan(Some(33), None)),
             "1 of 3 packets lost (33.4 %), more than 33 %"
         );
-        assert_eq!(reason(&tally(&[1, 1, 1]), plan(Some(0), None)), "up");
+        assert_eq!(reason(&counts(&[1, 1, 1]), plan(Some(0), None)), "up");
     }
 
     #[test]
     fn an_average_beyond_the_limit_is_down() {
-        let slow = tally(&[60_000, 180_000, 0]);
+        let slow = counts(&[60_000, 180_000, 0]);
         for (most, words) in [
             (100, "average round trip 120 ms over 100 ms"),
             (119, "average round trip 120 ms over 119 ms"),
@@ -247,7 +247,7 @@ mod tests {
         ] {
             assert_eq!(reason(&slow, plan(None, Some(most))), words);
         }
-        let hardly = tally(&[100_001]);
+        let hardly = counts(&[100_001]);
         assert_eq!(
             reason(&hardly, plan(None, Some(100))),
             "average round trip 100.1 ms over 100 ms"
@@ -272,17 +272,17 @@ mod tests {
             Cow::Borrowed(name) => *name,
             Cow::Owned(_) => "not a name of ours",
         };
-        let figures = |tally: &Tally| {
-            let mut course = Course::start();
-            tally.measure(&plan(None, None), &mut course);
-            let outcome = course.finish(Ok(()), &crate::network::Network::default());
+        let figures = |counts: &PacketCounts| {
+            let mut recorder = CheckRecorder::start();
+            counts.measure(&plan(None, None), &mut recorder);
+            let outcome = recorder.finish(Ok(()), &crate::network::Network::default());
             let figures = outcome.metrics.iter();
             figures
                 .map(|metric| (borrowed(&metric.name), metric.value()))
                 .collect::<Vec<_>>()
         };
         assert_eq!(
-            figures(&tally(&[1000, 0, 4000, 2500, 0])),
+            figures(&counts(&[1000, 0, 4000, 2500, 0])),
             [
                 ("loss_pct", 40.0),
                 ("rtt_min_ms", 1.0),
@@ -292,16 +292,16 @@ mod tests {
                 ("jitter_ms", 2.25),
             ]
         );
-        assert_eq!(figures(&tally(&[0, 0])), [("loss_pct", 100.0)]);
-        let one = figures(&tally(&[1000, 0]));
+        assert_eq!(figures(&counts(&[0, 0])), [("loss_pct", 100.0)]);
+        let one = figures(&counts(&[1000, 0]));
         assert!(one.iter().all(|figure| figure.0 != "jitter_ms"), "{one:?}");
     }
 
     #[test]
     fn a_look_is_settled_when_nothing_more_can_come() {
-        let mut tally = Tally::new();
-        tally.sent();
-        tally.sent();
+        let mut counts = PacketCounts::new();
+        counts.sent();
+        counts.sent();
         let notice = |kind| Answer::Notice {
             notice: Notice {
                 family: Family::V4,
@@ -311,12 +311,12 @@ mod tests {
             from: [192, 0, 2, 1].into(),
         };
         let mut arrive = |place, answer| {
-            tally.arrived(Arrival { place, answer });
-            tally.is_settled()
+            counts.arrived(Arrival { place, answer });
+            counts.is_settled()
         };
         assert!(!arrive(0, notice(5)), "a redirect is a remark");
         assert!(!arrive(0, notice(3)));
         assert!(arrive(1, Answer::Reply(Duration::from_millis(1))));
-        assert!(tally.is_answered() && tally.notice().is_some());
+        assert!(counts.is_answered() && counts.notice().is_some());
     }
 }
