@@ -1,7 +1,7 @@
 //! Kind `port`: one port, pinned to one station.
 
 use apmon_core::Verdict;
-use apmon_snmp::Oid;
+use apmon_snmp_client::Oid;
 use serde_json::json;
 
 use crate::{
@@ -166,7 +166,7 @@ async fn a_port_by_name_is_found_after_it_was_numbered_anew() {
         device.set(
             &IF_X_ENTRY,
             &[18, index],
-            apmon_snmp::Value::Octets("camera".into()),
+            apmon_snmp_client::Value::Octets("camera".into()),
         );
         let options = format!("type: port, port: {port}, mac: '18-E8-29-45-F8-F7', always_up: yes");
         let mut story = Story::of(device, &options);

@@ -6,7 +6,7 @@ use apmon_core::{
     Check, Memory, Metric, Monitor, Mono, Now, Observation, Reading, Services, Verdict,
     config::{MonitorEntry, ProcessEnvironment, parse},
 };
-use apmon_snmp::Value;
+use apmon_snmp_client::Value;
 use jiff::Timestamp;
 
 use crate::lab::{

@@ -1,0 +1,288 @@
+//! A small agent of ours, in a thread of its own, for what no real one does at
+//! the moment it is wanted: its tables change between two polls, it dies
+//! midway, it answers wrongly in every way that we could think of.
+
+pub mod device;
+pub mod mood;
+mod usm;
+
+use std::{
+    collections::VecDeque,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use apmon_snmp_client::{
+    Credentials, Secret, Value, Varbind,
+    message::{Body, CommunityMessage, ErrorStatus, Message, Pdu, PduKind},
+};
+
+pub use self::{device::Device, mood::Mood, usm::Engine};
+
+/// What an agent sends in one message, unless its mood is another.
+const LONGEST: usize = 1_472;
+
+/// The agent. It ends when this is dropped.
+pub struct LabAgent {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the agent's thread and the test share.
+pub struct State {
+    pub device: Device,
+    pub mood: Mood,
+    pub engine: Engine,
+    /// What was asked since [`LabAgent::count_anew`].
+    pub asked: Vec<PduKind>,
+    /// Answers that said no, since then.
+    pub refused: usize,
+    /// The longest answer since then, octets.
+    pub longest: usize,
+    /// Answers that are kept back, or could be sent once more.
+    kept: VecDeque<Vec<u8>>,
+}
+
+impl LabAgent {
+    pub const COMMUNITY: &str = "lab";
+
+    pub fn start(device: Device) -> Self {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = socket.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(State {
+            device,
+            mood: Mood::default(),
+            engine: Engine::new(b"\x80\x00\x1f\x88\x80the lab"),
+            asked: Vec::new(),
+            refused: 0,
+            longest: 0,
+            kept: VecDeque::new(),
+        }));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let thread = {
+            let (state, is_over) = (Arc::clone(&state), Arc::clone(&is_over));
+            thread::spawn(move || serve(&socket, &state, &is_over))
+        };
+        Self {
+            address,
+            state,
+            is_over,
+            thread: Some(thread),
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn community() -> Credentials {
+        Credentials::V2c(Secret::new(Self::COMMUNITY))
+    }
+
+    /// Its state; the agent waits meanwhile.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn change(&self, change: impl FnOnce(&mut Device)) {
+        change(&mut self.state().device);
+    }
+
+    /// From now on it behaves like this.
+    pub fn set(&self, mood: Mood) {
+        let mut state = self.state();
+        state.mood = mood;
+        state.asked.clear();
+        state.refused = 0;
+    }
+
+    pub fn count_anew(&self) {
+        let mut state = self.state();
+        state.asked.clear();
+        state.refused = 0;
+        state.longest = 0;
+    }
+
+    /// Requests since it was set, or counted anew.
+    pub fn requests(&self) -> usize {
+        self.state().asked.len()
+    }
+}
+
+impl Drop for LabAgent {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        // Whatever wakes it.
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let _ = socket.send_to(&[], self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(socket: &UdpSocket, state: &Mutex<State>, is_over: &AtomicBool) {
+    let other_port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let received = socket.recv_from(&mut buffer);
+        if is_over.load(Ordering::SeqCst) {
+            return;
+        }
+        // On Linux, a peer that is gone is told here.
+        let Ok((length, from)) = received else { continue };
+        let (answers, delay, spoofed) = {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let answers = state.answers(&buffer[..length]);
+            (answers, state.mood.delay, state.mood.other_port)
+        };
+        if !delay.is_zero() {
+            thread::sleep(delay);
+        }
+        for answer in answers {
+            let socket = if spoofed { &other_port } else { socket };
+            let _ = socket.send_to(&answer, from);
+        }
+    }
+}
+
+impl State {
+    /// The datagrams that answer one.
+    fn answers(&mut self, datagram: &[u8]) -> Vec<Vec<u8>> {
+        let Ok(message) = Message::decode(datagram) else {
+            return Vec::new();
+        };
+        if let Message::Community(CommunityMessage { community, .. }) = &message
+            && community != LabAgent::COMMUNITY.as_bytes()
+        {
+            return Vec::new();
+        }
+        self.device.tick();
+        let n = self.asked.len() + 1;
+        let every = |which: Option<usize>| which.is_some_and(|every| n.is_multiple_of(every));
+        let is_lost = every(self.mood.loses_requests) || self.mood.silent_from.is_some_and(|from| n >= from);
+        if is_lost {
+            self.asked.push(PduKind::Get);
+            return Vec::new();
+        }
+        if self.mood.restarts_at == Some(n) {
+            self.engine.restart();
+        }
+        let answer = match message {
+            Message::Community(message) => self.by_community(message),
+            Message::V3(message) => self.by_user(datagram, &message),
+        };
+        let Some(mut answer) = answer else {
+            return Vec::new();
+        };
+        self.longest = self.longest.max(answer.len());
+        if let Some(damage) = self.mood.damage {
+            damage.apply(&mut answer);
+        }
+        if every(self.mood.loses_replies) {
+            return Vec::new();
+        }
+        self.deliver(answer)
+    }
+
+    /// What really goes out, for this answer.
+    fn deliver(&mut self, answer: Vec<u8>) -> Vec<Vec<u8>> {
+        if self.mood.is_late {
+            self.kept.push_back(answer);
+            return match self.kept.len() > 1 {
+                true => self.kept.pop_front().into_iter().collect(),
+                false => Vec::new(),
+            };
+        }
+        if self.mood.replays {
+            // The first one ever, again and again.
+            self.kept.push_back(answer);
+            return vec![self.kept[0].clone()];
+        }
+        let mut answers = vec![answer.clone()];
+        if self.mood.doubles {
+            answers.push(answer);
+        }
+        for noise in &self.mood.noise {
+            answers.splice(0..0, [noise.clone()]);
+        }
+        answers
+    }
+
+    fn by_community(&mut self, message: CommunityMessage) -> Option<Vec<u8>> {
+        let Body::Pdu(pdu) = message.body else { return None };
+        let is_v1 = message.is_v1;
+        let longest = self.mood.octets.unwrap_or(LONGEST);
+        let wrong = self.mood.wrong_community;
+        let wrap = |pdu: &Pdu| {
+            let community = if wrong {
+                b"other".to_vec()
+            } else {
+                message.community.clone()
+            };
+            let body = Body::Pdu(pdu.clone());
+            CommunityMessage {
+                is_v1,
+                community,
+                body,
+            }
+            .encode()
+        };
+        let answer = self.respond(&pdu, is_v1, |pdu| wrap(pdu).len() <= longest);
+        Some(wrap(&answer))
+    }
+
+    /// The answer to a request, no longer than what fits.
+    fn respond(&mut self, request: &Pdu, is_v1: bool, fits: impl Fn(&Pdu) -> bool) -> Pdu {
+        self.asked.push(request.kind);
+        let mut answer = self.mood.respond(&self.device, request, is_v1);
+        let fits = |pdu: &Pdu, mood: &Mood| {
+            fits(pdu) && mood.too_big_above.is_none_or(|most| pdu.varbinds.len() <= most)
+        };
+        if request.kind == PduKind::GetBulk && !self.mood.never_cuts {
+            while answer.varbinds.len() > 1 && !fits(&answer, &self.mood) {
+                answer.varbinds.pop();
+            }
+        }
+        if !fits(&answer, &self.mood) {
+            answer.error_status = ErrorStatus::TOO_BIG.0;
+            answer.varbinds.clear();
+        }
+        self.refused += usize::from(answer.error_status != 0);
+        if self.mood.wrong_id {
+            answer.request_id ^= 0x5555;
+        }
+        answer
+    }
+}
+
+/// A response that says no.
+fn refusal(request: &Pdu, status: ErrorStatus, index: usize) -> Pdu {
+    Pdu {
+        kind: PduKind::Response,
+        error_status: status.0,
+        error_index: i32::try_from(index).unwrap(),
+        ..request.clone()
+    }
+}
+
+fn response(request: &Pdu, varbinds: Vec<Varbind>) -> Pdu {
+    Pdu {
+        kind: PduKind::Response,
+        error_status: 0,
+        error_index: 0,
+        varbinds,
+        ..request.clone()
+    }
+}
+
+/// SNMPv1 has no such type (RFC 3584, section 4.2.2.1).
+fn is_seen(value: &Value, is_v1: bool) -> bool {
+    !(is_v1 && matches!(value, Value::Counter64(_)))
+}
