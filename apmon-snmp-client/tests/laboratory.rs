@@ -214,7 +214,7 @@ fn what_is_done_inside_a_namespace_reaches_only_what_is_there() {
 }
 
 /// The table of tests/README.md: name to number of interfaces.
-fn told_of() -> BTreeMap<&'static str, usize> {
+fn documented() -> BTreeMap<&'static str, usize> {
     let rows = include_str!("README.md")
         .lines()
         .filter(|line| line.starts_with("| "));
@@ -229,7 +229,7 @@ fn told_of() -> BTreeMap<&'static str, usize> {
 #[test]
 fn every_recorded_device_answers() {
     let recordings = Recordings::start();
-    let told = told_of();
+    let told = documented();
     let names: Vec<&str> = Recordings::names().collect();
     assert_eq!(told.keys().copied().collect::<Vec<_>>(), names);
     assert!(names.len() >= 12);

@@ -11,7 +11,7 @@ use apmon_snmp_client::{
 use tokio::time::Instant;
 
 use lab::{
-    Device, LabAgent, Mood,
+    Behaviour, Device, LabAgent,
     agent::device::{FIRST_INDEX, IF_ENTRY, IF_X_ENTRY, SYSTEM},
 };
 
@@ -86,21 +86,21 @@ async fn a_value_that_an_agent_leaves_out_is_asked_for_again() {
     let scalars: Vec<Oid> = (0..30)
         .map(|at| Oid::join(&IF_ENTRY, &[8, FIRST_INDEX + at]))
         .collect();
-    for mood in [
-        Mood {
+    for behaviour in [
+        Behaviour {
             varbinds: Some(7),
-            ..Mood::default()
+            ..Behaviour::default()
         },
-        Mood {
+        Behaviour {
             too_big_above: Some(4),
-            ..Mood::default()
+            ..Behaviour::default()
         },
-        Mood {
+        Behaviour {
             too_big_above: Some(1),
-            ..Mood::default()
+            ..Behaviour::default()
         },
     ] {
-        agent.set(mood);
+        agent.set(behaviour);
         let mut session = session(&agent, LabAgent::community(), &Arc::default()).await;
         let varbinds = session.get(&scalars).await.unwrap();
         assert!(
@@ -109,9 +109,9 @@ async fn a_value_that_an_agent_leaves_out_is_asked_for_again() {
         );
     }
     // Nothing at all is no "not there".
-    agent.set(Mood {
+    agent.set(Behaviour {
         varbinds: Some(0),
-        ..Mood::default()
+        ..Behaviour::default()
     });
     let mut session = session(&agent, LabAgent::community(), &Arc::default()).await;
     let varbinds = session.get(&scalars[..3]).await.unwrap();
@@ -164,26 +164,26 @@ async fn the_interfaces_of_a_switch_take_at_most_16_round_trips() {
 #[tokio::test]
 async fn what_an_agent_can_answer_is_known_in_the_next_session() {
     let agent = LabAgent::start(Device::switch(48, 0));
-    for mood in [
-        Mood {
+    for behaviour in [
+        Behaviour {
             too_big_above: Some(20),
             never_cuts: true,
-            ..Mood::default()
+            ..Behaviour::default()
         },
-        Mood {
+        Behaviour {
             octets: Some(600),
             never_cuts: true,
-            ..Mood::default()
+            ..Behaviour::default()
         },
-        Mood {
+        Behaviour {
             bulk: Some(ErrorStatus::GENERAL),
-            ..Mood::default()
+            ..Behaviour::default()
         },
     ] {
         let known = Arc::default();
         let mut refused = Vec::new();
         for _ in 0..3 {
-            agent.set(mood.clone());
+            agent.set(behaviour.clone());
             let mut session = session(&agent, LabAgent::community(), &known).await;
             let groups = session.columns(interface_columns()).await.unwrap();
             assert!(
@@ -194,8 +194,8 @@ async fn what_an_agent_can_answer_is_known_in_the_next_session() {
             );
             refused.push(agent.state().refused);
         }
-        assert!(refused[0] > 0, "{mood:?}");
-        assert_eq!(refused[1..], [0, 0], "{mood:?}");
+        assert!(refused[0] > 0, "{behaviour:?}");
+        assert_eq!(refused[1..], [0, 0], "{behaviour:?}");
     }
 }
 

@@ -13,7 +13,7 @@ use apmon_snmp_client::{
 use tokio::time::Instant;
 
 use lab::{
-    Device, LabAgent, Mood,
+    Behaviour, Device, LabAgent,
     agent::device::{IF_ENTRY, SYSTEM},
     each,
 };
@@ -115,9 +115,9 @@ async fn an_agent_that_boots_in_mid_poll_is_read_all_the_same() {
     let agent = start();
     for user in users() {
         for at in 1..5 {
-            agent.set(Mood {
+            agent.set(Behaviour {
                 restarts_at: Some(at),
-                ..Mood::default()
+                ..Behaviour::default()
             });
             read(&agent, user.clone(), &Arc::default(), PATIENCE)
                 .await
@@ -148,12 +148,12 @@ async fn another_device_that_does_not_say_so_is_found_at_the_next_session() {
     let known = Arc::default();
     read(&agent, signing(), &known, PATIENCE).await.unwrap();
     agent.state().engine.replace(b"\x80\x00\x00\x09one");
-    agent.set(Mood {
+    agent.set(Behaviour {
         silent_from: Some(1),
-        ..Mood::default()
+        ..Behaviour::default()
     });
     read(&agent, signing(), &known, SHORT).await.unwrap_err();
-    agent.set(Mood::default());
+    agent.set(Behaviour::default());
     let session = read(&agent, signing(), &known, PATIENCE).await.unwrap();
     assert_eq!(session.stats().retries, 0);
 }
@@ -254,18 +254,18 @@ async fn whoever_encrypts_without_signing_asks_nothing() {
 #[tokio::test]
 async fn an_agent_that_contradicts_itself_is_given_up_by_name() {
     let agent = start();
-    agent.set(Mood {
+    agent.set(Behaviour {
         always_restarts: true,
-        ..Mood::default()
+        ..Behaviour::default()
     });
     let error = read(&agent, sealing(), &Arc::default(), PATIENCE)
         .await
         .unwrap_err();
     assert!(matches!(error, SnmpError::TimeWindow), "{error}");
     assert!(agent.requests() < 10, "{}", agent.requests());
-    agent.set(Mood {
+    agent.set(Behaviour {
         denies_engine: true,
-        ..Mood::default()
+        ..Behaviour::default()
     });
     let error = read(&agent, sealing(), &Arc::default(), PATIENCE)
         .await
@@ -276,58 +276,58 @@ async fn an_agent_that_contradicts_itself_is_given_up_by_name() {
 
 #[tokio::test]
 async fn what_is_not_secured_as_the_user_is_believed_by_nobody() {
-    let usual = Mood::default;
-    let moods = [
+    let usual = Behaviour::default;
+    let behaviours = [
         (
             1,
-            Mood {
+            Behaviour {
                 unsigned: true,
                 ..usual()
             },
         ),
         (
             2,
-            Mood {
+            Behaviour {
                 unencrypted: true,
                 ..usual()
             },
         ),
         (
             0,
-            Mood {
+            Behaviour {
                 wrong_engine: true,
                 ..usual()
             },
         ),
         (
             1,
-            Mood {
+            Behaviour {
                 old_time: true,
                 ..usual()
             },
         ),
         (
             0,
-            Mood {
+            Behaviour {
                 other_request: true,
                 ..usual()
             },
         ),
         (
             0,
-            Mood {
+            Behaviour {
                 replays: true,
                 ..usual()
             },
         ),
     ];
-    let cases = moods.into_iter().flat_map(|(from, mood)| {
+    let cases = behaviours.into_iter().flat_map(|(from, behaviour)| {
         users()
             .into_iter()
             .skip(from)
-            .map(move |user| (user, mood.clone()))
+            .map(move |user| (user, behaviour.clone()))
     });
-    each(cases, async |(user, mood)| {
+    each(cases, async |(user, behaviour)| {
         let agent = start();
         let known = Arc::default();
         let name = [Oid::join(&SYSTEM, &[5, 0])];
@@ -336,22 +336,22 @@ async fn what_is_not_secured_as_the_user_is_believed_by_nobody() {
             session.get(&name).await.unwrap();
         };
         ask().await;
-        agent.set(mood.clone());
-        if mood.replays {
+        agent.set(behaviour.clone());
+        if behaviour.replays {
             // What is replayed.
             ask().await;
         }
         let Err(error) = read(&agent, user.clone(), &known, SHORT).await else {
-            panic!("{user:?} believes it: {mood:?}");
+            panic!("{user:?} believes it: {behaviour:?}");
         };
         let is_told = match error {
             // What is only signed it answers as it should.
-            SnmpError::NoAnswerEncrypted => mood.unencrypted || mood.other_request,
+            SnmpError::NoAnswerEncrypted => behaviour.unencrypted || behaviour.other_request,
             SnmpError::NoAnswer { .. } => true,
             _ => false,
         };
-        assert!(is_told, "{error}: {user:?} {mood:?}");
-        agent.set(Mood::default());
+        assert!(is_told, "{error}: {user:?} {behaviour:?}");
+        agent.set(Behaviour::default());
         read(&agent, user.clone(), &known, PATIENCE).await.unwrap();
     })
     .await;
@@ -394,9 +394,9 @@ async fn reports_to_nothing_that_was_asked_change_nothing() {
     let noise: Vec<Vec<u8>> = (0..8_u8)
         .flat_map(|n| (1..=6).map(move |counter| report(counter, &[0x80, 0, 0, 9, n])))
         .collect();
-    agent.set(Mood {
+    agent.set(Behaviour {
         noise,
-        ..Mood::default()
+        ..Behaviour::default()
     });
     for user in users() {
         let session = read(&agent, user, &Arc::default(), PATIENCE).await.unwrap();

@@ -21,10 +21,10 @@ use apmon_snmp_client::{
 use tokio::time::Instant;
 
 use lab::{
-    Device, LabAgent, Mood,
+    Behaviour, Device, LabAgent,
     agent::{
+        behaviour::Damage,
         device::{FIRST_INDEX, IF_ENTRY, IF_X_ENTRY},
-        mood::Damage,
     },
     each,
 };
@@ -64,12 +64,12 @@ fn rows(column: &Column) -> Vec<(Vec<u32>, Value)> {
 }
 
 /// Everything was read, in whatever order.
-fn assert_complete(read: &[Column], agent: &LabAgent, mood: &Mood) {
+fn assert_complete(read: &[Column], agent: &LabAgent, behaviour: &Behaviour) {
     for (root, column) in columns().iter().zip(read) {
         let mut rows = rows(column);
         rows.sort_by(|one, other| one.0.cmp(&other.0));
-        assert_eq!(rows, agent.state().device.below(root), "{root} {mood:?}");
-        assert_eq!(column.failure, None, "{root} {mood:?}");
+        assert_eq!(rows, agent.state().device.below(root), "{root} {behaviour:?}");
+        assert_eq!(column.failure, None, "{root} {behaviour:?}");
     }
 }
 
@@ -89,116 +89,116 @@ fn response(id: i32) -> Vec<u8> {
 
 #[tokio::test]
 async fn an_agent_that_can_be_borne_is_read_completely() {
-    let usual = Mood::default;
-    let moods = [
-        Mood {
+    let usual = Behaviour::default;
+    let behaviours = [
+        Behaviour {
             delay: Duration::from_millis(20),
             ..usual()
         },
-        Mood {
+        Behaviour {
             loses_requests: Some(2),
             ..usual()
         },
-        Mood {
+        Behaviour {
             loses_replies: Some(2),
             ..usual()
         },
-        Mood {
+        Behaviour {
             doubles: true,
             ..usual()
         },
-        Mood {
+        Behaviour {
             is_late: true,
             ..usual()
         },
-        Mood {
+        Behaviour {
             octets: Some(484),
             ..usual()
         },
-        Mood {
+        Behaviour {
             octets: Some(484),
             never_cuts: true,
             ..usual()
         },
-        Mood {
+        Behaviour {
             too_big_above: Some(12),
             never_cuts: true,
             ..usual()
         },
-        Mood {
+        Behaviour {
             too_big_above: Some(3),
             ..usual()
         },
-        Mood {
+        Behaviour {
             too_big_above: Some(1),
             never_cuts: true,
             ..usual()
         },
-        Mood {
+        Behaviour {
             varbinds: Some(23),
             ..usual()
         },
-        Mood {
+        Behaviour {
             varbinds: Some(3),
             ..usual()
         },
-        Mood {
+        Behaviour {
             varbinds: Some(1),
             ..usual()
         },
-        Mood {
+        Behaviour {
             bulk: Some(ErrorStatus::GENERAL),
             ..usual()
         },
-        Mood {
+        Behaviour {
             bulk: Some(ErrorStatus::NO_SUCH_NAME),
             ..usual()
         },
-        Mood {
+        Behaviour {
             bulk: Some(ErrorStatus::TOO_BIG),
             too_big_above: Some(1),
             ..usual()
         },
-        Mood {
+        Behaviour {
             bulk: Some(ErrorStatus::GENERAL),
             varbinds: Some(2),
             ..usual()
         },
-        Mood {
+        Behaviour {
             no_such_name: true,
             ..usual()
         },
-        Mood {
+        Behaviour {
             no_such_name: true,
             bulk: Some(ErrorStatus::NO_SUCH_NAME),
             ..usual()
         },
-        Mood {
+        Behaviour {
             swaps_rows: true,
             ..usual()
         },
-        Mood {
+        Behaviour {
             swaps_rows: true,
             varbinds: Some(4),
             ..usual()
         },
-        Mood {
+        Behaviour {
             noise: vec![vec![], vec![0x30], response(77), b"GET / HTTP/1.1".to_vec()],
             ..usual()
         },
     ];
-    each(moods, async |mood| {
+    each(behaviours, async |behaviour| {
         let agent = LabAgent::start(Device::switch(PORTS, 0));
         // The end of the MIB is the end of these tables.
         let end = Oid::join(&IF_X_ENTRY, &[19]);
         agent.change(|device| device.table.retain(|oid, _| *oid < end));
         let known = Arc::default();
         // Where each answer is a retry's, once is enough.
-        for _ in 0..if mood.is_late { 1 } else { 2 } {
-            agent.set(mood.clone());
+        for _ in 0..if behaviour.is_late { 1 } else { 2 } {
+            agent.set(behaviour.clone());
             let read = read(&agent, &known, PATIENCE).await;
-            let read = read.unwrap_or_else(|error| panic!("{error}: {mood:?}"));
-            assert_complete(&read, &agent, &mood);
+            let read = read.unwrap_or_else(|error| panic!("{error}: {behaviour:?}"));
+            assert_complete(&read, &agent, &behaviour);
         }
     })
     .await;
@@ -206,43 +206,46 @@ async fn an_agent_that_can_be_borne_is_read_completely() {
 
 #[tokio::test]
 async fn an_agent_that_tells_nothing_to_be_believed_has_not_answered() {
-    let usual = Mood::default;
-    let moods = [
-        Mood {
+    let usual = Behaviour::default;
+    let behaviours = [
+        Behaviour {
             silent_from: Some(1),
             ..usual()
         },
-        Mood {
+        Behaviour {
             silent_from: Some(2),
             ..usual()
         },
-        Mood {
+        Behaviour {
             wrong_id: true,
             ..usual()
         },
-        Mood {
+        Behaviour {
             wrong_community: true,
             ..usual()
         },
-        Mood {
+        Behaviour {
             other_port: true,
             ..usual()
         },
-        Mood {
+        Behaviour {
             replays: true,
             ..usual()
         },
     ];
-    each(moods, async |mood| {
+    each(behaviours, async |behaviour| {
         let agent = LabAgent::start(Device::switch(PORTS, 0));
-        agent.set(mood.clone());
+        agent.set(behaviour.clone());
         let known = Arc::default();
         let error = read(&agent, &known, SHORT).await.unwrap_err();
-        assert!(matches!(error, SnmpError::NoAnswer { .. }), "{error}: {mood:?}");
+        assert!(
+            matches!(error, SnmpError::NoAnswer { .. }),
+            "{error}: {behaviour:?}"
+        );
         // It is well again, and was not given up for good.
-        agent.set(Mood::default());
+        agent.set(Behaviour::default());
         let read = read(&agent, &known, PATIENCE).await.unwrap();
-        assert_complete(&read, &agent, &mood);
+        assert_complete(&read, &agent, &behaviour);
     })
     .await;
 }
@@ -251,9 +254,9 @@ async fn an_agent_that_tells_nothing_to_be_believed_has_not_answered() {
 async fn an_answer_that_cannot_be_read_is_told_as_such() {
     each(Damage::ALL, async |damage| {
         let agent = LabAgent::start(Device::switch(PORTS, 0));
-        agent.set(Mood {
+        agent.set(Behaviour {
             damage: Some(damage),
-            ..Mood::default()
+            ..Behaviour::default()
         });
         let error = read(&agent, &Arc::default(), SHORT).await.unwrap_err();
         assert!(matches!(error, SnmpError::Malformed(_)), "{error}: {damage:?}");
@@ -267,9 +270,9 @@ async fn a_loop_is_named_and_loses_no_other_column() {
     let oper = Oid::join(&IF_ENTRY, &[8]);
     let from = Oid::join(oper.parts(), &[FIRST_INDEX + 9]);
     for to in [oper.clone(), Oid::join(oper.parts(), &[FIRST_INDEX + 4])] {
-        agent.set(Mood {
+        agent.set(Behaviour {
             loops: Some((from.clone(), to)),
-            ..Mood::default()
+            ..Behaviour::default()
         });
         let read = read(&agent, &Arc::default(), PATIENCE).await.unwrap();
         let trouble = read[1].failure.as_deref().unwrap();
@@ -283,9 +286,9 @@ async fn a_loop_is_named_and_loses_no_other_column() {
 async fn a_walk_without_an_end_ends_at_its_limit() {
     let agent = LabAgent::start(Device::switch(PORTS, 0));
     let oper = Oid::join(&IF_ENTRY, &[8]);
-    agent.set(Mood {
+    agent.set(Behaviour {
         endless: Some(oper),
-        ..Mood::default()
+        ..Behaviour::default()
     });
     let read = read(&agent, &Arc::default(), PATIENCE).await.unwrap();
     assert_eq!(read[1].failure.as_deref(), Some("more than 1000 rows"));
@@ -297,9 +300,9 @@ async fn a_walk_without_an_end_ends_at_its_limit() {
 #[tokio::test]
 async fn a_counter_without_octets_is_left_out_alone() {
     let agent = LabAgent::start(Device::switch(PORTS, 0));
-    agent.set(Mood {
+    agent.set(Behaviour {
         empty_counters: true,
-        ..Mood::default()
+        ..Behaviour::default()
     });
     let read = read(&agent, &Arc::default(), PATIENCE).await.unwrap();
     let found: Vec<usize> = read.iter().map(|column| column.rows.len()).collect();
@@ -311,9 +314,9 @@ async fn a_counter_without_octets_is_left_out_alone() {
 async fn an_agent_that_dies_midway_is_no_empty_table() {
     each(1..=5, async |from| {
         let agent = LabAgent::start(Device::switch(48, 0));
-        agent.set(Mood {
+        agent.set(Behaviour {
             silent_from: Some(from),
-            ..Mood::default()
+            ..Behaviour::default()
         });
         let error = read(&agent, &Arc::default(), SHORT).await.unwrap_err();
         let begins = "no answer (GETBULK of 1.3.6.1.2.1.2.2.1.7";

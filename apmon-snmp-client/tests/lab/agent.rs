@@ -2,8 +2,8 @@
 //! the moment it is wanted: its tables change between two polls, it dies
 //! midway, it answers wrongly in every way that we could think of.
 
+pub mod behaviour;
 pub mod device;
-pub mod mood;
 mod usm;
 
 use std::{
@@ -21,7 +21,7 @@ use apmon_snmp_client::{
     message::{Body, CommunityMessage, ErrorStatus, Message, Pdu, PduKind},
 };
 
-pub use self::{device::Device, mood::Mood, usm::Engine};
+pub use self::{behaviour::Behaviour, device::Device, usm::Engine};
 
 /// What an agent sends in one message, unless its mood is another.
 const LONGEST: usize = 1_472;
@@ -37,7 +37,7 @@ pub struct LabAgent {
 /// What the agent's thread and the test share.
 pub struct State {
     pub device: Device,
-    pub mood: Mood,
+    pub behaviour: Behaviour,
     pub engine: Engine,
     /// What was asked since [`LabAgent::count_anew`].
     pub asked: Vec<PduKind>,
@@ -57,7 +57,7 @@ impl LabAgent {
         let address = socket.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State {
             device,
-            mood: Mood::default(),
+            behaviour: Behaviour::default(),
             engine: Engine::new(b"\x80\x00\x1f\x88\x80the lab"),
             asked: Vec::new(),
             refused: 0,
@@ -95,9 +95,9 @@ impl LabAgent {
     }
 
     /// From now on it behaves like this.
-    pub fn set(&self, mood: Mood) {
+    pub fn set(&self, behaviour: Behaviour) {
         let mut state = self.state();
-        state.mood = mood;
+        state.behaviour = behaviour;
         state.asked.clear();
         state.refused = 0;
     }
@@ -140,7 +140,7 @@ fn serve(socket: &UdpSocket, state: &Mutex<State>, is_over: &AtomicBool) {
         let (answers, delay, spoofed) = {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             let answers = state.answers(&buffer[..length]);
-            (answers, state.mood.delay, state.mood.other_port)
+            (answers, state.behaviour.delay, state.behaviour.other_port)
         };
         if !delay.is_zero() {
             thread::sleep(delay);
@@ -166,12 +166,13 @@ impl State {
         self.device.tick();
         let n = self.asked.len() + 1;
         let every = |which: Option<usize>| which.is_some_and(|every| n.is_multiple_of(every));
-        let is_lost = every(self.mood.loses_requests) || self.mood.silent_from.is_some_and(|from| n >= from);
+        let is_lost =
+            every(self.behaviour.loses_requests) || self.behaviour.silent_from.is_some_and(|from| n >= from);
         if is_lost {
             self.asked.push(PduKind::Get);
             return Vec::new();
         }
-        if self.mood.restarts_at == Some(n) {
+        if self.behaviour.restarts_at == Some(n) {
             self.engine.restart();
         }
         let answer = match message {
@@ -182,10 +183,10 @@ impl State {
             return Vec::new();
         };
         self.longest = self.longest.max(answer.len());
-        if let Some(damage) = self.mood.damage {
+        if let Some(damage) = self.behaviour.damage {
             damage.apply(&mut answer);
         }
-        if every(self.mood.loses_replies) {
+        if every(self.behaviour.loses_replies) {
             return Vec::new();
         }
         self.deliver(answer)
@@ -193,23 +194,23 @@ impl State {
 
     /// What really goes out, for this answer.
     fn deliver(&mut self, answer: Vec<u8>) -> Vec<Vec<u8>> {
-        if self.mood.is_late {
+        if self.behaviour.is_late {
             self.kept.push_back(answer);
             return match self.kept.len() > 1 {
                 true => self.kept.pop_front().into_iter().collect(),
                 false => Vec::new(),
             };
         }
-        if self.mood.replays {
+        if self.behaviour.replays {
             // The first one ever, again and again.
             self.kept.push_back(answer);
             return vec![self.kept[0].clone()];
         }
         let mut answers = vec![answer.clone()];
-        if self.mood.doubles {
+        if self.behaviour.doubles {
             answers.push(answer);
         }
-        for noise in &self.mood.noise {
+        for noise in &self.behaviour.noise {
             answers.splice(0..0, [noise.clone()]);
         }
         answers
@@ -218,8 +219,8 @@ impl State {
     fn by_community(&mut self, message: CommunityMessage) -> Option<Vec<u8>> {
         let Body::Pdu(pdu) = message.body else { return None };
         let is_v1 = message.is_v1;
-        let longest = self.mood.octets.unwrap_or(LONGEST);
-        let wrong = self.mood.wrong_community;
+        let longest = self.behaviour.octets.unwrap_or(LONGEST);
+        let wrong = self.behaviour.wrong_community;
         let wrap = |pdu: &Pdu| {
             let community = if wrong {
                 b"other".to_vec()
@@ -241,21 +242,24 @@ impl State {
     /// The answer to a request, no longer than what fits.
     fn respond(&mut self, request: &Pdu, is_v1: bool, fits: impl Fn(&Pdu) -> bool) -> Pdu {
         self.asked.push(request.kind);
-        let mut answer = self.mood.respond(&self.device, request, is_v1);
-        let fits = |pdu: &Pdu, mood: &Mood| {
-            fits(pdu) && mood.too_big_above.is_none_or(|most| pdu.varbinds.len() <= most)
+        let mut answer = self.behaviour.respond(&self.device, request, is_v1);
+        let fits = |pdu: &Pdu, behaviour: &Behaviour| {
+            fits(pdu)
+                && behaviour
+                    .too_big_above
+                    .is_none_or(|most| pdu.varbinds.len() <= most)
         };
-        if request.kind == PduKind::GetBulk && !self.mood.never_cuts {
-            while answer.varbinds.len() > 1 && !fits(&answer, &self.mood) {
+        if request.kind == PduKind::GetBulk && !self.behaviour.never_cuts {
+            while answer.varbinds.len() > 1 && !fits(&answer, &self.behaviour) {
                 answer.varbinds.pop();
             }
         }
-        if !fits(&answer, &self.mood) {
+        if !fits(&answer, &self.behaviour) {
             answer.error_status = ErrorStatus::TOO_BIG.0;
             answer.varbinds.clear();
         }
         self.refused += usize::from(answer.error_status != 0);
-        if self.mood.wrong_id {
+        if self.behaviour.wrong_id {
             answer.request_id ^= 0x5555;
         }
         answer

@@ -17,16 +17,16 @@ use std::{
 
 pub mod agent;
 pub mod namespace;
-pub mod passed;
+pub mod pass_script;
 pub mod recording;
 mod service;
 pub mod snmpd;
 pub mod tool;
 
 pub use self::{
-    agent::{Device, LabAgent, Mood},
+    agent::{Behaviour, Device, LabAgent},
     namespace::Namespace,
-    passed::Passed,
+    pass_script::PassScript,
     recording::Recordings,
     snmpd::{Snmpd, User},
 };

@@ -5,9 +5,9 @@
 
 #[path = "../../../apmon-snmp-client/tests/lab/mod.rs"]
 mod agents;
-pub mod watched;
+pub mod monitor;
 
 pub use self::{
     agents::*,
-    watched::{Seen, Watched},
+    monitor::{LabCheck, LabMonitor},
 };

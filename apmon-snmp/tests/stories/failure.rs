@@ -8,10 +8,10 @@ use apmon_snmp_client::{Oid, Value};
 
 use crate::{
     lab::{
-        Device, Mood,
+        Behaviour, Device,
         agent::{
+            behaviour::Damage,
             device::{FIRST_INDEX, IF_ENTRY, mac},
-            mood::Damage,
         },
     },
     story::{STATION, Story, switch, told},
@@ -32,14 +32,14 @@ async fn a_device_that_dies_midway_is_down_and_its_ports_are_not_gone() {
     let whole = story.agent.requests();
     let patience = std::mem::replace(&mut story.patience, SHORT);
     for silent_from in [1, 2, whole / 2] {
-        story.set(Mood {
+        story.set(Behaviour {
             silent_from: Some(silent_from),
-            ..Mood::default()
+            ..Behaviour::default()
         });
         let reason = story.failure_after(60).await;
         assert!(reason.starts_with("snmp: no answer within 1 secs"), "{reason}");
     }
-    story.set(Mood::default());
+    story.set(Behaviour::default());
     story.patience = patience;
     assert_eq!(story.told_after(60).await, [""; 0]);
 }
@@ -48,16 +48,16 @@ async fn a_device_that_dies_midway_is_down_and_its_ports_are_not_gone() {
 async fn a_table_that_goes_round_in_circles_fails_the_look_which_names_it() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     let status = |port: u32| Oid::join(&IF_ENTRY, &[8, FIRST_INDEX + port - 1]);
-    story.set(Mood {
+    story.set(Behaviour {
         loops: Some((status(3), status(1))),
-        ..Mood::default()
+        ..Behaviour::default()
     });
     assert_eq!(
         story.failure_after(60).await,
         "snmp: the interfaces were not all read: the agent repeats itself: 1.3.6.1.2.1.2.2.1.8.10102 \
          comes after 1.3.6.1.2.1.2.2.1.8.10103"
     );
-    story.set(Mood::default());
+    story.set(Behaviour::default());
     assert_eq!(story.told_after(60).await, [""; 0]);
 }
 
@@ -72,9 +72,9 @@ async fn stations_of_a_table_that_was_read_in_part_are_not_gone() {
         let index: Vec<u32> = [1].into_iter().chain(mac(station).map(u32::from)).collect();
         Oid::join(&FDB_PORT, &index)
     };
-    story.set(Mood {
+    story.set(Behaviour {
         loops: Some((row(2), Oid::from(FDB_PORT))),
-        ..Mood::default()
+        ..Behaviour::default()
     });
     story.change(|device| device.port_down(4));
     let observation = story.after(60).await;
@@ -91,7 +91,7 @@ async fn stations_of_a_table_that_was_read_in_part_are_not_gone() {
         ["PORT CHANGE: GigabitEthernet0/4 oper=down admin=up (was oper=up admin=up)"]
     );
     assert_eq!(story.kept("ports_state")["10104"]["macs"][0], "02:1A:B0:00:00:04");
-    story.set(Mood::default());
+    story.set(Behaviour::default());
     assert_eq!(story.told_after(60).await, [""; 0]);
 }
 
@@ -100,10 +100,10 @@ async fn an_agent_with_short_answers_is_read_to_the_end() {
     let mut device = switch(24);
     device.new_station(STATION, 24);
     let mut story = Story::of(device, "type: ports");
-    story.set(Mood {
+    story.set(Behaviour {
         octets: Some(484),
         never_cuts: true,
-        ..Mood::default()
+        ..Behaviour::default()
     });
     let observation = story.after(0).await;
     assert_eq!(observation.outcome.failure(), None);
@@ -126,14 +126,14 @@ async fn what_is_no_message_is_no_answer_and_changes_nothing() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     let patience = std::mem::replace(&mut story.patience, SHORT);
     for damage in Damage::ALL {
-        story.set(Mood {
+        story.set(Behaviour {
             damage: Some(damage),
-            ..Mood::default()
+            ..Behaviour::default()
         });
         let reason = story.failure_after(60).await;
         assert!(reason.starts_with("snmp: "), "{damage:?}: {reason}");
     }
-    story.set(Mood::default());
+    story.set(Behaviour::default());
     story.patience = patience;
     assert_eq!(story.told_after(60).await, [""; 0]);
 }
@@ -154,9 +154,9 @@ async fn an_agent_that_suddenly_shows_no_interfaces_has_not_lost_them() {
 #[tokio::test]
 async fn an_agent_that_begins_anew_while_it_is_read_is_read_again_before_anything_is_told() {
     let mut story = Story::begun(switch(24), "type: ports").await;
-    story.set(Mood {
+    story.set(Behaviour {
         delay: Duration::from_millis(5),
-        ..Mood::default()
+        ..Behaviour::default()
     });
     let agent = Arc::clone(&story.agent);
     let begins_anew = async {

@@ -96,14 +96,14 @@ struct Seal {
 
 impl State {
     pub(super) fn by_user(&mut self, datagram: &[u8], message: &V3Message<'_>) -> Option<Vec<u8>> {
-        if self.mood.always_restarts {
+        if self.behaviour.always_restarts {
             self.engine.restart();
         }
         let bare = Seal {
             user: message.user.to_vec(),
             ..Seal::default()
         };
-        if message.engine_id != self.engine.id || self.mood.denies_engine {
+        if message.engine_id != self.engine.id || self.behaviour.denies_engine {
             return self.report(message, UNKNOWN_ENGINE, &bare);
         }
         let mut users = self.engine.users.iter();
@@ -137,10 +137,10 @@ impl State {
         };
         let seal = Seal {
             user: message.user.to_vec(),
-            auth: keys.auth.filter(|_| !self.mood.unsigned),
+            auth: keys.auth.filter(|_| !self.behaviour.unsigned),
             privacy: keys
                 .privacy
-                .filter(|_| message.is_encrypted && !self.mood.unencrypted && !self.mood.unsigned),
+                .filter(|_| message.is_encrypted && !self.behaviour.unencrypted && !self.behaviour.unsigned),
         };
         let Ok(scoped) = Scoped::decode(&plain) else {
             return self.report(message, UNDECIPHERABLE, &bare);
@@ -151,7 +151,7 @@ impl State {
         }
         let longest = usize::try_from(message.max_size)
             .unwrap()
-            .min(self.mood.octets.unwrap_or(super::LONGEST));
+            .min(self.behaviour.octets.unwrap_or(super::LONGEST));
         let overhead = 150;
         let mut pdu = self.respond(&scoped.pdu, false, |pdu| {
             let scoped = Scoped {
@@ -161,7 +161,7 @@ impl State {
             };
             scoped.encode().len() + overhead <= longest
         });
-        if self.mood.other_request {
+        if self.behaviour.other_request {
             pdu.request_id += 1;
         }
         Some(self.seal(message, pdu, &seal))
@@ -186,12 +186,12 @@ impl State {
     fn seal(&mut self, request: &V3Message<'_>, pdu: Pdu, seal: &Seal) -> Vec<u8> {
         let engine = &mut self.engine;
         engine.salt += 1;
-        let id = match self.mood.wrong_engine {
+        let id = match self.behaviour.wrong_engine {
             true => b"\x80\x00\x1f\x88\x80another".to_vec(),
             false => engine.id.clone(),
         };
         let (boots, mut time) = (engine.boots, engine.time());
-        if self.mood.old_time {
+        if self.behaviour.old_time {
             time -= 86_000;
         }
         let scoped = Scoped {

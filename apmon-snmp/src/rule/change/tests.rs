@@ -4,9 +4,11 @@ use apmon_core::PortStatus;
 
 use super::*;
 
+mod forbidden;
 mod model;
-mod part;
-mod taken_over;
+mod partial;
+mod station;
+mod takeover;
 
 const UP: PortState = PortState {
     oper: PortStatus::Up,
@@ -68,9 +70,9 @@ impl Device {
         }
     }
 
-    fn wishing(wish: impl FnOnce(&mut PortAlertOptions)) -> Self {
+    fn with_options(set: impl FnOnce(&mut PortAlertOptions)) -> Self {
         let mut device = Self::new();
-        wish(&mut device.options);
+        set(&mut device.options);
         device
     }
 
@@ -147,7 +149,7 @@ fn a_change_is_told_in_the_seeds_words() {
 
 #[test]
 fn one_look_tells_of_a_port_once_by_each_label() {
-    let mut device = Device::wishing(|it| it.mac_changes = MacChanges::All);
+    let mut device = Device::with_options(|it| it.mac_changes = MacChanges::All);
     device.check(&[port(1, UP, &[1, 2])]);
     assert_eq!(
         device.check(&[port(1, DOWN, &[3, 4])]),
@@ -203,110 +205,13 @@ fn each_port_has_its_own_silence() {
 }
 
 #[test]
-fn who_went_is_told_with_the_next_appearance() {
-    let mut device = Device::new();
-    device.check(&[port(1, UP, &[1])]);
-    assert_eq!(device.check(&[port(1, UP, &[])]), nothing());
-    let gone = PortEvent::Stations {
-        appeared: vec![],
-        gone: vec![mac(1)],
-    };
-    assert_eq!(device.history(), [(1, gone, false)]);
-    assert_eq!(
-        device.check(&[port(1, UP, &[2])]),
-        [
-            "PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:02] gone=[AA:BB:CC:DD:EE:01]"
-        ]
-    );
-    assert_eq!(
-        device.look_after(601, &[port(1, UP, &[1, 2])]),
-        ["PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:01]"]
-    );
-}
-
-#[test]
-fn who_comes_back_to_its_port_is_news_after_a_week() {
-    let mut device = Device::new();
-    device.check(&[port(1, UP, &[1])]);
-    device.check(&[port(1, UP, &[])]);
-    let week = 7 * 86_400;
-    assert_eq!(device.look_after(week - 1, &[port(1, UP, &[1])]), nothing());
-    device.check(&[port(1, UP, &[])]);
-    assert_eq!(
-        device.look_after(week, &[port(1, UP, &[1])]),
-        ["PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:01]"]
-    );
-}
-
-#[test]
-fn mac_changes_says_which_are_told() {
-    let table = [
-        (MacChanges::Appeared, [0, 1]),
-        (MacChanges::All, [1, 1]),
-        (MacChanges::No, [0, 0]),
-    ];
-    for (mac_changes, expected) in table {
-        let mut device = Device::wishing(|it| it.mac_changes = mac_changes);
-        device.check(&[port(1, UP, &[1])]);
-        let announced = [&[][..], &[2]].map(|stations| {
-            let announced = device.look_after(1_300, &[port(1, UP, stations)]).len();
-            assert_eq!(device.changes.len(), 1, "the history has it in any case");
-            announced
-        });
-        assert_eq!(announced, expected, "{mac_changes:?}");
-    }
-}
-
-#[test]
-fn a_station_on_another_port_is_one_message() {
-    for mac_changes in [MacChanges::Appeared, MacChanges::All] {
-        let mut device = Device::wishing(|it| it.mac_changes = mac_changes);
-        device.check(&[port(1, UP, &[1, 2, 3]), port(2, UP, &[])]);
-        assert_eq!(
-            device.check(&[port(1, UP, &[2, 3]), port(2, UP, &[1])]),
-            ["PORT MAC CHANGE: MAC AA:BB:CC:DD:EE:01 moved from GigabitEthernet0/1 to GigabitEthernet0/2"]
-        );
-        assert!(
-            device.changes.iter().all(|change| change.notified),
-            "{:?}",
-            device.changes
-        );
-        assert_eq!(device.changes.len(), 2);
-        let announced = device.look_after(601, &[port(1, UP, &[]), port(2, UP, &[1, 2, 3, 4])]);
-        assert_eq!(
-            announced,
-            [
-                "PORT MAC CHANGE: GigabitEthernet0/2 MAC change appeared=[AA:BB:CC:DD:EE:04]; MACs \
-              AA:BB:CC:DD:EE:02, AA:BB:CC:DD:EE:03 moved from GigabitEthernet0/1 to GigabitEthernet0/2"
-            ]
-        );
-        assert_eq!(
-            device.look_after(601, &[port(1, UP, &[]), port(2, UP, &[1, 2, 3, 4])]),
-            nothing()
-        );
-    }
-}
-
-#[test]
-fn a_move_to_a_port_in_silence_is_one_message_too() {
-    let mut device = Device::wishing(|it| it.mac_changes = MacChanges::All);
-    device.check(&[port(1, UP, &[1]), port(2, DOWN, &[])]);
-    assert_eq!(device.check(&[port(1, UP, &[1]), port(2, UP, &[])]).len(), 1);
-    assert_eq!(device.check(&[port(1, UP, &[]), port(2, UP, &[1])]), nothing());
-    assert_eq!(
-        device.look_after(600, &[port(1, UP, &[]), port(2, UP, &[1])]),
-        ["PORT MAC CHANGE: MAC AA:BB:CC:DD:EE:01 moved from GigabitEthernet0/1 to GigabitEthernet0/2"]
-    );
-}
-
-#[test]
 fn ignored_ports_are_remembered_and_not_told() {
     for (pattern, alias) in [
         ("gigabitethernet0/1", None),
         ("Gi0/1", None),
         ("*uplink*", Some("Uplink")),
     ] {
-        let mut device = Device::wishing(|it| {
+        let mut device = Device::with_options(|it| {
             it.ignore_ports = vec![Pattern::from(pattern)];
             it.allow_macs = macs(&[]);
             it.max_macs_per_port = Some(1);
@@ -329,93 +234,6 @@ fn ignored_ports_are_remembered_and_not_told() {
         device.options.ignore_ports.clear();
         assert_eq!(device.check(&[seen(UP, &[]), port(2, UP, &[])]), nothing());
     }
-}
-
-#[test]
-fn a_station_that_is_not_allowed_is_told_once_whatever_else_is() {
-    let mut device = Device::wishing(|it| {
-        it.mac_changes = MacChanges::No;
-        it.allow_macs = macs(&[1]);
-    });
-    device.check(&[port(1, UP, &[1])]);
-    assert_eq!(
-        device.check(&[port(1, UP, &[1, 2])]),
-        ["NEW STATION: GigabitEthernet0/1 new station AA:BB:CC:DD:EE:02 is not allowed"]
-    );
-    // Silent, away and back.
-    for stations in [&[1, 2][..], &[1], &[1, 2]] {
-        assert_eq!(device.look_after(700, &[port(1, UP, stations)]), nothing());
-    }
-    device.check(&[port(1, UP, &[1])]);
-    assert_eq!(
-        device.look_after(8 * 86_400, &[port(1, UP, &[1, 2])]).len(),
-        0,
-        "not seen as away"
-    );
-    device.check(&[port(1, UP, &[1])]);
-    device.look_after(8 * 86_400, &[port(1, UP, &[1])]);
-    assert_eq!(device.check(&[port(1, UP, &[1, 2])]).len(), 1);
-}
-
-#[test]
-fn plugging_a_cable_in_does_not_hide_who_is_at_its_end() {
-    let mut device = Device::wishing(|it| it.allow_macs = macs(&[1]));
-    device.check(&[port(1, DOWN, &[])]);
-    assert_eq!(device.check(&[port(1, UP, &[])]).len(), 1);
-    assert_eq!(
-        device.check(&[port(1, UP, &[2])]),
-        ["NEW STATION: GigabitEthernet0/1 new station AA:BB:CC:DD:EE:02 is not allowed"]
-    );
-    // These come and go while that is the last word.
-    device.check(&[port(1, UP, &[3])]);
-    device.check(&[port(1, UP, &[4])]);
-    let announced = device.look_after(600, &[port(1, UP, &[])]);
-    assert_eq!(
-        announced,
-        ["NEW STATION: GigabitEthernet0/1 new stations AA:BB:CC:DD:EE:03, AA:BB:CC:DD:EE:04 are not allowed"]
-    );
-}
-
-#[test]
-fn what_the_site_file_forbids_is_told_from_the_second_look() {
-    let mut device = Device::wishing(|it| {
-        it.allow_macs = macs(&[1]);
-        it.max_macs_per_port = Some(1);
-    });
-    assert_eq!(device.check(&[port(1, UP, &[1, 2])]), nothing());
-    assert_eq!(
-        device.check(&[port(1, UP, &[1, 2])]),
-        [
-            "NEW STATION: GigabitEthernet0/1 new station AA:BB:CC:DD:EE:02 is not allowed",
-            "TOO MANY STATIONS: GigabitEthernet0/1 has 2 stations, more than 1",
-        ]
-    );
-}
-
-#[test]
-fn too_many_stations_are_told_once_until_they_are_not() {
-    let mut device = Device::wishing(|it| {
-        it.mac_changes = MacChanges::No;
-        it.max_macs_per_port = Some(2);
-    });
-    device.check(&[port(1, UP, &[1, 2])]);
-    assert_eq!(
-        device.check(&[port(1, UP, &[1, 2, 3])]),
-        ["TOO MANY STATIONS: GigabitEthernet0/1 has 3 stations, more than 2"]
-    );
-    assert_eq!(device.look_after(5_000, &[port(1, UP, &[1, 2, 3, 4])]), nothing());
-    assert_eq!(device.check(&[port(1, UP, &[1, 2])]), nothing());
-    assert_eq!(
-        device.check(&[port(1, UP, &[1, 2, 4])]),
-        ["TOO MANY STATIONS: GigabitEthernet0/1 has 3 stations, more than 2"]
-    );
-    assert_eq!(device.check(&[port(1, UP, &[1, 2])]), nothing());
-    assert_eq!(
-        device.check(&[port(1, UP, &[1, 2, 4])]),
-        nothing(),
-        "so soon after it"
-    );
-    assert_eq!(device.look_after(600, &[port(1, UP, &[1, 2, 4])]).len(), 1);
 }
 
 #[test]
@@ -473,7 +291,7 @@ fn ports_that_come_and_go_are_told() {
 
 #[test]
 fn a_lost_stack_member_is_one_message_and_so_is_its_return() {
-    let mut device = Device::wishing(|it| it.mac_changes = MacChanges::All);
+    let mut device = Device::with_options(|it| it.mac_changes = MacChanges::All);
     let all: Vec<PolledPort> = (1..=48)
         .map(|i| port(i, UP, &[u8::try_from(i).unwrap()]))
         .collect();
@@ -529,53 +347,6 @@ fn a_restart_is_told_once() {
 }
 
 #[test]
-fn a_device_that_learns_its_stations_again_tells_nothing_of_it() {
-    for mac_changes in [MacChanges::Appeared, MacChanges::All] {
-        let mut device = Device::wishing(|it| it.mac_changes = mac_changes);
-        device.check(&[port(1, UP, &[1, 2]), port(2, UP, &[3])]);
-        device.restart = Restart::Device;
-        device.uptimes.host = Some(6_000);
-        assert_eq!(device.check(&[port(1, UP, &[]), port(2, UP, &[])]).len(), 1);
-        let at = |one: &[u8], two: &[u8]| [port(1, UP, one), port(2, UP, two)];
-        assert_eq!(device.check(&at(&[1], &[])), nothing());
-        assert_eq!(device.look_after(200, &at(&[1], &[3])), nothing());
-        // A new one is news; that another is not back yet is none.
-        assert_eq!(
-            device.check(&at(&[1, 4], &[3])),
-            ["PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:04]"]
-        );
-        let gone = device.look_after(600, &at(&[1, 4], &[3]));
-        match mac_changes {
-            MacChanges::All => assert_eq!(
-                gone,
-                ["PORT MAC CHANGE: GigabitEthernet0/1 MAC change gone=[AA:BB:CC:DD:EE:02]"]
-            ),
-            _ => assert_eq!(gone, nothing()),
-        }
-    }
-}
-
-#[test]
-fn stations_that_cannot_be_read_are_as_they_were() {
-    let mut device = Device::wishing(|it| it.mac_changes = MacChanges::All);
-    let unread = |state| PolledPort {
-        macs: None,
-        ..port(1, state, &[])
-    };
-    assert_eq!(device.check(&[unread(UP)]), nothing());
-    assert_eq!(
-        device.check(&[port(1, UP, &[1])]),
-        nothing(),
-        "nobody knows since when"
-    );
-    assert_eq!(device.history(), []);
-    assert_eq!(device.check(&[unread(UP)]), nothing());
-    assert_eq!(device.history(), []);
-    assert_eq!(device.check(&[port(1, UP, &[1])]), nothing());
-    assert_eq!(device.check(&[port(1, UP, &[])]).len(), 1);
-}
-
-#[test]
 fn ports_with_the_same_name_are_told_apart() {
     let mut device = Device::new();
     let nic = |index, short: Option<&str>, state| PolledPort {
@@ -600,18 +371,6 @@ fn ports_with_the_same_name_are_told_apart() {
         );
     }
     assert_eq!(announced.len(), 3);
-}
-
-#[test]
-fn a_message_names_ten_stations_and_counts_the_rest() {
-    let mut device = Device::new();
-    device.check(&[port(1, UP, &[])]);
-    let all: Vec<u8> = (0..12).collect();
-    let announced = device.check(&[port(1, UP, &all)]);
-    assert!(
-        announced[0].ends_with("AA:BB:CC:DD:EE:09 and 2 more]"),
-        "{announced:?}"
-    );
 }
 
 #[test]

@@ -1,7 +1,9 @@
 use apmon_core::Reading;
-use proptest::prelude::*;
 
 use super::*;
+
+mod property;
+mod source;
 
 const GIGABIT: u64 = 1_000_000_000;
 
@@ -394,67 +396,6 @@ fn what_was_not_seen_for_a_day_is_forgotten() {
 }
 
 #[test]
-fn figures_follow_a_port_through_a_renumbering() {
-    let mut agent = Agent::new();
-    agent.read(&[(1, "a", octets(wide(10))), (2, "b", octets(wide(900)))]);
-    let figures = agent.read(&[(2, "a", octets(wide(11))), (3, "b", octets(wide(901)))]);
-    assert_eq!(figures.of("if1_in"), Some((11, true)));
-    assert_eq!(figures.of("if2_in"), Some((901, true)));
-    // Both numbers of the new one are another's now.
-    let three = [
-        (2, "a", octets(wide(12))),
-        (3, "b", octets(wide(902))),
-        (1, "c", octets(wide(5))),
-    ];
-    let figures = agent.read(&three);
-    assert_eq!(figures.of("if4_in"), Some((5, false)));
-    let figures = agent.read(&three[..2]);
-    assert_eq!(figures.names(), ["if1_in", "if2_in", "total_bits_in"]);
-    // Its data source waited for it.
-    assert_eq!(agent.read(&three).of("if4_in"), Some((5, true)));
-}
-
-#[test]
-fn a_port_with_another_name_on_a_free_number_starts_anew() {
-    let mut agent = Agent::new();
-    agent.read(&[(5, "ppp0", octets(wide(10)))]);
-    let figures = agent.read(&[(5, "ppp1", octets(wide(20)))]);
-    assert_eq!(figures.of("if5_in"), Some((20, false)));
-    let figures = agent.read(&[(5, "ppp1", octets(wide(21))), (6, "ppp0", octets(wide(1)))]);
-    assert_eq!(figures.of("if5_in"), Some((21, true)));
-    assert_eq!(figures.of("if6_in"), Some((1, false)));
-}
-
-#[test]
-fn no_two_ports_share_a_data_source_even_at_the_end_of_numbers() {
-    let mut sources = Sources::default();
-    let port = |index, name| Identity {
-        index,
-        name,
-        short_name: None,
-    };
-    sources.place(&[port(u32::MAX, "a"), port(1, "b")]);
-    let places = sources.place(&[port(7, "a"), port(8, "b"), port(u32::MAX, "c"), port(1, "d")]);
-    let sources: Vec<u32> = places.iter().map(|place| place.source).collect();
-    assert_eq!(sources, [u32::MAX, 1, 2, 3]);
-}
-
-#[test]
-fn of_ports_that_are_gone_so_many_are_remembered() {
-    let mut sources = Sources::default();
-    let names: Vec<String> = (0..520).map(|i| format!("veth{i}")).collect();
-    for (index, name) in (1..).zip(&names) {
-        let port = Identity {
-            index,
-            name,
-            short_name: None,
-        };
-        assert_eq!(sources.place(&[port])[0].source, index);
-    }
-    assert_eq!(sources.numbers(), (8..=520).collect());
-}
-
-#[test]
 fn a_hosts_counts_are_summed_by_name() {
     let mut agent = Agent::new();
     let disks = |sda, sdb| [("sda.read", sda), ("sdb.read", sdb)];
@@ -511,59 +452,4 @@ fn what_cannot_be_read_is_nothing_remembered() {
     }
     assert_eq!(Counts::default().to_json(), None);
     assert_eq!(Sources::read(Some("{\"1\": 2}")), Sources::default());
-}
-
-proptest! {
-    /// Traffic that is known, through agents of 32 and 64 bits, over looks of
-    /// which each port misses some: no figure ever grows by more than was sent.
-    #[test]
-    fn nothing_is_counted_that_was_not_sent(
-        starts in prop::collection::vec((any::<u32>(), any::<bool>()), 1..5),
-        checks in prop::collection::vec(prop::collection::vec((0..4_000_000_000_u64, 0..4_u8), 4), 1..30),
-    ) {
-        let mut agent = Agent::new();
-        let names = ["a", "b", "c", "d"];
-        let mut sent: Vec<u64> = starts.iter().map(|(start, _)| u64::from(*start)).collect();
-        let mut last: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        for check in checks {
-            for (sent, (by, _)) in sent.iter_mut().zip(&check) {
-                *sent += by;
-            }
-            let mut ports = Vec::new();
-            for (i, (start, (_, seen))) in starts.iter().zip(&check).enumerate() {
-                let count = if start.1 { wide(sent[i]) } else { narrow(sent[i] & u64::from(u32::MAX)) };
-                if *seen > 0 {
-                    ports.push((u32::try_from(i).unwrap() + 1, names[i], octets(count)));
-                }
-            }
-            let figures = agent.read(&ports);
-            let all: u64 = sent.iter().sum();
-            for (i, sent) in sent.iter().enumerate() {
-                let name = format!("if{}_in", i + 1);
-                let Some((value, continues)) = figures.of(&name) else {
-                    continue;
-                };
-                let before = last.insert(name, (value, *sent)).filter(|_| continues);
-                if let Some((before, sent_before)) = before {
-                    prop_assert!(value - before <= sent - sent_before);
-                }
-            }
-            if let Some((value, continues)) = figures.of("total_bits_in") {
-                let before = last.insert("total".into(), (value, all)).filter(|_| continues);
-                if let Some((before, sent_before)) = before {
-                    prop_assert!(value - before <= (all - sent_before) * 8);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn any_text_is_read_without_a_panic(text in "\\PC{0,80}", at in any::<i64>(), age in any::<u64>()) {
-        Counts::read(Some(&text));
-        let text = format!(
-            r#"{{"v":1,"at":{at},"up":[null,7],"sums":{{"a":[1,{age}]}},"named":{{"b":[1,0,{age}]}},"ports":[]}}"#
-        );
-        let counts = Counts::read(Some(&text));
-        counts.check(Uptimes::default(), Timestamp::UNIX_EPOCH).end();
-    }
 }

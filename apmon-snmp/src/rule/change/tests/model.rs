@@ -169,7 +169,7 @@ proptest! {
     fn nobodys_last_word_is_wrong(
         checks in prop::collection::vec((1..400_i64, prop::collection::vec(event(), 0..4)), 1..30),
     ) {
-        let mut device = Device::wishing(|it| it.mac_changes = MacChanges::All);
+        let mut device = Device::with_options(|it| it.mac_changes = MacChanges::All);
         let mut world = World::new();
         device.check(&world.seen());
         let mut belief = Belief::of(&world.seen());
@@ -256,7 +256,7 @@ proptest! {
         for event in &events {
             world.happen(event);
         }
-        let mut device = Device::wishing(|it| it.mac_changes = MacChanges::All);
+        let mut device = Device::with_options(|it| it.mac_changes = MacChanges::All);
         device.check(&world.seen());
         for number in numbers {
             world.happen(&Event::Renumbered(number));

@@ -11,7 +11,7 @@ fn in_part(index: u32, stations: &[u8]) -> PolledPort {
 
 #[test]
 fn who_is_missing_in_a_part_of_the_table_is_not_gone() {
-    let mut device = Device::wishing(|options| options.mac_changes = MacChanges::All);
+    let mut device = Device::with_options(|options| options.mac_changes = MacChanges::All);
     device.check(&[port(1, UP, &[1, 2]), port(2, UP, &[3])]);
     assert_eq!(device.check(&[in_part(1, &[1]), in_part(2, &[])]), nothing());
     assert_eq!(device.history(), []);
@@ -38,7 +38,7 @@ fn who_is_seen_elsewhere_in_a_part_of_the_table_has_moved() {
 
 #[test]
 fn what_nobody_heard_is_told_when_alarms_are_on_again() {
-    let mut device = Device::wishing(|options| options.allow_macs = macs(&[1]));
+    let mut device = Device::with_options(|options| options.allow_macs = macs(&[1]));
     device.check(&[port(1, UP, &[1])]);
     let down = device.check(&[port(1, DOWN, &[1])]);
     assert_eq!(down.len(), 1, "{down:?}");

@@ -19,25 +19,25 @@ exec awk -v way="$1" -v asked="${2#.}" '
 "#;
 
 /// Columns of an agent's table that say what the test wants.
-pub struct Passed {
+pub struct PassScript {
     directory: TempDir,
     entry: &'static str,
     columns: &'static [u32],
 }
 
-impl Passed {
+impl PassScript {
     /// Of these columns below `entry`, nothing of what the agent has there
     /// itself is left.
     pub fn new(entry: &'static str, columns: &'static [u32]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("program"), PROGRAM).unwrap();
-        let passed = Self {
+        let pass_script = Self {
             directory,
             entry,
             columns,
         };
-        passed.set(&[]);
-        passed
+        pass_script.set(&[]);
+        pass_script
     }
 
     /// Lines of the agent's file. One for each column: the agent has registered

@@ -12,7 +12,7 @@ use super::{Device, is_seen, refusal, response};
 /// What is wrong with an agent; by default nothing. Requests are counted from
 /// 1, from when the mood was set.
 #[derive(Clone, Debug, Default)]
-pub struct Mood {
+pub struct Behaviour {
     /// From this request on it is dead.
     pub silent_from: Option<usize>,
     /// It is slow.
@@ -104,7 +104,7 @@ impl Damage {
     }
 }
 
-impl Mood {
+impl Behaviour {
     pub(super) fn respond(&self, device: &Device, request: &Pdu, is_v1: bool) -> Pdu {
         let says_no = is_v1 || self.no_such_name;
         if request.kind == PduKind::GetBulk

@@ -12,20 +12,20 @@ use apmon_core::{
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A monitor, and what it remembers.
-pub struct Watched {
+pub struct LabMonitor {
     monitor: Arc<dyn Monitor>,
     pub memory: Memory,
     timeout: Duration,
 }
 
 /// What a look found.
-pub struct Seen {
+pub struct LabCheck {
     pub observation: Observation,
     /// What `--explain` shows: a line a step.
     pub steps: Vec<String>,
 }
 
-impl Watched {
+impl LabMonitor {
     /// From the inner part of a flow mapping: `type: host, address: ...`.
     #[track_caller]
     pub fn new(section: &str) -> Self {
@@ -58,7 +58,7 @@ impl Watched {
     }
 
     /// Looks once.
-    pub async fn check(&mut self) -> Seen {
+    pub async fn check(&mut self) -> LabCheck {
         let now = SystemClock::new().now();
         let trace = Trace::start();
         let check = Check::new(now.mono, now, self.timeout)
@@ -69,7 +69,7 @@ impl Watched {
             self.memory = memory.clone();
         }
         let steps = trace.steps().into_iter();
-        Seen {
+        LabCheck {
             observation,
             steps: steps
                 .map(|step| format!("{}: {}", step.name, step.text))
@@ -78,7 +78,7 @@ impl Watched {
     }
 }
 
-impl Seen {
+impl LabCheck {
     /// `up`, or why not.
     pub fn reason(&self) -> &str {
         let failure = self.observation.outcome.failure();
