@@ -1,6 +1,6 @@
 //! The encoding of SNMP messages: BER (X.690) as RFC 3417, section 8 narrows
-//! it. The reader takes what agents send: lengths that are longer than needed,
-//! numbers with octets too many; it never panics.
+//! it. The reader accepts what agents send, such as lengths and numbers in more
+//! octets than needed; it never panics.
 
 use std::net::Ipv4Addr;
 
@@ -30,17 +30,17 @@ const END_OF_MIB_VIEW: u8 = 0x82;
 pub struct Malformed {
     /// What is wrong.
     pub what: &'static str,
-    /// Where, counted from the first octet of what was being read.
+    /// The place, in octets from the beginning of what was being read.
     pub at: usize,
 }
 
 type Result<T> = std::result::Result<T, Malformed>;
 
-/// Reads one after another what stands in `octets`.
+/// Reads elements one after another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
     octets: &'a [u8],
-    /// Where `octets` begins in the message.
+    /// The place of `octets` in the message.
     at: usize,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
         self.octets.is_empty()
     }
 
-    /// Where the next octet stands in the message.
+    /// The place of the next octet in the message.
     pub(crate) fn position(&self) -> usize {
         self.at
     }
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         Ok(*first)
     }
 
-    /// The tag of what comes next.
+    /// The tag of the next element.
     pub(crate) fn peek(&self) -> Option<u8> {
         self.octets.first().copied()
     }
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         Ok(length)
     }
 
-    /// The next element: its tag, and a reader of what is in it.
+    /// The next element: its tag, and a reader of its content.
     pub(crate) fn any(&mut self) -> Result<(u8, Reader<'a>)> {
         let tag = self.octet()?;
         if tag & 0x1f == 0x1f {
@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A number of 32 bits, as those in the head of a message are.
+    /// A number of 32 bits, as in the head of a message.
     pub(crate) fn int32(&mut self) -> Result<i32> {
         let at = *self;
         match i32::try_from(self.integer()?) {
@@ -169,7 +169,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A value; one that makes no sense is told as such and loses no other.
+    /// A value. One that cannot be read is [`Value::Unreadable`], and costs no other.
     pub(crate) fn value(&mut self) -> Result<Value> {
         let (tag, inner) = self.any()?;
         let octets = inner.octets;
@@ -197,11 +197,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn varbinds(&mut self) -> Result<Vec<Varbind>> {
         let mut list = self.sequence()?;
-        // An element has 9 octets at least.
+        // Most pairs take at least 20 octets.
         let mut varbinds = Vec::with_capacity(list.octets.len() / 20);
         while !list.is_empty() {
             let mut pair = list.sequence()?;
-            // A name that makes no sense is none; the values behind it do.
+            // An unreadable name becomes an empty one; the pairs behind it are read.
             let (tag, name) = pair.any()?;
             let oid = if tag == OID { oid(name.octets) } else { None };
             varbinds.push(Varbind {
@@ -213,7 +213,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Two's complement; `None` without octets, or where it has more than 64 bits.
+/// A number in two's complement; `None` without octets, or with more than 64 bits.
 fn signed(octets: &[u8]) -> Option<i64> {
     let first = *octets.first()?;
     let fill = if first & 0x80 == 0 { 0 } else { 0xff };
@@ -227,9 +227,9 @@ fn signed(octets: &[u8]) -> Option<i64> {
     Some(i64::from_be_bytes(eight))
 }
 
-/// Unsigned numbers are encoded like signed ones; some agents leave out the
-/// zero octet before a first bit that is set.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // that is how they mean it
+/// An unsigned number, which is encoded like a signed one. Some agents leave out
+/// the zero octet before a first bit that is set.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // that bit is not a sign
 fn unsigned32(number: i64, octets: usize) -> Option<u32> {
     match number {
         0.. => u32::try_from(number).ok(),
@@ -248,8 +248,8 @@ fn unsigned64(octets: &[u8]) -> Option<u64> {
 }
 
 fn oid(octets: &[u8]) -> Option<Oid> {
-    // X.690, section 8.19: seven bits an octet, the first of which is set in
-    // all but the last.
+    // X.690, section 8.19: seven bits in each octet; the first bit is set in all
+    // octets of a part but the last.
     let mut parts = Vec::with_capacity(octets.len() + 1);
     let mut part = 0_u64;
     let mut is_open = false;
@@ -274,7 +274,7 @@ fn oid(octets: &[u8]) -> Option<Oid> {
 }
 
 /// Writes a message from its end to its beginning, so that each length is known
-/// when it is written.
+/// by the time it is written.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     /// The message, last octet first.
@@ -313,7 +313,7 @@ impl Writer {
         self.reversed.push(tag);
     }
 
-    /// An element around what `write` writes (last part first).
+    /// Writes an element around what `write` writes, the last part first.
     pub(crate) fn within(&mut self, tag: u8, write: impl FnOnce(&mut Self)) {
         let before = self.len();
         write(self);
@@ -324,7 +324,7 @@ impl Writer {
         self.tagged(OCTETS, octets);
     }
 
-    /// An element that is encoded already.
+    /// Writes an element that is already encoded.
     pub(crate) fn encoded(&mut self, element: &[u8]) {
         self.raw(element);
     }
@@ -352,7 +352,7 @@ impl Writer {
         self.tagged(tag, &octets[from..]);
     }
 
-    /// Of no parts, it has no octets: a name that could not be read.
+    /// Writes an OID; without parts (a name that could not be read) it has no octets.
     pub(crate) fn oid(&mut self, oid: &[u32]) {
         let before = self.len();
         let (first, rest) = match oid {

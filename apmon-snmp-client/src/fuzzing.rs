@@ -1,4 +1,5 @@
-//! What reads bytes from outside, for the fuzz targets: no part of the API.
+//! Entry points of the fuzz targets: whatever reads bytes from outside. Not part of
+//! the API.
 
 use std::collections::VecDeque;
 
@@ -14,8 +15,8 @@ use crate::{
     walk::{Group, Walks},
 };
 
-/// A datagram of any version. What can be read is the same when it was written
-/// and read again.
+/// Decodes a datagram of any version. A message that can be decoded is the same
+/// after it was encoded and decoded again.
 pub fn message(bytes: &[u8]) {
     let Ok(message) = Message::decode(bytes) else {
         return;
@@ -31,29 +32,30 @@ pub fn message(bytes: &[u8]) {
             }
             let (again, place) = message.encode(message.signature.len());
             let Ok(Message::V3(read)) = Message::decode(&again) else {
-                unreachable!("it was read before");
+                unreachable!("it was decoded before");
             };
             assert_eq!(read.signature, place);
-            // The signature may stand elsewhere: lengths have a shortest form.
+            // The signature may be in another place: lengths are written in their shortest form.
             let signature = message.signature.clone();
             assert_eq!(V3Message { signature, ..read }, message);
         }
     }
 }
 
-/// So many columns are walked, each to so many rows.
+/// Columns to walk, and rows of each.
 const COLUMNS: u32 = 5;
 const ROWS: usize = 40;
-/// So many values are asked for by their names.
+/// Single values to read.
 const VALUES: u32 = 25;
-/// So many requests are under way at once.
+/// Requests in flight.
 const WINDOW: usize = 4;
 
-/// Answers of an agent, one after another: a walk ends, and takes no more rows
-/// than it may. The first byte says who asks; each answer has its length before
-/// it (2 bytes), and is a message or, if that is 0, rows after those asked for.
+/// Takes the answers of an agent, one after another: a walk ends, and keeps to its
+/// limit of rows. The first byte chooses the version; each answer has its length
+/// before it (2 bytes), and is a message or, if that is 0, rows after those asked
+/// for.
 pub fn answer(bytes: &[u8]) {
-    let Some((who, bytes)) = bytes.split_first() else {
+    let Some((version, bytes)) = bytes.split_first() else {
         return;
     };
     let mut script = Script { bytes };
@@ -63,8 +65,8 @@ pub fn answer(bytes: &[u8]) {
     let names: Vec<Oid> = (0..VALUES).map(root).collect();
     let mut walks = Walks::new(groups.to_vec());
     let mut gets = Gets::new(&names);
-    let is_v1 = who & 1 != 0;
-    // What is scripted ends, and then comes the end of everything.
+    let is_v1 = version & 1 != 0;
+    // After the script, the end of the MIB is all that comes.
     let most = 2_000 + bytes.len();
     ask(&mut walks, &agent, is_v1, most, &mut script);
     ask(&mut gets, &agent, is_v1, most, &mut script);
@@ -93,7 +95,7 @@ fn ask(operation: &mut dyn Operation, agent: &Agent, is_v1: bool, most: usize, s
             return;
         }
     }
-    unreachable!("an operation that does not end");
+    unreachable!("the operation does not end");
 }
 
 fn limits(agent: &Agent, is_v1: bool) -> Limits {
@@ -121,7 +123,7 @@ impl Script<'_> {
         self.take(1).first().copied().map_or(0, usize::from)
     }
 
-    /// What comes back to a request, and its length.
+    /// The answer to a request, and its length.
     fn next(&mut self, request: &Request, agent: &Agent) -> (Pdu, usize) {
         if self.bytes.is_empty() {
             return (end(request), 100);
@@ -138,7 +140,7 @@ impl Script<'_> {
                 Body::V1Trap(_) => (end(request), length),
             },
             Ok(Message::V3(message)) => {
-                // Whoever does not sign believes most.
+                // A user who does not sign accepts most.
                 let user = User {
                     name: String::from_utf8_lossy(message.user).into_owned(),
                     auth: None,
@@ -154,7 +156,7 @@ impl Script<'_> {
         }
     }
 
-    /// Rows a few steps before or behind those asked for.
+    /// Rows a few steps before or after those asked for.
     fn rows(&mut self, request: &Request) -> Pdu {
         let mut answer = end(request);
         let count = self.number();
@@ -182,7 +184,7 @@ impl Script<'_> {
     }
 }
 
-/// Nothing comes after what was asked for.
+/// The answer that nothing follows.
 fn end(request: &Request) -> Pdu {
     let mut pdu = request.pdu(1);
     pdu.kind = PduKind::Response;

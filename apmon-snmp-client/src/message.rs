@@ -1,39 +1,42 @@
 //! SNMP messages: v1 (RFC 1157), v2c (RFC 1901) and v3 (RFC 3412), with the
-//! PDUs of RFC 3416. What a message says, not whether it may be believed.
+//! PDUs of RFC 3416. What a message says, not whether it can be trusted.
 
-use std::{fmt, net::Ipv4Addr, ops::Range};
+mod v3;
 
+use std::{fmt, net::Ipv4Addr};
+
+pub use self::v3::{Scoped, V3Message};
 use crate::{
-    ber::{self, IP_ADDRESS, Malformed, Reader, SEQUENCE, TIME_TICKS, Writer},
+    ber::{IP_ADDRESS, Malformed, Reader, SEQUENCE, TIME_TICKS, Writer},
     oid::Oid,
     value::{Value, Varbind},
 };
 
 type Result<T> = std::result::Result<T, Malformed>;
 
-/// What a PDU is.
+/// The kind of a PDU.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum PduKind {
-    /// Asks for values.
+    /// A request for values.
     Get,
-    /// Asks for what comes next.
+    /// A request for the values that follow.
     GetNext,
-    /// Answers.
+    /// An answer.
     Response,
-    /// Sets values.
+    /// A request to set values.
     Set,
-    /// Asks for much of what comes next.
+    /// A request for many of the values that follow.
     GetBulk,
-    /// Tells, and wants an answer.
+    /// A notification that wants an answer.
     Inform,
-    /// Tells.
+    /// A notification.
     Trap,
-    /// Says what is wrong with a message of v3.
+    /// What is wrong with a message of v3.
     Report,
 }
 
-/// SNMPv1's trap has a PDU of its own.
+/// The tag of SNMPv1's trap, which has a PDU of its own.
 const V1_TRAP: u8 = 0xa4;
 
 impl PduKind {
@@ -62,22 +65,22 @@ impl PduKind {
 /// A PDU of RFC 3416.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pdu {
-    /// What it is.
+    /// Its kind.
     pub kind: PduKind,
-    /// Ties an answer to its request.
+    /// Matches an answer with its request.
     pub request_id: i32,
-    /// What went wrong, 0 for nothing ([`ErrorStatus`]). In a GETBULK: how many
-    /// of the first names are asked for once only.
+    /// The [`ErrorStatus`] as a number, 0 for success. In a GETBULK
+    /// (non-repeaters): how many of the first names are asked for only once.
     pub error_status: i32,
-    /// At which varbind, from 1. In a GETBULK: how often the others are asked
-    /// for.
+    /// The varbind at fault, from 1. In a GETBULK (max-repetitions): how often the
+    /// other names are asked for.
     pub error_index: i32,
     /// Names and values.
     pub varbinds: Vec<Varbind>,
 }
 
 impl Pdu {
-    /// A request for `oids`.
+    /// A request of that kind for `oids`.
     pub fn request<'a>(kind: PduKind, request_id: i32, oids: impl IntoIterator<Item = &'a Oid>) -> Self {
         let asked = |oid: &Oid| Varbind {
             oid: oid.clone(),
@@ -115,17 +118,17 @@ impl Pdu {
 /// The trap PDU of SNMPv1 (RFC 1157, section 4.1.6).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct V1Trap {
-    /// Whose trap it is.
+    /// The enterprise that defines the trap.
     pub enterprise: Oid,
-    /// Whom it is about.
+    /// The device that the trap is about.
     pub agent: Ipv4Addr,
-    /// 0 to 5 for those all devices have, 6 for one of the enterprise's.
+    /// 0 to 5 for the traps of all devices, 6 for one of the enterprise's.
     pub generic: i32,
-    /// Which of the enterprise's.
+    /// Which of the enterprise's traps.
     pub specific: i32,
     /// The agent's uptime, hundredths of a second.
     pub uptime: u32,
-    /// What it tells.
+    /// Names and values.
     pub varbinds: Vec<Varbind>,
 }
 
@@ -167,10 +170,10 @@ impl V1Trap {
     }
 }
 
-/// What a message of v1 or v2c carries.
+/// The content of a message of v1 or v2c.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Body {
-    /// A PDU as of RFC 3416.
+    /// A PDU of RFC 3416.
     Pdu(Pdu),
     /// A trap of v1.
     V1Trap(V1Trap),
@@ -179,15 +182,15 @@ pub enum Body {
 /// A message of v1 or v2c.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CommunityMessage {
-    /// It is v1, not v2c.
+    /// The message is of v1, not v2c.
     pub is_v1: bool,
-    /// The password.
+    /// The community, which is a password.
     pub community: Vec<u8>,
-    /// What is said.
+    /// The content.
     pub body: Body,
 }
 
-/// Without the community, which is a secret.
+/// Shows the message without its community, which is a secret.
 impl fmt::Debug for CommunityMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CommunityMessage")
@@ -198,7 +201,7 @@ impl fmt::Debug for CommunityMessage {
 }
 
 impl CommunityMessage {
-    /// As it goes over the wire.
+    /// Encodes the message.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
@@ -214,152 +217,30 @@ impl CommunityMessage {
     }
 }
 
-/// A message of v3 (RFC 3412, section 6), secured by users (RFC 3414, section
-/// 2.4).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct V3Message<'a> {
-    /// Ties an answer to its request.
-    pub id: i32,
-    /// The longest answer that can be taken, octets.
-    pub max_size: i32,
-    /// It is signed.
-    pub is_signed: bool,
-    /// It is encrypted.
-    pub is_encrypted: bool,
-    /// Trouble with it may be reported.
-    pub is_reportable: bool,
-    /// Whose boots and time these are.
-    pub engine_id: &'a [u8],
-    /// How often that engine was started.
-    pub boots: u32,
-    /// Seconds since it was started last.
-    pub time: u32,
-    /// The user.
-    pub user: &'a [u8],
-    /// Where the signature stands in the message.
-    pub signature: Range<usize>,
-    /// What decrypting needs beside the key.
-    pub salt: &'a [u8],
-    /// A scoped PDU; encrypted where the message says so.
-    pub data: &'a [u8],
-}
-
-const SIGNED: u8 = 1;
-const ENCRYPTED: u8 = 2;
-const REPORTABLE: u8 = 4;
-
-/// RFC 3411, section 5: the user-based security model.
-const USM: i32 = 3;
-
-impl V3Message<'_> {
-    /// As it goes over the wire; where `signature` is to be is in the second
-    /// part, `mac_len` octets of zeros.
-    #[must_use]
-    pub fn encode(&self, mac_len: usize) -> (Vec<u8>, Range<usize>) {
-        let mut writer = Writer::default();
-        let mut behind = 0;
-        writer.within(SEQUENCE, |message| {
-            match self.is_encrypted {
-                true => message.octets(self.data),
-                false => message.encoded(self.data),
-            }
-            message.within(ber::OCTETS, |parameters| {
-                parameters.within(SEQUENCE, |usm| {
-                    usm.octets(self.salt);
-                    behind = usm.len();
-                    usm.octets(&vec![0; mac_len]);
-                    usm.octets(self.user);
-                    usm.integer(self.time.into());
-                    usm.integer(self.boots.into());
-                    usm.octets(self.engine_id);
-                });
-            });
-            message.within(SEQUENCE, |head| {
-                head.integer(USM.into());
-                let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
-                let flags = flag(self.is_signed, SIGNED)
-                    | flag(self.is_encrypted, ENCRYPTED)
-                    | flag(self.is_reportable, REPORTABLE);
-                head.octets(&[flags]);
-                head.integer(self.max_size.into());
-                head.integer(self.id.into());
-            });
-            message.integer(3);
-        });
-        let end = writer.len() - behind;
-        (writer.finish(), end - mac_len..end)
-    }
-}
-
-/// What a v3 message is about, and in which context.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Scoped {
-    /// The engine that has the context.
-    pub engine_id: Vec<u8>,
-    /// The context.
-    pub context: Vec<u8>,
-    /// What is said.
-    pub pdu: Pdu,
-}
-
-impl Scoped {
-    /// As it stands in a message, or is encrypted there.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::default();
-        writer.within(SEQUENCE, |scoped| {
-            self.pdu.write(scoped);
-            scoped.octets(&self.context);
-            scoped.octets(&self.engine_id);
-        });
-        writer.finish()
-    }
-
-    /// Reads one; what stands behind it is padding.
-    ///
-    /// # Errors
-    /// When it makes no sense: after decryption by a wrong key it does not.
-    pub fn decode(octets: &[u8]) -> Result<Self> {
-        let mut scoped = Reader::new(octets).sequence()?;
-        let engine_id = scoped.octets()?.to_vec();
-        let context = scoped.octets()?.to_vec();
-        let at = scoped.position();
-        let (tag, pdu) = scoped.any()?;
-        match PduKind::of(tag) {
-            Some(kind) => Ok(Self {
-                engine_id,
-                context,
-                pdu: Pdu::read(kind, pdu)?,
-            }),
-            None => Err(Malformed { what: "no PDU", at }),
-        }
-    }
-}
-
-/// A message that came in.
+/// A message of any version.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message<'a> {
-    /// v1 or v2c.
+    /// A message of v1 or v2c.
     Community(CommunityMessage),
-    /// v3.
+    /// A message of v3.
     V3(V3Message<'a>),
 }
 
 impl<'a> Message<'a> {
-    /// Reads a datagram.
+    /// Decodes a datagram.
     ///
     /// # Errors
-    /// When it is no SNMP message. A value that makes no sense is none: it is
-    /// [`Value::Unreadable`].
+    /// If it is not an SNMP message. A value that cannot be read is no error: it
+    /// is [`Value::Unreadable`].
     pub fn decode(datagram: &'a [u8]) -> Result<Self> {
         let mut message = Reader::new(datagram).sequence()?;
         let at = message.position();
         match message.integer()? {
             0 => Self::community(message, true),
             1 => Self::community(message, false),
-            3 => Self::v3(message),
+            3 => V3Message::read(message).map(Self::V3),
             _ => Err(Malformed {
-                what: "no version of SNMP",
+                what: "unknown version of SNMP",
                 at,
             }),
         }
@@ -380,68 +261,22 @@ impl<'a> Message<'a> {
             body,
         }))
     }
-
-    fn v3(mut message: Reader<'a>) -> Result<Self> {
-        let mut head = message.sequence()?;
-        let (id, max_size) = (head.int32()?, head.int32()?);
-        let at = head.position();
-        let [flags] = *head.octets()? else {
-            return Err(Malformed { what: "no flags", at });
-        };
-        let at = head.position();
-        if head.int32()? != USM {
-            return Err(Malformed {
-                what: "not the user-based security model",
-                at,
-            });
-        }
-        let mut usm = message
-            .expect(ber::OCTETS, "no security parameters")?
-            .sequence()?;
-        let engine_id = usm.octets()?;
-        let (boots, time) = (usm.counter()?, usm.counter()?);
-        let user = usm.octets()?;
-        let signature = {
-            let place = usm.expect(ber::OCTETS, "no authentication parameters")?;
-            place.position()..place.position() + place.rest().len()
-        };
-        let salt = usm.octets()?;
-        let is_encrypted = flags & ENCRYPTED != 0;
-        let data = match is_encrypted {
-            true => message.octets()?,
-            false => message.rest(),
-        };
-        Ok(Self::V3(V3Message {
-            id,
-            max_size,
-            is_signed: flags & SIGNED != 0,
-            is_encrypted,
-            is_reportable: flags & REPORTABLE != 0,
-            engine_id,
-            boots,
-            time,
-            user,
-            signature,
-            salt,
-            data,
-        }))
-    }
 }
 
-/// RFC 3416, section 3: why a request was not answered as asked.
+/// Why a request was not answered as asked (RFC 3416, section 3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ErrorStatus(pub i32);
 
 impl ErrorStatus {
     /// The answer would not fit into a message.
     pub const TOO_BIG: Self = Self(1);
-    /// SNMPv1: there is no such object, or nothing comes after it.
+    /// SNMPv1: there is no such object, or nothing follows it.
     pub const NO_SUCH_NAME: Self = Self(2);
     /// The agent failed.
     pub const GENERAL: Self = Self(5);
-    /// The object may not be read.
+    /// The object cannot be read.
     pub const NO_ACCESS: Self = Self(6);
-    /// Whoever asks may not read it.
+    /// The community or user may not read it.
     pub const AUTHORIZATION: Self = Self(16);
 
     const NAMES: [&'static str; 19] = [
@@ -467,7 +302,7 @@ impl ErrorStatus {
     ];
 }
 
-/// Its name in the RFC: `genErr`.
+/// Shows its name in the RFC: `genErr`.
 impl fmt::Display for ErrorStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match usize::try_from(self.0).ok().and_then(|n| Self::NAMES.get(n)) {

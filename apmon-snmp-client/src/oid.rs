@@ -1,18 +1,19 @@
-//! The names of objects.
+//! Object identifiers.
 
 use std::{borrow::Borrow, fmt, ops::Deref, str::FromStr};
 
 use crate::text::excerpt;
 
-/// Sub-identifiers an OID may have (RFC 3416, section 2).
+/// The most sub-identifiers of an OID (RFC 3416, section 2).
 pub const MAX_LEN: usize = 128;
 
-/// An object identifier: `1.3.6.1.2.1.1.5.0`. Ordered as agents order them.
+/// An object identifier, as `1.3.6.1.2.1.1.5.0`. OIDs are ordered as agents order
+/// them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Oid(Vec<u32>);
 
 impl Oid {
-    /// From its sub-identifiers.
+    /// An OID of these sub-identifiers.
     #[must_use]
     pub fn new(parts: impl Into<Vec<u32>>) -> Self {
         Self(parts.into())
@@ -24,13 +25,13 @@ impl Oid {
         &self.0
     }
 
-    /// What follows `root`; `None` where this is not below it.
+    /// The sub-identifiers that follow `root`; `None` if it is not below `root`.
     #[must_use]
     pub fn below(&self, root: &[u32]) -> Option<&[u32]> {
         self.0.strip_prefix(root).filter(|index| !index.is_empty())
     }
 
-    /// `root` with `index` after it.
+    /// The OID of `root` with `index` after it.
     #[must_use]
     pub fn join(root: &[u32], index: &[u32]) -> Self {
         Self([root, index].concat())
@@ -81,14 +82,14 @@ impl fmt::Debug for Oid {
     }
 }
 
-/// A text that is no OID.
+/// A text that is not an OID.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("not an OID in the form 1.3.6.1.2.1: {text:?}")]
 pub struct NotAnOid {
     text: String,
 }
 
-/// Reads numbers between dots; one dot may stand before them, as net-snmp
+/// Parses numbers between dots; a dot before the first is allowed, as net-snmp
 /// prints it.
 impl FromStr for Oid {
     type Err = NotAnOid;
@@ -103,7 +104,7 @@ impl FromStr for Oid {
             false => None,
         };
         let parts: Vec<u32> = parts.map(number).collect::<Option<_>>().ok_or_else(wrong)?;
-        // X.690, section 8.19: the first two share an octet.
+        // X.690, section 8.19: the first two share an octet, which limits them.
         let is_one = match parts.as_slice() {
             [0 | 1, second, ..] => *second < 40,
             [2, second, ..] => *second <= u32::MAX - 80,
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_oid_is_read_with_and_without_a_first_dot() {
+    fn an_oid_is_parsed_with_and_without_a_first_dot() {
         let oid = Oid::from([1, 3, 6, 1, 2, 1]);
         for text in ["1.3.6.1.2.1", ".1.3.6.1.2.1"] {
             assert_eq!(text.parse::<Oid>().unwrap(), oid);
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_oid_is_refused() {
+    fn a_text_that_is_not_an_oid_is_refused() {
         let long = ["1.3"; 65].join(".");
         for text in [
             "",
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_is_what_stands_below() {
+    fn the_index_is_the_part_below_the_root() {
         let oid = Oid::from([1, 3, 6, 7]);
         assert_eq!(oid.below(&[1, 3]), Some(&[6, 7][..]));
         assert_eq!(oid.below(&[1, 3, 6, 7]), None);

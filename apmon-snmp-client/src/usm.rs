@@ -1,11 +1,11 @@
 //! The cryptography of SNMPv3's user-based security model (RFC 3414), as pure
-//! functions over bytes: a password becomes a key of one engine, a key signs
-//! messages or encrypts what they carry.
+//! functions over bytes: a password becomes a key for one engine, and a key signs
+//! messages or encrypts their content.
 //!
-//! Where in a message the code stands, what the time window is and which salt
-//! comes next is not known here.
+//! The place of the code in a message, the time window and the next salt are the
+//! caller's.
 //!
-//! | | by |
+//! | algorithm | standard |
 //! |---|---|
 //! | HMAC-MD5-96, HMAC-SHA-96, DES-CBC | RFC 3414 |
 //! | AES-128 (CFB) | RFC 3826 |

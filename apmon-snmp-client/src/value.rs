@@ -1,10 +1,10 @@
-//! The values of objects.
+//! Values of objects, and their names.
 
 use std::{fmt, net::Ipv4Addr};
 
 use crate::{oid::Oid, text::printable};
 
-/// A value, as it stands in a varbind (RFC 3416, section 3).
+/// A value of a varbind (RFC 3416, section 3).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Value {
@@ -12,7 +12,7 @@ pub enum Value {
     Integer(i64),
     /// OCTET STRING.
     Octets(Vec<u8>),
-    /// NULL: what a request has in the place of values.
+    /// NULL, which requests have in the place of values.
     Null,
     /// OBJECT IDENTIFIER.
     Oid(Oid),
@@ -28,19 +28,19 @@ pub enum Value {
     Opaque(Vec<u8>),
     /// `Counter64`.
     Counter64(u64),
-    /// The agent knows no such object.
+    /// The agent does not know the object.
     NoSuchObject,
-    /// The object has no such instance.
+    /// The object does not have that instance.
     NoSuchInstance,
-    /// Nothing comes after it.
+    /// Nothing follows: the end of what the agent has.
     EndOfMibView,
-    /// The agent sent something that is no value of its type (a number without
-    /// octets), or a type that nobody knows. Its BER tag.
+    /// A value that cannot be read (a number without octets), or one of an
+    /// unknown type. Its BER tag.
     Unreadable(u8),
 }
 
 impl Value {
-    /// An INTEGER or an unsigned number.
+    /// The number, of an INTEGER or an unsigned type.
     #[must_use]
     pub fn number(&self) -> Option<i64> {
         match self {
@@ -49,7 +49,7 @@ impl Value {
         }
     }
 
-    /// A number that is not negative.
+    /// The number, if it is not negative.
     #[must_use]
     pub fn unsigned(&self) -> Option<u64> {
         match self {
@@ -62,8 +62,8 @@ impl Value {
         }
     }
 
-    /// A number that cannot be negative. Agents put 32 unsigned bits into an
-    /// INTEGER of 32 signed ones: a disk of 2^31 blocks is -2147483648 then.
+    /// The number, where it cannot be negative. Agents put 32 unsigned bits into an
+    /// INTEGER of 32 signed ones: a disk of 2^31 blocks is then -2147483648.
     #[must_use]
     pub fn natural(&self) -> Option<u64> {
         match self {
@@ -83,8 +83,8 @@ impl Value {
         }
     }
 
-    /// A text, without what stands around it and without zeros at its end; what
-    /// is not UTF-8 is read as Latin-1, as old devices write it.
+    /// The text of an OCTET STRING, without space around it and zeros at its end.
+    /// Octets that are not UTF-8 are taken as Latin-1, which old devices write.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         let octets = self.octets()?;
@@ -99,7 +99,7 @@ impl Value {
         Some(text.trim().to_owned())
     }
 
-    /// An OBJECT IDENTIFIER.
+    /// The OID of an OBJECT IDENTIFIER.
     #[must_use]
     pub fn oid(&self) -> Option<&Oid> {
         match self {
@@ -108,7 +108,7 @@ impl Value {
         }
     }
 
-    /// There is something: none of the three ways to say that there is not.
+    /// Whether there is a value: none of the exceptions, and readable.
     #[must_use]
     pub fn exists(&self) -> bool {
         !matches!(
@@ -137,7 +137,7 @@ impl Value {
     }
 }
 
-/// Octets that a person can read.
+/// Whether a person can read the octets.
 fn is_text(octets: &[u8]) -> bool {
     std::str::from_utf8(octets).is_ok_and(|text| {
         text.chars()
@@ -145,7 +145,7 @@ fn is_text(octets: &[u8]) -> bool {
     })
 }
 
-/// The value alone, safe to show: a text as it is, other octets in hex.
+/// Shows the value alone, safe for a terminal: a text as it is, other octets in hex.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -187,15 +187,14 @@ fn hex(octets: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// A name and its value.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Varbind {
-    /// The object's instance; empty where the agent sent no name that can be
-    /// read.
+    /// The name of the instance; empty if the agent sent one that cannot be read.
     pub oid: Oid,
     /// Its value.
     pub value: Value,
 }
 
 impl Varbind {
-    /// A name and its value.
+    /// A varbind of that name and value.
     pub fn new(oid: impl Into<Oid>, value: Value) -> Self {
         Self {
             oid: oid.into(),

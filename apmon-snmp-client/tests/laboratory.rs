@@ -1,4 +1,4 @@
-//! The lab is what it says, by the word of net-snmp's own tools.
+//! The lab itself, checked with net-snmp's own tools.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -26,9 +26,9 @@ const IF_OPER_STATUS: &str = "1.3.6.1.2.1.2.2.1.8";
 const ENGINE_ID: &str = "1.3.6.1.6.3.10.2.1.1.0";
 const ENGINE_BOOTS: &str = "1.3.6.1.6.3.10.2.1.2.0";
 
-/// An answer takes so long at most: others may keep the machine busy.
+/// The most that an answer takes on a busy machine.
 const PATIENCE_SECS: u32 = 20;
-/// Silence is what lasts so long.
+/// Long enough to call it silence.
 const SILENCE_SECS: u32 = 1;
 
 fn tool(name: &str, address: SocketAddr) -> Tool {
@@ -55,7 +55,7 @@ fn every_user_is_answered() {
 }
 
 #[test]
-fn a_user_may_not_ask_with_less_protection_than_he_has() {
+fn a_user_may_not_ask_at_a_lower_security_level() {
     let snmpd = Snmpd::start(&[]);
     for full in User::all().into_iter().filter(|user| user.privacy.is_some()) {
         let bare = User {
@@ -69,7 +69,7 @@ fn a_user_may_not_ask_with_less_protection_than_he_has() {
 }
 
 #[test]
-fn a_wrong_authentication_password_is_told() {
+fn a_wrong_authentication_password_is_reported() {
     let snmpd = Snmpd::start(&[]);
     for auth in AUTH {
         for privacy in [None, Some(PRIV[1])] {
@@ -84,19 +84,19 @@ fn a_wrong_authentication_password_is_told() {
             );
         }
     }
-    let stranger = User {
-        name: "stranger".to_owned(),
+    let unknown = User {
+        name: "unknown".to_owned(),
         auth: Some("SHA"),
         privacy: None,
     };
     let answer = tool("snmpget", snmpd.address())
-        .by_user(&stranger)
+        .by_user(&unknown)
         .ask(&[SYS_NAME]);
     assert!(answer.unwrap_err().contains("Unknown user name"));
 }
 
 #[test]
-fn a_wrong_privacy_password_meets_silence() {
+fn a_wrong_privacy_password_gets_no_answer() {
     let snmpd = Snmpd::start(&[]);
     for privacy in PRIV {
         let user = User::new(Some("SHA-256"), Some(privacy));
@@ -106,12 +106,12 @@ fn a_wrong_privacy_password_meets_silence() {
         let complaint = answer.unwrap_err();
         assert!(complaint.contains("No Response"), "{user:?}: {complaint}");
     }
-    // It was there all the time.
+    // The agent was running all the time.
     by_community(&snmpd, SYS_NAME).unwrap();
 }
 
 #[test]
-fn a_community_is_answered_and_another_one_is_not() {
+fn known_communities_are_answered_and_others_are_not() {
     let snmpd = Snmpd::start(&["rocommunity more", "sysName agent"]);
     for version in ["1", "2c"] {
         for community in [Snmpd::COMMUNITY, "more"] {
@@ -142,11 +142,11 @@ fn a_restarted_agent_is_the_same_engine_booted_once_more() {
     tool("snmpget", address)
         .by_user(&user)
         .ask(&[SYS_NAME])
-        .expect("the users are there again");
+        .expect("the users are known again");
 }
 
 #[test]
-fn nobody_is_where_an_agent_was_stopped() {
+fn the_port_of_a_stopped_agent_is_closed() {
     let mut snmpd = Snmpd::start(&[]);
     snmpd.stop();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -174,7 +174,7 @@ fn a_frozen_agent_is_silent() {
 }
 
 #[test]
-fn a_namespace_has_its_cables_and_tells_a_pulled_one() {
+fn an_agent_in_a_namespace_sees_a_pulled_cable() {
     let namespace = Namespace::with_cables(300);
     let snmpd = Snmpd::start_in(&namespace, &[]);
     let ask = |oid: &str| {
@@ -201,7 +201,7 @@ fn a_namespace_has_its_cables_and_tells_a_pulled_one() {
 }
 
 #[test]
-fn what_is_done_inside_a_namespace_reaches_only_what_is_there() {
+fn a_socket_inside_a_namespace_reaches_only_that_network() {
     let namespace = Namespace::with_cables(0);
     let snmpd = Snmpd::start_in(&namespace, &[]);
     let bind = || {
@@ -209,11 +209,11 @@ fn what_is_done_inside_a_namespace_reaches_only_what_is_there() {
             .map(drop)
             .map_err(|error| error.kind())
     };
-    assert_eq!(bind(), Ok(()), "the port is free out here");
+    assert_eq!(bind(), Ok(()), "the port is free outside");
     assert_eq!(namespace.inside(bind), Err(std::io::ErrorKind::AddrInUse));
 }
 
-/// The table of tests/README.md: name to number of interfaces.
+/// The number of interfaces of each recorded device, by tests/README.md.
 fn documented() -> BTreeMap<&'static str, usize> {
     let rows = include_str!("README.md")
         .lines()
@@ -229,9 +229,9 @@ fn documented() -> BTreeMap<&'static str, usize> {
 #[test]
 fn every_recorded_device_answers() {
     let recordings = Recordings::start();
-    let told = documented();
+    let documented = documented();
     let names: Vec<&str> = Recordings::names().collect();
-    assert_eq!(told.keys().copied().collect::<Vec<_>>(), names);
+    assert_eq!(documented.keys().copied().collect::<Vec<_>>(), names);
     assert!(names.len() >= 12);
     for name in names {
         let answer = tool("snmpget", recordings.address())
@@ -239,18 +239,18 @@ fn every_recorded_device_answers() {
             .with(&["-Oqv", "-Ox"])
             .ask(&[SYS_DESCR])
             .unwrap();
-        // As the tool prints it: `"43 69 73 63 6F "`, over several lines.
+        // The tool prints `"43 69 73 63 6F "`, over several lines.
         let answered: String = answer.split(['"', ' ', '\n']).collect();
         assert_eq!(answered.to_lowercase(), sys_descr(name), "{name}");
         let walked = tool("snmpbulkwalk", recordings.address())
             .by_community("2c", name)
             .ask(&[IF_INDEX])
             .unwrap();
-        assert_eq!(walked.lines().count(), told[name], "{name}");
+        assert_eq!(walked.lines().count(), documented[name], "{name}");
     }
 }
 
-/// As it was recorded, in hexadecimal digits.
+/// The sysDescr of a recording, in hexadecimal digits.
 fn sys_descr(name: &str) -> String {
     let text = Recordings::text(name);
     let mut values = text.lines().filter_map(|line| {
@@ -264,7 +264,7 @@ fn sys_descr(name: &str) -> String {
 }
 
 #[test]
-fn the_recordings_may_be_replayed_twice_at_a_time() {
+fn the_recordings_can_be_replayed_twice_at_a_time() {
     let both = [Recordings::start(), Recordings::start()];
     assert_ne!(both[0].address(), both[1].address());
     let walks = both.map(|recordings| {

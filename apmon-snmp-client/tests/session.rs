@@ -1,4 +1,4 @@
-//! What a session reads of an agent that does as it should, and what it costs.
+//! What a session reads from an agent that follows the rules, and what it costs.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -15,7 +15,7 @@ use lab::{
     agent::device::{FIRST_INDEX, IF_ENTRY, IF_X_ENTRY, SYSTEM},
 };
 
-/// Longer than anything here takes.
+/// Longer than any test here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn session(agent: &LabAgent, credentials: Credentials, known: &Arc<Agent>) -> Session {
@@ -38,7 +38,7 @@ fn column(entry: &[u32], column: u32) -> Oid {
     Oid::join(entry, &[column])
 }
 
-/// The columns that are read of each port at each poll.
+/// The columns that a poll of a switch reads for each port.
 fn interface_columns() -> Vec<Group> {
     let states = [
         (7, &IF_ENTRY[..]),
@@ -60,7 +60,7 @@ fn rows(column: &Column) -> Vec<(Vec<u32>, Value)> {
 }
 
 #[tokio::test]
-async fn values_are_told_in_the_order_of_their_names() {
+async fn values_come_in_the_order_of_their_names() {
     let agent = LabAgent::start(Device::switch(4, 0));
     let scalars: Vec<Oid> = [5, 9, 6, 5, 4].map(|at| Oid::join(&SYSTEM, &[at, 0])).to_vec();
     for (credentials, absent) in [
@@ -108,7 +108,7 @@ async fn a_value_that_an_agent_leaves_out_is_asked_for_again() {
             "{varbinds:?}"
         );
     }
-    // Nothing at all is no "not there".
+    // An empty answer does not mean that a value is absent.
     agent.set(Behaviour {
         varbinds: Some(0),
         ..Behaviour::default()
@@ -124,7 +124,7 @@ async fn a_value_that_an_agent_leaves_out_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn every_column_is_read_as_it_is() {
+async fn every_column_is_read_completely() {
     let agent = LabAgent::start(Device::switch(48, 100));
     for root in [
         "1.3.6.1.2.1.2.2.1",
@@ -153,16 +153,16 @@ async fn the_interfaces_of_a_switch_take_at_most_16_round_trips() {
     for column in groups.iter().flatten() {
         assert_eq!((column.rows.len(), &column.failure), (48, &None));
     }
-    let count = session.stats();
-    assert!(count.round_trips <= 16, "{count:?}");
-    assert_eq!(count.retries, 0);
-    assert!(count.longest <= 1_400, "{count:?}");
-    assert_eq!(count.longest, agent.state().longest);
-    assert_eq!(usize::try_from(count.round_trips).unwrap(), agent.requests());
+    let stats = session.stats();
+    assert!(stats.round_trips <= 16, "{stats:?}");
+    assert_eq!(stats.retries, 0);
+    assert!(stats.longest <= 1_400, "{stats:?}");
+    assert_eq!(stats.longest, agent.state().longest);
+    assert_eq!(usize::try_from(stats.round_trips).unwrap(), agent.requests());
 }
 
 #[tokio::test]
-async fn what_an_agent_can_answer_is_known_in_the_next_session() {
+async fn the_limits_of_an_agent_are_known_in_the_next_session() {
     let agent = LabAgent::start(Device::switch(48, 0));
     for behaviour in [
         Behaviour {
@@ -200,7 +200,7 @@ async fn what_an_agent_can_answer_is_known_in_the_next_session() {
 }
 
 #[tokio::test]
-async fn a_change_between_two_sessions_is_seen() {
+async fn a_change_between_two_sessions_is_read() {
     let agent = LabAgent::start(Device::switch(8, 3));
     let known = Arc::default();
     let oper = column(&IF_ENTRY, 8);
@@ -241,7 +241,7 @@ async fn columns_of_different_lengths_are_read_side_by_side() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_port_is_told_at_once() {
+async fn a_closed_port_is_reported_at_once() {
     let address = {
         let agent = LabAgent::start(Device::switch(1, 0));
         agent.address()

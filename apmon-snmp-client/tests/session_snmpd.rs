@@ -1,4 +1,4 @@
-//! Net-SNMP's agent, asked by a session.
+//! Sessions with net-snmp's agent.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -16,9 +16,9 @@ use lab::{
     snmpd::{self, AUTH_PASSWORD, PRIV_PASSWORD},
 };
 
-/// Longer than anything takes that is to succeed.
+/// Longer than any request takes that is to succeed.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Silence is what lasts so long: it is asked again meanwhile, and another way.
+/// Long enough to call it silence: requests are sent again, and a signed one, meanwhile.
 const SHORT: Duration = Duration::from_millis(1_800);
 
 const SYS_NAME: [u32; 9] = [1, 3, 6, 1, 2, 1, 1, 5, 0];
@@ -28,7 +28,7 @@ fn start() -> Snmpd {
     Snmpd::start(&[&format!("sysName {NAME}")])
 }
 
-/// The lab's user as we configure it.
+/// The lab's user, as credentials.
 fn user(of: &snmpd::User) -> User {
     let auth = |word: &str| (AuthProtocol::from_str(word).unwrap(), Secret::new(AUTH_PASSWORD));
     let privacy = |word: &str| (PrivProtocol::from_str(word).unwrap(), Secret::new(PRIV_PASSWORD));
@@ -89,9 +89,9 @@ async fn every_pair_of_protocols_is_answered() {
 }
 
 #[tokio::test]
-async fn a_walk_reads_the_same_by_every_version() {
+async fn a_walk_reads_the_same_with_every_version() {
     let snmpd = start();
-    // What stands still: the engine, the users' views.
+    // Tables that do not change by themselves: the engine, the users' views.
     let roots = [
         "1.3.6.1.6.3.16.1.4.1",
         "1.3.6.1.6.3.10.2.1.1",
@@ -125,7 +125,7 @@ async fn a_walk_reads_the_same_by_every_version() {
 }
 
 #[tokio::test]
-async fn a_user_or_a_key_that_it_does_not_know_is_told() {
+async fn an_unknown_user_and_a_wrong_key_are_reported() {
     let snmpd = start();
     let wrong = Secret::new("the wrong password");
     for of in [
@@ -158,7 +158,7 @@ async fn a_user_or_a_key_that_it_does_not_know_is_told() {
 }
 
 #[tokio::test]
-async fn a_wrong_privacy_key_is_told_though_the_agent_says_nothing() {
+async fn a_wrong_privacy_key_is_reported_although_the_agent_is_silent() {
     let snmpd = start();
     let right = sealing();
     let forgeries = [
@@ -174,13 +174,13 @@ async fn a_wrong_privacy_key_is_told_though_the_agent_says_nothing() {
         let error = name(&snmpd, Credentials::V3(user), &Arc::default(), SHORT)
             .await
             .unwrap_err();
-        let is_told = matches!(error, SnmpError::NoAnswerEncrypted | SnmpError::WrongPrivacyKey);
-        assert!(is_told, "{error}: {protocol}");
+        let is_reported = matches!(error, SnmpError::NoAnswerEncrypted | SnmpError::WrongPrivacyKey);
+        assert!(is_reported, "{error}: {protocol}");
     }
 }
 
 #[tokio::test]
-async fn a_level_that_is_too_low_and_an_unknown_context_are_told() {
+async fn a_level_that_is_too_low_and_an_unknown_context_are_reported() {
     let snmpd = start();
     let full = sealing();
     let unsealed = User {
@@ -205,7 +205,7 @@ async fn a_level_that_is_too_low_and_an_unknown_context_are_told() {
         context: "elsewhere".to_owned(),
         ..full
     };
-    // It does not report that.
+    // Net-snmp sends no report for that.
     let error = name(&snmpd, Credentials::V3(elsewhere), &Arc::default(), SHORT)
         .await
         .unwrap_err();
@@ -226,7 +226,7 @@ async fn another_community_gets_no_answer() {
 }
 
 #[tokio::test]
-async fn an_agent_that_was_stopped_and_started_is_followed() {
+async fn an_agent_that_was_stopped_and_started_is_read_again() {
     let mut snmpd = start();
     let known = Arc::default();
     let ask = async |snmpd: &Snmpd| by_user(snmpd, sealing(), &known).await;

@@ -1,4 +1,4 @@
-//! What a session says to an agent of SNMPv3, and what it believes.
+//! What a session sends to an SNMPv3 agent, and which answers it accepts.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -18,11 +18,11 @@ use lab::{
     each,
 };
 
-/// Longer than anything takes that is to succeed.
+/// Longer than any read takes that is to succeed.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What is to fail fails after this: something is sent again meanwhile.
+/// The deadline of reads that are to fail: requests are sent again meanwhile.
 const SHORT: Duration = Duration::from_millis(1_300);
-/// A machine that is busy.
+/// The delay that a busy machine may add.
 const GRACE: Duration = Duration::from_millis(1_500);
 
 fn bare() -> User {
@@ -74,7 +74,7 @@ async fn session(agent: &LabAgent, user: User, known: &Arc<Agent>, within: Durat
     .unwrap()
 }
 
-/// Reads a column; whether it is right is asserted.
+/// Reads a column, and asserts that it is right.
 async fn read(
     agent: &LabAgent,
     user: User,
@@ -98,7 +98,7 @@ async fn read(
 }
 
 #[tokio::test]
-async fn every_level_is_read_and_an_engine_is_asked_for_once() {
+async fn every_security_level_is_read_and_an_engine_is_discovered_once() {
     let agent = start();
     for user in users() {
         let known = Arc::default();
@@ -111,7 +111,7 @@ async fn every_level_is_read_and_an_engine_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn an_agent_that_boots_in_mid_poll_is_read_all_the_same() {
+async fn an_agent_that_restarts_during_a_walk_is_still_read() {
     let agent = start();
     for user in users() {
         for at in 1..5 {
@@ -127,7 +127,7 @@ async fn an_agent_that_boots_in_mid_poll_is_read_all_the_same() {
 }
 
 #[tokio::test]
-async fn another_device_at_the_address_is_asked_as_itself() {
+async fn another_device_at_the_address_is_read_with_its_own_engine() {
     let agent = start();
     for (user, id) in users().into_iter().zip([
         b"\x80\x00\x00\x09one",
@@ -143,7 +143,7 @@ async fn another_device_at_the_address_is_asked_as_itself() {
 }
 
 #[tokio::test]
-async fn another_device_that_does_not_say_so_is_found_at_the_next_session() {
+async fn another_device_that_sends_no_report_is_discovered_in_the_next_session() {
     let agent = start();
     let known = Arc::default();
     read(&agent, signing(), &known, PATIENCE).await.unwrap();
@@ -159,12 +159,12 @@ async fn another_device_that_does_not_say_so_is_found_at_the_next_session() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_by_its_name() {
+async fn each_fault_has_an_error_of_its_own() {
     let agent = start();
     let other = |word: &str| Secret::new(word);
     let sealing = sealing();
-    type Told = fn(&SnmpError) -> bool;
-    let cases: [(User, Told); 8] = [
+    type Expected = fn(&SnmpError) -> bool;
+    let cases: [(User, Expected); 8] = [
         (
             User {
                 name: "nobody".to_owned(),
@@ -228,12 +228,12 @@ async fn what_is_wrong_is_told_by_its_name() {
             panic!("{user:?} was answered");
         };
         assert!(is_right(&error), "{error}: {user:?}");
-        assert!(began.elapsed() < PATIENCE / 2, "told at once");
+        assert!(began.elapsed() < PATIENCE / 2, "the error comes at once");
     }
 }
 
 #[tokio::test]
-async fn whoever_encrypts_without_signing_asks_nothing() {
+async fn a_user_who_encrypts_without_signing_sends_nothing() {
     let agent = start();
     let user = User {
         auth: None,
@@ -252,7 +252,7 @@ async fn whoever_encrypts_without_signing_asks_nothing() {
 }
 
 #[tokio::test]
-async fn an_agent_that_contradicts_itself_is_given_up_by_name() {
+async fn an_agent_that_contradicts_itself_is_given_up() {
     let agent = start();
     agent.set(Behaviour {
         always_restarts: true,
@@ -275,7 +275,7 @@ async fn an_agent_that_contradicts_itself_is_given_up_by_name() {
 }
 
 #[tokio::test]
-async fn what_is_not_secured_as_the_user_is_believed_by_nobody() {
+async fn an_answer_that_is_not_secured_as_the_request_is_ignored() {
     let usual = Behaviour::default;
     let behaviours = [
         (
@@ -338,26 +338,26 @@ async fn what_is_not_secured_as_the_user_is_believed_by_nobody() {
         ask().await;
         agent.set(behaviour.clone());
         if behaviour.replays {
-            // What is replayed.
+            // The answer that is replayed.
             ask().await;
         }
         let Err(error) = read(&agent, user.clone(), &known, SHORT).await else {
-            panic!("{user:?} believes it: {behaviour:?}");
+            panic!("{user:?} accepts it: {behaviour:?}");
         };
-        let is_told = match error {
-            // What is only signed it answers as it should.
+        let is_expected = match error {
+            // The agent answers signed requests rightly.
             SnmpError::NoAnswerEncrypted => behaviour.unencrypted || behaviour.other_request,
             SnmpError::NoAnswer { .. } => true,
             _ => false,
         };
-        assert!(is_told, "{error}: {user:?} {behaviour:?}");
+        assert!(is_expected, "{error}: {user:?} {behaviour:?}");
         agent.set(Behaviour::default());
         read(&agent, user.clone(), &known, PATIENCE).await.unwrap();
     })
     .await;
 }
 
-/// A report that nobody asked for.
+/// A report that answers no request.
 fn report(counter: u32, engine_id: &[u8]) -> Vec<u8> {
     let mut pdu = Pdu::request(
         PduKind::Report,
@@ -389,7 +389,7 @@ fn report(counter: u32, engine_id: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn reports_to_nothing_that_was_asked_change_nothing() {
+async fn reports_that_answer_no_request_change_nothing() {
     let agent = start();
     let noise: Vec<Vec<u8>> = (0..8_u8)
         .flat_map(|n| (1..=6).map(move |counter| report(counter, &[0x80, 0, 0, 9, n])))

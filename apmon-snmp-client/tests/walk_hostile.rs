@@ -1,5 +1,5 @@
-//! Agents that answer late, badly, wrongly or not at all: either the right
-//! values come, or what is wrong is told; in time, always.
+//! Agents that answer late, badly, wrongly or not at all: a walk returns either
+//! the right values or an error that names the fault, and always in time.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -29,11 +29,11 @@ use lab::{
     each,
 };
 
-/// Longer than anything takes that is to succeed.
+/// Longer than any walk takes that is to succeed.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What is to fail fails after this: something is sent again meanwhile.
+/// The deadline of walks that are to fail: requests are sent again meanwhile.
 const SHORT: Duration = Duration::from_millis(1_300);
-/// A machine that is busy.
+/// The delay that a busy machine may add.
 const GRACE: Duration = Duration::from_millis(1_500);
 
 const PORTS: u32 = 20;
@@ -63,7 +63,7 @@ fn rows(column: &Column) -> Vec<(Vec<u32>, Value)> {
     rows.map(|row| (row.index.clone(), row.value.clone())).collect()
 }
 
-/// Everything was read, in whatever order.
+/// Asserts that everything was read, in any order.
 fn assert_complete(read: &[Column], agent: &LabAgent, behaviour: &Behaviour) {
     for (root, column) in columns().iter().zip(read) {
         let mut rows = rows(column);
@@ -88,7 +88,7 @@ fn response(id: i32) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn an_agent_that_can_be_borne_is_read_completely() {
+async fn an_agent_with_tolerable_faults_is_read_completely() {
     let usual = Behaviour::default;
     let behaviours = [
         Behaviour {
@@ -193,7 +193,7 @@ async fn an_agent_that_can_be_borne_is_read_completely() {
         let end = Oid::join(&IF_X_ENTRY, &[19]);
         agent.change(|device| device.table.retain(|oid, _| *oid < end));
         let known = Arc::default();
-        // Where each answer is a retry's, once is enough.
+        // An agent that is late answers retries alone: one round is enough.
         for _ in 0..if behaviour.is_late { 1 } else { 2 } {
             agent.set(behaviour.clone());
             let read = read(&agent, &known, PATIENCE).await;
@@ -205,7 +205,7 @@ async fn an_agent_that_can_be_borne_is_read_completely() {
 }
 
 #[tokio::test]
-async fn an_agent_that_tells_nothing_to_be_believed_has_not_answered() {
+async fn an_agent_without_a_valid_answer_counts_as_silent() {
     let usual = Behaviour::default;
     let behaviours = [
         Behaviour {
@@ -242,7 +242,7 @@ async fn an_agent_that_tells_nothing_to_be_believed_has_not_answered() {
             matches!(error, SnmpError::NoAnswer { .. }),
             "{error}: {behaviour:?}"
         );
-        // It is well again, and was not given up for good.
+        // The agent recovers, and is read again.
         agent.set(Behaviour::default());
         let read = read(&agent, &known, PATIENCE).await.unwrap();
         assert_complete(&read, &agent, &behaviour);
@@ -251,7 +251,7 @@ async fn an_agent_that_tells_nothing_to_be_believed_has_not_answered() {
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_read_is_told_as_such() {
+async fn an_unreadable_answer_is_reported_as_such() {
     each(Damage::ALL, async |damage| {
         let agent = LabAgent::start(Device::switch(PORTS, 0));
         agent.set(Behaviour {
@@ -265,7 +265,7 @@ async fn an_answer_that_cannot_be_read_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn a_loop_is_named_and_loses_no_other_column() {
+async fn a_loop_is_reported_and_costs_no_other_column() {
     let agent = LabAgent::start(Device::switch(PORTS, 0));
     let oper = Oid::join(&IF_ENTRY, &[8]);
     let from = Oid::join(oper.parts(), &[FIRST_INDEX + 9]);
@@ -275,15 +275,15 @@ async fn a_loop_is_named_and_loses_no_other_column() {
             ..Behaviour::default()
         });
         let read = read(&agent, &Arc::default(), PATIENCE).await.unwrap();
-        let trouble = read[1].failure.as_deref().unwrap();
-        assert!(trouble.starts_with("the agent repeats itself"), "{trouble}");
+        let failure = read[1].failure.as_deref().unwrap();
+        assert!(failure.starts_with("the agent repeats itself"), "{failure}");
         assert_eq!(read[1].rows.len(), 10);
         assert!(read[0].failure.is_none() && read[0].rows.len() == 20);
     }
 }
 
 #[tokio::test]
-async fn a_walk_without_an_end_ends_at_its_limit() {
+async fn an_endless_walk_ends_at_its_limit() {
     let agent = LabAgent::start(Device::switch(PORTS, 0));
     let oper = Oid::join(&IF_ENTRY, &[8]);
     agent.set(Behaviour {
@@ -298,7 +298,7 @@ async fn a_walk_without_an_end_ends_at_its_limit() {
 }
 
 #[tokio::test]
-async fn a_counter_without_octets_is_left_out_alone() {
+async fn a_counter_without_octets_costs_no_other_value() {
     let agent = LabAgent::start(Device::switch(PORTS, 0));
     agent.set(Behaviour {
         empty_counters: true,
@@ -311,7 +311,7 @@ async fn a_counter_without_octets_is_left_out_alone() {
 }
 
 #[tokio::test]
-async fn an_agent_that_dies_midway_is_no_empty_table() {
+async fn an_agent_that_dies_midway_does_not_look_like_an_empty_table() {
     each(1..=5, async |from| {
         let agent = LabAgent::start(Device::switch(48, 0));
         agent.set(Behaviour {
@@ -325,7 +325,7 @@ async fn an_agent_that_dies_midway_is_no_empty_table() {
     .await;
 }
 
-/// Stops the flood, whatever the test does.
+/// Stops the flood when dropped, even if the test fails.
 struct Flood(Arc<AtomicBool>, Option<thread::JoinHandle<()>>);
 
 impl Drop for Flood {
@@ -367,5 +367,5 @@ async fn a_flood_does_not_hide_the_deadline() {
     let error = session.walk(&columns()[0], 10).await.unwrap_err();
     assert!(matches!(error, SnmpError::NoAnswer { .. }), "{error}");
     assert!(began.elapsed() < SHORT + GRACE, "{:?}", began.elapsed());
-    assert!(session.stats().retries > 0, "it was asked again meanwhile");
+    assert!(session.stats().retries > 0, "requests were sent again meanwhile");
 }

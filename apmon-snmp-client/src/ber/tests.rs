@@ -32,7 +32,7 @@ fn numbers_are_written_in_their_shortest_form() {
 }
 
 #[test]
-fn numbers_of_careless_agents_are_read() {
+fn numbers_of_agents_that_break_the_rules_are_read() {
     // Without the zero octet before a first bit that is set.
     assert_eq!(
         value(&[0x41, 4, 0xff, 0xff, 0xff, 0xfe]),
@@ -52,7 +52,7 @@ fn numbers_of_careless_agents_are_read() {
 }
 
 #[test]
-fn a_value_that_makes_no_sense_loses_no_other() {
+fn an_unreadable_value_costs_no_other_value() {
     // A counter without octets, then one with.
     let list = [
         &[0x30, 16][..],
@@ -76,7 +76,7 @@ fn a_value_that_makes_no_sense_loses_no_other() {
 }
 
 #[test]
-fn what_is_cut_short_is_refused() {
+fn a_message_that_is_cut_short_is_refused() {
     for octets in [
         &[][..],
         &[2],
@@ -92,7 +92,7 @@ fn what_is_cut_short_is_refused() {
 }
 
 #[test]
-fn an_oid_has_two_parts_in_its_first_octet() {
+fn the_first_octet_of_an_oid_holds_two_parts() {
     for (text, octets) in [
         ("1.3.6.1.2.1", &[6, 5, 0x2b, 6, 1, 2, 1][..]),
         ("0.0", &[6, 1, 0]),
@@ -152,7 +152,7 @@ proptest! {
 }
 
 #[test]
-fn a_name_that_makes_no_sense_loses_no_value() {
+fn an_unreadable_name_costs_no_value() {
     // A part of 36 bits, as agents write a number that they believe negative.
     let list = [
         &[0x30, 19][..],

@@ -11,7 +11,7 @@ const GET: &[u8] = &[
 ];
 
 #[test]
-fn a_request_is_written_as_other_programs_write_it() {
+fn a_request_is_encoded_as_net_snmp_encodes_it() {
     let oid = "1.3.6.1.2.1.1.1.0".parse().unwrap();
     let message = CommunityMessage {
         is_v1: false,
@@ -23,14 +23,14 @@ fn a_request_is_written_as_other_programs_write_it() {
 }
 
 #[test]
-fn a_community_never_shows() {
+fn a_community_never_prints() {
     let message = Message::decode(GET).unwrap();
     assert!(!format!("{message:?}").contains("public"));
     assert!(!format!("{message:?}").contains("112"), "nor its octets");
 }
 
 #[test]
-fn a_message_of_v3_has_its_signature_where_it_says() {
+fn the_signature_of_a_v3_message_is_at_its_place() {
     let scoped = Scoped {
         engine_id: b"engine".to_vec(),
         context: Vec::new(),

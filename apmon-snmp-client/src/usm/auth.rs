@@ -1,4 +1,4 @@
-//! Signing a message, and telling whether it is signed.
+//! Signing messages, and verifying signatures.
 
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -9,11 +9,10 @@ use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use super::{AuthProtocol, MasterKey};
 
-/// What stands in a code's place while the code is computed.
+/// The octets in the place of a code while the code is computed.
 const ZEROS: [u8; 48] = [0; 48];
 
-/// A user's key for signing, good for one engine. It prints as `***`; a copy
-/// costs nothing.
+/// A user's key for signing, for one engine. It prints as `***`; a clone is cheap.
 #[derive(Clone)]
 pub struct AuthKey {
     mac_len: usize,
@@ -21,15 +20,15 @@ pub struct AuthKey {
 }
 
 impl AuthKey {
-    /// From a password (RFC 3414, A.2). This hashes 1 MiB, some milliseconds:
-    /// keep the key. A user's password has at least 8 octets by RFC 3414; that
-    /// is for the site file to ask, here even none makes a key.
+    /// The key of a password (RFC 3414, A.2). This hashes 1 MiB, some milliseconds:
+    /// keep the key. RFC 3414 demands passwords of at least 8 octets; this does not
+    /// check it, and even an empty password makes a key.
     #[must_use]
     pub fn derive(protocol: AuthProtocol, password: &[u8], engine_id: &[u8]) -> Self {
         Self::localize(&MasterKey::of(protocol, password), engine_id)
     }
 
-    /// From a password that is hashed already.
+    /// The key of a password that is already hashed.
     #[must_use]
     pub fn localize(master: &MasterKey, engine_id: &[u8]) -> Self {
         let (protocol, key) = (master.protocol(), master.localized(engine_id));
@@ -47,19 +46,19 @@ impl AuthKey {
         }
     }
 
-    /// Length of a code in octets: 12, 12, 16, 24, 32, 48 in the order of
+    /// The length of a code, octets: 12, 12, 16, 24, 32, 48 in the order of
     /// [`AuthProtocol`].
     #[must_use]
     pub fn mac_len(&self) -> usize {
         self.mac_len
     }
 
-    /// Writes the code of `message` into its `place`, whatever stands there.
+    /// Writes the code of `message` into its `place`, over anything there.
     ///
     /// # Panics
     ///
-    /// When `place` is not in `message` or not [`mac_len`](Self::mac_len) long:
-    /// whoever built the message made a mistake.
+    /// If `place` is not in `message`, or not [`mac_len`](Self::mac_len) long: the
+    /// message was built wrongly.
     pub fn sign(&self, message: &mut [u8], place: Range<usize>) {
         assert_eq!(
             place.len(),
@@ -73,9 +72,8 @@ impl AuthKey {
         message[place].copy_from_slice(&code[..self.mac_len]);
     }
 
-    /// Whether the code at `place` is right, compared in constant time. False
-    /// also when `place` is not in `message` or has another length than
-    /// [`mac_len`](Self::mac_len).
+    /// Whether the code at `place` is right, compared in constant time. False also
+    /// if `place` is not in `message`, or not [`mac_len`](Self::mac_len) long.
     #[must_use]
     pub fn verify(&self, message: &[u8], place: Range<usize>) -> bool {
         place.len() == self.mac_len
@@ -84,7 +82,7 @@ impl AuthKey {
                 .is_some_and(|parts| self.signer.matches(parts, &message[place]))
     }
 
-    /// What is signed: the message with zeros at `place` (RFC 3414, 6.3.1).
+    /// The parts that are signed: the message with zeros at `place` (RFC 3414, 6.3.1).
     fn parts<'a>(&self, message: &'a [u8], place: &Range<usize>) -> Option<[&'a [u8]; 3]> {
         let before = message.get(..place.start)?;
         let after = message.get(place.end..)?;
@@ -98,9 +96,9 @@ impl fmt::Debug for AuthKey {
     }
 }
 
-/// A hash with the key already in it.
+/// A hash that already has the key.
 trait Signer: Send + Sync {
-    /// The whole code; what goes into a message is its beginning.
+    /// The whole code; a message has its beginning.
     fn code(&self, parts: [&[u8]; 3]) -> Vec<u8>;
     /// Whether `code` is the beginning of the whole one.
     fn matches(&self, parts: [&[u8]; 3], code: &[u8]) -> bool;

@@ -1,4 +1,4 @@
-//! From a password to a key that is good for one engine.
+//! Keys from passwords, each for one engine.
 
 use std::{
     array,
@@ -13,21 +13,21 @@ use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512, digest::DynDigest};
 
 use super::AuthProtocol;
 
-/// How much of a password's repetition is hashed, in octets (RFC 3414, A.2).
+/// Octets of a repeated password that are hashed (RFC 3414, A.2).
 const REPEATED: usize = 1024 * 1024;
 
-/// How a hash that is too short for a cipher's key is made longer.
+/// How a hash is extended that is too short for a cipher's key.
 #[derive(Clone, Copy)]
 pub(super) enum Extension {
-    /// By the hash of the key (draft-blumenthal-aes-usm-04, 3.1.2.1).
+    /// With the hash of the key (draft-blumenthal-aes-usm-04, 3.1.2.1).
     Blumenthal,
-    /// By the key of which the key is the password
+    /// With another key, made with the key as its password
     /// (draft-reeder-snmpv3-usm-3desede-00, 2.1).
     Reeder,
 }
 
-/// A password as it is hashed for all engines (RFC 3414, A.2): what takes long
-/// of a key. It prints as `***`; a copy costs nothing.
+/// A password, hashed for all engines (RFC 3414, A.2): the slow part of a key. It
+/// prints as `***`; a clone is cheap.
 #[derive(Clone)]
 pub struct MasterKey {
     protocol: AuthProtocol,
@@ -41,14 +41,14 @@ impl fmt::Debug for MasterKey {
 }
 
 impl MasterKey {
-    /// From a password. This hashes 1 MiB, some milliseconds: keep the key. A
-    /// user's password has at least 8 octets by RFC 3414; that is for the site
-    /// file to ask, here even none makes a key.
+    /// The key of a password. This hashes 1 MiB, some milliseconds: keep the key.
+    /// RFC 3414 demands passwords of at least 8 octets; this does not check it, and
+    /// even an empty password makes a key.
     #[must_use]
     pub fn of(protocol: AuthProtocol, password: &[u8]) -> Self {
         let mut hash = hash(protocol);
         if !password.is_empty() {
-            // Whole repetitions, so that the next block goes on where this one ended.
+            // Whole repetitions, so that each block continues the one before.
             let block = password.repeat(4096_usize.div_ceil(password.len()));
             let mut left = REPEATED;
             while left > 0 {
@@ -67,7 +67,7 @@ impl MasterKey {
         self.protocol
     }
 
-    /// The key on one engine, as long as the protocol's hash.
+    /// The key for one engine, as long as the protocol's hash.
     pub(super) fn localized(&self, engine_id: &[u8]) -> Box<[u8]> {
         let mut hash = hash(self.protocol);
         for part in [&self.octets, engine_id, &self.octets] {
@@ -76,7 +76,7 @@ impl MasterKey {
         hash.finalize()
     }
 
-    /// The same, cut or made longer to `N` octets, at most 32.
+    /// The key for one engine, cut or extended to `N` octets, at most 32.
     pub(super) fn of_length<const N: usize>(&self, engine_id: &[u8], extension: Extension) -> [u8; N] {
         const { assert!(N <= 32, "one extension of the shortest hash, 16 octets, gives 32") };
         let mut key = self.localized(engine_id).into_vec();
@@ -95,13 +95,13 @@ impl MasterKey {
     }
 }
 
-/// The passwords of a process, hashed once each: a thousand devices share a few.
+/// The keys of a process's passwords, each hashed once: a thousand devices share a
+/// few.
 #[derive(Debug, Default)]
 pub struct Keyring(Mutex<HashMap<(AuthProtocol, [u8; 32]), MasterKey>>);
 
 impl Keyring {
-    /// The key of a password. The first one who asks for it waits some
-    /// milliseconds.
+    /// The key of a password. The first call for it takes some milliseconds.
     #[must_use]
     pub fn key(&self, protocol: AuthProtocol, password: &[u8]) -> MasterKey {
         let name = (protocol, Sha256::digest(password).into());

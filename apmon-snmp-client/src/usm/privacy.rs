@@ -1,4 +1,4 @@
-//! Encrypting what a message carries.
+//! Encrypting and decrypting the content of messages.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ use super::{
     key::{Extension, MasterKey},
 };
 
-/// DES encrypts blocks of so many octets.
+/// Octets of a block of DES.
 const DES_BLOCK: usize = 8;
 
-/// A user's key for encrypting, good for one engine. It prints as `***`.
+/// A user's key for encryption, for one engine. It prints as `***`.
 #[derive(Clone)]
 pub struct PrivKey(Key);
 
@@ -26,33 +26,33 @@ enum Key {
     Aes256([u8; 32]),
 }
 
-/// What cannot have been encrypted with this protocol. (A wrong key is not
-/// told: it gives other octets.)
+/// Octets that cannot have been encrypted with this protocol. A wrong key is not
+/// noticed here: it gives other octets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Undecipherable {
-    /// msgPrivacyParameters are not 8 octets.
+    /// msgPrivacyParameters do not have 8 octets.
     #[error("the privacy parameters have {0} octets, not 8")]
     Parameters(usize),
-    /// What DES encrypts is whole blocks.
-    #[error("the encrypted part has {0} octets, for DES it must be a multiple of 8")]
+    /// DES encrypts whole blocks.
+    #[error("the encrypted part has {0} octets, with DES it must be a multiple of 8")]
     Length(usize),
 }
 
 impl PrivKey {
-    /// From a password, hashed as the user's `auth` does it. This hashes 1 MiB,
-    /// with the longer keys of Cisco's up to 2 MiB: keep the key.
+    /// The key of a password, hashed by the user's `auth` protocol. This hashes
+    /// 1 MiB, for Cisco's longer keys up to 2 MiB: keep the key.
     ///
-    /// A key longer than the hash is made by draft-blumenthal-aes-usm-04, for
-    /// Cisco's protocols by draft-reeder-snmpv3-usm-3desede-00. Where the hash
-    /// is long enough the two are the same.
+    /// A hash that is too short is extended as in draft-blumenthal-aes-usm-04, for
+    /// Cisco's protocols as in draft-reeder-snmpv3-usm-3desede-00. If the hash is
+    /// long enough, both give the same key.
     #[must_use]
     pub fn derive(protocol: PrivProtocol, auth: AuthProtocol, password: &[u8], engine_id: &[u8]) -> Self {
         Self::localize(protocol, &MasterKey::of(auth, password), engine_id)
     }
 
-    /// From a password that is hashed already. With Cisco's longer keys this
-    /// hashes 1 MiB all the same, where the hash is too short.
+    /// The key of a password that is already hashed. For Cisco's longer keys this
+    /// still hashes 1 MiB if the hash is too short.
     #[must_use]
     pub fn localize(protocol: PrivProtocol, master: &MasterKey, engine_id: &[u8]) -> Self {
         use Extension::{Blumenthal, Reeder};
@@ -72,18 +72,18 @@ impl PrivKey {
         })
     }
 
-    /// Encrypts a scoped PDU; gives the cipher text and msgPrivacyParameters.
+    /// Encrypts a scoped PDU; returns the cipher text and msgPrivacyParameters.
     ///
-    /// `boots` and `time` are the authoritative engine's, as the message says
-    /// them. `salt` must be another one for each message of this key, also
-    /// after a restart of ours: with AES two messages of one salt, boots and
-    /// time give away what differs between them. DES takes the lower 32 bits,
-    /// and fills the last block with zeros.
+    /// `boots` and `time` are the authoritative engine's, as the message states
+    /// them. `salt` must differ for each message of this key, also after a restart
+    /// of this process: with AES, two messages of one salt, boots and time give
+    /// away their difference. DES takes the lower 32 bits of it, and fills the last
+    /// block with zeros.
     #[must_use]
     pub fn encrypt(&self, plain: &[u8], boots: u32, time: u32, salt: u64) -> (Vec<u8>, [u8; 8]) {
         let mut octets = plain.to_vec();
         let parameters = match &self.0 {
-            // RFC 3414, 8.1.1.1: boots, then a number of ours.
+            // RFC 3414, 8.1.1.1: boots, then the salt.
             Key::Des { .. } => (u64::from(boots) << 32 | (salt & u64::from(u32::MAX))).to_be_bytes(),
             _ => salt.to_be_bytes(),
         };
@@ -111,12 +111,12 @@ impl PrivKey {
     }
 
     /// Decrypts a scoped PDU; `parameters`, `boots` and `time` are those of its
-    /// message. What DES filled the last block with is still there, and with
-    /// another key come other octets: the scoped PDU's own length tells.
+    /// message. The padding of DES is still there, and a wrong key gives other
+    /// octets: the scoped PDU's own length reveals both.
     ///
     /// # Errors
     ///
-    /// [`Undecipherable`] for a length that cannot be.
+    /// [`Undecipherable`] for an impossible length.
     pub fn decrypt(
         &self,
         cipher: &[u8],
@@ -153,7 +153,7 @@ impl PrivKey {
         Ok(octets)
     }
 
-    /// The octets of the key, for DES with its pre-IV.
+    /// The octets of the key; with DES, its pre-IV as well.
     #[cfg(test)]
     pub(super) fn octets(&self) -> Vec<u8> {
         match &self.0 {
@@ -171,7 +171,7 @@ impl fmt::Debug for PrivKey {
     }
 }
 
-/// RFC 3826, 3.1.2.1: boots, time, salt.
+/// The initialisation vector of AES (RFC 3826, 3.1.2.1): boots, time, salt.
 fn aes_iv(boots: u32, time: u32, salt: [u8; 8]) -> [u8; 16] {
     let mut iv = [0; 16];
     iv[..4].copy_from_slice(&boots.to_be_bytes());
@@ -180,7 +180,7 @@ fn aes_iv(boots: u32, time: u32, salt: [u8; 8]) -> [u8; 16] {
     iv
 }
 
-/// RFC 3414, 8.1.1.1: the pre-IV with the salt.
+/// The initialisation vector of DES (RFC 3414, 8.1.1.1): pre-IV xor salt.
 fn xor(pre_iv: [u8; 8], salt: [u8; 8]) -> [u8; 8] {
     (u64::from_be_bytes(pre_iv) ^ u64::from_be_bytes(salt)).to_be_bytes()
 }

@@ -1,4 +1,4 @@
-//! The protocols and their names.
+//! Protocols of signing and encryption, and their names.
 
 use std::{fmt, str::FromStr};
 
@@ -24,7 +24,7 @@ pub enum AuthProtocol {
     Sha512,
 }
 
-/// Each with its names, the one that is shown first.
+/// Each protocol with its names; the first one is shown.
 const AUTH: &[(AuthProtocol, &[&str])] = &[
     (AuthProtocol::Md5, &["md5", "md-5"]),
     (AuthProtocol::Sha1, &["sha1", "sha", "sha-1"]),
@@ -35,7 +35,7 @@ const AUTH: &[(AuthProtocol, &[&str])] = &[
 ];
 
 impl AuthProtocol {
-    /// Length of a message's code (msgAuthenticationParameters) in octets.
+    /// The length of a message's code (msgAuthenticationParameters), octets.
     #[must_use]
     pub const fn mac_len(self) -> usize {
         match self {
@@ -48,7 +48,7 @@ impl AuthProtocol {
     }
 }
 
-/// How what they carry is encrypted.
+/// How the content of messages is encrypted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -70,7 +70,7 @@ pub enum PrivProtocol {
     Aes256Cisco,
 }
 
-/// Each with its names, the one that is shown first.
+/// Each protocol with its names; the first one is shown.
 const PRIV: &[(PrivProtocol, &[&str])] = &[
     (PrivProtocol::Des, &["des"]),
     (PrivProtocol::Aes128, &["aes128", "aes", "aes-128"]),
@@ -80,7 +80,7 @@ const PRIV: &[(PrivProtocol, &[&str])] = &[
     (PrivProtocol::Aes256Cisco, &["aes256c", "aes-256c", "aes-256-c"]),
 ];
 
-/// A word that names no protocol. Shown as what follows the option's name:
+/// A word that names no protocol. Its text follows the name of an option:
 /// `must be md5 or sha1 or .., not "sha3"`.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("must be {}, not \"{}\"", .names.join(" or "), excerpt(.word, 40))]
@@ -89,7 +89,8 @@ pub struct UnknownProtocol {
     word: String,
 }
 
-/// In any case, with or without the dash, as manuals have them.
+/// Finds a protocol by its name in upper or lower case, with or without the dash,
+/// as manuals write it.
 fn find<P: Copy>(table: &[(P, &[&'static str])], word: &str) -> Result<P, UnknownProtocol> {
     let row = table
         .iter()
@@ -102,7 +103,7 @@ fn find<P: Copy>(table: &[(P, &[&'static str])], word: &str) -> Result<P, Unknow
 
 fn shown<P: PartialEq>(table: &[(P, &[&'static str])], protocol: &P) -> &'static str {
     let row = table.iter().find(|row| row.0 == *protocol);
-    row.map_or("", |(_, names)| names[0]) // every protocol has its row, a test says
+    row.map_or("", |(_, names)| names[0]) // every protocol has its row
 }
 
 impl FromStr for AuthProtocol {
@@ -161,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_protocol_is_read_in_any_case_with_or_without_the_dash() {
+    fn a_protocol_is_parsed_in_any_case_with_or_without_the_dash() {
         for (words, protocol) in [
             ("md5 MD5", AuthProtocol::Md5),
             ("sha1 sha SHA SHA-1 sha-1", AuthProtocol::Sha1),
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn another_word_is_refused_with_all_the_names() {
+    fn an_unknown_name_is_refused_with_all_the_names() {
         for word in ["", "none", "sha3", "s-h-a", "sha-", " md5", "aes"] {
             let error = word.parse::<AuthProtocol>().unwrap_err().to_string();
             let expected =
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn every_protocol_is_shown_as_it_is_written() {
+    fn every_protocol_is_shown_by_its_first_name() {
         for (protocol, names) in AUTH {
             assert_eq!(protocol.to_string(), names[0]);
             assert_eq!(names[0].parse(), Ok(*protocol));

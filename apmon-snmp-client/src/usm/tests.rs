@@ -25,12 +25,12 @@ const PRIV: [PrivProtocol; 6] = [
 /// The engine of RFC 3414, A.3.
 const RFC_ENGINE: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
 
-/// The engine and the passwords of the files beside.
+/// The engine and the passwords of the files in `tests/`.
 const ENGINE: &[u8] = b"\x80\x00\x1f\x88\x80apmon\x00\x01";
 const AUTH_PASSWORD: &[u8] = b"maplesyrup";
 const PRIV_PASSWORD: &[u8] = b"maple pancake";
 
-/// A file's lines but for its remarks, word by word.
+/// The lines of a file without its comments, word by word.
 fn rows(text: &str) -> impl Iterator<Item = Vec<&str>> {
     text.lines()
         .filter(|line| !line.starts_with('#'))

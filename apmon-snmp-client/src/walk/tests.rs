@@ -12,12 +12,12 @@ use crate::{
     value::{Value, Varbind},
 };
 
-/// As a session has under way.
+/// Requests in flight, as in a session.
 const WINDOW: usize = 4;
 
-/// Asks `agent` until the walk is over; gives the columns and how many requests
-/// it took, or `None` if it is not over after `most` requests. The answers come
-/// in the order of the requests.
+/// Asks `agent` until the walk is over; returns the columns and the number of
+/// requests, or `None` if it is not over after `most` requests. Answers come in the
+/// order of the requests.
 fn walk(
     groups: Vec<Group>,
     known: &Agent,
@@ -76,20 +76,20 @@ fn response(status: i32, index: i32, varbinds: Vec<Varbind>) -> Pdu {
     }
 }
 
-/// How an agent that has no bad will differs from others.
+/// How an honest agent differs from others.
 #[derive(Clone, Debug)]
 struct Manner {
     is_v1: bool,
     knows_bulk: bool,
-    /// Answers of more varbinds, or more octets, are tooBig or cut off.
+    /// Longer answers, in varbinds or octets, are tooBig or cut off.
     varbinds: usize,
     octets: usize,
     cuts: bool,
-    /// Ends by noSuchName though it is v2c.
+    /// It ends with noSuchName, although it speaks v2c.
     no_such_name: bool,
 }
 
-/// Answers from `table` in this manner.
+/// The answer from `table` in that manner.
 fn honest(table: &BTreeMap<Oid, Value>, manner: &Manner, request: &Request) -> Pdu {
     let refused = |status, at: usize| {
         let same = request
@@ -227,8 +227,8 @@ proptest! {
         prop_assert!(columns[2].is_empty());
     }
 
-    /// Whatever it answers, and in whatever order: a walk of at most so many
-    /// rows takes no more requests than that.
+    /// A walk up to that many rows takes no more requests than that, whatever the
+    /// agent answers, in whatever order.
     #[test]
     fn any_agent_comes_to_an_end(
         answers in prop::collection::vec(any_answer(), 1..40),
@@ -249,11 +249,11 @@ proptest! {
     }
 }
 
-/// What an agent of bad will answers, whatever was asked.
+/// The answer of a hostile agent, whatever the request.
 #[derive(Clone, Debug)]
 enum Bad {
     Status(i32, i32),
-    /// So many varbinds; where they are, seen from what was asked.
+    /// Each varbind's place, relative to the requested one.
     Rows(usize, Vec<i64>, bool),
     End(usize),
 }
@@ -302,7 +302,7 @@ impl Bad {
 }
 
 #[test]
-fn what_an_agent_can_answer_is_known_at_the_next_walk() {
+fn the_limits_of_an_agent_are_known_at_the_next_walk() {
     let table = counters(6, 48);
     for manner in [
         Manner {
@@ -347,7 +347,7 @@ fn what_an_agent_can_answer_is_known_at_the_next_walk() {
 }
 
 #[test]
-fn the_end_of_a_table_does_not_look_like_a_limit() {
+fn the_end_of_a_table_is_not_mistaken_for_a_limit() {
     let table = counters(6, 48);
     let known = Agent::default();
     for _ in 0..3 {
@@ -384,7 +384,7 @@ fn an_agent_that_was_short_of_memory_is_asked_for_more_again() {
 }
 
 #[test]
-fn a_row_that_cannot_be_read_loses_no_other_column() {
+fn an_unreadable_row_costs_no_other_column() {
     let table = counters(3, 40);
     let bad = Oid::join(root(2).parts(), &[17]);
     let (mut columns, asked) = walk(vec![as_they_come(3)], &Agent::default(), false, 100, |request| {
@@ -421,7 +421,7 @@ fn rows_without_values_end_at_the_limit() {
 }
 
 #[test]
-fn an_answer_fits_into_a_frame_from_the_first_one_on() {
+fn every_answer_fits_into_a_frame_from_the_first_on() {
     // The stations of a switch: an index is a database and six octets.
     let columns = [2, 3].map(|column| Oid::from([1, 3, 6, 1, 2, 1, 17, 7, 1, 2, 2, 1, column]));
     let mut table = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! From password to key.
+//! Keys from passwords.
 
 use md5::{Digest, Md5};
 use sha1::Sha1;
@@ -23,7 +23,7 @@ fn the_examples_of_rfc_3414_a_3_hold() {
 }
 
 /// The published value is the difference between a hash of the old key and the
-/// new key; the random part is all zeros there.
+/// new key, with zeros as its random part.
 #[test]
 fn the_key_changes_of_rfc_3414_a_5_hold() {
     let keys = |protocol| {
@@ -46,7 +46,7 @@ fn the_key_changes_of_rfc_3414_a_5_hold() {
 }
 
 #[test]
-fn keys_are_those_of_net_snmp() {
+fn keys_are_the_same_as_those_of_net_snmp() {
     let mut auth_keys = 0;
     let mut priv_keys = 0;
     for row in rows(include_str!("net-snmp-keys.txt")) {
@@ -71,8 +71,8 @@ fn keys_are_those_of_net_snmp() {
     assert_eq!((auth_keys, priv_keys), (AUTH.len(), AUTH.len() * PRIV.len()));
 }
 
-/// Against Python's hashlib: longer than a block of ours, than 1 MiB, and one
-/// octet; an engine id of the shortest length.
+/// The keys are those of Python's hashlib: for a password longer than a block of
+/// ours, one longer than 1 MiB, and one of one octet; and the shortest engine ID.
 #[test]
 fn a_password_of_any_length_makes_the_right_key() {
     let long = [[b'x'; 5000].as_slice(), &[b'y'; 37]].concat();
@@ -93,7 +93,7 @@ fn a_password_of_any_length_makes_the_right_key() {
 }
 
 #[test]
-fn an_empty_password_or_engine_id_makes_a_key_like_any_other() {
+fn an_empty_password_or_engine_id_makes_a_key() {
     for auth in AUTH {
         let key = AuthKey::derive(auth, b"", b"");
         let mut message = [1; 60];
@@ -112,7 +112,7 @@ fn an_empty_password_or_engine_id_makes_a_key_like_any_other() {
 }
 
 #[test]
-fn keys_do_not_show() {
+fn keys_never_print() {
     let auth = AuthKey::derive(AuthProtocol::Md5, AUTH_PASSWORD, ENGINE);
     let privacy = PrivKey::derive(PrivProtocol::Des, AuthProtocol::Md5, PRIV_PASSWORD, ENGINE);
     assert_eq!(format!("{auth:?} {privacy:?}"), "*** ***");

@@ -1,4 +1,4 @@
-//! Messages as net-snmp and its agent sent them.
+//! Messages that net-snmp and its agent sent.
 
 use std::{ops::Range, sync::LazyLock};
 
@@ -7,7 +7,7 @@ use super::{
     AUTH_PASSWORD, ENGINE, PRIV_PASSWORD, bytes, hex, rows,
 };
 
-/// One message with its user's keys.
+/// A message with its user's keys.
 struct Sample {
     user: &'static str,
     auth: AuthKey,
@@ -62,7 +62,7 @@ fn sample(row: Vec<&'static str>) -> Sample {
     }
 }
 
-/// Where the content is of what begins at `at`, in well-formed BER.
+/// The place of the content of the element at `at`, in well-formed BER.
 fn content(message: &[u8], at: usize) -> Range<usize> {
     let (start, length) = match message[at + 1] {
         0x81 => (at + 3, message[at + 2]),
@@ -90,7 +90,7 @@ fn messages_of_net_snmp_are_verified() {
 }
 
 #[test]
-fn signing_a_message_of_net_snmp_gives_the_code_it_has() {
+fn signing_a_message_of_net_snmp_gives_its_own_code() {
     for sample in SAMPLES.iter() {
         let mut message = sample.message.clone();
         message[sample.code.clone()].fill(0xee);
@@ -113,7 +113,7 @@ fn messages_of_net_snmp_are_decrypted() {
 }
 
 #[test]
-fn encrypting_what_net_snmp_did_gives_its_octets() {
+fn encrypting_a_pdu_of_net_snmp_gives_its_own_octets() {
     for sample in SAMPLES.iter() {
         let salt = sample.message[sample.parameters.clone()].try_into().unwrap();
         let (cipher, parameters) =
@@ -131,7 +131,7 @@ fn encrypting_what_net_snmp_did_gives_its_octets() {
 }
 
 #[test]
-fn one_wrong_bit_anywhere_is_seen() {
+fn one_wrong_bit_anywhere_is_noticed() {
     let sample = &SAMPLES[0];
     for at in 0..sample.message.len() {
         for bit in 0..8 {
@@ -146,7 +146,7 @@ fn one_wrong_bit_anywhere_is_seen() {
 }
 
 #[test]
-fn another_password_protocol_or_engine_is_seen() {
+fn another_password_protocol_or_engine_is_noticed() {
     let sample = &SAMPLES[0];
     let (auth, privacy) = sample.user.split_once('/').unwrap();
     let (auth, privacy) = (auth.parse().unwrap(), privacy.parse().unwrap());

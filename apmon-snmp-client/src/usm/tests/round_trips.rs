@@ -1,4 +1,4 @@
-//! What we sign and encrypt ourselves, and what cannot be.
+//! Messages signed and encrypted here, and impossible ones.
 
 use std::sync::LazyLock;
 
@@ -22,7 +22,7 @@ fn priv_key(protocol: PrivProtocol) -> PrivKey {
 
 proptest! {
     #[test]
-    fn what_is_encrypted_is_decrypted_again(
+    fn an_encrypted_pdu_is_decrypted_again(
         plain in vec(any::<u8>(), 0..300), boots: u32, time: u32, salt: u64,
     ) {
         for (key, protocol) in PRIV_KEYS.iter().zip(PRIV) {
@@ -36,7 +36,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_signed_is_verified(message in vec(any::<u8>(), 48..300), at: prop::sample::Index) {
+    fn a_signed_message_is_verified(message in vec(any::<u8>(), 48..300), at: prop::sample::Index) {
         for key in AUTH_KEYS.iter() {
             let start = at.index(message.len() - key.mac_len() + 1);
             let place = start..start + key.mac_len();
@@ -51,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_received_makes_a_panic(
+    fn no_received_octets_cause_a_panic(
         message in vec(any::<u8>(), 0..100), parameters in vec(any::<u8>(), 0..20),
         start: prop::sample::Index, end: prop::sample::Index, boots: u32, time: u32,
     ) {
@@ -66,9 +66,9 @@ proptest! {
     }
 }
 
-/// Against OpenSSL, keys and padding made by a script of its own.
+/// The cipher texts are OpenSSL's, with keys and padding made by a script.
 #[test]
-fn encrypting_gives_what_openssl_gives() {
+fn encryption_gives_the_cipher_text_of_openssl() {
     let plain = b"forty-three octets are no multiple of eight";
     for (protocol, parameters, cipher) in [
         (
@@ -109,16 +109,16 @@ fn encrypting_gives_what_openssl_gives() {
 }
 
 #[test]
-fn a_length_that_cannot_be_is_named() {
+fn an_impossible_length_is_named() {
     let [des, aes] = [PrivProtocol::Des, PrivProtocol::Aes128].map(priv_key);
-    let told = |read: Result<Vec<u8>, Undecipherable>| read.unwrap_err().to_string();
+    let error = |read: Result<Vec<u8>, Undecipherable>| read.unwrap_err().to_string();
     assert_eq!(
-        told(des.decrypt(&[0; 15], &[0; 8], 1, 2)),
-        "the encrypted part has 15 octets, for DES it must be a multiple of 8"
+        error(des.decrypt(&[0; 15], &[0; 8], 1, 2)),
+        "the encrypted part has 15 octets, with DES it must be a multiple of 8"
     );
     for key in [&des, &aes] {
         assert_eq!(
-            told(key.decrypt(&[0; 16], &[], 1, 2)),
+            error(key.decrypt(&[0; 16], &[], 1, 2)),
             "the privacy parameters have 0 octets, not 8"
         );
     }
@@ -126,14 +126,14 @@ fn a_length_that_cannot_be_is_named() {
 }
 
 #[test]
-fn a_place_that_cannot_be_holds_no_code() {
+fn an_impossible_place_has_no_right_code() {
     for (key, auth) in AUTH_KEYS.iter().zip(AUTH) {
         let length = key.mac_len();
         assert_eq!(length, auth.mac_len());
         let mut message = vec![3; 100];
         key.sign(&mut message, 20..20 + length);
         assert!(key.verify(&message, 20..20 + length));
-        #[allow(clippy::reversed_empty_ranges)] // one of the places that cannot be
+        #[allow(clippy::reversed_empty_ranges)] // one of the impossible places
         for place in [
             20..20,
             20..20 + length - 1,
@@ -150,12 +150,12 @@ fn a_place_that_cannot_be_holds_no_code() {
 
 #[test]
 #[should_panic(expected = "the place of a code is as long as the code")]
-fn signing_a_place_of_another_length_is_a_mistake() {
+fn signing_a_place_of_another_length_panics() {
     AUTH_KEYS[0].sign(&mut [0; 100], 0..13);
 }
 
 #[test]
 #[should_panic(expected = "the place of a code is in the message")]
-fn signing_a_place_outside_is_a_mistake() {
+fn signing_a_place_outside_the_message_panics() {
     AUTH_KEYS[0].sign(&mut [0; 100], 95..107);
 }
