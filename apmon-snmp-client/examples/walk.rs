@@ -1,4 +1,4 @@
-//! Walks a part of an agent's MIB, or several columns side by side:
+//! Walks a part of an agent's MIB, or several columns side by side.
 //! `cargo run -p apmon-snmp-client --example walk -- 127.0.0.1:161 public 1.3.6.1.2.1.1`
 #![allow(clippy::print_stdout)] // it is a program
 
@@ -28,8 +28,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 Varbind::new(Oid::join(root.parts(), &row.index), row.value.clone())
             );
         }
-        if let Some(trouble) = &column.failure {
-            println!("{root}: {trouble}");
+        if let Some(failure) = &column.failure {
+            println!("{root}: {failure}");
         }
     }
     println!("{:?} in {:?}", session.stats(), began.elapsed());

@@ -1,4 +1,4 @@
-//! Everything that was read from an agent in one poll, as it came.
+//! What one poll read from an agent, as it came.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use apmon_snmp_client::{Column, Oid, Row, Value, Varbind};
 
 use crate::mib::Object;
 
-/// What one poll read. An object that was not asked for looks like one that
-/// the agent does not have.
+/// What one poll read. An object that was not asked for looks like one that the
+/// agent does not have.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct PollData {
     scalars: BTreeMap<Vec<u32>, Value>,
@@ -15,14 +15,14 @@ pub(crate) struct PollData {
 }
 
 impl PollData {
-    /// A scalar was read, or an instance asked for by its whole name.
+    /// Adds a scalar, or an instance that was asked for by its whole name.
     pub(crate) fn put(&mut self, varbind: Varbind) {
         if varbind.value.exists() {
             self.scalars.insert(varbind.oid.to_vec(), varbind.value);
         }
     }
 
-    /// A column was read.
+    /// Adds a column.
     pub(crate) fn put_column(&mut self, object: Object, column: Column) {
         self.columns.insert(object, column);
     }
@@ -32,10 +32,10 @@ impl PollData {
         self.instance(object, &[0])
     }
 
-    /// One instance: of what was asked for by its name, or of a column.
+    /// One instance, whether it was asked for by its name or is in a column.
     pub(crate) fn instance(&self, object: Object, index: &[u32]) -> Option<&Value> {
-        let asked = self.scalars.get(Oid::join(object, index).parts());
-        asked.or_else(|| {
+        let single = self.scalars.get(Oid::join(object, index).parts());
+        single.or_else(|| {
             let mut rows = self.rows(object).iter();
             rows.find(|row| row.index == index).map(|row| &row.value)
         })
@@ -57,12 +57,12 @@ impl PollData {
         self.columns.get(object)?.failure.as_deref()
     }
 
-    /// The agent has at least one row of it.
+    /// Whether a column has any rows.
     pub(crate) fn has(&self, object: Object) -> bool {
         !self.rows(object).is_empty()
     }
 
-    /// From lines `OID|value` of a test.
+    /// The data of a test.
     #[cfg(test)]
     #[allow(clippy::type_complexity)] // objects, each with its rows, as a test writes them
     pub(crate) fn of(objects: &[(Object, &[(&[u32], Value)])]) -> Self {

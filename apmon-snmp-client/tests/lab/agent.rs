@@ -1,6 +1,6 @@
-//! A small agent of ours, in a thread of its own, for what no real one does at
-//! the moment it is wanted: its tables change between two polls, it dies
-//! midway, it answers wrongly in every way that we could think of.
+//! A small agent of ours, in a thread of its own, for what no real agent does on
+//! demand: its tables change between two polls, it dies midway, it answers wrongly
+//! in every way that we could think of.
 
 pub mod behaviour;
 pub mod device;
@@ -23,10 +23,10 @@ use apmon_snmp_client::{
 
 pub use self::{behaviour::Behaviour, device::Device, usm::Engine};
 
-/// What an agent sends in one message, unless its mood is another.
+/// The longest message of an agent, octets, unless its behaviour limits it further.
 const LONGEST: usize = 1_472;
 
-/// The agent. It ends when this is dropped.
+/// An agent that runs until it is dropped.
 pub struct LabAgent {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -34,18 +34,18 @@ pub struct LabAgent {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the agent's thread and the test share.
+/// The state that the agent's thread and the test share.
 pub struct State {
     pub device: Device,
     pub behaviour: Behaviour,
     pub engine: Engine,
-    /// What was asked since [`LabAgent::count_anew`].
+    /// The kinds of requests since [`LabAgent::count_anew`].
     pub asked: Vec<PduKind>,
-    /// Answers that said no, since then.
+    /// Error answers since then.
     pub refused: usize,
     /// The longest answer since then, octets.
     pub longest: usize,
-    /// Answers that are kept back, or could be sent once more.
+    /// Answers that are held back, or may be sent once more.
     kept: VecDeque<Vec<u8>>,
 }
 
@@ -85,7 +85,7 @@ impl LabAgent {
         Credentials::V2c(Secret::new(Self::COMMUNITY))
     }
 
-    /// Its state; the agent waits meanwhile.
+    /// The agent's state; the agent waits while it is held.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,7 +94,7 @@ impl LabAgent {
         change(&mut self.state().device);
     }
 
-    /// From now on it behaves like this.
+    /// Sets the behaviour, and counts anew.
     pub fn set(&self, behaviour: Behaviour) {
         let mut state = self.state();
         state.behaviour = behaviour;
@@ -109,7 +109,7 @@ impl LabAgent {
         state.longest = 0;
     }
 
-    /// Requests since it was set, or counted anew.
+    /// Requests since the behaviour was set, or counting began anew.
     pub fn requests(&self) -> usize {
         self.state().asked.len()
     }
@@ -118,7 +118,7 @@ impl LabAgent {
 impl Drop for LabAgent {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::SeqCst);
-        // Whatever wakes it.
+        // Any datagram wakes it.
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let _ = socket.send_to(&[], self.address);
         if let Some(thread) = self.thread.take() {
@@ -135,7 +135,7 @@ fn serve(socket: &UdpSocket, state: &Mutex<State>, is_over: &AtomicBool) {
         if is_over.load(Ordering::SeqCst) {
             return;
         }
-        // On Linux, a peer that is gone is told here.
+        // On Linux, a peer that is gone is an error here.
         let Ok((length, from)) = received else { continue };
         let (answers, delay, spoofed) = {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,7 +153,7 @@ fn serve(socket: &UdpSocket, state: &Mutex<State>, is_over: &AtomicBool) {
 }
 
 impl State {
-    /// The datagrams that answer one.
+    /// The datagrams that answer a datagram.
     fn answers(&mut self, datagram: &[u8]) -> Vec<Vec<u8>> {
         let Ok(message) = Message::decode(datagram) else {
             return Vec::new();
@@ -192,7 +192,7 @@ impl State {
         self.deliver(answer)
     }
 
-    /// What really goes out, for this answer.
+    /// The datagrams that are really sent for an answer.
     fn deliver(&mut self, answer: Vec<u8>) -> Vec<Vec<u8>> {
         if self.behaviour.is_late {
             self.kept.push_back(answer);
@@ -202,7 +202,7 @@ impl State {
             };
         }
         if self.behaviour.replays {
-            // The first one ever, again and again.
+            // The first answer ever, again and again.
             self.kept.push_back(answer);
             return vec![self.kept[0].clone()];
         }
@@ -239,7 +239,7 @@ impl State {
         Some(wrap(&answer))
     }
 
-    /// The answer to a request, no longer than what fits.
+    /// The answer to a request, as long as fits.
     fn respond(&mut self, request: &Pdu, is_v1: bool, fits: impl Fn(&Pdu) -> bool) -> Pdu {
         self.asked.push(request.kind);
         let mut answer = self.behaviour.respond(&self.device, request, is_v1);
@@ -266,7 +266,7 @@ impl State {
     }
 }
 
-/// A response that says no.
+/// A response with an error.
 fn refusal(request: &Pdu, status: ErrorStatus, index: usize) -> Pdu {
     Pdu {
         kind: PduKind::Response,
@@ -286,7 +286,8 @@ fn response(request: &Pdu, varbinds: Vec<Varbind>) -> Pdu {
     }
 }
 
-/// SNMPv1 has no such type (RFC 3584, section 4.2.2.1).
+/// Whether a version shows a value: SNMPv1 has no Counter64 (RFC 3584, section
+/// 4.2.2.1).
 fn is_seen(value: &Value, is_v1: bool) -> bool {
     !(is_v1 && matches!(value, Value::Counter64(_)))
 }

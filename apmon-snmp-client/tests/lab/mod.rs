@@ -1,12 +1,12 @@
-//! Real SNMP agents to ask, each a child process on loopback or in a network
-//! namespace of its own: net-snmp's snmpd, and recorded devices that snmpsim
-//! replays. And a small agent of ours, for what no real one does when it is
-//! wanted.
+//! SNMP agents for tests. Real ones, each a child process on loopback or in a
+//! network namespace of its own: net-snmp's snmpd, and recorded devices that
+//! snmpsim replays. And a small agent of ours, for what no real agent does on
+//! demand.
 //!
-//! A test that cannot have one fails and says what to install: one that could
-//! not run has shown nothing. A value must be dropped on the thread that made
-//! it: the kernel ends the agent with that thread (see `Service::start`).
-//! Neither a `static` nor a spawned task may hold one.
+//! A test that cannot start one fails and says what to install: a test that could
+//! not run has shown nothing. An agent must be dropped on the thread that started
+//! it: the kernel ends it with that thread (see `Service::start`). Neither a
+//! `static` nor a spawned task may hold one.
 #![allow(dead_code, unused_imports)] // each test file uses a part
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
@@ -31,7 +31,7 @@ pub use self::{
     snmpd::{Snmpd, User},
 };
 
-/// Runs a test for each of the cases, all at the same time: mostly they wait.
+/// Runs a test for each case, all at the same time: mostly they wait.
 pub async fn each<T>(cases: impl IntoIterator<Item = T>, test: impl AsyncFn(T)) {
     let mut running: Vec<_> = cases.into_iter().map(|case| Box::pin(test(case))).collect();
     poll_fn(|context| {

@@ -1,4 +1,4 @@
-//! A network of its own, with cables that can be pulled.
+//! A network namespace with cables that can be pulled.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// With so many cables: 300 are 601 interfaces. All are up. It takes root.
+    /// A namespace with that many cables, all up: 300 are 601 interfaces. Needs root.
     #[track_caller]
     pub fn with_cables(cables: usize) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -31,7 +31,7 @@ impl Namespace {
             let (near, far) = (format!("veth{cable}"), format!("peer{cable}"));
             batch += &format!("link add {near} type veth peer name {far}\n");
             for end in [near, far] {
-                // Nothing that speaks by itself, so that counters stand still.
+                // No addresses, so that nothing is sent and counters stand still.
                 batch += &format!("link set {end} addrgenmode none up\n");
             }
         }
@@ -53,7 +53,7 @@ impl Namespace {
         self.ip(&["link", "set", &format!("peer{cable}"), "down"]);
     }
 
-    /// Puts it in again.
+    /// Plugs a cable in again.
     #[track_caller]
     pub fn plug(&self, cable: usize) {
         self.ip(&["link", "set", &format!("peer{cable}"), "up"]);
@@ -66,22 +66,22 @@ impl Namespace {
         line.split(':').next().unwrap().parse().unwrap()
     }
 
-    /// What `ip` says inside.
+    /// Runs `ip` inside, and returns its output.
     #[track_caller]
     pub fn ip(&self, arguments: &[&str]) -> String {
         ip(&[&["-n", &self.name], arguments].concat())
     }
 
-    /// A program that runs inside.
+    /// A command that runs inside.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, program]);
         command
     }
 
-    /// Does something inside, on a thread of its own. Sockets that are made
-    /// there, by it and by threads that it starts, belong to this network.
-    /// An agent must not be started there: it would end with the thread.
+    /// Runs `act` inside, on a thread of its own. Sockets that it makes, or threads
+    /// that it starts, belong to this network. An agent must not be started there:
+    /// it would end with the thread.
     pub fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
         let place = format!("/run/netns/{}", self.name);
         let network = File::open(place).unwrap();

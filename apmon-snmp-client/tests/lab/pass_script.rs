@@ -1,11 +1,11 @@
-//! Values of an agent that a test sets while the agent runs.
+//! Values that a test sets while the agent runs.
 
 use std::{fs, path::Path};
 
 use tempfile::TempDir;
 
-/// What net-snmp's `pass` asks: a file of lines `OID type value`, looked up anew
-/// for each question.
+/// The program that net-snmp's `pass` runs: it looks up each request in a file of
+/// lines `OID type value`.
 const PROGRAM: &str = r#"#!/bin/sh
 exec awk -v way="$1" -v asked="${2#.}" '
     function after(one, other,  a, b, m, n, i) {
@@ -18,7 +18,7 @@ exec awk -v way="$1" -v asked="${2#.}" '
     }' "${0%/*}/values"
 "#;
 
-/// Columns of an agent's table that say what the test wants.
+/// Columns of an agent's table whose values a test sets.
 pub struct PassScript {
     directory: TempDir,
     entry: &'static str,
@@ -26,8 +26,7 @@ pub struct PassScript {
 }
 
 impl PassScript {
-    /// Of these columns below `entry`, nothing of what the agent has there
-    /// itself is left.
+    /// Replaces these columns below `entry`; nothing is left of the agent's own.
     pub fn new(entry: &'static str, columns: &'static [u32]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("program"), PROGRAM).unwrap();
@@ -40,8 +39,8 @@ impl PassScript {
         pass_script
     }
 
-    /// Lines of the agent's file. One for each column: the agent has registered
-    /// its own so, and what is more precise goes before a priority.
+    /// Lines for the agent's file, one for each column: the agent has registered its
+    /// own that way, and a more precise OID wins over a priority.
     pub fn lines(&self) -> String {
         let program = self.path("program");
         let line = |column| {
@@ -54,11 +53,11 @@ impl PassScript {
         self.columns.iter().map(line).collect()
     }
 
-    /// From now on these are its values, `column.index type value` each in the order
-    /// of their OIDs; types as snmpd.conf(5) spells them.
+    /// Sets the values, `column.index type value` each, in the order of their OIDs;
+    /// types as snmpd.conf(5) spells them.
     pub fn set(&self, values: &[&str]) {
         let lines = values.iter().map(|value| format!("{}.{value}\n", self.entry));
-        // In one step: the agent may be reading.
+        // In one step, because the agent may be reading.
         let new = self.path("new");
         fs::write(&new, lines.collect::<String>()).unwrap();
         fs::rename(new, self.path("values")).unwrap();

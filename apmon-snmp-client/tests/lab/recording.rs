@@ -11,18 +11,17 @@ use tempfile::TempDir;
 
 use super::service::{Service, at_a_free_port, loopback};
 
-/// What `cargo xtask recordings` makes them from. It writes all of it into the
-/// file `complete` once it is done.
+/// The files that `cargo xtask recordings` makes them from. It writes all of them
+/// into the file `complete` once it is done.
 const MADE_FROM: [&str; 3] = [
     include_str!("recordings/requirements.txt"),
     include_str!("recordings/devices.txt"),
     include_str!("recordings/unpack.py"),
 ];
 
-/// One agent that is all recorded devices: which one it is says the community.
-/// It speaks versions 1 and 2c, and answers one request after another, some
-/// 2,500 varbinds a second: the interface table of a switch with 50 ports takes
-/// it half a second.
+/// One agent that is all recorded devices: the community chooses one. It speaks
+/// versions 1 and 2c, and answers one request after another, some 2,500 varbinds a
+/// second: half a second for the interface table of a switch with 50 ports.
 pub struct Recordings {
     _service: Service,
     _directory: TempDir,
@@ -30,13 +29,13 @@ pub struct Recordings {
 }
 
 impl Recordings {
-    /// On 127.0.0.1. Several may run at a time; each takes a second to start.
+    /// Starts one on 127.0.0.1, which takes a second. Several may run at a time.
     #[track_caller]
     pub fn start() -> Self {
         let place = place();
         at_a_free_port(|port| {
             let directory = tempfile::tempdir().unwrap();
-            // By the interpreter and with relative names: so the place may move.
+            // With the interpreter and relative names, so that the directory may move.
             let mut command = Command::new(place.join("venv/bin/python"));
             command
                 .arg("venv/bin/snmpsim-command-responder")
@@ -45,7 +44,7 @@ impl Recordings {
                 .arg(format!("--agent-udpv4-endpoint=127.0.0.1:{port}"))
                 .current_dir(&place)
                 .env("HOME", directory.path())
-                // Else root must name somebody, who may not get to the place.
+                // Otherwise root must name a user, who may not have access.
                 .env("SNMPSIM_ALLOW_ROOT", "true");
             let service = Service::start("snmpsim", &command, directory.path(), port)?;
             Ok(Self {
@@ -66,8 +65,8 @@ impl Recordings {
         lines.map(|line| line.split(' ').next().unwrap())
     }
 
-    /// The recording itself: a line a value, `OID|tag|value` (for the tags see
-    /// snmpsim; one with `x` stands before hexadecimal digits).
+    /// The recording itself: a line for each value, `OID|tag|value` (the tags are
+    /// snmpsim's; an `x` in one means hexadecimal digits).
     #[track_caller]
     pub fn text(name: &str) -> String {
         let path = place().join(format!("data/{name}.snmprec"));
@@ -76,7 +75,7 @@ impl Recordings {
     }
 }
 
-/// Where they are, below the directory that cargo builds in.
+/// Their directory, below the one that cargo builds in.
 #[track_caller]
 fn place() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();

@@ -1,4 +1,4 @@
-//! A process that is started, waited for, stopped, and ended with its value.
+//! A child process that is waited for until it is ready, and ends when it is dropped.
 
 use std::{
     env,
@@ -16,18 +16,18 @@ use std::{
 
 use tokio::time::Instant;
 
-/// An agent takes so long to listen at most; on an idle machine all of them
-/// take less than a second.
+/// The most that an agent takes to listen; on an idle machine each takes less than
+/// a second.
 const READY: Duration = Duration::from_secs(30);
-/// An agent takes so long to end at most, before it is killed.
+/// How long an agent may take to end before it is killed.
 const GOODBYE: Duration = Duration::from_secs(5);
 const CHECK_EVERY: Duration = Duration::from_millis(5);
 
-/// Where a program is. On a machine without it the test fails.
+/// The path of a program. On a machine without it the test fails.
 #[track_caller]
 pub(super) fn find(name: &str, package: &str) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
-    // Debian keeps most servers where a user's path does not lead.
+    // Debian keeps most servers outside a user's path.
     env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
         .map(|place| place.join(name))
@@ -35,7 +35,7 @@ pub(super) fn find(name: &str, package: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("this test needs {name} (apt install {package})"))
 }
 
-/// A process of ours.
+/// A child process.
 pub(super) struct Service {
     name: &'static str,
     child: Child,
@@ -43,8 +43,8 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Starts a program in `directory`, where its log is kept, and waits until
-    /// it is bound to `port` on 127.0.0.1. The error is what it said.
+    /// Starts a program in `directory`, which holds its log, and waits until it is
+    /// bound to `port` on 127.0.0.1. The error has its log.
     pub(super) fn start(
         name: &'static str,
         command: &Command,
@@ -53,7 +53,7 @@ impl Service {
     ) -> Result<Self, String> {
         let log = directory.join("log");
         let said = File::options().create(true).append(true).open(&log).unwrap();
-        // A test that is killed drops nothing, so the kernel ends the agent.
+        // A test that is killed drops nothing; then the kernel ends the agent.
         let mut guarded = Command::new("setpriv");
         guarded
             .args(["--pdeathsig", "TERM", "--"])
@@ -92,11 +92,11 @@ impl Service {
         }
     }
 
-    /// Whether its network has a UDP socket at the port. We ask the kernel: a
-    /// request to try it out would be counted by the agent. What is asked from
-    /// now on waits in the socket until the agent looks.
+    /// Whether its network has a UDP socket at the port. The kernel is asked: the
+    /// agent would count a trial request. Requests from now on wait in the socket
+    /// until the agent reads it.
     fn is_bound(&self, port: u16) -> bool {
-        // proc_pid_net(5): each word of the address as the machine has it.
+        // proc_pid_net(5): the address in the machine's byte order.
         let ip = u32::from_ne_bytes(Ipv4Addr::LOCALHOST.octets());
         let wanted = format!("{ip:08X}:{port:04X}");
         let sockets = format!("/proc/{}/net/udp", self.child.id());
@@ -105,13 +105,13 @@ impl Service {
         addresses.any(|address| address == wanted)
     }
 
-    /// What it has written so far.
+    /// Its log so far.
     pub(super) fn said(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// SIGSTOP: it is there and does nothing, until it is thawed.
+    /// Stops it with SIGSTOP until it is thawed.
     pub(super) fn freeze(&self) {
         self.signal("STOP");
         self.wait_until_frozen(true);
@@ -131,13 +131,13 @@ impl Service {
     }
 
     fn is_frozen(&self) -> bool {
-        // proc_pid_stat(5): the state stands behind the name in brackets.
+        // proc_pid_stat(5): the state follows the name in brackets.
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         let state = stat.rsplit_once(") ").map(|(_, state)| state);
         state.is_some_and(|state| state.starts_with('T'))
     }
 
-    /// The standard library knows SIGKILL only.
+    /// Sends a signal; the standard library knows SIGKILL only.
     fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let script = format!("kill -{name} \"$0\"");
@@ -147,7 +147,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // It writes down what it remembers, if it is asked to end.
+        // SIGTERM lets it save its state.
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             self.signal("TERM");
             self.signal("CONT");
@@ -161,8 +161,8 @@ impl Drop for Service {
     }
 }
 
-/// Starts something at a port that nobody uses. A second try has another port:
-/// somebody may have come between.
+/// Starts something at a free port. If that fails, it is tried once more at
+/// another port: the first may have been taken meanwhile.
 #[track_caller]
 pub(super) fn at_a_free_port<T>(start: impl Fn(u16) -> Result<T, String>) -> T {
     start(free_port())
@@ -170,10 +170,10 @@ pub(super) fn at_a_free_port<T>(start: impl Fn(u16) -> Result<T, String>) -> T {
         .unwrap_or_else(|said| panic!("{said}"))
 }
 
-/// Not one that the kernel gives for port 0: it may give that again, to
-/// another test or as the near end of a connection, before the agent has it.
-/// So each process (nextest starts one per test) begins at a place of its own
-/// below the range that the kernel gives from, and takes each port once.
+/// A free port, but not one that the kernel gives for port 0: it may give that
+/// again, to another test or to a connection, before the agent has it. So each
+/// process (nextest starts one per test) begins at a place of its own below the
+/// kernel's range, and takes each port once.
 fn free_port() -> u16 {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;
@@ -200,7 +200,7 @@ pub(super) fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// Whether we are root.
+/// Whether this process is root.
 pub(super) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }

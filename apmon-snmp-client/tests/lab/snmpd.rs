@@ -1,18 +1,18 @@
-//! Net-SNMP's agent.
+//! Net-snmp's agent.
 //!
-//! Debian 12's (5.9.3) takes for `createUser` MD5, SHA, SHA-224, SHA-256,
+//! Debian 12's (5.9.3) accepts for `createUser` MD5, SHA, SHA-224, SHA-256,
 //! SHA-384 and SHA-512, each with DES, AES, AES-192, AES-256, AES-192-C or
-//! AES-256-C. Its own help lists only DES and AES. A key that the hash makes too
-//! short for AES-192 or AES-256 is lengthened as in draft-blumenthal-aes-usm-04;
-//! for those with `-C` as in draft-reeder-snmpv3-usm-3desede-00, which is what
-//! Cisco's devices do. Where the hash is long enough the two are the same.
+//! AES-256-C. Its own help lists only DES and AES. A hash that is too short for
+//! AES-192 or AES-256 is extended as in draft-blumenthal-aes-usm-04; with `-C` as
+//! in draft-reeder-snmpv3-usm-3desede-00, as Cisco's devices do. If the hash is
+//! long enough, both give the same key.
 //!
-//! What it does not tell: a request that was encrypted with a wrong privacy key
-//! gets no answer at all, not even a report. A wrong authentication key, a
-//! protocol that is not the user's, and an unknown user get one.
+//! It sends no answer, not even a report, to a request that was encrypted with a
+//! wrong privacy key. A wrong authentication key, a protocol that is not the
+//! user's, and an unknown user get a report.
 //!
-//! It looks at the interfaces anew when somebody asks and 3 s have passed since
-//! the last time.
+//! It reads the interfaces again when it is asked for them and 3 s have passed
+//! since the last time.
 
 use std::{net::SocketAddr, path::Path, process::Command};
 
@@ -23,21 +23,21 @@ use super::{
     service::{Service, at_a_free_port, find, loopback},
 };
 
-/// Not snmpd.conf, where it keeps what it remembers.
+/// The file of options; not snmpd.conf, in which it keeps its state.
 const CONFIG: &str = "agent.conf";
 
-/// Of all users that have one.
+/// The authentication password of all users that have one.
 pub const AUTH_PASSWORD: &str = "the lab's authentication";
-/// Of all users that have one.
+/// The privacy password of all users that have one.
 pub const PRIV_PASSWORD: &str = "the lab's privacy";
 
-/// As `createUser` and the tools' `-a` spell them.
+/// Authentication protocols as `createUser` and the tools' `-a` spell them.
 pub const AUTH: [&str; 6] = ["MD5", "SHA", "SHA-224", "SHA-256", "SHA-384", "SHA-512"];
-/// As `createUser` and the tools' `-x` spell them.
+/// Privacy protocols as `createUser` and the tools' `-x` spell them.
 pub const PRIV: [&str; 6] = ["DES", "AES", "AES-192", "AES-256", "AES-192-C", "AES-256-C"];
 
-/// Somebody who may read everything by SNMPv3, at least so well protected as
-/// the protocols allow that he has.
+/// A user who may read everything with SNMPv3, at no lower security level than
+/// its protocols allow.
 #[derive(Clone, Debug)]
 pub struct User {
     /// `u-sha256-aes256`, `u-sha256-none`, `u-none-none`.
@@ -59,7 +59,7 @@ impl User {
         }
     }
 
-    /// Every pair that SNMP allows: without authentication there is no privacy.
+    /// A user for every pair that SNMP allows: privacy needs authentication.
     pub fn all() -> Vec<Self> {
         let mut all = vec![Self::new(None, None)];
         for auth in AUTH {
@@ -69,7 +69,7 @@ impl User {
         all
     }
 
-    /// As the tools' `-l` spells it.
+    /// The security level as the tools' `-l` spells it.
     pub fn level(&self) -> &'static str {
         match (self.auth, self.privacy) {
             (None, _) => "noAuthNoPriv",
@@ -78,7 +78,7 @@ impl User {
         }
     }
 
-    /// Lines of the agent's file.
+    /// The user's lines in the agent's file.
     fn lines(&self) -> String {
         let name = &self.name;
         let mut create = format!("createUser {name}");
@@ -95,8 +95,8 @@ impl User {
     }
 }
 
-/// An agent of versions 1, 2c (with a community, read only) and 3 (with all
-/// users), that reads and writes nothing of this machine's files.
+/// An agent of versions 1 and 2c (with a community, read only) and 3 (with all
+/// users), which reads and writes none of this machine's files.
 pub struct Snmpd {
     service: Option<Service>,
     directory: TempDir,
@@ -107,14 +107,14 @@ pub struct Snmpd {
 impl Snmpd {
     pub const COMMUNITY: &str = "lab";
 
-    /// On 127.0.0.1, with these lines of its file (snmpd.conf(5)) besides:
+    /// Starts one on 127.0.0.1, with additional lines in its file (snmpd.conf(5)):
     /// another community, a `view`, `sysName`, `override`, `pass`.
     #[track_caller]
     pub fn start(lines: &[&str]) -> Self {
         Self::start_at(None, lines)
     }
 
-    /// The same on the 127.0.0.1 of a namespace, which has other interfaces.
+    /// Starts one on the 127.0.0.1 of a namespace, which has other interfaces.
     #[track_caller]
     pub fn start_in(namespace: &Namespace, lines: &[&str]) -> Self {
         Self::start_at(Some(namespace.name().to_owned()), lines)
@@ -149,8 +149,8 @@ impl Snmpd {
             }
         };
         let directory = self.directory.path();
-        // Foreground, log to stderr. Not -C, with which it reads no other file:
-        // neither would it read what it remembers.
+        // In the foreground, with its log on stderr. Not with -C, which makes it
+        // read no other file: it would not read its state either.
         command.args(["-f", "-Le", "-c"]);
         command.arg(directory.join(CONFIG));
         command.arg(format!("udp:127.0.0.1:{}", self.port));
@@ -163,14 +163,14 @@ impl Snmpd {
         loopback(self.port)
     }
 
-    /// Nobody is at the address any more. It is kept for [`Self::restart`].
+    /// Ends it. The port is kept for [`Self::restart`].
     pub fn stop(&mut self) {
         self.service = None;
     }
 
-    /// Ends it if it still runs, and starts it again as a device that was
-    /// switched off: at the same port with the same memory, so that its
-    /// engine is the same one and has booted once more.
+    /// Ends it if it still runs, and starts it again like a device that was
+    /// switched off: at the same port with the same state, so that its engine has
+    /// booted once more.
     #[track_caller]
     pub fn restart(&mut self) {
         self.stop();
@@ -179,8 +179,8 @@ impl Snmpd {
         }
     }
 
-    /// It is there and says nothing, until [`Self::thaw`]. What it is asked
-    /// meanwhile it answers then.
+    /// Freezes it until [`Self::thaw`]: it is silent, and answers the requests of
+    /// that time afterwards.
     #[track_caller]
     pub fn freeze(&self) {
         self.running().freeze();
@@ -191,7 +191,7 @@ impl Snmpd {
         self.running().thaw();
     }
 
-    /// What it has written so far, over all its runs.
+    /// Its log so far, over all its runs.
     #[track_caller]
     pub fn said(&self) -> String {
         self.running().said()
@@ -203,8 +203,8 @@ impl Snmpd {
     }
 }
 
-/// So that a program of net-snmp reads and writes nothing of this machine's,
-/// and no MIB files, which take time.
+/// Keeps a program of net-snmp from this machine's files, and from MIB files,
+/// which take time to read.
 pub(super) fn keep_to(command: &mut Command, directory: &Path) {
     command
         .env("MIBS", "")

@@ -1,4 +1,4 @@
-//! Net-SNMP's command-line tools.
+//! Net-snmp's command-line tools.
 
 use std::{net::SocketAddr, process::Command};
 
@@ -10,7 +10,7 @@ use super::{
     snmpd::{AUTH_PASSWORD, PRIV_PASSWORD, User, keep_to},
 };
 
-/// One of the tools, on its way to one agent.
+/// A call of a tool, for one agent.
 pub struct Tool {
     command: Command,
     address: SocketAddr,
@@ -18,14 +18,14 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// `snmpget`, `snmpbulkwalk`, ... It asks once, waits for `timeout_secs`,
-    /// and prints OIDs as numbers.
+    /// A call of `snmpget`, `snmpbulkwalk`, ... It sends one request, waits for
+    /// `timeout_secs`, and prints OIDs as numbers.
     #[track_caller]
     pub fn new(name: &str, address: SocketAddr, timeout_secs: u32) -> Self {
         Self::by(Command::new(find(name, "snmp")), address, timeout_secs)
     }
 
-    /// The same inside a namespace.
+    /// A call inside a namespace.
     #[track_caller]
     pub fn inside(namespace: &Namespace, name: &str, address: SocketAddr, timeout_secs: u32) -> Self {
         Self::by(namespace.command(name), address, timeout_secs)
@@ -42,7 +42,7 @@ impl Tool {
         }
     }
 
-    /// With these arguments besides.
+    /// Adds arguments.
     #[must_use]
     pub fn with(mut self, arguments: &[&str]) -> Self {
         self.command.args(arguments);
@@ -59,7 +59,7 @@ impl Tool {
         self.by_user_with(user, AUTH_PASSWORD, PRIV_PASSWORD)
     }
 
-    /// With passwords that may be wrong.
+    /// Asks as a user, with passwords that may be wrong.
     #[must_use]
     pub fn by_user_with(mut self, user: &User, auth: &str, privacy: &str) -> Self {
         self = self.with(&["-v", "3", "-u", &user.name, "-l", user.level()]);
@@ -72,13 +72,13 @@ impl Tool {
         self
     }
 
-    /// What it prints about the OIDs, or what it complains of.
+    /// Runs it for the OIDs, and returns its output or its complaint.
     pub fn ask(mut self, oids: &[&str]) -> Result<String, String> {
         let address = self.address.to_string();
         let output = self.command.arg(address).args(oids).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-        // It makes a directory within this one and tells so.
+        // Kept until here: the tool makes a directory in it.
         drop(self.directory);
         match output.status.success() {
             true => Ok(said),

@@ -1,4 +1,4 @@
-//! All that a poll says of a device, as one.
+//! A device, assembled from all that a poll says about it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// What a device is made of. Addresses, neighbours and slots may be those of an
+/// The parts of a device. Addresses, neighbours and slots may be those of an
 /// earlier poll.
 pub(crate) struct Parts<'a> {
     pub interfaces: &'a [Interface],
@@ -33,7 +33,7 @@ pub(crate) struct Parts<'a> {
     pub vendor: Option<&'static str>,
 }
 
-/// The device. Its stations have no names yet, and its disks are not there.
+/// Assembles the device, without names of stations and without disks.
 pub(crate) fn device(data: &PollData, parts: &Parts<'_>) -> Device {
     let text = |object, max| sanitized(data.scalar(object)?, max);
     let mut device = Device::default();

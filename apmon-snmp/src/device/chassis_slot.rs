@@ -1,4 +1,4 @@
-//! In which slot a port is.
+//! Slots of a chassis, and the ports in them.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ impl<'a> Entities<'a> {
     fn slot(&self, port: u32) -> Option<String> {
         let mut slot = None;
         let mut entity = port;
-        // Of a circle there is no end.
+        // A circle of containers has no end.
         for _ in 0..MAX_DEPTH {
             entity = self.number(&self.container, entity)?.try_into().ok()?;
             match self.number(&self.class, entity) {

@@ -30,7 +30,7 @@ const DISK_IO: &[Object] = &[
 ];
 
 /// What [`HostFigures`] needs of a host, beside what
-/// [`vital::ask`](crate::vital::ask) names.
+/// [`vital::ask`](crate::device::vital::ask) names.
 pub(crate) fn ask(scalars: &mut Vec<Object>, tables: &mut Vec<&'static [Object]>) {
     scalars.extend(SCALARS);
     tables.push(DISK_IO);

@@ -76,7 +76,7 @@ impl Names {
     }
 }
 
-/// The interfaces by ifIndex. What a row does not have in this harvest is taken
+/// The interfaces by ifIndex. What a row does not have in this poll is taken
 /// from `known`; counters and states are not.
 pub(crate) fn interfaces(data: &PollData, known: &Names) -> Vec<Interface> {
     let table = Table::of(data);

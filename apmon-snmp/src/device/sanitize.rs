@@ -1,17 +1,15 @@
-//! What an agent says of itself, safe to show: it may have anything in its
-//! names.
+//! Texts of an agent, made safe to show: its names may hold anything.
 
 use apmon_core::{Mac, text::excerpt};
-
 use apmon_snmp_client::Value;
 
-/// Characters of a name. Names in use are far shorter; DisplayString allows 255.
+/// The most characters of a name. Names in use are far shorter; DisplayString allows 255.
 pub(crate) const NAME: usize = 128;
 
-/// Characters of a description of several lines.
+/// The most characters of a description of several lines.
 pub(crate) const DESCRIPTION: usize = 512;
 
-/// A text in one line of at most `max` characters; `None` where it is empty.
+/// Returns a text in one line of at most `max` characters; `None` if it is empty.
 pub(crate) fn sanitized(value: &Value, max: usize) -> Option<String> {
     let text = value.text()?;
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");

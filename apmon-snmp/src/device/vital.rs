@@ -38,7 +38,7 @@ const JUNIPER_ENGINES: Table = &[JNX_OPERATING_CPU, JNX_OPERATING_BUFFER];
 const UCD_MEMORY: &[Object] = &[MEM_TOTAL_REAL, MEM_AVAIL_REAL, MEM_BUFFER, MEM_CACHED];
 
 /// What [`cpu_load`], [`memory_pct`] and
-/// [`nvram_flash_bytes`](crate::storage::nvram_flash_bytes) need of a device of
+/// [`nvram_flash_bytes`](crate::device::storage::nvram_flash_bytes) need of a device of
 /// this maker. One that does not say what it is (`None`) is asked for what
 /// belongs to no maker.
 pub(crate) fn ask(vendor: Option<Vendor>, scalars: &mut Vec<Object>, tables: &mut Vec<Table>) {

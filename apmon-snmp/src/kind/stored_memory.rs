@@ -1,32 +1,32 @@
-//! What a kind finds in its memory, and puts there.
+//! What a kind remembers between checks.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use apmon_core::Memory;
 
-/// Where the device is asked that is remembered.
+/// The key of the address of the device that is remembered.
 const AGENT: &str = "snmp_agent";
 
-/// What says nothing of another device. Where figures go (`port_sources`) stays:
-/// the archive does, too.
+/// Keys that mean nothing for another device. The data sources of ports
+/// (`port_sources`) stay, as the archive does.
 const OF_THE_DEVICE: &[&str] = &["ports_state", "ports_told", "port_state", "over_limits"];
 
-/// The values under which kinds of this crate remember.
+/// The memory of a kind, by keys of the state file.
 pub(crate) struct StoredMemory {
     kept: BTreeMap<String, Arc<str>>,
     counts: Option<Arc<str>>,
 }
 
 impl StoredMemory {
-    /// What is remembered of the device that is asked at `agent`. Of another one
-    /// nothing is compared with this one.
+    /// What is remembered of the device at the address `agent`. What is remembered of
+    /// another device is dropped.
     pub(crate) fn of(memory: &Memory, agent: &str) -> Self {
         let mut stored = Self {
             kept: memory.kept.clone(),
             counts: memory.counts.clone(),
         };
         let agent = serde_json::Value::from(agent).to_string();
-        // A file of APMonitor does not say agent.
+        // A state file of APMonitor has no address.
         if stored.text(AGENT).is_some_and(|before| before != agent) {
             for key in OF_THE_DEVICE {
                 stored.kept.remove(*key);
@@ -45,15 +45,14 @@ impl StoredMemory {
         self.counts.as_deref()
     }
 
-    /// Remembers `text`. One that is the same stays the same, so that nothing
-    /// is written for it.
+    /// Remembers `text`. If it has not changed, nothing is written for it.
     pub(crate) fn keep(&mut self, key: &str, text: String) {
         if self.text(key) != Some(text.as_str()) {
             self.kept.insert(key.to_owned(), text.into());
         }
     }
 
-    /// Remembers counts; `None` where there are none that can be written.
+    /// Remembers counts; `None` if there are none to write.
     pub(crate) fn count(&mut self, text: Option<String>) {
         self.counts = text.map(Into::into);
     }
@@ -80,12 +79,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_one_device_is_compared_with_another() {
+    fn what_is_remembered_of_one_device_is_not_compared_with_another() {
         let same = StoredMemory::of(&remembered(), "switch.lan:161");
         assert_eq!(same.memory(), remembered());
         let other = StoredMemory::of(&remembered(), "switch.lan:1161");
         assert_eq!((other.text("ports_state"), other.counts()), (None, None));
-        // The archive goes on, and what is not ours is left alone.
+        // The archive continues, and keys of others are left alone.
         assert_eq!(other.text("port_sources"), Some("[]"));
         assert_eq!(other.text("of_another_kind"), Some("[]"));
         assert_eq!(other.text(AGENT), Some("\"switch.lan:1161\""));

@@ -1,37 +1,38 @@
-//! Kind `ports`: what is otherwise at a device's ports than before, and who is
-//! to hear of it.
+//! Kind `ports`: what changed at a device's ports, and what is announced of it.
 //!
-//! Two things are remembered of each port: how it was at the last look (the
-//! baseline: seed 003's `ports_state`, which advances at every good look) and
-//! what was told of it last. Changes, for the history, are differences to the
-//! baseline. Messages are differences to what was told: after a message about a
-//! port nothing is told of it for a while ([`window`]), and when that is over
-//! one message tells how it is now, if that is otherwise than was told. So
-//! nobody's last word is wrong, and what went and came back meanwhile is no news.
+//! Two things are remembered of each port: how it was at the last check (the
+//! baseline: seed 003's `ports_state`, which advances at every good check) and
+//! what was last announced of it. Changes, for the history, are differences from
+//! the baseline. Messages are differences from what was announced: a message about
+//! a port opens a [`window`] without messages, and when that is over one message
+//! says how the port is now, if that differs from what was announced. So the last
+//! message is never wrong, and what went and came back meanwhile is not announced.
 //!
 //! Only complete polls come here: a port that was not read is not gone.
 //!
 //! Decided where seed 003 is silent:
-//! - The first good look tells nothing. Only what the site file forbids
-//!   (`allow_macs`, `max_macs_per_port`) is told even if it was so from the
-//!   start, from the second look on.
-//! - Of one port, one look tells at most one message of each label. `PORT
-//!   CHANGE` and `PORT MAC CHANGE` share one window; `NEW STATION` and `TOO MANY
-//!   STATIONS` another: plugging a cable in must not hide who is at its end.
-//! - Ports are followed by name ([`crate::follow`]). One more, or one less, is a
-//!   `PORT CHANGE`: `appeared` with the stations on it, `vanished`. More than
-//!   [`MOST_APART`] of a kind in one look are one message: a member of a stack
-//!   was lost, or is back.
-//! - A station that is on another port than was told is told once, there. It is
-//!   not told as gone while the port it is on waits to tell it.
-//! - `mac_changes: appeared`: who went is told with the next appearance on that
-//!   port. Who comes back to the port where it was told last is no news, for a
-//!   device forgets stations that are silent; after a week's absence it is.
-//! - A station that is not allowed is told once for each port; again after a
-//!   week's absence. One that came and went during the silence is told after it.
-//! - For five minutes after a restart nobody is told as gone: the device has to
-//!   learn its stations again.
-//! - Where the table of stations could not be read, they are as they were.
+//! - The first good check announces nothing. Only what the site file forbids
+//!   (`allow_macs`, `max_macs_per_port`) is announced even if it was so from the
+//!   start, from the second check on.
+//! - One check sends at most one message of each label for a port. `PORT CHANGE`
+//!   and `PORT MAC CHANGE` share one window; `NEW STATION` and `TOO MANY STATIONS`
+//!   share another: plugging a cable in must not hide the station at its end.
+//! - Ports are followed by name ([`follow`](mod@crate::rule::follow)). One more, or
+//!   one less, is a `PORT CHANGE`: `appeared` with the stations on it, `vanished`.
+//!   More than [`MOST_APART`] of a kind in one check are one message: a member of a
+//!   stack was lost, or is back.
+//! - A station that is on another port than announced is announced once, there. It
+//!   is not announced as gone while the port it is on waits to announce it.
+//! - `mac_changes: appeared`: stations that went are announced with the next
+//!   appearance on that port. A station that comes back to the port where it was
+//!   last announced is not, for a device forgets stations that are silent; after a
+//!   week's absence it is.
+//! - A station that is not allowed is announced once for each port, and again after
+//!   a week's absence. One that came and went during the window is announced after
+//!   it.
+//! - For five minutes after a restart no station is announced as gone: the device
+//!   has to learn its stations again.
+//! - If the table of stations could not be read, the last known ones are kept.
 
 mod label;
 mod state;
@@ -61,16 +62,16 @@ use crate::rule::{
     restart::{Restart, Uptimes},
 };
 
-/// So many ports that appear, or vanish, in one look are told each by itself.
+/// Ports that appear, or vanish, in one check with a message each.
 const MOST_APART: usize = 10;
-/// Who was away for so long is news again.
+/// The absence after which a station is announced again.
 const LONG_ABSENCE: Duration = Duration::from_secs(7 * 86_400);
-/// So long after a restart nobody is told as gone.
+/// How long after a restart no station is announced as gone.
 const LEARNING: Duration = Duration::from_secs(300);
-/// Two restarts closer together than this are the same one, seen twice.
+/// Two restarts closer together than this are the same one.
 const SAME_RESTART: Duration = Duration::from_secs(120);
 
-/// A port as a look saw it.
+/// A port as a poll found it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct PolledPort {
     /// ifIndex.
@@ -83,33 +84,33 @@ pub(crate) struct PolledPort {
     pub alias: Option<String>,
     /// Its state.
     pub state: PortState,
-    /// The stations learned there; `None` where the table could not be read.
+    /// The stations learned there; `None` if the table could not be read.
     pub macs: Option<BTreeSet<Mac>>,
-    /// The table was read in part: who is not in `macs` may be there.
+    /// The table was read in part: stations that are not in `macs` may be there.
     pub is_partial: bool,
 }
 
-/// One complete poll of a device.
+/// The ports of one complete poll.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PolledPorts<'a> {
     /// Its ports.
     pub ports: &'a [PolledPort],
-    /// What was restarted since the last look.
+    /// What was restarted since the last check.
     pub restart: Restart,
-    /// How long it has been running.
+    /// How long the device has been running.
     pub uptimes: Uptimes,
 }
 
-/// What the operator wants to hear.
+/// What is announced of ports, by the site file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct PortAlertOptions {
-    /// Nothing is told of these ports, by name, short name or alias.
+    /// Ports of which nothing is announced, by name, short name or alias.
     pub ignore_ports: Vec<Pattern>,
-    /// Which stations that come and go are told.
+    /// Which stations that come and go are announced.
     pub mac_changes: MacChanges,
-    /// All others are told as new stations; `None`: nobody is.
+    /// The allowed stations: others are announced as new. `None` allows all.
     pub allow_macs: Option<BTreeSet<Mac>>,
-    /// More stations than that on a port are told.
+    /// The most stations on a port: more are announced.
     pub max_macs_per_port: Option<u32>,
 }
 
@@ -127,34 +128,35 @@ pub enum MacChanges {
     No,
 }
 
-/// What a poll means.
+/// What a poll means, compared with what is remembered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Comparison {
-    /// To be remembered.
+    /// What to remember.
     pub state: State,
-    /// All that is otherwise, told or not, by ifIndex.
+    /// All changes, announced or not, by ifIndex.
     pub changes: Vec<PortChange>,
-    /// What is to be told.
+    /// The messages to send.
     pub notices: Vec<Notice>,
 }
 
-/// A port then and now.
+/// A port as it was and as it is.
 struct PortPair<'a> {
-    /// As it is remembered; its baseline is that of now.
+    /// The port as it is remembered, with its baseline of now.
     port: Tracked,
     was: Option<Baseline>,
     is: Option<&'a PolledPort>,
     label: Label,
     is_ignored: bool,
     may_notify: bool,
-    /// Something of these was told in this look.
+    /// This check announces its state.
     state_announced: bool,
+    /// This check announces stations of it.
     stations_announced: bool,
-    /// A message about another port says where its stations are.
+    /// A message about another port says where its stations went.
     announced_elsewhere: bool,
 }
 
-/// Compares a poll with what is remembered; `None` at the first good one.
+/// Compares a poll with what is remembered (`None` at the first good poll).
 pub(crate) fn compare(
     before: Option<State>,
     poll: &PolledPorts<'_>,
@@ -180,7 +182,7 @@ pub(crate) fn compare(
         *window = window
             .map(|it| it.anchored(now))
             .filter(|it| !window::is_over(it, policy, now));
-        // What nobody hears is not told: it is when alarms are on again.
+        // With alarms off nothing counts as announced, so it is once they are on.
         pair.may_notify =
             policy.alarms && !pair.is_ignored && window::may_notify(window.as_ref(), policy, now);
         pair.port.note_absences(now);
@@ -239,7 +241,7 @@ fn pairs<'a>(known: Vec<Tracked>, ports: &'a [PolledPort], options: &PortAlertOp
         all.iter()
             .map(|(port, is)| is.map_or(port.identity(), PolledPort::identity)),
     );
-    // Who is seen somewhere is not elsewhere, however little was read.
+    // A station that is seen on one port is on no other, however little was read.
     let anywhere: BTreeSet<Mac> = ports
         .iter()
         .filter_map(|port| port.macs.as_ref())
@@ -273,7 +275,7 @@ fn identities(ports: &[Tracked]) -> Vec<Identity<'_>> {
     ports.iter().map(Tracked::identity).collect()
 }
 
-/// Tells states, ports that appeared and vanished, and stations.
+/// Announces states, ports that appeared and vanished, and stations.
 fn announce_changes(
     pairs: &mut [PortPair<'_>],
     options: &PortAlertOptions,
@@ -327,7 +329,7 @@ fn announce_changes(
         pair.port.announced.state = is;
         match (announced, is) {
             (_, None) => pair.port.forget_stations(),
-            // Said with the port.
+            // Announced with the port.
             (None, Some(_)) if appear_together => pair.port.mark_stations_announced(),
             (None, Some(_)) => {
                 pair.port.announce_stations(&station_changes);
@@ -350,7 +352,7 @@ fn announce_changes(
     }
 }
 
-/// What is otherwise than at the last look.
+/// The changes of a port since the last check.
 fn changes(pair: &PortPair<'_>) -> Vec<PortChange> {
     let change = |event, notified| PortChange {
         index: pair.port.index,
@@ -388,7 +390,7 @@ fn changes(pair: &PortPair<'_>) -> Vec<PortChange> {
     changes
 }
 
-/// The restart that was told last, that of now among them.
+/// The restart that was last announced, including one of now.
 fn restarted(
     before: Option<AnnouncedRestart>,
     poll: &PolledPorts<'_>,
@@ -414,7 +416,7 @@ fn restarted(
         return before;
     }
     notices.push(words::restarted(poll.restart, up_for));
-    // A device that has gone on has forgotten nobody.
+    // A device that was not restarted has forgotten no stations.
     let seen_at = match poll.restart.is_of_counts() {
         true => now,
         false => before.map_or(Timestamp::UNIX_EPOCH, |it| it.seen_at),
@@ -440,7 +442,7 @@ impl PortAlertOptions {
 }
 
 impl PortPair<'_> {
-    /// The stations that are on it now.
+    /// The stations on it now.
     fn present(&self) -> Option<&BTreeSet<Mac>> {
         self.port.baseline.as_ref().map(|baseline| &baseline.macs)
     }
@@ -449,13 +451,13 @@ impl PortPair<'_> {
         self.present().is_some_and(|macs| macs.contains(&mac))
     }
 
-    /// It was there at the last look.
+    /// Whether a station was there at the last check.
     fn has_lost(&self, mac: Mac) -> bool {
         self.was.as_ref().is_some_and(|was| was.macs.contains(&mac))
     }
 }
 
-/// Zero where it lies in the future.
+/// The time since `then`; zero if that is in the future.
 fn age(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }

@@ -35,12 +35,12 @@ pub(crate) struct PortCheck<'a> {
     pub failure: Option<&'a str>,
 }
 
-/// How the site file says which port it is.
+/// The port that the site file names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RequestedPort<'a> {
     /// By ifIndex.
     Index(u32),
-    /// By name. The ifIndex is what it was found to be.
+    /// By name, with the ifIndex that it turned out to have.
     Name(&'a str, Option<u32>),
 }
 

@@ -1,4 +1,4 @@
-//! How an agent behaves, other than it should.
+//! Faults of an agent.
 
 use std::{ops::Bound, time::Duration};
 
@@ -9,67 +9,68 @@ use apmon_snmp_client::{
 
 use super::{Device, is_seen, refusal, response};
 
-/// What is wrong with an agent; by default nothing. Requests are counted from
-/// 1, from when the mood was set.
+/// What an agent does wrong; by default nothing. Requests are counted from 1,
+/// beginning when the behaviour is set.
 #[derive(Clone, Debug, Default)]
 pub struct Behaviour {
-    /// From this request on it is dead.
+    /// It answers no request from this one on.
     pub silent_from: Option<usize>,
-    /// It is slow.
+    /// It takes this long to answer.
     pub delay: Duration,
-    /// Every so many requests, one gets lost, and its answer.
+    /// Every nth request is lost.
     pub loses_requests: Option<usize>,
+    /// Every nth answer is lost.
     pub loses_replies: Option<usize>,
     pub doubles: bool,
-    /// Each answer waits for the next request.
+    /// Each answer is held back until the next request.
     pub is_late: bool,
-    /// The first answer, whatever is asked.
+    /// It sends its first answer to every request.
     pub replays: bool,
-    /// Comes before each answer.
+    /// Datagrams that it sends before each answer.
     pub noise: Vec<Vec<u8>>,
-    /// From a port that was not asked.
+    /// It answers from another port.
     pub other_port: bool,
     pub wrong_id: bool,
     pub wrong_community: bool,
     pub damage: Option<Damage>,
 
-    /// Its longest answer, octets.
+    /// Octets of its longest answer.
     pub octets: Option<usize>,
-    /// tooBig, where others would cut an answer to GETBULK.
+    /// It answers a GETBULK with tooBig where others would cut the answer.
     pub never_cuts: bool,
-    /// With more varbinds an answer is too big.
+    /// An answer with more varbinds than this is too big.
     pub too_big_above: Option<usize>,
-    /// It answers a GETBULK by so many varbinds, and a GET or GETNEXT, too.
+    /// Varbinds of its longest answer, to any kind of request.
     pub varbinds: Option<usize>,
-    /// What it answers to GETBULK.
+    /// The error that it answers to GETBULK.
     pub bulk: Option<ErrorStatus>,
-    /// noSuchName where v2c has endOfMibView.
+    /// It answers noSuchName where v2c has endOfMibView.
     pub no_such_name: bool,
-    /// Each two rows of a column come in the wrong order.
+    /// Each pair of rows comes in the wrong order.
     pub swaps_rows: bool,
-    /// What comes after it is what comes after the other.
+    /// After the first OID it continues as if after the second.
     pub loops: Option<(Oid, Oid)>,
-    /// Below it there is always a next.
+    /// The table below this OID never ends.
     pub endless: Option<Oid>,
-    /// Counters have no octets.
+    /// It sends counters without octets.
     pub empty_counters: bool,
 
-    /// SNMPv3: boots once more before this request.
+    /// SNMPv3: it restarts before this request.
     pub restarts_at: Option<usize>,
-    /// At each request.
+    /// SNMPv3: it restarts before each request.
     pub always_restarts: bool,
     pub wrong_engine: bool,
     pub unsigned: bool,
     pub unencrypted: bool,
-    /// It never knows the engine id it has just told.
+    /// It does not know the engine ID that it announces.
     pub denies_engine: bool,
-    /// Answers by the time of a day ago.
+    /// It answers with the time of a day ago.
     pub old_time: bool,
-    /// SNMPv3: answers with the right message id and another request id.
+    /// SNMPv3: it answers with the right message id and another request id.
     pub other_request: bool,
 }
 
-/// What happens to an answer's octets on the way.
+/// Damage to the octets of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
     Empty,
@@ -117,7 +118,7 @@ impl Behaviour {
             PduKind::GetNext | PduKind::GetBulk => match self.rows(device, request, is_v1) {
                 Ok(rows) => rows,
                 Err(place) if says_no => return refusal(request, ErrorStatus::NO_SUCH_NAME, place + 1),
-                Err(_) => unreachable!("only who says no names a place"),
+                Err(_) => unreachable!("only an agent that answers noSuchName names a place"),
             },
             _ => return refusal(request, ErrorStatus::GENERAL, 0),
         };
@@ -135,8 +136,8 @@ impl Behaviour {
         response(request, answer)
     }
 
-    /// What comes next after each, as often as is asked for; or the place of
-    /// one after which nothing comes.
+    /// The rows that follow each name, as many as were asked for; or the place of a
+    /// name that nothing follows.
     fn rows(&self, device: &Device, request: &Pdu, is_v1: bool) -> Result<Vec<Varbind>, usize> {
         let repetitions = match request.kind {
             PduKind::GetBulk => request.error_index.clamp(0, 1_000),
@@ -185,8 +186,7 @@ impl Behaviour {
         if !self.swaps_rows {
             return in_order(oid);
         }
-        // The agent's order: of rows 2n and 2n+1 the second comes first. Rows are
-        // as far apart as their last sub-identifiers.
+        // Of rows 2n and 2n+1 the second comes first, by their last sub-identifiers.
         let swapped = |oid: &Oid| -> Option<Oid> {
             let mut parts = oid.parts().to_vec();
             *parts.last_mut()? ^= 1;

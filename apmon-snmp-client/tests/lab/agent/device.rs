@@ -1,4 +1,4 @@
-//! A switch or a host, as its MIB tells it, and what happens to it.
+//! A switch or a host as its MIB shows it, and what happens to it.
 
 use std::collections::BTreeMap;
 
@@ -16,27 +16,26 @@ const HR_SYSTEM_UPTIME: [u32; 9] = [1, 3, 6, 1, 2, 1, 25, 1, 1];
 const HR_STORAGE: [u32; 11] = [1, 3, 6, 1, 2, 1, 25, 2, 3, 1, 1];
 const HR_PROCESSOR_LOAD: [u32; 11] = [1, 3, 6, 1, 2, 1, 25, 3, 3, 1, 2];
 
-/// The first ifIndex, as on a Cisco 3750: no bridge port has its own number.
+/// The first ifIndex, as on a Cisco 3750: bridge ports have other numbers.
 pub const FIRST_INDEX: u32 = 10_101;
 
 const UP: i64 = 1;
 const DOWN: i64 = 2;
 const LEARNED: i64 = 3;
 
-/// What an agent tells of. Ports are counted from 1; their ifIndex is another
+/// The device of an agent. Ports are counted from 1; their ifIndex is another
 /// number, which changes when they are renumbered.
 pub struct Device {
     pub table: BTreeMap<Oid, Value>,
     /// The ifIndex of each port.
     ports: BTreeMap<u32, u32>,
-    /// Since it was started.
+    /// When it was started.
     clock: Instant,
-    /// What its clocks said when this clock was started, hundredths.
+    /// Its uptime at that moment, hundredths of a second.
     uptime: u32,
-    /// It has a clock of the system besides that of the agent.
+    /// It has hrSystemUptime beside sysUpTime.
     pub has_system_uptime: bool,
-    /// What its clocks say, that of the system and that of the agent, in
-    /// hundredths; `None`: they run.
+    /// hrSystemUptime and sysUpTime, hundredths of a second; `None`: they run.
     pub clocks: Option<(u32, u32)>,
 }
 
@@ -71,7 +70,7 @@ impl Device {
         device
     }
 
-    /// `ports` ports, all up, and `stations` learned on them, one after another.
+    /// A switch of `ports` ports, all up, with `stations` learned on them in turn.
     pub fn switch(ports: u32, stations: u8) -> Self {
         let mut device = Self::named("office-switch");
         for port in 1..=ports {
@@ -116,7 +115,7 @@ impl Device {
         self.table.insert(Oid::join(root, index), value);
     }
 
-    /// Its clocks go on.
+    /// Advances its clocks.
     pub fn tick(&mut self) {
         let since = u32::try_from(self.clock.elapsed().as_millis() / 10).unwrap();
         let running = self.uptime.wrapping_add(since);
@@ -186,7 +185,7 @@ impl Device {
         self.set(&IF_NUMBER, &[], Value::Integer(number));
     }
 
-    /// Its cable is pulled.
+    /// Pulls the cable of a port.
     pub fn port_down(&mut self, port: u32) {
         self.oper(port, DOWN);
     }
@@ -199,13 +198,13 @@ impl Device {
         self.set(&IF_ENTRY, &[8, self.index(port)], Value::Integer(status));
     }
 
-    /// It was switched off by its operator.
+    /// Switches a port off, as an operator does.
     pub fn port_disabled(&mut self, port: u32) {
         self.set(&IF_ENTRY, &[7, self.index(port)], Value::Integer(DOWN));
         self.port_down(port);
     }
 
-    /// The module was taken out.
+    /// Removes a port, as if its module was taken out.
     pub fn remove_port(&mut self, port: u32) {
         let index = self.ports.remove(&port).unwrap();
         self.table.retain(|oid, _| {
@@ -216,12 +215,12 @@ impl Device {
         self.count_ports();
     }
 
-    /// A column of ifEntry (`IF_ENTRY`) or ifXEntry (`IF_X_ENTRY`).
+    /// Sets a column of ifEntry (`IF_ENTRY`) or ifXEntry (`IF_X_ENTRY`).
     pub fn counter(&mut self, entry: &[u32], column: u32, port: u32, value: Value) {
         self.set(entry, &[column, self.index(port)], value);
     }
 
-    /// Learned on a port, in VLAN 1.
+    /// Adds a station that was learned on a port, in VLAN 1.
     pub fn new_station(&mut self, mac: Mac, port: u32) {
         let index = fdb_index(mac);
         self.set(&FDB_PORT, &index, Value::Integer(port.into()));
@@ -238,7 +237,7 @@ impl Device {
         self.new_station(mac, to);
     }
 
-    /// Each port's ifIndex is so much higher from now on; their names stay.
+    /// Adds `by` to the ifIndex of each port; names stay.
     pub fn renumber(&mut self, by: u32) {
         let old = std::mem::take(&mut self.table);
         for (oid, value) in old {
@@ -260,7 +259,7 @@ impl Device {
         }
     }
 
-    /// Its counters and clocks begin anew.
+    /// Restarts it: its counters and clocks begin anew.
     pub fn reboot(&mut self) {
         (self.clock, self.uptime) = (Instant::now(), 0);
         let counters = self.table.iter_mut().filter(|(oid, _)| {
@@ -277,7 +276,7 @@ impl Device {
         self.tick();
     }
 
-    /// What it has below `root`.
+    /// The instances below `root`.
     pub fn below(&self, root: &Oid) -> Vec<(Vec<u32>, Value)> {
         let rows = self.table.iter();
         rows.filter_map(|(oid, value)| Some((oid.below(root.parts())?.to_vec(), value.clone())))

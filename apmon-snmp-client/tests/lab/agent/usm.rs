@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::State;
 
-/// Counters of usmStats; what a report names.
+/// Counters of usmStats, which reports name.
 const UNSUPPORTED_LEVEL: u32 = 1;
 const NOT_IN_TIME: u32 = 2;
 const UNKNOWN_USER: u32 = 3;
@@ -20,7 +20,7 @@ const UNDECIPHERABLE: u32 = 6;
 /// RFC 3414, section 2.2.3.
 const TIME_WINDOW: u32 = 150;
 
-/// The agent's engine, and who may ask it.
+/// The agent's engine and its users.
 pub struct Engine {
     id: Vec<u8>,
     boots: u32,
@@ -64,13 +64,13 @@ impl Engine {
         self.users.push((user, keys));
     }
 
-    /// It boots once more.
+    /// Restarts it: it has booted once more.
     pub fn restart(&mut self) {
         self.boots += 1;
         self.clock = Instant::now();
     }
 
-    /// It is another device from now on, with the same users.
+    /// Makes it another device with the same users.
     pub fn replace(&mut self, id: &[u8]) {
         self.id = id.to_vec();
         self.boots = 1;
@@ -81,7 +81,7 @@ impl Engine {
     }
 
     fn time(&self) -> u32 {
-        // As if it had run for a day before.
+        // As if it had been running for a day.
         86_400 + u32::try_from(self.clock.elapsed().as_secs()).unwrap()
     }
 }

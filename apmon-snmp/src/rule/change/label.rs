@@ -4,8 +4,8 @@ use std::{collections::HashMap, fmt};
 
 use crate::rule::follow::Identity;
 
-/// A port as it stands in a message: its name, where only one port has it;
-/// else its short name or its number beside it.
+/// A port in a message: its name, and if several ports have that, its short name or
+/// its number as well.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Label(String);
 
@@ -15,7 +15,7 @@ impl fmt::Display for Label {
     }
 }
 
-/// What these ports are called in messages.
+/// The names of ports in messages.
 pub(super) fn labels<'a>(ports: impl Iterator<Item = Identity<'a>> + Clone) -> Vec<Label> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for port in ports.clone() {

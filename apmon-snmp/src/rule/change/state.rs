@@ -2,9 +2,9 @@
 //!
 //! `ports_state` is the baseline in seed 003's shape: `{"1": {"name": ..,
 //! "oper": .., "admin": .., "macs": [..]}}` by ifIndex. `ports_told` is apmon's
-//! own: what was told last where that is not the baseline, silences, short
-//! names. Where the two do not fit together (somebody else wrote the first), the
-//! baseline counts as told.
+//! own: what was last announced where that differs from the baseline, windows,
+//! short names. If the two do not match (another program wrote the first), the
+//! baseline counts as announced.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,72 +25,72 @@ pub(crate) struct State {
     pub(super) restart: Option<AnnouncedRestart>,
 }
 
-/// The restart that was told last.
+/// The restart that was last announced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct AnnouncedRestart {
-    /// What was restarted has been running since then.
+    /// When it was restarted.
     pub began_at: Timestamp,
-    /// When a restart was seen after which a device has to learn its stations
+    /// When a restart was noticed after which the device has to learn its stations
     /// again.
     pub seen_at: Timestamp,
 }
 
-/// A port that is there, or of which something is left to be known.
+/// A port that is there, or of which something is left to announce.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Tracked {
-    /// The last one it had.
+    /// Its last ifIndex.
     pub index: u32,
     pub name: String,
     pub short_name: Option<String>,
     pub alias: Option<String>,
     /// Its stations were never read.
     pub unread: bool,
-    /// As it was at the last look; `None` where it was not there.
+    /// The port at the last check; `None` if it was not there.
     pub baseline: Option<Baseline>,
-    /// As it was told last.
+    /// What was last announced of it.
     pub announced: Announced,
-    /// Of the stations told, those who are away, and since when.
+    /// The announced stations that are away, and since when.
     pub gone: BTreeMap<Mac, Timestamp>,
-    /// The last message about its state and its stations.
+    /// The window of the last message about its state or its stations.
     pub window: Option<Window>,
     pub alarm: Alarm,
 }
 
-/// A port at a look.
+/// A port at a check.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Baseline {
     pub state: PortState,
     pub macs: BTreeSet<Mac>,
 }
 
-/// A port as people have heard of it.
+/// A port as it was announced.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Announced {
-    /// `None`: that there is no such port.
+    /// Its state; `None` if it was announced as vanished, or never.
     pub state: Option<PortState>,
     pub macs: BTreeSet<Mac>,
 }
 
-/// What was told of stations that should not be there.
+/// What was announced of stations that should not be there.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Alarm {
-    /// The last message.
+    /// The window of the last message.
     #[serde(rename = "silence", skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
-    /// It was told that they are too many.
+    /// Too many stations were announced.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub crowded: bool,
-    /// Those of whom it was told that they are not allowed; who is away, since when.
+    /// Stations that were announced as not allowed; if away, since when.
     #[serde(rename = "told", skip_serializing_if = "BTreeMap::is_empty")]
     pub announced: BTreeMap<Mac, Option<Timestamp>>,
-    /// Those of whom it is still to be told.
+    /// Stations that are still to be announced as not allowed.
     #[serde(rename = "untold", skip_serializing_if = "BTreeSet::is_empty")]
     pub unannounced: BTreeSet<Mac>,
 }
 
 impl Tracked {
-    /// A port of which nobody knows.
+    /// A port that is not known yet.
     pub(super) fn new(port: &PolledPort) -> Self {
         Self {
             index: port.index,
@@ -100,7 +100,7 @@ impl Tracked {
         }
     }
 
-    /// A port of the first look: it counts as told.
+    /// A port of the first check: it counts as announced.
     pub(super) fn at_first(port: &PolledPort) -> Self {
         let mut tracked = Self::new(port);
         tracked.observe(Some(port), None, &BTreeSet::new());
@@ -108,8 +108,8 @@ impl Tracked {
         tracked
     }
 
-    /// As it is seen now. Stations that could not be read are those of before;
-    /// those read for the first time were there before.
+    /// Takes the port as it is polled now. If its stations could not be read, the
+    /// last known ones are kept; those read for the first time count as announced.
     pub(super) fn observe(
         &mut self,
         port: Option<&PolledPort>,
@@ -169,7 +169,8 @@ impl Tracked {
         }
     }
 
-    /// There is no such port, everybody knows, and would hear at once of another.
+    /// Whether nothing is left to remember: the port is gone, that was announced, and
+    /// no window is open.
     pub(super) fn is_over(&self) -> bool {
         self.baseline.is_none() && self.announced.state.is_none() && self.window.is_none()
     }
@@ -204,7 +205,7 @@ struct WrittenPort {
     unread: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     absent: bool,
-    /// `None`: as it is.
+    /// `None` if the baseline was announced.
     #[serde(rename = "told", default, skip_serializing_if = "Option::is_none")]
     announced: Option<Announced>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -222,11 +223,11 @@ fn is_default(alarm: &Alarm) -> bool {
 impl State {
     /// The key of the baseline.
     pub(crate) const BASELINE: &'static str = "ports_state";
-    /// The key of what was told.
+    /// The key of what was announced.
     pub(crate) const ANNOUNCED: &'static str = "ports_told";
 
-    /// From the two values; `None` where there is no baseline that can be read,
-    /// or an empty one that is not ours: the next look is the first.
+    /// Reads the two values; `None` if there is no readable baseline, or an empty one
+    /// that is not ours: the next check is then the first.
     pub(crate) fn read(baseline: Option<&str>, announced: Option<&str>) -> Option<Self> {
         let baseline: Map<String, Value> = serde_json::from_str(baseline?).ok()?;
         let ports = baseline
@@ -264,7 +265,7 @@ impl State {
         Value::Object(all).to_string()
     }
 
-    /// What was told as it stands in the state file.
+    /// What was announced, as it stands in the state file.
     pub(crate) fn announced(&self) -> String {
         let ports = self.ports.iter().map(|port| WrittenPort {
             index: port.index,
@@ -287,8 +288,8 @@ impl State {
     }
 }
 
-/// Reads what it can: a state that makes no sense is unknown, a station that
-/// makes none is left out.
+/// Reads a port of the baseline as far as possible: an unreadable state is unknown,
+/// an unreadable station is left out.
 fn read_baseline(index: &str, port: &Value) -> Option<Tracked> {
     let index = index.parse().ok()?;
     let port = port.as_object()?;

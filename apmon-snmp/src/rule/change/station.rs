@@ -1,4 +1,4 @@
-//! Stations on ports: who is news, and who should not be there.
+//! Stations on ports: which changes to announce, and which stations are not allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use super::{
     words,
 };
 
-/// So many stations of a port are remembered as not allowed.
+/// Stations of a port that are remembered as not allowed.
 const MOST_FORBIDDEN: usize = 1_000;
 
-/// What there is to tell of each port, were it to be told now.
+/// The changes to announce for each port, if it may announce any now.
 pub(super) fn changes_to_announce(
     pairs: &[PortPair<'_>],
     options: &PortAlertOptions,
@@ -24,8 +24,8 @@ pub(super) fn changes_to_announce(
     if options.mac_changes == MacChanges::No {
         return vec![StationChanges::default(); pairs.len()];
     }
-    // Where somebody was told to be who is not there, and the stations of which
-    // a port has to tell.
+    // The ports on which stations were announced that are not there, and the
+    // stations that a port has to announce.
     let mut left: BTreeMap<Mac, usize> = BTreeMap::new();
     let mut waiting: BTreeSet<Mac> = BTreeSet::new();
     for (i, pair) in pairs.iter().enumerate() {
@@ -68,8 +68,8 @@ pub(super) fn changes_to_announce(
     changes.collect()
 }
 
-/// Stations that are not allowed, and too many of them. They have a silence of
-/// their own.
+/// Announces stations that are not allowed, and too many of them. These messages
+/// have a window of their own.
 pub(super) fn raise_alarms(
     pair: &mut PortPair<'_>,
     options: &PortAlertOptions,
@@ -119,7 +119,7 @@ pub(super) fn raise_alarms(
             alarm.announced.insert(mac, gone_at);
         }
         while alarm.announced.len() > MOST_FORBIDDEN {
-            // Who has been away the longest; somebody who is there only if all are.
+            // The one that has been away the longest; one that is there only if all are.
             let oldest = alarm
                 .announced
                 .iter()
@@ -140,8 +140,8 @@ pub(super) fn raise_alarms(
 }
 
 impl Tracked {
-    /// Since when the stations are away that are told to be there. One that
-    /// comes back after long was not told to be there.
+    /// Notes since when announced stations are away. One that comes back after a long
+    /// absence no longer counts as announced.
     pub(super) fn note_absences(&mut self, now: Timestamp) {
         let Some(baseline) = &self.baseline else { return };
         let announced = &mut self.announced.macs;
@@ -157,7 +157,7 @@ impl Tracked {
         }
     }
 
-    /// The news of its stations was told.
+    /// Notes that changes of its stations were announced.
     pub(super) fn announce_stations(&mut self, changes: &StationChanges) {
         let announced = &mut self.announced.macs;
         announced.extend(&changes.appeared);
@@ -168,13 +168,13 @@ impl Tracked {
         }
     }
 
-    /// Nobody is told to be there.
+    /// Forgets which stations were announced.
     pub(super) fn forget_stations(&mut self) {
         self.announced.macs.clear();
         self.gone.clear();
     }
 
-    /// Its stations count as told.
+    /// Counts its stations as announced.
     pub(super) fn mark_stations_announced(&mut self) {
         self.gone.clear();
         self.announced.macs = self
@@ -184,7 +184,7 @@ impl Tracked {
             .unwrap_or_default();
     }
 
-    /// All of it counts as told.
+    /// Counts all of it as announced.
     pub(super) fn mark_announced(&mut self) {
         self.announced.state = self.baseline.as_ref().map(|baseline| baseline.state);
         self.mark_stations_announced();
