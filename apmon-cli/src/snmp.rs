@@ -9,7 +9,8 @@ mod walk;
 use std::{future::Future, process::ExitCode};
 
 use apmon_core::text::printable;
-use apmon_snmp::{Oid, name};
+use apmon_snmp::name;
+use apmon_snmp_client::Oid;
 use clap::{Args, Subcommand};
 
 use self::agent::{AgentArgs, Trouble};

@@ -14,7 +14,7 @@ use std::{
 };
 
 use apmon_core::Stopwatch;
-use apmon_snmp::{
+use apmon_snmp_client::{
     Oid, Value, Varbind,
     message::{Body, CommunityMessage, Message, Pdu, PduKind},
 };
@@ -136,7 +136,7 @@ fn where_nobody_listens_is_said_at_once() {
         assert_refused(
             &ended,
             1,
-            &format!("{address}: snmp: nobody listens on that port"),
+            &format!("{address}: snmp: no SNMP agent listens on that port"),
         );
     }
 }
@@ -177,7 +177,7 @@ fn a_user_of_snmpv3_is_known_by_his_passwords() {
     assert_refused(
         &ended,
         1,
-        "snmp: no answer to what is encrypted: a wrong privacy password",
+        "snmp: no answer to encrypted requests: wrong privacy password",
     );
     assert!(!ended.text().contains("another one"));
 }

@@ -1,16 +1,13 @@
 //! What agents said, for tests: figures of recorded devices.
 
-use crate::{
-    harvest::{Column, Harvest, Row},
-    mib::*,
-    oid::Oid,
-    value::{Value, Varbind},
-};
+use apmon_snmp_client::{Column, Oid, Row, Value, Varbind};
+
+use crate::{mib::*, poll_data::PollData};
 
 /// Row of hrStorageTable: index, type, description, units, size, used.
 pub(crate) type StorageRow<'a> = (u32, u32, &'a str, i64, i64, Option<i64>);
 
-impl Harvest {
+impl PollData {
     /// A device with this sysObjectID.
     pub(crate) fn of_device(object_id: &str) -> Self {
         Self::default().with(SYS_OBJECT_ID, Value::Oid(object_id.parse().unwrap()))
@@ -25,7 +22,7 @@ impl Harvest {
     /// INTEGERs more.
     pub(crate) fn with_integers(self, scalars: &[(Object, i64)]) -> Self {
         let integer =
-            |harvest: Self, (object, number): &(Object, i64)| harvest.with(object, (*number).into());
+            |data: Self, (object, number): &(Object, i64)| data.with(object, Value::Integer(*number));
         scalars.iter().fold(self, integer)
     }
 
@@ -37,7 +34,7 @@ impl Harvest {
         };
         let column = Column {
             rows: rows.iter().map(row).collect(),
-            trouble: None,
+            failure: None,
         };
         self.put_column(object, column);
         self
@@ -67,15 +64,12 @@ impl Harvest {
             HR_STORAGE_DESCR,
             &column(|row| Some(Value::Octets(row.2.as_bytes().to_vec()))),
         )
-        .with_column(HR_STORAGE_ALLOCATION_UNITS, &column(|row| Some(row.3.into())))
-        .with_column(HR_STORAGE_SIZE, &column(|row| Some(row.4.into())))
-        .with_column(HR_STORAGE_USED, &column(|row| row.5.map(Value::from)))
-    }
-}
-
-impl From<i64> for Value {
-    fn from(number: i64) -> Self {
-        Self::Integer(number)
+        .with_column(
+            HR_STORAGE_ALLOCATION_UNITS,
+            &column(|row| Some(Value::Integer(row.3))),
+        )
+        .with_column(HR_STORAGE_SIZE, &column(|row| Some(Value::Integer(row.4))))
+        .with_column(HR_STORAGE_USED, &column(|row| row.5.map(Value::Integer)))
     }
 }
 

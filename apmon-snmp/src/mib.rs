@@ -1,7 +1,13 @@
 //! The objects that apmon asks for, by their names in the MIBs.
 
-/// Root of an object: a scalar without its `.0`, or a column of a table.
+pub(crate) mod index;
+pub mod name;
+
+/// The OID of an object: a scalar without its `.0`, or a column of a table.
 pub(crate) type Object = &'static [u32];
+
+/// Columns that are read side by side.
+pub(crate) type Table = &'static [Object];
 
 macro_rules! objects {
     ($($(#[$doc:meta])* $name:ident = $($part:literal).+;)*) => {

@@ -1,15 +1,15 @@
 //! What real devices have answered: `tests/recorded/*.snmprec`, for tests.
 
+use apmon_snmp_client::{Column, Oid, Row, Value, Varbind};
+
 use crate::{
-    harvest::{Column, Harvest, Row},
     mib::{self, Object},
-    oid::Oid,
-    value::{Value, Varbind},
+    poll_data::PollData,
 };
 
 macro_rules! recorded {
     ($($name:ident = $file:literal;)*) => {
-        $(pub(crate) fn $name() -> Harvest {
+        $(pub(crate) fn $name() -> PollData {
             read(include_str!(concat!("../tests/recorded/", $file, ".snmprec")))
         })*
     };
@@ -86,14 +86,14 @@ pub(crate) const OBJECTS: &[Object] = &[
 
 /// Of lines `OID|tag|value`: the tag is that of BER, `x` behind it says that
 /// the value is in hex.
-fn read(text: &str) -> Harvest {
+fn read(text: &str) -> PollData {
     let lines: Vec<(Oid, Value)> = text.lines().map(line).collect();
-    let mut harvest = Harvest::default();
+    let mut data = PollData::default();
     for object in OBJECTS {
         let mut rows = Vec::new();
         for (oid, value) in &lines {
             match oid.below(object) {
-                Some([0]) => harvest.put(Varbind::new(oid.clone(), value.clone())),
+                Some([0]) => data.put(Varbind::new(oid.clone(), value.clone())),
                 Some(index) => rows.push(Row {
                     index: index.to_vec(),
                     value: value.clone(),
@@ -102,10 +102,10 @@ fn read(text: &str) -> Harvest {
             }
         }
         if !rows.is_empty() {
-            harvest.put_column(object, Column { rows, trouble: None });
+            data.put_column(object, Column { rows, failure: None });
         }
     }
-    harvest
+    data
 }
 
 fn line(line: &str) -> (Oid, Value) {

@@ -7,14 +7,13 @@ use apmon_core::{
     Secret,
     config::{Host, Remote, Section},
 };
+use apmon_snmp_client::{
+    Credentials, User,
+    usm::{AuthProtocol, PrivProtocol},
+};
 use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-
-use crate::{
-    credential::{Credentials, User},
-    usm::{AuthProtocol, PrivProtocol},
-};
 
 /// The port agents listen on (RFC 3417, section 3.2).
 const SNMP_PORT: u16 = 161;
@@ -142,10 +141,10 @@ impl Target {
 /// The credentials in force, for the checksum. Secrets are hashed.
 fn note(section: &mut Section<'_>, credentials: &Credentials) {
     match credentials {
-        Credentials::V1(community) => section.depends_on((1, community)),
-        Credentials::V2c(community) => section.depends_on((2, community)),
+        Credentials::V1(community) => section.depends_on((1, hashed(community))),
+        Credentials::V2c(community) => section.depends_on((2, hashed(community))),
         Credentials::V3(user) => {
-            let key = |protocol: String, password: &Secret| (protocol, password.clone());
+            let key = |protocol: String, password| (protocol, hashed(password));
             let auth = user
                 .auth
                 .as_ref()
@@ -157,6 +156,16 @@ fn note(section: &mut Section<'_>, credentials: &Credentials) {
             section.depends_on((3, &user.name, auth, privacy, &user.context));
         }
     }
+}
+
+/// A secret as the client takes it.
+fn revealed(secret: &Secret) -> apmon_snmp_client::Secret {
+    apmon_snmp_client::Secret::new(secret.reveal())
+}
+
+/// A secret as it goes into a checksum.
+fn hashed(secret: &apmon_snmp_client::Secret) -> Secret {
+    Secret::new(secret.reveal())
 }
 
 /// What stands in an address.
@@ -215,8 +224,14 @@ fn read_credentials(
         None => Version::V2c,
     };
     match options.version.unwrap_or(by_default) {
-        Version::V1 => read_community(section, options, in_address, "1").map(Credentials::V1),
-        Version::V2c => read_community(section, options, in_address, "2c").map(Credentials::V2c),
+        Version::V1 => {
+            let community = read_community(section, options, in_address, "1")?;
+            Some(Credentials::V1(revealed(&community)))
+        }
+        Version::V2c => {
+            let community = read_community(section, options, in_address, "2c")?;
+            Some(Credentials::V2c(revealed(&community)))
+        }
         Version::V3 => read_user(section, options, in_address.is_some()).map(Credentials::V3),
     }
 }
@@ -310,8 +325,8 @@ fn read_user(section: &mut Section<'_>, options: AgentOptions, has_community: bo
     };
     is_right.then(|| User {
         name,
-        auth,
-        privacy,
+        auth: auth.map(|(protocol, password)| (protocol, revealed(&password))),
+        privacy: privacy.map(|(protocol, password)| (protocol, revealed(&password))),
         context: options.context.unwrap_or_default(),
     })
 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use apmon_core::{FailureClass, Stopwatch, Verdict};
 
-use lab::{Passed, Seen, Snmpd, Watched};
+use lab::{LabCheck, LabMonitor, PassScript, Snmpd};
 
 /// A row of hrProcessorTable; its column 2 is hrProcessorLoad.
 const PROCESSOR: &str = "1.3.6.1.2.1.25.3.3.1";
@@ -24,16 +24,16 @@ const COUNTERS: [&str; 5] = [
     "interrupts",
 ];
 
-fn host(snmpd: &Snmpd, options: &str) -> Watched {
+fn host(snmpd: &Snmpd, options: &str) -> LabMonitor {
     let (address, community) = (snmpd.address(), Snmpd::COMMUNITY);
-    Watched::new(&format!(
+    LabMonitor::new(&format!(
         "type: host, address: 'snmp://{address}', community: {community}{options}"
     ))
 }
 
 /// A host whose only processor is so busy as the test says.
-fn processor() -> (Passed, Snmpd) {
-    let load = Passed::new(PROCESSOR, &[2]);
+fn processor() -> (PassScript, Snmpd) {
+    let load = PassScript::new(PROCESSOR, &[2]);
     let snmpd = Snmpd::start(&[&load.lines()]);
     (load, snmpd)
 }
@@ -48,10 +48,10 @@ fn word(file: &str, name: &str) -> u64 {
 }
 
 /// The first look at an agent that has looked at its kernel itself.
-async fn informed(watched: &mut Watched) -> Seen {
+async fn informed(monitor: &mut LabMonitor) -> LabCheck {
     let waited = Stopwatch::start();
     loop {
-        let seen = watched.check().await;
+        let seen = monitor.check().await;
         if seen.metric("context_switches").is_some() {
             return seen;
         }
@@ -96,8 +96,8 @@ async fn a_host_is_what_its_kernel_says() {
     );
     let (load, snmpd) = processor();
     load.set(&["2.196608 integer 37", "2.196609 integer 12"]);
-    let mut watched = host(&snmpd, "");
-    let seen = informed(&mut watched).await;
+    let mut monitor = host(&snmpd, "");
+    let seen = informed(&mut monitor).await;
     assert_eq!(seen.reason(), "up");
     let names: Vec<_> = seen
         .observation
@@ -152,8 +152,8 @@ async fn a_host_is_what_its_kernel_says() {
 #[tokio::test]
 async fn the_file_systems_of_a_host_are_those_that_are_mounted() {
     let snmpd = Snmpd::start(&[]);
-    let mut watched = host(&snmpd, "");
-    let seen = watched.check().await;
+    let mut monitor = host(&snmpd, "");
+    let seen = monitor.check().await;
     let device = seen.observation.device.as_deref().unwrap();
     let root = device.disks.iter().find(|disk| disk.name == "/").unwrap();
     let statfs = rustix::fs::statvfs("/").unwrap();
@@ -181,7 +181,7 @@ async fn the_file_systems_of_a_host_are_those_that_are_mounted() {
     }
     assert!(times.values().all(|times| *times == 1), "{times:?}");
 
-    let kept: BTreeMap<_, _> = watched
+    let kept: BTreeMap<_, _> = monitor
         .memory
         .kept
         .iter()
@@ -200,17 +200,17 @@ async fn the_file_systems_of_a_host_are_those_that_are_mounted() {
 async fn counters_go_on_from_the_second_look_and_over_a_restart_of_the_agent() {
     let mut snmpd = Snmpd::start(&[]);
     informed(&mut host(&snmpd, "")).await;
-    let mut watched = host(&snmpd, "");
-    let first = watched.check().await;
+    let mut monitor = host(&snmpd, "");
+    let first = monitor.check().await;
     for name in COUNTERS {
         assert!(!first.continues(name), "{name} at the first look");
     }
-    let second = watched.check().await;
+    let second = monitor.check().await;
     grown(&first, &second);
     // hrSystemUptime is the kernel's, and goes on. What the agent does not know
     // for its first seconds is not taken for zero.
     snmpd.restart();
-    let third = informed(&mut watched).await;
+    let third = informed(&mut monitor).await;
     grown(&second, &third);
     let most = (word("/proc/stat", "ctxt") & u64::from(u32::MAX)) as f64;
     let since = third.value("context_switches") - second.value("context_switches");
@@ -218,14 +218,14 @@ async fn counters_go_on_from_the_second_look_and_over_a_restart_of_the_agent() {
         since > 0.0 && since < most,
         "{since} context switches, of {most} in all"
     );
-    let mut another = host(&snmpd, "").remember(&watched.memory);
+    let mut another = host(&snmpd, "").remember(&monitor.memory);
     grown(&third, &another.check().await);
     let mut stranger = host(&snmpd, "");
     assert!(!stranger.check().await.continues("context_switches"));
 }
 
 #[track_caller]
-fn grown(before: &Seen, after: &Seen) {
+fn grown(before: &LabCheck, after: &LabCheck) {
     for name in COUNTERS {
         assert!(after.continues(name), "{name} does not continue");
         assert!(after.value(name) >= before.value(name), "{name} went back");
@@ -235,7 +235,7 @@ fn grown(before: &Seen, after: &Seen) {
 #[tokio::test]
 async fn a_busy_processor_is_told_until_it_is_well_below_its_limit() {
     let (load, snmpd) = processor();
-    let mut watched = host(&snmpd, ", max_cpu_pct: 80");
+    let mut monitor = host(&snmpd, ", max_cpu_pct: 80");
     for (pct, reason) in [
         (80, "up"),
         (81, "cpu 81.0 % is over 80 %"),
@@ -245,7 +245,7 @@ async fn a_busy_processor_is_told_until_it_is_well_below_its_limit() {
         (80, "up"),
     ] {
         load.set(&[&format!("2.1 integer {pct}")]);
-        let seen = watched.check().await;
+        let seen = monitor.check().await;
         assert_eq!(seen.reason(), reason);
         assert_eq!(
             seen.value("cpu_load"),
@@ -253,16 +253,16 @@ async fn a_busy_processor_is_told_until_it_is_well_below_its_limit() {
             "its figures are there all the same"
         );
         // The next look is that of a daemon that was restarted.
-        watched = host(&snmpd, ", max_cpu_pct: 80").remember(&watched.memory);
+        monitor = host(&snmpd, ", max_cpu_pct: 80").remember(&monitor.memory);
     }
 }
 
 #[tokio::test]
 async fn a_full_file_system_is_told_by_its_name() {
-    let table = Passed::new(STORAGE, &[1, 2, 3, 4, 5, 6]);
+    let table = PassScript::new(STORAGE, &[1, 2, 3, 4, 5, 6]);
     let snmpd = Snmpd::start(&[&table.lines()]);
     let options = ", max_disk_pct: 90, ignore_disks: ['/snap/*']";
-    let mut watched = host(&snmpd, options);
+    let mut monitor = host(&snmpd, options);
     for (used, reason, over) in [
         (89, "up", "[]"),
         (
@@ -290,15 +290,15 @@ async fn a_full_file_system_is_told_by_its_name() {
             &format!("6.31 integer {used}"),
             "6.32 integer 100",
         ]);
-        let seen = watched.check().await;
+        let seen = monitor.check().await;
         assert_eq!(seen.reason(), reason);
-        let kept = &watched.memory.kept["over_limits"];
+        let kept = &monitor.memory.kept["over_limits"];
         assert_eq!(
             kept.as_ref(),
             format!(r#"{{"cpu":false,"memory":false,"disks":{over}}}"#)
         );
         // No root file system.
-        assert_eq!(watched.memory.kept["disk_space_pct"].as_ref(), "null");
+        assert_eq!(monitor.memory.kept["disk_space_pct"].as_ref(), "null");
     }
 }
 
@@ -309,10 +309,10 @@ async fn a_host_that_shows_nothing_of_itself_says_what_it_should_show() {
         "rocommunity stranger default -V system",
     ]);
     let address = snmpd.address();
-    let mut watched = Watched::new(&format!(
+    let mut monitor = LabMonitor::new(&format!(
         "type: host, address: 'snmp://{address}', community: stranger"
     ));
-    let seen = watched.check().await;
+    let seen = monitor.check().await;
     assert_eq!(
         seen.reason(),
         "snmp: it shows neither load nor memory nor disks (may this community or user see 1.3.6.1.2.1.25 and \
@@ -327,9 +327,9 @@ async fn a_host_that_shows_nothing_of_itself_says_what_it_should_show() {
 #[tokio::test]
 async fn a_regular_look_at_a_host_takes_few_answers() {
     let snmpd = Snmpd::start(&[]);
-    let mut watched = host(&snmpd, "");
-    watched.check().await;
-    let second = watched.check().await;
+    let mut monitor = host(&snmpd, "");
+    monitor.check().await;
+    let second = monitor.check().await;
     assert!(second.round_trips() <= 12, "{:?}", second.steps);
 }
 

@@ -6,7 +6,7 @@ mod lab;
 
 use apmon_core::Verdict;
 
-use lab::{Namespace, Passed, Recordings, Seen, Snmpd, Watched};
+use lab::{LabCheck, LabMonitor, Namespace, PassScript, Recordings, Snmpd};
 
 /// Nobody's address.
 const STRANGER: &str = "18:E8:29:45:F8:F7";
@@ -19,19 +19,19 @@ fn section(agent: std::net::SocketAddr, community: &str, port: &str, mac: &str, 
 }
 
 /// What both values of `always_up` say: yes, no.
-async fn both(agent: std::net::SocketAddr, community: &str, port: &str, mac: &str) -> [Seen; 2] {
-    let mut yes = Watched::new(&section(agent, community, port, mac, "yes"));
-    let mut no = Watched::new(&section(agent, community, port, mac, "no"));
+async fn both(agent: std::net::SocketAddr, community: &str, port: &str, mac: &str) -> [LabCheck; 2] {
+    let mut yes = LabMonitor::new(&section(agent, community, port, mac, "yes"));
+    let mut no = LabMonitor::new(&section(agent, community, port, mac, "no"));
     [yes.check().await, no.check().await]
 }
 
 #[track_caller]
-fn reasons(seen: &[Seen; 2]) -> [&str; 2] {
+fn reasons(seen: &[LabCheck; 2]) -> [&str; 2] {
     [seen[0].reason(), seen[1].reason()]
 }
 
 /// The same with a runtime whose sockets are the namespace's.
-fn both_inside(namespace: &Namespace, snmpd: &Snmpd, port: &str) -> [Seen; 2] {
+fn both_inside(namespace: &Namespace, snmpd: &Snmpd, port: &str) -> [LabCheck; 2] {
     namespace.inside(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime
@@ -141,12 +141,12 @@ fn a_pulled_cable_is_seen_and_one_that_is_back() {
             .enable_all()
             .build()
             .unwrap();
-        let mut watched = Watched::new(&section);
+        let mut monitor = LabMonitor::new(&section);
         let mut until = |word: &str| {
             // The agent looks at its interfaces every 3 s.
             let waited = apmon_core::Stopwatch::start();
             loop {
-                let seen = runtime.block_on(watched.check());
+                let seen = runtime.block_on(monitor.check());
                 if seen.reason().contains(word) {
                     return;
                 }
@@ -165,8 +165,8 @@ fn a_pulled_cable_is_seen_and_one_that_is_back() {
 #[test]
 fn a_station_that_comes_to_an_empty_table_is_seen_at_the_next_look() {
     let namespace = Namespace::with_cables(1);
-    let bridge_ports = Passed::new("1.3.6.1.2.1.17.1.4.1", &[2]);
-    let stations = Passed::new("1.3.6.1.2.1.17.4.3.1", &[2, 3]);
+    let bridge_ports = PassScript::new("1.3.6.1.2.1.17.1.4.1", &[2]);
+    let stations = PassScript::new("1.3.6.1.2.1.17.4.3.1", &[2, 3]);
     let snmpd = Snmpd::start_in(&namespace, &[&bridge_ports.lines(), &stations.lines()]);
     bridge_ports.set(&[&format!("2.7 integer {}", namespace.index("veth0"))]);
     let section = section(
@@ -184,7 +184,7 @@ fn a_station_that_comes_to_an_empty_table_is_seen_at_the_next_look() {
             .enable_all()
             .build()
             .unwrap();
-        let mut watched = Watched::new(&section);
+        let mut monitor = LabMonitor::new(&section);
         for (rows, end) in [
             (None, "is up but pinned MAC 18:E8:29:45:F8:F7 absent"),
             (Some(&pinned), "up"),
@@ -197,7 +197,7 @@ fn a_station_that_comes_to_an_empty_table_is_seen_at_the_next_look() {
         ] {
             let rows: Vec<&str> = rows.into_iter().flatten().map(String::as_str).collect();
             stations.set(&rows);
-            let seen = runtime.block_on(watched.check());
+            let seen = runtime.block_on(monitor.check());
             assert!(seen.reason().ends_with(end), "{}, not {end}", seen.reason());
         }
     });

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use apmon_core::{Device, DevicePort, Reading};
 
-use lab::{Recordings, Seen, Watched};
+use lab::{LabCheck, LabMonitor, Recordings};
 
 /// Ports that are shown one by one; of the others, a checksum.
 const SHOWN: usize = 12;
@@ -24,13 +24,13 @@ async fn each_recorded_device_is_what_its_snapshot_says() {
     let mut costs = String::new();
     let mut dear = Vec::new();
     for name in Recordings::names() {
-        let mut watched = Watched::new(&format!(
+        let mut monitor = LabMonitor::new(&format!(
             "type: ports, address: 'snmp://{}', community: {name}",
             recordings.address()
         ));
-        let first = watched.check().await;
-        let memory = watched.memory.clone();
-        let second = watched.check().await;
+        let first = monitor.check().await;
+        let memory = monitor.memory.clone();
+        let second = monitor.check().await;
         let device = first
             .observation
             .device
@@ -54,7 +54,7 @@ async fn each_recorded_device_is_what_its_snapshot_says() {
         let text = format!(
             "{}\n{}",
             shown(&first),
-            changed(&first, &second, watched.memory.kept == memory.kept)
+            changed(&first, &second, monitor.memory.kept == memory.kept)
         );
         insta::assert_snapshot!(name, text);
     }
@@ -69,12 +69,12 @@ async fn each_recorded_device_is_what_its_snapshot_says() {
 async fn what_changes_rarely_is_read_at_every_tenth_poll() {
     let recordings = Recordings::start();
     let agent = recordings.address();
-    let mut watched = Watched::new(&format!(
+    let mut monitor = LabMonitor::new(&format!(
         "type: ports, address: 'snmp://{agent}', community: metel-poe"
     ));
     let mut costs = Vec::new();
     for _ in 0..12 {
-        let seen = watched.check().await;
+        let seen = monitor.check().await;
         let device = seen.observation.device.as_deref().unwrap();
         assert_eq!(device.ports[0].name, "P1", "it is known all the same");
         costs.push(seen.round_trips());
@@ -89,7 +89,7 @@ async fn what_changes_rarely_is_read_at_every_tenth_poll() {
 }
 
 /// All of the first poll.
-fn shown(seen: &Seen) -> String {
+fn shown(seen: &LabCheck) -> String {
     let observation = &seen.observation;
     let mut text = format!("{}\n", seen.reason());
     if let Some(warning) = &observation.outcome.warning {
@@ -212,7 +212,7 @@ fn port(port: &DevicePort) -> String {
 }
 
 /// What the next poll says otherwise; a recording stands still.
-fn changed(first: &Seen, second: &Seen, remembers_the_same: bool) -> String {
+fn changed(first: &LabCheck, second: &LabCheck, remembers_the_same: bool) -> String {
     let mut text = format!("at the next poll: {}\n", second.reason());
     let observation = &second.observation;
     for notice in &observation.notices {

@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| apmon_snmp::fuzzing::answer(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| apmon_snmp_client::fuzzing::answer(bytes));

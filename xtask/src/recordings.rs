@@ -20,7 +20,7 @@ pub(crate) const VENV: Needed = needed("/usr/bin/python3:ensurepip", "python3-ve
 pub(crate) const GDBM: Needed = needed("/usr/bin/python3:dbm.gnu", "python3-gdbm");
 
 /// The sources of the recordings, which the tests list too (`tests/lab/recording.rs`).
-const SOURCES: &str = "apmon-snmp/tests/lab/recordings";
+const SOURCES: &str = "apmon-snmp-client/tests/lab/recordings";
 const REQUIREMENTS: &str = "requirements.txt";
 const DEVICES: &str = "devices.txt";
 const UNPACK: &str = "unpack.py";

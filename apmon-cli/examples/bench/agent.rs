@@ -14,7 +14,7 @@ use std::{
     thread,
 };
 
-use apmon_snmp::{
+use apmon_snmp_client::{
     Varbind,
     message::{Body, CommunityMessage, Message, Pdu, PduKind},
 };

@@ -12,7 +12,7 @@ use apmon_core::{
     Check, Clock as _, Memory, Monitor, Services, Stopwatch, SystemClock, Verdict,
     config::{self, ProcessEnvironment},
 };
-use apmon_snmp::usm::{AuthKey, AuthProtocol, PrivKey, PrivProtocol};
+use apmon_snmp_client::usm::{AuthKey, AuthProtocol, PrivKey, PrivProtocol};
 
 use crate::{
     agent::{self, Tally},

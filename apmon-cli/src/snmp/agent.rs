@@ -12,7 +12,8 @@ use apmon_core::{
     config::{Environment, ProcessEnvironment, Tables},
     text::without_userinfo,
 };
-use apmon_snmp::{Agent, Credentials, Session, SnmpError, Target};
+use apmon_snmp::Target;
+use apmon_snmp_client::{Agent, Credentials, Session, SnmpError};
 use clap::Args;
 use serde_json::{Map, Value};
 
@@ -225,13 +226,13 @@ impl Asked {
     /// Why the device was not read.
     pub(super) fn trouble(&self, error: &SnmpError) -> Trouble {
         Trouble::Device(match error {
-            SnmpError::NoAnswer { asked } => {
+            SnmpError::NoAnswer { request } => {
                 let hint = match &*self.target.credentials {
                     Credentials::V1(_) | Credentials::V2c(_) => "; a wrong community gets none",
                     Credentials::V3(_) => "",
                 };
                 let secs = self.timeout.as_secs_f64();
-                format!("snmp: no answer within {secs} secs ({asked}){hint}")
+                format!("snmp: no answer within {secs} secs ({request}){hint}")
             }
             error => format!("snmp: {error}"),
         })

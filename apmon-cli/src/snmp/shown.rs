@@ -1,6 +1,6 @@
 //! A value as a person or a program reads it.
 
-use apmon_snmp::{Value, Varbind};
+use apmon_snmp_client::{Value, Varbind};
 use serde_json::json;
 
 use crate::console::ascii_controls;
@@ -39,7 +39,7 @@ fn object(varbind: &Varbind) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    use apmon_snmp::Oid;
+    use apmon_snmp_client::Oid;
 
     use super::*;
 

@@ -5,7 +5,8 @@ use std::{
     ops::ControlFlow,
 };
 
-use apmon_snmp::{Varbind, name};
+use apmon_snmp::name;
+use apmon_snmp_client::Varbind;
 use clap::Args;
 
 use super::{
@@ -37,7 +38,7 @@ pub(super) async fn run(args: &WalkArgs) -> Result<(), Trouble> {
     let mut out = BufWriter::new(io::stdout());
     let mut progress = Progress::beside_output();
     let (mut count, mut unwritten) = (0, None);
-    let mut tell = |varbinds: Vec<Varbind>| {
+    let mut sink = |varbinds: Vec<Varbind>| {
         count += varbinds.len();
         match write(&mut out, &varbinds, args.json) {
             Ok(()) => {
@@ -51,7 +52,7 @@ pub(super) async fn run(args: &WalkArgs) -> Result<(), Trouble> {
         }
     };
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let walked = session.walk_on(&root, limit, &mut tell).await;
+    let walked = session.walk_into(&root, limit, &mut sink).await;
     drop(progress);
     match (unwritten, walked) {
         // Whoever read it has seen enough.
@@ -62,7 +63,7 @@ pub(super) async fn run(args: &WalkArgs) -> Result<(), Trouble> {
         }
         (Some(error), _) => Err(Trouble::Device(format!("stdout: {error}"))),
         (None, Err(error)) => Err(asked.trouble(&error)),
-        (None, Ok(Some(trouble))) => Err(Trouble::Device(format!("snmp: {trouble}"))),
+        (None, Ok(Some(failure))) => Err(Trouble::Device(format!("snmp: {failure}"))),
         (None, Ok(None)) => {
             if count == 0 {
                 tracing::warn!("the device has nothing below {root}");

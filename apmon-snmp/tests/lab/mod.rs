@@ -1,47 +1,13 @@
-//! Real SNMP agents to ask, each a child process on loopback or in a network
-//! namespace of its own: net-snmp's snmpd, and recorded devices that snmpsim
-//! replays. And a small agent of ours, for what no real one does when it is
-//! wanted.
-//!
-//! A test that cannot have one fails and says what to install: one that could
-//! not run has shown nothing. A value must be dropped on the thread that made
-//! it: the kernel ends the agent with that thread (see `Service::start`).
-//! Neither a `static` nor a spawned task may hold one.
+//! The client's lab of agents, and a monitor of this crate's kinds that checks
+//! them.
 #![allow(dead_code, unused_imports)] // each test file uses a part
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
-use std::{
-    future::{Future as _, poll_fn},
-    task::Poll,
-};
-
-pub mod agent;
-pub mod namespace;
-pub mod passed;
-pub mod recording;
-mod service;
-pub mod snmpd;
-pub mod tool;
-pub mod watched;
+#[path = "../../../apmon-snmp-client/tests/lab/mod.rs"]
+mod agents;
+pub mod monitor;
 
 pub use self::{
-    agent::{Device, LabAgent, Mood},
-    namespace::Namespace,
-    passed::Passed,
-    recording::Recordings,
-    snmpd::{Snmpd, User},
-    watched::{Seen, Watched},
+    agents::*,
+    monitor::{LabCheck, LabMonitor},
 };
-
-/// Runs a test for each of the cases, all at the same time: mostly they wait.
-pub async fn each<T>(cases: impl IntoIterator<Item = T>, test: impl AsyncFn(T)) {
-    let mut running: Vec<_> = cases.into_iter().map(|case| Box::pin(test(case))).collect();
-    poll_fn(|context| {
-        running.retain_mut(|test| test.as_mut().poll(context).is_pending());
-        match running.is_empty() {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
-    })
-    .await;
-}

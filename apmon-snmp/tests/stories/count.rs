@@ -1,6 +1,6 @@
 //! Counts that start anew.
 
-use apmon_snmp::Value;
+use apmon_snmp_client::Value;
 
 use crate::{
     lab::agent::device::{Device, IF_ENTRY, IF_X_ENTRY},

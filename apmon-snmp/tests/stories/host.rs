@@ -1,7 +1,7 @@
 //! Kind `host`: load, memory and disks.
 
 use apmon_core::Verdict;
-use apmon_snmp::Value;
+use apmon_snmp_client::Value;
 
 use crate::{
     lab::Device,

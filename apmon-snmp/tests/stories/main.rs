@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)] // a test may end where it stands
 
 mod count;
+mod failure;
 mod host;
 #[path = "../lab/mod.rs"]
 mod lab;
@@ -12,7 +13,6 @@ mod line;
 mod pinned;
 mod port;
 mod restart;
-mod silence;
 mod station;
 mod story;
-mod trouble;
+mod window;

@@ -1,12 +1,12 @@
 //! Kind `port`: one port, pinned to one station.
 
 use apmon_core::Verdict;
-use apmon_snmp::Oid;
+use apmon_snmp_client::Oid;
 use serde_json::json;
 
 use crate::{
     lab::{
-        Device, Mood,
+        Behaviour, Device,
         agent::device::{IF_X_ENTRY, mac},
     },
     story::{PINNED, STATION, Story, name, switch, told},
@@ -112,9 +112,9 @@ async fn a_device_that_does_not_answer_is_an_outage_for_both() {
     for options in [PORT, &always_up()] {
         let mut story = Story::of(pinned(), options);
         story.patience = std::time::Duration::from_secs(1);
-        story.set(Mood {
+        story.set(Behaviour {
             silent_from: Some(1),
-            ..Mood::default()
+            ..Behaviour::default()
         });
         let reason = story.failure_after(60).await;
         assert!(reason.starts_with("snmp: no answer within 1 secs"), "{reason}");
@@ -123,9 +123,9 @@ async fn a_device_that_does_not_answer_is_an_outage_for_both() {
 
 #[tokio::test]
 async fn a_table_that_cannot_be_read_is_unknown_where_absence_is_fine() {
-    let broken = Mood {
+    let broken = Behaviour {
         loops: Some((station(2), Oid::from(FDB_PORT))),
-        ..Mood::default()
+        ..Behaviour::default()
     };
     let mut story = Story::of(pinned(), &always_up());
     story.change(|device| {
@@ -166,7 +166,7 @@ async fn a_port_by_name_is_found_after_it_was_numbered_anew() {
         device.set(
             &IF_X_ENTRY,
             &[18, index],
-            apmon_snmp::Value::Octets("camera".into()),
+            apmon_snmp_client::Value::Octets("camera".into()),
         );
         let options = format!("type: port, port: {port}, mac: '18-E8-29-45-F8-F7', always_up: yes");
         let mut story = Story::of(device, &options);

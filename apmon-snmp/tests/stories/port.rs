@@ -132,7 +132,7 @@ async fn of_ignored_ports_nothing_is_told_by_whichever_name() {
     .await;
     // `desk ?` would be all of them.
     story.change(|device| {
-        let text = |text: &str| apmon_snmp::Value::Octets(text.into());
+        let text = |text: &str| apmon_snmp_client::Value::Octets(text.into());
         for port in [1, 2, 3, 5] {
             let index = device.index(port);
             device.set(&IF_X_ENTRY, &[18, index], text("uplink"));

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use apmon_snmp::Value;
+use apmon_snmp_client::Value;
 
 use crate::{
     lab::agent::device::mac,

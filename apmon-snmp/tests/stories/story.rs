@@ -6,11 +6,11 @@ use apmon_core::{
     Check, Memory, Metric, Monitor, Mono, Now, Observation, Reading, Services, Verdict,
     config::{MonitorEntry, ProcessEnvironment, parse},
 };
-use apmon_snmp::Value;
+use apmon_snmp_client::Value;
 use jiff::Timestamp;
 
 use crate::lab::{
-    Device, LabAgent, Mood,
+    Behaviour, Device, LabAgent,
     agent::device::{IF_ENTRY, IF_X_ENTRY, Mac},
 };
 
@@ -97,8 +97,8 @@ impl Story {
         self.agent.change(change);
     }
 
-    pub fn set(&self, mood: Mood) {
-        self.agent.set(mood);
+    pub fn set(&self, behaviour: Behaviour) {
+        self.agent.set(behaviour);
     }
 
     /// apmon ends and starts again: only what is in the state file is left.

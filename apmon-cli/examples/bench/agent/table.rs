@@ -1,7 +1,7 @@
 //! What a switch says: 48 ports, 100 stations.
 
 use apmon_core::Stopwatch;
-use apmon_snmp::{Oid, Value, Varbind};
+use apmon_snmp_client::{Oid, Value, Varbind};
 
 const PORTS: u32 = 48;
 const STATIONS: u32 = 100;

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use apmon_core::Stopwatch;
-use apmon_snmp::{
+use apmon_snmp_client::{
     Oid, Value, Varbind,
     message::{Pdu, PduKind, Scoped, V3Message},
     usm::{AuthKey, AuthProtocol, PrivKey, PrivProtocol},

@@ -1,0 +1,123 @@
+//! Reading single values.
+
+use std::collections::VecDeque;
+
+use crate::{
+    agent::Notes,
+    ber::NULL,
+    error::SnmpError,
+    message::{ErrorStatus, PduKind},
+    oid::Oid,
+    operation::{Answer, Limits, Operation, Request},
+    value::{Value, Varbind},
+};
+
+/// Values to ask for at once: with texts among them, an answer stays below
+/// 1,400 octets.
+const AT_ONCE: usize = 20;
+
+/// Single values that are being read, by their names.
+#[derive(Debug)]
+pub(crate) struct Gets {
+    oids: Vec<Oid>,
+    values: Vec<Value>,
+    /// Sets of places in `oids` that are still to be asked for.
+    waiting: VecDeque<Vec<usize>>,
+}
+
+impl Gets {
+    pub(crate) fn new(oids: &[Oid]) -> Self {
+        let places: Vec<usize> = (0..oids.len()).collect();
+        Self {
+            oids: oids.to_vec(),
+            values: vec![Value::Unreadable(NULL); oids.len()],
+            waiting: places.chunks(AT_ONCE).map(<[usize]>::to_vec).collect(),
+        }
+    }
+
+    /// The values, in the order of the names.
+    pub(crate) fn finish(self) -> Vec<Varbind> {
+        let pairs = self.oids.into_iter().zip(self.values);
+        pairs.map(|(oid, value)| Varbind { oid, value }).collect()
+    }
+}
+
+impl Operation for Gets {
+    fn next(&mut self, limits: Limits) -> Option<Request> {
+        let mut places = self.waiting.pop_front()?;
+        if places.len() > limits.most_varbinds {
+            let rest = places.split_off(limits.most_varbinds);
+            self.waiting.push_front(rest);
+        }
+        let oids = places.iter().map(|place| self.oids[*place].clone()).collect();
+        Some(Request {
+            kind: PduKind::Get,
+            repetitions: 1,
+            oids,
+            tag: 0,
+            places,
+        })
+    }
+
+    fn answered(&mut self, mut request: Request, answer: Answer, notes: &mut Notes) -> Result<(), SnmpError> {
+        let mut places = std::mem::take(&mut request.places);
+        let pdu = answer.pdu;
+        let status = ErrorStatus(pdu.error_status);
+        let at = usize::try_from(pdu.error_index)
+            .ok()
+            .and_then(|index| index.checked_sub(1));
+        match status {
+            ErrorStatus(0) => {
+                let asked = places.len();
+                // Matched by name, not by place: some agents answer in another order.
+                for varbind in pdu.varbinds {
+                    places.retain(|place| {
+                        let is_it = self.oids[*place] == varbind.oid;
+                        if is_it {
+                            self.values[*place] = varbind.value.clone();
+                        }
+                        !is_it
+                    });
+                }
+                // An answer in part: the rest is asked for by itself.
+                match places.len() < asked {
+                    true => self.again(places),
+                    false => self.in_halves(places),
+                }
+            }
+            // SNMPv1: one absent value spoils the answer for all others.
+            ErrorStatus::NO_SUCH_NAME if at.is_some_and(|at| at < places.len()) => {
+                let absent = places.remove(at.unwrap_or(0));
+                self.values[absent] = Value::NoSuchObject;
+                self.again(places);
+            }
+            ErrorStatus::NO_SUCH_NAME if places.len() == 1 => self.values[places[0]] = Value::NoSuchObject,
+            ErrorStatus::AUTHORIZATION => return Err(request.refused(pdu.error_status)),
+            _ => {
+                if status == ErrorStatus::TOO_BIG {
+                    notes.at_most(places.len() / 2);
+                }
+                self.in_halves(places);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Gets {
+    /// Asks for each half by itself: one value is at fault. A single value is
+    /// given up.
+    fn in_halves(&mut self, mut places: Vec<usize>) {
+        if places.len() > 1 {
+            let rest = places.split_off(places.len() / 2);
+            self.again(places);
+            self.again(rest);
+        }
+    }
+
+    fn again(&mut self, places: Vec<usize>) {
+        if !places.is_empty() {
+            self.waiting.push_back(places);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Reading from an agent: several requests in flight, each sent again until it
+//! is answered or the deadline passes; answers are matched by id.
+
+mod exchange;
+mod pace;
+mod pending_request;
+mod security;
+mod transport;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+pub(crate) use self::security::answer;
+use self::transport::Transport;
+use crate::{
+    agent::{Agent, SessionGuard, random},
+    ber::Malformed,
+    credential::Credentials,
+    error::SnmpError,
+    get::Gets,
+    message::PduKind,
+    oid::Oid,
+    operation::{Once, Operation},
+    value::Varbind,
+    walk::{Column, Group, RowSink, Stream, Walks},
+};
+
+/// A session with one agent.
+#[derive(Debug)]
+pub struct Session {
+    transport: Transport,
+    credentials: Arc<Credentials>,
+    agent: Arc<Agent>,
+    #[expect(dead_code, reason = "the agent counts this session for as long as it exists")]
+    guard: SessionGuard,
+    deadline: Instant,
+    /// Each answer moves the deadline this far away.
+    patience: Option<Duration>,
+    last_id: i32,
+    /// Keeps the agent's engine even if no answer comes.
+    tolerates_silence: bool,
+    /// Requests that were answered with what they asked for.
+    answers: u32,
+    /// The id of the request that was only signed, and whether it was answered.
+    signed_id: Option<i32>,
+    signed_is_answered: bool,
+    /// Why the last datagram since the last answer could not be read.
+    malformed: Option<Malformed>,
+    stats: SessionStats,
+}
+
+/// What a session has cost so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct SessionStats {
+    /// Requests that were answered.
+    pub round_trips: u32,
+    /// Requests that were sent again.
+    pub retries: u32,
+    /// The longest answer, octets.
+    pub longest: usize,
+}
+
+impl Session {
+    /// Opens a session with the agent at `address`, good until `deadline`. This
+    /// sends nothing yet.
+    ///
+    /// # Errors
+    /// [`SnmpError::Io`] if this machine has no socket or route for it;
+    /// [`SnmpError::ClearText`] for a user who encrypts without signing.
+    pub async fn open(
+        address: SocketAddr,
+        credentials: Arc<Credentials>,
+        agent: Arc<Agent>,
+        deadline: Instant,
+    ) -> Result<Self, SnmpError> {
+        if let Credentials::V3(user) = &*credentials
+            && user.privacy.is_some()
+            && user.auth.is_none()
+        {
+            return Err(SnmpError::ClearText);
+        }
+        Ok(Self {
+            transport: Transport::open(address).await?,
+            credentials,
+            guard: agent.open_session(),
+            agent,
+            deadline,
+            patience: None,
+            last_id: first_id(),
+            tolerates_silence: false,
+            answers: 0,
+            signed_id: None,
+            signed_is_answered: false,
+            malformed: None,
+            stats: SessionStats::default(),
+        })
+    }
+
+    /// The moment at which the session gives up.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Moves the deadline.
+    pub fn set_deadline(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
+    /// Waits this long for each answer from now on, instead of one deadline for
+    /// all: every answer moves the deadline. For long walks that a person
+    /// watches.
+    pub fn wait_for_each(&mut self, patience: Duration) {
+        self.patience = Some(patience);
+        self.extend_deadline();
+    }
+
+    fn extend_deadline(&mut self) {
+        // A moment beyond the clock's range leaves the deadline as it is.
+        if let Some(later) = self
+            .patience
+            .and_then(|patience| Instant::now().checked_add(patience))
+        {
+            self.deadline = later;
+        }
+    }
+
+    /// Keeps what is known of the agent's engine even if no answer comes: the
+    /// agent may ignore requests for what it does not have, such as the context
+    /// of one VLAN.
+    pub fn tolerate_silence(&mut self) {
+        self.tolerates_silence = true;
+    }
+
+    /// What the session has cost so far.
+    #[must_use]
+    pub fn stats(&self) -> SessionStats {
+        self.stats
+    }
+
+    /// What is known of the agent.
+    #[must_use]
+    pub fn agent(&self) -> &Arc<Agent> {
+        &self.agent
+    }
+
+    /// Reads the values of `oids`, in their order. A value that the agent does
+    /// not have is [`NoSuchObject`](crate::Value::NoSuchObject), with SNMPv1 as
+    /// well; one that it withholds for another reason is
+    /// [`Unreadable`](crate::Value::Unreadable).
+    ///
+    /// # Errors
+    /// If the agent does not answer or refuses.
+    pub async fn get(&mut self, oids: &[Oid]) -> Result<Vec<Varbind>, SnmpError> {
+        let mut gets = Gets::new(oids);
+        self.run(&mut [&mut gets]).await?;
+        Ok(gets.finish())
+    }
+
+    /// Reads the instance that follows each of `oids`.
+    ///
+    /// # Errors
+    /// If the agent does not answer or refuses; with SNMPv1 also if nothing
+    /// follows one of them.
+    pub async fn get_next(&mut self, oids: &[Oid]) -> Result<Vec<Varbind>, SnmpError> {
+        let mut once = Once::new(PduKind::GetNext, oids.to_vec());
+        self.run(&mut [&mut once]).await?;
+        Ok(once.finish())
+    }
+
+    /// Reads everything below `root`, at most `limit` instances.
+    ///
+    /// # Errors
+    /// If the agent does not answer or refuses. Anything else that ends the walk
+    /// early is the column's [`failure`](Column::failure).
+    pub async fn walk(&mut self, root: &Oid, limit: usize) -> Result<Column, SnmpError> {
+        let mut columns = self.columns(vec![Group::new([root.clone()], limit)]).await?;
+        Ok(columns
+            .pop()
+            .and_then(|mut group| group.pop())
+            .unwrap_or_default())
+    }
+
+    /// Reads everything below `root`, at most `limit` instances, and hands the
+    /// rows of each answer to `sink` until it breaks. Returns why the walk ended
+    /// early otherwise (a loop, the limit).
+    ///
+    /// # Errors
+    /// If the agent does not answer or refuses; `sink` has had the rows read
+    /// before that.
+    pub async fn walk_into(
+        &mut self,
+        root: &Oid,
+        limit: usize,
+        sink: &mut RowSink<'_>,
+    ) -> Result<Option<String>, SnmpError> {
+        let mut stream = Stream::new(root, limit, sink);
+        self.run(&mut [&mut stream]).await?;
+        Ok(stream.finish())
+    }
+
+    /// Reads the columns of each group, in their order. The columns of a group
+    /// are read side by side, the groups at the same time.
+    ///
+    /// # Errors
+    /// If the agent does not answer or refuses. Anything else that ends a column
+    /// early is its [`failure`](Column::failure).
+    pub async fn columns(&mut self, groups: Vec<Group>) -> Result<Vec<Vec<Column>>, SnmpError> {
+        let mut walks = Walks::new(groups);
+        self.run(&mut [&mut walks]).await?;
+        Ok(walks.finish())
+    }
+
+    /// Reads single values and columns at the same time, as [`get`](Self::get)
+    /// and [`columns`](Self::columns) do.
+    ///
+    /// # Errors
+    /// As those two.
+    pub async fn read(
+        &mut self,
+        oids: &[Oid],
+        groups: Vec<Group>,
+    ) -> Result<(Vec<Varbind>, Vec<Vec<Column>>), SnmpError> {
+        let mut gets = Gets::new(oids);
+        let mut walks = Walks::new(groups);
+        self.run(&mut [&mut gets, &mut walks]).await?;
+        Ok((gets.finish(), walks.finish()))
+    }
+
+    /// Runs `operations` at the same time, until all are done.
+    async fn run(&mut self, operations: &mut [&mut dyn Operation]) -> Result<(), SnmpError> {
+        self.discover_engine().await?;
+        self.exchange(operations).await
+    }
+
+    /// Asks an SNMPv3 agent for its engine, if that is unknown: no other request
+    /// can be addressed before.
+    async fn discover_engine(&mut self) -> Result<(), SnmpError> {
+        if !matches!(*self.credentials, Credentials::V3(_)) || self.agent.notes().engine.is_some() {
+            return Ok(());
+        }
+        let mut nothing = Once::new(PduKind::Get, Vec::new());
+        self.exchange(&mut [&mut nothing]).await
+    }
+}
+
+/// Ids begin at a number that cannot be guessed, so that only those who see a
+/// request can answer it.
+fn first_id() -> i32 {
+    i32::try_from(random() & 0x3fff_ffff).unwrap_or(1).max(1)
+}

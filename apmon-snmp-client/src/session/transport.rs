@@ -1,0 +1,86 @@
+//! A UDP socket that is connected to one agent.
+
+use std::{
+    cell::RefCell,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use tokio::{io::Interest, net::UdpSocket, time::Instant};
+
+use crate::error::SnmpError;
+
+/// A UDP socket that is connected to one agent.
+#[derive(Debug)]
+pub(super) struct Transport(UdpSocket);
+
+thread_local! {
+    /// Room for one datagram, shared by all sessions of a thread.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_536]);
+}
+
+impl Transport {
+    pub(super) async fn open(address: SocketAddr) -> Result<Self, SnmpError> {
+        let ours: SocketAddr = match address {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let failed = |step| move |source| SnmpError::Io { step, source };
+        let socket = UdpSocket::bind(ours).await.map_err(failed("socket"))?;
+        // A connected socket takes datagrams of its peer only, and reports ICMP.
+        socket.connect(address).await.map_err(failed("connect"))?;
+        Ok(Self(socket))
+    }
+
+    pub(super) async fn send(&self, octets: &[u8], deadline: Instant) -> Result<(), SnmpError> {
+        match tokio::time::timeout_at(deadline, self.0.send(octets)).await {
+            Ok(Ok(_)) => Ok(()),
+            // ICMP's reply to an earlier request.
+            Ok(Err(source)) if source.kind() == io::ErrorKind::ConnectionRefused => Err(SnmpError::Refused),
+            Ok(Err(source)) => Err(SnmpError::Io { step: "send", source }),
+            Err(_) => Err(SnmpError::NoAnswer {
+                request: "nothing could be sent".to_owned(),
+            }),
+        }
+    }
+
+    /// Waits for a datagram until `until`, and says whether one may be there.
+    /// ICMP's refusal does not make a socket readable, but puts it in error.
+    pub(super) async fn readable(&self, until: Instant) -> Result<bool, SnmpError> {
+        let interest = Interest::READABLE | Interest::ERROR;
+        let Ok(ready) = tokio::time::timeout_at(until, self.0.ready(interest)).await else {
+            return Ok(false);
+        };
+        if ready.map_err(received)?.is_error() {
+            if let Some(error) = self.0.take_error().map_err(received)? {
+                return Err(received(error));
+            }
+            // The error was already returned.
+            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = self.0.try_io(Interest::ERROR, nothing);
+        }
+        Ok(true)
+    }
+
+    /// Hands the next datagram that has arrived to `take`.
+    pub(super) fn receive<T>(
+        &self,
+        take: impl FnOnce(&[u8]) -> Result<T, SnmpError>,
+    ) -> Result<Option<T>, SnmpError> {
+        BUFFER.with_borrow_mut(|buffer| match self.0.try_recv(buffer) {
+            Ok(length) => take(&buffer[..length]).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(source) => Err(received(source)),
+        })
+    }
+}
+
+fn received(source: io::Error) -> SnmpError {
+    match source.kind() {
+        io::ErrorKind::ConnectionRefused => SnmpError::Refused,
+        _ => SnmpError::Io {
+            step: "receive",
+            source,
+        },
+    }
+}

@@ -1,0 +1,55 @@
+//! Text from an agent, made safe to show on a terminal.
+
+use std::borrow::Cow;
+
+/// Returns `text` with every character written out (`\n`, `\u{1b}`, `\u{202e}`)
+/// that could drive a terminal or hide other text: control characters of both
+/// sets, line and paragraph separators, direction and other invisible marks.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unprintable) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match is_unprintable(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Returns the beginning of `text`, at most `max` characters, printable.
+pub(crate) fn excerpt(text: &str, max: usize) -> String {
+    let shown = printable(text);
+    match shown.char_indices().nth(max) {
+        Some((end, _)) => format!("{}...", &shown[..end]),
+        None => shown.into_owned(),
+    }
+}
+
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_that_drive_a_terminal_are_written_out() {
+        assert_eq!(printable("web"), "web");
+        assert_eq!(
+            printable("a\x1b[2Jb\nc\u{202e}d\u{9b}"),
+            "a\\u{1b}[2Jb\\nc\\u{202e}d\\u{9b}"
+        );
+    }
+
+    #[test]
+    fn an_excerpt_is_cut_by_characters() {
+        assert_eq!(excerpt("äöü", 2), "äö...");
+        assert_eq!(excerpt("ab", 2), "ab");
+        assert_eq!(excerpt("a\nb", 3), "a\\n...");
+    }
+}

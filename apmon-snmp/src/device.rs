@@ -1,0 +1,16 @@
+//! What a device says about its ports, its stations, its load and its disks.
+
+pub(crate) mod arp;
+pub(crate) mod assembly;
+mod block_device;
+pub(crate) mod bridge;
+pub(crate) mod chassis_slot;
+pub(crate) mod host_figures;
+pub(crate) mod interface;
+pub(crate) mod neighbour;
+pub(crate) mod sanitize;
+mod share;
+pub(crate) mod storage;
+pub(crate) mod uptime;
+pub(crate) mod vendor;
+pub(crate) mod vital;

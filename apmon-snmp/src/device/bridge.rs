@@ -1,0 +1,241 @@
+//! Who is on which port: the tables by which a switch forwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use apmon_core::Mac;
+use apmon_snmp_client::Value;
+
+use crate::{
+    device::{
+        interface::Interface,
+        sanitize::{is_station, mac},
+    },
+    mib::{self, Object, index::octets_of},
+    poll_data::PollData,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// dot1dTpFdbStatus and dot1qTpFdbStatus of what was learned; the others are
+/// the switch's own and what somebody has written there.
+const LEARNED: i64 = 3;
+
+/// The stations of a switch.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Stations {
+    /// By ifIndex.
+    pub on: BTreeMap<u32, BTreeSet<Mac>>,
+    /// Entries that were learned, as the switch counts them: a station in two
+    /// VLANs is two.
+    pub learned: usize,
+    /// Stations of whom nobody knows the interface.
+    pub unplaced: BTreeSet<Mac>,
+    /// A table that has entries was read to its end, or all are empty. Else
+    /// nothing can be said of who is not there.
+    pub is_readable: bool,
+    /// Why somebody may be missing in `on`.
+    pub failure: Option<String>,
+    /// The same are missing each time: nobody of them was ever there.
+    pub is_lasting: bool,
+}
+
+/// The table that a Cisco keeps for one VLAN, read in that VLAN's context.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct VlanTable {
+    /// The VLAN.
+    pub vlan: u32,
+    /// Its BRIDGE-MIB.
+    pub data: PollData,
+}
+
+/// Who is on which interface: by Q-BRIDGE-MIB; by BRIDGE-MIB and `vlans` where
+/// that one has learned nothing.
+pub(crate) fn stations(data: &PollData, vlans: &[VlanTable], interfaces: &[Interface]) -> Stations {
+    let places = Places::of(data, interfaces);
+    let by_vlan = Table::read(data, &BY_VLAN, &places);
+    if !by_vlan.entries.is_empty() {
+        return Stations::of(vec![by_vlan], data, interfaces);
+    }
+    let mut tables = Vec::new();
+    for vlan in vlans {
+        let places = Places::of(&vlan.data, interfaces);
+        let mut table = Table::read(&vlan.data, &PLAIN, &places);
+        table.failure = table
+            .failure
+            .map(|failure| format!("VLAN {}: {failure}", vlan.vlan));
+        tables.push(table);
+    }
+    // A Cisco shows the table of VLAN 1 where no VLAN is asked for.
+    let mut plain = Table::read(data, &PLAIN, &places);
+    let told: BTreeSet<Entry> = tables.iter().flat_map(|table| &table.entries).copied().collect();
+    plain.entries.retain(|entry| !told.contains(entry));
+    tables.push(plain);
+    tables.push(by_vlan);
+    Stations::of(tables, data, interfaces)
+}
+
+/// The objects of a table.
+struct Columns {
+    port: Object,
+    status: Object,
+    /// Numbers of the index before the MAC address.
+    prefix: usize,
+}
+
+const BY_VLAN: Columns = Columns {
+    port: mib::DOT1Q_TP_FDB_PORT,
+    status: mib::DOT1Q_TP_FDB_STATUS,
+    prefix: 1,
+};
+
+const PLAIN: Columns = Columns {
+    port: mib::DOT1D_TP_FDB_PORT,
+    status: mib::DOT1D_TP_FDB_STATUS,
+    prefix: 0,
+};
+
+/// A station, and its ifIndex.
+type Entry = (Mac, Option<u32>);
+
+/// What was learned.
+struct Table {
+    entries: Vec<Entry>,
+    failure: Option<String>,
+}
+
+impl Table {
+    fn read(data: &PollData, columns: &Columns, places: &Places) -> Self {
+        let statuses = data.by_index(columns.status);
+        let failure = [columns.port, columns.status]
+            .into_iter()
+            .find_map(|column| data.failure(column));
+        // An agent without statuses has but stations there. Where others have
+        // one, a row without is about to go.
+        let has_statuses = !statuses.is_empty() || data.failure(columns.status).is_some();
+        let mut entries = Vec::new();
+        // An entry may stand there twice: some agents walk in circles of a kind.
+        for row in data.rows(columns.port) {
+            let status = statuses.get(row.index.as_slice());
+            let is_learned = match status.and_then(|status| status.number()) {
+                Some(status) => status == LEARNED,
+                None => !has_statuses,
+            };
+            let mac = row
+                .index
+                .get(columns.prefix..)
+                .and_then(octets_of::<6>)
+                .map(Mac::new);
+            if let Some(mac) = mac.filter(|_| is_learned) {
+                entries.push((mac, places.of_port(&row.value)));
+            }
+        }
+        let failure = failure.map(str::to_owned);
+        let failure = match entries.is_empty() {
+            true => failure,
+            false => failure.or_else(|| places.failure.clone()),
+        };
+        Self { entries, failure }
+    }
+}
+
+impl Stations {
+    fn of(tables: Vec<Table>, data: &PollData, interfaces: &[Interface]) -> Self {
+        let mut own: BTreeSet<Mac> = interfaces.iter().filter_map(|one| one.own_mac).collect();
+        own.extend(data.scalar(mib::DOT1D_BASE_BRIDGE_ADDRESS).and_then(mac));
+        let is_whole = |table: &Table| table.failure.is_none();
+        // An empty table and none at all look the same: a bridge has ports.
+        let has_any = tables.iter().any(|table| !table.entries.is_empty());
+        let mut stations = Self {
+            is_readable: (has_any || is_bridge(data))
+                && (tables.iter().all(is_whole)
+                    || tables
+                        .iter()
+                        .any(|table| is_whole(table) && !table.entries.is_empty())),
+            ..Self::default()
+        };
+        for table in tables {
+            stations.learned += table.entries.len();
+            for (mac, place) in table.entries {
+                if !is_station(mac) || own.contains(&mac) {
+                    continue;
+                }
+                match place {
+                    Some(index) => {
+                        stations.on.entry(index).or_default().insert(mac);
+                    }
+                    None => _ = stations.unplaced.insert(mac),
+                }
+            }
+            stations.failure = stations.failure.or(table.failure);
+        }
+        stations
+    }
+}
+
+/// The device has a bridge, and shows it.
+pub(crate) fn is_bridge(data: &PollData) -> bool {
+    let ports = data.scalar(mib::DOT1D_BASE_NUM_PORTS);
+    ports.and_then(Value::unsigned).is_some_and(|ports| ports > 0) || data.has(mib::DOT1D_BASE_PORT_IF_INDEX)
+}
+
+/// Which bridge port is which interface.
+pub(crate) struct Places {
+    by_port: BTreeMap<u32, u32>,
+    failure: Option<String>,
+}
+
+impl Places {
+    /// By dot1dBasePortIfIndex. Where that tells nothing (a Juniper MX says 0
+    /// for all), a bridge port's number is taken for an ifIndex if nothing else
+    /// can be meant: the Ethernet interfaces are numbered from 1 without a gap,
+    /// and the bridge has exactly as many ports.
+    pub(crate) fn of(data: &PollData, interfaces: &[Interface]) -> Self {
+        let rows = data.rows(mib::DOT1D_BASE_PORT_IF_INDEX).iter();
+        // 0 is none, but where an interface has that number against the standard.
+        let has_zero = interfaces.iter().any(|one| one.index == 0);
+        let index = |value: &Value| -> Option<u32> {
+            let index = value.number()?.try_into().ok()?;
+            (index > 0 || has_zero).then_some(index)
+        };
+        let by_port: BTreeMap<u32, u32> = rows
+            .filter_map(|row| match row.index.as_slice() {
+                [port] => Some((*port, index(&row.value)?)),
+                _ => None,
+            })
+            .collect();
+        let failure = data.failure(mib::DOT1D_BASE_PORT_IF_INDEX);
+        let ports = data.scalar(mib::DOT1D_BASE_NUM_PORTS).and_then(Value::unsigned);
+        let is_told = !by_port.is_empty() || failure.is_some();
+        Self {
+            by_port: match is_told {
+                true => by_port,
+                false => same_numbers(ports, interfaces),
+            },
+            failure: failure.map(str::to_owned),
+        }
+    }
+
+    /// The ifIndex of a bridge port.
+    pub(crate) fn of_number(&self, port: u32) -> Option<u32> {
+        self.by_port.get(&port).copied()
+    }
+
+    /// The same, as it stands in a row. 0 is no port for most.
+    fn of_port(&self, port: &Value) -> Option<u32> {
+        self.of_number(port.number()?.try_into().ok()?)
+    }
+}
+
+fn same_numbers(ports: Option<u64>, interfaces: &[Interface]) -> BTreeMap<u32, u32> {
+    let ethernets: BTreeSet<u32> = interfaces
+        .iter()
+        .filter(|one| one.is_ethernet())
+        .map(|one| one.index)
+        .collect();
+    let has_no_gap = (1u32..).zip(&ethernets).all(|(number, index)| number == *index);
+    match ports == u64::try_from(ethernets.len()).ok() && has_no_gap {
+        true => ethernets.iter().map(|index| (*index, *index)).collect(),
+        false => BTreeMap::new(),
+    }
+}

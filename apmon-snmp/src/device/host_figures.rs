@@ -1,0 +1,115 @@
+//! What a host says of its load, its disks and its swap space, as it says it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    device::{
+        block_device::whole_disks,
+        storage::{root_pct, swap_used_bytes},
+    },
+    mib::*,
+    poll_data::PollData,
+    rule::counted::Counted,
+};
+
+const SCALARS: &[Object] = &[
+    SS_RAW_CONTEXTS,
+    SS_RAW_INTERRUPTS,
+    SS_RAW_SWAP_IN,
+    SS_RAW_SWAP_OUT,
+    MEM_TOTAL_SWAP,
+    MEM_AVAIL_SWAP,
+];
+
+const DISK_IO: &[Object] = &[
+    DISK_IO_DEVICE,
+    DISK_IO_N_READ_X,
+    DISK_IO_N_WRITTEN_X,
+    DISK_IO_N_READ,
+    DISK_IO_N_WRITTEN,
+];
+
+/// What [`HostFigures`] needs of a host, beside what
+/// [`vital::ask`](crate::device::vital::ask) names.
+pub(crate) fn ask(scalars: &mut Vec<Object>, tables: &mut Vec<&'static [Object]>) {
+    scalars.extend(SCALARS);
+    tables.push(DISK_IO);
+}
+
+/// A host's figures at one look. Counts are as the agent has them: what they
+/// have grown by is another's business, one count at a time.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct HostFigures {
+    pub context_switches: Option<Counted>,
+    pub interrupts: Option<Counted>,
+    /// Pages read from swap space.
+    pub swap_in: Option<Counted>,
+    /// Pages written to it.
+    pub swap_out: Option<Counted>,
+    /// What went from and to each whole disk, by the disk's name.
+    pub disks: BTreeMap<String, DiskBytes>,
+    /// How full the root file system is, percent.
+    pub disk_space_pct: Option<f64>,
+    /// Swap space in use, bytes.
+    pub swap_used: Option<u64>,
+}
+
+/// Bytes that went from and to a disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct DiskBytes {
+    pub read: Option<Counted>,
+    pub written: Option<Counted>,
+}
+
+impl HostFigures {
+    pub(crate) fn read(data: &PollData) -> Self {
+        let read = |object| data.scalar(object).and_then(Counted::of);
+        // No kernel has run without one: net-snmp looks after 5 s for the first
+        // time, and has zeros until then. Taken for counts, they would be a
+        // spike at the next look.
+        let has_checked = read(SS_RAW_CONTEXTS).is_none_or(|count| count.value > 0);
+        let count = |object| read(object).filter(|_| has_checked);
+        Self {
+            context_switches: count(SS_RAW_CONTEXTS),
+            interrupts: count(SS_RAW_INTERRUPTS),
+            swap_in: count(SS_RAW_SWAP_IN),
+            swap_out: count(SS_RAW_SWAP_OUT),
+            disks: disk_bytes(data),
+            disk_space_pct: root_pct(data),
+            swap_used: swap_used_bytes(data),
+        }
+    }
+}
+
+/// By diskIONReadX and diskIONWrittenX, in 64 bits, else by diskIONRead and
+/// diskIONWritten. (diskIOReads and diskIOWrites, .5 and .6, count accesses.)
+fn disk_bytes(data: &PollData) -> BTreeMap<String, DiskBytes> {
+    let devices = data.by_index(DISK_IO_DEVICE).into_iter();
+    let devices: Vec<(&[u32], String)> = devices
+        .filter_map(|(index, name)| Some((index, name.text()?)))
+        .collect();
+    let names: BTreeSet<&str> = devices.iter().map(|(_, name)| name.as_str()).collect();
+    let wholes = whole_disks(&names);
+    let columns = |wide, narrow| {
+        let (wide, narrow) = (data.by_index(wide), data.by_index(narrow));
+        move |index: &[u32]| {
+            let wide = wide.get(index).and_then(|value| Counted::of(value));
+            wide.or_else(|| narrow.get(index).and_then(|value| Counted::of(value)))
+        }
+    };
+    let read = columns(DISK_IO_N_READ_X, DISK_IO_N_READ);
+    let written = columns(DISK_IO_N_WRITTEN_X, DISK_IO_N_WRITTEN);
+    let disks = devices.iter().filter(|(_, name)| wholes.contains(name.as_str()));
+    disks
+        .map(|(index, name)| {
+            let bytes = DiskBytes {
+                read: read(index),
+                written: written(index),
+            };
+            (name.clone(), bytes)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! Who made a device.
+
+use apmon_snmp_client::Oid;
+
+use crate::{
+    mib::{CISCO, HP, JUNIPER, SYS_OBJECT_ID, UBIQUITI},
+    poll_data::PollData,
+};
+
+/// The makers whose devices say their load by objects of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Vendor {
+    /// Cisco Systems.
+    Cisco,
+    /// HP, HPE: `ProCurve` switches, and whatever else HP makes.
+    Hp,
+    /// Juniper Networks.
+    Juniper,
+    /// Ubiquiti.
+    Ubiquiti,
+    /// Another one, or a maker who left the number of the agent's software.
+    Other,
+}
+
+impl Vendor {
+    /// From a device's sysObjectID: its maker's enterprise number (RFC 1155,
+    /// section 3.1.4) is the start of it.
+    #[must_use]
+    pub fn of(object_id: &Oid) -> Self {
+        [
+            (CISCO, Self::Cisco),
+            (HP, Self::Hp),
+            (JUNIPER, Self::Juniper),
+            (UBIQUITI, Self::Ubiquiti),
+        ]
+        .into_iter()
+        .find(|(root, _)| object_id.starts_with(root))
+        .map_or(Self::Other, |(_, vendor)| vendor)
+    }
+
+    /// Of the device that was read; `Other` where it does not say what it is.
+    pub(crate) fn read(data: &PollData) -> Self {
+        let object_id = data.scalar(SYS_OBJECT_ID).and_then(|value| value.oid());
+        object_id.map_or(Self::Other, Self::of)
+    }
+
+    /// As people write it; `None` for another one.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Cisco => Some("Cisco"),
+            Self::Hp => Some("HP"),
+            Self::Juniper => Some("Juniper"),
+            Self::Ubiquiti => Some("Ubiquiti"),
+            Self::Other => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use apmon_snmp_client::Value;
+
+    /// What recorded devices say.
+    const DEVICES: &[(&str, Option<&str>)] = &[
+        ("1.3.6.1.4.1.9.1.516", Some("Cisco")),
+        ("1.3.6.1.4.1.9.12.3.1.3.1084", Some("Cisco")),
+        ("1.3.6.1.4.1.11.2.3.7.11.107", Some("HP")),
+        ("1.3.6.1.4.1.11.5.7.1.2", Some("HP")),
+        ("1.3.6.1.4.1.2636.1.1.1.2.21", Some("Juniper")),
+        ("1.3.6.1.4.1.41112.1.4", Some("Ubiquiti")),
+        ("1.3.6.1.4.1.8072.3.2.10", None),
+        ("1.3.6.1.4.1.311.1.1.3.1.2", None),
+        // Not the 9 of Cisco, nor the 11 of HP.
+        ("1.3.6.1.4.1.99.1", None),
+        ("1.3.6.1.4.1.119.1", None),
+        ("1.3.6.1.4.19849", None),
+    ];
+
+    #[test]
+    fn a_device_s_maker_is_known_by_the_start_of_its_object_id() {
+        for (text, name) in DEVICES {
+            let oid: Oid = text.parse().unwrap();
+            let data = PollData::of(&[(SYS_OBJECT_ID, &[(&[0], Value::Oid(oid.clone()))])]);
+            assert_eq!(Vendor::of(&oid).name(), *name, "{text}");
+            assert_eq!(Vendor::read(&data).name(), *name, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_device_that_does_not_say_is_anyone_s() {
+        assert_eq!(Vendor::read(&PollData::default()), Vendor::Other);
+    }
+}

@@ -1,0 +1,86 @@
+//! The stations that may be on a device: a list, or a file.
+
+use std::{collections::BTreeSet, fs};
+
+use apmon_core::{Mac, config::Section};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A list of stations is shorter than this; another file was meant, octets.
+const LONGEST_LIST: u64 = 16 * 1024 * 1024;
+
+/// Stations that may be on a device.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum AllowMacs {
+    /// These.
+    List(Vec<Mac>),
+    /// Those in a file; a relative path leads from the site file.
+    File(String),
+}
+
+impl<'de> Deserialize<'de> for AllowMacs {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> serde::de::Visitor<'de> for Either {
+            type Value = AllowMacs;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of MAC addresses or the path of a file")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, path: &str) -> Result<AllowMacs, E> {
+                Ok(AllowMacs::File(path.to_owned()))
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, list: A) -> Result<AllowMacs, A::Error> {
+                Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(list)).map(AllowMacs::List)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl AllowMacs {
+    /// The stations. What is wrong with the file is noted in `section`.
+    pub(super) fn read(self, section: &mut Section<'_>) -> Option<BTreeSet<Mac>> {
+        let path = match self {
+            Self::List(macs) => return Some(macs.into_iter().collect()),
+            Self::File(path) => section.path(&path),
+        };
+        let mut wrong = |text: String| section.error("allow_macs", format!("{}: {text}", path.display()));
+        let text = match fs::metadata(&path).map(|about| (about.is_file(), about.len())) {
+            Ok((false, _)) => {
+                wrong("not a file".to_owned());
+                return None;
+            }
+            Ok((_, length)) if length > LONGEST_LIST => {
+                wrong(format!("longer than {LONGEST_LIST} octets"));
+                return None;
+            }
+            Ok(_) => fs::read_to_string(&path),
+            Err(error) => Err(error),
+        };
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => {
+                wrong(format!("cannot be read: {error}"));
+                return None;
+            }
+        };
+        let mut macs = BTreeSet::new();
+        for (number, line) in text.lines().enumerate() {
+            let word = line.split([' ', '\t', ',', ';', '#']).next().unwrap_or("");
+            match word.parse() {
+                _ if word.is_empty() => {}
+                Ok(mac) => _ = macs.insert(mac),
+                Err(error) => {
+                    wrong(format!("line {}: {error}", number + 1));
+                    return None;
+                }
+            }
+        }
+        section.depends_on(&macs);
+        Some(macs)
+    }
+}

@@ -1,0 +1,212 @@
+//! `port`: one port of a switch, pinned to one station.
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use apmon_core::{
+    Blueprint, Both, Check, FailureClass, Kind, Mac, Monitor, Observation, Outcome, Phase, Stopwatch, Watch,
+    config::Section,
+};
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use super::{percentile::Percentile, stored_memory::StoredMemory};
+use crate::{
+    poll::{DeviceCache, DeviceClient, Extent, Polled},
+    rule::{
+        counting::{Counts, Sources},
+        pinning::{self, PortCheck, RequestedPort},
+    },
+    target::{AgentOptions, Target},
+};
+
+/// Options of `type: port`.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct PortOptions {
+    /// The port: its index in the device's interface table (ifIndex), 0 or
+    /// more, or its name (ifName, ifDescr or ifAlias: `Gi1/0/3`), which stays the
+    /// same when a device numbers its interfaces anew. Not the number printed on
+    /// its front, and not a UDP port. (A name is an addition.)
+    #[schemars(required)]
+    pub port: Option<PortName>,
+    /// The one station that may be seen on this port, as XX:XX:XX:XX:XX:XX in
+    /// either case, with colons or dashes. Another one is an outage.
+    #[schemars(required)]
+    pub mac: Option<Mac>,
+    /// Whether the port must be up with its station seen there at all times.
+    /// With no, a port that is down or silent is fine. Default no.
+    #[serde(default)]
+    pub always_up: bool,
+    /// Percentile shown beneath each chart of this device, 1 to 99. Default:
+    /// none is shown.
+    pub percentile: Option<Percentile>,
+}
+
+/// One port of a switch, pinned to one station (seed 003, "Port Monitor
+/// Specific Fields").
+#[derive(Clone, Copy, Debug)]
+pub struct Port;
+
+impl Kind for Port {
+    type Options = Both<PortOptions, AgentOptions>;
+
+    fn name(&self) -> &'static str {
+        "port"
+    }
+
+    fn summary(&self) -> &'static str {
+        "one port of a switch by SNMP: it is up, and the pinned station alone is on it"
+    }
+
+    fn address(&self) -> &'static str {
+        "snmp://host[:port], port 161 unless given"
+    }
+
+    fn example(&self) -> &'static str {
+        "type: port\nname: door-camera\naddress: snmp://192.168.1.6\nport: 3\n\
+         mac: 18:E8:29:45:F8:F7\nalways_up: yes\ncheck_every_n_secs: 10\n"
+    }
+
+    fn compile(
+        &self,
+        Both(options, agent): Both<PortOptions, AgentOptions>,
+        section: &mut Section<'_>,
+    ) -> Option<Blueprint> {
+        let port = section.require("port", options.port);
+        let mac = section.require("mac", options.mac);
+        let target = Target::read(section, agent);
+        let (port, mac, target) = (port?, mac?, target?);
+        Some(Blueprint::monitor(move |services, watch| {
+            Arc::new(PortMonitor {
+                watch,
+                client: DeviceClient::new(target.clone(), services),
+                port: port.clone(),
+                mac,
+                always_up: options.always_up,
+                cache: DeviceCache::default(),
+            })
+        }))
+    }
+}
+
+/// Which port is meant: an ifIndex, or a name.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PortName {
+    /// Its ifIndex.
+    Index(u32),
+    /// Its ifName, ifDescr or ifAlias.
+    Name(String),
+}
+
+impl<'de> Deserialize<'de> for PortName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let is_number = text
+            .strip_prefix(['-', '+'])
+            .unwrap_or(&text)
+            .bytes()
+            .all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(index) => Ok(Self::Index(index)),
+            Err(_) if text.is_empty() => Err(D::Error::custom("must not be empty")),
+            Err(_) if is_number => Err(D::Error::custom(format!(
+                "must be a whole number from 0 to {}, or a port's name, not {}",
+                u32::MAX,
+                apmon_core::text::excerpt(&text, 40)
+            ))),
+            Err(_) => Ok(Self::Name(text)),
+        }
+    }
+}
+
+impl fmt::Display for PortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(f, "{index}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+struct PortMonitor {
+    watch: Watch,
+    client: DeviceClient,
+    port: PortName,
+    mac: Mac,
+    always_up: bool,
+    cache: DeviceCache,
+}
+
+#[async_trait]
+impl Monitor for PortMonitor {
+    fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    async fn check(&self, check: &Check) -> Observation {
+        let stopwatch = Stopwatch::start();
+        match self.cache.poll(&self.client, check, Extent::Port).await {
+            Ok(polled) => self.observe(check, polled, &stopwatch),
+            Err(failure) => Outcome::failed(failure).into(),
+        }
+    }
+}
+
+impl PortMonitor {
+    fn observe(&self, check: &Check, polled: Polled, stopwatch: &Stopwatch) -> Observation {
+        let seen = self.check_at(&polled);
+        if let (PortName::Name(name), None, Some(failure)) = (&self.port, &seen.state, polled.names_failure())
+        {
+            let reason = format!("snmp: port {name} is not known, for names were not all read: {failure}");
+            return Outcome::fail(FailureClass::Unreadable, reason).into();
+        }
+        let mut outcome = match pinning::judge(self.always_up, self.mac, &seen) {
+            Ok(()) => Outcome::up(stopwatch.elapsed()),
+            Err(failure) => Outcome::failed(failure),
+        };
+        let mut stored = StoredMemory::of(&check.memory, &self.client.address());
+        let mut counting = Counts::read(stored.counts()).check(polled.uptimes(), check.started.wall);
+        let mut sources = Sources::read(stored.text(Sources::KEY));
+        outcome.phases = vec![(Phase::Transfer, stopwatch.elapsed())];
+        outcome.metrics = polled.figures(&mut counting, &mut sources, Extent::Port);
+        if let Some(state) = pinning::port_state(self.mac, &seen) {
+            stored.keep("port_state", state);
+        }
+        stored.keep(Sources::KEY, sources.to_json());
+        stored.count(counting.end().to_json());
+        let mut observation = Observation::from(outcome);
+        observation.device = Some(Arc::new(polled.device));
+        observation.memory = Some(stored.memory());
+        observation
+    }
+
+    /// The pinned port in a poll. Of several ports with one name it is none.
+    fn check_at<'a>(&'a self, polled: &'a Polled) -> PortCheck<'a> {
+        let found = match &self.port {
+            PortName::Index(index) => polled.interfaces.iter().find(|one| one.index == *index),
+            PortName::Name(name) => polled.by_name(name),
+        };
+        let index = found.map(|one| one.index);
+        let stations = index.and_then(|index| polled.stations.on.get(&index)).cloned();
+        let all = &polled.stations;
+        let failure = all.failure.as_deref();
+        let failure = match all.is_readable {
+            true => failure,
+            false => failure.or(Some("no table of stations")),
+        };
+        // Some devices do not say on which port a station is.
+        let is_nowhere = all.unplaced.contains(&self.mac) || (all.on.is_empty() && !all.unplaced.is_empty());
+        let failure =
+            failure.or(is_nowhere.then_some("the device does not say on which port its stations are"));
+        PortCheck {
+            requested: match &self.port {
+                PortName::Index(index) => RequestedPort::Index(*index),
+                PortName::Name(name) => RequestedPort::Name(name, index),
+            },
+            state: found.map(|one| one.state),
+            stations: stations.unwrap_or_else(BTreeSet::new),
+            failure,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `ports`: all interfaces of a switch, router or host.
+
+use std::sync::Arc;
+
+use apmon_core::{
+    Blueprint, Both, Check, Kind, Monitor, Observation, Outcome, Phase, Stopwatch, Watch, config::Section,
+};
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{allow_macs::AllowMacs, percentile::Percentile, stored_memory::StoredMemory};
+use crate::{
+    poll::{DeviceCache, DeviceClient, Extent, Polled},
+    rule::{
+        change::{self, MacChanges, PolledPort, PolledPorts, PortAlertOptions},
+        counting::{Counts, Sources},
+        pattern::Pattern,
+    },
+    target::{AgentOptions, Target},
+};
+
+/// Options of `type: ports`.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct PortsOptions {
+    /// Percentile shown beneath each chart of this device, 1 to 99: 95 for
+    /// billing that forgives short bursts. Default: none is shown.
+    pub percentile: Option<Percentile>,
+    /// Ports of which nothing is told, by name (ifDescr), short name (ifName)
+    /// or alias (ifAlias), in either case; `*` stands for anything, `?` for one
+    /// character: `[Vlan*, Null0, Gi1/0/48]`. They are counted and shown all the
+    /// same. Default: none. (An addition.)
+    #[serde(default)]
+    pub ignore_ports: Vec<Pattern>,
+    /// Which stations that come and go on a port are told: appeared, all or
+    /// no. With appeared those that went are told along with the next one that
+    /// appears there: a switch forgets a silent station after some 300 secs.
+    /// Default appeared. (An addition.)
+    #[serde(default)]
+    pub mac_changes: MacChanges,
+    /// The stations that may be on this device: a list of MAC addresses, or the
+    /// path of a file with one in each line (what follows it, and lines that
+    /// begin with #, are remarks). Any other is told as a new station. Default:
+    /// any station may be. (An addition.)
+    pub allow_macs: Option<AllowMacs>,
+    /// More stations than this on one port are told: somebody has put a switch
+    /// there. Default: any number may be. (An addition.)
+    #[schemars(range(min = 1))]
+    pub max_macs_per_port: Option<u32>,
+}
+
+/// All interfaces of a switch, router or host (seed 003, "Ports Monitor
+/// Specific Fields").
+#[derive(Clone, Copy, Debug)]
+pub struct Ports;
+
+impl Kind for Ports {
+    type Options = Both<PortsOptions, AgentOptions>;
+
+    fn name(&self) -> &'static str {
+        "ports"
+    }
+
+    fn summary(&self) -> &'static str {
+        "all interfaces of a switch, router or host by SNMP: their state, their stations, their traffic"
+    }
+
+    fn address(&self) -> &'static str {
+        "snmp://host[:port], port 161 unless given"
+    }
+
+    fn example(&self) -> &'static str {
+        "type: ports\nname: office-switch\naddress: snmp://192.168.1.6\ncommunity: public\n\
+         percentile: 95\ncheck_every_n_secs: 30\nnotify_every_n_secs: 3600\n"
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        &["snmp"]
+    }
+
+    fn compile(
+        &self,
+        Both(options, agent): Both<PortsOptions, AgentOptions>,
+        section: &mut Section<'_>,
+    ) -> Option<Blueprint> {
+        let target = Target::read(section, agent);
+        if options.max_macs_per_port == Some(0) {
+            section.error("max_macs_per_port", "must be 1 or more");
+        }
+        let allow_macs = match options.allow_macs {
+            None => None,
+            Some(allowed) => Some(allowed.read(section)?),
+        };
+        let target = target?;
+        let alert_options = PortAlertOptions {
+            ignore_ports: options.ignore_ports,
+            mac_changes: options.mac_changes,
+            allow_macs,
+            max_macs_per_port: options.max_macs_per_port,
+        };
+        Some(Blueprint::monitor(move |services, watch| {
+            Arc::new(PortsMonitor {
+                watch,
+                client: DeviceClient::new(target.clone(), services),
+                alert_options: alert_options.clone(),
+                cache: DeviceCache::default(),
+            })
+        }))
+    }
+}
+
+struct PortsMonitor {
+    watch: Watch,
+    client: DeviceClient,
+    alert_options: PortAlertOptions,
+    cache: DeviceCache,
+}
+
+#[async_trait]
+impl Monitor for PortsMonitor {
+    fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    async fn check(&self, check: &Check) -> Observation {
+        let stopwatch = Stopwatch::start();
+        match self.cache.poll(&self.client, check, Extent::Device).await {
+            Ok(polled) => self.observe(check, polled, &stopwatch),
+            Err(failure) => Outcome::failed(failure).into(),
+        }
+    }
+}
+
+impl PortsMonitor {
+    fn observe(&self, check: &Check, polled: Polled, stopwatch: &Stopwatch) -> Observation {
+        let now = check.started.wall;
+        let mut stored = StoredMemory::of(&check.memory, &self.client.address());
+        let mut counting = Counts::read(stored.counts()).check(polled.uptimes(), now);
+        let mut sources = Sources::read(stored.text(Sources::KEY));
+        let mut outcome = Outcome::up(stopwatch.elapsed());
+        outcome.phases = vec![(Phase::Transfer, stopwatch.elapsed())];
+        outcome.metrics = polled.figures(&mut counting, &mut sources, Extent::Device);
+        outcome.warning = polled
+            .stations
+            .failure
+            .as_ref()
+            .map(|failure| format!("stations may be missing: {failure}"));
+
+        let before = change::State::read(
+            stored.text(change::State::BASELINE),
+            stored.text(change::State::ANNOUNCED),
+        );
+        let seen: Vec<PolledPort> = polled
+            .interfaces
+            .iter()
+            .map(|one| PolledPort {
+                is_partial: polled.stations.failure.is_some() && !polled.stations.is_lasting,
+                index: one.index,
+                name: one.name.clone(),
+                short_name: one.short_name.clone(),
+                alias: one.alias.clone(),
+                state: one.state,
+                macs: polled
+                    .stations
+                    .is_readable
+                    .then(|| polled.stations.on.get(&one.index).cloned().unwrap_or_default()),
+            })
+            .collect();
+        let poll = PolledPorts {
+            ports: &seen,
+            restart: counting.restart(),
+            uptimes: polled.uptimes(),
+        };
+        let comparison = change::compare(before, &poll, &self.alert_options, &self.watch.policy, now);
+        stored.keep(change::State::BASELINE, comparison.state.baseline());
+        stored.keep(change::State::ANNOUNCED, comparison.state.announced());
+        stored.keep(Sources::KEY, sources.to_json());
+        stored.count(counting.end().to_json());
+
+        let mut observation = Observation::from(outcome);
+        observation.notices = comparison.notices;
+        observation.changes = comparison.changes;
+        observation.device = Some(Arc::new(polled.device));
+        observation.memory = Some(stored.memory());
+        observation
+    }
+}

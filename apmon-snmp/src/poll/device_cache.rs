@@ -1,0 +1,214 @@
+//! What is remembered of a device between polls, within this process.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use apmon_core::{Check, Device, Failure, FailureClass, Neighbour};
+use apmon_snmp_client::Session;
+use tokio::{sync::Mutex, time::Instant};
+
+use super::{
+    device_client::DeviceClient,
+    device_profile::DeviceProfile,
+    polled::Polled,
+    ports_poll::{Extent, PortsPoll},
+};
+use crate::{
+    device::{
+        arp, assembly, bridge, chassis_slot,
+        interface::{self, Names},
+        neighbour, storage,
+        vendor::Vendor,
+    },
+    mib::{self, Object},
+};
+
+/// Stations whose names are looked up at a time.
+const MOST_NAMES: usize = 1_000;
+
+/// What is known of a device from earlier polls. A poll that fails, or is cut
+/// off, leaves what it has learned.
+#[derive(Debug, Default)]
+pub(crate) struct DeviceCache(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    profile: DeviceProfile,
+    names: Names,
+    /// How many interfaces had an ifOperStatus, and an ifAdminStatus, if these
+    /// numbers differed.
+    uneven: Option<(usize, usize)>,
+    /// How many interfaces were shown of how many there are, if some were missing.
+    missing: Option<(usize, usize)>,
+    slots: BTreeMap<u32, String>,
+    neighbours: BTreeMap<u32, Vec<Neighbour>>,
+    about: About,
+}
+
+/// What a device says about itself, which is not read at each poll.
+#[derive(Clone, Debug, Default)]
+struct About {
+    location: Option<String>,
+    contact: Option<String>,
+    description: Option<String>,
+}
+
+impl DeviceCache {
+    /// Polls the device.
+    ///
+    /// # Errors
+    /// If the device could not be read, or did not show all of its interfaces: an
+    /// incomplete poll is no basis for anything.
+    pub(crate) async fn poll(
+        &self,
+        client: &DeviceClient,
+        check: &Check,
+        extent: Extent,
+    ) -> Result<Polled, Failure> {
+        let (mut session, to) = client.session(check).await?;
+        // A monitor runs one check at a time: the lock is free.
+        let mut known = self.0.lock().await;
+        known.poll(client, check, extent, &mut session, to).await
+    }
+}
+
+impl Known {
+    async fn poll(
+        &mut self,
+        client: &DeviceClient,
+        check: &Check,
+        extent: Extent,
+        session: &mut Session,
+        to: IpAddr,
+    ) -> Result<Polled, Failure> {
+        let poll = PortsPoll::read(session, &mut self.profile, extent)
+            .await
+            .map_err(|error| client.failure(check, to, &error))?;
+        // Not even the names in an incomplete poll are kept.
+        self.check_complete(&poll)
+            .inspect_err(|_| self.profile.forget_absences())?;
+        let interfaces = interface::interfaces(&poll.data, &self.names);
+        if poll.parts.names {
+            self.names = Names::of(&interfaces);
+        }
+        poll.accept(&mut self.profile);
+        let PortsPoll { data, parts, .. } = poll;
+        let (vlans, cost) = self.profile.vlans.read(client, check, to, &data).await;
+        check.step("snmp", || {
+            let stats = session.stats();
+            let answers = stats.round_trips + cost.round_trips;
+            format!(
+                "{answers} answers, {} requests sent again",
+                stats.retries + cost.retries
+            )
+        });
+        let mut stations = bridge::stations(&data, &vlans, &interfaces);
+        stations.is_lasting = self.profile.vlans.lacking.is_some();
+        if parts.slots {
+            self.slots = chassis_slot::slots(&data, &interfaces);
+        }
+        if parts.neighbours {
+            self.neighbours = neighbour::neighbours(&data, &interfaces);
+        }
+        let mut device = assembly::device(
+            &data,
+            &assembly::Parts {
+                interfaces: &interfaces,
+                stations: &stations,
+                addresses: &arp::addresses(&data),
+                neighbours: &self.neighbours,
+                slots: &self.slots,
+                vendor: Vendor::read(&data).name(),
+            },
+        );
+        match parts.about {
+            true => self.about = About::of(&device),
+            false => self.about.clone().complete(&mut device),
+        }
+        device.disks = storage::disks(&data);
+        // Names that are not known yet are looked up for the next poll.
+        name_stations(client, &mut device, Instant::now()).await;
+        Ok(Polled {
+            data,
+            interfaces,
+            stations,
+            device,
+        })
+    }
+
+    /// Checks that all interfaces were read: in an incomplete poll, what was not
+    /// read would look as if it were gone. Names that are known need not be read.
+    fn check_complete(&mut self, poll: &PortsPoll) -> Result<(), Failure> {
+        let data = &poll.data;
+        let unread = |why: &str| {
+            let reason = format!("snmp: the interfaces were not all read: {why}");
+            Err(Failure::new(FailureClass::Protocol, reason))
+        };
+        let has_names = !self.names.is_empty() && !poll.is_renumbered(&self.profile);
+        let needed = [mib::IF_OPER_STATUS, mib::IF_ADMIN_STATUS, mib::IF_DESCR];
+        let mut needed = needed
+            .iter()
+            .filter(|object| !has_names || **object != mib::IF_DESCR);
+        if let Some(failure) = needed.find_map(|object| data.failure(object)) {
+            return unread(failure);
+        }
+        if !data.has(mib::IF_OPER_STATUS) {
+            return Err(Failure::new(
+                FailureClass::Content,
+                "snmp: it shows no interfaces (may this community or user see 1.3.6.1.2.1.2?)",
+            ));
+        }
+        let indexes = |object: Object| -> BTreeSet<&[u32]> {
+            let rows = data.rows(object).iter();
+            rows.map(|row| row.index.as_slice()).collect()
+        };
+        let (oper, admin) = (indexes(mib::IF_OPER_STATUS), indexes(mib::IF_ADMIN_STATUS));
+        let uneven = (oper != admin).then_some((oper.len(), admin.len()));
+        // Some devices lack a row for good: the same numbers twice are accepted.
+        if let Some((oper, admin)) = uneven.filter(|_| self.uneven != uneven) {
+            self.uneven = uneven;
+            return unread(&format!("{oper} have an ifOperStatus, {admin} an ifAdminStatus"));
+        }
+        self.uneven = uneven;
+        let missing = poll.missing_ports(&self.profile);
+        if let Some((shown, number)) = missing.filter(|_| self.missing != missing) {
+            self.missing = missing;
+            return unread(&format!("{shown} of {number} (ifNumber) were shown"));
+        }
+        self.missing = missing;
+        Ok(())
+    }
+}
+
+impl About {
+    fn of(device: &Device) -> Self {
+        Self {
+            location: device.location.clone(),
+            contact: device.contact.clone(),
+            description: device.description.clone(),
+        }
+    }
+
+    fn complete(self, device: &mut Device) {
+        device.location = self.location;
+        device.contact = self.contact;
+        device.description = self.description;
+    }
+}
+
+/// Gives stations their names, as far as these are known by `deadline`.
+pub(super) async fn name_stations(client: &DeviceClient, device: &mut Device, deadline: Instant) {
+    let stations = device.ports.iter_mut().flat_map(|port| &mut port.stations);
+    for station in stations
+        .filter(|station| !station.addresses.is_empty())
+        .take(MOST_NAMES)
+    {
+        let mut names = BTreeSet::new();
+        for ip in &station.addresses {
+            names.extend(client.names().name_of(*ip, deadline).await);
+        }
+        station.names = names.into_iter().collect();
+    }
+}

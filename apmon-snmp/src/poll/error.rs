@@ -1,0 +1,14 @@
+//! Why a poll failed.
+
+use apmon_snmp_client::SnmpError;
+
+/// Why a device could not be polled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PollError {
+    /// The agent could not be read.
+    #[error(transparent)]
+    Snmp(#[from] SnmpError),
+    /// The agent was restarted during the poll: its tables may be half empty.
+    #[error("the agent was restarted during the poll")]
+    Restarted,
+}

@@ -1,0 +1,104 @@
+//! What a poll of a device's ports means.
+
+use apmon_core::{Device, Metric, PortStatus};
+
+use super::{ports_poll::Extent, table::PORT_NAMES};
+use crate::{
+    device::{arp, bridge::Stations, interface::Interface, storage, uptime::uptimes, vital},
+    mib,
+    poll_data::PollData,
+    rule::{
+        counted::Counted,
+        counting::{CountedPort, Counting, Sources},
+        restart::Uptimes,
+    },
+};
+
+/// What a poll of a device's ports means.
+#[derive(Debug)]
+pub(crate) struct Polled {
+    pub(crate) data: PollData,
+    pub(crate) interfaces: Vec<Interface>,
+    pub(crate) stations: Stations,
+    pub(crate) device: Device,
+}
+
+impl Polled {
+    /// The interface of that name: by ifName, else by ifDescr, else by ifAlias;
+    /// `None` if several have it.
+    pub(crate) fn by_name(&self, name: &str) -> Option<&Interface> {
+        let by = |its: fn(&Interface) -> Option<&str>| {
+            let mut named = self.interfaces.iter().filter(move |one| its(one) == Some(name));
+            let first = named.next();
+            first.map(|one| named.next().is_none().then_some(one))
+        };
+        let matches = [
+            by(|one| one.short_name.as_deref()),
+            by(|one| Some(&one.name)),
+            by(|one| one.alias.as_deref()),
+        ];
+        matches.into_iter().flatten().next().flatten()
+    }
+
+    /// Why a port may be missing under its name.
+    pub(crate) fn names_failure(&self) -> Option<&str> {
+        PORT_NAMES.iter().find_map(|column| self.data.failure(column))
+    }
+
+    pub(crate) fn uptimes(&self) -> Uptimes {
+        uptimes(&self.data)
+    }
+
+    /// Seed 003's figures of the ports and of the device itself, in its order.
+    pub(crate) fn figures(
+        &self,
+        counting: &mut Counting,
+        sources: &mut Sources,
+        extent: Extent,
+    ) -> Vec<Metric> {
+        let ports: Vec<CountedPort<'_>> = self.interfaces.iter().map(counted_port).collect();
+        // Seed 003 has this one for `ports` alone.
+        let retrans = (extent == Extent::Device).then(|| self.data.scalar(mib::TCP_RETRANS_SEGS));
+        let retrans = retrans.flatten().and_then(Counted::of);
+        let mut figures = counting.ports(sources, &ports, retrans);
+        let gauge = |name, value: Option<f64>| value.map(|value| Metric::gauge(name, value));
+        figures.extend(gauge("cpu_load", vital::cpu_load(&self.data)));
+        figures.extend(gauge("memory_pct", vital::memory_pct(&self.data)));
+        if extent == Extent::Device {
+            let up = self
+                .interfaces
+                .iter()
+                .filter(|one| one.state.oper == PortStatus::Up)
+                .count();
+            figures.extend(gauge("ports_up_count", Some(number(up))));
+            figures.extend(gauge(
+                "nvram_flash_bytes",
+                storage::nvram_flash_bytes(&self.data).map(bytes),
+            ));
+            // A device that is not a bridge has learned no stations.
+            let is_known = self.stations.is_readable || self.stations.failure.is_none();
+            let macs = is_known.then_some(self.stations.learned);
+            figures.extend(gauge("mac_count", macs.map(number)));
+            figures.extend(gauge("arp_count", arp::arp_count(&self.data).map(number)));
+        }
+        figures
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // no table is that long
+fn number(count: usize) -> f64 {
+    count as f64
+}
+
+#[allow(clippy::cast_precision_loss)] // a chart's
+fn bytes(bytes: u64) -> f64 {
+    bytes as f64
+}
+
+fn counted_port(one: &Interface) -> CountedPort<'_> {
+    CountedPort {
+        identity: one.identity(),
+        speed: one.speed,
+        counts: one.counts,
+    }
+}

@@ -1,0 +1,146 @@
+//! The tables of a device that are polled, and how much of them is read.
+
+use apmon_snmp_client::{Group, Oid, Session, SnmpError};
+
+use crate::{
+    mib::{self, Object, Table},
+    poll_data::PollData,
+};
+
+/// More interfaces than any device has.
+const MOST_PORTS: usize = 20_000;
+/// Entries in the largest tables of stations that are sold.
+const MOST_STATIONS: usize = 131_072;
+/// Rows of any other table.
+const MOST_ROWS: usize = 10_000;
+
+/// The state and the traffic of each interface.
+pub(super) const STATES: Table = &[
+    mib::IF_OPER_STATUS,
+    mib::IF_ADMIN_STATUS,
+    mib::IF_IN_ERRORS,
+    mib::IF_OUT_ERRORS,
+    mib::IF_HC_IN_OCTETS,
+    mib::IF_HC_OUT_OCTETS,
+];
+pub(super) const PACKETS: Table = &[
+    mib::IF_HC_IN_UCAST_PKTS,
+    mib::IF_HC_IN_MULTICAST_PKTS,
+    mib::IF_HC_IN_BROADCAST_PKTS,
+    mib::IF_HC_OUT_UCAST_PKTS,
+    mib::IF_HC_OUT_MULTICAST_PKTS,
+    mib::IF_HC_OUT_BROADCAST_PKTS,
+];
+/// The 32-bit counters of octets.
+const OLD_OCTETS: Table = &[mib::IF_IN_OCTETS, mib::IF_OUT_OCTETS];
+/// The 32-bit counters of packets.
+const OLD_PACKETS: Table = &[
+    mib::IF_IN_UCAST_PKTS,
+    mib::IF_IN_N_UCAST_PKTS,
+    mib::IF_OUT_UCAST_PKTS,
+    mib::IF_OUT_N_UCAST_PKTS,
+];
+pub(super) const NAMES: Table = &[
+    mib::IF_DESCR,
+    mib::IF_NAME,
+    mib::IF_ALIAS,
+    mib::IF_HIGH_SPEED,
+    mib::IF_SPEED,
+    mib::IF_PHYS_ADDRESS,
+    mib::IF_TYPE,
+];
+pub(super) const VLAN_STATIONS: Table = &[mib::DOT1Q_TP_FDB_PORT, mib::DOT1Q_TP_FDB_STATUS];
+pub(super) const STATIONS: Table = &[mib::DOT1D_TP_FDB_PORT, mib::DOT1D_TP_FDB_STATUS];
+pub(super) const BRIDGE_PORTS: Table = &[mib::DOT1D_BASE_PORT_IF_INDEX];
+/// Which station has which address. On many devices this newer table has IPv6
+/// alone.
+pub(super) const ADDRESSES: Table = &[mib::IP_NET_TO_PHYSICAL_PHYS_ADDRESS];
+pub(super) const OLD_ADDRESSES: Table = &[mib::IP_NET_TO_MEDIA_PHYS_ADDRESS];
+pub(super) const LLDP: Table = &[
+    mib::LLDP_REM_CHASSIS_ID,
+    mib::LLDP_REM_PORT_ID_SUBTYPE,
+    mib::LLDP_REM_PORT_ID,
+    mib::LLDP_REM_PORT_DESC,
+    mib::LLDP_REM_SYS_NAME,
+];
+pub(super) const LLDP_PORTS: Table = &[
+    mib::LLDP_LOC_PORT_ID_SUBTYPE,
+    mib::LLDP_LOC_PORT_ID,
+    mib::LLDP_LOC_PORT_DESC,
+];
+pub(super) const CDP: Table = &[mib::CDP_CACHE_DEVICE_ID, mib::CDP_CACHE_DEVICE_PORT];
+pub(super) const ENTITIES: Table = &[
+    mib::ENT_PHYSICAL_DESCR,
+    mib::ENT_PHYSICAL_CONTAINED_IN,
+    mib::ENT_PHYSICAL_CLASS,
+    mib::ENT_PHYSICAL_NAME,
+];
+pub(super) const ENTITY_PORTS: Table = &[mib::ENT_ALIAS_MAPPING_IDENTIFIER];
+pub(super) const VLANS: Table = &[mib::VTP_VLAN_STATE];
+
+/// 64-bit counters in both directions, and the table to read where a port has
+/// none of them.
+pub(super) const WIDE: &[([Object; 2], Table)] = &[
+    ([mib::IF_HC_IN_OCTETS, mib::IF_HC_OUT_OCTETS], OLD_OCTETS),
+    ([mib::IF_HC_IN_UCAST_PKTS, mib::IF_HC_OUT_UCAST_PKTS], OLD_PACKETS),
+];
+
+/// Columns without which there is no interface. An agent that has just been
+/// started may lack them for a while.
+pub(super) const ESSENTIAL: &[Object] = &[mib::IF_OPER_STATUS, mib::IF_ADMIN_STATUS, mib::IF_DESCR];
+
+/// Columns by which a port can be named in a site file.
+pub(super) const PORT_NAMES: &[Object] = &[mib::IF_DESCR, mib::IF_NAME, mib::IF_ALIAS];
+
+/// Whether a column is of stations on ports.
+pub(super) fn is_of_stations(column: Object) -> bool {
+    VLAN_STATIONS.contains(&column) || STATIONS.contains(&column)
+}
+
+/// Reads scalars and tables at the same time into `data`.
+pub(super) async fn read(
+    session: &mut Session,
+    scalars: &[Object],
+    tables: &[Vec<Object>],
+    data: &mut PollData,
+) -> Result<(), SnmpError> {
+    let scalars: Vec<Oid> = scalars.iter().map(|object| Oid::join(object, &[0])).collect();
+    let group = |table: &Vec<Object>| {
+        let roots = table.iter().map(|column| Oid::from(*column));
+        Group::new(roots, limit(table)).with_index_octets(index_octets(table))
+    };
+    let groups = tables.iter().map(group).collect();
+    let (values, columns) = session.read(&scalars, groups).await?;
+    for varbind in values {
+        data.put(varbind);
+    }
+    for (object, column) in tables.iter().flatten().zip(columns.into_iter().flatten()) {
+        data.put_column(object, column);
+    }
+    Ok(())
+}
+
+/// Octets of an index of the table. A number below 128 takes one, an octet of an
+/// address takes two as often as not.
+fn index_octets(table: &[Object]) -> usize {
+    match table[0] {
+        // A database, an address of six octets.
+        mib::DOT1Q_TP_FDB_PORT | mib::DOT1Q_TP_FDB_STATUS => 12,
+        mib::DOT1D_TP_FDB_PORT | mib::DOT1D_TP_FDB_STATUS => 12,
+        // An ifIndex and an address of four octets, or of up to sixteen.
+        mib::IP_NET_TO_MEDIA_PHYS_ADDRESS => 10,
+        mib::IP_NET_TO_PHYSICAL_PHYS_ADDRESS => 20,
+        _ => 3,
+    }
+}
+
+fn limit(table: &[Object]) -> usize {
+    let first = table[0];
+    if first == mib::DOT1Q_TP_FDB_PORT || first == mib::DOT1D_TP_FDB_PORT {
+        MOST_STATIONS
+    } else if first.starts_with(mib::IF_TABLE) || first.starts_with(mib::IF_X_TABLE) {
+        MOST_PORTS
+    } else {
+        MOST_ROWS
+    }
+}

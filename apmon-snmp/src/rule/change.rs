@@ -1,0 +1,466 @@
+//! Kind `ports`: what changed at a device's ports, and what is announced of it.
+//!
+//! Two things are remembered of each port: how it was at the last check (the
+//! baseline: seed 003's `ports_state`, which advances at every good check) and
+//! what was last announced of it. Changes, for the history, are differences from
+//! the baseline. Messages are differences from what was announced: a message about
+//! a port opens a [`window`] without messages, and when that is over one message
+//! says how the port is now, if that differs from what was announced. So the last
+//! message is never wrong, and what went and came back meanwhile is not announced.
+//!
+//! Only complete polls come here: a port that was not read is not gone.
+//!
+//! Decided where seed 003 is silent:
+//! - The first good check announces nothing. Only what the site file forbids
+//!   (`allow_macs`, `max_macs_per_port`) is announced even if it was so from the
+//!   start, from the second check on.
+//! - One check sends at most one message of each label for a port. `PORT CHANGE`
+//!   and `PORT MAC CHANGE` share one window; `NEW STATION` and `TOO MANY STATIONS`
+//!   share another: plugging a cable in must not hide the station at its end.
+//! - Ports are followed by name ([`follow`](mod@crate::rule::follow)). One more, or
+//!   one less, is a `PORT CHANGE`: `appeared` with the stations on it, `vanished`.
+//!   More than [`MOST_APART`] of a kind in one check are one message: a member of a
+//!   stack was lost, or is back.
+//! - A station that is on another port than announced is announced once, there. It
+//!   is not announced as gone while the port it is on waits to announce it.
+//! - `mac_changes: appeared`: stations that went are announced with the next
+//!   appearance on that port. A station that comes back to the port where it was
+//!   last announced is not, for a device forgets stations that are silent; after a
+//!   week's absence it is.
+//! - A station that is not allowed is announced once for each port, and again after
+//!   a week's absence. One that came and went during the window is announced after
+//!   it.
+//! - For five minutes after a restart no station is announced as gone: the device
+//!   has to learn its stations again.
+//! - If the table of stations could not be read, the last known ones are kept.
+
+mod label;
+mod state;
+mod station;
+mod station_change;
+mod words;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use apmon_core::{Mac, Notice, Policy, PortChange, PortEvent, PortState, rule::window};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::state::State;
+use self::{
+    label::{Label, labels},
+    state::{AnnouncedRestart, Baseline, Tracked},
+    station_change::Move,
+};
+use crate::rule::{
+    follow::{Identity, follow},
+    pattern::Pattern,
+    restart::{Restart, Uptimes},
+};
+
+/// Ports that appear, or vanish, in one check with a message each.
+const MOST_APART: usize = 10;
+/// The absence after which a station is announced again.
+const LONG_ABSENCE: Duration = Duration::from_secs(7 * 86_400);
+/// How long after a restart no station is announced as gone.
+const LEARNING: Duration = Duration::from_secs(300);
+/// Two restarts closer together than this are the same one.
+const SAME_RESTART: Duration = Duration::from_secs(120);
+
+/// A port as a poll found it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct PolledPort {
+    /// ifIndex.
+    pub index: u32,
+    /// ifDescr.
+    pub name: String,
+    /// ifName.
+    pub short_name: Option<String>,
+    /// ifAlias.
+    pub alias: Option<String>,
+    /// Its state.
+    pub state: PortState,
+    /// The stations learned there; `None` if the table could not be read.
+    pub macs: Option<BTreeSet<Mac>>,
+    /// The table was read in part: stations that are not in `macs` may be there.
+    pub is_partial: bool,
+}
+
+/// The ports of one complete poll.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PolledPorts<'a> {
+    /// Its ports.
+    pub ports: &'a [PolledPort],
+    /// What was restarted since the last check.
+    pub restart: Restart,
+    /// How long the device has been running.
+    pub uptimes: Uptimes,
+}
+
+/// What is announced of ports, by the site file.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct PortAlertOptions {
+    /// Ports of which nothing is announced, by name, short name or alias.
+    pub ignore_ports: Vec<Pattern>,
+    /// Which stations that come and go are announced.
+    pub mac_changes: MacChanges,
+    /// The allowed stations: others are announced as new. `None` allows all.
+    pub allow_macs: Option<BTreeSet<Mac>>,
+    /// The most stations on a port: more are announced.
+    pub max_macs_per_port: Option<u32>,
+}
+
+/// Which stations that come and go are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MacChanges {
+    /// Those that appear on a port; those that went from it along with the next
+    /// one that appears there. Switches forget silent stations after some 300 s.
+    #[default]
+    Appeared,
+    /// Those that go, too.
+    All,
+    /// None.
+    No,
+}
+
+/// What a poll means, compared with what is remembered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Comparison {
+    /// What to remember.
+    pub state: State,
+    /// All changes, announced or not, by ifIndex.
+    pub changes: Vec<PortChange>,
+    /// The messages to send.
+    pub notices: Vec<Notice>,
+}
+
+/// A port as it was and as it is.
+struct PortPair<'a> {
+    /// The port as it is remembered, with its baseline of now.
+    port: Tracked,
+    was: Option<Baseline>,
+    is: Option<&'a PolledPort>,
+    label: Label,
+    is_ignored: bool,
+    may_notify: bool,
+    /// This check announces its state.
+    state_announced: bool,
+    /// This check announces stations of it.
+    stations_announced: bool,
+    /// A message about another port says where its stations went.
+    announced_elsewhere: bool,
+}
+
+/// Compares a poll with what is remembered (`None` at the first good poll).
+pub(crate) fn compare(
+    before: Option<State>,
+    poll: &PolledPorts<'_>,
+    options: &PortAlertOptions,
+    policy: &Policy,
+    now: Timestamp,
+) -> Comparison {
+    let Some(before) = before else {
+        let mut ports: Vec<Tracked> = poll.ports.iter().map(Tracked::at_first).collect();
+        ports.sort_by_key(|port| port.index);
+        return Comparison {
+            state: State { ports, restart: None },
+            changes: Vec::new(),
+            notices: Vec::new(),
+        };
+    };
+    let mut notices = Vec::new();
+    let restart = restarted(before.restart, poll, now, &mut notices);
+    let is_learning = restart.is_some_and(|it| age(it.seen_at, now) < LEARNING);
+    let mut pairs = pairs(before.ports, poll.ports, options);
+    for pair in &mut pairs {
+        let window = &mut pair.port.window;
+        *window = window
+            .map(|it| it.anchored(now))
+            .filter(|it| !window::is_over(it, policy, now));
+        // With alarms off nothing counts as announced, so it is once they are on.
+        pair.may_notify =
+            policy.alarms && !pair.is_ignored && window::may_notify(window.as_ref(), policy, now);
+        pair.port.note_absences(now);
+    }
+    announce_changes(&mut pairs, options, is_learning, &mut notices);
+    for pair in &mut pairs {
+        if pair.state_announced || pair.stations_announced {
+            let port = &mut pair.port;
+            port.window = Some(window::notified(port.window, policy, now));
+        }
+        station::raise_alarms(pair, options, policy, now, &mut notices);
+        if pair.is_ignored {
+            pair.port.mark_announced();
+        } else if options.mac_changes == MacChanges::No {
+            pair.port.mark_stations_announced();
+        }
+    }
+    let changes = pairs.iter().flat_map(changes).collect();
+    let ports = pairs.into_iter().map(|pair| pair.port);
+    let ports = ports.filter(|port| !port.is_over()).collect();
+    Comparison {
+        state: State { ports, restart },
+        changes,
+        notices,
+    }
+}
+
+fn pairs<'a>(known: Vec<Tracked>, ports: &'a [PolledPort], options: &PortAlertOptions) -> Vec<PortPair<'a>> {
+    let (here, away): (Vec<_>, Vec<_>) = known.into_iter().partition(|port| port.baseline.is_some());
+    let seen: Vec<Identity<'_>> = ports.iter().map(PolledPort::identity).collect();
+    let found = follow(&identities(&here), &seen);
+    let rest: Vec<usize> = (0..ports.len()).filter(|i| found[*i].is_none()).collect();
+    let missing: Vec<Identity<'_>> = rest.iter().map(|i| seen[*i]).collect();
+    let back = follow(&identities(&away), &missing);
+    let back: BTreeMap<usize, usize> = rest
+        .into_iter()
+        .zip(back)
+        .filter_map(|(i, at)| Some((i, at?)))
+        .collect();
+
+    let (mut here, mut away) = (some(here), some(away));
+    let mut all: Vec<(Tracked, Option<&PolledPort>)> = Vec::with_capacity(ports.len());
+    for (i, port) in ports.iter().enumerate() {
+        let known = match (found[i], back.get(&i)) {
+            (Some(at), _) => here[at].take(),
+            (None, Some(at)) => away[*at].take(),
+            (None, None) => None,
+        };
+        all.push((known.unwrap_or_else(|| Tracked::new(port)), Some(port)));
+    }
+    let gone = here.into_iter().chain(away).flatten();
+    all.extend(gone.map(|port| (port, None)));
+    all.sort_by_key(|(port, is)| (is.is_none(), is.map_or(port.index, |is| is.index)));
+
+    let labels = labels(
+        all.iter()
+            .map(|(port, is)| is.map_or(port.identity(), PolledPort::identity)),
+    );
+    // A station that is seen on one port is on no other, however little was read.
+    let anywhere: BTreeSet<Mac> = ports
+        .iter()
+        .filter_map(|port| port.macs.as_ref())
+        .flatten()
+        .copied()
+        .collect();
+    let pairs = all.into_iter().zip(labels).map(|((mut port, is), label)| {
+        let mut was = port.baseline.take();
+        port.observe(is, was.as_mut(), &anywhere);
+        let is_ignored = options.ignores(port.names());
+        PortPair {
+            port,
+            was,
+            is,
+            label,
+            is_ignored,
+            may_notify: false,
+            state_announced: false,
+            stations_announced: false,
+            announced_elsewhere: false,
+        }
+    });
+    pairs.collect()
+}
+
+fn some<T>(all: Vec<T>) -> Vec<Option<T>> {
+    all.into_iter().map(Some).collect()
+}
+
+fn identities(ports: &[Tracked]) -> Vec<Identity<'_>> {
+    ports.iter().map(Tracked::identity).collect()
+}
+
+/// Announces states, ports that appeared and vanished, and stations.
+fn announce_changes(
+    pairs: &mut [PortPair<'_>],
+    options: &PortAlertOptions,
+    is_learning: bool,
+    notices: &mut Vec<Notice>,
+) {
+    let is_announcing = |appears: bool| {
+        move |pair: &&PortPair<'_>| {
+            pair.may_notify && pair.port.announced.state.is_none() == appears && pair.is.is_some() == appears
+        }
+    };
+    let names = |appears| -> Vec<String> {
+        let announcing = pairs.iter().filter(is_announcing(appears));
+        announcing.map(|pair| pair.label.to_string()).collect()
+    };
+    let (appearing, vanishing) = (names(true), names(false));
+    let mut together = |names: &[String], what: &str| {
+        let is_many = names.len() > MOST_APART;
+        if is_many {
+            notices.push(words::port_change(words::together(names, what)));
+        }
+        is_many
+    };
+    let vanish_together = together(&vanishing, "vanished");
+    let appear_together = together(&appearing, "appeared");
+
+    let station_changes = station::changes_to_announce(pairs, options, is_learning);
+    let mut moved = Vec::new();
+    for (pair, station_changes) in pairs.iter_mut().zip(station_changes) {
+        if !pair.may_notify {
+            continue;
+        }
+        let announced = pair.port.announced.state;
+        let is = pair.is.map(|port| port.state);
+        pair.state_announced = announced != is;
+        match (announced, is) {
+            (Some(announced), Some(is)) if announced != is => {
+                let text = format!("{} {is} (was {announced})", pair.label);
+                notices.push(words::port_change(text));
+            }
+            (Some(announced), None) if !vanish_together => {
+                let text = format!("{} vanished (was {announced})", pair.label);
+                notices.push(words::port_change(text));
+            }
+            (None, Some(is)) if !appear_together => {
+                let text = words::appeared(&pair.label, is, &station_changes);
+                notices.push(words::port_change(text));
+            }
+            _ => {}
+        }
+        pair.port.announced.state = is;
+        match (announced, is) {
+            (_, None) => pair.port.forget_stations(),
+            // Announced with the port.
+            (None, Some(_)) if appear_together => pair.port.mark_stations_announced(),
+            (None, Some(_)) => {
+                pair.port.announce_stations(&station_changes);
+                moved.extend(station_changes.moved);
+            }
+            (Some(_), Some(_)) => {
+                if let Some(text) = words::stations(&pair.label, &station_changes) {
+                    notices.push(words::mac_change(text));
+                    pair.stations_announced = true;
+                    pair.port.announce_stations(&station_changes);
+                    moved.extend(station_changes.moved);
+                }
+            }
+        }
+    }
+    for Move { mac, from, .. } in moved {
+        pairs[from].announced_elsewhere |= pairs[from].has_lost(mac);
+        pairs[from].port.announced.macs.remove(&mac);
+        pairs[from].port.gone.remove(&mac);
+    }
+}
+
+/// The changes of a port since the last check.
+fn changes(pair: &PortPair<'_>) -> Vec<PortChange> {
+    let change = |event, notified| PortChange {
+        index: pair.port.index,
+        port: pair.port.shown_name(),
+        event,
+        notified,
+    };
+    let mut changes = Vec::new();
+    match (&pair.was, &pair.port.baseline) {
+        (Some(was), Some(is)) => {
+            if was.state != is.state {
+                let event = PortEvent::State {
+                    was: was.state,
+                    is: is.state,
+                };
+                changes.push(change(event, pair.state_announced));
+            }
+            if was.macs != is.macs {
+                let event = PortEvent::Stations {
+                    appeared: is.macs.difference(&was.macs).copied().collect(),
+                    gone: was.macs.difference(&is.macs).copied().collect(),
+                };
+                changes.push(change(event, pair.stations_announced || pair.announced_elsewhere));
+            }
+        }
+        (None, Some(is)) => changes.push(change(PortEvent::Added { is: is.state }, pair.state_announced)),
+        (Some(was), None) => {
+            changes.push(change(
+                PortEvent::Removed { was: was.state },
+                pair.state_announced,
+            ));
+        }
+        (None, None) => {}
+    }
+    changes
+}
+
+/// The restart that was last announced, including one of now.
+fn restarted(
+    before: Option<AnnouncedRestart>,
+    poll: &PolledPorts<'_>,
+    now: Timestamp,
+    notices: &mut Vec<Notice>,
+) -> Option<AnnouncedRestart> {
+    let before = before.map(|it| AnnouncedRestart {
+        seen_at: it.seen_at.min(now),
+        ..it
+    });
+    let up_for = match poll.restart {
+        Restart::No => return before,
+        Restart::Device => poll.uptimes.host,
+        Restart::Agent | Restart::AgentAtLeast => poll.uptimes.agent,
+    };
+    let up_for = Duration::from_millis(u64::from(up_for.unwrap_or(0)) * 10);
+    let began_at = now.checked_sub(up_for).unwrap_or(now);
+    let is_same = |it: &AnnouncedRestart| {
+        let apart = it.began_at.duration_since(began_at).unsigned_abs();
+        apart <= SAME_RESTART
+    };
+    if before.as_ref().is_some_and(is_same) {
+        return before;
+    }
+    notices.push(words::restarted(poll.restart, up_for));
+    // A device that was not restarted has forgotten no stations.
+    let seen_at = match poll.restart.is_of_counts() {
+        true => now,
+        false => before.map_or(Timestamp::UNIX_EPOCH, |it| it.seen_at),
+    };
+    Some(AnnouncedRestart { began_at, seen_at })
+}
+
+impl PolledPort {
+    fn identity(&self) -> Identity<'_> {
+        Identity {
+            index: self.index,
+            name: &self.name,
+            short_name: self.short_name.as_deref(),
+        }
+    }
+}
+
+impl PortAlertOptions {
+    fn ignores(&self, names: [Option<&str>; 3]) -> bool {
+        let matches = |pattern: &Pattern| names.iter().flatten().any(|name| pattern.matches(name));
+        self.ignore_ports.iter().any(matches)
+    }
+}
+
+impl PortPair<'_> {
+    /// The stations on it now.
+    fn present(&self) -> Option<&BTreeSet<Mac>> {
+        self.port.baseline.as_ref().map(|baseline| &baseline.macs)
+    }
+
+    fn has(&self, mac: Mac) -> bool {
+        self.present().is_some_and(|macs| macs.contains(&mac))
+    }
+
+    /// Whether a station was there at the last check.
+    fn has_lost(&self, mac: Mac) -> bool {
+        self.was.as_ref().is_some_and(|was| was.macs.contains(&mac))
+    }
+}
+
+/// The time since `then`; zero if that is in the future.
+fn age(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

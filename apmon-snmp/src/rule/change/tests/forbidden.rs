@@ -1,0 +1,90 @@
+//! Stations that are not allowed, and too many of them.
+
+use super::*;
+
+#[test]
+fn a_station_that_is_not_allowed_is_told_once_whatever_else_is() {
+    let mut device = Device::with_options(|it| {
+        it.mac_changes = MacChanges::No;
+        it.allow_macs = macs(&[1]);
+    });
+    device.check(&[port(1, UP, &[1])]);
+    assert_eq!(
+        device.check(&[port(1, UP, &[1, 2])]),
+        ["NEW STATION: GigabitEthernet0/1 new station AA:BB:CC:DD:EE:02 is not allowed"]
+    );
+    // Silent, away and back.
+    for stations in [&[1, 2][..], &[1], &[1, 2]] {
+        assert_eq!(device.look_after(700, &[port(1, UP, stations)]), nothing());
+    }
+    device.check(&[port(1, UP, &[1])]);
+    assert_eq!(
+        device.look_after(8 * 86_400, &[port(1, UP, &[1, 2])]).len(),
+        0,
+        "not seen as away"
+    );
+    device.check(&[port(1, UP, &[1])]);
+    device.look_after(8 * 86_400, &[port(1, UP, &[1])]);
+    assert_eq!(device.check(&[port(1, UP, &[1, 2])]).len(), 1);
+}
+
+#[test]
+fn plugging_a_cable_in_does_not_hide_who_is_at_its_end() {
+    let mut device = Device::with_options(|it| it.allow_macs = macs(&[1]));
+    device.check(&[port(1, DOWN, &[])]);
+    assert_eq!(device.check(&[port(1, UP, &[])]).len(), 1);
+    assert_eq!(
+        device.check(&[port(1, UP, &[2])]),
+        ["NEW STATION: GigabitEthernet0/1 new station AA:BB:CC:DD:EE:02 is not allowed"]
+    );
+    // These come and go while that is the last word.
+    device.check(&[port(1, UP, &[3])]);
+    device.check(&[port(1, UP, &[4])]);
+    let announced = device.look_after(600, &[port(1, UP, &[])]);
+    assert_eq!(
+        announced,
+        ["NEW STATION: GigabitEthernet0/1 new stations AA:BB:CC:DD:EE:03, AA:BB:CC:DD:EE:04 are not allowed"]
+    );
+}
+
+#[test]
+fn what_the_site_file_forbids_is_told_from_the_second_look() {
+    let mut device = Device::with_options(|it| {
+        it.allow_macs = macs(&[1]);
+        it.max_macs_per_port = Some(1);
+    });
+    assert_eq!(device.check(&[port(1, UP, &[1, 2])]), nothing());
+    assert_eq!(
+        device.check(&[port(1, UP, &[1, 2])]),
+        [
+            "NEW STATION: GigabitEthernet0/1 new station AA:BB:CC:DD:EE:02 is not allowed",
+            "TOO MANY STATIONS: GigabitEthernet0/1 has 2 stations, more than 1",
+        ]
+    );
+}
+
+#[test]
+fn too_many_stations_are_told_once_until_they_are_not() {
+    let mut device = Device::with_options(|it| {
+        it.mac_changes = MacChanges::No;
+        it.max_macs_per_port = Some(2);
+    });
+    device.check(&[port(1, UP, &[1, 2])]);
+    assert_eq!(
+        device.check(&[port(1, UP, &[1, 2, 3])]),
+        ["TOO MANY STATIONS: GigabitEthernet0/1 has 3 stations, more than 2"]
+    );
+    assert_eq!(device.look_after(5_000, &[port(1, UP, &[1, 2, 3, 4])]), nothing());
+    assert_eq!(device.check(&[port(1, UP, &[1, 2])]), nothing());
+    assert_eq!(
+        device.check(&[port(1, UP, &[1, 2, 4])]),
+        ["TOO MANY STATIONS: GigabitEthernet0/1 has 3 stations, more than 2"]
+    );
+    assert_eq!(device.check(&[port(1, UP, &[1, 2])]), nothing());
+    assert_eq!(
+        device.check(&[port(1, UP, &[1, 2, 4])]),
+        nothing(),
+        "so soon after it"
+    );
+    assert_eq!(device.look_after(600, &[port(1, UP, &[1, 2, 4])]).len(), 1);
+}

@@ -1,0 +1,346 @@
+//! From what an agent has counted to figures that only grow.
+//!
+//! An agent's counts start anew: at 2^32 or 2^64, when it is restarted, when
+//! somebody clears them, when a port is replaced. Each count is therefore
+//! compared with what it was ([`Step`]), and only differences that mean
+//! something are added up. A figure `continues` where its difference to the
+//! last one of that name means something; exactly once it does not when the
+//! source of the number is another one than before.
+//!
+//! Decided where seed 003 is silent:
+//! - A 32-bit count that went back has started anew once, if the device was not
+//!   restarted and the line could have carried so much since; else it was reset.
+//! - A 64-bit count that went back was reset, but for one that was in the top
+//!   quarter of its range and is in the bottom one.
+//! - A sum continues where one of its counts does. A part that starts, or was
+//!   reset, adds nothing to it this once; a part that is gone costs it nothing;
+//!   one that comes back after some looks adds nothing for those: what it
+//!   counted in that time would be a spike.
+//! - A count that is not there this time is remembered, for a day.
+//! - Counts of ports are kept by data source and not by ifIndex ([`Sources`]).
+
+mod remembered;
+mod source;
+mod step;
+
+use std::collections::BTreeMap;
+
+use apmon_core::Metric;
+use jiff::Timestamp;
+
+pub(crate) use self::source::Sources;
+use self::step::{Remembered, Step};
+use crate::rule::{
+    counted::Counted,
+    follow::Identity,
+    restart::{Restart, Uptimes},
+};
+
+/// What is not seen for so long is forgotten, seconds.
+const FORGOTTEN_AFTER: i64 = 86_400;
+/// bit/s a port can carry that does not say its speed.
+const FASTEST: u64 = 100_000_000_000;
+/// Bits a packet takes on the wire at least (64 octets; the gap is not counted).
+const SHORTEST_PACKET: u64 = 512;
+
+/// Counts of a port, in the order in which they are remembered.
+pub(crate) const COLUMNS: usize = 12;
+
+/// What a port has counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct PortCounts {
+    pub in_octets: Option<Counted>,
+    pub out_octets: Option<Counted>,
+    pub in_errors: Option<Counted>,
+    pub out_errors: Option<Counted>,
+    pub in_ucast: Option<Counted>,
+    pub out_ucast: Option<Counted>,
+    pub in_multicast: Option<Counted>,
+    pub out_multicast: Option<Counted>,
+    pub in_broadcast: Option<Counted>,
+    pub out_broadcast: Option<Counted>,
+    /// Multicast and broadcast together, where the agent does not tell them apart.
+    pub in_non_ucast: Option<Counted>,
+    pub out_non_ucast: Option<Counted>,
+}
+
+impl PortCounts {
+    fn columns(&self) -> [Option<Counted>; COLUMNS] {
+        [
+            self.in_octets,
+            self.out_octets,
+            self.in_errors,
+            self.out_errors,
+            self.in_ucast,
+            self.out_ucast,
+            self.in_multicast,
+            self.out_multicast,
+            self.in_broadcast,
+            self.out_broadcast,
+            self.in_non_ucast,
+            self.out_non_ucast,
+        ]
+    }
+}
+
+const IN_OCTETS: usize = 0;
+const OUT_OCTETS: usize = 1;
+const IN_ERRORS: usize = 2;
+const OUT_ERRORS: usize = 3;
+const IN_UCAST: usize = 4;
+const OUT_UCAST: usize = 5;
+const IN_MULTICAST: usize = 6;
+const OUT_MULTICAST: usize = 7;
+const IN_BROADCAST: usize = 8;
+const OUT_BROADCAST: usize = 9;
+const IN_NON_UCAST: usize = 10;
+const OUT_NON_UCAST: usize = 11;
+
+/// The sums over all ports in seed 003's order: name, columns, factor.
+const TOTALS: [(&str, &[usize], u64); 8] = [
+    ("total_bits_in", &[IN_OCTETS], 8),
+    ("total_bits_out", &[OUT_OCTETS], 8),
+    (
+        "total_pkts_in",
+        &[IN_UCAST, IN_MULTICAST, IN_BROADCAST, IN_NON_UCAST],
+        1,
+    ),
+    (
+        "total_pkts_out",
+        &[OUT_UCAST, OUT_MULTICAST, OUT_BROADCAST, OUT_NON_UCAST],
+        1,
+    ),
+    ("total_errors_in", &[IN_ERRORS], 1),
+    ("total_errors_out", &[OUT_ERRORS], 1),
+    ("total_pkts_ucast", &[IN_UCAST, OUT_UCAST], 1),
+    (
+        "total_pkts_bmcast",
+        &[
+            IN_MULTICAST,
+            OUT_MULTICAST,
+            IN_BROADCAST,
+            OUT_BROADCAST,
+            IN_NON_UCAST,
+            OUT_NON_UCAST,
+        ],
+        1,
+    ),
+];
+
+/// A port and what it has counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CountedPort<'a> {
+    /// Which port it is.
+    pub identity: Identity<'a>,
+    /// bit/s; `None` or 0 where it does not say.
+    pub speed: Option<u64>,
+    /// Its counts.
+    pub counts: PortCounts,
+}
+
+/// A figure that is the sum of counts with names: swapped in and swapped out,
+/// bytes read of each disk.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedSum {
+    /// The figure's name.
+    pub name: &'static str,
+    /// Its counts, each by a name that no other count of this device has;
+    /// `None` where it is not there this time.
+    pub parts: Vec<(String, Option<Counted>)>,
+}
+
+/// What is remembered of an agent's counts; goes to [`apmon_core::Memory::counts`].
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Counts {
+    /// When they were read last.
+    at: Option<Timestamp>,
+    uptimes: Uptimes,
+    /// By data source.
+    ports: BTreeMap<u32, [Option<Remembered>; COLUMNS]>,
+    named: BTreeMap<String, Remembered>,
+    sums: BTreeMap<String, Sum>,
+}
+
+/// A sum as it was last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Sum {
+    value: u64,
+    at: Timestamp,
+}
+
+/// One look at an agent's counts: what is remembered, before and after.
+#[derive(Debug)]
+pub(crate) struct Counting {
+    now: Timestamp,
+    restart: Restart,
+    counts: Counts,
+}
+
+impl Counts {
+    /// What the device says of its uptime tells whether it was restarted since
+    /// the counts were read; then they are compared with those of now.
+    pub(crate) fn check(mut self, uptimes: Uptimes, now: Timestamp) -> Counting {
+        // As it is written, so that nothing depends on whether it was.
+        let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
+        let restart = self.at.map_or(Restart::No, |at| {
+            uptimes.restart_since(self.uptimes, step::elapsed(at, now))
+        });
+        self.uptimes = Uptimes {
+            // What is missing this once is compared with what it was.
+            host: uptimes
+                .host
+                .or(self.uptimes.host.filter(|_| !restart.is_of_counts())),
+            agent: uptimes
+                .agent
+                .or(self.uptimes.agent.filter(|_| !restart.is_of_counts())),
+        };
+        self.at = Some(now);
+        Counting {
+            now,
+            restart,
+            counts: self,
+        }
+    }
+}
+
+impl Counting {
+    /// What was restarted since the last look.
+    pub(crate) fn restart(&self) -> Restart {
+        self.restart
+    }
+
+    /// Seed 003's figures of a device's ports, in its order: `if{index}_in`,
+    /// `if{index}_out` in bytes by data source, `tcp_retrans`, the totals. A
+    /// figure none of whose counts is there is left out.
+    pub(crate) fn ports(
+        &mut self,
+        sources: &mut Sources,
+        ports: &[CountedPort<'_>],
+        tcp_retrans: Option<Counted>,
+    ) -> Vec<Metric> {
+        let identities: Vec<_> = ports.iter().map(|port| port.identity).collect();
+        let placed = sources.place(&identities);
+        let mut by_source: Vec<_> = placed.into_iter().zip(ports).collect();
+        by_source.sort_by_key(|(place, _)| place.source);
+        let mut metrics = Vec::new();
+        let mut steps = Vec::new();
+        for (place, port) in by_source {
+            if place.is_new {
+                self.counts.ports.remove(&place.source);
+            }
+            let row = self.port(place.source, port);
+            for (column, way) in [(IN_OCTETS, "in"), (OUT_OCTETS, "out")] {
+                if let Some((value, step)) = row[column] {
+                    let name = format!("if{}_{way}", place.source);
+                    metrics.push(Metric::counter(name, value, step.continues()));
+                }
+            }
+            steps.push(row);
+        }
+        let known = sources.numbers();
+        self.counts.ports.retain(|source, _| known.contains(source));
+        metrics.extend(self.named(&[NamedSum {
+            name: "tcp_retrans",
+            parts: vec![("tcp_retrans".into(), tcp_retrans)],
+        }]));
+        for (name, columns, factor) in TOTALS {
+            let parts = steps
+                .iter()
+                .flat_map(|row| columns.iter().filter_map(|it| row[*it]));
+            metrics.extend(self.sum(name, parts.collect(), factor));
+        }
+        metrics
+    }
+
+    /// Figures that are sums of named counts, in the order given.
+    pub(crate) fn named(&mut self, sums: &[NamedSum]) -> Vec<Metric> {
+        let mut metrics = Vec::new();
+        for NamedSum { name, parts } in sums {
+            let mut steps = Vec::new();
+            for (part, counted) in parts {
+                let remembered = self.counts.named.get(part).copied();
+                if let Some((next, step)) = self.step(remembered, *counted, FASTEST / 8) {
+                    self.counts.named.insert(part.clone(), next);
+                    steps.push((next.value, step));
+                }
+            }
+            metrics.extend(self.sum(name, steps, 1));
+        }
+        metrics
+    }
+
+    /// What is remembered from now on.
+    pub(crate) fn end(mut self) -> Counts {
+        let limit = self.now.as_second().saturating_sub(FORGOTTEN_AFTER);
+        let is_kept = |it: &Remembered| it.at.as_second() >= limit;
+        self.counts.named.retain(|_, it| is_kept(it));
+        for row in self.counts.ports.values_mut() {
+            for column in row {
+                *column = column.filter(is_kept);
+            }
+        }
+        self.counts.ports.retain(|_, row| row.iter().any(Option::is_some));
+        self.counts
+    }
+
+    fn port(&mut self, source: u32, port: &CountedPort<'_>) -> [Option<(u64, Step)>; COLUMNS] {
+        let mut row = self.counts.ports.get(&source).copied().unwrap_or_default();
+        let bits = port.speed.filter(|speed| *speed > 0);
+        let bits = bits.map_or(FASTEST, |speed| speed.saturating_add(speed / 5));
+        let mut steps = [None; COLUMNS];
+        for (column, counted) in port.counts.columns().into_iter().enumerate() {
+            let most = match column {
+                IN_OCTETS | OUT_OCTETS => bits / 8,
+                _ => bits / SHORTEST_PACKET,
+            };
+            if let Some((next, step)) = self.step(row[column], counted, most) {
+                row[column] = Some(next);
+                steps[column] = Some((next.value, step));
+            }
+        }
+        self.counts.ports.insert(source, row);
+        steps
+    }
+
+    fn step(
+        &self,
+        remembered: Option<Remembered>,
+        counted: Option<Counted>,
+        most: u64,
+    ) -> Option<(Remembered, Step)> {
+        let counted = counted?;
+        Some(step::step(remembered, counted, most, self.restart, self.now))
+    }
+
+    /// A sum of those of its parts that are there now: of each its value and
+    /// what became of it.
+    fn sum(&mut self, name: &'static str, parts: Vec<(u64, Step)>, factor: u64) -> Option<Metric> {
+        if parts.is_empty() {
+            return None;
+        }
+        let remembered = self.counts.sums.get(name).copied();
+        let (value, continues) = match remembered {
+            Some(sum) => {
+                let grown = parts.iter().filter_map(|(_, step)| match step {
+                    Step::On { by, since } if *since == sum.at => Some(*by),
+                    _ => None,
+                });
+                let grown: Vec<u64> = grown.collect();
+                let by = grown.iter().fold(0_u64, |all, by| all.wrapping_add(*by));
+                (sum.value.wrapping_add(by.wrapping_mul(factor)), !grown.is_empty())
+            }
+            None => {
+                let all = parts
+                    .iter()
+                    .fold(0_u64, |all, (value, _)| all.wrapping_add(*value));
+                (all.wrapping_mul(factor), false)
+            }
+        };
+        let at = self.now;
+        self.counts.sums.insert(name.to_owned(), Sum { value, at });
+        Some(Metric::counter(name, value, continues))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! What is remembered of counts, as JSON. It is written at every look, so it is
+//! short: a port is one row `[source, age, mask, count, ...]`, its age in
+//! milliseconds before `at`, bit `n` of the mask set where count `n` has 64 bits.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{COLUMNS, Counts, Sum, step::Remembered};
+use crate::rule::restart::Uptimes;
+
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    v: u32,
+    /// Milliseconds since 1970.
+    at: i64,
+    /// Of host and agent, hundredths of a second.
+    up: (Option<u32>, Option<u32>),
+    /// Sum, age.
+    sums: BTreeMap<String, (u64, u64)>,
+    /// Count, whether it has 64 bits, age.
+    named: BTreeMap<String, (u64, u8, u64)>,
+    ports: Vec<(u32, u64, u32, [Option<u64>; COLUMNS])>,
+}
+
+impl Counts {
+    /// From what was remembered; nothing is where it cannot be read.
+    pub(crate) fn read(text: Option<&str>) -> Self {
+        text.and_then(|text| serde_json::from_str(text).ok())
+            .and_then(from_written)
+            .unwrap_or_default()
+    }
+
+    /// To be remembered; `None` where there is nothing.
+    pub(crate) fn to_json(&self) -> Option<String> {
+        let at = self.at?;
+        let age = |read_at: Timestamp| {
+            let age = Duration::try_from(at.duration_since(read_at)).unwrap_or_default();
+            u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
+        };
+        let mut ports = Vec::new();
+        for (source, row) in &self.ports {
+            let mut rows: BTreeMap<u64, (u32, [Option<u64>; COLUMNS])> = BTreeMap::new();
+            for (column, it) in row.iter().enumerate() {
+                let Some(it) = it else { continue };
+                let (mask, values) = rows.entry(age(it.at)).or_default();
+                *mask |= u32::from(it.is_64) << column;
+                values[column] = Some(it.value);
+            }
+            let rows = rows.into_iter();
+            ports.extend(rows.map(|(age, (mask, values))| (*source, age, mask, values)));
+        }
+        let (sums, named) = (self.sums.iter(), self.named.iter());
+        let written = Written {
+            v: VERSION,
+            at: at.as_millisecond(),
+            up: (self.uptimes.host, self.uptimes.agent),
+            sums: sums
+                .map(|(name, sum)| (name.clone(), (sum.value, age(sum.at))))
+                .collect(),
+            named: named
+                .map(|(name, it)| (name.clone(), (it.value, u8::from(it.is_64), age(it.at))))
+                .collect(),
+            ports,
+        };
+        Some(serde_json::to_string(&written).expect("numbers can be written as JSON"))
+    }
+}
+
+fn from_written(written: Written) -> Option<Counts> {
+    if written.v != VERSION {
+        return None;
+    }
+    let at = Timestamp::from_millisecond(written.at).ok()?;
+    let (host, agent) = written.up;
+    let mut counts = Counts {
+        at: Some(at),
+        uptimes: Uptimes { host, agent },
+        ..Counts::default()
+    };
+    let before = |age: u64| at.checked_sub(Duration::from_millis(age)).ok();
+    for (name, (value, age)) in written.sums {
+        counts.sums.insert(
+            name,
+            Sum {
+                value,
+                at: before(age)?,
+            },
+        );
+    }
+    for (name, (value, is_64, age)) in written.named {
+        let at = before(age)?;
+        let is_64 = is_64 != 0;
+        counts.named.insert(name, Remembered { value, is_64, at });
+    }
+    for (source, age, mask, values) in written.ports {
+        let at = before(age)?;
+        let row = counts.ports.entry(source).or_default();
+        for (column, value) in values.into_iter().enumerate() {
+            if let Some(value) = value {
+                let is_64 = mask >> column & 1 == 1;
+                row[column] = Some(Remembered { value, is_64, at });
+            }
+        }
+    }
+    Some(counts)
+}

@@ -1,0 +1,158 @@
+//! Which data source a port's figures go to: that of the ifIndex it had first,
+//! whatever its number is now.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::rule::follow::{Identity, follow};
+
+/// So many ports are remembered that are not there now.
+const MOST_ABSENT: usize = 512;
+
+/// Where the figures of a device's ports go. Kept in the state file, as
+/// `port_sources`: samples must not end up in another port's archive.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Sources {
+    /// Those that are not there last, the longest absent of them first.
+    known: Vec<Known>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Known {
+    source: u32,
+    index: u32,
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    short_name: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    absent: bool,
+}
+
+impl Known {
+    fn identity(&self) -> Identity<'_> {
+        Identity {
+            index: self.index,
+            name: &self.name,
+            short_name: self.short_name.as_deref(),
+        }
+    }
+}
+
+/// Where a port's figures go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    /// The number in `if{index}_in`.
+    pub source: u32,
+    /// Not this port's figures went there until now, if any did.
+    pub is_new: bool,
+}
+
+impl Sources {
+    /// The key in the state file.
+    pub(crate) const KEY: &'static str = "port_sources";
+
+    /// From what the state file has; nothing is known where it cannot be read.
+    pub(crate) fn read(text: Option<&str>) -> Self {
+        let known = text.and_then(|text| serde_json::from_str(text).ok());
+        let mut known: Vec<Known> = known.unwrap_or_default();
+        known.sort_by_key(|known| known.absent);
+        Self { known }
+    }
+
+    /// As it stands in the state file.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(&self.known).expect("numbers and texts can be written as JSON")
+    }
+
+    /// Where figures go, or went.
+    pub(super) fn numbers(&self) -> BTreeSet<u32> {
+        self.known.iter().map(|known| known.source).collect()
+    }
+
+    /// Where the figures of these ports go, in their order.
+    ///
+    /// A port keeps its data source. A new one has that of its ifIndex; where
+    /// another port has that one, the next above all numbers in use. The source
+    /// of a port that is gone waits for its return, but not if another port has
+    /// its ifIndex now: an interface was renamed, or a PPP line dialled again.
+    pub(crate) fn place(&mut self, ports: &[Identity<'_>]) -> Vec<Place> {
+        let absent = self.known.iter().position(|known| known.absent);
+        let (here, away) = self.known.split_at(absent.unwrap_or(self.known.len()));
+        let mut found = follow_known(here, ports);
+        let rest: Vec<usize> = (0..ports.len()).filter(|i| found[*i].is_none()).collect();
+        let missing: Vec<Identity<'_>> = rest.iter().map(|i| ports[*i]).collect();
+        for (i, at) in rest.into_iter().zip(follow_known(away, &missing)) {
+            found[i] = at.map(|at| at + here.len());
+        }
+
+        let followed: BTreeSet<usize> = found.iter().copied().flatten().collect();
+        let mut used: BTreeSet<u32> = followed.iter().map(|at| self.known[*at].source).collect();
+        let mut given = BTreeSet::new();
+        let mut next = Vec::with_capacity(ports.len());
+        let mut places = Vec::with_capacity(ports.len());
+        // Whoever has a source keeps it, before new ones choose.
+        let mut highest = self.known.iter().map(|known| known.source).max().unwrap_or(0);
+        highest = highest.max(ports.iter().map(|port| port.index).max().unwrap_or(0));
+        for (port, at) in ports.iter().zip(&found) {
+            let place = match at {
+                Some(at) => Place {
+                    source: self.known[*at].source,
+                    is_new: false,
+                },
+                None => {
+                    let mut heirs = self.known.iter().enumerate();
+                    let is_free = !used.contains(&port.index);
+                    let is_left = heirs.all(|(at, known)| {
+                        known.source != port.index || (!followed.contains(&at) && known.index == port.index)
+                    });
+                    let source = match is_free && is_left {
+                        true => port.index,
+                        false => free_after(&mut highest, &used),
+                    };
+                    given.insert(source);
+                    Place { source, is_new: true }
+                }
+            };
+            used.insert(place.source);
+            places.push(place);
+            next.push(Known {
+                source: place.source,
+                index: port.index,
+                name: port.name.to_owned(),
+                short_name: port.short_name.map(str::to_owned),
+                absent: false,
+            });
+        }
+        let gone = self
+            .known
+            .iter()
+            .enumerate()
+            .filter(|(at, known)| !followed.contains(at) && !given.contains(&known.source));
+        let mut gone: Vec<Known> = gone.map(|(_, known)| known.clone()).collect();
+        // Those that went now are the last.
+        gone.sort_by_key(|known| !known.absent);
+        let too_many = gone.len().saturating_sub(MOST_ABSENT);
+        next.extend(gone.into_iter().skip(too_many).map(|known| Known {
+            absent: true,
+            ..known
+        }));
+        self.known = next;
+        places
+    }
+}
+
+fn follow_known(known: &[Known], ports: &[Identity<'_>]) -> Vec<Option<usize>> {
+    let known: Vec<_> = known.iter().map(Known::identity).collect();
+    follow(&known, ports)
+}
+
+/// The next number above all in use; a free one below where there is none.
+fn free_after(highest: &mut u32, used: &BTreeSet<u32>) -> u32 {
+    if let Some(next) = highest.checked_add(1) {
+        *highest = next;
+        return next;
+    }
+    let mut free = (1..u32::MAX).filter(|source| !used.contains(source));
+    free.next().unwrap_or(u32::MAX)
+}

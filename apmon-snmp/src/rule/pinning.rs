@@ -1,0 +1,313 @@
+//! Kind `port`: whether the port is as it was pinned. Seed 003's truth table
+//! and reasons, and what the seed leaves open:
+//!
+//! | the port | `always_up: yes` | `always_up: no` |
+//! |---|---|---|
+//! | the device has no such interface | Down | Down |
+//! | is not up | Down | Up, whatever the table says |
+//! | has another station, whoever else is there | Down | Down |
+//! | has nobody, the table was read | Down | Up |
+//! | its table could not be read | Down | Unknown |
+//! | its table was read in part, and only the pinned station seen | Unknown | Unknown |
+//! | has the pinned station alone | Up | Up |
+//!
+//! The upper row holds where two would. So a wrong station beats an absent one,
+//! and one that was seen is told even if the rest of the table is missing. A
+//! port that is not up and has stations is told as what it is: down.
+
+use std::collections::BTreeSet;
+
+use apmon_core::{Failure, FailureClass, Mac, PortState, PortStatus};
+
+/// A message names so many wrong stations; of the others it says how many.
+const MOST_NAMED: usize = 5;
+
+/// What was seen of the pinned port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct PortCheck<'a> {
+    /// Its ifIndex, or the name by which it was configured.
+    pub requested: RequestedPort<'a>,
+    /// Its state; `None` where the device has no such interface.
+    pub state: Option<PortState>,
+    /// The stations learned there, as far as the table was read.
+    pub stations: BTreeSet<Mac>,
+    /// Why the table was not read, or not to its end; `None` where it was.
+    pub failure: Option<&'a str>,
+}
+
+/// The port that the site file names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RequestedPort<'a> {
+    /// By ifIndex.
+    Index(u32),
+    /// By name, with the ifIndex that it turned out to have.
+    Name(&'a str, Option<u32>),
+}
+
+impl RequestedPort<'_> {
+    /// `port ifIndex=0`, `port Gi0/3 (ifIndex=10103)`.
+    fn port(self) -> String {
+        match self {
+            Self::Index(index) => format!("port ifIndex={index}"),
+            Self::Name(name, Some(index)) => format!("port {name} (ifIndex={index})"),
+            Self::Name(name, None) => format!("port {name}"),
+        }
+    }
+
+    fn missing(self) -> String {
+        match self {
+            Self::Index(index) => format!("no interface with ifIndex {index}"),
+            Self::Name(name, _) => format!("no interface named {name}"),
+        }
+    }
+}
+
+/// Whether the port is as it should be.
+///
+/// # Errors
+/// Why not. [`FailureClass::Unreadable`] where nobody can say.
+pub(crate) fn judge(always_up: bool, pinned: Mac, check: &PortCheck<'_>) -> Result<(), Failure> {
+    let Some(state) = check.state else {
+        return Err(Failure::new(FailureClass::Content, check.requested.missing()));
+    };
+    let port = check.requested.port();
+    if state.oper != PortStatus::Up {
+        // The seed says "is down"; the other states say more.
+        let reason = format!("{port} {pinned} is {} (admin={})", state.oper, state.admin);
+        return match always_up {
+            true => Err(Failure::new(FailureClass::Status, reason)),
+            false => Ok(()),
+        };
+    }
+    let wrong: Vec<Mac> = check
+        .stations
+        .iter()
+        .copied()
+        .filter(|mac| *mac != pinned)
+        .collect();
+    if !wrong.is_empty() {
+        let reason = format!("{port} wrong MAC: expected {pinned}, got {}", named(&wrong));
+        return Err(Failure::new(FailureClass::Pin, reason));
+    }
+    let is_there = check.stations.contains(&pinned);
+    match (check.failure, is_there) {
+        (None, true) => Ok(()),
+        (None, false) if !always_up => Ok(()),
+        (None, false) => Err(Failure::new(
+            FailureClass::Pin,
+            format!("{port} is up but pinned MAC {pinned} absent"),
+        )),
+        (Some(_), false) if always_up => Err(Failure::new(
+            FailureClass::Pin,
+            format!("{port} is up but pinned MAC {pinned} absent (MAC table could not be read)"),
+        )),
+        (Some(failure), _) => Err(Failure::new(
+            FailureClass::Unreadable,
+            format!("{port}: MAC table could not be read: {failure}"),
+        )),
+    }
+}
+
+/// What stands in the state file as `port_state`: `{"oper": "up", "mac": null}`,
+/// as seed 003 has it. The station is the pinned one where it is there, else the
+/// lowest of the others.
+pub(crate) fn port_state(pinned: Mac, check: &PortCheck<'_>) -> Option<String> {
+    let state = check.state?;
+    let mac = match check.stations.contains(&pinned) {
+        true => Some(pinned),
+        false => check.stations.first().copied(),
+    };
+    Some(serde_json::json!({ "oper": state.oper.as_str(), "mac": mac }).to_string())
+}
+
+/// In order, at most [`MOST_NAMED`] of them.
+fn named(macs: &[Mac]) -> String {
+    let shown: Vec<String> = macs.iter().take(MOST_NAMED).map(Mac::to_string).collect();
+    let shown = shown.join(", ");
+    match macs.len().saturating_sub(MOST_NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apmon_core::Domain;
+
+    use super::*;
+
+    const PINNED: Mac = Mac::new([0x18, 0xe8, 0x29, 0x45, 0xf8, 0xf7]);
+    const OTHER: Mac = Mac::new([0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff]);
+    const UP: PortState = PortState {
+        oper: PortStatus::Up,
+        admin: PortStatus::Up,
+    };
+
+    fn down(oper: PortStatus) -> PortState {
+        PortState { oper, ..UP }
+    }
+
+    fn check(state: PortState, stations: &[Mac]) -> PortCheck<'static> {
+        PortCheck {
+            requested: RequestedPort::Index(0),
+            state: Some(state),
+            stations: stations.iter().copied().collect(),
+            failure: None,
+        }
+    }
+
+    fn unread(stations: &[Mac]) -> PortCheck<'static> {
+        PortCheck {
+            failure: Some("no answer within 20 secs"),
+            ..check(UP, stations)
+        }
+    }
+
+    /// Why it is not up, by `always_up: yes` and by `no`.
+    fn reasons(check: &PortCheck<'_>) -> [Option<String>; 2] {
+        [true, false].map(|always_up| judge(always_up, PINNED, check).err().map(|it| it.reason))
+    }
+
+    #[test]
+    fn the_seeds_table_line_by_line() {
+        let is_down = Some("port ifIndex=0 18:E8:29:45:F8:F7 is down (admin=up)");
+        let absent = Some("port ifIndex=0 is up but pinned MAC 18:E8:29:45:F8:F7 absent");
+        let wrong = Some("port ifIndex=0 wrong MAC: expected 18:E8:29:45:F8:F7, got AA:BB:CC:DD:EE:FF");
+        let table = [
+            ("port not up", check(down(PortStatus::Down), &[]), [is_down, None]),
+            ("pinned MAC absent from port", check(UP, &[]), [absent, None]),
+            ("wrong MAC present on port", check(UP, &[OTHER]), [wrong, wrong]),
+            (
+                "the pinned one is not the only one",
+                check(UP, &[PINNED, OTHER]),
+                [wrong, wrong],
+            ),
+            ("all clear", check(UP, &[PINNED]), [None, None]),
+        ];
+        for (condition, check, expected) in table {
+            assert_eq!(
+                reasons(&check),
+                expected.map(|it| it.map(str::to_owned)),
+                "{condition}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_not_up_is_down_or_fine_whoever_is_on_it() {
+        for stations in [&[][..], &[PINNED], &[OTHER]] {
+            let [yes, no] = reasons(&check(down(PortStatus::Dormant), stations));
+            assert_eq!(
+                yes.unwrap(),
+                "port ifIndex=0 18:E8:29:45:F8:F7 is dormant (admin=up)"
+            );
+            assert_eq!(no, None);
+        }
+        let off = PortState {
+            oper: PortStatus::Down,
+            admin: PortStatus::Down,
+        };
+        let [yes, _] = reasons(&check(off, &[]));
+        assert_eq!(
+            yes.unwrap(),
+            "port ifIndex=0 18:E8:29:45:F8:F7 is down (admin=down)"
+        );
+    }
+
+    #[test]
+    fn an_interface_that_is_not_there_is_down_for_both() {
+        let gone = PortCheck {
+            state: None,
+            ..check(UP, &[])
+        };
+        for reason in reasons(&gone) {
+            assert_eq!(reason.unwrap(), "no interface with ifIndex 0");
+        }
+        let gone = PortCheck {
+            requested: RequestedPort::Name("Gi0/3", None),
+            ..gone
+        };
+        for reason in reasons(&gone) {
+            assert_eq!(reason.unwrap(), "no interface named Gi0/3");
+        }
+        assert_eq!(port_state(PINNED, &gone), None);
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_read_is_nobodys_outage_where_absence_is_fine() {
+        let [yes, no] = [true, false].map(|up| judge(up, PINNED, &unread(&[])).unwrap_err());
+        assert_eq!(
+            yes.reason,
+            "port ifIndex=0 is up but pinned MAC 18:E8:29:45:F8:F7 absent (MAC table could not be read)"
+        );
+        assert_eq!(yes.class.domain(), Domain::Application);
+        assert_eq!(
+            no.reason,
+            "port ifIndex=0: MAC table could not be read: no answer within 20 secs"
+        );
+        assert_eq!(no.class, FailureClass::Unreadable);
+        let dark = PortCheck {
+            state: Some(down(PortStatus::Down)),
+            ..unread(&[])
+        };
+        assert_eq!(judge(false, PINNED, &dark), Ok(()), "the port is not up");
+    }
+
+    #[test]
+    fn what_was_read_of_a_table_counts() {
+        for always_up in [true, false] {
+            let wrong = judge(always_up, PINNED, &unread(&[OTHER])).unwrap_err();
+            assert_eq!(wrong.class, FailureClass::Pin, "{wrong}");
+            let unsure = judge(always_up, PINNED, &unread(&[PINNED])).unwrap_err();
+            assert_eq!(unsure.class, FailureClass::Unreadable, "{unsure}");
+        }
+    }
+
+    #[test]
+    fn a_port_by_name_is_told_with_its_number() {
+        let named = PortCheck {
+            requested: RequestedPort::Name("Gi0/3", Some(10_103)),
+            ..check(UP, &[])
+        };
+        assert_eq!(
+            judge(true, PINNED, &named).unwrap_err().reason,
+            "port Gi0/3 (ifIndex=10103) is up but pinned MAC 18:E8:29:45:F8:F7 absent"
+        );
+    }
+
+    #[test]
+    fn five_wrong_stations_are_named_and_the_rest_counted() {
+        let stations = |count: u8| -> Vec<Mac> {
+            (1..=count)
+                .rev()
+                .map(|last| Mac::new([2, 0, 0, 0, 0, last]))
+                .collect()
+        };
+        let five = "02:00:00:00:00:01, 02:00:00:00:00:02, 02:00:00:00:00:03, 02:00:00:00:00:04, \
+                    02:00:00:00:00:05";
+        for (count, expected) in [(5, five.to_owned()), (6, format!("{five} and 1 more"))] {
+            let [reason, _] = reasons(&check(UP, &stations(count)));
+            let reason = reason.unwrap();
+            let (_, got) = reason.split_once("got ").unwrap();
+            assert_eq!(got, expected);
+        }
+    }
+
+    #[test]
+    fn the_state_is_kept_as_in_the_seed() {
+        let table = [
+            (check(UP, &[]), r#"{"oper":"up","mac":null}"#),
+            (
+                check(UP, &[PINNED, Mac::new([0; 6])]),
+                r#"{"oper":"up","mac":"18:E8:29:45:F8:F7"}"#,
+            ),
+            (
+                check(down(PortStatus::LowerLayerDown), &[OTHER]),
+                r#"{"oper":"lowerLayerDown","mac":"AA:BB:CC:DD:EE:FF"}"#,
+            ),
+        ];
+        for (check, expected) in table {
+            assert_eq!(port_state(PINNED, &check).unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! How busy a host may be, and how full its file systems.
+//!
+//! A figure is too high once it is over its limit, and stays so until it is back
+//! below 95 % of the limit: a disk between 89.9 % and 90.1 % is told once.
+
+use std::{collections::BTreeSet, fmt};
+
+use apmon_core::DeviceDisk;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use crate::rule::pattern::Pattern;
+
+/// The part of a limit below which a figure that was over it is fine again.
+const BACK: f64 = 0.95;
+
+/// File systems that are named one by one; of the others, only their number is
+/// told. A host may mount one disk at hundred places.
+const NAMED: usize = 8;
+
+/// Limits of a host's load, all off unless given.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+pub struct ThresholdOptions {
+    /// Processor load in percent that is an outage when it is exceeded, more
+    /// than 0 and less than 100; the mean of all processors, as the device has
+    /// it at the look. The outage ends when the load is back below 95 % of the
+    /// limit. Default: none. (An addition.)
+    pub max_cpu_pct: Option<LimitPct>,
+    /// Memory in use, without buffers and cache, in percent that is an outage
+    /// when it is exceeded, more than 0 and less than 100. The outage ends when
+    /// it is back below 95 % of the limit. Default: none. (An addition.)
+    pub max_memory_pct: Option<LimitPct>,
+    /// Use of any file system in percent that is an outage when it is exceeded,
+    /// more than 0 and less than 100. The outage ends when all are back below
+    /// 95 % of the limit. Default: none. (An addition.)
+    pub max_disk_pct: Option<LimitPct>,
+    /// File systems that `max_disk_pct` does not mean, by their mount points or
+    /// drives: `[/snap/*, 'D:\*']`. `*` stands for anything, slashes too, `?`
+    /// for one character; capitals count as small letters. Those that are full
+    /// by nature (read-only images) belong here. Default: none. (An addition.)
+    #[serde(default)]
+    pub ignore_disks: Vec<Pattern>,
+}
+
+/// A limit in percent: more than 0 and less than 100, which nothing exceeds.
+#[derive(Clone, Copy, PartialEq, PartialOrd, Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct LimitPct(#[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 100))] f64);
+
+impl LimitPct {
+    /// As a number; `None` where that is no such limit.
+    #[must_use]
+    pub fn new(pct: f64) -> Option<Self> {
+        (pct > 0.0 && pct < 100.0).then_some(Self(pct))
+    }
+
+    /// As a number.
+    #[must_use]
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+
+    /// Below that, what was over the limit is fine again: 5 % of the limit less.
+    #[must_use]
+    pub fn back(self) -> f64 {
+        self.0 * BACK
+    }
+}
+
+impl<'de> Deserialize<'de> for LimitPct {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let pct = f64::deserialize(deserializer)?;
+        Self::new(pct).ok_or_else(|| {
+            D::Error::custom(format!(
+                "must be a percentage, more than 0 and less than 100, not {pct}"
+            ))
+        })
+    }
+}
+
+/// What is over its limit, from one look to the next.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Over {
+    /// The processors.
+    pub cpu: bool,
+    /// The memory.
+    pub memory: bool,
+    /// The file systems, by their names.
+    pub disks: BTreeSet<String>,
+}
+
+/// What may be over its limit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// The processors.
+    Cpu,
+    /// The memory.
+    Memory,
+    /// A file system: its name.
+    Disk(String),
+}
+
+/// A figure that is over its limit, or not yet back.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Excess {
+    /// Of what.
+    pub subject: Subject,
+    /// The figure, percent.
+    pub pct: f64,
+    /// Its limit.
+    pub limit: LimitPct,
+}
+
+/// `cpu 97.3 % is over 90 %`, `file system /var is 95.1 % full, over 90 %`, and
+/// `cpu 88.0 % is not yet back below 85.5 %`.
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limit = self.limit.get();
+        let is_over = self.pct > limit;
+        // 90.04 is not shown as 90.0 where that is the limit.
+        let rounded = (self.pct * 10.0).round() / 10.0;
+        let pct = match is_over && rounded <= limit {
+            true => rounded + 0.1,
+            false => rounded,
+        };
+        let (verb, comma) = match &self.subject {
+            Subject::Cpu => (format!("cpu {pct:.1} % is"), ""),
+            Subject::Memory => (format!("memory {pct:.1} % is"), ""),
+            Subject::Disk(name) => (format!("file system {name} is {pct:.1} % full"), ","),
+        };
+        match is_over {
+            true => write!(f, "{verb}{comma} over {limit} %"),
+            false => {
+                let back = (self.limit.back() * 100.0).round() / 100.0;
+                write!(f, "{verb}{comma} not yet back below {back} %")
+            }
+        }
+    }
+}
+
+/// All that is over its limit at one look.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Excesses(pub Vec<Excess>);
+
+impl Excesses {
+    /// Nothing is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// One after the other, with `; ` between them; of many file systems the first
+/// eight, and how many more.
+impl fmt::Display for Excesses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_disk = |excess: &&Excess| matches!(excess.subject, Subject::Disk(_));
+        let others = self.0.iter().filter(|excess| !is_disk(excess));
+        let disks = self.0.iter().filter(is_disk);
+        let unnamed = disks.clone().count().saturating_sub(NAMED);
+        for (i, excess) in others.chain(disks.take(NAMED)).enumerate() {
+            let gap = if i == 0 { "" } else { "; " };
+            write!(f, "{gap}{excess}")?;
+        }
+        match unnamed {
+            0 => Ok(()),
+            1 => f.write_str("; 1 file system more"),
+            more => write!(f, "; {more} file systems more"),
+        }
+    }
+}
+
+impl ThresholdOptions {
+    /// What is over its limit now, after `over` was at the last look; `over` is
+    /// what is then. Only for a look that read all it asked for: a figure that
+    /// is not there, or a file system, is none that is over anything.
+    #[must_use]
+    pub fn judge(
+        &self,
+        cpu_load: Option<f64>,
+        memory_pct: Option<f64>,
+        disks: &[DeviceDisk],
+        over: &mut Over,
+    ) -> Excesses {
+        let mut excesses = Excesses::default();
+        over.cpu = excesses.note(Subject::Cpu, cpu_load, self.max_cpu_pct, over.cpu);
+        over.memory = excesses.note(Subject::Memory, memory_pct, self.max_memory_pct, over.memory);
+        let was = std::mem::take(&mut over.disks);
+        for disk in disks.iter().filter(|disk| !self.ignores(&disk.name)) {
+            let subject = Subject::Disk(disk.name.clone());
+            let was_over = was.contains(&disk.name);
+            if excesses.note(subject, disk.used_pct(), self.max_disk_pct, was_over) {
+                over.disks.insert(disk.name.clone());
+            }
+        }
+        excesses
+    }
+
+    fn ignores(&self, disk: &str) -> bool {
+        let mut patterns = self.ignore_disks.iter();
+        patterns.any(|pattern| pattern.matches(disk))
+    }
+}
+
+impl Excesses {
+    /// Notes a figure that is too high; whether it is.
+    fn note(&mut self, subject: Subject, pct: Option<f64>, limit: Option<LimitPct>, was_over: bool) -> bool {
+        let (Some(pct), Some(limit)) = (pct, limit) else {
+            return false;
+        };
+        let is_over = pct > limit.get() || (was_over && pct >= limit.back());
+        if is_over {
+            self.0.push(Excess { subject, pct, limit });
+        }
+        is_over
+    }
+}
+
+#[cfg(test)]
+mod tests;

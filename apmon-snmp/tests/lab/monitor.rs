@@ -1,0 +1,125 @@
+//! A monitor of this crate's kinds, from its lines of a site file, that is
+//! looked at again and again and remembers as the engine lets it.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use apmon_core::{
+    Check, Clock as _, Memory, Metric, Monitor, Observation, Reading, Services, SystemClock, Trace, config,
+};
+
+/// A look takes so long at most. Others may keep the machine busy, and
+/// recorded devices answer slowly.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A monitor, and what it remembers.
+pub struct LabMonitor {
+    monitor: Arc<dyn Monitor>,
+    pub memory: Memory,
+    timeout: Duration,
+}
+
+/// What a look found.
+pub struct LabCheck {
+    pub observation: Observation,
+    /// What `--explain` shows: a line a step.
+    pub steps: Vec<String>,
+}
+
+impl LabMonitor {
+    /// From the inner part of a flow mapping: `type: host, address: ...`.
+    #[track_caller]
+    pub fn new(section: &str) -> Self {
+        let text = format!("site: {{name: lab}}\nmonitors:\n  - {{name: watched, {section}}}\n");
+        let site = config::parse(
+            Path::new("lab.yaml"),
+            &text,
+            apmon_snmp::KINDS,
+            &[],
+            &config::ProcessEnvironment,
+        );
+        let site = site.unwrap_or_else(|error| panic!("{error}"));
+        Self {
+            monitor: site.monitors[0].build(&Services::default()),
+            memory: Memory::default(),
+            timeout: PATIENCE,
+        }
+    }
+
+    /// Looks end after so long.
+    #[must_use]
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// One that has just started and knows what this one remembers.
+    pub fn remember(mut self, memory: &Memory) -> Self {
+        self.memory = memory.clone();
+        self
+    }
+
+    /// Looks once.
+    pub async fn check(&mut self) -> LabCheck {
+        let now = SystemClock::new().now();
+        let trace = Trace::start();
+        let check = Check::new(now.mono, now, self.timeout)
+            .with_memory(self.memory.clone())
+            .with_trace(Arc::clone(&trace));
+        let observation = self.monitor.check(&check).await;
+        if let Some(memory) = &observation.memory {
+            self.memory = memory.clone();
+        }
+        let steps = trace.steps().into_iter();
+        LabCheck {
+            observation,
+            steps: steps
+                .map(|step| format!("{}: {}", step.name, step.text))
+                .collect(),
+        }
+    }
+}
+
+impl LabCheck {
+    /// `up`, or why not.
+    pub fn reason(&self) -> &str {
+        let failure = self.observation.outcome.failure();
+        failure.map_or("up", |failure| failure.reason.as_str())
+    }
+
+    pub fn metric(&self, name: &str) -> Option<&Metric> {
+        let metrics = &self.observation.outcome.metrics;
+        metrics.iter().find(|metric| metric.name == name)
+    }
+
+    /// A figure that must be there.
+    #[track_caller]
+    pub fn value(&self, name: &str) -> f64 {
+        let metric = self.metric(name);
+        metric
+            .unwrap_or_else(|| panic!("no {name}: {}", self.reason()))
+            .value()
+    }
+
+    /// Whether a counter that must be there goes on from its last value.
+    #[track_caller]
+    pub fn continues(&self, name: &str) -> bool {
+        match self.metric(name).map(|metric| metric.reading) {
+            Some(Reading::Counter { continues, .. }) => continues,
+            other => panic!("{name} is no counter: {other:?}"),
+        }
+    }
+
+    /// Answers that the look took, by what `--explain` shows.
+    #[track_caller]
+    pub fn round_trips(&self) -> u32 {
+        let count = |step: &String| {
+            step.strip_prefix("snmp: ")?
+                .split_once(" answers")?
+                .0
+                .parse()
+                .ok()
+        };
+        let found = self.steps.iter().find_map(count);
+        found.unwrap_or_else(|| panic!("nothing is said of answers: {:?}", self.steps))
+    }
+}

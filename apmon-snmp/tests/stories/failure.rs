@@ -1,0 +1,206 @@
+//! Devices that answer badly, or not at all: nobody is told that ports are
+//! gone that were not read.
+
+use std::{sync::Arc, time::Duration};
+
+use apmon_core::Verdict;
+use apmon_snmp_client::{Oid, Value};
+
+use crate::{
+    lab::{
+        Behaviour, Device,
+        agent::{
+            behaviour::Damage,
+            device::{FIRST_INDEX, IF_ENTRY, mac},
+        },
+    },
+    story::{STATION, Story, switch, told},
+};
+
+/// Long enough for loopback, and short for a test.
+const SHORT: Duration = Duration::from_secs(1);
+
+const FDB_PORT: [u32; 13] = [1, 3, 6, 1, 2, 1, 17, 7, 1, 2, 2, 1, 2];
+
+#[tokio::test]
+async fn a_device_that_dies_midway_is_down_and_its_ports_are_not_gone() {
+    let mut device = switch(48);
+    device.new_station(STATION, 1);
+    let mut story = Story::begun(device, "type: ports, mac_changes: all").await;
+    story.agent.count_anew();
+    assert_eq!(story.told_after(60).await, [""; 0]);
+    let whole = story.agent.requests();
+    let patience = std::mem::replace(&mut story.patience, SHORT);
+    for silent_from in [1, 2, whole / 2] {
+        story.set(Behaviour {
+            silent_from: Some(silent_from),
+            ..Behaviour::default()
+        });
+        let reason = story.failure_after(60).await;
+        assert!(reason.starts_with("snmp: no answer within 1 secs"), "{reason}");
+    }
+    story.set(Behaviour::default());
+    story.patience = patience;
+    assert_eq!(story.told_after(60).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_table_that_goes_round_in_circles_fails_the_look_which_names_it() {
+    let mut story = Story::begun(switch(4), "type: ports").await;
+    let status = |port: u32| Oid::join(&IF_ENTRY, &[8, FIRST_INDEX + port - 1]);
+    story.set(Behaviour {
+        loops: Some((status(3), status(1))),
+        ..Behaviour::default()
+    });
+    assert_eq!(
+        story.failure_after(60).await,
+        "snmp: the interfaces were not all read: the agent repeats itself: 1.3.6.1.2.1.2.2.1.8.10102 \
+         comes after 1.3.6.1.2.1.2.2.1.8.10103"
+    );
+    story.set(Behaviour::default());
+    assert_eq!(story.told_after(60).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn stations_of_a_table_that_was_read_in_part_are_not_gone() {
+    let mut device = switch(4);
+    for station in 1..=4 {
+        device.new_station(mac(station), station.into());
+    }
+    let mut story = Story::begun(device, "type: ports, mac_changes: all").await;
+    let row = |station: u8| {
+        let index: Vec<u32> = [1].into_iter().chain(mac(station).map(u32::from)).collect();
+        Oid::join(&FDB_PORT, &index)
+    };
+    story.set(Behaviour {
+        loops: Some((row(2), Oid::from(FDB_PORT))),
+        ..Behaviour::default()
+    });
+    story.change(|device| device.port_down(4));
+    let observation = story.after(60).await;
+    assert_eq!(observation.outcome.verdict(), Verdict::Up);
+    let warning = observation.outcome.warning.as_deref().unwrap();
+    assert!(
+        warning.starts_with(
+            "stations may be missing: the agent repeats itself: 1.3.6.1.2.1.17.7.1.2.2.1.2.1.2."
+        ),
+        "{warning}"
+    );
+    assert_eq!(
+        told(&observation),
+        ["PORT CHANGE: GigabitEthernet0/4 oper=down admin=up (was oper=up admin=up)"]
+    );
+    assert_eq!(story.kept("ports_state")["10104"]["macs"][0], "02:1A:B0:00:00:04");
+    story.set(Behaviour::default());
+    assert_eq!(story.told_after(60).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_agent_with_short_answers_is_read_to_the_end() {
+    let mut device = switch(24);
+    device.new_station(STATION, 24);
+    let mut story = Story::of(device, "type: ports");
+    story.set(Behaviour {
+        octets: Some(484),
+        never_cuts: true,
+        ..Behaviour::default()
+    });
+    let observation = story.after(0).await;
+    assert_eq!(observation.outcome.failure(), None);
+    assert_eq!(observation.outcome.warning, None);
+    let ports = story.kept("ports_state");
+    assert_eq!(ports.as_object().unwrap().len(), 24);
+    assert_eq!(ports["10124"]["macs"][0], "AA:BB:CC:DD:EE:FF");
+    let first = story.agent.requests();
+    story.agent.count_anew();
+    assert_eq!(story.told_after(60).await, [""; 0]);
+    assert!(
+        story.agent.requests() < first,
+        "it remembers what the agent can answer: {} requests after {first}",
+        story.agent.requests()
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_no_answer_and_changes_nothing() {
+    let mut story = Story::begun(switch(4), "type: ports").await;
+    let patience = std::mem::replace(&mut story.patience, SHORT);
+    for damage in Damage::ALL {
+        story.set(Behaviour {
+            damage: Some(damage),
+            ..Behaviour::default()
+        });
+        let reason = story.failure_after(60).await;
+        assert!(reason.starts_with("snmp: "), "{damage:?}: {reason}");
+    }
+    story.set(Behaviour::default());
+    story.patience = patience;
+    assert_eq!(story.told_after(60).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_agent_that_suddenly_shows_no_interfaces_has_not_lost_them() {
+    let mut story = Story::begun(switch(4), "type: ports").await;
+    let whole = story.agent.state().device.table.clone();
+    story.change(|device| device.table.retain(|oid, _| oid.below(&IF_ENTRY).is_none()));
+    assert_eq!(
+        story.failure_after(60).await,
+        "snmp: it shows no interfaces (may this community or user see 1.3.6.1.2.1.2?)"
+    );
+    story.change(|device| device.table = whole);
+    assert_eq!(story.told_after(60).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_agent_that_begins_anew_while_it_is_read_is_read_again_before_anything_is_told() {
+    let mut story = Story::begun(switch(24), "type: ports").await;
+    story.set(Behaviour {
+        delay: Duration::from_millis(5),
+        ..Behaviour::default()
+    });
+    let agent = Arc::clone(&story.agent);
+    let begins_anew = async {
+        while agent.requests() < 4 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        agent.change(|device| {
+            device.port_down(24);
+            device.clocks = Some((200, 100));
+        });
+    };
+    let (reason, ()) = tokio::join!(story.failure_after(60), begins_anew);
+    assert_eq!(reason, "snmp: the agent was restarted during the poll");
+    assert_eq!(
+        story.told_after(1).await,
+        [
+            "RESTARTED: restarted, up for 2 secs",
+            "PORT CHANGE: GigabitEthernet0/24 oper=down admin=up (was oper=up admin=up)",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_table_that_ends_too_early_without_a_word_is_not_believed_at_once() {
+    const IF_NUMBER: [u32; 9] = [1, 3, 6, 1, 2, 1, 2, 1, 0];
+    let device = switch(4);
+    let whole = device.table.clone();
+    let mut story = Story::begun(device, "type: ports").await;
+    let lacks = |device: &mut Device, port: u32| {
+        device.remove_port(port);
+        device.set(&IF_NUMBER, &[], Value::Integer(4));
+    };
+    story.change(|device| lacks(device, 4));
+    assert_eq!(
+        story.failure_after(60).await,
+        "snmp: the interfaces were not all read: 3 of 4 (ifNumber) were shown"
+    );
+    // It was there all the time.
+    story.change(|device| device.table = whole);
+    assert_eq!(story.told_after(60).await, [""; 0]);
+    // What is so twice is so, whatever the number says.
+    story.change(|device| lacks(device, 3));
+    story.failure_after(60).await;
+    let told = story.told_after(60).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("vanished"), "{told:?}");
+}
