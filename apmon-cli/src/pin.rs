@@ -14,7 +14,7 @@ use apmon_core::{
 };
 use apmon_probes::{
     StartTls,
-    pin::{By, PinTarget, Shown},
+    pin::{By, CertificateSummary, PinTarget},
 };
 use clap::{Args, ValueEnum};
 use jiff::{Timestamp, tz::TimeZone};
@@ -116,7 +116,7 @@ pub(crate) fn run(args: &PinArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_text(address: &str, chain: &[Shown]) -> String {
+fn as_text(address: &str, chain: &[CertificateSummary]) -> String {
     let mut text = format!(
         "{address} shows {} certificate{}\n",
         chain.len(),
@@ -161,7 +161,7 @@ fn as_text(address: &str, chain: &[Shown]) -> String {
     text
 }
 
-fn as_json(chain: &[Shown]) -> serde_json::Value {
+fn as_json(chain: &[CertificateSummary]) -> serde_json::Value {
     chain
         .iter()
         .map(|certificate| {

@@ -144,7 +144,10 @@ pub(crate) fn failed(origin: &str, error: reqwest::Error, without_roots: Option<
 }
 
 /// The innermost cause: what is around it only says that a request failed.
-pub(crate) fn cause(error: &dyn Error) -> String {
+pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
+    if let Some(error) = apmon_tls::rustls_error(error) {
+        return excerpt(&apmon_tls::explain(error).reason, 200);
+    }
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

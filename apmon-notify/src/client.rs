@@ -3,13 +3,12 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use apmon_core::DeliveryError;
+use apmon_tls::{Authorities, Trust, Verifier, client_config};
 use reqwest::{
     Client, Method, Response, StatusCode,
     header::{HeaderMap, RETRY_AFTER},
     redirect,
 };
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::sync::{OnceCell, oneshot};
 use url::Url;
 
@@ -232,24 +231,14 @@ async fn make(follow: Follow) -> Result<Client, Unmade> {
 }
 
 fn build(follow: Follow) -> Result<Client, Unmade> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = || {
-        ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Unmade::Client(error.to_string()))
-    };
-    let (mut config, missing) = match tls()?.with_platform_verifier() {
-        Ok(config) => (config.with_no_client_auth(), None),
-        Err(error) => (
-            tls()?
-                .with_root_certificates(RootCertStore::empty())
-                .with_no_client_auth(),
-            Some(error.to_string()),
-        ),
+    let (authorities, missing) = match Authorities::read_system() {
+        Ok(authorities) => (authorities, None),
+        Err(error) => (Authorities::none(), Some(error.to_string())),
     };
     // HTTP/1.1 alone: a connection that died unnoticed is then left at the
     // first deadline, where HTTP/2 would put every later message on it too.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let verifier = Verifier::new(Trust::signed_by(Arc::new(authorities)));
+    let config = client_config(verifier, &[b"http/1.1"]);
     let client = Client::builder()
         .tls_backend_preconfigured(config)
         .dns_resolver(SystemNames)

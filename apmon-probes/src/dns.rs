@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::{answer::Parsed, exchange::Exchange, question::Question};
-use crate::{course::Course, endpoint::Endpoint, local::Local};
+use crate::{endpoint::Endpoint, local::Local, recorder::CheckRecorder};
 
 pub use self::question::RecordKind;
 
@@ -120,42 +120,42 @@ struct DnsProbe {
 #[async_trait]
 impl Probe for DnsProbe {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut course = Course::start();
-        let result = self.check(check, &mut course).await;
-        course.finish(result, &self.local.network)
+        let mut recorder = CheckRecorder::start();
+        let result = self.check(check, &mut recorder).await;
+        recorder.finish(result, &self.local.network)
     }
 }
 
 impl DnsProbe {
-    async fn check(&self, check: &Check, course: &mut Course) -> Result<(), Failure> {
+    async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
         let Plan {
             endpoint,
             question,
             expect,
         } = &*self.plan;
-        let to = endpoint.resolve(check, course, &self.local).await?;
+        let to = endpoint.resolve(check, recorder, &self.local).await?;
         let exchange = Exchange::new(question, check)?;
         let answer = match exchange.over_udp(to, &self.local.network).await? {
             Some(answer) => {
-                course.done(Phase::FirstByte);
+                recorder.done(Phase::FirstByte);
                 answer
             }
             None => {
-                course.done(Phase::FirstByte);
+                recorder.done(Phase::FirstByte);
                 check.step("receive", || "truncated; retrying over TCP".to_owned());
                 // Boxed: few answers are that long.
-                let answer = Box::pin(self.over_tcp(to, &exchange, check, course)).await;
+                let answer = Box::pin(self.over_tcp(to, &exchange, check, recorder)).await;
                 let answer = answer.map_err(|failure| {
                     let reason = format!("answer truncated, retry over TCP failed: {}", failure.reason);
                     Failure::new(failure.class, reason)
                 })?;
-                course.done(Phase::Transfer);
+                recorder.done(Phase::Transfer);
                 answer
             }
         };
         explain(check, &answer);
         let records = answer::requested_records(&answer, question)?;
-        course.measured("records", records.len() as f64);
+        recorder.measured("records", records.len() as f64);
         answer::judge(&records, question, expect.as_deref())
     }
 
@@ -164,7 +164,7 @@ impl DnsProbe {
         to: SocketAddr,
         exchange: &Exchange<'_>,
         check: &Check,
-        course: &mut Course,
+        recorder: &mut CheckRecorder,
     ) -> Result<Message, Failure> {
         // The server that was just queried, even if its name has moved meanwhile.
         let server = Endpoint {
@@ -174,7 +174,7 @@ impl DnsProbe {
             },
             port: to.port(),
         };
-        let stream = server.connect(check, course, &self.local).await?;
+        let stream = server.connect(check, recorder, &self.local).await?;
         exchange.over_tcp(stream).await
     }
 }

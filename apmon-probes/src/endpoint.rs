@@ -9,20 +9,20 @@ use apmon_core::{
 use tokio::net::TcpStream;
 use url::Url;
 
-use crate::{course::Course, local::Local};
+use crate::{local::Local, recorder::CheckRecorder};
 
 /// The one address of `remote` to look at.
 pub(crate) async fn address(
     remote: &Remote,
     check: &Check,
-    course: &mut Course,
+    recorder: &mut CheckRecorder,
     local: &Local,
 ) -> Result<IpAddr, Failure> {
     let ip = remote.address(check, &*local.resolver).await?;
     if matches!(remote.host, Host::Name(_)) {
-        course.done(Phase::Resolve);
+        recorder.done(Phase::Resolve);
     }
-    course.goes_to(ip);
+    recorder.goes_to(ip);
     Ok(ip)
 }
 
@@ -71,10 +71,10 @@ impl Endpoint {
     pub(crate) async fn resolve(
         &self,
         check: &Check,
-        course: &mut Course,
+        recorder: &mut CheckRecorder,
         local: &Local,
     ) -> Result<SocketAddr, Failure> {
-        let ip = address(&self.remote, check, course, local).await?;
+        let ip = address(&self.remote, check, recorder, local).await?;
         Ok(SocketAddr::new(ip, self.port))
     }
 
@@ -82,10 +82,10 @@ impl Endpoint {
     pub(crate) async fn connect(
         &self,
         check: &Check,
-        course: &mut Course,
+        recorder: &mut CheckRecorder,
         local: &Local,
     ) -> Result<TcpStream, Failure> {
-        let to = self.resolve(check, course, local).await?;
+        let to = self.resolve(check, recorder, local).await?;
         check.step("connect", || format!("to {to}"));
         let failed = |error| local.network.failure("connect", to.ip(), &error);
         let stream = check
@@ -98,7 +98,7 @@ impl Endpoint {
             return Err(Failure::new(FailureClass::Refused, "connect: connection refused"));
         }
         stream.set_nodelay(true).map_err(failed)?;
-        course.done(Phase::Connect);
+        recorder.done(Phase::Connect);
         check.step("connect", || "connected".to_owned());
         Ok(stream)
     }

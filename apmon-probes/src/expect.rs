@@ -183,7 +183,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             let _guard = runtime.enter();
             let expect = expect(&needle);
-            let mut search = Search::new(Some(&expect), &crate::course::check(Duration::from_secs(20)));
+            let mut search = Search::new(Some(&expect), &crate::recorder::check(Duration::from_secs(20)));
             let mut so_far = String::new();
             for piece in &pieces {
                 so_far += piece;

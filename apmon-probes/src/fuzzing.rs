@@ -10,11 +10,6 @@ pub fn dns(bytes: &[u8]) {
     crate::dns::fuzz(bytes);
 }
 
-/// Judges and shows `bytes` as a certificate.
-pub fn certificate(bytes: &[u8]) {
-    crate::tls::fuzz(bytes);
-}
-
 /// Reads `bytes` as a server's part of the dialogue before TLS, in the protocol
 /// that the first byte selects.
 pub fn starttls(bytes: &[u8]) {

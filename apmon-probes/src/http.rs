@@ -23,10 +23,10 @@ use url::Url;
 pub use self::options::HttpOptions;
 pub(crate) use self::options::{Carrier, Plan, Post};
 use self::{
-    judge::{Answer, Wanted},
+    judge::{Answer, ExpectedAnswer},
     target::Target,
 };
-use crate::{course::Course, local::Local, quic, tls::TlsOptions};
+use crate::{local::Local, quic, recorder::CheckRecorder, tls::TlsOptions};
 
 const MAX_REDIRECTS: usize = 10;
 
@@ -80,21 +80,21 @@ pub(crate) struct HttpProbe {
 #[async_trait]
 impl Probe for HttpProbe {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut course = Course::start();
-        let result = self.check(check, &mut course).await;
-        course.finish(result, &self.local.network)
+        let mut recorder = CheckRecorder::start();
+        let result = self.check(check, &mut recorder).await;
+        recorder.finish(result, &self.local.network)
     }
 }
 
 impl HttpProbe {
     /// Requests, and follows where it is sent.
-    async fn check(&self, check: &Check, course: &mut Course) -> Result<(), Failure> {
+    async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
         let mut post = self.plan.post.as_ref();
         let mut moved: Option<Target> = None;
         let mut visited: Vec<(Url, bool)> = Vec::new();
         loop {
             let target = moved.as_ref().unwrap_or(&self.plan.target);
-            let answer = self.request(target, post, check, course).await;
+            let answer = self.request(target, post, check, recorder).await;
             let (status, location) = match answer {
                 Ok(Answer::Right) => return Ok(()),
                 Ok(Answer::Moved { status, location }) => (status, location),
@@ -110,9 +110,9 @@ impl HttpProbe {
             if !matches!(status.as_u16(), 307 | 308) {
                 post = None;
             }
-            let next = self.follow(target, &location, course)?;
+            let next = self.follow(target, &location, recorder)?;
             // What is sent may hold a token, which is nobody else's business.
-            let vouched = self.plan.tls.is_vouched() && next.is_tls();
+            let vouched = self.plan.tls.identifies() && next.is_tls();
             if post.is_some() && !next.is_kin && !vouched {
                 let shown = next.shown();
                 return Err(protocol(format!(
@@ -134,7 +134,7 @@ impl HttpProbe {
     }
 
     /// The next target, if it may be asked.
-    fn follow(&self, from: &Target, location: &str, course: &mut Course) -> Result<Target, Failure> {
+    fn follow(&self, from: &Target, location: &str, recorder: &mut CheckRecorder) -> Result<Target, Failure> {
         let next = from
             .follow(location)
             .map_err(|text| protocol(format!("redirected to nowhere: {text}")))?;
@@ -146,13 +146,13 @@ impl HttpProbe {
         }
         if from.is_tls() && !next.is_tls() {
             let shown = next.shown();
-            if self.plan.tls.is_vouched() {
+            if self.plan.tls.identifies() {
                 return Err(Failure::new(
                     FailureClass::Pin,
                     format!("redirected from https to {shown}, where no certificate vouches for the answer"),
                 ));
             }
-            course.warn(format!("redirected from https to {shown}"));
+            recorder.warn(format!("redirected from https to {shown}"));
         }
         Ok(next)
     }
@@ -164,44 +164,44 @@ impl HttpProbe {
         target: &Target,
         post: Option<&Post>,
         check: &Check,
-        course: &mut Course,
+        recorder: &mut CheckRecorder,
     ) -> Result<Answer, Failure> {
         if let Some(endpoints) = &self.quic {
-            let to = target.endpoint.resolve(check, course, &self.local).await?;
+            let to = target.endpoint.resolve(check, recorder, &self.local).await?;
             return Box::pin(quic::request(
-                &self.plan, endpoints, to, target, post, check, course,
+                &self.plan, endpoints, to, target, post, check, recorder,
             ))
             .await;
         }
         let stream = match &self.plan.proxy {
-            None => target.endpoint.connect(check, course, &self.local).await?,
-            Some(proxy) => Box::pin(proxy.connect(target, check, course, &self.local)).await?,
+            None => target.endpoint.connect(check, recorder, &self.local).await?,
+            Some(proxy) => Box::pin(proxy.connect(target, check, recorder, &self.local)).await?,
         };
         let wanted = self.plan.wanted();
         if let Some(name) = target.tls.clone() {
             return Box::pin(async move {
-                let stream = self.plan.tls.handshake(name, stream, check, course).await?;
+                let stream = self.plan.tls.handshake(name, stream, check, recorder).await?;
                 match stream.get_ref().1.alpn_protocol() {
                     Some(b"h2") => {
                         let request = self.plan.compose(target, post, Version::HTTP_2);
-                        exchange::by_http2(stream, request, wanted, check, course).await
+                        exchange::by_http2(stream, request, wanted, check, recorder).await
                     }
                     _ => {
                         let request = self.plan.compose(target, post, Version::HTTP_11);
-                        exchange::by_http1(stream, request, wanted, check, course).await
+                        exchange::by_http1(stream, request, wanted, check, recorder).await
                     }
                 }
             })
             .await;
         }
         let request = self.plan.compose(target, post, Version::HTTP_11);
-        Box::pin(exchange::by_http1(stream, request, wanted, check, course)).await
+        Box::pin(exchange::by_http1(stream, request, wanted, check, recorder)).await
     }
 }
 
 impl Plan {
-    pub(crate) fn wanted(&self) -> Wanted<'_> {
-        Wanted {
+    pub(crate) fn wanted(&self) -> ExpectedAnswer<'_> {
+        ExpectedAnswer {
             expect: self.expect.as_ref(),
             statuses: &self.statuses,
         }

@@ -35,10 +35,9 @@
 //! (connecting to `host:port`), `resolve` (names), `network` (whether our own
 //! end is up), `tls` (pins and expiry), `payload` (`send` and `expect` as
 //! bytes), `expect` (searching an answer), `pace` (rate limits), `errqueue`
-//! (ICMP errors) and `course` (phases and their times). [`install`] makes the
+//! (ICMP errors) and `recorder` (phases and their times). [`install`] makes the
 //! resolver and the interfaces available to kinds of other crates.
 
-mod course;
 mod dns;
 mod endpoint;
 mod errqueue;
@@ -51,6 +50,7 @@ mod payload;
 pub mod pin;
 mod ping;
 mod quic;
+mod recorder;
 mod resolve;
 mod starttls;
 mod tcp;
@@ -62,6 +62,7 @@ pub mod fuzzing;
 
 use apmon_core::MonitorKind;
 
+pub use apmon_tls::Fingerprint;
 pub use dns::{Dns, DnsOptions, RecordKind};
 pub use http::{Http, HttpOptions};
 pub use local::install;
@@ -70,7 +71,7 @@ pub use ping::{PacketCount, Percent, Ping, PingOptions};
 pub use quic::Quic;
 pub use starttls::StartTls;
 pub use tcp::{Tcp, TcpOptions};
-pub use tls::{Fingerprint, TlsOptions};
+pub use tls::TlsOptions;
 pub use udp::{Udp, UdpOptions};
 
 /// Every kind of this crate.

@@ -4,16 +4,18 @@ use apmon_core::{
     Check, Failure, FailureClass, Kind as _,
     config::{Host, Remote, ResolveOptions, is_same_server},
 };
+pub use apmon_tls::CertificateSummary;
+use apmon_tls::Trust;
 use rustls::pki_types::CertificateDer;
 use url::Url;
 
 use crate::{
-    course::Course,
     endpoint::Endpoint,
     local::Local,
     quic::{self, Quic},
+    recorder::CheckRecorder,
     starttls::StartTls,
-    tls::{self, Fingerprint, Tls, Trust},
+    tls::{self, Tls},
 };
 
 /// Where the certificates are to be had.
@@ -33,21 +35,6 @@ pub enum By {
     StartTls(StartTls),
     /// QUIC.
     Quic,
-}
-
-/// A certificate, in what matters to a person.
-#[derive(Clone, Debug)]
-pub struct Shown {
-    /// Its SHA-256.
-    pub fingerprint: Fingerprint,
-    /// Whom it names.
-    pub subject: String,
-    /// Who signed it.
-    pub issuer: String,
-    /// The hosts it is for.
-    pub names: Vec<String>,
-    /// First and last second of its validity, since 1970.
-    pub valid: (i64, i64),
 }
 
 impl PinTarget {
@@ -101,31 +88,28 @@ impl PinTarget {
     ///
     /// # Errors
     /// Why there are none.
-    pub async fn certificates(&self, check: &Check) -> Result<Vec<Shown>, Failure> {
-        let trust = Trust {
-            ignore_expiry: true,
-            ..Trust::default()
-        };
+    pub async fn certificates(&self, check: &Check) -> Result<Vec<CertificateSummary>, Failure> {
         // As the monitor will ask: another protocol may be another certificate.
         let protocols: &[&[u8]] = match self.url.scheme() {
             "https" => &[b"h2", b"http/1.1"],
             _ => &[],
         };
-        let tls = Tls::new(trust, None, protocols);
+        let tls = Tls::new(Trust::any(), None, protocols);
         let name = tls::server_name(&self.endpoint.remote.host);
-        let (mut course, local) = (Course::start(), Local::default());
+        let (mut recorder, local) = (CheckRecorder::start(), Local::default());
         let chain: Vec<CertificateDer<'static>> = if self.by == By::Quic {
-            let to = self.endpoint.resolve(check, &mut course, &local).await?;
+            let to = self.endpoint.resolve(check, &mut recorder, &local).await?;
             let endpoints = quic::Endpoints::default();
-            let (connection, chain) = quic::connect(&tls, &endpoints, to, &name, check, &mut course).await?;
+            let (connection, chain) =
+                quic::connect(&tls, &endpoints, to, &name, check, &mut recorder).await?;
             connection.close(quinn::VarInt::from_u32(0x100), b"");
             chain
         } else {
-            let mut stream = self.endpoint.connect(check, &mut course, &local).await?;
+            let mut stream = self.endpoint.connect(check, &mut recorder, &local).await?;
             if let By::StartTls(protocol) = self.by {
                 protocol.ask(&mut stream, check).await?;
             }
-            let stream = tls.handshake(name, stream, check, &mut course).await?;
+            let stream = tls.handshake(name, stream, check, &mut recorder).await?;
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
             chain
                 .iter()
@@ -138,6 +122,6 @@ impl PinTarget {
                 "tls: the server shows no certificate",
             ));
         }
-        chain.iter().map(tls::shown).collect()
+        chain.iter().map(CertificateSummary::of).collect()
     }
 }

@@ -24,7 +24,7 @@ use self::{
     socket::{EchoRequests, Sockets},
     table::{Answer, Arrival},
 };
-use crate::{course::Course, endpoint, local::Local};
+use crate::{endpoint, local::Local, recorder::CheckRecorder};
 
 /// Time between two packets of one check.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -96,28 +96,28 @@ struct PingProbe {
 #[async_trait]
 impl Probe for PingProbe {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut course = Course::start();
-        let result = self.check(check, &mut course).await;
-        course.finish(result, &self.local.network)
+        let mut recorder = CheckRecorder::start();
+        let result = self.check(check, &mut recorder).await;
+        recorder.finish(result, &self.local.network)
     }
 }
 
 impl PingProbe {
-    async fn check(&self, check: &Check, course: &mut Course) -> Result<(), Failure> {
-        let to = endpoint::address(&self.remote, check, course, &self.local).await?;
+    async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
+        let to = endpoint::address(&self.remote, check, recorder, &self.local).await?;
         let mut counts = PacketCounts::new();
         let exchanged = match self.sockets.requests_to(to) {
             Ok(mut requests) => self.exchange(&mut requests, check, &mut counts).await,
             Err(failure) => Err(failure),
         };
         let judged = exchanged.and_then(|()| {
-            counts.record_metrics(&self.plan, course);
+            counts.record_metrics(&self.plan, recorder);
             self.judge(check, &counts)
         });
         match judged {
             Ok(()) => {
                 if let Some(average) = counts.average() {
-                    course.answered_in(average);
+                    recorder.answered_in(average);
                 }
                 Ok(())
             }

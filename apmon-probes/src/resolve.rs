@@ -32,7 +32,7 @@ use hickory_resolver::{
 use tokio::time::Instant;
 
 use self::{hosts::HostsFile, known::Known, reverse::Reverse, system::System};
-use crate::{course::seconds, pace::Pace};
+use crate::{pace::Pace, recorder::seconds};
 
 const FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 

@@ -383,7 +383,7 @@ mod tests {
             let _ = theirs.shutdown().await;
             theirs
         });
-        let check = crate::course::check(Duration::from_secs(5));
+        let check = crate::recorder::check(Duration::from_secs(5));
         let result = protocol.ask(&mut ours, &check).await;
         drop(server);
         result

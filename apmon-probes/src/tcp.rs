@@ -19,11 +19,11 @@ use tokio::{
 };
 
 use crate::{
-    course::Course,
     endpoint::Endpoint,
     expect::{Expect, Search},
     local::Local,
     payload::{self, Encoding},
+    recorder::CheckRecorder,
     starttls::StartTls,
     tls::{self, Tls, TlsOptions},
 };
@@ -136,19 +136,19 @@ struct TcpProbe {
 #[async_trait]
 impl Probe for TcpProbe {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut course = Course::start();
-        let result = self.check(check, &mut course).await;
-        course.finish(result, &self.local.network)
+        let mut recorder = CheckRecorder::start();
+        let result = self.check(check, &mut recorder).await;
+        recorder.finish(result, &self.local.network)
     }
 }
 
 impl TcpProbe {
-    async fn check(&self, check: &Check, course: &mut Course) -> Result<(), Failure> {
+    async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
         let plan = &*self.plan;
-        let mut stream = plan.endpoint.connect(check, course, &self.local).await?;
+        let mut stream = plan.endpoint.connect(check, recorder, &self.local).await?;
         if let Some((name, tls)) = &plan.tls {
             // Boxed: a check that waits for a dead host needs no memory for it.
-            return Box::pin(over_tls(plan, name, tls, stream, check, course)).await;
+            return Box::pin(over_tls(plan, name, tls, stream, check, recorder)).await;
         }
         if let Some(send) = &plan.send {
             check
@@ -159,14 +159,14 @@ impl TcpProbe {
         }
         let mut search = Search::new(plan.expect.as_ref(), check);
         if plan.expect.is_some() {
-            let result = receive(&stream, check, course, &mut search).await;
+            let result = receive(&stream, check, recorder, &mut search).await;
             search.explain(check, "receive");
             result
         } else {
-            course.stop();
+            recorder.stop();
             if check.is_explained() {
                 // What arrives now does not affect the verdict, nor does an error.
-                let _ = tokio::time::timeout(LINGER, receive(&stream, check, course, &mut search)).await;
+                let _ = tokio::time::timeout(LINGER, receive(&stream, check, recorder, &mut search)).await;
                 search.explain(check, "receive");
             }
             Ok(())
@@ -180,12 +180,12 @@ async fn over_tls(
     tls: &Tls,
     mut stream: TcpStream,
     check: &Check,
-    course: &mut Course,
+    recorder: &mut CheckRecorder,
 ) -> Result<(), Failure> {
     if let Some(starttls) = plan.starttls {
         starttls.ask(&mut stream, check).await?;
     }
-    let mut stream = tls.handshake(name.clone(), stream, check, course).await?;
+    let mut stream = tls.handshake(name.clone(), stream, check, recorder).await?;
     if let Some(send) = &plan.send {
         let sent = async {
             stream.write_all(send).await?;
@@ -194,18 +194,22 @@ async fn over_tls(
         check
             .within("send", sent)
             .await?
-            .map_err(|error| tls::failure("send", &error))?;
+            .map_err(|error| apmon_tls::failure("send", &error))?;
         check.step("send", || format!("{} bytes", send.len()));
     }
     let mut search = Search::new(plan.expect.as_ref(), check);
     if plan.expect.is_some() {
-        let result = receive_over_tls(&mut stream, check, course, &mut search).await;
+        let result = receive_over_tls(&mut stream, check, recorder, &mut search).await;
         search.explain(check, "receive");
         return result;
     }
-    course.stop();
+    recorder.stop();
     if check.is_explained() {
-        let _ = tokio::time::timeout(LINGER, receive_over_tls(&mut stream, check, course, &mut search)).await;
+        let _ = tokio::time::timeout(
+            LINGER,
+            receive_over_tls(&mut stream, check, recorder, &mut search),
+        )
+        .await;
         search.explain(check, "receive");
     }
     if plan.send.is_some() {
@@ -230,7 +234,7 @@ async fn close(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result
 async fn receive_over_tls(
     stream: &mut (impl AsyncRead + Unpin),
     check: &Check,
-    course: &mut Course,
+    recorder: &mut CheckRecorder,
     search: &mut Search<'_>,
 ) -> Result<(), Failure> {
     let mut buffer = vec![0; 4 * 1024];
@@ -245,13 +249,13 @@ async fn receive_over_tls(
             Ok(n) => n,
             // Many servers close without a close_notify alert.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(search.closed()),
-            Err(error) => return Err(tls::failure("receive", &error)),
+            Err(error) => return Err(apmon_tls::failure("receive", &error)),
         };
         if search.seen() == 0 {
-            course.done(Phase::FirstByte);
+            recorder.done(Phase::FirstByte);
         }
         if search.feed(&buffer[..n]) {
-            course.done(Phase::Transfer);
+            recorder.done(Phase::Transfer);
             return Ok(());
         }
         if search.seen() >= MAX_ANSWER {
@@ -264,7 +268,7 @@ async fn receive_over_tls(
 async fn receive(
     stream: &TcpStream,
     check: &Check,
-    course: &mut Course,
+    recorder: &mut CheckRecorder,
     search: &mut Search<'_>,
 ) -> Result<(), Failure> {
     loop {
@@ -276,11 +280,11 @@ async fn receive(
         let was_silent = search.seen() == 0;
         let result = read_available(stream, search);
         if was_silent && search.seen() > 0 {
-            course.done(Phase::FirstByte);
+            recorder.done(Phase::FirstByte);
         }
         match result.map_err(failed)? {
             ReadResult::Found => {
-                course.done(Phase::Transfer);
+                recorder.done(Phase::Transfer);
                 return Ok(());
             }
             ReadResult::Closed => return Err(search.closed()),
@@ -337,8 +341,8 @@ mod tests {
             }),
             local: Arc::default(),
         };
-        let check = crate::course::check(Duration::from_secs(20));
-        let size = size_of_val(&probe.check(&check, &mut Course::start()));
+        let check = crate::recorder::check(Duration::from_secs(20));
+        let size = size_of_val(&probe.check(&check, &mut CheckRecorder::start()));
         assert!(size < 1_024, "{size}");
     }
 }

@@ -19,13 +19,13 @@ use socket2::SockRef;
 use tokio::{io::Interest, net::UdpSocket, time::Instant};
 
 use crate::{
-    course::{Course, seconds},
     endpoint::Endpoint,
     errqueue,
     expect::{Expect, Search},
     local::Local,
     network::Network,
     payload::{self, Encoding},
+    recorder::{CheckRecorder, seconds},
 };
 
 /// The largest datagram over IPv4.
@@ -123,19 +123,24 @@ struct UdpProbe {
 #[async_trait]
 impl Probe for UdpProbe {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut course = Course::start();
-        let result = self.check(check, &mut course).await;
-        course.finish(result, &self.local.network)
+        let mut recorder = CheckRecorder::start();
+        let result = self.check(check, &mut recorder).await;
+        recorder.finish(result, &self.local.network)
     }
 }
 
 impl UdpProbe {
-    async fn check(&self, check: &Check, course: &mut Course) -> Result<(), Failure> {
-        let to = self.plan.endpoint.resolve(check, course, &self.local).await?;
-        self.exchange(to, check, course).await
+    async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
+        let to = self.plan.endpoint.resolve(check, recorder, &self.local).await?;
+        self.exchange(to, check, recorder).await
     }
 
-    async fn exchange(&self, to: SocketAddr, check: &Check, course: &mut Course) -> Result<(), Failure> {
+    async fn exchange(
+        &self,
+        to: SocketAddr,
+        check: &Check,
+        recorder: &mut CheckRecorder,
+    ) -> Result<(), Failure> {
         let plan = &*self.plan;
         let network = &self.local.network;
         let failed = |step| move |error: io::Error| network.failure(step, to.ip(), &error);
@@ -147,11 +152,11 @@ impl UdpProbe {
         check.step("send", || format!("{} bytes to {to}", plan.send.len()));
         match &plan.expect {
             Some(expect) => {
-                let received = receive(&socket, check, course, expect).await?;
+                let received = receive(&socket, check, recorder, expect).await?;
                 received.map_err(failed("receive"))
             }
             None => {
-                course.stop();
+                recorder.stop();
                 let until = check.deadline().min(Instant::now() + REFUSAL_WAIT);
                 // Any answer at all proves more than silence.
                 match tokio::time::timeout_at(until, next(&socket, check, None)).await {
@@ -192,7 +197,7 @@ pub(crate) async fn connect(to: SocketAddr, network: &Network) -> Result<UdpSock
 async fn receive(
     socket: &UdpSocket,
     check: &Check,
-    course: &mut Course,
+    recorder: &mut CheckRecorder,
     expect: &Expect,
 ) -> Result<io::Result<()>, Failure> {
     let mut received = 0_u64;
@@ -216,7 +221,7 @@ async fn receive(
         };
         match found {
             Ok(true) => {
-                course.done(Phase::FirstByte);
+                recorder.done(Phase::FirstByte);
                 return Ok(Ok(()));
             }
             Ok(false) => received += 1,

@@ -83,7 +83,7 @@ async fn every_https_hop_is_verified() {
     )
     .await;
     let plain = http_server(to(&format!("https://{}/", stranger.address))).await;
-    let unknown = "certificate is signed by nobody who is trusted here (issuer CN=itself)";
+    let unknown = "certificate is not signed by a trusted authority (issuer CN=itself)";
     for (address, site, options) in [
         (format!("https://{}/", leaf.address), "", VERIFY),
         (format!("https://{}/", leaf.address), OF_SITE, ""),

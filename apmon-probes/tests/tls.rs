@@ -108,7 +108,7 @@ async fn who_shows_the_right_certificate_without_its_key_sees_nothing() {
             let outcome = check(&pinned, LONG).await;
             assert_eq!(class(&outcome), FailureClass::Tls, "{what}: {}", reason(&outcome));
             assert!(
-                reason(&outcome).starts_with("tls: the server does not hold the certificate's key"),
+                reason(&outcome).starts_with("tls: the server does not hold the certificate's private key"),
                 "{}",
                 reason(&outcome)
             );
@@ -181,7 +181,7 @@ async fn a_chain_to_the_named_authority_is_up() {
     assert_eq!(reason(&verified(&pki, &["leaf"], site, "").await), "up");
     // The intermediate is not shown.
     let outcome = verified(&pki, &["below"], "", BY_ROOT).await;
-    let wanted = "certificate is signed by nobody who is trusted here (issuer CN=between)";
+    let wanted = "certificate is not signed by a trusted authority (issuer CN=between)";
     assert_eq!((reason(&outcome), class(&outcome)), (wanted, FailureClass::Tls));
     // A file of several.
     pki.write("two.pem", &(pki.read("leaf.pem") + &pki.read("between.pem")));
@@ -234,20 +234,20 @@ async fn what_is_wrong_with_a_chain_is_named() {
         (&["nameless"], "certificate is not for 127.0.0.1 but for no host"),
         (
             &["itself"],
-            "certificate is signed by nobody who is trusted here (issuer CN=itself)",
+            "certificate is not signed by a trusted authority (issuer CN=itself)",
         ),
         (
             &["appliance"],
-            "certificate cannot be verified: it is an authority's own (self-signed?); pin it, or put it into \
+            "certificate cannot be verified: it is a CA certificate (self-signed?); pin it, or add it to \
              ssl_ca_file",
         ),
         (
             &["first"],
-            "certificate cannot be verified: it is of X.509 version 1 (pin it instead)",
+            "certificate cannot be verified: it is X.509 version 1 (pin it instead)",
         ),
         (
             &["by-none", "no-authority"],
-            "certificate is signed by one that is no authority",
+            "certificate is signed by a certificate that is not an authority",
         ),
         (
             &["client"],
@@ -276,7 +276,7 @@ async fn what_is_wrong_with_a_chain_is_named() {
     .await;
     assert_eq!(
         reason(&outcome),
-        "certificate is signed by nobody who is trusted here (issuer CN=root)"
+        "certificate is not signed by a trusted authority (issuer CN=root)"
     );
 }
 
@@ -313,7 +313,7 @@ async fn a_certificate_that_stands_in_the_file_itself_is_up_for_its_own_names() 
     let outcome = verified(&pki, &["first"], "", &own("first")).await;
     assert_eq!(
         reason(&outcome),
-        "certificate cannot be verified: it is of X.509 version 1 (pin it instead)"
+        "certificate cannot be verified: it is X.509 version 1 (pin it instead)"
     );
     // It is trusted, and not whom it signs: it is no authority.
     pki.make(&CertificateSpec {

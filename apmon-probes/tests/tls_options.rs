@@ -56,13 +56,16 @@ fn a_file_of_authorities_that_will_not_do_is_a_mistake() {
         ("empty.pem", "empty.pem holds no certificate"),
         ("garbage.pem", "garbage.pem holds no certificate"),
         ("root.key", "root.key holds no certificate"),
-        ("broken.pem", "broken.pem is no PEM file of certificates: "),
-        ("cut.pem", "cut.pem is no PEM file of certificates: "),
+        ("broken.pem", "broken.pem is not a PEM file of certificates: "),
+        ("cut.pem", "cut.pem is not a PEM file of certificates: "),
         (
             "no-certificate.pem",
-            "no-certificate.pem holds something that is no certificate",
+            "no-certificate.pem holds an entry that is not a certificate",
         ),
-        ("directory.pem", "directory.pem is no PEM file of certificates: "),
+        (
+            "directory.pem",
+            "directory.pem is not a PEM file of certificates: ",
+        ),
     ] {
         let text = error(&pki, "", &format!("\nssl_verify: yes\nssl_ca_file: {file}"));
         let wanted = format!("lab.yaml:9:18: monitor \"x\": \"ssl_ca_file\" {wanted}");

@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| apmon_probes::fuzzing::certificate(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| apmon_tls::fuzzing::certificate(bytes));

@@ -18,7 +18,7 @@ use super::{
     answer::{Parsed, parse},
     question::Question,
 };
-use crate::{network::Network, tls, udp};
+use crate::{network::Network, udp};
 
 /// A query in progress.
 pub(super) struct Exchange<'a> {
@@ -131,7 +131,7 @@ fn malformed(error: &str) -> Failure {
 /// An ID that nobody can guess without seeing the query (RFC 5452 section 4.3).
 fn random_id() -> Result<u16, Failure> {
     let mut id = [0; 2];
-    match tls::provider().secure_random.fill(&mut id) {
+    match apmon_tls::provider().secure_random.fill(&mut id) {
         Ok(()) => Ok(u16::from_be_bytes(id)),
         Err(_) => Err(Failure::new(
             FailureClass::Resources,

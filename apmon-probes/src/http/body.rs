@@ -217,7 +217,7 @@ mod tests {
     }
 
     async fn search(body: &[u8], piece: usize, coding: &'static str) -> Result<(), String> {
-        let check = crate::course::check(Duration::from_secs(20));
+        let check = crate::recorder::check(Duration::from_secs(20));
         let expect = Expect::of_bytes(b"needle".to_vec());
         let mut search = Search::new(Some(&expect), &check);
         let mut headers = HeaderMap::new();

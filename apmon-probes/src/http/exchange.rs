@@ -22,9 +22,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     body::{Broken, Pieces},
-    judge::{Answer, Wanted},
+    judge::{Answer, ExpectedAnswer},
 };
-use crate::{course::Course, tls};
+use crate::recorder::CheckRecorder;
 
 /// So long may a head be.
 const MAX_HEAD: usize = 64 * 1024;
@@ -33,9 +33,9 @@ const MAX_HEAD: usize = 64 * 1024;
 pub(crate) async fn by_http1(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     request: Request<Full<Bytes>>,
-    wanted: Wanted<'_>,
+    wanted: ExpectedAnswer<'_>,
     check: &Check,
-    course: &mut Course,
+    recorder: &mut CheckRecorder,
 ) -> Result<Answer, Failure> {
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
@@ -44,16 +44,16 @@ pub(crate) async fn by_http1(
         .map_err(|error| failure(&error))?;
     let connection = pin!(connection);
     let wire = Wire::new(connection, Tasks::default());
-    converse(wire, sender.send_request(request), wanted, check, course).await
+    converse(wire, sender.send_request(request), wanted, check, recorder).await
 }
 
 /// The same by HTTP/2.
 pub(crate) async fn by_http2(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
-    wanted: Wanted<'_>,
+    wanted: ExpectedAnswer<'_>,
     check: &Check,
-    course: &mut Course,
+    recorder: &mut CheckRecorder,
 ) -> Result<Answer, Failure> {
     let tasks = Tasks::default();
     let handshake = http2::Builder::new(tasks.clone())
@@ -65,15 +65,15 @@ pub(crate) async fn by_http2(
         .map_err(|error| failure(&error))?;
     let connection = pin!(connection);
     let wire = Wire::new(connection, tasks);
-    converse(wire, sender.send_request(request), wanted, check, course).await
+    converse(wire, sender.send_request(request), wanted, check, recorder).await
 }
 
 async fn converse<C: Future + Send>(
     mut wire: Wire<'_, C>,
     answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
-    wanted: Wanted<'_>,
+    wanted: ExpectedAnswer<'_>,
     check: &Check,
-    course: &mut Course,
+    recorder: &mut CheckRecorder,
 ) -> Result<Answer, Failure> {
     let answer = check
         .within("request", wire.beside(answer))
@@ -82,7 +82,7 @@ async fn converse<C: Future + Send>(
     let (head, body) = answer.into_parts();
     let mut frames = Frames { wire, body };
     wanted
-        .judge(head.status, &head.headers, &mut frames, check, course)
+        .judge(head.status, &head.headers, &mut frames, check, recorder)
         .await
 }
 
@@ -222,7 +222,7 @@ fn failure(error: &hyper::Error) -> Failure {
     }
     match io_of(error) {
         Some(io) if io.raw_os_error().is_some() => errno::failure("request", io),
-        Some(io) => tls::failure("request", io),
+        Some(io) => apmon_tls::failure("request", io),
         None => match cause::<h2::Error>(error) {
             Some(error) => of_http2(error),
             None => Failure::new(FailureClass::Protocol, format!("request: {error}")),

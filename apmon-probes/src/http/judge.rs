@@ -14,8 +14,8 @@ use hyper::{
 
 use super::body::{self, Pieces};
 use crate::{
-    course::Course,
     expect::{Expect, Search},
+    recorder::CheckRecorder,
 };
 
 /// So long `--explain` waits for a body that decides nothing.
@@ -23,7 +23,7 @@ const LINGER: Duration = Duration::from_millis(250);
 
 /// What an answer must be.
 #[derive(Clone, Copy)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct ExpectedAnswer<'a> {
     pub(crate) expect: Option<&'a Expect>,
     /// Empty where the option is not given.
     pub(crate) statuses: &'a [StatusRange],
@@ -37,7 +37,7 @@ pub(crate) enum Answer {
     Moved { status: StatusCode, location: String },
 }
 
-impl Wanted<'_> {
+impl ExpectedAnswer<'_> {
     /// Judges an answer whose head has come.
     pub(crate) async fn judge(
         self,
@@ -45,9 +45,9 @@ impl Wanted<'_> {
         headers: &HeaderMap,
         pieces: &mut impl Pieces,
         check: &Check,
-        course: &mut Course,
+        recorder: &mut CheckRecorder,
     ) -> Result<Answer, Failure> {
-        course.done(Phase::FirstByte);
+        recorder.done(Phase::FirstByte);
         check.step("answer", || head(status, headers));
         let listed = self.statuses.iter().any(|range| range.has(status.as_u16()));
         // A redirect that is asked for is an answer.
@@ -58,11 +58,11 @@ impl Wanted<'_> {
         let wrong = self.wrong(status, listed);
         if self.expect.is_some() && wrong.is_none() {
             let result = body::receive(pieces, headers, status, &mut search, check).await;
-            course.done(Phase::Transfer);
+            recorder.done(Phase::Transfer);
             search.explain(check, "body");
             return result.map(|()| Answer::Right);
         }
-        course.stop();
+        recorder.stop();
         if check.is_explained() {
             // What comes now decides nothing, nor does how it ends.
             let rest = body::receive(pieces, headers, status, &mut search, check);

@@ -16,7 +16,7 @@ use tokio::{
 use url::Url;
 
 use super::target::{Target, basic};
-use crate::{course::Course, endpoint::Endpoint, local::Local};
+use crate::{endpoint::Endpoint, local::Local, recorder::CheckRecorder};
 
 /// So long may a proxy's answer to CONNECT be.
 const MAX_ANSWER: usize = 16 * 1024;
@@ -53,19 +53,19 @@ impl Proxy {
         &self,
         target: &Target,
         check: &Check,
-        course: &mut Course,
+        recorder: &mut CheckRecorder,
         local: &Local,
     ) -> Result<TcpStream, Failure> {
         let of_proxy = |failure: Failure| Failure::new(failure.class, format!("proxy: {}", failure.reason));
         let mut stream = self
             .endpoint
-            .connect(check, course, local)
+            .connect(check, recorder, local)
             .await
             .map_err(of_proxy)?;
         if target.is_tls() {
             let answer = check.within("proxy", self.tunnel(&mut stream, target)).await?;
             let status = answer.map_err(|error| of_proxy(errno::failure("CONNECT", &error)))?;
-            course.done(Phase::Connect);
+            recorder.done(Phase::Connect);
             check.step("proxy", || format!("CONNECT: {}", excerpt(&status.line, 120)));
             match status.code {
                 Some(200..=299) => {}

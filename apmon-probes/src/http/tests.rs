@@ -4,7 +4,9 @@ use hyper::HeaderMap;
 use tokio::io::duplex;
 
 use super::*;
-use crate::tls::{Tls, Trust};
+use apmon_tls::Trust;
+
+use crate::tls::Tls;
 
 fn probe(url: &str) -> HttpProbe {
     HttpProbe {
@@ -29,8 +31,8 @@ fn probe(url: &str) -> HttpProbe {
 #[tokio::test]
 async fn a_look_that_waits_takes_little_room() {
     let probe = probe("https://nas.lan/");
-    let check = crate::course::check(Duration::from_secs(20));
-    let size = size_of_val(&probe.check(&check, &mut Course::start()));
+    let check = crate::recorder::check(Duration::from_secs(20));
+    let size = size_of_val(&probe.check(&check, &mut CheckRecorder::start()));
     assert!(size < 1_536, "{size}");
     // The stage behind the connection, which is boxed.
     let (stream, _peer) = duplex(64);
@@ -41,7 +43,7 @@ async fn a_look_that_waits_takes_little_room() {
         request,
         wanted,
         &check,
-        &mut Course::start(),
+        &mut CheckRecorder::start(),
     ));
     assert!(size < 3_328, "{size}");
 }

@@ -9,7 +9,7 @@ use super::{
     packet::IcmpError,
     table::{Answer, Arrival},
 };
-use crate::course::Course;
+use crate::recorder::CheckRecorder;
 
 /// The fate of each packet sent.
 #[derive(Debug)]
@@ -109,8 +109,8 @@ impl PacketCounts {
     }
 
     /// Records loss, round-trip times and jitter as metrics.
-    pub(super) fn record_metrics(&self, plan: &Plan, course: &mut Course) {
-        course.measured("loss_pct", self.loss_pct());
+    pub(super) fn record_metrics(&self, plan: &Plan, recorder: &mut CheckRecorder) {
+        recorder.measured("loss_pct", self.loss_pct());
         let jitter = self.jitter().filter(|_| plan.count > 1);
         for (name, value) in [
             ("rtt_min_ms", self.round_trip_times().min()),
@@ -119,7 +119,7 @@ impl PacketCounts {
             ("jitter_ms", jitter),
         ] {
             if let Some(value) = value {
-                course.measured(name, millis(value));
+                recorder.measured(name, millis(value));
             }
         }
     }
@@ -278,9 +278,9 @@ mod tests {
             Cow::Owned(_) => "not one of our names",
         };
         let metrics = |counts: &PacketCounts| {
-            let mut course = Course::start();
-            counts.record_metrics(&plan(None, None), &mut course);
-            let outcome = course.finish(Ok(()), &crate::network::Network::default());
+            let mut recorder = CheckRecorder::start();
+            counts.record_metrics(&plan(None, None), &mut recorder);
+            let outcome = recorder.finish(Ok(()), &crate::network::Network::default());
             let metrics = outcome.metrics.iter();
             metrics
                 .map(|metric| (borrowed(&metric.name), metric.value()))

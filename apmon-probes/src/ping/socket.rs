@@ -19,7 +19,6 @@ use super::{
 use crate::{
     errqueue::{self, Reported},
     pace::Pace,
-    tls,
 };
 
 /// 100 packets per millisecond: replies must not arrive faster than they are read.
@@ -187,7 +186,7 @@ impl EchoRequests<'_> {
 
 fn nonce() -> Result<Nonce, Failure> {
     let mut nonce = Nonce::default();
-    match tls::provider().secure_random.fill(&mut nonce) {
+    match apmon_tls::provider().secure_random.fill(&mut nonce) {
         Ok(()) => Ok(nonce),
         Err(_) => Err(Failure::new(
             FailureClass::Resources,
@@ -361,7 +360,7 @@ fn open(family: Family) -> io::Result<(Socket, SocketKind)> {
     }
     let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
     let mut identifier = [0; 2];
-    if tls::provider().secure_random.fill(&mut identifier).is_err() {
+    if apmon_tls::provider().secure_random.fill(&mut identifier).is_err() {
         // Weaker, but good enough: the nonce is what protects.
         identifier = (std::process::id() as u16).to_be_bytes();
     }

@@ -26,8 +26,8 @@ fn a_missing_permission_is_reported_with_both_remedies() {
 #[tokio::test]
 async fn a_waiting_check_takes_little_memory() {
     let probe = probe(Host::Name("nas.lan".to_owned()));
-    let check = crate::course::check(Duration::from_secs(20));
-    let size = size_of_val(&probe.check(&check, &mut Course::start()));
+    let check = crate::recorder::check(Duration::from_secs(20));
+    let size = size_of_val(&probe.check(&check, &mut CheckRecorder::start()));
     assert!(size < 1_536, "{size}");
 }
 
@@ -40,12 +40,12 @@ async fn a_finished_check_leaves_no_pending_requests() {
     let inbox = Arc::default();
     // A request of another check, which continues.
     socket.table.insert(silent.into(), &[7; 24], 0, &inbox).unwrap();
-    let check = crate::course::check(Duration::from_millis(100));
+    let check = crate::recorder::check(Duration::from_millis(100));
     let outcome = probe.probe(&check).await;
     assert!(outcome.failure().is_some());
     assert_eq!(socket.table.len(), 1);
     // A check that is cut off halfway.
-    let check = crate::course::check(Duration::from_secs(10));
+    let check = crate::recorder::check(Duration::from_secs(10));
     let cut_off = tokio::time::timeout(Duration::from_millis(50), probe.probe(&check)).await;
     drop(cut_off);
     assert_eq!(socket.table.len(), 1);
@@ -60,7 +60,7 @@ fn a_new_runtime_gets_a_new_socket() {
             .build()
             .unwrap();
         let outcome = runtime.block_on(async {
-            let check = crate::course::check(Duration::from_secs(5));
+            let check = crate::recorder::check(Duration::from_secs(5));
             probe.probe(&check).await
         });
         assert_eq!(outcome.failure(), None);

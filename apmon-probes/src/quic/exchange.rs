@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use apmon_core::{Check, Failure, FailureClass, Phase};
+use apmon_tls::{Verifier, describe};
 use bytes::{Buf as _, Bytes};
 use h3::{
     client::RequestStream,
@@ -16,14 +17,14 @@ use rustls::pki_types::{CertificateDer, ServerName};
 
 use super::{endpoint::Endpoints, prefixed};
 use crate::{
-    course::Course,
     http::{
         Plan, Post,
         body::{Broken, Pieces},
         judge::Answer,
         target::Target,
     },
-    tls::{self, Tls, Verifier},
+    recorder::CheckRecorder,
+    tls::Tls,
 };
 
 /// H3_NO_ERROR (RFC 9114 section 8.1).
@@ -48,7 +49,7 @@ pub(crate) async fn request(
     target: &Target,
     post: Option<&Post>,
     check: &Check,
-    course: &mut Course,
+    recorder: &mut CheckRecorder,
 ) -> Result<Answer, Failure> {
     let Some(name) = &target.tls else {
         return Err(Failure::new(
@@ -56,11 +57,11 @@ pub(crate) async fn request(
             format!("redirected to {}, where there is no QUIC", target.shown()),
         ));
     };
-    let (connection, chain) = connect(&plan.tls, endpoints, to, name, check, course).await?;
+    let (connection, chain) = connect(&plan.tls, endpoints, to, name, check, recorder).await?;
     if let Some(certificate) = chain.first() {
-        plan.tls.note_expiry(certificate, check, course);
+        plan.tls.record_expiry(certificate, check, recorder);
     }
-    let result = converse(plan, connection.clone(), target, post, check, course)
+    let result = converse(plan, connection.clone(), target, post, check, recorder)
         .await
         // What ended the connection is a better reason than what that did to
         // the request. What ended it on our side is that failure itself.
@@ -80,7 +81,7 @@ pub(crate) async fn connect(
     to: SocketAddr,
     name: &ServerName<'_>,
     check: &Check,
-    course: &mut Course,
+    recorder: &mut CheckRecorder,
 ) -> Result<(quinn::Connection, Vec<CertificateDer<'static>>), Failure> {
     let shared = endpoints.of(to)?;
     let (client, verifier) = tls.for_quic(b"h3");
@@ -104,7 +105,7 @@ pub(crate) async fn connect(
             _ => failure,
         })
         .inspect_err(|failure| check.step("quic", || failure.reason.clone()))?;
-    course.done(Phase::Tls);
+    recorder.done(Phase::Tls);
     let chain = connection
         .peer_identity()
         .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
@@ -113,7 +114,7 @@ pub(crate) async fn connect(
     check.step("quic", || {
         format!(
             "QUIC version 1, {}",
-            chain.first().map(tls::describe).unwrap_or_default()
+            chain.first().map(describe).unwrap_or_default()
         )
     });
     Ok((connection, chain))
@@ -125,7 +126,7 @@ async fn converse(
     target: &Target,
     post: Option<&Post>,
     check: &Check,
-    course: &mut Course,
+    recorder: &mut CheckRecorder,
 ) -> Result<Answer, Failure> {
     let (head, _) = plan.compose(target, post, Version::HTTP_3).into_parts();
     let request = hyper::Request::from_parts(head, ());
@@ -160,7 +161,7 @@ async fn converse(
             .map_err(|error| of_stream(&error))?;
         let (head, ()) = answer.into_parts();
         plan.wanted()
-            .judge(head.status, &head.headers, &mut Data(stream), check, course)
+            .judge(head.status, &head.headers, &mut Data(stream), check, recorder)
             .await
     };
     tokio::pin!(work);

@@ -17,7 +17,7 @@ use dns_lookup::{AddrInfoHints, LookupErrorKind};
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{REMEMBER, dns_name, known::Known, no_such_name, trouble};
-use crate::course::seconds;
+use crate::recorder::seconds;
 
 /// Names that are looked up at the same time.
 const THREADS: usize = 4;

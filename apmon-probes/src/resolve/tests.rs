@@ -11,7 +11,7 @@ use hickory_resolver::{
 use tokio::net::UdpSocket;
 
 use super::*;
-use crate::course::check;
+use crate::recorder::check;
 
 fn hosts(text: &str) -> HostsFile {
     HostsFile::read(text.as_bytes())

@@ -1,10 +1,15 @@
 //! The options of whatever speaks TLS.
 
 use apmon_core::config::{Count, Section, Text, one_or_many};
+use apmon_tls::{Authorities, Fingerprint, Trust};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Fingerprint, Tls, authority::Authorities, verifier::Trust};
+use super::Tls;
+
+/// Follows `"ssl_verify" `.
+const NO_AUTHORITIES: &str =
+    "finds no authorities on this machine; install ca-certificates or name an ssl_ca_file";
 
 /// Options of kinds that speak TLS, beside their own.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -88,11 +93,11 @@ impl TlsOptions {
             let file = self.ssl_ca_file.as_ref().or(site.ssl_ca_file.as_ref());
             let found = match file {
                 Some(file) => Authorities::of_file(&section.path(file.as_str())),
-                None => Authorities::of_the_system(),
+                None => Authorities::system().map_err(|_| NO_AUTHORITIES.to_owned()),
             };
             match found {
                 Ok(authorities) => {
-                    section.depends_on(authorities.basis());
+                    section.depends_on(authorities.fingerprints());
                     Some(authorities)
                 }
                 Err(text) => {
@@ -118,6 +123,7 @@ impl TlsOptions {
             pins: self.ssl_fingerprint,
             ignore_expiry: self.ignore_ssl_expiry,
             authorities,
+            advises_pin: true,
         };
         Some(Tls::new(trust, warn_days.map(|days| days.get().get()), protocols))
     }

@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::*;
-use crate::course::check;
+use crate::recorder::check;
 
 const ANY: AddressFamily = AddressFamily::Any;
 /// Within this the threads have begun, on a machine that lets a process stand

@@ -7,7 +7,7 @@ use apmon_core::{Failure, Metric, Outcome, OwnNetwork as _, Phase, Reading, Stop
 use crate::network::Network;
 
 /// One look under way.
-pub(crate) struct Course {
+pub(crate) struct CheckRecorder {
     watch: Stopwatch,
     last: Duration,
     stopped: Option<Duration>,
@@ -17,7 +17,7 @@ pub(crate) struct Course {
     to: Option<IpAddr>,
 }
 
-impl Course {
+impl CheckRecorder {
     pub(crate) fn start() -> Self {
         Self {
             watch: Stopwatch::start(),

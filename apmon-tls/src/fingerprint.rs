@@ -15,21 +15,21 @@ pub struct Fingerprint(
 );
 
 impl Fingerprint {
-    /// As openssl prints it: pairs of capitals with colons.
+    /// The form openssl prints: upper-case pairs with colons.
     #[must_use]
     pub fn in_pairs(&self) -> String {
         let pairs: Vec<_> = self.0.iter().map(|byte| format!("{byte:02X}")).collect();
         pairs.join(":")
     }
 
-    /// That of a certificate.
+    /// The fingerprint of a certificate, given as DER.
     #[must_use]
     pub fn of(der: &[u8]) -> Self {
         Self(Sha256::digest(der).into())
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        const WANTED: &str = "must be a SHA-256 fingerprint: 64 hex digits, with or without colons";
+    fn parse(text: &str) -> Result<Self, String> {
+        const EXPECTED: &str = "must be a SHA-256 fingerprint: 64 hex digits, with or without colons";
         let mut bytes = [0; 32];
         let mut digits = 0;
         for (at, found) in text.chars().enumerate() {
@@ -43,14 +43,17 @@ impl Fingerprint {
                 None if found == ':' => {}
                 None => {
                     let found = found.escape_debug();
-                    return Err(format!("{WANTED}; '{found}' at character {} is neither", at + 1));
+                    return Err(format!(
+                        "{EXPECTED}; '{found}' at character {} is neither",
+                        at + 1
+                    ));
                 }
             }
         }
         match digits {
             64 => Ok(Self(bytes)),
-            40 => Err(format!("{WANTED}; these are 40 digits, a SHA-1")),
-            _ => Err(format!("{WANTED}; these are {digits} digits")),
+            40 => Err(format!("{EXPECTED}; these are 40 digits, a SHA-1")),
+            _ => Err(format!("{EXPECTED}; these are {digits} digits")),
         }
     }
 }
@@ -76,5 +79,41 @@ impl Serialize for Fingerprint {
 impl<'de> Deserialize<'de> for Fingerprint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_are_read_in_every_usual_form() {
+        let plain = "e85260e8f8e85629cfa4d023ea0ae8dd3ce8ccc0040b054a4753c2a5ab269296";
+        let pairs: Vec<_> = (0..32)
+            .map(|at| plain[2 * at..2 * at + 2].to_uppercase())
+            .collect();
+        let read = Fingerprint::parse(plain).unwrap();
+        assert_eq!(Fingerprint::parse(&pairs.join(":")).unwrap(), read);
+        assert_eq!(read.to_string(), plain);
+        for bad in [
+            "",
+            "e8",
+            &plain[1..],
+            &format!("{plain}0"),
+            "g",
+            &plain.replace('e', "é"),
+        ] {
+            let message = Fingerprint::parse(bad).unwrap_err();
+            assert!(
+                message.starts_with("must be a SHA-256 fingerprint: 64 hex digits"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_hash_of_the_certificate() {
+        let of_nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Fingerprint::of(b"").to_string(), of_nothing);
     }
 }

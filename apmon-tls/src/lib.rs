@@ -1,0 +1,51 @@
+//! The client side of TLS in apmon: which certificate is accepted, and why a
+//! handshake failed, in an operator's words.
+//!
+//! The certificate is judged within the handshake ([`Verifier`]), so that
+//! nothing of a request reaches the wrong server. A [`Trust`] says what must
+//! hold: a pin, the dates, a signature by one of the [`Authorities`]. Chains are
+//! verified only where a caller asks for it: on a LAN most certificates are
+//! self-signed and identified by a pin. The handshake's signature is always
+//! verified, or anybody could present somebody else's certificate.
+//!
+//! Not for: connections. Probes and channels bring their own, and get a
+//! [`rustls::ClientConfig`] from here.
+//!
+//! ```
+//! use apmon_tls::{Fingerprint, Trust, Verifier, client_config};
+//!
+//! let trust = Trust {
+//!     pins: vec![Fingerprint::of(b"a certificate in its DER form")],
+//!     ..Trust::default()
+//! };
+//! let config = client_config(Verifier::new(trust), &[b"h2", b"http/1.1"]);
+//! assert_eq!(config.alpn_protocols.len(), 2);
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `authority` | the authorities of this machine or of a PEM file |
+//! | `certificate` | reading X.509 |
+//! | `client` | the client configurations for TCP and QUIC |
+//! | `failure` | what a rustls error means |
+//! | `fingerprint` | a certificate's SHA-256, as a pin |
+//! | `summary` | a certificate as a person reads it |
+//! | `verifier` | the verdict on a certificate |
+
+mod authority;
+mod certificate;
+mod client;
+mod failure;
+mod fingerprint;
+mod summary;
+mod verifier;
+
+#[doc(hidden)]
+pub mod fuzzing;
+
+pub use authority::{Authorities, NoAuthorities};
+pub use client::{client_config, provider, quic_client_config};
+pub use failure::{explain, failure, rustls_error};
+pub use fingerprint::Fingerprint;
+pub use summary::{CertificateSummary, Expiry, describe};
+pub use verifier::{Trust, Verifier};
