@@ -1,12 +1,12 @@
-//! By what the entries of a list of channels are known.
+//! The ids of the channels in a list.
 
 use std::collections::HashSet;
 
 use apmon_core::config::ChannelOptions;
 
-/// One id for each entry, in their order: `kind:NAME` of one that has a name,
-/// whatever stands before or after it, else `kind:` and what is its own, and
-/// `kind:own#2` for the second of those.
+/// One id per entry, in order: `kind:NAME` for an entry with a name, wherever it is
+/// in the list; otherwise `kind:` and the entry's own part, with `#2` for the
+/// second entry with the same part.
 pub(crate) fn ids<'a>(
     kind: &str,
     entries: impl Iterator<Item = (&'a ChannelOptions, String)>,
@@ -23,7 +23,7 @@ pub(crate) fn ids<'a>(
     entries
         .into_iter()
         .map(|(is_named, id)| {
-            // No two have one name, and should they: the first keeps it.
+            // Names are unique; if not, the first entry keeps the name.
             if is_named && names.remove(&id) {
                 return id;
             }
@@ -42,7 +42,7 @@ pub(crate) fn ids<'a>(
 mod tests {
     use super::*;
 
-    fn found(entries: &[(&str, &str)]) -> Vec<String> {
+    fn ids_of(entries: &[(&str, &str)]) -> Vec<String> {
         let all: Vec<_> = entries
             .iter()
             .map(|(name, own)| {
@@ -58,22 +58,22 @@ mod tests {
     }
 
     #[test]
-    fn a_name_goes_with_its_entry() {
+    fn a_named_entry_keeps_its_id_wherever_it_is_listed() {
         let (one, two) = (("one", "host"), ("two", "host"));
-        assert_eq!(found(&[one, two]), ["x:one", "x:two"]);
-        assert_eq!(found(&[two, one]), ["x:two", "x:one"]);
+        assert_eq!(ids_of(&[one, two]), ["x:one", "x:two"]);
+        assert_eq!(ids_of(&[two, one]), ["x:two", "x:one"]);
         assert_eq!(
-            found(&[("", "host"), two, ("", "host")]),
+            ids_of(&[("", "host"), two, ("", "host")]),
             ["x:host", "x:two", "x:host#2"]
         );
     }
 
     #[test]
-    fn no_two_share_an_id() {
+    fn no_two_entries_share_an_id() {
         let clash = [("", "a"), ("a", "h"), ("", "a"), ("a#2", "h"), ("a", "h")];
-        assert_eq!(found(&clash), ["x:a#3", "x:a", "x:a#4", "x:a#2", "x:a#5"]);
+        assert_eq!(ids_of(&clash), ["x:a#3", "x:a", "x:a#4", "x:a#2", "x:a#5"]);
         assert_eq!(
-            found(&[("", "a#2"), ("", "a"), ("", "a")]),
+            ids_of(&[("", "a#2"), ("", "a"), ("", "a")]),
             ["x:a#2", "x:a", "x:a#3"]
         );
     }

@@ -1,11 +1,11 @@
 //! One recipient of mail as a channel.
 
-mod letter;
+mod email;
+mod error;
 mod server;
 mod session;
 mod stream;
 mod tls;
-mod trouble;
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -17,8 +17,8 @@ use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use url::Host;
 
-pub use self::letter::mail_subject;
-use self::{letter::Letter, server::Server};
+pub use self::email::mail_subject;
+use self::{email::Email, server::Server};
 
 /// The mail server of a site, shared by all its recipients: at most four
 /// connections at once, and one that was used is used again for five seconds.
@@ -115,14 +115,14 @@ impl Mail {
     }
 
     fn bytes(&self, notification: &Notification, key: &str) -> Vec<u8> {
-        let letter = Letter {
+        let email = Email {
             from: &self.server.from,
             to: &self.to,
             notification,
             key,
             zone: &self.zone,
         };
-        letter.bytes()
+        email.bytes()
     }
 
     async fn send_bytes(&self, bytes: &[u8]) -> Result<String, DeliveryError> {

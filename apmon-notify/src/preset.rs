@@ -23,7 +23,7 @@ use url::Url;
 use crate::{
     client::origin,
     mask::Mask,
-    template::{self, Broken, Filling},
+    template::{self, Filling, TemplateError},
 };
 
 const FILES: [(Preset, &str); 11] = [
@@ -185,7 +185,7 @@ impl File {
         message: &Notification,
         key: &str,
         options: &Options,
-    ) -> Result<(String, String), Broken> {
+    ) -> Result<(String, String), TemplateError> {
         let shape = self.shape(message);
         let lookup = |name: &str| self.value(name, message, key, options);
         let in_path = |name: &str, text: &str| match name {
@@ -203,7 +203,7 @@ impl File {
         message: &Notification,
         key: &str,
         options: &Options,
-    ) -> Result<Filled, Broken> {
+    ) -> Result<Filled, TemplateError> {
         let (method, url) = self.target(message, key, options)?;
         let shape = self.shape(message);
         let lookup = |name: &str| self.value(name, message, key, options);
@@ -248,7 +248,7 @@ impl File {
         message: &Notification,
         key: &str,
         options: &Options,
-    ) -> Result<Filled, Broken> {
+    ) -> Result<Filled, TemplateError> {
         let (method, url) = self.target(message, key, options)?;
         let lookup = |name: &str| self.value(name, message, key, options);
         let as_is = |_: &str, text: &str| text.to_owned();

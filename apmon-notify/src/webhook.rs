@@ -15,7 +15,7 @@ use reqwest::{
 use url::Url;
 
 use crate::{
-    answer::{Wanted, header_text},
+    answer::{SuccessCriteria, header_text},
     client::{HttpClient, Request, Seen, origin},
     encode, id,
     mask::Mask,
@@ -173,7 +173,7 @@ impl Webhook {
 
     async fn send(&self, message: &Notification, key: &str, seen: &mut Seen) -> Result<(), DeliveryError> {
         let request = self.request(message, key)?;
-        let wanted = Wanted {
+        let wanted = SuccessCriteria {
             statuses: &self.statuses,
             text: self.success_body.as_ref().map(Secret::reveal),
             preset: match &self.form {

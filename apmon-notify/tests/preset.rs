@@ -1,13 +1,14 @@
-//! What each preset sends, received by a real HTTP server and pinned, with
-//! names that would break a template that were parsed after it was filled.
+//! The requests of each preset, received by a real HTTP server and compared with
+//! snapshots. The names in them would break a template that is parsed after it
+//! was filled.
 //!
-//! The services themselves are not asked: these requests follow the shapes
-//! they publish (`about` in each file of `src/preset`).
+//! The services themselves are not contacted: the requests follow their published
+//! formats (`about` in each file of `src/preset`).
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
-mod patience;
 mod server;
+mod timing;
 
 use std::time::Duration;
 
@@ -16,10 +17,10 @@ use apmon_core::{
     config::{OutageWebhook, Preset},
 };
 use apmon_notify::{HttpClient, Webhook, channel_ids};
-use patience::LONG;
-use server::{Manner, Received, Server, answer};
+use server::{Behaviour, Received, Server, answer};
+use timing::LONG;
 
-const NASTY: &str = "R&D's \"web\"\n{{token}} }} \\ <!channel> ünï 😀 ${HOME} %0A";
+const HOSTILE: &str = "R&D's \"web\"\n{{token}} }} \\ <!channel> ünï 😀 ${HOME} %0A";
 
 fn options(preset: Preset, url: &str) -> OutageWebhook {
     let mut options = OutageWebhook {
@@ -49,7 +50,7 @@ fn options(preset: Preset, url: &str) -> OutageWebhook {
 }
 
 fn message(kind: NotificationKind, number: u32) -> Notification {
-    let name = NASTY.replace('\n', "\\n");
+    let name = HOSTILE.replace('\n', "\\n");
     let text = match kind {
         NotificationKind::Outage => {
             format!("{name} in HomeLab new outage: no answer (http://h/) at 2:00 PM, down for 0 secs")
@@ -64,7 +65,7 @@ fn message(kind: NotificationKind, number: u32) -> Notification {
         incident: "49f5d52a29d669c18210".into(),
         kind,
         site: "HomeLab".into(),
-        monitor: NASTY.into(),
+        monitor: HOSTILE.into(),
         address: "http://h/?a=b&c".into(),
         text,
         number,
@@ -76,7 +77,7 @@ fn message(kind: NotificationKind, number: u32) -> Notification {
     }
 }
 
-fn story() -> [Notification; 3] {
+fn incident() -> [Notification; 3] {
     [
         message(NotificationKind::Outage, 1),
         message(NotificationKind::Reminder, 2),
@@ -105,14 +106,14 @@ async fn received(preset: Preset) -> Vec<Received> {
         panic!()
     };
     let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
-    for message in story() {
+    for message in incident() {
         let key = format!("{}-{id}", message.id);
         webhook.deliver(&message, &key).await.unwrap();
     }
     server.received()
 }
 
-/// The one request that `message` makes.
+/// The single request for `message`.
 async fn sent(preset: Preset, message: &Notification) -> Received {
     let server = Server::answering("200 OK");
     let webhook = Webhook::new(&options(preset, &server.url("")), HttpClient::new(), LONG).unwrap();
@@ -128,16 +129,16 @@ fn json(received: &Received) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn what_each_preset_sends() {
+async fn each_preset_sends_these_requests() {
     for preset in Preset::ALL {
         let requests: Vec<_> = received(preset).await.iter().map(shown).collect();
         insta::assert_snapshot!(preset.name(), requests.join("\n----\n\n"));
     }
 }
 
-/// It was refused at first, and is delivered after its end was.
+/// The message was refused at first, and is delivered after the end of its incident.
 #[tokio::test]
-async fn a_beginning_that_comes_after_its_end_opens_nothing() {
+async fn a_late_first_message_of_an_ended_incident_opens_no_alert() {
     let ended: jiff::Timestamp = "2026-02-11T14:20:00Z".parse().unwrap();
     for kind in [
         NotificationKind::Outage,
@@ -156,7 +157,7 @@ async fn a_beginning_that_comes_after_its_end_opens_nothing() {
         assert!(opsgenie.request_line.contains(&close), "{opsgenie:?}");
         let alertmanager = json(&sent(Preset::Alertmanager, &late).await);
         assert_eq!(alertmanager[0]["endsAt"], ended.to_string());
-        // An end before the beginning would be refused.
+        // An end before the start would be refused.
         let corrected = Notification {
             ended: Some("2026-02-11T13:00:00Z".parse().unwrap()),
             ..late
@@ -166,16 +167,16 @@ async fn a_beginning_that_comes_after_its_end_opens_nothing() {
     }
 }
 
-/// Alertmanager knows an alert by its labels, and takes an end that lies ahead
-/// of its own clock for none.
+/// Alertmanager identifies an alert by its labels, and ignores an end that is in the
+/// future by its own clock.
 #[tokio::test]
-async fn an_end_closes_the_alert_that_its_beginning_opened() {
+async fn the_last_message_closes_the_alert_that_the_first_one_opened() {
     use NotificationKind::{Known, NoLongerWatched, Outage, Recovery, Reminder, Unknown};
-    for (beginning, end) in [(Outage, Recovery), (Reminder, NoLongerWatched), (Unknown, Known)] {
-        let opened = json(&sent(Preset::Alertmanager, &message(beginning, 1)).await);
+    for (first, last) in [(Outage, Recovery), (Reminder, NoLongerWatched), (Unknown, Known)] {
+        let opened = json(&sent(Preset::Alertmanager, &message(first, 1)).await);
         let moved = Notification {
             address: "http://elsewhere/".into(),
-            ..message(end, 2)
+            ..message(last, 2)
         };
         let closed = json(&sent(Preset::Alertmanager, &moved).await);
         assert_eq!(opened[0]["labels"], closed[0]["labels"]);
@@ -185,9 +186,9 @@ async fn an_end_closes_the_alert_that_its_beginning_opened() {
     }
 }
 
-/// Services refuse or cut what is longer, and a limit is of what they are sent.
+/// Services refuse or cut longer texts, and their limits apply to the encoded text.
 #[tokio::test]
-async fn no_text_grows_beyond_all_bounds() {
+async fn the_length_of_every_text_is_limited() {
     for preset in Preset::ALL {
         let name = "a&b".repeat(20_000);
         let endless = Notification {
@@ -201,18 +202,18 @@ async fn no_text_grows_beyond_all_bounds() {
             let text = json(&received)["text"].as_str().unwrap().len();
             assert!((10_450..="**\n".len() + 500 + 10_000).contains(&text), "{text}");
         }
-        let (labels, most) = match preset {
+        let (labels, limit) = match preset {
             Preset::Alertmanager => (60_000, 12_000),
             _ => (0, 25_000),
         };
         let length = received.body.len() - labels;
-        assert!(length < most, "{} {length}", preset.name());
+        assert!(length < limit, "{} {length}", preset.name());
     }
 }
 
-/// Discord says 204 before it has looked at the message, unless it is asked to wait.
+/// Discord answers 204 before it has validated the message, unless asked to wait.
 #[tokio::test]
-async fn discord_is_waited_for_in_whatever_thread() {
+async fn discord_is_asked_to_wait_in_any_thread() {
     for (query, sent) in [
         ("", "?wait=true"),
         ("?thread_id=77", "?thread_id=77&wait=true"),
@@ -221,13 +222,13 @@ async fn discord_is_waited_for_in_whatever_thread() {
         let server = Server::answering("200 OK");
         let options = options(Preset::Discord, &server.url(&format!("/hook{query}")));
         let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
-        webhook.deliver(&story()[0], "key").await.unwrap();
+        webhook.deliver(&incident()[0], "key").await.unwrap();
         let expected = format!("POST /hook{sent} HTTP/1.1");
         assert_eq!(server.received()[0].request_line, expected);
     }
 }
 
-/// A name of a monitor stands in a body as itself, wherever it stands.
+/// The name of a monitor appears unchanged wherever it is inserted.
 #[tokio::test]
 async fn no_name_breaks_a_body() {
     for preset in Preset::ALL {
@@ -246,24 +247,24 @@ async fn no_name_breaks_a_body() {
 }
 
 #[tokio::test]
-async fn what_is_not_given_is_left_out() {
+async fn an_option_that_is_not_set_is_left_out() {
     let server = Server::answering("200 OK");
     let mut options = options(Preset::Ntfy, &server.url(""));
     options.token = None;
     let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
-    webhook.deliver(&story()[0], "key").await.unwrap();
+    webhook.deliver(&incident()[0], "key").await.unwrap();
     assert_eq!(server.received()[0].header("authorization"), None);
 }
 
 #[tokio::test]
-async fn a_service_that_is_busy_is_waited_for() {
+async fn the_wait_that_a_busy_service_asks_for_is_passed_on() {
     let body = r#"{"ok":false,"parameters":{"retry_after":7}}"#;
     let length = body.len();
     let busy = format!("HTTP/1.1 429 Too Many Requests\r\nContent-Length: {length}\r\n\r\n{body}");
-    let server = Server::start(vec![Manner::Answers(busy)]);
+    let server = Server::start(vec![Behaviour::Answers(busy)]);
     let options = options(Preset::Telegram, &server.url(""));
     let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
-    let error = webhook.deliver(&story()[0], "key").await.unwrap_err();
+    let error = webhook.deliver(&incident()[0], "key").await.unwrap_err();
     let DeliveryError::Retryable { retry_after, reason } = error else {
         panic!("{error}")
     };
@@ -271,26 +272,26 @@ async fn a_service_that_is_busy_is_waited_for() {
 }
 
 #[tokio::test]
-async fn what_is_shown_holds_no_secret() {
+async fn no_secret_is_shown() {
     for preset in Preset::ALL {
         let echo = "HTTP/1.1 400 Bad Request\r\nContent-Length: 54\r\n\r\nt0k:EN is wrong, routing_key-s3cret and /at-s3cret too";
-        let server = Server::start(vec![Manner::Answers(echo.into())]);
+        let server = Server::start(vec![Behaviour::Answers(echo.into())]);
         let mut options = options(preset, &server.url("/at-s3cret"));
         options
             .headers
             .insert("X-Extra".into(), Secret::new("extra-s3cret"));
         let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
         let mut lines = Vec::new();
-        let result = webhook.deliver_shown(&story()[0], "key", &mut lines).await;
+        let result = webhook.deliver_shown(&incident()[0], "key", &mut lines).await;
         let all = format!("{}\n{:?} {webhook:?}", lines.join("\n"), result.unwrap_err());
-        let own = preset.needs().iter().chain(preset.takes());
-        let given = own.map(|name| match *name {
+        let names = preset.needs().iter().chain(preset.takes());
+        let secrets = names.map(|name| match *name {
             "token" => "t0k:EN".to_owned(),
             "url" => "at-s3cret".to_owned(),
             "room" => "R00M".to_owned(),
             name => format!("{name}-s3cret"),
         });
-        for secret in given.chain(["extra-s3cret".into()]) {
+        for secret in secrets.chain(["extra-s3cret".into()]) {
             assert!(!all.contains(&secret), "{} {secret} {all}", preset.name());
         }
         assert!(all.contains("> x-extra: ***"), "{all}");
@@ -299,7 +300,7 @@ async fn what_is_shown_holds_no_secret() {
 }
 
 #[tokio::test]
-async fn a_channel_is_known_by_its_host() {
+async fn the_id_of_a_channel_is_its_host() {
     let all = [
         options(Preset::Slack, "https://hooks.slack.com/services/T0KEN"),
         OutageWebhook {
@@ -322,13 +323,13 @@ async fn a_channel_is_known_by_its_host() {
 }
 
 #[tokio::test]
-async fn a_put_follows_no_redirect() {
+async fn redirects_of_a_put_are_not_followed() {
     let server = Server::start(vec![answer("307 Temporary Redirect", "Location: /elsewhere\r\n")]);
     let options = options(Preset::Matrix, &server.url(""));
     let webhook = Webhook::new(&options, HttpClient::new(), LONG).unwrap();
-    let error = webhook.deliver(&story()[0], "key").await.unwrap_err();
+    let error = webhook.deliver(&incident()[0], "key").await.unwrap_err();
     assert!(
-        error.to_string().ends_with("a PUT follows no redirect"),
+        error.to_string().ends_with("redirects of a PUT are not followed"),
         "{error}"
     );
     assert_eq!(server.received().len(), 1);
