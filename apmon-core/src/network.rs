@@ -39,7 +39,7 @@ pub trait OwnNetwork: Send + Sync {
         if error.raw_os_error() == Some(libc::ENETUNREACH) && self.trouble(to).is_none() {
             failure = Failure::new(
                 FailureClass::HostUnreachable,
-                format!("{step}: network unreachable, says a router on the way"),
+                format!("{step}: network unreachable, reported by a router on the way"),
             );
         }
         self.blame(to, failure)

@@ -1,4 +1,4 @@
-//! What an answer or a failure means for another try.
+//! Whether an answer or a failure allows another attempt.
 
 use std::{borrow::Cow, error::Error, time::Duration};
 
@@ -10,41 +10,42 @@ use reqwest::{
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
 
-/// Whoever asks us to come back later than this is asked again after it.
+/// The longest wait that a receiver may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 
-/// The same of a date that only our own clock can be held against: it may be wrong.
+/// The longest wait for a date that can only be compared with our own clock,
+/// which may be wrong.
 const MAX_BY_OUR_CLOCK: Duration = Duration::from_secs(1_800);
 
 /// The most redirects of a GET that are followed.
 pub(crate) const MAX_REDIRECTS: usize = 10;
 
-/// Redirects that are not followed.
+/// A redirect that is not followed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Redirect {
     #[error("redirects more than {MAX_REDIRECTS} times")]
     TooMany,
     #[error("redirects from https to http")]
     Downgrade,
-    #[error("redirects to another host or port, where its \"headers\" must not go")]
+    #[error("redirects to another host or port, to which its \"headers\" must not be sent")]
     Elsewhere,
 }
 
 /// Reads from an answer's body how long to wait before the next attempt.
 pub(crate) type RetryAfter = dyn Fn(&[u8]) -> Option<Duration> + Send + Sync;
 
-/// What an answer must be to mean delivered.
+/// The conditions under which an answer means that the message is delivered.
 #[derive(Default)]
-pub(crate) struct Wanted<'a> {
-    /// Empty: any 2xx.
+pub(crate) struct SuccessCriteria<'a> {
+    /// The accepted statuses; empty for any 2xx.
     pub(crate) statuses: &'a [StatusRange],
-    /// What must stand in it.
+    /// A text that the body must contain.
     pub(crate) text: Option<&'a str>,
     /// Reads from the answer's body when to come again.
     pub(crate) retry_after: Option<&'a RetryAfter>,
 }
 
-impl Wanted<'_> {
+impl SuccessCriteria<'_> {
     fn is_status(&self, status: StatusCode) -> bool {
         match self.statuses {
             [] => status.is_success(),
@@ -52,21 +53,21 @@ impl Wanted<'_> {
         }
     }
 
-    /// The body decides.
+    /// Whether the body decides.
     pub(crate) fn needs_body(&self, status: StatusCode) -> bool {
         self.text.is_some() && self.is_status(status)
     }
 
-    /// What must stand in the body stands there; no more of it is needed.
-    pub(crate) fn is_found(&self, body: &[u8]) -> bool {
+    /// Whether the body contains the required text; the rest is not needed then.
+    pub(crate) fn contains_text(&self, body: &[u8]) -> bool {
         self.text.is_some_and(|text| {
             let text = text.as_bytes();
             !text.is_empty() && body.windows(text.len()).any(|window| window == text)
         })
     }
 
-    /// 408, 429 and 5xx may pass by themselves, and so may what a gateway says
-    /// behind a good status; other answers are a refusal.
+    /// Judges an answer. 408, 429 and 5xx may be temporary, and so may a gateway's
+    /// error with a good status; any other answer is a refusal.
     pub(crate) fn judge(
         &self,
         origin: &str,
@@ -77,7 +78,7 @@ impl Wanted<'_> {
     ) -> Result<(), DeliveryError> {
         let mut reason = format!("{origin}: answered {status}");
         if self.is_status(status) {
-            if self.text.is_none() || self.is_found(body) {
+            if self.text.is_none() || self.contains_text(body) {
                 return Ok(());
             }
             reason.push_str(" without the text of success_body");
@@ -87,15 +88,15 @@ impl Wanted<'_> {
             });
         }
         if status.is_redirection() && *method != Method::GET {
-            reason.push_str(&format!("; a {method} follows no redirect"));
+            reason.push_str(&format!("; redirects of a {method} are not followed"));
         } else if status.is_success() {
             reason.push_str(&format!(", not {}", StatusRange::list(self.statuses)));
         }
-        let passing = matches!(
+        let is_temporary = matches!(
             status,
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
         ) || status.is_server_error();
-        Err(if passing {
+        Err(if is_temporary {
             DeliveryError::Retryable {
                 reason,
                 retry_after: self.retry_after(headers, body),
@@ -111,17 +112,17 @@ impl Wanted<'_> {
     }
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3). A date is
-/// taken against the answer's own `Date`, so that our clock need not agree with
-/// it; only where there is none is `now` asked.
+/// The wait that `Retry-After` asks for, in seconds or as a date (RFC 9110, section
+/// 10.2.3). A date is compared with the `Date` of the answer, so that the clocks
+/// need not agree, or with `now` if there is none.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
-    let wanted = text(RETRY_AFTER)?;
-    let wait = if !wanted.is_empty() && wanted.bytes().all(|digit| digit.is_ascii_digit()) {
-        wanted.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
+    let value = text(RETRY_AFTER)?;
+    let wait = if !value.is_empty() && value.bytes().all(|digit| digit.is_ascii_digit()) {
+        value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
     } else {
         let parser = DateTimeParser::new();
-        let then = parser.parse_timestamp(wanted).ok()?;
+        let then = parser.parse_timestamp(value).ok()?;
         let theirs = text(DATE).and_then(|date| parser.parse_timestamp(date).ok());
         let wait = then.duration_since(theirs.unwrap_or(now));
         let wait = Duration::try_from(wait).unwrap_or(Duration::ZERO);
@@ -133,21 +134,21 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
-/// A request that got no answer.
+/// The error of a request that got no answer.
 pub(crate) fn failed(origin: &str, error: reqwest::Error, without_roots: Option<&str>) -> DeliveryError {
-    let final_word = error.is_redirect() || error.is_builder();
+    let is_final = error.is_redirect() || error.is_builder();
     let mut reason = format!("{origin}: {}", cause(&error.without_url()));
     if let Some(missing) = without_roots {
         reason.push_str(&format!(" ({})", excerpt(missing, 200)));
     }
-    if final_word {
+    if is_final {
         DeliveryError::permanent(reason)
     } else {
         DeliveryError::retryable(reason)
     }
 }
 
-/// The innermost cause: what is around it only says that a request failed.
+/// The innermost cause of an error; the outer ones only say that a request failed.
 pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
     if let Some(error) = apmon_tls::rustls_error(error) {
         return excerpt(&apmon_tls::explain(error).reason, 200);
@@ -159,7 +160,7 @@ pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
     excerpt(&innermost.to_string(), 200)
 }
 
-/// `text` as a header can hold it.
+/// `text` encoded for a header value.
 pub(crate) fn header_text(text: &str) -> Cow<'_, str> {
     utf8_percent_encode(text, CONTROLS).into()
 }
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_as_seconds_or_as_a_date() {
+    fn retry_after_is_parsed_as_seconds_or_as_a_date() {
         let date = Some("Wed, 21 Oct 2026 07:28:00 GMT");
         let secs = |secs| Some(Duration::from_secs(secs));
         assert_eq!(wait("120", None), secs(120));
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_kept_waiting_for_longer_than_a_day() {
+    fn a_wait_is_limited_to_a_day() {
         for text in ["86401", "99999999999999999999999999"] {
             assert_eq!(wait(text, None), Some(MAX_RETRY_AFTER));
         }

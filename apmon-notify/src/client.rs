@@ -17,7 +17,7 @@ use tokio::sync::{OnceCell, oneshot};
 use url::Url;
 
 use crate::{
-    answer::{self, MAX_REDIRECTS, Wanted},
+    answer::{self, MAX_REDIRECTS, SuccessCriteria},
     http_url::origin,
     resolve::HttpResolver,
 };
@@ -129,7 +129,7 @@ impl HttpClient {
     pub(crate) async fn attempt(
         &self,
         request: Request,
-        wanted: &Wanted<'_>,
+        wanted: &SuccessCriteria<'_>,
         timeout: Duration,
         seen: &mut Seen,
     ) -> Result<(), DeliveryError> {
@@ -147,7 +147,7 @@ impl HttpClient {
         &self,
         request: Request,
         origin: &str,
-        wanted: &Wanted<'_>,
+        wanted: &SuccessCriteria<'_>,
         seen: &mut Seen,
     ) -> Result<(), DeliveryError> {
         let follow = request.follow();
@@ -203,7 +203,7 @@ impl fmt::Debug for HttpClient {
 
 /// Reads the body: the connection can then be used again, and what must stand
 /// in it may be there.
-async fn receive(mut response: Response, wanted: &Wanted<'_>, seen: &mut Seen) {
+async fn receive(mut response: Response, wanted: &SuccessCriteria<'_>, seen: &mut Seen) {
     let body = &mut seen.body;
     while let Ok(next) = response.chunk().await {
         let Some(chunk) = next else {
@@ -212,7 +212,7 @@ async fn receive(mut response: Response, wanted: &Wanted<'_>, seen: &mut Seen) {
         };
         let room = READ_BYTES - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if body.len() == READ_BYTES || wanted.is_found(body) {
+        if body.len() == READ_BYTES || wanted.contains_text(body) {
             return;
         }
     }

@@ -1,8 +1,8 @@
 //! A program as a channel.
 
 mod options;
+mod output;
 mod path;
-mod said;
 mod start;
 
 use std::{fmt, process::Stdio, sync::Arc, time::Duration};
@@ -21,7 +21,7 @@ use tokio::{
 
 pub use self::options::CommandOptions;
 use self::{
-    said::{Masks, Said},
+    output::{ArgumentMasks, Output},
     start::{is_final, start},
 };
 use crate::description;
@@ -117,7 +117,7 @@ impl Command {
         process
     }
 
-    async fn run(&self, message: &Notification, key: &str, said: &mut Said) -> Result<(), DeliveryError> {
+    async fn run(&self, message: &Notification, key: &str, said: &mut Output) -> Result<(), DeliveryError> {
         let name = self.shown_name();
         let started = tokio::time::timeout(self.timeout, start(self.process(message, key))).await;
         let (mut child, mut group) = match started {
@@ -136,7 +136,7 @@ impl Command {
                 )));
             }
         };
-        let masks = Masks::of(&self.args);
+        let masks = ArgumentMasks::of(&self.args);
         let talk = attend(&mut child, json_of(message, key), said, &masks);
         let ended = tokio::time::timeout(self.timeout, talk).await;
         let Ok(status) = ended else {
@@ -148,7 +148,7 @@ impl Command {
                 self.timeout.as_secs_f64()
             )));
         };
-        group.end();
+        group.release();
         let status =
             status.map_err(|error| DeliveryError::retryable(format!("{name}: lost sight of it: {error}")))?;
         let words = match said.shown(&masks) {
@@ -166,12 +166,12 @@ impl Command {
     }
 }
 
-/// Feeds and hears it until it ends.
+/// Feeds it and captures its output until it ends.
 async fn attend(
     child: &mut Child,
     input: String,
-    said: &mut Said,
-    masks: &Masks<'_>,
+    said: &mut Output,
+    masks: &ArgumentMasks<'_>,
 ) -> std::io::Result<std::process::ExitStatus> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
@@ -180,7 +180,7 @@ async fn attend(
             let _ = stdin.write_all(input.as_bytes()).await;
         }
     };
-    let talk = async { tokio::join!(feed, said.hear(stdout, stderr, masks)) };
+    let talk = async { tokio::join!(feed, said.capture(stdout, stderr, masks)) };
     tokio::pin!(talk);
     let mut talked = false;
     let status = loop {
@@ -257,7 +257,7 @@ impl fmt::Debug for Command {
 #[async_trait]
 impl Notifier for Command {
     async fn deliver(&self, notification: &Notification, key: &str) -> Result<(), DeliveryError> {
-        self.run(notification, key, &mut Said::default()).await
+        self.run(notification, key, &mut Output::default()).await
     }
 
     async fn deliver_with_transcript(
@@ -269,9 +269,9 @@ impl Notifier for Command {
         let arguments = " ***".repeat(self.args.len());
         shown.push(format!("> {}{arguments}", printable(&self.program)));
         shown.push(format!("> {}", printable(json_of(notification, key).trim_end())));
-        let mut said = Said::default();
+        let mut said = Output::default();
         let result = self.run(notification, key, &mut said).await;
-        let words = said.shown(&Masks::of(&self.args));
+        let words = said.shown(&ArgumentMasks::of(&self.args));
         shown.extend((!words.is_empty()).then(|| format!("< {words}")));
         result
     }

@@ -1,4 +1,4 @@
-//! The outgoing sign of life.
+//! Outgoing heartbeats.
 
 use std::time::Duration;
 
@@ -7,19 +7,20 @@ use async_trait::async_trait;
 use url::Url;
 
 use crate::{
-    answer::Wanted,
+    answer::SuccessCriteria,
     client::{HttpClient, Request, Seen},
 };
 
-/// Sends signs of life by GET; up to ten redirects are followed, any 2xx is
-/// success. Errors name the host alone: whoever knows the URL can vouch for us.
+/// Sends heartbeats by GET. Up to ten redirects are followed, and any 2xx is
+/// success. Errors name only the host, since anyone who knows the URL can send
+/// heartbeats in apmon's name.
 #[derive(Clone, Debug)]
 pub struct HttpHeartbeats {
     client: HttpClient,
 }
 
 impl HttpHeartbeats {
-    /// Sends with `client`.
+    /// Heartbeats that are sent with `client`.
     #[must_use]
     pub fn new(client: HttpClient) -> Self {
         Self { client }
@@ -29,12 +30,13 @@ impl HttpHeartbeats {
 #[async_trait]
 impl HeartbeatSender for HttpHeartbeats {
     async fn send(&self, url: &Secret, timeout: Duration) -> Result<(), DeliveryError> {
-        let url = Url::parse(url.reveal())
-            .map_err(|error| DeliveryError::permanent(format!("heartbeat_url is no valid URL: {error}")))?;
+        let url = Url::parse(url.reveal()).map_err(|error| {
+            DeliveryError::permanent(format!("heartbeat_url is not a valid URL: {error}"))
+        })?;
         self.client
             .attempt(
                 Request::get(url),
-                &Wanted::default(),
+                &SuccessCriteria::default(),
                 timeout,
                 &mut Seen::default(),
             )

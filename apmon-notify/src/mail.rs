@@ -1,12 +1,12 @@
 //! E-mail as a channel.
 
-mod letter;
+mod email;
+mod error;
 mod options;
 mod server;
 mod session;
 mod stream;
 mod tls;
-mod trouble;
 
 use std::{
     fmt,
@@ -24,9 +24,9 @@ use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use url::Host;
 
-use self::{letter::Letter, server::Server};
+use self::{email::Email, server::Server};
 pub use self::{
-    letter::mail_subject,
+    email::mail_subject,
     options::{MailOptions, MailServerOptions},
 };
 
@@ -260,14 +260,14 @@ impl Mail {
     }
 
     fn bytes(&self, notification: &Notification, key: &str) -> Vec<u8> {
-        let letter = Letter {
+        let email = Email {
             from: &self.server.from,
             to: &self.to,
             notification,
             key,
             zone: &self.zone,
         };
-        letter.bytes()
+        email.bytes()
     }
 
     async fn send_bytes(&self, bytes: &[u8]) -> Result<String, DeliveryError> {

@@ -1,4 +1,4 @@
-//! Keeps secrets out of what a receiver sent back, in whatever form it did.
+//! Masks secrets in the answers of receivers, in every encoding.
 
 use std::{borrow::Cow, cmp::Reverse};
 
@@ -8,10 +8,10 @@ use url::Url;
 
 use crate::http_url::RESERVED;
 
-/// A shorter one is not searched for: it would be found by chance.
-const SHORTEST: usize = 4;
+/// The shortest secret that is masked; a shorter one would match by chance.
+const MIN_LENGTH: usize = 4;
 
-/// What scripts leave as it is (`encodeURIComponent`).
+/// The characters that `encodeURIComponent` encodes.
 const SCRIPT: &AsciiSet = &RESERVED
     .remove(b'!')
     .remove(b'\'')
@@ -19,12 +19,12 @@ const SCRIPT: &AsciiSet = &RESERVED
     .remove(b')')
     .remove(b'*');
 
-/// What must not be shown.
+/// The secrets that must not be shown, in all their forms.
 #[derive(Clone, Default)]
 pub(crate) struct Mask(Vec<String>);
 
 impl Mask {
-    /// Nor its words, each by itself.
+    /// Adds a secret, and each of its words.
     pub(crate) fn add(&mut self, secret: &str) {
         self.add_whole(secret);
         let is_end = |c: char| c.is_whitespace() || "&=:;,\"'{}".contains(c);
@@ -33,7 +33,8 @@ impl Mask {
         }
     }
 
-    /// Nor its path's segments, its query's words, its name and password.
+    /// Adds a URL, its path segments, the words of its query, its user name and
+    /// password.
     pub(crate) fn add_url(&mut self, text: &str) {
         self.add_whole(text);
         let Ok(url) = Url::parse(text) else { return };
@@ -44,18 +45,18 @@ impl Mask {
             self.add_whole(part);
         }
         if !name.is_empty() || !password.is_empty() {
-            // As it is sent: `Authorization: Basic` and this in Base64.
+            // The form that `Authorization: Basic` carries in Base64.
             self.add_whole(&decoded(&format!("{name}:{password}")));
         }
     }
 
     fn add_whole(&mut self, secret: &str) {
-        if secret.len() < SHORTEST {
+        if secret.len() < MIN_LENGTH {
             return;
         }
         let plain = decoded(secret);
         self.0.extend(forms(secret));
-        if plain != secret && plain.len() >= SHORTEST {
+        if plain != secret && plain.len() >= MIN_LENGTH {
             self.0.extend(forms(&plain));
         }
         // The longest first: one may be a part of another.
@@ -64,7 +65,7 @@ impl Mask {
         self.0.dedup();
     }
 
-    /// `text` with `***` for every secret.
+    /// Replaces every secret in `text` by `***`.
     pub(crate) fn hide(&self, text: &str) -> String {
         let hidden = |text: String, secret: &String| match text.contains(secret) {
             true => text.replace(secret, "***"),
@@ -73,10 +74,10 @@ impl Mask {
         self.0.iter().fold(text.to_owned(), hidden)
     }
 
-    /// The same of what was cut: it may end within a secret.
+    /// Replaces every secret in a text that was cut and may end in part of one.
     pub(crate) fn hide_cut(&self, text: &str) -> String {
         let text = self.hide(text);
-        // What is left of a character that was cut.
+        // The remains of a character that was cut.
         let text = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
         let longest = self.0.iter().filter_map(|secret| tail(text, secret)).max();
         match longest {
@@ -86,10 +87,10 @@ impl Mask {
     }
 }
 
-/// So many bytes at the end of `text` are the beginning of `secret`.
+/// How many bytes at the end of `text` are the beginning of `secret`.
 fn tail(text: &str, secret: &str) -> Option<usize> {
     let longest = secret.len().min(text.len());
-    (SHORTEST..=longest)
+    (MIN_LENGTH..=longest)
         .rev()
         .filter(|length| secret.is_char_boundary(*length))
         .find(|length| text.ends_with(&secret[..*length]))
@@ -99,7 +100,7 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// All that `secret` may have become on its way.
+/// The forms in which `secret` may come back.
 fn forms(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.to_owned()];
     for set in [NON_ALPHANUMERIC, RESERVED, SCRIPT] {
@@ -118,13 +119,13 @@ fn forms(secret: &str) -> Vec<String> {
     forms
 }
 
-/// Inside the quotes of a JSON string.
+/// `text` as it appears inside the quotes of a JSON string.
 fn json(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// The same as it is written by those who trust ASCII alone.
+/// A JSON string with everything outside ASCII escaped, as some encoders write it.
 fn ascii(quoted: &str) -> String {
     let mut written = String::with_capacity(quoted.len());
     for c in quoted.chars() {
@@ -141,7 +142,7 @@ fn ascii(quoted: &str) -> String {
     written
 }
 
-/// `%2F` as `%2f`.
+/// Percent-encoding in lower case: `%2f` instead of `%2F`.
 fn lower_hex(encoded: &str) -> String {
     let (mut written, mut in_hex) = (String::with_capacity(encoded.len()), 0);
     for c in encoded.chars() {
@@ -155,7 +156,7 @@ fn lower_hex(encoded: &str) -> String {
     written
 }
 
-/// In both alphabets, without the padding, which not everybody writes.
+/// `bytes` in both alphabets of Base64, without padding, which is optional.
 pub(crate) fn base64(bytes: &[u8]) -> [String; 2] {
     [
         general_purpose::STANDARD_NO_PAD.encode(bytes),
@@ -163,7 +164,7 @@ pub(crate) fn base64(bytes: &[u8]) -> [String; 2] {
     ]
 }
 
-/// `text` without `secret`, however short that is.
+/// Replaces `secret` in `text`, however short it is.
 pub(crate) fn without<'a>(text: &'a str, secret: &str) -> Cow<'a, str> {
     match !secret.is_empty() && text.contains(secret) {
         true => text.replace(secret, "***").into(),
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_known_in_every_form() {
+    fn a_secret_is_masked_in_every_form() {
         let mask = mask("a/b \"ü\"%+x?");
         for (form, shown) in [
             ("a/b \"ü\"%+x?", "***"),
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn its_words_are_secrets_too() {
+    fn the_words_of_a_secret_are_masked() {
         let mask = mask("token=t0ken1&user:us3r;Bearer b34r {\"k\":\"jsonk3y\"} n");
         for word in ["t0ken1", "us3r", "b34r", "jsonk3y"] {
             assert_eq!(mask.hide(&format!("no {word} n")), "no *** n");
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn so_are_the_parts_of_a_url() {
+    fn the_parts_of_a_url_are_masked() {
         let mut mask = Mask::default();
         mask.add_url("https://us%65r:p%40ss@h.example/hook/s3cret?key=k3yk3y");
         for part in [
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_may_end_within_a_secret() {
+    fn part_of_a_secret_at_the_end_of_a_cut_text_is_masked() {
         let mask = mask("s3crét-key");
         for (cut, shown) in [
             ("no s3crét-ke", "no ***"),

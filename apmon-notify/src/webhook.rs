@@ -26,7 +26,7 @@ pub use self::{
     preset::table::PresetName,
 };
 use crate::{
-    answer::{RetryAfter, Wanted, header_text},
+    answer::{RetryAfter, SuccessCriteria, header_text},
     client::{HttpClient, Request, Seen},
     http_url::origin,
     mask::Mask,
@@ -243,12 +243,12 @@ impl Webhook {
             Form::Written { .. } => None,
             Form::Preset { preset, .. } => Some(|body: &[u8]| preset.retry_after(body)),
         };
-        let wanted = Wanted {
+        let criteria = SuccessCriteria {
             statuses: &self.prepared.statuses,
             text: self.prepared.success_body.as_ref().map(Secret::reveal),
             retry_after: retry_after.as_ref().map(|read| read as &RetryAfter),
         };
-        self.client.attempt(request, &wanted, self.timeout, seen).await
+        self.client.attempt(request, &criteria, self.timeout, seen).await
     }
 
     /// The request as it may be shown: made anew, with `***` for every secret.

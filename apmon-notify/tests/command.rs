@@ -1,17 +1,17 @@
-//! A program as a channel: what it is given, and what its end means.
+//! A program as a channel: its input, and the meaning of its exit status.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
-mod patience;
+mod timing;
 
 use std::{os::unix::fs::PermissionsExt as _, time::Duration};
 
 use apmon_core::{DeliveryError, Notification, NotificationKind, Notifier, Secret, Stopwatch};
 use apmon_notify::{Command, CommandOptions};
-use patience::{LONG, STALL};
+use timing::{LONG, STALL};
 
-const NASTY: &str = "R&D's \"web\"\n$(touch /tmp/x) `id` {{text}} ünï";
+const HOSTILE: &str = "R&D's \"web\"\n$(touch /tmp/x) `id` {{text}} ünï";
 
 fn message() -> Notification {
     Notification {
@@ -19,7 +19,7 @@ fn message() -> Notification {
         incident: "abc".into(),
         kind: NotificationKind::Outage,
         site: "HomeLab".into(),
-        monitor: NASTY.into(),
+        monitor: HOSTILE.into(),
         address: "http://h/".into(),
         text: "web in HomeLab new outage: x".into(),
         number: 1,
@@ -49,28 +49,28 @@ async fn sh(script: &str) -> Result<(), DeliveryError> {
 }
 
 #[tokio::test]
-async fn the_message_comes_on_stdin_and_in_variables() {
+async fn the_message_is_on_stdin_and_in_variables() {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("got");
+    let file = directory.path().join("received");
     let script =
         "cat > \"$0\"; printf '%s' \"$APMON_MONITOR|$APMON_STATE|$APMON_LABEL|$APMON_KEY\" > \"$0.env\"";
     let options = options("/bin/sh", &["-c", script, file.to_str().unwrap()]);
     run(&options, LONG).await.unwrap();
-    let got: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    assert_eq!(got["monitor"], NASTY);
-    assert_eq!(got["text"], "web in HomeLab new outage: x");
-    assert_eq!(got["state"], "down");
-    assert_eq!(got["label"], "NEW OUTAGE");
-    assert!(got["lasted_secs"].is_null() && got.as_object().unwrap().contains_key("lasted_secs"));
-    assert_eq!(got["since"], "2026-02-11T14:18:00Z");
+    let received: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(received["monitor"], HOSTILE);
+    assert_eq!(received["text"], "web in HomeLab new outage: x");
+    assert_eq!(received["state"], "down");
+    assert_eq!(received["label"], "NEW OUTAGE");
+    assert!(received["lasted_secs"].is_null() && received.as_object().unwrap().contains_key("lasted_secs"));
+    assert_eq!(received["since"], "2026-02-11T14:18:00Z");
     let variables = std::fs::read_to_string(file.with_extension("env")).unwrap();
-    assert_eq!(variables, format!("{NASTY}|down|NEW OUTAGE|abc-1-exec:sh"));
+    assert_eq!(variables, format!("{HOSTILE}|down|NEW OUTAGE|abc-1-exec:sh"));
 }
 
 #[tokio::test]
-async fn a_long_text_is_whole_on_stdin_and_its_beginning_in_a_variable() {
+async fn a_long_text_is_complete_on_stdin_and_cut_in_a_variable() {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("got");
+    let file = directory.path().join("received");
     let script = "cat > \"$0\"; printf '%s' \"$APMON_TEXT\" > \"$0.env\"";
     let options = options("/bin/sh", &["-c", script, file.to_str().unwrap()]);
     let mut message = message();
@@ -79,10 +79,10 @@ async fn a_long_text_is_whole_on_stdin_and_its_beginning_in_a_variable() {
     message.text = format!("x{}", "ü".repeat(150_000));
     let command = Command::new(&options, LONG).unwrap();
     command.deliver(&message, "key").await.unwrap();
-    let got: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    assert_eq!(got["text"], message.text);
+    let received: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(received["text"], message.text);
     assert_eq!(
-        (&got["label"], &got["lasted_secs"]),
+        (&received["label"], &received["lasted_secs"]),
         (&"RECOVERY".into(), &600.into())
     );
     let variable = std::fs::read_to_string(file.with_extension("env")).unwrap();
@@ -91,7 +91,7 @@ async fn a_long_text_is_whole_on_stdin_and_its_beginning_in_a_variable() {
 }
 
 #[tokio::test]
-async fn its_end_decides_whether_another_try_is_worth_it() {
+async fn the_exit_status_decides_whether_to_try_again() {
     for (script, expected) in [
         ("exit 0", "delivered"),
         ("exec <&-; exit 0", "delivered"),
@@ -105,26 +105,26 @@ async fn its_end_decides_whether_another_try_is_worth_it() {
         ),
         ("kill -KILL $$", "retryable sh: signal: 9 (SIGKILL)"),
     ] {
-        let found = match sh(script).await {
+        let outcome = match sh(script).await {
             Ok(()) => "delivered".to_owned(),
             Err(error @ DeliveryError::Retryable { .. }) => format!("retryable {error}"),
             Err(error) => format!("permanent {error}"),
         };
-        assert_eq!(found, expected, "{script}");
+        assert_eq!(outcome, expected, "{script}");
     }
     let error = run(&options("/no/such/program", &[]), LONG).await.unwrap_err();
     assert!(matches!(error, DeliveryError::Permanent { .. }), "{error}");
 }
 
-/// It needs CAP_NET_RAW (root has it), and fails without.
+/// Needs CAP_NET_RAW, which root has; fails without it.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn it_inherits_no_capability() {
+async fn a_program_inherits_no_capabilities() {
     use rustix::thread::{
         CapabilitySet, capabilities, capability_is_in_ambient_set, configure_capability_in_ambient_set,
         set_capabilities,
     };
-    // As under systemd's AmbientCapabilities; this thread's alone.
+    // As under systemd's AmbientCapabilities, but for this thread only.
     let mut sets = capabilities(None).unwrap();
     sets.inheritable |= CapabilitySet::NET_RAW;
     set_capabilities(None, sets).unwrap();
@@ -138,14 +138,14 @@ async fn it_inherits_no_capability() {
         "CapAmb:\t0000000000000000\n"
     );
     let kept = capability_is_in_ambient_set(CapabilitySet::NET_RAW);
-    assert_eq!(kept, Ok(true), "apmon keeps its own");
+    assert_eq!(kept, Ok(true), "apmon keeps its own capabilities");
 }
 
-/// Set for this test's second run.
+/// Set when the test runs itself again.
 const SYSTEMD: &str = "APMON_TEST_UNDER_SYSTEMD";
 
 #[tokio::test]
-async fn what_systemd_tells_apmon_is_not_for_it() {
+async fn variables_of_systemd_are_not_passed_on() {
     const NAMES: [&str; 6] = [
         "NOTIFY_SOCKET",
         "WATCHDOG_USEC",
@@ -162,16 +162,16 @@ async fn what_systemd_tells_apmon_is_not_for_it() {
     }
     let mut again = std::process::Command::new(std::env::current_exe().unwrap());
     again
-        .args(["what_systemd_tells_apmon_is_not_for_it", "--exact"])
+        .args(["variables_of_systemd_are_not_passed_on", "--exact"])
         .env(SYSTEMD, "1")
         .env("KEPT_ONE", "1");
     let output = again.envs(NAMES.map(|name| (name, "1"))).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}");
 }
 
 #[tokio::test]
-async fn what_fails_the_same_way_each_time_is_refused() {
+async fn an_error_that_will_recur_is_permanent() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, mode: u32| {
         let path = directory.path().join(name);
@@ -195,39 +195,39 @@ async fn what_fails_the_same_way_each_time_is_refused() {
 }
 
 #[tokio::test]
-async fn at_the_timeout_all_it_started_is_killed() {
+async fn at_the_timeout_every_process_it_started_is_killed() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("pid");
     let script = format!("sleep 600 & echo $! > {}; wait", file.display());
-    let began = Stopwatch::start();
+    let watch = Stopwatch::start();
     let error = run(&options("/bin/sh", &["-c", &script]), STALL)
         .await
         .unwrap_err();
     assert_eq!(error, DeliveryError::retryable("sh: killed after 5 secs"));
-    assert!(began.elapsed() < LONG, "{:?}", began.elapsed());
+    assert!(watch.elapsed() < LONG, "{:?}", watch.elapsed());
     let pid = std::fs::read_to_string(&file).unwrap();
-    // It is told to die, and does so when it runs next; a zombie that init has
-    // not reaped yet is dead as well.
-    let told = Stopwatch::start();
+    // A killed process dies when it is scheduled next. A zombie that init has not
+    // reaped yet is dead as well.
+    let killed = Stopwatch::start();
     loop {
         let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap_or_default();
         if status.is_empty() || status.contains("State:\tZ") {
             break;
         }
-        assert!(told.elapsed() < LONG, "{status}");
+        assert!(killed.elapsed() < LONG, "{status}");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
 #[tokio::test]
-async fn a_child_that_holds_the_output_open_holds_nobody_up() {
-    let began = Stopwatch::start();
+async fn a_child_that_keeps_the_output_open_delays_nothing() {
+    let watch = Stopwatch::start();
     sh("sleep 30 & exit 0").await.unwrap();
-    assert!(began.elapsed() < LONG / 2, "{:?}", began.elapsed());
+    assert!(watch.elapsed() < LONG / 2, "{:?}", watch.elapsed());
 }
 
 #[tokio::test]
-async fn of_much_output_the_beginning_is_kept() {
+async fn only_the_beginning_of_a_long_output_is_kept() {
     let error = sh("i=0; while [ $i -lt 20000 ]; do echo 0123456789 >&2; i=$((i+1)); done; exit 1")
         .await
         .unwrap_err();
@@ -235,7 +235,7 @@ async fn of_much_output_the_beginning_is_kept() {
 }
 
 #[tokio::test]
-async fn its_arguments_are_never_shown() {
+async fn arguments_are_never_shown() {
     let options = options("/bin/sh", &["-c", "echo \"wrong key $0\"; exit 1", "s3cret"]);
     let command = Command::new(&options, LONG).unwrap();
     let mut lines = Vec::new();
@@ -250,10 +250,10 @@ async fn its_arguments_are_never_shown() {
 }
 
 #[tokio::test]
-async fn no_part_of_an_argument_is_shown_where_the_output_is_cut() {
+async fn no_part_of_an_argument_is_shown_at_the_end_of_a_cut_output() {
     let secret = format!("S3CRET{}", "x".repeat(4000));
     for before in ["1020", "1024", "5", "0"] {
-        // Many masked ones before it make the whole shorter, not what is kept longer.
+        // Masked arguments before it shorten the output, but do not extend what is kept.
         let script =
             "head -c $0 /dev/zero | tr '\\0' . >&2; for i in 1 2 3; do printf %s \"$1\" >&2; done; exit 1";
         let options = options("/bin/sh", &["-c", script, before, &secret]);

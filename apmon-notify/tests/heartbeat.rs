@@ -1,16 +1,16 @@
-//! Signs of life: what is sent, and what counts as heard.
+//! Heartbeats: what is sent, and which answers count as success.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod names;
-mod patience;
 mod server;
+mod timing;
 
 use apmon_core::{DeliveryError, HeartbeatSender, Secret};
 use apmon_notify::{HttpClient, HttpHeartbeats};
 use names::names;
-use patience::LONG;
-use server::{Manner, Server, answer};
+use server::{Behaviour, Server, answer};
+use timing::LONG;
 
 async fn send(url: &str) -> Result<(), DeliveryError> {
     HttpHeartbeats::new(HttpClient::new(names()))
@@ -19,7 +19,7 @@ async fn send(url: &str) -> Result<(), DeliveryError> {
 }
 
 #[tokio::test]
-async fn a_heartbeat_is_a_get() {
+async fn a_heartbeat_is_a_get_request() {
     let server = Server::answering("200 OK");
     send(&server.url("/ping/uuid?x=1")).await.unwrap();
     let [received] = &server.received()[..] else {
@@ -31,7 +31,7 @@ async fn a_heartbeat_is_a_get() {
 }
 
 #[tokio::test]
-async fn a_host_name_is_looked_up() {
+async fn a_host_name_is_resolved() {
     let server = Server::answering("200 OK");
     send(&format!("http://localhost:{}/", server.port)).await.unwrap();
     let error = send("http://nobody.invalid/uuid").await.unwrap_err();
@@ -42,7 +42,7 @@ async fn a_host_name_is_looked_up() {
 }
 
 #[tokio::test]
-async fn redirects_are_followed_without_saying_where_from() {
+async fn redirects_are_followed_without_a_referer() {
     let end = Server::answering("200 OK");
     let location = format!("Location: {}\r\n", end.url("/there"));
     let start = Server::start(vec![answer("302 Found", &location)]);
@@ -55,7 +55,7 @@ async fn redirects_are_followed_without_saying_where_from() {
 #[tokio::test]
 async fn ten_redirects_are_followed_and_an_eleventh_is_not() {
     let redirect = || answer("302 Found", "Location: /uuid\r\n");
-    let ten: Vec<Manner> = (0..10)
+    let ten: Vec<Behaviour> = (0..10)
         .map(|_| redirect())
         .chain([answer("200 OK", "")])
         .collect();
@@ -76,7 +76,7 @@ async fn ten_redirects_are_followed_and_an_eleventh_is_not() {
 }
 
 #[tokio::test]
-async fn anything_but_2xx_is_no_heartbeat() {
+async fn any_status_but_2xx_is_an_error() {
     for status in ["404 Not Found", "500 Internal Server Error", "304 Not Modified"] {
         let server = Server::answering(status);
         let error = send(&server.url("/uuid")).await.unwrap_err();
@@ -88,16 +88,16 @@ async fn anything_but_2xx_is_no_heartbeat() {
 }
 
 #[tokio::test]
-async fn an_unusable_url_is_not_repeated() {
+async fn an_invalid_url_is_a_permanent_error_and_not_shown() {
     let error = send("hc-ping.com/uuid-T0KEN").await.unwrap_err();
     assert_eq!(
         error,
-        DeliveryError::permanent("heartbeat_url is no valid URL: relative URL without a base")
+        DeliveryError::permanent("heartbeat_url is not a valid URL: relative URL without a base")
     );
 }
 
 #[tokio::test]
-async fn one_client_serves_many_at_once() {
+async fn one_client_sends_many_heartbeats_concurrently() {
     let server = Server::answering("200 OK");
     let heartbeats = HttpHeartbeats::new(HttpClient::new(names()));
     let tasks: Vec<_> = (0..50)

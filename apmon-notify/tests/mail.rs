@@ -1,19 +1,19 @@
-//! Mail to real servers, and what arrives there.
+//! Mail to real servers, and the e-mails that arrive.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod lab;
 mod mail_options;
 mod names;
-mod patience;
+mod timing;
 
 use std::{env, path::Path, process::Command};
 
 use apmon_core::{DeliveryError, NotificationKind, Notifier};
 use lab::Lab;
 use mail_options::{key, message, outage, plain, server, server_at, to};
-use patience::LONG;
 use serde_json::json;
+use timing::LONG;
 
 const OPS: &str = "ops@example.com";
 const PASSWORD: &str = "s3cret-päss";
@@ -73,13 +73,13 @@ async fn an_incident_arrives_as_one_thread() {
 }
 
 #[tokio::test]
-async fn a_name_is_no_header() {
+async fn a_name_cannot_inject_a_header() {
     let lab = Lab::start();
     let mail = to(OPS, &plain(lab.port("plain"), LONG));
-    let mut evil = outage();
-    evil.monitor = "web\r\nBcc: all@example.com\r\n\r\n.\r\nQUIT\r\n".into();
-    evil.text = "a\r\n.\r\nb".into();
-    mail.deliver(&evil, &key(&evil, OPS)).await.unwrap();
+    let mut hostile = outage();
+    hostile.monitor = "web\r\nBcc: all@example.com\r\n\r\n.\r\nQUIT\r\n".into();
+    hostile.text = "a\r\n.\r\nb".into();
+    mail.deliver(&hostile, &key(&hostile, OPS)).await.unwrap();
     let mails = lab.mails();
     assert_eq!(mails.len(), 1);
     assert_eq!((&mails[0]["count"], &mails[0]["to"]), (&json!(9), &json!([OPS])));
@@ -92,7 +92,7 @@ async fn a_name_is_no_header() {
 }
 
 #[tokio::test]
-async fn a_line_that_is_a_dot_ends_no_mail() {
+async fn a_line_with_a_single_dot_does_not_end_the_mail() {
     let lab = Lab::start();
     let mail = to(OPS, &plain(lab.port("plain"), LONG));
     let mut message = outage();
@@ -127,7 +127,7 @@ async fn all_recipients_share_a_connection() {
 }
 
 #[tokio::test]
-async fn a_certificate_nobody_vouches_for_is_refused_by_default() {
+async fn a_certificate_of_an_unknown_authority_is_refused_by_default() {
     let lab = Lab::start();
     let port = lab.port("starttls");
     let message = outage();
@@ -159,7 +159,7 @@ async fn without_starttls_nothing_is_sent() {
     assert_eq!(
         error,
         DeliveryError::retryable(format!(
-            "127.0.0.1:{port}: STARTTLS is not offered, and nothing is sent in clear unless use_tls: no"
+            "127.0.0.1:{port}: the server does not offer STARTTLS; nothing is sent unencrypted unless use_tls: no is set"
         ))
     );
     assert!(lab.mails().is_empty());
@@ -194,7 +194,7 @@ async fn a_login_succeeds_or_is_refused_without_its_password() {
 }
 
 #[tokio::test]
-async fn a_login_in_clear_where_it_is_wanted() {
+async fn a_login_without_tls_works_if_configured() {
     let lab = Lab::start();
     let options = json!({"smtp_username": "apmon", "smtp_password": PASSWORD, "use_tls": false});
     let server = server(lab.port("clear_login"), options);
@@ -204,7 +204,7 @@ async fn a_login_in_clear_where_it_is_wanted() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_not_offered_is_said() {
+async fn a_missing_login_mechanism_is_reported() {
     let lab = Lab::start();
     let options = json!({"smtp_username": "apmon", "smtp_password": PASSWORD, "use_tls": false});
     let error = server(lab.port("plain"), options).try_out().await.unwrap_err();
@@ -214,8 +214,8 @@ async fn a_login_that_is_not_offered_is_said() {
     );
 }
 
-/// Runs the test `name` again, started by `launcher`, trusting the lab's authority.
-fn again(name: &str, launcher: &[&str]) {
+/// Runs the test `name` again under `launcher`, with trust in the lab's authority.
+fn run_again(name: &str, launcher: &[&str]) {
     let roots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs/ca.pem");
     let output = Command::new(launcher[0])
         .args(&launcher[1..])
@@ -236,7 +236,7 @@ fn is_child() -> bool {
 #[tokio::test]
 async fn a_certificate_the_system_trusts_is_accepted() {
     if !is_child() {
-        return again("a_certificate_the_system_trusts_is_accepted", &["env"]);
+        return run_again("a_certificate_the_system_trusts_is_accepted", &["env"]);
     }
     let lab = Lab::start();
     let server = server_at("localhost", lab.port("starttls"), json!({}), LONG);
@@ -244,13 +244,13 @@ async fn a_certificate_the_system_trusts_is_accepted() {
     assert_eq!(lab.mails()[0]["tls"], true);
 }
 
-/// In a network of its own, where port 465 is free and may be had.
+/// Runs in its own network namespace, where port 465 is free and may be bound.
 #[tokio::test]
 async fn port_465_is_tls_from_the_first_byte_whatever_use_tls_says() {
     if !is_child() {
         let up = "ip link set lo up && exec \"$0\" \"$@\"";
         let launcher = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", up];
-        return again(
+        return run_again(
             "port_465_is_tls_from_the_first_byte_whatever_use_tls_says",
             &launcher,
         );
@@ -266,7 +266,7 @@ async fn port_465_is_tls_from_the_first_byte_whatever_use_tls_says() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_tried_again() {
+async fn a_refused_connection_is_retried() {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let port = socket.local_addr().unwrap().port();
@@ -274,9 +274,9 @@ async fn nobody_there_is_tried_again() {
         .deliver(&outage(), "k")
         .await
         .unwrap_err();
-    let wanted = format!("127.0.0.1:{port}: connect: Connection refused");
+    let expected = format!("127.0.0.1:{port}: connect: Connection refused");
     assert!(
-        matches!(&error, DeliveryError::Retryable { reason, .. } if reason.starts_with(&wanted)),
+        matches!(&error, DeliveryError::Retryable { reason, .. } if reason.starts_with(&expected)),
         "{error:?}"
     );
 }

@@ -1,10 +1,10 @@
-//! Mail servers that are slow, refuse, hang up or lie.
+//! Mail servers that are slow, refuse, hang up or misbehave.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod mail_options;
 mod names;
-mod patience;
+mod timing;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -16,30 +16,31 @@ use std::{
 
 use apmon_core::{DeliveryError, Notifier};
 use mail_options::{key, outage, plain, server_at, to};
-use patience::{LONG, STALL};
 use serde_json::json;
+use timing::{LONG, STALL};
 
 const OPS: &str = "ops@example.com";
 
-/// What it does when told something.
+/// How the server reacts to a command.
 #[derive(Clone)]
-enum Does {
-    Says(&'static str),
-    SaysLate(Duration, &'static str),
-    /// Between two meetings with the test.
-    SaysBetween(&'static Barrier, &'static str),
+enum Reaction {
+    Reply(&'static str),
+    ReplyLate(Duration, &'static str),
+    /// Replies between two meetings with the test.
+    ReplyBetween(&'static Barrier, &'static str),
     Nothing,
-    HangsUp,
-    TalksOn(&'static str),
+    HangUp,
+    ReplyForever(&'static str),
 }
 
-use Does::{HangsUp, Nothing, Says, SaysBetween, SaysLate, TalksOn};
+use Reaction::{HangUp, Nothing, Reply, ReplyBetween, ReplyForever, ReplyLate};
 
-/// By the first word of a command; "" is the greeting, "." the end of a mail.
-type Manner = fn(&str) -> Does;
+/// The reaction to the first word of a command; "" stands for the connection
+/// itself, "." for the end of an e-mail.
+type Behaviour = fn(&str) -> Reaction;
 
-fn good(told: &str) -> Does {
-    Says(match told {
+fn well_behaved(command: &str) -> Reaction {
+    Reply(match command {
         "" => "220 hostile\r\n",
         "EHLO" => "250-hostile\r\n250 8BITMIME\r\n",
         "DATA" => "354 go on\r\n",
@@ -52,8 +53,8 @@ fn good(told: &str) -> Does {
 #[derive(Default)]
 struct Record {
     connections: usize,
-    /// All that came, by connection.
-    told: Vec<(usize, String)>,
+    /// The lines received, with the number of their connection.
+    lines: Vec<(usize, String)>,
 }
 
 struct Server {
@@ -62,8 +63,9 @@ struct Server {
 }
 
 impl Server {
-    /// Each connection has the next of `manners`, the last one for good.
-    fn start(manners: Vec<Manner>) -> Self {
+    /// Starts a server that treats each connection with the next of `behaviours`, and
+    /// all further ones with the last.
+    fn start(behaviours: Vec<Behaviour>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let record = Arc::new(Mutex::new(Record::default()));
@@ -72,8 +74,8 @@ impl Server {
             for (n, stream) in listener.incoming().enumerate() {
                 let (stream, record) = (stream.unwrap(), Arc::clone(&shared));
                 record.lock().unwrap().connections += 1;
-                let manner = manners[n.min(manners.len() - 1)];
-                thread::spawn(move || serve(stream, n, manner, &record));
+                let behaviour = behaviours[n.min(behaviours.len() - 1)];
+                thread::spawn(move || serve(stream, n, behaviour, &record));
             }
         });
         Self { port, record }
@@ -85,44 +87,44 @@ impl Server {
 
     fn lines(&self, prefix: &str) -> Vec<String> {
         let record = self.record.lock().unwrap();
-        let lines = record.told.iter().map(|(_, line)| line.clone());
+        let lines = record.lines.iter().map(|(_, line)| line.clone());
         lines.filter(|line| line.starts_with(prefix)).collect()
     }
 }
 
-fn serve(mut stream: TcpStream, n: usize, manner: Manner, record: &Mutex<Record>) {
+fn serve(mut stream: TcpStream, n: usize, behaviour: Behaviour, record: &Mutex<Record>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     let mut in_mail = false;
-    let mut told = String::new();
+    let mut command = String::new();
     loop {
-        let does = manner(&told);
-        let starts_mail = told == "DATA" && matches!(does, Says(text) if text.starts_with("354"));
-        match does {
-            Says(text) => drop(stream.write_all(text.as_bytes())),
-            SaysLate(wait, text) => {
+        let reaction = behaviour(&command);
+        let starts_mail = command == "DATA" && matches!(reaction, Reply(text) if text.starts_with("354"));
+        match reaction {
+            Reply(text) => drop(stream.write_all(text.as_bytes())),
+            ReplyLate(wait, text) => {
                 thread::sleep(wait);
                 let _ = stream.write_all(text.as_bytes());
             }
-            SaysBetween(meeting, text) => {
+            ReplyBetween(meeting, text) => {
                 meeting.wait();
                 let _ = stream.write_all(text.as_bytes());
                 meeting.wait();
             }
             Nothing => {}
-            HangsUp => return,
-            TalksOn(text) => while stream.write_all(text.as_bytes()).is_ok() {},
+            HangUp => return,
+            ReplyForever(text) => while stream.write_all(text.as_bytes()).is_ok() {},
         }
         in_mail |= starts_mail;
         loop {
             let Some(Ok(line)) = lines.next() else { return };
-            record.lock().unwrap().told.push((n, line.clone()));
+            record.lock().unwrap().lines.push((n, line.clone()));
             if !in_mail {
-                told = line.split(' ').next().unwrap().to_owned();
+                command = line.split(' ').next().unwrap().to_owned();
                 break;
             }
             if line == "." {
                 in_mail = false;
-                told = line;
+                command = line;
                 break;
             }
         }
@@ -136,34 +138,67 @@ async fn deliver(server: &Server, timeout: Duration) -> Result<(), DeliveryError
         .await
 }
 
-fn again(reason: &str, server: &Server) -> DeliveryError {
+fn retryable(reason: &str, server: &Server) -> DeliveryError {
     DeliveryError::retryable(format!("127.0.0.1:{}: {reason}", server.port))
 }
 
-fn never(reason: &str, server: &Server) -> DeliveryError {
+fn permanent(reason: &str, server: &Server) -> DeliveryError {
     DeliveryError::permanent(format!("127.0.0.1:{}: {reason}", server.port))
 }
 
 #[tokio::test]
-async fn silence_at_any_step_ends_in_time() {
-    let silent: [(Manner, &str); 5] = [
+async fn silence_at_any_step_ends_at_the_deadline() {
+    let silent: [(Behaviour, &str); 5] = [
         (|_| Nothing, "greeting"),
         (
-            |told| if told == "MAIL" { Nothing } else { good(told) },
+            |command| {
+                if command == "MAIL" {
+                    Nothing
+                } else {
+                    well_behaved(command)
+                }
+            },
             "MAIL FROM",
         ),
         (
-            |told| if told == "RCPT" { Nothing } else { good(told) },
+            |command| {
+                if command == "RCPT" {
+                    Nothing
+                } else {
+                    well_behaved(command)
+                }
+            },
             "RCPT TO",
         ),
-        (|told| if told == "DATA" { Nothing } else { good(told) }, "DATA"),
-        (|told| if told == "." { Nothing } else { good(told) }, "the mail"),
+        (
+            |command| {
+                if command == "DATA" {
+                    Nothing
+                } else {
+                    well_behaved(command)
+                }
+            },
+            "DATA",
+        ),
+        (
+            |command| {
+                if command == "." {
+                    Nothing
+                } else {
+                    well_behaved(command)
+                }
+            },
+            "message",
+        ),
     ];
-    let deliveries = silent.map(|(manner, step)| {
+    let deliveries = silent.map(|(behaviour, step)| {
         tokio::spawn(async move {
-            let server = Server::start(vec![manner]);
+            let server = Server::start(vec![behaviour]);
             let error = deliver(&server, STALL).await.unwrap_err();
-            assert_eq!(error, again(&format!("{step}: no answer within 5 secs"), &server));
+            assert_eq!(
+                error,
+                retryable(&format!("{step}: no answer within 5 secs"), &server)
+            );
         })
     });
     for delivery in deliveries {
@@ -172,22 +207,22 @@ async fn silence_at_any_step_ends_in_time() {
 }
 
 #[tokio::test]
-async fn a_slow_greeting_is_waited_for() {
-    let server = Server::start(vec![|told| match told {
-        "" => SaysLate(Duration::from_millis(300), "220-wait\r\n220 hostile\r\n"),
-        _ => good(told),
+async fn a_slow_greeting_is_awaited() {
+    let server = Server::start(vec![|command| match command {
+        "" => ReplyLate(Duration::from_millis(300), "220-wait\r\n220 hostile\r\n"),
+        _ => well_behaved(command),
     }]);
     deliver(&server, LONG).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_is_put_off_is_tried_again_and_what_is_refused_is_not() {
+async fn a_temporary_refusal_is_retried_and_a_permanent_one_is_not() {
     let server = Server::start(vec![
-        |told| match told {
-            "RCPT" => Says("451 4.7.1 greylisted, come again\r\n"),
-            _ => good(told),
+        |command| match command {
+            "RCPT" => Reply("451 4.7.1 greylisted, come again\r\n"),
+            _ => well_behaved(command),
         },
-        good,
+        well_behaved,
     ]);
     let mail = to(OPS, &plain(server.port, LONG));
     let message = outage();
@@ -195,43 +230,46 @@ async fn what_is_put_off_is_tried_again_and_what_is_refused_is_not() {
     let error = mail.deliver(&message, &key).await.unwrap_err();
     assert_eq!(
         error,
-        again("RCPT TO: answered 451 4.7.1 greylisted, come again", &server)
+        retryable("RCPT TO: answered 451 4.7.1 greylisted, come again", &server)
     );
     mail.deliver(&message, &key).await.unwrap();
 
-    for (manner, reason) in [
+    for (behaviour, reason) in [
         (
-            (|told| match told {
-                "RCPT" => Says("550-5.1.1 no such\r\n550 5.1.1 mailbox\r\n"),
-                _ => good(told),
-            }) as Manner,
+            (|command| match command {
+                "RCPT" => Reply("550-5.1.1 no such\r\n550 5.1.1 mailbox\r\n"),
+                _ => well_behaved(command),
+            }) as Behaviour,
             "RCPT TO: answered 550 5.1.1 no such mailbox",
         ),
         (
-            |told| match told {
-                "." => Says("554 5.7.1 spam\r\n"),
-                _ => good(told),
+            |command| match command {
+                "." => Reply("554 5.7.1 spam\r\n"),
+                _ => well_behaved(command),
             },
-            "the mail: answered 554 5.7.1 spam",
+            "message: answered 554 5.7.1 spam",
         ),
     ] {
-        let server = Server::start(vec![manner]);
-        assert_eq!(deliver(&server, LONG).await.unwrap_err(), never(reason, &server));
+        let server = Server::start(vec![behaviour]);
+        assert_eq!(
+            deliver(&server, LONG).await.unwrap_err(),
+            permanent(reason, &server)
+        );
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_got_lost_repeats_the_same_mail() {
+async fn after_a_lost_answer_the_same_mail_is_sent_again() {
     let server = Server::start(vec![
-        |told| match told {
-            "." => HangsUp,
-            _ => good(told),
+        |command| match command {
+            "." => HangUp,
+            _ => well_behaved(command),
         },
-        good,
+        well_behaved,
     ]);
     let error = deliver(&server, LONG).await.unwrap_err();
     assert!(matches!(error, DeliveryError::Retryable { .. }), "{error:?}");
-    assert!(error.to_string().contains(": the mail: "), "{error}");
+    assert!(error.to_string().contains(": message: "), "{error}");
     deliver(&server, LONG).await.unwrap();
     for header in ["Message-ID: ", "Date: ", "Subject: "] {
         let sent = server.lines(header);
@@ -241,33 +279,36 @@ async fn an_answer_that_got_lost_repeats_the_same_mail() {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_down_is_tried_again() {
-    let server = Server::start(vec![|_| Says("421 4.3.2 going down\r\n")]);
+async fn a_server_that_is_shutting_down_is_retried() {
+    let server = Server::start(vec![|_| Reply("421 4.3.2 going down\r\n")]);
     let error = deliver(&server, LONG).await.unwrap_err();
-    assert_eq!(error, again("greeting: answered 421 4.3.2 going down", &server));
-    let server = Server::start(vec![|_| HangsUp]);
+    assert_eq!(
+        error,
+        retryable("greeting: answered 421 4.3.2 going down", &server)
+    );
+    let server = Server::start(vec![|_| HangUp]);
     let error = deliver(&server, LONG).await.unwrap_err();
     assert!(matches!(error, DeliveryError::Retryable { .. }), "{error:?}");
 }
 
-/// One that was used and has been closed by the server meanwhile costs no mail.
+/// No e-mail is lost if the server has closed an idle connection.
 #[tokio::test]
-async fn a_used_connection_that_died_is_replaced_at_once() {
-    for died in [
-        (|told| match told {
-            "RSET" => Says("421 4.4.2 idle too long\r\n"),
-            _ => good(told),
-        }) as Manner,
-        |told| match told {
-            "RSET" => HangsUp,
-            _ => good(told),
+async fn a_dead_idle_connection_is_replaced_at_once() {
+    for dying in [
+        (|command| match command {
+            "RSET" => Reply("421 4.4.2 idle too long\r\n"),
+            _ => well_behaved(command),
+        }) as Behaviour,
+        |command| match command {
+            "RSET" => HangUp,
+            _ => well_behaved(command),
         },
-        |told| match told {
+        |command| match command {
             "RSET" => Nothing,
-            _ => good(told),
+            _ => well_behaved(command),
         },
     ] {
-        let server = Server::start(vec![died, good]);
+        let server = Server::start(vec![dying, well_behaved]);
         let mail = to(OPS, &plain(server.port, LONG));
         mail.deliver(&outage(), "a").await.unwrap();
         mail.deliver(&outage(), "b").await.unwrap();
@@ -275,53 +316,53 @@ async fn a_used_connection_that_died_is_replaced_at_once() {
     }
 }
 
-/// The answer to a mail that was given up must not become that to the next.
+/// The answer to an aborted e-mail must not be taken for the answer to the next.
 #[tokio::test]
-async fn a_late_answer_is_nobodys() {
+async fn a_late_answer_is_not_read() {
     static MEETING: Barrier = Barrier::new(2);
     let server = Server::start(vec![
-        |told| match told {
-            "." => SaysBetween(&MEETING, "250 2.0.0 taken after all\r\n"),
-            _ => good(told),
+        |command| match command {
+            "." => ReplyBetween(&MEETING, "250 2.0.0 taken after all\r\n"),
+            _ => well_behaved(command),
         },
-        |told| match told {
-            "RCPT" => Says("550 5.1.1 no\r\n"),
-            _ => good(told),
+        |command| match command {
+            "RCPT" => Reply("550 5.1.1 no\r\n"),
+            _ => well_behaved(command),
         },
     ]);
     let mail = to(OPS, &plain(server.port, STALL));
     let error = mail.deliver(&outage(), "a").await.unwrap_err();
-    assert_eq!(error, again("the mail: no answer within 5 secs", &server));
+    assert_eq!(error, retryable("message: no answer within 5 secs", &server));
     MEETING.wait();
     MEETING.wait();
     let error = mail.deliver(&outage(), "b").await.unwrap_err();
-    assert_eq!(error, never("RCPT TO: answered 550 5.1.1 no", &server));
+    assert_eq!(error, permanent("RCPT TO: answered 550 5.1.1 no", &server));
     assert_eq!(server.connections(), 2);
 }
 
 #[tokio::test]
-async fn more_to_be_sent_is_not_taken() {
-    let server = Server::start(vec![|told| match told {
-        "." => Says("354 and now?\r\n"),
-        _ => good(told),
+async fn an_intermediate_answer_to_a_mail_is_not_success() {
+    let server = Server::start(vec![|command| match command {
+        "." => Reply("354 and now?\r\n"),
+        _ => well_behaved(command),
     }]);
     let error = deliver(&server, LONG).await.unwrap_err();
-    assert_eq!(error, again("the mail: answered 354 and now?", &server));
+    assert_eq!(error, retryable("message: answered 354 and now?", &server));
 }
 
 #[tokio::test]
-async fn what_has_no_end_ends() {
-    for manner in [
-        (|told| match told {
-            "" => TalksOn("220-x\r\n"),
-            _ => good(told),
-        }) as Manner,
-        |told| match told {
-            "" => TalksOn("xxxxxxxx"),
-            _ => good(told),
+async fn an_endless_answer_is_cut_off() {
+    for behaviour in [
+        (|command| match command {
+            "" => ReplyForever("220-x\r\n"),
+            _ => well_behaved(command),
+        }) as Behaviour,
+        |command| match command {
+            "" => ReplyForever("xxxxxxxx"),
+            _ => well_behaved(command),
         },
     ] {
-        let server = Server::start(vec![manner]);
+        let server = Server::start(vec![behaviour]);
         for more in [json!({"use_tls": false}), json!({})] {
             let mail = to(OPS, &server_at("127.0.0.1", server.port, more, LONG));
             let error = mail.deliver(&outage(), "k").await.unwrap_err();
@@ -332,11 +373,11 @@ async fn what_has_no_end_ends() {
 }
 
 #[tokio::test]
-async fn what_was_said_before_tls_counts_for_nothing() {
-    let server = Server::start(vec![|told| match told {
-        "EHLO" => Says("250-hostile\r\n250 STARTTLS\r\n"),
-        "STARTTLS" => Says("220 go on\r\n250 hostile\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n"),
-        _ => good(told),
+async fn data_sent_before_tls_is_not_used() {
+    let server = Server::start(vec![|command| match command {
+        "EHLO" => Reply("250-hostile\r\n250 STARTTLS\r\n"),
+        "STARTTLS" => Reply("220 go on\r\n250 hostile\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n"),
+        _ => well_behaved(command),
     }]);
     let mail = to(
         OPS,
@@ -345,49 +386,49 @@ async fn what_was_said_before_tls_counts_for_nothing() {
     let error = mail.deliver(&outage(), "k").await.unwrap_err();
     assert_eq!(
         error,
-        again(
-            "STARTTLS: more was said in clear after it, somebody on the way interferes",
+        retryable(
+            "STARTTLS: unencrypted data followed the answer; someone may be tampering with the connection",
             &server
         )
     );
 }
 
 #[tokio::test]
-async fn a_server_that_repeats_the_password_does_not_give_it_away() {
-    let server = Server::start(vec![|told| match told {
-        "EHLO" => Says("250-hostile\r\n250 AUTH PLAIN\r\n"),
-        "AUTH" => Says("535 5.7.8 apmon:s3cret is wrong\r\n"),
-        _ => good(told),
+async fn a_password_repeated_by_the_server_is_masked() {
+    let server = Server::start(vec![|command| match command {
+        "EHLO" => Reply("250-hostile\r\n250 AUTH PLAIN\r\n"),
+        "AUTH" => Reply("535 5.7.8 apmon:s3cret is wrong\r\n"),
+        _ => well_behaved(command),
     }]);
     let login = json!({"use_tls": false, "smtp_username": "apmon", "smtp_password": "s3cret"});
     let mail = to(OPS, &server_at("127.0.0.1", server.port, login, LONG));
     let error = mail.deliver(&outage(), "k").await.unwrap_err();
     assert_eq!(
         error,
-        never("login: answered 535 5.7.8 apmon:*** is wrong", &server)
+        permanent("login: answered 535 5.7.8 apmon:*** is wrong", &server)
     );
 }
 
-/// `AUTH PLAIN` and `AUTH LOGIN` carry it in Base64.
+/// `AUTH PLAIN` and `AUTH LOGIN` carry the password in Base64.
 #[tokio::test]
-async fn nor_does_one_that_repeats_the_line_it_was_in() {
-    let server = Server::start(vec![|told| match told {
-        "EHLO" => Says("250-hostile\r\n250 AUTH PLAIN\r\n"),
-        "AUTH" => Says("535 what is AUTH PLAIN AGFwbW9uAHMzY3JldA== or czNjcmV0\r\n"),
-        _ => good(told),
+async fn a_login_line_repeated_by_the_server_is_masked() {
+    let server = Server::start(vec![|command| match command {
+        "EHLO" => Reply("250-hostile\r\n250 AUTH PLAIN\r\n"),
+        "AUTH" => Reply("535 what is AUTH PLAIN AGFwbW9uAHMzY3JldA== or czNjcmV0\r\n"),
+        _ => well_behaved(command),
     }]);
     let login = json!({"use_tls": false, "smtp_username": "apmon", "smtp_password": "s3cret"});
     let mail = to(OPS, &server_at("127.0.0.1", server.port, login, LONG));
     let error = mail.deliver(&outage(), "k").await.unwrap_err();
-    let told = "login: answered 535 what is AUTH PLAIN ***== or ***";
-    assert_eq!(error, never(told, &server));
+    let reason = "login: answered 535 what is AUTH PLAIN ***== or ***";
+    assert_eq!(error, permanent(reason, &server));
 }
 
 #[tokio::test]
-async fn at_most_four_connections_at_once() {
-    let server = Server::start(vec![|told| match told {
-        "." => SaysLate(Duration::from_millis(200), "250 taken\r\n"),
-        _ => good(told),
+async fn at_most_four_connections_are_open_at_once() {
+    let server = Server::start(vec![|command| match command {
+        "." => ReplyLate(Duration::from_millis(200), "250 taken\r\n"),
+        _ => well_behaved(command),
     }]);
     let shared = plain(server.port, LONG);
     let tasks: Vec<_> = (0..12)

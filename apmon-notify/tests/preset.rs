@@ -1,24 +1,25 @@
-//! What each preset sends, received by a real HTTP server and pinned, with
-//! names that would break a template that were parsed after it was filled.
+//! The requests of each preset, received by a real HTTP server and compared with
+//! snapshots. The names in them would break a template that is parsed after it
+//! was filled.
 //!
-//! The services themselves are not asked: these requests follow the shapes
-//! they publish (`about` in each file of `src/preset`).
+//! The services themselves are not contacted: the requests follow their published
+//! formats (`about` in each file of `src/preset`).
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod names;
-mod patience;
 mod server;
+mod timing;
 
 use std::time::Duration;
 
 use apmon_core::{DeliveryError, Notification, NotificationKind, Notifier, Secret};
 use apmon_notify::{HttpClient, PresetName, Webhook, WebhookOptions};
 use names::names;
-use patience::LONG;
-use server::{Manner, Received, Server, answer};
+use server::{Behaviour, Received, Server, answer};
+use timing::LONG;
 
-const NASTY: &str = "R&D's \"web\"\n{{token}} }} \\ <!channel> ünï 😀 ${HOME} %0A";
+const HOSTILE: &str = "R&D's \"web\"\n{{token}} }} \\ <!channel> ünï 😀 ${HOME} %0A";
 
 fn preset(name: &str) -> PresetName {
     PresetName::find(name).unwrap()
@@ -42,7 +43,7 @@ fn options(preset: PresetName, url: &str) -> WebhookOptions {
 }
 
 fn message(kind: NotificationKind, number: u32) -> Notification {
-    let name = NASTY.replace('\n', "\\n");
+    let name = HOSTILE.replace('\n', "\\n");
     let text = match kind {
         NotificationKind::Outage => {
             format!("{name} in HomeLab new outage: no answer (http://h/) at 2:00 PM, down for 0 secs")
@@ -57,7 +58,7 @@ fn message(kind: NotificationKind, number: u32) -> Notification {
         incident: "49f5d52a29d669c18210".into(),
         kind,
         site: "HomeLab".into(),
-        monitor: NASTY.into(),
+        monitor: HOSTILE.into(),
         address: "http://h/?a=b&c".into(),
         text,
         number,
@@ -69,7 +70,7 @@ fn message(kind: NotificationKind, number: u32) -> Notification {
     }
 }
 
-fn story() -> [Notification; 3] {
+fn incident() -> [Notification; 3] {
     [
         message(NotificationKind::Outage, 1),
         message(NotificationKind::Reminder, 2),
@@ -95,7 +96,7 @@ async fn received(preset: PresetName) -> Vec<Received> {
     let server = Server::answering("200 OK");
     let options = options(preset, &server.url("/at"));
     let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
-    for message in story() {
+    for message in incident() {
         let key = format!("{}-webhook:127.0.0.1", message.id);
         webhook.deliver(&message, &key).await.unwrap();
     }
@@ -118,16 +119,16 @@ fn json(received: &Received) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn what_each_preset_sends() {
+async fn each_preset_sends_these_requests() {
     for preset in PresetName::all() {
         let requests: Vec<_> = received(preset).await.iter().map(shown).collect();
         insta::assert_snapshot!(preset.as_str(), requests.join("\n----\n\n"));
     }
 }
 
-/// It was refused at first, and is delivered after its end was.
+/// The message was refused at first, and is delivered after the end of its incident.
 #[tokio::test]
-async fn a_beginning_that_comes_after_its_end_opens_nothing() {
+async fn a_late_first_message_of_an_ended_incident_opens_no_alert() {
     let ended: jiff::Timestamp = "2026-02-11T14:20:00Z".parse().unwrap();
     for kind in [
         NotificationKind::Outage,
@@ -146,7 +147,7 @@ async fn a_beginning_that_comes_after_its_end_opens_nothing() {
         assert!(opsgenie.request_line.contains(&close), "{opsgenie:?}");
         let alertmanager = json(&sent(preset("alertmanager"), &late).await);
         assert_eq!(alertmanager[0]["endsAt"], ended.to_string());
-        // An end before the beginning would be refused.
+        // An end before the start would be refused.
         let corrected = Notification {
             ended: Some("2026-02-11T13:00:00Z".parse().unwrap()),
             ..late
@@ -156,16 +157,16 @@ async fn a_beginning_that_comes_after_its_end_opens_nothing() {
     }
 }
 
-/// Alertmanager knows an alert by its labels, and takes an end that lies ahead
-/// of its own clock for none.
+/// Alertmanager identifies an alert by its labels, and ignores an end that is in the
+/// future by its own clock.
 #[tokio::test]
-async fn an_end_closes_the_alert_that_its_beginning_opened() {
+async fn the_last_message_closes_the_alert_that_the_first_one_opened() {
     use NotificationKind::{Known, NoLongerWatched, Outage, Recovery, Reminder, Unknown};
-    for (beginning, end) in [(Outage, Recovery), (Reminder, NoLongerWatched), (Unknown, Known)] {
-        let opened = json(&sent(preset("alertmanager"), &message(beginning, 1)).await);
+    for (first, last) in [(Outage, Recovery), (Reminder, NoLongerWatched), (Unknown, Known)] {
+        let opened = json(&sent(preset("alertmanager"), &message(first, 1)).await);
         let moved = Notification {
             address: "http://elsewhere/".into(),
-            ..message(end, 2)
+            ..message(last, 2)
         };
         let closed = json(&sent(preset("alertmanager"), &moved).await);
         assert_eq!(opened[0]["labels"], closed[0]["labels"]);
@@ -175,9 +176,9 @@ async fn an_end_closes_the_alert_that_its_beginning_opened() {
     }
 }
 
-/// Services refuse or cut what is longer, and a limit is of what they are sent.
+/// Services refuse or cut longer texts, and their limits apply to the encoded text.
 #[tokio::test]
-async fn no_text_grows_beyond_all_bounds() {
+async fn the_length_of_every_text_is_limited() {
     for preset in PresetName::all() {
         let name = "a&b".repeat(20_000);
         let endless = Notification {
@@ -200,9 +201,9 @@ async fn no_text_grows_beyond_all_bounds() {
     }
 }
 
-/// Discord says 204 before it has looked at the message, unless it is asked to wait.
+/// Discord answers 204 before it has validated the message, unless asked to wait.
 #[tokio::test]
-async fn discord_is_waited_for_in_whatever_thread() {
+async fn discord_is_asked_to_wait_in_any_thread() {
     for (query, sent) in [
         ("", "?wait=true"),
         ("?thread_id=77", "?thread_id=77&wait=true"),
@@ -211,13 +212,13 @@ async fn discord_is_waited_for_in_whatever_thread() {
         let server = Server::answering("200 OK");
         let options = options(preset("discord"), &server.url(&format!("/hook{query}")));
         let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
-        webhook.deliver(&story()[0], "key").await.unwrap();
+        webhook.deliver(&incident()[0], "key").await.unwrap();
         let expected = format!("POST /hook{sent} HTTP/1.1");
         assert_eq!(server.received()[0].request_line, expected);
     }
 }
 
-/// A name of a monitor stands in a body as itself, wherever it stands.
+/// The name of a monitor appears unchanged wherever it is inserted.
 #[tokio::test]
 async fn no_name_breaks_a_body() {
     for preset in PresetName::all() {
@@ -236,24 +237,24 @@ async fn no_name_breaks_a_body() {
 }
 
 #[tokio::test]
-async fn what_is_not_given_is_left_out() {
+async fn an_option_that_is_not_set_is_left_out() {
     let server = Server::answering("200 OK");
     let mut options = options(preset("ntfy"), &server.url(""));
     options.values.remove("token");
     let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
-    webhook.deliver(&story()[0], "key").await.unwrap();
+    webhook.deliver(&incident()[0], "key").await.unwrap();
     assert_eq!(server.received()[0].header("authorization"), None);
 }
 
 #[tokio::test]
-async fn a_service_that_is_busy_is_waited_for() {
+async fn the_wait_that_a_busy_service_asks_for_is_passed_on() {
     let body = r#"{"ok":false,"parameters":{"retry_after":7}}"#;
     let length = body.len();
     let busy = format!("HTTP/1.1 429 Too Many Requests\r\nContent-Length: {length}\r\n\r\n{body}");
-    let server = Server::start(vec![Manner::Answers(busy)]);
+    let server = Server::start(vec![Behaviour::Answers(busy)]);
     let options = options(preset("telegram"), &server.url(""));
     let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
-    let error = webhook.deliver(&story()[0], "key").await.unwrap_err();
+    let error = webhook.deliver(&incident()[0], "key").await.unwrap_err();
     let DeliveryError::Retryable { retry_after, reason } = error else {
         panic!("{error}")
     };
@@ -261,10 +262,10 @@ async fn a_service_that_is_busy_is_waited_for() {
 }
 
 #[tokio::test]
-async fn what_is_shown_holds_no_secret() {
+async fn no_secret_is_shown() {
     for preset in PresetName::all() {
         let echo = "HTTP/1.1 400 Bad Request\r\nContent-Length: 54\r\n\r\nt0k:EN is wrong, routing_key-s3cret and /at-s3cret too";
-        let server = Server::start(vec![Manner::Answers(echo.into())]);
+        let server = Server::start(vec![Behaviour::Answers(echo.into())]);
         let mut options = options(preset, &server.url("/at-s3cret"));
         options
             .headers
@@ -272,7 +273,7 @@ async fn what_is_shown_holds_no_secret() {
         let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
         let mut lines = Vec::new();
         let result = webhook
-            .deliver_with_transcript(&story()[0], "key", &mut lines)
+            .deliver_with_transcript(&incident()[0], "key", &mut lines)
             .await;
         let all = format!("{}\n{:?} {webhook:?}", lines.join("\n"), result.unwrap_err());
         let given = preset.options().map(|name| match name {
@@ -290,13 +291,13 @@ async fn what_is_shown_holds_no_secret() {
 }
 
 #[tokio::test]
-async fn a_put_follows_no_redirect() {
+async fn redirects_of_a_put_are_not_followed() {
     let server = Server::start(vec![answer("307 Temporary Redirect", "Location: /elsewhere\r\n")]);
     let options = options(preset("matrix"), &server.url(""));
     let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
-    let error = webhook.deliver(&story()[0], "key").await.unwrap_err();
+    let error = webhook.deliver(&incident()[0], "key").await.unwrap_err();
     assert!(
-        error.to_string().ends_with("a PUT follows no redirect"),
+        error.to_string().ends_with("redirects of a PUT are not followed"),
         "{error}"
     );
     assert_eq!(server.received().len(), 1);

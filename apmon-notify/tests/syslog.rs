@@ -1,4 +1,4 @@
-//! Syslog messages, received by sockets of this machine.
+//! Syslog messages, received on sockets of this machine.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // what fails here is a test
@@ -48,8 +48,8 @@ async fn send(options: &SyslogOptions, text: &str) -> Result<(), DeliveryError> 
     syslog.deliver(&message(text), "key").await
 }
 
-/// What does not depend on machine and process.
-fn shape(line: &str) -> String {
+/// A line without the parts that depend on machine and process.
+fn normalized(line: &str) -> String {
     let mut words: Vec<_> = line.splitn(8, ' ').collect();
     assert!(words.len() == 8, "{line}");
     words[2] = "HOST";
@@ -60,7 +60,7 @@ fn shape(line: &str) -> String {
 const WEB: &str = "<26>1 2026-02-11T14:18:00.123456Z HOST apmon PID down - web is down; ünï\\nx";
 
 #[tokio::test]
-async fn a_socket_of_this_machine() {
+async fn a_message_reaches_a_local_socket() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -82,7 +82,7 @@ async fn a_socket_of_this_machine() {
 }
 
 #[tokio::test]
-async fn a_datagram_and_its_refusal() {
+async fn a_message_is_one_datagram_and_a_refusal_is_an_error() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = format!("udp://{}", socket.local_addr().unwrap());
     let mut options = options(&address);
@@ -101,7 +101,7 @@ async fn a_datagram_and_its_refusal() {
 }
 
 #[tokio::test]
-async fn a_connection_counts_its_octets() {
+async fn a_message_over_tcp_is_preceded_by_its_length() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
     let received = thread::spawn(move || {
@@ -113,7 +113,7 @@ async fn a_connection_counts_its_octets() {
     let text = received.join().unwrap();
     let (length, line) = text.split_once(' ').unwrap();
     assert_eq!(length.parse::<usize>().unwrap(), line.len());
-    assert_eq!(shape(line), WEB);
+    assert_eq!(normalized(line), WEB);
     let error = send(&options(&address), "x").await.unwrap_err();
     assert!(matches!(error, DeliveryError::Retryable { .. }), "{error}");
 }

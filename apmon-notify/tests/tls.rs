@@ -1,8 +1,8 @@
-//! Certificates are verified, and against the system's own roots.
+//! Certificates are verified against the system's authorities.
 //!
-//! `certs/localhost.pem` is signed by `certs/ca.pem`, which no system trusts;
-//! whether it is trusted is set by `SSL_CERT_FILE`, which the client reads
-//! when it is made. So each case is a process of its own: this binary again.
+//! `certs/localhost.pem` is signed by `certs/ca.pem`, which no system trusts.
+//! `SSL_CERT_FILE` makes it trusted; the client reads that when it is created,
+//! so each case runs in a process of its own: this binary again.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
@@ -25,7 +25,8 @@ use tokio_rustls::{
     },
 };
 
-/// A server on all of loopback that answers 200 to whoever accepts its certificate.
+/// Starts a server on all loopback addresses that answers 200 to every client that
+/// accepts its certificate.
 async fn serve() -> u16 {
     let certificate = CertificateDer::from_pem_slice(include_bytes!("certs/localhost.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("certs/localhost.key")).unwrap();
@@ -63,8 +64,8 @@ async fn send(host: &str, port: u16) -> Result<(), DeliveryError> {
         .await
 }
 
-/// Runs the test `name` again where `roots` are the system's.
-fn again(name: &str, roots: &str) {
+/// Runs the test `name` again with `roots` as the system's authorities.
+fn run_again(name: &str, roots: &str) {
     let roots = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/certs")
         .join(roots);
@@ -85,7 +86,7 @@ fn is_child() -> bool {
 #[tokio::test]
 async fn a_certificate_the_system_trusts_is_accepted() {
     if !is_child() {
-        return again("a_certificate_the_system_trusts_is_accepted", "ca.pem");
+        return run_again("a_certificate_the_system_trusts_is_accepted", "ca.pem");
     }
     send("localhost", serve().await).await.unwrap();
 }
@@ -93,7 +94,7 @@ async fn a_certificate_the_system_trusts_is_accepted() {
 #[tokio::test]
 async fn a_certificate_of_another_name_is_refused() {
     if !is_child() {
-        return again("a_certificate_of_another_name_is_refused", "ca.pem");
+        return run_again("a_certificate_of_another_name_is_refused", "ca.pem");
     }
     let port = serve().await;
     let error = send("127.0.0.2", port).await.unwrap_err();
@@ -109,7 +110,7 @@ async fn a_certificate_of_another_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_nobody_vouches_for_is_refused() {
+async fn a_certificate_of_an_unknown_authority_is_refused() {
     let port = serve().await;
     let error = send("localhost", port).await.unwrap_err();
     assert_eq!(
@@ -121,9 +122,9 @@ async fn a_certificate_nobody_vouches_for_is_refused() {
 }
 
 #[tokio::test]
-async fn a_machine_without_certificates_is_told_what_it_lacks() {
+async fn a_machine_without_authorities_is_reported() {
     if !is_child() {
-        return again("a_machine_without_certificates_is_told_what_it_lacks", "none.pem");
+        return run_again("a_machine_without_authorities_is_reported", "none.pem");
     }
     let port = serve().await;
     let error = send("localhost", port).await.unwrap_err();

@@ -1,18 +1,18 @@
-//! What a webhook sends, byte by byte, and what it makes of an answer.
+//! The requests of a webhook, byte by byte, and how it judges answers.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod names;
-mod patience;
 mod server;
+mod timing;
 
 use std::time::Duration;
 
 use apmon_core::{DeliveryError, Notification, NotificationKind, Notifier, Secret};
 use apmon_notify::{HttpClient, RequestEncoding, RequestMethod, Webhook, WebhookError, WebhookOptions};
 use names::names;
-use patience::LONG;
-use server::{Manner, Server, answer, deserted};
+use server::{Behaviour, Server, answer, unused_port};
+use timing::LONG;
 
 const TEXT: &str = "R&D's \"web\" in HomeLab is UP (http://h/?a=b) at 2:18 PM; ünicode";
 
@@ -58,7 +58,7 @@ async fn post_to(server: &Server) -> Result<(), DeliveryError> {
 }
 
 #[tokio::test]
-async fn the_bytes_of_a_post() {
+async fn a_post_has_these_bytes_in_each_encoding() {
     use RequestEncoding::{Csvquoted, Html, Json, Url};
     let table = [
         (
@@ -104,7 +104,7 @@ async fn the_bytes_of_a_post() {
 }
 
 #[tokio::test]
-async fn the_bytes_of_a_get() {
+async fn a_get_has_these_bytes_in_each_encoding() {
     use RequestEncoding::{Csvquoted, Html, Url};
     let table = [
         (
@@ -143,7 +143,7 @@ async fn the_bytes_of_a_get() {
 }
 
 #[tokio::test]
-async fn an_answer_decides_whether_another_try_is_worth_it() {
+async fn the_status_decides_whether_to_try_again() {
     let table = [
         ("200 OK", "delivered"),
         ("201 Created", "delivered"),
@@ -161,18 +161,18 @@ async fn an_answer_decides_whether_another_try_is_worth_it() {
         ("599 Whatever", "retryable"),
     ];
     for (status, expected) in table {
-        let found = match post_to(&Server::answering(status)).await {
+        let outcome = match post_to(&Server::answering(status)).await {
             Ok(()) => "delivered",
             Err(DeliveryError::Retryable { .. }) => "retryable",
             Err(DeliveryError::Permanent { .. }) => "permanent",
             Err(_) => "something else",
         };
-        assert_eq!(found, expected, "{status}");
+        assert_eq!(outcome, expected, "{status}");
     }
 }
 
 #[tokio::test]
-async fn the_receivers_own_wish_for_a_pause_is_passed_on() {
+async fn retry_after_of_a_receiver_is_passed_on() {
     let table = [
         ("Retry-After: 120\r\n", Some(120)),
         (
@@ -194,7 +194,7 @@ async fn the_receivers_own_wish_for_a_pause_is_passed_on() {
 }
 
 #[tokio::test]
-async fn a_post_follows_no_redirect() {
+async fn redirects_of_a_post_are_not_followed() {
     let elsewhere = Server::answering("200 OK");
     let location = format!("Location: {}\r\n", elsewhere.url("/"));
     let server = Server::start(vec![answer("307 Temporary Redirect", &location)]);
@@ -202,16 +202,16 @@ async fn a_post_follows_no_redirect() {
     assert_eq!(
         error.to_string(),
         format!(
-            "http://127.0.0.1:{}: answered 307 Temporary Redirect; a POST follows no redirect",
+            "http://127.0.0.1:{}: answered 307 Temporary Redirect; redirects of a POST are not followed",
             server.port
         )
     );
     assert!(elsewhere.received().is_empty());
 }
 
-/// A key in a header is for the host that it was given for.
+/// A key in a header is meant for one host only.
 #[tokio::test]
-async fn a_get_with_headers_is_not_led_elsewhere() {
+async fn a_get_with_headers_does_not_follow_redirects_to_other_hosts() {
     let get_from = async |server: &Server, headers: &[(&str, &str)]| {
         let mut options = options(&server.url("/?m="), RequestMethod::Get, RequestEncoding::Url);
         let headers = headers.iter();
@@ -222,39 +222,41 @@ async fn a_get_with_headers_is_not_led_elsewhere() {
     };
     let key = [("X-Api-Key", "T0KEN")];
     let elsewhere = Server::answering("200 OK");
-    let away = || {
+    let redirecting = || {
         let location = format!("Location: {}\r\n", elsewhere.url("/"));
         Server::start(vec![answer("302 Found", &location)])
     };
-    let server = away();
+    let server = redirecting();
     let error = get_from(&server, &key).await.unwrap_err();
     assert_eq!(
         error,
         DeliveryError::permanent(format!(
-            "http://127.0.0.1:{}: redirects to another host or port, where its \"headers\" must not go",
+            "http://127.0.0.1:{}: redirects to another host or port, to which its \"headers\" must not be sent",
             server.port
         ))
     );
     assert!(elsewhere.received().is_empty());
-    get_from(&away(), &[]).await.unwrap();
+    get_from(&redirecting(), &[]).await.unwrap();
     assert_eq!(elsewhere.received().len(), 1);
-    let here = Server::start(vec![
+    let same_host = Server::start(vec![
         answer("302 Found", "Location: /there\r\n"),
         answer("200 OK", ""),
     ]);
-    get_from(&here, &key).await.unwrap();
-    let [_, led] = &here.received()[..] else { panic!() };
-    assert_eq!(led.request_line, "GET /there HTTP/1.1");
-    assert_eq!(led.header("x-api-key"), Some("T0KEN"));
+    get_from(&same_host, &key).await.unwrap();
+    let [_, redirected] = &same_host.received()[..] else {
+        panic!()
+    };
+    assert_eq!(redirected.request_line, "GET /there HTTP/1.1");
+    assert_eq!(redirected.header("x-api-key"), Some("T0KEN"));
 }
 
 #[tokio::test]
-async fn an_answer_that_repeats_what_it_was_sent_gives_no_secret_away() {
-    // `prefix`, a header, the URL's login, and an end that is cut short.
+async fn secrets_repeated_in_an_answer_are_masked() {
+    // The prefix, a header, the login in the URL, and an end that is cut off.
     let body =
         r#"{"user":"us3r-key","auth":"Bearer h34der","basic":"bmFtZTpwdzpwdzpwdw==","path":"/pa%2fth"} tok3"#;
     let head = format!("HTTP/1.1 400 Bad Request\r\nContent-Length: {}", body.len() + 4);
-    let server = Server::start(vec![Manner::Answers(format!("{head}\r\n\r\n{body}"))]);
+    let server = Server::start(vec![Behaviour::Answers(format!("{head}\r\n\r\n{body}"))]);
     let url = server.url("/pa%2Fth").replace("//", "//name:pw%3Apw%3Apw@");
     let mut options = options(&url, RequestMethod::Post, RequestEncoding::Url);
     options.request_prefix = Some(Secret::new("tok=tok3n-1&usr=us3r-key&m="));
@@ -274,8 +276,8 @@ async fn an_answer_that_repeats_what_it_was_sent_gives_no_secret_away() {
 }
 
 #[tokio::test]
-async fn nobody_home_is_retryable() {
-    let (_held, port) = deserted();
+async fn a_refused_connection_is_retryable() {
+    let (_held, port) = unused_port();
     let url = format!("http://127.0.0.1:{port}/T0KEN");
     let error = deliver(&options(&url, RequestMethod::Post, RequestEncoding::Json), LONG)
         .await
@@ -289,8 +291,8 @@ async fn nobody_home_is_retryable() {
 }
 
 #[tokio::test]
-async fn a_silent_receiver_costs_the_timeout_and_no_more() {
-    let server = Server::start(vec![Manner::Silent]);
+async fn a_silent_receiver_is_given_up_at_the_timeout() {
+    let server = Server::start(vec![Behaviour::Silent]);
     let options = options(&server.url("/T0KEN"), RequestMethod::Post, RequestEncoding::Json);
     let error = deliver(&options, Duration::from_millis(300)).await.unwrap_err();
     assert_eq!(
@@ -304,25 +306,25 @@ async fn a_silent_receiver_costs_the_timeout_and_no_more() {
 
 #[tokio::test]
 async fn a_receiver_that_hangs_up_is_retryable() {
-    let server = Server::start(vec![Manner::Closes]);
+    let server = Server::start(vec![Behaviour::Closes]);
     let error = post_to(&server).await.unwrap_err();
     assert!(matches!(error, DeliveryError::Retryable { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn a_receiver_that_never_stops_talking_was_told_all_the_same() {
+async fn an_endless_answer_still_counts_as_delivered() {
     let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
-    let server = Server::start(vec![Manner::Endless(head.into())]);
+    let server = Server::start(vec![Behaviour::Endless(head.into())]);
     post_to(&server).await.unwrap();
-    // One that stops in the middle holds nobody up for long.
+    // An answer that stops halfway causes only a short delay.
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf";
-    let server = Server::start(vec![Manner::Answers(head.into())]);
+    let server = Server::start(vec![Behaviour::Answers(head.into())]);
     post_to(&server).await.unwrap();
 }
 
 #[tokio::test]
-async fn no_error_gives_a_token_away() {
-    let (_held, refused) = deserted();
+async fn no_error_contains_a_token() {
+    let (_held, refused) = unused_port();
     let mut ports = vec![refused];
     let servers: Vec<_> = [
         answer("500 T0KEN", ""),
@@ -330,12 +332,12 @@ async fn no_error_gives_a_token_away() {
         answer("302 Found", "Location: /elsewhere-T0KEN\r\n"),
         answer("302 Found", "Location: ftp://x/T0KEN\r\n"),
         answer("302 Found", "Location: http://[T0KEN\r\n"),
-        Manner::Silent,
-        Manner::Closes,
-        Manner::Answers("no HTTP\r\n\r\n".into()),
+        Behaviour::Silent,
+        Behaviour::Closes,
+        Behaviour::Answers("no HTTP\r\n\r\n".into()),
     ]
     .into_iter()
-    .map(|manner| Server::start(vec![manner]))
+    .map(|behaviour| Server::start(vec![behaviour]))
     .collect();
     ports.extend(servers.iter().map(|server| server.port));
     let mut addresses: Vec<_> = ports
@@ -365,7 +367,7 @@ async fn no_error_gives_a_token_away() {
 }
 
 #[test]
-fn options_that_nobody_checked_are_checked() {
+fn unchecked_options_are_validated() {
     let good = || options("http://h/", RequestMethod::Post, RequestEncoding::Url);
     let error = |options: WebhookOptions| Webhook::new(&options, HttpClient::new(names()), LONG).unwrap_err();
     let missing = WebhookOptions {
@@ -401,7 +403,7 @@ async fn headers_are_sent_and_replace_ours() {
 }
 
 #[tokio::test]
-async fn the_named_statuses_alone_mean_delivered() {
+async fn only_the_configured_statuses_mean_delivered() {
     let table = [
         ("200 OK", "delivered"),
         ("302 Found", "delivered"),
@@ -420,29 +422,31 @@ async fn the_named_statuses_alone_mean_delivered() {
 }
 
 #[tokio::test]
-async fn a_good_status_is_not_enough_where_a_text_is_wanted() {
+async fn a_good_status_is_not_enough_if_a_text_is_required() {
     let with = |body: &str| {
-        Manner::Answers(format!(
+        Behaviour::Answers(format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         ))
     };
-    let try_one = async |manner: Manner, timeout: Duration| {
-        let server = Server::start(vec![manner]);
+    let deliver_to = async |behaviour: Behaviour, timeout: Duration| {
+        let server = Server::start(vec![behaviour]);
         let mut options = options(&server.url("/"), RequestMethod::Post, RequestEncoding::Url);
         options.success_body = Some(Secret::new("\"queued\""));
         deliver(&options, timeout).await
     };
-    try_one(with("{\"state\": \"queued\"}"), LONG).await.unwrap();
-    // One that never ends is left as soon as the text is there.
+    deliver_to(with("{\"state\": \"queued\"}"), LONG).await.unwrap();
+    // An endless answer is abandoned once the text has arrived.
     let endless = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n\"queued\"".to_owned();
-    try_one(Manner::Endless(endless.clone()), LONG).await.unwrap();
-    for manner in [
+    deliver_to(Behaviour::Endless(endless.clone()), LONG)
+        .await
+        .unwrap();
+    for behaviour in [
         with("ERROR: no credit"),
         with(""),
-        Manner::Endless(endless.replace("queued", "lost")),
+        Behaviour::Endless(endless.replace("queued", "lost")),
     ] {
-        let error = try_one(manner, LONG).await.unwrap_err();
+        let error = deliver_to(behaviour, LONG).await.unwrap_err();
         assert!(matches!(error, DeliveryError::Retryable { .. }), "{error}");
         assert!(
             error
@@ -452,13 +456,13 @@ async fn a_good_status_is_not_enough_where_a_text_is_wanted() {
         );
     }
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf".to_owned();
-    let error = try_one(Manner::Answers(half), LONG).await.unwrap_err();
+    let error = deliver_to(Behaviour::Answers(half), LONG).await.unwrap_err();
     assert!(matches!(error, DeliveryError::Retryable { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn an_entrys_own_timeout_holds() {
-    let server = Server::start(vec![Manner::Silent]);
+async fn the_timeout_of_an_entry_overrides_the_default() {
+    let server = Server::start(vec![Behaviour::Silent]);
     let mut options = options(&server.url("/"), RequestMethod::Post, RequestEncoding::Url);
     options.timeout_secs = Some(apmon_core::config::Seconds::new(1));
     let error = deliver(&options, LONG).await.unwrap_err();

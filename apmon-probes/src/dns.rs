@@ -1,8 +1,8 @@
 //! `dns`: does a name server give the right answer?
 //!
-//! It asks the server itself, over UDP, and over TCP where the answer does not
-//! fit a datagram. The system's resolver has no part in it, except for finding
-//! the server where that is given by name.
+//! The probe queries the server directly: over UDP, then over TCP if the answer
+//! does not fit a datagram. The system's resolver is used only to find the
+//! server itself when it is given by name.
 
 mod answer;
 mod exchange;
@@ -21,35 +21,35 @@ use hickory_resolver::proto::{op::Message, rr::Record};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::{answer::Reading, exchange::Exchange, question::Question};
+use self::{answer::Parsed, exchange::Exchange, question::Question};
 use crate::{endpoint::Endpoint, local::Local, recorder::CheckRecorder};
 
 pub use self::question::RecordKind;
 
 const PORT: u16 = 53;
 
-/// So many records of each section `--explain` shows.
-const SHOWN: usize = 50;
+/// How many records of each section `--explain` shows.
+const MAX_SHOWN: usize = 50;
 
 /// Options of `type: dns`.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct DnsOptions {
-    /// The name to ask for, in full: no search domain is added. A final dot
-    /// and letters beyond ASCII are fine. With `record_type: PTR` it may be an
-    /// IP address, which is asked for as its name in in-addr.arpa or ip6.arpa.
+    /// Name to look up, in full: no search domain is appended. A trailing dot
+    /// and non-ASCII letters are allowed. With `record_type: PTR` it may be an
+    /// IP address, which is looked up under in-addr.arpa or ip6.arpa.
     #[schemars(required)]
     pub query: Option<Text>,
-    /// Which records to ask for: A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT or
-    /// CAA, in upper or lower case. Default A. Without `expect` the monitor is
-    /// up once there is at least one; where the name is an alias (CNAME), those
-    /// of the name it leads to count.
+    /// Record type to ask for: A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT or CAA,
+    /// in upper or lower case. Default A. Without `expect` the monitor is up if
+    /// there is at least one such record; if the name is an alias (CNAME), the
+    /// records of its target count.
     #[serde(default)]
     pub record_type: RecordKind,
-    /// Must stand in one of the records as `dig +short` shows them: `10
-    /// mail.example.com.` for MX, the text for TXT (with its quotes or without,
-    /// its pieces joined). An IP address must be the whole record, so that
-    /// 10.0.0.1 is not found in 10.0.0.10. Upper and lower case differ in TXT
-    /// and CAA only.
+    /// Text that must appear in one of the records as `dig +short` prints them:
+    /// `10 mail.example.com.` for MX, the text itself for TXT (with or without
+    /// its quotes, its parts joined). An IP address must match the whole record,
+    /// so that 10.0.0.1 does not match 10.0.0.10. Only TXT and CAA are
+    /// case-sensitive.
     pub expect: Option<Text>,
 }
 
@@ -65,11 +65,11 @@ impl Kind for Dns {
     }
 
     fn summary(&self) -> &'static str {
-        "asks a name server for a name and looks at the records it answers"
+        "queries a name server and checks the records in its answer"
     }
 
     fn address(&self) -> &'static str {
-        "dns://server[:port], port 53 where none is given"
+        "dns://server[:port], port 53 by default"
     }
 
     fn example(&self) -> &'static str {
@@ -86,8 +86,8 @@ impl Kind for Dns {
         let question = match text.map(|text| Question::new(text.as_str(), options.record_type)) {
             None => None,
             Some(Ok(question)) => Some(question),
-            Some(Err(wrong)) => {
-                section.error("query", wrong);
+            Some(Err(error)) => {
+                section.error("query", error);
                 None
             }
         };
@@ -135,18 +135,18 @@ impl DnsProbe {
         } = &*self.plan;
         let to = endpoint.resolve(check, recorder, &self.local).await?;
         let exchange = Exchange::new(question, check)?;
-        let answer = match exchange.by_udp(to, &self.local.network).await? {
+        let answer = match exchange.over_udp(to, &self.local.network).await? {
             Some(answer) => {
                 recorder.done(Phase::FirstByte);
                 answer
             }
             None => {
                 recorder.done(Phase::FirstByte);
-                check.step("receive", || "truncated; the same again over TCP".to_owned());
-                // Boxed: few answers are so long.
-                let answer = Box::pin(self.by_tcp(to, &exchange, check, recorder)).await;
+                check.step("receive", || "truncated; retrying over TCP".to_owned());
+                // Boxed: few answers are that long.
+                let answer = Box::pin(self.over_tcp(to, &exchange, check, recorder)).await;
                 let answer = answer.map_err(|failure| {
-                    let reason = format!("answer truncated, then over TCP: {}", failure.reason);
+                    let reason = format!("answer truncated, retry over TCP failed: {}", failure.reason);
                     Failure::new(failure.class, reason)
                 })?;
                 recorder.done(Phase::Transfer);
@@ -154,19 +154,19 @@ impl DnsProbe {
             }
         };
         explain(check, &answer);
-        let found = answer::found(&answer, question)?;
-        recorder.measured("records", found.len() as f64);
-        answer::judge(&found, question, expect.as_deref())
+        let records = answer::requested_records(&answer, question)?;
+        recorder.measured("records", records.len() as f64);
+        answer::judge(&records, question, expect.as_deref())
     }
 
-    async fn by_tcp(
+    async fn over_tcp(
         &self,
         to: SocketAddr,
         exchange: &Exchange<'_>,
         check: &Check,
         recorder: &mut CheckRecorder,
     ) -> Result<Message, Failure> {
-        // The very server that was asked before, should its name have moved.
+        // The server that was just queried, even if its name has moved meanwhile.
         let server = Endpoint {
             remote: Remote {
                 host: Host::Address(to.ip()),
@@ -175,17 +175,17 @@ impl DnsProbe {
             port: to.port(),
         };
         let stream = server.connect(check, recorder, &self.local).await?;
-        exchange.by_tcp(stream).await
+        exchange.over_tcp(stream).await
     }
 }
 
-/// Notes an answer, as `dig` would show it.
+/// Adds an answer to the trace, in the style of `dig`.
 fn explain(check: &Check, answer: &Message) {
     if !check.is_traced() {
         return;
     }
     check.step("receive", || {
-        let (code, _) = answer::words(answer.response_code());
+        let (code, _) = answer::describe_code(answer.response_code());
         format!(
             "{code}; flags {}; answer {}, authority {}, additional {}",
             answer::flags(answer),
@@ -199,27 +199,27 @@ fn explain(check: &Check, answer: &Message) {
 }
 
 fn section(check: &Check, name: &str, records: &[Record]) {
-    for record in &records[..records.len().min(SHOWN)] {
+    for record in &records[..records.len().min(MAX_SHOWN)] {
         check.step(name, || excerpt(&record::line(record), 200));
     }
-    if let Some(more) = records.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+    if let Some(more) = records.len().checked_sub(MAX_SHOWN).filter(|more| *more > 0) {
         check.step(name, || format!("and {more} more"));
     }
 }
 
-/// Reads `bytes` as an answer to whatever question they hold, and goes through
-/// all that is done with one.
+/// Parses `bytes` as an answer to the question they contain, and runs all that
+/// is done with an answer.
 pub(crate) fn fuzz(bytes: &[u8]) {
     let Some((id, question)) = answer::any_question(bytes) else {
         return;
     };
-    if let Reading::Answer(answer) | Reading::Truncated(Ok(answer)) = answer::read(bytes, id, &question) {
+    if let Parsed::Answer(answer) | Parsed::Truncated(Ok(answer)) = answer::parse(bytes, id, &question) {
         for record in answer.answers().iter().chain(answer.name_servers()) {
             std::hint::black_box(record::line(record));
         }
         std::hint::black_box(answer::flags(&answer));
-        if let Ok(found) = answer::found(&answer, &question) {
-            std::hint::black_box(answer::judge(&found, &question, Some("needle"))).ok();
+        if let Ok(records) = answer::requested_records(&answer, &question) {
+            std::hint::black_box(answer::judge(&records, &question, Some("needle"))).ok();
         }
     }
 }

@@ -1,6 +1,6 @@
-//! What the network says of datagrams that were sent: ICMP errors, read from a
-//! socket's error queue (`man 7 ip`, IP_RECVERR). One socket asks many hosts,
-//! and the plain error of a socket does not tell whom it is about.
+//! ICMP errors about sent datagrams, read from the error queue of a socket
+//! (`man 7 ip`, IP_RECVERR). A socket sends to many hosts, and its plain error
+//! does not identify the host that it is about.
 
 use std::{
     io::{self, IoSliceMut},
@@ -13,29 +13,30 @@ use nix::sys::socket::{
     sockopt::{Ipv4RecvErr, Ipv6RecvErr},
 };
 
-/// The largest part of a datagram that matters to anybody.
-const ENOUGH: usize = 512;
+/// The part of a datagram that matters to any caller.
+const MAX_DATAGRAM: usize = 512;
 
-/// Room for control messages, whose headers begin with a length word.
+/// A buffer for control messages, aligned for their headers, which begin with a
+/// length word.
 #[repr(align(8))]
-struct Control([u8; ENOUGH]);
+struct Control([u8; MAX_DATAGRAM]);
 
-/// One error that came back.
+/// An error about a datagram that was sent.
 #[derive(Debug)]
 pub(crate) struct Reported {
-    /// Where the datagram went.
+    /// The destination of the datagram.
     pub(crate) to: SocketAddr,
-    /// Who says so; `None` is this machine's own kernel.
+    /// The sender of the error; `None` for the kernel of this machine.
     pub(crate) by: Option<IpAddr>,
-    /// What it says.
+    /// The error itself.
     pub(crate) error: io::Error,
-    /// Type and code, where it came as ICMP.
+    /// Type and code, if it arrived as ICMP.
     pub(crate) icmp: Option<(u8, u8)>,
-    /// The datagram itself, or its beginning.
+    /// The datagram, or its beginning.
     pub(crate) datagram: Vec<u8>,
 }
 
-/// Has the kernel keep errors about what `socket` sends.
+/// Makes the kernel queue errors about datagrams that `socket` sends.
 pub(crate) fn enable(socket: &impl AsFd, is_v4: bool) -> io::Result<()> {
     match is_v4 {
         true => setsockopt(socket, Ipv4RecvErr, &true)?,
@@ -44,11 +45,11 @@ pub(crate) fn enable(socket: &impl AsFd, is_v4: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the next error out of the queue: `WouldBlock` where there is none, `None`
-/// where it says too little.
+/// Takes the next error from the queue. Returns `WouldBlock` if there is none, and
+/// `None` if the error lacks the destination or the cause.
 pub(crate) fn take(socket: &impl AsRawFd) -> io::Result<Option<Reported>> {
-    let mut datagram = [0; ENOUGH];
-    let mut control = Control([0; ENOUGH]);
+    let mut datagram = [0; MAX_DATAGRAM];
+    let mut control = Control([0; MAX_DATAGRAM]);
     let mut pieces = [IoSliceMut::new(&mut datagram)];
     let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
     let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut pieces, Some(&mut control.0), flags)?;
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_tells_whom_it_is_about() {
+    fn a_refusal_identifies_its_destination() {
         for host in ["127.0.0.1", "::1"] {
             let socket = UdpSocket::bind((host, 0)).unwrap();
             enable(&socket, host == "127.0.0.1").unwrap();

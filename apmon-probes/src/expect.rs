@@ -1,4 +1,4 @@
-//! Searching an answer for what is expected, as bytes, as they arrive.
+//! Searches an answer for what is expected: bytes, piece by piece as they arrive.
 
 use apmon_core::{
     Check, Failure, FailureClass,
@@ -7,33 +7,35 @@ use apmon_core::{
 };
 use memchr::memmem::Finder;
 
-/// So many bytes of an answer are kept for `--explain`.
-const SHOWN: usize = 200;
+/// How many bytes of an answer are kept for `--explain`.
+const MAX_SHOWN: usize = 200;
 
-/// What an answer must hold.
+/// Bytes that an answer must contain.
 pub(crate) struct Expect {
     finder: Finder<'static>,
 }
 
 impl Expect {
+    /// Expects a text.
     pub(crate) fn new(text: &Text) -> Self {
         Self {
             finder: Finder::new(text.as_str()).into_owned(),
         }
     }
 
-    /// The same of bytes that need not be text.
+    /// Expects bytes, which need not be text.
     pub(crate) fn of_bytes(bytes: Vec<u8>) -> Self {
         Self {
             finder: Finder::new(&bytes).into_owned(),
         }
     }
 
+    /// Whether `bytes` contain what is expected.
     pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
         self.finder.find(bytes).is_some()
     }
 
-    /// As it stands in a reason.
+    /// What is expected, in quotes, as a failure reason shows it.
     pub(crate) fn quoted(&self) -> String {
         format!(
             "\"{}\"",
@@ -42,11 +44,13 @@ impl Expect {
     }
 }
 
-/// An answer while it comes in. It keeps no more of it than it needs.
+/// The search of an answer while it arrives. It keeps no more of the answer than
+/// it needs.
 pub(crate) struct Search<'a> {
     expect: Option<&'a Expect>,
-    /// The end of what was searched: a match may straddle two pieces.
+    /// The end of what was searched: a match may span two pieces.
     tail: Vec<u8>,
+    /// The beginning of the answer, for `--explain`.
     head: Option<Vec<u8>>,
     seen: usize,
 }
@@ -61,16 +65,16 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Bytes so far.
+    /// The number of bytes received so far.
     pub(crate) fn seen(&self) -> usize {
         self.seen
     }
 
-    /// Takes the next piece; whether what is expected has now come.
+    /// Searches the next piece. Returns whether what is expected has now arrived.
     pub(crate) fn feed(&mut self, piece: &[u8]) -> bool {
         self.seen += piece.len();
         if let Some(head) = &mut self.head {
-            let room = (SHOWN + 1).saturating_sub(head.len());
+            let room = (MAX_SHOWN + 1).saturating_sub(head.len());
             head.extend_from_slice(&piece[..piece.len().min(room)]);
         }
         let Some(expect) = self.expect else {
@@ -94,15 +98,15 @@ impl<'a> Search<'a> {
         false
     }
 
-    /// Notes what came, for `--explain`.
+    /// Adds what arrived to the trace of `--explain`.
     pub(crate) fn explain(&self, check: &Check, step: &str) {
         if let Some(head) = &self.head {
             check.step(step, || match self.seen {
                 0 => "nothing".to_owned(),
-                seen => {
-                    let more = if head.len() > SHOWN { "..." } else { "" };
-                    let head = String::from_utf8_lossy(&head[..head.len().min(SHOWN)]);
-                    format!("{seen} bytes: {}{more}", printable(&head))
+                _ => {
+                    let more = if head.len() > MAX_SHOWN { "..." } else { "" };
+                    let head = String::from_utf8_lossy(&head[..head.len().min(MAX_SHOWN)]);
+                    format!("{}: {}{more}", bytes(self.seen), printable(&head))
                 }
             });
         }
@@ -112,42 +116,50 @@ impl<'a> Search<'a> {
         self.expect.map(Expect::quoted).unwrap_or_default()
     }
 
-    /// The failure of a whole answer without it.
+    /// The failure of a complete answer without what is expected.
     pub(crate) fn missing(&self) -> Failure {
         Failure::new(
             FailureClass::Content,
-            format!("{} not found in {} bytes", self.quoted(), self.seen),
+            format!("{} not found in {}", self.quoted(), bytes(self.seen)),
         )
     }
 
-    /// The failure of an answer that broke off without it.
+    /// The failure of an answer that ended early, without what is expected.
     pub(crate) fn closed(&self) -> Failure {
         Failure::new(
             FailureClass::Closed,
-            format!("closed after {} bytes without {}", self.seen, self.quoted()),
+            format!("closed after {} without {}", bytes(self.seen), self.quoted()),
         )
     }
 
-    /// The failure of an answer that had not ended by the deadline.
+    /// The failure of an answer that is incomplete at the deadline.
     pub(crate) fn late(&self, check: &Check) -> Failure {
         if self.seen == 0 {
             return check.timed_out("receive");
         }
         check.expired(|timeout| {
             format!(
-                "{} not in the {} bytes received within {timeout}",
+                "{} not in the {} received within {timeout}",
                 self.quoted(),
-                self.seen
+                bytes(self.seen)
             )
         })
     }
 
-    /// The failure of an answer longer than is read.
+    /// The failure of an answer that is longer than the part that is read.
     pub(crate) fn too_long(&self) -> Failure {
         Failure::new(
             FailureClass::Content,
-            format!("{} not in the first {} bytes", self.quoted(), self.seen),
+            format!("{} not in the first {}", self.quoted(), bytes(self.seen)),
         )
+    }
+}
+
+/// A number of bytes in words: `1 byte`, `2 bytes`.
+fn bytes(count: usize) -> String {
+    match count {
+        1 => "1 byte".to_owned(),
+        _ => format!("{count} bytes"),
     }
 }
 
@@ -167,7 +179,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_it_is_cut_it_is_found(needle in "[ab]{1,5}", pieces in prop::collection::vec("[ab]{0,6}", 0..12)) {
+        fn a_match_is_found_however_the_answer_is_cut(needle in "[ab]{1,5}", pieces in prop::collection::vec("[ab]{0,6}", 0..12)) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             let _guard = runtime.enter();
             let expect = expect(&needle);

@@ -1,13 +1,14 @@
-//! apmon's probes over IP: one look at one host or service.
+//! apmon's probes over IP: one check of one host or service.
 //!
-//! For: learning whether something answers (`ping`), listens (`tcp`), replies
-//! (`udp`), knows a name (`dns`) or serves what it should behind the
-//! certificate it should have (`http`). Every probe makes one attempt at one address within one deadline,
-//! name resolution included, and says `Up`, `Down`, or `Unknown` where the
-//! trouble is our own.
+//! For: finding out whether a host answers (`ping`), a port accepts connections
+//! (`tcp`), a service replies to a datagram (`udp`), a name server gives the
+//! right records (`dns`), or a server delivers the right page with the right
+//! certificate (`http`, and `quic` over HTTP/3). Each probe makes one attempt at
+//! one address within one deadline, name resolution included. The verdict is
+//! `Up`, `Down`, or `Unknown` if the fault is our own.
 //!
-//! Not for: deciding what a failed look means (that is `apmon-core`: retries,
-//! outages, reminders), nor SNMP (`apmon-snmp`).
+//! Not for: deciding what a failed check means (`apmon-core`: retries, outages,
+//! reminders), nor SNMP (`apmon-snmp`).
 //!
 //! ```
 //! use apmon_core::{Clock, Check, SystemClock, Services, Verdict, config};
@@ -29,12 +30,13 @@
 //! # }
 //! ```
 //!
-//! Map: a kind is one file ([`Ping`], [`Tcp`], [`Udp`], [`Dns`], [`Http`],
-//! [`Quic`]), with its options, its rules and its probe. They share `endpoint` (`host:port`
-//! and the way there), `resolve` (names), `network` (whether our own end is up), `tls` (pin and expiry),
-//! `payload` (what `send` means), `expect` (searching an answer), `pace` (not
-//! sending too fast) and `recorder` (the time each phase took). [`install`] lends
-//! the resolver and the interfaces to kinds of other crates.
+//! Map: each kind is one file ([`Ping`], [`Tcp`], [`Udp`], [`Dns`], [`Http`],
+//! [`Quic`]) with its options, rules and probe. The kinds share `endpoint`
+//! (connecting to `host:port`), `resolve` (names), `network` (whether our own
+//! end is up), `tls` (pins and expiry), `payload` (`send` and `expect` as
+//! bytes), `expect` (searching an answer), `pace` (rate limits), `errqueue`
+//! (ICMP errors) and `recorder` (phases and their times). [`install`] makes the
+//! resolver and the interfaces available to kinds of other crates.
 
 mod dns;
 mod endpoint;
@@ -65,7 +67,7 @@ pub use dns::{Dns, DnsOptions, RecordKind};
 pub use http::{Http, HttpOptions};
 pub use local::install;
 pub use payload::Encoding;
-pub use ping::{Packets, Percent, Ping, PingOptions};
+pub use ping::{PacketCount, Percent, Ping, PingOptions};
 pub use quic::Quic;
 pub use starttls::StartTls;
 pub use tcp::{Tcp, TcpOptions};

@@ -1,4 +1,4 @@
-//! Sending no faster than the other side can read.
+//! Limits the rate of sending to what the receiver can keep up with.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,20 +7,21 @@ use std::{
 
 use tokio::time::Instant;
 
-/// So far ahead of its pace a burst may run: below it the timer is too coarse.
+/// How far a burst may run ahead of its pace; the timer is too coarse below this.
 const BURST: Duration = Duration::from_millis(1);
 
-/// Hands out turns, a gap apart. It limits how fast things start, never how
-/// many are under way: what is dead must not hold up what lives.
+/// A rate limit: turns at a fixed interval. It limits how fast requests start,
+/// never how many are pending, since dead targets must not delay others.
 pub(crate) struct Pace {
-    gap: Duration,
+    interval: Duration,
     next: Mutex<Option<Instant>>,
 }
 
 impl Pace {
-    pub(crate) const fn every(gap: Duration) -> Self {
+    /// One turn per `interval`.
+    pub(crate) const fn every(interval: Duration) -> Self {
         Self {
-            gap,
+            interval,
             next: Mutex::new(None),
         }
     }
@@ -32,11 +33,12 @@ impl Pace {
         }
     }
 
+    /// Takes the next turn. Returns its time if that is worth waiting for.
     fn take(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let due = next.map_or(now, |next| next.max(now));
-        *next = Some(due + self.gap);
+        *next = Some(due + self.interval);
         (due.duration_since(now) > BURST).then_some(due)
     }
 }
@@ -46,13 +48,13 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_is_spread_and_a_single_turn_waits_for_nothing() {
+    async fn a_burst_is_spread_and_a_single_turn_does_not_wait() {
         let pace = Pace::every(Duration::from_micros(10));
         assert_eq!(pace.take(), None);
         let start = Instant::now();
         let last = (0..10_000).filter_map(|_| pace.take()).last().unwrap();
         let spread = last.duration_since(start);
-        // The first was for the turn before.
+        // The first of these turns is one interval after the turn above.
         assert_eq!(spread, Duration::from_micros(10) * 10_000);
     }
 }

@@ -1,4 +1,4 @@
-//! What `send` means: text, hex or base64.
+//! The options `send` and `expect` as bytes: text, hex or base64.
 
 use apmon_core::{
     Secret,
@@ -14,33 +14,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::expect::Expect;
 
-/// How bytes are written in a site file.
+/// The encoding of bytes in a site file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
-    /// As it is, in UTF-8. `"\r\n"` within double quotes is YAML's own.
+    /// The text itself, in UTF-8. In double quotes YAML turns `\r\n` into a line end.
     #[default]
     Text,
-    /// Two hex digits a byte; blanks and colons do not count.
+    /// Two hex digits per byte; whitespace and colons are ignored.
     Hex,
-    /// Base64 (RFC 4648 section 4), with or without padding; blanks do not count.
+    /// Base64 (RFC 4648 section 4), with or without padding; whitespace is ignored.
     Base64,
 }
 
-/// Why a text is not in its encoding; to follow `"send" `.
+/// The error of decoding a text. Its message continues the sentence that begins
+/// with `"send"`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub(crate) enum DecodeError {
-    #[error("is no hex: '{}' at character {at}", .found.escape_debug())]
-    NotHex { found: char, at: usize },
-    #[error("is no hex: {digits} digits, of which two make a byte")]
-    HalfByte { digits: usize },
-    #[error("is no base64: '{}' at character {at}", .found.escape_debug())]
-    NotBase64 { found: char, at: usize },
-    #[error("is no base64: it ends in the middle of a byte")]
-    EndsEarly,
+    #[error("is not valid hex: '{}' at character {at}", .found.escape_debug())]
+    InvalidHex { found: char, at: usize },
+    #[error("is not valid hex: odd number of digits ({digits})")]
+    OddDigits { digits: usize },
+    #[error("is not valid base64: '{}' at character {at}", .found.escape_debug())]
+    InvalidBase64 { found: char, at: usize },
+    #[error("is not valid base64: it ends in the middle of a byte")]
+    IncompleteBase64,
 }
 
-/// The bytes that `text` stands for.
+/// Decodes `text`.
 pub(crate) fn decode(encoding: Encoding, text: &str) -> Result<Vec<u8>, DecodeError> {
     match encoding {
         Encoding::Text => Ok(text.as_bytes().to_vec()),
@@ -55,11 +56,11 @@ fn decode_hex(text: &str) -> Result<Vec<u8>, DecodeError> {
         match found.to_digit(16) {
             Some(digit) => digits.push(digit as u8),
             None if found == ':' || found.is_ascii_whitespace() => {}
-            None => return Err(DecodeError::NotHex { found, at: at + 1 }),
+            None => return Err(DecodeError::InvalidHex { found, at: at + 1 }),
         }
     }
     if !digits.len().is_multiple_of(2) {
-        return Err(DecodeError::HalfByte { digits: digits.len() });
+        return Err(DecodeError::OddDigits { digits: digits.len() });
     }
     Ok(digits
         .chunks_exact(2)
@@ -71,35 +72,37 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        // Some encoders leave rubbish in the last character's unused bits.
+        // Some encoders leave garbage in the unused bits of the last character.
         .with_decode_allow_trailing_bits(true),
 );
 
 fn decode_base64(text: &str) -> Result<Vec<u8>, DecodeError> {
     let mut symbols = Vec::with_capacity(text.len());
-    let mut places = Vec::with_capacity(text.len());
+    let mut positions = Vec::with_capacity(text.len());
     for (at, found) in text.chars().enumerate() {
         match u8::try_from(found) {
-            Ok(blank) if blank.is_ascii_whitespace() => {}
+            Ok(space) if space.is_ascii_whitespace() => {}
             Ok(symbol) if symbol.is_ascii() => {
                 symbols.push(symbol);
-                places.push(at + 1);
+                positions.push(at + 1);
             }
-            _ => return Err(DecodeError::NotBase64 { found, at: at + 1 }),
+            _ => return Err(DecodeError::InvalidBase64 { found, at: at + 1 }),
         }
     }
     BASE64.decode(&symbols).map_err(|error| match error {
         base64::DecodeError::InvalidByte(offset, byte)
-        | base64::DecodeError::InvalidLastSymbol(offset, byte) => DecodeError::NotBase64 {
+        | base64::DecodeError::InvalidLastSymbol(offset, byte) => DecodeError::InvalidBase64 {
             found: char::from(byte),
-            at: places.get(offset).copied().unwrap_or(0),
+            at: positions.get(offset).copied().unwrap_or(0),
         },
-        base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => DecodeError::EndsEarly,
+        base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => {
+            DecodeError::IncompleteBase64
+        }
     })
 }
 
-/// What `expect` stands for, written as `expect_type` says.
-pub(crate) fn expected(
+/// Reads the options `expect` and `expect_type` of a section.
+pub(crate) fn read_expect(
     section: &mut Section<'_>,
     expect: Option<&Text>,
     expect_type: Encoding,
@@ -120,8 +123,8 @@ pub(crate) fn expected(
     }
 }
 
-/// Reads the pair `send` and `content_type` of a section.
-pub(crate) fn read(
+/// Reads the options `send` and `content_type` of a section.
+pub(crate) fn read_send(
     section: &mut Section<'_>,
     send: Option<&Secret>,
     content_type: Encoding,
@@ -150,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_and_their_bytes() {
+    fn texts_are_decoded_by_their_encoding() {
         for (encoding, text, bytes) in [
             (Encoding::Text, "EHLO x\r\n", &b"EHLO x\r\n"[..]),
             (Encoding::Hex, "01 02:0aFF", &[1, 2, 10, 255]),
@@ -164,21 +167,25 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_named_at_its_character() {
+    fn an_invalid_character_is_reported_with_its_position() {
         for (encoding, text, message) in [
-            (Encoding::Hex, "01 0x", "is no hex: 'x' at character 5"),
-            (Encoding::Hex, "ü", "is no hex: 'ü' at character 1"),
+            (Encoding::Hex, "01 0x", "is not valid hex: 'x' at character 5"),
+            (Encoding::Hex, "ü", "is not valid hex: 'ü' at character 1"),
+            (Encoding::Hex, "010", "is not valid hex: odd number of digits (3)"),
             (
-                Encoding::Hex,
-                "010",
-                "is no hex: 3 digits, of which two make a byte",
+                Encoding::Base64,
+                "AQ I*",
+                "is not valid base64: '*' at character 5",
             ),
-            (Encoding::Base64, "AQ I*", "is no base64: '*' at character 5"),
-            (Encoding::Base64, "AQIü", "is no base64: 'ü' at character 4"),
+            (
+                Encoding::Base64,
+                "AQIü",
+                "is not valid base64: 'ü' at character 4",
+            ),
             (
                 Encoding::Base64,
                 "AQIKA",
-                "is no base64: it ends in the middle of a byte",
+                "is not valid base64: it ends in the middle of a byte",
             ),
         ] {
             assert_eq!(decode(encoding, text).unwrap_err().to_string(), message);
@@ -193,19 +200,19 @@ mod tests {
         }
 
         #[test]
-        fn near_misses_never_panic(text in "[0-9a-fA-F:= +/]{0,40}\\PC?") {
+        fn almost_valid_texts_never_panic(text in "[0-9a-fA-F:= +/]{0,40}\\PC?") {
             let _ = decode(Encoding::Hex, &text);
             let _ = decode(Encoding::Base64, &text);
         }
 
         #[test]
-        fn hex_comes_back(bytes in any::<Vec<u8>>()) {
+        fn hex_decodes_to_the_encoded_bytes(bytes in any::<Vec<u8>>()) {
             let text: String = bytes.iter().map(|byte| format!("{byte:02x}:")).collect();
             prop_assert_eq!(decode(Encoding::Hex, &text).unwrap(), bytes);
         }
 
         #[test]
-        fn base64_comes_back_with_and_without_padding(bytes in any::<Vec<u8>>()) {
+        fn base64_decodes_to_the_encoded_bytes_with_and_without_padding(bytes in any::<Vec<u8>>()) {
             let padded = base64::prelude::BASE64_STANDARD.encode(&bytes);
             let bare = base64::prelude::BASE64_STANDARD_NO_PAD.encode(&bytes);
             prop_assert_eq!(&decode(Encoding::Base64, &padded).unwrap(), &bytes);

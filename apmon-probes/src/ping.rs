@@ -1,9 +1,9 @@
 //! `ping`: does the host answer an ICMP echo?
 
-mod count;
-mod notice;
+mod icmp_error;
 mod options;
 mod packet;
+mod packet_counts;
 mod socket;
 mod table;
 
@@ -16,22 +16,22 @@ use apmon_core::{
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-pub use self::options::{Packets, Percent, PingOptions};
+pub use self::options::{PacketCount, Percent, PingOptions};
 use self::{
-    count::{PacketCounts, millis},
     options::Plan,
     packet::Family,
-    socket::{Echoes, Sockets},
+    packet_counts::{PacketCounts, millis},
+    socket::{EchoRequests, Sockets},
     table::{Answer, Arrival},
 };
 use crate::{endpoint, local::Local, recorder::CheckRecorder};
 
-/// Between two packets of one look.
-const GAP: Duration = Duration::from_millis(200);
+/// Time between two packets of one check.
+const INTERVAL: Duration = Duration::from_millis(200);
 
-/// So long the last replies are waited for once anything was heard. A router
-/// that has no way says so of a few packets only.
-const TAIL: Duration = Duration::from_secs(2);
+/// How long to wait for the remaining replies once anything has come back.
+/// A router without a route reports only a few of the packets.
+const REMAINING_WAIT: Duration = Duration::from_secs(2);
 
 /// The kind `ping`.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Kind for Ping {
     }
 
     fn summary(&self) -> &'static str {
-        "sends ICMP echo requests and waits for their replies"
+        "sends ICMP echo requests and waits for the replies"
     }
 
     fn address(&self) -> &'static str {
@@ -62,7 +62,7 @@ impl Kind for Ping {
 
     fn compile(&self, options: PingOptions, section: &mut Section<'_>) -> Option<Blueprint> {
         if section.address().is_empty() {
-            return None; // complained of already
+            return None; // already reported
         }
         let Some(host) = Host::parse(section.address()) else {
             let hint = match section.address().contains("://") {
@@ -106,12 +106,12 @@ impl PingProbe {
     async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
         let to = endpoint::address(&self.remote, check, recorder, &self.local).await?;
         let mut counts = PacketCounts::new();
-        let asked = match self.sockets.echoes(to) {
-            Ok(mut echoes) => self.ask(&mut echoes, check, &mut counts).await,
+        let exchanged = match self.sockets.requests_to(to) {
+            Ok(mut requests) => self.exchange(&mut requests, check, &mut counts).await,
             Err(failure) => Err(failure),
         };
-        let judged = asked.and_then(|()| {
-            counts.measure(&self.plan, recorder);
+        let judged = exchanged.and_then(|()| {
+            counts.record_metrics(&self.plan, recorder);
             self.judge(check, &counts)
         });
         match judged {
@@ -129,50 +129,50 @@ impl PingProbe {
         }
     }
 
-    /// Sends the packets and waits until nothing more is to be expected.
-    async fn ask(
+    /// Sends the packets and waits until no more replies are to be expected.
+    async fn exchange(
         &self,
-        echoes: &mut Echoes<'_>,
+        requests: &mut EchoRequests<'_>,
         check: &Check,
         counts: &mut PacketCounts,
     ) -> Result<(), Failure> {
         let count = usize::from(self.plan.count);
         let left = check.deadline().saturating_duration_since(Instant::now());
-        // Half the time is for sending, so that the last one can be answered.
-        let gap = GAP.min(left / 2 / u32::from(self.plan.count));
+        // Sending takes at most half the time, so that the last packet can be answered.
+        let interval = INTERVAL.min(left / 2 / u32::from(self.plan.count));
         let mut next = Instant::now();
         let mut end = check.deadline();
-        let mut tail = false;
+        let mut is_shortened = false;
         loop {
-            for arrival in echoes.take() {
+            for arrival in requests.take() {
                 explain(check, arrival);
-                counts.arrived(arrival);
+                counts.record(arrival);
             }
-            let all = counts.count() >= count;
-            if all && counts.is_settled() {
+            let all_sent = counts.sent() >= count;
+            if all_sent && counts.are_all_settled() {
                 return Ok(());
             }
             let now = Instant::now();
             if now >= end {
                 return Ok(());
             }
-            if all && !tail && counts.is_heard() {
-                tail = true;
-                end = end.min(now + TAIL);
+            if all_sent && !is_shortened && counts.is_any_settled() {
+                is_shortened = true;
+                end = end.min(now + REMAINING_WAIT);
             }
-            if !all && now >= next {
-                match echoes.send(check).await {
-                    Ok(true) => counts.sent(),
-                    // Its turn did not come.
+            if !all_sent && now >= next {
+                match requests.send(check).await {
+                    Ok(true) => counts.record_sent(),
+                    // The deadline came before its turn.
                     Ok(false) => return Ok(()),
                     Err(failure) => return Err(failure),
                 }
-                next = Instant::now() + gap;
+                next = Instant::now() + interval;
                 continue;
             }
-            let until = if all { end } else { end.min(next) };
-            // What it was, the next round sees.
-            let _ = tokio::time::timeout_at(until, echoes.arrived()).await;
+            let until = if all_sent { end } else { end.min(next) };
+            // The next iteration sees whether it was an arrival or the timeout.
+            let _ = tokio::time::timeout_at(until, requests.arrived()).await;
         }
     }
 
@@ -181,19 +181,19 @@ impl PingProbe {
             check.step("ping", || counts.summary());
         }
         let silent = check.expired(|timeout| format!("no reply within {timeout}"));
-        // This process stood still: what was lost, we lost.
-        let own = silent.class.domain() == Domain::Own && !counts.is_settled();
-        if own {
+        // This process stood still: the missing replies were lost by us.
+        if silent.class.domain() == Domain::Own && !counts.are_all_settled() {
             return Err(silent);
         }
-        if counts.is_answered() {
+        if counts.is_any_answered() {
             return counts.judge(&self.plan);
         }
-        Err(match counts.notice() {
-            Some((notice, from)) => notice.failure(from, self.local.network.is_own(from)),
-            None if counts.count() == 0 => {
-                Failure::new(FailureClass::Resources, "send: no turn before the deadline")
-            }
+        Err(match counts.first_error() {
+            Some((error, from)) => error.failure(from, self.local.network.is_own(from)),
+            None if counts.sent() == 0 => Failure::new(
+                FailureClass::Resources,
+                "send: the deadline passed before a packet could be sent",
+            ),
             None => silent,
         })
     }
@@ -201,18 +201,18 @@ impl PingProbe {
 
 fn explain(check: &Check, arrival: Arrival) {
     check.step("ping", || match arrival.answer {
-        Answer::Reply(time) => format!("reply {} after {:.3} ms", arrival.place + 1, millis(time)),
-        Answer::Notice { notice, from } => notice.remark(from),
+        Answer::Reply(time) => format!("reply {} after {:.3} ms", arrival.index + 1, millis(time)),
+        Answer::Error { error, from } => error.describe(from),
     });
 }
 
-/// Everything that reads bytes from outside.
+/// Runs every parser of received bytes over `bytes`.
 pub(crate) fn fuzz(bytes: &[u8]) {
     for family in [Family::V4, Family::V6] {
-        // Unused, they would not be called at all.
-        std::hint::black_box(packet::raw(family, bytes));
-        std::hint::black_box(packet::message(family, bytes));
-        std::hint::black_box(packet::quoted(family, bytes));
+        // Without `black_box` the calls would be optimized away.
+        std::hint::black_box(packet::parse_raw(family, bytes));
+        std::hint::black_box(packet::parse_icmp(family, bytes));
+        std::hint::black_box(packet::parse_quoted(family, bytes));
     }
 }
 

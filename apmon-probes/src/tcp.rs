@@ -1,4 +1,5 @@
-//! `tcp`: does it accept, and does it say what it should? Also behind TLS.
+//! `tcp`: does a service accept a connection and answer as expected? Also over
+//! TLS.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -27,32 +28,32 @@ use crate::{
     tls::{self, Tls, TlsOptions},
 };
 
-/// So much of an answer is searched.
+/// How much of an answer is searched, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// So long `--explain` listens where nothing is expected.
+/// How long to listen after the verdict: for `--explain`, and for an orderly close.
 const LINGER: Duration = Duration::from_millis(250);
 
 /// Options of `type: tcp`.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct TcpOptions {
-    /// Sent once connected. Without `expect` the monitor is up as soon as it
-    /// is written. Write line ends within double quotes: `"EHLO x\r\n"`.
+    /// Data to send once connected. Without `expect` the monitor is up as soon
+    /// as it has been sent. Write line ends in double quotes: `"EHLO x\r\n"`.
     pub send: Option<Secret>,
-    /// How `send` is written. Default `text`.
+    /// Encoding of `send`. Default `text`.
     #[serde(default)]
     pub content_type: Encoding,
-    /// Must appear in what the service sends (in the first 64 KiB, before it
-    /// closes). Without it the monitor is up once connected (with TLS: once the
-    /// handshake is done).
+    /// Text that must appear in what the service sends (in the first 64 KiB,
+    /// before it closes the connection). Without it the monitor is up once
+    /// connected (with TLS: once the handshake is complete).
     pub expect: Option<Text>,
-    /// How `expect` is written. Default `text`, whatever `content_type` says.
+    /// Encoding of `expect`. Default `text`, whatever `content_type` is.
     /// (An addition.)
     #[serde(default)]
     pub expect_type: Encoding,
-    /// The protocol in which the service is asked for TLS; `send` and `expect`
-    /// then happen within TLS. A service that speaks TLS from the first byte
-    /// has an address `tls://host:port` instead. (An addition.)
+    /// Protocol in which the service is asked for TLS; `send` and `expect` then
+    /// apply inside TLS. For a service that speaks TLS from the first byte, use
+    /// the address `tls://host:port` instead. (An addition.)
     pub starttls: Option<StartTls>,
 }
 
@@ -68,7 +69,7 @@ impl Kind for Tcp {
     }
 
     fn summary(&self) -> &'static str {
-        "connects to a TCP port, also by TLS; optionally sends, and searches the answer"
+        "connects to a TCP port, optionally over TLS; can send data and search the answer"
     }
 
     fn address(&self) -> &'static str {
@@ -84,23 +85,26 @@ impl Kind for Tcp {
     }
 
     fn compile(&self, Both(options, tls): Self::Options, section: &mut Section<'_>) -> Option<Blueprint> {
-        let send = payload::read(section, options.send.as_ref(), options.content_type);
-        let expect = payload::expected(section, options.expect.as_ref(), options.expect_type);
+        let send = payload::read_send(section, options.send.as_ref(), options.content_type);
+        let expect = payload::read_expect(section, options.expect.as_ref(), options.expect_type);
         let url = section.address_url(&["tcp", "tls"]);
-        let at_once = url.as_ref().is_some_and(|url| url.scheme() == "tls");
-        if at_once && section.has("starttls") {
-            section.misplaced("starttls", "is for tcp://; tls:// speaks TLS from the first byte");
+        let is_implicit = url.as_ref().is_some_and(|url| url.scheme() == "tls");
+        if is_implicit && section.has("starttls") {
+            section.misplaced(
+                "starttls",
+                "is only for tcp://; tls:// uses TLS from the first byte",
+            );
         }
-        let speaks_tls = at_once || section.has("starttls");
+        let uses_tls = is_implicit || section.has("starttls");
         let tls = tls.plan(
             section,
             &[],
-            (!speaks_tls && url.is_some()).then_some("needs an address that begins with tls://, or starttls"),
+            (!uses_tls && url.is_some()).then_some("needs an address that begins with tls://, or starttls"),
             false,
         );
         let endpoint = Endpoint::of(&url?, section, None)?;
         let plan = Arc::new(Plan {
-            tls: match speaks_tls {
+            tls: match uses_tls {
                 true => Some((tls::server_name(&endpoint.remote.host), tls?)),
                 false => None,
             },
@@ -143,7 +147,7 @@ impl TcpProbe {
         let plan = &*self.plan;
         let mut stream = plan.endpoint.connect(check, recorder, &self.local).await?;
         if let Some((name, tls)) = &plan.tls {
-            // Boxed: a look that waits for a dead host needs no room for it.
+            // Boxed: a check that waits for a dead host needs no memory for it.
             return Box::pin(over_tls(plan, name, tls, stream, check, recorder)).await;
         }
         if let Some(send) = &plan.send {
@@ -161,7 +165,7 @@ impl TcpProbe {
         } else {
             recorder.stop();
             if check.is_traced() {
-                // What comes now decides nothing, nor does how it ends.
+                // What arrives now does not affect the verdict, nor does an error.
                 let _ = tokio::time::timeout(LINGER, receive(&stream, check, recorder, &mut search)).await;
                 search.explain(check, "receive");
             }
@@ -195,35 +199,39 @@ async fn over_tls(
     }
     let mut search = Search::new(plan.expect.as_ref(), check);
     if plan.expect.is_some() {
-        let result = receive_within(&mut stream, check, recorder, &mut search).await;
+        let result = receive_over_tls(&mut stream, check, recorder, &mut search).await;
         search.explain(check, "receive");
         return result;
     }
     recorder.stop();
     if check.is_traced() {
-        let _ = tokio::time::timeout(LINGER, receive_within(&mut stream, check, recorder, &mut search)).await;
+        let _ = tokio::time::timeout(
+            LINGER,
+            receive_over_tls(&mut stream, check, recorder, &mut search),
+        )
+        .await;
         search.explain(check, "receive");
     }
     if plan.send.is_some() {
         let until = check.deadline().min(Instant::now() + LINGER);
-        // It is written, and the verdict stands.
-        let _ = tokio::time::timeout_at(until, farewell(&mut stream)).await;
+        // The data is sent, and the verdict is final.
+        let _ = tokio::time::timeout_at(until, close(&mut stream)).await;
     }
     Ok(())
 }
 
-/// Ends in order. What the server has said and nobody has read (the tickets of
-/// TLS 1.3) would have the kernel reset the connection, and what was sent may
-/// go with it.
-async fn farewell(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+/// Closes the connection in an orderly way. Unread data from the server (the
+/// tickets of TLS 1.3) would make the kernel reset the connection, which may
+/// discard what was sent.
+async fn close(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
     stream.shutdown().await?;
     let mut buffer = [0; 1024];
     while stream.read(&mut buffer).await? > 0 {}
     Ok(())
 }
 
-/// Reads from within TLS until what is expected has come.
-async fn receive_within(
+/// Reads decrypted data until what is expected has arrived.
+async fn receive_over_tls(
     stream: &mut (impl AsyncRead + Unpin),
     check: &Check,
     recorder: &mut CheckRecorder,
@@ -239,7 +247,7 @@ async fn receive_within(
         let n = match read {
             Ok(0) => return Err(search.closed()),
             Ok(n) => n,
-            // Many close without TLS's own farewell.
+            // Many servers close without a close_notify alert.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(search.closed()),
             Err(error) => return Err(apmon_tls::failure("receive", &error)),
         };
@@ -256,7 +264,7 @@ async fn receive_within(
     }
 }
 
-/// Reads until what is expected has come.
+/// Reads until what is expected has arrived.
 async fn receive(
     stream: &TcpStream,
     check: &Check,
@@ -269,44 +277,44 @@ async fn receive(
         };
         let failed = |error| errno::failure("receive", &error);
         readable.map_err(failed)?;
-        let silent = search.seen() == 0;
-        let found = take(stream, search);
-        if silent && search.seen() > 0 {
+        let was_silent = search.seen() == 0;
+        let result = read_available(stream, search);
+        if was_silent && search.seen() > 0 {
             recorder.done(Phase::FirstByte);
         }
-        match found.map_err(failed)? {
-            Took::Found => {
+        match result.map_err(failed)? {
+            ReadResult::Found => {
                 recorder.done(Phase::Transfer);
                 return Ok(());
             }
-            Took::End => return Err(search.closed()),
-            Took::Some if search.seen() >= MAX_ANSWER => return Err(search.too_long()),
-            Took::Some => {}
+            ReadResult::Closed => return Err(search.closed()),
+            ReadResult::NotYet if search.seen() >= MAX_ANSWER => return Err(search.too_long()),
+            ReadResult::NotYet => {}
         }
     }
 }
 
-enum Took {
+enum ReadResult {
     Found,
-    End,
-    Some,
+    Closed,
+    NotYet,
 }
 
-/// Takes what has arrived. The buffer lives on the stack of this call, so a
-/// look that waits holds none.
-fn take(stream: &TcpStream, search: &mut Search<'_>) -> io::Result<Took> {
+/// Reads what has arrived. The buffer lives on the stack of this call, so a
+/// waiting check holds none.
+fn read_available(stream: &TcpStream, search: &mut Search<'_>) -> io::Result<ReadResult> {
     let mut buffer = [0; 8 * 1024];
     while search.seen() < MAX_ANSWER {
         let room = buffer.len().min(MAX_ANSWER - search.seen());
         match stream.try_read(&mut buffer[..room]) {
-            Ok(0) => return Ok(Took::End),
-            Ok(n) if search.feed(&buffer[..n]) => return Ok(Took::Found),
+            Ok(0) => return Ok(ReadResult::Closed),
+            Ok(n) if search.feed(&buffer[..n]) => return Ok(ReadResult::Found),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),
         }
     }
-    Ok(Took::Some)
+    Ok(ReadResult::NotYet)
 }
 
 #[cfg(test)]
@@ -316,7 +324,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_look_that_waits_takes_little_room() {
+    async fn a_waiting_check_takes_little_memory() {
         let probe = TcpProbe {
             plan: Arc::new(Plan {
                 endpoint: Endpoint {

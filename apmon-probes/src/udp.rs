@@ -1,4 +1,4 @@
-//! `udp`: is it answered, or at least not refused?
+//! `udp`: does a service answer a datagram, or at least not refuse it?
 
 use std::{
     io::{self, Read as _},
@@ -31,24 +31,24 @@ use crate::{
 /// The largest datagram over IPv4.
 const MAX_DATAGRAM: usize = 65_507;
 
-/// So long an ICMP refusal is waited for where no answer is expected.
-const REFUSAL: Duration = Duration::from_millis(250);
+/// How long to wait for an ICMP refusal if no answer is expected.
+const REFUSAL_WAIT: Duration = Duration::from_millis(250);
 
 /// Options of `type: udp`.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct UdpOptions {
-    /// The datagram to send; at most 65507 bytes.
+    /// Datagram to send, at most 65507 bytes.
     #[schemars(required)]
     pub send: Option<Secret>,
-    /// How `send` is written. Default `text`.
+    /// Encoding of `send`. Default `text`.
     #[serde(default)]
     pub content_type: Encoding,
-    /// Must appear in one datagram of the answer; others are ignored. Without
-    /// it the monitor is up once the datagram is sent and no ICMP refusal has
-    /// come back within 250 ms: it cannot tell whether anybody listens behind
-    /// a firewall that drops.
+    /// Text that must appear in one of the datagrams received; others are
+    /// ignored. Without it the monitor is up if no ICMP refusal arrives within
+    /// 250 ms: it cannot tell whether anything listens behind a firewall that
+    /// drops packets.
     pub expect: Option<Text>,
-    /// How `expect` is written. Default `text`, whatever `content_type` says.
+    /// Encoding of `expect`. Default `text`, whatever `content_type` is.
     /// (An addition.)
     #[serde(default)]
     pub expect_type: Encoding,
@@ -82,7 +82,7 @@ impl Kind for Udp {
     }
 
     fn compile(&self, options: UdpOptions, section: &mut Section<'_>) -> Option<Blueprint> {
-        let send = payload::read(section, options.send.as_ref(), options.content_type);
+        let send = payload::read_send(section, options.send.as_ref(), options.content_type);
         section.require("send", options.send.as_ref());
         if let Some(bytes) = &send
             && bytes.len() > MAX_DATAGRAM
@@ -90,12 +90,12 @@ impl Kind for Udp {
             section.error(
                 "send",
                 format!(
-                    "must fit one datagram of {MAX_DATAGRAM} bytes; this has {}",
+                    "must fit one datagram of at most {MAX_DATAGRAM} bytes, but has {}",
                     bytes.len()
                 ),
             );
         }
-        let expect = payload::expected(section, options.expect.as_ref(), options.expect_type);
+        let expect = payload::read_expect(section, options.expect.as_ref(), options.expect_type);
         let endpoint = Endpoint::read(section, "udp")?;
         let plan = Arc::new(Plan {
             endpoint,
@@ -144,7 +144,7 @@ impl UdpProbe {
         let plan = &*self.plan;
         let network = &self.local.network;
         let failed = |step| move |error: io::Error| network.failure(step, to.ip(), &error);
-        let socket = connected(to, network).await?;
+        let socket = connect(to, network).await?;
         check
             .within("send", socket.send(&plan.send))
             .await?
@@ -152,18 +152,18 @@ impl UdpProbe {
         check.step("send", || format!("{} bytes to {to}", plan.send.len()));
         match &plan.expect {
             Some(expect) => {
-                let found = receive(&socket, check, recorder, expect).await?;
-                found.map_err(failed("receive"))
+                let received = receive(&socket, check, recorder, expect).await?;
+                received.map_err(failed("receive"))
             }
             None => {
                 recorder.stop();
-                let until = check.deadline().min(Instant::now() + REFUSAL);
-                // Any answer at all proves more than silence does.
+                let until = check.deadline().min(Instant::now() + REFUSAL_WAIT);
+                // Any answer at all proves more than silence.
                 match tokio::time::timeout_at(until, next(&socket, check, None)).await {
                     Ok(answer) => drop(answer.map_err(failed("receive"))?),
                     Err(_) => {
-                        check.step("receive", || "no refusal, no answer".to_owned());
-                        // Silence is fine, but not that of a pulled cable.
+                        check.step("receive", || "no answer and no refusal".to_owned());
+                        // Silence is fine, unless a pulled cable causes it.
                         if let Some(trouble) = network.trouble(to.ip()) {
                             return Err(trouble);
                         }
@@ -175,15 +175,15 @@ impl UdpProbe {
     }
 }
 
-/// A socket that speaks with `to` alone, from a port the kernel picks.
-/// Connected, so that a refusal finds its way back to it.
-pub(crate) async fn connected(to: SocketAddr, network: &Network) -> Result<UdpSocket, Failure> {
+/// Opens a socket that exchanges datagrams with `to` only, from a port that the
+/// kernel picks. It is connected, so that a refusal is reported to it.
+pub(crate) async fn connect(to: SocketAddr, network: &Network) -> Result<UdpSocket, Failure> {
     let any: IpAddr = match to {
         _ if to.is_ipv4() => Ipv4Addr::UNSPECIFIED.into(),
         _ => Ipv6Addr::UNSPECIFIED.into(),
     };
-    // Without it the kernel keeps to itself that a host is unreachable: to UDP
-    // that is no lasting error (RFC 1122 section 4.1.3.3).
+    // Without the error queue the kernel does not report an unreachable host: for
+    // UDP that is a transient error (RFC 1122 section 4.1.3.3).
     let socket = UdpSocket::bind((any, 0))
         .await
         .and_then(|socket| errqueue::enable(&socket, to.is_ipv4()).map(|()| socket))
@@ -193,28 +193,29 @@ pub(crate) async fn connected(to: SocketAddr, network: &Network) -> Result<UdpSo
     Ok(socket)
 }
 
-/// Waits for a datagram that holds what is expected.
+/// Waits for a datagram that contains what is expected.
 async fn receive(
     socket: &UdpSocket,
     check: &Check,
     recorder: &mut CheckRecorder,
     expect: &Expect,
 ) -> Result<io::Result<()>, Failure> {
-    let mut others = 0_u64;
+    let mut received = 0_u64;
     loop {
         let answer = tokio::time::timeout_at(check.deadline(), next(socket, check, Some(expect))).await;
-        // A flood that never lets the timer in still ends.
-        let late = others > 0 && Instant::now() >= check.deadline();
+        // Ends even in a flood that never lets the timer fire.
+        let late = received > 0 && Instant::now() >= check.deadline();
         let (Ok(found), false) = (answer, late) else {
-            return Err(match others {
+            let (quoted, within) = (expect.quoted(), seconds(check.timeout));
+            return Err(match received {
                 0 => check.timed_out("receive"),
+                1 => Failure::new(
+                    FailureClass::Content,
+                    format!("{quoted} not in the 1 datagram received within {within}"),
+                ),
                 _ => Failure::new(
                     FailureClass::Content,
-                    format!(
-                        "{} in none of {others} datagrams received within {}",
-                        expect.quoted(),
-                        seconds(check.timeout)
-                    ),
+                    format!("{quoted} not in any of the {received} datagrams received within {within}"),
                 ),
             });
         };
@@ -223,16 +224,17 @@ async fn receive(
                 recorder.done(Phase::FirstByte);
                 return Ok(Ok(()));
             }
-            Ok(false) => others += 1,
+            Ok(false) => received += 1,
             Err(error) => return Ok(Err(error)),
         }
     }
 }
 
-/// Takes the next datagram; whether it is the one. The buffer lives on the
-/// stack of the call that finds one there, so a look that waits holds none.
+/// Receives the next datagram. Returns whether it contains what is expected. The
+/// buffer lives on the stack of the call that finds one, so a waiting check
+/// holds none.
 async fn next(socket: &UdpSocket, check: &Check, expect: Option<&Expect>) -> io::Result<bool> {
-    // A refusal alone makes a socket not readable, only broken.
+    // A refusal sets only the error readiness of a socket.
     let interest = Interest::READABLE | Interest::ERROR;
     socket
         .async_io(interest, || {

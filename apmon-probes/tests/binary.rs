@@ -1,4 +1,4 @@
-//! `expect_type`: answers that are no text.
+//! `expect_type`: answers that are not text.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -9,7 +9,7 @@ use tokio::{io::AsyncWriteExt as _, net::UdpSocket};
 
 use lab::{LONG, SHORT, check, explain, pki::Pki, reason, tap::tls_server, tcp_server};
 
-/// Not UTF-8, with zeros, and what looks like the beginning of it before it.
+/// Not UTF-8, with zero bytes, and with a partial match before the match.
 const ANSWER: &[u8] = b"\x00\xff\xfe\xff\xfe\x00\x80\r\n";
 
 async fn tcp() -> SocketAddr {
@@ -36,7 +36,7 @@ async fn udp() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn bytes_are_found_in_what_tcp_tls_and_udp_answer() {
+async fn bytes_are_found_in_answers_over_tcp_tls_and_udp() {
     let pki = Pki::new();
     pki.leaf("leaf");
     let tls = tls_server(pki.server(&["leaf"]).config(), |mut stream| async move {
@@ -81,23 +81,23 @@ async fn bytes_are_found_in_what_tcp_tls_and_udp_answer() {
 }
 
 #[test]
-fn mistakes_are_named_at_their_place() {
-    for (options, wanted) in [
+fn errors_are_reported_at_their_position() {
+    for (options, expected) in [
         (
             "expect: 0g\nexpect_type: hex",
-            "8:13: monitor \"x\": \"expect\" is no hex: 'g' at character 2",
+            "8:13: monitor \"x\": \"expect\" is not valid hex: 'g' at character 2",
         ),
         (
             "expect: '012'\nexpect_type: hex",
-            "8:13: monitor \"x\": \"expect\" is no hex: 3 digits, of which two make a byte",
+            "8:13: monitor \"x\": \"expect\" is not valid hex: odd number of digits (3)",
         ),
         (
             "expect: A*\nexpect_type: base64",
-            "8:13: monitor \"x\": \"expect\" is no base64: '*' at character 2",
+            "8:13: monitor \"x\": \"expect\" is not valid base64: '*' at character 2",
         ),
         (
             "expect: AQIKA\nexpect_type: base64",
-            "8:13: monitor \"x\": \"expect\" is no base64: it ends in the middle of a byte",
+            "8:13: monitor \"x\": \"expect\" is not valid base64: it ends in the middle of a byte",
         ),
         (
             "expect: ': :'\nexpect_type: hex",
@@ -123,10 +123,10 @@ fn mistakes_are_named_at_their_place() {
             let error = lab::parse(&format!("{kind}\n{options}"))
                 .map(|_| ())
                 .expect_err(options);
-            assert_eq!(error.to_string(), format!("lab.yaml:{wanted}"), "{options}");
+            assert_eq!(error.to_string(), format!("lab.yaml:{expected}"), "{options}");
         }
     }
-    // What is sent is text still, and the other way round.
+    // `expect_type` leaves `send` a text, and `content_type` leaves `expect` one.
     for good in ["expect: '00'\nexpect_type: hex", "content_type: hex\nexpect: xyz"] {
         let section = format!("type: tcp\nname: x\naddress: tcp://h:1\nsend: ab\n{good}");
         lab::parse(&section).unwrap_or_else(|error| panic!("{error}"));

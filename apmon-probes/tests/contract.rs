@@ -1,4 +1,4 @@
-//! Every kind against every bad peer: Down, in time, and nothing worse.
+//! Every kind against every bad peer: down by the deadline, and nothing worse.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -14,7 +14,7 @@ use tokio::{
 
 use lab::{LONG, SHORT, STALL, check, closed_port, reason, tcp_server};
 
-/// A monitor of `kind` that can only be up if the peer says "needle".
+/// A monitor of `kind` that is up only if the peer sends "needle".
 fn section(kind: &dyn MonitorKind, scheme: &str, peer: SocketAddr) -> String {
     let mut section = format!(
         "type: {}\nname: x\naddress: '{scheme}://{peer}'\nexpect: needle",
@@ -29,18 +29,19 @@ fn section(kind: &dyn MonitorKind, scheme: &str, peer: SocketAddr) -> String {
     section
 }
 
-/// The schemes that begin with a datagram.
+/// The schemes that use datagrams.
 const DATAGRAM: &[&str] = &["udp", "dns"];
 
-/// Kinds that no scheme alone leads to.
+/// Kinds that cannot be selected by scheme.
 const WITHOUT_SCHEME: &[(&str, &str)] = &[("quic", "https")];
 
-/// Kinds and schemes with a port, which is what a peer of a test has.
+/// All pairs of a kind and a scheme with a port, which the peers of a test need.
 fn with_a_port() -> Vec<(&'static dyn MonitorKind, &'static str)> {
     let schemes = |kind: &dyn MonitorKind| {
-        let others = WITHOUT_SCHEME.iter().filter(|(name, _)| *name == kind.name());
+        let additional = WITHOUT_SCHEME.iter().filter(|(name, _)| *name == kind.name());
         let own = kind.schemes().iter().copied();
-        own.chain(others.map(|(_, scheme)| *scheme)).collect::<Vec<_>>()
+        own.chain(additional.map(|(_, scheme)| *scheme))
+            .collect::<Vec<_>>()
     };
     let pairs = KINDS
         .iter()
@@ -53,7 +54,7 @@ fn sends_datagrams(kind: &dyn MonitorKind, scheme: &str) -> bool {
 }
 
 #[test]
-fn every_kind_stands_under_this_contract() {
+fn every_kind_is_covered_by_this_contract() {
     let tested = with_a_port();
     for kind in KINDS {
         let is_tested = tested.iter().any(|(one, _)| one.name() == kind.name());
@@ -61,14 +62,14 @@ fn every_kind_stands_under_this_contract() {
     }
 }
 
-async fn must_be_down_in_time(what: &str, section: String, timeout: Duration) -> FailureClass {
+async fn assert_down_in_time(what: &str, section: String, timeout: Duration) -> FailureClass {
     let outcome = check(&section, timeout).await;
     assert_eq!(outcome.verdict(), Verdict::Down, "{what}: {}", reason(&outcome));
     let reason = reason(&outcome);
     assert!(!reason.is_empty() && reason.len() < 300, "{what}: {reason}");
-    // A part of what the peer said ends in "...".
-    let ends = !reason.ends_with('.') || reason.ends_with("...");
-    assert!(ends && !reason.contains('\n'), "{what}: {reason}");
+    // An excerpt of the peer's data ends in "...".
+    let is_well_ended = !reason.ends_with('.') || reason.ends_with("...");
+    assert!(is_well_ended && !reason.contains('\n'), "{what}: {reason}");
     outcome.failure().unwrap().class
 }
 
@@ -90,10 +91,10 @@ async fn stream_peer(peer: &'static str, mut stream: TcpStream) {
         stream.set_zero_linger().unwrap();
         return;
     }
-    bad_manners(peer, stream).await;
+    misbehave(peer, stream).await;
 }
 
-async fn bad_manners(peer: &'static str, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+async fn misbehave(peer: &'static str, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     match peer {
         "silent" => pending().await,
         "closing" => {
@@ -138,7 +139,7 @@ async fn bad_manners(peer: &'static str, mut stream: impl AsyncRead + AsyncWrite
     }
 }
 
-/// Further options under which a kind meets every bad peer.
+/// Further options with which a kind is run against every bad peer.
 fn variants(scheme: &str) -> Vec<String> {
     let mut variants = vec![String::new()];
     if scheme == "tcp" {
@@ -149,7 +150,7 @@ fn variants(scheme: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_bad_stream_peer_is_down_in_time() {
+async fn a_bad_stream_peer_is_down_by_the_deadline() {
     let mut checks = Vec::new();
     for (kind, scheme) in with_a_port() {
         if sends_datagrams(kind, scheme) {
@@ -163,7 +164,7 @@ async fn a_bad_stream_peer_is_down_in_time() {
             let what = format!("{scheme}{variant} at {peer}");
             let section = section(kind, scheme, address) + &variant;
             checks.push(tokio::spawn(async move {
-                must_be_down_in_time(&what, section, SHORT).await;
+                assert_down_in_time(&what, section, SHORT).await;
             }));
         }
     }
@@ -173,9 +174,9 @@ async fn a_bad_stream_peer_is_down_in_time() {
     }
 }
 
-/// The same bad manners, once TLS is spoken.
+/// The same misbehaviour after the TLS handshake.
 #[tokio::test]
-async fn a_peer_that_is_bad_within_tls_is_down_in_time() {
+async fn a_peer_that_misbehaves_over_tls_is_down_by_the_deadline() {
     let pki = lab::pki::Pki::new();
     pki.leaf("leaf");
     let mut checks = Vec::new();
@@ -188,7 +189,7 @@ async fn a_peer_that_is_bad_within_tls_is_down_in_time() {
             for peer in STREAM_PEERS {
                 let address = lab::tap::tls_server(Arc::clone(&config), move |stream| async move {
                     let (mut ours, theirs) = tokio::io::duplex(16 * 1024);
-                    let serve = bad_manners(peer, theirs);
+                    let serve = misbehave(peer, theirs);
                     let mut stream = stream;
                     tokio::select! {
                         () = serve => {}
@@ -198,7 +199,7 @@ async fn a_peer_that_is_bad_within_tls_is_down_in_time() {
                 .await;
                 let what = format!("{scheme} by {protocol} at {peer}");
                 checks.push(tokio::spawn(async move {
-                    must_be_down_in_time(&what, section(kind, scheme, address), SHORT).await;
+                    assert_down_in_time(&what, section(kind, scheme, address), SHORT).await;
                 }));
             }
         }
@@ -213,15 +214,15 @@ async fn a_peer_that_is_bad_within_tls_is_down_in_time() {
 async fn a_closed_port_is_refused_at_once() {
     for (kind, scheme) in with_a_port() {
         let watch = Stopwatch::start();
-        let class = must_be_down_in_time(scheme, section(kind, scheme, closed_port().await), LONG).await;
+        let class = assert_down_in_time(scheme, section(kind, scheme, closed_port().await), LONG).await;
         assert_eq!(class, FailureClass::Refused, "{scheme}");
-        // Far from the deadline: nobody waited for it.
+        // Well before the deadline.
         assert!(watch.elapsed() < STALL, "{scheme}: {:?}", watch.elapsed());
     }
 }
 
 #[tokio::test]
-async fn a_bad_datagram_peer_is_down_in_time() {
+async fn a_bad_datagram_peer_is_down_by_the_deadline() {
     for peer in ["silent", "echo", "garbage", "empty", "flood"] {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
@@ -232,11 +233,11 @@ async fn a_bad_datagram_peer_is_down_in_time() {
                 match peer {
                     "silent" => {}
                     "echo" => drop(socket.send_to(&buffer[..n], from).await),
-                    // Right where ids and the like stand, noise after it.
+                    // A matching ID, followed by noise.
                     "garbage" => {
                         let noise = (0..500_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8);
-                        let begun = buffer[..n.min(2)].iter().copied();
-                        let bytes: Vec<u8> = begun.chain(noise).collect();
+                        let start = buffer[..n.min(2)].iter().copied();
+                        let bytes: Vec<u8> = start.chain(noise).collect();
                         drop(socket.send_to(&bytes, from).await);
                     }
                     "empty" => drop(socket.send_to(&[], from).await),
@@ -251,7 +252,7 @@ async fn a_bad_datagram_peer_is_down_in_time() {
         for (kind, scheme) in with_a_port() {
             if sends_datagrams(kind, scheme) {
                 let what = format!("{} at {peer}", kind.name());
-                must_be_down_in_time(&what, section(kind, scheme, address), SHORT).await;
+                assert_down_in_time(&what, section(kind, scheme, address), SHORT).await;
             }
         }
         server.abort();
@@ -259,7 +260,7 @@ async fn a_bad_datagram_peer_is_down_in_time() {
 }
 
 #[test]
-fn every_example_is_a_monitor_of_its_kind() {
+fn every_example_parses_as_a_monitor_of_its_kind() {
     for kind in KINDS {
         let site = lab::parse(kind.example().trim_end()).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(site.monitors[0].kind, kind.name());
@@ -268,7 +269,7 @@ fn every_example_is_a_monitor_of_its_kind() {
 }
 
 #[test]
-fn every_option_has_its_text_for_the_operator() {
+fn every_option_is_documented_for_the_operator() {
     for kind in KINDS {
         let schema = kind.schema();
         for field in kind.fields() {

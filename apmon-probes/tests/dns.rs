@@ -1,4 +1,4 @@
-//! `dns` against a real name server, unbound.
+//! `dns` against unbound, a real name server.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -16,10 +16,10 @@ use apmon_core::{FailureClass, Metric, Outcome, Phase, Verdict};
 
 use lab::{LONG, check, explain, reason};
 
-/// A real name server with a small zone of its own, on a port of its own.
+/// A real name server with a small zone, on its own port.
 struct Unbound {
     child: Child,
-    at: SocketAddr,
+    address: SocketAddr,
     _directory: tempfile::TempDir,
 }
 
@@ -30,8 +30,8 @@ impl Drop for Unbound {
     }
 }
 
-/// More than fits one datagram: its ten texts of 250 letters.
-fn big() -> String {
+/// A record set too large for a datagram: ten texts of 250 letters.
+fn big_record_set() -> String {
     let mut lines = String::new();
     for n in 0..10 {
         let text = char::from(b'a' + n).to_string().repeat(250);
@@ -40,24 +40,24 @@ fn big() -> String {
     lines
 }
 
-/// A port free for both protocols, below those the kernel hands out: it stays
-/// free until the server takes it.
-fn port_for_a_server() -> SocketAddr {
+/// A port that is free for both protocols and below the kernel's ephemeral range,
+/// so that it stays free until the server binds it.
+fn free_server_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let port = 20_000 + (std::process::id() * 16 + NEXT.fetch_add(1, Relaxed)) % 12_000;
-        let at = SocketAddr::from(([127, 0, 0, 1], port as u16));
-        if std::net::UdpSocket::bind(at).is_ok() && std::net::TcpListener::bind(at).is_ok() {
-            return at;
+        let address = SocketAddr::from(([127, 0, 0, 1], port as u16));
+        if std::net::UdpSocket::bind(address).is_ok() && std::net::TcpListener::bind(address).is_ok() {
+            return address;
         }
     }
 }
 
 impl Unbound {
     async fn start() -> Self {
-        let at = port_for_a_server();
+        let address = free_server_address();
         let directory = tempfile::tempdir().unwrap();
-        let port = at.port();
+        let port = address.port();
         let zone = r#"
   local-zone: "lab.example." static
   local-data: "lab.example. 60 IN SOA ns.lab.example. root.lab.example. 7 3600 600 86400 60"
@@ -83,7 +83,7 @@ impl Unbound {
              remote-control:\n  control-enable: no\n\
              auth-zone:\n  name: zone.example\n  zonefile: zone\n  for-upstream: no\n",
             directory.path().display(),
-            big()
+            big_record_set()
         );
         let zone = "zone.example. 60 IN SOA ns.zone.example. root.zone.example. 7 3600 600 86400 60\n\
                     zone.example. 60 IN NS ns.zone.example.\n\
@@ -96,7 +96,7 @@ impl Unbound {
         std::fs::write(directory.path().join("zone"), zone).unwrap();
         let file = directory.path().join("unbound.conf");
         std::fs::write(&file, config).unwrap();
-        // Debian keeps it where only root's PATH leads.
+        // Debian keeps it in root's PATH only.
         let program = match Path::new("/usr/sbin/unbound") {
             path if path.exists() => path,
             _ => Path::new("unbound"),
@@ -109,7 +109,7 @@ impl Unbound {
             .expect("this test needs unbound (apt install unbound)");
         let server = Self {
             child,
-            at,
+            address,
             _directory: directory,
         };
         server.wait_until_it_answers().await;
@@ -130,7 +130,7 @@ impl Unbound {
     }
 
     fn section(&self, options: &str) -> String {
-        section(self.at, options)
+        section(self.address, options)
     }
 
     async fn check(&self, options: &str) -> Outcome {
@@ -148,7 +148,7 @@ fn records(outcome: &Outcome) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn every_type_of_record_is_found_at_a_real_server() {
+async fn every_record_type_is_answered_by_a_real_server() {
     let server = Unbound::start().await;
     for (options, count) in [
         ("query: web.lab.example", 2.0),
@@ -206,44 +206,44 @@ async fn every_type_of_record_is_found_at_a_real_server() {
 }
 
 #[tokio::test]
-async fn what_a_real_server_denies_is_told_apart() {
+async fn negative_answers_of_a_real_server_are_distinguished() {
     use FailureClass::{Content, NoSuchName, Status};
     let server = Unbound::start().await;
     for (options, class, expected) in [
         (
             "query: no.lab.example.",
             NoSuchName,
-            "NXDOMAIN: there is no name no.lab.example",
+            "NXDOMAIN: no such name: no.lab.example",
         ),
         (
             "query: a.gone.example",
             NoSuchName,
-            "NXDOMAIN: there is no name a.gone.example",
+            "NXDOMAIN: no such name: a.gone.example",
         ),
         (
             "query: dangling.zone.example",
-            Content, // NOERROR is what unbound says to this
-            "there is no A record of gone.zone.example, for which dangling.zone.example is an alias",
+            Content, // unbound answers this with NOERROR
+            "no A record for gone.zone.example (the target of the alias dangling.zone.example)",
         ),
         (
             "query: first.zone.example\nrecord_type: MX",
             Content,
-            "there is no MX record of web.zone.example, for which first.zone.example is an alias",
+            "no MX record for web.zone.example (the target of the alias first.zone.example)",
         ),
         (
             "query: web.sub.zone.example",
             Status,
-            "lame: the server does not know about web.sub.zone.example and points to ns.sub.zone.example.",
+            "lame: the server has no data for web.sub.zone.example and refers to ns.sub.zone.example.",
         ),
         (
             "query: www.secret.example",
             Status,
-            "REFUSED: the server refuses to answer this question",
+            "REFUSED: the server refuses to answer this query",
         ),
         (
             "query: web.lab.example\nrecord_type: TXT",
             Content,
-            "there is no TXT record of web.lab.example",
+            "no TXT record for web.lab.example",
         ),
         (
             "query: web.lab.example\nrecord_type: AAAA\nexpect: '2001:db8::1'",
@@ -258,7 +258,7 @@ async fn what_a_real_server_denies_is_told_apart() {
 }
 
 #[tokio::test]
-async fn an_answer_too_long_for_a_datagram_comes_over_tcp() {
+async fn an_answer_too_long_for_a_datagram_is_fetched_over_tcp() {
     let server = Unbound::start().await;
     let last = "j".repeat(250);
     let options = format!("query: big.lab.example\nrecord_type: TXT\nexpect: {last}");
@@ -267,20 +267,17 @@ async fn an_answer_too_long_for_a_datagram_comes_over_tcp() {
     assert_eq!(records(&outcome), Some(10.0));
     let phases: Vec<_> = outcome.phases.iter().map(|(phase, _)| *phase).collect();
     assert_eq!(phases, [Phase::FirstByte, Phase::Connect, Phase::Transfer]);
-    assert!(
-        steps.contains("receive: truncated; the same again over TCP"),
-        "{steps}"
-    );
+    assert!(steps.contains("receive: truncated; retrying over TCP"), "{steps}");
 }
 
 #[tokio::test]
-async fn explain_shows_the_question_the_flags_and_every_record() {
+async fn explain_shows_the_query_the_flags_and_every_record() {
     let server = Unbound::start().await;
     let options = "query: lab.example\nrecord_type: MX\nexpect: 10 mail";
     let (outcome, steps) = explain(&server.section(options), LONG).await;
     assert_eq!(reason(&outcome), "up");
     let lines: Vec<_> = steps.lines().collect();
-    assert!(lines[0].starts_with(&format!("send: MX lab.example. to {}, id ", server.at)));
+    assert!(lines[0].starts_with(&format!("send: MX lab.example. to {}, ID ", server.address)));
     assert!(lines[0].ends_with(", 40 bytes"), "{steps}");
     assert_eq!(
         lines[1],

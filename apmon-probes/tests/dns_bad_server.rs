@@ -1,4 +1,4 @@
-//! `dns` against name servers that are wrong, sick or hostile.
+//! `dns` against name servers that are misconfigured, broken or hostile.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -21,7 +21,8 @@ fn section(server: SocketAddr, options: &str) -> String {
     format!("type: dns\nname: x\naddress: dns://{server}\n{options}")
 }
 
-/// A name server in this process: what it sends for each question, by UDP.
+/// Starts a name server in this process that sends the datagrams of `answer` for
+/// each query, over UDP.
 async fn server(answer: impl Fn(&Message) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     serve(socket, answer)
@@ -45,35 +46,35 @@ fn name(text: &str) -> Name {
     Name::from_ascii(text).unwrap()
 }
 
-/// A right answer to `asked`, changed by `change`.
-fn answered(asked: &Message, change: impl FnOnce(&mut Message)) -> Vec<u8> {
+/// A correct answer to `query`, modified by `change`.
+fn answer_to(query: &Message, change: impl FnOnce(&mut Message)) -> Vec<u8> {
     let mut message = Message::new();
-    let query = asked.queries()[0].clone();
+    let question = query.queries()[0].clone();
     message
-        .set_id(asked.id())
+        .set_id(query.id())
         .set_message_type(MessageType::Response)
         .add_answer(Record::from_rdata(
-            query.name().clone(),
+            question.name().clone(),
             60,
             RData::A(rdata::A::new(192, 0, 2, 1)),
         ))
-        .add_query(query);
+        .add_query(question);
     change(&mut message);
     message.to_vec().unwrap()
 }
 
-/// Answers that are none of ours.
-fn strays(asked: &Message) -> Vec<Vec<u8>> {
+/// Datagrams that do not answer `query`.
+fn unrelated(query: &Message) -> Vec<Vec<u8>> {
     vec![
         Vec::new(),
         vec![0xff; 100],
-        answered(asked, |m| _ = m.set_id(asked.id().wrapping_add(1))),
-        answered(asked, |m| _ = m.set_message_type(MessageType::Query)),
-        answered(asked, |m| {
+        answer_to(query, |m| _ = m.set_id(query.id().wrapping_add(1))),
+        answer_to(query, |m| _ = m.set_message_type(MessageType::Query)),
+        answer_to(query, |m| {
             m.take_queries();
             m.add_query(Query::query(name("web.example.org."), RecordType::A));
         }),
-        answered(asked, |m| {
+        answer_to(query, |m| {
             m.queries_mut()[0].set_query_type(RecordType::AAAA);
         }),
     ]
@@ -82,12 +83,12 @@ fn strays(asked: &Message) -> Vec<Vec<u8>> {
 const WEB: &str = "query: web.example";
 
 #[tokio::test]
-async fn what_is_no_answer_to_us_is_passed_over_until_ours_comes() {
-    let at = server(|asked| {
-        let mut all = strays(asked);
-        all.push(answered(asked, |_| {}));
-        // Too late to matter, and a lie.
-        all.push(answered(asked, |m| {
+async fn unrelated_datagrams_are_ignored_until_the_answer_arrives() {
+    let at = server(|query| {
+        let mut all = unrelated(query);
+        all.push(answer_to(query, |_| {}));
+        // Too late to matter, and forged.
+        all.push(answer_to(query, |m| {
             m.set_response_code(ResponseCode::ServFail);
         }));
         all
@@ -95,16 +96,20 @@ async fn what_is_no_answer_to_us_is_passed_over_until_ours_comes() {
     .await;
     let (outcome, steps) = explain(&section(at, WEB), LONG).await;
     assert_eq!(reason(&outcome), "up");
-    assert_eq!(steps.matches("receive: ignored a datagram").count(), 6, "{steps}");
+    assert_eq!(
+        steps.matches("receive: ignored a datagram: ").count(),
+        6,
+        "{steps}"
+    );
 }
 
 #[tokio::test]
-async fn what_is_no_answer_to_us_is_counted_when_none_comes() {
-    let at = server(strays).await;
+async fn unrelated_datagrams_are_counted_when_no_answer_arrives() {
+    let at = server(unrelated).await;
     let outcome = check(&section(at, WEB), MIDWAY).await;
     assert_eq!(
         reason(&outcome),
-        "receive: no answer within 5 secs; ignored 6 datagrams (the last: an answer to another question)"
+        "receive: no answer within 5 secs; ignored 6 datagrams (the last: an answer to a different question)"
     );
     assert_eq!(outcome.failure().unwrap().class, FailureClass::TimedOut);
 
@@ -115,7 +120,7 @@ async fn what_is_no_answer_to_us_is_counted_when_none_comes() {
 }
 
 #[tokio::test]
-async fn an_answer_from_elsewhere_is_not_even_seen() {
+async fn an_answer_from_another_address_is_not_received() {
     let elsewhere = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let at = socket.local_addr().unwrap();
@@ -123,8 +128,8 @@ async fn an_answer_from_elsewhere_is_not_even_seen() {
         let mut buffer = [0; 2048];
         loop {
             let (n, from) = socket.recv_from(&mut buffer).await.unwrap();
-            let right = answered(&Message::from_vec(&buffer[..n]).unwrap(), |_| {});
-            let _ = elsewhere.send_to(&right, from).await;
+            let answer = answer_to(&Message::from_vec(&buffer[..n]).unwrap(), |_| {});
+            let _ = elsewhere.send_to(&answer, from).await;
         }
     });
     let outcome = check(&section(at, WEB), SHORT).await;
@@ -132,50 +137,50 @@ async fn an_answer_from_elsewhere_is_not_even_seen() {
 }
 
 #[tokio::test]
-async fn each_bad_answer_has_its_class_and_its_reason() {
+async fn each_bad_answer_has_its_class_and_reason() {
     use FailureClass::{Protocol, Refused, Status};
-    let servfail = server(|asked| {
-        vec![answered(asked, |m| {
+    let servfail = server(|query| {
+        vec![answer_to(query, |m| {
             m.set_response_code(ResponseCode::ServFail);
             m.take_answers();
         })]
     })
     .await;
-    let referral = server(|asked| {
-        vec![answered(asked, |m| {
+    let referral = server(|query| {
+        vec![answer_to(query, |m| {
             m.take_answers();
             let ns = RData::NS(rdata::NS(name("a.root-servers.example.")));
             m.add_name_server(Record::from_rdata(Name::root(), 60, ns));
         })]
     })
     .await;
-    let garbled = server(|asked| {
-        let mut bytes = answered(asked, |_| {});
+    let malformed = server(|query| {
+        let mut bytes = answer_to(query, |_| {});
         bytes.pop();
         vec![bytes]
     })
     .await;
-    // Nobody listens there by TCP.
+    // Nothing listens on that port over TCP.
     let socket = loop {
         if let Ok(socket) = UdpSocket::bind(closed_port().await).await {
             break socket;
         }
     };
-    let truncated = serve(socket, |asked| {
-        vec![answered(asked, |m| _ = m.set_truncated(true))]
+    let truncated = serve(socket, |query| {
+        vec![answer_to(query, |m| _ = m.set_truncated(true))]
     });
     for (at, class, expected) in [
-        (servfail, Status, "SERVFAIL: the server failed to find an answer"),
+        (servfail, Status, "SERVFAIL: the server could not get an answer"),
         (
             referral,
             Status,
-            "lame: the server does not know about web.example and points to a.root-servers.example.",
+            "lame: the server has no data for web.example and refers to a.root-servers.example.",
         ),
-        (garbled, Protocol, "receive: an answer that cannot be read: "),
+        (malformed, Protocol, "receive: malformed answer: "),
         (
             truncated,
             Refused,
-            "answer truncated, then over TCP: connect: connection refused",
+            "answer truncated, retry over TCP failed: connect: connection refused",
         ),
         (closed_port().await, Refused, "receive: connection refused"),
     ] {
@@ -191,8 +196,8 @@ async fn each_bad_answer_has_its_class_and_its_reason() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_bad_over_tcp_only_is_down_in_time() {
-    let checks = ["silent", "closing", "half", "strays", "endless"].map(|peer| {
+async fn a_server_that_misbehaves_over_tcp_is_down_by_the_deadline() {
+    let checks = ["silent", "closing", "half", "unrelated", "endless"].map(|peer| {
         tokio::spawn(async move {
             let at = bad_over_tcp(peer).await;
             let (timeout, expected) = match peer {
@@ -203,7 +208,7 @@ async fn a_server_that_is_bad_over_tcp_only_is_down_in_time() {
             let outcome = check(&section(at, WEB), timeout).await;
             assert_eq!(
                 reason(&outcome),
-                format!("answer truncated, then over TCP: {expected}"),
+                format!("answer truncated, retry over TCP failed: {expected}"),
                 "{peer}"
             );
             assert_eq!(outcome.verdict(), Verdict::Down);
@@ -215,9 +220,9 @@ async fn a_server_that_is_bad_over_tcp_only_is_down_in_time() {
     }
 }
 
-/// Answers that all else goes over TCP; and what becomes of that.
+/// Starts a server that truncates every answer over UDP and misbehaves over TCP.
 async fn bad_over_tcp(peer: &'static str) -> SocketAddr {
-    // UDP and TCP on one port; the first try may find one of them taken.
+    // UDP and TCP on one port; at the first attempt one of them may be in use.
     let (listener, socket) = loop {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()).await {
@@ -226,26 +231,26 @@ async fn bad_over_tcp(peer: &'static str) -> SocketAddr {
     };
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(talk(peer, stream));
+            tokio::spawn(misbehave(peer, stream));
         }
     });
-    serve(socket, |asked| {
-        vec![answered(asked, |m| _ = m.set_truncated(true))]
+    serve(socket, |query| {
+        vec![answer_to(query, |m| _ = m.set_truncated(true))]
     })
 }
 
-async fn talk(peer: &str, mut stream: TcpStream) {
-    let mut query = vec![0; usize::from(stream.read_u16().await.unwrap())];
-    stream.read_exact(&mut query).await.unwrap();
-    let asked = Message::from_vec(&query).unwrap();
+async fn misbehave(peer: &str, mut stream: TcpStream) {
+    let mut bytes = vec![0; usize::from(stream.read_u16().await.unwrap())];
+    stream.read_exact(&mut bytes).await.unwrap();
+    let query = Message::from_vec(&bytes).unwrap();
     let mut framed = Vec::new();
     match peer {
         "closing" => return,
         "half" => framed = vec![1, 0, 7],
-        "strays" => {
-            for stray in strays(&asked) {
-                framed.extend((stray.len() as u16).to_be_bytes());
-                framed.extend(stray);
+        "unrelated" => {
+            for datagram in unrelated(&query) {
+                framed.extend((datagram.len() as u16).to_be_bytes());
+                framed.extend(datagram);
             }
         }
         "endless" => while stream.write_all(&[0; 16 * 1024]).await.is_ok() {},
@@ -256,9 +261,9 @@ async fn talk(peer: &str, mut stream: TcpStream) {
 }
 
 #[tokio::test]
-async fn a_nasty_record_is_shown_and_drives_no_terminal() {
-    let at = server(|asked| {
-        vec![answered(asked, |m| {
+async fn control_characters_in_a_record_do_not_reach_the_terminal() {
+    let at = server(|query| {
+        vec![answer_to(query, |m| {
             m.take_answers();
             m.queries_mut()[0].set_query_type(RecordType::TXT);
             let text = rdata::TXT::from_bytes(vec![b"\x1b[2J\n\xe2\x80\xaeevil"]);

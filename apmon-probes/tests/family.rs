@@ -1,4 +1,4 @@
-//! `address_family`: which addresses of a name are looked at.
+//! `address_family`: which addresses of a name are used.
 
 mod lab;
 
@@ -7,19 +7,19 @@ use lab::{LONG, check, explain, http_server, parse, reason};
 use tokio::net::TcpListener;
 
 #[tokio::test]
-async fn a_name_is_looked_at_by_the_family_that_is_asked_for() {
+async fn a_name_is_checked_at_an_address_of_the_requested_family() {
     let v4 = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = v4.local_addr().unwrap().port();
-    for (family, is, verdict) in [
+    for (family, resolved, verdict) in [
         ("any", "localhost is 127.0.0.1", Verdict::Up),
         ("ipv4", "localhost is 127.0.0.1", Verdict::Up),
-        // Nobody listens there.
+        // Nothing listens there.
         ("ipv6", "localhost is ::1", Verdict::Down),
     ] {
         let section =
             format!("type: tcp\nname: x\naddress: tcp://localhost:{port}\naddress_family: {family}");
         let (outcome, steps) = explain(&section, LONG).await;
-        assert!(steps.contains(is), "{family}: {steps}");
+        assert!(steps.contains(resolved), "{family}: {steps}");
         assert_eq!(outcome.verdict(), verdict, "{family}: {}", reason(&outcome));
     }
     let v6 = TcpListener::bind(("::1", port)).await.unwrap();
@@ -36,7 +36,7 @@ async fn a_name_is_looked_at_by_the_family_that_is_asked_for() {
 }
 
 #[test]
-fn an_address_of_the_other_family_is_a_mistake() {
+fn an_address_of_the_other_family_is_an_error() {
     for (section, text) in [
         (
             "type: ping\nname: x\naddress: 127.0.0.1\naddress_family: ipv6",

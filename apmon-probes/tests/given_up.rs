@@ -1,6 +1,6 @@
-//! A look that is given up leaves nothing behind: no task, no socket.
+//! An aborted check leaves nothing behind: no task, no socket.
 //!
-//! One test only: it counts what the whole process has.
+//! A single test, since it counts the tasks and files of the whole process.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -16,7 +16,7 @@ use lab::{
     reason,
 };
 
-/// Tasks of this runtime, and open files of this process.
+/// The numbers of tasks in this runtime and of open files in this process.
 fn count() -> (usize, usize) {
     let files = std::fs::read_dir(Path::new("/proc/self/fd")).unwrap().count();
     (Handle::current().metrics().num_alive_tasks(), files)
@@ -27,7 +27,7 @@ fn section(kind: &str, scheme: &str, server: SocketAddr, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_look_that_is_given_up_leaves_nothing_behind() {
+async fn an_aborted_check_leaves_nothing_behind() {
     let certificate = Certificate::good();
     let (nginx, caddy) = (Nginx::start(&certificate), Caddy::start(&certificate));
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -43,7 +43,7 @@ async fn a_look_that_is_given_up_leaves_nothing_behind() {
     ] {
         let services = Services::default();
         let monitor = build(&section, &services);
-        // What stays for good: the socket of all QUIC looks.
+        // The shared socket of all QUIC checks remains.
         let first = Arc::clone(&monitor);
         let first = tokio::time::timeout(Duration::from_millis(300), async move {
             first.check(&check_within(LONG)).await.outcome
@@ -51,24 +51,24 @@ async fn a_look_that_is_given_up_leaves_nothing_behind() {
         if let Ok(outcome) = first.await {
             assert_ne!(reason(&outcome), "up", "{what}");
         }
-        let stays = if what.starts_with("HTTP/3") { 2 } else { 0 };
-        settled(what, stays, None).await;
+        let remaining = if what.starts_with("HTTP/3") { 2 } else { 0 };
+        wait_until_settled(what, remaining, None).await;
         let before = count();
         for round in 0..60_u64 {
             let monitor = Arc::clone(&monitor);
-            // At every stage of it.
-            let patience = Duration::from_micros(round * 400);
-            let _ =
-                tokio::time::timeout(patience, async move { monitor.check(&check_within(LONG)).await }).await;
+            // Aborted at different stages.
+            let time = Duration::from_micros(round * 400);
+            let _ = tokio::time::timeout(time, async move { monitor.check(&check_within(LONG)).await }).await;
         }
-        settled(what, stays, Some(before.1)).await;
+        wait_until_settled(what, remaining, Some(before.1)).await;
         drop((monitor, services));
-        settled(what, 0, None).await;
+        wait_until_settled(what, 0, None).await;
     }
 }
 
-/// Waits until there are so few tasks and files, which takes about a second.
-async fn settled(what: &str, tasks: usize, files: Option<usize>) {
+/// Waits until no more than these tasks and files are left, which takes about a
+/// second.
+async fn wait_until_settled(what: &str, tasks: usize, files: Option<usize>) {
     let watch = Stopwatch::start();
     loop {
         let now = count();
@@ -77,7 +77,7 @@ async fn settled(what: &str, tasks: usize, files: Option<usize>) {
         }
         assert!(
             watch.elapsed() < LONG,
-            "{what}: {now:?} tasks and files, not {tasks} and {files:?}"
+            "{what}: {now:?} tasks and files, expected {tasks} and {files:?}"
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

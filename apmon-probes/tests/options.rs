@@ -136,8 +136,8 @@ fn mistakes_in_what_a_name_server_is_asked() {
     );
     one(
         &format!("{dns}\nquery: 192.168.1.1"),
-        "6:12: monitor \"x\": \"query\" is an address, and A records belong to names; record_type: PTR asks for the \
-         name of an address",
+        "6:12: monitor \"x\": \"query\" is an IP address, but A records belong to names; use record_type: PTR to look up \
+         the name of an address",
     );
     one(
         &format!("{dns}\nquery: nas.lan\nrecord_type: ANY"),
@@ -178,11 +178,11 @@ fn mistakes_in_what_is_sent() {
     );
     one(
         "type: tcp\naddress: tcp://h:1\nsend: 01 0g\ncontent_type: hex",
-        "6:11: monitor \"x\": \"send\" is no hex: 'g' at character 5",
+        "6:11: monitor \"x\": \"send\" is not valid hex: 'g' at character 5",
     );
     one(
         "type: udp\naddress: udp://h:1\nsend: A*\ncontent_type: base64",
-        "6:11: monitor \"x\": \"send\" is no base64: '*' at character 2",
+        "6:11: monitor \"x\": \"send\" is not valid base64: '*' at character 2",
     );
     one(
         "type: udp\naddress: udp://h:1\nsend: ''",
@@ -198,7 +198,7 @@ fn mistakes_in_what_is_sent() {
     );
     one(
         &format!("type: udp\naddress: udp://h:1\nsend: {}", "x".repeat(65_508)),
-        "6:11: monitor \"x\": \"send\" must fit one datagram of 65507 bytes; this has 65508",
+        "6:11: monitor \"x\": \"send\" must fit one datagram of at most 65507 bytes, but has 65508",
     );
 }
 

@@ -1,4 +1,4 @@
-//! `ping` against this machine. It needs CAP_NET_RAW or ping_group_range.
+//! `ping` against this machine; needs CAP_NET_RAW or ping_group_range.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -19,7 +19,7 @@ async fn this_machine_answers_over_ipv4_and_ipv6_and_by_name() {
 }
 
 #[tokio::test]
-async fn five_thousand_hosts_at_once_lose_no_reply() {
+async fn five_thousand_concurrent_pings_lose_no_reply() {
     let services = Services::default();
     let monitors: Vec<Arc<dyn Monitor>> = (0..5_000_u32)
         .map(|n| {
@@ -42,7 +42,7 @@ async fn five_thousand_hosts_at_once_lose_no_reply() {
 }
 
 #[tokio::test]
-async fn many_looks_at_one_host_do_not_disturb_each_other() {
+async fn many_checks_of_one_host_do_not_disturb_each_other() {
     let services = Services::default();
     let checks: Vec<_> = (0..200)
         .map(|_| build("type: ping\nname: x\naddress: 127.0.0.1", &services))
@@ -53,7 +53,7 @@ async fn many_looks_at_one_host_do_not_disturb_each_other() {
     }
 }
 
-fn figures(outcome: &Outcome) -> Vec<&str> {
+fn metric_names(outcome: &Outcome) -> Vec<&str> {
     outcome
         .metrics
         .iter()
@@ -62,10 +62,10 @@ fn figures(outcome: &Outcome) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn one_packet_takes_its_round_trip_and_no_longer() {
+async fn the_latency_of_a_single_packet_is_its_round_trip_time() {
     let outcome = check("type: ping\nname: x\naddress: 127.0.0.1", LONG).await;
     assert_eq!(
-        figures(&outcome),
+        metric_names(&outcome),
         ["loss_pct", "rtt_min_ms", "rtt_avg_ms", "rtt_max_ms"]
     );
     let latency = outcome.latency.unwrap().as_secs_f64() * 1000.0;
@@ -77,7 +77,7 @@ async fn one_packet_takes_its_round_trip_and_no_longer() {
 }
 
 #[tokio::test]
-async fn several_packets_go_out_one_after_another() {
+async fn several_packets_are_sent_at_an_interval() {
     let watch = Stopwatch::start();
     let section = "type: ping\nname: x\naddress: 127.0.0.1\ncount: 5\nmax_loss_pct: 0\nmax_rtt_ms: 10000";
     let (outcome, steps) = explain(section, LONG).await;
@@ -85,12 +85,16 @@ async fn several_packets_go_out_one_after_another() {
     assert_eq!(reason(&outcome), "up", "{steps}");
     assert!(took >= Duration::from_millis(800) && took < LONG / 2, "{took:?}");
     assert_eq!(
-        figures(&outcome),
+        metric_names(&outcome),
         ["loss_pct", "rtt_min_ms", "rtt_avg_ms", "rtt_max_ms", "jitter_ms"]
     );
     assert_eq!(outcome.metrics[0].value(), 0.0);
     let latency = outcome.latency.unwrap().as_secs_f64() * 1000.0;
-    assert_eq!(outcome.metrics[2].value(), latency, "it is one packet's");
+    assert_eq!(
+        outcome.metrics[2].value(),
+        latency,
+        "the latency is the average of one round trip"
+    );
     assert_eq!(steps.matches("ping: reply").count(), 5, "{steps}");
     assert!(
         steps.contains("ping: 0 of 5 packets lost (0 %); round trip "),
@@ -99,8 +103,9 @@ async fn several_packets_go_out_one_after_another() {
 }
 
 #[tokio::test]
-async fn a_short_look_sends_all_its_packets_closer_together() {
-    // In twenty seconds otherwise; in half of the time, which leaves a stall.
+async fn a_check_with_a_short_deadline_sends_its_packets_closer_together() {
+    // At the usual interval this takes 20 seconds. Half of this deadline is for
+    // sending, which leaves time for a stall.
     let section = "type: ping\nname: x\naddress: 127.0.0.1\ncount: 100\nmax_loss_pct: 0";
     let (outcome, steps) = explain(section, STALL * 2).await;
     assert_eq!(reason(&outcome), "up", "{steps}");
@@ -108,8 +113,8 @@ async fn a_short_look_sends_all_its_packets_closer_together() {
 }
 
 #[tokio::test]
-async fn an_address_where_nobody_is_never_looks_up() {
-    // TEST-NET-2 (RFC 5737): silent, or no route to it.
+async fn an_unused_address_is_never_up() {
+    // TEST-NET-2 (RFC 5737): silent or without a route.
     let (outcome, steps) = explain("type: ping\nname: x\naddress: 198.51.100.7", SHORT).await;
     assert_ne!(outcome.verdict(), Verdict::Up, "{steps}");
     if outcome.verdict() == Verdict::Down {

@@ -10,7 +10,7 @@ use tokio::{net::UdpSocket, sync::mpsc};
 
 use lab::{
     CROWD, Certificate, LONG, STALL, build, check, check_within, explain, h3,
-    pki::{Pki, Server, Wanted},
+    pki::{CertificateSpec, Pki, Server},
     real::{Caddy, Nginx},
     reason,
 };
@@ -161,10 +161,10 @@ async fn the_pin_covers_every_hop() {
 async fn certificates_are_judged_as_by_tcp() {
     let pki = Pki::new();
     pki.leaf("leaf");
-    pki.make(&Wanted {
+    pki.make(&CertificateSpec {
         name: "expired",
         dates: ("20200101", "20250201"),
-        ..Wanted::default()
+        ..CertificateSpec::default()
     });
     let verify = format!(
         "\nssl_verify: yes\nssl_ca_file: {}",

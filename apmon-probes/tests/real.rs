@@ -1,5 +1,5 @@
-//! The kinds against real servers; and the lab's servers themselves, seen by
-//! clients that are not ours.
+//! The kinds against real servers, and the lab's servers as seen by other
+//! clients.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -79,24 +79,24 @@ async fn nginx_redirects_are_followed_to_their_end() {
         let section = web(scheme, server, "/redirect/1") + "\nexpect: '" + Nginx::TITLE + "'";
         assert_eq!(reason(&check(&section, LONG).await), "up", "{scheme}");
         let outcome = check(&web(scheme, server, "/loop"), LONG).await;
-        let circle = format!("redirects go in a circle: {scheme}://{server}/loop");
-        assert_eq!(reason(&outcome), circle);
+        let expected = format!("redirects go in a circle: {scheme}://{server}/loop");
+        assert_eq!(reason(&outcome), expected);
     }
-    let upwards = web("http", nginx.http(), "/to-https") + "\nexpect: '" + Nginx::TITLE + "'";
-    let outcome = check(&upwards, LONG).await;
+    let upgrade = web("http", nginx.http(), "/to-https") + "\nexpect: '" + Nginx::TITLE + "'";
+    let outcome = check(&upgrade, LONG).await;
     assert_eq!(reason(&outcome), "up");
     assert_eq!(outcome.warning, None);
-    let downwards = web("https", nginx.https(), "/to-http");
-    let outcome = check(&downwards, LONG).await;
+    let downgrade = web("https", nginx.https(), "/to-http");
+    let outcome = check(&downgrade, LONG).await;
     assert_eq!(reason(&outcome), "up");
     let warning = format!("redirected from https to http://{}/", nginx.http());
     assert_eq!(outcome.warning, Some(warning));
-    let pinned = format!("{downwards}\nssl_fingerprint: '{}'", certificate.fingerprint());
+    let pinned = format!("{downgrade}\nssl_fingerprint: '{}'", certificate.fingerprint());
     assert_eq!(class(&check(&pinned, LONG).await), FailureClass::Pin);
 }
 
 #[tokio::test]
-async fn nginx_gets_what_is_posted() {
+async fn nginx_receives_what_is_posted() {
     let nginx = Nginx::start(&Certificate::good());
     for (scheme, server) in [("http", nginx.http()), ("https", nginx.https())] {
         let echo =
@@ -111,14 +111,14 @@ async fn nginx_gets_what_is_posted() {
 }
 
 #[tokio::test]
-async fn nginx_lets_in_who_has_the_password() {
+async fn nginx_grants_access_with_the_right_password() {
     let nginx = Nginx::start(&Certificate::good());
     let outcome = check(&web("http", nginx.http(), "/private/"), LONG).await;
     assert_eq!(reason(&outcome), "status 401 Unauthorized");
-    for (password, wanted) in [("pass%20word", "up"), ("wrong", "status 401 Unauthorized")] {
+    for (password, expected) in [("pass%20word", "up"), ("wrong", "status 401 Unauthorized")] {
         let address = format!("http://user:{password}@{}/private/", nginx.http());
         let section = format!("type: http\nname: x\naddress: '{address}'");
-        assert_eq!(reason(&check(&section, LONG).await), wanted);
+        assert_eq!(reason(&check(&section, LONG).await), expected);
     }
     let secret = format!(
         "type: http\nname: x\naddress: 'http://user:pass%20word@{}/private/'\nexpect: '{}'",
@@ -129,15 +129,15 @@ async fn nginx_lets_in_who_has_the_password() {
 }
 
 #[tokio::test]
-async fn nginx_sees_the_request_that_we_meant() {
+async fn nginx_receives_the_intended_request() {
     let nginx = Nginx::start(&Certificate::good());
-    let wanted = format!("x-lab=; host={}; protocol=HTTP/1.1", nginx.http());
-    let section = web("http", nginx.http(), "/header") + "\nexpect: '" + &wanted + "'";
+    let expected = format!("x-lab=; host={}; protocol=HTTP/1.1", nginx.http());
+    let section = web("http", nginx.http(), "/header") + "\nexpect: '" + &expected + "'";
     assert_eq!(reason(&check(&section, LONG).await), "up");
 }
 
 #[tokio::test]
-async fn nginx_sends_more_than_is_read() {
+async fn a_page_larger_than_the_limit_is_read_only_in_part() {
     let nginx = Nginx::start(&Certificate::good());
     let section = web("https", nginx.https(), "/big") + "\nexpect: the end";
     let outcome = check(&section, LONG).await;
@@ -155,9 +155,9 @@ async fn nginx_sends_more_than_is_read() {
 fn nginx_speaks_http_2_and_gzip() {
     let certificate = Certificate::good();
     let nginx = Nginx::start(&certificate);
-    let said = s_client(nginx.https(), &["-alpn", "h2,http/1.1"]);
-    assert!(said.contains("\nALPN protocol: h2\n"), "{said}");
-    assert_eq!(fingerprint(&said), certificate.fingerprint());
+    let output = s_client(nginx.https(), &["-alpn", "h2,http/1.1"]);
+    assert!(output.contains("\nALPN protocol: h2\n"), "{output}");
+    assert_eq!(fingerprint(&output), certificate.fingerprint());
     let get = "GET / HTTP/1.1\r\nHost: lab\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n";
     let answer = exchange(nginx.http(), get);
     assert!(answer.contains("\r\nContent-Encoding: gzip\r\n"), "{answer}");
@@ -172,12 +172,12 @@ async fn caddy_is_up_on_both_families() {
         let section = web("https", server, "/a") + "\nssl_fingerprint: '" + &pin + "'";
         let get = section.clone() + "\nexpect: caddy HTTP/2.0 GET /a";
         assert_eq!(reason(&check(&get, LONG).await), "up", "{server}");
-        let said = s_client(server, &["-alpn", "h2"]);
-        assert!(said.contains("\nALPN protocol: h2\n"), "{said}");
+        let output = s_client(server, &["-alpn", "h2"]);
+        assert!(output.contains("\nALPN protocol: h2\n"), "{output}");
     }
     let redirected = web("https", caddy.v4(), "/redirect") + "\nexpect: GET /there";
     assert_eq!(reason(&check(&redirected, LONG).await), "up");
-    // The same by HTTP/3.
+    // The same over HTTP/3.
     for server in [caddy.v4(), caddy.v6()] {
         let quic = web("https", server, "/a").replace("type: http", "type: quic");
         let right = format!(
@@ -196,15 +196,15 @@ async fn caddy_is_up_on_both_families() {
     assert_eq!(reason(&outcome), "status 503 Service Unavailable");
 }
 
-/// Debian 12 has no client of HTTP/3. But every QUIC server answers a version
-/// that it does not know with those that it does (RFC 9000, section 6).
+/// Debian 12 has no HTTP/3 client. But every QUIC server answers an unknown version
+/// with those that it supports (RFC 9000, section 6).
 #[tokio::test]
 async fn caddy_speaks_quic_on_both_families() {
     let caddy = Caddy::start(&Certificate::good());
     for server in [caddy.v4(), caddy.v6()] {
         let mut packet = vec![0; 1200];
-        // A long header; a version of the kind that is reserved to force this
-        // (section 15); the two connection IDs, each behind its length.
+        // A long header; a version reserved for forcing this negotiation (section
+        // 15); the two connection IDs, each after its length.
         let header = b"\xc0\x1a\x2a\x3a\x4a\x08to-caddy\x08from-lab";
         packet[..header.len()].copy_from_slice(header);
         let local: SocketAddr = if server.is_ipv4() {
@@ -222,8 +222,8 @@ async fn caddy_speaks_quic_on_both_families() {
             .unwrap_or_else(|_| panic!("{server} does not speak QUIC"))
             .unwrap();
         let negotiation = &answer[1..length];
-        let wanted = b"\0\0\0\0\x08from-lab\x08to-caddy";
-        let versions = negotiation.strip_prefix(wanted);
+        let prefix = b"\0\0\0\0\x08from-lab\x08to-caddy";
+        let versions = negotiation.strip_prefix(prefix);
         let versions = versions.unwrap_or_else(|| panic!("{negotiation:?}"));
         assert!(versions.chunks(4).any(|version| version == [0, 0, 0, 1]));
     }
@@ -254,7 +254,7 @@ async fn snmpd_answers_a_get_made_by_hand() {
         )
     };
     assert_eq!(reason(&check(&get("6c 61 62"), LONG).await), "up");
-    // Who has the wrong community gets no answer.
+    // A wrong community gets no answer.
     let outcome = check(&get("6c 61 63"), SHORT).await;
     assert_eq!(reason(&outcome), "receive: no answer within 0.7 secs");
 }
@@ -277,30 +277,33 @@ async fn mail_servers_greet() {
 fn smtp_has_starttls_and_tls() {
     let certificate = Certificate::good();
     let smtp = Smtp::start(&certificate);
-    has_tls(&certificate, smtp.starttls(), "smtp");
-    has_tls(&certificate, smtp.implicit(), "");
+    assert_tls(&certificate, smtp.starttls(), "smtp");
+    assert_tls(&certificate, smtp.implicit(), "");
 }
 
 #[test]
 fn dovecot_has_starttls_and_tls() {
     let certificate = Certificate::good();
     let dovecot = Dovecot::start(&certificate);
-    has_tls(&certificate, dovecot.imap(), "imap");
-    has_tls(&certificate, dovecot.imaps(), "");
-    has_tls(&certificate, dovecot.pop3(), "pop3");
-    has_tls(&certificate, dovecot.pop3s(), "");
-    let said = exchange(dovecot.pop3(), "CAPA\r\nQUIT\r\n");
-    assert!(said.contains("\r\nSTLS\r\n"), "{said}");
-    let said = exchange(dovecot.imap(), "a LOGIN anybody secret\r\nb LOGOUT\r\n");
-    assert!(said.contains("\r\na OK") && said.contains("\r\nb OK"), "{said}");
+    assert_tls(&certificate, dovecot.imap(), "imap");
+    assert_tls(&certificate, dovecot.imaps(), "");
+    assert_tls(&certificate, dovecot.pop3(), "pop3");
+    assert_tls(&certificate, dovecot.pop3s(), "");
+    let output = exchange(dovecot.pop3(), "CAPA\r\nQUIT\r\n");
+    assert!(output.contains("\r\nSTLS\r\n"), "{output}");
+    let output = exchange(dovecot.imap(), "a LOGIN anybody secret\r\nb LOGOUT\r\n");
+    assert!(
+        output.contains("\r\na OK") && output.contains("\r\nb OK"),
+        "{output}"
+    );
 }
 
 #[test]
 fn slapd_has_starttls_and_tls() {
     let certificate = Certificate::good();
     let slapd = Slapd::start(&certificate);
-    has_tls(&certificate, slapd.ldap(), "ldap");
-    has_tls(&certificate, slapd.ldaps(), "");
+    assert_tls(&certificate, slapd.ldap(), "ldap");
+    assert_tls(&certificate, slapd.ldaps(), "");
 }
 
 #[tokio::test]
@@ -312,17 +315,17 @@ async fn vsftpd_greets_and_has_auth_tls() {
         vsftpd.address()
     );
     assert_eq!(reason(&check(&section, LONG).await), "up");
-    has_tls(&certificate, vsftpd.address(), "ftp");
+    assert_tls(&certificate, vsftpd.address(), "ftp");
 }
 
 #[tokio::test]
-async fn a_server_that_has_ended_is_refused_and_leaves_nobody() {
+async fn a_stopped_server_refuses_connections() {
     let certificate = Certificate::good();
     let (dovecot, vsftpd) = (Dovecot::start(&certificate), Vsftpd::start(&certificate));
     let servers = [dovecot.imap(), vsftpd.address()];
     let watch = Stopwatch::start();
     drop((dovecot, vsftpd));
-    assert!(watch.elapsed() < lab::real::GOODBYE, "{:?}", watch.elapsed());
+    assert!(watch.elapsed() < lab::real::STOP_TIMEOUT, "{:?}", watch.elapsed());
     for server in servers {
         let section = format!("type: tcp\nname: x\naddress: tcp://{server}");
         let outcome = check(&section, LONG).await;
@@ -331,47 +334,48 @@ async fn a_server_that_has_ended_is_refused_and_leaves_nobody() {
     }
 }
 
-/// openssl comes to a TLS connection there, by the protocol's own STARTTLS
-/// unless that is "", and is shown `certificate`.
+/// Asserts that openssl can establish a TLS connection and receives `certificate`.
+/// It uses the STARTTLS of that protocol unless it is "".
 #[track_caller]
-fn has_tls(certificate: &Certificate, server: SocketAddr, starttls: &str) {
+fn assert_tls(certificate: &Certificate, server: SocketAddr, starttls: &str) {
     let options: &[&str] = match starttls {
         "" => &[],
         protocol => &["-starttls", protocol],
     };
-    let said = s_client(server, options);
+    let output = s_client(server, options);
     assert_eq!(
-        fingerprint(&said),
+        fingerprint(&output),
         certificate.fingerprint(),
-        "{starttls}: {said}"
+        "{starttls}: {output}"
     );
 }
 
-/// What `openssl s_client` writes about a connection.
+/// The output of `openssl s_client` for a connection.
 #[track_caller]
 fn s_client(server: SocketAddr, options: &[&str]) -> String {
-    let output = Command::new("timeout")
+    let result = Command::new("timeout")
         .args(["10", "openssl", "s_client", "-connect", &server.to_string()])
         .args(options)
         .stdin(Stdio::null())
         .output()
         .expect("this test needs timeout (apt install coreutils)");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{options:?}: {said}{complaint}");
-    said
+    let stdout = String::from_utf8_lossy(&result.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&result.stderr);
+    assert!(result.status.success(), "{options:?}: {stdout}{stderr}");
+    stdout
 }
 
-/// Of the certificate that `openssl s_client` was shown, as lab has it.
+/// The fingerprint of the certificate in the output of `openssl s_client`, in the
+/// form that [`Certificate::fingerprint`] returns.
 #[track_caller]
-fn fingerprint(said: &str) -> String {
-    let certificate = CertificateDer::from_pem_slice(said.as_bytes()).unwrap();
+fn fingerprint(output: &str) -> String {
+    let certificate = CertificateDer::from_pem_slice(output.as_bytes()).unwrap();
     let digest = Sha256::digest(&certificate);
     let bytes: Vec<_> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
     bytes.join(":")
 }
 
-/// Sends, and reads to the end.
+/// Sends `text` and reads the answer to its end.
 fn exchange(server: SocketAddr, text: &str) -> String {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(server).unwrap();

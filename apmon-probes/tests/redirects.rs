@@ -9,7 +9,7 @@ use apmon_core::{FailureClass, Outcome, Services, config};
 
 use lab::{
     LONG, check_within, http_answers, http_server, ok,
-    pki::{Pki, Wanted},
+    pki::{CertificateSpec, Pki},
     reason,
     tap::Tap,
 };
@@ -72,10 +72,10 @@ async fn from_verified_https_nothing_leads_to_http() {
 async fn every_https_hop_is_verified() {
     let pki = Pki::new();
     pki.leaf("leaf");
-    pki.make(&Wanted {
+    pki.make(&CertificateSpec {
         name: "itself",
         signer: None,
-        ..Wanted::default()
+        ..CertificateSpec::default()
     });
     let mut stranger = Tap::of(pki.server(&["itself"]).config(), ok("")).await;
     let leaf = Tap::of(

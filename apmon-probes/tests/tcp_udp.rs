@@ -1,4 +1,4 @@
-//! `tcp` and `udp` against peers that behave.
+//! `tcp` and `udp` against well-behaved peers.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -14,8 +14,9 @@ use tokio::{
 
 use lab::{LONG, MIDWAY, SHORT, STALL, check, closed_port, explain, reason, tcp_server};
 
-/// For what decides nothing, or may be a refusal, a look waits longer than this.
-const WAIT: Duration = Duration::from_millis(200);
+/// A check waits at least this long for data that does not affect the verdict, and
+/// for a refusal.
+const MIN_WAIT: Duration = Duration::from_millis(200);
 
 #[tokio::test]
 async fn tcp_is_up_once_connected() {
@@ -32,7 +33,7 @@ async fn tcp_is_up_once_connected() {
 }
 
 #[tokio::test]
-async fn tcp_finds_what_comes_in_single_bytes() {
+async fn tcp_finds_what_arrives_in_single_bytes() {
     let server = tcp_server(|mut stream| async move {
         for byte in b"xxSSH-SSH-2.0-OpenSSH\r\n" {
             stream.write_all(&[*byte]).await.unwrap_or_default();
@@ -53,23 +54,23 @@ async fn tcp_finds_what_comes_in_single_bytes() {
 
 #[tokio::test]
 async fn tcp_sends_first_and_closes_without_a_reset() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut received) = mpsc::unbounded_channel();
     let server = tcp_server(move |mut stream| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         async move {
             let mut all = Vec::new();
             let end = stream.read_to_end(&mut all).await;
-            tell.send((all, end.map_err(|error| error.kind()))).unwrap();
+            sender.send((all, end.map_err(|error| error.kind()))).unwrap();
         }
     })
     .await;
     let section = format!("type: tcp\nname: x\naddress: tcp://{server}\nsend: 01 02 ff\ncontent_type: hex");
     assert_eq!(reason(&check(&section, LONG).await), "up");
-    assert_eq!(told.recv().await.unwrap(), (vec![1, 2, 255], Ok(3)));
+    assert_eq!(received.recv().await.unwrap(), (vec![1, 2, 255], Ok(3)));
 }
 
 #[tokio::test]
-async fn tcp_says_how_an_answer_ended() {
+async fn tcp_reports_how_an_answer_ended() {
     let short = tcp_server(|mut stream| async move {
         stream.write_all(b"220 hello").await.unwrap();
     })
@@ -120,7 +121,7 @@ async fn tcp_says_how_an_answer_ended() {
 }
 
 #[tokio::test]
-async fn tcp_explains_what_came_though_it_decides_nothing() {
+async fn tcp_explains_what_arrives_after_the_verdict() {
     let server = tcp_server(|mut stream| async move {
         stream.write_all(b"220 hello\r\n\x1b[2J").await.unwrap();
         pending::<()>().await;
@@ -131,15 +132,18 @@ async fn tcp_explains_what_came_though_it_decides_nothing() {
     let (outcome, steps) = explain(&section, LONG).await;
     assert_eq!(reason(&outcome), "up");
     let waited = watch.elapsed() - outcome.latency.unwrap();
-    assert!(waited > WAIT, "the wait is no latency: {waited:?}");
-    let wanted = format!(
+    assert!(
+        waited > MIN_WAIT,
+        "the wait does not count as latency: {waited:?}"
+    );
+    let expected = format!(
         "connect: to {server}\nconnect: connected\nsend: 2 bytes\nreceive: 15 bytes: 220 hello\\r\\n\\u{{1b}}[2J"
     );
-    assert_eq!(steps, wanted);
+    assert_eq!(steps, expected);
 }
 
 #[tokio::test]
-async fn tcp_refused_reads_as_in_a_message() {
+async fn tcp_reports_a_refused_connection() {
     let outcome = check(
         &format!("type: tcp\nname: x\naddress: tcp://{}", closed_port().await),
         LONG,
@@ -174,7 +178,10 @@ async fn udp_without_expect_is_up_unless_refused() {
     let outcome = check(&section, LONG).await;
     assert_eq!(reason(&outcome), "up");
     let waited = watch.elapsed() - outcome.latency.unwrap();
-    assert!(waited > WAIT, "the wait is no latency: {waited:?}");
+    assert!(
+        waited > MIN_WAIT,
+        "the wait does not count as latency: {waited:?}"
+    );
     drop(server);
     for more in ["", "\nexpect: hi"] {
         let watch = Stopwatch::start();

@@ -14,9 +14,9 @@ use tokio::{
 
 use lab::{
     LONG, check, check_within, ok,
-    pki::{AUTHORITY, LEAF, Pki, Wanted},
+    pki::{AUTHORITY, CertificateSpec, LEAF, Pki},
     reason,
-    tap::{Prelude, Seen, Tap, at_once},
+    tap::{Prelude, Seen, Tap, without_prelude},
 };
 
 const SECRET: &str = "hunter2-the-request";
@@ -53,8 +53,8 @@ fn starttls(server: SocketAddr) -> String {
 type Section = fn(SocketAddr) -> String;
 
 const WAYS: [(&str, Prelude, Section); 3] = [
-    ("http", at_once, http),
-    ("tls", at_once, tcp),
+    ("http", without_prelude, http),
+    ("tls", without_prelude, tcp),
     ("starttls", smtp, starttls),
 ];
 
@@ -162,15 +162,15 @@ const BY_ROOT: &str = "\nssl_verify: yes\nssl_ca_file: root.pem";
 async fn a_chain_to_the_named_authority_is_up() {
     let pki = Pki::new();
     pki.leaf("leaf");
-    pki.make(&Wanted {
+    pki.make(&CertificateSpec {
         name: "between",
         extensions: AUTHORITY,
-        ..Wanted::default()
+        ..CertificateSpec::default()
     });
-    pki.make(&Wanted {
+    pki.make(&CertificateSpec {
         name: "below",
         signer: Some("between"),
-        ..Wanted::default()
+        ..CertificateSpec::default()
     });
     for chain in [&["leaf"][..], &["leaf", "root"], &["below", "between"]] {
         let outcome = verified(&pki, chain, "", BY_ROOT).await;
@@ -197,11 +197,11 @@ async fn what_is_wrong_with_a_chain_is_named() {
         pki.leaf("leaf");
     }
     let make = |name: &str, extensions: &str, signer: Option<&str>| {
-        pki.make(&Wanted {
+        pki.make(&CertificateSpec {
             name,
             extensions,
             signer,
-            ..Wanted::default()
+            ..CertificateSpec::default()
         });
     };
     make(
@@ -290,11 +290,11 @@ async fn a_certificate_that_stands_in_the_file_itself_is_up_for_its_own_names() 
         ("first", String::new()),
     ] {
         let extensions = extensions.as_str();
-        pki.make(&Wanted {
+        pki.make(&CertificateSpec {
             name,
             extensions,
             signer: None,
-            ..Wanted::default()
+            ..CertificateSpec::default()
         });
     }
     let own = |name: &str| format!("\nssl_verify: yes\nssl_ca_file: {name}.pem");
@@ -316,10 +316,10 @@ async fn a_certificate_that_stands_in_the_file_itself_is_up_for_its_own_names() 
         "certificate cannot be verified: it is X.509 version 1 (pin it instead)"
     );
     // It is trusted, and not whom it signs: it is no authority.
-    pki.make(&Wanted {
+    pki.make(&CertificateSpec {
         name: "child",
         signer: Some("plain"),
-        ..Wanted::default()
+        ..CertificateSpec::default()
     });
     let outcome = verified(&pki, &["child", "plain"], "", &own("plain")).await;
     assert_eq!(outcome.verdict(), Verdict::Down, "{}", reason(&outcome));
@@ -329,7 +329,7 @@ async fn a_certificate_that_stands_in_the_file_itself_is_up_for_its_own_names() 
 async fn dates_are_judged_unless_ignored_and_ignoring_them_ignores_nothing_else() {
     let pki = Pki::new();
     let make = |name: &str, dates: (&str, &str), signer: Option<&str>, extensions: &str| {
-        pki.make(&Wanted {
+        pki.make(&CertificateSpec {
             name,
             extensions,
             dates,
@@ -376,10 +376,10 @@ async fn dates_are_judged_unless_ignored_and_ignoring_them_ignores_nothing_else(
 #[tokio::test]
 async fn a_pin_suffices_where_only_the_site_verifies() {
     let pki = Pki::new();
-    pki.make(&Wanted {
+    pki.make(&CertificateSpec {
         name: "itself",
         signer: None,
-        ..Wanted::default()
+        ..CertificateSpec::default()
     });
     let site = "  ssl_verify: yes\n  ssl_ca_file: root.pem";
     let pinned = format!("\nssl_fingerprint: {}", pki.pin("itself"));
@@ -404,10 +404,10 @@ async fn a_certificate_that_ends_soon_warns_and_is_measured() {
     let in_days = |days: i64| (now + days * 86_400) / 86_400;
     for (name, days) in [("soon", 11), ("late", 400)] {
         let until = date(in_days(days));
-        pki.make(&Wanted {
+        pki.make(&CertificateSpec {
             name,
             dates: ("20200101", &until),
-            ..Wanted::default()
+            ..CertificateSpec::default()
         });
     }
     let days = |outcome: &Outcome| {
@@ -433,10 +433,10 @@ async fn a_certificate_that_ends_soon_warns_and_is_measured() {
         let quiet = verified(&pki, &["soon"], "", options).await;
         assert_eq!(quiet.warning, None, "{options}");
     }
-    pki.make(&Wanted {
+    pki.make(&CertificateSpec {
         name: "expired",
         dates: ("20200101", "20250201"),
-        ..Wanted::default()
+        ..CertificateSpec::default()
     });
     let options = format!("{warn}\nignore_ssl_expiry: yes");
     let expired = verified(&pki, &["expired"], "", &options).await;

@@ -6,7 +6,7 @@ mod lab;
 
 use apmon_core::config;
 
-use lab::pki::{AUTHORITY, Pki, Wanted};
+use lab::pki::{AUTHORITY, CertificateSpec, Pki};
 
 /// Reads a site file that stands in `pki`'s directory.
 fn site(pki: &Pki, site: &str, section: &str) -> Result<config::SiteFile, config::ConfigError> {
@@ -115,11 +115,11 @@ fn another_file_of_authorities_makes_another_monitor() {
     let old = pki.read("root.pem");
     pki.write("root.pem", &(old.clone() + "\n# a comment\n"));
     assert_eq!(checksums(), before, "a comment is no change");
-    pki.make(&Wanted {
+    pki.make(&CertificateSpec {
         name: "root",
         extensions: AUTHORITY,
         signer: None,
-        ..Wanted::default()
+        ..CertificateSpec::default()
     });
     let after = checksums();
     assert!(after[0] != before[0] && after[1] != before[1]);
@@ -218,7 +218,7 @@ fn options_of_tls_need_tls() {
     let both = "type: tcp\nname: x\naddress: tls://h:1\nstarttls: smtp";
     let error = site(&pki, "", both).map(|_| ()).unwrap_err().to_string();
     assert!(
-        error.ends_with("\"starttls\" is for tcp://; tls:// speaks TLS from the first byte"),
+        error.ends_with("\"starttls\" is only for tcp://; tls:// uses TLS from the first byte"),
         "{error}"
     );
 }

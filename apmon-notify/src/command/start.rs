@@ -1,12 +1,12 @@
-//! The start of a program, with nothing of apmon's that is not for it.
+//! Starts a program without the environment and capabilities meant for apmon alone.
 
 use std::io;
 
 use tokio::process::{Child, Command as Process};
 
-/// What systemd tells apmon of itself: a program that took it for its own
-/// would speak to systemd in apmon's name.
-const OURS: [&str; 6] = [
+/// The variables in which systemd passes information to apmon. A program that used
+/// them would talk to systemd in apmon's name.
+const SYSTEMD_VARIABLES: [&str; 6] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
     "WATCHDOG_PID",
@@ -15,12 +15,12 @@ const OURS: [&str; 6] = [
     "LISTEN_FDNAMES",
 ];
 
-/// Starts it, in a process group of its own.
+/// Starts a program in a process group of its own.
 ///
 /// # Errors
-/// Those of the system; [`is_final`] says whether another try is worth it.
-pub(super) async fn start(mut process: Process) -> io::Result<(Child, Group)> {
-    for name in OURS {
+/// Errors of the system; [`is_final`] tells whether another attempt is useless.
+pub(super) async fn start(mut process: Process) -> io::Result<(Child, ProcessGroup)> {
+    for name in SYSTEMD_VARIABLES {
         process.env_remove(name);
     }
     process.kill_on_drop(true);
@@ -29,35 +29,36 @@ pub(super) async fn start(mut process: Process) -> io::Result<(Child, Group)> {
     spawn(process).await
 }
 
-fn grouped(mut process: Process) -> io::Result<(Child, Group)> {
+fn grouped(mut process: Process) -> io::Result<(Child, ProcessGroup)> {
     let child = process.spawn()?;
-    let group = Group(child.id());
+    let group = ProcessGroup(child.id());
     Ok((child, group))
 }
 
-/// Ambient capabilities are a thread's own, and a new process has those of the
-/// thread that started it. So a thread that has given them up starts it, and
-/// apmon keeps its own. Nothing else waits for a disk that does not answer.
+/// Starts the process on a thread of its own. Ambient capabilities belong to a
+/// thread, and a new process inherits those of the thread that starts it: this
+/// thread drops them, and apmon keeps its own. Besides, nothing else waits for a
+/// disk that does not respond.
 #[cfg(target_os = "linux")]
-async fn spawn(process: Process) -> io::Result<(Child, Group)> {
+async fn spawn(process: Process) -> io::Result<(Child, ProcessGroup)> {
     let runtime = tokio::runtime::Handle::current();
-    let (told, started) = tokio::sync::oneshot::channel();
+    let (sender, started) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("exec".into()).spawn(move || {
-        // A kernel without them says no, and then there is nothing to give up.
+        // A kernel without ambient capabilities returns an error; there is nothing to drop.
         let _ = rustix::thread::clear_ambient_capability_set();
         let _inside = runtime.enter();
-        let _ = told.send(grouped(process)); // what nobody waits for any more is killed
+        let _ = sender.send(grouped(process)); // killed if the receiver is gone
     })?;
-    let lost = |_| io::Error::other("the thread that starts it is gone");
+    let lost = |_| io::Error::other("the thread that starts the program has died");
     started.await.map_err(lost)?
 }
 
 #[cfg(not(target_os = "linux"))]
-async fn spawn(process: Process) -> io::Result<(Child, Group)> {
+async fn spawn(process: Process) -> io::Result<(Child, ProcessGroup)> {
     grouped(process)
 }
 
-/// Whether it fails the same way until somebody mends the file or the options.
+/// Whether an error recurs until the file or the options are corrected.
 #[cfg(unix)]
 pub(super) fn is_final(error: &io::Error) -> bool {
     use nix::errno::Errno;
@@ -84,16 +85,18 @@ pub(super) fn is_final(error: &io::Error) -> bool {
     matches!(error.kind(), InvalidInput | NotFound | PermissionDenied)
 }
 
-/// The process group of a program under way: killed when it is given up, also
-/// where nobody waits for it any more.
-pub(super) struct Group(Option<u32>);
+/// The process group of a running program. It is killed when this is dropped, unless
+/// it was released.
+pub(super) struct ProcessGroup(Option<u32>);
 
-impl Group {
-    /// It ended by itself; what it left running on purpose goes on.
-    pub(super) fn end(&mut self) {
+impl ProcessGroup {
+    /// Leaves the group alone: the program has ended, and what it deliberately left
+    /// running continues.
+    pub(super) fn release(&mut self) {
         self.0 = None;
     }
 
+    /// Kills every process of the group.
     #[cfg(unix)]
     pub(super) fn kill(&mut self) {
         use nix::{
@@ -112,7 +115,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.kill();
     }

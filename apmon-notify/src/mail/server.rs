@@ -1,4 +1,4 @@
-//! The connections to one mail server, shared by all recipients.
+//! The connections to a mail server, shared by all recipients.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -10,26 +10,26 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     MailError,
+    error::{SmtpError, masked},
     options::MailServerOptions,
-    session::{Place, Session},
+    session::{ServerSettings, Session},
     tls::Tls,
-    trouble::{Trouble, masked},
 };
 
-/// So many connections at once: servers limit what one client may hold.
-const CONNECTIONS: usize = 4;
+/// The number of concurrent connections. Servers limit how many a client may open.
+const MAX_CONNECTIONS: usize = 4;
 
-/// A connection idle for longer is ended: a server would do so itself, and the
-/// next mail would find that out the hard way.
-const IDLE: Duration = Duration::from_secs(5);
+/// How long an idle connection is kept. A server would close it after a while, and
+/// the next e-mail would fail.
+const MAX_IDLE: Duration = Duration::from_secs(5);
 
-/// One mail server.
+/// A mail server and its connections.
 ///
-/// lettre's own pool takes a connection back whose mail was given up half-way;
-/// its late answers would be taken for those to the next mail. So this is ours:
-/// only a connection whose mail was answered is kept (docs/decisions/0015).
+/// lettre's pool takes back a connection whose e-mail was aborted halfway; late
+/// answers would be taken for those to the next e-mail. This pool keeps only
+/// connections whose e-mail was answered (docs/decisions/0015).
 pub(super) struct Server {
-    place: Place,
+    settings: ServerSettings,
     origin: String,
     timeout: Duration,
     slots: Semaphore,
@@ -51,7 +51,7 @@ impl Server {
         let login = options.smtp_username.as_ref().zip(options.smtp_password.clone());
         Ok(Self {
             origin: printable(&format!("{host}:{port}")).into_owned(),
-            place: Place {
+            settings: ServerSettings {
                 host,
                 port,
                 protection: options.protection(),
@@ -61,7 +61,7 @@ impl Server {
                 names,
             },
             timeout,
-            slots: Semaphore::new(CONNECTIONS),
+            slots: Semaphore::new(MAX_CONNECTIONS),
             idle: Mutex::default(),
         })
     }
@@ -70,70 +70,72 @@ impl Server {
         &self.origin
     }
 
-    /// Connects and logs in, and sends nothing.
+    /// Connects and logs in, but sends nothing.
     pub(super) async fn try_out(&self) -> Result<(), DeliveryError> {
-        let session = Session::open(&self.place, Instant::now() + self.timeout).await;
-        session.map(Session::close).map_err(|trouble| self.told(trouble))
+        let session = Session::open(&self.settings, Instant::now() + self.timeout).await;
+        session
+            .map(Session::close)
+            .map_err(|error| self.delivery_error(error))
     }
 
-    /// Sends one mail, within the timeout in all; what the server said to it.
+    /// Sends an e-mail within the timeout and returns the server's answer.
     pub(super) async fn send(
         self: &Arc<Self>,
         from: &str,
         to: &str,
-        letter: &[u8],
+        email: &[u8],
     ) -> Result<String, DeliveryError> {
         let deadline = Instant::now() + self.timeout;
-        let sent = self.exchange(from, to, letter, deadline).await;
-        sent.map(|answer| masked(&printable(&answer), self.place.login.as_ref()))
-            .map_err(|trouble| self.told(trouble))
+        let sent = self.exchange(from, to, email, deadline).await;
+        sent.map(|answer| masked(&printable(&answer), self.settings.login.as_ref()))
+            .map_err(|error| self.delivery_error(error))
     }
 
     async fn exchange(
         self: &Arc<Self>,
         from: &str,
         to: &str,
-        letter: &[u8],
+        email: &[u8],
         deadline: Instant,
-    ) -> Result<String, Trouble> {
-        const STEP: &str = "other mails go first";
+    ) -> Result<String, SmtpError> {
+        const STEP: &str = "all connections in use";
         let _slot = tokio::time::timeout_at(deadline, self.slots.acquire())
             .await
-            .map_err(|_| Trouble::Silence { step: STEP })?;
+            .map_err(|_| SmtpError::TimedOut { step: STEP })?;
         let mut session = self.session(deadline).await?;
-        let sent = session.send(from, to, letter, deadline).await;
+        let sent = session.send(from, to, email, deadline).await;
         match &sent {
             Ok(_) => self.keep(session),
-            // It has answered: it is told goodbye.
-            Err(Trouble::Answer { .. }) => session.close(),
-            // Whatever it may say now, nobody listens.
+            // The server has answered: close the session properly.
+            Err(SmtpError::Rejected { .. }) => session.close(),
+            // A late answer must not be read.
             Err(_) => drop(session),
         }
         sent
     }
 
-    /// A connection that lives: one that was used a moment ago, or a new one.
-    async fn session(&self, deadline: Instant) -> Result<Session, Trouble> {
+    /// A live connection: an idle one, or a new one.
+    async fn session(&self, deadline: Instant) -> Result<Session, SmtpError> {
         while let Some((mut session, since)) = self.take() {
-            if since.elapsed() < IDLE && session.is_alive(deadline).await {
+            if since.elapsed() < MAX_IDLE && session.is_alive(deadline).await {
                 return Ok(session);
             }
         }
-        Session::open(&self.place, deadline).await
+        Session::open(&self.settings, deadline).await
     }
 
     fn take(&self) -> Option<(Session, Instant)> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    /// For the next mail, if it comes soon.
+    /// Keeps a connection for the next e-mail, for a short time.
     fn keep(self: &Arc<Self>, session: Session) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.push((session, Instant::now()));
         drop(idle);
         let server = Arc::downgrade(self);
         tokio::spawn(async move {
-            tokio::time::sleep(IDLE).await;
+            tokio::time::sleep(MAX_IDLE).await;
             Self::end_idle(&server);
         });
     }
@@ -141,12 +143,12 @@ impl Server {
     fn end_idle(server: &Weak<Self>) {
         let Some(server) = server.upgrade() else { return };
         let mut idle = server.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        for (session, _) in idle.extract_if(.., |(_, since)| since.elapsed() >= IDLE) {
+        for (session, _) in idle.extract_if(.., |(_, since)| since.elapsed() >= MAX_IDLE) {
             session.close();
         }
     }
 
-    fn told(&self, trouble: Trouble) -> DeliveryError {
-        trouble.into_delivery_error(&self.origin, self.timeout, self.place.login.as_ref())
+    fn delivery_error(&self, error: SmtpError) -> DeliveryError {
+        error.into_delivery_error(&self.origin, self.timeout, self.settings.login.as_ref())
     }
 }

@@ -14,68 +14,70 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::trouble::Trouble;
+use super::error::SmtpError;
 
-/// No answer is longer; a server's list of what it can do has some 500 bytes.
-/// lettre reads a line to its end, however far that is, and parses what it has
-/// again with each line of an answer.
+/// The longest answer that is read, in bytes; a server's list of extensions has
+/// some 500. lettre reads a line to its end, however long it is, and parses the
+/// whole answer again with each of its lines.
 const MAX_REPLY: usize = 16 * 1024;
 
-/// What lettre reads first on every connection. After STARTTLS a server greets
-/// nobody again (RFC 3207 section 4.2), so we do.
+const TOO_LONG: &str = "the answer is longer than 16384 bytes";
+
+/// The greeting that lettre expects first on every connection. After STARTTLS the
+/// server does not send one (RFC 3207 section 4.2), so this takes its place.
 const GREETING: &[u8] = b"220 TLS\r\n";
 
-/// What the dialogue goes over. It ends with an answer that is too long.
+/// The stream of an SMTP dialogue. It fails at an answer that is too long.
 #[derive(Debug)]
 pub(super) struct Stream {
-    wire: Wire,
-    /// What is left of the greeting that we say ourselves.
+    transport: Transport,
+    /// The unread part of the greeting that replaces the server's.
     greeting: &'static [u8],
-    /// Bytes read since something was last said.
-    answered: usize,
+    /// Bytes read since the last write.
+    reply_length: usize,
 }
 
 #[derive(Debug)]
-enum Wire {
+enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
     pub(super) fn plain(stream: TcpStream) -> Self {
-        Self::over(Wire::Plain(stream), &[])
+        Self::over(Transport::Plain(stream), &[])
     }
 
     pub(super) fn tls(stream: Box<TlsStream<TcpStream>>) -> Self {
-        Self::over(Wire::Tls(stream), &[])
+        Self::over(Transport::Tls(stream), &[])
     }
 
-    /// After STARTTLS.
+    /// A stream after STARTTLS.
     pub(super) fn upgraded(stream: Box<TlsStream<TcpStream>>) -> Self {
-        Self::over(Wire::Tls(stream), GREETING)
+        Self::over(Transport::Tls(stream), GREETING)
     }
 
-    fn over(wire: Wire, greeting: &'static [u8]) -> Self {
+    fn over(transport: Transport, greeting: &'static [u8]) -> Self {
         Self {
-            wire,
+            transport,
             greeting,
-            answered: 0,
+            reply_length: 0,
         }
     }
 
     fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
-        match &mut self.wire {
-            Wire::Plain(stream) => Pin::new(stream),
-            Wire::Tls(stream) => Pin::new(&mut **stream),
+        match &mut self.transport {
+            Transport::Plain(stream) => Pin::new(stream),
+            Transport::Tls(stream) => Pin::new(&mut **stream),
         }
     }
 }
 
 impl AsyncTokioStream for Stream {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
-        match &self.wire {
-            Wire::Plain(stream) => stream.peer_addr(),
-            Wire::Tls(stream) => stream.get_ref().0.peer_addr(),
+        match &self.transport {
+            Transport::Plain(stream) => stream.peer_addr(),
+            Transport::Tls(stream) => stream.get_ref().0.peer_addr(),
         }
     }
 }
@@ -88,27 +90,27 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.greeting.is_empty() {
-            let (now, later) = this.greeting.split_at(this.greeting.len().min(buf.remaining()));
-            buf.put_slice(now);
-            this.greeting = later;
+            let (head, rest) = this.greeting.split_at(this.greeting.len().min(buf.remaining()));
+            buf.put_slice(head);
+            this.greeting = rest;
             return Poll::Ready(Ok(()));
         }
-        if this.answered > MAX_REPLY {
-            return Poll::Ready(Err(io::Error::other("the answer has no end")));
+        if this.reply_length > MAX_REPLY {
+            return Poll::Ready(Err(io::Error::other(TOO_LONG)));
         }
         let before = buf.filled().len();
-        let read = match &mut this.wire {
-            Wire::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Wire::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
+        let read = match &mut this.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Transport::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
         };
-        this.answered += buf.filled().len() - before;
+        this.reply_length += buf.filled().len() - before;
         read
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.answered = 0;
+        self.reply_length = 0;
         self.writer().poll_write(cx, bytes)
     }
 
@@ -121,14 +123,14 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// The dialogue up to STARTTLS. It is ours because nothing that was said in
-/// clear may be left when TLS begins: somebody on the way could have said it.
-pub(super) struct Clear {
+/// The dialogue up to STARTTLS. It is not lettre's, because no plaintext may be
+/// left unread when TLS begins: an attacker on the path could have inserted it.
+pub(super) struct PlaintextDialogue {
     stream: TcpStream,
     unread: Vec<u8>,
 }
 
-impl Clear {
+impl PlaintextDialogue {
     pub(super) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
@@ -136,38 +138,39 @@ impl Clear {
         }
     }
 
-    /// Asks for TLS; gives the stream back on which it begins.
-    pub(super) async fn starttls(mut self, hello: &str) -> Result<TcpStream, Trouble> {
+    /// Asks for TLS. Returns the stream for the handshake.
+    pub(super) async fn starttls(mut self, hello: &str) -> Result<TcpStream, SmtpError> {
         self.reply("greeting").await?;
-        self.say(&format!("EHLO {hello}\r\n")).await?;
+        self.send(&format!("EHLO {hello}\r\n")).await?;
         let offers = self.reply("EHLO").await?;
-        // The first line is the server's name.
+        // The first line is the name of the server.
         if !offers
             .lines()
             .skip(1)
             .any(|line| line.trim().eq_ignore_ascii_case("STARTTLS"))
         {
-            return Err(Trouble::Other(
-                "STARTTLS is not offered, and nothing is sent in clear unless use_tls: no".into(),
+            return Err(SmtpError::Other(
+                "the server does not offer STARTTLS; nothing is sent unencrypted unless use_tls: no is set"
+                    .into(),
             ));
         }
-        self.say("STARTTLS\r\n").await?;
+        self.send("STARTTLS\r\n").await?;
         self.reply("STARTTLS").await?;
         if !self.unread.is_empty() {
-            return Err(Trouble::Other(
-                "STARTTLS: more was said in clear after it, somebody on the way interferes".into(),
+            return Err(SmtpError::Other(
+                "STARTTLS: unencrypted data followed the answer; someone may be tampering with the connection".into(),
             ));
         }
         Ok(self.stream)
     }
 
-    async fn say(&mut self, line: &str) -> Result<(), Trouble> {
-        let said = self.stream.write_all(line.as_bytes()).await;
-        said.map_err(|error| Trouble::io("send", &error))
+    async fn send(&mut self, line: &str) -> Result<(), SmtpError> {
+        let sent = self.stream.write_all(line.as_bytes()).await;
+        sent.map_err(|error| SmtpError::io("send", &error))
     }
 
-    /// The text of a good answer, line by line; another one is an error.
-    async fn reply(&mut self, step: &'static str) -> Result<String, Trouble> {
+    /// The text of a positive answer, line by line; any other answer is an error.
+    async fn reply(&mut self, step: &'static str) -> Result<String, SmtpError> {
         let mut text = String::new();
         loop {
             let line = self.line(step).await?;
@@ -176,19 +179,19 @@ impl Clear {
                 .filter(|code| code.bytes().all(|c| c.is_ascii_digit()));
             let Some(code) = code else {
                 let shown = apmon_core::text::excerpt(&line, 60);
-                return Err(Trouble::Other(format!("{step}: no SMTP server: {shown}")));
+                return Err(SmtpError::Other(format!("{step}: not an SMTP server: {shown}")));
             };
             text.push_str(line.get(4..).unwrap_or_default());
             if line.as_bytes().get(3) == Some(&b'-') {
                 text.push('\n');
                 if text.len() > MAX_REPLY {
-                    return Err(Trouble::Other(format!("{step}: the answer has no end")));
+                    return Err(SmtpError::Other(format!("{step}: {TOO_LONG}")));
                 }
                 continue;
             }
             return match code.starts_with('2') {
                 true => Ok(text),
-                false => Err(Trouble::Answer {
+                false => Err(SmtpError::Rejected {
                     step,
                     code: code.to_owned(),
                     text: text.replace('\n', " "),
@@ -197,19 +200,23 @@ impl Clear {
         }
     }
 
-    async fn line(&mut self, step: &'static str) -> Result<String, Trouble> {
+    async fn line(&mut self, step: &'static str) -> Result<String, SmtpError> {
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.unread.drain(..=end).collect();
                 return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
             }
             if self.unread.len() > MAX_REPLY {
-                return Err(Trouble::Other(format!("{step}: the answer has no end")));
+                return Err(SmtpError::Other(format!("{step}: {TOO_LONG}")));
             }
             match self.stream.read_buf(&mut self.unread).await {
-                Ok(0) => return Err(Trouble::Other(format!("{step}: the server hung up"))),
+                Ok(0) => {
+                    return Err(SmtpError::Other(format!(
+                        "{step}: the server closed the connection"
+                    )));
+                }
                 Ok(_) => {}
-                Err(error) => return Err(Trouble::io(step, &error)),
+                Err(error) => return Err(SmtpError::io(step, &error)),
             }
         }
     }

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::trouble::Trouble;
+use super::error::SmtpError;
 
 const STEP: &str = "TLS";
 
@@ -27,9 +27,9 @@ impl Tls {
         stream: TcpStream,
         name: ServerName<'static>,
         verify: bool,
-    ) -> Result<Box<TlsStream<TcpStream>>, Trouble> {
+    ) -> Result<Box<TlsStream<TcpStream>>, SmtpError> {
         let config = self.config.get_or_try_init(|| make(verify)).await;
-        let config = config.map_err(|reason| Trouble::Other(format!("{STEP}: {reason}")))?;
+        let config = config.map_err(|reason| SmtpError::Other(format!("{STEP}: {reason}")))?;
         let connector = TlsConnector::from(Arc::clone(config));
         match connector.connect(name, stream).await {
             Ok(stream) => Ok(Box::new(stream)),
@@ -38,12 +38,12 @@ impl Tls {
     }
 }
 
-fn failed(error: &io::Error) -> Trouble {
+fn failed(error: &io::Error) -> SmtpError {
     let Some(error) = rustls_error(error) else {
-        return Trouble::io(STEP, error);
+        return SmtpError::io(STEP, error);
     };
     let reason = explain(error).reason;
-    Trouble::Other(match error {
+    SmtpError::Other(match error {
         Error::InvalidCertificate(_) => {
             format!("{STEP}: {reason}; smtp_verify_tls: no accepts any certificate")
         }

@@ -1,31 +1,31 @@
-//! The bytes of a webhook.
+//! Encodes a message as the body or the URL of a webhook request.
 //!
-//! p and s are prefix and suffix, as the operator wrote them.
+//! p and s are the prefix and the suffix, as the operator wrote them.
 //!
 //! | encoding | the message |
 //! |---|---|
-//! | URL | percent-encoded but for `A-Z a-z 0-9 - . _ ~` (RFC 3986, section 2.3) |
+//! | URL | percent-encoded except `A-Z a-z 0-9 - . _ ~` (RFC 3986, section 2.3) |
 //! | HTML | `& < > " '` as `&amp; &lt; &gt; &quot; &#39;` |
 //! | CSVQUOTED | between double quotes, those inside doubled (RFC 4180, section 2.7) |
 //! | JSON | p + text + s inside the string of `{"message": ...}` |
 //!
-//! With POST this is the body. With GET it goes into a URL, where it has to
-//! arrive as one value: an `&` or `;` of an entity would end the parameter, its
-//! `#` would begin a fragment that is never sent, a `+` would be read as a
-//! blank, a `/` or `?` would be structure. So everything but the unreserved
-//! characters is percent-encoded there, whatever the encoding; the receiver
-//! undoes that before it sees the HTML or CSV. What the operator wrote keeps
-//! its structure (`& = / ? ; % + ...`): of endpoint, prefix and suffix only
-//! what no URL can hold is percent-encoded, and `#`, which can only be meant
-//! as text.
+//! With POST this is the body. With GET it is part of a URL and must arrive as
+//! one value: the `&` or `;` of an entity would end the parameter, its `#` would
+//! start a fragment, which is never sent, a `+` would be decoded as a space, and
+//! a `/` or `?` would be structure. So everything except the unreserved
+//! characters is percent-encoded in a URL, whatever the encoding; the receiver
+//! decodes that before it sees the HTML or CSV. The operator's own text keeps its
+//! structure (`& = / ? ; % + ...`): in endpoint, prefix and suffix only the
+//! characters that no URL may contain are percent-encoded, and `#`, which can
+//! only be meant as text.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::options::RequestEncoding;
 use crate::http_url::RESERVED;
 
-/// What stands in no URL unencoded (RFC 3986, appendix A), and `#`.
-const FOREIGN: &AsciiSet = &CONTROLS
+/// Characters that no URL contains unencoded (RFC 3986, appendix A), and `#`.
+const NOT_IN_URL: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
     .add(b'#')
@@ -38,7 +38,7 @@ const FOREIGN: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// The body of a POST.
+/// The body of a POST request.
 pub(crate) fn body(encoding: RequestEncoding, prefix: &str, text: &str, suffix: &str) -> String {
     match encoding {
         RequestEncoding::Json => {
@@ -50,7 +50,7 @@ pub(crate) fn body(encoding: RequestEncoding, prefix: &str, text: &str, suffix: 
     }
 }
 
-/// The content type of a POST.
+/// The content type of a POST request.
 pub(crate) fn content_type(encoding: RequestEncoding) -> &'static str {
     match encoding {
         RequestEncoding::Url => "application/x-www-form-urlencoded",
@@ -60,7 +60,7 @@ pub(crate) fn content_type(encoding: RequestEncoding) -> &'static str {
     }
 }
 
-/// The URL of a GET. JSON has none (the site file refuses it); it is read as
+/// The URL of a GET request. JSON, which the site file refuses here, is encoded like
 /// URL.
 pub(crate) fn url(
     endpoint: &str,
@@ -74,8 +74,8 @@ pub(crate) fn url(
         RequestEncoding::Html => percent(&html(text)),
         RequestEncoding::Csvquoted => percent(&csv(text)),
     };
-    let head = format!("{}{}", written(endpoint), written(prefix));
-    // Without a path what follows would become part of the host's name.
+    let head = format!("{}{}", fit_for_url(endpoint), fit_for_url(prefix));
+    // Without a path, the text would become part of the host name.
     let authority = endpoint.find("://").map_or(0, |at| at + 3);
     let end = endpoint.len();
     let slash =
@@ -88,7 +88,7 @@ pub(crate) fn url(
         "{}{slash}{}{message}{}",
         &head[..end],
         &head[end..],
-        written(suffix)
+        fit_for_url(suffix)
     )
 }
 
@@ -96,23 +96,23 @@ fn percent(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// What the operator wrote, as a URL can hold it. A `%` is kept where two hex
+/// Text of the operator, encoded as far as a URL requires. A `%` is kept if two hex
 /// digits follow.
-fn written(text: &str) -> String {
-    let mut fitted = String::with_capacity(text.len());
+fn fit_for_url(text: &str) -> String {
+    let mut fit = String::with_capacity(text.len());
     let mut pieces = text.split('%');
-    fitted.extend(
+    fit.extend(
         pieces
             .next()
-            .map(|piece| utf8_percent_encode(piece, FOREIGN).to_string()),
+            .map(|piece| utf8_percent_encode(piece, NOT_IN_URL).to_string()),
     );
     for piece in pieces {
         let bytes = piece.as_bytes();
         let triplet = bytes.len() >= 2 && bytes[..2].iter().all(u8::is_ascii_hexdigit);
-        fitted.push_str(if triplet { "%" } else { "%25" });
-        fitted.extend(utf8_percent_encode(piece, FOREIGN));
+        fit.push_str(if triplet { "%" } else { "%25" });
+        fit.extend(utf8_percent_encode(piece, NOT_IN_URL));
     }
-    fitted
+    fit
 }
 
 fn html(text: &str) -> String {

@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use self::option::PresetOption;
-use super::template::{self, Broken, Filling};
+use super::template::{self, Filling, TemplateError};
 use crate::{
     description::{severity, since, state, subject},
     http_url::origin,
@@ -172,7 +172,7 @@ impl Preset {
         message: &Notification,
         key: &str,
         options: &Options,
-    ) -> Result<(String, String), Broken> {
+    ) -> Result<(String, String), TemplateError> {
         let shape = self.shape(message);
         let lookup = |name: &str| self.value(name, message, key, options);
         let in_path = |name: &str, text: &str| match name {
@@ -190,7 +190,7 @@ impl Preset {
         message: &Notification,
         key: &str,
         options: &Options,
-    ) -> Result<Filled, Broken> {
+    ) -> Result<Filled, TemplateError> {
         let (method, url) = self.target(message, key, options)?;
         let shape = self.shape(message);
         let lookup = |name: &str| self.value(name, message, key, options);
@@ -235,7 +235,7 @@ impl Preset {
         message: &Notification,
         key: &str,
         options: &Options,
-    ) -> Result<Filled, Broken> {
+    ) -> Result<Filled, TemplateError> {
         let (method, url) = self.target(message, key, options)?;
         let lookup = |name: &str| self.value(name, message, key, options);
         let as_is = |_: &str, text: &str| text.to_owned();

@@ -1,57 +1,61 @@
-//! Templates: `{{name}}` stands for a value, `{{name:80}}` for at most so much of it.
+//! Templates: `{{name}}` is replaced by a value, `{{name:80}}` by at most 80
+//! characters of it.
 //!
-//! Values are put into strings that are never parsed afterwards, so that none
-//! of them can break what they stand in.
+//! Values are inserted into strings that are never parsed afterwards, so that no
+//! value can break the structure around it.
 
 use serde_json::Value;
 
-/// Why a template cannot be filled.
+/// The error of a template that cannot be filled.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub(crate) enum Broken {
-    #[error("no value is called {{{{{0}}}}}")]
+pub(crate) enum TemplateError {
+    #[error("there is no value {{{{{0}}}}}")]
     Unknown(String),
-    #[error("a {{{{ without its }}}}")]
+    #[error("{{{{ without a closing }}}}")]
     Open,
 }
 
-/// What a name stands for.
+/// The replacement of a name.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Filling<'a> {
-    /// This.
+    /// A text.
     Text(std::borrow::Cow<'a, str>),
-    /// This, where it stands alone; it need not be text.
+    /// A value, which need not be text; it must be the whole string.
     Whole(&'a Value),
-    /// An option that may be left out, and was: what holds it is left out too.
+    /// An optional value that is not given: the string or member around it is left
+    /// out as well.
     Absent,
 }
 
-/// Names and what they stand for.
+/// Looks up the replacement of a name.
 pub(crate) type Lookup<'a> = dyn Fn(&str) -> Option<Filling<'a>> + 'a;
 
-/// `template` with its values, each passed through `escape`, which sees them
-/// whole or character by character. `None` where one of them is absent.
+/// Fills `template` with its values, each passed through `escape`, as a whole or
+/// character by character. `None` if one of them is absent.
 pub(crate) fn text(
     template: &str,
     lookup: &Lookup<'_>,
     escape: &dyn Fn(&str, &str) -> String,
-) -> Result<Option<String>, Broken> {
+) -> Result<Option<String>, TemplateError> {
     let (mut filled, mut rest) = (String::with_capacity(template.len()), template);
     while let Some((before, after)) = rest.split_once("{{") {
-        let (name, after) = after.split_once("}}").ok_or(Broken::Open)?;
+        let (name, after) = after.split_once("}}").ok_or(TemplateError::Open)?;
         let (name, limit) = match name.split_once(':') {
-            Some((word, limit)) => {
-                let limit = limit.parse().map_err(|_| Broken::Unknown(name.to_owned()))?;
-                (word, Some(limit))
+            Some((name_only, limit)) => {
+                let limit = limit
+                    .parse()
+                    .map_err(|_| TemplateError::Unknown(name.to_owned()))?;
+                (name_only, Some(limit))
             }
             None => (name, None),
         };
         filled.push_str(before);
-        let value = lookup(name).ok_or_else(|| Broken::Unknown(name.to_owned()))?;
+        let value = lookup(name).ok_or_else(|| TemplateError::Unknown(name.to_owned()))?;
         let value = match &value {
             Filling::Absent => return Ok(None),
             Filling::Text(text) => text,
             Filling::Whole(Value::String(text)) => text.as_str(),
-            Filling::Whole(_) => return Err(Broken::Unknown(name.to_owned())),
+            Filling::Whole(_) => return Err(TemplateError::Unknown(name.to_owned())),
         };
         let escape = |text: &str| escape(name, text);
         filled.push_str(&limit.map_or_else(|| escape(value), |limit| cut(value, limit, &escape)));
@@ -61,12 +65,12 @@ pub(crate) fn text(
     Ok(Some(filled))
 }
 
-/// The tree with its strings filled. Members that hold an absent value are left out.
+/// Fills the strings of a tree. Members with an absent value are left out.
 pub(crate) fn tree(
     node: &Value,
     lookup: &Lookup<'_>,
     escape: &dyn Fn(&str, &str) -> String,
-) -> Result<Option<Value>, Broken> {
+) -> Result<Option<Value>, TemplateError> {
     Ok(match node {
         Value::String(template) => {
             let name = template
@@ -97,8 +101,8 @@ pub(crate) fn tree(
     })
 }
 
-/// `text` escaped, at most `limit` units of UTF-16, by which some services
-/// count: never less than they would take by characters.
+/// `text` escaped and cut to at most `limit` UTF-16 code units. Some services count
+/// these; no service accepts fewer of them than characters.
 fn cut(text: &str, limit: usize, escape: &dyn Fn(&str) -> String) -> String {
     let whole = escape(text);
     if units(&whole) <= limit {
@@ -136,7 +140,7 @@ mod tests {
         })
     }
 
-    fn filled(template: Value) -> Result<Option<Value>, Broken> {
+    fn filled(template: Value) -> Result<Option<Value>, TemplateError> {
         let number = json!(4);
         tree(&template, &|name| lookup(name, &number), &|_, text| {
             text.to_owned()
@@ -144,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_text_and_nothing_else() {
+    fn values_are_inserted_as_text_and_not_parsed() {
         let template =
             json!({"a": "<{{name}}>", "b": ["{{long:10}}", "{{long:9}}"], "c": "{{number}}", "d": 1});
         let expected =
@@ -153,34 +157,34 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_an_absent_value_is_left_out() {
+    fn strings_and_members_with_an_absent_value_are_left_out() {
         let template = json!({"a": "x {{none}}", "b": ["{{none}}", "c"]});
         assert_eq!(filled(template), Ok(Some(json!({"b": ["c"]}))));
     }
 
     #[test]
-    fn a_broken_template_says_so() {
+    fn a_broken_template_is_reported() {
         for (template, error) in [
-            ("{{nobody}}", "no value is called {{nobody}}"),
-            ("{{name:x}}", "no value is called {{name:x}}"),
-            ("{{name", "a {{ without its }}"),
-            ("{{number}} of them", "no value is called {{number}}"),
+            ("{{unknown}}", "there is no value {{unknown}}"),
+            ("{{name:x}}", "there is no value {{name:x}}"),
+            ("{{name", "{{ without a closing }}"),
+            ("{{number}} of them", "there is no value {{number}}"),
         ] {
             assert_eq!(filled(json!(template)).unwrap_err().to_string(), error);
         }
     }
 
     #[test]
-    fn a_cut_never_halves_a_character() {
+    fn a_cut_never_splits_a_character() {
         let cut = |text: &str, limit| cut(text, limit, &str::to_owned);
         assert_eq!(cut("😀😀😀", 5), "😀...");
         assert_eq!(cut("😀😀😀", 6), "😀😀😀");
         assert_eq!(cut("abcdef", 2), "...");
     }
 
-    /// Nor what stands for it.
+    /// Nor does it split an escape sequence.
     #[test]
-    fn a_limit_holds_for_what_is_sent() {
+    fn a_limit_counts_the_escaped_text() {
         let cut = |limit| cut("a&&b", limit, &|text| text.replace('&', "&amp;"));
         assert_eq!(cut(12), "a&amp;&amp;b");
         assert_eq!(cut(11), "a&amp;...");

@@ -1,6 +1,6 @@
 # Mail servers for the tests: plain, STARTTLS, TLS from the first byte, with a
-# login. Each mail becomes a file: its envelope, and what Python reads in it.
-# Arguments: directory, certificate, key, port of the one with TLS (0: any).
+# login. Each e-mail becomes a file with its envelope and its parsed content.
+# Arguments: directory, certificate, key, port of the server with TLS (0: any).
 import asyncio
 import email
 import email.policy
@@ -12,13 +12,13 @@ import sys
 from aiosmtpd.smtp import SMTP, AuthResult
 
 directory, cert, key, tls_port = sys.argv[1:5]
-taken = 0
+accepted = 0
 
 
-class Keeper:
+class Store:
     async def handle_DATA(self, server, session, envelope):
-        global taken
-        taken += 1
+        global accepted
+        accepted += 1
         parsed = email.message_from_bytes(envelope.original_content, policy=email.policy.default)
         mail = {
             "from": envelope.mail_from,
@@ -31,11 +31,11 @@ class Keeper:
             "body": parsed.get_content().replace("\r\n", "\n"),
             "defects": [repr(defect) for defect in parsed.defects],
         }
-        path = os.path.join(directory, f"{taken:04}.json")
+        path = os.path.join(directory, f"{accepted:04}.json")
         with open(path + ".new", "w") as file:
             json.dump(mail, file)
         os.rename(path + ".new", path)
-        return f"250 2.0.0 taken as {taken}"
+        return f"250 2.0.0 taken as {accepted}"
 
 
 def context():
@@ -45,27 +45,27 @@ def context():
 
 
 def login(server, session, envelope, mechanism, data):
-    good = data.login == b"apmon" and data.password == b"s3cret-p\xc3\xa4ss"
-    return AuthResult(success=good, handled=False, auth_data=data, message=None if good else "535 5.7.8 no such user")
+    is_valid = data.login == b"apmon" and data.password == b"s3cret-p\xc3\xa4ss"
+    return AuthResult(success=is_valid, handled=False, auth_data=data, message=None if is_valid else "535 5.7.8 no such user")
 
 
 loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
-keeper = Keeper()
+store = Store()
 KINDS = {
-    "plain": (lambda: SMTP(keeper, loop=loop, hostname="lab"), None),
-    "starttls": (lambda: SMTP(keeper, loop=loop, hostname="lab", tls_context=context(), require_starttls=True), None),
-    "tls": (lambda: SMTP(keeper, loop=loop, hostname="lab"), context()),
+    "plain": (lambda: SMTP(store, loop=loop, hostname="lab"), None),
+    "starttls": (lambda: SMTP(store, loop=loop, hostname="lab", tls_context=context(), require_starttls=True), None),
+    "tls": (lambda: SMTP(store, loop=loop, hostname="lab"), context()),
     "login": (
         lambda: SMTP(
-            keeper, loop=loop, hostname="lab", tls_context=context(), require_starttls=True,
+            store, loop=loop, hostname="lab", tls_context=context(), require_starttls=True,
             auth_required=True, authenticator=login,
         ),
         None,
     ),
     "clear_login": (
         lambda: SMTP(
-            keeper, loop=loop, hostname="lab", auth_require_tls=False, auth_required=True, authenticator=login,
+            store, loop=loop, hostname="lab", auth_require_tls=False, auth_required=True, authenticator=login,
         ),
         None,
     ),

@@ -1,7 +1,7 @@
-//! Real mail servers: Python's aiosmtpd. What they take they write to files,
-//! read by Python's own `email`.
+//! Real mail servers: Python's aiosmtpd. They write each accepted e-mail to a file,
+//! parsed by Python's own `email`.
 
-#![allow(dead_code)] // not every test file asks for everything
+#![allow(dead_code)] // not every test file uses everything
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Debian's own Python, as another one would not see Debian's packages.
+/// Debian's own Python, since another one would not find Debian's packages.
 const PYTHON: &str = "/usr/bin/python3";
 
 pub struct Lab {
@@ -23,16 +23,16 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// On ports that the kernel gives.
+    /// Starts the servers on ports that the kernel picks.
     pub fn start() -> Self {
         Self::start_with_tls_at(0)
     }
 
     pub fn start_with_tls_at(port: u16) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        // The tests of the binary start it as well.
+        // The tests of apmon-cli start it as well.
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../apmon-notify/tests");
-        // A test that is killed drops nothing, so the kernel ends the server.
+        // A killed test drops nothing, so the kernel ends the server.
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", "--", PYTHON])
             .arg(tests.join("lab/mail.py"))
@@ -44,8 +44,8 @@ impl Lab {
             .spawn()
             .expect("this test needs setpriv (apt install util-linux)");
         let mut line = String::new();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        said.read_line(&mut line).unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
         let ports = serde_json::from_str(&line)
             .expect("this test needs Debian's aiosmtpd (apt install python3-aiosmtpd); see above");
         Self {
@@ -59,7 +59,7 @@ impl Lab {
         self.ports[kind].as_u64().unwrap().try_into().unwrap()
     }
 
-    /// What was taken, in order.
+    /// The accepted e-mails, in order.
     pub fn mails(&self) -> Vec<Value> {
         let files = fs::read_dir(self.directory.path()).unwrap();
         let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();

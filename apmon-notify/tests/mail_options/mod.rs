@@ -1,6 +1,6 @@
-//! Options and messages for the tests of mail.
+//! Options and notifications for the tests of mail.
 
-#![allow(dead_code)] // not every test file asks for everything
+#![allow(dead_code)] // not every test file uses everything
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use apmon_notify::{Mail, MailServer};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::{names::names, patience::LONG};
+use super::{names::names, timing::LONG};
 
-/// A mail server at `host`, with more options than host and port.
+/// A mail server at `host` with the further options `more`.
 pub fn server_at(host: &str, port: u16, more: Value, timeout: Duration) -> MailServer {
     let mut options = json!({"smtp_host": host, "smtp_port": port, "from_address": "apmon@lan.example"});
     let more = more.as_object().unwrap().clone();
@@ -54,7 +54,7 @@ pub fn outage() -> Notification {
     message(NotificationKind::Outage, 1)
 }
 
-/// As the outbox sends it to this recipient.
+/// The key with which the outbox sends a notification to this recipient.
 pub fn key(message: &Notification, address: &str) -> String {
     format!("{}-mail:{address}", message.id)
 }

@@ -1,6 +1,6 @@
-//! A server that records what it is sent and answers what it is told to.
+//! An HTTP server that records requests and behaves as told.
 
-#![allow(dead_code)] // not every test file asks for everything
+#![allow(dead_code)] // not every test file uses everything
 
 use std::{
     io::{Read, Write},
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-/// What one client sent.
+/// A request that was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
     pub request_line: String,
@@ -19,8 +19,9 @@ pub struct Received {
 }
 
 impl Received {
+    /// The value of a header, by its name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.headers.iter().find(|(known, _)| known == name)?;
+        let (_, value) = self.headers.iter().find(|(header, _)| header == name)?;
         Some(value)
     }
 }
@@ -32,20 +33,21 @@ pub struct Server {
 
 /// How the server treats a connection.
 #[derive(Clone)]
-pub enum Manner {
-    /// Sends this, once the request is there.
+pub enum Behaviour {
+    /// Sends this text once the request has arrived.
     Answers(String),
-    /// Sends this and then more and more.
+    /// Sends this text and then never stops.
     Endless(String),
-    /// Reads and says nothing.
+    /// Reads the request and sends nothing.
     Silent,
     /// Closes after the request.
     Closes,
 }
 
 impl Server {
-    /// Answers each request with the next of `manners`, the last one forever.
-    pub fn start(manners: Vec<Manner>) -> Self {
+    /// Starts a server that treats each connection with the next of `behaviours`, and
+    /// all further ones with the last.
+    pub fn start(behaviours: Vec<Behaviour>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let received = Arc::new(Mutex::new(Vec::new()));
@@ -53,8 +55,8 @@ impl Server {
         thread::spawn(move || {
             for (n, stream) in listener.incoming().enumerate() {
                 let (stream, log) = (stream.unwrap(), Arc::clone(&log));
-                let manner = manners[n.min(manners.len() - 1)].clone();
-                thread::spawn(move || serve(stream, &manner, &log));
+                let behaviour = behaviours[n.min(behaviours.len() - 1)].clone();
+                thread::spawn(move || serve(stream, &behaviour, &log));
             }
         });
         Self { port, received }
@@ -73,34 +75,34 @@ impl Server {
     }
 }
 
-/// A port on which nobody listens, and nobody will while it is held.
-pub fn deserted() -> (tokio::net::TcpSocket, u16) {
+/// A port on which nothing listens, as long as the socket is held.
+pub fn unused_port() -> (tokio::net::TcpSocket, u16) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let port = socket.local_addr().unwrap().port();
     (socket, port)
 }
 
-/// An answer with no body; `headers` end in CRLF each.
-pub fn answer(status: &str, headers: &str) -> Manner {
-    Manner::Answers(format!(
+/// An answer without a body; each of `headers` ends in CRLF.
+pub fn answer(status: &str, headers: &str) -> Behaviour {
+    Behaviour::Answers(format!(
         "HTTP/1.1 {status}\r\n{headers}Connection: close\r\nContent-Length: 0\r\n\r\n"
     ))
 }
 
-fn serve(mut stream: TcpStream, manner: &Manner, log: &Mutex<Vec<Received>>) {
+fn serve(mut stream: TcpStream, behaviour: &Behaviour, log: &Mutex<Vec<Received>>) {
     let Some(received) = read(&mut stream) else { return };
     log.lock().unwrap().push(received);
-    match manner {
-        Manner::Answers(text) => {
+    match behaviour {
+        Behaviour::Answers(text) => {
             let _ = stream.write_all(text.as_bytes());
         }
-        Manner::Endless(head) => {
+        Behaviour::Endless(head) => {
             let _ = stream.write_all(head.as_bytes());
             while stream.write_all(&[b'x'; 4096]).is_ok() {}
         }
-        Manner::Silent => thread::sleep(Duration::from_secs(60)),
-        Manner::Closes => {}
+        Behaviour::Silent => thread::sleep(Duration::from_secs(60)),
+        Behaviour::Closes => {}
     }
 }
 

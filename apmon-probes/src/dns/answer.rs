@@ -1,4 +1,4 @@
-//! What an answer says. Pure: bytes in, a verdict out.
+//! Parsing and judging an answer. Pure: bytes in, a verdict out.
 
 use apmon_core::{Failure, FailureClass, text::excerpt};
 use hickory_resolver::proto::{
@@ -12,49 +12,50 @@ use super::{
     record,
 };
 
-/// The least a record takes: a name of one byte, type, class, TTL, length
+/// The minimum size of a record: a name of one byte, type, class, TTL, length
 /// (RFC 1035 section 4.1.3).
-const LEAST_RECORD: usize = 11;
+const MIN_RECORD: usize = 11;
 
-/// What some bytes are, as an answer to our question.
-pub(super) enum Reading {
+/// Received bytes, parsed as an answer to our question.
+pub(super) enum Parsed {
     Answer(Message),
-    /// It did not fit. What there is of it, for where nothing longer can be had.
+    /// The answer did not fit. The part received serves when no longer one is
+    /// to be had.
     Truncated(Result<Message, String>),
-    /// No answer to us: whoever sent it, ours may yet come.
-    Stray(&'static str),
-    /// Our answer, and not to be understood.
-    Garbled(String),
+    /// Not an answer to us, and why not; ours may still arrive.
+    Unrelated(&'static str),
+    /// Our answer, but malformed.
+    Malformed(String),
 }
 
-/// Reads `bytes`. Who they come from the socket has seen to; this is the rest
-/// of RFC 5452 section 9.1.
-pub(super) fn read(bytes: &[u8], id: u16, question: &Question) -> Reading {
+/// Parses `bytes` and checks that they answer the question (RFC 5452 section
+/// 9.1). The socket has already checked the sender.
+pub(super) fn parse(bytes: &[u8], id: u16, question: &Question) -> Parsed {
     let mut decoder = BinDecoder::new(bytes);
     let Ok(header) = Header::read(&mut decoder) else {
-        return Reading::Stray("no DNS message");
+        return Parsed::Unrelated("not a DNS message");
     };
     if header.id() != id {
-        return Reading::Stray("another id");
+        return Parsed::Unrelated("a different ID");
     }
     if header.message_type() != MessageType::Response {
-        return Reading::Stray("a question");
+        return Parsed::Unrelated("a query, not a response");
     }
     if header.op_code() != OpCode::Query {
-        return Reading::Stray("another operation");
+        return Parsed::Unrelated("a different opcode");
     }
     match header.query_count() {
         1 => match Query::read(&mut decoder) {
-            Ok(asked) if same(&asked, &question.query) => {}
-            _ => return Reading::Stray("an answer to another question"),
+            Ok(query) if is_same(&query, &question.query) => {}
+            _ => return Parsed::Unrelated("an answer to a different question"),
         },
-        // A server that cannot read a question cannot repeat it; one that knows
-        // no EDNS often sends its bare header back (RFC 6891 section 7).
+        // A server that cannot parse a question cannot repeat it; one without
+        // EDNS support often returns only the header (RFC 6891 section 7).
         0 if matches!(
             header.response_code(),
             ResponseCode::FormErr | ResponseCode::NotImp
         ) => {}
-        _ => return Reading::Stray("an answer to another question"),
+        _ => return Parsed::Unrelated("an answer to a different question"),
     }
     let records = [
         header.answer_count(),
@@ -62,101 +63,105 @@ pub(super) fn read(bytes: &[u8], id: u16, question: &Question) -> Reading {
         header.additional_count(),
     ];
     let records: usize = records.iter().map(|n| usize::from(*n)).sum();
-    // Looked at first: the decoder makes room for as many as are announced.
-    let whole = if records * LEAST_RECORD > bytes.len() - decoder.index() {
-        Err(format!("it announces {records} records and has not the bytes"))
+    // Checked first: the decoder allocates as many records as are announced.
+    let message = if records * MIN_RECORD > bytes.len() - decoder.index() {
+        Err(format!("truncated: the header announces {records} records"))
     } else {
         Message::from_vec(bytes).map_err(|error| error.to_string())
     };
-    match whole {
-        // Often cut in the middle of a record: that is no reason to complain.
-        whole if header.truncated() => Reading::Truncated(whole),
-        Ok(message) => Reading::Answer(message),
-        Err(what) => Reading::Garbled(what),
+    match message {
+        // Often cut in the middle of a record, which is not an error.
+        message if header.truncated() => Parsed::Truncated(message),
+        Ok(message) => Parsed::Answer(message),
+        Err(error) => Parsed::Malformed(error),
     }
 }
 
-/// Names compare without regard to case: a server need not keep ours.
-fn same(a: &Query, b: &Query) -> bool {
+/// Whether two questions are the same. Names compare case-insensitively: a
+/// server need not preserve our case.
+fn is_same(a: &Query, b: &Query) -> bool {
     a.name() == b.name() && a.query_type() == b.query_type() && a.query_class() == b.query_class()
 }
 
-/// The records that were asked for: the name's own, or those of the name it is
-/// an alias for.
-pub(super) fn found<'a>(answer: &'a Message, question: &Question) -> Result<Vec<&'a RData>, Failure> {
+/// The records that were requested: those of the name itself, or of the name
+/// that it is an alias for.
+pub(super) fn requested_records<'a>(
+    answer: &'a Message,
+    question: &Question,
+) -> Result<Vec<&'a RData>, Failure> {
     let Question {
         query, kind, shown, ..
     } = question;
-    let (end, found) = follow(answer.answers(), query);
-    let alias = |end: &Name| {
-        let end = excerpt(end.to_ascii().trim_end_matches('.'), 80);
-        format!("{end}, for which {shown} is an alias")
+    let (target, records) = follow_aliases(answer.answers(), query);
+    let alias = |target: &Name| {
+        let target = excerpt(target.to_ascii().trim_end_matches('.'), 80);
+        format!("{target} (the target of the alias {shown})")
     };
-    let name = end.map_or_else(|| shown.clone(), alias);
+    let name = target.map_or_else(|| shown.clone(), alias);
     match answer.response_code() {
         ResponseCode::NoError => {}
         ResponseCode::NXDomain => {
-            let reason = format!("NXDOMAIN: there is no name {name}");
+            let reason = format!("NXDOMAIN: no such name: {name}");
             return Err(Failure::new(FailureClass::NoSuchName, reason));
         }
         code => {
-            let (word, text) = words(code);
-            return Err(Failure::new(FailureClass::Status, format!("{word}: {text}")));
+            let (name, meaning) = describe_code(code);
+            return Err(Failure::new(FailureClass::Status, format!("{name}: {meaning}")));
         }
     }
-    if !found.is_empty() {
-        return Ok(found);
+    if !records.is_empty() {
+        return Ok(records);
     }
     if let Some(servers) = referral(answer) {
         return Err(Failure::new(
             FailureClass::Status,
             format!(
-                "lame: the server does not know about {shown} and points to {}",
+                "lame: the server has no data for {shown} and refers to {}",
                 excerpt(&servers, 80)
             ),
         ));
     }
     Err(Failure::new(
         FailureClass::Content,
-        format!("there is no {kind} record of {name}"),
+        format!("no {kind} record for {name}"),
     ))
 }
 
-/// Walks the aliases (RFC 1034 section 3.6.2), whatever order they stand in:
-/// the name at their end, where there are any, and its records.
-fn follow<'a>(answers: &'a [Record], query: &Query) -> (Option<&'a Name>, Vec<&'a RData>) {
-    let of = |name: &Name, kind: RecordType| {
+/// Follows aliases (RFC 1034 section 3.6.2), in whatever order they are listed.
+/// Returns the final target, if there are any aliases, and its records.
+fn follow_aliases<'a>(answers: &'a [Record], query: &Query) -> (Option<&'a Name>, Vec<&'a RData>) {
+    let records_of = |name: &Name, kind: RecordType| {
         let name = name.clone();
         answers.iter().filter(move |record| {
             record.record_type() == kind && record.dns_class() == DNSClass::IN && *record.name() == name
         })
     };
-    let mut end = None;
-    // As many steps as there are records: aliases that go round end as well.
+    let mut target = None;
+    // At most as many steps as records, so that circular aliases end as well.
     for _ in 0..=answers.len() {
-        let name = end.unwrap_or(query.name());
-        let found: Vec<_> = of(name, query.query_type()).map(Record::data).collect();
-        if !found.is_empty() {
-            return (end, found);
+        let name = target.unwrap_or(query.name());
+        let records: Vec<_> = records_of(name, query.query_type()).map(Record::data).collect();
+        if !records.is_empty() {
+            return (target, records);
         }
-        let next = of(name, RecordType::CNAME).find_map(|record| record.data().as_cname());
+        let next = records_of(name, RecordType::CNAME).find_map(|record| record.data().as_cname());
         match next {
-            Some(next) => end = Some(&next.0),
+            Some(next) => target = Some(&next.0),
             None => break,
         }
     }
-    (end, Vec::new())
+    (target, Vec::new())
 }
 
-/// The name servers a server points to that has nothing to say itself. (An
-/// empty answer with a SOA says that there is no such record: RFC 2308
+/// The name servers to which a server without an answer of its own refers. (An
+/// empty answer with a SOA record says that there is no such record: RFC 2308
 /// section 2.2.)
 fn referral(answer: &Message) -> Option<String> {
     let authority = answer.name_servers();
-    let soa = authority
+    let has_soa = authority
         .iter()
         .any(|record| record.record_type() == RecordType::SOA);
-    if answer.authoritative() || !answer.answers().is_empty() || soa {
+    if answer.authoritative() || !answer.answers().is_empty() || has_soa {
         return None;
     }
     let servers: Vec<_> = authority
@@ -167,45 +172,45 @@ fn referral(answer: &Message) -> Option<String> {
     (!servers.is_empty()).then(|| servers.join(", "))
 }
 
-/// Whether what is expected is among the records.
-pub(super) fn judge(found: &[&RData], question: &Question, expect: Option<&str>) -> Result<(), Failure> {
+/// Judges whether `expect` is among the records.
+pub(super) fn judge(records: &[&RData], question: &Question, expect: Option<&str>) -> Result<(), Failure> {
     let Some(expect) = expect else {
         return Ok(());
     };
-    if found.iter().any(|data| record::holds(data, expect)) {
+    if records.iter().any(|data| record::contains(data, expect)) {
         return Ok(());
     }
     let Question { kind, shown, .. } = question;
-    // The first few are enough for any excerpt.
-    let records: Vec<_> = found.iter().take(20).map(|data| record::short(data)).collect();
+    // The first few fill any excerpt.
+    let listed: Vec<_> = records.iter().take(20).map(|data| record::short(data)).collect();
     Err(Failure::new(
         FailureClass::Content,
         format!(
             "\"{}\" is not among the {kind} records of {shown}: {}",
             excerpt(expect, 60),
-            excerpt(&records.join(", "), 120)
+            excerpt(&listed.join(", "), 120)
         ),
     ))
 }
 
-/// A response code as `dig` names it, and what it means.
-pub(super) fn words(code: ResponseCode) -> (String, &'static str) {
-    let (word, text) = match code {
+/// The name of a response code, as `dig` prints it, and its meaning.
+pub(super) fn describe_code(code: ResponseCode) -> (String, &'static str) {
+    let (name, meaning) = match code {
         ResponseCode::NoError => ("NOERROR", "no error"),
-        ResponseCode::FormErr => ("FORMERR", "the server cannot read the question"),
-        ResponseCode::ServFail => ("SERVFAIL", "the server failed to find an answer"),
+        ResponseCode::FormErr => ("FORMERR", "the server cannot parse the query"),
+        ResponseCode::ServFail => ("SERVFAIL", "the server could not get an answer"),
         ResponseCode::NXDomain => ("NXDOMAIN", "there is no such name"),
-        ResponseCode::NotImp => ("NOTIMP", "the server does not know this kind of question"),
-        ResponseCode::Refused => ("REFUSED", "the server refuses to answer this question"),
-        ResponseCode::NotAuth => ("NOTAUTH", "the server is not responsible for the zone"),
-        ResponseCode::BADVERS => ("BADVERS", "the server does not speak EDNS version 0"),
-        ResponseCode::BADCOOKIE => ("BADCOOKIE", "the server wants a DNS cookie"),
+        ResponseCode::NotImp => ("NOTIMP", "the server does not support this kind of query"),
+        ResponseCode::Refused => ("REFUSED", "the server refuses to answer this query"),
+        ResponseCode::NotAuth => ("NOTAUTH", "the server is not authoritative for the zone"),
+        ResponseCode::BADVERS => ("BADVERS", "the server does not support EDNS version 0"),
+        ResponseCode::BADCOOKIE => ("BADCOOKIE", "the server requires a DNS cookie"),
         other => return (format!("rcode {}", u16::from(other)), other.to_str()),
     };
-    (word.to_owned(), text)
+    (name.to_owned(), meaning)
 }
 
-/// The flags that are set, as `dig` names them.
+/// The flags that are set, as `dig` prints them.
 pub(super) fn flags(answer: &Message) -> String {
     let all = [
         ("qr", answer.message_type() == MessageType::Response),
@@ -224,7 +229,7 @@ pub(super) fn flags(answer: &Message) -> String {
     set.join(" ")
 }
 
-/// The id and the question in `bytes`, so that they answer it.
+/// The ID and the question in `bytes`, which then answer it (for fuzzing).
 pub(super) fn any_question(bytes: &[u8]) -> Option<(u16, Question)> {
     let mut decoder = BinDecoder::new(bytes);
     let id = Header::read(&mut decoder).ok()?.id();

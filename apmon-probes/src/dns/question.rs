@@ -1,4 +1,4 @@
-//! What is asked.
+//! The question of a query.
 
 use std::{fmt, net::IpAddr};
 
@@ -13,7 +13,7 @@ use apmon_core::text::excerpt;
 
 use crate::resolve::dns_name;
 
-/// What fits one datagram on every path (DNS flag day 2020).
+/// The answer size that fits one datagram on every path (DNS flag day 2020).
 const PAYLOAD: u16 = 1232;
 
 /// A type of DNS records.
@@ -25,25 +25,25 @@ pub enum RecordKind {
     A,
     /// IPv6 addresses.
     Aaaa,
-    /// The name this one is an alias for.
+    /// The name that this name is an alias for.
     Cname,
     /// Mail servers.
     Mx,
     /// Name servers.
     Ns,
-    /// The name of an address.
+    /// The host name of an address.
     Ptr,
-    /// The zone's serial number and times.
+    /// Serial number and timers of a zone.
     Soa,
-    /// Hosts and ports of a service.
+    /// The hosts and ports of a service.
     Srv,
-    /// Texts.
+    /// Free text.
     Txt,
-    /// Who may issue certificates.
+    /// The authorities that may issue certificates.
     Caa,
 }
 
-/// Each with its word and its number.
+/// Each record type with its name and its code.
 const KINDS: &[(RecordKind, &str, RecordType)] = &[
     (RecordKind::A, "A", RecordType::A),
     (RecordKind::Aaaa, "AAAA", RecordType::AAAA),
@@ -60,10 +60,10 @@ const KINDS: &[(RecordKind, &str, RecordType)] = &[
 impl RecordKind {
     fn row(self) -> &'static (Self, &'static str, RecordType) {
         let row = KINDS.iter().find(|row| row.0 == self);
-        row.unwrap_or(&KINDS[0]) // every kind has its row, a test says
+        row.unwrap_or(&KINDS[0]) // a test checks that every kind has its row
     }
 
-    fn number(self) -> RecordType {
+    fn record_type(self) -> RecordType {
         self.row().2
     }
 }
@@ -74,34 +74,35 @@ impl fmt::Display for RecordKind {
     }
 }
 
-/// In any case, as zone files have them.
+/// Accepts upper and lower case, as zone files do.
 impl<'de> Deserialize<'de> for RecordKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let row = KINDS.iter().find(|row| row.1.eq_ignore_ascii_case(&text));
         row.map(|row| row.0).ok_or_else(|| {
-            let words: Vec<_> = KINDS.iter().map(|row| row.1).collect();
+            let names: Vec<_> = KINDS.iter().map(|row| row.1).collect();
             D::Error::custom(format!(
                 "must be {}, not \"{}\"",
-                words.join(" or "),
+                names.join(" or "),
                 excerpt(&text, 40)
             ))
         })
     }
 }
 
-/// One question, in class IN.
+/// A question in class IN.
 pub(crate) struct Question {
     pub(super) query: Query,
     pub(super) kind: RecordKind,
-    /// The name as reasons show it.
+    /// The name as failure reasons show it.
     pub(super) shown: String,
-    /// The message but for its id.
+    /// The encoded message, to which only the ID is missing.
     bytes: Vec<u8>,
 }
 
 impl Question {
-    /// Asks for `text`; what is wrong with it follows `"query" `.
+    /// The question for `text`. An error continues the sentence that begins with
+    /// `"query"`.
     pub(super) fn new(text: &str, kind: RecordKind) -> Result<Self, String> {
         let address = text.parse::<IpAddr>().ok();
         let (mut name, shown) = match address {
@@ -112,8 +113,8 @@ impl Question {
             }
             Some(_) => {
                 return Err(format!(
-                    "is an address, and {kind} records belong to names; record_type: PTR asks for the name of \
-                     an address"
+                    "is an IP address, but {kind} records belong to names; use record_type: PTR to look up the \
+                     name of an address"
                 ));
             }
             None => {
@@ -126,15 +127,15 @@ impl Question {
             None | Some("") => shown,
             Some(bare) => bare.to_owned(),
         };
-        Self::of(Query::query(name, kind.number()), kind, excerpt(&shown, 80))
-            .ok_or_else(|| "is longer than the 255 bytes a name may have".to_owned())
+        Self::of(Query::query(name, kind.record_type()), kind, excerpt(&shown, 80))
+            .ok_or_else(|| "is too long: a name has at most 255 bytes".to_owned())
     }
 
     pub(super) fn of(query: Query, kind: RecordKind, shown: String) -> Option<Self> {
         let mut edns = Edns::new();
         edns.set_max_payload(PAYLOAD).set_version(0);
         let mut message = Message::new();
-        // As every host asks its name server; one that does not recurse does not mind.
+        // As every host does; a server that does not recurse ignores it.
         message.set_recursion_desired(true);
         message.add_query(query.clone()).set_edns(edns);
         Some(Self {
@@ -145,7 +146,7 @@ impl Question {
         })
     }
 
-    /// As it is sent.
+    /// The message to send.
     pub(super) fn message(&self, id: u16) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         bytes[..2].copy_from_slice(&id.to_be_bytes());
@@ -164,11 +165,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_its_row() {
-        for (kind, word, number) in KINDS {
-            assert_eq!(kind.row().1, *word);
-            assert_eq!(number.to_string(), *word);
-            assert_eq!(format!("{kind:?}").to_uppercase(), *word);
+    fn every_record_kind_has_its_row() {
+        for (kind, name, record_type) in KINDS {
+            assert_eq!(kind.row().1, *name);
+            assert_eq!(record_type.to_string(), *name);
+            assert_eq!(format!("{kind:?}").to_uppercase(), *name);
         }
     }
 }

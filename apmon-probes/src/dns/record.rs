@@ -1,14 +1,14 @@
-//! Records as text, the way `dig +short` shows them.
+//! Records as text, as `dig +short` prints them.
 
 use std::{fmt::Write as _, net::IpAddr};
 
 use hickory_resolver::proto::rr::{RData, Record, rdata::TXT};
 
-/// One record's data. It may hold whatever the server put there: what is shown
-/// goes through `excerpt`.
+/// The data of a record. It may contain anything that the server put there:
+/// pass it through `excerpt` before showing it.
 pub(super) fn short(data: &RData) -> String {
     match data {
-        // Names in ASCII, as they are sent; hickory would decode punycode.
+        // Names in ASCII, as sent; hickory would decode punycode.
         RData::CNAME(name) => name.0.to_ascii(),
         RData::NS(name) => name.0.to_ascii(),
         RData::PTR(name) => name.0.to_ascii(),
@@ -33,15 +33,15 @@ pub(super) fn short(data: &RData) -> String {
         RData::TXT(txt) => quoted(txt),
         other => {
             let mut text = String::new();
-            // Some have no text, and say so with an error that `to_string`
-            // would panic at.
+            // Some types have no text form and return an error, on which
+            // `to_string` would panic.
             let _ = write!(text, "{other}");
             text
         }
     }
 }
 
-/// The pieces of a text, each in quotes (RFC 1035 section 5.1).
+/// The parts of a TXT record, each in quotes (RFC 1035 section 5.1).
 fn quoted(txt: &TXT) -> String {
     let pieces: Vec<_> = txt
         .iter()
@@ -72,9 +72,9 @@ pub(super) fn line(record: &Record) -> String {
     )
 }
 
-/// Whether `expect` stands in a record's data.
-pub(super) fn holds(data: &RData, expect: &str) -> bool {
-    // An address is the whole of a record, or another one.
+/// Whether the data of a record contains `expect`.
+pub(super) fn contains(data: &RData, expect: &str) -> bool {
+    // An address must match the whole record.
     if let (Some(ip), Ok(expected)) = (data.ip_addr(), expect.parse::<IpAddr>()) {
         return ip == expected;
     }
@@ -84,7 +84,7 @@ pub(super) fn holds(data: &RData, expect: &str) -> bool {
             String::from_utf8_lossy(&joined).contains(expect) || quoted(txt).contains(expect)
         }
         RData::CAA(_) => short(data).contains(expect),
-        // Names and addresses have no case.
+        // Names and addresses are case-insensitive.
         other => {
             let text = short(other).to_ascii_lowercase();
             text.contains(&expect.to_ascii_lowercase())

@@ -14,7 +14,7 @@ fn name(text: &str) -> Name {
     Name::from_ascii(text).unwrap()
 }
 
-fn asking(text: &str, kind: RecordKind) -> Question {
+fn question(text: &str, kind: RecordKind) -> Question {
     Question::new(text, kind).unwrap()
 }
 
@@ -30,7 +30,7 @@ fn ns(owner: &str, target: &str) -> Record {
     Record::from_rdata(name(owner), 60, RData::NS(rdata::NS(name(target))))
 }
 
-/// An answer to `question`, changed by `change`.
+/// An encoded answer to `question`, modified by `change`.
 fn answer(question: &Question, change: impl FnOnce(&mut Message)) -> Vec<u8> {
     let mut message = Message::new();
     message
@@ -41,130 +41,130 @@ fn answer(question: &Question, change: impl FnOnce(&mut Message)) -> Vec<u8> {
     message.to_vec().unwrap()
 }
 
-/// What is made of some bytes, in one line.
+/// The result of parsing and judging `bytes`, in one line.
 fn verdict(bytes: &[u8], question: &Question, expect: Option<&str>) -> String {
-    let message = match answer::read(bytes, ID, question) {
-        Reading::Answer(message) => message,
-        Reading::Truncated(_) => return "truncated".to_owned(),
-        Reading::Stray(what) => return format!("ignored: {what}"),
-        Reading::Garbled(what) => return format!("garbled: {what}"),
+    let message = match answer::parse(bytes, ID, question) {
+        Parsed::Answer(message) => message,
+        Parsed::Truncated(_) => return "truncated".to_owned(),
+        Parsed::Unrelated(why) => return format!("ignored: {why}"),
+        Parsed::Malformed(error) => return format!("malformed: {error}"),
     };
-    let found = answer::found(&message, question);
-    match found.and_then(|found| answer::judge(&found, question, expect).map(|()| found.len())) {
-        Ok(records) => format!("up: {records}"),
+    let records = answer::requested_records(&message, question);
+    match records.and_then(|records| answer::judge(&records, question, expect).map(|()| records.len())) {
+        Ok(count) => format!("up: {count}"),
         Err(failure) => format!("{}: {failure}", failure.class.as_str()),
     }
 }
 
 #[track_caller]
-fn says(change: impl FnOnce(&mut Message), expected: &str) {
-    let question = asking("web.example", RecordKind::A);
+fn check_verdict(change: impl FnOnce(&mut Message), expected: &str) {
+    let question = question("web.example", RecordKind::A);
     let bytes = answer(&question, change);
     assert_eq!(verdict(&bytes, &question, None), expected);
 }
 
 #[test]
-fn an_answer_is_ours_by_id_direction_operation_and_question() {
+fn an_answer_must_match_id_direction_opcode_and_question() {
     use hickory_resolver::proto::op::OpCode;
     let ours = a("web.example.", 1);
-    says(|m| _ = m.add_answer(ours.clone()), "up: 1");
-    says(|m| _ = m.set_id(ID + 1), "ignored: another id");
-    says(
+    check_verdict(|m| _ = m.add_answer(ours.clone()), "up: 1");
+    check_verdict(|m| _ = m.set_id(ID + 1), "ignored: a different ID");
+    check_verdict(
         |m| _ = m.set_message_type(MessageType::Query),
-        "ignored: a question",
+        "ignored: a query, not a response",
     );
-    says(
+    check_verdict(
         |m| _ = m.set_op_code(OpCode::Notify),
-        "ignored: another operation",
+        "ignored: a different opcode",
     );
-    let other = "ignored: an answer to another question";
-    says(|m| _ = m.take_queries(), other);
-    says(
+    let other = "ignored: an answer to a different question";
+    check_verdict(|m| _ = m.take_queries(), other);
+    check_verdict(
         |m| _ = m.queries_mut()[0].set_name(name("web.example.org.")),
         other,
     );
-    says(|m| _ = m.queries_mut()[0].set_query_type(RecordType::AAAA), other);
-    says(|m| _ = m.queries_mut()[0].set_query_class(DNSClass::CH), other);
-    says(|m| m.queries_mut().push(Query::new()), other);
-    // The case is the server's own affair.
-    says(
+    check_verdict(|m| _ = m.queries_mut()[0].set_query_type(RecordType::AAAA), other);
+    check_verdict(|m| _ = m.queries_mut()[0].set_query_class(DNSClass::CH), other);
+    check_verdict(|m| m.queries_mut().push(Query::new()), other);
+    // The server may change upper and lower case.
+    check_verdict(
         |m| {
             m.queries_mut()[0].set_name(name("WEB.example."));
             m.add_answer(a("wEb.ExAmPlE.", 1));
         },
         "up: 1",
     );
-    let question = asking("web.example", RecordKind::A);
+    let question = question("web.example", RecordKind::A);
     for bytes in [&b""[..], b"x", &ID.to_be_bytes()] {
-        assert_eq!(verdict(bytes, &question, None), "ignored: no DNS message");
+        assert_eq!(verdict(bytes, &question, None), "ignored: not a DNS message");
     }
 }
 
 #[test]
-fn a_bare_header_is_an_answer_only_where_the_question_was_not_read() {
+fn a_bare_header_is_an_answer_only_if_the_query_could_not_be_parsed() {
     let bare = |code| {
         move |m: &mut Message| {
             m.take_queries();
             m.set_response_code(code);
         }
     };
-    says(
+    check_verdict(
         bare(ResponseCode::FormErr),
-        "status: FORMERR: the server cannot read the question",
+        "status: FORMERR: the server cannot parse the query",
     );
-    says(
+    check_verdict(
         bare(ResponseCode::NXDomain),
-        "ignored: an answer to another question",
+        "ignored: an answer to a different question",
     );
 }
 
 #[test]
-fn each_way_to_fail_has_its_reason() {
+fn each_kind_of_failure_has_its_reason() {
     for (code, expected) in [
         (
             ResponseCode::NXDomain,
-            "no_such_name: NXDOMAIN: there is no name web.example",
+            "no_such_name: NXDOMAIN: no such name: web.example",
         ),
         (
             ResponseCode::ServFail,
-            "status: SERVFAIL: the server failed to find an answer",
+            "status: SERVFAIL: the server could not get an answer",
         ),
         (
             ResponseCode::Refused,
-            "status: REFUSED: the server refuses to answer this question",
+            "status: REFUSED: the server refuses to answer this query",
         ),
         (
             ResponseCode::NotAuth,
-            "status: NOTAUTH: the server is not responsible for the zone",
+            "status: NOTAUTH: the server is not authoritative for the zone",
         ),
         (
             ResponseCode::Unknown(11),
             "status: rcode 11: Unknown response code",
         ),
     ] {
-        says(|m| _ = m.set_response_code(code), expected);
+        check_verdict(|m| _ = m.set_response_code(code), expected);
     }
-    says(|_| {}, "content: there is no A record of web.example");
-    says(
+    check_verdict(|_| {}, "content: no A record for web.example");
+    check_verdict(
         |m| {
             m.add_name_server(ns("example.", "ns1.example."));
             m.add_name_server(ns("example.", "ns2.example."));
         },
-        "status: lame: the server does not know about web.example and points to ns1.example., ns2.example.",
+        "status: lame: the server has no data for web.example and refers to ns1.example., ns2.example.",
     );
-    // The same from the server of the zone only tells who else serves it.
-    says(
+    // From the zone's own server, the same records only name its other servers.
+    check_verdict(
         |m| {
             m.set_authoritative(true);
             m.add_name_server(ns("example.", "ns1.example."));
         },
-        "content: there is no A record of web.example",
+        "content: no A record for web.example",
     );
 }
 
 #[test]
-fn aliases_are_followed_in_whatever_order_and_never_in_circles() {
-    says(
+fn aliases_are_followed_in_any_order_and_never_in_circles() {
+    check_verdict(
         |m| {
             m.add_answer(a("c.example.", 1));
             m.add_answer(cname("B.example.", "c.example."));
@@ -173,26 +173,26 @@ fn aliases_are_followed_in_whatever_order_and_never_in_circles() {
         },
         "up: 1",
     );
-    says(
+    check_verdict(
         |m| {
             m.add_answer(cname("web.example.", "b.example."));
             m.add_answer(cname("b.example.", "web.example."));
         },
-        // Where the walk stopped is as good a place as any.
-        "content: there is no A record of b.example, for which web.example is an alias",
+        // Any of the names would do; this is where following stopped.
+        "content: no A record for b.example (the target of the alias web.example)",
     );
-    says(
+    check_verdict(
         |m| {
             m.add_answer(cname("web.example.", "gone.example."));
             m.set_response_code(ResponseCode::NXDomain);
         },
-        "no_such_name: NXDOMAIN: there is no name gone.example, for which web.example is an alias",
+        "no_such_name: NXDOMAIN: no such name: gone.example (the target of the alias web.example)",
     );
-    says(
+    check_verdict(
         |m| _ = m.add_answer(a("other.example.", 1)),
-        "content: there is no A record of web.example",
+        "content: no A record for web.example",
     );
-    let question = asking("web.example", RecordKind::Cname);
+    let question = question("web.example", RecordKind::Cname);
     let bytes = answer(&question, |m| {
         m.add_answer(cname("web.example.", "b.example."));
     });
@@ -200,8 +200,8 @@ fn aliases_are_followed_in_whatever_order_and_never_in_circles() {
 }
 
 #[test]
-fn truncated_is_truncated_wherever_it_was_cut() {
-    let question = asking("web.example", RecordKind::A);
+fn a_truncated_answer_is_recognized_wherever_it_was_cut() {
+    let question = question("web.example", RecordKind::A);
     let bytes = answer(&question, |m| {
         m.set_truncated(true);
         m.add_answer(a("web.example.", 1));
@@ -212,21 +212,21 @@ fn truncated_is_truncated_wherever_it_was_cut() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told() {
-    let question = asking("web.example", RecordKind::A);
+fn a_malformed_answer_is_reported() {
+    let question = question("web.example", RecordKind::A);
     let bytes = answer(&question, |m| _ = m.add_answer(a("web.example.", 1)));
     let cut = verdict(&bytes[..bytes.len() - 1], &question, None);
-    assert!(cut.starts_with("garbled: "), "{cut}");
+    assert!(cut.starts_with("malformed: "), "{cut}");
     let mut many = bytes;
     many[6..8].copy_from_slice(&[0xff, 0xff]);
     assert_eq!(
         verdict(&many, &question, None),
-        "garbled: it announces 65535 records and has not the bytes"
+        "malformed: truncated: the header announces 65535 records"
     );
 }
 
 #[test]
-fn what_is_expected_is_searched_as_dig_shows_it() {
+fn expect_is_searched_in_the_text_that_dig_prints() {
     let txt = |pieces: &[&str]| RData::TXT(rdata::TXT::new(pieces.iter().map(|s| (*s).to_owned()).collect()));
     let mx = RData::MX(rdata::MX::new(10, name("Mail.example.")));
     let spf = txt(&["v=spf1 \"x\\y\"; ", "-all\u{fc}\n"]);
@@ -242,12 +242,12 @@ fn what_is_expected_is_searched_as_dig_shows_it() {
         (&srv, "1 2 5060 sip.example."),
         (&v4, "10.0.0.10"),
         (&caa, r#"0 issue "ca.example""#),
-        (&RData::OPT(rdata::OPT::default()), ""), // has no text, and must not panic
+        (&RData::OPT(rdata::OPT::default()), ""), // has no text form, and must not panic
     ] {
         assert_eq!(record::short(data), shown);
-        assert!(record::holds(data, shown), "{shown}");
+        assert!(record::contains(data, shown), "{shown}");
     }
-    for (data, expect, held) in [
+    for (data, expect, is_contained) in [
         (&mx, "10 mail.EXAMPLE", true),
         (&mx, "20", false),
         (&spf, "v=spf1 \"x\\y\"; -all\u{fc}", true),
@@ -258,13 +258,13 @@ fn what_is_expected_is_searched_as_dig_shows_it() {
         (&v6, "2001:0DB8:0:0::1", true),
         (&v6, "2001:DB8:", true),
     ] {
-        assert_eq!(record::holds(data, expect), held, "{data} {expect}");
+        assert_eq!(record::contains(data, expect), is_contained, "{data} {expect}");
     }
 }
 
 #[test]
-fn what_is_missing_is_listed_in_short() {
-    let question = asking("web.example", RecordKind::A);
+fn a_missing_record_is_reported_with_the_first_of_those_received() {
+    let question = question("web.example", RecordKind::A);
     let bytes = answer(&question, |m| {
         for last in 0..200 {
             m.add_answer(a("web.example.", last));
@@ -277,7 +277,7 @@ fn what_is_missing_is_listed_in_short() {
 }
 
 #[test]
-fn what_a_server_says_drives_no_terminal() {
+fn control_characters_from_a_server_do_not_reach_the_terminal() {
     let mut labels: Vec<&[u8]> = vec![b"a\x1b[2J\n\xe2\x80\xae"];
     labels.push(b"example");
     let mut nasty = Name::from_labels(labels).unwrap();
@@ -291,8 +291,8 @@ fn what_a_server_says_drives_no_terminal() {
 }
 
 #[test]
-fn questions_are_names_or_for_ptr_addresses() {
-    let asked = |text: &str, kind| Question::new(text, kind).map(|question| question.to_string());
+fn a_question_is_a_name_or_for_ptr_an_address() {
+    let parsed = |text: &str, kind| Question::new(text, kind).map(|question| question.to_string());
     for (text, kind, name) in [
         ("nas.lab.example", RecordKind::A, "A nas.lab.example."),
         ("nas.lab.example.", RecordKind::Aaaa, "AAAA nas.lab.example."),
@@ -312,10 +312,10 @@ fn questions_are_names_or_for_ptr_addresses() {
             "PTR 7.2.0.192.in-addr.arpa.",
         ),
     ] {
-        assert_eq!(asked(text, kind).unwrap(), name);
+        assert_eq!(parsed(text, kind).unwrap(), name);
     }
-    assert_eq!(asking(".", RecordKind::Ns).shown, ".");
-    assert_eq!(asking("a.example.", RecordKind::A).shown, "a.example");
+    assert_eq!(question(".", RecordKind::Ns).shown, ".");
+    assert_eq!(question("a.example.", RecordKind::A).shown, "a.example");
     let long = "x.".repeat(130);
     for text in [
         "a b",
@@ -326,13 +326,13 @@ fn questions_are_names_or_for_ptr_addresses() {
         "http://x/",
         "192.0.2.7",
     ] {
-        assert!(asked(text, RecordKind::A).is_err(), "{text}");
+        assert!(parsed(text, RecordKind::A).is_err(), "{text}");
     }
 }
 
 #[test]
-fn a_question_is_sent_with_room_for_1232_bytes() {
-    let bytes = asking("web.example", RecordKind::Txt).message(ID);
+fn a_query_advertises_room_for_1232_bytes() {
+    let bytes = question("web.example", RecordKind::Txt).message(ID);
     let sent = Message::from_vec(&bytes).unwrap();
     assert_eq!((sent.id(), sent.message_type()), (ID, MessageType::Query));
     assert!(sent.recursion_desired());
@@ -344,9 +344,9 @@ fn a_question_is_sent_with_room_for_1232_bytes() {
     );
 }
 
-/// An answer of each shape, for bytes to be changed in.
+/// Answers of different shapes, in which bytes are then changed.
 fn samples() -> Vec<Vec<u8>> {
-    let question = asking("web.example", RecordKind::A);
+    let question = question("web.example", RecordKind::A);
     let plain = answer(&question, |m| _ = m.add_answer(a("web.example.", 1)));
     let referral = answer(&question, |m| {
         m.add_answer(cname("web.example.", "b.example."));
@@ -358,12 +358,12 @@ fn samples() -> Vec<Vec<u8>> {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_cause_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         fuzz(&bytes);
     }
 
     #[test]
-    fn no_changed_answer_makes_it_panic(
+    fn a_modified_answer_causes_no_panic(
         at in any::<prop::sample::Index>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
     ) {

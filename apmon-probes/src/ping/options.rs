@@ -9,34 +9,35 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 /// Options of `type: ping`.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct PingOptions {
-    /// So many echo requests one look sends, 200 ms apart (closer together
-    /// where the look would end before). Once all are sent and anything came back,
-    /// the others are waited for up to 2 seconds. Default 1.
-    #[serde(default, skip_serializing_if = "Packets::is_default")]
-    pub count: Packets,
-    /// It is down where more than so many percent of a look's packets are
-    /// lost. Default: a single reply is enough.
+    /// Number of echo requests sent per check, 200 ms apart, or closer together
+    /// if they would not fit before the deadline. Once all are sent and
+    /// anything has come back, the remaining replies are awaited for up to 2
+    /// seconds. Default 1.
+    #[serde(default, skip_serializing_if = "PacketCount::is_default")]
+    pub count: PacketCount,
+    /// Highest acceptable packet loss of a check, in percent; the monitor is
+    /// down above it. Default: a single reply is enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_loss_pct: Option<Percent>,
-    /// It is down where the average round trip takes more milliseconds than
-    /// this. Default: any time is fine.
+    /// Highest acceptable average round-trip time in milliseconds; the monitor
+    /// is down above it. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_rtt_ms: Option<Count>,
 }
 
-/// How many packets one look sends: 1 to 100.
+/// Number of packets sent per check: 1 to 100.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Packets(#[schemars(range(min = 1, max = 100))] u8);
+pub struct PacketCount(#[schemars(range(min = 1, max = 100))] u8);
 
-impl Default for Packets {
+impl Default for PacketCount {
     fn default() -> Self {
         Self(1)
     }
 }
 
-impl Packets {
-    /// As a number.
+impl PacketCount {
+    /// The value as a number.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0
@@ -47,19 +48,19 @@ impl Packets {
     }
 }
 
-impl<'de> Deserialize<'de> for Packets {
+impl<'de> Deserialize<'de> for PacketCount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(within(deserializer, 1, 100)?))
     }
 }
 
-/// Whole percent, 0 to 100.
+/// A percentage in whole percent: 0 to 100.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Percent(#[schemars(range(min = 0, max = 100))] u8);
 
 impl Percent {
-    /// As a number.
+    /// The value as a number.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0

@@ -1,5 +1,5 @@
-//! ICMP as bytes: echo requests, their replies, and what others say about
-//! them. Pure functions over what anybody may have sent.
+//! ICMP packets as bytes: echo requests, their replies, and errors about them.
+//! Pure functions over bytes that anyone may have sent.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,11 +13,11 @@ const IPV6_HEADER: usize = 40;
 const PROTOCOL_V4: u8 = 1;
 const PROTOCOL_V6: u8 = 58;
 
-/// The payload of a request: random, so that nobody who has not seen it can
-/// answer it, and no answer counts for another request.
+/// The payload of a request: random, so that only someone who has seen the
+/// request can answer it, and no answer counts for another request.
 pub(super) type Nonce = [u8; 24];
 
-/// A whole request.
+/// A complete request.
 pub(super) type Request = [u8; HEADER + size_of::<Nonce>()];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,10 +48,10 @@ impl Family {
         }
     }
 
-    /// Types that quote the packet they are about.
+    /// Whether an ICMP type is an error, which quotes the packet it is about.
     fn is_error(self, kind: u8) -> bool {
         match self {
-            // unreachable, quench, redirect, time exceeded, parameter problem
+            // unreachable, source quench, redirect, time exceeded, parameter problem
             Self::V4 => matches!(kind, 3 | 4 | 5 | 11 | 12),
             // RFC 4443 section 2.1: errors have the high bit clear
             Self::V6 => kind < 128,
@@ -59,7 +59,7 @@ impl Family {
     }
 }
 
-/// What identifies an echo, request or reply. A quoted one may be cut short.
+/// The identifying part of an echo request or reply. A quoted one may be cut short.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Echo<'a> {
     pub(super) identifier: u16,
@@ -67,9 +67,9 @@ pub(super) struct Echo<'a> {
     pub(super) payload: &'a [u8],
 }
 
-/// Type and code of a packet that says something about another.
+/// Type and code of an ICMP error, which another machine sends about a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Notice {
+pub(super) struct IcmpError {
     pub(super) family: Family,
     pub(super) kind: u8,
     pub(super) code: u8,
@@ -78,16 +78,16 @@ pub(super) struct Notice {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Message<'a> {
     Reply(Echo<'a>),
-    /// Of a request of ours, it seems, which went to `to`.
-    About {
-        notice: Notice,
+    /// An error about an echo request that went to `to`.
+    Error {
+        error: IcmpError,
         to: IpAddr,
         echo: Echo<'a>,
     },
 }
 
-/// An echo request as it is handed to the kernel, which fills in the checksum
-/// on ICMPv6 and on datagram sockets (and there the identifier too).
+/// An echo request as handed to the kernel, which fills in the checksum on
+/// ICMPv6 and on datagram sockets (and there the identifier as well).
 pub(super) fn request(family: Family, identifier: u16, sequence: u16, nonce: &Nonce) -> Request {
     let mut packet = [0; size_of::<Request>()];
     packet[0] = family.request();
@@ -101,7 +101,7 @@ pub(super) fn request(family: Family, identifier: u16, sequence: u16, nonce: &No
     packet
 }
 
-/// RFC 1071: zero over a packet that holds its own.
+/// The checksum of RFC 1071; zero over a packet that contains its own checksum.
 fn checksum(bytes: &[u8]) -> u16 {
     let mut sum = 0_u32;
     for pair in bytes.chunks(2) {
@@ -112,44 +112,44 @@ fn checksum(bytes: &[u8]) -> u16 {
     !(sum as u16)
 }
 
-/// What a raw socket gives: IPv4 with its header, IPv6 without.
-pub(super) fn raw(family: Family, bytes: &[u8]) -> Option<Message<'_>> {
+/// Parses what a raw socket returns: IPv4 with its header, IPv6 without.
+pub(super) fn parse_raw(family: Family, bytes: &[u8]) -> Option<Message<'_>> {
     match family {
         Family::V4 => {
-            let (_, icmp) = ipv4(bytes)?;
-            message(family, icmp)
+            let (_, icmp) = parse_ipv4(bytes)?;
+            parse_icmp(family, icmp)
         }
-        Family::V6 => message(family, bytes),
+        Family::V6 => parse_icmp(family, bytes),
     }
 }
 
-/// An ICMP packet, if it concerns echo requests.
-pub(super) fn message(family: Family, bytes: &[u8]) -> Option<Message<'_>> {
+/// Parses an ICMP packet, if it concerns echo requests.
+pub(super) fn parse_icmp(family: Family, bytes: &[u8]) -> Option<Message<'_>> {
     let (kind, code) = (*bytes.first()?, *bytes.get(1)?);
     if kind == family.reply() && code == 0 {
-        return echo(bytes).map(Message::Reply);
+        return parse_echo(bytes).map(Message::Reply);
     }
     if !family.is_error(kind) {
         return None;
     }
     let (to, inner) = match family {
-        Family::V4 => ipv4(bytes.get(HEADER..)?)?,
-        Family::V6 => ipv6(bytes.get(HEADER..)?)?,
+        Family::V4 => parse_ipv4(bytes.get(HEADER..)?)?,
+        Family::V6 => parse_ipv6(bytes.get(HEADER..)?)?,
     };
-    Some(Message::About {
-        notice: Notice { family, kind, code },
+    Some(Message::Error {
+        error: IcmpError { family, kind, code },
         to,
-        echo: quoted(family, inner)?,
+        echo: parse_quoted(family, inner)?,
     })
 }
 
-/// The echo request that an error quotes, from its ICMP header on: so the
-/// error queue of a datagram socket gives it.
-pub(super) fn quoted(family: Family, bytes: &[u8]) -> Option<Echo<'_>> {
-    (*bytes.first()? == family.request()).then(|| echo(bytes))?
+/// Parses the echo request that an error quotes, starting at its ICMP header,
+/// as the error queue of a datagram socket returns it.
+pub(super) fn parse_quoted(family: Family, bytes: &[u8]) -> Option<Echo<'_>> {
+    (*bytes.first()? == family.request()).then(|| parse_echo(bytes))?
 }
 
-fn echo(bytes: &[u8]) -> Option<Echo<'_>> {
+fn parse_echo(bytes: &[u8]) -> Option<Echo<'_>> {
     let (header, payload) = bytes.split_first_chunk::<HEADER>()?;
     Some(Echo {
         identifier: u16::from_be_bytes([header[4], header[5]]),
@@ -158,8 +158,8 @@ fn echo(bytes: &[u8]) -> Option<Echo<'_>> {
     })
 }
 
-/// Destination and ICMP part of an IPv4 packet.
-fn ipv4(bytes: &[u8]) -> Option<(IpAddr, &[u8])> {
+/// The destination and the ICMP part of an IPv4 packet.
+fn parse_ipv4(bytes: &[u8]) -> Option<(IpAddr, &[u8])> {
     let header = bytes.first_chunk::<IPV4_HEADER>()?;
     let length = usize::from(header[0] & 0x0f) * 4;
     // A later fragment begins in the middle of the payload.
@@ -171,8 +171,9 @@ fn ipv4(bytes: &[u8]) -> Option<(IpAddr, &[u8])> {
     Some((to.into(), bytes.get(length..)?))
 }
 
-/// The same of IPv6. Our requests have no extension headers.
-fn ipv6(bytes: &[u8]) -> Option<(IpAddr, &[u8])> {
+/// The destination and the ICMP part of an IPv6 packet. Our requests have no
+/// extension headers.
+fn parse_ipv6(bytes: &[u8]) -> Option<(IpAddr, &[u8])> {
     let (header, rest) = bytes.split_first_chunk::<IPV6_HEADER>()?;
     if header[0] >> 4 != 6 || header[6] != PROTOCOL_V6 {
         return None;

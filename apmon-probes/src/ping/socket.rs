@@ -1,4 +1,4 @@
-//! The two sockets all pings of a process share.
+//! The two ICMP sockets that all pings of a process share.
 
 use std::{
     io,
@@ -13,38 +13,39 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::{io::Interest, net::UdpSocket, task::JoinHandle};
 
 use super::{
-    packet::{self, Family, Message, Nonce, Notice},
-    table::{Arrival, Inbox, Table, lock},
+    packet::{self, Family, IcmpError, Message, Nonce},
+    table::{Arrival, Inbox, RequestTable, lock},
 };
 use crate::{
     errqueue::{self, Reported},
     pace::Pace,
 };
 
-/// 100 packets a millisecond: replies must not come faster than they are read.
+/// 100 packets per millisecond: replies must not arrive faster than they are read.
 const PACE: Duration = Duration::from_micros(10);
 
-/// The default receive buffer loses 372 of 500 replies that come together, and
-/// each would be told as an outage. In the send buffer a packet stays until ARP
-/// has found its host, 3 s for one that is gone.
+/// Size of the send and receive buffers. The default receive buffer loses 372 of
+/// 500 replies that arrive together, and each would be reported as an outage. In
+/// the send buffer a packet stays until ARP has resolved its host: 3 s for an
+/// absent one.
 const BUFFER: usize = 4 * 1024 * 1024;
 
-/// So many packets in a row are read before others get their turn.
+/// How many packets are read in a row before other tasks get their turn.
 const BATCH: usize = 256;
 
-/// Sending where the buffer is full is tried again after so long. (Readiness
-/// cannot be waited for: tokio takes an error queue for a closed socket, and
-/// a closed one is always ready.)
-const FULL: Duration = Duration::from_millis(1);
+/// How long to wait before sending again when the send buffer is full. (Waiting
+/// for readiness does not work: tokio takes an error queue for a closed socket,
+/// and a closed one is always ready.)
+const RETRY_DELAY: Duration = Duration::from_millis(1);
 
-/// The largest part of a packet that matters: IP, ICMP, and the same quoted,
-/// with all options there can be.
-const ENOUGH: usize = 512;
+/// The part of a packet that matters: IP and ICMP headers and the same quoted,
+/// with the most options possible.
+const MAX_PACKET: usize = 512;
 
-/// The sockets, each opened when it is first needed.
+/// The sockets, each opened when first needed.
 pub(super) struct Sockets {
-    v4: Mutex<Option<Open>>,
-    v6: Mutex<Option<Open>>,
+    v4: Mutex<Option<OpenSocket>>,
+    v6: Mutex<Option<OpenSocket>>,
     pace: Pace,
 }
 
@@ -58,92 +59,92 @@ impl Default for Sockets {
     }
 }
 
-/// A socket and the task that reads it, which ends with it.
-struct Open {
-    line: Arc<Line>,
+/// A socket and the task that reads it, which ends when this is dropped.
+struct OpenSocket {
+    socket: Arc<IcmpSocket>,
     receiver: JoinHandle<()>,
 }
 
-impl Drop for Open {
+impl Drop for OpenSocket {
     fn drop(&mut self) {
         self.receiver.abort();
     }
 }
 
-/// One socket, and who waits for what on it.
-pub(super) struct Line {
+/// One socket and its pending requests.
+pub(super) struct IcmpSocket {
     socket: UdpSocket,
     family: Family,
     kind: SocketKind,
-    pub(super) table: Table,
-    /// An error the kernel holds for the socket is taken by whoever calls next.
-    /// This is held while sending and while reading the errors, so that a send
-    /// that fails knows whether the error was its own.
+    pub(super) table: RequestTable,
+    /// The next call on a socket returns the error that the kernel holds for it,
+    /// whatever request caused it. Locked while sending and while reading the
+    /// errors, so that a failed send knows whether the error was its own.
     errors: Mutex<()>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum SocketKind {
-    /// The kernel sets the identifier and sorts replies by it; ICMP errors come
-    /// by the error queue.
+    /// The kernel sets the identifier and assigns replies by it; ICMP errors
+    /// arrive in the error queue.
     Datagram,
-    /// Everything comes to everybody, as packets.
+    /// Every raw socket receives every ICMP packet.
     Raw { identifier: u16 },
 }
 
 impl Sockets {
-    /// A place to ask `to` from.
-    pub(super) fn echoes(&self, to: IpAddr) -> Result<Echoes<'_>, Failure> {
-        Ok(Echoes {
+    /// The requests of a check of `to`, none of them sent yet.
+    pub(super) fn requests_to(&self, to: IpAddr) -> Result<EchoRequests<'_>, Failure> {
+        Ok(EchoRequests {
             pace: &self.pace,
-            line: self.line(Family::of(to))?,
+            socket: self.socket(Family::of(to))?,
             to,
             inbox: Arc::default(),
             sequences: Vec::new(),
         })
     }
 
-    pub(super) fn line(&self, family: Family) -> Result<Arc<Line>, Failure> {
-        let slot = match family {
+    /// The socket of `family`, opened if necessary.
+    pub(super) fn socket(&self, family: Family) -> Result<Arc<IcmpSocket>, Failure> {
+        let mut open = lock(match family {
             Family::V4 => &self.v4,
             Family::V6 => &self.v6,
-        };
-        let mut slot = lock(slot);
-        if let Some(open) = &*slot
-            // It ends with its runtime, and the socket with it.
+        });
+        if let Some(open) = &*open
+            // The receiver ends with its runtime, and the socket with it.
             && !open.receiver.is_finished()
         {
-            return Ok(Arc::clone(&open.line));
+            return Ok(Arc::clone(&open.socket));
         }
-        let line = Arc::new(Line::open(family)?);
-        let receiver = tokio::spawn(receive(Arc::clone(&line)));
-        *slot = Some(Open {
-            line: Arc::clone(&line),
+        let socket = Arc::new(IcmpSocket::open(family)?);
+        let receiver = tokio::spawn(receive(Arc::clone(&socket)));
+        *open = Some(OpenSocket {
+            socket: Arc::clone(&socket),
             receiver,
         });
-        Ok(line)
+        Ok(socket)
     }
 }
 
-/// The requests of one look. What is unanswered is forgotten with it.
-pub(super) struct Echoes<'a> {
+/// The requests of one check. Dropping it forgets those still pending.
+pub(super) struct EchoRequests<'a> {
     pace: &'a Pace,
-    line: Arc<Line>,
+    socket: Arc<IcmpSocket>,
     to: IpAddr,
     inbox: Arc<Inbox>,
     sequences: Vec<u16>,
 }
 
-impl Drop for Echoes<'_> {
+impl Drop for EchoRequests<'_> {
     fn drop(&mut self) {
         for sequence in &self.sequences {
-            self.line.table.leave(self.to, *sequence, &self.inbox);
+            self.socket.table.remove(self.to, *sequence, &self.inbox);
         }
     }
 }
 
-impl Echoes<'_> {
-    /// Sends a request in its turn. Whether its turn came before the deadline.
+impl EchoRequests<'_> {
+    /// Sends a request in its turn. Returns whether its turn came before the deadline.
     pub(super) async fn send(&mut self, check: &Check) -> Result<bool, Failure> {
         match tokio::time::timeout_at(check.deadline(), self.send_in_turn()).await {
             Ok(sent) => sent.map(|()| true),
@@ -154,18 +155,18 @@ impl Echoes<'_> {
     async fn send_in_turn(&mut self) -> Result<(), Failure> {
         self.pace.turn().await;
         let nonce = nonce()?;
-        let place = u8::try_from(self.sequences.len()).unwrap_or(u8::MAX);
-        let Some(sequence) = self.line.table.enter(self.to, &nonce, place, &self.inbox) else {
-            let text = "send: this host has 65536 requests under way already";
+        let index = u8::try_from(self.sequences.len()).unwrap_or(u8::MAX);
+        let Some(sequence) = self.socket.table.insert(self.to, &nonce, index, &self.inbox) else {
+            let text = "send: 65536 requests to this host are already pending";
             return Err(Failure::new(FailureClass::Resources, text));
         };
         self.sequences.push(sequence);
         loop {
-            match self.line.send(self.to, sequence, &nonce) {
+            match self.socket.send(self.to, sequence, &nonce) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    tokio::time::sleep(FULL).await;
-                    self.line.table.restart(self.to, sequence);
+                    tokio::time::sleep(RETRY_DELAY).await;
+                    self.socket.table.reset_sent(self.to, sequence);
                 }
                 Err(error) => return Err(errno::failure("send", &error)),
             }
@@ -177,7 +178,7 @@ impl Echoes<'_> {
         self.inbox.arrived().await;
     }
 
-    /// What has arrived.
+    /// Takes what has arrived.
     pub(super) fn take(&self) -> Vec<Arrival> {
         self.inbox.take()
     }
@@ -189,26 +190,27 @@ fn nonce() -> Result<Nonce, Failure> {
         Ok(()) => Ok(nonce),
         Err(_) => Err(Failure::new(
             FailureClass::Resources,
-            "the system has no random bytes",
+            "the system's random number generator failed",
         )),
     }
 }
 
-impl Line {
+impl IcmpSocket {
     fn open(family: Family) -> Result<Self, Failure> {
-        let (socket, kind) = open(family).map_err(|error| closed(&error))?;
-        let line = Self::adopt(socket, family, kind).map_err(|error| errno::failure("open", &error))?;
+        let (socket, kind) = open(family).map_err(|error| open_failure(&error))?;
+        let socket =
+            Self::from_socket(socket, family, kind).map_err(|error| errno::failure("open", &error))?;
         tracing::debug!(?family, ?kind, "ICMP socket opened");
-        Ok(line)
+        Ok(socket)
     }
 
-    fn adopt(socket: Socket, family: Family, kind: SocketKind) -> io::Result<Self> {
+    fn from_socket(socket: Socket, family: Family, kind: SocketKind) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         if kind == SocketKind::Datagram {
-            // On a raw socket the errors come as packets anyway.
+            // On a raw socket errors arrive as packets anyway.
             errqueue::enable(&socket, family == Family::V4)?;
         }
-        // Beyond net.core.rmem_max takes CAP_NET_ADMIN; without it as far as allowed.
+        // More than net.core.rmem_max needs CAP_NET_ADMIN; without it, as much as allowed.
         let enlarged = setsockopt(&socket, sockopt::RcvBufForce, &BUFFER)
             .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &BUFFER))
             .and_then(|()| {
@@ -216,13 +218,13 @@ impl Line {
                     .or_else(|_| setsockopt(&socket, sockopt::SndBuf, &BUFFER))
             });
         if let Err(error) = enlarged {
-            tracing::debug!(%error, "the buffers for pings stay small");
+            tracing::debug!(%error, "could not enlarge the ICMP socket buffers");
         }
         Ok(Self {
             socket: UdpSocket::from_std(socket.into())?,
             family,
             kind,
-            table: Table::default(),
+            table: RequestTable::default(),
             errors: Mutex::default(),
         })
     }
@@ -235,7 +237,7 @@ impl Line {
         let packet = packet::request(self.family, identifier, sequence, nonce);
         let to = SockAddr::from(SocketAddr::new(to, 0));
         let _errors = lock(&self.errors);
-        let mut alone = false;
+        let mut was_queue_empty = false;
         loop {
             let error = match SockRef::from(&self.socket).send_to(&packet, &to) {
                 Ok(_) => return Ok(()),
@@ -247,53 +249,53 @@ impl Line {
             ) {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            // It may be of another host, whose error the kernel held ready. It is
-            // our own if it comes twice with none in the queue: once is not enough,
-            // for the kernel queues an error a moment before it holds it ready.
-            let drained = self.drain();
-            if drained == 0 && alone {
+            // The error may belong to another host: the kernel held it for the next
+            // call. It is ours if it occurs twice with an empty queue. Once is not
+            // enough, since the kernel queues an error a moment before it holds it.
+            let is_queue_empty = self.drain_errors() == 0;
+            if is_queue_empty && was_queue_empty {
                 return Err(error);
             }
-            alone = drained == 0;
+            was_queue_empty = is_queue_empty;
         }
     }
 
-    /// Takes what has arrived.
-    fn take(&self) {
+    /// Reads what has arrived and delivers it.
+    fn read_arrivals(&self) {
         {
             let _errors = lock(&self.errors);
-            self.drain();
+            self.drain_errors();
         }
-        let mut buffer = [0; ENOUGH];
+        let mut buffer = [0; MAX_PACKET];
         for _ in 0..BATCH {
             match self.socket.try_recv_from(&mut buffer) {
-                Ok((length, from)) => self.sort(&buffer[..length.min(ENOUGH)], from.ip()),
+                Ok((length, from)) => self.deliver(&buffer[..length.min(MAX_PACKET)], from.ip()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // Of another host: the queue, read above or next, says whose.
+                // An error about some host: the queue, read above or next time, has it.
                 Err(_) => {}
             }
         }
     }
 
-    /// Hands a packet to who waits for it.
-    fn sort(&self, bytes: &[u8], from: IpAddr) {
+    /// Delivers a packet to the check that waits for it.
+    fn deliver(&self, bytes: &[u8], from: IpAddr) {
         let (message, identifier) = match self.kind {
-            SocketKind::Datagram => (packet::message(self.family, bytes), None),
-            SocketKind::Raw { identifier } => (packet::raw(self.family, bytes), Some(identifier)),
+            SocketKind::Datagram => (packet::parse_icmp(self.family, bytes), None),
+            SocketKind::Raw { identifier } => (packet::parse_raw(self.family, bytes), Some(identifier)),
         };
-        let is_ours = |its| identifier.is_none_or(|ours| ours == its);
+        let is_ours = |received| identifier.is_none_or(|ours| ours == received);
         match message {
             Some(Message::Reply(echo)) if is_ours(echo.identifier) => self.table.reply(from, &echo),
-            Some(Message::About { notice, to, echo }) if is_ours(echo.identifier) => {
-                self.table.notice(to, &echo, notice, from);
+            Some(Message::Error { error, to, echo }) if is_ours(echo.identifier) => {
+                self.table.error(to, &echo, error, from);
             }
             _ => {}
         }
     }
 
-    /// Reads the error queue and hands each error to who it is for; how many
-    /// there were.
-    fn drain(&self) -> usize {
+    /// Empties the error queue and delivers each error. Returns how many there
+    /// were.
+    fn drain_errors(&self) -> usize {
         if self.kind != SocketKind::Datagram {
             return 0;
         }
@@ -303,7 +305,7 @@ impl Line {
                 Ok(reported) => {
                     drained += 1;
                     if let Some(reported) = reported {
-                        self.hand_on(&reported);
+                        self.deliver_error(&reported);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -312,41 +314,42 @@ impl Line {
         }
     }
 
-    /// The datagram is what is quoted of the packet, from its ICMP header on.
-    fn hand_on(&self, reported: &Reported) {
+    /// Delivers an error to the check that waits for the reply. The reported
+    /// datagram is the quoted packet, starting at its ICMP header.
+    fn deliver_error(&self, reported: &Reported) {
         let (Some((kind, code)), Some(from)) = (reported.icmp, reported.by) else {
             return;
         };
-        let notice = Notice {
+        let error = IcmpError {
             family: self.family,
             kind,
             code,
         };
-        if let Some(echo) = packet::quoted(self.family, &reported.datagram) {
-            self.table.notice(reported.to.ip(), &echo, notice, from);
+        if let Some(echo) = packet::parse_quoted(self.family, &reported.datagram) {
+            self.table.error(reported.to.ip(), &echo, error, from);
         }
     }
 }
 
-/// Reads for as long as the socket is there.
-async fn receive(line: Arc<Line>) {
+/// Reads until the socket is closed.
+async fn receive(socket: Arc<IcmpSocket>) {
     let interest = Interest::READABLE | Interest::ERROR;
     loop {
-        if let Err(error) = line.socket.ready(interest).await {
-            // Its runtime ends; the next look opens another.
+        if let Err(error) = socket.socket.ready(interest).await {
+            // Its runtime is ending; the next check opens another socket.
             tracing::debug!(%error, "ICMP socket closed");
             return;
         }
-        // Forgets that there were errors, before they are read: those that come
-        // meanwhile make it ready again.
-        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        let _ = line.socket.try_io(Interest::ERROR, nothing);
-        line.take();
+        // Clears the error readiness before the errors are read: errors that
+        // arrive meanwhile set it again.
+        let would_block = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = socket.socket.try_io(Interest::ERROR, would_block);
+        socket.read_arrivals();
         tokio::task::yield_now().await;
     }
 }
 
-/// Datagram first, which takes no privilege; raw second.
+/// Opens a datagram socket, which needs no privilege, or else a raw one.
 fn open(family: Family) -> io::Result<(Socket, SocketKind)> {
     let (domain, protocol) = match family {
         Family::V4 => (Domain::IPV4, Protocol::ICMPV4),
@@ -358,20 +361,20 @@ fn open(family: Family) -> io::Result<(Socket, SocketKind)> {
     let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
     let mut identifier = [0; 2];
     if apmon_tls::provider().secure_random.fill(&mut identifier).is_err() {
-        // Weaker, and good enough: what counts is the nonce.
+        // Weaker, but good enough: the nonce is what protects.
         identifier = (std::process::id() as u16).to_be_bytes();
     }
     let identifier = u16::from_be_bytes(identifier);
     Ok((socket, SocketKind::Raw { identifier }))
 }
 
-/// The failure of opening a socket.
-pub(super) fn closed(error: &io::Error) -> Failure {
+/// The failure to open a socket.
+pub(super) fn open_failure(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::PermissionDenied => Failure::new(
             FailureClass::Permission,
-            "ping: no permission to open an ICMP socket; either \
-             sysctl -w net.ipv4.ping_group_range=\"0 2147483647\" or setcap cap_net_raw+ep on the apmon binary",
+            "ping: no permission to open an ICMP socket; run \
+             sysctl -w net.ipv4.ping_group_range=\"0 2147483647\", or setcap cap_net_raw+ep on the apmon binary",
         ),
         _ => errno::failure("open", error),
     }

@@ -1,4 +1,4 @@
-//! Who waits for which reply.
+//! The pending requests of a socket, and the checks that wait for their replies.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -12,78 +12,78 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::packet::{Echo, Nonce, Notice};
+use super::packet::{Echo, IcmpError, Nonce};
 
-/// So many remarks a look keeps: they are for `--explain` alone.
-const MAX_REMARKS: usize = 16;
+/// How many informational errors a check keeps: they serve `--explain` only.
+const MAX_INFORMATIONAL: usize = 16;
 
-/// The requests under way on one socket, by address and sequence number.
+/// The pending requests of one socket, by address and sequence number.
 #[derive(Default)]
-pub(super) struct Table {
-    waiting: Mutex<HashMap<(IpAddr, u16), Waiting>>,
-    /// The last sequence number, one counter for all hosts.
+pub(super) struct RequestTable {
+    pending: Mutex<HashMap<(IpAddr, u16), PendingRequest>>,
+    /// The last sequence number given out; one counter for all hosts.
     last: AtomicU16,
 }
 
-struct Waiting {
+struct PendingRequest {
     sent: Instant,
     nonce: Nonce,
-    /// Which packet of its look it is.
-    place: u8,
+    /// Which packet of its check it is, from 0.
+    index: u8,
     inbox: Arc<Inbox>,
 }
 
-/// What came back for one look.
+/// Replies and errors that arrived for one check.
 #[derive(Default)]
 pub(super) struct Inbox {
     arrived: Mutex<Vec<Arrival>>,
     notify: Notify,
 }
 
-/// Something that came back for the packet at `place`.
+/// A reply or an error that arrived for the packet `index`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Arrival {
-    pub(super) place: u8,
+    pub(super) index: u8,
     pub(super) answer: Answer,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Answer {
-    /// The reply, so long after the request.
+    /// The reply, with the time since the request.
     Reply(Duration),
-    /// What `from` says about it.
-    Notice { notice: Notice, from: IpAddr },
+    /// An ICMP error about the request, reported by `from`.
+    Error { error: IcmpError, from: IpAddr },
 }
 
 impl Inbox {
-    /// Waits until something has arrived since the last time.
+    /// Waits until something has arrived since the last call.
     pub(super) async fn arrived(&self) {
         self.notify.notified().await;
     }
 
-    /// What has arrived.
+    /// Takes what has arrived.
     pub(super) fn take(&self) -> Vec<Arrival> {
         std::mem::take(&mut lock(&self.arrived))
     }
 
-    fn put(&self, place: u8, answer: Answer) {
-        lock(&self.arrived).push(Arrival { place, answer });
+    fn push(&self, index: u8, answer: Answer) {
+        lock(&self.arrived).push(Arrival { index, answer });
         self.notify.notify_one();
     }
 }
 
-impl Table {
-    /// Takes a sequence number for a request to `to` that is about to be sent;
-    /// `None` where this host has all 65536 under way.
-    pub(super) fn enter(&self, to: IpAddr, nonce: &Nonce, place: u8, inbox: &Arc<Inbox>) -> Option<u16> {
-        let mut waiting = lock(&self.waiting);
+impl RequestTable {
+    /// Adds a request to `to` that is about to be sent and returns its sequence
+    /// number; `None` if all 65536 numbers of this host are pending.
+    pub(super) fn insert(&self, to: IpAddr, nonce: &Nonce, index: u8, inbox: &Arc<Inbox>) -> Option<u16> {
+        let mut pending = lock(&self.pending);
         for _ in 0..=u16::MAX {
             let sequence = self.last.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-            if let Entry::Vacant(free) = waiting.entry((to, sequence)) {
-                free.insert(Waiting {
+            if let Entry::Vacant(free) = pending.entry((to, sequence)) {
+                free.insert(PendingRequest {
                     sent: Instant::now(),
                     nonce: *nonce,
-                    place,
+                    index,
                     inbox: Arc::clone(inbox),
                 });
                 return Some(sequence);
@@ -92,66 +92,66 @@ impl Table {
         None
     }
 
-    /// The request goes out now, and not when it was entered.
-    pub(super) fn restart(&self, to: IpAddr, sequence: u16) {
-        if let Some(waiting) = lock(&self.waiting).get_mut(&(to, sequence)) {
-            waiting.sent = Instant::now();
+    /// Measures the round trip from now on instead of from the insertion.
+    pub(super) fn reset_sent(&self, to: IpAddr, sequence: u16) {
+        if let Some(pending) = lock(&self.pending).get_mut(&(to, sequence)) {
+            pending.sent = Instant::now();
         }
     }
 
-    /// Nobody waits any longer. A number that has been answered may belong to
-    /// another look by now.
-    pub(super) fn leave(&self, to: IpAddr, sequence: u16, inbox: &Arc<Inbox>) {
-        if let Entry::Occupied(entry) = lock(&self.waiting).entry((to, sequence))
+    /// Removes the request of the check that owns `inbox`. A number that has been
+    /// answered may belong to another check by now.
+    pub(super) fn remove(&self, to: IpAddr, sequence: u16, inbox: &Arc<Inbox>) {
+        if let Entry::Occupied(entry) = lock(&self.pending).entry((to, sequence))
             && Arc::ptr_eq(&entry.get().inbox, inbox)
         {
             entry.remove();
         }
     }
 
-    /// A reply from `from`. It counts where somebody waits for it and it brings
-    /// back what was sent; a forged, late or repeated one does not.
+    /// Delivers a reply from `from`. It counts if its request is pending and it
+    /// returns what was sent; a forged, late or repeated reply does not.
     pub(super) fn reply(&self, from: IpAddr, echo: &Echo<'_>) {
         let now = Instant::now();
-        let mut waiting = lock(&self.waiting);
-        if let Entry::Occupied(entry) = waiting.entry((from, echo.sequence))
+        let mut pending = lock(&self.pending);
+        if let Entry::Occupied(entry) = pending.entry((from, echo.sequence))
             && entry.get().nonce == *echo.payload
         {
-            let Waiting {
-                sent, place, inbox, ..
+            let PendingRequest {
+                sent, index, inbox, ..
             } = entry.remove();
-            inbox.put(place, Answer::Reply(now.saturating_duration_since(sent)));
+            inbox.push(index, Answer::Reply(now.saturating_duration_since(sent)));
         }
     }
 
-    /// `from` says something about the request to `to`, of which it quotes as
-    /// much as it likes.
-    pub(super) fn notice(&self, to: IpAddr, echo: &Echo<'_>, notice: Notice, from: IpAddr) {
-        let mut waiting = lock(&self.waiting);
-        if let Entry::Occupied(entry) = waiting.entry((to, echo.sequence))
+    /// Delivers an error that `from` reports about the request to `to`. It may
+    /// quote any part of the request.
+    pub(super) fn error(&self, to: IpAddr, echo: &Echo<'_>, error: IcmpError, from: IpAddr) {
+        let mut pending = lock(&self.pending);
+        if let Entry::Occupied(entry) = pending.entry((to, echo.sequence))
             && is_start(echo.payload, &entry.get().nonce)
         {
-            let answer = Answer::Notice { notice, from };
-            if notice.is_remark() {
-                let Waiting { place, inbox, .. } = entry.get();
-                if lock(&inbox.arrived).len() < MAX_REMARKS {
-                    inbox.put(*place, answer);
+            let answer = Answer::Error { error, from };
+            if error.is_informational() {
+                let PendingRequest { index, inbox, .. } = entry.get();
+                if lock(&inbox.arrived).len() < MAX_INFORMATIONAL {
+                    inbox.push(*index, answer);
                 }
             } else {
-                let Waiting { place, inbox, .. } = entry.remove();
-                inbox.put(place, answer);
+                let PendingRequest { index, inbox, .. } = entry.remove();
+                inbox.push(index, answer);
             }
         }
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        lock(&self.waiting).len()
+        lock(&self.pending).len()
     }
 }
 
-/// Whether `quote` and `nonce` agree as far as both go: a quote may be cut
-/// short, and one that is padded is no forgery.
+/// Whether `quote` and `nonce` agree up to the shorter of the two: a quote may
+/// be cut short, and padding does not make it a forgery.
 fn is_start(quote: &[u8], nonce: &Nonce) -> bool {
     quote.iter().zip(nonce).all(|(a, b)| a == b)
 }
@@ -184,9 +184,9 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_asked_for_is_an_answer_and_only_once() {
-        let (table, inbox) = (Table::default(), Arc::default());
-        let sequence = table.enter(HOST, &NONCE, 3, &inbox).unwrap();
+    fn only_a_matching_reply_counts_and_only_once() {
+        let (table, inbox) = (RequestTable::default(), Arc::default());
+        let sequence = table.insert(HOST, &NONCE, 3, &inbox).unwrap();
         let mut forged = NONCE;
         forged[23] ^= 1;
         table.reply(OTHER, &echo(sequence, &NONCE));
@@ -199,16 +199,16 @@ mod tests {
         table.reply(HOST, &echo(sequence, &NONCE));
         let arrived = inbox.take();
         assert_eq!(arrived.len(), 1);
-        assert_eq!(arrived[0].place, 3);
+        assert_eq!(arrived[0].index, 3);
         assert_eq!(table.len(), 0);
     }
 
     #[test]
-    fn two_looks_at_one_host_get_each_their_own() {
-        let table = Table::default();
+    fn two_checks_of_one_host_each_get_their_own_reply() {
+        let table = RequestTable::default();
         let inboxes: [Arc<Inbox>; 2] = Default::default();
         let nonces = [[1; 24], [2; 24]];
-        let sequences = [0, 1].map(|n| table.enter(HOST, &nonces[n], 0, &inboxes[n]).unwrap());
+        let sequences = [0, 1].map(|n| table.insert(HOST, &nonces[n], 0, &inboxes[n]).unwrap());
         assert_ne!(sequences[0], sequences[1]);
         table.reply(HOST, &echo(sequences[1], &nonces[1]));
         assert_eq!(replies(&inboxes[0]), 0);
@@ -216,48 +216,48 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_taken_is_not_given_again_and_at_last_there_is_none() {
-        let (table, inbox) = (Table::default(), Arc::default());
+    fn a_pending_sequence_number_is_not_reused_and_the_numbers_run_out() {
+        let (table, inbox) = (RequestTable::default(), Arc::default());
         let mut seen = vec![false; 65_536];
         for _ in 0..65_536 {
-            let sequence = table.enter(HOST, &NONCE, 0, &inbox).unwrap();
+            let sequence = table.insert(HOST, &NONCE, 0, &inbox).unwrap();
             assert!(!std::mem::replace(&mut seen[usize::from(sequence)], true));
         }
-        assert_eq!(table.enter(HOST, &NONCE, 0, &inbox), None);
-        assert!(table.enter(OTHER, &NONCE, 0, &inbox).is_some());
+        assert_eq!(table.insert(HOST, &NONCE, 0, &inbox), None);
+        assert!(table.insert(OTHER, &NONCE, 0, &inbox).is_some());
     }
 
     #[test]
-    fn who_leaves_takes_only_what_is_his() {
-        let table = Table::default();
+    fn a_check_removes_only_its_own_requests() {
+        let table = RequestTable::default();
         let inboxes: [Arc<Inbox>; 2] = Default::default();
-        let sequence = table.enter(HOST, &NONCE, 0, &inboxes[0]).unwrap();
-        table.leave(HOST, sequence, &inboxes[1]);
+        let sequence = table.insert(HOST, &NONCE, 0, &inboxes[0]).unwrap();
+        table.remove(HOST, sequence, &inboxes[1]);
         assert_eq!(table.len(), 1);
-        table.leave(HOST, sequence, &inboxes[0]);
+        table.remove(HOST, sequence, &inboxes[0]);
         assert_eq!(table.len(), 0);
     }
 
     #[test]
-    fn a_notice_settles_a_request_and_a_remark_does_not() {
-        let notice = |kind, code| Notice {
+    fn an_error_settles_a_request_and_an_informational_one_does_not() {
+        let error = |kind, code| IcmpError {
             family: Family::V4,
             kind,
             code,
         };
-        let (table, inbox) = (Table::default(), Arc::<Inbox>::default());
-        let sequence = table.enter(HOST, &NONCE, 0, &inbox).unwrap();
-        table.notice(HOST, &echo(sequence, b"forged"), notice(3, 1), OTHER);
-        table.notice(OTHER, &echo(sequence, &NONCE), notice(3, 1), OTHER);
+        let (table, inbox) = (RequestTable::default(), Arc::<Inbox>::default());
+        let sequence = table.insert(HOST, &NONCE, 0, &inbox).unwrap();
+        table.error(HOST, &echo(sequence, b"forged"), error(3, 1), OTHER);
+        table.error(OTHER, &echo(sequence, &NONCE), error(3, 1), OTHER);
         assert_eq!(inbox.take(), []);
         for _ in 0..100 {
-            table.notice(HOST, &echo(sequence, &[]), notice(5, 1), OTHER);
+            table.error(HOST, &echo(sequence, &[]), error(5, 1), OTHER);
         }
-        assert_eq!(inbox.take().len(), MAX_REMARKS);
-        table.notice(HOST, &echo(sequence, &NONCE[..4]), notice(3, 1), OTHER);
+        assert_eq!(inbox.take().len(), MAX_INFORMATIONAL);
+        table.error(HOST, &echo(sequence, &NONCE[..4]), error(3, 1), OTHER);
         table.reply(HOST, &echo(sequence, &NONCE));
-        let expected = Answer::Notice {
-            notice: notice(3, 1),
+        let expected = Answer::Error {
+            error: error(3, 1),
             from: OTHER,
         };
         let arrived = inbox.take();

@@ -15,8 +15,8 @@ fn probe(host: Host) -> PingProbe {
 }
 
 #[test]
-fn without_permission_both_remedies_are_named() {
-    let failure = socket::closed(&io::ErrorKind::PermissionDenied.into());
+fn a_missing_permission_is_reported_with_both_remedies() {
+    let failure = socket::open_failure(&io::ErrorKind::PermissionDenied.into());
     assert_eq!(failure.class, FailureClass::Permission);
     for remedy in ["net.ipv4.ping_group_range", "setcap cap_net_raw"] {
         assert!(failure.reason.contains(remedy), "{failure}");
@@ -24,7 +24,7 @@ fn without_permission_both_remedies_are_named() {
 }
 
 #[tokio::test]
-async fn a_look_that_waits_takes_little_room() {
+async fn a_waiting_check_takes_little_memory() {
     let probe = probe(Host::Name("nas.lan".to_owned()));
     let check = crate::recorder::check(Duration::from_secs(20));
     let size = size_of_val(&probe.check(&check, &mut CheckRecorder::start()));
@@ -32,27 +32,27 @@ async fn a_look_that_waits_takes_little_room() {
 }
 
 #[tokio::test]
-async fn a_look_that_ends_leaves_nothing_behind() {
-    // TEST-NET-2 (RFC 5737): nobody answers.
+async fn a_finished_check_leaves_no_pending_requests() {
+    // TEST-NET-2 (RFC 5737): no host answers.
     let silent = Ipv4Addr::new(198, 51, 100, 7);
     let probe = probe(Host::Address(silent.into()));
-    let line = probe.sockets.line(Family::V4).unwrap();
+    let socket = probe.sockets.socket(Family::V4).unwrap();
     let inbox = Arc::default();
-    // Of another look, which goes on.
-    line.table.enter(silent.into(), &[7; 24], 0, &inbox).unwrap();
+    // A request of another check, which continues.
+    socket.table.insert(silent.into(), &[7; 24], 0, &inbox).unwrap();
     let check = crate::recorder::check(Duration::from_millis(100));
     let outcome = probe.probe(&check).await;
     assert!(outcome.failure().is_some());
-    assert_eq!(line.table.len(), 1);
-    // One that is cut off in the middle.
+    assert_eq!(socket.table.len(), 1);
+    // A check that is cut off halfway.
     let check = crate::recorder::check(Duration::from_secs(10));
     let cut_off = tokio::time::timeout(Duration::from_millis(50), probe.probe(&check)).await;
     drop(cut_off);
-    assert_eq!(line.table.len(), 1);
+    assert_eq!(socket.table.len(), 1);
 }
 
 #[test]
-fn a_socket_outlives_no_runtime() {
+fn a_new_runtime_gets_a_new_socket() {
     let probe = probe(Host::Address(Ipv4Addr::LOCALHOST.into()));
     for _ in 0..2 {
         let runtime = tokio::runtime::Builder::new_current_thread()

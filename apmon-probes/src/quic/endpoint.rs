@@ -242,7 +242,7 @@ fn failure(reported: &Reported) -> Option<Failure> {
     Some(match reported.by {
         Some(by) => Failure::new(
             FailureClass::HostUnreachable,
-            format!("connect: {words}, says {by}"),
+            format!("connect: {words}, reported by {by}"),
         ),
         None => failure,
     })

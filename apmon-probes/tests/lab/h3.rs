@@ -13,16 +13,16 @@ use tokio::sync::mpsc;
 pub fn config(config: &Arc<ServerConfig>) -> Arc<quinn::ServerConfig> {
     let crypto = QuicServerConfig::try_from(Arc::clone(config)).unwrap();
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    // How long silence may last is for the look to say.
+    // How long silence may last is for the check to decide.
     let mut transport = quinn::TransportConfig::default();
     transport.max_idle_timeout(None);
     config.transport_config(Arc::new(transport));
     Arc::new(config)
 }
 
-/// A server that takes the `n`th connection (from 0) as `configs(n)` says, and
-/// does `serve` with it once the handshake is done. What came of each
-/// handshake is told.
+/// Starts a server that accepts the `n`th connection (from 0) with `configs(n)`,
+/// and runs `serve` on it once the handshake is complete. The receiver gets
+/// whether each handshake succeeded.
 pub fn server<F>(
     configs: impl Fn(usize) -> Arc<quinn::ServerConfig> + Send + 'static,
     serve: impl Fn(Connection) -> F + Send + Sync + 'static,
@@ -32,7 +32,7 @@ where
 {
     let endpoint = endpoint("127.0.0.1:0".parse().unwrap(), Some(configs(0)));
     let address = endpoint.local_addr().unwrap();
-    let (tell, told) = mpsc::unbounded_channel();
+    let (sender, handshakes) = mpsc::unbounded_channel();
     let serve = Arc::new(serve);
     tokio::spawn(async move {
         let mut count = 0;
@@ -41,20 +41,21 @@ where
                 continue;
             };
             count += 1;
-            let (serve, tell) = (Arc::clone(&serve), tell.clone());
+            let (serve, sender) = (Arc::clone(&serve), sender.clone());
             tokio::spawn(async move {
                 let connection = connecting.await;
-                let _ = tell.send(connection.is_ok());
+                let _ = sender.send(connection.is_ok());
                 if let Ok(connection) = connection {
                     serve(connection).await;
                 }
             });
         }
     });
-    (address, told)
+    (address, handshakes)
 }
 
-/// Answers every request by its text: `METHOD PATH`, headers, blank line, body.
+/// Computes each answer from the text of the request: `METHOD PATH`, headers, blank
+/// line, body.
 pub async fn answer(
     connection: Connection,
     answer: impl Fn(&str) -> (u16, Vec<(&'static str, String)>, String),
@@ -87,8 +88,8 @@ pub async fn answer(
     }
 }
 
-/// An endpoint whose stateless resets every other endpoint of its port would
-/// have sent as well.
+/// An endpoint that shares its key for stateless resets with every other endpoint
+/// on the same port.
 pub fn endpoint(address: SocketAddr, config: Option<Arc<quinn::ServerConfig>>) -> Endpoint {
     let mut own = EndpointConfig::new(Arc::new(Key));
     own.cid_generator(|| Box::new(Ids(0)));

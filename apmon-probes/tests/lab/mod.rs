@@ -1,8 +1,9 @@
-//! A monitor from a line of YAML, and peers to point it at.
+//! Builds monitors from a few lines of YAML, and peers for them to check.
 #![allow(dead_code, unused_imports)] // each test file uses a part
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 pub mod h3;
+pub mod namespace;
 pub mod pki;
 pub mod real;
 pub mod tap;
@@ -24,26 +25,26 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
 };
 
-/// What happens at once happens within this. A slow and busy machine may let a
-/// process stand still for seconds, so no test asks for more than that; what
-/// waits for something else waits for [`LONG`].
+/// The time limit for anything immediate. A slow and busy machine may suspend a
+/// process for seconds, so no test demands more. Anything that has to wait for
+/// something else gets [`LONG`].
 pub const STALL: Duration = Duration::from_secs(5);
 
-/// The deadline of a look at a peer that says nothing.
+/// The deadline of a check of a peer that sends nothing.
 pub const SHORT: Duration = Duration::from_millis(700);
 
-/// The deadline of a look at a peer that falls silent after its first words:
-/// they must have been heard by then.
+/// The deadline of a check of a peer that falls silent after its first bytes:
+/// they must have arrived by then.
 pub const MIDWAY: Duration = STALL;
 
-/// The deadline of a look at a peer that answers, or refuses.
+/// The deadline of a check of a peer that answers or refuses.
 pub const LONG: Duration = STALL.saturating_mul(4);
 
-/// The deadline of a look that is much work, as it is one of hundreds at once or
-/// moves megabytes.
+/// The deadline of an expensive check: one of hundreds at the same time, or one
+/// that transfers megabytes.
 pub const CROWD: Duration = LONG.saturating_mul(6);
 
-/// What a look says whose timer fires so late.
+/// How late a timer fires before a check reports that the process stood still.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
 pub fn parse(monitor: &str) -> Result<config::SiteFile, config::ConfigError> {
@@ -58,7 +59,7 @@ pub fn parse(monitor: &str) -> Result<config::SiteFile, config::ConfigError> {
     )
 }
 
-/// A monitor from its section, with tools of its own.
+/// Builds a monitor from its section, with services of its own.
 pub fn monitor(section: &str) -> Arc<dyn Monitor> {
     build(section, &Services::default())
 }
@@ -73,12 +74,12 @@ pub fn check_within(timeout: Duration) -> Check {
     Check::new(now.mono, now, timeout)
 }
 
-/// One look, which ends by its deadline whatever the peer does.
+/// Runs one check, which ends by its deadline whatever the peer does.
 pub async fn check(section: &str, timeout: Duration) -> Outcome {
     in_time(section, timeout, || check_within(timeout)).await
 }
 
-/// The same, with all that `--explain` shows.
+/// Runs one check, and returns the trace that `--explain` shows as well.
 pub async fn explain(section: &str, timeout: Duration) -> (Outcome, String) {
     let mut trace = Trace::start();
     let outcome = in_time(section, timeout, || {
@@ -94,7 +95,8 @@ pub async fn explain(section: &str, timeout: Duration) -> (Outcome, String) {
     (outcome, lines.join("\n"))
 }
 
-/// A look that this process slept through has judged nobody: it is made again.
+/// Runs a check until this process does not sleep through it, since such a check
+/// says nothing about the peer.
 async fn in_time(section: &str, timeout: Duration, mut make: impl FnMut() -> Check) -> Outcome {
     let monitor = monitor(section);
     loop {
@@ -108,21 +110,21 @@ async fn in_time(section: &str, timeout: Duration, mut make: impl FnMut() -> Che
     }
 }
 
-/// Whether a look says that this process stood still when it was to end; and
-/// that is so.
+/// Whether the outcome says that this process stood still at the deadline, and the
+/// time taken confirms it.
 fn slept_through(outcome: &Outcome, took: Duration, timeout: Duration) -> bool {
     let failure = outcome.failure();
-    let says = failure.is_some_and(|failure| {
+    let is_reported = failure.is_some_and(|failure| {
         failure.class == FailureClass::Resources && failure.reason.contains("this process was stalled for ")
     });
-    says && took > timeout + STANDSTILL
+    is_reported && took > timeout + STANDSTILL
 }
 
 pub fn reason(outcome: &Outcome) -> &str {
     outcome.failure().map_or("up", |failure| failure.reason.as_str())
 }
 
-/// A TCP server that does `serve` with every connection.
+/// Starts a TCP server that runs `serve` on every connection.
 pub async fn tcp_server<F, S>(serve: S) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
@@ -139,7 +141,7 @@ where
     address
 }
 
-/// A server that answers each request with the same text and closes.
+/// Starts a server that answers each request with the same text and closes.
 pub async fn http_server(answer: impl Into<String>) -> SocketAddr {
     let answer: Arc<str> = answer.into().into();
     tcp_server(move |mut stream| {
@@ -153,7 +155,7 @@ pub async fn http_server(answer: impl Into<String>) -> SocketAddr {
     .await
 }
 
-/// A server that answers each request by its text.
+/// Starts a server that computes each answer from the text of the request.
 pub async fn http_answers(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> SocketAddr {
     let answer = Arc::new(answer);
     tcp_server(move |mut stream| {
@@ -167,7 +169,7 @@ pub async fn http_answers(answer: impl Fn(&str) -> String + Send + Sync + 'stati
     .await
 }
 
-/// Head and body of a request.
+/// Reads the head and the body of a request.
 pub async fn read_request(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
@@ -194,25 +196,25 @@ pub fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// A port of this machine on which nobody listens.
+/// A port of this machine on which nothing listens.
 pub async fn closed_port() -> SocketAddr {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
-    // Held to the end of the test, or another test's server may get it.
+    // Held until the end of the test, or the server of another test may get it.
     std::mem::forget(socket);
     address
 }
 
-/// A self-signed certificate and its key, made by openssl.
+/// A self-signed certificate and its key, created by openssl.
 pub struct Certificate {
     directory: tempfile::TempDir,
 }
 
 impl Certificate {
-    /// Valid for so many days, which may be negative.
+    /// A certificate valid for `days`, which may be negative.
     pub fn valid_for(days: i32) -> Self {
-        // `-days` takes no negative number everywhere: the start moves instead.
+        // Not every version accepts a negative `-days`: the start moves instead.
         let (from, until) = match days {
             ..0 => ("20200101000000Z", "20250201000000Z"),
             _ => ("20200101000000Z", "20991231000000Z"),
@@ -240,7 +242,7 @@ impl Certificate {
         Self::valid_for(1)
     }
 
-    /// As old devices have it: X.509 version 1.
+    /// A certificate of X.509 version 1, as old devices have it.
     pub fn version_1() -> Self {
         let certificate = Self {
             directory: tempfile::tempdir().unwrap(),
@@ -263,7 +265,7 @@ impl Certificate {
         openssl(self.directory.path(), arguments)
     }
 
-    /// SHA-256, as openssl prints it: with colons.
+    /// The SHA-256 fingerprint as openssl prints it, with colons.
     pub fn fingerprint(&self) -> String {
         let line = self.openssl("x509 -in cert.pem -noout -fingerprint -sha256");
         line.trim().split_once('=').unwrap().1.to_owned()
@@ -290,7 +292,7 @@ fn openssl(directory: &Path, arguments: &str) -> String {
         .current_dir(directory)
         .output()
         .expect("this test needs the openssl binary (apt install openssl)");
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "openssl {arguments}: {complaint}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "openssl {arguments}: {stderr}");
     String::from_utf8(output.stdout).unwrap()
 }

@@ -1,5 +1,5 @@
-//! Certificates that are signed by somebody: authorities, intermediates and
-//! leaves, made by openssl.
+//! Certificate authorities, intermediates and the certificates that they sign,
+//! created by openssl.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -21,18 +21,18 @@ const CONFIG: &str = "[req]\ndistinguished_name=dn\nprompt=no\n[dn]\nCN=lab\n[ca
     database=index.txt\nnew_certs_dir=.\nserial=serial\ndefault_md=sha256\npolicy=p\nunique_subject=no\n\
     [p]\ncommonName=supplied\n";
 
-/// A certificate to be made.
-pub struct Wanted<'a> {
+/// A certificate to be created.
+pub struct CertificateSpec<'a> {
     pub name: &'a str,
-    /// openssl's extensions, a line each; "" makes X.509 version 1.
+    /// Extensions in openssl's syntax, one per line; "" means X.509 version 1.
     pub extensions: &'a str,
-    /// `YYYYMMDD`.
+    /// Start and end of validity, as `YYYYMMDD`.
     pub dates: (&'a str, &'a str),
-    /// Whose name signs it; `None` is itself.
+    /// The name of the signing certificate; `None` for a self-signed one.
     pub signer: Option<&'a str>,
 }
 
-impl Default for Wanted<'_> {
+impl Default for CertificateSpec<'_> {
     fn default() -> Self {
         Self {
             name: "leaf",
@@ -43,8 +43,7 @@ impl Default for Wanted<'_> {
     }
 }
 
-/// A directory of certificates, by name. From the start it has the authority
-/// `root`.
+/// A directory of certificates, by name. It starts with the authority `root`.
 pub struct Pki {
     directory: tempfile::TempDir,
 }
@@ -57,23 +56,23 @@ impl Pki {
         pki.write("ca.conf", CONFIG);
         pki.write("index.txt", "");
         pki.write("serial", "01");
-        pki.make(&Wanted {
+        pki.make(&CertificateSpec {
             name: "root",
             extensions: AUTHORITY,
             signer: None,
-            ..Wanted::default()
+            ..CertificateSpec::default()
         });
         pki
     }
 
-    /// Makes it, in place of one that has its name.
-    pub fn make(&self, wanted: &Wanted<'_>) {
-        let Wanted {
+    /// Creates a certificate, replacing one of the same name.
+    pub fn make(&self, spec: &CertificateSpec<'_>) {
+        let CertificateSpec {
             name,
             extensions,
             dates: (from, until),
             signer,
-        } = wanted;
+        } = spec;
         self.openssl(&format!(
             "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {name}.key"
         ));
@@ -97,11 +96,11 @@ impl Pki {
         ));
     }
 
-    /// A leaf of that name, as usual else.
+    /// Creates a leaf with that name and the default properties.
     pub fn leaf(&self, name: &str) {
-        self.make(&Wanted {
+        self.make(&CertificateSpec {
             name,
-            ..Wanted::default()
+            ..CertificateSpec::default()
         });
     }
 
@@ -125,13 +124,13 @@ impl Pki {
         PrivateKeyDer::from_pem_file(self.path(&format!("{name}.key"))).unwrap()
     }
 
-    /// SHA-256, as a pin.
+    /// The SHA-256 fingerprint, as a pin.
     pub fn pin(&self, name: &str) -> String {
         let digest = Sha256::digest(self.der(name));
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// A server that shows `chain`, its own certificate first.
+    /// A server that presents `chain`, its own certificate first.
     pub fn server(&self, chain: &[&str]) -> Server {
         Server {
             key: self.key(chain[0]),
@@ -146,7 +145,7 @@ impl Pki {
     }
 }
 
-/// How a server speaks TLS.
+/// The TLS settings of a server.
 pub struct Server {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -155,7 +154,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// It shows a certificate, and has another's key.
+    /// Uses the key of another server with this server's certificate.
     pub fn with_key_of(mut self, other: &Self) -> Self {
         self.key = other.key.clone_key();
         self
@@ -178,17 +177,19 @@ impl Server {
             .with_protocol_versions(self.versions)
             .unwrap()
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Shows(Arc::new(CertifiedKey::new(self.chain, key)))));
+            .with_cert_resolver(Arc::new(UncheckedCertificate(Arc::new(CertifiedKey::new(
+                self.chain, key,
+            )))));
         config.alpn_protocols = self.protocols;
         Arc::new(config)
     }
 }
 
-/// Without rustls's own check that certificate and key belong together.
+/// A certificate and a key, without rustls's check that they belong together.
 #[derive(Debug)]
-struct Shows(Arc<CertifiedKey>);
+struct UncheckedCertificate(Arc<CertifiedKey>);
 
-impl ResolvesServerCert for Shows {
+impl ResolvesServerCert for UncheckedCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.0))
     }

@@ -1,7 +1,7 @@
-//! Real servers to look at: each a child process on loopback, with ports and
-//! files of its own, that ends when its value is dropped.
+//! Real servers to check: each a child process on loopback, with its own ports
+//! and files, that ends when its value is dropped.
 //!
-//! A value must be dropped on the thread that made it: the kernel ends the
+//! A value must be dropped on the thread that created it: the kernel ends the
 //! server with that thread (see `Service::spawn`). Neither a `static` nor a
 //! spawned task may hold one.
 
@@ -35,45 +35,45 @@ pub use self::{
     vsftpd::Vsftpd,
 };
 
-/// A server takes so long to listen at most; on an idle machine all of them
-/// take less than a second.
-const READY: Duration = Duration::from_secs(60);
-/// A server takes so long to end at most, before it is killed.
-pub const GOODBYE: Duration = super::LONG;
-const CHECK_EVERY: Duration = Duration::from_millis(5);
+/// The time limit for a server to start listening; on an idle machine each takes
+/// less than a second.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time limit for a server to end before it is killed.
+pub const STOP_TIMEOUT: Duration = super::LONG;
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A program, and the Debian package that has it.
+/// A program and the Debian package that contains it.
 struct Program {
     name: &'static str,
     package: &'static str,
 }
 
 impl Program {
-    /// Where it is. On a machine without it the test fails: one that could not
-    /// run has shown nothing.
+    /// The path of the program. Without the program the test fails: a test that
+    /// could not run has shown nothing.
     #[track_caller]
     fn path(&self) -> PathBuf {
         let Self { name, package } = self;
         let path = env::var_os("PATH").unwrap_or_default();
-        // Debian keeps most servers where a user's path does not lead.
+        // Debian keeps most servers outside a user's PATH.
         env::split_paths(&path)
             .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
-            .map(|place| place.join(name))
+            .map(|directory| directory.join(name))
             .find(|file| file.is_file())
             .unwrap_or_else(|| panic!("this test needs {name} (apt install {package})"))
     }
 }
 
-/// What a port of a server is bound to once the server is ready.
+/// How a port of a server is bound once the server is ready.
 #[derive(Clone, Copy)]
-enum Listens {
+enum Binding {
     Tcp,
     Udp,
-    /// TCP and UDP, on 127.0.0.1 and on ::1.
+    /// TCP and UDP, on 127.0.0.1 and ::1.
     Everywhere,
 }
 
-impl Listens {
+impl Binding {
     fn is_bound(self, port: u16) -> bool {
         let (v4, v6) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
         match self {
@@ -86,11 +86,11 @@ impl Listens {
     }
 }
 
-/// Whether a socket listens at (TCP) or is bound to (UDP) an address. We ask
-/// the kernel: a connection to try it out would count as somebody's visit, and
-/// a bind to try it out could be in the server's way.
+/// Whether a socket listens on (TCP) or is bound to (UDP) an address. The kernel
+/// says so: a trial connection would count as a client, and a trial bind could
+/// get in the server's way.
 fn is_bound(protocol: &str, ip: IpAddr, port: u16) -> bool {
-    // proc_pid_net(5): each 32-bit word of the address as the machine has it.
+    // proc_pid_net(5): each 32-bit word of the address in host byte order.
     let (family, address) = match ip {
         IpAddr::V4(ip) => ("", format!("{:08X}", u32::from_ne_bytes(ip.octets()))),
         IpAddr::V6(ip) => {
@@ -104,22 +104,22 @@ fn is_bound(protocol: &str, ip: IpAddr, port: u16) -> bool {
             )
         }
     };
-    let wanted = format!("{address}:{port:04X}");
-    // 0A is LISTEN, 07 is what a bound datagram socket has.
+    let local = format!("{address}:{port:04X}");
+    // 0A is LISTEN, 07 is the state of a bound datagram socket.
     let state = if protocol == "tcp" { "0A" } else { "07" };
     let sockets = fs::read_to_string(format!("/proc/net/{protocol}{family}")).unwrap_or_default();
     sockets.lines().any(|line| {
         let mut words = line.split_whitespace().skip(1);
-        words.next() == Some(&wanted) && words.nth(1) == Some(state)
+        words.next() == Some(&local) && words.nth(1) == Some(state)
     })
 }
 
-/// A port that nobody uses, on either family, for TCP or UDP.
+/// A port that is free for TCP and UDP on both families.
 ///
-/// Not one that the kernel gives for port 0: it may give that again, to
-/// another test or as the near end of a connection, before the server has it.
-/// So each process (nextest starts one per test) begins at a place of its own
-/// below the range that the kernel gives from, and takes each port once.
+/// It is not one that the kernel picks for port 0: the kernel may hand that out
+/// again, to another test or as the local end of a connection, before the server
+/// has bound it. Each process (nextest starts one per test) starts at its own
+/// port below the kernel's ephemeral range, and uses each port once.
 fn free_port() -> u16 {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;
@@ -142,7 +142,7 @@ fn is_free(port: u16) -> bool {
         .all(|ip| {
             let address = SocketAddr::new(*ip, port);
             let errors = [TcpListener::bind(address).err(), UdpSocket::bind(address).err()];
-            // A machine without IPv6 says something else, and that is no hindrance.
+            // A machine without IPv6 returns another error, which does not matter.
             let mut errors = errors.iter().flatten();
             errors.all(|error| error.kind() != ErrorKind::AddrInUse)
         })
@@ -152,13 +152,13 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// Whether we are root, and the server has to be told not to mind or whom to
-/// become.
+/// Whether this process is root, in which case a server needs to be told to accept
+/// that, or which user to become.
 fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 
-/// A server's process and its directory.
+/// The process of a server and its directory.
 struct Service {
     program: &'static Program,
     child: Child,
@@ -166,40 +166,40 @@ struct Service {
 }
 
 impl Service {
-    /// Starts `program` as `configure` says, given a directory and the ports,
-    /// and waits until it listens at all of them. A second try has other ports:
-    /// somebody may have come between.
+    /// Starts `program`, which `configure` sets up for a directory and the ports,
+    /// and waits until it listens on all of them. A second attempt uses other
+    /// ports, in case another process has taken one.
     #[track_caller]
     fn start<const N: usize>(
         program: &'static Program,
-        listens: [Listens; N],
+        bindings: [Binding; N],
         configure: impl Fn(&mut Command, &Path, [u16; N]),
     ) -> (Self, [u16; N]) {
-        let mut said = String::new();
+        let mut error = String::new();
         for _ in 0..2 {
             let ports = [(); N].map(|()| free_port());
             let mut service = Self::spawn(program, |command, directory| {
                 configure(command, directory, ports);
             });
             let all_bound = || {
-                let mut pairs = listens.iter().zip(ports);
-                pairs.all(|(listens, port)| listens.is_bound(port))
+                let mut pairs = bindings.iter().zip(ports);
+                pairs.all(|(binding, port)| binding.is_bound(port))
             };
             match service.wait_until(all_bound) {
                 Ok(()) => return (service, ports),
-                Err(fault) => said = fault,
+                Err(message) => error = message,
             }
         }
-        panic!("{said}");
+        panic!("{error}");
     }
 
     #[track_caller]
     fn spawn(program: &'static Program, configure: impl Fn(&mut Command, &Path)) -> Self {
         let path = program.path();
         let directory = tempfile::tempdir().unwrap();
-        // Servers that give up root must still get in.
+        // Servers that give up root still need access.
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
-        // A test that is killed drops nothing, so the kernel ends the server.
+        // A killed test drops nothing, so the kernel ends the server.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", "--"]).arg(path);
         configure(&mut command, directory.path());
@@ -218,26 +218,28 @@ impl Service {
         }
     }
 
-    /// Waits; the error is what the server said.
+    /// Waits until `is_ready`. The error contains the output of the server.
     fn wait_until(&mut self, is_ready: impl Fn() -> bool) -> Result<(), String> {
         let waited = Stopwatch::start();
         loop {
             let status = self.child.try_wait().unwrap();
             let name = self.program.name;
-            let fault = match status {
+            let error = match status {
                 Some(status) => format!("{name} ended by itself ({status})"),
                 None if is_ready() => return Ok(()),
-                None if waited.elapsed() > READY => format!("{name} is not ready after {READY:?}"),
+                None if waited.elapsed() > START_TIMEOUT => {
+                    format!("{name} is not ready after {START_TIMEOUT:?}")
+                }
                 None => {
-                    thread::sleep(CHECK_EVERY);
+                    thread::sleep(POLL_INTERVAL);
                     continue;
                 }
             };
-            return Err(format!("{fault}: {}", self.log()));
+            return Err(format!("{error}: {}", self.log()));
         }
     }
 
-    /// What it has written so far.
+    /// The output of the server so far.
     fn log(&self) -> String {
         let text = fs::read(self.directory.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&text).into_owned()
@@ -246,22 +248,22 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // First by SIGTERM, as some have children of their own to end. The
-        // standard library knows SIGKILL only.
+        // SIGTERM first, since some have children of their own to end. The
+        // standard library only knows SIGKILL.
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             let id = self.child.id().to_string();
             let _ = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status();
         }
         let waited = Stopwatch::start();
-        while self.child.try_wait().is_ok_and(|status| status.is_none()) && waited.elapsed() < GOODBYE {
-            thread::sleep(CHECK_EVERY);
+        while self.child.try_wait().is_ok_and(|status| status.is_none()) && waited.elapsed() < STOP_TIMEOUT {
+            thread::sleep(POLL_INTERVAL);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A file of a server.
+/// Writes a file of a server.
 fn write(directory: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
     let path = directory.join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();

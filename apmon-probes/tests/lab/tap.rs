@@ -1,4 +1,4 @@
-//! TLS servers that tell what they saw behind the handshake.
+//! TLS servers that record what arrives after the handshake.
 
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 
@@ -12,30 +12,32 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::LONG;
 
-/// What is said before TLS.
+/// A dialogue before TLS begins.
 pub type Prelude = fn(&mut TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
-pub fn at_once(_: &mut TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+/// No dialogue before TLS.
+pub fn without_prelude(_: &mut TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
     Box::pin(async {})
 }
 
-/// What came within TLS by one connection.
+/// What arrived over TLS on one connection.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Seen {
     pub handshake: bool,
     pub bytes: String,
-    /// How it ended.
+    /// The error that ended the connection; `None` for an orderly end.
     pub end: Option<std::io::ErrorKind>,
 }
 
+/// A server that records each connection.
 pub struct Tap {
     pub address: SocketAddr,
-    told: mpsc::UnboundedReceiver<Seen>,
+    connections: mpsc::UnboundedReceiver<Seen>,
 }
 
 impl Tap {
-    /// A server that takes the `n`th connection (from 0) as `config(n)` says,
-    /// answers what comes first with `answer`, and reads to the end.
+    /// Starts a server that accepts the `n`th connection (from 0) with
+    /// `config(n)`, answers the first bytes with `answer`, and reads to the end.
     pub async fn start(
         prelude: Prelude,
         config: impl Fn(usize) -> Arc<ServerConfig> + Send + 'static,
@@ -43,13 +45,13 @@ impl Tap {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (tell, told) = mpsc::unbounded_channel();
+        let (sender, connections) = mpsc::unbounded_channel();
         let answer: Arc<str> = answer.into().into();
         tokio::spawn(async move {
             let mut count = 0;
             while let Ok((mut stream, _)) = listener.accept().await {
                 let acceptor = TlsAcceptor::from(config(count));
-                let (tell, answer) = (tell.clone(), Arc::clone(&answer));
+                let (sender, answer) = (sender.clone(), Arc::clone(&answer));
                 count += 1;
                 tokio::spawn(async move {
                     prelude(&mut stream).await;
@@ -61,21 +63,21 @@ impl Tap {
                             end: None,
                         },
                     };
-                    let _ = tell.send(seen);
+                    let _ = sender.send(seen);
                 });
             }
         });
-        Self { address, told }
+        Self { address, connections }
     }
 
-    /// The same, always as `config` says.
+    /// Starts a server that accepts every connection with `config`.
     pub async fn of(config: Arc<ServerConfig>, answer: impl Into<String>) -> Self {
-        Self::start(at_once, move |_| Arc::clone(&config), answer).await
+        Self::start(without_prelude, move |_| Arc::clone(&config), answer).await
     }
 
-    /// What came by the next connection that has ended.
+    /// What arrived on the next connection that has ended.
     pub async fn seen(&mut self) -> Seen {
-        let seen = tokio::time::timeout(LONG, self.told.recv()).await;
+        let seen = tokio::time::timeout(LONG, self.connections.recv()).await;
         seen.expect("a connection ends").unwrap()
     }
 }
@@ -88,9 +90,9 @@ async fn serve(mut stream: TlsStream<TcpStream>, answer: &str) -> Seen {
         match stream.read(&mut buffer).await {
             Ok(0) => break,
             Ok(n) => {
-                let first = bytes.is_empty();
+                let is_first = bytes.is_empty();
                 bytes.extend_from_slice(&buffer[..n]);
-                if first {
+                if is_first {
                     let _ = stream.write_all(answer.as_bytes()).await;
                     let _ = stream.flush().await;
                 }
@@ -108,7 +110,7 @@ async fn serve(mut stream: TlsStream<TcpStream>, answer: &str) -> Seen {
     }
 }
 
-/// A server that does `serve` once the handshake is done.
+/// Starts a server that runs `serve` once the handshake is complete.
 pub async fn tls_server<F, S>(config: Arc<ServerConfig>, serve: S) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,

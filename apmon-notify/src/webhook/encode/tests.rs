@@ -7,7 +7,7 @@ use super::*;
 const TEXT: &str = "R&D's \"web\" <1>: 50% + ü; a/b?c=d#e";
 
 #[test]
-fn the_body_of_each_encoding() {
+fn each_encoding_has_its_body() {
     use RequestEncoding::*;
     let table = [
         (
@@ -27,7 +27,7 @@ fn the_body_of_each_encoding() {
 }
 
 #[test]
-fn the_url_of_each_encoding() {
+fn each_encoding_has_its_url() {
     use RequestEncoding::*;
     let table = [
         (Url, "R%26D%27s%20%22w%22%20%3C1%3E"),
@@ -47,7 +47,7 @@ fn the_url_of_each_encoding() {
 }
 
 #[test]
-fn what_the_operator_wrote_keeps_its_structure() {
+fn text_of_the_operator_keeps_its_structure() {
     let table = [
         // (endpoint, prefix, suffix, expected)
         (
@@ -81,7 +81,7 @@ fn what_the_operator_wrote_keeps_its_structure() {
 }
 
 #[test]
-fn the_message_never_becomes_part_of_the_hosts_name() {
+fn the_message_never_becomes_part_of_the_host_name() {
     let table = [
         ("https://h", "", "https://h/T"),
         ("https://h", "/x/", "https://h/x/T"),
@@ -95,27 +95,27 @@ fn the_message_never_becomes_part_of_the_hosts_name() {
     }
 }
 
-fn read_csv(field: &str) -> Option<String> {
+fn parse_csv(field: &str) -> Option<String> {
     let inner = field.strip_prefix('"')?.strip_suffix('"')?;
-    let read = inner.replace("\"\"", "\u{0}");
-    (!read.contains('"')).then(|| read.replace('\u{0}', "\""))
+    let text = inner.replace("\"\"", "\u{0}");
+    (!text.contains('"')).then(|| text.replace('\u{0}', "\""))
 }
 
 proptest! {
     #[test]
-    fn a_percent_encoded_text_is_read_back(text in any::<String>()) {
+    fn percent_encoding_can_be_decoded(text in any::<String>()) {
         let encoded = percent(&text);
         prop_assert!(encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
         prop_assert_eq!(percent_decode_str(&encoded).decode_utf8().unwrap(), text);
     }
 
     #[test]
-    fn a_csv_quoted_text_is_read_back(text in "[^\u{0}]*") {
-        prop_assert_eq!(read_csv(&csv(&text)), Some(text));
+    fn csv_quoting_can_be_decoded(text in "[^\u{0}]*") {
+        prop_assert_eq!(parse_csv(&csv(&text)), Some(text));
     }
 
     #[test]
-    fn any_text_is_the_one_value_of_a_query(
+    fn any_text_arrives_as_a_single_query_value(
         text in any::<String>(),
         encoding in prop_oneof![
             Just(RequestEncoding::Url), Just(RequestEncoding::Html), Just(RequestEncoding::Csvquoted)
@@ -134,7 +134,7 @@ proptest! {
     }
 
     #[test]
-    fn no_prefix_text_or_suffix_leaves_the_host(
+    fn no_prefix_text_or_suffix_changes_the_host(
         prefix in any::<String>(), text in any::<String>(), suffix in any::<String>(),
     ) {
         for endpoint in ["http://h.example", "http://h.example:8080/x", "http://[::1]?a=b"] {

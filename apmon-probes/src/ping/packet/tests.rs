@@ -44,7 +44,7 @@ fn ours(payload: &[u8]) -> Echo<'_> {
 }
 
 #[test]
-fn a_request_has_its_numbers_its_nonce_and_over_ipv4_its_checksum() {
+fn a_request_holds_identifier_sequence_number_nonce_and_over_ipv4_the_checksum() {
     let v4 = request(Family::V4, 0x1234, 0xabcd, &NONCE);
     assert_eq!((v4[0], v4[1]), (8, 0));
     assert_eq!(v4[4..8], [0x12, 0x34, 0xab, 0xcd]);
@@ -55,8 +55,8 @@ fn a_request_has_its_numbers_its_nonce_and_over_ipv4_its_checksum() {
 }
 
 #[test]
-fn the_checksum_is_that_of_rfc_1071() {
-    // Its own example in section 3: the sum of these is ddf2.
+fn the_checksum_matches_the_example_of_rfc_1071() {
+    // The example of RFC 1071, section 3: the sum of these words is ddf2.
     assert_eq!(
         checksum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]),
         !0xddf2
@@ -66,23 +66,23 @@ fn the_checksum_is_that_of_rfc_1071() {
 }
 
 #[test]
-fn replies_are_read_behind_ip_headers_of_any_length() {
+fn replies_are_parsed_after_ip_headers_of_any_length() {
     for words in [5, 6, 15] {
         let packet = ipv4_packet(words, 1, 0, [10, 0, 0, 1], &reply(Family::V4));
         assert_eq!(
-            raw(Family::V4, &packet),
+            parse_raw(Family::V4, &packet),
             Some(Message::Reply(ours(&NONCE))),
             "{words}"
         );
     }
     let bare = reply(Family::V4);
-    assert_eq!(message(Family::V4, &bare), Some(Message::Reply(ours(&NONCE))));
+    assert_eq!(parse_icmp(Family::V4, &bare), Some(Message::Reply(ours(&NONCE))));
     let v6 = reply(Family::V6);
-    assert_eq!(raw(Family::V6, &v6), Some(Message::Reply(ours(&NONCE))));
+    assert_eq!(parse_raw(Family::V6, &v6), Some(Message::Reply(ours(&NONCE))));
 }
 
 #[test]
-fn what_is_no_answer_to_a_request_is_nothing() {
+fn packets_that_do_not_answer_a_request_are_ignored() {
     let v4 = reply(Family::V4);
     for (what, packet) in [
         ("nothing", Vec::new()),
@@ -90,7 +90,7 @@ fn what_is_no_answer_to_a_request_is_nothing() {
             "a header cut short",
             ipv4_packet(5, 1, 0, [0; 4], &[])[..19].to_vec(),
         ),
-        ("no ICMP", ipv4_packet(5, 1, 0, [0; 4], &[])),
+        ("no ICMP part", ipv4_packet(5, 1, 0, [0; 4], &[])),
         ("a header shorter than a header", {
             let mut packet = ipv4_packet(5, 1, 0, [0; 4], &v4);
             packet[0] = 0x44;
@@ -131,7 +131,7 @@ fn what_is_no_answer_to_a_request_is_nothing() {
             ipv4_packet(5, 1, 0, [0; 4], &error(3, 1, &ipv4_packet(5, 6, 0, [0; 4], &v4))),
         ),
     ] {
-        assert_eq!(raw(Family::V4, &packet), None, "{what}");
+        assert_eq!(parse_raw(Family::V4, &packet), None, "{what}");
     }
     let inner = request(Family::V6, 7, 9, &NONCE);
     for (what, packet) in [
@@ -143,13 +143,13 @@ fn what_is_no_answer_to_a_request_is_nothing() {
         ),
         ("an error that quotes half a header", error(1, 3, &[0x60; 39])),
     ] {
-        assert_eq!(raw(Family::V6, &packet), None, "{what}");
+        assert_eq!(parse_raw(Family::V6, &packet), None, "{what}");
     }
 }
 
 #[test]
-fn an_error_tells_whose_packet_it_is_about() {
-    // RFC 792 promises eight bytes of the quoted packet behind its IP header.
+fn an_error_identifies_the_request_it_is_about() {
+    // RFC 792 guarantees eight bytes of the quoted packet after its IP header.
     for quote in [8, 20, 32] {
         let inner = &request(Family::V4, 7, 9, &NONCE)[..quote];
         let echo = ours(&NONCE[..quote - 8]);
@@ -157,19 +157,19 @@ fn an_error_tells_whose_packet_it_is_about() {
             let quoted = ipv4_packet(6, 1, 0, [192, 0, 2, 9], inner);
             let packet = ipv4_packet(5, 1, 0, [10, 0, 0, 1], &error(kind, code, &quoted));
             let family = Family::V4;
-            let expected = Message::About {
-                notice: Notice { family, kind, code },
+            let expected = Message::Error {
+                error: IcmpError { family, kind, code },
                 to: [192, 0, 2, 9].into(),
                 echo,
             };
-            assert_eq!(raw(family, &packet), Some(expected));
+            assert_eq!(parse_raw(family, &packet), Some(expected));
         }
     }
     let to: Ipv6Addr = "2001:db8::9".parse().unwrap();
     let packet = error(1, 3, &ipv6_packet(58, to, &request(Family::V6, 7, 9, &NONCE)));
     let family = Family::V6;
-    let expected = Message::About {
-        notice: Notice {
+    let expected = Message::Error {
+        error: IcmpError {
             family,
             kind: 1,
             code: 3,
@@ -177,18 +177,18 @@ fn an_error_tells_whose_packet_it_is_about() {
         to: to.into(),
         echo: ours(&NONCE),
     };
-    assert_eq!(raw(family, &packet), Some(expected));
+    assert_eq!(parse_raw(family, &packet), Some(expected));
 }
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_cause_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         crate::fuzzing::icmp(&bytes);
     }
 
-    /// The same where it looks like ICMP from afar.
+    /// The same with bytes that resemble ICMP.
     #[test]
-    fn no_bytes_behind_good_headers_make_it_panic(
+    fn arbitrary_bytes_after_valid_headers_cause_no_panic(
         words in 0_u8..16,
         kind in prop::sample::select(vec![0_u8, 3, 5, 11, 129, 1]),
         inner in proptest::collection::vec(any::<u8>(), 0..100),
@@ -202,12 +202,12 @@ proptest! {
     }
 
     #[test]
-    fn what_is_sent_is_what_a_reply_brings_back(identifier: u16, sequence: u16, nonce: Nonce) {
+    fn a_reply_returns_what_was_sent(identifier: u16, sequence: u16, nonce: Nonce) {
         for family in [Family::V4, Family::V6] {
             let mut packet = request(family, identifier, sequence, &nonce);
             packet[0] = family.reply();
             let echo = Echo { identifier, sequence, payload: &nonce };
-            prop_assert_eq!(message(family, &packet), Some(Message::Reply(echo)));
+            prop_assert_eq!(parse_icmp(family, &packet), Some(Message::Reply(echo)));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use super::{Listens, Program, Service, loopback, write};
+use super::{Binding, Program, Service, loopback, write};
 use crate::lab::Certificate;
 
 const PROGRAM: Program = Program {
@@ -10,10 +10,10 @@ const PROGRAM: Program = Program {
     package: "caddy",
 };
 
-/// https, by TCP and by QUIC, on one port of 127.0.0.1 and of ::1. It answers
-/// every path with `caddy PROTOCOL METHOD PATH`, where PROTOCOL is `HTTP/1.1`,
-/// `HTTP/2.0` or `HTTP/3.0`; `/redirect` with 302 to `/there`; `/echo` with
-/// the body (up to 64 kB) behind `body: `; `/status/503` with that.
+/// HTTPS over TCP and QUIC, on one port of 127.0.0.1 and ::1. It answers every path
+/// with `caddy PROTOCOL METHOD PATH`, where PROTOCOL is `HTTP/1.1`, `HTTP/2.0` or
+/// `HTTP/3.0`; `/redirect` with 302 to `/there`; `/echo` with `body: ` and the
+/// request's body (up to 64 kB); `/status/503` with that status.
 pub struct Caddy {
     _service: Service,
     port: u16,
@@ -23,10 +23,10 @@ impl Caddy {
     #[track_caller]
     pub fn start(certificate: &Certificate) -> Self {
         let (service, [port]) =
-            Service::start(&PROGRAM, [Listens::Everywhere], |command, directory, [port]| {
+            Service::start(&PROGRAM, [Binding::Everywhere], |command, directory, [port]| {
                 write(directory, "Caddyfile", config(certificate, port));
                 command.args(["run", "--config", "Caddyfile", "--adapter", "caddyfile"]);
-                // Its memory: certificates of its own, and its last configuration.
+                // Where it keeps its own certificates and its last configuration.
                 for variable in ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
                     command.env(variable, directory);
                 }
@@ -37,12 +37,12 @@ impl Caddy {
         }
     }
 
-    /// The address of https and of HTTP/3.
+    /// The address of HTTPS and HTTP/3 on 127.0.0.1.
     pub fn v4(&self) -> SocketAddr {
         loopback(self.port)
     }
 
-    /// The same on `[::1]`.
+    /// The address of HTTPS and HTTP/3 on ::1.
     pub fn v6(&self) -> SocketAddr {
         (Ipv6Addr::LOCALHOST, self.port).into()
     }
@@ -52,9 +52,9 @@ fn config(certificate: &Certificate, port: u16) -> String {
     let cert = certificate.path("cert.pem");
     let key = certificate.path("key.pem");
     let (cert, key) = (cert.display(), key.display());
-    // `default_sni`: a client that comes to an address sends no name, and the
-    // certificate does not have ::1. `grace_period`: unset, it waits for who is
-    // still connected when it is to end.
+    // `default_sni`: a client that connects to an address sends no name, and the
+    // certificate does not contain ::1. `grace_period`: if unset, Caddy waits for
+    // connected clients before it ends.
     format!(
         "\
 {{

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use super::{Listens, Program, Service, is_root, loopback, write};
+use super::{Binding, Program, Service, is_root, loopback, write};
 use crate::lab::Certificate;
 
 const PROGRAM: Program = Program {
@@ -16,7 +16,7 @@ const PROGRAM: Program = Program {
     package: "dovecot-imapd dovecot-pop3d",
 };
 
-/// Any user has the password `secret`, and no mail.
+/// A server where every user has the password `secret` and no mail.
 pub struct Dovecot {
     _service: Service,
     imap: u16,
@@ -32,7 +32,7 @@ impl Dovecot {
             Program { name, ..PROGRAM }.path();
         }
         let (service, [imap, imaps, pop3, pop3s]) =
-            Service::start(&PROGRAM, [Listens::Tcp; 4], |command, directory, ports| {
+            Service::start(&PROGRAM, [Binding::Tcp; 4], |command, directory, ports| {
                 let mail = directory.join("mail");
                 fs::create_dir(&mail).unwrap();
                 fs::set_permissions(mail, Permissions::from_mode(0o777)).unwrap();
@@ -48,7 +48,7 @@ impl Dovecot {
         }
     }
 
-    /// IMAP in clear, with STARTTLS.
+    /// Plain IMAP, with STARTTLS.
     pub fn imap(&self) -> SocketAddr {
         loopback(self.imap)
     }
@@ -57,7 +57,7 @@ impl Dovecot {
         loopback(self.imaps)
     }
 
-    /// POP3 in clear, with STLS.
+    /// Plain POP3, with STLS.
     pub fn pop3(&self) -> SocketAddr {
         loopback(self.pop3)
     }
@@ -72,18 +72,18 @@ fn config(certificate: &Certificate, directory: &Path, [imap, imaps, pop3, pop3s
     let key = certificate.path("key.pem");
     let (cert, key) = (cert.display(), key.display());
     let directory = directory.display();
-    // Without the right to become Debian's users for it, all of it is us; with
-    // it, the owner of the mail may not be root.
+    // Without the right to switch to Debian's users for Dovecot, everything runs as
+    // the current user; with it, the owner of the mail may not be root.
     let (users, owner) = if is_root() {
         (String::new(), "uid=65534 gid=65534".to_owned())
     } else {
-        let [user, group, uid, gid] = ["-un", "-gn", "-u", "-g"].map(who);
+        let [user, group, uid, gid] = ["-un", "-gn", "-u", "-g"].map(id);
         let users = format!(
             "default_internal_user = {user}\ndefault_internal_group = {group}\ndefault_login_user = {user}\n"
         );
         (users, format!("uid={uid} gid={gid}"))
     };
-    // `chroot`: a jail needs root, and more files in it than we have.
+    // `chroot`: a chroot needs root, and more files than are there.
     format!(
         "\
 base_dir = {directory}/run
@@ -134,7 +134,8 @@ service stats {{
     )
 }
 
-fn who(option: &str) -> String {
+/// The output of the command `id`.
+fn id(option: &str) -> String {
     let output = Command::new("id").arg(option).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

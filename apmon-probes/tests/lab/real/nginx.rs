@@ -1,8 +1,8 @@
-//! nginx: HTTP/1.1 in clear, HTTP/1.1 and HTTP/2 over TLS.
+//! nginx: plain HTTP/1.1, and HTTP/1.1 and HTTP/2 over TLS.
 
 use std::{fs::File, net::SocketAddr, path::Path};
 
-use super::{Listens, Program, Service, loopback, write};
+use super::{Binding, Program, Service, loopback, write};
 use crate::lab::Certificate;
 
 const PROGRAM: Program = Program {
@@ -10,21 +10,21 @@ const PROGRAM: Program = Program {
     package: "nginx-light",
 };
 
-/// Both ports serve the same:
+/// A server whose two ports answer alike:
 ///
 /// | path | answer |
 /// |---|---|
-/// | `/` | a page of 4 kB with [`Nginx::TITLE`], gzipped for who accepts it |
+/// | `/` | a page of 4 kB with [`Nginx::TITLE`], gzipped if the client accepts it |
 /// | `/redirect/1` | 301 to `/redirect/2` (absolute), 302 to `/redirect/3` (relative), 308 to `/` |
-/// | `/loop` | 302 to `/loop/back`, and back |
+/// | `/loop` | 302 to `/loop/back`, which redirects back |
 /// | `/to-http`, `/to-https` | 302 to `/` of the other port |
-/// | `/post` | `posted` to a POST; else 405 |
+/// | `/post` | `posted` for a POST; otherwise 405 |
 /// | `/echo` | the request's body |
-/// | `/private/` | [`Nginx::SECRET`] for `user` with the password `pass word`; else 401 |
+/// | `/private/` | [`Nginx::SECRET`] for `user` with the password `pass word`; otherwise 401 |
 /// | `/header` | `x-lab=VALUE of that header; host=...; protocol=HTTP/1.1 or HTTP/2.0` |
 /// | `/big` | [`Nginx::BIG`] zero bytes, then `the end` |
 /// | `/status/204`, `/status/503` | that status |
-/// | else | 404 |
+/// | any other | 404 |
 pub struct Nginx {
     _service: Service,
     http: u16,
@@ -41,12 +41,12 @@ impl Nginx {
     pub fn start(certificate: &Certificate) -> Self {
         let (service, [http, https]) = Service::start(
             &PROGRAM,
-            [Listens::Tcp; 2],
+            [Binding::Tcp; 2],
             |command, directory, [http, https]| {
                 write(directory, "nginx.conf", config(certificate, http, https));
                 pages(directory);
                 command.arg("-p").arg(directory);
-                // `-e`: else it complains about the log of the system's nginx.
+                // `-e`: otherwise it complains about the log of the system's nginx.
                 command.args(["-c", "nginx.conf", "-e", "stderr"]);
             },
         );
@@ -72,14 +72,14 @@ fn pages(directory: &Path) {
     write(directory, "www/private/index.html", Nginx::SECRET);
     write(directory, "users", "user:{PLAIN}pass word\n");
     let big = write(directory, "www/big", "");
-    // Only the end takes room on the disk.
+    // A sparse file: only the end occupies disk space.
     let big = File::options().write(true).open(big).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&big, b"the end", Nginx::BIG).unwrap();
     std::fs::create_dir_all(directory.join("tmp")).unwrap();
 }
 
-/// One process, so that ending it ends it all, and as whoever runs the tests;
-/// paths are below the prefix.
+/// The configuration: a single process, so that ending it ends everything, which
+/// runs as the current user. Paths are relative to the prefix.
 fn config(certificate: &Certificate, http: u16, https: u16) -> String {
     let cert = certificate.path("cert.pem");
     let key = certificate.path("key.pem");
@@ -124,8 +124,8 @@ http {{
             if ($request_method != POST) {{ return 405; }}
             return 200 posted;
         }}
-        # Only who passes a request on reads its body: so we pass it on to
-        # ourselves, and put it in the place of a mark in our answer.
+        # nginx reads the body of a request only to forward it: forward it to
+        # this server, and insert it into the answer in place of a mark.
         location = /echo {{
             proxy_pass http://127.0.0.1:{http}/mark;
             proxy_method GET;

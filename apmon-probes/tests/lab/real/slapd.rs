@@ -1,8 +1,8 @@
-//! OpenLDAP's server.
+//! slapd, the server of OpenLDAP.
 
 use std::{fs, net::SocketAddr};
 
-use super::{Listens, Program, Service, loopback, write};
+use super::{Binding, Program, Service, loopback, write};
 use crate::lab::Certificate;
 
 const PROGRAM: Program = Program {
@@ -10,8 +10,8 @@ const PROGRAM: Program = Program {
     package: "slapd",
 };
 
-/// An empty directory `dc=lab`; `cn=admin,dc=lab` may bind with `secret`, and
-/// anybody may without a name.
+/// An empty directory `dc=lab`. `cn=admin,dc=lab` may bind with `secret`, and
+/// anonymous binds are allowed.
 pub struct Slapd {
     _service: Service,
     ldap: u16,
@@ -23,17 +23,17 @@ impl Slapd {
     pub fn start(certificate: &Certificate) -> Self {
         let (service, [ldap, ldaps]) = Service::start(
             &PROGRAM,
-            [Listens::Tcp; 2],
+            [Binding::Tcp; 2],
             |command, directory, [ldap, ldaps]| {
                 let cert = certificate.path("cert.pem");
                 let key = certificate.path("key.pem");
-                let place = directory.display();
+                let base = directory.display();
                 fs::create_dir_all(directory.join("data")).unwrap();
-                // ldif: the one backend that is part of Debian's slapd itself.
+                // ldif: the only backend built into Debian's slapd.
                 let config = format!(
-                    "include /etc/ldap/schema/core.schema\npidfile {place}/pid\nargsfile {place}/args\n\
+                    "include /etc/ldap/schema/core.schema\npidfile {base}/pid\nargsfile {base}/args\n\
                      TLSCertificateFile {cert}\nTLSCertificateKeyFile {key}\n\
-                     database ldif\nsuffix dc=lab\ndirectory {place}/data\n\
+                     database ldif\nsuffix dc=lab\ndirectory {base}/data\n\
                      rootdn cn=admin,dc=lab\nrootpw secret\n",
                     cert = cert.display(),
                     key = key.display(),
@@ -41,7 +41,7 @@ impl Slapd {
                 command.arg("-f").arg(write(directory, "slapd.conf", config));
                 command.arg("-h");
                 command.arg(format!("ldap://127.0.0.1:{ldap} ldaps://127.0.0.1:{ldaps}"));
-                // Stays in the foreground.
+                // Keeps it in the foreground.
                 command.args(["-d", "0"]);
             },
         );
@@ -52,7 +52,7 @@ impl Slapd {
         }
     }
 
-    /// In clear, with StartTLS.
+    /// Plain LDAP, with StartTLS.
     pub fn ldap(&self) -> SocketAddr {
         loopback(self.ldap)
     }

@@ -1,5 +1,5 @@
 # SMTP with STARTTLS on one port, with TLS from the first byte on another.
-# Mail is taken and forgotten.
+# Mail is accepted and discarded.
 import asyncio
 import ssl
 import sys

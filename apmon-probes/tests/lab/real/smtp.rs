@@ -1,17 +1,17 @@
-//! An SMTP server: Python's aiosmtpd.
+//! aiosmtpd, an SMTP server in Python.
 
 use std::net::SocketAddr;
 
-use super::{Listens, Program, Service, loopback, write};
+use super::{Binding, Program, Service, loopback, write};
 use crate::lab::Certificate;
 
-/// Debian's own Python, as another one would not see Debian's packages.
+/// Debian's own Python, since another one would not find Debian's packages.
 const PROGRAM: Program = Program {
     name: "/usr/bin/python3",
     package: "python3-aiosmtpd",
 };
 
-/// Says `220 lab Python SMTP ...`.
+/// A server that greets with `220 lab Python SMTP ...`.
 pub struct Smtp {
     _service: Service,
     starttls: u16,
@@ -27,7 +27,7 @@ impl Smtp {
         };
         aiosmtpd.path();
         let (service, [starttls, implicit]) =
-            Service::start(&PROGRAM, [Listens::Tcp; 2], |command, directory, ports| {
+            Service::start(&PROGRAM, [Binding::Tcp; 2], |command, directory, ports| {
                 command.arg(write(directory, "smtp.py", include_str!("smtp.py")));
                 command.args(ports.map(|port| port.to_string()));
                 command.args(["cert.pem", "key.pem"].map(|name| certificate.path(name)));
@@ -39,7 +39,7 @@ impl Smtp {
         }
     }
 
-    /// In clear, with STARTTLS for who wants it, as on port 587.
+    /// Plain SMTP with optional STARTTLS, as on port 587.
     pub fn starttls(&self) -> SocketAddr {
         loopback(self.starttls)
     }

@@ -1,15 +1,15 @@
-//! Net-SNMP's agent.
+//! snmpd, the agent of Net-SNMP.
 
 use std::net::SocketAddr;
 
-use super::{Listens, Program, Service, loopback, write};
+use super::{Binding, Program, Service, loopback, write};
 
 const PROGRAM: Program = Program {
     name: "snmpd",
     package: "snmpd",
 };
 
-/// SNMP version 2c with the community [`Snmpd::COMMUNITY`], read only.
+/// An agent for SNMP version 2c with the read-only community [`Snmpd::COMMUNITY`].
 pub struct Snmpd {
     _service: Service,
     port: u16,
@@ -21,17 +21,17 @@ impl Snmpd {
 
     #[track_caller]
     pub fn start() -> Self {
-        let (service, [port]) = Service::start(&PROGRAM, [Listens::Udp], |command, directory, [port]| {
+        let (service, [port]) = Service::start(&PROGRAM, [Binding::Udp], |command, directory, [port]| {
             let config = format!(
                 "rocommunity {} 127.0.0.1\nsysDescr {}\n",
                 Self::COMMUNITY,
                 Self::SYS_DESCR
             );
             let config = write(directory, "snmpd.conf", config);
-            // Foreground, log to stderr, no file but this one.
+            // Foreground, log to stderr, no other configuration file.
             command.args(["-f", "-Le", "-C", "-c"]).arg(config);
             command.arg(format!("udp:127.0.0.1:{port}"));
-            // What it remembers between runs; and no names, which take time.
+            // Keeps its persistent data here, and loads no MIBs, which takes time.
             command.env("SNMP_PERSISTENT_DIR", directory).env("MIBS", "");
         });
         Self {

@@ -1,8 +1,9 @@
-//! OpenSSH's server, for its banner and its key exchange; nobody can log in.
+//! sshd, the server of OpenSSH, for its banner and its key exchange. Logins are
+//! not possible.
 
 use std::{net::SocketAddr, process::Command};
 
-use super::{Listens, Program, Service, is_root, loopback, write};
+use super::{Binding, Program, Service, is_root, loopback, write};
 
 const PROGRAM: Program = Program {
     name: "sshd",
@@ -23,17 +24,17 @@ impl Sshd {
     #[track_caller]
     pub fn start() -> Self {
         if is_root() {
-            // Compiled in, and made by what starts the system's sshd, which
-            // here perhaps nobody did.
+            // A compiled-in path, created by the service that starts the system's
+            // sshd, which may not run here.
             std::fs::create_dir_all("/run/sshd").unwrap();
         }
-        let (service, [port]) = Service::start(&PROGRAM, [Listens::Tcp], |command, directory, [port]| {
-            let made = Command::new(KEYGEN.path())
+        let (service, [port]) = Service::start(&PROGRAM, [Binding::Tcp], |command, directory, [port]| {
+            let status = Command::new(KEYGEN.path())
                 .args(["-q", "-t", "ed25519", "-N", "", "-f"])
                 .arg(directory.join("key"))
                 .status()
                 .unwrap();
-            assert!(made.success(), "ssh-keygen: {made}");
+            assert!(status.success(), "ssh-keygen: {status}");
             let config = format!(
                 "ListenAddress 127.0.0.1:{port}\nHostKey {}\nPidFile none\nUsePAM no\n\
                  PasswordAuthentication no\nAuthorizedKeysFile none\n",

@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr};
 
-use super::{Listens, Program, Service, is_root, loopback, write};
+use super::{Binding, Program, Service, is_root, loopback, write};
 use crate::lab::Certificate;
 
 const PROGRAM: Program = Program {
@@ -10,7 +10,7 @@ const PROGRAM: Program = Program {
     package: "vsftpd",
 };
 
-/// Says `220 apmon lab`, and lets anybody in as `anonymous`.
+/// A server that greets with `220 apmon lab` and allows anonymous logins.
 pub struct Vsftpd {
     _service: Service,
     port: u16,
@@ -19,23 +19,23 @@ pub struct Vsftpd {
 impl Vsftpd {
     #[track_caller]
     pub fn start(certificate: &Certificate) -> Self {
-        let (service, [port]) = Service::start(&PROGRAM, [Listens::Tcp], |command, directory, [port]| {
+        let (service, [port]) = Service::start(&PROGRAM, [Binding::Tcp], |command, directory, [port]| {
             for name in ["empty", "pub"] {
                 fs::create_dir_all(directory.join(name)).unwrap();
             }
             let cert = certificate.path("cert.pem");
             let key = certificate.path("key.pem");
-            // `run_as_launching_user` is for who is not root; the sandbox kills
-            // vsftpd 3.0.3 on kernels younger than itself.
+            // `run_as_launching_user` is needed without root; the sandbox kills vsftpd
+            // 3.0.3 on newer kernels.
             let config = format!(
                 "background=NO\nlisten=YES\nlisten_ipv6=NO\nlisten_address=127.0.0.1\nlisten_port={port}\n\
                  ftpd_banner=apmon lab\nanonymous_enable=YES\nlocal_enable=NO\nno_anon_password=YES\n\
-                 ftp_username=nobody\nnopriv_user=nobody\nanon_root={place}/pub\n\
-                 secure_chroot_dir={place}/empty\nseccomp_sandbox=NO\nxferlog_enable=NO\n\
+                 ftp_username=nobody\nnopriv_user=nobody\nanon_root={base}/pub\n\
+                 secure_chroot_dir={base}/empty\nseccomp_sandbox=NO\nxferlog_enable=NO\n\
                  run_as_launching_user={launching}\n\
                  ssl_enable=YES\nallow_anon_ssl=YES\nrequire_ssl_reuse=NO\nssl_ciphers=HIGH\n\
                  rsa_cert_file={cert}\nrsa_private_key_file={key}\n",
-                place = directory.display(),
+                base = directory.display(),
                 launching = if is_root() { "NO" } else { "YES" },
                 cert = cert.display(),
                 key = key.display(),

@@ -1,94 +1,95 @@
-//! What an ICMP error says about a host, in words.
+//! What an ICMP error means for a host, as a failure with its reason.
 
 use std::net::IpAddr;
 
 use apmon_core::{Failure, FailureClass};
 
-use super::packet::{Family, Notice};
+use super::packet::{Family, IcmpError};
 
-/// What an ICMP error comes to.
+/// The meaning of an ICMP error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Meaning {
-    /// The last hop asked for the host, and nobody answered.
+    /// The last hop tried to resolve the host's link-layer address, without an answer.
     NoNeighbour,
-    /// A router has no way.
+    /// A router has no route.
     Unreachable(&'static str),
-    /// The host, or somebody before it, does not want to.
+    /// The host, or a device in front of it, refuses.
     Refused(&'static str),
-    /// A rule forbids it.
+    /// A filter rule forbids it.
     Prohibited,
-    /// It went round in circles.
+    /// The packet ran out of hops.
     Expired,
-    /// It says nothing about the host.
-    Remark,
+    /// No statement about the host.
+    Informational,
 }
 
-impl Notice {
-    /// RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1; RFC 4443
-    /// section 3.
+impl IcmpError {
+    /// The meaning by type and code (RFC 792, RFC 1122 section 3.2.2.1, RFC 1812
+    /// section 5.2.7.1; RFC 4443 section 3).
     fn meaning(self) -> Meaning {
-        use Meaning::{Expired, NoNeighbour, Prohibited, Refused, Remark, Unreachable};
+        use Meaning::{Expired, Informational, NoNeighbour, Prohibited, Refused, Unreachable};
         match (self.family, self.kind, self.code) {
             (Family::V4, 3, 1) | (Family::V6, 1, 3) => NoNeighbour,
             (Family::V4, 3, 2) => Refused("protocol unreachable"),
             (Family::V4, 3, 3) | (Family::V6, 1, 4) => Refused("port unreachable"),
-            // fragmentation needed: about the way, and our packets are small
-            (Family::V4, 3, 4) => Remark,
+            // fragmentation needed: about the path, and our packets are small
+            (Family::V4, 3, 4) => Informational,
             (Family::V4, 3, 9 | 10 | 13) | (Family::V6, 1, 1 | 5 | 6) => Prohibited,
             (Family::V4, 3, 0 | 6 | 8 | 11) | (Family::V6, 1, 0) => Unreachable("network unreachable"),
             (Family::V4, 3, _) | (Family::V6, 1, _) => Unreachable("host unreachable"),
             (Family::V4, 11, _) | (Family::V6, 3, _) => Expired,
-            _ => Remark,
+            _ => Informational,
         }
     }
 
-    /// Whether it changes nothing: an answer may still come.
-    pub(super) fn is_remark(self) -> bool {
-        self.meaning() == Meaning::Remark
+    /// Whether the error decides nothing: an answer may still arrive.
+    pub(super) fn is_informational(self) -> bool {
+        self.meaning() == Meaning::Informational
     }
 
-    /// The notice as a failure, said by `from`, which is `own` where it is an
+    /// The error as a failure. `from` reported it; `own` says that this is an
     /// address of this machine.
     pub(super) fn failure(self, from: IpAddr, own: bool) -> Failure {
-        let (class, words) = match (self.meaning(), own) {
+        let (class, reason) = match (self.meaning(), own) {
             (Meaning::NoNeighbour, true) => {
-                let asked = match self.family {
+                let protocol = match self.family {
                     Family::V4 => "ARP",
                     Family::V6 => "neighbour discovery",
                 };
                 (
                     FailureClass::HostUnreachable,
-                    format!("host unreachable: it does not answer {asked}"),
+                    format!("host unreachable: no answer to {protocol}"),
                 )
             }
             (Meaning::NoNeighbour, false) => (
                 FailureClass::HostUnreachable,
-                format!("host unreachable, says {from}"),
+                format!("host unreachable, reported by {from}"),
             ),
-            // What netfilter's REJECT says: then nothing has left this machine.
+            // The answer of netfilter's REJECT target: nothing has left this machine.
             (Meaning::Refused(_) | Meaning::Prohibited, true) => (
                 FailureClass::Permission,
-                "rejected by this machine itself (a firewall rule?)".to_owned(),
+                "rejected by this machine (a firewall rule?)".to_owned(),
             ),
-            (Meaning::Refused(words), false) => (FailureClass::Refused, format!("{words}, says {from}")),
+            (Meaning::Refused(what), false) => (FailureClass::Refused, format!("{what}, reported by {from}")),
             (Meaning::Prohibited, false) => (
                 FailureClass::HostUnreachable,
-                format!("administratively prohibited, says {from} (a firewall?)"),
+                format!("administratively prohibited, reported by {from} (a firewall?)"),
             ),
-            (Meaning::Unreachable(words), _) => {
-                (FailureClass::HostUnreachable, format!("{words}, says {from}"))
-            }
+            (Meaning::Unreachable(what), _) => (
+                FailureClass::HostUnreachable,
+                format!("{what}, reported by {from}"),
+            ),
             (Meaning::Expired, _) => (
                 FailureClass::HostUnreachable,
-                format!("time to live exceeded, says {from}: a routing loop?"),
+                format!("time to live exceeded, reported by {from} (a routing loop?)"),
             ),
-            (Meaning::Remark, _) => (FailureClass::HostUnreachable, self.remark(from)),
+            (Meaning::Informational, _) => (FailureClass::HostUnreachable, self.describe(from)),
         };
-        Failure::new(class, words)
+        Failure::new(class, reason)
     }
 
-    /// The notice as `--explain` shows it.
-    pub(super) fn remark(self, from: IpAddr) -> String {
+    /// The error as `--explain` shows it.
+    pub(super) fn describe(self, from: IpAddr) -> String {
         format!("ICMP type {} code {} from {from}", self.kind, self.code)
     }
 }
@@ -98,18 +99,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_notice_has_its_class_and_its_words() {
+    fn every_icmp_error_has_its_class_and_reason() {
         use FailureClass::{HostUnreachable, Permission, Refused};
         use Family::{V4, V6};
         let router = IpAddr::from([192, 0, 2, 1]);
-        for (family, kind, code, own, class, words) in [
+        for (family, kind, code, own, class, reason) in [
             (
                 V4,
                 3,
                 0,
                 false,
                 HostUnreachable,
-                "network unreachable, says 192.0.2.1",
+                "network unreachable, reported by 192.0.2.1",
             ),
             (
                 V4,
@@ -117,7 +118,7 @@ mod tests {
                 1,
                 false,
                 HostUnreachable,
-                "host unreachable, says 192.0.2.1",
+                "host unreachable, reported by 192.0.2.1",
             ),
             (
                 V4,
@@ -125,17 +126,31 @@ mod tests {
                 1,
                 true,
                 HostUnreachable,
-                "host unreachable: it does not answer ARP",
+                "host unreachable: no answer to ARP",
             ),
-            (V4, 3, 2, false, Refused, "protocol unreachable, says 192.0.2.1"),
-            (V4, 3, 3, false, Refused, "port unreachable, says 192.0.2.1"),
+            (
+                V4,
+                3,
+                2,
+                false,
+                Refused,
+                "protocol unreachable, reported by 192.0.2.1",
+            ),
+            (
+                V4,
+                3,
+                3,
+                false,
+                Refused,
+                "port unreachable, reported by 192.0.2.1",
+            ),
             (
                 V4,
                 3,
                 3,
                 true,
                 Permission,
-                "rejected by this machine itself (a firewall rule?)",
+                "rejected by this machine (a firewall rule?)",
             ),
             (
                 V4,
@@ -143,7 +158,7 @@ mod tests {
                 7,
                 false,
                 HostUnreachable,
-                "host unreachable, says 192.0.2.1",
+                "host unreachable, reported by 192.0.2.1",
             ),
             (
                 V4,
@@ -151,7 +166,7 @@ mod tests {
                 13,
                 false,
                 HostUnreachable,
-                "administratively prohibited, says 192.0.2.1 (a firewall?)",
+                "administratively prohibited, reported by 192.0.2.1 (a firewall?)",
             ),
             (
                 V4,
@@ -159,7 +174,7 @@ mod tests {
                 13,
                 true,
                 Permission,
-                "rejected by this machine itself (a firewall rule?)",
+                "rejected by this machine (a firewall rule?)",
             ),
             (
                 V4,
@@ -167,7 +182,7 @@ mod tests {
                 0,
                 false,
                 HostUnreachable,
-                "time to live exceeded, says 192.0.2.1: a routing loop?",
+                "time to live exceeded, reported by 192.0.2.1 (a routing loop?)",
             ),
             (
                 V6,
@@ -175,7 +190,7 @@ mod tests {
                 0,
                 false,
                 HostUnreachable,
-                "network unreachable, says 192.0.2.1",
+                "network unreachable, reported by 192.0.2.1",
             ),
             (
                 V6,
@@ -183,7 +198,7 @@ mod tests {
                 3,
                 false,
                 HostUnreachable,
-                "host unreachable, says 192.0.2.1",
+                "host unreachable, reported by 192.0.2.1",
             ),
             (
                 V6,
@@ -191,16 +206,23 @@ mod tests {
                 3,
                 true,
                 HostUnreachable,
-                "host unreachable: it does not answer neighbour discovery",
+                "host unreachable: no answer to neighbour discovery",
             ),
-            (V6, 1, 4, false, Refused, "port unreachable, says 192.0.2.1"),
+            (
+                V6,
+                1,
+                4,
+                false,
+                Refused,
+                "port unreachable, reported by 192.0.2.1",
+            ),
             (
                 V6,
                 1,
                 6,
                 true,
                 Permission,
-                "rejected by this machine itself (a firewall rule?)",
+                "rejected by this machine (a firewall rule?)",
             ),
             (
                 V6,
@@ -208,21 +230,21 @@ mod tests {
                 0,
                 false,
                 HostUnreachable,
-                "time to live exceeded, says 192.0.2.1: a routing loop?",
+                "time to live exceeded, reported by 192.0.2.1 (a routing loop?)",
             ),
         ] {
-            let notice = Notice { family, kind, code };
-            assert!(!notice.is_remark(), "{notice:?}");
+            let error = IcmpError { family, kind, code };
+            assert!(!error.is_informational(), "{error:?}");
             assert_eq!(
-                notice.failure(router, own),
-                Failure::new(class, words),
-                "{notice:?}"
+                error.failure(router, own),
+                Failure::new(class, reason),
+                "{error:?}"
             );
         }
     }
 
     #[test]
-    fn what_says_nothing_about_the_host_is_a_remark() {
+    fn errors_that_say_nothing_about_the_host_are_informational() {
         for (family, kind, code) in [
             (Family::V4, 3, 4),
             (Family::V4, 4, 0),
@@ -231,8 +253,8 @@ mod tests {
             (Family::V6, 2, 0),
             (Family::V6, 4, 1),
         ] {
-            let notice = Notice { family, kind, code };
-            assert!(notice.is_remark(), "{notice:?}");
+            let error = IcmpError { family, kind, code };
+            assert!(error.is_informational(), "{error:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The bytes of one mail. Everything in them is known when the message is
-//! decided, so that every try sends the same.
+//! The content of an e-mail. All of it is known when the notification is created,
+//! so that every attempt sends the same bytes.
 
 use apmon_core::{
     Notification, NotificationKind,
@@ -13,21 +13,21 @@ use lettre::message::{
 };
 use sha2::{Digest as _, Sha256};
 
-/// Longer names are cut in a subject: a line of a mail holds 998 characters at
-/// most (RFC 5322 section 2.1.1), and a name without a blank cannot be folded.
+/// The longest name in a subject. A line has at most 998 characters (RFC 5322 section
+/// 2.1.1), and a name without spaces cannot be folded.
 const MAX_NAME: usize = 200;
 
-/// One message to one recipient.
-pub(super) struct Letter<'a> {
+/// An e-mail with one notification for one recipient.
+pub(super) struct Email<'a> {
     pub(super) from: &'a str,
     pub(super) to: &'a str,
     pub(super) notification: &'a Notification,
-    /// The message's id on this channel.
+    /// The id of the notification on this channel.
     pub(super) key: &'a str,
     pub(super) zone: &'a TimeZone,
 }
 
-/// The subject of a message: `[OUTAGE] web in HomeLab`.
+/// The subject of an e-mail: `[OUTAGE] web in HomeLab`.
 #[must_use]
 pub fn mail_subject(notification: &Notification) -> String {
     let label = match &notification.kind {
@@ -46,8 +46,8 @@ pub fn mail_subject(notification: &Notification) -> String {
     )
 }
 
-impl Letter<'_> {
-    /// Header and body, with CRLF and in ASCII.
+impl Email<'_> {
+    /// Header and body in ASCII, with CRLF line ends.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let body = Body::new(self.body());
         let mut headers = Headers::new();
@@ -60,24 +60,25 @@ impl Letter<'_> {
         set("Date", self.date());
         set("Message-ID", self.message_id(self.key));
         if let Some(first) = self.first_key() {
-            // To the first of the incident, not to the one before: that may be
-            // a reminder that was replaced, or one this recipient does not get.
+            // A reply to the first message of the incident, not to the previous one:
+            // that may be a replaced reminder, or one this recipient does not get.
             set("In-Reply-To", self.message_id(&first));
             set("References", self.message_id(&first));
         }
-        set("Auto-Submitted", "auto-generated".to_owned()); // RFC 3834: no answering machine answers
+        set("Auto-Submitted", "auto-generated".to_owned()); // RFC 3834: prevents automatic replies
         set("MIME-Version", "1.0".to_owned());
         set("Content-Type", "text/plain; charset=utf-8".to_owned());
         set("Content-Transfer-Encoding", encoding(body.encoding()).to_owned());
         let mut bytes = headers.to_string().into_bytes();
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(&body.into_vec());
-        // Whoever sends it ends its last line.
+        // The sender adds the final line end.
         bytes.truncate(bytes.trim_ascii_end().len());
         bytes
     }
 
-    /// When it was decided, however late it is sent (RFC 5322 section 3.3).
+    /// The time when the notification was created, however late it is sent (RFC 5322
+    /// section 3.3).
     fn date(&self) -> String {
         let at = self.zone.to_datetime(self.notification.at);
         let offset = self.zone.to_offset(self.notification.at);
@@ -92,7 +93,7 @@ impl Letter<'_> {
         )
     }
 
-    /// The same for the same key, on every try and after every restart.
+    /// The message ID for a key, the same on every attempt and after every restart.
     fn message_id(&self, key: &str) -> String {
         let domain = self
             .from
@@ -103,7 +104,7 @@ impl Letter<'_> {
         format!("<{hash}@{domain}>")
     }
 
-    /// The key of the first message of the incident, where this is another one.
+    /// The key of the first message of the incident; `None` if this is the first.
     fn first_key(&self) -> Option<String> {
         let Notification {
             id, incident, number, ..

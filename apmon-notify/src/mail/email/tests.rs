@@ -21,32 +21,32 @@ fn message(kind: NotificationKind, number: u32) -> Notification {
     }
 }
 
-fn letter(notification: &Notification) -> String {
+fn email(notification: &Notification) -> String {
     let key = format!("{}-mail:ops@example.com", notification.id);
-    let letter = Letter {
+    let email = Email {
         from: "apmon@lan.example",
         to: "ops@example.com",
         notification,
         key: &key,
         zone: &TimeZone::posix("CET-1").unwrap(),
     };
-    String::from_utf8(letter.bytes()).unwrap()
+    String::from_utf8(email.bytes()).unwrap()
 }
 
-fn header<'a>(letter: &'a str, name: &str) -> Option<&'a str> {
-    let (head, _) = letter.split_once("\r\n\r\n").unwrap();
+fn header<'a>(email: &'a str, name: &str) -> Option<&'a str> {
+    let (head, _) = email.split_once("\r\n\r\n").unwrap();
     head.split("\r\n")
         .find_map(|line| line.strip_prefix(&format!("{name}: ")))
 }
 
-/// A body without the soft ends of lines (RFC 2045 section 6.7).
+/// A body without soft line breaks (RFC 2045 section 6.7).
 fn unfolded(body: &str) -> String {
     body.replace("=\r\n", "").replace("\r\n", "\n")
 }
 
 #[test]
-fn a_reminder_in_full() {
-    let sent = letter(&message(NotificationKind::Reminder, 4));
+fn a_reminder_has_these_headers_and_this_body() {
+    let sent = email(&message(NotificationKind::Reminder, 4));
     let (head, body) = sent.split_once("\r\n\r\n").unwrap();
     assert_eq!(
         head.replace("\r\n", "\n"),
@@ -76,9 +76,9 @@ fn a_reminder_in_full() {
 }
 
 #[test]
-fn subjects() {
+fn each_kind_has_its_subject() {
     use NotificationKind::{Known, NoLongerWatched, Notice, Outage, Recovery, Reminder, Unknown};
-    for (kind, number, wanted) in [
+    for (kind, number, expected) in [
         (Outage, 1, "[OUTAGE] web in HomeLab"),
         (Reminder, 4, "[REMINDER 3] web in HomeLab"),
         (Recovery, 5, "[RECOVERY] web in HomeLab"),
@@ -87,38 +87,38 @@ fn subjects() {
         (NoLongerWatched, 2, "[NO LONGER WATCHED] web in HomeLab"),
         (Notice("PORT CHANGE".into()), 1, "[PORT CHANGE] web in HomeLab"),
     ] {
-        assert_eq!(mail_subject(&message(kind, number)), wanted);
+        assert_eq!(mail_subject(&message(kind, number)), expected);
     }
 }
 
 #[test]
-fn one_incident_is_one_thread() {
-    let first = letter(&message(NotificationKind::Outage, 1));
+fn the_messages_of_an_incident_form_one_thread() {
+    let first = email(&message(NotificationKind::Outage, 1));
     assert_eq!(header(&first, "References"), None);
     assert_eq!(header(&first, "In-Reply-To"), None);
     let id = header(&first, "Message-ID").unwrap();
     let mut ids = vec![id.to_owned()];
     for (kind, number) in [(NotificationKind::Reminder, 2), (NotificationKind::Recovery, 3)] {
-        let later = letter(&message(kind, number));
+        let later = email(&message(kind, number));
         assert_eq!(header(&later, "References"), Some(id));
         assert_eq!(header(&later, "In-Reply-To"), Some(id));
         ids.push(header(&later, "Message-ID").unwrap().to_owned());
     }
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), 3, "each has an id of its own");
+    assert_eq!(ids.len(), 3, "each has its own id");
 }
 
 #[test]
-fn no_name_makes_a_header() {
-    let evil = "web\r\nBcc: all@example.com\r\n\r\nbody\u{202e}\0";
-    for kind in [NotificationKind::Outage, NotificationKind::Notice(evil.into())] {
+fn no_name_can_inject_a_header() {
+    let hostile = "web\r\nBcc: all@example.com\r\n\r\nbody\u{202e}\0";
+    for kind in [NotificationKind::Outage, NotificationKind::Notice(hostile.into())] {
         let mut message = message(kind, 1);
-        message.monitor = evil.into();
-        message.site = format!("ü{evil}");
-        message.address = evil.into();
-        message.text = evil.into();
-        let sent = letter(&message);
+        message.monitor = hostile.into();
+        message.site = format!("ü{hostile}");
+        message.address = hostile.into();
+        message.text = hostile.into();
+        let sent = email(&message);
         assert!(sent.is_ascii());
         let (head, body) = sent.split_once("\r\n\r\n").unwrap();
         let names: Vec<_> = head
@@ -137,22 +137,22 @@ fn no_name_makes_a_header() {
 }
 
 #[test]
-fn long_names_make_no_long_lines() {
+fn long_names_do_not_make_lines_too_long() {
     let mut message = message(NotificationKind::Outage, 1);
     message.monitor = "x".repeat(5000);
     message.site = "ü".repeat(5000);
     message.text = "y".repeat(5000);
-    let sent = letter(&message);
+    let sent = email(&message);
     let longest = sent.split("\r\n").map(str::len).max().unwrap();
     assert!(longest <= 998, "{longest}");
 }
 
 #[test]
-fn what_is_not_known_is_left_out() {
+fn unknown_values_are_left_out_of_the_body() {
     let mut message = message(NotificationKind::Notice("TEST".into()), 1);
     (message.since, message.lasted, message.next_reminder) = (None, None, None);
     message.address = String::new();
-    let sent = letter(&message);
+    let sent = email(&message);
     let (_, body) = sent.split_once("\r\n\r\n").unwrap();
     let body = unfolded(body);
     let labels: Vec<_> = body

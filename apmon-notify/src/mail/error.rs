@@ -1,4 +1,4 @@
-//! Why a mail did not get through, and what that means for another try.
+//! The errors of an SMTP dialogue, and whether they allow another attempt.
 
 use std::{error::Error, io, time::Duration};
 
@@ -7,29 +7,29 @@ use lettre::transport::smtp;
 
 use crate::{answer::cause, mask};
 
-/// Of a server's words so much is shown.
-const MAX_WORDS: usize = 300;
+/// How many characters of a reason are shown.
+const MAX_REASON: usize = 300;
 
-/// What went wrong.
+/// An error of an SMTP dialogue. `step` names the command or phase.
 #[derive(Debug)]
-pub(super) enum Trouble {
-    /// It said no.
-    Answer {
+pub(super) enum SmtpError {
+    /// The server answered with an error code.
+    Rejected {
         step: &'static str,
         code: String,
         text: String,
     },
-    /// It said nothing.
-    Silence { step: &'static str },
-    /// It could not be asked.
+    /// The server did not answer in time.
+    TimedOut { step: &'static str },
+    /// Any other error, such as a failed connection.
     Other(String),
 }
 
-impl Trouble {
-    /// An error of the dialogue.
+impl SmtpError {
+    /// An error of the dialogue, as lettre reports it.
     pub(super) fn at(step: &'static str, error: smtp::Error) -> Self {
         match error.status() {
-            Some(code) => Self::Answer {
+            Some(code) => Self::Rejected {
                 step,
                 code: code.to_string(),
                 text: error.source().map(ToString::to_string).unwrap_or_default(),
@@ -38,45 +38,46 @@ impl Trouble {
         }
     }
 
-    /// The connection failed.
+    /// An error of the connection.
     pub(super) fn io(step: &'static str, error: &io::Error) -> Self {
         Self::Other(format!("{step}: {}", cause(error)))
     }
 
-    /// For the outbox and the log; the password is in none of it.
+    /// The error for the outbox and the log, without the password.
     pub(super) fn into_delivery_error(
         self,
         origin: &str,
         timeout: Duration,
         login: Option<&(String, Secret)>,
     ) -> DeliveryError {
-        let (reason, refused) = match self {
-            Self::Answer { step, code, text } => {
-                // RFC 5321 section 4.2.1: 4 is for now, 5 for good.
-                let refused = code.starts_with('5');
-                (format!("{step}: answered {code} {text}"), refused)
+        let (reason, is_refused) = match self {
+            Self::Rejected { step, code, text } => {
+                // RFC 5321 section 4.2.1: 4xx is temporary, 5xx is permanent.
+                let is_refused = code.starts_with('5');
+                (format!("{step}: answered {code} {text}"), is_refused)
             }
-            Self::Silence { step } => (
+            Self::TimedOut { step } => (
                 format!("{step}: no answer within {} secs", timeout.as_secs_f64()),
                 false,
             ),
             Self::Other(reason) => (reason, false),
         };
         let reason = masked(&reason, login);
-        let reason = format!("{origin}: {}", excerpt(&reason, MAX_WORDS));
-        match refused {
+        let reason = format!("{origin}: {}", excerpt(&reason, MAX_REASON));
+        match is_refused {
             true => DeliveryError::permanent(reason),
             false => DeliveryError::retryable(reason),
         }
     }
 }
 
-/// A server may repeat what it was told, also as it was told: in Base64.
+/// Masks the password in the text of a server, which may repeat it, also in the
+/// Base64 in which it was sent.
 pub(super) fn masked(text: &str, login: Option<&(String, Secret)>) -> String {
     let Some((name, password)) = login.map(|(name, password)| (name, password.reveal())) else {
         return text.to_owned();
     };
-    // RFC 4616, and one by one as with LOGIN.
+    // As PLAIN sends it (RFC 4616), and by itself as LOGIN does.
     let plain = mask::base64(format!("\0{name}\0{password}").as_bytes());
     let alone = mask::base64(password.as_bytes());
     let secrets = plain.into_iter().chain(alone).chain([password.to_owned()]);

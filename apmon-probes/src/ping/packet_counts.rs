@@ -1,4 +1,4 @@
-//! The packets of one look, counted.
+//! Counts and round-trip times of the packets of one check.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -6,19 +6,19 @@ use apmon_core::{Failure, FailureClass};
 
 use super::{
     options::Plan,
-    packet::Notice,
+    packet::IcmpError,
     table::{Answer, Arrival},
 };
 use crate::recorder::CheckRecorder;
 
-/// What has become of each packet.
+/// The fate of each packet sent.
 #[derive(Debug)]
 pub(super) struct PacketCounts {
     round_trips: Vec<Option<Duration>>,
-    /// Answered, or known to be lost.
+    /// Packets answered or known to be lost.
     settled: usize,
-    /// What was said first of a packet that got nowhere.
-    notice: Option<(Notice, IpAddr)>,
+    /// The first error reported about a packet, and who reported it.
+    first_error: Option<(IcmpError, IpAddr)>,
 }
 
 impl PacketCounts {
@@ -26,95 +26,96 @@ impl PacketCounts {
         Self {
             round_trips: Vec::new(),
             settled: 0,
-            notice: None,
+            first_error: None,
         }
     }
 
-    /// Another packet is out.
-    pub(super) fn sent(&mut self) {
+    /// Counts another packet as sent.
+    pub(super) fn record_sent(&mut self) {
         self.round_trips.push(None);
     }
 
-    /// Something came back.
-    pub(super) fn arrived(&mut self, arrival: Arrival) {
+    /// Counts a reply or an error.
+    pub(super) fn record(&mut self, arrival: Arrival) {
         match arrival.answer {
             Answer::Reply(time) => {
-                if let Some(slot) = self.round_trips.get_mut(usize::from(arrival.place)) {
-                    *slot = Some(time);
+                if let Some(round_trip) = self.round_trips.get_mut(usize::from(arrival.index)) {
+                    *round_trip = Some(time);
                 }
                 self.settled += 1;
             }
-            Answer::Notice { notice, .. } if notice.is_remark() => {}
-            Answer::Notice { notice, from } => {
-                self.notice.get_or_insert((notice, from));
+            Answer::Error { error, .. } if error.is_informational() => {}
+            Answer::Error { error, from } => {
+                self.first_error.get_or_insert((error, from));
                 self.settled += 1;
             }
         }
     }
 
-    /// How many are out.
-    pub(super) fn count(&self) -> usize {
+    /// The number of packets sent.
+    pub(super) fn sent(&self) -> usize {
         self.round_trips.len()
     }
 
-    /// Whether nothing more can come.
-    pub(super) fn is_settled(&self) -> bool {
-        self.settled >= self.count()
+    /// Whether every packet sent is answered or known to be lost.
+    pub(super) fn are_all_settled(&self) -> bool {
+        self.settled >= self.sent()
     }
 
-    /// Whether anything is known of any.
-    pub(super) fn is_heard(&self) -> bool {
+    /// Whether at least one packet is answered or known to be lost.
+    pub(super) fn is_any_settled(&self) -> bool {
         self.settled > 0
     }
 
-    /// Whether any was answered.
-    pub(super) fn is_answered(&self) -> bool {
+    /// Whether at least one packet was answered.
+    pub(super) fn is_any_answered(&self) -> bool {
         self.round_trips.iter().any(Option::is_some)
     }
 
-    /// What was said first of a packet that got nowhere, and by whom.
-    pub(super) fn notice(&self) -> Option<(Notice, IpAddr)> {
-        self.notice
+    /// The first error reported about a packet, and who reported it.
+    pub(super) fn first_error(&self) -> Option<(IcmpError, IpAddr)> {
+        self.first_error
     }
 
     fn lost(&self) -> usize {
-        self.count() - self.answered().count()
+        self.sent() - self.round_trip_times().count()
     }
 
-    fn answered(&self) -> impl Iterator<Item = Duration> {
+    /// The round-trip times of the packets that were answered.
+    fn round_trip_times(&self) -> impl Iterator<Item = Duration> {
         self.round_trips.iter().copied().flatten()
     }
 
     fn loss_pct(&self) -> f64 {
-        match self.count() {
+        match self.sent() {
             0 => 100.0,
-            count => self.lost() as f64 / count as f64 * 100.0,
+            sent => self.lost() as f64 / sent as f64 * 100.0,
         }
     }
 
-    /// The average round trip.
+    /// The average round-trip time.
     pub(super) fn average(&self) -> Option<Duration> {
-        let count = u32::try_from(self.answered().count()).ok()?;
-        self.answered().sum::<Duration>().checked_div(count)
+        let count = u32::try_from(self.round_trip_times().count()).ok()?;
+        self.round_trip_times().sum::<Duration>().checked_div(count)
     }
 
-    /// The mean difference of round trips that follow each other.
+    /// The mean difference between consecutive round-trip times.
     fn jitter(&self) -> Option<Duration> {
-        let pairs = self.answered().zip(self.answered().skip(1));
+        let pairs = self.round_trip_times().zip(self.round_trip_times().skip(1));
         let (sum, count) = pairs.fold((Duration::ZERO, 0), |(sum, count), (a, b)| {
             (sum + a.abs_diff(b), count + 1)
         });
         sum.checked_div(count)
     }
 
-    /// Notes the figures.
-    pub(super) fn measure(&self, plan: &Plan, recorder: &mut CheckRecorder) {
+    /// Records loss, round-trip times and jitter as metrics.
+    pub(super) fn record_metrics(&self, plan: &Plan, recorder: &mut CheckRecorder) {
         recorder.measured("loss_pct", self.loss_pct());
         let jitter = self.jitter().filter(|_| plan.count > 1);
         for (name, value) in [
-            ("rtt_min_ms", self.answered().min()),
+            ("rtt_min_ms", self.round_trip_times().min()),
             ("rtt_avg_ms", self.average()),
-            ("rtt_max_ms", self.answered().max()),
+            ("rtt_max_ms", self.round_trip_times().max()),
             ("jitter_ms", jitter),
         ] {
             if let Some(value) = value {
@@ -123,16 +124,16 @@ impl PacketCounts {
         }
     }
 
-    /// Whether a look with replies is good enough.
+    /// Judges a check with at least one reply by the limits of `plan`.
     pub(super) fn judge(&self, plan: &Plan) -> Result<(), Failure> {
         if let Some(most) = plan.max_loss_pct
-            && self.lost() * 100 > usize::from(most) * self.count()
+            && self.lost() * 100 > usize::from(most) * self.sent()
         {
-            let (lost, count) = (self.lost(), self.count());
+            let (lost, sent) = (self.lost(), self.sent());
             let share = tenths(self.loss_pct());
             return Err(Failure::new(
                 FailureClass::Content,
-                format!("{lost} of {count} packets lost ({share} %), more than {most} %"),
+                format!("{lost} of {sent} packets lost ({share} %), more than {most} %"),
             ));
         }
         if let (Some(most), Some(average)) = (plan.max_rtt, self.average())
@@ -141,7 +142,7 @@ impl PacketCounts {
             return Err(Failure::new(
                 FailureClass::Content,
                 format!(
-                    "average round trip {} ms over {} ms",
+                    "average round trip {} ms, more than {} ms",
                     tenths(millis(average)),
                     most.as_millis()
                 ),
@@ -150,9 +151,13 @@ impl PacketCounts {
         Ok(())
     }
 
-    /// The figures in one line, for `--explain`.
+    /// Loss and round-trip times in one line, for `--explain`.
     pub(super) fn summary(&self) -> String {
-        let figures = [self.answered().min(), self.average(), self.answered().max()];
+        let figures = [
+            self.round_trip_times().min(),
+            self.average(),
+            self.round_trip_times().max(),
+        ];
         let times: Vec<_> = figures
             .iter()
             .flatten()
@@ -162,9 +167,9 @@ impl PacketCounts {
             [] => String::new(),
             times => format!("; round trip {} ms (min/avg/max)", times.join("/")),
         };
-        let (count, lost) = (self.count(), self.lost());
+        let (lost, sent) = (self.lost(), self.sent());
         format!(
-            "{lost} of {count} packets lost ({} %){round_trips}",
+            "{lost} of {sent} packets lost ({} %){round_trips}",
             tenths(self.loss_pct())
         )
     }
@@ -174,12 +179,12 @@ pub(super) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// With one decimal, or none. Rounded up, so that what is over a limit does
-/// not read as if it met it.
+/// A number with one decimal place or none. It is rounded up, so that a value
+/// above a limit does not read as if it met the limit.
 fn tenths(value: f64) -> String {
-    // 60.000000000000004 is sixty.
+    // 60.000000000000004 counts as 60.
     let up = (value * 10.0 - 1e-6).ceil() / 10.0;
-    // Zero may have come out as minus zero.
+    // Adding zero turns minus zero into zero.
     format!("{}", up + 0.0)
 }
 
@@ -198,14 +203,14 @@ mod tests {
         }
     }
 
-    /// Round trips in microseconds; zero is a lost packet.
+    /// Counts of packets with these round-trip times in microseconds; zero is a lost packet.
     fn counts(micros: &[u64]) -> PacketCounts {
         let mut counts = PacketCounts::new();
-        for (place, micros) in (0..).zip(micros) {
-            counts.sent();
+        for (index, micros) in (0..).zip(micros) {
+            counts.record_sent();
             if *micros > 0 {
                 let answer = Answer::Reply(Duration::from_micros(*micros));
-                counts.arrived(Arrival { place, answer });
+                counts.record(Arrival { index, answer });
             }
         }
         counts
@@ -218,9 +223,9 @@ mod tests {
     }
 
     #[test]
-    fn loss_beyond_the_limit_is_down_and_the_limit_itself_is_not() {
-        let some = counts(&[1000, 0, 0, 0, 1000]);
-        for (most, words) in [
+    fn loss_above_the_limit_is_down_and_loss_at_the_limit_is_up() {
+        let lossy = counts(&[1000, 0, 0, 0, 1000]);
+        for (most, expected) in [
             (None, "up"),
             (Some(0), "3 of 5 packets lost (60 %), more than 0 %"),
             (Some(20), "3 of 5 packets lost (60 %), more than 20 %"),
@@ -228,7 +233,7 @@ mod tests {
             (Some(60), "up"),
             (Some(100), "up"),
         ] {
-            assert_eq!(reason(&some, plan(most, None)), words, "{most:?}");
+            assert_eq!(reason(&lossy, plan(most, None)), expected, "{most:?}");
         }
         assert_eq!(
             reason(&counts(&[1, 1, 0]), plan(Some(33), None)),
@@ -238,24 +243,24 @@ mod tests {
     }
 
     #[test]
-    fn an_average_beyond_the_limit_is_down() {
+    fn an_average_above_the_limit_is_down() {
         let slow = counts(&[60_000, 180_000, 0]);
-        for (most, words) in [
-            (100, "average round trip 120 ms over 100 ms"),
-            (119, "average round trip 120 ms over 119 ms"),
+        for (most, expected) in [
+            (100, "average round trip 120 ms, more than 100 ms"),
+            (119, "average round trip 120 ms, more than 119 ms"),
             (120, "up"),
         ] {
-            assert_eq!(reason(&slow, plan(None, Some(most))), words);
+            assert_eq!(reason(&slow, plan(None, Some(most))), expected);
         }
-        let hardly = counts(&[100_001]);
+        let barely_above = counts(&[100_001]);
         assert_eq!(
-            reason(&hardly, plan(None, Some(100))),
-            "average round trip 100.1 ms over 100 ms"
+            reason(&barely_above, plan(None, Some(100))),
+            "average round trip 100.1 ms, more than 100 ms"
         );
     }
 
     #[test]
-    fn figures_are_short() {
+    fn numbers_have_at_most_one_decimal_place() {
         for (value, text) in [
             (0.0, "0"),
             (60.000_000_000_000_01, "60"),
@@ -267,22 +272,22 @@ mod tests {
     }
 
     #[test]
-    fn the_figures_leave_out_what_is_lost() {
+    fn round_trip_metrics_leave_out_lost_packets() {
         let borrowed = |name: &Cow<'static, str>| match name {
             Cow::Borrowed(name) => *name,
-            Cow::Owned(_) => "not a name of ours",
+            Cow::Owned(_) => "not one of our names",
         };
-        let figures = |counts: &PacketCounts| {
+        let metrics = |counts: &PacketCounts| {
             let mut recorder = CheckRecorder::start();
-            counts.measure(&plan(None, None), &mut recorder);
+            counts.record_metrics(&plan(None, None), &mut recorder);
             let outcome = recorder.finish(Ok(()), &crate::network::Network::default());
-            let figures = outcome.metrics.iter();
-            figures
+            let metrics = outcome.metrics.iter();
+            metrics
                 .map(|metric| (borrowed(&metric.name), metric.value()))
                 .collect::<Vec<_>>()
         };
         assert_eq!(
-            figures(&counts(&[1000, 0, 4000, 2500, 0])),
+            metrics(&counts(&[1000, 0, 4000, 2500, 0])),
             [
                 ("loss_pct", 40.0),
                 ("rtt_min_ms", 1.0),
@@ -292,31 +297,34 @@ mod tests {
                 ("jitter_ms", 2.25),
             ]
         );
-        assert_eq!(figures(&counts(&[0, 0])), [("loss_pct", 100.0)]);
-        let one = figures(&counts(&[1000, 0]));
-        assert!(one.iter().all(|figure| figure.0 != "jitter_ms"), "{one:?}");
+        assert_eq!(metrics(&counts(&[0, 0])), [("loss_pct", 100.0)]);
+        let one_reply = metrics(&counts(&[1000, 0]));
+        assert!(
+            one_reply.iter().all(|metric| metric.0 != "jitter_ms"),
+            "{one_reply:?}"
+        );
     }
 
     #[test]
-    fn a_look_is_settled_when_nothing_more_can_come() {
+    fn packets_are_settled_when_each_is_answered_or_lost() {
         let mut counts = PacketCounts::new();
-        counts.sent();
-        counts.sent();
-        let notice = |kind| Answer::Notice {
-            notice: Notice {
+        counts.record_sent();
+        counts.record_sent();
+        let error = |kind| Answer::Error {
+            error: IcmpError {
                 family: Family::V4,
                 kind,
                 code: 1,
             },
             from: [192, 0, 2, 1].into(),
         };
-        let mut arrive = |place, answer| {
-            counts.arrived(Arrival { place, answer });
-            counts.is_settled()
+        let mut arrive = |index, answer| {
+            counts.record(Arrival { index, answer });
+            counts.are_all_settled()
         };
-        assert!(!arrive(0, notice(5)), "a redirect is a remark");
-        assert!(!arrive(0, notice(3)));
+        assert!(!arrive(0, error(5)), "a redirect is informational");
+        assert!(!arrive(0, error(3)));
         assert!(arrive(1, Answer::Reply(Duration::from_millis(1))));
-        assert!(counts.is_answered() && counts.notice().is_some());
+        assert!(counts.is_any_answered() && counts.first_error().is_some());
     }
 }
