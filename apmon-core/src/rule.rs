@@ -3,11 +3,11 @@
 //! No rule waits, reads a clock or logs.
 
 pub mod alert;
-pub mod backoff;
+pub(crate) mod backoff;
 pub mod health;
-pub mod heartbeat;
+pub(crate) mod heartbeat;
 pub mod pacing;
-pub mod resend;
-pub mod schedule;
+pub(crate) mod resend;
+pub(crate) mod schedule;
 pub mod window;
 pub mod wording;

@@ -114,7 +114,7 @@ impl OwnState {
 impl OwnState {
     /// Whether this incident is still open, so that more notifications of it may follow.
     #[must_use]
-    pub fn has_open_incident(&self, incident: &str) -> bool {
+    pub(crate) fn has_open_incident(&self, incident: &str) -> bool {
         let is_it = |id: &Option<String>| id.as_deref() == Some(incident);
         is_it(&self.incident) || is_it(&self.unknown_incident)
     }
@@ -161,7 +161,7 @@ impl MonitorState {
     /// when a state is loaded, before the wall clock can step. A timestamp in the future (the
     /// clock has been set back since) becomes now: otherwise each pass would count it as now
     /// again, and a reminder would wait until the clock has caught up.
-    pub fn anchor(&mut self, now: Now) {
+    pub(crate) fn anchor(&mut self, now: Now) {
         let mark = |mark: &mut Option<Mono>, written: &mut Option<Timestamp>| {
             if let (None, Some(written)) = (&mark, written) {
                 *written = (*written).min(now.wall);
@@ -191,4 +191,4 @@ fn classes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Chan
 }
 
 /// How long the state of a removed monitor is kept.
-pub const RETENTION_AFTER_REMOVAL: Duration = Duration::from_secs(30 * 86_400);
+pub(crate) const RETENTION_AFTER_REMOVAL: Duration = Duration::from_secs(30 * 86_400);

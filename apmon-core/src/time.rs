@@ -78,7 +78,7 @@ impl Now {
 impl Now {
     /// The wall clock's time at a point of the monotonic clock, provided that nobody sets it.
     #[must_use]
-    pub fn wall_of(self, at: Mono) -> Timestamp {
+    pub(crate) fn wall_of(self, at: Mono) -> Timestamp {
         let nanos = at.nanos().saturating_sub(self.mono.nanos());
         let wall = self.wall.checked_add(jiff::SignedDuration::from_nanos(nanos));
         wall.unwrap_or(self.wall)

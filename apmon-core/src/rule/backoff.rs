@@ -16,7 +16,7 @@ const JITTER: f64 = 0.2;
 /// failure up to 5 minutes, and up to a fifth shorter. The reduction depends only on the count
 /// and on `key`, such as that of the message.
 #[must_use]
-pub fn pause(failures: u32, key: &str) -> Duration {
+pub(crate) fn pause(failures: u32, key: &str) -> Duration {
     let pause = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST);
     pause.mul_f64(1.0 - JITTER * schedule::phase(key, &failures.to_string()))
 }

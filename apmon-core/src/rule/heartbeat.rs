@@ -11,7 +11,7 @@ const MARGIN: Duration = Duration::from_millis(20);
 
 /// The heartbeat schedule of one monitor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct HeartbeatTimer {
+pub(crate) struct HeartbeatTimer {
     every: Option<Duration>,
     due: Option<Mono>,
     usual: Duration,
@@ -19,7 +19,7 @@ pub struct HeartbeatTimer {
 
 /// The consequence of a check for the heartbeat.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SendDecision {
+pub(crate) enum SendDecision {
     /// No heartbeat now.
     No,
     /// A heartbeat at this moment, which may be now.
@@ -30,7 +30,7 @@ impl HeartbeatTimer {
     /// A schedule with a grid of `every` (without it, a heartbeat after each successful check),
     /// the last one sent at `last`.
     #[must_use]
-    pub fn new(every: Option<Duration>, last: Option<Mono>) -> Self {
+    pub(crate) fn new(every: Option<Duration>, last: Option<Mono>) -> Self {
         Self {
             every,
             due: every.zip(last).map(|(every, last)| last.plus(every)),
@@ -40,13 +40,13 @@ impl HeartbeatTimer {
 
     /// When the check for the next heartbeat has to start; `None` while there is no grid.
     #[must_use]
-    pub fn check_at(&self) -> Option<Mono> {
+    pub(crate) fn check_at(&self) -> Option<Mono> {
         self.due.map(|due| due.minus(self.lead()))
     }
 
     /// When the next heartbeat is due.
     #[must_use]
-    pub fn due(&self) -> Option<Mono> {
+    pub(crate) fn due(&self) -> Option<Mono> {
         self.due
     }
 
@@ -58,7 +58,7 @@ impl HeartbeatTimer {
     /// Processes a check that ran from `started` to `now`: decides whether a heartbeat is sent
     /// because of it, and advances the grid.
     #[must_use]
-    pub fn after_check(&mut self, up: bool, started: Mono, now: Mono) -> SendDecision {
+    pub(crate) fn after_check(&mut self, up: bool, started: Mono, now: Mono) -> SendDecision {
         let took = now.since(started);
         let before = self.lead();
         // The peak, which decays slowly: a check should rarely take longer than this.

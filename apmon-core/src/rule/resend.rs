@@ -11,7 +11,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The attempts of one heartbeat.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Resend {
+pub(crate) struct Resend {
     failures: u32,
     at: Option<Mono>,
 }
@@ -19,23 +19,23 @@ pub struct Resend {
 impl Resend {
     /// When it is sent again.
     #[must_use]
-    pub fn at(&self) -> Option<Mono> {
+    pub(crate) fn at(&self) -> Option<Mono> {
         self.at
     }
 
     /// How many attempts have failed since one was accepted.
     #[must_use]
-    pub fn failures(&self) -> u32 {
+    pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
     /// Records that it was accepted.
-    pub fn accepted(&mut self) {
+    pub(crate) fn accepted(&mut self) {
         *self = Self::default();
     }
 
     /// Records that it was not accepted. `ends` is the end of its period, if it has one.
-    pub fn failed(&mut self, now: Mono, ends: Option<Mono>) {
+    pub(crate) fn failed(&mut self, now: Mono, ends: Option<Mono>) {
         let pause = FIRST_PAUSE
             .saturating_mul(1 << self.failures.min(16))
             .min(LONGEST_PAUSE);
@@ -45,7 +45,7 @@ impl Resend {
     }
 
     /// Cancels the next attempt: it is made now, or is no longer wanted.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.at = None;
     }
 }

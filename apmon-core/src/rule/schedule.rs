@@ -10,11 +10,11 @@ use crate::time::{Mono, Now};
 
 /// The first checks of all monitors fall within this time (or within their interval, if that is
 /// shorter), so that a daemon soon knows every state.
-pub const FIRST_ROUND: Duration = Duration::from_secs(5);
+pub(crate) const FIRST_ROUND: Duration = Duration::from_secs(5);
 
 /// A monitor's phase within its interval: 0 to 1, always the same for its name.
 #[must_use]
-pub fn phase(site: &str, name: &str) -> f64 {
+pub(crate) fn phase(site: &str, name: &str) -> f64 {
     // FNV-1a with a final mixing step: evenly spread, and equal on every machine.
     let mut hash = site
         .bytes()
@@ -33,7 +33,7 @@ pub fn phase(site: &str, name: &str) -> f64 {
 
 /// A monitor's grid: slots at `origin + k * interval`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Grid {
+pub(crate) struct Grid {
     origin: Mono,
     interval: Duration,
 }
@@ -42,7 +42,7 @@ impl Grid {
     /// The grid of a monitor that is added at `start`. An interval of zero counts as one
     /// nanosecond.
     #[must_use]
-    pub fn new(start: Mono, interval: Duration, phase: f64) -> Self {
+    pub(crate) fn new(start: Mono, interval: Duration, phase: f64) -> Self {
         let interval = interval.max(Duration::from_nanos(1));
         Self {
             origin: start.plus(interval.mul_f64(phase)),
@@ -52,13 +52,13 @@ impl Grid {
 
     /// The first check: within [`FIRST_ROUND`], spread by the same phase.
     #[must_use]
-    pub fn first(start: Mono, interval: Duration, phase: f64) -> Mono {
+    pub(crate) fn first(start: Mono, interval: Duration, phase: f64) -> Mono {
         start.plus(interval.min(FIRST_ROUND).mul_f64(phase))
     }
 
     /// The first slot later than `after`.
     #[must_use]
-    pub fn slot_after(&self, after: Mono) -> Mono {
+    pub(crate) fn slot_after(&self, after: Mono) -> Mono {
         if after < self.origin {
             return self.origin;
         }
@@ -69,7 +69,7 @@ impl Grid {
 
     /// The number of missed slots: those after `due` and not after `now`.
     #[must_use]
-    pub fn missed(&self, due: Mono, now: Mono) -> u64 {
+    pub(crate) fn missed(&self, due: Mono, now: Mono) -> u64 {
         let first = self.slot_after(due);
         if first > now {
             return 0;
@@ -86,7 +86,7 @@ fn nanos(duration: Duration) -> i64 {
 /// When a monitor in a soft state is checked again: `retry` after the failed check ended, or at
 /// its next regular slot if that is sooner.
 #[must_use]
-pub fn retry_at(ended: Mono, retry: Duration, regular: Mono) -> Mono {
+pub(crate) fn retry_at(ended: Mono, retry: Duration, regular: Mono) -> Mono {
     ended.plus(retry).min(regular)
 }
 
@@ -97,7 +97,7 @@ pub fn retry_at(ended: Mono, retry: Duration, regular: Mono) -> Mono {
 /// is done in it (a tenth of the interval, at most 5 s); otherwise every second pass would skip
 /// it. A `last` in the future (the clock was set back) is due.
 #[must_use]
-pub fn due_in_pass(last: Option<Timestamp>, now: Timestamp, interval: Duration) -> bool {
+pub(crate) fn due_in_pass(last: Option<Timestamp>, now: Timestamp, interval: Duration) -> bool {
     let Some(last) = last else { return true };
     match Duration::try_from(now.duration_since(last)) {
         Ok(elapsed) => elapsed + slack(interval) >= interval,

@@ -30,7 +30,7 @@ pub fn clock(at: Timestamp, zone: &TimeZone) -> String {
 /// 14:02-14:09; delivered 26 mins 0 secs late`. The first part is there if the incident is
 /// over. A moment on another day than `now` gets its date.
 #[must_use]
-pub fn lateness_remark(
+pub(crate) fn lateness_remark(
     was: Option<(&str, Timestamp, Timestamp)>,
     by: Duration,
     now: Timestamp,
