@@ -10,6 +10,8 @@ mod demo;
 mod docs;
 mod fault;
 mod fuzz;
+mod listing;
+mod new_channel;
 mod new_probe;
 mod package;
 mod process;
@@ -55,6 +57,11 @@ const TASKS: &[Task] = &[
         usage: "new-probe NAME",
         summary: "write the skeleton of a new monitor kind and add it to the list of kinds",
         run: new_probe::run,
+    },
+    Task {
+        usage: "new-channel NAME",
+        summary: "write the skeleton of a new kind of channel and list it",
+        run: new_channel::run,
     },
     Task {
         usage: "fuzz [TARGET] [--seconds N] [--runs N]",

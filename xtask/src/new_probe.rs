@@ -1,13 +1,11 @@
 //! `cargo xtask new-probe NAME`: writes a kind that compiles, is listed, and is
 //! covered by the contract tests immediately.
 
-mod listing;
-
 use std::{fs, path::Path, process::Command};
 
 use crate::{
     fault::{During, Fault},
-    process, workspace,
+    listing, process, workspace,
 };
 
 /// A kind named `skeleton` with the scheme `scaffold`. The tests of apmon-probes
@@ -108,7 +106,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     let lib = source.join("lib.rs");
     let kind = source.join(format!("{name}.rs"));
     // Every error is found before anything is written.
-    let listed = listing::list(&workspace::read(&lib)?, name, &type_name(name))?;
+    let listed = listing::probe(&workspace::read(&lib)?, name, &type_name(name))?;
     workspace::write(&kind, &skeleton(name))?;
     workspace::write(&lib, &listed)?;
     process::run(
@@ -131,7 +129,7 @@ next:
     Ok(())
 }
 
-fn check_name(name: &str) -> Result<(), Fault> {
+pub(crate) fn check_name(name: &str) -> Result<(), Fault> {
     let wrong = |why: &str| Err(Fault::new(format!("\"{name}\" cannot name a kind: {why}")));
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         return wrong("it must begin with a lower-case letter, a to z");
@@ -154,7 +152,7 @@ fn check_name(name: &str) -> Result<(), Fault> {
 }
 
 /// Refuses a name that a module has already: the name of a kind is unique in all crates.
-fn check_new(root: &Path, name: &str) -> Result<(), Fault> {
+pub(crate) fn check_new(root: &Path, name: &str) -> Result<(), Fault> {
     let entries = fs::read_dir(root).during("list the workspace")?;
     for entry in entries.flatten() {
         let directory = entry.file_name().to_string_lossy().into_owned();
@@ -170,7 +168,7 @@ fn check_new(root: &Path, name: &str) -> Result<(), Fault> {
 }
 
 /// The name of the type: `DoorBell` for `door_bell`.
-fn type_name(name: &str) -> String {
+pub(crate) fn type_name(name: &str) -> String {
     name.split('_')
         .map(|word| {
             let (first, rest) = word.split_at(word.len().min(1));

@@ -74,8 +74,16 @@ const STEPS: &[Step] = &[
         run: || process::run(cargo().args(["test", "--workspace", "--doc", "--no-fail-fast"])),
     },
     Step {
-        name: "embedding example",
-        run: || process::run(cargo().args(["run", "--package", "apmon-core", "--example", "embed"])),
+        name: "embedding examples",
+        run: || {
+            let example = |name: &str| {
+                let mut run = cargo();
+                run.args(["run", "--package", "apmon-core", "--example", name]);
+                run
+            };
+            process::run(&mut example("embed"))?;
+            process::run(example("site_file").args(["--", "apmon-core/examples/office.yaml"]))
+        },
     },
     Step {
         name: "reference",

@@ -27,6 +27,8 @@ struct Dependency<'a> {
     /// The package's name, which may differ from the key.
     package: &'a str,
     inherited: bool,
+    /// For tests and examples only.
+    dev: bool,
 }
 
 pub(super) fn check(file: &str, manifest: &str) -> Vec<Breach> {
@@ -38,6 +40,7 @@ pub(super) fn check(file: &str, manifest: &str) -> Vec<Breach> {
             name,
             package,
             inherited,
+            dev,
         } = dependency;
         if !inherited {
             breaches.push(Breach::new(
@@ -46,7 +49,8 @@ pub(super) fn check(file: &str, manifest: &str) -> Vec<Breach> {
                 format!("versions and paths belong in the top Cargo.toml: write {name}.workspace = true"),
             ));
         }
-        if let Some(text) = forbidden(own, package) {
+        // An example or test of a lower layer may show it at work with the others.
+        if let (false, Some(text)) = (dev, forbidden(own, package)) {
             breaches.push(Breach::new(file, line, text));
         }
     }
@@ -88,6 +92,7 @@ fn forbidden(own: &str, other: &str) -> Option<String> {
 fn dependencies(manifest: &str) -> Vec<Dependency<'_>> {
     let mut found = Vec::new();
     let mut in_table = false;
+    let mut dev = false;
     // Open brackets: a value may span several lines.
     let mut open = 0_usize;
     for (line, text) in (1..).zip(manifest.lines()) {
@@ -95,6 +100,7 @@ fn dependencies(manifest: &str) -> Vec<Dependency<'_>> {
         if open == 0 && text.starts_with('[') {
             let table = text.trim_start_matches('[').trim_end_matches(']');
             in_table = table.ends_with("dependencies");
+            dev = table.contains("dev-dependencies");
             // `[dependencies.name]`: the name is the dependency.
             if !in_table && let Some((_, name)) = table.rsplit_once("dependencies.") {
                 found.push(Dependency {
@@ -102,6 +108,7 @@ fn dependencies(manifest: &str) -> Vec<Dependency<'_>> {
                     name,
                     package: name,
                     inherited: false,
+                    dev,
                 });
             }
             continue;
@@ -110,7 +117,10 @@ fn dependencies(manifest: &str) -> Vec<Dependency<'_>> {
             && open == 0
             && let Some((key, value)) = text.split_once('=')
         {
-            found.push(dependency(line, key.trim(), value.trim()));
+            found.push(Dependency {
+                dev,
+                ..dependency(line, key.trim(), value.trim())
+            });
         }
         if in_table {
             let count = |bracket: [char; 2]| text.matches(bracket).count();
@@ -136,6 +146,7 @@ fn dependency<'a>(line: usize, key: &'a str, value: &'a str) -> Dependency<'a> {
         name,
         package,
         inherited,
+        dev: false,
     }
 }
 
@@ -180,9 +191,16 @@ mod tests {
     }
 
     #[test]
+    fn tests_and_examples_may_use_higher_layers() {
+        let of =
+            |table: &str| breaches("apmon-core", &format!("[{table}]\napmon-cli.workspace = true\n")).len();
+        assert_eq!((of("dev-dependencies"), of("dependencies")), (0, 1));
+    }
+
+    #[test]
     fn crates_depend_on_lower_layers_only() {
         let arrow = |own, other: &str| {
-            let manifest = format!("[dev-dependencies]\n{other}.workspace = true\n");
+            let manifest = format!("[dependencies]\n{other}.workspace = true\n");
             breaches(own, &manifest).len()
         };
         for (own, other) in [

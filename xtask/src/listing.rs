@@ -1,16 +1,24 @@
-//! Adds a kind to `lib.rs`.
+//! Adds a kind of monitor or channel to the `lib.rs` that lists it.
 
 use crate::fault::Fault;
 
-/// Adds the kind `name` with the type `kind` to `lib` in three places.
-pub(super) fn list(lib: &str, name: &str, kind: &str) -> Result<String, Fault> {
+/// Adds the kind `name` with the type `kind` to the `lib.rs` of apmon-probes, in
+/// three places.
+pub(crate) fn probe(lib: &str, name: &str, kind: &str) -> Result<String, Fault> {
     let lib = insert_item(lib, "mod ", &format!("mod {name};"))?;
     let lib = insert_item(
         &lib,
         "pub use ",
         &format!("pub use {name}::{{{kind}, {kind}Options}};"),
     )?;
-    insert_in_table(&lib, &format!("&{kind}"))
+    insert_in_table(&lib, "KINDS", &format!("&{kind}"))
+}
+
+/// Adds the kind of channel `name` with the type `kind` to the `lib.rs` of
+/// apmon-notify: its module, and its entry in the table.
+pub(crate) fn channel(lib: &str, name: &str, kind: &str) -> Result<String, Fault> {
+    let lib = insert_item(lib, "mod ", &format!("mod {name};"))?;
+    insert_in_table(&lib, "CHANNELS", &format!("&{name}::{kind}"))
 }
 
 /// Inserts `item` among the top-level items with the same beginning, in order.
@@ -41,17 +49,17 @@ fn insert_item(lib: &str, beginning: &str, item: &str) -> Result<String, Fault> 
     let Some(at) = at else {
         let what = beginning.trim();
         return Err(Fault::new(format!(
-            "apmon-probes/src/lib.rs has no line `{what} ...;` to insert the new one at"
+            "lib.rs has no line `{what} ...;` to insert the new one at"
         )));
     };
     let (before, after) = lib.split_at(at);
     Ok(format!("{before}{item}\n{after}"))
 }
 
-/// Appends `entry` to the table `KINDS`.
-fn insert_in_table(lib: &str, entry: &str) -> Result<String, Fault> {
-    let no_table = || Fault::new("apmon-probes/src/lib.rs has no table `pub const KINDS: ... = &[...];`");
-    let table = lib.find("pub const KINDS").ok_or_else(no_table)?;
+/// Appends `entry` to the table of this name.
+fn insert_in_table(lib: &str, table: &str, entry: &str) -> Result<String, Fault> {
+    let no_table = || Fault::new(format!("lib.rs has no table `pub const {table}: ... = &[...];`"));
+    let table = lib.find(&format!("pub const {table}")).ok_or_else(no_table)?;
     let open = table + lib[table..].find("= &[").ok_or_else(no_table)? + "= &[".len();
     let close = open + lib[open..].find("];").ok_or_else(no_table)?;
     let entries = lib[open..close].trim_end();
@@ -91,7 +99,7 @@ mod skeleton;
 
     #[test]
     fn a_new_kind_is_listed_in_three_places_in_order() {
-        let listed = list(LIB, "echo", "Echo").unwrap();
+        let listed = probe(LIB, "echo", "Echo").unwrap();
         assert!(listed.contains("mod course;\nmod echo;\nmod ping;\n"), "{listed}");
         assert!(
             listed.contains("MonitorKind;\n\npub use echo::{Echo, EchoOptions};\npub use ping::{"),
@@ -102,13 +110,13 @@ mod skeleton;
 
     #[test]
     fn the_last_in_order_is_inserted_after_the_last() {
-        let listed = list(LIB, "zebra", "Zebra").unwrap();
+        let listed = probe(LIB, "zebra", "Zebra").unwrap();
         assert!(listed.contains("mod tcp;\nmod zebra;\n\nuse"), "{listed}");
         assert!(
             listed.contains("pub use tcp::Tcp;\npub use zebra::{Zebra, ZebraOptions};\n"),
             "{listed}"
         );
-        let listed = list(LIB, "quic", "Quic").unwrap();
+        let listed = probe(LIB, "quic", "Quic").unwrap();
         assert!(
             listed.contains("};\npub use quic::{Quic, QuicOptions};\npub use tcp"),
             "{listed}"
@@ -118,7 +126,7 @@ mod skeleton;
     #[test]
     fn a_table_may_have_a_line_for_each_kind() {
         let lib = LIB.replace("&[&Ping, &Tcp]", "&[\n    &Ping,\n    &Tcp,\n]");
-        let listed = list(&lib, "echo", "Echo").unwrap();
+        let listed = probe(&lib, "echo", "Echo").unwrap();
         assert!(
             listed.contains("= &[\n    &Ping,\n    &Tcp,\n    &Echo,\n];\n"),
             "{listed}"
@@ -129,7 +137,7 @@ mod skeleton;
     fn the_real_table_can_be_extended() {
         let lib = crate::workspace::root().join("apmon-probes/src/lib.rs");
         let lib = crate::workspace::read(&lib).unwrap();
-        let listed = list(&lib, "echo", "Echo").unwrap();
+        let listed = probe(&lib, "echo", "Echo").unwrap();
         assert_eq!(
             listed.lines().count(),
             lib.lines().count() + 2 + usize::from(lib.contains("&[\n"))
@@ -139,7 +147,18 @@ mod skeleton;
 
     #[test]
     fn a_file_without_the_expected_lines_is_refused() {
-        assert!(list("mod a;\npub use a::A;\n", "echo", "Echo").is_err());
-        assert!(list("pub const KINDS: X = &[];", "echo", "Echo").is_err());
+        assert!(probe("mod a;\npub use a::A;\n", "echo", "Echo").is_err());
+        assert!(probe("pub const KINDS: X = &[];", "echo", "Echo").is_err());
+    }
+
+    #[test]
+    fn a_channel_is_a_module_and_an_entry_of_the_real_table() {
+        let lib = crate::workspace::root().join("apmon-notify/src/lib.rs");
+        let lib = crate::workspace::read(&lib).unwrap();
+        let listed = channel(&lib, "echo", "EchoKind").unwrap();
+        let added: Vec<&str> = listed.lines().filter(|line| !lib.contains(line)).collect();
+        assert!(added.contains(&"mod echo;"), "{added:?}");
+        assert!(listed.contains("&echo::EchoKind"), "{listed}");
+        assert!(added.len() <= 2, "{added:?}");
     }
 }
