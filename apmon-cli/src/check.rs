@@ -12,7 +12,7 @@ use apmon_core::{
 use clap::Args;
 use tokio::task::JoinSet;
 
-use crate::{args::seconds, kinds, pass, site};
+use crate::{console, kinds, options::seconds, site};
 
 /// Up with a warning.
 const EXIT_WARNING: u8 = 1;
@@ -61,14 +61,14 @@ pub(crate) struct Checked {
 /// Looks, prints, and exits as a Nagios plugin does, also where it cannot look.
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     check(args).or_else(|error| {
-        pass::say(Path::new(&shown(&args.target)), &error);
+        console::log_error(Path::new(&shown(&args.target)), &error);
         report::print_unasked(&format!("{error:#}"), args.json);
         Ok(ExitCode::from(EXIT_UNKNOWN))
     })
 }
 
 /// Wrong usage, as [`run`] tells what keeps it from looking.
-pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
+pub(crate) fn usage_error(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     let said = text.split("\n\n").next().unwrap_or_default();
     let words: Vec<_> = said.split_whitespace().collect();

@@ -51,7 +51,7 @@ pub(crate) struct HistoryArgs {
 
 impl HistoryArgs {
     /// Whether what was named makes sense.
-    pub(crate) fn mistake(&self) -> Option<&'static str> {
+    pub(crate) fn usage_error(&self) -> Option<&'static str> {
         let both = self.first.as_ref().zip(self.second.as_ref());
         let (first, _) = both?;
         (!is_site_file(first)).then_some("of CONFIG and MONITOR the first ends in .yaml, .yml or .json")

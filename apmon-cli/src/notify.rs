@@ -13,9 +13,9 @@ use apmon_core::{Channel, DeliveryError, Notification, NotificationKind, Switch,
 use clap::{ArgAction, Args, Subcommand};
 
 use crate::{
-    args::CommonArgs,
     channel::{self, Entry, Sort},
-    console, pass,
+    console,
+    options::CommonArgs,
     site::{self, Process},
 };
 
@@ -129,7 +129,7 @@ fn test(configs: &[PathBuf], wanted: Wanted<'_>) -> anyhow::Result<ExitCode> {
             Ok(all_taken) => failed |= !all_taken,
             Err(error) => {
                 failed = true;
-                pass::say(config, &error);
+                console::log_error(config, &error);
             }
         }
     }

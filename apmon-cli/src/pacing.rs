@@ -6,7 +6,7 @@ use apmon_core::rule::{pacing, words};
 use clap::Args;
 use serde_json::json;
 
-use crate::{args::seconds, console, table};
+use crate::{console, options::seconds, table};
 
 /// The two options of a site file.
 #[derive(Args)]

@@ -20,7 +20,7 @@ use clap::{Args, ValueEnum};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::json;
 
-use crate::{args::seconds, console, kinds};
+use crate::{console, kinds, options::seconds};
 
 /// Where to look.
 #[derive(Args)]

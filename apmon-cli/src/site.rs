@@ -16,7 +16,7 @@ use apmon_notify::HttpClient;
 use apmon_store::{Format, HISTORY_DAYS, JsonStore, LockError, Platform, SqliteStore};
 use serde_json::json;
 
-use crate::{args::CommonArgs, channel, kinds};
+use crate::{channel, kinds, options::CommonArgs};
 
 /// How long one delivery may take where the site does not say.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);

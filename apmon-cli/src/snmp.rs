@@ -13,7 +13,7 @@ use apmon_snmp::{Oid, name};
 use clap::{Args, Subcommand};
 
 use self::agent::{AgentArgs, Trouble};
-use crate::{console, pass, progress::Progress};
+use crate::{console, progress::Progress};
 
 /// The shell's own for what Ctrl-C ended.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &SnmpArgs) -> anyhow::Result<ExitCode> {
         None => Ok(ExitCode::from(EXIT_INTERRUPTED)),
         Some(Ok(())) => Ok(ExitCode::SUCCESS),
         Some(Err(Trouble::Usage(error))) => {
-            pass::say(&agent.shown(), &error);
+            console::log_error(&agent.shown(), &error);
             Ok(ExitCode::from(EXIT_USAGE))
         }
         Some(Err(Trouble::Device(text))) => {

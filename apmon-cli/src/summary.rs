@@ -9,7 +9,7 @@ use apmon_core::{
 
 use crate::{
     channel::{self, Entry},
-    console, pass, site, table,
+    console, site, table,
 };
 
 /// Checks each file and prints its monitors. Exits 0 when all are right, else 1.
@@ -33,7 +33,7 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
             }
             Err(error) => {
                 code = ExitCode::FAILURE;
-                pass::say(config, &error.into());
+                console::log_error(config, &error.into());
             }
         }
     }

@@ -14,14 +14,10 @@ use apmon_notify::{HttpHeartbeats, MailServer};
 use tokio::sync::{broadcast, watch};
 use tracing::Instrument as _;
 
-use super::{
-    Attempt,
-    file::{FileWatch, on_a_thread, stamp},
-};
+use super::file::{FileWatch, on_a_thread, stamp};
 use crate::{
-    api,
-    args::CommonArgs,
-    channel, console, pass,
+    api, channel, console,
+    options::CommonArgs,
     site::{self, Process, Store, Watcher},
 };
 
@@ -65,7 +61,7 @@ enum Told {
 
 impl Supervisor {
     /// Reads the site file and opens the store.
-    pub(super) async fn ready(&mut self) -> Attempt {
+    pub(super) async fn ready(&mut self) -> anyhow::Result<Ready> {
         self.read(ready).await
     }
 
@@ -84,7 +80,11 @@ impl Supervisor {
 
     /// Runs until told to end; an engine that cannot start, or that fails, is
     /// started again.
-    pub(super) async fn run(mut self, first: Attempt, published: watch::Sender<Option<Handle>>) -> PathBuf {
+    pub(super) async fn run(
+        mut self,
+        first: anyhow::Result<Ready>,
+        published: watch::Sender<Option<Handle>>,
+    ) -> PathBuf {
         let mut stopping = self.stopping.clone();
         let mut attempt = first;
         // What supervise said, and what is not said again every five seconds.
@@ -104,7 +104,7 @@ impl Supervisor {
             let _ = published.send(None);
             let text = format!("{failed:#}");
             if said.as_ref() != Some(&text) {
-                pass::say(&self.config, &failed);
+                console::log_error(&self.config, &failed);
             }
             said = Some(text);
             let in_its_file = failed.is::<ConfigError>();
@@ -180,7 +180,7 @@ impl Supervisor {
                         handle.shutdown().await;
                         let ended = engine.await;
                         if let Err(error) = self.process.span(&self.config).in_scope(|| end(ended)) {
-                            pass::say(&self.config, &error);
+                            console::log_error(&self.config, &error);
                         }
                         return Ended::AsTold;
                     }
@@ -228,7 +228,7 @@ impl Supervisor {
                 }
             }
             Err(error) => {
-                pass::say(&self.config, &error);
+                console::log_error(&self.config, &error);
                 let shown = self.config.display().to_string();
                 tracing::error!("{}: refused; the site goes on as it was", printable(&shown));
             }
@@ -236,7 +236,7 @@ impl Supervisor {
     }
 }
 
-fn ready(config: &Path, common: &CommonArgs, process: &Process) -> Attempt {
+fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Ready> {
     let site = load_site(config, common, process)?;
     let store = site::open_store(&site::state_path(config, common, Watcher::Daemon))?;
     Ok(Ready { site, store })
@@ -284,6 +284,6 @@ fn end(ended: Task) -> anyhow::Result<()> {
         report.missed,
         report.lateness
     );
-    pass::tell_undelivered("", &report, "the next start sends them");
+    console::log_undelivered("", &report, "the next start");
     Ok(())
 }

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{self, Unanswered},
-    args::CommonArgs,
     channel, console,
+    options::CommonArgs,
     place::Place,
     site::{self, Process},
 };

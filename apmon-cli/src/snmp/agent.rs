@@ -17,7 +17,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::target::{Kinds, target_of};
-use crate::{args::seconds, kinds, site};
+use crate::{kinds, options::seconds, site};
 
 /// Where the options say nothing.
 const TIMEOUT: Duration = Duration::from_secs(20);
