@@ -1,6 +1,6 @@
 //! `apmon run`: each site under a supervisor of its own.
 
-mod file;
+mod file_watch;
 mod signal;
 mod supervisor;
 mod systemd;
@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use self::{
-    file::FileWatch,
+    file_watch::FileWatch,
     signal::{Signal, Signals},
     supervisor::Supervisor,
 };

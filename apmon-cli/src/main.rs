@@ -7,14 +7,15 @@ mod check;
 mod console;
 mod daemon;
 mod history;
+mod human_time;
 mod kinds;
+mod location;
 mod log;
 mod notify;
 mod options;
 mod pacing;
 mod pass;
 mod pin;
-mod place;
 mod plural;
 mod progress;
 mod reference;
@@ -24,7 +25,6 @@ mod snmp;
 mod status;
 mod summary;
 mod table;
-mod when;
 
 use std::process::ExitCode;
 
