@@ -29,7 +29,7 @@ pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
     Ok(vec![
         Row::new(
             "engine alone, a no-op check",
-            format!("{:.4} ms", of(&steady, "cpu_per_look")),
+            format!("{:.4} ms", of(&steady, "cpu_per_check")),
             "0.02 ms",
         ),
         Row::new(

@@ -79,7 +79,7 @@ fn passes(pass: &mut Command, mut lay_out: impl FnMut() -> Result<(), Fault>) ->
             .output()
             .during("a pass")?;
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
-        if !log.contains(" 1 looks: 1 up") {
+        if !log.contains(" 1 check: 1 up") {
             return Err(Fault::new(format!("a pass did not look:\n{log}")));
         }
         let peak = log
