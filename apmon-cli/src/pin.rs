@@ -1,5 +1,7 @@
 //! `apmon pin`: shows a server's certificates, and pins the first one in a site file.
 
+mod edit;
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -213,18 +215,15 @@ fn write(path: &Path, target: &PinTarget, only: Option<&str>, pin: &str) -> anyh
             }
         }
     }
+    let reader = edit::SiteReader {
+        path,
+        kinds: kinds::all(),
+        environment: &ProcessEnvironment,
+    };
     let (mut text, mut done) = (before.clone(), Vec::new());
     for monitor in &monitors {
         let name = printable(&monitor.name);
-        let edited = config::set_option(
-            path,
-            &text,
-            &monitor.name,
-            "ssl_fingerprint",
-            pin,
-            kinds::all(),
-            &ProcessEnvironment,
-        )?;
+        let edited = edit::set_option(&reader, &text, &monitor.name, "ssl_fingerprint", pin)?;
         done.push(match edited == text {
             true => format!("{shown}: monitor \"{name}\" already has this pin"),
             false => format!("{shown}: monitor \"{name}\" is pinned"),
@@ -232,7 +231,7 @@ fn write(path: &Path, target: &PinTarget, only: Option<&str>, pin: &str) -> anyh
         text = edited;
     }
     if text != before {
-        config::write_file(path, &before, &text)?;
+        edit::write_file(path, &before, &text)?;
     }
     Ok(done)
 }

@@ -134,7 +134,7 @@ mod tests {
         }
         SINK.finish(Duration::from_millis(10));
         drop(closed);
-        // A full queue is waited for as well.
+        // This also waits while the queue is full.
         SINK.finish(Duration::from_secs(10));
         let text = String::from_utf8(WRITTEN.lock().unwrap().clone()).unwrap();
         assert!(text.starts_with("0\n"), "{text}");

@@ -207,8 +207,8 @@ impl Supervisor {
         listening.inspect_err(warn).ok()
     }
 
-    /// Tests the site's mail server now, while whoever configured it is still
-    /// there; at the first outage perhaps nobody is.
+    /// Tests the site's mail server at the start and at each reload, when the operator is
+    /// there to read the warning.
     fn test_mail_server(&self, mail: Option<MailServer>) {
         if let Some(mail) = mail {
             let test = async move {

@@ -42,10 +42,7 @@ pub fn wait_until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = check() {
             return found;
         }
-        assert!(
-            stopwatch.elapsed() < TIMEOUT,
-            "waited {TIMEOUT:?} for {what} in vain"
-        );
+        assert!(stopwatch.elapsed() < TIMEOUT, "no {what} within {TIMEOUT:?}");
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -4,8 +4,6 @@
 mod arbitrary;
 mod channel;
 mod checksum;
-mod edit;
-mod edit_any;
 mod error;
 mod example;
 #[cfg(unix)] // pipes, devices, links
@@ -18,8 +16,6 @@ mod secret;
 mod syntax;
 mod value;
 mod variable;
-#[cfg(unix)] // permission bits, links
-mod write;
 
 use std::path::Path;
 

@@ -139,14 +139,14 @@ fn text(text: impl Into<String>) -> Value {
 }
 
 fn system() -> Vec<(Oid, Cell)> {
-    let of_nobody = Oid::from([1, 3, 6, 1, 4, 1, 32_473, 1, 48]);
+    let vendor = Oid::from([1, 3, 6, 1, 4, 1, 32_473, 1, 48]);
     let mut cells = vec![
         fixed(
             SYSTEM,
             &[1, 0],
             text("48-port switch of the bench, software 15.2(7)E"),
         ),
-        fixed(SYSTEM, &[2, 0], Value::Oid(of_nobody)),
+        fixed(SYSTEM, &[2, 0], Value::Oid(vendor)),
         cell(SYSTEM, &[3, 0], Cell::Clock(8_640_000)),
         fixed(SYSTEM, &[4, 0], text("the operator")),
         fixed(SYSTEM, &[5, 0], text("office-switch")),
