@@ -1,6 +1,6 @@
-//! What a running daemon answers over HTTP: today on a UNIX socket beside the
-//! state file of each site. Nothing in here knows the command line, and all it
-//! needs of an engine is its public handle.
+//! The HTTP API of a running daemon, on a UNIX socket beside the state file of each
+//! site. It is independent of the command line and needs only an engine's public
+//! handle.
 
 mod client;
 mod host;
@@ -21,41 +21,43 @@ use hyper::{
 use serde_json::{Value, json};
 
 pub(crate) use self::{
-    client::{Unanswered, get, post},
+    client::{ApiError, get, post},
     host::{Host, Listening},
 };
 
-/// How things are: a `SiteStatus`.
+/// Returns the status of the site, a `SiteStatus`.
 pub(crate) const STATUS: &str = "/api/v1/status";
-/// Tries messages again: `{"channel": "..."}`, or nothing for all channels.
+/// Retries messages of the channel in the body, `{"channel": "..."}`; of all
+/// channels without a body.
 pub(crate) const RETRY: &str = "/api/v1/notify/retry";
 
-/// No request has a larger body.
+/// The largest body of a request.
 const MAX_BODY: usize = 16 * 1024;
-/// An engine answers within a few milliseconds, or something is wrong with it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for the engine. It answers within a few milliseconds unless
+/// something is wrong with it.
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The socket of the site whose state is kept at `state_file`.
+/// The socket of the site whose state is in `state_file`.
 pub(crate) fn socket_of(state_file: &Path) -> PathBuf {
     state_file.with_extension("sock")
 }
 
 type Answer = Response<Full<Bytes>>;
 
-/// Answers one request.
+/// Handles one request.
 async fn answer<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'static>>(
     engine: &Handle,
     request: Request<B>,
 ) -> Answer {
-    let asked = tokio::time::timeout(PATIENCE, route(engine, request));
-    let result = asked.await.unwrap_or_else(|_| {
+    let result = tokio::time::timeout(ENGINE_TIMEOUT, route(engine, request));
+    let result = result.await.unwrap_or_else(|_| {
         let text = "the engine does not answer".to_owned();
         Err((StatusCode::SERVICE_UNAVAILABLE, text))
     });
     match result {
         Ok(body) => reply(StatusCode::OK, body),
         Err((StatusCode::METHOD_NOT_ALLOWED, method)) => {
-            let text = json!({"error": format!("only {method}")}).to_string();
+            let text = json!({"error": format!("method not allowed, use {method}")}).to_string();
             let mut answer = reply(StatusCode::METHOD_NOT_ALLOWED, text);
             if let Ok(method) = HeaderValue::from_str(&method) {
                 answer.headers_mut().insert(ALLOW, method);
@@ -87,7 +89,7 @@ async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'sta
             let messages = engine.retry(channel).await.map_err(refused)?;
             Ok(json!({"messages": messages}).to_string())
         }
-        _ => Err((StatusCode::NOT_FOUND, "there is nothing here".into())),
+        _ => Err((StatusCode::NOT_FOUND, "not found".into())),
     }
 }
 
@@ -108,7 +110,7 @@ async fn channel<B: Body<Error: std::error::Error + Send + Sync + 'static>>(
     match (value.as_object(), value.get("channel")) {
         (Some(_), None | Some(Value::Null)) => Ok(None),
         (_, Some(Value::String(channel))) => Ok(Some(channel.clone())),
-        _ => Err(wrong("the body is no {\"channel\": \"...\"}".into())),
+        _ => Err(wrong("the body must be {\"channel\": \"...\"}".into())),
     }
 }
 

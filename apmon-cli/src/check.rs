@@ -1,4 +1,4 @@
-//! `apmon check`: look now, print a verdict, keep nothing, tell nobody.
+//! `apmon check`: check now and print the verdict, without state or notifications.
 
 mod report;
 
@@ -12,22 +12,22 @@ use apmon_core::{
 use clap::Args;
 use tokio::task::JoinSet;
 
-use crate::{args::seconds, kinds, pass, site};
+use crate::{console, kinds, options::seconds, site};
 
 /// Up with a warning.
 const EXIT_WARNING: u8 = 1;
 /// Down.
 const EXIT_CRITICAL: u8 = 2;
-/// Could not look, or wrong usage.
+/// Unknown, or a usage error.
 const EXIT_UNKNOWN: u8 = 3;
 
-/// What to look at.
+/// Arguments of `apmon check`.
 #[derive(Args)]
 pub(crate) struct CheckArgs {
     /// A URL (http://, https://, tcp://host:port, tls://host:port, udp://host:port, dns://server), a host to ping, or a site file.
     #[arg(value_name = "URL|HOST|CONFIG")]
     target: String,
-    /// With a site file: only this monitor.
+    /// Only this monitor of the site file.
     #[arg(value_name = "MONITOR")]
     monitor: Option<String>,
     /// Print every step with its time.
@@ -36,45 +36,45 @@ pub(crate) struct CheckArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Deadline of the look. [default: 20, with a site file the monitor's max_try_secs]
+    /// Deadline of the check. [default: 20, or the monitor's max_try_secs with a site file]
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// The type, where the address does not tell it.
+    /// The type, if the address does not determine it.
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
-    /// An option as in a site file, e.g. --set expect=SSH-2.0
+    /// An option as in a site file, e.g. --set expect=SSH-2.0. Can be repeated.
     #[arg(long, value_name = "OPTION=VALUE")]
     set: Vec<String>,
-    /// Log more; can be repeated.
+    /// Log more. Can be repeated.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
 
-/// One look, done.
-pub(crate) struct Checked {
+/// A check that has finished.
+struct CompletedCheck {
     monitor: Arc<dyn Monitor>,
     observation: Observation,
     took: Duration,
     steps: Vec<Step>,
 }
 
-/// Looks, prints, and exits as a Nagios plugin does, also where it cannot look.
+/// Checks, prints, and exits as a Nagios plugin does, also when it cannot check.
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     check(args).or_else(|error| {
-        pass::say(Path::new(&shown(&args.target)), &error);
-        report::print_unasked(&format!("{error:#}"), args.json);
+        console::log_error(Path::new(&shown(&args.target)), &error);
+        report::print_error(&format!("{error:#}"), args.json);
         Ok(ExitCode::from(EXIT_UNKNOWN))
     })
 }
 
-/// Wrong usage, as [`run`] tells what keeps it from looking.
-pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
+/// Prints a usage error in the same form as other reasons why [`run`] cannot check.
+pub(crate) fn usage_error(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
-    let said = text.split("\n\n").next().unwrap_or_default();
-    let words: Vec<_> = said.split_whitespace().collect();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<_> = first.split_whitespace().collect();
     let reason = words.join(" ");
     let as_json = std::env::args_os().any(|argument| argument == "--json");
-    report::print_unasked(reason.strip_prefix("error: ").unwrap_or(&reason), as_json);
+    report::print_error(reason.strip_prefix("error: ").unwrap_or(&reason), as_json);
     ExitCode::from(EXIT_UNKNOWN)
 }
 
@@ -83,18 +83,19 @@ fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let checked = runtime.block_on(check_at(monitors, args));
+    let checks = runtime.block_on(check_all(monitors, args));
     runtime.shutdown_background();
-    report::print(&checked, args.json, args.explain);
-    Ok(ExitCode::from(worst(&checked)))
+    report::print(&checks, args.json, args.explain);
+    Ok(ExitCode::from(worst(&checks)))
 }
 
-fn worst(checked: &[Checked]) -> u8 {
-    let codes = checked.iter().map(Checked::exit);
+/// The worst exit code.
+fn worst(checks: &[CompletedCheck]) -> u8 {
+    let codes = checks.iter().map(CompletedCheck::exit);
     codes.max_by_key(|code| severity(*code)).unwrap_or(EXIT_UNKNOWN)
 }
 
-/// Down outweighs unknown, unknown a warning.
+/// The order of exit codes: down outweighs unknown, which outweighs a warning.
 fn severity(code: u8) -> u8 {
     match code {
         EXIT_CRITICAL => 3,
@@ -103,7 +104,7 @@ fn severity(code: u8) -> u8 {
     }
 }
 
-impl Checked {
+impl CompletedCheck {
     fn exit(&self) -> u8 {
         match (
             self.observation.outcome.verdict(),
@@ -117,8 +118,8 @@ impl Checked {
     }
 }
 
-/// The target in a message about what is wrong with it: whatever stands before
-/// its last @ may be a password.
+/// The target as an error shows it: everything before the last @ may be a
+/// password.
 fn shown(target: &str) -> String {
     match target.rsplit_once('@') {
         Some((before, host)) if !site::is_site_file(target) => {
@@ -132,7 +133,7 @@ fn shown(target: &str) -> String {
 fn monitors(args: &CheckArgs) -> anyhow::Result<Vec<Arc<dyn Monitor>>> {
     let services = kinds::services();
     if !site::is_site_file(&args.target) {
-        anyhow::ensure!(args.monitor.is_none(), "a monitor's name goes with a site file");
+        anyhow::ensure!(args.monitor.is_none(), "a monitor's name requires a site file");
         let file = ad_hoc(args)?;
         return Ok(file
             .monitors
@@ -142,7 +143,7 @@ fn monitors(args: &CheckArgs) -> anyhow::Result<Vec<Arc<dyn Monitor>>> {
     }
     anyhow::ensure!(
         args.set.is_empty() && args.kind.is_none(),
-        "--set and --type go with an address, not with a site file"
+        "--set and --type require an address, not a site file"
     );
     let file = site::load(Path::new(&args.target))?;
     let Some(wanted) = &args.monitor else {
@@ -162,10 +163,7 @@ fn ad_hoc(args: &CheckArgs) -> anyhow::Result<SiteFile> {
         None => {
             let scheme = args.target.split_once("://").map_or("", |(scheme, _)| scheme);
             let kind = kinds::by_address(&args.target).with_context(|| {
-                format!(
-                    "no type is known by {}://; name one with --type",
-                    printable(scheme)
-                )
+                format!("no type handles {}://; choose one with --type", printable(scheme))
             })?;
             kind.name().to_owned()
         }
@@ -177,13 +175,14 @@ fn ad_hoc(args: &CheckArgs) -> anyhow::Result<SiteFile> {
     for option in &args.set {
         let (name, value) = option
             .split_once('=')
-            .with_context(|| format!("--set {}: no =", printable(option)))?;
+            .with_context(|| format!("--set {}: must be OPTION=VALUE", printable(option)))?;
         monitor.insert(name.to_owned(), value.into());
     }
     site::of_one(monitor, kinds::all())
 }
 
-async fn check_at(monitors: Vec<Arc<dyn Monitor>>, args: &CheckArgs) -> Vec<Checked> {
+/// Checks all monitors concurrently; the results are in their order.
+async fn check_all(monitors: Vec<Arc<dyn Monitor>>, args: &CheckArgs) -> Vec<CompletedCheck> {
     let mut checks = JoinSet::new();
     for (i, monitor) in monitors.into_iter().enumerate() {
         let timeout = args.timeout.unwrap_or(monitor.watch().policy.max_try);
@@ -200,7 +199,7 @@ async fn check_at(monitors: Vec<Arc<dyn Monitor>>, args: &CheckArgs) -> Vec<Chec
             let took = clock.now().mono.since(now.mono);
             (
                 i,
-                Checked {
+                CompletedCheck {
                     monitor,
                     observation,
                     took,
@@ -209,7 +208,7 @@ async fn check_at(monitors: Vec<Arc<dyn Monitor>>, args: &CheckArgs) -> Vec<Chec
             )
         });
     }
-    let mut checked = checks.join_all().await;
-    checked.sort_by_key(|(i, _)| *i);
-    checked.into_iter().map(|(_, checked)| checked).collect()
+    let mut completed = checks.join_all().await;
+    completed.sort_by_key(|(i, _)| *i);
+    completed.into_iter().map(|(_, check)| check).collect()
 }

@@ -1,34 +1,35 @@
-//! What goes to stdout: the seed's lines, verdicts and tables.
+//! What a person reads: events and verdicts on stdout, the outcome of a site in the log.
 
-use std::{borrow::Cow, io::Write as _, time::Duration};
+use std::{borrow::Cow, io::Write as _, path::Path, time::Duration};
 
-use apmon_core::{Event, Verdict, text::printable};
+use apmon_core::{Event, PassReport, Verdict, config::ConfigError, text::printable};
 
-use crate::sink::Sink;
+use crate::{plural::count, sink::Sink};
 
 static STDOUT: Sink = Sink::new(|| Box::new(std::io::stdout()));
 
-/// One line on stdout, written before this returns: for verbs that print and end.
+/// Prints one line on stdout and waits until it is written: for verbs that print
+/// and exit.
 pub(crate) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}");
     let _ = out.flush();
 }
 
-/// How wide the terminal is that stdout is; `None` where it is none.
+/// The width of the terminal on stdout; `None` if stdout is not a terminal.
 pub(crate) fn width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-    // 0: a terminal that does not know.
+    // 0: the terminal does not know its width.
     (size.ws_col > 0).then_some(size.ws_col.into())
 }
 
-/// Waits until the lines of engines are written, at most so long.
+/// Waits at most `limit` until the output of the engines is written.
 pub(crate) fn finish(limit: Duration) {
     STDOUT.finish(limit);
 }
 
-/// Prints what an engine reports: messages on stdout, looks in the log.
-/// `every_check` logs each one at the first `-v`, as a pass does.
+/// Prints an event of an engine: notifications on stdout, checks in the log.
+/// `every_check` logs each check at the first `-v`, as a pass does.
 pub(crate) fn report(event: &Event<'_>, every_check: bool) {
     match event {
         Event::Notified(notification) => STDOUT.write(format!("{notification}\n").into_bytes()),
@@ -52,7 +53,7 @@ pub(crate) fn report(event: &Event<'_>, every_check: bool) {
             let verdict = outcome.verdict();
             let soft = if verdict == Verdict::Down && state.health().is_soft() {
                 format!(
-                    " (look {} of {} before it is an outage)",
+                    " (soft, failed check {} of {})",
                     state.down_count, watch.policy.max_retries
                 )
             } else {
@@ -75,8 +76,34 @@ pub(crate) fn report(event: &Event<'_>, every_check: bool) {
     }
 }
 
-/// JSON in which nothing drives a terminal: what `printable` would write out is
-/// escaped the JSON way. Line ends between values stay.
+/// Logs why a site cannot run. Errors in a site file are one line each and name
+/// the file themselves.
+pub(crate) fn log_error(config: &Path, error: &anyhow::Error) {
+    if error.is::<ConfigError>() {
+        for line in error.to_string().lines() {
+            tracing::error!("{line}");
+        }
+    } else {
+        let shown = config.display().to_string();
+        tracing::error!("{}: {error:#}", printable(&shown));
+    }
+}
+
+/// Logs how many messages a run leaves undelivered. `prefix` names the site, and
+/// `later` says when the messages are tried again.
+pub(crate) fn log_undelivered(prefix: &str, report: &PassReport, later: &str) {
+    if report.undelivered > 0 {
+        let messages = count(report.undelivered, "message");
+        tracing::warn!("{prefix}{messages} not yet delivered; kept for {later}");
+    }
+    if report.lost > 0 {
+        let messages = count(report.lost, "message");
+        tracing::error!("{prefix}{messages} LOST: not delivered, and the state could not be saved");
+    }
+}
+
+/// Escapes everything in `json` that could control a terminal, as JSON escapes it.
+/// Line breaks between values stay.
 pub(crate) fn ascii_controls(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
@@ -93,7 +120,7 @@ pub(crate) fn ascii_controls(json: &str) -> String {
     shown
 }
 
-/// `12.3 ms`, `1.25 s`.
+/// A duration as `12.3 ms` or `1.25 s`.
 pub(crate) fn millis(duration: Duration) -> String {
     let ms = duration.as_secs_f64() * 1000.0;
     match ms {

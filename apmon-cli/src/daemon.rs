@@ -1,6 +1,6 @@
 //! `apmon run`: each site under a supervisor of its own.
 
-mod file;
+mod file_watch;
 mod signal;
 mod supervisor;
 mod systemd;
@@ -8,28 +8,39 @@ mod systemd;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use apmon_core::Handle;
+use clap::Args;
 use tokio::{
     sync::{broadcast, watch},
     task::JoinSet,
 };
 
 use self::{
-    file::FileWatch,
+    file_watch::FileWatch,
     signal::{Signal, Signals},
-    supervisor::{Ready, Supervisor},
+    supervisor::Supervisor,
 };
 use crate::{
-    api,
-    args::RunArgs,
-    console, pass,
+    api, console,
+    options::CommonArgs,
     site::{self, Process, Watcher},
 };
 
-/// After the request to end, everything is over by then.
-const LAST_MOMENT: Duration = Duration::from_millis(1500);
+/// How long a shutdown may take.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// At its end it waits so long for whoever reads its output, stdout and stderr each.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
+/// How long the daemon waits at exit for its output to be written, stdout and
+/// stderr each.
+pub(crate) const OUTPUT_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Arguments of the daemon.
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// Site files (.yaml, .yml, .json); each is a site of its own, with its own state.
+    #[arg(value_name = "CONFIG", required = true)]
+    pub(crate) configs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
@@ -38,11 +49,11 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         .build()?;
     let code = runtime.block_on(supervise(args))?;
     runtime.shutdown_background();
-    console::finish(PATIENCE);
+    console::finish(OUTPUT_TIMEOUT);
     Ok(code)
 }
 
-/// The handle of a site's engine; `None` while it has none.
+/// The handle of a site's engine; `None` while no engine runs.
 type Published = watch::Receiver<Option<Handle>>;
 
 async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
@@ -51,13 +62,13 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     let (hangup, _) = broadcast::channel(4);
     let mut signals = Signals::new()?;
     let host = api::Host::start()
-        .inspect_err(|error| tracing::warn!("nobody can ask this daemon how things are: {error}"))
+        .inspect_err(|error| tracing::warn!("apmon status cannot ask this daemon: {error}"))
         .ok();
     let mut plans = Vec::new();
     let mut refused = 0;
     for (i, config) in args.configs.iter().cloned().enumerate() {
         if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common, Watcher::Daemon) {
-            pass::say(&config, &error);
+            console::log_error(&config, &error);
             refused += 1;
             continue;
         }
@@ -72,11 +83,11 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
         };
         let ready = tokio::select! {
             ready = supervisor.ready() => ready,
-            // A file system that hangs must not keep it from its end.
-            Signal::End = signals.next() => return Ok(ExitCode::SUCCESS),
+            // A file system that hangs must not keep the daemon from stopping.
+            Signal::Stop = signals.next() => return Ok(ExitCode::SUCCESS),
         };
         if let Err(error) = &ready {
-            pass::say(&supervisor.config, error);
+            console::log_error(&supervisor.config, error);
         }
         plans.push((supervisor, ready));
     }
@@ -84,16 +95,7 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     if waiting == plans.len() {
         return Ok(ExitCode::FAILURE);
     }
-    let sites = args.configs.len();
-    match (refused, waiting) {
-        (0, 0) => {}
-        (0, _) => tracing::error!("{waiting} of {sites} sites do not run yet; they are tried again"),
-        (_, 0) => tracing::error!("{refused} of {sites} sites do not run"),
-        (_, _) => tracing::error!(
-            "{} of {sites} sites do not run; {waiting} of them are tried again",
-            refused + waiting
-        ),
-    }
+    log_stopped_sites(args.configs.len(), refused, waiting);
     let mut sites: JoinSet<PathBuf> = JoinSet::new();
     let (mut all, mut started): (Vec<Published>, Vec<Published>) = (Vec::new(), Vec::new());
     for (supervisor, ready) in plans {
@@ -104,20 +106,36 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
         all.push(receiver);
         sites.spawn(supervisor.run(ready, sender));
     }
-    let code = until_told_to_end(&mut signals, &mut sites, &hangup, all, started).await;
-    tracing::info!("ending");
+    let code = until_stopped(&mut signals, &mut sites, &hangup, all, started).await;
+    tracing::info!("stopping");
     systemd::stopping();
     let _ = stop.send(true);
-    let last_words = async { while sites.join_next().await.is_some() {} };
+    let all_ended = async { while sites.join_next().await.is_some() {} };
     tokio::select! {
-        _ = tokio::time::timeout(LAST_MOMENT, last_words) => {}
-        // Asked twice, it ends at once; what is committed is on disk anyway.
-        Signal::End = signals.next() => {}
+        _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, all_ended) => {}
+        // A second signal stops it at once; what is committed is on disk.
+        Signal::Stop = signals.next() => {}
     }
     Ok(code)
 }
 
-async fn until_told_to_end(
+/// Logs how many of `sites` are not running: `refused` for good, `waiting` until
+/// the next attempt.
+fn log_stopped_sites(sites: usize, refused: usize, waiting: usize) {
+    let are = |n: usize| if n == 1 { "is" } else { "are" };
+    match (refused, waiting) {
+        (0, 0) => {}
+        (0, n) => tracing::error!("{n} of {sites} sites {} not running yet; retrying", are(n)),
+        (n, 0) => tracing::error!("{n} of {sites} sites {} not running", are(n)),
+        (n, waiting) => tracing::error!(
+            "{} of {sites} sites are not running; retrying {waiting} of them",
+            n + waiting
+        ),
+    }
+}
+
+/// Runs until a signal, or a failure that ends the daemon.
+async fn until_stopped(
     signals: &mut Signals,
     sites: &mut JoinSet<PathBuf>,
     hangup: &broadcast::Sender<()>,
@@ -131,7 +149,7 @@ async fn until_told_to_end(
         tokio::select! {
             any = &mut ready, if watchdog.is_none() => {
                 if !any {
-                    return ExitCode::FAILURE; // why stands in the log
+                    return ExitCode::FAILURE; // the log says why
                 }
                 watchdog = Some(systemd::Watchdog::start(all.clone()));
             }
@@ -146,16 +164,13 @@ async fn until_told_to_end(
                         systemd::reloaded();
                     }
                 }
-                Signal::End => return ExitCode::SUCCESS,
+                Signal::Stop => return ExitCode::SUCCESS,
             },
-            // A supervisor ends only when told to: this is a bug of ours.
+            // A supervisor ends only on request: anything else is a bug.
             ended = sites.join_next() => {
-                tracing::error!("a site's supervisor failed, a bug: {ended:?}");
+                tracing::error!("the supervisor of a site ended unexpectedly (this is a bug): {ended:?}");
                 return ExitCode::FAILURE;
             }
         }
     }
 }
-
-/// A site that is ready to run, or why it is not.
-type Attempt = anyhow::Result<Ready>;

@@ -1,4 +1,4 @@
-//! `apmon history`: what happened, and how much of the time things were up.
+//! `apmon history`: incidents and availability.
 
 mod export;
 mod ports;
@@ -19,29 +19,29 @@ use apmon_store::{Format, HISTORY_DAYS, History};
 use clap::Args;
 use jiff::{Timestamp, tz::TimeZone};
 
-use self::report::Frame;
-use crate::place::{self, Place};
+use self::report::TimeFrame;
+use crate::location::{self, SiteLocation};
 
-/// What to show.
+/// Arguments of `apmon history`.
 #[derive(Args)]
 pub(crate) struct HistoryArgs {
-    /// A site file (.yaml, .yml, .json). [default: all sites whose state stands in $STATE_DIRECTORY or
+    /// A site file (.yaml, .yml, .json). [default: all sites whose state is in $STATE_DIRECTORY or
     /// /var/tmp/APMonitor]
     #[arg(value_name = "CONFIG")]
     first: Option<String>,
-    /// Only this monitor; also without a CONFIG before it.
+    /// Only this monitor; may be given without CONFIG.
     #[arg(value_name = "MONITOR")]
     second: Option<String>,
-    /// Look back so many days, today included.
+    /// Number of days to show, including today.
     #[arg(long, value_name = "N", default_value_t = HISTORY_DAYS, value_parser = clap::value_parser!(u32).range(1..=3660))]
     days: u32,
-    /// The database, where the daemon was given one.
+    /// Database, if the daemon was given one.
     #[arg(short, long, value_name = "FILE")]
     statefile: Option<PathBuf>,
-    /// Show what changed at the ports of switches instead.
+    /// Show changes at switch ports instead.
     #[arg(long)]
     ports: bool,
-    /// Print CSV (RFC 4180): a row for each incident, day, month and year, or for each change at a port.
+    /// Print CSV (RFC 4180): one row per incident, day, month and year, or per change at a port.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
     /// Print JSON: {"sites": [...]}.
@@ -50,18 +50,19 @@ pub(crate) struct HistoryArgs {
 }
 
 impl HistoryArgs {
-    /// Whether what was named makes sense.
-    pub(crate) fn mistake(&self) -> Option<&'static str> {
+    /// What is wrong with the combination of arguments.
+    pub(crate) fn usage_error(&self) -> Option<&'static str> {
         let both = self.first.as_ref().zip(self.second.as_ref());
         let (first, _) = both?;
-        (!is_site_file(first)).then_some("of CONFIG and MONITOR the first ends in .yaml, .yml or .json")
+        (!is_site_file(first))
+            .then_some("with CONFIG and MONITOR given, CONFIG must end in .yaml, .yml or .json")
     }
 
-    /// The site file and the monitor.
-    fn named(&self) -> (Option<&str>, Option<&str>) {
+    /// The site file and the monitor, as far as they are given.
+    fn given(&self) -> (Option<&str>, Option<&str>) {
         match (self.first.as_deref(), self.second.as_deref()) {
             (Some(only), None) if !is_site_file(only) => (None, Some(only)),
-            named => named,
+            given => given,
         }
     }
 }
@@ -73,26 +74,26 @@ fn is_site_file(name: &str) -> bool {
         .any(|known| suffix.eq_ignore_ascii_case(known))
 }
 
-/// A history that was opened.
-struct Open {
-    place: Place,
+/// The open history of one site.
+struct SiteHistory {
+    location: SiteLocation,
     site: String,
     history: History,
     /// The monitors to show, by name.
     monitors: Vec<String>,
-    /// One was asked for by name.
+    /// Whether a single monitor was asked for by name.
     single: bool,
 }
 
-/// Shows all sites. Exits 0 when all could be shown, else 1.
+/// Shows all sites. Exits with 0 if all could be shown, else with 1.
 pub(crate) fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
-    let (config, monitor) = args.named();
+    let (config, monitor) = args.given();
     let configs: Vec<PathBuf> = config.into_iter().map(PathBuf::from).collect();
-    let frame = Frame::new(args.days, SystemClock::new().now().wall, TimeZone::system());
+    let frame = TimeFrame::new(args.days, SystemClock::new().now().wall, TimeZone::system());
     let mut code = ExitCode::SUCCESS;
     let (mut sites, mut others) = (Vec::new(), Vec::new());
-    for place in place::all(&configs, args.statefile.as_deref())? {
-        match open(place, monitor) {
+    for location in location::all(&configs, args.statefile.as_deref())? {
+        match open(location, monitor) {
             Ok((site, known)) if site.monitors.is_empty() && monitor.is_some() => {
                 drop(site);
                 others.extend(known);
@@ -107,7 +108,7 @@ pub(crate) fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
     if let (true, Some(monitor), false) = (sites.is_empty(), monitor, code == ExitCode::FAILURE) {
         let hint = nearest(monitor, others.iter().map(String::as_str));
         let hint = hint.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
-        anyhow::bail!("no monitor \"{monitor}\" was watched{hint}");
+        anyhow::bail!("no history of a monitor \"{monitor}\"{hint}");
     }
     let mut out = BufWriter::new(io::stdout().lock());
     let write = match (args.ports, args.json, args.csv) {
@@ -120,7 +121,7 @@ pub(crate) fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
     };
     let written = write(&mut out, &sites, &frame);
     match written.and_then(|()| Ok(out.flush()?)) {
-        // Whoever read it (head, less) has enough.
+        // The reader (head, less) has read enough.
         Err(error) if is_closed_pipe(&error) => Ok(code),
         written => written.map(|()| code),
     }
@@ -131,30 +132,30 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Opens a site's history, and says which monitors it knows besides.
-fn open(place: Place, monitor: Option<&str>) -> anyhow::Result<(Open, Vec<String>)> {
-    if Format::of(&place.state_file) == Format::Json {
-        let shown = place.state_file.display().to_string();
+/// Opens the history of a site. Also returns the monitors that were not asked for.
+fn open(location: SiteLocation, monitor: Option<&str>) -> anyhow::Result<(SiteHistory, Vec<String>)> {
+    if Format::of(&location.state_file) == Format::Json {
+        let shown = location.state_file.display().to_string();
         let shown = printable(&shown);
-        if !place.state_file.exists() {
-            anyhow::bail!("{shown}: there is no such state file");
+        if !location.state_file.exists() {
+            anyhow::bail!("{shown}: no such state file");
         }
         anyhow::bail!(
-            "{shown} keeps no history: that is in a database, as apmon run makes it, and a pass with -s FILE.db"
+            "{shown} has no history: a JSON state file keeps none; use the database of apmon run, or of a pass with -s FILE.db"
         );
     }
-    let read = |error: StoreError| place.unread(&error);
-    let history = History::open(&place.state_file).map_err(read)?;
-    let mut monitors = history.monitors().map_err(read)?;
+    let read_error = |error: StoreError| location.read_error(&error);
+    let history = History::open(&location.state_file).map_err(read_error)?;
+    let mut monitors = history.monitors().map_err(read_error)?;
     let mut others = Vec::new();
     if let Some(wanted) = monitor {
         (monitors, others) = monitors.into_iter().partition(|name| name == wanted);
     }
-    let site = place
+    let site = location
         .site_file()
-        .map_or_else(|| place.stem.clone(), |file| file.name);
-    let open = Open {
-        place,
+        .map_or_else(|| location.stem.clone(), |file| file.name);
+    let open = SiteHistory {
+        location,
         site,
         history,
         monitors,
@@ -163,7 +164,7 @@ fn open(place: Place, monitor: Option<&str>) -> anyhow::Result<(Open, Vec<String
     Ok((open, others))
 }
 
-/// As the daemon's clock shows it here, with its offset.
+/// A timestamp in the local zone, with its offset.
 fn local(at: Timestamp, zone: &TimeZone) -> String {
     let offset = zone.to_offset(at);
     let whole = jiff::TimestampRound::new()

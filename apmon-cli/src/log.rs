@@ -1,4 +1,4 @@
-//! Logs on stderr; what a person asked for goes to stdout.
+//! The log on stderr; output that a person asked for goes to stdout.
 
 use std::{
     io::{self, IsTerminal as _, Write},
@@ -19,9 +19,10 @@ use tracing_subscriber::{
 
 use crate::sink::Sink;
 
-/// Starts logging: warnings and errors, and more with each `-v`. What watches
-/// does `not_wait` for whoever reads the log; [`finish`] gives it a last chance.
-pub(crate) fn start(verbosity: u8, not_wait: bool) {
+/// Starts logging: warnings and errors, and more with each `-v`. With `buffered` a
+/// reader that is stuck blocks nobody: the log is written by a thread, and
+/// [`finish`] waits for it at exit.
+pub(crate) fn start(verbosity: u8, buffered: bool) {
     let (ours, others) = match verbosity {
         0 => (LevelFilter::WARN, LevelFilter::ERROR),
         1 => (LevelFilter::INFO, LevelFilter::ERROR),
@@ -30,47 +31,47 @@ pub(crate) fn start(verbosity: u8, not_wait: bool) {
     };
     let filter = Targets::new().with_default(others).with_target("apmon", ours);
     let layer = tracing_subscriber::fmt::layer()
-        .with_writer(move || LogWriter { not_wait })
+        .with_writer(move || LogWriter { buffered })
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
-    // The journal writes the time itself.
+    // The journal adds the time itself.
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         registry.with(layer.without_time()).init();
     } else {
         registry.with(layer.with_timer(LocalTime)).init();
     }
-    std::panic::set_hook(Box::new(tell_panic));
+    std::panic::set_hook(Box::new(log_panic));
 }
 
-/// A panic is a bug of ours, and its place helps to mend it. One inside a check
-/// is caught and told as Unknown as well, perhaps every second: each place is
-/// told once.
-fn tell_panic(panic: &PanicHookInfo<'_>) {
-    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// Logs a panic, which is a bug, with its location. A panic inside a check is
+/// caught and reported as Unknown too, perhaps every second: each location is
+/// logged once.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let text = panic.to_string().replace('\n', " ");
-    let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-    if !told.contains(&place) {
-        told.push(place);
-        tracing::warn!("a bug of apmon: {}", printable(&text));
+    let location = panic.location().map(ToString::to_string).unwrap_or_default();
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !logged.contains(&location) {
+        logged.push(location);
+        tracing::warn!("bug in apmon: {}", printable(&text));
     }
 }
 
 static STDERR: Sink = Sink::new(|| Box::new(std::io::stderr()));
 
-/// Waits until what was logged is written, at most so long.
+/// Waits at most `limit` until the log is written.
 pub(crate) fn finish(limit: Duration) {
     STDERR.finish(limit);
 }
 
 struct LogWriter {
-    not_wait: bool,
+    buffered: bool,
 }
 
 impl Write for LogWriter {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        if self.not_wait {
+        if self.buffered {
             STDERR.write(text.to_vec());
             return Ok(text.len());
         }

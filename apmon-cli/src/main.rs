@@ -1,5 +1,4 @@
-//! The apmon command: arguments, wiring, output. Everything it does is done by
-//! the libraries.
+//! The `apmon` command: arguments, wiring and output. The libraries do the work.
 
 mod api;
 mod args;
@@ -7,13 +6,16 @@ mod check;
 mod console;
 mod daemon;
 mod history;
+mod human_time;
 mod kinds;
+mod location;
 mod log;
 mod notify;
+mod options;
 mod pacing;
 mod pass;
 mod pin;
-mod place;
+mod plural;
 mod progress;
 mod reference;
 mod sink;
@@ -22,7 +24,6 @@ mod snmp;
 mod status;
 mod summary;
 mod table;
-mod when;
 
 use std::process::ExitCode;
 
@@ -31,16 +32,16 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
-    let patience = args.patience();
-    log::start(args.verbosity(), patience.is_some());
-    // A thousand checks under way hold a thousand sockets.
+    let output_timeout = args.output_timeout();
+    log::start(args.verbosity(), output_timeout.is_some());
+    // A thousand concurrent checks hold a thousand sockets.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::debug!("the limit of open files stays as it is: {error}");
+        tracing::debug!("cannot raise the limit of open files: {error}");
     }
     let code = args::run(args).unwrap_or_else(|error| {
         tracing::error!("{error:#}");
         ExitCode::FAILURE
     });
-    log::finish(patience.unwrap_or_default());
+    log::finish(output_timeout.unwrap_or_default());
     code
 }

@@ -15,8 +15,8 @@ use apmon_core::{
 use clap::{ArgAction, Args, Subcommand};
 
 use crate::{
-    args::CommonArgs,
-    console, kinds, pass,
+    console, kinds,
+    options::CommonArgs,
     site::{self, Process},
 };
 
@@ -131,7 +131,7 @@ fn test(configs: &[PathBuf], selection: Selection<'_>) -> anyhow::Result<ExitCod
             Ok(all_taken) => failed |= !all_taken,
             Err(error) => {
                 failed = true;
-                pass::say(config, &error);
+                console::log_error(config, &error);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `apmon pacing`: when the reminders of an outage would come.
+//! `apmon pacing`: when the reminders of an outage would be sent.
 
 use std::{io::IsTerminal as _, num::NonZeroU32, process::ExitCode, time::Duration};
 
@@ -6,18 +6,18 @@ use apmon_core::rule::{pacing, wording};
 use clap::Args;
 use serde_json::json;
 
-use crate::{args::seconds, console, table};
+use crate::{console, options::seconds, table};
 
-/// The two options of a site file.
+/// Arguments of `apmon pacing`.
 #[derive(Args)]
 pub(crate) struct PacingArgs {
-    /// Longest time between two reminders, in seconds.
+    /// Longest interval between two reminders, in seconds.
     #[arg(long, value_name = "S", value_parser = seconds)]
     notify_every_n_secs: Duration,
-    /// The reminder from which that time holds.
+    /// The reminder from which that interval applies.
     #[arg(long, value_name = "N", default_value = "1")]
     after_every_n_notifications: NonZeroU32,
-    /// How many reminders to show. [default: N + 3]
+    /// Number of reminders to show. [default: N + 3]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     count: Option<u32>,
     /// Print JSON: [{"reminder", "wait_secs", "after_secs"}].
@@ -25,7 +25,7 @@ pub(crate) struct PacingArgs {
     json: bool,
 }
 
-/// Prints the curve.
+/// Prints the table of reminders.
 pub(crate) fn run(args: &PacingArgs) -> anyhow::Result<ExitCode> {
     let n = args.after_every_n_notifications;
     let count = args.count.unwrap_or_else(|| n.get().saturating_add(3).min(1000));
@@ -73,7 +73,7 @@ fn text(curve: &[Point], base: Duration, with_bars: bool) -> String {
     table::render(&["MESSAGE", "WAIT (secs)", "AFTER (secs)", "DOWN FOR", ""], &rows)
 }
 
-/// A wait against the longest one, in eighths of a cell.
+/// A bar for `wait` in proportion to `base`, drawn in eighths of a cell.
 fn bar(wait: Duration, base: Duration) -> String {
     const CELLS: f64 = 32.0;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 256
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_four_notifications_of_eight_seconds() {
+    fn the_table_shows_waits_growing_to_eight_seconds() {
         let curve: Vec<_> = pacing::curve(Duration::from_secs(8), NonZeroU32::new(4).unwrap(), 5).collect();
         let table = text(&curve, Duration::from_secs(8), true);
         assert_eq!(

@@ -1,30 +1,90 @@
 //! One pass over each site, for cron.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use apmon_core::{Engine, PassReport, text::printable};
+use clap::Args;
 use tracing::Instrument as _;
 
 use crate::{
-    args::{CommonArgs, PassArgs},
-    console,
+    console, notify,
+    options::CommonArgs,
+    plural::count,
     site::{self, Process, Watcher},
+    summary,
 };
 
-/// At its end a pass waits so long for whoever reads its output, stdout and
-/// stderr each.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a pass waits at exit for its output to be written, stdout and stderr
+/// each.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs all sites at once, each on its own; a site that cannot run does not
-/// keep the others from it.
+/// Arguments of a pass.
+#[derive(Args)]
+pub(crate) struct PassArgs {
+    /// Site files (.yaml, .yml, .json); each is a site of its own, with its own state.
+    #[arg(value_name = "CONFIG", required = true)]
+    pub(crate) configs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// Check the site files, print their monitors with the effective values, and exit.
+    #[arg(long, conflicts_with_all = ["test_webhooks", "test_emails"])]
+    test_config: bool,
+    /// Send a test message of each kind to all webhooks, and exit.
+    #[arg(long, conflicts_with_all = ["test_emails", "no_notify"])]
+    test_webhooks: bool,
+    /// Send a test message of each kind to all e-mail recipients, and exit.
+    #[arg(long, conflicts_with = "no_notify")]
+    test_emails: bool,
+    /// Keep history in RRD files. (Not available yet.)
+    #[arg(long)]
+    generate_rrds: bool,
+    /// Write MRTG files and pages to WORKDIR. (Not available yet.)
+    #[arg(long, value_name = "WORKDIR", num_args = 0..=1, default_missing_value = "/var/www/html/mrtg")]
+    generate_mrtg_config: Option<PathBuf>,
+}
+
+impl PassArgs {
+    /// How long to wait at exit for the output to be written; `None` for a test,
+    /// which may block on its reader.
+    pub(crate) fn output_timeout(&self) -> Option<Duration> {
+        let is_test = self.test_config || self.test_webhooks || self.test_emails;
+        (!is_test).then_some(OUTPUT_TIMEOUT)
+    }
+}
+
+/// Makes a pass, or the test that the arguments ask for instead.
 pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
+    if args.generate_rrds || args.generate_mrtg_config.is_some() {
+        tracing::warn!(
+            "--generate-rrds and --generate-mrtg-config are not available yet; monitoring continues without RRD files"
+        );
+    }
+    if args.test_config {
+        return summary::run(&args.configs, args.common.threads);
+    }
+    if args.test_webhooks {
+        return notify::test_webhooks(&args.configs);
+    }
+    if args.test_emails {
+        return notify::test_emails(&args.configs);
+    }
+    passes(args)
+}
+
+/// Runs all sites concurrently; a site that cannot run does not keep the others
+/// from running.
+fn passes(args: &PassArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let process = Process::with(args.configs.len());
     if args.common.no_notify {
-        tracing::info!("--no-notify: messages are printed, nobody is told");
+        tracing::info!("--no-notify: notifications are printed, not sent");
     }
     let failed = runtime.block_on(async {
         let mut sites = tokio::task::JoinSet::new();
@@ -33,7 +93,7 @@ pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
             if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common, Watcher::Pass)
             {
                 failed = true;
-                say(&config, &error);
+                console::log_error(&config, &error);
                 continue;
             }
             let (common, process) = (args.common.clone(), process.clone());
@@ -46,15 +106,15 @@ pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
             match site {
                 Ok((config, Ok(report))) => {
                     failed |= report.lost > 0;
-                    summarize(&config, &report);
+                    log_report(&config, &report);
                 }
                 Ok((config, Err(error))) => {
                     failed = true;
-                    say(&config, &error);
+                    console::log_error(&config, &error);
                 }
                 Err(error) => {
                     failed = true;
-                    tracing::error!("a site's engine failed, a bug: {error}");
+                    tracing::error!("the engine of a site panicked (this is a bug): {error}");
                 }
             }
         }
@@ -63,27 +123,14 @@ pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
     if let Some(kb) = peak_memory() {
         tracing::debug!("peak memory {kb} kB");
     }
-    // Nothing is left to wait for: look-ups under way end with the process.
+    // Nothing is left to wait for: pending name lookups end with the process.
     runtime.shutdown_background();
-    console::finish(PATIENCE);
+    console::finish(OUTPUT_TIMEOUT);
     Ok(if failed {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
-}
-
-/// A site that cannot run, said. Mistakes of a site file name their file
-/// themselves.
-pub(crate) fn say(config: &Path, error: &anyhow::Error) {
-    if error.is::<apmon_core::config::ConfigError>() {
-        for line in error.to_string().lines() {
-            tracing::error!("{line}");
-        }
-    } else {
-        let shown = config.display().to_string();
-        tracing::error!("{}: {error:#}", printable(&shown));
-    }
 }
 
 async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<PassReport> {
@@ -104,38 +151,22 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
         .context("cannot run")
 }
 
-fn summarize(config: &Path, report: &PassReport) {
+fn log_report(config: &Path, report: &PassReport) {
     let shown = config.display().to_string();
     let shown = printable(&shown);
     tracing::info!(
-        "{shown}: {} monitors, {} looks: {} up, {} down, {} unknown, in {}",
-        report.watched,
-        report.checks,
+        "{shown}: {}, {}: {} up, {} down, {} unknown, in {}",
+        count(report.watched, "monitor"),
+        count(report.checks, "check"),
         report.up,
         report.down,
         report.unknown,
         console::millis(report.took)
     );
-    tell_undelivered(
-        &format!("{shown}: "),
-        report,
-        "they are kept, later passes try them again",
-    );
+    console::log_undelivered(&format!("{shown}: "), report, "later passes");
 }
 
-/// What a run leaves untold.
-pub(crate) fn tell_undelivered(whose: &str, report: &PassReport, later: &str) {
-    if report.undelivered > 0 {
-        let n = report.undelivered;
-        tracing::warn!("{whose}{n} messages are not delivered yet; {later}");
-    }
-    if report.lost > 0 {
-        let n = report.lost;
-        tracing::error!("{whose}{n} messages are LOST: not delivered, and the state could not be saved");
-    }
-}
-
-/// The most memory this process ever held, where the kernel tells.
+/// The peak memory of this process in kB, where the kernel reports it.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

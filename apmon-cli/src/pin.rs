@@ -1,4 +1,6 @@
-//! `apmon pin`: which certificate is shown there, and the line that pins it.
+//! `apmon pin`: shows a server's certificates, and pins the first one in a site file.
+
+mod edit;
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use apmon_core::{
     Check, Clock as _, SystemClock,
-    config::{self, MonitorEntry, ProcessEnvironment},
+    config::{MonitorEntry, ProcessEnvironment},
     text::printable,
 };
 use apmon_probes::{
@@ -20,30 +22,30 @@ use clap::{Args, ValueEnum};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::json;
 
-use crate::{args::seconds, console, kinds};
+use crate::{console, kinds, options::seconds, plural::count};
 
-/// Where to look.
+/// Arguments of `apmon pin`.
 #[derive(Args)]
 pub(crate) struct PinArgs {
-    /// An https:// or tls:// address; with --starttls tcp://host:port.
+    /// An https:// or tls:// address; tcp://host:port with --starttls.
     #[arg(value_name = "URL")]
     address: String,
-    /// By HTTP/3: the certificate shown over QUIC.
+    /// Use HTTP/3: the certificate presented over QUIC.
     #[arg(long, conflicts_with = "starttls")]
     quic: bool,
-    /// The protocol in which the service is asked for TLS.
+    /// The protocol in which to ask the service for TLS.
     #[arg(long, value_name = "PROTOCOL", value_enum)]
     starttls: Option<Protocol>,
-    /// Pin the monitors of this server in a site file; the rest of it stays as it is.
+    /// Pin the monitors of this server in a site file; the rest of the file stays unchanged.
     #[arg(long, value_name = "CONFIG")]
     write: Option<PathBuf>,
-    /// With --write: only this monitor.
+    /// Pin only this monitor; with --write.
     #[arg(long, value_name = "NAME", requires = "write")]
     monitor: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Deadline.
+    /// Deadline for the connection.
     #[arg(long, value_name = "SECS", value_parser = seconds, default_value = "20")]
     timeout: Duration,
 }
@@ -69,7 +71,7 @@ impl From<Protocol> for StartTls {
     }
 }
 
-/// Looks, shows, and writes where that is asked for.
+/// Fetches and prints the certificates, and pins the first one if asked to.
 pub(crate) fn run(args: &PinArgs) -> anyhow::Result<ExitCode> {
     let by = match (args.quic, args.starttls) {
         (true, _) => By::Quic,
@@ -94,10 +96,10 @@ pub(crate) fn run(args: &PinArgs) -> anyhow::Result<ExitCode> {
     });
     runtime.shutdown_background();
     let chain = chain
-        .map_err(|_| anyhow::anyhow!("no answer in time"))
+        .map_err(|_| anyhow::anyhow!("no answer within {} secs", args.timeout.as_secs_f64()))
         .and_then(|chain| chain.map_err(|failure| anyhow::anyhow!("{}", printable(&failure.reason))))
         .with_context(|| shown_address.to_string())?;
-    let leaf = chain.first().context("the server shows no certificate")?;
+    let leaf = chain.first().context("the server presents no certificate")?;
     if args.json {
         console::line(&format!("{:#}", as_json(&chain)));
     } else {
@@ -106,7 +108,7 @@ pub(crate) fn run(args: &PinArgs) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.write {
         let pin = leaf.fingerprint.in_pairs();
         for done in write(path, &target, args.monitor.as_deref(), &pin)? {
-            // With --json stdout belongs to the JSON.
+            // With --json, stdout is for JSON only.
             match args.json {
                 true => tracing::info!("{done}"),
                 false => console::line(&done),
@@ -117,11 +119,7 @@ pub(crate) fn run(args: &PinArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn as_text(address: &str, chain: &[CertificateSummary]) -> String {
-    let mut text = format!(
-        "{address} shows {} certificate{}\n",
-        chain.len(),
-        if chain.len() == 1 { "" } else { "s" }
-    );
+    let mut text = format!("{address} presents {}\n", count(chain.len(), "certificate"));
     for (at, certificate) in chain.iter().enumerate() {
         let names = match certificate.names.len() {
             0 => "no host".to_owned(),
@@ -154,7 +152,7 @@ fn as_text(address: &str, chain: &[CertificateSummary]) -> String {
     }
     if let Some(leaf) = chain.first() {
         text.push_str(&format!(
-            "\nTo pin it, once it is what the server itself shows:\n\n    ssl_fingerprint: \"{}\"",
+            "\nTo pin the first one, after comparing it with the fingerprint on the server itself:\n\n    ssl_fingerprint: \"{}\"",
             leaf.fingerprint.in_pairs()
         ));
     }
@@ -177,7 +175,7 @@ fn as_json(chain: &[CertificateSummary]) -> serde_json::Value {
         .collect()
 }
 
-/// The day, in UTC as certificates have it.
+/// The date in UTC, as in certificates.
 fn date(second: i64) -> String {
     Timestamp::from_second(second).map_or_else(
         |_| "?".to_owned(),
@@ -192,52 +190,48 @@ fn remaining((from, until): (i64, i64)) -> String {
         return "not valid yet".to_owned();
     }
     match (until - now).div_euclid(DAY) {
-        ..0 => format!("expired {} days ago", (now - until) / DAY),
-        0 => "the last day".to_owned(),
-        1 => "1 day left".to_owned(),
-        days => format!("{days} days left"),
+        ..0 => format!("expired {} ago", count((now - until) / DAY, "day")),
+        0 => "less than 1 day left".to_owned(),
+        days => format!("{} left", count(days, "day")),
     }
 }
 
-/// Pins the monitors of the server; says what was done to each.
+/// Pins the monitors of the server, and returns a line for each.
 fn write(path: &Path, target: &PinTarget, only: Option<&str>, pin: &str) -> anyhow::Result<Vec<String>> {
     let shown = path.display().to_string();
     let shown = printable(&shown);
     let file = kinds::tables().load(path, &ProcessEnvironment)?;
     let before = std::fs::read_to_string(path).with_context(|| shown.to_string())?;
-    let here = |monitor: &&MonitorEntry| match only {
+    let is_chosen = |monitor: &&MonitorEntry| match only {
         Some(name) => monitor.name == name,
         None => target.is_at(monitor.kind, &monitor.address),
     };
-    let monitors: Vec<_> = file.monitors.iter().filter(here).collect();
+    let monitors: Vec<_> = file.monitors.iter().filter(is_chosen).collect();
     if monitors.is_empty() {
         match only {
             Some(name) => anyhow::bail!("{shown}: no monitor is called \"{}\"", printable(name)),
-            None => anyhow::bail!(
-                "{shown}: no monitor with TLS looks at that host and port; name one with --monitor"
-            ),
+            None => {
+                anyhow::bail!("{shown}: no monitor uses TLS at that host and port; choose one with --monitor")
+            }
         }
     }
+    let reader = edit::SiteReader {
+        path,
+        tables: kinds::tables(),
+        environment: &ProcessEnvironment,
+    };
     let (mut text, mut done) = (before.clone(), Vec::new());
     for monitor in &monitors {
         let name = printable(&monitor.name);
-        let edited = config::set_option(
-            path,
-            &text,
-            &monitor.name,
-            "ssl_fingerprint",
-            pin,
-            &kinds::tables(),
-            &ProcessEnvironment,
-        )?;
+        let edited = edit::set_option(&reader, &text, &monitor.name, "ssl_fingerprint", pin)?;
         done.push(match edited == text {
-            true => format!("{shown}: monitor \"{name}\" has this pin already"),
+            true => format!("{shown}: monitor \"{name}\" already has this pin"),
             false => format!("{shown}: monitor \"{name}\" is pinned"),
         });
         text = edited;
     }
     if text != before {
-        config::write_file(path, &before, &text)?;
+        edit::write_file(path, &before, &text)?;
     }
     Ok(done)
 }

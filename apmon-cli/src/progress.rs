@@ -1,4 +1,4 @@
-//! How far something long has come, for a person at a terminal.
+//! The progress of a long operation, for a person at a terminal.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -9,50 +9,54 @@ use apmon_core::{Stopwatch, text::printable};
 
 use crate::table::cut;
 
-/// A person reads no faster.
-const EVERY: Duration = Duration::from_millis(100);
-/// A longer line would not go away by itself.
+/// How often the line is updated: nobody reads faster.
+const UPDATE_EVERY: Duration = Duration::from_millis(100);
+/// A longer line could wrap, and would not be erased completely.
 const WIDTH: usize = 79;
 
-/// One line on stderr that goes away again; nothing where stderr is no
+/// One line on stderr that is erased when dropped; nothing if stderr is not a
 /// terminal.
 pub(crate) struct Progress {
     is_shown: bool,
-    /// Since it was said last.
-    said: Option<Stopwatch>,
+    /// Time since the last update.
+    updated: Option<Stopwatch>,
 }
 
 impl Progress {
-    /// While nothing else is printed.
+    /// A progress line for an operation that prints nothing else meanwhile.
     pub(crate) fn new() -> Self {
         Self {
             is_shown: io::stderr().is_terminal(),
-            said: None,
+            updated: None,
         }
     }
 
-    /// While stdout is written to: nothing where a person sees it grow.
+    /// A progress line beside output on stdout; not shown if stdout is a terminal
+    /// as well, where the output itself shows the progress.
     pub(crate) fn beside_output() -> Self {
         Self {
             is_shown: io::stderr().is_terminal() && !io::stdout().is_terminal(),
-            said: None,
+            updated: None,
         }
     }
 
-    /// Shows where it stands, now and then.
-    pub(crate) fn say(&mut self, text: impl FnOnce() -> String) {
-        let is_due = self.said.as_ref().is_none_or(|said| said.elapsed() >= EVERY);
+    /// Shows `text`, unless the last update was a moment ago.
+    pub(crate) fn update(&mut self, text: impl FnOnce() -> String) {
+        let is_due = self
+            .updated
+            .as_ref()
+            .is_none_or(|updated| updated.elapsed() >= UPDATE_EVERY);
         if self.is_shown && is_due {
             let text = text();
             let _ = write!(io::stderr().lock(), "\r{}\x1b[K", cut(&printable(&text), WIDTH));
-            self.said = Some(Stopwatch::start());
+            self.updated = Some(Stopwatch::start());
         }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.said.is_some() {
+        if self.updated.is_some() {
             let _ = write!(io::stderr().lock(), "\r\x1b[K");
         }
     }

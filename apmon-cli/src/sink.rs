@@ -1,5 +1,5 @@
-//! Output that nobody waits for: a stuck reader (a pager, Ctrl-S, a full pipe)
-//! must not stop the watching.
+//! Output written by a thread: a reader that is stuck (a pager, Ctrl-S, a full
+//! pipe) must not stop monitoring.
 
 use std::{
     io::Write,
@@ -13,74 +13,78 @@ use std::{
 
 use apmon_core::Stopwatch;
 
-/// So much waits for a reader that does not read; more is dropped and counted.
-const WAITING: usize = 10_000;
+use crate::plural::count;
+
+/// How many writes wait for a reader that is stuck; more are dropped and counted.
+const QUEUE_LENGTH: usize = 10_000;
 
 /// One stream with a thread that writes to it.
 pub(crate) struct Sink {
     open: fn() -> Box<dyn Write>,
-    pieces: OnceLock<Option<SyncSender<Piece>>>,
+    queue: OnceLock<Option<SyncSender<Item>>>,
     dropped: AtomicU64,
 }
 
-enum Piece {
+enum Item {
     Text(Vec<u8>),
-    /// Everything before it is written: say so.
-    Mark(SyncSender<()>),
+    /// Acknowledged once everything before it is written.
+    Flush(SyncSender<()>),
 }
 
 impl Sink {
-    /// A sink for what `open` opens; the thread starts with the first piece.
+    /// A sink for the stream that `open` opens; its thread starts with the first
+    /// write.
     pub(crate) const fn new(open: fn() -> Box<dyn Write>) -> Self {
         Self {
             open,
-            pieces: OnceLock::new(),
+            queue: OnceLock::new(),
             dropped: AtomicU64::new(0),
         }
     }
 
-    /// Hands a piece over. Never waits.
+    /// Queues `text`. Never blocks.
     pub(crate) fn write(&'static self, text: Vec<u8>) {
-        let Some(pieces) = self.pieces() else { return };
-        if pieces.try_send(Piece::Text(text)).is_err() {
+        let Some(queue) = self.queue() else { return };
+        if queue.try_send(Item::Text(text)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Waits until everything is written, at most so long.
+    /// Waits at most `limit` until everything is written.
     pub(crate) fn finish(&'static self, limit: Duration) {
-        let Some(Some(pieces)) = self.pieces.get() else {
+        let Some(Some(queue)) = self.queue.get() else {
             return;
         };
         let (done, written) = sync_channel(1);
         let waited = Stopwatch::start();
-        let mut mark = Piece::Mark(done);
-        while let Err(TrySendError::Full(back)) = pieces.try_send(mark) {
+        let mut flush = Item::Flush(done);
+        while let Err(TrySendError::Full(back)) = queue.try_send(flush) {
             if waited.elapsed() >= limit {
                 return;
             }
-            mark = back;
+            flush = back;
             std::thread::sleep(Duration::from_millis(5));
         }
         let _ = written.recv_timeout(limit.saturating_sub(waited.elapsed()));
     }
 
-    fn pieces(&'static self) -> Option<&'static SyncSender<Piece>> {
+    fn queue(&'static self) -> Option<&'static SyncSender<Item>> {
         let start = || {
-            let (sender, pieces) = sync_channel(WAITING);
+            let (sender, items) = sync_channel(QUEUE_LENGTH);
             let work = move || {
                 let mut out = (self.open)();
-                for piece in pieces {
-                    // A closed pipe is no reason to stop watching.
-                    match piece {
-                        Piece::Text(text) => drop(out.write_all(&text).and_then(|()| out.flush())),
-                        Piece::Mark(done) => drop(done.try_send(())),
+                for item in items {
+                    // A closed pipe is no reason to stop monitoring.
+                    match item {
+                        Item::Text(text) => drop(out.write_all(&text).and_then(|()| out.flush())),
+                        Item::Flush(done) => drop(done.try_send(())),
                     }
                     let dropped = self.dropped.swap(0, Ordering::Relaxed);
                     if dropped > 0 {
                         let _ = writeln!(
                             out,
-                            "apmon: {dropped} lines are missing here: nobody read them in time"
+                            "apmon: {} dropped here: the reader was too slow",
+                            count(dropped, "line")
                         );
                     }
                 }
@@ -90,7 +94,7 @@ impl Sink {
                 .spawn(work);
             thread.ok().map(|_| sender)
         };
-        self.pieces.get_or_init(start).as_ref()
+        self.queue.get_or_init(start).as_ref()
     }
 }
 
@@ -107,7 +111,7 @@ mod tests {
     static WRITTEN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
     static SINK: Sink = Sink::new(|| Box::new(Gated));
 
-    /// Writes only while nobody holds the gate.
+    /// Blocks while the gate is held.
     struct Gated;
 
     impl Write for Gated {
@@ -123,18 +127,18 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_stuck_holds_nobody_up_and_what_is_missing_is_said() {
+    fn a_stuck_reader_blocks_nobody_and_dropped_lines_are_counted() {
         let closed = GATE.lock().unwrap();
-        for n in 0..WAITING + 100 {
+        for n in 0..QUEUE_LENGTH + 100 {
             SINK.write(format!("{n}\n").into_bytes());
         }
         SINK.finish(Duration::from_millis(10));
         drop(closed);
-        // A full queue is waited for as well.
+        // This also waits while the queue is full.
         SINK.finish(Duration::from_secs(10));
         let text = String::from_utf8(WRITTEN.lock().unwrap().clone()).unwrap();
         assert!(text.starts_with("0\n"), "{text}");
         assert!(text.contains("\n9999\n"));
-        assert!(text.contains("lines are missing here"), "{text}");
+        assert!(text.contains("lines dropped here"), "{text}");
     }
 }

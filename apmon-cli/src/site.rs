@@ -14,7 +14,7 @@ use apmon_core::{
 use apmon_store::{Format, HISTORY_DAYS, JsonStore, LockError, Platform, SqliteStore};
 use serde_json::json;
 
-use crate::{args::CommonArgs, kinds};
+use crate::{kinds, options::CommonArgs};
 
 /// What all sites of a process share.
 #[derive(Clone)]

@@ -1,9 +1,9 @@
-//! `apmon snmp`: what a device says by SNMP, asked by a person.
+//! `apmon snmp`: queries of a device by SNMP.
 
 mod agent;
 mod ports;
-mod shown;
 mod target;
+mod value;
 mod walk;
 
 use std::{future::Future, process::ExitCode};
@@ -13,36 +13,36 @@ use apmon_snmp::name;
 use apmon_snmp_client::Oid;
 use clap::{Args, Subcommand};
 
-use self::agent::{AgentArgs, Trouble};
-use crate::{console, pass, progress::Progress};
+use self::agent::{AgentArgs, QueryError};
+use crate::{console, progress::Progress};
 
-/// The shell's own for what Ctrl-C ended.
+/// Interrupted by Ctrl-C, as shells report it.
 const EXIT_INTERRUPTED: u8 = 130;
-/// Nobody was asked.
+/// Usage error or invalid site file: nothing was queried.
 const EXIT_USAGE: u8 = 2;
 
-/// Asks a device.
+/// Arguments of `apmon snmp`.
 #[derive(Args)]
 pub(crate) struct SnmpArgs {
     #[command(subcommand)]
-    act: Act,
+    command: SnmpCommand,
 }
 
 #[derive(Subcommand)]
-enum Act {
-    /// Shows a device's ports: which are up, who is on them.
+enum SnmpCommand {
+    /// Shows a device's ports with their state, stations and neighbours.
     ///
-    /// `off` is a port that somebody switched off. As many stations are shown as
-    /// fit; --json has them all.
+    /// A port that its administrator has disabled is `off`. As many stations are shown
+    /// as fit; --json lists them all.
     Ports(PortsArgs),
     /// Shows single values.
     ///
-    /// Without an index a name stands for its only value: sysName is sysName.0.
+    /// A name without an index means its only value: sysName is sysName.0.
     Get(GetArgs),
     /// Shows everything below an object.
     ///
-    /// Lines come as the device answers. A walk that a device leads in a circle
-    /// is ended and exits 1, and so is one at its limit.
+    /// Values are printed as the device answers. A walk ends with exit status 1 at
+    /// its limit, or when the device leads it in a circle.
     Walk(walk::WalkArgs),
 }
 
@@ -59,36 +59,36 @@ struct PortsArgs {
 struct GetArgs {
     #[command(flatten)]
     agent: AgentArgs,
-    /// Numbers (1.3.6.1.2.1.1.5.0), or names of what apmon itself asks for (sysName.0, ifAlias.3).
+    /// OIDs (1.3.6.1.2.1.1.5.0), or names of objects that apmon itself uses (sysName.0, ifAlias.3).
     #[arg(value_name = "OID", required = true)]
     oids: Vec<String>,
-    /// Print JSON, an object per line.
+    /// Print JSON, one object per line.
     #[arg(long)]
     json: bool,
 }
 
-/// Does what the arguments say.
+/// Runs the query.
 pub(crate) fn run(args: &SnmpArgs) -> anyhow::Result<ExitCode> {
-    let agent = match &args.act {
-        Act::Ports(args) => &args.agent,
-        Act::Get(args) => &args.agent,
-        Act::Walk(args) => &args.agent,
+    let agent = match &args.command {
+        SnmpCommand::Ports(args) => &args.agent,
+        SnmpCommand::Get(args) => &args.agent,
+        SnmpCommand::Walk(args) => &args.agent,
     };
-    let act = async {
-        match &args.act {
-            Act::Ports(args) => ports(args).await,
-            Act::Get(args) => get(args).await,
-            Act::Walk(args) => walk::run(args).await,
+    let query = async {
+        match &args.command {
+            SnmpCommand::Ports(args) => ports(args).await,
+            SnmpCommand::Get(args) => get(args).await,
+            SnmpCommand::Walk(args) => walk::run(args).await,
         }
     };
-    match until_interrupted(act)? {
+    match until_interrupted(query)? {
         None => Ok(ExitCode::from(EXIT_INTERRUPTED)),
         Some(Ok(())) => Ok(ExitCode::SUCCESS),
-        Some(Err(Trouble::Usage(error))) => {
-            pass::say(&agent.shown(), &error);
+        Some(Err(QueryError::Usage(error))) => {
+            console::log_error(&agent.shown(), &error);
             Ok(ExitCode::from(EXIT_USAGE))
         }
-        Some(Err(Trouble::Device(text))) => {
+        Some(Err(QueryError::Device(text))) => {
             let shown = agent.shown();
             let shown = shown.display().to_string();
             tracing::error!("{}: {}", printable(&shown), printable(&text));
@@ -97,14 +97,14 @@ pub(crate) fn run(args: &SnmpArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// `None` where Ctrl-C came first.
-fn until_interrupted<T>(act: impl Future<Output = T>) -> anyhow::Result<Option<T>> {
+/// Runs `query` until it is done; `None` if Ctrl-C came first.
+fn until_interrupted<T>(query: impl Future<Output = T>) -> anyhow::Result<Option<T>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let done = runtime.block_on(async {
         tokio::select! {
-            done = act => Some(done),
+            done = query => Some(done),
             Ok(()) = tokio::signal::ctrl_c() => None,
         }
     });
@@ -112,15 +112,15 @@ fn until_interrupted<T>(act: impl Future<Output = T>) -> anyhow::Result<Option<T
     Ok(done)
 }
 
-async fn ports(args: &PortsArgs) -> Result<(), Trouble> {
-    let asked = args.agent.read()?;
+async fn ports(args: &PortsArgs) -> Result<(), QueryError> {
+    let query = args.agent.read()?;
     let mut progress = Progress::new();
-    progress.say(|| format!("asking {} for its ports", args.agent.shown().display()));
-    let device = apmon_snmp::device(&asked.target, &asked.services, &asked.check()).await;
+    progress.update(|| format!("reading the ports of {}", args.agent.shown().display()));
+    let device = apmon_snmp::device(&query.target, &query.services, &query.check()).await;
     drop(progress);
-    let device = device.map_err(|failure| Trouble::Device(failure.reason))?;
+    let device = device.map_err(|failure| QueryError::Device(failure.reason))?;
     if args.json {
-        let json = serde_json::to_string_pretty(&device).map_err(|error| Trouble::Usage(error.into()))?;
+        let json = serde_json::to_string_pretty(&device).map_err(|error| QueryError::Usage(error.into()))?;
         console::line(&console::ascii_controls(&json));
     } else {
         console::line(&ports::render(&device, console::width()));
@@ -128,16 +128,16 @@ async fn ports(args: &PortsArgs) -> Result<(), Trouble> {
     Ok(())
 }
 
-async fn get(args: &GetArgs) -> Result<(), Trouble> {
+async fn get(args: &GetArgs) -> Result<(), QueryError> {
     let oids = args.oids.iter().map(|text| name::instance(text));
     let oids: Vec<Oid> = oids
         .collect::<Result<_, _>>()
-        .map_err(|error| Trouble::Usage(error.into()))?;
-    let asked = args.agent.read()?;
-    let mut session = asked.session().await?;
-    let varbinds = session.get(&oids).await.map_err(|error| asked.trouble(&error))?;
+        .map_err(|error| QueryError::Usage(error.into()))?;
+    let query = args.agent.read()?;
+    let mut session = query.session().await?;
+    let varbinds = session.get(&oids).await.map_err(|error| query.error(&error))?;
     for varbind in &varbinds {
-        console::line(&shown::line(varbind, args.json));
+        console::line(&value::line(varbind, args.json));
     }
     Ok(())
 }

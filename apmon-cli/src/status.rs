@@ -1,4 +1,4 @@
-//! `apmon status`: how things are, told by the daemon or read from its state file.
+//! `apmon status`: the current status, from the daemon or from its state file.
 
 mod text;
 
@@ -14,18 +14,18 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{self, Unanswered},
+    api::{self, ApiError},
     console,
-    place::{self, Place},
+    location::{self, SiteLocation},
 };
 
-/// What to show.
+/// Arguments of `apmon status`.
 #[derive(Args)]
 pub(crate) struct StatusArgs {
-    /// Site files. [default: all sites whose state stands in $STATE_DIRECTORY or /var/tmp/APMonitor]
+    /// Site files. [default: all sites whose state is in $STATE_DIRECTORY or /var/tmp/APMonitor]
     #[arg(value_name = "CONFIG")]
     pub(crate) configs: Vec<PathBuf>,
-    /// The state file, where the daemon was given one; only with a single CONFIG or none.
+    /// State file, if the daemon was given one; only with a single CONFIG or none.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) statefile: Option<PathBuf>,
     /// Print JSON: {"sites": [...]}. Times are UTC.
@@ -33,22 +33,22 @@ pub(crate) struct StatusArgs {
     json: bool,
 }
 
-/// One site as it was found.
-struct Seen {
-    place: Place,
+/// The status of one site, and where it came from.
+struct SiteReport {
+    location: SiteLocation,
     status: SiteStatus,
-    /// Why the daemon did not tell it itself, where it did not.
-    unanswered: Option<Unanswered>,
+    /// Why it came from the state file and not from the daemon.
+    daemon_error: Option<ApiError>,
 }
 
-/// Shows all sites. Exits 0 when all could be shown, else 1.
+/// Shows all sites. Exits with 0 if all could be shown, else with 1.
 pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let zone = TimeZone::system();
     let mut code = ExitCode::SUCCESS;
-    let mut seen = Vec::new();
-    for place in place::all(&args.configs, args.statefile.as_deref())? {
-        match check(place, &zone) {
-            Ok(site) => seen.push(site),
+    let mut reports = Vec::new();
+    for location in location::all(&args.configs, args.statefile.as_deref())? {
+        match read(location, &zone) {
+            Ok(report) => reports.push(report),
             Err(error) => {
                 tracing::error!("{error:#}");
                 code = ExitCode::FAILURE;
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         }
     }
     if args.json {
-        let sites: Vec<Value> = seen.into_iter().map(as_json).collect::<Result<_, _>>()?;
+        let sites: Vec<Value> = reports.into_iter().map(as_json).collect::<Result<_, _>>()?;
         let out = std::io::stdout().lock();
         let mut out = std::io::BufWriter::new(out);
         serde_json::to_writer_pretty(&mut out, &json!({"sites": sites}))?;
@@ -64,48 +64,48 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         out.flush()?;
         return Ok(code);
     }
-    let texts: Vec<_> = seen.iter().map(|site| text::render(site, &zone)).collect();
+    let texts: Vec<_> = reports.iter().map(|report| text::render(report, &zone)).collect();
     if !texts.is_empty() {
         console::line(&texts.join("\n\n"));
     }
     Ok(code)
 }
 
-fn check(place: Place, zone: &TimeZone) -> anyhow::Result<Seen> {
-    let unanswered = match ask(&place.socket()) {
+fn read(location: SiteLocation, zone: &TimeZone) -> anyhow::Result<SiteReport> {
+    let daemon_error = match ask_daemon(&location.socket()) {
         Ok(status) => {
-            return Ok(Seen {
-                place,
+            return Ok(SiteReport {
+                location,
                 status,
-                unanswered: None,
+                daemon_error: None,
             });
         }
-        Err(unanswered) => unanswered,
+        Err(error) => error,
     };
-    let snapshot = apmon_store::read_snapshot(&place.state_file, zone)
-        .map_err(|error| anyhow::anyhow!("{}; {unanswered}", place.unread(&error)))?;
+    let snapshot = apmon_store::read_snapshot(&location.state_file, zone)
+        .map_err(|error| anyhow::anyhow!("{}; {daemon_error}", location.read_error(&error)))?;
     for warning in &snapshot.warnings {
         tracing::warn!("{warning}");
     }
     let now = SystemClock::new().now().wall;
-    let mut status = SiteStatus::from_snapshot(&place.stem, now, &snapshot);
-    if let Some(file) = place.site_file() {
+    let mut status = SiteStatus::from_snapshot(&location.stem, now, &snapshot);
+    if let Some(file) = location.site_file() {
         complete(&mut status, &file);
     }
-    Ok(Seen {
-        place,
+    Ok(SiteReport {
+        location,
         status,
-        unanswered: Some(unanswered),
+        daemon_error: Some(daemon_error),
     })
 }
 
-fn ask(socket: &Path) -> Result<SiteStatus, Unanswered> {
+fn ask_daemon(socket: &Path) -> Result<SiteStatus, ApiError> {
     let answer = api::get(socket, api::STATUS)?;
-    // A daemon of another version may say it otherwise.
-    serde_json::from_slice(&answer).map_err(|error| Unanswered::Failed(error.to_string()))
+    // A daemon of another version may use another format.
+    serde_json::from_slice(&answer).map_err(|error| ApiError::Failed(error.to_string()))
 }
 
-/// Adds what only the site file knows.
+/// Adds what the site file knows and the state file does not.
 fn complete(status: &mut SiteStatus, file: &SiteFile) {
     status.site.clone_from(&file.name);
     let mut known: std::collections::BTreeMap<String, MonitorStatus> = status
@@ -127,14 +127,16 @@ fn complete(status: &mut SiteStatus, file: &SiteFile) {
     status.monitors = known.into_values().collect();
 }
 
-/// What the daemon says, and where it was found.
-fn as_json(seen: Seen) -> serde_json::Result<Value> {
-    let source = match seen.unanswered {
+/// The report as JSON: the status, preceded by its source.
+fn as_json(report: SiteReport) -> serde_json::Result<Value> {
+    let source = match report.daemon_error {
         None => "daemon",
         Some(_) => "store",
     };
-    let mut object = json!({"source": source, "state_file": seen.place.state_file.display().to_string()});
-    if let (Value::Object(object), Value::Object(status)) = (&mut object, serde_json::to_value(&seen.status)?)
+    let state_file = report.location.state_file.display().to_string();
+    let mut object = json!({"source": source, "state_file": state_file});
+    if let (Value::Object(object), Value::Object(status)) =
+        (&mut object, serde_json::to_value(&report.status)?)
     {
         object.extend(status);
     }

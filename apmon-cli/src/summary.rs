@@ -7,7 +7,7 @@ use apmon_core::{
     text::printable,
 };
 
-use crate::{console, kinds, pass, site, table};
+use crate::{console, kinds, site, table};
 
 /// Checks each file and prints its monitors. Exits 0 when all are right, else 1.
 pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<ExitCode> {
@@ -26,7 +26,7 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
             }
             Err(error) => {
                 code = ExitCode::FAILURE;
-                pass::say(config, &error.into());
+                console::log_error(config, &error.into());
             }
         }
     }

@@ -1,11 +1,12 @@
-//! Columns that line up.
+//! Text tables with aligned columns.
 
-/// No line is wider where a table can be cut to fit.
+/// The width that tables are cut to fit, as far as they can be cut.
 pub(crate) const WIDTH: usize = 100;
-/// A name has so much of it before a long text beside it is cut.
+/// The least width to which names are cut; beyond that the last column is cut.
 const NAME: usize = 20;
 
-/// A table as text: a head, then rows; columns are as wide as they must be.
+/// Renders a table: the header, then the rows; columns are as wide as their widest
+/// cell.
 pub(crate) fn render(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
     for row in rows {
@@ -27,8 +28,7 @@ pub(crate) fn render(head: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
-/// A table of which no column is empty: `head` and `rows` without those in
-/// which no row has anything.
+/// Renders a table without the columns that are empty in every row.
 pub(crate) fn render_filled(head: &[&str], rows: &[Vec<String>]) -> String {
     let filled: Vec<bool> = (0..head.len())
         .map(|at| {
@@ -50,7 +50,7 @@ pub(crate) fn render_filled(head: &[&str], rows: &[Vec<String>]) -> String {
     render(&head, &rows)
 }
 
-/// The beginning of `text` within so many characters, `…` where that is not all.
+/// Cuts `text` to `width` characters, the last of which is `…` if any were cut.
 pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -60,13 +60,13 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     cut
 }
 
-/// Cuts the texts of two columns such that no line is wider than [`WIDTH`]:
-/// names down to [`NAME`], then the last column.
+/// Cuts the cells of two columns so that no line is wider than [`WIDTH`]: the names
+/// down to [`NAME`], then the last column.
 pub(crate) fn fit(head: &[&str], rows: &mut [Vec<String>], name: usize, last: usize) {
     let width = |at: usize| {
         let cells = rows.iter().map(|row| row[at].chars().count());
         match cells.max().unwrap_or(0) {
-            0 => 0, // such a column is left out
+            0 => 0, // an empty column is left out
             width => width.max(head[at].chars().count()) + 2,
         }
     };
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut() {
+    fn long_text_is_cut() {
         for (text, width, expected) in [("öäü", 3, "öäü"), ("öäüß", 3, "öä…"), ("ab", 1, "…"), ("", 0, "")]
         {
             assert_eq!(super::cut(text, width), expected);

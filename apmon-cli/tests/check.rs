@@ -1,29 +1,30 @@
-//! `apmon check`: a verdict now, for people, Nagios and programs.
-#![allow(clippy::unwrap_used)] // what fails here is a test
+//! `apmon check`: a verdict for people, Nagios and programs.
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;
 
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use support::{Ended, Lab, Manner, Process, Receiver, SOON, Service, Site, greeter, until};
+use support::{Behaviour, Lab, Output, Process, Receiver, SOON, Service, Site, greeter, wait_until};
 
-/// The broadcast address takes no connection, whatever the network: that is
-/// our own mistake, and says nothing of a target.
+/// The broadcast address accepts no connection on any network: connecting to it is
+/// our own mistake, which says nothing about a target.
 const UNKNOWN: &str = "tcp://255.255.255.255:9";
 
-/// The performance data of a line taken off: a time, and what else was measured.
+/// The only line of the output, without its performance data.
 #[track_caller]
-fn line(ended: &Ended) -> String {
+fn line(output: &Output) -> String {
     assert_eq!(
-        (ended.out.len(), &ended.err[..]),
+        (output.out.len(), &output.err[..]),
         (1, &[][..]),
         "{}",
-        ended.text()
+        output.text()
     );
-    untimed(&ended.out[0])
+    untimed(&output.out[0])
 }
 
+/// Removes the performance data, after checking it: a time, and metrics.
 #[track_caller]
 fn untimed(line: &str) -> String {
     let (text, data) = line.split_once(" | ").unwrap();
@@ -43,9 +44,9 @@ fn untimed(line: &str) -> String {
 #[test]
 fn up_is_ok_and_exit_0() {
     let web = Service::open();
-    let ended = Lab::new().run(&["check", &web.address()]);
-    ended.assert_code(0);
-    let line = line(&ended);
+    let output = Lab::new().run(&["check", &web.address()]);
+    output.assert_code(0);
+    let line = line(&output);
     let middle = line
         .strip_prefix(&format!("OK - {} is up in ", web.address()))
         .unwrap_or_else(|| panic!("{line}"));
@@ -56,10 +57,10 @@ fn up_is_ok_and_exit_0() {
 #[test]
 fn down_is_critical_and_exit_2() {
     let web = Service::closed();
-    let ended = Lab::new().run(&["check", &web.address()]);
-    ended.assert_code(2);
+    let output = Lab::new().run(&["check", &web.address()]);
+    output.assert_code(2);
     assert_eq!(
-        line(&ended),
+        line(&output),
         format!(
             "CRITICAL - {} is down: connect: connection refused",
             web.address()
@@ -68,18 +69,18 @@ fn down_is_critical_and_exit_2() {
 }
 
 #[test]
-fn what_could_not_be_looked_at_is_unknown_and_exit_3() {
-    let ended = Lab::new().run(&["check", UNKNOWN]);
-    ended.assert_code(3);
+fn a_failure_of_our_own_is_unknown_and_exit_3() {
+    let output = Lab::new().run(&["check", UNKNOWN]);
+    output.assert_code(3);
     assert_eq!(
-        line(&ended),
+        line(&output),
         format!("UNKNOWN - {UNKNOWN} is unknown: connect: no route to that network from here")
     );
 }
 
 #[test]
 fn a_redirect_away_from_https_is_a_warning_and_exit_1() {
-    let (lab, web) = (Lab::new(), Receiver::new(Manner::Answer(200)));
+    let (lab, web) = (Lab::new(), Receiver::new(Behaviour::Answer(200)));
     let openssl = |arguments: &[&str]| {
         let mut command = Command::new("openssl");
         command.args(arguments).current_dir(lab.path("."));
@@ -106,7 +107,7 @@ fn a_redirect_away_from_https_is_a_warning_and_exit_1() {
         .stderr(Stdio::null())
         .status();
     assert!(
-        made.expect("openssl is needed: `cargo xtask test` installs it")
+        made.expect("openssl is required: `cargo xtask test` installs it")
             .success()
     );
     lab.write(
@@ -127,11 +128,11 @@ fn a_redirect_away_from_https_is_a_warning_and_exit_1() {
         "-HTTP",
     ];
     let mut server = Process::start(openssl(&serve));
-    let said = server.until_out("ACCEPT 127.0.0.1:");
-    let url = format!("https://{}/away", said.strip_prefix("ACCEPT ").unwrap());
-    let ended = lab.run(&["check", &url]);
-    ended.assert_code(1);
-    let line = line(&ended);
+    let accept = server.wait_for_out("ACCEPT 127.0.0.1:");
+    let url = format!("https://{}/away", accept.strip_prefix("ACCEPT ").unwrap());
+    let output = lab.run(&["check", &url]);
+    output.assert_code(1);
+    let line = line(&output);
     assert!(
         line.starts_with(&format!("WARNING - {url} is up in "))
             && line.ends_with(&format!(", but: redirected from https to {}", web.url("/"))),
@@ -148,28 +149,28 @@ fn a_redirect_away_from_https_is_a_warning_and_exit_1() {
 
 #[test]
 fn a_bare_host_is_pinged() {
-    let ended = Lab::new().run(&["check", "127.0.0.1"]);
-    // Who may not ping is told so, and that is not down.
-    match ended.code {
+    let output = Lab::new().run(&["check", "127.0.0.1"]);
+    // Without permission to ping the verdict is unknown, not down.
+    match output.code {
         Some(0) => assert!(
-            line(&ended).starts_with("OK - 127.0.0.1 is up in "),
+            line(&output).starts_with("OK - 127.0.0.1 is up in "),
             "{}",
-            ended.text()
+            output.text()
         ),
         _ => {
-            ended.assert_code(3);
+            output.assert_code(3);
             assert!(
-                line(&ended).starts_with("UNKNOWN - 127.0.0.1 is unknown: "),
+                line(&output).starts_with("UNKNOWN - 127.0.0.1 is unknown: "),
                 "{}",
-                ended.text()
+                output.text()
             );
         }
     }
 }
 
-fn json(ended: &Ended) -> Value {
-    assert_eq!(ended.err, [""; 0], "{}", ended.text());
-    serde_json::from_str(&ended.out.join("\n")).unwrap()
+fn json(output: &Output) -> Value {
+    assert_eq!(output.err, [""; 0], "{}", output.text());
+    serde_json::from_str(&output.out.join("\n")).unwrap()
 }
 
 fn keys(value: &Value) -> Vec<&String> {
@@ -192,9 +193,9 @@ fn json_has_one_shape_whatever_the_verdict() {
         "metrics",
     ];
 
-    let ended = lab.run(&["check", &up.address(), "--json"]);
-    ended.assert_code(0);
-    let value = json(&ended);
+    let output = lab.run(&["check", &up.address(), "--json"]);
+    output.assert_code(0);
+    let value = json(&output);
     assert_eq!(keys(&value), shape);
     assert_eq!(
         [
@@ -215,9 +216,9 @@ fn json_has_one_shape_whatever_the_verdict() {
     );
     assert_eq!(keys(&value["phases_ms"]), ["connect"]);
 
-    let ended = lab.run(&["check", &down.address(), "--json"]);
-    ended.assert_code(2);
-    let value = json(&ended);
+    let output = lab.run(&["check", &down.address(), "--json"]);
+    output.assert_code(2);
+    let value = json(&output);
     assert_eq!(keys(&value), shape);
     assert_eq!(
         (&value["verdict"], &value["latency_ms"]),
@@ -228,9 +229,9 @@ fn json_has_one_shape_whatever_the_verdict() {
         json!({"class": "refused", "domain": "environment", "reason": "connect: connection refused"})
     );
 
-    let ended = lab.run(&["check", UNKNOWN, "--json", "--explain"]);
-    ended.assert_code(3);
-    let value = json(&ended);
+    let output = lab.run(&["check", UNKNOWN, "--json", "--explain"]);
+    output.assert_code(3);
+    let value = json(&output);
     assert_eq!(keys(&value)[..10], shape);
     assert_eq!(value["verdict"], "unknown");
     assert_eq!(value["failure"]["class"], "no_route");
@@ -245,10 +246,10 @@ fn json_has_one_shape_whatever_the_verdict() {
 
 #[test]
 fn explain_shows_each_step_with_its_time() {
-    let (lab, web) = (Lab::new(), Receiver::new(Manner::Answer(200)));
-    let ended = lab.run(&["check", &web.url("/page"), "--explain"]);
-    ended.assert_code(0);
-    let mut lines = ended.out.iter();
+    let (lab, web) = (Lab::new(), Receiver::new(Behaviour::Answer(200)));
+    let output = lab.run(&["check", &web.url("/page"), "--explain"]);
+    output.assert_code(0);
+    let mut lines = output.out.iter();
     assert!(untimed(lines.next().unwrap()).starts_with("OK - "));
     let mut before = 0.0;
     let steps: Vec<_> = lines
@@ -256,7 +257,7 @@ fn explain_shows_each_step_with_its_time() {
             let (time, text) = line.trim_start().split_once(" ms  ").unwrap();
             let time: f64 = time.parse().unwrap_or_else(|_| panic!("{line:?}"));
             if !text.starts_with("in ") {
-                assert!(time >= before, "in order: {}", ended.text());
+                assert!(time >= before, "in order: {}", output.text());
                 before = time;
             }
             text.to_owned()
@@ -277,21 +278,21 @@ fn explain_shows_each_step_with_its_time() {
 }
 
 #[test]
-fn a_type_is_known_by_its_address_or_named() {
+fn the_type_comes_from_the_address_or_is_given() {
     let (lab, greeter) = (Lab::new(), greeter("SSH-2.0-Test\r\n"));
     let check = |more: &[&str]| lab.run(&[&["check", &greeter], more].concat());
     check(&["--type", "tcp"]).assert_code(0);
     check(&["--set", "expect=SSH-2.0"]).assert_code(0);
-    let ended = check(&["--set", "expect=SSH-1"]);
-    ended.assert_code(2);
+    let output = check(&["--set", "expect=SSH-1"]);
+    output.assert_code(2);
     assert_eq!(
-        line(&ended),
+        line(&output),
         format!("CRITICAL - {greeter} is down: closed after 14 bytes without \"SSH-1\"")
     );
     check(&["--set", "send=hello", "--set", "expect=Test"]).assert_code(0);
     check(&["--type", "http"])
         .assert_code(3)
-        .assert_refused("\"address\" must begin with http:// or https://, not tcp://");
+        .assert_unknown("\"address\" must begin with http:// or https://, not tcp://");
 }
 
 #[test]
@@ -299,19 +300,19 @@ fn the_deadline_can_be_given() {
     let silent = Service::open();
     let address = silent.address();
     let arguments = ["check", &address, "--set", "expect=x", "--timeout", "0.2"];
-    // It does not judge by a look that its process slept through.
-    let ended = until("a look that ends in time", || {
-        let ended = Lab::new().run(&arguments);
-        let slept = ended.text().contains("this process was stalled for ");
-        (!slept).then_some(ended)
+    // A check during which the process stalled gives no verdict.
+    let output = wait_until("a check without a stall", || {
+        let output = Lab::new().run(&arguments);
+        let stalled = output.text().contains("this process was stalled for ");
+        (!stalled).then_some(output)
     });
-    ended.assert_code(2);
-    assert!(line(&ended).contains(" is down: "), "{}", ended.text());
-    assert!(ended.took < SOON, "{:?}", ended.took);
+    output.assert_code(2);
+    assert!(line(&output).contains(" is down: "), "{}", output.text());
+    assert!(output.took < SOON, "{:?}", output.took);
 }
 
 #[test]
-fn what_cannot_be_asked_is_exit_3() {
+fn a_usage_error_is_exit_3() {
     let (lab, web) = (Lab::new(), Service::open());
     lab.write(
         "home.yaml",
@@ -319,29 +320,32 @@ fn what_cannot_be_asked_is_exit_3() {
     );
     let address = web.address();
     let stdout = |arguments: &[&str]| lab.run(&[&["check"], arguments].concat()).out.join("\n");
-    for (arguments, said) in [
+    for (arguments, reason) in [
         (
             &["gopher://127.0.0.1/"][..],
-            "no type is known by gopher://; name one with --type",
+            "no type handles gopher://; choose one with --type",
         ),
         (&["--type", "tpc", &address], "did you mean tcp?"),
         (
             &[&address, "--set", "expcet=x"],
             "unknown option \"expcet\"; did you mean \"expect\"?",
         ),
-        (&[&address, "--set", "expect"], "--set expect: no ="),
-        (&[&address, "web"], "a monitor's name goes with a site file"),
+        (
+            &[&address, "--set", "expect"],
+            "--set expect: must be OPTION=VALUE",
+        ),
+        (&[&address, "web"], "a monitor's name requires a site file"),
         (
             &["home.yaml", "wbe"],
             "home.yaml: no monitor is called \"wbe\"; did you mean \"web\"?",
         ),
         (
             &["home.yaml", "--set", "expect=x"],
-            "--set and --type go with an address, not with a site file",
+            "--set and --type require an address, not a site file",
         ),
         (
             &["home.yaml", "--type", "tcp"],
-            "--set and --type go with an address, not with a site file",
+            "--set and --type require an address, not a site file",
         ),
         (&["missing.yaml"], "missing.yaml: No such file or directory"),
         (
@@ -349,14 +353,14 @@ fn what_cannot_be_asked_is_exit_3() {
             "\"address\" must be a host name, IPv4 or IPv6 address",
         ),
     ] {
-        let ended = lab.run(&[&["check"], arguments].concat());
-        ended.assert_code(3).assert_refused(said);
+        let output = lab.run(&[&["check"], arguments].concat());
+        output.assert_code(3).assert_unknown(reason);
         let json: Value = serde_json::from_str(&stdout(&[arguments, &["--json"]].concat())).unwrap();
         assert_eq!(json["verdict"], "unknown");
-        let reason = json["failure"]["reason"].as_str().unwrap();
-        assert!(reason.contains(said.trim_start_matches("home.yaml: ")), "{json}");
+        let shown = json["failure"]["reason"].as_str().unwrap();
+        assert!(shown.contains(reason.trim_start_matches("home.yaml: ")), "{json}");
     }
-    for (arguments, said) in [
+    for (arguments, reason) in [
         (
             &[][..],
             "the following required arguments were not provided: <URL|HOST|CONFIG>",
@@ -364,16 +368,16 @@ fn what_cannot_be_asked_is_exit_3() {
         (&["--nope"], "unexpected argument '--nope' found"),
         (
             &[&address, "--timeout", "0"],
-            "invalid value '0' for '--timeout <SECS>': a number of seconds above 0, at most 315360000",
+            "invalid value '0' for '--timeout <SECS>': must be a number of seconds greater than 0 and at most 315360000",
         ),
         (&["home.yaml", "web", "more"], "unexpected argument 'more' found"),
     ] {
-        let ended = lab.run(&[&["check"], arguments].concat());
-        ended.assert_code(3);
-        assert_eq!(ended.out, [format!("UNKNOWN - {}", said.replace('|', "/"))]);
-        assert!(!ended.err.is_empty(), "what is right stands on stderr");
+        let output = lab.run(&[&["check"], arguments].concat());
+        output.assert_code(3);
+        assert_eq!(output.out, [format!("UNKNOWN - {}", reason.replace('|', "/"))]);
+        assert!(!output.err.is_empty(), "stderr shows the usage");
         let json: Value = serde_json::from_str(&stdout(&[arguments, &["--json"]].concat())).unwrap();
-        assert_eq!(json["failure"]["reason"], said);
+        assert_eq!(json["failure"]["reason"], reason);
     }
     assert!(!lab.path("state").exists(), "no state is kept");
 }
@@ -381,7 +385,7 @@ fn what_cannot_be_asked_is_exit_3() {
 #[test]
 fn the_worst_verdict_of_a_site_is_its_exit_code() {
     let (lab, up, down) = (Lab::new(), Service::open(), Service::closed());
-    let receiver = Receiver::new(Manner::Answer(200));
+    let receiver = Receiver::new(Behaviour::Answer(200));
     let site = Site::new("HomeLab")
         .webhook(&receiver.url("/hook"))
         .watch_service("up", &up);
@@ -392,19 +396,19 @@ fn the_worst_verdict_of_a_site_is_its_exit_code() {
     lab.write("down.yaml", site.text());
     lab.run(&["check", "up.yaml"]).assert_code(0);
     lab.run(&["check", "unknown.yaml"]).assert_code(3);
-    let ended = lab.run(&["check", "down.yaml"]);
-    ended.assert_code(2);
-    // Nagios takes the first line, and all behind its | as performance data.
-    let (summary, data) = ended.out[0].split_once(" | ").unwrap();
+    let output = lab.run(&["check", "down.yaml"]);
+    output.assert_code(2);
+    // Nagios shows the first line; performance data follows its |.
+    let (summary, data) = output.out[0].split_once(" | ").unwrap();
     assert_eq!(summary, "CRITICAL - 1 of 4 down: down, 1 unknown: unknown");
     let labels: Vec<_> = data
         .split(";;;0")
         .map(|one| one.split('=').next().unwrap())
         .collect();
     assert_eq!(labels, ["up", " unknown", " down", " 'up again'", ""]);
-    let lines = &ended.out[1..];
-    assert_eq!(lines.len(), 4, "{}", ended.text());
-    assert!(!lines.concat().contains('|'), "{}", ended.text());
+    let lines = &output.out[1..];
+    assert_eq!(lines.len(), 4, "{}", output.text());
+    assert!(!lines.concat().contains('|'), "{}", output.text());
     assert!(lines[0].starts_with(&format!("OK - up ({}) is up in ", up.address())));
     assert!(lines[1].starts_with(&format!("UNKNOWN - unknown ({UNKNOWN}) is unknown: ")));
     assert_eq!(
@@ -423,19 +427,19 @@ fn the_worst_verdict_of_a_site_is_its_exit_code() {
         .map(|one| one["verdict"].as_str().unwrap())
         .collect();
     assert_eq!(verdicts, ["up", "unknown", "down", "up"]);
-    // One of them by name.
+    // A single monitor by its name.
     lab.run(&["check", "down.yaml", "up again"]).assert_code(0);
-    let ended = lab.run(&["check", "down.yaml", "down"]);
-    ended.assert_code(2);
-    assert_eq!(ended.out.len(), 1);
-    assert_eq!(receiver.requests().len(), 0, "nobody is told");
+    let output = lab.run(&["check", "down.yaml", "down"]);
+    output.assert_code(2);
+    assert_eq!(output.out.len(), 1);
+    assert_eq!(receiver.requests().len(), 0, "no notification is sent");
     assert!(!lab.path("state").exists(), "no state is kept");
 }
 
 #[test]
-fn nagios_finds_no_second_bar() {
-    let web = Receiver::new(Manner::Answer(200));
-    let ended = Lab::new().run(&["check", &web.url("/"), "--set", "expect=a|b"]);
-    ended.assert_code(2);
-    assert!(line(&ended).contains("\"a/b\" not found"), "{}", ended.text());
+fn a_bar_in_a_reason_does_not_start_performance_data() {
+    let web = Receiver::new(Behaviour::Answer(200));
+    let output = Lab::new().run(&["check", &web.url("/"), "--set", "expect=a|b"]);
+    output.assert_code(2);
+    assert!(line(&output).contains("\"a/b\" not found"), "{}", output.text());
 }

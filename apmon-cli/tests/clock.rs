@@ -1,16 +1,17 @@
-//! The wall clock is set back by an hour: no false outage, and no silence.
-#![allow(clippy::unwrap_used)] // what fails here is a test
+//! The wall clock is set back by an hour: no false outage, and no missing alert.
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;
 
 use apmon_core::{Clock as _, SystemClock};
 use support::{
-    FakeTime, Lab, Manner, Process, Receiver, SOON, Service, Site, message_of, run, timeless, until,
+    Behaviour, FakeTime, Lab, Process, Receiver, SOON, Service, Site, message_of, run, wait_until,
+    without_times,
 };
 
 const HOUR: i64 = 3600;
 
-/// By how many seconds the time of the last look differs from the right one.
+/// How many seconds the time of the last check is off the real time.
 fn offset(lab: &Lab) -> i64 {
     let checked = lab.state("home").time("web", "last_checked");
     checked.duration_since(SystemClock::new().now().wall).as_secs()
@@ -22,67 +23,71 @@ fn assert_set_back(lab: &Lab) {
 }
 
 #[test]
-fn between_two_passes_nothing_is_told_that_is_not_so() {
-    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::open());
+fn between_two_passes_there_is_no_false_outage() {
+    let (lab, receiver, web) = (Lab::new(), Receiver::new(Behaviour::Answer(200)), Service::open());
     let time = FakeTime::new(&lab);
     let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
     lab.write("home.yaml", site.watch_service("web", &web).text());
     let pass = || {
         let mut command = lab.apmon(&["home.yaml"]);
-        time.rule(&mut command);
-        let ended = run(command);
-        ended.assert_code(0);
-        assert_eq!(ended.err, [""; 0], "{}", ended.text());
-        ended.out
+        time.apply_to(&mut command);
+        let output = run(command);
+        output.assert_code(0);
+        assert_eq!(output.err, [""; 0], "{}", output.text());
+        output.out
     };
     assert_eq!(pass(), [""; 0]);
-    assert!(offset(&lab).abs() < 60, "the right time at first");
+    assert!(offset(&lab).abs() < 60, "the real time at first");
     time.set(-HOUR);
     assert_eq!(pass(), [""; 0], "no false outage");
     assert_set_back(&lab);
-    web.go_away();
+    web.close();
     time.set(-HOUR + 60);
-    assert_eq!(pass().len(), 1, "a true one is told");
+    assert_eq!(pass().len(), 1, "a real outage is sent");
     assert_eq!(receiver.requests().len(), 1);
 }
 
 #[test]
-fn between_two_passes_reminders_and_the_end_of_an_outage_still_come() {
-    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+fn between_two_passes_reminders_and_the_recovery_are_still_sent() {
+    let (lab, receiver, web) = (
+        Lab::new(),
+        Receiver::new(Behaviour::Answer(200)),
+        Service::closed(),
+    );
     let time = FakeTime::new(&lab);
     let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
     lab.write("home.yaml", site.watch_service("web", &web).text());
     let pass_at = |offset| {
         time.set(offset);
         let mut command = lab.apmon(&["home.yaml"]);
-        time.rule(&mut command);
-        let ended = run(command);
-        ended.assert_code(0);
-        ended.out
+        time.apply_to(&mut command);
+        let output = run(command);
+        output.assert_code(0);
+        output.out
     };
     assert!(pass_at(0)[0].starts_with("##### NEW OUTAGE: "));
     assert_eq!(pass_at(-HOUR), [""; 0], "it is the same outage");
     assert_set_back(&lab);
-    // Ten minutes later the reminder is due, whatever the clock says.
+    // Ten minutes later the reminder is due, although the clock shows an earlier time.
     let reminder = pass_at(-HOUR + 600);
     assert!(
         reminder.len() == 1 && reminder[0].starts_with("##### DOWN: web in HomeLab is down: "),
         "{reminder:?}"
     );
-    web.come_back();
+    web.reopen();
     let recovery = pass_at(-HOUR + 660);
     assert!(
         recovery.len() == 1
-            && timeless(&recovery[0]).ends_with(" at TIME, outage lasted 11 mins N secs #####"),
+            && without_times(&recovery[0]).ends_with(" at TIME, outage lasted 11 mins N secs #####"),
         "{recovery:?}"
     );
-    let told: Vec<_> = receiver.requests().iter().map(message_of).collect();
-    assert_eq!(told.len(), 3, "{told:#?}");
+    let sent: Vec<_> = receiver.requests().iter().map(message_of).collect();
+    assert_eq!(sent.len(), 3, "{sent:#?}");
 }
 
 #[test]
-fn within_a_daemon_nothing_but_the_time_of_day_changes() {
-    let (lab, receiver) = (Lab::new(), Receiver::new(Manner::Answer(200)));
+fn a_daemon_changes_only_the_times_it_prints() {
+    let (lab, receiver) = (Lab::new(), Receiver::new(Behaviour::Answer(200)));
     let (web, nas) = (Service::open(), Service::closed());
     let time = FakeTime::new(&lab);
     let site = Site::new("HomeLab")
@@ -93,13 +98,13 @@ fn within_a_daemon_nothing_but_the_time_of_day_changes() {
         .watch_service("nas", &nas);
     lab.write("home.yaml", site.text());
     let mut command = lab.apmon(&["run", "-vv", "home.yaml"]);
-    time.rule(&mut command);
+    time.apply_to(&mut command);
     let mut daemon = Process::start(command);
-    daemon.until_out("##### NEW OUTAGE: nas in HomeLab ");
-    daemon.until_err("DEBUG web: Up in ");
+    daemon.wait_for_out("##### NEW OUTAGE: nas in HomeLab ");
+    daemon.wait_for_err("DEBUG web: Up in ");
     assert_eq!(daemon.out().len(), 1);
     time.set(-HOUR);
-    let reminders = until("two reminders", || {
+    let reminders = wait_until("two reminders", || {
         let lines = daemon.out();
         let found: Vec<_> = lines
             .into_iter()
@@ -114,19 +119,20 @@ fn within_a_daemon_nothing_but_the_time_of_day_changes() {
         seconds[0] >= 2 && seconds[1] >= 4 && seconds[1] < 60,
         "{reminders:#?}"
     );
-    nas.come_back();
-    let recovery = daemon.until_out("##### RECOVERY: nas in HomeLab ");
+    nas.reopen();
+    let recovery = daemon.wait_for_out("##### RECOVERY: nas in HomeLab ");
     assert!((4..60).contains(&lasted(&recovery)), "{recovery}");
-    web.go_away();
-    daemon.until_out("##### NEW OUTAGE: web in HomeLab ");
-    receiver.until(5);
-    let said = daemon.out();
+    web.close();
+    daemon.wait_for_out("##### NEW OUTAGE: web in HomeLab ");
+    receiver.wait_for(5);
+    let printed = daemon.out();
     assert!(
-        said.iter()
-            .all(|line| line.contains("nas in HomeLab") || line == said.last().unwrap()),
-        "no false outage: {said:#?}"
+        printed
+            .iter()
+            .all(|line| line.contains("nas in HomeLab") || line == printed.last().unwrap()),
+        "no false outage: {printed:#?}"
     );
-    let ended = daemon.stop();
-    ended.assert_code(0);
-    assert!(ended.took < SOON, "{:?}", ended.took);
+    let output = daemon.stop();
+    output.assert_code(0);
+    assert!(output.took < SOON, "{:?}", output.took);
 }

@@ -1,15 +1,15 @@
-//! What `--help` prints, and the version.
-#![allow(clippy::unwrap_used)] // what fails here is a test
+//! The output of `--help` and `--version`.
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;
 
 use support::Lab;
 
 fn help(arguments: &[&str]) -> String {
-    let ended = Lab::new().run(arguments);
-    ended.assert_code(0);
-    assert_eq!(ended.err, [""; 0]);
-    ended.out.join("\n")
+    let output = Lab::new().run(arguments);
+    output.assert_code(0);
+    assert_eq!(output.err, [""; 0]);
+    output.out.join("\n")
 }
 
 #[test]

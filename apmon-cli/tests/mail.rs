@@ -1,6 +1,6 @@
-//! Mail as an operator sees it: real mails to a real server (aiosmtpd).
+//! Mail from site file to mailbox: real mails to a real server (aiosmtpd).
 
-#![allow(clippy::unwrap_used)] // what fails here is a test
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 #[path = "../../apmon-notify/tests/lab/mod.rs"]
 mod lab;
@@ -9,7 +9,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Ended, Lab, Service, Site};
+use support::{Lab, Output, Service, Site};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -20,18 +20,18 @@ fn site(web: &Service, port: u16, recipients: &str) -> Site {
         ))
         .option(&format!("outage_emails: [{recipients}]"))
         .watch_service("web", web)
-        .watch(&format!("type: tcp, name: quiet, address: \"{}\", email: no", web.address()))
+        .watch(&format!("type: tcp, name: no-mail, address: \"{}\", email: no", web.address()))
 }
 
-/// Recipient and subject of each mail.
-fn told(mails: &[Value]) -> Vec<(&str, &str)> {
-    let told = mails.iter().map(|mail| {
+/// The recipient and the subject of each mail, sorted.
+fn subjects(mails: &[Value]) -> Vec<(&str, &str)> {
+    let subjects = mails.iter().map(|mail| {
         let to = mail["to"][0].as_str().unwrap();
         (to, mail["headers"]["subject"].as_str().unwrap())
     });
-    let mut told: Vec<_> = told.collect();
-    told.sort_unstable();
-    told
+    let mut subjects: Vec<_> = subjects.collect();
+    subjects.sort_unstable();
+    subjects
 }
 
 #[test]
@@ -42,22 +42,22 @@ fn an_outage_and_its_recovery_arrive_as_mails() {
     lab.write("home.yaml", site(&web, post.port("plain"), recipients).text());
     lab.run(&["home.yaml"]).assert_code(0);
     assert!(post.mails().is_empty());
-    web.go_away();
+    web.close();
     lab.state("home").age(MINUTE);
     lab.run(&["home.yaml"]).assert_code(0);
     assert_eq!(
-        told(&post.mails()),
+        subjects(&post.mails()),
         [
             ("boss@example.com", "[OUTAGE] web in HomeLab"),
             ("ops@example.com", "[OUTAGE] web in HomeLab"),
         ]
     );
-    web.come_back();
+    web.reopen();
     lab.state("home").age(MINUTE);
     lab.run(&["home.yaml"]).assert_code(0);
     let mails = post.mails();
     assert_eq!(
-        told(&mails),
+        subjects(&mails),
         [
             ("boss@example.com", "[OUTAGE] web in HomeLab"),
             ("night@example.com", "[RECOVERY] web in HomeLab"),
@@ -85,18 +85,18 @@ fn an_outage_and_its_recovery_arrive_as_mails() {
 }
 
 #[test]
-fn what_the_mail_server_missed_comes_later() {
+fn mail_undelivered_by_one_pass_is_delivered_by_the_next() {
     let (lab, post, web) = (Lab::new(), lab::Lab::start(), Service::open());
-    web.go_away();
+    web.close();
     let recipient = "{email: ops@example.com}";
-    // So long a pass tries.
-    let in_vain = site(&web, 1, recipient).option("max_try_secs: 2");
-    lab.write("home.yaml", in_vain.text());
-    let ended = lab.run(&["home.yaml"]);
+    // max_try_secs is the time a pass has for deliveries.
+    let unreachable = site(&web, 1, recipient).option("max_try_secs: 2");
+    lab.write("home.yaml", unreachable.text());
+    let output = lab.run(&["home.yaml"]);
     assert!(
-        ended.text().contains("127.0.0.1:1: connect: "),
+        output.text().contains("127.0.0.1:1: connect: "),
         "{}",
-        ended.text()
+        output.text()
     );
     assert!(post.mails().is_empty());
     lab.write("home.yaml", site(&web, post.port("plain"), recipient).text());
@@ -111,13 +111,13 @@ fn a_test_mail_of_each_kind_goes_to_each_recipient() {
     let port = post.port("plain");
     let recipients = "{email: ops@example.com}, {email: boss@example.com, email_reminders: no}";
     lab.write("home.yaml", site(&web, port, recipients).text());
-    let ended = lab.run(&["--test-emails", "home.yaml"]);
-    ended.assert_code(0);
+    let output = lab.run(&["--test-emails", "home.yaml"]);
+    output.assert_code(0);
     let off = " (in earnest not sent: email_reminders is no)";
     let line =
         |to: &str, kind: &str, off: &str| format!("HomeLab: mail:{to}@example.com: {kind}: taken{off}");
     assert_eq!(
-        verdicts(&ended),
+        verdicts(&output),
         [
             format!("HomeLab: mail goes by 127.0.0.1:{port} (in clear), from apmon@lan.example"),
             line("ops", "outage", ""),
@@ -139,11 +139,11 @@ fn a_test_mail_of_each_kind_goes_to_each_recipient() {
         "  > Subject: [REMINDER 1] apmon test in HomeLab",
         "  < 250 2.0.0 taken as 12",
     ] {
-        assert!(ended.out.iter().any(|line| line == shown), "{}", ended.text());
+        assert!(output.out.iter().any(|line| line == shown), "{}", output.text());
     }
     let mails = post.mails();
     assert_eq!(mails.len(), 12);
-    // What a mail says of the next reminder is seen as well.
+    // The reminders show the line about the next reminder too.
     let is_reminder = |mail: &&Value| {
         let subject = mail["headers"]["subject"].as_str().unwrap();
         subject.starts_with("[REMINDER")
@@ -155,14 +155,14 @@ fn a_test_mail_of_each_kind_goes_to_each_recipient() {
     assert!(!lab.path("state").exists(), "no state is kept");
 }
 
-/// What is printed beside what was sent and answered.
-fn verdicts(ended: &Ended) -> Vec<String> {
-    let lines = ended.out.iter().filter(|line| !line.starts_with(' '));
+/// The lines that are not part of the SMTP dialogue.
+fn verdicts(output: &Output) -> Vec<String> {
+    let lines = output.out.iter().filter(|line| !line.starts_with(' '));
     lines.cloned().collect()
 }
 
 #[test]
-fn a_test_mail_that_fails_says_why_and_no_secret() {
+fn a_failed_test_mail_shows_the_reason_and_no_secret() {
     let (lab, post, web) = (Lab::new(), lab::Lab::start(), Service::open());
     let port = post.port("login");
     let server = |password: &str| {
@@ -177,15 +177,15 @@ fn a_test_mail_that_fails_says_why_and_no_secret() {
             .text()
     };
     lab.write("home.yaml", text("wr0ng-s3cret"));
-    let ended = lab.run(&["--test-emails", "home.yaml"]);
-    ended.assert_code(1);
+    let output = lab.run(&["--test-emails", "home.yaml"]);
+    output.assert_code(1);
     let refused = |kind: &str| {
         format!(
             "HomeLab: mail:ops@example.com: {kind}: FAILED: 127.0.0.1:{port}: login: answered 535 5.7.8 no such user"
         )
     };
     assert_eq!(
-        verdicts(&ended),
+        verdicts(&output),
         [
             format!(
                 "HomeLab: mail goes by 127.0.0.1:{port} (STARTTLS, certificate not verified, login as apmon), from apmon@lan.example"
@@ -198,13 +198,13 @@ fn a_test_mail_that_fails_says_why_and_no_secret() {
             refused("no longer watched"),
         ]
     );
-    assert!(!ended.text().contains("s3cret"), "{}", ended.text());
+    assert!(!output.text().contains("s3cret"), "{}", output.text());
     lab.write("home.yaml", text("s3cret-päss"));
     lab.run(&["--test-emails", "home.yaml"]).assert_code(0);
 }
 
 #[test]
-fn the_daemon_says_at_its_start_that_the_server_does_not_take_mail() {
+fn the_daemon_warns_at_its_start_about_a_failing_mail_server() {
     let (lab, post, web) = (Lab::new(), lab::Lab::start(), Service::open());
     let port = post.port("starttls");
     let server =
@@ -212,6 +212,6 @@ fn the_daemon_says_at_its_start_that_the_server_does_not_take_mail() {
     let site = site(&web, port, "{email: ops@example.com}").option(&server);
     lab.write("home.yaml", site.text());
     let mut apmon = lab.start(&["run", "home.yaml"]);
-    apmon.until_err("email_server does not take mail now: 127.0.0.1");
+    apmon.wait_for_err("email_server is not accepting mail: 127.0.0.1");
     apmon.stop().assert_code(0);
 }

@@ -1,5 +1,5 @@
-//! `apmon pacing`: when the reminders of an outage would come.
-#![allow(clippy::unwrap_used)] // what fails here is a test
+//! `apmon pacing`: when the reminders of an outage would be sent.
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;
 
@@ -8,14 +8,14 @@ use support::Lab;
 
 fn pacing(options: &str) -> String {
     let arguments: Vec<_> = ["pacing"].into_iter().chain(options.split(' ')).collect();
-    let ended = Lab::new().run(&arguments);
-    ended.assert_code(0);
-    assert_eq!(ended.err, [""; 0]);
-    ended.out.join("\n")
+    let output = Lab::new().run(&arguments);
+    output.assert_code(0);
+    assert_eq!(output.err, [""; 0]);
+    output.out.join("\n")
 }
 
 #[test]
-fn the_table_of_the_seeds_curve() {
+fn waits_grow_to_the_longest_interval() {
     assert_eq!(
         pacing("--notify-every-n-secs 8 --after-every-n-notifications 4 --count 5"),
         "\
@@ -30,7 +30,7 @@ reminder 5  8            33            33 secs"
 }
 
 #[test]
-fn without_a_number_of_notifications_all_waits_are_the_same() {
+fn by_default_all_waits_are_the_same() {
     assert_eq!(
         pacing("--notify-every-n-secs 3600"),
         "\
@@ -44,7 +44,7 @@ reminder 4  3600         14400         4 hours 0 mins"
 }
 
 #[test]
-fn the_curve_for_programs() {
+fn the_table_as_json() {
     let json: Value = serde_json::from_str(&pacing(
         "--notify-every-n-secs 8 --after-every-n-notifications 4 --count 5 --json",
     ))
@@ -63,12 +63,21 @@ fn the_curve_for_programs() {
 }
 
 #[test]
-fn what_makes_no_curve_is_refused() {
+fn invalid_numbers_are_usage_errors() {
     for (options, part) in [
-        ("--notify-every-n-secs 0", "a number of seconds above 0"),
+        (
+            "--notify-every-n-secs 0",
+            "must be a number of seconds greater than 0",
+        ),
         ("--notify-every-n-secs -1", "-1"),
-        ("--notify-every-n-secs soon", "a number of seconds above 0"),
-        ("--notify-every-n-secs inf", "a number of seconds above 0"),
+        (
+            "--notify-every-n-secs soon",
+            "must be a number of seconds greater than 0",
+        ),
+        (
+            "--notify-every-n-secs inf",
+            "must be a number of seconds greater than 0",
+        ),
         (
             "--notify-every-n-secs 8 --after-every-n-notifications 0",
             "invalid value '0'",
@@ -78,9 +87,13 @@ fn what_makes_no_curve_is_refused() {
         ("--after-every-n-notifications 3", "--notify-every-n-secs <S>"),
     ] {
         let arguments: Vec<_> = ["pacing"].into_iter().chain(options.split(' ')).collect();
-        let ended = Lab::new().run(&arguments);
-        ended.assert_code(2);
-        assert_eq!(ended.out, [""; 0], "{options}");
-        assert!(ended.err.join("\n").contains(part), "{options}: {}", ended.text());
+        let output = Lab::new().run(&arguments);
+        output.assert_code(2);
+        assert_eq!(output.out, [""; 0], "{options}");
+        assert!(
+            output.err.join("\n").contains(part),
+            "{options}: {}",
+            output.text()
+        );
     }
 }

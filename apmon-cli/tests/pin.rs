@@ -1,4 +1,4 @@
-//! `apmon pin`, against openssl's own server.
+//! `apmon pin`, against openssl's server.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use support::{Lab, Process};
 
-/// openssl, serving a certificate of its own that is valid for 40 days.
+/// An openssl server with a self-signed certificate that is valid for 40 days.
 struct Server {
     _process: Process,
     address: String,
@@ -30,7 +30,7 @@ impl Server {
         .stderr(Stdio::null())
         .status();
         assert!(
-            made.expect("openssl is needed: `cargo xtask test` installs it")
+            made.expect("openssl is required: `cargo xtask test` installs it")
                 .success()
         );
         let print = openssl("x509 -in certificate -noout -fingerprint -sha256")
@@ -40,9 +40,9 @@ impl Server {
         let mut process = Process::start(openssl(
             "s_server -accept 127.0.0.1:0 -key key -cert certificate -www",
         ));
-        let said = process.until_out("ACCEPT 127.0.0.1:");
+        let line = process.wait_for_out("ACCEPT 127.0.0.1:");
         Self {
-            address: said.strip_prefix("ACCEPT ").unwrap().to_owned(),
+            address: line.strip_prefix("ACCEPT ").unwrap().to_owned(),
             fingerprint: print.trim().split_once('=').unwrap().1.to_owned(),
             _process: process,
         }
@@ -50,15 +50,17 @@ impl Server {
 }
 
 #[test]
-fn the_certificate_is_shown_with_the_line_that_pins_it() {
+fn the_certificate_is_shown_with_the_option_that_pins_it() {
     let lab = Lab::new();
     let server = Server::start(&lab);
     let (url, pin) = (format!("https://{}", server.address), &server.fingerprint);
-    let ended = lab.run(&["pin", &url]);
-    ended.assert_code(0);
-    let out = ended.out.join("\n");
+    let output = lab.run(&["pin", &url]);
+    output.assert_code(0);
+    let out = output.out.join("\n");
     assert!(
-        out.starts_with(&format!("{url} shows 1 certificate\n\n1  subject  CN=nas.lan\n")),
+        out.starts_with(&format!(
+            "{url} presents 1 certificate\n\n1  subject  CN=nas.lan\n"
+        )),
         "{out}"
     );
     for part in [
@@ -73,8 +75,8 @@ fn the_certificate_is_shown_with_the_line_that_pins_it() {
         out.ends_with(&format!("\n    ssl_fingerprint: \"{pin}\"")),
         "{out}"
     );
-    let ended = lab.run(&["pin", "--json", &url]);
-    let json: serde_json::Value = serde_json::from_str(&ended.out.join("\n")).unwrap();
+    let output = lab.run(&["pin", "--json", &url]);
+    let json: serde_json::Value = serde_json::from_str(&output.out.join("\n")).unwrap();
     assert_eq!(json[0]["sha256"], **pin);
     assert_eq!(json[0]["names"][1], "127.0.0.1");
 }
@@ -91,10 +93,10 @@ fn the_pin_is_written_into_the_site_file_and_nothing_else_changes() {
     let (url, pin) = (format!("https://{}", server.address), &server.fingerprint);
     let before = SITE.replace("ADDRESS", &server.address);
     lab.write("lab.yaml", &before);
-    let ended = lab.run(&["pin", &url, "--write", "lab.yaml"]);
-    ended.assert_code(0);
+    let output = lab.run(&["pin", &url, "--write", "lab.yaml"]);
+    output.assert_code(0);
     assert_eq!(
-        ended.out[ended.out.len() - 2..],
+        output.out[output.out.len() - 2..],
         [
             "lab.yaml: monitor \"nas\" is pinned",
             "lab.yaml: monitor \"raw\" is pinned"
@@ -105,17 +107,17 @@ fn the_pin_is_written_into_the_site_file_and_nothing_else_changes() {
     let inline = format!(", ssl_fingerprint: \"{pin}\"");
     assert_eq!(after.replacen(&line, "", 1).replacen(&inline, "", 1), before);
     assert_eq!(after.matches(pin.as_str()).count(), 2);
-    // It is as good as if it had been written by hand.
+    // The written pin works.
     lab.run(&["check", "lab.yaml", "nas"]).assert_code(0);
-    let ended = lab.run(&["pin", &url, "--write", "lab.yaml"]);
-    ended.assert_code(0);
+    let output = lab.run(&["pin", &url, "--write", "lab.yaml"]);
+    output.assert_code(0);
     assert!(
-        ended.text().contains("monitor \"raw\" has this pin already"),
+        output.text().contains("monitor \"raw\" already has this pin"),
         "{}",
-        ended.text()
+        output.text()
     );
     assert_eq!(std::fs::read_to_string(lab.path("lab.yaml")).unwrap(), after);
-    // Another certificate takes the place of the first.
+    // A new pin replaces the old one.
     let other = Server::start(&lab);
     lab.write("lab.yaml", after.replace(&server.address, &other.address));
     lab.run(&["check", "lab.yaml", "nas"]).assert_code(2);
@@ -128,7 +130,7 @@ fn the_pin_is_written_into_the_site_file_and_nothing_else_changes() {
 }
 
 #[test]
-fn what_cannot_be_pinned_is_named_and_nothing_is_written() {
+fn an_error_is_explained_and_nothing_is_written() {
     let lab = Lab::new();
     let server = Server::start(&lab);
     let url = format!("https://{}", server.address);
@@ -137,7 +139,7 @@ fn what_cannot_be_pinned_is_named_and_nothing_is_written() {
     for (arguments, reason) in [
         (
             &["pin", &url, "--write", "lab.yaml"][..],
-            "lab.yaml: no monitor with TLS looks at that host and port; name one with --monitor",
+            "lab.yaml: no monitor uses TLS at that host and port; choose one with --monitor",
         ),
         (
             &["pin", &url, "--write", "lab.yaml", "--monitor", "nass"],
@@ -164,10 +166,10 @@ fn what_cannot_be_pinned_is_named_and_nothing_is_written() {
             "http://user:***@127.0.0.1:9 must begin with https:// or tls://",
         ),
     ] {
-        let ended = lab.run(arguments);
-        ended.assert_code(1);
-        assert!(ended.text().contains(reason), "{reason:?} in {}", ended.text());
-        assert!(!ended.text().contains("secret"));
+        let output = lab.run(arguments);
+        output.assert_code(1);
+        assert!(output.text().contains(reason), "{reason:?} in {}", output.text());
+        assert!(!output.text().contains("secret"));
     }
     assert_eq!(std::fs::read_to_string(lab.path("lab.yaml")).unwrap(), site);
     lab.run(&["pin", &url, "--quic", "--starttls", "smtp"])

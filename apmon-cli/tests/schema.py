@@ -1,5 +1,5 @@
-"""Validates site files, read as YAML 1.2, against a schema: prints ok or what is
-wrong of each. Arguments: the schema, then the files."""
+"""Validates site files, read as YAML 1.2, against a schema. Prints ok or the error
+for each. Arguments: the schema, then the files."""
 
 import json
 import re

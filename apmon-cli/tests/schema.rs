@@ -1,6 +1,6 @@
-//! The JSON Schema and the reader agree on what a site file may hold: asked of
-//! a validator that others use.
-#![allow(clippy::unwrap_used)] // what fails here is a test
+//! The JSON Schema and the reader of site files agree, according to an independent
+//! validator.
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;
 
@@ -10,14 +10,14 @@ use std::{
     process::Command,
 };
 
-use support::{Lab, beside_the_tests};
+use support::{Lab, test_file};
 
-/// What the validator says of each file.
+/// The validator's result for each file.
 fn validated(lab: &Lab, files: &[PathBuf]) -> Vec<String> {
     let schema = lab.run(&["reference", "schema"]);
     schema.assert_code(0);
     lab.write("schema.json", schema.out.join("\n"));
-    // Debian's modules are found by Debian's python only.
+    // Only Debian's python finds Debian's modules.
     let has_modules = |python: &&str| {
         let import = Command::new(python)
             .args(["-c", "import jsonschema, yaml"])
@@ -27,7 +27,7 @@ fn validated(lab: &Lab, files: &[PathBuf]) -> Vec<String> {
     let python = ["python3", "/usr/bin/python3"].into_iter().find(has_modules);
     let output =
         Command::new(python.expect("python3-jsonschema and python3-yaml: `cargo xtask test` installs them"))
-            .arg(beside_the_tests("schema.py"))
+            .arg(test_file("schema.py"))
             .arg(lab.path("schema.json"))
             .args(files)
             .output()
@@ -55,18 +55,18 @@ fn yaml_files(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_examples_are_right_by_the_schema() {
+fn the_examples_conform_to_the_schema() {
     let files = yaml_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples"));
     assert!(files.len() >= 2, "{files:?}");
-    for (file, said) in files.iter().zip(validated(&Lab::new(), &files)) {
-        assert_eq!(said, "ok", "{}", file.display());
+    for (file, result) in files.iter().zip(validated(&Lab::new(), &files)) {
+        assert_eq!(result, "ok", "{}", file.display());
     }
 }
 
 #[test]
-fn the_schema_takes_what_the_reader_takes_and_refuses_what_it_refuses() {
+fn the_schema_and_the_reader_agree_on_options() {
     let digits = "1".repeat(64);
-    let taken = [
+    let accepted = [
         "ignore_ssl_expiry: yes",
         "ignore_ssl_expiry: OFF",
         "ignore_ssl_expiry: true",
@@ -81,7 +81,7 @@ fn the_schema_takes_what_the_reader_takes_and_refuses_what_it_refuses() {
         &format!("ssl_fingerprint: {digits}"),
         &format!("ssl_fingerprint: [{digits}, {}]", "ab".repeat(32)),
     ];
-    let refused = [
+    let rejected = [
         "ignore_ssl_expiry: maybe",
         "ignore_ssl_expiry: 2",
         "ignore_ssl_expiry:",
@@ -95,7 +95,7 @@ fn the_schema_takes_what_the_reader_takes_and_refuses_what_it_refuses() {
         "ssl_fingerprint: null",
         "colour: red",
     ];
-    agree(&taken, &refused, |option| {
+    agree(&accepted, &rejected, |option| {
         format!(
             "site: {{name: 7}}\nmonitors:\n  - type: http\n    name: 8\n    address: https://h/\n    {option}\n"
         )
@@ -111,7 +111,7 @@ fn the_schema_and_the_reader_agree_on_channels() {
     };
     let preset = |options: &str| format!("outage_webhooks: [{{{options}}}]");
     let server = "email_server: {smtp_host: h, smtp_port: 25, from_address: a@b.c}";
-    let taken = [
+    let accepted = [
         hook(""),
         hook(", success_statuses: 200"),
         hook(", success_statuses: 200-299"),
@@ -130,7 +130,7 @@ fn the_schema_and_the_reader_agree_on_channels() {
         "heartbeat_every_n_secs: 5\n  heartbeat_url: 'https://h/'".into(),
         "address_family: ${APMON_FAMILY}".into(),
     ];
-    let refused = [
+    let rejected = [
         hook(", success_statuses: 99"),
         hook(", success_statuses: 1000"),
         hook(", success_statuses: 2xx"),
@@ -161,20 +161,20 @@ fn the_schema_and_the_reader_agree_on_channels() {
         server.replace("a@b.c", "a@b.c, colour: red"),
         "heartbeat_every_n_secs: 5".into(),
     ];
-    let (taken, refused): (Vec<_>, Vec<_>) = (
-        taken.iter().map(String::as_str).collect(),
-        refused.iter().map(String::as_str).collect(),
+    let (accepted, rejected): (Vec<_>, Vec<_>) = (
+        accepted.iter().map(String::as_str).collect(),
+        rejected.iter().map(String::as_str).collect(),
     );
-    agree(&taken, &refused, |option| {
+    agree(&accepted, &rejected, |option| {
         format!("site:\n  name: 7\n  {option}\nmonitors:\n  - {{type: ping, name: gw, address: 10.0.0.1}}\n")
     });
 }
 
-/// The reader and the schema, each of them, take the one and refuse the other.
-fn agree(taken: &[&str], refused: &[&str], text: impl Fn(&str) -> String) {
+/// Asserts that both the reader and the schema accept and reject these options.
+fn agree(accepted: &[&str], rejected: &[&str], text: impl Fn(&str) -> String) {
     let lab = Lab::new();
     let mut files = Vec::new();
-    for (i, option) in taken.iter().chain(refused).enumerate() {
+    for (i, option) in accepted.iter().chain(rejected).enumerate() {
         let name = format!("{i}.yaml");
         lab.write(&name, text(option));
         let mut command = lab.apmon(&["--test-config", &name]);
@@ -188,18 +188,22 @@ fn agree(taken: &[&str], refused: &[&str], text: impl Fn(&str) -> String) {
         ] {
             command.env(variable, value);
         }
-        let is_taken = i < taken.len();
-        let ended = support::run(command);
+        let is_accepted = i < accepted.len();
+        let output = support::run(command);
         assert_eq!(
-            ended.code,
-            Some(i32::from(!is_taken)),
+            output.code,
+            Some(i32::from(!is_accepted)),
             "the reader: {option}: {}",
-            ended.text()
+            output.text()
         );
         files.push(lab.path(&name));
     }
-    let said = validated(&lab, &files);
-    for (i, (option, said)) in taken.iter().chain(refused).zip(said).enumerate() {
-        assert_eq!(said == "ok", i < taken.len(), "the schema: {option}: {said}");
+    let results = validated(&lab, &files);
+    for (i, (option, result)) in accepted.iter().chain(rejected).zip(results).enumerate() {
+        assert_eq!(
+            result == "ok",
+            i < accepted.len(),
+            "the schema: {option}: {result}"
+        );
     }
 }

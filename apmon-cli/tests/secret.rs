@@ -1,21 +1,25 @@
-//! Passwords and tokens are used, and neither printed nor kept.
-#![allow(clippy::unwrap_used)] // what fails here is a test
+//! Passwords and tokens are used, but neither printed nor kept.
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;
 
-use support::{Ended, Lab, Manner, Receiver, Service, Site, until};
+use support::{Behaviour, Lab, Output, Receiver, Service, Site, wait_until};
 
 const SECRETS: &[&str] = &["s3cret", "t0ken", "c3RhZmY6czNjcmV0"]; // the last is staff:s3cret in base64
 
 #[track_caller]
-fn assert_no_secret(ended: &Ended) {
-    let text = ended.text();
+fn assert_no_secret(output: &Output) {
+    let text = output.text();
     assert!(!SECRETS.iter().any(|secret| text.contains(secret)), "{text}");
 }
 
 #[test]
-fn no_check_prints_a_password() {
-    let (lab, web, down) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+fn a_check_prints_no_password() {
+    let (lab, web, down) = (
+        Lab::new(),
+        Receiver::new(Behaviour::Answer(200)),
+        Service::closed(),
+    );
     let with_password = |url: &str| url.replace("://", "://staff:s3cret@");
     let (up, dead) = (
         with_password(&web.url("/")),
@@ -30,21 +34,21 @@ fn no_check_prints_a_password() {
             &["-vvv"],
             &["--explain", "-vvvv"],
         ] {
-            let ended = lab.run(&[&["check", target], more].concat());
-            ended.assert_code(code);
+            let output = lab.run(&[&["check", target], more].concat());
+            output.assert_code(code);
             assert!(
-                ended.text().contains("://staff:***@127.0.0.1:"),
+                output.text().contains("://staff:***@127.0.0.1:"),
                 "{}",
-                ended.text()
+                output.text()
             );
-            assert_no_secret(&ended);
+            assert_no_secret(&output);
         }
     }
     let request = &web.requests()[0];
     assert_eq!(
         request.header("authorization"),
         "Basic c3RhZmY6czNjcmV0",
-        "it was used"
+        "the password was used"
     );
     for wrong in [
         &["check", &dead, "--set", "expcet=x"][..],
@@ -57,18 +61,21 @@ fn no_check_prints_a_password() {
         &["check", "http://staff:s3cret/@127.0.0.1/"],
         &["check", "staff:s3cret@127.0.0.1"],
     ] {
-        let ended = lab.run(wrong);
-        ended.assert_code(3);
-        assert_no_secret(&ended);
+        let output = lab.run(wrong);
+        output.assert_code(3);
+        assert_no_secret(&output);
     }
 }
 
 #[test]
-fn no_run_of_a_site_prints_or_keeps_a_password() {
+fn a_site_prints_and_keeps_no_password() {
     let (lab, down) = (Lab::new(), Service::closed());
     let (hook, web) = (
-        Receiver::scripted(&[Manner::Answer(500), Manner::Close], Manner::Answer(403)),
-        Receiver::new(Manner::Answer(200)),
+        Receiver::scripted(
+            &[Behaviour::Answer(500), Behaviour::Close],
+            Behaviour::Answer(403),
+        ),
+        Receiver::new(Behaviour::Answer(200)),
     );
     let with_password = |url: &str| url.replace("://", "://staff:s3cret@");
     let site = Site::new("HomeLab")
@@ -92,15 +99,15 @@ fn no_run_of_a_site_prints_or_keeps_a_password() {
         (&["-vvvv", "home.yaml"], 0),
         (&["--test-webhooks", "-vvvv", "home.yaml"], 1),
     ] {
-        let ended = lab.run(arguments);
-        ended.assert_code(code);
-        assert_no_secret(&ended);
+        let output = lab.run(arguments);
+        output.assert_code(code);
+        assert_no_secret(&output);
     }
     let daemon = lab.start(&["run", "-vvvv", "home.yaml"]);
-    until("the daemon's looks", || {
+    wait_until("the daemon's checks", || {
         let log = daemon.err();
-        let seen = |part: &str| log.iter().any(|line| line.contains(part));
-        (seen("dead: Down") && seen("heartbeat not sent")).then_some(())
+        let has = |part: &str| log.iter().any(|line| line.contains(part));
+        (has("dead: Down") && has("heartbeat not sent")).then_some(())
     });
     assert_no_secret(&daemon.stop());
     for name in lab.state_directory() {
@@ -108,14 +115,14 @@ fn no_run_of_a_site_prints_or_keeps_a_password() {
         let kept = String::from_utf8_lossy(&kept);
         assert!(!SECRETS.iter().any(|secret| kept.contains(secret)), "{kept}");
     }
-    // Nor does a file that is wrong.
+    // Nor does an invalid file.
     lab.write(
         "wrong.yaml",
         site.text()
             .replace("name: dead", "nmae: dead")
             .replace("POST", "PUT"),
     );
-    let ended = lab.run(&["--test-config", "wrong.yaml"]);
-    ended.assert_code(1);
-    assert_no_secret(&ended);
+    let output = lab.run(&["--test-config", "wrong.yaml"]);
+    output.assert_code(1);
+    assert_no_secret(&output);
 }

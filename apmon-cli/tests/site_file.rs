@@ -1,5 +1,5 @@
-//! Site files: what `--test-config` says of them, and what bad ones do.
-#![allow(clippy::unwrap_used)] // what fails here is a test
+//! Site files: the output of `--test-config`, and the errors of invalid files.
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;
 
@@ -9,28 +9,28 @@ use std::{
     path::Path,
 };
 
-use support::{Lab, Manner, Receiver, SOON, Service, Site, beside_the_tests, message_of, run};
+use support::{Behaviour, Lab, Receiver, SOON, Service, Site, message_of, run, test_file};
 
 #[test]
-fn the_table_of_the_complete_site_file() {
+fn the_summary_of_the_complete_site_file() {
     let lab = Lab::new();
     let complete = Path::new(env!("CARGO_MANIFEST_DIR")).join("../apmon-core/tests/site/complete.yaml");
     fs::copy(complete, lab.path("complete.yaml")).unwrap();
-    let ended = lab.run(&["--test-config", "complete.yaml"]);
-    ended.assert_code(0);
-    insta::assert_snapshot!(ended.text());
-    assert!(!lab.path("state").exists(), "nothing but reading is done");
+    let output = lab.run(&["--test-config", "complete.yaml"]);
+    output.assert_code(0);
+    insta::assert_snapshot!(output.text());
+    assert!(!lab.path("state").exists(), "the file is only read");
 }
 
 #[test]
-fn the_listing_of_many_mistakes() {
+fn all_errors_of_a_site_file_are_listed() {
     let lab = Lab::new();
-    fs::copy(beside_the_tests("site/mistakes.yaml"), lab.path("mistakes.yaml")).unwrap();
-    let ended = lab.run(&["--test-config", "mistakes.yaml"]);
-    ended.assert_code(1);
-    assert!(!ended.text().contains("s3cret"), "{}", ended.text());
-    insta::assert_snapshot!(ended.text());
-    // Whatever wants the file says the same.
+    fs::copy(test_file("site/mistakes.yaml"), lab.path("mistakes.yaml")).unwrap();
+    let output = lab.run(&["--test-config", "mistakes.yaml"]);
+    output.assert_code(1);
+    assert!(!output.text().contains("s3cret"), "{}", output.text());
+    insta::assert_snapshot!(output.text());
+    // Every command that reads the file prints the same errors.
     for arguments in [
         &["mistakes.yaml"][..],
         &["run", "mistakes.yaml"],
@@ -38,11 +38,11 @@ fn the_listing_of_many_mistakes() {
     ] {
         let other = lab.run(arguments);
         other.assert_code(1);
-        assert_eq!(other.err, ended.err, "{arguments:?}");
+        assert_eq!(other.err, output.err, "{arguments:?}");
     }
     let check = lab.run(&["check", "mistakes.yaml"]);
     check.assert_code(3);
-    assert_eq!(check.err, ended.err);
+    assert_eq!(check.err, output.err);
 }
 
 #[test]
@@ -52,9 +52,9 @@ fn each_of_several_files_is_checked() {
     lab.write("good.yaml", &good);
     lab.write("bad.yaml", good.replace("type", "tpye"));
     lab.write("good.json", r#"{"site": {"name": "Json"}, "monitors": [{"type": "ping", "name": "gw", "address": "192.168.1.1"}]}"#);
-    let ended = lab.run(&["--test-config", "good.yaml", "bad.yaml", "good.json"]);
-    ended.assert_code(1);
-    let text = ended.text();
+    let output = lab.run(&["--test-config", "good.yaml", "bad.yaml", "good.json"]);
+    output.assert_code(1);
+    let text = output.text();
     assert!(
         text.contains("good.yaml: site Good, 1 monitors, 0 webhooks, "),
         "{text}"
@@ -69,8 +69,12 @@ fn each_of_several_files_is_checked() {
 }
 
 #[test]
-fn control_characters_of_a_name_reach_no_terminal() {
-    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+fn control_characters_in_a_name_reach_no_terminal() {
+    let (lab, receiver, web) = (
+        Lab::new(),
+        Receiver::new(Behaviour::Answer(200)),
+        Service::closed(),
+    );
     let site = Site::new("\"Ho\\e[31mme\"")
         .webhook(&receiver.url("/hook"))
         .watch(&format!(
@@ -85,25 +89,25 @@ fn control_characters_of_a_name_reach_no_terminal() {
         (&["check", "home.yaml"], 2),
         (&["check", "home.yaml", "--explain", "-vvv"], 2),
     ] {
-        let ended = lab.run(arguments);
-        ended.assert_code(code);
-        assert!(ended.text().contains(shown), "{arguments:?}: {}", ended.text());
-        for line in ended.out.iter().chain(&ended.err) {
+        let output = lab.run(arguments);
+        output.assert_code(code);
+        assert!(output.text().contains(shown), "{arguments:?}: {}", output.text());
+        for line in output.out.iter().chain(&output.err) {
             assert!(
                 !line.contains(|c: char| c.is_control() || c == '\u{202e}'),
                 "{arguments:?}: {line:?}"
             );
         }
     }
-    let told = message_of(&receiver.requests()[0]);
+    let sent = message_of(&receiver.requests()[0]);
     assert!(
-        told.starts_with(&format!("{shown} in Ho\\u{{1b}}[31mme new outage: ")),
-        "{told}"
+        sent.starts_with(&format!("{shown} in Ho\\u{{1b}}[31mme new outage: ")),
+        "{sent}"
     );
     let json: serde_json::Value =
         serde_json::from_str(&lab.run(&["check", "home.yaml", "--json"]).out.join("\n")).unwrap();
     assert_eq!(json["name"], "w\u{1b}]0;x\u{7}\u{9b}eb\r\n\u{202e}");
-    // A mistake within such a monitor, and such an argument.
+    // An error in such a monitor, and such an argument.
     lab.write("wrong.yaml", site.text().replace("type: tcp", "type: tpc"));
     for arguments in [
         &["--test-config", "wrong.yaml"][..],
@@ -112,18 +116,18 @@ fn control_characters_of_a_name_reach_no_terminal() {
         &["mi\u{1b}[2Jssing.yaml"],
         &["run", "mi\u{1b}[2Jssing.yaml"],
     ] {
-        let ended = lab.run(arguments);
-        assert_ne!(ended.code, Some(0));
+        let output = lab.run(arguments);
+        assert_ne!(output.code, Some(0));
         assert!(
-            !ended.text().replace('\n', "").contains(char::is_control),
+            !output.text().replace('\n', "").contains(char::is_control),
             "{}",
-            ended.text()
+            output.text()
         );
     }
 }
 
-/// Files that are wrong as a whole: name, and what is said.
-fn bad_files(lab: &Lab) -> Vec<(&'static str, &'static str)> {
+/// Files that are invalid as a whole: the name and the error.
+fn invalid_files(lab: &Lab) -> Vec<(&'static str, &'static str)> {
     let path = |name| lab.path(name);
     fs::create_dir(path("directory.yaml")).unwrap();
     lab.write("binary.yaml", [0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0xff, 0xfe]);
@@ -197,30 +201,30 @@ fn bad_files(lab: &Lab) -> Vec<(&'static str, &'static str)> {
 }
 
 #[test]
-fn a_bad_file_is_one_clear_line_and_soon_over() {
+fn an_invalid_file_is_one_clear_error_at_once() {
     let lab = Lab::new();
-    let mut said = String::new();
-    for (name, part) in bad_files(&lab) {
+    let mut errors = String::new();
+    for (name, part) in invalid_files(&lab) {
         for arguments in [&["--test-config", name][..], &[name], &["run", name]] {
-            let ended = lab.run(arguments);
-            ended.assert_code(1).assert_only_error(part);
-            assert!(ended.took < SOON, "{arguments:?}: {:?}", ended.took);
+            let output = lab.run(arguments);
+            output.assert_code(1).assert_only_error(part);
+            assert!(output.took < SOON, "{arguments:?}: {:?}", output.took);
             if arguments.len() == 1 {
-                said.push_str(&ended.err[0]);
-                said.push('\n');
+                errors.push_str(&output.err[0]);
+                errors.push('\n');
             }
         }
         if !name.ends_with(".toml") {
-            let ended = lab.run(&["check", name]);
-            ended.assert_code(3).assert_refused(part);
+            let output = lab.run(&["check", name]);
+            output.assert_code(3).assert_unknown(part);
         }
     }
-    insta::assert_snapshot!(said);
+    insta::assert_snapshot!(errors);
     assert!(!lab.path("state").exists());
 }
 
 #[test]
-fn a_file_that_may_not_be_read_is_one_clear_line() {
+fn a_file_without_read_permission_is_one_clear_error() {
     let (lab, web) = (Lab::new(), Service::open());
     lab.write(
         "home.yaml",
@@ -233,7 +237,7 @@ fn a_file_that_may_not_be_read_is_one_clear_line() {
 }
 
 #[test]
-fn who_is_neither_pinned_nor_verified_is_named_where_somebody_asks() {
+fn test_config_names_monitors_that_are_neither_pinned_nor_verified() {
     let lab = Lab::new();
     let monitor = |name: &str, more: &str| {
         format!("  - {{type: http, name: {name}, address: 'https://127.0.0.1:9/'{more}}}\n")
@@ -246,16 +250,16 @@ fn who_is_neither_pinned_nor_verified_is_named_where_somebody_asks() {
         monitor("plain", "").replace("https", "http")
     );
     lab.write("lab.yaml", text);
-    let ended = lab.run(&["--test-config", "lab.yaml"]);
-    ended.assert_code(0);
+    let output = lab.run(&["--test-config", "lab.yaml"]);
+    output.assert_code(0);
     assert_eq!(
-        ended.logged("WARN"),
+        output.logged("WARN"),
         [
             "lab.yaml:3:39: monitor \"open\": \"address\" is neither pinned nor verified: whoever answers there is \
              believed (apmon pin, or ssl_verify: yes)"
         ]
     );
-    // It is no news each time cron runs.
+    // A pass does not repeat the hint each time cron runs.
     assert_eq!(lab.run(&["lab.yaml"]).logged("WARN"), [""; 0]);
 }
 
@@ -273,16 +277,16 @@ fn channels_are_listed_without_their_secrets() {
         .option("email_server: {smtp_host: mail.lan, smtp_port: 25, from_address: a@lan.example, use_tls: no}")
         .option("outage_emails: [{email: ops@lan.example, name: ops}]")
         .watch_service("web", &web)
-        .watch(&format!("type: tcp, name: quiet, address: \"{}\", email: no", web.address()));
+        .watch(&format!("type: tcp, name: no-mail, address: \"{}\", email: no", web.address()));
     lab.write(
         "home.yaml",
         site.text().replace("./not-executable", &not_executable),
     );
-    let ended = lab.run(&["--test-config", "home.yaml"]);
-    ended.assert_code(0);
-    assert!(!ended.text().contains("s3cret"), "{}", ended.text());
-    // Rows by one of their cells: columns are as wide as this machine's paths.
-    let rows: Vec<Vec<&str>> = ended
+    let output = lab.run(&["--test-config", "home.yaml"]);
+    output.assert_code(0);
+    assert!(!output.text().contains("s3cret"), "{}", output.text());
+    // Rows are found by one of their cells: the widths depend on this machine's paths.
+    let rows: Vec<Vec<&str>> = output
         .out
         .iter()
         .map(|line| {
@@ -294,7 +298,7 @@ fn channels_are_listed_without_their_secrets() {
         .collect();
     let row = |cell: &str| {
         let row = rows.iter().find(|row| row.contains(&cell));
-        row.unwrap_or_else(|| panic!("{cell}: {}", ended.text()))
+        row.unwrap_or_else(|| panic!("{cell}: {}", output.text()))
     };
     assert_eq!(
         row("CHANNEL")[..],
@@ -313,7 +317,7 @@ fn channels_are_listed_without_their_secrets() {
     assert_eq!(row("syslog")[1..], ["syslog", "udp://10.0.0.5:514", "2 *"]);
     assert_eq!(row("mail")[1..], ["ops", "mail", "mail.lan:25", "2 *"]);
     let (sms, ops) = (row("no-such-sms")[0], row("mail")[0]);
-    for remark in [
+    for warning in [
         "outage_commands: there is no program no-such-sms in PATH",
         &format!("outage_commands: {not_executable} is not executable"),
         &format!("{sms} stands in for webhook:hooks.example.com: it is told nothing else"),
@@ -322,7 +326,7 @@ fn channels_are_listed_without_their_secrets() {
             "{ops} is mail and stands in for webhook:api.telegram.org: of 1 monitors with email: no it is told nothing"
         ),
     ] {
-        let warned = |line: &String| line.ends_with(&format!("WARN HomeLab: {remark}"));
-        assert!(ended.err.iter().any(warned), "{remark}: {}", ended.text());
+        let warned = |line: &String| line.ends_with(&format!("WARN HomeLab: {warning}"));
+        assert!(output.err.iter().any(warned), "{warning}: {}", output.text());
     }
 }

@@ -1,36 +1,24 @@
-//! `apmon snmp`, against a real agent, and agents that no real one is.
-#![allow(clippy::unwrap_used)] // what fails here is a test
+//! `apmon snmp get` and `apmon snmp ports`, against a real agent.
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 #[path = "../../apmon-snmp/tests/lab/mod.rs"]
 mod lab;
 mod support;
 
-use std::{
-    net::UdpSocket,
-    process::{Command, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::Duration,
-};
+use std::process::{Command, Stdio};
 
-use apmon_core::Stopwatch;
-use apmon_snmp_client::{
-    Oid, Value, Varbind,
-    message::{Body, CommunityMessage, Message, Pdu, PduKind},
-};
 use serde_json::{Value as Json, json};
 
 use lab::{
     Recordings, Snmpd, User,
     snmpd::{AUTH_PASSWORD, PRIV_PASSWORD},
-    tool::Tool,
 };
-use support::{Ended, Lab, Signal, run};
+use support::{Lab, Output, run};
 
 const SYS_NAME: &str = "1.3.6.1.2.1.1.5.0";
 
-/// `apmon snmp` with the lab's community in the environment.
-fn ask(arguments: &[&str]) -> Ended {
+/// `apmon snmp` with the agent's community in the environment.
+fn snmp(arguments: &[&str]) -> Output {
     let lab = Lab::new();
     let mut command = lab.apmon(&[&["snmp"], arguments].concat());
     command.env("APMON_SNMP_COMMUNITY", Snmpd::COMMUNITY);
@@ -38,26 +26,26 @@ fn ask(arguments: &[&str]) -> Ended {
 }
 
 #[track_caller]
-fn assert_refused(ended: &Ended, code: i32, part: &str) {
-    ended.assert_code(code).assert_only_error(part);
+fn assert_error(output: &Output, code: i32, part: &str) {
+    output.assert_code(code).assert_only_error(part);
 }
 
 #[test]
-fn values_are_shown_in_the_order_in_which_they_are_asked_for() {
+fn values_are_shown_in_the_order_of_the_arguments() {
     let snmpd = Snmpd::start(&["sysName a real agent"]);
     let address = snmpd.address().to_string();
-    let ended = ask(&["get", &address, "1.3.6.1.9", "sysName", "IF-MIB::ifDescr.1"]);
-    ended.assert_code(0);
+    let output = snmp(&["get", &address, "1.3.6.1.9", "sysName", "IF-MIB::ifDescr.1"]);
+    output.assert_code(0);
     let expected = [
         "1.3.6.1.9 = no such object".to_owned(),
         format!("{SYS_NAME} = STRING: a real agent"),
         "1.3.6.1.2.1.2.2.1.2.1 = STRING: lo".to_owned(),
     ];
-    assert_eq!((&ended.out[..], &ended.err[..]), (&expected[..], &[][..]));
+    assert_eq!((&output.out[..], &output.err[..]), (&expected[..], &[][..]));
 
-    let ended = ask(&["get", "--json", &address, "sysName", "1.3.6.1.9"]);
-    ended.assert_code(0);
-    let values: Vec<Json> = ended
+    let output = snmp(&["get", "--json", &address, "sysName", "1.3.6.1.9"]);
+    output.assert_code(0);
+    let values: Vec<Json> = output
         .out
         .iter()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -70,7 +58,7 @@ fn values_are_shown_in_the_order_in_which_they_are_asked_for() {
 }
 
 #[test]
-fn a_community_is_taken_from_where_it_stands() {
+fn the_community_comes_from_address_option_file_or_environment() {
     let snmpd = Snmpd::start(&["sysName agent"]);
     let address = snmpd.address().to_string();
     let in_address = format!("snmp://lab@{address}");
@@ -79,7 +67,7 @@ fn a_community_is_taken_from_where_it_stands() {
     for (arguments, variable) in [
         (vec![&*address], Some("lab")),
         (vec![&*in_address], None),
-        // What is said of this device counts more than what is there for all.
+        // A community for this device takes precedence over the general one.
         (vec![&*in_address], Some("wrong")),
         (vec![&*address, "-c", "lab"], Some("wrong")),
         (vec![&*address, "-c", "lab", "-v", "1"], None),
@@ -89,10 +77,10 @@ fn a_community_is_taken_from_where_it_stands() {
         if let Some(community) = variable {
             command.env("APMON_SNMP_COMMUNITY", community);
         }
-        let ended = run(command);
-        ended.assert_code(0);
+        let output = run(command);
+        output.assert_code(0);
         assert_eq!(
-            ended.out,
+            output.out,
             [format!("{SYS_NAME} = STRING: agent")],
             "{arguments:?}"
         );
@@ -100,10 +88,10 @@ fn a_community_is_taken_from_where_it_stands() {
 }
 
 #[test]
-fn a_wrong_community_meets_silence() {
+fn a_wrong_community_gets_no_answer() {
     let snmpd = Snmpd::start(&[]);
     let address = snmpd.address().to_string();
-    let ended = ask(&[
+    let output = snmp(&[
         "get",
         &address,
         "sysName",
@@ -112,18 +100,18 @@ fn a_wrong_community_meets_silence() {
         "--timeout",
         "0.5",
     ]);
-    assert_refused(
-        &ended,
+    assert_error(
+        &output,
         1,
         &format!(
-            "{address}: snmp: no answer within 0.5 secs (GET of {SYS_NAME}); a wrong community gets none"
+            "{address}: snmp: no answer within 0.5 secs (GET of {SYS_NAME}); a wrong community gets no answer"
         ),
     );
-    assert!(!ended.text().contains("the-wrong-one"));
+    assert!(!output.text().contains("the-wrong-one"));
 }
 
 #[test]
-fn where_nobody_listens_is_said_at_once() {
+fn a_closed_port_is_reported_at_once() {
     let mut snmpd = Snmpd::start(&[]);
     snmpd.stop();
     let address = snmpd.address().to_string();
@@ -132,9 +120,9 @@ fn where_nobody_listens_is_said_at_once() {
             "get" => &["sysName"],
             _ => &[],
         };
-        let ended = ask(&[&[verb, &address, "-t", "600"], arguments].concat());
-        assert_refused(
-            &ended,
+        let output = snmp(&[&[verb, &address, "-t", "600"], arguments].concat());
+        assert_error(
+            &output,
             1,
             &format!("{address}: snmp: no SNMP agent listens on that port"),
         );
@@ -142,14 +130,14 @@ fn where_nobody_listens_is_said_at_once() {
 }
 
 #[test]
-fn a_user_of_snmpv3_is_known_by_his_passwords() {
+fn an_snmpv3_user_needs_the_right_passwords() {
     let snmpd = Snmpd::start(&["sysName agent"]);
     let address = snmpd.address().to_string();
     let lab = Lab::new();
     lab.write("auth", format!("{AUTH_PASSWORD}\n"));
     let user = User::new(Some("SHA-256"), Some("AES"));
     let options = ["-u", &user.name, "-a", "sha256", "-x", "aes128"];
-    let asked = |auth_file: &[&str], private: &str| {
+    let get = |auth_file: &[&str], private: &str| {
         let mut command = lab.apmon(
             &[
                 &["snmp", "get", &address, "sysName", "-t", "2"],
@@ -158,32 +146,32 @@ fn a_user_of_snmpv3_is_known_by_his_passwords() {
             ]
             .concat(),
         );
-        // The community for all other devices is none of theirs.
+        // The general community is not used with a user.
         command.env("APMON_SNMP_COMMUNITY", "lab");
         command.env("APMON_SNMP_AUTH_PASSWORD", AUTH_PASSWORD);
         command.env("APMON_SNMP_PRIV_PASSWORD", private);
         run(command)
     };
     for auth_file in [&[][..], &["--auth-password-file", "auth"]] {
-        let ended = asked(auth_file, PRIV_PASSWORD);
-        ended.assert_code(0);
-        assert_eq!(ended.out, [format!("{SYS_NAME} = STRING: agent")]);
+        let output = get(auth_file, PRIV_PASSWORD);
+        output.assert_code(0);
+        assert_eq!(output.out, [format!("{SYS_NAME} = STRING: agent")]);
     }
     lab.write("auth", "not the password");
-    let ended = asked(&["--auth-password-file", "auth"], PRIV_PASSWORD);
-    assert_refused(&ended, 1, "snmp: wrong key: the authentication password");
-    assert!(!ended.text().contains("not the password"));
-    let ended = asked(&[], "another one");
-    assert_refused(
-        &ended,
+    let output = get(&["--auth-password-file", "auth"], PRIV_PASSWORD);
+    assert_error(&output, 1, "snmp: wrong key: the authentication password");
+    assert!(!output.text().contains("not the password"));
+    let output = get(&[], "another one");
+    assert_error(
+        &output,
         1,
         "snmp: no answer to encrypted requests: wrong privacy password",
     );
-    assert!(!ended.text().contains("another one"));
+    assert!(!output.text().contains("another one"));
 }
 
 #[test]
-fn a_password_without_its_protocol_is_not_left_out() {
+fn a_password_without_its_protocol_is_an_error() {
     for (variable, part) in [
         (
             "APMON_SNMP_AUTH_PASSWORD",
@@ -196,15 +184,15 @@ fn a_password_without_its_protocol_is_not_left_out() {
     ] {
         let lab = Lab::new();
         let mut command = lab.apmon(&["snmp", "get", "127.0.0.1:1", "sysName", "-u", "ada"]);
-        command.env(variable, "a secret of hers");
-        let ended = run(command);
-        assert_refused(&ended, 2, part);
-        assert!(!ended.text().contains("a secret of hers"));
+        command.env(variable, "her secret");
+        let output = run(command);
+        assert_error(&output, 2, part);
+        assert!(!output.text().contains("her secret"));
     }
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
+fn usage_errors_are_reported_before_any_query() {
     let lab = Lab::new();
     lab.write(
         "site.yaml",
@@ -245,7 +233,7 @@ fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
         ),
         (
             &["get", "site.yaml", "sysName"],
-            "a site file goes with --config, and a monitor's name in its place",
+            "give the site file with --config, and a monitor's name in its place",
         ),
         (
             &["get", "swich", "sysName", "--config", "site.yaml"],
@@ -253,32 +241,32 @@ fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
         ),
         (
             &["ports", "door", "--config", "site.yaml"],
-            "door: it is of type tcp, which asks no SNMP agent",
+            "door: the monitor is of type tcp, which uses no SNMP agent",
         ),
         (&["ports", "nas", "--config", "nowhere.yaml"], "nowhere.yaml: "),
     ];
     for (arguments, part) in cases {
-        let ended = run(lab.apmon(&[&["snmp"], *arguments].concat()));
-        assert_refused(&ended, 2, part);
-        assert!(!ended.text().contains("top-secret"), "{}", ended.text());
+        let output = run(lab.apmon(&[&["snmp"], *arguments].concat()));
+        assert_error(&output, 2, part);
+        assert!(!output.text().contains("top-secret"), "{}", output.text());
     }
-    let ended = run(lab.apmon(&["snmp", "ports", "nas", "--config", "wrong.yaml"]));
-    ended.assert_code(2);
-    // Once each, though the monitor is read twice.
-    let missing: Vec<_> = ended
+    let output = run(lab.apmon(&["snmp", "ports", "nas", "--config", "wrong.yaml"]));
+    output.assert_code(2);
+    // Each error is reported once, though the monitor is read twice.
+    let missing: Vec<_> = output
         .err
         .iter()
         .filter(|line| line.contains("is missing"))
         .collect();
-    assert_eq!(missing.len(), ended.err.len(), "{}", ended.text());
-    let once: std::collections::HashSet<_> = ended.err.iter().collect();
-    assert_eq!(once.len(), ended.err.len(), "{}", ended.text());
-    let ended = run(lab.apmon(&["snmp", "ports", "switch", "--config", "site.yaml", "-c", "x"]));
-    ended.assert_code(2);
+    assert_eq!(missing.len(), output.err.len(), "{}", output.text());
+    let once: std::collections::HashSet<_> = output.err.iter().collect();
+    assert_eq!(once.len(), output.err.len(), "{}", output.text());
+    let output = run(lab.apmon(&["snmp", "ports", "switch", "--config", "site.yaml", "-c", "x"]));
+    output.assert_code(2);
 }
 
 #[test]
-fn a_monitor_of_a_site_file_says_whom_to_ask_and_how() {
+fn a_monitor_of_a_site_file_names_the_agent_and_its_options() {
     let snmpd = Snmpd::start(&["sysName agent"]);
     let address = snmpd.address();
     let lab = Lab::new();
@@ -296,93 +284,40 @@ fn a_monitor_of_a_site_file_says_whom_to_ask_and_how() {
     );
     for name in ["switch", "nas", "server"] {
         let mut command = lab.apmon(&["snmp", "get", name, "sysName", "--config", "site.yaml"]);
-        // The site file says how.
+        // The site file takes precedence.
         command.env("APMON_SNMP_COMMUNITY", "wrong");
-        let ended = run(command);
-        ended.assert_code(0);
-        assert_eq!(ended.out, [format!("{SYS_NAME} = STRING: agent")], "{name}");
+        let output = run(command);
+        output.assert_code(0);
+        assert_eq!(output.out, [format!("{SYS_NAME} = STRING: agent")], "{name}");
     }
-    // It says how long to wait, too.
-    let ended = run(lab.apmon(&["snmp", "walk", "stranger", "--config", "site.yaml"]));
-    assert_refused(&ended, 1, "stranger: snmp: no answer within 1 secs");
-}
-
-#[test]
-fn a_walk_has_what_the_tools_of_net_snmp_find() {
-    let snmpd = Snmpd::start(&["sysName a real agent"]);
-    let address = snmpd.address().to_string();
-    // Where nothing comes and goes meanwhile: the system, and who may read what.
-    let roots = ["1.3.6.1.2.1.1", "1.3.6.1.6.3.16.1.2"];
-    for (root, version) in roots.iter().flat_map(|root| [(*root, "1"), (*root, "2c")]) {
-        let tool = Tool::new("snmpwalk", snmpd.address(), 20)
-            .by_community(version, Snmpd::COMMUNITY)
-            .with(&["-Oqn"]);
-        let told = tool.ask(&[root]).unwrap();
-        let expected: Vec<_> = told
-            .lines()
-            .filter_map(|line| line.strip_prefix('.')?.split(' ').next())
-            .filter(|oid| oid.starts_with("1.3.6.1."))
-            .collect();
-        assert!(expected.len() > 5, "{told}");
-        let ended = ask(&["walk", &address, root, "-v", version]);
-        ended.assert_code(0);
-        let found: Vec<_> = ended
-            .out
-            .iter()
-            .map(|line| line.split(" = ").next().unwrap())
-            .collect();
-        assert_eq!(found, expected, "{root}, version {version}");
-    }
-    let ended = ask(&["walk", &address, "sysName", "--json"]);
-    let line = format!(r#"{{"oid":"{SYS_NAME}","type":"STRING","value":"a real agent"}}"#);
-    assert_eq!((&ended.out[..], &ended.err[..]), (&[line][..], &[][..]));
-}
-
-#[test]
-fn a_walk_ends_at_its_limit_and_says_so() {
-    let snmpd = Snmpd::start(&[]);
-    let ended = ask(&["walk", &snmpd.address().to_string(), "system", "--limit", "3"]);
-    ended.assert_code(1);
-    assert_eq!(ended.out.len(), 3);
-    assert!(
-        ended.logged("ERROR")[0].ends_with("snmp: more than 3 rows"),
-        "{}",
-        ended.text()
-    );
-}
-
-#[test]
-fn a_walk_of_nothing_says_so() {
-    let snmpd = Snmpd::start(&[]);
-    let ended = ask(&["walk", &snmpd.address().to_string(), "1.3.6.1.9"]);
-    ended.assert_code(0);
-    assert_eq!(ended.out, [""; 0]);
-    assert_eq!(ended.logged("WARN"), ["the device has nothing below 1.3.6.1.9"]);
+    // It determines the timeout too.
+    let output = run(lab.apmon(&["snmp", "walk", "stranger", "--config", "site.yaml"]));
+    assert_error(&output, 1, "stranger: snmp: no answer within 1 secs");
 }
 
 #[test]
 fn the_ports_of_a_host() {
     let snmpd = Snmpd::start(&["sysName a real agent", "sysLocation here"]);
     let address = snmpd.address().to_string();
-    let ended = ask(&["ports", &address]);
-    ended.assert_code(0);
-    assert_eq!(ended.err, [""; 0]);
-    assert_eq!(ended.out[0], "a real agent");
+    let output = snmp(&["ports", &address]);
+    output.assert_code(0);
+    assert_eq!(output.err, [""; 0]);
+    assert_eq!(output.out[0], "a real agent");
     for head in ["location  here", "up for    ", "ports     "] {
         assert!(
-            ended.out.iter().any(|line| line.starts_with(head)),
+            output.out.iter().any(|line| line.starts_with(head)),
             "{}",
-            ended.text()
+            output.text()
         );
     }
-    let table = ended.out.iter().skip_while(|line| !line.starts_with("PORT"));
+    let table = output.out.iter().skip_while(|line| !line.starts_with("PORT"));
     let rows: Vec<Vec<_>> = table.map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0][..4], ["PORT", "NAME", "STATE", "SPEED"]);
     assert_eq!(rows[1][..3], ["1", "lo", "up"]);
 
-    let ended = ask(&["ports", "--json", &address]);
-    ended.assert_code(0);
-    let device: Json = serde_json::from_str(&ended.out.join("\n")).unwrap();
+    let output = snmp(&["ports", "--json", &address]);
+    output.assert_code(0);
+    let device: Json = serde_json::from_str(&output.out.join("\n")).unwrap();
     assert_eq!(
         (&device["name"], &device["location"]),
         (&json!("a real agent"), &json!("here"))
@@ -398,185 +333,30 @@ fn the_ports_of_a_host() {
 fn the_ports_of_a_switch() {
     let recordings = Recordings::start();
     let address = recordings.address().to_string();
-    let ended = ask(&["ports", &address, "-c", "cisco-c3750"]);
-    ended.assert_code(0);
-    insta::assert_snapshot!(ended.text());
+    let output = snmp(&["ports", &address, "-c", "cisco-c3750"]);
+    output.assert_code(0);
+    insta::assert_snapshot!(output.text());
 }
 
 #[test]
-fn on_a_terminal_a_table_is_as_wide_as_that() {
+fn on_a_terminal_the_table_fits_its_width() {
     let recordings = Recordings::start();
-    // A terminal of its own; the program on it is told how wide it is.
-    let asked = format!(
+    // A pseudo-terminal of 80 columns.
+    let script = format!(
         "stty cols 80; {} snmp ports {} -c cisco-c3750",
         env!("CARGO_BIN_EXE_apmon"),
         recordings.address()
     );
     let output = Command::new("script")
-        .args(["-qec", &asked, "/dev/null"])
+        .args(["-qec", &script, "/dev/null"])
         .stdin(Stdio::null())
         .output()
-        .expect("this test needs script (apt install bsdutils)");
+        .expect("script is required (apt install bsdutils)");
     let text = String::from_utf8(output.stdout).unwrap();
-    // It was asked for long enough to say so, and said no more of it then.
+    // The progress line is shown, and erased before the table.
     let (progress, table) = text.rsplit_once("\r\u{1b}[K").unwrap();
-    assert!(progress.contains(" for its ports"), "{text}");
+    assert!(progress.contains("reading the ports of "), "{text}");
     let widest = table.lines().map(|line| line.trim_end().chars().count()).max();
     assert!((60..=80).contains(&widest.unwrap()), "{text}");
     assert!(output.status.success());
-}
-
-/// An agent whose next object `next` makes from the one asked about: one per
-/// answer, `None` for silence. It is there until the function that it is lent
-/// to ends.
-fn with_agent<T>(next: impl Fn(&Oid) -> Option<Varbind> + Sync, act: impl FnOnce(&str) -> T) -> T {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    let address = socket.local_addr().unwrap().to_string();
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut buffer = [0; 2_000];
-            while !is_over.load(Ordering::Relaxed) {
-                let Ok((length, from)) = socket.recv_from(&mut buffer) else {
-                    continue;
-                };
-                let Ok(Message::Community(message)) = Message::decode(&buffer[..length]) else {
-                    continue;
-                };
-                let Body::Pdu(asked) = &message.body else { continue };
-                let Some(varbind) = next(&asked.varbinds[0].oid) else {
-                    continue;
-                };
-                let mut answer = Pdu::request(PduKind::Response, asked.request_id, []);
-                answer.varbinds = vec![varbind];
-                let answer = CommunityMessage {
-                    body: Body::Pdu(answer),
-                    ..message
-                };
-                let _ = socket.send_to(&answer.encode(), from);
-            }
-        });
-        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(&address)));
-        is_over.store(true, Ordering::Relaxed);
-        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
-
-/// Of a column without an end, the one after `oid`.
-fn endless(oid: &Oid) -> Varbind {
-    let mut parts = oid.to_vec();
-    let root = [1, 3, 6, 1, 2, 1];
-    match parts.strip_prefix(&root[..]) {
-        Some([_]) => *parts.last_mut().unwrap() += 1,
-        _ => parts = [&root[..], &[1]].concat(),
-    }
-    Varbind::new(Oid::new(parts), Value::Integer(1))
-}
-
-#[test]
-fn a_walk_may_last_longer_than_an_answer() {
-    let stopwatch = Stopwatch::start();
-    let slow = |oid: &Oid| {
-        thread::sleep(Duration::from_millis(400));
-        let varbind = endless(oid);
-        Some(match varbind.oid.last() {
-            Some(6..) => Varbind::new([1, 3, 6, 1, 3, 1], Value::Null),
-            _ => varbind,
-        })
-    };
-    let ended = with_agent(slow, |address| ask(&["walk", address, "-t", "1.5"]));
-    ended.assert_code(0);
-    assert_eq!(ended.out.len(), 5);
-    assert!(stopwatch.elapsed() > Duration::from_millis(1500));
-}
-
-#[test]
-fn what_came_before_the_silence_is_shown() {
-    let dies = |oid: &Oid| Some(endless(oid)).filter(|varbind| varbind.oid.last() < Some(&4));
-    let ended = with_agent(dies, |address| ask(&["walk", address, "-t", "0.5"]));
-    ended.assert_code(1);
-    assert_eq!(ended.out.len(), 3, "{}", ended.text());
-    assert!(
-        ended.logged("ERROR")[0]
-            .contains("snmp: no answer within 0.5 secs (GETBULK of 1.3.6.1.2.1.3, after 3 answers)"),
-        "{}",
-        ended.text()
-    );
-}
-
-#[test]
-fn a_walk_in_a_circle_is_ended() {
-    let circle = |oid: &Oid| {
-        let varbind = endless(oid);
-        Some(match varbind.oid.last() {
-            Some(4..) => endless(&Oid::from([1, 3])),
-            _ => varbind,
-        })
-    };
-    let ended = with_agent(circle, |address| ask(&["walk", address]));
-    ended.assert_code(1);
-    assert_eq!(ended.out.len(), 3, "{}", ended.text());
-    assert!(
-        ended.logged("ERROR")[0].contains("snmp: the agent repeats itself"),
-        "{}",
-        ended.text()
-    );
-}
-
-#[test]
-fn who_has_read_enough_ends_a_walk_quietly() {
-    with_agent(
-        |oid| Some(endless(oid)),
-        |address| {
-            let script = format!("{} snmp walk {address} | head -n 2", env!("CARGO_BIN_EXE_apmon"));
-            let output = Command::new("sh")
-                .args(["-c", &script])
-                .stdin(Stdio::null())
-                .output()
-                .unwrap();
-            let out = String::from_utf8(output.stdout).unwrap();
-            assert_eq!(out, "1.3.6.1.2.1.1 = INTEGER: 1\n1.3.6.1.2.1.2 = INTEGER: 1\n");
-            assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
-        },
-    );
-}
-
-#[test]
-fn ctrl_c_ends_a_walk_behind_a_whole_line() {
-    with_agent(
-        |oid| Some(endless(oid)),
-        |address| {
-            let lab = Lab::new();
-            let mut walk = lab.start(&["snmp", "walk", address]);
-            walk.until_out("1.3.6.1.2.1.3 = INTEGER: 1");
-            walk.signal(Signal::Interrupt);
-            let ended = walk.wait();
-            ended.assert_code(130);
-            assert_eq!(ended.err, [""; 0]);
-            assert!(ended.out.iter().all(|line| line.ends_with(" = INTEGER: 1")));
-        },
-    );
-}
-
-#[test]
-fn what_a_device_says_drives_no_terminal() {
-    let evil = |oid: &Oid| {
-        let mut varbind = endless(oid);
-        varbind.value = Value::Octets("\u{202e}a\r\n\u{9b}31m".as_bytes().to_vec());
-        Some(varbind)
-    };
-    for json in [&[][..], &["--json"]] {
-        let ended = with_agent(evil, |address| {
-            ask(&[&["walk", address, "--limit", "2"], json].concat())
-        });
-        ended.assert_code(1);
-        assert_eq!(ended.out.len(), 2, "{}", ended.text());
-        let text = ended.text();
-        assert!(
-            text.chars()
-                .all(|c| c == '\n' || (!c.is_control() && c != '\u{202e}')),
-            "{text:?}"
-        );
-    }
 }

@@ -1,17 +1,17 @@
-//! What a pass keeps for the next one: the state file, its place, its lock.
-#![allow(clippy::unwrap_used)] // what fails here is a test
+//! The state that a pass keeps for the next one: the file, its path, its lock.
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;
 
 use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
-use support::{Lab, Manner, Receiver, Service, Site, ago, run, timeless, until};
+use support::{Behaviour, Lab, Receiver, Service, Site, ago, run, wait_until, without_times};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
-fn the_state_file_has_every_key_of_the_seed_and_one_of_our_own() {
+fn the_state_file_has_all_keys_of_apmonitor_and_one_of_our_own() {
     let (lab, web) = (Lab::new(), Service::open());
     lab.write(
         "home.yaml",
@@ -43,7 +43,7 @@ fn the_state_file_has_every_key_of_the_seed_and_one_of_our_own() {
     let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(lab.path("state")), 0o755);
     assert_eq!(mode(lab.path("state/home.statefile.json")), 0o600);
-    // Under any umask.
+    // Whatever the umask.
     let deep = ["-s", "a/b/own.json", "home.yaml"];
     run(lab.apmon_after("umask 077", &deep)).assert_code(0);
     for made in ["a", "a/b"] {
@@ -52,8 +52,8 @@ fn the_state_file_has_every_key_of_the_seed_and_one_of_our_own() {
 }
 
 #[test]
-fn a_second_pass_on_the_same_site_is_told_who_runs_the_first() {
-    // It takes connections and never says what is expected.
+fn a_second_pass_on_the_same_site_is_refused_and_names_the_first() {
+    // It accepts connections and never sends what is expected.
     let (lab, silent) = (Lab::new(), Service::open());
     let site = Site::new("HomeLab").option("max_try_secs: 60").watch(&format!(
         "type: tcp, name: silent, address: \"{}\", expect: hello",
@@ -61,17 +61,17 @@ fn a_second_pass_on_the_same_site_is_told_who_runs_the_first() {
     ));
     lab.write("home.yaml", site.text());
     let first = lab.start(&["home.yaml"]);
-    let lock = lab.state("home").beside(".lock");
-    until("the first pass's lock", || {
+    let lock = lab.state("home").with_suffix(".lock");
+    wait_until("the first pass's lock", || {
         fs::read_to_string(&lock).ok().filter(|text| text.ends_with('\n'))
     });
-    let said = format!("home.statefile.json.lock is held by process {}", first.pid());
-    lab.run(&["home.yaml"]).assert_code(1).assert_only_error(&said);
+    let error = format!("home.statefile.json.lock is held by process {}", first.pid());
+    lab.run(&["home.yaml"]).assert_code(1).assert_only_error(&error);
     lab.run(&["run", "home.yaml"])
         .assert_code(1)
-        .assert_only_error(&said);
+        .assert_only_error(&error);
     drop(first);
-    // A lock ends with its process, however that ends.
+    // The lock ends with its process, even if that is killed.
     let quick = Site::new("HomeLab").watch_service("silent", &silent);
     lab.write("home.yaml", quick.text());
     lab.run(&["home.yaml"]).assert_code(0);
@@ -85,17 +85,17 @@ fn two_site_files_do_not_share_a_state_file() {
     fs::create_dir(lab.path("other")).unwrap();
     lab.write("other/home.yaml", &text);
     let mut daemon = lab.start(&["run", "-v", "home.yaml", "other/home.yaml"]);
-    let said = daemon.until_err("ERROR other/home.yaml: ");
+    let error = daemon.wait_for_err("ERROR other/home.yaml: ");
     assert!(
-        said.ends_with("home.statefile.db is the state file of another of these site files"),
-        "{said}"
+        error.ends_with("home.statefile.db is the state file of another of these site files"),
+        "{error}"
     );
-    daemon.until_err("ERROR 1 of 2 sites do not run");
-    daemon.until_err("INFO site{file=home.yaml}: HomeLab: watching 1 monitors");
+    daemon.wait_for_err("ERROR 1 of 2 sites is not running");
+    daemon.wait_for_err("INFO site{file=home.yaml}: HomeLab: watching 1 monitor");
 }
 
 #[test]
-fn state_is_kept_where_it_is_asked_to_be() {
+fn state_is_kept_where_the_arguments_and_the_environment_say() {
     let (lab, web) = (Lab::new(), Service::open());
     lab.write(
         "my.home.yml",
@@ -115,7 +115,11 @@ fn state_is_kept_where_it_is_asked_to_be() {
 
 #[test]
 fn a_state_file_of_apmonitor_is_continued() {
-    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+    let (lab, receiver, web) = (
+        Lab::new(),
+        Receiver::new(Behaviour::Answer(200)),
+        Service::closed(),
+    );
     let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
     lab.write("home.yaml", site.watch_service("web", &web).text());
     let state = lab.state("home");
@@ -138,10 +142,10 @@ fn a_state_file_of_apmonitor_is_continued() {
         "execution_ms": 2113
     }));
 
-    let ended = lab.run(&["home.yaml"]);
-    ended.assert_code(0);
+    let output = lab.run(&["home.yaml"]);
+    output.assert_code(0);
     assert_eq!(
-        ended.text(),
+        output.text(),
         "exit: 0\n--- stdout\n\n--- stderr\n",
         "no alert is repeated"
     );
@@ -152,19 +156,19 @@ fn a_state_file_of_apmonitor_is_continued() {
     assert_eq!(read["statefile_version"], 3);
 
     state.age(5 * MINUTE);
-    let ended = lab.run(&["home.yaml"]);
+    let output = lab.run(&["home.yaml"]);
     assert_eq!(
-        timeless(&ended.out[0]),
+        without_times(&output.out[0]),
         format!(
             "##### DOWN: web in HomeLab is down: connect: connection refused ({}) at TIME, down for 2 hours 10 mins #####",
             web.address()
         )
     );
-    web.come_back();
+    web.reopen();
     state.age(MINUTE);
-    let ended = lab.run(&["home.yaml"]);
+    let output = lab.run(&["home.yaml"]);
     assert_eq!(
-        timeless(&ended.out[0]),
+        without_times(&output.out[0]),
         format!(
             "##### RECOVERY: web in HomeLab is UP ({}) at TIME, outage lasted 2 hours 11 mins #####",
             web.address()
@@ -174,29 +178,33 @@ fn a_state_file_of_apmonitor_is_continued() {
 }
 
 #[test]
-fn a_damaged_state_file_is_set_aside_loudly_and_the_one_before_is_used() {
-    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+fn a_damaged_state_file_is_set_aside_and_the_previous_one_is_used() {
+    let (lab, receiver, web) = (
+        Lab::new(),
+        Receiver::new(Behaviour::Answer(200)),
+        Service::closed(),
+    );
     let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
     lab.write("home.yaml", site.watch_service("web", &web).text());
     lab.run(&["home.yaml"]).assert_code(0);
     let state = lab.state("home");
-    assert!(state.beside(".old").exists());
+    assert!(state.with_suffix(".old").exists());
     fs::write(state.path(), "{\"web\": {\"is_up\": fal").unwrap();
 
-    let ended = lab.run(&["home.yaml"]);
-    ended.assert_code(0);
-    assert_eq!(ended.out, [""; 0], "the outage is not told again");
-    let errors = ended.logged("ERROR");
-    assert_eq!(errors.len(), 2, "{}", ended.text());
+    let output = lab.run(&["home.yaml"]);
+    output.assert_code(0);
+    assert_eq!(output.out, [""; 0], "the outage is not sent again");
+    let errors = output.logged("ERROR");
+    assert_eq!(errors.len(), 2, "{}", output.text());
     assert!(
         errors[0].contains("home.statefile.json is DAMAGED (") && errors[0].contains(".corrupt-"),
         "{}",
-        ended.text()
+        output.text()
     );
     assert!(
         errors[1].contains("the state before the last commit is used, from "),
         "{}",
-        ended.text()
+        output.text()
     );
     let aside: Vec<_> = lab
         .state_directory()
@@ -209,12 +217,12 @@ fn a_damaged_state_file_is_set_aside_loudly_and_the_one_before_is_used() {
         "{\"web\": {\"is_up\": fal"
     );
     assert_eq!(state.read()["web"]["is_up"], false);
-    assert_eq!(lab.run(&["home.yaml"]).err, [""; 0], "said once");
+    assert_eq!(lab.run(&["home.yaml"]).err, [""; 0], "logged once");
     assert_eq!(receiver.requests().len(), 1);
 }
 
 #[test]
-fn a_state_file_that_is_no_file_keeps_the_site_from_running() {
+fn a_state_file_that_is_not_a_regular_file_keeps_the_site_from_running() {
     let (lab, web) = (Lab::new(), Service::open());
     lab.write(
         "home.yaml",
@@ -227,8 +235,12 @@ fn a_state_file_that_is_no_file_keeps_the_site_from_running() {
 }
 
 #[test]
-fn without_a_place_for_state_monitoring_and_alerting_go_on() {
-    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+fn without_a_writable_state_file_a_pass_still_monitors_and_notifies() {
+    let (lab, receiver, web) = (
+        Lab::new(),
+        Receiver::new(Behaviour::Answer(200)),
+        Service::closed(),
+    );
     let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
     lab.write("home.yaml", site.watch_service("web", &web).text());
     lab.write("file", "in the way");
@@ -245,7 +257,7 @@ fn without_a_place_for_state_monitoring_and_alerting_go_on() {
         mount("size=16k"),
         lab.path("mount/filler").display()
     );
-    // What a dying SD card does: the lock file is there, and nothing can be written.
+    // Like a dying SD card: the lock file exists, and nothing can be written.
     let gone_read_only = format!(
         "{} && touch {2}/home.statefile.json.lock && {} {2}",
         mount("size=64k"),
@@ -255,64 +267,68 @@ fn without_a_place_for_state_monitoring_and_alerting_go_on() {
     let (below, mounted) = (state("file/below"), state("mount"));
     for (what, command) in [
         (
-            "a file stands in the way",
+            "a file in place of the directory",
             lab.apmon(&["-s", &below, "home.yaml"]),
         ),
         (
             "read-only",
-            lab.apmon_among_mounts(&mount("ro"), &["-s", &mounted, "home.yaml"]),
+            lab.apmon_with_mounts(&mount("ro"), &["-s", &mounted, "home.yaml"]),
         ),
         (
             "gone read-only",
-            lab.apmon_among_mounts(&gone_read_only, &["-s", &mounted, "home.yaml"]),
+            lab.apmon_with_mounts(&gone_read_only, &["-s", &mounted, "home.yaml"]),
         ),
         (
             "full",
-            lab.apmon_among_mounts(&full, &["-s", &mounted, "home.yaml"]),
+            lab.apmon_with_mounts(&full, &["-s", &mounted, "home.yaml"]),
         ),
     ] {
         let before = receiver.requests().len();
-        let ended = run(command);
-        ended.assert_code(0);
-        assert_eq!(ended.out.len(), 1, "{what}: {}", ended.text());
+        let output = run(command);
+        output.assert_code(0);
+        assert_eq!(output.out.len(), 1, "{what}: {}", output.text());
         assert!(
-            ended.out[0].starts_with("##### NEW OUTAGE: web in HomeLab "),
+            output.out[0].starts_with("##### NEW OUTAGE: web in HomeLab "),
             "{what}"
         );
-        let errors = ended.logged("ERROR");
-        assert_eq!(errors.len(), 1, "said once, {what}: {}", ended.text());
+        let errors = output.logged("ERROR");
+        assert_eq!(errors.len(), 1, "logged once, {what}: {}", output.text());
         assert!(
             errors[0].starts_with("state cannot be saved (")
                 && errors[0].ends_with("); monitoring and alerting continue from memory"),
             "{what}: {}",
-            ended.text()
+            output.text()
         );
         assert_eq!(receiver.requests().len(), before + 1, "{what}");
     }
 }
 
-/// Nowhere to keep it, and the receiver is down: that is worth an exit status.
+/// With no writable state file and a receiver that is down, a message is lost.
 #[test]
 fn a_pass_that_loses_messages_exits_1() {
-    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(500)), Service::closed());
+    let (lab, receiver, web) = (
+        Lab::new(),
+        Receiver::new(Behaviour::Answer(500)),
+        Service::closed(),
+    );
     let site = Site::new("HomeLab")
-        .option("max_try_secs: 2") // so long a pass tries
+        .option("max_try_secs: 2") // the time a pass has for deliveries
         .webhook(&receiver.url("/hook"));
     lab.write("home.yaml", site.watch_service("web", &web).text());
     lab.write("file", "in the way");
-    let ended = lab.run(&["-s", "file/below/home.statefile.json", "home.yaml"]);
-    ended.assert_code(1);
-    let errors = ended.logged("ERROR");
+    let output = lab.run(&["-s", "file/below/home.statefile.json", "home.yaml"]);
+    output.assert_code(1);
+    let errors = output.logged("ERROR");
     assert_eq!(
         errors.last().copied(),
-        Some("home.yaml: 1 messages are LOST: not delivered, and the state could not be saved"),
+        Some("home.yaml: 1 message LOST: not delivered, and the state could not be saved"),
         "{}",
-        ended.text()
+        output.text()
     );
-    // On disk nothing is lost.
-    let ended = lab.run(&["home.yaml"]);
-    ended.assert_code(0);
-    assert!(ended.logged("ERROR").is_empty(), "{}", ended.text());
+    // With a state file nothing is lost.
+    let output = lab.run(&["home.yaml"]);
+    output.assert_code(0);
+    assert!(output.logged("ERROR").is_empty(), "{}", output.text());
 }
 
 #[test]
@@ -325,38 +341,42 @@ fn state_of_another_user_is_one_clear_line() {
     );
     lab.run(&["home.yaml"]).assert_code(0);
     let state = lab.state("home");
-    for path in [state.path().to_owned(), state.beside(".lock")] {
+    for path in [state.path().to_owned(), state.with_suffix(".lock")] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
     }
-    let said = "home.statefile.json nor its lock may be read by this user: Permission denied";
+    let error = "home.statefile.json nor its lock may be read by this user: Permission denied";
     run(lab.apmon_without_privileges(&["home.yaml"]))
         .assert_code(1)
-        .assert_only_error(said);
-    // What the daemon cannot take over it does not do without.
+        .assert_only_error(error);
+    // The daemon does not start without the state it would import.
     run(lab.apmon_without_privileges(&["run", "home.yaml"]))
         .assert_code(1)
         .assert_only_error("home.statefile.json: Permission denied");
 }
 
 #[test]
-fn the_daemon_takes_the_passes_state_over_and_tells_no_outage_twice() {
-    let (lab, receiver, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::closed());
+fn the_daemon_imports_the_state_of_passes_and_repeats_no_outage() {
+    let (lab, receiver, web) = (
+        Lab::new(),
+        Receiver::new(Behaviour::Answer(200)),
+        Service::closed(),
+    );
     let site = Site::new("HomeLab")
         .option("check_every_n_secs: 1")
         .webhook(&receiver.url("/hook"));
     lab.write("home.yaml", site.watch_service("web", &web).text());
-    let ended = lab.run(&["home.yaml"]);
-    assert!(ended.out[0].starts_with("##### NEW OUTAGE: web in HomeLab "));
-    receiver.until(1);
+    let output = lab.run(&["home.yaml"]);
+    assert!(output.out[0].starts_with("##### NEW OUTAGE: web in HomeLab "));
+    receiver.wait_for(1);
 
     let mut daemon = lab.start(&["run", "-vv", "home.yaml"]);
-    daemon.until_err("DEBUG web: Down: ");
-    web.come_back();
-    let recovery = daemon.until_out("##### RECOVERY: ");
-    let ended = daemon.stop();
-    ended.assert_code(0);
-    assert_eq!(ended.out, [recovery], "no second outage");
-    receiver.until(2);
+    daemon.wait_for_err("DEBUG web: Down: ");
+    web.reopen();
+    let recovery = daemon.wait_for_out("##### RECOVERY: ");
+    let output = daemon.stop();
+    output.assert_code(0);
+    assert_eq!(output.out, [recovery], "no second outage");
+    receiver.wait_for(2);
     let names = lab.state_directory();
     assert!(
         names.contains(&"home.statefile.json.imported".to_owned()),
@@ -364,11 +384,11 @@ fn the_daemon_takes_the_passes_state_over_and_tells_no_outage_twice() {
     );
     assert!(!names.contains(&"home.statefile.json".to_owned()), "{names:?}");
 
-    // Passes go on in the database, beside which the history is read.
-    web.go_away();
-    std::thread::sleep(Duration::from_millis(1_100)); // it is due again
-    let ended = lab.run(&["home.yaml"]);
-    assert!(ended.out[0].starts_with("##### NEW OUTAGE: web in HomeLab "));
+    // Later passes use the database, which has the history.
+    web.close();
+    std::thread::sleep(Duration::from_millis(1_100)); // the check is due again
+    let output = lab.run(&["home.yaml"]);
+    assert!(output.out[0].starts_with("##### NEW OUTAGE: web in HomeLab "));
     assert!(!lab.state("home").path().exists());
     let history = apmon_store::History::open(lab.state("home").database()).unwrap();
     let ever = jiff::Timestamp::MIN..=jiff::Timestamp::MAX;
@@ -381,9 +401,9 @@ fn the_daemon_takes_the_passes_state_over_and_tells_no_outage_twice() {
     assert!(history.results("web").unwrap().len() >= 3);
     assert_eq!(history.deliveries(None, &ever).unwrap().len(), 2);
 
-    // Who asks for the text has it, the daemon too.
+    // With -s FILE.json the daemon keeps JSON too.
     let mut daemon = lab.start(&["run", "-vv", "-s", "own.json", "home.yaml"]);
-    daemon.until_err("DEBUG web: Down: ");
+    daemon.wait_for_err("DEBUG web: Down: ");
     daemon.stop().assert_code(0);
     let text = fs::read_to_string(lab.path("own.json")).unwrap();
     assert!(text.contains("\"is_up\": false"), "{text}");

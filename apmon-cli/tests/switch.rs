@@ -1,11 +1,9 @@
-//! The kinds `ports`, `port` and `host`, from the site file to what people read:
-//! the real binary beside a real agent, both in a network of their own with
-//! cables that are pulled.
+//! The kinds `ports`, `port` and `host`, from the site file to the output: the real
+//! binary and a real agent, both in a network namespace with cables to unplug.
 //!
-//! snmpd looks at the interfaces anew when somebody asks and 3 s have passed
-//! since the last time. So a pulled cable is told within one period of apmon and
-//! one of snmpd's.
-#![allow(clippy::unwrap_used)] // what fails here is a test
+//! snmpd caches the state of the interfaces for 3 s. So an unplugged cable is
+//! reported within one check interval and one lifetime of that cache.
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 #[path = "../../apmon-snmp/tests/lab/mod.rs"]
 mod lab;
@@ -21,13 +19,13 @@ use lab::{
     Namespace, Snmpd, User,
     snmpd::{AUTH_PASSWORD, PRIV_PASSWORD},
 };
-use support::{Ended, Lab, Process, SOON, Signal, Site, run, timeless, until};
+use support::{Lab, Output, Process, SOON, Signal, Site, run, wait_until, without_times};
 
-/// Between two looks.
+/// The interval between checks.
 const PERIOD: Duration = Duration::from_secs(2);
-/// snmpd's own.
+/// How long snmpd caches the state of interfaces.
 const CACHE: Duration = Duration::from_secs(3);
-/// So long a port is silent after a message.
+/// The least interval between two messages about a port.
 const SILENCE: Duration = Duration::from_secs(4);
 
 const PULLED: &str =
@@ -40,10 +38,10 @@ const PULLED_PEER: &str =
 const PLUGGED_PEER: &str =
     "##### PORT CHANGE: switch in HomeLab: peer0 oper=up admin=up (was oper=down admin=down) at TIME #####";
 
-/// A device with two cables, and a place beside it.
+/// A device with two cables.
 struct Bench {
     lab: Lab,
-    // Before the namespace that it runs in.
+    // Dropped before the namespace in which it runs.
     snmpd: Snmpd,
     namespace: Namespace,
 }
@@ -59,7 +57,7 @@ impl Bench {
         }
     }
 
-    /// A monitor of the device.
+    /// The options of a monitor of the device.
     fn options(&self, name: &str, options: &str) -> String {
         let address = self.snmpd.address();
         format!("name: {name}, address: \"snmp://{address}\", {options}")
@@ -76,13 +74,13 @@ impl Bench {
             .option("notify_every_n_secs: 4")
     }
 
-    /// `home.yaml` with all ports of the device.
+    /// Writes `home.yaml` with a monitor of all ports.
     fn write_ports(&self) {
         let site = self.site().watch(&self.by_community("switch", "type: ports"));
         self.lab.write("home.yaml", site.text());
     }
 
-    /// The binary, in the device's network.
+    /// The binary, in the device's namespace.
     fn apmon(&self, arguments: &[&str]) -> Command {
         let apmon = self.lab.apmon(arguments);
         let mut command = self.namespace.command("env");
@@ -93,7 +91,7 @@ impl Bench {
             pair.push(value.unwrap());
             command.arg(pair);
         }
-        // What is behind `env`.
+        // The arguments of `env`, which include the binary.
         command.args(apmon.get_args());
         command.current_dir(apmon.get_current_dir().unwrap());
         command
@@ -103,54 +101,54 @@ impl Bench {
         Process::start(self.apmon(arguments))
     }
 
-    fn run(&self, arguments: &[&str]) -> Ended {
+    fn run(&self, arguments: &[&str]) -> Output {
         run(self.apmon(arguments))
     }
 
-    /// `apmon status --json`: the site.
+    /// The site in `apmon status --json`.
     fn status(&self, file: &str) -> Json {
-        let ended = self.run(&["status", "--json", file]);
-        let all: Json = serde_json::from_str(&ended.out.join("\n")).unwrap_or_default();
+        let output = self.run(&["status", "--json", file]);
+        let all: Json = serde_json::from_str(&output.out.join("\n")).unwrap_or_default();
         all["sites"][0].clone()
     }
 
-    /// Waits until the daemon has looked so often.
-    fn until_checks(&self, count: u64) -> Json {
-        until("looks", || {
+    /// Waits until the daemon has made `count` checks.
+    fn wait_for_checks(&self, count: u64) -> Json {
+        wait_until("checks", || {
             let site = self.status("home.yaml");
             let is_daemon = site["source"] == "daemon";
-            let ended = site["looks"]["ended"].as_u64();
+            let ended = site["checks"]["ended"].as_u64();
             (is_daemon && ended.is_some_and(|ended| ended >= count)).then_some(site)
         })
     }
 
-    /// What the daemon's database has of a monitor.
-    fn kept(&self, name: &str) -> MonitorState {
+    /// The state of a monitor in the daemon's database.
+    fn saved_state(&self, name: &str) -> MonitorState {
         let history = History::open(self.lab.state("home").database()).unwrap();
         history.states().unwrap().remove(name).unwrap()
     }
 }
 
-/// What a process has told about ports so far.
-fn told(lines: &[String]) -> Vec<String> {
+/// The lines about ports.
+fn port_messages(lines: &[String]) -> Vec<String> {
     let lines = lines.iter().filter(|line| line.contains("PORT"));
-    lines.map(|line| timeless(line)).collect()
+    lines.map(|line| without_times(line)).collect()
 }
 
 #[track_caller]
 fn wait_for(process: &mut Process, line: &str) -> Duration {
     let waited = Stopwatch::start();
     let part = line.split(" at TIME").next().unwrap();
-    process.until_out(part);
+    process.wait_for_out(part);
     waited.elapsed()
 }
 
 #[test]
-fn a_daemon_tells_a_pulled_cable_and_nothing_twice() {
+fn a_daemon_reports_an_unplugged_cable_once() {
     let bench = Bench::new();
     bench.write_ports();
     let mut first = bench.start(&["run", "home.yaml"]);
-    let site = bench.until_checks(1);
+    let site = bench.wait_for_checks(1);
     let switch = &site["monitors"][0];
     assert_eq!((&switch["state"], &switch["reason"]), (&"up".into(), &Json::Null));
     let device = &switch["device"];
@@ -169,13 +167,15 @@ fn a_daemon_tells_a_pulled_cable_and_nothing_twice() {
     bench.namespace.pull(0);
     let took = wait_for(&mut first, PULLED);
     assert!(took < PERIOD + CACHE + SOON, "{took:?}");
-    until("both ends", || (told(&first.out()).len() == 2).then_some(()));
-    let mut lines = told(&first.out());
+    wait_until("both ends", || {
+        (port_messages(&first.out()).len() == 2).then_some(())
+    });
+    let mut lines = port_messages(&first.out());
     lines.sort();
     assert_eq!(lines, [PULLED_PEER, PULLED]);
     first.stop().assert_code(0);
 
-    let ports = &bench.kept("switch").memory.kept["ports_state"];
+    let ports = &bench.saved_state("switch").memory.kept["ports_state"];
     let ports: Json = serde_json::from_str(ports).unwrap();
     let index = bench.namespace.index("veth0").to_string();
     assert_eq!(
@@ -183,41 +183,43 @@ fn a_daemon_tells_a_pulled_cable_and_nothing_twice() {
         serde_json::json!({"name": "veth0", "oper": "down", "admin": "up", "macs": []})
     );
 
-    // The next process knows what was told.
+    // A restarted daemon repeats nothing.
     let mut second = bench.start(&["run", "home.yaml"]);
-    bench.until_checks(3);
-    assert_eq!(told(&second.out()), [""; 0]);
+    bench.wait_for_checks(3);
+    assert_eq!(port_messages(&second.out()), [""; 0]);
     bench.namespace.plug(0);
     let took = wait_for(&mut second, PLUGGED);
     assert!(took < SILENCE + PERIOD + CACHE + SOON, "{took:?}");
-    until("both ends", || (told(&second.out()).len() == 2).then_some(()));
-    // One that is killed has told what it had committed.
+    wait_until("both ends", || {
+        (port_messages(&second.out()).len() == 2).then_some(())
+    });
+    // Nor does it after a kill.
     second.signal(Signal::Kill);
     second.wait();
     let third = bench.start(&["run", "home.yaml"]);
-    bench.until_checks(2);
-    let mut again = told(&third.out());
+    bench.wait_for_checks(2);
+    let mut again = port_messages(&third.out());
     again.retain(|line| line.contains("PORT CHANGE"));
     assert_eq!(again, [""; 0]);
     third.stop().assert_code(0);
 
-    let ended = bench.run(&["history", "--ports", "--json", "home.yaml"]);
-    ended.assert_code(0);
-    let history: Json = serde_json::from_str(&ended.out.join("\n")).unwrap();
+    let output = bench.run(&["history", "--ports", "--json", "home.yaml"]);
+    output.assert_code(0);
+    let history: Json = serde_json::from_str(&output.out.join("\n")).unwrap();
     let text = history.to_string();
-    for part in ["veth0", "peer0", "oper=down admin=up", "\"told\":true"] {
+    for part in ["veth0", "peer0", "oper=down admin=up", "\"notified\":true"] {
         assert!(text.contains(part), "no {part} in {text}");
     }
-    let ended = bench.run(&["history", "--ports", "home.yaml", "switch"]);
-    ended.assert_code(0);
-    let shown = ended.out.join("\n");
+    let output = bench.run(&["history", "--ports", "home.yaml", "switch"]);
+    output.assert_code(0);
+    let shown = output.out.join("\n");
     for part in ["veth0", "oper up -> down", "oper down -> up"] {
         assert!(shown.contains(part), "no {part} in {shown}");
     }
 }
 
 #[test]
-fn a_port_that_is_down_and_up_within_its_silence_is_no_news_but_its_last_word_is_right() {
+fn a_change_within_the_interval_is_reported_when_it_is_over() {
     let bench = Bench::new();
     let site = bench
         .site()
@@ -230,29 +232,31 @@ fn a_port_that_is_down_and_up_within_its_silence_is_no_news_but_its_last_word_is
         let state: Json = serde_json::from_str(&text).ok()?;
         Some(state["switch"]["ports_state"].clone()).filter(|ports| !ports.is_null())
     };
-    until("the first look", checked);
+    wait_until("the first check", checked);
     let index = bench.namespace.index("veth0").to_string();
     bench.namespace.pull(0);
     wait_for(&mut daemon, PULLED);
     bench.namespace.plug(0);
-    // It is seen, and not told yet.
-    until("the port that is up", || {
+    // The change is known, but no message is due yet.
+    wait_until("the port that is up", || {
         checked().filter(|ports| ports[&index]["oper"] == "up")
     });
-    assert!(!told(&daemon.out()).contains(&PLUGGED.to_owned()));
-    // A new process tells it, when the time has come, from what stands in JSON.
+    assert!(!port_messages(&daemon.out()).contains(&PLUGGED.to_owned()));
+    // A restarted daemon sends the message when it is due, from its JSON state.
     daemon.stop().assert_code(0);
     let mut daemon = bench.start(&["run", "-s", "own.json", "home.yaml"]);
     wait_for(&mut daemon, PLUGGED);
-    until("both ends", || (told(&daemon.out()).len() == 2).then_some(()));
-    let mut lines = told(&daemon.out());
+    wait_until("both ends", || {
+        (port_messages(&daemon.out()).len() == 2).then_some(())
+    });
+    let mut lines = port_messages(&daemon.out());
     lines.sort();
     assert_eq!(lines, [PLUGGED_PEER, PLUGGED]);
     daemon.stop().assert_code(0);
 }
 
 #[test]
-fn passes_of_cron_tell_the_same() {
+fn passes_report_the_same() {
     let bench = Bench::new();
     let site = bench
         .site()
@@ -263,20 +267,20 @@ fn passes_of_cron_tell_the_same() {
     let ports = bench.lab.state("home").read()["switch"]["ports_state"].clone();
     assert_eq!(ports.as_object().unwrap().len(), 5, "{ports}");
     bench.namespace.pull(1);
-    let mut heard = Vec::new();
-    until("the pulled cable", || {
-        let ended = bench.run(&["home.yaml"]);
-        ended.assert_code(0);
-        heard.extend(told(&ended.out));
-        (heard.len() >= 2).then_some(())
+    let mut messages = Vec::new();
+    wait_until("the unplugged cable", || {
+        let output = bench.run(&["home.yaml"]);
+        output.assert_code(0);
+        messages.extend(port_messages(&output.out));
+        (messages.len() >= 2).then_some(())
     });
-    heard.sort();
+    messages.sort();
     assert_eq!(
-        heard,
+        messages,
         [PULLED_PEER, PULLED].map(|line| line.replace("veth0", "veth1").replace("peer0", "peer1"))
     );
-    let ended = bench.run(&["home.yaml"]);
-    assert_eq!(told(&ended.out), [""; 0]);
+    let output = bench.run(&["home.yaml"]);
+    assert_eq!(port_messages(&output.out), [""; 0]);
 }
 
 #[test]
@@ -302,7 +306,7 @@ fn all_three_kinds_watch_one_device() {
         .watch(&bench.options("f-stranger", "type: ports, community: wrong, max_try_secs: 1"));
     bench.lab.write("home.yaml", site.text());
     let daemon = bench.start(&["run", "home.yaml"]);
-    let site = bench.until_checks(6);
+    let site = bench.wait_for_checks(6);
     daemon.stop().assert_code(0);
     let monitors = site["monitors"].as_array().unwrap();
     let found: Vec<(&str, &str, &str)> = monitors
@@ -312,7 +316,7 @@ fn all_three_kinds_watch_one_device() {
             (text("name"), text("state"), text("reason"))
         })
         .collect();
-    // A host that bridges nothing has no table of stations.
+    // A host without a bridge has no MAC table.
     let unread = format!("port veth0 (ifIndex={index}): MAC table could not be read: no table of stations");
     let absent = format!(
         "port veth0 (ifIndex={index}) is up but pinned MAC 18:E8:29:45:F8:F7 absent (MAC table could not be read)"
@@ -332,12 +336,13 @@ fn all_three_kinds_watch_one_device() {
     let (name, state, reason) = found[5];
     assert_eq!((name, state), ("f-stranger", "down"));
     assert!(reason.starts_with("snmp: no answer within 1 secs"), "{reason}");
-    let port_state: Json = serde_json::from_str(&bench.kept("c-port").memory.kept["port_state"]).unwrap();
+    let port_state: Json =
+        serde_json::from_str(&bench.saved_state("c-port").memory.kept["port_state"]).unwrap();
     assert_eq!(port_state, serde_json::json!({"oper": "up", "mac": null}));
 }
 
 #[test]
-fn a_check_says_what_is_wrong_with_a_user() {
+fn a_check_explains_what_is_wrong_with_a_user() {
     let bench = Bench::new();
     let user = User::new(Some("SHA-256"), None);
     let check = |name: &str, protocol: &str, password: &str| {
@@ -366,9 +371,9 @@ fn a_check_says_what_is_wrong_with_a_user() {
         ),
         ("nobody", "sha256", AUTH_PASSWORD, "snmp: unknown user"),
     ] {
-        let ended = check(name, protocol, password);
-        ended.assert_code(2);
-        let text = ended.text();
+        let output = check(name, protocol, password);
+        output.assert_code(2);
+        let text = output.text();
         assert!(text.contains("CRITICAL - ") && text.contains(reason), "{text}");
         assert!(!text.contains(password), "{text}");
     }

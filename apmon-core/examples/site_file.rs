@@ -1,6 +1,8 @@
 //! Everything that a site file says, inside another program: monitors, channels,
 //! fallbacks, heartbeats, caps. Run it with the path of a site file.
 
+#![allow(clippy::print_stdout)] // a program, not a library
+
 use std::{env, error::Error, path::Path, sync::Arc};
 
 use apmon_core::{Commit, Engine, Services, Snapshot, StateStore, StoreError, config};

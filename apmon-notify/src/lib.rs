@@ -91,5 +91,6 @@ pub fn install(services: &Services) {
 
 // What `cargo xtask new-channel` writes: it must compile and work.
 #[cfg(test)]
+#[allow(dead_code)] // it is in no table
 #[path = "../../xtask/src/new_channel/skeleton.rs"]
 mod skeleton;

@@ -1,4 +1,4 @@
-//! Messages and signs of life, by real HTTP on loopback.
+//! Notifications and heartbeats, over real HTTP on loopback.
 
 use std::{
     collections::BTreeMap,
@@ -15,19 +15,19 @@ use apmon_core::{
 use apmon_notify::{HttpClient, HttpHeartbeats, RequestEncoding, RequestMethod, Webhook, WebhookOptions};
 use apmon_store::SqliteStore;
 
-use crate::{Idle, Nowhere, Refused, ms, plan, print, receiver::Receiver, vmhwm};
+use crate::{IdleProbe, NullStore, RefusedProbe, ms, plan, print, receiver::Receiver, vmhwm};
 
-/// How long a storm is watched.
-const STORM: Duration = Duration::from_secs(20);
+/// The deadline of deliveries in a storm.
+const STORM_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// All monitors fail in one moment; one webhook takes its messages, another is
-/// away. State and messages go to a database in `folder`.
+/// Makes all monitors fail at once, with one webhook that works and one that is down.
+/// State and messages are kept in a database in `folder`.
 pub(crate) async fn storm(monitors: usize, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let probe: Arc<dyn Probe> = Arc::new(Refused);
+    let probe: Arc<dyn Probe> = Arc::new(RefusedProbe);
     let watch = Stopwatch::start();
     let receiver = Receiver::start(watch)?;
     let path = folder.join("bench.statefile.db");
-    let store = Arc::new(Noting {
+    let store = Arc::new(RecordingStore {
         store: SqliteStore::open(&path, jiff::tz::TimeZone::UTC, None)?,
         watch,
         entries: Mutex::default(),
@@ -50,38 +50,38 @@ pub(crate) async fn storm(monitors: usize, folder: &Path) -> Result<(), Box<dyn 
         )?;
         plan.channels.push(Channel::new(id, Arc::new(webhook)));
     }
-    plan.delivery_timeout = STORM;
-    let began = watch.elapsed();
+    plan.delivery_timeout = STORM_TIMEOUT;
+    let start = watch.elapsed();
     Engine::new(plan, store.clone()).pass().await?;
     let committed = store
         .entries
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
-    let wanted = monitors * 2;
-    let all = committed.iter().find(|(entries, _)| **entries >= wanted);
+    let expected = monitors * 2;
+    let all = committed.iter().find(|(entries, _)| **entries >= expected);
     let all = all.ok_or("not all messages were committed")?.1;
-    let sent = receiver.seen();
+    let sent = receiver.requests();
     let (Some(first), Some(last)) = (sent.first(), sent.last()) else {
         return Err("no message was sent".into());
     };
-    print("all_committed", ms(*all - began));
-    print("first_sent", ms(first.1 - began));
-    print("last_sent", ms(last.1 - began));
+    print("all_committed", ms(*all - start));
+    print("first_sent", ms(first.1 - start));
+    print("last_sent", ms(last.1 - start));
     print("sent", sent.len() as f64);
     print("vmhwm_kb", vmhwm()?);
     Ok(())
 }
 
-/// A store, and when how many messages had come to rest in it.
-struct Noting {
+/// A store that records when how many messages had been committed.
+struct RecordingStore {
     store: SqliteStore,
     watch: Stopwatch,
     entries: Mutex<BTreeMap<usize, Duration>>,
 }
 
 #[async_trait::async_trait]
-impl StateStore for Noting {
+impl StateStore for RecordingStore {
     async fn load(&self) -> Result<Snapshot, StoreError> {
         self.store.load().await
     }
@@ -102,12 +102,12 @@ impl StateStore for Noting {
     }
 }
 
-/// Heartbeats of `monitors`, each every two seconds: how late they arrive,
-/// against the earliest on each one's grid.
+/// Sends heartbeats for `monitors`, each every two seconds, and measures how late they
+/// arrive, relative to the earliest on each monitor's grid.
 pub(crate) async fn beats(monitors: usize, secs: u64) -> Result<(), Box<dyn Error>> {
     const EVERY: Duration = Duration::from_secs(2);
     let receiver = Receiver::start(Stopwatch::start())?;
-    let probe: Arc<dyn Probe> = Arc::new(Idle);
+    let probe: Arc<dyn Probe> = Arc::new(IdleProbe);
     let plan = (0..monitors).fold(Plan::new("bench"), |plan, i| {
         let mut watch = Watch::new(format!("monitor{i}"), "bench", "192.0.2.1");
         watch.policy = Policy {
@@ -120,7 +120,7 @@ pub(crate) async fn beats(monitors: usize, secs: u64) -> Result<(), Box<dyn Erro
         plan.watch(Arc::new(ProbeMonitor::new(watch, Arc::clone(&probe))))
     });
     let sender = HttpHeartbeats::new(HttpClient::new(Services::default().names()));
-    let engine = Engine::new(plan.heartbeats(Arc::new(sender)), Arc::new(Nowhere));
+    let engine = Engine::new(plan.heartbeats(Arc::new(sender)), Arc::new(NullStore));
     let handle = engine.handle();
     let (report, ()) = tokio::join!(engine.run(), async {
         tokio::time::sleep(Duration::from_secs(secs)).await;
@@ -128,12 +128,13 @@ pub(crate) async fn beats(monitors: usize, secs: u64) -> Result<(), Box<dyn Erro
     });
     report?;
     let mut grids: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
-    for (path, at) in receiver.seen() {
+    for (path, at) in receiver.requests() {
         grids.entry(path).or_default().push(at);
     }
     let mut late = Vec::new();
     for arrivals in grids.values() {
-        // On a grid each is so long after a multiple of the interval, and late by the rest.
+        // Each arrives some time after a multiple of the interval: the least is the phase of
+        // the grid, and the rest is the lateness.
         let first = arrivals.first().copied().unwrap_or_default();
         let offset = |(k, at): (usize, &Duration)| {
             let k = u32::try_from(k).unwrap_or(u32::MAX);

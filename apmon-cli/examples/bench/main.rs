@@ -1,19 +1,20 @@
-//! Measures the engine without probes: `cargo xtask bench` runs it.
+//! Benchmarks of the engine without probes, and of SNMP polls; `cargo xtask bench` runs
+//! them.
 //!
 //! ```text
-//! bench steady MONITORS SECS   one check a second each, phases spread
-//! bench burst MONITORS DIR     all check at once, all find their target down, state file in DIR
-//! bench storm MONITORS DIR     the same with a database, a webhook that takes messages and one that is away
-//! bench beats MONITORS SECS    a heartbeat each every two seconds, to a receiver on loopback
-//! bench agent AGENTS PORT      switches at 127.1.0.1, 127.1.0.2, ... until it is ended
-//! bench switch                 polls of such a switch: round trips
-//! bench beside ADDRESS COMMUNITY RUNS   polls of an agent, and in turn snmpbulkwalk
-//! bench keys                   making the keys of a user of SNMPv3
+//! bench steady MONITORS SECS   one check per second for each monitor, with spread phases
+//! bench burst MONITORS DIR     all checks at once, all targets down, state file in DIR
+//! bench storm MONITORS DIR     the same with a database, a working webhook and one that is down
+//! bench beats MONITORS SECS    a heartbeat every two seconds for each monitor, over loopback
+//! bench agent AGENTS PORT      serves switches at 127.1.0.1, 127.1.0.2, ... until killed
+//! bench switch                 polls such a switch: round trips
+//! bench beside ADDRESS COMMUNITY RUNS   polls an agent, alternating with snmpbulkwalk
+//! bench keys                   derives the keys of an SNMPv3 user
 //! ```
 //!
 //! Prints `name=value` lines; times are in milliseconds, memory in kilobytes.
 
-#![allow(clippy::print_stdout)] // its figures
+#![allow(clippy::print_stdout)] // the results
 
 mod agent;
 mod alert;
@@ -28,28 +29,28 @@ use apmon_core::{
 };
 use apmon_store::JsonStore;
 
-pub(crate) struct Idle;
+pub(crate) struct IdleProbe;
 
 #[async_trait::async_trait]
-impl Probe for Idle {
+impl Probe for IdleProbe {
     async fn probe(&self, _: &Check) -> Outcome {
         Outcome::up(Duration::ZERO)
     }
 }
 
-pub(crate) struct Refused;
+pub(crate) struct RefusedProbe;
 
 #[async_trait::async_trait]
-impl Probe for Refused {
+impl Probe for RefusedProbe {
     async fn probe(&self, _: &Check) -> Outcome {
         Outcome::fail(FailureClass::Refused, "connect: connection refused")
     }
 }
 
-pub(crate) struct Nowhere;
+pub(crate) struct NullStore;
 
 #[async_trait::async_trait]
-impl StateStore for Nowhere {
+impl StateStore for NullStore {
     async fn load(&self) -> Result<Snapshot, StoreError> {
         Ok(Snapshot::default())
     }
@@ -95,8 +96,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn steady(monitors: usize, secs: u64) -> Result<(), Box<dyn Error>> {
-    let probe: Arc<dyn Probe> = Arc::new(Idle);
-    let engine = Engine::new(plan(monitors, &probe), Arc::new(Nowhere));
+    let probe: Arc<dyn Probe> = Arc::new(IdleProbe);
+    let engine = Engine::new(plan(monitors, &probe), Arc::new(NullStore));
     let handle = engine.handle();
     let before = cpu()?;
     let (report, ()) = tokio::join!(engine.run(), async {
@@ -104,7 +105,7 @@ async fn steady(monitors: usize, secs: u64) -> Result<(), Box<dyn Error>> {
         handle.shutdown().await;
     });
     let report = report?;
-    print("looks", report.checks as f64);
+    print("checks", report.checks as f64);
     print("p50", ms(report.lateness.quantile(0.5)));
     print("p99", ms(report.lateness.quantile(0.99)));
     print("p999", ms(report.lateness.quantile(0.999)));
@@ -116,7 +117,7 @@ async fn steady(monitors: usize, secs: u64) -> Result<(), Box<dyn Error>> {
 }
 
 async fn burst(monitors: usize, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let probe: Arc<dyn Probe> = Arc::new(Refused);
+    let probe: Arc<dyn Probe> = Arc::new(RefusedProbe);
     let store = Arc::new(JsonStore::open(
         folder.join("bench.statefile.json"),
         jiff::tz::TimeZone::UTC,
@@ -141,17 +142,17 @@ pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-/// User and system time of this process so far.
+/// The user and system time of this process so far.
 pub(crate) fn cpu() -> Result<Duration, Box<dyn Error>> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    // After the name: field 12 and 13 are utime and stime, in hundredths.
+    // After the name: fields 12 and 13 are utime and stime, in hundredths of a second.
     let ticks: u64 =
         fields.get(11).ok_or("stat")?.parse::<u64>()? + fields.get(12).ok_or("stat")?.parse::<u64>()?;
     Ok(Duration::from_millis(ticks * 10))
 }
 
-/// The most memory this process ever held.
+/// The peak memory of this process.
 pub(crate) fn vmhwm() -> Result<f64, Box<dyn Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status

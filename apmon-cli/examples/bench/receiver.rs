@@ -1,4 +1,4 @@
-//! A receiver of webhooks and heartbeats: 200 to everything, and when it came.
+//! A receiver of webhooks and heartbeats that answers 200 and records the times.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -10,41 +10,44 @@ use std::{
 
 use apmon_core::Stopwatch;
 
-/// Path and moment of each request, since `start`.
-type Seen = Arc<Mutex<Vec<(String, Duration)>>>;
+/// The path and the time of each request.
+type Requests = Arc<Mutex<Vec<(String, Duration)>>>;
 
 pub(crate) struct Receiver {
     address: SocketAddr,
-    seen: Seen,
+    requests: Requests,
 }
 
 impl Receiver {
-    /// Listens on loopback, on threads of its own.
+    /// Listens on loopback, with threads of its own.
     pub(crate) fn start(watch: Stopwatch) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let seen = Seen::default();
-        let shared = Arc::clone(&seen);
+        let requests = Requests::default();
+        let shared = Arc::clone(&requests);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let seen = Arc::clone(&shared);
-                thread::spawn(move || serve(stream, watch, &seen));
+                let requests = Arc::clone(&shared);
+                thread::spawn(move || serve(stream, watch, &requests));
             }
         });
-        Ok(Self { address, seen })
+        Ok(Self { address, requests })
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub(crate) fn seen(&self) -> Vec<(String, Duration)> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn requests(&self) -> Vec<(String, Duration)> {
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
-/// Request after request of one connection, until it ends.
-fn serve(mut stream: TcpStream, watch: Stopwatch, seen: &Seen) -> Option<()> {
+/// Serves the requests of one connection until it ends.
+fn serve(mut stream: TcpStream, watch: Stopwatch, requests: &Requests) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
@@ -65,7 +68,8 @@ fn serve(mut stream: TcpStream, watch: Stopwatch, seen: &Seen) -> Option<()> {
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
-        seen.lock()
+        requests
+            .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push((path, at));
         stream

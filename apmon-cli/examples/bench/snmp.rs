@@ -15,18 +15,18 @@ use apmon_core::{
 use apmon_snmp_client::usm::{AuthKey, AuthProtocol, PrivKey, PrivProtocol};
 
 use crate::{
-    agent::{self, Tally},
+    agent::{self, RequestCounts},
     cpu, ms, print,
 };
 
-/// An snmpd looks at its interfaces anew when it is asked after 3 s: so both
-/// sides find it.
+/// The pause before a measurement: snmpd caches the state of interfaces for 3 s, and
+/// both sides must find the cache expired.
 const PAUSE: Duration = Duration::from_millis(3_200);
 
-/// A poll of each tenth reads what changes rarely.
-const TENTH: usize = 10;
+/// The cycle of polls: some polls of every ten also read what changes rarely.
+const CYCLE: usize = 10;
 
-/// The columns of the interfaces that are read in every poll.
+/// The columns of the interfaces that every poll reads.
 const COLUMNS: [&str; 12] = [
     "1.3.6.1.2.1.2.2.1.8",
     "1.3.6.1.2.1.2.2.1.7",
@@ -43,7 +43,7 @@ const COLUMNS: [&str; 12] = [
 ];
 const SYS_UP_TIME: &str = "1.3.6.1.2.1.1.3.0";
 
-/// A monitor of a device, and what it knows again.
+/// A monitor of a device with its memory.
 struct Poller {
     monitor: Arc<dyn Monitor>,
     memory: Memory,
@@ -76,7 +76,7 @@ impl Poller {
         })
     }
 
-    /// Polls once; the error is why that did not work.
+    /// Polls once.
     async fn poll(&mut self) -> Result<Duration, Box<dyn Error>> {
         let now = self.clock.now();
         let check = Check::new(now.mono, now, Duration::from_secs(20)).with_memory(self.memory.clone());
@@ -87,30 +87,28 @@ impl Poller {
             Verdict::Up => {}
             other => return Err(format!("poll {}: {other:?}", self.polls).into()),
         }
-        self.memory = observation
-            .memory
-            .ok_or("a poll left nothing to be known again")?;
+        self.memory = observation.memory.ok_or("a poll returned no memory")?;
         self.polls += 1;
         Ok(took)
     }
 
-    /// The next poll reads what every poll reads, and no more.
+    /// Whether the next poll reads only what every poll reads.
     fn is_next_regular(&self) -> bool {
-        self.polls > 0 && ![0, 3, 6, 9].contains(&(self.polls % TENTH))
+        self.polls > 0 && ![0, 3, 6, 9].contains(&(self.polls % CYCLE))
     }
 }
 
-/// Twenty polls of a switch of ours: round trips.
+/// Counts the round trips of twenty polls of a simulated switch.
 pub(crate) async fn switch() -> Result<(), Box<dyn Error>> {
-    let tally = Arc::new(Tally::default());
-    let address = agent::spawn(&tally).await?;
+    let counts = Arc::new(RequestCounts::default());
+    let address = agent::spawn(&counts).await?;
     let mut poller = Poller::of(address, "public")?;
     let mut regular = [0; 3];
     let mut all = [0; 3];
-    for _ in 0..2 * TENTH {
+    for _ in 0..2 * CYCLE {
         let is_regular = poller.is_next_regular();
         poller.poll().await?;
-        let costs = tally.take();
+        let costs = counts.take();
         if poller.polls == 1 {
             print("first", costs[0] as f64);
         }
@@ -132,7 +130,8 @@ pub(crate) async fn switch() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Regular polls of an agent, and in turn net-snmp's tool for the same columns.
+/// Measures regular polls of an agent, alternating with net-snmp's tool for the same
+/// columns.
 pub(crate) async fn beside(address: SocketAddr, community: &str, runs: usize) -> Result<(), Box<dyn Error>> {
     let mut poller = Poller::of(address, community)?;
     let (mut ours, mut costs, mut theirs, mut starts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -151,12 +150,12 @@ pub(crate) async fn beside(address: SocketAddr, community: &str, runs: usize) ->
         tokio::time::sleep(PAUSE).await;
         let watch = Stopwatch::start();
         for column in COLUMNS {
-            ask("snmpbulkwalk", &["-Cr50"], address, community, column)?;
+            run_tool("snmpbulkwalk", &["-Cr50"], address, community, column)?;
         }
         theirs.push(ms(watch.elapsed()));
         let watch = Stopwatch::start();
         for _ in COLUMNS {
-            ask("snmpget", &[], address, community, SYS_UP_TIME)?;
+            run_tool("snmpget", &[], address, community, SYS_UP_TIME)?;
         }
         starts.push(ms(watch.elapsed()));
     }
@@ -169,7 +168,7 @@ pub(crate) async fn beside(address: SocketAddr, community: &str, runs: usize) ->
     Ok(())
 }
 
-fn ask(
+fn run_tool(
     tool: &str,
     options: &[&str],
     address: SocketAddr,
@@ -179,7 +178,7 @@ fn ask(
     let mut command = Command::new(tool);
     command.args(["-v2c", "-c", community, "-On", "-t", "20", "-r", "0"]);
     command.args(options).arg(address.to_string()).arg(oid);
-    // No MIB files, which take it most of its time.
+    // Without MIB files, whose parsing takes most of the time.
     command.env("MIBS", "").stdin(Stdio::null()).stdout(Stdio::null());
     match command.status()?.success() {
         true => Ok(()),
@@ -187,7 +186,7 @@ fn ask(
     }
 }
 
-/// How long it takes to make a user's keys, of another engine each.
+/// Measures how long the keys of a user take, each time for another engine.
 pub(crate) fn keys() {
     const RUNS: u32 = 20;
     let each = |make: &dyn Fn(&[u8])| {

@@ -1,33 +1,33 @@
-//! Asking a running daemon.
+//! The client of a running daemon's API.
 
 use std::{io, path::Path};
 
 use hyper::StatusCode;
 
-/// Why there is no answer.
+/// Why a request to a daemon failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unanswered {
-    /// Nobody listens.
-    #[error("no daemon runs")]
+pub(crate) enum ApiError {
+    /// Nothing listens on the socket.
+    #[error("no daemon is running")]
     NoDaemon,
-    /// Somebody does, but not to everybody.
-    #[error("the daemon answers its own user and group only")]
+    /// The socket is open to the daemon's user and group only.
+    #[error("the daemon answers only its own user and group")]
     Denied,
-    /// The daemon says no.
+    /// The daemon refused the request.
     #[error("{0}")]
     Refused(String),
-    /// What comes back is no answer.
+    /// There was no valid answer.
     #[error("the daemon does not answer: {0}")]
     Failed(String),
 }
 
-impl From<io::Error> for Unanswered {
+impl From<io::Error> for ApiError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::ConnectionRefused => {
                 Self::NoDaemon
             }
-            // Where no socket can be none was made.
+            // Where there can be no socket, no daemon made one.
             io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => Self::NoDaemon,
             io::ErrorKind::PermissionDenied => Self::Denied,
             _ => Self::Failed(error.to_string()),
@@ -35,17 +35,17 @@ impl From<io::Error> for Unanswered {
     }
 }
 
-/// What `GET path` gives at this socket.
-pub(crate) fn get(socket: &Path, path: &str) -> Result<Vec<u8>, Unanswered> {
-    ask(socket, "GET", path, String::new())
+/// Sends `GET path` to the daemon at `socket` and returns the body.
+pub(crate) fn get(socket: &Path, path: &str) -> Result<Vec<u8>, ApiError> {
+    request(socket, "GET", path, String::new())
 }
 
-/// What `POST path` gives at this socket.
-pub(crate) fn post(socket: &Path, path: &str, json: String) -> Result<Vec<u8>, Unanswered> {
-    ask(socket, "POST", path, json)
+/// Sends `POST path` to the daemon at `socket` and returns the body.
+pub(crate) fn post(socket: &Path, path: &str, json: String) -> Result<Vec<u8>, ApiError> {
+    request(socket, "POST", path, json)
 }
 
-fn ask(socket: &Path, method: &str, path: &str, json: String) -> Result<Vec<u8>, Unanswered> {
+fn request(socket: &Path, method: &str, path: &str, json: String) -> Result<Vec<u8>, ApiError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -53,11 +53,11 @@ fn ask(socket: &Path, method: &str, path: &str, json: String) -> Result<Vec<u8>,
     if status == StatusCode::OK {
         return Ok(body);
     }
-    let said = serde_json::from_slice::<serde_json::Value>(&body);
-    let said = said
+    let reason = serde_json::from_slice::<serde_json::Value>(&body);
+    let reason = reason
         .ok()
         .and_then(|body| body["error"].as_str().map(str::to_owned));
-    Err(Unanswered::Refused(said.unwrap_or_else(|| status.to_string())))
+    Err(ApiError::Refused(reason.unwrap_or_else(|| status.to_string())))
 }
 
 #[cfg(unix)]
@@ -66,18 +66,18 @@ async fn exchange(
     method: &str,
     path: &str,
     json: String,
-) -> Result<(StatusCode, Vec<u8>), Unanswered> {
+) -> Result<(StatusCode, Vec<u8>), ApiError> {
     use std::time::Duration;
 
     use http_body_util::{BodyExt as _, Full};
     use hyper::{Request, client::conn::http1};
     use hyper_util::rt::TokioIo;
 
-    /// For all of it.
-    const PATIENCE: Duration = Duration::from_secs(10);
+    /// The deadline of the whole exchange.
+    const TIMEOUT: Duration = Duration::from_secs(10);
 
-    let failed = |error: hyper::Error| Unanswered::Failed(error.to_string());
-    let asked = async {
+    let failed = |error: hyper::Error| ApiError::Failed(error.to_string());
+    let exchange = async {
         let stream = tokio::net::UnixStream::connect(socket).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
         tokio::spawn(connection);
@@ -87,18 +87,21 @@ async fn exchange(
             .header("host", "localhost")
             .header("content-type", "application/json")
             .body(Full::<bytes::Bytes>::from(json))
-            .map_err(|error| Unanswered::Failed(error.to_string()))?;
-        let answer = sender.send_request(request).await.map_err(failed)?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await.map_err(failed)?;
+            .map_err(|error| ApiError::Failed(error.to_string()))?;
+        let response = sender.send_request(request).await.map_err(failed)?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(failed)?;
         Ok((status, body.to_bytes().to_vec()))
     };
-    tokio::time::timeout(PATIENCE, asked)
-        .await
-        .unwrap_or_else(|_| Err(Unanswered::Failed("too late".into())))
+    tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| {
+        Err(ApiError::Failed(format!(
+            "no answer within {} secs",
+            TIMEOUT.as_secs()
+        )))
+    })
 }
 
 #[cfg(not(unix))]
-async fn exchange(_: &Path, _: &str, _: &str, _: String) -> Result<(StatusCode, Vec<u8>), Unanswered> {
-    Err(Unanswered::NoDaemon)
+async fn exchange(_: &Path, _: &str, _: &str, _: String) -> Result<(StatusCode, Vec<u8>), ApiError> {
+    Err(ApiError::NoDaemon)
 }

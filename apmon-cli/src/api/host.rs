@@ -1,19 +1,19 @@
-//! Sockets on which daemons are asked: on a thread of their own, so that a
-//! large answer delays no check.
+//! The sockets of a daemon, served by a thread of their own, so that a large answer
+//! delays no check.
 
 use std::{io, path::Path, sync::Arc};
 
 use apmon_core::Handle;
 
-/// Answers for all sites of a process. Cheap to clone.
+/// The server of the sockets of all sites in this process. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Host {
     runtime: tokio::runtime::Handle,
-    /// The thread ends when the last of these is gone.
+    /// The thread ends when the last clone is dropped.
     _thread: Arc<tokio::sync::oneshot::Sender<()>>,
 }
 
-/// A socket on which somebody listens; removed when dropped.
+/// A socket that is being served; closed and removed when dropped.
 #[must_use]
 pub(crate) struct Listening {
     #[cfg(unix)]
@@ -23,7 +23,7 @@ pub(crate) struct Listening {
 }
 
 impl Host {
-    /// Starts the thread.
+    /// Starts the serving thread.
     pub(crate) fn start() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -39,8 +39,8 @@ impl Host {
         })
     }
 
-    /// Listens at `path`, where only owner and group may ask. A socket that a
-    /// killed process left there is replaced: whoever calls this holds the
+    /// Serves a socket at `path`, open to owner and group only. A socket left behind
+    /// by a killed process is replaced, which is safe because the caller holds the
     /// site's lock.
     #[cfg(unix)]
     pub(crate) async fn listen(&self, path: &Path, engine: Handle) -> io::Result<Listening> {
@@ -55,7 +55,7 @@ impl Host {
         })
     }
 
-    /// There are none here.
+    /// Fails: this platform has no UNIX sockets.
     #[cfg(not(unix))]
     pub(crate) async fn listen(&self, _: &Path, _: Handle) -> io::Result<Listening> {
         let _ = &self.runtime;
@@ -93,18 +93,18 @@ mod unix {
 
     use crate::api::answer;
 
-    /// So many are answered at once; the others wait.
+    /// How many connections are served at once; the others wait.
     const CONNECTIONS: usize = 8;
-    /// A request's head is there by then.
-    const HEAD: Duration = Duration::from_secs(3);
-    /// By then all of it is over.
-    const EXCHANGE: Duration = Duration::from_secs(15);
-    /// No head is larger.
+    /// The deadline for the head of a request.
+    const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
+    /// The deadline for the whole exchange.
+    const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
+    /// The largest head of a request.
     const MAX_HEAD: usize = 16 * 1024;
-    /// After a failed accept (no descriptors left), so long until the next.
-    const PAUSE: Duration = Duration::from_millis(200);
+    /// The pause after a failed accept (no descriptors left).
+    const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-    /// Removes a socket on which nobody listens.
+    /// Removes a socket that no process listens on.
     pub(super) async fn make_room(path: &Path) -> io::Result<()> {
         let there = match path.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -112,16 +112,16 @@ mod unix {
         };
         let taken = |text| Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
         if !there.file_type().is_socket() {
-            return taken("something else stands there");
+            return taken("exists and is not a socket");
         }
         match timeout(Duration::from_secs(1), UnixStream::connect(path)).await {
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
             Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            _ => taken("another process listens there"),
+            _ => taken("another process listens on it"),
         }
     }
 
-    /// Nobody can connect before the mode is set: until then nobody listens.
+    /// Binds a socket that accepts no connection before its mode is set.
     pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
         let socket = UnixSocket::new_stream()?;
         socket.bind(path)?;
@@ -134,13 +134,13 @@ mod unix {
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-                return; // it is never closed
+                return; // the semaphore is never closed
             };
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    tracing::debug!("a request could not be accepted: {error}");
-                    tokio::time::sleep(PAUSE).await;
+                    tracing::debug!("cannot accept a connection: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
@@ -150,11 +150,11 @@ mod unix {
                     service_fn(|request| async { Ok::<_, Infallible>(answer(&engine, request).await) });
                 let exchange = http1::Builder::new()
                     .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD)
+                    .header_read_timeout(HEAD_TIMEOUT)
                     .keep_alive(false)
                     .max_buf_size(MAX_HEAD)
                     .serve_connection(TokioIo::new(stream), service);
-                match timeout(EXCHANGE, exchange).await {
+                match timeout(EXCHANGE_TIMEOUT, exchange).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::debug!("a request failed: {error}"),
                     Err(_) => tracing::debug!("a request took too long"),

@@ -1,4 +1,4 @@
-//! Real sockets, in real time.
+//! Requests over real sockets, in real time.
 #![cfg(unix)]
 
 use std::{
@@ -31,16 +31,16 @@ impl Probe for Down {
     }
 }
 
-struct Refuses;
+struct RefusingNotifier;
 
 #[async_trait::async_trait]
-impl Notifier for Refuses {
+impl Notifier for RefusingNotifier {
     async fn deliver(&self, _: &Notification, _: &str) -> Result<(), DeliveryError> {
         Err(DeliveryError::permanent("HTTP 404"))
     }
 }
 
-/// An engine on a thread of its own, one monitor of which is down.
+/// An engine on a thread of its own, with one monitor that is down.
 struct Lab {
     directory: TempDir,
     engine: Handle,
@@ -55,7 +55,7 @@ impl Lab {
         watch.policy.max_retries = std::num::NonZeroU32::MIN;
         let plan = Plan::new("Home")
             .watch(Arc::new(ProbeMonitor::new(watch, Arc::new(Down))))
-            .notify("hook", Arc::new(Refuses));
+            .notify("hook", Arc::new(RefusingNotifier));
         let engine = Engine::new(plan, Arc::new(store));
         let handle = engine.handle();
         let run = move || {
@@ -96,11 +96,11 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
-/// What comes back to these bytes; nothing where the other side closes.
-fn say(socket: &Path, bytes: &[u8]) -> String {
+/// Sends `bytes` and returns the answer; empty if the server closes the connection.
+fn send(socket: &Path, bytes: &[u8]) -> String {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    // It may close before it has heard all of it.
+    // The server may close the connection before it has read everything.
     let _ = stream.write_all(bytes);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -112,7 +112,7 @@ fn request(socket: &Path, method: &str, path: &str, body: &str) -> (u16, Value) 
         "{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    let answer = say(socket, format!("{head}{body}").as_bytes());
+    let answer = send(socket, format!("{head}{body}").as_bytes());
     let (head, body) = answer
         .split_once("\r\n\r\n")
         .unwrap_or_else(|| panic!("{answer:?}"));
@@ -121,8 +121,8 @@ fn request(socket: &Path, method: &str, path: &str, body: &str) -> (u16, Value) 
     (status, serde_json::from_str(body).unwrap())
 }
 
-/// Waits until the monitor was looked at and its message refused.
-fn told(socket: &Path) -> SiteStatus {
+/// Waits until the monitor has been checked and its message refused.
+fn until_refused(socket: &Path) -> SiteStatus {
     let watch = Stopwatch::start();
     loop {
         let status: SiteStatus = serde_json::from_slice(&get(socket, STATUS).unwrap()).unwrap();
@@ -135,11 +135,11 @@ fn told(socket: &Path) -> SiteStatus {
 }
 
 #[test]
-fn what_is_asked_is_answered() {
+fn requests_are_answered_and_errors_explained() {
     let (lab, host) = (Lab::new(), Host::start().unwrap());
     let _listening = lab.listen(&host);
     let socket = lab.socket();
-    let status = told(&socket);
+    let status = until_refused(&socket);
     assert_eq!(
         (status.site.as_str(), status.monitors[0].name.as_str()),
         ("Home", "web")
@@ -150,7 +150,7 @@ fn what_is_asked_is_answered() {
             (200, json!({"messages": 1})),
             "{body}"
         );
-        told(&socket);
+        until_refused(&socket);
     }
     let large = format!("{{\"channel\": \"{}\"}}", "x".repeat(MAX_BODY));
     let table = [
@@ -166,9 +166,15 @@ fn what_is_asked_is_answered() {
             RETRY,
             "{\"channel\": 5}",
             400,
-            "the body is no {\"channel\": \"...\"}",
+            "the body must be {\"channel\": \"...\"}",
         ),
-        ("POST", RETRY, "[]", 400, "the body is no {\"channel\": \"...\"}"),
+        (
+            "POST",
+            RETRY,
+            "[]",
+            400,
+            "the body must be {\"channel\": \"...\"}",
+        ),
         (
             "POST",
             RETRY,
@@ -177,10 +183,10 @@ fn what_is_asked_is_answered() {
             "expected value at line 1 column 1",
         ),
         ("POST", RETRY, &large, 400, "length limit exceeded"),
-        ("GET", RETRY, "", 405, "only POST"),
-        ("POST", STATUS, "", 405, "only GET"),
-        ("GET", "/", "", 404, "there is nothing here"),
-        ("GET", "/api/v1/status/", "", 404, "there is nothing here"),
+        ("GET", RETRY, "", 405, "method not allowed, use POST"),
+        ("POST", STATUS, "", 405, "method not allowed, use GET"),
+        ("GET", "/", "", 404, "not found"),
+        ("GET", "/api/v1/status/", "", 404, "not found"),
     ];
     for (method, path, body, status, error) in table {
         let answer = request(&socket, method, path, body);
@@ -191,7 +197,7 @@ fn what_is_asked_is_answered() {
 }
 
 #[test]
-fn of_an_engine_that_has_ended_that_is_said() {
+fn a_request_to_an_ended_engine_is_refused() {
     let (lab, host) = (Lab::new(), Host::start().unwrap());
     let _listening = lab.listen(&host);
     block_on(lab.engine.shutdown());
@@ -201,33 +207,33 @@ fn of_an_engine_that_has_ended_that_is_said() {
     }
     let error = get(&lab.socket(), STATUS).unwrap_err();
     assert!(
-        matches!(&error, Unanswered::Refused(text) if text == "the engine has ended"),
+        matches!(&error, ApiError::Refused(text) if text == "the engine has ended"),
         "{error:?}"
     );
 }
 
 #[test]
-fn the_socket_is_for_owner_and_group_and_goes_with_who_listens() {
+fn the_socket_is_open_to_owner_and_group_and_removed_when_dropped() {
     let (lab, host) = (Lab::new(), Host::start().unwrap());
-    assert!(matches!(get(&lab.socket(), STATUS), Err(Unanswered::NoDaemon)));
+    assert!(matches!(get(&lab.socket(), STATUS), Err(ApiError::NoDaemon)));
     let listening = lab.listen(&host);
-    let there = lab.socket().symlink_metadata().unwrap();
-    assert!(there.file_type().is_socket());
-    assert_eq!(there.permissions().mode() & 0o777, 0o660);
-    // While somebody listens it is his.
+    let metadata = lab.socket().symlink_metadata().unwrap();
+    assert!(metadata.file_type().is_socket());
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o660);
+    // A socket in use is not taken over.
     let second = block_on(host.listen(&lab.socket(), lab.engine.clone()));
-    assert_eq!(second.err().unwrap().to_string(), "another process listens there");
+    assert_eq!(second.err().unwrap().to_string(), "another process listens on it");
     assert!(get(&lab.socket(), STATUS).is_ok());
     drop(listening);
     assert!(lab.socket().symlink_metadata().is_err());
-    assert!(matches!(get(&lab.socket(), STATUS), Err(Unanswered::NoDaemon)));
+    assert!(matches!(get(&lab.socket(), STATUS), Err(ApiError::NoDaemon)));
 }
 
 #[test]
-fn a_socket_that_a_killed_process_left_is_replaced_and_nothing_else() {
+fn only_a_socket_left_behind_by_a_killed_process_is_replaced() {
     let (lab, host) = (Lab::new(), Host::start().unwrap());
     drop(UnixListener::bind(lab.socket()).unwrap()); // the file stays
-    assert!(matches!(get(&lab.socket(), STATUS), Err(Unanswered::NoDaemon)));
+    assert!(matches!(get(&lab.socket(), STATUS), Err(ApiError::NoDaemon)));
     let listening = lab.listen(&host);
     assert!(get(&lab.socket(), STATUS).is_ok());
     drop(listening);
@@ -236,31 +242,31 @@ fn a_socket_that_a_killed_process_left_is_replaced_and_nothing_else() {
     let error = block_on(host.listen(&lab.socket(), lab.engine.clone()))
         .err()
         .unwrap();
-    assert_eq!(error.to_string(), "something else stands there");
+    assert_eq!(error.to_string(), "exists and is not a socket");
     assert_eq!(std::fs::read_to_string(lab.socket()).unwrap(), "kept");
     std::fs::remove_file(lab.socket()).unwrap();
-    // A link is not followed, wherever it leads.
+    // A link is not followed, even to a socket.
     let victim = lab.directory.path().join("victim");
     drop(UnixListener::bind(&victim).unwrap());
     std::os::unix::fs::symlink(&victim, lab.socket()).unwrap();
     let error = block_on(host.listen(&lab.socket(), lab.engine.clone()))
         .err()
         .unwrap();
-    assert_eq!(error.to_string(), "something else stands there");
+    assert_eq!(error.to_string(), "exists and is not a socket");
     assert!(victim.symlink_metadata().is_ok());
 
     let long = lab.directory.path().join("x".repeat(108));
     let error = block_on(host.listen(&long, lab.engine.clone())).err().unwrap();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
-    assert!(matches!(get(&long, STATUS), Err(Unanswered::NoDaemon)));
+    assert!(matches!(get(&long, STATUS), Err(ApiError::NoDaemon)));
 }
 
 #[test]
-fn who_means_harm_does_none() {
+fn hostile_clients_do_no_harm() {
     let (lab, host) = (Lab::new(), Host::start().unwrap());
     let _listening = lab.listen(&host);
     let socket = lab.socket();
-    // More than are answered at once, who say nothing, or little, or read nothing.
+    // More connections than are served at once, with no request or part of one.
     let silent: Vec<_> = (0..12)
         .map(|n| {
             let mut stream = UnixStream::connect(&socket).unwrap();
@@ -274,7 +280,7 @@ fn who_means_harm_does_none() {
             stream
         })
         .collect();
-    // What is asked meanwhile waits for them, and for no longer than they may take.
+    // A request meanwhile waits until their deadlines have passed.
     let mut stream = UnixStream::connect(&socket).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream
@@ -297,7 +303,7 @@ fn who_means_harm_does_none() {
         endless_body,
         vec![0x16, 3, 1],
     ] {
-        let answer = say(&socket, &bytes);
+        let answer = send(&socket, &bytes);
         let first = answer.lines().next().unwrap_or_default();
         assert!(first.is_empty() || first.starts_with("HTTP/1.1 4"), "{first:?}");
     }

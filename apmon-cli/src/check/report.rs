@@ -1,4 +1,4 @@
-//! Verdicts as a person, a Nagios server or a program reads them.
+//! Verdicts as text for people and Nagios servers, and as JSON.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -9,12 +9,13 @@ use std::{
 use apmon_core::{Domain, Reading, Verdict, text::printable};
 use serde_json::{Value, json};
 
-use super::Checked;
+use super::CompletedCheck;
 use crate::console::{self, ascii_controls, millis};
 
-pub(super) fn print(checked: &[Checked], as_json: bool, explain: bool) {
+/// Prints the verdicts.
+pub(super) fn print(checks: &[CompletedCheck], as_json: bool, explain: bool) {
     if as_json {
-        let list: Vec<_> = checked.iter().map(|checked| value(checked, explain)).collect();
+        let list: Vec<_> = checks.iter().map(|check| value(check, explain)).collect();
         let value = match <[Value; 1]>::try_from(list) {
             Ok([one]) => one,
             Err(list) => Value::Array(list),
@@ -22,18 +23,18 @@ pub(super) fn print(checked: &[Checked], as_json: bool, explain: bool) {
         console::line(&ascii_controls(&format!("{value:#}")));
         return;
     }
-    let several = checked.len() > 1;
+    let several = checks.len() > 1;
     if several {
-        console::line(&summary(checked));
+        console::line(&summary(checks));
     }
-    for checked in checked {
-        // Nagios takes all behind the first | of a later line as performance data.
+    for check in checks {
+        // Nagios reads everything after the first | of a later line as performance data.
         match several {
-            true => console::line(&sentence(checked)),
-            false => console::line(&format!("{} | {}", sentence(checked), data(checked, &mut None))),
+            true => console::line(&sentence(check)),
+            false => console::line(&format!("{} | {}", sentence(check), data(check, &mut None))),
         }
         if explain {
-            for step in &checked.steps {
+            for step in &check.steps {
                 console::line(&format!(
                     "  {:>10}  {:<12} {}",
                     millis(step.at),
@@ -41,18 +42,18 @@ pub(super) fn print(checked: &[Checked], as_json: bool, explain: bool) {
                     printable(&step.text)
                 ));
             }
-            for (phase, took) in &checked.observation.outcome.phases {
+            for (phase, took) in &check.observation.outcome.phases {
                 console::line(&format!("  {:>10}  in {}", millis(*took), phase.as_str()));
             }
-            for metric in &checked.observation.outcome.metrics {
+            for metric in &check.observation.outcome.metrics {
                 console::line(&format!("  {:>10}  {}", figure(metric.value()), metric.name));
             }
         }
     }
 }
 
-/// What keeps it from looking, for whoever reads only stdout.
-pub(super) fn print_unasked(reason: &str, as_json: bool) {
+/// Prints why there was no check, for a program that reads only stdout.
+pub(super) fn print_error(reason: &str, as_json: bool) {
     if as_json {
         let failure = json!({"class": "usage", "domain": "own", "reason": reason});
         let value = json!({"verdict": "unknown", "failure": failure});
@@ -65,29 +66,29 @@ pub(super) fn print_unasked(reason: &str, as_json: bool) {
         0 => String::new(),
         n => format!(" (and {n} more)"),
     };
-    console::line(&format!("{} - {first}{more}", word(super::EXIT_UNKNOWN)));
+    console::line(&format!("{} - {first}{more}", status_word(super::EXIT_UNKNOWN)));
 }
 
-/// `CRITICAL - 1 of 3 down: nas | gateway=0.000452s;;;0 nas=...`: of several
-/// monitors, for Nagios takes the first line.
-fn summary(all: &[Checked]) -> String {
-    let worst = super::worst(all);
+/// The summary of several monitors, `CRITICAL - 1 of 3 down: nas |
+/// gateway=0.000452s;;;0 nas=...`: Nagios shows the first line.
+fn summary(checks: &[CompletedCheck]) -> String {
+    let worst = super::worst(checks);
     let mut parts = Vec::new();
     for (code, what) in [
         (super::EXIT_CRITICAL, "down"),
         (super::EXIT_UNKNOWN, "unknown"),
         (super::EXIT_WARNING, "with a warning"),
     ] {
-        let names: Vec<_> = all
+        let names: Vec<_> = checks
             .iter()
-            .filter(|checked| checked.exit() == code)
-            .map(|checked| printable(&checked.monitor.watch().name))
+            .filter(|check| check.exit() == code)
+            .map(|check| printable(&check.monitor.watch().name))
             .collect();
         if names.is_empty() {
             continue;
         }
         let of = match parts.is_empty() {
-            true => format!(" of {}", all.len()),
+            true => format!(" of {}", checks.len()),
             false => String::new(),
         };
         let more = match names.len().saturating_sub(MAX_NAMES) {
@@ -98,29 +99,29 @@ fn summary(all: &[Checked]) -> String {
         parts.push(format!("{}{of} {what}: {shown}{more}", names.len()));
     }
     if parts.is_empty() {
-        parts.push(format!("all {} up", all.len()));
+        parts.push(format!("all {} up", checks.len()));
     }
     let mut labels = Some(HashSet::new());
-    let data: Vec<_> = all.iter().map(|checked| data(checked, &mut labels)).collect();
+    let data: Vec<_> = checks.iter().map(|check| data(check, &mut labels)).collect();
     let text = parts.join(", ").replace('|', "/");
-    format!("{} - {text} | {}", word(worst), data.join(" "))
+    format!("{} - {text} | {}", status_word(worst), data.join(" "))
 }
 
-/// More names are counted: Nagios cuts long lines.
+/// How many names are listed; more are counted, since Nagios truncates long lines.
 const MAX_NAMES: usize = 20;
 
-/// `OK - http://192.0.2.1/ is up in 12.3 ms`
-fn sentence(checked: &Checked) -> String {
-    let watch = checked.monitor.watch();
+/// The verdict in a sentence: `OK - http://192.0.2.1/ is up in 12.3 ms`.
+fn sentence(check: &CompletedCheck) -> String {
+    let watch = check.monitor.watch();
     let address = printable(&watch.address);
     let subject = if watch.name == "check" {
         address.into_owned()
     } else {
         format!("{} ({address})", printable(&watch.name))
     };
-    let outcome = &checked.observation.outcome;
+    let outcome = &check.observation.outcome;
     let text = match (outcome.verdict(), outcome.failure()) {
-        (Verdict::Up, _) => format!("{subject} is up in {}", millis(time(checked))),
+        (Verdict::Up, _) => format!("{subject} is up in {}", millis(time(check))),
         (Verdict::Down, failure) => format!("{subject} is down: {}", reason(failure)),
         (Verdict::Unknown, failure) => format!("{subject} is unknown: {}", reason(failure)),
     };
@@ -129,42 +130,42 @@ fn sentence(checked: &Checked) -> String {
         .as_deref()
         .map(|warning| format!(", but: {}", printable(warning)))
         .unwrap_or_default();
-    // What follows | is performance data; nothing before it may hold one.
+    // A | separates the performance data; there must be none before it.
     format!(
         "{} - {}",
-        word(checked.exit()),
+        status_word(check.exit()),
         format!("{text}{warning}").replace('|', "/")
     )
 }
 
-fn time(checked: &Checked) -> Duration {
-    checked.observation.outcome.latency.unwrap_or(checked.took)
+fn time(check: &CompletedCheck) -> Duration {
+    check.observation.outcome.latency.unwrap_or(check.took)
 }
 
-/// `time=0.012300s;;;0`, and the metrics. With several monitors the name is
-/// the label, and no label comes twice.
-fn data(checked: &Checked, labels: &mut Option<HashSet<String>>) -> String {
-    let name = &checked.monitor.watch().name;
+/// The performance data: `time=0.012300s;;;0`, and the metrics. With several
+/// monitors the name is the label, and labels are unique.
+fn data(check: &CompletedCheck, labels: &mut Option<HashSet<String>>) -> String {
+    let name = &check.monitor.watch().name;
     let mut label = |own: &str| match labels {
         None => own.to_owned(),
         Some(taken) => {
-            let wanted = match own {
+            let base = match own {
                 "time" => name.clone(),
                 own => format!("{name} {own}"),
             };
-            let mut label = wanted.clone();
+            let mut label = base.clone();
             for n in 2.. {
                 label = quoted(&label);
                 if taken.insert(label.clone()) {
                     break;
                 }
-                label = format!("{wanted}~{n}");
+                label = format!("{base}~{n}");
             }
             label
         }
     };
-    let mut data = format!("{}={:.6}s;;;0", label("time"), time(checked).as_secs_f64());
-    for metric in &checked.observation.outcome.metrics {
+    let mut data = format!("{}={:.6}s;;;0", label("time"), time(check).as_secs_f64());
+    for metric in &check.observation.outcome.metrics {
         let unit = if matches!(metric.reading, Reading::Counter { .. }) {
             "c"
         } else {
@@ -175,8 +176,8 @@ fn data(checked: &Checked, labels: &mut Option<HashSet<String>>) -> String {
     data
 }
 
-/// A label as Nagios reads it: without `=` and `|`, quoted where it is not one
-/// plain word, a quote doubled.
+/// Quotes a label for Nagios: `=` and `|` are replaced, anything but a plain word is
+/// quoted, and quotes are doubled.
 fn quoted(label: &str) -> String {
     let label = printable(label).replace('=', "_").replace('|', "/");
     let is_plain = |c: char| c.is_alphanumeric() || "_-./:~".contains(c);
@@ -186,7 +187,7 @@ fn quoted(label: &str) -> String {
     }
 }
 
-/// At most three places behind the point.
+/// A number with at most three decimals.
 fn figure(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -196,7 +197,8 @@ fn reason(failure: Option<&apmon_core::Failure>) -> String {
     failure.map_or_else(String::new, |failure| printable(&failure.reason).into_owned())
 }
 
-fn word(code: u8) -> &'static str {
+/// The status as Nagios plugins name it.
+fn status_word(code: u8) -> &'static str {
     match code {
         0 => "OK",
         super::EXIT_WARNING => "WARNING",
@@ -205,11 +207,12 @@ fn word(code: u8) -> &'static str {
     }
 }
 
-fn value(checked: &Checked, explain: bool) -> Value {
-    let watch = checked.monitor.watch();
-    let outcome = &checked.observation.outcome;
+/// The result as JSON.
+fn value(check: &CompletedCheck, explain: bool) -> Value {
+    let watch = check.monitor.watch();
+    let outcome = &check.observation.outcome;
     let ms = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
-    // After a redirect a phase comes again.
+    // A redirect repeats phases: their times are added.
     let mut phases = BTreeMap::new();
     for (phase, took) in &outcome.phases {
         *phases.entry(phase.as_str()).or_insert(0.0) += ms(*took);
@@ -220,7 +223,7 @@ fn value(checked: &Checked, explain: bool) -> Value {
         "address": watch.address,
         "verdict": outcome.verdict().to_string().to_lowercase(),
         "latency_ms": outcome.latency.map(ms),
-        "took_ms": ms(checked.took),
+        "took_ms": ms(check.took),
         "failure": outcome.failure().map(|failure| json!({
             "class": failure.class.as_str(),
             "domain": match failure.class.domain() {
@@ -235,7 +238,7 @@ fn value(checked: &Checked, explain: bool) -> Value {
         "metrics": outcome.metrics.iter().map(|metric| (metric.name.as_ref(), metric.value())).collect::<BTreeMap<_, _>>(),
     });
     if explain {
-        let steps = checked.steps.iter();
+        let steps = check.steps.iter();
         value["steps"] = steps
             .map(|step| json!({"at_ms": ms(step.at), "step": step.name, "text": step.text}))
             .collect();
@@ -248,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_quoted_as_nagios_wants_them() {
+    fn labels_are_quoted_for_nagios() {
         for (name, label) in [
             ("nas", "nas"),
             ("nas.lan-2", "nas.lan-2"),
@@ -261,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn json_holds_nothing_that_drives_a_terminal_and_stays_what_it_was() {
+    fn json_controls_no_terminal_and_keeps_its_meaning() {
         let value = json!({"name": "a\u{9b}31m\u{202e}b\u{1b}\n", "text": "Zürich"});
         let shown = ascii_controls(&format!("{value:#}"));
         assert!(!shown.contains(['\u{9b}', '\u{202e}', '\u{1b}']), "{shown:?}");

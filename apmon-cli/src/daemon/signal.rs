@@ -1,12 +1,12 @@
-//! SIGHUP, SIGTERM and SIGINT; elsewhere than on Unix Ctrl-C.
+//! SIGHUP, SIGTERM and SIGINT; Ctrl-C where there are no Unix signals.
 
-/// What a person or systemd wants.
+/// A request by signal.
 pub(super) enum Signal {
     Hangup,
-    End,
+    Stop,
 }
 
-/// The signals as they come.
+/// The stream of signals.
 #[cfg(unix)]
 pub(super) struct Signals {
     hangup: tokio::signal::unix::Signal,
@@ -28,8 +28,8 @@ impl Signals {
     pub(super) async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.hangup.recv() => Signal::Hangup,
-            _ = self.terminate.recv() => Signal::End,
-            _ = self.interrupt.recv() => Signal::End,
+            _ = self.terminate.recv() => Signal::Stop,
+            _ = self.interrupt.recv() => Signal::Stop,
         }
     }
 }
@@ -45,6 +45,6 @@ impl Signals {
 
     pub(super) async fn next(&mut self) -> Signal {
         let _ = tokio::signal::ctrl_c().await;
-        Signal::End
+        Signal::Stop
     }
 }

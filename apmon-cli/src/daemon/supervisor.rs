@@ -1,4 +1,4 @@
-//! One site of a daemon: its engine runs, or it is tried again.
+//! One site of the daemon: keeps its engine running, and retries when it cannot run.
 
 use std::{
     collections::HashSet,
@@ -17,35 +17,32 @@ use apmon_core::{
 use tokio::sync::{broadcast, watch};
 use tracing::Instrument as _;
 
-use super::{
-    Attempt,
-    file::{FileWatch, on_a_thread, stamp},
-};
+use super::file_watch::{FileWatch, file_version, on_a_thread};
 use crate::{
-    api,
-    args::CommonArgs,
-    console, pass,
+    api, console,
+    options::CommonArgs,
+    plural::count,
     site::{self, Process, Store, Watcher},
 };
 
-/// A site that could not start for another reason than its file is tried again
-/// so often: a pass of cron holds its lock, its state cannot be read.
-const AGAIN: Duration = Duration::from_secs(5);
+/// How often a site is tried again that could not start for another reason than
+/// its file: a pass holds its lock, or its state cannot be read.
+const RETRY_EVERY: Duration = Duration::from_secs(5);
 
-/// What an engine needs to start.
+/// Everything an engine needs to start.
 pub(super) struct Ready {
-    site: Loaded,
+    site: LoadedSite,
     store: Store,
 }
 
-/// What a site file says.
-struct Loaded {
+/// The content of a site file.
+struct LoadedSite {
     plan: Plan,
     rehearsals: Vec<Rehearsal>,
     history_days: u32,
 }
 
-/// One site.
+/// The supervisor of one site.
 pub(super) struct Supervisor {
     pub(super) config: PathBuf,
     pub(super) common: CommonArgs,
@@ -53,22 +50,21 @@ pub(super) struct Supervisor {
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) hangup: broadcast::Receiver<()>,
     pub(super) file: FileWatch,
-    /// Where it can be asked; `None` where that could not be had.
+    /// Serves the site's socket; `None` if its thread could not be started.
     pub(super) host: Option<api::Host>,
 }
 
-/// What a site is told.
+/// A request to a site.
 #[derive(PartialEq, Eq)]
-enum Told {
-    /// To end.
-    End,
-    /// To read its file again.
+enum Request {
+    Stop,
+    /// Read the site file again.
     Reload,
 }
 
 impl Supervisor {
     /// Reads the site file and opens the store.
-    pub(super) async fn ready(&mut self) -> Attempt {
+    pub(super) async fn ready(&mut self) -> anyhow::Result<Ready> {
         self.read(ready).await
     }
 
@@ -78,27 +74,32 @@ impl Supervisor {
         work: impl FnOnce(&Path, &CommonArgs, &Process) -> anyhow::Result<T> + Send + 'static,
     ) -> anyhow::Result<T> {
         let (config, common, process) = (self.config.clone(), self.common.clone(), self.process.clone());
-        let read = move || Ok((stamp(&config), work(&config, &common, &process)));
-        let stale = self.file.at_rest();
-        let (stamp, result) = on_a_thread(read).await?;
-        self.file.was_read(stamp, stale);
+        let read = move || Ok((file_version(&config), work(&config, &common, &process)));
+        let stale = self.file.settled();
+        let (version, result) = on_a_thread(read).await?;
+        self.file.was_read(version, stale);
         result
     }
 
-    /// Runs until told to end; an engine that cannot start, or that fails, is
-    /// started again.
-    pub(super) async fn run(mut self, first: Attempt, published: watch::Sender<Option<Handle>>) -> PathBuf {
+    /// Runs the site until a request to stop; an engine that cannot start, or that
+    /// fails, is started again.
+    pub(super) async fn run(
+        mut self,
+        first: anyhow::Result<Ready>,
+        published: watch::Sender<Option<Handle>>,
+    ) -> PathBuf {
         let mut stopping = self.stopping.clone();
         let mut attempt = first;
-        // What supervise said, and what is not said again every five seconds.
-        let mut said = attempt.as_ref().err().map(|error| format!("{error:#}"));
+        // The last error logged, so that it is not repeated every five seconds. The
+        // error of the first attempt has been logged already.
+        let mut logged = attempt.as_ref().err().map(|error| format!("{error:#}"));
         loop {
             let failed = match attempt {
-                Ok(ready) => match self.watch(ready, &published).await {
-                    Ended::AsTold => return self.config,
-                    Ended::Badly { error, had_run } => {
-                        // What is wrong now is news, whatever was wrong before.
-                        said = said.filter(|_| !had_run);
+                Ok(ready) => match self.run_engine(ready, &published).await {
+                    Ended::OnRequest => return self.config,
+                    Ended::Failed { error, had_run } => {
+                        // After a successful run any error is worth logging again.
+                        logged = logged.filter(|_| !had_run);
                         error
                     }
                 },
@@ -106,23 +107,23 @@ impl Supervisor {
             };
             let _ = published.send(None);
             let text = format!("{failed:#}");
-            if said.as_ref() != Some(&text) {
-                pass::say(&self.config, &failed);
+            if logged.as_ref() != Some(&text) {
+                console::log_error(&self.config, &failed);
             }
-            said = Some(text);
-            let in_its_file = failed.is::<ConfigError>();
+            logged = Some(text);
+            let is_in_file = failed.is::<ConfigError>();
             let pause = async {
-                match in_its_file {
+                match is_in_file {
                     true => std::future::pending().await,
-                    false => tokio::time::sleep(AGAIN).await,
+                    false => tokio::time::sleep(RETRY_EVERY).await,
                 }
             };
             tokio::select! {
-                told = self.told() => {
-                    if told == Told::End {
+                request = self.request() => {
+                    if request == Request::Stop {
                         return self.config;
                     }
-                    said = None; // who asks gets an answer
+                    logged = None; // a reload on request always reports its outcome
                 }
                 () = pause => {}
             }
@@ -133,16 +134,16 @@ impl Supervisor {
         }
     }
 
-    async fn told(&mut self) -> Told {
+    async fn request(&mut self) -> Request {
         tokio::select! {
-            _ = self.stopping.wait_for(|stop| *stop) => Told::End,
-            _ = self.hangup.recv() => Told::Reload,
-            () = self.file.changed() => Told::Reload,
+            _ = self.stopping.wait_for(|stop| *stop) => Request::Stop,
+            _ = self.hangup.recv() => Request::Reload,
+            () = self.file.changed() => Request::Reload,
         }
     }
 
-    /// Runs the engine.
-    async fn watch(
+    /// Runs one engine until it ends.
+    async fn run_engine(
         &mut self,
         Ready { site, store }: Ready,
         published: &watch::Sender<Option<Handle>>,
@@ -151,14 +152,14 @@ impl Supervisor {
         let plan = self.rehearse(site);
         self.process.span(&self.config).in_scope(|| {
             tracing::info!(
-                "{}: watching {} monitors",
+                "{}: watching {}",
                 printable(&plan.site),
-                plan.monitors.len()
+                count(plan.monitors.len(), "monitor")
             );
         });
         let engine = Engine::new(plan, store.shared()).on_event(|event| console::report(event, false));
         let handle = engine.handle();
-        // Whoever is told that it runs can ask it.
+        // Listen first: whoever learns that the site runs can ask it.
         let listening = self.listen(handle.clone());
         let _listening = listening.instrument(self.process.span(&self.config)).await;
         let _ = published.send(Some(handle.clone()));
@@ -167,47 +168,49 @@ impl Supervisor {
         let mut had_run = false;
         loop {
             tokio::select! {
-                ended = &mut engine => return badly(ended, had_run),
-                // It answers when it has loaded its state.
+                result = &mut engine => return failed(result, had_run),
+                // The engine answers once its state is loaded.
                 Ok(()) = handle.ping(), if !had_run => had_run = true,
-                told = self.told() => match told {
-                    // A file system that hangs must not keep it from its end.
-                    Told::Reload => tokio::select! {
+                request = self.request() => match request {
+                    // A file system that hangs must not keep the site from stopping.
+                    Request::Reload => tokio::select! {
                         () = self.reload(&handle, &store) => {}
-                        ended = &mut engine => return badly(ended, had_run),
+                        result = &mut engine => return failed(result, had_run),
                         _ = stopping.wait_for(|stop| *stop) => {}
                     },
-                    Told::End => {
+                    Request::Stop => {
                         handle.shutdown().await;
-                        let ended = engine.await;
-                        if let Err(error) = self.process.span(&self.config).in_scope(|| end(ended)) {
-                            pass::say(&self.config, &error);
+                        let result = engine.await;
+                        if let Err(error) = self.process.span(&self.config).in_scope(|| log_end(result)) {
+                            console::log_error(&self.config, &error);
                         }
-                        return Ended::AsTold;
+                        return Ended::OnRequest;
                     }
                 }
             }
         }
     }
 
-    /// Opens the socket on which it is asked. That there is none stops nobody.
+    /// Opens the site's socket. Without a socket the site runs all the same.
     async fn listen(&self, engine: Handle) -> Option<api::Listening> {
         let host = self.host.as_ref()?;
         let state_file = site::state_path(&self.config, &self.common, Watcher::Daemon);
         let socket = api::socket_of(&state_file);
         let listening = host.listen(&socket, engine).await;
-        let say = |error: &std::io::Error| {
+        let warn = |error: &std::io::Error| {
             let socket = socket.display().to_string();
             let socket = printable(&socket);
-            tracing::warn!("{socket}: {error}: apmon status cannot ask this daemon, it reads the state file");
+            tracing::warn!(
+                "{socket}: {error}: apmon status cannot ask this daemon and reads the state file instead"
+            );
         };
-        listening.inspect_err(say).ok()
+        listening.inspect_err(warn).ok()
     }
 
-    /// Reaches the receivers of the site's channels as far as can be done without
-    /// a notification: whoever set them up is still there, and at the first
-    /// outage perhaps nobody is.
-    fn rehearse(&self, Loaded { plan, rehearsals, .. }: Loaded) -> Plan {
+    /// Reaches the receivers of the site's channels at the start and at each reload, as far
+    /// as that is possible without a notification, when the operator is there to read the
+    /// warning. Returns the plan.
+    fn rehearse(&self, LoadedSite { plan, rehearsals, .. }: LoadedSite) -> Plan {
         for Rehearsal { channel, notifier } in rehearsals {
             let rehearse = async move {
                 if let Err(error) = notifier.rehearse().await {
@@ -219,7 +222,8 @@ impl Supervisor {
         plan
     }
 
-    /// A file with mistakes is refused, the old one goes on.
+    /// Applies the changed site file; a file with errors is rejected, and the site
+    /// keeps its previous configuration.
     async fn reload(&mut self, handle: &Handle, store: &Store) {
         match self.read(load_site).await {
             Ok(site) => {
@@ -230,27 +234,30 @@ impl Supervisor {
                 }
             }
             Err(error) => {
-                pass::say(&self.config, &error);
+                console::log_error(&self.config, &error);
                 let shown = self.config.display().to_string();
-                tracing::error!("{}: refused; the site goes on as it was", printable(&shown));
+                tracing::error!(
+                    "{}: rejected; the site keeps its previous configuration",
+                    printable(&shown)
+                );
             }
         }
     }
 }
 
-fn ready(config: &Path, common: &CommonArgs, process: &Process) -> Attempt {
+fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Ready> {
     let site = load_site(config, common, process)?;
     let store = site::open_store(&site::state_path(config, common, Watcher::Daemon))?;
     Ok(Ready { site, store })
 }
 
-fn load_site(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Loaded> {
+fn load_site(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<LoadedSite> {
     let file = site::load(config)?;
     for warning in site::warnings(&file, common.threads) {
         tracing::warn!("{}: {warning}", printable(&file.name));
     }
     let plan = site::plan(&file, common, process);
-    Ok(Loaded {
+    Ok(LoadedSite {
         rehearsals: rehearsals(&file, &plan),
         plan,
         history_days: site::history_days(&file),
@@ -280,36 +287,39 @@ fn rehearsals(file: &SiteFile, plan: &Plan) -> Vec<Rehearsal> {
         .collect()
 }
 
-/// What came of an engine's task.
-type Task = Result<Result<PassReport, EngineError>, tokio::task::JoinError>;
+/// The result of an engine's task.
+type TaskResult = Result<Result<PassReport, EngineError>, tokio::task::JoinError>;
 
 /// How an engine ended.
 enum Ended {
-    AsTold,
-    Badly {
+    OnRequest,
+    Failed {
         error: anyhow::Error,
-        /// It had its state, and looked.
+        /// Whether it had loaded its state and run.
         had_run: bool,
     },
 }
 
-fn badly(ended: Task, had_run: bool) -> Ended {
-    let error = match end(ended) {
-        Ok(()) => anyhow::anyhow!("the engine ended by itself, a bug"),
+fn failed(result: TaskResult, had_run: bool) -> Ended {
+    let error = match log_end(result) {
+        Ok(()) => anyhow::anyhow!("the engine ended by itself (this is a bug)"),
         Err(error) => error,
     };
-    Ended::Badly { error, had_run }
+    Ended::Failed { error, had_run }
 }
 
-fn end(ended: Task) -> anyhow::Result<()> {
-    let report = ended.context("the engine failed, a bug")?.context("cannot run")?;
+/// Logs the report of an engine that has ended, or returns its failure.
+fn log_end(result: TaskResult) -> anyhow::Result<()> {
+    let report = result
+        .context("the engine panicked (this is a bug)")?
+        .context("cannot run")?;
     tracing::info!(
-        "{} looks in {}, {} regular ones missed; they started late by {}",
-        report.checks,
+        "{} in {}, {} missed; started late by {}",
+        count(report.checks, "check"),
         wording::duration(report.took),
-        report.missed,
+        count(report.missed, "scheduled check"),
         report.lateness
     );
-    pass::tell_undelivered("", &report, "the next start sends them");
+    console::log_undelivered("", &report, "the next start");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Readiness, reload, end and watchdog, told to systemd where it asks.
+//! Readiness, reload, shutdown and watchdog, reported to systemd.
 
 use apmon_core::Handle;
 use sd_notify::NotifyState;
@@ -6,14 +6,14 @@ use sd_notify::NotifyState;
 use super::Published;
 
 fn notify(state: &[NotifyState<'_>]) {
-    // Without NOTIFY_SOCKET this does nothing.
+    // Does nothing without NOTIFY_SOCKET.
     if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!("systemd could not be told: {error}");
+        tracing::debug!("cannot notify systemd: {error}");
     }
 }
 
-/// Waits until all sites that can start have started, and says so. False
-/// where none could: its state cannot be loaded.
+/// Waits until all sites that can start have started, and reports readiness.
+/// Returns false if no site started because its state could not be loaded.
 pub(super) async fn ready(started: Vec<Published>) -> bool {
     let mut any = false;
     for mut site in started {
@@ -27,12 +27,12 @@ pub(super) async fn ready(started: Vec<Published>) -> bool {
     any
 }
 
-/// The sign of life that systemd asks for; ends when dropped. It is sent only
-/// while every engine that runs answers.
+/// The keep-alive for systemd's watchdog; stops when dropped. It is sent only
+/// while every running engine answers.
 pub(super) struct Watchdog(Option<tokio::task::JoinHandle<()>>);
 
 impl Watchdog {
-    /// Starts it, where one is wanted.
+    /// Starts the keep-alive, if systemd asks for one.
     pub(super) fn start(sites: Vec<Published>) -> Self {
         let Some(timeout) = sd_notify::watchdog_enabled() else {
             return Self(None);
@@ -61,8 +61,8 @@ impl Drop for Watchdog {
     }
 }
 
-/// Whether the engine answers. A site that waits for its file has none, and
-/// that is no reason to be restarted.
+/// Whether the engine answers. A site that waits for its file has no engine,
+/// which is no reason for a restart.
 async fn answers(handle: Option<Handle>) -> bool {
     match handle {
         Some(handle) => handle.ping().await.is_ok(),
@@ -70,19 +70,19 @@ async fn answers(handle: Option<Handle>) -> bool {
     }
 }
 
-/// A reload was asked for.
+/// Reports that a reload begins.
 pub(super) fn reloading() {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         notify(&[NotifyState::Reloading, now]);
     }
 }
 
-/// The reload is under way; checks never stopped.
+/// Reports that the reload is in progress; checks never stopped.
 pub(super) fn reloaded() {
     notify(&[NotifyState::Ready]);
 }
 
-/// The end has begun.
+/// Reports that the shutdown begins.
 pub(super) fn stopping() {
     notify(&[NotifyState::Stopping]);
 }

@@ -1,5 +1,5 @@
-//! The history for programs: CSV and JSON, written monitor by monitor, so that
-//! a large one is never in memory whole.
+//! The history as CSV and JSON, written monitor by monitor: a large one is never
+//! held in memory as a whole.
 
 use std::{io::Write, time::Duration};
 
@@ -7,21 +7,21 @@ use apmon_core::{StoreError, history::Availability, text::printable};
 use serde_json::{Value, json};
 
 use super::{
-    Open, local,
-    report::{Frame, Grain, Period, Report, Told},
+    SiteHistory, local,
+    report::{IncidentReport, Period, PeriodKind, Report, TimeFrame},
 };
 
 const COLUMNS: &str = "record,site,monitor,start,end,ongoing,kind,reason,messages,delivered,duration_secs,\
                        up_percent,up_secs,down_secs,alarms_off_secs,unknown_secs,unwatched_secs";
 
-/// One table for all: what a record has no value for stays empty.
-pub(super) fn csv(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow::Result<()> {
+/// Writes one table for incidents and periods; a cell without a value stays empty.
+pub(super) fn csv(out: &mut dyn Write, sites: &[SiteHistory], frame: &TimeFrame) -> anyhow::Result<()> {
     write!(out, "{COLUMNS}\r\n")?;
     for site in sites {
         for monitor in &site.monitors {
             let report = read(site, monitor, frame)?;
-            for told in &report.incidents {
-                row(out, &site.site, monitor, &incident_cells(told, frame))?;
+            for incident in &report.incidents {
+                row(out, &site.site, monitor, &incident_cells(incident, frame))?;
             }
             for period in &report.periods {
                 row(out, &site.site, monitor, &period_cells(period, frame))?;
@@ -31,36 +31,36 @@ pub(super) fn csv(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow:
     Ok(())
 }
 
-fn read(site: &Open, monitor: &str, frame: &Frame) -> anyhow::Result<Report> {
+fn read(site: &SiteHistory, monitor: &str, frame: &TimeFrame) -> anyhow::Result<Report> {
     let failed = |error: StoreError| anyhow::anyhow!("{}", error.one_line());
     Report::read(&site.history, monitor, frame).map_err(failed)
 }
 
-/// The record's name and what follows the monitor.
+/// The kind of a record, and its cells after the monitor's.
 struct Cells {
     record: &'static str,
     cells: [String; 14],
 }
 
-fn incident_cells(told: &Told, frame: &Frame) -> Cells {
-    let incident = &told.incident;
+fn incident_cells(report: &IncidentReport, frame: &TimeFrame) -> Cells {
+    let incident = &report.incident;
     let at = |at| local(at, &frame.zone);
     let mut cells: [String; 14] = Default::default();
     cells[0] = at(incident.started);
     cells[1] = incident.ended.map(at).unwrap_or_default();
-    cells[2] = told.is_open.to_string();
-    cells[3] = told.kind().to_owned();
+    cells[2] = report.is_open.to_string();
+    cells[3] = report.kind().to_owned();
     cells[4] = incident.reason.clone().unwrap_or_default();
     cells[5] = incident.messages.to_string();
-    cells[6] = told.delivered.to_string();
-    cells[7] = told.lasted(frame.now).map(secs).unwrap_or_default();
+    cells[6] = report.delivered.to_string();
+    cells[7] = report.duration(frame.now).map(secs).unwrap_or_default();
     Cells {
         record: "incident",
         cells,
     }
 }
 
-fn period_cells(period: &Period, frame: &Frame) -> Cells {
+fn period_cells(period: &Period, frame: &TimeFrame) -> Cells {
     let at = |at| local(at, &frame.zone);
     let sums = &period.sums;
     let mut cells: [String; 14] = Default::default();
@@ -75,7 +75,7 @@ fn period_cells(period: &Period, frame: &Frame) -> Cells {
         *cell = secs(time);
     }
     Cells {
-        record: period.grain.as_str(),
+        record: period.kind.as_str(),
         cells,
     }
 }
@@ -88,7 +88,7 @@ fn row(out: &mut dyn Write, site: &str, monitor: &str, row: &Cells) -> std::io::
     write!(out, "\r\n")
 }
 
-/// As RFC 4180 wants it; nothing in it may drive a terminal.
+/// Quotes a cell as RFC 4180 requires, and escapes what could control a terminal.
 pub(super) fn quoted(cell: &str) -> String {
     let cell = printable(cell);
     if cell.contains([',', '"', '\r', '\n']) {
@@ -98,13 +98,13 @@ pub(super) fn quoted(cell: &str) -> String {
     }
 }
 
-/// Milliseconds are enough of it.
+/// Seconds with at most three decimals.
 fn secs(time: Duration) -> String {
     let text = format!("{:.3}", time.as_secs_f64());
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Never 100 with a failure in it: cut, not rounded.
+/// The share of up time, truncated and not rounded: with a failure it is never 100.
 fn percent(sums: &Availability) -> Option<f64> {
     let share = sums.up_percent()?;
     Some(if sums.down.is_zero() {
@@ -114,25 +114,25 @@ fn percent(sums: &Availability) -> Option<f64> {
     })
 }
 
-/// `{"sites": [{"site", "state_file", "from", "to", "monitors": [...]}]}`
-pub(super) fn json(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow::Result<()> {
+/// Writes `{"sites": [{"site", "state_file", "from", "to", "monitors": [...]}]}`.
+pub(super) fn json(out: &mut dyn Write, sites: &[SiteHistory], frame: &TimeFrame) -> anyhow::Result<()> {
     json_of(out, sites, frame, |site, monitor| {
         Ok(as_json(&read(site, monitor, frame)?, frame))
     })
 }
 
-/// The same with anything else about each monitor.
+/// Writes the same frame with what `each` returns for each monitor.
 pub(super) fn json_of(
     out: &mut dyn Write,
-    sites: &[Open],
-    frame: &Frame,
-    each: impl Fn(&Open, &str) -> anyhow::Result<Value>,
+    sites: &[SiteHistory],
+    frame: &TimeFrame,
+    each: impl Fn(&SiteHistory, &str) -> anyhow::Result<Value>,
 ) -> anyhow::Result<()> {
     write!(out, "{{\"sites\": [")?;
     for (n, site) in sites.iter().enumerate() {
         let head = json!({
             "site": site.site,
-            "state_file": site.place.state_file.display().to_string(),
+            "state_file": site.location.state_file.display().to_string(),
             "from": local(frame.from(), &frame.zone),
             "to": local(frame.now, &frame.zone),
         });
@@ -149,31 +149,31 @@ pub(super) fn json_of(
     Ok(())
 }
 
-fn as_json(report: &Report, frame: &Frame) -> Value {
+fn as_json(report: &Report, frame: &TimeFrame) -> Value {
     let at = |at| local(at, &frame.zone);
     let incidents: Vec<_> = report
         .incidents
         .iter()
-        .map(|told| {
+        .map(|report| {
             json!({
-                "id": told.incident.id,
-                "kind": told.kind(),
-                "start": at(told.incident.started),
-                "end": told.incident.ended.map(at),
-                "ongoing": told.is_open,
-                "duration_secs": told.lasted(frame.now).map(|time| time.as_secs_f64()),
-                "reason": told.incident.reason,
-                "messages": told.incident.messages,
-                "delivered": told.delivered,
+                "id": report.incident.id,
+                "kind": report.kind(),
+                "start": at(report.incident.started),
+                "end": report.incident.ended.map(at),
+                "ongoing": report.is_open,
+                "duration_secs": report.duration(frame.now).map(|time| time.as_secs_f64()),
+                "reason": report.incident.reason,
+                "messages": report.incident.messages,
+                "delivered": report.delivered,
             })
         })
         .collect();
-    let of = |grain: Grain| -> Vec<Value> {
-        let same = report.periods.iter().filter(|period| period.grain == grain);
+    let periods = |kind: PeriodKind| -> Vec<Value> {
+        let same = report.periods.iter().filter(|period| period.kind == kind);
         same.map(|period| {
             let sums = &period.sums;
             json!({
-                grain.as_str(): period.name,
+                kind.as_str(): period.name,
                 "start": at(period.span.start),
                 "end": at(period.span.end),
                 "up_percent": percent(sums),
@@ -189,9 +189,9 @@ fn as_json(report: &Report, frame: &Frame) -> Value {
     json!({
         "monitor": report.monitor,
         "incidents": incidents,
-        "days": of(Grain::Day),
-        "months": of(Grain::Month),
-        "years": of(Grain::Year),
+        "days": periods(PeriodKind::Day),
+        "months": periods(PeriodKind::Month),
+        "years": periods(PeriodKind::Year),
     })
 }
 
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_is_quoted_where_it_must_be() {
+    fn a_cell_is_quoted_only_if_necessary() {
         let table = [
             ("plain", "plain"),
             ("a, b", "\"a, b\""),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_with_a_failure_in_it_is_never_all() {
+    fn a_share_with_a_failure_is_never_100_percent() {
         let sums = |up, down| Availability {
             up: Duration::from_secs(up),
             down: Duration::from_millis(down),

@@ -1,45 +1,50 @@
-//! What changed at ports, oldest first: for people, as CSV and as JSON.
+//! Changes at ports, oldest first: as text, CSV and JSON.
 
 use std::io::Write;
 
 use apmon_core::{PortChangeRecord, PortEvent, PortStatus, StoreError, text::printable};
 use serde_json::{Value, json};
 
-use super::{Open, export, local, report::Frame};
+use super::{SiteHistory, export, local, report::TimeFrame};
 use crate::{
+    human_time::timestamp,
+    plural::count,
     table::{fit, render_filled},
-    when::moment,
 };
 
-/// So many changes are listed for people, the newest.
+/// How many of the newest changes the text lists.
 const NEWEST: usize = 100;
 
-fn of(site: &Open, monitor: Option<&str>, frame: &Frame) -> anyhow::Result<Vec<PortChangeRecord>> {
+fn changes(
+    site: &SiteHistory,
+    monitor: Option<&str>,
+    frame: &TimeFrame,
+) -> anyhow::Result<Vec<PortChangeRecord>> {
     let failed = |error: StoreError| anyhow::anyhow!("{}", error.one_line());
     site.history.port_changes(monitor, &frame.span()).map_err(failed)
 }
 
-/// Site by site.
-pub(super) fn text(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow::Result<()> {
+/// Writes the changes of each site as text.
+pub(super) fn text(out: &mut dyn Write, sites: &[SiteHistory], frame: &TimeFrame) -> anyhow::Result<()> {
     for (n, site) in sites.iter().enumerate() {
         if n > 0 {
             writeln!(out)?;
         }
         let monitor = site.monitors.first().filter(|_| site.single);
-        let changes = of(site, monitor.map(String::as_str), frame)?;
-        let whose = monitor.map_or(String::new(), |name| format!("{} in ", printable(name)));
-        let days = frame.days.len();
+        let changes = changes(site, monitor.map(String::as_str), frame)?;
+        let prefix = monitor.map_or(String::new(), |name| format!("{} in ", printable(name)));
         writeln!(
             out,
-            "{whose}{}: changes at ports in the last {days} days\n",
-            printable(&site.site)
+            "{prefix}{}: changes at ports in the last {}\n",
+            printable(&site.site),
+            count(frame.days.len(), "day")
         )?;
         writeln!(out, "{}", table(&changes, frame, monitor.is_none()))?;
     }
     Ok(())
 }
 
-fn table(changes: &[PortChangeRecord], frame: &Frame, with_names: bool) -> String {
+fn table(changes: &[PortChangeRecord], frame: &TimeFrame, with_names: bool) -> String {
     if changes.is_empty() {
         return "none".to_owned();
     }
@@ -50,7 +55,7 @@ fn table(changes: &[PortChangeRecord], frame: &Frame, with_names: bool) -> Strin
             let change = &record.change;
             let name = if with_names { &record.monitor } else { "" };
             vec![
-                moment(record.at, frame.now, &frame.zone),
+                timestamp(record.at, frame.now, &frame.zone),
                 if change.notified { "yes" } else { "no" }.to_owned(),
                 printable(name).into_owned(),
                 printable(&change.port).into_owned(),
@@ -58,16 +63,17 @@ fn table(changes: &[PortChangeRecord], frame: &Frame, with_names: bool) -> Strin
             ]
         })
         .collect();
-    let head = ["AT", "TOLD", "MONITOR", "PORT", "CHANGE"];
+    let head = ["AT", "NOTIFIED", "MONITOR", "PORT", "CHANGE"];
     fit(&head, &mut rows, 2, 4);
     let table = render_filled(&head, &rows);
     match older {
         0 => table,
-        older => format!("{older} older ones are not shown (--csv and --json have all)\n\n{table}"),
+        older => format!("{older} older not shown (--csv and --json list all)\n\n{table}"),
     }
 }
 
-/// `oper up -> down`, `appeared=[02:00:00:00:00:01]`, `added: oper=up admin=up`
+/// An event in words: `oper up -> down`, `appeared=[02:00:00:00:00:01]`, `added: oper=up
+/// admin=up`.
 fn sentence(event: &PortEvent) -> String {
     let parts = match event {
         PortEvent::State { was, is } => {
@@ -92,12 +98,12 @@ fn sentence(event: &PortEvent) -> String {
 
 const COLUMNS: &str = "site,monitor,at,port_index,port,kind,before,after,notified";
 
-/// A row for each change.
-pub(super) fn csv(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow::Result<()> {
+/// Writes a CSV row for each change.
+pub(super) fn csv(out: &mut dyn Write, sites: &[SiteHistory], frame: &TimeFrame) -> anyhow::Result<()> {
     write!(out, "{COLUMNS}\r\n")?;
     for site in sites {
         for monitor in &site.monitors {
-            for PortChangeRecord { at, change, .. } in of(site, Some(monitor), frame)? {
+            for PortChangeRecord { at, change, .. } in changes(site, Some(monitor), frame)? {
                 let cells = [
                     site.site.clone(),
                     monitor.clone(),
@@ -117,10 +123,10 @@ pub(super) fn csv(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow:
     Ok(())
 }
 
-/// `{"sites": [{..., "monitors": [{"monitor", "port_changes": [...]}]}]}`
-pub(super) fn json(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow::Result<()> {
+/// Writes `{"sites": [{..., "monitors": [{"monitor", "port_changes": [...]}]}]}`.
+pub(super) fn json(out: &mut dyn Write, sites: &[SiteHistory], frame: &TimeFrame) -> anyhow::Result<()> {
     export::json_of(out, sites, frame, |site, monitor| {
-        let changes = of(site, Some(monitor), frame)?;
+        let changes = changes(site, Some(monitor), frame)?;
         let changes: Vec<Value> = changes
             .iter()
             .map(|PortChangeRecord { at, change, .. }| {

@@ -1,4 +1,4 @@
-//! What a history holds of one monitor, summed up.
+//! The history of one monitor, summed up by day, month and year.
 
 use std::{ops::Range, time::Duration};
 
@@ -9,38 +9,38 @@ use apmon_core::{
 use apmon_store::{History, Span};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use crate::when::between;
+use crate::human_time::between;
 
-/// The time that is looked at.
-pub(super) struct Frame {
+/// The days to report on.
+pub(super) struct TimeFrame {
     pub(super) now: Timestamp,
     pub(super) zone: TimeZone,
     pub(super) days: Vec<Day>,
 }
 
-/// One monitor.
+/// The report on one monitor.
 pub(super) struct Report {
     pub(super) monitor: String,
     /// Oldest first.
-    pub(super) incidents: Vec<Told>,
-    /// Days, then months, then years, each oldest first; without those before
-    /// it was watched.
+    pub(super) incidents: Vec<IncidentReport>,
+    /// Days, then months, then years, each oldest first; without the time before
+    /// the monitor was watched.
     pub(super) periods: Vec<Period>,
-    /// All days together.
+    /// The sums of all days.
     pub(super) all: Availability,
 }
 
-/// An incident, and who heard of it.
-pub(super) struct Told {
+/// An incident, and how many of its messages were delivered.
+pub(super) struct IncidentReport {
     pub(super) incident: Incident,
-    /// It goes on.
+    /// Whether the incident is ongoing.
     pub(super) is_open: bool,
-    /// Messages that a receiver took, on all channels.
+    /// Messages delivered, on all channels.
     pub(super) delivered: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Grain {
+pub(super) enum PeriodKind {
     Day,
     Month,
     Year,
@@ -48,15 +48,15 @@ pub(super) enum Grain {
 
 /// A day, a month or a year.
 pub(super) struct Period {
-    pub(super) grain: Grain,
-    /// `2026-11-21`, `2026-11`, `2026`
+    pub(super) kind: PeriodKind,
+    /// `2026-11-21`, `2026-11` or `2026`.
     pub(super) name: String,
     pub(super) span: Range<Timestamp>,
     pub(super) sums: Availability,
 }
 
-impl Frame {
-    /// So many days up to `now`, today included.
+impl TimeFrame {
+    /// The last `count` days up to `now`, including today.
     pub(super) fn new(count: u32, now: Timestamp, zone: TimeZone) -> Self {
         let back = Duration::from_secs(u64::from(count) * 86_400);
         let from = now.checked_sub(back).unwrap_or(Timestamp::MIN);
@@ -76,8 +76,8 @@ impl Frame {
 }
 
 impl Report {
-    /// Reads one monitor's.
-    pub(super) fn read(history: &History, monitor: &str, frame: &Frame) -> Result<Self, StoreError> {
+    /// Reads the report on one monitor.
+    pub(super) fn read(history: &History, monitor: &str, frame: &TimeFrame) -> Result<Self, StoreError> {
         let state = history.state(monitor)?.unwrap_or_default();
         let incidents = history.incidents(Some(monitor), &frame.span())?;
         let days = match history.watched(monitor)? {
@@ -95,28 +95,28 @@ impl Report {
             true => Default::default(),
             false => history.delivered(monitor)?,
         };
-        let told = incidents.into_iter().map(|incident| Told {
+        let incidents = incidents.into_iter().map(|incident| IncidentReport {
             delivered: delivered.get(&incident.id).copied().unwrap_or(0),
-            ..Told::new(incident, &state)
+            ..IncidentReport::new(incident, &state)
         });
         Ok(Self {
             monitor: monitor.to_owned(),
-            incidents: told.collect(),
+            incidents: incidents.collect(),
             all: days.iter().map(|(_, sums)| *sums).sum(),
             periods: periods(&days),
         })
     }
 
-    /// The last of a grain, if it is the one that `now` is in.
-    pub(super) fn present(&self, grain: Grain, frame: &Frame) -> Option<&Availability> {
-        let mut same = self.periods.iter().filter(|period| period.grain == grain);
+    /// The sums of the current day, month or year.
+    pub(super) fn current(&self, kind: PeriodKind, frame: &TimeFrame) -> Option<&Availability> {
+        let mut same = self.periods.iter().filter(|period| period.kind == kind);
         same.next_back()
             .filter(|period| period.span.end > frame.now)
             .map(|period| &period.sums)
     }
 }
 
-impl Told {
+impl IncidentReport {
     pub(super) fn new(incident: Incident, state: &MonitorState) -> Self {
         Self {
             is_open: incident.is_open(state),
@@ -125,9 +125,9 @@ impl Told {
         }
     }
 
-    /// How long it lasted, or lasts by now; `None` of what has no length, or of
-    /// which the end is not known.
-    pub(super) fn lasted(&self, now: Timestamp) -> Option<Duration> {
+    /// How long the incident lasted, or has lasted so far; `None` if it has no duration
+    /// or its end is not known.
+    pub(super) fn duration(&self, now: Timestamp) -> Option<Duration> {
         if matches!(self.incident.kind, IncidentKind::Notice(_)) {
             return None;
         }
@@ -135,7 +135,7 @@ impl Told {
         Some(between(self.incident.started, end))
     }
 
-    /// `outage`, `unknown`, or a notice's label.
+    /// The kind: `outage`, `unknown`, or the label of a notice.
     pub(super) fn kind(&self) -> &str {
         match &self.incident.kind {
             IncidentKind::Unknown => "unknown",
@@ -147,7 +147,7 @@ impl Told {
 
 fn periods(days: &[(&Day, Availability)]) -> Vec<Period> {
     let by_day = days.iter().map(|(day, sums)| Period {
-        grain: Grain::Day,
+        kind: PeriodKind::Day,
         name: day.date.to_string(),
         span: day.span.clone(),
         sums: *sums,
@@ -155,12 +155,12 @@ fn periods(days: &[(&Day, Availability)]) -> Vec<Period> {
     let month = |date: Date| format!("{:04}-{:02}", date.year(), date.month());
     let year = |date: Date| format!("{:04}", date.year());
     by_day
-        .chain(grouped(days, Grain::Month, month))
-        .chain(grouped(days, Grain::Year, year))
+        .chain(grouped(days, PeriodKind::Month, month))
+        .chain(grouped(days, PeriodKind::Year, year))
         .collect()
 }
 
-fn grouped(days: &[(&Day, Availability)], grain: Grain, name: impl Fn(Date) -> String) -> Vec<Period> {
+fn grouped(days: &[(&Day, Availability)], kind: PeriodKind, name: impl Fn(Date) -> String) -> Vec<Period> {
     let mut periods: Vec<Period> = Vec::new();
     for (day, sums) in days {
         let name = name(day.date);
@@ -170,7 +170,7 @@ fn grouped(days: &[(&Day, Availability)], grain: Grain, name: impl Fn(Date) -> S
                 last.sums = last.sums + *sums;
             }
             None => periods.push(Period {
-                grain,
+                kind,
                 name,
                 span: day.span.clone(),
                 sums: *sums,
@@ -180,7 +180,7 @@ fn grouped(days: &[(&Day, Availability)], grain: Grain, name: impl Fn(Date) -> S
     periods
 }
 
-impl Grain {
+impl PeriodKind {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Day => "day",

@@ -1,32 +1,33 @@
-//! The history for people.
+//! The history as text.
 
 use std::{io::Write, time::Duration};
 
 use apmon_core::{Incident, StoreError, history::Availability, text::printable};
 
 use super::{
-    Open,
-    report::{Frame, Grain, Period, Report, Told},
+    SiteHistory,
+    report::{IncidentReport, Period, PeriodKind, Report, TimeFrame},
 };
 use crate::{
+    human_time::{duration, timestamp},
+    plural::count,
     table::{fit, render_filled},
-    when::{brief, moment},
 };
 
-/// Of all monitors so many incidents are listed, the newest.
-const NEWEST: u32 = 20;
-/// The same of one monitor.
-const OF_ONE: usize = 100;
+/// How many of the newest incidents of a site are listed.
+const NEWEST_OF_SITE: u32 = 20;
+/// How many of the newest incidents of a single monitor are listed.
+const NEWEST_OF_MONITOR: usize = 100;
 
-/// Site by site.
-pub(super) fn write(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyhow::Result<()> {
+/// Writes the history of each site.
+pub(super) fn write(out: &mut dyn Write, sites: &[SiteHistory], frame: &TimeFrame) -> anyhow::Result<()> {
     for (n, site) in sites.iter().enumerate() {
         if n > 0 {
             writeln!(out)?;
         }
         let text = match (site.single, &site.monitors[..]) {
-            (true, [monitor]) => of_one(site, monitor, frame),
-            _ => of_all(site, frame),
+            (true, [monitor]) => single_monitor(site, monitor, frame),
+            _ => all_monitors(site, frame),
         };
         let text = text.map_err(|error| anyhow::anyhow!("{}", error.one_line()))?;
         writeln!(out, "{text}")?;
@@ -34,19 +35,19 @@ pub(super) fn write(out: &mut dyn Write, sites: &[Open], frame: &Frame) -> anyho
     Ok(())
 }
 
-const NOTE: &str = "The share is of the time known to be up or down, up to the last look. Apart are silenced time (down\nwhile \
-                    nobody was to be told), unknown time, and time in which nobody looked.";
+const NOTE: &str = "Availability is up / (up + down) until the last check. Silenced time (down while alarms were off),\n\
+                    unknown time and unwatched time (without checks) are not counted.";
 
-fn of_all(site: &Open, frame: &Frame) -> Result<String, StoreError> {
+fn all_monitors(site: &SiteHistory, frame: &TimeFrame) -> Result<String, StoreError> {
     let mut rows = Vec::new();
     for monitor in &site.monitors {
         let report = Report::read(&site.history, monitor, frame)?;
-        let share = |grain| report.present(grain, frame).map_or(String::new(), share);
+        let share = |kind| report.current(kind, frame).map_or(String::new(), share);
         let mut row = vec![
             printable(monitor).into_owned(),
-            share(Grain::Day),
-            share(Grain::Month),
-            share(Grain::Year),
+            share(PeriodKind::Day),
+            share(PeriodKind::Month),
+            share(PeriodKind::Year),
         ];
         row.extend(times(&report.all));
         rows.push(row);
@@ -61,59 +62,61 @@ fn of_all(site: &Open, frame: &Frame) -> Result<String, StoreError> {
         "UNKNOWN",
         "UNWATCHED",
     ];
-    let days = frame.days.len();
     let mut text = format!(
-        "{}: availability; times are of the last {days} days",
-        printable(&site.site)
+        "{}: availability; times cover the last {}",
+        printable(&site.site),
+        count(frame.days.len(), "day")
     );
     text.push_str(&format!("\n\n{}\n\n{NOTE}", render_filled(&head, &rows)));
-    let newest = site.history.newest_incidents(&frame.span(), NEWEST)?;
+    let newest = site.history.newest_incidents(&frame.span(), NEWEST_OF_SITE)?;
     let all = site.history.count_incidents(&frame.span())?;
-    let told = newest.into_iter().map(|incident| told(site, incident));
-    let told: Vec<Told> = told.collect::<Result<_, _>>()?;
-    let older = (all as usize).saturating_sub(told.len());
-    text.push_str(&incidents(told.iter(), older, frame, true));
+    let reports = newest.into_iter().map(|incident| incident_report(site, incident));
+    let reports: Vec<IncidentReport> = reports.collect::<Result<_, _>>()?;
+    let older = (all as usize).saturating_sub(reports.len());
+    text.push_str(&incidents(reports.iter(), older, frame, true));
     Ok(text)
 }
 
-fn told(site: &Open, incident: Incident) -> Result<Told, StoreError> {
+fn incident_report(site: &SiteHistory, incident: Incident) -> Result<IncidentReport, StoreError> {
     let state = site.history.state(&incident.monitor)?.unwrap_or_default();
-    let mut told = Told::new(incident, &state);
-    let delivered = site.history.delivered(&told.incident.monitor)?;
-    told.delivered = delivered.get(&told.incident.id).copied().unwrap_or(0);
-    Ok(told)
+    let mut report = IncidentReport::new(incident, &state);
+    let delivered = site.history.delivered(&report.incident.monitor)?;
+    report.delivered = delivered.get(&report.incident.id).copied().unwrap_or(0);
+    Ok(report)
 }
 
-fn of_one(site: &Open, monitor: &str, frame: &Frame) -> Result<String, StoreError> {
+fn single_monitor(site: &SiteHistory, monitor: &str, frame: &TimeFrame) -> Result<String, StoreError> {
     let report = Report::read(&site.history, monitor, frame)?;
     let mut text = format!(
         "{} in {}: availability by year, month and day",
         printable(monitor),
         printable(&site.site)
     );
-    let of = |grain| {
+    let periods = |kind| {
         report
             .periods
             .iter()
-            .filter(move |period: &&Period| period.grain == grain)
+            .filter(move |period: &&Period| period.kind == kind)
     };
-    let is_quiet = |period: &&Period| period.sums.up == period.sums.total();
-    let quiet = of(Grain::Day).filter(is_quiet).count();
-    let days = of(Grain::Day).filter(|period| !is_quiet(period));
-    let periods = of(Grain::Year).chain(of(Grain::Month)).chain(days);
+    let is_all_up = |period: &&Period| period.sums.up == period.sums.total();
+    let hidden = periods(PeriodKind::Day).filter(is_all_up).count();
+    let days = periods(PeriodKind::Day).filter(|period| !is_all_up(period));
+    let periods = periods(PeriodKind::Year)
+        .chain(periods(PeriodKind::Month))
+        .chain(days);
     let rows: Vec<_> = periods
         .map(|period| {
-            let mut row = vec![period.name.clone(), share(&period.sums), brief(period.sums.up)];
+            let mut row = vec![period.name.clone(), share(&period.sums), duration(period.sums.up)];
             row.extend(times(&period.sums));
             row
         })
         .collect();
     if rows.is_empty() {
-        text.push_str("\n\nnot watched in this time, as far as is known");
+        text.push_str("\n\nnot watched in this period, as far as known");
     } else {
         let head = [
             "PERIOD",
-            "SHARE",
+            "AVAILABILITY",
             "UP",
             "DOWN",
             "SILENCED",
@@ -121,23 +124,22 @@ fn of_one(site: &Open, monitor: &str, frame: &Frame) -> Result<String, StoreErro
             "UNWATCHED",
         ];
         text.push_str(&format!("\n\n{}", render_filled(&head, &rows)));
-        if quiet > 0 {
-            let were = if quiet == 1 {
-                "day is not shown: it was"
-            } else {
-                "days are not shown: they were"
-            };
-            text.push_str(&format!("\n{quiet} {were} up all the time"));
+        if hidden > 0 {
+            text.push_str(&format!(
+                "\nnot shown: {} of continuous uptime",
+                count(hidden, "day")
+            ));
         }
         text.push_str(&format!("\n\n{NOTE}"));
     }
-    let newest = report.incidents.iter().rev().take(OF_ONE);
-    let older = report.incidents.len().saturating_sub(OF_ONE);
+    let newest = report.incidents.iter().rev().take(NEWEST_OF_MONITOR);
+    let older = report.incidents.len().saturating_sub(NEWEST_OF_MONITOR);
     text.push_str(&incidents(newest, older, frame, false));
     Ok(text)
 }
 
-/// `99.93 %`: cut, not rounded, so that no failure becomes nothing.
+/// The share of up time, `99.93 %`: truncated and not rounded, so that no failure is
+/// hidden.
 fn share(sums: &Availability) -> String {
     match sums.up_percent() {
         None => "-".to_owned(),
@@ -149,34 +151,34 @@ fn share(sums: &Availability) -> String {
 fn times(sums: &Availability) -> [String; 4] {
     [sums.down, sums.alarms_off, sums.unknown, sums.unwatched].map(|time| match time {
         Duration::ZERO => String::new(),
-        time => brief(time),
+        time => duration(time),
     })
 }
 
-/// A table of them, newest first.
+/// The table of incidents, newest first.
 fn incidents<'a>(
-    told: impl Iterator<Item = &'a Told>,
+    reports: impl Iterator<Item = &'a IncidentReport>,
     older: usize,
-    frame: &Frame,
+    frame: &TimeFrame,
     with_names: bool,
 ) -> String {
-    let at = |at| moment(at, frame.now, &frame.zone);
-    let mut rows: Vec<Vec<String>> = told
-        .map(|told| {
-            let incident = &told.incident;
+    let at = |at| timestamp(at, frame.now, &frame.zone);
+    let mut rows: Vec<Vec<String>> = reports
+        .map(|report| {
+            let incident = &report.incident;
             let name = if with_names { &incident.monitor } else { "" };
             vec![
                 at(incident.started),
-                match (incident.ended, told.is_open) {
+                match (incident.ended, report.is_open) {
                     (Some(ended), _) => at(ended),
-                    (None, true) => "goes on".to_owned(),
+                    (None, true) => "ongoing".to_owned(),
                     (None, false) => "not known".to_owned(),
                 },
-                told.lasted(frame.now).map_or(String::new(), brief),
-                printable(told.kind()).into_owned(),
-                match (incident.messages, told.delivered) {
-                    (0, _) => "nobody".to_owned(),
-                    (n, 0) => format!("{n}, none taken"),
+                report.duration(frame.now).map_or(String::new(), duration),
+                printable(report.kind()).into_owned(),
+                match (incident.messages, report.delivered) {
+                    (0, _) => "none".to_owned(),
+                    (n, 0) => format!("{n} undelivered"),
                     (n, _) => n.to_string(),
                 },
                 printable(name).into_owned(),
@@ -188,13 +190,13 @@ fn incidents<'a>(
         return "\n\nno incidents".to_owned();
     }
     let head = [
-        "STARTED", "ENDED", "LASTED", "INCIDENT", "TOLD", "MONITOR", "REASON",
+        "STARTED", "ENDED", "LASTED", "INCIDENT", "MESSAGES", "MONITOR", "REASON",
     ];
     fit(&head, &mut rows, 5, 6);
     let mut text = format!("\n\n{}", render_filled(&head, &rows));
     if older > 0 {
         text.push_str(&format!(
-            "\n... and {older} older ones (--csv and --json have all)"
+            "\n... and {older} older ones (--csv and --json list all)"
         ));
     }
     text

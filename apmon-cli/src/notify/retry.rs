@@ -12,10 +12,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{self, Unanswered},
-    args::CommonArgs,
+    api::{self, ApiError},
     console,
-    place::Place,
+    location::SiteLocation,
+    options::CommonArgs,
     site::{self, Process},
 };
 
@@ -33,7 +33,7 @@ pub(super) struct RetryArgs {
 }
 
 pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
-    let place = Place::of(&args.config, args.statefile.as_deref());
+    let place = SiteLocation::of(&args.config, args.statefile.as_deref());
     let channel = args
         .channel
         .as_deref()
@@ -48,7 +48,7 @@ pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
                 n => format!("{n} messages are tried again now"),
             }
         }
-        Err(Unanswered::NoDaemon) => match without_daemon(args, channel.as_deref(), &place)? {
+        Err(ApiError::NoDaemon) => match without_daemon(args, channel.as_deref(), &place)? {
             0 => "no daemon runs, and no message waits".to_owned(),
             1 => "no daemon runs; the next pass or start tries 1 message".to_owned(),
             n => format!("no daemon runs; the next pass or start tries {n} messages"),
@@ -70,7 +70,7 @@ fn id_of(config: &Path, channel: &str) -> String {
 
 /// What was refused waits out its half hour over a restart: that is taken from
 /// it, under the lock. Returns how many messages wait.
-fn without_daemon(args: &RetryArgs, channel: Option<&str>, place: &Place) -> anyhow::Result<usize> {
+fn without_daemon(args: &RetryArgs, channel: Option<&str>, place: &SiteLocation) -> anyhow::Result<usize> {
     let file = site::load(&args.config)?;
     let common = CommonArgs {
         verbose: 0,

@@ -1,5 +1,5 @@
-//! Whom to ask, and how: an address with the options of a site file, or a
-//! site file's monitor.
+//! The agent to query: an address with the options of a site file, or a monitor of a
+//! site file.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,59 +18,59 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::target::{Kinds, target_of};
-use crate::{args::seconds, kinds, site};
+use crate::{kinds, options::seconds, site};
 
-/// Where the options say nothing.
+/// The default timeout.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Secrets that need not stand on the command line.
+/// Environment variables that keep secrets off the command line.
 const COMMUNITY: &str = "APMON_SNMP_COMMUNITY";
 const AUTH_PASSWORD: &str = "APMON_SNMP_AUTH_PASSWORD";
 const PRIV_PASSWORD: &str = "APMON_SNMP_PRIV_PASSWORD";
 
-/// Whom to ask.
+/// Arguments that name an agent, and how to query it.
 #[derive(Args)]
 pub(super) struct AgentArgs {
-    /// A device (switch.lan, 192.168.1.6:1161, snmp://community@host); with --config a monitor's name.
+    /// A device (switch.lan, 192.168.1.6:1161, snmp://community@host), or a monitor's name with --config.
     #[arg(value_name = "ADDRESS|MONITOR")]
     target: String,
-    /// A site file: ask as this monitor of it does.
-    #[arg(long, value_name = "CONFIG", conflicts_with_all = HOW)]
+    /// Site file: query the device as the given monitor does.
+    #[arg(long, value_name = "CONFIG", conflicts_with_all = MONITOR_OPTIONS)]
     config: Option<PathBuf>,
-    /// Seconds to wait for the device; of a walk, for each answer. [default: 20, with --config the monitor's max_try_secs]
+    /// Seconds to wait for the device; in a walk, for each answer. [default: 20, or the monitor's max_try_secs with --config]
     #[arg(short, long, value_name = "SECS", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// Community of SNMPv1 and v2c. Better in $APMON_SNMP_COMMUNITY: what stands here, everybody on this machine can see. [default: public]
+    /// Community of SNMPv1 and v2c. Prefer $APMON_SNMP_COMMUNITY: arguments are visible to everyone on this machine. [default: public]
     #[arg(short, long)]
     community: Option<String>,
-    /// File that holds the community.
+    /// File with the community.
     #[arg(long, value_name = "FILE")]
     community_file: Option<String>,
-    /// Version of SNMP: 1, 2c or 3. [default: 3 with --user, else 2c]
+    /// SNMP version: 1, 2c or 3. [default: 3 with --user, else 2c]
     #[arg(short = 'v', long)]
     version: Option<String>,
-    /// User of SNMPv3.
+    /// SNMPv3 user.
     #[arg(short, long)]
     user: Option<String>,
-    /// How messages are signed: md5, sha1, sha224, sha256, sha384, sha512.
+    /// Authentication protocol: md5, sha1, sha224, sha256, sha384, sha512.
     #[arg(short, long, value_name = "PROTOCOL")]
     auth_protocol: Option<String>,
-    /// File that holds the password for signing. [default: $APMON_SNMP_AUTH_PASSWORD itself]
+    /// File with the authentication password. [default: the password in $APMON_SNMP_AUTH_PASSWORD]
     #[arg(long, value_name = "FILE")]
     auth_password_file: Option<String>,
-    /// How messages are encrypted: des, aes128, aes192, aes256, or Cisco's aes192c, aes256c.
+    /// Privacy protocol: des, aes128, aes192, aes256, or Cisco's aes192c, aes256c.
     #[arg(short = 'x', long, value_name = "PROTOCOL")]
     priv_protocol: Option<String>,
-    /// File that holds the password for encryption. [default: $APMON_SNMP_PRIV_PASSWORD itself]
+    /// File with the privacy password. [default: the password in $APMON_SNMP_PRIV_PASSWORD]
     #[arg(long, value_name = "FILE")]
     priv_password_file: Option<String>,
-    /// Context of SNMPv3.
+    /// SNMPv3 context.
     #[arg(short = 'n', long)]
     context: Option<String>,
 }
 
-/// What a monitor has in its site file.
-const HOW: [&str; 9] = [
+/// The options that a monitor has in its site file.
+const MONITOR_OPTIONS: [&str; 9] = [
     "community",
     "community_file",
     "version",
@@ -82,26 +82,26 @@ const HOW: [&str; 9] = [
     "context",
 ];
 
-/// Why there is nothing to show.
-pub(super) enum Trouble {
-    /// Nobody was asked.
+/// Why a query failed.
+pub(super) enum QueryError {
+    /// Nothing was sent: a usage error or an invalid site file.
     Usage(anyhow::Error),
-    /// The device, or the way to it.
+    /// The device did not answer, or not as expected.
     Device(String),
 }
 
-/// Whom it is that is asked.
-pub(super) struct Asked {
+/// An agent to query, and how long to wait for it.
+pub(super) struct Query {
     pub(super) target: Target,
     pub(super) timeout: Duration,
     pub(super) services: Services,
 }
 
 impl AgentArgs {
-    /// What messages are about.
+    /// The target as errors show it, without secrets.
     pub(super) fn shown(&self) -> PathBuf {
         match self.target.rsplit_once('@') {
-            // Whatever stands before the last @ may be a password.
+            // Everything before the last @ may be a password.
             Some((before, host)) if self.config.is_none() && !before.contains("://") => {
                 format!("***@{host}").into()
             }
@@ -109,21 +109,21 @@ impl AgentArgs {
         }
     }
 
-    /// Reads what was given.
-    pub(super) fn read(&self) -> Result<Asked, Trouble> {
+    /// Reads the arguments, and the site file if there is one.
+    pub(super) fn read(&self) -> Result<Query, QueryError> {
         let read = match &self.config {
-            Some(config) => self.of_site_file(config),
-            None => self.of_command_line(),
+            Some(config) => self.from_site_file(config),
+            None => self.from_command_line(),
         };
-        let (target, timeout) = read.map_err(Trouble::Usage)?;
-        Ok(Asked {
+        let (target, timeout) = read.map_err(QueryError::Usage)?;
+        Ok(Query {
             target,
             timeout: self.timeout.unwrap_or(timeout),
             services: kinds::services(),
         })
     }
 
-    fn of_site_file(&self, path: &Path) -> anyhow::Result<(Target, Duration)> {
+    fn from_site_file(&self, path: &Path) -> anyhow::Result<(Target, Duration)> {
         let kinds = Kinds::all();
         let tables = Tables {
             kinds: &kinds.table(),
@@ -133,21 +133,24 @@ impl AgentArgs {
         let monitor = site::monitor_called(&file, &self.target)?;
         match target_of(monitor) {
             Some(target) => Ok((target, monitor.max_try.value.duration())),
-            None => anyhow::bail!("it is of type {}, which asks no SNMP agent", monitor.kind),
+            None => anyhow::bail!(
+                "the monitor is of type {}, which uses no SNMP agent",
+                monitor.kind
+            ),
         }
     }
 
-    /// The options stand in a site file of one monitor, to be read as all are:
-    /// by the same rules, with the same messages.
-    fn of_command_line(&self) -> anyhow::Result<(Target, Duration)> {
+    /// Puts the options into a site file of one monitor, so that they are read by the
+    /// same rules, with the same errors.
+    fn from_command_line(&self) -> anyhow::Result<(Target, Duration)> {
         anyhow::ensure!(
             !site::is_site_file(&self.target),
-            "a site file goes with --config, and a monitor's name in its place"
+            "give the site file with --config, and a monitor's name in its place"
         );
         let kinds = Kinds::all();
         let file = site::of_one(self.section(&ProcessEnvironment), &kinds.table())?;
         let target = file.monitors.first().and_then(target_of);
-        let target = target.ok_or_else(|| anyhow::anyhow!("it asks no SNMP agent"))?;
+        let target = target.ok_or_else(|| anyhow::anyhow!("the address names no SNMP agent"))?;
         Ok((target, TIMEOUT))
     }
 
@@ -167,13 +170,13 @@ impl AgentArgs {
             &self.priv_password_file,
             &self.context,
         ];
-        for (option, value) in HOW.iter().zip(given) {
+        for (option, value) in MONITOR_OPTIONS.iter().zip(given) {
             if let Some(value) = value {
                 section.insert((*option).to_owned(), value.clone().into());
             }
         }
-        // Those who were given a user do not mean the community that is there
-        // for all other devices, nor the other way round.
+        // With a user the community in the environment is meant for other devices,
+        // and without a user the passwords are.
         let is_v3 = self.version.as_deref().map_or(self.user.is_some(), |version| {
             ["3", "v3"].iter().any(|v3| version.eq_ignore_ascii_case(v3))
         });
@@ -195,8 +198,8 @@ impl AgentArgs {
     }
 }
 
-/// `switch.lan`, `192.168.1.6:1161`, `2001:db8::6`, `[2001:db8::6]:1161` as the
-/// site file has them.
+/// The URL, as a site file needs it, of `switch.lan`, `192.168.1.6:1161`,
+/// `2001:db8::6` or `[2001:db8::6]:1161`.
 fn url(target: &str) -> String {
     match target {
         target if target.contains("://") => target.to_owned(),
@@ -205,30 +208,30 @@ fn url(target: &str) -> String {
     }
 }
 
-impl Asked {
-    /// A look that begins now.
+impl Query {
+    /// A check that begins now.
     pub(super) fn check(&self) -> Check {
         let now = SystemClock::new().now();
         Check::new(now.mono, now, self.timeout)
     }
 
-    /// An open way to the device.
-    pub(super) async fn session(&self) -> Result<Session, Trouble> {
+    /// Opens a session with the agent.
+    pub(super) async fn session(&self) -> Result<Session, QueryError> {
         let (check, names) = (self.check(), self.services.names());
         let target = &self.target;
         let to = target.remote.socket_address(&check, &*names, target.port).await;
-        let to = to.map_err(|failure| Trouble::Device(failure.reason))?;
+        let to = to.map_err(|failure| QueryError::Device(failure.reason))?;
         let credentials = Arc::clone(&target.credentials);
         let session = Session::open(to, credentials, Arc::<Agent>::default(), check.deadline()).await;
-        session.map_err(|error| self.trouble(&error))
+        session.map_err(|error| self.error(&error))
     }
 
-    /// Why the device was not read.
-    pub(super) fn trouble(&self, error: &SnmpError) -> Trouble {
-        Trouble::Device(match error {
+    /// The error of a session, explained.
+    pub(super) fn error(&self, error: &SnmpError) -> QueryError {
+        QueryError::Device(match error {
             SnmpError::NoAnswer { request } => {
                 let hint = match &*self.target.credentials {
-                    Credentials::V1(_) | Credentials::V2c(_) => "; a wrong community gets none",
+                    Credentials::V1(_) | Credentials::V2c(_) => "; a wrong community gets no answer",
                     Credentials::V3(_) => "",
                 };
                 let secs = self.timeout.as_secs_f64();
@@ -244,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bare_host_is_an_address() {
+    fn a_bare_host_becomes_a_url() {
         for (target, expected) in [
             ("switch.lan", "snmp://switch.lan"),
             ("192.168.1.6:1161", "snmp://192.168.1.6:1161"),

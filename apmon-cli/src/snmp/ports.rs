@@ -1,26 +1,29 @@
-//! A device's ports as a person reads them: what fits into a terminal.
+//! A device's ports as a table that fits the terminal.
 
 #[cfg(test)]
 mod tests;
 
 use apmon_core::{Device, DevicePort, PortStatus, rule::wording, text::printable};
 
-use crate::table::{self, cut};
+use crate::{
+    plural,
+    table::{self, cut},
+};
 
 const HEAD: [&str; 7] = ["PORT", "NAME", "STATE", "SPEED", "ALIAS", "STATIONS", "NEIGHBOUR"];
 const NAME: usize = 1;
 const ALIAS: usize = 4;
 const NEIGHBOUR: usize = 6;
-/// These are cut where all does not fit, each down to so much.
+/// The columns that are cut if the table is too wide, and their least widths.
 const CUT: [(usize, usize); 3] = [(NAME, 8), (ALIAS, 6), (NEIGHBOUR, 10)];
-/// Between two columns.
+/// The gap between two columns.
 const GAP: usize = 2;
 
-/// So many stations of a port are shown.
+/// How many stations of a port are shown.
 const STATIONS_SHOWN: usize = 3;
 
-/// A header, and a table no wider than `width` where that can be (`None` cuts
-/// nothing).
+/// Renders a header and a table no wider than `width`, as far as possible. `None` cuts
+/// nothing.
 pub(super) fn render(device: &Device, width: Option<usize>) -> String {
     let header = header(device, width).join("\n");
     if device.ports.is_empty() {
@@ -58,7 +61,8 @@ fn header(device: &Device, width: Option<usize>) -> Vec<String> {
     std::iter::once(title).chain(rows).map(fit).collect()
 }
 
-/// `52: 14 up, 36 down, 2 off; 100 stations`: the usual states first.
+/// The number of ports by state, `52: 14 up, 36 down, 2 off; 100 stations`: the usual
+/// states first.
 fn counts(device: &Device) -> String {
     let mut counts = vec![("up", 0), ("down", 0), ("off", 0)];
     for port in &device.ports {
@@ -76,18 +80,17 @@ fn counts(device: &Device) -> String {
     let stations: usize = device.ports.iter().map(|port| port.stations.len()).sum();
     let stations = match stations {
         0 => String::new(),
-        1 => "; 1 station".to_owned(),
-        stations => format!("; {stations} stations"),
+        stations => format!("; {}", plural::count(stations, "station")),
     };
     format!("{}: {}{stations}", device.ports.len(), parts.join(", "))
 }
 
 fn table(device: &Device, width: Option<usize>) -> String {
     let has_short = device.ports.iter().any(|port| port.short_name.is_some());
-    // What loses least comes first.
+    // What loses least is tried first.
     let mut rows = rows(device, false, STATIONS_SHOWN);
     for (short, stations) in [(true, STATIONS_SHOWN), (true, 2), (true, 1), (true, 0)] {
-        if is_within(&rows, width) {
+        if fits(&rows, width) {
             break;
         }
         rows = self::rows(device, short && has_short, stations);
@@ -124,7 +127,7 @@ fn name(port: &DevicePort, short: bool) -> String {
     }
 }
 
-/// `off` where somebody switched it off.
+/// The state shown for a port; `off` if its administrator has disabled it.
 fn state(port: &DevicePort) -> &'static str {
     match (port.state.oper, port.state.admin) {
         (PortStatus::Up, _) => "up",
@@ -135,7 +138,7 @@ fn state(port: &DevicePort) -> &'static str {
     }
 }
 
-/// `10M`, `2.5G`; nothing for none.
+/// A speed in bits per second, `10M` or `2.5G`; empty for 0.
 fn speed(bits: u64) -> String {
     let units = [
         (1_000_000_000_000, "T"),
@@ -158,8 +161,8 @@ fn speed(bits: u64) -> String {
     }
 }
 
-/// The first addresses, and how many more there are; how many there are in
-/// all, where none of several is to be shown.
+/// The first `shown` stations and the number of others; with 0, only the number of
+/// several stations.
 fn stations(port: &DevicePort, shown: usize) -> String {
     let shown = match (port.stations.len(), shown) {
         (count @ 2.., 0) => return format!("{count} stations"),
@@ -177,7 +180,7 @@ fn stations(port: &DevicePort, shown: usize) -> String {
     words.join(" ")
 }
 
-/// `core-1 Gi1/0/1`, and how many more there are.
+/// The first neighbour, `core-1 Gi1/0/1`, and the number of others.
 fn neighbours(port: &DevicePort) -> String {
     let Some(first) = port.neighbours.first() else {
         return String::new();
@@ -191,8 +194,8 @@ fn neighbours(port: &DevicePort) -> String {
     }
 }
 
-/// A column's width, with its head; none where it is left out.
-fn wide(rows: &[Vec<String>], at: usize) -> usize {
+/// The width of a column with its header; 0 if it is left out.
+fn column_width(rows: &[Vec<String>], at: usize) -> usize {
     let cells = rows.iter().map(|row| row[at].chars().count());
     match cells.max().unwrap_or(0) {
         0 => 0,
@@ -200,21 +203,21 @@ fn wide(rows: &[Vec<String>], at: usize) -> usize {
     }
 }
 
-fn whole(widths: &[usize]) -> usize {
+fn table_width(widths: &[usize]) -> usize {
     let shown = widths.iter().filter(|width| **width > 0);
     (shown.map(|width| width + GAP).sum::<usize>()).saturating_sub(GAP)
 }
 
-fn is_within(rows: &[Vec<String>], width: Option<usize>) -> bool {
-    let widths: Vec<_> = (0..HEAD.len()).map(|at| wide(rows, at)).collect();
-    width.is_none_or(|width| whole(&widths) <= width)
+fn fits(rows: &[Vec<String>], width: Option<usize>) -> bool {
+    let widths: Vec<_> = (0..HEAD.len()).map(|at| column_width(rows, at)).collect();
+    width.is_none_or(|width| table_width(&widths) <= width)
 }
 
-/// Cuts the widest of the columns that can be cut, until all fit or none can
-/// be cut any more.
+/// Cuts the widest of the columns that can be cut, until the table fits or no column
+/// can be cut further.
 fn shrink(rows: &mut [Vec<String>], width: usize) {
-    let mut widths: Vec<_> = (0..HEAD.len()).map(|at| wide(rows, at)).collect();
-    while whole(&widths) > width {
+    let mut widths: Vec<_> = (0..HEAD.len()).map(|at| column_width(rows, at)).collect();
+    while table_width(&widths) > width {
         let least = |at: usize, least: usize| least.max(HEAD[at].len());
         let candidates = CUT.iter().filter(|(at, end)| widths[*at] > least(*at, *end));
         let Some((at, _)) = candidates.max_by_key(|(at, _)| widths[*at]) else {

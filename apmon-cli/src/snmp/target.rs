@@ -1,4 +1,6 @@
-//! Which agent a monitor asks: read by its kind, handed to whoever builds it.
+//! The agent that a monitor queries. Kinds do not publish it, so they are wrapped: the
+//! wrapper reads the agent's options beside them, and records the agent when the
+//! monitor is built.
 
 use std::{
     collections::HashMap,
@@ -13,39 +15,40 @@ use apmon_snmp::{AgentOptions, Target};
 
 use crate::kinds;
 
-/// All kinds; those that ask an agent tell which one.
-pub(super) struct Kinds(Vec<Telling>);
+/// All kinds; those that query an agent record it.
+pub(super) struct Kinds(Vec<RecordingKind>);
 
-struct Telling {
+struct RecordingKind {
     kind: &'static dyn MonitorKind,
-    asks: bool,
+    /// Whether the kind queries an agent.
+    has_agent: bool,
 }
 
-/// What was told, by the monitors' names.
+/// The recorded agents, by the monitors' names.
 #[derive(Default)]
 struct Targets(Mutex<HashMap<String, Target>>);
 
 impl Kinds {
     pub(super) fn all() -> Self {
         let options = AgentOptions::fields();
-        let telling = |kind: &&'static dyn MonitorKind| {
+        let recording = |kind: &&'static dyn MonitorKind| {
             let fields = kind.fields();
-            Telling {
+            RecordingKind {
                 kind: *kind,
-                asks: options.iter().all(|option| fields.contains(option)),
+                has_agent: options.iter().all(|option| fields.contains(option)),
             }
         };
-        Self(kinds::all().iter().map(telling).collect())
+        Self(kinds::all().iter().map(recording).collect())
     }
 
-    /// As the site file's reader wants them.
+    /// The kinds as a table for the site file's reader.
     pub(super) fn table(&self) -> Vec<&dyn MonitorKind> {
         self.0.iter().map(|kind| kind as &dyn MonitorKind).collect()
     }
 }
 
-/// The agent that a monitor asks, which was read by [`Kinds`]; `None` where its
-/// kind asks none.
+/// The agent of a monitor that was read with [`Kinds`]; `None` if its kind queries
+/// none.
 pub(super) fn target_of(monitor: &MonitorEntry) -> Option<Target> {
     let services = Services::default();
     let _ = monitor.build(&services);
@@ -54,7 +57,7 @@ pub(super) fn target_of(monitor: &MonitorEntry) -> Option<Target> {
     targets.remove(&monitor.name)
 }
 
-impl MonitorKind for Telling {
+impl MonitorKind for RecordingKind {
     fn name(&self) -> &'static str {
         self.kind.name()
     }
@@ -85,10 +88,10 @@ impl MonitorKind for Telling {
 
     fn read(&self, section: &mut Section<'_>) -> Option<Compiled> {
         let compiled = self.kind.read(section)?;
-        if !self.asks {
+        if !self.has_agent {
             return Some(compiled);
         }
-        // Its kind found nothing wrong, so neither is there now.
+        // The kind has found no error in these options, so there is none here.
         let options = AgentOptions::read(section)?;
         let target = Target::read(section, options)?;
         let blueprint = Blueprint::monitor(move |services, watch| {

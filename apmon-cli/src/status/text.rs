@@ -1,22 +1,22 @@
-//! The status of a site for people: at most a hundred columns, problems first.
+//! The status of a site as text: at most 100 columns wide, problems first.
 
 use apmon_core::{ChannelStatus, Condition, MonitorStatus, SiteStatus, text::printable};
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::Seen;
+use super::SiteReport;
 use crate::{
-    api::Unanswered,
+    human_time::{ago, between, duration, timestamp, until},
+    plural::count,
     table::{WIDTH, cut, fit, render_filled},
-    when::{ago, between, brief, moment, within},
 };
 
-/// So many messages on their way are listed.
+/// How many undelivered messages are listed.
 const MESSAGES: usize = 5;
 
-/// All of it.
-pub(super) fn render(seen: &Seen, zone: &TimeZone) -> String {
-    let status = &seen.status;
-    let mut parts = vec![head(seen, zone)];
+/// Renders the whole status.
+pub(super) fn render(report: &SiteReport, zone: &TimeZone) -> String {
+    let status = &report.status;
+    let mut parts = vec![head(report, zone)];
     if !status.monitors.is_empty() {
         parts.push(monitors(status, zone));
     }
@@ -29,10 +29,10 @@ pub(super) fn render(seen: &Seen, zone: &TimeZone) -> String {
     parts.join("\n\n")
 }
 
-/// `Home: 12 monitors: 10 up, 1 down, 1 unknown; outbox: 2 waiting, 1 refused`,
-/// and who says so.
-fn head(seen: &Seen, zone: &TimeZone) -> String {
-    let status = &seen.status;
+/// The summary, `Home: 12 monitors: 10 up, 1 down, 1 unknown; outbox: 2 waiting, 1
+/// refused`, and the source of the status.
+fn head(report: &SiteReport, zone: &TimeZone) -> String {
+    let status = &report.status;
     let mut lines = vec![format!(
         "{}: {}; {}",
         printable(&status.site),
@@ -44,40 +44,46 @@ fn head(seen: &Seen, zone: &TimeZone) -> String {
         .iter()
         .filter_map(|monitor| monitor.last_checked)
         .max();
-    let checked =
-        checked.map(|at| format!("; as of {}, {}", moment(at, status.at, zone), ago(at, status.at)));
+    let checked = checked.map(|at| {
+        format!(
+            "; as of {}, {}",
+            timestamp(at, status.at, zone),
+            ago(at, status.at)
+        )
+    });
     let checked = checked.unwrap_or_default();
-    lines.push(match (&seen.unanswered, status.started) {
+    lines.push(match (&report.daemon_error, status.started) {
         (None, started) => {
             let started = started.unwrap_or(status.at);
             let mut line = format!(
                 "daemon since {} ({})",
-                moment(started, status.at, zone),
-                brief(between(started, status.at))
+                timestamp(started, status.at, zone),
+                duration(between(started, status.at))
             );
             if let Some(checks) = &status.checks {
                 line.push_str(&format!(
-                    "; {} looks, {} missed; 99 of 100 at most {:.1} ms late",
-                    checks.ended, checks.missed, checks.late_p99_ms
+                    "; {}, {} missed; 99% started at most {:.1} ms late",
+                    count(checks.ended, "check"),
+                    checks.missed,
+                    checks.late_p99_ms
                 ));
             }
             line
         }
-        (Some(Unanswered::NoDaemon), _) => format!("no daemon runs{checked}"),
-        (Some(why), _) => cut(&printable(&format!("{why}{checked}")), WIDTH),
+        (Some(error), _) => cut(&printable(&format!("{error}{checked}")), WIDTH),
     });
     if status.no_notify {
-        lines.push("nobody is told anything: --no-notify".to_owned());
+        lines.push("no notifications are sent: --no-notify".to_owned());
     }
     if status.unsaved {
-        lines.push("STATE CANNOT BE SAVED (the log says why); it goes on from memory".to_owned());
+        lines.push("STATE CANNOT BE SAVED (see the log); monitoring continues from memory".to_owned());
     }
     lines.join("\n")
 }
 
 fn summary(monitors: &[MonitorStatus]) -> String {
-    let count = |state| monitors.iter().filter(|monitor| monitor.state == state).count();
-    let mut parts = vec![format!("{} up", count(Condition::Up))];
+    let in_state = |state| monitors.iter().filter(|monitor| monitor.state == state).count();
+    let mut parts = vec![format!("{} up", in_state(Condition::Up))];
     let others = [
         (Condition::Down, "down"),
         (Condition::Unknown, "unknown"),
@@ -85,16 +91,11 @@ fn summary(monitors: &[MonitorStatus]) -> String {
         (Condition::Pending, "pending"),
     ];
     for (state, word) in others {
-        if let n @ 1.. = count(state) {
+        if let n @ 1.. = in_state(state) {
             parts.push(format!("{n} {word}"));
         }
     }
-    let n = monitors.len();
-    format!(
-        "{n} monitor{}: {}",
-        if n == 1 { "" } else { "s" },
-        parts.join(", ")
-    )
+    format!("{}: {}", count(monitors.len(), "monitor"), parts.join(", "))
 }
 
 fn outbox(status: &SiteStatus) -> String {
@@ -105,12 +106,12 @@ fn outbox(status: &SiteStatus) -> String {
     }
 }
 
-/// Problems first, then by name.
+/// The table of monitors: problems first, then by name.
 fn monitors(status: &SiteStatus, zone: &TimeZone) -> String {
     let now = status.at;
     let mut monitors: Vec<_> = status.monitors.iter().collect();
     monitors.sort_by(|a, b| a.state.cmp(&b.state).then_with(|| a.name.cmp(&b.name)));
-    let at = |at: Option<Timestamp>| at.map_or(String::new(), |at| moment(at, now, zone));
+    let at = |at: Option<Timestamp>| at.map_or(String::new(), |at| timestamp(at, now, zone));
     let mut rows: Vec<Vec<String>> = monitors
         .iter()
         .map(|monitor| {
@@ -121,15 +122,15 @@ fn monitors(status: &SiteStatus, zone: &TimeZone) -> String {
                 monitor.last_checked.map_or(String::new(), |at| ago(at, now)),
                 match monitor.checking {
                     true => "now".to_owned(),
-                    false => monitor.next_check.map_or(String::new(), |at| within(at, now)),
+                    false => monitor.next_check.map_or(String::new(), |at| until(at, now)),
                 },
-                monitor.next_reminder.map_or(String::new(), |at| within(at, now)),
+                monitor.next_reminder.map_or(String::new(), |at| until(at, now)),
                 reason(monitor, now, zone),
             ]
         })
         .collect();
     let head = [
-        "STATE", "MONITOR", "SINCE", "LOOKED", "NEXT", "REMINDER", "REASON",
+        "STATE", "MONITOR", "SINCE", "CHECKED", "NEXT", "REMINDER", "REASON",
     ];
     fit(&head, &mut rows, 1, 6);
     render_filled(&head, &rows)
@@ -151,10 +152,10 @@ fn reason(monitor: &MonitorStatus, now: Timestamp, zone: &TimeZone) -> String {
         .as_deref()
         .map_or(String::new(), |text| printable(text).into_owned());
     if let (Condition::Down, Some(since)) = (monitor.state, monitor.unknown_since) {
-        reason = format!("not seen since {}: {reason}", moment(since, now, zone));
+        reason = format!("unknown since {}: {reason}", timestamp(since, now, zone));
     }
     if monitor.state == Condition::Down && monitor.alarms == Some(false) {
-        reason = format!("alarms are off: {reason}");
+        reason = format!("alarms off: {reason}");
     }
     reason
 }
@@ -165,7 +166,7 @@ fn channels(status: &SiteStatus, zone: &TimeZone) -> String {
         .channels
         .iter()
         .map(|channel| {
-            let at = |at: Option<Timestamp>| at.map_or(String::new(), |at| moment(at, now, zone));
+            let at = |at: Option<Timestamp>| at.map_or(String::new(), |at| timestamp(at, now, zone));
             let number = |n: usize| if n == 0 { String::new() } else { n.to_string() };
             vec![
                 health(channel, now),
@@ -173,7 +174,7 @@ fn channels(status: &SiteStatus, zone: &TimeZone) -> String {
                 number(channel.waiting),
                 number(channel.refused),
                 at(channel.last_delivered),
-                channel.next_try.map_or(String::new(), |at| within(at, now)),
+                channel.next_try.map_or(String::new(), |at| until(at, now)),
                 channel
                     .last_error
                     .as_deref()
@@ -196,7 +197,7 @@ fn channels(status: &SiteStatus, zone: &TimeZone) -> String {
 
 fn health(channel: &ChannelStatus, now: Timestamp) -> String {
     match channel.failing_since {
-        Some(since) => format!("failing {}", brief(between(since, now))),
+        Some(since) => format!("failing {}", duration(between(since, now))),
         None if channel.last_delivered.is_some() => "good".to_owned(),
         None if channel.last_error.is_some() => "failing".to_owned(),
         None => "untried".to_owned(),
@@ -213,18 +214,18 @@ fn messages(status: &SiteStatus, zone: &TimeZone) -> String {
             vec![
                 if message.refused { "refused" } else { "waiting" }.to_owned(),
                 printable(&message.channel).into_owned(),
-                moment(message.at, status.at, zone),
+                timestamp(message.at, status.at, zone),
                 message.attempts.to_string(),
                 printable(&message.text).into_owned(),
             ]
         })
         .collect();
-    let head = ["MESSAGE", "CHANNEL", "DECIDED", "TRIES", "TEXT"];
+    let head = ["MESSAGE", "CHANNEL", "CREATED", "TRIES", "TEXT"];
     fit(&head, &mut rows, 1, 4);
     let mut text = render_filled(&head, &rows);
     let all = outbox.waiting + outbox.refused;
     if let Some(more @ 1..) = all.checked_sub(rows.len()) {
-        text.push_str(&format!("\n... and {more} younger ones"));
+        text.push_str(&format!("\n... and {more} newer ones"));
     }
     text
 }

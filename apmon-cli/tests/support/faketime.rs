@@ -1,31 +1,29 @@
-//! A wall clock that can be set, for one process only.
+//! A wall clock that can be set, for single processes.
 
 use std::{fs, path::PathBuf, process::Command};
 
 use super::Lab;
 
-/// The monotonic clock goes on as it does.
+/// A fake wall clock. The monotonic clock stays real.
 pub struct FakeTime {
     file: PathBuf,
     library: String,
 }
 
 impl FakeTime {
-    /// The right time, at first.
+    /// A clock that shows the real time until it is set.
     ///
     /// # Panics
-    /// Without libfaketime: a test that cannot run fails.
+    /// Panics without libfaketime: a test that cannot run fails.
     pub fn new(lab: &Lab) -> Self {
-        let said = Command::new("faketime")
+        let output = Command::new("faketime")
             .args(["-f", "+0s", "sh", "-c", "echo $LD_PRELOAD"])
             .output()
-            .expect(
-                "faketime is needed and not there; `cargo xtask test` or `apt install faketime` installs it",
-            );
-        let library = String::from_utf8(said.stdout).unwrap().trim().to_owned();
+            .expect("faketime is required; `cargo xtask test` or `apt install faketime` installs it");
+        let library = String::from_utf8(output.stdout).unwrap().trim().to_owned();
         assert!(
-            said.status.success() && !library.is_empty(),
-            "faketime does not say where its library is"
+            output.status.success() && !library.is_empty(),
+            "faketime does not set LD_PRELOAD"
         );
         let time = Self {
             file: lab.path("time"),
@@ -35,15 +33,15 @@ impl FakeTime {
         time
     }
 
-    /// Sets the wall clock so many seconds from the right time.
+    /// Sets the wall clock `offset` seconds off the real time.
     pub fn set(&self, offset: i64) {
         let new = self.file.with_extension("new");
         fs::write(&new, format!("{offset:+}")).unwrap();
         fs::rename(new, &self.file).unwrap();
     }
 
-    /// Puts a process under this clock.
-    pub fn rule(&self, command: &mut Command) {
+    /// Makes a command use this clock.
+    pub fn apply_to(&self, command: &mut Command) {
         command
             .env("LD_PRELOAD", &self.library)
             .env("FAKETIME_TIMESTAMP_FILE", &self.file)

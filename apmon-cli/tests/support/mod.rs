@@ -1,7 +1,7 @@
-//! What the tests of the real binary share: a place of their own for each, the
-//! binary, a receiver of webhooks, a service that goes away and comes back.
+//! Shared by the tests of the real binary: a directory per test, the binary, a
+//! receiver of webhooks, a service that can be closed and reopened.
 #![allow(dead_code, unused_imports)] // each test file uses a part
-#![allow(clippy::unwrap_used)] // a test may end where it stands
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod faketime;
 mod process;
@@ -22,36 +22,33 @@ use tempfile::TempDir;
 
 pub use self::{
     faketime::FakeTime,
-    process::{Ended, Process, Signal},
-    receiver::{Manner, Receiver, Request},
+    process::{Output, Process, Signal},
+    receiver::{Behaviour, Receiver, Request},
     service::{Service, greeter},
     statefile::{StateFile, ago},
 };
 
-/// What should come soon and has not come by then does not come.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test waits for something that should happen soon.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What is over at once is over by then. A slow and busy machine may let a
-/// process stand still for seconds, so no test asks for more than that.
+/// How long an operation may take that ends at once. On a slow and busy machine a
+/// process can stall for seconds, so no test is stricter.
 pub const SOON: Duration = Duration::from_secs(10);
 
-/// Waits for `check` to find something; fails when it takes too long.
-pub fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+/// Waits until `check` returns a value; panics after [`TIMEOUT`].
+pub fn wait_until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     let stopwatch = Stopwatch::start();
     loop {
         if let Some(found) = check() {
             return found;
         }
-        assert!(
-            stopwatch.elapsed() < PATIENCE,
-            "waited {PATIENCE:?} in vain for {what}"
-        );
+        assert!(stopwatch.elapsed() < TIMEOUT, "no {what} within {TIMEOUT:?}");
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// A directory for one test, in which apmon runs: site files are named without
-/// a path, and state is kept in `state/`.
+/// The directory of one test, in which apmon runs: site files are given without a
+/// path, and state is kept in `state/`.
 pub struct Lab(TempDir);
 
 impl Lab {
@@ -67,7 +64,7 @@ impl Lab {
         fs::write(self.path(name), content).unwrap();
     }
 
-    /// Replaces a file in one step, as editors do.
+    /// Replaces a file atomically, as editors do.
     pub fn replace(&self, name: &str, content: impl AsRef<[u8]>) {
         let new = self.path(&format!("{name}.new"));
         fs::write(&new, content).unwrap();
@@ -89,32 +86,33 @@ impl Lab {
         names
     }
 
-    /// The binary, in an environment of which everything is known.
+    /// The binary, in a clean environment.
     pub fn apmon(&self, arguments: &[&str]) -> Command {
         self.apmon_by(&["env"], arguments)
     }
 
-    /// As [`Lab::apmon`], started by a shell that first does `before`.
+    /// Like [`Lab::apmon`], started by a shell that runs `before` first.
     pub fn apmon_after(&self, before: &str, arguments: &[&str]) -> Command {
         let script = format!("{before}; exec \"$0\" \"$@\"");
         self.apmon_by(&["sh", "-c", &script], arguments)
     }
 
-    /// As [`Lab::apmon_after`], with mounts of its own, in which it is root.
-    pub fn apmon_among_mounts(&self, mount: &str, arguments: &[&str]) -> Command {
+    /// Like [`Lab::apmon_after`], as root in a mount namespace of its own.
+    pub fn apmon_with_mounts(&self, mount: &str, arguments: &[&str]) -> Command {
         let script = format!(
-            "{mount} || {{ echo 'not allowed here, and this test needs it: {mount}' >&2; exit 99; }}; exec \"$0\" \"$@\""
+            "{mount} || {{ echo 'this test needs permission for: {mount}' >&2; exit 99; }}; exec \"$0\" \"$@\""
         );
         let unshare = ["unshare", "--user", "--map-root-user", "--mount"];
         self.apmon_by(&[&unshare[..], &["sh", "-c", &script]].concat(), arguments)
     }
 
-    /// As [`Lab::apmon`], without what root may do.
+    /// Like [`Lab::apmon`], without root's privileges.
     pub fn apmon_without_privileges(&self, arguments: &[&str]) -> Command {
         self.apmon_by(&["unshare", "--user"], arguments)
     }
 
-    /// Started by a program that becomes it, so that the child's id is its own.
+    /// Starts the binary through a program that executes it in place, so that the
+    /// child's process id is the binary's.
     fn apmon_by(&self, launcher: &[&str], arguments: &[&str]) -> Command {
         let mut command = Command::new(launcher[0]);
         command
@@ -125,29 +123,40 @@ impl Lab {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("TZ", "UTC")
-            // Log lines without their time, as the journal wants them.
+            // Under the journal, log lines have no time.
             .env("JOURNAL_STREAM", "8:1")
             .env("STATE_DIRECTORY", self.path("state"));
         command
     }
 
-    /// Runs to the end.
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    /// Runs the binary until it exits.
+    pub fn run(&self, arguments: &[&str]) -> Output {
         run(self.apmon(arguments))
     }
 
-    /// Starts, and goes on beside the test.
+    /// Starts the binary in the background.
     pub fn start(&self, arguments: &[&str]) -> Process {
         Process::start(self.apmon(arguments))
     }
+
+    /// Starts a daemon for `home.yaml`, and waits until it has made `checks` checks.
+    pub fn start_daemon(&self, checks: u64) -> Process {
+        let daemon = self.start(&["run", "home.yaml"]);
+        wait_until("the first checks", || {
+            let status = self.run(&["status", "--json", "home.yaml"]).json();
+            let ended = status["sites"][0]["checks"]["ended"].as_u64();
+            ended.filter(|ended| *ended >= checks)
+        });
+        daemon
+    }
 }
 
-/// Runs a command to its end.
-pub fn run(command: Command) -> Ended {
+/// Runs a command until it exits.
+pub fn run(command: Command) -> Output {
     Process::start(command).wait()
 }
 
-/// A site file in the making.
+/// A builder for a site file.
 pub struct Site {
     options: Vec<String>,
     webhooks: String,
@@ -155,7 +164,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// One failed look is an outage, and no look takes very long.
+    /// A site in which one failed check is an outage, with a short deadline for checks.
     pub fn new(name: &str) -> Self {
         let options = [
             format!("name: {name}"),
@@ -169,7 +178,14 @@ impl Site {
         }
     }
 
-    /// `key: value` of the site's section, in the place of an earlier one.
+    /// A site that is checked every second and notifies `receiver`.
+    pub fn every_second(name: &str, receiver: &Receiver) -> Self {
+        Self::new(name)
+            .option("check_every_n_secs: 1")
+            .webhook(&receiver.url("/hook"))
+    }
+
+    /// Sets an option of the site, `key: value`, replacing an earlier value.
     pub fn option(mut self, option: &str) -> Self {
         let (key, _) = option.split_once(':').unwrap();
         self.options.retain(|old| old.split_once(':').unwrap().0 != key);
@@ -177,7 +193,7 @@ impl Site {
         self
     }
 
-    /// A webhook that is sent JSON by POST.
+    /// Adds a webhook that receives JSON by POST.
     pub fn webhook(self, url: &str) -> Self {
         self.webhook_with(&format!(
             "endpoint_url: \"{url}\", request_method: POST, request_encoding: JSON"
@@ -189,13 +205,13 @@ impl Site {
         self
     }
 
-    /// A monitor, by its options.
+    /// Adds a monitor with these options.
     pub fn watch(mut self, options: &str) -> Self {
         self.monitors.push_str(&format!("  - {{{options}}}\n"));
         self
     }
 
-    /// A monitor that is up while the service is.
+    /// Adds a monitor that is up while the service is open.
     pub fn watch_service(self, name: &str, service: &Service) -> Self {
         self.watch(&format!(
             "type: tcp, name: {name}, address: \"{}\"",
@@ -213,9 +229,9 @@ impl Site {
     }
 }
 
-/// The text with its times of day replaced, and the odd seconds of what lasted
-/// minutes: ` at TIME`, ` mins N secs`.
-pub fn timeless(text: &str) -> String {
+/// Replaces times of day by ` at TIME`, and the seconds after minutes by ` mins N
+/// secs`.
+pub fn without_times(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
     while let Some(at) = rest.find(' ') {
@@ -249,24 +265,24 @@ fn is_clock(text: &str) -> bool {
     })
 }
 
-/// The sentence within a console line, as it goes to channels.
+/// The sentence in a line on the console, as channels receive it.
 pub fn sentence(line: &str) -> String {
     let inner = line
         .strip_prefix("##### ")
         .and_then(|line| line.strip_suffix(" #####"))
-        .unwrap_or_else(|| panic!("no console line: {line}"));
+        .unwrap_or_else(|| panic!("not a notification: {line}"));
     let (_label, sentence) = inner.split_once(": ").unwrap();
     sentence.to_owned()
 }
 
-/// What a JSON webhook is sent.
+/// The message in a request to a JSON webhook.
 pub fn message_of(request: &Request) -> String {
     let body: serde_json::Value = serde_json::from_str(&request.body).unwrap();
     assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
     body["message"].as_str().unwrap().to_owned()
 }
 
-/// A file beside the tests.
-pub fn beside_the_tests(name: &str) -> PathBuf {
+/// The path of a file in the directory of the tests.
+pub fn test_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }

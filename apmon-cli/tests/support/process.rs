@@ -1,4 +1,4 @@
-//! The binary while it runs, and what it leaves behind.
+//! The running binary, and its output.
 
 use std::{
     io::{BufRead as _, BufReader, Read},
@@ -10,9 +10,9 @@ use std::{
 
 use apmon_core::Stopwatch;
 
-use super::{PATIENCE, until};
+use super::{TIMEOUT, wait_until};
 
-/// A child process, killed when dropped: it, and nothing else.
+/// A child process; killed when dropped.
 pub struct Process {
     child: Child,
     stopwatch: Stopwatch,
@@ -20,10 +20,10 @@ pub struct Process {
     err: Lines,
 }
 
-/// A process that has ended.
+/// The output of a process that has exited.
 #[derive(Debug)]
-pub struct Ended {
-    /// `None`: by a signal.
+pub struct Output {
+    /// The exit code; `None` after a signal.
     pub code: Option<i32>,
     pub out: Vec<String>,
     pub err: Vec<String>,
@@ -58,33 +58,33 @@ impl Process {
         self.child.id()
     }
 
-    /// The lines on stdout so far.
+    /// The lines written to stdout so far.
     pub fn out(&self) -> Vec<String> {
         self.out.all()
     }
 
-    /// The lines on stderr so far.
+    /// The lines written to stderr so far.
     pub fn err(&self) -> Vec<String> {
         self.err.all()
     }
 
-    /// Waits for a line on stdout that holds `part`.
-    pub fn until_out(&mut self, part: &str) -> String {
-        self.until_line("stdout", |process| process.out(), part)
+    /// Waits for a line on stdout that contains `part`.
+    pub fn wait_for_out(&mut self, part: &str) -> String {
+        self.wait_for_line("stdout", |process| process.out(), part)
     }
 
-    /// Waits for a line on stderr that holds `part`.
-    pub fn until_err(&mut self, part: &str) -> String {
-        self.until_line("stderr", |process| process.err(), part)
+    /// Waits for a line on stderr that contains `part`.
+    pub fn wait_for_err(&mut self, part: &str) -> String {
+        self.wait_for_line("stderr", |process| process.err(), part)
     }
 
-    fn until_line(&mut self, place: &str, lines: impl Fn(&Self) -> Vec<String>, part: &str) -> String {
-        until(&format!("{part:?} on {place}"), || {
-            let had_ended = self.child.try_wait().unwrap().is_some();
+    fn wait_for_line(&mut self, stream: &str, lines: impl Fn(&Self) -> Vec<String>, part: &str) -> String {
+        wait_until(&format!("{part:?} on {stream}"), || {
+            let has_exited = self.child.try_wait().unwrap().is_some();
             let found = lines(self).into_iter().find(|line| line.contains(part));
             assert!(
-                found.is_some() || !had_ended,
-                "it ended without {part:?} on {place}; stdout: {:#?}, stderr: {:#?}",
+                found.is_some() || !has_exited,
+                "the process exited without {part:?} on {stream}; stdout: {:#?}, stderr: {:#?}",
                 self.out(),
                 self.err()
             );
@@ -99,7 +99,7 @@ impl Process {
             Signal::Terminate => "TERM",
             Signal::Kill => "KILL",
         };
-        // The shell's own kill: std knows only SIGKILL.
+        // The shell's kill, since std has SIGKILL only.
         let status = Command::new("sh")
             .args(["-c", &format!("kill -s {name} {}", self.pid())])
             .status()
@@ -107,35 +107,35 @@ impl Process {
         assert!(status.success());
     }
 
-    /// Asks it to end and waits for that; how long it took from now on.
-    pub fn stop(self) -> Ended {
+    /// Sends SIGTERM and waits for the exit; `took` is the time from the signal.
+    pub fn stop(self) -> Output {
         let stopwatch = Stopwatch::start();
         self.signal(Signal::Terminate);
         self.timed(stopwatch)
     }
 
-    /// Waits for its end.
-    pub fn wait(self) -> Ended {
+    /// Waits for the exit; `took` is the time from the start.
+    pub fn wait(self) -> Output {
         let stopwatch = self.stopwatch;
         self.timed(stopwatch)
     }
 
-    fn timed(mut self, stopwatch: Stopwatch) -> Ended {
-        // Not until(): what it said tells why it has not ended.
+    fn timed(mut self, stopwatch: Stopwatch) -> Output {
+        // Not wait_until(): the panic shows the output so far.
         let waited = Stopwatch::start();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
             assert!(
-                waited.elapsed() < PATIENCE,
-                "it does not end; stdout: {:#?}, stderr: {:#?}",
+                waited.elapsed() < TIMEOUT,
+                "the process does not exit; stdout: {:#?}, stderr: {:#?}",
                 self.out(),
                 self.err()
             );
             thread::sleep(Duration::from_millis(2));
         };
-        Ended {
+        Output {
             took: stopwatch.elapsed(),
             code: status.code(),
             out: self.out.rest(),
@@ -151,8 +151,8 @@ impl Drop for Process {
     }
 }
 
-impl Ended {
-    /// All of it, for a snapshot or a search.
+impl Output {
+    /// Everything as one text, for a snapshot or a search.
     pub fn text(&self) -> String {
         let code = self.code.map_or("a signal".to_owned(), |code| code.to_string());
         format!(
@@ -162,7 +162,14 @@ impl Ended {
         )
     }
 
-    /// Lines of the log at a level.
+    /// The JSON on stdout.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        let text = self.out.join("\n");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {}", self.text()))
+    }
+
+    /// The log lines of a level.
     pub fn logged(&self, level: &str) -> Vec<&str> {
         self.err
             .iter()
@@ -177,9 +184,10 @@ impl Ended {
         self
     }
 
-    /// That the only line on stderr holds `part`, and so does the verdict on stdout.
+    /// Asserts that a check could not run: one error on stderr that contains `part`, and
+    /// the verdict UNKNOWN on stdout.
     #[track_caller]
-    pub fn assert_refused(&self, part: &str) -> &Self {
+    pub fn assert_unknown(&self, part: &str) -> &Self {
         assert_eq!((self.out.len(), self.err.len()), (1, 1), "{}", self.text());
         assert!(self.out[0].starts_with("UNKNOWN - "), "{}", self.text());
         assert!(self.err[0].starts_with("ERROR "), "{}", self.text());
@@ -187,7 +195,7 @@ impl Ended {
         self
     }
 
-    /// That the only line on stderr holds `part`, and nothing is on stdout.
+    /// Asserts that the only output is one error on stderr that contains `part`.
     #[track_caller]
     pub fn assert_only_error(&self, part: &str) -> &Self {
         assert!(self.out.is_empty(), "{}", self.text());
@@ -198,7 +206,7 @@ impl Ended {
     }
 }
 
-/// The lines of a stream, as they come.
+/// The lines of a stream, collected as they arrive.
 struct Lines {
     lines: Arc<Mutex<Vec<String>>>,
     reader: JoinHandle<()>,
@@ -224,9 +232,9 @@ impl Lines {
         self.lines.lock().unwrap().clone()
     }
 
-    /// What is there after the end.
+    /// All lines, once the stream has ended.
     fn rest(&mut self) -> Vec<String> {
-        until("the end of its output", || {
+        wait_until("the end of the output", || {
             self.reader.is_finished().then_some(())
         });
         self.all()

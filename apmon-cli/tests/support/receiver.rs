@@ -1,4 +1,4 @@
-//! A web server that writes down what it is sent.
+//! A web server that records the requests it receives.
 
 use std::{
     collections::VecDeque,
@@ -12,33 +12,33 @@ use std::{
     time::Duration,
 };
 
-use super::until;
+use super::wait_until;
 
-/// In it one more request would come, if it could.
-const MOMENT: Duration = Duration::from_millis(150);
+/// How long to wait for one request too many.
+const GRACE: Duration = Duration::from_millis(150);
 
-/// How it treats a request.
+/// What the receiver does with a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Manner {
+pub enum Behaviour {
     Answer(u16),
-    /// 200, a moment after as many as this are under way: requests come in
-    /// groups of so many. One more that comes in that moment is one too many.
+    /// Answers 200 once a group of this many requests is in progress, and [`GRACE`] has
+    /// passed in which no other may arrive.
     Together(usize),
-    /// Never an answer.
+    /// Never answers.
     Hang,
-    /// The connection is closed without an answer.
+    /// Closes the connection without an answer.
     Close,
 }
 
-/// What it was sent.
+/// A request received.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: String,
-    /// How it was treated.
-    pub manner: Manner,
+    /// What the receiver did with it.
+    pub behaviour: Behaviour,
 }
 
 impl Request {
@@ -63,27 +63,28 @@ pub struct Receiver {
 }
 
 struct Shared {
-    manners: Mutex<(VecDeque<Manner>, Manner)>,
+    behaviours: Mutex<(VecDeque<Behaviour>, Behaviour)>,
     requests: Mutex<Vec<Request>>,
-    under_way: AtomicUsize,
-    most_at_once: AtomicUsize,
+    in_progress: AtomicUsize,
+    max_concurrent: AtomicUsize,
     closed: AtomicBool,
 }
 
 impl Receiver {
-    pub fn new(manner: Manner) -> Self {
-        Self::scripted(&[], manner)
+    pub fn new(behaviour: Behaviour) -> Self {
+        Self::scripted(&[], behaviour)
     }
 
-    /// The first requests are treated one way each, all others in another.
-    pub fn scripted(first: &[Manner], others: Manner) -> Self {
+    /// A receiver with a behaviour for each of the first requests, and one for all
+    /// others.
+    pub fn scripted(first: &[Behaviour], others: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
-            manners: Mutex::new((first.iter().copied().collect(), others)),
+            behaviours: Mutex::new((first.iter().copied().collect(), others)),
             requests: Mutex::default(),
-            under_way: AtomicUsize::new(0),
-            most_at_once: AtomicUsize::new(0),
+            in_progress: AtomicUsize::new(0),
+            max_concurrent: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
         });
         let receiving = Arc::clone(&shared);
@@ -104,30 +105,30 @@ impl Receiver {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// From now on.
-    pub fn set(&self, manner: Manner) {
-        *self.shared.manners.lock().unwrap() = (VecDeque::new(), manner);
+    /// Sets the behaviour for all further requests.
+    pub fn set(&self, behaviour: Behaviour) {
+        *self.shared.behaviours.lock().unwrap() = (VecDeque::new(), behaviour);
     }
 
     pub fn requests(&self) -> Vec<Request> {
         self.shared.requests.lock().unwrap().clone()
     }
 
-    /// Waits for so many requests, and gives all there are.
-    pub fn until(&self, count: usize) -> Vec<Request> {
-        until(&format!("{count} requests"), || {
+    /// Waits for `count` requests, and returns all received.
+    pub fn wait_for(&self, count: usize) -> Vec<Request> {
+        wait_until(&format!("{count} requests"), || {
             Some(self.requests()).filter(|requests| requests.len() >= count)
         })
     }
 
-    /// How many requests now have no answer yet.
-    pub fn under_way(&self) -> usize {
-        self.shared.under_way.load(Ordering::SeqCst)
+    /// The number of requests not answered yet.
+    pub fn in_progress(&self) -> usize {
+        self.shared.in_progress.load(Ordering::SeqCst)
     }
 
-    /// The most requests that were under way at one time.
-    pub fn most_at_once(&self) -> usize {
-        self.shared.most_at_once.load(Ordering::SeqCst)
+    /// The highest number of requests in progress at the same time.
+    pub fn max_concurrent(&self) -> usize {
+        self.shared.max_concurrent.load(Ordering::SeqCst)
     }
 }
 
@@ -142,36 +143,36 @@ impl Shared {
     fn serve(&self, stream: TcpStream) {
         let mut reader = BufReader::new(stream);
         while let Some(mut request) = read(&mut reader) {
-            let manner = {
-                let mut manners = self.manners.lock().unwrap();
-                let (first, others) = &mut *manners;
+            let behaviour = {
+                let mut behaviours = self.behaviours.lock().unwrap();
+                let (first, others) = &mut *behaviours;
                 first.pop_front().unwrap_or(*others)
             };
-            request.manner = manner;
-            let count = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
-            self.most_at_once.fetch_max(count, Ordering::SeqCst);
+            request.behaviour = behaviour;
+            let count = self.in_progress.fetch_add(1, Ordering::SeqCst) + 1;
+            self.max_concurrent.fetch_max(count, Ordering::SeqCst);
             let position = {
                 let mut requests = self.requests.lock().unwrap();
                 requests.push(request);
                 requests.len()
             };
-            let status = match manner {
-                Manner::Answer(status) => Some(status),
-                Manner::Together(size) => {
+            let status = match behaviour {
+                Behaviour::Answer(status) => Some(status),
+                Behaviour::Together(size) => {
                     let group_ends = position.div_ceil(size) * size;
-                    until("the others of its group", || {
+                    wait_until("the rest of the group", || {
                         (self.requests.lock().unwrap().len() >= group_ends).then_some(())
                     });
-                    thread::sleep(MOMENT);
+                    thread::sleep(GRACE);
                     Some(200)
                 }
-                Manner::Hang => {
-                    let _ = reader.read(&mut [0]); // until the other side gives up
+                Behaviour::Hang => {
+                    let _ = reader.read(&mut [0]); // until the client gives up
                     None
                 }
-                Manner::Close => None,
+                Behaviour::Close => None,
             };
-            self.under_way.fetch_sub(1, Ordering::SeqCst);
+            self.in_progress.fetch_sub(1, Ordering::SeqCst);
             let Some(status) = status else { return };
             let answer = format!("HTTP/1.1 {status} Said\r\nContent-Length: 2\r\n\r\nok");
             if reader.get_mut().write_all(answer.as_bytes()).is_err() {
@@ -181,7 +182,7 @@ impl Shared {
     }
 }
 
-/// `None` at the end of the connection.
+/// Reads a request; `None` at the end of the connection.
 fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut line = String::new();
     if reader.read_line(&mut line).ok()? == 0 {
@@ -209,6 +210,6 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
         path,
         headers,
         body: String::from_utf8(body).unwrap(),
-        manner: Manner::Hang,
+        behaviour: Behaviour::Hang,
     })
 }

@@ -1,4 +1,4 @@
-//! A TCP service that goes away and comes back on its port.
+//! A TCP service that can be closed and reopened on the same port.
 
 use std::{
     cell::RefCell,
@@ -9,11 +9,11 @@ use std::{
 
 use socket2::{Domain, Socket, Type};
 
-/// Holds its port also while closed: nobody else gets it, and who connects is
-/// refused. It accepts nobody itself; the kernel does, and that is enough to
-/// be up.
+/// A TCP service. It keeps its port while closed: no other process gets the port, and
+/// connections are refused. It never accepts connections itself; the kernel
+/// completes them, which is enough to be up.
 pub struct Service {
-    /// Bound and never listening.
+    /// Bound, but never listening.
     _holder: Socket,
     listener: RefCell<Option<TcpListener>>,
     port: u16,
@@ -22,13 +22,13 @@ pub struct Service {
 impl Service {
     pub fn open() -> Self {
         let service = Self::closed();
-        service.come_back();
+        service.reopen();
         service
     }
 
     pub fn closed() -> Self {
         let holder = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        // As std's listeners do: so both may have the port.
+        // As std's listeners do, so that both can bind the port.
         holder.set_reuse_address(true).unwrap();
         holder
             .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
@@ -41,11 +41,11 @@ impl Service {
         }
     }
 
-    pub fn go_away(&self) {
+    pub fn close(&self) {
         self.listener.take();
     }
 
-    pub fn come_back(&self) {
+    pub fn reopen(&self) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).unwrap();
         self.listener.replace(Some(listener));
     }
@@ -59,8 +59,8 @@ impl Service {
     }
 }
 
-/// A service that says one thing to everybody and closes; its address. It
-/// lives as long as the test.
+/// Starts a service that sends `words` to every client and closes the connection.
+/// Returns its address; it runs until the test ends.
 pub fn greeter(words: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());

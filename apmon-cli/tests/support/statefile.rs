@@ -1,4 +1,4 @@
-//! A state file as the next program finds it.
+//! The state file that a run leaves behind.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use apmon_store::History;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde_json::{Value, json};
 
-/// The keys of APMonitor that hold a local time.
+/// APMonitor's keys that hold a local time.
 const TIMES: &[&str] = &[
     "last_checked",
     "last_notified",
@@ -30,8 +30,8 @@ impl StateFile {
         &self.0
     }
 
-    /// With `suffix` behind its name.
-    pub fn beside(&self, suffix: &str) -> PathBuf {
+    /// The path with `suffix` appended.
+    pub fn with_suffix(&self, suffix: &str) -> PathBuf {
         PathBuf::from(format!("{}{suffix}", self.0.display()))
     }
 
@@ -39,12 +39,12 @@ impl StateFile {
         self.0.exists()
     }
 
-    /// The daemon's database of the same name.
+    /// The daemon's database for the same site.
     pub fn database(&self) -> PathBuf {
         self.0.with_extension("db")
     }
 
-    /// What is in it; of a database what the tests ask for, in the same shape.
+    /// Reads the content; of a database the parts that tests need, in the same shape.
     pub fn read(&self) -> Value {
         if self.database().exists() {
             return read_database(&self.database());
@@ -58,12 +58,12 @@ impl StateFile {
         fs::write(&self.0, format!("{value:#}\n")).unwrap();
     }
 
-    /// What waits to be told.
+    /// The messages in the outbox.
     pub fn outbox(&self) -> Vec<Value> {
         self.read()["apmon"]["outbox"].as_array().unwrap().clone()
     }
 
-    /// A local time in it.
+    /// Reads a local time of a monitor.
     pub fn time(&self, monitor: &str, key: &str) -> Timestamp {
         let value = &self.read()[monitor][key];
         let text = value
@@ -73,7 +73,7 @@ impl StateFile {
         local.to_zoned(TimeZone::UTC).unwrap().timestamp()
     }
 
-    /// Time passes: to the next pass everything in it is so much older.
+    /// Shifts all times into the past, as if that much time had passed.
     pub fn age(&self, by: Duration) {
         let mut state = self.read();
         for (name, monitor) in state.as_object_mut().unwrap() {
@@ -113,7 +113,7 @@ fn read_database(path: &Path) -> Value {
     all.into()
 }
 
-/// The machine's time, for what a test writes into a state file.
+/// The local time `by` ago, as a state file holds it.
 pub fn ago(by: Duration) -> String {
     let now = SystemClock::new().now().wall;
     TimeZone::UTC.to_datetime(now - by).to_string()

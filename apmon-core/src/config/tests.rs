@@ -5,8 +5,6 @@ mod arbitrary;
 mod channel;
 mod channel_kind;
 mod checksum;
-mod edit;
-mod edit_any;
 mod error;
 mod example;
 #[cfg(unix)] // pipes, devices, links
@@ -20,12 +18,10 @@ mod secret;
 mod syntax;
 mod value;
 mod variable;
-#[cfg(unix)] // permission bits, links
-mod write;
 
 use std::path::Path;
 
-use super::{Environment, MonitorEntry, SiteFile, Tables, parse};
+use super::{Environment, MonitorEntry, SiteFile, parse};
 use crate::{kind::MonitorKind, services::Services};
 
 /// An environment of these variables and no others.
@@ -37,13 +33,6 @@ impl Environment for Variables<'_> {
         Some((*value).to_owned())
     }
 }
-
-/// What the files of these tests may hold.
-const TABLES: Tables<'_> = Tables {
-    kinds: kind::KINDS,
-    channels: channel_kind::CHANNELS,
-    process: &[],
-};
 
 fn read_as(
     text: &str,

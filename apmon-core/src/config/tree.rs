@@ -1,7 +1,6 @@
 //! A site file as a tree whose scalars keep their text.
 
 use std::{
-    borrow::Cow,
     collections::{HashMap, hash_map},
     rc::Rc,
 };
@@ -97,8 +96,8 @@ impl From<ScanError> for SyntaxError {
     }
 }
 
-/// What stands in `text`, in its order; byte offsets come with every span.
-pub(super) fn events(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Span), ScanError>> {
+/// The events of `text`.
+fn events(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Span), ScanError>> {
     let mut options = Options::default();
     // JSON writes its keys quoted and may write long ones.
     options.simple_key_max_lookahead = 64 * 1024;
@@ -151,8 +150,7 @@ pub(super) fn read(text: &str, file: FileId, environment: &dyn Environment) -> R
     }
 }
 
-/// Where a marker of the parser stands, in whatever file is read.
-pub(super) fn position(marker: &Marker) -> Position {
+fn position(marker: &Marker) -> Position {
     Position {
         file: FileId::default(),
         line: marker.line().max(1),
@@ -433,17 +431,6 @@ impl Builder<'_> {
 fn variable_of(text: &str) -> Option<&str> {
     let name = text.strip_prefix("${")?.strip_suffix('}')?;
     is_variable_name(name).then_some(name)
-}
-
-/// The text that is read as `value`, whatever the environment; some has none.
-pub(super) fn literal(value: &str) -> Option<Cow<'_, str>> {
-    if variable_of(value).is_some() {
-        Some(Cow::Owned(format!("${value}")))
-    } else if value.starts_with("$${") {
-        None
-    } else {
-        Some(Cow::Borrowed(value))
-    }
 }
 
 fn is_variable_name(name: &str) -> bool {

@@ -1,4 +1,4 @@
-//! What a switch says: 48 ports, 100 stations.
+//! The objects of a switch with 48 ports and 100 stations.
 
 use apmon_core::Stopwatch;
 use apmon_snmp_client::{Oid, Value, Varbind};
@@ -25,17 +25,17 @@ const ETHERNET: i64 = 6;
 const UP: i64 = 1;
 const LEARNED: i64 = 3;
 
-/// A value that may grow.
+/// A value, fixed or growing with time.
 enum Cell {
     Fixed(Value),
     /// Hundredths of a second.
     Clock(u32),
-    /// Counters, from where and by how much in a second.
+    /// Counters with their start and their increment per second.
     Counter32(u32, u32),
     Counter64(u64, u64),
 }
 
-/// Everything that an agent has, in its order.
+/// All objects of an agent, in the order of their OIDs.
 pub(super) struct Table {
     cells: Vec<(Oid, Cell)>,
     clock: Stopwatch,
@@ -65,12 +65,12 @@ impl Table {
         Varbind::new(oid.clone(), value)
     }
 
-    /// Where what comes after `oid` stands.
+    /// The position of the first object after `oid`.
     pub(super) fn after(&self, oid: &Oid) -> usize {
         self.cells.partition_point(|(its, _)| its <= oid)
     }
 
-    /// What stands at that place, or that nothing comes after `asked`.
+    /// The object at that position, or the end of the MIB view for `asked`.
     pub(super) fn nth(&self, place: usize, asked: &Oid) -> Varbind {
         match self.cells.get(place) {
             Some((oid, _)) => Varbind::new(oid.clone(), self.value(place)),
@@ -91,12 +91,12 @@ impl Table {
     }
 }
 
-/// The tables of the interfaces.
+/// Whether `oid` is in one of the interfaces' tables.
 pub(super) fn is_of_interfaces(oid: &Oid) -> bool {
     oid.starts_with(&IF_ENTRY[..IF_ENTRY.len() - 1]) || oid.starts_with(&IF_X_ENTRY[..IF_X_ENTRY.len() - 1])
 }
 
-/// So many octets a varbind takes (X.690).
+/// The octets of an encoded varbind (X.690).
 pub(super) fn octets(varbind: &Varbind) -> usize {
     let value = match &varbind.value {
         Value::Octets(octets) => octets.len(),
@@ -107,12 +107,13 @@ pub(super) fn octets(varbind: &Varbind) -> usize {
     element(element(name(&varbind.oid)) + element(value))
 }
 
-/// With its tag and its length.
+/// The octets of an element with its tag and length.
 fn element(octets: usize) -> usize {
     octets + 2 + usize::from(octets > 127) + usize::from(octets > 255)
 }
 
-/// The first two numbers share an octet, the others have seven bits in each.
+/// The octets of an OID: the first two numbers share one, the others have seven bits in
+/// each.
 fn name(oid: &Oid) -> usize {
     let rest = oid.iter().skip(2);
     1 + rest
@@ -120,7 +121,7 @@ fn name(oid: &Oid) -> usize {
         .sum::<usize>()
 }
 
-/// With a bit for the sign.
+/// The octets of a number with a bit for the sign.
 fn signed(number: u64) -> usize {
     (number.max(1).ilog2() as usize + 1) / 8 + 1
 }
@@ -138,14 +139,14 @@ fn text(text: impl Into<String>) -> Value {
 }
 
 fn system() -> Vec<(Oid, Cell)> {
-    let of_nobody = Oid::from([1, 3, 6, 1, 4, 1, 32_473, 1, 48]);
+    let vendor = Oid::from([1, 3, 6, 1, 4, 1, 32_473, 1, 48]);
     let mut cells = vec![
         fixed(
             SYSTEM,
             &[1, 0],
             text("48-port switch of the bench, software 15.2(7)E"),
         ),
-        fixed(SYSTEM, &[2, 0], Value::Oid(of_nobody)),
+        fixed(SYSTEM, &[2, 0], Value::Oid(vendor)),
         cell(SYSTEM, &[3, 0], Cell::Clock(8_640_000)),
         fixed(SYSTEM, &[4, 0], text("the operator")),
         fixed(SYSTEM, &[5, 0], text("office-switch")),
@@ -158,7 +159,7 @@ fn system() -> Vec<(Oid, Cell)> {
         fixed(HR_PROCESSOR_LOAD, &[1], Value::Integer(12)),
         fixed(IF_TABLE_LAST_CHANGE, &[0], Value::TimeTicks(4_711)),
     ];
-    // It routes nothing: who manages it, and its gateway.
+    // It does not route: its ARP table has only managers and its gateway.
     for station in 0..4_u8 {
         let index = [FIRST_INDEX, 192, 168, 1, u32::from(station) + 1];
         let column = [&[2], &index[..]].concat();
@@ -218,7 +219,7 @@ fn interface(port: u32) -> Vec<(Oid, Cell)> {
     entry.chain(x_entry).chain([bridge]).collect()
 }
 
-/// One after another, on port after port.
+/// The forwarding entry of a station; stations are spread over the ports in turn.
 fn learned(station: u32) -> [(Oid, Cell); 2] {
     let mac = mac(station).map(u32::from);
     let row = |column: u32| [&[column, 1], &mac[..]].concat();
@@ -229,7 +230,7 @@ fn learned(station: u32) -> [(Oid, Cell); 2] {
     ]
 }
 
-/// Octets as real ones have, of which half need two in an index.
+/// A MAC address with octets as in real ones: half of them need two octets in an index.
 fn mac(station: u32) -> [u8; 6] {
     let [_, _, high, low] = station.wrapping_mul(40_503).to_be_bytes();
     [0xa4, 0xbb, 0x6d, high, low, station as u8]

@@ -1,5 +1,5 @@
-//! The agent's side of SNMPv3 (RFC 3414, section 3.2), for one user who signs
-//! by SHA-256 and encrypts by AES with 128 bits.
+//! The agent's side of SNMPv3 (RFC 3414, section 3.2), for one user with SHA-256 and
+//! AES-128.
 
 use std::net::SocketAddr;
 
@@ -10,9 +10,9 @@ use apmon_snmp_client::{
     usm::{AuthKey, AuthProtocol, PrivKey, PrivProtocol},
 };
 
-use super::{LONGEST, Table, Tally, respond};
+use super::{LONGEST, RequestCounts, Table, respond};
 
-/// As the site files of the bench have them.
+/// The passwords in the site files of the bench.
 const AUTH_PASSWORD: &[u8] = b"the bench signs";
 const PRIV_PASSWORD: &[u8] = b"the bench encrypts";
 
@@ -21,26 +21,26 @@ const UNKNOWN_ENGINE: u32 = 4;
 const NOT_IN_TIME: u32 = 2;
 
 const BOOTS: u32 = 7;
-/// As if it had run for a day before.
+/// The engine time at the start: the agent pretends to have run for a day.
 const DAY: u32 = 86_400;
 
-/// Octets of a message besides its varbinds.
+/// The octets of a message besides its varbinds.
 const HEAD: usize = 200;
 
-/// One agent's engine.
-pub(super) struct Seat {
+/// The SNMPv3 engine of one agent.
+pub(super) struct UserEngine {
     id: Vec<u8>,
     clock: Stopwatch,
-    /// Made when they are needed.
+    /// Derived when first needed.
     keys: Option<(AuthKey, PrivKey)>,
     salt: u64,
 }
 
-impl Seat {
+impl UserEngine {
     pub(super) fn at(address: std::io::Result<SocketAddr>) -> Self {
         let name = address.map_or_else(|_| "nowhere".to_owned(), |address| address.to_string());
         Self {
-            // RFC 3411, snmpEngineID: a text of the maker's.
+            // RFC 3411, snmpEngineID: format 4, text assigned by the administrator.
             id: [b"\x80\x00\x7e\xd9\x04", name.as_bytes()].concat(),
             clock: Stopwatch::start(),
             keys: None,
@@ -57,7 +57,7 @@ impl Seat {
         datagram: &[u8],
         message: &V3Message<'_>,
         table: &Table,
-        tally: &Tally,
+        counts: &RequestCounts,
     ) -> Option<Vec<u8>> {
         if message.engine_id != self.id {
             return Some(self.seal(message, &report(UNKNOWN_ENGINE), false, false));
@@ -81,7 +81,7 @@ impl Seat {
             .decrypt(message.data, message.salt, message.boots, message.time)
             .ok()?;
         let request = Scoped::decode(&plain).ok()?.pdu;
-        let pdu = respond(&request, table, tally, LONGEST - HEAD);
+        let pdu = respond(&request, table, counts, LONGEST - HEAD);
         Some(self.seal(message, &pdu, true, true))
     }
 

@@ -11,14 +11,14 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::*;
 use crate::{
     history::{export, ports},
-    place::Place,
+    location::SiteLocation,
 };
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// Europe/Berlin, by its rule.
+/// The rule of Europe/Berlin.
 fn berlin() -> TimeZone {
     TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
 }
@@ -39,7 +39,7 @@ fn outage(id: &str, monitor: &str, started: &str, ended: Option<&str>, messages:
     }
 }
 
-/// Watched since the middle of October.
+/// The records of two monitors watched since the middle of October, and a switch.
 fn records() -> Records {
     let check = |monitor: &str, moment: &str| CheckResult {
         monitor: monitor.into(),
@@ -89,12 +89,12 @@ fn records() -> Records {
         results: [
             check("nas-ssh", "2026-10-15T08:00:00Z"),
             check("gateway", "2026-10-15T08:00:00Z"),
-            // Two hours nobody looked.
+            // Two hours without a check.
             check("nas-ssh", "2026-11-10T08:00:00Z"),
         ]
         .into(),
         incidents: [
-            // In the night in which the hour comes twice: 2:30 to 2:30.
+            // In the night when the clocks go back: 2:30 to 2:30.
             outage(
                 "1",
                 "nas-ssh",
@@ -119,7 +119,7 @@ fn records() -> Records {
             ),
             notice,
             outage("4", "nas-ssh", "2026-11-21T13:00:00Z", None, 1),
-            // Its end could not be written.
+            // Its end is not recorded.
             outage("5", "gateway", "2026-11-01T13:00:00Z", None, 1),
         ]
         .into(),
@@ -230,7 +230,7 @@ fn filled(path: &Path) {
     let store = SqliteStore::open(path, TimeZone::UTC, None).unwrap();
     store.keep_history(100_000);
     let mut records = records();
-    // The gap that the store would find between these looks is not the point here.
+    // Without the gap that the store would record between these checks.
     records.results.truncate(2);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
@@ -251,7 +251,7 @@ fn filled(path: &Path) {
 fn shown(
     monitor: Option<&str>,
     days: u32,
-    write: fn(&mut dyn Write, &[Open], &Frame) -> anyhow::Result<()>,
+    write: fn(&mut dyn Write, &[SiteHistory], &TimeFrame) -> anyhow::Result<()>,
 ) -> String {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("home.statefile.db");
@@ -259,8 +259,8 @@ fn shown(
     let history = History::open(&path).unwrap();
     let mut monitors = history.monitors().unwrap();
     monitors.retain(|name| monitor.is_none_or(|wanted| wanted == name));
-    let site = Open {
-        place: Place {
+    let site = SiteHistory {
+        location: SiteLocation {
             stem: "home".into(),
             config: None,
             state_file: "home.statefile.db".into(),
@@ -271,7 +271,7 @@ fn shown(
         single: monitor.is_some(),
     };
     let mut out = Vec::new();
-    write(&mut out, &[site], &Frame::new(days, now(), berlin())).unwrap();
+    write(&mut out, &[site], &TimeFrame::new(days, now(), berlin())).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -290,7 +290,7 @@ fn one_monitor() {
 }
 
 #[test]
-fn one_monitor_of_which_only_incidents_are_known() {
+fn one_monitor_with_incidents_only() {
     insta::assert_snapshot!(shown(Some("switch"), 400, write));
 }
 
@@ -300,26 +300,26 @@ fn the_last_three_days_as_csv() {
 }
 
 #[test]
-fn what_changed_at_the_ports_of_a_site() {
+fn port_changes_of_a_site() {
     let text = shown(None, 400, ports::text);
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     insta::assert_snapshot!(text);
 }
 
 #[test]
-fn what_changed_at_the_ports_of_one_monitor_lately() {
+fn recent_port_changes_of_one_monitor() {
     insta::assert_snapshot!(shown(Some("switch"), 2, ports::text));
     let none = shown(Some("gateway"), 400, ports::text);
     assert!(none.ends_with("days\n\nnone\n"), "{none}");
 }
 
 #[test]
-fn what_changed_at_ports_as_csv() {
+fn port_changes_as_csv() {
     insta::assert_snapshot!(shown(None, 400, ports::csv).replace("\r\n", "\n"));
 }
 
 #[test]
-fn what_changed_at_ports_as_json() {
+fn port_changes_as_json() {
     let json: serde_json::Value = serde_json::from_str(&shown(None, 400, ports::json)).unwrap();
     let monitors = &json["sites"][0]["monitors"];
     assert_eq!(
@@ -342,7 +342,7 @@ fn what_changed_at_ports_as_json() {
 }
 
 #[test]
-fn as_json_it_can_be_read_and_says_the_same() {
+fn json_has_the_same_incidents_and_sums() {
     let json: serde_json::Value = serde_json::from_str(&shown(None, 400, export::json)).unwrap();
     let monitors = json["sites"][0]["monitors"].as_array().unwrap();
     let names: Vec<_> = monitors

@@ -31,7 +31,7 @@ fn neighbour(name: &str, port: Option<&str>) -> Neighbour {
     }
 }
 
-/// A switch with a port of every sort.
+/// A switch with a port of each kind.
 fn switch() -> Device {
     let mut device = Device::default();
     device.name = Some("office-switch".to_owned());
@@ -114,7 +114,7 @@ fn a_host_without_stations() {
 }
 
 #[test]
-fn a_device_that_says_nothing() {
+fn a_device_without_data() {
     insta::assert_snapshot!(render(&Device::default(), Some(80)));
 }
 
@@ -148,7 +148,7 @@ fn six_hundred_ports_are_all_shown_and_fit() {
 }
 
 #[test]
-fn a_terminal_that_is_too_narrow_gets_lines_that_are_too_wide() {
+fn a_terminal_that_is_too_narrow_still_shows_every_port() {
     let text = render(&switch(), Some(20));
     assert!(text.contains("Gi1/0/1"), "{text}");
     assert_eq!(

@@ -3,13 +3,13 @@ use std::path::PathBuf;
 use apmon_core::{ChecksStatus, DeliveryCounts, MessageStatus, OutboxStatus};
 
 use super::*;
-use crate::place::Place;
+use crate::{api::ApiError, location::SiteLocation};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// Berlin in winter.
+/// Central European time in winter.
 fn zone() -> TimeZone {
     TimeZone::posix("CET-1").unwrap()
 }
@@ -103,18 +103,18 @@ fn home() -> SiteStatus {
     }
 }
 
-fn shown(status: SiteStatus, unanswered: Option<Unanswered>) -> String {
-    let place = Place {
+fn shown(status: SiteStatus, daemon_error: Option<ApiError>) -> String {
+    let location = SiteLocation {
         stem: "home".into(),
         config: None,
         state_file: PathBuf::from("home.statefile.db"),
     };
-    let seen = Seen {
-        place,
+    let report = SiteReport {
+        location,
         status,
-        unanswered,
+        daemon_error,
     };
-    let text = render(&seen, &zone());
+    let text = render(&report, &zone());
     for line in text.lines() {
         assert!(line.chars().count() <= 100, "{line}");
     }
@@ -178,7 +178,7 @@ fn a_daemon_with_problems() {
 }
 
 #[test]
-fn what_a_store_remembers() {
+fn a_status_from_the_state_file() {
     let mut status = SiteStatus {
         started: None,
         checks: None,
@@ -191,18 +191,18 @@ fn what_a_store_remembers() {
         monitor.max_retries = None;
         monitor.alarms = None;
     }
-    insta::assert_snapshot!(shown(status, Some(Unanswered::NoDaemon)));
+    insta::assert_snapshot!(shown(status, Some(ApiError::NoDaemon)));
 }
 
 #[test]
-fn all_is_well() {
+fn a_daemon_without_problems() {
     let mut status = home();
     status.monitors.retain(|monitor| monitor.state == Condition::Up);
     insta::assert_snapshot!(shown(status, None));
 }
 
 #[test]
-fn nobody_is_told_and_nothing_is_saved() {
+fn no_notify_and_unsaved_state_are_shown() {
     let status = SiteStatus {
         no_notify: true,
         unsaved: true,
@@ -210,10 +210,10 @@ fn nobody_is_told_and_nothing_is_saved() {
         ..home()
     };
     insta::assert_snapshot!(shown(status, None));
-    let text = shown(home(), Some(Unanswered::Denied));
+    let text = shown(home(), Some(ApiError::Denied));
     let line = text.lines().nth(1).unwrap();
     assert_eq!(
         line,
-        "the daemon answers its own user and group only; as of 14:04:48, 12s ago"
+        "the daemon answers only its own user and group; as of 14:04:48, 12s ago"
     );
 }

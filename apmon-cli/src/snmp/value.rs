@@ -1,12 +1,12 @@
-//! A value as a person or a program reads it.
+//! A value as text and as JSON.
 
 use apmon_snmp_client::{Value, Varbind};
 use serde_json::json;
 
 use crate::console::ascii_controls;
 
-/// `1.3.6.1.2.1.1.5.0 = STRING: office-switch`, or the same as JSON:
-/// `{"oid":"1.3.6.1.2.1.1.5.0","type":"STRING","value":"office-switch"}`.
+/// A line for a value: `1.3.6.1.2.1.1.5.0 = STRING: office-switch`, or
+/// `{"oid":"1.3.6.1.2.1.1.5.0","type":"STRING","value":"office-switch"}` as JSON.
 pub(super) fn line(varbind: &Varbind, as_json: bool) -> String {
     match as_json {
         true => ascii_controls(&object(varbind).to_string()),
@@ -27,7 +27,7 @@ fn object(varbind: &Varbind) -> serde_json::Value {
         value if !value.exists() => json!(null),
         Value::Null => json!(null),
         Value::Integer(number) => json!(number),
-        // As it is: what `printable` would write out is JSON's to escape.
+        // Unchanged: the JSON is escaped as a whole.
         Value::Octets(octets) if kind == "STRING" => json!(String::from_utf8_lossy(octets)),
         value => match value.unsigned() {
             Some(number) => json!(number),

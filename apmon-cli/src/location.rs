@@ -1,4 +1,4 @@
-//! Where a site's state stands, for verbs that look at it from outside.
+//! The files of a site, for verbs that read its state from outside.
 
 use std::{
     collections::BTreeMap,
@@ -18,41 +18,41 @@ use crate::{
     site::{self, Watcher},
 };
 
-/// One site's place.
-pub(crate) struct Place {
-    /// The stem of its files, which stands for the site's name where that is not known.
+/// Where the files of one site are.
+pub(crate) struct SiteLocation {
+    /// The stem of the files; shown where the site's name is not known.
     pub(crate) stem: String,
-    /// Its site file, where one was named.
+    /// The site file, if one was given.
     pub(crate) config: Option<PathBuf>,
-    /// Where a pass and the daemon keep its state.
+    /// The state file of a pass or of the daemon.
     pub(crate) state_file: PathBuf,
 }
 
-impl Place {
-    /// Where its daemon can be asked.
+impl SiteLocation {
+    /// The socket of the site's daemon.
     pub(crate) fn socket(&self) -> PathBuf {
         api::socket_of(&self.state_file)
     }
 
-    /// Its site file, where one was named and can be read: what may be wrong with
-    /// it is not the question here.
+    /// The content of the site file, if one was given and is valid. Errors in it are
+    /// not reported here.
     pub(crate) fn site_file(&self) -> Option<SiteFile> {
         let config = self.config.as_deref()?;
         kinds::tables().load(config, &ProcessEnvironment).ok()
     }
 
-    /// Why its state file cannot be read.
-    pub(crate) fn unread(&self, error: &StoreError) -> anyhow::Error {
+    /// The error for a state file that cannot be read.
+    pub(crate) fn read_error(&self, error: &StoreError) -> anyhow::Error {
         match error {
             StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 let path = self.state_file.display().to_string();
-                anyhow::anyhow!("{}: there is no such state file", printable(&path))
+                anyhow::anyhow!("{}: no such state file", printable(&path))
             }
             error => anyhow::anyhow!("{}", error.one_line()),
         }
     }
 
-    /// The place of this site file.
+    /// The location of the site of this site file.
     pub(crate) fn of(config: &Path, statefile: Option<&Path>) -> Self {
         Self {
             stem: stem(config),
@@ -62,11 +62,11 @@ impl Place {
     }
 }
 
-/// The places of these site files; without any, of all sites whose state stands
-/// in the default directory.
-pub(crate) fn all(configs: &[PathBuf], statefile: Option<&Path>) -> anyhow::Result<Vec<Place>> {
+/// The locations of the sites of these site files; without any, of all sites whose
+/// state is in the default directory.
+pub(crate) fn all(configs: &[PathBuf], statefile: Option<&Path>) -> anyhow::Result<Vec<SiteLocation>> {
     match (configs, statefile) {
-        ([], Some(state_file)) => Ok(vec![Place {
+        ([], Some(state_file)) => Ok(vec![SiteLocation {
             stem: stem(state_file),
             config: None,
             state_file: state_file.to_owned(),
@@ -74,26 +74,26 @@ pub(crate) fn all(configs: &[PathBuf], statefile: Option<&Path>) -> anyhow::Resu
         ([], None) => in_default_directory(),
         (configs, statefile) => Ok(configs
             .iter()
-            .map(|config| Place::of(config, statefile))
+            .map(|config| SiteLocation::of(config, statefile))
             .collect()),
     }
 }
 
-fn in_default_directory() -> anyhow::Result<Vec<Place>> {
+fn in_default_directory() -> anyhow::Result<Vec<SiteLocation>> {
     let directory = apmon_store::default_directory(Platform::HERE, &ProcessEnvironment);
     let shown = directory.display().to_string();
     let shown = printable(&shown);
-    let hint = "name a site file, a state file with -s, or its directory in STATE_DIRECTORY";
+    let hint = "give a site file, a state file with -s, or its directory in STATE_DIRECTORY";
     let entries = match std::fs::read_dir(&directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            anyhow::bail!("no site has its state in {shown}; {hint}")
+            anyhow::bail!("no site has state in {shown}; {hint}")
         }
-        entries => entries.with_context(|| format!("{shown} cannot be read; {hint}"))?,
+        entries => entries.with_context(|| format!("cannot read {shown}; {hint}"))?,
     };
     let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        // A database is used wherever there is one.
+        // If there is a database, every command uses it.
         if let Some(stem) = name.strip_suffix(".statefile.db") {
             found.insert(stem.to_owned(), entry.path());
         } else if let Some(stem) = name.strip_suffix(".statefile.sock") {
@@ -101,7 +101,7 @@ fn in_default_directory() -> anyhow::Result<Vec<Place>> {
             let database = entry.path().with_extension("db");
             found.entry(stem.to_owned()).or_insert(database);
         } else if let Some(stem) = name.strip_suffix(".statefile.json") {
-            // Nor has it taken this one over yet, where both stand there.
+            // Until its database exists, a daemon has not imported this file.
             let known = found.entry(stem.to_owned()).or_insert_with(|| entry.path());
             if !known.exists() {
                 *known = entry.path();
@@ -109,17 +109,18 @@ fn in_default_directory() -> anyhow::Result<Vec<Place>> {
         }
     }
     if found.is_empty() {
-        anyhow::bail!("no site has its state in {shown}; {hint}");
+        anyhow::bail!("no site has state in {shown}; {hint}");
     }
-    let places = found.into_iter().map(|(stem, state_file)| Place {
+    let locations = found.into_iter().map(|(stem, state_file)| SiteLocation {
         stem,
         config: None,
         state_file,
     });
-    Ok(places.collect())
+    Ok(locations.collect())
 }
 
-/// `home` of `/etc/apmon/home.yaml` and of `/var/tmp/APMonitor/home.statefile.db`.
+/// The stem of a site file or state file: `home` for `/etc/apmon/home.yaml` and for
+/// `/var/tmp/APMonitor/home.statefile.db`.
 fn stem(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     stem.strip_suffix(".statefile").unwrap_or(&stem).to_owned()

@@ -1,21 +1,21 @@
-//! One change of a text: which bytes go, what comes there, and what must have
-//! become of the events.
+//! One change of a text: the bytes that it replaces, and the effect that it must have
+//! on the events.
 
 use std::{borrow::Cow, ops::Range};
 
+use apmon_core::text::printable;
 use granit_parser::{Event, ScalarStyle};
 
-use super::outline::{Outline, Piece, Shape};
-use crate::text::printable;
+use super::outline::{Node, Outline, Shape};
 
 const BREAKS: [char; 2] = ['\r', '\n'];
 const SPACES: [char; 4] = [' ', '\t', '\r', '\n'];
 
-/// What is to be set.
+/// The option to set.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
+pub(super) struct Setting<'a> {
     pub(super) key: &'a str,
-    /// As it stands in the file, unquoted.
+    /// The value as the file spells it, unquoted.
     pub(super) value: &'a str,
 }
 
@@ -25,19 +25,18 @@ pub(super) struct Change {
     effect: Effect,
 }
 
-/// What becomes of the events.
+/// The effect on the events.
 enum Effect {
-    /// This one is another scalar.
+    /// The event with this index becomes another scalar.
     Replaced(usize),
-    /// A key and its value come behind this one.
+    /// A key and its value follow the event with this index.
     Added(usize),
 }
 
 impl Change {
-    /// Another value for the key that is there. `None` where its bytes cannot
-    /// be told.
-    pub(super) fn replace(text: &str, key: &Piece, old: &Piece, wanted: Wanted<'_>) -> Option<Self> {
-        let value = quoted(wanted.value);
+    /// Replaces the value of a key. `None` if the bytes of the value are not known.
+    pub(super) fn replace(text: &str, key: &Node, old: &Node, setting: Setting<'_>) -> Option<Self> {
+        let value = quoted(setting.value);
         let (bytes, new) = match &old.shape {
             Shape::Scalar {
                 style: ScalarStyle::Literal | ScalarStyle::Folded,
@@ -45,7 +44,7 @@ impl Change {
             } => {
                 let header = block_header(text, key.bytes.end..old.bytes.start)?;
                 let end = block_end(text, &header, old);
-                // A comment may stand behind the `|`.
+                // A comment may follow the `|`.
                 let rest = &text[header.end..line_end(text, header.end)];
                 (header.start..end, value + rest)
             }
@@ -56,12 +55,12 @@ impl Change {
         Some(Self {
             bytes,
             new,
-            effect: Effect::Replaced(old.last),
+            effect: Effect::Replaced(old.last_event),
         })
     }
 
-    /// A new key behind another one and its value.
-    pub(super) fn add(text: &str, key: &Piece, value: &Piece, wanted: Wanted<'_>) -> Option<Self> {
+    /// Adds a key after another one and its value.
+    pub(super) fn add(text: &str, key: &Node, value: &Node, setting: Setting<'_>) -> Option<Self> {
         let like_json = matches!(
             key.shape,
             Shape::Scalar {
@@ -69,11 +68,11 @@ impl Change {
                 ..
             }
         );
-        let word = match like_json || !is_plain_word(wanted.key) {
-            true => Cow::Owned(quoted(wanted.key)),
-            false => Cow::Borrowed(wanted.key),
+        let word = match like_json || !is_plain_word(setting.key) {
+            true => Cow::Owned(quoted(setting.key)),
+            false => Cow::Borrowed(setting.key),
         };
-        let pair = format!("{word}: {}", quoted(wanted.value));
+        let pair = format!("{word}: {}", quoted(setting.value));
         let end = match &value.shape {
             Shape::Scalar {
                 style: ScalarStyle::Literal | ScalarStyle::Folded,
@@ -85,22 +84,22 @@ impl Change {
             Shape::Sequence { flow: false, .. } | Shape::Mapping { flow: false, .. } => return None,
             _ => value.bytes.end,
         };
-        let (place, new) = match key.indent {
+        let (at, new) = match key.indent {
             None => (end, format!(", {pair}")),
             Some(indent) => {
-                let place = line_end(text, end);
-                let line_break = line_break(text, place);
-                (place, format!("{line_break}{:indent$}{pair}", ""))
+                let at = line_end(text, end);
+                let line_break = line_break(text, at);
+                (at, format!("{line_break}{:indent$}{pair}", ""))
             }
         };
         Some(Self {
-            bytes: place..place,
+            bytes: at..at,
             new,
-            effect: Effect::Added(value.last),
+            effect: Effect::Added(value.last_event),
         })
     }
 
-    /// The text with the change made.
+    /// Returns the text with the change made.
     pub(super) fn make(&self, text: &str) -> String {
         let mut new = String::with_capacity(text.len() + self.new.len());
         new.push_str(&text[..self.bytes.start]);
@@ -109,27 +108,26 @@ impl Change {
         new
     }
 
-    /// Whether of all that is in the text this change made the wanted one and
-    /// no other.
-    pub(super) fn is_all(&self, old: &Outline<'_>, new: &Outline<'_>, wanted: Wanted<'_>) -> bool {
+    /// Whether `new` differs from `old` by the intended effect and nothing else.
+    pub(super) fn is_all(&self, old: &Outline<'_>, new: &Outline<'_>, setting: Setting<'_>) -> bool {
         let (old, new) = (&old.events[..], &new.events[..]);
-        let (same, gone, came) = match self.effect {
+        let (same, removed, added) = match self.effect {
             Effect::Replaced(event) => (event, 1, 1),
             Effect::Added(event) => (event + 1, 0, 2),
         };
-        if new.len() + gone != old.len() + came || old.len() < same + gone {
+        if new.len() + removed != old.len() + added || old.len() < same + removed {
             return false;
         }
-        if old[..same] != new[..same] || old[same + gone..] != new[same + came..] {
+        if old[..same] != new[..same] || old[same + removed..] != new[same + added..] {
             return false;
         }
-        match (&old[same..same + gone], &new[same..same + came]) {
+        match (&old[same..same + removed], &new[same..same + added]) {
             (
                 [Event::Scalar(_, _, old_anchor, old_tag)],
                 [Event::Scalar(value, ScalarStyle::DoubleQuoted, anchor, tag)],
-            ) => value == wanted.value && anchor == old_anchor && tag == old_tag,
+            ) => value == setting.value && anchor == old_anchor && tag == old_tag,
             ([Event::Alias(_)], [Event::Scalar(value, ScalarStyle::DoubleQuoted, 0, None)]) => {
-                value == wanted.value
+                value == setting.value
             }
             (
                 [],
@@ -137,7 +135,7 @@ impl Change {
                     Event::Scalar(key, _, 0, None),
                     Event::Scalar(value, ScalarStyle::DoubleQuoted, 0, None),
                 ],
-            ) => key == wanted.key && value == wanted.value,
+            ) => key == setting.key && value == setting.value,
             _ => false,
         }
     }
@@ -155,7 +153,7 @@ fn quoted(text: &str) -> String {
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
             _ => match printable(c.encode_utf8(&mut [0; 4])) {
-                // None of them needs more than four digits.
+                // None of these characters needs more than four digits.
                 Cow::Owned(_) => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
                 Cow::Borrowed(_) => quoted.push(c),
             },
@@ -165,7 +163,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Whether a key can do without quotes, whatever reads the file.
+/// Whether a key needs no quotes in any YAML parser.
 fn is_plain_word(key: &str) -> bool {
     key.starts_with(|c: char| c.is_ascii_lowercase())
         && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -175,8 +173,8 @@ fn is_plain_word(key: &str) -> bool {
         )
 }
 
-/// The `|2-` of a block scalar: the first word behind its key that is neither
-/// comment, tag nor anchor.
+/// The header of a block scalar, such as `|2-`: the first word after its key that is
+/// neither comment, tag nor anchor.
 fn block_header(text: &str, within: Range<usize>) -> Option<Range<usize>> {
     let mut at = within.start + text.get(within.clone())?.find(':')? + 1;
     loop {
@@ -195,8 +193,8 @@ fn block_header(text: &str, within: Range<usize>) -> Option<Range<usize>> {
     }
 }
 
-/// The end of a block scalar's last line that is not blank.
-fn block_end(text: &str, header: &Range<usize>, scalar: &Piece) -> usize {
+/// The end of the last line of a block scalar that is not blank.
+fn block_end(text: &str, header: &Range<usize>, scalar: &Node) -> usize {
     let content = text[scalar.bytes.clone()].trim_end_matches(SPACES);
     match content.is_empty() {
         true => line_end(text, header.end),
@@ -210,10 +208,10 @@ fn line_end(text: &str, from: usize) -> usize {
         .map_or(text.len(), |length| from + length)
 }
 
-/// The line break at `place`, or on the last line that of the line before.
-fn line_break(text: &str, place: usize) -> &'static str {
-    let at = match text[place..].is_empty() {
-        false => place,
+/// The line break at `at`, or, on the last line, that of the line before.
+fn line_break(text: &str, at: usize) -> &'static str {
+    let at = match text[at..].is_empty() {
+        false => at,
         true => match text.trim_end_matches(|c| !BREAKS.contains(&c)) {
             line if line.ends_with("\r\n") => line.len() - 2,
             line => line.len().saturating_sub(1),

@@ -1,26 +1,20 @@
-//! Any site file, in any layout: what was set is set, and every other byte is
-//! where it was.
+//! Any site file in any layout: the option is set, and every other byte stays.
 
-use std::path::Path;
-
+use apmon_core::{Services, config::SiteFile};
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use super::{TABLES, Variables, kind::KINDS, read_as};
-use crate::{
-    config::{SiteFile, set_option},
-    services::Services,
-};
+use super::set;
 
 const VARIABLES: &[(&str, &str)] = &[("ADDRESS", "tcp://from.env:1"), ("EMPTY", "")];
 
-/// How one monitor is written.
+/// The layout of a monitor.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Layout {
     Block,
-    /// The first key stands under the dash.
+    /// The first key is below the dash.
     Below,
     Flow,
-    /// One key a line, in braces.
+    /// One key per line, in braces.
     Braces,
     Json,
 }
@@ -28,10 +22,10 @@ enum Layout {
 #[derive(Clone, Debug)]
 struct Written {
     layout: Layout,
-    /// The keys in their order, with their values.
+    /// The keys in order, with their values.
     options: Vec<(&'static str, &'static str)>,
     comment: &'static str,
-    /// Between this one and the next.
+    /// The text before the next monitor.
     gap: &'static str,
     indent: usize,
 }
@@ -182,7 +176,7 @@ struct Case {
     text: String,
     names: Vec<String>,
     target: usize,
-    /// Whether the monitor has the option itself.
+    /// Whether the monitor has the option in its own section.
     own: bool,
 }
 
@@ -245,10 +239,10 @@ fn sends(file: &SiteFile) -> Vec<serde_json::Value> {
 
 fn read(text: &str) -> SiteFile {
     let bare = text.strip_prefix('\u{feff}').unwrap_or(text);
-    read_as(bare, KINDS, VARIABLES).unwrap_or_else(|lines| panic!("{text}\n{}", lines.join("\n")))
+    super::read(bare, VARIABLES)
 }
 
-/// How many bytes both have at their beginning.
+/// The length of the common prefix.
 fn common(a: impl Iterator<Item = u8>, b: impl Iterator<Item = u8>) -> usize {
     a.zip(b).take_while(|(a, b)| a == b).count()
 }
@@ -257,13 +251,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_set_is_set_and_nothing_else(case in case(), value in any::<String>()) {
+    fn the_option_is_set_and_nothing_else_changes(case in case(), value in any::<String>()) {
         prop_assume!(!value.starts_with("$${"));
         let (text, name) = (&case.text, &case.names[case.target]);
         let old = read(text);
-        let new_text = set_option(
-            Path::new("lab.yaml"), text, name, "send", &value, &TABLES, &Variables(VARIABLES),
-        );
+        let new_text = set(text, VARIABLES, (name, "send", &value));
         let new_text = match new_text {
             Ok(new_text) => new_text,
             Err(error) => panic!("{error}\n{text}"),
@@ -281,30 +273,28 @@ proptest! {
         let head = common(text.bytes(), new_text.bytes());
         let room = text.len().min(new_text.len()) - head;
         let tail = common(text.bytes().rev(), new_text.bytes().rev()).min(room);
-        let gone = &text.as_bytes()[head..text.len() - tail];
-        let came = &new_text.as_bytes()[head..new_text.len() - tail];
+        let removed = &text.as_bytes()[head..text.len() - tail];
+        let added = &new_text.as_bytes()[head..new_text.len() - tail];
         if case.own {
-            // No more than its lines: of the others each has its own key in it.
-            let gone = String::from_utf8_lossy(gone);
-            prop_assert!(!gone.contains(": ") || gone.contains(" # {x}"), "{gone}\n{text}");
+            // Only lines of the value were removed: any other line has a key.
+            let removed = String::from_utf8_lossy(removed);
+            prop_assert!(!removed.contains(": ") || removed.contains(" # {x}"), "{removed}\n{text}");
         } else {
-            // Without what came the old text is there again.
-            prop_assert!(gone.is_empty(), "{}\n{new_text}", String::from_utf8_lossy(gone));
-            let came = String::from_utf8_lossy(came);
-            prop_assert!(came.contains("send") && came.matches('\n').count() <= 1, "{came}");
+            // Without the added bytes the old text is left.
+            prop_assert!(removed.is_empty(), "{}\n{new_text}", String::from_utf8_lossy(removed));
+            let added = String::from_utf8_lossy(added);
+            prop_assert!(added.contains("send") && added.matches('\n').count() <= 1, "{added}");
         }
     }
 
     #[test]
-    fn no_text_makes_it_stumble(case in case(), cut in any::<prop::sample::Index>(), piece in ".{0,3}") {
+    fn a_damaged_text_causes_no_panic_and_no_invalid_file(case in case(), cut in any::<prop::sample::Index>(), piece in ".{0,3}") {
         let mut text: Vec<char> = case.text.chars().collect();
         let at = cut.index(text.len());
         text.splice(at..(at + 2).min(text.len()), piece.chars());
         let text: String = text.into_iter().collect();
         for name in &case.names {
-            if let Ok(new) = set_option(
-                Path::new("lab.yaml"), &text, name, "send", "v", &TABLES, &Variables(VARIABLES),
-            ) {
+            if let Ok(new) = set(&text, VARIABLES, (name, "send", "v")) {
                 read(&new);
             }
         }

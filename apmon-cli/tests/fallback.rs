@@ -1,12 +1,12 @@
-//! Channels that stand in for others, and apmon's own sign of life: the real
-//! binary and real receivers.
-#![allow(clippy::unwrap_used)] // what fails here is a test
+//! Fallback channels and apmon's own heartbeat, with the real binary and real
+//! receivers.
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;
 
-use support::{Lab, Manner, Receiver, Request, Service, Site, message_of, sentence, until};
+use support::{Behaviour, Lab, Receiver, Request, Service, Site, message_of, sentence, wait_until};
 
-/// Told to `first`, and in its stead to `second`.
+/// A site that notifies `first`, with `second` as its fallback.
 fn site(first: &Receiver, second: &Receiver, after: u64) -> Site {
     let hook = |receiver: &Receiver, more: &str| {
         format!(
@@ -24,64 +24,65 @@ fn site(first: &Receiver, second: &Receiver, after: u64) -> Site {
 }
 
 #[test]
-fn what_a_receiver_refuses_goes_to_its_stand_in() {
+fn a_refused_message_goes_to_the_fallback() {
     let (lab, web) = (Lab::new(), Service::closed());
     let (first, second) = (
-        Receiver::new(Manner::Answer(403)),
-        Receiver::new(Manner::Answer(200)),
+        Receiver::new(Behaviour::Answer(403)),
+        Receiver::new(Behaviour::Answer(200)),
     );
     lab.write(
         "home.yaml",
         site(&first, &second, 3600).watch_service("web", &web).text(),
     );
     let mut daemon = lab.start(&["run", "home.yaml"]);
-    let outage = daemon.until_out("##### NEW OUTAGE: web");
-    let told = second.until(1);
-    assert_eq!(message_of(&told[0]), sentence(&outage));
-    daemon.until_err("message not delivered, it goes to webhook:pager as well: web in HomeLab");
-    // The first takes everything again: both are to hear the end.
-    first.set(Manner::Answer(200));
-    web.come_back();
-    let recovery = sentence(&daemon.until_out("##### RECOVERY: web"));
+    let outage = daemon.wait_for_out("##### NEW OUTAGE: web");
+    let requests = second.wait_for(1);
+    assert_eq!(message_of(&requests[0]), sentence(&outage));
+    daemon.wait_for_err("message not delivered, it goes to webhook:pager as well: web in HomeLab");
+    // The first accepts messages again: both receive the recovery.
+    first.set(Behaviour::Answer(200));
+    web.reopen();
+    let recovery = sentence(&daemon.wait_for_out("##### RECOVERY: web"));
     for receiver in [&first, &second] {
-        until("the recovery", || {
-            let told = receiver.requests();
-            told.iter()
+        wait_until("the recovery", || {
+            let requests = receiver.requests();
+            requests
+                .iter()
                 .any(|request| message_of(request) == recovery)
                 .then_some(())
         });
     }
-    assert_eq!(second.requests().len(), 2, "and nothing else");
+    assert_eq!(second.requests().len(), 2, "nothing else was sent");
     daemon.stop().assert_code(0);
 }
 
 #[test]
-fn a_receiver_that_is_away_for_long_has_a_stand_in() {
+fn the_fallback_takes_over_after_a_long_failure() {
     let (lab, web) = (Lab::new(), Service::closed());
     let (first, second) = (
-        Receiver::new(Manner::Answer(503)),
-        Receiver::new(Manner::Answer(200)),
+        Receiver::new(Behaviour::Answer(503)),
+        Receiver::new(Behaviour::Answer(200)),
     );
     lab.write(
         "home.yaml",
         site(&first, &second, 2).watch_service("web", &web).text(),
     );
     let mut daemon = lab.start(&["run", "home.yaml"]);
-    daemon.until_out("##### NEW OUTAGE: web");
-    second.until(1);
+    daemon.wait_for_out("##### NEW OUTAGE: web");
+    second.wait_for(1);
     assert!(
         first.requests().len() >= 2,
-        "it was tried before: 1 s after the first try, then 2"
+        "two attempts came first: the second 1 s after the first"
     );
-    // Killed and started anew: whoever has it may be told again, for the kill may
-    // have come before that was saved; but as the same message.
+    // Killed and restarted: the fallback may receive the message again, since the kill
+    // may have come before the delivery was saved, but under the same key.
     drop(daemon);
-    first.set(Manner::Answer(200));
+    first.set(Behaviour::Answer(200));
     let _daemon = lab.start(&["run", "home.yaml"]);
-    until("the first to have it", || {
+    wait_until("the delivery to the first", || {
         let requests = first.requests();
-        let taken = |request: &Request| request.manner == Manner::Answer(200);
-        requests.iter().any(taken).then_some(())
+        let delivered = |request: &Request| request.behaviour == Behaviour::Answer(200);
+        requests.iter().any(delivered).then_some(())
     });
     let mut keys: Vec<_> = second
         .requests()
@@ -93,8 +94,8 @@ fn a_receiver_that_is_away_for_long_has_a_stand_in() {
 }
 
 #[test]
-fn a_pass_at_whose_end_all_is_well_says_so() {
-    let (lab, watcher) = (Lab::new(), Receiver::new(Manner::Answer(200)));
+fn a_pass_sends_a_heartbeat_once_its_state_is_saved() {
+    let (lab, watcher) = (Lab::new(), Receiver::new(Behaviour::Answer(200)));
     let web = Service::open();
     let site = |name: &str| {
         Site::new(name)
@@ -111,8 +112,8 @@ fn a_pass_at_whose_end_all_is_well_says_so() {
         ("GET", "/ping/t0ken")
     );
     lab.run(&["--no-notify", "home.yaml"]).assert_code(0);
-    assert_eq!(watcher.requests().len(), 1, "who tells nobody does not watch");
-    // State that cannot be saved: on the next pass everything is news again.
+    assert_eq!(watcher.requests().len(), 1, "none with --no-notify");
+    // None if the state cannot be saved: the next pass would repeat everything.
     lab.write("state-is-a-file", "");
     let path = lab.path("state-is-a-file").join("home.json");
     lab.run(&["-s", path.to_str().unwrap(), "home.yaml"]);
@@ -120,15 +121,15 @@ fn a_pass_at_whose_end_all_is_well_says_so() {
 }
 
 #[test]
-fn the_daemon_says_that_it_is_well() {
-    let (lab, watcher, web) = (Lab::new(), Receiver::new(Manner::Answer(200)), Service::open());
+fn the_daemon_sends_heartbeats() {
+    let (lab, watcher, web) = (Lab::new(), Receiver::new(Behaviour::Answer(200)), Service::open());
     let site = Site::new("HomeLab")
         .option(&format!("heartbeat_url: \"{}\"", watcher.url("/ping/t0ken")))
         .option("heartbeat_every_n_secs: 1");
     lab.write("home.yaml", site.watch_service("web", &web).text());
     let daemon = lab.start(&["run", "-vvv", "home.yaml"]);
-    watcher.until(3);
-    let ended = daemon.stop();
-    ended.assert_code(0);
-    assert!(!ended.text().contains("t0ken"), "{}", ended.text());
+    watcher.wait_for(3);
+    let output = daemon.stop();
+    output.assert_code(0);
+    assert!(!output.text().contains("t0ken"), "{}", output.text());
 }

@@ -1,4 +1,4 @@
-//! A changed text takes the place of the old one, or nothing happens.
+//! The new text replaces the old one, or the file stays unchanged.
 
 use std::{
     fs,
@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::config::{WriteError, write_file};
+use crate::pin::edit::write_file;
 
 fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
@@ -18,7 +18,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_new_text_stands_there_with_the_old_bits() {
+fn the_new_text_keeps_the_permission_bits() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("site.yaml");
     for bits in [0o600, 0o640, 0o644, 0o664] {
@@ -30,17 +30,17 @@ fn the_new_text_stands_there_with_the_old_bits() {
         assert_eq!(fs::read_to_string(&path).unwrap(), "\u{feff}new\r\n");
         assert_eq!(after.mode(), before.mode());
         assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
-        assert_ne!(after.ino(), before.ino(), "another file, renamed");
+        assert_ne!(after.ino(), before.ino(), "it is another file, renamed");
         assert_eq!(names(directory.path()), ["site.yaml"]);
     }
 }
 
 #[test]
-fn the_owner_stays() {
+fn the_owner_is_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("site.yaml");
     fs::write(&path, "old").unwrap();
-    // Somebody else's where the tests are root's.
+    // Another owner, if the tests run as root.
     let _ = std::os::unix::fs::chown(&path, Some(12), Some(34));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     let before = fs::metadata(&path).unwrap();
@@ -51,7 +51,7 @@ fn the_owner_stays() {
 }
 
 #[test]
-fn a_link_stays_a_link() {
+fn a_link_is_followed_and_kept() {
     let directory = tempfile::tempdir().unwrap();
     let real = directory.path().join("real");
     fs::create_dir(&real).unwrap();
@@ -65,20 +65,25 @@ fn a_link_stays_a_link() {
 }
 
 #[test]
-fn a_file_that_changed_meanwhile_is_left_alone() {
+fn a_file_that_was_changed_meanwhile_is_left_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("site.yaml");
     for present in ["", "ol", "olde", "\u{feff}old", "new"] {
         fs::write(&path, present).unwrap();
         let error = write_file(&path, "old", "new").unwrap_err();
-        assert!(matches!(error, WriteError::Changed { .. }), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with(": changed meanwhile; nothing was written"),
+            "{error}"
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), present);
         assert_eq!(names(directory.path()), ["site.yaml"]);
     }
 }
 
 #[test]
-fn what_is_no_file_is_told() {
+fn anything_but_a_regular_file_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let error = write_file(directory.path(), "old", "new").unwrap_err();
     assert!(error.to_string().ends_with(": not a regular file"), "{error}");
@@ -89,7 +94,7 @@ fn what_is_no_file_is_told() {
 }
 
 #[test]
-fn what_stands_in_the_way_is_not_touched() {
+fn an_existing_temporary_file_is_not_touched() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("site.yaml");
     fs::write(&path, "old").unwrap();

@@ -1,11 +1,11 @@
-//! Moments and durations as narrow as a table wants them.
+//! Timestamps and durations, short enough for a table.
 
 use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
 
-/// `14:03:11` today, `Nov 20 14:03` this year, else `2025-11-20`.
-pub(crate) fn moment(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+/// A timestamp: `14:03:11` today, `Nov 20 14:03` this year, else `2025-11-20`.
+pub(crate) fn timestamp(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (at, now) = (zone.to_datetime(at), zone.to_datetime(now));
     let format = if at.date() == now.date() {
         "%H:%M:%S"
@@ -17,8 +17,8 @@ pub(crate) fn moment(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     at.strftime(format).to_string()
 }
 
-/// `45s`, `3m 12s`, `42m`, `5h 7m`, `3d 4h`, `12d`.
-pub(crate) fn brief(duration: Duration) -> String {
+/// A duration: `45s`, `3m 12s`, `42m`, `5h 7m`, `3d 4h`, `12d`.
+pub(crate) fn duration(duration: Duration) -> String {
     let secs = duration.as_secs();
     let (days, hours, mins) = (secs / 86_400, secs / 3600, secs / 60);
     match secs {
@@ -31,20 +31,21 @@ pub(crate) fn brief(duration: Duration) -> String {
     }
 }
 
-/// `3m 12s ago`; a moment to come (the clock was set back) is now.
+/// A time in the past: `3m 12s ago`. A time in the future (the clock was set back)
+/// is `0s ago`.
 pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
-    format!("{} ago", brief(between(at, now)))
+    format!("{} ago", duration(between(at, now)))
 }
 
-/// `in 48s`, or `now`.
-pub(crate) fn within(at: Timestamp, now: Timestamp) -> String {
+/// A time in the future: `in 48s`, or `now`.
+pub(crate) fn until(at: Timestamp, now: Timestamp) -> String {
     match between(now, at) {
         wait if wait < Duration::from_secs(1) => "now".to_owned(),
-        wait => format!("in {}", brief(wait)),
+        wait => format!("in {}", duration(wait)),
     }
 }
 
-/// Zero where it is the other way round.
+/// The time from `from` to `to`; zero if `to` comes first.
 pub(crate) fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_as_exact_as_it_is_near() {
+    fn a_timestamp_is_more_precise_the_closer_it_is() {
         let now = "2026-11-21T14:00:00Z".parse().unwrap();
         let table = [
             ("2026-11-21T00:00:05Z", "00:00:05"),
@@ -62,7 +63,7 @@ mod tests {
             ("2025-12-31T23:00:00Z", "2025-12-31"),
         ];
         for (at, expected) in table {
-            assert_eq!(moment(at.parse().unwrap(), now, &TimeZone::UTC), expected);
+            assert_eq!(timestamp(at.parse().unwrap(), now, &TimeZone::UTC), expected);
         }
     }
 
@@ -83,7 +84,7 @@ mod tests {
             (34_560_000, "400d"),
         ];
         for (secs, expected) in table {
-            assert_eq!(brief(Duration::from_secs(secs)), expected);
+            assert_eq!(duration(Duration::from_secs(secs)), expected);
         }
     }
 }

@@ -1,0 +1,50 @@
+//! Options that several verbs share.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Args};
+
+/// Options of a pass and of the daemon.
+#[derive(Args, Clone)]
+pub(crate) struct CommonArgs {
+    /// Log more: -v state changes, -vv every check, -vvv everything.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Limit on concurrent checks per site; overrides max_threads. Without either there is no limit.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) threads: Option<u32>,
+    /// State file; only with a single CONFIG. A .db file is a SQLite database, any other is JSON.
+    /// [default: <CONFIG's stem>.statefile.db in $STATE_DIRECTORY or /var/tmp/APMonitor;
+    /// .statefile.json for a pass where there is no database]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) statefile: Option<PathBuf>,
+    /// Check, keep state and print notifications, but send none.
+    #[arg(long)]
+    pub(crate) no_notify: bool,
+}
+
+/// Ten years, the longest time that a site file accepts.
+const MAX_SECS: f64 = 315_360_000.0;
+
+/// Parses a number of seconds; fractions are allowed.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse::<f64>()
+        .ok()
+        .filter(|secs| *secs > 0.0 && *secs <= MAX_SECS)
+        .and_then(|secs| Duration::try_from_secs_f64(secs).ok())
+        .ok_or_else(|| format!("must be a number of seconds greater than 0 and at most {MAX_SECS}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_positive_and_at_most_ten_years() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert!(seconds("315360000").is_ok());
+        for wrong in ["0", "-1", "soon", "inf", "nan", "315360001", "1e19"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

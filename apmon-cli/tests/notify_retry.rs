@@ -1,0 +1,108 @@
+//! `apmon notify retry`, with a running daemon and without one.
+#![allow(clippy::unwrap_used)] // a panic fails the test
+
+mod support;
+
+use support::{Behaviour, Lab, Receiver, Service, Site, wait_until};
+
+#[test]
+fn the_daemon_retries_a_refused_message_on_request() {
+    let (lab, receiver, web) = (
+        Lab::new(),
+        Receiver::new(Behaviour::Answer(404)),
+        Service::closed(),
+    );
+    lab.write(
+        "home.yaml",
+        Site::every_second("HomeLab", &receiver)
+            .watch_service("web", &web)
+            .text(),
+    );
+    let mut daemon = lab.start_daemon(1);
+    daemon.wait_for_err("message refused");
+    let shown = lab.run(&["status"]);
+    assert_eq!(
+        shown.out[0],
+        "HomeLab: 1 monitor: 0 up, 1 down; outbox: 0 waiting, 1 refused"
+    );
+    assert!(
+        shown
+            .out
+            .iter()
+            .any(|line| line.starts_with("failing ") && line.contains("webhook:127.0.0.1")),
+        "{}",
+        shown.text()
+    );
+    receiver.set(Behaviour::Answer(200));
+    let output = lab.run(&["notify", "retry", "home.yaml", "webhook:example.com"]);
+    output
+        .assert_code(1)
+        .assert_only_error("home: no such channel: webhook:example.com; there is webhook:127.0.0.1");
+    let output = lab.run(&["notify", "retry", "home.yaml", "webhook:127.0.0.1"]);
+    output.assert_code(0);
+    assert_eq!(output.out, ["home: 1 message is tried again now"]);
+    let requests = receiver.wait_for(2);
+    assert_eq!(requests[0].key(), requests[1].key());
+    wait_until("an empty outbox", || {
+        let shown = lab.run(&["status"]);
+        shown.out[0].ends_with("outbox: empty").then_some(())
+    });
+    let output = lab.run(&["notify", "retry", "home.yaml"]);
+    assert_eq!(output.out, ["home: no message waits"]);
+    daemon.stop().assert_code(0);
+}
+
+#[test]
+fn a_channel_is_named_by_its_id_or_its_name() {
+    let (lab, web) = (Lab::new(), Service::open());
+    let hook = "preset: slack, url: \"http://127.0.0.1:1/hook\", name: chat";
+    lab.write(
+        "home.yaml",
+        Site::new("HomeLab")
+            .webhook_with(hook)
+            .watch_service("web", &web)
+            .text(),
+    );
+    lab.run(&["notify", "retry", "home.yaml", "chat"]).assert_code(0);
+    lab.run(&["notify", "retry", "home.yaml", "chap"]).assert_code(1);
+    let daemon = lab.start(&["run", "home.yaml"]);
+    let answer = wait_until("the daemon's answer", || {
+        let output = lab.run(&["notify", "retry", "home.yaml", "chat"]);
+        let answer = output.out.join("");
+        (!answer.contains("no daemon")).then_some(answer)
+    });
+    assert_eq!(answer, "home: no message waits");
+    lab.run(&["notify", "retry", "home.yaml", "chap"]).assert_code(1);
+    daemon.stop().assert_code(0);
+}
+
+#[test]
+fn without_a_daemon_the_next_pass_retries_a_refused_message() {
+    let (lab, receiver, web) = (
+        Lab::new(),
+        Receiver::new(Behaviour::Answer(404)),
+        Service::closed(),
+    );
+    let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
+    lab.write("home.yaml", site.watch_service("web", &web).text());
+    let output = lab.run(&["notify", "retry", "home.yaml"]);
+    output.assert_code(0);
+    assert_eq!(output.out, ["home: no daemon runs, and no message waits"]);
+    assert!(!lab.path("state").exists(), "the command creates no state");
+    lab.run(&["home.yaml"]).assert_code(0);
+    receiver.set(Behaviour::Answer(200));
+    lab.run(&["home.yaml"]).assert_code(0);
+    assert_eq!(receiver.requests().len(), 1, "half an hour has not passed");
+    lab.run(&["notify", "retry", "home.yaml", "mail:x"])
+        .assert_code(1)
+        .assert_only_error("no such channel: mail:x; there are webhook:127.0.0.1");
+    let output = lab.run(&["notify", "retry", "home.yaml", "webhook:127.0.0.1"]);
+    assert_eq!(
+        output.out,
+        ["home: no daemon runs; the next pass or start tries 1 message"]
+    );
+    assert_eq!(receiver.requests().len(), 1);
+    lab.run(&["home.yaml"]).assert_code(0);
+    assert_eq!(receiver.requests().len(), 2);
+    assert_eq!(lab.state("home").outbox(), [serde_json::json!(null); 0]);
+}
