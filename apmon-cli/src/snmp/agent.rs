@@ -112,8 +112,8 @@ impl AgentArgs {
     /// Reads the arguments, and the site file if there is one.
     pub(super) fn read(&self) -> Result<Query, QueryError> {
         let read = match &self.config {
-            Some(config) => self.from_site_file(config),
-            None => self.from_command_line(),
+            Some(config) => self.site_file_target(config),
+            None => self.command_line_target(),
         };
         let (target, timeout) = read.map_err(QueryError::Usage)?;
         Ok(Query {
@@ -123,7 +123,7 @@ impl AgentArgs {
         })
     }
 
-    fn from_site_file(&self, path: &Path) -> anyhow::Result<(Target, Duration)> {
+    fn site_file_target(&self, path: &Path) -> anyhow::Result<(Target, Duration)> {
         let kinds = Kinds::all();
         let tables = Tables {
             kinds: &kinds.table(),
@@ -142,7 +142,7 @@ impl AgentArgs {
 
     /// Puts the options into a site file of one monitor, so that they are read by the
     /// same rules, with the same errors.
-    fn from_command_line(&self) -> anyhow::Result<(Target, Duration)> {
+    fn command_line_target(&self) -> anyhow::Result<(Target, Duration)> {
         anyhow::ensure!(
             !site::is_site_file(&self.target),
             "give the site file with --config, and a monitor's name in its place"
