@@ -68,7 +68,7 @@ pub struct OwnState {
     /// Since when it could not be checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_since: Option<Timestamp>,
-    /// Id of the incident that announced this.
+    /// Id of the incident under which that was announced.
     #[serde(rename = "unknown_told", skip_serializing_if = "Option::is_none")]
     pub unknown_incident: Option<String>,
     /// Since when it is up; `None` while it is down, and where it was up before this field
@@ -109,9 +109,7 @@ impl OwnState {
             ..Policy::default()
         }
     }
-}
 
-impl OwnState {
     /// Whether this incident is still open, so that more notifications of it may follow.
     #[must_use]
     pub(crate) fn has_open_incident(&self, incident: &str) -> bool {

@@ -73,9 +73,7 @@ impl Now {
         self.mono
             .minus(Duration::try_from(elapsed).unwrap_or(Duration::ZERO))
     }
-}
 
-impl Now {
     /// The wall clock's time at a point of the monotonic clock, provided that nobody sets it.
     #[must_use]
     pub(crate) fn wall_of(self, at: Mono) -> Timestamp {
