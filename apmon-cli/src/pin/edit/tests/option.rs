@@ -407,7 +407,7 @@ fn an_edit_that_would_make_the_file_invalid_is_refused() {
     assert!(
         error
             .to_string()
-            .starts_with("lab.yaml:3:31: monitor \"a\": \"address\" "),
+            .starts_with("lab.yaml:3:34: monitor \"a\": \"address\" "),
         "{error}"
     );
 }
