@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{TABLES, Variables, kind::KINDS, read_as, told};
+use super::{TABLES, Variables, errors, kind::KINDS, read_as};
 use crate::config::{EditError, MAX_FILE_BYTES, set_option};
 
 const VARIABLES: &[(&str, &str)] = &[("NAME", "from env"), ("HOST", "h"), ("SECRET", "s")];
@@ -397,12 +397,12 @@ fn a_file_that_would_be_wrong_is_not_made() {
         (
             "name",
             "b",
-            "lab.yaml:3:22: monitor \"b\": \"name\" is already that of the monitor on line 3",
+            "lab.yaml:3:22: monitor \"b\": \"name\" is already used by the monitor on line 3",
         ),
         (
             "<<",
             "x",
-            "lab.yaml:3:3: \"<<\" takes in a section, this is a single value",
+            "lab.yaml:3:3: \"<<\" must merge a section, found a single value",
         ),
         (
             "a: b\n",
@@ -416,7 +416,7 @@ fn a_file_that_would_be_wrong_is_not_made() {
     let wrong = text.replace("address: h", "address: ''");
     let error = set(&wrong, "a", "email", "no").unwrap_err();
     assert!(matches!(error, EditError::File(_)));
-    let lines: Vec<_> = told(&wrong)
+    let lines: Vec<_> = errors(&wrong)
         .iter()
         .map(|line| format!("lab.yaml:{line}"))
         .collect();
