@@ -167,26 +167,26 @@ fn invalid_files(lab: &Lab) -> Vec<(&'static str, &'static str)> {
         ("missing.yaml", "missing.yaml: No such file or directory"),
         (
             "directory.yaml",
-            "directory.yaml: a directory; a site file is wanted",
+            "directory.yaml: is a directory, not a site file",
         ),
         ("binary.yaml", "binary.yaml:1:9: not UTF-8 text: byte 0xff"),
-        ("nul.yaml", "nul.yaml:2:9: a NUL byte: this is no text file"),
+        ("nul.yaml", "nul.yaml:2:9: a NUL byte: this is not a text file"),
         ("utf16.yaml", "utf16.yaml:1:1: UTF-16 text; save it as UTF-8"),
         ("empty.yaml", "empty.yaml:1:1: "),
         ("comment.yaml", "comment.yaml:"),
         ("scalar.yaml", "scalar.yaml:1:1: "),
         (
             "large.yaml",
-            "large.yaml: 100000000 bytes or more; a site file has at most 16777216",
+            "large.yaml: at least 100000000 bytes long; the limit is 16777216 bytes",
         ),
         (
             "endless.yaml",
-            "endless.yaml: a pipe or device; a site file is a regular file",
+            "endless.yaml: is a pipe or a device, not a regular file",
         ),
         ("loop.yaml", "loop.yaml: "),
         (
             "pipe.yaml",
-            "pipe.yaml: a pipe or device; a site file is a regular file",
+            "pipe.yaml: is a pipe or a device, not a regular file",
         ),
         ("bomb.yaml", "bomb.yaml:"),
         ("brackets.yaml", "brackets.yaml:1:"),
@@ -195,7 +195,7 @@ fn invalid_files(lab: &Lab) -> Vec<(&'static str, &'static str)> {
         ("duplicate.yaml", "duplicate.yaml:3:1: "),
         (
             "home.toml",
-            "home.toml: a site file's name ends in .yaml, .yml or .json",
+            "home.toml: a site file's name must end in .yaml, .yml or .json",
         ),
     ]
 }

@@ -1,4 +1,4 @@
-//! How a monitor is built from what was read of the site file.
+//! Builds monitors from the options of a site file.
 
 use std::sync::Arc;
 
@@ -8,18 +8,19 @@ use crate::{
     services::Services,
 };
 
-/// How to build a monitor, once its site file is known to be good.
+/// How to build a monitor, once its site file is known to be valid.
 pub struct Blueprint(Box<BuildFn>);
 
 type BuildFn = dyn Fn(&Services, Watch) -> Arc<dyn Monitor> + Send + Sync;
 
 impl Blueprint {
-    /// A blueprint from a function that makes the monitor.
+    /// Creates a blueprint from a function that builds the monitor.
     pub fn monitor(build: impl Fn(&Services, Watch) -> Arc<dyn Monitor> + Send + Sync + 'static) -> Self {
         Self(Box::new(build))
     }
 
-    /// A blueprint from a function that makes a probe; the policy is added to it.
+    /// Creates a blueprint from a function that builds a probe, which gets the policy of
+    /// the monitor.
     pub fn probe<P: Probe + 'static>(build: impl Fn(&Services) -> P + Send + Sync + 'static) -> Self {
         Self::monitor(move |services, watch| Arc::new(ProbeMonitor::new(watch, Arc::new(build(services)))))
     }

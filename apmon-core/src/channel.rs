@@ -1,5 +1,5 @@
-//! A kind of channel: it describes itself, reads its entries of the site file
-//! and builds their notifiers. A new kind is one file and one line in a table.
+//! Kinds of channels: each describes itself, reads its entries of the site file and
+//! builds their notifiers. A new kind is one file and one line in a table.
 
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
@@ -17,26 +17,26 @@ pub trait ChannelKind: Send + Sync {
     /// The list of the section `site` that holds its entries (`outage_webhooks`).
     fn section(&self) -> &'static str;
 
-    /// What one entry and several are called (`webhook`, `webhooks`).
+    /// The nouns for one entry and for several (`webhook`, `webhooks`).
     fn nouns(&self) -> (&'static str, &'static str);
 
-    /// A sentence or two for the operator.
+    /// A summary of one or two sentences for the operator.
     fn summary(&self) -> &'static str;
 
-    /// An entry as it stands in a site file, without the dash.
+    /// An entry in the notation of a site file, without the dash.
     fn example(&self) -> &'static str;
 
-    /// The section of `site` that its entries cannot do without (`email_server`).
+    /// The section of `site` that its entries need (`email_server`).
     fn needs(&self) -> Option<&'static dyn SectionKind> {
         None
     }
 
-    /// JSON Schema of its own options, with the operator's texts and the rules
-    /// between options.
+    /// The JSON Schema of its own options, with the texts for the operator and the
+    /// rules between options.
     fn schema(&self) -> schemars::Schema;
 
-    /// Reads one entry; errors are noted in `section`. `needed` is what was read
-    /// of the section it [needs](Self::needs).
+    /// Reads one entry. Errors are reported through `section`. `needed` is the value of
+    /// the section that the kind [needs](Self::needs).
     fn read(&self, section: &mut Section<'_>, needed: Option<&SectionValue>) -> Option<ChannelBlueprint>;
 }
 
@@ -47,20 +47,20 @@ pub trait SectionKind: Send + Sync {
     /// Its key.
     fn name(&self) -> &'static str;
 
-    /// A sentence for the operator.
+    /// A summary of one sentence for the operator.
     fn summary(&self) -> &'static str;
 
-    /// Its options as they stand in a site file.
+    /// Its options in the notation of a site file.
     fn example(&self) -> &'static str;
 
-    /// JSON Schema of its options, with the operator's texts.
+    /// The JSON Schema of its options, with the texts for the operator.
     fn schema(&self) -> schemars::Schema;
 
-    /// Reads it; errors are noted in `section`.
+    /// Reads the section. Errors are reported through `section`.
     fn read(&self, section: &mut Section<'_>) -> Option<SectionValue>;
 }
 
-/// What a [`SectionKind`] has read: a value of its own type.
+/// The value that a [`SectionKind`] has read, of a type of its own.
 #[derive(Clone)]
 pub struct SectionValue(Arc<dyn Any + Send + Sync>);
 
@@ -70,7 +70,7 @@ impl SectionValue {
         Self(Arc::new(value))
     }
 
-    /// The value, if it is of this type.
+    /// The value if it is a `T`.
     #[must_use]
     pub fn get<T: Any>(&self) -> Option<&T> {
         self.0.downcast_ref()
@@ -83,28 +83,28 @@ impl fmt::Debug for SectionValue {
     }
 }
 
-/// One channel as its entry describes it, and how to build its notifier.
+/// The description of one channel, and how to build its notifier.
 #[non_exhaustive]
 pub struct ChannelBlueprint {
-    /// What distinguishes it within its kind where it has no `name`: a host, an
-    /// address. Part of its id, so it holds no secret and survives a new token.
+    /// What distinguishes the channel within its kind if it has no `name`: a host, an
+    /// address. It is part of the id, so it must hold no secret and not change with a
+    /// new token.
     pub identity: String,
-    /// Whether its identity is part of its id even where it has a `name`. Capitals
-    /// then make no difference (a mailbox). Default no.
+    /// Whether the identity is part of the id even if the channel has a `name`. Ids are
+    /// then compared without case (an e-mail address). Default: no.
     pub is_identity_fixed: bool,
-    /// What it is called in listings where the kind's name is too general (a
-    /// preset).
+    /// The label in listings if the kind's name is too general (a preset).
     pub label: Option<&'static str>,
-    /// Where it sends, without secrets.
+    /// The destination, without secrets.
     pub target: String,
-    /// What it shares with other channels on the way there
+    /// The server that it sends through, which other channels may share
     /// (`mail.example.com:587 (STARTTLS), from ops@example.com`).
     pub via: Option<String>,
     /// The kinds of notifications it takes.
     pub switches: Switches,
     /// The class under which a monitor can switch it off.
     pub class: Option<ChannelClass>,
-    /// How long one delivery may take, where the entry says so.
+    /// The timeout of one delivery, if the entry sets one.
     pub timeout: Option<Duration>,
     build: Box<BuildFn>,
 }
@@ -112,8 +112,8 @@ pub struct ChannelBlueprint {
 type BuildFn = dyn Fn(&Services, Duration) -> Arc<dyn Notifier> + Send + Sync;
 
 impl ChannelBlueprint {
-    /// A channel that takes everything. `build` is given how long one delivery
-    /// may take.
+    /// Creates a channel that takes everything. `build` gets the timeout of one
+    /// delivery.
     pub fn new(
         identity: impl Into<String>,
         target: impl Into<String>,
@@ -132,7 +132,7 @@ impl ChannelBlueprint {
         }
     }
 
-    /// Builds the notifier. One delivery may take the entry's own time, or else
+    /// Builds the notifier. The timeout of one delivery is the entry's own, or else
     /// `timeout`.
     #[must_use]
     pub fn build(&self, services: &Services, timeout: Duration) -> Arc<dyn Notifier> {

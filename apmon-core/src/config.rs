@@ -1,10 +1,10 @@
-//! The site file: seed 003's options, read with every mistake at its place.
+//! The site file: the options of seed 003, and every error with its position.
 //!
-//! Text becomes events, events a tree whose scalars keep their text, and a
-//! section of the tree an options struct; the struct's types decide how a text
-//! is read, so that `mac: 18:12:29:45:10:11` and an all-digit fingerprint keep
-//! theirs. All mistakes of meaning are collected; a syntax error ends the
-//! reading.
+//! Text becomes events, events become a tree whose scalars keep their text, and
+//! each section of the tree becomes an options struct. The struct's types decide
+//! how a text is read, so that `mac: 18:12:29:45:10:11` and an all-digit
+//! fingerprint stay as they were written. All errors in the content are
+//! collected; a syntax error ends the reading.
 
 mod address;
 mod channel;

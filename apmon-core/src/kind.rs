@@ -1,5 +1,5 @@
-//! A kind of monitor: it describes itself, reads its own options and builds
-//! its monitors. A new kind is one file and one line in a table.
+//! Kinds of monitors: each describes itself, reads its own options and builds its
+//! monitors. A new kind is one file and one line in a table.
 
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -10,53 +10,53 @@ use crate::{
     secret,
 };
 
-/// A kind, as its author writes it.
+/// A kind of monitor, as its author implements it.
 pub trait Kind: Send + Sync + 'static {
-    /// Its own options: a struct, or [`Both`] of two. The doc comments are the operator's reference. A field
-    /// that must be given is an `Option` marked `#[schemars(required)]` and
-    /// asked for with [`Section::require`], so that its absence is told beside
-    /// all other mistakes.
+    /// The kind's own options: a struct, or [`Both`] of two. The doc comments are the
+    /// operator's reference. A required field is an `Option` that is marked
+    /// `#[schemars(required)]` and checked with [`Section::require`], so that a
+    /// missing one is reported together with all other errors.
     type Options: OptionSet;
 
-    /// The word after `type:`.
+    /// The kind's name, the value of `type`.
     fn name(&self) -> &'static str;
 
-    /// One line for the operator.
+    /// A summary of one line for the operator.
     fn summary(&self) -> &'static str;
 
-    /// What an address looks like, for the reference.
+    /// The form of an address, for the reference.
     fn address(&self) -> &'static str;
 
-    /// A monitor of this kind as it stands in a site file, without the dash.
+    /// A monitor of this kind in the notation of a site file, without the dash.
     fn example(&self) -> &'static str;
 
-    /// Schemes by which `apmon check <address>` knows this kind; `""` for a
-    /// bare host.
+    /// The schemes by which `apmon check <address>` recognises this kind; `""` stands
+    /// for a bare host.
     fn schemes(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// Checks what no type can (the address, one option against another) and
-    /// returns how to build the monitor. Mistakes are noted in `section`.
+    /// Checks what types cannot (the address, one option against another) and returns
+    /// how to build the monitor. Errors are reported through `section`.
     fn compile(&self, options: Self::Options, section: &mut Section<'_>) -> Option<Blueprint>;
 
-    /// Checks what only all monitors of this kind together show: two that claim
-    /// the same thing, say. They may come from several site files of a process.
+    /// Checks all monitors of this kind together, for example that no two claim the
+    /// same port. They may come from several site files of a process.
     fn check_together(&self, monitors: &[&MonitorEntry], errors: &mut Vec<Diagnostic>) {
-        let _ = (monitors, errors); // most kinds have nothing in common
+        let _ = (monitors, errors); // most kinds have nothing to check
     }
 }
 
-/// The options of a kind, as one struct or as several that kinds share.
-/// Implemented for every struct that serde and schemars know.
+/// The options of a kind: one struct, or several that kinds share. Implemented for
+/// every struct that implements the traits of serde and schemars.
 pub trait OptionSet: Sized {
     /// The names of the options.
     fn fields() -> Vec<&'static str>;
-    /// JSON Schema, with the operator's texts.
+    /// The JSON Schema of the options, with the texts for the operator.
     fn schema() -> schemars::Schema;
-    /// Reads them.
+    /// Reads the options.
     fn read(section: &mut Section<'_>) -> Option<Self>;
-    /// Their values, for the checksum; secrets are hashed.
+    /// The values of the options, for the checksum; secrets are hashed.
     fn values(&self) -> serde_json::Value;
 }
 
@@ -78,8 +78,8 @@ impl<T: DeserializeOwned + Serialize + JsonSchema> OptionSet for T {
     }
 }
 
-/// Two sets of options that stand side by side in one section. (serde's
-/// `flatten` would lose the types that decide how a text is read.)
+/// Two sets of options side by side in one section. (serde's `flatten` would lose
+/// the types that decide how a text is read.)
 #[derive(Debug, Default)]
 pub struct Both<A, B>(pub A, pub B);
 
@@ -123,34 +123,34 @@ impl<A: OptionSet, B: OptionSet> OptionSet for Both<A, B> {
     }
 }
 
-/// A kind as tables hold it. Implemented for every [`Kind`].
+/// A kind of monitor, as tables hold it. Implemented for every [`Kind`].
 pub trait MonitorKind: Send + Sync {
-    /// The word after `type:`.
+    /// The kind's name, the value of `type`.
     fn name(&self) -> &'static str;
-    /// One line for the operator.
+    /// A summary of one line for the operator.
     fn summary(&self) -> &'static str;
-    /// What an address looks like.
+    /// The form of an address.
     fn address(&self) -> &'static str;
-    /// A monitor of this kind as it stands in a site file.
+    /// A monitor of this kind in the notation of a site file.
     fn example(&self) -> &'static str;
-    /// Schemes by which an address alone names this kind.
+    /// The schemes by which an address alone identifies this kind.
     fn schemes(&self) -> &'static [&'static str];
-    /// The names of its own options.
+    /// The names of the kind's own options.
     fn fields(&self) -> Vec<&'static str>;
-    /// JSON Schema of its own options, with the operator's texts.
+    /// The JSON Schema of the kind's own options, with the texts for the operator.
     fn schema(&self) -> schemars::Schema;
-    /// Reads its own options.
+    /// Reads the kind's own options.
     fn read(&self, section: &mut Section<'_>) -> Option<Compiled>;
     /// See [`Kind::check_together`].
     fn check_together(&self, monitors: &[&MonitorEntry], errors: &mut Vec<Diagnostic>);
 }
 
-/// A kind's own options, read.
+/// The result of reading a kind's own options.
 #[derive(Debug)]
 pub struct Compiled {
-    /// The options' values, for the checksum; secrets are hashed.
+    /// The values of the options, for the checksum; secrets are hashed.
     pub options: serde_json::Value,
-    /// The options' values for people; secrets are `***`.
+    /// The values of the options for display; secrets are `***`.
     pub masked: serde_json::Value,
     /// How to build the monitor.
     pub blueprint: Blueprint,

@@ -1,6 +1,6 @@
-//! Names to addresses and back, for the probes and channels of all crates. The
-//! resolver is provided from outside: `apmon_probes::install` brings one that
-//! holds no thread.
+//! Resolves names to addresses and back, for the probes and channels of all crates.
+//! The resolver is provided: `apmon_probes::install` provides one that blocks no
+//! thread.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,8 +22,8 @@ pub trait Names: Send + Sync {
     ///
     /// # Errors
     /// [`FailureClass::NoSuchName`] if the name is known to have no such address;
-    /// a failure of our own (`Resolver`, `Resources`) if that could not be found
-    /// out before `deadline`.
+    /// a failure of our own (`Resolver`, `Resources`) if no answer came before
+    /// `deadline`.
     async fn addresses(
         &self,
         name: &str,
@@ -31,10 +31,9 @@ pub trait Names: Send + Sync {
         deadline: Instant,
     ) -> Result<Vec<IpAddr>, Failure>;
 
-    /// The name of `ip` by the hosts file or a PTR record; `None` if it has none,
-    /// or if none is known before `deadline`. The look-up goes on after the
-    /// deadline and its answer is remembered, so a deadline of now returns what
-    /// is known already.
+    /// The name of `ip` from the hosts file or a PTR record; `None` if it has none, or
+    /// if none is known before `deadline`. The look-up continues after the deadline and
+    /// its answer is cached, so a deadline of now returns only what is cached.
     ///
     /// The name is chosen by the operator of the reverse zone and need not be
     /// true. It is printable, and at most 256 characters long.
@@ -42,11 +41,11 @@ pub trait Names: Send + Sync {
 }
 
 impl Remote {
-    /// The address to check: the first one of a name. A step `resolve` of the
-    /// check shows it.
+    /// The address to check: the host itself, or the first address of its name, which is
+    /// recorded as the step `resolve` of the check.
     ///
     /// # Errors
-    /// Those of [`Names::addresses`]; a literal address has none.
+    /// Those of [`Names::addresses`]; a literal address does not fail.
     pub async fn address(&self, check: &Check, names: &dyn Names) -> Result<IpAddr, Failure> {
         match &self.host {
             Host::Address(ip) => Ok(*ip),
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_looked_up_and_shown_and_a_literal_address_is_not() {
+    async fn a_name_is_resolved_and_traced_and_a_literal_address_is_not() {
         let services = Services::default();
         services.provide_names(Arc::new(OneName));
         let names = services.names();

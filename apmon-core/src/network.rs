@@ -1,5 +1,6 @@
-//! Whether our own end of the network is to blame for a failure. Who can tell
-//! is brought along: `apmon_probes::install` brings one that knows the interfaces.
+//! Decides whether our own end of the network is to blame for a failure. The
+//! implementation is provided: `apmon_probes::install` provides one that knows the
+//! interfaces.
 
 use std::{io, net::IpAddr};
 
@@ -11,13 +12,13 @@ use crate::{
 /// Our own end of the network. Monitors get it from
 /// [`Services::network`](crate::Services::network).
 pub trait OwnNetwork: Send + Sync {
-    /// What is wrong with our own way to `to`, if anything: no route, no
-    /// carrier. Never sends; quick enough to be asked at every failed look.
-    fn trouble(&self, to: IpAddr) -> Option<Failure>;
+    /// The fault of our own end on the way to `to`, if there is one: no route, no
+    /// carrier. Never sends, and is fast enough to be called for every failed check.
+    fn fault(&self, to: IpAddr) -> Option<Failure>;
 
-    /// `failure` of a look at `to`, or the one that says that our own network
-    /// is to blame. Only silence and unreachability are called in question:
-    /// whatever else a look met, it met it beyond our own cable.
+    /// Returns `failure` of a check of `to`, or a failure of our own network if that is
+    /// to blame. Only timeouts and unreachable hosts are reconsidered: any other failure
+    /// happened beyond our own cable.
     fn blame(&self, to: IpAddr, failure: Failure) -> Failure {
         if !matches!(
             failure.class,
@@ -25,18 +26,18 @@ pub trait OwnNetwork: Send + Sync {
         ) {
             return failure;
         }
-        match self.trouble(to) {
-            Some(trouble) => Failure::new(trouble.class, format!("{trouble}: {failure}")),
+        match self.fault(to) {
+            Some(fault) => Failure::new(fault.class, format!("{fault}: {failure}")),
             None => failure,
         }
     }
 
-    /// The failure of `step` with `error` on the way to `to`, blamed on who is
-    /// to blame for it. `ENETUNREACH` is ours where we have no route, and the
-    /// target's where we have one: then a router has said so.
+    /// The failure of `step` with `error` on the way to `to`, attributed to the side that
+    /// is to blame. `ENETUNREACH` is our fault if we have no route; if we have one, a
+    /// router reported it.
     fn failure(&self, step: &str, to: IpAddr, error: &io::Error) -> Failure {
         let mut failure = errno::failure(step, error);
-        if error.raw_os_error() == Some(libc::ENETUNREACH) && self.trouble(to).is_none() {
+        if error.raw_os_error() == Some(libc::ENETUNREACH) && self.fault(to).is_none() {
             failure = Failure::new(
                 FailureClass::HostUnreachable,
                 format!("{step}: network unreachable, reported by a router on the way"),
@@ -46,16 +47,16 @@ pub trait OwnNetwork: Send + Sync {
     }
 }
 
-/// Where nobody has brought any: nothing is blamed on us but what an error
-/// number says by itself.
+/// The default if none is provided: a failure is our own only if the error number by
+/// itself shows that.
 pub(crate) struct NoNetwork;
 
 impl OwnNetwork for NoNetwork {
-    fn trouble(&self, _: IpAddr) -> Option<Failure> {
+    fn fault(&self, _: IpAddr) -> Option<Failure> {
         None
     }
 
-    /// Nobody knows our routes: "no route" stays our own.
+    /// Our routes are not known here, so "no route" remains our own fault.
     fn failure(&self, step: &str, _: IpAddr, error: &io::Error) -> Failure {
         errno::failure(step, error)
     }
@@ -70,22 +71,22 @@ mod tests {
 
     const TO: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
-    /// A cable that is pulled, or not.
+    /// A cable that may be unplugged.
     struct Cable {
-        pulled: bool,
+        unplugged: bool,
     }
 
     impl OwnNetwork for Cable {
-        fn trouble(&self, _: IpAddr) -> Option<Failure> {
-            self.pulled
+        fn fault(&self, _: IpAddr) -> Option<Failure> {
+            self.unplugged
                 .then(|| Failure::new(FailureClass::NoRoute, "no carrier on eth0"))
         }
     }
 
     #[test]
-    fn silence_is_blamed_on_a_pulled_cable_and_an_answer_is_not() {
+    fn a_timeout_is_blamed_on_an_unplugged_cable_and_an_answer_is_not() {
         let services = Services::default();
-        services.provide_network(Arc::new(Cable { pulled: true }));
+        services.provide_network(Arc::new(Cable { unplugged: true }));
         let network = services.network();
         for class in [FailureClass::TimedOut, FailureClass::HostUnreachable] {
             let failure = network.blame(TO, Failure::new(class, "no reply"));
@@ -101,15 +102,18 @@ mod tests {
             assert_eq!(network.blame(TO, failure.clone()), failure);
         }
         let silent = Failure::new(FailureClass::TimedOut, "no reply");
-        assert_eq!(Cable { pulled: false }.blame(TO, silent.clone()), silent);
+        assert_eq!(Cable { unplugged: false }.blame(TO, silent.clone()), silent);
     }
 
     #[test]
-    fn an_unreachable_network_is_ours_unless_we_have_a_route_to_it() {
+    fn an_unreachable_network_is_our_fault_unless_we_have_a_route_to_it() {
         let error = io::Error::from_raw_os_error(libc::ENETUNREACH);
         for (network, class) in [
-            (&Cable { pulled: true } as &dyn OwnNetwork, FailureClass::NoRoute),
-            (&Cable { pulled: false }, FailureClass::HostUnreachable),
+            (
+                &Cable { unplugged: true } as &dyn OwnNetwork,
+                FailureClass::NoRoute,
+            ),
+            (&Cable { unplugged: false }, FailureClass::HostUnreachable),
             (&NoNetwork, FailureClass::NoRoute),
         ] {
             let failure = network.failure("send", TO, &error);

@@ -1,4 +1,4 @@
-//! What monitors and channels share within a process.
+//! Services that the monitors and channels of a process share.
 
 use std::{
     any::{Any, TypeId},
@@ -12,20 +12,21 @@ use crate::{
     notification::HeartbeatSender,
 };
 
-/// What the monitors and channels of a process share: sockets, a resolver, TLS
-/// settings, an HTTP client. Each is made when it is first asked for, by its type.
+/// The services that the monitors and channels of a process share: sockets, a
+/// resolver, TLS settings, an HTTP client. Each is identified by its type and created
+/// on first use.
 ///
-/// What several crates share is provided before the first monitor or channel is
-/// built: `apmon_probes::install(&services)` provides the resolver and the own
-/// network, `apmon_notify::install(&services)` the sender of heartbeats.
+/// Services that several crates use are provided before the first monitor or channel
+/// is built: `apmon_probes::install(&services)` provides the resolver and the state
+/// of the own network, `apmon_notify::install(&services)` the sender of heartbeats.
 #[derive(Default)]
 pub struct Services(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 
 impl Services {
-    /// The one `T` of this process.
+    /// The `T` of this process.
     ///
     /// # Panics
-    /// Never: what is stored under a type is of that type.
+    /// Never: each value is stored under its own type.
     #[must_use]
     pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         let any = {
@@ -39,31 +40,31 @@ impl Services {
         any.downcast().expect("stored under its own type")
     }
 
-    /// From now on `names` looks names up.
+    /// Provides the resolver.
     pub fn provide_names(&self, names: Arc<dyn Names>) {
         self.provide(names);
     }
 
-    /// Who looks names up. Where nobody was provided, names are refused as our
-    /// own trouble (`Unknown`), and literal addresses work.
+    /// The resolver. If none was provided, names fail as our own fault (`Unknown`), and
+    /// literal addresses work.
     #[must_use]
     pub fn names(&self) -> Arc<dyn Names> {
         Arc::clone(&self.shared::<Provided<dyn Names>>().0)
     }
 
-    /// From now on `network` tells whether our own end is to blame.
+    /// Provides the state of our own end of the network.
     pub fn provide_network(&self, network: Arc<dyn OwnNetwork>) {
         self.provide(network);
     }
 
-    /// Who knows our own end of the network. Where nobody was provided, a
-    /// pulled cable of this machine looks like a silent target.
+    /// The state of our own end of the network. If none was provided, an unplugged
+    /// cable of this machine cannot be told apart from a target that does not answer.
     #[must_use]
     pub fn network(&self) -> Arc<dyn OwnNetwork> {
         Arc::clone(&self.shared::<Provided<dyn OwnNetwork>>().0)
     }
 
-    /// From now on `sender` sends the heartbeats of sites.
+    /// Provides the sender of heartbeats.
     pub fn provide_heartbeats(&self, sender: Arc<dyn HeartbeatSender>) {
         self.provide(sender);
     }
@@ -83,7 +84,7 @@ impl Services {
     }
 }
 
-/// What was brought along, or what stands in for it.
+/// A service that was provided, or its default.
 struct Provided<T: ?Sized>(Arc<T>);
 
 impl Default for Provided<dyn Names> {
@@ -100,6 +101,6 @@ impl Default for Provided<dyn OwnNetwork> {
 
 impl std::fmt::Debug for Services {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tools")
+        f.write_str("Services")
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP client all channels share, made at first use.
+//! The HTTP client that webhooks and heartbeats share, created on first use.
 
 use std::{
     fmt,
@@ -22,34 +22,35 @@ use crate::{
     resolve::HttpResolver,
 };
 
-/// More of an answer's body is not read.
-const READ_BYTES: usize = 64 * 1024;
+/// How much of an answer's body is read.
+const MAX_BODY: usize = 64 * 1024;
 
-/// Nor is it waited for, where the status line has said everything.
-const DRAINED_FOR: Duration = Duration::from_secs(1);
+/// How long the body is waited for if the status alone decides.
+const MAX_DRAIN: Duration = Duration::from_secs(1);
 
-/// A connection idle for longer may be dead without either end knowing, and
-/// the next message would wait for its deadline on it.
-const IDLE: Duration = Duration::from_secs(5);
+/// How long an idle connection is kept. After that it may be dead without either end
+/// knowing, and the next message would wait on it until its timeout.
+const MAX_IDLE: Duration = Duration::from_secs(5);
 
-/// The HTTP client of this process: certificates are verified against the
-/// system's roots, proxies are not used, a POST follows no redirect and a GET
-/// at most ten, none of them from https to http, nor from where it was sent to
-/// if it carries headers of the site file.
+/// The HTTP client of this process.
 ///
-/// Making it reads the system's certificates (some 13 ms), so that is done at
-/// first use and on a thread of its own. A clone is the same client.
+/// Certificates are verified against the system's authorities, and proxies are not
+/// used. A POST follows no redirects; a GET follows at most ten, but none from https to
+/// http, and none to another host or port if it carries headers of the site file.
+///
+/// Creating it reads the system's certificates (about 13 ms), which is done on first
+/// use and on a thread of its own. A clone is the same client.
 #[derive(Clone)]
 pub struct HttpClient(Arc<Clients>);
 
 struct Clients {
     names: Arc<dyn Names>,
-    posting: OnceCell<Client>,
-    following: OnceCell<Client>,
-    staying: OnceCell<Client>,
+    without_redirects: OnceCell<Client>,
+    with_redirects: OnceCell<Client>,
+    within_origin: OnceCell<Client>,
 }
 
-/// The one client of a process.
+/// The client of a process, as a shared service.
 #[derive(Default)]
 struct Shared(OnceLock<HttpClient>);
 
@@ -57,7 +58,7 @@ struct Shared(OnceLock<HttpClient>);
 #[derive(Clone, Copy)]
 enum Follow {
     None,
-    /// Those that lead to where the request was sent.
+    /// Redirects to the same scheme, host and port.
     Origin,
     All,
 }
@@ -68,8 +69,9 @@ pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<String>,
-    /// Some headers are for this receiver alone.
-    pub(crate) stays: bool,
+    /// Whether redirects to another host or port are not followed, because some headers
+    /// are meant for this receiver only.
+    pub(crate) within_origin: bool,
 }
 
 impl Request {
@@ -79,13 +81,14 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             body: None,
-            stays: false,
+            within_origin: false,
         }
     }
 
-    /// Whoever answers a POST elsewhere may have lost its body on the way.
+    /// The redirects that may be followed. A redirected POST may lose its body, so none
+    /// is followed.
     fn follow(&self) -> Follow {
-        match (self.method == Method::GET, self.stays) {
+        match (self.method == Method::GET, self.within_origin) {
             (false, _) => Follow::None,
             (true, true) => Follow::Origin,
             (true, false) => Follow::All,
@@ -93,26 +96,26 @@ impl Request {
     }
 }
 
-/// What came back, for whoever wants to see it.
+/// The parts of an answer that may be shown.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct Answer {
     pub(crate) status: Option<StatusCode>,
     pub(crate) retry_after: Option<String>,
     pub(crate) body: Vec<u8>,
-    /// There is no more of the body than this.
-    pub(crate) whole: bool,
+    /// Whether the body was read to its end.
+    pub(crate) is_complete: bool,
 }
 
 impl HttpClient {
-    /// A client that looks names up with `names`
+    /// Creates a client that resolves names with `names`
     /// ([`Services::names`](apmon_core::Services::names)).
     #[must_use]
     pub fn new(names: Arc<dyn Names>) -> Self {
         Self(Arc::new(Clients {
             names,
-            posting: OnceCell::new(),
-            following: OnceCell::new(),
-            staying: OnceCell::new(),
+            without_redirects: OnceCell::new(),
+            with_redirects: OnceCell::new(),
+            within_origin: OnceCell::new(),
         }))
     }
 
@@ -124,17 +127,17 @@ impl HttpClient {
         client.clone()
     }
 
-    /// Makes one attempt, within `timeout` in all. What came back is left in
-    /// `seen`, also where time was up.
+    /// Makes one attempt, which takes at most `timeout` in all. The answer is stored in
+    /// `received`, as far as it was received by then.
     pub(crate) async fn attempt(
         &self,
         request: Request,
-        wanted: &SuccessCriteria<'_>,
+        criteria: &SuccessCriteria<'_>,
         timeout: Duration,
-        seen: &mut Seen,
+        received: &mut Answer,
     ) -> Result<(), DeliveryError> {
         let origin = origin(&request.url);
-        match tokio::time::timeout(timeout, self.exchange(request, &origin, wanted, seen)).await {
+        match tokio::time::timeout(timeout, self.exchange(request, &origin, criteria, received)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(DeliveryError::retryable(format!(
                 "{origin}: no answer within {} secs",
@@ -147,25 +150,25 @@ impl HttpClient {
         &self,
         request: Request,
         origin: &str,
-        wanted: &SuccessCriteria<'_>,
-        seen: &mut Seen,
+        criteria: &SuccessCriteria<'_>,
+        received: &mut Answer,
     ) -> Result<(), DeliveryError> {
         let follow = request.follow();
         let cell = match follow {
-            Follow::None => &self.0.posting,
-            Follow::Origin => &self.0.staying,
-            Follow::All => &self.0.following,
+            Follow::None => &self.0.without_redirects,
+            Follow::Origin => &self.0.within_origin,
+            Follow::All => &self.0.with_redirects,
         };
         let mut without_roots = None;
-        let client = match cell.get_or_try_init(|| make(follow, &self.0.names)).await {
+        let client = match cell.get_or_try_init(|| create(follow, &self.0.names)).await {
             Ok(client) => client.clone(),
-            Err(Unmade::Roots { client, reason }) => {
+            Err(CreateError::NoAuthorities { client, reason }) => {
                 without_roots = Some(reason);
                 client
             }
-            Err(Unmade::Client(reason)) => {
+            Err(CreateError::NoClient(reason)) => {
                 return Err(DeliveryError::retryable(format!(
-                    "{origin}: no HTTP client: {reason}"
+                    "{origin}: cannot create an HTTP client: {reason}"
                 )));
             }
         };
@@ -181,17 +184,17 @@ impl HttpClient {
             .await
             .map_err(|error| answer::failed(origin, error, without_roots.as_deref()))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        seen.status = Some(status);
+        received.status = Some(status);
         let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        seen.retry_after = asked.map(str::to_owned);
-        if wanted.needs_body(status) {
-            receive(response, wanted, seen).await;
+        received.retry_after = asked.map(str::to_owned);
+        if criteria.needs_body(status) {
+            receive(response, criteria, received).await;
         } else {
-            // Whatever comes of the body, the status stands.
-            let rest = receive(response, wanted, seen);
-            let _ = tokio::time::timeout(DRAINED_FOR, rest).await;
+            // The status decides, whether the body arrives or not.
+            let rest = receive(response, criteria, received);
+            let _ = tokio::time::timeout(MAX_DRAIN, rest).await;
         }
-        wanted.judge(origin, &method, status, &headers, &seen.body)
+        criteria.judge(origin, &method, status, &headers, &received.body)
     }
 }
 
@@ -201,53 +204,56 @@ impl fmt::Debug for HttpClient {
     }
 }
 
-/// Reads the body: the connection can then be used again, and what must stand
-/// in it may be there.
-async fn receive(mut response: Response, wanted: &SuccessCriteria<'_>, seen: &mut Seen) {
-    let body = &mut seen.body;
+/// Reads the body, so that the connection can be reused and the required text can be
+/// found.
+async fn receive(mut response: Response, criteria: &SuccessCriteria<'_>, received: &mut Answer) {
+    let body = &mut received.body;
     while let Ok(next) = response.chunk().await {
         let Some(chunk) = next else {
-            seen.whole = true;
+            received.is_complete = true;
             return;
         };
-        let room = READ_BYTES - body.len();
+        let room = MAX_BODY - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if body.len() == READ_BYTES || wanted.contains_text(body) {
+        if body.len() == MAX_BODY || criteria.contains_text(body) {
             return;
         }
     }
 }
 
-/// Why there is no client to keep.
-enum Unmade {
-    /// There is one, but it trusts nobody: good for http, and tried anew for
-    /// the next request, for somebody may install certificates.
-    Roots { client: Client, reason: String },
-    /// There is none.
-    Client(String),
+/// Why there is no client that can be kept.
+enum CreateError {
+    /// The client trusts no authority. It works for http only, and another one is
+    /// created for the next request, since certificates may be installed meanwhile.
+    NoAuthorities { client: Client, reason: String },
+    /// No client could be created.
+    NoClient(String),
 }
 
-/// Makes a client on a thread of its own: it reads files.
-async fn make(follow: Follow, names: &Arc<dyn Names>) -> Result<Client, Unmade> {
+/// Creates a client on a thread of its own, because that reads files.
+async fn create(follow: Follow, names: &Arc<dyn Names>) -> Result<Client, CreateError> {
     let names = Arc::clone(names);
-    let (reply, made) = oneshot::channel();
+    let (sender, created) = oneshot::channel();
     std::thread::Builder::new()
         .name("apmon-http".into())
         .spawn(move || {
-            let _ = reply.send(build(follow, names)); // nobody waits any more
+            let _ = sender.send(build(follow, names)); // the receiver may be gone
         })
-        .map_err(|error| Unmade::Client(error.to_string()))?;
-    made.await
-        .unwrap_or_else(|_| Err(Unmade::Client("the thread that makes it has gone".into())))
+        .map_err(|error| CreateError::NoClient(error.to_string()))?;
+    created.await.unwrap_or_else(|_| {
+        Err(CreateError::NoClient(
+            "the thread that creates it has died".into(),
+        ))
+    })
 }
 
-fn build(follow: Follow, names: Arc<dyn Names>) -> Result<Client, Unmade> {
+fn build(follow: Follow, names: Arc<dyn Names>) -> Result<Client, CreateError> {
     let (authorities, missing) = match Authorities::read_system() {
         Ok(authorities) => (authorities, None),
         Err(error) => (Authorities::none(), Some(error.to_string())),
     };
-    // HTTP/1.1 alone: a connection that died unnoticed is then left at the
-    // first deadline, where HTTP/2 would put every later message on it too.
+    // HTTP/1.1 only: a connection that died unnoticed is abandoned at the first timeout,
+    // whereas HTTP/2 would send every later message on it too.
     let verifier = Verifier::new(Trust::signed_by(Arc::new(authorities)));
     let config = client_config(verifier, &[b"http/1.1"]);
     let client = Client::builder()
@@ -257,28 +263,29 @@ fn build(follow: Follow, names: Arc<dyn Names>) -> Result<Client, Unmade> {
         .referer(false) // it would carry the URL's token to the next host
         .redirect(match follow {
             Follow::None => redirect::Policy::none(),
-            Follow::Origin => following(true),
-            Follow::All => following(false),
+            Follow::Origin => redirects(true),
+            Follow::All => redirects(false),
         })
-        .pool_idle_timeout(IDLE)
+        .pool_idle_timeout(MAX_IDLE)
         .tcp_nodelay(true)
         .user_agent(concat!("apmon/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| Unmade::Client(answer::cause(&error)))?;
+        .map_err(|error| CreateError::NoClient(answer::cause(&error)))?;
     match missing {
         None => Ok(client),
-        Some(reason) => Err(Unmade::Roots { client, reason }),
+        Some(reason) => Err(CreateError::NoAuthorities { client, reason }),
     }
 }
 
-fn following(stays: bool) -> redirect::Policy {
+fn redirects(within_origin: bool) -> redirect::Policy {
     redirect::Policy::custom(move |attempt| {
         let from = attempt.previous().last().map(Url::scheme);
         if attempt.previous().len() > MAX_REDIRECTS {
             attempt.error(answer::Redirect::TooMany)
         } else if from == Some("https") && attempt.url().scheme() != "https" {
             attempt.error(answer::Redirect::Downgrade)
-        } else if stays && attempt.previous().first().map(Url::origin) != Some(attempt.url().origin()) {
+        } else if within_origin && attempt.previous().first().map(Url::origin) != Some(attempt.url().origin())
+        {
             attempt.error(answer::Redirect::Elsewhere)
         } else {
             attempt.follow()

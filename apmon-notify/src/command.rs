@@ -1,4 +1,4 @@
-//! A program as a channel.
+//! Programs as channels.
 
 mod options;
 mod output;
@@ -26,10 +26,11 @@ use self::{
 };
 use crate::description;
 
-/// EX_TEMPFAIL of sysexits.h: try again.
+/// EX_TEMPFAIL of sysexits.h: the delivery is retried.
 const TEMPORARY: i32 = 75;
-/// After its end its output is waited for so long: what it left running may hold it open.
-const LINGER: Duration = Duration::from_millis(250);
+/// How long the output is read after the program has ended. A process that it left
+/// running may keep the output open.
+const OUTPUT_GRACE: Duration = Duration::from_millis(250);
 
 /// The kind `exec`: entries of `site.outage_commands`.
 pub struct CommandKind;
@@ -48,8 +49,8 @@ impl ChannelKind for CommandKind {
     }
 
     fn summary(&self) -> &'static str {
-        "Programs of your own: the notification is JSON on standard input, its parts are in `APMON_*` variables. \
-         Exit status 0 means delivered, 75 is tried again, any other is refused. (An addition.)"
+        "Your own programs. They receive the notification as JSON on standard input, and its parts in `APMON_*` \
+         variables. Exit status 0 means delivered, 75 is retried, any other is a refusal. (An addition.)"
     }
 
     fn example(&self) -> &'static str {
@@ -80,10 +81,9 @@ impl ChannelKind for CommandKind {
 
 /// One entry of `site.outage_commands`.
 ///
-/// The notification is JSON on the program's standard input, and its parts are
-/// in `APMON_*` variables. Exit status 0 means delivered, 75 and a signal are
-/// tried again, any other is a refusal. At the timeout the program's process
-/// group is killed.
+/// The program receives the notification as JSON on standard input, and its parts in
+/// `APMON_*` variables. Exit status 0 means delivered, 75 and a signal are retried, any
+/// other status is a refusal. At the timeout the program's process group is killed.
 pub struct Command {
     program: String,
     args: Vec<Secret>,
@@ -91,8 +91,8 @@ pub struct Command {
 }
 
 impl Command {
-    /// A channel made from its options; each delivery takes at most `timeout`,
-    /// unless they say otherwise. `None` without a program.
+    /// Creates a channel from its options. `timeout` limits each delivery, unless the
+    /// options set a timeout. Returns `None` if they name no program.
     #[must_use]
     pub fn new(options: &CommandOptions, timeout: Duration) -> Option<Self> {
         Some(Self {
@@ -117,7 +117,7 @@ impl Command {
         process
     }
 
-    async fn run(&self, message: &Notification, key: &str, said: &mut Output) -> Result<(), DeliveryError> {
+    async fn run(&self, message: &Notification, key: &str, output: &mut Output) -> Result<(), DeliveryError> {
         let name = self.shown_name();
         let started = tokio::time::timeout(self.timeout, start(self.process(message, key))).await;
         let (mut child, mut group) = match started {
@@ -137,11 +137,11 @@ impl Command {
             }
         };
         let masks = ArgumentMasks::of(&self.args);
-        let talk = attend(&mut child, json_of(message, key), said, &masks);
-        let ended = tokio::time::timeout(self.timeout, talk).await;
+        let run = run_to_end(&mut child, json_of(message, key), output, &masks);
+        let ended = tokio::time::timeout(self.timeout, run).await;
         let Ok(status) = ended else {
             group.kill();
-            let _ = child.start_kill(); // where there are no groups
+            let _ = child.start_kill(); // on systems without process groups
             let _ = child.wait().await;
             return Err(DeliveryError::retryable(format!(
                 "{name}: killed after {} secs",
@@ -149,48 +149,48 @@ impl Command {
             )));
         };
         group.release();
-        let status =
-            status.map_err(|error| DeliveryError::retryable(format!("{name}: lost sight of it: {error}")))?;
-        let words = match said.shown(&masks) {
-            words if words.is_empty() => words,
-            words => format!(": {words}"),
+        let status = status
+            .map_err(|error| DeliveryError::retryable(format!("{name}: cannot wait for its end: {error}")))?;
+        let text = match output.shown(&masks) {
+            text if text.is_empty() => text,
+            text => format!(": {text}"),
         };
         match status.code() {
             Some(0) => Ok(()),
             Some(TEMPORARY) => Err(DeliveryError::retryable(format!(
-                "{name}: asks for another try (status {TEMPORARY}){words}"
+                "{name}: asks for a retry (status {TEMPORARY}){text}"
             ))),
-            Some(code) => Err(DeliveryError::permanent(format!("{name}: status {code}{words}"))),
-            None => Err(DeliveryError::retryable(format!("{name}: {status}{words}"))),
+            Some(code) => Err(DeliveryError::permanent(format!("{name}: status {code}{text}"))),
+            None => Err(DeliveryError::retryable(format!("{name}: {status}{text}"))),
         }
     }
 }
 
-/// Feeds it and captures its output until it ends.
-async fn attend(
+/// Writes the program's input and captures its output until it ends.
+async fn run_to_end(
     child: &mut Child,
     input: String,
-    said: &mut Output,
+    output: &mut Output,
     masks: &ArgumentMasks<'_>,
 ) -> std::io::Result<std::process::ExitStatus> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin {
-            // It need not read it.
+            // The program need not read its input.
             let _ = stdin.write_all(input.as_bytes()).await;
         }
     };
-    let talk = async { tokio::join!(feed, said.capture(stdout, stderr, masks)) };
-    tokio::pin!(talk);
-    let mut talked = false;
+    let transfer = async { tokio::join!(feed, output.capture(stdout, stderr, masks)) };
+    tokio::pin!(transfer);
+    let mut is_transferred = false;
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,
-            _ = &mut talk, if !talked => talked = true,
+            _ = &mut transfer, if !is_transferred => is_transferred = true,
         }
     };
-    if !talked {
-        let _ = tokio::time::timeout(LINGER, talk).await;
+    if !is_transferred {
+        let _ = tokio::time::timeout(OUTPUT_GRACE, transfer).await;
     }
     status
 }
@@ -216,31 +216,31 @@ fn json_of(message: &Notification, key: &str) -> String {
     format!("{tree}\n")
 }
 
-/// So many bytes of a part stand in a variable: Linux refuses to start a
-/// program with a longer one than 128 KiB.
-const VARIABLE: usize = 100_000;
+/// The maximum length of a variable in bytes. Linux does not start a program with a
+/// variable longer than 128 KiB.
+const MAX_VARIABLE: usize = 100_000;
 
 fn variables(message: &Notification, key: &str) -> Vec<(&'static str, String)> {
-    // No variable can hold a zero.
-    let sound = |text: &str| text.replace('\0', "\u{fffd}");
+    // A variable cannot contain a NUL.
+    let without_nul = |text: &str| text.replace('\0', "\u{fffd}");
     let mut all = vec![
-        ("APMON_TEXT", sound(&message.text)),
+        ("APMON_TEXT", without_nul(&message.text)),
         ("APMON_SUBJECT", description::subject(message)),
-        ("APMON_SITE", sound(&message.site)),
-        ("APMON_MONITOR", sound(&message.monitor)),
-        ("APMON_ADDRESS", sound(&message.address)),
+        ("APMON_SITE", without_nul(&message.site)),
+        ("APMON_MONITOR", without_nul(&message.monitor)),
+        ("APMON_ADDRESS", without_nul(&message.address)),
         ("APMON_LABEL", printable(message.kind.label()).into_owned()),
         ("APMON_STATE", description::state(&message.kind).into()),
         ("APMON_SEVERITY", description::severity(&message.kind).into()),
-        ("APMON_INCIDENT", sound(&message.incident)),
+        ("APMON_INCIDENT", without_nul(&message.incident)),
         ("APMON_NUMBER", message.number.to_string()),
-        ("APMON_ID", sound(&message.id)),
-        ("APMON_KEY", sound(key)),
+        ("APMON_ID", without_nul(&message.id)),
+        ("APMON_KEY", without_nul(key)),
         ("APMON_AT", message.at.to_string()),
         ("APMON_SINCE", description::since(message).to_string()),
     ];
     for (_, value) in &mut all {
-        value.truncate(value.floor_char_boundary(VARIABLE));
+        value.truncate(value.floor_char_boundary(MAX_VARIABLE));
     }
     all
 }
@@ -269,15 +269,15 @@ impl Notifier for Command {
         let arguments = " ***".repeat(self.args.len());
         shown.push(format!("> {}{arguments}", printable(&self.program)));
         shown.push(format!("> {}", printable(json_of(notification, key).trim_end())));
-        let mut said = Output::default();
-        let result = self.run(notification, key, &mut said).await;
-        let words = said.shown(&ArgumentMasks::of(&self.args));
-        shown.extend((!words.is_empty()).then(|| format!("< {words}")));
+        let mut output = Output::default();
+        let result = self.run(notification, key, &mut output).await;
+        let text = output.shown(&ArgumentMasks::of(&self.args));
+        shown.extend((!text.is_empty()).then(|| format!("< {text}")));
         result
     }
 }
 
-/// A path without its directory, and whole where nothing else is left.
+/// The last part of a path, or the whole path if it has no such part.
 fn last_part(path: &str) -> &str {
     let last = path.trim_end_matches('/').rsplit('/').next();
     last.filter(|last| !last.is_empty()).unwrap_or(path)

@@ -1,9 +1,9 @@
-//! What channels say of a notification beside its text.
+//! What channels send about a notification in addition to its text.
 
 use apmon_core::{Notification, NotificationKind, text::printable};
 use jiff::Timestamp;
 
-/// The state that it reports: `down`, `up`, `unknown`, `known`, `unwatched` or
+/// The state that a notification reports: `down`, `up`, `unknown`, `known`, `unwatched` or
 /// `notice`.
 pub(crate) fn state(kind: &NotificationKind) -> &'static str {
     match kind {
@@ -16,7 +16,7 @@ pub(crate) fn state(kind: &NotificationKind) -> &'static str {
     }
 }
 
-/// How severe it is: `critical`, `warning` or `info`.
+/// The severity of a notification: `critical`, `warning` or `info`.
 pub(crate) fn severity(kind: &NotificationKind) -> &'static str {
     match state(kind) {
         "down" => "critical",
@@ -25,7 +25,7 @@ pub(crate) fn severity(kind: &NotificationKind) -> &'static str {
     }
 }
 
-/// `[OUTAGE] web in HomeLab`.
+/// The subject of a notification: `[OUTAGE] web in HomeLab`.
 pub(crate) fn subject(message: &Notification) -> String {
     let label = match &message.kind {
         NotificationKind::Outage => "OUTAGE".into(),
@@ -36,7 +36,7 @@ pub(crate) fn subject(message: &Notification) -> String {
     format!("[{label}] {monitor} in {site}")
 }
 
-/// When the outage or the unknown time began; for a notice, when it was decided.
+/// When the outage or the unknown state began; for a notice, when it was decided.
 pub(crate) fn since(message: &Notification) -> Timestamp {
     let lasts = state(&message.kind) != "notice";
     let began = message.since.filter(|began| lasts && *began <= message.at);

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     answer::SuccessCriteria,
-    client::{HttpClient, Request, Seen},
+    client::{Answer, HttpClient, Request},
 };
 
 /// Sends heartbeats by GET. Up to ten redirects are followed, and any 2xx is
@@ -20,7 +20,7 @@ pub struct HttpHeartbeats {
 }
 
 impl HttpHeartbeats {
-    /// Heartbeats that are sent with `client`.
+    /// Creates a sender that uses `client`.
     #[must_use]
     pub fn new(client: HttpClient) -> Self {
         Self { client }
@@ -38,7 +38,7 @@ impl HeartbeatSender for HttpHeartbeats {
                 Request::get(url),
                 &SuccessCriteria::default(),
                 timeout,
-                &mut Seen::default(),
+                &mut Answer::default(),
             )
             .await
     }

@@ -1,11 +1,11 @@
-//! The channels of apmon and its outgoing heartbeats.
+//! The channels of apmon, and its outgoing heartbeats.
 //!
-//! Each channel hands one notification to one receiver: one attempt, and whether
-//! another is worth it. When to try again, in which order, and what is worth a
-//! notification at all is decided in `apmon-core`.
+//! A channel makes one attempt to deliver one notification to one receiver, and
+//! reports whether another attempt is worthwhile. When to retry, in which order, and
+//! what causes a notification at all is decided in `apmon-core`.
 //!
-//! No error of this crate holds a URL, a prefix or a suffix: they may hold tokens.
-//! None holds a mail server's password.
+//! No error of this crate contains a URL, a prefix or a suffix, since they may contain
+//! tokens, nor the password of a mail server.
 //!
 //! [`CHANNELS`] lists the kinds of channels that a site file may have:
 //!
@@ -21,7 +21,7 @@
 //! # Ok::<(), config::ConfigError>(())
 //! ```
 //!
-//! A channel can also be made by hand:
+//! A channel can also be created directly:
 //!
 //! ```
 //! use std::time::Duration;
@@ -33,26 +33,26 @@
 //! options.endpoint_url = Some(Secret::new("https://hooks.example.com/T0KEN"));
 //! options.request_method = Some(RequestMethod::Post);
 //! options.request_encoding = Some(RequestEncoding::Json);
-//! let services = Services::default(); // with `apmon_probes::install` it has a resolver
+//! let services = Services::default(); // `apmon_probes::install` adds a resolver
 //! let client = HttpClient::new(services.names()); // one for all channels
 //! let webhook = Webhook::new(&options, client, Duration::from_secs(20))?;
 //! assert_eq!(webhook.origin(), "https://hooks.example.com");
 //! # Ok::<(), apmon_notify::WebhookError>(())
 //! ```
 //!
-//! | module | holds |
+//! | module | contents |
 //! |---|---|
-//! | `webhook` | HTTP requests, by preset or written out |
+//! | `webhook` | HTTP requests, defined by a preset or in full |
 //! | `command` | programs |
-//! | `syslog` | syslog by the local socket, UDP, TCP |
-//! | `mail` | recipients of mail, the connections to their server, the bytes of a mail |
-//! | `heartbeat` | the outgoing sign of life |
-//! | `client` | the HTTP client of webhooks and heartbeats, made at first use |
-//! | `answer` | what an answer or a failure means for another attempt |
-//! | `description` | what channels say of a notification beside its text |
-//! | `http_url` | what may be shown of a URL, and how text becomes part of one |
-//! | `mask` | secrets kept out of what receivers sent back |
-//! | `resolve` | host names, by the resolver that was handed in |
+//! | `syslog` | syslog through the local socket, UDP or TCP |
+//! | `mail` | e-mail: recipients, connections to the server, the message itself |
+//! | `heartbeat` | outgoing heartbeats |
+//! | `client` | the HTTP client of webhooks and heartbeats |
+//! | `answer` | whether an answer or a failure allows another attempt |
+//! | `description` | state, severity and subject of a notification |
+//! | `http_url` | the part of a URL that may be shown |
+//! | `mask` | masks secrets in the answers of receivers |
+//! | `resolve` | resolves host names with the process's resolver |
 
 mod answer;
 mod client;
@@ -82,14 +82,14 @@ pub use webhook::{
 /// The kinds of channels, in the order of listings and the reference.
 pub const CHANNELS: &[&dyn ChannelKind] = &[&WebhookKind, &CommandKind, &SyslogKind, &MailKind];
 
-/// Provides what this crate has for all sites of a process: the sender of
-/// heartbeats.
+/// Provides the service of this crate that all sites of a process share: the sender
+/// of heartbeats.
 pub fn install(services: &Services) {
     let sender = HttpHeartbeats::new(HttpClient::of(services));
     services.provide_heartbeats(Arc::new(sender));
 }
 
-// What `cargo xtask new-channel` writes: it must compile and work.
+// The skeleton that `cargo xtask new-channel` writes must compile and work.
 #[cfg(test)]
 #[allow(dead_code)] // it is in no table
 #[path = "../../xtask/src/new_channel/skeleton.rs"]

@@ -1,4 +1,4 @@
-//! E-mail as a channel.
+//! E-mail recipients as channels.
 
 mod email;
 mod error;
@@ -47,7 +47,7 @@ impl ChannelKind for MailKind {
     }
 
     fn summary(&self) -> &'static str {
-        "Recipients of e-mail, each a channel of its own. A monitor with `email: no` sends them nothing."
+        "E-mail recipients, each a channel of its own. They receive nothing about a monitor with `email: no`."
     }
 
     fn example(&self) -> &'static str {
@@ -71,7 +71,7 @@ impl ChannelKind for MailKind {
         }
         let (to, server) = (to?, needed?.clone());
         let shared = server.get::<SharedServer>()?;
-        let (origin, via) = (shared.origin(), shared.described());
+        let (origin, via) = (shared.origin(), shared.description());
         let mut blueprint = ChannelBlueprint::new(email, origin, move |services: &Services, timeout| {
             let server = server.get::<SharedServer>().expect("read above as this type");
             Arc::new(Mail {
@@ -101,7 +101,7 @@ impl SectionKind for MailServerSection {
     }
 
     fn summary(&self) -> &'static str {
-        "The SMTP server that mail is handed to."
+        "The SMTP server through which e-mails are sent."
     }
 
     fn example(&self) -> &'static str {
@@ -114,7 +114,7 @@ impl SectionKind for MailServerSection {
 
     fn read(&self, section: &mut Section<'_>) -> Option<SectionValue> {
         let options = options::read_server(section)?;
-        // Resolver and timeout are known when channels are built.
+        // The actual resolver and timeout are set when channels are built.
         match MailServer::new(&options, Services::default().names(), Duration::MAX) {
             Ok(_) => Some(SectionValue::new(SharedServer {
                 options,
@@ -130,7 +130,7 @@ impl SectionKind for MailServerSection {
     }
 }
 
-/// The mail server of a site, connected to when the first recipient is built.
+/// The mail server of a site, created when the first recipient is built.
 struct SharedServer {
     options: MailServerOptions,
     server: OnceLock<MailServer>,
@@ -140,29 +140,30 @@ impl SharedServer {
     fn connect(&self, services: &Services, timeout: Duration) -> MailServer {
         let server = || {
             MailServer::new(&self.options, services.names(), timeout)
-                .expect("made of the same options before")
+                .expect("the same options were valid before")
         };
         self.server.get_or_init(server).clone()
     }
 
-    /// `mail.example.com:587`.
+    /// Host and port: `mail.example.com:587`.
     fn origin(&self) -> String {
         let host = self.options.smtp_host.as_ref().map_or("", Text::as_str);
         let port = self.options.smtp_port.map_or(0, |port| port.get());
         format!("{host}:{port}")
     }
 
+    /// A description for listings:
     /// `mail.example.com:587 (STARTTLS, login as ops), from ops@example.com`.
-    fn described(&self) -> String {
+    fn description(&self) -> String {
         let from = self.options.from_address.as_ref().map_or("", Text::as_str);
-        let text = format!("{} ({}), from {from}", self.origin(), self.options.manner());
+        let text = format!("{} ({}), from {from}", self.origin(), self.options.description());
         printable(&text).into_owned()
     }
 }
 
-/// The mail server of a site, shared by all its recipients: at most four
-/// connections at once, and one that was used is used again for five seconds.
-/// A clone is the same server.
+/// The mail server of a site, shared by all its recipients. It has at most four
+/// connections at a time, and an idle one is kept for five seconds. A clone is the
+/// same server.
 #[derive(Clone)]
 pub struct MailServer {
     server: Arc<Server>,
@@ -171,36 +172,36 @@ pub struct MailServer {
 
 /// One entry of `site.outage_emails`.
 ///
-/// Each delivery is one mail to one recipient. Its `Message-ID` follows from
-/// the key, so a receiver may tell a repeated one.
+/// Each delivery is one e-mail to one recipient. Its `Message-ID` is derived from the
+/// key, so a receiver can recognise a repeated e-mail.
 pub struct Mail {
     server: MailServer,
     to: String,
     zone: TimeZone,
 }
 
-/// Why options make no mail server or no recipient. A site file that was read
-/// without mistakes has none of these.
+/// Why a mail server or a recipient cannot be created from its options. The options of
+/// a valid site file cause none of these.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MailError {
-    /// An option that must be given is not.
+    /// A required option is missing.
     #[error("\"{0}\" is missing")]
     Missing(&'static str),
-    /// It cannot stand in a mail.
-    #[error("\"{0}\" is no e-mail address")]
+    /// The address cannot be used in an e-mail.
+    #[error("\"{0}\" is not an e-mail address")]
     NotAnAddress(&'static str),
-    /// It can be neither looked up nor connected to.
+    /// The host is neither a name nor an address.
     #[error("\"smtp_host\" is neither a name nor an address")]
     NotAHost,
 }
 
 impl MailServer {
-    /// From its options; `names` looks the server up, and each delivery takes at
-    /// most `timeout` in all.
+    /// Creates a server from its options. `names` resolves its name, and each delivery
+    /// takes at most `timeout` in all.
     ///
     /// # Errors
-    /// When they were not checked by the site file's reader and are wrong.
+    /// The options are invalid, which those of a valid site file never are.
     pub fn new(
         options: &MailServerOptions,
         names: Arc<dyn Names>,
@@ -217,16 +218,16 @@ impl MailServer {
         })
     }
 
-    /// What may be shown of where it sends: host and port.
+    /// The destination as it may be shown: host and port.
     #[must_use]
     pub fn origin(&self) -> &str {
         self.server.origin()
     }
 
-    /// Connects, greets and logs in, and sends nothing.
+    /// Connects and logs in, but sends nothing.
     ///
     /// # Errors
-    /// As a delivery would end now.
+    /// The error with which a delivery would fail now.
     pub async fn try_out(&self) -> Result<(), DeliveryError> {
         self.server.try_out().await
     }
@@ -241,20 +242,20 @@ impl fmt::Debug for MailServer {
 }
 
 impl Mail {
-    /// From its options; `zone` is that in which times are shown.
+    /// Creates a recipient from its options. Times are shown in `zone`.
     ///
     /// # Errors
-    /// When they were not checked by the site file's reader and are wrong.
+    /// The options are invalid, which those of a valid site file never are.
     pub fn new(options: &MailOptions, server: MailServer, zone: TimeZone) -> Result<Self, MailError> {
         let to = options.email.as_ref().ok_or(MailError::Missing("email"))?;
         let to = ascii(to.as_str()).ok_or(MailError::NotAnAddress("email"))?;
         Ok(Self { server, to, zone })
     }
 
-    /// Delivers, and gives what the server said to it.
+    /// Delivers a notification and returns the server's answer.
     ///
     /// # Errors
-    /// As [`Notifier::deliver`].
+    /// Those of [`Notifier::deliver`].
     pub async fn send(&self, notification: &Notification, key: &str) -> Result<String, DeliveryError> {
         self.send_bytes(&self.bytes(notification, key)).await
     }
@@ -290,7 +291,7 @@ impl Notifier for Mail {
         self.send(notification, key).await.map(drop)
     }
 
-    /// The mail as it is sent, and the server's last answer.
+    /// Records the e-mail as it is sent, and the server's last answer.
     async fn deliver_with_transcript(
         &self,
         notification: &Notification,
@@ -310,8 +311,8 @@ impl Notifier for Mail {
     }
 }
 
-/// An address as every server takes it: a domain of other letters in its ASCII
-/// form (RFC 5891). It holds nothing that could end a line or a `<>`.
+/// The address in the form that every server accepts, with an international domain in
+/// its ASCII form (RFC 5891). It contains nothing that could end a line or a `<>`.
 fn ascii(address: &str) -> Option<String> {
     let (local, domain) = address.rsplit_once('@')?;
     let domain = match domain.is_ascii() {

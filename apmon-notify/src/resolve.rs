@@ -1,4 +1,4 @@
-//! Names to addresses, by the resolver that was handed in.
+//! Resolves names to addresses, with the resolver of the process.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -10,10 +10,10 @@ use apmon_core::{Names, config::ResolveOptions};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::time::Instant;
 
-/// The longest look-up. The timeout of a delivery usually comes first.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// The timeout of a look-up. The timeout of a delivery usually comes first.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why a name has no address, in an operator's words.
+/// Why a name has no address, as a text for the operator.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct ResolveError(String);
@@ -25,13 +25,13 @@ pub(crate) async fn addresses(names: &dyn Names, host: &str) -> Result<Vec<IpAdd
         return Ok(vec![address]);
     }
     names
-        .addresses(host, ResolveOptions::default(), Instant::now() + DEADLINE)
+        .addresses(host, ResolveOptions::default(), Instant::now() + TIMEOUT)
         .await
         .map_err(|failure| ResolveError(failure.reason))
 }
 
-/// Resolves for reqwest, whose own resolver holds a thread for each name that a
-/// silent name server does not answer.
+/// A resolver for reqwest, whose own one blocks a thread for each name that a name
+/// server does not answer.
 pub(crate) struct HttpResolver(pub(crate) Arc<dyn Names>);
 
 impl Resolve for HttpResolver {

@@ -1,5 +1,5 @@
-//! Syslog as a channel: by UDP or TCP as in RFC 5424, by a socket of this
-//! machine as the C library writes it.
+//! Syslog as a channel: by UDP or TCP in the format of RFC 5424, through a socket of
+//! this machine in the format of the C library.
 
 mod options;
 
@@ -24,12 +24,13 @@ use crate::{
     resolve,
 };
 
-/// So long a refusal of a datagram is waited for: on a LAN it is there at once.
-const REFUSAL: Duration = Duration::from_millis(100);
-/// So long a receiver may take to close after its last byte.
-const CLOSING: Duration = Duration::from_secs(1);
-/// A receiver must take 480 octets and should take 2048 (RFC 5424, section 6.1).
-const LONGEST: usize = 2048;
+/// How long to wait for the refusal of a datagram; on a LAN it comes at once.
+const MAX_REFUSAL_WAIT: Duration = Duration::from_millis(100);
+/// How long to wait until the receiver closes the connection.
+const MAX_CLOSE_WAIT: Duration = Duration::from_secs(1);
+/// The maximum length of a message. A receiver must accept 480 octets and should accept
+/// 2048 (RFC 5424, section 6.1).
+const MAX_LENGTH: usize = 2048;
 
 /// The kind `syslog`: entries of `site.outage_syslogs`.
 pub struct SyslogKind;
@@ -48,7 +49,7 @@ impl ChannelKind for SyslogKind {
     }
 
     fn summary(&self) -> &'static str {
-        "Syslog messages: as RFC 3164 to this machine's socket, as RFC 5424 by UDP and TCP. (An addition.)"
+        "Syslog messages, in the format of RFC 3164 to this machine's socket, of RFC 5424 by UDP and TCP. (An addition.)"
     }
 
     fn example(&self) -> &'static str {
@@ -78,8 +79,8 @@ impl ChannelKind for SyslogKind {
 
 /// One entry of `site.outage_syslogs`.
 ///
-/// By UDP and by the local socket no receiver confirms a message: sent is all
-/// that is known, and only a refusal is noticed.
+/// Neither UDP nor the local socket confirms a message: a delivery succeeds once it is
+/// sent and not refused.
 pub struct Syslog {
     names: Arc<dyn Names>,
     address: SyslogAddress,
@@ -88,8 +89,8 @@ pub struct Syslog {
 }
 
 impl Syslog {
-    /// A channel made from its options; each delivery takes at most `timeout`,
-    /// unless they say otherwise. `None` where the address is invalid.
+    /// Creates a channel from its options. `timeout` limits each delivery, unless the
+    /// options set a timeout. Returns `None` if the address is invalid.
     #[must_use]
     pub fn new(options: &SyslogOptions, names: Arc<dyn Names>, timeout: Duration) -> Option<Self> {
         Some(Self {
@@ -104,15 +105,15 @@ impl Syslog {
         let severity = match severity(&message.kind) {
             "critical" => 2,
             "warning" => 4,
-            _ => 5, // notice: worth a line
+            _ => 5, // notice
         };
         let priority = self.facility as u8 * 8 + severity;
         let head = match self.address {
-            SyslogAddress::Local(_) => local_head(priority, message, TimeZone::system()),
-            SyslogAddress::Udp(..) | SyslogAddress::Tcp(..) => head(priority, message),
+            SyslogAddress::Local(_) => local_header(priority, message, TimeZone::system()),
+            SyslogAddress::Udp(..) | SyslogAddress::Tcp(..) => header(priority, message),
         };
         let mut line = head + &printable(&message.text);
-        line.truncate(line.floor_char_boundary(LONGEST));
+        line.truncate(line.floor_char_boundary(MAX_LENGTH));
         line
     }
 
@@ -136,8 +137,8 @@ impl Syslog {
     }
 }
 
-/// To the first that takes it within its share of the time, so that one that
-/// does not answer leaves something for the others.
+/// Connects to the first address that accepts within its share of the time, so that one
+/// that does not answer leaves time for the others.
 async fn connect(all: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream> {
     let mut last = no_address();
     let share = timeout / u32::try_from(all.len()).unwrap_or(u32::MAX).max(1);
@@ -151,7 +152,7 @@ async fn connect(all: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream>
     Err(last)
 }
 
-/// To the first that does not refuse it.
+/// Sends a datagram to the first address that does not refuse it.
 async fn datagrams(all: &[SocketAddr], line: &str) -> io::Result<()> {
     let mut last = no_address();
     for address in all {
@@ -163,7 +164,7 @@ async fn datagrams(all: &[SocketAddr], line: &str) -> io::Result<()> {
     Err(last)
 }
 
-/// Sent, and not refused at once.
+/// Sends a datagram, and waits for a refusal for a short time.
 async fn datagram(to: SocketAddr, line: &str) -> io::Result<()> {
     let own = match to {
         SocketAddr::V4(_) => "0.0.0.0:0",
@@ -173,13 +174,13 @@ async fn datagram(to: SocketAddr, line: &str) -> io::Result<()> {
     socket.connect(to).await?;
     socket.send(line.as_bytes()).await?;
     let mut nothing = [0; 1];
-    match tokio::time::timeout(REFUSAL, socket.recv(&mut nothing)).await {
+    match tokio::time::timeout(MAX_REFUSAL_WAIT, socket.recv(&mut nothing)).await {
         Ok(Err(refused)) => Err(refused),
         _ => Ok(()),
     }
 }
 
-/// RFC 6587, section 3.4.1: octet counting.
+/// Sends a message over TCP with octet counting (RFC 6587, section 3.4.1).
 async fn connection(mut stream: TcpStream, line: &str) -> io::Result<()> {
     let frame = format!("{} {line}", line.len());
     stream.write_all(frame.as_bytes()).await?;
@@ -189,23 +190,25 @@ async fn connection(mut stream: TcpStream, line: &str) -> io::Result<()> {
         while stream.read(&mut nothing).await? > 0 {}
         io::Result::Ok(())
     };
-    // One that does not close has it all the same.
-    tokio::time::timeout(CLOSING, closed).await.unwrap_or(Ok(()))
+    // A receiver that does not close the connection has received the message too.
+    tokio::time::timeout(MAX_CLOSE_WAIT, closed)
+        .await
+        .unwrap_or(Ok(()))
 }
 
-/// RFC 5424, section 6: `<29>1 TIME HOST apmon PID MSGID - `.
-fn head(priority: u8, message: &Notification) -> String {
-    // Six digits are the most of a fraction that RFC 5424 has.
+/// The header of RFC 5424, section 6: `<29>1 TIME HOST apmon PID MSGID - `.
+fn header(priority: u8, message: &Notification) -> String {
+    // RFC 5424 allows at most six digits for fractions of a second.
     let at = message.at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
     let (host, pid) = (hostname(), std::process::id());
     let state = state(&message.kind);
     format!("<{priority}>1 {at} {host} apmon {pid} {state} - ")
 }
 
-/// `<29>Feb  1 15:18:00 apmon[PID]: `: RFC 3164 without a host and in local
-/// time, as the C library's `syslog` does. It is what those behind a local
-/// socket read: journald takes the head of RFC 5424 for text.
-fn local_head(priority: u8, message: &Notification, zone: TimeZone) -> String {
+/// The header of the C library's `syslog`, that of RFC 3164 without a host and in local
+/// time: `<29>Feb  1 15:18:00 apmon[PID]: `. Readers of a local socket expect it:
+/// journald takes the header of RFC 5424 for text.
+fn local_header(priority: u8, message: &Notification, zone: TimeZone) -> String {
     let at = message.at.to_zoned(zone);
     let at = at.strftime("%b %e %H:%M:%S");
     format!("<{priority}>{at} apmon[{}]: ", std::process::id())
@@ -220,14 +223,14 @@ async fn local(path: &str, line: &str) -> io::Result<()> {
 
 #[cfg(not(unix))]
 async fn local(_: &str, _: &str) -> io::Result<()> {
-    Err(io::Error::other("this system has no such sockets"))
+    Err(io::Error::other("this system has no UNIX sockets"))
 }
 
 fn no_address() -> io::Error {
     io::Error::other("the name has no address")
 }
 
-/// RFC 5424, section 6.2.4; `-` where it is not known.
+/// The host name (RFC 5424, section 6.2.4), or `-` if it is not known.
 fn hostname() -> String {
     #[cfg(unix)]
     let name = nix::unistd::gethostname()
@@ -288,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_local_head_is_that_of_the_c_library() {
+    fn the_local_header_is_that_of_the_c_library() {
         let message = Notification {
             id: "abc-1".into(),
             incident: "abc".into(),
@@ -305,7 +308,7 @@ mod tests {
             ended: None,
         };
         let pid = std::process::id();
-        let head = |zone| local_head(26, &message, zone);
+        let head = |zone| local_header(26, &message, zone);
         assert_eq!(head(TimeZone::UTC), format!("<26>Feb  1 23:18:09 apmon[{pid}]: "));
         let ahead = TimeZone::fixed(offset(2));
         assert_eq!(head(ahead), format!("<26>Feb  2 01:18:09 apmon[{pid}]: "));
@@ -313,13 +316,13 @@ mod tests {
 
     const LOOPBACK: &str = "127.0.0.1:0";
 
-    /// Where nobody listens.
+    /// An address on which nothing listens.
     async fn refusing() -> SocketAddr {
         let socket = UdpSocket::bind(LOOPBACK).await.unwrap();
         socket.local_addr().unwrap()
     }
 
-    /// A listener whose queue is full, and what fills it.
+    /// A listener whose queue is full, and the connections that fill it.
     async fn silent() -> (tokio::net::TcpListener, Vec<TcpStream>) {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind(LOOPBACK.parse().unwrap()).unwrap();
@@ -335,7 +338,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_address_is_tried_after_one_that_refuses_or_is_silent() {
+    async fn the_next_address_is_tried_if_one_refuses_or_does_not_answer() {
         let listener = tokio::net::TcpListener::bind(LOOPBACK).await.unwrap();
         let (full, _queue) = silent().await;
         let good = listener.local_addr().unwrap();
@@ -349,13 +352,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_datagram_goes_to_the_first_that_does_not_refuse_it() {
+    async fn a_datagram_is_sent_to_the_first_address_that_does_not_refuse_it() {
         let socket = UdpSocket::bind(LOOPBACK).await.unwrap();
         let all = [refusing().await, socket.local_addr().unwrap()];
-        datagrams(&all, "told").await.unwrap();
+        datagrams(&all, "sent").await.unwrap();
         let mut bytes = [0; 16];
         let length = socket.recv(&mut bytes).await.unwrap();
-        assert_eq!(&bytes[..length], b"told");
-        assert!(datagrams(&all[..1], "told").await.is_err());
+        assert_eq!(&bytes[..length], b"sent");
+        assert!(datagrams(&all[..1], "sent").await.is_err());
     }
 }

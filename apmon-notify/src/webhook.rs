@@ -1,4 +1,4 @@
-//! A webhook as a channel.
+//! Webhooks as channels.
 
 mod encode;
 mod options;
@@ -27,13 +27,13 @@ pub use self::{
 };
 use crate::{
     answer::{RetryAfter, SuccessCriteria, header_text},
-    client::{HttpClient, Request, Seen},
+    client::{Answer, HttpClient, Request},
     http_url::origin,
     mask::Mask,
 };
 
-/// So much of an answer is shown to whoever tries a channel out.
-const SHOWN_BYTES: usize = 1024;
+/// How many characters of an answer are shown when a channel is tried out.
+const MAX_SHOWN: usize = 1024;
 
 /// The kind `webhook`: entries of `site.outage_webhooks`.
 pub struct WebhookKind;
@@ -52,8 +52,8 @@ impl ChannelKind for WebhookKind {
     }
 
     fn summary(&self) -> &'static str {
-        "HTTP requests: to a service whose request is known by name (`preset`), or as the entry writes it out. \
-         Any 2xx means delivered."
+        "HTTP requests, either to a service that apmon knows (`preset`) or as the entry defines them. \
+         Any 2xx status means delivered."
     }
 
     fn example(&self) -> &'static str {
@@ -69,7 +69,7 @@ impl ChannelKind for WebhookKind {
         let prepared = match Prepared::of(&options) {
             Ok(prepared) => Arc::new(prepared),
             Err(error) => {
-                // What the options break was reported above, each at its place.
+                // Invalid options were reported above, each with its position.
                 if !section.has_errors() {
                     section.error_text("endpoint_url", error.to_string());
                 }
@@ -94,7 +94,7 @@ impl ChannelKind for WebhookKind {
 
 /// One entry of `site.outage_webhooks`.
 ///
-/// Each delivery is one request; a receiver may recognise a repeated one by its
+/// Each delivery is one request; a receiver can recognise a repeated one by its
 /// `Idempotency-Key` header.
 pub struct Webhook {
     client: HttpClient,
@@ -102,7 +102,7 @@ pub struct Webhook {
     prepared: Arc<Prepared>,
 }
 
-/// What the options say of the requests.
+/// The options, prepared for requests.
 struct Prepared {
     form: Form,
     /// Scheme, host and port.
@@ -113,7 +113,7 @@ struct Prepared {
     success_body: Option<Secret>,
 }
 
-/// How the request is made.
+/// How a request is built.
 enum Form {
     Written {
         endpoint: Secret,
@@ -129,33 +129,34 @@ enum Form {
     },
 }
 
-/// Why options do not make a webhook. A valid site file has none of these.
+/// Why a webhook cannot be created from its options. The options of a valid site file
+/// cause none of these.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebhookError {
-    /// An option that must be given is not.
+    /// A required option is missing.
     #[error("\"{0}\" is missing")]
     Missing(&'static str),
     /// `endpoint_url` is not an http or https URL.
     #[error("\"endpoint_url\" is not an http:// or https:// URL")]
     NotAUrl,
-    /// The same of a preset's `url`.
+    /// The `url` of a preset is not an http or https URL.
     #[error("\"url\" is not an http:// or https:// URL")]
     NotAnAddress,
-    /// JSON is the body of a POST.
+    /// JSON can only be the body of a POST.
     #[error("\"request_encoding\" JSON needs request_method POST")]
     JsonByGet,
-    /// A header that cannot be sent.
+    /// A header is not valid.
     #[error("\"headers\": {0} is not a valid header")]
     Header(String),
 }
 
 impl Webhook {
-    /// A webhook made from its options; each delivery takes at most `timeout` in
-    /// all, unless they say otherwise.
+    /// Creates a webhook from its options. `timeout` limits each delivery as a whole,
+    /// unless the options set a timeout.
     ///
     /// # Errors
-    /// When the options are invalid, which those of a site file never are.
+    /// The options are invalid, which those of a valid site file never are.
     pub fn new(
         options: &WebhookOptions,
         client: HttpClient,
@@ -168,7 +169,7 @@ impl Webhook {
         })
     }
 
-    /// What may be shown of where it sends: scheme, host and port.
+    /// The destination as it may be shown: scheme, host and port.
     #[must_use]
     pub fn origin(&self) -> String {
         self.prepared.origin.clone()
@@ -191,7 +192,7 @@ impl Webhook {
                         url: url.clone(),
                         headers: content_type(encode::content_type(*encoding)),
                         body: Some(encode::body(*encoding, prefix, text, suffix)),
-                        stays: true,
+                        within_origin: true,
                     },
                     RequestMethod::Get => {
                         let url = encode::url(endpoint.reveal(), *encoding, prefix, text, suffix);
@@ -214,11 +215,11 @@ impl Webhook {
                     url: self.url(&filled.url)?,
                     headers,
                     body: Some(filled.body),
-                    stays: true,
+                    within_origin: true,
                 }
             }
         };
-        request.stays |= !self.prepared.headers.is_empty();
+        request.within_origin |= !self.prepared.headers.is_empty();
         for (name, value) in &self.prepared.headers {
             request.headers.insert(name, value.clone());
         }
@@ -231,13 +232,18 @@ impl Webhook {
     fn url(&self, text: &str) -> Result<Url, DeliveryError> {
         Url::parse(text).map_err(|error| {
             DeliveryError::permanent(format!(
-                "{}: no valid URL with the message in it: {error}",
+                "{}: the URL with the message in it is not valid: {error}",
                 self.prepared.origin
             ))
         })
     }
 
-    async fn send(&self, message: &Notification, key: &str, seen: &mut Seen) -> Result<(), DeliveryError> {
+    async fn send(
+        &self,
+        message: &Notification,
+        key: &str,
+        received: &mut Answer,
+    ) -> Result<(), DeliveryError> {
         let request = self.request(message, key)?;
         let retry_after = match &self.prepared.form {
             Form::Written { .. } => None,
@@ -248,10 +254,12 @@ impl Webhook {
             text: self.prepared.success_body.as_ref().map(Secret::reveal),
             retry_after: retry_after.as_ref().map(|read| read as &RetryAfter),
         };
-        self.client.attempt(request, &criteria, self.timeout, seen).await
+        self.client
+            .attempt(request, &criteria, self.timeout, received)
+            .await
     }
 
-    /// The request as it may be shown: made anew, with `***` for every secret.
+    /// The request as it may be shown: built again, with `***` for every secret.
     fn shown(&self, message: &Notification, key: &str) -> Vec<String> {
         let (method, url, content_type, own, body) = match &self.prepared.form {
             Form::Written {
@@ -285,7 +293,7 @@ impl Webhook {
                     filled.headers,
                     Some(filled.body),
                 ),
-                Err(error) => return vec![format!("no request: {error}")],
+                Err(error) => return vec![format!("the request cannot be built: {error}")],
             },
         };
         let mut lines = vec![format!("> {method} {url}")];
@@ -300,25 +308,25 @@ impl Webhook {
         lines
     }
 
-    /// The answer as it may be shown: a receiver may send back what it was sent.
-    fn shown_answer(&self, seen: &Seen) -> Vec<String> {
-        let Some(status) = seen.status else {
+    /// The answer as it may be shown. A receiver may repeat the secrets it was sent.
+    fn shown_answer(&self, received: &Answer) -> Vec<String> {
+        let Some(status) = received.status else {
             return Vec::new();
         };
         let mask = self.mask();
         let mut lines = vec![format!("< {status}")];
-        let retry_after = seen.retry_after.iter();
+        let retry_after = received.retry_after.iter();
         lines.extend(retry_after.map(|wait| format!("< retry-after: {}", mask.hide(wait))));
-        if !seen.body.is_empty() {
-            // Masked before it is cut: half a secret would not be found.
-            let body = String::from_utf8_lossy(&seen.body);
-            let body = match seen.whole {
+        if !received.body.is_empty() {
+            // Masked before it is cut: half a secret would not be recognised.
+            let body = String::from_utf8_lossy(&received.body);
+            let body = match received.is_complete {
                 true => mask.hide(&body),
                 false => mask.hide_cut(&body),
             };
-            let shown: String = body.chars().take(SHOWN_BYTES).collect();
-            let dots = if shown.len() < body.len() { "..." } else { "" };
-            lines.push(format!("< {shown}{dots}"));
+            let shown: String = body.chars().take(MAX_SHOWN).collect();
+            let ellipsis = if shown.len() < body.len() { "..." } else { "" };
+            lines.push(format!("< {shown}{ellipsis}"));
         }
         lines.iter().map(|line| printable(line).into_owned()).collect()
     }
@@ -365,7 +373,7 @@ impl Prepared {
     }
 }
 
-/// The request that the options write out.
+/// The request that the options define in full.
 fn written(options: &WebhookOptions) -> Result<(Form, Url), WebhookError> {
     let endpoint = options
         .endpoint_url
@@ -430,7 +438,8 @@ fn content_type(text: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(text))])
 }
 
-/// A preset that cannot be filled sends the plain sentence.
+/// The request of a preset. If its template cannot be filled, the plain text of the
+/// notification is sent.
 fn fill(
     preset: &Preset,
     message: &Notification,
@@ -438,7 +447,7 @@ fn fill(
     options: &preset::Options,
 ) -> Result<Filled, String> {
     preset.fill(message, key, options).or_else(|error| {
-        tracing::warn!("the preset is broken, the plain sentence is sent: {error}");
+        tracing::warn!("the template of the preset is broken; the plain text is sent: {error}");
         preset
             .plain(message, key, options)
             .map_err(|error| error.to_string())
@@ -464,7 +473,7 @@ impl fmt::Debug for Webhook {
 #[async_trait]
 impl Notifier for Webhook {
     async fn deliver(&self, notification: &Notification, key: &str) -> Result<(), DeliveryError> {
-        self.send(notification, key, &mut Seen::default()).await
+        self.send(notification, key, &mut Answer::default()).await
     }
 
     async fn deliver_with_transcript(
@@ -474,9 +483,9 @@ impl Notifier for Webhook {
         shown: &mut Vec<String>,
     ) -> Result<(), DeliveryError> {
         shown.extend(self.shown(notification, key));
-        let mut seen = Seen::default();
-        let result = self.send(notification, key, &mut seen).await;
-        shown.extend(self.shown_answer(&seen));
+        let mut received = Answer::default();
+        let result = self.send(notification, key, &mut received).await;
+        shown.extend(self.shown_answer(&received));
         result
     }
 }

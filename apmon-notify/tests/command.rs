@@ -97,7 +97,7 @@ async fn the_exit_status_decides_whether_to_try_again() {
         ("exec <&-; exit 0", "delivered"),
         (
             "echo busy >&2; exit 75",
-            "retryable sh: asks for another try (status 75): busy",
+            "retryable sh: asks for a retry (status 75): busy",
         ),
         (
             "echo no such number; exit 1",

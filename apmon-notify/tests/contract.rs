@@ -1,5 +1,5 @@
-//! What every kind of channel must hold to, whatever it is: a new one is under
-//! these tests as soon as it is in the table.
+//! The contract of every kind of channel. A new kind is tested as soon as it is in the
+//! table.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
@@ -10,7 +10,7 @@ use std::{collections::HashSet, time::Duration};
 use apmon_core::{Notification, NotificationKind, Services, Stopwatch};
 use apmon_notify::CHANNELS;
 use serde_json::Value;
-use site::good;
+use site::valid;
 
 /// A site whose only channel is a kind's example.
 fn example(kind: &dyn apmon_core::ChannelKind) -> String {
@@ -25,7 +25,7 @@ fn example(kind: &dyn apmon_core::ChannelKind) -> String {
 #[test]
 fn every_example_is_a_valid_channel_of_its_kind() {
     for kind in CHANNELS {
-        let file = good(&example(*kind));
+        let file = valid(&example(*kind));
         assert_eq!(file.warnings, [], "{}", kind.name());
         let [channel] = &file.channels[..] else {
             panic!("{}", kind.name())
@@ -72,7 +72,7 @@ fn every_option_is_described() {
     }
 }
 
-/// Every option of the schema can be written in a site file, and none else.
+/// The options of the schema are exactly those that a site file may contain.
 #[test]
 fn the_schema_lists_the_options_that_are_read() {
     for kind in CHANNELS {
@@ -114,17 +114,17 @@ fn message() -> Notification {
     }
 }
 
-/// The receiver of an example is not there (its name is resolved by nobody): an
-/// attempt says so, and ends in time.
+/// The receiver of an example does not exist (no resolver knows its name), so an attempt
+/// fails with a reason and within its timeout.
 #[tokio::test]
-async fn an_attempt_without_a_receiver_ends_in_time_and_says_why() {
+async fn an_attempt_without_a_receiver_fails_in_time_with_a_reason() {
     const TIMEOUT: Duration = Duration::from_secs(2);
     for kind in CHANNELS {
-        let file = good(&example(*kind));
+        let file = valid(&example(*kind));
         let notifier = file.channels[0].build(&Services::default(), TIMEOUT);
         let stopwatch = Stopwatch::start();
         let error = notifier.deliver(&message(), "abc-1-key").await.unwrap_err();
-        // A machine that stands still meanwhile is no fault of the channel.
+        // The machine may be suspended meanwhile, which is not the channel's fault.
         assert!(
             stopwatch.elapsed() < TIMEOUT + Duration::from_secs(10),
             "{}",
@@ -134,7 +134,7 @@ async fn an_attempt_without_a_receiver_ends_in_time_and_says_why() {
     }
 }
 
-/// Options that hold secrets are shown nowhere.
+/// Options that contain secrets are not shown anywhere.
 #[test]
 fn no_secret_is_printed() {
     for kind in CHANNELS {
@@ -151,7 +151,7 @@ fn no_secret_is_printed() {
             let errors = site::errors(&text).join("\n");
             assert!(!errors.contains("s3cret"), "{} {option}: {errors}", kind.name());
         }
-        let file = good(&example(*kind));
+        let file = valid(&example(*kind));
         let shown = format!("{file:?} {:?}", file.channels[0].blueprint);
         assert!(!shown.contains("TOKEN"), "{}: {shown}", kind.name());
     }

@@ -1,11 +1,11 @@
-//! What the entries of channels may hold: everything that is wrong at once, each
-//! thing at its place; and what the valid ones come to.
+//! The options of channels: all errors with their positions, and the channels of
+//! valid entries.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod site;
 
-use site::{errors, good, ids, read};
+use site::{errors, ids, read, valid};
 
 #[test]
 fn presets_are_checked() {
@@ -21,7 +21,7 @@ outage_webhooks:
         errors(text),
         [
             "5:14: outage_webhooks 2: \"preset\" must be alertmanager or discord or gotify or matrix or ntfy or opsgenie or pagerduty or pushover or slack or teams or telegram, not \"slakc\"; did you mean slack?",
-            "6:14: outage_webhooks 3: \"chat_id\" is missing, preset telegram needs it",
+            "6:14: outage_webhooks 3: \"chat_id\" is missing; preset telegram needs it",
             "7:30: outage_webhooks 4: \"chat_id\" is not an option of preset ntfy (topic, url, token)",
             "7:42: outage_webhooks 4: \"endpoint_url\" cannot be combined with preset, which replaces it",
             "8:27: outage_webhooks 5: \"url\" must be a URL that begins with http:// or https://",
@@ -31,24 +31,25 @@ outage_webhooks:
     );
 }
 
-/// What would be refused by the service, or go to another path, is told before.
+/// A value that the service would refuse, or that would change the path, is reported
+/// when the file is read.
 #[test]
 fn a_value_that_a_preset_cannot_send_is_an_error() {
     let hook = |options: &str| format!("outage_webhooks: [{{preset: {options}}}]");
-    for good in [
+    for valid in [
         "discord, url: 'https://h/x?thread_id=1'",
         "teams, url: 'https://h/x?sig=1#a'",
         "gotify, url: 'https://h/sub/path/', token: t",
         "ntfy, topic: Abc_9-x",
         "telegram, token: ' 1:x ', chat_id: c",
     ] {
-        assert!(read(&hook(good)).is_ok(), "{good}");
+        assert!(read(&hook(valid)).is_ok(), "{valid}");
     }
     let base = "\"url\" must be the address of the service, without \"?\" and \"#\": apmon adds the path";
     let topic = "\"topic\" must be 1 to 64 of the characters A-Z, a-z, 0-9, - and _";
     let room =
         "\"room\" must be the room's id, which begins with \"!\"; an alias (#room:server) does not work";
-    let ends = "\"token\" must not begin or end with a blank";
+    let ends = "\"token\" must not begin or end with whitespace";
     let long = format!("ntfy, topic: {}", "t".repeat(65));
     for (wrong, text) in [
         ("gotify, url: 'https://h/?a=s3cret', token: t", base),
@@ -67,11 +68,11 @@ fn a_value_that_a_preset_cannot_send_is_an_error() {
         ("alertmanager, url: 'https://h/', token: ' s3cret'", ends),
         (
             "gotify, url: 'https://h/', token: \"s3\\ncret\"",
-            "\"token\" holds characters that are not allowed in a header",
+            "\"token\" contains characters that are not allowed in a header",
         ),
         (
             "matrix, url: 'https://h/', room: '!r:h', token: s3crét",
-            "\"token\" holds characters that are not allowed in a header",
+            "\"token\" contains characters that are not allowed in a header",
         ),
     ] {
         let errors = errors(&hook(wrong));
@@ -87,13 +88,13 @@ fn the_other_options_of_a_webhook_are_checked() {
             "outage_webhooks: [{{endpoint_url: 'https://h/', request_method: POST, request_encoding: URL, {more}}}]"
         )
     };
-    for good in [
+    for valid in [
         "success_statuses: 200-299",
         "success_statuses: [200, 302-303]",
         "success_body: 'OK: '",
         "headers: {Authorization: Bearer x}",
     ] {
-        assert!(read(&hook(good)).is_ok(), "{good}");
+        assert!(read(&hook(valid)).is_ok(), "{valid}");
     }
     for (wrong, text) in [
         (
@@ -107,19 +108,19 @@ fn the_other_options_of_a_webhook_are_checked() {
         ),
         (
             "headers: {'a b': x}",
-            "\"headers\" holds \"a b\", which is not a valid header name",
+            "\"headers\" contains \"a b\", which is not a valid header name",
         ),
         (
             "headers: {Content-Length: 5}",
-            "\"headers\" must not hold Content-Length, which apmon sets itself",
+            "\"headers\" must not contain Content-Length, which apmon sets itself",
         ),
         (
             "headers: {X: \"s3cret\\n\"}",
-            "\"headers\" X holds characters that are not allowed in a header",
+            "\"headers\" X contains characters that are not allowed in a header",
         ),
         (
             "headers: {X-a: 1, x-A: 2}",
-            "\"headers\" holds x-A twice: capitals make no difference",
+            "\"headers\" contains x-A twice: the case of a name makes no difference",
         ),
     ] {
         let errors = errors(&hook(wrong));
@@ -143,7 +144,7 @@ outage_syslogs:
         errors(text),
         [
             "5:5: outage_commands 2: \"program\" is missing",
-            "6:15: outage_commands 3: \"program\" contains a blank: no shell is involved, so arguments go into \"args\"",
+            "6:15: outage_commands 3: \"program\" contains a space: no shell is involved, so arguments belong in \"args\"",
             "10:15: outage_syslogs 3: \"address\" must be a path such as /dev/log, udp://host:port or tcp://host:port",
             "10:34: outage_syslogs 3: \"facility\" must be user or daemon or local0 or local1 or local2 or local3 or local4 or local5 or local6 or local7, not \"local8\"; did you mean local0?",
         ]
@@ -151,15 +152,15 @@ outage_syslogs:
 }
 
 #[test]
-fn an_incomplete_login_of_a_mail_server_brings_a_warning() {
+fn an_incomplete_login_of_a_mail_server_is_a_warning() {
     let warned = |options: &str| -> Vec<String> {
         let server = format!("email_server: {{smtp_host: h, from_address: a@b, {options}}}");
-        let file = good(&server);
+        let file = valid(&server);
         file.warnings.iter().map(ToString::to_string).collect()
     };
     let of = |text: &str| vec![format!("email_server: {text}")];
     let clear = of(
-        "\"smtp_password\" is sent in clear text because use_tls is no: anybody who sees the traffic can read it",
+        "\"smtp_password\" is sent in clear text because use_tls is no: anyone who sees the traffic can read it",
     );
     assert_eq!(
         warned("smtp_port: 25, smtp_username: u, smtp_password: p, use_tls: no"),
@@ -184,7 +185,7 @@ fn an_incomplete_login_of_a_mail_server_brings_a_warning() {
 }
 
 #[test]
-fn rule_7_mailboxes_are_mailboxes() {
+fn rule_7_recipients_are_e_mail_addresses() {
     let text = "\
 email_server: {smtp_host: mail, smtp_port: 25, from_address: apmon}
 outage_emails:
@@ -208,11 +209,11 @@ outage_emails:
 }
 
 #[test]
-fn rules_10_to_12_mail_needs_a_server_and_a_server_needs_three_things() {
+fn rules_10_to_12_mail_needs_a_server_and_a_server_needs_three_options() {
     let rows: &[(&str, &[&str])] = &[
         (
             "outage_emails: [{email: a@b.example}]",
-            &["3:3: site: \"outage_emails\" needs email_server beside it"],
+            &["3:3: site: \"outage_emails\" needs \"email_server\""],
         ),
         (
             "email_server: {}",
@@ -239,11 +240,11 @@ fn rules_10_to_12_mail_needs_a_server_and_a_server_needs_three_things() {
         ),
         (
             "email_server:",
-            &["3:15: email_server: must be a section of options, this is nothing"],
+            &["3:15: email_server: must be a section of options, found nothing"],
         ),
         (
             "email_server: mail.example",
-            &["3:17: email_server: must be a section of options, this is a single value"],
+            &["3:17: email_server: must be a section of options, found a single value"],
         ),
     ];
     for (lines, expected) in rows {
@@ -269,11 +270,11 @@ outage_webhooks:
             "6:41: outage_webhooks 3: \"request_method\" must be GET or POST, not \"post\"; did you mean POST?",
             "6:65: outage_webhooks 3: \"request_encoding\" must be URL or HTML or JSON or CSVQUOTED, not \"CSV\"",
             "7:51: outage_webhooks 4: \"request_method\" must be GET or POST, not \"PUT\"",
-            "7:96: outage_webhooks 4: \"request_prefix\" must be text, this is a list",
+            "7:96: outage_webhooks 4: \"request_prefix\" must be text, found a list",
             "8:5: outage_webhooks 5: \"endpoint_url\" is missing",
             "8:5: outage_webhooks 5: \"request_method\" is missing",
             "8:5: outage_webhooks 5: \"request_encoding\" is missing",
-            "8:6: outage_webhooks 5: \"url\" is an option of presets, and there is no preset",
+            "8:6: outage_webhooks 5: \"url\" is an option of presets, but no preset is given",
         ]
     );
     assert!(read("outage_webhooks: []").is_ok());
@@ -282,7 +283,7 @@ outage_webhooks:
 const SERVER: &str = "email_server: {smtp_host: h, smtp_port: 25, from_address: a@b, use_tls: no}";
 
 #[test]
-fn a_channel_is_known_by_its_kind_and_where_it_sends() {
+fn the_id_of_a_channel_is_its_kind_and_destination() {
     assert_eq!(
         ids("\
 outage_webhooks:
@@ -345,9 +346,9 @@ fn channels_keep_their_ids_when_a_token_changes() {
     assert_eq!(webhooks("two"), expected);
 }
 
-/// Its name is for `then` alone: what waits for a mailbox is known by the mailbox.
+/// The name is used by `then` only; pending e-mails are identified by their recipient.
 #[test]
-fn a_mailbox_is_known_by_its_address() {
+fn the_id_of_a_recipient_is_its_address() {
     let emails =
         "outage_emails: [{email: Ops@b.example}, {email: ops@b.example, name: ops}, {email: dev@b.example}]";
     assert_eq!(
@@ -357,8 +358,8 @@ fn a_mailbox_is_known_by_its_address() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_hinted_at() {
-    let file = good(
+fn a_missing_program_is_a_hint() {
+    let file = valid(
         "outage_commands: [{program: /no/such/program}, {program: no-such-program}, {program: /etc}, {program: sh}]",
     );
     let hints: Vec<_> = file.hints.iter().map(ToString::to_string).collect();
@@ -373,9 +374,9 @@ fn a_program_that_is_not_there_is_hinted_at() {
 }
 
 #[test]
-fn mail_says_which_server_it_goes_through() {
+fn a_recipient_shows_its_mail_server() {
     let via = |server: &str| {
-        let file = good(&format!(
+        let file = valid(&format!(
             "email_server: {{{server}}}\noutage_emails: [{{email: a@b.example}}]"
         ));
         file.channels[0].blueprint.via.clone().unwrap()

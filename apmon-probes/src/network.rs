@@ -47,7 +47,7 @@ struct Interface {
 }
 
 impl OwnNetwork for Network {
-    fn trouble(&self, to: IpAddr) -> Option<Failure> {
+    fn fault(&self, to: IpAddr) -> Option<Failure> {
         if to.is_loopback() {
             return None;
         }
@@ -194,7 +194,7 @@ mod tests {
         assert!(network.is_own(Ipv4Addr::new(127, 9, 9, 9).into()));
         assert!(!network.is_own(Ipv4Addr::new(198, 51, 100, 7).into()));
         for to in [IpAddr::from([127, 1, 2, 3]), Ipv6Addr::LOCALHOST.into()] {
-            assert_eq!(network.trouble(to), None, "{to}");
+            assert_eq!(network.fault(to), None, "{to}");
             let failure = Failure::new(FailureClass::TimedOut, "no reply");
             assert_eq!(network.blame(to, failure.clone()), failure);
         }

@@ -108,7 +108,7 @@ pub(crate) fn read_expect(
     expect_type: Encoding,
 ) -> Option<Expect> {
     if section.has("expect_type") && !section.has("expect") {
-        section.misplaced("expect_type", "needs expect beside it");
+        section.misplaced("expect_type", "needs \"expect\"");
     }
     match decode(expect_type, expect?.as_str()) {
         Ok(bytes) if bytes.is_empty() => {
@@ -130,7 +130,7 @@ pub(crate) fn read_send(
     content_type: Encoding,
 ) -> Option<Vec<u8>> {
     if section.has("content_type") && !section.has("send") {
-        section.misplaced("content_type", "needs send beside it");
+        section.misplaced("content_type", "needs \"send\"");
     }
     let text = send?;
     match decode(content_type, text.reveal()) {

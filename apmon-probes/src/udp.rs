@@ -164,8 +164,8 @@ impl UdpProbe {
                     Err(_) => {
                         check.step("receive", || "no answer and no refusal".to_owned());
                         // Silence is fine, unless a pulled cable causes it.
-                        if let Some(trouble) = network.trouble(to.ip()) {
-                            return Err(trouble);
+                        if let Some(fault) = network.fault(to.ip()) {
+                            return Err(fault);
                         }
                     }
                 }

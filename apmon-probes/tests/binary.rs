@@ -109,7 +109,7 @@ fn errors_are_reported_at_their_position() {
         ),
         (
             "expect_type: hex",
-            "8:5: monitor \"x\": \"expect_type\" needs expect beside it",
+            "8:5: monitor \"x\": \"expect_type\" needs \"expect\"",
         ),
         (
             "expect: ab\nexpect_type: binary",

@@ -40,15 +40,15 @@ fn an_address_of_the_other_family_is_an_error() {
     for (section, text) in [
         (
             "type: ping\nname: x\naddress: 127.0.0.1\naddress_family: ipv6",
-            "\"address\" is IPv4, and address_family is ipv6",
+            "\"address\" is an IPv4 address, but address_family is ipv6",
         ),
         (
             "type: http\nname: x\naddress: 'https://[::1]/'\naddress_family: ipv4",
-            "\"address\" is IPv6, and address_family is ipv4",
+            "\"address\" is an IPv6 address, but address_family is ipv4",
         ),
         (
             "type: udp\nname: x\naddress: 'udp://[::1]:9'\nsend: x\naddress_family: ipv4",
-            "\"address\" is IPv6, and address_family is ipv4",
+            "\"address\" is an IPv6 address, but address_family is ipv4",
         ),
         (
             "type: ping\nname: x\naddress: nas\naddress_family: ipv5",

@@ -191,10 +191,10 @@ async fn inside(files: &Path) {
 
     // Nothing here but loopback: every other way out is missing.
     let network = services.network();
-    assert_eq!(network.trouble([127, 0, 0, 1].into()), None);
+    assert_eq!(network.fault([127, 0, 0, 1].into()), None);
     let to = IpAddr::from([198, 51, 100, 7]);
-    let trouble = network.trouble(to).unwrap();
-    assert_eq!(trouble.class, FailureClass::NoRoute);
+    let fault = network.fault(to).unwrap();
+    assert_eq!(fault.class, FailureClass::NoRoute);
     let error = UdpSocket::bind("0.0.0.0:0")
         .unwrap()
         .connect((to, 161))

@@ -170,11 +170,11 @@ fn mistakes_in_what_is_sent() {
     );
     one(
         "type: tcp\naddress: tcp://h:1\ncontent_type: hex",
-        "6:5: monitor \"x\": \"content_type\" needs send beside it",
+        "6:5: monitor \"x\": \"content_type\" needs \"send\"",
     );
     one(
         "type: http\naddress: http://h/\ncontent_type: text/html",
-        "6:5: monitor \"x\": \"content_type\" needs send beside it",
+        "6:5: monitor \"x\": \"content_type\" needs \"send\"",
     );
     one(
         "type: tcp\naddress: tcp://h:1\nsend: 01 0g\ncontent_type: hex",

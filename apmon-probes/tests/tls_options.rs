@@ -81,7 +81,7 @@ fn a_file_of_authorities_that_will_not_do_is_a_mistake() {
     let text = error(&pki, "", "\nssl_ca_file: root.pem");
     assert_eq!(
         text,
-        "lab.yaml:8:5: monitor \"x\": \"ssl_ca_file\" needs ssl_verify: yes beside it"
+        "lab.yaml:8:5: monitor \"x\": \"ssl_ca_file\" needs \"ssl_verify: yes\""
     );
 }
 

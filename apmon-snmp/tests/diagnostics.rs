@@ -140,7 +140,7 @@ fn each_mistake_has_its_message() {
         ),
         (
             "type: host, address: snmp://h, community: ",
-            &["\"community\" has no value; leave the line out or give one"],
+            &["\"community\" has no value; give one or remove the line"],
         ),
         (
             "type: host, address: snmp://a@h, community: b",

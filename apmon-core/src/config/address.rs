@@ -1,4 +1,4 @@
-//! Addresses: hosts, URLs, mailboxes.
+//! Hosts, URLs and e-mail addresses.
 
 use std::{
     fmt,
@@ -7,18 +7,18 @@ use std::{
 
 use url::Url;
 
-/// A host as it stands in an address.
+/// A host in an address.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Host {
     /// An IPv4 or IPv6 address.
     Address(IpAddr),
-    /// A name to be looked up.
+    /// A name, which must be resolved.
     Name(String),
 }
 
 impl Host {
-    /// Reads an address, bare or in brackets, or a host name (RFC 1123, with
-    /// `_` allowed because LANs have such names).
+    /// Parses an IP address, with or without brackets, or a host name (RFC 1123;
+    /// `_` is allowed too, because LANs have such names).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(v4) = text.parse::<Ipv4Addr>() {
@@ -32,14 +32,14 @@ impl Host {
             return Some(Self::Address(v6.into()));
         }
         let name = text.strip_suffix('.').unwrap_or(text);
-        let looks_numeric = name.chars().all(|c| c.is_ascii_digit() || c == '.');
+        let is_numeric = name.chars().all(|c| c.is_ascii_digit() || c == '.');
         let label_ok = |label: &str| {
             (1..=63).contains(&label.len())
                 && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         };
-        (name.len() <= 253 && !looks_numeric && name.split('.').all(label_ok))
+        (name.len() <= 253 && !is_numeric && name.split('.').all(label_ok))
             .then(|| Self::Name(text.to_owned()))
     }
 }
@@ -54,10 +54,10 @@ impl fmt::Display for Host {
     }
 }
 
-/// Reads a URL with one of `schemes` and a host.
+/// Parses a URL that has a host and one of `schemes`.
 ///
 /// # Errors
-/// What is wrong, to follow `"address" `.
+/// The fault, as text that follows `"address" `.
 pub(super) fn parse_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
     let wanted = || {
         let list: Vec<_> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
@@ -67,7 +67,7 @@ pub(super) fn parse_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
         return Err(format!("must be a URL that begins with {}", wanted()));
     };
     if !schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
-        // What is no scheme may be the better part of a secret URL.
+        // Text that is not a scheme may be the secret part of a URL.
         return Err(match is_scheme(scheme) {
             true => format!("must begin with {}, not {scheme}://", wanted()),
             false => format!("must be a URL that begins with {}", wanted()),
@@ -77,11 +77,11 @@ pub(super) fn parse_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
         return Err("has no host".into());
     }
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("must not hold blanks or control characters; write %20 for a blank".into());
+        return Err("must not contain spaces or control characters; write %20 for a space".into());
     }
     let url = Url::parse(text).map_err(|error| match error {
-        url::ParseError::InvalidPort => "has a port that is not 1 to 65535".to_owned(),
-        other => format!("is no valid URL: {other}"),
+        url::ParseError::InvalidPort => "has a port that is not between 1 and 65535".to_owned(),
+        other => format!("is not a valid URL: {other}"),
     })?;
     let host = url.host_str().unwrap_or("");
     if host.is_empty() {
@@ -91,12 +91,12 @@ pub(super) fn parse_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
         return Err("has a host that is neither a name nor an address".into());
     }
     if url.port() == Some(0) {
-        return Err("has a port that is not 1 to 65535".into());
+        return Err("has a port that is not between 1 and 65535".into());
     }
     Ok(url)
 }
 
-/// Whether two URLs lead to the same host and port.
+/// Whether two URLs have the same host and port.
 #[must_use]
 pub fn is_same_server(one: &str, other: &str) -> bool {
     let server = |text: &str| {
@@ -107,7 +107,8 @@ pub fn is_same_server(one: &str, other: &str) -> bool {
     matches!((server(one), server(other)), (Some(one), Some(other)) if one == other)
 }
 
-/// RFC 3986, but short: longer ones are not in use.
+/// Whether `text` is a URL scheme (RFC 3986) of at most 12 characters, which
+/// covers those in use.
 fn is_scheme(text: &str) -> bool {
     text.len() <= 12
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -116,8 +117,8 @@ fn is_scheme(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
-/// A wrong address as it is shown: whatever stands before an `@` may be a
-/// password or a community, for a wrong address has no sure parts.
+/// An invalid address for display. The text before an `@` is masked: it may be a
+/// password or a community, since an invalid address has no reliable parts.
 pub(super) fn shown(address: &str) -> String {
     let Some((_, end)) = address.rsplit_once('@') else {
         return address.to_owned();
@@ -128,7 +129,8 @@ pub(super) fn shown(address: &str) -> String {
     }
 }
 
-/// RFC 5322, simplified: one `@`, no blanks, a domain with a label.
+/// Whether `text` is an e-mail address (RFC 5322, simplified): one `@`, no
+/// spaces, and a host name as its domain.
 #[must_use]
 pub fn is_email_address(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn mailboxes() {
+    fn email_addresses_have_a_local_part_and_a_domain() {
         for ok in ["a@b.example", "first.last+tag@x-y.example", "root@localhost"] {
             assert!(is_email_address(ok), "{ok}");
         }
@@ -198,12 +200,12 @@ mod tests {
     }
 
     #[test]
-    fn urls_name_what_is_wrong() {
+    fn an_invalid_url_is_refused_with_the_reason() {
         let err = |text| parse_url(text, &["tcp"]).unwrap_err();
         assert_eq!(err("host:22"), "must be a URL that begins with tcp://");
         assert_eq!(err("http://host:22"), "must begin with tcp://, not http://");
         assert_eq!(err("tcp://:22"), "has no host");
-        assert_eq!(err("tcp://h:99999"), "has a port that is not 1 to 65535");
+        assert_eq!(err("tcp://h:99999"), "has a port that is not between 1 and 65535");
         assert!(parse_url("tcp://[::1]:22", &["tcp"]).is_ok());
     }
 }

@@ -1,5 +1,5 @@
-//! The channels of a site: the options that every channel has, and one entry
-//! as it was read.
+//! The channels of a site: the options of every channel, and one entry of the
+//! site file.
 
 mod id;
 mod list;
@@ -28,18 +28,19 @@ pub struct ChannelOptions {
     /// part of the channel's id (`webhook:NAME`), so that pending notifications
     /// stay with their entry when entries change places. (An addition.)
     pub name: Option<Text>,
-    /// The fallback: the `name` of the channel that receives what this one
-    /// refuses, at once, and everything once this one has been failing for
-    /// `after_secs`. It receives nothing else. (An addition.)
+    /// The fallback: the `name` of the channel that receives each notification
+    /// which this channel refuses, at once, and all notifications once this
+    /// channel has failed for `after_secs`. It receives nothing else. (An
+    /// addition.)
     pub then: Option<Text>,
-    /// Seconds for which this channel must have been failing before its fallback
-    /// is used. Less than `notify_expire_secs`. Default 300. Needs `then`. (An
+    /// Seconds for which this channel must have failed before its fallback is
+    /// used; less than `notify_expire_secs`. Default 300. Needs `then`. (An
     /// addition.)
     pub after_secs: Option<Seconds>,
 }
 
 impl ChannelOptions {
-    /// How long the channel must have been failing before its fallback is used.
+    /// How long the channel must have failed before its fallback is used.
     #[must_use]
     pub fn after(&self) -> Seconds {
         self.after_secs.unwrap_or(const { Seconds::new(300) })
@@ -49,17 +50,17 @@ impl ChannelOptions {
 /// One channel of a site file, read and checked.
 #[non_exhaustive]
 pub struct ChannelEntry {
-    /// Names it in the outbox: `kind:name`, or `kind:` and where it sends.
+    /// Its id in the outbox: `kind:name`, or `kind:` and its identity.
     pub id: String,
     /// Its kind's name.
     pub kind: &'static str,
-    /// The list it stands in.
+    /// The list that holds it.
     pub section: &'static str,
-    /// Where it stands in the file.
+    /// Its position in the file.
     pub at: Position,
-    /// What every channel has.
+    /// The options of every channel.
     pub options: ChannelOptions,
-    /// What it is, and how to build its notifier.
+    /// Its description, and how to build its notifier.
     pub blueprint: ChannelBlueprint,
 }
 
@@ -70,7 +71,7 @@ impl ChannelEntry {
         self.options.name.as_ref().map(Text::as_str)
     }
 
-    /// What it is called in listings: a preset's name, or its kind's.
+    /// Its label in listings: the name of its preset, or else of its kind.
     #[must_use]
     pub fn label(&self) -> &'static str {
         self.blueprint.label.unwrap_or(self.kind)
@@ -82,8 +83,8 @@ impl ChannelEntry {
         self.blueprint.class.as_ref()
     }
 
-    /// Builds its notifier. One delivery may take `timeout`, unless the entry
-    /// says otherwise.
+    /// Builds its notifier. `timeout` limits one delivery, unless the entry sets a
+    /// timeout of its own.
     #[must_use]
     pub fn build(&self, services: &Services, timeout: Duration) -> Arc<dyn Notifier> {
         self.blueprint.build(services, timeout)

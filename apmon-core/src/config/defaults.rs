@@ -1,9 +1,9 @@
-//! What a kind may read of its site.
+//! The options of the site that a kind of monitor reads.
 
 use super::value::{AddressFamily, Count, NameResolution, Text};
 
-/// The site's options that are defaults of its monitors and that a kind reads
-/// itself ([`Section::defaults`](super::Section::defaults)).
+/// Options of the site that are defaults for its monitors and that a kind reads
+/// itself, from [`Section::defaults`](super::Section::defaults).
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct MonitorDefaults {

@@ -1,4 +1,4 @@
-//! The tree as serde sees it: the type that reads a node decides what its
+//! A serde deserializer of the tree: the type that reads a node decides what its
 //! text means.
 
 use std::{collections::HashSet, fmt, rc::Rc};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::text::{excerpt, nearest};
 
-/// Nodes that are read as if they were not there, known by their address.
+/// Nodes that are read as if they were absent, identified by their memory address.
 #[derive(Default)]
 pub(super) struct Pruned(HashSet<usize>);
 
@@ -32,7 +32,7 @@ impl Pruned {
         self.0.insert(address);
     }
 
-    /// Whether `node` is left out: it was wrong, or complained of before.
+    /// Whether `node` is skipped because its error was reported already.
     pub(super) fn skips(&self, node: &Node) -> bool {
         matches!(node.value, Value::Wrong) || self.0.contains(&Self::address(node))
     }
@@ -42,18 +42,18 @@ impl Pruned {
     }
 }
 
-/// What serde reports: text to follow the quoted `path`, and where.
+/// An error from serde: text that follows the quoted `path`, and its position.
 #[derive(Debug, Default)]
 pub(super) struct ReadError {
-    /// The key, and what leads further inside (`login.user`).
+    /// The key, followed by those inside it (`login.user`).
     pub(super) path: String,
-    /// The key of the section itself.
+    /// The key in the section itself.
     pub(super) key: Option<Rc<str>>,
-    /// The innermost node that is wrong.
+    /// The innermost invalid node, by its address.
     pub(super) node: Option<usize>,
     pub(super) at: Option<Position>,
     pub(super) text: String,
-    /// Another mistake has reported it already.
+    /// Whether another error covers it already.
     pub(super) reported: bool,
     missing: bool,
 }
@@ -119,7 +119,7 @@ impl de::Error for ReadError {
     }
 }
 
-/// A section's entries, as a struct.
+/// A deserializer of a section's entries, as the fields of a struct.
 pub(super) struct Fields<'a> {
     pub(super) entries: &'a [&'a Entry],
     pub(super) pruned: &'a Pruned,
@@ -195,7 +195,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
     }
 }
 
-/// One node.
+/// A deserializer of one node.
 struct Text<'a> {
     node: &'a Node,
     pruned: &'a Pruned,
@@ -211,20 +211,21 @@ impl<'a> Text<'a> {
 
     fn other(value: &Value, expected: &str) -> ReadError {
         match value {
-            Value::Null => ReadError::new("has no value; leave the line out or give one"),
-            other => ReadError::new(format!("must be {expected}, this is {}", other.what())),
+            Value::Null => ReadError::new("has no value; give one or remove the line"),
+            other => ReadError::new(format!("must be {expected}, found {}", other.what())),
         }
     }
 
-    /// The text as a message may quote it: what a variable holds may be secret.
+    /// The text quoted for a message. The value of a variable is not shown, as it
+    /// may be secret.
     fn quoted(&self, text: &str) -> String {
         match &self.node.variable {
-            Some(name) => format!("what ${{{}}} holds", excerpt(name, 60)),
+            Some(name) => format!("the value of ${{{}}}", excerpt(name, 60)),
             None => format!("\"{}\"", excerpt(text, 40)),
         }
     }
 
-    /// A whole number of a type that holds `range`.
+    /// Parses a whole number; `range` describes the values that its type holds.
     fn whole<T: std::str::FromStr>(&self, range: &dyn fmt::Display) -> Result<T, ReadError> {
         let text = self.scalar("a whole number")?;
         text.parse().map_err(|_| {
@@ -254,7 +255,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Seed 003's words for yes and no, in any case.
+/// Parses the words for yes and no of seed 003, ignoring case.
 fn yes_or_no(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "on" | "ok" | "good" | "positive" | "1" => Some(true),
@@ -299,7 +300,7 @@ impl<'de> Deserializer<'de> for Text<'_> {
         deserialize_i32 visit_i32 i32, deserialize_i64 visit_i64 i64,
     }
 
-    /// For types with a range of their own, which they name themselves.
+    /// Used by types that check and report a range of their own.
     fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         visitor.visit_i128(self.whole(&"a number of at most 38 digits")?)
     }
@@ -366,7 +367,7 @@ impl<'de> Deserializer<'de> for Text<'_> {
             return Err(Self::other(&self.node.value, "a section of options"));
         };
         visitor.visit_map(self.pairs(entries)).map_err(|error| ReadError {
-            // A field may be missing because it was wrong.
+            // A field may be missing because it was invalid.
             reported: error.reported || (error.missing && self.pruned.skips_some(entries)),
             missing: false,
             ..error
@@ -383,7 +384,7 @@ impl<'de> Deserializer<'de> for Text<'_> {
         if variants.contains(&text) {
             return visitor.visit_enum(text.into_deserializer());
         }
-        // Short words are all near each other.
+        // Short words all resemble each other.
         let hint = nearest(text, variants.iter().copied())
             .filter(|word| word.len() > 3 || word.eq_ignore_ascii_case(text))
             .map(|word| format!("; did you mean {word}?"))
@@ -404,13 +405,13 @@ impl<'de> Deserializer<'de> for Text<'_> {
     }
 }
 
-/// The name by which [`one_or_many`] asks for its reading.
+/// The name of the newtype struct by which [`one_or_many`] is recognised.
 const ONE_OR_MANY: &str = "$apmon::one_or_many";
 
-/// One value or a list of them, read the same.
+/// Deserializes a list; a single value counts as a list of one.
 ///
 /// # Errors
-/// What the element's own reading says.
+/// Those of the elements.
 pub fn one_or_many<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,4 +1,4 @@
-//! What is wrong with a site file, each thing at its place.
+//! Errors, warnings and hints about a site file, with their positions.
 
 use std::{
     collections::{HashMap, hash_map},
@@ -12,15 +12,16 @@ use crate::text::printable;
 /// One error, warning or hint.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Diagnostic {
-    /// Where.
+    /// Its position.
     pub at: Position,
-    /// In what (`monitor "web"`, `site`); empty for the file itself.
+    /// The section that it concerns (`monitor "web"`, `site`); empty for the file
+    /// itself.
     pub within: String,
-    /// What is wrong, and what was perhaps meant.
+    /// What is wrong, and what was probably meant.
     pub text: String,
 }
 
-/// `monitor "web": "address" is missing`, without the place.
+/// The text without the position: `monitor "web": "address" is missing`.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.within.is_empty() {
@@ -31,8 +32,9 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The diagnostics in the order of the file. What came through `<<` or an alias
-/// is reported once, where it stands, however often it was merged.
+/// Sorts diagnostics in the order of the file. A diagnostic about text that is
+/// merged with `<<` or used through an alias is reported once, where that text
+/// was written, however often it is used.
 pub(super) fn deduplicated(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut places = HashMap::new();
     let mut once: Vec<(Diagnostic, usize)> = Vec::with_capacity(diagnostics.len());
@@ -61,31 +63,31 @@ pub(super) fn deduplicated(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// It cannot be read at all.
+    /// The file cannot be read.
     #[error("{}: {}", printable(&.path.display().to_string()), printable(.reason))]
     Unreadable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// It is not valid YAML; reading ended there.
+    /// The file is not valid YAML; reading ended at this position.
     #[error("{at}: {}", printable(.reason))]
     Syntax {
-        /// Where.
+        /// The position.
         at: Position,
-        /// What is wrong.
+        /// What is wrong there.
         reason: String,
     },
-    /// Its content is invalid: every error, in the order of the file.
+    /// The content is invalid.
     #[error("{}", lines(.errors))]
     Invalid {
-        /// All of them.
+        /// Every error, in the order of the file.
         errors: Vec<Diagnostic>,
     },
 }
 
-/// More errors than a person reads are counted, not shown.
+/// The maximum number of errors that are shown; further ones are only counted.
 const SHOWN: usize = 200;
 
 fn lines(errors: &[Diagnostic]) -> String {

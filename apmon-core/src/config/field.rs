@@ -1,11 +1,11 @@
-//! The field names of an options struct, learnt from serde itself, so that
-//! they stand in one place.
+//! The field names of an options struct, as serde reports them, so that they are
+//! written only once.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, de, forward_to_deserialize_any};
 
-/// The names under which `T` reads its fields; empty for what is no struct.
+/// The names under which `T` deserializes its fields; empty if `T` is not a struct.
 #[must_use]
 pub fn fields_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     match T::deserialize(Capture) {

@@ -1,4 +1,4 @@
-//! A whole site file, read and checked.
+//! A whole site file: reading it, and what was read.
 
 mod plan;
 mod process;
@@ -23,35 +23,35 @@ use crate::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SiteFile {
-    /// Where it was read.
+    /// The path of the file.
     pub path: PathBuf,
     /// The site's name.
     pub name: String,
     /// The site's options.
     pub site: SiteOptions,
-    /// Its channels: the kinds in the order of their table, the entries of each
-    /// in the order of the file.
+    /// Its channels: by kind in the order of the table, within a kind in the order
+    /// of the file.
     pub channels: Vec<ChannelEntry>,
     /// Its monitors, in the order of the file.
     pub monitors: Vec<MonitorEntry>,
-    /// What it says of the process, under `apmon`.
+    /// The sections under `apmon`, which concern the process.
     pub process: Vec<ProcessSection>,
-    /// What is questionable but allowed.
+    /// Settings that are allowed but questionable.
     pub warnings: Vec<Diagnostic>,
-    /// What could be safer, or may surprise. For who asks (`--test-config`), not
-    /// for every start.
+    /// Settings that could be safer, or may surprise. They are meant for
+    /// `--test-config`, not for every start.
     pub hints: Vec<Diagnostic>,
 }
 
-/// What a site file may hold: tables of kinds, as libraries list them.
+/// The tables of kinds that a site file may use, as libraries list them.
 #[derive(Clone, Copy, Default)]
 pub struct Tables<'a> {
     /// The kinds of monitors.
     pub kinds: &'a [&'a dyn MonitorKind],
     /// The kinds of channels.
     pub channels: &'a [&'a dyn ChannelKind],
-    /// The sections of the top-level key `apmon`: options of the process, not of
-    /// a site.
+    /// The kinds of sections under the top-level key `apmon`: options of the
+    /// process, not of a site.
     pub process: &'a [&'a dyn SectionKind],
 }
 
@@ -59,17 +59,18 @@ impl Tables<'_> {
     /// Reads a site file.
     ///
     /// # Errors
-    /// It cannot be read, is not valid YAML, or its content is invalid: then
-    /// every error in it.
+    /// The file cannot be read or is not valid YAML; or its content is invalid, and
+    /// all errors in it are returned.
     pub fn load(&self, path: &Path, environment: &dyn Environment) -> Result<SiteFile, ConfigError> {
         self.parse(path, &source::read(path)?, environment)
     }
 
-    /// Reads a site file's text; `path` is for messages, and paths in the file
-    /// are relative to its directory.
+    /// Reads the text of a site file. `path` is shown in messages, and paths in the
+    /// file are relative to its directory.
     ///
     /// # Errors
-    /// It is not valid YAML, or its content is invalid: then every error in it.
+    /// The text is not valid YAML; or its content is invalid, and all errors in it
+    /// are returned.
     pub fn parse(
         &self,
         path: &Path,
@@ -108,7 +109,7 @@ pub fn load(
     tables.load(path, environment)
 }
 
-/// Reads a site file's text: [`Tables::parse`] without options of the process.
+/// Reads the text of a site file: [`Tables::parse`] without options of the process.
 ///
 /// # Errors
 /// See [`Tables::parse`].

@@ -1,8 +1,9 @@
-//! What the channels of a site do that its author may not expect.
+//! Hints about channels that behave in a way their author may not expect.
 
 use super::{channel::ChannelEntry, diagnostic::Diagnostic, monitor::MonitorEntry, section::Diagnostics};
 
-/// A fallback receives nothing else, and obeys the switches of its class.
+/// Adds a hint for each fallback: what it receives, and which monitors have
+/// switched it off by its class.
 pub(super) fn channels(channels: &[ChannelEntry], monitors: &[MonitorEntry], diagnostics: &mut Diagnostics) {
     for fallback in channels {
         let Some(name) = fallback.name() else { continue };
@@ -25,10 +26,8 @@ pub(super) fn channels(channels: &[ChannelEntry], monitors: &[MonitorEntry], dia
                 text,
             });
         };
-        let from = from.join(", ");
-        hint(format!(
-            "is the fallback of {from}: it receives only what they cannot deliver"
-        ));
+        let from = from.join(" and ");
+        hint(format!("is a fallback: receives only what {from} cannot deliver"));
         let Some(class) = fallback.class() else { continue };
         let off = monitors
             .iter()
@@ -36,11 +35,11 @@ pub(super) fn channels(channels: &[ChannelEntry], monitors: &[MonitorEntry], dia
         match off.count() {
             0 => {}
             1 => hint(format!(
-                "receives nothing of 1 monitor that has {}: no",
+                "receives nothing about 1 monitor that has {}: no",
                 class.name()
             )),
             n => hint(format!(
-                "receives nothing of {n} monitors that have {}: no",
+                "receives nothing about {n} monitors that have {}: no",
                 class.name()
             )),
         }

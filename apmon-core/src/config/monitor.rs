@@ -1,5 +1,5 @@
-//! The options every monitor has, where each effective value came from, and a
-//! monitor as it was read.
+//! The options of every monitor, the origin of each effective value, and one
+//! monitor of the site file.
 
 mod read;
 
@@ -21,64 +21,66 @@ use crate::{
     services::Services,
 };
 
-/// Options of every monitor, whatever its type.
+/// Options of every monitor, of any type.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct MonitorOptions {
-    /// What kind of check it is.
+    /// The type of the check.
     #[schemars(required)]
     pub r#type: Option<Text>,
-    /// Unique within the site; it stands in every message, and the state is
-    /// kept under it.
+    /// The monitor's name, unique within the site. It appears in every
+    /// notification, and the state is stored under it.
     #[schemars(required)]
     pub name: Option<Text>,
-    /// What to look at. Its form depends on `type`.
+    /// The target to check. Its form depends on `type`.
     #[schemars(required)]
     pub address: Option<Text>,
-    /// Seconds between two looks. Default: the site's, else 60.
+    /// Seconds between two checks. Default: the site's value, else 60.
     pub check_every_n_secs: Option<Seconds>,
-    /// So many looks in a row must fail before it is an outage. Default: the
-    /// site's, else 3. (An addition: APMonitor has it for the site only.)
+    /// Consecutive failed checks before an outage is declared. Default: the site's
+    /// value, else 3. (An addition: APMonitor has it for the site only.)
     pub max_retries: Option<Count>,
-    /// Deadline of one look in seconds, name resolution included. Default: the
-    /// site's, else 20. (An addition.)
+    /// Timeout of one check in seconds, including name resolution. Default: the
+    /// site's value, else 20. (An addition.)
     pub max_try_secs: Option<Seconds>,
-    /// Seconds from the end of a failed look to its retry. Default: the
-    /// site's, else `max_try_secs`. (An addition.)
+    /// Seconds from the end of a failed check to its retry. Default: the site's
+    /// value, else `max_try_secs`. (An addition.)
     pub retry_every_n_secs: Option<Seconds>,
-    /// Longest time between two reminders of an outage, in seconds; not less
-    /// than `check_every_n_secs`. Default: the site's, else 600.
+    /// Longest interval between two reminders of an outage, in seconds; not less
+    /// than `check_every_n_secs`. Default: the site's value, else 600.
     pub notify_every_n_secs: Option<Seconds>,
-    /// The reminder from which `notify_every_n_secs` holds; those before come
-    /// sooner. Needs `notify_every_n_secs`. Default: the site's, else 1.
+    /// The number of the reminder from which `notify_every_n_secs` applies; earlier
+    /// reminders come sooner. Needs `notify_every_n_secs`. Default: the site's
+    /// value, else 1.
     pub after_every_n_notifications: Option<Count>,
-    /// After so many seconds in which it could not be looked at, that is told
-    /// once. Default: the site's, else 300. (An addition.)
+    /// Seconds during which the monitor could not be checked before this is
+    /// reported, once. Default: the site's value, else 300. (An addition.)
     pub unknown_after_secs: Option<Seconds>,
-    /// Whether anybody is told anything of this monitor. Default: the site's,
-    /// else yes.
+    /// Whether notifications about this monitor are sent. Default: the site's
+    /// value, else yes.
     pub alarms: Option<bool>,
-    /// Whether mail is among it. Default yes.
+    /// Whether these notifications are also sent by e-mail. Default yes.
     pub email: Option<bool>,
-    /// Whether it appears on pages and charts. Default yes.
+    /// Whether the monitor appears on pages and charts. Default yes.
     pub display: Option<bool>,
-    /// Which addresses of its host are looked at: `any` (IPv4 before IPv6),
-    /// `ipv4` or `ipv6`. Default: the site's, else `any`. (An addition.)
+    /// Which addresses of the host are used: `any` (IPv4 before IPv6), `ipv4` or
+    /// `ipv6`. Default: the site's value, else `any`. (An addition.)
     pub address_family: Option<AddressFamily>,
-    /// Requested with GET while the monitor is up, for an outside watcher.
+    /// A URL that is requested (GET) while the monitor is up, for an outside watcher
+    /// that raises an alarm when the requests stop.
     pub heartbeat_url: Option<Secret>,
-    /// Seconds between two heartbeats. Default: one after each good look.
+    /// Seconds between two heartbeats. Default: one after each successful check.
     /// Needs `heartbeat_url`.
     pub heartbeat_every_n_secs: Option<Seconds>,
 }
 
-/// Where an effective value came from.
+/// The origin of an effective value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Origin {
     /// The monitor's own section.
     Monitor,
     /// The site's section.
     Site,
-    /// Neither.
+    /// Neither: the built-in default.
     Default,
 }
 
@@ -92,7 +94,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// An effective value and where it came from.
+/// An effective value and its origin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sourced<T> {
     /// The value.
@@ -120,16 +122,16 @@ impl<T> Sourced<T> {
     }
 }
 
-/// One monitor of a site file, read and checked.
+/// One monitor of a site file.
 #[non_exhaustive]
 pub struct MonitorEntry {
     /// Its name.
     pub name: String,
     /// Its kind's name.
     pub kind: &'static str,
-    /// Its address, as it is shown.
+    /// Its address for display.
     pub address: String,
-    /// Where it stands in the file.
+    /// Its position in the file.
     pub at: Position,
     /// See [`MonitorOptions`].
     pub check_every: Sourced<Seconds>,
@@ -158,13 +160,14 @@ pub struct MonitorEntry {
     /// SHA-256 over the effective options.
     pub checksum: String,
     labels: Arc<Labels>,
-    /// Its kind's options as JSON, with `***` for each secret.
+    /// The options of its kind as JSON, with `***` for each secret.
     own: Box<str>,
     blueprint: Blueprint,
 }
 
 impl MonitorEntry {
-    /// The classes of channels that it switches off: `email: no` is the class `email`.
+    /// The classes of channels that it switches off; `email: no` switches off the
+    /// class `email`.
     #[must_use]
     pub fn classes_off(&self) -> Vec<ChannelClass> {
         match self.email.value {
@@ -173,8 +176,8 @@ impl MonitorEntry {
         }
     }
 
-    /// Its effective options, by the names of the site file: the monitor's own,
-    /// the site's, and the defaults. Every secret is `***`.
+    /// Its effective options under their names in the site file: the monitor's own,
+    /// the site's, and the defaults. Each secret is shown as `***`.
     #[must_use]
     pub fn options(&self) -> serde_json::Value {
         let mut options = serde_json::json!({
@@ -251,8 +254,8 @@ impl fmt::Debug for MonitorEntry {
     }
 }
 
-/// Adds a kind's own options, which may be one set or several side by side;
-/// those that are not given are left out.
+/// Adds the options of a kind, which are one set or several side by side. Options
+/// that are not set are left out.
 fn add(own: serde_json::Value, options: &mut serde_json::Map<String, serde_json::Value>) {
     match own {
         serde_json::Value::Object(own) => {

@@ -1,4 +1,4 @@
-//! Places in files.
+//! Positions in files.
 
 use std::{
     fmt,
@@ -8,12 +8,12 @@ use std::{
 
 use crate::text::printable;
 
-/// A file by a small number, so that a position is cheap to copy. The paths of
-/// a process's site files are few; each is kept once.
+/// A file, identified by a small number so that a position is cheap to copy. A
+/// process has few site files; each path is stored once and never freed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct FileId(u32);
 
-/// The paths by number, from 1; 0 is no file.
+/// The paths by number, from 1. The number 0 means no file.
 static PATHS: Mutex<Vec<&'static Path>> = Mutex::new(Vec::new());
 
 impl FileId {
@@ -29,7 +29,7 @@ impl FileId {
         Self(u32::try_from(at + 1).unwrap_or(0))
     }
 
-    /// Its path; empty for no file.
+    /// The path of the file; empty for the number 0.
     #[must_use]
     pub fn path(self) -> &'static Path {
         let paths = PATHS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -38,7 +38,7 @@ impl FileId {
     }
 }
 
-/// A place in a file. Line and column count from 1; columns count characters.
+/// A position in a file. Lines and columns count from 1; a column is one character.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Position {
     /// The file.

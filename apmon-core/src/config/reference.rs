@@ -1,18 +1,17 @@
-//! References between names of one site file: `then`, and whatever else means
-//! another entry by its name.
+//! References by name between the entries of a site file, such as `then`.
 
 use std::collections::HashMap;
 
 use super::{diagnostic::Diagnostic, position::Position};
 use crate::text::{excerpt, nearest};
 
-/// The names of entries of one sort, and which of them mean which others.
+/// The names of entries of one sort, and the references between them.
 pub(super) struct References {
-    /// What an entry is called (`channel`).
+    /// The noun for an entry (`channel`).
     noun: &'static str,
     /// The option that refers to another entry (`then`).
     option: &'static str,
-    /// What follows from a circle (`no channel would be notified`).
+    /// The consequence of a circle (`no channel would be left to try`).
     circle: &'static str,
     entries: Vec<Entry>,
 }
@@ -34,8 +33,8 @@ impl References {
         }
     }
 
-    /// Adds an entry: what it is called in diagnostics, its name, and the names
-    /// it refers to.
+    /// Adds an entry: `within` for its diagnostics, its name, and the names that it
+    /// refers to.
     pub(super) fn add(
         &mut self,
         within: &str,
@@ -49,8 +48,8 @@ impl References {
         });
     }
 
-    /// Once all entries are there: names given twice, references to nothing,
-    /// and references that lead back to where they begin.
+    /// Reports duplicate names, references to unknown names, and circles. Called once
+    /// all entries are added.
     pub(super) fn check(&self, errors: &mut Vec<Diagnostic>) {
         let mut report = |entry: &Entry, at: Position, text: String| {
             errors.push(Diagnostic {
@@ -64,7 +63,7 @@ impl References {
             let Some((name, at)) = &entry.name else { continue };
             if let Some(first) = by_name.get(name.as_str()) {
                 let first = &self.entries[*first].within;
-                report(entry, *at, format!("\"name\" is already that of {first}"));
+                report(entry, *at, format!("\"name\" is already used by {first}"));
             } else {
                 by_name.insert(name, i);
             }
@@ -81,13 +80,12 @@ impl References {
                         .map(|near| format!("; did you mean \"{}\"?", excerpt(near, 60)))
                         .unwrap_or_default();
                     let shown = excerpt(name, 60);
-                    let text =
-                        format!("\"{option}\" refers to no {noun}: none has the name \"{shown}\"{hint}");
+                    let text = format!("\"{option}\" refers to an unknown {noun}, \"{shown}\"{hint}");
                     report(entry, *at, text);
                     continue;
                 };
-                // A circle that an entry merely leads into is reported at the
-                // circle's own members.
+                // A circle is reported at its members only, not at an entry that leads
+                // into it.
                 let mut seen = vec![false; self.entries.len()];
                 let mut open = vec![first];
                 while let Some(there) = open.pop() {
@@ -95,7 +93,7 @@ impl References {
                         report(
                             entry,
                             *at,
-                            format!("\"{option}\" leads back here: {}", self.circle),
+                            format!("\"{option}\" leads back to this {noun}: {}", self.circle),
                         );
                         break;
                     }
@@ -134,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_unique_and_references_have_a_target() {
+    fn duplicate_names_and_references_to_unknown_names_are_reported() {
         assert_eq!(
             check(&[("core", &[]), ("a", &["core"]), ("", &["a", "core"])]),
             [""; 0]
@@ -142,9 +140,9 @@ mod tests {
         assert_eq!(
             check(&[("core", &[]), ("core", &["coer", "x"])]),
             [
-                "2:1 entry 2: \"name\" is already that of entry 1",
-                "2:2 entry 2: \"depends_on\" refers to no monitor: none has the name \"coer\"; did you mean \"core\"?",
-                "2:3 entry 2: \"depends_on\" refers to no monitor: none has the name \"x\"",
+                "2:1 entry 2: \"name\" is already used by entry 1",
+                "2:2 entry 2: \"depends_on\" refers to an unknown monitor, \"coer\"; did you mean \"core\"?",
+                "2:3 entry 2: \"depends_on\" refers to an unknown monitor, \"x\"",
             ]
         );
     }
@@ -153,7 +151,7 @@ mod tests {
     fn a_circle_is_reported_at_its_members_only() {
         let text = |line: usize, column: usize| {
             format!(
-                "{line}:{column} entry {line}: \"depends_on\" leads back here: none of them could be checked"
+                "{line}:{column} entry {line}: \"depends_on\" leads back to this monitor: none of them could be checked"
             )
         };
         assert_eq!(check(&[("a", &["a"])]), [text(1, 2)]);
@@ -164,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn many_references_take_no_exponential_time() {
+    fn many_references_are_checked_without_exponential_time() {
         let names: Vec<String> = (0..60).map(|i| format!("m{i}")).collect();
         let after: Vec<Vec<&str>> = (0..60)
             .map(|i| names[i + 1..].iter().map(String::as_str).collect())

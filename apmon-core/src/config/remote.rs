@@ -1,30 +1,30 @@
-//! A host, and how its address is found.
+//! A remote host, and how its name is resolved.
 
 use std::net::IpAddr;
 
 use super::{AddressFamily, Host, NameResolution, Section};
 
-/// A host, and how to find its address.
+/// A remote host, and how its name is resolved.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Remote {
-    /// The host; a literal address is of the family that is wanted.
+    /// The host. A literal address is of the configured family.
     pub host: Host,
-    /// How its name becomes an address.
+    /// How its name is resolved.
     pub resolve: ResolveOptions,
 }
 
-/// How names become addresses. Default: IPv4 before IPv6, by the hosts file and
+/// Options of name resolution. Default: IPv4 before IPv6, from the hosts file and
 /// DNS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ResolveOptions {
-    /// Which addresses may be looked at: `address_family`.
+    /// Which addresses may be used: `address_family`.
     pub family: AddressFamily,
-    /// Who is asked: `resolver`.
+    /// Which resolver is used: `resolver`.
     pub by: NameResolution,
 }
 
 impl ResolveOptions {
-    /// The monitor's, or its site's.
+    /// Reads the options of a monitor: its own, or else those of its site.
     pub fn read(section: &mut Section<'_>) -> Self {
         let by = section.defaults().resolver.unwrap_or_default();
         section.depends_on(by);
@@ -36,8 +36,8 @@ impl ResolveOptions {
 }
 
 impl Remote {
-    /// `host`, reached as the section says. A literal address of the other
-    /// family is a mistake, which is noted.
+    /// Creates a remote from `host` and the section's options. A literal address of
+    /// the other family is reported as an error.
     pub fn read(section: &mut Section<'_>, host: Host) -> Option<Self> {
         let resolve = ResolveOptions::read(section);
         if let Host::Address(ip) = host
@@ -47,7 +47,10 @@ impl Remote {
                 IpAddr::V4(_) => ("IPv4", "ipv6"),
                 IpAddr::V6(_) => ("IPv6", "ipv4"),
             };
-            section.error("address", format!("is {is}, and address_family is {wanted}"));
+            section.error(
+                "address",
+                format!("is an {is} address, but address_family is {wanted}"),
+            );
             return None;
         }
         Some(Self { host, resolve })

@@ -1,7 +1,7 @@
-//! One section of the tree, read into an options struct.
+//! Reads one section of the tree into an options struct.
 //!
-//! The struct's types decide how a text is read. A mistake is noted, its key
-//! left out, and the section read again, so that all mistakes come together.
+//! The struct's types decide how a text is read. An error is noted, its key left
+//! out, and the section read again, so that all errors are reported together.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -26,13 +26,13 @@ use super::{
 };
 use crate::text::{excerpt, nearest};
 
-/// After so many mistakes in one section an option's further ones are left out.
+/// The number of errors in one section after which only the first error of each
+/// further option is reported.
 const MOST_PER_SECTION: usize = 20;
-/// After so many mistakes in one file no nearest word is looked for.
+/// The number of errors in one file after which no similar word is suggested.
 pub(super) const MOST_HINTS: usize = 1000;
 
-/// A section of the site file while it is read: its keys, and what is wrong
-/// with them.
+/// A section of the site file that is being read: its keys and their errors.
 pub struct Section<'a> {
     within: String,
     pub(super) at: Position,
@@ -41,7 +41,7 @@ pub struct Section<'a> {
     pruned: Pruned,
     wrong: HashSet<Rc<str>>,
     errors: &'a mut Vec<Diagnostic>,
-    /// Errors of other sections.
+    /// The number of errors in the sections before this one.
     errors_before: usize,
     diagnostics: Diagnostics,
     address: String,
@@ -50,7 +50,7 @@ pub struct Section<'a> {
     basis: Vec<serde_json::Value>,
 }
 
-/// What is reported although the section is valid.
+/// Warnings and hints, which are reported although the section is valid.
 #[derive(Default)]
 pub(super) struct Diagnostics {
     pub(super) warnings: Vec<Diagnostic>,
@@ -65,7 +65,7 @@ impl Diagnostics {
 }
 
 impl<'a> Section<'a> {
-    /// The section at `node`, or a mistake where it is none.
+    /// Opens the section at `node`, or reports an error if it is not a section.
     pub(super) fn open(
         node: &Node,
         within: impl Into<String>,
@@ -77,7 +77,7 @@ impl<'a> Section<'a> {
                 errors.push(Diagnostic {
                     at: node.at,
                     within,
-                    text: format!("must be a section of options, this is {}", node.value.what()),
+                    text: format!("must be a section of options, found {}", node.value.what()),
                 });
             }
             return None;
@@ -99,7 +99,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The same section, of a monitor with these defaults.
+    /// Sets the defaults of the monitor that the section describes.
     pub(super) fn with_defaults(self, defaults: &'a MonitorDefaults) -> Self {
         Self {
             defaults: Some(defaults),
@@ -107,28 +107,27 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The site's options that are defaults of its monitors.
+    /// The options of the site that are defaults for its monitors.
     #[must_use]
     pub fn defaults(&self) -> &'a MonitorDefaults {
         static NONE: LazyLock<MonitorDefaults> = LazyLock::new(MonitorDefaults::default);
         self.defaults.unwrap_or(&NONE)
     }
 
-    /// What the section is called in diagnostics (`monitor "web"`).
+    /// The section's name in diagnostics (`monitor "web"`).
     pub(super) fn within(&self) -> &str {
         &self.within
     }
 
-    /// The path that `text` means: relative to the directory of the file it
-    /// stands in.
+    /// The path that `text` denotes, relative to the directory of the site file.
     #[must_use]
     pub fn path(&self, text: &str) -> PathBuf {
         let directory = self.at.file.path().parent();
         directory.map_or_else(|| PathBuf::from(text), |directory| directory.join(text))
     }
 
-    /// The monitor also depends on `value` (the site's option, the content of a
-    /// file): where it differs, it is another monitor.
+    /// Makes the monitor depend on `value` (an option of the site, the content of a
+    /// file): if the value changes, the monitor counts as changed.
     pub fn depends_on(&mut self, value: impl Serialize) {
         self.basis.push(serde_json::to_value(value).unwrap_or_default());
     }
@@ -137,14 +136,14 @@ impl<'a> Section<'a> {
         std::mem::take(&mut self.basis)
     }
 
-    /// Reads the keys that are fields of `T`. Wrong ones are noted and read as
-    /// if they were not there. `None` only where `T` cannot do without one.
+    /// Reads the keys that are fields of `T`. Invalid ones are reported and read as if
+    /// they were absent. Returns `None` only if `T` requires one of them.
     pub fn read<T: DeserializeOwned>(&mut self) -> Option<T> {
         self.read_keys(fields_of::<T>())
     }
 
-    /// Reads those of `keys` that are given, each as a `T`: for options whose
-    /// names stand in a table. Wrong ones are noted and left out.
+    /// Reads those of `keys` that are present, each as a `T`; for options whose names
+    /// come from a table. Invalid ones are reported and left out.
     pub fn read_each<T: DeserializeOwned>(&mut self, keys: &[&'static str]) -> BTreeMap<String, T> {
         self.read_keys(keys).unwrap_or_default()
     }
@@ -166,8 +165,8 @@ impl<'a> Section<'a> {
                 .iter()
                 .find(|entry| error.key.as_ref() == Some(&entry.key))
             else {
-                // Only a struct that demands a field gets here; such a field
-                // may be missing because it was wrong.
+                // Only a struct that requires a field gets here. The field may be
+                // missing because it was invalid.
                 if !entries.iter().any(|entry| self.pruned.skips(&entry.value)) {
                     self.push(self.at, error.text);
                 }
@@ -198,8 +197,8 @@ impl<'a> Section<'a> {
         self.entries.iter().find(|entry| &*entry.key == key)
     }
 
-    /// Whether something of the value of `key` was wrong, and is reported already:
-    /// what follows from it need not be reported as well.
+    /// Whether the value of `key`, or part of it, was invalid. That is reported
+    /// already, so errors that follow from it need not be.
     #[must_use]
     pub fn is_wrong(&self, key: &str) -> bool {
         let unset = |node: &Node| matches!(node.value, Value::Wrong);
@@ -210,36 +209,36 @@ impl<'a> Section<'a> {
             })
     }
 
-    /// Whether something of this section was wrong.
+    /// Whether this section has errors.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.errors.len() > self.errors_before
     }
 
-    /// Whether the key is given, rightly or wrongly.
+    /// Whether the key is present, even with an invalid value.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
         self.entry(key).is_some()
     }
 
-    /// Where the value of `key` stands, or the section.
-    pub(super) fn place(&self, key: &str) -> Position {
+    /// The position of the value of `key`, or of the section if the key is absent.
+    pub(super) fn position_of(&self, key: &str) -> Position {
         self.entry(key).map_or(self.at, |entry| entry.value.at)
     }
 
-    /// The list or section under a key that is read by hand.
+    /// Takes the list or section under a key, to be read separately.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Node> {
         self.read.insert(key);
         self.entry(key).map(|entry| entry.value.clone())
     }
 
-    /// Notes that the value of `key` is wrong; `text` follows `"key" `. Where
-    /// the key is not given, the section's own place is named.
+    /// Reports that the value of `key` is invalid; `text` follows `"key" `. If the key
+    /// is absent, the error has the section's position.
     pub fn error(&mut self, key: &str, text: impl fmt::Display) {
         self.error_text(key, format!("\"{key}\" {text}"));
     }
 
-    /// The same; `text` is the whole sentence.
+    /// Reports that the value of `key` is invalid; `text` is the whole sentence.
     pub fn error_text(&mut self, key: &str, text: String) {
         let at = match self.entries.iter().find(|entry| &*entry.key == key) {
             Some(entry) => {
@@ -251,27 +250,27 @@ impl<'a> Section<'a> {
         self.push(at, text);
     }
 
-    /// Notes an error at a place of the section.
+    /// Reports an error at a position in the section.
     pub(super) fn error_at(&mut self, at: Position, text: String) {
         self.push(at, text);
     }
 
-    /// Notes that `key` must not stand here.
+    /// Reports that `key` must not be used here; the error has the position of the key.
     pub fn misplaced(&mut self, key: &str, text: impl fmt::Display) {
         let at = self.entry(key).map_or(self.at, |entry| entry.at);
         self.push(at, format!("\"{key}\" {text}"));
     }
 
-    /// Notes what is questionable but allowed.
+    /// Adds a warning: the value of `key` is allowed but questionable.
     pub fn warn(&mut self, key: &str, text: impl fmt::Display) {
-        let at = self.place(key);
+        let at = self.position_of(key);
         let diagnostic = self.diagnostic(at, key, text);
         self.diagnostics.warnings.push(diagnostic);
     }
 
-    /// Notes what could be safer.
+    /// Adds a hint: the value of `key` could be safer.
     pub fn hint(&mut self, key: &str, text: impl fmt::Display) {
-        let at = self.place(key);
+        let at = self.position_of(key);
         let diagnostic = self.diagnostic(at, key, text);
         self.diagnostics.hints.push(diagnostic);
     }
@@ -284,8 +283,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// `value`, or a mistake saying that `key` is missing (unless it is there
-    /// and was wrong).
+    /// Returns `value`, and reports that `key` is missing if it is `None` (unless the
+    /// key is present and was invalid).
     pub fn require<T>(&mut self, key: &str, value: Option<T>) -> Option<T> {
         if value.is_none() && !self.has(key) {
             self.push(self.at, format!("\"{key}\" is missing"));
@@ -303,7 +302,7 @@ impl<'a> Section<'a> {
         self.address = address;
     }
 
-    /// Which addresses of its host are looked at.
+    /// Which addresses of the monitor's host may be used.
     #[must_use]
     pub fn family(&self) -> AddressFamily {
         self.family
@@ -314,10 +313,10 @@ impl<'a> Section<'a> {
         self.depends_on(family);
     }
 
-    /// The monitor's address as a URL with one of `schemes` and a host.
+    /// Parses the monitor's address as a URL that has a host and one of `schemes`.
     pub fn address_url(&mut self, schemes: &[&str]) -> Option<Url> {
         if self.address.is_empty() {
-            return None; // complained of already
+            return None; // reported already
         }
         match address::parse_url(&self.address, schemes) {
             Ok(url) => Some(url),
@@ -329,8 +328,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A URL under `key`, checked; it is not repeated in the message, for it
-    /// may hold a token.
+    /// Checks the URL under `key`. An error does not quote it, as it may contain a
+    /// token.
     pub fn check_url(&mut self, key: &str, text: &str, schemes: &[&str]) -> bool {
         match address::parse_url(text, schemes) {
             Ok(_) => true,
@@ -341,13 +340,13 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Takes `keys` for known, although nobody reads them.
+    /// Accepts `keys` without reading them.
     pub(super) fn allow(&mut self, keys: &[&'static str]) {
         self.read.extend(keys);
     }
 
-    /// Every key that nobody read is unknown. `elsewhere` knows where it would
-    /// be right. Gives the warnings back.
+    /// Reports every key that was not read as unknown. `elsewhere` returns a text for
+    /// keys that belong in another place. Returns the warnings and hints.
     pub(super) fn finish(mut self, elsewhere: impl Fn(&str) -> Option<String>) -> Diagnostics {
         let entries = Rc::clone(&self.entries);
         for entry in entries.iter() {

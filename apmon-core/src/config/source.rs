@@ -1,4 +1,4 @@
-//! The file's bytes, or why there are none; and the environment for `${NAME}`.
+//! Reads the text of a site file, and the environment for `${NAME}`.
 
 use std::{fs::File, io::Read, path::Path};
 
@@ -7,16 +7,16 @@ use super::{
     position::{FileId, Position},
 };
 
-/// The largest site file: some fifty thousand monitors.
+/// The maximum size of a site file, enough for about 50,000 monitors.
 pub const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Where `${NAME}` comes from.
+/// The source of values for `${NAME}`.
 pub trait Environment {
-    /// The variable's value.
+    /// The value of the variable; `None` if it is not set.
     fn variable(&self, name: &str) -> Option<String>;
 }
 
-/// The process's own environment.
+/// The environment of this process.
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessEnvironment;
 
@@ -26,8 +26,8 @@ impl Environment for ProcessEnvironment {
     }
 }
 
-/// Reads a site file. Directories, pipes and devices are refused, so that
-/// nothing here waits or never ends.
+/// Reads a site file. Directories, pipes and devices are refused, because reading
+/// one may block or never end.
 pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |reason: String| ConfigError::Unreadable {
         path: path.to_owned(),
@@ -39,19 +39,19 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
         .any(|known| suffix.eq_ignore_ascii_case(known))
     {
         return Err(unreadable(
-            "a site file's name ends in .yaml, .yml or .json".into(),
+            "a site file's name must end in .yaml, .yml or .json".into(),
         ));
     }
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
     if !metadata.is_file() {
         return Err(unreadable(match metadata.is_dir() {
-            true => "a directory; a site file is wanted".into(),
-            false => "a pipe or device; a site file is a regular file".into(),
+            true => "is a directory, not a site file".into(),
+            false => "is a pipe or a device, not a regular file".into(),
         }));
     }
     let too_large = |bytes: u64| {
         unreadable(format!(
-            "{bytes} bytes or more; a site file has at most {MAX_FILE_BYTES}"
+            "at least {bytes} bytes long; the limit is {MAX_FILE_BYTES} bytes"
         ))
     };
     if metadata.len() > MAX_FILE_BYTES {
@@ -67,7 +67,7 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
     decode(path, bytes)
 }
 
-/// Text from bytes: UTF-8, with or without a byte order mark.
+/// Decodes UTF-8 text, with or without a byte order mark.
 pub(super) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, ConfigError> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
@@ -82,7 +82,7 @@ pub(super) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, ConfigError>
     if let Some(nul) = text.find('\0') {
         return Err(ConfigError::Syntax {
             at: position_of(path, &text.as_bytes()[..nul]),
-            reason: "a NUL byte: this is no text file".into(),
+            reason: "a NUL byte: this is not a text file".into(),
         });
     }
     Ok(match text.strip_prefix('\u{feff}') {
@@ -91,7 +91,7 @@ pub(super) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, ConfigError>
     })
 }
 
-/// The position just behind `before`.
+/// The position that follows the text `before`.
 fn position_of(path: &Path, before: &[u8]) -> Position {
     let text = String::from_utf8_lossy(before);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);

@@ -1,11 +1,11 @@
-//! Which statuses of HTTP are right.
+//! Ranges of HTTP statuses.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// A status or a range of them: `200`, `200-299`.
+/// A status or a range of statuses: `200`, `200-299`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, JsonSchema)]
 #[schemars(transparent)]
 pub struct StatusRange(
@@ -13,13 +13,13 @@ pub struct StatusRange(
 );
 
 impl StatusRange {
-    /// Whether a status is in it.
+    /// Whether the range contains `status`.
     #[must_use]
     pub fn has(self, status: u16) -> bool {
         (self.0.0..=self.0.1).contains(&status)
     }
 
-    /// `200-299 or 401`
+    /// Formats ranges as a list: `200-299 or 401`.
     #[must_use]
     pub fn list(ranges: &[Self]) -> String {
         let texts: Vec<_> = ranges.iter().map(ToString::to_string).collect();

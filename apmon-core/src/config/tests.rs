@@ -1,5 +1,5 @@
-//! The site file, told by examples: what is accepted, and what is said of the
-//! rest, word for word and place for place.
+//! The site file, by examples: what is accepted, and the exact text and position of
+//! each error.
 
 mod arbitrary;
 mod channel;
@@ -24,7 +24,7 @@ use std::path::Path;
 use super::{Environment, MonitorEntry, SiteFile, parse};
 use crate::{kind::MonitorKind, services::Services};
 
-/// An environment of these variables and no others.
+/// An environment with only these variables.
 struct Variables<'a>(&'a [(&'a str, &'a str)]);
 
 impl Environment for Variables<'_> {
@@ -50,48 +50,49 @@ fn read_as(
     .map_err(|error| error.to_string().lines().map(str::to_owned).collect())
 }
 
-/// The file, or the lines of its error.
+/// Reads a file; fails with the lines of its error.
 fn read(text: &str) -> Result<SiteFile, Vec<String>> {
     read_as(text, kind::KINDS, &[])
 }
 
+/// Reads a valid file.
 #[track_caller]
-fn good(text: &str) -> SiteFile {
+fn valid(text: &str) -> SiteFile {
     read(text).unwrap_or_else(|lines| panic!("{text}\n{}", lines.join("\n")))
 }
 
-/// What is said of a bad file, without the name of it.
+/// The errors of an invalid file, each without the file's name.
 #[track_caller]
-fn told(text: &str) -> Vec<String> {
+fn errors(text: &str) -> Vec<String> {
     let lines = read(text).expect_err(text);
     let bare = lines.iter().map(|line| {
         line.strip_prefix("lab.yaml:")
-            .unwrap_or_else(|| panic!("no place in: {line}"))
+            .unwrap_or_else(|| panic!("no position in: {line}"))
             .to_owned()
     });
     bare.collect()
 }
 
-/// Each input with all that is said of it.
+/// Checks each input against all its errors.
 #[track_caller]
 fn table(fill: impl Fn(&str) -> String, rows: &[(&str, &[&str])]) {
     for (input, expected) in rows {
         let text = fill(input);
         let lines = match read(&text) {
             Ok(_) => Vec::new(),
-            Err(_) => told(&text),
+            Err(_) => errors(&text),
         };
         assert_eq!(lines, *expected, "\n{text}");
     }
 }
 
-/// Lines of the section `site`: the first stands on line 3, from column 3.
+/// A file with these lines in the section `site`, from line 3, column 3.
 fn in_site(lines: &str) -> String {
     let lines = lines.replace('\n', "\n  ");
     format!("site:\n  name: Lab\n  {lines}\nmonitors:\n- {{type: ping, name: gw, address: 10.0.0.1}}\n")
 }
 
-/// Lines of one monitor: the first stands on line 6, from column 3.
+/// A file with these lines in its only monitor, from line 6, column 3.
 fn in_monitor(kind: &str, address: &str, lines: &str) -> String {
     let lines = lines.replace('\n', "\n  ");
     format!("site: {{name: Lab}}\nmonitors:\n- type: {kind}\n  name: a\n  address: {address}\n  {lines}\n")
@@ -105,15 +106,15 @@ fn in_tcp(lines: &str) -> String {
     in_monitor("tcp", "tcp://h:22", lines)
 }
 
-/// The one monitor of a good file.
+/// The only monitor of a valid file.
 #[track_caller]
 fn one(text: &str) -> MonitorEntry {
-    let mut monitors = good(text).monitors;
+    let mut monitors = valid(text).monitors;
     assert_eq!(monitors.len(), 1, "{text}");
     monitors.remove(0)
 }
 
-/// What the one monitor of a good file read under `option`.
+/// The value that the only monitor of a valid file has for `option`.
 #[track_caller]
 fn value_of(text: &str, option: &str) -> serde_json::Value {
     let monitor = one(text).build(&Services::default());

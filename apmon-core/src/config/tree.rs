@@ -1,4 +1,4 @@
-//! A site file as a tree whose scalars keep their text.
+//! Parses a site file into a tree whose scalars keep their text.
 
 use std::{
     collections::{HashMap, hash_map},
@@ -14,19 +14,20 @@ use super::{
 };
 use crate::text::excerpt;
 
-/// The most nodes of a file, aliases unfolded: an alias bomb stops here.
+/// The maximum number of nodes in a file with its aliases expanded, as a protection
+/// against alias bombs.
 const MAX_NODES: usize = 2_000_000;
-/// The deepest nesting.
+/// The maximum depth of nesting.
 const MAX_DEPTH: usize = 64;
 
 /// One node.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    /// Where it stands; an alias where the alias stands, its children where
+    /// Its position. An alias has the position of the alias, its children those where
     /// they were written.
     pub(super) at: Position,
     pub(super) value: Value,
-    /// The environment variable whose value it is.
+    /// The environment variable that its value came from.
     pub(super) variable: Option<Rc<str>>,
 }
 
@@ -35,15 +36,15 @@ pub(super) struct Node {
 pub(super) enum Value {
     /// `~`, `null`, or nothing at all, unquoted.
     Null,
-    /// Already complained of: read as neither given nor missing.
+    /// Invalid and already reported: neither present nor missing.
     Wrong,
     Scalar(Rc<str>),
     Sequence(Rc<[Node]>),
     Mapping(Rc<[Entry]>),
 }
 
-/// One key with its value. What came through `<<` keeps its place, so that a
-/// mistake in it is told once, at its anchor.
+/// One key with its value. An entry merged with `<<` keeps its position, so that an
+/// error in it is reported once, at its anchor.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) key: Rc<str>,
@@ -62,7 +63,7 @@ impl Node {
 }
 
 impl Value {
-    /// What it is, for a message.
+    /// A description for messages.
     pub(super) fn what(&self) -> &'static str {
         match self {
             Self::Null | Self::Wrong => "nothing",
@@ -73,14 +74,14 @@ impl Value {
     }
 }
 
-/// The end of reading: a syntax error, or a limit.
+/// An error that ends the reading: invalid syntax, or a limit that is exceeded.
 #[derive(Debug)]
 pub(super) struct SyntaxError {
     pub(super) at: Position,
     pub(super) reason: String,
 }
 
-/// A tree, and what was wrong in it that did not end the reading.
+/// A tree, and the errors in it that did not end the reading.
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) root: Node,
@@ -99,14 +100,14 @@ impl From<ScanError> for SyntaxError {
 /// The events of `text`.
 fn events(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Span), ScanError>> {
     let mut options = Options::default();
-    // JSON writes its keys quoted and may write long ones.
+    // Keys in JSON are quoted and may be long.
     options.simple_key_max_lookahead = 64 * 1024;
     options.flow_nesting_limit = MAX_DEPTH;
     options.block_nesting_limit = MAX_DEPTH;
     Parser::new_from_str_with_options(text, options)
 }
 
-/// Reads the one document of `text`.
+/// Parses `text`, which must hold exactly one document.
 pub(super) fn read(text: &str, file: FileId, environment: &dyn Environment) -> Result<Tree, SyntaxError> {
     let mut builder = Builder {
         environment,
@@ -128,7 +129,7 @@ pub(super) fn read(text: &str, file: FileId, environment: &dyn Environment) -> R
             if documents > 1 {
                 return Err(SyntaxError {
                     at,
-                    reason: "a second document begins here; a site file has one".into(),
+                    reason: "a second document begins here; a site file must have only one".into(),
                 });
             }
         }
@@ -158,7 +159,7 @@ fn position(marker: &Marker) -> Position {
     }
 }
 
-/// The parser's words, or better ones.
+/// The reason for a syntax error: a text of our own, or else the parser's.
 fn reason(error: &ScanError) -> String {
     match error.kind() {
         ErrorKind::RecursionLimitExceeded => too_deep(),
@@ -166,16 +167,16 @@ fn reason(error: &ScanError) -> String {
             format!("text cannot begin with {character}; put it in quotes")
         }
         ErrorKind::UnknownAnchor => {
-            "no anchor of this name stands above; text that begins with * needs quotes".into()
+            "no anchor of this name is defined above; quote text that begins with *".into()
         }
         ErrorKind::MappingValueNotAllowed => {
-            "a second \":\" in one line; text with \": \" in it needs quotes".into()
+            "a second \":\" on one line; quote text that contains \": \"".into()
         }
         ErrorKind::ExpectedBlockMappingKey => {
-            "a key is expected here; is the line indented like those above?".into()
+            "expected a key here; is the line indented like those above?".into()
         }
         ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
-            "a tab cannot indent; use blanks".into()
+            "tabs cannot indent; use spaces".into()
         }
         _ => error.info(),
     }
@@ -197,7 +198,7 @@ struct Builder<'a> {
 struct Open {
     at: Position,
     anchor: usize,
-    /// How many nodes came before it.
+    /// The number of nodes before it.
     before: usize,
     kind: Kind,
 }
@@ -256,7 +257,7 @@ impl Builder<'_> {
                 let Some((mut node, size)) = self.anchors.get(&id).cloned() else {
                     return Err(SyntaxError {
                         at,
-                        reason: "an alias inside its own anchor".into(),
+                        reason: "an alias is used inside its own anchor".into(),
                     });
                 };
                 self.count(size, at)?;
@@ -280,7 +281,7 @@ impl Builder<'_> {
         if self.nodes > MAX_NODES {
             return Err(SyntaxError {
                 at,
-                reason: format!("more than {MAX_NODES} values, aliases counted where they are used"),
+                reason: format!("more than {MAX_NODES} values, counting every use of an alias"),
             });
         }
         Ok(())
@@ -304,8 +305,9 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Puts a finished node where it belongs. `written` scalars may name a
-    /// variable; one that came through an alias was replaced at its anchor.
+    /// Adds a finished node to its parent. `written` is true for a scalar that stands
+    /// in the text and may name a variable; in a node used through an alias the
+    /// variable was replaced at its anchor.
     fn close(
         &mut self,
         mut node: Node,
@@ -341,7 +343,7 @@ impl Builder<'_> {
                     other => {
                         return Err(SyntaxError {
                             at: node.at,
-                            reason: format!("a key is a word, this is {}", other.what()),
+                            reason: format!("a key must be a single value, found {}", other.what()),
                         });
                     }
                 },
@@ -358,10 +360,7 @@ impl Builder<'_> {
                     hash_map::Entry::Occupied(first) => {
                         let line = first.get().line;
                         let name = excerpt(&name, 60);
-                        self.error(
-                            at,
-                            format!("\"{name}\" stands here a second time (first on line {line})"),
-                        );
+                        self.error(at, format!("\"{name}\" is already given on line {line}"));
                     }
                 },
             },
@@ -369,7 +368,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Adds what `<<` brings: keys that do not stand here themselves.
+    /// Adds the entries merged with `<<` whose keys are not given directly.
     fn merge(
         &mut self,
         mut entries: Vec<Entry>,
@@ -394,7 +393,7 @@ impl Builder<'_> {
                     Value::Wrong => {}
                     other => self.error(
                         source.at,
-                        format!("\"<<\" takes in a section, this is {}", other.what()),
+                        format!("\"<<\" must merge a section, found {}", other.what()),
                     ),
                 }
             }
@@ -402,7 +401,8 @@ impl Builder<'_> {
         entries
     }
 
-    /// A value that is `${NAME}` as a whole is replaced; `$${` is a literal `${`.
+    /// Replaces a value that consists of `${NAME}` only; `$${` at its beginning is a
+    /// literal `${`.
     fn replace_variable(&mut self, node: &mut Node) {
         let Value::Scalar(text) = &node.value else { return };
         if let Some(name) = variable_of(text) {
@@ -427,7 +427,7 @@ impl Builder<'_> {
     }
 }
 
-/// The variable that `text` names.
+/// The name of the variable if `text` is `${NAME}`.
 fn variable_of(text: &str) -> Option<&str> {
     let name = text.strip_prefix("${")?.strip_suffix('}')?;
     is_variable_name(name).then_some(name)

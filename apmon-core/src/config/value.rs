@@ -1,20 +1,20 @@
-//! Values with a range, parsed once.
+//! Types for values with a limited range, checked when they are parsed.
 
 use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-/// Ten years: more is a slip of the hand.
+/// Ten years; a larger value is a typing error.
 const MAX_SECONDS: u64 = 315_360_000;
 
-/// Whole seconds, 1 to 315360000.
+/// A number of seconds, 1 to 315360000.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Seconds(#[schemars(range(min = 1, max = 315_360_000))] u64);
 
 impl Seconds {
-    /// `secs` brought into the range.
+    /// Creates a value, limiting `secs` to the range.
     #[must_use]
     pub const fn new(secs: u64) -> Self {
         Self(if secs == 0 {
@@ -26,13 +26,13 @@ impl Seconds {
         })
     }
 
-    /// As a number.
+    /// The value as a number.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// As a duration.
+    /// The value as a duration.
     #[must_use]
     pub const fn duration(self) -> Duration {
         Duration::from_secs(self.0)
@@ -56,13 +56,13 @@ impl<'de> Deserialize<'de> for Seconds {
 pub struct Count(#[schemars(with = "u32", range(min = 1))] NonZeroU32);
 
 impl Count {
-    /// Wraps.
+    /// Wraps a number.
     #[must_use]
     pub const fn new(n: NonZeroU32) -> Self {
         Self(n)
     }
 
-    /// As a number.
+    /// The value as a number.
     #[must_use]
     pub const fn get(self) -> NonZeroU32 {
         self.0
@@ -86,7 +86,7 @@ impl<'de> Deserialize<'de> for Count {
 pub struct PortNumber(#[schemars(range(min = 1))] u16);
 
 impl PortNumber {
-    /// As a number.
+    /// The value as a number.
     #[must_use]
     pub const fn get(self) -> u16 {
         self.0
@@ -104,7 +104,7 @@ impl<'de> Deserialize<'de> for PortNumber {
     }
 }
 
-/// Text of at least one character.
+/// A text of at least one character.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Text(#[schemars(length(min = 1))] String);
@@ -133,11 +133,11 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// Which addresses of a host may be looked at.
+/// Which addresses of a host may be used.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AddressFamily {
-    /// IPv4 where the name has such an address, else IPv6.
+    /// IPv4 if the name has such an address, else IPv6.
     #[default]
     Any,
     /// IPv4 only.
@@ -147,7 +147,7 @@ pub enum AddressFamily {
 }
 
 impl AddressFamily {
-    /// Whether an address is of it.
+    /// Whether `address` belongs to the family.
     #[must_use]
     pub fn has(self, address: IpAddr) -> bool {
         match self {
@@ -158,13 +158,13 @@ impl AddressFamily {
     }
 }
 
-/// How names become addresses.
+/// How names are resolved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NameResolution {
-    /// By the hosts file, then by the name servers of resolv.conf.
+    /// With the hosts file, then the name servers of resolv.conf.
     #[default]
     Dns,
-    /// By the system's `getaddrinfo`: what nsswitch.conf says (mDNS, LDAP).
+    /// With the system's `getaddrinfo`, as configured in nsswitch.conf (mDNS, LDAP).
     System,
 }

@@ -13,18 +13,19 @@ use super::path::{Found, find};
 /// Options of one entry of `site.outage_commands`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct CommandOptions {
-    /// The program: its whole path, or a name that is searched for in `PATH`. No
+    /// The program: an absolute path, or a name that is searched for in `PATH`. No
     /// shell is involved.
     #[schemars(required)]
     pub program: Option<Text>,
-    /// Its arguments, as they are; never printed.
+    /// The arguments, passed on unchanged. They are never shown.
     #[serde(default)]
     pub args: Vec<Secret>,
-    /// Seconds after which it and everything it started are killed. Default: `max_try_secs`.
+    /// Timeout in seconds, after which the program and everything it started are
+    /// killed. Default: `max_try_secs`.
     pub timeout_secs: Option<Seconds>,
 }
 
-/// Reads an entry, and checks what no type can.
+/// Reads an entry, and checks what types cannot.
 pub(super) fn read(section: &mut Section<'_>) -> Option<CommandOptions> {
     let options = section.read::<CommandOptions>()?;
     section.require("program", options.program.as_ref());
@@ -34,7 +35,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<CommandOptions> {
     } else if program.contains(' ') && !program.starts_with('/') {
         section.error(
             "program",
-            "contains a blank: no shell is involved, so arguments go into \"args\"",
+            "contains a space: no shell is involved, so arguments belong in \"args\"",
         );
     } else if !program.is_empty() {
         hint_at_missing(section, program);
@@ -49,7 +50,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<CommandOptions> {
     Some(options)
 }
 
-/// A program that is not there yet may be installed before it is needed.
+/// Adds a hint if the program does not exist or cannot be executed. It is not an error:
+/// the program may be installed before it is needed.
 fn hint_at_missing(section: &mut Section<'_>, program: &str) {
     let shown = printable(program);
     match find(program, std::env::var_os("PATH").as_deref()) {

@@ -1,4 +1,4 @@
-//! Whether a program is there, as the system would search for it.
+//! Searches for a program in the same way as the system.
 
 use std::{ffi::OsStr, fs::Metadata, path::Path};
 

@@ -18,7 +18,7 @@ const SYSTEMD_VARIABLES: [&str; 6] = [
 /// Starts a program in a process group of its own.
 ///
 /// # Errors
-/// Errors of the system; [`is_final`] tells whether another attempt is useless.
+/// Errors of the system; [`is_final`] decides whether another attempt is useless.
 pub(super) async fn start(mut process: Process) -> io::Result<(Child, ProcessGroup)> {
     for name in SYSTEMD_VARIABLES {
         process.env_remove(name);

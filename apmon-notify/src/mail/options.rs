@@ -13,23 +13,23 @@ pub struct MailServerOptions {
     /// Host name or address of the SMTP server.
     #[schemars(required)]
     pub smtp_host: Option<Text>,
-    /// Its port: 587 (STARTTLS), 465 (TLS) or 25.
+    /// Port of the SMTP server: 587 (STARTTLS), 465 (TLS) or 25.
     #[schemars(required)]
     pub smtp_port: Option<PortNumber>,
     /// User name, for servers that require a login. Needs `smtp_password`.
     pub smtp_username: Option<Text>,
     /// Password, for servers that require a login. Needs `smtp_username`.
     pub smtp_password: Option<Secret>,
-    /// Sender of the mails.
+    /// Sender address of the e-mails.
     #[schemars(required)]
     pub from_address: Option<Text>,
-    /// Whether the connection is encrypted: `yes` requires STARTTLS and sends
-    /// nothing without it, `no` sends in clear text. Port 465 is TLS from the
-    /// first byte, whatever is set here. Default yes.
+    /// Whether the connection is encrypted: `yes` requires STARTTLS and sends nothing
+    /// without it, `no` sends in clear text. Port 465 always uses TLS from the first
+    /// byte. Default yes.
     pub use_tls: Option<bool>,
-    /// Whether the server's certificate must be signed by an authority this
-    /// machine trusts and name the host. `no` accepts any, such as a relay's
-    /// self-signed one. Default yes. (An addition.)
+    /// Whether the server's certificate must be issued for the host by an authority
+    /// that this machine trusts. `no` accepts any certificate, such as a self-signed
+    /// one. Default yes. (An addition.)
     pub smtp_verify_tls: Option<bool>,
 }
 
@@ -38,7 +38,7 @@ pub struct MailServerOptions {
 pub(super) enum MailProtection {
     /// TLS from the first byte.
     Tls,
-    /// STARTTLS, and nothing without it.
+    /// STARTTLS; nothing is sent without it.
     StartTls,
     /// Clear text.
     None,
@@ -48,7 +48,7 @@ impl MailServerOptions {
     /// The port on which TLS begins with the first byte (RFC 8314 section 3.3).
     const TLS_PORT: u16 = 465;
 
-    /// How the connection is protected.
+    /// The protection of the connection.
     pub(super) fn protection(&self) -> MailProtection {
         if self.smtp_port.is_some_and(|port| port.get() == Self::TLS_PORT) {
             MailProtection::Tls
@@ -59,39 +59,40 @@ impl MailServerOptions {
         }
     }
 
-    /// `STARTTLS, login as ops`.
-    pub(super) fn manner(&self) -> String {
-        let mut manner = match self.protection() {
+    /// A description of the connection for listings: `STARTTLS, login as ops`.
+    pub(super) fn description(&self) -> String {
+        let mut text = match self.protection() {
             MailProtection::Tls => "TLS",
             MailProtection::StartTls => "STARTTLS",
             MailProtection::None => "clear text",
         }
         .to_owned();
         if self.smtp_verify_tls == Some(false) && self.protection() != MailProtection::None {
-            manner.push_str(", certificate not verified");
+            text.push_str(", certificate not verified");
         }
         if let (Some(name), Some(_)) = (&self.smtp_username, &self.smtp_password) {
-            manner.push_str(&format!(", login as {}", name.as_str()));
+            text.push_str(&format!(", login as {}", name.as_str()));
         }
-        manner
+        text
     }
 }
 
 /// Options of one entry of `site.outage_emails`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct MailOptions {
-    /// The recipient.
+    /// The recipient's address.
     #[schemars(required)]
     pub email: Option<Text>,
-    /// Whether outages are mailed, and everything without a switch of its own. Default yes.
+    /// Whether outages are sent, and everything that has no switch of its own. Default
+    /// yes.
     pub email_outages: Option<bool>,
-    /// Whether recoveries are mailed. Default yes.
+    /// Whether recoveries are sent. Default yes.
     pub email_recoveries: Option<bool>,
-    /// Whether reminders are mailed. Default yes.
+    /// Whether reminders are sent. Default yes.
     pub email_reminders: Option<bool>,
 }
 
-/// Reads `site.email_server`, and checks what no type can.
+/// Reads `site.email_server`, and checks what types cannot.
 pub(super) fn read_server(section: &mut Section<'_>) -> Option<MailServerOptions> {
     let options = section.read::<MailServerOptions>()?;
     section.require("smtp_host", options.smtp_host.as_ref());
@@ -118,14 +119,14 @@ pub(super) fn read_server(section: &mut Section<'_>) -> Option<MailServerOptions
         ),
         (Some(_), Some(_)) if options.protection() == MailProtection::None => section.warn(
             "smtp_password",
-            "is sent in clear text because use_tls is no: anybody who sees the traffic can read it",
+            "is sent in clear text because use_tls is no: anyone who sees the traffic can read it",
         ),
         _ => {}
     }
     Some(options)
 }
 
-/// Reads an entry, and checks what no type can.
+/// Reads an entry, and checks what types cannot.
 pub(super) fn read(section: &mut Section<'_>) -> Option<MailOptions> {
     let options = section.read::<MailOptions>()?;
     section.require("email", options.email.as_ref());

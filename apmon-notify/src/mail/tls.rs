@@ -1,4 +1,4 @@
-//! TLS to a mail server: verified against this machine's authorities, or not at all.
+//! TLS to a mail server, verified against this machine's authorities or not at all.
 
 use std::{io, sync::Arc};
 
@@ -14,21 +14,21 @@ use super::error::SmtpError;
 
 const STEP: &str = "TLS";
 
-/// The client configuration for one mail server, made at first use.
+/// The client configuration for one mail server, created on first use.
 #[derive(Default)]
 pub(super) struct Tls {
     config: OnceCell<Arc<ClientConfig>>,
 }
 
 impl Tls {
-    /// Makes the handshake over `stream`.
+    /// Performs the TLS handshake over `stream`.
     pub(super) async fn wrap(
         &self,
         stream: TcpStream,
         name: ServerName<'static>,
         verify: bool,
     ) -> Result<Box<TlsStream<TcpStream>>, SmtpError> {
-        let config = self.config.get_or_try_init(|| make(verify)).await;
+        let config = self.config.get_or_try_init(|| create(verify)).await;
         let config = config.map_err(|reason| SmtpError::Other(format!("{STEP}: {reason}")))?;
         let connector = TlsConnector::from(Arc::clone(config));
         match connector.connect(name, stream).await {
@@ -52,8 +52,9 @@ fn failed(error: &io::Error) -> SmtpError {
     })
 }
 
-/// Reads this machine's authorities (some 13 ms) on a thread of its own.
-async fn make(verify: bool) -> Result<Arc<ClientConfig>, String> {
+/// Creates a configuration. This machine's authorities are read on a thread of their
+/// own (about 13 ms).
+async fn create(verify: bool) -> Result<Arc<ClientConfig>, String> {
     if !verify {
         return Ok(config(Trust::any()));
     }
@@ -61,13 +62,13 @@ async fn make(verify: bool) -> Result<Arc<ClientConfig>, String> {
     std::thread::Builder::new()
         .name("apmon-mail".into())
         .spawn(move || {
-            let _ = reply.send(Authorities::read_system()); // the delivery may have been given up
+            let _ = reply.send(Authorities::read_system()); // the delivery may be over
         })
         .map_err(|error| error.to_string())?;
     match read.await {
         Ok(Ok(authorities)) => Ok(config(Trust::signed_by(Arc::new(authorities)))),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("the thread that reads the authorities died".into()),
+        Err(_) => Err("the thread that reads the authorities has died".into()),
     }
 }
 

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 /// Options of one entry of `site.outage_syslogs`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct SyslogOptions {
-    /// Where to send: a socket of this machine (`/dev/log`), `udp://host:514` or
-    /// `tcp://host:601`. By UDP nobody can say whether a message arrived. Default
+    /// The destination: a socket of this machine (`/dev/log`), `udp://host:514` or
+    /// `tcp://host:601`. UDP does not confirm that a message arrived. Default
     /// `/dev/log`.
     pub address: Option<Text>,
     /// The facility of the messages. Default `daemon`.
     pub facility: Option<Facility>,
-    /// Seconds that one attempt may take. Default: `max_try_secs`.
+    /// Timeout of one attempt in seconds. Default: `max_try_secs`.
     pub timeout_secs: Option<Seconds>,
 }
 
@@ -46,7 +46,7 @@ pub enum Facility {
     Local7,
 }
 
-/// Where syslog messages go.
+/// The destination of syslog messages.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum SyslogAddress {
     /// A socket of this machine.
@@ -65,7 +65,7 @@ impl SyslogOptions {
 }
 
 impl SyslogAddress {
-    /// The address that `text` means; `Err` says what is wrong with it.
+    /// Parses an address; the error says what is wrong with it.
     fn parse(text: &str) -> Result<Self, &'static str> {
         const WRONG: &str = "must be a path such as /dev/log, udp://host:port or tcp://host:port";
         if text.starts_with('/') {
@@ -77,12 +77,12 @@ impl SyslogAddress {
             "tcp" => 601,
             _ => return Err(WRONG),
         };
-        // The last colon of an IPv6 address stands within its brackets.
+        // The last colon may be inside the brackets of an IPv6 address.
         let (host, port) = match rest.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
             Some((host, port)) => {
                 let digits = port.bytes().all(|digit| digit.is_ascii_digit());
                 let port = port.parse().ok().filter(|port| digits && *port > 0);
-                (host, port.ok_or("has a port that is not 1 to 65535")?)
+                (host, port.ok_or("has a port that is not between 1 and 65535")?)
             }
             None => (rest, usual),
         };
@@ -109,7 +109,7 @@ impl fmt::Display for SyslogAddress {
     }
 }
 
-/// Reads an entry, and where it sends.
+/// Reads an entry and its address.
 pub(super) fn read(section: &mut Section<'_>) -> Option<(SyslogOptions, SyslogAddress)> {
     let options = section.read::<SyslogOptions>()?;
     match options.address() {

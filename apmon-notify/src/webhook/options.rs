@@ -16,7 +16,7 @@ use super::preset::{
     table::{PresetName, option_names},
 };
 
-/// How a webhook is requested.
+/// The method of a webhook's request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum RequestMethod {
@@ -26,7 +26,7 @@ pub enum RequestMethod {
     Post,
 }
 
-/// How a webhook's text is encoded.
+/// The encoding of a webhook's text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum RequestEncoding {
@@ -43,35 +43,36 @@ pub enum RequestEncoding {
 /// Options of one entry of `site.outage_webhooks`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct WebhookOptions {
-    /// Where to send. It may hold a token, so it is never printed whole.
+    /// The URL to send to. It may contain a token, so only its host is ever shown.
     /// Required without `preset`, as are the next two.
     pub endpoint_url: Option<Secret>,
     /// The method of the request.
     pub request_method: Option<RequestMethod>,
     /// How the text is encoded. JSON needs POST.
     pub request_encoding: Option<RequestEncoding>,
-    /// Stands before the encoded text.
+    /// A text before the encoded message.
     pub request_prefix: Option<Secret>,
-    /// Stands after the encoded text.
+    /// A text after the encoded message.
     pub request_suffix: Option<Secret>,
-    /// A service whose request is known, instead of the options above.
+    /// A service that apmon knows, instead of the options above.
     pub preset: Option<PresetName>,
     /// The values of the preset's options, by name.
     #[serde(skip)]
     pub values: BTreeMap<String, Secret>,
-    /// Additional headers, each `Name: value`; values are never printed. (An addition.)
+    /// Additional headers, each `Name: value`. Their values are never shown. (An
+    /// addition.)
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
-    /// Seconds that one attempt may take in all. Default: `max_try_secs`. (An addition.)
+    /// Timeout of one attempt in seconds. Default: `max_try_secs`. (An addition.)
     pub timeout_secs: Option<Seconds>,
-    /// The statuses that mean delivered: `200`, `200-299`, or a list of both.
+    /// The statuses that mean delivered: `200`, `200-299`, or a list of these.
     /// Default: any 2xx. (An addition.)
     #[serde(default, deserialize_with = "one_or_many")]
     #[schemars(with = "Statuses")]
     pub success_statuses: Vec<StatusRange>,
-    /// A text that the answer must contain as well (in its first 64 KiB, capitals
-    /// as they are), or the delivery is tried again: for gateways that answer 200
-    /// and say `ERROR`. (An addition.)
+    /// A text that the answer must contain too (within its first 64 KiB, with the same
+    /// case); otherwise the delivery is retried. It is meant for gateways that report
+    /// errors with status 200. (An addition.)
     pub success_body: Option<Secret>,
 }
 
@@ -83,7 +84,7 @@ enum Statuses {
     Many(Vec<StatusRange>),
 }
 
-/// Headers that frame the message or belong to the connection, and apmon's own.
+/// Headers that frame the message or belong to the connection, and those that apmon sets.
 const RESERVED_HEADERS: [&str; 9] = [
     "connection",
     "content-length",
@@ -105,14 +106,14 @@ pub(super) const REQUEST: [&str; 5] = [
     "request_suffix",
 ];
 
-/// Reads an entry, and checks what no type can.
+/// Reads an entry, and checks what types cannot.
 pub(super) fn read(section: &mut Section<'_>) -> Option<WebhookOptions> {
     let values = section.read_each::<Secret>(option_names());
     let mut options = section.read::<WebhookOptions>()?;
     options.values = values;
     match options.preset {
         Some(PresetName(preset)) => check_preset(section, &options, preset),
-        // Which preset was meant is not known.
+        // The preset is invalid, so its options are not known.
         None if section.has("preset") => {}
         None => check_request(section, &options),
     }
@@ -133,13 +134,13 @@ fn check_headers(section: &mut Section<'_>, headers: &BTreeMap<String, Secret>) 
         let shown = excerpt(name, 60);
         let lower = name.to_ascii_lowercase();
         let error = if names.contains(&lower) {
-            format!("holds {shown} twice: capitals make no difference")
+            format!("contains {shown} twice: the case of a name makes no difference")
         } else if !is_token(name) {
-            format!("holds \"{shown}\", which is not a valid header name")
+            format!("contains \"{shown}\", which is not a valid header name")
         } else if RESERVED_HEADERS.contains(&lower.as_str()) {
-            format!("must not hold {shown}, which apmon sets itself")
+            format!("must not contain {shown}, which apmon sets itself")
         } else if !value.reveal().chars().all(is_in_header) {
-            format!("{shown} holds characters that are not allowed in a header")
+            format!("{shown} contains characters that are not allowed in a header")
         } else {
             names.insert(lower);
             continue;
@@ -163,7 +164,7 @@ fn check_request(section: &mut Section<'_>, options: &WebhookOptions) {
     }
     for name in option_names() {
         if section.has(name) {
-            section.misplaced(name, "is an option of presets, and there is no preset");
+            section.misplaced(name, "is an option of presets, but no preset is given");
         }
     }
 }
@@ -176,7 +177,7 @@ fn check_preset(section: &mut Section<'_>, options: &WebhookOptions, preset: &Pr
     }
     for option in preset.options.iter().filter(|option| option.required) {
         if !section.has(&option.name) {
-            let text = format!("\"{}\" is missing, preset {} needs it", option.name, preset.name);
+            let text = format!("\"{}\" is missing; preset {} needs it", option.name, preset.name);
             section.error_text("preset", text);
         }
     }
@@ -202,7 +203,7 @@ fn check_preset(section: &mut Section<'_>, options: &WebhookOptions, preset: &Pr
     }
 }
 
-/// RFC 9110, section 5.6.2.
+/// Whether `name` is a token (RFC 9110, section 5.6.2).
 fn is_token(name: &str) -> bool {
     let is_one = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     !name.is_empty() && name.chars().all(is_one)

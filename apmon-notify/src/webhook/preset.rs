@@ -1,13 +1,12 @@
-//! Services whose requests are known: one file of `preset/` each, and one line in
+//! Presets: services that apmon knows, each one file of `preset/` and one line in
 //! [`table`].
 //!
-//! A file holds where the shape is published (`about`), the options that an
-//! entry gives (`options`), the request (`request`), another for the end of an
-//! incident where the service wants one (`end_request`), the service's own
-//! address (`url`), words that depend on the state (`words`; `ended` is for a
-//! beginning whose incident ended before it could be delivered), how values are
-//! escaped (`escape`), and where an answer says when to come again
-//! (`retry_after`).
+//! A file contains the source of the request's format (`about`), the options of an
+//! entry (`options`), the request (`request`), another one for the end of an incident
+//! if the service needs one (`end_request`), the address of the service (`url`), words
+//! that depend on the state (`words`; `ended` is for a first message whose incident
+//! ended before it could be delivered), how values are escaped (`escape`), and the
+//! place in an answer that states when to retry (`retry_after`).
 
 pub(super) mod option;
 pub(super) mod table;
@@ -29,7 +28,7 @@ use crate::{
     mask::Mask,
 };
 
-/// All that a segment of a path may hold (RFC 3986, section 3.3).
+/// The characters that must be encoded in a segment of a path (RFC 3986, section 3.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -49,22 +48,23 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
-/// An incident whose end nobody told is over after this, where a service must be given an end.
-const LONGEST: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// The same of what has no end.
-const NOTICED: SignedDuration = SignedDuration::from_hours(1);
+/// The end of an incident that lasts, counted from the notification, for services that
+/// require an end: they close the incident then if no recovery is sent.
+const INCIDENT_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// The same for notices, which have no end.
+const NOTICE_LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 
-/// A service whose request is known: a file of `preset/`.
+/// A service that apmon knows: a file of `preset/`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Preset {
-    /// Its name in a site file.
+    /// The preset's name in a site file.
     #[serde(skip)]
     pub(crate) name: &'static str,
-    /// Where the shape is published.
-    #[allow(dead_code)] // for whoever reads the file
+    /// Where the format of the request is published.
+    #[allow(dead_code)] // for readers of the file
     about: String,
-    /// The options that an entry gives, the required ones first.
+    /// The options of an entry, the required ones first.
     pub(super) options: Vec<PresetOption>,
     url: Option<String>,
     #[serde(default)]
@@ -90,18 +90,18 @@ enum Escape {
 struct Shape {
     method: String,
     url: String,
-    /// Put to the URL's own query.
+    /// Added to the query of the URL.
     #[serde(default)]
     query: BTreeMap<String, String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    /// The body: a tree, or the fields of a form.
+    /// The body as a JSON tree; without it, `form` is the body.
     json: Option<Value>,
     #[serde(default)]
     form: Map<String, Value>,
 }
 
-/// A preset's request, filled.
+/// A request built from a preset.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Filled {
     pub(crate) method: String,
@@ -111,7 +111,7 @@ pub(crate) struct Filled {
     pub(crate) body: String,
 }
 
-/// The values that an entry gives to the options of its preset.
+/// The values of the preset's options in one entry.
 #[derive(Clone, Default)]
 pub(crate) struct Options(BTreeMap<&'static str, Option<Secret>>);
 
@@ -123,7 +123,7 @@ impl Options {
         Self(all)
     }
 
-    /// Each as `***`, but for where the service is.
+    /// The options with each value as `***`, except for the host of the service.
     pub(crate) fn masked(&self) -> Self {
         let masked = |name: &str, value: &Secret| match name {
             "url" => match Url::parse(value.reveal()) {
@@ -143,7 +143,7 @@ impl Options {
         )
     }
 
-    /// They are kept out of what is shown.
+    /// Adds the values to `mask`, so that they are not shown.
     pub(crate) fn hide_by(&self, mask: &mut Mask) {
         for (name, value) in &self.0 {
             match (*name, value) {
@@ -156,7 +156,7 @@ impl Options {
 }
 
 impl Preset {
-    /// Where the service of an entry is.
+    /// The URL of the service for an entry with these values.
     pub(super) fn address(&self, values: &BTreeMap<String, Secret>) -> Option<Secret> {
         let own = || self.url.clone().map(Secret::new);
         values.get("url").cloned().or_else(own)
@@ -184,7 +184,7 @@ impl Preset {
         Ok((shape.method.clone(), url))
     }
 
-    /// The whole request.
+    /// Builds the request.
     pub(crate) fn fill(
         &self,
         message: &Notification,
@@ -228,8 +228,8 @@ impl Preset {
         })
     }
 
-    /// The plain sentence with as much of the request as can be had: a broken
-    /// template loses no alert.
+    /// A request with the plain text of the notification and those headers that can be
+    /// filled, so that a broken template loses no alert.
     pub(crate) fn plain(
         &self,
         message: &Notification,
@@ -240,20 +240,20 @@ impl Preset {
         let lookup = |name: &str| self.value(name, message, key, options);
         let as_is = |_: &str, text: &str| text.to_owned();
         let headers = &self.shape(message).headers;
-        let sound = headers.iter().filter_map(|(name, value)| {
+        let valid = headers.iter().filter_map(|(name, value)| {
             let value = template::text(value, &lookup, &as_is).ok()??;
             Some((name.clone(), value))
         });
         Ok(Filled {
             method,
             url,
-            headers: sound.collect(),
+            headers: valid.collect(),
             content_type: "text/plain; charset=utf-8",
             body: message.text.clone(),
         })
     }
 
-    /// What an answer's body asks for, where this service says it there.
+    /// The wait that the body of an answer asks for, if this service states it there.
     pub(crate) fn retry_after(&self, body: &[u8]) -> Option<Duration> {
         let pointer = self.retry_after.as_ref()?;
         let answer: Value = serde_json::from_slice(body).ok()?;
@@ -306,7 +306,7 @@ impl Preset {
     }
 }
 
-/// `url` with these in its query, in the place of others of their names.
+/// Adds parameters to the query of `url`, replacing those of the same names.
 fn with_query(url: String, query: &BTreeMap<String, String>) -> String {
     let (Ok(mut url), false) = (Url::parse(&url), query.is_empty()) else {
         return url;
@@ -326,31 +326,33 @@ fn entities(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// What it tells of is over. A beginning that could not be delivered before
-/// its end was must not open what nothing closes any more.
+/// Whether the incident of the message is over. A first message that is delivered after
+/// the end of its incident must not open an alert that nothing closes.
 fn is_over(message: &Notification) -> bool {
     matches!(state(&message.kind), "up" | "known" | "unwatched") || ended(message).is_some()
 }
 
-/// When that ended which the message tells the beginning of.
+/// When the incident ended, if that was before this message of its beginning was
+/// delivered.
 fn ended(message: &Notification) -> Option<Timestamp> {
     let is_beginning = matches!(state(&message.kind), "down" | "unknown");
     message.ended.filter(|_| is_beginning)
 }
 
-/// Of what is over, its beginning: an end as late as now would lie ahead of a
-/// service whose clock is behind ours, and one that lies ahead closes nothing.
+/// The end of the incident for services that require one. For a recovery it is the
+/// beginning of the incident: an end of now would be in the future for a service whose
+/// clock is slow, and an end in the future closes nothing.
 fn until(message: &Notification) -> Timestamp {
     let began = since(message);
     if let Some(ended) = ended(message) {
         return ended.max(began);
     }
-    let goes_on = match state(&message.kind) {
-        "down" | "unknown" => LONGEST,
-        "notice" => NOTICED,
+    let lifetime = match state(&message.kind) {
+        "down" | "unknown" => INCIDENT_LIFETIME,
+        "notice" => NOTICE_LIFETIME,
         _ => return began,
     };
-    message.at.saturating_add(goes_on).unwrap_or(message.at)
+    message.at.saturating_add(lifetime).unwrap_or(message.at)
 }
 
 #[cfg(test)]

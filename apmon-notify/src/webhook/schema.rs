@@ -1,4 +1,4 @@
-//! JSON Schema of one entry of `site.outage_webhooks`: its options, those of the
+//! The JSON Schema of one entry of `site.outage_webhooks`: its options, those of the
 //! presets, and the rules between them.
 
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use super::{
     preset::{Preset, table},
 };
 
-/// What an entry without a preset must give.
+/// The options that are required without a preset.
 const REQUIRED: [&str; 3] = ["endpoint_url", "request_method", "request_encoding"];
 
 pub(super) fn schema() -> Schema {
@@ -47,12 +47,12 @@ fn presets() -> String {
     });
     let each: Vec<_> = each.collect();
     format!(
-        "A service whose request is known, instead of the options above. Each has a few options of its own: {}. (An addition.)",
+        "A service that apmon knows, instead of the options above. Each has a few options of its own: {}. (An addition.)",
         each.join(", ")
     )
 }
 
-/// The options of all presets, each with what it is for which of them.
+/// The options of all presets, each with its meaning for each preset.
 fn preset_options() -> impl Iterator<Item = (String, Value)> {
     table::option_names().iter().map(|name| {
         let mut meanings: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -67,7 +67,7 @@ fn preset_options() -> impl Iterator<Item = (String, Value)> {
         }
         let meanings = meanings.iter().map(|(about, presets)| {
             let presets: Vec<_> = presets.iter().map(|preset| format!("`{preset}`")).collect();
-            format!("Of {}: {about}.", presets.join(", "))
+            format!("For {}: {about}.", presets.join(", "))
         });
         let meanings: Vec<_> = meanings.collect();
         let description = format!("{} (An addition.)", meanings.join(" "));
@@ -76,7 +76,8 @@ fn preset_options() -> impl Iterator<Item = (String, Value)> {
     })
 }
 
-/// Each preset has its few options; without one the request is written out.
+/// The rules between options: each preset has options of its own, and without a preset
+/// the request must be defined in full.
 fn rules() -> Value {
     let own = |preset: &'static Preset| preset.options.iter().map(|option| option.name.as_str());
     let all: BTreeSet<&str> = table::option_names().iter().copied().collect();
@@ -108,7 +109,7 @@ fn rules() -> Value {
     Value::Array(rules)
 }
 
-/// The same rule for each option.
+/// Maps each option to the same rule.
 fn each<'a>(names: impl IntoIterator<Item = &'a str>, rule: &Value) -> Map<String, Value> {
     let names = names.into_iter();
     names.map(|name| (name.to_owned(), rule.clone())).collect()

@@ -1,4 +1,4 @@
-//! An HTTP server that records requests and behaves as told.
+//! An HTTP server that records requests and answers as configured.
 
 #![allow(dead_code)] // not every test file uses everything
 

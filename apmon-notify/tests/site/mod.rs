@@ -55,8 +55,7 @@ impl Kind for Manual {
     }
 }
 
-/// A site with these lines in the section `site`: the first stands on line 3,
-/// from column 3.
+/// A site with these lines in the section `site`, from line 3, column 3.
 pub fn read(lines: &str) -> Result<SiteFile, Vec<String>> {
     let lines = lines.replace('\n', "\n  ");
     let text = format!(
@@ -78,9 +77,9 @@ pub fn read(lines: &str) -> Result<SiteFile, Vec<String>> {
     })
 }
 
-/// The file; it must be valid.
+/// Reads a valid file.
 #[track_caller]
-pub fn good(lines: &str) -> SiteFile {
+pub fn valid(lines: &str) -> SiteFile {
     read(lines).unwrap_or_else(|errors| panic!("{lines}\n{}", errors.join("\n")))
 }
 
@@ -93,7 +92,7 @@ pub fn errors(lines: &str) -> Vec<String> {
 /// The ids of its channels.
 #[track_caller]
 pub fn ids(lines: &str) -> Vec<String> {
-    good(lines)
+    valid(lines)
         .channels
         .into_iter()
         .map(|channel| channel.id)

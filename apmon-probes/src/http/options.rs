@@ -220,7 +220,7 @@ impl HttpOptions {
 
     fn content_type(&self, section: &mut Section<'_>) -> Option<HeaderValue> {
         if section.has("content_type") && !section.has("send") {
-            section.misplaced("content_type", "needs send beside it");
+            section.misplaced("content_type", "needs \"send\"");
         }
         let Some(text) = &self.content_type else {
             return Some(HeaderValue::from_static(PLAIN_TEXT));

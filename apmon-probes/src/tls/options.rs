@@ -85,7 +85,7 @@ impl TlsOptions {
             .ssl_verify
             .unwrap_or(site.ssl_verify.unwrap_or(false) && !pinned);
         if section.has("ssl_ca_file") && !verify && !section.is_wrong("ssl_verify") {
-            section.misplaced("ssl_ca_file", "needs ssl_verify: yes beside it");
+            section.misplaced("ssl_ca_file", "needs \"ssl_verify: yes\"");
         }
         let warn_days = self.ssl_expiry_warn_days.or(site.ssl_expiry_warn_days);
         section.depends_on((verify, warn_days));

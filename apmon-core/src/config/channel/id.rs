@@ -1,12 +1,12 @@
-//! The ids by which channels are known in the outbox.
+//! The ids of channels in the outbox.
 
 use std::collections::HashSet;
 
 use super::ChannelEntry;
 
-/// Gives each of a kind's channels its id, in the order of the file:
-/// `kind:NAME` where it has a name, whatever stands before or after it, else
-/// `kind:` and its identity, and `kind:identity#2` for the second of those.
+/// Assigns an id to each channel of a kind, in the order of the file. A channel
+/// with a name gets `kind:NAME`, wherever it stands in the list; others get
+/// `kind:identity`, and the second with that identity `kind:identity#2`.
 pub(super) fn assign(kind: &str, channels: &mut [ChannelEntry]) {
     let entries: Vec<_> = channels
         .iter()
@@ -25,8 +25,8 @@ pub(super) fn assign(kind: &str, channels: &mut [ChannelEntry]) {
     }
 }
 
-/// Of entries with a name or without, their identity, and whether its capitals
-/// make no difference.
+/// The ids of entries, each given as its name (if it has one), its identity, and
+/// whether case is ignored when ids are compared.
 fn ids(kind: &str, entries: &[(Option<&str>, &str, bool)]) -> Vec<String> {
     let lower = entries.iter().map(|(_, _, is_fixed)| *is_fixed);
     let lower: Vec<bool> = lower.collect();
@@ -41,7 +41,7 @@ fn ids(kind: &str, entries: &[(Option<&str>, &str, bool)]) -> Vec<String> {
         .into_iter()
         .zip(lower)
         .map(|((is_named, id), lower)| {
-            // Two channels with one name are an error elsewhere; the first keeps it.
+            // The same name twice is reported elsewhere; the first entry keeps it.
             if is_named && names.remove(&id) {
                 return id;
             }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_identity_differs_by_more_than_capitals() {
+    fn a_fixed_identity_is_compared_without_case() {
         let entries = [
             (None, "Ops@h", true),
             (None, "ops@h", true),

@@ -1,4 +1,4 @@
-//! Reading the lists of channels, whatever kinds there are.
+//! Reads the lists of channels, for any table of kinds.
 
 use std::collections::HashMap;
 
@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// The lists of the section `site` that hold channels, taken from it before its
-/// leftover keys are reported.
+/// The lists of channels in the section `site`, taken from it before its unknown
+/// keys are reported.
 pub(in crate::config) struct Lists<'k> {
     kinds: &'k [&'k dyn ChannelKind],
     /// The list of each kind, and the section it needs.
@@ -24,13 +24,13 @@ pub(in crate::config) struct Lists<'k> {
 }
 
 impl<'k> Lists<'k> {
-    /// Takes them from the section `site`.
+    /// Takes the lists from the section `site`.
     pub(in crate::config) fn take(section: &mut Section<'_>, kinds: &'k [&'k dyn ChannelKind]) -> Self {
         let nodes = kinds.iter().map(|kind| {
             let list = section.take(kind.section());
             let needed = kind.needs().and_then(|needed| section.take(needed.name()));
             if let (Some(needs), true, false) = (kind.needs(), list.is_some(), needed.is_some()) {
-                section.misplaced(kind.section(), format!("needs {} beside it", needs.name()));
+                section.misplaced(kind.section(), format!("needs \"{}\"", needs.name()));
             }
             (list, needed)
         });
@@ -40,8 +40,8 @@ impl<'k> Lists<'k> {
         }
     }
 
-    /// Reads the channels. Notifications are given up after `expire`; `None`
-    /// where that is wrong itself.
+    /// Reads the channels. Notifications expire after `expire`, which is `None` if
+    /// that option is invalid.
     pub(in crate::config) fn read(
         self,
         expire: Option<Seconds>,
@@ -95,14 +95,14 @@ fn items<'n>(node: Option<&'n Node>, list: &str, errors: &mut Vec<Diagnostic>) -
             errors.push(Diagnostic {
                 at,
                 within: "site".into(),
-                text: format!("\"{list}\" must be a list, this is {}", other.what()),
+                text: format!("\"{list}\" must be a list, found {}", other.what()),
             });
             &[]
         }
     }
 }
 
-/// Reads the options that every channel has.
+/// Reads the options of every channel.
 fn read_options(
     section: &mut Section<'_>,
     expire: Option<Seconds>,
@@ -110,7 +110,7 @@ fn read_options(
 ) -> ChannelOptions {
     let options = section.read::<ChannelOptions>().unwrap_or_default();
     if section.has("after_secs") && !section.has("then") {
-        section.misplaced("after_secs", "needs then beside it");
+        section.misplaced("after_secs", "needs \"then\"");
     }
     let has_fallback = options.then.is_some() && !section.is_wrong("after_secs");
     if let (true, Some(expire)) = (has_fallback, expire)
@@ -121,18 +121,18 @@ fn read_options(
         } else {
             "then"
         };
-        let at = section.place(key);
+        let at = section.position_of(key);
         section.error_at(
             at,
             format!(
-                "\"after_secs\" must be less than notify_expire_secs ({} >= {}): the notification has been given up by then",
+                "\"after_secs\" must be less than notify_expire_secs ({} >= {}): the notification would expire before its fallback is used",
                 options.after().get(),
                 expire.get()
             ),
         );
     }
     let place = |key: &str, text: &Option<Text>| -> Option<(String, Position)> {
-        Some((text.as_ref()?.as_str().to_owned(), section.place(key)))
+        Some((text.as_ref()?.as_str().to_owned(), section.position_of(key)))
     };
     let (name, then) = (place("name", &options.name), place("then", &options.then));
     references.add(section.within(), name, then.into_iter().collect());

@@ -1,4 +1,4 @@
-//! From a site file to what an engine runs.
+//! Builds the plan of an engine from a site file.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -10,14 +10,13 @@ use crate::{
     services::Services,
 };
 
-/// How long one delivery may take where the site does not say.
+/// The timeout of one delivery if the site sets none.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl SiteFile {
-    /// Everything the file says, ready to run: monitors, channels and their
-    /// fallbacks, the cap on concurrent checks, heartbeats, and when
-    /// notifications expire. Heartbeats are sent by the sender that `services`
-    /// provides.
+    /// Builds the plan of the site: monitors, channels and their fallbacks, the
+    /// limit on concurrent checks, heartbeats, and when notifications expire.
+    /// Heartbeats are sent by the sender that `services` provides.
     #[must_use]
     pub fn plan(&self, services: &Services) -> Plan {
         let mut plan = Plan::new(&self.name);
@@ -31,7 +30,7 @@ impl SiteFile {
         plan.max_concurrent = self
             .site
             .max_threads
-            .and_then(|cap| NonZeroUsize::new(cap.get().get() as usize));
+            .and_then(|limit| NonZeroUsize::new(limit.get().get() as usize));
         if let Some(expire) = self.site.notify_expire_secs {
             plan.expire_after = expire.duration();
         }
@@ -43,7 +42,7 @@ impl SiteFile {
         plan
     }
 
-    /// How long one delivery may take where the channel does not say.
+    /// The timeout of one delivery for channels that set none.
     #[must_use]
     pub fn delivery_timeout(&self) -> Duration {
         self.site.max_try_secs.map_or(DELIVERY_TIMEOUT, Seconds::duration)

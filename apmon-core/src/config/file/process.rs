@@ -1,4 +1,4 @@
-//! What concerns the process, which may run several site files.
+//! Options of the process, which may run several site files.
 
 use std::collections::HashMap;
 
@@ -14,17 +14,17 @@ use crate::{
     text::{excerpt, nearest},
 };
 
-/// One section under the top-level key `apmon`, read.
+/// One section under the top-level key `apmon`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ProcessSection {
     /// Its key.
     pub name: &'static str,
-    /// Where it stands.
+    /// Its position.
     pub at: Position,
-    /// What its kind has read.
+    /// The value that its kind has read.
     pub value: SectionValue,
-    /// The options as they are written, whatever their order.
+    /// The options in a normal form that does not depend on their order.
     content: String,
 }
 
@@ -46,7 +46,10 @@ pub(super) fn read(
         if !matches!(node.value, Value::Wrong) {
             report(
                 node.at,
-                format!("must be a section of sections, this is {}", node.value.what()),
+                format!(
+                    "must be a section that contains sections, found {}",
+                    node.value.what()
+                ),
             );
         }
         return Vec::new();
@@ -83,8 +86,8 @@ pub(super) fn read(
     read
 }
 
-/// A node's content in one notation: two that differ only in layout, quotes or
-/// order have the same.
+/// The content of a node in a normal form: nodes that differ only in layout,
+/// quotes or order have the same.
 fn content(node: &Node) -> String {
     match &node.value {
         Value::Null | Value::Wrong => "null".into(),
@@ -104,9 +107,9 @@ fn content(node: &Node) -> String {
     }
 }
 
-/// What is wrong with the site files of one process together, each of which is
-/// right by itself: options of the process that differ, and whatever the kinds
-/// of their monitors check together.
+/// Checks the site files of one process together, each of which is valid by
+/// itself: options of the process must not differ, and each kind checks its
+/// monitors of all files.
 #[must_use]
 pub fn check_process(files: &[&SiteFile], tables: &Tables<'_>) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
@@ -118,7 +121,7 @@ pub fn check_process(files: &[&SiteFile], tables: &Tables<'_>) -> Vec<Diagnostic
                 at: section.at,
                 within: "apmon".into(),
                 text: format!(
-                    "\"{}\" differs from that at {}: it is the same for all sites of a process",
+                    "\"{}\" differs from the one at {}: it must be the same for all sites of a process",
                     section.name, before.at
                 ),
             });
@@ -130,7 +133,7 @@ pub fn check_process(files: &[&SiteFile], tables: &Tables<'_>) -> Vec<Diagnostic
     deduplicated(errors)
 }
 
-/// Lets each kind check all its monitors of these files together.
+/// Has each kind check all its monitors of these files together.
 pub(super) fn check_monitors(files: &[&SiteFile], tables: &Tables<'_>, errors: &mut Vec<Diagnostic>) {
     for kind in tables.kinds {
         let monitors: Vec<_> = files

@@ -1,5 +1,5 @@
-//! Reading a site file: its sections one after the other, and everything that
-//! is wrong with them together.
+//! Reads the sections of a site file one after the other, and collects their
+//! errors.
 
 use std::{
     collections::{HashMap, hash_map},
@@ -22,9 +22,9 @@ use crate::{
     text::{excerpt, nearest},
 };
 
-/// What every site file is made of.
+/// The sections that every site file has.
 const SECTIONS: [&str; 2] = ["site", "monitors"];
-/// What it may hold beside them: options of the process.
+/// The optional section for options of the process.
 const PROCESS: &str = "apmon";
 
 pub(super) fn site_file(
@@ -77,7 +77,7 @@ impl Reader<'_> {
                 self.error(
                     root.at,
                     format!(
-                        "a site file has the sections site and monitors, this is {}",
+                        "a site file must have the sections site and monitors, found {}",
                         root.value.what()
                     ),
                 );
@@ -118,7 +118,7 @@ impl Reader<'_> {
         Some(file)
     }
 
-    /// `section` is not there; perhaps another key was meant to be it.
+    /// Reports that `section` is missing, and which key may be a misspelling of it.
     fn missing(&mut self, root: &Node, entries: &[Entry], section: &str) {
         let meant = entries
             .iter()
@@ -127,7 +127,7 @@ impl Reader<'_> {
         let hint = meant
             .map(|entry| {
                 format!(
-                    "; is \"{}\" on line {} meant to be it?",
+                    "; should \"{}\" on line {} be \"{section}\"?",
                     excerpt(&entry.key, 60),
                     entry.at.line
                 )
@@ -174,7 +174,7 @@ impl Reader<'_> {
             if !matches!(node.value, Value::Wrong) {
                 self.error(
                     node.at,
-                    format!("\"monitors\" must be a list, this is {}", node.value.what()),
+                    format!("\"monitors\" must be a list, found {}", node.value.what()),
                 );
             }
             return Vec::new();
@@ -199,10 +199,10 @@ impl Reader<'_> {
                     hash_map::Entry::Occupied(first) => {
                         let (first, name_at) = *first.get();
                         self.errors.push(Diagnostic {
-                            // A name that both merged has only one place.
+                            // A name that both monitors merged has only one position.
                             at: if at == name_at { item.at } else { at },
                             within: within.clone(),
-                            text: format!("\"name\" is already that of the monitor on line {}", first.line),
+                            text: format!("\"name\" is already used by the monitor on line {}", first.line),
                         });
                     }
                 }
@@ -219,7 +219,7 @@ impl Reader<'_> {
     }
 }
 
-/// A monitor's name, before anything else of it is read.
+/// The name of a monitor and its position, before the monitor is read.
 fn name_of(node: &Node) -> Option<(String, Position)> {
     let Value::Mapping(entries) = &node.value else {
         return None;

@@ -1,4 +1,4 @@
-//! Reading one monitor's section.
+//! Reads the section of one monitor.
 
 use std::sync::{Arc, LazyLock};
 
@@ -21,7 +21,8 @@ use crate::{
     text::{excerpt, nearest, without_userinfo},
 };
 
-/// Reads one monitor's section. Warnings come back even where it is wrong.
+/// Reads the section of one monitor. Warnings and hints are returned even if it is
+/// invalid.
 pub(in crate::config) fn read_monitor(
     mut section: Section<'_>,
     site: &SiteOptions,
@@ -39,7 +40,7 @@ pub(in crate::config) fn read_monitor(
         let list = RESERVED_NAMES.join(", ");
         section.error(
             "name",
-            format!("must not be one of {list}: the state file uses these words itself"),
+            format!("must not be one of {list}: the state file reserves these names"),
         );
     }
     let kind = read_kind(&mut section, options.r#type.take(), kinds);
@@ -49,11 +50,11 @@ pub(in crate::config) fn read_monitor(
     section.set_family(options.address_family.or(site.address_family).unwrap_or_default());
     check_rules(&mut section, &options);
     let compiled = kind.and_then(|kind| kind.read(&mut section));
-    // Which kinds know an option that stands in the wrong one (rules 4, 20, 23, 25, 29, 32).
+    // An option of another kind is reported with the kinds that have it (rules 4, 20, 23, 25, 29, 32).
     let basis = section.take_basis();
     let diagnostics = match kind {
         Some(kind) => section.finish(|key| belongs_elsewhere(key, kind, kinds)),
-        // Without a kind the options of all are known.
+        // Without a kind, the options of all kinds are accepted.
         None => {
             for kind in kinds {
                 section.allow(&kind.fields());
@@ -88,7 +89,7 @@ fn read_kind<'k>(
     if let Some(kind) = kinds.iter().find(|kind| kind.name() == word) {
         return Some(*kind);
     }
-    // Rule 34, in its own words.
+    // The wording is that of rule 34.
     if word == "snmp" {
         section.error_text(
             "type",
@@ -126,14 +127,11 @@ fn belongs_elsewhere(key: &str, kind: &dyn MonitorKind, kinds: &[&dyn MonitorKin
     })
 }
 
-/// The rules between common options (2, 3, 6, 9).
+/// Checks the rules between common options (2, 3, 6, 9).
 fn check_rules(section: &mut Section<'_>, options: &MonitorOptions) {
     check_pacing(section, options.notify_every_n_secs, options.check_every_n_secs);
     if section.has("after_every_n_notifications") && !section.has("notify_every_n_secs") {
-        section.misplaced(
-            "after_every_n_notifications",
-            "needs notify_every_n_secs beside it",
-        );
+        section.misplaced("after_every_n_notifications", "needs \"notify_every_n_secs\"");
     }
     check_heartbeat(section, options.heartbeat_url.as_ref());
 }
@@ -202,7 +200,7 @@ fn entry(
     entry
 }
 
-/// The labels of a monitor; those of a monitor without any are shared.
+/// The labels of a monitor; monitors with default labels share one instance.
 fn labels(display: Option<bool>) -> Arc<Labels> {
     static DEFAULT: LazyLock<Arc<Labels>> = LazyLock::new(Arc::default);
     let labels = Labels {
@@ -215,8 +213,8 @@ fn labels(display: Option<bool>) -> Arc<Labels> {
     }
 }
 
-/// SHA-256 over the effective options: their order, comments, and whether a
-/// default is written out do not count.
+/// SHA-256 over the effective options. Their order, comments, and whether a default
+/// is written out make no difference.
 fn checksum(entry: &MonitorEntry, address: &str, own: &serde_json::Value) -> String {
     #[derive(Serialize)]
     struct Effective<'a>(

@@ -1,4 +1,4 @@
-//! Any text is either a site or an error, and always the same one.
+//! Any text is either a site or an error, and always the same.
 
 use proptest::{collection::vec, prelude::*};
 
@@ -6,7 +6,7 @@ use super::{kind::SEED, read_as};
 
 const VALID: &str = include_str!("../../../tests/site/complete.yaml");
 
-/// Pieces that mean something to the reader.
+/// Pieces that have a meaning in a site file.
 const PIECES: &[&str] = &[
     "site:",
     "monitors:",
@@ -67,7 +67,7 @@ const PIECES: &[&str] = &[
     "outage_emails: ",
 ];
 
-/// The same text read twice, as far as anybody can see a difference.
+/// Reads a text and formats the result, so that two results can be compared.
 fn reading(text: &str) -> String {
     match read_as(text, SEED, &[("A", "a: [b]")]) {
         Ok(file) => {
@@ -88,11 +88,12 @@ fn reading(text: &str) -> String {
     }
 }
 
-fn same(text: &str) {
+fn assert_same_result(text: &str) {
     assert_eq!(reading(text), reading(text));
 }
 
-/// A change to a text: at a place, so many characters make room for another text.
+/// A change to a text: its position, the number of characters removed there, and the
+/// text inserted instead.
 fn mutation() -> impl Strategy<Value = (prop::sample::Index, usize, String)> {
     let insert = prop_oneof![
         prop::sample::select(PIECES).prop_map(str::to_owned),
@@ -107,31 +108,31 @@ proptest! {
 
     #[test]
     fn any_text_is_read_or_refused(text in any::<String>()) {
-        same(&text);
+        assert_same_result(&text);
     }
 
     #[test]
     fn pieces_of_site_files_are_read_or_refused(pieces in vec(prop::sample::select(PIECES), 0..60)) {
-        same(&pieces.concat());
+        assert_same_result(&pieces.concat());
     }
 
     #[test]
     fn a_changed_site_file_is_read_or_refused(changes in vec(mutation(), 1..4)) {
         let mut text: Vec<char> = VALID.chars().collect();
-        for (place, gone, new) in changes {
-            let from = place.index(text.len());
-            let to = (from + gone).min(text.len());
+        for (index, removed, new) in changes {
+            let from = index.index(text.len());
+            let to = (from + removed).min(text.len());
             text.splice(from..to, new.chars());
             if text.is_empty() {
                 text.push('a');
             }
         }
-        same(&text.into_iter().collect::<String>());
+        assert_same_result(&text.into_iter().collect::<String>());
     }
 
     #[test]
-    fn a_cut_site_file_is_read_or_refused(place in any::<prop::sample::Index>()) {
+    fn a_truncated_site_file_is_read_or_refused(end in any::<prop::sample::Index>()) {
         let text: Vec<char> = VALID.chars().collect();
-        same(&text[..place.index(text.len())].iter().collect::<String>());
+        assert_same_result(&text[..end.index(text.len())].iter().collect::<String>());
     }
 }

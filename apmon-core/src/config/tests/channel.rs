@@ -1,6 +1,6 @@
-//! Channels, whatever their kinds: lists, ids, fallbacks, shared sections.
+//! Channels of any kind: lists, ids, fallbacks, shared sections.
 
-use super::{channel_kind::TIMEOUT, good, in_site, read, told};
+use super::{channel_kind::TIMEOUT, errors, in_site, read, valid};
 use crate::{
     config::Seconds,
     notification::{ChannelClass, NotificationKind},
@@ -8,8 +8,8 @@ use crate::{
 };
 
 #[test]
-fn the_channels_of_a_site_become_those_of_its_plan() {
-    let file = good(
+fn the_plan_has_the_channels_of_the_site() {
+    let file = valid(
         "\
 site:
   name: Lab
@@ -64,21 +64,21 @@ monitors:
 }
 
 #[test]
-fn a_list_of_a_kind_that_is_not_in_the_table_is_an_unknown_option() {
+fn a_list_of_an_unknown_kind_is_an_unknown_option() {
     assert_eq!(
-        told(&in_site("outage_pigeons: []")),
+        errors(&in_site("outage_pigeons: []")),
         ["3:3: site: unknown option \"outage_pigeons\""]
     );
 }
 
 #[test]
-fn a_needed_section_is_read_once_and_demanded() {
+fn a_section_that_a_kind_needs_is_required_and_read_once() {
     assert_eq!(
-        told(&in_site("outage_emails: [{email: a@b.example}]")),
-        ["3:3: site: \"outage_emails\" needs email_server beside it"]
+        errors(&in_site("outage_emails: [{email: a@b.example}]")),
+        ["3:3: site: \"outage_emails\" needs \"email_server\""]
     );
     let unused = "email_server: {smtp_host: h, smtp_port: 25, from_address: a@b.example, smtp_username: u}";
-    let file = good(&in_site(unused));
+    let file = valid(&in_site(unused));
     let warnings: Vec<_> = file.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
@@ -99,21 +99,21 @@ outage_webhooks:
 outage_syslogs:
 - {name: log, then: other}
 - {name: other, then: sms}";
-    let back = "\"then\" leads back here: no channel would be left to try";
+    let back = "\"then\" leads back to this channel: no channel would be left to try";
     assert_eq!(
-        told(&in_site(text)),
+        errors(&in_site(text)),
         [
-            "5:41: outage_webhooks 2: \"name\" is already that of outage_webhooks 1".to_owned(),
-            "6:41: outage_webhooks 3: \"then\" refers to no channel: none has the name \"smm\"; did you mean \"sms\"?"
+            "5:41: outage_webhooks 2: \"name\" is already used by outage_webhooks 1".to_owned(),
+            "6:41: outage_webhooks 3: \"then\" refers to an unknown channel, \"smm\"; did you mean \"sms\"?"
                 .to_owned(),
-            "7:35: outage_webhooks 4: \"after_secs\" needs then beside it".to_owned(),
+            "7:35: outage_webhooks 4: \"after_secs\" needs \"then\"".to_owned(),
             format!("8:53: outage_webhooks 5: {back}"),
             format!("9:52: outage_webhooks 6: {back}"),
             format!("11:23: outage_syslogs 1: {back}"),
             format!("12:25: outage_syslogs 2: {back}"),
         ]
     );
-    let file = good(&in_site(
+    let file = valid(&in_site(
         "outage_syslogs: [{name: a, then: b}, {name: b, then: c, after_secs: 60}, {name: c}]",
     ));
     let after: Vec<_> = file
@@ -125,7 +125,7 @@ outage_syslogs:
 }
 
 #[test]
-fn a_fallback_is_used_before_the_notification_is_given_up() {
+fn a_fallback_must_be_used_before_the_notification_expires() {
     let site = |expire: &str, after: &str| {
         in_site(&format!(
             "{expire}outage_syslogs: [{{then: b{after}}}, {{name: b}}]"
@@ -133,7 +133,7 @@ fn a_fallback_is_used_before_the_notification_is_given_up() {
     };
     let error = |place: &str, after: u64, expire: u64| {
         [format!(
-            "{place}: outage_syslogs 1: \"after_secs\" must be less than notify_expire_secs ({after} >= {expire}): the notification has been given up by then"
+            "{place}: outage_syslogs 1: \"after_secs\" must be less than notify_expire_secs ({after} >= {expire}): the notification would expire before its fallback is used"
         )]
     };
     let expire = "notify_expire_secs: 60\n";
@@ -145,25 +145,25 @@ fn a_fallback_is_used_before_the_notification_is_given_up() {
         assert!(read(&site(expire, after)).is_ok(), "{expire}{after}");
     }
     assert_eq!(
-        told(&site("", ", after_secs: 86400")),
+        errors(&site("", ", after_secs: 86400")),
         error("3:42", 86_400, 86_400)
     );
-    assert_eq!(told(&site(expire, ", after_secs: 60")), error("4:42", 60, 60));
+    assert_eq!(errors(&site(expire, ", after_secs: 60")), error("4:42", 60, 60));
     assert_eq!(
-        told(&site(expire, "")),
+        errors(&site(expire, "")),
         error("4:27", 300, 60),
         "the default counts"
     );
-    // What is wrong itself is reported once.
-    assert_eq!(told(&site(expire, ", after_secs: 0")).len(), 1);
+    // An invalid value is reported once.
+    assert_eq!(errors(&site(expire, ", after_secs: 0")).len(), 1);
     assert_eq!(
-        told(&site("notify_expire_secs: 0\n", ", after_secs: 90000")).len(),
+        errors(&site("notify_expire_secs: 0\n", ", after_secs: 90000")).len(),
         1
     );
 }
 
 #[test]
-fn what_a_fallback_does_not_receive_is_hinted_at() {
+fn a_hint_says_what_a_fallback_does_not_receive() {
     let text = "\
 site:
   name: Lab
@@ -174,12 +174,12 @@ monitors:
 - {type: ping, name: a, address: 10.0.0.1, email: no}
 - {type: ping, name: b, address: 10.0.0.1}
 ";
-    let hints = |text: &str| -> Vec<String> { good(text).hints.iter().map(ToString::to_string).collect() };
+    let hints = |text: &str| -> Vec<String> { valid(text).hints.iter().map(ToString::to_string).collect() };
     assert_eq!(
         hints(text),
         [
-            "mail:ops@b.example: is the fallback of syslog:here, syslog:x: it receives only what they cannot deliver",
-            "mail:ops@b.example: receives nothing of 1 monitor that has email: no",
+            "mail:ops@b.example: is a fallback: receives only what syslog:here and syslog:x cannot deliver",
+            "mail:ops@b.example: receives nothing about 1 monitor that has email: no",
         ]
     );
     assert_eq!(
@@ -189,19 +189,19 @@ monitors:
 }
 
 #[test]
-fn the_engines_own_heartbeat_is_checked() {
+fn the_heartbeat_options_of_a_site_are_checked() {
     assert_eq!(
-        told(&in_site("heartbeat_every_n_secs: 30\nnotify_expire_secs: 0")),
+        errors(&in_site("heartbeat_every_n_secs: 30\nnotify_expire_secs: 0")),
         [
-            "3:3: site: \"heartbeat_every_n_secs\" needs heartbeat_url beside it",
+            "3:3: site: \"heartbeat_every_n_secs\" needs \"heartbeat_url\"",
             "4:23: site: \"notify_expire_secs\" must be 1 to 315360000 seconds, not 0",
         ]
     );
     assert_eq!(
-        told(&in_site("heartbeat_url: hc-ping.com/x")),
+        errors(&in_site("heartbeat_url: hc-ping.com/x")),
         ["3:18: site: \"heartbeat_url\" must be a URL that begins with http:// or https://"]
     );
-    let file = good(&in_site(
+    let file = valid(&in_site(
         "heartbeat_url: 'https://h/x'\nheartbeat_every_n_secs: 30",
     ));
     assert_eq!(file.site.heartbeat_every_n_secs.map(Seconds::get), Some(30));

@@ -1,5 +1,4 @@
-//! Small kinds of channels for the tests: what the real ones ask of a section,
-//! and no more.
+//! Small kinds of channels for the tests, which use sections as the real ones do.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +24,7 @@ impl Notifier for Nowhere {
     }
 }
 
-/// A channel whose target is its options, so that a test can see them.
+/// A channel whose target is its options, so that a test can read them.
 fn blueprint(options: &impl Serialize) -> ChannelBlueprint {
     let text = serde_json::to_string(options).unwrap();
     ChannelBlueprint::new("here", text, |_, _| Arc::new(Nowhere))
@@ -137,11 +136,11 @@ impl ChannelKind for Mail {
     }
 
     fn nouns(&self) -> (&'static str, &'static str) {
-        ("mailbox", "mailboxes")
+        ("e-mail", "e-mails")
     }
 
     fn summary(&self) -> &'static str {
-        "letters"
+        "messages"
     }
 
     fn example(&self) -> &'static str {
@@ -187,7 +186,7 @@ pub(super) struct ServerOptions {
     smtp_username: Option<Text>,
     smtp_password: Option<Secret>,
     from_address: Option<Text>,
-    #[allow(dead_code)] // read to be checked
+    #[allow(dead_code)] // read only to be checked
     use_tls: Option<bool>,
 }
 
@@ -230,5 +229,5 @@ impl SectionKind for Server {
     }
 }
 
-/// How long a delivery may take in these tests.
+/// The timeout of a delivery in these tests.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(20);

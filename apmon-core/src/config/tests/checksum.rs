@@ -1,6 +1,6 @@
-//! The checksum of a monitor is that of its effective options.
+//! The checksum of a monitor covers its effective options.
 
-use super::{good, in_tcp, kind::KINDS, one, read_as};
+use super::{in_tcp, kind::KINDS, one, read_as, valid};
 
 fn sum(text: &str) -> String {
     let sum = one(text).checksum;
@@ -11,18 +11,18 @@ fn sum(text: &str) -> String {
     sum
 }
 
-/// The first monitor's; the others do not matter.
+/// The checksum of the first monitor; the other does not matter.
 fn first(site: &str, monitor: &str) -> String {
     let text = format!(
         "site: {{name: Lab{site}}}\nmonitors:\n- {{{monitor}}}\n- {{type: ping, name: z, address: h}}\n"
     );
-    good(&text).monitors[0].checksum.clone()
+    valid(&text).monitors[0].checksum.clone()
 }
 
 const PORT: &str = "type: port, name: a, address: 'snmp://h', port: 1, mac: m";
 
 #[test]
-fn order_comments_and_style_do_not_count() {
+fn order_comments_and_style_do_not_change_the_checksum() {
     let sums = [
         sum(
             "site: {name: Lab}\nmonitors: [{type: tcp, name: a, address: 'tcp://h:1', codes: [5], display: no, headers: {A: b, C: d}}]\n",
@@ -49,7 +49,7 @@ fn order_comments_and_style_do_not_count() {
 }
 
 #[test]
-fn a_default_written_out_does_not_count() {
+fn writing_out_a_default_does_not_change_the_checksum() {
     for default in [
         "check_every_n_secs: 60",
         "notify_every_n_secs: 600",
@@ -70,7 +70,7 @@ fn a_default_written_out_does_not_count() {
             "{default}"
         );
     }
-    // Nor where it is written.
+    // Nor does the section that a value is written in.
     assert_eq!(
         first(", check_every_n_secs: 5", PORT),
         first("", &format!("{PORT}, check_every_n_secs: 5"))
@@ -82,7 +82,7 @@ fn a_default_written_out_does_not_count() {
 }
 
 #[test]
-fn whatever_is_effective_counts() {
+fn every_effective_option_changes_the_checksum() {
     let mut sums = vec![first("", PORT)];
     let changed = [
         ("name: a", "name: b"),
@@ -111,7 +111,7 @@ fn whatever_is_effective_counts() {
         "percentile: 95",
     ];
     sums.extend(added.map(|option| first("", &format!("{PORT}, {option}"))));
-    // Inherited ones as well; each differs from those above.
+    // So do inherited options; each differs from those above.
     let site = [
         "check_every_n_secs: 62",
         "notify_every_n_secs: 602",

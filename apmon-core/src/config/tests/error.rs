@@ -1,9 +1,9 @@
-//! Mistakes of meaning: all at once, each at its place.
+//! Errors in the content: all are reported together, each with its position.
 
-use super::{good, in_ping, in_site, read, table, told};
+use super::{errors, in_ping, in_site, read, table, valid};
 
 #[test]
-fn all_mistakes_of_a_file_come_together_in_its_order() {
+fn all_errors_of_a_file_are_reported_in_its_order() {
     let text = "\
 site:
   name: Lab
@@ -46,37 +46,37 @@ monitors:
     send: a
 ";
     assert_eq!(
-        told(text),
+        errors(text),
         [
             "3:3: site: unknown option \"chek_every_n_secs\"; did you mean \"check_every_n_secs\"?",
             "4:16: site: \"max_threads\" must be 1 to 4294967295, not 0",
             "5:16: site: \"max_retries\" must be 1 to 4294967295, not -3",
             "6:17: site: \"max_try_secs\" must be a whole number, not \"20.0\"",
             "7:24: site: \"notify_every_n_secs\" must be 1 to 315360000 seconds, not 400000000",
-            "8:21: site: \"check_every_n_secs\" has no value; leave the line out or give one",
+            "8:21: site: \"check_every_n_secs\" has no value; give one or remove the line",
             "9:11: site: \"alarms\" must be yes or no, not \"maybe\"",
             "11:5: email_server: \"from_address\" is missing",
             "11:16: email_server: \"smtp_host\" must be a host name or an address",
             "12:16: email_server: \"smtp_port\" must be a port, 1 to 65535, not 70000",
-            "13:20: email_server: \"smtp_password\" must be text, this is a list",
-            "15:7: email_server: \"use_tls\" must be yes or no, this is a section",
+            "13:20: email_server: \"smtp_password\" must be text, found a list",
+            "15:7: email_server: \"use_tls\" must be yes or no, found a section",
             "17:14: outage_emails 1: \"email\" must be an e-mail address",
             "18:22: outage_emails 1: \"email_outages\" must be yes or no, not \"perhaps\"",
-            "19:7: outage_emails 2: must be a section of options, this is a single value",
-            "20:6: outage_emails 3: must be a section of options, this is nothing",
+            "19:7: outage_emails 2: must be a section of options, found a single value",
+            "20:6: outage_emails 3: must be a section of options, found nothing",
             "24:14: monitor \"a\": \"address\" must be a host name or an address",
-            "25:5: monitor \"a\": \"heartbeat_every_n_secs\" needs heartbeat_url beside it",
+            "25:5: monitor \"a\": \"heartbeat_every_n_secs\" needs \"heartbeat_url\"",
             "26:5: monitor \"a\": \"expect\" is not an option of type ping; it belongs to tcp",
             "27:5: monitor \"a\": \"address\" is missing",
             "27:11: monitor \"a\": \"type\" must be one of ping, tcp, port, not \"prot\"; did you mean port?",
-            "28:11: monitor \"a\": \"name\" is already that of the monitor on line 22",
+            "28:11: monitor \"a\": \"name\" is already used by the monitor on line 22",
             "29:5: monitor \"a\": unknown option \"check_every_n_sec\"; did you mean \"check_every_n_secs\"?",
             "30:5: monitor \"a\": unknown option \"comunity\"; did you mean \"community\"?",
-            "31:5: monitor 3: must be a section of options, this is a single value",
-            "32:4: monitor 4: must be a section of options, this is nothing",
+            "31:5: monitor 3: must be a section of options, found a single value",
+            "32:4: monitor 4: must be a section of options, found nothing",
             "33:5: monitor \"apmon\": \"type\" is missing",
             "33:5: monitor \"apmon\": \"address\" is missing",
-            "33:11: monitor \"apmon\": \"name\" must not be one of apmon, execution_time, execution_ms: the state file uses these words itself",
+            "33:11: monitor \"apmon\": \"name\" must not be one of apmon, execution_time, execution_ms: the state file reserves these names",
             "37:16: monitor \"t\": \"codes\" must be a whole number, not \"x\"",
             "37:19: monitor \"t\": \"codes\" must be 0 to 65535, not \"70000\"",
             "38:19: monitor \"t\": \"content_type\" must be text or hex or base64, not \"Text\"; did you mean text?",
@@ -85,7 +85,7 @@ monitors:
 }
 
 #[test]
-fn the_sections_of_the_file_have_their_shapes() {
+fn missing_and_malformed_sections_are_reported() {
     table(
         str::to_owned,
         &[
@@ -98,26 +98,26 @@ fn the_sections_of_the_file_have_their_shapes() {
             ),
             (
                 "- site\n- monitors\n",
-                &["1:1: a site file has the sections site and monitors, this is a list"],
+                &["1:1: a site file must have the sections site and monitors, found a list"],
             ),
             (
                 "hello\n",
-                &["1:1: a site file has the sections site and monitors, this is a single value"],
+                &["1:1: a site file must have the sections site and monitors, found a single value"],
             ),
             (
                 "null\n",
-                &["1:1: a site file has the sections site and monitors, this is nothing"],
+                &["1:1: a site file must have the sections site and monitors, found nothing"],
             ),
             (
                 "site: Lab\nmonitors: {a: b}\n",
                 &[
-                    "1:7: site: must be a section of options, this is a single value",
-                    "2:11: \"monitors\" must be a list, this is a section",
+                    "1:7: site: must be a section of options, found a single value",
+                    "2:11: \"monitors\" must be a list, found a section",
                 ],
             ),
             (
                 "site: {name: a}\nmonitors:\n",
-                &["2:9: \"monitors\" must be a list, this is nothing"],
+                &["2:9: \"monitors\" must be a list, found nothing"],
             ),
             (
                 "site: {name: a}\nmonitors: []\n",
@@ -126,8 +126,8 @@ fn the_sections_of_the_file_have_their_shapes() {
             (
                 "Site: {name: a}\nmonitor: []\n",
                 &[
-                    "1:1: the section \"site\" is missing; is \"Site\" on line 1 meant to be it?",
-                    "2:1: the section \"monitors\" is missing; is \"monitor\" on line 2 meant to be it?",
+                    "1:1: the section \"site\" is missing; should \"Site\" on line 1 be \"site\"?",
+                    "2:1: the section \"monitors\" is missing; should \"monitor\" on line 2 be \"monitors\"?",
                 ],
             ),
         ],
@@ -137,15 +137,15 @@ fn the_sections_of_the_file_have_their_shapes() {
         &[(
             "outage_emails: a@b.example\noutage_webhooks: {}\nemail_server: {smtp_host: h, smtp_port: 1, from_address: a@b}",
             &[
-                "3:18: site: \"outage_emails\" must be a list, this is a single value",
-                "4:20: site: \"outage_webhooks\" must be a list, this is a section",
+                "3:18: site: \"outage_emails\" must be a list, found a single value",
+                "4:20: site: \"outage_webhooks\" must be a list, found a section",
             ],
         )],
     );
 }
 
 #[test]
-fn unknown_options_come_with_the_nearest_word() {
+fn an_unknown_option_is_reported_with_the_most_similar_one() {
     table(
         in_ping,
         &[(
@@ -162,7 +162,7 @@ fn unknown_options_come_with_the_nearest_word() {
     );
     let long = "k".repeat(500);
     assert_eq!(
-        told(&in_ping(&format!("{long}: 1"))),
+        errors(&in_ping(&format!("{long}: 1"))),
         [format!(
             "6:3: monitor \"a\": unknown option \"{}...\"",
             "k".repeat(60)
@@ -171,7 +171,7 @@ fn unknown_options_come_with_the_nearest_word() {
 }
 
 #[test]
-fn unknown_top_level_keys_warn_and_private_ones_do_not() {
+fn an_unknown_top_level_key_is_a_warning_unless_it_is_private() {
     let text = "\
 x-anything: [1, 2]
 x-: 3
@@ -181,7 +181,7 @@ site: {name: Lab}
 monitors:
 - {type: tcp, name: a, address: 'tcp://h:1', login: {user: u, password: p}}
 ";
-    let file = good(text);
+    let file = valid(text);
     let warnings = file
         .warnings
         .iter()
@@ -191,16 +191,16 @@ monitors:
         [
             "3:1: unknown section \"notes\" is ignored",
             "4:1: unknown section \"moniters\" is ignored; did you mean \"monitors\"?",
-            "7:53: monitor \"a\": \"login\" goes in clear",
+            "7:53: monitor \"a\": \"login\" is sent unencrypted",
         ]
     );
 }
 
 #[test]
-fn names_are_printed_without_their_power_over_terminals() {
+fn control_characters_in_names_are_escaped() {
     let text = "site: {name: Lab}\nmonitors:\n- {name: \"a\\e[2J\\n\\u202Eb\", \"k\\x07\": \"\\e\", type: \"\\e]0;x\"}\n";
     assert_eq!(
-        told(text),
+        errors(text),
         [
             "3:3: monitor \"a\\u{1b}[2J\\n\\u{202e}b\": \"address\" is missing",
             "3:29: monitor \"a\\u{1b}[2J\\n\\u{202e}b\": unknown option \"k\\u{7}\"",
@@ -210,7 +210,7 @@ fn names_are_printed_without_their_power_over_terminals() {
     let long = "n".repeat(3000);
     let text = format!("site: {{name: Lab}}\nmonitors:\n- {{name: {long}, type: ping}}\n");
     assert_eq!(
-        told(&text),
+        errors(&text),
         [format!(
             "3:3: monitor \"{}...\": \"address\" is missing",
             "n".repeat(80)
@@ -219,7 +219,7 @@ fn names_are_printed_without_their_power_over_terminals() {
 }
 
 #[test]
-fn thousands_of_errors_are_counted_and_not_shown() {
+fn of_thousands_of_errors_only_the_first_are_shown() {
     let text = format!("site: {{name: Lab}}\nmonitors:\n{}", "- {}\n".repeat(1000));
     let lines = read(&text).unwrap_err();
     assert_eq!(lines.len(), 201);
@@ -231,7 +231,7 @@ fn thousands_of_errors_are_counted_and_not_shown() {
 fn columns_count_characters() {
     let text = "site: {name: Zürich 東京 😀, alarms: x}\nmonitors: [{type: ping, name: ä, address: h}]\n";
     assert_eq!(
-        told(text),
+        errors(text),
         ["1:35: site: \"alarms\" must be yes or no, not \"x\""]
     );
 }

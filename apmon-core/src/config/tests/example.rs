@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{Variables, channel_kind::CHANNELS, good, kind::SEED, read_as};
+use super::{Variables, channel_kind::CHANNELS, kind::SEED, read_as, valid};
 use crate::{config::load, time::Stopwatch};
 
 #[test]
-fn the_seeds_complete_example_is_read_whole() {
+fn the_complete_example_of_the_seed_is_read() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/site/complete.yaml");
     let file = load(&path, SEED, CHANNELS, &Variables(&[])).unwrap();
     assert_eq!(file.warnings, []);
@@ -30,7 +30,7 @@ fn the_seeds_complete_example_is_read_whole() {
     let monitors = file.monitors.iter().map(|monitor| {
         let heartbeat = monitor.heartbeat_every.map(|every| every.get());
         format!(
-            "{} {} {} every {} s, told every {} s from {}, mail {}, shown {}, heartbeat {heartbeat:?}",
+            "{} {} {} every {} s, reminded every {} s from {}, mail {}, shown {}, heartbeat {heartbeat:?}",
             monitor.kind,
             monitor.name,
             monitor.address,
@@ -44,18 +44,18 @@ fn the_seeds_complete_example_is_read_whole() {
     assert_eq!(
         monitors.collect::<Vec<_>>(),
         [
-            "port switch-port0 snmp://192.168.1.6 every 10 s, told every 60 s from 6, mail true, shown false, heartbeat None",
-            "ports office-switch snmp://192.168.1.6 every 10 s, told every 3600 s from 1, mail true, shown true, heartbeat None",
-            "host debmon-host snmp://192.168.1.10 every 300 s, told every 600 s from 1, mail true, shown true, heartbeat None",
-            "tcp smtp-server tcp://mail.example.com:25 every 60 s, told every 600 s from 1, mail true, shown true, heartbeat None",
-            "tcp mysql-db tcp://192.168.1.100:3306 every 30 s, told every 600 s from 1, mail true, shown true, heartbeat None",
-            "udp custom-protocol udp://192.168.1.200:9999 every 60 s, told every 600 s from 1, mail true, shown true, heartbeat None",
-            "udp syslog-collector udp://192.168.1.50:514 every 300 s, told every 600 s from 1, mail true, shown true, heartbeat None",
-            "ping home-fw 192.168.1.1 every 60 s, told every 600 s from 1, mail true, shown true, heartbeat Some(300)",
-            "http in3245622 http://192.168.1.21/Login?oldUrl=Index every 120 s, told every 3600 s from 5, mail true, shown true, heartbeat None",
-            "http json-api https://api.example.com/webhook every 60 s, told every 600 s from 1, mail true, shown true, heartbeat None",
-            "http nvr0 https://192.168.1.12/api/system every 60 s, told every 600 s from 1, mail false, shown true, heartbeat Some(60)",
-            "quic fast-api https://192.168.1.50/api/health every 30 s, told every 600 s from 1, mail true, shown true, heartbeat None",
+            "port switch-port0 snmp://192.168.1.6 every 10 s, reminded every 60 s from 6, mail true, shown false, heartbeat None",
+            "ports office-switch snmp://192.168.1.6 every 10 s, reminded every 3600 s from 1, mail true, shown true, heartbeat None",
+            "host debmon-host snmp://192.168.1.10 every 300 s, reminded every 600 s from 1, mail true, shown true, heartbeat None",
+            "tcp smtp-server tcp://mail.example.com:25 every 60 s, reminded every 600 s from 1, mail true, shown true, heartbeat None",
+            "tcp mysql-db tcp://192.168.1.100:3306 every 30 s, reminded every 600 s from 1, mail true, shown true, heartbeat None",
+            "udp custom-protocol udp://192.168.1.200:9999 every 60 s, reminded every 600 s from 1, mail true, shown true, heartbeat None",
+            "udp syslog-collector udp://192.168.1.50:514 every 300 s, reminded every 600 s from 1, mail true, shown true, heartbeat None",
+            "ping home-fw 192.168.1.1 every 60 s, reminded every 600 s from 1, mail true, shown true, heartbeat Some(300)",
+            "http in3245622 http://192.168.1.21/Login?oldUrl=Index every 120 s, reminded every 3600 s from 5, mail true, shown true, heartbeat None",
+            "http json-api https://api.example.com/webhook every 60 s, reminded every 600 s from 1, mail true, shown true, heartbeat None",
+            "http nvr0 https://192.168.1.12/api/system every 60 s, reminded every 600 s from 1, mail false, shown true, heartbeat Some(60)",
+            "quic fast-api https://192.168.1.50/api/health every 30 s, reminded every 600 s from 1, mail true, shown true, heartbeat None",
         ]
     );
 }
@@ -72,7 +72,7 @@ fn ten_thousand_monitors_are_read() {
         ));
     }
     let watch = Stopwatch::start();
-    let file = good(&text);
+    let file = valid(&text);
     println!("10,000 monitors, {} bytes: {:?}", text.len(), watch.elapsed());
     assert_eq!(file.monitors.len(), 10_000);
     assert_eq!(file.monitors[9_999].address, "tcp://10.1.39.15:22");

@@ -1,4 +1,4 @@
-//! Files that are none, or are too much: a clear error, soon.
+//! Files that cannot be read or are too large: a clear error, without delay.
 
 use std::{
     fs::{self, File},
@@ -13,7 +13,7 @@ use crate::{
     time::Stopwatch,
 };
 
-const GOOD: &[u8] = b"site: {name: Lab}\nmonitors: [{type: ping, name: a, address: h}]\n";
+const VALID: &[u8] = b"site: {name: Lab}\nmonitors: [{type: ping, name: a, address: h}]\n";
 
 fn fetch(path: &Path) -> Result<SiteFile, String> {
     let watch = Stopwatch::start();
@@ -27,9 +27,9 @@ fn fetch(path: &Path) -> Result<SiteFile, String> {
     result
 }
 
-/// What is said of a file behind its path.
-fn said(path: &Path) -> String {
-    let error = fetch(path).expect_err("a bad file");
+/// The error of an invalid file, without its path.
+fn error_of(path: &Path) -> String {
+    let error = fetch(path).expect_err("an invalid file");
     let shown = path.display().to_string();
     error
         .strip_prefix(&shown)
@@ -37,9 +37,10 @@ fn said(path: &Path) -> String {
         .to_owned()
 }
 
-struct Place(tempfile::TempDir);
+/// A temporary directory.
+struct Directory(tempfile::TempDir);
 
-impl Place {
+impl Directory {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -57,72 +58,72 @@ impl Place {
 
 #[test]
 fn a_site_file_has_one_of_three_suffixes() {
-    let place = Place::new();
+    let directory = Directory::new();
     for name in ["a.yaml", "a.yml", "a.json", "a.YAML", "a.b.yml", "ä b.yaml"] {
         assert_eq!(
-            fetch(&place.write(name, GOOD)).unwrap().monitors.len(),
+            fetch(&directory.write(name, VALID)).unwrap().monitors.len(),
             1,
             "{name}"
         );
     }
     for name in ["a", "a.txt", "a.yaml.bak", ".yaml", "a.yaml~"] {
-        let said = said(&place.write(name, GOOD));
+        let error = error_of(&directory.write(name, VALID));
         assert_eq!(
-            said, ": a site file's name ends in .yaml, .yml or .json",
+            error, ": a site file's name must end in .yaml, .yml or .json",
             "{name}"
         );
     }
 }
 
 #[test]
-fn what_is_no_file_is_refused_without_reading_it() {
-    let place = Place::new();
+fn directories_pipes_and_devices_are_refused_without_being_read() {
+    let directory = Directory::new();
     assert_eq!(
-        said(&place.path("missing.yaml")),
+        error_of(&directory.path("missing.yaml")),
         ": No such file or directory (os error 2)"
     );
 
-    fs::create_dir(place.path("directory.yaml")).unwrap();
+    fs::create_dir(directory.path("directory.yaml")).unwrap();
     assert_eq!(
-        said(&place.path("directory.yaml")),
-        ": a directory; a site file is wanted"
+        error_of(&directory.path("directory.yaml")),
+        ": is a directory, not a site file"
     );
 
-    symlink("/dev/zero", place.path("zero.yaml")).unwrap();
-    let device = ": a pipe or device; a site file is a regular file";
-    assert_eq!(said(&place.path("zero.yaml")), device);
+    symlink("/dev/zero", directory.path("zero.yaml")).unwrap();
+    let device = ": is a pipe or a device, not a regular file";
+    assert_eq!(error_of(&directory.path("zero.yaml")), device);
 
     let made = Command::new("mkfifo")
-        .arg(place.path("pipe.yaml"))
+        .arg(directory.path("pipe.yaml"))
         .status()
         .unwrap();
     assert!(made.success());
-    assert_eq!(said(&place.path("pipe.yaml")), device);
+    assert_eq!(error_of(&directory.path("pipe.yaml")), device);
 
-    symlink("loop.yaml", place.path("loop.yaml")).unwrap();
-    assert!(said(&place.path("loop.yaml")).starts_with(": Too many levels of symbolic links"));
+    symlink("loop.yaml", directory.path("loop.yaml")).unwrap();
+    assert!(error_of(&directory.path("loop.yaml")).starts_with(": Too many levels of symbolic links"));
 
-    symlink(place.write("good.yaml", GOOD), place.path("link.yaml")).unwrap();
-    assert!(fetch(&place.path("link.yaml")).is_ok());
+    symlink(directory.write("good.yaml", VALID), directory.path("link.yaml")).unwrap();
+    assert!(fetch(&directory.path("link.yaml")).is_ok());
 }
 
 #[test]
 fn a_file_that_is_too_large_is_not_read() {
-    let place = Place::new();
-    let path = place.path("sparse.yaml");
+    let directory = Directory::new();
+    let path = directory.path("sparse.yaml");
     File::create(&path).unwrap().set_len(100 * 1024 * 1024).unwrap();
     assert_eq!(
-        said(&path),
-        ": 104857600 bytes or more; a site file has at most 16777216"
+        error_of(&path),
+        ": at least 104857600 bytes long; the limit is 16777216 bytes"
     );
-    // The largest that is read is all NUL.
+    // A file of the maximum size is read; this one is all NUL.
     File::create(&path).unwrap().set_len(16 * 1024 * 1024).unwrap();
-    assert_eq!(said(&path), ":1:1: a NUL byte: this is no text file");
+    assert_eq!(error_of(&path), ":1:1: a NUL byte: this is not a text file");
 }
 
 #[test]
-fn bytes_that_are_no_text_are_told_with_their_place() {
-    let place = Place::new();
+fn the_first_byte_that_is_not_text_is_reported_with_its_position() {
+    let directory = Directory::new();
     for (bytes, expected) in [
         (
             &b"site:\n  name: M\xfcnchen\n"[..],
@@ -135,38 +136,41 @@ fn bytes_that_are_no_text_are_told_with_their_place() {
         (b"\xfe\xff\0s\0i\0t\0e", ":1:1: UTF-16 text; save it as UTF-8"),
         (
             b"site:\n  name: a\0b\n",
-            ":2:10: a NUL byte: this is no text file",
+            ":2:10: a NUL byte: this is not a text file",
         ),
-        (b"\x7fELF\x02\x01\x01\0", ":1:8: a NUL byte: this is no text file"),
+        (
+            b"\x7fELF\x02\x01\x01\0",
+            ":1:8: a NUL byte: this is not a text file",
+        ),
         (b"\x1f\x8b\x08\0", ":1:2: not UTF-8 text: byte 0x8b"),
         (b"", ":1:1: the file is empty"),
         (b"\xef\xbb\xbf", ":1:1: the file is empty"),
     ] {
-        assert_eq!(said(&place.write("x.yaml", bytes)), expected);
+        assert_eq!(error_of(&directory.write("x.yaml", bytes)), expected);
     }
 }
 
 #[test]
-fn a_byte_order_mark_is_no_part_of_the_text() {
-    let place = Place::new();
-    let marked = [b"\xef\xbb\xbf", GOOD].concat();
-    assert_eq!(fetch(&place.write("x.yaml", marked)).unwrap().name, "Lab");
-    let said = said(&place.write("x.yaml", b"\xef\xbb\xbfsite: {name: [a]}\nmonitors: []\n"));
+fn a_byte_order_mark_does_not_belong_to_the_text() {
+    let directory = Directory::new();
+    let marked = [b"\xef\xbb\xbf", VALID].concat();
+    assert_eq!(fetch(&directory.write("x.yaml", marked)).unwrap().name, "Lab");
+    let error = error_of(&directory.write("x.yaml", b"\xef\xbb\xbfsite: {name: [a]}\nmonitors: []\n"));
     assert!(
-        said.starts_with(":1:14: site: \"name\" must be text, this is a list\n"),
-        "{said}"
+        error.starts_with(":1:14: site: \"name\" must be text, found a list\n"),
+        "{error}"
     );
 }
 
 #[test]
-fn a_path_is_printed_without_its_power_over_terminals() {
-    let place = Place::new();
-    let error = fetch(&place.path("a\x1b[2J\n.yaml")).unwrap_err();
+fn control_characters_in_a_path_are_escaped() {
+    let directory = Directory::new();
+    let error = fetch(&directory.path("a\x1b[2J\n.yaml")).unwrap_err();
     assert!(
         error.ends_with("/a\\u{1b}[2J\\n.yaml: No such file or directory (os error 2)"),
         "{error}"
     );
-    let error = fetch(&place.write("b\x07.yaml", "a: @\n")).unwrap_err();
+    let error = fetch(&directory.write("b\x07.yaml", "a: @\n")).unwrap_err();
     assert!(
         error.ends_with("/b\\u{7}.yaml:1:4: text cannot begin with @; put it in quotes"),
         "{error}"

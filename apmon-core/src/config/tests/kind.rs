@@ -1,4 +1,4 @@
-//! Small kinds for the tests: what the real ones ask of a section, and no more.
+//! Small kinds of monitors for the tests, which use sections as the real ones do.
 
 use std::{collections::HashMap, marker::PhantomData, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
 
 pub(super) const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp, &Port];
 
-/// A monitor whose address is its options, so that a test can see them.
+/// A monitor whose address is its options, so that a test can read them.
 struct Shown(Watch);
 
 #[async_trait]
@@ -120,7 +120,7 @@ impl Kind for Tcp {
     }
 
     fn summary(&self) -> &'static str {
-        "takes connections"
+        "accepts connections"
     }
 
     fn address(&self) -> &'static str {
@@ -134,10 +134,10 @@ impl Kind for Tcp {
     fn compile(&self, options: TcpOptions, section: &mut Section<'_>) -> Option<Blueprint> {
         let url = section.address_url(&["tcp"]);
         if options.content_type.is_some() && !section.has("send") {
-            section.misplaced("content_type", "needs send beside it");
+            section.misplaced("content_type", "needs \"send\"");
         }
         if options.login.is_some() {
-            section.warn("login", "goes in clear");
+            section.warn("login", "is sent unencrypted");
         }
         url.map(|_| shown(&options))
     }
@@ -195,13 +195,13 @@ impl Kind for Port {
             errors.extend(monitors.iter().find(same).map(|other| Diagnostic {
                 at: monitor.at,
                 within: format!("monitor \"{}\"", monitor.name),
-                text: format!("the same port as that at {}", other.at),
+                text: format!("uses the same port as the monitor at {}", other.at),
             }));
         }
     }
 }
 
-/// The seed's eight types, as far as reading their options goes.
+/// The eight types of the seed, with their options but without checks.
 pub(super) const SEED: &[&dyn MonitorKind] = &[
     &Ping,
     &Plain::<Request>("http", PhantomData),
@@ -213,7 +213,7 @@ pub(super) const SEED: &[&dyn MonitorKind] = &[
     &Plain::<Server>("host", PhantomData),
 ];
 
-/// A kind that takes its options as they are.
+/// A kind that does not check its options.
 struct Plain<O>(&'static str, PhantomData<O>);
 
 #[derive(Deserialize, Serialize, JsonSchema)]
@@ -255,7 +255,7 @@ where
     }
 
     fn summary(&self) -> &'static str {
-        "takes its options as they are"
+        "does not check its options"
     }
 
     fn address(&self) -> &'static str {

@@ -1,9 +1,9 @@
-//! Anchors, aliases, `<<`, and keys that stand twice.
+//! Anchors, aliases, `<<`, and duplicate keys.
 
-use super::{good, table, told};
+use super::{errors, table, valid};
 
 #[test]
-fn a_monitor_takes_in_what_it_does_not_say_itself() {
+fn a_monitor_merges_the_options_that_it_does_not_set_itself() {
     let text = "\
 x-lan: &lan
   type: ping
@@ -21,7 +21,7 @@ monitors:
 - {<<: [*lan, *night], name: d, address: 10.0.0.4, alarms: yes}
 - {<<: {type: ping}, <<: *night, name: e, address: 10.0.0.5}
 ";
-    let monitors = good(text).monitors;
+    let monitors = valid(text).monitors;
     let read = monitors.iter().map(|monitor| {
         (
             monitor.name.as_str(),
@@ -43,7 +43,7 @@ monitors:
 }
 
 #[test]
-fn a_section_that_was_taken_in_can_be_taken_in_again() {
+fn a_section_with_merged_keys_can_be_merged_again() {
     let text = "\
 x-a: &a {type: ping, max_retries: 5}
 x-b: &b {<<: *a, max_retries: 6}
@@ -54,13 +54,13 @@ monitors: &all
 x-site: *site
 x-all: *all
 ";
-    let monitors = good(text).monitors;
+    let monitors = valid(text).monitors;
     assert_eq!(monitors[1].max_retries.value.get().get(), 6);
     assert_eq!(monitors[1].address, "h");
 }
 
 #[test]
-fn a_wrong_key_taken_in_by_many_is_told_once() {
+fn an_error_in_a_section_that_many_monitors_merge_is_reported_once() {
     let text = "\
 x-base: &base
   type: ping
@@ -74,7 +74,7 @@ monitors:
 - {<<: *base, name: c, address: 'tcp://10.0.0.3:1', type: tcp}
 ";
     assert_eq!(
-        told(text),
+        errors(text),
         [
             "3:3: monitor \"a\" and 2 more: unknown option \"chek_every_n_secs\"; did you mean \"check_every_n_secs\"?",
             "4:16: monitor \"a\" and 2 more: \"max_retries\" must be a whole number, not \"none\"",
@@ -84,7 +84,7 @@ monitors:
 }
 
 #[test]
-fn what_is_wrong_with_one_use_is_told_at_that_use() {
+fn an_error_of_one_use_is_reported_where_it_is_used() {
     let text = "\
 x-base: &base {type: ping, name: same, address: h}
 x-whole: &whole {type: ping, name: w}
@@ -99,43 +99,43 @@ monitors:
 - {<<: *word, <<: [*base, *word], name: d}
 ";
     assert_eq!(
-        told(text),
+        errors(text),
         [
-            "7:3: monitor \"same\": \"name\" is already that of the monitor on line 6",
+            "7:3: monitor \"same\": \"name\" is already used by the monitor on line 6",
             "8:3: monitor \"w\": \"address\" is missing",
-            "9:3: monitor \"w\": \"name\" is already that of the monitor on line 8",
+            "9:3: monitor \"w\": \"name\" is already used by the monitor on line 8",
             "9:3: monitor \"w\": \"address\" is missing",
             "10:37: monitor \"c\": \"max_retries\" must be a whole number, not \"often\"",
             "10:52: monitor \"c\": \"alarms\" must be yes or no, not \"often\"",
-            "11:8: \"<<\" takes in a section, this is a single value",
-            "11:27: \"<<\" takes in a section, this is a single value",
+            "11:8: \"<<\" must merge a section, found a single value",
+            "11:27: \"<<\" must merge a section, found a single value",
         ]
     );
 }
 
 #[test]
-fn anchors_must_stand_above_their_aliases() {
+fn an_anchor_must_be_defined_above_its_aliases() {
     table(
         str::to_owned,
         &[
             (
                 "site: *lab\n",
-                &["1:7: no anchor of this name stands above; text that begins with * needs quotes"],
+                &["1:7: no anchor of this name is defined above; quote text that begins with *"],
             ),
             (
                 "site: {name: *.example}\n",
-                &["1:14: no anchor of this name stands above; text that begins with * needs quotes"],
+                &["1:14: no anchor of this name is defined above; quote text that begins with *"],
             ),
             (
                 "site: &site\n  name: [*site]\n",
-                &["2:10: an alias inside its own anchor"],
+                &["2:10: an alias is used inside its own anchor"],
             ),
         ],
     );
 }
 
 #[test]
-fn a_key_stands_once() {
+fn a_duplicate_key_is_an_error() {
     let text = "\
 site:
   name: Lab
@@ -147,24 +147,30 @@ x-notes: {a: 1, \"a\": 2}
 site: {}
 ";
     assert_eq!(
-        told(text),
+        errors(text),
         [
-            "3:3: \"name\" stands here a second time (first on line 2)",
-            "4:3: \"name\" stands here a second time (first on line 2)",
-            "6:37: \"type\" stands here a second time (first on line 6)",
-            "7:17: \"a\" stands here a second time (first on line 7)",
-            "8:1: \"site\" stands here a second time (first on line 1)",
+            "3:3: \"name\" is already given on line 2",
+            "4:3: \"name\" is already given on line 2",
+            "6:37: \"type\" is already given on line 6",
+            "7:17: \"a\" is already given on line 7",
+            "8:1: \"site\" is already given on line 1",
         ]
     );
 }
 
 #[test]
-fn a_key_is_a_word() {
+fn a_key_must_be_a_single_value() {
     table(
         str::to_owned,
         &[
-            ("? [a]\n: b\n", &["1:3: a key is a word, this is a list"]),
-            ("{{a: b}: c}\n", &["1:2: a key is a word, this is a section"]),
+            (
+                "? [a]\n: b\n",
+                &["1:3: a key must be a single value, found a list"],
+            ),
+            (
+                "{{a: b}: c}\n",
+                &["1:2: a key must be a single value, found a section"],
+            ),
         ],
     );
 }

@@ -1,11 +1,11 @@
-//! Options that are lists or sections themselves.
+//! Options that are lists or sections.
 
 use serde_json::json;
 
-use super::{in_tcp, table, told, value_of};
+use super::{errors, in_tcp, table, value_of};
 
 #[test]
-fn one_value_or_a_list_of_them_reads_the_same() {
+fn a_single_value_is_read_as_a_list_of_one() {
     for (text, value) in [
         ("codes: 200", json!([200])),
         ("codes: [200]", json!([200])),
@@ -20,7 +20,7 @@ fn one_value_or_a_list_of_them_reads_the_same() {
 }
 
 #[test]
-fn every_wrong_item_of_a_list_is_told() {
+fn every_invalid_item_of_a_list_is_reported() {
     table(
         in_tcp,
         &[
@@ -29,36 +29,36 @@ fn every_wrong_item_of_a_list_is_told() {
                 &[
                     "6:14: monitor \"a\": \"codes\" must be a whole number, not \"x\"",
                     "6:17: monitor \"a\": \"codes\" must be 0 to 65535, not \"70000\"",
-                    "6:27: monitor \"a\": \"codes\" must be a whole number, this is a list",
-                    "6:31: monitor \"a\": \"codes\" must be a whole number, this is a section",
-                    "6:35: monitor \"a\": \"codes\" has no value; leave the line out or give one",
+                    "6:27: monitor \"a\": \"codes\" must be a whole number, found a list",
+                    "6:31: monitor \"a\": \"codes\" must be a whole number, found a section",
+                    "6:35: monitor \"a\": \"codes\" has no value; give one or remove the line",
                     "6:38: monitor \"a\": \"codes\" must be 0 to 65535, not \"-1\"",
                 ],
             ),
             (
                 "codes: {a: b}",
-                &["6:10: monitor \"a\": \"codes\" must be a whole number, this is a section"],
+                &["6:10: monitor \"a\": \"codes\" must be a whole number, found a section"],
             ),
             (
                 "lines: one",
-                &["6:10: monitor \"a\": \"lines\" must be a list, this is a single value"],
+                &["6:10: monitor \"a\": \"lines\" must be a list, found a single value"],
             ),
             (
                 "lines:",
-                &["6:8: monitor \"a\": \"lines\" has no value; leave the line out or give one"],
+                &["6:8: monitor \"a\": \"lines\" has no value; give one or remove the line"],
             ),
         ],
     );
 }
 
 #[test]
-fn a_list_of_many_wrong_items_is_told_in_part() {
+fn of_many_invalid_items_only_the_first_are_reported() {
     let text = in_tcp(&format!("codes: [{}]", "x, ".repeat(50_000)));
-    assert_eq!(told(&text).len(), 20);
+    assert_eq!(errors(&text).len(), 20);
 }
 
 #[test]
-fn a_section_in_a_section_names_the_way_inside() {
+fn an_error_in_a_nested_section_names_the_whole_path() {
     table(
         in_tcp,
         &[
@@ -68,7 +68,7 @@ fn a_section_in_a_section_names_the_way_inside() {
                 &[
                     "6:11: monitor \"a\": \"login\" has an unknown option \"usr\"; did you mean \"user\"?",
                     "6:26: monitor \"a\": \"login.tries\" must be 0 to 255, not \"300\"",
-                    "6:41: monitor \"a\": \"login.password\" must be text, this is a section",
+                    "6:41: monitor \"a\": \"login.password\" must be text, found a section",
                 ],
             ),
             (
@@ -77,18 +77,18 @@ fn a_section_in_a_section_names_the_way_inside() {
             ),
             (
                 "login: u",
-                &["6:10: monitor \"a\": \"login\" must be a section of options, this is a single value"],
+                &["6:10: monitor \"a\": \"login\" must be a section of options, found a single value"],
             ),
             (
                 "headers: {A: b, C: [d], E: }",
                 &[
-                    "6:22: monitor \"a\": \"headers.C\" must be text, this is a list",
-                    "6:28: monitor \"a\": \"headers.E\" has no value; leave the line out or give one",
+                    "6:22: monitor \"a\": \"headers.C\" must be text, found a list",
+                    "6:28: monitor \"a\": \"headers.E\" has no value; give one or remove the line",
                 ],
             ),
             (
                 "headers: [A]",
-                &["6:12: monitor \"a\": \"headers\" must be a section, this is a list"],
+                &["6:12: monitor \"a\": \"headers\" must be a section, found a list"],
             ),
         ],
     );

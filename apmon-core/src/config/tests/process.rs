@@ -1,4 +1,4 @@
-//! Options of the process, and what kinds check over several site files.
+//! Options of the process, and checks of kinds across several site files.
 
 use std::path::Path;
 
@@ -66,11 +66,11 @@ fn sections_of_the_process_are_read_by_their_kinds() {
 }
 
 #[test]
-fn what_is_wrong_with_them_is_reported_at_its_place() {
+fn errors_in_them_are_reported_with_their_positions() {
     for (more, error) in [
         (
             "apmon: 1\n",
-            "a.yaml:5:8: apmon: must be a section of sections, this is a single value",
+            "a.yaml:5:8: apmon: must be a section that contains sections, found a single value",
         ),
         (
             "apmon: {wbe: {}}\n",
@@ -86,7 +86,7 @@ fn what_is_wrong_with_them_is_reported_at_its_place() {
         ),
         (
             "apmon: {web: }\n",
-            "a.yaml:5:12: apmon.web: must be a section of options, this is nothing",
+            "a.yaml:5:12: apmon.web: must be a section of options, found nothing",
         ),
     ] {
         assert_eq!(site("a.yaml", more).unwrap_err(), error, "{more}");
@@ -103,7 +103,7 @@ fn what_is_wrong_with_them_is_reported_at_its_place() {
 }
 
 #[test]
-fn two_files_of_a_process_agree_on_its_options() {
+fn files_of_one_process_must_agree_on_its_options() {
     let files = [
         site("a.yaml", "apmon: {web: {port: 8888, listen: h}}\n").unwrap(),
         site("b.yaml", "apmon:\n  web:\n    listen: \"h\"\n    port: 8888\n").unwrap(),
@@ -122,21 +122,21 @@ fn two_files_of_a_process_agree_on_its_options() {
     assert_eq!(
         check(&[a, c]).len(),
         2,
-        "the ports; c says nothing of the process"
+        "the ports; c has no options of the process"
     );
     assert_eq!(
         check(&[a, d]),
         [
-            "a.yaml:4:3: monitor \"p\": the same port as that at d.yaml:4:3",
-            "d.yaml:4:3: monitor \"p\": the same port as that at a.yaml:4:3",
-            "d.yaml:5:9: apmon: \"web\" differs from that at a.yaml:5:9: it is the same for all sites of a process",
+            "a.yaml:4:3: monitor \"p\": uses the same port as the monitor at d.yaml:4:3",
+            "d.yaml:4:3: monitor \"p\": uses the same port as the monitor at a.yaml:4:3",
+            "d.yaml:5:9: apmon: \"web\" differs from the one at a.yaml:5:9: it must be the same for all sites of a process",
         ]
         .map(str::to_owned)
     );
     assert_eq!(
         check(&[a, b]).len(),
         2,
-        "the ports; another notation is no difference"
+        "the ports; another notation makes no difference"
     );
 }
 
@@ -145,7 +145,7 @@ fn a_kind_checks_its_monitors_of_one_file_together() {
     let twice = "- {type: port, name: q, address: 'snmp://h', port: 1, mac: m}\n";
     assert_eq!(
         site("a.yaml", twice).unwrap_err(),
-        "a.yaml:4:3: monitor \"p\": the same port as that at a.yaml:5:3\n\
-         a.yaml:5:3: monitor \"q\": the same port as that at a.yaml:4:3"
+        "a.yaml:4:3: monitor \"p\": uses the same port as the monitor at a.yaml:5:3\n\
+         a.yaml:5:3: monitor \"q\": uses the same port as the monitor at a.yaml:4:3"
     );
 }

@@ -1,6 +1,6 @@
-//! Seed 003's rules, as far as they are the core's: each with its number.
+//! The rules of seed 003 that core checks, each with its number.
 
-use super::{good, in_monitor, in_ping, in_site, in_tcp, one, table, told};
+use super::{errors, in_monitor, in_ping, in_site, in_tcp, one, table, valid};
 use crate::config::Origin;
 
 #[test]
@@ -14,18 +14,18 @@ monitors:
 - {name: a}
 ";
     assert_eq!(
-        told(text),
+        errors(text),
         [
-            "5:43: monitor \"a\": \"name\" is already that of the monitor on line 3",
+            "5:43: monitor \"a\": \"name\" is already used by the monitor on line 3",
             "6:3: monitor \"a\": \"type\" is missing",
             "6:3: monitor \"a\": \"address\" is missing",
-            "6:10: monitor \"a\": \"name\" is already that of the monitor on line 3",
+            "6:10: monitor \"a\": \"name\" is already used by the monitor on line 3",
         ]
     );
 }
 
 #[test]
-fn names_that_differ_in_case_or_blanks_are_different() {
+fn names_that_differ_in_case_or_spaces_are_different() {
     let text = "\
 site: {name: Lab}
 monitors:
@@ -33,7 +33,7 @@ monitors:
 - {type: ping, name: A, address: 10.0.0.1}
 - {type: ping, name: 'a ', address: 10.0.0.1}
 ";
-    assert_eq!(good(text).monitors.len(), 3);
+    assert_eq!(valid(text).monitors.len(), 3);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn rules_2_3_and_9_one_option_needs_another() {
                     "7:24: monitor \"a\": \"notify_every_n_secs\" must not be less than check_every_n_secs (59 < 60)",
                 ],
             ),
-            // Both must be written for the rule to hold.
+            // The rule applies only if both are written.
             ("notify_every_n_secs: 1", &[]),
             ("check_every_n_secs: 3600", &[]),
             (
@@ -58,9 +58,9 @@ fn rules_2_3_and_9_one_option_needs_another() {
             ("heartbeat_url: https://hc.example/x", &[]),
             (
                 "heartbeat_every_n_secs: 5",
-                &["6:3: monitor \"a\": \"heartbeat_every_n_secs\" needs heartbeat_url beside it"],
+                &["6:3: monitor \"a\": \"heartbeat_every_n_secs\" needs \"heartbeat_url\""],
             ),
-            // A wrong URL is there all the same.
+            // An invalid URL is still present.
             (
                 "heartbeat_every_n_secs: 5\nheartbeat_url: hc.example",
                 &[
@@ -70,7 +70,7 @@ fn rules_2_3_and_9_one_option_needs_another() {
             ("notify_every_n_secs: 60\nafter_every_n_notifications: 5", &[]),
             (
                 "after_every_n_notifications: 5",
-                &["6:3: monitor \"a\": \"after_every_n_notifications\" needs notify_every_n_secs beside it"],
+                &["6:3: monitor \"a\": \"after_every_n_notifications\" needs \"notify_every_n_secs\""],
             ),
         ],
     );
@@ -82,7 +82,7 @@ fn rules_2_3_and_9_one_option_needs_another() {
                 "check_every_n_secs: 60\nnotify_every_n_secs: 30",
                 &["4:24: site: \"notify_every_n_secs\" must not be less than check_every_n_secs (30 < 60)"],
             ),
-            // A site has a default for the other.
+            // A site has a default for the other option.
             ("after_every_n_notifications: 5", &[]),
         ],
     );
@@ -109,16 +109,20 @@ fn rule_6_urls_have_a_scheme_and_a_host() {
             ),
             (
                 "tcp://h:70000",
-                &["5:12: monitor \"a\": \"address\" has a port that is not 1 to 65535 (here: tcp://h:70000)"],
+                &[
+                    "5:12: monitor \"a\": \"address\" has a port that is not between 1 and 65535 (here: tcp://h:70000)",
+                ],
             ),
             (
                 "tcp://h:0",
-                &["5:12: monitor \"a\": \"address\" has a port that is not 1 to 65535 (here: tcp://h:0)"],
+                &[
+                    "5:12: monitor \"a\": \"address\" has a port that is not between 1 and 65535 (here: tcp://h:0)",
+                ],
             ),
             (
                 "tcp://a b:22",
                 &[
-                    "5:12: monitor \"a\": \"address\" must not hold blanks or control characters; write %20 for a blank (here: tcp://a b:22)",
+                    "5:12: monitor \"a\": \"address\" must not contain spaces or control characters; write %20 for a space (here: tcp://a b:22)",
                 ],
             ),
             (
@@ -148,7 +152,7 @@ fn rule_6_urls_have_a_scheme_and_a_host() {
 }
 
 #[test]
-fn rules_13_14_35_and_36_switches_take_words() {
+fn rules_13_14_35_and_36_switches_accept_words() {
     for (word, value) in [
         ("true", true),
         ("YES", true),
@@ -160,7 +164,7 @@ fn rules_13_14_35_and_36_switches_take_words() {
     ] {
         let server = "email_server: {smtp_host: h, smtp_port: 25, from_address: a@b.example}";
         let flags = format!("email_outages: {word}, email_recoveries: {word}, email_reminders: {word}");
-        let file = good(&in_site(&format!(
+        let file = valid(&in_site(&format!(
             "{server}\noutage_emails: [{{email: a@b.example, {flags}}}]\nalarms: {word}"
         )));
         let switches = file.channels[0].blueprint.switches;
@@ -181,21 +185,21 @@ fn rules_13_14_35_and_36_switches_take_words() {
             &[
                 "6:10: monitor \"a\": \"email\" must be yes or no, not \"perhaps\"",
                 "7:12: monitor \"a\": \"display\" must be yes or no, not \"2\"",
-                "8:11: monitor \"a\": \"alarms\" must be yes or no, this is a list",
+                "8:11: monitor \"a\": \"alarms\" must be yes or no, found a list",
             ],
         )],
     );
 }
 
 #[test]
-fn rule_36_a_monitor_outranks_its_site() {
+fn rule_36_a_monitor_overrides_its_site() {
     let text = "\
 site: {name: Lab, alarms: no, check_every_n_secs: 300}
 monitors:
 - {type: ping, name: a, address: 10.0.0.1}
 - {type: ping, name: b, address: 10.0.0.1, alarms: yes, check_every_n_secs: 5}
 ";
-    let monitors = good(text).monitors;
+    let monitors = valid(text).monitors;
     let alarms = monitors
         .iter()
         .map(|monitor| (monitor.alarms.value, monitor.alarms.origin));
@@ -209,15 +213,15 @@ monitors:
 }
 
 #[test]
-fn rule_34_snmp_has_become_ports() {
+fn rule_34_the_type_snmp_is_now_ports() {
     assert_eq!(
-        told(&in_monitor("snmp", "snmp://h", "")),
+        errors(&in_monitor("snmp", "snmp://h", "")),
         ["3:9: monitor \"a\": type 'snmp' is not valid. Did you mean type: ports?"]
     );
 }
 
 #[test]
-fn an_unknown_type_names_those_there_are() {
+fn an_unknown_type_is_reported_with_the_known_ones() {
     table(
         |kind| in_monitor(kind, "h", ""),
         &[
@@ -239,14 +243,14 @@ fn an_unknown_type_names_those_there_are() {
             ),
             (
                 "[ping]",
-                &["3:9: monitor \"a\": \"type\" must be text, this is a list"],
+                &["3:9: monitor \"a\": \"type\" must be text, found a list"],
             ),
         ],
     );
 }
 
 #[test]
-fn an_option_of_another_kind_is_told_so() {
+fn an_option_of_another_kind_is_reported_with_that_kind() {
     table(
         in_ping,
         &[
@@ -257,7 +261,7 @@ fn an_option_of_another_kind_is_told_so() {
                     "7:3: monitor \"a\": \"mac\" is not an option of type ping; it belongs to port",
                 ],
             ),
-            // Its value may be as wrong as it likes.
+            // Its value is not checked.
             (
                 "send: [1, 2]",
                 &["6:3: monitor \"a\": \"send\" is not an option of type ping; it belongs to tcp"],
@@ -268,7 +272,7 @@ fn an_option_of_another_kind_is_told_so() {
         in_tcp,
         &[(
             "content_type: hex",
-            &["6:3: monitor \"a\": \"content_type\" needs send beside it"],
+            &["6:3: monitor \"a\": \"content_type\" needs \"send\""],
         )],
     );
 }
@@ -278,17 +282,17 @@ fn reserved_names_are_refused() {
     for name in ["apmon", "execution_time", "execution_ms"] {
         let text = format!("site: {{name: Lab}}\nmonitors:\n- {{type: ping, address: h, name: {name}}}\n");
         assert_eq!(
-            told(&text),
+            errors(&text),
             [format!(
                 "3:34: monitor \"{name}\": \"name\" must not be one of apmon, execution_time, execution_ms: \
-                 the state file uses these words itself"
+                 the state file reserves these names"
             )]
         );
     }
 }
 
 #[test]
-fn what_must_be_given_is_asked_for_all_at_once() {
+fn all_missing_options_are_reported_together() {
     table(
         str::to_owned,
         &[
@@ -305,13 +309,13 @@ fn what_must_be_given_is_asked_for_all_at_once() {
                     "4:3: monitor 2: \"mac\" is missing",
                 ],
             ),
-            // What is wrong is not missing as well.
+            // An invalid option is not reported as missing too.
             (
                 "site: {name: ''}\nmonitors:\n- {type: port, name: [], address: {}, port: -1, mac: ''}\n",
                 &[
                     "1:14: site: \"name\" must not be empty",
-                    "3:22: monitor 1: \"name\" must be text, this is a list",
-                    "3:35: monitor 1: \"address\" must be text, this is a section",
+                    "3:22: monitor 1: \"name\" must be text, found a list",
+                    "3:35: monitor 1: \"address\" must be text, found a section",
                     "3:45: monitor 1: \"port\" must be 0 to 4294967295, not \"-1\"",
                     "3:54: monitor 1: \"mac\" must not be empty",
                 ],

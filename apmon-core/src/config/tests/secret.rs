@@ -1,4 +1,4 @@
-//! No secret in an error, a warning or a debug print.
+//! Errors, warnings and debug output contain no secrets.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::config::parse;
 
 const SECRET: &str = "hunter2";
 
-/// Everything that can be printed of a file, bad or good.
+/// Whether a file is valid, and everything that can be printed of it.
 fn printed(text: &str) -> (bool, String) {
     let environment = Variables(&[("SECRET", SECRET)]);
     match parse(Path::new("lab.yaml"), text, KINDS, CHANNELS, &environment) {
@@ -21,7 +21,7 @@ fn printed(text: &str) -> (bool, String) {
 }
 
 #[test]
-fn a_good_file_prints_without_its_secrets() {
+fn printing_a_valid_file_shows_no_secrets() {
     let text = "\
 site:
   name: Lab
@@ -40,7 +40,7 @@ monitors:
 }
 
 #[test]
-fn a_bad_file_is_told_without_its_secrets() {
+fn errors_of_an_invalid_file_show_no_secrets() {
     let server = |password: &str| {
         in_site(&format!(
             "email_server: {{smtp_host: h, smtp_port: 25, from_address: a@b.example, smtp_password: {password}}}"
@@ -64,7 +64,7 @@ fn a_bad_file_is_told_without_its_secrets() {
         in_tcp("check_every_n_secs: ${SECRET}"),
         in_tcp("alarms: ${SECRET}"),
         in_tcp("content_type: ${SECRET}"),
-        // Not even where the file is no YAML.
+        // Nor do syntax errors.
         in_tcp("token: \"hunter2"),
         in_tcp("token: hunter2: hunter2"),
         in_tcp("token: @hunter2"),
@@ -108,10 +108,10 @@ fn a_bad_file_is_told_without_its_secrets() {
 }
 
 #[test]
-fn a_wrong_address_is_shown_as_far_as_it_is_no_secret() {
-    let lines = super::told(&in_monitor("tcp", "tcp://u:p/w@h:1", ""));
+fn an_invalid_address_is_shown_with_its_secret_part_masked() {
+    let lines = super::errors(&in_monitor("tcp", "tcp://u:p/w@h:1", ""));
     assert_eq!(
         lines,
-        ["5:12: monitor \"a\": \"address\" has a port that is not 1 to 65535 (here: tcp://***@h:1)"]
+        ["5:12: monitor \"a\": \"address\" has a port that is not between 1 and 65535 (here: tcp://***@h:1)"]
     );
 }

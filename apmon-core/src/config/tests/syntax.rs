@@ -1,9 +1,9 @@
-//! What is no YAML, what is JSON, and what is meant to break a reader.
+//! Invalid YAML, JSON, and input that is meant to break a parser.
 
-use super::{good, read, table, told};
+use super::{errors, read, table, valid};
 use crate::time::Stopwatch;
 
-/// The lines of a bad file; thirty seconds are for what never ends.
+/// The lines of the error, which must come within 30 seconds.
 fn soon(text: &str) -> Vec<String> {
     let watch = Stopwatch::start();
     let lines = read(text).map_or_else(|lines| lines, |_| Vec::new());
@@ -20,16 +20,16 @@ fn a_syntax_error_ends_the_reading_after_one_message() {
             ("# a\n  # b\n\n", &["1:1: the file is empty"]),
             (
                 "---\n",
-                &["1:4: a site file has the sections site and monitors, this is nothing"],
+                &["1:4: a site file must have the sections site and monitors, found nothing"],
             ),
-            ("site:\n\tname: Lab\n", &["2:2: a tab cannot indent; use blanks"]),
+            ("site:\n\tname: Lab\n", &["2:2: tabs cannot indent; use spaces"]),
             (
                 "site:\n  name: Lab\n max_threads: 3\n",
-                &["3:2: a key is expected here; is the line indented like those above?"],
+                &["3:2: expected a key here; is the line indented like those above?"],
             ),
             (
                 "site:\n  name: Lab: 1\n",
-                &["2:12: a second \":\" in one line; text with \": \" in it needs quotes"],
+                &["2:12: a second \":\" on one line; quote text that contains \": \""],
             ),
             (
                 "site:\n  name: @lab\n",
@@ -51,7 +51,7 @@ fn a_syntax_error_ends_the_reading_after_one_message() {
             ),
             (
                 "site: {name: a}\n---\nmonitors: []\n",
-                &["2:1: a second document begins here; a site file has one"],
+                &["2:1: a second document begins here; a site file must have only one"],
             ),
             ("site: {nom: a}\nmonitors: [\n", &["2:11: unclosed bracket '['"]),
         ],
@@ -59,41 +59,41 @@ fn a_syntax_error_ends_the_reading_after_one_message() {
 }
 
 #[test]
-fn a_document_may_be_marked() {
+fn a_document_may_have_markers() {
     let file =
-        good("%YAML 1.2\n---\nsite: {name: Lab}\nmonitors: [{type: ping, name: a, address: h}]\n...\n");
+        valid("%YAML 1.2\n---\nsite: {name: Lab}\nmonitors: [{type: ping, name: a, address: h}]\n...\n");
     assert_eq!(file.name, "Lab");
 }
 
 #[test]
-fn line_ends_are_those_of_any_system() {
+fn line_ends_of_all_systems_are_accepted() {
     let text = "site:\n  name: Lab\n  bad: 3\nmonitors:\n- type: tcp\n  name: a\n  address: tcp://h:1\n  send: |\n    x\n    y\n  expect: [[]]\n";
     let expected = [
         "3:3: site: unknown option \"bad\"",
-        "11:12: monitor \"a\": \"expect\" must be text, this is a list",
+        "11:12: monitor \"a\": \"expect\" must be text, found a list",
     ];
-    assert_eq!(told(text), expected);
-    assert_eq!(told(&text.replace('\n', "\r\n")), expected);
-    assert_eq!(told(&text.replace('\n', "\r")), expected);
-    assert_eq!(told(text.trim_end()), expected);
+    assert_eq!(errors(text), expected);
+    assert_eq!(errors(&text.replace('\n', "\r\n")), expected);
+    assert_eq!(errors(&text.replace('\n', "\r")), expected);
+    assert_eq!(errors(text.trim_end()), expected);
 }
 
 #[test]
 fn json_is_read_with_its_tabs_and_escapes() {
     let text = "{\n\t\"site\":\t{\"name\":\"La\\u0062 \\u00e4 \\ud83d\\ude00 \\\"\\\\\\/\\b\\f\\n\\r\\t\"},\n\t\"monitors\": [\n\t\t{\"type\":\"ping\",\"name\":\"a\",\"address\":\"h\",\"check_every_n_secs\":5,\"alarms\":false}\n\t]\n}\n";
-    let file = good(text);
+    let file = valid(text);
     assert_eq!(file.name, "Lab ä 😀 \"\\/\u{8}\u{c}\n\r\t");
     assert_eq!(file.monitors[0].check_every.value.get(), 5);
     assert!(!file.monitors[0].alarms.value);
 
     let text = "{\n\t\"site\": {\n\t\t\"name\": null,\n\t\t\"max_threads\": 1.5,\n\t\t\"max_retries\": 1,\n\t\t\"max_retries\": 2\n\t},\n\t\"monitors\": {}\n}\n";
     assert_eq!(
-        told(text),
+        errors(text),
         [
-            "3:11: site: \"name\" has no value; leave the line out or give one",
+            "3:11: site: \"name\" has no value; give one or remove the line",
             "4:18: site: \"max_threads\" must be a whole number, not \"1.5\"",
-            "6:3: \"max_retries\" stands here a second time (first on line 5)",
-            "8:14: \"monitors\" must be a list, this is a section",
+            "6:3: \"max_retries\" is already given on line 5",
+            "8:14: \"monitors\" must be a list, found a section",
         ]
     );
     for (text, expected) in [
@@ -111,7 +111,7 @@ fn json_is_read_with_its_tabs_and_escapes() {
         ),
         (r#"{"site": {"name": "a"}"#, "1:1: unclosed bracket '{'"),
     ] {
-        assert_eq!(told(text), [expected]);
+        assert_eq!(errors(text), [expected]);
     }
 }
 
@@ -128,22 +128,22 @@ fn json_keys_may_be_long() {
 }
 
 #[test]
-fn nesting_ends_at_64_levels() {
+fn nesting_is_limited_to_64_levels() {
     let nested = |levels: usize| format!("x-a: {}{}\n", "[".repeat(levels - 1), "]".repeat(levels - 1));
     let missing = [
         "1:1: the section \"site\" is missing",
         "1:1: the section \"monitors\" is missing",
     ];
-    assert_eq!(told(&nested(64)), missing);
-    assert_eq!(told(&nested(65)), ["1:69: nested deeper than 64 levels"]);
+    assert_eq!(errors(&nested(64)), missing);
+    assert_eq!(errors(&nested(65)), ["1:69: nested deeper than 64 levels"]);
     let steps: String = (0..65)
         .map(|level| format!("{}a:\n", " ".repeat(level)))
         .collect();
-    assert_eq!(told(&steps), ["65:65: nested deeper than 64 levels"]);
+    assert_eq!(errors(&steps), ["65:65: nested deeper than 64 levels"]);
 }
 
 #[test]
-fn brackets_without_end_are_an_error_and_no_crash() {
+fn endless_brackets_are_an_error_and_not_a_crash() {
     for (unit, place) in [
         ("[", "1:65"),
         ("{", "1:65"),
@@ -162,7 +162,7 @@ fn brackets_without_end_are_an_error_and_no_crash() {
 }
 
 #[test]
-fn an_alias_bomb_is_an_error_and_no_crash() {
+fn an_alias_bomb_is_an_error_and_not_a_crash() {
     let mut text = String::from("x-0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for level in 1..40 {
         let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
@@ -170,10 +170,10 @@ fn an_alias_bomb_is_an_error_and_no_crash() {
     }
     assert_eq!(
         soon(&text),
-        ["lab.yaml:7:21: more than 2000000 values, aliases counted where they are used"]
+        ["lab.yaml:7:21: more than 2000000 values, counting every use of an alias"]
     );
 
-    // The same by merge keys, and by aliases that are each the child of the next.
+    // The same with merge keys, and with aliases nested in each other.
     let mut text = String::from("x-0: &a0 {k0: 0}\n");
     for level in 1..3_000 {
         text.push_str(&format!(
@@ -181,7 +181,7 @@ fn an_alias_bomb_is_an_error_and_no_crash() {
             level - 1
         ));
     }
-    assert!(soon(&text)[0].ends_with("more than 2000000 values, aliases counted where they are used"));
+    assert!(soon(&text)[0].ends_with("more than 2000000 values, counting every use of an alias"));
     let mut text = String::from("x-0: &a0 [x]\n");
     for level in 1..1_900 {
         text.push_str(&format!("x-{level}: &a{level} [*a{}]\n", level - 1));
@@ -190,7 +190,7 @@ fn an_alias_bomb_is_an_error_and_no_crash() {
 }
 
 #[test]
-fn reading_is_linear() {
+fn reading_takes_linear_time() {
     let keys: String = (0..20_000)
         .map(|key| format!("  chek_every_n_secs{key}: 3\n"))
         .collect();

@@ -1,8 +1,8 @@
-//! Values whose text must survive, and those that are numbers or switches.
+//! Values that keep their text, numbers, and switches.
 
 use serde_json::json;
 
-use super::{good, in_monitor, in_ping, in_tcp, one, table, told, value_of};
+use super::{errors, in_monitor, in_ping, in_tcp, one, table, valid, value_of};
 
 #[test]
 fn the_type_that_reads_a_value_decides_what_its_text_means() {
@@ -50,7 +50,7 @@ fn the_type_that_reads_a_value_decides_what_its_text_means() {
 }
 
 #[test]
-fn quotes_and_blocks_are_read_as_yaml_has_them() {
+fn quotes_and_blocks_follow_yaml() {
     for (written, value) in [
         (r#""EHLO apmon\r\n""#, "EHLO apmon\r\n"),
         (r#"'EHLO apmon\r\n'"#, r"EHLO apmon\r\n"),
@@ -78,25 +78,25 @@ fn quotes_and_blocks_are_read_as_yaml_has_them() {
 }
 
 #[test]
-fn nothing_is_no_value() {
+fn an_empty_value_is_an_error() {
     for written in ["", "~", "null", "Null", "NULL", "# comment"] {
-        let lines = told(&in_tcp(&format!("send: {written}")));
+        let lines = errors(&in_tcp(&format!("send: {written}")));
         assert_eq!(lines.len(), 1, "{written}");
-        let text = "monitor \"a\": \"send\" has no value; leave the line out or give one";
+        let text = "monitor \"a\": \"send\" has no value; give one or remove the line";
         assert!(lines[0].ends_with(text), "{written}: {}", lines[0]);
     }
     assert_eq!(
-        told(&in_ping("email: ~\ncheck_every_n_secs:\nheartbeat_url: null")),
+        errors(&in_ping("email: ~\ncheck_every_n_secs:\nheartbeat_url: null")),
         [
-            "6:10: monitor \"a\": \"email\" has no value; leave the line out or give one",
-            "7:21: monitor \"a\": \"check_every_n_secs\" has no value; leave the line out or give one",
-            "8:18: monitor \"a\": \"heartbeat_url\" has no value; leave the line out or give one",
+            "6:10: monitor \"a\": \"email\" has no value; give one or remove the line",
+            "7:21: monitor \"a\": \"check_every_n_secs\" has no value; give one or remove the line",
+            "8:18: monitor \"a\": \"heartbeat_url\" has no value; give one or remove the line",
         ]
     );
 }
 
 #[test]
-fn yes_and_no_have_eighteen_words_in_any_case() {
+fn yes_and_no_can_be_written_in_eighteen_words_of_any_case() {
     let yes = ["true", "t", "yes", "y", "on", "ok", "good", "positive", "1"];
     let no = ["false", "f", "no", "n", "off", "bad", "fail", "negative", "0"];
     for (words, value) in [(yes, true), (no, false)] {
@@ -114,7 +114,7 @@ fn yes_and_no_have_eighteen_words_in_any_case() {
     for word in ["yes!", "ja", "2", "-1", "' yes'", "1.0", "''", "enabled", "nope"] {
         let text = word.trim_matches('\'');
         assert_eq!(
-            told(&in_ping(&format!("display: {word}"))),
+            errors(&in_ping(&format!("display: {word}"))),
             [format!(
                 "6:12: monitor \"a\": \"display\" must be yes or no, not \"{text}\""
             )]
@@ -123,7 +123,7 @@ fn yes_and_no_have_eighteen_words_in_any_case() {
 }
 
 #[test]
-fn numbers_have_their_ranges() {
+fn numbers_outside_their_range_are_refused() {
     let entry = one(&in_ping(
         "check_every_n_secs: '007'\nmax_retries: +4\nmax_try_secs: 315360000",
     ));
@@ -180,7 +180,7 @@ fn numbers_have_their_ranges() {
             ),
             (
                 "[60]",
-                &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, this is a list"],
+                &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, found a list"],
             ),
         ],
     );
@@ -212,7 +212,7 @@ fn numbers_have_their_ranges() {
 
 #[test]
 fn defaults_are_those_of_the_seed() {
-    let file = good("site: {name: Lab}\nmonitors: [{type: ping, name: a, address: h}]\n");
+    let file = valid("site: {name: Lab}\nmonitors: [{type: ping, name: a, address: h}]\n");
     let entry = &file.monitors[0];
     let numbers = [
         entry.check_every.value.get(),
@@ -223,5 +223,5 @@ fn defaults_are_those_of_the_seed() {
     ];
     assert_eq!(numbers, [60, 600, 20, 3, 1]);
     assert!(entry.alarms.value && entry.email.value && entry.display.value);
-    assert!(file.site.max_threads.is_none(), "no cap");
+    assert!(file.site.max_threads.is_none(), "no limit");
 }

@@ -1,12 +1,12 @@
-//! `${NAME}` as a whole value.
+//! Environment variables: `${NAME}` as the whole value.
 
 use serde_json::json;
 
-use super::{in_ping, in_tcp, kind::KINDS, one, read_as, told, value_of};
+use super::{errors, in_ping, in_tcp, kind::KINDS, one, read_as, value_of};
 use crate::services::Services;
 
 #[test]
-fn a_whole_value_comes_from_the_environment() {
+fn a_value_is_replaced_by_the_environment_variable() {
     let text = "\
 x-mail: &mail '${MAILBOX}'
 site:
@@ -46,7 +46,7 @@ monitors:
 }
 
 #[test]
-fn a_value_is_not_read_twice() {
+fn the_value_of_a_variable_is_not_interpreted() {
     let variables = [("A", "${B}"), ("B", "b"), ("C", "null"), ("D", "")];
     for (name, value) in [("A", "${B}"), ("C", "null"), ("D", "")] {
         let text = in_tcp(&format!("send: ${{{name}}}"));
@@ -58,7 +58,7 @@ fn a_value_is_not_read_twice() {
 }
 
 #[test]
-fn anything_else_stays_as_written() {
+fn all_other_text_stays_as_written() {
     for (written, value) in [
         ("${A} b", "${A} b"),
         ("b${A}", "b${A}"),
@@ -82,15 +82,15 @@ fn anything_else_stays_as_written() {
             json!(value)
         );
     }
-    // A key is no value.
+    // Keys are not replaced.
     assert_eq!(
-        told(&in_ping("'${A}': 1")),
+        errors(&in_ping("'${A}': 1")),
         ["6:3: monitor \"a\": unknown option \"${A}\""]
     );
 }
 
 #[test]
-fn an_unset_variable_is_one_error_and_brings_no_other() {
+fn an_unset_variable_causes_exactly_one_error() {
     let text = "\
 x-every: &every ${EVERY}
 site:
@@ -110,7 +110,7 @@ monitors:
 ";
     let unset = |at: &str, name: &str| format!("{at}: the environment variable {name} is not set");
     assert_eq!(
-        told(text),
+        errors(text),
         [
             unset("1:17", "EVERY"),
             unset("3:9", "SITE"),
@@ -135,31 +135,31 @@ monitors:
     );
     for whole in ["site: ${SITE}\nmonitors: ${MONITORS}\n", "${FILE}\n"] {
         assert!(
-            told(whole).iter().all(|line| line.ends_with("is not set")),
+            errors(whole).iter().all(|line| line.ends_with("is not set")),
             "{whole}"
         );
     }
 }
 
 #[test]
-fn what_a_variable_holds_is_not_quoted() {
+fn the_value_of_a_variable_is_not_quoted() {
     let text = in_tcp(
         "check_every_n_secs: ${V}\nalarms: ${V}\nshare: ${V}\ncontent_type: ${V}\nsend: a\ncodes: ['${V}']",
     );
     assert_eq!(
         read_as(&text, KINDS, &[("V", "hunter2")]).unwrap_err(),
         [
-            "lab.yaml:6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not what ${V} holds",
-            "lab.yaml:7:11: monitor \"a\": \"alarms\" must be yes or no, not what ${V} holds",
-            "lab.yaml:8:10: monitor \"a\": \"share\" must be a number, not what ${V} holds",
-            "lab.yaml:9:17: monitor \"a\": \"content_type\" must be text or hex or base64, not what ${V} holds",
-            "lab.yaml:11:11: monitor \"a\": \"codes\" must be a whole number, not what ${V} holds",
+            "lab.yaml:6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not the value of ${V}",
+            "lab.yaml:7:11: monitor \"a\": \"alarms\" must be yes or no, not the value of ${V}",
+            "lab.yaml:8:10: monitor \"a\": \"share\" must be a number, not the value of ${V}",
+            "lab.yaml:9:17: monitor \"a\": \"content_type\" must be text or hex or base64, not the value of ${V}",
+            "lab.yaml:11:11: monitor \"a\": \"codes\" must be a whole number, not the value of ${V}",
         ]
     );
 }
 
 #[test]
-fn the_process_has_an_environment_too() {
+fn the_environment_of_the_process_is_read() {
     use crate::config::{Environment as _, ProcessEnvironment};
     assert!(ProcessEnvironment.variable("PATH").is_some());
     assert!(ProcessEnvironment.variable("APMON_NO_SUCH_VARIABLE").is_none());

@@ -1,4 +1,4 @@
-//! The options of presets: what an entry gives, and what a value must be.
+//! The options of presets, and the rules for their values.
 
 use serde::Deserialize;
 
@@ -6,26 +6,26 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PresetOption {
-    /// Its name in the site file.
+    /// The option's name in the site file.
     pub(crate) name: String,
-    /// What it is, to follow "Of `preset`: ".
+    /// The description, which follows "For `preset`: ".
     pub(crate) about: String,
-    /// An entry cannot do without it.
+    /// Whether an entry must have it.
     #[serde(default)]
     pub(crate) required: bool,
     #[serde(default)]
     pub(crate) form: Form,
-    /// What its value begins with.
+    /// The text with which a value must begin.
     begins: Option<String>,
-    /// What its value consists of, beside ASCII letters and digits.
+    /// The characters that a value may contain in addition to ASCII letters and digits.
     letters: Option<String>,
-    /// The most characters of its value.
+    /// The maximum length of a value in characters.
     at_most: Option<usize>,
-    /// What is said of a value that breaks one of these three.
+    /// The error for a value that breaks one of these three rules.
     rule: Option<String>,
 }
 
-/// What a value is used for.
+/// The use of a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Form {
@@ -41,12 +41,12 @@ pub(crate) enum Form {
 }
 
 impl PresetOption {
-    /// It is a URL.
+    /// Whether the value is a URL.
     pub(crate) fn is_url(&self) -> bool {
         matches!(self.form, Form::Hook | Form::Base)
     }
 
-    /// Why the service cannot take `value`; the value is not repeated.
+    /// Why the service would refuse `value`. The text does not contain the value.
     pub(crate) fn error_in(&self, value: &str) -> Option<&str> {
         let begins = self
             .begins
@@ -65,9 +65,9 @@ impl PresetOption {
             );
         }
         match self.form {
-            Form::Header if value != value.trim() => Some("must not begin or end with a blank"),
+            Form::Header if value != value.trim() => Some("must not begin or end with whitespace"),
             Form::Header if !value.chars().all(is_in_header) => {
-                Some("holds characters that are not allowed in a header")
+                Some("contains characters that are not allowed in a header")
             }
             Form::Base if value.contains(['?', '#']) => {
                 Some("must be the address of the service, without \"?\" and \"#\": apmon adds the path")
@@ -77,7 +77,7 @@ impl PresetOption {
     }
 }
 
-/// RFC 9110, section 5.5, without its obsolete part.
+/// Whether a header value may contain `c` (RFC 9110, section 5.5, without obs-text).
 pub(crate) fn is_in_header(c: char) -> bool {
     c == '\t' || (' '..='~').contains(&c)
 }

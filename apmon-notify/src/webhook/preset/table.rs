@@ -1,4 +1,4 @@
-//! The presets, a line each.
+//! The table of presets, one line each.
 
 use std::{fmt, sync::LazyLock};
 
@@ -21,7 +21,7 @@ pub(super) const FILES: [(&str, &str); 11] = [
     ("telegram", include_str!("telegram.json")),
 ];
 
-/// Their names, as serde lists what it expects.
+/// The names of the presets, in the form that serde needs.
 const NAMES: [&str; FILES.len()] = {
     let mut names = [""; FILES.len()];
     let mut i = 0;
@@ -44,7 +44,7 @@ pub(crate) fn presets() -> &'static [Preset] {
     &PRESETS
 }
 
-/// The names of all their options, each once.
+/// The names of all options of presets, without duplicates.
 pub(crate) fn option_names() -> &'static [&'static str] {
     static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
         let mut names: Vec<&str> = Vec::new();
@@ -58,28 +58,28 @@ pub(crate) fn option_names() -> &'static [&'static str] {
     &NAMES
 }
 
-/// A preset by its name, as a site file has it.
+/// A preset, identified by its name in a site file.
 #[derive(Clone, Copy)]
 pub struct PresetName(pub(crate) &'static Preset);
 
 impl PresetName {
-    /// The preset of this name.
+    /// Finds the preset with this name.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         presets().iter().find(|preset| preset.name == name).map(Self)
     }
 
-    /// All of them, by name.
+    /// All presets, ordered by name.
     pub fn all() -> impl Iterator<Item = Self> {
         presets().iter().map(Self)
     }
 
-    /// The names of its options, the required ones first.
+    /// The names of the preset's options, the required ones first.
     pub fn options(self) -> impl Iterator<Item = &'static str> {
         self.0.options.iter().map(|option| option.name.as_str())
     }
 
-    /// Its name.
+    /// The preset's name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.0.name

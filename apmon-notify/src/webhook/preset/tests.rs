@@ -49,7 +49,7 @@ fn every_preset_has_a_valid_file() {
     }
 }
 
-/// What the site file's reader asks for is what the request uses.
+/// The options of a preset in the site file are those that its request uses.
 #[test]
 fn the_options_of_a_preset_are_those_its_request_uses() {
     for (name, text) in FILES {
@@ -70,7 +70,7 @@ fn the_options_of_a_preset_are_those_its_request_uses() {
 }
 
 #[test]
-fn a_broken_template_sends_the_plain_sentence() {
+fn a_broken_template_sends_the_plain_text() {
     let broken = preset_of(json!({
         "about": "",
         "options": [],
@@ -90,14 +90,14 @@ fn a_broken_template_sends_the_plain_sentence() {
 }
 
 #[test]
-fn masked_options_show_where_and_no_more() {
+fn masked_options_show_only_the_host() {
     let masked = options().masked();
     let shown: Vec<_> = masked.0.values().flatten().map(Secret::reveal).collect();
     assert_eq!(shown, ["https://h.example/***"]);
 }
 
 #[test]
-fn an_answer_may_say_when_to_come_again() {
+fn an_answer_may_state_when_to_retry() {
     let telegram = preset("telegram");
     let body = br#"{"ok":false,"error_code":429,"parameters":{"retry_after":35}}"#;
     assert_eq!(telegram.retry_after(body), Some(Duration::from_secs(35)));

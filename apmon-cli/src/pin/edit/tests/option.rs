@@ -385,12 +385,12 @@ fn an_edit_that_would_make_the_file_invalid_is_refused() {
         (
             "name",
             "b",
-            "lab.yaml:3:22: monitor \"b\": \"name\" is already that of the monitor on line 3",
+            "lab.yaml:3:22: monitor \"b\": \"name\" is already used by the monitor on line 3",
         ),
         (
             "<<",
             "x",
-            "lab.yaml:3:3: \"<<\" takes in a section, this is a single value",
+            "lab.yaml:3:3: \"<<\" must merge a section, found a single value",
         ),
         (
             "a: b\n",
