@@ -251,8 +251,8 @@ fn who_is_neither_pinned_nor_verified_is_named_where_somebody_asks() {
     assert_eq!(
         ended.logged("WARN"),
         [
-            "lab.yaml:3:39: monitor \"open\": \"address\" is neither pinned nor verified: whoever answers there is \
-             believed (apmon pin, or ssl_verify: yes)"
+            "lab.yaml:3:39: monitor \"open\": \"address\" is neither pinned nor verified: the server's identity is \
+             not checked (apmon pin, or ssl_verify: yes)"
         ]
     );
     // It is no news each time cron runs.

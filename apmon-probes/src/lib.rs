@@ -1,12 +1,12 @@
-//! apmon's probes over IP: one look at one host or service.
+//! apmon's probes over IP: one check of one host or service.
 //!
 //! For: learning whether something answers (`ping`), listens (`tcp`), replies
-//! (`udp`), knows a name (`dns`) or serves what it should behind the
-//! certificate it should have (`http`). Every probe makes one attempt at one address within one deadline,
-//! name resolution included, and says `Up`, `Down`, or `Unknown` where the
-//! trouble is our own.
+//! (`udp`), knows a name (`dns`) or serves the expected content behind the
+//! expected certificate (`http`, `quic`). Every probe makes one attempt at one
+//! address within one deadline, name resolution included, and returns `Up`,
+//! `Down`, or `Unknown` if the fault is our own.
 //!
-//! Not for: deciding what a failed look means (that is `apmon-core`: retries,
+//! Not for: deciding what a failed check means (that is `apmon-core`: retries,
 //! outages, reminders), nor SNMP (`apmon-snmp`).
 //!
 //! ```
@@ -30,11 +30,12 @@
 //! ```
 //!
 //! Map: a kind is one file ([`Ping`], [`Tcp`], [`Udp`], [`Dns`], [`Http`],
-//! [`Quic`]), with its options, its rules and its probe. They share `endpoint` (`host:port`
-//! and the way there), `resolve` (names), `network` (whether our own end is up), `tls` (pin and expiry),
-//! `payload` (what `send` means), `expect` (searching an answer), `pace` (not
-//! sending too fast) and `recorder` (the time each phase took). [`install`] lends
-//! the resolver and the interfaces to kinds of other crates.
+//! [`Quic`]), with its options, its rules and its probe. They share `endpoint`
+//! (`host:port`, and connections), `resolve` (names), `network` (whether our own
+//! end is up), `tls` (handshake and expiry), `payload` (the bytes of `send`),
+//! `expect` (searching an answer), `pace` (not sending too fast) and `recorder`
+//! (phases, metrics and the outcome). [`install`] provides the resolver and the
+//! interfaces to channels and to kinds of other crates.
 
 mod dns;
 mod endpoint;
