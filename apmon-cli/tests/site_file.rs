@@ -255,8 +255,8 @@ fn test_config_names_monitors_that_are_neither_pinned_nor_verified() {
     assert_eq!(
         output.logged("WARN"),
         [
-            "lab.yaml:3:39: monitor \"open\": \"address\" is neither pinned nor verified: whoever answers there is \
-             believed (apmon pin, or ssl_verify: yes)"
+            "lab.yaml:3:39: monitor \"open\": \"address\" is neither pinned nor verified: the server's identity is \
+             not checked (apmon pin, or ssl_verify: yes)"
         ]
     );
     // A pass does not repeat the hint each time cron runs.

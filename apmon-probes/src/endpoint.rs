@@ -1,4 +1,4 @@
-//! `host:port` and the way there.
+//! `host:port`, and a connection to it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::{local::Local, recorder::CheckRecorder};
 
-/// The one address of `remote` to look at.
+/// The address of `remote` to check.
 pub(crate) async fn address(
     remote: &Remote,
     check: &Check,
@@ -40,7 +40,7 @@ impl Endpoint {
         Self::of(&url, section, None)
     }
 
-    /// The same of an address that is a URL already.
+    /// Takes host and port from an address that is a URL already.
     pub(crate) fn of(url: &Url, section: &mut Section<'_>, default_port: Option<u16>) -> Option<Self> {
         let scheme = url.scheme();
         let host = url.host_str().and_then(Host::parse)?;
@@ -67,7 +67,7 @@ impl Endpoint {
         })
     }
 
-    /// The one address to look at.
+    /// The address to check.
     pub(crate) async fn resolve(
         &self,
         check: &Check,
@@ -78,7 +78,7 @@ impl Endpoint {
         Ok(SocketAddr::new(ip, self.port))
     }
 
-    /// A TCP connection to it.
+    /// Opens a TCP connection.
     pub(crate) async fn connect(
         &self,
         check: &Check,
@@ -92,8 +92,8 @@ impl Endpoint {
             .within("connect", TcpStream::connect(to))
             .await?
             .map_err(failed)?;
-        // A connection to a free port of this very machine may meet itself
-        // (RFC 9293 section 3.5, simultaneous open): nobody listens there.
+        // A connection to a free port of this machine may connect to itself (RFC
+        // 9293 section 3.5, simultaneous open): nothing listens there.
         if stream.local_addr().is_ok_and(|from| from == to) {
             return Err(Failure::new(FailureClass::Refused, "connect: connection refused"));
         }

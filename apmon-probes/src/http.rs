@@ -92,8 +92,8 @@ impl<C: Carrier> HttpProbe<C> {
                 .request(&self.plan, target, post, check, recorder, &self.local)
                 .await;
             let (status, location) = match answer {
-                Ok(Answer::Right) => return Ok(()),
-                Ok(Answer::Moved { status, location }) => (status, location),
+                Ok(Answer::Accepted) => return Ok(()),
+                Ok(Answer::Redirect { status, location }) => (status, location),
                 Err(failure) if moved.is_none() => return Err(failure),
                 // The failure concerns another address than the monitor's.
                 Err(Failure { class, reason }) => {
@@ -112,7 +112,7 @@ impl<C: Carrier> HttpProbe<C> {
             if post.is_some() && !next.is_same_server && !is_identified {
                 let shown = next.shown();
                 return Err(protocol(format!(
-                    "redirected to {shown}, another server, with what is sent"
+                    "redirected to {shown}, another server, which must not get the body of the request"
                 )));
             }
             check.step("redirect", || format!("to {}", next.shown()));
@@ -120,7 +120,7 @@ impl<C: Carrier> HttpProbe<C> {
                 .iter()
                 .any(|(url, posted)| *url == next.url && *posted == post.is_some());
             if loops {
-                return Err(protocol(format!("redirects go in a circle: {}", next.shown())));
+                return Err(protocol(format!("redirects form a loop: {}", next.shown())));
             }
             if visited.len() > MAX_REDIRECTS {
                 return Err(protocol(format!("more than {MAX_REDIRECTS} redirects")));
@@ -133,10 +133,10 @@ impl<C: Carrier> HttpProbe<C> {
     fn follow(&self, from: &Target, location: &str, recorder: &mut CheckRecorder) -> Result<Target, Failure> {
         let next = from
             .follow(location)
-            .map_err(|text| protocol(format!("redirected to nowhere: {text}")))?;
+            .map_err(|text| protocol(format!("redirected to an invalid address: {text}")))?;
         if C::TLS_ONLY && !next.is_tls() {
             return Err(protocol(format!(
-                "redirected to {}, where there is no QUIC",
+                "redirected to {}, which QUIC cannot reach",
                 next.shown()
             )));
         }
@@ -145,7 +145,7 @@ impl<C: Carrier> HttpProbe<C> {
             if self.plan.tls.identifies() {
                 return Err(Failure::new(
                     FailureClass::Pin,
-                    format!("redirected from https to {shown}, where no certificate vouches for the answer"),
+                    format!("redirected from https to {shown}, where no certificate identifies the server"),
                 ));
             }
             recorder.warn(format!("redirected from https to {shown}"));

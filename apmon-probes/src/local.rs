@@ -1,4 +1,4 @@
-//! What looks take from this machine: its names and its way out.
+//! What checks use of this machine: its resolver and its network.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use apmon_core::Services;
 
 use crate::{network::Network, resolve::Resolver};
 
-/// One for all probes: `services.shared()`.
+/// The resolver and the network, shared by all probes: `services.shared()`.
 #[derive(Default)]
 pub(crate) struct Local {
     pub(crate) resolver: Arc<Resolver>,
     pub(crate) network: Arc<Network>,
 }
 
-/// Brings `services` this machine's resolver and its network, for kinds of other
-/// crates: [`Services::names`], [`Services::network`]. The probes of this crate use
-/// the same ones, and need no call of this.
+/// Provides `services` with this machine's resolver and network, for channels and
+/// for kinds of other crates: [`Services::names`], [`Services::network`]. The
+/// probes of this crate use the same ones, and need no call of this.
 pub fn install(services: &Services) {
     let local = services.shared::<Local>();
     services.provide_names(Arc::clone(&local.resolver) as _);

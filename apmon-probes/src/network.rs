@@ -1,7 +1,7 @@
 //! Whether our own end of the network is up.
 //!
-//! A pulled cable makes every host silent, and none of them is down. So where
-//! a look met silence, the interface it left by is looked at as well.
+//! A pulled cable makes every host silent, and none of them is down. So when a
+//! check meets silence, the interface that its packets leave by is examined too.
 
 use std::{
     io,
@@ -18,14 +18,14 @@ use nix::{
 };
 use tokio::time::Instant;
 
-/// So long a reading of the interfaces is believed: when a switch goes, a
-/// thousand looks fail at once.
+/// How long a reading of the interfaces is used: when a switch fails, a thousand
+/// checks fail at once.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Nothing is ever sent to it (RFC 863, discard): only a route is looked for.
+/// The discard port (RFC 863). Nothing is ever sent to it: only the route matters.
 const ANY_PORT: u16 = 9;
 
-/// The interfaces of this machine. One for all probes: `services.shared()`.
+/// The interfaces of this machine, shared by all probes: `services.shared()`.
 #[derive(Default)]
 pub(crate) struct Network {
     last: Mutex<Option<Reading>>,
@@ -59,14 +59,14 @@ impl OwnNetwork for Network {
                 FailureClass::NoRoute,
                 format!("no route to {to} from here"),
             )),
-            // Out of descriptors, or the like: nothing is learned from that.
+            // Out of descriptors, or the like: that says nothing about the network.
             Err(_) => None,
         }
     }
 }
 
 impl Network {
-    /// Whether `address` is one of this machine's.
+    /// Whether `address` belongs to this machine.
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         address.is_loopback()
             || self
@@ -92,8 +92,8 @@ impl Network {
     }
 }
 
-/// The address that a packet to `to` would come from. Connecting a UDP socket
-/// looks for the route and sends nothing.
+/// The source address of a packet to `to`. Connecting a UDP socket chooses the
+/// route and sends nothing.
 fn local_address(to: IpAddr) -> io::Result<IpAddr> {
     let any: IpAddr = match to {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -104,7 +104,7 @@ fn local_address(to: IpAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-/// A route that is missing, or one that says no (`unreachable`, `prohibit`,
+/// Whether there is no route, or one that refuses (`unreachable`, `prohibit`,
 /// `blackhole`).
 fn is_no_route(error: &io::Error) -> bool {
     matches!(
@@ -113,7 +113,8 @@ fn is_no_route(error: &io::Error) -> bool {
     )
 }
 
-/// An address may be on several interfaces; it is enough that one works.
+/// The failure if no interface with the address `from` works. Several may have
+/// it; one that works is enough.
 fn no_carrier(interfaces: &[Interface], from: IpAddr) -> Option<Failure> {
     let mut dead = None;
     for interface in interfaces.iter().filter(|interface| interface.address == from) {
@@ -129,7 +130,7 @@ fn no_carrier(interfaces: &[Interface], from: IpAddr) -> Option<Failure> {
     ))
 }
 
-/// Where the system cannot tell, nothing is blamed on it.
+/// Reads the interfaces. If that fails, the network is not blamed for anything.
 fn read() -> Arc<[Interface]> {
     match getifaddrs() {
         Ok(all) => all.filter_map(interface).collect(),
@@ -142,10 +143,10 @@ fn read() -> Arc<[Interface]> {
 
 fn interface(entry: InterfaceAddress) -> Option<Interface> {
     // A lost carrier shows at once; that it does not run follows within a second.
-    let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_LOWER_UP | InterfaceFlags::IFF_RUNNING;
+    let needed = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_LOWER_UP | InterfaceFlags::IFF_RUNNING;
     Some(Interface {
         address: ip(entry.address.as_ref()?)?,
-        works: entry.flags.contains(wanted),
+        works: entry.flags.contains(needed),
         name: entry.interface_name,
     })
 }
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interface_a_packet_leaves_by_is_blamed_and_no_other() {
+    fn only_the_interface_that_a_packet_leaves_by_is_blamed() {
         let interfaces = [
             entry("lo", [127, 0, 0, 1], true),
             entry("eth0", [10, 0, 0, 1], false),
@@ -184,11 +185,11 @@ mod tests {
         );
         assert_eq!(blamed([10, 0, 1, 1]), None);
         assert_eq!(blamed([10, 0, 2, 1]), None, "two interfaces with one address");
-        assert_eq!(blamed([192, 0, 2, 1]), None, "of no interface");
+        assert_eq!(blamed([192, 0, 2, 1]), None, "not an address of ours");
     }
 
     #[test]
-    fn loopback_is_there_and_never_to_blame() {
+    fn loopback_is_never_to_blame() {
         let network = Network::default();
         assert!(network.is_own([127, 0, 0, 1].into()));
         assert!(network.is_own(Ipv4Addr::new(127, 9, 9, 9).into()));

@@ -1,4 +1,4 @@
-//! What a server shows of itself, for whoever wants to pin it.
+//! The certificates a server shows, for an operator who wants to pin one.
 
 use apmon_core::{
     Check, Failure, FailureClass, Kind as _,
@@ -18,7 +18,7 @@ use crate::{
     tls::{self, Tls},
 };
 
-/// Where the certificates are to be had.
+/// A server whose certificates are wanted.
 #[derive(Clone)]
 pub struct PinTarget {
     url: Url,
@@ -26,12 +26,12 @@ pub struct PinTarget {
     by: By,
 }
 
-/// What carries TLS.
+/// The transport of TLS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum By {
     /// TCP, from the first byte.
     Tls,
-    /// TCP, once asked for.
+    /// TCP, after a dialogue that asks for TLS.
     StartTls(StartTls),
     /// QUIC.
     Quic,
@@ -42,16 +42,16 @@ impl PinTarget {
     /// [`StartTls`] `tcp://host:port`.
     ///
     /// # Errors
-    /// What is wrong with it, to follow the address.
+    /// What is wrong with it, in words that follow the address.
     pub fn read(address: &str, by: By) -> Result<Self, String> {
-        let url = Url::parse(address).map_err(|error| format!("is no URL: {error}"))?;
-        let wanted: &[&str] = match by {
+        let url = Url::parse(address).map_err(|error| format!("is not a URL: {error}"))?;
+        let schemes: &[&str] = match by {
             By::Tls => &["https", "tls"],
             By::Quic => &["https"],
             By::StartTls(_) => &["tcp"],
         };
-        if !wanted.contains(&url.scheme()) {
-            let list: Vec<_> = wanted.iter().map(|scheme| format!("{scheme}://")).collect();
+        if !schemes.contains(&url.scheme()) {
+            let list: Vec<_> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
             return Err(format!("must begin with {}", list.join(" or ")));
         }
         let host = url.host_str().and_then(Host::parse).ok_or("has no host")?;
@@ -67,8 +67,8 @@ impl PinTarget {
         })
     }
 
-    /// Whether a monitor of `kind` at `address` is shown the same certificate:
-    /// the same server, with TLS in the same way.
+    /// Whether a monitor of `kind` at `address` is shown the same certificate: it
+    /// checks the same server, with TLS over the same transport.
     #[must_use]
     pub fn is_at(&self, kind: &str, address: &str) -> bool {
         let with_tls = match self.by {
@@ -84,12 +84,13 @@ impl PinTarget {
         with_tls && is_same_server(self.url.as_str(), address)
     }
 
-    /// The certificates shown there, the server's own first; any is taken.
+    /// The certificates the server shows, its own first. Every certificate is
+    /// accepted.
     ///
     /// # Errors
     /// Why there are none.
     pub async fn certificates(&self, check: &Check) -> Result<Vec<CertificateSummary>, Failure> {
-        // As the monitor will ask: another protocol may be another certificate.
+        // What the monitor will offer: another protocol may get another certificate.
         let protocols: &[&[u8]] = match self.url.scheme() {
             "https" => &[b"h2", b"http/1.1"],
             _ => &[],

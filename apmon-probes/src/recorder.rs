@@ -1,4 +1,4 @@
-//! The time a look takes, phase by phase.
+//! The record of one check: phases, metrics, a warning, and the outcome.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -6,7 +6,7 @@ use apmon_core::{Failure, Metric, Outcome, OwnNetwork as _, Phase, Reading, Stop
 
 use crate::network::Network;
 
-/// One look under way.
+/// Records one check while it is under way.
 pub(crate) struct CheckRecorder {
     watch: Stopwatch,
     last: Duration,
@@ -30,17 +30,17 @@ impl CheckRecorder {
         }
     }
 
-    /// From here on the look is at `to`.
+    /// Notes the address that is checked from here on.
     pub(crate) fn goes_to(&mut self, to: IpAddr) {
         self.to = Some(to);
     }
 
-    /// Something was measured.
+    /// Records a metric.
     pub(crate) fn measured(&mut self, name: &'static str, value: f64) {
         self.metrics.push(Metric::gauge(name, value));
     }
 
-    /// The same; of several the least counts.
+    /// Records a metric of which the smallest value counts.
     pub(crate) fn measured_least(&mut self, name: &'static str, value: f64) {
         match self.metrics.iter_mut().find(|metric| metric.name == name) {
             Some(metric) => metric.reading = Reading::Gauge(metric.value().min(value)),
@@ -48,29 +48,29 @@ impl CheckRecorder {
         }
     }
 
-    /// Somebody should know, even if it is up. The first warning stays.
+    /// Adds a warning to an outcome that may be up. The first warning stays.
     pub(crate) fn warn(&mut self, text: String) {
         self.warning.get_or_insert(text);
     }
 
-    /// `phase` is over; it took the time since the one before.
+    /// Ends `phase`, which took the time since the one before.
     pub(crate) fn done(&mut self, phase: Phase) {
         let now = self.watch.elapsed();
         self.phases.push((phase, now.saturating_sub(self.last)));
         self.last = now;
     }
 
-    /// The verdict stands; what follows is only to learn more.
+    /// Stops the clock: the verdict stands, and what follows only explains it.
     pub(crate) fn stop(&mut self) {
         self.stopped = Some(self.watch.elapsed());
     }
 
-    /// It answered in `time`, which has been measured apart.
+    /// Sets the latency, which was measured separately.
     pub(crate) fn answered_in(&mut self, time: Duration) {
         self.stopped = Some(time);
     }
 
-    /// The outcome; a failure may turn out to be our own network's.
+    /// Returns the outcome. A failure may turn out to be our own network's.
     pub(crate) fn finish(self, result: Result<(), Failure>, network: &Network) -> Outcome {
         let result = result.map_err(|failure| match self.to {
             Some(to) => network.blame(to, failure),
@@ -86,12 +86,12 @@ impl CheckRecorder {
     }
 }
 
-/// A time span as reasons show it.
+/// A duration as reasons show it.
 pub(crate) fn seconds(duration: Duration) -> String {
     format!("{} secs", duration.as_secs_f64())
 }
 
-/// A look that starts now, for tests.
+/// A check that starts now, for tests.
 #[cfg(test)]
 pub(crate) fn check(timeout: Duration) -> apmon_core::Check {
     use apmon_core::{Check, Clock as _, SystemClock};

@@ -1,5 +1,5 @@
-//! `http` beyond one plain request: HTTP/2, packed bodies, statuses that are
-//! asked for, headers; and what becomes of a look that is given up.
+//! `http` beyond one plain request: HTTP/2, compressed bodies, expected statuses,
+//! headers; and cancelled checks.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -31,7 +31,7 @@ fn class(outcome: &Outcome) -> FailureClass {
 }
 
 #[tokio::test]
-async fn nginx_and_caddy_are_up_by_http_2() {
+async fn nginx_and_caddy_are_up_over_http_2() {
     let certificate = Certificate::good();
     let (nginx, caddy) = (Nginx::start(&certificate), Caddy::start(&certificate));
     let seen = |protocol: &str| format!("host={}; protocol={protocol}", nginx.https());
@@ -39,16 +39,16 @@ async fn nginx_and_caddy_are_up_by_http_2() {
     let by_2 = format!("{section}\nexpect: 'x-lab=lab value; {}'", seen("HTTP/2.0"));
     let by_2 = by_2 + "\nheaders: {X-Lab: lab value}";
     assert_eq!(reason(&check(&by_2, LONG).await), "up");
-    // The host is a part of the URI there.
+    // In HTTP/2 the host is a part of the URI.
     let other = section + "\nexpect: 'host=other.lan; protocol=HTTP/2.0'\nheaders: {Host: other.lan}";
     assert_eq!(reason(&check(&other, LONG).await), "up");
 
-    // The end of a page of some pieces, packed and not.
+    // The end of a page of several pieces, compressed and not.
     for (path, expect) in [("/", "in the lab.\n"), ("/header", "protocol=HTTP/2.0")] {
         let section = web("https", nginx.https(), path) + &format!("\nexpect: {expect:?}");
         assert_eq!(reason(&check(&section, LONG).await), "up", "{path}");
     }
-    // More than HTTP/2's first window of 64 kB, and what nginx takes.
+    // More than HTTP/2's first window of 64 kB, and as much as nginx accepts.
     let long = "x".repeat(300_000);
     let echo =
         web("https", nginx.https(), "/echo") + "\nexpect: the very end\nsend: '" + &long + "the very end'";
@@ -87,7 +87,7 @@ fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn who_agrees_to_http_2_and_does_not_speak_it_is_down_in_time() {
+async fn a_server_that_agrees_to_http_2_and_does_not_speak_it_is_down_in_time() {
     let pki = Pki::new();
     pki.leaf("leaf");
     let config = pki.server(&["leaf"]).protocol("h2").config();
@@ -104,7 +104,7 @@ async fn who_agrees_to_http_2_and_does_not_speak_it_is_down_in_time() {
             true,
             FailureClass::Protocol,
         ),
-        ("rubbish", vec![0xff; 5000], true, FailureClass::Protocol),
+        ("garbage", vec![0xff; 5000], true, FailureClass::Protocol),
         ("settings alone", settings.clone(), true, FailureClass::TimedOut),
         (
             "settings and the end",
@@ -145,7 +145,7 @@ async fn who_agrees_to_http_2_and_does_not_speak_it_is_down_in_time() {
             FailureClass::Closed,
         ),
         (
-            "rubbish as header block",
+            "garbage as header block",
             [settings.clone(), frame(1, 4, 1, &[0xff; 60])].concat(),
             true,
             FailureClass::Protocol,
@@ -165,7 +165,7 @@ async fn who_agrees_to_http_2_and_does_not_speak_it_is_down_in_time() {
     }
 }
 
-/// A look at a server that says this once TLS is spoken, and stays or closes.
+/// Checks a server that sends `bytes` after the handshake, and stays or closes.
 async fn must_end(
     config: Arc<rustls::ServerConfig>,
     what: &str,
@@ -192,7 +192,7 @@ async fn must_end(
     let section = web("https", server, "/") + "\nexpect: needle";
     let outcome = check(&section, if is_silent { MIDWAY } else { LONG }).await;
     assert_eq!(outcome.verdict(), Verdict::Down, "{what}: {}", reason(&outcome));
-    // Who closes before all has been read resets.
+    // Closing before everything has been read resets the connection.
     let found = match class(&outcome) {
         FailureClass::Reset => FailureClass::Closed,
         class => class,
@@ -201,9 +201,9 @@ async fn must_end(
     assert!(is_silent || watch.elapsed() < STALL, "{what}");
 }
 
-/// Below TLS: records that nobody sealed, and alerts.
+/// Below TLS: records that are not sealed, and alerts.
 #[tokio::test]
-async fn what_breaks_tls_after_the_handshake_is_the_servers_trouble() {
+async fn broken_tls_after_the_handshake_is_the_servers_fault() {
     let pki = Pki::new();
     pki.leaf("leaf");
     for protocol in ["h2", "http/1.1"] {
@@ -232,7 +232,7 @@ async fn what_breaks_tls_after_the_handshake_is_the_servers_trouble() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_garbled_is_the_servers_trouble() {
+async fn a_garbled_body_is_the_servers_fault() {
     let head = "HTTP/1.1 200 OK\r\n";
     for (what, answer, wanted) in [
         (
@@ -289,17 +289,17 @@ async fn a_body_that_is_garbled_is_the_servers_trouble() {
     }
 }
 
-/// A server that answers as `answer` says, and tells every request.
-async fn told(
+/// A server that answers with `answer` and reports every request.
+async fn recording_server(
     answer: impl Fn(&str) -> String + Send + Sync + 'static,
 ) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
-    let (tell, told) = mpsc::unbounded_channel();
+    let (sender, requests) = mpsc::unbounded_channel();
     let server = http_answers(move |request| {
-        let _ = tell.send(request.to_owned());
+        let _ = sender.send(request.to_owned());
         answer(request)
     })
     .await;
-    (server, told)
+    (server, requests)
 }
 
 fn status(line: &str, headers: &str) -> String {
@@ -307,7 +307,7 @@ fn status(line: &str, headers: &str) -> String {
 }
 
 #[tokio::test]
-async fn gzip_is_asked_for_where_the_body_matters_and_unpacked() {
+async fn gzip_is_requested_if_the_body_matters_and_decompressed() {
     let nginx = Nginx::start(&Certificate::good());
     for (scheme, server) in [("http", nginx.http()), ("https", nginx.https())] {
         let section = web(scheme, server, "/") + "\nexpect: \"in the lab.\\nAll is well\"";
@@ -316,7 +316,7 @@ async fn gzip_is_asked_for_where_the_body_matters_and_unpacked() {
         assert!(steps.contains("content-encoding: gzip"), "{steps}");
         assert!(steps.contains(Nginx::TITLE), "shown as it is meant: {steps}");
         let outcome = check(&(web(scheme, server, "/") + "\nexpect: nowhere"), LONG).await;
-        // The title's line, and 170 of 24.
+        // The title's line, and 170 lines of 24 bytes.
         let length = Nginx::TITLE.len() + 1 + 170 * 24;
         assert_eq!(
             reason(&outcome),
@@ -329,21 +329,21 @@ async fn gzip_is_asked_for_where_the_body_matters_and_unpacked() {
 }
 
 #[tokio::test]
-async fn a_body_packed_otherwise_or_cut_off_is_down_in_clear_words() {
+async fn a_body_with_another_encoding_or_cut_off_is_down_with_a_clear_reason() {
     let packed = b"\x1f\x8b\x08\0\0\0\0\0\0\x03";
     for (coding, body, wanted) in [
         (
             "br",
             &b"xx"[..],
-            "the body is packed as br, which was not asked for",
+            "the body is compressed as br, which was not requested",
         ),
         (
             "gzip, br",
             b"xx",
-            "the body is packed as gzip, br, which was not asked for",
+            "the body is compressed as gzip, br, which was not requested",
         ),
-        ("gzip", packed, "the body is no valid gzip: "),
-        ("gzip", b"plain needle", "the body is no valid gzip: "),
+        ("gzip", packed, "the body is not valid gzip: "),
+        ("gzip", b"plain needle", "the body is not valid gzip: "),
     ] {
         let server = tcp_server(move |mut stream| async move {
             read_request(&mut stream).await;
@@ -360,7 +360,7 @@ async fn a_body_packed_otherwise_or_cut_off_is_down_in_clear_words() {
             "{coding}: {}",
             reason(&outcome)
         );
-        // It does not matter where nothing is expected of it.
+        // The encoding does not matter if nothing is expected of the body.
         assert_eq!(
             reason(&check(&web("http", server, "/"), LONG).await),
             "up",
@@ -370,7 +370,7 @@ async fn a_body_packed_otherwise_or_cut_off_is_down_in_clear_words() {
 }
 
 #[tokio::test]
-async fn the_statuses_that_are_asked_for_are_right_and_no_others() {
+async fn only_the_expected_statuses_are_accepted() {
     let server = http_answers(|request| {
         let code = request.split(['/', ' ']).nth(2).unwrap_or_default();
         status(&format!("{code} X"), "Location: /elsewhere\r\n")
@@ -411,7 +411,7 @@ async fn the_statuses_that_are_asked_for_are_right_and_no_others() {
 }
 
 #[tokio::test]
-async fn with_expect_both_status_and_body_must_be_right() {
+async fn with_expect_both_status_and_body_must_match() {
     let server = http_answers(|request| match request.starts_with("GET /401 ") {
         true => "HTTP/1.1 401 Unauthorized\r\nContent-Length: 5\r\n\r\nLogin".to_owned(),
         false => ok("Login"),
@@ -439,7 +439,7 @@ async fn with_expect_both_status_and_body_must_be_right() {
 
 #[tokio::test]
 async fn a_redirect_that_is_listed_is_not_followed() {
-    let (server, mut requests) = told(|request| match request.starts_with("GET /there ") {
+    let (server, mut requests) = recording_server(|request| match request.starts_with("GET /there ") {
         true => ok("there"),
         false => status("302 Found", "Location: /there\r\n"),
     })
@@ -451,7 +451,7 @@ async fn a_redirect_that_is_listed_is_not_followed() {
     );
     requests.recv().await.unwrap();
     assert!(requests.try_recv().is_err(), "it was followed");
-    // One that is not is, and what it leads to is judged.
+    // Another redirect is followed, and what it leads to is judged.
     assert_eq!(
         reason(&check(&format!("{section}\nexpect_status: 200"), LONG).await),
         "up"

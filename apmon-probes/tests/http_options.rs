@@ -1,5 +1,5 @@
-//! What an operator adds to a request: headers, statuses, secrets; and what is
-//! said about mistakes in them.
+//! What an operator adds to a request: headers, statuses, secrets; and the errors
+//! about them.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -14,17 +14,17 @@ fn web(scheme: &str, server: SocketAddr, path: &str) -> String {
     format!("type: http\nname: x\naddress: '{scheme}://{server}{path}'")
 }
 
-/// A server that answers as `answer` says, and tells every request.
-async fn told(
+/// A server that answers with `answer` and reports every request.
+async fn recording_server(
     answer: impl Fn(&str) -> String + Send + Sync + 'static,
 ) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
-    let (tell, told) = mpsc::unbounded_channel();
+    let (sender, requests) = mpsc::unbounded_channel();
     let server = http_answers(move |request| {
-        let _ = tell.send(request.to_owned());
+        let _ = sender.send(request.to_owned());
         answer(request)
     })
     .await;
-    (server, told)
+    (server, requests)
 }
 
 fn status(line: &str, headers: &str) -> String {
@@ -33,7 +33,7 @@ fn status(line: &str, headers: &str) -> String {
 
 #[tokio::test]
 async fn headers_are_sent_and_replace_our_own() {
-    let (server, mut requests) = told(|_| ok("")).await;
+    let (server, mut requests) = recording_server(|_| ok("")).await;
     let section = web("http", server, "/").replace("://", "://user:pass@")
         + "\nheaders:\n  Host: other.lan\n  user-agent: mine\n  ACCEPT: text/html\n  X-Number: 5\n  X-Empty: ''\n  \
            Authorization: Bearer token-of-mine\n  X-Text: \"a: b, ü\"";
@@ -56,8 +56,8 @@ async fn headers_are_sent_and_replace_our_own() {
 
 #[tokio::test]
 async fn headers_and_passwords_go_to_no_other_origin() {
-    let (elsewhere, mut there) = told(|_| ok("")).await;
-    let (server, mut here) = told(move |request| match request.split(' ').nth(1) {
+    let (elsewhere, mut there) = recording_server(|_| ok("")).await;
+    let (server, mut here) = recording_server(move |request| match request.split(' ').nth(1) {
         Some("/near") => status("307 X", "Location: /near-again\r\n"),
         Some("/far") => status("307 X", &format!("Location: http://{elsewhere}/\r\n")),
         Some("/away") => status("302 X", &format!("Location: http://{elsewhere}/\r\n")),
@@ -72,12 +72,14 @@ async fn headers_and_passwords_go_to_no_other_origin() {
         assert!(request.contains("x-token: s3cret"), "{request}");
         assert!(request.contains("authorization: Basic"), "{request}");
     }
-    // What is sent stays here as well.
+    // The body of the request is not sent elsewhere either.
     let far = web("http", server, "/far").replace("://", "://me:s3cret@") + options;
     let outcome = check(&far, LONG).await;
     assert_eq!(
         reason(&outcome),
-        format!("redirected to http://{elsewhere}/, another server, with what is sent")
+        format!(
+            "redirected to http://{elsewhere}/, another server, which must not get the body of the request"
+        )
     );
     assert!(here.recv().await.is_some() && there.try_recv().is_err());
     let far = web("http", server, "/away").replace("://", "://me:s3cret@") + options;
@@ -102,7 +104,7 @@ fn errors(options: &str) -> String {
 }
 
 #[test]
-fn headers_that_http_cannot_carry_are_mistakes_that_show_no_value() {
+fn headers_that_http_cannot_carry_are_errors_that_show_no_value() {
     for (options, wanted) in [
         (
             "headers: {Connection: s3cret}",
@@ -154,7 +156,7 @@ fn headers_that_http_cannot_carry_are_mistakes_that_show_no_value() {
         ("headers: {X-A: s3cret, x-a: s3cret}", "holds x-a twice"),
         (
             "headers: {Host: 's3cret lan'}",
-            "has a Host that is no host and port",
+            "has a Host that is not host:port",
         ),
         ("headers: [s3cret]", "must be"),
         ("headers: s3cret", "must be"),
@@ -172,7 +174,7 @@ fn headers_that_http_cannot_carry_are_mistakes_that_show_no_value() {
 }
 
 #[test]
-fn wrong_statuses_are_mistakes() {
+fn invalid_statuses_are_errors() {
     for wrong in [
         "20",
         "2000",
@@ -206,7 +208,7 @@ fn wrong_statuses_are_mistakes() {
 }
 
 #[test]
-fn the_same_statuses_written_otherwise_are_the_same_monitor() {
+fn the_same_statuses_written_differently_are_the_same_monitor() {
     let checksum = |wanted: &str| {
         let site = lab::parse(&format!("{HTTP}expect_status: {wanted}")).unwrap();
         site.monitors[0].checksum.clone()
@@ -218,7 +220,7 @@ fn the_same_statuses_written_otherwise_are_the_same_monitor() {
 }
 
 #[test]
-fn a_wrong_proxy_is_a_mistake_that_shows_nothing_of_it() {
+fn an_invalid_proxy_is_an_error_that_shows_nothing_of_it() {
     for wrong in [
         "me:s3cret@proxy.lan:3128",
         "https://me:s3cret@proxy.lan:3128",
@@ -231,7 +233,7 @@ fn a_wrong_proxy_is_a_mistake_that_shows_nothing_of_it() {
         let text = errors(&format!("proxy: {wrong}"));
         assert!(
             text.ends_with(
-                "\"proxy\" must be http://host:port, with user:password@ before the host where it wants them"
+                "\"proxy\" must be http://host:port, with user:password@ before the host if it needs a login"
             ),
             "{text}"
         );
@@ -242,9 +244,9 @@ fn a_wrong_proxy_is_a_mistake_that_shows_nothing_of_it() {
     assert!(text.ends_with("\"proxy\" cannot carry QUIC"), "{text}");
 }
 
-/// What is secret is printed by nobody who debugs.
+/// Debug output prints no secret.
 #[test]
-fn secrets_are_not_in_what_a_site_file_prints() {
+fn secrets_are_not_in_the_debug_output_of_a_site_file() {
     let section = "type: http\nname: x\naddress: 'https://me:s3cret@h/'\nproxy: http://me:s3cret@p.lan:1\n\
                    send: s3cret\nheaders: {X-Token: s3cret}";
     let site = lab::parse(section).unwrap();

@@ -1,5 +1,5 @@
-//! What `install` brings to kinds of other crates, in a namespace whose hosts file
-//! and resolv.conf are ours, against a real name server, unbound.
+//! What `install` provides to kinds of other crates, in a namespace with a hosts
+//! file and a resolv.conf of our own, against a real name server, unbound.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -21,11 +21,11 @@ use tokio::time::Instant;
 use lab::{LONG, check_within};
 
 const FILES: &str = "APMON_TEST_FILES_IN_NAMESPACE";
-const NAME: &str = "names_are_found_in_both_directions_for_kinds_of_other_crates";
+const NAME: &str = "names_are_resolved_in_both_directions_for_kinds_of_other_crates";
 
-/// Starts itself again where this machine's files are ours, and port 53 is free.
+/// Runs this test again in a namespace with files of our own and port 53 free.
 #[test]
-fn names_are_found_in_both_directions_for_kinds_of_other_crates() {
+fn names_are_resolved_in_both_directions_for_kinds_of_other_crates() {
     if let Some(files) = std::env::var_os(FILES) {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -80,7 +80,7 @@ impl Drop for Unbound {
 }
 
 impl Unbound {
-    /// Started, and waited for.
+    /// Starts it, and waits until it answers.
     async fn start(directory: &Path) -> Self {
         let config = format!(
             "server:\n  username: ''\n  chroot: ''\n  directory: {}\n  pidfile: ''\n  use-syslog: no\n\
@@ -98,7 +98,7 @@ impl Unbound {
         );
         let file = directory.join("unbound.conf");
         std::fs::write(&file, config).unwrap();
-        // Debian keeps it where only root's PATH leads.
+        // Debian keeps it in a directory that only root's PATH has.
         let program = match Path::new("/usr/sbin/unbound") {
             path if path.exists() => path,
             _ => Path::new("unbound"),
@@ -189,7 +189,7 @@ async fn inside(files: &Path) {
         assert_eq!(Outcome::failed(failure).verdict(), verdict, "{host}");
     }
 
-    // Nothing here but loopback: every other way out is missing.
+    // There is only loopback here, and no route to anywhere else.
     let network = services.network();
     assert_eq!(network.fault([127, 0, 0, 1].into()), None);
     let to = IpAddr::from([198, 51, 100, 7]);

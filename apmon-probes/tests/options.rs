@@ -1,4 +1,4 @@
-//! What the kinds say about mistakes in their options, word by word.
+//! The errors of the kinds about their options, word for word.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -22,7 +22,7 @@ fn one(section: &str, message: &str) {
 }
 
 #[test]
-fn a_default_that_is_written_out_is_no_change() {
+fn a_default_that_is_written_out_is_not_a_change() {
     let checksum = |section: &str| lab::parse(section).unwrap().monitors[0].checksum.clone();
     let http = "name: x\ntype: http\naddress: https://h/\nsend: x";
     let written = format!("{http}\nignore_ssl_expiry: no\ncontent_type: text/plain; charset=utf-8");
@@ -41,14 +41,14 @@ fn a_default_that_is_written_out_is_no_change() {
 }
 
 #[test]
-fn a_list_of_wrong_pins_is_not_called_empty_as_well() {
+fn a_list_of_invalid_pins_is_not_called_empty_too() {
     let found = errors("name: x\ntype: http\naddress: https://h/\nssl_fingerprint: [aa]");
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("SHA-256"), "{found:?}");
 }
 
 #[test]
-fn good_sections_are_taken() {
+fn valid_sections_are_accepted() {
     for good in [
         "type: ping\naddress: 192.168.1.1",
         "type: ping\naddress: '::1'",
@@ -85,7 +85,7 @@ fn an_all_digit_fingerprint_keeps_its_text_and_a_list_is_a_list() {
 }
 
 #[test]
-fn the_same_pin_written_otherwise_is_the_same_monitor() {
+fn the_same_pin_written_differently_is_the_same_monitor() {
     let checksum = |pin: String| {
         let section = format!("type: http\nname: x\naddress: https://h/\nssl_fingerprint: '{pin}'");
         lab::parse(&section).unwrap().monitors[0].checksum.clone()
@@ -95,7 +95,7 @@ fn the_same_pin_written_otherwise_is_the_same_monitor() {
 }
 
 #[test]
-fn mistakes_in_addresses() {
+fn errors_in_addresses() {
     one(
         "type: ping\naddress: http://nas.lan",
         "5:14: monitor \"x\": \"address\" must be a host name, IPv4 or IPv6 address, without a scheme",
@@ -127,7 +127,7 @@ fn mistakes_in_addresses() {
 }
 
 #[test]
-fn mistakes_in_what_a_name_server_is_asked() {
+fn errors_in_dns_questions() {
     let dns = "type: dns\naddress: dns://192.168.1.1";
     one(dns, "4:5: monitor \"x\": \"query\" is missing");
     one(
@@ -151,7 +151,7 @@ fn mistakes_in_what_a_name_server_is_asked() {
 }
 
 #[test]
-fn a_record_type_in_another_case_is_no_change() {
+fn a_record_type_in_another_case_is_not_a_change() {
     let checksum = |more: &str| {
         let section = format!("type: dns\nname: x\naddress: dns://h\nquery: nas.lan\n{more}");
         lab::parse(section.trim_end()).unwrap().monitors[0]
@@ -163,7 +163,7 @@ fn a_record_type_in_another_case_is_no_change() {
 }
 
 #[test]
-fn mistakes_in_what_is_sent() {
+fn errors_in_send() {
     one(
         "type: udp\naddress: udp://h:1",
         "4:5: monitor \"x\": \"send\" is missing",
@@ -203,7 +203,7 @@ fn mistakes_in_what_is_sent() {
 }
 
 #[test]
-fn mistakes_in_what_is_expected() {
+fn errors_in_expect() {
     one(
         "type: tcp\naddress: tcp://h:1\nexpect: ''",
         "6:13: monitor \"x\": \"expect\" must not be empty",
@@ -223,7 +223,7 @@ fn mistakes_in_what_is_expected() {
 }
 
 #[test]
-fn mistakes_in_numbers() {
+fn errors_in_numbers() {
     for (option, message) in [
         (
             "count: 0",
@@ -259,7 +259,7 @@ fn mistakes_in_numbers() {
 }
 
 #[test]
-fn mistakes_in_pins() {
+fn errors_in_pins() {
     one(
         "type: http\naddress: https://h/\nssl_fingerprint: []",
         "6:22: monitor \"x\": \"ssl_fingerprint\" must not be an empty list",
@@ -296,7 +296,7 @@ fn mistakes_in_pins() {
 }
 
 #[test]
-fn all_mistakes_of_a_section_come_together() {
+fn all_errors_of_a_section_are_reported_together() {
     let all = errors(
         "type: http\nname: x\naddress: ftp://h/\nexpect: ''\nssl_fingerprint: zz\nignore_ssl_expiry: maybe\n\
          content_type: text/html",

@@ -1,4 +1,4 @@
-//! `http` by way of a proxy.
+//! `http` through a proxy.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -21,14 +21,14 @@ fn class(outcome: &Outcome) -> FailureClass {
     outcome.failure().expect("not up").class
 }
 
-/// A proxy that lets everybody through, and tells what it was asked.
+/// A proxy that lets everything through and reports what it was asked.
 async fn proxy() -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
-    let (tell, told) = mpsc::unbounded_channel();
+    let (sender, requests) = mpsc::unbounded_channel();
     let address = tcp_server(move |mut stream| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         async move {
             let request = read_request(&mut stream).await;
-            let _ = tell.send(request.clone());
+            let _ = sender.send(request.clone());
             let mut words = request.split(' ');
             let (method, target) = (words.next().unwrap(), words.next().unwrap_or_default());
             if method == "CONNECT" {
@@ -49,7 +49,7 @@ async fn proxy() -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
         }
     })
     .await;
-    (address, told)
+    (address, requests)
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn http_goes_to_the_proxy_with_the_whole_address() {
         "{request}"
     );
 
-    // Each hop goes by it, also from http to https.
+    // Each hop goes through it, also from http to https.
     let redirected = section("/to-https") + "\nexpect: '" + Nginx::TITLE + "'";
     assert_eq!(reason(&check(&redirected, LONG).await), "up");
     asked.recv().await.unwrap();
@@ -153,7 +153,7 @@ async fn a_tunnel_to_an_ipv6_address_has_brackets() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_will_not_is_named() {
+async fn a_proxy_that_refuses_is_named() {
     for (answer, wanted, wanted_class) in [
         (
             "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
@@ -167,7 +167,7 @@ async fn a_proxy_that_will_not_is_named() {
         ),
         (
             "SSH-2.0-OpenSSH\r\n\r\n",
-            "proxy: the answer to CONNECT is no HTTP",
+            "proxy: the answer to CONNECT is not HTTP",
             FailureClass::Protocol,
         ),
         (
@@ -202,7 +202,7 @@ async fn a_proxy_that_will_not_is_named() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_there_or_silent_or_endless_is_down_in_time() {
+async fn an_absent_silent_or_endless_proxy_is_down_in_time() {
     let silent = tcp_server(|stream| async move {
         std::future::pending::<()>().await;
         drop(stream);
@@ -249,12 +249,12 @@ async fn a_proxy_that_is_not_there_or_silent_or_endless_is_down_in_time() {
     }
 }
 
-/// Our own process, with the variables that other programs obey.
+/// Runs this test again with the variables that other programs obey.
 #[test]
-fn the_environments_proxy_is_not_ours() {
+fn the_environments_proxy_is_ignored() {
     let ours = std::env::current_exe().unwrap();
     let output = Command::new(ours)
-        .args(["--exact", "a_web_server_is_asked_directly", "--nocapture"])
+        .args(["--exact", "a_web_server_is_requested_directly", "--nocapture"])
         .envs(
             [
                 "HTTP_PROXY",
@@ -274,7 +274,7 @@ fn the_environments_proxy_is_not_ours() {
 }
 
 #[tokio::test]
-async fn a_web_server_is_asked_directly() {
+async fn a_web_server_is_requested_directly() {
     let nginx = Nginx::start(&Certificate::good());
     for (scheme, server) in [("http", nginx.http()), ("https", nginx.https())] {
         let section = format!("type: http\nname: x\naddress: '{scheme}://{server}/'");

@@ -1,4 +1,4 @@
-//! `quic` against Caddy, against servers of our own, and against what is none.
+//! `quic` against Caddy, against servers of our own, and against ports without one.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -40,7 +40,7 @@ fn hello(_: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn caddy_answers_what_http_asks() {
+async fn caddy_is_checked_with_the_options_of_http() {
     let caddy = Caddy::start(&Certificate::good());
     for server in [caddy.v4(), caddy.v6()] {
         for (path, options, wanted) in [
@@ -72,23 +72,23 @@ async fn caddy_answers_what_http_asks() {
 }
 
 #[tokio::test]
-async fn who_stands_in_between_sees_nothing_of_the_request() {
+async fn a_man_in_the_middle_sees_nothing_of_the_request() {
     let pki = Pki::new();
     pki.leaf("right");
     pki.leaf("his");
     let configs = [
         config(pki.server(&["right"])),
         config(pki.server(&["his"])),
-        // The right certificate without its key.
+        // The right certificate, without its key.
         config(pki.server(&["right"]).with_key_of(&pki.server(&["his"]))),
     ];
-    let (tell, mut requests) = mpsc::unbounded_channel();
-    let (server, mut told) = h3::server(
+    let (sender, mut requests) = mpsc::unbounded_channel();
+    let (server, mut handshakes) = h3::server(
         move |n| Arc::clone(&configs[n % 3]),
         move |connection| {
-            let tell = tell.clone();
+            let sender = sender.clone();
             h3::answer(connection, move |request| {
-                let _ = tell.send(request.to_owned());
+                let _ = sender.send(request.to_owned());
                 hello(request)
             })
         },
@@ -98,7 +98,7 @@ async fn who_stands_in_between_sees_nothing_of_the_request() {
     for _ in 0..3 {
         let outcome = monitor.check(&check_within(LONG)).await.outcome;
         assert_eq!(reason(&outcome), "up");
-        assert!(told.recv().await.unwrap());
+        assert!(handshakes.recv().await.unwrap());
         let request = requests.recv().await.unwrap();
         assert!(
             request.starts_with("POST ") && request.ends_with("\n\nhunter2"),
@@ -107,14 +107,14 @@ async fn who_stands_in_between_sees_nothing_of_the_request() {
 
         let outcome = monitor.check(&check_within(LONG)).await.outcome;
         assert_eq!(class(&outcome), FailureClass::Pin, "{}", reason(&outcome));
-        assert!(!told.recv().await.unwrap());
+        assert!(!handshakes.recv().await.unwrap());
         let outcome = monitor.check(&check_within(LONG)).await.outcome;
         assert_eq!(class(&outcome), FailureClass::Tls, "{}", reason(&outcome));
         assert_eq!(
             reason(&outcome),
             "the server does not hold the certificate's private key, or its key type is not supported"
         );
-        assert!(!told.recv().await.unwrap());
+        assert!(!handshakes.recv().await.unwrap());
         assert!(requests.try_recv().is_err(), "it was sent");
     }
 }
@@ -151,14 +151,14 @@ async fn the_pin_covers_every_hop() {
     assert_eq!(
         (reason(&outcome), class(&outcome)),
         (
-            &*format!("redirected to http://{there}/, where there is no QUIC"),
+            &*format!("redirected to http://{there}/, which QUIC cannot reach"),
             FailureClass::Protocol
         )
     );
 }
 
 #[tokio::test]
-async fn certificates_are_judged_as_by_tcp() {
+async fn certificates_are_judged_as_over_tcp() {
     let pki = Pki::new();
     pki.leaf("leaf");
     pki.make(&CertificateSpec {
@@ -206,7 +206,7 @@ async fn certificates_are_judged_as_by_tcp() {
 }
 
 #[tokio::test]
-async fn where_only_tcp_listens_it_is_refused_at_once() {
+async fn a_port_with_only_tcp_is_refused_at_once() {
     let nginx = Nginx::start(&Certificate::good());
     let v6 = UdpSocket::bind("[::1]:0").await.unwrap().local_addr().unwrap();
     for server in [nginx.https(), v6] {
@@ -220,9 +220,9 @@ async fn where_only_tcp_listens_it_is_refused_at_once() {
     }
 }
 
-/// They share a socket, and errors of one look are handed out to others.
+/// They share a socket, which may return the error of one check to another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_looks_at_once_do_not_blame_each_other() {
+async fn many_checks_at_once_do_not_get_each_others_errors() {
     let config = good();
     let (open, _) = h3::server(
         move |_| Arc::clone(&config),
@@ -251,13 +251,13 @@ async fn many_looks_at_once_do_not_blame_each_other() {
 #[tokio::test]
 async fn headers_are_sent_and_nothing_secret_is_shown() {
     let config = good();
-    let (tell, mut requests) = mpsc::unbounded_channel();
+    let (sender, mut requests) = mpsc::unbounded_channel();
     let (server, _) = h3::server(
         move |_| Arc::clone(&config),
         move |connection| {
-            let tell = tell.clone();
+            let sender = sender.clone();
             h3::answer(connection, move |request| {
-                let _ = tell.send(request.to_owned());
+                let _ = sender.send(request.to_owned());
                 hello(request)
             })
         },

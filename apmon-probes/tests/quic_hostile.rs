@@ -1,4 +1,4 @@
-//! `quic` against peers that break off, talk rubbish, or speak no QUIC at all.
+//! `quic` against peers that break off, send garbage, or do not speak QUIC at all.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -31,9 +31,9 @@ fn hello(_: &str) -> Reply {
     (200, Vec::new(), "hello".to_owned())
 }
 
-/// Peers that speak no QUIC that we know, by their answer to a datagram.
+/// Peers that speak no QUIC known to apmon, by their answer to a datagram.
 #[tokio::test]
-async fn datagrams_that_are_no_answer_are_down_in_time() {
+async fn a_peer_whose_datagrams_are_no_answer_is_down_in_time() {
     fn versions(packet: &[u8]) -> Vec<u8> {
         let (to, rest) = packet[6..].split_at(usize::from(packet[5]));
         let from = &rest[1..][..usize::from(rest[0])];
@@ -73,7 +73,7 @@ async fn datagrams_that_are_no_answer_are_down_in_time() {
         (
             "other versions",
             versions,
-            "quic: the server speaks QUIC, but no version of it that is known here",
+            "quic: the server supports no QUIC version that apmon knows",
             FailureClass::Protocol,
         ),
     ] {
@@ -102,7 +102,7 @@ async fn datagrams_that_are_no_answer_are_down_in_time() {
     }
 }
 
-/// What a server of ours does with a connection, to see what becomes of it.
+/// Checks a server that treats each connection with `serve`; the check must end.
 async fn must_end<F>(
     what: &str,
     serve: impl Fn(Connection) -> F + Send + Sync + 'static,
@@ -132,7 +132,7 @@ async fn forever(connection: Connection) {
     connection.closed().await;
 }
 
-/// An answer as it goes over a stream: frames of HTTP/3 (RFC 9114 section 7).
+/// Sends an answer over a stream: frames of HTTP/3 (RFC 9114 section 7).
 async fn reply(connection: Connection, bytes: &[u8]) {
     let mut control = connection.open_uni().await.unwrap();
     control.write_all(&[0, 4, 0]).await.unwrap();
@@ -148,7 +148,7 @@ async fn reply(connection: Connection, bytes: &[u8]) {
 const OK: [u8; 5] = [1, 3, 0, 0, 0xc0 | 25];
 
 #[tokio::test]
-async fn a_server_that_breaks_off_or_talks_rubbish_is_down_in_time() {
+async fn a_server_that_breaks_off_or_sends_garbage_is_down_in_time() {
     use FailureClass::{Closed, Content, Protocol, TimedOut};
     must_end("silent", forever, TimedOut, "request: no answer within 5 secs").await;
     let close = |code: u32, words: &'static [u8]| {
@@ -204,7 +204,7 @@ async fn a_server_that_breaks_off_or_talks_rubbish_is_down_in_time() {
     )
     .await;
     must_end(
-        "rubbish as headers",
+        "garbage as headers",
         |c| async { reply(c, &[1, 4, 0xff, 0xff, 0xff, 0xff]).await },
         Protocol,
         "",
@@ -240,7 +240,7 @@ async fn a_server_that_breaks_off_or_talks_rubbish_is_down_in_time() {
     )
     .await;
     must_end(
-        "rubbish as settings",
+        "garbage as settings",
         |connection| async move {
             let mut control = connection.open_uni().await.unwrap();
             let _ = control.write_all(&[0, 4, 1, 0xff]).await;
@@ -253,10 +253,10 @@ async fn a_server_that_breaks_off_or_talks_rubbish_is_down_in_time() {
 }
 
 #[tokio::test]
-async fn a_server_that_will_not_talk_says_why() {
+async fn the_reason_of_a_server_that_refuses_is_shown() {
     let pki = Pki::new();
     pki.leaf("leaf");
-    // Another protocol than HTTP/3.
+    // A protocol other than HTTP/3.
     let other = h3::config(&pki.server(&["leaf"]).protocol("hq").config());
     let (server, _) = h3::server(move |_| Arc::clone(&other), forever);
     let outcome = check(&quic(server, "/"), LONG).await;
@@ -267,7 +267,7 @@ async fn a_server_that_will_not_talk_says_why() {
             FailureClass::Tls
         )
     );
-    // None at all.
+    // No protocol at all.
     let endpoint = h3::endpoint("127.0.0.1:0".parse().unwrap(), Some(good()));
     let server = endpoint.local_addr().unwrap();
     let refusing = async {
@@ -279,7 +279,7 @@ async fn a_server_that_will_not_talk_says_why() {
         (reason(&outcome), class(&outcome)),
         ("quic: the server refuses connections", FailureClass::Refused)
     );
-    // Only once our address is proven.
+    // Only after our address was validated.
     let retrying = async {
         endpoint.accept().await.unwrap().retry().unwrap();
         let connection = endpoint.accept().await.unwrap().await.unwrap();
@@ -289,11 +289,11 @@ async fn a_server_that_will_not_talk_says_why() {
     assert_eq!(reason(&outcome), "up");
 }
 
-/// It comes back, and knows nothing of the connection.
+/// The server comes back, and does not know the connection.
 #[tokio::test]
-async fn a_server_that_restarts_within_a_request_is_down_at_once() {
+async fn a_server_that_restarts_during_a_request_is_down_at_once() {
     let config = good();
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
     let (first, again) = (Arc::clone(&config), config);
     let server = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -302,15 +302,15 @@ async fn a_server_that_restarts_within_a_request_is_down_at_once() {
             .unwrap();
         let (endpoint, connection) = runtime.block_on(async {
             let endpoint = h3::endpoint("127.0.0.1:0".parse().unwrap(), Some(first));
-            tell.send(endpoint.local_addr().unwrap()).unwrap();
+            sender.send(endpoint.local_addr().unwrap()).unwrap();
             let connection = endpoint.accept().await.unwrap().await.unwrap();
             (endpoint, connection)
         });
-        // It ends without a word.
+        // It ends without closing the connection.
         drop(runtime);
         drop((connection, endpoint));
     });
-    let address = told.await.unwrap();
+    let address = receiver.await.unwrap();
     let check = tokio::spawn(async move {
         let watch = Stopwatch::start();
         let outcome = check(&quic(address, "/"), LONG).await;
@@ -324,7 +324,7 @@ async fn a_server_that_restarts_within_a_request_is_down_at_once() {
     assert_eq!(
         (reason(&outcome), class(&outcome)),
         (
-            "quic: reset by the peer (stateless reset: it knows nothing of this connection)",
+            "quic: reset by the peer (stateless reset: it does not know this connection)",
             FailureClass::Reset
         )
     );
@@ -339,7 +339,7 @@ fn data(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn hints_and_empty_frames_are_no_answer_and_no_end() {
+async fn informational_answers_and_empty_frames_are_neither_answer_nor_end() {
     let said = [
         HINTS.to_vec(),
         HINTS.to_vec(),
@@ -386,7 +386,7 @@ async fn an_answer_before_the_whole_request_counts() {
 }
 
 #[tokio::test]
-async fn a_flood_of_frames_that_nobody_asked_for_is_not_kept() {
+async fn a_flood_of_unrequested_frames_is_not_buffered() {
     let config = good();
     let (server, _) = h3::server(
         move |_| Arc::clone(&config),
@@ -394,7 +394,7 @@ async fn a_flood_of_frames_that_nobody_asked_for_is_not_kept() {
             let mut control = connection.open_uni().await.unwrap();
             control.write_all(&[0, 4, 0]).await.unwrap();
             let (mut send, _receive) = connection.accept_bi().await.unwrap();
-            // A frame of a kind that is reserved for this, 2^40 bytes long.
+            // A frame of a reserved type, 2^40 bytes long.
             let _ = send.write_all(&[0x21, 0xc0, 0, 1, 0, 0, 0, 0, 0]).await;
             let piece = vec![0; 64 * 1024];
             while send.write_all(&piece).await.is_ok() {}

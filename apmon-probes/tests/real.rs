@@ -79,8 +79,8 @@ async fn nginx_redirects_are_followed_to_their_end() {
         let section = web(scheme, server, "/redirect/1") + "\nexpect: '" + Nginx::TITLE + "'";
         assert_eq!(reason(&check(&section, LONG).await), "up", "{scheme}");
         let outcome = check(&web(scheme, server, "/loop"), LONG).await;
-        let expected = format!("redirects go in a circle: {scheme}://{server}/loop");
-        assert_eq!(reason(&outcome), expected);
+        let circle = format!("redirects form a loop: {scheme}://{server}/loop");
+        assert_eq!(reason(&outcome), circle);
     }
     let upgrade = web("http", nginx.http(), "/to-https") + "\nexpect: '" + Nginx::TITLE + "'";
     let outcome = check(&upgrade, LONG).await;

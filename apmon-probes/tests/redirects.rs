@@ -1,4 +1,4 @@
-//! Where a redirect leads, and who vouches for the answer there.
+//! Where redirects lead, and how the server there is identified.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -22,7 +22,7 @@ fn to(place: &str) -> String {
     format!("HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n")
 }
 
-/// Looks as a site of `options` in `pki`'s directory says.
+/// Checks as a site with `options` in `pki`'s directory does.
 async fn check(pki: &Pki, site: &str, address: &str, options: &str) -> Outcome {
     let text = format!(
         "site:\n  name: Lab\n{site}\nmonitors:\n  - type: http\n    name: x\n    address: '{address}'\n{options}\n"
@@ -43,7 +43,7 @@ const VERIFY: &str = "    ssl_verify: yes\n    ssl_ca_file: root.pem";
 const OF_SITE: &str = "  ssl_verify: yes\n  ssl_ca_file: root.pem";
 
 #[tokio::test]
-async fn from_verified_https_nothing_leads_to_http() {
+async fn verified_https_never_leads_to_http() {
     let pki = Pki::new();
     pki.leaf("leaf");
     let plain = http_server(ok("")).await;
@@ -53,14 +53,14 @@ async fn from_verified_https_nothing_leads_to_http() {
         let outcome = check(&pki, site, &address, options).await;
         assert_eq!(class(&outcome), FailureClass::Pin);
         let wanted =
-            format!("redirected from https to http://{plain}/, where no certificate vouches for the answer");
+            format!("redirected from https to http://{plain}/, where no certificate identifies the server");
         assert_eq!(reason(&outcome), wanted);
     }
     let outcome = check(&pki, "", &address, "").await;
     assert_eq!(reason(&outcome), "up");
     let warning = format!("redirected from https to http://{plain}/");
     assert_eq!(outcome.warning, Some(warning));
-    // Nor does a chain of redirects hide it.
+    // A chain of redirects does not hide it.
     let between = http_server(to(&format!("http://{plain}/"))).await;
     let tap = Tap::of(pki.server(&["leaf"]).config(), to(&format!("http://{between}/"))).await;
     let outcome = check(&pki, "", &format!("https://{}/", tap.address), "").await;
@@ -88,7 +88,7 @@ async fn every_https_hop_is_verified() {
     for (address, site, options) in [
         (format!("https://{}/", leaf.address), "", VERIFY),
         (format!("https://{}/", leaf.address), OF_SITE, ""),
-        // It begins in clear, and its site verifies.
+        // It begins with plain http, and the site verifies.
         (format!("http://{plain}/"), OF_SITE, ""),
     ] {
         let outcome = check(&pki, site, &address, options).await;
@@ -102,7 +102,7 @@ async fn every_https_hop_is_verified() {
 }
 
 #[tokio::test]
-async fn a_circle_is_named_whatever_it_goes_through() {
+async fn a_redirect_loop_is_named_whatever_it_goes_through() {
     let pki = Pki::new();
     let server = http_answers(|request| {
         let path = request.split(' ').nth(1).unwrap_or_default();
@@ -118,9 +118,9 @@ async fn a_circle_is_named_whatever_it_goes_through() {
     let outcome = check(&pki, "", &at(server, "/here"), "").await;
     assert_eq!(
         reason(&outcome),
-        format!("redirects go in a circle: http://{server}/here")
+        format!("redirects form a loop: http://{server}/here")
     );
-    // A place that is not there, named without its password.
+    // An absent server, named without its password.
     let options = "    expect: needle";
     let outcome = check(&pki, "", &at(server, "/a"), options).await;
     assert_eq!(
@@ -130,7 +130,7 @@ async fn a_circle_is_named_whatever_it_goes_through() {
             FailureClass::Refused
         )
     );
-    // A POST that becomes a GET of the same address has not been there yet.
+    // A POST that becomes a GET of the same address is not a loop.
     let server = http_answers(|request| match request.starts_with("POST ") {
         true => to("/"),
         false => ok("done"),
@@ -141,20 +141,29 @@ async fn a_circle_is_named_whatever_it_goes_through() {
 }
 
 #[tokio::test]
-async fn a_location_that_is_none_is_named() {
+async fn an_invalid_location_is_named() {
     let pki = Pki::new();
     for (place, wanted) in [
         (
             "ftp://user:s3cret@h/",
-            "redirected to nowhere: ftp:// is not http",
+            "redirected to an invalid address: ftp:// is not http",
         ),
-        ("file:///etc/passwd", "redirected to nowhere: file:// is not http"),
-        ("http://", "redirected to nowhere: empty host"),
-        ("http://h:99999/", "redirected to nowhere: invalid port number"),
-        ("http://[::g]/", "redirected to nowhere: invalid IPv6 address"),
+        (
+            "file:///etc/passwd",
+            "redirected to an invalid address: file:// is not http",
+        ),
+        ("http://", "redirected to an invalid address: empty host"),
+        (
+            "http://h:99999/",
+            "redirected to an invalid address: invalid port number",
+        ),
+        (
+            "http://[::g]/",
+            "redirected to an invalid address: invalid IPv6 address",
+        ),
         (
             "javascript:alert(1)",
-            "redirected to nowhere: javascript:// is not http",
+            "redirected to an invalid address: javascript:// is not http",
         ),
     ] {
         let server = http_server(to(place)).await;

@@ -1,5 +1,5 @@
-//! `tcp` behind TLS, at once or by STARTTLS, against the lab's mail, file and
-//! directory servers; and against some that will not.
+//! `tcp` with TLS, at once or by STARTTLS, against the lab's mail, file and
+//! directory servers; and against some that refuse.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -35,8 +35,8 @@ fn class(outcome: &Outcome) -> FailureClass {
 const LDAP_SEARCH: &str = "content_type: hex\nsend: 30 25 02 01 02 63 20 04 00 0a 01 00 0a 01 00 02 01 00 02 01 00 \
                            01 01 00 87 0b 6f 62 6a 65 63 74 43 6c 61 73 73 30 00\nexpect_type: hex\nexpect: '02 01 02 64'";
 
-/// Right pin, wrong pin, and a conversation within TLS.
-async fn is_pinned_and_talks(section: &str, certificate: &Certificate, talk: &str) {
+/// Checks with the right pin, a wrong pin, and a conversation within TLS.
+async fn assert_pinned_and_talks(section: &str, certificate: &Certificate, talk: &str) {
     let pinned = format!("{section}\nssl_fingerprint: '{}'", certificate.fingerprint());
     let (outcome, steps) = explain(&pinned, LONG).await;
     assert_eq!(reason(&outcome), "up", "{section}: {steps}");
@@ -67,17 +67,17 @@ async fn is_pinned_and_talks(section: &str, certificate: &Certificate, talk: &st
 async fn smtp_talks_within_tls() {
     let certificate = Certificate::good();
     let smtp = Smtp::start(&certificate);
-    // It greets at once where TLS begins at once, and waits after STARTTLS.
+    // It greets at once if TLS begins at once, and waits after STARTTLS.
     let ehlo = "send: \"EHLO x\\r\\n\"\nexpect: '250'";
-    is_pinned_and_talks(&starttls(smtp.starttls(), "smtp"), &certificate, ehlo).await;
-    is_pinned_and_talks(
+    assert_pinned_and_talks(&starttls(smtp.starttls(), "smtp"), &certificate, ehlo).await;
+    assert_pinned_and_talks(
         &at_once(smtp.implicit()),
         &certificate,
         "expect: 220 lab Python SMTP",
     )
     .await;
     let both = "send: \"EHLO x\\r\\n\"\nexpect: '250 HELP'";
-    is_pinned_and_talks(&at_once(smtp.implicit()), &certificate, both).await;
+    assert_pinned_and_talks(&at_once(smtp.implicit()), &certificate, both).await;
 }
 
 #[tokio::test]
@@ -87,13 +87,13 @@ async fn imap_and_pop3_talk_within_tls() {
     let capability = "send: \"a CAPABILITY\\r\\n\"\nexpect: \"\\r\\na OK \"";
     let login = "send: \"a LOGIN me secret\\r\\n\"\nexpect: 'a OK '";
     let imap = starttls(dovecot.imap(), "imap");
-    is_pinned_and_talks(&imap, &certificate, capability).await;
-    is_pinned_and_talks(&imap, &certificate, login).await;
-    is_pinned_and_talks(&at_once(dovecot.imaps()), &certificate, "expect: '* OK ['").await;
-    is_pinned_and_talks(&at_once(dovecot.imaps()), &certificate, login).await;
+    assert_pinned_and_talks(&imap, &certificate, capability).await;
+    assert_pinned_and_talks(&imap, &certificate, login).await;
+    assert_pinned_and_talks(&at_once(dovecot.imaps()), &certificate, "expect: '* OK ['").await;
+    assert_pinned_and_talks(&at_once(dovecot.imaps()), &certificate, login).await;
     let capa = "send: \"CAPA\\r\\n\"\nexpect: \"UIDL\\r\\n\"";
-    is_pinned_and_talks(&starttls(dovecot.pop3(), "pop3"), &certificate, capa).await;
-    is_pinned_and_talks(&at_once(dovecot.pop3s()), &certificate, "expect: +OK Dovecot").await;
+    assert_pinned_and_talks(&starttls(dovecot.pop3(), "pop3"), &certificate, capa).await;
+    assert_pinned_and_talks(&at_once(dovecot.pop3s()), &certificate, "expect: +OK Dovecot").await;
 }
 
 #[tokio::test]
@@ -101,9 +101,9 @@ async fn ftp_and_ldap_talk_within_tls() {
     let certificate = Certificate::good();
     let (vsftpd, slapd) = (Vsftpd::start(&certificate), Slapd::start(&certificate));
     let feat = "send: \"FEAT\\r\\n\"\nexpect: 211 End";
-    is_pinned_and_talks(&starttls(vsftpd.address(), "ftp"), &certificate, feat).await;
-    is_pinned_and_talks(&starttls(slapd.ldap(), "ldap"), &certificate, LDAP_SEARCH).await;
-    is_pinned_and_talks(&at_once(slapd.ldaps()), &certificate, LDAP_SEARCH).await;
+    assert_pinned_and_talks(&starttls(vsftpd.address(), "ftp"), &certificate, feat).await;
+    assert_pinned_and_talks(&starttls(slapd.ldap(), "ldap"), &certificate, LDAP_SEARCH).await;
+    assert_pinned_and_talks(&at_once(slapd.ldaps()), &certificate, LDAP_SEARCH).await;
 }
 
 #[tokio::test]
@@ -117,15 +117,15 @@ async fn the_wrong_protocol_or_port_is_named() {
     for (section, wanted) in [
         (
             starttls(sshd.address(), "smtp"),
-            "starttls: the greeting is not that of such a server: SSH-2.0-OpenSSH",
+            "starttls: the greeting does not fit the protocol: SSH-2.0-OpenSSH",
         ),
         (
             starttls(dovecot.imap(), "pop3"),
-            "starttls: the greeting is not that of such a server: * OK [",
+            "starttls: the greeting does not fit the protocol: * OK [",
         ),
         (
             starttls(dovecot.pop3(), "imap"),
-            "starttls: the greeting is not that of such a server: +OK Dovecot",
+            "starttls: the greeting does not fit the protocol: +OK Dovecot",
         ),
         (
             starttls(smtp.starttls(), "ftp"),
@@ -142,14 +142,14 @@ async fn the_wrong_protocol_or_port_is_named() {
             reason(&outcome)
         );
     }
-    // Who speaks TLS waits for us, and we for the greeting.
+    // A TLS server waits for the client, and the client for the greeting.
     let outcome = check(&starttls(dovecot.imaps(), "imap"), SHORT).await;
     assert_eq!(reason(&outcome), "starttls: no answer within 0.7 secs");
 }
 
-/// In clear, and as TLS begins: what the next line of the script says.
+/// Each line of the script is sent in plaintext, also as TLS begins.
 #[tokio::test]
-async fn a_server_that_will_not_begin_tls_is_down_in_time_and_gets_nothing() {
+async fn a_server_that_does_not_begin_tls_is_down_in_time_and_gets_nothing() {
     let cases = [
         (
             "smtp",
@@ -159,7 +159,7 @@ async fn a_server_that_will_not_begin_tls_is_down_in_time_and_gets_nothing() {
         (
             "smtp",
             &["220 lab\r\n", "250 STARTTLS\r\n", "220 go\r\n220 again\r\n"],
-            "starttls: 11 bytes more than its answer, before TLS has begun",
+            "starttls: 11 bytes after the answer, before TLS has begun",
         ),
         (
             "smtp",
@@ -169,7 +169,7 @@ async fn a_server_that_will_not_begin_tls_is_down_in_time_and_gets_nothing() {
         (
             "smtp",
             &["554 go away\r\n"],
-            "starttls: the greeting is not that of such a server: 554 go away",
+            "starttls: the greeting does not fit the protocol: 554 go away",
         ),
         ("smtp", &["220-lab\r\n"], "starttls: no answer within 5 secs"),
         ("smtp", &[], "starttls: no answer within 5 secs"),
@@ -186,7 +186,7 @@ async fn a_server_that_will_not_begin_tls_is_down_in_time_and_gets_nothing() {
         (
             "imap",
             &["* BYE full\r\n"],
-            "starttls: the greeting is not that of such a server: * BYE full",
+            "starttls: the greeting does not fit the protocol: * BYE full",
         ),
         (
             "imap",
@@ -211,12 +211,12 @@ async fn a_server_that_will_not_begin_tls_is_down_in_time_and_gets_nothing() {
         (
             "ftp",
             &["220 x\r\n", "234 go\r\n234 go\r\n"],
-            "starttls: 8 bytes more than its answer, before TLS has begun",
+            "starttls: 8 bytes after the answer, before TLS has begun",
         ),
         (
             "ldap",
             &["nothing like ldap at all\r\n"],
-            "starttls: the answer to StartTLS is no LDAP",
+            "starttls: the answer to StartTLS is not LDAP",
         ),
         ("ldap", &[], "starttls: no answer within 5 secs"),
     ];
@@ -227,9 +227,9 @@ async fn a_server_that_will_not_begin_tls_is_down_in_time_and_gets_nothing() {
 }
 
 async fn must_end(protocol: &'static str, script: &'static [&'static str], wanted: &str) {
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
     let server = tcp_server(move |mut stream| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         async move {
             let mut all = Vec::new();
             for (at, line) in script.iter().enumerate() {
@@ -239,7 +239,7 @@ async fn must_end(protocol: &'static str, script: &'static [&'static str], wante
                 stream.write_all(line.as_bytes()).await.unwrap();
             }
             let _ = stream.read_to_end(&mut all).await;
-            let _ = tell.send(String::from_utf8_lossy(&all).into_owned());
+            let _ = sender.send(String::from_utf8_lossy(&all).into_owned());
         }
     })
     .await;
@@ -250,13 +250,13 @@ async fn must_end(protocol: &'static str, script: &'static [&'static str], wante
     assert_eq!(outcome.verdict(), Verdict::Down);
     assert_eq!(reason(&outcome), wanted, "{protocol} {script:?}");
     assert!(is_silent || watch.elapsed() < STALL, "{wanted}");
-    assert!(!told.recv().await.unwrap().contains("s3cret"), "{wanted}");
+    assert!(!received.recv().await.unwrap().contains("s3cret"), "{wanted}");
 }
 
-/// What comes in one piece with the go-ahead is refused; what comes later ends
-/// in the handshake. Neither is taken for something said within TLS.
+/// Bytes in one piece with the go-ahead are an error; later ones break the
+/// handshake. Neither is taken for something sent within TLS.
 #[tokio::test]
-async fn nothing_that_was_said_in_clear_is_found_within_tls() {
+async fn nothing_sent_in_plaintext_is_found_within_tls() {
     let pki = Pki::new();
     pki.leaf("leaf");
     let config = pki.server(&["leaf"]).config();
@@ -265,20 +265,20 @@ async fn nothing_that_was_said_in_clear_is_found_within_tls() {
         let server = tcp_server(move |mut stream| {
             let acceptor = TlsAcceptor::from(Arc::clone(&config));
             async move {
-                let mut heard = [0; 1024];
+                let mut buffer = [0; 1024];
                 for said in ["220 lab\r\n", "250 STARTTLS\r\n", "220 go\r\n"] {
                     stream.write_all(said.as_bytes()).await.unwrap();
                     if !said.contains("go") {
-                        let _ = stream.read(&mut heard).await;
+                        let _ = stream.read(&mut buffer).await;
                     }
                 }
                 if late {
-                    // The handshake has begun on the other side.
+                    // The client has begun the handshake.
                     stream.readable().await.unwrap();
                 }
                 stream.write_all(b"250 needle\r\n").await.unwrap();
                 if let Ok(mut stream) = acceptor.accept(stream).await {
-                    let _ = stream.read(&mut heard).await;
+                    let _ = stream.read(&mut buffer).await;
                 }
             }
         })
@@ -290,7 +290,7 @@ async fn nothing_that_was_said_in_clear_is_found_within_tls() {
 }
 
 #[tokio::test]
-async fn what_is_sent_without_an_answer_arrives_whole_and_is_not_reset() {
+async fn what_is_sent_without_an_expected_answer_arrives_whole_and_is_not_reset() {
     let pki = Pki::new();
     pki.leaf("leaf");
     let mut tap = Tap::of(pki.server(&["leaf"]).config(), "").await;
@@ -305,7 +305,7 @@ async fn what_is_sent_without_an_answer_arrives_whole_and_is_not_reset() {
 }
 
 #[tokio::test]
-async fn how_an_answer_ended_within_tls_is_said() {
+async fn the_reason_says_how_an_answer_ended_within_tls() {
     let pki = Pki::new();
     pki.leaf("leaf");
     let config = pki.server(&["leaf"]).config();

@@ -1,5 +1,5 @@
-//! `resolver: system` against a name server that is right, sick or silent, in a
-//! namespace whose hosts file and resolv.conf are ours.
+//! `resolver: system` against a name server that works, fails or is silent, in a
+//! namespace with a hosts file and a resolv.conf of our own.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -17,9 +17,9 @@ use lab::{LONG, SHORT, STALL, check_within, reason};
 
 const INSIDE: &str = "APMON_TEST_INSIDE_NAMESPACE";
 
-/// Starts itself again where this machine's files are ours, and port 53 is free.
+/// Runs this test again in a namespace with files of our own and port 53 free.
 #[test]
-fn names_are_found_by_the_system_and_a_silent_server_delays_nobody() {
+fn the_system_resolves_names_and_a_silent_server_delays_nobody() {
     if std::env::var_os(INSIDE).is_some() {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -31,7 +31,7 @@ fn names_are_found_by_the_system_and_a_silent_server_delays_nobody() {
     let files = tempfile::tempdir().unwrap();
     for (name, text) in [
         ("hosts", "127.0.0.1 localhost nas my_nas\n::1 localhost six\n"),
-        // No more of its patience than the test needs: see `PATIENCE`.
+        // It waits no longer than the test needs: see `PATIENCE`.
         (
             "resolv.conf",
             "nameserver 127.0.0.1\noptions timeout:5 attempts:1\n",
@@ -57,7 +57,7 @@ fn names_are_found_by_the_system_and_a_silent_server_delays_nobody() {
         .arg(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "names_are_found_by_the_system_and_a_silent_server_delays_nobody",
+            "the_system_resolves_names_and_a_silent_server_delays_nobody",
             "--nocapture",
         ])
         .env(INSIDE, "yes")
@@ -69,11 +69,11 @@ fn names_are_found_by_the_system_and_a_silent_server_delays_nobody() {
     );
 }
 
-/// So long the system waits for a name server, by our resolv.conf: longer than
+/// How long the system waits for a name server, by our resolv.conf: longer than
 /// this process stands still, and less than [`LONG`].
 const PATIENCE: Duration = STALL;
 
-/// A name server that answers by the first label; on a thread of its own.
+/// A name server that answers by the first label, on a thread of its own.
 fn name_server() {
     let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
     std::thread::spawn(move || {
@@ -91,7 +91,7 @@ fn name_server() {
                     message.add_answer(Record::from_rdata(query.name().clone(), 60, data));
                 }
                 ("web", _) => {}
-                ("sick", _) => _ = message.set_response_code(ResponseCode::ServFail),
+                ("failing", _) => _ = message.set_response_code(ResponseCode::ServFail),
                 ("gone", _) => _ = message.set_response_code(ResponseCode::NXDomain),
                 _ => continue,
             }
@@ -100,7 +100,7 @@ fn name_server() {
     });
 }
 
-/// A monitor of a tcp port, whose name the system looks up.
+/// A monitor of a TCP port whose name the system looks up.
 fn monitor(host: &str, port: u16, more: &str, services: &Services) -> Arc<dyn Monitor> {
     let text = format!(
         "site: {{name: Lab, resolver: system}}\nmonitors:\n  - {{type: tcp, name: x, address: 'tcp://{host}:{port}'{more}}}\n"
@@ -149,7 +149,7 @@ async fn inside() {
             "connect: connection refused",
         ),
         (
-            "sick.example",
+            "failing.example",
             "",
             Verdict::Unknown,
             "resolve: this machine's resolver has no answer for now (EAI_AGAIN)",
@@ -174,7 +174,7 @@ async fn inside() {
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    // Who has an address, or a name known already, is not concerned.
+    // Monitors with an address, or with a name known already, are not affected.
     for host in ["127.0.0.1", "nas", "web.example"] {
         let outcome = check(monitor(host, port, "", &services), LONG).await;
         assert_eq!(reason(&outcome), "up", "{host}");
@@ -192,8 +192,8 @@ async fn inside() {
     // Not one after another: that takes a thousand times as long.
     assert!(start.elapsed() < SHORT + STALL, "{:?}", start.elapsed());
     assert_eq!(threads(), 4);
-    // What nobody waits for any more is not looked up: else this would come
-    // after 1,250 seconds, and thus not at all.
+    // Names that nobody waits for any more are not looked up: else this answer would
+    // take 1,250 seconds, and thus never come.
     let outcome = check(monitor("six", port, ", address_family: ipv6", &services), LONG).await;
     assert_eq!(reason(&outcome), "connect: connection refused");
 }

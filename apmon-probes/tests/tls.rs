@@ -1,5 +1,5 @@
-//! Whom a probe believes: pins, chains of authorities, dates. What is not
-//! believed sees nothing of the request.
+//! Which servers a probe accepts: pins, chains of authorities, dates. A server that
+//! is not accepted sees nothing of the request.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -25,14 +25,14 @@ fn class(outcome: &Outcome) -> FailureClass {
     outcome.failure().expect("not up").class
 }
 
-/// Says what an SMTP server says before TLS.
+/// Plays an SMTP server before TLS.
 fn smtp(stream: &mut TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
     Box::pin(async {
-        let mut heard = [0; 1024];
+        let mut buffer = [0; 1024];
         for line in ["220 lab\r\n", "250-lab\r\n250 STARTTLS\r\n", "220 go\r\n"] {
             stream.write_all(line.as_bytes()).await.unwrap_or_default();
             if !line.ends_with("go\r\n") {
-                let _ = stream.read(&mut heard).await;
+                let _ = stream.read(&mut buffer).await;
             }
         }
     })
@@ -68,7 +68,7 @@ const VERSIONS: [&[&rustls::SupportedProtocolVersion]; 2] =
     [&[&rustls::version::TLS12], &[&rustls::version::TLS13]];
 
 #[tokio::test]
-async fn who_stands_in_between_on_every_second_connection_sees_nothing() {
+async fn a_man_in_the_middle_on_every_second_connection_sees_nothing() {
     let pki = Pki::new();
     pki.leaf("right");
     pki.leaf("his");
@@ -93,9 +93,9 @@ async fn who_stands_in_between_on_every_second_connection_sees_nothing() {
     }
 }
 
-/// The pinned certificate is no secret: its key is.
+/// The pinned certificate is public; only its key is secret.
 #[tokio::test]
-async fn who_shows_the_right_certificate_without_its_key_sees_nothing() {
+async fn a_server_that_shows_the_right_certificate_without_its_key_sees_nothing() {
     let pki = Pki::new();
     pki.leaf("right");
     pki.leaf("his");
@@ -136,8 +136,8 @@ async fn a_list_of_pins_lets_a_certificate_be_renewed() {
     }
 }
 
-/// Looks at a server that shows `chain`, as a site of `options` in `pki`'s
-/// directory says.
+/// Checks a server that shows `chain`, as a site with `options` in `pki`'s
+/// directory does.
 async fn verified(pki: &Pki, chain: &[&str], site: &str, options: &str) -> Outcome {
     let mut tap = Tap::of(pki.server(chain).config(), ok("OK")).await;
     let section = tcp(tap.address) + options;
@@ -176,21 +176,21 @@ async fn a_chain_to_the_named_authority_is_up() {
         let outcome = verified(&pki, chain, "", BY_ROOT).await;
         assert_eq!(reason(&outcome), "up", "{chain:?}");
     }
-    // Its site says so for all.
+    // The site sets it for all monitors.
     let site = "  ssl_verify: yes\n  ssl_ca_file: root.pem";
     assert_eq!(reason(&verified(&pki, &["leaf"], site, "").await), "up");
-    // The intermediate is not shown.
+    // The server does not show the intermediate.
     let outcome = verified(&pki, &["below"], "", BY_ROOT).await;
     let wanted = "certificate is not signed by a trusted authority (issuer CN=between)";
     assert_eq!((reason(&outcome), class(&outcome)), (wanted, FailureClass::Tls));
-    // A file of several.
+    // A file of several authorities.
     pki.write("two.pem", &(pki.read("leaf.pem") + &pki.read("between.pem")));
     let options = BY_ROOT.replace("root.pem", "two.pem");
     assert_eq!(reason(&verified(&pki, &["below"], "", &options).await), "up");
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_chain_is_named() {
+async fn the_reason_names_what_is_wrong_with_a_chain() {
     let pki = Pki::new();
     let stranger = Pki::new();
     for pki in [&pki, &stranger] {
@@ -281,7 +281,7 @@ async fn what_is_wrong_with_a_chain_is_named() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_stands_in_the_file_itself_is_up_for_its_own_names() {
+async fn a_certificate_that_is_in_the_file_itself_is_up_for_its_own_names() {
     let pki = Pki::new();
     for (name, extensions) in [
         ("appliance", format!("{AUTHORITY}\n{LEAF}")),
@@ -326,7 +326,7 @@ async fn a_certificate_that_stands_in_the_file_itself_is_up_for_its_own_names() 
 }
 
 #[tokio::test]
-async fn dates_are_judged_unless_ignored_and_ignoring_them_ignores_nothing_else() {
+async fn dates_are_checked_unless_ignored_and_ignoring_them_ignores_nothing_else() {
     let pki = Pki::new();
     let make = |name: &str, dates: (&str, &str), signer: Option<&str>, extensions: &str| {
         pki.make(&CertificateSpec {
@@ -374,7 +374,7 @@ async fn dates_are_judged_unless_ignored_and_ignoring_them_ignores_nothing_else(
 }
 
 #[tokio::test]
-async fn a_pin_suffices_where_only_the_site_verifies() {
+async fn a_pin_is_enough_if_only_the_site_verifies() {
     let pki = Pki::new();
     pki.make(&CertificateSpec {
         name: "itself",
@@ -384,13 +384,13 @@ async fn a_pin_suffices_where_only_the_site_verifies() {
     let site = "  ssl_verify: yes\n  ssl_ca_file: root.pem";
     let pinned = format!("\nssl_fingerprint: {}", pki.pin("itself"));
     assert_eq!(reason(&verified(&pki, &["itself"], site, &pinned).await), "up");
-    // Both where the monitor asks for both.
+    // Both, if the monitor sets both.
     let both = format!("{pinned}\nssl_verify: yes");
     assert_eq!(
         class(&verified(&pki, &["itself"], site, &both).await),
         FailureClass::Tls
     );
-    // Neither where it says so, though the site does.
+    // Neither, if the monitor says no, though the site says yes.
     let outcome = verified(&pki, &["itself"], site, "\nssl_verify: no").await;
     assert_eq!(reason(&outcome), "up");
     let outcome = verified(&pki, &["itself"], site, "").await;
@@ -398,7 +398,7 @@ async fn a_pin_suffices_where_only_the_site_verifies() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_ends_soon_warns_and_is_measured() {
+async fn a_certificate_that_expires_soon_warns_and_has_a_metric() {
     let pki = Pki::new();
     let now = today();
     let in_days = |days: i64| (now + days * 86_400) / 86_400;
@@ -419,7 +419,7 @@ async fn a_certificate_that_ends_soon_warns_and_is_measured() {
     };
     let warn = "\nssl_expiry_warn_days: 30";
     let soon = verified(&pki, &["soon"], "", warn).await;
-    // It ends at midnight.
+    // It expires at midnight.
     assert!((10.0..11.0).contains(&days(&soon)), "{}", days(&soon));
     let text = format!("certificate expires in 10 days ({})", dashed(in_days(11)));
     assert_eq!(soon.warning.as_deref(), Some(&*text));

@@ -1,5 +1,5 @@
-//! Whom to believe, as a site file says it: files of authorities, advice,
-//! what changes a monitor.
+//! The TLS options of a site file: files of authorities, hints, and what makes it
+//! another monitor.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -8,7 +8,7 @@ use apmon_core::config;
 
 use lab::pki::{AUTHORITY, CertificateSpec, Pki};
 
-/// Reads a site file that stands in `pki`'s directory.
+/// Reads a site file in `pki`'s directory.
 fn site(pki: &Pki, site: &str, section: &str) -> Result<config::SiteFile, config::ConfigError> {
     let section = section.replace('\n', "\n    ");
     let text = format!("site:\n  name: Lab\n{site}\nmonitors:\n  - {section}\n");
@@ -35,7 +35,7 @@ fn error(pki: &Pki, of_site: &str, options: &str) -> String {
 }
 
 #[test]
-fn a_file_of_authorities_that_will_not_do_is_a_mistake() {
+fn an_unusable_file_of_authorities_is_an_error() {
     let pki = Pki::new();
     pki.write("empty.pem", "");
     pki.write("garbage.pem", "\u{1}\u{2} this is no PEM");
@@ -72,7 +72,7 @@ fn a_file_of_authorities_that_will_not_do_is_a_mistake() {
         let wanted = format!("lab.yaml:9:18: monitor \"x\": \"ssl_ca_file\" {wanted}");
         assert!(text.starts_with(&wanted), "{text}\n{wanted}");
     }
-    // Named by the site: the site's line is where to mend it.
+    // Named by the site: the error points to the site's line.
     let text = error(&pki, "  ssl_verify: yes\n  ssl_ca_file: missing.pem", "");
     assert!(
         text.contains("\"ssl_ca_file\" missing.pem: No such file or directory"),
@@ -86,7 +86,7 @@ fn a_file_of_authorities_that_will_not_do_is_a_mistake() {
 }
 
 #[test]
-fn a_relative_path_leads_from_the_site_file() {
+fn a_relative_path_is_relative_to_the_site_file() {
     let pki = Pki::new();
     std::fs::create_dir(pki.path("tls")).unwrap();
     std::fs::copy(pki.path("root.pem"), pki.path("tls/root.pem")).unwrap();
@@ -98,7 +98,7 @@ fn a_relative_path_leads_from_the_site_file() {
 }
 
 #[test]
-fn another_file_of_authorities_makes_another_monitor() {
+fn another_file_of_authorities_is_another_monitor() {
     let pki = Pki::new();
     let by_monitor = "\nssl_verify: yes\nssl_ca_file: root.pem";
     let by_site = "  ssl_verify: yes\n  ssl_ca_file: root.pem";
@@ -111,7 +111,7 @@ fn another_file_of_authorities_makes_another_monitor() {
     let before = checksums();
     assert_eq!(checksums(), before);
     assert!(before[0] != before[2] && before[1] != before[2]);
-    // Of the same length as before: only its content tells.
+    // Of the same length as before: only the content differs.
     let old = pki.read("root.pem");
     pki.write("root.pem", &(old.clone() + "\n# a comment\n"));
     assert_eq!(checksums(), before, "a comment is no change");
@@ -129,7 +129,7 @@ fn another_file_of_authorities_makes_another_monitor() {
 }
 
 #[test]
-fn what_the_site_says_about_tls_is_a_part_of_the_monitor() {
+fn the_tls_options_of_the_site_are_part_of_the_monitor() {
     let pki = Pki::new();
     let checksum = |of_site: &str, options: &str| {
         let site = site(&pki, of_site, &format!("{HTTP}{options}")).unwrap();
@@ -141,7 +141,7 @@ fn what_the_site_says_about_tls_is_a_part_of_the_monitor() {
 }
 
 #[test]
-fn who_believes_anybody_is_advised() {
+fn a_monitor_that_identifies_no_server_gets_a_hint() {
     let pki = Pki::new();
     let hints = |of_site: &str, section: &str| {
         let site = site(&pki, of_site, section).unwrap_or_else(|error| panic!("{section}: {error}"));
@@ -169,7 +169,7 @@ fn who_believes_anybody_is_advised() {
         assert_eq!(
             hints("", section),
             [
-                "\"address\" is neither pinned nor verified: whoever answers there is believed (apmon pin, or \
+                "\"address\" is neither pinned nor verified: the server's identity is not checked (apmon pin, or \
                  ssl_verify: yes)"
             ],
             "{section}"
@@ -183,7 +183,7 @@ fn who_believes_anybody_is_advised() {
 }
 
 #[test]
-fn options_of_tls_need_tls() {
+fn tls_options_need_tls() {
     let pki = Pki::new();
     for option in [
         "ssl_verify: yes",

@@ -1,4 +1,4 @@
-//! The body of an answer: unpacked and searched as it comes.
+//! The body of an answer: decompressed and searched as it arrives.
 
 use std::{
     future::Future,
@@ -12,24 +12,24 @@ use hyper::{HeaderMap, StatusCode, header};
 
 use crate::expect::Search;
 
-/// So much of a body is searched, unpacked.
+/// How much of a body is searched, after decompression.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
-/// How a body can end before its time.
-pub(crate) enum Broken {
-    /// The peer has just stopped.
+/// Why a body ended early.
+pub(crate) enum BodyError {
+    /// The peer closed the connection.
     Closed,
-    /// Something worse.
+    /// Any other failure.
     Failed(Failure),
 }
 
-/// A body, piece by piece, whatever carries it.
+/// A body in pieces, whatever carries it.
 pub(crate) trait Pieces: Send {
     /// The next piece; `None` at the end.
-    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, Broken>> + Send;
+    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, BodyError>> + Send;
 }
 
-/// Reads until what is expected has come.
+/// Reads until the expected text has arrived.
 pub(crate) async fn receive(
     pieces: &mut impl Pieces,
     headers: &HeaderMap,
@@ -41,47 +41,47 @@ pub(crate) async fn receive(
         let Failure { class, reason } = failure;
         Failure::new(class, format!("{reason} (status {})", status.as_u16()))
     };
-    let mut unpacker = Unpacker::new(headers, search)?;
+    let mut decompressor = Decompressor::new(headers, search)?;
     loop {
         let Ok(piece) = tokio::time::timeout_at(check.deadline(), pieces.next()).await else {
-            return Err(of_status(unpacker.search().late(check)));
+            return Err(of_status(decompressor.search().late(check)));
         };
         match piece {
-            Ok(Some(piece)) => match unpacker.feed(&piece)? {
-                Fed::Found => return Ok(()),
-                Fed::Full => return Err(of_status(unpacker.search().too_long())),
-                Fed::More => {}
+            Ok(Some(piece)) => match decompressor.feed(&piece)? {
+                Progress::Found => return Ok(()),
+                Progress::Full => return Err(of_status(decompressor.search().too_long())),
+                Progress::More => {}
             },
             Ok(None) => {
-                return match unpacker.end()? {
-                    Fed::Found => Ok(()),
-                    Fed::Full => Err(of_status(unpacker.search().too_long())),
-                    Fed::More => Err(of_status(unpacker.search().missing())),
+                return match decompressor.end()? {
+                    Progress::Found => Ok(()),
+                    Progress::Full => Err(of_status(decompressor.search().too_long())),
+                    Progress::More => Err(of_status(decompressor.search().missing())),
                 };
             }
-            // The rest did not come: cut off, garbled, or closed without a word.
-            Err(Broken::Closed) => return Err(of_status(unpacker.search().closed())),
-            Err(Broken::Failed(failure)) => return Err(failure),
+            // The rest did not arrive: cut off, garbled, or closed without a word.
+            Err(BodyError::Closed) => return Err(of_status(decompressor.search().closed())),
+            Err(BodyError::Failed(failure)) => return Err(failure),
         }
     }
 }
 
-/// What came of a piece.
-enum Fed {
+/// The state of the search after a piece.
+enum Progress {
     Found,
-    /// More is not read.
+    /// The limit is reached; no more is read.
     Full,
     More,
 }
 
-/// Feeds the search with what the server meant.
-enum Unpacker<'a, 'b> {
+/// Feeds the search with the decompressed body.
+enum Decompressor<'a, 'b> {
     Plain(Sink<'a, 'b>),
     Gzip(Box<MultiGzDecoder<Sink<'a, 'b>>>),
 }
 
-/// The unpacked bytes end here. It stops the unpacking by an error: a few
-/// kilobytes may stand for gigabytes.
+/// The end of the decompressed bytes. It stops the decompression by an error: a
+/// few kilobytes may stand for gigabytes.
 struct Sink<'a, 'b> {
     search: &'a mut Search<'b>,
     found: bool,
@@ -105,7 +105,7 @@ impl Write for Sink<'_, '_> {
     }
 }
 
-impl<'a, 'b> Unpacker<'a, 'b> {
+impl<'a, 'b> Decompressor<'a, 'b> {
     fn new(headers: &HeaderMap, search: &'a mut Search<'b>) -> Result<Self, Failure> {
         let sink = Sink { search, found: false };
         let coding = headers.get(header::CONTENT_ENCODING).map(|value| {
@@ -119,7 +119,7 @@ impl<'a, 'b> Unpacker<'a, 'b> {
             Some(other) => Err(Failure::new(
                 FailureClass::Protocol,
                 format!(
-                    "the body is packed as {}, which was not asked for",
+                    "the body is compressed as {}, which was not requested",
                     excerpt(other, 40)
                 ),
             )),
@@ -140,7 +140,7 @@ impl<'a, 'b> Unpacker<'a, 'b> {
         }
     }
 
-    fn feed(&mut self, piece: &[u8]) -> Result<Fed, Failure> {
+    fn feed(&mut self, piece: &[u8]) -> Result<Progress, Failure> {
         let result = match self {
             Self::Plain(sink) => sink.write_all(piece),
             Self::Gzip(decoder) => decoder.write_all(piece).and_then(|()| decoder.flush()),
@@ -148,7 +148,7 @@ impl<'a, 'b> Unpacker<'a, 'b> {
         self.fed(result)
     }
 
-    fn end(&mut self) -> Result<Fed, Failure> {
+    fn end(&mut self) -> Result<Progress, Failure> {
         let result = match self {
             Self::Plain(_) => Ok(()),
             Self::Gzip(decoder) => decoder.try_finish(),
@@ -156,20 +156,20 @@ impl<'a, 'b> Unpacker<'a, 'b> {
         self.fed(result)
     }
 
-    fn fed(&self, result: io::Result<()>) -> Result<Fed, Failure> {
+    fn fed(&self, result: io::Result<()>) -> Result<Progress, Failure> {
         match result {
-            _ if self.found() => Ok(Fed::Found),
-            _ if self.search().seen() >= MAX_BODY => Ok(Fed::Full),
-            Ok(()) => Ok(Fed::More),
+            _ if self.found() => Ok(Progress::Found),
+            _ if self.search().seen() >= MAX_BODY => Ok(Progress::Full),
+            Ok(()) => Ok(Progress::More),
             Err(error) => Err(Failure::new(
                 FailureClass::Protocol,
-                format!("the body is no valid gzip: {}", excerpt(&error.to_string(), 80)),
+                format!("the body is not valid gzip: {}", excerpt(&error.to_string(), 80)),
             )),
         }
     }
 }
 
-/// Unpacks `bytes`, cut in two.
+/// Decompresses `bytes`, cut in two, for the fuzz target.
 pub(crate) fn fuzz(bytes: &[u8]) {
     struct Nowhere(usize);
     impl Write for Nowhere {
@@ -205,12 +205,12 @@ mod tests {
     struct Given(Vec<Bytes>);
 
     impl Pieces for Given {
-        async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+        async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
             Ok((!self.0.is_empty()).then(|| self.0.remove(0)))
         }
     }
 
-    fn packed(text: &[u8]) -> Vec<u8> {
+    fn compressed(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(text).unwrap();
         encoder.finish().unwrap()
@@ -229,34 +229,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_packed_body_is_searched_as_if_it_were_not() {
+    async fn a_compressed_body_is_searched_like_a_plain_one() {
         let mut text = "hay ".repeat(10_000).into_bytes();
         text.extend_from_slice(b"needle");
         for piece in [1, 7, 4096] {
-            search(&packed(&text), piece, "gzip").await.unwrap();
+            search(&compressed(&text), piece, "gzip").await.unwrap();
             search(&text, piece, "identity").await.unwrap();
         }
-        let without = search(&packed(&text[..400]), 7, "GZIP").await.unwrap_err();
+        let without = search(&compressed(&text[..400]), 7, "GZIP").await.unwrap_err();
         assert_eq!(without, "\"needle\" not found in 400 bytes (status 200)");
     }
 
     #[tokio::test]
-    async fn a_bomb_is_not_unpacked() {
-        let bomb = packed(&vec![b'x'; 100 << 20]);
+    async fn a_decompression_bomb_is_stopped() {
+        let bomb = compressed(&vec![b'x'; 100 << 20]);
         let reason = search(&bomb, 1 << 20, "gzip").await.unwrap_err();
         assert_eq!(reason, "\"needle\" not in the first 4194304 bytes (status 200)");
     }
 
     #[tokio::test]
-    async fn what_is_no_gzip_or_broken_off_is_named() {
+    async fn an_invalid_or_truncated_gzip_is_named() {
         let reason = search(b"not packed at all, though it says so", 5, "gzip")
             .await
             .unwrap_err();
-        assert!(reason.starts_with("the body is no valid gzip: "), "{reason}");
-        let whole = packed(b"some hay");
+        assert!(reason.starts_with("the body is not valid gzip: "), "{reason}");
+        let whole = compressed(b"some hay");
         let reason = search(&whole[..whole.len() - 4], 5, "gzip").await.unwrap_err();
-        assert!(reason.starts_with("the body is no valid gzip: "), "{reason}");
+        assert!(reason.starts_with("the body is not valid gzip: "), "{reason}");
         let reason = search(b"x", 1, "br").await.unwrap_err();
-        assert_eq!(reason, "the body is packed as br, which was not asked for");
+        assert_eq!(reason, "the body is compressed as br, which was not requested");
     }
 }

@@ -1,4 +1,4 @@
-//! One request and its answer over one connection, by HTTP/1.1 or HTTP/2.
+//! One request and its answer over one connection, in HTTP/1.1 or HTTP/2.
 
 use std::{
     error::Error as _,
@@ -21,15 +21,15 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    body::{Broken, Pieces},
+    body::{BodyError, Pieces},
     judge::{Answer, ExpectedAnswer},
 };
 use crate::recorder::CheckRecorder;
 
-/// So long may a head be.
+/// The longest head of an answer.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// Sends `request` over `stream` and judges the answer, by HTTP/1.1.
+/// Sends `request` over `stream` and judges the answer, in HTTP/1.1.
 pub(crate) async fn by_http1(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     request: Request<Full<Bytes>>,
@@ -47,7 +47,7 @@ pub(crate) async fn by_http1(
     converse(wire, sender.send_request(request), expected, check, recorder).await
 }
 
-/// The same by HTTP/2.
+/// Sends `request` over `stream` and judges the answer, in HTTP/2.
 pub(crate) async fn by_http2(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
@@ -86,14 +86,14 @@ async fn converse<C: Future + Send>(
         .await
 }
 
-/// The body's frames, while the connection moves.
+/// The body's frames, read while the connection is driven.
 struct Frames<'a, C> {
     wire: Wire<'a, C>,
     body: Incoming,
 }
 
 impl<C: Future + Send> Pieces for Frames<'_, C> {
-    async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
             match self.wire.beside(self.body.frame()).await {
                 None => return Ok(None),
@@ -102,16 +102,17 @@ impl<C: Future + Send> Pieces for Frames<'_, C> {
                         return Ok(Some(piece));
                     }
                 }
-                Some(Err(error)) if is_end(&error) => return Err(Broken::Closed),
-                Some(Err(error)) => return Err(Broken::Failed(failure(&error))),
+                Some(Err(error)) if is_end(&error) => return Err(BodyError::Closed),
+                Some(Err(error)) => return Err(BodyError::Failed(failure(&error))),
             }
         }
     }
 }
 
+/// A task of hyper's.
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What hyper would spawn: it runs within the check instead.
+/// The tasks hyper would spawn. They run within the check instead.
 #[derive(Clone, Default)]
 struct Tasks(Arc<Mutex<Vec<Task>>>);
 
@@ -129,7 +130,7 @@ impl Tasks {
         loop {
             running.append(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
             running.retain_mut(|task| task.as_mut().poll(context).is_pending());
-            // One may have started another, which must be polled to be woken.
+            // A task may have started another, which must be polled to be woken.
             if self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
                 return;
             }
@@ -156,7 +157,7 @@ impl<'a, C: Future> Wire<'a, C> {
         }
     }
 
-    /// Runs `work` while the connection moves.
+    /// Runs `work` while the connection is driven.
     async fn beside<F: Future>(&mut self, work: F) -> F::Output {
         let mut work = pin!(work);
         poll_fn(|context| {
@@ -182,13 +183,13 @@ impl<'a, C: Future> Wire<'a, C> {
 
 impl<C> Drop for Wire<'_, C> {
     fn drop(&mut self) {
-        // A task holds the executor that holds tasks: what has not begun would
-        // keep itself alive.
+        // A task holds the executor, which holds tasks: one that has not started
+        // would keep itself alive.
         mem::take(&mut *self.tasks.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
-/// What stands behind an error.
+/// The cause of type `E` behind an error.
 fn cause<E: std::error::Error + 'static>(error: &hyper::Error) -> Option<&E> {
     let mut source = error.source();
     while let Some(error) = source {
@@ -204,7 +205,7 @@ fn io_of(error: &hyper::Error) -> Option<&io::Error> {
     cause(error).or_else(|| cause::<h2::Error>(error).and_then(h2::Error::get_io))
 }
 
-/// Whether the peer has just stopped.
+/// Whether the peer closed the connection in the middle.
 fn is_end(error: &hyper::Error) -> bool {
     error.is_incomplete_message()
         || io_of(error).is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
@@ -217,7 +218,7 @@ fn failure(error: &hyper::Error) -> Failure {
     if error.is_parse() {
         return Failure::new(
             FailureClass::Protocol,
-            format!("request: the answer is no HTTP ({error})"),
+            format!("request: the answer is not HTTP ({error})"),
         );
     }
     match io_of(error) {
@@ -237,12 +238,15 @@ fn of_http2(error: &h2::Error) -> Failure {
     let (class, words) = match error {
         _ if error.is_remote() && error.is_go_away() => (
             FailureClass::Closed,
-            format!("the server ends the connection ({code})"),
+            format!("the server closed the connection ({code})"),
         ),
-        _ if error.is_remote() => (FailureClass::Closed, format!("given up by the server ({code})")),
+        _ if error.is_remote() => (
+            FailureClass::Closed,
+            format!("stream reset by the server ({code})"),
+        ),
         _ => (
             FailureClass::Protocol,
-            format!("the answer is no valid HTTP/2 ({code})"),
+            format!("the answer is not valid HTTP/2 ({code})"),
         ),
     };
     Failure::new(class, format!("request: {words}"))

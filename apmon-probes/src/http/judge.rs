@@ -1,4 +1,4 @@
-//! What makes an answer right, whatever carried it.
+//! The verdict on an answer, whatever carried it.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     recorder::CheckRecorder,
 };
 
-/// So long `--explain` waits for a body that decides nothing.
+/// How long `--explain` waits for a body that does not matter to the verdict.
 const LINGER: Duration = Duration::from_millis(250);
 
 /// What an answer must be.
@@ -26,16 +26,16 @@ const LINGER: Duration = Duration::from_millis(250);
 pub(crate) struct ExpectedAnswer<'a> {
     /// What the body must hold.
     pub(crate) body: Option<&'a Expect>,
-    /// Empty where the option is not given.
+    /// The accepted statuses; empty if the option is not given.
     pub(crate) statuses: &'a [StatusRange],
 }
 
-/// What came of a request.
+/// The outcome of a request that was answered.
 pub(crate) enum Answer {
-    /// It is as it should be.
-    Right,
-    /// It is elsewhere.
-    Moved { status: StatusCode, location: String },
+    /// The answer is as expected.
+    Accepted,
+    /// The server redirects to another address.
+    Redirect { status: StatusCode, location: String },
 }
 
 impl ExpectedAnswer<'_> {
@@ -51,9 +51,9 @@ impl ExpectedAnswer<'_> {
         recorder.done(Phase::FirstByte);
         check.step("answer", || head(status, headers));
         let listed = self.statuses.iter().any(|range| range.has(status.as_u16()));
-        // A redirect that is asked for is an answer.
+        // A redirect status that is expected is an answer.
         if !listed && let Some(location) = moved(status, headers) {
-            return Ok(Answer::Moved { status, location });
+            return Ok(Answer::Redirect { status, location });
         }
         let mut search = Search::new(self.body, check);
         let wrong = self.wrong(status, listed);
@@ -61,7 +61,7 @@ impl ExpectedAnswer<'_> {
             let result = body::receive(pieces, headers, status, &mut search, check).await;
             recorder.done(Phase::Transfer);
             search.explain(check, "body");
-            return result.map(|()| Answer::Right);
+            return result.map(|()| Answer::Accepted);
         }
         recorder.stop();
         if check.is_traced() {
@@ -70,17 +70,17 @@ impl ExpectedAnswer<'_> {
             let _ = tokio::time::timeout(LINGER, rest).await;
             search.explain(check, "body");
         }
-        wrong.map_or(Ok(Answer::Right), Err)
+        wrong.map_or(Ok(Answer::Accepted), Err)
     }
 
-    /// What is wrong with a status.
+    /// What is wrong with a status, if anything.
     fn wrong(self, status: StatusCode, listed: bool) -> Option<Failure> {
         let text = match (self.statuses, self.body) {
             ([], None) if status != StatusCode::OK => format!("status {status}"),
             // The body decides.
             ([], _) => return None,
             _ if listed => return None,
-            (wanted, _) => format!("status {status}, not {}", StatusRange::list(wanted)),
+            (expected, _) => format!("status {status}, not {}", StatusRange::list(expected)),
         };
         Some(Failure::new(FailureClass::Status, text))
     }

@@ -1,4 +1,4 @@
-//! The options of `http` and `quic`, and what they come to.
+//! The options of `http` and `quic`, and the plan made of them.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +21,8 @@ use crate::{
     tls::{Tls, TlsOptions},
 };
 
-/// What tells where a message ends, or what becomes of the connection.
-const KEPT: &[&str] = &[
+/// Headers that delimit a message or control the connection.
+const RESERVED: &[&str] = &[
     "connection",
     "content-length",
     "keep-alive",
@@ -37,12 +37,12 @@ const KEPT: &[&str] = &[
 /// Options of `type: http` and `type: quic`.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct HttpOptions {
-    /// Must appear in the body (in its first 4 MiB, unpacked), in this very
-    /// case; the status then does not matter unless `expect_status` is given.
-    /// Without either the status must be 200.
+    /// Text that must appear in the body (in its first 4 MiB, uncompressed),
+    /// case-sensitive; the status then does not matter unless `expect_status` is
+    /// given. Without either the status must be 200.
     pub expect: Option<Text>,
-    /// The right statuses: `200`, `200-299`, or a list of both. With `expect`
-    /// both must be right. A redirect that is named here is not followed. (An
+    /// The accepted statuses: `200`, `200-299`, or a list of both. With `expect`,
+    /// both must match. A redirect status that is listed here is not followed. (An
     /// addition.)
     #[serde(
         default,
@@ -56,21 +56,20 @@ pub struct HttpOptions {
     /// The MIME type of `send`. Default `text/plain; charset=utf-8`.
     #[serde(serialize_with = "effective")]
     pub content_type: Option<Text>,
-    /// Headers to send, each `Name: value`; values are never printed. Those of
-    /// apmon's own (`User-Agent`, `Accept`, `Host`) can be replaced. They go to
-    /// the address itself and to redirects within the same origin. (An
-    /// addition.)
+    /// Headers to send, each `Name: value`; values are never printed. apmon's own
+    /// headers (`User-Agent`, `Accept`, `Host`) can be replaced. They are sent to
+    /// the address itself and to redirects within the same origin. (An addition.)
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Secret>,
-    /// An HTTP proxy to go through: `http://host:port`, with `user:password@`
-    /// before the host where it wants them. Default: none, whatever the
-    /// environment says. Not for `quic`. (An addition.)
+    /// The HTTP proxy to use: `http://host:port`, with `user:password@` before the
+    /// host if it needs a login. Default: none, whatever the environment says. Not
+    /// for `quic`. (An addition.)
     pub proxy: Option<Secret>,
 }
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
-/// The checksum does not see whether a default is written out.
+/// Writes the default where none is given, so that the checksum is the same.
 #[allow(clippy::ref_option)] // serde's form
 fn effective<S: Serializer>(content_type: &Option<Text>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(content_type.as_ref().map_or(PLAIN_TEXT, Text::as_str))
@@ -78,13 +77,13 @@ fn effective<S: Serializer>(content_type: &Option<Text>, serializer: S) -> Resul
 
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-#[allow(dead_code)] // stands for its schema
+#[allow(dead_code)] // only its schema is used
 enum OneOrMany {
     One(StatusRange),
     Many(Vec<StatusRange>),
 }
 
-/// What to request and what to make of the answer.
+/// What to request, and what the answer must be.
 pub(crate) struct Plan {
     pub(crate) target: Target,
     pub(crate) post: Option<Post>,
@@ -111,7 +110,7 @@ pub(crate) enum Transport {
 }
 
 impl HttpOptions {
-    /// Checks what no type can.
+    /// Checks what types cannot.
     pub(crate) fn plan(
         self,
         tls: TlsOptions,
@@ -188,7 +187,7 @@ impl HttpOptions {
                 );
                 continue;
             };
-            if KEPT.contains(&name.as_str()) {
+            if RESERVED.contains(&name.as_str()) {
                 section.error(
                     "headers",
                     format!("must not hold {name}: the connection depends on it"),
@@ -199,9 +198,9 @@ impl HttpOptions {
                 section.error("headers", format!("holds {name} twice"));
                 continue;
             }
-            // Beyond HTTP/1.1 it is a part of the URI.
+            // Beyond HTTP/1.1 the host is a part of the URI.
             if name == header::HOST && Authority::try_from(value.reveal()).is_err() {
-                section.error("headers", "has a Host that is no host and port");
+                section.error("headers", "has a Host that is not host:port");
                 continue;
             }
             match HeaderValue::from_str(value.reveal()) {
@@ -211,7 +210,7 @@ impl HttpOptions {
                 }
                 Err(_) => section.error(
                     "headers",
-                    format!("has a value that HTTP cannot carry, of {name}"),
+                    format!("has a value for {name} that HTTP cannot carry"),
                 ),
             }
         }

@@ -1,4 +1,4 @@
-//! A proxy between us and the target, where one is configured.
+//! The proxy between apmon and the target, if one is configured.
 
 use std::io;
 
@@ -18,7 +18,7 @@ use url::Url;
 use super::target::{Target, basic};
 use crate::{endpoint::Endpoint, local::Local, recorder::CheckRecorder};
 
-/// So long may a proxy's answer to CONNECT be.
+/// The longest answer of a proxy to CONNECT.
 const MAX_ANSWER: usize = 16 * 1024;
 
 /// An HTTP proxy (RFC 9110 section 3.7).
@@ -28,16 +28,16 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Reads `http://user:password@host:port`; what is wrong follows
-    /// `"proxy" ` and repeats nothing of it.
+    /// Reads `http://user:password@host:port`. An error is in words that follow
+    /// `"proxy" ` and quote nothing of it.
     pub(crate) fn read(text: &str, resolve: ResolveOptions) -> Result<Self, &'static str> {
-        const WANTED: &str =
-            "must be http://host:port, with user:password@ before the host where it wants them";
-        let url = Url::parse(text).map_err(|_| WANTED)?;
-        let host = url.host_str().and_then(Host::parse).ok_or(WANTED)?;
+        const EXPECTED: &str =
+            "must be http://host:port, with user:password@ before the host if it needs a login";
+        let url = Url::parse(text).map_err(|_| EXPECTED)?;
+        let host = url.host_str().and_then(Host::parse).ok_or(EXPECTED)?;
         let rest = !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some();
         if url.scheme() != "http" || rest {
-            return Err(WANTED);
+            return Err(EXPECTED);
         }
         Ok(Self {
             endpoint: Endpoint {
@@ -48,7 +48,7 @@ impl Proxy {
         })
     }
 
-    /// A connection to the proxy, and through it for a target that speaks TLS.
+    /// Connects to the proxy, and through it if the target speaks TLS.
     pub(crate) async fn connect(
         &self,
         target: &Target,
@@ -78,7 +78,7 @@ impl Proxy {
                 None => {
                     return Err(Failure::new(
                         FailureClass::Protocol,
-                        "proxy: the answer to CONNECT is no HTTP",
+                        "proxy: the answer to CONNECT is not HTTP",
                     ));
                 }
             }
@@ -86,8 +86,8 @@ impl Proxy {
         Ok(stream)
     }
 
-    /// Asks for the tunnel. The target speaks only once it is spoken to, so
-    /// nothing of its own can be behind the answer's head.
+    /// Asks for the tunnel. A TLS server sends nothing before the client does, so
+    /// nothing of the target can follow the answer's head.
     async fn tunnel(&self, stream: &mut TcpStream, target: &Target) -> io::Result<Status> {
         let to = format!("{}:{}", target.endpoint.remote.host, target.endpoint.port);
         let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n").into_bytes();
@@ -99,7 +99,7 @@ impl Proxy {
         request.extend_from_slice(b"\r\n");
         stream.write_all(&request).await?;
         let mut answer = Vec::new();
-        // Byte by byte at the end: what comes behind it belongs to TLS.
+        // Byte by byte: what follows the head belongs to TLS.
         while !answer.ends_with(b"\r\n\r\n") {
             if answer.len() == MAX_ANSWER {
                 let words = format!("the answer does not end within {MAX_ANSWER} bytes");
@@ -134,18 +134,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_to_connect_is_read() {
+    fn the_status_of_an_answer_to_connect_is_read() {
         let code = |text: &str| status(text.as_bytes()).code;
         assert_eq!(code("HTTP/1.1 200 Connection established\r\n\r\n"), Some(200));
         assert_eq!(code("HTTP/1.0 407 Who are you?\r\nX: y\r\n\r\n"), Some(407));
         assert_eq!(code("HTTP/1.1 200\r\n\r\n"), Some(200));
-        for rubbish in ["", "HTTP/1.1", "SSH-2.0-x\r\n", "HTTP/1.1 20 x", "HTTP/1.1 abc"] {
-            assert_eq!(code(rubbish), None, "{rubbish}");
+        for garbage in ["", "HTTP/1.1", "SSH-2.0-x\r\n", "HTTP/1.1 20 x", "HTTP/1.1 abc"] {
+            assert_eq!(code(garbage), None, "{garbage}");
         }
     }
 
     #[test]
-    fn only_a_plain_http_proxy_is_read() {
+    fn only_a_plain_http_proxy_is_accepted() {
         let read = |text| Proxy::read(text, ResolveOptions::default());
         let proxy = read("http://u:p@proxy.lan:3128").unwrap();
         assert_eq!(proxy.endpoint.port, 3128);

@@ -1,4 +1,4 @@
-//! One address to request.
+//! An address to request, taken apart.
 
 use apmon_core::{
     config::{Host, Remote, ResolveOptions},
@@ -16,11 +16,11 @@ use url::{Position, Url};
 
 use crate::{endpoint::Endpoint, tls};
 
-/// An address, taken apart once.
+/// An address, taken apart once for all requests.
 pub(crate) struct Target {
     pub(crate) url: Url,
     pub(crate) endpoint: Endpoint,
-    /// Whom the handshake asks for; `None` is plain http.
+    /// The name the handshake asks for; `None`: plain http.
     pub(crate) tls: Option<ServerName<'static>>,
     /// Path and query (RFC 9112 section 3.2.1).
     pub(crate) path: Uri,
@@ -32,7 +32,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Takes a URL apart; what is wrong with it follows `"address" `.
+    /// Takes a URL apart. An error is in words that follow `"address" `.
     pub(crate) fn new(url: Url, resolve: ResolveOptions) -> Result<Self, String> {
         let host = url.host_str().and_then(Host::parse).ok_or("has no host")?;
         let port = url.port_or_known_default().ok_or("has no port")?;
@@ -52,7 +52,7 @@ impl Target {
         })
     }
 
-    /// The URI in full, with another host where one is given.
+    /// The absolute URI, with `host` instead of its own if given.
     pub(crate) fn absolute(&self, host: Option<&HeaderValue>) -> Uri {
         let host = host.unwrap_or(&self.host);
         let authority = Authority::try_from(host.as_bytes());
@@ -71,8 +71,8 @@ impl Target {
         self.tls.is_some()
     }
 
-    /// Where `location` leads from here. The password goes along within the
-    /// same origin, or from http to https of the same host, and nowhere else.
+    /// The target that a redirect to `location` names. The password is sent within
+    /// the same origin, or from http to https of the same host, and nowhere else.
     pub(crate) fn follow(&self, location: &str) -> Result<Self, String> {
         let url = self.url.join(location).map_err(|error| error.to_string())?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -96,13 +96,13 @@ impl Target {
         Ok(next)
     }
 
-    /// As it is shown.
+    /// The address as it is shown, without a password.
     pub(crate) fn shown(&self) -> String {
         excerpt(&without_userinfo(self.url.as_str()), 120)
     }
 }
 
-/// User name and password of a URL (RFC 7617).
+/// The `Authorization` header for user name and password of a URL (RFC 7617).
 pub(crate) fn basic(url: &Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_goes_to_no_other_host() {
+    fn a_password_is_sent_to_no_other_host() {
         let from = target("http://u:p@nas.lan/a");
         let sent = |location| from.follow(location).unwrap().authorization.is_some();
         assert!(sent("/b"));

@@ -1,8 +1,8 @@
-//! The sockets all QUIC looks of a process share, one for each family.
+//! The sockets that all QUIC checks of a process share, one for each family.
 //!
-//! quinn swallows what the network says of its datagrams: a closed port and a
-//! missing route would both look like silence. So the socket is ours, and
-//! tells the looks that wait.
+//! quinn ignores the ICMP errors about its datagrams: a closed port and a missing
+//! route would both seem like silence. So the socket is our own, and reports them
+//! to the checks that wait.
 
 use std::{
     collections::HashMap,
@@ -32,32 +32,32 @@ use tokio::{
 
 use crate::errqueue::{self, Reported};
 
-/// What arrives in one burst (a handshake is some ten datagrams a look), and what
-/// waits for neighbours that do not answer.
+/// Room for what arrives in one burst (a handshake is some ten datagrams for each
+/// check), and for what waits for neighbours that do not answer.
 const BUFFER: usize = 4 * 1024 * 1024;
 
-/// So often a datagram is sent before an error counts as its own.
+/// How often a datagram is sent before an error is taken to be its own.
 const SENDS: usize = 8;
 
-/// The endpoints of a process, each made when it is first needed.
+/// The endpoints of a process, each opened when it is first needed.
 #[derive(Default)]
 pub(crate) struct Endpoints {
     v4: Mutex<Option<Shared>>,
     v6: Mutex<Option<Shared>>,
 }
 
-/// An endpoint, and who waits for news about its datagrams.
+/// An endpoint, and the checks that wait for errors about its datagrams.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) endpoint: quinn::Endpoint,
     waiting: Arc<Waiting>,
-    watch: Arc<Watch>,
+    reader: Arc<QueueReader>,
 }
 
-/// The task that reads the error queue ends with whoever has use for it.
-struct Watch(AbortHandle);
+/// The task that reads the error queue. It ends when the last user is dropped.
+struct QueueReader(AbortHandle);
 
-impl Drop for Watch {
+impl Drop for QueueReader {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -68,9 +68,9 @@ impl Endpoints {
     pub(crate) fn of(&self, to: SocketAddr) -> Result<Shared, Failure> {
         let slot = if to.is_ipv4() { &self.v4 } else { &self.v6 };
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        // Its driver ends with the runtime that it was made in.
+        // Its driver ends with the runtime in which it was opened.
         if let Some(shared) = &*slot
-            && !shared.watch.0.is_finished()
+            && !shared.reader.0.is_finished()
         {
             return Ok(shared.clone());
         }
@@ -90,9 +90,8 @@ impl Shared {
         if !is_v4 {
             socket.set_only_v6(true)?;
         }
-        // As far as this process may. More than some looks at once need it, and
-        // a datagram to a neighbour that is gone stays in the buffer until ARP
-        // has given up.
+        // As far as this process may. Many checks at once need it, and a datagram to
+        // an absent neighbour stays in the buffer until ARP has given up.
         let _ = setsockopt(&socket, sockopt::RcvBufForce, &BUFFER)
             .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &BUFFER));
         let _ = setsockopt(&socket, sockopt::SndBufForce, &BUFFER)
@@ -110,47 +109,47 @@ impl Shared {
             Arc::clone(&socket) as _,
             Arc::new(TokioRuntime),
         )?;
-        let watch = Watch(tokio::spawn(watch(socket)).abort_handle());
+        let reader = QueueReader(tokio::spawn(read_queue(socket)).abort_handle());
         Ok(Self {
             endpoint,
             waiting,
-            watch: Arc::new(watch),
+            reader: Arc::new(reader),
         })
     }
 
-    /// Hears what the network says of datagrams to `to`.
-    pub(crate) fn listen(&self, to: SocketAddr) -> Listening {
-        let (tell, told) = oneshot::channel();
+    /// Subscribes to the errors about datagrams to `to`.
+    pub(crate) fn subscribe(&self, to: SocketAddr) -> Subscription {
+        let (sender, receiver) = oneshot::channel();
         let id = self.waiting.next.fetch_add(1, Ordering::Relaxed);
         let held_back = Arc::new(AtomicU64::new(0));
-        let check = Check {
+        let check = WaitingCheck {
             id,
-            tell,
+            sender,
             held_back: Arc::clone(&held_back),
         };
         self.waiting.lock().entry(to).or_default().push(check);
-        Listening {
+        Subscription {
             to,
             id,
-            told,
+            receiver,
             held_back,
             waiting: Arc::clone(&self.waiting),
         }
     }
 }
 
-/// A look that waits.
+/// A check that waits.
 #[derive(Debug)]
-struct Check {
+struct WaitingCheck {
     id: u64,
-    tell: oneshot::Sender<Failure>,
-    /// Datagrams of it that found no room.
+    sender: oneshot::Sender<Failure>,
+    /// The number of its datagrams that found no room.
     held_back: Arc<AtomicU64>,
 }
 
-type Checks = HashMap<SocketAddr, Vec<Check>>;
+type Checks = HashMap<SocketAddr, Vec<WaitingCheck>>;
 
-/// The looks that wait, by where they send.
+/// The checks that wait, by where they send.
 #[derive(Default, Debug)]
 struct Waiting {
     checks: Mutex<Checks>,
@@ -171,11 +170,11 @@ impl Waiting {
 
     fn notify(&self, to: SocketAddr, failure: &Failure) {
         for check in self.lock().remove(&to).unwrap_or_default() {
-            let _ = check.tell.send(failure.clone());
+            let _ = check.sender.send(failure.clone());
         }
     }
 
-    /// Tells what is in the error queue; whether there was anything.
+    /// Reports the errors in the queue; returns whether there were any.
     fn drain(&self, socket: &UdpSocket) -> bool {
         let mut some = false;
         while let Ok(reported) = errqueue::take(socket) {
@@ -190,32 +189,32 @@ impl Waiting {
     }
 }
 
-/// A look that waits for news; it waits no more once dropped.
-pub(crate) struct Listening {
+/// A check's subscription to errors; it ends when this is dropped.
+pub(crate) struct Subscription {
     to: SocketAddr,
     id: u64,
-    told: oneshot::Receiver<Failure>,
+    receiver: oneshot::Receiver<Failure>,
     waiting: Arc<Waiting>,
     held_back: Arc<AtomicU64>,
 }
 
-impl Listening {
-    /// Datagrams that found no room in our own buffer.
+impl Subscription {
+    /// The number of datagrams that found no room in our own buffer.
     pub(crate) fn held_back(&self) -> u64 {
         self.held_back.load(Ordering::Relaxed)
     }
 
-    /// The failure, once there is one.
+    /// Waits for a failure.
     pub(crate) async fn failure(&mut self) -> Failure {
-        match (&mut self.told).await {
+        match (&mut self.receiver).await {
             Ok(failure) => failure,
-            // Only a later look at the same peer takes the place.
+            // Only a later check of the same peer takes the place.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
-impl Drop for Listening {
+impl Drop for Subscription {
     fn drop(&mut self) {
         let mut checks = self.waiting.lock();
         if let Some(list) = checks.get_mut(&self.to) {
@@ -227,13 +226,13 @@ impl Drop for Listening {
     }
 }
 
-/// What an ICMP error means for a look; `None` where QUIC itself copes.
+/// What an ICMP error means for a check; `None` if QUIC copes by itself.
 fn failure(reported: &Reported) -> Option<Failure> {
     if reported.error.raw_os_error() == Some(nix::libc::EMSGSIZE) {
         return None; // a smaller packet will do
     }
     let failure = errno::failure("connect", &reported.error);
-    // A router that has no route is no trouble of this machine.
+    // A router without a route is not a fault of this machine.
     let words = match failure.class {
         FailureClass::NoRoute => "network unreachable",
         FailureClass::Permission => "forbidden",
@@ -249,7 +248,7 @@ fn failure(reported: &Reported) -> Option<Failure> {
 }
 
 /// Reads the error queue whenever there is something in it.
-async fn watch(wire: Arc<Wire>) {
+async fn read_queue(wire: Arc<Wire>) {
     loop {
         let drained = || match wire.waiting.drain(&wire.socket) {
             true => Ok(()),
@@ -273,26 +272,26 @@ impl AsyncUdpSocket for Wire {
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let to = transmit.destination;
-        // An error that came back from elsewhere is handed out here once. With
-        // many looks at once there may be several.
+        // An error about another datagram is returned here once. With many checks at
+        // once there may be several.
         for _ in 0..SENDS {
             // Past tokio, which would first have to learn that there is room, and
-            // nobody waits for that here.
+            // nothing here waits for that.
             let sent = SockRef::from(&self.socket).send_to(transmit.contents, &to.into());
             let error = match sent {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
-            // Hosts that are gone fill the buffer. Nobody waits for them: the
-            // datagram counts as lost, and QUIC sends it again.
+            // Absent hosts fill the buffer. Nothing waits for them: the datagram
+            // counts as lost, and QUIC sends it again.
             if error.kind() == io::ErrorKind::WouldBlock {
                 self.waiting.held_back(to);
                 return Ok(());
             }
-            // It is this datagram's own only where nothing came from elsewhere.
+            // The error is this datagram's own only if none came from elsewhere.
             if !self.waiting.drain(&self.socket) && error.kind() != io::ErrorKind::ConnectionRefused {
                 self.waiting.notify(to, &errno::failure("send", &error));
-                return Ok(()); // quinn would end all that share the socket
+                return Ok(()); // quinn would end all connections of the socket
             }
         }
         Ok(())
@@ -320,7 +319,7 @@ impl AsyncUdpSocket for Wire {
                     };
                     return Poll::Ready(Ok(1));
                 }
-                // Errors stand in the queue as well, with their destination.
+                // The errors are in the queue too, with their destination.
                 Err(_) => {
                     self.waiting.drain(&self.socket);
                 }
@@ -333,9 +332,9 @@ impl AsyncUdpSocket for Wire {
     }
 }
 
-/// What cannot be sent is dropped, so nobody ever waits. (tokio could not tell
-/// when to go on: it takes an error queue for a closed socket, and a closed one
-/// is always ready.)
+/// Always ready: what cannot be sent is dropped, so nothing ever waits. (tokio
+/// could not tell when to go on: it takes an error queue for a closed socket, and
+/// a closed one is always ready.)
 #[derive(Debug)]
 struct Always;
 

@@ -1,4 +1,4 @@
-//! One request and its answer by HTTP/3.
+//! One request and its answer in HTTP/3.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use super::{endpoint::Endpoints, prefixed};
 use crate::{
     http::{
         Plan, Post,
-        body::{Broken, Pieces},
+        body::{BodyError, Pieces},
         carrier::Carrier,
         judge::Answer,
         target::Target,
@@ -35,12 +35,11 @@ const DONE: VarInt = VarInt::from_u32(0x100);
 /// More than an answer of 4 MiB with all that surrounds it.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
-/// So many empty frames in a row are believed to be the end.
+/// The number of empty frames in a row that is taken for the end.
 const EMPTY_FRAMES: usize = 16;
 
-/// So long a lost packet is waited for at first. QUIC's own guess of a third
-/// of a second is for the Internet; it also lets a connection that was given
-/// up linger for seconds.
+/// The first estimate of the round-trip time. QUIC's own of a third of a second is
+/// for the Internet; it also lets an abandoned connection linger for seconds.
 const FIRST_RTT: Duration = Duration::from_millis(100);
 
 /// HTTP/3.
@@ -76,7 +75,7 @@ async fn request(
     let Some(name) = &target.tls else {
         return Err(Failure::new(
             FailureClass::Protocol,
-            format!("redirected to {}, where there is no QUIC", target.shown()),
+            format!("redirected to {}, which QUIC cannot reach", target.shown()),
         ));
     };
     let (connection, chain) = connect(&plan.tls, endpoints, to, name, check, recorder).await?;
@@ -85,8 +84,8 @@ async fn request(
     }
     let result = converse(plan, connection.clone(), target, post, check, recorder)
         .await
-        // What ended the connection is a better reason than what that did to
-        // the request. What ended it on our side is that failure itself.
+        // The end of the connection is a better reason than its effect on the
+        // request. If our side closed it, that was because of this failure.
         .map_err(|failure| match (failure.class, connection.close_reason()) {
             (_, Some(ConnectionError::LocallyClosed)) => failure,
             (FailureClass::Protocol | FailureClass::Closed, Some(reason)) => lost(&reason),
@@ -96,7 +95,7 @@ async fn request(
     result
 }
 
-/// A connection to `to`, and the certificates shown there.
+/// Connects to `to`; returns the certificates shown there too.
 pub(crate) async fn connect(
     tls: &Tls,
     endpoints: &Endpoints,
@@ -107,7 +106,7 @@ pub(crate) async fn connect(
 ) -> Result<(quinn::Connection, Vec<CertificateDer<'static>>), Failure> {
     let shared = endpoints.of(to)?;
     let (client, verifier) = tls.for_quic(b"h3");
-    let mut listening = shared.listen(to);
+    let mut errors = shared.subscribe(to);
     check.step("connect", || format!("QUIC to {to}"));
     let connecting = shared
         .endpoint
@@ -115,14 +114,14 @@ pub(crate) async fn connect(
         .map_err(|error| not_started(&error))?;
     let connection = tokio::select! {
         connection = check.within("quic", connecting) => connection?.map_err(|error| failure(&error, &verifier)),
-        failure = listening.failure() => Err(prefixed(&failure)),
+        failure = errors.failure() => Err(prefixed(&failure)),
     };
     let connection = connection
-        .map_err(|failure| match (failure.class, listening.held_back()) {
-            // We have not even asked as we should have.
+        .map_err(|failure| match (failure.class, errors.held_back()) {
+            // Not even our own questions went out.
             (FailureClass::TimedOut, count @ 1..) => Failure::new(
                 FailureClass::Resources,
-                format!("quic: {count} datagrams found no room in our own send buffer (net.core.wmem_max)"),
+                format!("quic: our own send buffer had no room for {count} datagrams (net.core.wmem_max)"),
             ),
             _ => failure,
         })
@@ -164,14 +163,14 @@ async fn converse(
     let work = async {
         let asked = async {
             let mut stream = sender.send_request(request).await?;
-            // A server may answer before it has read all, and stop reading.
+            // A server may answer before it has read everything, and stop reading.
             match send(&mut stream, body).await {
                 Ok(()) | Err(StreamError::RemoteTerminate { .. }) => {}
                 Err(error) => return Err(error),
             }
             loop {
                 let answer = stream.recv_response().await?;
-                // Hints that come before the answer (RFC 9110 section 15.2).
+                // Informational answers come before the final one (RFC 9110 section 15.2).
                 if !answer.status().is_informational() {
                     return Ok((stream, answer));
                 }
@@ -189,8 +188,8 @@ async fn converse(
     tokio::pin!(work);
     let flood = flood(&watched);
     tokio::pin!(flood);
-    // The driver reads the server's settings and its wish to end; whatever
-    // ends the connection ends the request as well, with a better reason.
+    // The driver reads the server's settings and its wish to close. What ends the
+    // connection ends the request too, with a better reason.
     tokio::select! {
         biased;
         result = &mut work => return result,
@@ -210,8 +209,8 @@ async fn send(
     stream.finish().await
 }
 
-/// Ends once the server has sent more than any answer needs. h3 keeps frames
-/// whole, of whatever length, that nobody has asked for.
+/// Ends once the server has sent more than any answer needs. h3 buffers
+/// unrequested frames whole, whatever their length.
 async fn flood(connection: &quinn::Connection) -> Failure {
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     loop {
@@ -228,13 +227,13 @@ async fn flood(connection: &quinn::Connection) -> Failure {
 struct Data(RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>);
 
 impl Pieces for Data {
-    async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
-        // h3 takes an empty frame for the end as well. The real end stays one.
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        // h3 reports an empty frame as the end too. The real end stays the end.
         for _ in 0..EMPTY_FRAMES {
             match self.0.recv_data().await {
                 Ok(Some(mut piece)) => return Ok(Some(piece.copy_to_bytes(piece.remaining()))),
                 Ok(None) => {}
-                Err(error) => return Err(Broken::Failed(of_stream(&error))),
+                Err(error) => return Err(BodyError::Failed(of_stream(&error))),
             }
         }
         Ok(None)
@@ -246,18 +245,17 @@ fn settings(client: rustls::ClientConfig, check: &Check) -> Result<quinn::Client
         .map_err(|error| Failure::new(FailureClass::Resources, format!("quic: {error}")))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     let mut transport = TransportConfig::default();
-    // The look's own deadline comes first.
+    // The check's own deadline comes first.
     let idle = IdleTimeout::try_from(check.timeout + Duration::from_secs(1)).ok();
     transport
         .max_idle_timeout(idle)
         .initial_rtt(FIRST_RTT)
-        // The server opens three streams (RFC 9114 section 6.2), and none for
-        // requests of its own.
+        // The server opens three streams (RFC 9114 section 6.2), and none for requests.
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(8))
         .receive_window(VarInt::from_u32(2 * 1024 * 1024))
         .stream_receive_window(VarInt::from_u32(1024 * 1024))
-        // One request: nothing larger than a first packet pays off.
+        // For one request a larger packet does not pay off.
         .mtu_discovery_config(None);
     config.transport_config(Arc::new(transport));
     Ok(config)
@@ -267,7 +265,7 @@ fn not_started(error: &ConnectError) -> Failure {
     Failure::new(FailureClass::Resources, format!("quic: {error}"))
 }
 
-/// Why a connection did not come to be, or ended.
+/// Why a connection could not be opened, or ended.
 fn failure(error: &ConnectionError, verifier: &Verifier) -> Failure {
     if let Some(refusal) = verifier.refusal() {
         return refusal;
@@ -279,11 +277,11 @@ fn lost(error: &ConnectionError) -> Failure {
     let (class, words) = match error {
         ConnectionError::VersionMismatch => (
             FailureClass::Protocol,
-            "the server speaks QUIC, but no version of it that is known here".to_owned(),
+            "the server supports no QUIC version that apmon knows".to_owned(),
         ),
         ConnectionError::Reset => (
             FailureClass::Reset,
-            "reset by the peer (stateless reset: it knows nothing of this connection)".to_owned(),
+            "reset by the peer (stateless reset: it does not know this connection)".to_owned(),
         ),
         ConnectionError::TimedOut => (FailureClass::TimedOut, "no answer".to_owned()),
         ConnectionError::ConnectionClosed(close) => {
@@ -333,15 +331,16 @@ fn of_connection(error: &H3ConnectionError) -> Failure {
 fn invalid(code: Code, reason: &str) -> Failure {
     request_failed(
         FailureClass::Protocol,
-        &format!("the answer is no valid HTTP/3: {reason} ({code})"),
+        &format!("the answer is not valid HTTP/3: {reason} ({code})"),
     )
 }
 
 fn of_stream(error: &StreamError) -> Failure {
     match error {
-        StreamError::RemoteTerminate { code, .. } => {
-            request_failed(FailureClass::Closed, &format!("given up by the server ({code})"))
-        }
+        StreamError::RemoteTerminate { code, .. } => request_failed(
+            FailureClass::Closed,
+            &format!("stream reset by the server ({code})"),
+        ),
         StreamError::RemoteClosing { .. } => {
             request_failed(FailureClass::Closed, "the server is shutting down")
         }

@@ -284,7 +284,7 @@ async fn ipv4_is_enough_if_the_name_server_fails_or_is_silent_about_ipv6() {
 
 #[test]
 fn one_bad_line_of_resolv_conf_does_not_disable_dns() {
-    let file = b"# r\xe9seau\noptions foo ndots:3\ndomain\nsearch lan\nnameserver 127.0.0.53\nrubbish\n";
+    let file = b"# r\xe9seau\noptions foo ndots:3\ndomain\nsearch lan\nnameserver 127.0.0.53\ngarbage\n";
     let dns = Sources::of_files(Ok(file.to_vec()), b"").dns.unwrap();
     assert_eq!(dns.ndots, 3);
     assert_eq!(dns.client.config().name_servers().len(), 2, "udp and tcp");

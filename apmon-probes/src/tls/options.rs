@@ -1,4 +1,4 @@
-//! The options of whatever speaks TLS.
+//! The options of kinds that speak TLS.
 
 use apmon_core::config::{Count, Section, Text, one_or_many};
 use apmon_tls::{Authorities, Fingerprint, Trust};
@@ -11,13 +11,13 @@ use super::Tls;
 const NO_AUTHORITIES: &str =
     "finds no authorities on this machine; install ca-certificates or name an ssl_ca_file";
 
-/// Options of kinds that speak TLS, beside their own.
+/// Options of kinds that speak TLS, in addition to their own.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct TlsOptions {
-    /// SHA-256 of the server's certificate, 64 hex digits with or without
-    /// colons; a list where several are right. Compared within the handshake:
-    /// no other server sees the request. It also covers every `https` address
-    /// redirected to. `apmon pin` prints it.
+    /// SHA-256 of the server's certificate, 64 hex digits with or without colons; a
+    /// list if several certificates are accepted. It is compared within the
+    /// handshake, so no other server sees the request. It also applies to every
+    /// `https` address that the server redirects to. `apmon pin` prints it.
     #[serde(
         default,
         deserialize_with = "one_or_many",
@@ -28,31 +28,31 @@ pub struct TlsOptions {
     /// Whether a certificate outside its dates is accepted. Default no.
     #[serde(default)]
     pub ignore_ssl_expiry: bool,
-    /// Whether the certificate must be signed by an authority this machine
-    /// trusts, and name the host. Default: the site's, else no; a pinned
-    /// monitor is verified only where it says so itself. (An addition.)
+    /// Whether the certificate must be signed by an authority this machine trusts,
+    /// and name the host. Default: the site's, else no; a pinned monitor is
+    /// verified only if this option is set on it. (An addition.)
     pub ssl_verify: Option<bool>,
-    /// A PEM file of the authorities that are trusted instead of the system's,
-    /// or the server's own certificate. Relative to the site file. Default: the
-    /// site's. Needs `ssl_verify`. (An addition.)
+    /// A PEM file of the authorities to trust instead of the system's, or the
+    /// server's own certificate. Relative to the site file. Default: the site's.
+    /// Needs `ssl_verify`. (An addition.)
     pub ssl_ca_file: Option<Text>,
-    /// Warn when the certificate expires within so many days. Default: the
+    /// Warn when the certificate expires within this many days. Default: the
     /// site's, else no warning. (An addition.)
     pub ssl_expiry_warn_days: Option<Count>,
 }
 
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-#[allow(dead_code)] // stands for its schema
+#[allow(dead_code)] // only its schema is used
 enum OneOrMany {
     One(Fingerprint),
     Many(Vec<Fingerprint>),
 }
 
 impl TlsOptions {
-    /// Checks what no type can. `missing` says what the section lacks to speak
-    /// TLS at all, to follow an option's name; it `may_follow` to where TLS is
-    /// spoken, and what the site says holds there.
+    /// Checks what types cannot. `missing` says what the section lacks to speak TLS
+    /// at all, in words that follow an option's name. If the monitor `may_follow` a
+    /// redirect to a server with TLS, the site's options hold there.
     pub(crate) fn plan(
         self,
         section: &mut Section<'_>,
@@ -60,7 +60,7 @@ impl TlsOptions {
         missing: Option<&str>,
         may_follow: bool,
     ) -> Option<Tls> {
-        // An empty list would quietly trust everybody.
+        // An empty list would silently accept every certificate.
         if section.has("ssl_fingerprint")
             && self.ssl_fingerprint.is_empty()
             && !section.is_wrong("ssl_fingerprint")
@@ -116,7 +116,7 @@ impl TlsOptions {
         if missing.is_none() && !pinned && !verify {
             section.hint(
                 "address",
-                "is neither pinned nor verified: whoever answers there is believed (apmon pin, or ssl_verify: yes)",
+                "is neither pinned nor verified: the server's identity is not checked (apmon pin, or ssl_verify: yes)",
             );
         }
         let trust = Trust {
