@@ -159,7 +159,7 @@ async fn an_agent_that_restarts_during_a_poll_is_polled_again_before_anything_is
         ..Behaviour::default()
     });
     let agent = Arc::clone(&story.agent);
-    let begins_anew = async {
+    let restarts = async {
         while agent.requests() < 4 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -168,7 +168,7 @@ async fn an_agent_that_restarts_during_a_poll_is_polled_again_before_anything_is
             device.clocks = Some((200, 100));
         });
     };
-    let (reason, ()) = tokio::join!(story.failure_after(60), begins_anew);
+    let (reason, ()) = tokio::join!(story.failure_after(60), restarts);
     assert_eq!(reason, "snmp: the agent was restarted during the poll");
     assert_eq!(
         story.notices_after(1).await,

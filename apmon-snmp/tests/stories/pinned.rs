@@ -158,7 +158,7 @@ fn station(number: u8) -> Oid {
 }
 
 #[tokio::test]
-async fn a_port_by_name_is_found_after_it_was_numbered_anew() {
+async fn a_port_given_by_name_is_found_after_renumbering() {
     for port in ["Gi0/3", "GigabitEthernet0/3", "camera"] {
         let mut device = switch(4);
         device.new_station(PINNED, 3);

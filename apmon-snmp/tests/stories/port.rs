@@ -159,7 +159,7 @@ async fn ports_ignored_by_any_of_their_names_are_not_reported() {
 }
 
 #[tokio::test]
-async fn ports_that_are_numbered_anew_are_the_same_ports() {
+async fn renumbered_ports_are_the_same_ports() {
     let mut device = switch(4);
     device.new_station(STATION, 2);
     let mut story = Story::begun(device, "type: ports").await;

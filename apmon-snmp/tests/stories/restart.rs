@@ -67,7 +67,7 @@ async fn a_reboot_that_renumbers_the_ports_reports_only_the_reboot() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_restarted_on_a_device_that_goes_on_costs_no_count() {
+async fn an_agent_restart_alone_breaks_no_counter() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     story.change(|device| device.clocks = Some((103_000, 500)));
     let observation = story.after(30).await;
@@ -78,7 +78,7 @@ async fn an_agent_that_is_restarted_on_a_device_that_goes_on_costs_no_count() {
 }
 
 #[tokio::test]
-async fn of_a_device_without_a_clock_of_its_own_the_agents_restart_may_be_its_own() {
+async fn without_a_device_clock_an_agent_restart_counts_as_a_reboot() {
     let mut device = switch(4);
     device.has_system_uptime = false;
     let mut story = Story::begun(device, "type: ports").await;
@@ -96,7 +96,7 @@ async fn of_a_device_without_a_clock_of_its_own_the_agents_restart_may_be_its_ow
 }
 
 #[tokio::test]
-async fn after_497_days_a_clock_begins_anew_and_nothing_was_restarted() {
+async fn a_clock_that_wraps_after_497_days_is_not_a_restart() {
     let mut device = switch(4);
     device.clocks = Some((u32::MAX - 999, u32::MAX - 999));
     let mut story = Story::begun(device, "type: ports").await;

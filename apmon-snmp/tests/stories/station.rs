@@ -31,7 +31,7 @@ async fn a_station_that_appears_is_reported_in_the_seeds_words() {
 }
 
 #[tokio::test]
-async fn who_comes_first_to_a_switch_without_stations_is_seen_at_once() {
+async fn the_first_station_on_an_empty_switch_is_seen_at_once() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     for _ in 0..3 {
         assert_eq!(story.notices_after(60).await, [""; 0]);
