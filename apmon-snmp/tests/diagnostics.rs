@@ -1,4 +1,4 @@
-//! Seed 003's validation rules 21 to 33, each mistake with its message.
+//! Seed 003's validation rules 21 to 33, each error with its message.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
@@ -47,7 +47,7 @@ impl Kind for Http {
     }
 }
 
-/// Nothing is looked at here.
+/// A probe that is never run.
 struct Never;
 
 #[async_trait::async_trait]
@@ -72,7 +72,7 @@ fn errors(monitor: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_right_is_taken() {
+fn valid_options_are_accepted() {
     for monitor in [
         "type: ports, address: snmp://192.168.1.6",
         "type: ports, address: 'snmp://[fe80::1]:1161', community: x, percentile: 1",
@@ -93,7 +93,7 @@ fn what_is_right_is_taken() {
 }
 
 #[test]
-fn each_mistake_has_its_message() {
+fn each_error_has_its_message() {
     let table: &[(&str, &[&str])] = &[
         // 21, 26, 31
         (
@@ -234,7 +234,7 @@ fn each_mistake_has_its_message() {
 }
 
 #[test]
-fn a_mistake_names_its_place() {
+fn an_error_names_its_place() {
     assert_eq!(
         read("type: host, address: snmp://h, percentile: 95").unwrap_err(),
         "f.yaml:3:46: monitor \"m\": \"percentile\" is not an option of type host; it belongs to ports, port"
@@ -257,7 +257,7 @@ fn a_community_never_shows() {
 }
 
 #[test]
-fn writing_a_default_out_makes_no_other_monitor() {
+fn writing_out_a_default_keeps_the_checksum() {
     let checksum = |monitor: &str| read(monitor).unwrap().monitors.remove(0).checksum;
     let bare = "type: port, address: snmp://h, port: 1, mac: 18:E8:29:45:F8:F7";
     let full =
@@ -284,7 +284,7 @@ fn every_kind_describes_itself_by_an_example_that_is_right() {
         let schema = kind.schema().to_value().to_string();
         assert!(
             !schema.contains("\"default\":\"ef"),
-            "a secret's hash is no default: {schema}"
+            "a secret's hash must not be a default: {schema}"
         );
         for field in kind.fields() {
             assert!(schema.contains(field), "{field}");

@@ -13,7 +13,7 @@ use lab::{LabCheck, LabMonitor, PassScript, Snmpd};
 const PROCESSOR: &str = "1.3.6.1.2.1.25.3.3.1";
 /// A row of hrStorageTable.
 const STORAGE: &str = "1.3.6.1.2.1.25.2.3.1";
-/// net-snmp looks at the processors for the first time after 5 s.
+/// net-snmp reads the processors' load for the first time after 5 s.
 const FIRST_CHECK: Duration = Duration::from_secs(30);
 
 const COUNTERS: [&str; 5] = [
@@ -31,7 +31,7 @@ fn host(snmpd: &Snmpd, options: &str) -> LabMonitor {
     ))
 }
 
-/// A host whose only processor is so busy as the test says.
+/// A host with one processor, whose load the test sets.
 fn processor() -> (PassScript, Snmpd) {
     let load = PassScript::new(PROCESSOR, &[2]);
     let snmpd = Snmpd::start(&[&load.lines()]);
@@ -47,7 +47,7 @@ fn word(file: &str, name: &str) -> u64 {
     line.unwrap().split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// The first look at an agent that has looked at its kernel itself.
+/// The first check of an agent that has read its kernel's counters.
 async fn informed(monitor: &mut LabMonitor) -> LabCheck {
     let waited = Stopwatch::start();
     loop {
@@ -60,7 +60,10 @@ async fn informed(monitor: &mut LabMonitor) -> LabCheck {
             "no context switches: {}",
             seen.reason()
         );
-        assert!(seen.metric("interrupts").is_none(), "zero is no count");
+        assert!(
+            seen.metric("interrupts").is_none(),
+            "zero is not reported as a count"
+        );
     }
 }
 
@@ -197,18 +200,18 @@ async fn the_file_systems_of_a_host_are_those_that_are_mounted() {
 }
 
 #[tokio::test]
-async fn counters_go_on_from_the_second_look_and_over_a_restart_of_the_agent() {
+async fn counters_continue_from_the_second_check_and_across_an_agent_restart() {
     let mut snmpd = Snmpd::start(&[]);
     informed(&mut host(&snmpd, "")).await;
     let mut monitor = host(&snmpd, "");
     let first = monitor.check().await;
     for name in COUNTERS {
-        assert!(!first.continues(name), "{name} at the first look");
+        assert!(!first.continues(name), "{name} at the first check");
     }
     let second = monitor.check().await;
     grown(&first, &second);
-    // hrSystemUptime is the kernel's, and goes on. What the agent does not know
-    // for its first seconds is not taken for zero.
+    // hrSystemUptime is the kernel's and continues. What the agent does not know
+    // in its first seconds is not taken for zero.
     snmpd.restart();
     let third = informed(&mut monitor).await;
     grown(&second, &third);
@@ -233,7 +236,7 @@ fn grown(before: &LabCheck, after: &LabCheck) {
 }
 
 #[tokio::test]
-async fn a_busy_processor_is_told_until_it_is_well_below_its_limit() {
+async fn a_busy_processor_is_down_until_it_is_clearly_below_its_limit() {
     let (load, snmpd) = processor();
     let mut monitor = host(&snmpd, ", max_cpu_pct: 80");
     for (pct, reason) in [
@@ -250,15 +253,15 @@ async fn a_busy_processor_is_told_until_it_is_well_below_its_limit() {
         assert_eq!(
             seen.value("cpu_load"),
             f64::from(pct),
-            "its figures are there all the same"
+            "the figures are recorded during an outage, too"
         );
-        // The next look is that of a daemon that was restarted.
+        // The next check is made by a restarted daemon.
         monitor = host(&snmpd, ", max_cpu_pct: 80").remember(&monitor.memory);
     }
 }
 
 #[tokio::test]
-async fn a_full_file_system_is_told_by_its_name() {
+async fn a_full_file_system_is_reported_by_name() {
     let table = PassScript::new(STORAGE, &[1, 2, 3, 4, 5, 6]);
     let snmpd = Snmpd::start(&[&table.lines()]);
     let options = ", max_disk_pct: 90, ignore_disks: ['/snap/*']";
@@ -321,11 +324,11 @@ async fn a_host_that_shows_nothing_of_itself_says_what_it_should_show() {
     let failure = seen.observation.outcome.failure().unwrap();
     assert_eq!(failure.class, FailureClass::Content);
     assert_eq!(seen.observation.outcome.verdict(), Verdict::Down);
-    assert_eq!(seen.observation.memory, None, "what is remembered stays");
+    assert_eq!(seen.observation.memory, None, "the stored memory is kept");
 }
 
 #[tokio::test]
-async fn a_regular_look_at_a_host_takes_few_answers() {
+async fn a_regular_check_of_a_host_takes_few_responses() {
     let snmpd = Snmpd::start(&[]);
     let mut monitor = host(&snmpd, "");
     monitor.check().await;

@@ -143,7 +143,7 @@ fn a_pulled_cable_is_seen_and_one_that_is_back() {
             .unwrap();
         let mut monitor = LabMonitor::new(&section);
         let mut until = |word: &str| {
-            // The agent looks at its interfaces every 3 s.
+            // The agent reads its interfaces every 3 s.
             let waited = apmon_core::Stopwatch::start();
             loop {
                 let seen = runtime.block_on(monitor.check());
@@ -163,7 +163,7 @@ fn a_pulled_cable_is_seen_and_one_that_is_back() {
 }
 
 #[test]
-fn a_station_that_comes_to_an_empty_table_is_seen_at_the_next_look() {
+fn a_station_that_joins_an_empty_table_is_seen_at_the_next_check() {
     let namespace = Namespace::with_cables(1);
     let bridge_ports = PassScript::new("1.3.6.1.2.1.17.1.4.1", &[2]);
     let stations = PassScript::new("1.3.6.1.2.1.17.4.3.1", &[2, 3]);

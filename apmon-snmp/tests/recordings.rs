@@ -13,7 +13,7 @@ use lab::{LabCheck, LabMonitor, Recordings};
 const SHOWN: usize = 12;
 /// Stations of a port that are shown one by one.
 const STATIONS: usize = 4;
-/// A regular poll of a device of this size takes so many answers at most.
+/// The most responses a regular poll of a device of this size may take.
 const MOST_ROUND_TRIPS: u32 = 40;
 const MOST_INTERFACES: usize = 60;
 const MOST_STATIONS: f64 = 300.0;

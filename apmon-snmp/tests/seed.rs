@@ -1,11 +1,11 @@
-//! `seed.md` says what holds each statement of APMonitor's documentation: here
-//! it is looked at whether that is there.
+//! `seed.md` lists the tests behind each statement of APMonitor's documentation.
+//! The tests here check that those tests exist.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// The sections, each with as many rows as it has at least.
+/// The sections, each with the least number of rows it must have.
 const SECTIONS: [(&str, usize); 4] = [
     ("The kind `ports`", 20),
     ("The kind `host`", 12),
@@ -13,7 +13,7 @@ const SECTIONS: [(&str, usize); 4] = [
     ("The figures", 10),
 ];
 
-/// The rows of each section: what is said, and what holds us to it.
+/// The rows of each section: the statement and its proof.
 fn rows() -> BTreeMap<String, Vec<(String, String)>> {
     let mut sections: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
     let mut section = String::new();
@@ -92,7 +92,7 @@ fn no_section_was_forgotten() {
 #[test]
 fn a_test_that_is_not_there_is_missed() {
     assert!(has_test("tests/seed", "a_test_that_is_not_there_is_missed"));
-    assert!(!has_test("tests/seed", "has_test"), "a function, and no test");
+    assert!(!has_test("tests/seed", "has_test"), "a function, but not a test");
     assert!(!has_test("tests/seed", "a_test_that_nobody_wrote"));
     assert!(!has_test("tests/nowhere", "a_test_that_nobody_wrote"));
 }

@@ -1,5 +1,5 @@
-//! A monitor of this crate's kinds, from its lines of a site file, that is
-//! looked at again and again and remembers as the engine lets it.
+//! A monitor of one of this crate's kinds, built from a site file. It is checked
+//! repeatedly and keeps its memory between checks, as in the engine.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -7,21 +7,21 @@ use apmon_core::{
     Check, Clock as _, Memory, Metric, Monitor, Observation, Reading, Services, SystemClock, Trace, config,
 };
 
-/// A look takes so long at most. Others may keep the machine busy, and
+/// The time limit of a check. Other processes may keep the machine busy, and
 /// recorded devices answer slowly.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A monitor, and what it remembers.
+/// A monitor and its memory.
 pub struct LabMonitor {
     monitor: Arc<dyn Monitor>,
     pub memory: Memory,
     timeout: Duration,
 }
 
-/// What a look found.
+/// The result of a check.
 pub struct LabCheck {
     pub observation: Observation,
-    /// What `--explain` shows: a line a step.
+    /// What `--explain` shows: one line per step.
     pub steps: Vec<String>,
 }
 
@@ -45,20 +45,20 @@ impl LabMonitor {
         }
     }
 
-    /// Looks end after so long.
+    /// Sets the time limit of a check.
     #[must_use]
     pub fn within(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// One that has just started and knows what this one remembers.
+    /// Starts with the memory of another monitor, as after a restart.
     pub fn remember(mut self, memory: &Memory) -> Self {
         self.memory = memory.clone();
         self
     }
 
-    /// Looks once.
+    /// Runs one check.
     pub async fn check(&mut self) -> LabCheck {
         let now = SystemClock::new().now();
         let trace = Trace::start();
@@ -105,11 +105,11 @@ impl LabCheck {
     pub fn continues(&self, name: &str) -> bool {
         match self.metric(name).map(|metric| metric.reading) {
             Some(Reading::Counter { continues, .. }) => continues,
-            other => panic!("{name} is no counter: {other:?}"),
+            other => panic!("{name} is not a counter: {other:?}"),
         }
     }
 
-    /// Answers that the look took, by what `--explain` shows.
+    /// The number of responses the check needed, as `--explain` shows it.
     #[track_caller]
     pub fn round_trips(&self) -> u32 {
         let count = |step: &String| {
@@ -120,6 +120,6 @@ impl LabCheck {
                 .ok()
         };
         let found = self.steps.iter().find_map(count);
-        found.unwrap_or_else(|| panic!("nothing is said of answers: {:?}", self.steps))
+        found.unwrap_or_else(|| panic!("no step names the number of answers: {:?}", self.steps))
     }
 }

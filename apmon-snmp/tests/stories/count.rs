@@ -1,4 +1,4 @@
-//! Counts that start anew.
+//! Counters that wrap, are cleared or start over.
 
 use apmon_snmp_client::Value;
 
@@ -11,7 +11,7 @@ const IN_OCTETS: u32 = 10;
 const HC_IN_OCTETS: u32 = 6;
 const TOTAL: &str = "total_bits_in";
 
-/// It has no 64-bit counts, as many a small switch.
+/// Removes the 64-bit counters, which many small switches lack.
 fn without_wide(device: &mut Device) {
     device
         .table
@@ -23,7 +23,7 @@ async fn figures_after(story: &mut Story, secs: u64) -> Figures {
 }
 
 #[tokio::test]
-async fn the_first_look_begins_every_count_and_the_next_ones_go_on() {
+async fn the_first_check_starts_every_counter_and_later_ones_continue() {
     let mut story = Story::of(switch(4), "type: ports");
     let first = figures_after(&mut story, 0).await;
     assert_eq!(first.broken().len(), first.counts());
@@ -93,7 +93,7 @@ async fn where_a_device_learns_to_count_in_64_bits_no_spike_comes_of_it() {
     let mut story = Story::of(device, "type: ports");
     let first = figures_after(&mut story, 0).await;
     assert_eq!(first.count("if10102_in").0, 2_000);
-    // Its firmware was updated, and the next look reads everything anew.
+    // Its firmware was updated, and the next check reads everything again.
     story.change(|device| device.table = wide);
     story.restart_apmon();
     let next = figures_after(&mut story, 60).await;

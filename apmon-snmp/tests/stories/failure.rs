@@ -1,5 +1,5 @@
-//! Devices that answer badly, or not at all: nobody is told that ports are
-//! gone that were not read.
+//! Devices that answer badly or not at all: a port that was not read is not
+//! reported as gone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
             device::{FIRST_INDEX, IF_ENTRY, mac},
         },
     },
-    story::{STATION, Story, switch, told},
+    story::{STATION, Story, notices, switch},
 };
 
 /// Long enough for loopback, and short for a test.
@@ -28,7 +28,7 @@ async fn a_device_that_dies_midway_is_down_and_its_ports_are_not_gone() {
     device.new_station(STATION, 1);
     let mut story = Story::begun(device, "type: ports, mac_changes: all").await;
     story.agent.count_anew();
-    assert_eq!(story.told_after(60).await, [""; 0]);
+    assert_eq!(story.notices_after(60).await, [""; 0]);
     let whole = story.agent.requests();
     let patience = std::mem::replace(&mut story.patience, SHORT);
     for silent_from in [1, 2, whole / 2] {
@@ -41,11 +41,11 @@ async fn a_device_that_dies_midway_is_down_and_its_ports_are_not_gone() {
     }
     story.set(Behaviour::default());
     story.patience = patience;
-    assert_eq!(story.told_after(60).await, [""; 0]);
+    assert_eq!(story.notices_after(60).await, [""; 0]);
 }
 
 #[tokio::test]
-async fn a_table_that_goes_round_in_circles_fails_the_look_which_names_it() {
+async fn a_table_that_loops_fails_the_check_and_is_named_in_the_reason() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     let status = |port: u32| Oid::join(&IF_ENTRY, &[8, FIRST_INDEX + port - 1]);
     story.set(Behaviour {
@@ -58,7 +58,7 @@ async fn a_table_that_goes_round_in_circles_fails_the_look_which_names_it() {
          comes after 1.3.6.1.2.1.2.2.1.8.10103"
     );
     story.set(Behaviour::default());
-    assert_eq!(story.told_after(60).await, [""; 0]);
+    assert_eq!(story.notices_after(60).await, [""; 0]);
 }
 
 #[tokio::test]
@@ -87,12 +87,12 @@ async fn stations_of_a_table_that_was_read_in_part_are_not_gone() {
         "{warning}"
     );
     assert_eq!(
-        told(&observation),
+        notices(&observation),
         ["PORT CHANGE: GigabitEthernet0/4 oper=down admin=up (was oper=up admin=up)"]
     );
     assert_eq!(story.kept("ports_state")["10104"]["macs"][0], "02:1A:B0:00:00:04");
     story.set(Behaviour::default());
-    assert_eq!(story.told_after(60).await, [""; 0]);
+    assert_eq!(story.notices_after(60).await, [""; 0]);
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn an_agent_with_short_answers_is_read_to_the_end() {
     assert_eq!(ports["10124"]["macs"][0], "AA:BB:CC:DD:EE:FF");
     let first = story.agent.requests();
     story.agent.count_anew();
-    assert_eq!(story.told_after(60).await, [""; 0]);
+    assert_eq!(story.notices_after(60).await, [""; 0]);
     assert!(
         story.agent.requests() < first,
         "it remembers what the agent can answer: {} requests after {first}",
@@ -122,7 +122,7 @@ async fn an_agent_with_short_answers_is_read_to_the_end() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_no_answer_and_changes_nothing() {
+async fn a_malformed_message_is_not_an_answer_and_changes_nothing() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     let patience = std::mem::replace(&mut story.patience, SHORT);
     for damage in Damage::ALL {
@@ -135,7 +135,7 @@ async fn what_is_no_message_is_no_answer_and_changes_nothing() {
     }
     story.set(Behaviour::default());
     story.patience = patience;
-    assert_eq!(story.told_after(60).await, [""; 0]);
+    assert_eq!(story.notices_after(60).await, [""; 0]);
 }
 
 #[tokio::test]
@@ -148,18 +148,18 @@ async fn an_agent_that_suddenly_shows_no_interfaces_has_not_lost_them() {
         "snmp: it shows no interfaces (may this community or user see 1.3.6.1.2.1.2?)"
     );
     story.change(|device| device.table = whole);
-    assert_eq!(story.told_after(60).await, [""; 0]);
+    assert_eq!(story.notices_after(60).await, [""; 0]);
 }
 
 #[tokio::test]
-async fn an_agent_that_begins_anew_while_it_is_read_is_read_again_before_anything_is_told() {
+async fn an_agent_that_restarts_during_a_poll_is_polled_again_before_anything_is_reported() {
     let mut story = Story::begun(switch(24), "type: ports").await;
     story.set(Behaviour {
         delay: Duration::from_millis(5),
         ..Behaviour::default()
     });
     let agent = Arc::clone(&story.agent);
-    let begins_anew = async {
+    let restarts = async {
         while agent.requests() < 4 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -168,10 +168,10 @@ async fn an_agent_that_begins_anew_while_it_is_read_is_read_again_before_anythin
             device.clocks = Some((200, 100));
         });
     };
-    let (reason, ()) = tokio::join!(story.failure_after(60), begins_anew);
+    let (reason, ()) = tokio::join!(story.failure_after(60), restarts);
     assert_eq!(reason, "snmp: the agent was restarted during the poll");
     assert_eq!(
-        story.told_after(1).await,
+        story.notices_after(1).await,
         [
             "RESTARTED: restarted, up for 2 secs",
             "PORT CHANGE: GigabitEthernet0/24 oper=down admin=up (was oper=up admin=up)",
@@ -180,7 +180,7 @@ async fn an_agent_that_begins_anew_while_it_is_read_is_read_again_before_anythin
 }
 
 #[tokio::test]
-async fn a_table_that_ends_too_early_without_a_word_is_not_believed_at_once() {
+async fn a_table_that_ends_too_early_without_an_error_is_not_believed_at_once() {
     const IF_NUMBER: [u32; 9] = [1, 3, 6, 1, 2, 1, 2, 1, 0];
     let device = switch(4);
     let whole = device.table.clone();
@@ -196,11 +196,11 @@ async fn a_table_that_ends_too_early_without_a_word_is_not_believed_at_once() {
     );
     // It was there all the time.
     story.change(|device| device.table = whole);
-    assert_eq!(story.told_after(60).await, [""; 0]);
-    // What is so twice is so, whatever the number says.
+    assert_eq!(story.notices_after(60).await, [""; 0]);
+    // The same result twice in a row is believed, even if ifNumber disagrees.
     story.change(|device| lacks(device, 3));
     story.failure_after(60).await;
-    let told = story.told_after(60).await;
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("vanished"), "{told:?}");
+    let notices = story.notices_after(60).await;
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(notices[0].contains("vanished"), "{notices:?}");
 }

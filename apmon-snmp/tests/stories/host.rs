@@ -5,7 +5,7 @@ use apmon_snmp_client::Value;
 
 use crate::{
     lab::Device,
-    story::{Figures, Story, told},
+    story::{Figures, Story, notices},
 };
 
 const SYSTEM_STATS: [u32; 8] = [1, 3, 6, 1, 4, 1, 2021, 11];
@@ -28,7 +28,7 @@ fn disk(device: &mut Device, row: u32, name: &str, read: u64, written: u64) {
     device.set(&DISK_IO, &[13, row], Value::Counter64(written));
 }
 
-/// As net-snmp tells a Linux host.
+/// A Linux host as net-snmp shows it.
 fn linux() -> Device {
     let mut device = Device::host();
     device.clocks = Some((100_000, 100_000));
@@ -47,7 +47,7 @@ fn linux() -> Device {
 async fn the_figures_are_the_seeds() {
     let mut story = Story::of(linux(), "type: host");
     let observation = story.after(0).await;
-    assert_eq!(told(&observation), [""; 0]);
+    assert_eq!(notices(&observation), [""; 0]);
     let first = Figures::of(&observation);
     assert_eq!(
         first.names(),
@@ -105,7 +105,7 @@ async fn a_host_that_was_restarted_makes_no_spike() {
 }
 
 #[tokio::test]
-async fn what_a_host_does_not_tell_is_left_out() {
+async fn figures_a_host_does_not_report_are_left_out() {
     let mut story = Story::of(Device::host(), "type: host");
     let figures = Figures::of(&story.after(0).await);
     assert_eq!(
@@ -132,7 +132,7 @@ async fn memory_and_swap_are_those_of_ucd_where_the_storage_table_has_none() {
 }
 
 #[tokio::test]
-async fn a_limit_that_is_exceeded_is_an_outage_until_it_is_well_below() {
+async fn an_exceeded_limit_is_an_outage_until_the_value_is_clearly_below_it() {
     let options = "type: host, max_disk_pct: 80, max_cpu_pct: 90";
     let mut story = Story::of(linux(), options);
     let used = |device: &mut Device, blocks| device.set(&STORAGE, &[31], Value::Integer(blocks));

@@ -1,5 +1,5 @@
-//! Whole lines, as they stand on the console: the monitors, and apmon's engine
-//! with a store in memory, a pass at a time.
+//! Whole lines as the console shows them: the monitors and apmon's engine with
+//! an in-memory store, one pass at a time.
 
 use std::sync::{Arc, Mutex};
 
@@ -64,7 +64,7 @@ impl Notifier for Recorder {
     }
 }
 
-/// A site that is looked at by passes.
+/// A site that is checked in single passes.
 struct Site {
     agent: LabAgent,
     options: String,
@@ -80,8 +80,8 @@ impl Site {
         }
     }
 
-    /// The console's lines of a pass at that time of day. Channels get the same,
-    /// without hashes and label.
+    /// The console's lines of a pass at that time of day. Channels receive the same
+    /// text without hashes and label.
     async fn pass(&self, time: &str) -> Vec<String> {
         let wall = format!("2026-02-11T{time}Z").parse().unwrap();
         let clock = At(Now {
@@ -105,10 +105,13 @@ impl Site {
             });
         engine.pass().await.unwrap();
         let lines = lines.lock().unwrap().clone();
-        let heard = recorder.0.lock().unwrap().clone();
-        assert_eq!(lines.len(), heard.len());
-        for (line, heard) in lines.iter().zip(&heard) {
-            assert!(line.ends_with(&format!(": {heard} #####")), "{line}: {heard}");
+        let received = recorder.0.lock().unwrap().clone();
+        assert_eq!(lines.len(), received.len());
+        for (line, received) in lines.iter().zip(&received) {
+            assert!(
+                line.ends_with(&format!(": {received} #####")),
+                "{line}: {received}"
+            );
         }
         lines
     }

@@ -1,6 +1,6 @@
-//! What the kinds find in devices that change between two looks, and what is
-//! told of it: real monitors, built from a site file, and the lab's agent.
-//! The clock of the looks is moved by hand.
+//! What the kinds detect and report on devices that change between two checks:
+//! real monitors, built from a site file, and the lab's agent. The tests move the
+//! clock by hand.
 
 #![allow(clippy::unwrap_used)] // a test may end where it stands
 

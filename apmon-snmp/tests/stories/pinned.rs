@@ -9,7 +9,7 @@ use crate::{
         Behaviour, Device,
         agent::device::{IF_X_ENTRY, mac},
     },
-    story::{PINNED, STATION, Story, name, switch, told},
+    story::{PINNED, STATION, Story, name, notices, switch},
 };
 
 const FDB_PORT: [u32; 13] = [1, 3, 6, 1, 2, 1, 17, 7, 1, 2, 2, 1, 2];
@@ -30,10 +30,10 @@ fn always_up() -> String {
     format!("{PORT}, always_up: yes")
 }
 
-/// Verdict and reason of the next look.
+/// Verdict and reason of the next check.
 async fn found(story: &mut Story) -> (Verdict, String) {
     let observation = story.after(60).await;
-    assert_eq!(told(&observation), [""; 0], "it tells by its verdict");
+    assert_eq!(notices(&observation), [""; 0], "it reports by its verdict alone");
     let outcome = observation.outcome;
     let reason = outcome.failure().map_or("", |failure| &failure.reason);
     (outcome.verdict(), reason.to_owned())
@@ -158,7 +158,7 @@ fn station(number: u8) -> Oid {
 }
 
 #[tokio::test]
-async fn a_port_by_name_is_found_after_it_was_numbered_anew() {
+async fn a_port_given_by_name_is_found_after_renumbering() {
     for port in ["Gi0/3", "GigabitEthernet0/3", "camera"] {
         let mut device = switch(4);
         device.new_station(PINNED, 3);

@@ -6,19 +6,19 @@ use apmon_snmp_client::Value;
 
 use crate::{
     lab::agent::device::mac,
-    story::{STATION, Story, changes, switch, told},
+    story::{STATION, Story, changes, notices, switch},
 };
 
 const ONE: &str = "02:1A:B0:00:00:01";
 const TWO: &str = "02:1A:B0:00:00:02";
 
 #[tokio::test]
-async fn a_station_that_appears_is_told_in_the_seeds_words() {
+async fn a_station_that_appears_is_reported_in_the_seeds_words() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     story.change(|device| device.new_station(STATION, 1));
     let observation = story.after(30).await;
     assert_eq!(
-        told(&observation),
+        notices(&observation),
         ["PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:FF]"]
     );
     assert_eq!(
@@ -27,22 +27,22 @@ async fn a_station_that_appears_is_told_in_the_seeds_words() {
     );
     assert_eq!(story.kept("ports_state")["10101"]["macs"][0], "AA:BB:CC:DD:EE:FF");
     story.restart_apmon();
-    assert_eq!(story.told_after(3_600).await, [""; 0]);
+    assert_eq!(story.notices_after(3_600).await, [""; 0]);
 }
 
 #[tokio::test]
-async fn who_comes_first_to_a_switch_without_stations_is_seen_at_once() {
+async fn the_first_station_on_an_empty_switch_is_seen_at_once() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     for _ in 0..3 {
-        assert_eq!(story.told_after(60).await, [""; 0]);
+        assert_eq!(story.notices_after(60).await, [""; 0]);
     }
     story.change(|device| device.new_station(STATION, 1));
-    assert_eq!(story.told_after(60).await.len(), 1);
+    assert_eq!(story.notices_after(60).await.len(), 1);
     story.change(|device| device.station_leaves(STATION));
-    assert_eq!(story.told_after(60).await, [""; 0]);
+    assert_eq!(story.notices_after(60).await, [""; 0]);
     story.change(|device| device.new_station(mac(1), 2));
     assert_eq!(
-        story.told_after(60).await,
+        story.notices_after(60).await,
         [format!(
             "PORT MAC CHANGE: GigabitEthernet0/2 MAC change appeared=[{ONE}]"
         )]
@@ -57,7 +57,7 @@ async fn a_station_that_moves_is_one_message() {
     story.change(|device| device.station_moves(STATION, 3));
     let observation = story.after(30).await;
     assert_eq!(
-        told(&observation),
+        notices(&observation),
         ["PORT MAC CHANGE: MAC AA:BB:CC:DD:EE:FF moved from GigabitEthernet0/1 to GigabitEthernet0/3"]
     );
     assert_eq!(
@@ -70,20 +70,20 @@ async fn a_station_that_moves_is_one_message() {
 }
 
 #[tokio::test]
-async fn a_station_that_ages_out_is_told_with_the_next_one_that_appears() {
+async fn a_station_that_ages_out_is_reported_with_the_next_one_that_appears() {
     let mut device = switch(4);
     device.new_station(mac(1), 1);
     let mut story = Story::begun(device, "type: ports").await;
     story.change(|device| device.station_leaves(mac(1)));
     let observation = story.after(30).await;
-    assert_eq!(told(&observation), [""; 0]);
+    assert_eq!(notices(&observation), [""; 0]);
     assert_eq!(
         changes(&observation),
-        [format!("GigabitEthernet0/1 stations: {ONE} -> - (not told)")]
+        [format!("GigabitEthernet0/1 stations: {ONE} -> - (not reported)")]
     );
     story.change(|device| device.new_station(mac(2), 1));
     assert_eq!(
-        story.told_after(30).await,
+        story.notices_after(30).await,
         [format!(
             "PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[{TWO}] gone=[{ONE}]"
         )]
@@ -91,24 +91,24 @@ async fn a_station_that_ages_out_is_told_with_the_next_one_that_appears() {
 }
 
 #[tokio::test]
-async fn a_station_that_comes_back_to_its_port_is_no_news() {
+async fn a_station_that_comes_back_to_its_port_is_not_reported() {
     let mut device = switch(4);
     device.new_station(mac(1), 1);
     let mut story = Story::begun(device, "type: ports").await;
     story.change(|device| device.station_leaves(mac(1)));
-    assert_eq!(story.told_after(300).await, [""; 0]);
+    assert_eq!(story.notices_after(300).await, [""; 0]);
     story.change(|device| device.new_station(mac(1), 1));
-    assert_eq!(story.told_after(300).await, [""; 0]);
+    assert_eq!(story.notices_after(300).await, [""; 0]);
 }
 
 #[tokio::test]
-async fn with_all_a_station_that_goes_is_told_too() {
+async fn with_all_a_station_that_leaves_is_reported_too() {
     let mut device = switch(4);
     device.new_station(mac(1), 1);
     let mut story = Story::begun(device, "type: ports, mac_changes: all").await;
     story.change(|device| device.station_leaves(mac(1)));
     assert_eq!(
-        story.told_after(30).await,
+        story.notices_after(30).await,
         [format!(
             "PORT MAC CHANGE: GigabitEthernet0/1 MAC change gone=[{ONE}]"
         )]
@@ -116,7 +116,7 @@ async fn with_all_a_station_that_goes_is_told_too() {
 }
 
 #[tokio::test]
-async fn with_no_nothing_is_told_of_stations_and_all_of_ports() {
+async fn with_no_ports_are_reported_and_stations_are_not() {
     let mut device = switch(4);
     device.new_station(mac(1), 1);
     let mut story = Story::begun(device, "type: ports, mac_changes: no").await;
@@ -127,38 +127,38 @@ async fn with_no_nothing_is_told_of_stations_and_all_of_ports() {
     });
     let observation = story.after(30).await;
     assert_eq!(
-        told(&observation),
+        notices(&observation),
         ["PORT CHANGE: GigabitEthernet0/1 oper=down admin=up (was oper=up admin=up)"]
     );
     assert_eq!(
         observation.changes.len(),
         3,
-        "the history has the stations all the same"
+        "the history records the stations nevertheless"
     );
 }
 
 #[tokio::test]
-async fn a_station_that_is_not_on_the_list_is_told_as_a_new_one() {
+async fn a_station_that_is_not_on_the_list_is_reported_as_new() {
     let mut device = switch(4);
     device.new_station(mac(1), 1);
     let options = format!("type: ports, allow_macs: ['{ONE}', '{}']", TWO.to_lowercase());
     let mut story = Story::begun(device, &options).await;
     story.change(|device| device.new_station(mac(2), 1));
     assert_eq!(
-        story.told_after(30).await,
+        story.notices_after(30).await,
         [format!(
             "PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[{TWO}]"
         )]
     );
     story.change(|device| device.new_station(STATION, 2));
     assert_eq!(
-        story.told_after(30).await,
+        story.notices_after(30).await,
         [
             "PORT MAC CHANGE: GigabitEthernet0/2 MAC change appeared=[AA:BB:CC:DD:EE:FF]",
             "NEW STATION: GigabitEthernet0/2 new station AA:BB:CC:DD:EE:FF is not allowed",
         ]
     );
-    assert_eq!(story.told_after(3_600).await, [""; 0], "once");
+    assert_eq!(story.notices_after(3_600).await, [""; 0], "once");
 }
 
 #[tokio::test]
@@ -173,43 +173,43 @@ async fn the_list_may_be_a_file_beside_the_site_file() {
     device.new_station(mac(1), 1);
     let site = directory.path().join("site.yaml");
     let mut story = Story::from_file(site, device, "type: ports, mac_changes: no, allow_macs: stations");
-    assert_eq!(story.told_after(0).await, [""; 0]);
+    assert_eq!(story.notices_after(0).await, [""; 0]);
     story.change(|device| {
         device.new_station(mac(2), 1);
         device.new_station(mac(3), 2);
         device.new_station(mac(4), 2);
     });
     assert_eq!(
-        story.told_after(30).await,
+        story.notices_after(30).await,
         ["NEW STATION: GigabitEthernet0/2 new stations 02:1A:B0:00:00:03, 02:1A:B0:00:00:04 are not allowed"]
     );
 }
 
 #[tokio::test]
-async fn more_stations_on_a_port_than_it_may_have_are_told_once() {
+async fn too_many_stations_on_a_port_are_reported_once() {
     let mut device = switch(4);
     device.new_station(mac(1), 1);
     let mut story = Story::begun(device, "type: ports, mac_changes: no, max_macs_per_port: 2").await;
     story.change(|device| device.new_station(mac(2), 1));
-    assert_eq!(story.told_after(30).await, [""; 0]);
+    assert_eq!(story.notices_after(30).await, [""; 0]);
     story.change(|device| device.new_station(mac(3), 1));
     assert_eq!(
-        story.told_after(30).await,
+        story.notices_after(30).await,
         ["TOO MANY STATIONS: GigabitEthernet0/1 has 3 stations, more than 2"]
     );
     story.change(|device| device.new_station(mac(4), 1));
-    assert_eq!(story.told_after(3_600).await, [""; 0]);
+    assert_eq!(story.notices_after(3_600).await, [""; 0]);
 }
 
 #[tokio::test]
-async fn what_is_no_station_is_none() {
+async fn group_addresses_and_the_switch_itself_are_not_stations() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     story.change(|device| {
-        // A group, and the switch itself: that is the address of its first port.
+        // A group address, and the switch itself: the address of its first port.
         device.new_station([0x01, 0, 0x5e, 0, 0, 1], 1);
         device.new_station([0x02, 0xff, 0, 0, 0x27, 0x75], 1);
     });
-    assert_eq!(story.told_after(30).await, [""; 0]);
+    assert_eq!(story.notices_after(30).await, [""; 0]);
 }
 
 #[tokio::test]
@@ -229,16 +229,16 @@ async fn a_bridge_that_knows_no_vlans_is_read_as_well_and_as_soon() {
     };
     learn(&story, 1, 1);
     assert_eq!(
-        story.told_after(60).await,
+        story.notices_after(60).await,
         [format!(
             "PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[{ONE}]"
         )]
     );
     story.change(|device| device.table.retain(|oid, _| oid.below(&PORT).is_none()));
-    assert_eq!(story.told_after(60).await, [""; 0]);
+    assert_eq!(story.notices_after(60).await, [""; 0]);
     learn(&story, 2, 2);
     assert_eq!(
-        story.told_after(60).await,
+        story.notices_after(60).await,
         [format!(
             "PORT MAC CHANGE: GigabitEthernet0/2 MAC change appeared=[{TWO}]"
         )]

@@ -1,4 +1,4 @@
-//! A device, and a monitor that looks at it again and again.
+//! A device and a monitor that checks it repeatedly.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::lab::{
     agent::device::{IF_ENTRY, IF_X_ENTRY, Mac},
 };
 
-/// When every story begins.
+/// The time at which every story begins.
 pub const START: &str = "2026-02-11T14:14:30Z";
 
 /// The station of the seed's messages.
@@ -22,10 +22,10 @@ pub const STATION: Mac = [0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
 /// The station that the seed pins.
 pub const PINNED: Mac = [0x18, 0xe8, 0x29, 0x45, 0xf8, 0xf7];
 
-/// Seconds a look may take, where its agent answers.
+/// Seconds a check may take if the agent answers.
 const PATIENCE_SECS: u64 = 20;
 
-/// A switch with so many ports and nobody on them, which are called as in the
+/// A switch with `ports` ports and no stations. The ports are named as in the
 /// seed's messages.
 pub fn switch(ports: u32) -> Device {
     let mut device = Device::switch(ports, 0);
@@ -44,7 +44,7 @@ pub fn name(device: &mut Device, port: u32) {
     device.set(&IF_X_ENTRY, &[1, index], text(format!("Gi0/{port}")));
 }
 
-/// A site with one monitor, called as in the seed's messages.
+/// The monitor of a site that has one, named as in the seed's messages.
 pub fn entry(file: impl Into<PathBuf>, agent: &LabAgent, options: &str) -> MonitorEntry {
     let text = format!(
         "site: {{name: HomeLab}}\nmonitors:\n  - {{name: office-switch, address: 'snmp://{}', community: {}, \
@@ -68,7 +68,7 @@ pub struct Story {
 }
 
 impl Story {
-    /// Nobody has looked at the device yet.
+    /// A story in which the device has not been checked yet.
     pub fn of(device: Device, options: &str) -> Self {
         Self::from_file("site.yaml", device, options)
     }
@@ -86,10 +86,10 @@ impl Story {
         }
     }
 
-    /// Everything has been looked at once, and nothing was told of it.
+    /// A story in which the device was checked once and nothing was reported.
     pub async fn begun(device: Device, options: &str) -> Self {
         let mut story = Self::of(device, options);
-        assert_eq!(story.told_after(0).await, [""; 0]);
+        assert_eq!(story.notices_after(0).await, [""; 0]);
         story
     }
 
@@ -101,12 +101,12 @@ impl Story {
         self.agent.set(behaviour);
     }
 
-    /// apmon ends and starts again: only what is in the state file is left.
+    /// Restarts apmon: only what is in the state file is left.
     pub fn restart_apmon(&mut self) {
         self.monitor = self.entry.build(&Services::default());
     }
 
-    /// The next look, so many seconds later.
+    /// Runs the next check, `secs` seconds later.
     pub async fn after(&mut self, secs: u64) -> Observation {
         self.at += secs;
         let since = Duration::from_secs(self.at);
@@ -123,20 +123,20 @@ impl Story {
         observation
     }
 
-    /// What the next look tells, which finds the device as good as ever.
-    pub async fn told_after(&mut self, secs: u64) -> Vec<String> {
+    /// The notices of the next check, which must succeed.
+    pub async fn notices_after(&mut self, secs: u64) -> Vec<String> {
         let observation = self.after(secs).await;
         let failure = observation.outcome.failure();
         assert_eq!(failure, None, "after {} s", self.at);
-        told(&observation)
+        notices(&observation)
     }
 
-    /// Why the next look failed. What was known stays known.
+    /// The reason of the next check, which must fail. The memory is kept.
     pub async fn failure_after(&mut self, secs: u64) -> String {
         let observation = self.after(secs).await;
         assert_eq!(observation.outcome.verdict(), Verdict::Down);
-        assert_eq!(observation.memory, None, "what was known stays known");
-        assert_eq!(told(&observation), [""; 0]);
+        assert_eq!(observation.memory, None, "a failed check keeps the memory");
+        assert_eq!(notices(&observation), [""; 0]);
         assert_eq!(observation.changes, []);
         observation.outcome.failure().unwrap().reason.clone()
     }
@@ -149,29 +149,29 @@ impl Story {
     }
 }
 
-/// Label and text of all that an observation tells.
-pub fn told(observation: &Observation) -> Vec<String> {
+/// Label and text of all notices of an observation.
+pub fn notices(observation: &Observation) -> Vec<String> {
     let notices = observation.notices.iter();
     notices
         .map(|notice| format!("{}: {}", notice.label, notice.text))
         .collect()
 }
 
-/// What was otherwise, with whether it was told.
+/// The changes of an observation, and whether each was reported.
 pub fn changes(observation: &Observation) -> Vec<String> {
     let changes = observation.changes.iter();
     changes
         .map(|change| {
             let sides = [change.event.before(), change.event.after()];
             let [before, after] = sides.map(|side| side.unwrap_or_else(|| "-".to_owned()));
-            let told = if change.notified { "" } else { " (not told)" };
+            let suffix = if change.notified { "" } else { " (not reported)" };
             let (port, word) = (&change.port, change.event.as_str());
-            format!("{port} {word}: {before} -> {after}{told}")
+            format!("{port} {word}: {before} -> {after}{suffix}")
         })
         .collect()
 }
 
-/// The figures of a look.
+/// The figures of a check.
 pub struct Figures(BTreeMap<String, Reading>);
 
 impl Figures {
@@ -202,14 +202,14 @@ impl Figures {
         }
     }
 
-    /// By how much a count has grown since; `None` where that means nothing.
+    /// By how much a count has grown; `None` if it does not continue.
     #[track_caller]
     pub fn grown(&self, before: &Self, name: &str) -> Option<u64> {
         let (value, continues) = self.count(name);
         continues.then(|| value.wrapping_sub(before.count(name).0))
     }
 
-    /// The counts that do not go on.
+    /// The counts that do not continue.
     pub fn broken(&self) -> Vec<&str> {
         let all = self.0.iter();
         all.filter(|(_, reading)| matches!(reading, Reading::Counter { continues: false, .. }))
