@@ -170,7 +170,7 @@ fn invalid_files(lab: &Lab) -> Vec<(&'static str, &'static str)> {
             "directory.yaml: a directory; a site file is wanted",
         ),
         ("binary.yaml", "binary.yaml:1:9: not UTF-8 text: byte 0xff"),
-        ("nul.yaml", "nul.yaml:2:9: a NUL byte: this is no text file"),
+        ("nul.yaml", "nul.yaml:2:9: a NUL byte: this is not a text file"),
         ("utf16.yaml", "utf16.yaml:1:1: UTF-16 text; save it as UTF-8"),
         ("empty.yaml", "empty.yaml:1:1: "),
         ("comment.yaml", "comment.yaml:"),
@@ -255,8 +255,8 @@ fn test_config_names_monitors_that_are_neither_pinned_nor_verified() {
     assert_eq!(
         output.logged("WARN"),
         [
-            "lab.yaml:3:39: monitor \"open\": \"address\" is neither pinned nor verified: whoever answers there is \
-             believed (apmon pin, or ssl_verify: yes)"
+            "lab.yaml:3:39: monitor \"open\": \"address\" is neither pinned nor verified: the server's identity is \
+             not checked (apmon pin, or ssl_verify: yes)"
         ]
     );
     // A pass does not repeat the hint each time cron runs.
@@ -320,11 +320,13 @@ fn channels_are_listed_without_their_secrets() {
     for warning in [
         "outage_commands: there is no program no-such-sms in PATH",
         &format!("outage_commands: {not_executable} is not executable"),
-        &format!("{sms} stands in for webhook:hooks.example.com: it is told nothing else"),
-        &format!("{ops} stands in for webhook:api.telegram.org: it is told nothing else"),
         &format!(
-            "{ops} is mail and stands in for webhook:api.telegram.org: of 1 monitors with email: no it is told nothing"
+            "{sms} is the fallback of webhook:hooks.example.com: it receives only what they cannot deliver"
         ),
+        &format!(
+            "{ops} is the fallback of webhook:api.telegram.org: it receives only what they cannot deliver"
+        ),
+        &format!("{ops} receives nothing of 1 monitor that has email: no"),
     ] {
         let warned = |line: &String| line.ends_with(&format!("WARN HomeLab: {warning}"));
         assert!(output.err.iter().any(warned), "{warning}: {}", output.text());

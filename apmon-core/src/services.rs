@@ -39,19 +39,19 @@ impl Services {
         any.downcast().expect("stored under its own type")
     }
 
-    /// From now on `names` looks names up.
+    /// Provides the resolver.
     pub fn provide_names(&self, names: Arc<dyn Names>) {
         self.provide(names);
     }
 
-    /// Who looks names up. Where nobody was provided, names are refused as our
-    /// own trouble (`Unknown`), and literal addresses work.
+    /// The resolver. If none was provided, names fail as our own fault (`Unknown`), and
+    /// literal addresses work.
     #[must_use]
     pub fn names(&self) -> Arc<dyn Names> {
         Arc::clone(&self.shared::<Provided<dyn Names>>().0)
     }
 
-    /// From now on `network` tells whether our own end is to blame.
+    /// Provides the state of our own end of the network.
     pub fn provide_network(&self, network: Arc<dyn OwnNetwork>) {
         self.provide(network);
     }

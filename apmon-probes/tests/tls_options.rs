@@ -169,7 +169,7 @@ fn who_believes_anybody_is_advised() {
         assert_eq!(
             hints("", section),
             [
-                "\"address\" is neither pinned nor verified: whoever answers there is believed (apmon pin, or \
+                "\"address\" is neither pinned nor verified: the server's identity is not checked (apmon pin, or \
                  ssl_verify: yes)"
             ],
             "{section}"

@@ -82,7 +82,7 @@ pub(super) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, ConfigError>
     if let Some(nul) = text.find('\0') {
         return Err(ConfigError::Syntax {
             at: position_of(path, &text.as_bytes()[..nul]),
-            reason: "a NUL byte: this is no text file".into(),
+            reason: "a NUL byte: this is not a text file".into(),
         });
     }
     Ok(match text.strip_prefix('\u{feff}') {

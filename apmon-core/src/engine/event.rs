@@ -9,7 +9,7 @@ use crate::{
     state::MonitorState,
 };
 
-/// An event. Whoever receives it must not block.
+/// An event. Its receivers must not block.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {

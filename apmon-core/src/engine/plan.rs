@@ -22,7 +22,7 @@ pub struct Plan {
     pub monitors: Vec<Arc<dyn Monitor>>,
     /// The channels that notifications go to.
     pub channels: Vec<Channel>,
-    /// The largest number of checks that run at the same time; `None` is no limit.
+    /// The largest number of checks that run at the same time; `None` means unlimited.
     pub max_concurrent: Option<NonZeroUsize>,
     /// How long one delivery or heartbeat may take, and how long a pass waits for its outbox
     /// (longer if a channel has a longer timeout). Default 20 s.

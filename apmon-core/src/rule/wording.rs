@@ -26,11 +26,11 @@ pub fn clock(at: Timestamp, zone: &TimeZone) -> String {
     zone.to_datetime(at).strftime("%-I:%M %p").to_string()
 }
 
-/// The remark in a notification that is delivered `by` later than it was decided: `was down
+/// The note in a notification that is delivered `by` later than it was decided: `was down
 /// 14:02-14:09; delivered 26 mins 0 secs late`. The first part is there if the incident is
 /// over. A moment on another day than `now` gets its date.
 #[must_use]
-pub(crate) fn lateness_remark(
+pub(crate) fn lateness_note(
     was: Option<(&str, Timestamp, Timestamp)>,
     by: Duration,
     now: Timestamp,

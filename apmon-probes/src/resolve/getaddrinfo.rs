@@ -128,7 +128,7 @@ impl Pool {
         if state.waiting.len() >= MAX_WAITING {
             return Err(Failure::new(
                 FailureClass::Resources,
-                format!("resolve: {MAX_WAITING} names wait for this machine's resolver already"),
+                format!("resolve: {MAX_WAITING} names already wait for this machine's resolver"),
             ));
         }
         state.waiting.push_back(Request { lookup, waiter });

@@ -116,14 +116,14 @@ impl TlsOptions {
         if missing.is_none() && !pinned && !verify {
             section.hint(
                 "address",
-                "is neither pinned nor verified: whoever answers there is believed (apmon pin, or ssl_verify: yes)",
+                "is neither pinned nor verified: the server's identity is not checked (apmon pin, or ssl_verify: yes)",
             );
         }
         let trust = Trust {
             pins: self.ssl_fingerprint,
             ignore_expiry: self.ignore_ssl_expiry,
             authorities,
-            advises_pin: true,
+            suggests_pin: true,
         };
         Some(Tls::new(trust, warn_days.map(|days| days.get().get()), protocols))
     }

@@ -117,7 +117,7 @@ fn a_file_that_is_too_large_is_not_read() {
     );
     // The largest that is read is all NUL.
     File::create(&path).unwrap().set_len(16 * 1024 * 1024).unwrap();
-    assert_eq!(said(&path), ":1:1: a NUL byte: this is no text file");
+    assert_eq!(said(&path), ":1:1: a NUL byte: this is not a text file");
 }
 
 #[test]
@@ -135,9 +135,12 @@ fn bytes_that_are_no_text_are_told_with_their_place() {
         (b"\xfe\xff\0s\0i\0t\0e", ":1:1: UTF-16 text; save it as UTF-8"),
         (
             b"site:\n  name: a\0b\n",
-            ":2:10: a NUL byte: this is no text file",
+            ":2:10: a NUL byte: this is not a text file",
         ),
-        (b"\x7fELF\x02\x01\x01\0", ":1:8: a NUL byte: this is no text file"),
+        (
+            b"\x7fELF\x02\x01\x01\0",
+            ":1:8: a NUL byte: this is not a text file",
+        ),
         (b"\x1f\x8b\x08\0", ":1:2: not UTF-8 text: byte 0x8b"),
         (b"", ":1:1: the file is empty"),
         (b"\xef\xbb\xbf", ":1:1: the file is empty"),

@@ -137,8 +137,8 @@ impl Dispatcher {
             .since
             .zip(ended)
             .map(|(began, ended)| (what, began, ended));
-        let remark = wording::lateness_remark(was, late, now.wall, &self.context.zone);
-        message.text = format!("{} ({remark})", message.text);
+        let note = wording::lateness_note(was, late, now.wall, &self.context.zone);
+        message.text = format!("{} ({note})", message.text);
         message
     }
 
