@@ -34,8 +34,8 @@ enum Act {
     /// An outage, a reminder, a recovery; unknown, known; no longer watched.
     /// They are made as the real ones are and go the real way, one try each;
     /// what is sent and answered is shown, with *** for every secret. Exit
-    /// status: 0 all were taken, or nobody is told; 1 one was not, or CHANNEL is
-    /// not there; 2 wrong usage.
+    /// status: 0 all were accepted, or there are no channels; 1 one was not, or
+    /// CHANNEL does not exist; 2 wrong usage.
     Test(TestArgs),
     /// Tries the messages again that wait for the channels of a site: those that
     /// were refused, and those that wait out a pause.
@@ -53,7 +53,7 @@ struct TestArgs {
     /// Only this channel: its id, e.g. webhook:hooks.example.com, or its `name`.
     #[arg(value_name = "CHANNEL")]
     channel: Option<String>,
-    /// Say more: -v decisions, -vv every look, -vvv everything.
+    /// Say more: -v decisions, -vv every check, -vvv everything.
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
 }

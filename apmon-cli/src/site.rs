@@ -21,7 +21,7 @@ use crate::{kinds, options::CommonArgs};
 pub(crate) struct Process {
     /// What monitors and channels share: sockets, a resolver, an HTTP client.
     pub(crate) services: Arc<Services>,
-    /// It has several sites, and its log tells which one a line is about.
+    /// The process has several sites, and its log names the site of each line.
     pub(crate) several: bool,
 }
 
@@ -261,7 +261,7 @@ pub(crate) fn open_store(state_file: &Path) -> anyhow::Result<Store> {
             tracing::debug!("{step} {}: {source}", printable(&path.display().to_string()));
             None
         }
-        // What is no file there is in the way, perhaps on purpose.
+        // Anything but a regular file is in the way, perhaps on purpose.
         Err(LockError::Io { step, path, source })
             if path.symlink_metadata().is_ok_and(|there| there.is_file()) =>
         {

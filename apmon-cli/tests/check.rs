@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use support::{Behaviour, Lab, Output, Process, Receiver, SOON, Service, Site, greeter, wait_until};
 
 /// The broadcast address accepts no connection on any network: connecting to it is
-/// our own mistake, which says nothing about a target.
+/// our own fault, which says nothing about a target.
 const UNKNOWN: &str = "tcp://255.255.255.255:9";
 
 /// The only line of the output, without its performance data.

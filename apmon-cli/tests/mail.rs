@@ -113,9 +113,9 @@ fn a_test_mail_of_each_kind_goes_to_each_recipient() {
     lab.write("home.yaml", site(&web, port, recipients).text());
     let output = lab.run(&["--test-emails", "home.yaml"]);
     output.assert_code(0);
-    let off = " (in earnest not sent: email_reminders is no)";
+    let off = " (would not be sent in production: reminders are off)";
     let line =
-        |to: &str, kind: &str, off: &str| format!("HomeLab: mail:{to}@example.com: {kind}: taken{off}");
+        |to: &str, kind: &str, off: &str| format!("HomeLab: mail:{to}@example.com: {kind}: accepted{off}");
     assert_eq!(
         verdicts(&output),
         [

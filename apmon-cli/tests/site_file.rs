@@ -320,11 +320,13 @@ fn channels_are_listed_without_their_secrets() {
     for warning in [
         "outage_commands: there is no program no-such-sms in PATH",
         &format!("outage_commands: {not_executable} is not executable"),
-        &format!("{sms} stands in for webhook:hooks.example.com: it is told nothing else"),
-        &format!("{ops} stands in for webhook:api.telegram.org: it is told nothing else"),
         &format!(
-            "{ops} is mail and stands in for webhook:api.telegram.org: of 1 monitors with email: no it is told nothing"
+            "{sms} is the fallback of webhook:hooks.example.com: it receives only what they cannot deliver"
         ),
+        &format!(
+            "{ops} is the fallback of webhook:api.telegram.org: it receives only what they cannot deliver"
+        ),
+        &format!("{ops} receives nothing of 1 monitor that has email: no"),
     ] {
         let warned = |line: &String| line.ends_with(&format!("WARN HomeLab: {warning}"));
         assert!(output.err.iter().any(warned), "{warning}: {}", output.text());

@@ -55,7 +55,7 @@ impl OwnNetwork for Network {
             // The address is our own: nothing goes out.
             Ok(from) if from == to => None,
             Ok(from) => no_carrier(&self.interfaces(), from),
-            Err(error) if is_no_route(&error) => Some(Failure::new(
+            Err(error) if lacks_route(&error) => Some(Failure::new(
                 FailureClass::NoRoute,
                 format!("no route to {to} from here"),
             )),
@@ -106,7 +106,7 @@ fn local_address(to: IpAddr) -> io::Result<IpAddr> {
 
 /// Whether there is no route, or one that refuses (`unreachable`, `prohibit`,
 /// `blackhole`).
-fn is_no_route(error: &io::Error) -> bool {
+fn lacks_route(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EACCES | libc::EINVAL)

@@ -60,7 +60,7 @@ struct Current {
     read: Option<(Instant, [Option<Version>; 2])>,
 }
 
-/// Tells one version of a file from another.
+/// Identifies one version of a file.
 type Version = (Option<SystemTime>, u64);
 
 /// The hosts file and the name servers.

@@ -68,8 +68,8 @@ async fn assert_down_in_time(what: &str, section: String, timeout: Duration) -> 
     let reason = reason(&outcome);
     assert!(!reason.is_empty() && reason.len() < 300, "{what}: {reason}");
     // An excerpt of the peer's data ends in "...".
-    let is_well_ended = !reason.ends_with('.') || reason.ends_with("...");
-    assert!(is_well_ended && !reason.contains('\n'), "{what}: {reason}");
+    let has_a_clean_end = !reason.ends_with('.') || reason.ends_with("...");
+    assert!(has_a_clean_end && !reason.contains('\n'), "{what}: {reason}");
     outcome.failure().unwrap().class
 }
 

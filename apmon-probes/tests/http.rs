@@ -310,7 +310,7 @@ async fn the_right_pin_is_up_and_the_wrong_one_sees_nothing_of_the_request() {
 
 #[tokio::test]
 async fn without_a_pin_a_self_signed_certificate_is_accepted() {
-    let (server, _told) = https_server(&Certificate::good(), ok("")).await;
+    let (server, _requests) = https_server(&Certificate::good(), ok("")).await;
     assert_eq!(reason(&check(&https(server), LONG).await), "up");
     let by_name = format!(
         "type: http\nname: x\naddress: 'https://localhost:{}/'",
@@ -367,7 +367,7 @@ async fn the_pin_covers_every_https_hop() {
 async fn a_redirect_from_https_to_http_fails_when_pinned_and_warns_when_not() {
     let certificate = Certificate::good();
     let plain = http_server(ok("")).await;
-    let (server, _told) = https_server(&certificate, redirect(302, &format!("http://{plain}/"))).await;
+    let (server, _requests) = https_server(&certificate, redirect(302, &format!("http://{plain}/"))).await;
     let outcome = check(&https(server), LONG).await;
     assert_eq!(outcome.verdict(), Verdict::Up);
     assert_eq!(

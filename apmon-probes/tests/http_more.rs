@@ -310,7 +310,7 @@ fn status(line: &str, headers: &str) -> String {
 async fn gzip_is_requested_if_the_body_matters_and_decompressed() {
     let nginx = Nginx::start(&Certificate::good());
     for (scheme, server) in [("http", nginx.http()), ("https", nginx.https())] {
-        let section = web(scheme, server, "/") + "\nexpect: \"in the lab.\\nAll is well\"";
+        let section = web(scheme, server, "/") + "\nexpect: \"in the lab.\\nAll services run\"";
         let (outcome, steps) = explain(&section, LONG).await;
         assert_eq!(reason(&outcome), "up");
         assert!(steps.contains("content-encoding: gzip"), "{steps}");

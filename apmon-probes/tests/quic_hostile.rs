@@ -33,7 +33,7 @@ fn hello(_: &str) -> Reply {
 
 /// Peers that speak no QUIC known to apmon, by their answer to a datagram.
 #[tokio::test]
-async fn a_peer_whose_datagrams_are_no_answer_is_down_in_time() {
+async fn a_peer_whose_datagrams_do_not_answer_is_down_in_time() {
     fn versions(packet: &[u8]) -> Vec<u8> {
         let (to, rest) = packet[6..].split_at(usize::from(packet[5]));
         let from = &rest[1..][..usize::from(rest[0])];

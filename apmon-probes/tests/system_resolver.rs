@@ -179,7 +179,7 @@ async fn inside() {
         let outcome = check(monitor(host, port, "", &services), LONG).await;
         assert_eq!(reason(&outcome), "up", "{host}");
     }
-    // All threads that look names up are busy until then.
+    // All threads of the resolver are busy until then.
     assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
     for check in checks {
         let outcome = check.await.unwrap();
@@ -198,7 +198,7 @@ async fn inside() {
     assert_eq!(reason(&outcome), "connect: connection refused");
 }
 
-/// Threads of this process that look names up.
+/// Threads of this process that resolve names.
 fn threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap());

@@ -315,7 +315,7 @@ async fn a_certificate_that_is_in_the_file_itself_is_up_for_its_own_names() {
         reason(&outcome),
         "certificate cannot be verified: it is X.509 version 1 (pin it instead)"
     );
-    // It is trusted, and not whom it signs: it is no authority.
+    // It is trusted, but not what it has signed: it is not an authority.
     pki.make(&CertificateSpec {
         name: "child",
         signer: Some("plain"),

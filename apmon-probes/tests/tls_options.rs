@@ -38,7 +38,7 @@ fn error(pki: &Pki, of_site: &str, options: &str) -> String {
 fn an_unusable_file_of_authorities_is_an_error() {
     let pki = Pki::new();
     pki.write("empty.pem", "");
-    pki.write("garbage.pem", "\u{1}\u{2} this is no PEM");
+    pki.write("garbage.pem", "\u{1}\u{2} this is not PEM");
     pki.write(
         "broken.pem",
         "-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n",
@@ -114,7 +114,7 @@ fn another_file_of_authorities_is_another_monitor() {
     // Of the same length as before: only the content differs.
     let old = pki.read("root.pem");
     pki.write("root.pem", &(old.clone() + "\n# a comment\n"));
-    assert_eq!(checksums(), before, "a comment is no change");
+    assert_eq!(checksums(), before, "a comment does not count");
     pki.make(&CertificateSpec {
         name: "root",
         extensions: AUTHORITY,

@@ -177,7 +177,7 @@ pub(crate) fn random() -> u64 {
 pub struct Agents {
     known: Mutex<HashMap<(SocketAddr, Principal), Arc<Agent>>>,
     keys: Arc<Keyring>,
-    /// Tells passwords apart without keeping them.
+    /// Distinguishes passwords without keeping them.
     hash: RandomState,
 }
 

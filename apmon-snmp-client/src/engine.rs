@@ -13,7 +13,7 @@ use crate::{
 /// RFC 3414, section 2.2.3: a message older than this is a replay, seconds.
 const TIME_WINDOW: u32 = 150;
 
-/// An engine as it was last heard from, and one user's keys on it.
+/// The last known state of an engine, and one user's keys on it.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
     pub(crate) id: Vec<u8>,

@@ -230,8 +230,8 @@ impl<'a> Message<'a> {
     /// Decodes a datagram.
     ///
     /// # Errors
-    /// If it is not an SNMP message. A value that cannot be read is no error: it
-    /// is [`Value::Unreadable`].
+    /// If it is not an SNMP message. A value that cannot be read does not cause
+    /// an error: it is [`Value::Unreadable`].
     pub fn decode(datagram: &'a [u8]) -> Result<Self> {
         let mut message = Reader::new(datagram).sequence()?;
         let at = message.position();

@@ -25,7 +25,7 @@ recorded! {
     procurve = "hpe-procurve";
 }
 
-/// All columns and scalars that the interpreters of this crate look at.
+/// All columns and scalars that the interpreters of this crate read.
 pub(crate) const OBJECTS: &[Object] = &[
     mib::IF_DESCR,
     mib::IF_TYPE,

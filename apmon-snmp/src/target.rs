@@ -21,7 +21,7 @@ const SNMP_PORT: u16 = 161;
 /// The community of a device nobody has configured.
 const DEFAULT_COMMUNITY: &str = "public";
 
-/// RFC 3414, section 11.2: shorter ones are no good, and agents refuse them.
+/// RFC 3414, section 11.2: shorter ones are insecure, and agents refuse them.
 const SHORTEST_PASSWORD: usize = 8;
 
 /// A secret in a file is shorter than this; another file was meant.
@@ -73,7 +73,7 @@ pub struct AgentOptions {
 }
 
 /// Nothing: what is in force stands in the checksum ([`Section::depends_on`]),
-/// so that writing out a default is no other monitor.
+/// so that writing out a default does not make another monitor.
 impl Serialize for AgentOptions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_unit()
@@ -122,7 +122,7 @@ pub struct Target {
 
 impl Target {
     /// From a monitor's address (`snmp://host`, `snmp://host:1161`,
-    /// `snmp://community@host`) and its options. Mistakes are noted in
+    /// `snmp://community@host`) and its options. Errors are noted in
     /// `section`.
     pub fn read(section: &mut Section<'_>, options: AgentOptions) -> Option<Self> {
         let place = Place::read(section);

@@ -129,8 +129,8 @@ impl Authorities {
         !self.own.is_empty() && self.own.contains(&Fingerprint::of(certificate))
     }
 
-    /// The fingerprints of a file's certificates, which tell one set from
-    /// another; empty for the system's.
+    /// The fingerprints of a file's certificates, which identify the set; empty for
+    /// the system's.
     #[must_use]
     pub fn fingerprints(&self) -> &[Fingerprint] {
         &self.own

@@ -36,9 +36,9 @@ pub struct Trust {
     /// The authorities, one of which must have signed it for the host that was
     /// asked; `None`: the server's identity is not verified.
     pub authorities: Option<Arc<Authorities>>,
-    /// Whether reasons may advise `ssl_fingerprint` and `ssl_ca_file`, which
+    /// Whether reasons may suggest `ssl_fingerprint` and `ssl_ca_file`, which
     /// monitors have and channels do not.
-    pub advises_pin: bool,
+    pub suggests_pin: bool,
 }
 
 impl Trust {
@@ -158,12 +158,14 @@ impl Trust {
             // `CaUsedAsEndEntity`.
             CertificateError::Other(other) => match other.0.to_string().as_str() {
                 "CaUsedAsEndEntity" => {
-                    let advice = self.advice("; pin it, or add it to ssl_ca_file");
-                    format!("certificate cannot be verified: it is a CA certificate (self-signed?){advice}")
+                    let suggestion = self.suggestion("; pin it, or add it to ssl_ca_file");
+                    format!(
+                        "certificate cannot be verified: it is a CA certificate (self-signed?){suggestion}"
+                    )
                 }
                 "UnsupportedCertVersion" => {
-                    let advice = self.advice(" (pin it instead)");
-                    format!("certificate cannot be verified: it is X.509 version 1{advice}")
+                    let suggestion = self.suggestion(" (pin it instead)");
+                    format!("certificate cannot be verified: it is X.509 version 1{suggestion}")
                 }
                 "EndEntityUsedAsCa" => {
                     "certificate is signed by a certificate that is not an authority".to_owned()
@@ -174,8 +176,8 @@ impl Trust {
         })
     }
 
-    fn advice(&self, text: &'static str) -> &'static str {
-        if self.advises_pin { text } else { "" }
+    fn suggestion(&self, text: &'static str) -> &'static str {
+        if self.suggests_pin { text } else { "" }
     }
 }
 

@@ -76,8 +76,8 @@ impl FileWatch {
     }
 }
 
-/// Tells one version of a file from another by time, length and inode; `None` if
-/// there is no file.
+/// Identifies a version of a file by time, length and inode; `None` if there is
+/// no file.
 pub(super) type FileVersion = Option<(SystemTime, u64, u64)>;
 
 /// A version counts once two polls see it, so that a file is not read while it is

@@ -159,7 +159,7 @@ impl Supervisor {
         });
         let engine = Engine::new(plan, store.shared()).on_event(|event| console::report(event, false));
         let handle = engine.handle();
-        // Listen first: whoever learns that the site runs can ask it.
+        // Listen first: a client that learns that the site runs can query it.
         let listening = self.listen(handle.clone());
         let _listening = listening.instrument(self.process.span(&self.config)).await;
         let _ = published.send(Some(handle.clone()));

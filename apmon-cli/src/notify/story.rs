@@ -8,13 +8,13 @@ use jiff::{Timestamp, tz::TimeZone};
 const MONITOR: &str = "apmon test";
 const ADDRESS: &str = "test";
 const REASON: &str = "this is a test, nothing is down";
-/// What is told of has lasted so long.
+/// How long each outage of the test has lasted.
 const LASTED: Duration = Duration::from_secs(60);
-/// Until the next reminder, were it in earnest.
+/// The time until the next reminder that the messages announce.
 const WAIT: Duration = Duration::from_secs(600);
 
-/// All that may be told of a monitor: an outage from its beginning to its end,
-/// a time in which nobody could look, and that it is taken out.
+/// Every kind of notification about a monitor: an outage from its beginning to
+/// its end, a time without checks, and the removal of the monitor.
 pub(super) fn messages(site: &str) -> [Notification; 6] {
     let now = SystemClock::new().now().wall;
     let zone = TimeZone::system();
@@ -29,7 +29,7 @@ pub(super) fn messages(site: &str) -> [Notification; 6] {
             zone: &zone,
         },
     };
-    story.told()
+    story.messages()
 }
 
 struct Story<'a> {
@@ -39,7 +39,7 @@ struct Story<'a> {
 }
 
 impl Story<'_> {
-    fn told(&self) -> [Notification; 6] {
+    fn messages(&self) -> [Notification; 6] {
         let subject = &self.subject;
         let down = format!("test-{}", self.now.as_millisecond());
         let unknown = format!("{down}-unknown");

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_soft_state_that_clears_is_no_recovery() {
+    fn a_soft_state_that_clears_is_not_a_recovery() {
         use Transition::*;
         assert_eq!(run("udu", 2), [Some(FirstUp), Some(Soft), Some(SoftCleared)]);
     }

@@ -123,7 +123,7 @@ impl TlsOptions {
             pins: self.ssl_fingerprint,
             ignore_expiry: self.ignore_ssl_expiry,
             authorities,
-            advises_pin: true,
+            suggests_pin: true,
         };
         Some(Tls::new(trust, warn_days.map(|days| days.get().get()), protocols))
     }

@@ -17,7 +17,7 @@ use apmon_core::{FailureClass, Metric, Outcome, Stopwatch, Verdict};
 
 use super::{STALL, check, reason};
 
-/// The environment variable that tells the process inside which test to run.
+/// The environment variable that names the test that the process inside runs.
 const TEST_VARIABLE: &str = "APMON_NAMESPACE_TEST";
 
 /// What the process inside prints when the test has run to its end.

@@ -152,8 +152,8 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// Whether this process is root, in which case a server needs to be told to accept
-/// that, or which user to become.
+/// Whether this process is root, in which case a server needs an option to accept
+/// that, or a user to become.
 fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }

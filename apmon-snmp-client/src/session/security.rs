@@ -24,7 +24,7 @@ const UNKNOWN_CONTEXTS: &[u32] = &[1, 3, 6, 1, 6, 3, 12, 1, 5];
 pub(crate) enum Level {
     /// As the user's credentials say.
     Full,
-    /// Signed only: tells a wrong privacy key from an agent that is gone.
+    /// Signed only: distinguishes a wrong privacy key from an agent that is gone.
     Signed,
 }
 

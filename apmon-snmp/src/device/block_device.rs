@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 /// Devices that stand upon others, or upon memory, and media that come and go:
 /// what their names start with, before a number.
-const NO_DISKS: &[&str] = &[
+const NOT_DISKS: &[&str] = &[
     "bcache", "cd", "dm-", "drbd", "fd", "loop", "md", "pass", "ram", "scd", "sr", "zd", "zram",
 ];
 
@@ -17,12 +17,12 @@ const NO_DISKS: &[&str] = &[
 pub(crate) fn whole_disks<'a>(names: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
     let disks = names.iter().copied();
     disks
-        .filter(|name| !is_no_disk(name) && !is_partition(name, names))
+        .filter(|name| !is_excluded(name) && !is_partition(name, names))
         .collect()
 }
 
-fn is_no_disk(name: &str) -> bool {
-    let mut prefixes = NO_DISKS.iter().filter_map(|prefix| name.strip_prefix(prefix));
+fn is_excluded(name: &str) -> bool {
+    let mut prefixes = NOT_DISKS.iter().filter_map(|prefix| name.strip_prefix(prefix));
     prefixes.any(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) || is_path(name)
 }
 
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn recorded_hosts_have_so_many_disks() {
+    fn recorded_hosts_have_the_expected_disks() {
         for (names, wholes) in [
             // A Linux host, a Vyatta, an Isilon, a kernel in a virtual machine.
             ("fd0 sr0 sda sda1 sda2 dm-0 dm-1 dm-2", "sda"),

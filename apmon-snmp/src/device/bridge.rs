@@ -68,8 +68,8 @@ pub(crate) fn stations(data: &PollData, vlans: &[VlanTable], interfaces: &[Inter
     }
     // A Cisco shows the table of VLAN 1 where no VLAN is asked for.
     let mut plain = Table::read(data, &PLAIN, &places);
-    let told: BTreeSet<Entry> = tables.iter().flat_map(|table| &table.entries).copied().collect();
-    plain.entries.retain(|entry| !told.contains(entry));
+    let of_vlans: BTreeSet<Entry> = tables.iter().flat_map(|table| &table.entries).copied().collect();
+    plain.entries.retain(|entry| !of_vlans.contains(entry));
     tables.push(plain);
     tables.push(by_vlan);
     Stations::of(tables, data, interfaces)
@@ -144,7 +144,7 @@ impl Stations {
         let mut own: BTreeSet<Mac> = interfaces.iter().filter_map(|one| one.own_mac).collect();
         own.extend(data.scalar(mib::DOT1D_BASE_BRIDGE_ADDRESS).and_then(mac));
         let is_whole = |table: &Table| table.failure.is_none();
-        // An empty table and none at all look the same: a bridge has ports.
+        // An empty table cannot be told apart from a missing one: a bridge has ports.
         let has_any = tables.iter().any(|table| !table.entries.is_empty());
         let mut stations = Self {
             is_readable: (has_any || is_bridge(data))
@@ -186,9 +186,9 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// By dot1dBasePortIfIndex. Where that tells nothing (a Juniper MX says 0
-    /// for all), a bridge port's number is taken for an ifIndex if nothing else
-    /// can be meant: the Ethernet interfaces are numbered from 1 without a gap,
+    /// Reads dot1dBasePortIfIndex. If it is of no use (a Juniper MX reports 0
+    /// for all ports), a bridge port's number is taken for an ifIndex if nothing
+    /// else can be meant: the Ethernet interfaces are numbered from 1 without a gap,
     /// and the bridge has exactly as many ports.
     pub(crate) fn of(data: &PollData, interfaces: &[Interface]) -> Self {
         let rows = data.rows(mib::DOT1D_BASE_PORT_IF_INDEX).iter();
@@ -206,9 +206,9 @@ impl Places {
             .collect();
         let failure = data.failure(mib::DOT1D_BASE_PORT_IF_INDEX);
         let ports = data.scalar(mib::DOT1D_BASE_NUM_PORTS).and_then(Value::unsigned);
-        let is_told = !by_port.is_empty() || failure.is_some();
+        let is_mapped = !by_port.is_empty() || failure.is_some();
         Self {
-            by_port: match is_told {
+            by_port: match is_mapped {
                 true => by_port,
                 false => same_numbers(ports, interfaces),
             },
@@ -221,7 +221,7 @@ impl Places {
         self.by_port.get(&port).copied()
     }
 
-    /// The same, as it stands in a row. 0 is no port for most.
+    /// The ifIndex of a bridge port, as read from a row. On most devices 0 means none.
     fn of_port(&self, port: &Value) -> Option<u32> {
         self.of_number(port.number()?.try_into().ok()?)
     }

@@ -36,8 +36,8 @@ pub(crate) fn ask(scalars: &mut Vec<Object>, tables: &mut Vec<&'static [Object]>
     tables.push(DISK_IO);
 }
 
-/// A host's figures at one look. Counts are as the agent has them: what they
-/// have grown by is another's business, one count at a time.
+/// A host's figures at one check. Counts are as the agent reports them; their
+/// growth is computed elsewhere, one count at a time.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct HostFigures {
     pub context_switches: Option<Counted>,
@@ -64,9 +64,9 @@ pub(crate) struct DiskBytes {
 impl HostFigures {
     pub(crate) fn read(data: &PollData) -> Self {
         let read = |object| data.scalar(object).and_then(Counted::of);
-        // No kernel has run without one: net-snmp looks after 5 s for the first
-        // time, and has zeros until then. Taken for counts, they would be a
-        // spike at the next look.
+        // No kernel has run without one: net-snmp first reads them after 5 s, and
+        // reports zeros until then. Taken for counts, they would be a spike at
+        // the next check.
         let has_checked = read(SS_RAW_CONTEXTS).is_none_or(|count| count.value > 0);
         let count = |object| read(object).filter(|_| has_checked);
         Self {

@@ -43,7 +43,7 @@ pub(crate) struct Interface {
 }
 
 impl Interface {
-    /// What tells it from other ports.
+    /// What distinguishes the port from others.
     pub(crate) fn identity(&self) -> Identity<'_> {
         Identity {
             index: self.index,

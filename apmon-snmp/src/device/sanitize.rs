@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_and_nobody_are_no_stations() {
+    fn group_and_zero_addresses_are_not_stations() {
         for (text, is) in [
             ("18:E8:29:45:F8:F7", true),
             ("02:00:00:00:00:01", true),

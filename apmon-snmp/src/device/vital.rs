@@ -1,8 +1,8 @@
 //! How busy a device is: its processors and its memory.
 //!
 //! Each maker has objects of its own for that; HOST-RESOURCES-MIB is what stands
-//! in where a device has none of them. A figure that cannot be (more than 100 %,
-//! more in use than there is, a size of nothing) is no figure.
+//! in where a device has none of them. An impossible figure (more than 100 %,
+//! more in use than there is, a size of 0) is ignored.
 
 mod cpu;
 mod memory;

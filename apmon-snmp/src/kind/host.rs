@@ -150,7 +150,7 @@ impl HostMonitor {
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
         if let Some(failure) = self.unread(&data, cpu_load, memory_pct) {
-            // What is over its limit stays so; and what is known to be so is told.
+            // What was over its limit stays so, and what is known to be over it is reported.
             let known = self
                 .limits
                 .judge(cpu_load, memory_pct, &device.disks, &mut over.clone());

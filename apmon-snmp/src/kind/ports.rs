@@ -26,25 +26,25 @@ pub struct PortsOptions {
     /// Percentile shown beneath each chart of this device, 1 to 99: 95 for
     /// billing that forgives short bursts. Default: none is shown.
     pub percentile: Option<Percentile>,
-    /// Ports of which nothing is told, by name (ifDescr), short name (ifName)
+    /// Ports whose changes are not announced, by name (ifDescr), short name (ifName)
     /// or alias (ifAlias), in either case; `*` stands for anything, `?` for one
     /// character: `[Vlan*, Null0, Gi1/0/48]`. They are counted and shown all the
     /// same. Default: none. (An addition.)
     #[serde(default)]
     pub ignore_ports: Vec<Pattern>,
-    /// Which stations that come and go on a port are told: appeared, all or
-    /// no. With appeared those that went are told along with the next one that
-    /// appears there: a switch forgets a silent station after some 300 secs.
+    /// Which stations that come and go on a port are announced: appeared, all or
+    /// no. With appeared, those that left are announced along with the next one
+    /// that appears there: a switch forgets a silent station after some 300 secs.
     /// Default appeared. (An addition.)
     #[serde(default)]
     pub mac_changes: MacChanges,
     /// The stations that may be on this device: a list of MAC addresses, or the
     /// path of a file with one in each line (what follows it, and lines that
-    /// begin with #, are remarks). Any other is told as a new station. Default:
+    /// begin with #, are comments). Any other is announced as a new station. Default:
     /// any station may be. (An addition.)
     pub allow_macs: Option<AllowMacs>,
-    /// More stations than this on one port are told: somebody has put a switch
-    /// there. Default: any number may be. (An addition.)
+    /// More stations than this on one port are announced: somebody has connected a
+    /// switch there. Default: any number may be. (An addition.)
     #[schemars(range(min = 1))]
     pub max_macs_per_port: Option<u32>,
 }

@@ -164,7 +164,7 @@ const NAMES: &[(&str, Sort, Object)] = &[
 /// (`IF-MIB::ifDescr.3`).
 ///
 /// # Errors
-/// For what is no number and no name known here, and for the name of a table
+/// If the text is neither a number nor a name known here, or is the name of a table
 /// or column alone.
 pub fn instance(text: &str) -> Result<Oid, NameError> {
     match read(text)? {
@@ -177,7 +177,7 @@ pub fn instance(text: &str) -> Result<Oid, NameError> {
 /// What a walk reads: everything below a number or name.
 ///
 /// # Errors
-/// For what is no number and no name known here.
+/// If the text is neither a number nor a name known here.
 pub fn subtree(text: &str) -> Result<Oid, NameError> {
     match read(text)? {
         Named::Number(oid) => Ok(oid),

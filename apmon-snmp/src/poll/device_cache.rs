@@ -60,7 +60,7 @@ impl DeviceCache {
     ///
     /// # Errors
     /// If the device could not be read, or did not show all of its interfaces: an
-    /// incomplete poll is no basis for anything.
+    /// incomplete poll cannot be judged.
     pub(crate) async fn poll(
         &self,
         client: &DeviceClient,
@@ -139,7 +139,7 @@ impl Known {
     }
 
     /// Checks that all interfaces were read: in an incomplete poll, what was not
-    /// read would look as if it were gone. Names that are known need not be read.
+    /// read would seem to be gone. Names that are known need not be read.
     fn check_complete(&mut self, poll: &PortsPoll) -> Result<(), Failure> {
         let data = &poll.data;
         let unread = |why: &str| {

@@ -114,7 +114,7 @@ pub(crate) struct PortAlertOptions {
     pub max_macs_per_port: Option<u32>,
 }
 
-/// Which stations that come and go are told.
+/// Which stations that come and go are announced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MacChanges {

@@ -14,7 +14,7 @@
 //!   quarter of its range and is in the bottom one.
 //! - A sum continues where one of its counts does. A part that starts, or was
 //!   reset, adds nothing to it this once; a part that is gone costs it nothing;
-//!   one that comes back after some looks adds nothing for those: what it
+//!   one that comes back after some checks adds nothing for those: what it
 //!   counted in that time would be a spike.
 //! - A count that is not there this time is remembered, for a day.
 //! - Counts of ports are kept by data source and not by ifIndex ([`Sources`]).
@@ -36,7 +36,7 @@ use crate::rule::{
     restart::{Restart, Uptimes},
 };
 
-/// What is not seen for so long is forgotten, seconds.
+/// The time after which an unseen count is forgotten, in seconds.
 const FORGOTTEN_AFTER: i64 = 86_400;
 /// bit/s a port can carry that does not say its speed.
 const FASTEST: u64 = 100_000_000_000;
@@ -168,7 +168,7 @@ struct Sum {
     at: Timestamp,
 }
 
-/// One look at an agent's counts: what is remembered, before and after.
+/// One check of an agent's counts: what is remembered, before and after.
 #[derive(Debug)]
 pub(crate) struct Counting {
     now: Timestamp,
@@ -177,8 +177,8 @@ pub(crate) struct Counting {
 }
 
 impl Counts {
-    /// What the device says of its uptime tells whether it was restarted since
-    /// the counts were read; then they are compared with those of now.
+    /// Starts a check. The uptimes that the device reports show whether it was
+    /// restarted since the counts were read; then these are compared with new ones.
     pub(crate) fn check(mut self, uptimes: Uptimes, now: Timestamp) -> Counting {
         // As it is written, so that nothing depends on whether it was.
         let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
@@ -204,7 +204,7 @@ impl Counts {
 }
 
 impl Counting {
-    /// What was restarted since the last look.
+    /// What was restarted since the last check.
     pub(crate) fn restart(&self) -> Restart {
         self.restart
     }

@@ -1,9 +1,9 @@
-//! Which port of this look is which of the last one: a device may number its
+//! Which port of this check is which of the last one: a device may number its
 //! interfaces anew when it restarts.
 
 use std::collections::HashMap;
 
-/// What tells one port from another.
+/// What distinguishes one port from another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Identity<'a> {
     /// ifIndex.
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn where_only_one_look_has_short_names_the_long_ones_count() {
+    fn the_long_names_count_if_only_one_check_has_short_ones() {
         let old = [port(1, "eth0", ""), port(2, "eth1", "")];
         let new = [port(2, "eth0", "eth0"), port(3, "eth1", "eth1")];
         assert_eq!(follow(&old, &new), [Some(0), Some(1)]);

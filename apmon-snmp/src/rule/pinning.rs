@@ -5,21 +5,21 @@
 //! |---|---|---|
 //! | the device has no such interface | Down | Down |
 //! | is not up | Down | Up, whatever the table says |
-//! | has another station, whoever else is there | Down | Down |
+//! | has another station, with or without the pinned one | Down | Down |
 //! | has nobody, the table was read | Down | Up |
 //! | its table could not be read | Down | Unknown |
 //! | its table was read in part, and only the pinned station seen | Unknown | Unknown |
 //! | has the pinned station alone | Up | Up |
 //!
 //! The upper row holds where two would. So a wrong station beats an absent one,
-//! and one that was seen is told even if the rest of the table is missing. A
-//! port that is not up and has stations is told as what it is: down.
+//! and one that was seen is reported even if the rest of the table is missing. A
+//! port that is not up and has stations is reported as down.
 
 use std::collections::BTreeSet;
 
 use apmon_core::{Failure, FailureClass, Mac, PortState, PortStatus};
 
-/// A message names so many wrong stations; of the others it says how many.
+/// The most wrong stations that a message names; the others are only counted.
 const MOST_NAMED: usize = 5;
 
 /// What was seen of the pinned port.
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_not_up_is_down_or_fine_whoever_is_on_it() {
+    fn a_port_that_is_not_up_is_judged_without_its_stations() {
         for stations in [&[][..], &[PINNED], &[OTHER]] {
             let [yes, no] = reasons(&check(down(PortStatus::Dormant), stations));
             assert_eq!(
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_by_name_is_told_with_its_number() {
+    fn a_port_given_by_name_is_shown_with_its_number() {
         let named = PortCheck {
             requested: RequestedPort::Name("Gi0/3", Some(10_103)),
             ..check(UP, &[])

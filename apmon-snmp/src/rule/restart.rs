@@ -1,4 +1,4 @@
-//! Whether a device was restarted since the last look, by the times it has been
+//! Whether a device was restarted since the last check, by the times it has been
 //! running. No clock of ours decides: a time that goes back does.
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! How busy a host may be, and how full its file systems.
 //!
 //! A figure is too high once it is over its limit, and stays so until it is back
-//! below 95 % of the limit: a disk between 89.9 % and 90.1 % is told once.
+//! below 95 % of the limit: a disk between 89.9 % and 90.1 % is reported once.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -14,16 +14,16 @@ use crate::rule::pattern::Pattern;
 /// The part of a limit below which a figure that was over it is fine again.
 const BACK: f64 = 0.95;
 
-/// File systems that are named one by one; of the others, only their number is
-/// told. A host may mount one disk at hundred places.
+/// The most file systems that are named; the others are only counted. A host may
+/// mount one disk at a hundred places.
 const NAMED: usize = 8;
 
 /// Limits of a host's load, all off unless given.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct ThresholdOptions {
     /// Processor load in percent that is an outage when it is exceeded, more
-    /// than 0 and less than 100; the mean of all processors, as the device has
-    /// it at the look. The outage ends when the load is back below 95 % of the
+    /// than 0 and less than 100; the mean of all processors, as the device
+    /// reports it at the check. The outage ends when the load is back below 95 % of the
     /// limit. Default: none. (An addition.)
     pub max_cpu_pct: Option<LimitPct>,
     /// Memory in use, without buffers and cache, in percent that is an outage
@@ -48,7 +48,7 @@ pub struct ThresholdOptions {
 pub struct LimitPct(#[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 100))] f64);
 
 impl LimitPct {
-    /// As a number; `None` where that is no such limit.
+    /// The limit as a number; `None` if it is out of range.
     #[must_use]
     pub fn new(pct: f64) -> Option<Self> {
         (pct > 0.0 && pct < 100.0).then_some(Self(pct))
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for LimitPct {
     }
 }
 
-/// What is over its limit, from one look to the next.
+/// What is over its limit, from one check to the next.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Over {
@@ -139,7 +139,7 @@ impl fmt::Display for Excess {
     }
 }
 
-/// All that is over its limit at one look.
+/// All that is over its limit at one check.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Excesses(pub Vec<Excess>);
 
@@ -172,9 +172,9 @@ impl fmt::Display for Excesses {
 }
 
 impl ThresholdOptions {
-    /// What is over its limit now, after `over` was at the last look; `over` is
-    /// what is then. Only for a look that read all it asked for: a figure that
-    /// is not there, or a file system, is none that is over anything.
+    /// What is over its limit now, given what was `over` it at the last check;
+    /// updates `over`. Only for a check that read all it asked for: a figure or a
+    /// file system that is missing counts as below its limit.
     #[must_use]
     pub fn judge(
         &self,

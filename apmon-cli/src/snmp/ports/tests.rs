@@ -45,11 +45,11 @@ fn switch() -> Device {
     device.vendor = Some("Cisco".into());
     device.up_for = Some(Duration::from_secs(12 * 86_400 + 3 * 3_600));
 
-    let mut desk = port(10101, "GigabitEthernet1/0/1", PortStatus::Up);
-    desk.short_name = Some("Gi1/0/1".to_owned());
-    desk.alias = Some("Desk of Ada".to_owned());
-    desk.speed = Some(1_000_000_000);
-    desk.stations = vec![station(1)];
+    let mut ada = port(10101, "GigabitEthernet1/0/1", PortStatus::Up);
+    ada.short_name = Some("Gi1/0/1".to_owned());
+    ada.alias = Some("Desk of Ada".to_owned());
+    ada.speed = Some(1_000_000_000);
+    ada.stations = vec![station(1)];
     let mut room = port(10102, "GigabitEthernet1/0/2", PortStatus::Up);
     room.short_name = Some("Gi1/0/2".to_owned());
     room.alias = Some("Meeting room, the small switch under the table".to_owned());
@@ -70,7 +70,7 @@ fn switch() -> Device {
     evil.alias = Some("two\nlines".to_owned());
     evil.neighbours = vec![neighbour("\u{7}bell", Some("\u{9b}31m"))];
     let absent = port(10106, "StackPort1", PortStatus::NotPresent);
-    device.ports = vec![desk, room, core, off, evil, absent];
+    device.ports = vec![ada, room, core, off, evil, absent];
     device
 }
 

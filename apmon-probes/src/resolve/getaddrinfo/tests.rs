@@ -28,7 +28,7 @@ fn gated() -> (Arc<SystemResolver>, mpsc::Sender<()>, Arc<Mutex<Vec<String>>>) {
     (Arc::new(system), go, noted)
 }
 
-/// Looks `name` up while the test goes on.
+/// Resolves `name` while the test continues.
 fn look_up_beside(
     system: &Arc<SystemResolver>,
     name: &str,

@@ -67,7 +67,7 @@ impl Nginx {
 }
 
 fn pages(directory: &Path) {
-    let text = "All is well in the lab.\n".repeat(170);
+    let text = "All services run in the lab.\n".repeat(170);
     write(directory, "www/index.html", format!("{}\n{text}", Nginx::TITLE));
     write(directory, "www/private/index.html", Nginx::SECRET);
     write(directory, "users", "user:{PLAIN}pass word\n");

@@ -69,6 +69,7 @@ proptest! {
 /// The cipher texts are OpenSSL's, with keys and padding made by a script.
 #[test]
 fn encryption_gives_the_cipher_text_of_openssl() {
+    // allow-word: the cipher texts below are of this sentence
     let plain = b"forty-three octets are no multiple of eight";
     for (protocol, parameters, cipher) in [
         (

@@ -91,7 +91,7 @@ fn a_station_has_the_addresses_that_the_device_knows() {
 }
 
 #[test]
-fn the_host_s_age_is_told_rather_than_the_agent_s() {
+fn the_uptime_of_the_host_is_preferred_to_that_of_the_agent() {
     let device = assembly(&recorded::linux(), &[]);
     assert_eq!(device.up_for, Some(Duration::from_millis(762_802_950)));
     assert_eq!(assembly(&PollData::default(), &[]), {
@@ -102,7 +102,7 @@ fn the_host_s_age_is_told_rather_than_the_agent_s() {
 }
 
 #[test]
-fn a_name_that_stands_twice_is_told_once() {
+fn a_repeated_name_is_reported_once() {
     let device = assembly(&recorded::cisco_nexus(), &[]);
     assert_eq!(device.ports[0].name, "mgmt0");
     assert_eq!(device.ports[0].short_name, None);
@@ -175,7 +175,7 @@ proptest! {
         let stations = stations(&data, &vlans, &found);
         let placed: usize = stations.on.values().map(BTreeSet::len).sum();
         prop_assert!(placed + stations.unplaced.len() <= stations.learned);
-        let is_told = stations.failure.is_some() || !crate::device::bridge::is_bridge(&data);
-        prop_assert!(stations.is_readable || is_told);
+        let is_reported = stations.failure.is_some() || !crate::device::bridge::is_bridge(&data);
+        prop_assert!(stations.is_readable || is_reported);
     }
 }

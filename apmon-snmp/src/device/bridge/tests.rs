@@ -64,7 +64,7 @@ fn a_cisco_s_bridge_ports_are_its_interfaces() {
 }
 
 #[test]
-fn what_a_procurve_has_of_itself_is_no_station() {
+fn the_own_addresses_of_a_procurve_are_not_stations() {
     let stations = read(&recorded::procurve());
     let counts: Vec<_> = stations
         .on
@@ -239,7 +239,7 @@ fn numbers_of_bridge_ports_are_indexes_only_where_nothing_else_can_be_meant() {
     assert_eq!(device(&[6, 6, 6, 6], 3, &[]), none);
     // A VLAN's interface is the first.
     assert_eq!(device(&[53, 6, 6, 6], 3, &[]), none);
-    // Some ports are told: then the others are unknown.
+    // Some ports are mapped: then the others are unknown.
     assert_eq!(device(&[6, 6, 6, 6], 4, &[(&[4], 3), (&[2], 0)]), (vec![3], 1));
 }
 

@@ -75,7 +75,7 @@ fn counters_of_64_bits_that_stand_still_are_not_believed() {
 }
 
 #[test]
-fn counters_of_32_bits_stand_in_where_there_are_no_others() {
+fn counters_of_32_bits_are_used_if_there_are_no_others() {
     let data = PollData::of(&[
         (mib::IF_OPER_STATUS, &[(&[2], Value::Integer(1))]),
         (mib::IF_IN_OCTETS, &[(&[2], Value::Counter32(7))]),

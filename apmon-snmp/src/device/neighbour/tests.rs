@@ -58,7 +58,7 @@ fn a_neighbour_without_a_name_has_its_address() {
 }
 
 #[test]
-fn cdp_tells_the_interface_itself() {
+fn cdp_names_the_interface_itself() {
     assert_eq!(
         shown(&recorded::cisco_3750()),
         [

@@ -30,7 +30,7 @@ fn the_disks_of_recorded_devices_have_the_names_of_their_places() {
 }
 
 #[test]
-fn a_disk_is_so_many_bytes() {
+fn disks_are_sized_in_bytes() {
     let disks = disks(&device(WINDOWS, WINDOWS_STORAGE));
     assert_eq!(
         disks,
@@ -88,7 +88,7 @@ fn the_root_file_system_is_the_best_of_several_names() {
 }
 
 #[test]
-fn what_cannot_be_is_no_disk() {
+fn impossible_sizes_are_not_disks() {
     for (unit, size, used) in [
         (4096, 0, Some(0)),
         (0, 100, Some(1)),

@@ -39,7 +39,7 @@ fn port(index: u32, state: PortState, stations: &[u8]) -> PolledPort {
     }
 }
 
-/// A device that is looked at now and then. What is remembered goes through the
+/// A device that is checked now and then. What is remembered goes through the
 /// state file each time.
 struct Device {
     kept: Option<(String, String)>,
@@ -80,12 +80,12 @@ impl Device {
         Timestamp::from_second(1_790_000_000 + self.secs).unwrap()
     }
 
-    /// Looked at 30 s later: label and text of what is told.
+    /// Checks the device 30 s later: label and text of what is announced.
     fn check(&mut self, ports: &[PolledPort]) -> Vec<String> {
-        self.look_after(30, ports)
+        self.check_after(30, ports)
     }
 
-    fn look_after(&mut self, secs: i64, ports: &[PolledPort]) -> Vec<String> {
+    fn check_after(&mut self, secs: i64, ports: &[PolledPort]) -> Vec<String> {
         self.secs += secs;
         let kept = self.kept.as_ref();
         let before = kept.map(|(baseline, announced)| State::read(Some(baseline), Some(announced)).unwrap());
@@ -106,7 +106,7 @@ impl Device {
             .collect()
     }
 
-    /// What the history has of the last look.
+    /// What the history has of the last check.
     fn history(&self) -> Vec<(u32, PortEvent, bool)> {
         let changes = self.changes.iter();
         changes
@@ -120,7 +120,7 @@ fn nothing() -> Vec<String> {
 }
 
 #[test]
-fn the_first_look_tells_nothing() {
+fn the_first_check_announces_nothing() {
     let mut device = Device::new();
     assert_eq!(device.check(&[port(1, UP, &[1]), port(2, DOWN, &[])]), nothing());
     assert_eq!(device.history(), []);
@@ -128,7 +128,7 @@ fn the_first_look_tells_nothing() {
 }
 
 #[test]
-fn a_change_is_told_in_the_seeds_words() {
+fn a_change_is_announced_in_the_words_of_the_seed() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[]), port(2, UP, &[])]);
     let announced = device.check(&[port(1, UP, &[0xff]), port(2, DOWN, &[])]);
@@ -148,7 +148,7 @@ fn a_change_is_told_in_the_seeds_words() {
 }
 
 #[test]
-fn one_look_tells_of_a_port_once_by_each_label() {
+fn one_check_announces_a_port_once_per_label() {
     let mut device = Device::with_options(|it| it.mac_changes = MacChanges::All);
     device.check(&[port(1, UP, &[1, 2])]);
     assert_eq!(
@@ -162,7 +162,7 @@ fn one_look_tells_of_a_port_once_by_each_label() {
 }
 
 #[test]
-fn in_the_silence_nothing_is_told_and_after_it_how_it_is() {
+fn nothing_is_announced_in_the_window_and_the_state_is_after_it() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[])]);
     assert_eq!(device.check(&[port(1, DOWN, &[])]).len(), 1);
@@ -176,24 +176,24 @@ fn in_the_silence_nothing_is_told_and_after_it_how_it_is() {
         assert!(!device.changes[0].notified);
     }
     assert_eq!(
-        device.look_after(600, &[port(1, testing, &[])]),
+        device.check_after(600, &[port(1, testing, &[])]),
         ["PORT CHANGE: GigabitEthernet0/1 oper=testing admin=up (was oper=down admin=up)"]
     );
     assert_eq!(device.history(), []);
 }
 
 #[test]
-fn what_is_again_as_it_was_told_is_no_news() {
+fn a_port_back_in_its_announced_state_is_not_announced() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[])]);
     assert_eq!(device.check(&[port(1, DOWN, &[])]).len(), 1);
     device.check(&[port(1, UP, &[])]);
     device.check(&[port(1, DOWN, &[])]);
-    assert_eq!(device.look_after(600, &[port(1, DOWN, &[])]), nothing());
+    assert_eq!(device.check_after(600, &[port(1, DOWN, &[])]), nothing());
 }
 
 #[test]
-fn each_port_has_its_own_silence() {
+fn each_port_has_its_own_window() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[]), port(2, UP, &[])]);
     assert_eq!(device.check(&[port(1, DOWN, &[]), port(2, UP, &[])]).len(), 1);
@@ -205,7 +205,7 @@ fn each_port_has_its_own_silence() {
 }
 
 #[test]
-fn ignored_ports_are_remembered_and_not_told() {
+fn ignored_ports_are_remembered_and_not_announced() {
     for (pattern, alias) in [
         ("gigabitethernet0/1", None),
         ("Gi0/1", None),
@@ -230,14 +230,14 @@ fn ignored_ports_are_remembered_and_not_told() {
         assert!(device.kept.as_ref().unwrap().0.contains("\"oper\":\"down\""));
         assert_eq!(device.check(&[port(2, UP, &[])]), nothing(), "{pattern} vanished");
         assert_eq!(device.check(&[seen(UP, &[]), port(2, UP, &[])]), nothing());
-        // What happened while nobody listened is no news.
+        // What happened while the port was ignored is not announced.
         device.options.ignore_ports.clear();
         assert_eq!(device.check(&[seen(UP, &[]), port(2, UP, &[])]), nothing());
     }
 }
 
 #[test]
-fn a_renumbering_tells_nothing() {
+fn a_renumbering_is_not_announced() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[1]), port(2, DOWN, &[2])]);
     let renumbered = [(10, port(1, UP, &[1])), (1, port(2, DOWN, &[2]))];
@@ -256,11 +256,11 @@ fn a_renumbering_tells_nothing() {
     changed[0].index = 7;
     changed[0].state = UP;
     assert_eq!(device.check(&changed), nothing());
-    assert_eq!(device.look_after(600, &changed).len(), 1);
+    assert_eq!(device.check_after(600, &changed).len(), 1);
 }
 
 #[test]
-fn ports_that_come_and_go_are_told() {
+fn ports_that_come_and_go_are_announced() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[1])]);
     assert_eq!(
@@ -282,10 +282,10 @@ fn ports_that_come_and_go_are_told() {
         "it is back"
     );
     assert_eq!(
-        device.look_after(600, &[port(1, UP, &[])]),
+        device.check_after(600, &[port(1, UP, &[])]),
         ["PORT CHANGE: GigabitEthernet0/2 vanished (was oper=up admin=up)"]
     );
-    assert_eq!(device.look_after(1_200, &[port(1, UP, &[])]), nothing());
+    assert_eq!(device.check_after(1_200, &[port(1, UP, &[])]), nothing());
     assert!(!device.kept.unwrap().1.contains("Gi0/2"), "nothing is left of it");
 }
 
@@ -306,19 +306,19 @@ fn a_lost_stack_member_is_one_message_and_so_is_its_return() {
     assert_eq!(device.changes.len(), 24);
     assert!(device.changes.iter().all(|change| change.notified));
     assert_eq!(device.check(&all), nothing());
-    let announced = device.look_after(600, &all);
+    let announced = device.check_after(600, &all);
     assert_eq!(announced.len(), 1);
     assert!(
         announced[0].starts_with("PORT CHANGE: 24 ports appeared: GigabitEthernet0/25, "),
         "{announced:?}"
     );
-    assert_eq!(device.look_after(1_200, &all), nothing());
-    // Ten are told each by itself.
-    assert_eq!(device.look_after(5_000, &all[..38]).len(), 10);
+    assert_eq!(device.check_after(1_200, &all), nothing());
+    // Ten are announced one by one.
+    assert_eq!(device.check_after(5_000, &all[..38]).len(), 10);
 }
 
 #[test]
-fn a_restart_is_told_once() {
+fn a_restart_is_announced_once() {
     let mut device = Device::new();
     let ports = [port(1, UP, &[1])];
     device.check(&ports);
@@ -336,18 +336,18 @@ fn a_restart_is_told_once() {
     device.restart = Restart::Agent;
     device.uptimes.agent = Some(500);
     assert_eq!(
-        device.look_after(3_600, &ports),
+        device.check_after(3_600, &ports),
         ["RESTARTED: its SNMP agent was restarted"]
     );
     device.restart = Restart::AgentAtLeast;
     assert_eq!(
-        device.look_after(3_600, &ports),
+        device.check_after(3_600, &ports),
         ["RESTARTED: its SNMP agent was restarted, up for 5 secs"]
     );
 }
 
 #[test]
-fn ports_with_the_same_name_are_told_apart() {
+fn ports_with_the_same_name_are_distinguished() {
     let mut device = Device::new();
     let nic = |index, short: Option<&str>, state| PolledPort {
         name: "Ethernet".into(),
@@ -378,6 +378,6 @@ fn a_clock_that_was_set_back_silences_nobody_for_longer() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[])]);
     assert_eq!(device.check(&[port(1, DOWN, &[])]).len(), 1);
-    assert_eq!(device.look_after(-86_400, &[port(1, UP, &[])]), nothing());
-    assert_eq!(device.look_after(600, &[port(1, UP, &[])]).len(), 1);
+    assert_eq!(device.check_after(-86_400, &[port(1, UP, &[])]), nothing());
+    assert_eq!(device.check_after(600, &[port(1, UP, &[])]).len(), 1);
 }

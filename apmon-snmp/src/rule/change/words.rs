@@ -10,9 +10,9 @@ use super::{
 };
 use crate::rule::restart::Restart;
 
-/// A message names so many stations; of the others it says how many.
+/// The most stations that a message names; the others are only counted.
 const MOST_STATIONS: usize = 10;
-/// The same of ports.
+/// The most ports that a message names.
 const MOST_PORTS: usize = 5;
 
 fn notice(label: &str, text: String) -> Notice {

@@ -1,4 +1,4 @@
-//! What is remembered of counts, as JSON. It is written at every look, so it is
+//! What is remembered of counts, as JSON. It is written at every check, so it is
 //! short: a port is one row `[source, age, mask, count, ...]`, its age in
 //! milliseconds before `at`, bit `n` of the mask set where count `n` has 64 bits.
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rule::follow::{Identity, follow};
 
-/// So many ports are remembered that are not there now.
+/// The most absent ports that are remembered.
 const MOST_ABSENT: usize = 512;
 
 /// Where the figures of a device's ports go. Kept in the state file, as
@@ -91,7 +91,7 @@ impl Sources {
         let mut given = BTreeSet::new();
         let mut next = Vec::with_capacity(ports.len());
         let mut places = Vec::with_capacity(ports.len());
-        // Whoever has a source keeps it, before new ones choose.
+        // Ports that have a source keep it, before new ones choose.
         let mut highest = self.known.iter().map(|known| known.source).max().unwrap_or(0);
         highest = highest.max(ports.iter().map(|port| port.index).max().unwrap_or(0));
         for (port, at) in ports.iter().zip(&found) {
@@ -101,9 +101,9 @@ impl Sources {
                     is_new: false,
                 },
                 None => {
-                    let mut heirs = self.known.iter().enumerate();
+                    let mut candidates = self.known.iter().enumerate();
                     let is_free = !used.contains(&port.index);
-                    let is_left = heirs.all(|(at, known)| {
+                    let is_left = candidates.all(|(at, known)| {
                         known.source != port.index || (!followed.contains(&at) && known.index == port.index)
                     });
                     let source = match is_free && is_left {

@@ -190,7 +190,7 @@ fn the_figures_have_the_seeds_names_and_order() {
 }
 
 #[test]
-fn counts_go_on_from_the_second_look() {
+fn counts_go_on_from_the_second_check() {
     let mut agent = Agent::new();
     agent.read(&[(1, "a", octets(wide(100)))]);
     let figures = agent.read(&[(1, "a", octets(wide(150)))]);
@@ -329,7 +329,7 @@ fn a_port_that_is_gone_costs_a_total_nothing() {
     let figures = agent.read(&[(1, "a", octets(wide(1_200)))]);
     assert_eq!(figures.of("total_bits_in"), Some((before + 800, true)));
     assert_eq!(figures.of("if2_in"), None);
-    // It was away for two looks: its own figure goes on, the total has no spike.
+    // It was away for two checks: its own figure goes on, the total has no spike.
     agent.read(&[(1, "a", octets(wide(1_300)))]);
     let figures = agent.read(&[(1, "a", octets(wide(1_400))), (2, "b", octets(wide(90_000)))]);
     assert_eq!(figures.of("if2_in"), Some((90_000, true)));
@@ -339,7 +339,7 @@ fn a_port_that_is_gone_costs_a_total_nothing() {
 }
 
 #[test]
-fn a_new_port_adds_to_a_total_from_its_second_look() {
+fn a_new_port_adds_to_a_total_from_its_second_check() {
     let mut agent = Agent::new();
     agent.read(&[(1, "a", octets(wide(0)))]);
     let both = |a, b| [(1, "a", octets(wide(a))), (2, "b", octets(wide(b)))];
@@ -389,7 +389,7 @@ fn what_was_not_seen_for_a_day_is_forgotten() {
     assert_eq!(
         figures.of("if1_in"),
         Some((2, true)),
-        "that was not looked at, which is no absence"
+        "a time without checks does not count as absence"
     );
     let figures = agent.read(&[a(2), (2, "b", octets(wide(3)))]);
     assert_eq!(figures.of("if2_in"), Some((3, false)));

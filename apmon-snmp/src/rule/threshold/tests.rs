@@ -21,7 +21,7 @@ fn disk(name: &str, used: u64) -> DeviceDisk {
     }
 }
 
-/// Looks at the load of processors, one after the other.
+/// Judges loads of the processors, one after the other.
 fn loads(options: &ThresholdOptions, loads: &[f64]) -> Vec<String> {
     let mut over = Over::default();
     loads
@@ -130,7 +130,7 @@ fn an_option_that_is_gone_or_new_holds_at_once() {
 }
 
 #[test]
-fn a_limit_with_a_fraction_is_told_with_it() {
+fn a_limit_is_shown_with_its_fraction() {
     let options = ThresholdOptions {
         max_cpu_pct: limit(92.5),
         ..ThresholdOptions::default()
@@ -151,16 +151,16 @@ fn of_many_file_systems_some_are_named() {
             .map(|i| disk(&format!("/{i}"), 1000))
             .collect::<Vec<_>>()
     };
-    let told = |count| {
+    let reason = |count| {
         let mut over = Over::default();
         let excesses = all_90().judge(Some(95.0), None, &disks(count), &mut over);
         assert_eq!(over.disks.len(), count);
         excesses.to_string()
     };
-    assert!(told(8).ends_with("; file system /7 is 100.0 % full, over 90 %"));
-    assert!(told(9).ends_with("/7 is 100.0 % full, over 90 %; 1 file system more"));
-    assert!(told(150).ends_with("/7 is 100.0 % full, over 90 %; 142 file systems more"));
-    assert!(told(150).starts_with("cpu 95.0 % is over 90 %; file system /0 is"));
+    assert!(reason(8).ends_with("; file system /7 is 100.0 % full, over 90 %"));
+    assert!(reason(9).ends_with("/7 is 100.0 % full, over 90 %; 1 file system more"));
+    assert!(reason(150).ends_with("/7 is 100.0 % full, over 90 %; 142 file systems more"));
+    assert!(reason(150).starts_with("cpu 95.0 % is over 90 %; file system /0 is"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_station_that_is_not_allowed_is_told_once_whatever_else_is() {
+fn a_station_that_is_not_allowed_is_announced_once_among_other_changes() {
     let mut device = Device::with_options(|it| {
         it.mac_changes = MacChanges::No;
         it.allow_macs = macs(&[1]);
@@ -15,16 +15,16 @@ fn a_station_that_is_not_allowed_is_told_once_whatever_else_is() {
     );
     // Silent, away and back.
     for stations in [&[1, 2][..], &[1], &[1, 2]] {
-        assert_eq!(device.look_after(700, &[port(1, UP, stations)]), nothing());
+        assert_eq!(device.check_after(700, &[port(1, UP, stations)]), nothing());
     }
     device.check(&[port(1, UP, &[1])]);
     assert_eq!(
-        device.look_after(8 * 86_400, &[port(1, UP, &[1, 2])]).len(),
+        device.check_after(8 * 86_400, &[port(1, UP, &[1, 2])]).len(),
         0,
         "not seen as away"
     );
     device.check(&[port(1, UP, &[1])]);
-    device.look_after(8 * 86_400, &[port(1, UP, &[1])]);
+    device.check_after(8 * 86_400, &[port(1, UP, &[1])]);
     assert_eq!(device.check(&[port(1, UP, &[1, 2])]).len(), 1);
 }
 
@@ -40,7 +40,7 @@ fn plugging_a_cable_in_does_not_hide_who_is_at_its_end() {
     // These come and go while that is the last word.
     device.check(&[port(1, UP, &[3])]);
     device.check(&[port(1, UP, &[4])]);
-    let announced = device.look_after(600, &[port(1, UP, &[])]);
+    let announced = device.check_after(600, &[port(1, UP, &[])]);
     assert_eq!(
         announced,
         ["NEW STATION: GigabitEthernet0/1 new stations AA:BB:CC:DD:EE:03, AA:BB:CC:DD:EE:04 are not allowed"]
@@ -48,7 +48,7 @@ fn plugging_a_cable_in_does_not_hide_who_is_at_its_end() {
 }
 
 #[test]
-fn what_the_site_file_forbids_is_told_from_the_second_look() {
+fn what_the_site_file_forbids_is_announced_from_the_second_check() {
     let mut device = Device::with_options(|it| {
         it.allow_macs = macs(&[1]);
         it.max_macs_per_port = Some(1);
@@ -64,7 +64,7 @@ fn what_the_site_file_forbids_is_told_from_the_second_look() {
 }
 
 #[test]
-fn too_many_stations_are_told_once_until_they_are_not() {
+fn too_many_stations_are_announced_once_until_the_number_drops() {
     let mut device = Device::with_options(|it| {
         it.mac_changes = MacChanges::No;
         it.max_macs_per_port = Some(2);
@@ -74,7 +74,10 @@ fn too_many_stations_are_told_once_until_they_are_not() {
         device.check(&[port(1, UP, &[1, 2, 3])]),
         ["TOO MANY STATIONS: GigabitEthernet0/1 has 3 stations, more than 2"]
     );
-    assert_eq!(device.look_after(5_000, &[port(1, UP, &[1, 2, 3, 4])]), nothing());
+    assert_eq!(
+        device.check_after(5_000, &[port(1, UP, &[1, 2, 3, 4])]),
+        nothing()
+    );
     assert_eq!(device.check(&[port(1, UP, &[1, 2])]), nothing());
     assert_eq!(
         device.check(&[port(1, UP, &[1, 2, 4])]),
@@ -86,5 +89,5 @@ fn too_many_stations_are_told_once_until_they_are_not() {
         nothing(),
         "so soon after it"
     );
-    assert_eq!(device.look_after(600, &[port(1, UP, &[1, 2, 4])]).len(), 1);
+    assert_eq!(device.check_after(600, &[port(1, UP, &[1, 2, 4])]).len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Any sequence of polls, heard by somebody who believes what is told.
+//! Any sequence of polls, followed by a reader who believes every message.
 
 use proptest::prelude::*;
 
@@ -20,11 +20,11 @@ impl Belief {
     }
 
     fn stations(&mut self, port: &str) -> &mut BTreeSet<String> {
-        &mut self.0.get_mut(port).expect("it was told of").1
+        &mut self.0.get_mut(port).expect("the port was announced").1
     }
 
-    /// Reads a message; the port that it is about.
-    fn hear(&mut self, message: &str) -> String {
+    /// Applies a message; returns the port that it is about.
+    fn apply(&mut self, message: &str) -> String {
         let (label, text) = message.split_once(": ").unwrap();
         let mut about = None;
         for part in text.split("; ") {
@@ -81,7 +81,7 @@ fn bracketed(text: &str, key: &str) -> Vec<String> {
     list.split(", ").map(str::to_owned).collect()
 }
 
-/// What happens to a device between two looks.
+/// What happens to a device between two checks.
 #[derive(Clone, Debug)]
 enum Event {
     State(usize, i64),
@@ -166,14 +166,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn nobodys_last_word_is_wrong(
+    fn the_messages_give_the_final_state(
         checks in prop::collection::vec((1..400_i64, prop::collection::vec(event(), 0..4)), 1..30),
     ) {
         let mut device = Device::with_options(|it| it.mac_changes = MacChanges::All);
         let mut world = World::new();
         device.check(&world.seen());
         let mut belief = Belief::of(&world.seen());
-        let mut told_at: BTreeMap<(String, String), i64> = BTreeMap::new();
+        let mut announced_at: BTreeMap<(String, String), i64> = BTreeMap::new();
         let mut restarts = 0;
         for (i, (secs, events)) in (0_u32..).zip(&checks) {
             for event in events {
@@ -184,40 +184,40 @@ proptest! {
             device.uptimes.host = Some(i * 100_000 % 1_000_000);
             let was_restarted = device.restart == Restart::Device;
             let before = belief.clone();
-            for message in device.look_after(*secs, &world.seen()) {
+            for message in device.check_after(*secs, &world.seen()) {
                 if message.starts_with("RESTARTED: ") {
                     prop_assert!(was_restarted);
                     restarts += 1;
                     continue;
                 }
                 let (label, _) = message.split_once(": ").unwrap();
-                let port = belief.hear(&message);
+                let port = belief.apply(&message);
                 // At most one of a label in a window, and none within it by the other.
-                for (key, at) in &told_at {
+                for (key, at) in &announced_at {
                     if key.0 == port && *at < device.secs {
                         prop_assert!(device.secs - at >= WINDOW, "{message} so soon after {key:?}");
                     }
                 }
                 let key = (port, label.to_owned());
-                prop_assert_ne!(told_at.insert(key, device.secs), Some(device.secs), "twice: {}", message);
+                prop_assert_ne!(announced_at.insert(key, device.secs), Some(device.secs), "twice: {}", message);
             }
             if before == Belief::of(&world.seen()) {
-                prop_assert_eq!(&before, &belief, "told without a change");
+                prop_assert_eq!(&before, &belief, "announced without a change");
             }
         }
         prop_assert!(restarts <= checks.len());
-        // First to tell what there is; then where that made somebody wait who moved.
+        // First what is present is announced, then the moves that had to wait for that.
         for _ in 0..3 {
-            for message in device.look_after(2 * WINDOW, &world.seen()) {
-                belief.hear(&message);
+            for message in device.check_after(2 * WINDOW, &world.seen()) {
+                belief.apply(&message);
             }
         }
         prop_assert_eq!(&belief, &Belief::of(&world.seen()));
-        prop_assert_eq!(device.look_after(2 * WINDOW, &world.seen()), nothing());
+        prop_assert_eq!(device.check_after(2 * WINDOW, &world.seen()), nothing());
     }
 
     #[test]
-    fn who_is_there_was_told_to_be_there(
+    fn every_present_station_was_announced(
         checks in prop::collection::vec((1..400_i64, prop::collection::vec(event(), 0..4)), 1..30),
     ) {
         let mut device = Device::new();
@@ -229,13 +229,13 @@ proptest! {
                 world.happen(event);
             }
             world.restart = Restart::No;
-            for message in device.look_after(*secs, &world.seen()) {
-                belief.hear(&message);
+            for message in device.check_after(*secs, &world.seen()) {
+                belief.apply(&message);
             }
         }
         for _ in 0..2 {
-            for message in device.look_after(2 * WINDOW, &world.seen()) {
-                belief.hear(&message);
+            for message in device.check_after(2 * WINDOW, &world.seen()) {
+                belief.apply(&message);
             }
         }
         let present = Belief::of(&world.seen());
@@ -248,7 +248,7 @@ proptest! {
     }
 
     #[test]
-    fn a_renumbering_alone_tells_nothing_ever(
+    fn a_renumbering_alone_is_never_announced(
         events in prop::collection::vec(event(), 0..20),
         numbers in prop::collection::vec(0..100_u32, 1..10),
     ) {
@@ -260,7 +260,7 @@ proptest! {
         device.check(&world.seen());
         for number in numbers {
             world.happen(&Event::Renumbered(number));
-            prop_assert_eq!(device.look_after(WINDOW, &world.seen()), nothing());
+            prop_assert_eq!(device.check_after(WINDOW, &world.seen()), nothing());
             prop_assert_eq!(&device.changes, &[]);
         }
     }

@@ -1,4 +1,4 @@
-//! Tables that were read in part, and times when nobody is to hear of anything.
+//! Tables that were read in part, and times when nothing may be announced.
 
 use super::*;
 
@@ -37,14 +37,14 @@ fn who_is_seen_elsewhere_in_a_part_of_the_table_has_moved() {
 }
 
 #[test]
-fn what_nobody_heard_is_told_when_alarms_are_on_again() {
+fn changes_while_alarms_were_off_are_announced_afterwards() {
     let mut device = Device::with_options(|options| options.allow_macs = macs(&[1]));
     device.check(&[port(1, UP, &[1])]);
     let down = device.check(&[port(1, DOWN, &[1])]);
     assert_eq!(down.len(), 1, "{down:?}");
     device.policy.alarms = false;
     // The engine would keep them to itself: they are not even made.
-    assert_eq!(device.look_after(3_600, &[port(1, UP, &[1, 9])]), nothing());
+    assert_eq!(device.check_after(3_600, &[port(1, UP, &[1, 9])]), nothing());
     device.policy.alarms = true;
     let announced = device.check(&[port(1, UP, &[1, 9])]).join("\n");
     for part in [

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn who_went_is_told_with_the_next_appearance() {
+fn departures_are_announced_with_the_next_appearance() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[1])]);
     assert_eq!(device.check(&[port(1, UP, &[])]), nothing());
@@ -19,7 +19,7 @@ fn who_went_is_told_with_the_next_appearance() {
         ]
     );
     assert_eq!(
-        device.look_after(601, &[port(1, UP, &[1, 2])]),
+        device.check_after(601, &[port(1, UP, &[1, 2])]),
         ["PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:01]"]
     );
 }
@@ -30,16 +30,16 @@ fn who_comes_back_to_its_port_is_news_after_a_week() {
     device.check(&[port(1, UP, &[1])]);
     device.check(&[port(1, UP, &[])]);
     let week = 7 * 86_400;
-    assert_eq!(device.look_after(week - 1, &[port(1, UP, &[1])]), nothing());
+    assert_eq!(device.check_after(week - 1, &[port(1, UP, &[1])]), nothing());
     device.check(&[port(1, UP, &[])]);
     assert_eq!(
-        device.look_after(week, &[port(1, UP, &[1])]),
+        device.check_after(week, &[port(1, UP, &[1])]),
         ["PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:01]"]
     );
 }
 
 #[test]
-fn mac_changes_says_which_are_told() {
+fn mac_changes_selects_what_is_announced() {
     let table = [
         (MacChanges::Appeared, [0, 1]),
         (MacChanges::All, [1, 1]),
@@ -49,7 +49,7 @@ fn mac_changes_says_which_are_told() {
         let mut device = Device::with_options(|it| it.mac_changes = mac_changes);
         device.check(&[port(1, UP, &[1])]);
         let announced = [&[][..], &[2]].map(|stations| {
-            let announced = device.look_after(1_300, &[port(1, UP, stations)]).len();
+            let announced = device.check_after(1_300, &[port(1, UP, stations)]).len();
             assert_eq!(device.changes.len(), 1, "the history has it in any case");
             announced
         });
@@ -72,7 +72,7 @@ fn a_station_on_another_port_is_one_message() {
             device.changes
         );
         assert_eq!(device.changes.len(), 2);
-        let announced = device.look_after(601, &[port(1, UP, &[]), port(2, UP, &[1, 2, 3, 4])]);
+        let announced = device.check_after(601, &[port(1, UP, &[]), port(2, UP, &[1, 2, 3, 4])]);
         assert_eq!(
             announced,
             [
@@ -81,7 +81,7 @@ fn a_station_on_another_port_is_one_message() {
             ]
         );
         assert_eq!(
-            device.look_after(601, &[port(1, UP, &[]), port(2, UP, &[1, 2, 3, 4])]),
+            device.check_after(601, &[port(1, UP, &[]), port(2, UP, &[1, 2, 3, 4])]),
             nothing()
         );
     }
@@ -94,13 +94,13 @@ fn a_move_to_a_port_in_silence_is_one_message_too() {
     assert_eq!(device.check(&[port(1, UP, &[1]), port(2, UP, &[])]).len(), 1);
     assert_eq!(device.check(&[port(1, UP, &[]), port(2, UP, &[1])]), nothing());
     assert_eq!(
-        device.look_after(600, &[port(1, UP, &[]), port(2, UP, &[1])]),
+        device.check_after(600, &[port(1, UP, &[]), port(2, UP, &[1])]),
         ["PORT MAC CHANGE: MAC AA:BB:CC:DD:EE:01 moved from GigabitEthernet0/1 to GigabitEthernet0/2"]
     );
 }
 
 #[test]
-fn a_device_that_learns_its_stations_again_tells_nothing_of_it() {
+fn stations_that_a_device_learns_again_are_not_announced() {
     for mac_changes in [MacChanges::Appeared, MacChanges::All] {
         let mut device = Device::with_options(|it| it.mac_changes = mac_changes);
         device.check(&[port(1, UP, &[1, 2]), port(2, UP, &[3])]);
@@ -109,13 +109,13 @@ fn a_device_that_learns_its_stations_again_tells_nothing_of_it() {
         assert_eq!(device.check(&[port(1, UP, &[]), port(2, UP, &[])]).len(), 1);
         let at = |one: &[u8], two: &[u8]| [port(1, UP, one), port(2, UP, two)];
         assert_eq!(device.check(&at(&[1], &[])), nothing());
-        assert_eq!(device.look_after(200, &at(&[1], &[3])), nothing());
+        assert_eq!(device.check_after(200, &at(&[1], &[3])), nothing());
         // A new one is news; that another is not back yet is none.
         assert_eq!(
             device.check(&at(&[1, 4], &[3])),
             ["PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:04]"]
         );
-        let gone = device.look_after(600, &at(&[1, 4], &[3]));
+        let gone = device.check_after(600, &at(&[1, 4], &[3]));
         match mac_changes {
             MacChanges::All => assert_eq!(
                 gone,

@@ -45,7 +45,7 @@ fn the_baseline_of_apmonitor_is_gone_on_from() {
 }
 
 #[test]
-fn what_cannot_be_read_is_no_baseline() {
+fn an_unreadable_state_is_not_a_baseline() {
     for text in ["", "null", "[]", "{}", "{\"1\": 2}", "{\"x\": {}}", "{\"1\""] {
         assert_eq!(State::read(Some(text), None), None, "{text}");
     }
@@ -63,7 +63,7 @@ fn what_can_be_read_is_read() {
 }
 
 #[test]
-fn where_what_was_told_does_not_fit_the_baseline_the_baseline_counts_as_told() {
+fn the_baseline_counts_as_announced_if_the_announced_state_does_not_match() {
     let announced = |text: &str| {
         let announced = format!(r#"{{"v":1,"ports":[{text}]}}"#);
         let ports = [port_named("GigabitEthernet0/1", DOWN), port(2, DOWN, &[])];

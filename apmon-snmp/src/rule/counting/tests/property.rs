@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 proptest! {
-    /// Traffic that is known, through agents of 32 and 64 bits, over looks of
+    /// Traffic that is known, through agents of 32 and 64 bits, over checks of
     /// which each port misses some: no figure ever grows by more than was sent.
     #[test]
     fn nothing_is_counted_that_was_not_sent(

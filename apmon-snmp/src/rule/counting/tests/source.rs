@@ -49,7 +49,7 @@ fn no_two_ports_share_a_data_source_even_at_the_end_of_numbers() {
 }
 
 #[test]
-fn of_ports_that_are_gone_so_many_are_remembered() {
+fn a_limited_number_of_absent_ports_is_remembered() {
     let mut sources = Sources::default();
     let names: Vec<String> = (0..520).map(|i| format!("veth{i}")).collect();
     for (index, name) in (1..).zip(&names) {
