@@ -141,7 +141,7 @@ impl Pool {
                     state.waiting.clear();
                     return Err(Failure::new(
                         FailureClass::Resources,
-                        format!("resolve: cannot start a thread to look names up: {error}"),
+                        format!("resolve: cannot start a thread to resolve names: {error}"),
                     ));
                 }
                 Err(_) => {} // the running threads will do
