@@ -119,7 +119,7 @@ fn a_test_mail_of_each_kind_goes_to_each_recipient() {
     assert_eq!(
         verdicts(&output),
         [
-            format!("HomeLab: mail is sent via 127.0.0.1:{port} (in clear), from apmon@lan.example"),
+            format!("HomeLab: mail is sent via 127.0.0.1:{port} (clear text), from apmon@lan.example"),
             line("ops", "outage", ""),
             line("ops", "reminder", ""),
             line("ops", "recovery", ""),
