@@ -119,7 +119,7 @@ fn a_test_mail_of_each_kind_goes_to_each_recipient() {
     assert_eq!(
         verdicts(&output),
         [
-            format!("HomeLab: mail goes by 127.0.0.1:{port} (in clear), from apmon@lan.example"),
+            format!("HomeLab: mail is sent via 127.0.0.1:{port} (clear text), from apmon@lan.example"),
             line("ops", "outage", ""),
             line("ops", "reminder", ""),
             line("ops", "recovery", ""),
@@ -188,7 +188,7 @@ fn a_failed_test_mail_shows_the_reason_and_no_secret() {
         verdicts(&output),
         [
             format!(
-                "HomeLab: mail goes by 127.0.0.1:{port} (STARTTLS, certificate not verified, login as apmon), from apmon@lan.example"
+                "HomeLab: mail is sent via 127.0.0.1:{port} (STARTTLS, certificate not verified, login as apmon), from apmon@lan.example"
             ),
             refused("outage"),
             refused("reminder"),
