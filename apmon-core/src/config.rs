@@ -1,4 +1,4 @@
-//! The site file: the options of seed 003, and every error with its position.
+//! The site file: the options of APMonitor, and every error with its position.
 //!
 //! Text becomes events, events become a tree whose scalars keep their text, and
 //! each section of the tree becomes an options struct. The struct's types decide

@@ -1,4 +1,4 @@
-//! Seed 003's validation rules 21 to 33, each error with its message.
+//! APMonitor's validation rules 21 to 33, each error with its message.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 

@@ -1,4 +1,4 @@
-//! APMonitor's JSON state file (seed 003) as a store.
+//! APMonitor's JSON state file as a store.
 
 mod file;
 mod local_time;

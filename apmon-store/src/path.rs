@@ -31,7 +31,7 @@ impl Platform {
 pub enum Format {
     /// A SQLite database: `.db`.
     Sqlite,
-    /// APMonitor's JSON file (seed 003): every other suffix, by default `.json`.
+    /// APMonitor's JSON file: every other suffix, by default `.json`.
     Json,
 }
 
@@ -68,7 +68,7 @@ pub fn default_path(
 }
 
 /// The default directory of state files: `$STATE_DIRECTORY` (set by systemd; the
-/// first of several), else the platform's (seed 003).
+/// first of several), else the platform's.
 #[must_use]
 pub fn default_directory(platform: Platform, environment: &dyn Environment) -> PathBuf {
     let given = |name| {

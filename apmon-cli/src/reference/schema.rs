@@ -198,7 +198,7 @@ fn status_range(as_text: &Value) -> Value {
     })
 }
 
-/// Seed 003's words, in any case: a pattern has no way to say so but this.
+/// APMonitor's words, in any case: a pattern has no way to say so but this.
 fn yes_or_no() -> Value {
     let words = "true t yes y on ok good positive 1 false f no n off bad fail negative 0";
     let any_case = |word: &str| -> String {

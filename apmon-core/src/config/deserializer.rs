@@ -255,7 +255,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Parses the words for yes and no of seed 003, ignoring case.
+/// Parses the words for yes and no of APMonitor, ignoring case.
 fn yes_or_no(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "on" | "ok" | "good" | "positive" | "1" => Some(true),

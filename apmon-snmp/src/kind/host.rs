@@ -30,10 +30,10 @@ use crate::{
 
 /// What is over its limit, in the state file.
 const OVER: &str = "over_limits";
-/// How full the root file system is: seed 003 shows it above its charts.
+/// How full the root file system is: APMonitor shows it above its charts.
 const DISK_SPACE: &str = "disk_space_pct";
 
-/// Load, memory and disks of a host (seed 003, "Host Monitor Specific
+/// Load, memory and disks of a host (APMonitor's documentation, "Host Monitor Specific
 /// Fields").
 #[derive(Clone, Copy, Debug)]
 pub struct Host;
@@ -185,7 +185,7 @@ impl HostMonitor {
     }
 }
 
-/// Seed 003's figures of a host, in its order.
+/// APMonitor's figures of a host, in its order.
 #[allow(clippy::cast_precision_loss)] // a chart's
 fn metrics(
     counting: &mut Counting,

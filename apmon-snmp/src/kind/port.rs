@@ -42,7 +42,7 @@ pub struct PortOptions {
     pub percentile: Option<Percentile>,
 }
 
-/// One port of a switch, pinned to one station (seed 003, "Port Monitor
+/// One port of a switch, pinned to one station (APMonitor's documentation, "Port Monitor
 /// Specific Fields").
 #[derive(Clone, Copy, Debug)]
 pub struct Port;

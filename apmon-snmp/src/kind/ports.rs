@@ -49,7 +49,7 @@ pub struct PortsOptions {
     pub max_macs_per_port: Option<u32>,
 }
 
-/// All interfaces of a switch, router or host (seed 003, "Ports Monitor
+/// All interfaces of a switch, router or host (APMonitor's documentation, "Ports Monitor
 /// Specific Fields").
 #[derive(Clone, Copy, Debug)]
 pub struct Ports;

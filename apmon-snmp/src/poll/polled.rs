@@ -49,7 +49,7 @@ impl Polled {
         uptimes(&self.data)
     }
 
-    /// Seed 003's figures of the ports and of the device itself, in its order.
+    /// APMonitor's figures of the ports and of the device itself, in its order.
     pub(crate) fn figures(
         &self,
         counting: &mut Counting,
@@ -57,7 +57,7 @@ impl Polled {
         extent: Extent,
     ) -> Vec<Metric> {
         let ports: Vec<CountedPort<'_>> = self.interfaces.iter().map(counted_port).collect();
-        // Seed 003 has this one for `ports` alone.
+        // APMonitor has this one for `ports` alone.
         let retrans = (extent == Extent::Device).then(|| self.data.scalar(mib::TCP_RETRANS_SEGS));
         let retrans = retrans.flatten().and_then(Counted::of);
         let mut figures = counting.ports(sources, &ports, retrans);

@@ -1,7 +1,7 @@
 //! Kind `ports`: what changed at a device's ports, and what is announced of it.
 //!
 //! Two things are remembered of each port: how it was at the last check (the
-//! baseline: seed 003's `ports_state`, which advances at every good check) and
+//! baseline: APMonitor's `ports_state`, which advances at every good check) and
 //! what was last announced of it. Changes, for the history, are differences from
 //! the baseline. Messages are differences from what was announced: a message about
 //! a port opens a [`window`] without messages, and when that is over one message
@@ -10,7 +10,7 @@
 //!
 //! Only complete polls come here: a port that was not read is not gone.
 //!
-//! Decided where seed 003 is silent:
+//! Decided where APMonitor is silent:
 //! - The first good check announces nothing. Only what the site file forbids
 //!   (`allow_macs`, `max_macs_per_port`) is announced even if it was so from the
 //!   start, from the second check on.

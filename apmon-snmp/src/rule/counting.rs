@@ -7,7 +7,7 @@
 //! last one of that name means something; exactly once it does not when the
 //! source of the number is another one than before.
 //!
-//! Decided where seed 003 is silent:
+//! Decided where APMonitor is silent:
 //! - A 32-bit count that went back has started anew once, if the device was not
 //!   restarted and the line could have carried so much since; else it was reset.
 //! - A 64-bit count that went back was reset, but for one that was in the top
@@ -96,7 +96,7 @@ const OUT_BROADCAST: usize = 9;
 const IN_NON_UCAST: usize = 10;
 const OUT_NON_UCAST: usize = 11;
 
-/// The sums over all ports in seed 003's order: name, columns, factor.
+/// The sums over all ports in APMonitor's order: name, columns, factor.
 const TOTALS: [(&str, &[usize], u64); 8] = [
     ("total_bits_in", &[IN_OCTETS], 8),
     ("total_bits_out", &[OUT_OCTETS], 8),
@@ -209,7 +209,7 @@ impl Counting {
         self.restart
     }
 
-    /// Seed 003's figures of a device's ports, in its order: `if{index}_in`,
+    /// APMonitor's figures of a device's ports, in its order: `if{index}_in`,
     /// `if{index}_out` in bytes by data source, `tcp_retrans`, the totals. A
     /// figure none of whose counts is there is left out.
     pub(crate) fn ports(

@@ -1,4 +1,4 @@
-//! Kind `port`: whether the port is as it was pinned. Seed 003's truth table
+//! Kind `port`: whether the port is as it was pinned. APMonitor's truth table
 //! and reasons, and what the seed leaves open:
 //!
 //! | the port | `always_up: yes` | `always_up: no` |
@@ -109,7 +109,7 @@ pub(crate) fn judge(always_up: bool, pinned: Mac, check: &PortCheck<'_>) -> Resu
 }
 
 /// What stands in the state file as `port_state`: `{"oper": "up", "mac": null}`,
-/// as seed 003 has it. The station is the pinned one where it is there, else the
+/// as APMonitor has it. The station is the pinned one where it is there, else the
 /// lowest of the others.
 pub(crate) fn port_state(pinned: Mac, check: &PortCheck<'_>) -> Option<String> {
     let state = check.state?;

@@ -1,4 +1,4 @@
-//! The rules of seed 003 that core checks, each with its number.
+//! The rules of APMonitor that core checks, each with its number.
 
 use super::{errors, in_monitor, in_ping, in_site, in_tcp, one, table, valid};
 use crate::config::Origin;

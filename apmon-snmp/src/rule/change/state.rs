@@ -1,6 +1,6 @@
 //! What is remembered of ports, and how it stands in the state file.
 //!
-//! `ports_state` is the baseline in seed 003's shape: `{"1": {"name": ..,
+//! `ports_state` is the baseline in APMonitor's shape: `{"1": {"name": ..,
 //! "oper": .., "admin": .., "macs": [..]}}` by ifIndex. `"ports_told"` is apmon's
 //! own: what was last announced where that differs from the baseline, windows,
 //! short names. If the two do not match (another program wrote the first), the

@@ -1,4 +1,4 @@
-//! The sentences about ports. Seed 003's where it has them.
+//! The sentences about ports. APMonitor's where it has them.
 
 use std::time::Duration;
 
