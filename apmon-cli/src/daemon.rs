@@ -64,6 +64,9 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     let host = api::Host::start()
         .inspect_err(|error| tracing::warn!("apmon status cannot ask this daemon: {error}"))
         .ok();
+    for error in site::check_together(&args.configs) {
+        tracing::error!("{error}");
+    }
     let mut plans = Vec::new();
     let mut refused = 0;
     for (i, config) in args.configs.iter().cloned().enumerate() {

@@ -1,5 +1,5 @@
-//! `apmon notify` and `--test-webhooks`: real messages, sent the real way, shown;
-//! and those that wait, tried again.
+//! `apmon notify`, `--test-webhooks` and `--test-emails`: sends test messages as
+//! real ones are sent and shows them; retries undelivered messages.
 
 mod retry;
 mod story;
@@ -10,8 +10,10 @@ use std::{
 };
 
 use apmon_core::{
-    Channel, DeliveryError, Notification, NotificationKind, config::ChannelEntry, text::printable,
+    Channel, ChannelKind as _, DeliveryError, Notification, NotificationKind, config::ChannelEntry,
+    text::printable,
 };
+use apmon_notify::{MailKind, WebhookKind};
 use clap::{ArgAction, Args, Subcommand};
 
 use crate::{
@@ -31,17 +33,17 @@ pub(crate) struct NotifyArgs {
 enum Act {
     /// Sends a message of each kind to the channels of a site file.
     ///
-    /// An outage, a reminder, a recovery; unknown, known; no longer watched.
-    /// They are made as the real ones are and go the real way, one try each;
-    /// what is sent and answered is shown, with *** for every secret. Exit
-    /// status: 0 all were accepted, or there are no channels; 1 one was not, or
-    /// CHANNEL does not exist; 2 wrong usage.
+    /// Outage, reminder, recovery; unknown, known; no longer monitored.
+    /// They are composed and sent like real notifications, with one attempt
+    /// each. The requests and responses are shown, with *** for every secret.
+    /// Exit status: 0 if all were accepted or there are no channels; 1 if one
+    /// was not accepted or CHANNEL does not exist; 2 for wrong usage.
     Test(TestArgs),
-    /// Tries the messages again that wait for the channels of a site: those that
-    /// were refused, and those that wait out a pause.
+    /// Retries the undelivered messages of a site now: those that a channel
+    /// refused, and those that are waiting for their next attempt.
     ///
-    /// Asks the daemon to do so now. Where none runs, the next pass or start does
-    /// it. Exit status: 0 done, 1 not, 2 wrong usage.
+    /// The running daemon does so at once. If none is running, the next pass or
+    /// start does. Exit status: 0 if done, 1 if not, 2 for wrong usage.
     Retry(retry::RetryArgs),
 }
 
@@ -53,7 +55,7 @@ struct TestArgs {
     /// Only this channel: its id, e.g. webhook:hooks.example.com, or its `name`.
     #[arg(value_name = "CHANNEL")]
     channel: Option<String>,
-    /// Say more: -v decisions, -vv every check, -vvv everything.
+    /// Log more: -v decisions, -vv every check, -vvv everything.
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
 }
@@ -112,12 +114,12 @@ pub(crate) fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
 
 /// Tests all webhooks of all files. Exits 0 when they accepted all messages.
 pub(crate) fn test_webhooks(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    test(configs, Selection::Section("outage_webhooks"))
+    test(configs, Selection::Section(WebhookKind.section()))
 }
 
 /// Tests all e-mail recipients of all files. Exits 0 when all mails were accepted.
 pub(crate) fn test_emails(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    test(configs, Selection::Section("outage_emails"))
+    test(configs, Selection::Section(MailKind.section()))
 }
 
 fn test(configs: &[PathBuf], selection: Selection<'_>) -> anyhow::Result<ExitCode> {
@@ -234,7 +236,7 @@ fn kind(kind: &NotificationKind) -> &str {
         NotificationKind::Recovery => "recovery",
         NotificationKind::Unknown => "unknown",
         NotificationKind::Known => "known",
-        NotificationKind::NoLongerWatched => "no longer watched",
+        NotificationKind::NoLongerWatched => "no longer monitored",
         other => other.label(),
     }
 }

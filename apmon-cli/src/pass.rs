@@ -86,6 +86,9 @@ fn passes(args: &PassArgs) -> anyhow::Result<ExitCode> {
     if args.common.no_notify {
         tracing::info!("--no-notify: notifications are printed, not sent");
     }
+    for error in site::check_together(&args.configs) {
+        tracing::error!("{error}");
+    }
     let failed = runtime.block_on(async {
         let mut sites = tokio::task::JoinSet::new();
         let mut failed = false;

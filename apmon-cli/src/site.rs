@@ -43,7 +43,7 @@ impl Process {
         }
     }
 
-    /// What the log says of a site happens in here.
+    /// The span of the site's log lines: it names the site if there are several.
     pub(crate) fn span(&self, config: &Path) -> tracing::Span {
         if !self.several {
             return tracing::Span::none();
@@ -63,8 +63,8 @@ pub(crate) fn load(path: &Path) -> Result<SiteFile, ConfigError> {
     Ok(file)
 }
 
-/// What is wrong with these site files together; each for itself is reported
-/// when it is loaded.
+/// The errors of these site files together. Those of each file are reported when
+/// it is loaded.
 pub(crate) fn check_together(configs: &[PathBuf]) -> Vec<String> {
     if configs.len() < 2 {
         return Vec::new();
@@ -119,7 +119,7 @@ pub(crate) fn of_one(
     };
     let parsed = tables.parse(Path::new("command line"), &text, &ProcessEnvironment);
     parsed.map_err(|error| match error {
-        // Places in a text that nobody wrote help nobody.
+        // The text is generated, so its positions would mislead.
         ConfigError::Invalid { errors, .. } => {
             let texts: Vec<_> = errors.iter().map(|error| error.text.as_str()).collect();
             anyhow::anyhow!("{}", texts.join("; "))
@@ -141,7 +141,7 @@ pub(crate) fn warnings(file: &SiteFile, threads: Option<u32>) -> Vec<String> {
             .unwrap_or(0);
         let rounds = (file.monitors.len() - 1) / cap.get();
         warnings.push(format!(
-            "{cap} checks at once for {} monitors: dead targets may delay others by up to {} secs; without max_threads there is no cap",
+            "{} monitors, at most {cap} checked at once: dead targets may delay others by up to {} secs; without max_threads there is no cap",
             file.monitors.len(),
             rounds as u64 * longest
         ));
@@ -245,10 +245,11 @@ pub(crate) fn history_days(file: &SiteFile) -> u32 {
         .map_or(HISTORY_DAYS, |days| days.get().get())
 }
 
-/// Opens a site's store; as long as it can write, everybody else is kept off.
-/// Without a lock the site runs all the same: where there can be no lock file
-/// there can be no state either (the engine says so, and goes on from memory),
-/// and where it cannot be had for another reason this is said here.
+/// Opens a site's store and locks it against other writers.
+///
+/// A site also runs without a lock. Where a lock file cannot be created, the state
+/// cannot be saved either: the engine logs that and continues from memory. If the
+/// lock fails for another reason, it is logged here.
 pub(crate) fn open_store(state_file: &Path) -> anyhow::Result<Store> {
     let format = Format::of(state_file);
     let locked = match format {
@@ -284,7 +285,7 @@ pub(crate) fn open_store(state_file: &Path) -> anyhow::Result<Store> {
     })
 }
 
-/// Who may not even read the state does not run, with a lock or without.
+/// Refuses to run, with or without a lock, if the state file may not be read.
 fn may_be_read(state_file: &Path) -> anyhow::Result<()> {
     match std::fs::File::open(state_file) {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => anyhow::bail!(

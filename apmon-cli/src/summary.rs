@@ -75,7 +75,7 @@ fn summary(file: &SiteFile, threads: Option<u32>) -> String {
     format!(
         "{}: site {}, {}, {}, max_threads {cap}\n\n{}\n\n\
          Each value is the monitor's own unless marked: * the site's, - the default. Times are in seconds.\n\
-         RETRIES: consecutive failed checks before an outage; RETRY: seconds to the next of them; \
+         RETRIES: consecutive failed checks before an outage; RETRY: seconds to the next check; \
          AFTER: reminders until NOTIFY holds.",
         printable(&path),
         printable(&file.name),

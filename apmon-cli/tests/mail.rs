@@ -125,13 +125,13 @@ fn a_test_mail_of_each_kind_goes_to_each_recipient() {
             line("ops", "recovery", ""),
             line("ops", "unknown", ""),
             line("ops", "known", ""),
-            line("ops", "no longer watched", ""),
+            line("ops", "no longer monitored", ""),
             line("boss", "outage", ""),
             line("boss", "reminder", off),
             line("boss", "recovery", ""),
             line("boss", "unknown", ""),
             line("boss", "known", ""),
-            line("boss", "no longer watched", ""),
+            line("boss", "no longer monitored", ""),
         ]
     );
     for shown in [
@@ -195,7 +195,7 @@ fn a_failed_test_mail_shows_the_reason_and_no_secret() {
             refused("recovery"),
             refused("unknown"),
             refused("known"),
-            refused("no longer watched"),
+            refused("no longer monitored"),
         ]
     );
     assert!(!output.text().contains("s3cret"), "{}", output.text());
@@ -212,6 +212,6 @@ fn the_daemon_warns_at_its_start_about_a_failing_mail_server() {
     let site = site(&web, port, "{email: ops@example.com}").option(&server);
     lab.write("home.yaml", site.text());
     let mut apmon = lab.start(&["run", "home.yaml"]);
-    apmon.wait_for_err("email_server is not accepting mail: 127.0.0.1");
+    apmon.wait_for_err("mail:ops@example.com cannot deliver now: 127.0.0.1");
     apmon.stop().assert_code(0);
 }

@@ -40,7 +40,7 @@ fn the_daemon_retries_a_refused_message_on_request() {
         .assert_only_error("home: no such channel: webhook:example.com; there is webhook:127.0.0.1");
     let output = lab.run(&["notify", "retry", "home.yaml", "webhook:127.0.0.1"]);
     output.assert_code(0);
-    assert_eq!(output.out, ["home: 1 message is tried again now"]);
+    assert_eq!(output.out, ["home: 1 message is being retried now"]);
     let requests = receiver.wait_for(2);
     assert_eq!(requests[0].key(), requests[1].key());
     wait_until("an empty outbox", || {
@@ -48,7 +48,7 @@ fn the_daemon_retries_a_refused_message_on_request() {
         shown.out[0].ends_with("outbox: empty").then_some(())
     });
     let output = lab.run(&["notify", "retry", "home.yaml"]);
-    assert_eq!(output.out, ["home: no message waits"]);
+    assert_eq!(output.out, ["home: no message is waiting"]);
     daemon.stop().assert_code(0);
 }
 
@@ -71,7 +71,7 @@ fn a_channel_is_named_by_its_id_or_its_name() {
         let answer = output.out.join("");
         (!answer.contains("no daemon")).then_some(answer)
     });
-    assert_eq!(answer, "home: no message waits");
+    assert_eq!(answer, "home: no message is waiting");
     lab.run(&["notify", "retry", "home.yaml", "chap"]).assert_code(1);
     daemon.stop().assert_code(0);
 }
@@ -87,7 +87,10 @@ fn without_a_daemon_the_next_pass_retries_a_refused_message() {
     lab.write("home.yaml", site.watch_service("web", &web).text());
     let output = lab.run(&["notify", "retry", "home.yaml"]);
     output.assert_code(0);
-    assert_eq!(output.out, ["home: no daemon runs, and no message waits"]);
+    assert_eq!(
+        output.out,
+        ["home: no daemon is running, and no message is waiting"]
+    );
     assert!(!lab.path("state").exists(), "the command creates no state");
     lab.run(&["home.yaml"]).assert_code(0);
     receiver.set(Behaviour::Answer(200));
@@ -99,7 +102,7 @@ fn without_a_daemon_the_next_pass_retries_a_refused_message() {
     let output = lab.run(&["notify", "retry", "home.yaml", "webhook:127.0.0.1"]);
     assert_eq!(
         output.out,
-        ["home: no daemon runs; the next pass or start tries 1 message"]
+        ["home: no daemon is running; the next pass or start retries 1 message"]
     );
     assert_eq!(receiver.requests().len(), 1);
     lab.run(&["home.yaml"]).assert_code(0);

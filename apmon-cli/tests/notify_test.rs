@@ -32,20 +32,20 @@ fn a_test_message_goes_to_all_webhooks() {
         let lines = output.out.iter().filter(|line| !line.starts_with(' '));
         lines.cloned().collect()
     };
-    let all_taken = |site: &str, channel: &str| {
+    let all_accepted = |site: &str, channel: &str| {
         let kinds = [
             "outage",
             "reminder",
             "recovery",
             "unknown",
             "known",
-            "no longer watched",
+            "no longer monitored",
         ];
-        kinds.map(|kind| format!("{site}: {channel}: {kind}: taken"))
+        kinds.map(|kind| format!("{site}: {channel}: {kind}: accepted"))
     };
     let output = lab.run(&["--test-webhooks", "good.yaml"]);
     output.assert_code(0);
-    assert_eq!(verdicts(&output), all_taken("Good", "webhook:127.0.0.1"));
+    assert_eq!(verdicts(&output), all_accepted("Good", "webhook:127.0.0.1"));
     let sent: Vec<_> = good
         .requests()
         .iter()
@@ -82,11 +82,11 @@ fn a_test_message_goes_to_all_webhooks() {
         "{}",
         output.text()
     );
-    assert_eq!(lines[1..7], all_taken("Bad", "webhook:127.0.0.1#2"));
-    assert_eq!(lines[7..], all_taken("Good", "webhook:127.0.0.1"));
+    assert_eq!(lines[1..7], all_accepted("Bad", "webhook:127.0.0.1#2"));
+    assert_eq!(lines[7..], all_accepted("Good", "webhook:127.0.0.1"));
     let output = lab.run(&["notify", "test", "bad.yaml", "webhook:127.0.0.1#2"]);
     output.assert_code(0);
-    assert_eq!(verdicts(&output), all_taken("Bad", "webhook:127.0.0.1#2"));
+    assert_eq!(verdicts(&output), all_accepted("Bad", "webhook:127.0.0.1#2"));
     let output = lab.run(&["notify", "test", "bad.yaml", "webhook:elsewhere"]);
     output.assert_code(1);
     assert_eq!(
@@ -135,17 +135,17 @@ fn a_channel_is_tested_by_its_name_and_an_unknown_one_is_an_error() {
         (
             &["notify", "test", "program.yaml", "chat"],
             1,
-            "Program: no channel chat to test; there are exec:true",
+            "Program: no channel chat to test; there is exec:true",
         ),
         (
             &["--test-webhooks", "program.yaml"],
             0,
-            "Program: no webhook to test; there are exec:true",
+            "Program: no webhook to test; there is exec:true",
         ),
         (
             &["--test-emails", "program.yaml"],
             0,
-            "Program: no e-mail recipient to test; there are exec:true",
+            "Program: no e-mail recipient to test; there is exec:true",
         ),
     ] {
         let output = lab.run(arguments);

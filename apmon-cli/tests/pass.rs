@@ -362,7 +362,7 @@ fn threads_limit_concurrent_checks() {
             4 => assert_eq!(warnings, [""; 0]),
             _ => assert!(
                 warnings[0].starts_with(&format!(
-                    "HomeLab: {most} checks at once for 4 monitors: dead targets may delay others by up to "
+                    "HomeLab: 4 monitors, at most {most} checked at once: dead targets may delay others by up to "
                 )),
                 "{}",
                 output.text()

@@ -56,11 +56,11 @@ fn each_of_several_files_is_checked() {
     output.assert_code(1);
     let text = output.text();
     assert!(
-        text.contains("good.yaml: site Good, 1 monitors, 0 webhooks, "),
+        text.contains("good.yaml: site Good, 1 monitor, no channels, "),
         "{text}"
     );
     assert!(
-        text.contains("good.json: site Json, 1 monitors, 0 webhooks, "),
+        text.contains("good.json: site Json, 1 monitor, no channels, "),
         "{text}"
     );
     assert!(text.contains("ERROR bad.yaml:"), "{text}");
@@ -318,17 +318,14 @@ fn channels_are_listed_without_their_secrets() {
     assert_eq!(row("mail")[1..], ["ops", "mail", "mail.lan:25", "2 *"]);
     let (sms, ops) = (row("no-such-sms")[0], row("mail")[0]);
     for warning in [
-        "outage_commands: there is no program no-such-sms in PATH",
-        &format!("outage_commands: {not_executable} is not executable"),
-        &format!(
-            "{sms} is the fallback of webhook:hooks.example.com: it receives only what they cannot deliver"
-        ),
-        &format!(
-            "{ops} is the fallback of webhook:api.telegram.org: it receives only what they cannot deliver"
-        ),
-        &format!("{ops} receives nothing of 1 monitor that has email: no"),
+        "outage_commands 1: \"program\" is not in PATH: no-such-sms",
+        &format!("outage_commands 2: \"program\" is not executable: {not_executable}"),
+        &format!("{sms}: is a fallback: receives only what webhook:hooks.example.com cannot deliver"),
+        &format!("{ops}: is a fallback: receives only what webhook:api.telegram.org cannot deliver"),
+        &format!("{ops}: receives nothing about 1 monitor that has email: no"),
     ] {
-        let warned = |line: &String| line.ends_with(&format!("WARN HomeLab: {warning}"));
+        let warned =
+            |line: &String| line.contains(" WARN home.yaml:") && line.ends_with(&format!(": {warning}"));
         assert!(output.err.iter().any(warned), "{warning}: {}", output.text());
     }
 }

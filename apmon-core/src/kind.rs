@@ -150,10 +150,20 @@ pub trait MonitorKind: Send + Sync {
 pub struct Compiled {
     /// The values of the options, for the checksum; secrets are hashed.
     pub options: serde_json::Value,
-    /// The values of the options for display; secrets are `***`.
+    /// The effective values of the options by name, for display; secrets are `***`,
+    /// options without a value are absent.
     pub masked: serde_json::Value,
     /// How to build the monitor.
     pub blueprint: Blueprint,
+}
+
+/// The options of a kind by name: they are one set, or several side by side.
+fn flat(options: serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
+    match options {
+        serde_json::Value::Object(options) => options,
+        serde_json::Value::Array(sets) => sets.into_iter().flat_map(flat).collect(),
+        _ => serde_json::Map::new(),
+    }
 }
 
 impl<K: Kind> MonitorKind for K {
@@ -188,11 +198,15 @@ impl<K: Kind> MonitorKind for K {
     fn read(&self, section: &mut Section<'_>) -> Option<Compiled> {
         let options = K::Options::read(section)?;
         let values = options.values();
-        let masked = secret::masked(|| options.values());
+        let mut masked = secret::masked(|| flat(options.values()));
         let blueprint = self.compile(options, section)?;
+        for (key, value) in section.take_effective() {
+            masked.insert(key.to_owned(), value);
+        }
+        masked.retain(|_, value| !value.is_null());
         Some(Compiled {
             options: values,
-            masked,
+            masked: masked.into(),
             blueprint,
         })
     }

@@ -77,26 +77,26 @@ pub struct Watch {
     pub checksum: Arc<str>,
     /// When to check and whom to notify.
     pub policy: Policy,
-    /// What people need to know of it. Shared: most monitors of a site have the same.
+    /// Information for people. Shared, because most monitors of a site have the same labels.
     pub labels: Arc<Labels>,
 }
 
-/// What people need to know of a monitor, beside its name and address. The
-/// engine does not read it.
+/// Information for people about a monitor, in addition to its name and address.
+/// The engine does not use it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Labels {
     /// Whether it appears on pages and charts. Default yes.
     pub display: bool,
-    /// The group it is shown in.
+    /// The group that it is shown in.
     pub group: Option<String>,
-    /// Words to find it by.
+    /// Tags to search for.
     pub tags: Vec<String>,
-    /// What it is.
+    /// A description in a sentence or two.
     pub description: Option<String>,
-    /// Where it is written what to do when it is down.
+    /// The URL or path of instructions for an outage.
     pub runbook: Option<String>,
-    /// How much it matters.
+    /// How severe an outage of it is.
     pub severity: Option<String>,
 }
 

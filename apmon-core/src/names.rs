@@ -2,7 +2,10 @@
 //! The resolver is provided: `apmon_probes::install` provides one that blocks no
 //! thread.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -74,28 +77,49 @@ impl Remote {
     }
 }
 
-/// The resolver of a program that provides none: literal addresses work, and
-/// names fail as our own fault. (tokio's look-up holds a thread for each name
-/// that a silent name server does not answer, so it is not a fallback.)
-pub(crate) struct NoNames;
+/// The resolver that a program provides, at any time: what was built before uses it
+/// too. Until then names fail as our own fault. (tokio's look-up holds a thread for
+/// each name that a silent name server does not answer, so it is not a fallback.)
+#[derive(Default)]
+pub(crate) struct ProvidedNames(RwLock<Option<Arc<dyn Names>>>);
 
-#[async_trait]
-impl Names for NoNames {
-    async fn addresses(&self, name: &str, _: ResolveOptions, _: Instant) -> Result<Vec<IpAddr>, Failure> {
-        Err(Failure::new(
-            FailureClass::Resolver,
-            format!("resolve: cannot look up {name}: this program has no resolver (Services::provide_names)"),
-        ))
+impl ProvidedNames {
+    pub(crate) fn set(&self, names: Arc<dyn Names>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(names);
     }
 
-    async fn name_of(&self, _: IpAddr, _: Instant) -> Option<String> {
-        None
+    fn get(&self) -> Option<Arc<dyn Names>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait]
+impl Names for ProvidedNames {
+    async fn addresses(
+        &self,
+        name: &str,
+        options: ResolveOptions,
+        deadline: Instant,
+    ) -> Result<Vec<IpAddr>, Failure> {
+        match self.get() {
+            Some(names) => names.addresses(name, options, deadline).await,
+            None => Err(Failure::new(
+                FailureClass::Resolver,
+                format!(
+                    "resolve: cannot look up {name}: this program has no resolver (Services::provide_names)"
+                ),
+            )),
+        }
+    }
+
+    async fn name_of(&self, ip: IpAddr, deadline: Instant) -> Option<String> {
+        self.get()?.name_of(ip, deadline).await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::time::Duration;
 
     use super::*;
     use crate::{
@@ -178,5 +202,13 @@ mod tests {
         );
         assert_eq!(Outcome::failed(failure).verdict(), Verdict::Unknown);
         assert_eq!(names.name_of([192, 0, 2, 6].into(), Instant::now()).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_is_provided_later_is_used_from_then_on() {
+        let services = Services::default();
+        let names = services.names();
+        services.provide_names(Arc::new(OneName));
+        assert!(remote("switch.lan").address(&check(), &*names).await.is_ok());
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    names::{Names, NoNames},
+    names::{Names, ProvidedNames},
     network::{NoNetwork, OwnNetwork},
     notification::HeartbeatSender,
 };
@@ -42,14 +42,14 @@ impl Services {
 
     /// Provides the resolver.
     pub fn provide_names(&self, names: Arc<dyn Names>) {
-        self.provide(names);
+        self.shared::<ProvidedNames>().set(names);
     }
 
     /// The resolver. If none was provided, names fail as our own fault (`Unknown`), and
-    /// literal addresses work.
+    /// literal addresses work. One that is provided later is used from then on.
     #[must_use]
     pub fn names(&self) -> Arc<dyn Names> {
-        Arc::clone(&self.shared::<Provided<dyn Names>>().0)
+        self.shared::<ProvidedNames>()
     }
 
     /// Provides the state of our own end of the network.
@@ -86,12 +86,6 @@ impl Services {
 
 /// A service that was provided, or its default.
 struct Provided<T: ?Sized>(Arc<T>);
-
-impl Default for Provided<dyn Names> {
-    fn default() -> Self {
-        Self(Arc::new(NoNames))
-    }
-}
 
 impl Default for Provided<dyn OwnNetwork> {
     fn default() -> Self {

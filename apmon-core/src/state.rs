@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     memory::Memory,
@@ -91,9 +91,10 @@ pub struct OwnState {
     pub alarms_off: bool,
     /// Its policy's `classes_off`, likewise.
     #[serde(
+        rename = "email_off",
         skip_serializing_if = "Vec::is_empty",
-        alias = "email_off",
-        deserialize_with = "classes"
+        serialize_with = "write_classes",
+        deserialize_with = "read_classes"
     )]
     pub classes_off: Vec<ChannelClass>,
 }
@@ -172,9 +173,17 @@ impl MonitorState {
     }
 }
 
-/// The classes that were off. Before there were several, `email_off` was a
-/// switch for the one there was.
-fn classes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<ChannelClass>, D::Error> {
+/// The classes that are off, under the key of the time when e-mail was the only one:
+/// that class alone is still written as `true`.
+fn write_classes<S: Serializer>(classes: &Vec<ChannelClass>, serializer: S) -> Result<S::Ok, S::Error> {
+    if *classes == [ChannelClass::EMAIL] {
+        serializer.serialize_bool(true)
+    } else {
+        classes.serialize(serializer)
+    }
+}
+
+fn read_classes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ChannelClass>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Written {
@@ -190,3 +199,31 @@ fn classes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Chan
 
 /// How long the state of a removed monitor is kept.
 pub(crate) const RETENTION_AFTER_REMOVAL: Duration = Duration::from_secs(30 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_an_older_apmon_reads_the_classes_that_are_off() {
+        let state = |classes: Vec<ChannelClass>| OwnState {
+            classes_off: classes,
+            ..OwnState::default()
+        };
+        let pager = ChannelClass::new("pager");
+        for (classes, text) in [
+            (vec![], "{}"),
+            (vec![ChannelClass::EMAIL], r#"{"email_off":true}"#),
+            (
+                vec![ChannelClass::EMAIL, pager],
+                r#"{"email_off":["email","pager"]}"#,
+            ),
+        ] {
+            let state = state(classes);
+            assert_eq!(serde_json::to_string(&state).unwrap(), text);
+            assert_eq!(serde_json::from_str::<OwnState>(text).unwrap(), state);
+        }
+        let on: OwnState = serde_json::from_str(r#"{"email_off":false}"#).unwrap();
+        assert_eq!(on, OwnState::default());
+    }
+}

@@ -74,7 +74,7 @@ mod our_own_faults_are_not_outages {
         tokio::time::advance(Duration::from_millis(5132)).await;
         let failure = check.timed_out("connect");
         assert_eq!(failure.class, FailureClass::Resources);
-        assert_eq!(failure.reason, "this process stood still for 5.1 secs");
+        assert_eq!(failure.reason, "this process was stalled for 5.1 secs");
         let _ = Check::new(now.mono, now, Duration::MAX);
     }
 

@@ -230,7 +230,10 @@ mod a_reload {
                 .watch(target.monitor(watch("a", every(2))))
         };
         let error = Engine::new(twice(), MemoryStore::new()).pass().await.unwrap_err();
-        assert_eq!(error.to_string(), "two monitors are called \"a\"");
+        assert_eq!(
+            error.to_string(),
+            "two monitors are named \"a\"; give each its own name"
+        );
         let daemon = Running::start(Engine::new(Plan::new("s"), MemoryStore::new()));
         assert!(daemon.handle.reload(twice()).await.is_err());
         daemon.stop().await;

@@ -316,8 +316,8 @@ async fn gzip_is_requested_if_the_body_matters_and_decompressed() {
         assert!(steps.contains("content-encoding: gzip"), "{steps}");
         assert!(steps.contains(Nginx::TITLE), "shown as it is meant: {steps}");
         let outcome = check(&(web(scheme, server, "/") + "\nexpect: nowhere"), LONG).await;
-        // The title's line, and 170 lines of 24 bytes.
-        let length = Nginx::TITLE.len() + 1 + 170 * 24;
+        // The title's line, and 170 lines of 29 bytes.
+        let length = Nginx::TITLE.len() + 1 + 170 * 29;
         assert_eq!(
             reason(&outcome),
             format!("\"nowhere\" not found in {length} bytes (status 200)")

@@ -184,7 +184,7 @@ async fn a_server_that_breaks_off_or_sends_garbage_is_down_in_time() {
             connection.closed().await;
         },
         Closed,
-        "request: given up by the server",
+        "request: stream reset by the server",
     )
     .await;
     must_end(

@@ -222,3 +222,36 @@ fn tls_options_need_tls() {
         "{error}"
     );
 }
+
+/// The options of the monitor `section` that are in effect.
+fn in_effect(pki: &Pki, of_site: &str, section: &str) -> serde_json::Value {
+    site(pki, of_site, section).unwrap().monitors[0].options()
+}
+
+#[test]
+fn the_options_in_effect_include_those_of_the_site() {
+    let pki = Pki::new();
+    let of_site = "  ssl_verify: yes\n  ssl_expiry_warn_days: 9\n  ssl_ca_file: root.pem\n  \
+                   address_family: ipv4\n  resolver: system";
+    let options = in_effect(&pki, of_site, HTTP);
+    assert_eq!(options["ssl_verify"], true);
+    assert_eq!(options["ssl_expiry_warn_days"], 9);
+    assert_eq!(options["ssl_ca_file"], "root.pem");
+    assert_eq!(options["address_family"], "ipv4");
+    assert_eq!(options["resolver"], "system");
+
+    // The monitor's own come first; a pin replaces the site's verification.
+    let own = format!(
+        "{HTTP}\nssl_fingerprint: {}\nssl_expiry_warn_days: 3",
+        "ab".repeat(32)
+    );
+    let options = in_effect(&pki, of_site, &own);
+    assert_eq!(options["ssl_verify"], false);
+    assert_eq!(options["ssl_expiry_warn_days"], 3);
+    assert!(options.get("ssl_ca_file").is_none(), "{options}");
+
+    // Options that mean nothing for the monitor are absent.
+    let options = in_effect(&pki, of_site, "type: tcp\nname: x\naddress: tcp://h:1");
+    assert!(options.get("ssl_verify").is_none(), "{options}");
+    assert_eq!(options["address_family"], "ipv4");
+}

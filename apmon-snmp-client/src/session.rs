@@ -39,7 +39,7 @@ pub struct Session {
     patience: Option<Duration>,
     last_id: i32,
     /// Keeps the agent's engine even if no answer comes.
-    tolerates_silence: bool,
+    keeps_engine_on_timeout: bool,
     /// Requests that were answered with what they asked for.
     answers: u32,
     /// The id of the request that was only signed, and whether it was answered.
@@ -89,7 +89,7 @@ impl Session {
             deadline,
             patience: None,
             last_id: first_id(),
-            tolerates_silence: false,
+            keeps_engine_on_timeout: false,
             answers: 0,
             signed_id: None,
             signed_is_answered: false,
@@ -127,11 +127,11 @@ impl Session {
         }
     }
 
-    /// Keeps what is known of the agent's engine even if no answer comes: the
-    /// agent may ignore requests for what it does not have, such as the context
+    /// Keeps what is known about the agent's engine even if a request times out:
+    /// an agent may ignore requests for what it does not have, such as the context
     /// of one VLAN.
-    pub fn tolerate_silence(&mut self) {
-        self.tolerates_silence = true;
+    pub fn keep_engine_on_timeout(&mut self) {
+        self.keeps_engine_on_timeout = true;
     }
 
     /// What the session has cost so far.

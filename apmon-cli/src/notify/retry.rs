@@ -1,5 +1,5 @@
-//! `apmon notify retry`: a token was rotated, a proxy mended; what waits is
-//! tried again now.
+//! `apmon notify retry`: retries undelivered messages now, for example after a
+//! token was replaced or a proxy repaired.
 
 use std::{
     collections::BTreeSet,
@@ -33,34 +33,34 @@ pub(super) struct RetryArgs {
 }
 
 pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
-    let place = SiteLocation::of(&args.config, args.statefile.as_deref());
+    let location = SiteLocation::of(&args.config, args.statefile.as_deref());
     let channel = args
         .channel
         .as_deref()
         .map(|channel| id_of(&args.config, channel));
     let body = json!({"channel": channel}).to_string();
-    let said = match api::post(&place.socket(), api::RETRY, body) {
+    let text = match api::post(&location.socket(), api::RETRY, body) {
         Ok(answer) => {
             let answer: Value = serde_json::from_slice(&answer)?;
             match answer["messages"].as_u64().unwrap_or(0) {
-                0 => "no message waits".to_owned(),
-                1 => "1 message is tried again now".to_owned(),
-                n => format!("{n} messages are tried again now"),
+                0 => "no message is waiting".to_owned(),
+                1 => "1 message is being retried now".to_owned(),
+                n => format!("{n} messages are being retried now"),
             }
         }
-        Err(ApiError::NoDaemon) => match without_daemon(args, channel.as_deref(), &place)? {
-            0 => "no daemon runs, and no message waits".to_owned(),
-            1 => "no daemon runs; the next pass or start tries 1 message".to_owned(),
-            n => format!("no daemon runs; the next pass or start tries {n} messages"),
+        Err(ApiError::NoDaemon) => match without_daemon(args, channel.as_deref(), &location)? {
+            0 => "no daemon is running, and no message is waiting".to_owned(),
+            1 => "no daemon is running; the next pass or start retries 1 message".to_owned(),
+            n => format!("no daemon is running; the next pass or start retries {n} messages"),
         },
-        Err(error) => anyhow::bail!("{}: {error}", printable(&place.stem)),
+        Err(error) => anyhow::bail!("{}: {error}", printable(&location.stem)),
     };
-    console::line(&format!("{}: {said}", printable(&place.stem)));
+    console::line(&format!("{}: {text}", printable(&location.stem)));
     Ok(ExitCode::SUCCESS)
 }
 
-/// The id of the channel of this name. A site file that cannot be read knows no
-/// names; what the daemon has may wait all the same.
+/// The id of the channel of this name. If the site file cannot be read, `channel`
+/// is taken as an id: the daemon may still have messages for it.
 fn id_of(config: &Path, channel: &str) -> String {
     let file = site::load(config).ok();
     let mut entries = file.iter().flat_map(|file| &file.channels);
@@ -68,9 +68,10 @@ fn id_of(config: &Path, channel: &str) -> String {
     entry.map_or_else(|| channel.to_owned(), |entry| entry.id.clone())
 }
 
-/// What was refused waits out its half hour over a restart: that is taken from
-/// it, under the lock. Returns how many messages wait.
-fn without_daemon(args: &RetryArgs, channel: Option<&str>, place: &SiteLocation) -> anyhow::Result<usize> {
+/// Makes all messages due at once in the state file, under its lock; otherwise a
+/// refused message would wait for half an hour even across a restart. Returns the
+/// number of waiting messages.
+fn without_daemon(args: &RetryArgs, channel: Option<&str>, location: &SiteLocation) -> anyhow::Result<usize> {
     let file = site::load(&args.config)?;
     let common = CommonArgs {
         verbose: 0,
@@ -80,11 +81,11 @@ fn without_daemon(args: &RetryArgs, channel: Option<&str>, place: &SiteLocation)
     };
     let plan = site::plan(&file, &common, &Process::default());
     let channels = plan.channels.into_iter().map(|channel| channel.id).collect();
-    if !place.state_file.exists() {
+    if !location.state_file.exists() {
         known(channel, channels, &Snapshot::default())?;
         return Ok(0);
     }
-    let store = site::open_store(&place.state_file)?.shared();
+    let store = site::open_store(&location.state_file)?.shared();
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(async {
         let snapshot = store.load().await?;

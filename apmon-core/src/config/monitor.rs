@@ -177,7 +177,8 @@ impl MonitorEntry {
     }
 
     /// Its effective options under their names in the site file: the monitor's own,
-    /// the site's, and the defaults. Each secret is shown as `***`.
+    /// the site's, and the defaults. Each secret is shown as `***`; an option without
+    /// a value is absent.
     #[must_use]
     pub fn options(&self) -> serde_json::Value {
         let mut options = serde_json::json!({
@@ -203,13 +204,14 @@ impl MonitorEntry {
                 self.heartbeat_every.map(|every| every.get().into()),
             ),
         ];
-        let own = serde_json::from_str(&self.own).unwrap_or_default();
+        let own: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&self.own).unwrap_or_default();
         if let Some(options) = options.as_object_mut() {
             options.extend(
                 more.into_iter()
                     .filter_map(|(name, value)| Some((name.to_owned(), value?))),
             );
-            add(own, options);
+            options.extend(own);
         }
         options
     }
@@ -251,17 +253,5 @@ impl fmt::Debug for MonitorEntry {
             .field("kind", &self.kind)
             .field("address", &self.address)
             .finish_non_exhaustive()
-    }
-}
-
-/// Adds the options of a kind, which are one set or several side by side. Options
-/// that are not set are left out.
-fn add(own: serde_json::Value, options: &mut serde_json::Map<String, serde_json::Value>) {
-    match own {
-        serde_json::Value::Object(own) => {
-            options.extend(own.into_iter().filter(|(_, value)| !value.is_null()));
-        }
-        serde_json::Value::Array(sets) => sets.into_iter().for_each(|set| add(set, options)),
-        _ => {}
     }
 }

@@ -28,6 +28,7 @@ impl ResolveOptions {
     pub fn read(section: &mut Section<'_>) -> Self {
         let by = section.defaults().resolver.unwrap_or_default();
         section.depends_on(by);
+        section.effective("resolver", by);
         Self {
             family: section.family(),
             by,

@@ -48,6 +48,7 @@ pub struct Section<'a> {
     family: AddressFamily,
     defaults: Option<&'a MonitorDefaults>,
     basis: Vec<serde_json::Value>,
+    effective: Vec<(&'static str, serde_json::Value)>,
 }
 
 /// Warnings and hints, which are reported although the section is valid.
@@ -96,6 +97,7 @@ impl<'a> Section<'a> {
             family: AddressFamily::Any,
             defaults: None,
             basis: Vec::new(),
+            effective: Vec::new(),
         })
     }
 
@@ -130,6 +132,18 @@ impl<'a> Section<'a> {
     /// file): if the value changes, the monitor counts as changed.
     pub fn depends_on(&mut self, value: impl Serialize) {
         self.basis.push(serde_json::to_value(value).unwrap_or_default());
+    }
+
+    /// Sets the effective value of the option `key` in
+    /// [`MonitorEntry::options`](super::MonitorEntry::options), where it may differ from
+    /// the monitor's own: for options that the site has too.
+    pub fn effective(&mut self, key: &'static str, value: impl Serialize) {
+        self.effective
+            .push((key, serde_json::to_value(value).unwrap_or_default()));
+    }
+
+    pub(crate) fn take_effective(&mut self) -> Vec<(&'static str, serde_json::Value)> {
+        std::mem::take(&mut self.effective)
     }
 
     pub(super) fn take_basis(&mut self) -> Vec<serde_json::Value> {
@@ -311,6 +325,7 @@ impl<'a> Section<'a> {
     pub(super) fn set_family(&mut self, family: AddressFamily) {
         self.family = family;
         self.depends_on(family);
+        self.effective("address_family", family);
     }
 
     /// Parses the monitor's address as a URL that has a host and one of `schemes`.

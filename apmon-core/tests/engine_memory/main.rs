@@ -366,7 +366,7 @@ async fn a_value_that_is_not_json_is_dropped_and_logged_once() {
     let [error] = &errors[..] else {
         panic!("{errors:?}")
     };
-    for part in ["monitor=\"switch\"", "key=\"ports_state\"", "no JSON: EOF"] {
+    for part in ["monitor=\"switch\"", "key=\"ports_state\"", "not valid JSON: EOF"] {
         assert!(error.contains(part), "{error}");
     }
 }

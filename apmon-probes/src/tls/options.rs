@@ -89,8 +89,12 @@ impl TlsOptions {
         }
         let warn_days = self.ssl_expiry_warn_days.or(site.ssl_expiry_warn_days);
         section.depends_on((verify, warn_days));
-        let authorities = if verify && (missing.is_none() || may_follow) {
-            let file = self.ssl_ca_file.as_ref().or(site.ssl_ca_file.as_ref());
+        let uses_tls = missing.is_none() || may_follow;
+        let file = self.ssl_ca_file.as_ref().or(site.ssl_ca_file.as_ref());
+        section.effective("ssl_verify", uses_tls.then_some(verify));
+        section.effective("ssl_ca_file", file.filter(|_| uses_tls && verify));
+        section.effective("ssl_expiry_warn_days", warn_days.filter(|_| uses_tls));
+        let authorities = if uses_tls && verify {
             let found = match file {
                 Some(file) => Authorities::of_file(&section.path(file.as_str())),
                 None => Authorities::system().map_err(|_| NO_AUTHORITIES.to_owned()),

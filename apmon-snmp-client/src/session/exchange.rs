@@ -272,7 +272,7 @@ impl Session {
         if let Some(malformed) = self.malformed {
             return malformed.into();
         }
-        if self.answers == 0 && !self.tolerates_silence {
+        if self.answers == 0 && !self.keeps_engine_on_timeout {
             // Another device may be at this address now, and not report it.
             self.agent.notes().engine = None;
         }

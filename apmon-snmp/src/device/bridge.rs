@@ -29,14 +29,14 @@ pub(crate) struct Stations {
     /// Entries that were learned, as the switch counts them: a station in two
     /// VLANs is two.
     pub learned: usize,
-    /// Stations of whom nobody knows the interface.
+    /// Stations whose interface is unknown.
     pub unplaced: BTreeSet<Mac>,
-    /// A table that has entries was read to its end, or all are empty. Else
-    /// nothing can be said of who is not there.
+    /// A table that has entries was read to its end, or all are empty. Otherwise
+    /// a missing station may still be present.
     pub is_readable: bool,
-    /// Why somebody may be missing in `on`.
+    /// Why stations may be missing in `on`.
     pub failure: Option<String>,
-    /// The same are missing each time: nobody of them was ever there.
+    /// The same stations are missing each time, so none was ever seen.
     pub is_lasting: bool,
 }
 

@@ -20,10 +20,10 @@ use crate::mib::*;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// It begins as a number and is none.
+    /// It begins like a number but is not one.
     #[error(transparent)]
     NotAnOid(#[from] NotAnOid),
-    /// Nobody here knows it.
+    /// An unknown name.
     #[error("no object is known here by the name \"{word}\"; {}", instead(.nearest))]
     Unknown {
         /// The word, printable.

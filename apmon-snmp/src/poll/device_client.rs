@@ -73,7 +73,7 @@ impl DeviceClient {
         let agent = self.agents.at(to, &self.target.credentials);
         let session = Session::open(to, Arc::new(credentials), agent, deadline).await;
         let mut session = session.ok()?;
-        session.tolerate_silence();
+        session.keep_engine_on_timeout();
         Some(session)
     }
 

@@ -38,7 +38,7 @@ mod label;
 mod state;
 mod station;
 mod station_change;
-mod words;
+mod wording;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -295,7 +295,7 @@ fn announce_changes(
     let mut together = |names: &[String], what: &str| {
         let is_many = names.len() > MOST_APART;
         if is_many {
-            notices.push(words::port_change(words::together(names, what)));
+            notices.push(wording::port_change(wording::together(names, what)));
         }
         is_many
     };
@@ -314,15 +314,15 @@ fn announce_changes(
         match (announced, is) {
             (Some(announced), Some(is)) if announced != is => {
                 let text = format!("{} {is} (was {announced})", pair.label);
-                notices.push(words::port_change(text));
+                notices.push(wording::port_change(text));
             }
             (Some(announced), None) if !vanish_together => {
                 let text = format!("{} vanished (was {announced})", pair.label);
-                notices.push(words::port_change(text));
+                notices.push(wording::port_change(text));
             }
             (None, Some(is)) if !appear_together => {
-                let text = words::appeared(&pair.label, is, &station_changes);
-                notices.push(words::port_change(text));
+                let text = wording::appeared(&pair.label, is, &station_changes);
+                notices.push(wording::port_change(text));
             }
             _ => {}
         }
@@ -336,8 +336,8 @@ fn announce_changes(
                 moved.extend(station_changes.moved);
             }
             (Some(_), Some(_)) => {
-                if let Some(text) = words::stations(&pair.label, &station_changes) {
-                    notices.push(words::mac_change(text));
+                if let Some(text) = wording::stations(&pair.label, &station_changes) {
+                    notices.push(wording::mac_change(text));
                     pair.stations_announced = true;
                     pair.port.announce_stations(&station_changes);
                     moved.extend(station_changes.moved);
@@ -415,7 +415,7 @@ fn restarted(
     if before.as_ref().is_some_and(is_same) {
         return before;
     }
-    notices.push(words::restarted(poll.restart, up_for));
+    notices.push(wording::restarted(poll.restart, up_for));
     // A device that was not restarted has forgotten no stations.
     let seen_at = match poll.restart.is_of_counts() {
         true => now,

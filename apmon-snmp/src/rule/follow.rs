@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn no_port_is_followed_twice() {
-        // The name leads to the first; so its number leads nobody to it.
+        // The name matches the first, which is then not matched by number again.
         let old = [port(1, "a", "")];
         let new = [port(1, "", ""), port(2, "a", "")];
         assert_eq!(follow(&old, &new), [None, Some(0)]);

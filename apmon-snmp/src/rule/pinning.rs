@@ -6,7 +6,7 @@
 //! | the device has no such interface | Down | Down |
 //! | is not up | Down | Up, whatever the table says |
 //! | has another station, with or without the pinned one | Down | Down |
-//! | has nobody, the table was read | Down | Up |
+//! | has no station, and the table was read | Down | Up |
 //! | its table could not be read | Down | Unknown |
 //! | its table was read in part, and only the pinned station seen | Unknown | Unknown |
 //! | has the pinned station alone | Up | Up |
@@ -65,7 +65,7 @@ impl RequestedPort<'_> {
 /// Whether the port is as it should be.
 ///
 /// # Errors
-/// Why not. [`FailureClass::Unreadable`] where nobody can say.
+/// Why it is not. [`FailureClass::Unreadable`] if that cannot be determined.
 pub(crate) fn judge(always_up: bool, pinned: Mac, check: &PortCheck<'_>) -> Result<(), Failure> {
     let Some(state) = check.state else {
         return Err(Failure::new(FailureClass::Content, check.requested.missing()));

@@ -7,8 +7,9 @@ use super::Breach;
 
 /// The layers of crates, from the bottom up: each may use those below its own.
 const LAYERS: &[&[&str]] = &[
-    &["apmon-core"],
-    &["apmon-tls", "apmon-snmp-client"],
+    // Neither knows the other: the SNMP client is of use without the engine.
+    &["apmon-core", "apmon-snmp-client"],
+    &["apmon-tls"],
     &[
         "apmon-probes",
         "apmon-snmp",
@@ -213,6 +214,9 @@ mod tests {
             assert_eq!(arrow(own, other), 0, "{own} -> {other}");
         }
         for (own, other) in [
+            ("apmon-snmp-client", "apmon-core"),
+            ("apmon-core", "apmon-snmp-client"),
+            ("apmon-snmp-client", "apmon-tls"),
             ("apmon-snmp", "apmon-probes"),
             ("apmon-core", "apmon-probes"),
             ("apmon-core", "apmon-tls"),

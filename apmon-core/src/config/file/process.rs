@@ -61,10 +61,17 @@ pub(super) fn read(
             let hint = nearest(key, kinds.iter().map(|kind| kind.name()))
                 .map(|word| format!("; did you mean \"{word}\"?"))
                 .unwrap_or_default();
-            report(
-                entry.at,
-                format!("unknown section \"{}\"{hint}", excerpt(key, 60)),
-            );
+            let unknown = Diagnostic {
+                at: entry.at,
+                within: "apmon".into(),
+                text: format!("unknown section \"{}\"{hint}", excerpt(key, 60)),
+            };
+            // A program without options of the process can use the file all the same.
+            if kinds.is_empty() {
+                diagnostics.warnings.push(unknown);
+            } else {
+                errors.push(unknown);
+            }
             continue;
         };
         sections.push((*kind, entry));

@@ -9,7 +9,7 @@ use super::{
     LONG_ABSENCE, MacChanges, PortAlertOptions, PortPair, age,
     state::Tracked,
     station_change::{Move, StationChanges},
-    words,
+    wording,
 };
 
 /// Stations of a port that are remembered as not allowed.
@@ -113,7 +113,7 @@ pub(super) fn raise_alarms(
     let before = notices.len();
     if !alarm.unannounced.is_empty() {
         let unannounced: Vec<Mac> = std::mem::take(&mut alarm.unannounced).into_iter().collect();
-        notices.push(words::new_stations(&pair.label, &unannounced));
+        notices.push(wording::new_stations(&pair.label, &unannounced));
         for mac in unannounced {
             let gone_at = (!present.contains(&mac)).then_some(now);
             alarm.announced.insert(mac, gone_at);
@@ -131,7 +131,7 @@ pub(super) fn raise_alarms(
         }
     }
     if let Some(most) = most.filter(|_| !alarm.crowded) {
-        notices.push(words::too_many(&pair.label, present.len(), most));
+        notices.push(wording::too_many(&pair.label, present.len(), most));
         alarm.crowded = true;
     }
     if notices.len() > before {
