@@ -27,13 +27,20 @@ impl Environment for Variables {
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST_BYTES)]);
-    match parse("fuzz.yaml".as_ref(), &text, &KINDS, &Variables) {
+    match parse(
+        "fuzz.yaml".as_ref(),
+        &text,
+        &KINDS,
+        apmon_notify::CHANNELS,
+        &Variables,
+    ) {
         Ok(site) => {
             let services = Services::default();
-            for monitor in &site.monitors {
-                let _ = monitor.build(&services);
-            }
+            let _ = site.plan(&services);
             let _ = format!("{site:?}");
+            for monitor in &site.monitors {
+                let _ = monitor.options();
+            }
         }
         Err(error) => drop(error.to_string()),
     }
