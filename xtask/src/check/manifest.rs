@@ -7,9 +7,8 @@ use super::Breach;
 
 /// The layers of crates, from the bottom up: each may use those below its own.
 const LAYERS: &[&[&str]] = &[
-    // Neither knows the other: the SNMP client is of use without the engine.
-    &["apmon-core", "apmon-snmp-client"],
-    &["apmon-tls"],
+    &["apmon-core"],
+    &["apmon-tls", "apmon-snmp-client"],
     &[
         "apmon-probes",
         "apmon-snmp",
@@ -20,6 +19,9 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["apmon-cli"],
 ];
+
+/// Crates that use no other crate of apmon, because they are of use without it.
+const INDEPENDENT: &[&str] = &["apmon-snmp-client"];
 
 /// One line of a dependency table.
 struct Dependency<'a> {
@@ -70,6 +72,11 @@ fn forbidden(own: &str, other: &str) -> Option<String> {
     }
     if other == "xtask" {
         return Some("nothing may depend on xtask".into());
+    }
+    if INDEPENDENT.contains(&own) {
+        return Some(format!(
+            "{own} must not depend on {other}: it is of use without the rest of apmon"
+        ));
     }
     let layer = |name: &str| LAYERS.iter().position(|layer| layer.contains(&name));
     let unknown = |name: &str| {
