@@ -80,7 +80,13 @@ pub use webhook::{
 };
 
 /// The kinds of channels, in the order of listings and the reference.
-pub const CHANNELS: &[&dyn ChannelKind] = &[&WebhookKind, &CommandKind, &SyslogKind, &MailKind];
+#[rustfmt::skip] // one line each
+pub const CHANNELS: &[&dyn ChannelKind] = &[
+    &WebhookKind,
+    &CommandKind,
+    &SyslogKind,
+    &MailKind,
+];
 
 /// Provides the service of this crate that all sites of a process share: the sender
 /// of heartbeats.

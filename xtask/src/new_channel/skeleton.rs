@@ -20,7 +20,7 @@ struct Options {
     /// The receiver: a host name or an address.
     #[schemars(required)]
     host: Option<Text>,
-    /// Its port.
+    /// The TCP port of the receiver.
     #[schemars(required)]
     port: Option<PortNumber>,
     /// Seconds that one attempt may take. Default: `max_try_secs`.
