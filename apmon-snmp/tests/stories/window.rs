@@ -18,7 +18,7 @@ async fn after_a_notification_a_port_is_silent_and_then_reports_its_latest_state
 }
 
 #[tokio::test]
-async fn a_change_that_is_undone_during_the_silence_is_not_reported() {
+async fn a_change_that_is_undone_within_the_window_is_not_reported() {
     let mut story = Story::begun(switch(4), "type: ports, notify_every_n_secs: 600").await;
     story.change(|device| device.port_down(2));
     assert_eq!(story.notices_after(30).await, [DOWN]);
@@ -34,7 +34,7 @@ async fn a_change_that_is_undone_during_the_silence_is_not_reported() {
 }
 
 #[tokio::test]
-async fn each_port_has_a_silence_of_its_own() {
+async fn each_port_has_its_own_window() {
     let mut story = Story::begun(switch(4), "type: ports, notify_every_n_secs: 600").await;
     story.change(|device| device.port_down(2));
     assert_eq!(story.notices_after(30).await, [DOWN]);
@@ -46,7 +46,7 @@ async fn each_port_has_a_silence_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_port_s_state_and_its_stations_share_a_silence() {
+async fn a_port_s_state_and_its_stations_share_a_window() {
     let mut story = Story::begun(switch(4), "type: ports, notify_every_n_secs: 600").await;
     story.change(|device| device.port_down(2));
     assert_eq!(story.notices_after(30).await, [DOWN]);
@@ -65,7 +65,7 @@ async fn a_port_s_state_and_its_stations_share_a_silence() {
 }
 
 #[tokio::test]
-async fn the_silence_grows_along_the_curve_of_reminders_and_ends() {
+async fn the_window_grows_along_the_curve_of_reminders_and_ends() {
     let options = "type: ports, notify_every_n_secs: 80, after_every_n_notifications: 4";
     let mut story = Story::begun(switch(4), options).await;
     let mut is_up = true;

@@ -249,7 +249,7 @@ fn a_renumbering_is_not_announced() {
         baseline.starts_with(r#"{"1":{"name":"GigabitEthernet0/2","oper":"down""#),
         "{baseline}"
     );
-    // The silence goes along, too.
+    // The window moves with it.
     let mut changed = renumbered.clone();
     changed[0].state = DOWN;
     assert_eq!(device.check(&changed).len(), 1);
@@ -374,7 +374,7 @@ fn ports_with_the_same_name_are_distinguished() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_silences_nobody_for_longer() {
+fn a_clock_that_was_set_back_prolongs_no_window() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[])]);
     assert_eq!(device.check(&[port(1, DOWN, &[])]).len(), 1);

@@ -88,7 +88,7 @@ fn a_station_on_another_port_is_one_message() {
 }
 
 #[test]
-fn a_move_to_a_port_in_silence_is_one_message_too() {
+fn a_move_to_a_port_with_an_open_window_is_one_message_too() {
     let mut device = Device::with_options(|it| it.mac_changes = MacChanges::All);
     device.check(&[port(1, UP, &[1]), port(2, DOWN, &[])]);
     assert_eq!(device.check(&[port(1, UP, &[1]), port(2, UP, &[])]).len(), 1);
