@@ -25,7 +25,7 @@ mod status;
 mod tree;
 mod value;
 
-pub use address::{Host, is_email_address, is_same_server};
+pub use address::{Host, is_same_server};
 pub use channel::{ChannelEntry, ChannelOptions};
 pub use defaults::MonitorDefaults;
 pub use deserializer::one_or_many;

@@ -1,5 +1,6 @@
 //! E-mail recipients as channels.
 
+mod address;
 mod email;
 mod error;
 mod options;
@@ -17,14 +18,14 @@ use std::{
 use apmon_core::{
     ChannelBlueprint, ChannelClass, ChannelKind, DeliveryError, Names, Notification, Notifier, SectionKind,
     SectionValue, Services, Switches,
-    config::{Section, Text, is_email_address},
+    config::{Section, Text},
     text::printable,
 };
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use url::Host;
 
-use self::{email::Email, server::Server};
+use self::{address::is_email_address, email::Email, server::Server};
 pub use self::{
     email::mail_subject,
     options::{MailOptions, MailServerOptions},

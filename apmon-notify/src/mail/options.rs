@@ -2,10 +2,12 @@
 
 use apmon_core::{
     Secret,
-    config::{Host, PortNumber, Section, Text, is_email_address},
+    config::{Host, PortNumber, Section, Text},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::address::is_email_address;
 
 /// Options of `site.email_server`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

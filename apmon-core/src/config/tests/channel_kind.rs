@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     channel::{ChannelBlueprint, ChannelKind, SectionKind, SectionValue},
-    config::{Host, PortNumber, Seconds, Section, Text, is_email_address},
+    config::{Host, PortNumber, Seconds, Section, Text},
     notification::{ChannelClass, DeliveryError, Notification, Notifier, Switches},
     secret::Secret,
 };
@@ -159,7 +159,7 @@ impl ChannelKind for Mail {
         let options = section.read::<MailOptions>()?;
         section.require("email", options.email.as_ref());
         let email = options.email.as_ref().map_or("", Text::as_str).to_owned();
-        if !email.is_empty() && !is_email_address(&email) {
+        if !email.is_empty() && email.matches('@').count() != 1 {
             section.error("email", "must be an e-mail address");
         }
         let server = needed?.get::<ServerOptions>()?;
@@ -218,7 +218,7 @@ impl SectionKind for Server {
             section.error("smtp_host", "must be a host name or an address");
         }
         if let Some(from) = &options.from_address
-            && !is_email_address(from.as_str())
+            && from.as_str().matches('@').count() != 1
         {
             section.error("from_address", "must be an e-mail address");
         }
