@@ -56,15 +56,11 @@
 
 mod answer;
 mod client;
-mod command;
 mod description;
 mod heartbeat;
 mod http_url;
-mod mail;
 mod mask;
 mod resolve;
-mod syslog;
-mod webhook;
 
 use std::sync::Arc;
 
@@ -79,14 +75,23 @@ pub use webhook::{
     PresetName, RequestEncoding, RequestMethod, Webhook, WebhookError, WebhookKind, WebhookOptions,
 };
 
-/// The kinds of channels, in the order of listings and the reference.
-#[rustfmt::skip] // one line each
-pub const CHANNELS: &[&dyn ChannelKind] = &[
-    &WebhookKind,
-    &CommandKind,
-    &SyslogKind,
-    &MailKind,
-];
+/// Declares the modules of the kinds of channels, and lists the kinds: one line each.
+macro_rules! channels {
+    ($($module:ident::$kind:ident,)*) => {
+        $(mod $module;)*
+
+        /// The kinds of channels, in the order of listings and the reference.
+        pub const CHANNELS: &[&dyn ChannelKind] = &[$(&$module::$kind),*];
+    };
+}
+
+// `cargo fmt` does not see the modules declared here; `cargo xtask fmt` formats them too.
+channels! {
+    webhook::WebhookKind,
+    command::CommandKind,
+    syslog::SyslogKind,
+    mail::MailKind,
+}
 
 /// Provides the service of this crate that all sites of a process share: the sender
 /// of heartbeats.

@@ -15,10 +15,13 @@ pub(crate) fn probe(lib: &str, name: &str, kind: &str) -> Result<String, Fault> 
 }
 
 /// Adds the kind of channel `name` with the type `kind` to the `lib.rs` of
-/// apmon-notify: its module, and its entry in the table.
+/// apmon-notify: one line, which declares its module and lists the kind.
 pub(crate) fn channel(lib: &str, name: &str, kind: &str) -> Result<String, Fault> {
-    let lib = insert_item(lib, "mod ", &format!("mod {name};"))?;
-    insert_in_table(&lib, "CHANNELS", &format!("&{name}::{kind}"))
+    let no_list = || Fault::new("lib.rs has no list `channels! { ... }`");
+    let open = lib.find("\nchannels! {\n").ok_or_else(no_list)?;
+    let close = open + lib[open..].find("\n}\n").ok_or_else(no_list)? + 1;
+    let (before, after) = lib.split_at(close);
+    Ok(format!("{before}    {name}::{kind},\n{after}"))
 }
 
 /// Inserts `item` among the top-level items with the same beginning, in order.
@@ -152,13 +155,11 @@ mod skeleton;
     }
 
     #[test]
-    fn a_channel_is_a_module_and_an_entry_of_the_real_table() {
+    fn a_channel_is_one_line_of_the_real_list() {
         let lib = crate::workspace::root().join("apmon-notify/src/lib.rs");
         let lib = crate::workspace::read(&lib).unwrap();
         let listed = channel(&lib, "echo", "EchoKind").unwrap();
-        let added: Vec<&str> = listed.lines().filter(|line| !lib.contains(line)).collect();
-        assert!(added.contains(&"mod echo;"), "{added:?}");
-        assert!(listed.contains("&echo::EchoKind"), "{listed}");
-        assert!(added.len() <= 2, "{added:?}");
+        assert_eq!(listed.replacen("    echo::EchoKind,\n", "", 1), lib);
+        assert!(channel("mod a;\n", "echo", "EchoKind").is_err());
     }
 }

@@ -9,6 +9,7 @@ mod check;
 mod demo;
 mod docs;
 mod fault;
+mod format;
 mod fuzz;
 mod listing;
 mod new_channel;
@@ -52,6 +53,11 @@ const TASKS: &[Task] = &[
         usage: "check",
         summary: "check the house rules: crates, circles, file sizes, versions, public items, words",
         run: check::run,
+    },
+    Task {
+        usage: "fmt [--check]",
+        summary: "format all code, or check that it is formatted",
+        run: format::run,
     },
     Task {
         usage: "new-probe NAME",

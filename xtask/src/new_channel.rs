@@ -1,13 +1,11 @@
 //! `cargo xtask new-channel NAME`: writes a kind of channel that compiles, is
 //! listed, and is covered by the contract tests immediately.
 
-use std::process::Command;
-
 use crate::{
     fault::Fault,
-    listing,
+    format, listing,
     new_probe::{check_name, check_new, type_name},
-    process, workspace,
+    workspace,
 };
 
 /// A kind of channel named `skeleton`. The tests of apmon-notify compile and run it.
@@ -26,14 +24,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     // Every error is found before anything is written.
     let kind = format!("{}Kind", type_name(name));
     let listed = listing::channel(&workspace::read(&lib)?, name, &kind)?;
-    workspace::write(&channel, &skeleton(name))?;
+    workspace::write(&channel, &format::formatted(&skeleton(name))?)?;
     workspace::write(&lib, &listed)?;
-    process::run(
-        Command::new("rustfmt")
-            .current_dir(&root)
-            .args(["--edition", "2024"])
-            .args([&channel, &lib]),
-    )?;
     println!(
         "wrote {} and listed it in {}
 

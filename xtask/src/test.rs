@@ -3,7 +3,7 @@
 use crate::{
     chaos, check, docs,
     fault::Fault,
-    fuzz,
+    format, fuzz,
     package::{self, CXX, DNSMASQ, NGINX, Needed, needed},
     process::{self, cargo},
     recordings::{self, GDBM, VENV},
@@ -50,10 +50,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step {
         name: "format",
-        run: || {
-            process::run(cargo().args(["fmt", "--all", "--check"]))?;
-            process::run(cargo().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))
-        },
+        run: || format::run(&["--check".to_owned()]),
     },
     Step {
         name: "clippy",
