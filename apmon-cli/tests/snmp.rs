@@ -207,7 +207,7 @@ fn usage_errors_are_reported_before_any_query() {
     let cases: &[(&[&str], &str)] = &[
         (
             &["get", "127.0.0.1:1", "sysNmae.0"],
-            "no object is known here by the name \"sysNmae\"; did you mean sysName?",
+            "there is no object named \"sysNmae\"; did you mean sysName?",
         ),
         (&["get", "127.0.0.1:1", "ifDescr"], "ifDescr has no single value"),
         (&["walk", "127.0.0.1:1", "1.3.x"], "not an OID"),

@@ -53,7 +53,7 @@ impl Endpoint {
         if let Some(surplus) = surplus {
             section.error(
                 "address",
-                format!("must not hold {surplus}: {scheme}://host:port"),
+                format!("must not contain {surplus}: {scheme}://host:port"),
             );
             return None;
         }

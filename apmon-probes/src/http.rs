@@ -20,7 +20,7 @@ pub use self::options::HttpOptions;
 pub(crate) use self::options::{Plan, Post, Transport};
 use self::{
     carrier::{Carrier, TcpCarrier},
-    judge::Answer,
+    judge::HttpAnswer,
     target::Target,
 };
 use crate::{local::Local, recorder::CheckRecorder, tls::TlsOptions};
@@ -92,8 +92,8 @@ impl<C: Carrier> HttpProbe<C> {
                 .request(&self.plan, target, post, check, recorder, &self.local)
                 .await;
             let (status, location) = match answer {
-                Ok(Answer::Accepted) => return Ok(()),
-                Ok(Answer::Redirect { status, location }) => (status, location),
+                Ok(HttpAnswer::Accepted) => return Ok(()),
+                Ok(HttpAnswer::Redirect { status, location }) => (status, location),
                 Err(failure) if moved.is_none() => return Err(failure),
                 // The failure concerns another address than the monitor's.
                 Err(Failure { class, reason }) => {

@@ -28,11 +28,11 @@ const ANY_PORT: u16 = 9;
 /// The interfaces of this machine, shared by all probes: `services.shared()`.
 #[derive(Default)]
 pub(crate) struct Network {
-    last: Mutex<Option<Reading>>,
+    last: Mutex<Option<InterfaceSnapshot>>,
 }
 
 #[derive(Clone)]
-struct Reading {
+struct InterfaceSnapshot {
     at: Instant,
     interfaces: Arc<[Interface]>,
 }
@@ -84,7 +84,7 @@ impl Network {
             return Arc::clone(&reading.interfaces);
         }
         let interfaces = read();
-        *last = Some(Reading {
+        *last = Some(InterfaceSnapshot {
             at: now,
             interfaces: Arc::clone(&interfaces),
         });

@@ -22,7 +22,7 @@ use self::{
     packet::Family,
     packet_counts::{PacketCounts, millis},
     socket::{EchoRequests, Sockets},
-    table::{Answer, Arrival},
+    table::{Arrival, IcmpAnswer},
 };
 use crate::{endpoint, local::Local, recorder::CheckRecorder};
 
@@ -201,8 +201,8 @@ impl PingProbe {
 
 fn explain(check: &Check, arrival: Arrival) {
     check.step("ping", || match arrival.answer {
-        Answer::Reply(time) => format!("reply {} after {:.3} ms", arrival.index + 1, millis(time)),
-        Answer::Error { error, from } => error.describe(from),
+        IcmpAnswer::Reply(time) => format!("reply {} after {:.3} ms", arrival.index + 1, millis(time)),
+        IcmpAnswer::Error { error, from } => error.describe(from),
     });
 }
 

@@ -110,11 +110,11 @@ fn errors_in_addresses() {
     );
     one(
         "type: tcp\naddress: tcp://nas.lan:22/ssh",
-        "5:14: monitor \"x\": \"address\" must not hold a path: tcp://host:port",
+        "5:14: monitor \"x\": \"address\" must not contain a path: tcp://host:port",
     );
     one(
         "type: tcp\naddress: tcp://root:pw@nas.lan:22",
-        "5:14: monitor \"x\": \"address\" must not hold a user name or password: tcp://host:port",
+        "5:14: monitor \"x\": \"address\" must not contain a user name or password: tcp://host:port",
     );
     one(
         "type: udp\nsend: x\naddress: tcp://nas.lan:22",
@@ -146,7 +146,7 @@ fn errors_in_dns_questions() {
     );
     one(
         "type: dns\naddress: dns://192.168.1.1/nas.lan\nquery: nas.lan",
-        "5:14: monitor \"x\": \"address\" must not hold a path: dns://host:port",
+        "5:14: monitor \"x\": \"address\" must not contain a path: dns://host:port",
     );
 }
 

@@ -56,7 +56,7 @@ pub enum SnmpError {
     #[error("encryption needs authentication")]
     ClearText,
     /// SNMPv3: the agent does not allow the user this security level.
-    #[error("this user may not ask {level}")]
+    #[error("this user is not allowed to send requests {level}")]
     Level {
         /// The level (`without signing`, `without encryption`, ...).
         level: &'static str,

@@ -125,7 +125,7 @@ impl Target {
     /// `snmp://community@host`) and its options. Errors are noted in
     /// `section`.
     pub fn read(section: &mut Section<'_>, options: AgentOptions) -> Option<Self> {
-        let place = Place::read(section);
+        let place = AgentAddress::read(section);
         let in_address = place.as_ref().and_then(|place| place.community.clone());
         let credentials = read_credentials(section, options, in_address);
         let (place, credentials) = (place?, credentials?);
@@ -168,14 +168,14 @@ fn hashed(secret: &apmon_snmp_client::Secret) -> Secret {
     Secret::new(secret.reveal())
 }
 
-/// What stands in an address.
-struct Place {
+/// The parts of an agent's address.
+struct AgentAddress {
     host: Host,
     port: u16,
     community: Option<Secret>,
 }
 
-impl Place {
+impl AgentAddress {
     fn read(section: &mut Section<'_>) -> Option<Self> {
         let url = section.address_url(&["snmp"])?;
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {

@@ -38,7 +38,7 @@ pub(super) struct SiteReader<'a> {
 }
 
 impl SiteReader<'_> {
-    fn read(&self, text: &str) -> Result<Reading, ConfigError> {
+    fn read(&self, text: &str) -> Result<ParsedSite, ConfigError> {
         let file = self.tables.parse(self.path, text, self.environment)?;
         let outline = Outline::read(text).map_err(|error| ConfigError::Syntax {
             at: Position {
@@ -48,7 +48,7 @@ impl SiteReader<'_> {
             },
             reason: error.info().to_owned(),
         })?;
-        Ok(Reading {
+        Ok(ParsedSite {
             root: Value::of(&outline),
             file,
         })
@@ -100,7 +100,7 @@ pub(super) fn set_option(
 }
 
 /// The index of the monitor with this name.
-fn index_of(reader: &SiteReader<'_>, text: &str, old: &Reading, monitor: &str) -> anyhow::Result<usize> {
+fn index_of(reader: &SiteReader<'_>, text: &str, old: &ParsedSite, monitor: &str) -> anyhow::Result<usize> {
     let names = || old.file.monitors.iter().map(|entry| entry.name.as_str());
     if let Some(index) = names().position(|name| name == monitor) {
         return Ok(index);
@@ -122,12 +122,12 @@ fn index_of(reader: &SiteReader<'_>, text: &str, old: &Reading, monitor: &str) -
 }
 
 /// A text that has been read: as a site file, and as values to compare.
-struct Reading {
+struct ParsedSite {
     file: SiteFile,
     root: Value,
 }
 
-impl Reading {
+impl ParsedSite {
     /// The monitors; in a valid file each has an entry in `file`.
     fn monitors(&self) -> &[Value] {
         self.root.get("monitors").map_or(&[], Value::items)
@@ -144,7 +144,7 @@ struct Edit<'a> {
 }
 
 impl Edit<'_> {
-    fn make(&self, text: &str, old: &Reading) -> anyhow::Result<String> {
+    fn make(&self, text: &str, old: &ParsedSite) -> anyhow::Result<String> {
         let outline = Outline::read(text)?;
         let at = old.file.monitors[self.index].at;
         let list = outline.monitors().map(|(_, list)| outline.resolve(list));
@@ -221,7 +221,7 @@ impl Edit<'_> {
 
     /// Checks that only this option of this monitor has changed. Other values with
     /// unchanged text can change only through an anchor.
-    fn compare(&self, at: Position, old: &Reading, new: &Reading, written: &str) -> anyhow::Result<()> {
+    fn compare(&self, at: Position, old: &ParsedSite, new: &ParsedSite, written: &str) -> anyhow::Result<()> {
         let mut others = Vec::new();
         if old.root.get("site") != new.root.get("site") {
             others.push("the section site".to_owned());

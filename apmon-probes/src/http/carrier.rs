@@ -8,7 +8,7 @@ use hyper::Version;
 
 use super::{
     exchange,
-    judge::Answer,
+    judge::HttpAnswer,
     options::{Plan, Post},
     target::Target,
 };
@@ -31,7 +31,7 @@ pub(crate) trait Carrier: Send + Sync + 'static {
         check: &Check,
         recorder: &mut CheckRecorder,
         local: &Local,
-    ) -> impl Future<Output = Result<Answer, Failure>> + Send;
+    ) -> impl Future<Output = Result<HttpAnswer, Failure>> + Send;
 }
 
 /// HTTP/1.1, or HTTP/2 where a server chooses it in the TLS handshake.
@@ -48,7 +48,7 @@ impl Carrier for TcpCarrier {
         check: &Check,
         recorder: &mut CheckRecorder,
         local: &Local,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<HttpAnswer, Failure> {
         let stream = match &plan.proxy {
             None => target.endpoint.connect(check, recorder, local).await?,
             Some(proxy) => Box::pin(proxy.connect(target, check, recorder, local)).await?,

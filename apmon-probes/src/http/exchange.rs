@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     body::{BodyError, Pieces},
-    judge::{Answer, ExpectedAnswer},
+    judge::{ExpectedAnswer, HttpAnswer},
 };
 use crate::recorder::CheckRecorder;
 
@@ -36,7 +36,7 @@ pub(crate) async fn by_http1(
     expected: ExpectedAnswer<'_>,
     check: &Check,
     recorder: &mut CheckRecorder,
-) -> Result<Answer, Failure> {
+) -> Result<HttpAnswer, Failure> {
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
         .handshake(TokioIo::new(stream))
@@ -54,7 +54,7 @@ pub(crate) async fn by_http2(
     expected: ExpectedAnswer<'_>,
     check: &Check,
     recorder: &mut CheckRecorder,
-) -> Result<Answer, Failure> {
+) -> Result<HttpAnswer, Failure> {
     let tasks = Tasks::default();
     let handshake = http2::Builder::new(tasks.clone())
         .max_header_list_size(MAX_HEAD as u32)
@@ -74,7 +74,7 @@ async fn converse<C: Future + Send>(
     expected: ExpectedAnswer<'_>,
     check: &Check,
     recorder: &mut CheckRecorder,
-) -> Result<Answer, Failure> {
+) -> Result<HttpAnswer, Failure> {
     let answer = check
         .within("request", wire.beside(answer))
         .await?

@@ -31,7 +31,7 @@ pub(crate) struct ExpectedAnswer<'a> {
 }
 
 /// The outcome of a request that was answered.
-pub(crate) enum Answer {
+pub(crate) enum HttpAnswer {
     /// The answer is as expected.
     Accepted,
     /// The server redirects to another address.
@@ -47,13 +47,13 @@ impl ExpectedAnswer<'_> {
         pieces: &mut impl Pieces,
         check: &Check,
         recorder: &mut CheckRecorder,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<HttpAnswer, Failure> {
         recorder.done(Phase::FirstByte);
         check.step("answer", || head(status, headers));
         let listed = self.statuses.iter().any(|range| range.has(status.as_u16()));
         // A redirect status that is expected is an answer.
         if !listed && let Some(location) = moved(status, headers) {
-            return Ok(Answer::Redirect { status, location });
+            return Ok(HttpAnswer::Redirect { status, location });
         }
         let mut search = Search::new(self.body, check);
         let wrong = self.wrong(status, listed);
@@ -61,7 +61,7 @@ impl ExpectedAnswer<'_> {
             let result = body::receive(pieces, headers, status, &mut search, check).await;
             recorder.done(Phase::Transfer);
             search.explain(check, "body");
-            return result.map(|()| Answer::Accepted);
+            return result.map(|()| HttpAnswer::Accepted);
         }
         recorder.stop();
         if check.is_traced() {
@@ -70,7 +70,7 @@ impl ExpectedAnswer<'_> {
             let _ = tokio::time::timeout(LINGER, rest).await;
             search.explain(check, "body");
         }
-        wrong.map_or(Ok(Answer::Accepted), Err)
+        wrong.map_or(Ok(HttpAnswer::Accepted), Err)
     }
 
     /// What is wrong with a status, if anything.

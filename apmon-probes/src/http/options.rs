@@ -190,12 +190,12 @@ impl HttpOptions {
             if RESERVED.contains(&name.as_str()) {
                 section.error(
                     "headers",
-                    format!("must not hold {name}: the connection depends on it"),
+                    format!("must not contain {name}: the connection depends on it"),
                 );
                 continue;
             }
             if headers.contains_key(&name) {
-                section.error("headers", format!("holds {name} twice"));
+                section.error("headers", format!("contains {name} twice"));
                 continue;
             }
             // Beyond HTTP/1.1 the host is a part of the URI.

@@ -7,7 +7,7 @@ use apmon_core::{Failure, FailureClass};
 use super::{
     options::Plan,
     packet::IcmpError,
-    table::{Answer, Arrival},
+    table::{Arrival, IcmpAnswer},
 };
 use crate::recorder::CheckRecorder;
 
@@ -38,14 +38,14 @@ impl PacketCounts {
     /// Counts a reply or an error.
     pub(super) fn record(&mut self, arrival: Arrival) {
         match arrival.answer {
-            Answer::Reply(time) => {
+            IcmpAnswer::Reply(time) => {
                 if let Some(round_trip) = self.round_trips.get_mut(usize::from(arrival.index)) {
                     *round_trip = Some(time);
                 }
                 self.settled += 1;
             }
-            Answer::Error { error, .. } if error.is_informational() => {}
-            Answer::Error { error, from } => {
+            IcmpAnswer::Error { error, .. } if error.is_informational() => {}
+            IcmpAnswer::Error { error, from } => {
                 self.first_error.get_or_insert((error, from));
                 self.settled += 1;
             }
@@ -209,7 +209,7 @@ mod tests {
         for (index, micros) in (0..).zip(micros) {
             counts.record_sent();
             if *micros > 0 {
-                let answer = Answer::Reply(Duration::from_micros(*micros));
+                let answer = IcmpAnswer::Reply(Duration::from_micros(*micros));
                 counts.record(Arrival { index, answer });
             }
         }
@@ -310,7 +310,7 @@ mod tests {
         let mut counts = PacketCounts::new();
         counts.record_sent();
         counts.record_sent();
-        let error = |kind| Answer::Error {
+        let error = |kind| IcmpAnswer::Error {
             error: IcmpError {
                 family: Family::V4,
                 kind,
@@ -324,7 +324,7 @@ mod tests {
         };
         assert!(!arrive(0, error(5)), "a redirect is informational");
         assert!(!arrive(0, error(3)));
-        assert!(arrive(1, Answer::Reply(Duration::from_millis(1))));
+        assert!(arrive(1, IcmpAnswer::Reply(Duration::from_millis(1))));
         assert!(counts.is_any_answered() && counts.first_error().is_some());
     }
 }

@@ -44,11 +44,11 @@ pub(super) struct Inbox {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Arrival {
     pub(super) index: u8,
-    pub(super) answer: Answer,
+    pub(super) answer: IcmpAnswer,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Answer {
+pub(super) enum IcmpAnswer {
     /// The reply, with the time since the request.
     Reply(Duration),
     /// An ICMP error about the request, reported by `from`.
@@ -66,7 +66,7 @@ impl Inbox {
         std::mem::take(&mut lock(&self.arrived))
     }
 
-    fn push(&self, index: u8, answer: Answer) {
+    fn push(&self, index: u8, answer: IcmpAnswer) {
         lock(&self.arrived).push(Arrival { index, answer });
         self.notify.notify_one();
     }
@@ -120,7 +120,7 @@ impl RequestTable {
             let PendingRequest {
                 sent, index, inbox, ..
             } = entry.remove();
-            inbox.push(index, Answer::Reply(now.saturating_duration_since(sent)));
+            inbox.push(index, IcmpAnswer::Reply(now.saturating_duration_since(sent)));
         }
     }
 
@@ -131,7 +131,7 @@ impl RequestTable {
         if let Entry::Occupied(entry) = pending.entry((to, echo.sequence))
             && is_start(echo.payload, &entry.get().nonce)
         {
-            let answer = Answer::Error { error, from };
+            let answer = IcmpAnswer::Error { error, from };
             if error.is_informational() {
                 let PendingRequest { index, inbox, .. } = entry.get();
                 if lock(&inbox.arrived).len() < MAX_INFORMATIONAL {
@@ -179,7 +179,7 @@ mod tests {
 
     fn replies(inbox: &Inbox) -> usize {
         let arrived = inbox.take();
-        let is_reply = |arrival: &&Arrival| matches!(arrival.answer, Answer::Reply(_));
+        let is_reply = |arrival: &&Arrival| matches!(arrival.answer, IcmpAnswer::Reply(_));
         arrived.iter().filter(is_reply).count()
     }
 
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(inbox.take().len(), MAX_INFORMATIONAL);
         table.error(HOST, &echo(sequence, &NONCE[..4]), error(3, 1), OTHER);
         table.reply(HOST, &echo(sequence, &NONCE));
-        let expected = Answer::Error {
+        let expected = IcmpAnswer::Error {
             error: error(3, 1),
             from: OTHER,
         };

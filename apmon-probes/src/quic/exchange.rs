@@ -21,7 +21,7 @@ use crate::{
         Plan, Post,
         body::{BodyError, Pieces},
         carrier::Carrier,
-        judge::Answer,
+        judge::HttpAnswer,
         target::Target,
     },
     local::Local,
@@ -56,7 +56,7 @@ impl Carrier for QuicCarrier {
         check: &Check,
         recorder: &mut CheckRecorder,
         local: &Local,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<HttpAnswer, Failure> {
         let to = target.endpoint.resolve(check, recorder, local).await?;
         Box::pin(request(plan, &self.0, to, target, post, check, recorder)).await
     }
@@ -71,7 +71,7 @@ async fn request(
     post: Option<&Post>,
     check: &Check,
     recorder: &mut CheckRecorder,
-) -> Result<Answer, Failure> {
+) -> Result<HttpAnswer, Failure> {
     let Some(name) = &target.tls else {
         return Err(Failure::new(
             FailureClass::Protocol,
@@ -148,7 +148,7 @@ async fn converse(
     post: Option<&Post>,
     check: &Check,
     recorder: &mut CheckRecorder,
-) -> Result<Answer, Failure> {
+) -> Result<HttpAnswer, Failure> {
     let (head, _) = plan.compose(target, post, Version::HTTP_3).into_parts();
     let request = hyper::Request::from_parts(head, ());
     let body = post.map(|post| post.body.clone());
@@ -318,7 +318,7 @@ fn alert(code: u8) -> String {
 fn of_connection(error: &H3ConnectionError) -> Failure {
     match error {
         H3ConnectionError::Timeout { .. } => {
-            Failure::new(FailureClass::TimedOut, "quic: the connection fell silent")
+            Failure::new(FailureClass::TimedOut, "quic: the peer stopped answering")
         }
         H3ConnectionError::Local {
             error: LocalError::Application { code, reason, .. },

@@ -46,7 +46,7 @@ pub(super) enum QueryFailure {
 }
 
 /// The addresses of one answer, and how long they hold.
-struct Answer {
+struct Resolved {
     ips: Vec<IpAddr>,
     until: Instant,
 }
@@ -111,7 +111,7 @@ impl Dns {
     }
 
     /// Queries for both families at the same time.
-    async fn query_both(&self, name: Name) -> Vec<Result<Answer, QueryFailure>> {
+    async fn query_both(&self, name: Name) -> Vec<Result<Resolved, QueryFailure>> {
         let mut v4 = pin!(self.query(name.clone(), RecordType::A));
         let mut v6 = pin!(self.query(name, RecordType::AAAA));
         let mut second = None;
@@ -132,10 +132,10 @@ impl Dns {
         [Some(first), second].into_iter().flatten().collect()
     }
 
-    async fn query(&self, name: Name, kind: RecordType) -> Result<Answer, QueryFailure> {
+    async fn query(&self, name: Name, kind: RecordType) -> Result<Resolved, QueryFailure> {
         self.pace.turn().await;
         match self.client.lookup(name, kind).await {
-            Ok(answer) => Ok(Answer {
+            Ok(answer) => Ok(Resolved {
                 ips: answer.iter().filter_map(|record| record.ip_addr()).collect(),
                 until: answer.valid_until().into(),
             }),

@@ -24,8 +24,8 @@ const THREADS: usize = 4;
 /// The most requests that wait. No site has more monitors than that.
 const MAX_WAITING: usize = 50_000;
 
-type Answer = Result<Vec<IpAddr>, Failure>;
-type LookUpFn = dyn Fn(&str, AddressFamily) -> Answer + Send + Sync;
+type LookUpResult = Result<Vec<IpAddr>, Failure>;
+type LookUpFn = dyn Fn(&str, AddressFamily) -> LookUpResult + Send + Sync;
 
 /// The system's resolver, and its threads.
 pub(super) struct SystemResolver(Arc<Pool>);
@@ -49,7 +49,7 @@ struct State {
     ended: bool,
 }
 
-type Waiter = oneshot::Sender<Answer>;
+type Waiter = oneshot::Sender<LookUpResult>;
 
 #[derive(Clone, PartialEq, Eq)]
 struct Lookup {
@@ -79,7 +79,7 @@ impl Drop for SystemResolver {
 }
 
 impl SystemResolver {
-    fn with(look_up: impl Fn(&str, AddressFamily) -> Answer + Send + Sync + 'static) -> Self {
+    fn with(look_up: impl Fn(&str, AddressFamily) -> LookUpResult + Send + Sync + 'static) -> Self {
         Self(Arc::new(Pool {
             look_up: Box::new(look_up),
             cache: AddressCache::default(),
@@ -89,7 +89,12 @@ impl SystemResolver {
     }
 
     /// The addresses of `name`, IPv4 before IPv6.
-    pub(super) async fn addresses(&self, name: &str, family: AddressFamily, deadline: Instant) -> Answer {
+    pub(super) async fn addresses(
+        &self,
+        name: &str,
+        family: AddressFamily,
+        deadline: Instant,
+    ) -> LookUpResult {
         if let Some(ips) = self.0.cache.addresses(name, family) {
             return Ok(ips);
         }
@@ -115,7 +120,7 @@ impl Pool {
         pool: &Arc<Self>,
         name: &str,
         family: AddressFamily,
-    ) -> Result<oneshot::Receiver<Answer>, Failure> {
+    ) -> Result<oneshot::Receiver<LookUpResult>, Failure> {
         let (waiter, answer) = oneshot::channel();
         let lookup = Lookup {
             name: name.into(),
@@ -207,7 +212,7 @@ impl Pool {
 }
 
 /// Calls `getaddrinfo`, however long it takes.
-fn look_up(name: &str, family: AddressFamily) -> Answer {
+fn look_up(name: &str, family: AddressFamily) -> LookUpResult {
     // The C library takes letters beyond ASCII as bytes, which no name holds.
     let ascii = match name.is_ascii() {
         true => name.to_owned(),

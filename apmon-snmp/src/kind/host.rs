@@ -124,8 +124,8 @@ impl HostMonitor {
         let wanted = wanted.into_iter().filter(|(is_set, ..)| *is_set);
         wanted.into_iter().find_map(|(_, is_missing, option, columns)| {
             let failure = columns.iter().find_map(|column| data.failure(column));
-            let why = failure.or(is_missing.then_some("the device does not tell"));
-            why.map(|why| format!("snmp: {option} cannot be judged: {why}"))
+            let why = failure.or(is_missing.then_some("the device does not report it"));
+            why.map(|why| format!("snmp: {option} cannot be evaluated: {why}"))
         })
     }
 

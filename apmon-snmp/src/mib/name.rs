@@ -24,7 +24,7 @@ pub enum NameError {
     #[error(transparent)]
     NotAnOid(#[from] NotAnOid),
     /// An unknown name.
-    #[error("no object is known here by the name \"{word}\"; {}", instead(.nearest))]
+    #[error("there is no object named \"{word}\"; {}", instead(.nearest))]
     Unknown {
         /// The word, printable.
         word: String,
@@ -238,11 +238,11 @@ mod tests {
         for (text, expected) in [
             (
                 "sysNmae.0",
-                "no object is known here by the name \"sysNmae\"; did you mean sysName?",
+                "there is no object named \"sysNmae\"; did you mean sysName?",
             ),
             (
                 "quite\u{1b}other",
-                "no object is known here by the name \"quite\\u{1b}other\"; any can be named by its number",
+                "there is no object named \"quite\\u{1b}other\"; any can be named by its number",
             ),
             (
                 "ifDescr",

@@ -31,10 +31,10 @@ const MOST_NAMES: usize = 1_000;
 /// What is known of a device from earlier polls. A poll that fails, or is cut
 /// off, leaves what it has learned.
 #[derive(Debug, Default)]
-pub(crate) struct DeviceCache(Mutex<Known>);
+pub(crate) struct DeviceCache(Mutex<CachedDevice>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct CachedDevice {
     profile: DeviceProfile,
     names: Names,
     /// How many interfaces had an ifOperStatus, and an ifAdminStatus, if these
@@ -60,7 +60,7 @@ impl DeviceCache {
     ///
     /// # Errors
     /// If the device could not be read, or did not show all of its interfaces: an
-    /// incomplete poll cannot be judged.
+    /// incomplete poll cannot be evaluated.
     pub(crate) async fn poll(
         &self,
         client: &DeviceClient,
@@ -74,7 +74,7 @@ impl DeviceCache {
     }
 }
 
-impl Known {
+impl CachedDevice {
     async fn poll(
         &mut self,
         client: &DeviceClient,

@@ -219,19 +219,19 @@ impl Counting {
         tcp_retrans: Option<Counted>,
     ) -> Vec<Metric> {
         let identities: Vec<_> = ports.iter().map(|port| port.identity).collect();
-        let placed = sources.place(&identities);
-        let mut by_source: Vec<_> = placed.into_iter().zip(ports).collect();
-        by_source.sort_by_key(|(place, _)| place.source);
+        let assigned = sources.assign(&identities);
+        let mut by_source: Vec<_> = assigned.into_iter().zip(ports).collect();
+        by_source.sort_by_key(|(assignment, _)| assignment.source);
         let mut metrics = Vec::new();
         let mut steps = Vec::new();
-        for (place, port) in by_source {
-            if place.is_new {
-                self.counts.ports.remove(&place.source);
+        for (assignment, port) in by_source {
+            if assignment.is_new {
+                self.counts.ports.remove(&assignment.source);
             }
-            let row = self.port(place.source, port);
+            let row = self.port(assignment.source, port);
             for (column, way) in [(IN_OCTETS, "in"), (OUT_OCTETS, "out")] {
                 if let Some((value, step)) = row[column] {
-                    let name = format!("if{}_{way}", place.source);
+                    let name = format!("if{}_{way}", assignment.source);
                     metrics.push(Metric::counter(name, value, step.continues()));
                 }
             }

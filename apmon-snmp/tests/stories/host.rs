@@ -186,7 +186,7 @@ async fn a_limit_that_cannot_be_judged_is_unknown_and_hides_no_other() {
     assert_eq!(observation.outcome.verdict(), Verdict::Unknown);
     assert_eq!(
         observation.outcome.failure().unwrap().reason,
-        "snmp: max_cpu_pct cannot be judged: the device does not tell"
+        "snmp: max_cpu_pct cannot be evaluated: the device does not report it"
     );
     story.change(|device| device.set(&STORAGE, &[31], Value::Integer(9_000_000)));
     let observation = story.after(60).await;

@@ -33,7 +33,7 @@ fn look_up_beside(
     system: &Arc<SystemResolver>,
     name: &str,
     timeout: Duration,
-) -> tokio::task::JoinHandle<Answer> {
+) -> tokio::task::JoinHandle<LookUpResult> {
     let (system, name) = (Arc::clone(system), name.to_owned());
     tokio::spawn(async move { system.addresses(&name, ANY, Instant::now() + timeout).await })
 }

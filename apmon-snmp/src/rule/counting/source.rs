@@ -15,11 +15,11 @@ const MOST_ABSENT: usize = 512;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Sources {
     /// Those that are not there last, the longest absent of them first.
-    known: Vec<Known>,
+    known: Vec<KnownPort>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct Known {
+struct KnownPort {
     source: u32,
     index: u32,
     name: String,
@@ -29,7 +29,7 @@ struct Known {
     absent: bool,
 }
 
-impl Known {
+impl KnownPort {
     fn identity(&self) -> Identity<'_> {
         Identity {
             index: self.index,
@@ -39,12 +39,12 @@ impl Known {
     }
 }
 
-/// Where a port's figures go.
+/// The data source that a port's figures go to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Place {
+pub(crate) struct SourceAssignment {
     /// The number in `if{index}_in`.
     pub source: u32,
-    /// Not this port's figures went there until now, if any did.
+    /// Whether this port's figures did not go there before.
     pub is_new: bool,
 }
 
@@ -55,7 +55,7 @@ impl Sources {
     /// From what the state file has; nothing is known where it cannot be read.
     pub(crate) fn read(text: Option<&str>) -> Self {
         let known = text.and_then(|text| serde_json::from_str(text).ok());
-        let mut known: Vec<Known> = known.unwrap_or_default();
+        let mut known: Vec<KnownPort> = known.unwrap_or_default();
         known.sort_by_key(|known| known.absent);
         Self { known }
     }
@@ -65,18 +65,18 @@ impl Sources {
         serde_json::to_string(&self.known).expect("numbers and texts can be written as JSON")
     }
 
-    /// Where figures go, or went.
+    /// The data sources that are in use, or were.
     pub(super) fn numbers(&self) -> BTreeSet<u32> {
         self.known.iter().map(|known| known.source).collect()
     }
 
-    /// Where the figures of these ports go, in their order.
+    /// Assigns a data source to each of these ports, in their order.
     ///
     /// A port keeps its data source. A new one has that of its ifIndex; where
     /// another port has that one, the next above all numbers in use. The source
     /// of a port that is gone waits for its return, but not if another port has
     /// its ifIndex now: an interface was renamed, or a PPP line dialled again.
-    pub(crate) fn place(&mut self, ports: &[Identity<'_>]) -> Vec<Place> {
+    pub(crate) fn assign(&mut self, ports: &[Identity<'_>]) -> Vec<SourceAssignment> {
         let absent = self.known.iter().position(|known| known.absent);
         let (here, away) = self.known.split_at(absent.unwrap_or(self.known.len()));
         let mut found = follow_known(here, ports);
@@ -90,13 +90,13 @@ impl Sources {
         let mut used: BTreeSet<u32> = followed.iter().map(|at| self.known[*at].source).collect();
         let mut given = BTreeSet::new();
         let mut next = Vec::with_capacity(ports.len());
-        let mut places = Vec::with_capacity(ports.len());
+        let mut assignments = Vec::with_capacity(ports.len());
         // Ports that have a source keep it, before new ones choose.
         let mut highest = self.known.iter().map(|known| known.source).max().unwrap_or(0);
         highest = highest.max(ports.iter().map(|port| port.index).max().unwrap_or(0));
         for (port, at) in ports.iter().zip(&found) {
-            let place = match at {
-                Some(at) => Place {
+            let assignment = match at {
+                Some(at) => SourceAssignment {
                     source: self.known[*at].source,
                     is_new: false,
                 },
@@ -111,13 +111,13 @@ impl Sources {
                         false => free_after(&mut highest, &used),
                     };
                     given.insert(source);
-                    Place { source, is_new: true }
+                    SourceAssignment { source, is_new: true }
                 }
             };
-            used.insert(place.source);
-            places.push(place);
-            next.push(Known {
-                source: place.source,
+            used.insert(assignment.source);
+            assignments.push(assignment);
+            next.push(KnownPort {
+                source: assignment.source,
                 index: port.index,
                 name: port.name.to_owned(),
                 short_name: port.short_name.map(str::to_owned),
@@ -129,21 +129,21 @@ impl Sources {
             .iter()
             .enumerate()
             .filter(|(at, known)| !followed.contains(at) && !given.contains(&known.source));
-        let mut gone: Vec<Known> = gone.map(|(_, known)| known.clone()).collect();
+        let mut gone: Vec<KnownPort> = gone.map(|(_, known)| known.clone()).collect();
         // Those that went now are the last.
         gone.sort_by_key(|known| !known.absent);
         let too_many = gone.len().saturating_sub(MOST_ABSENT);
-        next.extend(gone.into_iter().skip(too_many).map(|known| Known {
+        next.extend(gone.into_iter().skip(too_many).map(|known| KnownPort {
             absent: true,
             ..known
         }));
         self.known = next;
-        places
+        assignments
     }
 }
 
-fn follow_known(known: &[Known], ports: &[Identity<'_>]) -> Vec<Option<usize>> {
-    let known: Vec<_> = known.iter().map(Known::identity).collect();
+fn follow_known(known: &[KnownPort], ports: &[Identity<'_>]) -> Vec<Option<usize>> {
+    let known: Vec<_> = known.iter().map(KnownPort::identity).collect();
     follow(&known, ports)
 }
 

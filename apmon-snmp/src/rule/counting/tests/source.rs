@@ -42,8 +42,8 @@ fn no_two_ports_share_a_data_source_even_at_the_end_of_numbers() {
         name,
         short_name: None,
     };
-    sources.place(&[port(u32::MAX, "a"), port(1, "b")]);
-    let places = sources.place(&[port(7, "a"), port(8, "b"), port(u32::MAX, "c"), port(1, "d")]);
+    sources.assign(&[port(u32::MAX, "a"), port(1, "b")]);
+    let places = sources.assign(&[port(7, "a"), port(8, "b"), port(u32::MAX, "c"), port(1, "d")]);
     let sources: Vec<u32> = places.iter().map(|place| place.source).collect();
     assert_eq!(sources, [u32::MAX, 1, 2, 3]);
 }
@@ -58,7 +58,7 @@ fn a_limited_number_of_absent_ports_is_remembered() {
             name,
             short_name: None,
         };
-        assert_eq!(sources.place(&[port])[0].source, index);
+        assert_eq!(sources.assign(&[port])[0].source, index);
     }
     assert_eq!(sources.numbers(), (8..=520).collect());
 }
