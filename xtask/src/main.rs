@@ -8,23 +8,24 @@ mod chaos;
 mod check;
 mod demo;
 mod docs;
-mod fault;
 mod format;
 mod fuzz;
 mod listing;
 mod new_channel;
 mod new_probe;
 mod package;
-mod process;
+#[cfg(test)]
+mod product;
 mod recordings;
 mod request;
-mod stopwatch;
 mod test;
-mod workspace;
 
 use std::process::ExitCode;
 
-use fault::Fault;
+// Here for all modules of the tasks, as `crate::fault` and so on.
+use xtask::{fault, process, stopwatch, workspace};
+
+use self::fault::Fault;
 
 /// One task: its usage, its summary and its function.
 struct Task {

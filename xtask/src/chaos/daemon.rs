@@ -283,7 +283,7 @@ mod tests {
         // Rust itself prints the text of a panic.
         let texts = COMPLAINTS.iter().filter(|text| **text != "panicked");
         for text in texts.chain(&[SAVES_NOT, SAVES_AGAIN]) {
-            assert!(crate::workspace::product_has(text), "nothing logs \"{text}\"");
+            assert!(crate::product::has(text), "nothing logs \"{text}\"");
         }
     }
 }
