@@ -89,17 +89,7 @@ impl Daemon {
                 state,
                 wall,
             },
-            handle: Arc::new(Handle {
-                clock,
-                child: Mutex::default(),
-                armed: Mutex::default(),
-                killed_at: Mutex::default(),
-                output: Mutex::default(),
-                complaints: Mutex::default(),
-                log: Mutex::new(log),
-                saves: AtomicBool::new(true),
-                unsaved: AtomicUsize::new(0),
-            }),
+            handle: Arc::new(Handle::new(log, clock)),
             readers: Vec::new(),
         })
     }
@@ -194,6 +184,21 @@ impl Drop for Daemon {
 }
 
 impl Handle {
+    /// Without a process yet.
+    pub(super) fn new(log: File, clock: Stopwatch) -> Self {
+        Self {
+            clock,
+            child: Mutex::default(),
+            armed: Mutex::default(),
+            killed_at: Mutex::default(),
+            output: Mutex::default(),
+            complaints: Mutex::default(),
+            log: Mutex::new(log),
+            saves: AtomicBool::new(true),
+            unsaved: AtomicUsize::new(0),
+        }
+    }
+
     /// Makes the next kill happen at `moment`.
     pub(super) fn arm(&self, moment: Moment) {
         *lock(&self.armed) = Some(moment);

@@ -109,7 +109,7 @@ impl MailServer {
         let (host, port) = self.address;
         let server = Running::start("the mail server", PYTHON.into(), |command| {
             command
-                .arg(workspace::root().join("xtask/src/chaos/mail_server.py"))
+                .arg(workspace::root().join("apmon-harness/src/chaos/mail_server.py"))
                 .args([host.to_string(), port.to_string(), self.control_port.to_string()])
                 .arg(self.maildir())
                 .stderr(log)

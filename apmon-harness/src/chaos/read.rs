@@ -3,8 +3,9 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
+use percent_encoding::percent_decode_str;
+
 use super::{
-    hook::percent_decoded,
     mail_server::PYTHON,
     message::{MessageKind, SITE_NAME, read_sentence},
     record::{History, Incident, Receipt, Stored, Waiting},
@@ -16,7 +17,7 @@ use crate::{fault::Fault, process, workspace};
 pub(super) fn read(site: &Site, state: &Path, maildir: &Path) -> Result<(Stored, Vec<Receipt>), Fault> {
     let mut python = Command::new(PYTHON);
     python
-        .arg(workspace::root().join("xtask/src/chaos/read.py"))
+        .arg(workspace::root().join("apmon-harness/src/chaos/read.py"))
         .args([state, maildir]);
     parse(site, &process::output(&mut python)?)
 }
@@ -25,8 +26,9 @@ fn parse(site: &Site, output: &str) -> Result<(Stored, Vec<Receipt>), Fault> {
     let (mut stored, mut mails) = (Stored::default(), Vec::new());
     for line in output.lines() {
         let strange = || Fault::new(format!("read.py printed an unexpected line: {line}"));
-        let parts: Option<Vec<String>> = line.split('\t').map(percent_decoded).collect();
-        let parts = parts.ok_or_else(strange)?;
+        let decoded = |part| percent_decode_str(part).decode_utf8().map(String::from);
+        let parts: Result<Vec<String>, _> = line.split('\t').map(decoded).collect();
+        let parts = parts.map_err(|_| strange())?;
         match parts.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["outbox", channel, key, kind] => stored.outbox.push(Waiting {
                 channel: channel.to_owned(),
