@@ -6,6 +6,7 @@ mod clock;
 mod daemon;
 mod disk;
 mod hook;
+mod mail;
 mod mail_server;
 mod message;
 mod plan;

@@ -21,7 +21,6 @@ const FOR_CHAOS: &[Needed] = &[
     needed("aiosmtpd", "python3-aiosmtpd"),
     needed("faketime", "faketime"),
     needed("mount", "mount"),
-    needed("python3:sqlite3", "python3"),
     needed("setpriv", "util-linux"),
     needed("unshare", "util-linux"),
 ];

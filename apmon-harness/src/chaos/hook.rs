@@ -29,7 +29,7 @@ use super::{
     daemon::Handle,
     message::{MessageKind, read_sentence},
     plan::{Failure, Moment},
-    record::Receipt,
+    record::{Receipt, Receipts},
     site::Channel,
 };
 use crate::{
@@ -40,9 +40,6 @@ use crate::{
 const CHECK_EVERY: Duration = Duration::from_millis(2);
 /// Longer than apmon's own timeout.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Every attempt that reached a webhook receiver.
-pub(super) type Receipts = Arc<Mutex<Vec<Receipt>>>;
 
 pub(super) struct Hook(Arc<Shared>);
 

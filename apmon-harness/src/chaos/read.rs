@@ -1,128 +1,188 @@
-//! Reads apmon's state and the accepted mails with Python's own `sqlite3`,
-//! `json`, `mailbox` and `email`.
+//! Reads apmon's state. While apmon writes it, outbox, states and history may be of different
+//! moments; a round is judged by what is there after apmon has stopped.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::path::Path;
 
-use percent_encoding::percent_decode_str;
+use apmon_core::{DeliveryFate, IncidentKind, NotificationKind, OutboxEntry, StoreError};
+use apmon_store::{Format, read_snapshot};
+use jiff::{Timestamp, tz::TimeZone};
 
-use super::{
-    mail_server::PYTHON,
-    message::{MessageKind, SITE_NAME, read_sentence},
-    record::{History, Incident, Receipt, Stored, Waiting},
-    site::Site,
+use super::record::{History, Incident, Stored, Waiting};
+use crate::{
+    fault::{During as _, Fault},
+    workspace,
 };
-use crate::{fault::Fault, process, workspace};
 
-/// Reads the state and the mails.
-pub(super) fn read(site: &Site, state: &Path, maildir: &Path) -> Result<(Stored, Vec<Receipt>), Fault> {
-    let mut python = Command::new(PYTHON);
-    python
-        .arg(workspace::root().join("apmon-harness/src/chaos/read.py"))
-        .args([state, maildir]);
-    parse(site, &process::output(&mut python)?)
+/// Reads the state file at `path`, a database or JSON.
+pub(super) fn read(path: &Path) -> Result<Stored, Fault> {
+    // There is no file before the first commit.
+    if !path.exists() {
+        return Ok(Stored::default());
+    }
+    let stored = stored(path).map_err(|error| error.one_line());
+    stored.during(format!("read {}", workspace::shown(path)))
 }
 
-fn parse(site: &Site, output: &str) -> Result<(Stored, Vec<Receipt>), Fault> {
-    let (mut stored, mut mails) = (Stored::default(), Vec::new());
-    for line in output.lines() {
-        let strange = || Fault::new(format!("read.py printed an unexpected line: {line}"));
-        let decoded = |part| percent_decode_str(part).decode_utf8().map(String::from);
-        let parts: Result<Vec<String>, _> = line.split('\t').map(decoded).collect();
-        let parts = parts.map_err(|_| strange())?;
-        match parts.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            ["outbox", channel, key, kind] => stored.outbox.push(Waiting {
-                channel: channel.to_owned(),
-                key: key.to_owned(),
-                is_reminder: kind == "reminder",
-            }),
-            ["state", name, state] => stored.states.push((
-                name.to_owned(),
-                match state {
-                    "up" => Some(true),
-                    "down" => Some(false),
-                    _ => None,
-                },
-            )),
-            ["history"] => stored.history = Some(History::default()),
-            ["incident", id, monitor, ended, messages] => {
-                let history = stored.history.as_mut().ok_or_else(strange)?;
-                history.incidents.push(Incident {
-                    id: id.to_owned(),
-                    monitor: monitor.to_owned(),
-                    ended: ended == "1",
-                    messages: messages.parse().map_err(|_| strange())?,
-                });
-            }
-            ["delivered", channel, key] => {
-                let history = stored.history.as_mut().ok_or_else(strange)?;
-                history.delivered.push((channel.to_owned(), key.to_owned()));
-            }
-            ["mail", at, to, id, incident, subject, text] => {
-                let to = format!("mail:{to}");
-                let channel = site.channels.iter().position(|channel| channel.id == to);
-                let kind = kind_of(subject, text);
-                mails.push(Receipt {
-                    at: Duration::from_micros(at.parse().map_err(|_| strange())?),
-                    channel: channel.ok_or_else(strange)?,
-                    id: id.to_owned(),
-                    incident: incident.to_owned(),
-                    monitor: read_sentence(text).map_or("", |(monitor, _)| monitor).to_owned(),
-                    kind,
-                    text: text.to_owned(),
-                    accepted: true,
-                });
-            }
-            _ => return Err(strange()),
-        }
+fn stored(path: &Path) -> Result<Stored, StoreError> {
+    // The process runs with `TZ=UTC`.
+    let snapshot = read_snapshot(path, &TimeZone::UTC)?;
+    // A value that its own store cannot read has been damaged.
+    if let Some(warning) = snapshot.warnings.first() {
+        return Err(StoreError::Damaged {
+            place: path.display().to_string(),
+            reason: warning.clone(),
+        });
     }
-    Ok((stored, mails))
+    let states = snapshot.monitors.iter();
+    Ok(Stored {
+        outbox: snapshot.outbox.iter().map(waiting).collect(),
+        states: states.map(|(name, state)| (name.clone(), state.is_up)).collect(),
+        history: match Format::of(path) {
+            Format::Json => None,
+            Format::Sqlite => Some(history(path)?),
+        },
+    })
 }
 
-/// The kind of a mail; `None` if subject and sentence contradict each other.
-fn kind_of(subject: &str, text: &str) -> Option<MessageKind> {
-    let (monitor, kind) = read_sentence(text)?;
-    let label = subject.strip_suffix(&format!("] {monitor} in {SITE_NAME}"))?;
-    match (kind, label.strip_prefix('[')?) {
-        (MessageKind::Outage, "OUTAGE") | (MessageKind::Recovery, "RECOVERY") => Some(kind),
-        (MessageKind::Reminder(_), label) => {
-            let number = label.strip_prefix("REMINDER ")?.parse().ok()?;
-            Some(MessageKind::Reminder(number))
-        }
-        _ => None,
+fn waiting(entry: &OutboxEntry) -> Waiting {
+    Waiting {
+        channel: entry.channel.clone(),
+        key: entry.key(),
+        is_reminder: entry.notification.kind == NotificationKind::Reminder,
     }
+}
+
+fn history(path: &Path) -> Result<History, StoreError> {
+    let history = apmon_store::History::open(path)?;
+    let ever = Timestamp::MIN..=Timestamp::MAX;
+    let incidents = history.incidents(None, &ever)?.into_iter();
+    let outages = incidents.filter(|incident| incident.kind == IncidentKind::Outage);
+    let deliveries = history.deliveries(None, &ever)?.into_iter();
+    let delivered = deliveries.filter(|delivery| delivery.fate == DeliveryFate::Delivered);
+    Ok(History {
+        incidents: outages
+            .map(|incident| Incident {
+                id: incident.id,
+                monitor: incident.monitor,
+                ended: incident.ended.is_some(),
+                messages: incident.messages,
+            })
+            .collect(),
+        delivered: delivered
+            .map(|delivery| {
+                let key = format!("{}-{}", delivery.message, delivery.channel);
+                (delivery.channel, key)
+            })
+            .collect(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use apmon_core::{Commit, Delivery, MonitorState, Records, StateStore as _};
+    use apmon_store::SqliteStore;
+
     use super::*;
 
+    const JSON: &str = r#"{
+        "m01": {"is_up": false, "down_count": 1},
+        "m02": {"is_up": null, "down_count": 0},
+        "apmon": {"version": 1, "epoch": 1, "outbox": [{
+            "channel": "mail:ops@chaos.example",
+            "notification": {
+                "id": "ab-2", "incident": "ab", "kind": "reminder", "site": "Chaos", "monitor": "m01",
+                "address": "h", "text": "m01 in Chaos is down: x", "number": 2,
+                "at": "2026-02-11T14:15:00Z", "since": null
+            }
+        }]}
+    }"#;
+
     #[test]
-    fn the_output_of_python_is_parsed() {
-        let site = Site::new();
-        let output = "outbox\tmail:ops@chaos.example\tab-2-mail:ops@chaos.example\treminder\n\
-                    state\tm01\tdown\nstate\tm02\tunknown\nhistory\nincident\tab\tm01\t0\t2\n\
-                    delivered\twebhook:h\tab-1-webhook:h\n\
-                    mail\t1500000\tops@chaos.example\t<1%402>\t<0@2>\t[REMINDER 3] m01 in Chaos\tm01 in Chaos is down: x%0A\n";
-        let (stored, mails) = parse(&site, output).unwrap();
-        assert!(stored.outbox[0].is_reminder);
+    fn a_json_file_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.json");
+        assert!(read(&path).unwrap().states.is_empty());
+        fs::write(&path, JSON).unwrap();
+        let stored = read(&path).unwrap();
         assert_eq!(stored.states, [("m01".into(), Some(false)), ("m02".into(), None)]);
-        let history = stored.history.unwrap();
-        assert_eq!((history.incidents.len(), history.delivered.len()), (1, 1));
-        assert_eq!(
-            (mails[0].id.as_str(), mails[0].kind),
-            ("<1@2>", Some(MessageKind::Reminder(3)))
-        );
-        assert_eq!(mails[0].at, Duration::from_millis(1_500));
-        assert!(parse(&site, "nonsense\n").is_err());
+        assert_eq!(stored.outbox.len(), 1);
+        let waiting = &stored.outbox[0];
+        assert_eq!(waiting.channel, "mail:ops@chaos.example");
+        assert_eq!(waiting.key, "ab-2-mail:ops@chaos.example");
+        assert!(waiting.is_reminder);
+        assert!(stored.history.is_none());
     }
 
     #[test]
-    fn a_subject_that_contradicts_its_mail_has_no_kind() {
-        assert_eq!(kind_of("[OUTAGE] m01 in Chaos", "m01 in Chaos is UP (x)"), None);
-        assert_eq!(kind_of("[RECOVERY] m02 in Chaos", "m01 in Chaos is UP (x)"), None);
-        assert_eq!(
-            kind_of("[RECOVERY] m01 in Chaos", "m01 in Chaos is UP (x)"),
-            Some(MessageKind::Recovery)
-        );
+    fn a_damaged_file_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.json");
+        for text in ["{", r#"{"m01": {"is_up": "perhaps"}}"#] {
+            fs::write(&path, text).unwrap();
+            assert!(read(&path).is_err(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_is_read_with_its_history() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let store = SqliteStore::open(&path, TimeZone::UTC, None).unwrap();
+        let epoch = store.load().await.unwrap().epoch;
+        // In 2100, so that nothing is pruned.
+        let at = Timestamp::from_second(4_102_452_000).unwrap();
+        let incident = |id: &str, kind| apmon_core::Incident {
+            id: id.into(),
+            monitor: "m01".into(),
+            kind,
+            started: at,
+            ended: Some(at),
+            reason: None,
+            messages: 2,
+        };
+        let delivery = |message: &str, fate| Delivery {
+            channel: "webhook:h".into(),
+            message: message.into(),
+            incident: "ab".into(),
+            monitor: "m01".into(),
+            label: "DOWN".into(),
+            at,
+            tries: 1,
+            fate,
+            error: None,
+        };
+        let is_down = MonitorState {
+            is_up: Some(false),
+            ..MonitorState::default()
+        };
+        let records = Records {
+            incidents: [
+                incident("ab", IncidentKind::Outage),
+                incident("cd", IncidentKind::Unknown),
+            ]
+            .into(),
+            deliveries: [
+                delivery("ab-1", DeliveryFate::Delivered),
+                delivery("ab-2", DeliveryFate::Refused),
+            ]
+            .into(),
+            ..Records::default()
+        };
+        let commit = Commit {
+            epoch,
+            states: vec![("m01".into(), is_down.into())],
+            history: records.into(),
+            ..Commit::default()
+        };
+        store.commit(&commit).await.unwrap();
+        let stored = read(&path).unwrap();
+        assert_eq!(stored.states, [("m01".into(), Some(false))]);
+        let history = stored.history.unwrap();
+        assert_eq!(history.incidents.len(), 1);
+        let outage = &history.incidents[0];
+        assert_eq!((&*outage.id, outage.ended, outage.messages), ("ab", true, 2));
+        assert_eq!(history.delivered, [("webhook:h".into(), "ab-1-webhook:h".into())]);
     }
 }
