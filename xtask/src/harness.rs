@@ -1,5 +1,7 @@
 //! `cargo xtask bench` and `cargo xtask chaos`: install what `apmon-harness` needs, and run it.
 
+use std::process::Command;
+
 use crate::{
     fault::Fault,
     package::{self, NGINX, Needed, needed},
@@ -38,11 +40,31 @@ pub(crate) fn chaos(arguments: &[String]) -> Result<(), Fault> {
 
 /// Runs the harness, which itself builds the apmon that it works on.
 fn run(verb: &str, profile: &[&str], arguments: &[String]) -> Result<(), Fault> {
+    process::run(&mut command(verb, profile, arguments))
+}
+
+fn command(verb: &str, profile: &[&str], arguments: &[String]) -> Command {
     let mut harness = process::cargo();
     harness
         .args(["run", "--package", "apmon-harness"])
         .args(profile)
         .args(["--", verb])
         .args(arguments);
-    process::run(&mut harness)
+    harness
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_reach_the_harness_as_they_are() {
+        let arguments = ["--kills", "20", "--seed", "1", "--debug"].map(str::to_owned);
+        let line = process::shown(&command("chaos", &[], &arguments));
+        let expected = "run --package apmon-harness -- chaos --kills 20 --seed 1 --debug";
+        assert!(line.ends_with(expected), "{line}");
+        let line = process::shown(&command("bench", &["--release"], &["one pass".to_owned()]));
+        let expected = "run --package apmon-harness --release -- bench one pass";
+        assert!(line.ends_with(expected), "{line}");
+    }
 }
