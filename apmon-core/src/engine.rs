@@ -93,7 +93,7 @@ pub enum EngineError {
         known: Vec<String>,
     },
     /// The plan sends no notifications ([`Plan::no_notify`]).
-    #[error("notifications are off in this run (--no-notify)")]
+    #[error("notifications are off in this run")]
     NotifyOff,
 }
 

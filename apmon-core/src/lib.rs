@@ -1,7 +1,7 @@
 //! The engine of apmon, for embedding: it runs checks when they are due, decides by written
 //! rules, commits states and notifications, and then sends the notifications.
 //!
-//! The crate knows no sockets, no HTTP and no TLS: probes, channels and stores come from
+//! The crate opens no sockets and speaks neither HTTP nor TLS: probes, channels and stores come from
 //! outside ([`Probe`], [`Notifier`], [`StateStore`]; the crates `apmon-probes`, `apmon-notify`
 //! and `apmon-store` have ready ones). Something that needs more than one check of one target
 //! implements [`Monitor`] itself.
