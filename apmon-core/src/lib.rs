@@ -120,7 +120,9 @@ pub use notification::{
     ChannelClass, DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, OutboxEntry,
     Switch, Switches,
 };
-pub use outcome::{Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict};
+pub use outcome::{
+    Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict, Warning, WarningClass, WarningLevel,
+};
 pub use probe::{Check, Probe, Step, Trace};
 pub use secret::Secret;
 pub use services::Services;

@@ -41,7 +41,10 @@ fn unread<'a>(
         sources.values().any(|text| text.contains(&declaration))
     };
     let files = sources.keys().map(String::as_str);
-    files.filter(move |file| file.starts_with(&folder) && !krate.files.contains(file) && !is_declared(file))
+    files.filter(move |file| {
+        let is_root = file.ends_with("/lib.rs") || file.ends_with("/main.rs");
+        file.starts_with(&folder) && !is_root && !krate.files.contains(file) && !is_declared(file)
+    })
 }
 
 /// The groups of more than one file in which each file reaches each other one.
