@@ -5,6 +5,7 @@
 //! for cron; both use the same engine.
 
 mod agenda;
+mod batch;
 mod delivery;
 mod dispatcher;
 mod event;
@@ -81,6 +82,9 @@ pub enum EngineError {
     /// The store cannot be read.
     #[error("state cannot be loaded")]
     Store(#[from] StoreError),
+    /// Another owner has taken over the state: this engine sends nothing any more.
+    #[error("another process has taken over this site")]
+    TakenOver(#[source] StoreError),
     /// The engine has ended.
     #[error("the engine has ended")]
     Ended,
@@ -180,7 +184,8 @@ impl Engine {
     /// Runs until [`Handle::shutdown`].
     ///
     /// # Errors
-    /// If the engine cannot start. Once running, it carries on through every failure.
+    /// If the engine cannot start, or if another owner takes over its state. It carries on
+    /// through every other failure.
     pub async fn run(self) -> Result<PassReport, EngineError> {
         self.start(false).await
     }
@@ -189,7 +194,7 @@ impl Engine {
     /// notifications in the outbox.
     ///
     /// # Errors
-    /// If the engine cannot start.
+    /// As [`run`](Self::run).
     pub async fn pass(self) -> Result<PassReport, EngineError> {
         self.start(true).await
     }
@@ -201,7 +206,7 @@ impl Engine {
             tracing::error!("{warning}");
         }
         let dispatcher = Dispatcher::new(self.shared, self.plan, snapshot, is_pass);
-        Ok(dispatcher.run(self.commands).await)
+        dispatcher.run(self.commands).await
     }
 }
 

@@ -121,11 +121,12 @@ pub use notification::{
     Switch, Switches,
 };
 pub use outcome::{
-    Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict, Warning, WarningClass, WarningLevel,
+    Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict, Warning, WarningClass,
+    WarningLevel,
 };
 pub use probe::{Check, Probe, Step, Trace};
 pub use secret::Secret;
 pub use services::Services;
 pub use state::{MonitorState, OwnState};
-pub use store::{Commit, Snapshot, StateStore, StoreError};
+pub use store::{Commit, CommitId, Snapshot, StateRecord, StateStore, StoreError, StoreLimits};
 pub use time::{Clock, Mono, Now, Stopwatch, SystemClock};

@@ -398,7 +398,11 @@ impl Outcome {
     /// The texts of all warnings, as one line; `None` without warnings.
     #[must_use]
     pub fn warning_text(&self) -> Option<String> {
-        let texts: Vec<&str> = self.warnings.iter().map(|warning| warning.text.as_str()).collect();
+        let texts: Vec<&str> = self
+            .warnings
+            .iter()
+            .map(|warning| warning.text.as_str())
+            .collect();
         (!texts.is_empty()).then(|| texts.join("; "))
     }
 

@@ -13,7 +13,8 @@ pub(crate) mod target;
 use std::sync::Arc;
 
 use apmon_core::{
-    Blueprint, Both, Check, Failure, FailureClass, Kind, Outcome, Probe, Warning, WarningClass, config::Section,
+    Blueprint, Both, Check, Failure, FailureClass, Kind, Outcome, Probe, Warning, WarningClass,
+    config::Section,
 };
 use async_trait::async_trait;
 use url::Url;

@@ -17,12 +17,12 @@ use tokio::{
 
 use self::ending::PassEnd;
 use super::{
-    Command, PassReport, Shared,
+    Command, EngineError, PassReport, Shared,
     delivery::Deliveries,
     event::Event,
     heartbeats::Heartbeats,
     monitors::Monitors,
-    persistence::Persistence,
+    persistence::{CommitEnd, Persistence},
     plan::Plan,
     runtime::{CheckPhase, DueAction},
     self_monitor::SelfMonitor,
@@ -36,7 +36,7 @@ use crate::{
         alert::RuleContext,
         effects::{Effects, StateChange},
     },
-    store::Snapshot,
+    store::{Snapshot, StoreError},
     time::{Mono, Now},
 };
 
@@ -53,6 +53,8 @@ pub(super) struct Dispatcher {
     pass_end: Option<PassEnd>,
     started: Timestamp,
     report: PassReport,
+    /// Set once another owner has taken over the state.
+    taken_over: Option<StoreError>,
 }
 
 impl Dispatcher {
@@ -68,13 +70,14 @@ impl Dispatcher {
             context,
             monitors: Monitors::new(snapshot.monitors, is_pass),
             delivery: Deliveries::new(&plan, shared.zone.clone(), keeps_history),
-            persistence: Persistence::new(Arc::clone(&shared.store), snapshot.epoch),
+            persistence: Persistence::new(Arc::clone(&shared.store), snapshot.shard, snapshot.epoch),
             heartbeats: Heartbeats::new(&plan),
             self_monitor: SelfMonitor::default(),
             tasks: JoinSet::new(),
             pass_end: is_pass.then(PassEnd::default),
             started: now.wall,
             report: PassReport::default(),
+            taken_over: None,
             shared,
         };
         // The runtimes hold the monitors; the plan must not hold them as well.
@@ -98,9 +101,19 @@ impl Dispatcher {
     }
 
     /// Runs until it is asked to end or, in a pass, until everything due is done.
-    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) -> PassReport {
+    ///
+    /// # Errors
+    /// If another owner has taken over the state.
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+    ) -> Result<PassReport, EngineError> {
         let began = self.shared.clock.now();
         loop {
+            if let Some(error) = self.taken_over.take() {
+                // Attempts in progress end with the task set.
+                return Err(EngineError::TakenOver(error));
+            }
             let now = self.shared.clock.now();
             self.run_due_work(now);
             if self.is_pass_finished(now) {
@@ -219,10 +232,14 @@ impl Dispatcher {
             TaskResult::Check(check) => self.check_finished(check),
             TaskResult::Commit { batch, result } => {
                 let now = self.shared.clock.now().mono;
-                let waited = self
+                let end = self
                     .persistence
                     .commit_finished(batch, result, &mut self.delivery, now);
-                self.report_notified(&waited);
+                match end {
+                    CommitEnd::Notified(waited) => self.report_notified(&waited),
+                    CommitEnd::Continues(next) => drop(self.tasks.spawn(next)),
+                    CommitEnd::Superseded(error) => self.taken_over = Some(error),
+                }
             }
             TaskResult::Delivery { channel, key, result } => {
                 let now = self.shared.clock.now();

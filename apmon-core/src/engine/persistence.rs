@@ -1,20 +1,27 @@
 //! Persistence: what is not on disk yet, gathered so that many checks share one commit, and the
 //! commit in progress.
 
-use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
 
 use super::{
+    batch::Batch,
     delivery::Deliveries,
     monitors::Monitors,
-    outbox::Unsaved,
-    task::{self, Batch, TaskResult},
+    task::{self, TaskResult},
 };
 use crate::{
     history::Records,
     notification::Notification,
     rule::effects::StateChange,
     state::MonitorState,
-    store::{Commit, StateStore, StoreError},
+    store::{Commit, StateStore, StoreError, StoreLimits},
     time::{Mono, Now},
 };
 
@@ -30,7 +37,11 @@ const AT_ONCE: Mono = Mono::from_nanos(i64::MIN);
 /// Everything that is not on disk yet, except undelivered notifications.
 pub(super) struct Persistence {
     store: Arc<dyn StateStore>,
+    shard: u32,
     epoch: u64,
+    /// The number of the last commit.
+    number: u64,
+    limits: StoreLimits,
     keeps_history: bool,
     /// Indexes of monitors whose state changed.
     dirty: BTreeSet<usize>,
@@ -44,6 +55,8 @@ pub(super) struct Persistence {
     urgent: bool,
     not_before: Option<Mono>,
     in_flight: Option<CommitInFlight>,
+    /// The rest of a commit that was too large for the store: commits of their own, in order.
+    parts: VecDeque<Batch>,
     /// Whether the store fails; this has been logged.
     failing: bool,
 }
@@ -52,17 +65,34 @@ pub(super) struct Persistence {
 struct CommitInFlight {
     started: Mono,
     notifications: Vec<Notification>,
+    /// The commit, when it may be stored or not: it is tried again at this moment.
+    in_doubt: Option<(Batch, Mono)>,
     /// Whether it takes too long, so that its notifications were released from memory.
     stalled: bool,
 }
 
+/// What follows from the result of a commit.
+pub(super) enum CommitEnd {
+    /// These notifications waited for it; after a failure they are sent anyway, and the content
+    /// of the commit goes into the next one.
+    Notified(Vec<Notification>),
+    /// The next part is to be written.
+    Continues(BoxFuture<'static, TaskResult>),
+    /// Another owner has taken over: nothing may be sent any more.
+    Superseded(StoreError),
+}
+
 impl Persistence {
-    /// Creates the persistence of an engine that owns the store's data under `epoch`.
-    pub(super) fn new(store: Arc<dyn StateStore>, epoch: u64) -> Self {
+    /// Creates the persistence of an engine that owns the data of `shard` under `epoch`.
+    pub(super) fn new(store: Arc<dyn StateStore>, shard: u32, epoch: u64) -> Self {
         Self {
             keeps_history: store.keeps_history(),
+            limits: store.limits(),
             store,
+            shard,
             epoch,
+            number: 0,
+            parts: VecDeque::new(),
             dirty: BTreeSet::new(),
             extra: Commit::default(),
             notifications: Vec::new(),
@@ -155,6 +185,10 @@ impl Persistence {
     /// When the next commit is due, or the one in progress will have taken too long.
     pub(super) fn wake_at(&self, delivery: &Deliveries) -> Option<Mono> {
         match &self.in_flight {
+            Some(CommitInFlight {
+                in_doubt: Some((_, again)),
+                ..
+            }) => Some(*again),
             Some(in_flight) if in_flight.stalled => None,
             Some(in_flight) => Some(in_flight.started.plus(STALL_AFTER)),
             None => self.commit_at(delivery),
@@ -179,6 +213,9 @@ impl Persistence {
     pub(super) fn flush(&mut self) {
         self.urgent = true;
         self.not_before = None;
+        if let Some((_, again)) = self.in_flight.as_mut().and_then(|it| it.in_doubt.as_mut()) {
+            *again = AT_ONCE;
+        }
     }
 
     /// Continues without a store that does not answer: whatever waits for it is sent from
@@ -186,7 +223,8 @@ impl Persistence {
     /// that waited, if the commit in progress has just become too slow.
     pub(super) fn stall(&mut self, delivery: &mut Deliveries, now: Mono) -> Option<Vec<Notification>> {
         let in_flight = self.in_flight.as_mut()?;
-        if in_flight.stalled || in_flight.started.plus(STALL_AFTER) > now {
+        // Nothing is built on a commit in doubt: another owner may have taken over.
+        if in_flight.in_doubt.is_some() || in_flight.stalled || in_flight.started.plus(STALL_AFTER) > now {
             return None;
         }
         in_flight.stalled = true;
@@ -204,17 +242,31 @@ impl Persistence {
         delivery: &mut Deliveries,
         now: Mono,
     ) -> Option<impl Future<Output = TaskResult> + Send + 'static> {
-        self.commit_at(delivery).filter(|at| *at <= now)?;
-        self.in_flight = Some(CommitInFlight {
-            started: now,
-            notifications: mem::take(&mut self.notifications),
-            stalled: false,
-        });
+        let batch = match &mut self.in_flight {
+            Some(in_flight) => in_flight.in_doubt.take_if(|(_, again)| *again <= now)?.0,
+            None => {
+                self.commit_at(delivery).filter(|at| *at <= now)?;
+                let notifications = mem::take(&mut self.notifications);
+                let batch = self.gather(monitors, delivery);
+                self.parts = batch.split(self.limits).into();
+                self.in_flight = Some(CommitInFlight {
+                    started: now,
+                    notifications,
+                    in_doubt: None,
+                    stalled: false,
+                });
+                self.next_part()?
+            }
+        };
+        Some(task::commit(Arc::clone(&self.store), batch))
+    }
+
+    /// Takes everything that is not on disk.
+    fn gather(&mut self, monitors: &Monitors, delivery: &mut Deliveries) -> Batch {
         self.urgent = false;
         self.since = None;
         let (unsaved, deliveries) = delivery.take_unsaved();
         let mut commit = mem::take(&mut self.extra);
-        commit.epoch = self.epoch;
         commit.outbox = unsaved.entries;
         commit.settled = unsaved.settled;
         self.history.extend(Records {
@@ -231,45 +283,70 @@ impl Persistence {
                 Some(index)
             })
             .collect();
-        let store = Arc::clone(&self.store);
-        Some(task::commit(store, Batch { commit, monitors }))
+        Batch { commit, monitors }
     }
 
-    /// Ends a commit. Returns the notifications that waited for it; after a failure they are
-    /// sent anyway, and its content goes into the next commit.
+    /// The next part of the commit in progress, under an id of its own.
+    fn next_part(&mut self) -> Option<Batch> {
+        let mut batch = self.parts.pop_front()?;
+        self.number += 1;
+        batch.commit.shard = self.shard;
+        batch.commit.epoch = self.epoch;
+        batch.commit.number = self.number;
+        Some(batch)
+    }
+
+    /// Processes the result of a commit.
     pub(super) fn commit_finished(
         &mut self,
-        batch: Batch,
+        mut batch: Batch,
         result: Result<(), StoreError>,
         delivery: &mut Deliveries,
         now: Mono,
-    ) -> Vec<Notification> {
-        let Batch { mut commit, monitors } = batch;
-        let unsaved = Unsaved {
-            entries: mem::take(&mut commit.outbox),
-            settled: mem::take(&mut commit.settled),
-        };
-        delivery.commit_ended(unsaved, result.is_ok());
-        match result {
+    ) -> CommitEnd {
+        let error = match result {
             Ok(()) => {
+                delivery.commit_ended(batch.take_unsaved(), true);
+                if let Some(next) = self.next_part() {
+                    return CommitEnd::Continues(task::commit(Arc::clone(&self.store), next).boxed());
+                }
                 if mem::take(&mut self.failing) {
                     tracing::warn!("state is saved again");
                 }
                 self.not_before = None;
+                return CommitEnd::Notified(self.take_notifications());
             }
-            Err(error) => {
+            Err(error) => error,
+        };
+        match error {
+            error @ StoreError::Superseded { .. } => return CommitEnd::Superseded(error),
+            error @ StoreError::Unknown { .. } => {
                 self.report_failure(&error.one_line());
-                self.take_back(commit, monitors, now);
+                if let Some(in_flight) = &mut self.in_flight {
+                    in_flight.in_doubt = Some((batch, now.plus(RETRY_PAUSE)));
+                }
+                return CommitEnd::Notified(Vec::new());
             }
+            error => self.report_failure(&error.one_line()),
         }
+        let rest: Vec<Batch> = mem::take(&mut self.parts).into();
+        for mut batch in [batch].into_iter().chain(rest).rev() {
+            delivery.commit_ended(batch.take_unsaved(), false);
+            self.take_back(batch);
+        }
+        self.not_before = Some(now.plus(RETRY_PAUSE));
+        self.urgent = true;
+        CommitEnd::Notified(self.take_notifications())
+    }
+
+    fn take_notifications(&mut self) -> Vec<Notification> {
         let in_flight = self.in_flight.take();
         in_flight.map_or(Vec::new(), |in_flight| in_flight.notifications)
     }
 
     /// Puts the content of a failed commit before what has come since.
-    fn take_back(&mut self, mut commit: Commit, monitors: Vec<usize>, now: Mono) {
-        self.not_before = Some(now.plus(RETRY_PAUSE));
-        self.urgent = true;
+    fn take_back(&mut self, batch: Batch) {
+        let Batch { mut commit, monitors } = batch;
         // States of running monitors are read again; those of removed monitors are not.
         commit.states.truncate(commit.states.len() - monitors.len());
         self.dirty.extend(monitors);
@@ -279,6 +356,7 @@ impl Persistence {
         let newer = mem::replace(&mut self.extra, commit);
         self.extra.states.extend(newer.states);
         self.extra.forget.extend(newer.forget);
+        self.extra.records.extend(newer.records);
         self.extra.pass = newer.pass.or(self.extra.pass);
     }
 

@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 
-use super::runtime::MonitorRef;
+use super::{batch::Batch, runtime::MonitorRef};
 use crate::{
     memory::Memory,
     monitor::{Monitor, Observation},
@@ -13,7 +13,7 @@ use crate::{
     outcome::{Failure, FailureClass, Outcome},
     probe::Check,
     secret::Secret,
-    store::{Commit, StateStore, StoreError},
+    store::{StateStore, StoreError},
     time::{Clock, Mono, Now},
 };
 
@@ -54,14 +54,6 @@ pub(super) enum HeartbeatSource {
     Monitor(MonitorRef),
     /// The engine itself, with the heartbeat of this generation.
     Engine(u64),
-}
-
-/// A commit, and whose states it holds.
-#[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) commit: Commit,
-    /// The running monitors whose states are the last ones of `commit.states`.
-    pub(super) monitors: Vec<usize>,
 }
 
 /// A check to run.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use apmon_core::{
-    Blueprint, Both, Check, Kind, Monitor, Observation, Outcome, Phase, Stopwatch, Warning, WarningClass, Watch,
-    config::Section,
+    Blueprint, Both, Check, Kind, Monitor, Observation, Outcome, Phase, Stopwatch, Warning, WarningClass,
+    Watch, config::Section,
 };
 use async_trait::async_trait;
 use schemars::JsonSchema;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Dispatcher;
 use crate::{
     engine::{
-        PassReport,
+        EngineError, PassReport,
         task::{GRACE, TaskResult},
     },
     time::{Mono, Now},
@@ -68,7 +68,7 @@ impl Dispatcher {
 
     /// Ends the run: starts no new checks, lets deliveries in progress finish, and commits all
     /// state.
-    pub(super) async fn shut_down(mut self, began: Now) -> PassReport {
+    pub(super) async fn shut_down(mut self, began: Now) -> Result<PassReport, EngineError> {
         let deadline = tokio::time::Instant::now() + SHUTDOWN_GRACE;
         let now = self.shared.clock.now();
         if self.context.is_pass {
@@ -104,12 +104,15 @@ impl Dispatcher {
                 Ok(Some(Err(_))) => {}
                 Ok(None) | Err(_) => break,
             }
+            if let Some(error) = self.taken_over.take() {
+                return Err(EngineError::TakenOver(error));
+            }
         }
         self.report.missed += self.monitors.iter().map(|runtime| runtime.missed).sum::<u64>();
         (self.report.undelivered, self.report.lost) = self.delivery.stored_and_lost();
         self.report.saved = self.persistence.is_saved(&self.delivery);
         self.report.took = self.shared.clock.now().mono.since(began.mono);
         self.report.watched = self.monitors.count();
-        self.report
+        Ok(self.report)
     }
 }

@@ -34,7 +34,7 @@ impl Fixture {
     fn new(fails: bool) -> Self {
         let plan = Plan::new("HomeLab");
         Self {
-            persistence: Persistence::new(Arc::new(Store { fails }), 1),
+            persistence: Persistence::new(Arc::new(Store { fails }), 0, 1),
             deliveries: Deliveries::new(&plan, TimeZone::UTC, false),
             monitors: Monitors::new(std::collections::BTreeMap::new(), false),
         }
@@ -61,8 +61,13 @@ impl Fixture {
             mono: at(secs),
             wall: Timestamp::UNIX_EPOCH,
         };
-        self.persistence
+        match self
+            .persistence
             .commit_finished(batch, result, &mut self.deliveries, now.mono)
+        {
+            CommitEnd::Notified(notifications) => notifications,
+            _ => panic!("the commit was not finished"),
+        }
     }
 }
 
