@@ -6,16 +6,20 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Commit, MonitorState, OutboxEntry, Snapshot};
+use apmon_core::{Commit, MonitorState, OutboxEntry, Snapshot, StateRecord};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 /// The content of a state file, history apart.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     pub(crate) epoch: u64,
+    /// The number of the last commit of this epoch.
+    pub(crate) number: u64,
     pub(crate) monitors: BTreeMap<String, Arc<MonitorState>>,
     pub(crate) outbox: Outbox,
+    /// State that belongs to no monitor.
+    pub(crate) records: BTreeMap<String, StateRecord>,
     /// Messages that could not be read, kept as they are: each was meant for
     /// someone.
     pub(crate) unread: Vec<Value>,
@@ -45,6 +49,8 @@ impl Loaded {
 #[derive(Debug)]
 pub(crate) struct Undo {
     epoch: u64,
+    number: u64,
+    records: Vec<(String, Option<StateRecord>)>,
     pass: Option<(Timestamp, Duration)>,
     states: Vec<(String, Option<Arc<MonitorState>>)>,
     outbox: Vec<(String, Option<(u64, OutboxEntry)>)>,
@@ -53,22 +59,41 @@ pub(crate) struct Undo {
 impl Model {
     pub(crate) fn snapshot(&self, warnings: Vec<String>) -> Snapshot {
         Snapshot {
+            shard: 0,
             epoch: self.epoch,
+            records: self.records.clone(),
             monitors: self.monitors.clone(),
             outbox: self.outbox.iter().cloned().collect(),
             warnings,
         }
     }
 
+    /// Whether this commit has been applied already: its answer was lost.
+    pub(crate) fn has(&self, commit: &Commit) -> bool {
+        commit.number != 0 && commit.epoch == self.epoch && commit.number <= self.number
+    }
+
     /// Applies a commit; the result undoes it.
     pub(crate) fn apply(&mut self, commit: &Commit) -> Undo {
         let mut undo = Undo {
             epoch: self.epoch,
+            number: self.number,
+            records: Vec::with_capacity(commit.records.len()),
             pass: self.pass,
             states: Vec::with_capacity(commit.states.len() + commit.forget.len()),
             outbox: Vec::with_capacity(commit.outbox.len() + commit.settled.len()),
         };
+        if commit.epoch != self.epoch || commit.number != 0 {
+            self.number = commit.number;
+        }
         self.epoch = commit.epoch;
+        for (key, record) in &commit.records {
+            let before = match record {
+                Some(record) => self.records.insert(key.clone(), record.clone()),
+                None => self.records.remove(key),
+            };
+            undo.records.push((key.clone(), before));
+        }
         self.pass = commit.pass.or(self.pass);
         for (name, state) in &commit.states {
             let before = self.monitors.insert(name.clone(), Arc::clone(state));
@@ -93,6 +118,13 @@ impl Model {
     /// Reverses a commit.
     pub(crate) fn undo(&mut self, undo: Undo) {
         self.epoch = undo.epoch;
+        self.number = undo.number;
+        for (key, before) in undo.records.into_iter().rev() {
+            match before {
+                Some(record) => self.records.insert(key, record),
+                None => self.records.remove(&key),
+            };
+        }
         self.pass = undo.pass;
         for (name, before) in undo.states.into_iter().rev() {
             match before {
@@ -107,7 +139,7 @@ impl Model {
 }
 
 /// Undelivered messages, oldest first, found by their key.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Outbox {
     entries: BTreeMap<u64, OutboxEntry>,
     positions: HashMap<String, u64>,
@@ -189,11 +221,18 @@ mod tests {
         }
     }
 
+    fn record(key: &str, version: u32) -> (String, Option<StateRecord>) {
+        let json = "{}".into();
+        (key.into(), Some(StateRecord { version, json }))
+    }
+
     #[test]
     fn an_undone_commit_leaves_no_trace() {
         let mut model = Model::default();
         let first = Commit {
             epoch: 1,
+            number: 4,
+            records: vec![record("r", 1), record("s", 1)],
             states: vec![("a".into(), state(1).into()), ("b".into(), state(2).into())],
             outbox: vec![entry("1", 0), entry("2", 0), entry("3", 0)],
             ..Commit::default()
@@ -202,6 +241,8 @@ mod tests {
         let before = model.snapshot(Vec::new());
         let undo = model.apply(&Commit {
             epoch: 2,
+            number: 1,
+            records: vec![record("r", 2), ("s".into(), None), record("t", 1)],
             states: vec![
                 ("a".into(), state(7).into()),
                 ("a".into(), state(8).into()),
@@ -216,9 +257,11 @@ mod tests {
         let during = model.snapshot(Vec::new());
         assert_eq!(during.monitors.keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(during.outbox, [entry("3", 0)]);
+        assert_eq!(during.records.keys().collect::<Vec<_>>(), ["r", "t"]);
+        assert_eq!(model.number, 1);
         model.undo(undo);
         assert_eq!(model.snapshot(Vec::new()), before);
-        assert_eq!(model.pass, None);
+        assert_eq!((model.pass, model.number), (None, 4));
     }
 
     #[test]

@@ -333,6 +333,14 @@ impl SqliteBackend {
             &commit.forget,
         )?;
         table::write_meta(&transaction, model)?;
+        match self.is_complete {
+            true => table::write_records(&transaction, commit.records.iter().cloned())?,
+            false => {
+                let records = model.records.iter();
+                let all = records.map(|(key, record)| (key.clone(), Some(record.clone())));
+                table::write_records(&transaction, all)?;
+            }
+        }
         if let Some(json) = &self.import {
             table::set_meta(&transaction, "taken_over", file::stamp(json))?;
         }

@@ -1,6 +1,11 @@
 //! The thread on which a store reads and writes.
 
-use std::{path::Path, sync::mpsc, thread};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+};
 
 use apmon_core::{Commit, Snapshot, StoreError};
 use tokio::sync::oneshot;
@@ -21,6 +26,27 @@ pub(crate) trait Backend: Send + 'static {
 
     /// Makes a commit durable, all of it or nothing. `model` contains it already.
     fn write(&mut self, commit: &Commit, model: &Model) -> Result<(), StoreError>;
+}
+
+/// The newest epoch granted for a file.
+type Claim = Arc<Mutex<u64>>;
+
+/// The claims of this process, by file: of two stores on one file, the one that loaded last
+/// owns it. Other processes are kept away by the [`Lock`].
+static CLAIMS: Mutex<BTreeMap<PathBuf, Claim>> = Mutex::new(BTreeMap::new());
+
+fn claim(path: &Path) -> Claim {
+    let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(claims.entry(claimed_path(path)).or_default())
+}
+
+/// The file, whatever the present directory is.
+fn claimed_path(path: &Path) -> PathBuf {
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    match (folder, path.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+    }
 }
 
 /// Sends jobs to a store's thread, which does one after the other.
@@ -45,7 +71,7 @@ impl StoreThread {
         let mut worker = Worker {
             backend,
             model: None,
-            newest_epoch: 0,
+            claim: claim(path),
             warnings: Vec::new(),
             _lock: lock,
         };
@@ -91,8 +117,7 @@ struct Worker<B> {
     backend: B,
     /// What the file contains, history apart; `None` before the first use.
     model: Option<Model>,
-    /// The newest epoch granted.
-    newest_epoch: u64,
+    claim: Claim,
     /// Warnings that no snapshot has carried yet.
     warnings: Vec<String>,
     /// Last, so that the backend is closed before the lock is released.
@@ -103,36 +128,41 @@ impl<B: Backend> Worker<B> {
     fn load(&mut self) -> Result<Snapshot, StoreError> {
         let Loaded { mut model, warnings } = self.backend.read()?;
         self.warnings.extend(warnings);
-        model.epoch = model.epoch.max(self.newest_epoch).saturating_add(1);
-        self.newest_epoch = model.epoch;
+        let mut newest = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        model.epoch = model.epoch.max(*newest).saturating_add(1);
+        *newest = model.epoch;
+        drop(newest);
+        model.number = 0;
         let snapshot = model.snapshot(std::mem::take(&mut self.warnings));
         self.model = Some(model);
         Ok(snapshot)
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
+        // Held until the end: no claim comes between the decision and the write.
+        let mut newest = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
         let model = match &mut self.model {
             Some(model) => model,
             None => {
                 let Loaded { model, warnings } = self.backend.read()?;
                 self.warnings.extend(warnings);
-                self.newest_epoch = model.epoch;
+                *newest = model.epoch.max(*newest);
                 self.model.insert(model)
             }
         };
-        if commit.epoch < self.newest_epoch {
+        if commit.epoch < *newest {
             return Err(StoreError::Superseded {
                 epoch: commit.epoch,
-                newest: self.newest_epoch,
+                newest: Some(*newest),
             });
         }
-        if commit.is_empty() {
+        if commit.is_empty() || model.has(commit) {
             return Ok(());
         }
         let undo = model.apply(commit);
         let written = self.backend.write(commit, model);
         match written {
-            Ok(()) => self.newest_epoch = model.epoch,
+            Ok(()) => *newest = model.epoch,
             Err(_) => model.undo(undo),
         }
         written
@@ -174,12 +204,12 @@ mod tests {
 
     fn worker(epoch: u64) -> Worker<InMemory> {
         Worker {
+            claim: Claim::default(),
             backend: InMemory {
                 epoch,
                 ..InMemory::default()
             },
             model: None,
-            newest_epoch: 0,
             warnings: Vec::new(),
             _lock: None,
         }
@@ -209,7 +239,13 @@ mod tests {
         let mut worker = worker(7);
         let error = worker.commit(&commit(6, "a")).unwrap_err();
         assert!(
-            matches!(error, StoreError::Superseded { epoch: 6, newest: 7 }),
+            matches!(
+                error,
+                StoreError::Superseded {
+                    epoch: 6,
+                    newest: Some(7)
+                }
+            ),
             "{error}"
         );
         assert!(worker.backend.written.is_empty());

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use apmon_core::{MonitorState, OutboxEntry, OwnState, memory::STATE_KEYS};
+use apmon_core::{MonitorState, OutboxEntry, OwnState, StateRecord, memory::STATE_KEYS};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{
     Deserialize, Deserializer as _,
@@ -54,6 +54,13 @@ pub(super) fn from_bytes(bytes: &[u8], zone: &TimeZone, place: &str) -> Result<L
     let model = reader.file(file)?;
     let warnings = reader.warnings.into_list();
     Ok(Loaded { model, warnings })
+}
+
+fn state_record(value: &Value) -> Option<StateRecord> {
+    Some(StateRecord {
+        version: u32::try_from(value.get("version")?.as_u64()?).ok()?,
+        json: value.get("content")?.to_string().into(),
+    })
 }
 
 struct Reader<'a> {
@@ -137,6 +144,18 @@ impl Reader<'_> {
                     Some(epoch) => model.epoch = epoch,
                     None => self.warn("\"apmon\": \"epoch\" is not a number: counting starts over"),
                 },
+                "commit" => model.number = value.as_u64().unwrap_or(0),
+                "records" => {
+                    let records = self.section::<HashMap<String, Value>>(&key, value);
+                    for (key, record) in records.unwrap_or_default() {
+                        match state_record(&record) {
+                            Some(record) => drop(model.records.insert(key, record)),
+                            None => {
+                                self.warn(&format!("\"apmon\": record \"{key}\" cannot be read: ignored"))
+                            }
+                        }
+                    }
+                }
                 "outbox" | "unread" => self.messages(&key, value, model),
                 "monitors" => {
                     let Some(additions) = self.section::<HashMap<String, Value>>("monitors", value) else {

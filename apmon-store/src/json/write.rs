@@ -12,7 +12,7 @@ use serde::{
     Serialize, Serializer,
     ser::{SerializeMap, SerializeSeq},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     local_time,
@@ -110,9 +110,15 @@ impl Serialize for Own<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("version", &VERSION)?;
         map.serialize_entry("epoch", &model.epoch)?;
+        if model.number != 0 {
+            map.serialize_entry("commit", &model.number)?;
+        }
         map.serialize_entry("outbox", &Messages(model))?;
         if !model.unread.is_empty() {
             map.serialize_entry("unread", &model.unread)?;
+        }
+        if !model.records.is_empty() {
+            map.serialize_entry("records", &StateRecords(model))?;
         }
         map.serialize_entry("monitors", &Additions(model))?;
         let counts = counts(model);
@@ -122,6 +128,22 @@ impl Serialize for Own<'_> {
         let exact = exact_moments(model, zone);
         if !exact.is_empty() {
             map.serialize_entry("exact", &exact)?;
+        }
+        map.end()
+    }
+}
+
+/// State that belongs to no monitor, by key.
+struct StateRecords<'a>(&'a Model);
+
+impl Serialize for StateRecords<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (key, record) in &self.0.records {
+            // Whatever an embedder passes, the file stays readable.
+            if let Ok(content) = serde_json::from_str::<Value>(&record.json) {
+                map.serialize_entry(key, &json!({"version": record.version, "content": content}))?;
+            }
         }
         map.end()
     }

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use apmon_core::{Memory, MonitorState, OutboxEntry, OwnState};
+use apmon_core::{Memory, MonitorState, OutboxEntry, OwnState, StateRecord};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{
@@ -93,6 +93,10 @@ fn read_with(connection: &Connection, place: &str, select: &str) -> rusqlite::Re
     model.epoch = number(connection, "epoch")?
         .and_then(|epoch| u64::try_from(epoch).ok())
         .unwrap_or(0);
+    model.number = number(connection, "commit")?
+        .and_then(|number| u64::try_from(number).ok())
+        .unwrap_or(0);
+    read_records(connection, &mut model, &mut warnings)?;
     let ended = number(connection, "pass_ended")?.and_then(|at| Timestamp::from_microsecond(at).ok());
     let took = number(connection, "pass_took")?.and_then(|took| u64::try_from(took).ok());
     model.pass = ended.zip(took.map(Duration::from_micros));
@@ -232,13 +236,66 @@ pub(super) fn delete(transaction: &Transaction<'_>, sql: &str, keys: &[String]) 
     Ok(())
 }
 
-/// Writes the epoch, and the end and duration of the last pass.
+/// What precedes the key of a record in `meta`.
+const RECORD: &str = "record/";
+
+/// A record as it is written.
+#[derive(Serialize, Deserialize)]
+struct Written<C> {
+    version: u32,
+    content: C,
+}
+
+fn read_records(
+    connection: &Connection,
+    model: &mut Model,
+    warnings: &mut Warnings<'_>,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT key, value FROM meta WHERE key GLOB 'record/*'")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let key: String = row.get(0)?;
+        let key = key.trim_start_matches(RECORD).to_owned();
+        let text: Option<String> = row.get(1).ok();
+        let written = text.and_then(|text| serde_json::from_str::<Written<Value>>(&text).ok());
+        match written {
+            Some(Written { version, content }) => {
+                let json = content.to_string().into();
+                model.records.insert(key, StateRecord { version, json });
+            }
+            None => warnings.add(&format!("record \"{key}\" cannot be read: ignored")),
+        }
+    }
+    Ok(())
+}
+
+/// Writes records; those without content are deleted.
+pub(super) fn write_records(
+    transaction: &Transaction<'_>,
+    records: impl IntoIterator<Item = (String, Option<StateRecord>)>,
+) -> rusqlite::Result<()> {
+    for (key, record) in records {
+        let key = format!("{RECORD}{key}");
+        // Whatever an embedder passes, the database stays readable.
+        let content = |record: &StateRecord| serde_json::from_str::<Value>(&record.json).ok();
+        match record.and_then(|record| Some((record.version, content(&record)?))) {
+            Some((version, content)) => {
+                set_meta(transaction, &key, json(&Written { version, content })?)?;
+            }
+            None => {
+                transaction.execute("DELETE FROM meta WHERE key = ?1", [key])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes the owner's epoch, the number of the commit, and the end and duration of the last
+/// pass.
 pub(super) fn write_meta(transaction: &Transaction<'_>, model: &Model) -> rusqlite::Result<()> {
-    set_meta(
-        transaction,
-        "epoch",
-        i64::try_from(model.epoch).unwrap_or(i64::MAX),
-    )?;
+    for (key, number) in [("epoch", model.epoch), ("commit", model.number)] {
+        set_meta(transaction, key, i64::try_from(number).unwrap_or(i64::MAX))?;
+    }
     if let Some((ended, took)) = model.pass {
         set_meta(transaction, "pass_ended", micros(ended))?;
         set_meta(transaction, "pass_took", duration(took))?;

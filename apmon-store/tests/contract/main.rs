@@ -8,14 +8,18 @@ mod arbitrary;
 mod support;
 
 use apmon_core::{
-    Commit, Memory, MonitorState, Mono, Notification, NotificationKind, OutboxEntry, StateStore, StoreError,
+    Commit, Memory, MonitorState, Mono, Notification, NotificationKind, OutboxEntry, Snapshot, StateRecord,
+    StateStore, StoreError,
 };
-use apmon_store::{JsonStore, SqliteStore};
+use apmon_store::{JsonStore, SqliteStore, read_snapshot};
 use jiff::tz::TimeZone;
 
 /// A directory in which a store is opened again and again.
 trait Home {
     fn open(&self) -> Box<dyn StateStore>;
+
+    /// Reads the store without owning it.
+    fn peek(&self) -> Snapshot;
 }
 
 struct JsonFile(tempfile::TempDir);
@@ -25,6 +29,11 @@ impl Home for JsonFile {
         let path = self.0.path().join("s.statefile.json");
         Box::new(JsonStore::open(path, TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap(), None).unwrap())
     }
+
+    fn peek(&self) -> Snapshot {
+        let zone = TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap();
+        read_snapshot(self.0.path().join("s.statefile.json"), &zone).unwrap()
+    }
 }
 
 struct SqliteFile(tempfile::TempDir);
@@ -33,6 +42,10 @@ impl Home for SqliteFile {
     fn open(&self) -> Box<dyn StateStore> {
         let path = self.0.path().join("s.statefile.db");
         Box::new(SqliteStore::open(path, TimeZone::UTC, None).unwrap())
+    }
+
+    fn peek(&self) -> Snapshot {
+        read_snapshot(self.0.path().join("s.statefile.db"), &TimeZone::UTC).unwrap()
     }
 }
 
@@ -52,6 +65,10 @@ macro_rules! contract {
             committed_content_is_there_after_reopening,
             each_load_grants_a_newer_epoch,
             a_commit_of_an_older_epoch_is_refused_and_changes_nothing,
+            a_commit_whose_answer_was_lost_is_not_applied_again,
+            a_claim_refuses_the_owner_before_it,
+            of_owners_that_claim_at_once_one_may_write,
+            records_are_kept_until_they_are_deleted,
             a_forgotten_monitor_is_gone,
             messages_keep_their_order_until_they_are_settled,
             a_commit_without_a_load_loses_nothing,
@@ -156,10 +173,125 @@ async fn a_commit_of_an_older_epoch_is_refused_and_changes_nothing(home: &dyn Ho
     let newer = store.load().await.unwrap().epoch;
     let error = store.commit(&states(older, &[("a", 2)])).await.unwrap_err();
     assert!(
-        matches!(error, StoreError::Superseded { epoch, newest } if epoch == older && newest == newer),
+        matches!(error, StoreError::Superseded { epoch, newest } if epoch == older && newest == Some(newer)),
         "{error}"
     );
     assert_eq!(*store.load().await.unwrap().monitors["a"], state(1));
+}
+
+async fn a_commit_whose_answer_was_lost_is_not_applied_again(home: &dyn Home) {
+    let store = home.open();
+    let epoch = store.load().await.unwrap().epoch;
+    let numbered = |number, n| Commit {
+        number,
+        ..states(epoch, &[("a", n)])
+    };
+    store.commit(&numbered(1, 1)).await.unwrap();
+    store.commit(&numbered(2, 2)).await.unwrap();
+    store.commit(&numbered(1, 1)).await.unwrap();
+    store.commit(&numbered(2, 2)).await.unwrap();
+    drop(store);
+    // Also if the store was restarted in between.
+    let store = home.open();
+    store.commit(&numbered(1, 1)).await.unwrap();
+    store.commit(&numbered(3, 3)).await.unwrap();
+    store.commit(&numbered(2, 2)).await.unwrap();
+    let snapshot = store.load().await.unwrap();
+    assert_eq!(*snapshot.monitors["a"], state(3));
+    // The next owner counts anew.
+    let commit = Commit {
+        number: 1,
+        ..states(snapshot.epoch, &[("a", 4)])
+    };
+    store.commit(&commit).await.unwrap();
+    assert_eq!(*store.load().await.unwrap().monitors["a"], state(4));
+}
+
+async fn a_claim_refuses_the_owner_before_it(home: &dyn Home) {
+    let (old, new) = (home.open(), home.open());
+    let older = old.load().await.unwrap().epoch;
+    old.commit(&states(older, &[("a", 1)])).await.unwrap();
+    let newer = new.load().await.unwrap().epoch;
+    assert!(newer > older);
+    let error = old.commit(&states(older, &[("a", 2)])).await.unwrap_err();
+    assert!(
+        matches!(error, StoreError::Superseded { newest, .. } if newest == Some(newer)),
+        "{error}"
+    );
+    assert_eq!(
+        *home.open().load().await.unwrap().monitors["a"],
+        state(1),
+        "nothing was written after the claim"
+    );
+}
+
+async fn of_owners_that_claim_at_once_one_may_write(home: &dyn Home) {
+    // First without a file, then with one.
+    for round in 0..2 {
+        let stores = [home.open(), home.open(), home.open()];
+        let mut epochs = Vec::new();
+        for store in &stores {
+            epochs.push(store.load().await.unwrap().epoch);
+        }
+        for turn in 0..2 {
+            let mut accepted = Vec::new();
+            for (store, epoch) in stores.iter().zip(&epochs) {
+                match store.commit(&states(*epoch, &[("a", turn)])).await {
+                    Ok(()) => accepted.push(*epoch),
+                    Err(StoreError::Superseded { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            let newest = *epochs.iter().max().unwrap();
+            assert_eq!(accepted, [newest], "round {round}, turn {turn}");
+        }
+    }
+}
+
+async fn records_are_kept_until_they_are_deleted(home: &dyn Home) {
+    let store = home.open();
+    let epoch = store.load().await.unwrap().epoch;
+    let record = |version, json: &str| {
+        Some(StateRecord {
+            version,
+            json: json.into(),
+        })
+    };
+    let write = |records: &[(&str, Option<StateRecord>)]| Commit {
+        epoch,
+        records: records
+            .iter()
+            .map(|(key, record)| ((*key).to_owned(), record.clone()))
+            .collect(),
+        ..Commit::default()
+    };
+    let both = [
+        ("silences", record(1, r#"[{"by":"ann"}]"#)),
+        ("paused/web", record(3, "true")),
+    ];
+    store.commit(&write(&both)).await.unwrap();
+    store
+        .commit(&write(&[("silences", record(2, "[]"))]))
+        .await
+        .unwrap();
+    drop(store);
+    let store = home.open();
+    let snapshot = store.load().await.unwrap();
+    assert_eq!(snapshot.warnings, Vec::<String>::new());
+    let records: Vec<_> = snapshot.records.into_iter().collect();
+    let expected = [("paused/web", record(3, "true")), ("silences", record(2, "[]"))];
+    assert_eq!(
+        records,
+        expected.map(|(key, record)| (key.to_owned(), record.unwrap()))
+    );
+    let epoch = snapshot.epoch;
+    let delete = Commit {
+        epoch,
+        ..write(&[("silences", None), ("never there", None)])
+    };
+    store.commit(&delete).await.unwrap();
+    let left = home.open().load().await.unwrap().records;
+    assert_eq!(left.keys().collect::<Vec<_>>(), ["paused/web"]);
 }
 
 async fn a_forgotten_monitor_is_gone(home: &dyn Home) {
@@ -269,7 +401,7 @@ async fn memory_and_messages_are_committed_together(home: &dyn Home) {
             ..Commit::default()
         };
         store.commit(&commit).await.unwrap();
-        let snapshot = home.open().load().await.unwrap();
+        let snapshot = home.peek();
         assert_eq!(*snapshot.monitors["switch"], state);
         assert_eq!(snapshot.outbox.len(), n);
     }
@@ -291,15 +423,15 @@ async fn memory_that_is_dropped_is_deleted(home: &dyn Home) {
         .commit(&commit(with_memory(&[("y", "2")], Some("[1]")), &[]))
         .await
         .unwrap();
-    let memory = home.open().load().await.unwrap().monitors["a"].memory.clone();
+    let memory = home.peek().monitors["a"].memory.clone();
     assert_eq!(memory, with_memory(&[("y", "2")], Some("[1]")).memory);
     store.commit(&commit(state(1), &[])).await.unwrap();
-    assert_eq!(*home.open().load().await.unwrap().monitors["a"], state(1));
+    assert_eq!(*home.peek().monitors["a"], state(1));
     // Forgotten, and watched again later.
     store.commit(&commit(full.clone(), &[])).await.unwrap();
     store.commit(&commit(full, &["a"])).await.unwrap();
     store.commit(&commit(state(1), &[])).await.unwrap();
-    assert_eq!(*home.open().load().await.unwrap().monitors["a"], state(1));
+    assert_eq!(*home.peek().monitors["a"], state(1));
 }
 
 async fn a_value_that_is_not_json_costs_nothing_else(home: &dyn Home) {
