@@ -106,14 +106,12 @@ fn severity(code: u8) -> u8 {
 
 impl CompletedCheck {
     fn exit(&self) -> u8 {
-        match (
-            self.observation.outcome.verdict(),
-            &self.observation.outcome.warning,
-        ) {
-            (Verdict::Up, None) => 0,
-            (Verdict::Up, Some(_)) => EXIT_WARNING,
-            (Verdict::Down, _) => EXIT_CRITICAL,
-            (Verdict::Unknown, _) => EXIT_UNKNOWN,
+        let outcome = &self.observation.outcome;
+        match outcome.verdict() {
+            Verdict::Up if outcome.is_degraded() => EXIT_WARNING,
+            Verdict::Up => 0,
+            Verdict::Down => EXIT_CRITICAL,
+            Verdict::Unknown => EXIT_UNKNOWN,
         }
     }
 }

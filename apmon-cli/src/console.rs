@@ -59,10 +59,10 @@ pub(crate) fn report(event: &Event<'_>, every_check: bool) {
             } else {
                 String::new()
             };
-            let text = match (outcome.failure(), &outcome.warning) {
+            let text = match (outcome.failure(), outcome.warning_text()) {
                 (Some(failure), _) => format!("{name}: {verdict}: {}{soft}", printable(&failure.reason)),
                 (None, Some(warning)) => {
-                    format!("{name}: {verdict} in {}: {}", millis(*took), printable(warning))
+                    format!("{name}: {verdict} in {}: {}", millis(*took), printable(&warning))
                 }
                 (None, None) => format!("{name}: {verdict} in {}", millis(*took)),
             };

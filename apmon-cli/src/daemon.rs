@@ -22,7 +22,7 @@ use self::{
 use crate::{
     api, console,
     options::CommonArgs,
-    site::{self, Process, Watcher},
+    site::{self, Process, RunMode},
 };
 
 /// How long a shutdown may take.
@@ -70,7 +70,7 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     let mut plans = Vec::new();
     let mut refused = 0;
     for (i, config) in args.configs.iter().cloned().enumerate() {
-        if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common, Watcher::Daemon) {
+        if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common, RunMode::Daemon) {
             console::log_error(&config, &error);
             refused += 1;
             continue;

@@ -15,7 +15,7 @@ use apmon_store::Platform;
 
 use crate::{
     api, kinds,
-    site::{self, Watcher},
+    site::{self, RunMode},
 };
 
 /// Where the files of one site are.
@@ -57,7 +57,7 @@ impl SiteLocation {
         Self {
             stem: stem(config),
             config: Some(config.to_owned()),
-            state_file: site::state_file(config, statefile, Watcher::Pass),
+            state_file: site::state_file(config, statefile, RunMode::Pass),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! real ones are sent and shows them; retries undelivered messages.
 
 mod retry;
-mod story;
+mod samples;
 
 use std::{
     path::{Path, PathBuf},
@@ -10,10 +10,8 @@ use std::{
 };
 
 use apmon_core::{
-    Channel, ChannelKind as _, DeliveryError, Notification, NotificationKind, config::ChannelEntry,
-    text::printable,
+    Channel, DeliveryError, Notification, NotificationKind, config::ChannelEntry, text::printable,
 };
-use apmon_notify::{MailKind, WebhookKind};
 use clap::{ArgAction, Args, Subcommand};
 
 use crate::{
@@ -114,12 +112,12 @@ pub(crate) fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
 
 /// Tests all webhooks of all files. Exits 0 when they accepted all messages.
 pub(crate) fn test_webhooks(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    test(configs, Selection::Section(WebhookKind.section()))
+    test(configs, Selection::Section("outage_webhooks"))
 }
 
 /// Tests all e-mail recipients of all files. Exits 0 when all mails were accepted.
 pub(crate) fn test_emails(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    test(configs, Selection::Section(MailKind.section()))
+    test(configs, Selection::Section("outage_emails"))
 }
 
 fn test(configs: &[PathBuf], selection: Selection<'_>) -> anyhow::Result<ExitCode> {
@@ -178,7 +176,7 @@ async fn test_site(config: &Path, process: &Process, selection: Selection<'_>) -
     }
     let mut all_taken = true;
     for channel in &channels {
-        for message in story::messages(&plan.site) {
+        for message in samples::messages(&plan.site) {
             match test_channel(&site, channel, &message).await {
                 Ok(()) => {}
                 Err(DeliveryError::Permanent { .. }) => all_taken = false,

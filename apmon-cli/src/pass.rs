@@ -15,7 +15,7 @@ use crate::{
     console, notify,
     options::CommonArgs,
     plural::count,
-    site::{self, Process, Watcher},
+    site::{self, Process, RunMode},
     summary,
 };
 
@@ -93,7 +93,7 @@ fn passes(args: &PassArgs) -> anyhow::Result<ExitCode> {
         let mut sites = tokio::task::JoinSet::new();
         let mut failed = false;
         for (i, config) in args.configs.iter().cloned().enumerate() {
-            if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common, Watcher::Pass)
+            if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common, RunMode::Pass)
             {
                 failed = true;
                 console::log_error(&config, &error);
@@ -144,7 +144,7 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
     let plan = site::plan(&file, common, process);
     let days = site::history_days(&file);
     drop(file);
-    let store = site::open_store(&site::state_path(config, common, Watcher::Pass))?;
+    let store = site::open_store(&site::state_path(config, common, RunMode::Pass))?;
     store.configure(days);
     Engine::new(plan, store.shared())
         .on_event(|event| console::report(event, true))

@@ -163,9 +163,9 @@ pub(crate) fn plan(file: &SiteFile, args: &CommonArgs, process: &Process) -> Pla
     plan
 }
 
-/// Who watches.
+/// How the command runs a site.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Watcher {
+pub(crate) enum RunMode {
     /// `apmon run`
     Daemon,
     /// One pass, for cron.
@@ -174,18 +174,18 @@ pub(crate) enum Watcher {
 
 /// Where a site's state is kept. Once there is a database every command uses
 /// it: two files would each know half.
-pub(crate) fn state_path(config: &Path, args: &CommonArgs, watcher: Watcher) -> PathBuf {
-    state_file(config, args.statefile.as_deref(), watcher)
+pub(crate) fn state_path(config: &Path, args: &CommonArgs, mode: RunMode) -> PathBuf {
+    state_file(config, args.statefile.as_deref(), mode)
 }
 
 /// The same, where `named` is the one that the command line names.
-pub(crate) fn state_file(config: &Path, named: Option<&Path>, watcher: Watcher) -> PathBuf {
+pub(crate) fn state_file(config: &Path, named: Option<&Path>, mode: RunMode) -> PathBuf {
     if let Some(path) = named {
         return path.to_owned();
     }
     let default = |format| apmon_store::default_path(config, format, Platform::HERE, &ProcessEnvironment);
     let database = default(Format::Sqlite);
-    if watcher == Watcher::Daemon || database.exists() {
+    if mode == RunMode::Daemon || database.exists() {
         database
     } else {
         default(Format::Json)
@@ -198,13 +198,10 @@ pub(crate) fn has_own_state(
     config: &Path,
     before: &[PathBuf],
     args: &CommonArgs,
-    watcher: Watcher,
+    mode: RunMode,
 ) -> anyhow::Result<()> {
-    let path = state_path(config, args, watcher);
-    match before
-        .iter()
-        .find(|other| state_path(other, args, watcher) == path)
-    {
+    let path = state_path(config, args, mode);
+    match before.iter().find(|other| state_path(other, args, mode) == path) {
         None => Ok(()),
         Some(other) => anyhow::bail!(
             "it does not run beside {}: {} is the state file of another of these site files",

@@ -141,8 +141,12 @@ fn a_redirect_away_from_https_is_a_warning_and_exit_1() {
     let json = json(&lab.run(&["check", &url, "--json"]));
     assert_eq!(json["verdict"], "up");
     assert_eq!(
-        json["warning"],
-        format!("redirected from https to {}", web.url("/"))
+        json["warnings"],
+        json!([{
+            "class": "redirect",
+            "level": "degrades",
+            "text": format!("redirected from https to {}", web.url("/")),
+        }])
     );
     assert_eq!(keys(&json["phases_ms"]), ["connect", "first byte", "tls"]);
 }
@@ -188,7 +192,7 @@ fn json_has_one_shape_whatever_the_verdict() {
         "latency_ms",
         "took_ms",
         "failure",
-        "warning",
+        "warnings",
         "phases_ms",
         "metrics",
     ];
@@ -211,8 +215,8 @@ fn json_has_one_shape_whatever_the_verdict() {
         "{value:#}"
     );
     assert_eq!(
-        (&value["failure"], &value["warning"]),
-        (&Value::Null, &Value::Null)
+        (&value["failure"], &value["warnings"]),
+        (&Value::Null, &json!([]))
     );
     assert_eq!(keys(&value["phases_ms"]), ["connect"]);
 

@@ -25,22 +25,22 @@ fn the_summary_of_the_complete_site_file() {
 #[test]
 fn all_errors_of_a_site_file_are_listed() {
     let lab = Lab::new();
-    fs::copy(test_file("site/mistakes.yaml"), lab.path("mistakes.yaml")).unwrap();
-    let output = lab.run(&["--test-config", "mistakes.yaml"]);
+    fs::copy(test_file("site/errors.yaml"), lab.path("errors.yaml")).unwrap();
+    let output = lab.run(&["--test-config", "errors.yaml"]);
     output.assert_code(1);
     assert!(!output.text().contains("s3cret"), "{}", output.text());
     insta::assert_snapshot!(output.text());
     // Every command that reads the file prints the same errors.
     for arguments in [
-        &["mistakes.yaml"][..],
-        &["run", "mistakes.yaml"],
-        &["--test-webhooks", "mistakes.yaml"],
+        &["errors.yaml"][..],
+        &["run", "errors.yaml"],
+        &["--test-webhooks", "errors.yaml"],
     ] {
         let other = lab.run(arguments);
         other.assert_code(1);
         assert_eq!(other.err, output.err, "{arguments:?}");
     }
-    let check = lab.run(&["check", "mistakes.yaml"]);
+    let check = lab.run(&["check", "errors.yaml"]);
     check.assert_code(3);
     assert_eq!(check.err, output.err);
 }

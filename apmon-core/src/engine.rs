@@ -5,16 +5,20 @@
 //! for cron; both use the same engine.
 
 mod agenda;
+mod delivery;
 mod dispatcher;
 mod event;
+mod heartbeats;
 mod lateness;
+mod monitors;
 mod outbox;
-mod pending;
+mod persistence;
 mod plan;
 mod runtime;
 mod self_monitor;
 mod stats;
 mod status;
+mod task;
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,15 +27,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::{dispatcher::Dispatcher, status::StatusSnapshot};
 pub use self::{
-    dispatcher::run_check,
     event::{Event, EventSink},
     lateness::Lateness,
-    plan::{Channel, Fallback, Plan},
+    plan::{Channel, Plan},
     status::{
         ChannelStatus, ChecksStatus, Condition, DeliveryCounts, MessageStatus, MonitorStatus, OutboxStatus,
         SiteStatus,
     },
+    task::run_check,
 };
+pub use crate::rule::route::Fallback;
 use crate::{
     store::{StateStore, StoreError},
     time::{Clock, SystemClock},
@@ -88,7 +93,7 @@ pub enum EngineError {
         known: Vec<String>,
     },
     /// The plan sends no notifications ([`Plan::no_notify`]).
-    #[error("notifications are off in this run (--no-notify)")]
+    #[error("notifications are off in this run")]
     NotifyOff,
 }
 

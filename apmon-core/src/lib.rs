@@ -1,7 +1,7 @@
 //! The engine of apmon, for embedding: it runs checks when they are due, decides by written
 //! rules, commits states and notifications, and then sends the notifications.
 //!
-//! The crate knows no sockets, no HTTP and no TLS: probes, channels and stores come from
+//! The crate opens no sockets and speaks neither HTTP nor TLS: probes, channels and stores come from
 //! outside ([`Probe`], [`Notifier`], [`StateStore`]; the crates `apmon-probes`, `apmon-notify`
 //! and `apmon-store` have ready ones). Something that needs more than one check of one target
 //! implements [`Monitor`] itself.
@@ -120,7 +120,9 @@ pub use notification::{
     ChannelClass, DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, OutboxEntry,
     Switch, Switches,
 };
-pub use outcome::{Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict};
+pub use outcome::{
+    Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict, Warning, WarningClass, WarningLevel,
+};
 pub use probe::{Check, Probe, Step, Trace};
 pub use secret::Secret;
 pub use services::Services;

@@ -283,7 +283,7 @@ pub trait Notifier: Send + Sync {
     ///
     /// # Errors
     /// As a delivery would end now.
-    async fn rehearse(&self) -> Result<(), DeliveryError> {
+    async fn test_connection(&self) -> Result<(), DeliveryError> {
         Ok(())
     }
 }

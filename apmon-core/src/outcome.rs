@@ -197,12 +197,91 @@ pub struct Outcome {
     failure: Option<Failure>,
     /// How long the target took to answer, if it answered.
     pub latency: Option<Duration>,
-    /// A warning about a target that is up.
-    pub warning: Option<String>,
+    /// What deserves attention although the target may be up, in the order in which it was
+    /// noticed.
+    pub warnings: Vec<Warning>,
     /// The duration of each stage, in the order in which they ran.
     pub phases: Vec<(Phase, Duration)>,
     /// What else was measured.
     pub metrics: Vec<Metric>,
+}
+
+/// Something about a target that deserves attention although it may be up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Warning {
+    /// The class, for machines.
+    pub class: WarningClass,
+    /// The text, for people: a fragment without a full stop.
+    pub text: String,
+    /// How serious it is.
+    pub level: WarningLevel,
+}
+
+/// The class of a warning, for machines.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum WarningClass {
+    /// The certificate expires soon, or has expired.
+    Expiry,
+    /// The answer came from elsewhere: a redirect left TLS.
+    Redirect,
+    /// A part of the data could not be read.
+    Incomplete,
+    /// One of several addresses does not answer.
+    Address,
+}
+
+/// How serious a warning is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum WarningLevel {
+    /// It is shown.
+    Note,
+    /// The target is degraded: up, but not as it should be.
+    Degrades,
+}
+
+impl Warning {
+    /// Creates a warning that is only shown.
+    pub fn note(class: WarningClass, text: impl Into<String>) -> Self {
+        Self {
+            class,
+            text: text.into(),
+            level: WarningLevel::Note,
+        }
+    }
+
+    /// Creates a warning that makes the target degraded.
+    pub fn degrades(class: WarningClass, text: impl Into<String>) -> Self {
+        Self {
+            level: WarningLevel::Degrades,
+            ..Self::note(class, text)
+        }
+    }
+}
+
+impl WarningClass {
+    /// The name used in `--json` output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expiry => "expiry",
+            Self::Redirect => "redirect",
+            Self::Incomplete => "incomplete",
+            Self::Address => "address",
+        }
+    }
+}
+
+impl WarningLevel {
+    /// The name used in `--json` output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Degrades => "degrades",
+        }
+    }
 }
 
 /// A figure that a check measured.
@@ -306,6 +385,23 @@ impl Outcome {
         self.failure.as_ref()
     }
 
+    /// Whether the target is up, but not as it should be.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        self.verdict() == Verdict::Up
+            && self
+                .warnings
+                .iter()
+                .any(|warning| warning.level == WarningLevel::Degrades)
+    }
+
+    /// The texts of all warnings, as one line; `None` without warnings.
+    #[must_use]
+    pub fn warning_text(&self) -> Option<String> {
+        let texts: Vec<&str> = self.warnings.iter().map(|warning| warning.text.as_str()).collect();
+        (!texts.is_empty()).then(|| texts.join("; "))
+    }
+
     /// Adds the duration of each stage.
     #[must_use]
     pub fn with_phases(mut self, phases: Vec<(Phase, Duration)>) -> Self {
@@ -341,5 +437,24 @@ mod tests {
             Verdict::Down
         );
         assert_eq!(Outcome::up(Duration::ZERO).verdict(), Verdict::Up);
+    }
+
+    #[test]
+    fn a_note_does_not_hide_a_warning_that_degrades() {
+        let mut outcome = Outcome::up(Duration::ZERO);
+        assert_eq!((outcome.is_degraded(), outcome.warning_text()), (false, None));
+        let dead = Warning::note(WarningClass::Address, "192.0.2.1 does not answer");
+        outcome.warnings.push(dead);
+        assert!(!outcome.is_degraded());
+        let expiring = Warning::degrades(WarningClass::Expiry, "the certificate expires in 3 days");
+        outcome.warnings.push(expiring.clone());
+        assert!(outcome.is_degraded());
+        assert_eq!(
+            outcome.warning_text().as_deref(),
+            Some("192.0.2.1 does not answer; the certificate expires in 3 days")
+        );
+        let mut down = Outcome::fail(FailureClass::Pin, "x");
+        down.warnings.push(expiring);
+        assert!(!down.is_degraded(), "it is down");
     }
 }

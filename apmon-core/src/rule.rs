@@ -4,10 +4,13 @@
 
 pub mod alert;
 pub(crate) mod backoff;
+pub mod effects;
 pub mod health;
 pub(crate) mod heartbeat;
 pub mod pacing;
+mod record;
 pub(crate) mod resend;
+pub mod route;
 pub(crate) mod schedule;
 pub mod window;
 pub mod wording;

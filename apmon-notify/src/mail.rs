@@ -307,7 +307,7 @@ impl Notifier for Mail {
         Ok(())
     }
 
-    async fn rehearse(&self) -> Result<(), DeliveryError> {
+    async fn test_connection(&self) -> Result<(), DeliveryError> {
         self.server.try_out().await
     }
 }

@@ -12,7 +12,9 @@ pub(crate) mod target;
 
 use std::sync::Arc;
 
-use apmon_core::{Blueprint, Both, Check, Failure, FailureClass, Kind, Outcome, Probe, config::Section};
+use apmon_core::{
+    Blueprint, Both, Check, Failure, FailureClass, Kind, Outcome, Probe, Warning, WarningClass, config::Section,
+};
 use async_trait::async_trait;
 use url::Url;
 
@@ -148,7 +150,8 @@ impl<C: Carrier> HttpProbe<C> {
                     format!("redirected from https to {shown}, where no certificate identifies the server"),
                 ));
             }
-            recorder.warn(format!("redirected from https to {shown}"));
+            let text = format!("redirected from https to {shown}");
+            recorder.warn(Warning::degrades(WarningClass::Redirect, text));
         }
         Ok(next)
     }

@@ -1,8 +1,8 @@
-//! The record of one check: phases, metrics, a warning, and the outcome.
+//! The record of one check: phases, metrics, warnings, and the outcome.
 
 use std::{net::IpAddr, time::Duration};
 
-use apmon_core::{Failure, Metric, Outcome, OwnNetwork as _, Phase, Reading, Stopwatch};
+use apmon_core::{Failure, Metric, Outcome, OwnNetwork as _, Phase, Reading, Stopwatch, Warning};
 
 use crate::network::Network;
 
@@ -12,7 +12,7 @@ pub(crate) struct CheckRecorder {
     last: Duration,
     stopped: Option<Duration>,
     phases: Vec<(Phase, Duration)>,
-    warning: Option<String>,
+    warnings: Vec<Warning>,
     metrics: Vec<Metric>,
     to: Option<IpAddr>,
 }
@@ -24,7 +24,7 @@ impl CheckRecorder {
             last: Duration::ZERO,
             stopped: None,
             phases: Vec::new(),
-            warning: None,
+            warnings: Vec::new(),
             metrics: Vec::new(),
             to: None,
         }
@@ -48,9 +48,11 @@ impl CheckRecorder {
         }
     }
 
-    /// Adds a warning to an outcome that may be up. The first warning stays.
-    pub(crate) fn warn(&mut self, text: String) {
-        self.warning.get_or_insert(text);
+    /// Adds a warning, unless it is there already: redirects may lead through one server twice.
+    pub(crate) fn warn(&mut self, warning: Warning) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     /// Ends `phase`, which took the time since the one before.
@@ -80,7 +82,7 @@ impl CheckRecorder {
             Ok(()) => Outcome::up(self.stopped.unwrap_or_else(|| self.watch.elapsed())),
             Err(failure) => Outcome::failed(failure),
         };
-        outcome.warning = self.warning;
+        outcome.warnings = self.warnings;
         outcome.metrics = self.metrics;
         outcome.with_phases(self.phases)
     }

@@ -4,7 +4,7 @@ mod options;
 
 use std::{net::Ipv4Addr, sync::Arc};
 
-use apmon_core::{Check, Failure, Phase, config::Host};
+use apmon_core::{Check, Failure, Phase, Warning, WarningClass, config::Host};
 use apmon_tls::{Expiry, Trust, Verifier, client_config, describe, failure, quic_client_config};
 use rustls::{
     ClientConfig,
@@ -96,12 +96,13 @@ impl Tls {
         recorder.measured_least("ssl_expiry_days", days as f64);
         if self.warn_days.is_some_and(|warn| days < i64::from(warn)) {
             let date = expiry.date;
-            recorder.warn(match days {
+            let text = match days {
                 ..0 => format!("certificate has expired ({date})"),
                 0 => format!("certificate expires within a day ({date})"),
                 1 => format!("certificate expires in 1 day ({date})"),
                 _ => format!("certificate expires in {days} days ({date})"),
-            });
+            };
+            recorder.warn(Warning::degrades(WarningClass::Expiry, text));
         }
     }
 }

@@ -371,7 +371,7 @@ async fn a_redirect_from_https_to_http_fails_when_pinned_and_warns_when_not() {
     let outcome = check(&https(server), LONG).await;
     assert_eq!(outcome.verdict(), Verdict::Up);
     assert_eq!(
-        outcome.warning.unwrap(),
+        outcome.warning_text().unwrap(),
         format!("redirected from https to http://{plain}/")
     );
     let section = format!(

@@ -179,7 +179,7 @@ async fn certificates_are_judged_as_over_tcp() {
     };
     assert_eq!(reason(&check(&(quic(server, "/") + &verify), LONG).await), "up");
     let outcome = check(&(quic(server, "/") + "\nssl_expiry_warn_days: 36500"), LONG).await;
-    assert!(outcome.warning.unwrap().ends_with(" days (2099-12-31)"));
+    assert!(outcome.warning_text().unwrap().ends_with(" days (2099-12-31)"));
     assert_eq!(outcome.metrics[0].name, "ssl_expiry_days");
     let stranger = Pki::new();
     let other = verify.replace(

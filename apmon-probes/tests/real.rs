@@ -85,12 +85,12 @@ async fn nginx_redirects_are_followed_to_their_end() {
     let upgrade = web("http", nginx.http(), "/to-https") + "\nexpect: '" + Nginx::TITLE + "'";
     let outcome = check(&upgrade, LONG).await;
     assert_eq!(reason(&outcome), "up");
-    assert_eq!(outcome.warning, None);
+    assert_eq!(outcome.warning_text(), None);
     let downgrade = web("https", nginx.https(), "/to-http");
     let outcome = check(&downgrade, LONG).await;
     assert_eq!(reason(&outcome), "up");
     let warning = format!("redirected from https to http://{}/", nginx.http());
-    assert_eq!(outcome.warning, Some(warning));
+    assert_eq!(outcome.warning_text(), Some(warning));
     let pinned = format!("{downgrade}\nssl_fingerprint: '{}'", certificate.fingerprint());
     assert_eq!(class(&check(&pinned, LONG).await), FailureClass::Pin);
 }

@@ -59,13 +59,13 @@ async fn verified_https_never_leads_to_http() {
     let outcome = check(&pki, "", &address, "").await;
     assert_eq!(reason(&outcome), "up");
     let warning = format!("redirected from https to http://{plain}/");
-    assert_eq!(outcome.warning, Some(warning));
+    assert_eq!(outcome.warning_text(), Some(warning));
     // A chain of redirects does not hide it.
     let between = http_server(to(&format!("http://{plain}/"))).await;
     let tap = Tap::of(pki.server(&["leaf"]).config(), to(&format!("http://{between}/"))).await;
     let outcome = check(&pki, "", &format!("https://{}/", tap.address), "").await;
     let warning = format!("redirected from https to http://{between}/");
-    assert_eq!((reason(&outcome), &outcome.warning), ("up", &Some(warning)));
+    assert_eq!((reason(&outcome), outcome.warning_text()), ("up".into(), Some(warning)));
 }
 
 #[tokio::test]

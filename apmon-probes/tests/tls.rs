@@ -422,16 +422,16 @@ async fn a_certificate_that_expires_soon_warns_and_has_a_metric() {
     // It expires at midnight.
     assert!((10.0..11.0).contains(&days(&soon)), "{}", days(&soon));
     let text = format!("certificate expires in 10 days ({})", dashed(in_days(11)));
-    assert_eq!(soon.warning.as_deref(), Some(&*text));
+    assert_eq!(soon.warning_text().as_deref(), Some(&*text));
     assert_eq!(reason(&soon), "up");
     let site = "  ssl_expiry_warn_days: 30";
     let by_site = verified(&pki, &["soon"], site, "").await;
-    assert_eq!(by_site.warning.as_deref(), Some(&*text));
+    assert_eq!(by_site.warning_text().as_deref(), Some(&*text));
     let late = verified(&pki, &["late"], site, "").await;
-    assert_eq!((late.warning.as_deref(), days(&late)), (None, 399.0));
+    assert_eq!((late.warning_text(), days(&late)), (None, 399.0));
     for options in ["", "\nssl_expiry_warn_days: 10", "\nssl_expiry_warn_days: 5"] {
         let quiet = verified(&pki, &["soon"], "", options).await;
-        assert_eq!(quiet.warning, None, "{options}");
+        assert_eq!(quiet.warning_text(), None, "{options}");
     }
     pki.make(&CertificateSpec {
         name: "expired",
@@ -440,8 +440,8 @@ async fn a_certificate_that_expires_soon_warns_and_has_a_metric() {
     });
     let options = format!("{warn}\nignore_ssl_expiry: yes");
     let expired = verified(&pki, &["expired"], "", &options).await;
-    let warning = expired.warning.as_deref();
-    assert_eq!(warning, Some("certificate has expired (2025-02-01)"));
+    let warning = expired.warning_text();
+    assert_eq!(warning.as_deref(), Some("certificate has expired (2025-02-01)"));
     assert!(days(&expired) < -600.0);
 }
 

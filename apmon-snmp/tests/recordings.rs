@@ -92,7 +92,7 @@ async fn what_changes_rarely_is_read_at_every_tenth_poll() {
 fn shown(seen: &LabCheck) -> String {
     let observation = &seen.observation;
     let mut text = format!("{}\n", seen.reason());
-    if let Some(warning) = &observation.outcome.warning {
+    if let Some(warning) = observation.outcome.warning_text() {
         writeln!(text, "warning: {warning}").unwrap();
     }
     for notice in &observation.notices {
@@ -247,7 +247,7 @@ fn changed(first: &LabCheck, second: &LabCheck, remembers_the_same: bool) -> Str
     text += &are_same("device", observation.device == first.observation.device);
     text += &are_same(
         "warning",
-        observation.outcome.warning == first.observation.outcome.warning,
+        observation.outcome.warnings == first.observation.outcome.warnings,
     );
     text += &are_same("memory", remembers_the_same);
     text

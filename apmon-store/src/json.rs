@@ -30,7 +30,7 @@ pub struct JsonStore {
 }
 
 impl JsonStore {
-    /// Opens a store on `path` without touching the file yet. Timeline are written
+    /// Opens a store on `path` without touching the file yet. Times are written
     /// in `zone`. The `lock` (see [`JsonStore::lock`]) is held for as long as
     /// anything can still be written; without one, other processes are not kept
     /// away.

@@ -4,10 +4,11 @@ use std::fmt;
 
 /// One sentence that says why a task failed. A task ends with the first one.
 #[derive(Debug)]
-pub(crate) struct Fault(String);
+pub struct Fault(String);
 
 impl Fault {
-    pub(crate) fn new(sentence: impl Into<String>) -> Self {
+    /// A failure with this sentence.
+    pub fn new(sentence: impl Into<String>) -> Self {
         Self(sentence.into())
     }
 }
@@ -19,7 +20,11 @@ impl fmt::Display for Fault {
 }
 
 /// Adds to an error what was being done when it occurred.
-pub(crate) trait During<T> {
+pub trait During<T> {
+    /// Puts `what` in front of the error.
+    ///
+    /// # Errors
+    /// If there is an error already.
     fn during(self, what: impl fmt::Display) -> Result<T, Fault>;
 }
 
@@ -30,7 +35,7 @@ impl<T, E: fmt::Display> During<T> for Result<T, E> {
 }
 
 /// `1 rule` or `2 rules`.
-pub(crate) fn counted(number: usize, noun: &str) -> String {
+pub fn counted(number: usize, noun: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{ending}")
 }

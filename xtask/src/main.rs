@@ -3,28 +3,26 @@
 // A task prints to the terminal; only the product's libraries must not.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-mod bench;
-mod chaos;
 mod check;
 mod demo;
 mod docs;
-mod fault;
 mod format;
 mod fuzz;
+mod harness;
 mod listing;
 mod new_channel;
 mod new_probe;
 mod package;
-mod process;
 mod recordings;
 mod request;
-mod stopwatch;
 mod test;
-mod workspace;
 
 use std::process::ExitCode;
 
-use fault::Fault;
+// Here for all modules of the tasks, as `crate::fault` and so on.
+use xtask::{fault, process, stopwatch, workspace};
+
+use self::fault::Fault;
 
 /// One task: its usage, its summary and its function.
 struct Task {
@@ -77,7 +75,7 @@ const TASKS: &[Task] = &[
     Task {
         usage: "chaos [--kills N] [--seed S] [--debug]",
         summary: "kill apmon, make its receivers fail, and check that nothing is lost (default: 200 kills, release build)",
-        run: chaos::run,
+        run: harness::chaos,
     },
     Task {
         usage: "docs [--check]",
@@ -87,7 +85,7 @@ const TASKS: &[Task] = &[
     Task {
         usage: "bench [PART]",
         summary: "measure apmon and its peers",
-        run: bench::run,
+        run: harness::bench,
     },
 ];
 

@@ -17,7 +17,7 @@ use crate::{
 const CHECK_EVERY: Duration = Duration::from_millis(50);
 
 /// The cargo that runs this program, in the root of the checkout.
-pub(crate) fn cargo() -> Command {
+pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace::root());
     // The variables that `cargo run` sets for this package must not reach other
@@ -32,7 +32,7 @@ pub(crate) fn cargo() -> Command {
 }
 
 /// The command line as it would be typed.
-pub(crate) fn shown(command: &Command) -> String {
+pub fn shown(command: &Command) -> String {
     let program = PathBuf::from(command.get_program());
     let name = program.file_name().unwrap_or(command.get_program());
     let mut line = name.to_string_lossy().into_owned();
@@ -44,21 +44,27 @@ pub(crate) fn shown(command: &Command) -> String {
 }
 
 /// Runs a command to its end on this terminal.
-pub(crate) fn run(command: &mut Command) -> Result<(), Fault> {
+///
+/// # Errors
+/// If it cannot be started or fails.
+pub fn run(command: &mut Command) -> Result<(), Fault> {
     println!("$ {}", shown(command));
     let status = command.status().during(shown(command))?;
     succeeded(command, status)
 }
 
 /// Runs a command to its end and returns its output.
-pub(crate) fn output(command: &mut Command) -> Result<String, Fault> {
+///
+/// # Errors
+/// If it cannot be started, fails, or prints something that is not text.
+pub fn output(command: &mut Command) -> Result<String, Fault> {
     let output = command.stderr(Stdio::inherit()).output().during(shown(command))?;
     succeeded(command, output.status)?;
     String::from_utf8(output.stdout).during(format!("{}: its output", shown(command)))
 }
 
 /// Runs a command without output; whether it succeeded.
-pub(crate) fn works(command: &mut Command) -> bool {
+pub fn works(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -76,7 +82,7 @@ fn succeeded(command: &Command, status: ExitStatus) -> Result<(), Fault> {
 
 /// The path of a program: from PATH, or from the directories of administration
 /// programs.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let places = env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
     places
@@ -85,7 +91,7 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 }
 
 /// Waits until `question` returns true; `false` if `limit` passes first.
-pub(crate) fn wait_until(limit: Duration, mut question: impl FnMut() -> bool) -> bool {
+pub fn wait_until(limit: Duration, mut question: impl FnMut() -> bool) -> bool {
     for _ in 0..=limit.as_millis() / CHECK_EVERY.as_millis() {
         if question() {
             return true;
@@ -96,7 +102,7 @@ pub(crate) fn wait_until(limit: Duration, mut question: impl FnMut() -> bool) ->
 }
 
 /// A background program that ends together with this one.
-pub(crate) struct Running {
+pub struct Running {
     name: &'static str,
     child: Child,
     status: Option<ExitStatus>,
@@ -105,7 +111,10 @@ pub(crate) struct Running {
 impl Running {
     /// Starts `program`. With `setpriv`, the kernel ends it even if this program
     /// is killed by SIGKILL.
-    pub(crate) fn start(
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(
         name: &'static str,
         program: PathBuf,
         prepare: impl FnOnce(&mut Command) -> &mut Command,
@@ -129,12 +138,13 @@ impl Running {
         })
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Its exit status, if it has ended.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+    pub fn ended(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
             self.status = self.child.try_wait().ok().flatten();
         }
@@ -142,7 +152,10 @@ impl Running {
     }
 
     /// Sends SIGTERM and waits for the end.
-    pub(crate) fn stop(&mut self, limit: Duration) -> Result<ExitStatus, Fault> {
+    ///
+    /// # Errors
+    /// If it does not end within `limit`.
+    pub fn stop(&mut self, limit: Duration) -> Result<ExitStatus, Fault> {
         if let Some(status) = self.ended() {
             return Ok(status);
         }

@@ -4,15 +4,17 @@ use std::time::{Duration, Instant};
 
 /// Measures the time since its start.
 #[derive(Clone, Copy)]
-pub(crate) struct Stopwatch(Instant);
+pub struct Stopwatch(Instant);
 
 impl Stopwatch {
+    /// Starts to measure.
     #[allow(clippy::disallowed_methods)] // the product's rules do not use it
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    pub(crate) fn elapsed(self) -> Duration {
+    /// The time since the start.
+    pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
 }

@@ -1,9 +1,9 @@
 //! `cargo xtask test`: everything that CI runs, the quickest steps first.
 
 use crate::{
-    chaos, check, docs,
+    check, docs,
     fault::Fault,
-    format, fuzz,
+    format, fuzz, harness,
     package::{self, CXX, DNSMASQ, NGINX, Needed, needed},
     process::{self, cargo},
     recordings::{self, GDBM, VENV},
@@ -96,7 +96,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "chaos",
-        run: || chaos::run(&CHAOS.map(str::to_owned)),
+        run: || harness::chaos(&CHAOS.map(str::to_owned)),
     },
     Step {
         name: "fuzz",

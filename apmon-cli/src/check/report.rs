@@ -126,9 +126,8 @@ fn sentence(check: &CompletedCheck) -> String {
         (Verdict::Unknown, failure) => format!("{subject} is unknown: {}", reason(failure)),
     };
     let warning = outcome
-        .warning
-        .as_deref()
-        .map(|warning| format!(", but: {}", printable(warning)))
+        .warning_text()
+        .map(|warning| format!(", but: {}", printable(&warning)))
         .unwrap_or_default();
     // A | separates the performance data; there must be none before it.
     format!(
@@ -233,7 +232,11 @@ fn value(check: &CompletedCheck, explain: bool) -> Value {
             },
             "reason": failure.reason,
         })),
-        "warning": outcome.warning,
+        "warnings": outcome.warnings.iter().map(|warning| json!({
+            "class": warning.class.as_str(),
+            "level": warning.level.as_str(),
+            "text": warning.text,
+        })).collect::<Vec<_>>(),
         "phases_ms": phases,
         "metrics": outcome.metrics.iter().map(|metric| (metric.name.as_ref(), metric.value())).collect::<BTreeMap<_, _>>(),
     });

@@ -22,7 +22,7 @@ use crate::{
     api, console,
     options::CommonArgs,
     plural::count,
-    site::{self, Process, Store, Watcher},
+    site::{self, Process, RunMode, Store},
 };
 
 /// How often a site is tried again that could not start for another reason than
@@ -38,7 +38,7 @@ pub(super) struct Ready {
 /// The content of a site file.
 struct LoadedSite {
     plan: Plan,
-    rehearsals: Vec<Rehearsal>,
+    connection_tests: Vec<ConnectionTest>,
     history_days: u32,
 }
 
@@ -149,7 +149,7 @@ impl Supervisor {
         published: &watch::Sender<Option<Handle>>,
     ) -> Ended {
         store.configure(site.history_days);
-        let plan = self.rehearse(site);
+        let plan = self.test_connections(site);
         self.process.span(&self.config).in_scope(|| {
             tracing::info!(
                 "{}: watching {}",
@@ -194,7 +194,7 @@ impl Supervisor {
     /// Opens the site's socket. Without a socket the site runs all the same.
     async fn listen(&self, engine: Handle) -> Option<api::Listening> {
         let host = self.host.as_ref()?;
-        let state_file = site::state_path(&self.config, &self.common, Watcher::Daemon);
+        let state_file = site::state_path(&self.config, &self.common, RunMode::Daemon);
         let socket = api::socket_of(&state_file);
         let listening = host.listen(&socket, engine).await;
         let warn = |error: &std::io::Error| {
@@ -210,14 +210,21 @@ impl Supervisor {
     /// Reaches the receivers of the site's channels at the start and at each reload, as far
     /// as that is possible without a notification, when the operator is there to read the
     /// warning. Returns the plan.
-    fn rehearse(&self, LoadedSite { plan, rehearsals, .. }: LoadedSite) -> Plan {
-        for Rehearsal { channel, notifier } in rehearsals {
-            let rehearse = async move {
-                if let Err(error) = notifier.rehearse().await {
+    fn test_connections(
+        &self,
+        LoadedSite {
+            plan,
+            connection_tests,
+            ..
+        }: LoadedSite,
+    ) -> Plan {
+        for ConnectionTest { channel, notifier } in connection_tests {
+            let test = async move {
+                if let Err(error) = notifier.test_connection().await {
                     tracing::warn!("{channel} cannot deliver now: {error}");
                 }
             };
-            tokio::spawn(rehearse.instrument(self.process.span(&self.config)));
+            tokio::spawn(test.instrument(self.process.span(&self.config)));
         }
         plan
     }
@@ -228,7 +235,7 @@ impl Supervisor {
         match self.read(load_site).await {
             Ok(site) => {
                 store.configure(site.history_days);
-                let plan = self.rehearse(site);
+                let plan = self.test_connections(site);
                 if let Err(error) = handle.reload(plan).await {
                     tracing::error!("{}: {error}", printable(&self.config.display().to_string()));
                 }
@@ -247,7 +254,7 @@ impl Supervisor {
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Ready> {
     let site = load_site(config, common, process)?;
-    let store = site::open_store(&site::state_path(config, common, Watcher::Daemon))?;
+    let store = site::open_store(&site::state_path(config, common, RunMode::Daemon))?;
     Ok(Ready { site, store })
 }
 
@@ -258,20 +265,20 @@ fn load_site(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::R
     }
     let plan = site::plan(&file, common, process);
     Ok(LoadedSite {
-        rehearsals: rehearsals(&file, &plan),
+        connection_tests: connection_tests(&file, &plan),
         plan,
         history_days: site::history_days(&file),
     })
 }
 
 /// A channel whose receiver is reached at start.
-struct Rehearsal {
+struct ConnectionTest {
     channel: String,
     notifier: Arc<dyn Notifier>,
 }
 
-/// One for each way out: of the channels that share a server the first.
-fn rehearsals(file: &SiteFile, plan: &Plan) -> Vec<Rehearsal> {
+/// One for each receiver: of the channels that share a server only the first.
+fn connection_tests(file: &SiteFile, plan: &Plan) -> Vec<ConnectionTest> {
     if plan.no_notify {
         return Vec::new();
     }
@@ -280,7 +287,7 @@ fn rehearsals(file: &SiteFile, plan: &Plan) -> Vec<Rehearsal> {
     let first = entries.filter(|entry| entry.blueprint.via.as_ref().is_none_or(|via| servers.insert(via)));
     let channels = first.filter_map(|entry| plan.channels.iter().find(|channel| channel.id == entry.id));
     channels
-        .map(|channel| Rehearsal {
+        .map(|channel| ConnectionTest {
             channel: printable(&channel.id).into_owned(),
             notifier: Arc::clone(&channel.notifier),
         })

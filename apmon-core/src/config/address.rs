@@ -1,4 +1,4 @@
-//! Hosts, URLs and e-mail addresses.
+//! Hosts and URLs.
 
 use std::{
     fmt,

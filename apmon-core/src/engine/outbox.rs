@@ -4,6 +4,7 @@
 
 mod fallback;
 mod queue;
+mod saving;
 mod status;
 
 use std::{
@@ -13,15 +14,14 @@ use std::{
 
 use jiff::Timestamp;
 
-pub(super) use self::fallback::FallbackDue;
+pub(super) use self::{fallback::FallbackDue, saving::Unsaved};
 use self::{
     fallback::is_fallback_done,
     queue::{ChannelQueue, Item},
 };
-use super::plan::{Fallback, Plan};
 use crate::{
     notification::{DeliveryError, Notification, NotificationKind, OutboxEntry},
-    rule::backoff,
+    rule::{backoff, route::Fallback},
     time::{Mono, Now},
 };
 
@@ -46,52 +46,65 @@ pub(super) struct Outbox {
     expiry: Duration,
     /// The fallbacks by channel.
     fallbacks: HashMap<String, Fallback>,
+    /// Keys of finished entries that may be on disk: the next commit settles them.
+    settled: Vec<String>,
+    /// Keys of entries that are in a commit for the first time, until it ends.
+    writing: HashSet<String>,
+    /// Whether the store does not answer, so that new entries are sent from memory.
+    from_memory: bool,
 }
 
 /// The result of a delivery attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum AttemptResult {
-    /// The notification was delivered; its key is settled.
-    Delivered,
+    /// The notification was delivered; its entry is finished.
+    Delivered(OutboxEntry),
     /// The attempt failed; there will be another.
     Retried(OutboxEntry),
     /// The notification was refused; it is kept.
     Refused(OutboxEntry),
-    /// A reminder that failed after its outage had ended; its key is settled.
+    /// A reminder that failed after its outage had ended; it is finished.
     Dropped(OutboxEntry),
-    /// A reminder that failed when the next one had been decided; its key is settled.
+    /// A reminder that failed when the next one had been decided; it is finished.
     Replaced(OutboxEntry),
 }
 
 impl Outbox {
-    /// Creates an empty outbox for `plan`.
-    pub(super) fn new(plan: &Plan) -> Self {
+    /// Creates an empty outbox. `expiry` is the age at which a notification is given up.
+    pub(super) fn new(expiry: Duration, fallbacks: HashMap<String, Fallback>) -> Self {
         Self {
             queues: BTreeMap::new(),
             expires: None,
-            expiry: plan.expire_after,
-            fallbacks: plan.fallbacks(),
+            expiry,
+            fallbacks,
+            settled: Vec::new(),
+            writing: HashSet::new(),
+            from_memory: false,
         }
     }
 
-    /// Applies another plan.
-    pub(super) fn apply_plan(&mut self, plan: &Plan, now: Mono) {
-        self.expiry = plan.expire_after;
+    /// Applies another expiry and other fallbacks.
+    pub(super) fn configure(&mut self, expiry: Duration, fallbacks: HashMap<String, Fallback>, now: Mono) {
+        self.expiry = expiry;
         for item in self.queues.values_mut().flat_map(ChannelQueue::items_mut) {
             item.expires = item.decided.plus(self.expiry);
         }
         // The next turn computes it.
         self.expires = self.expires.map(|_| now);
-        self.set_fallbacks(plan.fallbacks());
+        self.set_fallbacks(fallbacks);
+    }
+
+    /// Adds an entry that a store held. Returns the reminder that it replaces: one that was
+    /// being delivered when this one was decided.
+    pub(super) fn load(&mut self, entry: OutboxEntry, now: Now) -> Option<OutboxEntry> {
+        let decided = decided(&entry, now);
+        self.insert(entry, decided, true, now)
     }
 
     /// Adds a notification. Returns the reminder that it replaces.
-    pub(super) fn push(&mut self, entry: OutboxEntry, committed: bool, now: Now) -> Option<OutboxEntry> {
-        let decided = match entry.notification.at < CLOCK_SET {
-            true => now.mono,
-            false => now.mono_of(entry.notification.at),
-        };
-        self.push_decided(entry, decided, committed, now)
+    pub(super) fn push(&mut self, entry: OutboxEntry, now: Now) -> Option<OutboxEntry> {
+        let decided = decided(&entry, now);
+        self.insert(entry, decided, false, now)
     }
 
     /// Adds a notification that was `decided` then, whatever its timestamp says: the wall clock
@@ -100,9 +113,12 @@ impl Outbox {
         &mut self,
         entry: OutboxEntry,
         decided: Mono,
-        committed: bool,
         now: Now,
     ) -> Option<OutboxEntry> {
+        self.insert(entry, decided, false, now)
+    }
+
+    fn insert(&mut self, entry: OutboxEntry, decided: Mono, stored: bool, now: Now) -> Option<OutboxEntry> {
         let queue = self.queues.entry(entry.channel.clone()).or_default();
         let replaced = match entry.notification.kind {
             NotificationKind::Reminder => queue.replace_reminder(&entry.notification.incident),
@@ -134,7 +150,9 @@ impl Outbox {
         let position = queue.insert(Item {
             fallback_done: is_fallback_done(&entry, fallback),
             entry,
-            committed,
+            sendable: stored || self.from_memory,
+            unsaved: !stored,
+            stored,
             deferred,
             decided,
             expires,
@@ -144,7 +162,7 @@ impl Outbox {
             had_final_attempt: false,
         });
         queue.update_fallback(position, fallback);
-        replaced
+        replaced.map(|item| self.settle(item))
     }
 
     /// Prepares for a new notification: refused ones of the same incident are retried before
@@ -160,13 +178,9 @@ impl Outbox {
     }
 
     /// Closes an incident that ended at `at`, whether or not its end is reported. Returns its
-    /// reminders, which are obsolete, and the entries that have changed.
-    pub(super) fn close_incident(
-        &mut self,
-        incident: &str,
-        at: Timestamp,
-    ) -> (Vec<OutboxEntry>, Vec<OutboxEntry>) {
-        let (mut dropped, mut changed) = (Vec::new(), Vec::new());
+    /// reminders, which are dropped.
+    pub(super) fn close_incident(&mut self, incident: &str, at: Timestamp) -> Vec<OutboxEntry> {
+        let mut dropped = Vec::new();
         for queue in self.queues.values_mut() {
             for position in queue.positions(incident) {
                 let is_in_flight = queue.in_flight() == Some(position);
@@ -175,15 +189,15 @@ impl Outbox {
                 };
                 match item.is_reminder() {
                     true if is_in_flight => item.outage_ended = true,
-                    true => dropped.extend(queue.remove(position).map(|item| item.entry)),
+                    true => dropped.extend(queue.remove(position)),
                     false => {
                         item.entry.notification.ended = Some(at);
-                        changed.push(item.entry.clone());
+                        queue.mark_unsaved(position);
                     }
                 }
             }
         }
-        (dropped, changed)
+        dropped.into_iter().map(|item| self.settle(item)).collect()
     }
 
     /// Drops the reminders for which `outage_ended` is true.
@@ -200,15 +214,6 @@ impl Outbox {
             }
         }
         self.remove_where(outage_ended)
-    }
-
-    /// Marks entries as written, or as impossible to write: they may be sent.
-    pub(super) fn confirm(&mut self, entries: &[OutboxEntry]) {
-        for entry in entries {
-            if let Some(queue) = self.queues.get_mut(&entry.channel) {
-                queue.confirm(entry);
-            }
-        }
     }
 
     /// Starts the next due attempt of each idle channel.
@@ -238,16 +243,15 @@ impl Outbox {
         let item = queue.item_mut(position)?;
         let error = match result {
             Ok(()) => {
-                queue.remove(position);
+                let item = queue.remove(position)?;
                 queue.accepted(now.mono);
-                return Some(AttemptResult::Delivered);
+                return Some(AttemptResult::Delivered(self.settle(item)));
             }
             Err(error) => error,
         };
         if item.outage_ended {
-            return queue
-                .remove(position)
-                .map(|item| AttemptResult::Dropped(item.entry));
+            let item = queue.remove(position)?;
+            return Some(AttemptResult::Dropped(self.settle(item)));
         }
         let is_replaced = item.replaced;
         self.expires = Some(self.expires.map_or(item.expires, |first| first.min(item.expires)));
@@ -280,11 +284,11 @@ impl Outbox {
             }
         }
         if is_replaced {
-            return queue
-                .remove(position)
-                .map(|item| AttemptResult::Replaced(item.entry));
+            let item = queue.remove(position)?;
+            return Some(AttemptResult::Replaced(self.settle(item)));
         }
         queue.update_fallback(position, self.fallbacks.get(channel));
+        queue.mark_unsaved(position);
         let entry = queue.item(position)?.entry.clone();
         Some(match entry.refused {
             true => AttemptResult::Refused(entry),
@@ -315,9 +319,8 @@ impl Outbox {
         same.any(|item| item.entry.notification.id == message.id)
     }
 
-    /// Sets the channels that get a notification. Returns the entries that have changed.
-    pub(super) fn set_addressed(&mut self, message: &Notification, addressed: &[String]) -> Vec<OutboxEntry> {
-        let mut changed = Vec::new();
+    /// Sets the channels that get a notification.
+    pub(super) fn set_addressed(&mut self, message: &Notification, addressed: &[String]) {
         for queue in self.queues.values_mut() {
             for position in queue.positions(&message.incident) {
                 let Some(item) = queue.item_mut(position) else {
@@ -326,16 +329,10 @@ impl Outbox {
                 let entry = &mut item.entry;
                 if entry.notification.id == message.id && entry.addressed != addressed {
                     entry.addressed = addressed.to_vec();
-                    changed.push(entry.clone());
+                    queue.mark_unsaved(position);
                 }
             }
         }
-        changed
-    }
-
-    /// Marks everything as ready to be sent from memory, because the store does not answer.
-    pub(super) fn confirm_all(&mut self) {
-        self.queues.values_mut().for_each(ChannelQueue::confirm_all);
     }
 
     /// Removes the entries of channels that no longer exist, each with the moment of its
@@ -349,12 +346,13 @@ impl Outbox {
             orphans.extend(queue.drain());
             queue.in_flight().is_some()
         });
+        let orphans = orphans.into_iter();
         orphans
-    }
-
-    /// Retries everything at once, because something may have been fixed.
-    pub(super) fn retry_all(&mut self) {
-        self.retry(None);
+            .map(|item| {
+                let decided = item.decided;
+                (self.settle(item), decided)
+            })
+            .collect()
     }
 
     /// Retries the entries of one channel, or of all, at once. Returns their number.
@@ -377,16 +375,13 @@ impl Outbox {
     /// Removes the entries for which `gone` is true, except those in flight.
     fn remove_where(&mut self, gone: impl Fn(&Item) -> bool) -> Vec<OutboxEntry> {
         let queues = self.queues.values_mut();
-        let removed = queues
-            .flat_map(|queue| queue.remove_where(&gone))
-            .map(|item| item.entry);
-        let removed = removed.collect();
+        let removed: Vec<Item> = queues.flat_map(|queue| queue.remove_where(&gone)).collect();
         self.queues
             // A failing channel is still failing when it gets something new.
             .retain(|_, queue| {
                 !queue.is_empty() || queue.in_flight().is_some() || queue.failing_since.is_some()
             });
-        removed
+        removed.into_iter().map(|item| self.settle(item)).collect()
     }
 
     /// When the next attempt, expiry or fallback is due.
@@ -408,17 +403,11 @@ impl Outbox {
         self.queues.values().any(|queue| queue.in_flight().is_some())
     }
 
-    /// The keys of all entries.
-    pub(super) fn keys(&self) -> impl Iterator<Item = String> {
+    /// How many entries the next run finds, and how many it does not.
+    pub(super) fn stored_and_lost(&self) -> (usize, usize) {
         let items = self.queues.values().flat_map(ChannelQueue::items);
-        items.map(|item| item.entry.key())
-    }
-
-    /// The entry of a channel that is in flight.
-    pub(super) fn in_flight(&self, channel: &str) -> Option<&OutboxEntry> {
-        let queue = self.queues.get(channel)?;
-        let item = queue.item(queue.in_flight()?)?;
-        Some(&item.entry)
+        let (stored, lost): (Vec<_>, Vec<_>) = items.partition(|item| item.stored);
+        (stored.len(), lost.len())
     }
 
     /// When the entry in flight was decided.
@@ -426,6 +415,14 @@ impl Outbox {
         let queue = self.queues.get(channel)?;
         let item = queue.item(queue.in_flight()?)?;
         Some(item.decided)
+    }
+}
+
+/// When an entry was decided.
+fn decided(entry: &OutboxEntry, now: Now) -> Mono {
+    match entry.notification.at < CLOCK_SET {
+        true => now.mono,
+        false => now.mono_of(entry.notification.at),
     }
 }
 

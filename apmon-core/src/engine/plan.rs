@@ -1,16 +1,12 @@
 //! What an engine runs: the monitors and channels of one site.
 
-use std::{
-    collections::{HashMap, HashSet},
-    num::NonZeroUsize,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use super::EngineError;
 use crate::{
-    monitor::{Heartbeat, Monitor, Policy},
-    notification::{ChannelClass, HeartbeatSender, NotificationKind, Notifier, Switches},
+    monitor::{Heartbeat, Monitor},
+    notification::{ChannelClass, HeartbeatSender, Notifier, Switches},
+    rule::route::{Fallback, Route, Routes},
 };
 
 /// The monitors and channels of one site.
@@ -80,40 +76,14 @@ impl Plan {
 }
 
 impl Plan {
-    /// The channel with this id.
-    pub(super) fn channel(&self, id: &str) -> Option<&Channel> {
-        self.channels.iter().find(|channel| channel.id == id)
-    }
-
-    /// The channels that get a notification of `kind` about a monitor with this policy: all but
-    /// the fallbacks, which wait until another channel fails.
-    pub(super) fn recipients(&self, kind: &NotificationKind, policy: &Policy) -> impl Iterator<Item = &str> {
-        let is_fallback = |id: &str| {
-            self.channels_with_fallback()
-                .any(|(_, fallback)| fallback.to == id)
-        };
-        self.channels
-            .iter()
-            .filter(move |channel| channel.takes(kind, policy) && !is_fallback(&channel.id))
-            .map(|channel| channel.id.as_str())
-    }
-
-    fn channels_with_fallback(&self) -> impl Iterator<Item = (&Channel, &Fallback)> {
-        let channels = self.channels.iter();
-        channels.filter_map(|channel| Some((channel, channel.fallback.as_ref()?)))
-    }
-
-    /// The fallbacks by channel.
-    pub(super) fn fallbacks(&self) -> HashMap<String, Fallback> {
-        self.channels_with_fallback()
-            .map(|(channel, fallback)| (channel.id.clone(), fallback.clone()))
-            .collect()
-    }
-
-    /// The longest timeout of a delivery.
-    pub(super) fn longest_delivery(&self) -> Duration {
-        let own = self.channels.iter().filter_map(|channel| channel.timeout);
-        own.fold(self.delivery_timeout, Duration::max)
+    /// The part of the plan that decides who is notified.
+    #[must_use]
+    pub fn routes(&self) -> Routes {
+        let routes = Routes::new(self.channels.iter().map(Channel::route).collect());
+        match self.no_notify {
+            true => routes.switched_off(),
+            false => routes,
+        }
     }
 
     pub(super) fn check_names(&self) -> Result<(), EngineError> {
@@ -145,16 +115,6 @@ pub struct Channel {
     pub fallback: Option<Fallback>,
 }
 
-/// The channel that is used when another fails. It gets each notification that the other
-/// refuses, at once, and all of them once the other has failed for some time; and nothing else.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fallback {
-    /// The id of the fallback channel.
-    pub to: String,
-    /// How long the other channel must have failed.
-    pub after: Duration,
-}
-
 impl Channel {
     /// Creates a channel of no class that takes everything.
     pub fn new(id: impl Into<String>, notifier: Arc<dyn Notifier>) -> Self {
@@ -184,13 +144,14 @@ impl Channel {
         Self { timeout, ..self }
     }
 
-    /// Whether the channel takes a notification of this kind about a monitor with this policy.
+    /// The part of the channel that decides which notifications it gets.
     #[must_use]
-    pub fn takes(&self, kind: &NotificationKind, policy: &Policy) -> bool {
-        self.switches.are_on(kind.switch())
-            && !self
-                .class
-                .as_ref()
-                .is_some_and(|class| policy.classes_off.contains(class))
+    pub fn route(&self) -> Route {
+        Route {
+            switches: self.switches,
+            class: self.class.clone(),
+            fallback: self.fallback.clone(),
+            ..Route::new(&self.id)
+        }
     }
 }

@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use crate::{
     device::Device,
-    monitor::Monitor,
+    memory::InvalidValue,
+    monitor::{Monitor, Observation},
+    notification::DeliveryError,
     outcome::Verdict,
+    probe::Check,
     rule::{
-        alert,
+        alert::{self, RuleContext},
+        effects::{Effects, FinishedCheck},
         health::Transition,
         heartbeat::{HeartbeatTimer, SendDecision},
         resend::Resend,
@@ -16,6 +20,14 @@ use crate::{
     state::MonitorState,
     time::{Mono, Now},
 };
+
+/// Names a monitor of a certain version: whatever a task reports about an older version is
+/// ignored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct MonitorRef {
+    pub(super) index: usize,
+    pub(super) generation: u64,
+}
 
 /// A running monitor.
 pub(super) struct MonitorRuntime {
@@ -245,14 +257,50 @@ impl MonitorRuntime {
         }
     }
 
-    /// Ends its check: schedules the next check, and a heartbeat if one is due.
-    pub(super) fn finish_check(
+    /// Applies the rules to a check that ended at `now`. Returns what they decided, and the data
+    /// for the next check that cannot be stored.
+    pub(super) fn decide(
         &mut self,
-        verdict: Verdict,
-        transition: Option<Transition>,
-        started: Now,
+        context: &RuleContext,
+        check: &Check,
+        observation: &Observation,
         now: Now,
-    ) {
+    ) -> (Effects, Vec<InvalidValue>) {
+        let outcome = &observation.outcome;
+        let verdict = outcome.verdict();
+        let finished = FinishedCheck {
+            started: check.started,
+            verdict,
+            failure: outcome.failure(),
+            latency: outcome.latency,
+            notices: &observation.notices,
+            changes: &observation.changes,
+        };
+        let state = Arc::make_mut(&mut self.state);
+        let effects = alert::after_check(context, self.monitor.watch(), state, finished, now);
+        // Part of the same state, so that one commit holds it and the notifications.
+        let invalid = observation.memory.as_ref().map_or(Vec::new(), |memory| {
+            let (memory, invalid) = memory.clone().keep_valid(&state.memory);
+            state.memory = memory;
+            invalid
+        });
+        if let Some(device) = &observation.device {
+            self.device = Some(Arc::clone(device));
+        }
+        self.finish_check(verdict, effects.transition, check.started, now);
+        (effects, invalid)
+    }
+
+    /// Applies the rules to a reminder that is due.
+    pub(super) fn remind(&mut self, context: &RuleContext, now: Now) -> Effects {
+        let state = Arc::make_mut(&mut self.state);
+        let effects = alert::remind(context, self.monitor.watch(), state, now);
+        self.schedule_reminder(now);
+        effects
+    }
+
+    /// Ends its check: schedules the next check, and a heartbeat if one is due.
+    fn finish_check(&mut self, verdict: Verdict, transition: Option<Transition>, started: Now, now: Now) {
         self.check_phase = CheckPhase::Idle;
         let policy = &self.monitor.watch().policy;
         let regular = match &mut self.timing {
@@ -304,26 +352,39 @@ impl MonitorRuntime {
         })
     }
 
-    /// Failed attempts of the current heartbeat.
-    pub(super) fn heartbeat_failures(&self) -> u32 {
-        self.resend.failures()
-    }
-
-    pub(super) fn heartbeat_accepted(&mut self) {
-        self.resend.accepted();
-    }
-
-    /// Schedules another attempt within the period if the last check found the target up. A
-    /// pass leaves that to the next pass.
-    pub(super) fn heartbeat_failed(&mut self, now: Mono) {
+    /// Processes the result of a heartbeat that was `sent` then: after a failure there is
+    /// another attempt within the period if the last check found the target up. Returns whether
+    /// the state has changed.
+    pub(super) fn heartbeat_finished(
+        &mut self,
+        sent: Now,
+        result: Result<(), DeliveryError>,
+        now: Mono,
+    ) -> bool {
+        let monitor = &self.monitor.watch().name;
+        let error = match result {
+            Ok(()) => {
+                tracing::debug!(monitor, "heartbeat sent");
+                self.resend.accepted();
+                Arc::make_mut(&mut self.state).last_successful_heartbeat = Some(sent.wall);
+                return true;
+            }
+            Err(error) => error,
+        };
+        match self.resend.failures() {
+            0 => tracing::warn!(monitor, "heartbeat not sent: {error}"),
+            n => tracing::debug!(monitor, tries = n + 1, "heartbeat not sent: {error}"),
+        }
         self.resend.failed(now, self.heartbeat_period_end());
+        // A pass leaves that to the next pass.
         if !self.was_up || matches!(self.timing, Timing::Once { .. }) {
             self.resend.clear();
         }
+        false
     }
 
     /// Schedules the next reminder, after a notification or the end of an outage.
-    pub(super) fn schedule_reminder(&mut self, now: Now) {
+    fn schedule_reminder(&mut self, now: Now) {
         self.reminder = match self.timing {
             Timing::Once { .. } => None,
             Timing::Grid { .. } => alert::reminder_due(&self.monitor.watch().policy, &self.state, now),

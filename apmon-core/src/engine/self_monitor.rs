@@ -1,10 +1,12 @@
-//! Whether the engine is healthy enough to send its own heartbeat, and when it is due.
+//! Self-monitoring: whether the engine is healthy enough to send its own heartbeat, and when it
+//! is due.
 
 use std::{fmt, time::Duration};
 
-use super::{outbox::Outbox, pending::PendingWrites};
+use super::{delivery::Deliveries, monitors::Monitors, persistence::Persistence, task::HeartbeatSource};
 use crate::{
     monitor::Heartbeat,
+    notification::DeliveryError,
     rule::{resend::Resend, wording},
     time::{Mono, Now},
 };
@@ -21,6 +23,8 @@ const STUCK: Duration = Duration::from_secs(600);
 /// The engine's own heartbeat.
 #[derive(Debug, Default)]
 pub(super) struct SelfMonitor {
+    heartbeat: Option<Heartbeat>,
+    /// The interval of the grid; a pass has none.
     every: Option<Duration>,
     due: Option<Mono>,
     resend: Resend,
@@ -49,9 +53,20 @@ pub(super) enum HealthProblem {
 }
 
 impl SelfMonitor {
+    /// Creates the self-monitoring of a single pass, which sends one heartbeat at its end.
+    pub(super) fn for_pass(heartbeat: Option<Heartbeat>) -> Self {
+        Self {
+            heartbeat,
+            ..Self::default()
+        }
+    }
+
     /// Applies the plan's heartbeat. The grid continues if the interval is the same.
-    pub(super) fn configure(&mut self, heartbeat: Option<&Heartbeat>, now: Mono) {
-        let every = heartbeat.map(|heartbeat| heartbeat.every.unwrap_or(EVERY));
+    pub(super) fn configure(&mut self, heartbeat: Option<Heartbeat>, now: Mono) {
+        let every = heartbeat
+            .as_ref()
+            .map(|heartbeat| heartbeat.every.unwrap_or(EVERY));
+        self.heartbeat = heartbeat;
         if self.every == every {
             return;
         }
@@ -62,9 +77,9 @@ impl SelfMonitor {
         self.resend = Resend::default();
     }
 
-    /// The generation of the current plan's heartbeat.
-    pub(super) fn generation(&self) -> u64 {
-        self.generation
+    /// Whether there is a heartbeat.
+    pub(super) fn has_heartbeat(&self) -> bool {
+        self.heartbeat.is_some()
     }
 
     /// When the next attempt is due.
@@ -92,28 +107,45 @@ impl SelfMonitor {
         again
     }
 
-    /// When the period of the current heartbeat ends.
-    pub(super) fn period_end(&self) -> Option<Mono> {
-        self.due
+    /// The heartbeat to send now, provided that the engine is healthy: its source, and when its
+    /// period ends.
+    pub(super) fn next_heartbeat(
+        &mut self,
+        monitors: &Monitors,
+        persistence: &Persistence,
+        delivery: &Deliveries,
+        now: Now,
+    ) -> Option<(HeartbeatSource, Heartbeat, Option<Mono>)> {
+        let heartbeat = self.heartbeat.clone()?;
+        // Checks that wait for a permit are late although they have not started. In a pass all
+        // checks are due at once, and the heartbeat follows them.
+        if let Some(due) = monitors.waiting_since() {
+            self.lag = self.lag.max(now.mono.since(due));
+        }
+        if let Some(problem) = self.health_problem(persistence, delivery, now) {
+            if !std::mem::replace(&mut self.withheld, true) {
+                tracing::warn!("apmon's own heartbeat is withheld: {problem}");
+            }
+            return None;
+        }
+        if std::mem::take(&mut self.withheld) {
+            tracing::info!("apmon's own heartbeat is sent again");
+        }
+        Some((HeartbeatSource::Engine(self.generation), heartbeat, self.due))
     }
 
     /// Records a finished check that started with this lateness.
     pub(super) fn record_check(&mut self, lateness: Duration) {
         self.checked = true;
-        self.record_wait(lateness);
-    }
-
-    /// Records a check that has been waiting this long.
-    pub(super) fn record_wait(&mut self, lateness: Duration) {
         self.lag = self.lag.max(lateness);
     }
 
     /// The reason why the heartbeat is withheld now, if there is one. Checks count since the
     /// previous heartbeat.
-    pub(super) fn health_problem(
+    fn health_problem(
         &mut self,
-        pending: &PendingWrites,
-        outbox: &Outbox,
+        persistence: &Persistence,
+        delivery: &Deliveries,
         now: Now,
     ) -> Option<HealthProblem> {
         let lag = std::mem::take(&mut self.lag);
@@ -123,23 +155,13 @@ impl SelfMonitor {
         if lag > MAX_LAG {
             return Some(HealthProblem::LateChecks(lag));
         }
-        if pending.failing || pending.is_stalled() {
+        if persistence.is_failing() || persistence.is_stalled() {
             return Some(HealthProblem::StateUnsaved);
         }
-        let stuck = outbox.stuck_since().map(|since| now.mono.since(since));
+        let stuck = delivery.stuck_since().map(|since| now.mono.since(since));
         stuck
             .filter(|stuck| *stuck >= STUCK)
             .map(HealthProblem::StuckMessage)
-    }
-
-    /// Marks the heartbeat as withheld; returns whether it was not withheld before.
-    pub(super) fn withhold(&mut self) -> bool {
-        !std::mem::replace(&mut self.withheld, true)
-    }
-
-    /// Marks the heartbeat as sent; returns whether it was withheld before.
-    pub(super) fn resume(&mut self) -> bool {
-        std::mem::replace(&mut self.withheld, false)
     }
 
     /// Whether a request is in flight.
@@ -152,23 +174,32 @@ impl SelfMonitor {
         self.in_flight = true;
     }
 
-    /// Marks the request as answered or timed out.
-    pub(super) fn finish_sending(&mut self) {
-        self.in_flight = false;
-    }
-
-    /// Records that the heartbeat was accepted.
-    pub(super) fn accepted(&mut self) {
-        self.resend.accepted();
-    }
-
-    /// Records that the heartbeat was not accepted; returns whether it is the first failure.
-    pub(super) fn failed(&mut self, now: Mono) -> bool {
-        self.resend.failed(now, self.due);
-        if self.every.is_none() {
-            self.resend.clear(); // a pass leaves that to the next one
+    /// Processes the result of a heartbeat of this generation.
+    pub(super) fn heartbeat_finished(
+        &mut self,
+        generation: u64,
+        result: Result<(), DeliveryError>,
+        now: Mono,
+    ) {
+        if generation != self.generation {
+            return;
         }
-        self.resend.failures() == 1
+        self.in_flight = false;
+        match result {
+            Ok(()) => {
+                tracing::debug!("apmon's own heartbeat sent");
+                self.resend.accepted();
+            }
+            Err(error) => {
+                self.resend.failed(now, self.due);
+                if self.every.is_none() {
+                    self.resend.clear(); // a pass leaves that to the next one
+                }
+                if self.resend.failures() == 1 {
+                    tracing::warn!("apmon's own heartbeat not sent: {error}");
+                }
+            }
+        }
     }
 }
 

@@ -1,41 +1,68 @@
-//! Decides which notifications to create after a check, when a reminder is due, and when a
-//! monitor is removed.
+//! Decides which notifications to send after a check, when a reminder is due, and when a monitor
+//! is removed.
+
+mod message;
 
 use std::time::Duration;
 
-use jiff::{Timestamp, tz::TimeZone};
-use sha2::{Digest, Sha256};
+use jiff::tz::TimeZone;
 
+use self::message::MessageBuilder;
+use super::{
+    effects::{Effects, FinishedCheck, StateChange},
+    record::{self, StateBefore},
+    route::Routes,
+};
 use crate::{
-    monitor::{Notice, Policy, Watch},
+    monitor::{Policy, Watch},
     notification::{Notification, NotificationKind},
-    outcome::{Failure, Verdict},
-    rule::{health::Transition, pacing, wording::Subject},
-    secret::hex,
-    state::MonitorState,
+    outcome::Verdict,
+    rule::{health::Transition, pacing},
+    state::{MonitorState, MonoTimes},
     time::{Mono, Now},
 };
 
-/// The site and time zone in which notifications are worded.
+/// What the rules know of a site besides its monitors.
 #[derive(Clone, Debug)]
-pub struct MessageContext {
+#[non_exhaustive]
+pub struct RuleContext {
     /// The site's name.
     pub site: String,
     /// The zone in which times are displayed.
     pub zone: TimeZone,
+    /// The channels, and what each of them takes.
+    pub routes: Routes,
+    /// Whether rows for the history are wanted. Default no.
+    pub keeps_history: bool,
+    /// Whether the checks are those of a single pass. Default no.
+    pub is_pass: bool,
 }
 
-/// Applies one check to a monitor's state and returns the transition and the notifications.
+impl RuleContext {
+    /// Creates the context of a daemon that keeps no history.
+    pub fn new(site: impl Into<String>, zone: TimeZone, routes: Routes) -> Self {
+        Self {
+            site: site.into(),
+            zone,
+            routes,
+            keeps_history: false,
+            is_pass: false,
+        }
+    }
+}
+
+/// Applies one check to a monitor's state and decides everything that follows from it.
 ///
-/// `state` is changed in place; it must be committed in one step with the notifications.
+/// `state` is changed in place; it must be stored in one step with the notifications.
 pub fn after_check(
-    context: &MessageContext,
+    context: &RuleContext,
     watch: &Watch,
     state: &mut MonitorState,
     check: FinishedCheck<'_>,
     now: Now,
-) -> (Option<Transition>, Vec<Notification>) {
+) -> Effects {
     let builder = MessageBuilder { context, watch, now };
+    let before = StateBefore::of(state);
     let mut notifications = Vec::new();
     state.last_checked = Some(check.started.wall);
     state.last_config_checksum = Some(watch.checksum.clone());
@@ -77,22 +104,51 @@ pub fn after_check(
     let since = state.own.alarms_off_since.or(Some(now.wall));
     state.own.alarms_off_since = since.filter(|_| alarms_off);
     notifications.extend(builder.notice_messages(check.notices));
-    (transition, notifications)
+    let is_urgent =
+        !notifications.is_empty() || matches!(transition, Some(Transition::Outage | Transition::Recovery));
+    let mut effects = Effects {
+        transition,
+        unknown_changed: state.own.unknown_since.is_some() != before.unknown_since.is_some(),
+        state: match is_urgent {
+            true => StateChange::Urgent,
+            false => StateChange::Minor,
+        },
+        ..Effects::default()
+    };
+    incidents(&mut effects, &before, state);
+    address(&mut effects, notifications, context, &watch.policy, state);
+    if context.keeps_history {
+        effects.history = record::check(&effects, before, state, watch, &check, (context.is_pass, now));
+    }
+    effects
 }
 
-/// A finished check, as the alert rule needs it.
-#[derive(Clone, Copy, Debug)]
-pub struct FinishedCheck<'a> {
-    /// When it started.
-    pub started: Now,
-    /// Its verdict.
-    pub verdict: Verdict,
-    /// The reason why it was not up.
-    pub failure: Option<&'a Failure>,
-    /// How long the answer took.
-    pub latency: Option<Duration>,
-    /// Other events to report.
-    pub notices: &'a [Notice],
+/// Lists the incidents that began and ended.
+fn incidents(effects: &mut Effects, before: &StateBefore, state: &MonitorState) {
+    for (before, after) in [
+        (&before.incident, &state.own.incident),
+        (&before.unknown_incident, &state.own.unknown_incident),
+    ] {
+        if before != after {
+            effects.ended.extend(before.clone());
+            effects.opened.extend(after.clone());
+        }
+    }
+}
+
+/// Addresses the notifications, once the state says which incidents are open.
+fn address(
+    effects: &mut Effects,
+    notifications: impl IntoIterator<Item = Notification>,
+    context: &RuleContext,
+    policy: &Policy,
+    state: &mut MonitorState,
+) {
+    let routes = &context.routes;
+    let notifications = notifications.into_iter();
+    effects.notifications = notifications
+        .map(|message| routes.address(message, policy, &mut state.own))
+        .collect();
 }
 
 /// When the next notification of an open outage is due; `None` without an open outage.
@@ -123,28 +179,32 @@ pub(crate) fn reminder_wait(policy: &Policy, state: &MonitorState) -> Duration {
     wait.max(Duration::from_millis(100))
 }
 
-/// The notification of an open outage that is due now.
-pub fn remind(
-    context: &MessageContext,
-    watch: &Watch,
-    state: &mut MonitorState,
-    now: Now,
-) -> Option<Notification> {
+/// Decides the notification of an open outage that is due now.
+pub fn remind(context: &RuleContext, watch: &Watch, state: &mut MonitorState, now: Now) -> Effects {
+    let mut effects = Effects::default();
     if !state.health().is_down() {
-        return None;
+        return effects;
     }
-    MessageBuilder { context, watch, now }.outage_message(state)
+    let had_incident = state.own.incident.is_some();
+    let Some(message) = (MessageBuilder { context, watch, now }).outage_message(state) else {
+        return effects;
+    };
+    if context.keeps_history {
+        effects.history = record::reminder(&message, state.error_reason.as_deref(), now);
+    }
+    if !had_incident {
+        effects.opened.extend(state.own.incident.clone());
+    }
+    effects.state = StateChange::Urgent;
+    address(&mut effects, [message], context, &watch.policy, state);
+    effects
 }
 
-/// Processes the removal of a monitor from the site file. A notification is created if it was
-/// down and that had been announced.
-pub fn removed(
-    context: &MessageContext,
-    watch: &Watch,
-    state: &mut MonitorState,
-    now: Now,
-) -> Option<Notification> {
+/// Decides what follows from the removal of a monitor from the site file: its incidents end,
+/// and a notification is sent if it was down and that had been announced.
+pub fn removed(context: &RuleContext, watch: &Watch, state: &mut MonitorState, now: Now) -> Effects {
     let builder = MessageBuilder { context, watch, now };
+    let before = state.clone();
     state.own.removed_at = Some(now.wall);
     let down = state.health().is_down();
     let lasted = builder.lasted(state);
@@ -161,8 +221,8 @@ pub fn removed(
     state.own.unknown_incident = None;
     state.own.up_since = None;
     state.own.alarms_off_since = None;
-    state.mono = crate::state::MonoTimes::default();
-    (down && number > 1 && watch.policy.alarms).then(|| {
+    state.mono = MonoTimes::default();
+    let message = (down && number > 1 && watch.policy.alarms).then(|| {
         builder.notification(
             NotificationKind::NoLongerWatched,
             incident.unwrap_or_else(|| builder.incident_id("outage")),
@@ -170,185 +230,18 @@ pub fn removed(
             builder.subject().no_longer_watched(lasted),
             (state.last_alarm_started, Some(lasted)),
         )
-    })
-}
-
-struct MessageBuilder<'a> {
-    context: &'a MessageContext,
-    watch: &'a Watch,
-    now: Now,
-}
-
-impl MessageBuilder<'_> {
-    fn subject(&self) -> Subject<'_> {
-        Subject {
-            monitor: &self.watch.name,
-            site: &self.context.site,
-            address: &self.watch.address,
-            at: self.now.wall,
-            zone: &self.context.zone,
-        }
+    });
+    let mut effects = Effects {
+        unknown_changed: before.own.unknown_since.is_some(),
+        state: StateChange::Urgent,
+        ..Effects::default()
+    };
+    incidents(&mut effects, &StateBefore::of(&before), state);
+    if context.keeps_history {
+        effects.history = record::removal(&watch.name, &before, message.is_some(), now);
     }
-
-    /// An id that no other incident has, derived from monitor, kind and moment.
-    fn incident_id(&self, kind: &str) -> String {
-        let mut hash = Sha256::new();
-        for part in [self.context.site.as_str(), &self.watch.name, kind] {
-            hash.update(part.as_bytes());
-            hash.update([0]);
-        }
-        hash.update(self.now.wall.as_nanosecond().to_be_bytes());
-        hex(&hash.finalize()[..10])
-    }
-
-    fn lasted(&self, state: &MonitorState) -> Duration {
-        outage_lasted(state, self.now)
-    }
-
-    /// Creates a notification about an incident that began at `since` and has lasted for the
-    /// given time.
-    fn notification(
-        &self,
-        kind: NotificationKind,
-        incident: String,
-        number: u32,
-        text: String,
-        (since, lasted): (Option<Timestamp>, Option<Duration>),
-    ) -> Notification {
-        // A process that could not save its state may have sent a reminder with this number: a
-        // receiver that drops duplicates must not take the end for it.
-        let end = if kind.ends_outage() { "-end" } else { "" };
-        Notification {
-            id: format!("{incident}-{number}{end}"),
-            incident,
-            kind,
-            site: self.context.site.clone(),
-            monitor: self.watch.name.clone(),
-            address: self.watch.address.clone(),
-            text,
-            number,
-            at: self.now.wall,
-            since,
-            lasted,
-            next_reminder: None,
-            ended: None,
-        }
-    }
-
-    /// The first notification of an outage, or its next reminder.
-    fn outage_message(&self, state: &mut MonitorState) -> Option<Notification> {
-        if !self.watch.policy.alarms {
-            return None;
-        }
-        state.last_alarm_started.get_or_insert(self.now.wall);
-        let incident = state
-            .own
-            .incident
-            .get_or_insert_with(|| self.incident_id("outage"))
-            .clone();
-        let first = state.notified_count == 0;
-        state.notified_count = state.notified_count.saturating_add(1);
-        state.last_notified = Some(self.now.wall);
-        state.mono.notified = Some(self.now.mono);
-        let lasted = self.lasted(state);
-        let reason = state.error_reason.as_deref().unwrap_or("no reason given");
-        let (kind, text) = if first {
-            (NotificationKind::Outage, self.subject().outage(reason, lasted))
-        } else {
-            (
-                NotificationKind::Reminder,
-                self.subject().reminder(reason, lasted),
-            )
-        };
-        let began = (state.last_alarm_started, Some(lasted));
-        let message = self.notification(kind, incident, state.notified_count, text, began);
-        let wait = reminder_wait(&self.watch.policy, state);
-        Some(Notification {
-            next_reminder: self.now.wall.checked_add(wait).ok(),
-            ..message
-        })
-    }
-
-    /// No recovery is sent for an outage that was never announced.
-    fn recovery_message(&self, state: &mut MonitorState) -> Option<Notification> {
-        let count = std::mem::take(&mut state.notified_count);
-        let incident = state.own.incident.take();
-        state.last_notified = None;
-        state.mono.notified = None;
-        if count == 0 || !self.watch.policy.alarms {
-            return None;
-        }
-        let lasted = self.lasted(state);
-        Some(self.notification(
-            NotificationKind::Recovery,
-            incident.unwrap_or_else(|| self.incident_id("outage")),
-            count.saturating_add(1),
-            self.subject().recovery(lasted),
-            (state.last_alarm_started, Some(lasted)),
-        ))
-    }
-
-    fn unknown_message(&self, state: &mut MonitorState, reason: &str) -> Option<Notification> {
-        let since = *state.own.unknown_since.get_or_insert(self.now.wall);
-        let began = *state
-            .mono
-            .unknown_since
-            .get_or_insert_with(|| self.now.mono_of(since));
-        let lasted = self.now.mono.since(began);
-        if !state.health().is_down() {
-            state.error_reason = Some(reason.to_owned());
-        }
-        if state.own.unknown_incident.is_some()
-            || lasted < self.watch.policy.unknown_after
-            || !self.watch.policy.alarms
-        {
-            return None;
-        }
-        let incident = self.incident_id("unknown");
-        state.own.unknown_incident = Some(incident.clone());
-        Some(self.notification(
-            NotificationKind::Unknown,
-            incident,
-            1,
-            self.subject().unknown(reason, lasted),
-            (Some(since), Some(lasted)),
-        ))
-    }
-
-    fn known_message(&self, state: &mut MonitorState, is_up: bool) -> Option<Notification> {
-        let since = state.own.unknown_since.take()?;
-        let began = state.mono.unknown_since.take();
-        let incident = state.own.unknown_incident.take()?;
-        if !self.watch.policy.alarms {
-            return None;
-        }
-        let began = began.unwrap_or_else(|| self.now.mono_of(since));
-        let lasted = self.now.mono.since(began);
-        Some(self.notification(
-            NotificationKind::Known,
-            incident,
-            2,
-            self.subject().known(is_up, lasted),
-            (Some(since), Some(lasted)),
-        ))
-    }
-
-    fn notice_messages<'a>(&'a self, notices: &'a [Notice]) -> impl Iterator<Item = Notification> + 'a {
-        let alarms = self.watch.policy.alarms;
-        notices
-            .iter()
-            .enumerate()
-            .filter(move |_| alarms)
-            .map(|(i, notice)| {
-                self.notification(
-                    NotificationKind::Notice(notice.label.clone()),
-                    self.incident_id(&format!("notice {i}")),
-                    1,
-                    self.subject().notice(&notice.text),
-                    (None, None),
-                )
-            })
-    }
+    address(&mut effects, message, context, &watch.policy, state);
+    effects
 }
 
 /// How long the current or last outage has lasted.

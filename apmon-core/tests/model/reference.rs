@@ -2,7 +2,7 @@
 //! complaints about those that are sent.
 //!
 //! It shares no code with the engine and sees of it: each check that ended, each
-//! commit, each delivery attempt. It holds every belief twice: as of now, and as
+//! commit, each delivery attempt. It holds each expected state twice: as of now, and as
 //! of the last commit that reached the disk. When a process ends, only the second
 //! is left.
 
@@ -31,7 +31,7 @@ use crate::{
 
 /// What is believed of one monitor.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Belief {
+pub struct ExpectedState {
     is_up: Option<bool>,
     failed: u32,
     /// The running outage.
@@ -48,9 +48,9 @@ pub struct Belief {
     decided: usize,
 }
 
-pub type Beliefs = Vec<(String, Belief)>;
+pub type Expectations = Vec<(String, ExpectedState)>;
 
-impl Belief {
+impl ExpectedState {
     /// The last known policy of a monitor that is no longer in the site file.
     fn last_policy(&self) -> Policy {
         let (alarms, email) = self.switches.unwrap_or((true, true));
@@ -77,8 +77,8 @@ pub enum Permission {
 
 #[derive(Default)]
 struct Monitor {
-    now: Belief,
-    on_disk: Belief,
+    now: ExpectedState,
+    on_disk: ExpectedState,
     /// All its messages, in the order in which they were decided, without those
     /// that were not on disk when the process that decided them ended.
     messages: Vec<usize>,

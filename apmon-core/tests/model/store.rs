@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use crate::{
-    reference::{Beliefs, Permission, Reference},
+    reference::{Expectations, Permission, Reference},
     setup::Setup,
     step::Disk,
 };
@@ -32,10 +32,10 @@ pub struct FaultyStore {
 /// What the store failed to do since the process started.
 #[derive(Default)]
 struct Faults {
-    /// The commit under way: since when, its content, and the beliefs it records.
-    under_way: Option<(Mono, Commit, Beliefs)>,
+    /// The commit under way: since when, its content, and the expectations it records.
+    under_way: Option<(Mono, Commit, Expectations)>,
     /// The last commit, if it failed: it may be on disk or not.
-    doubtful: Option<(Commit, Beliefs)>,
+    doubtful: Option<(Commit, Expectations)>,
     /// Keys of entries in commits that failed.
     failed: HashSet<String>,
     /// A commit was under way for too long until then.
@@ -69,11 +69,11 @@ impl FaultyStore {
         let under_way = faults
             .under_way
             .take()
-            .map(|(_, commit, beliefs)| (commit, beliefs));
+            .map(|(_, commit, expectations)| (commit, expectations));
         let last = under_way.or(faults.doubtful.take());
         drop(faults);
-        if let Some((commit, beliefs)) = last.filter(|_| written) {
-            self.write(&commit, beliefs);
+        if let Some((commit, expectations)) = last.filter(|_| written) {
+            self.write(&commit, expectations);
         }
         let stored = self.stored.lock().unwrap();
         self.reference.lock().unwrap().process_ended(&stored.outbox);
@@ -108,7 +108,7 @@ impl FaultyStore {
         }
     }
 
-    fn write(&self, commit: &Commit, beliefs: Beliefs) {
+    fn write(&self, commit: &Commit, expectations: Expectations) {
         let mut stored = self.stored.lock().unwrap();
         for (name, state) in &commit.states {
             stored.monitors.insert(name.clone(), Arc::clone(state));
@@ -125,7 +125,10 @@ impl FaultyStore {
         stored
             .outbox
             .retain(|entry| !commit.settled.contains(&entry.key()));
-        self.reference.lock().unwrap().written(beliefs, &stored.outbox);
+        self.reference
+            .lock()
+            .unwrap()
+            .written(expectations, &stored.outbox);
     }
 
     /// Waits as long as the disk takes. Returns whether it writes.
@@ -161,9 +164,9 @@ impl StateStore for FaultyStore {
             commit.epoch, newest,
             "each commit carries the epoch of its process"
         );
-        let beliefs = self.reference.lock().unwrap().committing(commit);
+        let expectations = self.reference.lock().unwrap().committing(commit);
         let started = self.now();
-        self.faults.lock().unwrap().under_way = Some((started, commit.clone(), beliefs));
+        self.faults.lock().unwrap().under_way = Some((started, commit.clone(), expectations));
         tokio::task::yield_now().await;
         let is_looping = self.reference.lock().unwrap().is_looping();
         if is_looping {
@@ -175,7 +178,7 @@ impl StateStore for FaultyStore {
         if self.now().since(started) >= COMMIT_TIMEOUT {
             faults.stalled_until = Some(self.now());
         }
-        let under_way = under_way.map(|(_, commit, beliefs)| (commit, beliefs));
+        let under_way = under_way.map(|(_, commit, expectations)| (commit, expectations));
         if !writes {
             faults
                 .failed
@@ -185,8 +188,8 @@ impl StateStore for FaultyStore {
         }
         faults.doubtful = None;
         drop(faults);
-        if let Some((commit, beliefs)) = under_way {
-            self.write(&commit, beliefs);
+        if let Some((commit, expectations)) = under_way {
+            self.write(&commit, expectations);
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use apmon_core::{
-    Blueprint, Both, Check, Kind, Monitor, Observation, Outcome, Phase, Stopwatch, Watch, config::Section,
+    Blueprint, Both, Check, Kind, Monitor, Observation, Outcome, Phase, Stopwatch, Warning, WarningClass, Watch,
+    config::Section,
 };
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -141,11 +142,11 @@ impl PortsMonitor {
         let mut outcome = Outcome::up(stopwatch.elapsed());
         outcome.phases = vec![(Phase::Transfer, stopwatch.elapsed())];
         outcome.metrics = polled.figures(&mut counting, &mut sources, Extent::Device);
-        outcome.warning = polled
-            .stations
-            .failure
-            .as_ref()
-            .map(|failure| format!("stations may be missing: {failure}"));
+        let missing = polled.stations.failure.as_ref();
+        outcome.warnings.extend(missing.map(|failure| {
+            let text = format!("stations may be missing: {failure}");
+            Warning::degrades(WarningClass::Incomplete, text)
+        }));
 
         let before = change::State::read(
             stored.text(change::State::BASELINE),

@@ -79,7 +79,7 @@ async fn stations_of_a_table_that_was_read_in_part_are_not_gone() {
     story.change(|device| device.port_down(4));
     let observation = story.after(60).await;
     assert_eq!(observation.outcome.verdict(), Verdict::Up);
-    let warning = observation.outcome.warning.as_deref().unwrap();
+    let warning = observation.outcome.warning_text().unwrap();
     assert!(
         warning.starts_with(
             "stations may be missing: the agent repeats itself: 1.3.6.1.2.1.17.7.1.2.2.1.2.1.2."
@@ -107,7 +107,7 @@ async fn an_agent_with_short_answers_is_read_to_the_end() {
     });
     let observation = story.after(0).await;
     assert_eq!(observation.outcome.failure(), None);
-    assert_eq!(observation.outcome.warning, None);
+    assert_eq!(observation.outcome.warning_text(), None);
     let ports = story.kept("ports_state");
     assert_eq!(ports.as_object().unwrap().len(), 24);
     assert_eq!(ports["10124"]["macs"][0], "AA:BB:CC:DD:EE:FF");

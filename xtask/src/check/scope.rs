@@ -73,6 +73,10 @@ impl Reader<'_> {
                 let close = group_end(self.code, at + 2);
                 self.module(at + 3, close.saturating_sub(1), self.scopes.len() - 1);
                 at = close;
+            } else if depth == 0 && !token.is_name("macro_rules") && self.is_item_macro(at) {
+                let end = group_end(self.code, at + 2);
+                self.listed(at + 2, end, scope);
+                at = end;
             } else if token.kind == Kind::Name {
                 if depth == 0
                     && let Some(name) = self.declared(at)
@@ -82,6 +86,23 @@ impl Reader<'_> {
                 at = self.path(at, scope);
             } else {
                 at += 1;
+            }
+        }
+    }
+
+    /// Whether an item `name! { ... }` stands at `at`.
+    fn is_item_macro(&self, at: usize) -> bool {
+        self.code[at].kind == Kind::Name && self.is_sign(at + 1, "!") && self.is_sign(at + 2, "{")
+    }
+
+    /// The modules that a macro declares which lists `module::Item`, one entry after the
+    /// other. Names of other modules are ignored later: they have no file.
+    fn listed(&mut self, open: usize, end: usize, scope: usize) {
+        for at in open + 1..end {
+            let begins = self.is_sign(at - 1, "{") || self.is_sign(at - 1, ",");
+            if begins && self.code[at].kind == Kind::Name && self.is_sign(at + 1, "::") {
+                let name = self.code[at].text.to_owned();
+                self.scopes[scope].submodules.push(name);
             }
         }
     }
@@ -212,6 +233,13 @@ mod tests {
             format!("{}: {} {name}", it.line, it.path.join("::"))
         };
         read(text)[0].uses.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn a_macro_that_lists_items_of_modules_declares_them() {
+        let text = "macro_rules! kinds { ($($m:ident::$k:ident,)*) => { $(mod $m;)* }; }\n\
+                    mod a;\nkinds! {\n    echo::EchoKind,\n    b::Kind,\n}\nfn f() { g! { c::D } }";
+        assert_eq!(read(text)[0].submodules, ["a", "echo", "b"]);
     }
 
     #[test]

@@ -50,7 +50,7 @@ monitors:
     let takers: Vec<_> = plan
         .channels
         .iter()
-        .map(|channel| channel.takes(&NotificationKind::Reminder, policy))
+        .map(|channel| channel.route().takes(&NotificationKind::Reminder, policy))
         .collect();
     assert_eq!(takers, [true, true, true, false, false]);
     assert!(!plan.channels[3].switches.reminders && plan.channels[4].switches.reminders);

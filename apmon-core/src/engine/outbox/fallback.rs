@@ -4,8 +4,8 @@ use std::{collections::HashMap, mem};
 
 use super::{ChannelQueue, Outbox};
 use crate::{
-    engine::plan::Fallback,
     notification::{Notification, OutboxEntry},
+    rule::route::Fallback,
     time::Mono,
 };
 

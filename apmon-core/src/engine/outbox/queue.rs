@@ -3,10 +3,7 @@
 //! Thousands of entries may wait for a channel that is down, and the engine asks at every turn:
 //! no frequent operation visits all of them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    mem,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{JUST_NOW, REFUSED_PAUSE, REFUSED_RECENTLY};
 use crate::{
@@ -17,13 +14,15 @@ use crate::{
 /// The entries that wait for one channel.
 #[derive(Debug, Default)]
 pub(super) struct ChannelQueue {
-    items: BTreeMap<u64, Item>,
+    pub(super) items: BTreeMap<u64, Item>,
     /// The position for the next item at the end.
     next: u64,
     /// Positions by incident, ascending.
     incidents: HashMap<String, Vec<u64>>,
-    /// Positions of entries that are not on disk yet.
-    uncommitted: BTreeSet<u64>,
+    /// Positions of entries that must not be sent yet: they are not on disk.
+    pub(super) held: BTreeSet<u64>,
+    /// Positions of entries whose present content is in no commit.
+    pub(super) unsaved: BTreeSet<u64>,
     /// Refused entries that wait for their next attempt, by its moment.
     deferred: BTreeSet<(Mono, u64)>,
     /// Positions of all other entries: the candidates for the next attempt.
@@ -53,8 +52,12 @@ pub(super) struct ChannelQueue {
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) entry: OutboxEntry,
-    /// Whether it is on disk, or cannot be written: it may be sent.
-    pub(super) committed: bool,
+    /// Whether it may be sent: it is on disk, or cannot be written.
+    pub(super) sendable: bool,
+    /// Whether its present content is in no commit.
+    pub(super) unsaved: bool,
+    /// Whether a commit that held it succeeded: the next run finds it.
+    pub(super) stored: bool,
     /// It was refused, and the next attempt is not before this.
     pub(super) deferred: Option<Mono>,
     /// When it was decided; steps of the wall clock do not change it.
@@ -154,8 +157,11 @@ impl ChannelQueue {
                 self.incidents.insert(incident.clone(), vec![position]);
             }
         }
-        if !item.committed {
-            self.uncommitted.insert(position);
+        if !item.sendable {
+            self.held.insert(position);
+        }
+        if item.unsaved {
+            self.unsaved.insert(position);
         }
         match item.deferred {
             Some(until) => self.deferred.insert((until, position)),
@@ -167,7 +173,8 @@ impl ChannelQueue {
     }
 
     fn unindex(&mut self, position: u64, item: &Item) {
-        self.uncommitted.remove(&position);
+        self.held.remove(&position);
+        self.unsaved.remove(&position);
         self.open.remove(&position);
         self.for_fallback.remove(&position);
         if let Some(until) = item.deferred {
@@ -322,46 +329,22 @@ impl ChannelQueue {
         self.of_incident(incident).any(|item| item.entry.refused)
     }
 
-    /// Removes all waiting entries, in order, each with the moment of its decision.
-    pub(super) fn drain(&mut self) -> Vec<(OutboxEntry, Mono)> {
+    /// Removes all waiting items, in order.
+    pub(super) fn drain(&mut self) -> Vec<Item> {
         let in_flight = self.in_flight;
         let items = self
             .all_positions()
             .into_iter()
             .filter_map(|position| self.remove(position));
-        let drained = items.map(|item| (item.entry, item.decided)).collect();
+        let drained = items.collect();
         // Nothing else is sent until that attempt has ended.
         self.in_flight = in_flight;
         drained
     }
 
-    /// Marks an entry as written, or as impossible to write.
-    pub(super) fn confirm(&mut self, entry: &OutboxEntry) {
-        let message = &entry.notification;
-        let is_it = |position: &u64| {
-            let item = self.items.get(position);
-            item.is_some_and(|item| item.entry.notification.id == message.id)
-        };
-        if let Some(position) = self.positions(&message.incident).into_iter().find(is_it)
-            && self.uncommitted.remove(&position)
-            && let Some(item) = self.item_mut(position)
-        {
-            item.committed = true;
-        }
-    }
-
-    /// Marks all entries as ready to be sent.
-    pub(super) fn confirm_all(&mut self) {
-        for position in mem::take(&mut self.uncommitted) {
-            if let Some(item) = self.item_mut(position) {
-                item.committed = true;
-            }
-        }
-    }
-
     /// Makes room for a new reminder of this incident: removes the previous one or, if that is
     /// in flight, prevents a further attempt.
-    pub(super) fn replace_reminder(&mut self, incident: &str) -> Option<OutboxEntry> {
+    pub(super) fn replace_reminder(&mut self, incident: &str) -> Option<Item> {
         let mut old = None;
         for position in self.positions(incident) {
             let in_flight = self.in_flight == Some(position);
@@ -373,7 +356,7 @@ impl ChannelQueue {
                 false => old = old.or(Some(position)),
             }
         }
-        self.remove(old?).map(|item| item.entry)
+        self.remove(old?)
     }
 
     /// The entries that no older one with the same key blocks. A deferred entry blocks only the
@@ -401,7 +384,7 @@ impl ChannelQueue {
         self.release(now);
         let mut best: Option<(u32, u64)> = None;
         for (position, item) in self.unblocked() {
-            if !item.committed {
+            if !item.sendable {
                 continue;
             }
             if best.is_none_or(|(least, _)| item.tries < least) {
@@ -429,7 +412,7 @@ impl ChannelQueue {
                 .is_some_and(|at| at.minus(REFUSED_PAUSE).plus(JUST_NOW) > now);
             let is_held = item.is_reminder() && undelivered.contains(message.incident.as_str());
             undelivered.insert(&message.incident);
-            item.committed && !item.had_final_attempt && !just_refused && !is_held
+            item.sendable && !item.had_final_attempt && !just_refused && !is_held
         })?;
         let next = *next;
         self.item_mut(next)?.had_final_attempt = true;
@@ -461,10 +444,10 @@ impl ChannelQueue {
 
     fn compute_next_ready(&self) -> Option<Mono> {
         let deferred = self.deferred.first().map(|(at, _)| *at);
-        if self.uncommitted.len() == self.items.len() {
+        if self.held.len() == self.items.len() {
             return deferred;
         }
-        match self.unblocked().any(|(_, item)| item.committed) {
+        match self.unblocked().any(|(_, item)| item.sendable) {
             true => Some(NOW),
             false => deferred,
         }

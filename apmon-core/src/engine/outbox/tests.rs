@@ -44,26 +44,37 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
 
 use NotificationKind::{Outage, Recovery, Reminder};
 
+fn count(outbox: &Outbox) -> usize {
+    let (stored, lost) = outbox.stored_and_lost();
+    stored + lost
+}
+
 /// Starts the attempts that are due at `secs` and returns their keys.
 fn started(outbox: &mut Outbox, secs: i64) -> Vec<String> {
     outbox.start(at(secs)).iter().map(OutboxEntry::key).collect()
 }
 
+fn empty() -> Outbox {
+    Outbox::new(Duration::from_secs(24 * 3600), HashMap::new())
+}
+
 fn filled(entries: Vec<OutboxEntry>) -> Outbox {
-    let mut outbox = Outbox::new(&Plan::new("HomeLab"));
+    let mut outbox = empty();
     for entry in entries {
-        outbox.push(entry, true, now(0));
+        outbox.load(entry, now(0));
     }
     outbox
 }
 
 #[test]
 fn nothing_is_sent_before_it_is_committed() {
-    let mut outbox = Outbox::new(&Plan::new("HomeLab"));
+    let mut outbox = empty();
     let outage = entry("c", "i", 1, Outage);
-    outbox.push(outage.clone(), false, now(0));
+    outbox.push(outage, now(0));
     assert!(outbox.start(at(0)).is_empty());
-    outbox.confirm(&[outage]);
+    let unsaved = outbox.take_unsaved();
+    assert!(outbox.start(at(0)).is_empty());
+    outbox.commit_ended(unsaved, true);
     assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
 }
 
@@ -75,9 +86,10 @@ fn notifications_of_one_incident_are_sent_in_order() {
     outbox.finish("c", "i-1-c", Err(DeliveryError::retryable("503")), now(0));
     assert!(started(&mut outbox, 0).is_empty(), "back-off");
     assert_eq!(started(&mut outbox, 1), ["i-1-c"]);
-    assert_eq!(
-        outbox.finish("c", "i-1-c", Ok(()), now(1)),
-        Some(AttemptResult::Delivered)
+    let delivered = outbox.finish("c", "i-1-c", Ok(()), now(1));
+    assert!(
+        matches!(delivered, Some(AttemptResult::Delivered(_))),
+        "{delivered:?}"
     );
     assert_eq!(started(&mut outbox, 1), ["i-2-c"]);
 }
@@ -124,8 +136,8 @@ fn a_refused_outage_holds_back_neither_its_recovery_nor_the_next_outage() {
     refused(&mut outbox, "i-1-c", 0);
     let mut next = entry("c", "j", 1, Outage);
     next.notification.monitor = "monitor of i".into();
-    outbox.push(entry("c", "i", 2, Reminder), true, now(0));
-    outbox.push(next, true, now(0));
+    outbox.load(entry("c", "i", 2, Reminder), now(0));
+    outbox.load(next, now(0));
     assert_eq!(started(&mut outbox, 1), ["j-1-c"]);
 }
 
@@ -147,7 +159,7 @@ fn a_refused_outage_does_not_hold_back_its_recovery() {
     outbox.finish("c", "i-2-c", Ok(()), now(0));
     assert!(started(&mut outbox, 0).is_empty(), "it has just been refused");
     // The channel accepts again, so it may accept the refused one.
-    outbox.push(entry("c", "j", 1, Outage), true, now(60));
+    outbox.load(entry("c", "j", 1, Outage), now(60));
     assert_eq!(started(&mut outbox, 60), ["j-1-c"]);
     outbox.finish("c", "j-1-c", Ok(()), now(60));
     assert_eq!(started(&mut outbox, 60), ["i-1-c"]);
@@ -180,12 +192,12 @@ fn the_half_hour_after_a_refusal_survives_a_restart() {
 fn a_reminder_is_replaced_by_the_next_one_and_an_outage_never() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "i", 2, Reminder)]);
     assert_eq!(
-        outbox.push(entry("c", "i", 3, Reminder), true, now(0)),
+        outbox.load(entry("c", "i", 3, Reminder), now(0)),
         Some(entry("c", "i", 2, Reminder))
     );
-    assert_eq!(outbox.push(entry("c", "j", 2, Reminder), true, now(0)), None);
-    assert_eq!(outbox.push(entry("c", "i", 4, Recovery), true, now(0)), None);
-    assert_eq!(outbox.keys().count(), 4);
+    assert_eq!(outbox.load(entry("c", "j", 2, Reminder), now(0)), None);
+    assert_eq!(outbox.load(entry("c", "i", 4, Recovery), now(0)), None);
+    assert_eq!(count(&outbox), 4);
 }
 
 #[test]
@@ -219,7 +231,7 @@ fn a_requested_delay_does_not_make_a_notification_expire() {
     };
     outbox.finish("c", "i-1-c", Err(error), now(0));
     assert_eq!(outbox.wake_at(), Some(at(1800)));
-    outbox.retry_all();
+    outbox.retry(None);
     assert_eq!(started(&mut outbox, 1), ["i-1-c"], "something was fixed");
 }
 
@@ -257,7 +269,7 @@ fn a_notification_expires_after_a_day() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
     assert!(outbox.expire(at(86_399)).is_empty());
     assert_eq!(outbox.expire(at(86_400)).len(), 1);
-    assert_eq!(outbox.keys().count(), 0);
+    assert_eq!(count(&outbox), 0);
 }
 
 #[test]
@@ -279,10 +291,10 @@ fn add_notification(outbox: &mut Outbox, number: u32, kind: NotificationKind) ->
     let entry = entry("c", "i", number, kind);
     outbox.release_incident(&entry.notification);
     let over = match entry.notification.kind.ends_incident() {
-        true => outbox.close_incident("i", now(0).wall).0,
+        true => outbox.close_incident("i", now(0).wall),
         false => Vec::new(),
     };
-    let replaced = outbox.push(entry, true, now(0));
+    let replaced = outbox.load(entry, now(0));
     over.iter()
         .map(OutboxEntry::key)
         .chain(replaced.iter().map(OutboxEntry::key))
@@ -308,7 +320,7 @@ fn after_a_refusal_the_order_is_kept() {
     outbox.finish("c", "i-1-c", Ok(()), now(120));
     assert_eq!(started(&mut outbox, 120), ["i-3-c"]);
     outbox.finish("c", "i-3-c", Ok(()), now(120));
-    assert_eq!(outbox.keys().count(), 0);
+    assert_eq!(count(&outbox), 0);
 }
 
 #[test]
@@ -345,8 +357,8 @@ fn refused_notifications_are_retried_in_their_order() {
         assert_eq!(started(&mut outbox, secs), [key]);
         refused(&mut outbox, key, secs);
     }
-    outbox.push(entry("c", "k", 1, Outage), true, now(3601));
-    outbox.retry_all();
+    outbox.load(entry("c", "k", 1, Outage), now(3601));
+    outbox.retry(None);
     for key in ["i-1-c", "j-1-c", "k-1-c"] {
         assert_eq!(started(&mut outbox, 3602), [key]);
         outbox.finish("c", key, Ok(()), now(3602));
@@ -415,4 +427,70 @@ fn setting_the_clock_back_does_not_lengthen_a_requested_delay() {
     };
     assert_eq!(filled(vec![asked(1)]).wake_at(), Some(at(1)));
     assert_eq!(filled(vec![asked(100)]).wake_at(), Some(at(100)));
+}
+
+fn written(unsaved: &Unsaved) -> Vec<String> {
+    unsaved.entries.iter().map(OutboxEntry::key).collect()
+}
+
+#[test]
+fn the_content_of_a_failed_commit_is_in_the_next_one_in_order() {
+    let mut outbox = empty();
+    outbox.push(entry("c", "i", 1, Outage), now(0));
+    outbox.push(entry("c", "j", 1, Outage), now(0));
+    outbox.send_from_memory();
+    let unsaved = outbox.take_unsaved();
+    // Meanwhile the first was tried, a third was added, and the second is delivered.
+    assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
+    outbox.finish("c", "i-1-c", Err(DeliveryError::permanent("401")), now(0));
+    outbox.push(entry("c", "k", 1, Outage), now(0));
+    assert_eq!(started(&mut outbox, 0), ["j-1-c"]);
+    outbox.finish("c", "j-1-c", Ok(()), now(0));
+    outbox.commit_ended(unsaved, false);
+    let next = outbox.take_unsaved();
+    assert_eq!(written(&next), ["i-1-c", "k-1-c"]);
+    assert_eq!(next.entries[0].attempts, 1);
+    assert!(next.settled.is_empty(), "the second never was on disk");
+}
+
+#[test]
+fn an_entry_is_settled_only_if_it_may_be_on_disk() {
+    let mut outbox = empty();
+    outbox.push(entry("c", "i", 2, Reminder), now(0));
+    outbox.close_incident("i", now(0).wall);
+    assert_eq!(outbox.take_unsaved(), Unsaved::default());
+    outbox.push(entry("c", "j", 2, Reminder), now(0));
+    let unsaved = outbox.take_unsaved();
+    outbox.close_incident("j", now(0).wall);
+    outbox.commit_ended(unsaved, true);
+    assert_eq!(outbox.take_unsaved().settled, ["j-2-c"]);
+    outbox.load(entry("c", "k", 2, Reminder), now(0));
+    outbox.close_incident("k", now(0).wall);
+    assert_eq!(outbox.take_unsaved().settled, ["k-2-c"]);
+}
+
+/// A store that fails for a week: nothing accumulates.
+#[test]
+fn keys_do_not_accumulate_while_the_store_fails() {
+    let mut outbox = empty();
+    for n in 0..1000 {
+        let incident = format!("i{n}");
+        outbox.push(entry("c", &incident, 2, Reminder), now(n));
+        let unsaved = outbox.take_unsaved();
+        outbox.close_incident(&incident, now(n).wall);
+        outbox.commit_ended(unsaved, false);
+    }
+    assert_eq!(outbox.take_unsaved(), Unsaved::default());
+    assert!(outbox.writing.is_empty());
+}
+
+#[test]
+fn what_a_failed_commit_settled_is_settled_by_the_next() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
+    assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
+    outbox.finish("c", "i-1-c", Ok(()), now(0));
+    let unsaved = outbox.take_unsaved();
+    assert_eq!(unsaved.settled, ["i-1-c"]);
+    outbox.commit_ended(unsaved, false);
+    assert_eq!(outbox.take_unsaved().settled, ["i-1-c"]);
 }

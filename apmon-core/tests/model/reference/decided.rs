@@ -9,51 +9,51 @@ impl Reference {
         let Some(policy) = self.setup.policy(name) else {
             return self.complain(format!("{name} was checked, but is not in the site file"));
         };
-        let mut belief = self.belief(name).clone();
-        belief.switches = Some((policy.alarms, policy.classes_off.is_empty()));
+        let mut expected = self.expected(name).clone();
+        expected.switches = Some((policy.alarms, policy.classes_off.is_empty()));
         match verdict {
             Verdict::Unknown => {
-                let since = *belief.unknown_since.get_or_insert(now);
-                if belief.unknown.is_none() && policy.alarms && now.since(since) >= policy.unknown_after {
+                let since = *expected.unknown_since.get_or_insert(now);
+                if expected.unknown.is_none() && policy.alarms && now.since(since) >= policy.unknown_after {
                     let incident = self.new_incident();
-                    belief.unknown = Some(incident);
-                    self.decide(name, &mut belief, Unknown, incident, &policy);
+                    expected.unknown = Some(incident);
+                    self.decide(name, &mut expected, Unknown, incident, &policy);
                 }
             }
             Verdict::Up | Verdict::Down => {
-                belief.unknown_since = None;
-                if let Some(incident) = belief.unknown.take().filter(|_| policy.alarms) {
-                    self.decide(name, &mut belief, Known, incident, &policy);
+                expected.unknown_since = None;
+                if let Some(incident) = expected.unknown.take().filter(|_| policy.alarms) {
+                    self.decide(name, &mut expected, Known, incident, &policy);
                 }
             }
         }
         match verdict {
             Verdict::Unknown => {}
             Verdict::Up => {
-                belief.is_up = Some(true);
-                belief.failed = 0;
-                if let Some(incident) = belief.outage.take()
-                    && std::mem::take(&mut belief.announced)
+                expected.is_up = Some(true);
+                expected.failed = 0;
+                if let Some(incident) = expected.outage.take()
+                    && std::mem::take(&mut expected.announced)
                     && policy.alarms
                 {
-                    self.decide(name, &mut belief, Recovery, incident, &policy);
+                    self.decide(name, &mut expected, Recovery, incident, &policy);
                 }
-                belief.announced = false;
+                expected.announced = false;
             }
             Verdict::Down => {
-                belief.failed += 1;
-                if belief.is_up != Some(false) && belief.failed >= policy.max_retries.get() {
-                    belief.is_up = Some(false);
-                    belief.outage = Some(self.new_incident());
+                expected.failed += 1;
+                if expected.is_up != Some(false) && expected.failed >= policy.max_retries.get() {
+                    expected.is_up = Some(false);
+                    expected.outage = Some(self.new_incident());
                 }
             }
         }
         // Also an outage that began while alarms were off.
-        if let Some(incident) = belief.outage.filter(|_| !belief.announced && policy.alarms) {
-            belief.announced = true;
-            self.decide(name, &mut belief, Outage, incident, &policy);
+        if let Some(incident) = expected.outage.filter(|_| !expected.announced && policy.alarms) {
+            expected.announced = true;
+            self.decide(name, &mut expected, Outage, incident, &policy);
         }
-        *self.belief(name) = belief;
+        *self.expected(name) = expected;
     }
 
     /// Another site file is in use from now on.
@@ -63,7 +63,7 @@ impl Reference {
         for name in MONITORS {
             match (before.policy(name), self.setup.policy(name)) {
                 (Some(policy), None) => self.remove(name, &policy),
-                (None, Some(_)) => self.belief(name).removed = false,
+                (None, Some(_)) => self.expected(name).removed = false,
                 _ => {}
             }
         }
@@ -76,26 +76,26 @@ impl Reference {
     }
 
     pub(super) fn remove(&mut self, name: &str, policy: &Policy) {
-        let mut belief = self.belief(name).clone();
-        if belief.removed {
+        let mut expected = self.expected(name).clone();
+        if expected.removed {
             return;
         }
-        if belief.is_up == Some(false) {
-            belief.is_up = None;
-            if let Some(incident) = belief.outage.filter(|_| belief.announced && policy.alarms) {
-                self.decide(name, &mut belief, NoLongerWatched, incident, policy);
+        if expected.is_up == Some(false) {
+            expected.is_up = None;
+            if let Some(incident) = expected.outage.filter(|_| expected.announced && policy.alarms) {
+                self.decide(name, &mut expected, NoLongerWatched, incident, policy);
             }
         }
-        *self.belief(name) = Belief {
-            is_up: belief.is_up,
-            decided: belief.decided,
+        *self.expected(name) = ExpectedState {
+            is_up: expected.is_up,
+            decided: expected.decided,
             removed: true,
-            switches: belief.switches,
-            ..Belief::default()
+            switches: expected.switches,
+            ..ExpectedState::default()
         };
     }
 
-    pub(super) fn belief(&mut self, name: &str) -> &mut Belief {
+    pub(super) fn expected(&mut self, name: &str) -> &mut ExpectedState {
         &mut self.monitors.get_mut(name).unwrap().now
     }
 
@@ -107,7 +107,7 @@ impl Reference {
     pub(super) fn decide(
         &mut self,
         name: &str,
-        belief: &mut Belief,
+        expected: &mut ExpectedState,
         kind: NotificationKind,
         incident: usize,
         policy: &Policy,
@@ -119,13 +119,13 @@ impl Reference {
         let wanted_by: BTreeSet<String> = wanted_by.map(|channel| channel.id.to_owned()).collect();
         let monitor = self.monitors.get_mut(name).unwrap();
         monitor.messages.push(self.messages.len());
-        belief.decided += 1;
-        assert_eq!(belief.decided, monitor.messages.len());
+        expected.decided += 1;
+        assert_eq!(expected.decided, monitor.messages.len());
         self.messages.push(Message {
             monitor: name.to_owned(),
             incident,
             kind,
-            position: belief.decided - 1,
+            position: expected.decided - 1,
             at: self.clock.now().mono,
             seen: None,
             due: wanted_by.iter().map(|id| (id.clone(), Due::Waiting)).collect(),

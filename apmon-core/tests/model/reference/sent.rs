@@ -63,8 +63,8 @@ impl Reference {
         let mut setups = self.setups.iter().rev();
         let (_, setup_then) = setups.find(|(since, _)| *since <= at)?.clone();
         let policy = setup_then.policy(&name)?;
-        let mut belief = self.belief(&name).clone();
-        let incident = belief.outage.filter(|_| belief.announced && policy.alarms)?;
+        let mut expected = self.expected(&name).clone();
+        let incident = expected.outage.filter(|_| expected.announced && policy.alarms)?;
         let (last, count) = self.last_message(&name, incident)?;
         // Not sooner than the curve says; some reminders before may not have been seen.
         let n = f64::from(policy.after_every_n.get());
@@ -75,11 +75,11 @@ impl Reference {
         }
         // It may have waited for the disk while the site file was edited.
         let setup_now = std::mem::replace(&mut self.setup, setup_then);
-        let message = self.decide(&name, &mut belief, Reminder, incident, &policy);
+        let message = self.decide(&name, &mut expected, Reminder, incident, &policy);
         self.setup = setup_now;
         self.readdress();
         self.messages[message].at = at;
-        *self.belief(&name) = belief;
+        *self.expected(&name) = expected;
         Some(message)
     }
 

@@ -3,31 +3,31 @@
 use super::*;
 
 impl Reference {
-    /// A commit begins. Returns the beliefs that it will make durable.
-    pub fn committing(&mut self, commit: &Commit) -> Beliefs {
+    /// A commit begins. Returns the expectations that it will make durable.
+    pub fn committing(&mut self, commit: &Commit) -> Expectations {
         for entry in &commit.outbox {
             self.identify(&entry.notification, &entry.channel);
         }
-        let mut beliefs = Vec::new();
+        let mut expectations = Vec::new();
         // Of two states of one monitor the later one counts.
         let states: BTreeMap<_, _> = commit.states.iter().map(|(name, state)| (name, state)).collect();
         for (name, state) in states {
-            let belief = self.belief(name).clone();
-            if (state.is_up, state.down_count) != (belief.is_up, belief.failed) {
+            let expected = self.expected(name).clone();
+            if (state.is_up, state.down_count) != (expected.is_up, expected.failed) {
                 let (is_up, failed) = (state.is_up, state.down_count);
                 self.complain(format!(
-                    "{name} is written as {is_up:?} after {failed} failed checks, expected {belief:?}"
+                    "{name} is written as {is_up:?} after {failed} failed checks, expected {expected:?}"
                 ));
             }
-            beliefs.push((name.clone(), belief));
+            expectations.push((name.clone(), expected));
         }
-        beliefs
+        expectations
     }
 
     /// A commit is on disk, which now holds these entries.
-    pub fn written(&mut self, beliefs: Beliefs, outbox: &[OutboxEntry]) {
-        for (name, belief) in beliefs {
-            self.monitors.get_mut(name.as_str()).unwrap().on_disk = belief;
+    pub fn written(&mut self, expectations: Expectations, outbox: &[OutboxEntry]) {
+        for (name, expected) in expectations {
+            self.monitors.get_mut(name.as_str()).unwrap().on_disk = expected;
         }
         self.check_nothing_is_lost(outbox);
     }
@@ -93,9 +93,9 @@ impl Reference {
         self.use_setup(setup);
         for name in MONITORS {
             match self.setup.policy(name) {
-                Some(_) => self.belief(name).removed = false,
+                Some(_) => self.expected(name).removed = false,
                 None => {
-                    let policy = self.belief(name).last_policy();
+                    let policy = self.expected(name).last_policy();
                     self.remove(name, &policy);
                 }
             }

@@ -14,11 +14,11 @@ use super::{
     clock::WallClock,
     daemon::{Daemon, End, Handle},
     disk::{self, Disk},
-    hook::{Hook, Receipts},
+    hook::Hook,
     mail_server::MailServer,
     plan::{Act, Failure, Moment, Plan, RECEIVERS, Step},
     read,
-    record::{Evidence, Stored},
+    record::{Evidence, Receipts},
     site::Site,
     target::Targets,
     totals::Totals,
@@ -135,6 +135,7 @@ impl Round {
             site.mail_server(),
             &site.channels,
             directory,
+            Arc::clone(&receipts),
             Arc::clone(&handle),
             clock,
         )?;
@@ -419,9 +420,8 @@ impl Round {
 
     fn evidence(&self) -> Result<Evidence, Fault> {
         // The state first: what has left the outbox has arrived by then.
-        let (stored, mails): (Stored, _) = read::read(&self.site, &self.state, &self.mail_server.maildir())?;
-        let mut receipts = lock(&self.receipts).clone();
-        receipts.extend(mails);
+        let stored = read::read(&self.state)?;
+        let receipts = lock(&self.receipts).clone();
         let mut awake = self.awake.clone();
         awake.extend(self.awake_since.map(|since| (since, self.clock.elapsed())));
         Ok(Evidence {

@@ -6,6 +6,7 @@ mod clock;
 mod daemon;
 mod disk;
 mod hook;
+mod mail;
 mod mail_server;
 mod message;
 mod plan;
@@ -22,18 +23,8 @@ use std::{env, fs, path::Path, process::Command};
 use self::{random::Random, round::Setting, totals::Totals};
 use crate::{
     fault::{During, Fault, counted},
-    package::{self, Needed, needed},
     process, workspace,
 };
-
-const NEEDED: &[Needed] = &[
-    needed("aiosmtpd", "python3-aiosmtpd"),
-    needed("faketime", "faketime"),
-    needed("mount", "mount"),
-    needed("python3:sqlite3", "python3"),
-    needed("setpriv", "util-linux"),
-    needed("unshare", "util-linux"),
-];
 
 const KILLS: usize = 200;
 /// Kills in one round, at most.
@@ -61,7 +52,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     let options = Options::read(arguments)?;
     let profile = if options.debug { "debug" } else { "release" };
     if env::var_os(INSIDE).is_none() {
-        package::install(NEEDED)?;
         let mut build = process::cargo();
         build.args(["build", "--package", "apmon-cli"]);
         if !options.debug {

@@ -1,4 +1,4 @@
-//! One message of each kind, made as the engine makes them.
+//! One notification of each kind, made as the engine makes them.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const WAIT: Duration = Duration::from_secs(600);
 pub(super) fn messages(site: &str) -> [Notification; 6] {
     let now = SystemClock::new().now().wall;
     let zone = TimeZone::system();
-    let story = Story {
+    let samples = Samples {
         site,
         now,
         subject: Subject {
@@ -29,16 +29,16 @@ pub(super) fn messages(site: &str) -> [Notification; 6] {
             zone: &zone,
         },
     };
-    story.messages()
+    samples.messages()
 }
 
-struct Story<'a> {
+struct Samples<'a> {
     site: &'a str,
     now: Timestamp,
     subject: Subject<'a>,
 }
 
-impl Story<'_> {
+impl Samples<'_> {
     fn messages(&self) -> [Notification; 6] {
         let subject = &self.subject;
         let down = format!("test-{}", self.now.as_millisecond());

@@ -17,20 +17,8 @@ use std::{fs, path::Path};
 
 use crate::{
     fault::{During, Fault},
-    package::{self, NGINX, Needed, needed},
     process, workspace,
 };
-
-const NEEDED: &[Needed] = &[
-    NGINX,
-    needed("fping", "fping"),
-    needed("prometheus-blackbox-exporter", "prometheus-blackbox-exporter"),
-    needed("caddy", "caddy"),
-    needed("openssl", "openssl"),
-    needed("ip", "iproute2"),
-    needed("snmpd", "snmpd"),
-    needed("snmpbulkwalk", "snmp"),
-];
 
 /// One line of the table.
 struct Row {
@@ -67,7 +55,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
             ));
         }
     };
-    package::install(NEEDED)?;
     process::run(process::cargo().args([
         "build",
         "--release",

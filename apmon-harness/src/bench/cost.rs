@@ -159,7 +159,7 @@ pub(super) fn cpu_to_end(command: &mut Command) -> Result<f64, Fault> {
 mod tests {
     #[test]
     fn apmon_logs_the_words_that_are_searched_for() {
-        assert!(crate::workspace::product_has(super::LATENESS));
-        assert!(crate::workspace::product_has("peak memory {"));
+        assert!(crate::product::has(super::LATENESS));
+        assert!(crate::product::has("peak memory {"));
     }
 }

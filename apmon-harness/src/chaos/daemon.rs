@@ -89,17 +89,7 @@ impl Daemon {
                 state,
                 wall,
             },
-            handle: Arc::new(Handle {
-                clock,
-                child: Mutex::default(),
-                armed: Mutex::default(),
-                killed_at: Mutex::default(),
-                output: Mutex::default(),
-                complaints: Mutex::default(),
-                log: Mutex::new(log),
-                saves: AtomicBool::new(true),
-                unsaved: AtomicUsize::new(0),
-            }),
+            handle: Arc::new(Handle::new(log, clock)),
             readers: Vec::new(),
         })
     }
@@ -194,6 +184,21 @@ impl Drop for Daemon {
 }
 
 impl Handle {
+    /// Without a process yet.
+    pub(super) fn new(log: File, clock: Stopwatch) -> Self {
+        Self {
+            clock,
+            child: Mutex::default(),
+            armed: Mutex::default(),
+            killed_at: Mutex::default(),
+            output: Mutex::default(),
+            complaints: Mutex::default(),
+            log: Mutex::new(log),
+            saves: AtomicBool::new(true),
+            unsaved: AtomicUsize::new(0),
+        }
+    }
+
     /// Makes the next kill happen at `moment`.
     pub(super) fn arm(&self, moment: Moment) {
         *lock(&self.armed) = Some(moment);
@@ -283,7 +288,7 @@ mod tests {
         // Rust itself prints the text of a panic.
         let texts = COMPLAINTS.iter().filter(|text| **text != "panicked");
         for text in texts.chain(&[SAVES_NOT, SAVES_AGAIN]) {
-            assert!(crate::workspace::product_has(text), "nothing logs \"{text}\"");
+            assert!(crate::product::has(text), "nothing logs \"{text}\"");
         }
     }
 }

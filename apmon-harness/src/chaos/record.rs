@@ -1,6 +1,9 @@
 //! The evidence of a round: what happened, and what apmon and the receivers recorded.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use super::{message::MessageKind, site::Site};
 
@@ -40,6 +43,9 @@ pub(super) struct Receipt {
     /// Whether the receiver accepted it.
     pub(super) accepted: bool,
 }
+
+/// Every attempt that reached a webhook receiver, and every mail that was accepted, as they arrive.
+pub(super) type Receipts = Arc<Mutex<Vec<Receipt>>>;
 
 /// A line that apmon printed.
 #[derive(Clone, Debug)]

@@ -1,0 +1,476 @@
+//! Delivery: sends notifications through their channels, one attempt at a time for each, and
+//! keeps what is not delivered.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::tz::TimeZone;
+
+use super::{
+    EngineError,
+    monitors::Monitors,
+    outbox::{AttemptResult, FallbackDue, Outbox, Unsaved},
+    plan::Plan,
+    stats::DeliveryStats,
+    status::{ChannelStatus, OutboxStatus},
+    task::DeliveryTask,
+};
+use crate::{
+    history::{Delivery as DeliveryRow, DeliveryFate},
+    notification::{DeliveryError, Notification, NotificationKind, Notifier, OutboxEntry},
+    rule::{
+        route::{Addressed, FallbackDecision, Routes},
+        wording,
+    },
+    time::{Mono, Now},
+};
+
+/// A notification that is delivered this long after it was decided says so.
+const LATE: Duration = Duration::from_secs(60);
+/// The most rows that wait for a commit.
+const MAX_ROWS: usize = 10_000;
+
+/// The outbox, and the channels that empty it.
+pub(super) struct Deliveries {
+    outbox: Outbox,
+    stats: DeliveryStats,
+    routes: Routes,
+    channels: HashMap<String, Channel>,
+    /// The timeout of channels without their own.
+    timeout: Duration,
+    expire_after: Duration,
+    zone: TimeZone,
+    keeps_history: bool,
+    /// Rows for the history.
+    rows: VecDeque<DeliveryRow>,
+}
+
+struct Channel {
+    notifier: Arc<dyn Notifier>,
+    timeout: Option<Duration>,
+}
+
+impl Deliveries {
+    /// Creates the delivery of a plan without notifications.
+    pub(super) fn new(plan: &Plan, zone: TimeZone, keeps_history: bool) -> Self {
+        let routes = plan.routes();
+        Self {
+            outbox: Outbox::new(plan.expire_after, routes.fallbacks()),
+            stats: DeliveryStats::default(),
+            channels: channels(plan),
+            timeout: plan.delivery_timeout,
+            expire_after: plan.expire_after,
+            zone,
+            keeps_history,
+            rows: VecDeque::new(),
+            routes,
+        }
+    }
+
+    /// Loads the notifications that a previous run left, which were decided before anything
+    /// that is decided now.
+    pub(super) fn load(&mut self, entries: Vec<OutboxEntry>, now: Now) {
+        for entry in entries {
+            if let Some(replaced) = self.outbox.load(entry, now) {
+                self.record(&replaced, DeliveryFate::Replaced, now);
+            }
+        }
+    }
+
+    /// Applies another plan.
+    pub(super) fn configure(&mut self, plan: &Plan, now: Mono) {
+        self.routes = plan.routes();
+        self.channels = channels(plan);
+        self.timeout = plan.delivery_timeout;
+        self.expire_after = plan.expire_after;
+        self.outbox
+            .configure(plan.expire_after, self.routes.fallbacks(), now);
+    }
+
+    /// Queues a notification for its recipients.
+    pub(super) fn send(&mut self, addressed: &Addressed, now: Now) {
+        let Addressed {
+            notification,
+            recipients,
+        } = addressed;
+        self.outbox.release_incident(notification);
+        for channel in recipients {
+            let entry = OutboxEntry::new(channel, notification.clone(), recipients.clone());
+            let replaced = self.outbox.push(entry, now);
+            self.record_replaced(replaced, now);
+        }
+    }
+
+    fn record_replaced(&mut self, replaced: Option<OutboxEntry>, now: Now) {
+        if let Some(replaced) = replaced {
+            self.record(&replaced, DeliveryFate::Replaced, now);
+        }
+    }
+
+    /// Closes an incident, whether or not its end is reported.
+    pub(super) fn close_incident(&mut self, incident: &str, now: Now) {
+        let reminders = self.outbox.close_incident(incident, now.wall);
+        self.report_dropped(reminders, now);
+    }
+
+    /// Drops reminders of outages that have ended, but are still queued: their end was not
+    /// reported, or the state file was written by an older apmon.
+    pub(super) fn drop_stale_reminders(&mut self, monitors: &Monitors, now: Now) {
+        let dropped = self
+            .outbox
+            .drop_reminders(|message| !monitors.has_outage(message));
+        self.report_dropped(dropped, now);
+    }
+
+    fn report_dropped(&mut self, reminders: Vec<OutboxEntry>, now: Now) {
+        for entry in reminders {
+            self.record(&entry, DeliveryFate::Dropped, now);
+            tracing::info!(
+                channel = entry.channel,
+                "reminder dropped, its outage is over: {}",
+                entry.notification.text
+            );
+        }
+    }
+
+    /// Gives up what has waited too long.
+    pub(super) fn expire(&mut self, now: Now) {
+        for entry in self.outbox.expire(now.mono) {
+            tracing::error!(
+                channel = entry.channel,
+                "message given up after {} ({}): {}",
+                wording::duration(self.expire_after),
+                entry.last_error.as_deref().unwrap_or("no attempt was made"),
+                entry.notification.text
+            );
+            self.stats.record_expiry(&entry.channel);
+            self.record(&entry, DeliveryFate::Expired, now);
+        }
+    }
+
+    /// Starts the attempts that are due, one for each channel that is idle.
+    pub(super) fn start(&mut self, now: Now) -> Vec<DeliveryTask> {
+        if self.routes.is_off() {
+            return Vec::new();
+        }
+        let due = self.outbox.start(now.mono);
+        due.into_iter()
+            .filter_map(|entry| self.attempt(entry, now))
+            .collect()
+    }
+
+    /// Starts attempts at the end of a run: one for each notification that had none, without
+    /// pauses.
+    pub(super) fn start_final(&mut self, now: Now) -> Vec<DeliveryTask> {
+        if self.routes.is_off() {
+            return Vec::new();
+        }
+        let due = self.outbox.start_final(now.mono);
+        due.into_iter()
+            .filter_map(|entry| self.attempt(entry, now))
+            .collect()
+    }
+
+    fn attempt(&self, entry: OutboxEntry, now: Now) -> Option<DeliveryTask> {
+        // Entries of unknown channels were reassigned.
+        let channel = self.channels.get(&entry.channel)?;
+        Some(DeliveryTask {
+            key: entry.key(),
+            notifier: Arc::clone(&channel.notifier),
+            message: self.with_lateness_note(&entry, now),
+            timeout: channel.timeout.unwrap_or(self.timeout),
+            channel: entry.channel,
+        })
+    }
+
+    /// The notification as it is sent now: if it is late, it says so.
+    fn with_lateness_note(&self, entry: &OutboxEntry, now: Now) -> Notification {
+        let mut message = entry.notification.clone();
+        let decided = self.outbox.in_flight_decided(&entry.channel);
+        let late = now.mono.since(decided.unwrap_or(now.mono));
+        if late < LATE {
+            return message;
+        }
+        let what = match message.kind {
+            NotificationKind::Unknown | NotificationKind::Known => "unknown",
+            _ => "down",
+        };
+        let ended = match message.kind.ends_incident() {
+            true => Some(message.at),
+            false => message.ended,
+        };
+        let was = message
+            .since
+            .zip(ended)
+            .map(|(began, ended)| (what, began, ended));
+        let note = wording::lateness_note(was, late, now.wall, &self.zone);
+        message.text = format!("{} ({note})", message.text);
+        message
+    }
+
+    /// Processes the result of an attempt.
+    pub(super) fn attempt_finished(
+        &mut self,
+        channel: &str,
+        key: &str,
+        result: Result<(), DeliveryError>,
+        now: Now,
+    ) {
+        self.stats.record_attempt(channel, &result, now.wall);
+        match self.outbox.finish(channel, key, result, now) {
+            None => {}
+            Some(AttemptResult::Delivered(entry)) => {
+                tracing::debug!(channel, key, "message delivered");
+                self.record(&entry, DeliveryFate::Delivered, now);
+            }
+            Some(AttemptResult::Retried(entry)) => {
+                let error = entry.last_error.clone().unwrap_or_default();
+                if entry.attempts == 1 {
+                    tracing::warn!(channel, "message not delivered, trying again: {error}");
+                } else {
+                    tracing::debug!(
+                        channel,
+                        attempts = entry.attempts,
+                        "message not delivered yet: {error}"
+                    );
+                }
+            }
+            Some(AttemptResult::Refused(entry)) => {
+                tracing::error!(
+                    channel,
+                    "message refused ({}), kept for a later retry: {}",
+                    entry.last_error.as_deref().unwrap_or_default(),
+                    entry.notification.text
+                );
+                self.record(&entry, DeliveryFate::Refused, now);
+            }
+            Some(AttemptResult::Dropped(entry)) => self.report_dropped(vec![entry], now),
+            Some(AttemptResult::Replaced(entry)) => self.record(&entry, DeliveryFate::Replaced, now),
+        }
+    }
+
+    fn record(&mut self, entry: &OutboxEntry, fate: DeliveryFate, now: Now) {
+        if self.keeps_history {
+            if self.rows.len() == MAX_ROWS {
+                self.rows.pop_front();
+            }
+            self.rows.push_back(DeliveryRow::of(entry, fate, now.wall));
+        }
+    }
+
+    /// Sends what other channels could not deliver to their fallbacks. Returns the monitors
+    /// whose states have changed.
+    pub(super) fn run_fallbacks(&mut self, monitors: &mut Monitors, now: Now) -> Vec<usize> {
+        if self.routes.is_off() {
+            return Vec::new();
+        }
+        let due = self.outbox.take_fallbacks(now.mono).into_iter();
+        due.filter_map(|due| self.use_fallback(due, monitors, now))
+            .collect()
+    }
+
+    fn use_fallback(&mut self, due: FallbackDue, monitors: &mut Monitors, now: Now) -> Option<usize> {
+        let FallbackDue { entry, decided, to } = due;
+        let message = &entry.notification;
+        let end = self.outbox.end_of(&entry.channel, message);
+        // Unless the fallback already has the end from elsewhere.
+        let ends_too = end
+            .is_some_and(|end| !end.addressed.contains(&to) || self.outbox.contains(&to, &end.notification));
+        let policy = monitors.policy_of(&message.monitor);
+        let own = monitors.own_state(&message.monitor);
+        match self.routes.decide_fallback(&entry, &to, &policy, own, ends_too) {
+            FallbackDecision::Send => {}
+            FallbackDecision::Skip => return None,
+            FallbackDecision::NotTaken => {
+                tracing::warn!(
+                    channel = entry.channel,
+                    "message not delivered, and {to} does not take messages of this kind: {}",
+                    message.text
+                );
+                return None;
+            }
+        }
+        tracing::warn!(
+            channel = entry.channel,
+            "message not delivered, it goes to {to} as well: {}",
+            message.text
+        );
+        let mut addressed = entry.addressed.clone();
+        addressed.push(to.clone());
+        self.outbox.set_addressed(message, &addressed);
+        let changed = monitors.announce(message, std::slice::from_ref(&to));
+        let copy = OutboxEntry::new(to, message.clone(), addressed);
+        let replaced = self.outbox.push_decided(copy, decided, now);
+        self.record_replaced(replaced, now);
+        changed
+    }
+
+    /// Gives notifications whose channel is gone to the channels that did not get them. Returns
+    /// the monitors whose states have changed.
+    pub(super) fn reassign_orphans(&mut self, monitors: &mut Monitors, now: Now) -> Vec<usize> {
+        if self.routes.is_off() {
+            return Vec::new(); // a later run may send them
+        }
+        let known: HashSet<&str> = self.routes.ids().collect();
+        let orphans = self.outbox.retain_channels(&known).into_iter();
+        orphans
+            .flat_map(|(entry, decided)| self.reassign(&entry, decided, monitors, now))
+            .collect()
+    }
+
+    /// Gives a notification whose channel is gone to the channels that did not get it: a
+    /// mistyped host was corrected. The other channels have it, or wait for it themselves, and
+    /// do not get it twice.
+    fn reassign(
+        &mut self,
+        entry: &OutboxEntry,
+        decided: Mono,
+        monitors: &mut Monitors,
+        now: Now,
+    ) -> Vec<usize> {
+        let notification = &entry.notification;
+        let policy = monitors.policy_of(&notification.monitor);
+        let recipients: Vec<&str> = self.routes.recipients(&notification.kind, &policy).collect();
+        let new_channels: Vec<String> = recipients
+            .iter()
+            .filter(|id| !entry.addressed.iter().any(|had| had == *id))
+            .filter(|id| !self.outbox.contains(id, notification))
+            .map(|id| (*id).to_owned())
+            .collect();
+        if recipients.is_empty() {
+            tracing::error!(
+                channel = entry.channel,
+                "message not delivered, its channel is no longer in the site file and there is no other: {}",
+                notification.text
+            );
+        } else if new_channels.is_empty() {
+            tracing::info!(
+                channel = entry.channel,
+                "channel is no longer in the site file, its message went to the others: {}",
+                notification.text
+            );
+        }
+        let addressed: Vec<String> = entry.addressed.iter().chain(&new_channels).cloned().collect();
+        // If these channels are removed too, the others already have it.
+        self.outbox.set_addressed(notification, &addressed);
+        let mut changed = Vec::new();
+        for new_channel in new_channels {
+            tracing::warn!(
+                channel = entry.channel,
+                "channel is no longer in the site file, its message goes to {new_channel}: {}",
+                notification.text
+            );
+            changed.extend(monitors.announce(notification, std::slice::from_ref(&new_channel)));
+            let entry = OutboxEntry::new(new_channel, notification.clone(), addressed.clone());
+            let replaced = self.outbox.push_decided(entry, decided, now);
+            self.record_replaced(replaced, now);
+        }
+        self.record(entry, DeliveryFate::ChannelGone, now);
+        changed
+    }
+
+    /// Retries everything at once, because something may have been fixed.
+    pub(super) fn retry_all(&mut self) {
+        self.outbox.retry(None);
+    }
+
+    /// Retries the notifications of one channel, or of all, on request.
+    pub(super) fn retry(&mut self, channel: Option<&str>) -> Result<usize, EngineError> {
+        if self.routes.is_off() {
+            return Err(EngineError::NotifyOff);
+        }
+        let is_known = |channel: &str| self.routes.ids().any(|id| id == channel);
+        if let Some(channel) = channel.filter(|channel| !is_known(channel)) {
+            return Err(EngineError::UnknownChannel {
+                channel: channel.to_owned(),
+                known: self.routes.ids().map(str::to_owned).collect(),
+            });
+        }
+        let messages = self.outbox.retry(channel);
+        let channel = channel.unwrap_or("all");
+        tracing::info!(channel, messages, "retrying messages on request");
+        Ok(messages)
+    }
+
+    /// Whether there is something for the next commit.
+    pub(super) fn has_unsaved(&self) -> bool {
+        self.outbox.has_unsaved()
+    }
+
+    /// Takes what the next commit must hold.
+    pub(super) fn take_unsaved(&mut self) -> (Unsaved, VecDeque<DeliveryRow>) {
+        (self.outbox.take_unsaved(), mem::take(&mut self.rows))
+    }
+
+    /// Ends the commit that held `unsaved`.
+    pub(super) fn commit_ended(&mut self, unsaved: Unsaved, succeeded: bool) {
+        self.outbox.commit_ended(unsaved, succeeded);
+    }
+
+    /// Sends from memory, because the store does not answer.
+    pub(super) fn send_from_memory(&mut self) {
+        self.outbox.send_from_memory();
+    }
+
+    /// When the next attempt, expiry or fallback is due.
+    pub(super) fn wake_at(&mut self) -> Option<Mono> {
+        match self.routes.is_off() {
+            true => None,
+            false => self.outbox.wake_at(),
+        }
+    }
+
+    /// Whether a pass waits for attempts.
+    pub(super) fn has_pending_attempts(&self) -> bool {
+        !self.routes.is_off() && self.outbox.has_pending_attempts()
+    }
+
+    /// Whether any attempt is in progress.
+    pub(super) fn is_sending(&self) -> bool {
+        self.outbox.is_sending()
+    }
+
+    /// The longest time that an attempt may take.
+    pub(super) fn longest_attempt(&self) -> Duration {
+        let own = self.channels.values().filter_map(|channel| channel.timeout);
+        own.fold(self.timeout, Duration::max)
+    }
+
+    /// The earliest decision of a notification that neither its channel nor a fallback has
+    /// received, except reminders.
+    pub(super) fn stuck_since(&self) -> Option<Mono> {
+        self.outbox.stuck_since()
+    }
+
+    /// How many notifications the next run finds, and how many it does not.
+    pub(super) fn stored_and_lost(&self) -> (usize, usize) {
+        self.outbox.stored_and_lost()
+    }
+
+    /// The status of the channels and of the outbox.
+    pub(super) fn status(&mut self, now: Now) -> (Vec<ChannelStatus>, OutboxStatus) {
+        let (mut channels, outbox) = self.outbox.status(self.routes.ids(), now);
+        for channel in &mut channels {
+            self.stats.fill(channel);
+            if self.routes.is_off() {
+                channel.next_try = None;
+            }
+        }
+        (channels, outbox)
+    }
+}
+
+fn channels(plan: &Plan) -> HashMap<String, Channel> {
+    let channels = plan.channels.iter().map(|channel| {
+        let delivers = Channel {
+            notifier: Arc::clone(&channel.notifier),
+            timeout: channel.timeout,
+        };
+        (channel.id.clone(), delivers)
+    });
+    channels.collect()
+}

@@ -1,0 +1,338 @@
+//! The monitors at run time: which one is due, which are being checked, and the states of those
+//! that are retired.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    agenda::Agenda,
+    runtime::{CheckPhase, DueAction, MonitorRef, MonitorRuntime},
+    task::CheckTask,
+};
+use crate::{
+    memory::InvalidValue,
+    monitor::{Monitor, Policy, Watch},
+    notification::Notification,
+    rule::{
+        route,
+        schedule::{self, Grid},
+    },
+    state::{MonitorState, OwnState, RETENTION_AFTER_REMOVAL},
+    time::{Mono, Now},
+};
+
+/// All monitors of a site.
+pub(super) struct Monitors {
+    runtimes: Vec<Option<MonitorRuntime>>,
+    by_name: HashMap<String, usize>,
+    free: Vec<usize>,
+    /// States of monitors that are not running.
+    retired: BTreeMap<String, Arc<MonitorState>>,
+    agenda: Agenda,
+    /// Monitors whose check waits for a permit.
+    waiting: VecDeque<usize>,
+    running: usize,
+    max_concurrent: Option<NonZeroUsize>,
+    /// The newest generation.
+    generation: u64,
+    is_pass: bool,
+    /// Monitors whose panic has been logged.
+    panicked: HashSet<String>,
+    /// Monitors and keys whose invalid data has been logged.
+    reported_invalid: HashSet<(String, String)>,
+}
+
+impl Monitors {
+    /// Creates an empty set that knows the stored states.
+    pub(super) fn new(stored: BTreeMap<String, Arc<MonitorState>>, is_pass: bool) -> Self {
+        Self {
+            runtimes: Vec::new(),
+            by_name: HashMap::new(),
+            free: Vec::new(),
+            retired: stored,
+            agenda: Agenda::default(),
+            waiting: VecDeque::new(),
+            running: 0,
+            max_concurrent: None,
+            generation: 0,
+            is_pass,
+            panicked: HashSet::new(),
+            reported_invalid: HashSet::new(),
+        }
+    }
+
+    /// Limits the number of checks that run at the same time.
+    pub(super) fn limit(&mut self, max_concurrent: Option<NonZeroUsize>) {
+        self.max_concurrent = max_concurrent;
+    }
+
+    pub(super) fn reserve(&mut self, monitors: usize) {
+        self.runtimes.reserve_exact(monitors);
+        self.by_name.reserve(monitors);
+    }
+
+    /// Adds a monitor, or replaces the one of the same name. In a daemon its first check falls
+    /// within `spread`, or within the usual first round.
+    pub(super) fn add(&mut self, monitor: Arc<dyn Monitor>, site: &str, now: Now, spread: Option<Duration>) {
+        self.generation += 1;
+        let generation = self.generation;
+        let (grid, first) = grid(site, monitor.watch(), now, spread);
+        if let Some(&index) = self.by_name.get(&monitor.watch().name) {
+            if let Some(runtime) = self.runtimes[index].as_mut() {
+                runtime.replace(monitor, generation, now, grid, first);
+            }
+            return self.rearm(index);
+        }
+        let name = monitor.watch().name.clone();
+        let state = self.retired.remove(&name).unwrap_or_default();
+        let mut runtime = if self.is_pass {
+            MonitorRuntime::for_pass(monitor, state, now)
+        } else {
+            MonitorRuntime::for_daemon(monitor, state, now, grid, first)
+        };
+        runtime.generation = generation;
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.runtimes.push(None);
+            self.runtimes.len() - 1
+        });
+        self.by_name.insert(name, index);
+        self.runtimes[index] = Some(runtime);
+        self.rearm(index);
+    }
+
+    /// Stops a monitor. Returns its index, which is free now, its watch and its state.
+    pub(super) fn remove(&mut self, name: &str) -> Option<(usize, Watch, Arc<MonitorState>)> {
+        let index = self.by_name.remove(name)?;
+        let runtime = self.runtimes[index].take()?;
+        self.agenda.arm(index, None);
+        self.free.push(index);
+        Some((index, runtime.monitor.watch().clone(), runtime.state))
+    }
+
+    /// Keeps the state of a removed monitor.
+    pub(super) fn retire(&mut self, name: String, state: Arc<MonitorState>) {
+        self.retired.insert(name, state);
+    }
+
+    /// Takes the states that were never retired properly: their monitors left the site file
+    /// while no engine ran.
+    pub(super) fn take_unretired(&mut self) -> Vec<(String, Arc<MonitorState>)> {
+        let left = |(_, state): &(&String, &Arc<MonitorState>)| state.own.removed_at.is_none();
+        let names: Vec<String> = self
+            .retired
+            .iter()
+            .filter(left)
+            .map(|(name, _)| name.clone())
+            .collect();
+        let states = names
+            .into_iter()
+            .filter_map(|name| self.retired.remove_entry(&name));
+        states.collect()
+    }
+
+    /// Forgets the states of monitors that were removed long ago, and returns their names.
+    pub(super) fn forget_old(&mut self, now: Now) -> Vec<String> {
+        let is_old = |state: &MonitorState| {
+            let removed = state.own.removed_at;
+            removed.is_some_and(|at| now.mono.since(now.mono_of(at)) >= RETENTION_AFTER_REMOVAL)
+        };
+        let mut forgotten = Vec::new();
+        self.retired.retain(|name, state| {
+            let is_old = is_old(state);
+            if is_old {
+                forgotten.push(name.clone());
+            }
+            !is_old
+        });
+        forgotten
+    }
+
+    /// The names of running monitors.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.by_name.keys()
+    }
+
+    /// How many monitors there are.
+    pub(super) fn count(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// All running monitors.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &MonitorRuntime> + Clone {
+        self.runtimes.iter().flatten()
+    }
+
+    pub(super) fn at(&self, index: usize) -> Option<&MonitorRuntime> {
+        self.runtimes.get(index)?.as_ref()
+    }
+
+    pub(super) fn at_mut(&mut self, index: usize) -> Option<&mut MonitorRuntime> {
+        self.runtimes.get_mut(index)?.as_mut()
+    }
+
+    /// A name for the monitor at `index` in its present version.
+    pub(super) fn reference(&self, index: usize) -> Option<MonitorRef> {
+        let generation = self.at(index)?.generation;
+        Some(MonitorRef { index, generation })
+    }
+
+    /// The monitor, unless it has been replaced or removed since.
+    pub(super) fn current(&mut self, reference: MonitorRef) -> Option<&mut MonitorRuntime> {
+        self.at_mut(reference.index)
+            .filter(|runtime| runtime.generation == reference.generation)
+    }
+
+    fn named(&self, name: &str) -> Option<&MonitorRuntime> {
+        self.at(*self.by_name.get(name)?)
+    }
+
+    /// Whether a monitor with the same options is running.
+    pub(super) fn has_same(&self, watch: &Watch) -> bool {
+        let running = self.named(&watch.name).map(|runtime| runtime.monitor.watch());
+        running.is_some_and(|running| running.checksum == watch.checksum && !watch.checksum.is_empty())
+    }
+
+    /// The policy of a monitor; the last known one if it has been removed.
+    pub(super) fn policy_of(&self, name: &str) -> Policy {
+        let running = self
+            .named(name)
+            .map(|runtime| runtime.monitor.watch().policy.clone());
+        let retired = || Some(self.retired.get(name)?.own.last_policy());
+        running.or_else(retired).unwrap_or_default()
+    }
+
+    /// The part of a monitor's state that says which incidents are open, also of a removed one.
+    pub(super) fn own_state(&self, name: &str) -> Option<&OwnState> {
+        let running = self.named(name).map(|runtime| &runtime.state);
+        running.or_else(|| self.retired.get(name)).map(|state| &state.own)
+    }
+
+    /// Whether the outage that a notification reports is the one of a running monitor.
+    pub(super) fn has_outage(&self, message: &Notification) -> bool {
+        let runtime = self.named(&message.monitor);
+        runtime.and_then(|runtime| runtime.state.own.incident.as_ref()) == Some(&message.incident)
+    }
+
+    /// Notes that an incident has been announced to these channels as well. Returns the index
+    /// of the monitor if its state has changed.
+    pub(super) fn announce(&mut self, message: &Notification, channels: &[String]) -> Option<usize> {
+        let index = *self.by_name.get(&message.monitor)?;
+        let runtime = self.at_mut(index)?;
+        let own = &runtime.state.own;
+        // Not copied for nothing: a store may share it.
+        if !own.has_open_incident(&message.incident) || own.is_announced_to(&message.incident, channels) {
+            return None;
+        }
+        route::announce(&mut Arc::make_mut(&mut runtime.state).own, message, channels).then_some(index)
+    }
+
+    /// Takes the next monitor for which something is due by `now`. Its actions follow from
+    /// [`next_action`](Self::next_action); afterwards it is to be [rearmed](Self::rearm).
+    pub(super) fn pop_due(&mut self, now: Mono) -> Option<usize> {
+        self.agenda.pop_due(now)
+    }
+
+    /// The next action of a monitor that is due by `now`, except checks, which are queued.
+    pub(super) fn next_action(&mut self, index: usize, now: Mono) -> Option<DueAction> {
+        loop {
+            let action = self.at_mut(index)?.next_due_action(now)?;
+            if !matches!(action, DueAction::Check(_)) {
+                return Some(action);
+            }
+            self.waiting.push_back(index);
+        }
+    }
+
+    /// Puts the monitor's next moment on the agenda.
+    pub(super) fn rearm(&mut self, index: usize) {
+        let due = self.at(index).and_then(MonitorRuntime::wake_at);
+        self.agenda.arm(index, due);
+    }
+
+    /// When the next action is due.
+    pub(super) fn wake_at(&mut self) -> Option<Mono> {
+        self.agenda.next()
+    }
+
+    /// Starts the next check that waits, if there is a permit.
+    pub(super) fn start_check(&mut self, now: Now) -> Option<CheckTask> {
+        let most = self.max_concurrent.map_or(usize::MAX, NonZeroUsize::get);
+        while self.running < most {
+            let index = self.waiting.pop_front()?;
+            let Some(runtime) = self.at_mut(index) else {
+                continue;
+            };
+            let CheckPhase::Waiting(due) = runtime.check_phase else {
+                continue;
+            };
+            runtime.start_check(now.mono);
+            let task = CheckTask {
+                reference: MonitorRef {
+                    index,
+                    generation: runtime.generation,
+                },
+                monitor: Arc::clone(&runtime.monitor),
+                memory: runtime.state.memory.clone(),
+                due,
+            };
+            self.running += 1;
+            return Some(task);
+        }
+        None
+    }
+
+    /// Gives back the permit of a check that ended.
+    pub(super) fn check_ended(&mut self) {
+        self.running -= 1;
+    }
+
+    /// Since when the oldest check has been waiting for a permit.
+    pub(super) fn waiting_since(&self) -> Option<Mono> {
+        self.waiting
+            .iter()
+            .find_map(|index| match self.at(*index)?.check_phase {
+                CheckPhase::Waiting(due) => Some(due),
+                _ => None,
+            })
+    }
+
+    /// Whether nothing is due, waits or runs any more.
+    pub(super) fn is_idle(&mut self) -> bool {
+        self.agenda.next().is_none() && self.waiting.is_empty() && self.running == 0
+    }
+
+    /// Logs data of a check that cannot be stored, once for each key.
+    pub(super) fn report_invalid(&mut self, monitor: &str, values: Vec<InvalidValue>) {
+        for InvalidValue { key, reason } in values {
+            if self.reported_invalid.insert((monitor.to_owned(), key.clone())) {
+                tracing::error!(
+                    monitor,
+                    key,
+                    "the check returned data that cannot be stored, a bug: {reason}"
+                );
+            }
+        }
+    }
+
+    /// Logs the panic of a check, once for each monitor.
+    pub(super) fn report_panic(&mut self, monitor: &str, failure: &crate::outcome::Failure) {
+        if self.panicked.insert(monitor.to_owned()) {
+            tracing::error!(monitor, "a bug in the check: {failure}");
+        }
+    }
+}
+
+/// The grid of a monitor's checks, and its first check.
+fn grid(site: &str, watch: &Watch, now: Now, spread: Option<Duration>) -> (Grid, Mono) {
+    let phase = schedule::phase(site, &watch.name);
+    let every = watch.policy.check_every;
+    let first = match spread {
+        Some(spread) => now.mono.plus(spread.min(every).mul_f64(phase)),
+        None => Grid::first(now.mono, every, phase),
+    };
+    (Grid::new(now.mono, every, phase), first)
+}

@@ -1,0 +1,130 @@
+//! What of the outbox is on disk, and what the next commit must hold.
+
+use std::mem;
+
+use super::{ChannelQueue, Outbox, queue::Item};
+use crate::notification::OutboxEntry;
+
+/// The part of a commit that the outbox contributes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(in crate::engine) struct Unsaved {
+    /// New and changed entries.
+    pub(in crate::engine) entries: Vec<OutboxEntry>,
+    /// Keys of entries that are finished.
+    pub(in crate::engine) settled: Vec<String>,
+}
+
+impl Outbox {
+    /// Whether there is something for the next commit.
+    pub(in crate::engine) fn has_unsaved(&self) -> bool {
+        !self.settled.is_empty() || self.queues.values().any(ChannelQueue::has_unsaved)
+    }
+
+    /// Takes what the next commit must hold.
+    pub(in crate::engine) fn take_unsaved(&mut self) -> Unsaved {
+        let mut entries = Vec::new();
+        for (entry, stored) in self.queues.values_mut().flat_map(ChannelQueue::take_unsaved) {
+            if !stored {
+                self.writing.insert(entry.key());
+            }
+            entries.push(entry);
+        }
+        Unsaved {
+            entries,
+            settled: mem::take(&mut self.settled),
+        }
+    }
+
+    /// Ends the commit that held `unsaved`: whether its entries are on disk or cannot be
+    /// written, they may be sent now. After a failure the next commit holds them again.
+    pub(in crate::engine) fn commit_ended(&mut self, unsaved: Unsaved, succeeded: bool) {
+        self.from_memory = false;
+        for entry in &unsaved.entries {
+            if let Some(queue) = self.queues.get_mut(&entry.channel) {
+                queue.commit_ended(entry, succeeded);
+            }
+        }
+        let writing = mem::take(&mut self.writing);
+        if !succeeded {
+            // An entry that reached no commit need not be settled.
+            self.settled.retain(|key| !writing.contains(key));
+            self.settled.splice(..0, unsaved.settled);
+        }
+    }
+
+    /// Lets everything be sent from memory, also what is still to come, because the store does
+    /// not answer.
+    pub(in crate::engine) fn send_from_memory(&mut self) {
+        self.from_memory = true;
+        self.queues.values_mut().for_each(ChannelQueue::release_all_held);
+    }
+
+    /// Finishes an entry that has been removed.
+    pub(super) fn settle(&mut self, item: Item) -> OutboxEntry {
+        let key = item.entry.key();
+        // One that no commit holds need not be settled.
+        if item.stored || self.writing.contains(&key) {
+            self.settled.push(key);
+        }
+        item.entry
+    }
+}
+
+impl ChannelQueue {
+    /// Marks the entry at `position` as changed: the next commit holds it.
+    pub(super) fn mark_unsaved(&mut self, position: u64) {
+        if let Some(item) = self.items.get_mut(&position) {
+            item.unsaved = true;
+            self.unsaved.insert(position);
+        }
+    }
+
+    /// Whether the next commit holds an entry of this channel.
+    pub(super) fn has_unsaved(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
+    /// Copies the entries that changed for a commit, in order; each with whether it was in one
+    /// before.
+    pub(super) fn take_unsaved(&mut self) -> impl Iterator<Item = (OutboxEntry, bool)> {
+        let positions = mem::take(&mut self.unsaved).into_iter();
+        positions.filter_map(|position| {
+            let item = self.items.get_mut(&position)?;
+            item.unsaved = false;
+            Some((item.entry.clone(), item.stored))
+        })
+    }
+
+    /// Ends the commit that held this entry, which may be sent now: it is on disk, or it could
+    /// not be written.
+    pub(super) fn commit_ended(&mut self, entry: &OutboxEntry, succeeded: bool) {
+        let message = &entry.notification;
+        let is_it = |position: &u64| {
+            let item = self.items.get(position);
+            item.is_some_and(|item| item.entry.notification.id == message.id)
+        };
+        let Some(position) = self.positions(&message.incident).into_iter().find(is_it) else {
+            return; // it is finished
+        };
+        self.release_held(position);
+        match self.items.get_mut(&position) {
+            Some(item) if succeeded => item.stored = true,
+            _ => self.mark_unsaved(position),
+        }
+    }
+
+    fn release_held(&mut self, position: u64) {
+        if self.held.remove(&position)
+            && let Some(item) = self.item_mut(position)
+        {
+            item.sendable = true;
+        }
+    }
+
+    /// Lets all entries be sent.
+    pub(super) fn release_all_held(&mut self) {
+        for position in self.held.clone() {
+            self.release_held(position);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The tasks that an engine starts: checks, deliveries, heartbeats, commits. Each has a panic
+//! barrier and a deadline of its own.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
+
+use super::runtime::MonitorRef;
+use crate::{
+    memory::Memory,
+    monitor::{Monitor, Observation},
+    notification::{DeliveryError, HeartbeatSender, Notification, Notifier},
+    outcome::{Failure, FailureClass, Outcome},
+    probe::Check,
+    secret::Secret,
+    store::{Commit, StateStore, StoreError},
+    time::{Clock, Mono, Now},
+};
+
+/// A task that ignores its own deadline is cut off after this extra time.
+pub(super) const GRACE: Duration = Duration::from_millis(250);
+
+/// The result of a task.
+pub(super) enum TaskResult {
+    Check(CompletedCheck),
+    Delivery {
+        channel: String,
+        key: String,
+        result: Result<(), DeliveryError>,
+    },
+    Heartbeat {
+        source: HeartbeatSource,
+        sent: Now,
+        result: Result<(), DeliveryError>,
+    },
+    Commit {
+        batch: Batch,
+        result: Result<(), StoreError>,
+    },
+}
+
+/// A check that ended.
+pub(super) struct CompletedCheck {
+    pub(super) monitor: MonitorRef,
+    pub(super) check: Check,
+    pub(super) observation: Observation,
+    pub(super) ended: Now,
+}
+
+/// The source of a heartbeat.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum HeartbeatSource {
+    /// A monitor.
+    Monitor(MonitorRef),
+    /// The engine itself, with the heartbeat of this generation.
+    Engine(u64),
+}
+
+/// A commit, and whose states it holds.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) commit: Commit,
+    /// The running monitors whose states are the last ones of `commit.states`.
+    pub(super) monitors: Vec<usize>,
+}
+
+/// A check to run.
+pub(super) struct CheckTask {
+    pub(super) reference: MonitorRef,
+    pub(super) monitor: Arc<dyn Monitor>,
+    pub(super) memory: Memory,
+    pub(super) due: Mono,
+}
+
+impl CheckTask {
+    pub(super) async fn run(self, clock: Arc<dyn Clock>) -> TaskResult {
+        let timeout = self.monitor.watch().policy.max_try;
+        let check = Check::new(self.due, clock.now(), timeout).with_memory(self.memory);
+        let observation = run_check(self.monitor.as_ref(), &check).await;
+        TaskResult::Check(CompletedCheck {
+            monitor: self.reference,
+            check,
+            observation,
+            ended: clock.now(),
+        })
+    }
+}
+
+/// Runs one check behind a panic barrier and with a deadline that it cannot ignore. A panic
+/// becomes `Unknown`, with the panic's message as the reason.
+pub async fn run_check(monitor: &dyn Monitor, check: &Check) -> Observation {
+    let running = AssertUnwindSafe(monitor.check(check)).catch_unwind();
+    match tokio::time::timeout_at(check.deadline() + GRACE, running).await {
+        Ok(Ok(observation)) => observation,
+        Ok(Err(panic)) => Outcome::failed(Failure::new(
+            FailureClass::Panic,
+            format!("the check panicked: {}", panic_text(&*panic)),
+        ))
+        .into(),
+        Err(_) => Outcome::failed(check.timed_out("check")).into(),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// An attempt to deliver a notification.
+pub(super) struct DeliveryTask {
+    pub(super) channel: String,
+    pub(super) key: String,
+    pub(super) notifier: Arc<dyn Notifier>,
+    pub(super) message: Notification,
+    pub(super) timeout: Duration,
+}
+
+impl DeliveryTask {
+    pub(super) async fn run(self) -> TaskResult {
+        let attempt = AssertUnwindSafe(self.notifier.deliver(&self.message, &self.key)).catch_unwind();
+        let result = attempt_result(tokio::time::timeout(self.timeout + GRACE, attempt).await);
+        TaskResult::Delivery {
+            channel: self.channel,
+            key: self.key,
+            result,
+        }
+    }
+}
+
+/// A heartbeat to send.
+pub(super) struct HeartbeatTask {
+    pub(super) source: HeartbeatSource,
+    pub(super) url: Secret,
+    pub(super) sender: Arc<dyn HeartbeatSender>,
+    pub(super) timeout: Duration,
+    pub(super) now: Now,
+}
+
+impl HeartbeatTask {
+    pub(super) async fn run(self) -> TaskResult {
+        let attempt = AssertUnwindSafe(self.sender.send(&self.url, self.timeout)).catch_unwind();
+        let result = attempt_result(tokio::time::timeout(self.timeout + GRACE, attempt).await);
+        TaskResult::Heartbeat {
+            source: self.source,
+            sent: self.now,
+            result,
+        }
+    }
+}
+
+/// The result of an attempt behind its panic barrier and timeout.
+fn attempt_result<P>(
+    result: Result<Result<Result<(), DeliveryError>, P>, tokio::time::error::Elapsed>,
+) -> Result<(), DeliveryError> {
+    match result {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(DeliveryError::retryable("the channel panicked, which is a bug")),
+        Err(_) => Err(DeliveryError::retryable("no answer in time")),
+    }
+}
+
+/// Passes a batch to the store.
+pub(super) async fn commit(store: Arc<dyn StateStore>, batch: Batch) -> TaskResult {
+    let commit = AssertUnwindSafe(store.commit(&batch.commit)).catch_unwind();
+    let result = commit.await.unwrap_or(Err(StoreError::Stopped));
+    TaskResult::Commit { batch, result }
+}

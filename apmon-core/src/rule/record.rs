@@ -1,0 +1,213 @@
+//! The rows that the history gets of a check, a notification, and a removal.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::effects::{Effects, FinishedCheck};
+use crate::{
+    device::PortChange,
+    history::{CheckResult, Incident, IncidentKind, PortChangeRecord, Records, Stretch, StretchKind},
+    monitor::Watch,
+    notification::{Notification, NotificationKind},
+    rule::health::Transition,
+    state::MonitorState,
+    time::Now,
+};
+
+/// Passes that are at most this far apart count as continuous monitoring, whatever the
+/// monitors' interval.
+const LONGEST_PASS_INTERVAL: Duration = Duration::from_secs(900);
+
+/// The parts of a state that a check may clear and that rows need.
+pub(super) struct StateBefore {
+    pub(super) incident: Option<String>,
+    reason: Option<String>,
+    messages: u32,
+    pub(super) unknown_since: Option<Timestamp>,
+    pub(super) unknown_incident: Option<String>,
+    alarms_off_since: Option<Timestamp>,
+}
+
+impl StateBefore {
+    pub(super) fn of(state: &MonitorState) -> Self {
+        Self {
+            incident: state.own.incident.clone(),
+            reason: state.error_reason.clone().filter(|_| state.health().is_down()),
+            messages: state.notified_count,
+            unknown_since: state.own.unknown_since,
+            unknown_incident: state.own.unknown_incident.clone(),
+            alarms_off_since: state.own.alarms_off_since,
+        }
+    }
+}
+
+/// The rows of one check: its result, incidents, stretches that ended, changes at ports.
+pub(super) fn check(
+    effects: &Effects,
+    before: StateBefore,
+    state: &MonitorState,
+    watch: &Watch,
+    check: &FinishedCheck<'_>,
+    (is_pass, now): (bool, Now),
+) -> Records {
+    let mut rows = Records::default();
+    rows.results.push_back(result(state, watch, check, is_pass, now));
+    stretches(&mut rows, &watch.name, &before, state, now);
+    let outage = |id: String, ended: Option<Timestamp>, messages: u32| Incident {
+        id,
+        monitor: watch.name.clone(),
+        kind: IncidentKind::Outage,
+        started: state.last_alarm_started.unwrap_or(now.wall),
+        ended,
+        reason: state.error_reason.clone(),
+        messages,
+    };
+    // Outages are recorded whether or not notifications are sent; everything else is an
+    // incident once a notification is sent.
+    let notifications = || {
+        effects
+            .notifications
+            .iter()
+            .map(|addressed| &addressed.notification)
+    };
+    let incident = match effects.transition {
+        Some(Transition::Outage) => state
+            .own
+            .incident
+            .clone()
+            .map(|id| outage(id, None, state.notified_count)),
+        Some(Transition::Recovery) => before.incident.clone().map(|id| {
+            let notified = notifications().any(|message| message.kind == NotificationKind::Recovery);
+            Incident {
+                reason: before.reason.clone(),
+                ..outage(id, Some(now.wall), before.messages + u32::from(notified))
+            }
+        }),
+        _ => None,
+    };
+    rows.incidents.extend(incident);
+    for message in notifications() {
+        let (started, reason) = match &message.kind {
+            NotificationKind::Outage | NotificationKind::Recovery => continue,
+            NotificationKind::Known => (before.unknown_since, None),
+            NotificationKind::Unknown => (state.own.unknown_since, state.error_reason.as_deref()),
+            _ => (None, None),
+        };
+        rows.incidents
+            .push_back(incident_of(message, started, reason, now));
+    }
+    // Also while alarms are off.
+    rows.port_changes
+        .extend(check.changes.iter().map(|change| PortChangeRecord {
+            monitor: watch.name.clone(),
+            at: now.wall,
+            change: PortChange {
+                notified: change.notified && watch.policy.alarms,
+                ..change.clone()
+            },
+        }));
+    rows
+}
+
+fn result(
+    state: &MonitorState,
+    watch: &Watch,
+    check: &FinishedCheck<'_>,
+    is_pass: bool,
+    now: Now,
+) -> CheckResult {
+    let policy = &watch.policy;
+    let mut every = policy.check_every.saturating_mul(2);
+    if is_pass {
+        every = every.max(LONGEST_PASS_INTERVAL);
+    }
+    CheckResult {
+        monitor: watch.name.clone(),
+        at: check.started.wall,
+        verdict: check.verdict,
+        latency: check.latency,
+        reason: check.failure.map(|failure| failure.reason.clone()),
+        max_gap: every.saturating_add(policy.max_try),
+        known: (state.is_up.is_some() || state.own.unknown_since.is_some()).then_some(now.wall),
+    }
+}
+
+/// The row of another notification of an outage.
+pub(super) fn reminder(message: &Notification, reason: Option<&str>, now: Now) -> Records {
+    let mut rows = Records::default();
+    rows.incidents
+        .push_back(incident_of(message, message.since, reason, now));
+    rows
+}
+
+/// The rows of a monitor's removal: the end of its outage, whether or not it is reported.
+pub(super) fn removal(monitor: &str, before: &MonitorState, notified: bool, now: Now) -> Records {
+    let mut rows = Records::default();
+    stretches(
+        &mut rows,
+        monitor,
+        &StateBefore::of(before),
+        &MonitorState::default(),
+        now,
+    );
+    let incident = before.own.incident.clone().filter(|_| before.health().is_down());
+    rows.incidents.extend(incident.map(|id| Incident {
+        id,
+        monitor: monitor.to_owned(),
+        kind: IncidentKind::Outage,
+        started: before.last_alarm_started.unwrap_or(now.wall),
+        ended: Some(now.wall),
+        reason: before.error_reason.clone(),
+        messages: before.notified_count + u32::from(notified),
+    }));
+    rows
+}
+
+/// Adds the stretches that ended.
+fn stretches(rows: &mut Records, monitor: &str, before: &StateBefore, state: &MonitorState, now: Now) {
+    let unknown = before.unknown_since.filter(|_| state.own.unknown_since.is_none());
+    let alarms_off = before
+        .alarms_off_since
+        .filter(|_| state.own.alarms_off_since.is_none());
+    let over = [
+        (StretchKind::Unknown, unknown),
+        (StretchKind::AlarmsOff, alarms_off),
+    ];
+    let over = over
+        .into_iter()
+        .filter_map(|(kind, started)| Some((kind, started?)));
+    rows.stretches.extend(over.map(|(kind, started)| Stretch {
+        monitor: monitor.to_owned(),
+        kind,
+        started,
+        ended: now.wall,
+    }));
+}
+
+fn incident_of(
+    message: &Notification,
+    started: Option<Timestamp>,
+    reason: Option<&str>,
+    now: Now,
+) -> Incident {
+    let over = message.kind.ends_outage()
+        || matches!(
+            message.kind,
+            NotificationKind::Known | NotificationKind::Notice(_)
+        );
+    let reason = match (&message.kind, reason) {
+        // Its text is all there is.
+        (NotificationKind::Notice(_), None) => Some(message.text.clone()),
+        (_, reason) => reason.map(str::to_owned),
+    };
+    Incident {
+        id: message.incident.clone(),
+        monitor: message.monitor.clone(),
+        kind: IncidentKind::of(&message.kind),
+        started: started.unwrap_or(now.wall),
+        ended: over.then_some(now.wall),
+        reason,
+        messages: message.number,
+    }
+}
