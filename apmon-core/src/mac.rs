@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// A MAC address (EUI-48). Read from six pairs of hex digits in either case,
-/// between colons or between dashes; shown in capitals with colons.
+/// A MAC address (EUI-48): six pairs of hex digits in upper or lower case,
+/// separated by colons or dashes. It is printed in upper case, with colons.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
 #[serde(transparent)]
 pub struct Mac(

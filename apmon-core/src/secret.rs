@@ -5,9 +5,9 @@ use std::{cell::Cell, fmt};
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-/// A password, token, community or URL with one inside. It prints as `***`;
-/// serialised, it is its own SHA-256, so that a checksum over options sees a
-/// change and nobody sees the value.
+/// A password, token or community, or a URL that contains one. It is printed as
+/// `***` and serialised as its SHA-256, so that a checksum over the options changes
+/// with the value without revealing it.
 #[derive(Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Secret(String);

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::conversation::{Conversation, DialogueError, is_word, refused, unexpected};
 
-/// The protocol in which TLS is asked for.
+/// The protocol used to ask for TLS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StartTls {

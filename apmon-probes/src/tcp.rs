@@ -37,8 +37,8 @@ const LINGER: Duration = Duration::from_millis(250);
 /// Options of `type: tcp`.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct TcpOptions {
-    /// Data to send once connected. Without `expect` the monitor is up as soon
-    /// as it has been sent. Write line ends in double quotes: `"EHLO x\r\n"`.
+    /// Data to send once connected. Without `expect` the monitor is up as soon as
+    /// the data has been sent. Line endings need double quotes: `"EHLO x\r\n"`.
     pub send: Option<Secret>,
     /// Encoding of `send`. Default `text`.
     #[serde(default)]
@@ -51,9 +51,9 @@ pub struct TcpOptions {
     /// (An addition.)
     #[serde(default)]
     pub expect_type: Encoding,
-    /// Protocol in which the service is asked for TLS; `send` and `expect` then
-    /// apply inside TLS. For a service that speaks TLS from the first byte, use
-    /// the address `tls://host:port` instead. (An addition.)
+    /// Protocol used to ask the service for TLS; `send` and `expect` then apply
+    /// inside TLS. For a service that speaks TLS from the first byte, use the
+    /// address `tls://host:port` instead. (An addition.)
     pub starttls: Option<StartTls>,
 }
 

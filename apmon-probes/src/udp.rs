@@ -43,10 +43,9 @@ pub struct UdpOptions {
     /// Encoding of `send`. Default `text`.
     #[serde(default)]
     pub content_type: Encoding,
-    /// Text that must appear in one of the datagrams received; others are
-    /// ignored. Without it the monitor is up if no ICMP refusal arrives within
-    /// 250 ms: it cannot tell whether anything listens behind a firewall that
-    /// drops packets.
+    /// Text that must appear in one of the datagrams received; others are ignored.
+    /// Without it the monitor is up if no ICMP error arrives within 250 ms; behind
+    /// a firewall that drops packets this does not show whether anything listens.
     pub expect: Option<Text>,
     /// Encoding of `expect`. Default `text`, whatever `content_type` is.
     /// (An addition.)

@@ -30,45 +30,45 @@ const LONGEST_SECRET: u64 = 4_096;
 /// Options of every kind that asks an SNMP agent.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct AgentOptions {
-    /// Community of SNMPv1 and v2c. It may stand in the address instead
+    /// Community for SNMPv1 and v2c. It can also be given in the address
     /// (`snmp://community@host`). Default public.
     #[schemars(length(min = 1))]
     pub community: Option<Secret>,
-    /// File that holds the community; a relative path leads from the site
-    /// file. One line end after it is left out. (An addition.)
+    /// Path of a file that contains the community, relative to the site file. A
+    /// newline at its end is ignored. (An addition.)
     pub community_file: Option<String>,
-    /// Version of SNMP: 1, 2c or 3. Default 3 where user is given, else 2c.
-    /// (An addition.)
+    /// SNMP version: 1, 2c or 3. Default: 3 if `user` is set, else 2c. (An
+    /// addition.)
     pub version: Option<Version>,
-    /// User of SNMPv3. Without auth_password it asks unsigned (noAuthNoPriv),
-    /// with it signed (authNoPriv), with priv_password also encrypted
-    /// (authPriv). What the agent refuses is never asked again in clear text.
-    /// (An addition.)
+    /// SNMPv3 user. Without `auth_password` its requests are not signed
+    /// (noAuthNoPriv). With it they are signed (authNoPriv); if `priv_password` is
+    /// set as well, they are also encrypted (authPriv). A request that the agent
+    /// refuses is never repeated in clear text. (An addition.)
     #[schemars(length(min = 1, max = 32))]
     pub user: Option<String>,
-    /// How the user's messages are signed: md5, sha1, sha224, sha256, sha384
-    /// or sha512, as the agent has it. Needed with auth_password. (An
+    /// Protocol that signs the user's messages: md5, sha1, sha224, sha256, sha384
+    /// or sha512, as configured on the agent. Required with `auth_password`. (An
     /// addition.)
     pub auth_protocol: Option<AuthProtocol>,
-    /// Password for signing, 8 characters or more; better in a file or the
+    /// Password for signing, at least 8 characters; better kept in a file or the
     /// environment. (An addition.)
     #[schemars(length(min = 8))]
     pub auth_password: Option<Secret>,
-    /// File that holds auth_password; a relative path leads from the site
-    /// file. (An addition.)
+    /// Path of a file that contains `auth_password`, relative to the site file. (An
+    /// addition.)
     pub auth_password_file: Option<String>,
-    /// How the user's messages are encrypted: des, aes128, aes192, aes256, or
-    /// aes192c, aes256c for the keys that Cisco and others make. Needed with
-    /// priv_password. (An addition.)
+    /// Protocol that encrypts the user's messages: des, aes128, aes192 or aes256,
+    /// or aes192c or aes256c for keys derived as Cisco and others do it. Required
+    /// with `priv_password`. (An addition.)
     pub priv_protocol: Option<PrivProtocol>,
-    /// Password for encryption, 8 characters or more. (An addition.)
+    /// Password for encryption, at least 8 characters. (An addition.)
     #[schemars(length(min = 8))]
     pub priv_password: Option<Secret>,
-    /// File that holds priv_password; a relative path leads from the site
-    /// file. (An addition.)
+    /// Path of a file that contains `priv_password`, relative to the site file. (An
+    /// addition.)
     pub priv_password_file: Option<String>,
-    /// Context of SNMPv3 that is asked; few agents have any. Default: the
-    /// agent's default context. (An addition.)
+    /// SNMPv3 context to query; few agents have any. Default: the agent's default
+    /// context. (An addition.)
     pub context: Option<String>,
 }
 
@@ -80,7 +80,7 @@ impl Serialize for AgentOptions {
     }
 }
 
-/// A version of SNMP.
+/// An SNMP version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, JsonSchema)]
 pub enum Version {
     /// RFC 1157.

@@ -28,8 +28,8 @@ pub struct ChannelOptions {
     /// part of the channel's id (`webhook:NAME`), so that pending notifications
     /// stay with their entry when entries change places. (An addition.)
     pub name: Option<Text>,
-    /// The fallback: the `name` of the channel that receives each notification
-    /// which this channel refuses, at once, and all notifications once this
+    /// The fallback: the `name` of another channel. It receives each notification
+    /// that this channel refuses, immediately, and all notifications once this
     /// channel has failed for `after_secs`. It receives nothing else. (An
     /// addition.)
     pub then: Option<Text>,

@@ -48,12 +48,13 @@ pub struct MonitorOptions {
     /// Longest interval between two reminders of an outage, in seconds; not less
     /// than `check_every_n_secs`. Default: the site's value, else 600.
     pub notify_every_n_secs: Option<Seconds>,
-    /// The number of the reminder from which `notify_every_n_secs` applies; earlier
-    /// reminders come sooner. Needs `notify_every_n_secs`. Default: the site's
-    /// value, else 1.
+    /// The number of the reminder from which `notify_every_n_secs` applies; the
+    /// intervals before earlier reminders are shorter. Needs `notify_every_n_secs`.
+    /// Default: the site's value, else 1.
     pub after_every_n_notifications: Option<Count>,
-    /// Seconds during which the monitor could not be checked before this is
-    /// reported, once. Default: the site's value, else 300. (An addition.)
+    /// Seconds for which the monitor must be unknown (it could not be checked)
+    /// before a notification is sent, once. Default: the site's value, else 300.
+    /// (An addition.)
     pub unknown_after_secs: Option<Seconds>,
     /// Whether notifications about this monitor are sent. Default: the site's
     /// value, else yes.

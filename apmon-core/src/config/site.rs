@@ -35,11 +35,12 @@ pub struct SiteOptions {
     pub check_every_n_secs: Option<Seconds>,
     /// Longest interval between two reminders of an outage, in seconds. Default 600.
     pub notify_every_n_secs: Option<Seconds>,
-    /// The number of the reminder from which `notify_every_n_secs` applies; earlier
-    /// reminders come sooner. Default 1: a constant interval.
+    /// The number of the reminder from which `notify_every_n_secs` applies; the
+    /// intervals before earlier reminders are shorter. Default 1: all intervals are
+    /// the same.
     pub after_every_n_notifications: Option<Count>,
-    /// Seconds during which a monitor could not be checked before this is reported,
-    /// once. Default 300. (An addition.)
+    /// Seconds for which a monitor must be unknown (it could not be checked) before
+    /// a notification is sent, once. Default 300. (An addition.)
     pub unknown_after_secs: Option<Seconds>,
     /// Whether notifications are sent; a monitor can override it. Default yes.
     pub alarms: Option<bool>,
@@ -58,21 +59,21 @@ pub struct SiteOptions {
     /// A PEM file of authorities that are trusted instead of the system's wherever
     /// `ssl_verify` is on. The path is relative to the site file. (An addition.)
     pub ssl_ca_file: Option<Text>,
-    /// Number of days before its expiry from which a certificate causes a warning.
-    /// Default: no warning. (An addition.)
+    /// A certificate that expires within this many days causes a warning. Default:
+    /// no warning. (An addition.)
     pub ssl_expiry_warn_days: Option<Count>,
     /// Number of days for which the history keeps outages and deliveries. Default
     /// 400. Only the daemon's database has a history. (An addition.)
     pub history_days: Option<Count>,
-    /// Seconds after which an undelivered notification expires: it is not sent any
-    /// more. Default 86400, one day. (An addition.)
+    /// Seconds after which an undelivered notification is given up. Default 86400,
+    /// one day. (An addition.)
     pub notify_expire_secs: Option<Seconds>,
     /// A URL that is requested (GET) every `heartbeat_every_n_secs` while apmon itself
     /// works: checks start on time, state is saved, and notifications are delivered.
     /// It is meant for an outside watcher that raises an alarm when the requests
     /// stop. (An addition.)
     pub heartbeat_url: Option<Secret>,
-    /// Seconds between two of these heartbeats. Default 60. Needs
+    /// Seconds between two heartbeats of the site. Default 60. Needs
     /// `heartbeat_url`. (An addition.)
     pub heartbeat_every_n_secs: Option<Seconds>,
 }

@@ -85,8 +85,8 @@ pub struct MailOptions {
     /// The recipient's address.
     #[schemars(required)]
     pub email: Option<Text>,
-    /// Whether outages are sent, and everything that has no switch of its own. Default
-    /// yes.
+    /// Whether outages are sent, and all other notifications without a switch of
+    /// their own. Default yes.
     pub email_outages: Option<bool>,
     /// Whether recoveries are sent. Default yes.
     pub email_recoveries: Option<bool>,

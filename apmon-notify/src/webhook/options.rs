@@ -65,14 +65,14 @@ pub struct WebhookOptions {
     pub headers: BTreeMap<String, Secret>,
     /// Timeout of one attempt in seconds. Default: `max_try_secs`. (An addition.)
     pub timeout_secs: Option<Seconds>,
-    /// The statuses that mean delivered: `200`, `200-299`, or a list of these.
+    /// The statuses that count as delivered: `200`, `200-299`, or a list of these.
     /// Default: any 2xx. (An addition.)
     #[serde(default, deserialize_with = "one_or_many")]
     #[schemars(with = "Statuses")]
     pub success_statuses: Vec<StatusRange>,
-    /// A text that the answer must contain too (within its first 64 KiB, with the same
-    /// case); otherwise the delivery is retried. It is meant for gateways that report
-    /// errors with status 200. (An addition.)
+    /// Text that the response must also contain (within its first 64 KiB,
+    /// case-sensitive); otherwise the delivery is retried. It is meant for gateways
+    /// that report errors with status 200. (An addition.)
     pub success_body: Option<Secret>,
 }
 

@@ -9,10 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 /// Options of `type: ping`.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct PingOptions {
-    /// Number of echo requests sent per check, 200 ms apart, or closer together
-    /// if they would not fit before the deadline. Once all are sent and
-    /// anything has come back, the remaining replies are awaited for up to 2
-    /// seconds. Default 1.
+    /// Number of echo requests sent per check, 200 ms apart, or closer together if
+    /// they would not fit before the deadline. Once all have been sent and at least
+    /// one reply or error has arrived, apmon waits up to 2 seconds for the
+    /// remaining replies. Default 1.
     #[serde(default, skip_serializing_if = "PacketCount::is_default")]
     pub count: PacketCount,
     /// Highest acceptable packet loss of a check, in percent; the monitor is

@@ -4,13 +4,13 @@ use std::{fmt, str::FromStr};
 
 use crate::text::excerpt;
 
-/// How messages are signed.
+/// The protocol that signs messages.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum AuthProtocol {
-    /// HMAC-MD5-96 (RFC 3414). For devices that know nothing better.
+    /// HMAC-MD5-96 (RFC 3414), for devices that support nothing better.
     Md5,
     /// HMAC-SHA-96 (RFC 3414). May be written `sha`.
     Sha1,
@@ -48,24 +48,24 @@ impl AuthProtocol {
     }
 }
 
-/// How the content of messages is encrypted.
+/// The protocol that encrypts the content of messages.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum PrivProtocol {
-    /// DES-CBC (RFC 3414). For devices that know nothing better.
+    /// DES-CBC (RFC 3414), for devices that support nothing better.
     Des,
     /// AES with 128 bits (RFC 3826). May be written `aes`.
     Aes128,
-    /// AES with 192 bits, keys as net-snmp makes them.
+    /// AES with 192 bits, with keys derived as net-snmp does it.
     Aes192,
-    /// AES with 256 bits, keys as net-snmp makes them.
+    /// AES with 256 bits, with keys derived as net-snmp does it.
     Aes256,
-    /// AES with 192 bits, keys as Cisco makes them.
+    /// AES with 192 bits, with keys derived as Cisco does it.
     #[cfg_attr(feature = "serde", serde(rename = "aes192c"))]
     Aes192Cisco,
-    /// AES with 256 bits, keys as Cisco makes them.
+    /// AES with 256 bits, with keys derived as Cisco does it.
     #[cfg_attr(feature = "serde", serde(rename = "aes256c"))]
     Aes256Cisco,
 }

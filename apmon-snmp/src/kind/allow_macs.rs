@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 /// A list of stations is shorter than this; another file was meant, octets.
 const LONGEST_LIST: u64 = 16 * 1024 * 1024;
 
-/// Stations that may be on a device.
+/// The stations allowed on a device.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum AllowMacs {
-    /// These.
+    /// A list of MAC addresses.
     List(Vec<Mac>),
-    /// Those in a file; a relative path leads from the site file.
+    /// The path of a file of MAC addresses, relative to the site file.
     File(String),
 }
 

@@ -23,22 +23,22 @@ use crate::{
 /// Options of `type: port`.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 pub struct PortOptions {
-    /// The port: its index in the device's interface table (ifIndex), 0 or
-    /// more, or its name (ifName, ifDescr or ifAlias: `Gi1/0/3`), which stays the
-    /// same when a device numbers its interfaces anew. Not the number printed on
-    /// its front, and not a UDP port. (A name is an addition.)
+    /// The port: its index in the device's interface table (ifIndex), 0 or more, or
+    /// its name (ifName, ifDescr or ifAlias: `Gi1/0/3`), which stays the same when
+    /// the device renumbers its interfaces. It is neither the number printed on the
+    /// device nor a UDP port. (A name is an addition.)
     #[schemars(required)]
     pub port: Option<PortName>,
-    /// The one station that may be seen on this port, as XX:XX:XX:XX:XX:XX in
-    /// either case, with colons or dashes. Another one is an outage.
+    /// The only station allowed on this port, as XX:XX:XX:XX:XX:XX in upper or
+    /// lower case, with colons or dashes. Any other station is an outage.
     #[schemars(required)]
     pub mac: Option<Mac>,
-    /// Whether the port must be up with its station seen there at all times.
-    /// With no, a port that is down or silent is fine. Default no.
+    /// Whether the port must always be up with its station seen on it. With `no`, a
+    /// port that is down or silent also counts as up. Default no.
     #[serde(default)]
     pub always_up: bool,
-    /// Percentile shown beneath each chart of this device, 1 to 99. Default:
-    /// none is shown.
+    /// Percentile shown below each chart of this device, 1 to 99. Default: none is
+    /// shown.
     pub percentile: Option<Percentile>,
 }
 

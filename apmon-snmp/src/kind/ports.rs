@@ -24,28 +24,29 @@ use crate::{
 /// Options of `type: ports`.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 pub struct PortsOptions {
-    /// Percentile shown beneath each chart of this device, 1 to 99: 95 for
-    /// billing that forgives short bursts. Default: none is shown.
+    /// Percentile shown below each chart of this device, 1 to 99; 95 is usual for
+    /// billing that ignores short bursts. Default: none is shown.
     pub percentile: Option<Percentile>,
-    /// Ports whose changes are not announced, by name (ifDescr), short name (ifName)
-    /// or alias (ifAlias), in either case; `*` stands for anything, `?` for one
-    /// character: `[Vlan*, Null0, Gi1/0/48]`. They are counted and shown all the
-    /// same. Default: none. (An addition.)
+    /// Ports whose changes are not reported, by name (ifDescr), short name (ifName)
+    /// or alias (ifAlias), ignoring case; `*` matches any text, `?` one character:
+    /// `[Vlan*, Null0, Gi1/0/48]`. They are still counted and shown. Default: none.
+    /// (An addition.)
     #[serde(default)]
     pub ignore_ports: Vec<Pattern>,
-    /// Which stations that come and go on a port are announced: appeared, all or
-    /// no. With appeared, those that left are announced along with the next one
-    /// that appears there: a switch forgets a silent station after some 300 secs.
-    /// Default appeared. (An addition.)
+    /// Which changes among the stations on a port are reported: `appeared`, `all`
+    /// or `no`. With `appeared`, stations that left are reported only together with
+    /// the next one that appears on that port, because a switch forgets a silent
+    /// station after about 300 seconds. Default `appeared`. (An addition.)
     #[serde(default)]
     pub mac_changes: MacChanges,
-    /// The stations that may be on this device: a list of MAC addresses, or the
-    /// path of a file with one in each line (what follows it, and lines that
-    /// begin with #, are comments). Any other is announced as a new station. Default:
-    /// any station may be. (An addition.)
+    /// The stations allowed on this device: a list of MAC addresses, or the path of
+    /// a file with one address per line (the rest of a line is a comment, and so is
+    /// a line that begins with #). Any other station is reported as new. Default:
+    /// every station is allowed. (An addition.)
     pub allow_macs: Option<AllowMacs>,
-    /// More stations than this on one port are announced: somebody has connected a
-    /// switch there. Default: any number may be. (An addition.)
+    /// Highest number of stations allowed on one port; more than that are reported,
+    /// for example because somebody has connected a switch there. Default: no
+    /// limit. (An addition.)
     #[schemars(range(min = 1))]
     pub max_macs_per_port: Option<u32>,
 }

@@ -114,17 +114,18 @@ pub(crate) struct PortAlertOptions {
     pub max_macs_per_port: Option<u32>,
 }
 
-/// Which stations that come and go are announced.
+/// Which changes among the stations on a port are reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MacChanges {
-    /// Those that appear on a port; those that went from it along with the next
-    /// one that appears there. Switches forget silent stations after some 300 s.
+    /// Stations that appear; those that left are reported together with the next
+    /// one that appears on the port. Switches forget silent stations after about
+    /// 300 s.
     #[default]
     Appeared,
-    /// Those that go, too.
+    /// Stations that appear and stations that leave.
     All,
-    /// None.
+    /// No changes.
     No,
 }
 

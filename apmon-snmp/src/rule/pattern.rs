@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A name, in which `*` stands for anything and `?` for one character. Capitals
-/// count as small letters: who writes `vlan*` means `Vlan1`, too.
+/// A name in which `*` matches any text and `?` one character. Case is ignored:
+/// `vlan*` matches `Vlan1`.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Pattern(String);

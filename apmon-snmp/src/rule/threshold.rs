@@ -21,28 +21,28 @@ const NAMED: usize = 8;
 /// Limits of a host's load, all off unless given.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct ThresholdOptions {
-    /// Processor load in percent that is an outage when it is exceeded, more
-    /// than 0 and less than 100; the mean of all processors, as the device
-    /// reports it at the check. The outage ends when the load is back below 95 % of the
-    /// limit. Default: none. (An addition.)
+    /// Highest acceptable processor load in percent, more than 0 and less than 100:
+    /// the mean of all processors, as the device reports it at the check. A higher
+    /// load is an outage, which ends when the load is back below 95 % of the limit.
+    /// Default: no limit. (An addition.)
     pub max_cpu_pct: Option<LimitPct>,
-    /// Memory in use, without buffers and cache, in percent that is an outage
-    /// when it is exceeded, more than 0 and less than 100. The outage ends when
-    /// it is back below 95 % of the limit. Default: none. (An addition.)
+    /// Highest acceptable memory use in percent, without buffers and cache, more
+    /// than 0 and less than 100. Higher use is an outage, which ends when it is
+    /// back below 95 % of the limit. Default: no limit. (An addition.)
     pub max_memory_pct: Option<LimitPct>,
-    /// Use of any file system in percent that is an outage when it is exceeded,
-    /// more than 0 and less than 100. The outage ends when all are back below
-    /// 95 % of the limit. Default: none. (An addition.)
+    /// Highest acceptable use of any file system in percent, more than 0 and less
+    /// than 100. Higher use is an outage, which ends when all file systems are back
+    /// below 95 % of the limit. Default: no limit. (An addition.)
     pub max_disk_pct: Option<LimitPct>,
-    /// File systems that `max_disk_pct` does not mean, by their mount points or
-    /// drives: `[/snap/*, 'D:\*']`. `*` stands for anything, slashes too, `?`
-    /// for one character; capitals count as small letters. Those that are full
-    /// by nature (read-only images) belong here. Default: none. (An addition.)
+    /// File systems to which `max_disk_pct` does not apply, by mount point or
+    /// drive: `[/snap/*, 'D:\*']`. `*` matches any text, including slashes, `?` one
+    /// character; case is ignored. Read-only images, which are always full, belong
+    /// here. Default: none. (An addition.)
     #[serde(default)]
     pub ignore_disks: Vec<Pattern>,
 }
 
-/// A limit in percent: more than 0 and less than 100, which nothing exceeds.
+/// A limit in percent: more than 0 and less than 100.
 #[derive(Clone, Copy, PartialEq, PartialOrd, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct LimitPct(#[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 100))] f64);
