@@ -81,15 +81,15 @@ impl Operation for Gets {
                 }
                 // An answer in part: the rest is asked for by itself.
                 match places.len() < asked {
-                    true => self.again(places),
-                    false => self.in_halves(places),
+                    true => self.requeue(places),
+                    false => self.requeue_halves(places),
                 }
             }
             // SNMPv1: one absent value spoils the answer for all others.
             ErrorStatus::NO_SUCH_NAME if at.is_some_and(|at| at < places.len()) => {
                 let absent = places.remove(at.unwrap_or(0));
                 self.values[absent] = Value::NoSuchObject;
-                self.again(places);
+                self.requeue(places);
             }
             ErrorStatus::NO_SUCH_NAME if places.len() == 1 => self.values[places[0]] = Value::NoSuchObject,
             ErrorStatus::AUTHORIZATION => return Err(request.refused(pdu.error_status)),
@@ -97,7 +97,7 @@ impl Operation for Gets {
                 if status == ErrorStatus::TOO_BIG {
                     notes.at_most(places.len() / 2);
                 }
-                self.in_halves(places);
+                self.requeue_halves(places);
             }
         }
         Ok(())
@@ -107,15 +107,15 @@ impl Operation for Gets {
 impl Gets {
     /// Asks for each half by itself: one value is at fault. A single value is
     /// given up.
-    fn in_halves(&mut self, mut places: Vec<usize>) {
+    fn requeue_halves(&mut self, mut places: Vec<usize>) {
         if places.len() > 1 {
             let rest = places.split_off(places.len() / 2);
-            self.again(places);
-            self.again(rest);
+            self.requeue(places);
+            self.requeue(rest);
         }
     }
 
-    fn again(&mut self, places: Vec<usize>) {
+    fn requeue(&mut self, places: Vec<usize>) {
         if !places.is_empty() {
             self.waiting.push_back(places);
         }

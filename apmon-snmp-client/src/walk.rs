@@ -78,7 +78,7 @@ struct GroupWalk {
     /// Octets of a varbind in the last answer.
     octets: Option<usize>,
     /// Rows to ask for by GETNEXT, because a GETBULK for them was refused.
-    singly: usize,
+    single_rows: usize,
     was_refused: bool,
 }
 
@@ -94,7 +94,7 @@ impl Walks {
             limit: group.limit,
             index_octets: group.index_octets,
             octets: None,
-            singly: 0,
+            single_rows: 0,
             was_refused: false,
         };
         Self {
@@ -134,7 +134,7 @@ impl GroupWalk {
         match request.kind {
             PduKind::GetBulk => notes.knows_bulk = Some(true),
             _ => {
-                self.singly = self.singly.saturating_sub(1);
+                self.single_rows = self.single_rows.saturating_sub(1);
                 // It answers what it refused as a GETBULK.
                 if self.was_refused && notes.knows_bulk.is_none() {
                     notes.knows_bulk = Some(false);
@@ -154,7 +154,7 @@ impl GroupWalk {
         } else if !is_end {
             notes.truncated(got, answer.length);
         }
-        self.go_on(columns);
+        self.requeue(columns);
     }
 
     /// Handles an answer that would not fit into a message.
@@ -165,18 +165,18 @@ impl GroupWalk {
         }
         let octets = self.row_octets(&columns) * request.repetitions;
         notes.too_big(request.repetitions, columns.len(), octets);
-        self.go_on(columns);
+        self.requeue(columns);
     }
 
     /// Handles a GETBULK that got an error: its rows are asked for one by one.
     fn refused(&mut self, request: &Request, columns: Vec<usize>) {
         self.was_refused = true;
-        self.singly = request.repetitions;
-        self.go_on(columns);
+        self.single_rows = request.repetitions;
+        self.requeue(columns);
     }
 
     /// Queues the columns that are not done.
-    fn go_on(&mut self, mut columns: Vec<usize>) {
+    fn requeue(&mut self, mut columns: Vec<usize>) {
         columns.retain(|at| !self.cursors[*at].is_done);
         if !columns.is_empty() {
             self.parts.push_back(columns);
@@ -193,7 +193,7 @@ impl Operation for Walks {
             let rest = columns.split_off(limits.most_varbinds.max(1));
             walk.parts.push_front(rest);
         }
-        let (kind, repetitions) = match limits.lacks_bulk || walk.singly > 0 {
+        let (kind, repetitions) = match limits.lacks_bulk || walk.single_rows > 0 {
             true => (PduKind::GetNext, 1),
             false => (PduKind::GetBulk, walk.rows(&columns, limits)),
         };
@@ -236,7 +236,7 @@ impl Operation for Walks {
             ErrorStatus::NO_SUCH_NAME if named.is_some() => {
                 let at = columns[named.unwrap_or(0)];
                 walk.cursors[at].is_done = true;
-                walk.go_on(columns);
+                walk.requeue(columns);
             }
             _ if columns.len() > 1 => {
                 // One of them is at fault.
@@ -244,8 +244,8 @@ impl Operation for Walks {
                     Some(at) => vec![columns.remove(at)],
                     None => columns.split_off(columns.len() / 2),
                 };
-                walk.go_on(columns);
-                walk.go_on(alone);
+                walk.requeue(columns);
+                walk.requeue(alone);
             }
             _ => walk.cursors[columns[0]].fail(format!("the agent answers {status}")),
         }

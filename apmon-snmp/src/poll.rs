@@ -5,7 +5,7 @@ mod device_client;
 mod device_profile;
 mod error;
 mod host_poll;
-mod polled;
+mod polled_device;
 mod ports_poll;
 mod table;
 mod vlan;
@@ -20,7 +20,7 @@ pub(crate) use self::{
     device_client::DeviceClient,
     device_profile::DeviceProfile,
     host_poll::{host_name, poll_host},
-    polled::Polled,
+    polled_device::PolledDevice,
     ports_poll::Extent,
 };
 use crate::target::Target;

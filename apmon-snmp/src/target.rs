@@ -125,14 +125,14 @@ impl Target {
     /// `snmp://community@host`) and its options. Errors are noted in
     /// `section`.
     pub fn read(section: &mut Section<'_>, options: AgentOptions) -> Option<Self> {
-        let place = AgentAddress::read(section);
-        let in_address = place.as_ref().and_then(|place| place.community.clone());
+        let parsed = AgentAddress::read(section);
+        let in_address = parsed.as_ref().and_then(|parsed| parsed.community.clone());
         let credentials = read_credentials(section, options, in_address);
-        let (place, credentials) = (place?, credentials?);
+        let (parsed, credentials) = (parsed?, credentials?);
         note(section, &credentials);
         Some(Self {
-            remote: Remote::read(section, place.host)?,
-            port: place.port,
+            remote: Remote::read(section, parsed.host)?,
+            port: parsed.port,
             credentials: Arc::new(credentials),
         })
     }

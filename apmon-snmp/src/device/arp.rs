@@ -40,7 +40,7 @@ pub(crate) fn arp_count(data: &PollData) -> Option<usize> {
 }
 
 /// The older table has rows, and the newer one has all of them, too.
-pub(crate) fn is_old_table_in_vain(data: &PollData) -> bool {
+pub(crate) fn is_old_table_redundant(data: &PollData) -> bool {
     let new = data.rows(mib::IP_NET_TO_PHYSICAL_PHYS_ADDRESS).iter();
     let new: BTreeSet<_> = new.filter_map(|row| physical_index(&row.index)).collect();
     let old = data.rows(mib::IP_NET_TO_MEDIA_PHYS_ADDRESS).iter();

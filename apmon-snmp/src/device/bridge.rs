@@ -52,22 +52,22 @@ pub(crate) struct VlanTable {
 /// Who is on which interface: by Q-BRIDGE-MIB; by BRIDGE-MIB and `vlans` where
 /// that one has learned nothing.
 pub(crate) fn stations(data: &PollData, vlans: &[VlanTable], interfaces: &[Interface]) -> Stations {
-    let places = Places::of(data, interfaces);
-    let by_vlan = Table::read(data, &BY_VLAN, &places);
+    let bridge_ports = BridgePorts::of(data, interfaces);
+    let by_vlan = ForwardingTable::read(data, &BY_VLAN, &bridge_ports);
     if !by_vlan.entries.is_empty() {
         return Stations::of(vec![by_vlan], data, interfaces);
     }
     let mut tables = Vec::new();
     for vlan in vlans {
-        let places = Places::of(&vlan.data, interfaces);
-        let mut table = Table::read(&vlan.data, &PLAIN, &places);
+        let bridge_ports = BridgePorts::of(&vlan.data, interfaces);
+        let mut table = ForwardingTable::read(&vlan.data, &PLAIN, &bridge_ports);
         table.failure = table
             .failure
             .map(|failure| format!("VLAN {}: {failure}", vlan.vlan));
         tables.push(table);
     }
     // A Cisco shows the table of VLAN 1 where no VLAN is asked for.
-    let mut plain = Table::read(data, &PLAIN, &places);
+    let mut plain = ForwardingTable::read(data, &PLAIN, &bridge_ports);
     let of_vlans: BTreeSet<Entry> = tables.iter().flat_map(|table| &table.entries).copied().collect();
     plain.entries.retain(|entry| !of_vlans.contains(entry));
     tables.push(plain);
@@ -76,20 +76,20 @@ pub(crate) fn stations(data: &PollData, vlans: &[VlanTable], interfaces: &[Inter
 }
 
 /// The objects of a table.
-struct Columns {
+struct FdbColumns {
     port: Object,
     status: Object,
     /// Numbers of the index before the MAC address.
     prefix: usize,
 }
 
-const BY_VLAN: Columns = Columns {
+const BY_VLAN: FdbColumns = FdbColumns {
     port: mib::DOT1Q_TP_FDB_PORT,
     status: mib::DOT1Q_TP_FDB_STATUS,
     prefix: 1,
 };
 
-const PLAIN: Columns = Columns {
+const PLAIN: FdbColumns = FdbColumns {
     port: mib::DOT1D_TP_FDB_PORT,
     status: mib::DOT1D_TP_FDB_STATUS,
     prefix: 0,
@@ -99,13 +99,13 @@ const PLAIN: Columns = Columns {
 type Entry = (Mac, Option<u32>);
 
 /// What was learned.
-struct Table {
+struct ForwardingTable {
     entries: Vec<Entry>,
     failure: Option<String>,
 }
 
-impl Table {
-    fn read(data: &PollData, columns: &Columns, places: &Places) -> Self {
+impl ForwardingTable {
+    fn read(data: &PollData, columns: &FdbColumns, bridge_ports: &BridgePorts) -> Self {
         let statuses = data.by_index(columns.status);
         let failure = [columns.port, columns.status]
             .into_iter()
@@ -127,23 +127,23 @@ impl Table {
                 .and_then(octets_of::<6>)
                 .map(Mac::new);
             if let Some(mac) = mac.filter(|_| is_learned) {
-                entries.push((mac, places.of_port(&row.value)));
+                entries.push((mac, bridge_ports.of_port(&row.value)));
             }
         }
         let failure = failure.map(str::to_owned);
         let failure = match entries.is_empty() {
             true => failure,
-            false => failure.or_else(|| places.failure.clone()),
+            false => failure.or_else(|| bridge_ports.failure.clone()),
         };
         Self { entries, failure }
     }
 }
 
 impl Stations {
-    fn of(tables: Vec<Table>, data: &PollData, interfaces: &[Interface]) -> Self {
+    fn of(tables: Vec<ForwardingTable>, data: &PollData, interfaces: &[Interface]) -> Self {
         let mut own: BTreeSet<Mac> = interfaces.iter().filter_map(|one| one.own_mac).collect();
         own.extend(data.scalar(mib::DOT1D_BASE_BRIDGE_ADDRESS).and_then(mac));
-        let is_whole = |table: &Table| table.failure.is_none();
+        let is_whole = |table: &ForwardingTable| table.failure.is_none();
         // An empty table cannot be told apart from a missing one: a bridge has ports.
         let has_any = tables.iter().any(|table| !table.entries.is_empty());
         let mut stations = Self {
@@ -180,12 +180,12 @@ pub(crate) fn is_bridge(data: &PollData) -> bool {
 }
 
 /// Which bridge port is which interface.
-pub(crate) struct Places {
+pub(crate) struct BridgePorts {
     by_port: BTreeMap<u32, u32>,
     failure: Option<String>,
 }
 
-impl Places {
+impl BridgePorts {
     /// Reads dot1dBasePortIfIndex. If it is of no use (a Juniper MX reports 0
     /// for all ports), a bridge port's number is taken for an ifIndex if nothing
     /// else can be meant: the Ethernet interfaces are numbered from 1 without a gap,

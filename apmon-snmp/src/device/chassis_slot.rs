@@ -29,8 +29,12 @@ const MODULE: i64 = 9;
 pub(crate) fn slots(data: &PollData, interfaces: &[Interface]) -> BTreeMap<u32, String> {
     let mut slots = BTreeMap::new();
     for one in interfaces {
-        let short = one.short_name.as_deref().and_then(of_name);
-        slots.extend(short.or_else(|| of_name(&one.name)).map(|slot| (one.index, slot)));
+        let short = one.short_name.as_deref().and_then(slot_in_name);
+        slots.extend(
+            short
+                .or_else(|| slot_in_name(&one.name))
+                .map(|slot| (one.index, slot)),
+        );
     }
     slots.extend(Entities::of(data).slots(data));
     slots
@@ -78,7 +82,7 @@ impl<'a> Entities<'a> {
             entity = self.number(&self.container, entity)?.try_into().ok()?;
             match self.number(&self.class, entity) {
                 Some(CHASSIS) => return slot,
-                Some(CONTAINER | MODULE) => slot = self.shown(entity).or(slot),
+                Some(CONTAINER | MODULE) => slot = self.label(entity).or(slot),
                 Some(_) => {}
                 // The top: some devices have no chassis.
                 None => return slot,
@@ -93,7 +97,7 @@ impl<'a> Entities<'a> {
 
     /// The entity's own words, if it has some. Of a name and a description the one that speaks of a slot: the other
     /// one is that of the product. Else the description.
-    fn shown(&self, entity: u32) -> Option<String> {
+    fn label(&self, entity: u32) -> Option<String> {
         let text = |column: &BTreeMap<&[u32], &Value>| sanitized(column.get([entity].as_slice())?, NAME);
         let (name, description) = (text(&self.name), text(&self.description));
         match name {
@@ -115,7 +119,7 @@ fn is_placeholder(description: &str) -> bool {
 /// The slot in a port's name, all numbers but the port's own: `slot 1/0` of
 /// `Gi1/0/24`, `1/0/24` and `ge-1/0/24.0`; none of `eth0` and `Fast Ethernet
 /// 10/100`.
-fn of_name(name: &str) -> Option<String> {
+fn slot_in_name(name: &str) -> Option<String> {
     // What follows is a part of a port: a sub-interface or a lane.
     let port = name.split(['.', ':']).next()?;
     let rest = port.trim_end_matches(|c: char| c.is_ascii_digit() || c == '/');

@@ -9,7 +9,7 @@ use crate::{
     },
     mib::*,
     poll_data::PollData,
-    rule::counted::Counted,
+    rule::counter_value::CounterValue,
 };
 
 const SCALARS: &[Object] = &[
@@ -40,12 +40,12 @@ pub(crate) fn ask(scalars: &mut Vec<Object>, tables: &mut Vec<&'static [Object]>
 /// growth is computed elsewhere, one count at a time.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct HostFigures {
-    pub context_switches: Option<Counted>,
-    pub interrupts: Option<Counted>,
+    pub context_switches: Option<CounterValue>,
+    pub interrupts: Option<CounterValue>,
     /// Pages read from swap space.
-    pub swap_in: Option<Counted>,
+    pub swap_in: Option<CounterValue>,
     /// Pages written to it.
-    pub swap_out: Option<Counted>,
+    pub swap_out: Option<CounterValue>,
     /// What went from and to each whole disk, by the disk's name.
     pub disks: BTreeMap<String, DiskBytes>,
     /// How full the root file system is, percent.
@@ -57,13 +57,13 @@ pub(crate) struct HostFigures {
 /// Bytes that went from and to a disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct DiskBytes {
-    pub read: Option<Counted>,
-    pub written: Option<Counted>,
+    pub read: Option<CounterValue>,
+    pub written: Option<CounterValue>,
 }
 
 impl HostFigures {
     pub(crate) fn read(data: &PollData) -> Self {
-        let read = |object| data.scalar(object).and_then(Counted::of);
+        let read = |object| data.scalar(object).and_then(CounterValue::of);
         // No kernel has run without one: net-snmp first reads them after 5 s, and
         // reports zeros until then. Taken for counts, they would be a spike at
         // the next check.
@@ -93,8 +93,8 @@ fn disk_bytes(data: &PollData) -> BTreeMap<String, DiskBytes> {
     let columns = |wide, narrow| {
         let (wide, narrow) = (data.by_index(wide), data.by_index(narrow));
         move |index: &[u32]| {
-            let wide = wide.get(index).and_then(|value| Counted::of(value));
-            wide.or_else(|| narrow.get(index).and_then(|value| Counted::of(value)))
+            let wide = wide.get(index).and_then(|value| CounterValue::of(value));
+            wide.or_else(|| narrow.get(index).and_then(|value| CounterValue::of(value)))
         }
     };
     let read = columns(DISK_IO_N_READ_X, DISK_IO_N_READ);

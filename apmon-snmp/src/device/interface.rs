@@ -9,7 +9,7 @@ use crate::{
     device::sanitize::{NAME, mac, sanitized},
     mib::{self, Object},
     poll_data::PollData,
-    rule::{counted::Counted, counting::PortCounts, follow::Identity},
+    rule::{counter_value::CounterValue, counting::PortCounts, follow::Identity},
 };
 
 #[cfg(test)]
@@ -79,7 +79,7 @@ impl Names {
 /// The interfaces by ifIndex. What a row does not have in this poll is taken
 /// from `known`; counters and states are not.
 pub(crate) fn interfaces(data: &PollData, known: &Names) -> Vec<Interface> {
-    let table = Table::of(data);
+    let table = InterfaceTable::of(data);
     let mut indexes = BTreeSet::new();
     // One that has but a name came after the states were read, or is none.
     for object in [mib::IF_ADMIN_STATUS, mib::IF_OPER_STATUS] {
@@ -90,9 +90,9 @@ pub(crate) fn interfaces(data: &PollData, known: &Names) -> Vec<Interface> {
 }
 
 /// The columns of a table whose index is one number.
-struct Table<'a>(BTreeMap<Object, BTreeMap<u32, &'a Value>>);
+struct InterfaceTable<'a>(BTreeMap<Object, BTreeMap<u32, &'a Value>>);
 
-impl<'a> Table<'a> {
+impl<'a> InterfaceTable<'a> {
     fn of(data: &'a PollData) -> Self {
         let column = |object: Object| {
             let rows = data.rows(object).iter();
@@ -152,7 +152,7 @@ impl<'a> Table<'a> {
     fn counts(&self, index: u32) -> PortCounts {
         let count = |object| {
             let value = self.value(object, index)?;
-            Some(Counted {
+            Some(CounterValue {
                 value: value.unsigned()?,
                 is_64: matches!(value, Value::Counter64(_)),
             })
@@ -167,7 +167,7 @@ impl<'a> Table<'a> {
             octets.iter().all(|(high, _)| is(high, false)) && octets.iter().any(|(_, low)| is(low, true));
         let high = |object| count(object).filter(|_| !stands_still);
         let either = |best, other| high(best).or_else(|| count(other));
-        let non_ucast = |multicast: Option<Counted>, broadcast: Option<Counted>, object| {
+        let non_ucast = |multicast: Option<CounterValue>, broadcast: Option<CounterValue>, object| {
             let is_told_apart = multicast.is_some() || broadcast.is_some();
             count(object).filter(|_| !is_told_apart)
         };

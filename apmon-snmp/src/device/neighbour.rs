@@ -7,7 +7,7 @@ use apmon_snmp_client::Value;
 
 use crate::{
     device::{
-        bridge::Places,
+        bridge::BridgePorts,
         interface::Interface,
         sanitize::{NAME, id, mac, sanitized},
     },
@@ -102,7 +102,7 @@ fn cdp(data: &PollData, neighbours: &mut Neighbours) {
 /// The interface of each local port of LLDP.
 struct LocalPorts<'a> {
     interfaces: &'a [Interface],
-    places: Places,
+    bridge_ports: BridgePorts,
     ids: BTreeMap<&'a [u32], &'a Value>,
     kinds: BTreeMap<&'a [u32], &'a Value>,
     descriptions: BTreeMap<&'a [u32], &'a Value>,
@@ -113,7 +113,7 @@ impl<'a> LocalPorts<'a> {
         let column = |object: Object| data.by_index(object);
         Self {
             interfaces,
-            places: Places::of(data, interfaces),
+            bridge_ports: BridgePorts::of(data, interfaces),
             ids: column(mib::LLDP_LOC_PORT_ID),
             kinds: column(mib::LLDP_LOC_PORT_ID_SUBTYPE),
             descriptions: column(mib::LLDP_LOC_PORT_DESC),
@@ -155,7 +155,7 @@ impl<'a> LocalPorts<'a> {
     /// LldpPortNumber is that of the bridge port, and the ifIndex of a port that
     /// is none (IEEE 802.1AB, LLDP-MIB).
     fn by_number(&self, number: u32) -> Option<u32> {
-        let place = self.places.of_number(number);
+        let place = self.bridge_ports.of_number(number);
         place.or(Some(number)).and_then(|index| self.existing(index))
     }
 

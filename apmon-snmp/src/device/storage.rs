@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use apmon_core::{DeviceDisk, text::excerpt};
 
 use crate::{
-    device::share::share,
+    device::percent::used_pct,
     mib::{
         HR_STORAGE_ALLOCATION_UNITS, HR_STORAGE_DESCR, HR_STORAGE_SIZE, HR_STORAGE_TYPE, HR_STORAGE_TYPES,
         HR_STORAGE_USED, MEM_AVAIL_SWAP, MEM_TOTAL_SWAP, NET_SNMP, SYS_OBJECT_ID,
@@ -54,7 +54,7 @@ impl Storage {
     /// How much of it is in use, percent. `None` where it has no size, and where
     /// more is in use than there is: one of the two has wrapped then.
     fn used_pct(&self) -> Option<f64> {
-        share(self.used?, self.size?)
+        used_pct(self.used?, self.size?)
     }
 
     /// Where it is mounted, or its drive: all of the description, but
@@ -71,7 +71,7 @@ impl Storage {
     }
 
     /// A drive of Windows, `/`, or something below it.
-    fn is_place(&self) -> bool {
+    fn is_mount_point(&self) -> bool {
         let name = self.name();
         name.starts_with('/') || name.get(1..3) == Some(":\\")
     }
@@ -128,7 +128,7 @@ pub(crate) fn nvram_flash_bytes(data: &PollData) -> Option<u64> {
 pub(crate) fn disks(data: &PollData) -> Vec<DeviceDisk> {
     let is_file_system = |storage: &Storage| match storage.kind {
         StorageType::FileSystem => true,
-        StorageType::Other => storage.is_place(),
+        StorageType::Other => storage.is_mount_point(),
         StorageType::Ram | StorageType::Virtual | StorageType::Medium => false,
     };
     let mut seen = BTreeSet::new();

@@ -21,7 +21,7 @@ use crate::{
     poll::{self, DeviceClient, DeviceProfile},
     poll_data::PollData,
     rule::{
-        counted::Counted,
+        counter_value::CounterValue,
         counting::{Counting, Counts, NamedSum},
         threshold::{Over, ThresholdOptions},
     },
@@ -194,14 +194,14 @@ fn metrics(
     memory_pct: Option<f64>,
 ) -> Vec<Metric> {
     let gauge = |name, value: Option<f64>| value.map(|value| Metric::gauge(name, value));
-    let sum = |name: &'static str, parts: Vec<(&str, Option<Counted>)>| NamedSum {
+    let sum = |name: &'static str, parts: Vec<(&str, Option<CounterValue>)>| NamedSum {
         name,
         parts: parts
             .into_iter()
             .map(|(part, counted)| (part.to_owned(), counted))
             .collect(),
     };
-    let disks = |way: &str, of: fn(&DiskBytes) -> Option<Counted>| {
+    let disks = |way: &str, of: fn(&DiskBytes) -> Option<CounterValue>| {
         let disks = figures.disks.iter();
         disks
             .map(|(disk, bytes)| (format!("{way} {disk}"), of(bytes)))

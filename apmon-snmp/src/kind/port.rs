@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::{percentile::Percentile, stored_memory::StoredMemory};
 use crate::{
-    poll::{DeviceCache, DeviceClient, Extent, Polled},
+    poll::{DeviceCache, DeviceClient, Extent, PolledDevice},
     rule::{
         counting::{Counts, Sources},
         pinning::{self, PortCheck, RequestedPort},
@@ -154,7 +154,7 @@ impl Monitor for PortMonitor {
 }
 
 impl PortMonitor {
-    fn observe(&self, check: &Check, polled: Polled, stopwatch: &Stopwatch) -> Observation {
+    fn observe(&self, check: &Check, polled: PolledDevice, stopwatch: &Stopwatch) -> Observation {
         let seen = self.check_at(&polled);
         if let (PortName::Name(name), None, Some(failure)) = (&self.port, &seen.state, polled.names_failure())
         {
@@ -182,7 +182,7 @@ impl PortMonitor {
     }
 
     /// The pinned port in a poll. Of several ports with one name it is none.
-    fn check_at<'a>(&'a self, polled: &'a Polled) -> PortCheck<'a> {
+    fn check_at<'a>(&'a self, polled: &'a PolledDevice) -> PortCheck<'a> {
         let found = match &self.port {
             PortName::Index(index) => polled.interfaces.iter().find(|one| one.index == *index),
             PortName::Name(name) => polled.by_name(name),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{allow_macs::AllowMacs, percentile::Percentile, stored_memory::StoredMemory};
 use crate::{
-    poll::{DeviceCache, DeviceClient, Extent, Polled},
+    poll::{DeviceCache, DeviceClient, Extent, PolledDevice},
     rule::{
         change::{self, MacChanges, PolledPort, PolledPorts, PortAlertOptions},
         counting::{Counts, Sources},
@@ -133,7 +133,7 @@ impl Monitor for PortsMonitor {
 }
 
 impl PortsMonitor {
-    fn observe(&self, check: &Check, polled: Polled, stopwatch: &Stopwatch) -> Observation {
+    fn observe(&self, check: &Check, polled: PolledDevice, stopwatch: &Stopwatch) -> Observation {
         let now = check.started.wall;
         let mut stored = StoredMemory::of(&check.memory, &self.client.address());
         let mut counting = Counts::read(stored.counts()).check(polled.uptimes(), now);
@@ -156,9 +156,7 @@ impl PortsMonitor {
             .iter()
             .map(|one| PolledPort {
                 is_partial: polled.stations.failure.is_some() && !polled.stations.is_lasting,
-                index: one.index,
-                name: one.name.clone(),
-                short_name: one.short_name.clone(),
+                identity: one.identity().into(),
                 alias: one.alias.clone(),
                 state: one.state,
                 macs: polled

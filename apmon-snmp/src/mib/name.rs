@@ -48,15 +48,15 @@ fn instead(nearest: &Option<&'static str>) -> String {
 
 /// What a name stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Sort {
+enum ObjectKind {
     /// It has one value, at `.0`.
     Scalar,
     /// A column, a table, or a whole part of the MIB.
     Tree,
 }
-use Sort::{Scalar, Tree};
+use ObjectKind::{Scalar, Tree};
 
-const NAMES: &[(&str, Sort, Object)] = &[
+const NAMES: &[(&str, ObjectKind, Object)] = &[
     ("mib-2", Tree, &[1, 3, 6, 1, 2, 1]),
     ("enterprises", Tree, &[1, 3, 6, 1, 4, 1]),
     ("system", Tree, &[1, 3, 6, 1, 2, 1, 1]),
@@ -168,9 +168,9 @@ const NAMES: &[(&str, Sort, Object)] = &[
 /// or column alone.
 pub fn instance(text: &str) -> Result<Oid, NameError> {
     match read(text)? {
-        Named::Number(oid) => Ok(oid),
-        Named::Whole(_, Scalar, object) => Ok(Oid::join(object, &[0])),
-        Named::Whole(name, Tree, _) => Err(NameError::NoInstance { name }),
+        ParsedName::Number(oid) => Ok(oid),
+        ParsedName::Name(_, Scalar, object) => Ok(Oid::join(object, &[0])),
+        ParsedName::Name(name, Tree, _) => Err(NameError::NoInstance { name }),
     }
 }
 
@@ -180,36 +180,36 @@ pub fn instance(text: &str) -> Result<Oid, NameError> {
 /// If the text is neither a number nor a name known here.
 pub fn subtree(text: &str) -> Result<Oid, NameError> {
     match read(text)? {
-        Named::Number(oid) => Ok(oid),
-        Named::Whole(.., object) => Ok(object.into()),
+        ParsedName::Number(oid) => Ok(oid),
+        ParsedName::Name(.., object) => Ok(object.into()),
     }
 }
 
-enum Named {
+enum ParsedName {
     Number(Oid),
     /// A name with nothing behind it.
-    Whole(&'static str, Sort, Object),
+    Name(&'static str, ObjectKind, Object),
 }
 
-fn read(text: &str) -> Result<Named, NameError> {
+fn read(text: &str) -> Result<ParsedName, NameError> {
     let word = text.rsplit_once("::").map_or(text, |(_, word)| word);
     if word.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-        return Ok(Named::Number(word.parse()?));
+        return Ok(ParsedName::Number(word.parse()?));
     }
     let (word, index) = match word.split_once('.') {
         Some((word, index)) => (word, Some(index)),
         None => (word, None),
     };
     let mut known = NAMES.iter();
-    let Some((name, sort, object)) = known.find(|(name, ..)| name.eq_ignore_ascii_case(word)) else {
+    let Some((name, kind, object)) = known.find(|(name, ..)| name.eq_ignore_ascii_case(word)) else {
         return Err(NameError::Unknown {
             word: excerpt(word, 80),
             nearest: nearest(word, NAMES.iter().map(|(name, ..)| *name)),
         });
     };
     Ok(match index {
-        Some(index) => Named::Number(format!("{}.{index}", Oid::from(*object)).parse()?),
-        None => Named::Whole(name, *sort, object),
+        Some(index) => ParsedName::Number(format!("{}.{index}", Oid::from(*object)).parse()?),
+        None => ParsedName::Name(name, *kind, object),
     })
 }
 

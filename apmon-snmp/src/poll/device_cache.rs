@@ -12,7 +12,7 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{
     device_client::DeviceClient,
     device_profile::DeviceProfile,
-    polled::Polled,
+    polled_device::PolledDevice,
     ports_poll::{Extent, PortsPoll},
 };
 use crate::{
@@ -66,7 +66,7 @@ impl DeviceCache {
         client: &DeviceClient,
         check: &Check,
         extent: Extent,
-    ) -> Result<Polled, Failure> {
+    ) -> Result<PolledDevice, Failure> {
         let (mut session, to) = client.session(check).await?;
         // A monitor runs one check at a time: the lock is free.
         let mut known = self.0.lock().await;
@@ -82,7 +82,7 @@ impl CachedDevice {
         extent: Extent,
         session: &mut Session,
         to: IpAddr,
-    ) -> Result<Polled, Failure> {
+    ) -> Result<PolledDevice, Failure> {
         let poll = PortsPoll::read(session, &mut self.profile, extent)
             .await
             .map_err(|error| client.failure(check, to, &error))?;
@@ -130,7 +130,7 @@ impl CachedDevice {
         device.disks = storage::disks(&data);
         // Names that are not known yet are looked up for the next poll.
         name_stations(client, &mut device, Instant::now()).await;
-        Ok(Polled {
+        Ok(PolledDevice {
             data,
             interfaces,
             stations,

@@ -151,7 +151,7 @@ impl PortsPoll {
         profile
             .substitutes
             .retain(|table| !profile.redundant.contains(table));
-        if arp::is_old_table_in_vain(data) {
+        if arp::is_old_table_redundant(data) {
             profile.redundant.insert(OLD_ADDRESSES);
         }
     }

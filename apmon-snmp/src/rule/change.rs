@@ -53,11 +53,11 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::state::State;
 use self::{
     label::{Label, labels},
-    state::{AnnouncedRestart, Baseline, Tracked},
+    state::{AnnouncedRestart, Baseline, TrackedPort},
     station_change::Move,
 };
 use crate::rule::{
-    follow::{Identity, follow},
+    follow::{Identity, OwnedIdentity, follow},
     pattern::Pattern,
     restart::{Restart, Uptimes},
 };
@@ -74,12 +74,8 @@ const SAME_RESTART: Duration = Duration::from_secs(120);
 /// A port as a poll found it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct PolledPort {
-    /// ifIndex.
-    pub index: u32,
-    /// ifDescr.
-    pub name: String,
-    /// ifName.
-    pub short_name: Option<String>,
+    /// Its ifIndex and names.
+    pub identity: OwnedIdentity,
     /// ifAlias.
     pub alias: Option<String>,
     /// Its state.
@@ -142,7 +138,7 @@ pub(crate) struct Comparison {
 /// A port as it was and as it is.
 struct PortPair<'a> {
     /// The port as it is remembered, with its baseline of now.
-    port: Tracked,
+    port: TrackedPort,
     was: Option<Baseline>,
     is: Option<&'a PolledPort>,
     label: Label,
@@ -165,8 +161,8 @@ pub(crate) fn compare(
     now: Timestamp,
 ) -> Comparison {
     let Some(before) = before else {
-        let mut ports: Vec<Tracked> = poll.ports.iter().map(Tracked::at_first).collect();
-        ports.sort_by_key(|port| port.index);
+        let mut ports: Vec<TrackedPort> = poll.ports.iter().map(TrackedPort::at_first).collect();
+        ports.sort_by_key(|port| port.identity.index);
         return Comparison {
             state: State { ports, restart: None },
             changes: Vec::new(),
@@ -210,9 +206,13 @@ pub(crate) fn compare(
     }
 }
 
-fn pairs<'a>(known: Vec<Tracked>, ports: &'a [PolledPort], options: &PortAlertOptions) -> Vec<PortPair<'a>> {
+fn pairs<'a>(
+    known: Vec<TrackedPort>,
+    ports: &'a [PolledPort],
+    options: &PortAlertOptions,
+) -> Vec<PortPair<'a>> {
     let (here, away): (Vec<_>, Vec<_>) = known.into_iter().partition(|port| port.baseline.is_some());
-    let seen: Vec<Identity<'_>> = ports.iter().map(PolledPort::identity).collect();
+    let seen: Vec<Identity<'_>> = ports.iter().map(|port| port.identity.borrowed()).collect();
     let found = follow(&identities(&here), &seen);
     let rest: Vec<usize> = (0..ports.len()).filter(|i| found[*i].is_none()).collect();
     let missing: Vec<Identity<'_>> = rest.iter().map(|i| seen[*i]).collect();
@@ -223,23 +223,26 @@ fn pairs<'a>(known: Vec<Tracked>, ports: &'a [PolledPort], options: &PortAlertOp
         .filter_map(|(i, at)| Some((i, at?)))
         .collect();
 
-    let (mut here, mut away) = (some(here), some(away));
-    let mut all: Vec<(Tracked, Option<&PolledPort>)> = Vec::with_capacity(ports.len());
+    let mut here: Vec<Option<TrackedPort>> = here.into_iter().map(Some).collect();
+    let mut away: Vec<Option<TrackedPort>> = away.into_iter().map(Some).collect();
+    let mut all: Vec<(TrackedPort, Option<&PolledPort>)> = Vec::with_capacity(ports.len());
     for (i, port) in ports.iter().enumerate() {
         let known = match (found[i], back.get(&i)) {
             (Some(at), _) => here[at].take(),
             (None, Some(at)) => away[*at].take(),
             (None, None) => None,
         };
-        all.push((known.unwrap_or_else(|| Tracked::new(port)), Some(port)));
+        all.push((known.unwrap_or_else(|| TrackedPort::new(port)), Some(port)));
     }
     let gone = here.into_iter().chain(away).flatten();
     all.extend(gone.map(|port| (port, None)));
-    all.sort_by_key(|(port, is)| (is.is_none(), is.map_or(port.index, |is| is.index)));
+    let index =
+        |port: &TrackedPort, is: Option<&PolledPort>| is.map_or(port.identity.index, |is| is.identity.index);
+    all.sort_by_key(|(port, is)| (is.is_none(), index(port, *is)));
 
     let labels = labels(
         all.iter()
-            .map(|(port, is)| is.map_or(port.identity(), PolledPort::identity)),
+            .map(|(port, is)| is.map_or(&port.identity, |is| &is.identity).borrowed()),
     );
     // A station that is seen on one port is on no other, however little was read.
     let anywhere: BTreeSet<Mac> = ports
@@ -267,12 +270,8 @@ fn pairs<'a>(known: Vec<Tracked>, ports: &'a [PolledPort], options: &PortAlertOp
     pairs.collect()
 }
 
-fn some<T>(all: Vec<T>) -> Vec<Option<T>> {
-    all.into_iter().map(Some).collect()
-}
-
-fn identities(ports: &[Tracked]) -> Vec<Identity<'_>> {
-    ports.iter().map(Tracked::identity).collect()
+fn identities(ports: &[TrackedPort]) -> Vec<Identity<'_>> {
+    ports.iter().map(|port| port.identity.borrowed()).collect()
 }
 
 /// Announces states, ports that appeared and vanished, and stations.
@@ -346,7 +345,7 @@ fn announce_changes(
         }
     }
     for Move { mac, from, .. } in moved {
-        pairs[from].announced_elsewhere |= pairs[from].has_lost(mac);
+        pairs[from].announced_elsewhere |= pairs[from].had(mac);
         pairs[from].port.announced.macs.remove(&mac);
         pairs[from].port.gone.remove(&mac);
     }
@@ -355,7 +354,7 @@ fn announce_changes(
 /// The changes of a port since the last check.
 fn changes(pair: &PortPair<'_>) -> Vec<PortChange> {
     let change = |event, notified| PortChange {
-        index: pair.port.index,
+        index: pair.port.identity.index,
         port: pair.port.shown_name(),
         event,
         notified,
@@ -417,21 +416,11 @@ fn restarted(
     }
     notices.push(wording::restarted(poll.restart, up_for));
     // A device that was not restarted has forgotten no stations.
-    let seen_at = match poll.restart.is_of_counts() {
+    let seen_at = match poll.restart.resets_counters() {
         true => now,
         false => before.map_or(Timestamp::UNIX_EPOCH, |it| it.seen_at),
     };
     Some(AnnouncedRestart { began_at, seen_at })
-}
-
-impl PolledPort {
-    fn identity(&self) -> Identity<'_> {
-        Identity {
-            index: self.index,
-            name: &self.name,
-            short_name: self.short_name.as_deref(),
-        }
-    }
 }
 
 impl PortAlertOptions {
@@ -452,7 +441,7 @@ impl PortPair<'_> {
     }
 
     /// Whether a station was there at the last check.
-    fn has_lost(&self, mac: Mac) -> bool {
+    fn had(&self, mac: Mac) -> bool {
         self.was.as_ref().is_some_and(|was| was.macs.contains(&mac))
     }
 }

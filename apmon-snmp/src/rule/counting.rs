@@ -2,7 +2,7 @@
 //!
 //! An agent's counts start anew: at 2^32 or 2^64, when it is restarted, when
 //! somebody clears them, when a port is replaced. Each count is therefore
-//! compared with what it was ([`Step`]), and only differences that mean
+//! compared with what it was ([`CounterStep`]), and only differences that mean
 //! something are added up. A figure `continues` where its difference to the
 //! last one of that name means something; exactly once it does not when the
 //! source of the number is another one than before.
@@ -19,7 +19,7 @@
 //! - A count that is not there this time is remembered, for a day.
 //! - Counts of ports are kept by data source and not by ifIndex ([`Sources`]).
 
-mod remembered;
+mod json;
 mod source;
 mod step;
 
@@ -29,9 +29,9 @@ use apmon_core::Metric;
 use jiff::Timestamp;
 
 pub(crate) use self::source::Sources;
-use self::step::{Remembered, Step};
+use self::step::{CounterStep, StoredCounter};
 use crate::rule::{
-    counted::Counted,
+    counter_value::CounterValue,
     follow::Identity,
     restart::{Restart, Uptimes},
 };
@@ -49,23 +49,23 @@ pub(crate) const COLUMNS: usize = 12;
 /// What a port has counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct PortCounts {
-    pub in_octets: Option<Counted>,
-    pub out_octets: Option<Counted>,
-    pub in_errors: Option<Counted>,
-    pub out_errors: Option<Counted>,
-    pub in_ucast: Option<Counted>,
-    pub out_ucast: Option<Counted>,
-    pub in_multicast: Option<Counted>,
-    pub out_multicast: Option<Counted>,
-    pub in_broadcast: Option<Counted>,
-    pub out_broadcast: Option<Counted>,
+    pub in_octets: Option<CounterValue>,
+    pub out_octets: Option<CounterValue>,
+    pub in_errors: Option<CounterValue>,
+    pub out_errors: Option<CounterValue>,
+    pub in_ucast: Option<CounterValue>,
+    pub out_ucast: Option<CounterValue>,
+    pub in_multicast: Option<CounterValue>,
+    pub out_multicast: Option<CounterValue>,
+    pub in_broadcast: Option<CounterValue>,
+    pub out_broadcast: Option<CounterValue>,
     /// Multicast and broadcast together, where the agent does not tell them apart.
-    pub in_non_ucast: Option<Counted>,
-    pub out_non_ucast: Option<Counted>,
+    pub in_non_ucast: Option<CounterValue>,
+    pub out_non_ucast: Option<CounterValue>,
 }
 
 impl PortCounts {
-    fn columns(&self) -> [Option<Counted>; COLUMNS] {
+    fn columns(&self) -> [Option<CounterValue>; COLUMNS] {
         [
             self.in_octets,
             self.out_octets,
@@ -146,7 +146,7 @@ pub(crate) struct NamedSum {
     pub name: &'static str,
     /// Its counts, each by a name that no other count of this device has;
     /// `None` where it is not there this time.
-    pub parts: Vec<(String, Option<Counted>)>,
+    pub parts: Vec<(String, Option<CounterValue>)>,
 }
 
 /// What is remembered of an agent's counts; goes to [`apmon_core::Memory::counts`].
@@ -156,8 +156,8 @@ pub(crate) struct Counts {
     at: Option<Timestamp>,
     uptimes: Uptimes,
     /// By data source.
-    ports: BTreeMap<u32, [Option<Remembered>; COLUMNS]>,
-    named: BTreeMap<String, Remembered>,
+    ports: BTreeMap<u32, [Option<StoredCounter>; COLUMNS]>,
+    named: BTreeMap<String, StoredCounter>,
     sums: BTreeMap<String, Sum>,
 }
 
@@ -189,10 +189,10 @@ impl Counts {
             // What is missing this once is compared with what it was.
             host: uptimes
                 .host
-                .or(self.uptimes.host.filter(|_| !restart.is_of_counts())),
+                .or(self.uptimes.host.filter(|_| !restart.resets_counters())),
             agent: uptimes
                 .agent
-                .or(self.uptimes.agent.filter(|_| !restart.is_of_counts())),
+                .or(self.uptimes.agent.filter(|_| !restart.resets_counters())),
         };
         self.at = Some(now);
         Counting {
@@ -216,7 +216,7 @@ impl Counting {
         &mut self,
         sources: &mut Sources,
         ports: &[CountedPort<'_>],
-        tcp_retrans: Option<Counted>,
+        tcp_retrans: Option<CounterValue>,
     ) -> Vec<Metric> {
         let identities: Vec<_> = ports.iter().map(|port| port.identity).collect();
         let assigned = sources.assign(&identities);
@@ -257,9 +257,9 @@ impl Counting {
         let mut metrics = Vec::new();
         for NamedSum { name, parts } in sums {
             let mut steps = Vec::new();
-            for (part, counted) in parts {
-                let remembered = self.counts.named.get(part).copied();
-                if let Some((next, step)) = self.step(remembered, *counted, FASTEST / 8) {
+            for (part, current) in parts {
+                let before = self.counts.named.get(part).copied();
+                if let Some((next, step)) = self.step(before, *current, FASTEST / 8) {
                     self.counts.named.insert(part.clone(), next);
                     steps.push((next.value, step));
                 }
@@ -272,7 +272,7 @@ impl Counting {
     /// What is remembered from now on.
     pub(crate) fn end(mut self) -> Counts {
         let limit = self.now.as_second().saturating_sub(FORGOTTEN_AFTER);
-        let is_kept = |it: &Remembered| it.at.as_second() >= limit;
+        let is_kept = |it: &StoredCounter| it.at.as_second() >= limit;
         self.counts.named.retain(|_, it| is_kept(it));
         for row in self.counts.ports.values_mut() {
             for column in row {
@@ -283,17 +283,17 @@ impl Counting {
         self.counts
     }
 
-    fn port(&mut self, source: u32, port: &CountedPort<'_>) -> [Option<(u64, Step)>; COLUMNS] {
+    fn port(&mut self, source: u32, port: &CountedPort<'_>) -> [Option<(u64, CounterStep)>; COLUMNS] {
         let mut row = self.counts.ports.get(&source).copied().unwrap_or_default();
         let bits = port.speed.filter(|speed| *speed > 0);
         let bits = bits.map_or(FASTEST, |speed| speed.saturating_add(speed / 5));
         let mut steps = [None; COLUMNS];
-        for (column, counted) in port.counts.columns().into_iter().enumerate() {
-            let most = match column {
+        for (column, current) in port.counts.columns().into_iter().enumerate() {
+            let max_rate = match column {
                 IN_OCTETS | OUT_OCTETS => bits / 8,
                 _ => bits / SHORTEST_PACKET,
             };
-            if let Some((next, step)) = self.step(row[column], counted, most) {
+            if let Some((next, step)) = self.step(row[column], current, max_rate) {
                 row[column] = Some(next);
                 steps[column] = Some((next.value, step));
             }
@@ -304,30 +304,33 @@ impl Counting {
 
     fn step(
         &self,
-        remembered: Option<Remembered>,
-        counted: Option<Counted>,
-        most: u64,
-    ) -> Option<(Remembered, Step)> {
-        let counted = counted?;
-        Some(step::step(remembered, counted, most, self.restart, self.now))
+        before: Option<StoredCounter>,
+        current: Option<CounterValue>,
+        max_rate: u64,
+    ) -> Option<(StoredCounter, CounterStep)> {
+        let current = current?;
+        Some(step::advance(before, current, max_rate, self.restart, self.now))
     }
 
     /// A sum of those of its parts that are there now: of each its value and
     /// what became of it.
-    fn sum(&mut self, name: &'static str, parts: Vec<(u64, Step)>, factor: u64) -> Option<Metric> {
+    fn sum(&mut self, name: &'static str, parts: Vec<(u64, CounterStep)>, factor: u64) -> Option<Metric> {
         if parts.is_empty() {
             return None;
         }
-        let remembered = self.counts.sums.get(name).copied();
-        let (value, continues) = match remembered {
+        let before = self.counts.sums.get(name).copied();
+        let (value, continues) = match before {
             Some(sum) => {
-                let grown = parts.iter().filter_map(|(_, step)| match step {
-                    Step::On { by, since } if *since == sum.at => Some(*by),
+                let deltas = parts.iter().filter_map(|(_, step)| match step {
+                    CounterStep::Continued { delta, since } if *since == sum.at => Some(*delta),
                     _ => None,
                 });
-                let grown: Vec<u64> = grown.collect();
-                let by = grown.iter().fold(0_u64, |all, by| all.wrapping_add(*by));
-                (sum.value.wrapping_add(by.wrapping_mul(factor)), !grown.is_empty())
+                let deltas: Vec<u64> = deltas.collect();
+                let delta = deltas.iter().fold(0_u64, |all, delta| all.wrapping_add(*delta));
+                (
+                    sum.value.wrapping_add(delta.wrapping_mul(factor)),
+                    !deltas.is_empty(),
+                )
             }
             None => {
                 let all = parts

@@ -3,15 +3,49 @@
 
 use std::collections::HashMap;
 
-/// What distinguishes one port from another.
+use serde::{Deserialize, Serialize};
+
+/// The number and names that distinguish one port from another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Identity<'a> {
     /// ifIndex.
     pub index: u32,
     /// ifDescr; may be empty, and the same for all ports.
     pub name: &'a str,
-    /// ifName, where it is known.
+    /// ifName, if it is known.
     pub short_name: Option<&'a str>,
+}
+
+/// An [`Identity`] that is kept from one check to the next.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct OwnedIdentity {
+    /// ifIndex.
+    pub index: u32,
+    /// ifDescr.
+    pub name: String,
+    /// ifName.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_name: Option<String>,
+}
+
+impl OwnedIdentity {
+    pub(crate) fn borrowed(&self) -> Identity<'_> {
+        Identity {
+            index: self.index,
+            name: &self.name,
+            short_name: self.short_name.as_deref(),
+        }
+    }
+}
+
+impl From<Identity<'_>> for OwnedIdentity {
+    fn from(port: Identity<'_>) -> Self {
+        Self {
+            index: port.index,
+            name: port.name.to_owned(),
+            short_name: port.short_name.map(str::to_owned),
+        }
+    }
 }
 
 impl Identity<'_> {

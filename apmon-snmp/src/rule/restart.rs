@@ -30,7 +30,7 @@ pub(crate) enum Restart {
 
 impl Restart {
     /// All counts may have started anew.
-    pub(crate) fn is_of_counts(self) -> bool {
+    pub(crate) fn resets_counters(self) -> bool {
         matches!(self, Self::AgentAtLeast | Self::Device)
     }
 }

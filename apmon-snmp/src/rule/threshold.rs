@@ -12,11 +12,11 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use crate::rule::pattern::Pattern;
 
 /// The part of a limit below which a figure that was over it is fine again.
-const BACK: f64 = 0.95;
+const CLEARS_AT: f64 = 0.95;
 
 /// The most file systems that are named; the others are only counted. A host may
 /// mount one disk at a hundred places.
-const NAMED: usize = 8;
+const MAX_NAMED: usize = 8;
 
 /// Limits of a host's load, all off unless given.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -62,8 +62,8 @@ impl LimitPct {
 
     /// Below that, what was over the limit is fine again: 5 % of the limit less.
     #[must_use]
-    pub fn back(self) -> f64 {
-        self.0 * BACK
+    pub fn clears_below(self) -> f64 {
+        self.0 * CLEARS_AT
     }
 }
 
@@ -132,8 +132,8 @@ impl fmt::Display for Excess {
         match is_over {
             true => write!(f, "{verb}{comma} over {limit} %"),
             false => {
-                let back = (self.limit.back() * 100.0).round() / 100.0;
-                write!(f, "{verb}{comma} not yet back below {back} %")
+                let clears_below = (self.limit.clears_below() * 100.0).round() / 100.0;
+                write!(f, "{verb}{comma} not yet back below {clears_below} %")
             }
         }
     }
@@ -158,8 +158,8 @@ impl fmt::Display for Excesses {
         let is_disk = |excess: &&Excess| matches!(excess.subject, Subject::Disk(_));
         let others = self.0.iter().filter(|excess| !is_disk(excess));
         let disks = self.0.iter().filter(is_disk);
-        let unnamed = disks.clone().count().saturating_sub(NAMED);
-        for (i, excess) in others.chain(disks.take(NAMED)).enumerate() {
+        let unnamed = disks.clone().count().saturating_sub(MAX_NAMED);
+        for (i, excess) in others.chain(disks.take(MAX_NAMED)).enumerate() {
             let gap = if i == 0 { "" } else { "; " };
             write!(f, "{gap}{excess}")?;
         }
@@ -209,7 +209,7 @@ impl Excesses {
         let (Some(pct), Some(limit)) = (pct, limit) else {
             return false;
         };
-        let is_over = pct > limit.get() || (was_over && pct >= limit.back());
+        let is_over = pct > limit.get() || (was_over && pct >= limit.clears_below());
         if is_over {
             self.0.push(Excess { subject, pct, limit });
         }

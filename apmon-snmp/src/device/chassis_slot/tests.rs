@@ -58,7 +58,7 @@ fn the_numbers_before_a_port_s_own_are_its_slot() {
         ("x1/20000", None),
         ("é1/2", Some("slot 1")),
     ] {
-        assert_eq!(of_name(name).as_deref(), slot, "{name}");
+        assert_eq!(slot_in_name(name).as_deref(), slot, "{name}");
     }
 }
 

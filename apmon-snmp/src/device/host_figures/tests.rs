@@ -9,15 +9,15 @@ fn names(names: &[(u32, &str)]) -> Vec<([u32; 1], Value)> {
         .collect()
 }
 
-fn narrow(value: u32) -> Counted {
-    Counted {
+fn narrow(value: u32) -> CounterValue {
+    CounterValue {
         value: value.into(),
         is_64: false,
     }
 }
 
-fn wide(value: u64) -> Counted {
-    Counted { value, is_64: true }
+fn wide(value: u64) -> CounterValue {
+    CounterValue { value, is_64: true }
 }
 
 /// The disks of a recorded Linux 3.10.
@@ -106,7 +106,7 @@ fn a_count_is_a_number_of_32_or_64_bits() {
         (Value::Null, None),
         (Value::Octets(b"5".to_vec()), None),
     ] {
-        assert_eq!(Counted::of(&value), count, "{value:?}");
+        assert_eq!(CounterValue::of(&value), count, "{value:?}");
     }
 }
 

@@ -14,8 +14,8 @@ fn one(data: &PollData, index: u32) -> Interface {
     found.find(|one| one.index == index).unwrap()
 }
 
-fn counted(value: u64, is_64: bool) -> Option<Counted> {
-    Some(Counted { value, is_64 })
+fn counted(value: u64, is_64: bool) -> Option<CounterValue> {
+    Some(CounterValue { value, is_64 })
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::cpu::routing_engine;
 use crate::{
     device::{
-        share::share,
+        percent::used_pct,
         storage::{Storage, StorageType, storages},
         vendor::Vendor,
     },
@@ -44,12 +44,12 @@ fn cisco(data: &PollData) -> Option<f64> {
     let pool = data.rows(used).iter().find_map(|row| {
         let free = data.instance(free, &row.index)?.unsigned()?;
         let used = row.value.unsigned()?;
-        share(used, used.checked_add(free)?)
+        used_pct(used, used.checked_add(free)?)
     });
     pool.or_else(|| {
         let used = sum(data, CPM_CPU_MEMORY_USED, CPM_CPU_MEMORY_FREE)?;
         let free = sum(data, CPM_CPU_MEMORY_FREE, CPM_CPU_MEMORY_USED)?;
-        share(used, used.checked_add(free)?)
+        used_pct(used, used.checked_add(free)?)
     })
 }
 
@@ -57,7 +57,7 @@ fn cisco(data: &PollData) -> Option<f64> {
 fn hp(data: &PollData) -> Option<f64> {
     let total = sum(data, HP_LOCAL_MEM_TOTAL_BYTES, HP_LOCAL_MEM_FREE_BYTES)?;
     let free = sum(data, HP_LOCAL_MEM_FREE_BYTES, HP_LOCAL_MEM_TOTAL_BYTES)?;
-    share(total.checked_sub(free)?, total)
+    used_pct(total.checked_sub(free)?, total)
 }
 
 /// The sum of a column, of the rows that `other` has, too.
@@ -75,7 +75,7 @@ fn sum(data: &PollData, object: Object, other: Object) -> Option<u64> {
 fn air_os(data: &PollData) -> Option<f64> {
     let total = data.scalar(AIR_OS_MEM_TOTAL)?.unsigned()?;
     let free = data.scalar(AIR_OS_MEM_FREE)?.unsigned()?;
-    share(total.checked_sub(free)?, total)
+    used_pct(total.checked_sub(free)?, total)
 }
 
 fn host_resources(data: &PollData) -> Option<f64> {
@@ -95,7 +95,7 @@ fn host_resources(data: &PollData) -> Option<f64> {
             .unwrap_or(0)
     };
     let not_in_use = part(BUFFERS, MEM_BUFFER).saturating_add(part(CACHE, MEM_CACHED));
-    share(without(ram.used?, not_in_use), ram.size?)
+    used_pct(without(ram.used?, not_in_use), ram.size?)
 }
 
 fn ucd(data: &PollData) -> Option<f64> {
@@ -103,7 +103,7 @@ fn ucd(data: &PollData) -> Option<f64> {
     let used = total.checked_sub(kilobytes(data, MEM_AVAIL_REAL)?)?;
     let part = |object| kilobytes(data, object).unwrap_or(0);
     let not_in_use = part(MEM_BUFFER).saturating_add(part(MEM_CACHED));
-    share(without(used, not_in_use), total)
+    used_pct(without(used, not_in_use), total)
 }
 
 /// An agent that has more in buffers and cache than in use (Isilon: a cache of

@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::PolledPort;
-use crate::rule::follow::Identity;
+use crate::rule::follow::OwnedIdentity;
 
 const VERSION: u32 = 1;
 
 /// What is remembered of a device's ports.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct State {
-    pub(super) ports: Vec<Tracked>,
+    pub(super) ports: Vec<TrackedPort>,
     pub(super) restart: Option<AnnouncedRestart>,
 }
 
@@ -37,11 +37,9 @@ pub(super) struct AnnouncedRestart {
 
 /// A port that is there, or of which something is left to announce.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Tracked {
-    /// Its last ifIndex.
-    pub index: u32,
-    pub name: String,
-    pub short_name: Option<String>,
+pub(super) struct TrackedPort {
+    /// Its last ifIndex and names.
+    pub identity: OwnedIdentity,
     pub alias: Option<String>,
     /// Its stations were never read.
     pub unread: bool,
@@ -89,13 +87,11 @@ pub(super) struct Alarm {
     pub unannounced: BTreeSet<Mac>,
 }
 
-impl Tracked {
+impl TrackedPort {
     /// A port that is not known yet.
     pub(super) fn new(port: &PolledPort) -> Self {
         Self {
-            index: port.index,
-            name: port.name.clone(),
-            short_name: port.short_name.clone(),
+            identity: port.identity.clone(),
             ..Self::default()
         }
     }
@@ -120,11 +116,9 @@ impl Tracked {
             self.baseline = None;
             return;
         };
-        self.index = port.index;
-        self.name.clone_from(&port.name);
-        if port.short_name.is_some() {
-            self.short_name.clone_from(&port.short_name);
-        }
+        let short_name = self.identity.short_name.take();
+        self.identity.clone_from(&port.identity);
+        self.identity.short_name = self.identity.short_name.take().or(short_name);
         if port.alias.is_some() {
             self.alias.clone_from(&port.alias);
         }
@@ -145,25 +139,17 @@ impl Tracked {
         self.baseline = Some(Baseline { state, macs });
     }
 
-    pub(super) fn identity(&self) -> Identity<'_> {
-        Identity {
-            index: self.index,
-            name: &self.name,
-            short_name: self.short_name.as_deref(),
-        }
-    }
-
     pub(super) fn names(&self) -> [Option<&str>; 3] {
         [
-            Some(&self.name),
-            self.short_name.as_deref(),
+            Some(&self.identity.name),
+            self.identity.short_name.as_deref(),
             self.alias.as_deref(),
         ]
     }
 
     /// Its name in the history.
     pub(super) fn shown_name(&self) -> String {
-        match (&self.name, &self.short_name) {
+        match (&self.identity.name, &self.identity.short_name) {
             (name, Some(short)) if name.is_empty() => short.clone(),
             (name, _) => name.clone(),
         }
@@ -186,19 +172,17 @@ impl Tracked {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct StoredState {
     v: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     restart: Option<AnnouncedRestart>,
-    ports: Vec<WrittenPort>,
+    ports: Vec<StoredPort>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct WrittenPort {
-    index: u32,
-    name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    short_name: Option<String>,
+struct StoredPort {
+    #[serde(flatten)]
+    identity: OwnedIdentity,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     alias: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -233,9 +217,10 @@ impl State {
         let ports = baseline
             .iter()
             .filter_map(|(index, port)| read_baseline(index, port));
-        let mut ports: Vec<Tracked> = ports.collect();
+        let mut ports: Vec<TrackedPort> = ports.collect();
         let announced = announced.and_then(|text| serde_json::from_str(text).ok());
-        let announced: Option<Written> = announced.filter(|announced: &Written| announced.v == VERSION);
+        let announced: Option<StoredState> =
+            announced.filter(|announced: &StoredState| announced.v == VERSION);
         if ports.is_empty() && announced.is_none() {
             return None;
         }
@@ -247,7 +232,7 @@ impl State {
                 written.complete(port);
             }
         }
-        ports.sort_by_key(|port| (port.baseline.is_none(), port.index));
+        ports.sort_by_key(|port| (port.baseline.is_none(), port.identity.index));
         Some(Self { ports, restart })
     }
 
@@ -258,8 +243,8 @@ impl State {
             if let Some(baseline) = &port.baseline {
                 let PortState { oper, admin } = baseline.state;
                 let (oper, admin) = (oper.as_str(), admin.as_str());
-                let value = json!({ "name": port.name, "oper": oper, "admin": admin, "macs": baseline.macs });
-                all.insert(port.index.to_string(), value);
+                let value = json!({ "name": port.identity.name, "oper": oper, "admin": admin, "macs": baseline.macs });
+                all.insert(port.identity.index.to_string(), value);
             }
         }
         Value::Object(all).to_string()
@@ -267,10 +252,8 @@ impl State {
 
     /// What was announced, as it stands in the state file.
     pub(crate) fn announced(&self) -> String {
-        let ports = self.ports.iter().map(|port| WrittenPort {
-            index: port.index,
-            name: port.name.clone(),
-            short_name: port.short_name.clone(),
+        let ports = self.ports.iter().map(|port| StoredPort {
+            identity: port.identity.clone(),
             alias: port.alias.clone(),
             unread: port.unread,
             absent: port.baseline.is_none(),
@@ -279,7 +262,7 @@ impl State {
             window: port.window,
             alarm: port.alarm.clone(),
         });
-        let written = Written {
+        let written = StoredState {
             v: VERSION,
             restart: self.restart,
             ports: ports.collect(),
@@ -290,16 +273,19 @@ impl State {
 
 /// Reads a port of the baseline as far as possible: an unreadable state is unknown,
 /// an unreadable station is left out.
-fn read_baseline(index: &str, port: &Value) -> Option<Tracked> {
+fn read_baseline(index: &str, port: &Value) -> Option<TrackedPort> {
     let index = index.parse().ok()?;
     let port = port.as_object()?;
     let text = |key: &str| port.get(key).and_then(Value::as_str);
     let status =
         |key: &str| -> PortStatus { text(key).and_then(|text| text.parse().ok()).unwrap_or_default() };
     let macs = port.get("macs").and_then(Value::as_array).into_iter().flatten();
-    let mut tracked = Tracked {
-        index,
-        name: text("name").unwrap_or_default().to_owned(),
+    let mut tracked = TrackedPort {
+        identity: OwnedIdentity {
+            index,
+            name: text("name").unwrap_or_default().to_owned(),
+            short_name: None,
+        },
         baseline: Some(Baseline {
             state: PortState {
                 oper: status("oper"),
@@ -307,19 +293,20 @@ fn read_baseline(index: &str, port: &Value) -> Option<Tracked> {
             },
             macs: macs.filter_map(|mac| mac.as_str()?.parse().ok()).collect(),
         }),
-        ..Tracked::default()
+        ..TrackedPort::default()
     };
     tracked.mark_announced();
     Some(tracked)
 }
 
-impl WrittenPort {
-    fn is_of(&self, port: &Tracked) -> bool {
-        port.baseline.is_some() && (self.index, &self.name) == (port.index, &port.name)
+impl StoredPort {
+    fn is_of(&self, port: &TrackedPort) -> bool {
+        port.baseline.is_some()
+            && (self.identity.index, &self.identity.name) == (port.identity.index, &port.identity.name)
     }
 
-    fn complete(self, port: &mut Tracked) {
-        port.short_name = self.short_name;
+    fn complete(self, port: &mut TrackedPort) {
+        port.identity.short_name = self.identity.short_name;
         port.alias = self.alias;
         port.unread = self.unread;
         if let Some(announced) = self.announced {
@@ -330,11 +317,9 @@ impl WrittenPort {
         port.alarm = self.alarm;
     }
 
-    fn absent(self) -> Tracked {
-        Tracked {
-            index: self.index,
-            name: self.name,
-            short_name: self.short_name,
+    fn absent(self) -> TrackedPort {
+        TrackedPort {
+            identity: self.identity,
             alias: self.alias,
             unread: self.unread,
             baseline: None,

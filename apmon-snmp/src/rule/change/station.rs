@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     LONG_ABSENCE, MacChanges, PortAlertOptions, PortPair, age,
-    state::Tracked,
+    state::TrackedPort,
     station_change::{Move, StationChanges},
     wording,
 };
@@ -139,7 +139,7 @@ pub(super) fn raise_alarms(
     }
 }
 
-impl Tracked {
+impl TrackedPort {
     /// Notes since when announced stations are away. One that comes back after a long
     /// absence no longer counts as announced.
     pub(super) fn note_absences(&mut self, now: Timestamp) {

@@ -30,9 +30,11 @@ fn macs(last: &[u8]) -> Option<BTreeSet<Mac>> {
 fn port(index: u32, state: PortState, stations: &[u8]) -> PolledPort {
     PolledPort {
         is_partial: false,
-        index,
-        name: format!("GigabitEthernet0/{index}"),
-        short_name: Some(format!("Gi0/{index}")),
+        identity: OwnedIdentity {
+            index,
+            name: format!("GigabitEthernet0/{index}"),
+            short_name: Some(format!("Gi0/{index}")),
+        },
         alias: None,
         state,
         macs: macs(stations),
@@ -241,7 +243,10 @@ fn a_renumbering_is_not_announced() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[1]), port(2, DOWN, &[2])]);
     let renumbered = [(10, port(1, UP, &[1])), (1, port(2, DOWN, &[2]))];
-    let renumbered = renumbered.map(|(index, port)| PolledPort { index, ..port });
+    let renumbered = renumbered.map(|(index, mut port)| {
+        port.identity.index = index;
+        port
+    });
     assert_eq!(device.check(&renumbered), nothing());
     assert_eq!(device.history(), []);
     let (baseline, _) = device.kept.clone().unwrap();
@@ -253,7 +258,7 @@ fn a_renumbering_is_not_announced() {
     let mut changed = renumbered.clone();
     changed[0].state = DOWN;
     assert_eq!(device.check(&changed).len(), 1);
-    changed[0].index = 7;
+    changed[0].identity.index = 7;
     changed[0].state = UP;
     assert_eq!(device.check(&changed), nothing());
     assert_eq!(device.check_after(600, &changed).len(), 1);
@@ -350,15 +355,16 @@ fn a_restart_is_announced_once() {
 fn ports_with_the_same_name_are_distinguished() {
     let mut device = Device::new();
     let nic = |index, short: Option<&str>, state| PolledPort {
-        name: "Ethernet".into(),
-        short_name: short.map(str::to_owned),
+        identity: OwnedIdentity {
+            index,
+            name: "Ethernet".into(),
+            short_name: short.map(str::to_owned),
+        },
         ..port(index, state, &[])
     };
     let ports = |state| {
-        let nameless = PolledPort {
-            name: String::new(),
-            ..nic(3, None, state)
-        };
+        let mut nameless = nic(3, None, state);
+        nameless.identity.name.clear();
         [nic(1, None, state), nic(2, Some("lan2"), state), nameless]
     };
     device.check(&ports(UP));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::rule::follow::{Identity, follow};
+use crate::rule::follow::{Identity, OwnedIdentity, follow};
 
 /// The most absent ports that are remembered.
 const MOST_ABSENT: usize = 512;
@@ -21,22 +21,10 @@ pub(crate) struct Sources {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct KnownPort {
     source: u32,
-    index: u32,
-    name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    short_name: Option<String>,
+    #[serde(flatten)]
+    identity: OwnedIdentity,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     absent: bool,
-}
-
-impl KnownPort {
-    fn identity(&self) -> Identity<'_> {
-        Identity {
-            index: self.index,
-            name: &self.name,
-            short_name: self.short_name.as_deref(),
-        }
-    }
 }
 
 /// The data source that a port's figures go to.
@@ -104,7 +92,8 @@ impl Sources {
                     let mut candidates = self.known.iter().enumerate();
                     let is_free = !used.contains(&port.index);
                     let is_left = candidates.all(|(at, known)| {
-                        known.source != port.index || (!followed.contains(&at) && known.index == port.index)
+                        known.source != port.index
+                            || (!followed.contains(&at) && known.identity.index == port.index)
                     });
                     let source = match is_free && is_left {
                         true => port.index,
@@ -118,9 +107,7 @@ impl Sources {
             assignments.push(assignment);
             next.push(KnownPort {
                 source: assignment.source,
-                index: port.index,
-                name: port.name.to_owned(),
-                short_name: port.short_name.map(str::to_owned),
+                identity: (*port).into(),
                 absent: false,
             });
         }
@@ -143,7 +130,7 @@ impl Sources {
 }
 
 fn follow_known(known: &[KnownPort], ports: &[Identity<'_>]) -> Vec<Option<usize>> {
-    let known: Vec<_> = known.iter().map(KnownPort::identity).collect();
+    let known: Vec<_> = known.iter().map(|known| known.identity.borrowed()).collect();
     follow(&known, ports)
 }
 

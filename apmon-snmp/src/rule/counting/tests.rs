@@ -83,7 +83,7 @@ impl Agent {
         Figures(metrics)
     }
 
-    fn read_named(&mut self, name: &'static str, parts: &[(&str, Option<Counted>)]) -> Figures {
+    fn read_named(&mut self, name: &'static str, parts: &[(&str, Option<CounterValue>)]) -> Figures {
         let mut counting = self.check();
         let parts = parts.iter().map(|(part, counted)| ((*part).to_owned(), *counted));
         let parts = parts.collect();
@@ -110,15 +110,15 @@ impl Figures {
     }
 }
 
-fn wide(value: u64) -> Option<Counted> {
-    Some(Counted { value, is_64: true })
+fn wide(value: u64) -> Option<CounterValue> {
+    Some(CounterValue { value, is_64: true })
 }
 
-fn narrow(value: u64) -> Option<Counted> {
-    Some(Counted { value, is_64: false })
+fn narrow(value: u64) -> Option<CounterValue> {
+    Some(CounterValue { value, is_64: false })
 }
 
-fn octets(count: Option<Counted>) -> PortCounts {
+fn octets(count: Option<CounterValue>) -> PortCounts {
     PortCounts {
         in_octets: count,
         ..PortCounts::default()

@@ -14,7 +14,10 @@ impl Belief {
     fn of(ports: &[PolledPort]) -> Self {
         let port = |port: &PolledPort| {
             let stations = port.macs.iter().flatten().map(Mac::to_string);
-            (port.name.clone(), (port.state.to_string(), stations.collect()))
+            (
+                port.identity.name.clone(),
+                (port.state.to_string(), stations.collect()),
+            )
         };
         Self(ports.iter().map(port).collect())
     }
@@ -114,9 +117,11 @@ impl World {
         let port = |i: u32| {
             let name = format!("Gi0/{i}");
             let seen = PolledPort {
-                index: i,
-                short_name: Some(name.clone()),
-                name,
+                identity: OwnedIdentity {
+                    index: i,
+                    short_name: Some(name.clone()),
+                    name,
+                },
                 ..port(i, UP, &[])
             };
             (seen, i < 5)
@@ -143,7 +148,7 @@ impl World {
             Event::Renumbered(first) => {
                 let count = u32::try_from(self.ports.len()).unwrap();
                 for (i, (port, _)) in (0..).zip(&mut self.ports) {
-                    port.index = (i + first) % count + first / 50;
+                    port.identity.index = (i + first) % count + first / 50;
                 }
             }
             Event::Restarted => self.restart = Restart::Device,

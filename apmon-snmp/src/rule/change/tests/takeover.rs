@@ -85,8 +85,7 @@ fn the_baseline_counts_as_announced_if_the_announced_state_does_not_match() {
 }
 
 fn port_named(name: &str, state: PortState) -> PolledPort {
-    PolledPort {
-        name: name.into(),
-        ..port(1, state, &[1, 2])
-    }
+    let mut port = port(1, state, &[1, 2]);
+    port.identity.name = name.into();
+    port
 }

@@ -7,13 +7,13 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{COLUMNS, Counts, Sum, step::Remembered};
+use super::{COLUMNS, Counts, Sum, step::StoredCounter};
 use crate::rule::restart::Uptimes;
 
 const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct StoredCounts {
     v: u32,
     /// Milliseconds since 1970.
     at: i64,
@@ -30,7 +30,7 @@ impl Counts {
     /// From what was remembered; nothing is where it cannot be read.
     pub(crate) fn read(text: Option<&str>) -> Self {
         text.and_then(|text| serde_json::from_str(text).ok())
-            .and_then(from_written)
+            .and_then(from_stored)
             .unwrap_or_default()
     }
 
@@ -54,7 +54,7 @@ impl Counts {
             ports.extend(rows.map(|(age, (mask, values))| (*source, age, mask, values)));
         }
         let (sums, named) = (self.sums.iter(), self.named.iter());
-        let written = Written {
+        let written = StoredCounts {
             v: VERSION,
             at: at.as_millisecond(),
             up: (self.uptimes.host, self.uptimes.agent),
@@ -70,7 +70,7 @@ impl Counts {
     }
 }
 
-fn from_written(written: Written) -> Option<Counts> {
+fn from_stored(written: StoredCounts) -> Option<Counts> {
     if written.v != VERSION {
         return None;
     }
@@ -94,7 +94,7 @@ fn from_written(written: Written) -> Option<Counts> {
     for (name, (value, is_64, age)) in written.named {
         let at = before(age)?;
         let is_64 = is_64 != 0;
-        counts.named.insert(name, Remembered { value, is_64, at });
+        counts.named.insert(name, StoredCounter { value, is_64, at });
     }
     for (source, age, mask, values) in written.ports {
         let at = before(age)?;
@@ -102,7 +102,7 @@ fn from_written(written: Written) -> Option<Counts> {
         for (column, value) in values.into_iter().enumerate() {
             if let Some(value) = value {
                 let is_64 = mask >> column & 1 == 1;
-                row[column] = Some(Remembered { value, is_64, at });
+                row[column] = Some(StoredCounter { value, is_64, at });
             }
         }
     }

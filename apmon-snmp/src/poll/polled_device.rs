@@ -8,7 +8,7 @@ use crate::{
     mib,
     poll_data::PollData,
     rule::{
-        counted::Counted,
+        counter_value::CounterValue,
         counting::{CountedPort, Counting, Sources},
         restart::Uptimes,
     },
@@ -16,14 +16,14 @@ use crate::{
 
 /// What a poll of a device's ports means.
 #[derive(Debug)]
-pub(crate) struct Polled {
+pub(crate) struct PolledDevice {
     pub(crate) data: PollData,
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) stations: Stations,
     pub(crate) device: Device,
 }
 
-impl Polled {
+impl PolledDevice {
     /// The interface of that name: by ifName, else by ifDescr, else by ifAlias;
     /// `None` if several have it.
     pub(crate) fn by_name(&self, name: &str) -> Option<&Interface> {
@@ -59,7 +59,7 @@ impl Polled {
         let ports: Vec<CountedPort<'_>> = self.interfaces.iter().map(counted_port).collect();
         // APMonitor has this one for `ports` alone.
         let retrans = (extent == Extent::Device).then(|| self.data.scalar(mib::TCP_RETRANS_SEGS));
-        let retrans = retrans.flatten().and_then(Counted::of);
+        let retrans = retrans.flatten().and_then(CounterValue::of);
         let mut figures = counting.ports(sources, &ports, retrans);
         let gauge = |name, value: Option<f64>| value.map(|value| Metric::gauge(name, value));
         figures.extend(gauge("cpu_load", vital::cpu_load(&self.data)));
