@@ -26,7 +26,7 @@ const END_OF_MIB_VIEW: u8 = 0x82;
 
 /// A message that cannot be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{what} at octet {at}")]
+#[error("{what} at byte {at}")]
 pub struct Malformed {
     /// What is wrong.
     pub what: &'static str,
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
 
     fn octet(&mut self) -> Result<u8> {
         let Some((first, rest)) = self.octets.split_first() else {
-            return self.wrong("ends too early");
+            return self.wrong("truncated");
         };
         self.octets = rest;
         self.at += 1;
@@ -99,11 +99,11 @@ impl<'a> Reader<'a> {
     pub(crate) fn any(&mut self) -> Result<(u8, Reader<'a>)> {
         let tag = self.octet()?;
         if tag & 0x1f == 0x1f {
-            return self.wrong("tag of several octets");
+            return self.wrong("tag of several bytes");
         }
         let length = self.length()?;
         if length > self.octets.len() {
-            return self.wrong("longer than the message");
+            return self.wrong("element longer than the message");
         }
         let (inner, rest) = self.octets.split_at(length);
         let inner = Reader {
@@ -124,11 +124,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn sequence(&mut self) -> Result<Reader<'a>> {
-        self.expect(SEQUENCE, "no sequence")
+        self.expect(SEQUENCE, "expected a sequence")
     }
 
     pub(crate) fn octets(&mut self) -> Result<&'a [u8]> {
-        Ok(self.expect(OCTETS, "no octet string")?.octets)
+        Ok(self.expect(OCTETS, "expected an octet string")?.octets)
     }
 
     pub(crate) fn rest(&self) -> &'a [u8] {
@@ -136,10 +136,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn integer(&mut self) -> Result<i64> {
-        let inner = self.expect(INTEGER, "no integer")?;
+        let inner = self.expect(INTEGER, "expected an integer")?;
         match signed(inner.octets) {
             Some(number) => Ok(number),
-            None => inner.wrong("no number"),
+            None => inner.wrong("invalid integer"),
         }
     }
 
@@ -162,10 +162,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn oid(&mut self) -> Result<Oid> {
-        let inner = self.expect(OID, "no object identifier")?;
+        let inner = self.expect(OID, "expected an OID")?;
         match oid(inner.octets) {
             Some(oid) => Ok(oid),
-            None => inner.wrong("no object identifier"),
+            None => inner.wrong("invalid OID"),
         }
     }
 

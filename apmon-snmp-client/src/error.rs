@@ -41,19 +41,19 @@ pub enum SnmpError {
     #[error("unknown user")]
     UnknownUser,
     /// SNMPv3: the signature is wrong.
-    #[error("wrong key: the authentication password or protocol is not the agent's")]
+    #[error("wrong key: the authentication password or protocol does not match the agent's")]
     WrongKey,
     /// SNMPv3: the agent, or this side, could not decrypt.
-    #[error("wrong privacy key: the privacy password or protocol is not the agent's")]
+    #[error("wrong privacy key: the privacy password or protocol does not match the agent's")]
     WrongPrivacyKey,
     /// SNMPv3: the agent calls its own clock outdated.
-    #[error("not in the time window: the agent's boots or time go back and forth")]
+    #[error("outside the time window: the agent's boot counter or clock jumps back and forth")]
     TimeWindow,
     /// SNMPv3: the agent names an engine ID and then does not know it.
     #[error("the agent does not know the engine ID that it announces")]
     UnknownEngine,
     /// SNMPv3: a user who encrypts must sign.
-    #[error("encryption needs authentication")]
+    #[error("encryption requires authentication")]
     ClearText,
     /// SNMPv3: the agent does not allow the user this security level.
     #[error("this user is not allowed to send requests {level}")]

@@ -149,15 +149,15 @@ impl V1Trap {
         let at = trap.position();
         let wrong = |what| Malformed { what, at };
         let Some(IP_ADDRESS) = trap.peek() else {
-            return Err(wrong("no agent address"));
+            return Err(wrong("expected an agent address"));
         };
         let Value::IpAddress(agent) = trap.value()? else {
-            return Err(wrong("no agent address"));
+            return Err(wrong("expected an agent address"));
         };
         let (generic, specific) = (trap.int32()?, trap.int32()?);
         let uptime = match (trap.peek(), trap.value()?) {
             (Some(TIME_TICKS), Value::TimeTicks(uptime)) => uptime,
-            _ => return Err(wrong("no time stamp")),
+            _ => return Err(wrong("expected a time stamp")),
         };
         Ok(Self {
             enterprise,
@@ -240,7 +240,7 @@ impl<'a> Message<'a> {
             1 => Self::community(message, false),
             3 => V3Message::read(message).map(Self::V3),
             _ => Err(Malformed {
-                what: "unknown version of SNMP",
+                what: "unknown SNMP version",
                 at,
             }),
         }
@@ -253,7 +253,12 @@ impl<'a> Message<'a> {
         let body = match (tag, PduKind::of(tag)) {
             (V1_TRAP, _) => Body::V1Trap(V1Trap::read(pdu)?),
             (_, Some(kind)) => Body::Pdu(Pdu::read(kind, pdu)?),
-            _ => return Err(Malformed { what: "no PDU", at }),
+            _ => {
+                return Err(Malformed {
+                    what: "expected a PDU",
+                    at,
+                });
+            }
         };
         Ok(Self::Community(CommunityMessage {
             is_v1,

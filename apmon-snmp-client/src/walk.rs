@@ -160,7 +160,7 @@ impl GroupWalk {
     /// Handles an answer that would not fit into a message.
     fn too_big(&mut self, request: &Request, columns: Vec<usize>, notes: &mut Notes) {
         if request.varbinds() == 1 {
-            self.cursors[columns[0]].fail("a value that is too long for an answer".to_owned());
+            self.cursors[columns[0]].fail("the next value is too long for an answer".to_owned());
             return;
         }
         let octets = self.row_octets(&columns) * request.repetitions;

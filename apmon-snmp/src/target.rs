@@ -181,27 +181,33 @@ impl AgentAddress {
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             section.error(
                 "address",
-                "must end with the host or its port: SNMP knows no path",
+                "must end with the host or the port: an SNMP address has no path",
             );
             return None;
         }
         if url.password().is_some() {
             section.error(
                 "address",
-                "holds more than a community before the @; write %3A for a colon in it",
+                "has a colon in the community before the @; write it as %3A",
             );
             return None;
         }
         let community = match url.username() {
             "" if section.address().contains('@') => {
-                section.error("address", "has an empty community before the @");
+                section.error(
+                    "address",
+                    "has an empty community before the @; give one or remove the @",
+                );
                 return None;
             }
             "" => None,
             encoded => match percent_decode_str(encoded).decode_utf8() {
                 Ok(decoded) => Some(Secret::new(decoded)),
                 Err(_) => {
-                    section.error("address", "has a community that is not UTF-8");
+                    section.error(
+                        "address",
+                        "has a community that is not UTF-8 once %-escapes are decoded",
+                    );
                     return None;
                 }
             },
@@ -254,7 +260,10 @@ fn read_community(
         "context",
     ] {
         if section.has(key) {
-            section.misplaced(key, format!("is of SNMPv3, and version is {version}"));
+            section.misplaced(
+                key,
+                format!("requires version 3, not {version}; remove it or set version: 3"),
+            );
             is_right = false;
         }
     }
@@ -269,7 +278,10 @@ fn read_community(
         } else {
             "community_file"
         };
-        section.misplaced(key, "must not stand beside a community in the address");
+        section.misplaced(
+            key,
+            "cannot be combined with a community in the address; remove one of them",
+        );
         return None;
     }
     let community = in_address.or(community);
@@ -280,12 +292,19 @@ fn read_user(section: &mut Section<'_>, options: AgentOptions, has_community: bo
     let mut is_right = true;
     for key in ["community", "community_file"] {
         if section.has(key) {
-            section.misplaced(key, "is of SNMPv1 and v2c; SNMPv3 has a user");
+            section.misplaced(
+                key,
+                "requires version 1 or 2c; remove it, as version 3 authenticates by user",
+            );
             is_right = false;
         }
     }
     if has_community {
-        section.error("address", "has a community before the @; SNMPv3 has a user");
+        section.error(
+            "address",
+            "has a community before the @, which requires version 1 or 2c; remove it, as version 3 \
+             authenticates by user",
+        );
         is_right = false;
     }
     let auth = read_secret(
@@ -312,13 +331,13 @@ fn read_user(section: &mut Section<'_>, options: AgentOptions, has_community: bo
     if privacy.is_some() && auth.is_none() {
         section.misplaced(
             "priv_protocol",
-            "needs auth_protocol and auth_password: only what is signed is encrypted",
+            "requires auth_protocol and auth_password: SNMPv3 encrypts only messages that are signed",
         );
         return None;
     }
     let name = match options.user {
         Some(name) if name.is_empty() || name.len() > 32 => {
-            section.error("user", "must have 1 to 32 octets");
+            section.error("user", format!("must be 1 to 32 bytes long, not {}", name.len()));
             return None;
         }
         name => section.require("user", name)?,
@@ -350,7 +369,7 @@ fn read_pair<P>(
             if password.reveal().chars().count() < SHORTEST_PASSWORD {
                 section.error(
                     &given,
-                    format!("must have {SHORTEST_PASSWORD} characters or more"),
+                    format!("must be at least {SHORTEST_PASSWORD} characters long"),
                 );
                 return None;
             }
@@ -358,12 +377,15 @@ fn read_pair<P>(
         }
         (None, Some(_)) => {
             if !section.is_wrong(protocol_key) {
-                section.misplaced(&given, format!("needs {protocol_key}"));
+                section.misplaced(&given, format!("requires {protocol_key}; set both or neither"));
             }
             None
         }
         (Some(_), None) => {
-            section.misplaced(protocol_key, format!("needs {password_key}"));
+            section.misplaced(
+                protocol_key,
+                format!("requires {password_key}; set both or neither"),
+            );
             None
         }
     }
@@ -382,7 +404,10 @@ fn read_secret(
     let (secret, key) = match (value, file) {
         (None, None) => return Some(None),
         (Some(_), Some(_)) => {
-            section.misplaced(file_key, format!("must not stand beside {key}"));
+            section.misplaced(
+                file_key,
+                format!("cannot be combined with {key}; remove one of them"),
+            );
             return None;
         }
         (Some(secret), None) => (secret, key),
@@ -390,9 +415,9 @@ fn read_secret(
             let path = section.path(&file);
             let read = fs::metadata(&path).and_then(|about| match about.len() > LONGEST_SECRET {
                 // A pipe would be waited for.
-                _ if !about.is_file() => Err(std::io::Error::other("not a file")),
+                _ if !about.is_file() => Err(std::io::Error::other("not a regular file")),
                 true => Err(std::io::Error::other(format!(
-                    "longer than {LONGEST_SECRET} octets"
+                    "larger than {LONGEST_SECRET} bytes; give a file that holds only the secret"
                 ))),
                 false => fs::read_to_string(&path),
             });

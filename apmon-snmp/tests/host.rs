@@ -318,8 +318,8 @@ async fn a_host_that_shows_nothing_of_itself_says_what_it_should_show() {
     let seen = monitor.check().await;
     assert_eq!(
         seen.reason(),
-        "snmp: it shows neither load nor memory nor disks (may this community or user see 1.3.6.1.2.1.25 and \
-         1.3.6.1.4.1.2021?)"
+        "snmp: the device shows no load, memory or disks; allow this community or user to read \
+         1.3.6.1.2.1.25 and 1.3.6.1.4.1.2021"
     );
     let failure = seen.observation.outcome.failure().unwrap();
     assert_eq!(failure.class, FailureClass::Content);

@@ -51,14 +51,14 @@ fn a_port_of_a_real_agent_is_found_by_its_index_and_by_its_name() {
         (
             up.to_string(),
             format!("port ifIndex={up} is up but pinned MAC {STRANGER} absent (MAC table could not be read)"),
-            format!("port ifIndex={up}: MAC table could not be read: no table of stations"),
+            format!("port ifIndex={up}: MAC table could not be read: the device shows no bridge"),
         ),
         (
             "veth0".to_owned(),
             format!(
                 "port veth0 (ifIndex={up}) is up but pinned MAC {STRANGER} absent (MAC table could not be read)"
             ),
-            format!("port veth0 (ifIndex={up}): MAC table could not be read: no table of stations"),
+            format!("port veth0 (ifIndex={up}): MAC table could not be read: the device shows no bridge"),
         ),
         (
             "veth1".to_owned(),
@@ -279,7 +279,7 @@ async fn a_switch_that_does_not_say_where_its_stations_are_is_not_believed_to_ha
         (
             "juniper-mx960",
             "ge-0/1/3",
-            "the device does not say on which port its stations are",
+            "the device does not report which ports its stations are on",
         ),
         // A recorded Cisco does not answer for its VLANs.
         ("cisco-c3560", "Gi0/49", "VLAN 2: no answer"),

@@ -87,23 +87,26 @@ impl<'a> V3Message<'a> {
         let (id, max_size) = (head.int32()?, head.int32()?);
         let at = head.position();
         let [flags] = *head.octets()? else {
-            return Err(Malformed { what: "no flags", at });
+            return Err(Malformed {
+                what: "invalid flags",
+                at,
+            });
         };
         let at = head.position();
         if head.int32()? != USM {
             return Err(Malformed {
-                what: "not the user-based security model",
+                what: "unsupported security model",
                 at,
             });
         }
         let mut usm = message
-            .expect(ber::OCTETS, "no security parameters")?
+            .expect(ber::OCTETS, "expected security parameters")?
             .sequence()?;
         let engine_id = usm.octets()?;
         let (boots, time) = (usm.counter()?, usm.counter()?);
         let user = usm.octets()?;
         let signature = {
-            let place = usm.expect(ber::OCTETS, "no authentication parameters")?;
+            let place = usm.expect(ber::OCTETS, "expected authentication parameters")?;
             place.position()..place.position() + place.rest().len()
         };
         let salt = usm.octets()?;
@@ -169,7 +172,10 @@ impl Scoped {
                 context,
                 pdu: Pdu::read(kind, pdu)?,
             }),
-            None => Err(Malformed { what: "no PDU", at }),
+            None => Err(Malformed {
+                what: "expected a PDU",
+                at,
+            }),
         }
     }
 }

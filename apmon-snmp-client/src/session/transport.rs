@@ -39,7 +39,7 @@ impl Transport {
             Ok(Err(source)) if source.kind() == io::ErrorKind::ConnectionRefused => Err(SnmpError::Refused),
             Ok(Err(source)) => Err(SnmpError::Io { step: "send", source }),
             Err(_) => Err(SnmpError::NoAnswer {
-                request: "nothing could be sent".to_owned(),
+                request: "the request could not be sent".to_owned(),
             }),
         }
     }

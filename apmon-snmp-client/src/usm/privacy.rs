@@ -32,10 +32,10 @@ enum Key {
 #[non_exhaustive]
 pub enum Undecipherable {
     /// msgPrivacyParameters do not have 8 octets.
-    #[error("the privacy parameters have {0} octets, not 8")]
+    #[error("the privacy parameters have {0} bytes, not 8")]
     Parameters(usize),
     /// DES encrypts whole blocks.
-    #[error("the encrypted part has {0} octets, with DES it must be a multiple of 8")]
+    #[error("the encrypted part has {0} bytes, not a multiple of 8 as DES requires")]
     Length(usize),
 }
 

@@ -51,11 +51,13 @@ impl AllowMacs {
         let mut wrong = |text: String| section.error("allow_macs", format!("{}: {text}", path.display()));
         let text = match fs::metadata(&path).map(|about| (about.is_file(), about.len())) {
             Ok((false, _)) => {
-                wrong("not a file".to_owned());
+                wrong("not a regular file".to_owned());
                 return None;
             }
             Ok((_, length)) if length > LONGEST_LIST => {
-                wrong(format!("longer than {LONGEST_LIST} octets"));
+                wrong(format!(
+                    "larger than {LONGEST_LIST} bytes; give a file with one MAC address per line"
+                ));
                 return None;
             }
             Ok(_) => fs::read_to_string(&path),

@@ -124,7 +124,7 @@ impl HostMonitor {
         let wanted = wanted.into_iter().filter(|(is_set, ..)| *is_set);
         wanted.into_iter().find_map(|(_, is_missing, option, columns)| {
             let failure = columns.iter().find_map(|column| data.failure(column));
-            let why = failure.or(is_missing.then_some("the device does not report it"));
+            let why = failure.or(is_missing.then_some("the device does not report this value"));
             why.map(|why| format!("snmp: {option} cannot be evaluated: {why}"))
         })
     }
@@ -170,8 +170,8 @@ impl HostMonitor {
         if outcome.metrics.is_empty() {
             return Err(Failure::new(
                 FailureClass::Content,
-                "snmp: it shows neither load nor memory nor disks (may this community or user see \
-                 1.3.6.1.2.1.25 and 1.3.6.1.4.1.2021?)",
+                "snmp: the device shows no load, memory or disks; allow this community or user to read \
+                 1.3.6.1.2.1.25 and 1.3.6.1.4.1.2021",
             ));
         }
         stored.keep(OVER, serde_json::to_string(&over).unwrap_or_default());

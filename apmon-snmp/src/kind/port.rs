@@ -158,7 +158,8 @@ impl PortMonitor {
         let seen = self.check_at(&polled);
         if let (PortName::Name(name), None, Some(failure)) = (&self.port, &seen.state, polled.names_failure())
         {
-            let reason = format!("snmp: port {name} is not known, for names were not all read: {failure}");
+            let reason =
+                format!("snmp: port {name} cannot be looked up: the names are incomplete: {failure}");
             return Outcome::fail(FailureClass::Unreadable, reason).into();
         }
         let mut outcome = match pinning::judge(self.always_up, self.mac, &seen) {
@@ -193,12 +194,12 @@ impl PortMonitor {
         let failure = all.failure.as_deref();
         let failure = match all.is_readable {
             true => failure,
-            false => failure.or(Some("no table of stations")),
+            false => failure.or(Some("the device shows no bridge")),
         };
         // Some devices do not say on which port a station is.
         let is_nowhere = all.unplaced.contains(&self.mac) || (all.on.is_empty() && !all.unplaced.is_empty());
         let failure =
-            failure.or(is_nowhere.then_some("the device does not say on which port its stations are"));
+            failure.or(is_nowhere.then_some("the device does not report which ports its stations are on"));
         PortCheck {
             requested: match &self.port {
                 PortName::Index(index) => RequestedPort::Index(*index),

@@ -86,7 +86,7 @@ impl Kind for Ports {
     ) -> Option<Blueprint> {
         let target = Target::read(section, agent);
         if options.max_macs_per_port == Some(0) {
-            section.error("max_macs_per_port", "must be 1 or more");
+            section.error("max_macs_per_port", "must be 1 or more, not 0");
         }
         let allow_macs = match options.allow_macs {
             None => None,

@@ -24,7 +24,7 @@ pub enum NameError {
     #[error(transparent)]
     NotAnOid(#[from] NotAnOid),
     /// An unknown name.
-    #[error("there is no object named \"{word}\"; {}", instead(.nearest))]
+    #[error("unknown object \"{word}\"; {}", instead(.nearest))]
     Unknown {
         /// The word, printable.
         word: String,
@@ -42,7 +42,7 @@ pub enum NameError {
 fn instead(nearest: &Option<&'static str>) -> String {
     match nearest {
         Some(name) => format!("did you mean {name}?"),
-        None => "any can be named by its number".to_owned(),
+        None => "give its OID instead".to_owned(),
     }
 }
 
@@ -236,13 +236,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (text, expected) in [
-            (
-                "sysNmae.0",
-                "there is no object named \"sysNmae\"; did you mean sysName?",
-            ),
+            ("sysNmae.0", "unknown object \"sysNmae\"; did you mean sysName?"),
             (
                 "quite\u{1b}other",
-                "there is no object named \"quite\\u{1b}other\"; any can be named by its number",
+                "unknown object \"quite\\u{1b}other\"; give its OID instead",
             ),
             (
                 "ifDescr",

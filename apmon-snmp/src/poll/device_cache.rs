@@ -99,10 +99,7 @@ impl CachedDevice {
         check.step("snmp", || {
             let stats = session.stats();
             let answers = stats.round_trips + cost.round_trips;
-            format!(
-                "{answers} answers, {} requests sent again",
-                stats.retries + cost.retries
-            )
+            format!("{answers} answers, {} retries", stats.retries + cost.retries)
         });
         let mut stations = bridge::stations(&data, &vlans, &interfaces);
         stations.is_lasting = self.profile.vlans.lacking.is_some();
@@ -142,8 +139,8 @@ impl CachedDevice {
     /// read would seem to be gone. Names that are known need not be read.
     fn check_complete(&mut self, poll: &PortsPoll) -> Result<(), Failure> {
         let data = &poll.data;
-        let unread = |why: &str| {
-            let reason = format!("snmp: the interfaces were not all read: {why}");
+        let incomplete = |why: &str| {
+            let reason = format!("snmp: the interface table is incomplete: {why}");
             Err(Failure::new(FailureClass::Protocol, reason))
         };
         let has_names = !self.names.is_empty() && !poll.is_renumbered(&self.profile);
@@ -152,12 +149,12 @@ impl CachedDevice {
             .iter()
             .filter(|object| !has_names || **object != mib::IF_DESCR);
         if let Some(failure) = needed.find_map(|object| data.failure(object)) {
-            return unread(failure);
+            return incomplete(failure);
         }
         if !data.has(mib::IF_OPER_STATUS) {
             return Err(Failure::new(
                 FailureClass::Content,
-                "snmp: it shows no interfaces (may this community or user see 1.3.6.1.2.1.2?)",
+                "snmp: the device shows no interfaces; allow this community or user to read 1.3.6.1.2.1.2",
             ));
         }
         let indexes = |object: Object| -> BTreeSet<&[u32]> {
@@ -169,13 +166,13 @@ impl CachedDevice {
         // Some devices lack a row for good: the same numbers twice are accepted.
         if let Some((oper, admin)) = uneven.filter(|_| self.uneven != uneven) {
             self.uneven = uneven;
-            return unread(&format!("{oper} have an ifOperStatus, {admin} an ifAdminStatus"));
+            return incomplete(&format!("{oper} rows of ifOperStatus, {admin} of ifAdminStatus"));
         }
         self.uneven = uneven;
         let missing = poll.missing_ports(&self.profile);
         if let Some((shown, number)) = missing.filter(|_| self.missing != missing) {
             self.missing = missing;
-            return unread(&format!("{shown} of {number} (ifNumber) were shown"));
+            return incomplete(&format!("{shown} of {number} interfaces (ifNumber)"));
         }
         self.missing = missing;
         Ok(())

@@ -16,8 +16,8 @@ use crate::{device::bridge::VlanTable, mib, poll_data::PollData};
 const MOST_VLANS: usize = 256;
 /// How long to wait for a VLAN: an agent without a table for it does not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// VLANs without an answer after which no others are asked for.
-const MOST_SILENT: usize = 2;
+/// The number of unreadable VLANs after which the others are skipped.
+const MOST_FAILED: usize = 2;
 
 /// What is known of a device's tables of VLANs from earlier polls.
 #[derive(Debug, Default)]
@@ -47,16 +47,22 @@ impl VlanProfile {
     ) -> (Vec<VlanTable>, VlanCost) {
         let mut tables = Vec::new();
         let mut cost = VlanCost::default();
-        let (mut silent, mut has_any) = (0, false);
+        let (mut failed, mut has_any) = (0, false);
         let vlans = self.vlans(data);
         for (i, vlan) in vlans.iter().copied().enumerate() {
-            if i >= MOST_VLANS || silent >= MOST_SILENT {
-                tables.push(unread_table(vlan, "not asked for"));
+            if i >= MOST_VLANS {
+                let reason = format!("skipped: only {MOST_VLANS} VLANs are read");
+                tables.push(unread_table(vlan, &reason));
+                break;
+            }
+            if failed >= MOST_FAILED {
+                let reason = format!("skipped: {failed} other VLANs could not be read");
+                tables.push(unread_table(vlan, &reason));
                 break;
             }
             let deadline = check.deadline().min(Instant::now() + PATIENCE);
             let read = match client.vlan_session(to, vlan, deadline).await {
-                None => Err("no way to ask for it".to_owned()),
+                None => Err("no session could be opened".to_owned()),
                 Some(mut session) => {
                     let read = read_table(&mut session).await;
                     cost.round_trips += session.stats().round_trips;
@@ -72,10 +78,10 @@ impl VlanProfile {
                 }
                 Err(reason) => {
                     check.step("vlan", || format!("{vlan}: {reason}"));
-                    silent += 1;
+                    failed += 1;
                     tables.push(unread_table(vlan, &reason));
                     // It keeps no such tables, or none that we may read.
-                    if !has_any && (silent >= MOST_SILENT || silent == vlans.len()) {
+                    if !has_any && (failed >= MOST_FAILED || failed == vlans.len()) {
                         self.miss(vlan, reason);
                         break;
                     }

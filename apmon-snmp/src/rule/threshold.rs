@@ -165,8 +165,8 @@ impl fmt::Display for Excesses {
         }
         match unnamed {
             0 => Ok(()),
-            1 => f.write_str("; 1 file system more"),
-            more => write!(f, "; {more} file systems more"),
+            1 => f.write_str("; 1 more file system"),
+            more => write!(f, "; {more} more file systems"),
         }
     }
 }

@@ -54,7 +54,7 @@ async fn a_table_that_loops_fails_the_check_and_is_named_in_the_reason() {
     });
     assert_eq!(
         story.failure_after(60).await,
-        "snmp: the interfaces were not all read: the agent repeats itself: 1.3.6.1.2.1.2.2.1.8.10102 \
+        "snmp: the interface table is incomplete: the agent repeats itself: 1.3.6.1.2.1.2.2.1.8.10102 \
          comes after 1.3.6.1.2.1.2.2.1.8.10103"
     );
     story.set(Behaviour::default());
@@ -145,7 +145,7 @@ async fn an_agent_that_suddenly_shows_no_interfaces_has_not_lost_them() {
     story.change(|device| device.table.retain(|oid, _| oid.below(&IF_ENTRY).is_none()));
     assert_eq!(
         story.failure_after(60).await,
-        "snmp: it shows no interfaces (may this community or user see 1.3.6.1.2.1.2?)"
+        "snmp: the device shows no interfaces; allow this community or user to read 1.3.6.1.2.1.2"
     );
     story.change(|device| device.table = whole);
     assert_eq!(story.notices_after(60).await, [""; 0]);
@@ -192,7 +192,7 @@ async fn a_table_that_ends_too_early_without_an_error_is_not_believed_at_once() 
     story.change(|device| lacks(device, 4));
     assert_eq!(
         story.failure_after(60).await,
-        "snmp: the interfaces were not all read: 3 of 4 (ifNumber) were shown"
+        "snmp: the interface table is incomplete: 3 of 4 interfaces (ifNumber)"
     );
     // It was there all the time.
     story.change(|device| device.table = whole);

@@ -168,8 +168,8 @@ async fn an_agent_that_shows_nothing_of_a_host_is_an_outage_that_says_so() {
     let mut story = Story::of(crate::story::switch(2), "type: host");
     assert_eq!(
         story.failure_after(0).await,
-        "snmp: it shows neither load nor memory nor disks (may this community or user see 1.3.6.1.2.1.25 \
-         and 1.3.6.1.4.1.2021?)"
+        "snmp: the device shows no load, memory or disks; allow this community or user to read \
+         1.3.6.1.2.1.25 and 1.3.6.1.4.1.2021"
     );
 }
 
@@ -186,7 +186,7 @@ async fn a_limit_that_cannot_be_judged_is_unknown_and_hides_no_other() {
     assert_eq!(observation.outcome.verdict(), Verdict::Unknown);
     assert_eq!(
         observation.outcome.failure().unwrap().reason,
-        "snmp: max_cpu_pct cannot be evaluated: the device does not report it"
+        "snmp: max_cpu_pct cannot be evaluated: the device does not report this value"
     );
     story.change(|device| device.set(&STORAGE, &[31], Value::Integer(9_000_000)));
     let observation = story.after(60).await;

@@ -115,12 +115,12 @@ fn an_impossible_length_is_named() {
     let error = |read: Result<Vec<u8>, Undecipherable>| read.unwrap_err().to_string();
     assert_eq!(
         error(des.decrypt(&[0; 15], &[0; 8], 1, 2)),
-        "the encrypted part has 15 octets, with DES it must be a multiple of 8"
+        "the encrypted part has 15 bytes, not a multiple of 8 as DES requires"
     );
     for key in [&des, &aes] {
         assert_eq!(
             error(key.decrypt(&[0; 16], &[], 1, 2)),
-            "the privacy parameters have 0 octets, not 8"
+            "the privacy parameters have 0 bytes, not 8"
         );
     }
     assert_eq!(aes.decrypt(&[0; 15], &[0; 8], 1, 2).unwrap().len(), 15);

@@ -158,8 +158,8 @@ fn of_many_file_systems_some_are_named() {
         excesses.to_string()
     };
     assert!(reason(8).ends_with("; file system /7 is 100.0 % full, over 90 %"));
-    assert!(reason(9).ends_with("/7 is 100.0 % full, over 90 %; 1 file system more"));
-    assert!(reason(150).ends_with("/7 is 100.0 % full, over 90 %; 142 file systems more"));
+    assert!(reason(9).ends_with("/7 is 100.0 % full, over 90 %; 1 more file system"));
+    assert!(reason(150).ends_with("/7 is 100.0 % full, over 90 %; 142 more file systems"));
     assert!(reason(150).starts_with("cpu 95.0 % is over 90 %; file system /0 is"));
 }
 
