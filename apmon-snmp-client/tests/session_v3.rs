@@ -252,7 +252,7 @@ async fn a_user_who_encrypts_without_signing_sends_nothing() {
 }
 
 #[tokio::test]
-async fn an_agent_that_contradicts_itself_is_given_up() {
+async fn a_session_gives_up_on_an_agent_that_contradicts_itself() {
     let agent = start();
     agent.set(Behaviour {
         always_restarts: true,

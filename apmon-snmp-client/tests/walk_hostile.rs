@@ -265,7 +265,7 @@ async fn an_unreadable_answer_is_reported_as_such() {
 }
 
 #[tokio::test]
-async fn a_loop_is_reported_and_costs_no_other_column() {
+async fn a_loop_is_reported_and_does_not_end_other_columns() {
     let agent = LabAgent::start(Device::switch(PORTS, 0));
     let oper = Oid::join(&IF_ENTRY, &[8]);
     let from = Oid::join(oper.parts(), &[FIRST_INDEX + 9]);
@@ -298,7 +298,7 @@ async fn an_endless_walk_ends_at_its_limit() {
 }
 
 #[tokio::test]
-async fn a_counter_without_octets_costs_no_other_value() {
+async fn a_counter_without_octets_does_not_affect_other_values() {
     let agent = LabAgent::start(Device::switch(PORTS, 0));
     agent.set(Behaviour {
         empty_counters: true,

@@ -269,7 +269,7 @@ fn each_error_has_its_message() {
 }
 
 #[test]
-fn an_error_names_its_place() {
+fn an_error_names_its_file_line_and_column() {
     assert_eq!(
         read("type: host, address: snmp://h, percentile: 95").unwrap_err(),
         "f.yaml:3:46: monitor \"m\": \"percentile\" is not an option of type host; it belongs to ports, port"
@@ -303,7 +303,7 @@ fn writing_out_a_default_keeps_the_checksum() {
 }
 
 #[test]
-fn every_kind_describes_itself_by_an_example_that_is_right() {
+fn the_example_of_every_kind_is_valid() {
     for kind in apmon_snmp::KINDS {
         let monitor = kind.example().trim_end().replace('\n', "\n    ");
         let text = format!("site: {{name: s}}\nmonitors:\n  - {monitor}\n");

@@ -91,7 +91,7 @@ fn lies_between(count: f64, before: u64, after: u64) -> bool {
 }
 
 #[tokio::test]
-async fn a_host_is_what_its_kernel_says() {
+async fn the_figures_of_a_host_match_its_kernel() {
     let (switches, interrupts, disks) = (
         word("/proc/stat", "ctxt"),
         word("/proc/stat", "intr"),
@@ -153,7 +153,7 @@ async fn a_host_is_what_its_kernel_says() {
 }
 
 #[tokio::test]
-async fn the_file_systems_of_a_host_are_those_that_are_mounted() {
+async fn the_mounted_file_systems_of_a_host_are_listed() {
     let snmpd = Snmpd::start(&[]);
     let mut monitor = host(&snmpd, "");
     let seen = monitor.check().await;
@@ -306,7 +306,7 @@ async fn a_full_file_system_is_reported_by_name() {
 }
 
 #[tokio::test]
-async fn a_host_that_shows_nothing_of_itself_says_what_it_should_show() {
+async fn a_host_without_figures_names_the_objects_it_should_show() {
     let snmpd = Snmpd::start(&[
         "view system included .1.3.6.1.2.1.1",
         "rocommunity stranger default -V system",

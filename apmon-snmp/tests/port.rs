@@ -132,7 +132,7 @@ fn a_port_collects_the_traffic_of_its_device_and_no_more() {
 }
 
 #[test]
-fn a_pulled_cable_is_seen_and_one_that_is_back() {
+fn a_pulled_cable_and_its_return_are_noticed() {
     let namespace = Namespace::with_cables(1);
     let snmpd = Snmpd::start_in(&namespace, &[]);
     let section = section(snmpd.address(), Snmpd::COMMUNITY, "veth0", STRANGER, "yes");
@@ -204,7 +204,7 @@ fn a_station_that_joins_an_empty_table_is_seen_at_the_next_check() {
 }
 
 #[tokio::test]
-async fn a_recorded_switch_has_the_pinned_station_another_one_or_none() {
+async fn a_recorded_switch_is_judged_by_the_stations_on_its_port() {
     let recordings = Recordings::start();
     let agent = recordings.address();
     let absent = |port: &str| format!("port {port} is up but pinned MAC {STRANGER} absent");
@@ -272,7 +272,7 @@ async fn a_recorded_switch_has_the_pinned_station_another_one_or_none() {
 }
 
 #[tokio::test]
-async fn a_switch_that_does_not_say_where_its_stations_are_is_not_believed_to_have_none() {
+async fn a_switch_that_does_not_place_its_stations_is_not_taken_for_empty() {
     let recordings = Recordings::start();
     // A recorded Juniper MX has 215 stations, and ifIndex 0 for all its ports.
     for (device, port, reason) in [

@@ -19,7 +19,7 @@ const MOST_INTERFACES: usize = 60;
 const MOST_STATIONS: f64 = 300.0;
 
 #[tokio::test]
-async fn each_recorded_device_is_what_its_snapshot_says() {
+async fn each_recorded_device_matches_its_snapshot() {
     let recordings = Recordings::start();
     let mut costs = String::new();
     let mut dear = Vec::new();
@@ -66,7 +66,7 @@ async fn each_recorded_device_is_what_its_snapshot_says() {
 }
 
 #[tokio::test]
-async fn what_changes_rarely_is_read_at_every_tenth_poll() {
+async fn rarely_changing_tables_are_read_at_every_tenth_poll() {
     let recordings = Recordings::start();
     let agent = recordings.address();
     let mut monitor = LabMonitor::new(&format!(

@@ -52,7 +52,7 @@ fn numbers_of_agents_that_break_the_rules_are_read() {
 }
 
 #[test]
-fn an_unreadable_value_costs_no_other_value() {
+fn an_unreadable_value_does_not_affect_other_values() {
     // A counter without octets, then one with.
     let list = [
         &[0x30, 16][..],
@@ -152,7 +152,7 @@ proptest! {
 }
 
 #[test]
-fn an_unreadable_name_costs_no_value() {
+fn an_unreadable_name_does_not_affect_values() {
     // A part of 36 bits, as agents write a number that they believe negative.
     let list = [
         &[0x30, 19][..],

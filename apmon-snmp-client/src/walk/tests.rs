@@ -216,7 +216,7 @@ const GOOD: Manner = Manner {
 
 proptest! {
     #[test]
-    fn an_honest_agent_gives_exactly_its_table(table in any_table(), manner in any_manner()) {
+    fn a_walk_of_an_honest_agent_returns_exactly_its_table(table in any_table(), manner in any_manner()) {
         let known = Agent::default();
         let groups = vec![as_they_come(5), Group::new([root(3), root(1)], 10_000), Group::new([], 10)];
         let (columns, _) = walk(groups, &known, manner.is_v1, 20_000, |request| honest(&table, &manner, request))
@@ -230,7 +230,7 @@ proptest! {
     /// A walk up to that many rows takes no more requests than that, whatever the
     /// agent answers, in whatever order.
     #[test]
-    fn any_agent_comes_to_an_end(
+    fn a_walk_ends_whatever_the_agent_answers(
         answers in prop::collection::vec(any_answer(), 1..40),
         limit in 0_usize..50,
         is_v1: bool,
@@ -384,7 +384,7 @@ fn an_agent_that_was_short_of_memory_is_asked_for_more_again() {
 }
 
 #[test]
-fn an_unreadable_row_costs_no_other_column() {
+fn an_unreadable_row_does_not_end_other_columns() {
     let table = counters(3, 40);
     let bad = Oid::join(root(2).parts(), &[17]);
     let (mut columns, asked) = walk(vec![as_they_come(3)], &Agent::default(), false, 100, |request| {

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn partitions_of_a_disk_that_is_there_are_not_counted() {
+    fn partitions_of_a_listed_disk_are_not_counted() {
         for (names, wholes) in [
             ("sda sda1 sda2 sda15 sdaa sdaa1", "sda sdaa"),
             ("hda hda1", "hda"),
@@ -101,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn where_only_partitions_are_there_they_are_counted() {
+    fn partitions_count_if_their_disk_is_not_listed() {
         wholes_are("xvda1 xvda2 xvdb", "xvda1 xvda2 xvdb");
         wholes_are("nvme0n1p1", "nvme0n1p1");
     }
 
     #[test]
-    fn what_stands_upon_disks_or_memory_is_not_counted() {
+    fn devices_built_on_disks_or_memory_are_not_counted() {
         let names = "loop0 loop7 ram0 ram15 zram0 dm-0 dm-47 md0 md127 md0p1 sr0 scd0 fd0 cd0 pass0 zd16 \
                      drbd1 bcache0 nvme0c0n1 nvme0c1n1";
         wholes_are(names, "");
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_only_look_alike_are_disks() {
+    fn names_that_only_resemble_excluded_ones_are_disks() {
         wholes_are(
             "mtdblock0 mtdblock1 rbd0 ramdisk fda",
             "mtdblock0 mtdblock1 rbd0 ramdisk fda",
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn any_name_is_one_or_none() {
+    fn unusual_names_are_classified_without_a_panic() {
         wholes_are("1 a a1 \u{fc}1 p1 0p1", "1 a \u{fc}1 p1 0p1");
     }
 }

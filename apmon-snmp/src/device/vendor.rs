@@ -80,7 +80,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_device_s_maker_is_known_by_the_start_of_its_object_id() {
+    fn the_vendor_is_recognised_by_the_prefix_of_the_object_id() {
         for (text, name) in DEVICES {
             let oid: Oid = text.parse().unwrap();
             let data = PollData::of(&[(SYS_OBJECT_ID, &[(&[0], Value::Oid(oid.clone()))])]);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_does_not_say_is_anyone_s() {
+    fn a_device_without_an_object_id_has_no_known_vendor() {
         assert_eq!(Vendor::read(&PollData::default()), Vendor::Other);
     }
 }

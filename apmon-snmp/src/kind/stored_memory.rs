@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_of_one_device_is_not_compared_with_another() {
+    fn memory_of_a_device_is_dropped_when_the_address_changes() {
         let same = StoredMemory::of(&remembered(), "switch.lan:161");
         assert_eq!(same.memory(), remembered());
         let other = StoredMemory::of(&remembered(), "switch.lan:1161");
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_apmonitor_is_continued() {
+    fn a_state_file_of_apmonitor_is_continued() {
         let mut taken_over = remembered();
         taken_over.kept.remove(AGENT);
         let stored = StoredMemory::of(&taken_over, "switch.lan:161");

@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_numbers_are_read() {
+    fn names_and_oids_are_parsed() {
         for (text, expected) in [
             ("1.3.6.1.2.1.1.5.0", "1.3.6.1.2.1.1.5.0"),
             (".1.3.6.1", "1.3.6.1"),
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn each_error_names_the_fault_and_a_remedy() {
         for (text, expected) in [
             ("sysNmae.0", "unknown object \"sysNmae\"; did you mean sysName?"),
             (
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_known_once() {
+    fn no_object_is_listed_twice() {
         for (at, (name, _, object)) in NAMES.iter().enumerate() {
             for (other, _, same) in &NAMES[..at] {
                 assert!(!name.eq_ignore_ascii_case(other), "{name}");

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_long_names_count_if_only_one_check_has_short_ones() {
+    fn ports_are_followed_by_long_names_if_only_one_check_has_short_ones() {
         let old = [port(1, "eth0", ""), port(2, "eth1", "")];
         let new = [port(2, "eth0", "eth0"), port(3, "eth1", "eth1")];
         assert_eq!(follow(&old, &new), [Some(0), Some(1)]);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn where_names_are_not_unique_the_number_counts() {
+    fn ports_without_unique_names_are_followed_by_number() {
         let old = [
             port(1, "Ethernet Interface", ""),
             port(2, "Ethernet Interface", ""),

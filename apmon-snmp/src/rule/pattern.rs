@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn no_pattern_takes_long() {
+    fn no_pattern_takes_long_to_match() {
         let pattern = Pattern::from("*a".repeat(100).as_str());
         assert!(!pattern.matches(&"a".repeat(99)));
         assert!(!pattern.matches(&("a".repeat(20_000) + "b")));

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_table_line_by_line() {
+    fn each_row_of_the_seeds_truth_table_holds() {
         let is_down = Some("port ifIndex=0 18:E8:29:45:F8:F7 is down (admin=up)");
         let absent = Some("port ifIndex=0 is up but pinned MAC 18:E8:29:45:F8:F7 absent");
         let wrong = Some("port ifIndex=0 wrong MAC: expected 18:E8:29:45:F8:F7, got AA:BB:CC:DD:EE:FF");
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_is_not_there_is_down_for_both() {
+    fn a_missing_interface_is_down_with_and_without_always_up() {
         let gone = PortCheck {
             state: None,
             ..check(UP, &[])
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_cannot_be_read_is_nobodys_outage_where_absence_is_fine() {
+    fn an_unreadable_table_is_an_outage_only_with_always_up() {
         let [yes, no] = [true, false].map(|up| judge(up, PINNED, &unread(&[])).unwrap_err());
         assert_eq!(
             yes.reason,
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_of_a_table_counts() {
+    fn a_wrong_station_in_a_partial_table_is_an_outage() {
         for always_up in [true, false] {
             let wrong = judge(always_up, PINNED, &unread(&[OTHER])).unwrap_err();
             assert_eq!(wrong.class, FailureClass::Pin, "{wrong}");
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_is_kept_as_in_the_seed() {
+    fn the_stored_port_state_has_the_seeds_format() {
         let table = [
             (check(UP, &[]), r#"{"oper":"up","mac":null}"#),
             (

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_restarted_is_what_went_back() {
+    fn an_uptime_that_goes_back_shows_what_was_restarted() {
         let minute = Duration::from_secs(60);
         let table = [
             (times(HOUR, HOUR), times(2 * HOUR, 2 * HOUR), Restart::No),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn after_497_days_a_time_starts_anew_and_nothing_was_restarted() {
+    fn an_uptime_that_wraps_after_497_days_is_not_a_restart() {
         let before = times(None, u32::MAX - 1_000);
         let minute = Duration::from_secs(60);
         assert_eq!(times(None, 4_999).restart_since(before, minute), Restart::No);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_up_for_as_long_as_it_says() {
+    fn the_uptime_is_the_host_s_or_else_the_agent_s() {
         assert_eq!(times(18_000, 5).up_for(), Some(Duration::from_secs(180)));
         assert_eq!(times(None, 18_050).up_for(), Some(Duration::from_millis(180_500)));
         assert_eq!(Uptimes::default().up_for(), None);

@@ -23,7 +23,7 @@ const SHORT: Duration = Duration::from_secs(1);
 const FDB_PORT: [u32; 13] = [1, 3, 6, 1, 2, 1, 17, 7, 1, 2, 2, 1, 2];
 
 #[tokio::test]
-async fn a_device_that_dies_midway_is_down_and_its_ports_are_not_gone() {
+async fn a_device_that_dies_during_a_poll_is_down_and_loses_no_ports() {
     let mut device = switch(48);
     device.new_station(STATION, 1);
     let mut story = Story::begun(device, "type: ports, mac_changes: all").await;
@@ -62,7 +62,7 @@ async fn a_table_that_loops_fails_the_check_and_is_named_in_the_reason() {
 }
 
 #[tokio::test]
-async fn stations_of_a_table_that_was_read_in_part_are_not_gone() {
+async fn stations_missing_from_a_partial_table_are_not_gone() {
     let mut device = switch(4);
     for station in 1..=4 {
         device.new_station(mac(station), station.into());
@@ -96,7 +96,7 @@ async fn stations_of_a_table_that_was_read_in_part_are_not_gone() {
 }
 
 #[tokio::test]
-async fn an_agent_with_short_answers_is_read_to_the_end() {
+async fn an_agent_limited_to_short_answers_is_read_completely() {
     let mut device = switch(24);
     device.new_station(STATION, 24);
     let mut story = Story::of(device, "type: ports");
@@ -122,7 +122,7 @@ async fn an_agent_with_short_answers_is_read_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_malformed_message_is_not_an_answer_and_changes_nothing() {
+async fn a_malformed_answer_fails_the_check_and_changes_nothing() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     let patience = std::mem::replace(&mut story.patience, SHORT);
     for damage in Damage::ALL {
@@ -139,7 +139,7 @@ async fn a_malformed_message_is_not_an_answer_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_agent_that_suddenly_shows_no_interfaces_has_not_lost_them() {
+async fn an_agent_that_suddenly_shows_no_interfaces_loses_no_ports() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     let whole = story.agent.state().device.table.clone();
     story.change(|device| device.table.retain(|oid, _| oid.below(&IF_ENTRY).is_none()));
@@ -180,7 +180,7 @@ async fn an_agent_that_restarts_during_a_poll_is_polled_again_before_anything_is
 }
 
 #[tokio::test]
-async fn a_table_that_ends_too_early_without_an_error_is_not_believed_at_once() {
+async fn a_table_that_ends_early_is_accepted_only_the_second_time() {
     const IF_NUMBER: [u32; 9] = [1, 3, 6, 1, 2, 1, 2, 1, 0];
     let device = switch(4);
     let whole = device.table.clone();

@@ -6,7 +6,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_reboot_is_reported_once_and_makes_no_spike() {
+async fn a_reboot_is_reported_once_and_causes_no_spike() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     let before = Figures::of(&story.after(60).await);
     assert_eq!(before.broken(), [""; 0]);

@@ -131,7 +131,7 @@ fn encrypting_a_pdu_of_net_snmp_gives_its_own_octets() {
 }
 
 #[test]
-fn one_wrong_bit_anywhere_is_noticed() {
+fn a_single_flipped_bit_is_noticed() {
     let sample = &SAMPLES[0];
     for at in 0..sample.message.len() {
         for bit in 0..8 {

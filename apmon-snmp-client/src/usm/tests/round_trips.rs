@@ -110,7 +110,7 @@ fn encryption_gives_the_cipher_text_of_openssl() {
 }
 
 #[test]
-fn an_impossible_length_is_named() {
+fn an_impossible_length_is_an_error_that_names_it() {
     let [des, aes] = [PrivProtocol::Des, PrivProtocol::Aes128].map(priv_key);
     let error = |read: Result<Vec<u8>, Undecipherable>| read.unwrap_err().to_string();
     assert_eq!(
@@ -127,7 +127,7 @@ fn an_impossible_length_is_named() {
 }
 
 #[test]
-fn an_impossible_place_has_no_right_code() {
+fn no_signature_is_valid_at_an_impossible_position() {
     for (key, auth) in AUTH_KEYS.iter().zip(AUTH) {
         let length = key.mac_len();
         assert_eq!(length, auth.mac_len());

@@ -33,7 +33,7 @@ fn a_linux_host_s_neighbours_have_addresses_of_both_kinds() {
 }
 
 #[test]
-fn the_older_table_is_enough() {
+fn addresses_are_read_from_the_older_table_alone() {
     let data = recorded::cisco_3750();
     assert_eq!(arp_count(&data), Some(9));
     assert!(shown(&data).contains(&"00:18:B9:14:F9:C1 172.25.2.4".to_owned()));

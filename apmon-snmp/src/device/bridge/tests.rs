@@ -64,7 +64,7 @@ fn a_cisco_s_bridge_ports_are_its_interfaces() {
 }
 
 #[test]
-fn the_own_addresses_of_a_procurve_are_not_stations() {
+fn a_procurve_s_own_addresses_are_not_stations() {
     let stations = read(&recorded::procurve());
     let counts: Vec<_> = stations
         .on
@@ -89,7 +89,7 @@ fn a_d_link_s_stations_are_on_its_ports() {
 }
 
 #[test]
-fn the_stations_of_a_juniper_are_on_no_wrong_port() {
+fn a_juniper_s_stations_are_not_placed_on_wrong_ports() {
     let data = recorded::juniper_mx();
     let stations = read(&data);
     assert_eq!(shown(&stations), [""; 0]);
@@ -98,7 +98,7 @@ fn the_stations_of_a_juniper_are_on_no_wrong_port() {
 }
 
 #[test]
-fn entries_that_an_h3c_shows_twice_stand_on_both_ports() {
+fn a_station_that_an_h3c_lists_twice_is_on_both_ports() {
     let stations = read(&recorded::h3c());
     assert_eq!(
         shown(&stations),
@@ -113,7 +113,7 @@ fn entries_that_an_h3c_shows_twice_stand_on_both_ports() {
 }
 
 #[test]
-fn only_what_was_learned_is_a_station() {
+fn only_learned_entries_are_stations() {
     let group = &[1, 0, 94, 0, 0, 1][..];
     let own = &[2, 0, 0, 0, 0, 99][..];
     let data = {
@@ -167,7 +167,7 @@ fn a_station_in_two_vlans_is_one_on_its_port_and_two_entries() {
 }
 
 #[test]
-fn the_tables_of_a_cisco_s_vlans_are_put_together() {
+fn the_vlan_tables_of_a_cisco_are_combined() {
     let plain = |ports: Rows<'_>, fdb: Rows<'_>| {
         let learned: Vec<_> = fdb.iter().map(|(mac, _)| (*mac, LEARNED)).collect();
         data(&[
@@ -207,7 +207,7 @@ fn the_tables_of_a_cisco_s_vlans_are_put_together() {
 }
 
 #[test]
-fn numbers_of_bridge_ports_are_indexes_only_where_nothing_else_can_be_meant() {
+fn bridge_port_numbers_serve_as_indexes_only_if_unambiguous() {
     let device = |types: &[i64], ports: i64, base: Rows<'_>| {
         let indexes: Vec<[u32; 1]> = (1..).take(types.len()).map(|index| [index]).collect();
         let types: Vec<_> = indexes
@@ -244,7 +244,7 @@ fn numbers_of_bridge_ports_are_indexes_only_where_nothing_else_can_be_meant() {
 }
 
 #[test]
-fn a_table_that_could_not_be_read_is_not_an_empty_one() {
+fn an_unreadable_table_is_not_taken_for_an_empty_one() {
     let nothing = read(&PollData::default());
     assert!(!nothing.is_readable, "no bridge, or one that we may not see");
     assert_eq!(nothing.failure, None);

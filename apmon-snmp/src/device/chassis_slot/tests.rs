@@ -27,7 +27,7 @@ fn a_port_s_slot_is_the_outermost_part_below_the_chassis() {
 }
 
 #[test]
-fn a_device_without_entities_has_slots_by_its_names() {
+fn without_entities_slots_come_from_port_names() {
     assert_eq!(
         shown(&recorded::juniper_mx()),
         ["563 slot 0/0", "564 slot 0/0", "611 slot 1/2"]
@@ -36,7 +36,7 @@ fn a_device_without_entities_has_slots_by_its_names() {
 }
 
 #[test]
-fn the_numbers_before_a_port_s_own_are_its_slot() {
+fn a_port_s_slot_is_read_from_its_name() {
     for (name, slot) in [
         ("Gi1/0/24", Some("slot 1/0")),
         ("1/0/24", Some("slot 1/0")),
@@ -85,7 +85,7 @@ fn chain(parts: &[(&[u32], i64, i64)]) -> Option<String> {
 }
 
 #[test]
-fn a_chain_of_parts_ends() {
+fn a_chain_of_containers_ends_even_if_it_loops() {
     let port = (&[1][..], 2, 10);
     // Port, cage, module, chassis, stack.
     assert_eq!(

@@ -19,7 +19,7 @@ fn counted(value: u64, is_64: bool) -> Option<CounterValue> {
 }
 
 #[test]
-fn an_interface_of_a_cisco_has_all_that_it_says() {
+fn an_interface_of_a_cisco_is_read_completely() {
     let port = one(&recorded::cisco_3750(), 10101);
     assert_eq!(port.name, "GigabitEthernet1/0/1");
     assert_eq!(port.short_name.as_deref(), Some("Gi1/0/1"));
@@ -39,7 +39,7 @@ fn an_interface_of_a_cisco_has_all_that_it_says() {
 }
 
 #[test]
-fn states_and_kinds_are_told_apart() {
+fn states_and_interface_types_are_read() {
     let data = recorded::cisco_3750();
     let shown: Vec<String> = read(&data)
         .iter()
@@ -57,7 +57,7 @@ fn states_and_kinds_are_told_apart() {
 }
 
 #[test]
-fn counters_of_64_bits_that_stand_still_are_not_believed() {
+fn stuck_64_bit_counters_give_way_to_32_bit_ones() {
     let port = one(&recorded::dlink(), 2);
     assert_eq!(port.counts.in_octets, counted(77_308_537, false));
     assert_eq!(port.counts.out_ucast, counted(23_705_681, false));
@@ -92,7 +92,7 @@ fn counters_of_32_bits_are_used_if_there_are_no_others() {
 }
 
 #[test]
-fn a_speed_is_read_by_what_the_agent_means() {
+fn a_speed_is_read_from_either_object_in_either_unit() {
     let (gauge, max) = (Value::Gauge32, u32::MAX);
     for (high, low, speed) in [
         (Some(10_000), Some(max), Some(10_000_000_000)),
@@ -120,7 +120,7 @@ fn a_speed_is_read_by_what_the_agent_means() {
 }
 
 #[test]
-fn an_interface_is_named_by_what_it_has() {
+fn an_interface_without_a_description_is_named_by_ifname_or_number() {
     let data = PollData::of(&[
         // Of the fifth there is but a name: it came while the others were read.
         (
@@ -151,7 +151,7 @@ fn an_interface_is_named_by_what_it_has() {
 }
 
 #[test]
-fn names_of_an_earlier_poll_stand_where_none_were_read() {
+fn names_missing_from_a_poll_are_taken_from_an_earlier_one() {
     let names = Names::of(&read(&recorded::cisco_3750()));
     let state = |index: &'static [u32]| (index, Value::Integer(1));
     let rows = [state(&[10101]), state(&[10102]), state(&[77])];

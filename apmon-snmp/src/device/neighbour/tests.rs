@@ -46,7 +46,7 @@ fn a_local_port_may_be_a_number() {
 }
 
 #[test]
-fn a_neighbour_without_a_name_has_its_address() {
+fn a_neighbour_without_a_name_is_shown_by_its_address() {
     assert_eq!(
         shown(&recorded::procurve()),
         [
@@ -58,7 +58,7 @@ fn a_neighbour_without_a_name_has_its_address() {
 }
 
 #[test]
-fn cdp_names_the_interface_itself() {
+fn cdp_neighbours_are_indexed_by_interface() {
     assert_eq!(
         shown(&recorded::cisco_3750()),
         [
@@ -130,7 +130,7 @@ fn a_local_port_is_found_by_its_name_then_by_its_number() {
 }
 
 #[test]
-fn what_belongs_to_no_interface_is_left_out() {
+fn neighbours_of_unknown_interfaces_are_left_out() {
     let remote = [
         (&[0, 9, 1][..], text("elsewhere")),
         (&[0, 1], text("short")),

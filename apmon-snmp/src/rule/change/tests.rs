@@ -164,7 +164,7 @@ fn one_check_announces_a_port_once_per_label() {
 }
 
 #[test]
-fn nothing_is_announced_in_the_window_and_the_state_is_after_it() {
+fn changes_within_the_window_wait_and_the_state_is_announced_after_it() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[])]);
     assert_eq!(device.check(&[port(1, DOWN, &[])]).len(), 1);
@@ -380,7 +380,7 @@ fn ports_with_the_same_name_are_distinguished() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_prolongs_no_window() {
+fn a_clock_set_back_does_not_prolong_a_window() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[])]);
     assert_eq!(device.check(&[port(1, DOWN, &[])]).len(), 1);

@@ -190,7 +190,7 @@ fn the_figures_have_the_seeds_names_and_order() {
 }
 
 #[test]
-fn counts_go_on_from_the_second_check() {
+fn counters_continue_from_the_second_check() {
     let mut agent = Agent::new();
     agent.read(&[(1, "a", octets(wide(100)))]);
     let figures = agent.read(&[(1, "a", octets(wide(150)))]);
@@ -199,7 +199,7 @@ fn counts_go_on_from_the_second_check() {
 }
 
 #[test]
-fn a_32_bit_count_that_starts_anew_goes_on_in_64() {
+fn a_32_bit_counter_that_wraps_continues_in_64_bits() {
     let mut agent = Agent::new();
     agent.read(&[(1, "a", octets(narrow(4_294_967_000)))]);
     let figures = agent.read(&[(1, "a", octets(narrow(704)))]);
@@ -210,7 +210,7 @@ fn a_32_bit_count_that_starts_anew_goes_on_in_64() {
 }
 
 #[test]
-fn a_32_bit_count_that_went_back_further_than_the_line_carries_was_reset() {
+fn a_32_bit_counter_that_grew_by_more_than_the_line_carries_was_reset() {
     let mut agent = Agent::new();
     let megabit = |value| CountedPort {
         identity: Identity {
@@ -239,7 +239,7 @@ fn a_32_bit_count_that_went_back_further_than_the_line_carries_was_reset() {
 }
 
 #[test]
-fn a_64_bit_count_starts_anew_from_the_top_alone() {
+fn a_64_bit_counter_wraps_only_near_its_maximum() {
     let mut agent = Agent::new();
     let top = 3 << 62;
     for (was, is, continues) in [
@@ -257,7 +257,7 @@ fn a_64_bit_count_starts_anew_from_the_top_alone() {
 }
 
 #[test]
-fn a_change_between_32_and_64_bits_is_unknown_exactly_once() {
+fn a_change_between_32_and_64_bits_breaks_a_counter_exactly_once() {
     let mut agent = Agent::new();
     agent.read(&[(1, "a", octets(narrow(100)))]);
     for (counts, expected) in [
@@ -273,7 +273,7 @@ fn a_change_between_32_and_64_bits_is_unknown_exactly_once() {
 }
 
 #[test]
-fn after_a_restart_nothing_continues_exactly_once() {
+fn a_restart_breaks_every_counter_exactly_once() {
     let mut agent = Agent::new();
     let ports = |count| [(1, "a", octets(wide(count))), (2, "b", octets(narrow(count)))];
     agent.read(&ports(1_000));
@@ -293,7 +293,7 @@ fn after_a_restart_nothing_continues_exactly_once() {
 }
 
 #[test]
-fn where_the_agent_alone_was_restarted_counts_go_on_but_do_not_start_anew() {
+fn after_a_restart_of_the_agent_alone_counters_continue_but_do_not_wrap() {
     let mut agent = Agent::new();
     agent.read(&[(1, "a", octets(narrow(4_294_967_000))), (2, "b", octets(wide(5)))]);
     agent.pass(60);
@@ -319,7 +319,7 @@ fn where_the_agent_alone_was_restarted_counts_go_on_but_do_not_start_anew() {
 }
 
 #[test]
-fn a_port_that_is_gone_costs_a_total_nothing() {
+fn a_missing_port_does_not_break_a_total() {
     let mut agent = Agent::new();
     agent.read(&[(1, "a", octets(wide(1_000))), (2, "b", octets(wide(50_000)))]);
     let (before, _) = agent
@@ -351,7 +351,7 @@ fn a_new_port_adds_to_a_total_from_its_second_check() {
 }
 
 #[test]
-fn a_port_that_was_reset_adds_nothing_once() {
+fn a_reset_port_adds_nothing_to_a_total_at_that_check() {
     let mut agent = Agent::new();
     let both = |a, b| [(1, "a", octets(wide(a))), (2, "b", octets(wide(b)))];
     agent.read(&both(1_000, 1_000));
@@ -362,7 +362,7 @@ fn a_port_that_was_reset_adds_nothing_once() {
 }
 
 #[test]
-fn a_count_that_is_missing_once_goes_on_after_it() {
+fn a_counter_missing_from_one_check_continues_afterwards() {
     let mut agent = Agent::new();
     let read = |in_octets, out_octets| PortCounts {
         in_octets,
@@ -379,7 +379,7 @@ fn a_count_that_is_missing_once_goes_on_after_it() {
 }
 
 #[test]
-fn what_was_not_seen_for_a_day_is_forgotten() {
+fn a_counter_not_seen_for_a_day_is_forgotten() {
     let mut agent = Agent::new();
     let a = |count| (1, "a", octets(wide(count)));
     agent.read(&[a(1), (2, "b", octets(wide(1)))]);
@@ -421,7 +421,7 @@ fn a_hosts_counts_are_summed_by_name() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_makes_no_spike() {
+fn a_clock_set_back_causes_no_spike() {
     let mut agent = Agent::new();
     let ports = |wide_, narrow_| [(1, "a", octets(wide(wide_))), (2, "b", octets(narrow(narrow_)))];
     agent.read(&ports(1_000, 4_294_967_000));
@@ -438,7 +438,7 @@ fn a_clock_that_was_set_back_makes_no_spike() {
 }
 
 #[test]
-fn what_cannot_be_read_is_nothing_remembered() {
+fn unreadable_stored_counters_are_ignored() {
     let mut agent = Agent::new();
     agent.read(&[(1, "a", octets(wide(1)))]);
     let text = agent.counts.clone().unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_station_that_is_not_allowed_is_announced_once_among_other_changes() {
+fn a_station_that_is_not_allowed_is_announced_once() {
     let mut device = Device::with_options(|it| {
         it.mac_changes = MacChanges::No;
         it.allow_macs = macs(&[1]);
@@ -29,7 +29,7 @@ fn a_station_that_is_not_allowed_is_announced_once_among_other_changes() {
 }
 
 #[test]
-fn plugging_a_cable_in_does_not_hide_who_is_at_its_end() {
+fn a_new_station_is_announced_even_right_after_its_port_came_up() {
     let mut device = Device::with_options(|it| it.allow_macs = macs(&[1]));
     device.check(&[port(1, DOWN, &[])]);
     assert_eq!(device.check(&[port(1, UP, &[])]).len(), 1);
@@ -48,7 +48,7 @@ fn plugging_a_cable_in_does_not_hide_who_is_at_its_end() {
 }
 
 #[test]
-fn what_the_site_file_forbids_is_announced_from_the_second_check() {
+fn violations_present_from_the_start_are_announced_at_the_second_check() {
     let mut device = Device::with_options(|it| {
         it.allow_macs = macs(&[1]);
         it.max_macs_per_port = Some(1);

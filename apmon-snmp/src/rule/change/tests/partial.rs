@@ -10,7 +10,7 @@ fn in_part(index: u32, stations: &[u8]) -> PolledPort {
 }
 
 #[test]
-fn who_is_missing_in_a_part_of_the_table_is_not_gone() {
+fn a_station_missing_from_a_partial_table_is_not_announced_as_gone() {
     let mut device = Device::with_options(|options| options.mac_changes = MacChanges::All);
     device.check(&[port(1, UP, &[1, 2]), port(2, UP, &[3])]);
     assert_eq!(device.check(&[in_part(1, &[1]), in_part(2, &[])]), nothing());
@@ -26,7 +26,7 @@ fn who_is_missing_in_a_part_of_the_table_is_not_gone() {
 }
 
 #[test]
-fn who_is_seen_elsewhere_in_a_part_of_the_table_has_moved() {
+fn a_station_on_another_port_of_a_partial_table_has_moved() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[1, 2]), port(2, UP, &[3])]);
     let announced = device.check(&[in_part(1, &[1]), in_part(2, &[2, 3])]);

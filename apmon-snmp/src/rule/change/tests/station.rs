@@ -25,7 +25,7 @@ fn departures_are_announced_with_the_next_appearance() {
 }
 
 #[test]
-fn who_comes_back_to_its_port_is_news_after_a_week() {
+fn a_returning_station_is_announced_again_after_a_week() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[1])]);
     device.check(&[port(1, UP, &[])]);
@@ -127,7 +127,7 @@ fn stations_that_a_device_learns_again_are_not_announced() {
 }
 
 #[test]
-fn stations_that_cannot_be_read_are_as_they_were() {
+fn an_unreadable_table_keeps_the_last_known_stations() {
     let mut device = Device::with_options(|it| it.mac_changes = MacChanges::All);
     let unread = |state| PolledPort {
         macs: None,
