@@ -1,4 +1,4 @@
-//! What a device says about its ports, its stations, its load and its disks.
+//! The meaning of a device's data: its ports, stations, load and disks.
 
 pub(crate) mod arp;
 pub(crate) mod assembly;

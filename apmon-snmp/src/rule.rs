@@ -1,4 +1,5 @@
-//! Decisions, as pure functions of what was polled, what is remembered, and now.
+//! Decisions, as pure functions of the polled data, the remembered state and the
+//! current time.
 
 pub(crate) mod change;
 pub(crate) mod counter_value;

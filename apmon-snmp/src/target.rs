@@ -1,5 +1,5 @@
-//! Which agent is asked, and how: the options that all kinds of this crate
-//! share.
+//! The agent that a monitor queries, and its credentials: the options that all kinds of
+//! this crate share.
 
 use std::{fs, sync::Arc};
 
@@ -15,16 +15,18 @@ use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// The port agents listen on (RFC 3417, section 3.2).
+/// The UDP port on which agents listen (RFC 3417, section 3.2).
 const SNMP_PORT: u16 = 161;
 
-/// The community of a device nobody has configured.
+/// The community of a device in its factory configuration.
 const DEFAULT_COMMUNITY: &str = "public";
 
-/// RFC 3414, section 11.2: shorter ones are insecure, and agents refuse them.
+/// The length of the shortest password (RFC 3414, section 11.2): shorter ones are
+/// insecure, and agents refuse them.
 const SHORTEST_PASSWORD: usize = 8;
 
-/// A secret in a file is shorter than this; another file was meant.
+/// The largest file accepted as a secret, in bytes: a larger one is another file given by
+/// mistake.
 const LONGEST_SECRET: u64 = 4_096;
 
 /// Options of every kind that asks an SNMP agent.
@@ -72,8 +74,8 @@ pub struct AgentOptions {
     pub context: Option<String>,
 }
 
-/// Nothing: what is in force stands in the checksum ([`Section::depends_on`]),
-/// so that writing out a default does not make another monitor.
+/// Serializes nothing: the credentials in force are added to the checksum separately
+/// ([`Section::depends_on`]), so that writing out a default does not change it.
 impl Serialize for AgentOptions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_unit()
@@ -109,21 +111,20 @@ impl<'de> Deserialize<'de> for Version {
     }
 }
 
-/// An SNMP agent and how it is asked.
+/// An SNMP agent, and the credentials with which it is queried.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Target {
-    /// The device.
+    /// The host that runs the agent.
     pub remote: Remote,
-    /// Its UDP port.
+    /// The agent's UDP port.
     pub port: u16,
-    /// How it is asked.
+    /// The version of SNMP, and the community or user.
     pub credentials: Arc<Credentials>,
 }
 
 impl Target {
-    /// From a monitor's address (`snmp://host`, `snmp://host:1161`,
-    /// `snmp://community@host`) and its options. Errors are noted in
-    /// `section`.
+    /// Reads a target from a monitor's address (`snmp://host`, `snmp://host:1161`,
+    /// `snmp://community@host`) and options. Errors are added to `section`.
     pub fn read(section: &mut Section<'_>, options: AgentOptions) -> Option<Self> {
         let parsed = AgentAddress::read(section);
         let in_address = parsed.as_ref().and_then(|parsed| parsed.community.clone());
@@ -138,7 +139,7 @@ impl Target {
     }
 }
 
-/// The credentials in force, for the checksum. Secrets are hashed.
+/// Adds the credentials in force to the checksum. Secrets are hashed.
 fn note(section: &mut Section<'_>, credentials: &Credentials) {
     match credentials {
         Credentials::V1(community) => section.depends_on((1, hashed(community))),
@@ -158,17 +159,17 @@ fn note(section: &mut Section<'_>, credentials: &Credentials) {
     }
 }
 
-/// A secret as the client takes it.
+/// Converts a secret to the client's type.
 fn revealed(secret: &Secret) -> apmon_snmp_client::Secret {
     apmon_snmp_client::Secret::new(secret.reveal())
 }
 
-/// A secret as it goes into a checksum.
+/// Converts the client's secret to the type that is hashed into checksums.
 fn hashed(secret: &apmon_snmp_client::Secret) -> Secret {
     Secret::new(secret.reveal())
 }
 
-/// The parts of an agent's address.
+/// The parsed address of an agent.
 struct AgentAddress {
     host: Host,
     port: u16,
@@ -350,7 +351,7 @@ fn read_user(section: &mut Section<'_>, options: AgentOptions, has_community: bo
     })
 }
 
-/// A protocol and its password: both or neither.
+/// Reads a protocol and its password, which are given both or not at all.
 #[allow(clippy::option_option)] // wrong, absent, there
 fn read_pair<P>(
     section: &mut Section<'_>,
@@ -391,7 +392,7 @@ fn read_pair<P>(
     }
 }
 
-/// A secret, given itself or by the file that holds it.
+/// Reads a secret, given directly or as the name of a file that holds it.
 #[allow(clippy::option_option)] // wrong, absent, there
 fn read_secret(
     section: &mut Section<'_>,
@@ -414,7 +415,7 @@ fn read_secret(
         (None, Some(file)) => {
             let path = section.path(&file);
             let read = fs::metadata(&path).and_then(|about| match about.len() > LONGEST_SECRET {
-                // A pipe would be waited for.
+                // Reading a pipe would block.
                 _ if !about.is_file() => Err(std::io::Error::other("not a regular file")),
                 true => Err(std::io::Error::other(format!(
                     "larger than {LONGEST_SECRET} bytes; give a file that holds only the secret"

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// The sections, each with the least number of rows it must have.
+/// The sections, each with the minimum number of its rows.
 const SECTIONS: [(&str, usize); 4] = [
     ("The kind `ports`", 20),
     ("The kind `host`", 12),
@@ -39,7 +39,7 @@ fn tests(proof: &str) -> Vec<(&str, &str)> {
     words.filter_map(|word| word.split_once(".rs: ")).collect()
 }
 
-/// The file holds a test of that name.
+/// Whether the file contains a test of that name.
 fn has_test(file: &str, name: &str) -> bool {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("{file}.rs"));
     let text = fs::read_to_string(path).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The stations that may be on a device: a list, or a file.
+//! The stations that are allowed on a device, as a list or in a file.
 
 use std::{collections::BTreeSet, fs};
 
@@ -6,16 +6,17 @@ use apmon_core::{Mac, config::Section};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A list of stations is shorter than this; another file was meant, octets.
+/// The largest file accepted as a list of stations, in bytes: a larger one is another file
+/// given by mistake.
 const LONGEST_LIST: u64 = 16 * 1024 * 1024;
 
-/// Stations that may be on a device.
+/// The stations that are allowed on a device.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum AllowMacs {
-    /// These.
+    /// A list of MAC addresses.
     List(Vec<Mac>),
-    /// Those in a file; a relative path leads from the site file.
+    /// The path of a file that lists them; a relative path starts at the site file.
     File(String),
 }
 
@@ -42,7 +43,7 @@ impl<'de> Deserialize<'de> for AllowMacs {
 }
 
 impl AllowMacs {
-    /// The stations. What is wrong with the file is noted in `section`.
+    /// Returns the stations. Errors in the file are added to `section`.
     pub(super) fn read(self, section: &mut Section<'_>) -> Option<BTreeSet<Mac>> {
         let path = match self {
             Self::List(macs) => return Some(macs.into_iter().collect()),

@@ -1,4 +1,4 @@
-//! `host`: load, memory and disks of a host.
+//! Kind `host`: load, memory and disks of a host.
 
 use std::sync::Arc;
 
@@ -28,13 +28,14 @@ use crate::{
     target::{AgentOptions, Target},
 };
 
-/// What is over its limit, in the state file.
+/// The state-file key of the figures that are over their limits.
 const OVER: &str = "over_limits";
-/// How full the root file system is: APMonitor shows it above its charts.
+/// The state-file key of the root file system's use, which APMonitor shows above its
+/// charts.
 const DISK_SPACE: &str = "disk_space_pct";
 
-/// Load, memory and disks of a host (APMonitor's documentation, "Host Monitor Specific
-/// Fields").
+/// The kind `host`: load, memory and disks of a host (APMonitor's documentation, "Host
+/// Monitor Specific Fields").
 #[derive(Clone, Copy, Debug)]
 pub struct Host;
 
@@ -79,7 +80,7 @@ struct HostMonitor {
     watch: Watch,
     client: DeviceClient,
     limits: ThresholdOptions,
-    /// What is known of the host from earlier checks.
+    /// The knowledge about the host from earlier checks.
     profile: Mutex<DeviceProfile>,
 }
 
@@ -98,7 +99,7 @@ impl Monitor for HostMonitor {
 }
 
 impl HostMonitor {
-    /// Why one of the limits cannot be judged.
+    /// The reason why one of the limits cannot be evaluated, if any.
     fn unread(&self, data: &PollData, cpu_load: Option<f64>, memory_pct: Option<f64>) -> Option<String> {
         let limits = &self.limits;
         let wanted = [
@@ -150,7 +151,8 @@ impl HostMonitor {
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
         if let Some(failure) = self.unread(&data, cpu_load, memory_pct) {
-            // What was over its limit stays so, and what is known to be over it is reported.
+            // Figures that were over their limits remain so, and those known to be over them now
+            // are reported.
             let known = self
                 .limits
                 .judge(cpu_load, memory_pct, &device.disks, &mut over.clone());
@@ -185,8 +187,8 @@ impl HostMonitor {
     }
 }
 
-/// APMonitor's figures of a host, in its order.
-#[allow(clippy::cast_precision_loss)] // a chart's
+/// APMonitor's figures of a host, in APMonitor's order.
+#[allow(clippy::cast_precision_loss)] // precise enough for a chart
 fn metrics(
     counting: &mut Counting,
     figures: &HostFigures,

@@ -1,4 +1,4 @@
-//! `port`: one port of a switch, pinned to one station.
+//! Kind `port`: one port of a switch, pinned to one station.
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -42,8 +42,8 @@ pub struct PortOptions {
     pub percentile: Option<Percentile>,
 }
 
-/// One port of a switch, pinned to one station (APMonitor's documentation, "Port Monitor
-/// Specific Fields").
+/// The kind `port`: one port of a switch, pinned to one station (APMonitor's
+/// documentation, "Port Monitor Specific Fields").
 #[derive(Clone, Copy, Debug)]
 pub struct Port;
 
@@ -89,13 +89,13 @@ impl Kind for Port {
     }
 }
 
-/// Which port is meant: an ifIndex, or a name.
+/// The port that the site file refers to, by ifIndex or by name.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum PortName {
-    /// Its ifIndex.
+    /// The ifIndex of the port.
     Index(u32),
-    /// Its ifName, ifDescr or ifAlias.
+    /// The ifName, ifDescr or ifAlias of the port.
     Name(String),
 }
 
@@ -182,7 +182,7 @@ impl PortMonitor {
         observation
     }
 
-    /// The pinned port in a poll. Of several ports with one name it is none.
+    /// Finds the pinned port in a poll. A name that several ports have finds none.
     fn check_at<'a>(&'a self, polled: &'a PolledDevice) -> PortCheck<'a> {
         let found = match &self.port {
             PortName::Index(index) => polled.interfaces.iter().find(|one| one.index == *index),
@@ -196,7 +196,7 @@ impl PortMonitor {
             true => failure,
             false => failure.or(Some("the device shows no bridge")),
         };
-        // Some devices do not say on which port a station is.
+        // Some devices do not report which port a station is on.
         let is_nowhere = all.unplaced.contains(&self.mac) || (all.on.is_empty() && !all.unplaced.is_empty());
         let failure =
             failure.or(is_nowhere.then_some("the device does not report which ports its stations are on"));

@@ -1,4 +1,4 @@
-//! `ports`: all interfaces of a switch, router or host.
+//! Kind `ports`: all interfaces of a switch, router or host.
 
 use std::sync::Arc;
 
@@ -50,8 +50,8 @@ pub struct PortsOptions {
     pub max_macs_per_port: Option<u32>,
 }
 
-/// All interfaces of a switch, router or host (APMonitor's documentation, "Ports Monitor
-/// Specific Fields").
+/// The kind `ports`: all interfaces of a switch, router or host (APMonitor's
+/// documentation, "Ports Monitor Specific Fields").
 #[derive(Clone, Copy, Debug)]
 pub struct Ports;
 

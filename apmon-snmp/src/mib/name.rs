@@ -1,6 +1,6 @@
-//! The names of objects, as people write them: `sysName.0`, `ifDescr`,
-//! `1.3.6.1.2.1.1.5.0`. These are the ones that apmon asks for itself; for
-//! all others there are the MIBs, and numbers.
+//! Names of objects as people write them: `sysName.0`, `ifDescr`, `1.3.6.1.2.1.1.5.0`.
+//! Only the objects that apmon itself uses have names here; any other is given by its
+//! OID.
 //!
 //! ```
 //! use apmon_snmp::name;
@@ -16,25 +16,25 @@ use apmon_snmp_client::{NotAnOid, Oid};
 
 use crate::mib::*;
 
-/// A text that names no object, or not what was asked for.
+/// The error for a text that does not name an object, or not a single value.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// It begins like a number but is not one.
+    /// The text begins like an OID but is not a valid one.
     #[error(transparent)]
     NotAnOid(#[from] NotAnOid),
-    /// An unknown name.
+    /// The name is unknown.
     #[error("unknown object \"{word}\"; {}", instead(.nearest))]
     Unknown {
-        /// The word, printable.
+        /// The unknown name, printable.
         word: String,
-        /// What may have been meant.
+        /// The known name that is most similar, if any.
         nearest: Option<&'static str>,
     },
-    /// It has many instances, and none of them is named.
+    /// The object has many instances, and the text does not say which.
     #[error("{name} has no single value: name a row ({name}.1), or walk it")]
     NoInstance {
-        /// The object.
+        /// The name of the object.
         name: &'static str,
     },
 }
@@ -46,12 +46,12 @@ fn instead(nearest: &Option<&'static str>) -> String {
     }
 }
 
-/// What a name stands for.
+/// The kind of object that a name refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum ObjectKind {
-    /// It has one value, at `.0`.
+    /// An object with a single value, at `.0`.
     Scalar,
-    /// A column, a table, or a whole part of the MIB.
+    /// A column, a table or a whole subtree of the MIB.
     Tree,
 }
 use ObjectKind::{Scalar, Tree};
@@ -159,13 +159,13 @@ const NAMES: &[(&str, ObjectKind, Object)] = &[
     ("jnxOperatingBuffer", Tree, JNX_OPERATING_BUFFER),
 ];
 
-/// What a GET asks for: a number, or a name with the instance behind it, which
-/// is `.0` where there is but one. The name of its MIB may stand before it
-/// (`IF-MIB::ifDescr.3`).
+/// Parses the OID of one instance for a GET: an OID, or a name followed by the
+/// instance. The instance of a scalar, `.0`, may be omitted, and the name of a MIB may
+/// precede the name (`IF-MIB::ifDescr.3`).
 ///
 /// # Errors
-/// If the text is neither a number nor a name known here, or is the name of a table
-/// or column alone.
+/// If the text is neither an OID nor a known name, or names a table or column without a
+/// row.
 pub fn instance(text: &str) -> Result<Oid, NameError> {
     match read(text)? {
         ParsedName::Number(oid) => Ok(oid),
@@ -174,10 +174,10 @@ pub fn instance(text: &str) -> Result<Oid, NameError> {
     }
 }
 
-/// What a walk reads: everything below a number or name.
+/// Parses the root of a walk, which reads everything below an OID or name.
 ///
 /// # Errors
-/// If the text is neither a number nor a name known here.
+/// If the text is neither an OID nor a known name.
 pub fn subtree(text: &str) -> Result<Oid, NameError> {
     match read(text)? {
         ParsedName::Number(oid) => Ok(oid),
@@ -187,7 +187,7 @@ pub fn subtree(text: &str) -> Result<Oid, NameError> {
 
 enum ParsedName {
     Number(Oid),
-    /// A name with nothing behind it.
+    /// A name without an instance.
     Name(&'static str, ObjectKind, Object),
 }
 

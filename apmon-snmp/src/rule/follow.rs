@@ -1,5 +1,5 @@
-//! Which port of this check is which of the last one: a device may number its
-//! interfaces anew when it restarts.
+//! Matching the ports of this check with those of the last one: a device may renumber its
+//! interfaces when it restarts.
 
 use std::collections::HashMap;
 
@@ -57,17 +57,17 @@ impl Identity<'_> {
         Some(self.name).filter(|name| !name.is_empty())
     }
 
-    /// Both have a short name, and not the same.
+    /// Whether both have a short name, and the two differ.
     fn contradicts(&self, other: &Self) -> bool {
         matches!((self.short(), other.short()), (Some(one), Some(two)) if one != two)
     }
 }
 
-/// For each of `new`, which of `old` it is.
+/// Finds, for each port in `new`, the position of the same port in `old`.
 ///
-/// Those are the same port that have the same ifName, where only one port has
-/// it then and now; then those with the same ifDescr, likewise; then those with
-/// the same ifIndex, unless their names say otherwise.
+/// Two ports are the same if they share an ifName that is unique then and now; failing
+/// that, an ifDescr that is unique then and now; failing that, the ifIndex, unless their
+/// names contradict.
 pub(crate) fn follow(old: &[Identity<'_>], new: &[Identity<'_>]) -> Vec<Option<usize>> {
     let mut found = vec![None; new.len()];
     let mut is_taken = vec![false; old.len()];
@@ -102,7 +102,7 @@ pub(crate) fn follow(old: &[Identity<'_>], new: &[Identity<'_>]) -> Vec<Option<u
     found
 }
 
-/// The names that only one port has, and which.
+/// The names that only one port has, and the position of that port.
 fn unique<'a>(
     ports: &'a [Identity<'a>],
     name: impl Fn(&'a Identity<'a>) -> Option<&'a str>,
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn no_port_is_followed_twice() {
-        // The name matches the first, which is then not matched by number again.
+        // The second matches the old port by name, so the first cannot match it by number.
         let old = [port(1, "a", "")];
         let new = [port(1, "", ""), port(2, "a", "")];
         assert_eq!(follow(&old, &new), [None, Some(0)]);

@@ -1,22 +1,23 @@
-//! Names with `*` and `?`.
+//! Patterns for names, with `*` and `?`.
 
 use std::borrow::Cow;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A name, in which `*` stands for anything and `?` for one character. Capitals
-/// count as small letters: who writes `vlan*` means `Vlan1`, too.
+/// A pattern for names, in which `*` stands for any text and `?` for one character. Case is
+/// ignored: `vlan*` matches `Vlan1`.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Pattern(String);
 
 impl Pattern {
-    /// Whether the whole of `name` is like this.
+    /// Whether the pattern matches the whole of `name`.
     pub(crate) fn matches(&self, name: &str) -> bool {
         let (pattern, name) = (folded(&self.0), folded(name));
         let (mut rest, mut left) = (pattern.as_ref(), name.as_ref());
-        // Where the last `*` was: what follows it, and what it has not eaten yet.
+        // The pattern after the last `*`, and the part of the name that this `*` has not
+        // matched yet.
         let mut star: Option<(&str, &str)> = None;
         loop {
             let wanted = rest.chars().next();

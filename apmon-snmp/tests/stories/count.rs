@@ -62,7 +62,7 @@ async fn a_32_bit_counter_that_wraps_continues() {
     let next = figures_after(&mut story, 60).await;
     assert_eq!(next.grown(&first, "if10101_in"), Some(1_000));
     assert_eq!(next.grown(&first, TOTAL), Some(8_000));
-    // And once more, over a restart of apmon.
+    // Once more, across a restart of apmon.
     story.restart_apmon();
     story.change(|device| set(device, 899));
     let last = figures_after(&mut story, 60).await;
@@ -93,7 +93,7 @@ async fn a_change_to_64_bit_counters_causes_no_spike() {
     let mut story = Story::of(device, "type: ports");
     let first = figures_after(&mut story, 0).await;
     assert_eq!(first.count("if10102_in").0, 2_000);
-    // Its firmware was updated, and the next check reads everything again.
+    // The firmware was updated, and the next check reads everything again.
     story.change(|device| device.table = wide);
     story.restart_apmon();
     let next = figures_after(&mut story, 60).await;

@@ -1,5 +1,5 @@
-//! Devices that answer badly or not at all: a port that was not read is not
-//! reported as gone.
+//! Devices that answer incorrectly or not at all. A port that was not read is not reported
+//! as gone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     story::{STATION, Story, notices, switch},
 };
 
-/// Long enough for loopback, and short for a test.
+/// A time limit that suffices for loopback and keeps the tests short.
 const SHORT: Duration = Duration::from_secs(1);
 
 const FDB_PORT: [u32; 13] = [1, 3, 6, 1, 2, 1, 17, 7, 1, 2, 2, 1, 2];
@@ -194,10 +194,10 @@ async fn a_table_that_ends_early_is_accepted_only_the_second_time() {
         story.failure_after(60).await,
         "snmp: the interface table is incomplete: 3 of 4 interfaces (ifNumber)"
     );
-    // It was there all the time.
+    // The port was present all the time.
     story.change(|device| device.table = whole);
     assert_eq!(story.notices_after(60).await, [""; 0]);
-    // The same result twice in a row is believed, even if ifNumber disagrees.
+    // The same result twice in a row is accepted, even if ifNumber disagrees.
     story.change(|device| lacks(device, 3));
     story.failure_after(60).await;
     let notices = story.notices_after(60).await;

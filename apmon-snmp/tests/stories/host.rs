@@ -21,7 +21,7 @@ fn count(device: &mut Device, column: u32, value: u32) {
     device.set(&SYSTEM_STATS, &[column, 0], Value::Counter32(value));
 }
 
-/// A disk's name and bytes, as UCD-DISKIO-MIB has them.
+/// Sets a disk's name and bytes in UCD-DISKIO-MIB.
 fn disk(device: &mut Device, row: u32, name: &str, read: u64, written: u64) {
     device.set(&DISK_IO, &[2, row], Value::Octets(name.into()));
     device.set(&DISK_IO, &[12, row], Value::Counter64(read));
@@ -207,7 +207,7 @@ async fn a_missing_disk_table_does_not_end_an_outage() {
     story.change(|device| without(device, &STORAGE[..STORAGE.len() - 1]));
     let observation = story.after(60).await;
     assert_eq!(observation.outcome.verdict(), Verdict::Unknown);
-    // Back, and a little less full: not yet well below.
+    // The table is back; the disk is a little less full, but not yet below 95 % of the limit.
     story.change(|device| {
         device.table = whole;
         device.set(&STORAGE, &[31], Value::Integer(7_900_000));

@@ -188,7 +188,7 @@ async fn a_port_given_by_name_is_found_after_renumbering() {
 async fn group_addresses_and_the_switch_itself_are_not_wrong_stations() {
     let mut device = pinned();
     device.new_station([0x01, 0, 0x5e, 0, 0, 1], 1);
-    // The address of its second port.
+    // The address of the switch's second port.
     device.new_station([0x02, 0xff, 0, 0, 0x27, 0x76], 1);
     let mut story = Story::of(device, &always_up());
     assert_eq!(found(&mut story).await, up());

@@ -163,7 +163,7 @@ async fn renumbered_ports_are_the_same_ports() {
     let mut device = switch(4);
     device.new_station(STATION, 2);
     let mut story = Story::begun(device, "type: ports").await;
-    // The first gets the number of the second, and so on.
+    // The first port gets the number of the second, and so on.
     story.change(|device| device.renumber(1));
     let observation = story.after(30).await;
     assert_eq!((notices(&observation), changes(&observation)), (vec![], vec![]));

@@ -57,7 +57,7 @@ async fn a_reboot_that_renumbers_the_ports_reports_only_the_reboot() {
         (0, false),
         "it continues under its first number"
     );
-    // It learns its stations again. A station that is back is not reported; one
+    // The device learns its stations again. A station that is back is not reported; one
     // that is still missing after a while is.
     assert_eq!(story.notices_after(120).await, [""; 0]);
     assert_eq!(

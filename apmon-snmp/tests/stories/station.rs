@@ -1,4 +1,4 @@
-//! Stations that come, go and move.
+//! Stations that appear, leave and move.
 
 use std::fs;
 
@@ -205,7 +205,7 @@ async fn too_many_stations_on_a_port_are_reported_once() {
 async fn group_addresses_and_the_switch_itself_are_not_stations() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     story.change(|device| {
-        // A group address, and the switch itself: the address of its first port.
+        // A group address, and the address of the switch's first port.
         device.new_station([0x01, 0, 0x5e, 0, 0, 1], 1);
         device.new_station([0x02, 0xff, 0, 0, 0x27, 0x75], 1);
     });

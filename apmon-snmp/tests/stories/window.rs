@@ -1,4 +1,4 @@
-//! How often a port is reported.
+//! The window after a message, in which a port is not reported again.
 
 use crate::story::{STATION, Story, switch};
 

@@ -125,7 +125,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Short numbers, so that rows of several columns meet.
+/// Indexes of small numbers, so that rows of several columns coincide.
 fn index() -> impl Strategy<Value = Vec<u32>> {
     let number = prop_oneof![5 => 0u32..6, 1 => any::<u32>()];
     prop_oneof![

@@ -155,7 +155,7 @@ fn a_station_in_two_vlans_is_one_on_its_port_and_two_entries() {
         (mib::DOT1D_BASE_PORT_IF_INDEX, &[(&[1], 101), (&[2], 102)]),
         (mib::DOT1Q_TP_FDB_PORT, &[(first, 1), (second, 1), (third, 2)]),
         (mib::DOT1Q_TP_FDB_STATUS, &[(first, 3), (second, 3), (third, 3)]),
-        // The plain table is of no interest where the other one has entries.
+        // The plain table is ignored if the other one has entries.
         (mib::DOT1D_TP_FDB_PORT, &[(B, 2)]),
         (mib::DOT1D_TP_FDB_STATUS, &[(B, 3)]),
     ]));
@@ -181,7 +181,7 @@ fn the_vlan_tables_of_a_cisco_are_combined() {
     let vlans = [
         of(1, plain(&[(&[1], 101)], &[(A, 1)])),
         of(20, plain(&[(&[2], 102)], &[(A, 2), (B, 2)])),
-        // Another VLAN's numbers of bridge ports are not asked.
+        // The bridge ports of other VLANs are not used.
         of(30, plain(&[], &[(C, 2)])),
     ];
     let stations = stations(&main, &vlans, &[]);
@@ -231,11 +231,11 @@ fn bridge_port_numbers_serve_as_indexes_only_if_unambiguous() {
         )
     };
     let none = (vec![], 2);
-    // Three ports and a VLAN's interface behind them: port 4 is nowhere.
+    // Three ports and a VLAN's interface after them: port 4 does not exist.
     assert_eq!(device(&[6, 6, 117, 53], 3, &[]), (vec![2], 1));
     assert_eq!(device(&[6, 6, 6, 53], 3, &[(&[1], 0), (&[2], 0)]), (vec![2], 1));
     assert_eq!(device(&[6, 6, 6, 6], 4, &[]), (vec![2, 4], 0));
-    // One of the four is the management's.
+    // One of the four is a management port.
     assert_eq!(device(&[6, 6, 6, 6], 3, &[]), none);
     // A VLAN's interface is the first.
     assert_eq!(device(&[53, 6, 6, 6], 3, &[]), none);

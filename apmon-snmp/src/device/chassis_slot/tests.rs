@@ -62,7 +62,7 @@ fn a_port_s_slot_is_read_from_its_name() {
     }
 }
 
-/// Entity 1 is port 7; what contains what, and of which class it is.
+/// The slot of port 7, which is entity 1, given the container and class of each entity.
 fn chain(parts: &[(&[u32], i64, i64)]) -> Option<String> {
     let number = |value: i64| Value::Integer(value);
     let contained: Vec<_> = parts
@@ -92,11 +92,11 @@ fn a_chain_of_containers_ends_even_if_it_loops() {
         chain(&[port, (&[2], 3, 5), (&[3], 4, 9), (&[4], 5, 3), (&[5], 0, 11)]).as_deref(),
         Some("part 3")
     );
-    // Straight on the chassis.
+    // Directly in the chassis.
     assert_eq!(chain(&[port, (&[2], 0, 3)]), None);
     // No chassis.
     assert_eq!(chain(&[port, (&[2], 0, 9)]).as_deref(), Some("part 2"));
-    // In itself, and in a circle.
+    // Contained in itself, and in a loop.
     assert_eq!(chain(&[(&[1], 1, 10)]), None);
     assert_eq!(chain(&[port, (&[2], 3, 9), (&[3], 2, 5)]), None);
     assert_eq!(chain(&[port, (&[2], -3, 9)]), None);

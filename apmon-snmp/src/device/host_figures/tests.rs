@@ -72,7 +72,7 @@ fn old_agents_report_disk_bytes_in_32_bits() {
 
 #[test]
 fn each_disk_uses_its_64_bit_counters_where_it_has_them() {
-    // A recorded Vyatta: what 32 bits leave of it beside all of it.
+    // A recorded Vyatta: a counter in 64 bits, and its lower 32 bits.
     let data = PollData::default()
         .with_column(DISK_IO_DEVICE, &names(&[(25, "sda"), (26, "sdb")]))
         .with_column(

@@ -63,7 +63,7 @@ fn stuck_64_bit_counters_give_way_to_32_bit_ones() {
     assert_eq!(port.counts.out_ucast, counted(23_705_681, false));
     assert_eq!(port.counts.in_multicast, None);
     assert_eq!(port.counts.in_non_ucast, counted(3_080, false));
-    // Without octets at all, nothing speaks against the others.
+    // If the 32-bit counters are zero as well, the 64-bit ones are used.
     let data = PollData::of(&[
         (mib::IF_OPER_STATUS, &[(&[2], Value::Integer(1))]),
         (mib::IF_HC_IN_OCTETS, &[(&[2], Value::Counter64(0))]),
@@ -81,7 +81,7 @@ fn counters_of_32_bits_are_used_if_there_are_no_others() {
         (mib::IF_IN_OCTETS, &[(&[2], Value::Counter32(7))]),
         (mib::IF_IN_UCAST_PKTS, &[(&[2], Value::Counter32(8))]),
         (mib::IF_IN_N_UCAST_PKTS, &[(&[2], Value::Counter32(9))]),
-        // Some agents have a short counter in the place of the long one.
+        // Some agents report a 32-bit counter in the 64-bit object.
         (mib::IF_HC_OUT_OCTETS, &[(&[2], Value::Counter32(10))]),
     ]);
     let counts = one(&data, 2).counts;
@@ -102,7 +102,7 @@ fn a_speed_is_read_from_either_object_in_either_unit() {
         (None, Some(100_000_000), Some(100_000_000)),
         (None, Some(max), None),
         (Some(max), Some(10), Some(10)),
-        // bit/s where Mbit/s belong.
+        // bit/s in the object for Mbit/s.
         (Some(100_000_000), Some(100_000_000), Some(100_000_000)),
         (None, None, None),
     ] {
@@ -122,7 +122,7 @@ fn a_speed_is_read_from_either_object_in_either_unit() {
 #[test]
 fn an_interface_without_a_description_is_named_by_ifname_or_number() {
     let data = PollData::of(&[
-        // Of the fifth there is but a name: it came while the others were read.
+        // The fifth has only a name: it was added while the others were read.
         (
             mib::IF_DESCR,
             &[(&[1], text("eth0")), (&[2], text("")), (&[5], text("veth0"))],

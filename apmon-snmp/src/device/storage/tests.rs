@@ -21,7 +21,7 @@ fn disks_of_recorded_devices_are_named_by_mount_point() {
         (LINUX_STORAGE, &["/", "/dev/shm", "/boot", "/home"][..]),
         (WINDOWS_STORAGE, &["C:\\"]),
         (ARISTA_STORAGE, &["Flash"]),
-        // Not /ifs, nobody knows how full it is.
+        // Without /ifs, whose use is unknown.
         (ISILON_STORAGE, &["/", "/dev"]),
         (JUNIPER_STORAGE, &["/", "/var", "/packages/mnt/jbase"]),
     ] {
@@ -205,7 +205,7 @@ fn swap_space_without_a_row_comes_from_net_snmp() {
         device(WINDOWS, &VYATTA_STORAGE[..4])
             .with_integers(&[(MEM_TOTAL_SWAP, total), (MEM_AVAIL_SWAP, available)])
     };
-    // A recorded Vyatta, whose row says 2464, too.
+    // A recorded Vyatta, whose row says 2464 as well.
     assert_eq!(swap_used_bytes(&ucd(15_631_236, 15_628_772)), Some(2464 * 1024));
     assert_eq!(swap_used_bytes(&ucd(0, 0)), Some(0));
     assert_eq!(

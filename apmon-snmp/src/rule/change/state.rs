@@ -1,10 +1,9 @@
-//! What is remembered of ports, and how it stands in the state file.
+//! The remembered state of ports, and its format in the state file.
 //!
-//! `ports_state` is the baseline in APMonitor's shape: `{"1": {"name": ..,
-//! "oper": .., "admin": .., "macs": [..]}}` by ifIndex. `"ports_told"` is apmon's
-//! own: what was last announced where that differs from the baseline, windows,
-//! short names. If the two do not match (another program wrote the first), the
-//! baseline counts as announced.
+//! `ports_state` is the baseline in APMonitor's format: `{"1": {"name": .., "oper": ..,
+//! "admin": .., "macs": [..]}}` by ifIndex. `"ports_told"` is apmon's own: the announced
+//! state where it differs from the baseline, windows, and short names. If the two do not
+//! match because another program wrote the first, the baseline counts as announced.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +17,7 @@ use crate::rule::follow::OwnedIdentity;
 
 const VERSION: u32 = 1;
 
-/// What is remembered of a device's ports.
+/// The remembered state of a device's ports.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct State {
     pub(super) ports: Vec<TrackedPort>,
@@ -28,67 +27,69 @@ pub(crate) struct State {
 /// The restart that was last announced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct AnnouncedRestart {
-    /// When it was restarted.
+    /// The time of the restart.
     pub began_at: Timestamp,
-    /// When a restart was noticed after which the device has to learn its stations
-    /// again.
+    /// The time at which a restart of the device itself was last noticed; after one, the
+    /// device has to learn its stations again.
     pub seen_at: Timestamp,
 }
 
-/// A port that is there, or of which something is left to announce.
+/// A remembered port: one that is present, or about which something is still to be
+/// announced.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct TrackedPort {
-    /// Its last ifIndex and names.
+    /// The last known ifIndex and names.
     pub identity: OwnedIdentity,
     pub alias: Option<String>,
-    /// Its stations were never read.
+    /// Whether the stations have never been read.
     pub unread: bool,
-    /// The port at the last check; `None` if it was not there.
+    /// The port at the last check; `None` if it was absent.
     pub baseline: Option<Baseline>,
-    /// What was last announced of it.
+    /// The port as it was last announced.
     pub announced: Announced,
-    /// The announced stations that are away, and since when.
+    /// The announced stations that are absent, and since when.
     pub gone: BTreeMap<Mac, Timestamp>,
-    /// The window of the last message about its state or its stations.
+    /// The window of the last message about the port's state or stations.
     pub window: Option<Window>,
     pub alarm: Alarm,
 }
 
-/// A port at a check.
+/// The state and stations of a port at a check.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Baseline {
     pub state: PortState,
     pub macs: BTreeSet<Mac>,
 }
 
-/// A port as it was announced.
+/// The state and stations of a port as they were announced.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Announced {
-    /// Its state; `None` if it was announced as vanished, or never.
+    /// The announced state; `None` if the port was announced as vanished, or never.
     pub state: Option<PortState>,
     pub macs: BTreeSet<Mac>,
 }
 
-/// What was announced of stations that should not be there.
+/// The announcements about stations that are not allowed, or too many.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Alarm {
-    /// The window of the last message.
+    /// The window of the last such message.
     #[serde(rename = "silence", skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
-    /// Too many stations were announced.
+    /// Whether too many stations were announced.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub crowded: bool,
-    /// Stations that were announced as not allowed; if away, since when.
+    /// The stations that were announced as not allowed, and since when they are absent, if
+    /// they are.
     #[serde(rename = "told", skip_serializing_if = "BTreeMap::is_empty")]
     pub announced: BTreeMap<Mac, Option<Timestamp>>,
-    /// Stations that are still to be announced as not allowed.
+    /// The stations that are still to be announced as not allowed.
     #[serde(rename = "untold", skip_serializing_if = "BTreeSet::is_empty")]
     pub unannounced: BTreeSet<Mac>,
 }
 
 impl TrackedPort {
-    /// A port that is not known yet.
+    /// Starts tracking a port, of which nothing counts as announced.
     pub(super) fn new(port: &PolledPort) -> Self {
         Self {
             identity: port.identity.clone(),
@@ -96,7 +97,7 @@ impl TrackedPort {
         }
     }
 
-    /// A port of the first check: it counts as announced.
+    /// Starts tracking a port at the first check: its state counts as announced.
     pub(super) fn at_first(port: &PolledPort) -> Self {
         let mut tracked = Self::new(port);
         tracked.observe(Some(port), None, &BTreeSet::new());
@@ -104,8 +105,8 @@ impl TrackedPort {
         tracked
     }
 
-    /// Takes the port as it is polled now. If its stations could not be read, the
-    /// last known ones are kept; those read for the first time count as announced.
+    /// Updates the baseline from the current poll. If the stations could not be read, the last
+    /// known ones are kept; stations read for the first time count as announced.
     pub(super) fn observe(
         &mut self,
         port: Option<&PolledPort>,
@@ -147,7 +148,7 @@ impl TrackedPort {
         ]
     }
 
-    /// Its name in the history.
+    /// The port's name in the history.
     pub(super) fn shown_name(&self) -> String {
         match (&self.identity.name, &self.identity.short_name) {
             (name, Some(short)) if name.is_empty() => short.clone(),
@@ -155,8 +156,8 @@ impl TrackedPort {
         }
     }
 
-    /// Whether nothing is left to remember: the port is gone, that was announced, and
-    /// no window is open.
+    /// Whether nothing is left to remember: the port is gone, its departure was announced,
+    /// and no window is open.
     pub(super) fn is_over(&self) -> bool {
         self.baseline.is_none() && self.announced.state.is_none() && self.window.is_none()
     }
@@ -189,7 +190,7 @@ struct StoredPort {
     unread: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     absent: bool,
-    /// `None` if the baseline was announced.
+    /// `None` if the announced state equals the baseline.
     #[serde(rename = "told", default, skip_serializing_if = "Option::is_none")]
     announced: Option<Announced>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -205,13 +206,13 @@ fn is_default(alarm: &Alarm) -> bool {
 }
 
 impl State {
-    /// The key of the baseline.
+    /// The state-file key of the baseline.
     pub(crate) const BASELINE: &'static str = "ports_state";
-    /// The key of what was announced.
+    /// The state-file key of the announced state.
     pub(crate) const ANNOUNCED: &'static str = "ports_told";
 
-    /// Reads the two values; `None` if there is no readable baseline, or an empty one
-    /// that is not ours: the next check is then the first.
+    /// Reads the two values of the state file; `None` if there is no readable baseline, or an
+    /// empty one that apmon did not write. The next check then counts as the first.
     pub(crate) fn read(baseline: Option<&str>, announced: Option<&str>) -> Option<Self> {
         let baseline: Map<String, Value> = serde_json::from_str(baseline?).ok()?;
         let ports = baseline
@@ -236,7 +237,7 @@ impl State {
         Some(Self { ports, restart })
     }
 
-    /// The baseline as it stands in the state file.
+    /// Formats the baseline for the state file.
     pub(crate) fn baseline(&self) -> String {
         let mut all = Map::new();
         for port in &self.ports {
@@ -250,7 +251,7 @@ impl State {
         Value::Object(all).to_string()
     }
 
-    /// What was announced, as it stands in the state file.
+    /// Formats the announced state for the state file.
     pub(crate) fn announced(&self) -> String {
         let ports = self.ports.iter().map(|port| StoredPort {
             identity: port.identity.clone(),
@@ -271,7 +272,7 @@ impl State {
     }
 }
 
-/// Reads a port of the baseline as far as possible: an unreadable state is unknown,
+/// Reads a port of the baseline as far as possible: an unreadable state becomes unknown,
 /// an unreadable station is left out.
 fn read_baseline(index: &str, port: &Value) -> Option<TrackedPort> {
     let index = index.parse().ok()?;

@@ -41,8 +41,8 @@ fn port(index: u32, state: PortState, stations: &[u8]) -> PolledPort {
     }
 }
 
-/// A device that is checked now and then. What is remembered goes through the
-/// state file each time.
+/// A device that is checked repeatedly. The remembered state goes through the format of
+/// the state file each time.
 struct Device {
     kept: Option<(String, String)>,
     options: PortAlertOptions,
@@ -54,7 +54,7 @@ struct Device {
 }
 
 impl Device {
-    /// One message for each port in 10 minutes.
+    /// A device with windows of 10 minutes.
     fn new() -> Self {
         let policy = Policy {
             notify_every: Duration::from_secs(600),
@@ -82,7 +82,7 @@ impl Device {
         Timestamp::from_second(1_790_000_000 + self.secs).unwrap()
     }
 
-    /// Checks the device 30 s later: label and text of what is announced.
+    /// Checks the device 30 s later, and returns label and text of each message.
     fn check(&mut self, ports: &[PolledPort]) -> Vec<String> {
         self.check_after(30, ports)
     }
@@ -108,7 +108,7 @@ impl Device {
             .collect()
     }
 
-    /// What the history has of the last check.
+    /// The changes that the last check added to the history.
     fn history(&self) -> Vec<(u32, PortEvent, bool)> {
         let changes = self.changes.iter();
         changes
@@ -232,7 +232,7 @@ fn ignored_ports_are_remembered_and_not_announced() {
         assert!(device.kept.as_ref().unwrap().0.contains("\"oper\":\"down\""));
         assert_eq!(device.check(&[port(2, UP, &[])]), nothing(), "{pattern} vanished");
         assert_eq!(device.check(&[seen(UP, &[]), port(2, UP, &[])]), nothing());
-        // What happened while the port was ignored is not announced.
+        // Changes from the time when the port was ignored are not announced.
         device.options.ignore_ports.clear();
         assert_eq!(device.check(&[seen(UP, &[]), port(2, UP, &[])]), nothing());
     }
@@ -254,7 +254,7 @@ fn a_renumbering_is_not_announced() {
         baseline.starts_with(r#"{"1":{"name":"GigabitEthernet0/2","oper":"down""#),
         "{baseline}"
     );
-    // The window moves with it.
+    // The window follows the port.
     let mut changed = renumbered.clone();
     changed[0].state = DOWN;
     assert_eq!(device.check(&changed).len(), 1);
@@ -318,7 +318,7 @@ fn a_lost_stack_member_is_one_message_and_so_is_its_return() {
         "{announced:?}"
     );
     assert_eq!(device.check_after(1_200, &all), nothing());
-    // Ten are announced one by one.
+    // Up to ten ports are announced one by one.
     assert_eq!(device.check_after(5_000, &all[..38]).len(), 10);
 }
 
@@ -334,7 +334,7 @@ fn a_restart_is_announced_once() {
         device.check(&ports),
         ["RESTARTED: restarted, up for 3 mins 0 secs"]
     );
-    // The counts of before the restart came back after a crash of ours.
+    // After a crash of apmon, the counters from before the restart are compared again.
     device.restart = Restart::Device;
     device.uptimes.host = Some(21_000);
     assert_eq!(device.check(&ports), nothing());

@@ -1,6 +1,6 @@
-//! What is remembered of counts, as JSON. It is written at every check, so it is
-//! short: a port is one row `[source, age, mask, count, ...]`, its age in
-//! milliseconds before `at`, bit `n` of the mask set where count `n` has 64 bits.
+//! The remembered counters as JSON. As it is written at every check, it is short: a port is
+//! a row `[source, age, mask, counter, ...]`, where `age` is in milliseconds before `at`,
+//! and bit `n` of `mask` is set if counter `n` has 64 bits.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,26 +15,26 @@ const VERSION: u32 = 1;
 #[derive(Serialize, Deserialize)]
 struct StoredCounts {
     v: u32,
-    /// Milliseconds since 1970.
+    /// The time of the last check, in milliseconds since 1970.
     at: i64,
-    /// Of host and agent, hundredths of a second.
+    /// The uptimes of host and agent, in hundredths of a second.
     up: (Option<u32>, Option<u32>),
-    /// Sum, age.
+    /// Each sum and its age.
     sums: BTreeMap<String, (u64, u64)>,
-    /// Count, whether it has 64 bits, age.
+    /// Each counter, whether it has 64 bits, and its age.
     named: BTreeMap<String, (u64, u8, u64)>,
     ports: Vec<(u32, u64, u32, [Option<u64>; COLUMNS])>,
 }
 
 impl Counts {
-    /// From what was remembered; nothing is where it cannot be read.
+    /// Parses remembered counters. Unreadable text means that nothing is remembered.
     pub(crate) fn read(text: Option<&str>) -> Self {
         text.and_then(|text| serde_json::from_str(text).ok())
             .and_then(from_stored)
             .unwrap_or_default()
     }
 
-    /// To be remembered; `None` where there is nothing.
+    /// Formats the counters; `None` if there is nothing to remember.
     pub(crate) fn to_json(&self) -> Option<String> {
         let at = self.at?;
         let age = |read_at: Timestamp| {

@@ -7,8 +7,8 @@ mod source;
 
 const GIGABIT: u64 = 1_000_000_000;
 
-/// An agent whose counts are read now and then; what is remembered goes through
-/// its JSON each time.
+/// An agent whose counters are read repeatedly. The remembered state goes through its JSON
+/// each time.
 #[derive(Default)]
 struct Agent {
     counts: Option<String>,
@@ -58,7 +58,7 @@ impl Agent {
         self.counts = Some(text);
     }
 
-    /// The ports are read 60 s after the last time.
+    /// Reads the ports, 60 s after the last time.
     fn read(&mut self, ports: &[Port<'_>]) -> Figures {
         self.pass(60);
         let mut sources = Sources::read(self.sources.as_deref());
@@ -100,7 +100,7 @@ impl Figures {
         self.0.iter().map(|metric| metric.name.as_ref()).collect()
     }
 
-    /// The count, and whether it continues.
+    /// The value of a figure, and whether it continues.
     fn of(&self, name: &str) -> Option<(u64, bool)> {
         let metric = self.0.iter().find(|metric| metric.name == name)?;
         match metric.reading {
@@ -230,7 +230,7 @@ fn a_32_bit_counter_that_grew_by_more_than_the_line_carries_was_reset() {
         agent.sources = Some(sources.to_json());
         metrics.of("if1_in").unwrap()
     };
-    // 60 s of 1 Mbit/s and a fifth are 9,000,000 octets.
+    // 1 Mbit/s and a fifth for 60 s are 9,000,000 octets.
     read(4_294_967_295);
     assert_eq!(read(8_999_999), (4_294_967_296 + 8_999_999, true));
     read(4_294_967_295);
@@ -279,7 +279,7 @@ fn a_restart_breaks_every_counter_exactly_once() {
     agent.read(&ports(1_000));
     agent.read(&ports(2_000));
     agent.restart();
-    // More than before in spite of it.
+    // The counters are higher than before in spite of the restart.
     let figures = agent.read(&ports(3_000));
     for name in figures.names() {
         assert!(!figures.of(name).unwrap().1, "{name}");
@@ -329,7 +329,7 @@ fn a_missing_port_does_not_break_a_total() {
     let figures = agent.read(&[(1, "a", octets(wide(1_200)))]);
     assert_eq!(figures.of("total_bits_in"), Some((before + 800, true)));
     assert_eq!(figures.of("if2_in"), None);
-    // It was away for two checks: its own figure goes on, the total has no spike.
+    // After two missed checks, the port's own figure continues and the total has no spike.
     agent.read(&[(1, "a", octets(wide(1_300)))]);
     let figures = agent.read(&[(1, "a", octets(wide(1_400))), (2, "b", octets(wide(90_000)))]);
     assert_eq!(figures.of("if2_in"), Some((90_000, true)));
@@ -374,7 +374,7 @@ fn a_counter_missing_from_one_check_continues_afterwards() {
     assert_eq!(figures.names(), ["if1_out", "total_bits_out"]);
     let figures = agent.read(&[(1, "a", read(wide(30), wide(30)))]);
     assert_eq!(figures.of("if1_in"), Some((30, true)));
-    // Nothing else was added to it meanwhile: the difference means something.
+    // Nothing else was added to the total meanwhile, so the difference is meaningful.
     assert_eq!(figures.of("total_bits_in"), Some((240, true)));
 }
 
@@ -403,9 +403,9 @@ fn a_hosts_counts_are_summed_by_name() {
     assert_eq!(figures.of("disk_read"), Some((1_100, false)));
     for (sda, sdb, expected) in [
         (wide(110), wide(1_010), Some((1_120, true))),
-        // A disk is pulled.
+        // A disk is removed.
         (wide(120), None, Some((1_130, true))),
-        // It is put back, or another one in its place.
+        // The disk is put back, or replaced.
         (wide(130), wide(5), Some((1_140, true))),
         (wide(140), wide(15), Some((1_160, true))),
         (None, None, None),

@@ -21,7 +21,7 @@ fn disk(name: &str, used: u64) -> DeviceDisk {
     }
 }
 
-/// Judges loads of the processors, one after the other.
+/// Evaluates processor loads one after the other.
 fn loads(options: &ThresholdOptions, loads: &[f64]) -> Vec<String> {
     let mut over = Over::default();
     loads
@@ -104,7 +104,7 @@ fn a_figure_that_is_no_longer_reported_is_not_over_its_limit() {
     let _ = options.judge(Some(95.0), Some(95.0), &[disk("/mnt", 950)], &mut over);
     assert!(options.judge(None, None, &[], &mut over).is_empty());
     assert_eq!(over, Over::default());
-    // It comes back as one that never was over.
+    // When it returns, it counts as never having been over its limit.
     assert!(
         options
             .judge(Some(88.0), None, &[disk("/mnt", 880)], &mut over)

@@ -13,7 +13,7 @@ fn a_station_that_is_not_allowed_is_announced_once() {
         device.check(&[port(1, UP, &[1, 2])]),
         ["NEW STATION: GigabitEthernet0/1 new station AA:BB:CC:DD:EE:02 is not allowed"]
     );
-    // Silent, away and back.
+    // Silent, absent and back.
     for stations in [&[1, 2][..], &[1], &[1, 2]] {
         assert_eq!(device.check_after(700, &[port(1, UP, stations)]), nothing());
     }
@@ -37,7 +37,7 @@ fn a_new_station_is_announced_even_right_after_its_port_came_up() {
         device.check(&[port(1, UP, &[2])]),
         ["NEW STATION: GigabitEthernet0/1 new station AA:BB:CC:DD:EE:02 is not allowed"]
     );
-    // These come and go while that is the last word.
+    // These stations come and go within the window.
     device.check(&[port(1, UP, &[3])]);
     device.check(&[port(1, UP, &[4])]);
     let announced = device.check_after(600, &[port(1, UP, &[])]);

@@ -1,4 +1,5 @@
-//! Any sequence of polls, followed by a reader who believes every message.
+//! A model test: for any sequence of polls, someone who believes every message ends up
+//! with the true state.
 
 use proptest::prelude::*;
 
@@ -6,7 +7,7 @@ use super::*;
 
 const WINDOW: i64 = 600;
 
-/// What somebody believes who reads the messages.
+/// The state of the ports according to the messages so far.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Belief(BTreeMap<String, (String, BTreeSet<String>)>);
 
@@ -26,7 +27,7 @@ impl Belief {
         &mut self.0.get_mut(port).expect("the port was announced").1
     }
 
-    /// Applies a message; returns the port that it is about.
+    /// Applies a message, and returns the port that it is about.
     fn apply(&mut self, message: &str) -> String {
         let (label, text) = message.split_once(": ").unwrap();
         let mut about = None;
@@ -84,7 +85,7 @@ fn bracketed(text: &str, key: &str) -> Vec<String> {
     list.split(", ").map(str::to_owned).collect()
 }
 
-/// What happens to a device between two checks.
+/// An event at a device between two checks.
 #[derive(Clone, Debug)]
 enum Event {
     State(usize, i64),
@@ -106,7 +107,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// The ports of a device, each there or not, each station on at most one.
+/// The ports of a device, each present or absent. Each station is on at most one port.
 struct World {
     ports: Vec<(PolledPort, bool)>,
     restart: Restart,
@@ -197,7 +198,8 @@ proptest! {
                 }
                 let (label, _) = message.split_once(": ").unwrap();
                 let port = belief.apply(&message);
-                // At most one of a label in a window, and none within it by the other.
+                // At most one message of each label per window, and none of the other label within
+                // it.
                 for (key, at) in &announced_at {
                     if key.0 == port && *at < device.secs {
                         prop_assert!(device.secs - at >= WINDOW, "{message} so soon after {key:?}");

@@ -1,4 +1,4 @@
-//! Tables that were read in part, and times when nothing may be announced.
+//! Tables that were read only in part, and times when nothing may be announced.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn a_station_missing_from_a_partial_table_is_not_announced_as_gone() {
         device.check(&[port(1, UP, &[1, 2]), port(2, UP, &[3])]),
         nothing()
     );
-    // Read whole, it says who went.
+    // Once the table is read completely, the departure is announced.
     let announced = device.check(&[port(1, UP, &[1]), port(2, UP, &[3])]);
     assert_eq!(announced.len(), 1, "{announced:?}");
     assert!(announced[0].contains("gone=[AA:BB:CC:DD:EE:02]"), "{announced:?}");
@@ -43,7 +43,7 @@ fn changes_while_alarms_were_off_are_announced_afterwards() {
     let down = device.check(&[port(1, DOWN, &[1])]);
     assert_eq!(down.len(), 1, "{down:?}");
     device.policy.alarms = false;
-    // The engine would keep them to itself: they are not even made.
+    // The engine would suppress the messages; they are not even created.
     assert_eq!(device.check_after(3_600, &[port(1, UP, &[1, 9])]), nothing());
     device.policy.alarms = true;
     let announced = device.check(&[port(1, UP, &[1, 9])]).join("\n");

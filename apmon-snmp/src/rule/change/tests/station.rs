@@ -1,4 +1,4 @@
-//! Stations that come, go and move.
+//! Stations that appear, leave and move.
 
 use super::*;
 
@@ -110,7 +110,7 @@ fn stations_that_a_device_learns_again_are_not_announced() {
         let at = |one: &[u8], two: &[u8]| [port(1, UP, one), port(2, UP, two)];
         assert_eq!(device.check(&at(&[1], &[])), nothing());
         assert_eq!(device.check_after(200, &at(&[1], &[3])), nothing());
-        // A new one is news; that another is not back yet is none.
+        // A new station is announced; one that is not back yet is not.
         assert_eq!(
             device.check(&at(&[1, 4], &[3])),
             ["PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:04]"]

@@ -1,4 +1,4 @@
-//! State files that something else wrote.
+//! State files written by other programs.
 
 use super::*;
 
