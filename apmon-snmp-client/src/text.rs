@@ -1,10 +1,10 @@
-//! Text from an agent, made safe to show on a terminal.
+//! Making the texts of an agent safe to display on a terminal.
 
 use std::borrow::Cow;
 
-/// Returns `text` with every character written out (`\n`, `\u{1b}`, `\u{202e}`)
-/// that could drive a terminal or hide other text: control characters of both
-/// sets, line and paragraph separators, direction and other invisible marks.
+/// Escapes every character that could drive a terminal or hide other text (`\n`, `\u{1b}`,
+/// `\u{202e}`): control characters of both sets, line and paragraph separators, direction
+/// marks and other invisible characters.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unprintable) {
         return Cow::Borrowed(text);

@@ -1,16 +1,16 @@
-//! Protocols of signing and encryption, and their names.
+//! The protocols for signing and encryption, and their names.
 
 use std::{fmt, str::FromStr};
 
 use crate::text::excerpt;
 
-/// How messages are signed.
+/// A protocol for signing messages.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum AuthProtocol {
-    /// HMAC-MD5-96 (RFC 3414). For devices that know nothing better.
+    /// HMAC-MD5-96 (RFC 3414), for devices without a better protocol.
     Md5,
     /// HMAC-SHA-96 (RFC 3414). May be written `sha`.
     Sha1,
@@ -24,7 +24,7 @@ pub enum AuthProtocol {
     Sha512,
 }
 
-/// Each protocol with its names; the first one is shown.
+/// Each protocol with its names, of which the first is displayed.
 const AUTH: &[(AuthProtocol, &[&str])] = &[
     (AuthProtocol::Md5, &["md5", "md-5"]),
     (AuthProtocol::Sha1, &["sha1", "sha", "sha-1"]),
@@ -35,7 +35,7 @@ const AUTH: &[(AuthProtocol, &[&str])] = &[
 ];
 
 impl AuthProtocol {
-    /// The length of a message's code (msgAuthenticationParameters), octets.
+    /// The length of a signature (msgAuthenticationParameters), in octets.
     #[must_use]
     pub const fn mac_len(self) -> usize {
         match self {
@@ -48,29 +48,29 @@ impl AuthProtocol {
     }
 }
 
-/// How the content of messages is encrypted.
+/// A protocol for encrypting the content of messages.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum PrivProtocol {
-    /// DES-CBC (RFC 3414). For devices that know nothing better.
+    /// DES-CBC (RFC 3414), for devices without a better protocol.
     Des,
     /// AES with 128 bits (RFC 3826). May be written `aes`.
     Aes128,
-    /// AES with 192 bits, keys as net-snmp makes them.
+    /// AES with 192 bits, with keys extended as in net-snmp.
     Aes192,
-    /// AES with 256 bits, keys as net-snmp makes them.
+    /// AES with 256 bits, with keys extended as in net-snmp.
     Aes256,
-    /// AES with 192 bits, keys as Cisco makes them.
+    /// AES with 192 bits, with keys extended as in Cisco's devices.
     #[cfg_attr(feature = "serde", serde(rename = "aes192c"))]
     Aes192Cisco,
-    /// AES with 256 bits, keys as Cisco makes them.
+    /// AES with 256 bits, with keys extended as in Cisco's devices.
     #[cfg_attr(feature = "serde", serde(rename = "aes256c"))]
     Aes256Cisco,
 }
 
-/// Each protocol with its names; the first one is shown.
+/// Each protocol with its names, of which the first is displayed.
 const PRIV: &[(PrivProtocol, &[&str])] = &[
     (PrivProtocol::Des, &["des"]),
     (PrivProtocol::Aes128, &["aes128", "aes", "aes-128"]),
@@ -80,8 +80,8 @@ const PRIV: &[(PrivProtocol, &[&str])] = &[
     (PrivProtocol::Aes256Cisco, &["aes256c", "aes-256c", "aes-256-c"]),
 ];
 
-/// A word that names no protocol. Its text follows the name of an option:
-/// `must be md5 or sha1 or .., not "sha3"`.
+/// The error for an unknown protocol. Its text follows the name of an option: `must be md5
+/// or sha1 or .., not "sha3"`.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("must be {}, not \"{}\"", .names.join(" or "), excerpt(.word, 40))]
 pub struct UnknownProtocol {
@@ -89,8 +89,7 @@ pub struct UnknownProtocol {
     word: String,
 }
 
-/// Finds a protocol by its name in upper or lower case, with or without the dash,
-/// as manuals write it.
+/// Finds a protocol by any of its names, ignoring case.
 fn find<P: Copy>(table: &[(P, &[&'static str])], word: &str) -> Result<P, UnknownProtocol> {
     let row = table
         .iter()

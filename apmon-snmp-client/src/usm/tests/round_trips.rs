@@ -1,4 +1,4 @@
-//! Messages signed and encrypted here, and impossible ones.
+//! Messages that are signed and encrypted here, and impossible messages.
 
 use std::sync::LazyLock;
 
@@ -66,7 +66,7 @@ proptest! {
     }
 }
 
-/// The cipher texts are OpenSSL's, with keys and padding made by a script.
+/// Compares with cipher texts made by OpenSSL, with keys and padding made by a script.
 #[test]
 fn encryption_gives_the_cipher_text_of_openssl() {
     // allow-word: the cipher texts below are of this sentence
@@ -150,13 +150,13 @@ fn no_signature_is_valid_at_an_impossible_position() {
 }
 
 #[test]
-#[should_panic(expected = "the place of a code is as long as the code")]
+#[should_panic(expected = "the place of a signature is as long as the signature")]
 fn signing_a_place_of_another_length_panics() {
     AUTH_KEYS[0].sign(&mut [0; 100], 0..13);
 }
 
 #[test]
-#[should_panic(expected = "the place of a code is in the message")]
+#[should_panic(expected = "the place of a signature is in the message")]
 fn signing_a_place_outside_the_message_panics() {
     AUTH_KEYS[0].sign(&mut [0; 100], 95..107);
 }
