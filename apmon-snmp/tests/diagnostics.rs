@@ -63,7 +63,7 @@ fn read(monitor: &str) -> Result<SiteFile, String> {
     parse(Path::new("f.yaml"), &text, &kinds, &[], &ProcessEnvironment).map_err(|error| error.to_string())
 }
 
-/// What is wrong, without file, place and monitor.
+/// The errors of a monitor, without file, position and name.
 fn errors(monitor: &str) -> Vec<String> {
     let text = read(monitor).err().unwrap_or_default();
     text.lines()
@@ -81,7 +81,7 @@ fn valid_options_are_accepted() {
         "type: host, address: snmp://host, community: '0123'",
         "type: port, address: snmp://h, port: 0, mac: 18:E8:29:45:F8:F7, always_up: yes",
         "type: port, address: snmp://h, port: 4294967295, mac: 18-e8-29-45-f8-f7, percentile: 95",
-        // YAML 1.1 reads this one as a number in base 60.
+        // YAML 1.1 reads this address as a number in base 60.
         "type: port, address: snmp://h, port: 1, mac: 18:12:29:45:10:11",
         // Rules 24, 30, 33.
         "type: ports, address: snmp://h, heartbeat_url: https://hc/x, heartbeat_every_n_secs: 60",
@@ -112,7 +112,7 @@ fn each_error_has_its_message() {
             "type: host, address: 'snmp://'",
             &["\"address\" has no host (here: snmp://)"],
         ),
-        // the address alone
+        // addresses
         (
             "type: ports, address: snmp://h/public",
             &["\"address\" must end with the host or the port: an SNMP address has no path"],
@@ -193,7 +193,7 @@ fn each_error_has_its_message() {
                 "\"mac\" must be a MAC address in the form XX:XX:XX:XX:XX:XX, not \"18:E8:29:45:F8\"",
             ],
         ),
-        // what is new
+        // options that APMonitor does not have
         (
             "type: ports, address: snmp://h, max_macs_per_port: 0, mac_changes: sometimes",
             &[

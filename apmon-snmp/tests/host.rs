@@ -253,7 +253,7 @@ async fn a_busy_processor_is_down_until_it_is_clearly_below_its_limit() {
         assert_eq!(
             seen.value("cpu_load"),
             f64::from(pct),
-            "the figures are recorded during an outage, too"
+            "figures are recorded during an outage as well"
         );
         // The next check is made by a restarted daemon.
         monitor = host(&snmpd, ", max_cpu_pct: 80").remember(&monitor.memory);

@@ -148,8 +148,8 @@ fn described(device: &Device) -> String {
     for line in lines.iter().take(SHOWN) {
         text += line;
     }
-    // What is not shown all the same must stay as it is, and where people are
-    // is worth seeing.
+    // A checksum pins the ports that are not shown; those with stations or neighbours are
+    // worth showing.
     let others = lines.get(SHOWN..).unwrap_or_default();
     if !others.is_empty() {
         writeln!(

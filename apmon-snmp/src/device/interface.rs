@@ -81,7 +81,7 @@ impl Names {
 pub(crate) fn interfaces(data: &PollData, known: &Names) -> Vec<Interface> {
     let table = InterfaceTable::of(data);
     let mut indexes = BTreeSet::new();
-    // An interface with a name alone was added after the states were read, or is none.
+    // A row with only a name was added after the states were read, or is not an interface.
     for object in [mib::IF_ADMIN_STATUS, mib::IF_OPER_STATUS] {
         indexes.extend(table.rows(object).map(|(index, _)| index));
     }

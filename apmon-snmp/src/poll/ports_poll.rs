@@ -88,7 +88,7 @@ impl PortsPoll {
             scalars.extend(ABOUT);
         }
         if profile.has_unknown_vendor() || self.parts.names {
-            // The vendor decides what else to ask for.
+            // The vendor decides which other objects are requested.
             profile.read(session, &scalars, &[], &mut self.data).await?;
             profile.set_vendor(&self.data);
             scalars.clear();

@@ -80,7 +80,7 @@ async fn a_counter_that_went_back_too_far_to_have_wrapped_was_cleared() {
     story.change(|device| set(device, 10));
     let next = figures_after(&mut story, 10).await;
     assert_eq!(next.count("if10101_in"), (10, false));
-    assert_eq!(next.grown(&first, TOTAL), Some(0), "it costs the sum nothing");
+    assert_eq!(next.grown(&first, TOTAL), Some(0), "the sum has no spike");
     let last = figures_after(&mut story, 10).await;
     assert_eq!(last.broken(), [""; 0], "exactly once");
 }
@@ -101,7 +101,7 @@ async fn a_change_to_64_bit_counters_causes_no_spike() {
     assert_ne!(
         next.count(TOTAL).0,
         first.count(TOTAL).0 + (3 << 43),
-        "no sum has jumped"
+        "no sum has a spike"
     );
     let last = figures_after(&mut story, 60).await;
     assert_eq!(last.broken(), [""; 0], "exactly once");

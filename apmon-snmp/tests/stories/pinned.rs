@@ -74,7 +74,7 @@ async fn with_always_up_every_deviation_is_an_outage() {
     let wrong = down("port ifIndex=0 wrong MAC: expected 18:E8:29:45:F8:F7, got AA:BB:CC:DD:EE:FF");
     assert_eq!(found(&mut story).await, wrong);
     story.change(|device| device.new_station(PINNED, 1));
-    assert_eq!(found(&mut story).await, wrong, "it is not the only one");
+    assert_eq!(found(&mut story).await, wrong, "the pinned station is not alone");
     story.change(|device| device.station_leaves(STATION));
     assert_eq!(found(&mut story).await, up());
 }

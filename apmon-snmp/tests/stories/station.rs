@@ -133,7 +133,7 @@ async fn with_mac_changes_no_only_port_changes_are_reported() {
     assert_eq!(
         observation.changes.len(),
         3,
-        "the history records the stations nevertheless"
+        "the changes of stations are in the history nevertheless"
     );
 }
 

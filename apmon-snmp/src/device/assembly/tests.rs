@@ -171,7 +171,7 @@ proptest! {
         }
         let found = interfaces(&data, &Names::default());
         let again = interfaces(&data, &Names::of(&found));
-        prop_assert_eq!(&found, &again, "what was read rules over what was known");
+        prop_assert_eq!(&found, &again, "values that were read take precedence over known ones");
         let stations = stations(&data, &vlans, &found);
         let placed: usize = stations.on.values().map(BTreeSet::len).sum();
         prop_assert!(placed + stations.unplaced.len() <= stations.learned);

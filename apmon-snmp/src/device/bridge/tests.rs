@@ -202,7 +202,7 @@ fn the_vlan_tables_of_a_cisco_are_combined() {
     let mut vlans = vlans;
     broken(&mut vlans[1].data, mib::DOT1D_TP_FDB_PORT);
     let stations = super::stations(&main, &vlans, &[]);
-    assert!(stations.is_readable, "some of the tables are whole");
+    assert!(stations.is_readable, "some of the tables are complete");
     assert_eq!(stations.failure.as_deref(), Some("VLAN 20: no answer"));
 }
 
@@ -246,12 +246,15 @@ fn bridge_port_numbers_serve_as_indexes_only_if_unambiguous() {
 #[test]
 fn an_unreadable_table_is_not_taken_for_an_empty_one() {
     let nothing = read(&PollData::default());
-    assert!(!nothing.is_readable, "no bridge, or one that we may not see");
+    assert!(
+        !nothing.is_readable,
+        "there is no bridge, or none that we may see"
+    );
     assert_eq!(nothing.failure, None);
 
     let ports = &[(&[1][..], Value::Integer(10_101))];
     let empty = read(&PollData::of(&[(mib::DOT1D_BASE_PORT_IF_INDEX, ports)]));
-    assert!(empty.is_readable, "it was read, and nobody is there");
+    assert!(empty.is_readable, "the table was read, and is empty");
     assert_eq!(empty.failure, None);
 
     let mut silent = PollData::default();
@@ -264,10 +267,10 @@ fn an_unreadable_table_is_not_taken_for_an_empty_one() {
     let mut midway = recorded::procurve();
     broken(&mut midway, mib::DOT1Q_TP_FDB_STATUS);
     let stations = read(&midway);
-    assert!(!stations.is_readable, "who is missing may be there");
-    assert_eq!(stations.on.len(), 3, "who is there, is there");
+    assert!(!stations.is_readable, "missing stations may be present");
+    assert_eq!(stations.on.len(), 3, "the stations that were read are kept");
 
-    // Only the newer table is refused.
+    // Only the newer table cannot be read.
     let mut other = recorded::cisco_3750();
     broken(&mut other, mib::DOT1Q_TP_FDB_PORT);
     let stations = read(&other);
@@ -277,7 +280,7 @@ fn an_unreadable_table_is_not_taken_for_an_empty_one() {
 
     let mut unmapped = recorded::cisco_3750();
     broken(&mut unmapped, mib::DOT1D_BASE_PORT_IF_INDEX);
-    assert!(!read(&unmapped).is_readable, "stations may be on ports unknown");
+    assert!(!read(&unmapped).is_readable, "stations may be on unknown ports");
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn a_port_s_slot_is_the_outermost_part_below_the_chassis() {
             "10102 slot 1/0",
             "10108 Switch 1 - WS-C3750G-12S - Fixed Module 0",
         ],
-        "10102 is not in the entities, and Vlan1 in no slot"
+        "10102 is not among the entities, and Vlan1 is in no slot"
     );
     assert_eq!(shown(&recorded::h3c())[0], "1 Slot 0");
 }

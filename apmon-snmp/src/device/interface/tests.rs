@@ -34,7 +34,10 @@ fn an_interface_of_a_cisco_is_read_completely() {
     assert_eq!(counts.in_ucast, counted(17_803_408_877, true));
     assert_eq!(counts.in_multicast, counted(14_861_173, true));
     assert_eq!(counts.out_broadcast, counted(6_948_863_570, true));
-    assert_eq!(counts.in_non_ucast, None, "it is told apart");
+    assert_eq!(
+        counts.in_non_ucast, None,
+        "multicast and broadcast are counted separately"
+    );
     assert!(counts.in_errors.is_some_and(|errors| !errors.is_64));
 }
 
@@ -171,7 +174,7 @@ fn names_missing_from_a_poll_are_taken_from_an_earlier_one() {
             (10102, "GigabitEthernet1/0/2")
         ]
     );
-    assert_eq!(port.alias, None, "it was taken away since");
+    assert_eq!(port.alias, None, "the alias was removed since");
     assert_eq!(port.speed, Some(1_000_000_000));
     assert!(port.is_ethernet() && port.own_mac.is_some());
     assert_eq!(port.counts, PortCounts::default(), "counts are not remembered");

@@ -110,7 +110,7 @@ fn a_negative_size_is_read_as_32_unsigned_bits() {
         LINUX,
         &[(1, 4, "/", 4096, -2_147_483_648, Some(-3_221_225_472 + 1))],
     );
-    assert_eq!(disks(&data), [], "less than 32 bits hold");
+    assert_eq!(disks(&data), [], "the number does not fit into 32 bits");
     let data = device(LINUX, &[(1, 4, "/", 4096, -1_073_741_824, Some(-2_147_483_648))]);
     let disk = &disks(&data)[0];
     assert_eq!(
@@ -212,5 +212,9 @@ fn swap_space_without_a_row_comes_from_net_snmp() {
         swap_used_bytes(&ucd(-2_147_483_648, 1)),
         Some(2_147_483_647 * 1024)
     );
-    assert_eq!(swap_used_bytes(&ucd(1, 2)), None, "not its virtual memory either");
+    assert_eq!(
+        swap_used_bytes(&ucd(1, 2)),
+        None,
+        "its virtual memory is not used either"
+    );
 }

@@ -46,7 +46,7 @@ fn a_recorded_cisco_3750_has_load_and_memory() {
 
 #[test]
 fn a_recorded_nexus_5000_reports_memory_per_processor() {
-    // Its cseSysMemoryUtilization says 29.
+    // The device reports a cseSysMemoryUtilization of 29.
     let data = device(CISCO_IOS)
         .with_gauges(CPM_CPU_TOTAL_5_SEC_REV, &[(1, 23)])
         .with_gauges(CPM_CPU_TOTAL_1_MIN_REV, &[(1, 25)])
@@ -183,7 +183,7 @@ fn without_rows_buffers_and_cache_come_from_net_snmp() {
 
 #[test]
 fn without_a_storage_table_memory_comes_from_net_snmp() {
-    // The same Vyatta, a little later.
+    // The recorded Vyatta, a little later.
     let mut scalars = vec![
         (MEM_TOTAL_REAL, 7_844_796),
         (MEM_AVAIL_REAL, 416_276),

@@ -244,8 +244,9 @@ impl State {
             if let Some(baseline) = &port.baseline {
                 let PortState { oper, admin } = baseline.state;
                 let (oper, admin) = (oper.as_str(), admin.as_str());
-                let value = json!({ "name": port.identity.name, "oper": oper, "admin": admin, "macs": baseline.macs });
-                all.insert(port.identity.index.to_string(), value);
+                let OwnedIdentity { index, name, .. } = &port.identity;
+                let value = json!({ "name": name, "oper": oper, "admin": admin, "macs": baseline.macs });
+                all.insert(index.to_string(), value);
             }
         }
         Value::Object(all).to_string()
@@ -268,7 +269,7 @@ impl State {
             restart: self.restart,
             ports: ports.collect(),
         };
-        serde_json::to_string(&written).expect("its keys are texts")
+        serde_json::to_string(&written).expect("the keys of its maps become JSON strings")
     }
 }
 

@@ -174,7 +174,7 @@ fn changes_within_the_window_wait_and_the_state_is_announced_after_it() {
     };
     for state in [UP, DOWN, testing] {
         assert_eq!(device.check(&[port(1, state, &[])]), nothing());
-        assert_eq!(device.changes.len(), 1, "the history has it");
+        assert_eq!(device.changes.len(), 1, "the change is in the history");
         assert!(!device.changes[0].notified);
     }
     assert_eq!(
@@ -284,14 +284,14 @@ fn ports_that_come_and_go_are_announced() {
     assert_eq!(
         device.check(&[port(1, UP, &[]), port(2, UP, &[1, 2])]),
         nothing(),
-        "it is back"
+        "the port is back"
     );
     assert_eq!(
         device.check_after(600, &[port(1, UP, &[])]),
         ["PORT CHANGE: GigabitEthernet0/2 vanished (was oper=up admin=up)"]
     );
     assert_eq!(device.check_after(1_200, &[port(1, UP, &[])]), nothing());
-    assert!(!device.kept.unwrap().1.contains("Gi0/2"), "nothing is left of it");
+    assert!(!device.kept.unwrap().1.contains("Gi0/2"), "the port is forgotten");
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(super) struct StoredCounter {
     pub at: Timestamp,
 }
 
-/// What happened to a counter since it was last read.
+/// The change of a counter since it was last read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CounterStep {
     /// The counter is new, was reset, or changed its width: its difference to the
@@ -26,7 +26,7 @@ pub(super) enum CounterStep {
     Reset,
     /// The counter continued, possibly by wrapping.
     Continued {
-        /// How much it grew.
+        /// The growth since then.
         delta: u64,
         /// When it was last read.
         since: Timestamp,

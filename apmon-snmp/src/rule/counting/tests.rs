@@ -105,7 +105,7 @@ impl Figures {
         let metric = self.0.iter().find(|metric| metric.name == name)?;
         match metric.reading {
             Reading::Counter { value, continues } => Some((value, continues)),
-            Reading::Gauge(_) => panic!("{name} is a count"),
+            Reading::Gauge(_) => panic!("{name} is not a counter"),
         }
     }
 }
@@ -235,7 +235,11 @@ fn a_32_bit_counter_that_grew_by_more_than_the_line_carries_was_reset() {
     assert_eq!(read(8_999_999), (4_294_967_296 + 8_999_999, true));
     read(4_294_967_295);
     assert_eq!(read(9_000_000), (9_000_000, false));
-    assert_eq!(read(9_000_001), (9_000_001, true), "exactly once");
+    assert_eq!(
+        read(9_000_001),
+        (9_000_001, true),
+        "the counter is broken exactly once"
+    );
 }
 
 #[test]
@@ -389,7 +393,7 @@ fn a_counter_not_seen_for_a_day_is_forgotten() {
     assert_eq!(
         figures.of("if1_in"),
         Some((2, true)),
-        "a time without checks does not count as absence"
+        "time without checks does not count as absence"
     );
     let figures = agent.read(&[a(2), (2, "b", octets(wide(3)))]);
     assert_eq!(figures.of("if2_in"), Some((3, false)));
@@ -431,7 +435,7 @@ fn a_clock_set_back_causes_no_spike() {
     assert_eq!(
         figures.of("if2_in"),
         Some((10, false)),
-        "nobody knows how long it took"
+        "the elapsed time is unknown"
     );
     let figures = agent.read(&ports(1_020, 20));
     assert_eq!(figures.of("if2_in"), Some((20, true)));

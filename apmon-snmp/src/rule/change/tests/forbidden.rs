@@ -21,7 +21,7 @@ fn a_station_that_is_not_allowed_is_announced_once() {
     assert_eq!(
         device.check_after(8 * 86_400, &[port(1, UP, &[1, 2])]).len(),
         0,
-        "not seen as away"
+        "its absence was not seen"
     );
     device.check(&[port(1, UP, &[1])]);
     device.check_after(8 * 86_400, &[port(1, UP, &[1])]);
@@ -87,7 +87,7 @@ fn too_many_stations_are_announced_once_until_the_number_drops() {
     assert_eq!(
         device.check(&[port(1, UP, &[1, 2, 4])]),
         nothing(),
-        "so soon after it"
+        "within the window"
     );
     assert_eq!(device.check_after(600, &[port(1, UP, &[1, 2, 4])]).len(), 1);
 }

@@ -186,7 +186,7 @@ proptest! {
                 world.happen(event);
             }
             device.restart = std::mem::take(&mut world.restart);
-            // Each restart is another one.
+            // Each restart has its own uptime.
             device.uptimes.host = Some(i * 100_000 % 1_000_000);
             let was_restarted = device.restart == Restart::Device;
             let before = belief.clone();
@@ -213,7 +213,7 @@ proptest! {
             }
         }
         prop_assert!(restarts <= checks.len());
-        // First what is present is announced, then the moves that had to wait for that.
+        // Present stations are announced first, then the moves that had to wait for them.
         for _ in 0..3 {
             for message in device.check_after(2 * WINDOW, &world.seen()) {
                 belief.apply(&message);

@@ -50,7 +50,11 @@ fn mac_changes_selects_what_is_announced() {
         device.check(&[port(1, UP, &[1])]);
         let announced = [&[][..], &[2]].map(|stations| {
             let announced = device.check_after(1_300, &[port(1, UP, stations)]).len();
-            assert_eq!(device.changes.len(), 1, "the history has it in any case");
+            assert_eq!(
+                device.changes.len(),
+                1,
+                "the change is in the history in any case"
+            );
             announced
         });
         assert_eq!(announced, expected, "{mac_changes:?}");
@@ -137,7 +141,7 @@ fn an_unreadable_table_keeps_the_last_known_stations() {
     assert_eq!(
         device.check(&[port(1, UP, &[1])]),
         nothing(),
-        "nobody knows since when"
+        "it is unknown since when they have been there"
     );
     assert_eq!(device.history(), []);
     assert_eq!(device.check(&[unread(UP)]), nothing());
