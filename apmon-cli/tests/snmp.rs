@@ -175,11 +175,11 @@ fn a_password_without_its_protocol_is_an_error() {
     for (variable, part) in [
         (
             "APMON_SNMP_AUTH_PASSWORD",
-            "\"auth_password\" needs auth_protocol",
+            "\"auth_password\" requires auth_protocol",
         ),
         (
             "APMON_SNMP_PRIV_PASSWORD",
-            "\"priv_password\" needs priv_protocol",
+            "\"priv_password\" requires priv_protocol",
         ),
     ] {
         let lab = Lab::new();
@@ -207,7 +207,7 @@ fn usage_errors_are_reported_before_any_query() {
     let cases: &[(&[&str], &str)] = &[
         (
             &["get", "127.0.0.1:1", "sysNmae.0"],
-            "there is no object named \"sysNmae\"; did you mean sysName?",
+            "unknown object \"sysNmae\"; did you mean sysName?",
         ),
         (&["get", "127.0.0.1:1", "ifDescr"], "ifDescr has no single value"),
         (&["walk", "127.0.0.1:1", "1.3.x"], "not an OID"),
@@ -221,7 +221,7 @@ fn usage_errors_are_reported_before_any_query() {
         ),
         (
             &["get", "top-secret@127.0.0.1:1/path", "sysName"],
-            "***@127.0.0.1:1/path: \"address\" must end with the host or its port",
+            "***@127.0.0.1:1/path: \"address\" must end with the host or the port",
         ),
         (
             &["get", "snmp://a@b@127.0.0.1:1/path", "sysName"],
@@ -229,7 +229,7 @@ fn usage_errors_are_reported_before_any_query() {
         ),
         (
             &["get", "127.0.0.1:1", "sysName", "-u", "ada", "-c", "top-secret"],
-            "\"community\" is of SNMPv1 and v2c",
+            "\"community\" requires version 1 or 2c",
         ),
         (
             &["get", "site.yaml", "sysName"],

@@ -317,7 +317,8 @@ fn all_three_kinds_watch_one_device() {
         })
         .collect();
     // A host without a bridge has no MAC table.
-    let unread = format!("port veth0 (ifIndex={index}): MAC table could not be read: no table of stations");
+    let unread =
+        format!("port veth0 (ifIndex={index}): MAC table could not be read: the device shows no bridge");
     let absent = format!(
         "port veth0 (ifIndex={index}) is up but pinned MAC 18:E8:29:45:F8:F7 absent (MAC table could not be read)"
     );
@@ -361,13 +362,13 @@ fn a_check_explains_what_is_wrong_with_a_user() {
             user.name.as_str(),
             "sha256",
             "not the lab's",
-            "snmp: wrong key: the authentication password or protocol is not the agent's",
+            "snmp: wrong key: the authentication password or protocol does not match the agent's",
         ),
         (
             user.name.as_str(),
             "sha1",
             AUTH_PASSWORD,
-            "snmp: wrong key: the authentication password or protocol is not the agent's",
+            "snmp: wrong key: the authentication password or protocol does not match the agent's",
         ),
         ("nobody", "sha256", AUTH_PASSWORD, "snmp: unknown user"),
     ] {

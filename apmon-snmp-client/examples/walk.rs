@@ -1,4 +1,4 @@
-//! Walks a part of an agent's MIB, or several columns side by side.
+//! Walks a subtree of an agent's MIB, or several columns side by side.
 //! `cargo run -p apmon-snmp-client --example walk -- 127.0.0.1:161 public 1.3.6.1.2.1.1`
 #![allow(clippy::print_stdout)] // it is a program
 

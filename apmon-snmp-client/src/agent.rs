@@ -1,5 +1,5 @@
-//! What is known of an agent from earlier sessions: how much it answers at
-//! once, how fast it is, and its SNMPv3 engine.
+//! The knowledge about an agent from earlier sessions: how much fits into an answer, how
+//! fast it is, and its SNMPv3 engine.
 
 use std::{
     collections::HashMap,
@@ -14,19 +14,19 @@ use std::{
 
 use crate::{credential::Credentials, engine::Engine, secret::Secret, usm::Keyring};
 
-/// What is known of one agent, shared by all sessions with it as the same user:
-/// it holds that user's keys.
+/// The knowledge about one agent, including a user's keys. All sessions with the agent as
+/// that user share it.
 #[derive(Debug)]
 pub struct Agent {
     notes: Mutex<Notes>,
-    /// The next salt; a key never uses one twice.
+    /// The next salt. No key uses a salt twice.
     salt: AtomicU64,
     keys: Arc<Keyring>,
-    /// Sessions that are open now.
+    /// The number of open sessions.
     sessions: AtomicUsize,
 }
 
-/// Counts as an open session of its agent until it is dropped.
+/// A guard that counts as an open session of the agent until it is dropped.
 #[derive(Debug)]
 pub(crate) struct SessionGuard(Arc<Agent>);
 
@@ -36,47 +36,47 @@ impl Drop for SessionGuard {
     }
 }
 
-/// Varbinds of a request's answer, at most.
+/// The most varbinds requested in one answer.
 pub(crate) const MOST_VARBINDS: usize = 200;
 
-/// Octets of an answer that fits into one Ethernet frame. Agents that cannot
-/// send fragments, and routers that drop them, are common.
+/// The most octets requested in one answer, so that it fits into an Ethernet frame. Agents
+/// that cannot send fragments, and routers that drop them, are common.
 pub(crate) const MOST_OCTETS: usize = 1_400;
 
-/// Octets that every agent can send (RFC 3417, section 3.1).
+/// The octets that every agent can send (RFC 3417, section 3.1).
 const ALWAYS_OCTETS: usize = 484;
 
-/// Complete answers in a row after which limits are raised.
+/// The number of complete answers in a row after which limits are raised.
 const GROWTH: u32 = 200;
 
-/// What sessions have noted about an agent.
+/// The observations of sessions about an agent.
 #[derive(Clone, Debug)]
 pub(crate) struct Notes {
-    /// Varbinds of the longest answer that is worth asking for.
+    /// The most varbinds to request in one answer.
     pub(crate) most_varbinds: usize,
-    /// Octets of that answer.
+    /// The most octets to request in one answer.
     pub(crate) most_octets: usize,
-    /// Whether it knows GETBULK: some agents that speak v2c do not.
+    /// Whether the agent knows GETBULK, which some v2c agents do not.
     pub(crate) knows_bulk: Option<bool>,
-    /// Complete answers since a limit was last set.
+    /// The number of complete answers since a limit was last set.
     complete: u32,
-    /// The mean time that an answer takes.
+    /// The mean time until an answer.
     pub(crate) round_trip: Option<Duration>,
     pub(crate) engine: Option<Arc<Engine>>,
 }
 
 impl Notes {
-    /// Notes an answer that ended at `got` varbinds, in `octets`, before the end.
+    /// Records an answer that was cut off after `got` varbinds and `octets`.
     pub(crate) fn truncated(&mut self, got: usize, octets: usize) {
         self.complete = 0;
-        // Its octets rather than its varbinds: the next ones differ in length.
+        // The octets rather than the varbinds, which differ in length.
         match octets > ALWAYS_OCTETS {
             true => self.most_octets = self.most_octets.min(octets),
             false => self.most_varbinds = self.most_varbinds.min(got.max(1)),
         }
     }
 
-    /// Notes that `rows` of `columns`, about `octets`, were too much.
+    /// Records that an answer of `rows` with `columns`, about `octets` long, was too big.
     pub(crate) fn too_big(&mut self, rows: usize, columns: usize, octets: usize) {
         self.complete = 0;
         match rows > 1 && octets > 2 * ALWAYS_OCTETS {
@@ -85,14 +85,14 @@ impl Notes {
         }
     }
 
-    /// Notes that no more than `varbinds` came back.
+    /// Records that an answer can have at most this many varbinds.
     pub(crate) fn at_most(&mut self, varbinds: usize) {
         self.complete = 0;
         self.most_varbinds = self.most_varbinds.min(varbinds.max(1));
     }
 
-    /// Notes a complete answer. After many of them limits are raised: the agent
-    /// may have been short of memory only for a while.
+    /// Records a complete answer. After many of them, limits are raised: the agent may have
+    /// been short of memory only temporarily.
     pub(crate) fn complete(&mut self) {
         self.complete += 1;
         if self.complete >= GROWTH {
@@ -102,7 +102,7 @@ impl Notes {
         }
     }
 
-    /// Notes how long an answer took.
+    /// Records the time that an answer took.
     pub(crate) fn took(&mut self, time: Duration) {
         // Smoothed as TCP does (RFC 6298, section 2.3).
         self.round_trip = Some(self.round_trip.map_or(time, |mean| (mean * 7 + time) / 8));
@@ -116,8 +116,8 @@ impl Default for Agent {
 }
 
 impl Agent {
-    /// An agent of which nothing is known yet. `keys` hashes each password once
-    /// for all agents that share it.
+    /// Creates an agent about which nothing is known yet. `keys` hashes each password once for
+    /// all agents that share it.
     #[must_use]
     pub fn new(keys: Arc<Keyring>) -> Self {
         Self {
@@ -135,20 +135,19 @@ impl Agent {
         }
     }
 
-    /// Allows GETBULK again if the agent did not answer one: that may have been
-    /// a passing fault.
+    /// Allows GETBULK again after the agent refused one, in case that was a passing fault.
     pub fn retry_bulk(&self) {
         let mut notes = self.notes();
         notes.knows_bulk = notes.knows_bulk.filter(|knows| *knows);
     }
 
-    /// Counts one more open session.
+    /// Registers an open session.
     pub(crate) fn open_session(self: &Arc<Self>) -> SessionGuard {
         self.sessions.fetch_add(1, Ordering::Relaxed);
         SessionGuard(Arc::clone(self))
     }
 
-    /// Sessions that are open now.
+    /// The number of open sessions.
     pub(crate) fn open_sessions(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
     }
@@ -166,8 +165,8 @@ impl Agent {
     }
 }
 
-/// A number that cannot be guessed: the standard library takes its hash keys
-/// from the system's random source.
+/// An unpredictable number: the standard library takes its hash keys from the system's
+/// random source.
 pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
@@ -181,7 +180,7 @@ pub struct Agents {
     hash: RandomState,
 }
 
-/// On whose behalf an agent is asked (RFC 3411's word); each user has other keys.
+/// The principal of requests, in RFC 3411's sense. Each user has its own keys.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Principal {
     Anyone,
@@ -189,8 +188,8 @@ enum Principal {
 }
 
 impl Agents {
-    /// The agent at `address`, as `credentials` see it. It is created on first
-    /// use and kept: some hundred octets for each address that a device ever had.
+    /// Returns the agent at `address` for these `credentials`. It is created on first use and
+    /// kept: a few hundred bytes for each address that a device ever had.
     pub fn at(&self, address: SocketAddr, credentials: &Credentials) -> Arc<Agent> {
         let principal = match credentials {
             Credentials::V1(_) | Credentials::V2c(_) => Principal::Anyone,

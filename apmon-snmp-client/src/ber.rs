@@ -1,6 +1,6 @@
-//! The encoding of SNMP messages: BER (X.690) as RFC 3417, section 8 narrows
-//! it. The reader accepts what agents send, such as lengths and numbers in more
-//! octets than needed; it never panics.
+//! The encoding of SNMP messages: BER (X.690) as restricted by RFC 3417, section 8. The reader
+//! is lenient with what agents send, such as lengths and numbers in more octets than needed,
+//! and never panics.
 
 use std::net::Ipv4Addr;
 
@@ -24,23 +24,23 @@ const NO_SUCH_OBJECT: u8 = 0x80;
 const NO_SUCH_INSTANCE: u8 = 0x81;
 const END_OF_MIB_VIEW: u8 = 0x82;
 
-/// A message that cannot be read.
+/// The error for a message that cannot be decoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{what} at octet {at}")]
+#[error("{what} at byte {at}")]
 pub struct Malformed {
-    /// What is wrong.
+    /// The fault.
     pub what: &'static str,
-    /// The place, in octets from the beginning of what was being read.
+    /// The position of the fault, in bytes from the beginning of the decoded text.
     pub at: usize,
 }
 
 type Result<T> = std::result::Result<T, Malformed>;
 
-/// Reads elements one after another.
+/// A reader of elements, one after another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
     octets: &'a [u8],
-    /// The place of `octets` in the message.
+    /// The position of `octets` in the message.
     at: usize,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
         self.octets.is_empty()
     }
 
-    /// The place of the next octet in the message.
+    /// The position of the next octet in the message.
     pub(crate) fn position(&self) -> usize {
         self.at
     }
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
 
     fn octet(&mut self) -> Result<u8> {
         let Some((first, rest)) = self.octets.split_first() else {
-            return self.wrong("ends too early");
+            return self.wrong("truncated");
         };
         self.octets = rest;
         self.at += 1;
@@ -95,15 +95,15 @@ impl<'a> Reader<'a> {
         Ok(length)
     }
 
-    /// The next element: its tag, and a reader of its content.
+    /// Reads the next element, and returns its tag and a reader of its content.
     pub(crate) fn any(&mut self) -> Result<(u8, Reader<'a>)> {
         let tag = self.octet()?;
         if tag & 0x1f == 0x1f {
-            return self.wrong("tag of several octets");
+            return self.wrong("tag of several bytes");
         }
         let length = self.length()?;
         if length > self.octets.len() {
-            return self.wrong("longer than the message");
+            return self.wrong("element longer than the message");
         }
         let (inner, rest) = self.octets.split_at(length);
         let inner = Reader {
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         Ok((tag, inner))
     }
 
-    /// The next element, which must have this tag.
+    /// Reads the next element, which must have this tag, and returns a reader of its content.
     pub(crate) fn expect(&mut self, tag: u8, what: &'static str) -> Result<Reader<'a>> {
         match self.peek() {
             Some(found) if found == tag => self.any().map(|(_, inner)| inner),
@@ -124,11 +124,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn sequence(&mut self) -> Result<Reader<'a>> {
-        self.expect(SEQUENCE, "no sequence")
+        self.expect(SEQUENCE, "expected a sequence")
     }
 
     pub(crate) fn octets(&mut self) -> Result<&'a [u8]> {
-        Ok(self.expect(OCTETS, "no octet string")?.octets)
+        Ok(self.expect(OCTETS, "expected an octet string")?.octets)
     }
 
     pub(crate) fn rest(&self) -> &'a [u8] {
@@ -136,14 +136,14 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn integer(&mut self) -> Result<i64> {
-        let inner = self.expect(INTEGER, "no integer")?;
+        let inner = self.expect(INTEGER, "expected an integer")?;
         match signed(inner.octets) {
             Some(number) => Ok(number),
-            None => inner.wrong("no number"),
+            None => inner.wrong("invalid integer"),
         }
     }
 
-    /// A number of 32 bits, as in the head of a message.
+    /// Reads a number of 32 bits, as in the header of a message.
     pub(crate) fn int32(&mut self) -> Result<i32> {
         let at = *self;
         match i32::try_from(self.integer()?) {
@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A number that is not negative.
+    /// Reads a number of 32 bits that is not negative.
     pub(crate) fn counter(&mut self) -> Result<u32> {
         let at = *self;
         match u32::try_from(self.integer()?) {
@@ -162,14 +162,14 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn oid(&mut self) -> Result<Oid> {
-        let inner = self.expect(OID, "no object identifier")?;
+        let inner = self.expect(OID, "expected an OID")?;
         match oid(inner.octets) {
             Some(oid) => Ok(oid),
-            None => inner.wrong("no object identifier"),
+            None => inner.wrong("invalid OID"),
         }
     }
 
-    /// A value. One that cannot be read is [`Value::Unreadable`], and costs no other.
+    /// Reads a value. An unreadable one becomes [`Value::Unreadable`] and does not affect others.
     pub(crate) fn value(&mut self) -> Result<Value> {
         let (tag, inner) = self.any()?;
         let octets = inner.octets;
@@ -197,11 +197,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn varbinds(&mut self) -> Result<Vec<Varbind>> {
         let mut list = self.sequence()?;
-        // Most pairs take at least 20 octets.
+        // Most varbinds take at least 20 octets.
         let mut varbinds = Vec::with_capacity(list.octets.len() / 20);
         while !list.is_empty() {
             let mut pair = list.sequence()?;
-            // An unreadable name becomes an empty one; the pairs behind it are read.
+            // An unreadable OID becomes an empty one; the varbinds after it are read.
             let (tag, name) = pair.any()?;
             let oid = if tag == OID { oid(name.octets) } else { None };
             varbinds.push(Varbind {
@@ -213,7 +213,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A number in two's complement; `None` without octets, or with more than 64 bits.
+/// Decodes a number in two's complement; `None` without octets, or with more than 64 bits.
 fn signed(octets: &[u8]) -> Option<i64> {
     let first = *octets.first()?;
     let fill = if first & 0x80 == 0 { 0 } else { 0xff };
@@ -227,8 +227,8 @@ fn signed(octets: &[u8]) -> Option<i64> {
     Some(i64::from_be_bytes(eight))
 }
 
-/// An unsigned number, which is encoded like a signed one. Some agents leave out
-/// the zero octet before a first bit that is set.
+/// Decodes an unsigned number, which is encoded like a signed one. Some agents omit the zero
+/// octet before a first bit that is set.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // that bit is not a sign
 fn unsigned32(number: i64, octets: usize) -> Option<u32> {
     match number {
@@ -248,8 +248,8 @@ fn unsigned64(octets: &[u8]) -> Option<u64> {
 }
 
 fn oid(octets: &[u8]) -> Option<Oid> {
-    // X.690, section 8.19: seven bits in each octet; the first bit is set in all
-    // octets of a part but the last.
+    // X.690, section 8.19: each octet holds seven bits; its first bit is set in all octets of
+    // a sub-identifier but the last.
     let mut parts = Vec::with_capacity(octets.len() + 1);
     let mut part = 0_u64;
     let mut is_open = false;
@@ -273,11 +273,11 @@ fn oid(octets: &[u8]) -> Option<Oid> {
     (!octets.is_empty() && !is_open && parts.len() <= MAX_LEN).then(|| Oid::new(parts))
 }
 
-/// Writes a message from its end to its beginning, so that each length is known
-/// by the time it is written.
+/// A writer that builds a message from its end to its beginning, so that each length is known
+/// when it is written.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
-    /// The message, last octet first.
+    /// The message in reverse order.
     reversed: Vec<u8>,
 }
 
@@ -286,7 +286,7 @@ impl Writer {
         self.reversed.len()
     }
 
-    /// The message.
+    /// Returns the message.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.reversed.reverse();
         self.reversed
@@ -313,7 +313,7 @@ impl Writer {
         self.reversed.push(tag);
     }
 
-    /// Writes an element around what `write` writes, the last part first.
+    /// Writes an element whose content `write` writes, the last part first.
     pub(crate) fn within(&mut self, tag: u8, write: impl FnOnce(&mut Self)) {
         let before = self.len();
         write(self);
@@ -340,7 +340,7 @@ impl Writer {
 
     fn number(&mut self, tag: u8, number: i64) {
         let octets = number.to_be_bytes();
-        // The shortest form: no first octet that only repeats the sign.
+        // The shortest form, without leading octets that only repeat the sign.
         let mut from = 0;
         while from < 7 {
             let (this, next) = (octets[from], octets[from + 1] & 0x80);
@@ -352,7 +352,7 @@ impl Writer {
         self.tagged(tag, &octets[from..]);
     }
 
-    /// Writes an OID; without parts (a name that could not be read) it has no octets.
+    /// Writes an OID. An empty one, which stands for an unreadable OID, has no octets.
     pub(crate) fn oid(&mut self, oid: &[u32]) {
         let before = self.len();
         let (first, rest) = match oid {

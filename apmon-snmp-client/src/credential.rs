@@ -1,11 +1,11 @@
-//! Who asks an agent: a community, or a user.
+//! The credentials for an agent: a community, or a user.
 
 use crate::{
     secret::Secret,
     usm::{AuthProtocol, PrivProtocol},
 };
 
-/// The version of SNMP, and who asks.
+/// The version of SNMP, and the community or user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Credentials {
     /// SNMPv1, with a community: a password sent in clear text.
@@ -19,13 +19,13 @@ pub enum Credentials {
 /// A user of SNMPv3's user-based security model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct User {
-    /// Its name.
+    /// The user name.
     pub name: String,
-    /// How it signs. Without it anybody may claim to be this user.
+    /// The protocol and password for signing. Without them, anyone can claim to be this user.
     pub auth: Option<(AuthProtocol, Secret)>,
-    /// How it encrypts. A user who encrypts must sign.
+    /// The protocol and password for encryption. They require `auth`.
     pub privacy: Option<(PrivProtocol, Secret)>,
-    /// The context to ask in; mostly empty.
+    /// The context of requests, which is usually empty.
     pub context: String,
 }
 

@@ -1,4 +1,4 @@
-//! An agent's SNMPv3 engine: its clock, and a user's keys on it.
+//! An agent's SNMPv3 engine: its clock, and a user's keys for it.
 
 use std::cmp::Ordering;
 
@@ -10,16 +10,17 @@ use crate::{
     usm::{AuthKey, Keyring, PrivKey},
 };
 
-/// RFC 3414, section 2.2.3: a message older than this is a replay, seconds.
+/// The age, in seconds, beyond which a message counts as a replay (RFC 3414, section
+/// 2.2.3).
 const TIME_WINDOW: u32 = 150;
 
-/// The last known state of an engine, and one user's keys on it.
+/// The last known state of an engine, and one user's keys for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
     pub(crate) id: Vec<u8>,
-    /// How often it was started.
+    /// The number of times that the engine was started.
     pub(crate) boots: u32,
-    /// Seconds since it was last started, at `synchronised_at`.
+    /// The seconds since it was last started, as of `synchronised_at`.
     pub(crate) time: u32,
     synchronised_at: Instant,
     pub(crate) auth: Option<AuthKey>,
@@ -45,19 +46,19 @@ impl Engine {
         }
     }
 
-    /// Whether its user encrypts.
+    /// Whether the user encrypts.
     pub(crate) fn encrypts(&self) -> bool {
         self.privacy.is_some()
     }
 
-    /// Its time now, by our clock.
+    /// The engine's current time, by this machine's clock.
     pub(crate) fn now(&self) -> u32 {
         let since = self.synchronised_at.elapsed().as_secs();
         self.time.saturating_add(u32::try_from(since).unwrap_or(u32::MAX))
     }
 
-    /// The same engine with the clock it states itself, in a message that is
-    /// signed if the user signs.
+    /// The same engine, synchronised with the clock that it states in a message. The message
+    /// must be signed if the user signs.
     pub(crate) fn synchronised(&self, boots: u32, time: u32) -> Self {
         Self {
             boots,
@@ -67,8 +68,8 @@ impl Engine {
         }
     }
 
-    /// Whether a message of that clock is fresh (RFC 3414, section 3.2.7b: the
-    /// check on the side that is not authoritative).
+    /// Whether a message with these clock values is fresh (RFC 3414, section 3.2.7b: the check
+    /// on the non-authoritative side).
     pub(crate) fn is_in_time(&self, boots: u32, time: u32) -> bool {
         match boots.cmp(&self.boots) {
             Ordering::Less => false,

@@ -1,21 +1,21 @@
-//! Why an agent could not be read.
+//! The errors of a session.
 
 use crate::{ber::Malformed, message::ErrorStatus, oid::Oid};
 
-/// Why an agent could not be read.
+/// The reason why an agent could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnmpError {
-    /// No answer before the deadline.
+    /// No answer came before the deadline.
     #[error("no answer ({request})")]
     NoAnswer {
-        /// The request without an answer.
+        /// The unanswered request.
         request: String,
     },
-    /// No answer to encrypted requests, though signed ones are answered.
+    /// No answer came to encrypted requests, though signed ones are answered.
     #[error("no answer to encrypted requests: wrong privacy password or protocol")]
     NoAnswerEncrypted,
-    /// ICMP: no process listens on that port.
+    /// An ICMP message says that no process listens on the port.
     #[error("no SNMP agent listens on that port")]
     Refused,
     /// Sending or receiving failed.
@@ -23,7 +23,7 @@ pub enum SnmpError {
     Io {
         /// The step that failed (`socket`, `connect`, `send`, `receive`).
         step: &'static str,
-        /// The system's error.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The answer is not an SNMP message.
@@ -32,28 +32,28 @@ pub enum SnmpError {
     /// The agent answered with an error.
     #[error("the agent answers {status} to {request}")]
     Status {
-        /// The error.
+        /// The error status.
         status: ErrorStatus,
-        /// The request.
+        /// The request that it answers.
         request: String,
     },
     /// SNMPv3: the agent does not know the user.
     #[error("unknown user")]
     UnknownUser,
     /// SNMPv3: the signature is wrong.
-    #[error("wrong key: the authentication password or protocol is not the agent's")]
+    #[error("wrong key: the authentication password or protocol does not match the agent's")]
     WrongKey,
-    /// SNMPv3: the agent, or this side, could not decrypt.
-    #[error("wrong privacy key: the privacy password or protocol is not the agent's")]
+    /// SNMPv3: the agent could not decrypt the request, or the session the answer.
+    #[error("wrong privacy key: the privacy password or protocol does not match the agent's")]
     WrongPrivacyKey,
-    /// SNMPv3: the agent calls its own clock outdated.
-    #[error("not in the time window: the agent's boots or time go back and forth")]
+    /// SNMPv3: the agent rejects the clock that it has just reported.
+    #[error("outside the time window: the agent's boot counter or clock jumps back and forth")]
     TimeWindow,
-    /// SNMPv3: the agent names an engine ID and then does not know it.
+    /// SNMPv3: the agent rejects the engine ID that it announces.
     #[error("the agent does not know the engine ID that it announces")]
     UnknownEngine,
-    /// SNMPv3: a user who encrypts must sign.
-    #[error("encryption needs authentication")]
+    /// SNMPv3: the user has a privacy password but no authentication password.
+    #[error("encryption requires authentication")]
     ClearText,
     /// SNMPv3: the agent does not allow the user this security level.
     #[error("this user is not allowed to send requests {level}")]
@@ -64,7 +64,7 @@ pub enum SnmpError {
     /// SNMPv3: the agent does not have the context.
     #[error("unknown context")]
     UnknownContext,
-    /// SNMPv3: any other report.
+    /// SNMPv3: the agent sent any other report.
     #[error("the agent reports {0}")]
     Report(Oid),
 }

@@ -1,5 +1,5 @@
-//! Entry points of the fuzz targets: whatever reads bytes from outside. Not part of
-//! the API.
+//! Entry points of the fuzz targets, for all code that decodes received bytes. Not part of the
+//! API.
 
 use std::collections::VecDeque;
 
@@ -15,8 +15,8 @@ use crate::{
     walk::{Group, Walks},
 };
 
-/// Decodes a datagram of any version. A message that can be decoded is the same
-/// after it was encoded and decoded again.
+/// Decodes a datagram of any version. A message that can be decoded must be the same after
+/// being encoded and decoded again.
 pub fn message(bytes: &[u8]) {
     let Ok(message) = Message::decode(bytes) else {
         return;
@@ -42,18 +42,17 @@ pub fn message(bytes: &[u8]) {
     }
 }
 
-/// Columns to walk, and rows of each.
+/// The columns to walk, and the limit of rows of each.
 const COLUMNS: u32 = 5;
 const ROWS: usize = 40;
-/// Single values to read.
+/// The single values to read.
 const VALUES: u32 = 25;
-/// Requests in flight.
+/// The number of requests in flight.
 const WINDOW: usize = 4;
 
-/// Takes the answers of an agent, one after another: a walk ends, and keeps to its
-/// limit of rows. The first byte chooses the version; each answer has its length
-/// before it (2 bytes), and is a message or, if that is 0, rows after those asked
-/// for.
+/// Processes the answers of an agent: a walk must end, and observe its limit of rows. The first
+/// byte chooses the version. Each answer is preceded by its length (2 bytes) and is a message
+/// or, if the length is 0, rows after the requested ones.
 pub fn answer(bytes: &[u8]) {
     let Some((version, bytes)) = bytes.split_first() else {
         return;
@@ -66,7 +65,7 @@ pub fn answer(bytes: &[u8]) {
     let mut walks = Walks::new(groups.to_vec());
     let mut gets = Gets::new(&names);
     let is_v1 = version & 1 != 0;
-    // After the script, the end of the MIB is all that comes.
+    // After the script, every answer is the end of the MIB.
     let most = 2_000 + bytes.len();
     ask(&mut walks, &agent, is_v1, most, &mut script);
     ask(&mut gets, &agent, is_v1, most, &mut script);
@@ -140,7 +139,7 @@ impl Script<'_> {
                 Body::V1Trap(_) => (end(request), length),
             },
             Ok(Message::V3(message)) => {
-                // A user who does not sign accepts most.
+                // A user who does not sign accepts the most answers.
                 let user = User {
                     name: String::from_utf8_lossy(message.user).into_owned(),
                     auth: None,
@@ -156,7 +155,7 @@ impl Script<'_> {
         }
     }
 
-    /// Rows a few steps before or after those asked for.
+    /// An answer with rows a few steps before or after the requested ones.
     fn rows(&mut self, request: &Request) -> Pdu {
         let mut answer = end(request);
         let count = self.number();
@@ -184,7 +183,7 @@ impl Script<'_> {
     }
 }
 
-/// The answer that nothing follows.
+/// The answer that the MIB has ended.
 fn end(request: &Request) -> Pdu {
     let mut pdu = request.pdu(1);
     pdu.kind = PduKind::Response;

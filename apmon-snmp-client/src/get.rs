@@ -12,16 +12,16 @@ use crate::{
     value::{Value, Varbind},
 };
 
-/// Values to ask for at once: with texts among them, an answer stays below
+/// The most values requested at once: even with texts among them, the answer stays below
 /// 1,400 octets.
 const AT_ONCE: usize = 20;
 
-/// Single values that are being read, by their names.
+/// The operation that reads single values by their OIDs.
 #[derive(Debug)]
 pub(crate) struct Gets {
     oids: Vec<Oid>,
     values: Vec<Value>,
-    /// Sets of places in `oids` that are still to be asked for.
+    /// The sets of positions in `oids` that are still to be requested.
     waiting: VecDeque<Vec<usize>>,
 }
 
@@ -35,7 +35,7 @@ impl Gets {
         }
     }
 
-    /// The values, in the order of the names.
+    /// The values, in the order of the OIDs.
     pub(crate) fn finish(self) -> Vec<Varbind> {
         let pairs = self.oids.into_iter().zip(self.values);
         pairs.map(|(oid, value)| Varbind { oid, value }).collect()
@@ -69,7 +69,7 @@ impl Operation for Gets {
         match status {
             ErrorStatus(0) => {
                 let asked = places.len();
-                // Matched by name, not by place: some agents answer in another order.
+                // Matched by OID, not by position: some agents answer in another order.
                 for varbind in pdu.varbinds {
                     places.retain(|place| {
                         let is_it = self.oids[*place] == varbind.oid;
@@ -79,17 +79,17 @@ impl Operation for Gets {
                         !is_it
                     });
                 }
-                // An answer in part: the rest is asked for by itself.
+                // After a partial answer, the rest is requested separately.
                 match places.len() < asked {
-                    true => self.again(places),
-                    false => self.in_halves(places),
+                    true => self.requeue(places),
+                    false => self.requeue_halves(places),
                 }
             }
-            // SNMPv1: one absent value spoils the answer for all others.
+            // SNMPv1: one absent value makes the whole request fail.
             ErrorStatus::NO_SUCH_NAME if at.is_some_and(|at| at < places.len()) => {
                 let absent = places.remove(at.unwrap_or(0));
                 self.values[absent] = Value::NoSuchObject;
-                self.again(places);
+                self.requeue(places);
             }
             ErrorStatus::NO_SUCH_NAME if places.len() == 1 => self.values[places[0]] = Value::NoSuchObject,
             ErrorStatus::AUTHORIZATION => return Err(request.refused(pdu.error_status)),
@@ -97,7 +97,7 @@ impl Operation for Gets {
                 if status == ErrorStatus::TOO_BIG {
                     notes.at_most(places.len() / 2);
                 }
-                self.in_halves(places);
+                self.requeue_halves(places);
             }
         }
         Ok(())
@@ -105,17 +105,17 @@ impl Operation for Gets {
 }
 
 impl Gets {
-    /// Asks for each half by itself: one value is at fault. A single value is
+    /// Requests each half separately, as one of the values is at fault. A single value is
     /// given up.
-    fn in_halves(&mut self, mut places: Vec<usize>) {
+    fn requeue_halves(&mut self, mut places: Vec<usize>) {
         if places.len() > 1 {
             let rest = places.split_off(places.len() / 2);
-            self.again(places);
-            self.again(rest);
+            self.requeue(places);
+            self.requeue(rest);
         }
     }
 
-    fn again(&mut self, places: Vec<usize>) {
+    fn requeue(&mut self, places: Vec<usize>) {
         if !places.is_empty() {
             self.waiting.push_back(places);
         }

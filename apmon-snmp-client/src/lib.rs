@@ -1,12 +1,12 @@
 //! An SNMP client of versions 1, 2c and 3.
 //!
 //! A [`Session`] reads values and whole tables from one agent, with several
-//! requests in flight and within a deadline. It adapts to what the agent answers:
-//! how many rows at once, how fast, whether it knows GETBULK. A table that could
-//! not be read to its end says so, and never looks like a short one.
+//! requests in flight and within a deadline. It adapts to the agent: how many rows fit
+//! into an answer, how fast the agent is, whether it knows GETBULK. A table that was not
+//! read to its end carries the failure, and never looks like a short table.
 //!
-//! This crate is not an agent, and does not set values. [`message`] reads and
-//! writes traps and informs, but nothing here receives them.
+//! This crate is not an agent and does not set values. [`message`] encodes and decodes
+//! traps and informs, but nothing here receives them.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
@@ -48,21 +48,21 @@
 //! ```
 //!
 //! [`walk`](Session::walk) reads a column, [`columns`](Session::columns) several
-//! side by side. An [`Agent`] keeps what one session has learned for the next:
-//! how much the agent answers at once, how fast it is, its SNMPv3 engine.
+//! side by side. An [`Agent`] keeps what one session has learned for the next: how much
+//! fits into an answer, how fast the agent is, and its SNMPv3 engine.
 //!
 //! The modules, from the wire upwards:
 //!
 //! | module | holds |
 //! |---|---|
-//! | `oid`, `value` | names of objects, and their values |
-//! | `ber`, [`message`] | messages of all versions, to octets and back |
-//! | [`usm`], `credential`, `secret` | SNMPv3's keys, signatures and encryption; who asks an agent |
-//! | `engine`, `agent` | what is known of an agent, for all sessions with it |
-//! | `operation` | the trait of what a session runs: requests out, answers in, no sockets |
-//! | `get`, `walk` | the operations: single values; columns, to an end whatever the agent does |
-//! | `session`, `error` | requests in flight, sent again, matched with their answers; why an agent could not be read |
-//! | `text` | texts of an agent, safe to show |
+//! | `oid`, `value` | OIDs and values |
+//! | `ber`, [`message`] | encoding and decoding messages of all versions |
+//! | [`usm`], `credential`, `secret` | SNMPv3's keys, signatures and encryption; communities and users |
+//! | `engine`, `agent` | the knowledge about an agent that all sessions with it share |
+//! | `operation` | the trait of operations that a session runs, without sockets or time |
+//! | `get`, `walk` | the operations: reading single values, and reading columns, which always ends |
+//! | `session`, `error` | requests in flight, retries, matching answers; errors |
+//! | `text` | making an agent's texts safe to display |
 
 mod agent;
 mod ber;

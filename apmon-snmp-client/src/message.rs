@@ -1,5 +1,5 @@
-//! SNMP messages: v1 (RFC 1157), v2c (RFC 1901) and v3 (RFC 3412), with the
-//! PDUs of RFC 3416. What a message says, not whether it can be trusted.
+//! Encoding and decoding SNMP messages: v1 (RFC 1157), v2c (RFC 1901) and v3 (RFC 3412), with
+//! the PDUs of RFC 3416. Whether a message can be trusted is not checked here.
 
 mod v3;
 
@@ -20,19 +20,19 @@ type Result<T> = std::result::Result<T, Malformed>;
 pub enum PduKind {
     /// A request for values.
     Get,
-    /// A request for the values that follow.
+    /// A request for the next values.
     GetNext,
-    /// An answer.
+    /// The answer to a request.
     Response,
     /// A request to set values.
     Set,
-    /// A request for many of the values that follow.
+    /// A request for many of the next values.
     GetBulk,
-    /// A notification that wants an answer.
+    /// A notification that must be acknowledged.
     Inform,
     /// A notification.
     Trap,
-    /// What is wrong with a message of v3.
+    /// A report of what is wrong with a v3 message.
     Report,
 }
 
@@ -65,22 +65,22 @@ impl PduKind {
 /// A PDU of RFC 3416.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pdu {
-    /// Its kind.
+    /// The kind of the PDU.
     pub kind: PduKind,
-    /// Matches an answer with its request.
+    /// The ID that matches an answer with its request.
     pub request_id: i32,
-    /// The [`ErrorStatus`] as a number, 0 for success. In a GETBULK
-    /// (non-repeaters): how many of the first names are asked for only once.
+    /// The [`ErrorStatus`] as a number, 0 for success. In a GETBULK, non-repeaters: the number
+    /// of leading OIDs of which only one instance is requested.
     pub error_status: i32,
-    /// The varbind at fault, from 1. In a GETBULK (max-repetitions): how often the
-    /// other names are asked for.
+    /// The position of the varbind at fault, counted from 1. In a GETBULK, max-repetitions: the
+    /// number of instances requested of each other OID.
     pub error_index: i32,
-    /// Names and values.
+    /// The OIDs and values.
     pub varbinds: Vec<Varbind>,
 }
 
 impl Pdu {
-    /// A request of that kind for `oids`.
+    /// Creates a request of this kind for `oids`.
     pub fn request<'a>(kind: PduKind, request_id: i32, oids: impl IntoIterator<Item = &'a Oid>) -> Self {
         let asked = |oid: &Oid| Varbind {
             oid: oid.clone(),
@@ -122,13 +122,13 @@ pub struct V1Trap {
     pub enterprise: Oid,
     /// The device that the trap is about.
     pub agent: Ipv4Addr,
-    /// 0 to 5 for the traps of all devices, 6 for one of the enterprise's.
+    /// The generic trap, 0 to 5, or 6 for a trap of the enterprise.
     pub generic: i32,
-    /// Which of the enterprise's traps.
+    /// The number of the enterprise's trap.
     pub specific: i32,
-    /// The agent's uptime, hundredths of a second.
+    /// The agent's uptime, in hundredths of a second.
     pub uptime: u32,
-    /// Names and values.
+    /// The OIDs and values.
     pub varbinds: Vec<Varbind>,
 }
 
@@ -149,15 +149,15 @@ impl V1Trap {
         let at = trap.position();
         let wrong = |what| Malformed { what, at };
         let Some(IP_ADDRESS) = trap.peek() else {
-            return Err(wrong("no agent address"));
+            return Err(wrong("expected an agent address"));
         };
         let Value::IpAddress(agent) = trap.value()? else {
-            return Err(wrong("no agent address"));
+            return Err(wrong("expected an agent address"));
         };
         let (generic, specific) = (trap.int32()?, trap.int32()?);
         let uptime = match (trap.peek(), trap.value()?) {
             (Some(TIME_TICKS), Value::TimeTicks(uptime)) => uptime,
-            _ => return Err(wrong("no time stamp")),
+            _ => return Err(wrong("expected a time stamp")),
         };
         Ok(Self {
             enterprise,
@@ -170,23 +170,23 @@ impl V1Trap {
     }
 }
 
-/// The content of a message of v1 or v2c.
+/// The content of a v1 or v2c message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Body {
     /// A PDU of RFC 3416.
     Pdu(Pdu),
-    /// A trap of v1.
+    /// The trap PDU of v1.
     V1Trap(V1Trap),
 }
 
-/// A message of v1 or v2c.
+/// A v1 or v2c message.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CommunityMessage {
-    /// The message is of v1, not v2c.
+    /// Whether the message is of v1 rather than v2c.
     pub is_v1: bool,
-    /// The community, which is a password.
+    /// The community, which serves as a password.
     pub community: Vec<u8>,
-    /// The content.
+    /// The content of the message.
     pub body: Body,
 }
 
@@ -220,7 +220,7 @@ impl CommunityMessage {
 /// A message of any version.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message<'a> {
-    /// A message of v1 or v2c.
+    /// A v1 or v2c message.
     Community(CommunityMessage),
     /// A message of v3.
     V3(V3Message<'a>),
@@ -230,8 +230,8 @@ impl<'a> Message<'a> {
     /// Decodes a datagram.
     ///
     /// # Errors
-    /// If it is not an SNMP message. A value that cannot be read does not cause
-    /// an error: it is [`Value::Unreadable`].
+    /// If the datagram is not an SNMP message. An unreadable value does not cause an error but
+    /// becomes [`Value::Unreadable`].
     pub fn decode(datagram: &'a [u8]) -> Result<Self> {
         let mut message = Reader::new(datagram).sequence()?;
         let at = message.position();
@@ -240,7 +240,7 @@ impl<'a> Message<'a> {
             1 => Self::community(message, false),
             3 => V3Message::read(message).map(Self::V3),
             _ => Err(Malformed {
-                what: "unknown version of SNMP",
+                what: "unknown SNMP version",
                 at,
             }),
         }
@@ -253,7 +253,12 @@ impl<'a> Message<'a> {
         let body = match (tag, PduKind::of(tag)) {
             (V1_TRAP, _) => Body::V1Trap(V1Trap::read(pdu)?),
             (_, Some(kind)) => Body::Pdu(Pdu::read(kind, pdu)?),
-            _ => return Err(Malformed { what: "no PDU", at }),
+            _ => {
+                return Err(Malformed {
+                    what: "expected a PDU",
+                    at,
+                });
+            }
         };
         Ok(Self::Community(CommunityMessage {
             is_v1,
@@ -263,20 +268,20 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Why a request was not answered as asked (RFC 3416, section 3).
+/// The error status of an answer (RFC 3416, section 3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ErrorStatus(pub i32);
 
 impl ErrorStatus {
-    /// The answer would not fit into a message.
+    /// The answer does not fit into a message.
     pub const TOO_BIG: Self = Self(1);
     /// SNMPv1: there is no such object, or nothing follows it.
     pub const NO_SUCH_NAME: Self = Self(2);
-    /// The agent failed.
+    /// The agent failed for another reason.
     pub const GENERAL: Self = Self(5);
     /// The object cannot be read.
     pub const NO_ACCESS: Self = Self(6);
-    /// The community or user may not read it.
+    /// The community or user may not read the object.
     pub const AUTHORIZATION: Self = Self(16);
 
     const NAMES: [&'static str; 19] = [
@@ -302,7 +307,7 @@ impl ErrorStatus {
     ];
 }
 
-/// Shows its name in the RFC: `genErr`.
+/// Shows the name of the status in the RFC, such as `genErr`.
 impl fmt::Display for ErrorStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match usize::try_from(self.0).ok().and_then(|n| Self::NAMES.get(n)) {

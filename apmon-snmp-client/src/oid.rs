@@ -7,25 +7,24 @@ use crate::text::excerpt;
 /// The most sub-identifiers of an OID (RFC 3416, section 2).
 pub const MAX_LEN: usize = 128;
 
-/// An object identifier, as `1.3.6.1.2.1.1.5.0`. OIDs are ordered as agents order
-/// them.
+/// An object identifier such as `1.3.6.1.2.1.1.5.0`. OIDs are ordered as agents order them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Oid(Vec<u32>);
 
 impl Oid {
-    /// An OID of these sub-identifiers.
+    /// Creates an OID from its sub-identifiers.
     #[must_use]
     pub fn new(parts: impl Into<Vec<u32>>) -> Self {
         Self(parts.into())
     }
 
-    /// Its sub-identifiers.
+    /// The sub-identifiers.
     #[must_use]
     pub fn parts(&self) -> &[u32] {
         &self.0
     }
 
-    /// The sub-identifiers that follow `root`; `None` if it is not below `root`.
+    /// The sub-identifiers that follow `root`; `None` if the OID is not below `root`.
     #[must_use]
     pub fn below(&self, root: &[u32]) -> Option<&[u32]> {
         self.0.strip_prefix(root).filter(|index| !index.is_empty())
@@ -82,15 +81,14 @@ impl fmt::Debug for Oid {
     }
 }
 
-/// A text that is not an OID.
+/// The error for a text that is not an OID.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("not an OID in the form 1.3.6.1.2.1: {text:?}")]
 pub struct NotAnOid {
     text: String,
 }
 
-/// Parses numbers between dots; a dot before the first is allowed, as net-snmp
-/// prints it.
+/// Parses numbers separated by dots. A leading dot, as net-snmp prints it, is allowed.
 impl FromStr for Oid {
     type Err = NotAnOid;
 

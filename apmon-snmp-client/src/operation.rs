@@ -1,4 +1,4 @@
-//! An operation on an agent, apart from sockets and time.
+//! Operations on an agent, independent of sockets and time.
 
 use std::fmt;
 
@@ -10,48 +10,48 @@ use crate::{
     value::Varbind,
 };
 
-/// Something to read from an agent, in as many requests as it takes. It knows
-/// nothing of sockets or time.
+/// An operation that reads from an agent, in as many requests as it takes. It does not
+/// depend on sockets or time.
 pub(crate) trait Operation: Send {
-    /// The next request that can be made now; `None` while it waits for
-    /// answers, and when it is done.
+    /// Returns the next request; `None` while the operation waits for answers, and when it
+    /// is done.
     fn next(&mut self, limits: Limits) -> Option<Request>;
 
-    /// Takes the answer to a request.
+    /// Processes the answer to a request.
     fn answered(&mut self, request: Request, answer: Answer, notes: &mut Notes) -> Result<(), SnmpError>;
 }
 
-/// What a request to an agent must keep to.
+/// The limits for requests to an agent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// The agent does not know GETBULK.
+    /// Whether the agent lacks GETBULK.
     pub(crate) lacks_bulk: bool,
-    /// Varbinds that fit into an answer, as far as is known.
+    /// The most varbinds that fit into an answer, as far as is known.
     pub(crate) most_varbinds: usize,
-    /// Octets of an answer.
+    /// The most octets that fit into an answer.
     pub(crate) most_octets: usize,
-    /// Octets of an answer besides its varbinds.
+    /// The octets of an answer besides its varbinds.
     pub(crate) overhead: usize,
 }
 
-/// An answer.
+/// An answer to a request.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) pdu: Pdu,
-    /// Octets.
+    /// The length of the message, in octets.
     pub(crate) length: usize,
 }
 
-/// A request that has no id yet.
+/// A request that has not been given an ID yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) kind: PduKind,
-    /// How often each OID is asked for: more than once only in a GETBULK.
+    /// The number of instances to read after each OID; more than 1 only in a GETBULK.
     pub(crate) repetitions: usize,
     pub(crate) oids: Vec<Oid>,
-    /// Which part of its operation made it.
+    /// The part of the operation that made the request.
     pub(crate) tag: usize,
-    /// Which of the operation's objects it asks for.
+    /// The objects of the operation that the request asks for, by position.
     pub(crate) places: Vec<usize>,
 }
 
@@ -64,7 +64,7 @@ impl Request {
         pdu
     }
 
-    /// Halves what it asks for at once.
+    /// Halves the number of rows that the request asks for.
     pub(crate) fn halve(&mut self) {
         self.repetitions = (self.repetitions / 2).max(1);
     }
@@ -74,7 +74,7 @@ impl Request {
         self.repetitions * self.oids.len()
     }
 
-    /// The error for an answer with that status.
+    /// The error for an answer with this status.
     pub(crate) fn refused(&self, status: i32) -> SnmpError {
         SnmpError::Status {
             status: ErrorStatus(status),
@@ -83,7 +83,7 @@ impl Request {
     }
 }
 
-/// `GET of 1.3.6.1.2.1.1.5.0 and 3 more`.
+/// Shows the request in errors: `GET of 1.3.6.1.2.1.1.5.0 and 3 more`.
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
@@ -99,7 +99,7 @@ impl fmt::Display for Request {
     }
 }
 
-/// An operation of one request.
+/// An operation that consists of one request.
 #[derive(Debug)]
 pub(crate) struct Once {
     request: Option<Request>,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A community or password. It prints as `***`.
+/// A community or password, which prints as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<str>);
 
@@ -12,7 +12,7 @@ impl Secret {
         Self(value.into().into_boxed_str())
     }
 
-    /// The value itself, for the one place that sends it.
+    /// Returns the value itself, for sending it or deriving a key.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

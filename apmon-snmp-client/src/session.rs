@@ -1,5 +1,5 @@
-//! Reading from an agent: several requests in flight, each sent again until it
-//! is answered or the deadline passes; answers are matched by id.
+//! Sessions with an agent. Several requests are in flight at once, each is retried until it
+//! is answered or the deadline passes, and answers are matched by ID.
 
 mod exchange;
 mod pace;
@@ -35,39 +35,40 @@ pub struct Session {
     #[expect(dead_code, reason = "the agent counts this session for as long as it exists")]
     guard: SessionGuard,
     deadline: Instant,
-    /// Each answer moves the deadline this far away.
+    /// The time by which each answer extends the deadline from now.
     patience: Option<Duration>,
     last_id: i32,
-    /// Keeps the agent's engine even if no answer comes.
+    /// Whether the agent's engine is kept even if no answer comes.
     keeps_engine_on_timeout: bool,
-    /// Requests that were answered with what they asked for.
+    /// The number of requests that were answered with values.
     answers: u32,
-    /// The id of the request that was only signed, and whether it was answered.
+    /// The ID of the request that was only signed.
     signed_id: Option<i32>,
+    /// Whether the request that was only signed was answered.
     signed_is_answered: bool,
-    /// Why the last datagram since the last answer could not be read.
+    /// The error of the last unreadable datagram since the last answer.
     malformed: Option<Malformed>,
     stats: SessionStats,
 }
 
-/// What a session has cost so far.
+/// The cost of a session so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct SessionStats {
-    /// Requests that were answered.
+    /// The number of requests that were answered.
     pub round_trips: u32,
-    /// Requests that were sent again.
+    /// The number of retries.
     pub retries: u32,
-    /// The longest answer, octets.
+    /// The length of the longest answer, in octets.
     pub longest: usize,
 }
 
 impl Session {
-    /// Opens a session with the agent at `address`, good until `deadline`. This
-    /// sends nothing yet.
+    /// Opens a session with the agent at `address` that lasts until `deadline`. Nothing is sent
+    /// yet.
     ///
     /// # Errors
-    /// [`SnmpError::Io`] if this machine has no socket or route for it;
+    /// [`SnmpError::Io`] if this machine has no socket or route for the address;
     /// [`SnmpError::ClearText`] for a user who encrypts without signing.
     pub async fn open(
         address: SocketAddr,
@@ -109,16 +110,15 @@ impl Session {
         self.deadline = deadline;
     }
 
-    /// Waits this long for each answer from now on, instead of one deadline for
-    /// all: every answer moves the deadline. For long walks that a person
-    /// watches.
+    /// Limits the wait for each answer from now on, instead of the total time: every answer
+    /// extends the deadline. For long walks that a person watches.
     pub fn wait_for_each(&mut self, patience: Duration) {
         self.patience = Some(patience);
         self.extend_deadline();
     }
 
     fn extend_deadline(&mut self) {
-        // A moment beyond the clock's range leaves the deadline as it is.
+        // A time beyond the clock's range leaves the deadline as it is.
         if let Some(later) = self
             .patience
             .and_then(|patience| Instant::now().checked_add(patience))
@@ -127,29 +127,27 @@ impl Session {
         }
     }
 
-    /// Keeps what is known about the agent's engine even if a request times out:
-    /// an agent may ignore requests for what it does not have, such as the context
-    /// of one VLAN.
+    /// Keeps the agent's engine even if a request times out. An agent may ignore requests for
+    /// something that it does not have, such as the context of a VLAN.
     pub fn keep_engine_on_timeout(&mut self) {
         self.keeps_engine_on_timeout = true;
     }
 
-    /// What the session has cost so far.
+    /// The cost of the session so far.
     #[must_use]
     pub fn stats(&self) -> SessionStats {
         self.stats
     }
 
-    /// What is known of the agent.
+    /// The knowledge about the agent.
     #[must_use]
     pub fn agent(&self) -> &Arc<Agent> {
         &self.agent
     }
 
-    /// Reads the values of `oids`, in their order. A value that the agent does
-    /// not have is [`NoSuchObject`](crate::Value::NoSuchObject), with SNMPv1 as
-    /// well; one that it withholds for another reason is
-    /// [`Unreadable`](crate::Value::Unreadable).
+    /// Reads the values of `oids`, in their order. A value that the agent does not have is
+    /// [`NoSuchObject`](crate::Value::NoSuchObject), even with SNMPv1; one that it does not
+    /// return for another reason is [`Unreadable`](crate::Value::Unreadable).
     ///
     /// # Errors
     /// If the agent does not answer or refuses.
@@ -183,13 +181,12 @@ impl Session {
             .unwrap_or_default())
     }
 
-    /// Reads everything below `root`, at most `limit` instances, and hands the
-    /// rows of each answer to `sink` until it breaks. Returns why the walk ended
-    /// early otherwise (a loop, the limit).
+    /// Reads everything below `root`, at most `limit` instances, and passes the rows of each
+    /// answer to `sink`, until that breaks. Returns the reason if the walk ended early
+    /// otherwise (a loop, the limit).
     ///
     /// # Errors
-    /// If the agent does not answer or refuses; `sink` has had the rows read
-    /// before that.
+    /// If the agent does not answer or refuses; `sink` has received the rows read before that.
     pub async fn walk_into(
         &mut self,
         root: &Oid,
@@ -201,8 +198,8 @@ impl Session {
         Ok(stream.finish())
     }
 
-    /// Reads the columns of each group, in their order. The columns of a group
-    /// are read side by side, the groups at the same time.
+    /// Reads the columns of each group, and returns them in their order. The columns of a group
+    /// are read side by side, and the groups at the same time.
     ///
     /// # Errors
     /// If the agent does not answer or refuses. Anything else that ends a column
@@ -213,11 +210,11 @@ impl Session {
         Ok(walks.finish())
     }
 
-    /// Reads single values and columns at the same time, as [`get`](Self::get)
-    /// and [`columns`](Self::columns) do.
+    /// Reads single values and columns at the same time, like [`get`](Self::get) and
+    /// [`columns`](Self::columns).
     ///
     /// # Errors
-    /// As those two.
+    /// As for [`get`](Self::get) and [`columns`](Self::columns).
     pub async fn read(
         &mut self,
         oids: &[Oid],
@@ -235,8 +232,8 @@ impl Session {
         self.exchange(operations).await
     }
 
-    /// Asks an SNMPv3 agent for its engine, if that is unknown: no other request
-    /// can be addressed before.
+    /// Discovers the engine of an SNMPv3 agent if it is unknown: any other request must name
+    /// the engine.
     async fn discover_engine(&mut self) -> Result<(), SnmpError> {
         if !matches!(*self.credentials, Credentials::V3(_)) || self.agent.notes().engine.is_some() {
             return Ok(());
@@ -246,8 +243,8 @@ impl Session {
     }
 }
 
-/// Ids begin at a number that cannot be guessed, so that only those who see a
-/// request can answer it.
+/// The first ID, which is unpredictable, so that only someone who sees a request can answer
+/// it.
 fn first_id() -> i32 {
     i32::try_from(random() & 0x3fff_ffff).unwrap_or(1).max(1)
 }

@@ -1,10 +1,10 @@
-//! Text from an agent, made safe to show on a terminal.
+//! Making the texts of an agent safe to display on a terminal.
 
 use std::borrow::Cow;
 
-/// Returns `text` with every character written out (`\n`, `\u{1b}`, `\u{202e}`)
-/// that could drive a terminal or hide other text: control characters of both
-/// sets, line and paragraph separators, direction and other invisible marks.
+/// Escapes every character that could drive a terminal or hide other text (`\n`, `\u{1b}`,
+/// `\u{202e}`): control characters of both sets, line and paragraph separators, direction
+/// marks and other invisible characters.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unprintable) {
         return Cow::Borrowed(text);
@@ -19,13 +19,30 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Returns the beginning of `text`, at most `max` characters, printable.
+/// Returns the beginning of `text`, printable, at most `max` displayed characters. An
+/// escape is shown whole or not at all.
 pub(crate) fn excerpt(text: &str, max: usize) -> String {
-    let shown = printable(text);
-    match shown.char_indices().nth(max) {
-        Some((end, _)) => format!("{}...", &shown[..end]),
-        None => shown.into_owned(),
+    let (mut shown, mut room) = (String::new(), max);
+    for c in text.chars() {
+        let before = shown.len();
+        let length = match is_unprintable(c) {
+            true => {
+                shown.extend(c.escape_default());
+                shown.len() - before // it is ASCII
+            }
+            false => {
+                shown.push(c);
+                1
+            }
+        };
+        if length > room {
+            shown.truncate(before);
+            shown.push_str("...");
+            break;
+        }
+        room -= length;
     }
+    shown
 }
 
 fn is_unprintable(c: char) -> bool {
@@ -50,6 +67,9 @@ mod tests {
     fn an_excerpt_is_cut_by_characters() {
         assert_eq!(excerpt("äöü", 2), "äö...");
         assert_eq!(excerpt("ab", 2), "ab");
+        // An escape counts with all of its characters.
         assert_eq!(excerpt("a\nb", 3), "a\\n...");
+        assert_eq!(excerpt("a\u{202e}b", 8), "a...");
+        assert_eq!(excerpt("a\u{202e}b", 10), "a\\u{202e}b");
     }
 }

@@ -1,9 +1,9 @@
-//! The cryptography of SNMPv3's user-based security model (RFC 3414), as pure
-//! functions over bytes: a password becomes a key for one engine, and a key signs
-//! messages or encrypts their content.
+//! The cryptography of SNMPv3's user-based security model (RFC 3414), as pure functions
+//! over bytes: deriving a key for one engine from a password, and signing messages or
+//! encrypting their content with a key.
 //!
-//! The place of the code in a message, the time window and the next salt are the
-//! caller's.
+//! The caller is responsible for the position of the signature in a message, the time window
+//! and unique salts.
 //!
 //! | algorithm | standard |
 //! |---|---|

@@ -1,10 +1,10 @@
-//! Values of objects, and their names.
+//! Values and varbinds.
 
 use std::{fmt, net::Ipv4Addr};
 
 use crate::{oid::Oid, text::printable};
 
-/// A value of a varbind (RFC 3416, section 3).
+/// The value of a varbind (RFC 3416, section 3).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Value {
@@ -12,7 +12,7 @@ pub enum Value {
     Integer(i64),
     /// OCTET STRING.
     Octets(Vec<u8>),
-    /// NULL, which requests have in the place of values.
+    /// NULL, which requests contain instead of values.
     Null,
     /// OBJECT IDENTIFIER.
     Oid(Oid),
@@ -28,19 +28,19 @@ pub enum Value {
     Opaque(Vec<u8>),
     /// `Counter64`.
     Counter64(u64),
-    /// The agent does not know the object.
+    /// An exception: the agent does not have the object.
     NoSuchObject,
-    /// The object does not have that instance.
+    /// An exception: the object does not have that instance.
     NoSuchInstance,
-    /// Nothing follows: the end of what the agent has.
+    /// An exception: nothing follows, as this is the end of the agent's objects.
     EndOfMibView,
-    /// A value that cannot be read (a number without octets), or one of an
-    /// unknown type. Its BER tag.
+    /// A value that cannot be read (a number without octets), or one of an unknown type,
+    /// with its BER tag.
     Unreadable(u8),
 }
 
 impl Value {
-    /// The number, of an INTEGER or an unsigned type.
+    /// The number, if this is an INTEGER or of an unsigned type.
     #[must_use]
     pub fn number(&self) -> Option<i64> {
         match self {
@@ -62,8 +62,8 @@ impl Value {
         }
     }
 
-    /// The number, where it cannot be negative. Agents put 32 unsigned bits into an
-    /// INTEGER of 32 signed ones: a disk of 2^31 blocks is then -2147483648.
+    /// The number of an object that cannot be negative. Agents put 32 unsigned bits into a
+    /// signed INTEGER: a disk of 2^31 blocks is then reported as -2147483648.
     #[must_use]
     pub fn natural(&self) -> Option<u64> {
         match self {
@@ -83,8 +83,8 @@ impl Value {
         }
     }
 
-    /// The text of an OCTET STRING, without space around it and zeros at its end.
-    /// Octets that are not UTF-8 are taken as Latin-1, which old devices write.
+    /// The text of an OCTET STRING, without surrounding white space and trailing zeros.
+    /// Octets that are not UTF-8 are read as Latin-1, which old devices use.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         let octets = self.octets()?;
@@ -108,7 +108,7 @@ impl Value {
         }
     }
 
-    /// Whether there is a value: none of the exceptions, and readable.
+    /// Whether this is a readable value and not one of the exceptions.
     #[must_use]
     pub fn exists(&self) -> bool {
         !matches!(
@@ -117,7 +117,7 @@ impl Value {
         )
     }
 
-    /// The name of its type, as net-snmp prints it.
+    /// The name of the value's type, as net-snmp prints it.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         match self {
@@ -137,7 +137,7 @@ impl Value {
     }
 }
 
-/// Whether a person can read the octets.
+/// Whether the octets are readable text.
 fn is_text(octets: &[u8]) -> bool {
     std::str::from_utf8(octets).is_ok_and(|text| {
         text.chars()
@@ -145,7 +145,8 @@ fn is_text(octets: &[u8]) -> bool {
     })
 }
 
-/// Shows the value alone, safe for a terminal: a text as it is, other octets in hex.
+/// Shows the value without its type, safe for a terminal: text as it is, other octets in
+/// hexadecimal digits.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -184,17 +185,17 @@ fn hex(octets: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// A name and its value.
+/// A varbind: the OID of an instance, and its value.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Varbind {
-    /// The name of the instance; empty if the agent sent one that cannot be read.
+    /// The OID of the instance; empty if the agent sent one that cannot be read.
     pub oid: Oid,
-    /// Its value.
+    /// The value of the instance.
     pub value: Value,
 }
 
 impl Varbind {
-    /// A varbind of that name and value.
+    /// Creates a varbind.
     pub fn new(oid: impl Into<Oid>, value: Value) -> Self {
         Self {
             oid: oid.into(),
@@ -203,7 +204,7 @@ impl Varbind {
     }
 }
 
-/// `1.3.6.1.2.1.1.5.0 = STRING: office-switch`.
+/// Shows OID, type and value: `1.3.6.1.2.1.1.5.0 = STRING: office-switch`.
 impl fmt::Display for Varbind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.value.type_name() {

@@ -1,5 +1,5 @@
-//! Reading columns of tables: side by side, as many rows at once as the agent
-//! answers, and to an end whatever the agent does.
+//! Walking the columns of tables: side by side, with as many rows at once as fit into the
+//! agent's answers. A walk ends whatever the agent does.
 
 mod column;
 mod cursor;
@@ -23,14 +23,14 @@ use crate::{
     operation::{Answer, Limits, Operation, Request},
 };
 
-/// The assumed size of a value before one was seen, with its type and length and
-/// those of the varbind, octets.
+/// The assumed size, in octets, of a value before one was seen, with the types and lengths
+/// of value and varbind.
 const VALUE_OCTETS: usize = 10;
 
-/// The assumed size of an index (an ifIndex, two small numbers), octets.
+/// The assumed size, in octets, of an index: an ifIndex, or two small numbers.
 const INDEX_OCTETS: usize = 3;
 
-/// Columns that are read side by side.
+/// A group of columns that are read side by side.
 #[derive(Clone, Debug)]
 pub struct Group {
     roots: Vec<Oid>,
@@ -39,8 +39,8 @@ pub struct Group {
 }
 
 impl Group {
-    /// The columns below `roots`, each up to `limit` rows. They should have the
-    /// same rows: a column that ends early costs nothing, one that is much longer
+    /// Creates a group of the columns below `roots`, each with at most `limit` rows. They should
+    /// have the same rows: a column that ends early costs nothing, but one that is much longer
     /// is read alone.
     pub fn new(roots: impl IntoIterator<Item = Oid>, limit: usize) -> Self {
         Self {
@@ -50,35 +50,34 @@ impl Group {
         }
     }
 
-    /// The same group with an estimate of how long its indexes are, in octets:
-    /// the first answer, too, is to fit into an Ethernet frame. A number below
-    /// 128 takes one octet. Default 3.
+    /// Sets an estimate of the length of the indexes, in octets, so that even the first answer
+    /// fits into an Ethernet frame. A number below 128 takes one octet. Default 3.
     #[must_use]
     pub fn with_index_octets(self, index_octets: usize) -> Self {
         Self { index_octets, ..self }
     }
 }
 
-/// Groups of columns that are being read.
+/// The operation that walks groups of columns.
 #[derive(Debug)]
 pub(crate) struct Walks {
     groups: Vec<GroupWalk>,
 }
 
-/// A group that is being read: by one request at a time, or, once an answer was
-/// too long for the agent, by several with a part of the columns each.
+/// The walk of a group, with one request at a time or, once an answer was too long for the
+/// agent, with several requests for a part of the columns each.
 #[derive(Debug)]
 struct GroupWalk {
     cursors: Vec<Cursor>,
     limit: usize,
-    /// Octets of an index, before one was seen.
+    /// The estimated octets of an index, until one is seen.
     index_octets: usize,
-    /// Sets of columns to ask for together.
+    /// The sets of columns that are requested together.
     parts: VecDeque<Vec<usize>>,
-    /// Octets of a varbind in the last answer.
+    /// The octets of a varbind in the last answer.
     octets: Option<usize>,
-    /// Rows to ask for by GETNEXT, because a GETBULK for them was refused.
-    singly: usize,
+    /// The number of rows to request by GETNEXT, because a GETBULK for them was refused.
+    single_rows: usize,
     was_refused: bool,
 }
 
@@ -94,7 +93,7 @@ impl Walks {
             limit: group.limit,
             index_octets: group.index_octets,
             octets: None,
-            singly: 0,
+            single_rows: 0,
             was_refused: false,
         };
         Self {
@@ -110,7 +109,7 @@ impl Walks {
 }
 
 impl GroupWalk {
-    /// Octets of a row, as far as is known.
+    /// The octets of a row, as far as is known.
     fn row_octets(&self, columns: &[usize]) -> usize {
         let guess = |at: &usize| self.cursors[*at].at.len() + self.index_octets + 2 + VALUE_OCTETS;
         match self.octets {
@@ -119,23 +118,23 @@ impl GroupWalk {
         }
     }
 
-    /// The number of rows to ask for at once.
+    /// The number of rows to request at once.
     fn rows(&self, columns: &[usize], limits: Limits) -> usize {
         let fitting = limits.most_octets.saturating_sub(limits.overhead) / self.row_octets(columns).max(1);
         fitting.min(limits.most_varbinds / columns.len()).max(1)
     }
 
-    /// Takes the rows of an answer.
+    /// Stores the rows of an answer.
     fn take(&mut self, request: &Request, columns: Vec<usize>, answer: Answer, notes: &mut Notes) {
         let varbinds = answer.pdu.varbinds;
         let got = varbinds.len();
-        // The message's head counts in, as a reserve.
+        // The header of the message is included, as a reserve.
         self.octets = Some(answer.length.div_ceil(got.max(1)));
         match request.kind {
             PduKind::GetBulk => notes.knows_bulk = Some(true),
             _ => {
-                self.singly = self.singly.saturating_sub(1);
-                // It answers what it refused as a GETBULK.
+                self.single_rows = self.single_rows.saturating_sub(1);
+                // The agent answers as a GETNEXT what it refused as a GETBULK.
                 if self.was_refused && notes.knows_bulk.is_none() {
                     notes.knows_bulk = Some(false);
                 }
@@ -147,36 +146,36 @@ impl GroupWalk {
                 cursor.take(varbind, self.limit);
             }
         }
-        // At the end of a column an answer may be short.
+        // At the end of a column, an answer may be short.
         let is_end = columns.iter().any(|at| self.cursors[*at].is_done);
         if got >= request.varbinds() {
             notes.complete();
         } else if !is_end {
             notes.truncated(got, answer.length);
         }
-        self.go_on(columns);
+        self.requeue(columns);
     }
 
     /// Handles an answer that would not fit into a message.
     fn too_big(&mut self, request: &Request, columns: Vec<usize>, notes: &mut Notes) {
         if request.varbinds() == 1 {
-            self.cursors[columns[0]].fail("a value that is too long for an answer".to_owned());
+            self.cursors[columns[0]].fail("the next value is too long for an answer".to_owned());
             return;
         }
         let octets = self.row_octets(&columns) * request.repetitions;
         notes.too_big(request.repetitions, columns.len(), octets);
-        self.go_on(columns);
+        self.requeue(columns);
     }
 
-    /// Handles a GETBULK that got an error: its rows are asked for one by one.
+    /// Handles a GETBULK that was answered with an error: its rows are requested one by one.
     fn refused(&mut self, request: &Request, columns: Vec<usize>) {
         self.was_refused = true;
-        self.singly = request.repetitions;
-        self.go_on(columns);
+        self.single_rows = request.repetitions;
+        self.requeue(columns);
     }
 
-    /// Queues the columns that are not done.
-    fn go_on(&mut self, mut columns: Vec<usize>) {
+    /// Queues those of the columns that are not done.
+    fn requeue(&mut self, mut columns: Vec<usize>) {
         columns.retain(|at| !self.cursors[*at].is_done);
         if !columns.is_empty() {
             self.parts.push_back(columns);
@@ -193,7 +192,7 @@ impl Operation for Walks {
             let rest = columns.split_off(limits.most_varbinds.max(1));
             walk.parts.push_front(rest);
         }
-        let (kind, repetitions) = match limits.lacks_bulk || walk.singly > 0 {
+        let (kind, repetitions) = match limits.lacks_bulk || walk.single_rows > 0 {
             true => (PduKind::GetNext, 1),
             false => (PduKind::GetBulk, walk.rows(&columns, limits)),
         };
@@ -220,15 +219,15 @@ impl Operation for Walks {
         let is_empty = answer.pdu.varbinds.is_empty();
         match status {
             ErrorStatus(0) if !is_empty => walk.take(&request, columns, answer, notes),
-            // Some agents refuse GETBULK itself that way.
+            // Some agents refuse GETBULK itself with this status.
             ErrorStatus::TOO_BIG if request.kind == PduKind::GetBulk && request.varbinds() == 1 => {
                 walk.refused(&request, columns);
             }
-            // Some agents send an empty answer for it.
+            // Some agents send an empty answer instead of this status.
             ErrorStatus(0) | ErrorStatus::TOO_BIG => walk.too_big(&request, columns, notes),
             ErrorStatus::AUTHORIZATION => return Err(request.refused(status.0)),
-            // The agent speaks v2c without GETBULK; or it cannot read one of the
-            // rows, or what follows the last.
+            // The agent speaks v2c without GETBULK, or it cannot read one of the rows or
+            // the object that follows them.
             _ if request.kind == PduKind::GetBulk => {
                 walk.refused(&request, columns);
             }
@@ -236,16 +235,16 @@ impl Operation for Walks {
             ErrorStatus::NO_SUCH_NAME if named.is_some() => {
                 let at = columns[named.unwrap_or(0)];
                 walk.cursors[at].is_done = true;
-                walk.go_on(columns);
+                walk.requeue(columns);
             }
             _ if columns.len() > 1 => {
-                // One of them is at fault.
+                // One of the columns is at fault.
                 let alone = match named {
                     Some(at) => vec![columns.remove(at)],
                     None => columns.split_off(columns.len() / 2),
                 };
-                walk.go_on(columns);
-                walk.go_on(alone);
+                walk.requeue(columns);
+                walk.requeue(alone);
             }
             _ => walk.cursors[columns[0]].fail(format!("the agent answers {status}")),
         }

@@ -1,4 +1,4 @@
-//! The lab itself, checked with net-snmp's own tools.
+//! Tests of the lab itself, with net-snmp's own tools.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -26,9 +26,9 @@ const IF_OPER_STATUS: &str = "1.3.6.1.2.1.2.2.1.8";
 const ENGINE_ID: &str = "1.3.6.1.6.3.10.2.1.1.0";
 const ENGINE_BOOTS: &str = "1.3.6.1.6.3.10.2.1.2.0";
 
-/// The most that an answer takes on a busy machine.
+/// The most time that an answer takes on a busy machine, in seconds.
 const PATIENCE_SECS: u32 = 20;
-/// Long enough to call it silence.
+/// A time after which an agent counts as silent, in seconds.
 const SILENCE_SECS: u32 = 1;
 
 fn tool(name: &str, address: SocketAddr) -> Tool {

@@ -1,4 +1,4 @@
-//! What a session reads from an agent that follows the rules, and what it costs.
+//! Sessions with an agent that follows the rules, and their cost.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -15,7 +15,7 @@ use lab::{
     agent::device::{FIRST_INDEX, IF_ENTRY, IF_X_ENTRY, SYSTEM},
 };
 
-/// Longer than any test here takes.
+/// A deadline that no test here reaches.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn session(agent: &LabAgent, credentials: Credentials, known: &Arc<Agent>) -> Session {

@@ -16,9 +16,10 @@ use lab::{
     snmpd::{self, AUTH_PASSWORD, PRIV_PASSWORD},
 };
 
-/// Longer than any request takes that is to succeed.
+/// A deadline that no successful request reaches.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Long enough to call it silence: requests are sent again, and a signed one, meanwhile.
+/// A deadline after which the agent counts as silent: meanwhile requests are retried, and a
+/// signed one is sent.
 const SHORT: Duration = Duration::from_millis(1_800);
 
 const SYS_NAME: [u32; 9] = [1, 3, 6, 1, 2, 1, 1, 5, 0];
@@ -205,7 +206,7 @@ async fn a_level_that_is_too_low_and_an_unknown_context_are_reported() {
         context: "elsewhere".to_owned(),
         ..full
     };
-    // Net-snmp sends no report for that.
+    // Net-snmp sends no report for an unknown context.
     let error = name(&snmpd, Credentials::V3(elsewhere), &Arc::default(), SHORT)
         .await
         .unwrap_err();

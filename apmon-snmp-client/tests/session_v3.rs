@@ -1,4 +1,4 @@
-//! What a session sends to an SNMPv3 agent, and which answers it accepts.
+//! Sessions with an SNMPv3 agent: the requests they send, and the answers they accept.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -18,9 +18,9 @@ use lab::{
     each,
 };
 
-/// Longer than any read takes that is to succeed.
+/// A deadline that no successful read reaches.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The deadline of reads that are to fail: requests are sent again meanwhile.
+/// The deadline of reads that are to fail, long enough for retries.
 const SHORT: Duration = Duration::from_millis(1_300);
 /// The delay that a busy machine may add.
 const GRACE: Duration = Duration::from_millis(1_500);
@@ -74,7 +74,7 @@ async fn session(agent: &LabAgent, user: User, known: &Arc<Agent>, within: Durat
     .unwrap()
 }
 
-/// Reads a column, and asserts that it is right.
+/// Reads a column, and asserts that it is complete and correct.
 async fn read(
     agent: &LabAgent,
     user: User,
@@ -252,7 +252,7 @@ async fn a_user_who_encrypts_without_signing_sends_nothing() {
 }
 
 #[tokio::test]
-async fn an_agent_that_contradicts_itself_is_given_up() {
+async fn a_session_gives_up_on_an_agent_that_contradicts_itself() {
     let agent = start();
     agent.set(Behaviour {
         always_restarts: true,
@@ -345,7 +345,7 @@ async fn an_answer_that_is_not_secured_as_the_request_is_ignored() {
             panic!("{user:?} accepts it: {behaviour:?}");
         };
         let is_expected = match error {
-            // The agent answers signed requests rightly.
+            // The agent answers signed requests correctly.
             SnmpError::NoAnswerEncrypted => behaviour.unencrypted || behaviour.other_request,
             SnmpError::NoAnswer { .. } => true,
             _ => false,

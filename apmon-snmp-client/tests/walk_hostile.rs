@@ -1,5 +1,5 @@
-//! Agents that answer late, badly, wrongly or not at all: a walk returns either
-//! the right values or an error that names the fault, and always in time.
+//! Walks of agents that answer late, incorrectly or not at all. A walk returns either the right
+//! values or an error that names the fault, and always in time.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -29,9 +29,9 @@ use lab::{
     each,
 };
 
-/// Longer than any walk takes that is to succeed.
+/// A deadline that no successful walk reaches.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The deadline of walks that are to fail: requests are sent again meanwhile.
+/// The deadline of walks that are to fail, long enough for retries.
 const SHORT: Duration = Duration::from_millis(1_300);
 /// The delay that a busy machine may add.
 const GRACE: Duration = Duration::from_millis(1_500);
@@ -193,7 +193,7 @@ async fn an_agent_with_tolerable_faults_is_read_completely() {
         let end = Oid::join(&IF_X_ENTRY, &[19]);
         agent.change(|device| device.table.retain(|oid, _| *oid < end));
         let known = Arc::default();
-        // An agent that is late answers retries alone: one round is enough.
+        // A late agent answers only retries: one round is enough.
         for _ in 0..if behaviour.is_late { 1 } else { 2 } {
             agent.set(behaviour.clone());
             let read = read(&agent, &known, PATIENCE).await;
@@ -265,7 +265,7 @@ async fn an_unreadable_answer_is_reported_as_such() {
 }
 
 #[tokio::test]
-async fn a_loop_is_reported_and_costs_no_other_column() {
+async fn a_loop_is_reported_and_does_not_end_other_columns() {
     let agent = LabAgent::start(Device::switch(PORTS, 0));
     let oper = Oid::join(&IF_ENTRY, &[8]);
     let from = Oid::join(oper.parts(), &[FIRST_INDEX + 9]);
@@ -298,7 +298,7 @@ async fn an_endless_walk_ends_at_its_limit() {
 }
 
 #[tokio::test]
-async fn a_counter_without_octets_costs_no_other_value() {
+async fn a_counter_without_octets_does_not_affect_other_values() {
     let agent = LabAgent::start(Device::switch(PORTS, 0));
     agent.set(Behaviour {
         empty_counters: true,
@@ -325,7 +325,7 @@ async fn an_agent_that_dies_midway_does_not_look_like_an_empty_table() {
     .await;
 }
 
-/// Stops the flood when dropped, even if the test fails.
+/// A guard that stops the flood when dropped, even if the test fails.
 struct Flood(Arc<AtomicBool>, Option<thread::JoinHandle<()>>);
 
 impl Drop for Flood {

@@ -1,4 +1,4 @@
-//! What a device says about its ports, its stations, its load and its disks.
+//! The meaning of a device's data: its ports, stations, load and disks.
 
 pub(crate) mod arp;
 pub(crate) mod assembly;
@@ -8,8 +8,8 @@ pub(crate) mod chassis_slot;
 pub(crate) mod host_figures;
 pub(crate) mod interface;
 pub(crate) mod neighbour;
+mod percent;
 pub(crate) mod sanitize;
-mod share;
 pub(crate) mod storage;
 pub(crate) mod uptime;
 pub(crate) mod vendor;

@@ -1,32 +1,32 @@
-//! What agents said, for tests: figures of recorded devices.
+//! Poll data for tests, with figures of recorded devices.
 
 use apmon_snmp_client::{Column, Oid, Row, Value, Varbind};
 
 use crate::{mib::*, poll_data::PollData};
 
-/// Row of hrStorageTable: index, type, description, units, size, used.
+/// A row of hrStorageTable: index, type, description, units, size, used.
 pub(crate) type StorageRow<'a> = (u32, u32, &'a str, i64, i64, Option<i64>);
 
 impl PollData {
-    /// A device with this sysObjectID.
+    /// The data of a device with this sysObjectID.
     pub(crate) fn of_device(object_id: &str) -> Self {
         Self::default().with(SYS_OBJECT_ID, Value::Oid(object_id.parse().unwrap()))
     }
 
-    /// A scalar more.
+    /// Adds a scalar.
     pub(crate) fn with(mut self, object: Object, value: Value) -> Self {
         self.put(Varbind::new(Oid::join(object, &[0]), value));
         self
     }
 
-    /// INTEGERs more.
+    /// Adds scalars of type INTEGER.
     pub(crate) fn with_integers(self, scalars: &[(Object, i64)]) -> Self {
         let integer =
             |data: Self, (object, number): &(Object, i64)| data.with(object, Value::Integer(*number));
         scalars.iter().fold(self, integer)
     }
 
-    /// A column more.
+    /// Adds a column.
     pub(crate) fn with_column<const N: usize>(mut self, object: Object, rows: &[([u32; N], Value)]) -> Self {
         let row = |(index, value): &([u32; N], Value)| Row {
             index: index.to_vec(),
@@ -40,7 +40,7 @@ impl PollData {
         self
     }
 
-    /// A column of Gauge32 with one index.
+    /// Adds a column of type Gauge32 whose index is one number.
     pub(crate) fn with_gauges(self, object: Object, rows: &[(u32, u32)]) -> Self {
         let rows: Vec<([u32; 1], Value)> = rows
             .iter()
@@ -49,7 +49,7 @@ impl PollData {
         self.with_column(object, &rows)
     }
 
-    /// hrStorageTable.
+    /// Adds hrStorageTable.
     pub(crate) fn with_storage(self, rows: &[StorageRow<'_>]) -> Self {
         let column = |value: fn(&StorageRow<'_>) -> Option<Value>| -> Vec<([u32; 1], Value)> {
             rows.iter()
@@ -73,14 +73,14 @@ impl PollData {
     }
 }
 
-/// sysObjectIDs.
+// sysObjectIDs
 pub(crate) const LINUX: &str = "1.3.6.1.4.1.8072.3.2.10";
 pub(crate) const WINDOWS: &str = "1.3.6.1.4.1.311.1.1.3.1.2";
 pub(crate) const ARISTA: &str = "1.3.6.1.4.1.30065.1.3011.7150.3282.52.2745";
 pub(crate) const JUNIPER_MX: &str = "1.3.6.1.4.1.2636.1.1.1.2.21";
 
-/// Tables of recorded devices: a Linux 3.10, a Vyatta, a Windows Server 2003, an
-/// Arista 7150, an Isilon, a Juniper MX960; and of a Linux 6 with net-snmp 5.9.
+// The storage tables of recorded devices: a Linux 3.10, a Vyatta, a Windows Server 2003,
+// an Arista 7150, an Isilon, a Juniper MX960; and of a Linux 6 with net-snmp 5.9.
 pub(crate) const LINUX_STORAGE: &[StorageRow<'_>] = &[
     (1, 2, "Physical memory", 1024, 16_334_056, Some(10_194_232)),
     (3, 3, "Virtual memory", 1024, 24_575_204, Some(10_194_232)),
@@ -130,7 +130,7 @@ pub(crate) const ISILON_STORAGE: &[StorageRow<'_>] = &[
     (10, 3, "Swap space", 4096, 0, Some(0)),
     (31, 4, "/", 2048, 978_758, Some(231_824)),
     (32, 4, "/dev", 512, 2, Some(2)),
-    // Its size has wrapped.
+    // The size has wrapped.
     (37, 4, "/ifs", 8192, 186_914_868, Some(1_354_557_667)),
 ];
 pub(crate) const JUNIPER_STORAGE: &[StorageRow<'_>] = &[

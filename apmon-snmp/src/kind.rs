@@ -1,4 +1,4 @@
-//! The kinds of monitors: their options, and one check of each.
+//! The kinds of monitors: options, and how each runs a check.
 
 pub(crate) mod allow_macs;
 pub(crate) mod host;

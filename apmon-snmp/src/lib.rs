@@ -1,10 +1,10 @@
-//! What apmon monitors by SNMP: a whole switch ([`ports`](Ports)), one of its
-//! ports ([`port`](Port)), a host's load and disks ([`host`](Host)).
+//! The monitors that use SNMP: all ports of a switch ([`ports`](Ports)), a single
+//! port ([`port`](Port)), and the load and disks of a host ([`host`](Host)).
 //!
-//! The protocol is `apmon-snmp-client`; this crate knows what to ask a device for
-//! and what its answers mean. It does not decide what an outage is or who is
-//! notified, and keeps no state on disk: that is `apmon-core`. Names of hosts, and
-//! whether this machine's own network is at fault, come from
+//! The protocol itself is in `apmon-snmp-client`; this crate knows what to request
+//! from a device and how to interpret the answers. Deciding what is an outage,
+//! sending notifications and keeping state on disk are the tasks of `apmon-core`.
+//! Host names, and whether this machine's own network is at fault, come from
 //! `apmon_core::Services`.
 //!
 //! The kinds, in a site file:
@@ -27,17 +27,17 @@
 //! # Ok::<(), config::ConfigError>(())
 //! ```
 //!
-//! The modules, each of which knows only those above it:
+//! The modules, each of which depends only on those above it:
 //!
 //! | module | holds |
 //! |---|---|
-//! | `mib` | the objects that are asked for, and their [names](name) |
-//! | `poll_data` | what one poll read, as it came |
-//! | `rule` | decisions: what changed, what counters grew by, whether limits hold |
-//! | `device` | what a device says: interfaces, stations, neighbours, load, disks |
-//! | `target` | options: which agent to ask, and how |
-//! | `poll` | one poll: what to ask for, and what is remembered of the device |
-//! | `kind` | `ports`, `port` and `host`: their options, and one check of each |
+//! | `mib` | the OIDs that are requested, and their [names](name) |
+//! | `poll_data` | the raw values that one poll read |
+//! | `rule` | decisions: what changed, how far counters grew, which limits are exceeded |
+//! | `device` | the meaning of those values: interfaces, stations, neighbours, load, disks |
+//! | `target` | options: which agent to query, and how |
+//! | `poll` | one poll: what to request, and what is remembered of the device |
+//! | `kind` | the kinds `ports`, `port` and `host`: their options, and one check of each |
 
 mod device;
 #[cfg(test)]
@@ -68,5 +68,5 @@ pub use rule::{
 };
 pub use target::{AgentOptions, Target, Version};
 
-/// The kinds of this crate.
+/// The kinds of monitors in this crate.
 pub const KINDS: &[&dyn apmon_core::MonitorKind] = &[&Ports, &Port, &Host];

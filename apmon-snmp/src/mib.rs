@@ -1,4 +1,4 @@
-//! The objects that apmon asks for, by their names in the MIBs.
+//! The OIDs of the objects that apmon requests, by their names in the MIBs.
 
 pub(crate) mod index;
 pub mod name;
@@ -6,7 +6,7 @@ pub mod name;
 /// The OID of an object: a scalar without its `.0`, or a column of a table.
 pub(crate) type Object = &'static [u32];
 
-/// Columns that are read side by side.
+/// Columns of a table that are read side by side.
 pub(crate) type Table = &'static [Object];
 
 macro_rules! objects {
@@ -25,11 +25,11 @@ objects! {
     SYS_LOCATION = 1 . 3 . 6 . 1 . 2 . 1 . 1 . 6;
 
     // IF-MIB
-    /// With a row's ifIndex after it, how other MIBs name an interface.
+    /// Other MIBs refer to an interface by this OID followed by its ifIndex.
     IF_INDEX = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1 . 1;
     IF_TABLE = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1;
     IF_X_TABLE = 1 . 3 . 6 . 1 . 2 . 1 . 31 . 1 . 1 . 1;
-    /// How many interfaces there are.
+    /// The number of interfaces.
     IF_NUMBER = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 1;
     IF_DESCR = 1 . 3 . 6 . 1 . 2 . 1 . 2 . 2 . 1 . 2;
     /// 6 is Ethernet.
@@ -58,13 +58,13 @@ objects! {
     /// Mbit/s.
     IF_HIGH_SPEED = 1 . 3 . 6 . 1 . 2 . 1 . 31 . 1 . 1 . 1 . 15;
     IF_ALIAS = 1 . 3 . 6 . 1 . 2 . 1 . 31 . 1 . 1 . 1 . 18;
-    /// When the table's rows changed last.
+    /// The sysUpTime at which rows were last added or removed.
     IF_TABLE_LAST_CHANGE = 1 . 3 . 6 . 1 . 2 . 1 . 31 . 1 . 5;
 
     // TCP-MIB
     TCP_RETRANS_SEGS = 1 . 3 . 6 . 1 . 2 . 1 . 6 . 12;
 
-    // IP-MIB: which station has which address
+    // IP-MIB: the addresses of stations
     /// Index: ifIndex, then the address.
     IP_NET_TO_MEDIA_PHYS_ADDRESS = 1 . 3 . 6 . 1 . 2 . 1 . 4 . 22 . 1 . 2;
     /// Index: ifIndex, the address's type and length, the address.
@@ -81,11 +81,11 @@ objects! {
     /// Index: filtering database, then the MAC address. Value: a bridge port.
     DOT1Q_TP_FDB_PORT = 1 . 3 . 6 . 1 . 2 . 1 . 17 . 7 . 1 . 2 . 2 . 1 . 2;
     DOT1Q_TP_FDB_STATUS = 1 . 3 . 6 . 1 . 2 . 1 . 17 . 7 . 1 . 2 . 2 . 1 . 3;
-    /// Cisco: 1 for a VLAN in operation. Index: management domain, VLAN.
+    /// Cisco: 1 for an operational VLAN. Index: management domain, VLAN.
     VTP_VLAN_STATE = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 46 . 1 . 3 . 1 . 1 . 2;
 
     // LLDP-MIB, CISCO-CDP-MIB
-    /// What kind of name the local port's is: 3 is a MAC address. Index: local port.
+    /// The kind of the local port's ID: 3 is a MAC address. Index: local port.
     LLDP_LOC_PORT_ID_SUBTYPE = 1 . 0 . 8802 . 1 . 1 . 2 . 1 . 3 . 7 . 1 . 2;
     /// Index: local port.
     LLDP_LOC_PORT_ID = 1 . 0 . 8802 . 1 . 1 . 2 . 1 . 3 . 7 . 1 . 3;
@@ -117,7 +117,8 @@ objects! {
     HR_STORAGE_SIZE = 1 . 3 . 6 . 1 . 2 . 1 . 25 . 2 . 3 . 1 . 5;
     HR_STORAGE_USED = 1 . 3 . 6 . 1 . 2 . 1 . 25 . 2 . 3 . 1 . 6;
     HR_PROCESSOR_LOAD = 1 . 3 . 6 . 1 . 2 . 1 . 25 . 3 . 3 . 1 . 2;
-    /// The types of hrStorage: RAM is `.2`, virtual memory `.3`, a fixed disk `.4`, a flash memory `.9`.
+    /// The types of hrStorage: RAM is `.2`, virtual memory `.3`, a fixed disk `.4`, flash
+    /// memory `.9`.
     HR_STORAGE_TYPES = 1 . 3 . 6 . 1 . 2 . 1 . 25 . 2 . 1;
 
     // UCD-SNMP-MIB, UCD-DISKIO-MIB: net-snmp's own. Memory in kB.
@@ -137,7 +138,7 @@ objects! {
     DISK_IO_N_READ_X = 1 . 3 . 6 . 1 . 4 . 1 . 2021 . 13 . 15 . 1 . 1 . 12;
     DISK_IO_N_WRITTEN_X = 1 . 3 . 6 . 1 . 4 . 1 . 2021 . 13 . 15 . 1 . 1 . 13;
 
-    /// What agents of net-snmp have as sysObjectID.
+    /// The prefix of the sysObjectID of net-snmp's agents.
     NET_SNMP = 1 . 3 . 6 . 1 . 4 . 1 . 8072;
 
     // Vendors
@@ -148,7 +149,7 @@ objects! {
     CPM_CPU_TOTAL_5_SEC_REV = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 6;
     CPM_CPU_TOTAL_1_MIN_REV = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 7;
     CPM_CPU_TOTAL_5_MIN_REV = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 8;
-    /// kB. What devices have that have no pools.
+    /// kB; for devices without memory pools.
     CPM_CPU_MEMORY_USED = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 12;
     CPM_CPU_MEMORY_FREE = 1 . 3 . 6 . 1 . 4 . 1 . 9 . 9 . 109 . 1 . 1 . 1 . 1 . 13;
     /// Index: 1 is the processor's pool.

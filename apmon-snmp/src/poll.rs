@@ -1,11 +1,11 @@
-//! One poll of a device: what is asked for, what came, and what it means.
+//! Polling a device: which objects are requested, and what the answers amount to.
 
 mod device_cache;
 mod device_client;
 mod device_profile;
 mod error;
 mod host_poll;
-mod polled;
+mod polled_device;
 mod ports_poll;
 mod table;
 mod vlan;
@@ -20,19 +20,19 @@ pub(crate) use self::{
     device_client::DeviceClient,
     device_profile::DeviceProfile,
     host_poll::{host_name, poll_host},
-    polled::Polled,
+    polled_device::PolledDevice,
     ports_poll::Extent,
 };
 use crate::target::Target;
 
-/// How long a person waits for names of stations.
+/// The longest that an interactive command waits for the names of stations.
 const NAMES_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Polls a device once, with all that is known of its ports: for people. The
-/// kinds poll by themselves.
+/// Polls a device once and returns everything known about its ports. For interactive
+/// commands; monitors poll on their own.
 ///
 /// # Errors
-/// If the device could not be read, or did not show all of its interfaces.
+/// If the device cannot be read, or does not show all of its interfaces.
 pub async fn device(target: &Target, services: &Services, check: &Check) -> Result<Device, Failure> {
     let client = DeviceClient::new(target.clone(), services);
     let polled = DeviceCache::default()

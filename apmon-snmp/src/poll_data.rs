@@ -1,4 +1,4 @@
-//! What one poll read from an agent, as it came.
+//! The raw values that one poll read from an agent.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use apmon_snmp_client::{Column, Oid, Row, Value, Varbind};
 
 use crate::mib::Object;
 
-/// What one poll read. An object that was not asked for looks like one that the
-/// agent does not have.
+/// The raw values that one poll read. An object that was not requested looks like one
+/// that the agent does not have.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct PollData {
     scalars: BTreeMap<Vec<u32>, Value>,
@@ -15,7 +15,7 @@ pub(crate) struct PollData {
 }
 
 impl PollData {
-    /// Adds a scalar, or an instance that was asked for by its whole name.
+    /// Adds a scalar, or an instance that was requested by its full OID.
     pub(crate) fn put(&mut self, varbind: Varbind) {
         if varbind.value.exists() {
             self.scalars.insert(varbind.oid.to_vec(), varbind.value);
@@ -27,12 +27,12 @@ impl PollData {
         self.columns.insert(object, column);
     }
 
-    /// The scalar `object` (its instance `.0`).
+    /// The value of the scalar `object` (its instance `.0`).
     pub(crate) fn scalar(&self, object: Object) -> Option<&Value> {
         self.instance(object, &[0])
     }
 
-    /// One instance, whether it was asked for by its name or is in a column.
+    /// The value of one instance, whether requested by its full OID or read in a column.
     pub(crate) fn instance(&self, object: Object, index: &[u32]) -> Option<&Value> {
         let single = self.scalars.get(Oid::join(object, index).parts());
         single.or_else(|| {
@@ -46,13 +46,13 @@ impl PollData {
         self.columns.get(object).map_or(&[], |column| &column.rows)
     }
 
-    /// A column's values by index.
+    /// The values of a column, by index.
     pub(crate) fn by_index(&self, object: Object) -> BTreeMap<&[u32], &Value> {
         let rows = self.rows(object).iter();
         rows.map(|row| (row.index.as_slice(), &row.value)).collect()
     }
 
-    /// Why a column was not read to its end.
+    /// The reason why a column was not read to its end; `None` if it was.
     pub(crate) fn failure(&self, object: Object) -> Option<&str> {
         self.columns.get(object)?.failure.as_deref()
     }
@@ -62,7 +62,7 @@ impl PollData {
         !self.rows(object).is_empty()
     }
 
-    /// The data of a test.
+    /// Builds the data of a test.
     #[cfg(test)]
     #[allow(clippy::type_complexity)] // objects, each with its rows, as a test writes them
     pub(crate) fn of(objects: &[(Object, &[(&[u32], Value)])]) -> Self {

@@ -1,4 +1,4 @@
-//! What real devices have answered: `tests/recorded/*.snmprec`, for tests.
+//! Recorded answers of real devices, for tests: `tests/recorded/*.snmprec`.
 
 use apmon_snmp_client::{Column, Oid, Row, Value, Varbind};
 
@@ -25,7 +25,7 @@ recorded! {
     procurve = "hpe-procurve";
 }
 
-/// All columns and scalars that the interpreters of this crate read.
+/// The columns and scalars that the modules below `device` interpret.
 pub(crate) const OBJECTS: &[Object] = &[
     mib::IF_DESCR,
     mib::IF_TYPE,
@@ -84,8 +84,8 @@ pub(crate) const OBJECTS: &[Object] = &[
     mib::HR_SYSTEM_UPTIME,
 ];
 
-/// Of lines `OID|tag|value`: the tag is that of BER, `x` behind it says that
-/// the value is in hex.
+/// Parses lines `OID|tag|value`. The tag is BER's; an `x` after it means that the value
+/// is in hexadecimal digits.
 fn read(text: &str) -> PollData {
     let lines: Vec<(Oid, Value)> = text.lines().map(line).collect();
     let mut data = PollData::default();

@@ -1,7 +1,8 @@
-//! Decisions, as pure functions of what was polled, what is remembered, and now.
+//! Decisions, as pure functions of the polled data, the remembered state and the
+//! current time.
 
 pub(crate) mod change;
-pub(crate) mod counted;
+pub(crate) mod counter_value;
 pub(crate) mod counting;
 pub(crate) mod follow;
 pub(crate) mod pattern;

@@ -1,5 +1,5 @@
-//! Which agent is asked, and how: the options that all kinds of this crate
-//! share.
+//! The agent that a monitor queries, and its credentials: the options that all kinds of
+//! this crate share.
 
 use std::{fs, sync::Arc};
 
@@ -15,16 +15,18 @@ use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// The port agents listen on (RFC 3417, section 3.2).
+/// The UDP port on which agents listen (RFC 3417, section 3.2).
 const SNMP_PORT: u16 = 161;
 
-/// The community of a device nobody has configured.
+/// The community of a device in its factory configuration.
 const DEFAULT_COMMUNITY: &str = "public";
 
-/// RFC 3414, section 11.2: shorter ones are insecure, and agents refuse them.
+/// The length of the shortest password (RFC 3414, section 11.2): shorter ones are
+/// insecure, and agents refuse them.
 const SHORTEST_PASSWORD: usize = 8;
 
-/// A secret in a file is shorter than this; another file was meant.
+/// The largest file accepted as a secret, in bytes: a larger one is another file given by
+/// mistake.
 const LONGEST_SECRET: u64 = 4_096;
 
 /// Options of every kind that asks an SNMP agent.
@@ -72,8 +74,8 @@ pub struct AgentOptions {
     pub context: Option<String>,
 }
 
-/// Nothing: what is in force stands in the checksum ([`Section::depends_on`]),
-/// so that writing out a default does not make another monitor.
+/// Serializes nothing: the credentials in force are added to the checksum separately
+/// ([`Section::depends_on`]), so that writing out a default does not change it.
 impl Serialize for AgentOptions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_unit()
@@ -109,36 +111,35 @@ impl<'de> Deserialize<'de> for Version {
     }
 }
 
-/// An SNMP agent and how it is asked.
+/// An SNMP agent, and the credentials with which it is queried.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Target {
-    /// The device.
+    /// The host that runs the agent.
     pub remote: Remote,
-    /// Its UDP port.
+    /// The agent's UDP port.
     pub port: u16,
-    /// How it is asked.
+    /// The version of SNMP, and the community or user.
     pub credentials: Arc<Credentials>,
 }
 
 impl Target {
-    /// From a monitor's address (`snmp://host`, `snmp://host:1161`,
-    /// `snmp://community@host`) and its options. Errors are noted in
-    /// `section`.
+    /// Reads a target from a monitor's address (`snmp://host`, `snmp://host:1161`,
+    /// `snmp://community@host`) and options. Errors are added to `section`.
     pub fn read(section: &mut Section<'_>, options: AgentOptions) -> Option<Self> {
-        let place = AgentAddress::read(section);
-        let in_address = place.as_ref().and_then(|place| place.community.clone());
+        let parsed = AgentAddress::read(section);
+        let in_address = parsed.as_ref().and_then(|parsed| parsed.community.clone());
         let credentials = read_credentials(section, options, in_address);
-        let (place, credentials) = (place?, credentials?);
+        let (parsed, credentials) = (parsed?, credentials?);
         note(section, &credentials);
         Some(Self {
-            remote: Remote::read(section, place.host)?,
-            port: place.port,
+            remote: Remote::read(section, parsed.host)?,
+            port: parsed.port,
             credentials: Arc::new(credentials),
         })
     }
 }
 
-/// The credentials in force, for the checksum. Secrets are hashed.
+/// Adds the credentials in force to the checksum. Secrets are hashed.
 fn note(section: &mut Section<'_>, credentials: &Credentials) {
     match credentials {
         Credentials::V1(community) => section.depends_on((1, hashed(community))),
@@ -158,17 +159,17 @@ fn note(section: &mut Section<'_>, credentials: &Credentials) {
     }
 }
 
-/// A secret as the client takes it.
+/// Converts a secret to the client's type.
 fn revealed(secret: &Secret) -> apmon_snmp_client::Secret {
     apmon_snmp_client::Secret::new(secret.reveal())
 }
 
-/// A secret as it goes into a checksum.
+/// Converts the client's secret to the type that is hashed into checksums.
 fn hashed(secret: &apmon_snmp_client::Secret) -> Secret {
     Secret::new(secret.reveal())
 }
 
-/// The parts of an agent's address.
+/// The parsed address of an agent.
 struct AgentAddress {
     host: Host,
     port: u16,
@@ -181,27 +182,33 @@ impl AgentAddress {
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             section.error(
                 "address",
-                "must end with the host or its port: SNMP knows no path",
+                "must end with the host or the port: an SNMP address has no path",
             );
             return None;
         }
         if url.password().is_some() {
             section.error(
                 "address",
-                "holds more than a community before the @; write %3A for a colon in it",
+                "has a colon in the community before the @; write it as %3A",
             );
             return None;
         }
         let community = match url.username() {
             "" if section.address().contains('@') => {
-                section.error("address", "has an empty community before the @");
+                section.error(
+                    "address",
+                    "has an empty community before the @; give one or remove the @",
+                );
                 return None;
             }
             "" => None,
             encoded => match percent_decode_str(encoded).decode_utf8() {
                 Ok(decoded) => Some(Secret::new(decoded)),
                 Err(_) => {
-                    section.error("address", "has a community that is not UTF-8");
+                    section.error(
+                        "address",
+                        "has a community that is not UTF-8 once %-escapes are decoded",
+                    );
                     return None;
                 }
             },
@@ -254,7 +261,10 @@ fn read_community(
         "context",
     ] {
         if section.has(key) {
-            section.misplaced(key, format!("is of SNMPv3, and version is {version}"));
+            section.misplaced(
+                key,
+                format!("requires version 3, not {version}; remove it or set version: 3"),
+            );
             is_right = false;
         }
     }
@@ -269,7 +279,10 @@ fn read_community(
         } else {
             "community_file"
         };
-        section.misplaced(key, "must not stand beside a community in the address");
+        section.misplaced(
+            key,
+            "cannot be combined with a community in the address; remove one of them",
+        );
         return None;
     }
     let community = in_address.or(community);
@@ -280,12 +293,19 @@ fn read_user(section: &mut Section<'_>, options: AgentOptions, has_community: bo
     let mut is_right = true;
     for key in ["community", "community_file"] {
         if section.has(key) {
-            section.misplaced(key, "is of SNMPv1 and v2c; SNMPv3 has a user");
+            section.misplaced(
+                key,
+                "requires version 1 or 2c; remove it, as version 3 authenticates by user",
+            );
             is_right = false;
         }
     }
     if has_community {
-        section.error("address", "has a community before the @; SNMPv3 has a user");
+        section.error(
+            "address",
+            "has a community before the @, which requires version 1 or 2c; remove it, as version 3 \
+             authenticates by user",
+        );
         is_right = false;
     }
     let auth = read_secret(
@@ -312,13 +332,13 @@ fn read_user(section: &mut Section<'_>, options: AgentOptions, has_community: bo
     if privacy.is_some() && auth.is_none() {
         section.misplaced(
             "priv_protocol",
-            "needs auth_protocol and auth_password: only what is signed is encrypted",
+            "requires auth_protocol and auth_password: SNMPv3 encrypts only messages that are signed",
         );
         return None;
     }
     let name = match options.user {
         Some(name) if name.is_empty() || name.len() > 32 => {
-            section.error("user", "must have 1 to 32 octets");
+            section.error("user", format!("must be 1 to 32 bytes long, not {}", name.len()));
             return None;
         }
         name => section.require("user", name)?,
@@ -331,7 +351,7 @@ fn read_user(section: &mut Section<'_>, options: AgentOptions, has_community: bo
     })
 }
 
-/// A protocol and its password: both or neither.
+/// Reads a protocol and its password, which are given both or not at all.
 #[allow(clippy::option_option)] // wrong, absent, there
 fn read_pair<P>(
     section: &mut Section<'_>,
@@ -350,7 +370,7 @@ fn read_pair<P>(
             if password.reveal().chars().count() < SHORTEST_PASSWORD {
                 section.error(
                     &given,
-                    format!("must have {SHORTEST_PASSWORD} characters or more"),
+                    format!("must be at least {SHORTEST_PASSWORD} characters long"),
                 );
                 return None;
             }
@@ -358,18 +378,21 @@ fn read_pair<P>(
         }
         (None, Some(_)) => {
             if !section.is_wrong(protocol_key) {
-                section.misplaced(&given, format!("needs {protocol_key}"));
+                section.misplaced(&given, format!("requires {protocol_key}; set both or neither"));
             }
             None
         }
         (Some(_), None) => {
-            section.misplaced(protocol_key, format!("needs {password_key}"));
+            section.misplaced(
+                protocol_key,
+                format!("requires {password_key}; set both or neither"),
+            );
             None
         }
     }
 }
 
-/// A secret, given itself or by the file that holds it.
+/// Reads a secret, given directly or as the name of a file that holds it.
 #[allow(clippy::option_option)] // wrong, absent, there
 fn read_secret(
     section: &mut Section<'_>,
@@ -382,17 +405,20 @@ fn read_secret(
     let (secret, key) = match (value, file) {
         (None, None) => return Some(None),
         (Some(_), Some(_)) => {
-            section.misplaced(file_key, format!("must not stand beside {key}"));
+            section.misplaced(
+                file_key,
+                format!("cannot be combined with {key}; remove one of them"),
+            );
             return None;
         }
         (Some(secret), None) => (secret, key),
         (None, Some(file)) => {
             let path = section.path(&file);
             let read = fs::metadata(&path).and_then(|about| match about.len() > LONGEST_SECRET {
-                // A pipe would be waited for.
-                _ if !about.is_file() => Err(std::io::Error::other("not a file")),
+                // Reading a pipe would block.
+                _ if !about.is_file() => Err(std::io::Error::other("not a regular file")),
                 true => Err(std::io::Error::other(format!(
-                    "longer than {LONGEST_SECRET} octets"
+                    "larger than {LONGEST_SECRET} bytes; give a file that holds only the secret"
                 ))),
                 false => fs::read_to_string(&path),
             });

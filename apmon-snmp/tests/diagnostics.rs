@@ -63,7 +63,7 @@ fn read(monitor: &str) -> Result<SiteFile, String> {
     parse(Path::new("f.yaml"), &text, &kinds, &[], &ProcessEnvironment).map_err(|error| error.to_string())
 }
 
-/// What is wrong, without file, place and monitor.
+/// The errors of a monitor, without file, position and name.
 fn errors(monitor: &str) -> Vec<String> {
     let text = read(monitor).err().unwrap_or_default();
     text.lines()
@@ -81,7 +81,7 @@ fn valid_options_are_accepted() {
         "type: host, address: snmp://host, community: '0123'",
         "type: port, address: snmp://h, port: 0, mac: 18:E8:29:45:F8:F7, always_up: yes",
         "type: port, address: snmp://h, port: 4294967295, mac: 18-e8-29-45-f8-f7, percentile: 95",
-        // YAML 1.1 reads this one as a number in base 60.
+        // YAML 1.1 reads this address as a number in base 60.
         "type: port, address: snmp://h, port: 1, mac: 18:12:29:45:10:11",
         // Rules 24, 30, 33.
         "type: ports, address: snmp://h, heartbeat_url: https://hc/x, heartbeat_every_n_secs: 60",
@@ -112,26 +112,26 @@ fn each_error_has_its_message() {
             "type: host, address: 'snmp://'",
             &["\"address\" has no host (here: snmp://)"],
         ),
-        // the address alone
+        // addresses
         (
             "type: ports, address: snmp://h/public",
-            &["\"address\" must end with the host or its port: SNMP knows no path"],
+            &["\"address\" must end with the host or the port: an SNMP address has no path"],
         ),
         (
             "type: ports, address: 'snmp://h?x=1'",
-            &["\"address\" must end with the host or its port: SNMP knows no path"],
+            &["\"address\" must end with the host or the port: an SNMP address has no path"],
         ),
         (
             "type: ports, address: 'snmp://user:password@h'",
-            &["\"address\" holds more than a community before the @; write %3A for a colon in it"],
+            &["\"address\" has a colon in the community before the @; write it as %3A"],
         ),
         (
             "type: ports, address: 'snmp://@h'",
-            &["\"address\" has an empty community before the @"],
+            &["\"address\" has an empty community before the @; give one or remove the @"],
         ),
         (
             "type: ports, address: 'snmp://%ff@h'",
-            &["\"address\" has a community that is not UTF-8"],
+            &["\"address\" has a community that is not UTF-8 once %-escapes are decoded"],
         ),
         // 22
         (
@@ -144,7 +144,7 @@ fn each_error_has_its_message() {
         ),
         (
             "type: host, address: snmp://a@h, community: b",
-            &["\"community\" must not stand beside a community in the address"],
+            &["\"community\" cannot be combined with a community in the address; remove one of them"],
         ),
         // 23, 29, 32
         (
@@ -193,26 +193,61 @@ fn each_error_has_its_message() {
                 "\"mac\" must be a MAC address in the form XX:XX:XX:XX:XX:XX, not \"18:E8:29:45:F8\"",
             ],
         ),
-        // what is new
+        // options that APMonitor does not have
         (
             "type: ports, address: snmp://h, max_macs_per_port: 0, mac_changes: sometimes",
             &[
-                "\"max_macs_per_port\" must be 1 or more",
+                "\"max_macs_per_port\" must be 1 or more, not 0",
                 "\"mac_changes\" must be appeared or all or no, not \"sometimes\"",
             ],
         ),
         (
             "type: ports, address: snmp://h, max_macs_per_port: 0, allow_macs: [18:E8]",
             &[
-                "\"max_macs_per_port\" must be 1 or more",
+                "\"max_macs_per_port\" must be 1 or more, not 0",
                 "\"allow_macs\" must be a MAC address in the form XX:XX:XX:XX:XX:XX, not \"18:E8\"",
             ],
         ),
         (
             "type: ports, address: snmp://h, max_macs_per_port: 0, allow_macs: /nowhere/stations",
             &[
-                "\"max_macs_per_port\" must be 1 or more",
+                "\"max_macs_per_port\" must be 1 or more, not 0",
                 "\"allow_macs\" /nowhere/stations: cannot be read: No such file or directory (os error 2)",
+            ],
+        ),
+        // options of one version in a monitor of another
+        (
+            "type: ports, address: snmp://h, version: 2c, user: ada",
+            &["\"user\" requires version 3, not 2c; remove it or set version: 3"],
+        ),
+        (
+            "type: ports, address: snmp://h, user: ada, community: x",
+            &["\"community\" requires version 1 or 2c; remove it, as version 3 authenticates by user"],
+        ),
+        (
+            "type: ports, address: snmp://x@h, user: ada",
+            &[
+                "\"address\" has a community before the @, which requires version 1 or 2c; remove it, as \
+                 version 3 authenticates by user",
+            ],
+        ),
+        (
+            "type: ports, address: snmp://h, community: x, community_file: /x",
+            &["\"community_file\" cannot be combined with community; remove one of them"],
+        ),
+        (
+            "type: ports, address: snmp://h, user: ada, auth_password: maplesyrup",
+            &["\"auth_password\" requires auth_protocol; set both or neither"],
+        ),
+        (
+            "type: ports, address: snmp://h, user: ada, auth_protocol: sha256, auth_password: maple",
+            &["\"auth_password\" must be at least 8 characters long"],
+        ),
+        (
+            "type: ports, address: snmp://h, user: ada, priv_protocol: aes128, priv_password: maplesyrup",
+            &[
+                "\"priv_protocol\" requires auth_protocol and auth_password: SNMPv3 encrypts only messages that \
+                 are signed",
             ],
         ),
         // 28
@@ -234,7 +269,7 @@ fn each_error_has_its_message() {
 }
 
 #[test]
-fn an_error_names_its_place() {
+fn an_error_names_its_file_line_and_column() {
     assert_eq!(
         read("type: host, address: snmp://h, percentile: 95").unwrap_err(),
         "f.yaml:3:46: monitor \"m\": \"percentile\" is not an option of type host; it belongs to ports, port"
@@ -268,7 +303,7 @@ fn writing_out_a_default_keeps_the_checksum() {
 }
 
 #[test]
-fn every_kind_describes_itself_by_an_example_that_is_right() {
+fn the_example_of_every_kind_is_valid() {
     for kind in apmon_snmp::KINDS {
         let monitor = kind.example().trim_end().replace('\n', "\n    ");
         let text = format!("site: {{name: s}}\nmonitors:\n  - {monitor}\n");

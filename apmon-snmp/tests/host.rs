@@ -1,4 +1,4 @@
-//! Kind `host` against a real agent of this machine.
+//! Kind `host`, with a real agent on this machine.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -13,7 +13,7 @@ use lab::{LabCheck, LabMonitor, PassScript, Snmpd};
 const PROCESSOR: &str = "1.3.6.1.2.1.25.3.3.1";
 /// A row of hrStorageTable.
 const STORAGE: &str = "1.3.6.1.2.1.25.2.3.1";
-/// net-snmp reads the processors' load for the first time after 5 s.
+/// The wait until net-snmp has read the processor load for the first time, after 5 s.
 const FIRST_CHECK: Duration = Duration::from_secs(30);
 
 const COUNTERS: [&str; 5] = [
@@ -38,7 +38,7 @@ fn processor() -> (PassScript, Snmpd) {
     (load, snmpd)
 }
 
-/// A word of a file of /proc, by the word before it.
+/// The number that follows a word in a file of /proc.
 fn word(file: &str, name: &str) -> u64 {
     let text = fs::read_to_string(file).unwrap();
     let line = text
@@ -67,15 +67,15 @@ async fn informed(monitor: &mut LabMonitor) -> LabCheck {
     }
 }
 
-/// Bytes read from and written to the disks of this machine, as the kernel has
-/// it: the fields behind the name count sectors of 512 octets.
+/// The bytes read from and written to the disks of this machine, from the kernel, whose
+/// fields after the name count sectors of 512 bytes.
 fn disk_bytes() -> [u64; 2] {
     let text = fs::read_to_string("/proc/diskstats").unwrap();
     let mut bytes = [0, 0];
     for line in text.lines() {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        // Only a disk that is one has a device below it; a partition is not
-        // among the blocks.
+        // Only a real disk has a device below it; a partition is not among the
+        // block devices.
         if Path::new("/sys/block").join(fields[2]).join("device").exists() {
             bytes[0] += fields[5].parse::<u64>().unwrap() * 512;
             bytes[1] += fields[9].parse::<u64>().unwrap() * 512;
@@ -84,14 +84,14 @@ fn disk_bytes() -> [u64; 2] {
     bytes
 }
 
-/// Whether an agent's count lies between two of the kernel's. It has 32 bits.
+/// Whether an agent's 32-bit counter lies between two values of the kernel's.
 fn lies_between(count: f64, before: u64, after: u64) -> bool {
     let since = (count as u64).wrapping_sub(before) & u64::from(u32::MAX);
     since <= after - before
 }
 
 #[tokio::test]
-async fn a_host_is_what_its_kernel_says() {
+async fn the_figures_of_a_host_match_its_kernel() {
     let (switches, interrupts, disks) = (
         word("/proc/stat", "ctxt"),
         word("/proc/stat", "intr"),
@@ -153,7 +153,7 @@ async fn a_host_is_what_its_kernel_says() {
 }
 
 #[tokio::test]
-async fn the_file_systems_of_a_host_are_those_that_are_mounted() {
+async fn the_mounted_file_systems_of_a_host_are_listed() {
     let snmpd = Snmpd::start(&[]);
     let mut monitor = host(&snmpd, "");
     let seen = monitor.check().await;
@@ -210,8 +210,8 @@ async fn counters_continue_from_the_second_check_and_across_an_agent_restart() {
     }
     let second = monitor.check().await;
     grown(&first, &second);
-    // hrSystemUptime is the kernel's and continues. What the agent does not know
-    // in its first seconds is not taken for zero.
+    // hrSystemUptime is the kernel's uptime and continues. Figures that the agent does
+    // not know in its first seconds are not taken for zero.
     snmpd.restart();
     let third = informed(&mut monitor).await;
     grown(&second, &third);
@@ -253,7 +253,7 @@ async fn a_busy_processor_is_down_until_it_is_clearly_below_its_limit() {
         assert_eq!(
             seen.value("cpu_load"),
             f64::from(pct),
-            "the figures are recorded during an outage, too"
+            "figures are recorded during an outage as well"
         );
         // The next check is made by a restarted daemon.
         monitor = host(&snmpd, ", max_cpu_pct: 80").remember(&monitor.memory);
@@ -306,7 +306,7 @@ async fn a_full_file_system_is_reported_by_name() {
 }
 
 #[tokio::test]
-async fn a_host_that_shows_nothing_of_itself_says_what_it_should_show() {
+async fn a_host_without_figures_names_the_objects_it_should_show() {
     let snmpd = Snmpd::start(&[
         "view system included .1.3.6.1.2.1.1",
         "rocommunity stranger default -V system",
@@ -318,8 +318,8 @@ async fn a_host_that_shows_nothing_of_itself_says_what_it_should_show() {
     let seen = monitor.check().await;
     assert_eq!(
         seen.reason(),
-        "snmp: it shows neither load nor memory nor disks (may this community or user see 1.3.6.1.2.1.25 and \
-         1.3.6.1.4.1.2021?)"
+        "snmp: the device shows no load, memory or disks; allow this community or user to read \
+         1.3.6.1.2.1.25 and 1.3.6.1.4.1.2021"
     );
     let failure = seen.observation.outcome.failure().unwrap();
     assert_eq!(failure.class, FailureClass::Content);

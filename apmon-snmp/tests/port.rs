@@ -1,5 +1,4 @@
-//! Kind `port` against a real agent in a network of its own, and against
-//! recorded switches.
+//! Kind `port`, with a real agent in a network namespace and with recorded switches.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -8,7 +7,7 @@ use apmon_core::Verdict;
 
 use lab::{LabCheck, LabMonitor, Namespace, PassScript, Recordings, Snmpd};
 
-/// Nobody's address.
+/// The address of no station.
 const STRANGER: &str = "18:E8:29:45:F8:F7";
 
 fn section(agent: std::net::SocketAddr, community: &str, port: &str, mac: &str, always_up: &str) -> String {
@@ -18,7 +17,7 @@ fn section(agent: std::net::SocketAddr, community: &str, port: &str, mac: &str, 
     )
 }
 
-/// What both values of `always_up` say: yes, no.
+/// The checks with `always_up: yes` and with `no`.
 async fn both(agent: std::net::SocketAddr, community: &str, port: &str, mac: &str) -> [LabCheck; 2] {
     let mut yes = LabMonitor::new(&section(agent, community, port, mac, "yes"));
     let mut no = LabMonitor::new(&section(agent, community, port, mac, "no"));
@@ -30,7 +29,7 @@ fn reasons(seen: &[LabCheck; 2]) -> [&str; 2] {
     [seen[0].reason(), seen[1].reason()]
 }
 
-/// The same with a runtime whose sockets are the namespace's.
+/// The same checks with a runtime whose sockets are in the namespace.
 fn both_inside(namespace: &Namespace, snmpd: &Snmpd, port: &str) -> [LabCheck; 2] {
     namespace.inside(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -46,19 +45,19 @@ fn a_port_of_a_real_agent_is_found_by_its_index_and_by_its_name() {
     namespace.pull(1);
     let snmpd = Snmpd::start_in(&namespace, &[]);
     let (up, down) = (namespace.index("veth0"), namespace.index("veth1"));
-    // An agent without any bridge cannot say who is there.
+    // An agent without a bridge cannot report stations.
     for (port, yes, no) in [
         (
             up.to_string(),
             format!("port ifIndex={up} is up but pinned MAC {STRANGER} absent (MAC table could not be read)"),
-            format!("port ifIndex={up}: MAC table could not be read: no table of stations"),
+            format!("port ifIndex={up}: MAC table could not be read: the device shows no bridge"),
         ),
         (
             "veth0".to_owned(),
             format!(
                 "port veth0 (ifIndex={up}) is up but pinned MAC {STRANGER} absent (MAC table could not be read)"
             ),
-            format!("port veth0 (ifIndex={up}): MAC table could not be read: no table of stations"),
+            format!("port veth0 (ifIndex={up}): MAC table could not be read: the device shows no bridge"),
         ),
         (
             "veth1".to_owned(),
@@ -121,7 +120,7 @@ fn a_port_collects_the_traffic_of_its_device_and_no_more() {
     ] {
         expected.push(name.to_owned());
     }
-    // An agent that has just begun may not know the load yet.
+    // An agent that has just started may not know the load yet.
     let names: Vec<_> = names.into_iter().filter(|name| name != "cpu_load").collect();
     expected.push("memory_pct".to_owned());
     assert_eq!(names, expected);
@@ -132,7 +131,7 @@ fn a_port_collects_the_traffic_of_its_device_and_no_more() {
 }
 
 #[test]
-fn a_pulled_cable_is_seen_and_one_that_is_back() {
+fn a_pulled_cable_and_its_return_are_noticed() {
     let namespace = Namespace::with_cables(1);
     let snmpd = Snmpd::start_in(&namespace, &[]);
     let section = section(snmpd.address(), Snmpd::COMMUNITY, "veth0", STRANGER, "yes");
@@ -176,7 +175,7 @@ fn a_station_that_joins_an_empty_table_is_seen_at_the_next_check() {
         "18:E8:29:45:F8:F7",
         "yes",
     );
-    // Each at bridge port 7, learned.
+    // Each one is learned at bridge port 7.
     let table = |mac: &str| [format!("2.{mac} integer 7"), format!("3.{mac} integer 3")];
     let (pinned, other) = (table("24.232.41.69.248.247"), table("24.232.41.69.248.248"));
     namespace.inside(|| {
@@ -204,7 +203,7 @@ fn a_station_that_joins_an_empty_table_is_seen_at_the_next_check() {
 }
 
 #[tokio::test]
-async fn a_recorded_switch_has_the_pinned_station_another_one_or_none() {
+async fn a_recorded_switch_is_judged_by_the_stations_on_its_port() {
     let recordings = Recordings::start();
     let agent = recordings.address();
     let absent = |port: &str| format!("port {port} is up but pinned MAC {STRANGER} absent");
@@ -220,7 +219,7 @@ async fn a_recorded_switch_has_the_pinned_station_another_one_or_none() {
             wrong("ifIndex=2", "FC:D7:33:D9:4E:47"),
             wrong("ifIndex=2", "FC:D7:33:D9:4E:47"),
         ),
-        // The right one is there, and another one as well.
+        // The pinned station and another one are present.
         (
             "dlink-des3028",
             "10",
@@ -272,14 +271,14 @@ async fn a_recorded_switch_has_the_pinned_station_another_one_or_none() {
 }
 
 #[tokio::test]
-async fn a_switch_that_does_not_say_where_its_stations_are_is_not_believed_to_have_none() {
+async fn a_switch_that_does_not_place_its_stations_is_not_taken_for_empty() {
     let recordings = Recordings::start();
     // A recorded Juniper MX has 215 stations, and ifIndex 0 for all its ports.
     for (device, port, reason) in [
         (
             "juniper-mx960",
             "ge-0/1/3",
-            "the device does not say on which port its stations are",
+            "the device does not report which ports its stations are on",
         ),
         // A recorded Cisco does not answer for its VLANs.
         ("cisco-c3560", "Gi0/49", "VLAN 2: no answer"),

@@ -1,4 +1,4 @@
-//! What `ports` makes of recorded devices, at the first poll and at the next.
+//! Kind `ports` with recorded devices: the results of the first two polls.
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -9,17 +9,17 @@ use apmon_core::{Device, DevicePort, Reading};
 
 use lab::{LabCheck, LabMonitor, Recordings};
 
-/// Ports that are shown one by one; of the others, a checksum.
+/// The number of ports that a snapshot shows in full; of the others, it has a checksum.
 const SHOWN: usize = 12;
-/// Stations of a port that are shown one by one.
+/// The number of stations that a snapshot shows for each port.
 const STATIONS: usize = 4;
-/// The most responses a regular poll of a device of this size may take.
+/// The most answers that a regular poll of a device of this size may take.
 const MOST_ROUND_TRIPS: u32 = 40;
 const MOST_INTERFACES: usize = 60;
 const MOST_STATIONS: f64 = 300.0;
 
 #[tokio::test]
-async fn each_recorded_device_is_what_its_snapshot_says() {
+async fn each_recorded_device_matches_its_snapshot() {
     let recordings = Recordings::start();
     let mut costs = String::new();
     let mut dear = Vec::new();
@@ -66,7 +66,7 @@ async fn each_recorded_device_is_what_its_snapshot_says() {
 }
 
 #[tokio::test]
-async fn what_changes_rarely_is_read_at_every_tenth_poll() {
+async fn rarely_changing_tables_are_read_at_every_tenth_poll() {
     let recordings = Recordings::start();
     let agent = recordings.address();
     let mut monitor = LabMonitor::new(&format!(
@@ -88,7 +88,7 @@ async fn what_changes_rarely_is_read_at_every_tenth_poll() {
     );
 }
 
-/// All of the first poll.
+/// The complete result of the first poll.
 fn shown(seen: &LabCheck) -> String {
     let observation = &seen.observation;
     let mut text = format!("{}\n", seen.reason());
@@ -148,8 +148,8 @@ fn described(device: &Device) -> String {
     for line in lines.iter().take(SHOWN) {
         text += line;
     }
-    // What is not shown all the same must stay as it is, and where people are
-    // is worth seeing.
+    // A checksum pins the ports that are not shown; those with stations or neighbours are
+    // worth showing.
     let others = lines.get(SHOWN..).unwrap_or_default();
     if !others.is_empty() {
         writeln!(
@@ -211,7 +211,7 @@ fn port(port: &DevicePort) -> String {
     text
 }
 
-/// What the next poll says otherwise; a recording stands still.
+/// The differences of the next poll. A recording itself does not change.
 fn changed(first: &LabCheck, second: &LabCheck, remembers_the_same: bool) -> String {
     let mut text = format!("at the next poll: {}\n", second.reason());
     let observation = &second.observation;
@@ -253,7 +253,7 @@ fn changed(first: &LabCheck, second: &LabCheck, remembers_the_same: bool) -> Str
     text
 }
 
-/// FNV-1a: the same with every release of Rust.
+/// The FNV-1a checksum, which is the same in every release of Rust.
 fn checksum(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

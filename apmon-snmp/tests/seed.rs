@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// The sections, each with the least number of rows it must have.
+/// The sections, each with the minimum number of its rows.
 const SECTIONS: [(&str, usize); 4] = [
     ("The kind `ports`", 20),
     ("The kind `host`", 12),
@@ -39,7 +39,7 @@ fn tests(proof: &str) -> Vec<(&str, &str)> {
     words.filter_map(|word| word.split_once(".rs: ")).collect()
 }
 
-/// The file holds a test of that name.
+/// Whether the file contains a test of that name.
 fn has_test(file: &str, name: &str) -> bool {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("{file}.rs"));
     let text = fs::read_to_string(path).unwrap_or_default();
@@ -55,7 +55,7 @@ fn has_test(file: &str, name: &str) -> bool {
 }
 
 #[test]
-fn every_test_that_is_named_is_there() {
+fn every_named_test_exists() {
     let mut missing = Vec::new();
     for (said, proof) in rows().into_values().flatten() {
         for (file, name) in tests(&proof) {
@@ -68,7 +68,7 @@ fn every_test_that_is_named_is_there() {
 }
 
 #[test]
-fn every_statement_has_its_proof_or_says_why_not() {
+fn every_statement_names_a_test_or_says_why_not() {
     let mut open = Vec::new();
     for (said, proof) in rows().into_values().flatten() {
         let is_proved = !tests(&proof).is_empty();
@@ -81,7 +81,7 @@ fn every_statement_has_its_proof_or_says_why_not() {
 }
 
 #[test]
-fn no_section_was_forgotten() {
+fn no_section_is_missing() {
     let rows = rows();
     assert_eq!(rows.len(), SECTIONS.len());
     for (section, least) in SECTIONS {
@@ -90,8 +90,8 @@ fn no_section_was_forgotten() {
 }
 
 #[test]
-fn a_test_that_is_not_there_is_missed() {
-    assert!(has_test("tests/seed", "a_test_that_is_not_there_is_missed"));
+fn a_missing_test_is_noticed() {
+    assert!(has_test("tests/seed", "a_missing_test_is_noticed"));
     assert!(!has_test("tests/seed", "has_test"), "a function, but not a test");
     assert!(!has_test("tests/seed", "a_test_that_nobody_wrote"));
     assert!(!has_test("tests/nowhere", "a_test_that_nobody_wrote"));

@@ -42,7 +42,7 @@ fn numbers_of_agents_that_break_the_rules_are_read() {
         value(&[0x46, 8, 0xff, 255, 255, 255, 255, 255, 255, 254]),
         Ok(Value::Counter64(u64::MAX - 1))
     );
-    // With octets too many.
+    // With superfluous octets.
     assert_eq!(value(&[0x42, 6, 0, 0, 0, 0, 1, 2]), Ok(Value::Gauge32(258)));
     assert_eq!(value(&[2, 0x81, 1, 5]), Ok(Value::Integer(5)));
     assert_eq!(
@@ -52,8 +52,8 @@ fn numbers_of_agents_that_break_the_rules_are_read() {
 }
 
 #[test]
-fn an_unreadable_value_costs_no_other_value() {
-    // A counter without octets, then one with.
+fn an_unreadable_value_does_not_affect_other_values() {
+    // A counter without octets, then one with octets.
     let list = [
         &[0x30, 16][..],
         &[0x30, 5, 6, 1, 0x2b, 0x41, 0],
@@ -152,8 +152,8 @@ proptest! {
 }
 
 #[test]
-fn an_unreadable_name_costs_no_value() {
-    // A part of 36 bits, as agents write a number that they believe negative.
+fn an_unreadable_name_does_not_affect_values() {
+    // A sub-identifier of 36 bits, as agents write a number that they take for negative.
     let list = [
         &[0x30, 19][..],
         &[0x30, 10, 6, 5, 0x2b, 0x9f, 0xff, 0xff, 0x7f, 2, 1, 5],

@@ -5,33 +5,33 @@ use std::ops::Range;
 use super::{Pdu, PduKind, Result};
 use crate::ber::{self, Malformed, Reader, SEQUENCE, Writer};
 
-/// A message of v3 (RFC 3412, section 6) with the user-based security model (RFC
-/// 3414, section 2.4).
+/// A v3 message (RFC 3412, section 6) with the user-based security model (RFC 3414, section
+/// 2.4).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct V3Message<'a> {
-    /// Matches an answer with its request.
+    /// The ID that matches an answer with its request.
     pub id: i32,
-    /// The longest answer that the sender can take, octets.
+    /// The longest answer that the sender accepts, in octets.
     pub max_size: i32,
-    /// The message is signed.
+    /// Whether the message is signed.
     pub is_signed: bool,
-    /// The message is encrypted.
+    /// Whether the message is encrypted.
     pub is_encrypted: bool,
-    /// The receiver may send a report about the message.
+    /// Whether the receiver may send a report about the message.
     pub is_reportable: bool,
-    /// The engine that `boots` and `time` are of.
+    /// The ID of the authoritative engine.
     pub engine_id: &'a [u8],
-    /// How often that engine was started.
+    /// The number of times that this engine was started.
     pub boots: u32,
-    /// Seconds since it was last started.
+    /// The seconds since this engine was last started.
     pub time: u32,
-    /// The user.
+    /// The user name.
     pub user: &'a [u8],
-    /// The place of the signature in the message.
+    /// The position of the signature in the message.
     pub signature: Range<usize>,
-    /// What decryption needs beside the key.
+    /// The privacy parameters, which decryption needs besides the key.
     pub salt: &'a [u8],
-    /// The scoped PDU; encrypted if the message is.
+    /// The scoped PDU, which is encrypted if the message is.
     pub data: &'a [u8],
 }
 
@@ -39,12 +39,12 @@ const SIGNED: u8 = 1;
 const ENCRYPTED: u8 = 2;
 const REPORTABLE: u8 = 4;
 
-/// RFC 3411, section 5: the user-based security model.
+/// The number of the user-based security model (RFC 3411, section 5).
 const USM: i32 = 3;
 
 impl<'a> V3Message<'a> {
-    /// Encodes the message. The second part is the place of the signature, which
-    /// is `mac_len` octets of zeros.
+    /// Encodes the message with `mac_len` octets of zeros for the signature. Returns the message
+    /// and the position of the signature.
     #[must_use]
     pub fn encode(&self, mac_len: usize) -> (Vec<u8>, Range<usize>) {
         let mut writer = Writer::default();
@@ -81,29 +81,32 @@ impl<'a> V3Message<'a> {
         (writer.finish(), end - mac_len..end)
     }
 
-    /// Reads what follows the version.
+    /// Decodes the message from after the version.
     pub(super) fn read(mut message: Reader<'a>) -> Result<Self> {
         let mut head = message.sequence()?;
         let (id, max_size) = (head.int32()?, head.int32()?);
         let at = head.position();
         let [flags] = *head.octets()? else {
-            return Err(Malformed { what: "no flags", at });
+            return Err(Malformed {
+                what: "invalid flags",
+                at,
+            });
         };
         let at = head.position();
         if head.int32()? != USM {
             return Err(Malformed {
-                what: "not the user-based security model",
+                what: "unsupported security model",
                 at,
             });
         }
         let mut usm = message
-            .expect(ber::OCTETS, "no security parameters")?
+            .expect(ber::OCTETS, "expected security parameters")?
             .sequence()?;
         let engine_id = usm.octets()?;
         let (boots, time) = (usm.counter()?, usm.counter()?);
         let user = usm.octets()?;
         let signature = {
-            let place = usm.expect(ber::OCTETS, "no authentication parameters")?;
+            let place = usm.expect(ber::OCTETS, "expected authentication parameters")?;
             place.position()..place.position() + place.rest().len()
         };
         let salt = usm.octets()?;
@@ -129,19 +132,19 @@ impl<'a> V3Message<'a> {
     }
 }
 
-/// The content of a v3 message: a PDU, and the context it is about.
+/// The content of a v3 message: a PDU, and its context.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Scoped {
-    /// The engine that has the context.
+    /// The ID of the engine that has the context.
     pub engine_id: Vec<u8>,
-    /// The context.
+    /// The name of the context.
     pub context: Vec<u8>,
     /// The PDU.
     pub pdu: Pdu,
 }
 
 impl Scoped {
-    /// Encodes it as it stands in a message, or is encrypted there.
+    /// Encodes the scoped PDU, for a message or for encryption.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
@@ -153,10 +156,10 @@ impl Scoped {
         writer.finish()
     }
 
-    /// Decodes one; anything behind it is padding.
+    /// Decodes a scoped PDU. Anything after it is padding.
     ///
     /// # Errors
-    /// If it is not a scoped PDU: decryption with a wrong key gives none.
+    /// If the octets are not a scoped PDU, such as after decryption with a wrong key.
     pub fn decode(octets: &[u8]) -> Result<Self> {
         let mut scoped = Reader::new(octets).sequence()?;
         let engine_id = scoped.octets()?.to_vec();
@@ -169,7 +172,10 @@ impl Scoped {
                 context,
                 pdu: Pdu::read(kind, pdu)?,
             }),
-            None => Err(Malformed { what: "no PDU", at }),
+            None => Err(Malformed {
+                what: "expected a PDU",
+                at,
+            }),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Requests and answers: the loop that sends, waits, receives and retries.
+//! The loop that sends requests, waits, receives answers and retries.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use crate::{
     text::excerpt,
 };
 
-/// How many datagrams are read before the clock is: a flood of them must not
-/// hide the deadline.
+/// The most datagrams read before the clock is read again, so that a flood does not hide
+/// the deadline.
 const DATAGRAMS_AT_ONCE: usize = 64;
 
-/// A datagram that was received.
+/// A received datagram.
 struct Received {
-    /// Octets.
+    /// The length in octets.
     length: usize,
-    /// The request that it answers.
+    /// The ID of the request that it answers.
     id: i32,
     incoming: Incoming,
 }
@@ -78,7 +78,7 @@ impl Session {
         let (is_v1, overhead) = match &*self.credentials {
             Credentials::V1(community) => (true, 40 + community.reveal().len()),
             Credentials::V2c(community) => (false, 40 + community.reveal().len()),
-            // Two engine ids, a signature and a salt among it.
+            // This includes two engine IDs, a signature and a salt.
             Credentials::V3(user) => (false, 190 + user.name.len() + user.context.len()),
         };
         Limits {
@@ -97,7 +97,7 @@ impl Session {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Sends a request under an id of its own.
+    /// Sends a request with a new ID.
     async fn send(&mut self, request: &mut PendingRequest) -> Result<(), SnmpError> {
         let id = self.next_id();
         request.sent_as(id);
@@ -131,7 +131,7 @@ impl Session {
         message.encode()
     }
 
-    /// Takes the answers that have arrived by now.
+    /// Processes the answers that have arrived by now.
     async fn receive(
         &mut self,
         operations: &mut [&mut dyn Operation],
@@ -142,7 +142,7 @@ impl Session {
                 break;
             };
             let Received { length, id, incoming } = received;
-            // A late answer to an earlier request is dropped.
+            // Late answers to earlier requests are dropped.
             let Some(at) = pending.iter().position(|request| request.sent(id).is_some()) else {
                 continue;
             };
@@ -155,7 +155,7 @@ impl Session {
                     self.stats.round_trips += 1;
                     self.stats.longest = self.stats.longest.max(length);
                     let mut notes = self.agent.notes();
-                    // Each try has an id of its own, so it is known which one was answered.
+                    // Each try has its own ID, which shows the one that was answered.
                     if let Some(sent) = request.sent(id) {
                         notes.took(sent.elapsed());
                     }
@@ -167,7 +167,7 @@ impl Session {
                     drop(notes);
                     self.extend_deadline();
                 }
-                // Engine discovery asks for nothing else.
+                // Engine discovery is complete with the report.
                 Incoming::Resend(_) if pending[at].request.oids.is_empty() => {
                     self.stats.round_trips += 1;
                     pending.swap_remove(at);
@@ -205,8 +205,8 @@ impl Session {
                 (Credentials::V2c(community), Ok(Message::Community(message))) => {
                     open_community(message, false, community.reveal())
                 }
-                // Anybody can claim to be the engine: only an answer to a pending
-                // request may change what is known of it.
+                // Anyone can claim to be the engine, so only an answer to a pending request
+                // may change its known state.
                 (Credentials::V3(user), Ok(Message::V3(message))) => {
                     let id = message.id;
                     let incoming = if pending.iter().any(|request| request.sent(id).is_some()) {
@@ -220,7 +220,7 @@ impl Session {
                     };
                     (id, incoming)
                 }
-                // Anybody may have sent it: ignored, unless nothing else arrives.
+                // Anyone may have sent it: it is reported only if nothing else arrives.
                 (_, Err(error)) => {
                     *malformed = Some(error);
                     (0, Incoming::Ignored)
@@ -235,7 +235,7 @@ impl Session {
         })
     }
 
-    /// Sends again what was not answered in time.
+    /// Retries the requests that were not answered in time.
     async fn retry(&mut self, pending: &mut [PendingRequest], now: Instant) -> Result<(), SnmpError> {
         let longest = pace::longest_wait(self.time_left());
         for request in pending.iter_mut().filter(|request| request.expires() <= now) {
@@ -246,8 +246,8 @@ impl Session {
         self.send_signed_request().await
     }
 
-    /// Sends an empty request that is only signed. An agent that answers this one
-    /// and no encrypted one has another privacy key.
+    /// Sends an empty request that is only signed. An agent that answers it but no encrypted
+    /// request has a different privacy key.
     async fn send_signed_request(&mut self) -> Result<(), SnmpError> {
         let encrypts = self
             .agent
@@ -273,13 +273,13 @@ impl Session {
             return malformed.into();
         }
         if self.answers == 0 && !self.keeps_engine_on_timeout {
-            // Another device may be at this address now, and not report it.
+            // Another device may have this address now and not report the wrong engine.
             self.agent.notes().engine = None;
         }
         let oldest = pending.iter().min_by_key(|request| request.first_sent());
         let request = oldest.map_or_else(String::new, |pending| pending.request.to_string());
         let context = match &*self.credentials {
-            // Some agents do not report a context that they do not know.
+            // Some agents do not report an unknown context.
             Credentials::V3(user) if !user.context.is_empty() => {
                 format!(" in context \"{}\"", excerpt(&user.context, 40))
             }
@@ -296,7 +296,7 @@ impl Session {
     }
 }
 
-/// Checks a message of v1 or v2c: the id that it answers, and what it means.
+/// Checks a message of v1 or v2c, and returns the ID that it answers and its meaning.
 fn open_community(message: CommunityMessage, is_v1: bool, community: &str) -> (i32, Incoming) {
     let is_ours = message.is_v1 == is_v1 && message.community == community.as_bytes();
     match message.body {

@@ -1,29 +1,27 @@
-//! How fast an agent is asked: no faster than a switch's small computer can bear.
+//! The pace of requests, which a switch's slow processor must bear.
 
 use std::time::Duration;
 
-/// Requests in flight at once. A switch's agent is a small computer with one
-/// thread.
+/// The most requests of a session in flight at once. A switch's agent runs in one thread on
+/// a small processor.
 pub(super) const WINDOW: usize = 4;
 
-/// Requests in flight to one agent, over all its sessions.
+/// The most requests in flight to one agent, over all sessions with it.
 const WINDOW_OF_ALL: usize = 8;
 
-/// How long to wait for an agent's first answer before asking again.
+/// The wait for an agent's first answer before the request is retried.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The shortest wait for an answer, however fast the agent was so far.
+/// The shortest wait for an answer, however fast the agent has been so far.
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// An agent that takes longer than this to answer gets fewer requests at once:
-/// it is slow, or the line is long.
+/// The mean time until an answer above which an agent gets fewer requests at once.
 const SLOW: Duration = Duration::from_millis(300);
 
-/// The number of requests that may be in flight: one until it is known how fast
-/// the agent is (its `mean` round trip), two to a slow agent, which answers them
-/// one after another.
+/// The number of requests that may be in flight: one until the agent's `mean` round trip is
+/// known, two to a slow agent, which answers requests one after another.
 ///
-/// Several sessions with one agent (24 monitors of a switch's ports) share what
-/// is good for it; each may have at least one.
+/// Several sessions with one agent, such as 24 monitors of a switch's ports, share its
+/// limit; each may have at least one request in flight.
 pub(super) fn window(mean: Option<Duration>, sessions: usize) -> usize {
     let own = match mean {
         Some(mean) if mean < SLOW => WINDOW,
@@ -33,14 +31,14 @@ pub(super) fn window(mean: Option<Duration>, sessions: usize) -> usize {
     own.min(WINDOW_OF_ALL / sessions.max(1)).max(1)
 }
 
-/// How long to wait for an answer, with that much time `left` for all of them.
+/// The wait for the answer to a new request, with this much time `left` for the session.
 pub(super) fn first_wait(mean: Option<Duration>, left: Duration) -> Duration {
     let wait = mean.map_or(FIRST_WAIT, |mean| (mean * 4).max(SHORTEST_WAIT));
     wait.min(longest_wait(left))
 }
 
-/// A third of the time that is left, if that is long: asking a slow agent again
-/// before it has answered makes it slower still.
+/// The longest wait for an answer: a third of the time that is left, if that is long.
+/// Retrying before a slow agent has answered makes it even slower.
 pub(super) fn longest_wait(left: Duration) -> Duration {
     LONGEST_WAIT.max(left / 3)
 }

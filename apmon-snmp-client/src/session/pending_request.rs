@@ -1,4 +1,4 @@
-//! A request in flight.
+//! A request in flight, and its retries.
 
 use std::time::Duration;
 
@@ -6,25 +6,25 @@ use tokio::time::Instant;
 
 use crate::{message::PduKind, operation::Request};
 
-/// How often an agent may ask for something to be sent again (its clock, its
-/// engine) before it is taken to do so forever.
+/// The number of times that an agent may demand that a request be resent, with its clock or
+/// engine corrected, before the session gives up.
 const MOST_RESENDS: u32 = 3;
 
 /// A request in flight.
 #[derive(Debug)]
 pub(super) struct PendingRequest {
-    /// Which of the session's operations made it.
+    /// The position of the operation that made the request.
     pub(super) operation: usize,
     pub(super) request: Request,
-    /// The ids under which it was sent, and when.
+    /// The IDs with which it was sent, and when.
     tries: Vec<(i32, Instant)>,
     began: Instant,
     last_sent: Instant,
-    /// How long to wait for an answer.
+    /// The wait for an answer.
     wait: Duration,
-    /// How often it was sent again because no answer came.
+    /// The number of times it was sent again because no answer came.
     retries: u32,
-    /// How often it was sent again because the agent wanted it so.
+    /// The number of times it was sent again because the agent demanded it.
     resends: u32,
 }
 
@@ -43,13 +43,13 @@ impl PendingRequest {
         }
     }
 
-    /// Notes that it is sent under this id now.
+    /// Records that the request is now sent with this ID.
     pub(super) fn sent_as(&mut self, id: i32) {
         self.last_sent = Instant::now();
         self.tries.push((id, self.last_sent));
     }
 
-    /// When it was sent under this id.
+    /// The time at which the request was sent with this ID, if it was.
     pub(super) fn sent(&self, id: i32) -> Option<Instant> {
         let own = self.tries.iter().find(|(own, _)| *own == id);
         own.map(|(_, sent)| *sent)
@@ -63,8 +63,8 @@ impl PendingRequest {
         self.last_sent + self.wait
     }
 
-    /// Prepares another try: no answer came in time. The size of the answer may
-    /// be why, so from the second retry on the request asks for less.
+    /// Prepares a retry, as no answer came in time. The size of the answer may be the cause, so
+    /// from the second retry on the request asks for less.
     pub(super) fn retry(&mut self, longest_wait: Duration) {
         self.retries += 1;
         self.wait = (self.wait * 2).min(longest_wait);
@@ -73,14 +73,14 @@ impl PendingRequest {
         }
     }
 
-    /// Whether it asks for less than at first.
+    /// Whether the request asks for less than at first.
     pub(super) fn was_halved(&self) -> bool {
         self.retries >= 2 && self.request.kind == PduKind::GetBulk
     }
 
-    /// Prepares to send it again because the agent named what was missing;
-    /// answers to earlier tries no longer matter. False if the agent has done
-    /// so too often.
+    /// Prepares to resend the request because the agent reported what was wrong with it.
+    /// Answers to earlier tries no longer count. Returns false if the agent has demanded this
+    /// too often.
     pub(super) fn resend(&mut self) -> bool {
         self.resends += 1;
         self.tries.clear();

@@ -1,4 +1,4 @@
-//! SNMPv3: requests are signed and encrypted, answers and reports checked.
+//! SNMPv3: signing and encrypting requests, checking answers and reports.
 
 use crate::{
     agent::Agent,
@@ -10,38 +10,38 @@ use crate::{
     usm::AuthKey,
 };
 
-/// The longest answer a session can take: what fits into a datagram, octets.
+/// The longest answer that a session accepts, in octets: as much as fits into a datagram.
 const MAX_SIZE: i32 = 65_507;
 
-/// RFC 3414, section 5: the counters that a report names.
+/// The subtree of the counters that reports name (RFC 3414, section 5).
 const USM_STATS: &[u32] = &[1, 3, 6, 1, 6, 3, 15, 1, 1];
 
-/// RFC 3413, section 7 (snmpTargetMIB's snmpUnknownContexts is .5).
+/// The counter of unknown contexts (RFC 3413, section 7: snmpUnknownContexts).
 const UNKNOWN_CONTEXTS: &[u32] = &[1, 3, 6, 1, 6, 3, 12, 1, 5];
 
-/// How a message is secured.
+/// The security of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Level {
-    /// As the user's credentials say.
+    /// Signed and encrypted as the user's credentials say.
     Full,
-    /// Signed only: distinguishes a wrong privacy key from an agent that is gone.
+    /// Only signed, to distinguish a wrong privacy key from an agent that is gone.
     Signed,
 }
 
-/// What an incoming message means.
+/// The meaning of an incoming message.
 #[derive(Debug)]
 pub(crate) enum Incoming {
-    /// The answer.
+    /// An answer to the request.
     Answer(Pdu),
-    /// A report that named what was missing. It is known now, so the request is
-    /// sent again; the error is the one to return if that does not help.
+    /// A report that supplied the missing engine or clock, so the request is sent again. The
+    /// error is returned if that does not help.
     Resend(SnmpError),
-    /// Not for this session, or not to be trusted.
+    /// A message that is not for this session, or not to be trusted.
     Ignored,
 }
 
-/// Encodes a request of `user`. Without an engine it is the request that makes
-/// an agent name its engine (RFC 3414, section 4).
+/// Encodes a request of `user`. Without an engine, it encodes the request for engine
+/// discovery (RFC 3414, section 4).
 pub(crate) fn seal(user: &User, engine: Option<&Engine>, agent: &Agent, pdu: &Pdu, level: Level) -> Vec<u8> {
     let Some(engine) = engine else {
         let nothing = Pdu::request(PduKind::Get, pdu.request_id, []);
@@ -101,8 +101,8 @@ fn message(id: i32, data: &[u8]) -> V3Message<'_> {
     }
 }
 
-/// Decodes `datagram` for `user`, whose request had that `level`. What it says
-/// about the engine is noted in `agent`.
+/// Decodes and checks a datagram for `user`, whose request had this `level`. The state of
+/// the engine in `agent` is updated.
 pub(crate) fn open(
     user: &User,
     agent: &Agent,
@@ -176,16 +176,15 @@ fn is_genuine(user: &User, known: Option<&Engine>, datagram: &[u8], message: &V3
         && signer.is_some_and(|key| key.verify(datagram, message.signature.clone()))
 }
 
-/// Whether `datagram` answers a request that was only signed: with a signed
-/// answer or report of any kind. An agent that does not know the user or its key
-/// cannot sign one.
+/// Whether `datagram` is a signed answer or report to a request that was only signed. An
+/// agent that does not know the user or the key cannot sign one.
 pub(crate) fn is_signed_answer(user: &User, agent: &Agent, datagram: &[u8], message: &V3Message<'_>) -> bool {
     let known = agent.notes().engine.clone();
     is_genuine(user, known.as_deref(), datagram, message)
         && known.is_some_and(|engine| engine.is_in_time(message.boots, message.time))
 }
 
-/// Handles a report: what the agent found wrong (RFC 3414, section 3.2).
+/// Handles a report, in which the agent says what was wrong (RFC 3414, section 3.2).
 fn report(
     user: &User,
     agent: &Agent,
@@ -198,8 +197,8 @@ fn report(
         return Ok(Incoming::Ignored);
     };
     match varbind.oid.below(USM_STATS) {
-        // unknownEngineIDs, or any report on a request that names no engine:
-        // both name the engine.
+        // unknownEngineIDs, or any report on a request without an engine: both contain the
+        // engine ID.
         Some(which) if which[0] == 4 || known.is_none() => {
             if message.engine_id.is_empty() || message.engine_id.len() > 32 {
                 return Ok(Incoming::Ignored);
@@ -221,14 +220,14 @@ fn report(
         Some([3, ..]) => Err(SnmpError::UnknownUser),
         Some([5, ..]) => Err(SnmpError::WrongKey),
         Some([6, ..]) => Err(SnmpError::WrongPrivacyKey),
-        // An agent can sign all other reports, and does.
+        // All other reports are signed.
         _ if !is_genuine && user.auth.is_some() => Ok(Incoming::Ignored),
         _ if varbind.oid.starts_with(UNKNOWN_CONTEXTS) => Err(SnmpError::UnknownContext),
         _ => Err(SnmpError::Report(Oid::from(varbind.oid.parts()))),
     }
 }
 
-/// For the fuzz targets: the answer in a message.
+/// Returns the answer in a message, for the fuzz targets.
 pub(crate) fn answer(user: &User, agent: &Agent, datagram: &[u8], message: &V3Message<'_>) -> Option<Pdu> {
     match open(user, agent, datagram, message, Level::Full) {
         Ok(Incoming::Answer(pdu)) => Some(pdu),

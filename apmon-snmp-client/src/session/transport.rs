@@ -1,4 +1,4 @@
-//! A UDP socket that is connected to one agent.
+//! The UDP socket of a session.
 
 use std::{
     cell::RefCell,
@@ -15,7 +15,7 @@ use crate::error::SnmpError;
 pub(super) struct Transport(UdpSocket);
 
 thread_local! {
-    /// Room for one datagram, shared by all sessions of a thread.
+    /// A buffer for one datagram, shared by all sessions of a thread.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_536]);
 }
 
@@ -27,7 +27,7 @@ impl Transport {
         };
         let failed = |step| move |source| SnmpError::Io { step, source };
         let socket = UdpSocket::bind(ours).await.map_err(failed("socket"))?;
-        // A connected socket takes datagrams of its peer only, and reports ICMP.
+        // A connected socket accepts datagrams only from its peer, and reports ICMP errors.
         socket.connect(address).await.map_err(failed("connect"))?;
         Ok(Self(socket))
     }
@@ -35,17 +35,17 @@ impl Transport {
     pub(super) async fn send(&self, octets: &[u8], deadline: Instant) -> Result<(), SnmpError> {
         match tokio::time::timeout_at(deadline, self.0.send(octets)).await {
             Ok(Ok(_)) => Ok(()),
-            // ICMP's reply to an earlier request.
+            // The ICMP error is a reply to an earlier request.
             Ok(Err(source)) if source.kind() == io::ErrorKind::ConnectionRefused => Err(SnmpError::Refused),
             Ok(Err(source)) => Err(SnmpError::Io { step: "send", source }),
             Err(_) => Err(SnmpError::NoAnswer {
-                request: "nothing could be sent".to_owned(),
+                request: "the request could not be sent".to_owned(),
             }),
         }
     }
 
-    /// Waits for a datagram until `until`, and says whether one may be there.
-    /// ICMP's refusal does not make a socket readable, but puts it in error.
+    /// Waits for a datagram until `until`, and returns whether one may have arrived. An ICMP
+    /// error does not make the socket readable, but sets its error state.
     pub(super) async fn readable(&self, until: Instant) -> Result<bool, SnmpError> {
         let interest = Interest::READABLE | Interest::ERROR;
         let Ok(ready) = tokio::time::timeout_at(until, self.0.ready(interest)).await else {
@@ -62,7 +62,7 @@ impl Transport {
         Ok(true)
     }
 
-    /// Hands the next datagram that has arrived to `take`.
+    /// Passes the next datagram that has arrived to `take`.
     pub(super) fn receive<T>(
         &self,
         take: impl FnOnce(&[u8]) -> Result<T, SnmpError>,

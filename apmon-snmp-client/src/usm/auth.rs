@@ -9,10 +9,10 @@ use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use super::{AuthProtocol, MasterKey};
 
-/// The octets in the place of a code while the code is computed.
+/// The octets that stand for the signature while it is computed.
 const ZEROS: [u8; 48] = [0; 48];
 
-/// A user's key for signing, for one engine. It prints as `***`; a clone is cheap.
+/// A user's key for signing, for one engine. It prints as `***` and is cheap to clone.
 #[derive(Clone)]
 pub struct AuthKey {
     mac_len: usize,
@@ -20,15 +20,15 @@ pub struct AuthKey {
 }
 
 impl AuthKey {
-    /// The key of a password (RFC 3414, A.2). This hashes 1 MiB, some milliseconds:
-    /// keep the key. RFC 3414 demands passwords of at least 8 octets; this does not
-    /// check it, and even an empty password makes a key.
+    /// Derives the key from a password (RFC 3414, A.2). This hashes 1 MiB, which takes some
+    /// milliseconds, so keep the key. RFC 3414 demands passwords of at least 8 octets, which is
+    /// not checked here: even an empty password makes a key.
     #[must_use]
     pub fn derive(protocol: AuthProtocol, password: &[u8], engine_id: &[u8]) -> Self {
         Self::localize(&MasterKey::of(protocol, password), engine_id)
     }
 
-    /// The key of a password that is already hashed.
+    /// Derives the key from a password that is already hashed.
     #[must_use]
     pub fn localize(master: &MasterKey, engine_id: &[u8]) -> Self {
         let (protocol, key) = (master.protocol(), master.localized(engine_id));
@@ -46,34 +46,34 @@ impl AuthKey {
         }
     }
 
-    /// The length of a code, octets: 12, 12, 16, 24, 32, 48 in the order of
+    /// The length of a signature in octets: 12, 12, 16, 24, 32, 48 in the order of
     /// [`AuthProtocol`].
     #[must_use]
     pub fn mac_len(&self) -> usize {
         self.mac_len
     }
 
-    /// Writes the code of `message` into its `place`, over anything there.
+    /// Writes the signature of `message` to its `place`, overwriting its content.
     ///
     /// # Panics
     ///
-    /// If `place` is not in `message`, or not [`mac_len`](Self::mac_len) long: the
-    /// message was built wrongly.
+    /// If `place` is not in `message`, or not [`mac_len`](Self::mac_len) long, which is a bug in
+    /// building the message.
     pub fn sign(&self, message: &mut [u8], place: Range<usize>) {
         assert_eq!(
             place.len(),
             self.mac_len,
-            "the place of a code is as long as the code"
+            "the place of a signature is as long as the signature"
         );
         let parts = self
             .parts(message, &place)
-            .expect("the place of a code is in the message");
+            .expect("the place of a signature is in the message");
         let code = self.signer.code(parts);
         message[place].copy_from_slice(&code[..self.mac_len]);
     }
 
-    /// Whether the code at `place` is right, compared in constant time. False also
-    /// if `place` is not in `message`, or not [`mac_len`](Self::mac_len) long.
+    /// Whether the signature at `place` is valid, compared in constant time. Returns false if
+    /// `place` is not in `message`, or not [`mac_len`](Self::mac_len) long.
     #[must_use]
     pub fn verify(&self, message: &[u8], place: Range<usize>) -> bool {
         place.len() == self.mac_len
@@ -82,7 +82,7 @@ impl AuthKey {
                 .is_some_and(|parts| self.signer.matches(parts, &message[place]))
     }
 
-    /// The parts that are signed: the message with zeros at `place` (RFC 3414, 6.3.1).
+    /// The parts of the signed text: the message with zeros at `place` (RFC 3414, 6.3.1).
     fn parts<'a>(&self, message: &'a [u8], place: &Range<usize>) -> Option<[&'a [u8]; 3]> {
         let before = message.get(..place.start)?;
         let after = message.get(place.end..)?;
@@ -96,11 +96,11 @@ impl fmt::Debug for AuthKey {
     }
 }
 
-/// A hash that already has the key.
+/// A keyed hash.
 trait Signer: Send + Sync {
-    /// The whole code; a message has its beginning.
+    /// The whole code, of which a message contains the beginning.
     fn code(&self, parts: [&[u8]; 3]) -> Vec<u8>;
-    /// Whether `code` is the beginning of the whole one.
+    /// Whether the whole code begins with `code`.
     fn matches(&self, parts: [&[u8]; 3], code: &[u8]) -> bool;
 }
 

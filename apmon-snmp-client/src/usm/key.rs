@@ -1,4 +1,4 @@
-//! Keys from passwords, each for one engine.
+//! Deriving keys from passwords, each for one engine.
 
 use std::{
     array,
@@ -13,21 +13,21 @@ use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512, digest::DynDigest};
 
 use super::AuthProtocol;
 
-/// Octets of a repeated password that are hashed (RFC 3414, A.2).
+/// The octets of the repeated password that are hashed (RFC 3414, A.2).
 const REPEATED: usize = 1024 * 1024;
 
-/// How a hash is extended that is too short for a cipher's key.
+/// The method to extend a hash that is too short for a cipher's key.
 #[derive(Clone, Copy)]
 pub(super) enum Extension {
-    /// With the hash of the key (draft-blumenthal-aes-usm-04, 3.1.2.1).
+    /// Appends the hash of the key (draft-blumenthal-aes-usm-04, 3.1.2.1).
     Blumenthal,
-    /// With another key, made with the key as its password
+    /// Appends another key, derived with the key as its password
     /// (draft-reeder-snmpv3-usm-3desede-00, 2.1).
     Reeder,
 }
 
-/// A password, hashed for all engines (RFC 3414, A.2): the slow part of a key. It
-/// prints as `***`; a clone is cheap.
+/// A hashed password, valid for all engines (RFC 3414, A.2), which is the slow part of a
+/// key. It prints as `***` and is cheap to clone.
 #[derive(Clone)]
 pub struct MasterKey {
     protocol: AuthProtocol,
@@ -41,9 +41,9 @@ impl fmt::Debug for MasterKey {
 }
 
 impl MasterKey {
-    /// The key of a password. This hashes 1 MiB, some milliseconds: keep the key.
-    /// RFC 3414 demands passwords of at least 8 octets; this does not check it, and
-    /// even an empty password makes a key.
+    /// Hashes a password. This hashes 1 MiB, which takes some milliseconds, so keep the key. RFC
+    /// 3414 demands passwords of at least 8 octets, which is not checked here: even an empty
+    /// password makes a key.
     #[must_use]
     pub fn of(protocol: AuthProtocol, password: &[u8]) -> Self {
         let mut hash = hash(protocol);
@@ -95,13 +95,12 @@ impl MasterKey {
     }
 }
 
-/// The keys of a process's passwords, each hashed once: a thousand devices share a
-/// few.
+/// A cache of hashed passwords, so that each is hashed once: a thousand devices share a few.
 #[derive(Debug, Default)]
 pub struct Keyring(Mutex<HashMap<(AuthProtocol, [u8; 32]), MasterKey>>);
 
 impl Keyring {
-    /// The key of a password. The first call for it takes some milliseconds.
+    /// Returns the key of a password. The first call for a password takes some milliseconds.
     #[must_use]
     pub fn key(&self, protocol: AuthProtocol, password: &[u8]) -> MasterKey {
         let name = (protocol, Sha256::digest(password).into());

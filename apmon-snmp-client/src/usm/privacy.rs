@@ -11,7 +11,7 @@ use super::{
     key::{Extension, MasterKey},
 };
 
-/// Octets of a block of DES.
+/// The block size of DES, in octets.
 const DES_BLOCK: usize = 8;
 
 /// A user's key for encryption, for one engine. It prints as `***`.
@@ -26,32 +26,32 @@ enum Key {
     Aes256([u8; 32]),
 }
 
-/// Octets that cannot have been encrypted with this protocol. A wrong key is not
-/// noticed here: it gives other octets.
+/// The error for octets that cannot have been encrypted with the protocol. A wrong key does
+/// not cause an error but yields other octets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Undecipherable {
-    /// msgPrivacyParameters do not have 8 octets.
-    #[error("the privacy parameters have {0} octets, not 8")]
+    /// The msgPrivacyParameters do not have 8 octets.
+    #[error("the privacy parameters have {0} bytes, not 8")]
     Parameters(usize),
-    /// DES encrypts whole blocks.
-    #[error("the encrypted part has {0} octets, with DES it must be a multiple of 8")]
+    /// The length is not a multiple of DES's block size.
+    #[error("the encrypted part has {0} bytes, not a multiple of 8 as DES requires")]
     Length(usize),
 }
 
 impl PrivKey {
-    /// The key of a password, hashed by the user's `auth` protocol. This hashes
-    /// 1 MiB, for Cisco's longer keys up to 2 MiB: keep the key.
+    /// Derives the key from a password, with the hash of the user's `auth` protocol. This hashes
+    /// 1 MiB, for Cisco's longer keys up to 2 MiB, so keep the key.
     ///
-    /// A hash that is too short is extended as in draft-blumenthal-aes-usm-04, for
-    /// Cisco's protocols as in draft-reeder-snmpv3-usm-3desede-00. If the hash is
-    /// long enough, both give the same key.
+    /// A hash that is too short is extended as in draft-blumenthal-aes-usm-04 or, for Cisco's
+    /// protocols, as in draft-reeder-snmpv3-usm-3desede-00. If the hash is long enough, both
+    /// give the same key.
     #[must_use]
     pub fn derive(protocol: PrivProtocol, auth: AuthProtocol, password: &[u8], engine_id: &[u8]) -> Self {
         Self::localize(protocol, &MasterKey::of(auth, password), engine_id)
     }
 
-    /// The key of a password that is already hashed. For Cisco's longer keys this
+    /// Derives the key from a password that is already hashed. For Cisco's longer keys, this
     /// still hashes 1 MiB if the hash is too short.
     #[must_use]
     pub fn localize(protocol: PrivProtocol, master: &MasterKey, engine_id: &[u8]) -> Self {
@@ -72,13 +72,12 @@ impl PrivKey {
         })
     }
 
-    /// Encrypts a scoped PDU; returns the cipher text and msgPrivacyParameters.
+    /// Encrypts a scoped PDU, and returns the cipher text and the msgPrivacyParameters.
     ///
-    /// `boots` and `time` are the authoritative engine's, as the message states
-    /// them. `salt` must differ for each message of this key, also after a restart
-    /// of this process: with AES, two messages of one salt, boots and time give
-    /// away their difference. DES takes the lower 32 bits of it, and fills the last
-    /// block with zeros.
+    /// `boots` and `time` are the authoritative engine's, as the message states them. `salt`
+    /// must differ for each message with this key, even after a restart of this process: with
+    /// AES, two messages with the same salt, boots and time reveal their difference. DES uses
+    /// the lower 32 bits of the salt, and pads the last block with zeros.
     #[must_use]
     pub fn encrypt(&self, plain: &[u8], boots: u32, time: u32, salt: u64) -> (Vec<u8>, [u8; 8]) {
         let mut octets = plain.to_vec();
@@ -110,9 +109,9 @@ impl PrivKey {
         (octets, parameters)
     }
 
-    /// Decrypts a scoped PDU; `parameters`, `boots` and `time` are those of its
-    /// message. The padding of DES is still there, and a wrong key gives other
-    /// octets: the scoped PDU's own length reveals both.
+    /// Decrypts a scoped PDU, given the `parameters`, `boots` and `time` of its message. The
+    /// result still contains the padding of DES, and a wrong key yields other octets; the length
+    /// in the scoped PDU reveals both.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Protocols of signing and encryption, and their names.
+//! The protocols for signing and encryption, and their names.
 
 use std::{fmt, str::FromStr};
 
@@ -24,7 +24,7 @@ pub enum AuthProtocol {
     Sha512,
 }
 
-/// Each protocol with its names; the first one is shown.
+/// Each protocol with its names, of which the first is displayed.
 const AUTH: &[(AuthProtocol, &[&str])] = &[
     (AuthProtocol::Md5, &["md5", "md-5"]),
     (AuthProtocol::Sha1, &["sha1", "sha", "sha-1"]),
@@ -35,7 +35,7 @@ const AUTH: &[(AuthProtocol, &[&str])] = &[
 ];
 
 impl AuthProtocol {
-    /// The length of a message's code (msgAuthenticationParameters), octets.
+    /// The length of a signature (msgAuthenticationParameters), in octets.
     #[must_use]
     pub const fn mac_len(self) -> usize {
         match self {
@@ -70,7 +70,7 @@ pub enum PrivProtocol {
     Aes256Cisco,
 }
 
-/// Each protocol with its names; the first one is shown.
+/// Each protocol with its names, of which the first is displayed.
 const PRIV: &[(PrivProtocol, &[&str])] = &[
     (PrivProtocol::Des, &["des"]),
     (PrivProtocol::Aes128, &["aes128", "aes", "aes-128"]),
@@ -80,8 +80,8 @@ const PRIV: &[(PrivProtocol, &[&str])] = &[
     (PrivProtocol::Aes256Cisco, &["aes256c", "aes-256c", "aes-256-c"]),
 ];
 
-/// A word that names no protocol. Its text follows the name of an option:
-/// `must be md5 or sha1 or .., not "sha3"`.
+/// The error for an unknown protocol. Its text follows the name of an option: `must be md5
+/// or sha1 or .., not "sha3"`.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("must be {}, not \"{}\"", .names.join(" or "), excerpt(.word, 40))]
 pub struct UnknownProtocol {
@@ -89,8 +89,7 @@ pub struct UnknownProtocol {
     word: String,
 }
 
-/// Finds a protocol by its name in upper or lower case, with or without the dash,
-/// as manuals write it.
+/// Finds a protocol by any of its names, ignoring case.
 fn find<P: Copy>(table: &[(P, &[&'static str])], word: &str) -> Result<P, UnknownProtocol> {
     let row = table
         .iter()

@@ -30,7 +30,7 @@ const ENGINE: &[u8] = b"\x80\x00\x1f\x88\x80apmon\x00\x01";
 const AUTH_PASSWORD: &[u8] = b"maplesyrup";
 const PRIV_PASSWORD: &[u8] = b"maple pancake";
 
-/// The lines of a file without its comments, word by word.
+/// The words of each line of a file, without comments.
 fn rows(text: &str) -> impl Iterator<Item = Vec<&str>> {
     text.lines()
         .filter(|line| !line.starts_with('#'))

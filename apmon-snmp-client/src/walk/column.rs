@@ -1,13 +1,13 @@
-//! A column of a table, as it was read.
+//! The columns and rows that a walk returns.
 
 use crate::value::Value;
 
-/// An instance of a column.
+/// A row of a column: one instance.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {
-    /// What follows the column's OID.
+    /// The sub-identifiers that follow the column's OID.
     pub index: Vec<u32>,
-    /// The value.
+    /// The value of the instance.
     pub value: Value,
 }
 
@@ -16,7 +16,7 @@ pub struct Row {
 pub struct Column {
     /// The rows, in the order in which the agent sent them.
     pub rows: Vec<Row>,
-    /// Why it was not read to its end; `None` if it was. A column that the agent
-    /// does not have has no rows and no failure.
+    /// The reason why the column was not read to its end; `None` if it was. A column that the
+    /// agent does not have has no rows and no failure.
     pub failure: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! A column that is being read.
+//! The progress of walking one column.
 
 use std::collections::BTreeSet;
 
@@ -8,15 +8,15 @@ use crate::{
     value::{Value, Varbind},
 };
 
-/// How far a column was read.
+/// The progress of walking one column.
 #[derive(Debug)]
 pub(super) struct Cursor {
     root: Oid,
-    /// The name that the next request asks beyond.
+    /// The OID after which the next request continues.
     pub(super) at: Oid,
-    /// How often it advanced.
+    /// The number of times the cursor has advanced.
     steps: usize,
-    /// All indexes so far, once an answer has gone backwards.
+    /// All indexes so far, kept once an answer has gone backwards.
     seen: Option<BTreeSet<Vec<u32>>>,
     pub(super) is_done: bool,
     pub(super) column: Column,
@@ -34,14 +34,14 @@ impl Cursor {
         }
     }
 
-    /// Takes the next varbind of this column. Each call advances or ends it.
+    /// Stores the next varbind of the column. Each call advances the cursor or ends the walk.
     pub(super) fn take(&mut self, varbind: Varbind, limit: usize) {
         if varbind.oid.is_empty() {
             return self.fail(format!("the agent sends an unreadable name after {}", self.at));
         }
         let is_further = varbind.oid > self.at;
         let is_absent = matches!(varbind.value, Value::NoSuchObject | Value::NoSuchInstance);
-        // Some agents send one of these at the end of their MIB.
+        // Some agents send one of these exceptions at the end of their MIB.
         if varbind.value == Value::EndOfMibView || (is_absent && !is_further) {
             self.is_done = true;
             return;
@@ -79,7 +79,7 @@ impl Cursor {
         self.steps += 1;
     }
 
-    /// Ends the column before its end.
+    /// Ends the walk early, for this reason.
     pub(super) fn fail(&mut self, failure: String) {
         self.is_done = true;
         self.column.failure = Some(failure);

@@ -1,4 +1,4 @@
-//! A walk whose rows are handed on as they arrive.
+//! A walk that passes on its rows as they arrive.
 
 use std::{fmt, ops::ControlFlow};
 
@@ -11,18 +11,18 @@ use crate::{
     value::Varbind,
 };
 
-/// A walk of one column whose rows are handed on as they arrive.
+/// The walk of one column that passes on its rows as they arrive.
 pub(crate) struct Stream<'a> {
     root: Oid,
     walks: Walks,
-    /// Rows that were handed on.
-    handed_on: usize,
+    /// The number of rows that were passed on.
+    passed_on: usize,
     sink: &'a mut RowSink<'a>,
-    /// The sink wants no more.
+    /// Whether the sink has stopped the walk.
     is_over: bool,
 }
 
-/// Takes the rows of one answer, and breaks when it wants no more.
+/// A function that receives the rows of one answer, and breaks to stop the walk.
 pub type RowSink<'a> = dyn FnMut(Vec<Varbind>) -> ControlFlow<()> + Send + 'a;
 
 impl fmt::Debug for Stream<'_> {
@@ -37,13 +37,13 @@ impl<'a> Stream<'a> {
         Self {
             root: root.clone(),
             walks: Walks::new(vec![Group::new([root.clone()], limit)]),
-            handed_on: 0,
+            passed_on: 0,
             sink,
             is_over: false,
         }
     }
 
-    /// Why it was not read to its end; `None` if it was.
+    /// The reason why the walk ended early; `None` if it did not.
     pub(crate) fn finish(mut self) -> Option<String> {
         self.walks.groups[0].cursors[0].column.failure.take()
     }
@@ -59,13 +59,13 @@ impl Operation for Stream<'_> {
 
     fn answered(&mut self, request: Request, answer: Answer, notes: &mut Notes) -> Result<(), SnmpError> {
         self.walks.answered(request, answer, notes)?;
-        // The rows stay in the walk: they reveal an agent that goes in a circle.
+        // The rows stay in the walk, where they reveal an agent that loops.
         let rows = &self.walks.groups[0].cursors[0].column.rows;
-        let new: Vec<Varbind> = rows[self.handed_on..]
+        let new: Vec<Varbind> = rows[self.passed_on..]
             .iter()
             .map(|row| Varbind::new(Oid::join(&self.root, &row.index), row.value.clone()))
             .collect();
-        self.handed_on = rows.len();
+        self.passed_on = rows.len();
         if !new.is_empty() {
             self.is_over = (self.sink)(new).is_break();
         }

@@ -12,12 +12,11 @@ use crate::{
     value::{Value, Varbind},
 };
 
-/// Requests in flight, as in a session.
+/// The number of requests in flight, as in a session.
 const WINDOW: usize = 4;
 
-/// Asks `agent` until the walk is over; returns the columns and the number of
-/// requests, or `None` if it is not over after `most` requests. Answers come in the
-/// order of the requests.
+/// Queries `agent` until the walk ends, and returns the columns and the number of requests;
+/// `None` if it has not ended after `most` requests. Answers come in the order of the requests.
 fn walk(
     groups: Vec<Group>,
     known: &Agent,
@@ -76,20 +75,20 @@ fn response(status: i32, index: i32, varbinds: Vec<Varbind>) -> Pdu {
     }
 }
 
-/// How an honest agent differs from others.
+/// The peculiarities of an honest agent.
 #[derive(Clone, Debug)]
 struct Manner {
     is_v1: bool,
     knows_bulk: bool,
-    /// Longer answers, in varbinds or octets, are tooBig or cut off.
+    /// The limit, in varbinds or octets, above which answers are tooBig or cut off.
     varbinds: usize,
     octets: usize,
     cuts: bool,
-    /// It ends with noSuchName, although it speaks v2c.
+    /// Whether the MIB ends with noSuchName, although the agent speaks v2c.
     no_such_name: bool,
 }
 
-/// The answer from `table` in that manner.
+/// The agent's answer from `table`.
 fn honest(table: &BTreeMap<Oid, Value>, manner: &Manner, request: &Request) -> Pdu {
     let refused = |status, at: usize| {
         let same = request
@@ -192,7 +191,7 @@ fn as_they_come(columns: u32) -> Group {
     Group::new((1..=columns).map(root), 10_000)
 }
 
-/// `rows` rows of counters in each of `columns` columns.
+/// A table of `columns` columns with `rows` counters each.
 fn counters(columns: u32, rows: u32) -> BTreeMap<Oid, Value> {
     let row = |column, row| {
         (
@@ -216,7 +215,7 @@ const GOOD: Manner = Manner {
 
 proptest! {
     #[test]
-    fn an_honest_agent_gives_exactly_its_table(table in any_table(), manner in any_manner()) {
+    fn a_walk_of_an_honest_agent_returns_exactly_its_table(table in any_table(), manner in any_manner()) {
         let known = Agent::default();
         let groups = vec![as_they_come(5), Group::new([root(3), root(1)], 10_000), Group::new([], 10)];
         let (columns, _) = walk(groups, &known, manner.is_v1, 20_000, |request| honest(&table, &manner, request))
@@ -227,10 +226,10 @@ proptest! {
         prop_assert!(columns[2].is_empty());
     }
 
-    /// A walk up to that many rows takes no more requests than that, whatever the
+    /// Checks that a walk with a limit of rows takes no more requests than rows, whatever the
     /// agent answers, in whatever order.
     #[test]
-    fn any_agent_comes_to_an_end(
+    fn a_walk_ends_whatever_the_agent_answers(
         answers in prop::collection::vec(any_answer(), 1..40),
         limit in 0_usize..50,
         is_v1: bool,
@@ -253,7 +252,7 @@ proptest! {
 #[derive(Clone, Debug)]
 enum Bad {
     Status(i32, i32),
-    /// Each varbind's place, relative to the requested one.
+    /// The position of each varbind, relative to the requested one.
     Rows(usize, Vec<i64>, bool),
     End(usize),
 }
@@ -261,7 +260,7 @@ enum Bad {
 fn any_answer() -> impl Strategy<Value = Bad> {
     prop_oneof![
         (prop_oneof![0..20, any::<i32>()], prop_oneof![-1..8, any::<i32>()])
-            // Not what ends all of it.
+            // Without the status that ends the whole walk.
             .prop_filter("ends", |(status, _)| *status != 16)
             .prop_map(|(status, index)| Bad::Status(status, index)),
         (0_usize..12, prop::collection::vec(-3_i64..9, 1..5), any::<bool>())
@@ -384,7 +383,7 @@ fn an_agent_that_was_short_of_memory_is_asked_for_more_again() {
 }
 
 #[test]
-fn an_unreadable_row_costs_no_other_column() {
+fn an_unreadable_row_does_not_end_other_columns() {
     let table = counters(3, 40);
     let bad = Oid::join(root(2).parts(), &[17]);
     let (mut columns, asked) = walk(vec![as_they_come(3)], &Agent::default(), false, 100, |request| {
@@ -422,7 +421,7 @@ fn rows_without_values_end_at_the_limit() {
 
 #[test]
 fn every_answer_fits_into_a_frame_from_the_first_on() {
-    // The stations of a switch: an index is a database and six octets.
+    // The stations of a switch, whose indexes are a filtering database and six octets.
     let columns = [2, 3].map(|column| Oid::from([1, 3, 6, 1, 2, 1, 17, 7, 1, 2, 2, 1, column]));
     let mut table = BTreeMap::new();
     for station in 0..100 {

@@ -1,5 +1,5 @@
-//! A small agent of ours, in a thread of its own, for what no real agent does on
-//! demand: its tables change between two polls, it dies midway, it answers wrongly
+//! A small agent of our own, in its own thread, for behaviour that no real agent shows on
+//! demand: its tables change between two polls, it dies during a poll, and it answers wrongly
 //! in every way that we could think of.
 
 pub mod behaviour;
@@ -23,7 +23,7 @@ use apmon_snmp_client::{
 
 pub use self::{behaviour::Behaviour, device::Device, usm::Engine};
 
-/// The longest message of an agent, octets, unless its behaviour limits it further.
+/// The octets of an agent's longest message, unless its behaviour limits it further.
 const LONGEST: usize = 1_472;
 
 /// An agent that runs until it is dropped.
@@ -41,11 +41,11 @@ pub struct State {
     pub engine: Engine,
     /// The kinds of requests since [`LabAgent::count_anew`].
     pub asked: Vec<PduKind>,
-    /// Error answers since then.
+    /// The number of error answers since then.
     pub refused: usize,
-    /// The longest answer since then, octets.
+    /// The length of the longest answer since then, in octets.
     pub longest: usize,
-    /// Answers that are held back, or may be sent once more.
+    /// The answers that are held back, or may be sent again.
     kept: VecDeque<Vec<u8>>,
 }
 
@@ -85,7 +85,7 @@ impl LabAgent {
         Credentials::V2c(Secret::new(Self::COMMUNITY))
     }
 
-    /// The agent's state; the agent waits while it is held.
+    /// Locks the agent's state. The agent waits while it is locked.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,7 +94,7 @@ impl LabAgent {
         change(&mut self.state().device);
     }
 
-    /// Sets the behaviour, and counts anew.
+    /// Sets the behaviour, and resets the counts.
     pub fn set(&self, behaviour: Behaviour) {
         let mut state = self.state();
         state.behaviour = behaviour;
@@ -109,7 +109,7 @@ impl LabAgent {
         state.longest = 0;
     }
 
-    /// Requests since the behaviour was set, or counting began anew.
+    /// The number of requests since the behaviour was set or the counts were reset.
     pub fn requests(&self) -> usize {
         self.state().asked.len()
     }
@@ -118,7 +118,7 @@ impl LabAgent {
 impl Drop for LabAgent {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::SeqCst);
-        // Any datagram wakes it.
+        // Any datagram wakes the agent.
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let _ = socket.send_to(&[], self.address);
         if let Some(thread) = self.thread.take() {
@@ -153,7 +153,7 @@ fn serve(socket: &UdpSocket, state: &Mutex<State>, is_over: &AtomicBool) {
 }
 
 impl State {
-    /// The datagrams that answer a datagram.
+    /// The answers to a datagram.
     fn answers(&mut self, datagram: &[u8]) -> Vec<Vec<u8>> {
         let Ok(message) = Message::decode(datagram) else {
             return Vec::new();
@@ -192,7 +192,7 @@ impl State {
         self.deliver(answer)
     }
 
-    /// The datagrams that are really sent for an answer.
+    /// The datagrams that are actually sent for an answer.
     fn deliver(&mut self, answer: Vec<u8>) -> Vec<Vec<u8>> {
         if self.behaviour.is_late {
             self.kept.push_back(answer);
@@ -202,7 +202,7 @@ impl State {
             };
         }
         if self.behaviour.replays {
-            // The first answer ever, again and again.
+            // The first answer again and again.
             self.kept.push_back(answer);
             return vec![self.kept[0].clone()];
         }
@@ -239,7 +239,7 @@ impl State {
         Some(wrap(&answer))
     }
 
-    /// The answer to a request, as long as fits.
+    /// The answer to a request, with as many varbinds as fit.
     fn respond(&mut self, request: &Pdu, is_v1: bool, fits: impl Fn(&Pdu) -> bool) -> Pdu {
         self.asked.push(request.kind);
         let mut answer = self.behaviour.respond(&self.device, request, is_v1);

@@ -18,7 +18,8 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// A namespace with that many cables, all up: 300 are 601 interfaces. Needs root.
+    /// Creates a namespace with this many cables, all up; 300 cables are 601 interfaces. Needs
+    /// root.
     #[track_caller]
     pub fn with_cables(cables: usize) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -31,7 +32,7 @@ impl Namespace {
             let (near, far) = (format!("veth{cable}"), format!("peer{cable}"));
             batch += &format!("link add {near} type veth peer name {far}\n");
             for end in [near, far] {
-                // No addresses, so that nothing is sent and counters stand still.
+                // No addresses, so that nothing is sent and counters do not change.
                 batch += &format!("link set {end} addrgenmode none up\n");
             }
         }
@@ -41,13 +42,12 @@ impl Namespace {
         namespace
     }
 
-    /// Its name for `ip netns`.
+    /// The name of the namespace for `ip netns`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Pulls a cable at its far end: `veth` stays switched on and has lost its
-    /// carrier.
+    /// Unplugs a cable at its far end, so that `veth` stays enabled but loses its carrier.
     #[track_caller]
     pub fn pull(&self, cable: usize) {
         self.ip(&["link", "set", &format!("peer{cable}"), "down"]);
@@ -66,22 +66,22 @@ impl Namespace {
         line.split(':').next().unwrap().parse().unwrap()
     }
 
-    /// Runs `ip` inside, and returns its output.
+    /// Runs `ip` in the namespace, and returns its output.
     #[track_caller]
     pub fn ip(&self, arguments: &[&str]) -> String {
         ip(&[&["-n", &self.name], arguments].concat())
     }
 
-    /// A command that runs inside.
+    /// A command that runs in the namespace.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, program]);
         command
     }
 
-    /// Runs `act` inside, on a thread of its own. Sockets that it makes, or threads
-    /// that it starts, belong to this network. An agent must not be started there:
-    /// it would end with the thread.
+    /// Runs `act` in the namespace, on a separate thread. Sockets that it opens and threads that it
+    /// starts belong to this network. An agent must not be started there, as it would end with the
+    /// thread.
     pub fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
         let place = format!("/run/netns/{}", self.name);
         let network = File::open(place).unwrap();

@@ -1,11 +1,11 @@
-//! Values that a test sets while the agent runs.
+//! Values that a test sets while net-snmp's agent runs.
 
 use std::{fs, path::Path};
 
 use tempfile::TempDir;
 
-/// The program that net-snmp's `pass` runs: it looks up each request in a file of
-/// lines `OID type value`.
+/// The program that net-snmp's `pass` runs. It looks up each request in a file of lines `OID
+/// type value`.
 const PROGRAM: &str = r#"#!/bin/sh
 exec awk -v way="$1" -v asked="${2#.}" '
     function after(one, other,  a, b, m, n, i) {
@@ -18,7 +18,7 @@ exec awk -v way="$1" -v asked="${2#.}" '
     }' "${0%/*}/values"
 "#;
 
-/// Columns of an agent's table whose values a test sets.
+/// The columns of an agent's table whose values a test sets.
 pub struct PassScript {
     directory: TempDir,
     entry: &'static str,
@@ -26,7 +26,7 @@ pub struct PassScript {
 }
 
 impl PassScript {
-    /// Replaces these columns below `entry`; nothing is left of the agent's own.
+    /// Replaces these columns below `entry`; none of the agent's own values remain.
     pub fn new(entry: &'static str, columns: &'static [u32]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("program"), PROGRAM).unwrap();
@@ -39,8 +39,8 @@ impl PassScript {
         pass_script
     }
 
-    /// Lines for the agent's file, one for each column: the agent has registered its
-    /// own that way, and a more precise OID wins over a priority.
+    /// The lines for the agent's options file, one for each column: the agent registers its own
+    /// columns that way, and a more precise OID takes precedence over a priority.
     pub fn lines(&self) -> String {
         let program = self.path("program");
         let line = |column| {
@@ -53,8 +53,8 @@ impl PassScript {
         self.columns.iter().map(line).collect()
     }
 
-    /// Sets the values, `column.index type value` each, in the order of their OIDs;
-    /// types as snmpd.conf(5) spells them.
+    /// Sets the values, given as `column.index type value` in the order of their OIDs, with types
+    /// as in snmpd.conf(5).
     pub fn set(&self, values: &[&str]) {
         let lines = values.iter().map(|value| format!("{}.{value}\n", self.entry));
         // In one step, because the agent may be reading.

@@ -1,4 +1,4 @@
-//! Recorded devices that snmpsim replays.
+//! Recorded devices, replayed by snmpsim.
 
 use std::{
     fs,
@@ -11,17 +11,17 @@ use tempfile::TempDir;
 
 use super::service::{Service, at_a_free_port, loopback};
 
-/// The files that `cargo xtask recordings` makes them from. It writes all of them
-/// into the file `complete` once it is done.
+/// The files from which `cargo xtask recordings` makes the recordings. It writes all of them
+/// to the file `complete` when it is done.
 const MADE_FROM: [&str; 3] = [
     include_str!("recordings/requirements.txt"),
     include_str!("recordings/devices.txt"),
     include_str!("recordings/unpack.py"),
 ];
 
-/// One agent that is all recorded devices: the community chooses one. It speaks
-/// versions 1 and 2c, and answers one request after another, some 2,500 varbinds a
-/// second: half a second for the interface table of a switch with 50 ports.
+/// An agent that replays all recorded devices; the community chooses one. It speaks versions 1
+/// and 2c, and answers one request after another, some 2,500 varbinds per second, which is half
+/// a second for the interface table of a switch with 50 ports.
 pub struct Recordings {
     _service: Service,
     _directory: TempDir,
@@ -29,7 +29,7 @@ pub struct Recordings {
 }
 
 impl Recordings {
-    /// Starts one on 127.0.0.1, which takes a second. Several may run at a time.
+    /// Starts the agent on 127.0.0.1, which takes a second. Several may run at a time.
     #[track_caller]
     pub fn start() -> Self {
         let place = place();
@@ -59,14 +59,14 @@ impl Recordings {
         loopback(self.port)
     }
 
-    /// The devices' names, which are their communities.
+    /// The names of the devices, which are their communities.
     pub fn names() -> impl Iterator<Item = &'static str> {
         let lines = MADE_FROM[1].lines().filter(|line| !line.starts_with('#'));
         lines.map(|line| line.split(' ').next().unwrap())
     }
 
-    /// The recording itself: a line for each value, `OID|tag|value` (the tags are
-    /// snmpsim's; an `x` in one means hexadecimal digits).
+    /// The recording itself, with a line `OID|tag|value` for each value. The tags are snmpsim's; an
+    /// `x` in one means hexadecimal digits.
     #[track_caller]
     pub fn text(name: &str) -> String {
         let path = place().join(format!("data/{name}.snmprec"));
@@ -75,7 +75,7 @@ impl Recordings {
     }
 }
 
-/// Their directory, below the one that cargo builds in.
+/// The directory of the recordings, below cargo's target directory.
 #[track_caller]
 fn place() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();

@@ -1,4 +1,4 @@
-//! A child process that is waited for until it is ready, and ends when it is dropped.
+//! Child processes that are ready once started, and end when dropped.
 
 use std::{
     env,
@@ -16,14 +16,14 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The most that an agent takes to listen; on an idle machine each takes less than
-/// a second.
+/// The most time that an agent takes to listen; on an idle machine, each takes less than a
+/// second.
 const READY: Duration = Duration::from_secs(30);
-/// How long an agent may take to end before it is killed.
+/// The time that an agent may take to end before it is killed.
 const GOODBYE: Duration = Duration::from_secs(5);
 const CHECK_EVERY: Duration = Duration::from_millis(5);
 
-/// The path of a program. On a machine without it the test fails.
+/// The path of a program. On a machine without it, the test fails.
 #[track_caller]
 pub(super) fn find(name: &str, package: &str) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -43,8 +43,8 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Starts a program in `directory`, which holds its log, and waits until it is
-    /// bound to `port` on 127.0.0.1. The error has its log.
+    /// Starts a program in `directory`, which contains its log, and waits until it is bound to
+    /// `port` on 127.0.0.1. The error contains its log.
     pub(super) fn start(
         name: &'static str,
         command: &Command,
@@ -53,7 +53,7 @@ impl Service {
     ) -> Result<Self, String> {
         let log = directory.join("log");
         let said = File::options().create(true).append(true).open(&log).unwrap();
-        // A test that is killed drops nothing; then the kernel ends the agent.
+        // A killed test drops nothing; then the kernel ends the agent.
         let mut guarded = Command::new("setpriv");
         guarded
             .args(["--pdeathsig", "TERM", "--"])
@@ -92,9 +92,9 @@ impl Service {
         }
     }
 
-    /// Whether its network has a UDP socket at the port. The kernel is asked: the
-    /// agent would count a trial request. Requests from now on wait in the socket
-    /// until the agent reads it.
+    /// Whether the process's network has a UDP socket on the port, according to the kernel: the
+    /// agent would count a trial request. Requests from now on wait in the socket until the agent
+    /// reads it.
     fn is_bound(&self, port: u16) -> bool {
         // proc_pid_net(5): the address in the machine's byte order.
         let ip = u32::from_ne_bytes(Ipv4Addr::LOCALHOST.octets());
@@ -105,13 +105,13 @@ impl Service {
         addresses.any(|address| address == wanted)
     }
 
-    /// Its log so far.
+    /// The log so far.
     pub(super) fn said(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Stops it with SIGSTOP until it is thawed.
+    /// Stops the process with SIGSTOP until it is thawed.
     pub(super) fn freeze(&self) {
         self.signal("STOP");
         self.wait_until_frozen(true);
@@ -147,7 +147,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // SIGTERM lets it save its state.
+        // SIGTERM lets the agent save its state.
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             self.signal("TERM");
             self.signal("CONT");
@@ -161,8 +161,8 @@ impl Drop for Service {
     }
 }
 
-/// Starts something at a free port. If that fails, it is tried once more at
-/// another port: the first may have been taken meanwhile.
+/// Starts something on a free port, and tries once more on another port if that fails: the
+/// first may have been taken meanwhile.
 #[track_caller]
 pub(super) fn at_a_free_port<T>(start: impl Fn(u16) -> Result<T, String>) -> T {
     start(free_port())
@@ -170,10 +170,10 @@ pub(super) fn at_a_free_port<T>(start: impl Fn(u16) -> Result<T, String>) -> T {
         .unwrap_or_else(|said| panic!("{said}"))
 }
 
-/// A free port, but not one that the kernel gives for port 0: it may give that
-/// again, to another test or to a connection, before the agent has it. So each
-/// process (nextest starts one per test) begins at a place of its own below the
-/// kernel's range, and takes each port once.
+/// A free port, but not one that the kernel assigns for port 0: it might assign that again, to
+/// another test or to a connection, before the agent is bound to it. So each process (nextest
+/// starts one per test) begins at its own position below the kernel's range, and uses each port
+/// once.
 fn free_port() -> u16 {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;
@@ -200,7 +200,7 @@ pub(super) fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// Whether this process is root.
+/// Whether this process runs as root.
 pub(super) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }

@@ -7,12 +7,11 @@
 //! in draft-reeder-snmpv3-usm-3desede-00, as Cisco's devices do. If the hash is
 //! long enough, both give the same key.
 //!
-//! It sends no answer, not even a report, to a request that was encrypted with a
-//! wrong privacy key. A wrong authentication key, a protocol that is not the
-//! user's, and an unknown user get a report.
+//! It sends no answer, not even a report, to a request that was encrypted with a wrong privacy
+//! key. It reports a wrong authentication key, a protocol that is not the user's, and an
+//! unknown user.
 //!
-//! It reads the interfaces again when it is asked for them and 3 s have passed
-//! since the last time.
+//! It rereads the interfaces on request, at most every 3 s.
 
 use std::{net::SocketAddr, path::Path, process::Command};
 
@@ -23,7 +22,7 @@ use super::{
     service::{Service, at_a_free_port, find, loopback},
 };
 
-/// The file of options; not snmpd.conf, in which it keeps its state.
+/// The name of the options file; snmpd keeps its state in snmpd.conf.
 const CONFIG: &str = "agent.conf";
 
 /// The authentication password of all users that have one.
@@ -31,16 +30,15 @@ pub const AUTH_PASSWORD: &str = "the lab's authentication";
 /// The privacy password of all users that have one.
 pub const PRIV_PASSWORD: &str = "the lab's privacy";
 
-/// Authentication protocols as `createUser` and the tools' `-a` spell them.
+/// The authentication protocols, as `createUser` and the tools' `-a` spell them.
 pub const AUTH: [&str; 6] = ["MD5", "SHA", "SHA-224", "SHA-256", "SHA-384", "SHA-512"];
-/// Privacy protocols as `createUser` and the tools' `-x` spell them.
+/// The privacy protocols, as `createUser` and the tools' `-x` spell them.
 pub const PRIV: [&str; 6] = ["DES", "AES", "AES-192", "AES-256", "AES-192-C", "AES-256-C"];
 
-/// A user who may read everything with SNMPv3, at no lower security level than
-/// its protocols allow.
+/// A user who may read everything with SNMPv3, at the security level of its protocols.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// `u-sha256-aes256`, `u-sha256-none`, `u-none-none`.
+    /// The user name: `u-sha256-aes256`, `u-sha256-none`, `u-none-none`.
     pub name: String,
     pub auth: Option<&'static str>,
     pub privacy: Option<&'static str>,
@@ -59,7 +57,7 @@ impl User {
         }
     }
 
-    /// A user for every pair that SNMP allows: privacy needs authentication.
+    /// A user for every pair of protocols that SNMP allows: privacy requires authentication.
     pub fn all() -> Vec<Self> {
         let mut all = vec![Self::new(None, None)];
         for auth in AUTH {
@@ -69,7 +67,7 @@ impl User {
         all
     }
 
-    /// The security level as the tools' `-l` spells it.
+    /// The security level, as the tools' `-l` spells it.
     pub fn level(&self) -> &'static str {
         match (self.auth, self.privacy) {
             (None, _) => "noAuthNoPriv",
@@ -95,8 +93,8 @@ impl User {
     }
 }
 
-/// An agent of versions 1 and 2c (with a community, read only) and 3 (with all
-/// users), which reads and writes none of this machine's files.
+/// An agent for versions 1 and 2c (with a read-only community) and 3 (with all users), which
+/// reads and writes none of this machine's files.
 pub struct Snmpd {
     service: Option<Service>,
     directory: TempDir,
@@ -107,14 +105,14 @@ pub struct Snmpd {
 impl Snmpd {
     pub const COMMUNITY: &str = "lab";
 
-    /// Starts one on 127.0.0.1, with additional lines in its file (snmpd.conf(5)):
+    /// Starts an agent on 127.0.0.1, with additional lines in its options file (snmpd.conf(5)):
     /// another community, a `view`, `sysName`, `override`, `pass`.
     #[track_caller]
     pub fn start(lines: &[&str]) -> Self {
         Self::start_at(None, lines)
     }
 
-    /// Starts one on the 127.0.0.1 of a namespace, which has other interfaces.
+    /// Starts an agent on the 127.0.0.1 of a namespace, which has other interfaces.
     #[track_caller]
     pub fn start_in(namespace: &Namespace, lines: &[&str]) -> Self {
         Self::start_at(Some(namespace.name().to_owned()), lines)
@@ -163,14 +161,13 @@ impl Snmpd {
         loopback(self.port)
     }
 
-    /// Ends it. The port is kept for [`Self::restart`].
+    /// Stops the agent. Its port is reserved for [`Self::restart`].
     pub fn stop(&mut self) {
         self.service = None;
     }
 
-    /// Ends it if it still runs, and starts it again like a device that was
-    /// switched off: at the same port with the same state, so that its engine has
-    /// booted once more.
+    /// Restarts the agent, like a device that was switched off: on the same port with the same
+    /// state, so that its engine has booted once more.
     #[track_caller]
     pub fn restart(&mut self) {
         self.stop();
@@ -179,8 +176,8 @@ impl Snmpd {
         }
     }
 
-    /// Freezes it until [`Self::thaw`]: it is silent, and answers the requests of
-    /// that time afterwards.
+    /// Freezes the agent until [`Self::thaw`]. It is silent meanwhile, and answers the requests
+    /// of that time afterwards.
     #[track_caller]
     pub fn freeze(&self) {
         self.running().freeze();
@@ -191,7 +188,7 @@ impl Snmpd {
         self.running().thaw();
     }
 
-    /// Its log so far, over all its runs.
+    /// The agent's log so far, over all its runs.
     #[track_caller]
     pub fn said(&self) -> String {
         self.running().said()
@@ -203,8 +200,8 @@ impl Snmpd {
     }
 }
 
-/// Keeps a program of net-snmp from this machine's files, and from MIB files,
-/// which take time to read.
+/// Keeps a program of net-snmp away from this machine's files, and from MIB files, which take
+/// time to read.
 pub(super) fn keep_to(command: &mut Command, directory: &Path) {
     command
         .env("MIBS", "")

@@ -18,14 +18,14 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// A call of `snmpget`, `snmpbulkwalk`, ... It sends one request, waits for
+    /// Prepares a call of `snmpget`, `snmpbulkwalk`, ... It sends one request, waits for
     /// `timeout_secs`, and prints OIDs as numbers.
     #[track_caller]
     pub fn new(name: &str, address: SocketAddr, timeout_secs: u32) -> Self {
         Self::by(Command::new(find(name, "snmp")), address, timeout_secs)
     }
 
-    /// A call inside a namespace.
+    /// Prepares a call inside a namespace.
     #[track_caller]
     pub fn inside(namespace: &Namespace, name: &str, address: SocketAddr, timeout_secs: u32) -> Self {
         Self::by(namespace.command(name), address, timeout_secs)
@@ -59,7 +59,7 @@ impl Tool {
         self.by_user_with(user, AUTH_PASSWORD, PRIV_PASSWORD)
     }
 
-    /// Asks as a user, with passwords that may be wrong.
+    /// Sends requests as a user, with passwords that may be wrong.
     #[must_use]
     pub fn by_user_with(mut self, user: &User, auth: &str, privacy: &str) -> Self {
         self = self.with(&["-v", "3", "-u", &user.name, "-l", user.level()]);
@@ -72,7 +72,7 @@ impl Tool {
         self
     }
 
-    /// Runs it for the OIDs, and returns its output or its complaint.
+    /// Runs the tool for the OIDs, and returns its output or its error message.
     pub fn ask(mut self, oids: &[&str]) -> Result<String, String> {
         let address = self.address.to_string();
         let output = self.command.arg(address).args(oids).output().unwrap();

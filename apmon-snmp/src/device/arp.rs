@@ -1,5 +1,4 @@
-//! Which address belongs to which station, by what the device itself has
-//! talked to.
+//! The IP addresses of stations, from the ARP and neighbour tables of the device.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +17,7 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// The addresses of each station.
+/// The IP addresses of each station.
 pub(crate) fn addresses(data: &PollData) -> BTreeMap<Mac, BTreeSet<IpAddr>> {
     let mut addresses: BTreeMap<Mac, BTreeSet<IpAddr>> = BTreeMap::new();
     for ((_, address), value) in entries(data) {
@@ -29,7 +28,7 @@ pub(crate) fn addresses(data: &PollData) -> BTreeMap<Mac, BTreeSet<IpAddr>> {
     addresses
 }
 
-/// Entries of the table; `None` where it could not be read to its end.
+/// The number of entries; `None` if a table was not read to its end.
 pub(crate) fn arp_count(data: &PollData) -> Option<usize> {
     let columns = [
         mib::IP_NET_TO_PHYSICAL_PHYS_ADDRESS,
@@ -39,8 +38,8 @@ pub(crate) fn arp_count(data: &PollData) -> Option<usize> {
     is_whole.then(|| entries(data).len())
 }
 
-/// The older table has rows, and the newer one has all of them, too.
-pub(crate) fn is_old_table_in_vain(data: &PollData) -> bool {
+/// Whether the older table has rows and the newer one has all of them as well.
+pub(crate) fn is_old_table_redundant(data: &PollData) -> bool {
     let new = data.rows(mib::IP_NET_TO_PHYSICAL_PHYS_ADDRESS).iter();
     let new: BTreeSet<_> = new.filter_map(|row| physical_index(&row.index)).collect();
     let old = data.rows(mib::IP_NET_TO_MEDIA_PHYS_ADDRESS).iter();
@@ -48,8 +47,8 @@ pub(crate) fn is_old_table_in_vain(data: &PollData) -> bool {
     old.peek().is_some() && old.all(|entry| new.contains(&entry))
 }
 
-/// By ifIndex and address. Both tables: the newer one has IPv6 alone on many
-/// devices, and what stands in both is one entry.
+/// The entries of both tables, by ifIndex and address. The newer table has only IPv6
+/// addresses on many devices; an entry that is in both counts once.
 fn entries(data: &PollData) -> BTreeMap<(u32, IpAddr), &Value> {
     let old = data.rows(mib::IP_NET_TO_MEDIA_PHYS_ADDRESS).iter();
     let old = old.filter_map(|row| Some((media_index(&row.index)?, &row.value)));
@@ -58,13 +57,14 @@ fn entries(data: &PollData) -> BTreeMap<(u32, IpAddr), &Value> {
     old.chain(new).collect()
 }
 
-/// ifIndex, four octets.
+/// Parses an index of the older table: ifIndex, four octets.
 fn media_index(index: &[u32]) -> Option<(u32, IpAddr)> {
     let (if_index, octets) = index.split_first()?;
     Some((*if_index, Ipv4Addr::from(octets_of::<4>(octets)?).into()))
 }
 
-/// ifIndex, type, length, the octets; a zone is four octets more (RFC 4001).
+/// Parses an index of the newer table: ifIndex, type, length, octets. A zone adds four
+/// octets (RFC 4001).
 fn physical_index(index: &[u32]) -> Option<(u32, IpAddr)> {
     let [if_index, kind, length, octets @ ..] = index else {
         return None;

@@ -1,4 +1,4 @@
-//! A device, assembled from all that a poll says about it.
+//! Assembling a device from the interpreted parts of a poll.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,8 +22,7 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// The parts of a device. Addresses, neighbours and slots may be those of an
-/// earlier poll.
+/// The interpreted parts of a device. Neighbours and slots may be from an earlier poll.
 pub(crate) struct Parts<'a> {
     pub interfaces: &'a [Interface],
     pub stations: &'a Stations,
@@ -33,7 +32,7 @@ pub(crate) struct Parts<'a> {
     pub vendor: Option<&'static str>,
 }
 
-/// Assembles the device, without names of stations and without disks.
+/// Assembles the device, without the names of stations and without disks.
 pub(crate) fn device(data: &PollData, parts: &Parts<'_>) -> Device {
     let text = |object, max| sanitized(data.scalar(object)?, max);
     let mut device = Device::default();
@@ -47,7 +46,7 @@ pub(crate) fn device(data: &PollData, parts: &Parts<'_>) -> Device {
     device
 }
 
-/// The host's age, else the agent's.
+/// The uptime of the host, or else of its agent.
 fn up_for(data: &PollData) -> Option<Duration> {
     let ticks = |object: Object| data.scalar(object).and_then(Value::unsigned);
     let ticks = ticks(mib::HR_SYSTEM_UPTIME).or_else(|| ticks(mib::SYS_UP_TIME))?;

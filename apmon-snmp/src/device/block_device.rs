@@ -1,19 +1,19 @@
-//! Which of a host's block devices are whole disks.
+//! Finding the whole disks among a host's block devices.
 //!
-//! What goes to a partition, a volume or an array goes to the disks below it as
-//! well, and would be counted twice.
+//! Traffic of a partition, a volume or an array is also traffic of the disks below it
+//! and would be counted twice.
 
 use std::collections::BTreeSet;
 
-/// Devices that stand upon others, or upon memory, and media that come and go:
-/// what their names start with, before a number.
+/// The prefixes, before a number, of the names of devices built on other devices or on
+/// memory, and of removable media.
 const NOT_DISKS: &[&str] = &[
     "bcache", "cd", "dm-", "drbd", "fd", "loop", "md", "pass", "ram", "scd", "sr", "zd", "zram",
 ];
 
-/// The whole disks among the names of a host's block devices: no partitions of
-/// one that is there, and nothing that is a disk by name only. Where only
-/// partitions are there (`xvda1` without `xvda`), they are what is counted.
+/// The whole disks among the names of a host's block devices, without partitions of a
+/// listed disk and without devices that are not disks. Partitions whose disk is not
+/// listed (`xvda1` without `xvda`) count as disks.
 pub(crate) fn whole_disks<'a>(names: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
     let disks = names.iter().copied();
     disks
@@ -26,7 +26,8 @@ fn is_excluded(name: &str) -> bool {
     prefixes.any(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) || is_path(name)
 }
 
-/// One of several ways to an NVMe disk: `nvme0c1n1` to `nvme0n1`.
+/// Whether the name is one of several paths to an NVMe disk, as `nvme0c1n1` is to
+/// `nvme0n1`.
 fn is_path(name: &str) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     name.strip_prefix("nvme")
@@ -40,9 +41,9 @@ fn is_partition(name: &str, names: &BTreeSet<&str>) -> bool {
     wholes.any(|whole| names.contains(whole) || is_partition(whole, names))
 }
 
-/// The names that the whole of a partition could have: of `sda1` `sda`, of
-/// `nvme0n1p1` `nvme0n1`, of `mmcblk0boot0` `mmcblk0`, of BSD's `da0s1a`
-/// `da0s1`. Each is shorter than `name`.
+/// The possible names of the device that contains a partition: `sda` for `sda1`,
+/// `nvme0n1` for `nvme0n1p1`, `mmcblk0` for `mmcblk0boot0`, and `da0s1` for BSD's
+/// `da0s1a`. Each is shorter than `name`.
 fn wholes(name: &str) -> [Option<&str>; 2] {
     let numbered = |base: &&str| base.ends_with(|c: char| c.is_ascii_digit());
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn partitions_of_a_disk_that_is_there_are_not_counted() {
+    fn partitions_of_a_listed_disk_are_not_counted() {
         for (names, wholes) in [
             ("sda sda1 sda2 sda15 sdaa sdaa1", "sda sdaa"),
             ("hda hda1", "hda"),
@@ -101,13 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn where_only_partitions_are_there_they_are_counted() {
+    fn partitions_count_if_their_disk_is_not_listed() {
         wholes_are("xvda1 xvda2 xvdb", "xvda1 xvda2 xvdb");
         wholes_are("nvme0n1p1", "nvme0n1p1");
     }
 
     #[test]
-    fn what_stands_upon_disks_or_memory_is_not_counted() {
+    fn devices_built_on_disks_or_memory_are_not_counted() {
         let names = "loop0 loop7 ram0 ram15 zram0 dm-0 dm-47 md0 md127 md0p1 sr0 scd0 fd0 cd0 pass0 zd16 \
                      drbd1 bcache0 nvme0c0n1 nvme0c1n1";
         wholes_are(names, "");
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_only_look_alike_are_disks() {
+    fn names_that_only_resemble_excluded_ones_are_disks() {
         wholes_are(
             "mtdblock0 mtdblock1 rbd0 ramdisk fda",
             "mtdblock0 mtdblock1 rbd0 ramdisk fda",
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn any_name_is_one_or_none() {
+    fn unusual_names_are_classified_without_a_panic() {
         wholes_are("1 a a1 \u{fc}1 p1 0p1", "1 a \u{fc}1 p1 0p1");
     }
 }

@@ -1,4 +1,4 @@
-//! Who is on which port: the tables by which a switch forwards.
+//! The stations on each port, from the forwarding tables of a switch.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,57 +17,58 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// dot1dTpFdbStatus and dot1qTpFdbStatus of what was learned; the others are
-/// the switch's own and what somebody has written there.
+/// The value of dot1dTpFdbStatus and dot1qTpFdbStatus for a learned station. Other
+/// entries are the switch's own addresses, or were configured.
 const LEARNED: i64 = 3;
 
 /// The stations of a switch.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Stations {
-    /// By ifIndex.
+    /// The stations on each interface, by ifIndex.
     pub on: BTreeMap<u32, BTreeSet<Mac>>,
-    /// Entries that were learned, as the switch counts them: a station in two
-    /// VLANs is two.
+    /// The number of learned entries, as the switch counts them: a station in two VLANs
+    /// counts twice.
     pub learned: usize,
     /// Stations whose interface is unknown.
     pub unplaced: BTreeSet<Mac>,
-    /// A table that has entries was read to its end, or all are empty. Otherwise
-    /// a missing station may still be present.
+    /// Whether a table with entries was read to its end, or all tables are empty.
+    /// Otherwise a station that was not seen may be present all the same.
     pub is_readable: bool,
-    /// Why stations may be missing in `on`.
+    /// The reason why stations may be missing from `on`.
     pub failure: Option<String>,
-    /// The same stations are missing each time, so none was ever seen.
+    /// Whether the same stations are missing from every poll, so that none of them was ever
+    /// seen.
     pub is_lasting: bool,
 }
 
-/// The table that a Cisco keeps for one VLAN, read in that VLAN's context.
+/// The table of stations that a Cisco device keeps for one VLAN.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct VlanTable {
-    /// The VLAN.
+    /// The number of the VLAN.
     pub vlan: u32,
-    /// Its BRIDGE-MIB.
+    /// The BRIDGE-MIB as the device shows it for this VLAN.
     pub data: PollData,
 }
 
-/// Who is on which interface: by Q-BRIDGE-MIB; by BRIDGE-MIB and `vlans` where
-/// that one has learned nothing.
+/// The stations on each interface: from Q-BRIDGE-MIB or, if that has no learned
+/// entries, from BRIDGE-MIB and `vlans`.
 pub(crate) fn stations(data: &PollData, vlans: &[VlanTable], interfaces: &[Interface]) -> Stations {
-    let places = Places::of(data, interfaces);
-    let by_vlan = Table::read(data, &BY_VLAN, &places);
+    let bridge_ports = BridgePorts::of(data, interfaces);
+    let by_vlan = ForwardingTable::read(data, &BY_VLAN, &bridge_ports);
     if !by_vlan.entries.is_empty() {
         return Stations::of(vec![by_vlan], data, interfaces);
     }
     let mut tables = Vec::new();
     for vlan in vlans {
-        let places = Places::of(&vlan.data, interfaces);
-        let mut table = Table::read(&vlan.data, &PLAIN, &places);
+        let bridge_ports = BridgePorts::of(&vlan.data, interfaces);
+        let mut table = ForwardingTable::read(&vlan.data, &PLAIN, &bridge_ports);
         table.failure = table
             .failure
             .map(|failure| format!("VLAN {}: {failure}", vlan.vlan));
         tables.push(table);
     }
-    // A Cisco shows the table of VLAN 1 where no VLAN is asked for.
-    let mut plain = Table::read(data, &PLAIN, &places);
+    // Without a VLAN in the community, a Cisco device shows the table of VLAN 1.
+    let mut plain = ForwardingTable::read(data, &PLAIN, &bridge_ports);
     let of_vlans: BTreeSet<Entry> = tables.iter().flat_map(|table| &table.entries).copied().collect();
     plain.entries.retain(|entry| !of_vlans.contains(entry));
     tables.push(plain);
@@ -75,46 +76,46 @@ pub(crate) fn stations(data: &PollData, vlans: &[VlanTable], interfaces: &[Inter
     Stations::of(tables, data, interfaces)
 }
 
-/// The objects of a table.
-struct Columns {
+/// The columns of a forwarding table.
+struct FdbColumns {
     port: Object,
     status: Object,
-    /// Numbers of the index before the MAC address.
+    /// The count of numbers that precede the MAC address in the index.
     prefix: usize,
 }
 
-const BY_VLAN: Columns = Columns {
+const BY_VLAN: FdbColumns = FdbColumns {
     port: mib::DOT1Q_TP_FDB_PORT,
     status: mib::DOT1Q_TP_FDB_STATUS,
     prefix: 1,
 };
 
-const PLAIN: Columns = Columns {
+const PLAIN: FdbColumns = FdbColumns {
     port: mib::DOT1D_TP_FDB_PORT,
     status: mib::DOT1D_TP_FDB_STATUS,
     prefix: 0,
 };
 
-/// A station, and its ifIndex.
+/// A station and the ifIndex of its interface, if that is known.
 type Entry = (Mac, Option<u32>);
 
-/// What was learned.
-struct Table {
+/// The learned entries of a forwarding table.
+struct ForwardingTable {
     entries: Vec<Entry>,
     failure: Option<String>,
 }
 
-impl Table {
-    fn read(data: &PollData, columns: &Columns, places: &Places) -> Self {
+impl ForwardingTable {
+    fn read(data: &PollData, columns: &FdbColumns, bridge_ports: &BridgePorts) -> Self {
         let statuses = data.by_index(columns.status);
         let failure = [columns.port, columns.status]
             .into_iter()
             .find_map(|column| data.failure(column));
-        // An agent without statuses has but stations there. Where others have
-        // one, a row without is about to go.
+        // An agent without statuses lists only stations. If other rows have a status, a
+        // row without one is about to disappear.
         let has_statuses = !statuses.is_empty() || data.failure(columns.status).is_some();
         let mut entries = Vec::new();
-        // An entry may stand there twice: some agents walk in circles of a kind.
+        // An entry may occur twice: some agents repeat rows.
         for row in data.rows(columns.port) {
             let status = statuses.get(row.index.as_slice());
             let is_learned = match status.and_then(|status| status.number()) {
@@ -127,24 +128,24 @@ impl Table {
                 .and_then(octets_of::<6>)
                 .map(Mac::new);
             if let Some(mac) = mac.filter(|_| is_learned) {
-                entries.push((mac, places.of_port(&row.value)));
+                entries.push((mac, bridge_ports.of_port(&row.value)));
             }
         }
         let failure = failure.map(str::to_owned);
         let failure = match entries.is_empty() {
             true => failure,
-            false => failure.or_else(|| places.failure.clone()),
+            false => failure.or_else(|| bridge_ports.failure.clone()),
         };
         Self { entries, failure }
     }
 }
 
 impl Stations {
-    fn of(tables: Vec<Table>, data: &PollData, interfaces: &[Interface]) -> Self {
+    fn of(tables: Vec<ForwardingTable>, data: &PollData, interfaces: &[Interface]) -> Self {
         let mut own: BTreeSet<Mac> = interfaces.iter().filter_map(|one| one.own_mac).collect();
         own.extend(data.scalar(mib::DOT1D_BASE_BRIDGE_ADDRESS).and_then(mac));
-        let is_whole = |table: &Table| table.failure.is_none();
-        // An empty table cannot be told apart from a missing one: a bridge has ports.
+        let is_whole = |table: &ForwardingTable| table.failure.is_none();
+        // An empty table looks like a missing one, but a bridge has ports.
         let has_any = tables.iter().any(|table| !table.entries.is_empty());
         let mut stations = Self {
             is_readable: (has_any || is_bridge(data))
@@ -173,26 +174,26 @@ impl Stations {
     }
 }
 
-/// The device has a bridge, and shows it.
+/// Whether the device shows a bridge.
 pub(crate) fn is_bridge(data: &PollData) -> bool {
     let ports = data.scalar(mib::DOT1D_BASE_NUM_PORTS);
     ports.and_then(Value::unsigned).is_some_and(|ports| ports > 0) || data.has(mib::DOT1D_BASE_PORT_IF_INDEX)
 }
 
-/// Which bridge port is which interface.
-pub(crate) struct Places {
+/// The interfaces of the bridge ports.
+pub(crate) struct BridgePorts {
     by_port: BTreeMap<u32, u32>,
     failure: Option<String>,
 }
 
-impl Places {
-    /// Reads dot1dBasePortIfIndex. If it is of no use (a Juniper MX reports 0
-    /// for all ports), a bridge port's number is taken for an ifIndex if nothing
-    /// else can be meant: the Ethernet interfaces are numbered from 1 without a gap,
-    /// and the bridge has exactly as many ports.
+impl BridgePorts {
+    /// Reads dot1dBasePortIfIndex. If it is useless (a Juniper MX reports 0 for all ports),
+    /// the numbers of bridge ports are taken for ifIndexes, provided that is unambiguous:
+    /// the Ethernet interfaces are numbered from 1 without a gap, and the bridge has
+    /// exactly as many ports.
     pub(crate) fn of(data: &PollData, interfaces: &[Interface]) -> Self {
         let rows = data.rows(mib::DOT1D_BASE_PORT_IF_INDEX).iter();
-        // 0 is none, but where an interface has that number against the standard.
+        // 0 means none, unless an interface has that number, contrary to the standard.
         let has_zero = interfaces.iter().any(|one| one.index == 0);
         let index = |value: &Value| -> Option<u32> {
             let index = value.number()?.try_into().ok()?;
@@ -221,7 +222,7 @@ impl Places {
         self.by_port.get(&port).copied()
     }
 
-    /// The ifIndex of a bridge port, as read from a row. On most devices 0 means none.
+    /// The ifIndex of the bridge port in a row's value. On most devices 0 means none.
     fn of_port(&self, port: &Value) -> Option<u32> {
         self.of_number(port.number()?.try_into().ok()?)
     }

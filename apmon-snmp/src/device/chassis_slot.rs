@@ -1,4 +1,4 @@
-//! Slots of a chassis, and the ports in them.
+//! The chassis slots of ports.
 
 use std::collections::BTreeMap;
 
@@ -16,27 +16,31 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// Entities between a port and its chassis; no device has as many.
+/// The most entities between a port and its chassis, more than any device has.
 const MAX_DEPTH: usize = 32;
 
-/// IANAPhysicalClass.
+// Values of IANAPhysicalClass.
 const CHASSIS: i64 = 3;
 const CONTAINER: i64 = 5;
 const MODULE: i64 = 9;
 
-/// The slot of each interface that is in one, by ifIndex: as ENTITY-MIB has it,
-/// else by the numbers in its name.
+/// The slot of each interface that is in one, by ifIndex: from ENTITY-MIB, or else from
+/// the numbers in its name.
 pub(crate) fn slots(data: &PollData, interfaces: &[Interface]) -> BTreeMap<u32, String> {
     let mut slots = BTreeMap::new();
     for one in interfaces {
-        let short = one.short_name.as_deref().and_then(of_name);
-        slots.extend(short.or_else(|| of_name(&one.name)).map(|slot| (one.index, slot)));
+        let short = one.short_name.as_deref().and_then(slot_in_name);
+        slots.extend(
+            short
+                .or_else(|| slot_in_name(&one.name))
+                .map(|slot| (one.index, slot)),
+        );
     }
     slots.extend(Entities::of(data).slots(data));
     slots
 }
 
-/// The parts of a device.
+/// The physical entities of a device.
 struct Entities<'a> {
     container: BTreeMap<&'a [u32], &'a Value>,
     class: BTreeMap<&'a [u32], &'a Value>,
@@ -68,19 +72,19 @@ impl<'a> Entities<'a> {
         slots
     }
 
-    /// The outermost module or container below the chassis: the inner ones are
+    /// The label of the outermost module or container below the chassis. Inner ones are
     /// daughter cards and the cages of single ports.
     fn slot(&self, port: u32) -> Option<String> {
         let mut slot = None;
         let mut entity = port;
-        // A circle of containers has no end.
+        // Containers may form a loop.
         for _ in 0..MAX_DEPTH {
             entity = self.number(&self.container, entity)?.try_into().ok()?;
             match self.number(&self.class, entity) {
                 Some(CHASSIS) => return slot,
-                Some(CONTAINER | MODULE) => slot = self.shown(entity).or(slot),
+                Some(CONTAINER | MODULE) => slot = self.label(entity).or(slot),
                 Some(_) => {}
-                // The top: some devices have no chassis.
+                // The root: some devices have no chassis.
                 None => return slot,
             }
         }
@@ -91,9 +95,9 @@ impl<'a> Entities<'a> {
         column.get([entity].as_slice())?.number()
     }
 
-    /// The entity's own words, if it has some. Of a name and a description the one that speaks of a slot: the other
-    /// one is that of the product. Else the description.
-    fn shown(&self, entity: u32) -> Option<String> {
+    /// The label of an entity: its name if that contains "slot", or else its description,
+    /// which often names the product. `None` for a placeholder.
+    fn label(&self, entity: u32) -> Option<String> {
         let text = |column: &BTreeMap<&[u32], &Value>| sanitized(column.get([entity].as_slice())?, NAME);
         let (name, description) = (text(&self.name), text(&self.description));
         match name {
@@ -104,7 +108,7 @@ impl<'a> Entities<'a> {
     }
 }
 
-/// What Comware calls all that has no name of its own: `CONTAINER LEVEL1`.
+/// Whether this is Comware's description of any unnamed entity: `CONTAINER LEVEL1`.
 fn is_placeholder(description: &str) -> bool {
     let text = description.to_ascii_lowercase();
     ["container level", "module level"]
@@ -112,11 +116,10 @@ fn is_placeholder(description: &str) -> bool {
         .any(|word| text.starts_with(word))
 }
 
-/// The slot in a port's name, all numbers but the port's own: `slot 1/0` of
-/// `Gi1/0/24`, `1/0/24` and `ge-1/0/24.0`; none of `eth0` and `Fast Ethernet
-/// 10/100`.
-fn of_name(name: &str) -> Option<String> {
-    // What follows is a part of a port: a sub-interface or a lane.
+/// The slot in a port's name, which is all of its numbers but the last: `slot 1/0` for
+/// `Gi1/0/24`, `1/0/24` and `ge-1/0/24.0`; `None` for `eth0` and `Fast Ethernet 10/100`.
+fn slot_in_name(name: &str) -> Option<String> {
+    // The rest denotes a part of a port: a sub-interface or a lane.
     let port = name.split(['.', ':']).next()?;
     let rest = port.trim_end_matches(|c: char| c.is_ascii_digit() || c == '/');
     let numbers = port.strip_prefix(rest)?;

@@ -1,4 +1,4 @@
-//! What a host says of its load, its disks and its swap space, as it says it.
+//! A host's figures of load, disks and swap space, as its agent reports them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::{
     },
     mib::*,
     poll_data::PollData,
-    rule::counted::Counted,
+    rule::counter_value::CounterValue,
 };
 
 const SCALARS: &[Object] = &[
@@ -29,44 +29,44 @@ const DISK_IO: &[Object] = &[
     DISK_IO_N_WRITTEN,
 ];
 
-/// What [`HostFigures`] needs of a host, beside what
-/// [`vital::ask`](crate::device::vital::ask) names.
+/// Adds the objects that [`HostFigures`] needs, besides those of
+/// [`vital::ask`](crate::device::vital::ask).
 pub(crate) fn ask(scalars: &mut Vec<Object>, tables: &mut Vec<&'static [Object]>) {
     scalars.extend(SCALARS);
     tables.push(DISK_IO);
 }
 
-/// A host's figures at one check. Counts are as the agent reports them; their
-/// growth is computed elsewhere, one count at a time.
+/// A host's figures at one check. Counters are as the agent reports them; their growth
+/// is computed by [`counting`](crate::rule::counting).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct HostFigures {
-    pub context_switches: Option<Counted>,
-    pub interrupts: Option<Counted>,
-    /// Pages read from swap space.
-    pub swap_in: Option<Counted>,
-    /// Pages written to it.
-    pub swap_out: Option<Counted>,
-    /// What went from and to each whole disk, by the disk's name.
+    pub context_switches: Option<CounterValue>,
+    pub interrupts: Option<CounterValue>,
+    /// The number of pages read from swap space.
+    pub swap_in: Option<CounterValue>,
+    /// The number of pages written to swap space.
+    pub swap_out: Option<CounterValue>,
+    /// The bytes read from and written to each whole disk, by the disk's name.
     pub disks: BTreeMap<String, DiskBytes>,
-    /// How full the root file system is, percent.
+    /// The use of the root file system, in percent.
     pub disk_space_pct: Option<f64>,
-    /// Swap space in use, bytes.
+    /// The swap space in use, in bytes.
     pub swap_used: Option<u64>,
 }
 
-/// Bytes that went from and to a disk.
+/// The bytes read from and written to a disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct DiskBytes {
-    pub read: Option<Counted>,
-    pub written: Option<Counted>,
+    pub read: Option<CounterValue>,
+    pub written: Option<CounterValue>,
 }
 
 impl HostFigures {
     pub(crate) fn read(data: &PollData) -> Self {
-        let read = |object| data.scalar(object).and_then(Counted::of);
-        // No kernel has run without one: net-snmp first reads them after 5 s, and
-        // reports zeros until then. Taken for counts, they would be a spike at
-        // the next check.
+        let read = |object| data.scalar(object).and_then(CounterValue::of);
+        // No running kernel has switched no contexts: net-snmp first reads the counters
+        // after 5 s and reports zeros until then, which would cause a spike at the next
+        // check.
         let has_checked = read(SS_RAW_CONTEXTS).is_none_or(|count| count.value > 0);
         let count = |object| read(object).filter(|_| has_checked);
         Self {
@@ -81,8 +81,9 @@ impl HostFigures {
     }
 }
 
-/// By diskIONReadX and diskIONWrittenX, in 64 bits, else by diskIONRead and
-/// diskIONWritten. (diskIOReads and diskIOWrites, .5 and .6, count accesses.)
+/// The bytes of each disk, from diskIONReadX and diskIONWrittenX in 64 bits, or else from
+/// diskIONRead and diskIONWritten. (diskIOReads and diskIOWrites, .5 and .6, count
+/// accesses.)
 fn disk_bytes(data: &PollData) -> BTreeMap<String, DiskBytes> {
     let devices = data.by_index(DISK_IO_DEVICE).into_iter();
     let devices: Vec<(&[u32], String)> = devices
@@ -93,8 +94,8 @@ fn disk_bytes(data: &PollData) -> BTreeMap<String, DiskBytes> {
     let columns = |wide, narrow| {
         let (wide, narrow) = (data.by_index(wide), data.by_index(narrow));
         move |index: &[u32]| {
-            let wide = wide.get(index).and_then(|value| Counted::of(value));
-            wide.or_else(|| narrow.get(index).and_then(|value| Counted::of(value)))
+            let wide = wide.get(index).and_then(|value| CounterValue::of(value));
+            wide.or_else(|| narrow.get(index).and_then(|value| CounterValue::of(value)))
         }
     };
     let read = columns(DISK_IO_N_READ_X, DISK_IO_N_READ);

@@ -1,4 +1,4 @@
-//! The interfaces of a device, as IF-MIB has them.
+//! The interfaces of a device, from IF-MIB.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,41 +9,41 @@ use crate::{
     device::sanitize::{NAME, mac, sanitized},
     mib::{self, Object},
     poll_data::PollData,
-    rule::{counted::Counted, counting::PortCounts, follow::Identity},
+    rule::{counter_value::CounterValue, counting::PortCounts, follow::Identity},
 };
 
 #[cfg(test)]
 mod tests;
 
-/// ifHighSpeed counts Mbit/s; beyond 10 Tbit/s it is an agent that counts bit/s
-/// there, too (recorded: D-Link DES-3038).
+/// The highest ifHighSpeed taken for Mbit/s. Beyond 10 Tbit/s, the agent reports bit/s
+/// there as well (recorded: D-Link DES-3038).
 const HIGHEST_SPEED_MBIT: u64 = 10_000_000;
 
-/// An interface.
+/// An interface of a device.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Interface {
-    /// Its ifIndex.
+    /// The ifIndex.
     pub index: u32,
-    /// ifDescr, else ifName, else `if7`.
+    /// The ifDescr, or else the ifName, or else `if` and the ifIndex, as in `if7`.
     pub name: String,
-    /// ifName.
+    /// The ifName.
     pub short_name: Option<String>,
-    /// ifAlias.
+    /// The ifAlias.
     pub alias: Option<String>,
-    /// bit/s.
+    /// The speed in bit/s.
     pub speed: Option<u64>,
-    /// ifType.
+    /// The ifType.
     pub if_type: Option<u64>,
-    /// Its own address.
+    /// The MAC address of the interface itself.
     pub own_mac: Option<Mac>,
-    /// Whether it is up, and meant to be.
+    /// The ifOperStatus and ifAdminStatus.
     pub state: PortState,
-    /// What it has counted.
+    /// The counters of traffic and errors.
     pub counts: PortCounts,
 }
 
 impl Interface {
-    /// What distinguishes the port from others.
+    /// The number and names that distinguish the port from others.
     pub(crate) fn identity(&self) -> Identity<'_> {
         Identity {
             index: self.index,
@@ -52,36 +52,36 @@ impl Interface {
         }
     }
 
-    /// It is a port for a network cable (IANAifType-MIB; 62, 69 and 117 are
-    /// the older names for the faster ones).
+    /// Whether it is an Ethernet port (IANAifType-MIB; 62, 69 and 117 are obsolete types of
+    /// faster ports).
     pub(crate) fn is_ethernet(&self) -> bool {
         matches!(self.if_type, Some(6 | 62 | 69 | 117))
     }
 }
 
-/// What changes seldom, as an earlier poll has read it.
+/// The rarely changing parts of interfaces, as an earlier poll read them.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Names(BTreeMap<u32, Interface>);
 
 impl Names {
-    /// None was read yet.
+    /// Whether none has been read yet.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// As these interfaces have them.
+    /// Takes the names from these interfaces.
     pub(crate) fn of(interfaces: &[Interface]) -> Self {
         let by_index = interfaces.iter().map(|one| (one.index, one.clone()));
         Self(by_index.collect())
     }
 }
 
-/// The interfaces by ifIndex. What a row does not have in this poll is taken
-/// from `known`; counters and states are not.
+/// The interfaces in the order of their ifIndexes. Names, speeds and addresses that this
+/// poll did not read are taken from `known`; counters and states never are.
 pub(crate) fn interfaces(data: &PollData, known: &Names) -> Vec<Interface> {
-    let table = Table::of(data);
+    let table = InterfaceTable::of(data);
     let mut indexes = BTreeSet::new();
-    // One that has but a name came after the states were read, or is none.
+    // A row with only a name was added after the states were read, or is not an interface.
     for object in [mib::IF_ADMIN_STATUS, mib::IF_OPER_STATUS] {
         indexes.extend(table.rows(object).map(|(index, _)| index));
     }
@@ -89,10 +89,10 @@ pub(crate) fn interfaces(data: &PollData, known: &Names) -> Vec<Interface> {
     indexes.iter().map(one).collect()
 }
 
-/// The columns of a table whose index is one number.
-struct Table<'a>(BTreeMap<Object, BTreeMap<u32, &'a Value>>);
+/// The columns of ifTable and ifXTable, by ifIndex.
+struct InterfaceTable<'a>(BTreeMap<Object, BTreeMap<u32, &'a Value>>);
 
-impl<'a> Table<'a> {
+impl<'a> InterfaceTable<'a> {
     fn of(data: &'a PollData) -> Self {
         let column = |object: Object| {
             let rows = data.rows(object).iter();
@@ -115,7 +115,7 @@ impl<'a> Table<'a> {
     }
 
     fn interface(&self, index: u32, known: Option<&Interface>) -> Interface {
-        // An empty row says that there is no name; a row that was not read says nothing.
+        // An empty value means that there is no name; a missing one means nothing.
         let text = |object, known: Option<&String>| match self.value(object, index) {
             Some(value) => sanitized(value, NAME),
             None => known.cloned(),
@@ -152,12 +152,12 @@ impl<'a> Table<'a> {
     fn counts(&self, index: u32) -> PortCounts {
         let count = |object| {
             let value = self.value(object, index)?;
-            Some(Counted {
+            Some(CounterValue {
                 value: value.unsigned()?,
                 is_64: matches!(value, Value::Counter64(_)),
             })
         };
-        // An agent may have the 64-bit counters and not count by them.
+        // An agent may have 64-bit counters that never count.
         let octets = [
             (mib::IF_HC_IN_OCTETS, mib::IF_IN_OCTETS),
             (mib::IF_HC_OUT_OCTETS, mib::IF_OUT_OCTETS),
@@ -167,7 +167,7 @@ impl<'a> Table<'a> {
             octets.iter().all(|(high, _)| is(high, false)) && octets.iter().any(|(_, low)| is(low, true));
         let high = |object| count(object).filter(|_| !stands_still);
         let either = |best, other| high(best).or_else(|| count(other));
-        let non_ucast = |multicast: Option<Counted>, broadcast: Option<Counted>, object| {
+        let non_ucast = |multicast: Option<CounterValue>, broadcast: Option<CounterValue>, object| {
             let is_told_apart = multicast.is_some() || broadcast.is_some();
             count(object).filter(|_| !is_told_apart)
         };
@@ -220,8 +220,8 @@ const COLUMNS: &[Object] = &[
     mib::IF_ALIAS,
 ];
 
-/// bit/s from ifHighSpeed and ifSpeed. 0 is unknown, and so is an ifSpeed of all
-/// ones: too fast for it.
+/// The speed in bit/s, from ifHighSpeed and ifSpeed. 0 means unknown; so does an ifSpeed
+/// of all ones, which is a speed too high for it.
 fn speed(high: Option<u64>, low: Option<u64>) -> Option<u64> {
     let high = high.filter(|high| (1..u64::from(u32::MAX)).contains(high));
     let low = low.filter(|low| (1..u64::from(u32::MAX)).contains(low));

@@ -1,4 +1,4 @@
-//! Who says that it is at the other end of a cable: LLDP and CDP.
+//! The neighbours that announce themselves on a port, by LLDP and CDP.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use apmon_snmp_client::Value;
 
 use crate::{
     device::{
-        bridge::Places,
+        bridge::BridgePorts,
         interface::Interface,
         sanitize::{NAME, id, mac, sanitized},
     },
@@ -18,10 +18,10 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// lldpLocPortIdSubtype and lldpRemPortIdSubtype of a MAC address.
+/// The value of lldpLocPortIdSubtype and lldpRemPortIdSubtype for a MAC address.
 const MAC_SUBTYPE: i64 = 3;
 
-/// The neighbours of each interface, by ifIndex: LLDP's first.
+/// The neighbours of each interface, by ifIndex; those from LLDP come first.
 pub(crate) fn neighbours(data: &PollData, interfaces: &[Interface]) -> BTreeMap<u32, Vec<Neighbour>> {
     let mut neighbours = BTreeMap::new();
     lldp(data, interfaces, &mut neighbours);
@@ -62,7 +62,7 @@ fn lldp(data: &PollData, interfaces: &[Interface], neighbours: &mut Neighbours) 
         };
         let name = names.get(row).and_then(|name| sanitized(name, NAME));
         let name = name.or_else(|| id(chassis.get(row)?, false));
-        // Some devices have no name: then the port is all that is known.
+        // Of a device without a name, only the port is known.
         let (name, port) = match name {
             Some(name) => (name, port),
             None => match port {
@@ -79,9 +79,9 @@ fn is_mac(subtype: Option<&&Value>) -> bool {
     subtype.and_then(|subtype| subtype.number()) == Some(MAC_SUBTYPE)
 }
 
-/// What people call a port has letters and a number: a number alone, a MAC
-/// address and a name cut short (`Ten-GigabitEther`) say less than what the
-/// port is described by.
+/// Whether a port's ID is a name as people use it, with letters and a number. A bare
+/// number, a MAC address or a truncated name (`Ten-GigabitEther`) says less than the
+/// port's description.
 fn is_name(port: &str) -> bool {
     let has = |is: fn(&char) -> bool| port.chars().any(|c| is(&c));
     has(char::is_ascii_digit) && has(char::is_ascii_alphabetic) && port.parse::<apmon_core::Mac>().is_err()
@@ -99,10 +99,10 @@ fn cdp(data: &PollData, neighbours: &mut Neighbours) {
     }
 }
 
-/// The interface of each local port of LLDP.
+/// The local ports of LLDP, and the data by which their interfaces are found.
 struct LocalPorts<'a> {
     interfaces: &'a [Interface],
-    places: Places,
+    bridge_ports: BridgePorts,
     ids: BTreeMap<&'a [u32], &'a Value>,
     kinds: BTreeMap<&'a [u32], &'a Value>,
     descriptions: BTreeMap<&'a [u32], &'a Value>,
@@ -113,14 +113,14 @@ impl<'a> LocalPorts<'a> {
         let column = |object: Object| data.by_index(object);
         Self {
             interfaces,
-            places: Places::of(data, interfaces),
+            bridge_ports: BridgePorts::of(data, interfaces),
             ids: column(mib::LLDP_LOC_PORT_ID),
             kinds: column(mib::LLDP_LOC_PORT_ID_SUBTYPE),
             descriptions: column(mib::LLDP_LOC_PORT_DESC),
         }
     }
 
-    /// By the port's name, then by its number.
+    /// The ifIndex of a local port: by its name, or else by its number.
     fn if_index(&self, number: u32) -> Option<u32> {
         let row: &[u32] = &[number];
         let port = self.ids.get(row).copied();
@@ -131,7 +131,7 @@ impl<'a> LocalPorts<'a> {
             .or_else(|| self.by_mac(port?, is_mac(self.kinds.get(row))))
             .or_else(|| self.by_name(&description()?))
             .or_else(|| {
-                // Not the number again: the next two read it by the standard's rule.
+                // The local port's own number is interpreted as the standard says, below.
                 let other = text.as_ref()?.parse().ok().filter(|other| *other != number)?;
                 self.existing(other)
             })
@@ -152,10 +152,10 @@ impl<'a> LocalPorts<'a> {
         self.only(|one| one.own_mac == Some(mac))
     }
 
-    /// LldpPortNumber is that of the bridge port, and the ifIndex of a port that
-    /// is none (IEEE 802.1AB, LLDP-MIB).
+    /// The ifIndex for an LldpPortNumber, which is the number of a bridge port or, of any
+    /// other port, the ifIndex itself (IEEE 802.1AB, LLDP-MIB).
     fn by_number(&self, number: u32) -> Option<u32> {
-        let place = self.places.of_number(number);
+        let place = self.bridge_ports.of_number(number);
         place.or(Some(number)).and_then(|index| self.existing(index))
     }
 
@@ -163,7 +163,7 @@ impl<'a> LocalPorts<'a> {
         self.only(|one| one.index == index)
     }
 
-    /// The one interface that is meant; none where two could be.
+    /// The ifIndex of the only interface that matches; `None` if several do.
     fn only(&self, is: impl Fn(&Interface) -> bool) -> Option<u32> {
         let mut found = self.interfaces.iter().filter(|one| is(one));
         match (found.next(), found.next()) {

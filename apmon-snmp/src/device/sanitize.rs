@@ -1,22 +1,23 @@
-//! Texts of an agent, made safe to show: its names may hold anything.
+//! Making the texts of an agent safe to display: they may contain anything.
 
 use apmon_core::{Mac, text::excerpt};
 use apmon_snmp_client::Value;
 
-/// The most characters of a name. Names in use are far shorter; DisplayString allows 255.
+/// The most characters of a name. Names in use are far shorter, though DisplayString
+/// allows 255.
 pub(crate) const NAME: usize = 128;
 
-/// The most characters of a description of several lines.
+/// The most characters of a description, which may have several lines.
 pub(crate) const DESCRIPTION: usize = 512;
 
-/// Returns a text in one line of at most `max` characters; `None` if it is empty.
+/// Returns a text as one line of at most `max` characters; `None` if it is empty.
 pub(crate) fn sanitized(value: &Value, max: usize) -> Option<String> {
     let text = value.text()?;
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     (!line.is_empty()).then(|| excerpt(&line, max))
 }
 
-/// A MAC address: six octets, or text. All zeros are none.
+/// Parses a MAC address, given as six octets or as text; `None` if it is all zeros.
 pub(crate) fn mac(value: &Value) -> Option<Mac> {
     let octets = value.octets()?;
     let mac = match <[u8; 6]>::try_from(octets) {
@@ -26,8 +27,8 @@ pub(crate) fn mac(value: &Value) -> Option<Mac> {
     (mac.bytes() != [0; 6]).then_some(mac)
 }
 
-/// What names a port or a device: a text, or the octets of a MAC address, which
-/// it surely is where `is_mac`. `Eth1/1` has six octets, too.
+/// The ID of a port or a device for display: a text, or a MAC address if `is_mac` or if
+/// the octets are not text. The text `Eth1/1` has six octets as well.
 pub(crate) fn id(value: &Value, is_mac: bool) -> Option<String> {
     let octets = value.octets()?;
     let is_text = octets
@@ -39,7 +40,7 @@ pub(crate) fn id(value: &Value, is_mac: bool) -> Option<String> {
     }
 }
 
-/// A station's address: that of one network card, not of a group.
+/// Whether the address belongs to a single station rather than to a group.
 pub(crate) fn is_station(mac: Mac) -> bool {
     mac.bytes()[0] & 1 == 0 && mac.bytes() != [0; 6]
 }

@@ -1,12 +1,12 @@
-//! What HOST-RESOURCES-MIB says of a device's storage: its disks, its flash
-//! memory, its swap space (RFC 2790, hrStorageTable).
+//! A device's disks, flash memory and swap space, from HOST-RESOURCES-MIB (RFC 2790,
+//! hrStorageTable).
 
 use std::collections::BTreeSet;
 
 use apmon_core::{DeviceDisk, text::excerpt};
 
 use crate::{
-    device::share::share,
+    device::percent::used_pct,
     mib::{
         HR_STORAGE_ALLOCATION_UNITS, HR_STORAGE_DESCR, HR_STORAGE_SIZE, HR_STORAGE_TYPE, HR_STORAGE_TYPES,
         HR_STORAGE_USED, MEM_AVAIL_SWAP, MEM_TOTAL_SWAP, NET_SNMP, SYS_OBJECT_ID,
@@ -14,51 +14,51 @@ use crate::{
     poll_data::PollData,
 };
 
-/// Characters of a file system's name. A mount point may be longer, no chart's
-/// title is.
+/// The most characters of a file system's name. A mount point may be longer, but no
+/// chart's title has room for it.
 const NAME: usize = 128;
 
-/// What a row of the table is, by the last number of its type.
+/// The kind of storage that a row describes, from the last number of hrStorageType.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum StorageType {
-    /// RAM.
+    /// Main memory.
     Ram,
-    /// Virtual memory: swap space, and on Arista the parts of a RAM disk.
+    /// Virtual memory: swap space or, on Arista devices, the parts of a RAM disk.
     Virtual,
-    /// A file system that may fill up.
+    /// A file system that can fill up.
     FileSystem,
-    /// A CD, full by nature, or a floppy disk.
+    /// A CD, which is always full, or a floppy disk.
     Medium,
-    /// Anything else, or nothing that the MIB knows.
+    /// Any other type, or one that the MIB does not define.
     Other,
 }
 
-/// A row of the table.
+/// A row of hrStorageTable.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Storage {
     pub kind: StorageType,
-    /// As the device has it.
+    /// The description as the device reports it.
     pub descr: String,
-    /// Bytes, where it has any.
+    /// The size in bytes, if it is not zero.
     pub size: Option<u64>,
-    /// Bytes in use.
+    /// The bytes in use.
     pub used: Option<u64>,
 }
 
 impl Storage {
-    /// Its description is one of these, in either case.
+    /// Whether the description is one of these names, ignoring case.
     pub(crate) fn is_one_of(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.descr.eq_ignore_ascii_case(name))
     }
 
-    /// How much of it is in use, percent. `None` where it has no size, and where
-    /// more is in use than there is: one of the two has wrapped then.
+    /// The part in use, in percent. `None` without a size, and if more is in use than the
+    /// size: then one of the two numbers has wrapped.
     fn used_pct(&self) -> Option<f64> {
-        share(self.used?, self.size?)
+        used_pct(self.used?, self.size?)
     }
 
-    /// Where it is mounted, or its drive: all of the description, but
-    /// `/dev/ad0s1f: var file system, mounted on: /var` is `/var`, and
+    /// The mount point or drive. This is usually the whole description, but the name of
+    /// `/dev/ad0s1f: var file system, mounted on: /var` is `/var`, and that of
     /// `C:\ Label:  Serial Number 1848504c` is `C:\`.
     fn name(&self) -> &str {
         if let Some((_, place)) = self.descr.split_once("mounted on:") {
@@ -70,14 +70,14 @@ impl Storage {
         }
     }
 
-    /// A drive of Windows, `/`, or something below it.
-    fn is_place(&self) -> bool {
+    /// Whether the name is a path from `/` or a drive of Windows.
+    fn is_mount_point(&self) -> bool {
         let name = self.name();
         name.starts_with('/') || name.get(1..3) == Some(":\\")
     }
 }
 
-/// All rows that have a description, by their index.
+/// The rows that have a description, in the order of their indexes.
 pub(crate) fn storages(data: &PollData) -> Vec<Storage> {
     let types = data.by_index(HR_STORAGE_TYPE);
     let units = data.by_index(HR_STORAGE_ALLOCATION_UNITS);
@@ -96,7 +96,7 @@ pub(crate) fn storages(data: &PollData) -> Vec<Storage> {
                 kind: storage_type.map_or(StorageType::Other, |oid| match oid.below(HR_STORAGE_TYPES) {
                     Some([2]) => StorageType::Ram,
                     Some([3]) => StorageType::Virtual,
-                    // Fixed and removable disks, RAM disks, flash, of a network.
+                    // Fixed and removable disks, RAM disks, flash memory, network disks.
                     Some([4 | 5 | 8 | 9 | 10]) => StorageType::FileSystem,
                     Some([6 | 7]) => StorageType::Medium,
                     _ => StorageType::Other,
@@ -109,8 +109,8 @@ pub(crate) fn storages(data: &PollData) -> Vec<Storage> {
         .collect()
 }
 
-/// Bytes in use of NVRAM and flash: all rows with one of these words in their
-/// description (`bootflash` is one, too); `None` where there is none.
+/// The bytes of NVRAM and flash memory in use, in all rows whose description contains
+/// one of these words, as `bootflash` does; `None` if there is no such row.
 pub(crate) fn nvram_flash_bytes(data: &PollData) -> Option<u64> {
     let is_flash = |storage: &Storage| {
         let descr = storage.descr.to_ascii_lowercase();
@@ -122,13 +122,13 @@ pub(crate) fn nvram_flash_bytes(data: &PollData) -> Option<u64> {
         .reduce(u64::saturating_add)
 }
 
-/// The file systems that have a size, each name once; not memory, not swap
-/// space. One that uses more than it has is left out: that is an agent whose
-/// 32 bits were too few, and nobody knows how full it is.
+/// The file systems that have a size, each name once, without memory and swap space. A
+/// file system that uses more than its size is left out: its numbers have overflowed 32
+/// bits, and its use is unknown.
 pub(crate) fn disks(data: &PollData) -> Vec<DeviceDisk> {
     let is_file_system = |storage: &Storage| match storage.kind {
         StorageType::FileSystem => true,
-        StorageType::Other => storage.is_place(),
+        StorageType::Other => storage.is_mount_point(),
         StorageType::Ram | StorageType::Virtual | StorageType::Medium => false,
     };
     let mut seen = BTreeSet::new();
@@ -146,8 +146,8 @@ pub(crate) fn disks(data: &PollData) -> Vec<DeviceDisk> {
         .collect()
 }
 
-/// How full the root file system is, percent: that of `/`, else of `root`, else
-/// of a description that begins with `C:\`, else of `c:`.
+/// The use of the root file system, in percent. The root is `/`, or else `root`, or else
+/// a description that begins with `C:\`, or else `c:`.
 pub(crate) fn root_pct(data: &PollData) -> Option<f64> {
     let rows = storages(data);
     let is_root: [fn(&Storage) -> bool; 4] = [
@@ -161,9 +161,9 @@ pub(crate) fn root_pct(data: &PollData) -> Option<f64> {
         .find_map(|is_root| rows.iter().filter(|row| is_root(row)).find_map(Storage::used_pct))
 }
 
-/// Swap space in use, bytes: the row `Swap space`, else what UCD-SNMP-MIB says,
-/// else the row `Virtual memory`. Not that of net-snmp: its virtual memory is
-/// RAM and swap space.
+/// The swap space in use, in bytes: from the row `Swap space`, or else from UCD-SNMP-MIB,
+/// or else from the row `Virtual memory`. The last is not used with net-snmp, whose
+/// virtual memory is RAM plus swap space.
 pub(crate) fn swap_used_bytes(data: &PollData) -> Option<u64> {
     let rows = storages(data);
     let row = |name| rows.iter().find(|row| row.is_one_of(&[name]))?.used;
@@ -174,7 +174,7 @@ pub(crate) fn swap_used_bytes(data: &PollData) -> Option<u64> {
     row("virtual memory")
 }
 
-/// memTotalSwap and memAvailSwap are kB.
+/// The swap space in use, in bytes, from memTotalSwap and memAvailSwap, which are in kB.
 fn ucd_swap_used(data: &PollData) -> Option<u64> {
     let total = data.scalar(MEM_TOTAL_SWAP)?.natural()?;
     let available = data.scalar(MEM_AVAIL_SWAP)?.natural()?;

@@ -1,4 +1,4 @@
-//! How long a device has been running.
+//! The uptimes of a device and of its agent.
 
 use apmon_snmp_client::Value;
 
@@ -8,7 +8,7 @@ use crate::{
     rule::restart::Uptimes,
 };
 
-/// How long a device, and its agent, have been running, as the device says.
+/// Reads the uptimes of a device and of its agent.
 pub(crate) fn uptimes(data: &PollData) -> Uptimes {
     let ticks = |object: Object| match data.scalar(object) {
         Some(Value::TimeTicks(ticks)) => Some(*ticks),

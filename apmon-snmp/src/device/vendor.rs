@@ -1,4 +1,4 @@
-//! Who made a device.
+//! The vendors of devices.
 
 use apmon_snmp_client::Oid;
 
@@ -7,25 +7,25 @@ use crate::{
     poll_data::PollData,
 };
 
-/// The makers whose devices say their load by objects of their own.
+/// A vendor whose devices report their load in objects of their own, or any other.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Vendor {
     /// Cisco Systems.
     Cisco,
-    /// HP, HPE: `ProCurve` switches, and whatever else HP makes.
+    /// HP and HPE: `ProCurve` switches, servers and enclosures.
     Hp,
     /// Juniper Networks.
     Juniper,
     /// Ubiquiti.
     Ubiquiti,
-    /// Another one, or a maker who left the number of the agent's software.
+    /// Any other vendor, or one whose devices report the number of their agent's software.
     Other,
 }
 
 impl Vendor {
-    /// From a device's sysObjectID: its maker's enterprise number (RFC 1155,
-    /// section 3.1.4) is the start of it.
+    /// The vendor for a sysObjectID, which begins with the vendor's enterprise number (RFC
+    /// 1155, section 3.1.4).
     #[must_use]
     pub fn of(object_id: &Oid) -> Self {
         [
@@ -39,13 +39,13 @@ impl Vendor {
         .map_or(Self::Other, |(_, vendor)| vendor)
     }
 
-    /// Of the device that was read; `Other` where it does not say what it is.
+    /// The vendor of a polled device; `Other` if it does not report a sysObjectID.
     pub(crate) fn read(data: &PollData) -> Self {
         let object_id = data.scalar(SYS_OBJECT_ID).and_then(|value| value.oid());
         object_id.map_or(Self::Other, Self::of)
     }
 
-    /// As people write it; `None` for another one.
+    /// The vendor's name for display; `None` for [`Other`](Self::Other).
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
         match self {
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use apmon_snmp_client::Value;
 
-    /// What recorded devices say.
+    /// The sysObjectIDs of recorded devices, and others, with their vendors.
     const DEVICES: &[(&str, Option<&str>)] = &[
         ("1.3.6.1.4.1.9.1.516", Some("Cisco")),
         ("1.3.6.1.4.1.9.12.3.1.3.1084", Some("Cisco")),
@@ -73,14 +73,14 @@ mod tests {
         ("1.3.6.1.4.1.41112.1.4", Some("Ubiquiti")),
         ("1.3.6.1.4.1.8072.3.2.10", None),
         ("1.3.6.1.4.1.311.1.1.3.1.2", None),
-        // Not the 9 of Cisco, nor the 11 of HP.
+        // Numbers that only begin with the digits of Cisco's 9 and HP's 11.
         ("1.3.6.1.4.1.99.1", None),
         ("1.3.6.1.4.1.119.1", None),
         ("1.3.6.1.4.19849", None),
     ];
 
     #[test]
-    fn a_device_s_maker_is_known_by_the_start_of_its_object_id() {
+    fn the_vendor_is_recognised_by_the_prefix_of_the_object_id() {
         for (text, name) in DEVICES {
             let oid: Oid = text.parse().unwrap();
             let data = PollData::of(&[(SYS_OBJECT_ID, &[(&[0], Value::Oid(oid.clone()))])]);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_does_not_say_is_anyone_s() {
+    fn a_device_without_an_object_id_has_no_known_vendor() {
         assert_eq!(Vendor::read(&PollData::default()), Vendor::Other);
     }
 }

@@ -1,8 +1,8 @@
-//! How busy a device is: its processors and its memory.
+//! A device's processor load and memory use.
 //!
-//! Each maker has objects of its own for that; HOST-RESOURCES-MIB is what stands
-//! in where a device has none of them. An impossible figure (more than 100 %,
-//! more in use than there is, a size of 0) is ignored.
+//! Each vendor has its own objects for these; HOST-RESOURCES-MIB serves for devices that
+//! have none of them. Impossible figures are ignored: more than 100 %, more in use than
+//! the size, a size of 0.
 
 mod cpu;
 mod memory;
@@ -34,19 +34,19 @@ const CISCO_MEMORY: Table = &[CISCO_MEMORY_POOL_USED, CISCO_MEMORY_POOL_FREE];
 const HP_MEMORY: Table = &[HP_LOCAL_MEM_TOTAL_BYTES, HP_LOCAL_MEM_FREE_BYTES];
 const JUNIPER_ENGINES: Table = &[JNX_OPERATING_CPU, JNX_OPERATING_BUFFER];
 
-/// Memory by UCD-SNMP-MIB.
+/// The memory objects of UCD-SNMP-MIB.
 const UCD_MEMORY: &[Object] = &[MEM_TOTAL_REAL, MEM_AVAIL_REAL, MEM_BUFFER, MEM_CACHED];
 
-/// What [`cpu_load`], [`memory_pct`] and
-/// [`nvram_flash_bytes`](crate::device::storage::nvram_flash_bytes) need of a device of
-/// this maker. One that does not say what it is (`None`) is asked for what
-/// belongs to no maker.
+/// Adds the objects that [`cpu_load`], [`memory_pct`] and
+/// [`nvram_flash_bytes`](crate::device::storage::nvram_flash_bytes) need for a device of
+/// this vendor. A device of unknown vendor (`None`) is asked only for objects that belong
+/// to no vendor.
 pub(crate) fn ask(vendor: Option<Vendor>, scalars: &mut Vec<Object>, tables: &mut Vec<Table>) {
     tables.extend([STORAGE, PROCESSORS]);
     match vendor.unwrap_or(Vendor::Other) {
         Vendor::Cisco => tables.extend([CISCO_PROCESSORS, CISCO_MEMORY]),
         Vendor::Hp => {
-            // HP's servers and enclosures have net-snmp.
+            // HP's servers and enclosures run net-snmp.
             scalars.push(HP_SWITCH_CPU_STAT);
             scalars.extend(UCD_MEMORY);
             tables.push(HP_MEMORY);

@@ -1,4 +1,4 @@
-//! The stations that may be on a device: a list, or a file.
+//! The stations that are allowed on a device, as a list or in a file.
 
 use std::{collections::BTreeSet, fs};
 
@@ -6,7 +6,8 @@ use apmon_core::{Mac, config::Section};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A list of stations is shorter than this; another file was meant, octets.
+/// The largest file accepted as a list of stations, in bytes: a larger one is another file
+/// given by mistake.
 const LONGEST_LIST: u64 = 16 * 1024 * 1024;
 
 /// The stations allowed on a device.
@@ -42,7 +43,7 @@ impl<'de> Deserialize<'de> for AllowMacs {
 }
 
 impl AllowMacs {
-    /// The stations. What is wrong with the file is noted in `section`.
+    /// Returns the stations. Errors in the file are added to `section`.
     pub(super) fn read(self, section: &mut Section<'_>) -> Option<BTreeSet<Mac>> {
         let path = match self {
             Self::List(macs) => return Some(macs.into_iter().collect()),
@@ -51,11 +52,13 @@ impl AllowMacs {
         let mut wrong = |text: String| section.error("allow_macs", format!("{}: {text}", path.display()));
         let text = match fs::metadata(&path).map(|about| (about.is_file(), about.len())) {
             Ok((false, _)) => {
-                wrong("not a file".to_owned());
+                wrong("not a regular file".to_owned());
                 return None;
             }
             Ok((_, length)) if length > LONGEST_LIST => {
-                wrong(format!("longer than {LONGEST_LIST} octets"));
+                wrong(format!(
+                    "larger than {LONGEST_LIST} bytes; give a file with one MAC address per line"
+                ));
                 return None;
             }
             Ok(_) => fs::read_to_string(&path),

@@ -1,4 +1,4 @@
-//! `host`: load, memory and disks of a host.
+//! Kind `host`: load, memory and disks of a host.
 
 use std::sync::Arc;
 
@@ -21,20 +21,21 @@ use crate::{
     poll::{self, DeviceClient, DeviceProfile},
     poll_data::PollData,
     rule::{
-        counted::Counted,
+        counter_value::CounterValue,
         counting::{Counting, Counts, NamedSum},
         threshold::{Over, ThresholdOptions},
     },
     target::{AgentOptions, Target},
 };
 
-/// What is over its limit, in the state file.
+/// The state-file key of the figures that are over their limits.
 const OVER: &str = "over_limits";
-/// How full the root file system is: APMonitor shows it above its charts.
+/// The state-file key of the root file system's use, which APMonitor shows above its
+/// charts.
 const DISK_SPACE: &str = "disk_space_pct";
 
-/// Load, memory and disks of a host (APMonitor's documentation, "Host Monitor Specific
-/// Fields").
+/// The kind `host`: load, memory and disks of a host (APMonitor's documentation, "Host
+/// Monitor Specific Fields").
 #[derive(Clone, Copy, Debug)]
 pub struct Host;
 
@@ -79,7 +80,7 @@ struct HostMonitor {
     watch: Watch,
     client: DeviceClient,
     limits: ThresholdOptions,
-    /// What is known of the host from earlier checks.
+    /// The knowledge about the host from earlier checks.
     profile: Mutex<DeviceProfile>,
 }
 
@@ -98,7 +99,7 @@ impl Monitor for HostMonitor {
 }
 
 impl HostMonitor {
-    /// Why one of the limits cannot be judged.
+    /// The reason why one of the limits cannot be evaluated, if any.
     fn unread(&self, data: &PollData, cpu_load: Option<f64>, memory_pct: Option<f64>) -> Option<String> {
         let limits = &self.limits;
         let wanted = [
@@ -124,7 +125,7 @@ impl HostMonitor {
         let wanted = wanted.into_iter().filter(|(is_set, ..)| *is_set);
         wanted.into_iter().find_map(|(_, is_missing, option, columns)| {
             let failure = columns.iter().find_map(|column| data.failure(column));
-            let why = failure.or(is_missing.then_some("the device does not report it"));
+            let why = failure.or(is_missing.then_some("the device does not report this value"));
             why.map(|why| format!("snmp: {option} cannot be evaluated: {why}"))
         })
     }
@@ -150,7 +151,8 @@ impl HostMonitor {
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
         if let Some(failure) = self.unread(&data, cpu_load, memory_pct) {
-            // What was over its limit stays so, and what is known to be over it is reported.
+            // Figures that were over their limits remain so, and those known to be over them now
+            // are reported.
             let known = self
                 .limits
                 .judge(cpu_load, memory_pct, &device.disks, &mut over.clone());
@@ -170,8 +172,8 @@ impl HostMonitor {
         if outcome.metrics.is_empty() {
             return Err(Failure::new(
                 FailureClass::Content,
-                "snmp: it shows neither load nor memory nor disks (may this community or user see \
-                 1.3.6.1.2.1.25 and 1.3.6.1.4.1.2021?)",
+                "snmp: the device shows no load, memory or disks; allow this community or user to read \
+                 1.3.6.1.2.1.25 and 1.3.6.1.4.1.2021",
             ));
         }
         stored.keep(OVER, serde_json::to_string(&over).unwrap_or_default());
@@ -185,8 +187,8 @@ impl HostMonitor {
     }
 }
 
-/// APMonitor's figures of a host, in its order.
-#[allow(clippy::cast_precision_loss)] // a chart's
+/// APMonitor's figures of a host, in APMonitor's order.
+#[allow(clippy::cast_precision_loss)] // precise enough for a chart
 fn metrics(
     counting: &mut Counting,
     figures: &HostFigures,
@@ -194,14 +196,14 @@ fn metrics(
     memory_pct: Option<f64>,
 ) -> Vec<Metric> {
     let gauge = |name, value: Option<f64>| value.map(|value| Metric::gauge(name, value));
-    let sum = |name: &'static str, parts: Vec<(&str, Option<Counted>)>| NamedSum {
+    let sum = |name: &'static str, parts: Vec<(&str, Option<CounterValue>)>| NamedSum {
         name,
         parts: parts
             .into_iter()
             .map(|(part, counted)| (part.to_owned(), counted))
             .collect(),
     };
-    let disks = |way: &str, of: fn(&DiskBytes) -> Option<Counted>| {
+    let disks = |way: &str, of: fn(&DiskBytes) -> Option<CounterValue>| {
         let disks = figures.disks.iter();
         disks
             .map(|(disk, bytes)| (format!("{way} {disk}"), of(bytes)))

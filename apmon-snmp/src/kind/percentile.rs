@@ -1,4 +1,4 @@
-//! A percentile, 1 to 99.
+//! The option `percentile`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 pub struct Percentile(#[schemars(range(min = 1, max = 99))] u8);
 
 impl Percentile {
-    /// As a number.
+    /// Returns the percentile as a number.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0

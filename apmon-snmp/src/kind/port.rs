@@ -1,4 +1,4 @@
-//! `port`: one port of a switch, pinned to one station.
+//! Kind `port`: one port of a switch, pinned to one station.
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::{percentile::Percentile, stored_memory::StoredMemory};
 use crate::{
-    poll::{DeviceCache, DeviceClient, Extent, Polled},
+    poll::{DeviceCache, DeviceClient, Extent, PolledDevice},
     rule::{
         counting::{Counts, Sources},
         pinning::{self, PortCheck, RequestedPort},
@@ -42,8 +42,8 @@ pub struct PortOptions {
     pub percentile: Option<Percentile>,
 }
 
-/// One port of a switch, pinned to one station (APMonitor's documentation, "Port Monitor
-/// Specific Fields").
+/// The kind `port`: one port of a switch, pinned to one station (APMonitor's
+/// documentation, "Port Monitor Specific Fields").
 #[derive(Clone, Copy, Debug)]
 pub struct Port;
 
@@ -89,13 +89,13 @@ impl Kind for Port {
     }
 }
 
-/// Which port is meant: an ifIndex, or a name.
+/// The port that the site file refers to, by ifIndex or by name.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum PortName {
-    /// Its ifIndex.
+    /// The ifIndex of the port.
     Index(u32),
-    /// Its ifName, ifDescr or ifAlias.
+    /// The ifName, ifDescr or ifAlias of the port.
     Name(String),
 }
 
@@ -154,11 +154,12 @@ impl Monitor for PortMonitor {
 }
 
 impl PortMonitor {
-    fn observe(&self, check: &Check, polled: Polled, stopwatch: &Stopwatch) -> Observation {
+    fn observe(&self, check: &Check, polled: PolledDevice, stopwatch: &Stopwatch) -> Observation {
         let seen = self.check_at(&polled);
         if let (PortName::Name(name), None, Some(failure)) = (&self.port, &seen.state, polled.names_failure())
         {
-            let reason = format!("snmp: port {name} is not known, for names were not all read: {failure}");
+            let reason =
+                format!("snmp: port {name} cannot be looked up: the names are incomplete: {failure}");
             return Outcome::fail(FailureClass::Unreadable, reason).into();
         }
         let mut outcome = match pinning::judge(self.always_up, self.mac, &seen) {
@@ -181,8 +182,8 @@ impl PortMonitor {
         observation
     }
 
-    /// The pinned port in a poll. Of several ports with one name it is none.
-    fn check_at<'a>(&'a self, polled: &'a Polled) -> PortCheck<'a> {
+    /// Finds the pinned port in a poll. A name that several ports have finds none.
+    fn check_at<'a>(&'a self, polled: &'a PolledDevice) -> PortCheck<'a> {
         let found = match &self.port {
             PortName::Index(index) => polled.interfaces.iter().find(|one| one.index == *index),
             PortName::Name(name) => polled.by_name(name),
@@ -193,12 +194,12 @@ impl PortMonitor {
         let failure = all.failure.as_deref();
         let failure = match all.is_readable {
             true => failure,
-            false => failure.or(Some("no table of stations")),
+            false => failure.or(Some("the device shows no bridge")),
         };
-        // Some devices do not say on which port a station is.
+        // Some devices do not report which port a station is on.
         let is_nowhere = all.unplaced.contains(&self.mac) || (all.on.is_empty() && !all.unplaced.is_empty());
         let failure =
-            failure.or(is_nowhere.then_some("the device does not say on which port its stations are"));
+            failure.or(is_nowhere.then_some("the device does not report which ports its stations are on"));
         PortCheck {
             requested: match &self.port {
                 PortName::Index(index) => RequestedPort::Index(*index),

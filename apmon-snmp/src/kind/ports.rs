@@ -1,4 +1,4 @@
-//! `ports`: all interfaces of a switch, router or host.
+//! Kind `ports`: all interfaces of a switch, router or host.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{allow_macs::AllowMacs, percentile::Percentile, stored_memory::StoredMemory};
 use crate::{
-    poll::{DeviceCache, DeviceClient, Extent, Polled},
+    poll::{DeviceCache, DeviceClient, Extent, PolledDevice},
     rule::{
         change::{self, MacChanges, PolledPort, PolledPorts, PortAlertOptions},
         counting::{Counts, Sources},
@@ -51,8 +51,8 @@ pub struct PortsOptions {
     pub max_macs_per_port: Option<u32>,
 }
 
-/// All interfaces of a switch, router or host (APMonitor's documentation, "Ports Monitor
-/// Specific Fields").
+/// The kind `ports`: all interfaces of a switch, router or host (APMonitor's
+/// documentation, "Ports Monitor Specific Fields").
 #[derive(Clone, Copy, Debug)]
 pub struct Ports;
 
@@ -87,7 +87,7 @@ impl Kind for Ports {
     ) -> Option<Blueprint> {
         let target = Target::read(section, agent);
         if options.max_macs_per_port == Some(0) {
-            section.error("max_macs_per_port", "must be 1 or more");
+            section.error("max_macs_per_port", "must be 1 or more, not 0");
         }
         let allow_macs = match options.allow_macs {
             None => None,
@@ -134,7 +134,7 @@ impl Monitor for PortsMonitor {
 }
 
 impl PortsMonitor {
-    fn observe(&self, check: &Check, polled: Polled, stopwatch: &Stopwatch) -> Observation {
+    fn observe(&self, check: &Check, polled: PolledDevice, stopwatch: &Stopwatch) -> Observation {
         let now = check.started.wall;
         let mut stored = StoredMemory::of(&check.memory, &self.client.address());
         let mut counting = Counts::read(stored.counts()).check(polled.uptimes(), now);
@@ -157,9 +157,7 @@ impl PortsMonitor {
             .iter()
             .map(|one| PolledPort {
                 is_partial: polled.stations.failure.is_some() && !polled.stations.is_lasting,
-                index: one.index,
-                name: one.name.clone(),
-                short_name: one.short_name.clone(),
+                identity: one.identity().into(),
                 alias: one.alias.clone(),
                 state: one.state,
                 macs: polled

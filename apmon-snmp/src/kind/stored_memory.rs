@@ -1,32 +1,32 @@
-//! What a kind remembers between checks.
+//! The memory of a monitor between checks.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use apmon_core::Memory;
 
-/// The key of the address of the device that is remembered.
+/// The key of the address of the device that the memory is about.
 const AGENT: &str = "snmp_agent";
 
-/// Keys that mean nothing for another device. The data sources of ports
-/// (`port_sources`) stay, as the archive does.
+/// The keys that are dropped when the monitor gets another device. The data sources of
+/// ports (`port_sources`) stay, as the archive does.
 const OF_THE_DEVICE: &[&str] = &["ports_state", "ports_told", "port_state", "over_limits"];
 
-/// The memory of a kind, by keys of the state file.
+/// The memory of a monitor, by the keys of the state file.
 pub(crate) struct StoredMemory {
     kept: BTreeMap<String, Arc<str>>,
     counts: Option<Arc<str>>,
 }
 
 impl StoredMemory {
-    /// What is remembered of the device at the address `agent`. What is remembered of
-    /// another device is dropped.
+    /// Opens the memory for the device at the address `agent`, and drops what is remembered
+    /// of another device.
     pub(crate) fn of(memory: &Memory, agent: &str) -> Self {
         let mut stored = Self {
             kept: memory.kept.clone(),
             counts: memory.counts.clone(),
         };
         let agent = serde_json::Value::from(agent).to_string();
-        // A state file of APMonitor has no address.
+        // A state file of APMonitor does not contain the address.
         if stored.text(AGENT).is_some_and(|before| before != agent) {
             for key in OF_THE_DEVICE {
                 stored.kept.remove(*key);
@@ -45,14 +45,14 @@ impl StoredMemory {
         self.counts.as_deref()
     }
 
-    /// Remembers `text`. If it has not changed, nothing is written for it.
+    /// Remembers `text` under `key`. Unchanged text causes no write.
     pub(crate) fn keep(&mut self, key: &str, text: String) {
         if self.text(key) != Some(text.as_str()) {
             self.kept.insert(key.to_owned(), text.into());
         }
     }
 
-    /// Remembers counts; `None` if there are none to write.
+    /// Remembers counters; `None` if there are none to write.
     pub(crate) fn count(&mut self, text: Option<String>) {
         self.counts = text.map(Into::into);
     }
@@ -79,19 +79,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_of_one_device_is_not_compared_with_another() {
+    fn memory_of_a_device_is_dropped_when_the_address_changes() {
         let same = StoredMemory::of(&remembered(), "switch.lan:161");
         assert_eq!(same.memory(), remembered());
         let other = StoredMemory::of(&remembered(), "switch.lan:1161");
         assert_eq!((other.text("ports_state"), other.counts()), (None, None));
-        // The archive continues, and keys of others are left alone.
+        // The archive continues, and unrelated keys are left alone.
         assert_eq!(other.text("port_sources"), Some("[]"));
         assert_eq!(other.text("of_another_kind"), Some("[]"));
         assert_eq!(other.text(AGENT), Some("\"switch.lan:1161\""));
     }
 
     #[test]
-    fn a_file_of_apmonitor_is_continued() {
+    fn a_state_file_of_apmonitor_is_continued() {
         let mut taken_over = remembered();
         taken_over.kept.remove(AGENT);
         let stored = StoredMemory::of(&taken_over, "switch.lan:161");

@@ -1,7 +1,7 @@
-//! Addresses in the indexes of tables.
+//! Addresses that are part of the index of a table.
 
-/// The octets of an address that an index has as numbers; `None` if there are
-/// not `N`, or one is none.
+/// Converts the numbers of an index to the `N` octets of an address; `None` if their
+/// count is not `N`, or one is greater than 255.
 pub(crate) fn octets_of<const N: usize>(index: &[u32]) -> Option<[u8; N]> {
     let numbers = <[u32; N]>::try_from(index).ok()?;
     let mut octets = [0; N];

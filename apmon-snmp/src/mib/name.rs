@@ -1,6 +1,6 @@
-//! The names of objects, as people write them: `sysName.0`, `ifDescr`,
-//! `1.3.6.1.2.1.1.5.0`. These are the ones that apmon asks for itself; for
-//! all others there are the MIBs, and numbers.
+//! Names of objects as people write them: `sysName.0`, `ifDescr`, `1.3.6.1.2.1.1.5.0`.
+//! Only the objects that apmon itself uses have names here; any other is given by its
+//! OID.
 //!
 //! ```
 //! use apmon_snmp::name;
@@ -16,25 +16,25 @@ use apmon_snmp_client::{NotAnOid, Oid};
 
 use crate::mib::*;
 
-/// A text that names no object, or not what was asked for.
+/// The error for a text that does not name an object, or not a single value.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// It begins like a number but is not one.
+    /// The text begins like an OID but is not a valid one.
     #[error(transparent)]
     NotAnOid(#[from] NotAnOid),
-    /// An unknown name.
-    #[error("there is no object named \"{word}\"; {}", instead(.nearest))]
+    /// The name is unknown.
+    #[error("unknown object \"{word}\"; {}", instead(.nearest))]
     Unknown {
-        /// The word, printable.
+        /// The unknown name, printable.
         word: String,
-        /// What may have been meant.
+        /// The known name that is most similar, if any.
         nearest: Option<&'static str>,
     },
-    /// It has many instances, and none of them is named.
+    /// The object has many instances, and the text does not say which.
     #[error("{name} has no single value: name a row ({name}.1), or walk it")]
     NoInstance {
-        /// The object.
+        /// The name of the object.
         name: &'static str,
     },
 }
@@ -42,21 +42,21 @@ pub enum NameError {
 fn instead(nearest: &Option<&'static str>) -> String {
     match nearest {
         Some(name) => format!("did you mean {name}?"),
-        None => "any can be named by its number".to_owned(),
+        None => "give its OID instead".to_owned(),
     }
 }
 
-/// What a name stands for.
+/// The kind of object that a name refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Sort {
-    /// It has one value, at `.0`.
+enum ObjectKind {
+    /// An object with a single value, at `.0`.
     Scalar,
-    /// A column, a table, or a whole part of the MIB.
+    /// A column, a table or a whole subtree of the MIB.
     Tree,
 }
-use Sort::{Scalar, Tree};
+use ObjectKind::{Scalar, Tree};
 
-const NAMES: &[(&str, Sort, Object)] = &[
+const NAMES: &[(&str, ObjectKind, Object)] = &[
     ("mib-2", Tree, &[1, 3, 6, 1, 2, 1]),
     ("enterprises", Tree, &[1, 3, 6, 1, 4, 1]),
     ("system", Tree, &[1, 3, 6, 1, 2, 1, 1]),
@@ -159,57 +159,57 @@ const NAMES: &[(&str, Sort, Object)] = &[
     ("jnxOperatingBuffer", Tree, JNX_OPERATING_BUFFER),
 ];
 
-/// What a GET asks for: a number, or a name with the instance behind it, which
-/// is `.0` where there is but one. The name of its MIB may stand before it
-/// (`IF-MIB::ifDescr.3`).
+/// Parses the OID of one instance for a GET: an OID, or a name followed by the
+/// instance. The instance of a scalar, `.0`, may be omitted, and the name of a MIB may
+/// precede the name (`IF-MIB::ifDescr.3`).
 ///
 /// # Errors
-/// If the text is neither a number nor a name known here, or is the name of a table
-/// or column alone.
+/// If the text is neither an OID nor a known name, or names a table or column without a
+/// row.
 pub fn instance(text: &str) -> Result<Oid, NameError> {
     match read(text)? {
-        Named::Number(oid) => Ok(oid),
-        Named::Whole(_, Scalar, object) => Ok(Oid::join(object, &[0])),
-        Named::Whole(name, Tree, _) => Err(NameError::NoInstance { name }),
+        ParsedName::Number(oid) => Ok(oid),
+        ParsedName::Name(_, Scalar, object) => Ok(Oid::join(object, &[0])),
+        ParsedName::Name(name, Tree, _) => Err(NameError::NoInstance { name }),
     }
 }
 
-/// What a walk reads: everything below a number or name.
+/// Parses the root of a walk, which reads everything below an OID or name.
 ///
 /// # Errors
-/// If the text is neither a number nor a name known here.
+/// If the text is neither an OID nor a known name.
 pub fn subtree(text: &str) -> Result<Oid, NameError> {
     match read(text)? {
-        Named::Number(oid) => Ok(oid),
-        Named::Whole(.., object) => Ok(object.into()),
+        ParsedName::Number(oid) => Ok(oid),
+        ParsedName::Name(.., object) => Ok(object.into()),
     }
 }
 
-enum Named {
+enum ParsedName {
     Number(Oid),
-    /// A name with nothing behind it.
-    Whole(&'static str, Sort, Object),
+    /// A name without an instance.
+    Name(&'static str, ObjectKind, Object),
 }
 
-fn read(text: &str) -> Result<Named, NameError> {
+fn read(text: &str) -> Result<ParsedName, NameError> {
     let word = text.rsplit_once("::").map_or(text, |(_, word)| word);
     if word.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-        return Ok(Named::Number(word.parse()?));
+        return Ok(ParsedName::Number(word.parse()?));
     }
     let (word, index) = match word.split_once('.') {
         Some((word, index)) => (word, Some(index)),
         None => (word, None),
     };
     let mut known = NAMES.iter();
-    let Some((name, sort, object)) = known.find(|(name, ..)| name.eq_ignore_ascii_case(word)) else {
+    let Some((name, kind, object)) = known.find(|(name, ..)| name.eq_ignore_ascii_case(word)) else {
         return Err(NameError::Unknown {
             word: excerpt(word, 80),
             nearest: nearest(word, NAMES.iter().map(|(name, ..)| *name)),
         });
     };
     Ok(match index {
-        Some(index) => Named::Number(format!("{}.{index}", Oid::from(*object)).parse()?),
-        None => Named::Whole(name, *sort, object),
+        Some(index) => ParsedName::Number(format!("{}.{index}", Oid::from(*object)).parse()?),
+        None => ParsedName::Name(name, *kind, object),
     })
 }
 
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_numbers_are_read() {
+    fn names_and_oids_are_parsed() {
         for (text, expected) in [
             ("1.3.6.1.2.1.1.5.0", "1.3.6.1.2.1.1.5.0"),
             (".1.3.6.1", "1.3.6.1"),
@@ -234,15 +234,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn each_error_names_the_fault_and_a_remedy() {
         for (text, expected) in [
-            (
-                "sysNmae.0",
-                "there is no object named \"sysNmae\"; did you mean sysName?",
-            ),
+            ("sysNmae.0", "unknown object \"sysNmae\"; did you mean sysName?"),
             (
                 "quite\u{1b}other",
-                "there is no object named \"quite\\u{1b}other\"; any can be named by its number",
+                "unknown object \"quite\\u{1b}other\"; give its OID instead",
             ),
             (
                 "ifDescr",
@@ -259,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_known_once() {
+    fn no_object_is_listed_twice() {
         for (at, (name, _, object)) in NAMES.iter().enumerate() {
             for (other, _, same) in &NAMES[..at] {
                 assert!(!name.eq_ignore_ascii_case(other), "{name}");

@@ -1,4 +1,4 @@
-//! What is remembered of a device between polls, within this process.
+//! Data about a device that this process keeps between polls.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{
     device_client::DeviceClient,
     device_profile::DeviceProfile,
-    polled::Polled,
+    polled_device::PolledDevice,
     ports_poll::{Extent, PortsPoll},
 };
 use crate::{
@@ -25,11 +25,11 @@ use crate::{
     mib::{self, Object},
 };
 
-/// Stations whose names are looked up at a time.
+/// The most stations whose names are looked up in one poll.
 const MOST_NAMES: usize = 1_000;
 
-/// What is known of a device from earlier polls. A poll that fails, or is cut
-/// off, leaves what it has learned.
+/// The data known about a device from earlier polls. A poll that fails, or is
+/// cancelled, keeps what it has learned so far.
 #[derive(Debug, Default)]
 pub(crate) struct DeviceCache(Mutex<CachedDevice>);
 
@@ -37,17 +37,18 @@ pub(crate) struct DeviceCache(Mutex<CachedDevice>);
 struct CachedDevice {
     profile: DeviceProfile,
     names: Names,
-    /// How many interfaces had an ifOperStatus, and an ifAdminStatus, if these
-    /// numbers differed.
-    uneven: Option<(usize, usize)>,
-    /// How many interfaces were shown of how many there are, if some were missing.
+    /// The numbers of rows of ifOperStatus and of ifAdminStatus in the last poll, if
+    /// their indexes differed.
+    mismatch: Option<(usize, usize)>,
+    /// The number of interfaces shown in the last poll and their total (ifNumber), if
+    /// some were missing.
     missing: Option<(usize, usize)>,
     slots: BTreeMap<u32, String>,
     neighbours: BTreeMap<u32, Vec<Neighbour>>,
     about: About,
 }
 
-/// What a device says about itself, which is not read at each poll.
+/// A device's description of itself, which is not read at every poll.
 #[derive(Clone, Debug, Default)]
 struct About {
     location: Option<String>,
@@ -59,14 +60,14 @@ impl DeviceCache {
     /// Polls the device.
     ///
     /// # Errors
-    /// If the device could not be read, or did not show all of its interfaces: an
+    /// If the device cannot be read, or does not show all of its interfaces: an
     /// incomplete poll cannot be evaluated.
     pub(crate) async fn poll(
         &self,
         client: &DeviceClient,
         check: &Check,
         extent: Extent,
-    ) -> Result<Polled, Failure> {
+    ) -> Result<PolledDevice, Failure> {
         let (mut session, to) = client.session(check).await?;
         // A monitor runs one check at a time: the lock is free.
         let mut known = self.0.lock().await;
@@ -82,11 +83,11 @@ impl CachedDevice {
         extent: Extent,
         session: &mut Session,
         to: IpAddr,
-    ) -> Result<Polled, Failure> {
+    ) -> Result<PolledDevice, Failure> {
         let poll = PortsPoll::read(session, &mut self.profile, extent)
             .await
             .map_err(|error| client.failure(check, to, &error))?;
-        // Not even the names in an incomplete poll are kept.
+        // Of an incomplete poll nothing is kept, not even names.
         self.check_complete(&poll)
             .inspect_err(|_| self.profile.forget_absences())?;
         let interfaces = interface::interfaces(&poll.data, &self.names);
@@ -99,10 +100,7 @@ impl CachedDevice {
         check.step("snmp", || {
             let stats = session.stats();
             let answers = stats.round_trips + cost.round_trips;
-            format!(
-                "{answers} answers, {} requests sent again",
-                stats.retries + cost.retries
-            )
+            format!("{answers} answers, {} retries", stats.retries + cost.retries)
         });
         let mut stations = bridge::stations(&data, &vlans, &interfaces);
         stations.is_lasting = self.profile.vlans.lacking.is_some();
@@ -128,9 +126,9 @@ impl CachedDevice {
             false => self.about.clone().complete(&mut device),
         }
         device.disks = storage::disks(&data);
-        // Names that are not known yet are looked up for the next poll.
+        // Known names are filled in at once; the others are looked up for the next poll.
         name_stations(client, &mut device, Instant::now()).await;
-        Ok(Polled {
+        Ok(PolledDevice {
             data,
             interfaces,
             stations,
@@ -138,12 +136,13 @@ impl CachedDevice {
         })
     }
 
-    /// Checks that all interfaces were read: in an incomplete poll, what was not
-    /// read would seem to be gone. Names that are known need not be read.
+    /// Checks that all interfaces were read: in an incomplete poll, interfaces that were
+    /// not read would seem to have vanished. Names that are already known need not
+    /// be read.
     fn check_complete(&mut self, poll: &PortsPoll) -> Result<(), Failure> {
         let data = &poll.data;
-        let unread = |why: &str| {
-            let reason = format!("snmp: the interfaces were not all read: {why}");
+        let incomplete = |why: &str| {
+            let reason = format!("snmp: the interface table is incomplete: {why}");
             Err(Failure::new(FailureClass::Protocol, reason))
         };
         let has_names = !self.names.is_empty() && !poll.is_renumbered(&self.profile);
@@ -152,12 +151,12 @@ impl CachedDevice {
             .iter()
             .filter(|object| !has_names || **object != mib::IF_DESCR);
         if let Some(failure) = needed.find_map(|object| data.failure(object)) {
-            return unread(failure);
+            return incomplete(failure);
         }
         if !data.has(mib::IF_OPER_STATUS) {
             return Err(Failure::new(
                 FailureClass::Content,
-                "snmp: it shows no interfaces (may this community or user see 1.3.6.1.2.1.2?)",
+                "snmp: the device shows no interfaces; allow this community or user to read 1.3.6.1.2.1.2",
             ));
         }
         let indexes = |object: Object| -> BTreeSet<&[u32]> {
@@ -165,17 +164,17 @@ impl CachedDevice {
             rows.map(|row| row.index.as_slice()).collect()
         };
         let (oper, admin) = (indexes(mib::IF_OPER_STATUS), indexes(mib::IF_ADMIN_STATUS));
-        let uneven = (oper != admin).then_some((oper.len(), admin.len()));
-        // Some devices lack a row for good: the same numbers twice are accepted.
-        if let Some((oper, admin)) = uneven.filter(|_| self.uneven != uneven) {
-            self.uneven = uneven;
-            return unread(&format!("{oper} have an ifOperStatus, {admin} an ifAdminStatus"));
+        let mismatch = (oper != admin).then_some((oper.len(), admin.len()));
+        // Some devices always lack a row: the same numbers twice in a row are accepted.
+        if let Some((oper, admin)) = mismatch.filter(|_| self.mismatch != mismatch) {
+            self.mismatch = mismatch;
+            return incomplete(&format!("{oper} rows of ifOperStatus, {admin} of ifAdminStatus"));
         }
-        self.uneven = uneven;
+        self.mismatch = mismatch;
         let missing = poll.missing_ports(&self.profile);
         if let Some((shown, number)) = missing.filter(|_| self.missing != missing) {
             self.missing = missing;
-            return unread(&format!("{shown} of {number} (ifNumber) were shown"));
+            return incomplete(&format!("{shown} of {number} interfaces (ifNumber)"));
         }
         self.missing = missing;
         Ok(())
@@ -198,7 +197,7 @@ impl About {
     }
 }
 
-/// Gives stations their names, as far as these are known by `deadline`.
+/// Adds the names of stations, as far as they are known by `deadline`.
 pub(super) async fn name_stations(client: &DeviceClient, device: &mut Device, deadline: Instant) {
     let stations = device.ports.iter_mut().flat_map(|port| &mut port.stations);
     for station in stations

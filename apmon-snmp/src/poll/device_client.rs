@@ -1,5 +1,4 @@
-//! How a kind reaches its device: by name, in a session, with the reason if that
-//! fails.
+//! A client of one device: name resolution, sessions, and failures with their class.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -13,7 +12,7 @@ use tokio::time::Instant;
 use super::error::PollError;
 use crate::target::Target;
 
-/// A client of one device.
+/// The client with which a monitor reaches its device.
 pub(crate) struct DeviceClient {
     target: Target,
     names: Arc<dyn Names>,
@@ -31,17 +30,17 @@ impl DeviceClient {
         }
     }
 
-    /// The agent's address, as the site file has it: `switch.lan:161`.
+    /// The agent's host and port as in the site file: `switch.lan:161`.
     pub(crate) fn address(&self) -> String {
         format!("{}:{}", self.target.remote.host, self.target.port)
     }
 
-    /// The names of stations.
+    /// The resolver for the names of stations.
     pub(crate) fn names(&self) -> &dyn Names {
         &*self.names
     }
 
-    /// Opens a session with the device, good until the check's deadline.
+    /// Opens a session with the device that lasts until the check's deadline.
     pub(crate) async fn session(&self, check: &Check) -> Result<(Session, IpAddr), Failure> {
         let target = &self.target;
         let to = target
@@ -56,14 +55,14 @@ impl DeviceClient {
         }
     }
 
-    /// Opens another session with the same device, by another community: Cisco
-    /// keeps the stations of each VLAN behind `community@vlan`.
+    /// Opens a session for the tables of one VLAN, which Cisco devices show only to the
+    /// community `community@vlan`.
     pub(crate) async fn vlan_session(&self, to: IpAddr, vlan: u32, deadline: Instant) -> Option<Session> {
         let suffixed = |community: &Secret| Secret::new(format!("{}@{vlan}", community.reveal()));
         let credentials = match &*self.target.credentials {
             Credentials::V1(community) => Credentials::V1(suffixed(community)),
             Credentials::V2c(community) => Credentials::V2c(suffixed(community)),
-            // RFC 3411: a context instead.
+            // RFC 3411: SNMPv3 uses a context instead.
             Credentials::V3(user) => Credentials::V3(User {
                 context: format!("vlan-{vlan}"),
                 ..user.clone()
@@ -77,7 +76,7 @@ impl DeviceClient {
         Some(session)
     }
 
-    /// The failure of a check: the device's fault, or our own network's.
+    /// The failure of a check, attributed to the device or to this machine's network.
     pub(crate) fn failure(&self, check: &Check, to: IpAddr, error: &PollError) -> Failure {
         let class = match error {
             PollError::Restarted => FailureClass::Closed,

@@ -1,5 +1,5 @@
-//! What is known of a device from earlier polls: what it has, and which of its
-//! tables are worth reading.
+//! The profile of a device: which objects it has, and which of its tables are worth
+//! reading.
 
 use std::collections::BTreeSet;
 
@@ -15,39 +15,39 @@ use crate::{
     poll_data::PollData,
 };
 
-/// Polls between two reads of what changes rarely, or was absent.
+/// The interval, in polls, at which rarely changing and absent objects are read again.
 const RARELY: u64 = 10;
 
-/// What is known of a device from earlier polls.
+/// The knowledge about a device from earlier polls that decides what to read next.
 #[derive(Debug, Default)]
 pub(crate) struct DeviceProfile {
-    /// Polls so far.
+    /// The number of polls so far.
     polls: u64,
-    /// Its sysObjectID.
+    /// The device's sysObjectID.
     object_id: Option<Oid>,
-    /// Columns that it does not have.
+    /// Columns that the device does not have.
     absent: BTreeSet<Object>,
-    /// Columns that have had rows: they may be empty, and fill again.
+    /// Columns that have had rows: if they are empty now, they may fill again.
     seen: BTreeSet<Object>,
-    /// Tables that the last poll read in the place of others.
+    /// Tables that the last poll read instead of others.
     pub(super) substitutes: Vec<Table>,
-    /// Tables with nothing in them that others do not have as well.
+    /// Tables whose content other tables have as well.
     pub(super) redundant: BTreeSet<Table>,
     pub(super) vlans: VlanProfile,
-    /// What the last poll knew the interfaces by.
+    /// The numbering of the interfaces at the last poll.
     numbering: Numbering,
-    /// The names of interfaces must be read at the next poll.
+    /// Whether the next poll must read the names of interfaces.
     pub(super) needs_names: bool,
 }
 
-/// What shows whether interfaces still have the names and numbers they had.
+/// Evidence of whether interfaces have kept their names and numbers.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Numbering {
-    /// The indexes of the interfaces.
+    /// The ifIndexes of the interfaces.
     pub(super) ports: Vec<Vec<u32>>,
-    /// When their table last changed.
+    /// The time at which the table of interfaces last changed.
     change: Option<Value>,
-    /// How long the device, and its agent, have been running.
+    /// The uptimes of the device and of its agent.
     uptimes: [Option<u64>; 2],
 }
 
@@ -62,7 +62,7 @@ impl Numbering {
         }
     }
 
-    /// Whether interfaces came, went, or may have been renumbered.
+    /// Whether interfaces were added, removed or possibly renumbered since `before`.
     fn differs(&self, before: &Self) -> bool {
         let pairs = self.uptimes.iter().zip(before.uptimes);
         let was_restarted = pairs.into_iter().any(|(now, before)| *now < before);
@@ -70,7 +70,8 @@ impl Numbering {
     }
 }
 
-/// What a poll reads beside the state of the ports: each part only rarely.
+/// The parts that a poll reads besides the state of the ports, each only at every tenth
+/// poll.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct RareParts {
     /// Names, aliases and speeds of interfaces.
@@ -79,12 +80,12 @@ pub(crate) struct RareParts {
     pub(crate) slots: bool,
     /// Neighbours by LLDP and CDP.
     pub(crate) neighbours: bool,
-    /// What the device says about itself.
+    /// The device's description of itself.
     pub(crate) about: bool,
 }
 
 impl DeviceProfile {
-    /// Starts a poll. Every tenth one asks again for what was absent.
+    /// Starts a poll of a device's ports. Every tenth poll requests absent objects again.
     pub(super) fn begin(&mut self, session: &Session) {
         if self.is_turn(RARELY - 1) {
             self.forget_absences();
@@ -100,8 +101,8 @@ impl DeviceProfile {
         }
     }
 
-    /// What the next poll reads beside the state of the ports; a device as a
-    /// whole, or only what one of its ports needs.
+    /// The parts that the next poll reads besides the state of the ports, for a whole
+    /// device (`is_device`) or for one of its ports.
     pub(super) fn rare_parts(&self, is_device: bool) -> RareParts {
         RareParts {
             names: self.is_turn(0) || self.needs_names,
@@ -111,18 +112,18 @@ impl DeviceProfile {
         }
     }
 
-    /// Whether this poll reads a part that is read rarely: each part has a turn
-    /// of its own, and the first poll reads all of them.
+    /// Whether this poll reads the rarely read part that has this turn. Each part has its
+    /// own turn among ten polls; the first poll reads all parts.
     fn is_turn(&self, turn: u64) -> bool {
         self.polls == 0 || self.polls % RARELY == turn
     }
 
-    /// Whether its vendor must be read before anything else.
+    /// Whether the vendor must be read before anything else.
     pub(super) fn has_unknown_vendor(&self) -> bool {
         self.object_id.is_none()
     }
 
-    /// Takes the vendor from a poll.
+    /// Sets the vendor from the data of a poll.
     pub(super) fn set_vendor(&mut self, data: &PollData) {
         self.object_id = data.scalar(mib::SYS_OBJECT_ID).and_then(Value::oid).cloned();
     }
@@ -131,8 +132,8 @@ impl DeviceProfile {
         self.object_id.as_ref().map(Vendor::of)
     }
 
-    /// Reads scalars and tables at the same time, without the columns that the
-    /// device is known not to have.
+    /// Reads scalars and tables at the same time, except columns that the device is known
+    /// not to have.
     pub(super) async fn read(
         &mut self,
         session: &mut Session,
@@ -156,7 +157,7 @@ impl DeviceProfile {
         Ok(())
     }
 
-    /// Notes whether the device has a column that was just read.
+    /// Records whether the device has the column that was just read.
     fn note(&mut self, column: Object, data: &PollData) {
         if data.has(column) {
             self.seen.insert(column);
@@ -168,14 +169,14 @@ impl DeviceProfile {
         }
     }
 
-    /// Asks for tables of stations again even if they were empty: nobody may be
-    /// there now, and somebody at the next poll.
+    /// Requests the tables of stations again even if they were empty: the next poll may
+    /// find stations.
     pub(super) fn expect_stations(&mut self) {
         self.absent.retain(|column| !table::is_of_stations(column));
     }
 
-    /// Takes a poll as it is: the next one continues from there. Until this is
-    /// called the next one asks for all that this one did.
+    /// Accepts a poll as complete, so that the next one continues from it. Otherwise the
+    /// next poll requests the same objects again.
     pub(super) fn accept(&mut self, data: &PollData, parts: RareParts, numbering: &Numbering) {
         if parts.names {
             self.needs_names = PORT_NAMES.iter().any(|column| data.failure(column).is_some());
@@ -189,20 +190,20 @@ impl DeviceProfile {
         self.polls += 1;
     }
 
-    /// Forgets which columns are absent and which tables are redundant: a poll
-    /// that is discarded is not trusted about that either.
+    /// Forgets which columns are absent and which tables are redundant: a discarded poll
+    /// is not trusted about these either.
     pub(super) fn forget_absences(&mut self) {
         self.absent.clear();
         self.redundant.clear();
     }
 
-    /// Whether interfaces may have other names or numbers than at the last poll.
+    /// Whether interfaces may have changed their names or numbers since the last poll.
     pub(super) fn is_renumbered(&self, numbering: &Numbering) -> bool {
         numbering.differs(&self.numbering)
     }
 
-    /// How many interfaces are shown of how many there are (ifNumber), if fewer
-    /// than that and fewer than at the last poll.
+    /// The number of interfaces shown and their total (ifNumber), if fewer are shown than
+    /// the total and than at the last poll.
     pub(super) fn missing_ports(&self, data: &PollData, numbering: &Numbering) -> Option<(usize, usize)> {
         let number = data.scalar(mib::IF_NUMBER).and_then(Value::unsigned);
         let number = usize::try_from(number?).ok()?;

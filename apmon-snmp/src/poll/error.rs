@@ -1,8 +1,8 @@
-//! Why a poll failed.
+//! The error of a poll.
 
 use apmon_snmp_client::SnmpError;
 
-/// Why a device could not be polled.
+/// The reason why a device could not be polled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PollError {
     /// The agent could not be read.

@@ -1,4 +1,4 @@
-//! One poll of a host.
+//! Polling a host.
 
 use apmon_snmp_client::{Session, SnmpError};
 
@@ -16,7 +16,7 @@ use crate::{
 /// Reads a host's load, memory and disks.
 ///
 /// # Errors
-/// If the host could not be read.
+/// If the host cannot be read.
 pub(crate) async fn poll_host(
     session: &mut Session,
     profile: &mut DeviceProfile,
@@ -42,7 +42,7 @@ pub(crate) async fn poll_host(
     Ok(data)
 }
 
-/// The host's name, safe to show.
+/// The host's name, safe to display.
 pub(crate) fn host_name(data: &PollData) -> Option<String> {
     sanitized(data.scalar(mib::SYS_NAME)?, NAME)
 }

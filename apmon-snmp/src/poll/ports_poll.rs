@@ -1,4 +1,4 @@
-//! One poll of a device's ports: no more than is needed, and nothing that the
+//! Polling a device's ports. A poll requests only what is needed, and nothing that the
 //! device is known not to have.
 
 use apmon_snmp_client::{Oid, Session, Value};
@@ -18,7 +18,7 @@ use crate::{
     poll_data::PollData,
 };
 
-/// Scalars of every poll.
+/// The scalars that every poll reads.
 const SCALARS: &[Object] = &[
     mib::SYS_OBJECT_ID,
     mib::SYS_UP_TIME,
@@ -30,34 +30,34 @@ const SCALARS: &[Object] = &[
     mib::DOT1D_BASE_BRIDGE_ADDRESS,
     mib::DOT1D_BASE_NUM_PORTS,
 ];
-/// Scalars that change rarely.
+/// The scalars that change rarely.
 const ABOUT: &[Object] = &[mib::SYS_DESCR, mib::SYS_LOCATION, mib::SYS_CONTACT];
 
-/// How much a poll reads.
+/// The scope of a poll.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Extent {
-    /// All that is known of a device.
+    /// Everything about a device.
     Device,
-    /// What one of its ports needs, and the device's traffic and load.
+    /// The needs of one port, and the device's traffic and load.
     Port,
 }
 
-/// One poll of a device's ports.
+/// The result of one poll of a device's ports.
 #[derive(Debug, Default)]
 pub(crate) struct PortsPoll {
-    /// What was read.
+    /// The values that were read.
     pub(crate) data: PollData,
-    /// What was read beside the state of the ports.
+    /// The parts that were read besides the state of the ports.
     pub(crate) parts: RareParts,
     numbering: Numbering,
 }
 
 impl PortsPoll {
-    /// Polls a device's ports: their states and counts, and their stations.
+    /// Polls a device's ports: their states, counters and stations.
     ///
     /// # Errors
-    /// If the device could not be read, or was restarted meanwhile. A table that
-    /// was not read to its end is not an error here: its columns say so.
+    /// If the device cannot be read, or its agent restarts meanwhile. A table that was not
+    /// read to its end is not an error here: its columns carry the failure.
     pub(super) async fn read(
         session: &mut Session,
         profile: &mut DeviceProfile,
@@ -76,7 +76,7 @@ impl PortsPoll {
         Ok(poll)
     }
 
-    /// Reads scalars and the tables of every poll; returns these.
+    /// Reads the scalars and tables of every poll, and returns which tables were read.
     async fn read_tables(
         &mut self,
         session: &mut Session,
@@ -88,7 +88,7 @@ impl PortsPoll {
             scalars.extend(ABOUT);
         }
         if profile.has_unknown_vendor() || self.parts.names {
-            // The vendor decides what else to ask for.
+            // The vendor decides which other objects are requested.
             profile.read(session, &scalars, &[], &mut self.data).await?;
             profile.set_vendor(&self.data);
             scalars.clear();
@@ -111,8 +111,8 @@ impl PortsPoll {
         Ok(tables)
     }
 
-    /// Reads tables in the place of others that this device lacks, and the names
-    /// of interfaces if these changed.
+    /// Reads tables instead of others that this device lacks, and the names of interfaces
+    /// if the interfaces changed.
     async fn read_substitutes(
         &mut self,
         session: &mut Session,
@@ -126,7 +126,7 @@ impl PortsPoll {
         let mut more = profile.substitutes.clone();
         more.retain(|table| !tables.contains(table));
         if !self.parts.names && profile.is_renumbered(&self.numbering) {
-            // The next poll reads them again if this one fails.
+            // If this poll fails, the next one reads the names again.
             profile.needs_names = true;
             self.parts.names = true;
             more.push(NAMES);
@@ -135,7 +135,7 @@ impl PortsPoll {
         Ok(())
     }
 
-    /// Notes which tables have nothing that others do not have as well.
+    /// Records which tables add nothing to the content of others.
     fn note_redundant(&self, profile: &mut DeviceProfile) {
         let data = &self.data;
         if bridge::is_bridge(data) {
@@ -151,13 +151,13 @@ impl PortsPoll {
         profile
             .substitutes
             .retain(|table| !profile.redundant.contains(table));
-        if arp::is_old_table_in_vain(data) {
+        if arp::is_old_table_redundant(data) {
             profile.redundant.insert(OLD_ADDRESSES);
         }
     }
 
-    /// Reads slots and neighbours if it is their turn. They come last, within a
-    /// third of the time that is left: some agents never answer for them.
+    /// Reads slots and neighbours if it is their turn. They come last, within a third of
+    /// the remaining time: some agents never answer requests for them.
     async fn read_extras(&mut self, session: &mut Session, profile: &mut DeviceProfile) {
         let mut tables: Vec<Table> = Vec::new();
         if self.parts.slots {
@@ -177,26 +177,26 @@ impl PortsPoll {
         }
     }
 
-    /// Takes the poll as it is: the next one continues from there.
+    /// Accepts the poll as complete, so that the next one continues from it.
     pub(super) fn accept(&self, profile: &mut DeviceProfile) {
         profile.accept(&self.data, self.parts, &self.numbering);
     }
 
-    /// Whether interfaces may have other names or numbers than at the last poll.
+    /// Whether interfaces may have changed their names or numbers since the last poll.
     pub(super) fn is_renumbered(&self, profile: &DeviceProfile) -> bool {
         profile.is_renumbered(&self.numbering)
     }
 
-    /// How many interfaces are shown of how many there are, if some are missing.
+    /// The number of interfaces shown and their total, if some are missing.
     pub(super) fn missing_ports(&self, profile: &DeviceProfile) -> Option<(usize, usize)> {
         profile.missing_ports(&self.data, &self.numbering)
     }
 }
 
-/// The tables to read in the place of others, by what was read of those.
+/// The tables to read instead of those that turned out to be missing or stuck.
 fn substitutes(data: &PollData, ports: &[Vec<u32>]) -> Vec<Table> {
     let mut tables = Vec::new();
-    // A device whose octets stand still is not trusted about packets either.
+    // A device whose octet counters are stuck is not trusted about packets either.
     let stands_still = stands_still(data);
     for (wide, old) in WIDE {
         let has = data.by_index(wide[0]);
@@ -211,8 +211,8 @@ fn substitutes(data: &PollData, ports: &[Vec<u32>]) -> Vec<Table> {
     tables
 }
 
-/// Whether the device has 64-bit counters and does not count with them (recorded:
-/// D-Link DES-3028), or has just begun to count.
+/// Whether the device's 64-bit counters are all zero: it does not count with them
+/// (recorded: D-Link DES-3028), or has only just started.
 fn stands_still(data: &PollData) -> bool {
     WIDE.iter().any(|(wide, _)| {
         let has_any = wide.iter().any(|column| data.has(column));
@@ -221,8 +221,8 @@ fn stands_still(data: &PollData) -> bool {
     })
 }
 
-/// Whether every port with a count in `old` has one in `wide`: on some devices
-/// the others are interfaces that count nothing.
+/// Whether every port with a counter in `old` has one in `wide` as well. On some
+/// devices the remaining interfaces have no counters at all.
 fn adds_nothing(data: &PollData, wide: Object, old: Table) -> bool {
     let has = data.by_index(wide);
     let mut rows = old.iter().flat_map(|column| data.rows(column));
@@ -230,15 +230,15 @@ fn adds_nothing(data: &PollData, wide: Object, old: Table) -> bool {
     is_read && rows.all(|row| has.contains_key(row.index.as_slice()))
 }
 
-/// Checks that the agent was not restarted during the poll: the tables of one
-/// that has just begun may be half empty.
+/// Checks that the agent was not restarted during the poll: right after its start, its
+/// tables may be half empty.
 async fn check_not_restarted(session: &mut Session, data: &PollData) -> Result<(), PollError> {
     let Some(Value::TimeTicks(before)) = data.scalar(mib::SYS_UP_TIME) else {
         return Ok(());
     };
     let now = session.get(&[Oid::join(mib::SYS_UP_TIME, &[0])]).await?;
     match now.first().map(|varbind| &varbind.value) {
-        // It starts anew after 497 days.
+        // sysUpTime wraps after 497 days.
         Some(Value::TimeTicks(now)) if now < before && before - now < u32::MAX / 2 => {
             Err(PollError::Restarted)
         }

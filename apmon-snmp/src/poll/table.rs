@@ -1,4 +1,4 @@
-//! The tables of a device that are polled, and how much of them is read.
+//! The tables that polls read, and how many of their rows.
 
 use apmon_snmp_client::{Group, Oid, Session, SnmpError};
 
@@ -7,14 +7,15 @@ use crate::{
     poll_data::PollData,
 };
 
-/// More interfaces than any device has.
+/// The most rows read of a table of interfaces, more than any device has.
 const MOST_PORTS: usize = 20_000;
-/// Entries in the largest tables of stations that are sold.
+/// The most rows read of a table of stations, as many as the largest switches on the
+/// market hold.
 const MOST_STATIONS: usize = 131_072;
-/// Rows of any other table.
+/// The most rows read of any other table.
 const MOST_ROWS: usize = 10_000;
 
-/// The state and the traffic of each interface.
+/// The state and traffic of each interface.
 pub(super) const STATES: Table = &[
     mib::IF_OPER_STATUS,
     mib::IF_ADMIN_STATUS,
@@ -52,8 +53,7 @@ pub(super) const NAMES: Table = &[
 pub(super) const VLAN_STATIONS: Table = &[mib::DOT1Q_TP_FDB_PORT, mib::DOT1Q_TP_FDB_STATUS];
 pub(super) const STATIONS: Table = &[mib::DOT1D_TP_FDB_PORT, mib::DOT1D_TP_FDB_STATUS];
 pub(super) const BRIDGE_PORTS: Table = &[mib::DOT1D_BASE_PORT_IF_INDEX];
-/// Which station has which address. On many devices this newer table has IPv6
-/// alone.
+/// The addresses of stations. On many devices this newer table has only IPv6 addresses.
 pub(super) const ADDRESSES: Table = &[mib::IP_NET_TO_PHYSICAL_PHYS_ADDRESS];
 pub(super) const OLD_ADDRESSES: Table = &[mib::IP_NET_TO_MEDIA_PHYS_ADDRESS];
 pub(super) const LLDP: Table = &[
@@ -78,21 +78,21 @@ pub(super) const ENTITIES: Table = &[
 pub(super) const ENTITY_PORTS: Table = &[mib::ENT_ALIAS_MAPPING_IDENTIFIER];
 pub(super) const VLANS: Table = &[mib::VTP_VLAN_STATE];
 
-/// 64-bit counters in both directions, and the table to read where a port has
-/// none of them.
+/// The 64-bit counters in both directions, each with the table to read if a port lacks
+/// them.
 pub(super) const WIDE: &[([Object; 2], Table)] = &[
     ([mib::IF_HC_IN_OCTETS, mib::IF_HC_OUT_OCTETS], OLD_OCTETS),
     ([mib::IF_HC_IN_UCAST_PKTS, mib::IF_HC_OUT_UCAST_PKTS], OLD_PACKETS),
 ];
 
-/// Columns without which there is no interface. An agent that has just been
-/// started may lack them for a while.
+/// Columns that every interface has. An agent that has just started may lack them for
+/// a while.
 pub(super) const ESSENTIAL: &[Object] = &[mib::IF_OPER_STATUS, mib::IF_ADMIN_STATUS, mib::IF_DESCR];
 
-/// Columns by which a port can be named in a site file.
+/// Columns that hold the names by which a site file can refer to a port.
 pub(super) const PORT_NAMES: &[Object] = &[mib::IF_DESCR, mib::IF_NAME, mib::IF_ALIAS];
 
-/// Whether a column is of stations on ports.
+/// Whether a column belongs to a table of stations.
 pub(super) fn is_of_stations(column: Object) -> bool {
     VLAN_STATIONS.contains(&column) || STATIONS.contains(&column)
 }
@@ -120,14 +120,14 @@ pub(super) async fn read(
     Ok(())
 }
 
-/// Octets of an index of the table. A number below 128 takes one, an octet of an
-/// address takes two as often as not.
+/// The estimated length of the table's indexes, in octets. A number below 128 takes one
+/// octet, half of the octets of an address take two.
 fn index_octets(table: &[Object]) -> usize {
     match table[0] {
-        // A database, an address of six octets.
+        // A filtering database and a MAC address, or a MAC address alone.
         mib::DOT1Q_TP_FDB_PORT | mib::DOT1Q_TP_FDB_STATUS => 12,
         mib::DOT1D_TP_FDB_PORT | mib::DOT1D_TP_FDB_STATUS => 12,
-        // An ifIndex and an address of four octets, or of up to sixteen.
+        // An ifIndex and an IPv4 address, or an address of either kind.
         mib::IP_NET_TO_MEDIA_PHYS_ADDRESS => 10,
         mib::IP_NET_TO_PHYSICAL_PHYS_ADDRESS => 20,
         _ => 3,

@@ -1,4 +1,4 @@
-//! The tables of stations that a Cisco keeps for each VLAN.
+//! The tables of stations that Cisco devices keep per VLAN.
 
 use std::{mem, net::IpAddr, time::Duration};
 
@@ -12,23 +12,24 @@ use super::{
 };
 use crate::{device::bridge::VlanTable, mib, poll_data::PollData};
 
-/// VLANs whose stations are read.
+/// The most VLANs whose stations are read.
 const MOST_VLANS: usize = 256;
-/// How long to wait for a VLAN: an agent without a table for it does not answer.
+/// The longest wait for a VLAN's table: an agent without one does not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// VLANs without an answer after which no others are asked for.
-const MOST_SILENT: usize = 2;
+/// The number of unreadable VLANs after which the others are skipped.
+const MOST_FAILED: usize = 2;
 
-/// What is known of a device's tables of VLANs from earlier polls.
+/// The knowledge about a device's VLAN tables from earlier polls.
 #[derive(Debug, Default)]
 pub(super) struct VlanProfile {
-    /// Why its tables could not be read, from that VLAN on.
+    /// The first VLAN whose table could not be read, and the reason, if the device is taken
+    /// to have no such tables.
     pub(super) lacking: Option<(u32, String)>,
-    /// The last poll could not read the first of them.
+    /// Whether the last poll could not read the first VLAN's table.
     missed: bool,
 }
 
-/// Answers and retries that reading the tables took.
+/// The answers and retries that reading the tables took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct VlanCost {
     pub(super) round_trips: u32,
@@ -36,8 +37,8 @@ pub(super) struct VlanCost {
 }
 
 impl VlanProfile {
-    /// Reads the table of each VLAN, if `data` is of a Cisco that keeps them so.
-    /// A table that could not be read says so.
+    /// Reads the table of each VLAN, if `data` is from a Cisco device that keeps them
+    /// separately. A table that could not be read carries its failure.
     pub(super) async fn read(
         &mut self,
         client: &DeviceClient,
@@ -47,16 +48,22 @@ impl VlanProfile {
     ) -> (Vec<VlanTable>, VlanCost) {
         let mut tables = Vec::new();
         let mut cost = VlanCost::default();
-        let (mut silent, mut has_any) = (0, false);
+        let (mut failed, mut has_any) = (0, false);
         let vlans = self.vlans(data);
         for (i, vlan) in vlans.iter().copied().enumerate() {
-            if i >= MOST_VLANS || silent >= MOST_SILENT {
-                tables.push(unread_table(vlan, "not asked for"));
+            if i >= MOST_VLANS {
+                let reason = format!("skipped: only {MOST_VLANS} VLANs are read");
+                tables.push(unread_table(vlan, &reason));
+                break;
+            }
+            if failed >= MOST_FAILED {
+                let reason = format!("skipped: {failed} other VLANs could not be read");
+                tables.push(unread_table(vlan, &reason));
                 break;
             }
             let deadline = check.deadline().min(Instant::now() + PATIENCE);
             let read = match client.vlan_session(to, vlan, deadline).await {
-                None => Err("no way to ask for it".to_owned()),
+                None => Err("no session could be opened".to_owned()),
                 Some(mut session) => {
                     let read = read_table(&mut session).await;
                     cost.round_trips += session.stats().round_trips;
@@ -72,10 +79,10 @@ impl VlanProfile {
                 }
                 Err(reason) => {
                     check.step("vlan", || format!("{vlan}: {reason}"));
-                    silent += 1;
+                    failed += 1;
                     tables.push(unread_table(vlan, &reason));
-                    // It keeps no such tables, or none that we may read.
-                    if !has_any && (silent >= MOST_SILENT || silent == vlans.len()) {
+                    // The device has no such tables, or none that we may read.
+                    if !has_any && (failed >= MOST_FAILED || failed == vlans.len()) {
                         self.miss(vlan, reason);
                         break;
                     }
@@ -88,7 +95,7 @@ impl VlanProfile {
         (tables, cost)
     }
 
-    /// The VLANs of a Cisco that has a table of stations for each.
+    /// The VLANs to read, if the device has a separate table of stations for each.
     fn vlans(&self, data: &PollData) -> Vec<u32> {
         if self.lacking.is_some() || data.has(mib::DOT1Q_TP_FDB_PORT) {
             return Vec::new();
@@ -102,22 +109,22 @@ impl VlanProfile {
         others.collect()
     }
 
-    /// Notes that the table of the first VLAN could not be read. After the second
-    /// poll in a row the device is taken to have none, and is rarely asked again.
+    /// Records that the table of the first VLAN could not be read. After two such polls in
+    /// a row, the device is taken to have no VLAN tables and is rarely asked again.
     fn miss(&mut self, vlan: u32, reason: String) {
         if mem::replace(&mut self.missed, true) {
             self.lacking = Some((vlan, reason));
         }
     }
 
-    /// The table of the VLAN that could not be read, as one that says so.
+    /// An empty table that carries the failure of the VLAN that could not be read.
     fn unread_table(&self) -> Option<VlanTable> {
         let (vlan, reason) = self.lacking.as_ref()?;
         Some(unread_table(*vlan, reason))
     }
 }
 
-/// The table of a VLAN that was not read, for that `reason`.
+/// An empty table that carries the `reason` why a VLAN was not read.
 fn unread_table(vlan: u32, reason: &str) -> VlanTable {
     let mut data = PollData::default();
     let column = Column {

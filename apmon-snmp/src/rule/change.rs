@@ -1,38 +1,37 @@
-//! Kind `ports`: what changed at a device's ports, and what is announced of it.
+//! Kind `ports`: detecting changes of a device's ports, and deciding which of them are
+//! announced.
 //!
-//! Two things are remembered of each port: how it was at the last check (the
-//! baseline: APMonitor's `ports_state`, which advances at every good check) and
-//! what was last announced of it. Changes, for the history, are differences from
-//! the baseline. Messages are differences from what was announced: a message about
-//! a port opens a [`window`] without messages, and when that is over one message
-//! says how the port is now, if that differs from what was announced. So the last
-//! message is never wrong, and what went and came back meanwhile is not announced.
+//! Two states are remembered of each port: the baseline, which is the port at the last
+//! successful check (APMonitor's `ports_state`), and the port as it was last announced.
+//! Changes, for the history, are differences from the baseline. Messages are differences
+//! from the announced state: a message about a port opens a [`window`] without messages,
+//! and after it one message reports the port's current state, if that differs from the
+//! announced one. Thus the last message is never wrong, and changes that were undone
+//! within the window are not announced.
 //!
-//! Only complete polls come here: a port that was not read is not gone.
+//! Only complete polls are compared: a port that was not read is not reported as gone.
 //!
-//! Decided where APMonitor is silent:
-//! - The first good check announces nothing. Only what the site file forbids
-//!   (`allow_macs`, `max_macs_per_port`) is announced even if it was so from the
-//!   start, from the second check on.
-//! - One check sends at most one message of each label for a port. `PORT CHANGE`
-//!   and `PORT MAC CHANGE` share one window; `NEW STATION` and `TOO MANY STATIONS`
-//!   share another: plugging a cable in must not hide the station at its end.
-//! - Ports are followed by name ([`follow`](mod@crate::rule::follow)). One more, or
-//!   one less, is a `PORT CHANGE`: `appeared` with the stations on it, `vanished`.
-//!   More than [`MOST_APART`] of a kind in one check are one message: a member of a
+//! Rules for cases that APMonitor does not define:
+//! - The first successful check announces nothing. Violations of the site file
+//!   (`allow_macs`, `max_macs_per_port`) are announced from the second check on, even if
+//!   they were present from the start.
+//! - One check sends at most one message of each label for a port. `PORT CHANGE` and
+//!   `PORT MAC CHANGE` share one window; `NEW STATION` and `TOO MANY STATIONS` share
+//!   another, so that plugging in a cable does not hide the station at its end.
+//! - Ports are followed by name ([`follow`](mod@crate::rule::follow)). A port that is new
+//!   or missing is a `PORT CHANGE`: `appeared`, with the stations on it, or `vanished`.
+//!   More than [`MOST_APART`] such ports in one check share one message: a member of a
 //!   stack was lost, or is back.
-//! - A station that is on another port than announced is announced once, there. It
-//!   is not announced as gone while the port it is on waits to announce it.
-//! - `mac_changes: appeared`: stations that went are announced with the next
-//!   appearance on that port. A station that comes back to the port where it was
-//!   last announced is not, for a device forgets stations that are silent; after a
-//!   week's absence it is.
-//! - A station that is not allowed is announced once for each port, and again after
-//!   a week's absence. One that came and went during the window is announced after
-//!   it.
-//! - For five minutes after a restart no station is announced as gone: the device
-//!   has to learn its stations again.
-//! - If the table of stations could not be read, the last known ones are kept.
+//! - A station that moved to another port is announced once, there. It is not announced
+//!   as gone while the message about its new port is held back.
+//! - `mac_changes: appeared`: departures are announced with the next appearance on that
+//!   port. A station that returns to the port where it was last announced is announced
+//!   only after a week's absence, because devices forget silent stations.
+//! - A station that is not allowed is announced once per port, and again after a week's
+//!   absence. One that came and went during the window is announced after it.
+//! - For five minutes after a restart no station is announced as gone: the device has to
+//!   learn its stations again.
+//! - If the table of stations could not be read, the last known stations are kept.
 
 mod label;
 mod state;
@@ -53,64 +52,61 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::state::State;
 use self::{
     label::{Label, labels},
-    state::{AnnouncedRestart, Baseline, Tracked},
+    state::{AnnouncedRestart, Baseline, TrackedPort},
     station_change::Move,
 };
 use crate::rule::{
-    follow::{Identity, follow},
+    follow::{Identity, OwnedIdentity, follow},
     pattern::Pattern,
     restart::{Restart, Uptimes},
 };
 
-/// Ports that appear, or vanish, in one check with a message each.
+/// The most ports that appear, or vanish, in one check with a message each.
 const MOST_APART: usize = 10;
-/// The absence after which a station is announced again.
+/// The absence after which a returning station is announced again.
 const LONG_ABSENCE: Duration = Duration::from_secs(7 * 86_400);
-/// How long after a restart no station is announced as gone.
+/// The time after a restart in which no station is announced as gone.
 const LEARNING: Duration = Duration::from_secs(300);
-/// Two restarts closer together than this are the same one.
+/// The most by which two estimates of the time of one restart differ.
 const SAME_RESTART: Duration = Duration::from_secs(120);
 
-/// A port as a poll found it.
+/// A port as the current poll found it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct PolledPort {
-    /// ifIndex.
-    pub index: u32,
-    /// ifDescr.
-    pub name: String,
-    /// ifName.
-    pub short_name: Option<String>,
-    /// ifAlias.
+    /// The ifIndex and names.
+    pub identity: OwnedIdentity,
+    /// The ifAlias.
     pub alias: Option<String>,
-    /// Its state.
+    /// The ifOperStatus and ifAdminStatus.
     pub state: PortState,
-    /// The stations learned there; `None` if the table could not be read.
+    /// The stations on the port; `None` if the table could not be read.
     pub macs: Option<BTreeSet<Mac>>,
-    /// The table was read in part: stations that are not in `macs` may be there.
+    /// Whether the table was read only in part: stations that are not in `macs` may be
+    /// present.
     pub is_partial: bool,
 }
 
 /// The ports of one complete poll.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PolledPorts<'a> {
-    /// Its ports.
+    /// The ports, in the order of their ifIndexes.
     pub ports: &'a [PolledPort],
-    /// What was restarted since the last check.
+    /// The part of the device that was restarted since the last check, if any.
     pub restart: Restart,
-    /// How long the device has been running.
+    /// The uptimes of the device and of its agent.
     pub uptimes: Uptimes,
 }
 
-/// What is announced of ports, by the site file.
+/// The options of the site file that decide which changes are announced.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct PortAlertOptions {
-    /// Ports of which nothing is announced, by name, short name or alias.
+    /// The ports about which nothing is announced, by name, short name or alias.
     pub ignore_ports: Vec<Pattern>,
-    /// Which stations that come and go are announced.
+    /// The changes of stations that are announced.
     pub mac_changes: MacChanges,
-    /// The allowed stations: others are announced as new. `None` allows all.
+    /// The allowed stations; any other is announced as new. `None` allows all.
     pub allow_macs: Option<BTreeSet<Mac>>,
-    /// The most stations on a port: more are announced.
+    /// The number of stations on a port above which a message is sent.
     pub max_macs_per_port: Option<u32>,
 }
 
@@ -129,35 +125,36 @@ pub enum MacChanges {
     No,
 }
 
-/// What a poll means, compared with what is remembered.
+/// The result of comparing a poll with the remembered state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Comparison {
-    /// What to remember.
+    /// The state to remember from now on.
     pub state: State,
-    /// All changes, announced or not, by ifIndex.
+    /// All changes, whether announced or not, in the order of the ports.
     pub changes: Vec<PortChange>,
     /// The messages to send.
     pub notices: Vec<Notice>,
 }
 
-/// A port as it was and as it is.
+/// A port before and after the current poll.
 struct PortPair<'a> {
-    /// The port as it is remembered, with its baseline of now.
-    port: Tracked,
+    /// The remembered port, with its new baseline.
+    port: TrackedPort,
     was: Option<Baseline>,
     is: Option<&'a PolledPort>,
     label: Label,
     is_ignored: bool,
     may_notify: bool,
-    /// This check announces its state.
+    /// Whether this check announces the port's state.
     state_announced: bool,
-    /// This check announces stations of it.
+    /// Whether this check announces changes of its stations.
     stations_announced: bool,
-    /// A message about another port says where its stations went.
+    /// Whether a message about another port says that stations moved there from here.
     announced_elsewhere: bool,
 }
 
-/// Compares a poll with what is remembered (`None` at the first good poll).
+/// Compares a poll with the remembered state, which is `None` at the first successful
+/// poll.
 pub(crate) fn compare(
     before: Option<State>,
     poll: &PolledPorts<'_>,
@@ -166,8 +163,8 @@ pub(crate) fn compare(
     now: Timestamp,
 ) -> Comparison {
     let Some(before) = before else {
-        let mut ports: Vec<Tracked> = poll.ports.iter().map(Tracked::at_first).collect();
-        ports.sort_by_key(|port| port.index);
+        let mut ports: Vec<TrackedPort> = poll.ports.iter().map(TrackedPort::at_first).collect();
+        ports.sort_by_key(|port| port.identity.index);
         return Comparison {
             state: State { ports, restart: None },
             changes: Vec::new(),
@@ -183,7 +180,8 @@ pub(crate) fn compare(
         *window = window
             .map(|it| it.anchored(now))
             .filter(|it| !window::is_over(it, policy, now));
-        // With alarms off nothing counts as announced, so it is once they are on.
+        // With alarms off, nothing counts as announced, so changes are announced once they
+        // are on again.
         pair.may_notify =
             policy.alarms && !pair.is_ignored && window::may_notify(window.as_ref(), policy, now);
         pair.port.note_absences(now);
@@ -211,9 +209,13 @@ pub(crate) fn compare(
     }
 }
 
-fn pairs<'a>(known: Vec<Tracked>, ports: &'a [PolledPort], options: &PortAlertOptions) -> Vec<PortPair<'a>> {
+fn pairs<'a>(
+    known: Vec<TrackedPort>,
+    ports: &'a [PolledPort],
+    options: &PortAlertOptions,
+) -> Vec<PortPair<'a>> {
     let (here, away): (Vec<_>, Vec<_>) = known.into_iter().partition(|port| port.baseline.is_some());
-    let seen: Vec<Identity<'_>> = ports.iter().map(PolledPort::identity).collect();
+    let seen: Vec<Identity<'_>> = ports.iter().map(|port| port.identity.borrowed()).collect();
     let found = follow(&identities(&here), &seen);
     let rest: Vec<usize> = (0..ports.len()).filter(|i| found[*i].is_none()).collect();
     let missing: Vec<Identity<'_>> = rest.iter().map(|i| seen[*i]).collect();
@@ -224,25 +226,28 @@ fn pairs<'a>(known: Vec<Tracked>, ports: &'a [PolledPort], options: &PortAlertOp
         .filter_map(|(i, at)| Some((i, at?)))
         .collect();
 
-    let (mut here, mut away) = (some(here), some(away));
-    let mut all: Vec<(Tracked, Option<&PolledPort>)> = Vec::with_capacity(ports.len());
+    let mut here: Vec<Option<TrackedPort>> = here.into_iter().map(Some).collect();
+    let mut away: Vec<Option<TrackedPort>> = away.into_iter().map(Some).collect();
+    let mut all: Vec<(TrackedPort, Option<&PolledPort>)> = Vec::with_capacity(ports.len());
     for (i, port) in ports.iter().enumerate() {
         let known = match (found[i], back.get(&i)) {
             (Some(at), _) => here[at].take(),
             (None, Some(at)) => away[*at].take(),
             (None, None) => None,
         };
-        all.push((known.unwrap_or_else(|| Tracked::new(port)), Some(port)));
+        all.push((known.unwrap_or_else(|| TrackedPort::new(port)), Some(port)));
     }
     let gone = here.into_iter().chain(away).flatten();
     all.extend(gone.map(|port| (port, None)));
-    all.sort_by_key(|(port, is)| (is.is_none(), is.map_or(port.index, |is| is.index)));
+    let index =
+        |port: &TrackedPort, is: Option<&PolledPort>| is.map_or(port.identity.index, |is| is.identity.index);
+    all.sort_by_key(|(port, is)| (is.is_none(), index(port, *is)));
 
     let labels = labels(
         all.iter()
-            .map(|(port, is)| is.map_or(port.identity(), PolledPort::identity)),
+            .map(|(port, is)| is.map_or(&port.identity, |is| &is.identity).borrowed()),
     );
-    // A station that is seen on one port is on no other, however little was read.
+    // A station seen on one port is on no other, even if the table was read only in part.
     let anywhere: BTreeSet<Mac> = ports
         .iter()
         .filter_map(|port| port.macs.as_ref())
@@ -268,15 +273,11 @@ fn pairs<'a>(known: Vec<Tracked>, ports: &'a [PolledPort], options: &PortAlertOp
     pairs.collect()
 }
 
-fn some<T>(all: Vec<T>) -> Vec<Option<T>> {
-    all.into_iter().map(Some).collect()
+fn identities(ports: &[TrackedPort]) -> Vec<Identity<'_>> {
+    ports.iter().map(|port| port.identity.borrowed()).collect()
 }
 
-fn identities(ports: &[Tracked]) -> Vec<Identity<'_>> {
-    ports.iter().map(Tracked::identity).collect()
-}
-
-/// Announces states, ports that appeared and vanished, and stations.
+/// Announces changed states, ports that appeared or vanished, and changes of stations.
 fn announce_changes(
     pairs: &mut [PortPair<'_>],
     options: &PortAlertOptions,
@@ -330,7 +331,7 @@ fn announce_changes(
         pair.port.announced.state = is;
         match (announced, is) {
             (_, None) => pair.port.forget_stations(),
-            // Announced with the port.
+            // The stations were announced with the port.
             (None, Some(_)) if appear_together => pair.port.mark_stations_announced(),
             (None, Some(_)) => {
                 pair.port.announce_stations(&station_changes);
@@ -347,16 +348,16 @@ fn announce_changes(
         }
     }
     for Move { mac, from, .. } in moved {
-        pairs[from].announced_elsewhere |= pairs[from].has_lost(mac);
+        pairs[from].announced_elsewhere |= pairs[from].had(mac);
         pairs[from].port.announced.macs.remove(&mac);
         pairs[from].port.gone.remove(&mac);
     }
 }
 
-/// The changes of a port since the last check.
+/// The changes of a port since the last check, for the history.
 fn changes(pair: &PortPair<'_>) -> Vec<PortChange> {
     let change = |event, notified| PortChange {
-        index: pair.port.index,
+        index: pair.port.identity.index,
         port: pair.port.shown_name(),
         event,
         notified,
@@ -391,7 +392,7 @@ fn changes(pair: &PortPair<'_>) -> Vec<PortChange> {
     changes
 }
 
-/// The restart that was last announced, including one of now.
+/// Announces a restart if this poll noticed one, and returns the last announced restart.
 fn restarted(
     before: Option<AnnouncedRestart>,
     poll: &PolledPorts<'_>,
@@ -417,22 +418,12 @@ fn restarted(
         return before;
     }
     notices.push(wording::restarted(poll.restart, up_for));
-    // A device that was not restarted has forgotten no stations.
-    let seen_at = match poll.restart.is_of_counts() {
+    // If the device itself was not restarted, it has not forgotten its stations.
+    let seen_at = match poll.restart.resets_counters() {
         true => now,
         false => before.map_or(Timestamp::UNIX_EPOCH, |it| it.seen_at),
     };
     Some(AnnouncedRestart { began_at, seen_at })
-}
-
-impl PolledPort {
-    fn identity(&self) -> Identity<'_> {
-        Identity {
-            index: self.index,
-            name: &self.name,
-            short_name: self.short_name.as_deref(),
-        }
-    }
 }
 
 impl PortAlertOptions {
@@ -443,7 +434,7 @@ impl PortAlertOptions {
 }
 
 impl PortPair<'_> {
-    /// The stations on it now.
+    /// The stations on the port now.
     fn present(&self) -> Option<&BTreeSet<Mac>> {
         self.port.baseline.as_ref().map(|baseline| &baseline.macs)
     }
@@ -452,13 +443,13 @@ impl PortPair<'_> {
         self.present().is_some_and(|macs| macs.contains(&mac))
     }
 
-    /// Whether a station was there at the last check.
-    fn has_lost(&self, mac: Mac) -> bool {
+    /// Whether the station was on the port at the last check.
+    fn had(&self, mac: Mac) -> bool {
         self.was.as_ref().is_some_and(|was| was.macs.contains(&mac))
     }
 }
 
-/// The time since `then`; zero if that is in the future.
+/// The time since `then`; zero if `then` is in the future.
 fn age(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }

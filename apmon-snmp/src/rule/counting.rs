@@ -1,25 +1,23 @@
-//! From what an agent has counted to figures that only grow.
+//! Turning an agent's counters into figures that only grow.
 //!
-//! An agent's counts start anew: at 2^32 or 2^64, when it is restarted, when
-//! somebody clears them, when a port is replaced. Each count is therefore
-//! compared with what it was ([`Step`]), and only differences that mean
-//! something are added up. A figure `continues` where its difference to the
-//! last one of that name means something; exactly once it does not when the
-//! source of the number is another one than before.
+//! An agent's counters go back to zero when they wrap at 2^32 or 2^64, when the agent is
+//! restarted, when an operator clears them, and when a port is replaced. Each counter is
+//! therefore compared with its last value ([`CounterStep`]), and only meaningful
+//! differences are added up. A figure `continues` if its difference to the last figure of
+//! that name is meaningful. After a reset, that is false for exactly one check.
 //!
-//! Decided where APMonitor is silent:
-//! - A 32-bit count that went back has started anew once, if the device was not
-//!   restarted and the line could have carried so much since; else it was reset.
-//! - A 64-bit count that went back was reset, but for one that was in the top
-//!   quarter of its range and is in the bottom one.
-//! - A sum continues where one of its counts does. A part that starts, or was
-//!   reset, adds nothing to it this once; a part that is gone costs it nothing;
-//!   one that comes back after some checks adds nothing for those: what it
-//!   counted in that time would be a spike.
-//! - A count that is not there this time is remembered, for a day.
-//! - Counts of ports are kept by data source and not by ifIndex ([`Sources`]).
+//! Rules for cases that APMonitor does not define:
+//! - A 32-bit counter that went back has wrapped once, if the device was not restarted
+//!   and the line could have carried that much since. Otherwise it was reset.
+//! - A 64-bit counter that went back was reset, unless it was in the top quarter of its
+//!   range and is now in the bottom quarter.
+//! - A sum continues if one of its counters does. A counter that is new or was reset adds
+//!   nothing at that check. A missing counter does not break the sum; when it returns, it
+//!   adds nothing for the missed checks, which would look like a spike.
+//! - A counter missing from a check is remembered for a day.
+//! - The counters of ports are kept by data source, not by ifIndex ([`Sources`]).
 
-mod remembered;
+mod json;
 mod source;
 mod step;
 
@@ -29,43 +27,45 @@ use apmon_core::Metric;
 use jiff::Timestamp;
 
 pub(crate) use self::source::Sources;
-use self::step::{Remembered, Step};
+use self::step::{CounterStep, StoredCounter};
 use crate::rule::{
-    counted::Counted,
+    counter_value::CounterValue,
     follow::Identity,
     restart::{Restart, Uptimes},
 };
 
-/// The time after which an unseen count is forgotten, in seconds.
+/// The time after which a counter that was not seen is forgotten, in seconds.
 const FORGOTTEN_AFTER: i64 = 86_400;
-/// bit/s a port can carry that does not say its speed.
+/// The assumed speed of a port that does not report one, in bit/s.
 const FASTEST: u64 = 100_000_000_000;
-/// Bits a packet takes on the wire at least (64 octets; the gap is not counted).
+/// The size of the shortest packet on the wire, in bits (64 octets, without the gap).
 const SHORTEST_PACKET: u64 = 512;
 
-/// Counts of a port, in the order in which they are remembered.
+/// The number of counters of a port.
 pub(crate) const COLUMNS: usize = 12;
 
-/// What a port has counted.
+/// The counters of a port; `None` if the agent does not report one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct PortCounts {
-    pub in_octets: Option<Counted>,
-    pub out_octets: Option<Counted>,
-    pub in_errors: Option<Counted>,
-    pub out_errors: Option<Counted>,
-    pub in_ucast: Option<Counted>,
-    pub out_ucast: Option<Counted>,
-    pub in_multicast: Option<Counted>,
-    pub out_multicast: Option<Counted>,
-    pub in_broadcast: Option<Counted>,
-    pub out_broadcast: Option<Counted>,
-    /// Multicast and broadcast together, where the agent does not tell them apart.
-    pub in_non_ucast: Option<Counted>,
-    pub out_non_ucast: Option<Counted>,
+    pub in_octets: Option<CounterValue>,
+    pub out_octets: Option<CounterValue>,
+    pub in_errors: Option<CounterValue>,
+    pub out_errors: Option<CounterValue>,
+    pub in_ucast: Option<CounterValue>,
+    pub out_ucast: Option<CounterValue>,
+    pub in_multicast: Option<CounterValue>,
+    pub out_multicast: Option<CounterValue>,
+    pub in_broadcast: Option<CounterValue>,
+    pub out_broadcast: Option<CounterValue>,
+    /// The multicast and broadcast packets together, from agents that do not distinguish
+    /// them.
+    pub in_non_ucast: Option<CounterValue>,
+    pub out_non_ucast: Option<CounterValue>,
 }
 
 impl PortCounts {
-    fn columns(&self) -> [Option<Counted>; COLUMNS] {
+    /// The counters in the order in which they are stored.
+    fn columns(&self) -> [Option<CounterValue>; COLUMNS] {
         [
             self.in_octets,
             self.out_octets,
@@ -96,7 +96,7 @@ const OUT_BROADCAST: usize = 9;
 const IN_NON_UCAST: usize = 10;
 const OUT_NON_UCAST: usize = 11;
 
-/// The sums over all ports in APMonitor's order: name, columns, factor.
+/// The totals over all ports, in APMonitor's order: name, columns, factor.
 const TOTALS: [(&str, &[usize], u64); 8] = [
     ("total_bits_in", &[IN_OCTETS], 8),
     ("total_bits_out", &[OUT_OCTETS], 8),
@@ -127,48 +127,48 @@ const TOTALS: [(&str, &[usize], u64); 8] = [
     ),
 ];
 
-/// A port and what it has counted.
+/// A port and its counters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CountedPort<'a> {
-    /// Which port it is.
+    /// The number and names of the port.
     pub identity: Identity<'a>,
-    /// bit/s; `None` or 0 where it does not say.
+    /// The speed in bit/s; `None` or 0 if the device does not report it.
     pub speed: Option<u64>,
-    /// Its counts.
+    /// The port's counters.
     pub counts: PortCounts,
 }
 
-/// A figure that is the sum of counts with names: swapped in and swapped out,
-/// bytes read of each disk.
+/// A figure that is the sum of named counters, such as the pages swapped in and out, or
+/// the bytes read from each disk.
 #[derive(Clone, Debug)]
 pub(crate) struct NamedSum {
-    /// The figure's name.
+    /// The name of the figure.
     pub name: &'static str,
-    /// Its counts, each by a name that no other count of this device has;
-    /// `None` where it is not there this time.
-    pub parts: Vec<(String, Option<Counted>)>,
+    /// The counters, each with a name that is unique within the device; `None` if a counter
+    /// is missing from this check.
+    pub parts: Vec<(String, Option<CounterValue>)>,
 }
 
-/// What is remembered of an agent's counts; goes to [`apmon_core::Memory::counts`].
+/// The remembered counters of an agent, stored in [`apmon_core::Memory::counts`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Counts {
-    /// When they were read last.
+    /// The time at which they were last read.
     at: Option<Timestamp>,
     uptimes: Uptimes,
-    /// By data source.
-    ports: BTreeMap<u32, [Option<Remembered>; COLUMNS]>,
-    named: BTreeMap<String, Remembered>,
+    /// The counters of ports, by data source.
+    ports: BTreeMap<u32, [Option<StoredCounter>; COLUMNS]>,
+    named: BTreeMap<String, StoredCounter>,
     sums: BTreeMap<String, Sum>,
 }
 
-/// A sum as it was last.
+/// A sum as of the last check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Sum {
     value: u64,
     at: Timestamp,
 }
 
-/// One check of an agent's counts: what is remembered, before and after.
+/// One check of an agent's counters, which updates the remembered ones.
 #[derive(Debug)]
 pub(crate) struct Counting {
     now: Timestamp,
@@ -177,22 +177,23 @@ pub(crate) struct Counting {
 }
 
 impl Counts {
-    /// Starts a check. The uptimes that the device reports show whether it was
-    /// restarted since the counts were read; then these are compared with new ones.
+    /// Starts a check. The reported uptimes show whether the device was restarted since the
+    /// counters were last read.
     pub(crate) fn check(mut self, uptimes: Uptimes, now: Timestamp) -> Counting {
-        // As it is written, so that nothing depends on whether it was.
+        // Rounded as in the state file, so that results do not depend on whether the
+        // state was stored in between.
         let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
         let restart = self.at.map_or(Restart::No, |at| {
             uptimes.restart_since(self.uptimes, step::elapsed(at, now))
         });
         self.uptimes = Uptimes {
-            // What is missing this once is compared with what it was.
+            // An uptime missing from this check is kept, for comparison at the next one.
             host: uptimes
                 .host
-                .or(self.uptimes.host.filter(|_| !restart.is_of_counts())),
+                .or(self.uptimes.host.filter(|_| !restart.resets_counters())),
             agent: uptimes
                 .agent
-                .or(self.uptimes.agent.filter(|_| !restart.is_of_counts())),
+                .or(self.uptimes.agent.filter(|_| !restart.resets_counters())),
         };
         self.at = Some(now);
         Counting {
@@ -204,19 +205,19 @@ impl Counts {
 }
 
 impl Counting {
-    /// What was restarted since the last check.
+    /// The part of the device that was restarted since the last check, if any.
     pub(crate) fn restart(&self) -> Restart {
         self.restart
     }
 
-    /// APMonitor's figures of a device's ports, in its order: `if{index}_in`,
-    /// `if{index}_out` in bytes by data source, `tcp_retrans`, the totals. A
-    /// figure none of whose counts is there is left out.
+    /// APMonitor's figures of a device's ports, in APMonitor's order: `if{index}_in` and
+    /// `if{index}_out` in bytes, by data source; `tcp_retrans`; the totals. A figure is left
+    /// out if all of its counters are missing.
     pub(crate) fn ports(
         &mut self,
         sources: &mut Sources,
         ports: &[CountedPort<'_>],
-        tcp_retrans: Option<Counted>,
+        tcp_retrans: Option<CounterValue>,
     ) -> Vec<Metric> {
         let identities: Vec<_> = ports.iter().map(|port| port.identity).collect();
         let assigned = sources.assign(&identities);
@@ -252,14 +253,14 @@ impl Counting {
         metrics
     }
 
-    /// Figures that are sums of named counts, in the order given.
+    /// Figures that are sums of named counters, in the given order.
     pub(crate) fn named(&mut self, sums: &[NamedSum]) -> Vec<Metric> {
         let mut metrics = Vec::new();
         for NamedSum { name, parts } in sums {
             let mut steps = Vec::new();
-            for (part, counted) in parts {
-                let remembered = self.counts.named.get(part).copied();
-                if let Some((next, step)) = self.step(remembered, *counted, FASTEST / 8) {
+            for (part, current) in parts {
+                let before = self.counts.named.get(part).copied();
+                if let Some((next, step)) = self.step(before, *current, FASTEST / 8) {
                     self.counts.named.insert(part.clone(), next);
                     steps.push((next.value, step));
                 }
@@ -269,10 +270,10 @@ impl Counting {
         metrics
     }
 
-    /// What is remembered from now on.
+    /// Ends the check, and returns the counters to remember.
     pub(crate) fn end(mut self) -> Counts {
         let limit = self.now.as_second().saturating_sub(FORGOTTEN_AFTER);
-        let is_kept = |it: &Remembered| it.at.as_second() >= limit;
+        let is_kept = |it: &StoredCounter| it.at.as_second() >= limit;
         self.counts.named.retain(|_, it| is_kept(it));
         for row in self.counts.ports.values_mut() {
             for column in row {
@@ -283,17 +284,17 @@ impl Counting {
         self.counts
     }
 
-    fn port(&mut self, source: u32, port: &CountedPort<'_>) -> [Option<(u64, Step)>; COLUMNS] {
+    fn port(&mut self, source: u32, port: &CountedPort<'_>) -> [Option<(u64, CounterStep)>; COLUMNS] {
         let mut row = self.counts.ports.get(&source).copied().unwrap_or_default();
         let bits = port.speed.filter(|speed| *speed > 0);
         let bits = bits.map_or(FASTEST, |speed| speed.saturating_add(speed / 5));
         let mut steps = [None; COLUMNS];
-        for (column, counted) in port.counts.columns().into_iter().enumerate() {
-            let most = match column {
+        for (column, current) in port.counts.columns().into_iter().enumerate() {
+            let max_rate = match column {
                 IN_OCTETS | OUT_OCTETS => bits / 8,
                 _ => bits / SHORTEST_PACKET,
             };
-            if let Some((next, step)) = self.step(row[column], counted, most) {
+            if let Some((next, step)) = self.step(row[column], current, max_rate) {
                 row[column] = Some(next);
                 steps[column] = Some((next.value, step));
             }
@@ -304,30 +305,32 @@ impl Counting {
 
     fn step(
         &self,
-        remembered: Option<Remembered>,
-        counted: Option<Counted>,
-        most: u64,
-    ) -> Option<(Remembered, Step)> {
-        let counted = counted?;
-        Some(step::step(remembered, counted, most, self.restart, self.now))
+        before: Option<StoredCounter>,
+        current: Option<CounterValue>,
+        max_rate: u64,
+    ) -> Option<(StoredCounter, CounterStep)> {
+        let current = current?;
+        Some(step::advance(before, current, max_rate, self.restart, self.now))
     }
 
-    /// A sum of those of its parts that are there now: of each its value and
-    /// what became of it.
-    fn sum(&mut self, name: &'static str, parts: Vec<(u64, Step)>, factor: u64) -> Option<Metric> {
+    /// Adds up the counters that are present, given the value and step of each.
+    fn sum(&mut self, name: &'static str, parts: Vec<(u64, CounterStep)>, factor: u64) -> Option<Metric> {
         if parts.is_empty() {
             return None;
         }
-        let remembered = self.counts.sums.get(name).copied();
-        let (value, continues) = match remembered {
+        let before = self.counts.sums.get(name).copied();
+        let (value, continues) = match before {
             Some(sum) => {
-                let grown = parts.iter().filter_map(|(_, step)| match step {
-                    Step::On { by, since } if *since == sum.at => Some(*by),
+                let deltas = parts.iter().filter_map(|(_, step)| match step {
+                    CounterStep::Continued { delta, since } if *since == sum.at => Some(*delta),
                     _ => None,
                 });
-                let grown: Vec<u64> = grown.collect();
-                let by = grown.iter().fold(0_u64, |all, by| all.wrapping_add(*by));
-                (sum.value.wrapping_add(by.wrapping_mul(factor)), !grown.is_empty())
+                let deltas: Vec<u64> = deltas.collect();
+                let delta = deltas.iter().fold(0_u64, |all, delta| all.wrapping_add(*delta));
+                (
+                    sum.value.wrapping_add(delta.wrapping_mul(factor)),
+                    !deltas.is_empty(),
+                )
             }
             None => {
                 let all = parts

@@ -1,17 +1,51 @@
-//! Which port of this check is which of the last one: a device may number its
-//! interfaces anew when it restarts.
+//! Matching the ports of this check with those of the last one: a device may renumber its
+//! interfaces when it restarts.
 
 use std::collections::HashMap;
 
-/// What distinguishes one port from another.
+use serde::{Deserialize, Serialize};
+
+/// The number and names that distinguish one port from another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Identity<'a> {
     /// ifIndex.
     pub index: u32,
     /// ifDescr; may be empty, and the same for all ports.
     pub name: &'a str,
-    /// ifName, where it is known.
+    /// ifName, if it is known.
     pub short_name: Option<&'a str>,
+}
+
+/// An [`Identity`] that is kept from one check to the next.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct OwnedIdentity {
+    /// ifIndex.
+    pub index: u32,
+    /// ifDescr.
+    pub name: String,
+    /// ifName.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_name: Option<String>,
+}
+
+impl OwnedIdentity {
+    pub(crate) fn borrowed(&self) -> Identity<'_> {
+        Identity {
+            index: self.index,
+            name: &self.name,
+            short_name: self.short_name.as_deref(),
+        }
+    }
+}
+
+impl From<Identity<'_>> for OwnedIdentity {
+    fn from(port: Identity<'_>) -> Self {
+        Self {
+            index: port.index,
+            name: port.name.to_owned(),
+            short_name: port.short_name.map(str::to_owned),
+        }
+    }
 }
 
 impl Identity<'_> {
@@ -23,17 +57,17 @@ impl Identity<'_> {
         Some(self.name).filter(|name| !name.is_empty())
     }
 
-    /// Both have a short name, and not the same.
+    /// Whether both have a short name, and the two differ.
     fn contradicts(&self, other: &Self) -> bool {
         matches!((self.short(), other.short()), (Some(one), Some(two)) if one != two)
     }
 }
 
-/// For each of `new`, which of `old` it is.
+/// Finds, for each port in `new`, the position of the same port in `old`.
 ///
-/// Those are the same port that have the same ifName, where only one port has
-/// it then and now; then those with the same ifDescr, likewise; then those with
-/// the same ifIndex, unless their names say otherwise.
+/// Two ports are the same if they share an ifName that is unique then and now; failing
+/// that, an ifDescr that is unique then and now; failing that, the ifIndex, unless their
+/// names contradict.
 pub(crate) fn follow(old: &[Identity<'_>], new: &[Identity<'_>]) -> Vec<Option<usize>> {
     let mut found = vec![None; new.len()];
     let mut is_taken = vec![false; old.len()];
@@ -68,7 +102,7 @@ pub(crate) fn follow(old: &[Identity<'_>], new: &[Identity<'_>]) -> Vec<Option<u
     found
 }
 
-/// The names that only one port has, and which.
+/// The names that only one port has, and the position of that port.
 fn unique<'a>(
     ports: &'a [Identity<'a>],
     name: impl Fn(&'a Identity<'a>) -> Option<&'a str>,
@@ -111,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_long_names_count_if_only_one_check_has_short_ones() {
+    fn ports_are_followed_by_long_names_if_only_one_check_has_short_ones() {
         let old = [port(1, "eth0", ""), port(2, "eth1", "")];
         let new = [port(2, "eth0", "eth0"), port(3, "eth1", "eth1")];
         assert_eq!(follow(&old, &new), [Some(0), Some(1)]);
@@ -119,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn where_names_are_not_unique_the_number_counts() {
+    fn ports_without_unique_names_are_followed_by_number() {
         let old = [
             port(1, "Ethernet Interface", ""),
             port(2, "Ethernet Interface", ""),
@@ -146,7 +180,7 @@ mod tests {
 
     #[test]
     fn no_port_is_followed_twice() {
-        // The name matches the first, which is then not matched by number again.
+        // The second matches the old port by name, so the first cannot match it by number.
         let old = [port(1, "a", "")];
         let new = [port(1, "", ""), port(2, "a", "")];
         assert_eq!(follow(&old, &new), [None, Some(0)]);

@@ -1,4 +1,4 @@
-//! Names with `*` and `?`.
+//! Patterns for names, with `*` and `?`.
 
 use std::borrow::Cow;
 
@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 pub struct Pattern(String);
 
 impl Pattern {
-    /// Whether the whole of `name` is like this.
+    /// Whether the pattern matches the whole of `name`.
     pub(crate) fn matches(&self, name: &str) -> bool {
         let (pattern, name) = (folded(&self.0), folded(name));
         let (mut rest, mut left) = (pattern.as_ref(), name.as_ref());
-        // Where the last `*` was: what follows it, and what it has not eaten yet.
+        // The pattern after the last `*`, and the part of the name that this `*` has not
+        // matched yet.
         let mut star: Option<(&str, &str)> = None;
         loop {
             let wanted = rest.chars().next();
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn no_pattern_takes_long() {
+    fn no_pattern_takes_long_to_match() {
         let pattern = Pattern::from("*a".repeat(100).as_str());
         assert!(!pattern.matches(&"a".repeat(99)));
         assert!(!pattern.matches(&("a".repeat(20_000) + "b")));

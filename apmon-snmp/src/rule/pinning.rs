@@ -1,19 +1,19 @@
-//! Kind `port`: whether the port is as it was pinned. APMonitor's truth table
-//! and reasons, and what the seed leaves open:
+//! Kind `port`: judging a pinned port. The truth table and reasons are APMonitor's, with the
+//! cases that it leaves open:
 //!
 //! | the port | `always_up: yes` | `always_up: no` |
 //! |---|---|---|
 //! | the device has no such interface | Down | Down |
 //! | is not up | Down | Up, whatever the table says |
 //! | has another station, with or without the pinned one | Down | Down |
-//! | has no station, and the table was read | Down | Up |
-//! | its table could not be read | Down | Unknown |
-//! | its table was read in part, and only the pinned station seen | Unknown | Unknown |
-//! | has the pinned station alone | Up | Up |
+//! | has no station, and the table was read completely | Down | Up |
+//! | has no known station, as the table was not read | Down | Unknown |
+//! | has only the pinned station, as far as the table was read | Unknown | Unknown |
+//! | has only the pinned station | Up | Up |
 //!
-//! The upper row holds where two would. So a wrong station beats an absent one,
-//! and one that was seen is reported even if the rest of the table is missing. A
-//! port that is not up and has stations is reported as down.
+//! If several rows apply, the first one counts. So a wrong station takes precedence over an
+//! absent one and is reported even if the rest of the table is missing, and a port that is
+//! not up is reported as down even if it has stations.
 
 use std::collections::BTreeSet;
 
@@ -22,30 +22,30 @@ use apmon_core::{Failure, FailureClass, Mac, PortState, PortStatus};
 /// The most wrong stations that a message names; the others are only counted.
 const MOST_NAMED: usize = 5;
 
-/// What was seen of the pinned port.
+/// The pinned port as a poll found it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct PortCheck<'a> {
-    /// Its ifIndex, or the name by which it was configured.
+    /// The port as the site file names it.
     pub requested: RequestedPort<'a>,
-    /// Its state; `None` where the device has no such interface.
+    /// The port's state; `None` if the device has no such interface.
     pub state: Option<PortState>,
-    /// The stations learned there, as far as the table was read.
+    /// The stations on the port, as far as the table was read.
     pub stations: BTreeSet<Mac>,
-    /// Why the table was not read, or not to its end; `None` where it was.
+    /// The reason why the table was not read to its end; `None` if it was.
     pub failure: Option<&'a str>,
 }
 
 /// The port that the site file names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RequestedPort<'a> {
-    /// By ifIndex.
+    /// The port with this ifIndex.
     Index(u32),
-    /// By name, with the ifIndex that it turned out to have.
+    /// The port with this name, and its ifIndex, if the port was found.
     Name(&'a str, Option<u32>),
 }
 
 impl RequestedPort<'_> {
-    /// `port ifIndex=0`, `port Gi0/3 (ifIndex=10103)`.
+    /// The port in reasons: `port ifIndex=0`, `port Gi0/3 (ifIndex=10103)`.
     fn port(self) -> String {
         match self {
             Self::Index(index) => format!("port ifIndex={index}"),
@@ -62,17 +62,18 @@ impl RequestedPort<'_> {
     }
 }
 
-/// Whether the port is as it should be.
+/// Judges the port by the pinned station and `always_up`.
 ///
 /// # Errors
-/// Why it is not. [`FailureClass::Unreadable`] if that cannot be determined.
+/// If the port is not as it should be; [`FailureClass::Unreadable`] if that cannot be
+/// determined.
 pub(crate) fn judge(always_up: bool, pinned: Mac, check: &PortCheck<'_>) -> Result<(), Failure> {
     let Some(state) = check.state else {
         return Err(Failure::new(FailureClass::Content, check.requested.missing()));
     };
     let port = check.requested.port();
     if state.oper != PortStatus::Up {
-        // The seed says "is down"; the other states say more.
+        // The seed always says "is down"; the actual state is more precise.
         let reason = format!("{port} {pinned} is {} (admin={})", state.oper, state.admin);
         return match always_up {
             true => Err(Failure::new(FailureClass::Status, reason)),
@@ -108,9 +109,9 @@ pub(crate) fn judge(always_up: bool, pinned: Mac, check: &PortCheck<'_>) -> Resu
     }
 }
 
-/// What stands in the state file as `port_state`: `{"oper": "up", "mac": null}`,
-/// as APMonitor has it. The station is the pinned one where it is there, else the
-/// lowest of the others.
+/// Formats the state file's `port_state`, in APMonitor's format: `{"oper": "up", "mac":
+/// null}`. The station is the pinned one if it is present, or else the lowest of the
+/// others.
 pub(crate) fn port_state(pinned: Mac, check: &PortCheck<'_>) -> Option<String> {
     let state = check.state?;
     let mac = match check.stations.contains(&pinned) {
@@ -120,7 +121,7 @@ pub(crate) fn port_state(pinned: Mac, check: &PortCheck<'_>) -> Option<String> {
     Some(serde_json::json!({ "oper": state.oper.as_str(), "mac": mac }).to_string())
 }
 
-/// In order, at most [`MOST_NAMED`] of them.
+/// Lists the stations, at most [`MOST_NAMED`] of them by name.
 fn named(macs: &[Mac]) -> String {
     let shown: Vec<String> = macs.iter().take(MOST_NAMED).map(Mac::to_string).collect();
     let shown = shown.join(", ");
@@ -163,13 +164,13 @@ mod tests {
         }
     }
 
-    /// Why it is not up, by `always_up: yes` and by `no`.
+    /// The reasons why the port is not up, with `always_up: yes` and with `no`.
     fn reasons(check: &PortCheck<'_>) -> [Option<String>; 2] {
         [true, false].map(|always_up| judge(always_up, PINNED, check).err().map(|it| it.reason))
     }
 
     #[test]
-    fn the_seeds_table_line_by_line() {
+    fn each_row_of_the_seeds_truth_table_holds() {
         let is_down = Some("port ifIndex=0 18:E8:29:45:F8:F7 is down (admin=up)");
         let absent = Some("port ifIndex=0 is up but pinned MAC 18:E8:29:45:F8:F7 absent");
         let wrong = Some("port ifIndex=0 wrong MAC: expected 18:E8:29:45:F8:F7, got AA:BB:CC:DD:EE:FF");
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_is_not_there_is_down_for_both() {
+    fn a_missing_interface_is_down_with_and_without_always_up() {
         let gone = PortCheck {
             state: None,
             ..check(UP, &[])
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_cannot_be_read_is_nobodys_outage_where_absence_is_fine() {
+    fn an_unreadable_table_is_an_outage_only_with_always_up() {
         let [yes, no] = [true, false].map(|up| judge(up, PINNED, &unread(&[])).unwrap_err());
         assert_eq!(
             yes.reason,
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_of_a_table_counts() {
+    fn a_wrong_station_in_a_partial_table_is_an_outage() {
         for always_up in [true, false] {
             let wrong = judge(always_up, PINNED, &unread(&[OTHER])).unwrap_err();
             assert_eq!(wrong.class, FailureClass::Pin, "{wrong}");
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_is_kept_as_in_the_seed() {
+    fn the_stored_port_state_has_the_seeds_format() {
         let table = [
             (check(UP, &[]), r#"{"oper":"up","mac":null}"#),
             (

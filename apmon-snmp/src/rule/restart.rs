@@ -1,49 +1,49 @@
-//! Whether a device was restarted since the last check, by the times it has been
-//! running. No clock of ours decides: a time that goes back does.
+//! Detecting a restart of a device between two checks: its uptime goes back. The clock of
+//! this machine does not matter.
 
 use std::time::Duration;
 
-/// What a device says of how long it has been running, in hundredths of a
-/// second. Both start anew after 2^32 of them, some 497 days.
+/// The uptimes that a device reports, in hundredths of a second. They wrap at 2^32, after
+/// some 497 days.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Uptimes {
-    /// The device (hrSystemUptime).
+    /// The uptime of the device (hrSystemUptime).
     pub host: Option<u32>,
-    /// Its SNMP agent (sysUpTime).
+    /// The uptime of its SNMP agent (sysUpTime).
     pub agent: Option<u32>,
 }
 
-/// What was restarted.
+/// The part of a device that was restarted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Restart {
-    /// Nothing.
+    /// Nothing was restarted.
     #[default]
     No,
-    /// The agent alone: the device itself has gone on.
+    /// Only the agent was restarted; the device kept running.
     Agent,
-    /// The agent, and maybe the device: it does not say how long that has been
-    /// running. Most switches do not.
+    /// The agent was restarted, and possibly the device, which does not report its own uptime.
+    /// Most switches do not.
     AgentAtLeast,
-    /// The device.
+    /// The device was restarted.
     Device,
 }
 
 impl Restart {
-    /// All counts may have started anew.
-    pub(crate) fn is_of_counts(self) -> bool {
+    /// Whether counters may have been reset.
+    pub(crate) fn resets_counters(self) -> bool {
         matches!(self, Self::AgentAtLeast | Self::Device)
     }
 }
 
 impl Uptimes {
-    /// How long the device has been running, as far as it says.
+    /// The uptime of the device, or else of its agent.
     pub(crate) fn up_for(self) -> Option<Duration> {
         let ticks = self.host.or(self.agent)?;
         Some(Duration::from_millis(u64::from(ticks) * 10))
     }
 
-    /// What was restarted since `before`, `elapsed` ago. A time that is unknown
-    /// now or was then says nothing.
+    /// The part that was restarted since `before`, which was read `elapsed` ago. An uptime that
+    /// is unknown at either time is not compared.
     pub(crate) fn restart_since(self, before: Self, elapsed: Duration) -> Restart {
         let went_back = |now: Option<u32>, before: Option<u32>| {
             Some(now? < before? && !starts_anew(before?, now?, elapsed))
@@ -60,8 +60,8 @@ impl Uptimes {
     }
 }
 
-/// Whether 2^32 lies between the two and nothing else. Clocks may differ by
-/// five minutes and a tenth of the time between.
+/// Whether the uptime wrapped at 2^32. The device's clock may differ from ours by five
+/// minutes plus a tenth of the elapsed time.
 fn starts_anew(before: u32, now: u32, elapsed: Duration) -> bool {
     let elapsed = elapsed.as_millis() / 10;
     let slack = elapsed / 10 + 5 * 60 * 100;
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_restarted_is_what_went_back() {
+    fn an_uptime_that_goes_back_shows_what_was_restarted() {
         let minute = Duration::from_secs(60);
         let table = [
             (times(HOUR, HOUR), times(2 * HOUR, 2 * HOUR), Restart::No),
@@ -103,11 +103,11 @@ mod tests {
     }
 
     #[test]
-    fn after_497_days_a_time_starts_anew_and_nothing_was_restarted() {
+    fn an_uptime_that_wraps_after_497_days_is_not_a_restart() {
         let before = times(None, u32::MAX - 1_000);
         let minute = Duration::from_secs(60);
         assert_eq!(times(None, 4_999).restart_since(before, minute), Restart::No);
-        // The clock here may be a little wrong, or have been set.
+        // This machine's clock may be slightly wrong, or have been set.
         assert_eq!(times(None, 14_999).restart_since(before, minute), Restart::No);
         let day = Duration::from_secs(86_400);
         assert_eq!(
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_up_for_as_long_as_it_says() {
+    fn the_uptime_is_the_host_s_or_else_the_agent_s() {
         assert_eq!(times(18_000, 5).up_for(), Some(Duration::from_secs(180)));
         assert_eq!(times(None, 18_050).up_for(), Some(Duration::from_millis(180_500)));
         assert_eq!(Uptimes::default().up_for(), None);

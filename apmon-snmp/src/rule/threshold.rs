@@ -1,7 +1,7 @@
-//! How busy a host may be, and how full its file systems.
+//! Limits of a host's load, memory and file systems.
 //!
-//! A figure is too high once it is over its limit, and stays so until it is back
-//! below 95 % of the limit: a disk between 89.9 % and 90.1 % is reported once.
+//! A figure is over its limit from the time it exceeds it until it is below 95 % of the
+//! limit, so that a disk that wavers between 89.9 % and 90.1 % is reported once.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -11,12 +11,12 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::rule::pattern::Pattern;
 
-/// The part of a limit below which a figure that was over it is fine again.
-const BACK: f64 = 0.95;
+/// The fraction of a limit below which a figure must fall to be within the limit again.
+const CLEARS_AT: f64 = 0.95;
 
-/// The most file systems that are named; the others are only counted. A host may
-/// mount one disk at a hundred places.
-const NAMED: usize = 8;
+/// The most file systems that a reason names; the others are only counted. A host may
+/// mount one disk in a hundred places.
+const MAX_NAMED: usize = 8;
 
 /// Limits of a host's load, all off unless given.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -54,16 +54,17 @@ impl LimitPct {
         (pct > 0.0 && pct < 100.0).then_some(Self(pct))
     }
 
-    /// As a number.
+    /// Returns the limit as a number.
     #[must_use]
     pub const fn get(self) -> f64 {
         self.0
     }
 
-    /// Below that, what was over the limit is fine again: 5 % of the limit less.
+    /// The percentage below which a figure that was over the limit is within it again: 95 % of
+    /// the limit.
     #[must_use]
-    pub fn back(self) -> f64 {
-        self.0 * BACK
+    pub fn clears_below(self) -> f64 {
+        self.0 * CLEARS_AT
     }
 }
 
@@ -78,47 +79,47 @@ impl<'de> Deserialize<'de> for LimitPct {
     }
 }
 
-/// What is over its limit, from one check to the next.
+/// The figures that are over their limits, remembered from one check to the next.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Over {
-    /// The processors.
+    /// Whether the processor load is over its limit.
     pub cpu: bool,
-    /// The memory.
+    /// Whether the memory use is over its limit.
     pub memory: bool,
-    /// The file systems, by their names.
+    /// The names of the file systems that are over their limit.
     pub disks: BTreeSet<String>,
 }
 
-/// What may be over its limit.
+/// A measured resource.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Subject {
     /// The processors.
     Cpu,
     /// The memory.
     Memory,
-    /// A file system: its name.
+    /// The file system with this name.
     Disk(String),
 }
 
-/// A figure that is over its limit, or not yet back.
+/// A figure that is over its limit, or not yet back below 95 % of it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Excess {
-    /// Of what.
+    /// The measured resource.
     pub subject: Subject,
-    /// The figure, percent.
+    /// The measured value, in percent.
     pub pct: f64,
-    /// Its limit.
+    /// The limit of the resource.
     pub limit: LimitPct,
 }
 
-/// `cpu 97.3 % is over 90 %`, `file system /var is 95.1 % full, over 90 %`, and
-/// `cpu 88.0 % is not yet back below 85.5 %`.
+/// Shows a reason: `cpu 97.3 % is over 90 %`, `file system /var is 95.1 % full, over 90 %`,
+/// or `cpu 88.0 % is not yet back below 85.5 %`.
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limit = self.limit.get();
         let is_over = self.pct > limit;
-        // 90.04 is not shown as 90.0 where that is the limit.
+        // With a limit of 90, 90.04 is not shown as 90.0.
         let rounded = (self.pct * 10.0).round() / 10.0;
         let pct = match is_over && rounded <= limit {
             true => rounded + 0.1,
@@ -132,49 +133,49 @@ impl fmt::Display for Excess {
         match is_over {
             true => write!(f, "{verb}{comma} over {limit} %"),
             false => {
-                let back = (self.limit.back() * 100.0).round() / 100.0;
-                write!(f, "{verb}{comma} not yet back below {back} %")
+                let clears_below = (self.limit.clears_below() * 100.0).round() / 100.0;
+                write!(f, "{verb}{comma} not yet back below {clears_below} %")
             }
         }
     }
 }
 
-/// All that is over its limit at one check.
+/// All figures that are over their limits at one check.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Excesses(pub Vec<Excess>);
 
 impl Excesses {
-    /// Nothing is.
+    /// Whether no figure is over its limit.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// One after the other, with `; ` between them; of many file systems the first
-/// eight, and how many more.
+/// Shows the reasons, separated by `; `. Of many file systems the first eight are named and
+/// the rest counted.
 impl fmt::Display for Excesses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_disk = |excess: &&Excess| matches!(excess.subject, Subject::Disk(_));
         let others = self.0.iter().filter(|excess| !is_disk(excess));
         let disks = self.0.iter().filter(is_disk);
-        let unnamed = disks.clone().count().saturating_sub(NAMED);
-        for (i, excess) in others.chain(disks.take(NAMED)).enumerate() {
+        let unnamed = disks.clone().count().saturating_sub(MAX_NAMED);
+        for (i, excess) in others.chain(disks.take(MAX_NAMED)).enumerate() {
             let gap = if i == 0 { "" } else { "; " };
             write!(f, "{gap}{excess}")?;
         }
         match unnamed {
             0 => Ok(()),
-            1 => f.write_str("; 1 file system more"),
-            more => write!(f, "; {more} file systems more"),
+            1 => f.write_str("; 1 more file system"),
+            more => write!(f, "; {more} more file systems"),
         }
     }
 }
 
 impl ThresholdOptions {
-    /// What is over its limit now, given what was `over` it at the last check;
-    /// updates `over`. Only for a check that read all it asked for: a figure or a
-    /// file system that is missing counts as below its limit.
+    /// Determines which figures are over their limits, given those that were `over` at the
+    /// last check, and updates `over`. The check must have been complete: a missing figure or
+    /// file system counts as within its limit.
     #[must_use]
     pub fn judge(
         &self,
@@ -204,12 +205,12 @@ impl ThresholdOptions {
 }
 
 impl Excesses {
-    /// Notes a figure that is too high; whether it is.
+    /// Adds a figure if it is over its limit, and returns whether it is.
     fn note(&mut self, subject: Subject, pct: Option<f64>, limit: Option<LimitPct>, was_over: bool) -> bool {
         let (Some(pct), Some(limit)) = (pct, limit) else {
             return false;
         };
-        let is_over = pct > limit.get() || (was_over && pct >= limit.back());
+        let is_over = pct > limit.get() || (was_over && pct >= limit.clears_below());
         if is_over {
             self.0.push(Excess { subject, pct, limit });
         }

@@ -1,5 +1,4 @@
-//! The client's lab of agents, and a monitor of this crate's kinds that checks
-//! them.
+//! The lab of agents of `apmon-snmp-client`, and monitors that check them.
 #![allow(dead_code, unused_imports)] // each test file uses a part
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 

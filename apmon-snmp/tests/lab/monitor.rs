@@ -21,12 +21,12 @@ pub struct LabMonitor {
 /// The result of a check.
 pub struct LabCheck {
     pub observation: Observation,
-    /// What `--explain` shows: one line per step.
+    /// The lines that `--explain` shows, one per step.
     pub steps: Vec<String>,
 }
 
 impl LabMonitor {
-    /// From the inner part of a flow mapping: `type: host, address: ...`.
+    /// Builds a monitor from the inner part of a flow mapping: `type: host, address: ...`.
     #[track_caller]
     pub fn new(section: &str) -> Self {
         let text = format!("site: {{name: lab}}\nmonitors:\n  - {{name: watched, {section}}}\n");
@@ -80,7 +80,7 @@ impl LabMonitor {
 }
 
 impl LabCheck {
-    /// `up`, or why not.
+    /// The text `up`, or the reason of the failure.
     pub fn reason(&self) -> &str {
         let failure = self.observation.outcome.failure();
         failure.map_or("up", |failure| failure.reason.as_str())
@@ -91,7 +91,7 @@ impl LabCheck {
         metrics.iter().find(|metric| metric.name == name)
     }
 
-    /// A figure that must be there.
+    /// The value of a figure, which must be present.
     #[track_caller]
     pub fn value(&self, name: &str) -> f64 {
         let metric = self.metric(name);
@@ -100,7 +100,7 @@ impl LabCheck {
             .value()
     }
 
-    /// Whether a counter that must be there goes on from its last value.
+    /// Whether a counter, which must be present, continues from its last value.
     #[track_caller]
     pub fn continues(&self, name: &str) -> bool {
         match self.metric(name).map(|metric| metric.reading) {
@@ -109,7 +109,7 @@ impl LabCheck {
         }
     }
 
-    /// The number of responses the check needed, as `--explain` shows it.
+    /// The number of answers that the check took, as `--explain` shows it.
     #[track_caller]
     pub fn round_trips(&self) -> u32 {
         let count = |step: &String| {

@@ -38,7 +38,7 @@ async fn the_first_check_starts_every_counter_and_later_ones_continue() {
 }
 
 #[tokio::test]
-async fn a_64_bit_count_goes_on_past_its_end() {
+async fn a_64_bit_counter_that_wraps_continues() {
     let mut story = Story::of(switch(2), "type: ports");
     let set =
         |device: &mut Device, count| device.counter(&IF_X_ENTRY, HC_IN_OCTETS, 1, Value::Counter64(count));
@@ -51,7 +51,7 @@ async fn a_64_bit_count_goes_on_past_its_end() {
 }
 
 #[tokio::test]
-async fn a_32_bit_count_goes_on_past_its_end() {
+async fn a_32_bit_counter_that_wraps_continues() {
     let mut device = switch(2);
     without_wide(&mut device);
     let set = |device: &mut Device, count| device.counter(&IF_ENTRY, IN_OCTETS, 1, Value::Counter32(count));
@@ -62,7 +62,7 @@ async fn a_32_bit_count_goes_on_past_its_end() {
     let next = figures_after(&mut story, 60).await;
     assert_eq!(next.grown(&first, "if10101_in"), Some(1_000));
     assert_eq!(next.grown(&first, TOTAL), Some(8_000));
-    // And once more, over a restart of apmon.
+    // Once more, across a restart of apmon.
     story.restart_apmon();
     story.change(|device| set(device, 899));
     let last = figures_after(&mut story, 60).await;
@@ -70,7 +70,7 @@ async fn a_32_bit_count_goes_on_past_its_end() {
 }
 
 #[tokio::test]
-async fn a_count_that_goes_back_by_more_than_the_line_can_carry_was_cleared() {
+async fn a_counter_that_went_back_too_far_to_have_wrapped_was_cleared() {
     let mut device = switch(2);
     without_wide(&mut device);
     let set = |device: &mut Device, count| device.counter(&IF_ENTRY, IN_OCTETS, 1, Value::Counter32(count));
@@ -80,20 +80,20 @@ async fn a_count_that_goes_back_by_more_than_the_line_can_carry_was_cleared() {
     story.change(|device| set(device, 10));
     let next = figures_after(&mut story, 10).await;
     assert_eq!(next.count("if10101_in"), (10, false));
-    assert_eq!(next.grown(&first, TOTAL), Some(0), "it costs the sum nothing");
+    assert_eq!(next.grown(&first, TOTAL), Some(0), "the sum has no spike");
     let last = figures_after(&mut story, 10).await;
     assert_eq!(last.broken(), [""; 0], "exactly once");
 }
 
 #[tokio::test]
-async fn where_a_device_learns_to_count_in_64_bits_no_spike_comes_of_it() {
+async fn a_change_to_64_bit_counters_causes_no_spike() {
     let mut device = switch(2);
     let wide = device.table.clone();
     without_wide(&mut device);
     let mut story = Story::of(device, "type: ports");
     let first = figures_after(&mut story, 0).await;
     assert_eq!(first.count("if10102_in").0, 2_000);
-    // Its firmware was updated, and the next check reads everything again.
+    // The firmware was updated, and the next check reads everything again.
     story.change(|device| device.table = wide);
     story.restart_apmon();
     let next = figures_after(&mut story, 60).await;
@@ -101,14 +101,14 @@ async fn where_a_device_learns_to_count_in_64_bits_no_spike_comes_of_it() {
     assert_ne!(
         next.count(TOTAL).0,
         first.count(TOTAL).0 + (3 << 43),
-        "no sum has jumped"
+        "no sum has a spike"
     );
     let last = figures_after(&mut story, 60).await;
     assert_eq!(last.broken(), [""; 0], "exactly once");
 }
 
 #[tokio::test]
-async fn a_port_that_vanishes_costs_a_sum_nothing() {
+async fn a_vanished_port_does_not_break_a_total() {
     let mut story = Story::of(switch(4), "type: ports");
     let first = figures_after(&mut story, 0).await;
     story.change(|device| device.remove_port(4));
@@ -168,7 +168,7 @@ async fn the_figures_are_the_seeds_and_in_its_units() {
 }
 
 #[tokio::test]
-async fn kind_port_has_the_device_s_figures_without_those_of_ports_alone() {
+async fn kind_port_omits_the_figures_that_only_kind_ports_has() {
     let mut device = switch(2);
     device.set(&[1, 3, 6, 1, 2, 1, 6, 12], &[0], Value::Counter32(77));
     let mut story = Story::of(device, "type: port, port: 10101, mac: 18:E8:29:45:F8:F7");

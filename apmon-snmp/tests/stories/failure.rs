@@ -1,5 +1,5 @@
-//! Devices that answer badly or not at all: a port that was not read is not
-//! reported as gone.
+//! Devices that answer incorrectly or not at all. A port that was not read is not reported
+//! as gone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,13 +17,13 @@ use crate::{
     story::{STATION, Story, notices, switch},
 };
 
-/// Long enough for loopback, and short for a test.
+/// A time limit that suffices for loopback and keeps the tests short.
 const SHORT: Duration = Duration::from_secs(1);
 
 const FDB_PORT: [u32; 13] = [1, 3, 6, 1, 2, 1, 17, 7, 1, 2, 2, 1, 2];
 
 #[tokio::test]
-async fn a_device_that_dies_midway_is_down_and_its_ports_are_not_gone() {
+async fn a_device_that_dies_during_a_poll_is_down_and_loses_no_ports() {
     let mut device = switch(48);
     device.new_station(STATION, 1);
     let mut story = Story::begun(device, "type: ports, mac_changes: all").await;
@@ -54,7 +54,7 @@ async fn a_table_that_loops_fails_the_check_and_is_named_in_the_reason() {
     });
     assert_eq!(
         story.failure_after(60).await,
-        "snmp: the interfaces were not all read: the agent repeats itself: 1.3.6.1.2.1.2.2.1.8.10102 \
+        "snmp: the interface table is incomplete: the agent repeats itself: 1.3.6.1.2.1.2.2.1.8.10102 \
          comes after 1.3.6.1.2.1.2.2.1.8.10103"
     );
     story.set(Behaviour::default());
@@ -62,7 +62,7 @@ async fn a_table_that_loops_fails_the_check_and_is_named_in_the_reason() {
 }
 
 #[tokio::test]
-async fn stations_of_a_table_that_was_read_in_part_are_not_gone() {
+async fn stations_missing_from_a_partial_table_are_not_gone() {
     let mut device = switch(4);
     for station in 1..=4 {
         device.new_station(mac(station), station.into());
@@ -96,7 +96,7 @@ async fn stations_of_a_table_that_was_read_in_part_are_not_gone() {
 }
 
 #[tokio::test]
-async fn an_agent_with_short_answers_is_read_to_the_end() {
+async fn an_agent_limited_to_short_answers_is_read_completely() {
     let mut device = switch(24);
     device.new_station(STATION, 24);
     let mut story = Story::of(device, "type: ports");
@@ -122,7 +122,7 @@ async fn an_agent_with_short_answers_is_read_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_malformed_message_is_not_an_answer_and_changes_nothing() {
+async fn a_malformed_answer_fails_the_check_and_changes_nothing() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     let patience = std::mem::replace(&mut story.patience, SHORT);
     for damage in Damage::ALL {
@@ -139,13 +139,13 @@ async fn a_malformed_message_is_not_an_answer_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_agent_that_suddenly_shows_no_interfaces_has_not_lost_them() {
+async fn an_agent_that_suddenly_shows_no_interfaces_loses_no_ports() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     let whole = story.agent.state().device.table.clone();
     story.change(|device| device.table.retain(|oid, _| oid.below(&IF_ENTRY).is_none()));
     assert_eq!(
         story.failure_after(60).await,
-        "snmp: it shows no interfaces (may this community or user see 1.3.6.1.2.1.2?)"
+        "snmp: the device shows no interfaces; allow this community or user to read 1.3.6.1.2.1.2"
     );
     story.change(|device| device.table = whole);
     assert_eq!(story.notices_after(60).await, [""; 0]);
@@ -180,7 +180,7 @@ async fn an_agent_that_restarts_during_a_poll_is_polled_again_before_anything_is
 }
 
 #[tokio::test]
-async fn a_table_that_ends_too_early_without_an_error_is_not_believed_at_once() {
+async fn a_table_that_ends_early_is_accepted_only_the_second_time() {
     const IF_NUMBER: [u32; 9] = [1, 3, 6, 1, 2, 1, 2, 1, 0];
     let device = switch(4);
     let whole = device.table.clone();
@@ -192,12 +192,12 @@ async fn a_table_that_ends_too_early_without_an_error_is_not_believed_at_once() 
     story.change(|device| lacks(device, 4));
     assert_eq!(
         story.failure_after(60).await,
-        "snmp: the interfaces were not all read: 3 of 4 (ifNumber) were shown"
+        "snmp: the interface table is incomplete: 3 of 4 interfaces (ifNumber)"
     );
-    // It was there all the time.
+    // The port was present all the time.
     story.change(|device| device.table = whole);
     assert_eq!(story.notices_after(60).await, [""; 0]);
-    // The same result twice in a row is believed, even if ifNumber disagrees.
+    // The same result twice in a row is accepted, even if ifNumber disagrees.
     story.change(|device| lacks(device, 3));
     story.failure_after(60).await;
     let notices = story.notices_after(60).await;

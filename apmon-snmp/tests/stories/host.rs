@@ -21,7 +21,7 @@ fn count(device: &mut Device, column: u32, value: u32) {
     device.set(&SYSTEM_STATS, &[column, 0], Value::Counter32(value));
 }
 
-/// A disk's name and bytes, as UCD-DISKIO-MIB has them.
+/// Sets a disk's name and bytes in UCD-DISKIO-MIB.
 fn disk(device: &mut Device, row: u32, name: &str, read: u64, written: u64) {
     device.set(&DISK_IO, &[2, row], Value::Octets(name.into()));
     device.set(&DISK_IO, &[12, row], Value::Counter64(read));
@@ -91,7 +91,7 @@ async fn the_figures_are_the_seeds() {
 }
 
 #[tokio::test]
-async fn a_host_that_was_restarted_makes_no_spike() {
+async fn a_restart_of_a_host_causes_no_spike() {
     let mut story = Story::of(linux(), "type: host");
     story.after(0).await;
     story.change(|device| {
@@ -115,7 +115,7 @@ async fn figures_a_host_does_not_report_are_left_out() {
 }
 
 #[tokio::test]
-async fn memory_and_swap_are_those_of_ucd_where_the_storage_table_has_none() {
+async fn without_a_storage_table_memory_and_swap_come_from_ucd() {
     let mut device = linux();
     let table = &STORAGE[..STORAGE.len() - 1];
     device.table.retain(|oid, _| oid.below(table).is_none());
@@ -164,12 +164,12 @@ async fn an_exceeded_limit_is_an_outage_until_the_value_is_clearly_below_it() {
 }
 
 #[tokio::test]
-async fn an_agent_that_shows_nothing_of_a_host_is_an_outage_that_says_so() {
+async fn an_agent_without_host_figures_is_an_outage_with_a_reason() {
     let mut story = Story::of(crate::story::switch(2), "type: host");
     assert_eq!(
         story.failure_after(0).await,
-        "snmp: it shows neither load nor memory nor disks (may this community or user see 1.3.6.1.2.1.25 \
-         and 1.3.6.1.4.1.2021?)"
+        "snmp: the device shows no load, memory or disks; allow this community or user to read \
+         1.3.6.1.2.1.25 and 1.3.6.1.4.1.2021"
     );
 }
 
@@ -178,7 +178,7 @@ fn without(device: &mut Device, root: &[u32]) {
 }
 
 #[tokio::test]
-async fn a_limit_that_cannot_be_judged_is_unknown_and_hides_no_other() {
+async fn a_limit_that_cannot_be_evaluated_is_unknown_unless_another_is_exceeded() {
     let mut device = linux();
     without(&mut device, &[1, 3, 6, 1, 2, 1, 25, 3]);
     let mut story = Story::of(device, "type: host, max_disk_pct: 80, max_cpu_pct: 90");
@@ -186,7 +186,7 @@ async fn a_limit_that_cannot_be_judged_is_unknown_and_hides_no_other() {
     assert_eq!(observation.outcome.verdict(), Verdict::Unknown);
     assert_eq!(
         observation.outcome.failure().unwrap().reason,
-        "snmp: max_cpu_pct cannot be evaluated: the device does not report it"
+        "snmp: max_cpu_pct cannot be evaluated: the device does not report this value"
     );
     story.change(|device| device.set(&STORAGE, &[31], Value::Integer(9_000_000)));
     let observation = story.after(60).await;
@@ -198,7 +198,7 @@ async fn a_limit_that_cannot_be_judged_is_unknown_and_hides_no_other() {
 }
 
 #[tokio::test]
-async fn a_table_of_disks_that_is_away_ends_no_outage() {
+async fn a_missing_disk_table_does_not_end_an_outage() {
     let mut story = Story::of(linux(), "type: host, max_disk_pct: 80");
     story.after(0).await;
     story.change(|device| device.set(&STORAGE, &[31], Value::Integer(8_100_000)));
@@ -207,7 +207,7 @@ async fn a_table_of_disks_that_is_away_ends_no_outage() {
     story.change(|device| without(device, &STORAGE[..STORAGE.len() - 1]));
     let observation = story.after(60).await;
     assert_eq!(observation.outcome.verdict(), Verdict::Unknown);
-    // Back, and a little less full: not yet well below.
+    // The table is back; the disk is a little less full, but not yet below 95 % of the limit.
     story.change(|device| {
         device.table = whole;
         device.set(&STORAGE, &[31], Value::Integer(7_900_000));

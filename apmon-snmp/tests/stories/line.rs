@@ -1,5 +1,5 @@
-//! Whole lines as the console shows them: the monitors and apmon's engine with
-//! an in-memory store, one pass at a time.
+//! Complete console lines: the monitors run in apmon's engine with an in-memory store, one
+//! pass at a time.
 
 use std::sync::{Arc, Mutex};
 
@@ -32,7 +32,7 @@ impl StateStore for InMemory {
     async fn load(&self) -> Result<Snapshot, StoreError> {
         let mut snapshot = self.0.lock().unwrap().clone();
         for state in snapshot.monitors.values_mut() {
-            // Of a process that has ended.
+            // The state of a process that has ended.
             Arc::make_mut(state).mono = Default::default();
         }
         Ok(snapshot)
@@ -52,7 +52,7 @@ impl StateStore for InMemory {
     }
 }
 
-/// A channel.
+/// A channel that records the messages it delivers.
 #[derive(Default)]
 struct Recorder(Mutex<Vec<String>>);
 
@@ -80,8 +80,8 @@ impl Site {
         }
     }
 
-    /// The console's lines of a pass at that time of day. Channels receive the same
-    /// text without hashes and label.
+    /// The console lines of a pass at that time of day. Channels receive the same text without
+    /// hashes and label.
     async fn pass(&self, time: &str) -> Vec<String> {
         let wall = format!("2026-02-11T{time}Z").parse().unwrap();
         let clock = At(Now {

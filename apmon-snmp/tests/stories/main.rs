@@ -1,8 +1,7 @@
-//! What the kinds detect and report on devices that change between two checks:
-//! real monitors, built from a site file, and the lab's agent. The tests move the
-//! clock by hand.
+//! Devices that change between two checks, and what the kinds report about them. Real
+//! monitors, built from a site file, check the lab's agent; the tests move the clock.
 
-#![allow(clippy::unwrap_used)] // a test may end where it stands
+#![allow(clippy::unwrap_used)] // a test may panic
 
 mod count;
 mod failure;

@@ -74,13 +74,13 @@ async fn with_always_up_every_deviation_is_an_outage() {
     let wrong = down("port ifIndex=0 wrong MAC: expected 18:E8:29:45:F8:F7, got AA:BB:CC:DD:EE:FF");
     assert_eq!(found(&mut story).await, wrong);
     story.change(|device| device.new_station(PINNED, 1));
-    assert_eq!(found(&mut story).await, wrong, "it is not the only one");
+    assert_eq!(found(&mut story).await, wrong, "the pinned station is not alone");
     story.change(|device| device.station_leaves(STATION));
     assert_eq!(found(&mut story).await, up());
 }
 
 #[tokio::test]
-async fn without_it_a_wrong_station_alone_is_an_outage() {
+async fn without_always_up_only_a_wrong_station_is_an_outage() {
     let mut story = Story::of(pinned(), PORT);
     story.change(|device| device.station_leaves(PINNED));
     assert_eq!(found(&mut story).await, up(), "absent");
@@ -99,7 +99,7 @@ async fn without_it_a_wrong_station_alone_is_an_outage() {
 }
 
 #[tokio::test]
-async fn an_interface_that_is_not_there_is_an_outage_for_both() {
+async fn a_missing_interface_is_an_outage_with_and_without_always_up() {
     for options in [PORT, &always_up()] {
         let mut story = Story::of(pinned(), options);
         story.change(|device| device.remove_port(1));
@@ -108,7 +108,7 @@ async fn an_interface_that_is_not_there_is_an_outage_for_both() {
 }
 
 #[tokio::test]
-async fn a_device_that_does_not_answer_is_an_outage_for_both() {
+async fn a_silent_device_is_an_outage_with_and_without_always_up() {
     for options in [PORT, &always_up()] {
         let mut story = Story::of(pinned(), options);
         story.patience = std::time::Duration::from_secs(1);
@@ -122,7 +122,7 @@ async fn a_device_that_does_not_answer_is_an_outage_for_both() {
 }
 
 #[tokio::test]
-async fn a_table_that_cannot_be_read_is_unknown_where_absence_is_fine() {
+async fn an_unreadable_table_is_unknown_without_always_up() {
     let broken = Behaviour {
         loops: Some((station(2), Oid::from(FDB_PORT))),
         ..Behaviour::default()
@@ -185,10 +185,10 @@ async fn a_port_given_by_name_is_found_after_renumbering() {
 }
 
 #[tokio::test]
-async fn groups_and_the_switch_itself_are_nobody_on_the_port() {
+async fn group_addresses_and_the_switch_itself_are_not_wrong_stations() {
     let mut device = pinned();
     device.new_station([0x01, 0, 0x5e, 0, 0, 1], 1);
-    // The address of its second port.
+    // The address of the switch's second port.
     device.new_station([0x02, 0xff, 0, 0, 0x27, 0x76], 1);
     let mut story = Story::of(device, &always_up());
     assert_eq!(found(&mut story).await, up());

@@ -110,7 +110,11 @@ async fn a_lost_member_of_a_stack_is_one_message_and_so_is_its_return() {
         notices(&observation),
         [format!("PORT CHANGE: 24 ports vanished: {names}")]
     );
-    assert_eq!(observation.changes.len(), 24, "the history has each of them");
+    assert_eq!(
+        observation.changes.len(),
+        24,
+        "each of the ports is in the history"
+    );
     story.change(|device| {
         for port in 25..=48 {
             device.new_port(port, FIRST_INDEX + port - 1);
@@ -155,7 +159,11 @@ async fn ports_ignored_by_any_of_their_names_are_not_reported() {
     let unannounced = changes(&observation)
         .into_iter()
         .filter(|it| it.ends_with(" (not reported)"));
-    assert_eq!(unannounced.count(), 4, "the history records them nevertheless");
+    assert_eq!(
+        unannounced.count(),
+        4,
+        "the changes are in the history nevertheless"
+    );
 }
 
 #[tokio::test]
@@ -163,7 +171,7 @@ async fn renumbered_ports_are_the_same_ports() {
     let mut device = switch(4);
     device.new_station(STATION, 2);
     let mut story = Story::begun(device, "type: ports").await;
-    // The first gets the number of the second, and so on.
+    // The first port gets the number of the second, and so on.
     story.change(|device| device.renumber(1));
     let observation = story.after(30).await;
     assert_eq!((notices(&observation), changes(&observation)), (vec![], vec![]));
@@ -177,7 +185,7 @@ async fn renumbered_ports_are_the_same_ports() {
     assert_eq!(
         figures.count("if10102_in").0,
         2 << 40,
-        "of the port that had this number first"
+        "it belongs to the port that had this number first"
     );
     assert_eq!(story.kept("ports_state")["10103"]["name"], "GigabitEthernet0/2");
     assert_eq!(story.kept("ports_state")["10103"]["macs"][0], "AA:BB:CC:DD:EE:FF");

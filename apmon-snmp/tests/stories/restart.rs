@@ -6,7 +6,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_reboot_is_reported_once_and_makes_no_spike() {
+async fn a_reboot_is_reported_once_and_causes_no_spike() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     let before = Figures::of(&story.after(60).await);
     assert_eq!(before.broken(), [""; 0]);
@@ -23,7 +23,7 @@ async fn a_reboot_is_reported_once_and_makes_no_spike() {
     assert_eq!(
         after.broken().len(),
         after.counts(),
-        "nothing is known of the time between"
+        "the growth during the restart is unknown"
     );
     assert_eq!(after.count("if10101_in"), (0, false));
 
@@ -55,9 +55,9 @@ async fn a_reboot_that_renumbers_the_ports_reports_only_the_reboot() {
     assert_eq!(
         Figures::of(&observation).count("if10101_in"),
         (0, false),
-        "it continues under its first number"
+        "the port continues under its first number"
     );
-    // It learns its stations again. A station that is back is not reported; one
+    // The device learns its stations again. A station that is back is not reported; one
     // that is still missing after a while is.
     assert_eq!(story.notices_after(120).await, [""; 0]);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Stations that come, go and move.
+//! Stations that appear, leave and move.
 
 use std::fs;
 
@@ -102,7 +102,7 @@ async fn a_station_that_comes_back_to_its_port_is_not_reported() {
 }
 
 #[tokio::test]
-async fn with_all_a_station_that_leaves_is_reported_too() {
+async fn with_mac_changes_all_a_departure_is_reported() {
     let mut device = switch(4);
     device.new_station(mac(1), 1);
     let mut story = Story::begun(device, "type: ports, mac_changes: all").await;
@@ -116,7 +116,7 @@ async fn with_all_a_station_that_leaves_is_reported_too() {
 }
 
 #[tokio::test]
-async fn with_no_ports_are_reported_and_stations_are_not() {
+async fn with_mac_changes_no_only_port_changes_are_reported() {
     let mut device = switch(4);
     device.new_station(mac(1), 1);
     let mut story = Story::begun(device, "type: ports, mac_changes: no").await;
@@ -133,7 +133,7 @@ async fn with_no_ports_are_reported_and_stations_are_not() {
     assert_eq!(
         observation.changes.len(),
         3,
-        "the history records the stations nevertheless"
+        "the changes of stations are in the history nevertheless"
     );
 }
 
@@ -162,7 +162,7 @@ async fn a_station_that_is_not_on_the_list_is_reported_as_new() {
 }
 
 #[tokio::test]
-async fn the_list_may_be_a_file_beside_the_site_file() {
+async fn allowed_stations_can_be_listed_in_a_file() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(
         directory.path().join("stations"),
@@ -205,7 +205,7 @@ async fn too_many_stations_on_a_port_are_reported_once() {
 async fn group_addresses_and_the_switch_itself_are_not_stations() {
     let mut story = Story::begun(switch(4), "type: ports").await;
     story.change(|device| {
-        // A group address, and the switch itself: the address of its first port.
+        // A group address, and the address of the switch's first port.
         device.new_station([0x01, 0, 0x5e, 0, 0, 1], 1);
         device.new_station([0x02, 0xff, 0, 0, 0x27, 0x75], 1);
     });
@@ -213,7 +213,7 @@ async fn group_addresses_and_the_switch_itself_are_not_stations() {
 }
 
 #[tokio::test]
-async fn a_bridge_that_knows_no_vlans_is_read_as_well_and_as_soon() {
+async fn stations_of_a_bridge_without_vlans_are_announced_at_once() {
     const PORT: [u32; 11] = [1, 3, 6, 1, 2, 1, 17, 4, 3, 1, 2];
     const STATUS: [u32; 11] = [1, 3, 6, 1, 2, 1, 17, 4, 3, 1, 3];
     let mut story = Story::begun(switch(4), "type: ports").await;

@@ -44,7 +44,7 @@ pub fn name(device: &mut Device, port: u32) {
     device.set(&IF_X_ENTRY, &[1, index], text(format!("Gi0/{port}")));
 }
 
-/// The monitor of a site that has one, named as in the seed's messages.
+/// The only monitor of a site, named as in the seed's messages.
 pub fn entry(file: impl Into<PathBuf>, agent: &LabAgent, options: &str) -> MonitorEntry {
     let text = format!(
         "site: {{name: HomeLab}}\nmonitors:\n  - {{name: office-switch, address: 'snmp://{}', community: {}, \
@@ -202,14 +202,14 @@ impl Figures {
         }
     }
 
-    /// By how much a count has grown; `None` if it does not continue.
+    /// The growth of a counter; `None` if it does not continue.
     #[track_caller]
     pub fn grown(&self, before: &Self, name: &str) -> Option<u64> {
         let (value, continues) = self.count(name);
         continues.then(|| value.wrapping_sub(before.count(name).0))
     }
 
-    /// The counts that do not continue.
+    /// The counters that do not continue.
     pub fn broken(&self) -> Vec<&str> {
         let all = self.0.iter();
         all.filter(|(_, reading)| matches!(reading, Reading::Counter { continues: false, .. }))
@@ -217,7 +217,7 @@ impl Figures {
             .collect()
     }
 
-    /// How many counts there are.
+    /// The number of counters.
     pub fn counts(&self) -> usize {
         let all = self.0.values();
         all.filter(|reading| matches!(reading, Reading::Counter { .. }))

@@ -1,4 +1,4 @@
-//! How often a port is reported.
+//! The window after a message, in which a port is not reported again.
 
 use crate::story::{STATION, Story, switch};
 
@@ -28,7 +28,7 @@ async fn a_change_that_is_undone_within_the_window_is_not_reported() {
         story.change(|device| device.port_down(2));
         let observation = story.after(30).await;
         assert_eq!(observation.notices, []);
-        assert_eq!(observation.changes.len(), 1, "the history records it");
+        assert_eq!(observation.changes.len(), 1, "the change is in the history");
     }
     assert_eq!(story.notices_after(600).await, [""; 0]);
 }

@@ -1,4 +1,4 @@
-//! Keys from passwords.
+//! Deriving keys from passwords.
 
 use md5::{Digest, Md5};
 use sha1::Sha1;
@@ -22,7 +22,7 @@ fn the_examples_of_rfc_3414_a_3_hold() {
     }
 }
 
-/// The published value is the difference between a hash of the old key and the
+/// Checks the published values, each the difference between a hash of the old key and the
 /// new key, with zeros as its random part.
 #[test]
 fn the_key_changes_of_rfc_3414_a_5_hold() {
@@ -71,8 +71,8 @@ fn keys_are_the_same_as_those_of_net_snmp() {
     assert_eq!((auth_keys, priv_keys), (AUTH.len(), AUTH.len() * PRIV.len()));
 }
 
-/// The keys are those of Python's hashlib: for a password longer than a block of
-/// ours, one longer than 1 MiB, and one of one octet; and the shortest engine ID.
+/// Compares with keys made by Python's hashlib: for a password longer than our blocks, one
+/// longer than 1 MiB, one of a single octet, and for the shortest engine ID.
 #[test]
 fn a_password_of_any_length_makes_the_right_key() {
     let long = [[b'x'; 5000].as_slice(), &[b'y'; 37]].concat();

@@ -1,4 +1,4 @@
-//! Messages that net-snmp and its agent sent.
+//! Messages sent by net-snmp and its agent.
 
 use std::{ops::Range, sync::LazyLock};
 
@@ -7,7 +7,7 @@ use super::{
     AUTH_PASSWORD, ENGINE, PRIV_PASSWORD, bytes, hex, rows,
 };
 
-/// A message with its user's keys.
+/// A message, and the keys of its user.
 struct Sample {
     user: &'static str,
     auth: AuthKey,
@@ -62,7 +62,7 @@ fn sample(row: Vec<&'static str>) -> Sample {
     }
 }
 
-/// The place of the content of the element at `at`, in well-formed BER.
+/// The position of the content of the element at `at`, in well-formed BER.
 fn content(message: &[u8], at: usize) -> Range<usize> {
     let (start, length) = match message[at + 1] {
         0x81 => (at + 3, message[at + 2]),
@@ -131,7 +131,7 @@ fn encrypting_a_pdu_of_net_snmp_gives_its_own_octets() {
 }
 
 #[test]
-fn one_wrong_bit_anywhere_is_noticed() {
+fn a_single_flipped_bit_is_noticed() {
     let sample = &SAMPLES[0];
     for at in 0..sample.message.len() {
         for bit in 0..8 {

@@ -1,4 +1,4 @@
-//! Messages signed and encrypted here, and impossible ones.
+//! Messages that are signed and encrypted here, and impossible messages.
 
 use std::sync::LazyLock;
 
@@ -66,7 +66,7 @@ proptest! {
     }
 }
 
-/// The cipher texts are OpenSSL's, with keys and padding made by a script.
+/// Compares with cipher texts made by OpenSSL, with keys and padding made by a script.
 #[test]
 fn encryption_gives_the_cipher_text_of_openssl() {
     // allow-word: the cipher texts below are of this sentence
@@ -110,24 +110,24 @@ fn encryption_gives_the_cipher_text_of_openssl() {
 }
 
 #[test]
-fn an_impossible_length_is_named() {
+fn an_impossible_length_is_an_error_that_names_it() {
     let [des, aes] = [PrivProtocol::Des, PrivProtocol::Aes128].map(priv_key);
     let error = |read: Result<Vec<u8>, Undecipherable>| read.unwrap_err().to_string();
     assert_eq!(
         error(des.decrypt(&[0; 15], &[0; 8], 1, 2)),
-        "the encrypted part has 15 octets, with DES it must be a multiple of 8"
+        "the encrypted part has 15 bytes, not a multiple of 8 as DES requires"
     );
     for key in [&des, &aes] {
         assert_eq!(
             error(key.decrypt(&[0; 16], &[], 1, 2)),
-            "the privacy parameters have 0 octets, not 8"
+            "the privacy parameters have 0 bytes, not 8"
         );
     }
     assert_eq!(aes.decrypt(&[0; 15], &[0; 8], 1, 2).unwrap().len(), 15);
 }
 
 #[test]
-fn an_impossible_place_has_no_right_code() {
+fn no_signature_is_valid_at_an_impossible_position() {
     for (key, auth) in AUTH_KEYS.iter().zip(AUTH) {
         let length = key.mac_len();
         assert_eq!(length, auth.mac_len());
@@ -150,13 +150,13 @@ fn an_impossible_place_has_no_right_code() {
 }
 
 #[test]
-#[should_panic(expected = "the place of a code is as long as the code")]
+#[should_panic(expected = "the place of a signature is as long as the signature")]
 fn signing_a_place_of_another_length_panics() {
     AUTH_KEYS[0].sign(&mut [0; 100], 0..13);
 }
 
 #[test]
-#[should_panic(expected = "the place of a code is in the message")]
+#[should_panic(expected = "the place of a signature is in the message")]
 fn signing_a_place_outside_the_message_panics() {
     AUTH_KEYS[0].sign(&mut [0; 100], 95..107);
 }

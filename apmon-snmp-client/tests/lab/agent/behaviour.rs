@@ -1,4 +1,4 @@
-//! Faults of an agent.
+//! The faults of a lab agent.
 
 use std::{ops::Bound, time::Duration};
 
@@ -9,64 +9,65 @@ use apmon_snmp_client::{
 
 use super::{Device, is_seen, refusal, response};
 
-/// What an agent does wrong; by default nothing. Requests are counted from 1,
-/// beginning when the behaviour is set.
+/// The faults of an agent, by default none. Requests are counted from 1, beginning when the
+/// behaviour is set.
 #[derive(Clone, Debug, Default)]
 pub struct Behaviour {
-    /// It answers no request from this one on.
+    /// The request from which on the agent is silent.
     pub silent_from: Option<usize>,
-    /// It takes this long to answer.
+    /// The time until each answer.
     pub delay: Duration,
-    /// Every nth request is lost.
+    /// Loses every nth request.
     pub loses_requests: Option<usize>,
-    /// Every nth answer is lost.
+    /// Loses every nth answer.
     pub loses_replies: Option<usize>,
+    /// Sends each answer twice.
     pub doubles: bool,
-    /// Each answer is held back until the next request.
+    /// Holds each answer back until the next request.
     pub is_late: bool,
-    /// It sends its first answer to every request.
+    /// Sends the first answer to every request.
     pub replays: bool,
-    /// Datagrams that it sends before each answer.
+    /// The datagrams sent before each answer.
     pub noise: Vec<Vec<u8>>,
-    /// It answers from another port.
+    /// Answers from another port.
     pub other_port: bool,
     pub wrong_id: bool,
     pub wrong_community: bool,
     pub damage: Option<Damage>,
 
-    /// Octets of its longest answer.
+    /// The octets of the longest answer.
     pub octets: Option<usize>,
-    /// It answers a GETBULK with tooBig where others would cut the answer.
+    /// Answers a GETBULK with tooBig instead of cutting the answer.
     pub never_cuts: bool,
-    /// An answer with more varbinds than this is too big.
+    /// The number of varbinds above which an answer is too big.
     pub too_big_above: Option<usize>,
-    /// Varbinds of its longest answer, to any kind of request.
+    /// The varbinds of the longest answer to any kind of request.
     pub varbinds: Option<usize>,
-    /// The error that it answers to GETBULK.
+    /// The error status of answers to GETBULK.
     pub bulk: Option<ErrorStatus>,
-    /// It answers noSuchName where v2c has endOfMibView.
+    /// Answers noSuchName instead of v2c's endOfMibView.
     pub no_such_name: bool,
-    /// Each pair of rows comes in the wrong order.
+    /// Swaps the rows of each pair.
     pub swaps_rows: bool,
-    /// After the first OID it continues as if after the second.
+    /// Continues after the first OID as if after the second.
     pub loops: Option<(Oid, Oid)>,
-    /// The table below this OID never ends.
+    /// The root of a table that never ends.
     pub endless: Option<Oid>,
-    /// It sends counters without octets.
+    /// Sends counters without octets.
     pub empty_counters: bool,
 
-    /// SNMPv3: it restarts before this request.
+    /// SNMPv3: restarts before this request.
     pub restarts_at: Option<usize>,
-    /// SNMPv3: it restarts before each request.
+    /// SNMPv3: restarts before each request.
     pub always_restarts: bool,
     pub wrong_engine: bool,
     pub unsigned: bool,
     pub unencrypted: bool,
-    /// It does not know the engine ID that it announces.
+    /// SNMPv3: rejects the engine ID that it announces.
     pub denies_engine: bool,
-    /// It answers with the time of a day ago.
+    /// SNMPv3: answers with the time of a day ago.
     pub old_time: bool,
-    /// SNMPv3: it answers with the right message id and another request id.
+    /// SNMPv3: answers with the right message ID but another request ID.
     pub other_request: bool,
 }
 
@@ -136,8 +137,8 @@ impl Behaviour {
         response(request, answer)
     }
 
-    /// The rows that follow each name, as many as were asked for; or the place of a
-    /// name that nothing follows.
+    /// The rows that follow each OID, as many as were requested; or the position of an OID that
+    /// nothing follows.
     fn rows(&self, device: &Device, request: &Pdu, is_v1: bool) -> Result<Vec<Varbind>, usize> {
         let repetitions = match request.kind {
             PduKind::GetBulk => request.error_index.clamp(0, 1_000),
@@ -186,7 +187,7 @@ impl Behaviour {
         if !self.swaps_rows {
             return in_order(oid);
         }
-        // Of rows 2n and 2n+1 the second comes first, by their last sub-identifiers.
+        // Rows 2n and 2n+1, by their last sub-identifiers, change places.
         let swapped = |oid: &Oid| -> Option<Oid> {
             let mut parts = oid.parts().to_vec();
             *parts.last_mut()? ^= 1;

@@ -1,4 +1,4 @@
-//! A switch or a host as its MIB shows it, and what happens to it.
+//! A lab device, a switch or a host, and the events that change it.
 
 use std::collections::BTreeMap;
 
@@ -16,32 +16,33 @@ const HR_SYSTEM_UPTIME: [u32; 9] = [1, 3, 6, 1, 2, 1, 25, 1, 1];
 const HR_STORAGE: [u32; 11] = [1, 3, 6, 1, 2, 1, 25, 2, 3, 1, 1];
 const HR_PROCESSOR_LOAD: [u32; 11] = [1, 3, 6, 1, 2, 1, 25, 3, 3, 1, 2];
 
-/// The first ifIndex, as on a Cisco 3750: bridge ports have other numbers.
+/// The first ifIndex, as on a Cisco 3750, where bridge ports have other numbers.
 pub const FIRST_INDEX: u32 = 10_101;
 
 const UP: i64 = 1;
 const DOWN: i64 = 2;
 const LEARNED: i64 = 3;
 
-/// The device of an agent. Ports are counted from 1; their ifIndex is another
-/// number, which changes when they are renumbered.
+/// The device of an agent. Ports are counted from 1; their ifIndexes are other numbers, which
+/// change when the ports are renumbered.
 pub struct Device {
     pub table: BTreeMap<Oid, Value>,
     /// The ifIndex of each port.
     ports: BTreeMap<u32, u32>,
-    /// When it was started.
+    /// The time at which the uptime was `uptime`.
     clock: Instant,
-    /// Its uptime at that moment, hundredths of a second.
+    /// The uptime at `clock`, in hundredths of a second.
     uptime: u32,
-    /// It has hrSystemUptime beside sysUpTime.
+    /// Whether the device has hrSystemUptime besides sysUpTime.
     pub has_system_uptime: bool,
-    /// hrSystemUptime and sysUpTime, hundredths of a second; `None`: they run.
+    /// Fixed values of hrSystemUptime and sysUpTime, in hundredths of a second; `None` lets
+    /// them run.
     pub clocks: Option<(u32, u32)>,
 }
 
 pub type Mac = [u8; 6];
 
-/// A station of the lab.
+/// The address of a station of the lab.
 pub fn mac(number: u8) -> Mac {
     [0x02, 0x1a, 0xb0, 0, 0, number]
 }
@@ -115,7 +116,7 @@ impl Device {
         self.table.insert(Oid::join(root, index), value);
     }
 
-    /// Advances its clocks.
+    /// Advances the device's clocks.
     pub fn tick(&mut self) {
         let since = u32::try_from(self.clock.elapsed().as_millis() / 10).unwrap();
         let running = self.uptime.wrapping_add(since);
@@ -185,7 +186,7 @@ impl Device {
         self.set(&IF_NUMBER, &[], Value::Integer(number));
     }
 
-    /// Pulls the cable of a port.
+    /// Unplugs the cable of a port.
     pub fn port_down(&mut self, port: u32) {
         self.oper(port, DOWN);
     }
@@ -198,13 +199,13 @@ impl Device {
         self.set(&IF_ENTRY, &[8, self.index(port)], Value::Integer(status));
     }
 
-    /// Switches a port off, as an operator does.
+    /// Disables a port administratively.
     pub fn port_disabled(&mut self, port: u32) {
         self.set(&IF_ENTRY, &[7, self.index(port)], Value::Integer(DOWN));
         self.port_down(port);
     }
 
-    /// Removes a port, as if its module was taken out.
+    /// Removes a port, as if its module were taken out.
     pub fn remove_port(&mut self, port: u32) {
         let index = self.ports.remove(&port).unwrap();
         self.table.retain(|oid, _| {
@@ -259,7 +260,7 @@ impl Device {
         }
     }
 
-    /// Restarts it: its counters and clocks begin anew.
+    /// Restarts the device, which resets its counters and clocks.
     pub fn reboot(&mut self) {
         (self.clock, self.uptime) = (Instant::now(), 0);
         let counters = self.table.iter_mut().filter(|(oid, _)| {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::State;
 
-/// Counters of usmStats, which reports name.
+/// The counters of usmStats that reports name.
 const UNSUPPORTED_LEVEL: u32 = 1;
 const NOT_IN_TIME: u32 = 2;
 const UNKNOWN_USER: u32 = 3;
@@ -17,7 +17,7 @@ const UNKNOWN_ENGINE: u32 = 4;
 const WRONG_DIGEST: u32 = 5;
 const UNDECIPHERABLE: u32 = 6;
 
-/// RFC 3414, section 2.2.3.
+/// The time window (RFC 3414, section 2.2.3).
 const TIME_WINDOW: u32 = 150;
 
 /// The agent's engine and its users.
@@ -64,13 +64,13 @@ impl Engine {
         self.users.push((user, keys));
     }
 
-    /// Restarts it: it has booted once more.
+    /// Restarts the engine, which increases its boots.
     pub fn restart(&mut self) {
         self.boots += 1;
         self.clock = Instant::now();
     }
 
-    /// Makes it another device with the same users.
+    /// Replaces the engine by that of another device with the same users.
     pub fn replace(&mut self, id: &[u8]) {
         self.id = id.to_vec();
         self.boots = 1;
@@ -81,12 +81,12 @@ impl Engine {
     }
 
     fn time(&self) -> u32 {
-        // As if it had been running for a day.
+        // As if the engine had been running for a day.
         86_400 + u32::try_from(self.clock.elapsed().as_secs()).unwrap()
     }
 }
 
-/// How an answer is secured.
+/// The security of an answer.
 #[derive(Clone, Default)]
 struct Seal {
     user: Vec<u8>,

@@ -29,11 +29,11 @@ fn a_linux_host_s_neighbours_have_addresses_of_both_kinds() {
             "74:25:8A:D6:DC:A7 10.3.19.1 2001:da8:215:4079::1 fe80::7625:8aff:fed6:dca7",
         ]
     );
-    assert_eq!(arp_count(&data), Some(17), "one for each interface");
+    assert_eq!(arp_count(&data), Some(17), "each interface has its own entries");
 }
 
 #[test]
-fn the_older_table_is_enough() {
+fn addresses_are_read_from_the_older_table_alone() {
     let data = recorded::cisco_3750();
     assert_eq!(arp_count(&data), Some(9));
     assert!(shown(&data).contains(&"00:18:B9:14:F9:C1 172.25.2.4".to_owned()));
@@ -78,7 +78,7 @@ fn malformed_indexes_and_groups_are_left_out() {
     assert_eq!(
         arp_count(&data),
         Some(3),
-        "an entry without a station is an entry"
+        "entries without a station count as well"
     );
 }
 

@@ -30,7 +30,7 @@ fn assembly(data: &PollData, vlans: &[VlanTable]) -> Device {
 }
 
 #[test]
-fn a_device_is_all_that_was_read_of_it() {
+fn a_recorded_device_is_assembled_completely() {
     let device = assembly(&recorded::cisco_3750(), &[]);
     assert_eq!(device.name.as_deref(), Some("DUMSYS-90"));
     assert_eq!((device.location, device.contact), (None, None));
@@ -125,7 +125,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Short numbers, so that rows of several columns meet.
+/// Indexes of small numbers, so that rows of several columns coincide.
 fn index() -> impl Strategy<Value = Vec<u32>> {
     let number = prop_oneof![5 => 0u32..6, 1 => any::<u32>()];
     prop_oneof![
@@ -161,7 +161,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn whatever_an_agent_answers_is_survived(data in data(OBJECTS), of_a_vlan in data(OF_A_VLAN)) {
+    fn no_answer_of_an_agent_causes_a_panic(data in data(OBJECTS), of_a_vlan in data(OF_A_VLAN)) {
         let vlans = [VlanTable { vlan: 20, data: of_a_vlan }];
         let device = assembly(&data, &vlans);
         arp_count(&data);
@@ -171,7 +171,7 @@ proptest! {
         }
         let found = interfaces(&data, &Names::default());
         let again = interfaces(&data, &Names::of(&found));
-        prop_assert_eq!(&found, &again, "what was read rules over what was known");
+        prop_assert_eq!(&found, &again, "values that were read take precedence over known ones");
         let stations = stations(&data, &vlans, &found);
         let placed: usize = stations.on.values().map(BTreeSet::len).sum();
         prop_assert!(placed + stations.unplaced.len() <= stations.learned);

@@ -64,7 +64,7 @@ fn a_cisco_s_bridge_ports_are_its_interfaces() {
 }
 
 #[test]
-fn the_own_addresses_of_a_procurve_are_not_stations() {
+fn a_procurve_s_own_addresses_are_not_stations() {
     let stations = read(&recorded::procurve());
     let counts: Vec<_> = stations
         .on
@@ -89,7 +89,7 @@ fn a_d_link_s_stations_are_on_its_ports() {
 }
 
 #[test]
-fn the_stations_of_a_juniper_are_on_no_wrong_port() {
+fn a_juniper_s_stations_are_not_placed_on_wrong_ports() {
     let data = recorded::juniper_mx();
     let stations = read(&data);
     assert_eq!(shown(&stations), [""; 0]);
@@ -98,7 +98,7 @@ fn the_stations_of_a_juniper_are_on_no_wrong_port() {
 }
 
 #[test]
-fn entries_that_an_h3c_shows_twice_stand_on_both_ports() {
+fn a_station_that_an_h3c_lists_twice_is_on_both_ports() {
     let stations = read(&recorded::h3c());
     assert_eq!(
         shown(&stations),
@@ -113,7 +113,7 @@ fn entries_that_an_h3c_shows_twice_stand_on_both_ports() {
 }
 
 #[test]
-fn only_what_was_learned_is_a_station() {
+fn only_learned_entries_are_stations() {
     let group = &[1, 0, 94, 0, 0, 1][..];
     let own = &[2, 0, 0, 0, 0, 99][..];
     let data = {
@@ -155,7 +155,7 @@ fn a_station_in_two_vlans_is_one_on_its_port_and_two_entries() {
         (mib::DOT1D_BASE_PORT_IF_INDEX, &[(&[1], 101), (&[2], 102)]),
         (mib::DOT1Q_TP_FDB_PORT, &[(first, 1), (second, 1), (third, 2)]),
         (mib::DOT1Q_TP_FDB_STATUS, &[(first, 3), (second, 3), (third, 3)]),
-        // The plain table is of no interest where the other one has entries.
+        // The plain table is ignored if the other one has entries.
         (mib::DOT1D_TP_FDB_PORT, &[(B, 2)]),
         (mib::DOT1D_TP_FDB_STATUS, &[(B, 3)]),
     ]));
@@ -167,7 +167,7 @@ fn a_station_in_two_vlans_is_one_on_its_port_and_two_entries() {
 }
 
 #[test]
-fn the_tables_of_a_cisco_s_vlans_are_put_together() {
+fn the_vlan_tables_of_a_cisco_are_combined() {
     let plain = |ports: Rows<'_>, fdb: Rows<'_>| {
         let learned: Vec<_> = fdb.iter().map(|(mac, _)| (*mac, LEARNED)).collect();
         data(&[
@@ -181,7 +181,7 @@ fn the_tables_of_a_cisco_s_vlans_are_put_together() {
     let vlans = [
         of(1, plain(&[(&[1], 101)], &[(A, 1)])),
         of(20, plain(&[(&[2], 102)], &[(A, 2), (B, 2)])),
-        // Another VLAN's numbers of bridge ports are not asked.
+        // The bridge ports of other VLANs are not used.
         of(30, plain(&[], &[(C, 2)])),
     ];
     let stations = stations(&main, &vlans, &[]);
@@ -202,12 +202,12 @@ fn the_tables_of_a_cisco_s_vlans_are_put_together() {
     let mut vlans = vlans;
     broken(&mut vlans[1].data, mib::DOT1D_TP_FDB_PORT);
     let stations = super::stations(&main, &vlans, &[]);
-    assert!(stations.is_readable, "some of the tables are whole");
+    assert!(stations.is_readable, "some of the tables are complete");
     assert_eq!(stations.failure.as_deref(), Some("VLAN 20: no answer"));
 }
 
 #[test]
-fn numbers_of_bridge_ports_are_indexes_only_where_nothing_else_can_be_meant() {
+fn bridge_port_numbers_serve_as_indexes_only_if_unambiguous() {
     let device = |types: &[i64], ports: i64, base: Rows<'_>| {
         let indexes: Vec<[u32; 1]> = (1..).take(types.len()).map(|index| [index]).collect();
         let types: Vec<_> = indexes
@@ -231,11 +231,11 @@ fn numbers_of_bridge_ports_are_indexes_only_where_nothing_else_can_be_meant() {
         )
     };
     let none = (vec![], 2);
-    // Three ports and a VLAN's interface behind them: port 4 is nowhere.
+    // Three ports and a VLAN's interface after them: port 4 does not exist.
     assert_eq!(device(&[6, 6, 117, 53], 3, &[]), (vec![2], 1));
     assert_eq!(device(&[6, 6, 6, 53], 3, &[(&[1], 0), (&[2], 0)]), (vec![2], 1));
     assert_eq!(device(&[6, 6, 6, 6], 4, &[]), (vec![2, 4], 0));
-    // One of the four is the management's.
+    // One of the four is a management port.
     assert_eq!(device(&[6, 6, 6, 6], 3, &[]), none);
     // A VLAN's interface is the first.
     assert_eq!(device(&[53, 6, 6, 6], 3, &[]), none);
@@ -244,14 +244,17 @@ fn numbers_of_bridge_ports_are_indexes_only_where_nothing_else_can_be_meant() {
 }
 
 #[test]
-fn a_table_that_could_not_be_read_is_not_an_empty_one() {
+fn an_unreadable_table_is_not_taken_for_an_empty_one() {
     let nothing = read(&PollData::default());
-    assert!(!nothing.is_readable, "no bridge, or one that we may not see");
+    assert!(
+        !nothing.is_readable,
+        "there is no bridge, or none that we may see"
+    );
     assert_eq!(nothing.failure, None);
 
     let ports = &[(&[1][..], Value::Integer(10_101))];
     let empty = read(&PollData::of(&[(mib::DOT1D_BASE_PORT_IF_INDEX, ports)]));
-    assert!(empty.is_readable, "it was read, and nobody is there");
+    assert!(empty.is_readable, "the table was read, and is empty");
     assert_eq!(empty.failure, None);
 
     let mut silent = PollData::default();
@@ -264,10 +267,10 @@ fn a_table_that_could_not_be_read_is_not_an_empty_one() {
     let mut midway = recorded::procurve();
     broken(&mut midway, mib::DOT1Q_TP_FDB_STATUS);
     let stations = read(&midway);
-    assert!(!stations.is_readable, "who is missing may be there");
-    assert_eq!(stations.on.len(), 3, "who is there, is there");
+    assert!(!stations.is_readable, "missing stations may be present");
+    assert_eq!(stations.on.len(), 3, "the stations that were read are kept");
 
-    // Only the newer table is refused.
+    // Only the newer table cannot be read.
     let mut other = recorded::cisco_3750();
     broken(&mut other, mib::DOT1Q_TP_FDB_PORT);
     let stations = read(&other);
@@ -277,7 +280,7 @@ fn a_table_that_could_not_be_read_is_not_an_empty_one() {
 
     let mut unmapped = recorded::cisco_3750();
     broken(&mut unmapped, mib::DOT1D_BASE_PORT_IF_INDEX);
-    assert!(!read(&unmapped).is_readable, "stations may be on ports unknown");
+    assert!(!read(&unmapped).is_readable, "stations may be on unknown ports");
 }
 
 #[test]

@@ -21,13 +21,13 @@ fn a_port_s_slot_is_the_outermost_part_below_the_chassis() {
             "10102 slot 1/0",
             "10108 Switch 1 - WS-C3750G-12S - Fixed Module 0",
         ],
-        "10102 is not in the entities, and Vlan1 in no slot"
+        "10102 is not among the entities, and Vlan1 is in no slot"
     );
     assert_eq!(shown(&recorded::h3c())[0], "1 Slot 0");
 }
 
 #[test]
-fn a_device_without_entities_has_slots_by_its_names() {
+fn without_entities_slots_come_from_port_names() {
     assert_eq!(
         shown(&recorded::juniper_mx()),
         ["563 slot 0/0", "564 slot 0/0", "611 slot 1/2"]
@@ -36,7 +36,7 @@ fn a_device_without_entities_has_slots_by_its_names() {
 }
 
 #[test]
-fn the_numbers_before_a_port_s_own_are_its_slot() {
+fn a_port_s_slot_is_read_from_its_name() {
     for (name, slot) in [
         ("Gi1/0/24", Some("slot 1/0")),
         ("1/0/24", Some("slot 1/0")),
@@ -58,11 +58,11 @@ fn the_numbers_before_a_port_s_own_are_its_slot() {
         ("x1/20000", None),
         ("é1/2", Some("slot 1")),
     ] {
-        assert_eq!(of_name(name).as_deref(), slot, "{name}");
+        assert_eq!(slot_in_name(name).as_deref(), slot, "{name}");
     }
 }
 
-/// Entity 1 is port 7; what contains what, and of which class it is.
+/// The slot of port 7, which is entity 1, given the container and class of each entity.
 fn chain(parts: &[(&[u32], i64, i64)]) -> Option<String> {
     let number = |value: i64| Value::Integer(value);
     let contained: Vec<_> = parts
@@ -85,18 +85,18 @@ fn chain(parts: &[(&[u32], i64, i64)]) -> Option<String> {
 }
 
 #[test]
-fn a_chain_of_parts_ends() {
+fn a_chain_of_containers_ends_even_if_it_loops() {
     let port = (&[1][..], 2, 10);
     // Port, cage, module, chassis, stack.
     assert_eq!(
         chain(&[port, (&[2], 3, 5), (&[3], 4, 9), (&[4], 5, 3), (&[5], 0, 11)]).as_deref(),
         Some("part 3")
     );
-    // Straight on the chassis.
+    // Directly in the chassis.
     assert_eq!(chain(&[port, (&[2], 0, 3)]), None);
     // No chassis.
     assert_eq!(chain(&[port, (&[2], 0, 9)]).as_deref(), Some("part 2"));
-    // In itself, and in a circle.
+    // Contained in itself, and in a loop.
     assert_eq!(chain(&[(&[1], 1, 10)]), None);
     assert_eq!(chain(&[port, (&[2], 3, 9), (&[3], 2, 5)]), None);
     assert_eq!(chain(&[port, (&[2], -3, 9)]), None);

@@ -9,15 +9,15 @@ fn names(names: &[(u32, &str)]) -> Vec<([u32; 1], Value)> {
         .collect()
 }
 
-fn narrow(value: u32) -> Counted {
-    Counted {
+fn narrow(value: u32) -> CounterValue {
+    CounterValue {
         value: value.into(),
         is_64: false,
     }
 }
 
-fn wide(value: u64) -> Counted {
-    Counted { value, is_64: true }
+fn wide(value: u64) -> CounterValue {
+    CounterValue { value, is_64: true }
 }
 
 /// The disks of a recorded Linux 3.10.
@@ -64,15 +64,15 @@ fn a_recorded_linux_has_all_figures() {
 }
 
 #[test]
-fn bytes_of_old_agents_are_counted_in_32_bits() {
+fn old_agents_report_disk_bytes_in_32_bits() {
     let disks = HostFigures::read(&linux()).disks;
     assert_eq!(disks["sda"].read, Some(narrow(326_921_728)));
     assert_eq!(disks["sda"].written, Some(narrow(1_729_176_576)));
 }
 
 #[test]
-fn each_count_of_each_disk_is_the_wider_one_it_has() {
-    // A recorded Vyatta: what 32 bits leave of it beside all of it.
+fn each_disk_uses_its_64_bit_counters_where_it_has_them() {
+    // A recorded Vyatta: a counter in 64 bits, and its lower 32 bits.
     let data = PollData::default()
         .with_column(DISK_IO_DEVICE, &names(&[(25, "sda"), (26, "sdb")]))
         .with_column(
@@ -94,7 +94,7 @@ fn a_device_without_these_objects_has_no_figures() {
 }
 
 #[test]
-fn a_count_is_a_number_of_32_or_64_bits() {
+fn counters_of_32_and_64_bits_are_accepted() {
     for (value, count) in [
         (Value::Counter32(u32::MAX), Some(narrow(u32::MAX))),
         (Value::Counter64(u64::MAX), Some(wide(u64::MAX))),
@@ -106,12 +106,12 @@ fn a_count_is_a_number_of_32_or_64_bits() {
         (Value::Null, None),
         (Value::Octets(b"5".to_vec()), None),
     ] {
-        assert_eq!(Counted::of(&value), count, "{value:?}");
+        assert_eq!(CounterValue::of(&value), count, "{value:?}");
     }
 }
 
 #[test]
-fn accesses_are_never_asked_for() {
+fn columns_that_count_accesses_are_not_requested() {
     let (mut scalars, mut tables) = (Vec::new(), Vec::new());
     ask(&mut scalars, &mut tables);
     let columns = tables.concat();

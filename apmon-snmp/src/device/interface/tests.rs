@@ -14,12 +14,12 @@ fn one(data: &PollData, index: u32) -> Interface {
     found.find(|one| one.index == index).unwrap()
 }
 
-fn counted(value: u64, is_64: bool) -> Option<Counted> {
-    Some(Counted { value, is_64 })
+fn counted(value: u64, is_64: bool) -> Option<CounterValue> {
+    Some(CounterValue { value, is_64 })
 }
 
 #[test]
-fn an_interface_of_a_cisco_has_all_that_it_says() {
+fn an_interface_of_a_cisco_is_read_completely() {
     let port = one(&recorded::cisco_3750(), 10101);
     assert_eq!(port.name, "GigabitEthernet1/0/1");
     assert_eq!(port.short_name.as_deref(), Some("Gi1/0/1"));
@@ -34,12 +34,15 @@ fn an_interface_of_a_cisco_has_all_that_it_says() {
     assert_eq!(counts.in_ucast, counted(17_803_408_877, true));
     assert_eq!(counts.in_multicast, counted(14_861_173, true));
     assert_eq!(counts.out_broadcast, counted(6_948_863_570, true));
-    assert_eq!(counts.in_non_ucast, None, "it is told apart");
+    assert_eq!(
+        counts.in_non_ucast, None,
+        "multicast and broadcast are counted separately"
+    );
     assert!(counts.in_errors.is_some_and(|errors| !errors.is_64));
 }
 
 #[test]
-fn states_and_kinds_are_told_apart() {
+fn states_and_interface_types_are_read() {
     let data = recorded::cisco_3750();
     let shown: Vec<String> = read(&data)
         .iter()
@@ -57,13 +60,13 @@ fn states_and_kinds_are_told_apart() {
 }
 
 #[test]
-fn counters_of_64_bits_that_stand_still_are_not_believed() {
+fn stuck_64_bit_counters_give_way_to_32_bit_ones() {
     let port = one(&recorded::dlink(), 2);
     assert_eq!(port.counts.in_octets, counted(77_308_537, false));
     assert_eq!(port.counts.out_ucast, counted(23_705_681, false));
     assert_eq!(port.counts.in_multicast, None);
     assert_eq!(port.counts.in_non_ucast, counted(3_080, false));
-    // Without octets at all, nothing speaks against the others.
+    // If the 32-bit counters are zero as well, the 64-bit ones are used.
     let data = PollData::of(&[
         (mib::IF_OPER_STATUS, &[(&[2], Value::Integer(1))]),
         (mib::IF_HC_IN_OCTETS, &[(&[2], Value::Counter64(0))]),
@@ -81,7 +84,7 @@ fn counters_of_32_bits_are_used_if_there_are_no_others() {
         (mib::IF_IN_OCTETS, &[(&[2], Value::Counter32(7))]),
         (mib::IF_IN_UCAST_PKTS, &[(&[2], Value::Counter32(8))]),
         (mib::IF_IN_N_UCAST_PKTS, &[(&[2], Value::Counter32(9))]),
-        // Some agents have a short counter in the place of the long one.
+        // Some agents report a 32-bit counter in the 64-bit object.
         (mib::IF_HC_OUT_OCTETS, &[(&[2], Value::Counter32(10))]),
     ]);
     let counts = one(&data, 2).counts;
@@ -92,7 +95,7 @@ fn counters_of_32_bits_are_used_if_there_are_no_others() {
 }
 
 #[test]
-fn a_speed_is_read_by_what_the_agent_means() {
+fn a_speed_is_read_from_either_object_in_either_unit() {
     let (gauge, max) = (Value::Gauge32, u32::MAX);
     for (high, low, speed) in [
         (Some(10_000), Some(max), Some(10_000_000_000)),
@@ -102,7 +105,7 @@ fn a_speed_is_read_by_what_the_agent_means() {
         (None, Some(100_000_000), Some(100_000_000)),
         (None, Some(max), None),
         (Some(max), Some(10), Some(10)),
-        // bit/s where Mbit/s belong.
+        // bit/s in the object for Mbit/s.
         (Some(100_000_000), Some(100_000_000), Some(100_000_000)),
         (None, None, None),
     ] {
@@ -120,9 +123,9 @@ fn a_speed_is_read_by_what_the_agent_means() {
 }
 
 #[test]
-fn an_interface_is_named_by_what_it_has() {
+fn an_interface_without_a_description_is_named_by_ifname_or_number() {
     let data = PollData::of(&[
-        // Of the fifth there is but a name: it came while the others were read.
+        // The fifth has only a name: it was added while the others were read.
         (
             mib::IF_DESCR,
             &[(&[1], text("eth0")), (&[2], text("")), (&[5], text("veth0"))],
@@ -151,7 +154,7 @@ fn an_interface_is_named_by_what_it_has() {
 }
 
 #[test]
-fn names_of_an_earlier_poll_stand_where_none_were_read() {
+fn names_missing_from_a_poll_are_taken_from_an_earlier_one() {
     let names = Names::of(&read(&recorded::cisco_3750()));
     let state = |index: &'static [u32]| (index, Value::Integer(1));
     let rows = [state(&[10101]), state(&[10102]), state(&[77])];
@@ -171,7 +174,7 @@ fn names_of_an_earlier_poll_stand_where_none_were_read() {
             (10102, "GigabitEthernet1/0/2")
         ]
     );
-    assert_eq!(port.alias, None, "it was taken away since");
+    assert_eq!(port.alias, None, "the alias was removed since");
     assert_eq!(port.speed, Some(1_000_000_000));
     assert!(port.is_ethernet() && port.own_mac.is_some());
     assert_eq!(port.counts, PortCounts::default(), "counts are not remembered");

@@ -46,7 +46,7 @@ fn a_local_port_may_be_a_number() {
 }
 
 #[test]
-fn a_neighbour_without_a_name_has_its_address() {
+fn a_neighbour_without_a_name_is_shown_by_its_address() {
     assert_eq!(
         shown(&recorded::procurve()),
         [
@@ -58,7 +58,7 @@ fn a_neighbour_without_a_name_has_its_address() {
 }
 
 #[test]
-fn cdp_names_the_interface_itself() {
+fn cdp_neighbours_are_indexed_by_interface() {
     assert_eq!(
         shown(&recorded::cisco_3750()),
         [
@@ -68,8 +68,8 @@ fn cdp_names_the_interface_itself() {
     );
 }
 
-/// A device of two ports whose bridge counts them the other way round, with a
-/// neighbour on local port 1.
+/// A device with three ports, of which the bridge numbers the first two the other way
+/// round, with a neighbour on local port 1.
 fn device(local: &[(Object, Value)]) -> Vec<String> {
     let mac = |last| Value::Octets(vec![2, 0, 0, 0, 0, last]);
     let local: Vec<_> = local
@@ -119,9 +119,9 @@ fn a_local_port_is_found_by_its_name_then_by_its_number() {
         // Two have this alias.
         (&[(id, text("-"))], 2),
         (&[(id, text("x")), (description, text("Gi0/3"))], 3),
-        // A number that is another one than the local port's is an ifIndex.
+        // A number other than the local port's own is an ifIndex.
         (&[(id, text("3"))], 3),
-        // Its own number is that of a bridge port.
+        // The local port's own number is that of a bridge port.
         (&[(id, text("1"))], 2),
         (&[], 2),
     ] {
@@ -130,7 +130,7 @@ fn a_local_port_is_found_by_its_name_then_by_its_number() {
 }
 
 #[test]
-fn what_belongs_to_no_interface_is_left_out() {
+fn neighbours_of_unknown_interfaces_are_left_out() {
     let remote = [
         (&[0, 9, 1][..], text("elsewhere")),
         (&[0, 1], text("short")),

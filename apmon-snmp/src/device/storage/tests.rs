@@ -16,12 +16,12 @@ fn names(data: &PollData) -> Vec<String> {
 }
 
 #[test]
-fn the_disks_of_recorded_devices_have_the_names_of_their_places() {
+fn disks_of_recorded_devices_are_named_by_mount_point() {
     for (rows, places) in [
         (LINUX_STORAGE, &["/", "/dev/shm", "/boot", "/home"][..]),
         (WINDOWS_STORAGE, &["C:\\"]),
         (ARISTA_STORAGE, &["Flash"]),
-        // Not /ifs, nobody knows how full it is.
+        // Without /ifs, whose use is unknown.
         (ISILON_STORAGE, &["/", "/dev"]),
         (JUNIPER_STORAGE, &["/", "/var", "/packages/mnt/jbase"]),
     ] {
@@ -59,7 +59,7 @@ fn the_root_file_system_is_found_on_every_system() {
 }
 
 #[test]
-fn the_root_file_system_is_the_best_of_several_names() {
+fn the_root_file_system_is_chosen_by_the_best_name() {
     let row = |name, used| (0, 4, name, 1, 100, Some(used));
     let slash = row("/", 1);
     let root = row("rOOt", 2);
@@ -88,7 +88,7 @@ fn the_root_file_system_is_the_best_of_several_names() {
 }
 
 #[test]
-fn impossible_sizes_are_not_disks() {
+fn file_systems_with_impossible_sizes_are_left_out() {
     for (unit, size, used) in [
         (4096, 0, Some(0)),
         (0, 100, Some(1)),
@@ -105,12 +105,12 @@ fn impossible_sizes_are_not_disks() {
 }
 
 #[test]
-fn a_negative_size_is_one_of_32_unsigned_bits() {
+fn a_negative_size_is_read_as_32_unsigned_bits() {
     let data = device(
         LINUX,
         &[(1, 4, "/", 4096, -2_147_483_648, Some(-3_221_225_472 + 1))],
     );
-    assert_eq!(disks(&data), [], "less than 32 bits hold");
+    assert_eq!(disks(&data), [], "the number does not fit into 32 bits");
     let data = device(LINUX, &[(1, 4, "/", 4096, -1_073_741_824, Some(-2_147_483_648))]);
     let disk = &disks(&data)[0];
     assert_eq!(
@@ -121,7 +121,7 @@ fn a_negative_size_is_one_of_32_unsigned_bits() {
 }
 
 #[test]
-fn only_what_may_fill_up_is_a_disk() {
+fn only_file_systems_that_can_fill_up_are_listed() {
     for (kind, name, is) in [
         (1, "/mnt/odd", true),
         (1, "E:\\", true),
@@ -200,17 +200,21 @@ fn swap_space_in_use_is_found_on_every_system() {
 }
 
 #[test]
-fn swap_space_without_a_row_is_what_net_snmp_says_of_it() {
+fn swap_space_without_a_row_comes_from_net_snmp() {
     let ucd = |total, available| {
         device(WINDOWS, &VYATTA_STORAGE[..4])
             .with_integers(&[(MEM_TOTAL_SWAP, total), (MEM_AVAIL_SWAP, available)])
     };
-    // A recorded Vyatta, whose row says 2464, too.
+    // A recorded Vyatta, whose row says 2464 as well.
     assert_eq!(swap_used_bytes(&ucd(15_631_236, 15_628_772)), Some(2464 * 1024));
     assert_eq!(swap_used_bytes(&ucd(0, 0)), Some(0));
     assert_eq!(
         swap_used_bytes(&ucd(-2_147_483_648, 1)),
         Some(2_147_483_647 * 1024)
     );
-    assert_eq!(swap_used_bytes(&ucd(1, 2)), None, "not its virtual memory either");
+    assert_eq!(
+        swap_used_bytes(&ucd(1, 2)),
+        None,
+        "its virtual memory is not used either"
+    );
 }

@@ -1,4 +1,4 @@
-//! How busy the processors are.
+//! The processor load of a device.
 
 use apmon_snmp_client::{Row, Value};
 
@@ -12,8 +12,8 @@ use crate::{
     poll_data::PollData,
 };
 
-/// Cisco's averages, the shortest first, of each the object that replaces the
-/// other one first: that ends at 100, where the other one leaves out 0.
+/// Cisco's averages, the shortest first. Each has two objects, of which the newer is
+/// preferred: its range is 0 to 100, that of the older one 1 to 100.
 const CISCO: [Object; 6] = [
     CPM_CPU_TOTAL_5_SEC_REV,
     CPM_CPU_TOTAL_5_SEC,
@@ -23,20 +23,20 @@ const CISCO: [Object; 6] = [
     CPM_CPU_TOTAL_5_MIN,
 ];
 
-/// Load of the processors, 0 to 100 %: of several the mean. By the maker's
-/// objects, else by hrProcessorLoad; `None` where the device does not say.
+/// The processor load in percent, the mean of all processors: from the vendor's objects,
+/// or else from hrProcessorLoad; `None` if the device does not report it.
 pub(crate) fn cpu_load(data: &PollData) -> Option<f64> {
     let own = match Vendor::read(data) {
         Vendor::Cisco => CISCO.iter().find_map(|object| mean(data, object)),
         Vendor::Hp => data.scalar(HP_SWITCH_CPU_STAT).and_then(percent).map(f64::from),
         Vendor::Juniper => routing_engine(data, JNX_OPERATING_CPU, 0).map(f64::from),
-        // airOS has load averages only: processes, not percent.
+        // airOS reports only load averages, which count processes.
         Vendor::Ubiquiti | Vendor::Other => None,
     };
     own.or_else(|| mean(data, HR_PROCESSOR_LOAD))
 }
 
-/// The mean of a column's percentages.
+/// The mean of the valid percentages in a column.
 fn mean(data: &PollData, object: Object) -> Option<f64> {
     let rows = data.rows(object).iter();
     let loads: Vec<u32> = rows
@@ -47,9 +47,9 @@ fn mean(data: &PollData, object: Object) -> Option<f64> {
     Some(f64::from(loads.iter().sum::<u32>()) / f64::from(count))
 }
 
-/// Juniper's figure of the first routing engine, if it is at least `least`; else
-/// of another engine, else of any part of the chassis, that is not 0: that is
-/// what parts without a processor say.
+/// Juniper's figure for the first routing engine, if it is at least `least`. Otherwise the
+/// first figure other than 0 of another engine, or else of any part of the chassis; parts
+/// without a processor report 0.
 pub(super) fn routing_engine(data: &PollData, object: Object, least: u8) -> Option<u8> {
     let first = data.instance(object, &[9, 1, 0, 0]).and_then(percent);
     let other = |is_one: fn(&Row) -> bool| {
@@ -62,7 +62,7 @@ pub(super) fn routing_engine(data: &PollData, object: Object, least: u8) -> Opti
         .or_else(|| other(|_| true))
 }
 
-/// A percentage that can be.
+/// A value from 0 to 100.
 fn percent(value: &Value) -> Option<u8> {
     let value = value.unsigned().filter(|value| *value <= 100)?;
     u8::try_from(value).ok()

@@ -1,9 +1,9 @@
-//! How much of the memory is in use.
+//! The memory use of a device.
 
 use super::cpu::routing_engine;
 use crate::{
     device::{
-        share::share,
+        percent::used_pct,
         storage::{Storage, StorageType, storages},
         vendor::Vendor,
     },
@@ -15,21 +15,20 @@ use crate::{
     poll_data::PollData,
 };
 
-/// What agents call their RAM, the best first.
+/// The names that agents give their RAM, the best first.
 const RAM: [&str; 4] = ["Physical memory", "Real memory", "RAM", "Memory"];
-/// What of it holds what is on a disk as well, and what is to be written there:
-/// the names of net-snmp, of Isilon, of Arista.
+/// The names of rows for buffers, on net-snmp, Isilon and Arista.
 const BUFFERS: &[&str] = &["Memory buffers", "Memory buffer", "RAM (Buffers)"];
 const CACHE: &[&str] = &["Cached memory", "RAM (Cache)"];
 
-/// Memory in use, 0 to 100 %. By the maker's objects, else by hrStorageTable,
-/// else by UCD-SNMP-MIB; `None` where the device does not say. Buffers and cache
-/// are not in use: programs get that memory when they need it.
+/// The memory in use, in percent: from the vendor's objects, or else from hrStorageTable,
+/// or else from UCD-SNMP-MIB; `None` if the device does not report it. Buffers and cache
+/// do not count as in use: programs get that memory when they need it.
 pub(crate) fn memory_pct(data: &PollData) -> Option<f64> {
     let own = match Vendor::read(data) {
         Vendor::Cisco => cisco(data),
         Vendor::Hp => hp(data),
-        // No engine runs in no memory.
+        // A figure of 0 belongs to a part without memory.
         Vendor::Juniper => routing_engine(data, JNX_OPERATING_BUFFER, 1).map(f64::from),
         Vendor::Ubiquiti => air_os(data),
         Vendor::Other => None,
@@ -37,30 +36,30 @@ pub(crate) fn memory_pct(data: &PollData) -> Option<f64> {
     own.or_else(|| host_resources(data)).or_else(|| ucd(data))
 }
 
-/// The processor's pool, which is the first one; else what
-/// CISCO-PROCESS-MIB says of all processors.
+/// The use of the processor's memory pool, which is the first one, or else of the memory
+/// of all processors in CISCO-PROCESS-MIB.
 fn cisco(data: &PollData) -> Option<f64> {
     let (free, used) = (CISCO_MEMORY_POOL_FREE, CISCO_MEMORY_POOL_USED);
     let pool = data.rows(used).iter().find_map(|row| {
         let free = data.instance(free, &row.index)?.unsigned()?;
         let used = row.value.unsigned()?;
-        share(used, used.checked_add(free)?)
+        used_pct(used, used.checked_add(free)?)
     });
     pool.or_else(|| {
         let used = sum(data, CPM_CPU_MEMORY_USED, CPM_CPU_MEMORY_FREE)?;
         let free = sum(data, CPM_CPU_MEMORY_FREE, CPM_CPU_MEMORY_USED)?;
-        share(used, used.checked_add(free)?)
+        used_pct(used, used.checked_add(free)?)
     })
 }
 
-/// All slots together.
+/// The memory use of all slots together.
 fn hp(data: &PollData) -> Option<f64> {
     let total = sum(data, HP_LOCAL_MEM_TOTAL_BYTES, HP_LOCAL_MEM_FREE_BYTES)?;
     let free = sum(data, HP_LOCAL_MEM_FREE_BYTES, HP_LOCAL_MEM_TOTAL_BYTES)?;
-    share(total.checked_sub(free)?, total)
+    used_pct(total.checked_sub(free)?, total)
 }
 
-/// The sum of a column, of the rows that `other` has, too.
+/// The sum of a column over the rows that `other` has as well.
 fn sum(data: &PollData, object: Object, other: Object) -> Option<u64> {
     let other = data.by_index(other);
     let rows = data.rows(object).iter();
@@ -75,7 +74,7 @@ fn sum(data: &PollData, object: Object, other: Object) -> Option<u64> {
 fn air_os(data: &PollData) -> Option<f64> {
     let total = data.scalar(AIR_OS_MEM_TOTAL)?.unsigned()?;
     let free = data.scalar(AIR_OS_MEM_FREE)?.unsigned()?;
-    share(total.checked_sub(free)?, total)
+    used_pct(total.checked_sub(free)?, total)
 }
 
 fn host_resources(data: &PollData) -> Option<f64> {
@@ -95,7 +94,7 @@ fn host_resources(data: &PollData) -> Option<f64> {
             .unwrap_or(0)
     };
     let not_in_use = part(BUFFERS, MEM_BUFFER).saturating_add(part(CACHE, MEM_CACHED));
-    share(without(ram.used?, not_in_use), ram.size?)
+    used_pct(without(ram.used?, not_in_use), ram.size?)
 }
 
 fn ucd(data: &PollData) -> Option<f64> {
@@ -103,16 +102,16 @@ fn ucd(data: &PollData) -> Option<f64> {
     let used = total.checked_sub(kilobytes(data, MEM_AVAIL_REAL)?)?;
     let part = |object| kilobytes(data, object).unwrap_or(0);
     let not_in_use = part(MEM_BUFFER).saturating_add(part(MEM_CACHED));
-    share(without(used, not_in_use), total)
+    used_pct(without(used, not_in_use), total)
 }
 
-/// An agent that has more in buffers and cache than in use (Isilon: a cache of
-/// 1.6 TB) does not count them there.
+/// Subtracts buffers and cache from the memory in use. An agent that reports more of them
+/// than is in use (Isilon: a cache of 1.6 TB) does not count them as memory in use.
 fn without(used: u64, not_in_use: u64) -> u64 {
     used.checked_sub(not_in_use).unwrap_or(used)
 }
 
-/// UCD-SNMP-MIB's memory, in bytes.
+/// The value in bytes of an object that is in kB.
 fn kilobytes(data: &PollData, object: Object) -> Option<u64> {
     data.scalar(object)?.natural()?.checked_mul(1024)
 }

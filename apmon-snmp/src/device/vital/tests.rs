@@ -45,8 +45,8 @@ fn a_recorded_cisco_3750_has_load_and_memory() {
 }
 
 #[test]
-fn a_recorded_nexus_5000_has_memory_by_its_processor() {
-    // Its cseSysMemoryUtilization says 29.
+fn a_recorded_nexus_5000_reports_memory_per_processor() {
+    // The device reports a cseSysMemoryUtilization of 29.
     let data = device(CISCO_IOS)
         .with_gauges(CPM_CPU_TOTAL_5_SEC_REV, &[(1, 23)])
         .with_gauges(CPM_CPU_TOTAL_1_MIN_REV, &[(1, 25)])
@@ -57,7 +57,7 @@ fn a_recorded_nexus_5000_has_memory_by_its_processor() {
 }
 
 #[test]
-fn of_several_cisco_processors_the_mean_counts() {
+fn the_load_of_a_cisco_is_the_mean_of_its_processors() {
     // A recorded Catalyst 6500.
     let data = device(CISCO_IOS).with_gauges(
         CPM_CPU_TOTAL_5_SEC_REV,
@@ -67,7 +67,7 @@ fn of_several_cisco_processors_the_mean_counts() {
 }
 
 #[test]
-fn cisco_s_shortest_average_counts_and_of_two_objects_the_newer() {
+fn a_cisco_s_load_is_its_shortest_average_from_the_newer_object() {
     for (objects, load) in [
         (&[(CPM_CPU_TOTAL_5_SEC, 1), (CPM_CPU_TOTAL_5_SEC_REV, 2)][..], 2.0),
         (&[(CPM_CPU_TOTAL_5_SEC, 1), (CPM_CPU_TOTAL_1_MIN_REV, 2)], 1.0),
@@ -96,7 +96,7 @@ fn a_recorded_procurve_has_load_and_memory() {
 }
 
 #[test]
-fn of_hp_s_slots_those_count_that_say_both() {
+fn only_hp_slots_that_report_total_and_free_memory_count() {
     let data = device(PROCURVE)
         .with_gauges(HP_LOCAL_MEM_TOTAL_BYTES, &[(1, 100), (2, 300), (3, 1_000_000)])
         .with_gauges(HP_LOCAL_MEM_FREE_BYTES, &[(1, 50), (2, 50), (4, 1_000_000)]);
@@ -104,7 +104,7 @@ fn of_hp_s_slots_those_count_that_say_both() {
 }
 
 #[test]
-fn a_recorded_hp_enclosure_has_memory_by_net_snmp() {
+fn a_recorded_hp_enclosure_reports_memory_through_net_snmp() {
     let data = device("1.3.6.1.4.1.11.5.7.1.2").with_integers(&[
         (MEM_TOTAL_REAL, 1_036_016),
         (MEM_AVAIL_REAL, 911_900),
@@ -128,7 +128,7 @@ fn a_recorded_juniper_has_the_figures_of_its_first_routing_engine() {
 }
 
 #[test]
-fn without_its_first_routing_engine_a_juniper_has_another_s_figures() {
+fn a_juniper_without_its_first_routing_engine_uses_another() {
     let second = [([1, 1, 0, 0], 0), ([7, 1, 0, 0], 13), ([9, 2, 0, 0], 5)];
     assert_eq!(cpu_load(&engines(JNX_OPERATING_CPU, &second)), Some(5.0));
     let none = [([1, 1, 0, 0], 0), ([7, 1, 0, 0], 13), ([9, 2, 0, 0], 0)];
@@ -152,7 +152,7 @@ fn a_recorded_air_os_has_memory_and_no_load() {
 }
 
 #[test]
-fn memory_in_use_is_without_buffers_and_cache() {
+fn buffers_and_cache_do_not_count_as_memory_in_use() {
     for (object_id, rows, pct) in [
         (LINUX, LINUX_STORAGE, 49.72),
         (LINUX, NEW_LINUX_STORAGE, 3.89),
@@ -166,7 +166,7 @@ fn memory_in_use_is_without_buffers_and_cache() {
 }
 
 #[test]
-fn a_cache_larger_than_what_is_in_use_is_not_part_of_it() {
+fn a_cache_larger_than_the_memory_in_use_is_not_subtracted() {
     let isilon = device(LINUX)
         .with_storage(ISILON_STORAGE)
         .with_integers(&[(MEM_BUFFER, 12_582_208), (MEM_CACHED, 1_614_478_456)]);
@@ -174,7 +174,7 @@ fn a_cache_larger_than_what_is_in_use_is_not_part_of_it() {
 }
 
 #[test]
-fn buffers_and_cache_without_rows_are_those_of_net_snmp() {
+fn without_rows_buffers_and_cache_come_from_net_snmp() {
     let data = device(LINUX)
         .with_storage(&LINUX_STORAGE[..2])
         .with_integers(&[(MEM_BUFFER, 171_624), (MEM_CACHED, 1_901_820)]);
@@ -182,8 +182,8 @@ fn buffers_and_cache_without_rows_are_those_of_net_snmp() {
 }
 
 #[test]
-fn memory_without_a_table_is_what_net_snmp_says_of_it() {
-    // The same Vyatta, a little later.
+fn without_a_storage_table_memory_comes_from_net_snmp() {
+    // The recorded Vyatta, a little later.
     let mut scalars = vec![
         (MEM_TOTAL_REAL, 7_844_796),
         (MEM_AVAIL_REAL, 416_276),
@@ -200,7 +200,7 @@ fn memory_without_a_table_is_what_net_snmp_says_of_it() {
 }
 
 #[test]
-fn the_best_name_of_memory_counts_else_its_type() {
+fn memory_is_recognised_by_its_name_then_by_its_type() {
     let row = |index, kind, name, used| (index, kind, name, 1, 100, Some(used));
     let rows = [
         row(1, 2, "System RAM", 1),
@@ -217,7 +217,7 @@ fn the_best_name_of_memory_counts_else_its_type() {
 }
 
 #[test]
-fn processors_are_averaged_and_what_cannot_be_is_left_out() {
+fn the_load_is_the_mean_of_the_processors_with_possible_figures() {
     let cores = |loads: &[Value]| {
         let rows: Vec<([u32; 1], Value)> = (196_608..)
             .map(|index| [index])
@@ -258,7 +258,7 @@ fn processors_are_averaged_and_what_cannot_be_is_left_out() {
 }
 
 #[test]
-fn figures_that_cannot_be_are_none() {
+fn impossible_figures_are_ignored() {
     let huge = Value::Counter64(u64::MAX);
     for data in [
         PollData::default(),
@@ -293,7 +293,7 @@ fn memory_beyond_2_tb_is_read() {
 }
 
 #[test]
-fn a_device_is_asked_for_what_its_maker_has() {
+fn a_device_is_asked_only_for_its_vendor_s_objects() {
     let asked = |vendor| {
         let (mut scalars, mut tables) = (Vec::new(), Vec::new());
         ask(vendor, &mut scalars, &mut tables);

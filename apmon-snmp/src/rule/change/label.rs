@@ -1,11 +1,11 @@
-//! The names of ports in messages.
+//! Naming ports in messages.
 
 use std::{collections::HashMap, fmt};
 
 use crate::rule::follow::Identity;
 
-/// A port in a message: its name, and if several ports have that, its short name or
-/// its number as well.
+/// The name of a port in a message; if several ports have the same name, followed by the
+/// short name or the ifIndex.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Label(String);
 
@@ -15,7 +15,7 @@ impl fmt::Display for Label {
     }
 }
 
-/// The names of ports in messages.
+/// The labels of all ports of a device, in their order.
 pub(super) fn labels<'a>(ports: impl Iterator<Item = Identity<'a>> + Clone) -> Vec<Label> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for port in ports.clone() {

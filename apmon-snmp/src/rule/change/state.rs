@@ -1,10 +1,9 @@
-//! What is remembered of ports, and how it stands in the state file.
+//! The remembered state of ports, and its format in the state file.
 //!
-//! `ports_state` is the baseline in APMonitor's shape: `{"1": {"name": ..,
-//! "oper": .., "admin": .., "macs": [..]}}` by ifIndex. `"ports_told"` is apmon's
-//! own: what was last announced where that differs from the baseline, windows,
-//! short names. If the two do not match (another program wrote the first), the
-//! baseline counts as announced.
+//! `ports_state` is the baseline in APMonitor's format: `{"1": {"name": .., "oper": ..,
+//! "admin": .., "macs": [..]}}` by ifIndex. `"ports_told"` is apmon's own: the announced
+//! state where it differs from the baseline, windows, and short names. If the two do not
+//! match because another program wrote the first, the baseline counts as announced.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,93 +13,91 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::PolledPort;
-use crate::rule::follow::Identity;
+use crate::rule::follow::OwnedIdentity;
 
 const VERSION: u32 = 1;
 
-/// What is remembered of a device's ports.
+/// The remembered state of a device's ports.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct State {
-    pub(super) ports: Vec<Tracked>,
+    pub(super) ports: Vec<TrackedPort>,
     pub(super) restart: Option<AnnouncedRestart>,
 }
 
 /// The restart that was last announced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct AnnouncedRestart {
-    /// When it was restarted.
+    /// The time of the restart.
     pub began_at: Timestamp,
-    /// When a restart was noticed after which the device has to learn its stations
-    /// again.
+    /// The time at which a restart of the device itself was last noticed; after one, the
+    /// device has to learn its stations again.
     pub seen_at: Timestamp,
 }
 
-/// A port that is there, or of which something is left to announce.
+/// A remembered port: one that is present, or about which something is still to be
+/// announced.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Tracked {
-    /// Its last ifIndex.
-    pub index: u32,
-    pub name: String,
-    pub short_name: Option<String>,
+pub(super) struct TrackedPort {
+    /// The last known ifIndex and names.
+    pub identity: OwnedIdentity,
     pub alias: Option<String>,
-    /// Its stations were never read.
+    /// Whether the stations have never been read.
     pub unread: bool,
-    /// The port at the last check; `None` if it was not there.
+    /// The port at the last check; `None` if it was absent.
     pub baseline: Option<Baseline>,
-    /// What was last announced of it.
+    /// The port as it was last announced.
     pub announced: Announced,
-    /// The announced stations that are away, and since when.
+    /// The announced stations that are absent, and since when.
     pub gone: BTreeMap<Mac, Timestamp>,
-    /// The window of the last message about its state or its stations.
+    /// The window of the last message about the port's state or stations.
     pub window: Option<Window>,
     pub alarm: Alarm,
 }
 
-/// A port at a check.
+/// The state and stations of a port at a check.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Baseline {
     pub state: PortState,
     pub macs: BTreeSet<Mac>,
 }
 
-/// A port as it was announced.
+/// The state and stations of a port as they were announced.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Announced {
-    /// Its state; `None` if it was announced as vanished, or never.
+    /// The announced state; `None` if the port was announced as vanished, or never.
     pub state: Option<PortState>,
     pub macs: BTreeSet<Mac>,
 }
 
-/// What was announced of stations that should not be there.
+/// The announcements about stations that are not allowed, or too many.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Alarm {
-    /// The window of the last message.
+    /// The window of the last such message.
     #[serde(rename = "silence", skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
-    /// Too many stations were announced.
+    /// Whether too many stations were announced.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub crowded: bool,
-    /// Stations that were announced as not allowed; if away, since when.
+    /// The stations that were announced as not allowed, and since when they are absent, if
+    /// they are.
     #[serde(rename = "told", skip_serializing_if = "BTreeMap::is_empty")]
     pub announced: BTreeMap<Mac, Option<Timestamp>>,
-    /// Stations that are still to be announced as not allowed.
+    /// The stations that are still to be announced as not allowed.
     #[serde(rename = "untold", skip_serializing_if = "BTreeSet::is_empty")]
     pub unannounced: BTreeSet<Mac>,
 }
 
-impl Tracked {
-    /// A port that is not known yet.
+impl TrackedPort {
+    /// Starts tracking a port, of which nothing counts as announced.
     pub(super) fn new(port: &PolledPort) -> Self {
         Self {
-            index: port.index,
-            name: port.name.clone(),
-            short_name: port.short_name.clone(),
+            identity: port.identity.clone(),
             ..Self::default()
         }
     }
 
-    /// A port of the first check: it counts as announced.
+    /// Starts tracking a port at the first check: its state counts as announced.
     pub(super) fn at_first(port: &PolledPort) -> Self {
         let mut tracked = Self::new(port);
         tracked.observe(Some(port), None, &BTreeSet::new());
@@ -108,8 +105,8 @@ impl Tracked {
         tracked
     }
 
-    /// Takes the port as it is polled now. If its stations could not be read, the
-    /// last known ones are kept; those read for the first time count as announced.
+    /// Updates the baseline from the current poll. If the stations could not be read, the last
+    /// known ones are kept; stations read for the first time count as announced.
     pub(super) fn observe(
         &mut self,
         port: Option<&PolledPort>,
@@ -120,11 +117,9 @@ impl Tracked {
             self.baseline = None;
             return;
         };
-        self.index = port.index;
-        self.name.clone_from(&port.name);
-        if port.short_name.is_some() {
-            self.short_name.clone_from(&port.short_name);
-        }
+        let short_name = self.identity.short_name.take();
+        self.identity.clone_from(&port.identity);
+        self.identity.short_name = self.identity.short_name.take().or(short_name);
         if port.alias.is_some() {
             self.alias.clone_from(&port.alias);
         }
@@ -145,32 +140,24 @@ impl Tracked {
         self.baseline = Some(Baseline { state, macs });
     }
 
-    pub(super) fn identity(&self) -> Identity<'_> {
-        Identity {
-            index: self.index,
-            name: &self.name,
-            short_name: self.short_name.as_deref(),
-        }
-    }
-
     pub(super) fn names(&self) -> [Option<&str>; 3] {
         [
-            Some(&self.name),
-            self.short_name.as_deref(),
+            Some(&self.identity.name),
+            self.identity.short_name.as_deref(),
             self.alias.as_deref(),
         ]
     }
 
-    /// Its name in the history.
+    /// The port's name in the history.
     pub(super) fn shown_name(&self) -> String {
-        match (&self.name, &self.short_name) {
+        match (&self.identity.name, &self.identity.short_name) {
             (name, Some(short)) if name.is_empty() => short.clone(),
             (name, _) => name.clone(),
         }
     }
 
-    /// Whether nothing is left to remember: the port is gone, that was announced, and
-    /// no window is open.
+    /// Whether nothing is left to remember: the port is gone, its departure was announced,
+    /// and no window is open.
     pub(super) fn is_over(&self) -> bool {
         self.baseline.is_none() && self.announced.state.is_none() && self.window.is_none()
     }
@@ -186,26 +173,24 @@ impl Tracked {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct StoredState {
     v: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     restart: Option<AnnouncedRestart>,
-    ports: Vec<WrittenPort>,
+    ports: Vec<StoredPort>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct WrittenPort {
-    index: u32,
-    name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    short_name: Option<String>,
+struct StoredPort {
+    #[serde(flatten)]
+    identity: OwnedIdentity,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     alias: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unread: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     absent: bool,
-    /// `None` if the baseline was announced.
+    /// `None` if the announced state equals the baseline.
     #[serde(rename = "told", default, skip_serializing_if = "Option::is_none")]
     announced: Option<Announced>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -221,21 +206,22 @@ fn is_default(alarm: &Alarm) -> bool {
 }
 
 impl State {
-    /// The key of the baseline.
+    /// The state-file key of the baseline.
     pub(crate) const BASELINE: &'static str = "ports_state";
-    /// The key of what was announced.
+    /// The state-file key of the announced state.
     pub(crate) const ANNOUNCED: &'static str = "ports_told";
 
-    /// Reads the two values; `None` if there is no readable baseline, or an empty one
-    /// that is not ours: the next check is then the first.
+    /// Reads the two values of the state file; `None` if there is no readable baseline, or an
+    /// empty one that apmon did not write. The next check then counts as the first.
     pub(crate) fn read(baseline: Option<&str>, announced: Option<&str>) -> Option<Self> {
         let baseline: Map<String, Value> = serde_json::from_str(baseline?).ok()?;
         let ports = baseline
             .iter()
             .filter_map(|(index, port)| read_baseline(index, port));
-        let mut ports: Vec<Tracked> = ports.collect();
+        let mut ports: Vec<TrackedPort> = ports.collect();
         let announced = announced.and_then(|text| serde_json::from_str(text).ok());
-        let announced: Option<Written> = announced.filter(|announced: &Written| announced.v == VERSION);
+        let announced: Option<StoredState> =
+            announced.filter(|announced: &StoredState| announced.v == VERSION);
         if ports.is_empty() && announced.is_none() {
             return None;
         }
@@ -247,30 +233,29 @@ impl State {
                 written.complete(port);
             }
         }
-        ports.sort_by_key(|port| (port.baseline.is_none(), port.index));
+        ports.sort_by_key(|port| (port.baseline.is_none(), port.identity.index));
         Some(Self { ports, restart })
     }
 
-    /// The baseline as it stands in the state file.
+    /// Formats the baseline for the state file.
     pub(crate) fn baseline(&self) -> String {
         let mut all = Map::new();
         for port in &self.ports {
             if let Some(baseline) = &port.baseline {
                 let PortState { oper, admin } = baseline.state;
                 let (oper, admin) = (oper.as_str(), admin.as_str());
-                let value = json!({ "name": port.name, "oper": oper, "admin": admin, "macs": baseline.macs });
-                all.insert(port.index.to_string(), value);
+                let OwnedIdentity { index, name, .. } = &port.identity;
+                let value = json!({ "name": name, "oper": oper, "admin": admin, "macs": baseline.macs });
+                all.insert(index.to_string(), value);
             }
         }
         Value::Object(all).to_string()
     }
 
-    /// What was announced, as it stands in the state file.
+    /// Formats the announced state for the state file.
     pub(crate) fn announced(&self) -> String {
-        let ports = self.ports.iter().map(|port| WrittenPort {
-            index: port.index,
-            name: port.name.clone(),
-            short_name: port.short_name.clone(),
+        let ports = self.ports.iter().map(|port| StoredPort {
+            identity: port.identity.clone(),
             alias: port.alias.clone(),
             unread: port.unread,
             absent: port.baseline.is_none(),
@@ -279,27 +264,30 @@ impl State {
             window: port.window,
             alarm: port.alarm.clone(),
         });
-        let written = Written {
+        let written = StoredState {
             v: VERSION,
             restart: self.restart,
             ports: ports.collect(),
         };
-        serde_json::to_string(&written).expect("its keys are texts")
+        serde_json::to_string(&written).expect("the keys of its maps become JSON strings")
     }
 }
 
-/// Reads a port of the baseline as far as possible: an unreadable state is unknown,
+/// Reads a port of the baseline as far as possible: an unreadable state becomes unknown,
 /// an unreadable station is left out.
-fn read_baseline(index: &str, port: &Value) -> Option<Tracked> {
+fn read_baseline(index: &str, port: &Value) -> Option<TrackedPort> {
     let index = index.parse().ok()?;
     let port = port.as_object()?;
     let text = |key: &str| port.get(key).and_then(Value::as_str);
     let status =
         |key: &str| -> PortStatus { text(key).and_then(|text| text.parse().ok()).unwrap_or_default() };
     let macs = port.get("macs").and_then(Value::as_array).into_iter().flatten();
-    let mut tracked = Tracked {
-        index,
-        name: text("name").unwrap_or_default().to_owned(),
+    let mut tracked = TrackedPort {
+        identity: OwnedIdentity {
+            index,
+            name: text("name").unwrap_or_default().to_owned(),
+            short_name: None,
+        },
         baseline: Some(Baseline {
             state: PortState {
                 oper: status("oper"),
@@ -307,19 +295,20 @@ fn read_baseline(index: &str, port: &Value) -> Option<Tracked> {
             },
             macs: macs.filter_map(|mac| mac.as_str()?.parse().ok()).collect(),
         }),
-        ..Tracked::default()
+        ..TrackedPort::default()
     };
     tracked.mark_announced();
     Some(tracked)
 }
 
-impl WrittenPort {
-    fn is_of(&self, port: &Tracked) -> bool {
-        port.baseline.is_some() && (self.index, &self.name) == (port.index, &port.name)
+impl StoredPort {
+    fn is_of(&self, port: &TrackedPort) -> bool {
+        port.baseline.is_some()
+            && (self.identity.index, &self.identity.name) == (port.identity.index, &port.identity.name)
     }
 
-    fn complete(self, port: &mut Tracked) {
-        port.short_name = self.short_name;
+    fn complete(self, port: &mut TrackedPort) {
+        port.identity.short_name = self.identity.short_name;
         port.alias = self.alias;
         port.unread = self.unread;
         if let Some(announced) = self.announced {
@@ -330,11 +319,9 @@ impl WrittenPort {
         port.alarm = self.alarm;
     }
 
-    fn absent(self) -> Tracked {
-        Tracked {
-            index: self.index,
-            name: self.name,
-            short_name: self.short_name,
+    fn absent(self) -> TrackedPort {
+        TrackedPort {
+            identity: self.identity,
             alias: self.alias,
             unread: self.unread,
             baseline: None,

@@ -1,4 +1,4 @@
-//! Stations on ports: which changes to announce, and which stations are not allowed.
+//! Deciding which changes of stations to announce, and which stations are not allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,15 +7,16 @@ use jiff::Timestamp;
 
 use super::{
     LONG_ABSENCE, MacChanges, PortAlertOptions, PortPair, age,
-    state::Tracked,
+    state::TrackedPort,
     station_change::{Move, StationChanges},
     wording,
 };
 
-/// Stations of a port that are remembered as not allowed.
+/// The most stations per port that are remembered as not allowed.
 const MOST_FORBIDDEN: usize = 1_000;
 
-/// The changes to announce for each port, if it may announce any now.
+/// The changes of stations to announce for each port, provided that its window allows a
+/// message.
 pub(super) fn changes_to_announce(
     pairs: &[PortPair<'_>],
     options: &PortAlertOptions,
@@ -24,8 +25,8 @@ pub(super) fn changes_to_announce(
     if options.mac_changes == MacChanges::No {
         return vec![StationChanges::default(); pairs.len()];
     }
-    // The ports on which stations were announced that are not there, and the
-    // stations that a port has to announce.
+    // Where announced stations have left, and the stations that are still to be announced
+    // somewhere.
     let mut left: BTreeMap<Mac, usize> = BTreeMap::new();
     let mut waiting: BTreeSet<Mac> = BTreeSet::new();
     for (i, pair) in pairs.iter().enumerate() {
@@ -68,8 +69,8 @@ pub(super) fn changes_to_announce(
     changes.collect()
 }
 
-/// Announces stations that are not allowed, and too many of them. These messages
-/// have a window of their own.
+/// Announces stations that are not allowed, and too many stations. These messages have a
+/// window of their own.
 pub(super) fn raise_alarms(
     pair: &mut PortPair<'_>,
     options: &PortAlertOptions,
@@ -119,7 +120,8 @@ pub(super) fn raise_alarms(
             alarm.announced.insert(mac, gone_at);
         }
         while alarm.announced.len() > MOST_FORBIDDEN {
-            // The one that has been away the longest; one that is there only if all are.
+            // The station that has been absent the longest; a present one only if none is
+            // absent.
             let oldest = alarm
                 .announced
                 .iter()
@@ -139,8 +141,8 @@ pub(super) fn raise_alarms(
     }
 }
 
-impl Tracked {
-    /// Notes since when announced stations are away. One that comes back after a long
+impl TrackedPort {
+    /// Records since when announced stations are absent. A station that returns after a long
     /// absence no longer counts as announced.
     pub(super) fn note_absences(&mut self, now: Timestamp) {
         let Some(baseline) = &self.baseline else { return };
@@ -157,7 +159,7 @@ impl Tracked {
         }
     }
 
-    /// Notes that changes of its stations were announced.
+    /// Records that these changes of stations were announced.
     pub(super) fn announce_stations(&mut self, changes: &StationChanges) {
         let announced = &mut self.announced.macs;
         announced.extend(&changes.appeared);
@@ -174,7 +176,7 @@ impl Tracked {
         self.gone.clear();
     }
 
-    /// Counts its stations as announced.
+    /// Marks the present stations as announced.
     pub(super) fn mark_stations_announced(&mut self) {
         self.gone.clear();
         self.announced.macs = self
@@ -184,7 +186,7 @@ impl Tracked {
             .unwrap_or_default();
     }
 
-    /// Counts all of it as announced.
+    /// Marks the port's state and stations as announced, and closes its windows.
     pub(super) fn mark_announced(&mut self) {
         self.announced.state = self.baseline.as_ref().map(|baseline| baseline.state);
         self.mark_stations_announced();

@@ -1,26 +1,26 @@
-//! Stations that appeared on a port, left it or moved to it.
+//! Changes of the stations on a port.
 
 use apmon_core::Mac;
 
 use super::label::Label;
 
-/// What is to be announced about the stations on a port.
+/// The changes of a port's stations that are to be announced.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct StationChanges {
-    /// Stations that are there, and were announced nowhere.
+    /// The stations that are present and were not announced anywhere.
     pub appeared: Vec<Mac>,
-    /// Stations that were announced there, and are not.
+    /// The stations that were announced on the port and have left.
     pub gone: Vec<Mac>,
-    /// Stations that are there, and were announced on another port.
+    /// The stations that are present and were announced on another port.
     pub moved: Vec<Move>,
 }
 
-/// A station that is on another port.
+/// The move of a station from another port.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Move {
     pub mac: Mac,
-    /// The place of that other port among the pairs.
+    /// The index of the other port among the pairs.
     pub from: usize,
-    /// The name of that other port.
+    /// The label of the other port.
     pub label: Label,
 }

@@ -30,17 +30,19 @@ fn macs(last: &[u8]) -> Option<BTreeSet<Mac>> {
 fn port(index: u32, state: PortState, stations: &[u8]) -> PolledPort {
     PolledPort {
         is_partial: false,
-        index,
-        name: format!("GigabitEthernet0/{index}"),
-        short_name: Some(format!("Gi0/{index}")),
+        identity: OwnedIdentity {
+            index,
+            name: format!("GigabitEthernet0/{index}"),
+            short_name: Some(format!("Gi0/{index}")),
+        },
         alias: None,
         state,
         macs: macs(stations),
     }
 }
 
-/// A device that is checked now and then. What is remembered goes through the
-/// state file each time.
+/// A device that is checked repeatedly. The remembered state goes through the format of
+/// the state file each time.
 struct Device {
     kept: Option<(String, String)>,
     options: PortAlertOptions,
@@ -52,7 +54,7 @@ struct Device {
 }
 
 impl Device {
-    /// One message for each port in 10 minutes.
+    /// A device with windows of 10 minutes.
     fn new() -> Self {
         let policy = Policy {
             notify_every: Duration::from_secs(600),
@@ -80,7 +82,7 @@ impl Device {
         Timestamp::from_second(1_790_000_000 + self.secs).unwrap()
     }
 
-    /// Checks the device 30 s later: label and text of what is announced.
+    /// Checks the device 30 s later, and returns label and text of each message.
     fn check(&mut self, ports: &[PolledPort]) -> Vec<String> {
         self.check_after(30, ports)
     }
@@ -106,7 +108,7 @@ impl Device {
             .collect()
     }
 
-    /// What the history has of the last check.
+    /// The changes that the last check added to the history.
     fn history(&self) -> Vec<(u32, PortEvent, bool)> {
         let changes = self.changes.iter();
         changes
@@ -162,7 +164,7 @@ fn one_check_announces_a_port_once_per_label() {
 }
 
 #[test]
-fn nothing_is_announced_in_the_window_and_the_state_is_after_it() {
+fn changes_within_the_window_wait_and_the_state_is_announced_after_it() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[])]);
     assert_eq!(device.check(&[port(1, DOWN, &[])]).len(), 1);
@@ -172,7 +174,7 @@ fn nothing_is_announced_in_the_window_and_the_state_is_after_it() {
     };
     for state in [UP, DOWN, testing] {
         assert_eq!(device.check(&[port(1, state, &[])]), nothing());
-        assert_eq!(device.changes.len(), 1, "the history has it");
+        assert_eq!(device.changes.len(), 1, "the change is in the history");
         assert!(!device.changes[0].notified);
     }
     assert_eq!(
@@ -230,7 +232,7 @@ fn ignored_ports_are_remembered_and_not_announced() {
         assert!(device.kept.as_ref().unwrap().0.contains("\"oper\":\"down\""));
         assert_eq!(device.check(&[port(2, UP, &[])]), nothing(), "{pattern} vanished");
         assert_eq!(device.check(&[seen(UP, &[]), port(2, UP, &[])]), nothing());
-        // What happened while the port was ignored is not announced.
+        // Changes from the time when the port was ignored are not announced.
         device.options.ignore_ports.clear();
         assert_eq!(device.check(&[seen(UP, &[]), port(2, UP, &[])]), nothing());
     }
@@ -241,7 +243,10 @@ fn a_renumbering_is_not_announced() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[1]), port(2, DOWN, &[2])]);
     let renumbered = [(10, port(1, UP, &[1])), (1, port(2, DOWN, &[2]))];
-    let renumbered = renumbered.map(|(index, port)| PolledPort { index, ..port });
+    let renumbered = renumbered.map(|(index, mut port)| {
+        port.identity.index = index;
+        port
+    });
     assert_eq!(device.check(&renumbered), nothing());
     assert_eq!(device.history(), []);
     let (baseline, _) = device.kept.clone().unwrap();
@@ -249,11 +254,11 @@ fn a_renumbering_is_not_announced() {
         baseline.starts_with(r#"{"1":{"name":"GigabitEthernet0/2","oper":"down""#),
         "{baseline}"
     );
-    // The window moves with it.
+    // The window follows the port.
     let mut changed = renumbered.clone();
     changed[0].state = DOWN;
     assert_eq!(device.check(&changed).len(), 1);
-    changed[0].index = 7;
+    changed[0].identity.index = 7;
     changed[0].state = UP;
     assert_eq!(device.check(&changed), nothing());
     assert_eq!(device.check_after(600, &changed).len(), 1);
@@ -279,14 +284,14 @@ fn ports_that_come_and_go_are_announced() {
     assert_eq!(
         device.check(&[port(1, UP, &[]), port(2, UP, &[1, 2])]),
         nothing(),
-        "it is back"
+        "the port is back"
     );
     assert_eq!(
         device.check_after(600, &[port(1, UP, &[])]),
         ["PORT CHANGE: GigabitEthernet0/2 vanished (was oper=up admin=up)"]
     );
     assert_eq!(device.check_after(1_200, &[port(1, UP, &[])]), nothing());
-    assert!(!device.kept.unwrap().1.contains("Gi0/2"), "nothing is left of it");
+    assert!(!device.kept.unwrap().1.contains("Gi0/2"), "the port is forgotten");
 }
 
 #[test]
@@ -313,7 +318,7 @@ fn a_lost_stack_member_is_one_message_and_so_is_its_return() {
         "{announced:?}"
     );
     assert_eq!(device.check_after(1_200, &all), nothing());
-    // Ten are announced one by one.
+    // Up to ten ports are announced one by one.
     assert_eq!(device.check_after(5_000, &all[..38]).len(), 10);
 }
 
@@ -329,7 +334,7 @@ fn a_restart_is_announced_once() {
         device.check(&ports),
         ["RESTARTED: restarted, up for 3 mins 0 secs"]
     );
-    // The counts of before the restart came back after a crash of ours.
+    // After a crash of apmon, the counters from before the restart are compared again.
     device.restart = Restart::Device;
     device.uptimes.host = Some(21_000);
     assert_eq!(device.check(&ports), nothing());
@@ -350,15 +355,16 @@ fn a_restart_is_announced_once() {
 fn ports_with_the_same_name_are_distinguished() {
     let mut device = Device::new();
     let nic = |index, short: Option<&str>, state| PolledPort {
-        name: "Ethernet".into(),
-        short_name: short.map(str::to_owned),
+        identity: OwnedIdentity {
+            index,
+            name: "Ethernet".into(),
+            short_name: short.map(str::to_owned),
+        },
         ..port(index, state, &[])
     };
     let ports = |state| {
-        let nameless = PolledPort {
-            name: String::new(),
-            ..nic(3, None, state)
-        };
+        let mut nameless = nic(3, None, state);
+        nameless.identity.name.clear();
         [nic(1, None, state), nic(2, Some("lan2"), state), nameless]
     };
     device.check(&ports(UP));
@@ -374,7 +380,7 @@ fn ports_with_the_same_name_are_distinguished() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_prolongs_no_window() {
+fn a_clock_set_back_does_not_prolong_a_window() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[])]);
     assert_eq!(device.check(&[port(1, DOWN, &[])]).len(), 1);

@@ -1,4 +1,4 @@
-//! The sentences about ports. APMonitor's where it has them.
+//! The sentences of messages about ports: APMonitor's own, where it has one.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::rule::restart::Restart;
 
 /// The most stations that a message names; the others are only counted.
 const MOST_STATIONS: usize = 10;
-/// The most ports that a message names.
+/// The most ports that a message names; the others are only counted.
 const MOST_PORTS: usize = 5;
 
 fn notice(label: &str, text: String) -> Notice {
@@ -30,12 +30,13 @@ pub(super) fn mac_change(text: String) -> Notice {
     notice("PORT MAC CHANGE", text)
 }
 
-/// `24 ports vanished: Gi2/0/1, Gi2/0/2, Gi2/0/3, Gi2/0/4, Gi2/0/5 and 19 more`.
+/// The sentence for several ports at once: `24 ports vanished: Gi2/0/1, Gi2/0/2, Gi2/0/3,
+/// Gi2/0/4, Gi2/0/5 and 19 more`.
 pub(super) fn together(names: &[String], what: &str) -> String {
     format!("{} ports {what}: {}", names.len(), list(names, MOST_PORTS))
 }
 
-/// A port that was not there, with its stations.
+/// The sentence for a port that appeared, with its stations.
 pub(super) fn appeared(port: &Label, state: PortState, changes: &StationChanges) -> String {
     let mut text = format!("{port} appeared {state}");
     if !changes.appeared.is_empty() {
@@ -44,7 +45,7 @@ pub(super) fn appeared(port: &Label, state: PortState, changes: &StationChanges)
     with_moves(Some(text), port, &changes.moved).unwrap_or_default()
 }
 
-/// Who came, went and moved; `None` where that is nobody.
+/// The sentence for stations that appeared, left or moved; `None` without changes.
 pub(super) fn stations(port: &Label, changes: &StationChanges) -> Option<String> {
     let mut text = None;
     if !changes.appeared.is_empty() || !changes.gone.is_empty() {
@@ -59,7 +60,7 @@ pub(super) fn stations(port: &Label, changes: &StationChanges) -> Option<String>
     with_moves(text, port, &changes.moved)
 }
 
-/// `; MAC AA:.. moved from X to Y` for each port they come from.
+/// Appends `; MAC AA:.. moved from X to Y` for each port from which stations came.
 fn with_moves(text: Option<String>, port: &Label, moved: &[Move]) -> Option<String> {
     let mut parts: Vec<String> = text.into_iter().collect();
     let mut origins: Vec<(usize, &Label, Vec<Mac>)> = Vec::new();
@@ -89,8 +90,8 @@ pub(super) fn too_many(port: &Label, count: usize, most: u32) -> Notice {
     notice("TOO MANY STATIONS", text)
 }
 
-/// `restarted, up for 3 mins 0 secs`. Of an agent that runs on a device which
-/// has gone on, how long it has been running is nobody's concern.
+/// The sentence for a restart: `restarted, up for 3 mins 0 secs`. If only the agent was
+/// restarted while the device kept running, its uptime does not matter.
 pub(super) fn restarted(what: Restart, up_for: Duration) -> Notice {
     let text = match what {
         Restart::Agent => "its SNMP agent was restarted".to_owned(),

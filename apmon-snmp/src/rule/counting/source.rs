@@ -1,42 +1,31 @@
-//! Which data source a port's figures go to: that of the ifIndex it had first,
-//! whatever its number is now.
+//! Assigning data sources to ports: a port keeps the one of the first ifIndex it had,
+//! whatever its ifIndex is now.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::rule::follow::{Identity, follow};
+use crate::rule::follow::{Identity, OwnedIdentity, follow};
 
-/// The most absent ports that are remembered.
+/// The most absent ports whose data sources are remembered.
 const MOST_ABSENT: usize = 512;
 
-/// Where the figures of a device's ports go. Kept in the state file, as
-/// `port_sources`: samples must not end up in another port's archive.
+/// The data sources of a device's ports. They are kept in the state file, as
+/// `port_sources`, so that samples never end up in another port's archive.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Sources {
-    /// Those that are not there last, the longest absent of them first.
+    /// The present ports, followed by the absent ones, of which the longest absent comes
+    /// first.
     known: Vec<KnownPort>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct KnownPort {
     source: u32,
-    index: u32,
-    name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    short_name: Option<String>,
+    #[serde(flatten)]
+    identity: OwnedIdentity,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     absent: bool,
-}
-
-impl KnownPort {
-    fn identity(&self) -> Identity<'_> {
-        Identity {
-            index: self.index,
-            name: &self.name,
-            short_name: self.short_name.as_deref(),
-        }
-    }
 }
 
 /// The data source that a port's figures go to.
@@ -44,15 +33,15 @@ impl KnownPort {
 pub(crate) struct SourceAssignment {
     /// The number in `if{index}_in`.
     pub source: u32,
-    /// Whether this port's figures did not go there before.
+    /// Whether the data source is new to this port.
     pub is_new: bool,
 }
 
 impl Sources {
-    /// The key in the state file.
+    /// The state-file key.
     pub(crate) const KEY: &'static str = "port_sources";
 
-    /// From what the state file has; nothing is known where it cannot be read.
+    /// Parses the value of the state file. Unreadable text means that no port is known.
     pub(crate) fn read(text: Option<&str>) -> Self {
         let known = text.and_then(|text| serde_json::from_str(text).ok());
         let mut known: Vec<KnownPort> = known.unwrap_or_default();
@@ -60,22 +49,22 @@ impl Sources {
         Self { known }
     }
 
-    /// As it stands in the state file.
+    /// Formats the value for the state file.
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(&self.known).expect("numbers and texts can be written as JSON")
     }
 
-    /// The data sources that are in use, or were.
+    /// The numbers of the data sources that are or were in use.
     pub(super) fn numbers(&self) -> BTreeSet<u32> {
         self.known.iter().map(|known| known.source).collect()
     }
 
     /// Assigns a data source to each of these ports, in their order.
     ///
-    /// A port keeps its data source. A new one has that of its ifIndex; where
-    /// another port has that one, the next above all numbers in use. The source
-    /// of a port that is gone waits for its return, but not if another port has
-    /// its ifIndex now: an interface was renamed, or a PPP line dialled again.
+    /// A known port keeps its data source. A new port gets the one of its ifIndex or, if
+    /// another port has that, the next above all numbers in use. The source of an absent port
+    /// is reserved for its return, unless another port now has its ifIndex: an interface was
+    /// renamed, or a PPP line was redialled.
     pub(crate) fn assign(&mut self, ports: &[Identity<'_>]) -> Vec<SourceAssignment> {
         let absent = self.known.iter().position(|known| known.absent);
         let (here, away) = self.known.split_at(absent.unwrap_or(self.known.len()));
@@ -91,7 +80,7 @@ impl Sources {
         let mut given = BTreeSet::new();
         let mut next = Vec::with_capacity(ports.len());
         let mut assignments = Vec::with_capacity(ports.len());
-        // Ports that have a source keep it, before new ones choose.
+        // Numbers for new ports start above all that are known or could be chosen.
         let mut highest = self.known.iter().map(|known| known.source).max().unwrap_or(0);
         highest = highest.max(ports.iter().map(|port| port.index).max().unwrap_or(0));
         for (port, at) in ports.iter().zip(&found) {
@@ -104,7 +93,8 @@ impl Sources {
                     let mut candidates = self.known.iter().enumerate();
                     let is_free = !used.contains(&port.index);
                     let is_left = candidates.all(|(at, known)| {
-                        known.source != port.index || (!followed.contains(&at) && known.index == port.index)
+                        known.source != port.index
+                            || (!followed.contains(&at) && known.identity.index == port.index)
                     });
                     let source = match is_free && is_left {
                         true => port.index,
@@ -118,9 +108,7 @@ impl Sources {
             assignments.push(assignment);
             next.push(KnownPort {
                 source: assignment.source,
-                index: port.index,
-                name: port.name.to_owned(),
-                short_name: port.short_name.map(str::to_owned),
+                identity: (*port).into(),
                 absent: false,
             });
         }
@@ -130,7 +118,7 @@ impl Sources {
             .enumerate()
             .filter(|(at, known)| !followed.contains(at) && !given.contains(&known.source));
         let mut gone: Vec<KnownPort> = gone.map(|(_, known)| known.clone()).collect();
-        // Those that went now are the last.
+        // Ports that have just gone come last.
         gone.sort_by_key(|known| !known.absent);
         let too_many = gone.len().saturating_sub(MOST_ABSENT);
         next.extend(gone.into_iter().skip(too_many).map(|known| KnownPort {
@@ -143,11 +131,11 @@ impl Sources {
 }
 
 fn follow_known(known: &[KnownPort], ports: &[Identity<'_>]) -> Vec<Option<usize>> {
-    let known: Vec<_> = known.iter().map(KnownPort::identity).collect();
+    let known: Vec<_> = known.iter().map(|known| known.identity.borrowed()).collect();
     follow(&known, ports)
 }
 
-/// The next number above all in use; a free one below where there is none.
+/// The next number above all in use or, if there is none, the lowest free one.
 fn free_after(highest: &mut u32, used: &BTreeSet<u32>) -> u32 {
     if let Some(next) = highest.checked_add(1) {
         *highest = next;

@@ -1,96 +1,99 @@
-//! One count, then and now.
+//! The growth of one counter between two reads.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::rule::{counted::Counted, restart::Restart};
+use crate::rule::{counter_value::CounterValue, restart::Restart};
 
-/// A count as it was last.
+/// A counter as it was last read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Remembered {
-    /// The count, gone on where a 32-bit one started anew: its lower half is
-    /// then what the agent had.
+pub(super) struct StoredCounter {
+    /// The value, extended to 64 bits: a 32-bit counter that has wrapped continues
+    /// here, and its lower half is what the agent reported.
     pub value: u64,
-    /// It is a Counter64.
+    /// Whether the agent reported a Counter64.
     pub is_64: bool,
     /// When it was read.
     pub at: Timestamp,
 }
 
-/// What became of a count.
+/// The change of a counter since it was last read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Step {
-    /// It is not known from before, or counts otherwise now.
-    Anew,
-    /// It went on.
-    On {
-        /// By so much.
-        by: u64,
-        /// Since then.
+pub(super) enum CounterStep {
+    /// The counter is new, was reset, or changed its width: its difference to the
+    /// last value means nothing.
+    Reset,
+    /// The counter continued, possibly by wrapping.
+    Continued {
+        /// The growth since then.
+        delta: u64,
+        /// When it was last read.
         since: Timestamp,
     },
 }
 
-impl Step {
+impl CounterStep {
     pub(super) fn continues(self) -> bool {
-        matches!(self, Self::On { .. })
+        matches!(self, Self::Continued { .. })
     }
 }
 
-/// Zero where the clock was set back.
+/// The time since `since`; zero if the clock was set back.
 pub(super) fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
-/// What became of a count that may grow by `most` in a second.
-pub(super) fn step(
-    before: Option<Remembered>,
-    counted: Counted,
-    most: u64,
+/// Compares a counter with its last value. It can grow by at most `max_rate` per
+/// second.
+pub(super) fn advance(
+    before: Option<StoredCounter>,
+    current: CounterValue,
+    max_rate: u64,
     restart: Restart,
     now: Timestamp,
-) -> (Remembered, Step) {
+) -> (StoredCounter, CounterStep) {
     let grown = before
-        .filter(|before| before.is_64 == counted.is_64 && !restart.is_of_counts())
+        .filter(|before| before.is_64 == current.is_64 && !restart.resets_counters())
         .and_then(|before| {
-            let by = match counted.is_64 {
-                true => grown_64(before.value, counted.value, restart),
+            let delta = match current.is_64 {
+                true => delta_64(before.value, current.value, restart),
                 false => {
-                    // What the agent had; a count beyond 32 bits cannot be one of 32.
+                    // The value as the agent reported it.
                     let was = before.value & u64::from(u32::MAX);
                     let passed = elapsed(before.at, now);
-                    grown_32(was, counted.value, most, passed, restart)
+                    delta_32(was, current.value, max_rate, passed, restart)
                 }
             };
-            Some((before, by?))
+            Some((before, delta?))
         });
     let (value, step) = match grown {
-        Some((before, by)) => {
+        Some((before, delta)) => {
             let since = before.at;
-            (before.value.wrapping_add(by), Step::On { by, since })
+            let step = CounterStep::Continued { delta, since };
+            (before.value.wrapping_add(delta), step)
         }
-        None => (counted.value, Step::Anew),
+        None => (current.value, CounterStep::Reset),
     };
-    let next = Remembered {
+    let next = StoredCounter {
         value,
-        is_64: counted.is_64,
+        is_64: current.is_64,
         at: now,
     };
     (next, step)
 }
 
-fn grown_64(was: u64, is: u64, restart: Restart) -> Option<u64> {
+fn delta_64(was: u64, is: u64, restart: Restart) -> Option<u64> {
     const QUARTER: u64 = 1 << 62;
-    let starts_anew = was >= 3 * QUARTER && is < QUARTER && restart == Restart::No;
-    (is >= was || starts_anew).then(|| is.wrapping_sub(was))
+    let wrapped = was >= 3 * QUARTER && is < QUARTER && restart == Restart::No;
+    (is >= was || wrapped).then(|| is.wrapping_sub(was))
 }
 
-fn grown_32(was: u64, is: u64, most: u64, passed: Duration, restart: Restart) -> Option<u64> {
-    if let Some(by) = is.checked_sub(was) {
-        return Some(by);
+fn delta_32(was: u64, is: u64, max_rate: u64, passed: Duration, restart: Restart) -> Option<u64> {
+    if let Some(delta) = is.checked_sub(was) {
+        return Some(delta);
     }
-    let by = (1_u64 << 32) + is - was;
-    let possible = u128::from(most) * passed.as_millis() / 1_000;
-    (restart == Restart::No && u128::from(by) <= possible).then_some(by)
+    let delta = (1_u64 << 32) + is - was;
+    let possible = u128::from(max_rate) * passed.as_millis() / 1_000;
+    (restart == Restart::No && u128::from(delta) <= possible).then_some(delta)
 }

@@ -7,8 +7,8 @@ mod source;
 
 const GIGABIT: u64 = 1_000_000_000;
 
-/// An agent whose counts are read now and then; what is remembered goes through
-/// its JSON each time.
+/// An agent whose counters are read repeatedly. The remembered state goes through its JSON
+/// each time.
 #[derive(Default)]
 struct Agent {
     counts: Option<String>,
@@ -58,7 +58,7 @@ impl Agent {
         self.counts = Some(text);
     }
 
-    /// The ports are read 60 s after the last time.
+    /// Reads the ports, 60 s after the last time.
     fn read(&mut self, ports: &[Port<'_>]) -> Figures {
         self.pass(60);
         let mut sources = Sources::read(self.sources.as_deref());
@@ -83,7 +83,7 @@ impl Agent {
         Figures(metrics)
     }
 
-    fn read_named(&mut self, name: &'static str, parts: &[(&str, Option<Counted>)]) -> Figures {
+    fn read_named(&mut self, name: &'static str, parts: &[(&str, Option<CounterValue>)]) -> Figures {
         let mut counting = self.check();
         let parts = parts.iter().map(|(part, counted)| ((*part).to_owned(), *counted));
         let parts = parts.collect();
@@ -100,25 +100,25 @@ impl Figures {
         self.0.iter().map(|metric| metric.name.as_ref()).collect()
     }
 
-    /// The count, and whether it continues.
+    /// The value of a figure, and whether it continues.
     fn of(&self, name: &str) -> Option<(u64, bool)> {
         let metric = self.0.iter().find(|metric| metric.name == name)?;
         match metric.reading {
             Reading::Counter { value, continues } => Some((value, continues)),
-            Reading::Gauge(_) => panic!("{name} is a count"),
+            Reading::Gauge(_) => panic!("{name} is not a counter"),
         }
     }
 }
 
-fn wide(value: u64) -> Option<Counted> {
-    Some(Counted { value, is_64: true })
+fn wide(value: u64) -> Option<CounterValue> {
+    Some(CounterValue { value, is_64: true })
 }
 
-fn narrow(value: u64) -> Option<Counted> {
-    Some(Counted { value, is_64: false })
+fn narrow(value: u64) -> Option<CounterValue> {
+    Some(CounterValue { value, is_64: false })
 }
 
-fn octets(count: Option<Counted>) -> PortCounts {
+fn octets(count: Option<CounterValue>) -> PortCounts {
     PortCounts {
         in_octets: count,
         ..PortCounts::default()
@@ -190,7 +190,7 @@ fn the_figures_have_the_seeds_names_and_order() {
 }
 
 #[test]
-fn counts_go_on_from_the_second_check() {
+fn counters_continue_from_the_second_check() {
     let mut agent = Agent::new();
     agent.read(&[(1, "a", octets(wide(100)))]);
     let figures = agent.read(&[(1, "a", octets(wide(150)))]);
@@ -199,7 +199,7 @@ fn counts_go_on_from_the_second_check() {
 }
 
 #[test]
-fn a_32_bit_count_that_starts_anew_goes_on_in_64() {
+fn a_32_bit_counter_that_wraps_continues_in_64_bits() {
     let mut agent = Agent::new();
     agent.read(&[(1, "a", octets(narrow(4_294_967_000)))]);
     let figures = agent.read(&[(1, "a", octets(narrow(704)))]);
@@ -210,7 +210,7 @@ fn a_32_bit_count_that_starts_anew_goes_on_in_64() {
 }
 
 #[test]
-fn a_32_bit_count_that_went_back_further_than_the_line_carries_was_reset() {
+fn a_32_bit_counter_that_grew_by_more_than_the_line_carries_was_reset() {
     let mut agent = Agent::new();
     let megabit = |value| CountedPort {
         identity: Identity {
@@ -230,16 +230,20 @@ fn a_32_bit_count_that_went_back_further_than_the_line_carries_was_reset() {
         agent.sources = Some(sources.to_json());
         metrics.of("if1_in").unwrap()
     };
-    // 60 s of 1 Mbit/s and a fifth are 9,000,000 octets.
+    // 1 Mbit/s and a fifth for 60 s are 9,000,000 octets.
     read(4_294_967_295);
     assert_eq!(read(8_999_999), (4_294_967_296 + 8_999_999, true));
     read(4_294_967_295);
     assert_eq!(read(9_000_000), (9_000_000, false));
-    assert_eq!(read(9_000_001), (9_000_001, true), "exactly once");
+    assert_eq!(
+        read(9_000_001),
+        (9_000_001, true),
+        "the counter is broken exactly once"
+    );
 }
 
 #[test]
-fn a_64_bit_count_starts_anew_from_the_top_alone() {
+fn a_64_bit_counter_wraps_only_near_its_maximum() {
     let mut agent = Agent::new();
     let top = 3 << 62;
     for (was, is, continues) in [
@@ -257,7 +261,7 @@ fn a_64_bit_count_starts_anew_from_the_top_alone() {
 }
 
 #[test]
-fn a_change_between_32_and_64_bits_is_unknown_exactly_once() {
+fn a_change_between_32_and_64_bits_breaks_a_counter_exactly_once() {
     let mut agent = Agent::new();
     agent.read(&[(1, "a", octets(narrow(100)))]);
     for (counts, expected) in [
@@ -273,13 +277,13 @@ fn a_change_between_32_and_64_bits_is_unknown_exactly_once() {
 }
 
 #[test]
-fn after_a_restart_nothing_continues_exactly_once() {
+fn a_restart_breaks_every_counter_exactly_once() {
     let mut agent = Agent::new();
     let ports = |count| [(1, "a", octets(wide(count))), (2, "b", octets(narrow(count)))];
     agent.read(&ports(1_000));
     agent.read(&ports(2_000));
     agent.restart();
-    // More than before in spite of it.
+    // The counters are higher than before in spite of the restart.
     let figures = agent.read(&ports(3_000));
     for name in figures.names() {
         assert!(!figures.of(name).unwrap().1, "{name}");
@@ -293,7 +297,7 @@ fn after_a_restart_nothing_continues_exactly_once() {
 }
 
 #[test]
-fn where_the_agent_alone_was_restarted_counts_go_on_but_do_not_start_anew() {
+fn after_a_restart_of_the_agent_alone_counters_continue_but_do_not_wrap() {
     let mut agent = Agent::new();
     agent.read(&[(1, "a", octets(narrow(4_294_967_000))), (2, "b", octets(wide(5)))]);
     agent.pass(60);
@@ -319,7 +323,7 @@ fn where_the_agent_alone_was_restarted_counts_go_on_but_do_not_start_anew() {
 }
 
 #[test]
-fn a_port_that_is_gone_costs_a_total_nothing() {
+fn a_missing_port_does_not_break_a_total() {
     let mut agent = Agent::new();
     agent.read(&[(1, "a", octets(wide(1_000))), (2, "b", octets(wide(50_000)))]);
     let (before, _) = agent
@@ -329,7 +333,7 @@ fn a_port_that_is_gone_costs_a_total_nothing() {
     let figures = agent.read(&[(1, "a", octets(wide(1_200)))]);
     assert_eq!(figures.of("total_bits_in"), Some((before + 800, true)));
     assert_eq!(figures.of("if2_in"), None);
-    // It was away for two checks: its own figure goes on, the total has no spike.
+    // After two missed checks, the port's own figure continues and the total has no spike.
     agent.read(&[(1, "a", octets(wide(1_300)))]);
     let figures = agent.read(&[(1, "a", octets(wide(1_400))), (2, "b", octets(wide(90_000)))]);
     assert_eq!(figures.of("if2_in"), Some((90_000, true)));
@@ -351,7 +355,7 @@ fn a_new_port_adds_to_a_total_from_its_second_check() {
 }
 
 #[test]
-fn a_port_that_was_reset_adds_nothing_once() {
+fn a_reset_port_adds_nothing_to_a_total_at_that_check() {
     let mut agent = Agent::new();
     let both = |a, b| [(1, "a", octets(wide(a))), (2, "b", octets(wide(b)))];
     agent.read(&both(1_000, 1_000));
@@ -362,7 +366,7 @@ fn a_port_that_was_reset_adds_nothing_once() {
 }
 
 #[test]
-fn a_count_that_is_missing_once_goes_on_after_it() {
+fn a_counter_missing_from_one_check_continues_afterwards() {
     let mut agent = Agent::new();
     let read = |in_octets, out_octets| PortCounts {
         in_octets,
@@ -374,12 +378,12 @@ fn a_count_that_is_missing_once_goes_on_after_it() {
     assert_eq!(figures.names(), ["if1_out", "total_bits_out"]);
     let figures = agent.read(&[(1, "a", read(wide(30), wide(30)))]);
     assert_eq!(figures.of("if1_in"), Some((30, true)));
-    // Nothing else was added to it meanwhile: the difference means something.
+    // Nothing else was added to the total meanwhile, so the difference is meaningful.
     assert_eq!(figures.of("total_bits_in"), Some((240, true)));
 }
 
 #[test]
-fn what_was_not_seen_for_a_day_is_forgotten() {
+fn a_counter_not_seen_for_a_day_is_forgotten() {
     let mut agent = Agent::new();
     let a = |count| (1, "a", octets(wide(count)));
     agent.read(&[a(1), (2, "b", octets(wide(1)))]);
@@ -389,7 +393,7 @@ fn what_was_not_seen_for_a_day_is_forgotten() {
     assert_eq!(
         figures.of("if1_in"),
         Some((2, true)),
-        "a time without checks does not count as absence"
+        "time without checks does not count as absence"
     );
     let figures = agent.read(&[a(2), (2, "b", octets(wide(3)))]);
     assert_eq!(figures.of("if2_in"), Some((3, false)));
@@ -403,9 +407,9 @@ fn a_hosts_counts_are_summed_by_name() {
     assert_eq!(figures.of("disk_read"), Some((1_100, false)));
     for (sda, sdb, expected) in [
         (wide(110), wide(1_010), Some((1_120, true))),
-        // A disk is pulled.
+        // A disk is removed.
         (wide(120), None, Some((1_130, true))),
-        // It is put back, or another one in its place.
+        // The disk is put back, or replaced.
         (wide(130), wide(5), Some((1_140, true))),
         (wide(140), wide(15), Some((1_160, true))),
         (None, None, None),
@@ -421,7 +425,7 @@ fn a_hosts_counts_are_summed_by_name() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_makes_no_spike() {
+fn a_clock_set_back_causes_no_spike() {
     let mut agent = Agent::new();
     let ports = |wide_, narrow_| [(1, "a", octets(wide(wide_))), (2, "b", octets(narrow(narrow_)))];
     agent.read(&ports(1_000, 4_294_967_000));
@@ -431,14 +435,14 @@ fn a_clock_that_was_set_back_makes_no_spike() {
     assert_eq!(
         figures.of("if2_in"),
         Some((10, false)),
-        "nobody knows how long it took"
+        "the elapsed time is unknown"
     );
     let figures = agent.read(&ports(1_020, 20));
     assert_eq!(figures.of("if2_in"), Some((20, true)));
 }
 
 #[test]
-fn what_cannot_be_read_is_nothing_remembered() {
+fn unreadable_stored_counters_are_ignored() {
     let mut agent = Agent::new();
     agent.read(&[(1, "a", octets(wide(1)))]);
     let text = agent.counts.clone().unwrap();

@@ -21,7 +21,7 @@ fn disk(name: &str, used: u64) -> DeviceDisk {
     }
 }
 
-/// Judges loads of the processors, one after the other.
+/// Evaluates processor loads one after the other.
 fn loads(options: &ThresholdOptions, loads: &[f64]) -> Vec<String> {
     let mut over = Over::default();
     loads
@@ -31,7 +31,7 @@ fn loads(options: &ThresholdOptions, loads: &[f64]) -> Vec<String> {
 }
 
 #[test]
-fn without_options_nothing_is_too_high() {
+fn without_limits_nothing_is_reported() {
     let options = ThresholdOptions::default();
     let mut over = Over::default();
     let excesses = options.judge(Some(100.0), Some(100.0), &[disk("/", 1000)], &mut over);
@@ -64,7 +64,7 @@ fn a_reason_names_each_value_and_file_system() {
 }
 
 #[test]
-fn what_was_over_is_over_until_it_is_back_below_95_percent_of_the_limit() {
+fn an_excess_lasts_until_the_figure_is_below_95_percent_of_its_limit() {
     assert_eq!(
         loads(&all_90(), &[90.0, 90.04, 88.0, 85.5, 85.4, 88.0, 91.0]),
         [
@@ -80,7 +80,7 @@ fn what_was_over_is_over_until_it_is_back_below_95_percent_of_the_limit() {
 }
 
 #[test]
-fn each_file_system_comes_back_for_itself() {
+fn each_file_system_recovers_on_its_own() {
     let (options, mut over) = (all_90(), Over::default());
     let mut check = |root, var| {
         let disks = [disk("/", root), disk("/var", var)];
@@ -99,12 +99,12 @@ fn each_file_system_comes_back_for_itself() {
 }
 
 #[test]
-fn what_is_no_longer_there_is_over_nothing() {
+fn a_figure_that_is_no_longer_reported_is_not_over_its_limit() {
     let (options, mut over) = (all_90(), Over::default());
     let _ = options.judge(Some(95.0), Some(95.0), &[disk("/mnt", 950)], &mut over);
     assert!(options.judge(None, None, &[], &mut over).is_empty());
     assert_eq!(over, Over::default());
-    // It comes back as one that never was over.
+    // When it returns, it counts as never having been over its limit.
     assert!(
         options
             .judge(Some(88.0), None, &[disk("/mnt", 880)], &mut over)
@@ -113,7 +113,7 @@ fn what_is_no_longer_there_is_over_nothing() {
 }
 
 #[test]
-fn an_option_that_is_gone_or_new_holds_at_once() {
+fn changed_options_apply_at_the_next_check() {
     let mut over = Over::default();
     let _ = all_90().judge(Some(95.0), None, &[disk("/mnt", 950)], &mut over);
     let ignoring = ThresholdOptions {
@@ -145,7 +145,7 @@ fn a_limit_is_shown_with_its_fraction() {
 }
 
 #[test]
-fn of_many_file_systems_some_are_named() {
+fn eight_full_file_systems_are_named_and_the_rest_counted() {
     let disks = |count| {
         (0..count)
             .map(|i| disk(&format!("/{i}"), 1000))
@@ -158,13 +158,13 @@ fn of_many_file_systems_some_are_named() {
         excesses.to_string()
     };
     assert!(reason(8).ends_with("; file system /7 is 100.0 % full, over 90 %"));
-    assert!(reason(9).ends_with("/7 is 100.0 % full, over 90 %; 1 file system more"));
-    assert!(reason(150).ends_with("/7 is 100.0 % full, over 90 %; 142 file systems more"));
+    assert!(reason(9).ends_with("/7 is 100.0 % full, over 90 %; 1 more file system"));
+    assert!(reason(150).ends_with("/7 is 100.0 % full, over 90 %; 142 more file systems"));
     assert!(reason(150).starts_with("cpu 95.0 % is over 90 %; file system /0 is"));
 }
 
 #[test]
-fn a_limit_is_a_percentage_that_can_be_exceeded() {
+fn a_limit_must_be_above_0_and_below_100() {
     for text in ["1", "90", "92.5", "99.9"] {
         assert!(serde_json::from_str::<LimitPct>(text).is_ok(), "{text}");
     }
@@ -179,14 +179,14 @@ fn a_limit_is_a_percentage_that_can_be_exceeded() {
 }
 
 #[test]
-fn the_schema_says_the_bounds() {
+fn the_schema_states_the_bounds() {
     let schema = schemars::schema_for!(LimitPct);
     assert_eq!(schema.get("exclusiveMinimum"), Some(&0.into()));
     assert_eq!(schema.get("exclusiveMaximum"), Some(&100.into()));
 }
 
 #[test]
-fn what_is_over_survives_a_restart() {
+fn excesses_survive_a_restart() {
     let mut over = Over::default();
     let _ = all_90().judge(Some(95.0), None, &[disk("/var", 950)], &mut over);
     let text = serde_json::to_string(&over).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_station_that_is_not_allowed_is_announced_once_among_other_changes() {
+fn a_station_that_is_not_allowed_is_announced_once() {
     let mut device = Device::with_options(|it| {
         it.mac_changes = MacChanges::No;
         it.allow_macs = macs(&[1]);
@@ -13,7 +13,7 @@ fn a_station_that_is_not_allowed_is_announced_once_among_other_changes() {
         device.check(&[port(1, UP, &[1, 2])]),
         ["NEW STATION: GigabitEthernet0/1 new station AA:BB:CC:DD:EE:02 is not allowed"]
     );
-    // Silent, away and back.
+    // Silent, absent and back.
     for stations in [&[1, 2][..], &[1], &[1, 2]] {
         assert_eq!(device.check_after(700, &[port(1, UP, stations)]), nothing());
     }
@@ -21,7 +21,7 @@ fn a_station_that_is_not_allowed_is_announced_once_among_other_changes() {
     assert_eq!(
         device.check_after(8 * 86_400, &[port(1, UP, &[1, 2])]).len(),
         0,
-        "not seen as away"
+        "its absence was not seen"
     );
     device.check(&[port(1, UP, &[1])]);
     device.check_after(8 * 86_400, &[port(1, UP, &[1])]);
@@ -29,7 +29,7 @@ fn a_station_that_is_not_allowed_is_announced_once_among_other_changes() {
 }
 
 #[test]
-fn plugging_a_cable_in_does_not_hide_who_is_at_its_end() {
+fn a_new_station_is_announced_even_right_after_its_port_came_up() {
     let mut device = Device::with_options(|it| it.allow_macs = macs(&[1]));
     device.check(&[port(1, DOWN, &[])]);
     assert_eq!(device.check(&[port(1, UP, &[])]).len(), 1);
@@ -37,7 +37,7 @@ fn plugging_a_cable_in_does_not_hide_who_is_at_its_end() {
         device.check(&[port(1, UP, &[2])]),
         ["NEW STATION: GigabitEthernet0/1 new station AA:BB:CC:DD:EE:02 is not allowed"]
     );
-    // These come and go while that is the last word.
+    // These stations come and go within the window.
     device.check(&[port(1, UP, &[3])]);
     device.check(&[port(1, UP, &[4])]);
     let announced = device.check_after(600, &[port(1, UP, &[])]);
@@ -48,7 +48,7 @@ fn plugging_a_cable_in_does_not_hide_who_is_at_its_end() {
 }
 
 #[test]
-fn what_the_site_file_forbids_is_announced_from_the_second_check() {
+fn violations_present_from_the_start_are_announced_at_the_second_check() {
     let mut device = Device::with_options(|it| {
         it.allow_macs = macs(&[1]);
         it.max_macs_per_port = Some(1);
@@ -87,7 +87,7 @@ fn too_many_stations_are_announced_once_until_the_number_drops() {
     assert_eq!(
         device.check(&[port(1, UP, &[1, 2, 4])]),
         nothing(),
-        "so soon after it"
+        "within the window"
     );
     assert_eq!(device.check_after(600, &[port(1, UP, &[1, 2, 4])]).len(), 1);
 }

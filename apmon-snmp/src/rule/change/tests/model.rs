@@ -1,4 +1,5 @@
-//! Any sequence of polls, followed by a reader who believes every message.
+//! A model test: for any sequence of polls, someone who believes every message ends up
+//! with the true state.
 
 use proptest::prelude::*;
 
@@ -6,7 +7,7 @@ use super::*;
 
 const WINDOW: i64 = 600;
 
-/// What somebody believes who reads the messages.
+/// The state of the ports according to the messages so far.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Belief(BTreeMap<String, (String, BTreeSet<String>)>);
 
@@ -14,7 +15,10 @@ impl Belief {
     fn of(ports: &[PolledPort]) -> Self {
         let port = |port: &PolledPort| {
             let stations = port.macs.iter().flatten().map(Mac::to_string);
-            (port.name.clone(), (port.state.to_string(), stations.collect()))
+            (
+                port.identity.name.clone(),
+                (port.state.to_string(), stations.collect()),
+            )
         };
         Self(ports.iter().map(port).collect())
     }
@@ -23,7 +27,7 @@ impl Belief {
         &mut self.0.get_mut(port).expect("the port was announced").1
     }
 
-    /// Applies a message; returns the port that it is about.
+    /// Applies a message, and returns the port that it is about.
     fn apply(&mut self, message: &str) -> String {
         let (label, text) = message.split_once(": ").unwrap();
         let mut about = None;
@@ -81,7 +85,7 @@ fn bracketed(text: &str, key: &str) -> Vec<String> {
     list.split(", ").map(str::to_owned).collect()
 }
 
-/// What happens to a device between two checks.
+/// An event at a device between two checks.
 #[derive(Clone, Debug)]
 enum Event {
     State(usize, i64),
@@ -103,7 +107,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// The ports of a device, each there or not, each station on at most one.
+/// The ports of a device, each present or absent. Each station is on at most one port.
 struct World {
     ports: Vec<(PolledPort, bool)>,
     restart: Restart,
@@ -114,9 +118,11 @@ impl World {
         let port = |i: u32| {
             let name = format!("Gi0/{i}");
             let seen = PolledPort {
-                index: i,
-                short_name: Some(name.clone()),
-                name,
+                identity: OwnedIdentity {
+                    index: i,
+                    short_name: Some(name.clone()),
+                    name,
+                },
                 ..port(i, UP, &[])
             };
             (seen, i < 5)
@@ -143,7 +149,7 @@ impl World {
             Event::Renumbered(first) => {
                 let count = u32::try_from(self.ports.len()).unwrap();
                 for (i, (port, _)) in (0..).zip(&mut self.ports) {
-                    port.index = (i + first) % count + first / 50;
+                    port.identity.index = (i + first) % count + first / 50;
                 }
             }
             Event::Restarted => self.restart = Restart::Device,
@@ -180,7 +186,7 @@ proptest! {
                 world.happen(event);
             }
             device.restart = std::mem::take(&mut world.restart);
-            // Each restart is another one.
+            // Each restart has its own uptime.
             device.uptimes.host = Some(i * 100_000 % 1_000_000);
             let was_restarted = device.restart == Restart::Device;
             let before = belief.clone();
@@ -192,7 +198,8 @@ proptest! {
                 }
                 let (label, _) = message.split_once(": ").unwrap();
                 let port = belief.apply(&message);
-                // At most one of a label in a window, and none within it by the other.
+                // At most one message of each label per window, and none of the other label within
+                // it.
                 for (key, at) in &announced_at {
                     if key.0 == port && *at < device.secs {
                         prop_assert!(device.secs - at >= WINDOW, "{message} so soon after {key:?}");
@@ -206,7 +213,7 @@ proptest! {
             }
         }
         prop_assert!(restarts <= checks.len());
-        // First what is present is announced, then the moves that had to wait for that.
+        // Present stations are announced first, then the moves that had to wait for them.
         for _ in 0..3 {
             for message in device.check_after(2 * WINDOW, &world.seen()) {
                 belief.apply(&message);

@@ -1,4 +1,4 @@
-//! Tables that were read in part, and times when nothing may be announced.
+//! Tables that were read only in part, and times when nothing may be announced.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn in_part(index: u32, stations: &[u8]) -> PolledPort {
 }
 
 #[test]
-fn who_is_missing_in_a_part_of_the_table_is_not_gone() {
+fn a_station_missing_from_a_partial_table_is_not_announced_as_gone() {
     let mut device = Device::with_options(|options| options.mac_changes = MacChanges::All);
     device.check(&[port(1, UP, &[1, 2]), port(2, UP, &[3])]);
     assert_eq!(device.check(&[in_part(1, &[1]), in_part(2, &[])]), nothing());
@@ -19,14 +19,14 @@ fn who_is_missing_in_a_part_of_the_table_is_not_gone() {
         device.check(&[port(1, UP, &[1, 2]), port(2, UP, &[3])]),
         nothing()
     );
-    // Read whole, it says who went.
+    // Once the table is read completely, the departure is announced.
     let announced = device.check(&[port(1, UP, &[1]), port(2, UP, &[3])]);
     assert_eq!(announced.len(), 1, "{announced:?}");
     assert!(announced[0].contains("gone=[AA:BB:CC:DD:EE:02]"), "{announced:?}");
 }
 
 #[test]
-fn who_is_seen_elsewhere_in_a_part_of_the_table_has_moved() {
+fn a_station_on_another_port_of_a_partial_table_has_moved() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[1, 2]), port(2, UP, &[3])]);
     let announced = device.check(&[in_part(1, &[1]), in_part(2, &[2, 3])]);
@@ -43,7 +43,7 @@ fn changes_while_alarms_were_off_are_announced_afterwards() {
     let down = device.check(&[port(1, DOWN, &[1])]);
     assert_eq!(down.len(), 1, "{down:?}");
     device.policy.alarms = false;
-    // The engine would keep them to itself: they are not even made.
+    // The engine would suppress the messages; they are not even created.
     assert_eq!(device.check_after(3_600, &[port(1, UP, &[1, 9])]), nothing());
     device.policy.alarms = true;
     let announced = device.check(&[port(1, UP, &[1, 9])]).join("\n");

@@ -1,4 +1,4 @@
-//! Stations that come, go and move.
+//! Stations that appear, leave and move.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn departures_are_announced_with_the_next_appearance() {
 }
 
 #[test]
-fn who_comes_back_to_its_port_is_news_after_a_week() {
+fn a_returning_station_is_announced_again_after_a_week() {
     let mut device = Device::new();
     device.check(&[port(1, UP, &[1])]);
     device.check(&[port(1, UP, &[])]);
@@ -50,7 +50,11 @@ fn mac_changes_selects_what_is_announced() {
         device.check(&[port(1, UP, &[1])]);
         let announced = [&[][..], &[2]].map(|stations| {
             let announced = device.check_after(1_300, &[port(1, UP, stations)]).len();
-            assert_eq!(device.changes.len(), 1, "the history has it in any case");
+            assert_eq!(
+                device.changes.len(),
+                1,
+                "the change is in the history in any case"
+            );
             announced
         });
         assert_eq!(announced, expected, "{mac_changes:?}");
@@ -110,7 +114,7 @@ fn stations_that_a_device_learns_again_are_not_announced() {
         let at = |one: &[u8], two: &[u8]| [port(1, UP, one), port(2, UP, two)];
         assert_eq!(device.check(&at(&[1], &[])), nothing());
         assert_eq!(device.check_after(200, &at(&[1], &[3])), nothing());
-        // A new one is news; that another is not back yet is none.
+        // A new station is announced; one that is not back yet is not.
         assert_eq!(
             device.check(&at(&[1, 4], &[3])),
             ["PORT MAC CHANGE: GigabitEthernet0/1 MAC change appeared=[AA:BB:CC:DD:EE:04]"]
@@ -127,7 +131,7 @@ fn stations_that_a_device_learns_again_are_not_announced() {
 }
 
 #[test]
-fn stations_that_cannot_be_read_are_as_they_were() {
+fn an_unreadable_table_keeps_the_last_known_stations() {
     let mut device = Device::with_options(|it| it.mac_changes = MacChanges::All);
     let unread = |state| PolledPort {
         macs: None,
@@ -137,7 +141,7 @@ fn stations_that_cannot_be_read_are_as_they_were() {
     assert_eq!(
         device.check(&[port(1, UP, &[1])]),
         nothing(),
-        "nobody knows since when"
+        "it is unknown since when they have been there"
     );
     assert_eq!(device.history(), []);
     assert_eq!(device.check(&[unread(UP)]), nothing());

@@ -1,4 +1,4 @@
-//! State files that something else wrote.
+//! State files written by other programs.
 
 use super::*;
 
@@ -25,7 +25,7 @@ const SEED: &str = r#"{
 }"#;
 
 #[test]
-fn the_baseline_of_apmonitor_is_gone_on_from() {
+fn a_baseline_written_by_apmonitor_is_continued() {
     let ports = [port(1, UP, &[1, 2]), port(2, DOWN, &[])];
     let found = compare_with(SEED, None, &ports).unwrap();
     assert_eq!((found.changes, found.notices), (vec![], vec![]));
@@ -53,7 +53,7 @@ fn an_unreadable_state_is_not_a_baseline() {
 }
 
 #[test]
-fn what_can_be_read_is_read() {
+fn the_readable_parts_of_a_damaged_baseline_are_used() {
     let text = r#"{"1": {"name": 7, "oper": "gone", "macs": ["x", null, "AA:BB:CC:DD:EE:01"], "more": 1}, "two": {}}"#;
     let state = State::read(Some(text), None).unwrap();
     assert_eq!(
@@ -85,8 +85,7 @@ fn the_baseline_counts_as_announced_if_the_announced_state_does_not_match() {
 }
 
 fn port_named(name: &str, state: PortState) -> PolledPort {
-    PolledPort {
-        name: name.into(),
-        ..port(1, state, &[1, 2])
-    }
+    let mut port = port(1, state, &[1, 2]);
+    port.identity.name = name.into();
+    port
 }

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use super::*;
 
 proptest! {
-    /// Traffic that is known, through agents of 32 and 64 bits, over checks of
-    /// which each port misses some: no figure ever grows by more than was sent.
+    /// Counts known traffic with 32-bit and 64-bit counters. Each port is missing from some
+    /// checks.
     #[test]
-    fn nothing_is_counted_that_was_not_sent(
+    fn no_figure_grows_by_more_than_was_sent(
         starts in prop::collection::vec((any::<u32>(), any::<bool>()), 1..5),
         checks in prop::collection::vec(prop::collection::vec((0..4_000_000_000_u64, 0..4_u8), 4), 1..30),
     ) {

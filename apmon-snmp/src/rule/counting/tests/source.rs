@@ -1,4 +1,4 @@
-//! Data sources of ports that are renumbered, come and go.
+//! Data sources of ports that are renumbered, appear and vanish.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn figures_follow_a_port_through_a_renumbering() {
     let figures = agent.read(&[(2, "a", octets(wide(11))), (3, "b", octets(wide(901)))]);
     assert_eq!(figures.of("if1_in"), Some((11, true)));
     assert_eq!(figures.of("if2_in"), Some((901, true)));
-    // Both numbers of the new one are another's now.
+    // The ifIndex of the new port is the data source of another.
     let three = [
         (2, "a", octets(wide(12))),
         (3, "b", octets(wide(902))),
@@ -19,7 +19,7 @@ fn figures_follow_a_port_through_a_renumbering() {
     assert_eq!(figures.of("if4_in"), Some((5, false)));
     let figures = agent.read(&three[..2]);
     assert_eq!(figures.names(), ["if1_in", "if2_in", "total_bits_in"]);
-    // Its data source waited for it.
+    // The data source was reserved for the port.
     assert_eq!(agent.read(&three).of("if4_in"), Some((5, true)));
 }
 

@@ -1,18 +1,19 @@
-//! A count as an agent has it.
+//! A counter's value, as an agent reports it.
 
 use apmon_snmp_client::Value;
 
-/// A count, and how far it goes before it starts anew.
+/// A counter's value, and the width at which it wraps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Counted {
-    /// The count.
+pub(crate) struct CounterValue {
+    /// The value.
     pub value: u64,
-    /// It is a Counter64; else it starts anew at 2^32.
+    /// Whether it is a Counter64; any other wraps at 2^32.
     pub is_64: bool,
 }
 
-impl Counted {
-    /// From its value. Old agents have it as an INTEGER.
+impl CounterValue {
+    /// Reads a counter; `None` if the value is not one. Old agents report counters
+    /// as INTEGER.
     pub(crate) fn of(value: &Value) -> Option<Self> {
         let is_64 = matches!(value, Value::Counter64(_));
         let value = value.natural()?;

@@ -1,4 +1,4 @@
-//! What a poll of a device's ports means.
+//! A device as a poll of its ports found it.
 
 use apmon_core::{Device, Metric, PortStatus};
 
@@ -8,24 +8,24 @@ use crate::{
     mib,
     poll_data::PollData,
     rule::{
-        counted::Counted,
+        counter_value::CounterValue,
         counting::{CountedPort, Counting, Sources},
         restart::Uptimes,
     },
 };
 
-/// What a poll of a device's ports means.
+/// A device as a poll of its ports found it: the raw data, and their interpretation.
 #[derive(Debug)]
-pub(crate) struct Polled {
+pub(crate) struct PolledDevice {
     pub(crate) data: PollData,
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) stations: Stations,
     pub(crate) device: Device,
 }
 
-impl Polled {
-    /// The interface of that name: by ifName, else by ifDescr, else by ifAlias;
-    /// `None` if several have it.
+impl PolledDevice {
+    /// The interface with this ifName, else with this ifDescr, else with this ifAlias;
+    /// `None` if several have the name.
     pub(crate) fn by_name(&self, name: &str) -> Option<&Interface> {
         let by = |its: fn(&Interface) -> Option<&str>| {
             let mut named = self.interfaces.iter().filter(move |one| its(one) == Some(name));
@@ -40,7 +40,7 @@ impl Polled {
         matches.into_iter().flatten().next().flatten()
     }
 
-    /// Why a port may be missing under its name.
+    /// The failure due to which a port may not be found by its name.
     pub(crate) fn names_failure(&self) -> Option<&str> {
         PORT_NAMES.iter().find_map(|column| self.data.failure(column))
     }
@@ -49,7 +49,7 @@ impl Polled {
         uptimes(&self.data)
     }
 
-    /// APMonitor's figures of the ports and of the device itself, in its order.
+    /// APMonitor's figures of the ports and of the device itself, in APMonitor's order.
     pub(crate) fn figures(
         &self,
         counting: &mut Counting,
@@ -57,9 +57,9 @@ impl Polled {
         extent: Extent,
     ) -> Vec<Metric> {
         let ports: Vec<CountedPort<'_>> = self.interfaces.iter().map(counted_port).collect();
-        // APMonitor has this one for `ports` alone.
+        // APMonitor has this figure only for kind `ports`.
         let retrans = (extent == Extent::Device).then(|| self.data.scalar(mib::TCP_RETRANS_SEGS));
-        let retrans = retrans.flatten().and_then(Counted::of);
+        let retrans = retrans.flatten().and_then(CounterValue::of);
         let mut figures = counting.ports(sources, &ports, retrans);
         let gauge = |name, value: Option<f64>| value.map(|value| Metric::gauge(name, value));
         figures.extend(gauge("cpu_load", vital::cpu_load(&self.data)));
@@ -75,7 +75,7 @@ impl Polled {
                 "nvram_flash_bytes",
                 storage::nvram_flash_bytes(&self.data).map(bytes),
             ));
-            // A device that is not a bridge has learned no stations.
+            // A device that is not a bridge has no stations: their number is known to be 0.
             let is_known = self.stations.is_readable || self.stations.failure.is_none();
             let macs = is_known.then_some(self.stations.learned);
             figures.extend(gauge("mac_count", macs.map(number)));
@@ -90,7 +90,7 @@ fn number(count: usize) -> f64 {
     count as f64
 }
 
-#[allow(clippy::cast_precision_loss)] // a chart's
+#[allow(clippy::cast_precision_loss)] // precise enough for a chart
 fn bytes(bytes: u64) -> f64 {
     bytes as f64
 }

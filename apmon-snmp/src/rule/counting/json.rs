@@ -1,40 +1,40 @@
-//! What is remembered of counts, as JSON. It is written at every check, so it is
-//! short: a port is one row `[source, age, mask, count, ...]`, its age in
-//! milliseconds before `at`, bit `n` of the mask set where count `n` has 64 bits.
+//! The remembered counters as JSON. As it is written at every check, it is short: a port is
+//! a row `[source, age, mask, counter, ...]`, where `age` is in milliseconds before `at`,
+//! and bit `n` of `mask` is set if counter `n` has 64 bits.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{COLUMNS, Counts, Sum, step::Remembered};
+use super::{COLUMNS, Counts, Sum, step::StoredCounter};
 use crate::rule::restart::Uptimes;
 
 const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct StoredCounts {
     v: u32,
-    /// Milliseconds since 1970.
+    /// The time of the last check, in milliseconds since 1970.
     at: i64,
-    /// Of host and agent, hundredths of a second.
+    /// The uptimes of host and agent, in hundredths of a second.
     up: (Option<u32>, Option<u32>),
-    /// Sum, age.
+    /// Each sum and its age.
     sums: BTreeMap<String, (u64, u64)>,
-    /// Count, whether it has 64 bits, age.
+    /// Each counter, whether it has 64 bits, and its age.
     named: BTreeMap<String, (u64, u8, u64)>,
     ports: Vec<(u32, u64, u32, [Option<u64>; COLUMNS])>,
 }
 
 impl Counts {
-    /// From what was remembered; nothing is where it cannot be read.
+    /// Parses remembered counters. Unreadable text means that nothing is remembered.
     pub(crate) fn read(text: Option<&str>) -> Self {
         text.and_then(|text| serde_json::from_str(text).ok())
-            .and_then(from_written)
+            .and_then(from_stored)
             .unwrap_or_default()
     }
 
-    /// To be remembered; `None` where there is nothing.
+    /// Formats the counters; `None` if there is nothing to remember.
     pub(crate) fn to_json(&self) -> Option<String> {
         let at = self.at?;
         let age = |read_at: Timestamp| {
@@ -54,7 +54,7 @@ impl Counts {
             ports.extend(rows.map(|(age, (mask, values))| (*source, age, mask, values)));
         }
         let (sums, named) = (self.sums.iter(), self.named.iter());
-        let written = Written {
+        let written = StoredCounts {
             v: VERSION,
             at: at.as_millisecond(),
             up: (self.uptimes.host, self.uptimes.agent),
@@ -70,7 +70,7 @@ impl Counts {
     }
 }
 
-fn from_written(written: Written) -> Option<Counts> {
+fn from_stored(written: StoredCounts) -> Option<Counts> {
     if written.v != VERSION {
         return None;
     }
@@ -94,7 +94,7 @@ fn from_written(written: Written) -> Option<Counts> {
     for (name, (value, is_64, age)) in written.named {
         let at = before(age)?;
         let is_64 = is_64 != 0;
-        counts.named.insert(name, Remembered { value, is_64, at });
+        counts.named.insert(name, StoredCounter { value, is_64, at });
     }
     for (source, age, mask, values) in written.ports {
         let at = before(age)?;
@@ -102,7 +102,7 @@ fn from_written(written: Written) -> Option<Counts> {
         for (column, value) in values.into_iter().enumerate() {
             if let Some(value) = value {
                 let is_64 = mask >> column & 1 == 1;
-                row[column] = Some(Remembered { value, is_64, at });
+                row[column] = Some(StoredCounter { value, is_64, at });
             }
         }
     }
