@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, io::Write as _, path::Path, time::Duration};
 
-use apmon_core::{Event, PassReport, Verdict, config::ConfigError, text::printable};
+use apmon_core::{CheckRecord, Event, PassReport, Verdict, config::ConfigError, text::printable};
 
 use crate::{plural::count, sink::Sink};
 
@@ -33,7 +33,7 @@ pub(crate) fn finish(limit: Duration) {
 pub(crate) fn report(event: &Event<'_>, every_check: bool) {
     match event {
         Event::Notified(notification) => STDOUT.write(format!("{notification}\n").into_bytes()),
-        Event::Checked {
+        Event::Checked(CheckRecord {
             watch,
             observation,
             state,
@@ -41,7 +41,7 @@ pub(crate) fn report(event: &Event<'_>, every_check: bool) {
             unknown_changed,
             took,
             ..
-        } => {
+        }) => {
             let level_is_info = every_check || *unknown_changed || transition.is_some();
             if !tracing::enabled!(tracing::Level::INFO)
                 || (!level_is_info && !tracing::enabled!(tracing::Level::DEBUG))

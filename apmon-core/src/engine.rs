@@ -9,39 +9,47 @@ mod batch;
 mod delivery;
 mod dispatcher;
 mod event;
+mod handle;
 mod heartbeats;
 mod lateness;
 mod monitors;
 mod outbox;
 mod persistence;
 mod plan;
+mod recent;
 mod runtime;
 mod self_monitor;
 mod stats;
 mod status;
 mod task;
+mod update;
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use self::{dispatcher::Dispatcher, status::StatusSnapshot};
+use self::{dispatcher::Dispatcher, handle::Command, update::Publisher};
 pub use self::{
-    event::{Event, EventSink},
+    event::{CheckRecord, Event, EventSink, MetricSink},
+    handle::Handle,
     lateness::Lateness,
     plan::{Channel, Plan},
+    recent::RecentChecks,
     status::{
-        ChannelStatus, ChecksStatus, Condition, DeliveryCounts, MessageStatus, MonitorStatus, OutboxStatus,
-        SiteStatus,
+        ChannelStatus, ChecksStatus, DeliveryCounts, MessageStatus, MonitorStatus, OutboxStatus, SiteStatus,
     },
     task::run_check,
+    update::{Received, Update, Updates},
 };
-pub use crate::rule::route::Fallback;
+pub use crate::rule::{condition::Condition, route::Fallback};
 use crate::{
     store::{StateStore, StoreError},
     time::{Clock, SystemClock},
 };
+
+/// How long a metric sink may take at the end of a run.
+const METRICS_GRACE: Duration = Duration::from_secs(1);
 
 /// The surroundings of an engine: everything it needs besides its plan.
 #[derive(Clone)]
@@ -50,6 +58,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     zone: TimeZone,
     events: Arc<EventSink>,
+    metrics: Option<Arc<dyn MetricSink>>,
+    publisher: Publisher,
 }
 
 /// The engine of one site.
@@ -58,18 +68,6 @@ pub struct Engine {
     plan: Plan,
     commands: mpsc::Receiver<Command>,
     handle: Handle,
-}
-
-/// Sends requests to a running engine. Cheap to clone.
-#[derive(Clone)]
-pub struct Handle(mpsc::Sender<Command>);
-
-enum Command {
-    Reload(Plan, oneshot::Sender<()>),
-    Ping(oneshot::Sender<()>),
-    Status(oneshot::Sender<StatusSnapshot>),
-    Retry(Option<String>, oneshot::Sender<Result<usize, EngineError>>),
-    Shutdown,
 }
 
 /// The reason why an engine cannot run or cannot do what was requested.
@@ -96,6 +94,12 @@ pub enum EngineError {
         /// The channels of the plan.
         known: Vec<String>,
     },
+    /// No monitor of the plan has this name.
+    #[error("no such monitor: {0}")]
+    UnknownMonitor(String),
+    /// This monitor takes no signals.
+    #[error("monitor {0} takes no signals")]
+    NoSignals(String),
     /// The plan sends no notifications ([`Plan::no_notify`]).
     #[error("notifications are off in this run")]
     NotifyOff,
@@ -141,16 +145,19 @@ impl Engine {
     #[must_use]
     pub fn new(plan: Plan, store: Arc<dyn StateStore>) -> Self {
         let (sender, commands) = mpsc::channel(16);
+        let publisher = Publisher::default();
         Self {
             shared: Shared {
                 store,
                 clock: Arc::new(SystemClock::new()),
                 zone: TimeZone::system(),
                 events: Arc::new(|_| {}),
+                metrics: None,
+                publisher: publisher.clone(),
             },
+            handle: Handle::new(sender, publisher, plan.clone()),
             plan,
             commands,
-            handle: Handle(sender),
         }
     }
 
@@ -175,7 +182,14 @@ impl Engine {
         self
     }
 
-    /// A handle for requests to this engine while it runs.
+    /// Passes every finished check to `metrics`.
+    #[must_use]
+    pub fn metrics(mut self, metrics: Arc<dyn MetricSink>) -> Self {
+        self.shared.metrics = Some(metrics);
+        self
+    }
+
+    /// A handle for requests to this engine.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -205,59 +219,13 @@ impl Engine {
         for warning in &snapshot.warnings {
             tracing::error!("{warning}");
         }
+        let metrics = self.shared.metrics.clone();
         let dispatcher = Dispatcher::new(self.shared, self.plan, snapshot, is_pass);
-        dispatcher.run(self.commands).await
-    }
-}
-
-impl Handle {
-    /// Replaces the plan. Unchanged monitors (same checksum) keep their phase and state,
-    /// changed ones are checked at once.
-    ///
-    /// # Errors
-    /// If the plan has two monitors of the same name, or the engine has ended.
-    pub async fn reload(&self, plan: Plan) -> Result<(), EngineError> {
-        plan.check_names()?;
-        self.ask(|reply| Command::Reload(plan, reply)).await
-    }
-
-    /// Waits for an answer, which shows that the engine is alive.
-    ///
-    /// # Errors
-    /// If the engine has ended.
-    pub async fn ping(&self) -> Result<(), EngineError> {
-        self.ask(Command::Ping).await
-    }
-
-    /// The current status. The engine hands over its data at once; converting it to text is
-    /// left to the caller (some milliseconds for 10,000 monitors).
-    ///
-    /// # Errors
-    /// If the engine has ended.
-    pub async fn status(&self) -> Result<SiteStatus, EngineError> {
-        Ok(self.ask(Command::Status).await?.into_status())
-    }
-
-    /// Retries all notifications that wait for a channel, or for any channel, now: those that
-    /// were refused, and those that wait for a pause to end. Returns their number.
-    ///
-    /// # Errors
-    /// If there is no such channel, notifications are off, or the engine has ended.
-    pub async fn retry(&self, channel: Option<String>) -> Result<usize, EngineError> {
-        self.ask(|reply| Command::Retry(channel, reply)).await?
-    }
-
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, EngineError> {
-        let (reply, answer) = oneshot::channel();
-        self.0
-            .send(command(reply))
-            .await
-            .map_err(|_| EngineError::Ended)?;
-        answer.await.map_err(|_| EngineError::Ended)
-    }
-
-    /// Ends the engine within about a second, with all state committed.
-    pub async fn shutdown(&self) {
-        let _ = self.0.send(Command::Shutdown).await;
+        self.handle.has_started();
+        let report = dispatcher.run(self.commands).await;
+        if let Some(metrics) = metrics {
+            metrics.finish(tokio::time::Instant::now() + METRICS_GRACE).await;
+        }
+        report
     }
 }

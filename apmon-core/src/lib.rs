@@ -65,6 +65,7 @@
 //! | [`notification`] | notifications, the outbox entry, and the seam to channels |
 //! | [`state`], [`store`] | the state of a monitor, and the seam to where it is stored |
 //! | [`history`] | records of what happened, for stores that keep them; availability |
+//! | [`read`] | the seams for reading what was recorded |
 //! | [`device`], [`mac`] | a device's own description of itself, typed; MAC addresses |
 //! | [`memory`] | the data that a monitor passes from one check to the next |
 //! | [`config`], [`kind`], [`channel`] | the site file, and how a kind of monitor or channel reads its section |
@@ -89,6 +90,7 @@ pub mod network;
 pub mod notification;
 pub mod outcome;
 pub mod probe;
+pub mod read;
 pub mod rule;
 mod secret;
 pub mod services;
@@ -103,8 +105,9 @@ pub use device::{
     Device, DeviceDisk, DevicePort, Neighbour, PortChange, PortEvent, PortState, PortStatus, Station,
 };
 pub use engine::{
-    Channel, ChannelStatus, ChecksStatus, Condition, DeliveryCounts, Engine, EngineError, Event, Fallback,
-    Handle, Lateness, MessageStatus, MonitorStatus, OutboxStatus, PassReport, Plan, SiteStatus,
+    Channel, ChannelStatus, CheckRecord, ChecksStatus, Condition, DeliveryCounts, Engine, EngineError, Event,
+    Fallback, Handle, Lateness, MessageStatus, MetricSink, MonitorStatus, OutboxStatus, PassReport, Plan,
+    Received, RecentChecks, SiteStatus, Update, Updates,
 };
 pub use history::{
     CheckResult, Delivery, DeliveryFate, Incident, IncidentKind, PortChangeRecord, Records, Stretch,
@@ -113,7 +116,9 @@ pub use history::{
 pub use kind::{Both, Compiled, Kind, MonitorKind, OptionSet};
 pub use mac::{Mac, ParseMacError};
 pub use memory::Memory;
-pub use monitor::{Heartbeat, Labels, Monitor, Notice, Observation, Policy, ProbeMonitor, Watch};
+pub use monitor::{
+    Certificate, Heartbeat, Labels, Monitor, Notice, Observation, Part, Policy, ProbeMonitor, Signal, Watch,
+};
 pub use names::Names;
 pub use network::OwnNetwork;
 pub use notification::{
@@ -125,6 +130,7 @@ pub use outcome::{
     WarningLevel,
 };
 pub use probe::{Check, Probe, Step, Trace};
+pub use read::{HistoryReader, RecentResult, Series, SeriesReader};
 pub use secret::Secret;
 pub use services::Services;
 pub use state::{MonitorState, OwnState};

@@ -1,8 +1,9 @@
 //! One monitor, as the engine sees it.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::{
     device::{Device, PortChange},
@@ -25,6 +26,41 @@ pub trait Monitor: Send + Sync {
 
     /// Runs one check.
     async fn check(&self, check: &Check) -> Observation;
+
+    /// Turns a signal from outside into an observation: for monitors that receive pushes or
+    /// traps. `check` has the monitor's memory. It is called on the
+    /// engine's own thread and must not take long. `None` means that it takes no signals.
+    fn receive(&self, signal: &Signal, check: &Check) -> Option<Observation> {
+        let _ = (signal, check);
+        None
+    }
+}
+
+/// A signal from outside about a monitor.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Signal {
+    /// Where it came from: an address, a path.
+    pub source: String,
+    /// Its content, by name.
+    pub fields: BTreeMap<String, String>,
+}
+
+impl Signal {
+    /// Creates a signal without content.
+    pub fn new(source: impl Into<String>) -> Self {
+        Self {
+            source: source.into(),
+            fields: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a part of the content.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.fields.insert(name.into(), value.into());
+        self
+    }
 }
 
 /// The result of one check of a monitor.
@@ -40,9 +76,58 @@ pub struct Observation {
     pub changes: Vec<PortChange>,
     /// The target's own description of itself: for a dashboard.
     pub device: Option<Arc<Device>>,
+    /// The results of its parts: an interface, an address, a device of a list. Empty for a
+    /// monitor of one thing.
+    pub parts: Vec<Part>,
+    /// The certificates that the target presented.
+    pub certificates: Vec<Certificate>,
     /// Data for the next check, stored in one step with the notices. `None` keeps the previous
     /// data.
     pub memory: Option<Memory>,
+}
+
+/// The result of a part of a monitor.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct Part {
+    /// Its name, unique within the monitor.
+    pub name: String,
+    /// Its outcome.
+    pub outcome: Outcome,
+}
+
+impl Part {
+    /// Creates the result of a part.
+    pub fn new(name: impl Into<String>, outcome: Outcome) -> Self {
+        Self {
+            name: name.into(),
+            outcome,
+        }
+    }
+
+    /// The name under which its incidents are kept: `monitor/part`.
+    #[must_use]
+    pub fn full_name(&self, monitor: &str) -> String {
+        format!("{monitor}/{}", self.name)
+    }
+}
+
+/// A certificate that a target presented.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Certificate {
+    /// The host that presented it.
+    pub host: String,
+    /// The common name or the first alternative name of its subject.
+    pub subject: String,
+    /// The common name of its issuer.
+    pub issuer: String,
+    /// SHA-256 over the certificate, 64 hex digits.
+    pub fingerprint: String,
+    /// The beginning of its validity.
+    pub not_before: Timestamp,
+    /// The end of its validity.
+    pub not_after: Timestamp,
 }
 
 /// A one-time event to report.

@@ -1,6 +1,7 @@
 //! The seam to probes: one check of one target.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -67,10 +68,13 @@ impl Check {
         self
     }
 
-    /// Whether steps are recorded.
+    /// Whether all steps are recorded for a person, who may want to see more than the verdict
+    /// needs.
     #[must_use]
     pub fn is_traced(&self) -> bool {
-        self.trace.is_some()
+        self.trace
+            .as_ref()
+            .is_some_and(|trace| trace.most_bytes.is_none())
     }
 
     /// When the check ends, answered or not.
@@ -123,7 +127,7 @@ impl Check {
         Failure::new(FailureClass::TimedOut, words(&seconds(self.timeout)))
     }
 
-    /// Records what a step did, for `--explain`. Costs nothing without a trace.
+    /// Records what a step did. Costs nothing without a trace.
     pub fn step(&self, name: &str, text: impl FnOnce() -> String) {
         if let Some(trace) = &self.trace {
             trace.push(name, text());
@@ -149,7 +153,15 @@ fn seconds(duration: Duration) -> String {
 #[derive(Debug)]
 pub struct Trace {
     started: Stopwatch,
-    steps: Mutex<Vec<Step>>,
+    /// The most bytes of text that are kept.
+    most_bytes: Option<usize>,
+    steps: Mutex<Steps>,
+}
+
+#[derive(Debug, Default)]
+struct Steps {
+    steps: VecDeque<Step>,
+    bytes: usize,
 }
 
 /// One step of a check.
@@ -163,31 +175,76 @@ pub struct Step {
     pub text: String,
 }
 
+impl Step {
+    fn bytes(&self) -> usize {
+        self.name.len() + self.text.len()
+    }
+}
+
 impl Trace {
     /// Creates an empty trace that starts now.
     #[must_use]
     pub fn start() -> Arc<Self> {
         Arc::new(Self {
             started: Stopwatch::start(),
+            most_bytes: None,
+            steps: Mutex::default(),
+        })
+    }
+
+    /// Creates an empty trace that starts now and keeps only the last steps, up to this many
+    /// bytes of text.
+    pub(crate) fn start_bounded(most_bytes: usize) -> Arc<Self> {
+        Arc::new(Self {
+            started: Stopwatch::start(),
+            most_bytes: Some(most_bytes),
             steps: Mutex::default(),
         })
     }
 
     fn push(&self, name: &str, text: String) {
-        let step = Step {
+        let mut step = Step {
             at: self.started.elapsed(),
             name: name.to_owned(),
             text,
         };
-        self.steps
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(step);
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(most) = self.most_bytes {
+            let end = step.text.floor_char_boundary(most / 2);
+            step.text.truncate(end);
+            steps.bytes += step.bytes();
+            while steps.bytes > most
+                && let Some(dropped) = steps.steps.pop_front()
+            {
+                steps.bytes -= dropped.bytes();
+            }
+        }
+        steps.steps.push_back(step);
     }
 
     /// The steps so far.
     #[must_use]
     pub fn steps(&self) -> Vec<Step> {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.steps.iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bounded_trace_keeps_the_last_steps() {
+        let trace = Trace::start_bounded(100);
+        for n in 0..50 {
+            trace.push("step", format!("number {n}"));
+        }
+        trace.push("body", "ü".repeat(200));
+        let steps = trace.steps();
+        let bytes: usize = steps.iter().map(Step::bytes).sum();
+        assert!(bytes <= 100, "{bytes}");
+        assert_eq!(steps.last().unwrap().text, "ü".repeat(25));
+        assert_eq!(steps[0].text, "number 47");
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod alert;
 pub(crate) mod backoff;
+pub mod condition;
 pub mod effects;
 pub mod health;
 pub(crate) mod heartbeat;

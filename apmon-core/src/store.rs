@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::{history::Records, notification::OutboxEntry, state::MonitorState};
+use crate::{
+    history::{CheckResult, Records},
+    notification::OutboxEntry,
+    state::MonitorState,
+};
 
 /// Everything a store holds for one site.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -107,6 +111,9 @@ impl Commit {
     }
 }
 
+/// The last results of monitors, by name.
+pub type RecentByMonitor = BTreeMap<String, Vec<CheckResult>>;
+
 /// A place where state is stored.
 #[async_trait]
 pub trait StateStore: Send + Sync {
@@ -125,6 +132,16 @@ pub trait StateStore: Send + Sync {
     /// [`StoreError::Superseded`] if the epoch is not the newest, [`StoreError::Unknown`] if
     /// the commit may or may not be durable; any other error means that it is not.
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
+
+    /// The last results of each monitor, oldest first and at most `most` of each: for a
+    /// dashboard after a restart. Reasons may be left out. It must not hold up commits.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    async fn recent_results(&self, most: usize) -> Result<RecentByMonitor, StoreError> {
+        let _ = most; // a store without results
+        Ok(RecentByMonitor::new())
+    }
 
     /// Whether the store keeps [`Commit::history`]. If not, the engine gathers none.
     fn keeps_history(&self) -> bool {

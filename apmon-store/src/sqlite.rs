@@ -9,19 +9,22 @@ mod table;
 mod value;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    thread,
     time::Duration,
 };
 
-use apmon_core::{Clock, Commit, Snapshot, StateStore, StoreError, SystemClock};
+use apmon_core::{CheckResult, Clock, Commit, Snapshot, StateStore, StoreError, SystemClock};
 use async_trait::async_trait;
 use jiff::{Timestamp, tz::TimeZone};
 use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
 
 pub use self::history::{History, Span};
 use self::{
@@ -54,6 +57,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// of the same name, which is then renamed to `.json.imported`.
 #[derive(Debug)]
 pub struct SqliteStore {
+    path: PathBuf,
     thread: StoreThread,
     history_days: Arc<AtomicU32>,
 }
@@ -82,7 +86,11 @@ impl SqliteStore {
             last_pruned: None,
         };
         let thread = StoreThread::start(path, backend, lock)?;
-        Ok(Self { thread, history_days })
+        Ok(Self {
+            path: path.to_owned(),
+            thread,
+            history_days,
+        })
     }
 
     /// Keeps other processes away from the database at `path`, and from the JSON
@@ -122,6 +130,28 @@ impl StateStore for SqliteStore {
 
     fn keeps_history(&self) -> bool {
         true
+    }
+
+    async fn recent_results(&self, most: usize) -> Result<BTreeMap<String, Vec<CheckResult>>, StoreError> {
+        // A thread of its own: a million rows take a second, and commits must not wait.
+        let path = self.path.clone();
+        let (reply, answer) = oneshot::channel();
+        let read = move || {
+            let results = match path.exists() {
+                true => History::open(&path).and_then(|history| history.recent(most)),
+                false => Ok(BTreeMap::new()),
+            };
+            drop(reply.send(results));
+        };
+        thread::Builder::new()
+            .name("apmon-history".into())
+            .spawn(read)
+            .map_err(|source| StoreError::Io {
+                step: "start a thread for",
+                place: display(&self.path),
+                source,
+            })?;
+        answer.await.map_err(|_| StoreError::Stopped)?
     }
 }
 

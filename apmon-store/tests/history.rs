@@ -264,6 +264,17 @@ async fn the_last_hundred_results_of_each_monitor_are_kept() {
     assert_eq!(history.results("b").unwrap().len(), 100);
     assert_eq!(history.results("c").unwrap(), [result("c", 1)]);
     assert_eq!(history.results("not there").unwrap(), []);
+    let recent = store.recent_results(2).await.unwrap();
+    let seconds: Vec<_> = recent.values().map(Vec::len).collect();
+    assert_eq!(seconds, [2, 2, 1]);
+    let without_reason = |result: CheckResult| CheckResult {
+        reason: None,
+        ..result
+    };
+    assert_eq!(
+        recent["a"],
+        [result("a", 219), result("a", 220)].map(without_reason)
+    );
     let forget = Commit {
         epoch,
         forget: vec!["a".into()],

@@ -18,6 +18,7 @@ use super::{
     stats::DeliveryStats,
     status::{ChannelStatus, OutboxStatus},
     task::DeliveryTask,
+    update::{Publisher, Update},
 };
 use crate::{
     history::{Delivery as DeliveryRow, DeliveryFate},
@@ -47,6 +48,7 @@ pub(super) struct Deliveries {
     keeps_history: bool,
     /// Rows for the history.
     rows: VecDeque<DeliveryRow>,
+    publisher: Publisher,
 }
 
 struct Channel {
@@ -56,7 +58,7 @@ struct Channel {
 
 impl Deliveries {
     /// Creates the delivery of a plan without notifications.
-    pub(super) fn new(plan: &Plan, zone: TimeZone, keeps_history: bool) -> Self {
+    pub(super) fn new(plan: &Plan, zone: TimeZone, keeps_history: bool, publisher: Publisher) -> Self {
         let routes = plan.routes();
         Self {
             outbox: Outbox::new(plan.expire_after, routes.fallbacks()),
@@ -67,6 +69,7 @@ impl Deliveries {
             zone,
             keeps_history,
             rows: VecDeque::new(),
+            publisher,
             routes,
         }
     }
@@ -228,6 +231,7 @@ impl Deliveries {
                 self.record(&entry, DeliveryFate::Delivered, now);
             }
             Some(AttemptResult::Retried(entry)) => {
+                self.publish(&entry, None, now);
                 let error = entry.last_error.clone().unwrap_or_default();
                 if entry.attempts == 1 {
                     tracing::warn!(channel, "message not delivered, trying again: {error}");
@@ -253,7 +257,19 @@ impl Deliveries {
         }
     }
 
+    fn publish(&self, entry: &OutboxEntry, fate: Option<DeliveryFate>, now: Now) {
+        self.publisher.publish(|| Update::Delivery {
+            at: now.wall,
+            channel: entry.channel.clone(),
+            notification: entry.notification.id.clone(),
+            monitor: entry.notification.monitor.clone(),
+            fate,
+            error: entry.last_error.clone(),
+        });
+    }
+
     fn record(&mut self, entry: &OutboxEntry, fate: DeliveryFate, now: Now) {
+        self.publish(entry, Some(fate), now);
         if self.keeps_history {
             if self.rows.len() == MAX_ROWS {
                 self.rows.pop_front();

@@ -5,7 +5,7 @@
 //! the dispatcher.
 
 mod ending;
-mod reload;
+mod request;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,9 +17,10 @@ use tokio::{
 
 use self::ending::PassEnd;
 use super::{
-    Command, EngineError, PassReport, Shared,
+    EngineError, PassReport, Shared,
     delivery::Deliveries,
-    event::Event,
+    event::{CheckRecord, Event},
+    handle::Command,
     heartbeats::Heartbeats,
     monitors::Monitors,
     persistence::{CommitEnd, Persistence},
@@ -27,7 +28,8 @@ use super::{
     runtime::{CheckPhase, DueAction},
     self_monitor::SelfMonitor,
     status::{ChecksStatus, MonitorSnapshot, SiteStatus, StatusSnapshot, millis},
-    task::{CompletedCheck, HeartbeatSource, TaskResult},
+    task::{self, CompletedCheck, HeartbeatSource, TaskResult},
+    update::Update,
 };
 use crate::{
     notification::Notification,
@@ -43,6 +45,8 @@ use crate::{
 pub(super) struct Dispatcher {
     shared: Shared,
     context: RuleContext,
+    /// The plan without its monitors, which `monitors` holds.
+    plan: Plan,
     monitors: Monitors,
     delivery: Deliveries,
     persistence: Persistence,
@@ -66,11 +70,23 @@ impl Dispatcher {
             is_pass,
             ..RuleContext::new(&plan.site, shared.zone.clone(), plan.routes())
         };
+        // The runtimes hold the monitors; the plan must not hold them as well.
+        let monitors = std::mem::take(&mut plan.monitors);
         let mut dispatcher = Self {
             context,
             monitors: Monitors::new(snapshot.monitors, is_pass),
-            delivery: Deliveries::new(&plan, shared.zone.clone(), keeps_history),
-            persistence: Persistence::new(Arc::clone(&shared.store), snapshot.shard, snapshot.epoch),
+            delivery: Deliveries::new(
+                &plan,
+                shared.zone.clone(),
+                keeps_history,
+                shared.publisher.clone(),
+            ),
+            persistence: Persistence::new(
+                Arc::clone(&shared.store),
+                snapshot.shard,
+                snapshot.epoch,
+                shared.publisher.clone(),
+            ),
             heartbeats: Heartbeats::new(&plan),
             self_monitor: SelfMonitor::default(),
             tasks: JoinSet::new(),
@@ -78,18 +94,18 @@ impl Dispatcher {
             started: now.wall,
             report: PassReport::default(),
             taken_over: None,
+            plan,
             shared,
         };
-        // The runtimes hold the monitors; the plan must not hold them as well.
-        let monitors = std::mem::take(&mut plan.monitors);
-        dispatcher.monitors.limit(plan.max_concurrent);
+        dispatcher.monitors.limit(dispatcher.plan.max_concurrent);
         dispatcher.monitors.reserve(monitors.len());
         for monitor in monitors {
-            dispatcher.monitors.add(monitor, &plan.site, now, None);
+            dispatcher.monitors.add(monitor, &dispatcher.plan.site, now, None);
         }
+        let heartbeat = dispatcher.plan.heartbeat.clone();
         match is_pass {
-            true => dispatcher.self_monitor = SelfMonitor::for_pass(plan.heartbeat),
-            false => dispatcher.self_monitor.configure(plan.heartbeat, now.mono),
+            true => dispatcher.self_monitor = SelfMonitor::for_pass(heartbeat),
+            false => dispatcher.self_monitor.configure(heartbeat, now.mono),
         }
         dispatcher.delivery.load(snapshot.outbox, now);
         dispatcher
@@ -97,6 +113,10 @@ impl Dispatcher {
             .drop_stale_reminders(&dispatcher.monitors, now);
         dispatcher.reassign_orphans(now);
         dispatcher.retire_missing(now);
+        if !is_pass {
+            let store = Arc::clone(&dispatcher.shared.store);
+            dispatcher.tasks.spawn(task::recent(store));
+        }
         dispatcher
     }
 
@@ -124,18 +144,8 @@ impl Dispatcher {
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
-                    Some(Command::Reload(plan, reply)) => {
-                        self.reload(plan);
-                        let _ = reply.send(());
-                    }
-                    Some(Command::Ping(reply)) => {
-                        let _ = reply.send(());
-                    }
-                    Some(Command::Status(reply)) => drop(reply.send(self.snapshot())),
-                    Some(Command::Retry(channel, reply)) => {
-                        let _ = reply.send(self.delivery.retry(channel.as_deref()));
-                    }
                     Some(Command::Shutdown) | None => break,
+                    Some(command) => self.execute(command),
                 },
                 Some(first) = self.tasks.join_next(), if !self.tasks.is_empty() => self.handle_finished_tasks(first),
                 () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => {}
@@ -190,7 +200,7 @@ impl Dispatcher {
     }
 
     fn start_commit(&mut self, now: Now) {
-        if let Some(waited) = self.persistence.stall(&mut self.delivery, now.mono) {
+        if let Some(waited) = self.persistence.stall(&mut self.delivery, now) {
             self.report_notified(&waited);
             self.start_deliveries(now);
         }
@@ -230,8 +240,12 @@ impl Dispatcher {
     fn handle_result(&mut self, result: TaskResult) {
         match result {
             TaskResult::Check(check) => self.check_finished(check),
+            TaskResult::Recent(Ok(results)) => self.monitors.fill_recent(results),
+            TaskResult::Recent(Err(error)) => {
+                tracing::debug!("the last results cannot be read: {}", error.one_line());
+            }
             TaskResult::Commit { batch, result } => {
-                let now = self.shared.clock.now().mono;
+                let now = self.shared.clock.now();
                 let end = self
                     .persistence
                     .commit_finished(batch, result, &mut self.delivery, now);
@@ -266,19 +280,25 @@ impl Dispatcher {
         }
     }
 
-    /// The rules decide what follows from a check; it is counted, reported and applied.
     fn check_finished(&mut self, finished: CompletedCheck) {
+        self.monitors.check_ended();
+        self.observed(finished);
+    }
+
+    /// The rules decide what follows from an observation; it is counted, reported and applied.
+    fn observed(&mut self, finished: CompletedCheck) {
         let CompletedCheck {
             monitor: reference,
             check,
             observation,
+            failed_steps,
             ended: now,
         } = finished;
-        self.monitors.check_ended();
         let Some(runtime) = self.monitors.current(reference) else {
             return; // a check by an older version of the monitor
         };
         let (effects, invalid) = runtime.decide(&self.context, &check, &observation, now);
+        runtime.failed_steps = failed_steps.or(runtime.failed_steps.take());
         let (monitor, state) = (Arc::clone(&runtime.monitor), Arc::clone(&runtime.state));
         let watch = monitor.watch();
         self.monitors.report_invalid(&watch.name, invalid);
@@ -297,24 +317,49 @@ impl Dispatcher {
             false => lateness,
         };
         self.self_monitor.record_check(counted);
-        (self.shared.events)(&Event::Checked {
+        let record = CheckRecord {
             watch,
             observation: &observation,
             state: &state,
             transition: effects.transition,
             unknown_changed: effects.unknown_changed,
+            started: check.started,
             lateness,
             took: now.mono.since(check.started.mono),
+        };
+        (self.shared.events)(&Event::Checked(record));
+        if let Some(metrics) = &self.shared.metrics {
+            metrics.record(&record);
+        }
+        self.shared.publisher.publish(|| Update::Checked {
+            monitor: watch.name.clone(),
+            at: check.started.wall,
+            verdict: observation.outcome.verdict(),
+            condition: effects.after,
+            latency: observation.outcome.latency,
+            lateness,
+            reason: observation
+                .outcome
+                .failure()
+                .map(|failure| failure.reason.clone()),
         });
         // The state is not shared with the store until it is committed.
         drop(state);
-        self.apply(Some(reference.index), effects, now);
+        self.apply(Some(reference.index), &watch.name, effects, now);
         self.monitors.rearm(reference.index);
     }
 
     /// Applies what a rule decided about a monitor: its state and the notifications go into
     /// the next commit. `index` is where the monitor runs, if it does.
-    fn apply(&mut self, index: Option<usize>, effects: Effects, now: Now) {
+    fn apply(&mut self, index: Option<usize>, monitor: &str, effects: Effects, now: Now) {
+        if effects.before != effects.after {
+            self.shared.publisher.publish(|| Update::ConditionChanged {
+                monitor: monitor.to_owned(),
+                at: now.wall,
+                before: effects.before,
+                after: effects.after,
+            });
+        }
         if let Some(index) = index {
             self.persistence.mark(index, effects.state, now.mono);
         }
@@ -323,6 +368,10 @@ impl Dispatcher {
             self.delivery.close_incident(incident, now);
         }
         for addressed in effects.notifications {
+            self.shared.publisher.publish(|| Update::Decided {
+                notification: addressed.notification.clone(),
+                recipients: addressed.recipients.clone(),
+            });
             self.delivery.send(&addressed, now);
             if let Some(at_once) = self.persistence.add_notification(addressed.notification) {
                 self.report_notified(&[at_once]);
@@ -335,7 +384,8 @@ impl Dispatcher {
             return;
         };
         let effects = runtime.remind(&self.context, now);
-        self.apply(Some(index), effects, now);
+        let monitor = Arc::clone(&runtime.monitor);
+        self.apply(Some(index), &monitor.watch().name, effects, now);
     }
 
     /// Sends a monitor's heartbeat, due at `now` or again after a failure.

@@ -17,11 +17,13 @@ use crate::{
     memory::InvalidValue,
     monitor::{Monitor, Policy, Watch},
     notification::Notification,
+    read::RecentResult,
     rule::{
         route,
         schedule::{self, Grid},
     },
     state::{MonitorState, OwnState, RETENTION_AFTER_REMOVAL},
+    store::RecentByMonitor,
     time::{Mono, Now},
 };
 
@@ -186,35 +188,74 @@ impl Monitors {
             .filter(|runtime| runtime.generation == reference.generation)
     }
 
-    fn named(&self, name: &str) -> Option<&MonitorRuntime> {
-        self.at(*self.by_name.get(name)?)
+    /// The running monitor of this name.
+    pub(super) fn named(&self, name: &str) -> Option<(MonitorRef, &MonitorRuntime)> {
+        let index = *self.by_name.get(name)?;
+        Some((self.reference(index)?, self.at(index)?))
     }
 
-    /// Whether a monitor with the same options is running.
-    pub(super) fn has_same(&self, watch: &Watch) -> bool {
-        let running = self.named(&watch.name).map(|runtime| runtime.monitor.watch());
-        running.is_some_and(|running| running.checksum == watch.checksum && !watch.checksum.is_empty())
+    /// Takes over a monitor of a new plan if one with the same options is running: its phase
+    /// and state stay. Otherwise the monitor is returned, which is new or different.
+    pub(super) fn renew(&mut self, monitor: Arc<dyn Monitor>, now: Now) -> Option<Arc<dyn Monitor>> {
+        let watch = monitor.watch();
+        let is_same = |running: &Watch| running.checksum == watch.checksum && !watch.checksum.is_empty();
+        let running = self.by_name.get(&watch.name).copied();
+        let Some(index) = running.filter(|index| {
+            self.at(*index)
+                .is_some_and(|runtime| is_same(runtime.monitor.watch()))
+        }) else {
+            return Some(monitor);
+        };
+        if let Some(runtime) = self.at_mut(index) {
+            runtime.renew(monitor, now);
+        }
+        self.rearm(index);
+        None
+    }
+
+    /// Fills in the last results that a store held.
+    pub(super) fn fill_recent(&mut self, results: RecentByMonitor) {
+        for (name, results) in results {
+            let Some(index) = self.by_name.get(&name).copied() else {
+                continue;
+            };
+            if let Some(runtime) = self.at_mut(index) {
+                let results = results.iter().map(RecentResult::of);
+                runtime.recent.fill(results.collect());
+            }
+        }
+    }
+
+    /// Makes a check of this monitor due now. Returns whether there is such a monitor.
+    pub(super) fn check_now(&mut self, name: &str, now: Mono) -> bool {
+        let Some(&index) = self.by_name.get(name) else {
+            return false;
+        };
+        if self.at_mut(index).is_some_and(|runtime| runtime.check_now(now)) {
+            self.waiting.push_back(index);
+        }
+        true
     }
 
     /// The policy of a monitor; the last known one if it has been removed.
     pub(super) fn policy_of(&self, name: &str) -> Policy {
         let running = self
             .named(name)
-            .map(|runtime| runtime.monitor.watch().policy.clone());
+            .map(|(_, runtime)| runtime.monitor.watch().policy.clone());
         let retired = || Some(self.retired.get(name)?.own.last_policy());
         running.or_else(retired).unwrap_or_default()
     }
 
     /// The part of a monitor's state that says which incidents are open, also of a removed one.
     pub(super) fn own_state(&self, name: &str) -> Option<&OwnState> {
-        let running = self.named(name).map(|runtime| &runtime.state);
+        let running = self.named(name).map(|(_, runtime)| &runtime.state);
         running.or_else(|| self.retired.get(name)).map(|state| &state.own)
     }
 
     /// Whether the outage that a notification reports is the one of a running monitor.
     pub(super) fn has_outage(&self, message: &Notification) -> bool {
         let runtime = self.named(&message.monitor);
-        runtime.and_then(|runtime| runtime.state.own.incident.as_ref()) == Some(&message.incident)
+        runtime.and_then(|(_, runtime)| runtime.state.own.incident.as_ref()) == Some(&message.incident)
     }
 
     /// Notes that an incident has been announced to these channels as well. Returns the index

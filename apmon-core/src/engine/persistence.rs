@@ -15,6 +15,7 @@ use super::{
     delivery::Deliveries,
     monitors::Monitors,
     task::{self, TaskResult},
+    update::{Publisher, Update},
 };
 use crate::{
     history::Records,
@@ -37,6 +38,7 @@ const AT_ONCE: Mono = Mono::from_nanos(i64::MIN);
 /// Everything that is not on disk yet, except undelivered notifications.
 pub(super) struct Persistence {
     store: Arc<dyn StateStore>,
+    publisher: Publisher,
     shard: u32,
     epoch: u64,
     /// The number of the last commit.
@@ -84,11 +86,12 @@ pub(super) enum CommitEnd {
 
 impl Persistence {
     /// Creates the persistence of an engine that owns the data of `shard` under `epoch`.
-    pub(super) fn new(store: Arc<dyn StateStore>, shard: u32, epoch: u64) -> Self {
+    pub(super) fn new(store: Arc<dyn StateStore>, shard: u32, epoch: u64, publisher: Publisher) -> Self {
         Self {
             keeps_history: store.keeps_history(),
             limits: store.limits(),
             store,
+            publisher,
             shard,
             epoch,
             number: 0,
@@ -221,17 +224,18 @@ impl Persistence {
     /// Continues without a store that does not answer: whatever waits for it is sent from
     /// memory, and so is everything that follows until it answers. Returns the notifications
     /// that waited, if the commit in progress has just become too slow.
-    pub(super) fn stall(&mut self, delivery: &mut Deliveries, now: Mono) -> Option<Vec<Notification>> {
+    pub(super) fn stall(&mut self, delivery: &mut Deliveries, now: Now) -> Option<Vec<Notification>> {
         let in_flight = self.in_flight.as_mut()?;
         // Nothing is built on a commit in doubt: another owner may have taken over.
-        if in_flight.in_doubt.is_some() || in_flight.stalled || in_flight.started.plus(STALL_AFTER) > now {
+        if in_flight.in_doubt.is_some() || in_flight.stalled || in_flight.started.plus(STALL_AFTER) > now.mono
+        {
             return None;
         }
         in_flight.stalled = true;
         let mut notifications = mem::take(&mut in_flight.notifications);
         notifications.append(&mut self.notifications);
         delivery.send_from_memory();
-        self.report_failure("the store does not answer");
+        self.report_failure("the store does not answer", now);
         Some(notifications)
     }
 
@@ -302,7 +306,7 @@ impl Persistence {
         mut batch: Batch,
         result: Result<(), StoreError>,
         delivery: &mut Deliveries,
-        now: Mono,
+        now: Now,
     ) -> CommitEnd {
         let error = match result {
             Ok(()) => {
@@ -312,6 +316,7 @@ impl Persistence {
                 }
                 if mem::take(&mut self.failing) {
                     tracing::warn!("state is saved again");
+                    self.publisher.publish(|| Update::StoreWorks { at: now.wall });
                 }
                 self.not_before = None;
                 return CommitEnd::Notified(self.take_notifications());
@@ -321,20 +326,20 @@ impl Persistence {
         match error {
             error @ StoreError::Superseded { .. } => return CommitEnd::Superseded(error),
             error @ StoreError::Unknown { .. } => {
-                self.report_failure(&error.one_line());
+                self.report_failure(&error.one_line(), now);
                 if let Some(in_flight) = &mut self.in_flight {
-                    in_flight.in_doubt = Some((batch, now.plus(RETRY_PAUSE)));
+                    in_flight.in_doubt = Some((batch, now.mono.plus(RETRY_PAUSE)));
                 }
                 return CommitEnd::Notified(Vec::new());
             }
-            error => self.report_failure(&error.one_line()),
+            error => self.report_failure(&error.one_line(), now),
         }
         let rest: Vec<Batch> = mem::take(&mut self.parts).into();
         for mut batch in [batch].into_iter().chain(rest).rev() {
             delivery.commit_ended(batch.take_unsaved(), false);
             self.take_back(batch);
         }
-        self.not_before = Some(now.plus(RETRY_PAUSE));
+        self.not_before = Some(now.mono.plus(RETRY_PAUSE));
         self.urgent = true;
         CommitEnd::Notified(self.take_notifications())
     }
@@ -360,9 +365,13 @@ impl Persistence {
         self.extra.pass = newer.pass.or(self.extra.pass);
     }
 
-    fn report_failure(&mut self, reason: &str) {
+    fn report_failure(&mut self, reason: &str, now: Now) {
         if !mem::replace(&mut self.failing, true) {
             tracing::error!("state cannot be saved ({reason}); monitoring and alerting continue from memory");
+            self.publisher.publish(|| Update::StoreFailing {
+                at: now.wall,
+                reason: reason.to_owned(),
+            });
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use super::recent::Recent;
 use crate::{
     device::Device,
     memory::InvalidValue,
     monitor::{Monitor, Observation},
     notification::DeliveryError,
     outcome::Verdict,
-    probe::Check,
+    probe::{Check, Step},
+    read::RecentResult,
     rule::{
         alert::{self, RuleContext},
         effects::{Effects, FinishedCheck},
@@ -35,6 +37,10 @@ pub(super) struct MonitorRuntime {
     pub(super) state: Arc<MonitorState>,
     /// The target's own description of itself, from the last check that could read it.
     pub(super) device: Option<Arc<Device>>,
+    /// The results of the last checks.
+    pub(super) recent: Recent,
+    /// The steps of the last failed check.
+    pub(super) failed_steps: Option<Arc<[Step]>>,
     /// Distinguishes a check by an older version of this monitor from one by the current
     /// version.
     pub(super) generation: u64,
@@ -144,6 +150,8 @@ impl MonitorRuntime {
             monitor,
             state,
             device: None,
+            recent: Recent::default(),
+            failed_steps: None,
             generation: 0,
             check_phase: CheckPhase::Idle,
             missed: 0,
@@ -173,6 +181,7 @@ impl MonitorRuntime {
         *self = Self {
             generation,
             missed: self.missed,
+            recent: std::mem::take(&mut self.recent),
             ..Self::for_daemon(monitor, state, now, grid, first)
         };
     }
@@ -187,6 +196,23 @@ impl MonitorRuntime {
                 schedule::left_in_pass(due.minus(wait), now, wait).is_zero()
             }
         }
+    }
+
+    /// Takes over the monitor of a new plan with the same options: its phase and state stay.
+    pub(super) fn renew(&mut self, monitor: Arc<dyn Monitor>, now: Now) {
+        self.monitor = monitor;
+        if self.reminder.is_some() {
+            self.schedule_reminder(now);
+        }
+    }
+
+    /// Makes a check due now, unless there is one already.
+    pub(super) fn check_now(&mut self, now: Mono) -> bool {
+        let is_idle = self.check_phase == CheckPhase::Idle;
+        if is_idle {
+            self.check_phase = CheckPhase::Waiting(now);
+        }
+        is_idle
     }
 
     /// When its next action is due.
@@ -287,6 +313,11 @@ impl MonitorRuntime {
         if let Some(device) = &observation.device {
             self.device = Some(Arc::clone(device));
         }
+        self.recent.push(RecentResult::new(
+            check.started.wall,
+            effects.after,
+            outcome.latency,
+        ));
         self.finish_check(verdict, effects.transition, check.started, now);
         (effects, invalid)
     }

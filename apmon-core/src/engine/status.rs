@@ -6,10 +6,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::plan::Plan;
 use crate::{
     device::Device,
-    monitor::Monitor,
+    monitor::{Monitor, Watch},
     notification::OutboxEntry,
+    rule::condition::Condition,
     state::MonitorState,
     store::Snapshot,
     time::{Mono, Now},
@@ -96,55 +98,6 @@ pub struct MonitorStatus {
     /// it.
     #[serde(default, with = "shared")]
     pub device: Option<Arc<Device>>,
-}
-
-/// The condition of a monitor.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Condition {
-    /// Down (hard state).
-    Down,
-    /// The monitor cannot be checked.
-    Unknown,
-    /// Checks fail, but not enough of them for an outage.
-    Soft,
-    /// The monitor has not been checked yet.
-    #[default]
-    Pending,
-    /// Up.
-    Up,
-}
-
-impl Condition {
-    /// The name used in files and output.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Down => "down",
-            Self::Unknown => "unknown",
-            Self::Soft => "soft",
-            Self::Pending => "pending",
-            Self::Up => "up",
-        }
-    }
-
-    /// The condition of a monitor with this state. An outage stays one when the monitor cannot
-    /// be checked.
-    #[must_use]
-    pub fn of(state: &MonitorState) -> Self {
-        let health = state.health();
-        if health.is_down() {
-            Self::Down
-        } else if state.own.unknown_since.is_some() {
-            Self::Unknown
-        } else if health.is_soft() {
-            Self::Soft
-        } else if state.is_up == Some(true) {
-            Self::Up
-        } else {
-            Self::Pending
-        }
-    }
 }
 
 /// The status of one channel and its queue.
@@ -355,6 +308,47 @@ pub(super) struct MonitorSnapshot {
     pub(super) next_reminder: Option<Mono>,
 }
 
+impl SiteStatus {
+    /// The status of a plan that does not run yet.
+    pub(super) fn of_plan(plan: &Plan, at: Timestamp) -> Self {
+        let mut monitors: Vec<MonitorStatus> = plan
+            .monitors
+            .iter()
+            .map(|monitor| MonitorStatus::planned(monitor.watch()))
+            .collect();
+        monitors.sort_by(|a, b| a.name.cmp(&b.name));
+        Self {
+            site: plan.site.clone(),
+            at,
+            started: None,
+            no_notify: plan.no_notify,
+            unsaved: false,
+            checks: None,
+            monitors,
+            channels: plan
+                .channels
+                .iter()
+                .map(|channel| ChannelStatus::named(&channel.id))
+                .collect(),
+            outbox: OutboxStatus::default(),
+        }
+    }
+}
+
+impl MonitorStatus {
+    /// What a plan says of a monitor.
+    fn planned(watch: &Watch) -> Self {
+        Self {
+            name: watch.name.clone(),
+            kind: Some(watch.kind.clone()),
+            address: Some(watch.address.clone()),
+            max_retries: Some(watch.policy.max_retries.get()),
+            alarms: Some(watch.policy.alarms),
+            ..Self::default()
+        }
+    }
+}
+
 impl StatusSnapshot {
     pub(super) fn into_status(self) -> SiteStatus {
         let now = self.now;
@@ -406,41 +400,4 @@ mod shared {
 /// Milliseconds, rounded to three decimal places.
 pub(super) fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::state::OwnState;
-
-    #[test]
-    fn a_hard_down_state_comes_before_unknown_and_unknown_before_soft() {
-        let since = Some(Timestamp::UNIX_EPOCH);
-        let table = [
-            (None, None, 0, Condition::Pending),
-            (None, None, 1, Condition::Soft),
-            (None, since, 1, Condition::Unknown),
-            (Some(true), None, 0, Condition::Up),
-            (Some(true), None, 2, Condition::Soft),
-            (Some(true), since, 2, Condition::Unknown),
-            (Some(false), None, 3, Condition::Down),
-            (Some(false), since, 3, Condition::Down),
-        ];
-        for (is_up, unknown_since, down_count, expected) in table {
-            let state = MonitorState {
-                is_up,
-                down_count,
-                own: OwnState {
-                    unknown_since,
-                    ..OwnState::default()
-                },
-                ..MonitorState::default()
-            };
-            assert_eq!(
-                Condition::of(&state),
-                expected,
-                "{is_up:?} {unknown_since:?} {down_count}"
-            );
-        }
-    }
 }

@@ -11,11 +11,15 @@ use crate::{
     monitor::{Monitor, Observation},
     notification::{DeliveryError, HeartbeatSender, Notification, Notifier},
     outcome::{Failure, FailureClass, Outcome},
-    probe::Check,
+    probe::{Check, Step, Trace},
+    read::RECENT_RESULTS,
     secret::Secret,
-    store::{StateStore, StoreError},
+    store::{RecentByMonitor, StateStore, StoreError},
     time::{Clock, Mono, Now},
 };
+
+/// The most bytes of a check's steps that are kept.
+const MAX_STEPS: usize = 4096;
 
 /// A task that ignores its own deadline is cut off after this extra time.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
@@ -37,6 +41,8 @@ pub(super) enum TaskResult {
         batch: Batch,
         result: Result<(), StoreError>,
     },
+    /// The last results that the store held at the start.
+    Recent(Result<RecentByMonitor, StoreError>),
 }
 
 /// A check that ended.
@@ -44,6 +50,8 @@ pub(super) struct CompletedCheck {
     pub(super) monitor: MonitorRef,
     pub(super) check: Check,
     pub(super) observation: Observation,
+    /// What the check did, if it did not end as up.
+    pub(super) failed_steps: Option<Arc<[Step]>>,
     pub(super) ended: Now,
 }
 
@@ -67,12 +75,18 @@ pub(super) struct CheckTask {
 impl CheckTask {
     pub(super) async fn run(self, clock: Arc<dyn Clock>) -> TaskResult {
         let timeout = self.monitor.watch().policy.max_try;
-        let check = Check::new(self.due, clock.now(), timeout).with_memory(self.memory);
+        let trace = Trace::start_bounded(MAX_STEPS);
+        let check = Check::new(self.due, clock.now(), timeout)
+            .with_memory(self.memory)
+            .with_trace(Arc::clone(&trace));
         let observation = run_check(self.monitor.as_ref(), &check).await;
+        let failed = observation.outcome.failure();
+        let failed_steps = failed.map(|_| trace.steps().into());
         TaskResult::Check(CompletedCheck {
             monitor: self.reference,
             check,
             observation,
+            failed_steps,
             ended: clock.now(),
         })
     }
@@ -152,6 +166,12 @@ fn attempt_result<P>(
         Ok(Err(_)) => Err(DeliveryError::retryable("the channel panicked, which is a bug")),
         Err(_) => Err(DeliveryError::retryable("no answer in time")),
     }
+}
+
+/// Reads the last results of a previous run.
+pub(super) async fn recent(store: Arc<dyn StateStore>) -> TaskResult {
+    let results = AssertUnwindSafe(store.recent_results(RECENT_RESULTS)).catch_unwind();
+    TaskResult::Recent(results.await.unwrap_or(Err(StoreError::Stopped)))
 }
 
 /// Passes a batch to the store.

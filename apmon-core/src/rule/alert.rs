@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use self::message::MessageBuilder;
 use super::{
+    condition::Condition,
     effects::{Effects, FinishedCheck, StateChange},
     record::{self, StateBefore},
     route::Routes,
@@ -62,7 +63,7 @@ pub fn after_check(
     now: Now,
 ) -> Effects {
     let builder = MessageBuilder { context, watch, now };
-    let before = StateBefore::of(state);
+    let (before, condition) = (StateBefore::of(state), Condition::of(state));
     let mut notifications = Vec::new();
     state.last_checked = Some(check.started.wall);
     state.last_config_checksum = Some(watch.checksum.clone());
@@ -107,6 +108,8 @@ pub fn after_check(
     let is_urgent =
         !notifications.is_empty() || matches!(transition, Some(Transition::Outage | Transition::Recovery));
     let mut effects = Effects {
+        before: condition,
+        after: Condition::of(state),
         transition,
         unknown_changed: state.own.unknown_since.is_some() != before.unknown_since.is_some(),
         state: match is_urgent {
@@ -181,7 +184,11 @@ pub(crate) fn reminder_wait(policy: &Policy, state: &MonitorState) -> Duration {
 
 /// Decides the notification of an open outage that is due now.
 pub fn remind(context: &RuleContext, watch: &Watch, state: &mut MonitorState, now: Now) -> Effects {
-    let mut effects = Effects::default();
+    let mut effects = Effects {
+        before: Condition::of(state),
+        after: Condition::of(state),
+        ..Effects::default()
+    };
     if !state.health().is_down() {
         return effects;
     }
@@ -232,6 +239,8 @@ pub fn removed(context: &RuleContext, watch: &Watch, state: &mut MonitorState, n
         )
     });
     let mut effects = Effects {
+        before: Condition::of(&before),
+        after: Condition::of(state),
         unknown_changed: before.own.unknown_since.is_some(),
         state: StateChange::Urgent,
         ..Effects::default()

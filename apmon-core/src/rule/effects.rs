@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{health::Transition, route::Addressed};
+use super::{condition::Condition, health::Transition, route::Addressed};
 use crate::{
     device::PortChange,
     history::Records,
@@ -33,6 +33,10 @@ pub struct FinishedCheck<'a> {
 #[derive(Clone, PartialEq, Debug, Default)]
 #[non_exhaustive]
 pub struct Effects {
+    /// The condition of the monitor before.
+    pub before: Condition,
+    /// The condition of the monitor now.
+    pub after: Condition,
     /// The transition of the monitor's health.
     pub transition: Option<Transition>,
     /// Whether the monitor became unknown, or stopped being unknown.

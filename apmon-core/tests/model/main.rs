@@ -94,12 +94,9 @@ impl World {
             .clock(self.clock.clone())
             .zone(TimeZone::UTC)
             .on_event(move |event| {
-                if let Event::Checked {
-                    watch, observation, ..
-                } = event
-                {
-                    let verdict = observation.outcome.verdict();
-                    reference.lock().unwrap().checked(&watch.name, verdict);
+                if let Event::Checked(check) = event {
+                    let verdict = check.observation.outcome.verdict();
+                    reference.lock().unwrap().checked(&check.watch.name, verdict);
                 }
             });
         Running::start(engine)

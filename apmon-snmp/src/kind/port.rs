@@ -159,7 +159,7 @@ impl PortMonitor {
         if let (PortName::Name(name), None, Some(failure)) = (&self.port, &seen.state, polled.names_failure())
         {
             let reason =
-                format!("snmp: port {name} cannot be looked up: the names are incomplete: {failure}");
+                format!("snmp: port {name} cannot be identified: the names are incomplete: {failure}");
             return Outcome::fail(FailureClass::Unreadable, reason).into();
         }
         let mut outcome = match pinning::judge(self.always_up, self.mac, &seen) {

@@ -2,23 +2,20 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    ops::RangeInclusive,
     path::Path,
     time::Duration,
 };
 
+pub use apmon_core::read::Span;
 use apmon_core::{
-    CheckResult, Delivery, DeliveryFate, Incident, IncidentKind, MonitorState, OutboxEntry, PortChange,
-    PortChangeRecord, PortEvent, StoreError, Stretch, StretchKind, Verdict, history::Coverage,
+    CheckResult, Delivery, DeliveryFate, HistoryReader, Incident, IncidentKind, MonitorState, OutboxEntry,
+    PortChange, PortChangeRecord, PortEvent, StoreError, Stretch, StretchKind, Verdict, history::Coverage,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::{open, schema, table, value};
 use crate::file;
-
-/// A span of time, both ends included.
-pub type Span = RangeInclusive<Timestamp>;
 
 /// A reader of a [`SqliteStore`](crate::SqliteStore)'s database, also while a
 /// daemon writes it. It never writes. Each call sees a consistent state.
@@ -240,6 +237,28 @@ impl History {
         )
     }
 
+    /// The last results of each monitor, at most `most` of each, oldest first and without
+    /// reasons.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn recent(&self, most: usize) -> Result<BTreeMap<String, Vec<CheckResult>>, StoreError> {
+        let results = self.list(
+            "SELECT name, at, verdict, latency, NULL FROM results JOIN watched ON id = monitor
+             ORDER BY monitor, number",
+            [],
+            result,
+        )?;
+        let mut recent: BTreeMap<String, Vec<CheckResult>> = BTreeMap::new();
+        for result in results {
+            recent.entry(result.monitor.clone()).or_default().push(result);
+        }
+        for results in recent.values_mut() {
+            results.drain(..results.len().saturating_sub(most));
+        }
+        Ok(recent)
+    }
+
     /// Deliveries in `span`, about one monitor or all; oldest first.
     ///
     /// # Errors
@@ -337,6 +356,32 @@ fn incident(row: &Row<'_>) -> rusqlite::Result<Incident> {
         reason: row.get(6)?,
         messages: row.get(7)?,
     })
+}
+
+impl HistoryReader for History {
+    fn monitors(&self) -> Result<Vec<String>, StoreError> {
+        Self::monitors(self)
+    }
+
+    fn incidents(&self, monitor: Option<&str>, span: &Span) -> Result<Vec<Incident>, StoreError> {
+        Self::incidents(self, monitor, span)
+    }
+
+    fn deliveries(&self, monitor: Option<&str>, span: &Span) -> Result<Vec<Delivery>, StoreError> {
+        Self::deliveries(self, monitor, span)
+    }
+
+    fn results(&self, monitor: &str) -> Result<Vec<CheckResult>, StoreError> {
+        Self::results(self, monitor)
+    }
+
+    fn stretches(&self, monitor: &str, from: Timestamp) -> Result<Vec<Stretch>, StoreError> {
+        Self::stretches(self, monitor, from)
+    }
+
+    fn port_changes(&self, monitor: Option<&str>, span: &Span) -> Result<Vec<PortChangeRecord>, StoreError> {
+        Self::port_changes(self, monitor, span)
+    }
 }
 
 fn result(row: &Row<'_>) -> rusqlite::Result<CheckResult> {

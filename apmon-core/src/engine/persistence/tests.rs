@@ -34,8 +34,8 @@ impl Fixture {
     fn new(fails: bool) -> Self {
         let plan = Plan::new("HomeLab");
         Self {
-            persistence: Persistence::new(Arc::new(Store { fails }), 0, 1),
-            deliveries: Deliveries::new(&plan, TimeZone::UTC, false),
+            persistence: Persistence::new(Arc::new(Store { fails }), 0, 1, Publisher::default()),
+            deliveries: Deliveries::new(&plan, TimeZone::UTC, false, Publisher::default()),
             monitors: Monitors::new(std::collections::BTreeMap::new(), false),
         }
     }
@@ -57,17 +57,21 @@ impl Fixture {
         let Some(TaskResult::Commit { batch, result }) = task else {
             panic!("no commit was due");
         };
-        let now = Now {
-            mono: at(secs),
-            wall: Timestamp::UNIX_EPOCH,
-        };
+        let now = now(secs);
         match self
             .persistence
-            .commit_finished(batch, result, &mut self.deliveries, now.mono)
+            .commit_finished(batch, result, &mut self.deliveries, now)
         {
             CommitEnd::Notified(notifications) => notifications,
             _ => panic!("the commit was not finished"),
         }
+    }
+}
+
+fn now(secs: i64) -> Now {
+    Now {
+        mono: at(secs),
+        wall: Timestamp::UNIX_EPOCH,
     }
 }
 
@@ -136,7 +140,7 @@ fn a_failed_commit_is_repeated_and_what_waited_for_it_is_sent_from_memory() {
 #[test]
 fn a_commit_that_hangs_is_not_waited_for() {
     let mut it = Fixture::new(false);
-    let stall = |it: &mut Fixture, secs| it.persistence.stall(&mut it.deliveries, at(secs));
+    let stall = |it: &mut Fixture, secs| it.persistence.stall(&mut it.deliveries, now(secs));
     assert_eq!(it.persistence.add_notification(message(1)), None);
     let hanging = it.start(0);
     assert_eq!(it.persistence.add_notification(message(2)), None);
