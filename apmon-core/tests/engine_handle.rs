@@ -1,5 +1,7 @@
 //! Requests through a handle, and what an engine reports to others.
 
+#![allow(clippy::unwrap_used)] // what fails here is a test
+
 mod support;
 
 use std::{

@@ -67,7 +67,7 @@ async fn verified_https_never_leads_to_http() {
     let warning = format!("redirected from https to http://{between}/");
     assert_eq!(
         (reason(&outcome), outcome.warning_text()),
-        ("up".into(), Some(warning))
+        ("up", Some(warning))
     );
 }
 
