@@ -65,10 +65,7 @@ async fn verified_https_never_leads_to_http() {
     let tap = Tap::of(pki.server(&["leaf"]).config(), to(&format!("http://{between}/"))).await;
     let outcome = check(&pki, "", &format!("https://{}/", tap.address), "").await;
     let warning = format!("redirected from https to http://{between}/");
-    assert_eq!(
-        (reason(&outcome), outcome.warning_text()),
-        ("up", Some(warning))
-    );
+    assert_eq!((reason(&outcome), outcome.warning_text()), ("up", Some(warning)));
 }
 
 #[tokio::test]

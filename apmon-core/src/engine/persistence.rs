@@ -67,8 +67,11 @@ pub(super) struct Persistence {
 struct CommitInFlight {
     started: Mono,
     notifications: Vec<Notification>,
-    /// The commit, when it may be stored or not: it is tried again at this moment.
-    in_doubt: Option<(Batch, Mono)>,
+    /// Whether an attempt was left in doubt: nothing is sent until the store has answered,
+    /// since another owner may have taken over.
+    in_doubt: bool,
+    /// The commit in doubt, between two attempts, and the moment of the next one.
+    again: Option<(Batch, Mono)>,
     /// Whether it takes too long, so that its notifications were released from memory.
     stalled: bool,
 }
@@ -189,10 +192,10 @@ impl Persistence {
     pub(super) fn wake_at(&self, delivery: &Deliveries) -> Option<Mono> {
         match &self.in_flight {
             Some(CommitInFlight {
-                in_doubt: Some((_, again)),
+                again: Some((_, again)),
                 ..
             }) => Some(*again),
-            Some(in_flight) if in_flight.stalled => None,
+            Some(in_flight) if in_flight.stalled || in_flight.in_doubt => None,
             Some(in_flight) => Some(in_flight.started.plus(STALL_AFTER)),
             None => self.commit_at(delivery),
         }
@@ -216,7 +219,7 @@ impl Persistence {
     pub(super) fn flush(&mut self) {
         self.urgent = true;
         self.not_before = None;
-        if let Some((_, again)) = self.in_flight.as_mut().and_then(|it| it.in_doubt.as_mut()) {
+        if let Some((_, again)) = self.in_flight.as_mut().and_then(|it| it.again.as_mut()) {
             *again = AT_ONCE;
         }
     }
@@ -226,9 +229,7 @@ impl Persistence {
     /// that waited, if the commit in progress has just become too slow.
     pub(super) fn stall(&mut self, delivery: &mut Deliveries, now: Now) -> Option<Vec<Notification>> {
         let in_flight = self.in_flight.as_mut()?;
-        // Nothing is built on a commit in doubt: another owner may have taken over.
-        if in_flight.in_doubt.is_some() || in_flight.stalled || in_flight.started.plus(STALL_AFTER) > now.mono
-        {
+        if in_flight.in_doubt || in_flight.stalled || in_flight.started.plus(STALL_AFTER) > now.mono {
             return None;
         }
         in_flight.stalled = true;
@@ -247,7 +248,7 @@ impl Persistence {
         now: Mono,
     ) -> Option<impl Future<Output = TaskResult> + Send + 'static> {
         let batch = match &mut self.in_flight {
-            Some(in_flight) => in_flight.in_doubt.take_if(|(_, again)| *again <= now)?.0,
+            Some(in_flight) => in_flight.again.take_if(|(_, again)| *again <= now)?.0,
             None => {
                 self.commit_at(delivery).filter(|at| *at <= now)?;
                 let notifications = mem::take(&mut self.notifications);
@@ -256,7 +257,8 @@ impl Persistence {
                 self.in_flight = Some(CommitInFlight {
                     started: now,
                     notifications,
-                    in_doubt: None,
+                    in_doubt: false,
+                    again: None,
                     stalled: false,
                 });
                 self.next_part()?
@@ -328,7 +330,8 @@ impl Persistence {
             error @ StoreError::Unknown { .. } => {
                 self.report_failure(&error.one_line(), now);
                 if let Some(in_flight) = &mut self.in_flight {
-                    in_flight.in_doubt = Some((batch, now.mono.plus(RETRY_PAUSE)));
+                    in_flight.in_doubt = true;
+                    in_flight.again = Some((batch, now.mono.plus(RETRY_PAUSE)));
                 }
                 return CommitEnd::Notified(Vec::new());
             }
