@@ -215,7 +215,13 @@ impl Engine {
 
     async fn start(self, is_pass: bool) -> Result<PassReport, EngineError> {
         self.plan.check_names()?;
-        let snapshot = self.shared.store.load().await?;
+        let snapshot = match self.shared.store.load().await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                self.handle.has_started(); // and has ended
+                return Err(error.into());
+            }
+        };
         for warning in &snapshot.warnings {
             tracing::error!("{warning}");
         }
@@ -224,7 +230,8 @@ impl Engine {
         self.handle.has_started();
         let report = dispatcher.run(self.commands).await;
         if let Some(metrics) = metrics {
-            metrics.finish(tokio::time::Instant::now() + METRICS_GRACE).await;
+            let deadline = tokio::time::Instant::now() + METRICS_GRACE;
+            let _ = tokio::time::timeout_at(deadline, metrics.finish(deadline)).await;
         }
         report
     }

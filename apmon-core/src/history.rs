@@ -327,6 +327,8 @@ mod tests {
         let notification = crate::Notification {
             lasted: None,
             next_reminder: None,
+            subject: Default::default(),
+            covers: Vec::new(),
             ended: None,
             id: "i-1".into(),
             incident: "i".into(),

@@ -123,7 +123,7 @@ pub use names::Names;
 pub use network::OwnNetwork;
 pub use notification::{
     ChannelClass, DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, OutboxEntry,
-    Switch, Switches,
+    Subject, Switch, Switches,
 };
 pub use outcome::{
     Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict, Warning, WarningClass,

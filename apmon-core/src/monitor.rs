@@ -105,7 +105,7 @@ impl Part {
         }
     }
 
-    /// The name under which its incidents are kept: `monitor/part`.
+    /// Its name within the site: `monitor/part`.
     #[must_use]
     pub fn full_name(&self, monitor: &str) -> String {
         format!("{monitor}/{}", self.name)

@@ -17,7 +17,13 @@ pub struct Notification {
     pub kind: NotificationKind,
     /// The site's name.
     pub site: String,
-    /// The monitor's name.
+    /// What it is about: the monitor, unless it says otherwise.
+    #[serde(default, skip_serializing_if = "Subject::is_monitor")]
+    pub subject: Subject,
+    /// The ids of the incidents that it covers besides its own: those of a digest or report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub covers: Vec<String>,
+    /// The monitor's name; empty if it is about more than one.
     pub monitor: String,
     /// The monitor's address, without passwords.
     pub address: String,
@@ -41,7 +47,33 @@ pub struct Notification {
     pub ended: Option<Timestamp>,
 }
 
+/// What a notification is about.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Subject {
+    /// One monitor: [`Notification::monitor`].
+    #[default]
+    Monitor,
+    /// The monitors of this group.
+    Group(String),
+    /// The whole site.
+    Site,
+}
+
+impl Subject {
+    fn is_monitor(&self) -> bool {
+        *self == Self::Monitor
+    }
+}
+
 impl Notification {
+    /// The ids of all incidents that it is about: its own and those that it covers.
+    pub fn incidents(&self) -> impl Iterator<Item = &str> {
+        let own = std::iter::once(&self.incident).chain(&self.covers);
+        own.map(String::as_str)
+    }
+
     /// The number of the reminder within its outage, from 1.
     #[must_use]
     pub fn reminder(&self) -> Option<u32> {
@@ -355,6 +387,25 @@ mod tests {
         };
         let written = serde_json::to_string(&new).unwrap();
         assert_eq!(serde_json::from_str::<Notification>(&written).unwrap(), new);
+    }
+
+    #[test]
+    fn a_digest_covers_several_incidents_and_one_of_yesterday_its_own() {
+        let old: Notification = serde_json::from_str(OLD).unwrap();
+        assert_eq!(old.subject, Subject::Monitor);
+        assert_eq!(old.incidents().collect::<Vec<_>>(), ["i"]);
+        let text = serde_json::to_string(&old).unwrap();
+        assert!(!text.contains("subject") && !text.contains("covers"), "{text}");
+        let digest = Notification {
+            subject: Subject::Group("printers".into()),
+            covers: vec!["j".into(), "k".into()],
+            monitor: String::new(),
+            ..old
+        };
+        let written = serde_json::to_string(&digest).unwrap();
+        let read: Notification = serde_json::from_str(&written).unwrap();
+        assert_eq!(read, digest);
+        assert_eq!(read.incidents().collect::<Vec<_>>(), ["i", "j", "k"]);
     }
 
     #[test]

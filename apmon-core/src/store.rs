@@ -59,8 +59,10 @@ pub struct StoreLimits {
     pub items: Option<usize>,
 }
 
-/// One atomic, durable write. The history is not part of the atomic unit: its rows are written
-/// at least once, and each has an identity by which a repetition is recognised.
+/// One atomic, durable write. States are written before `forget` deletes. The history is not
+/// part of the atomic unit: its rows are written at least once, and each has an identity: an
+/// incident its id; a delivery its message and channel; any other row its monitor, kind and
+/// moment.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Commit {
     /// The shard of the [`Snapshot`] on which this is based.
@@ -134,7 +136,8 @@ pub trait StateStore: Send + Sync {
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
 
     /// The last results of each monitor, oldest first and at most `most` of each: for a
-    /// dashboard after a restart. Reasons may be left out. It must not hold up commits.
+    /// dashboard after a restart. Reasons, and the name in each result, may be left
+    /// out. It must not hold up commits.
     ///
     /// # Errors
     /// If they cannot be read.

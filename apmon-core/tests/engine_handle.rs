@@ -167,6 +167,58 @@ async fn a_signal_is_processed_as_a_check_is() {
     site.handle.ping().await.unwrap();
 }
 
+/// A door whose check takes ten seconds, and that remembers how often something was seen.
+struct SlowDoor(Watch);
+
+#[async_trait]
+impl Monitor for SlowDoor {
+    fn watch(&self) -> &Watch {
+        &self.0
+    }
+
+    async fn check(&self, check: &Check) -> Observation {
+        tokio::time::sleep(secs(10)).await;
+        seen(check)
+    }
+
+    fn receive(&self, _: &Signal, check: &Check) -> Option<Observation> {
+        Some(seen(check))
+    }
+}
+
+fn seen(check: &Check) -> Observation {
+    let mut observation = Observation::from(Outcome::up(Duration::ZERO));
+    let mut memory = check.memory.clone();
+    let before: u32 = memory.kept.get("seen").map_or(0, |text| text.parse().unwrap());
+    memory.kept.insert("seen".into(), (before + 1).to_string().into());
+    observation.memory = Some(memory);
+    observation
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_during_a_check_waits_for_its_end() {
+    let store = Arc::new(MemoryStore::default());
+    let plan = Plan::new("HomeLab").watch(Arc::new(SlowDoor(watch("door", "1"))));
+    let engine = Engine::new(plan, Arc::clone(&store) as _).clock(clock());
+    let handle = engine.handle();
+    let running = tokio::spawn(engine.run());
+    tokio::time::sleep(secs(60)).await;
+    handle.check_now("door").await.unwrap();
+    tokio::time::sleep(secs(5)).await;
+    for _ in 0..3 {
+        handle.report("door", Signal::new("x")).await.unwrap();
+    }
+    assert!(handle.status().await.unwrap().monitors[0].checking);
+    tokio::time::sleep(secs(10)).await;
+    let status = handle.status().await.unwrap();
+    assert!(!status.monitors[0].checking);
+    assert_eq!(status.checks.unwrap().ended, 2, "signals are not counted");
+    handle.shutdown().await;
+    running.await.unwrap().unwrap();
+    let memory = &store.state("door").memory;
+    assert_eq!(&*memory.kept["seen"], "5", "two checks and three signals");
+}
+
 #[tokio::test(start_paused = true)]
 async fn monitors_and_channels_come_and_go_until_a_reload() {
     let site = run(Plan::new("HomeLab").watch(monitor("door", "1").0)).await;

@@ -115,6 +115,8 @@ async fn a_commit_in_doubt_is_repeated_under_its_id_and_nothing_is_sent_meanwhil
     for answers in [
         [Answer::Unknown, Answer::Unknown],
         [Answer::Lost, Answer::Unknown],
+        // That the second attempt is surely not stored says nothing about the first.
+        [Answer::Lost, Answer::Unavailable],
     ] {
         let store = SharedStore::answering(&answers);
         let recorder = Recorder::new(&clock());

@@ -305,6 +305,8 @@ mod tests {
             since: None,
             lasted: None,
             next_reminder: None,
+            subject: Default::default(),
+            covers: Vec::new(),
             ended: None,
         };
         let pid = std::process::id();

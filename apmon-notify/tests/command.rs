@@ -27,6 +27,8 @@ fn message() -> Notification {
         since: Some("2026-02-11T14:18:00Z".parse().unwrap()),
         lasted: None,
         next_reminder: None,
+        subject: Default::default(),
+        covers: Vec::new(),
         ended: None,
     }
 }

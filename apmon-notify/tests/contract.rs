@@ -110,6 +110,8 @@ fn message() -> Notification {
         since: None,
         lasted: None,
         next_reminder: None,
+        subject: Default::default(),
+        covers: Vec::new(),
         ended: None,
     }
 }

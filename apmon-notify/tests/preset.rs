@@ -66,6 +66,8 @@ fn message(kind: NotificationKind, number: u32) -> Notification {
         since: Some("2026-02-11T14:00:00Z".parse().unwrap()),
         lasted: None,
         next_reminder: None,
+        subject: Default::default(),
+        covers: Vec::new(),
         ended: None,
     }
 }

@@ -32,6 +32,8 @@ fn message(text: &str) -> Notification {
         since: None,
         lasted: None,
         next_reminder: None,
+        subject: Default::default(),
+        covers: Vec::new(),
         ended: None,
     }
 }

@@ -39,6 +39,8 @@ fn notification(text: &str) -> Notification {
         since: None,
         lasted: None,
         next_reminder: None,
+        subject: Default::default(),
+        covers: Vec::new(),
         ended: None,
     }
 }

@@ -203,6 +203,8 @@ mod tests {
                 since: None,
                 lasted: None,
                 next_reminder: None,
+                subject: Default::default(),
+                covers: Vec::new(),
                 ended: None,
             },
             attempts,

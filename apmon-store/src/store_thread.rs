@@ -126,9 +126,10 @@ struct Worker<B> {
 
 impl<B: Backend> Worker<B> {
     fn load(&mut self) -> Result<Snapshot, StoreError> {
+        // Claimed before it is read: nothing is written in between.
+        let mut newest = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
         let Loaded { mut model, warnings } = self.backend.read()?;
         self.warnings.extend(warnings);
-        let mut newest = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
         model.epoch = model.epoch.max(*newest).saturating_add(1);
         *newest = model.epoch;
         drop(newest);

@@ -111,9 +111,11 @@ impl Supervisor {
                 console::log_error(&self.config, &failed);
             }
             logged = Some(text);
-            let is_in_file = failed.is::<ConfigError>();
+            // Another process owns the state now: claiming it back would go on for ever.
+            let is_taken_over = matches!(failed.downcast_ref(), Some(EngineError::TakenOver(_)));
+            let waits_for_request = failed.is::<ConfigError>() || is_taken_over;
             let pause = async {
-                match is_in_file {
+                match waits_for_request {
                     true => std::future::pending().await,
                     false => tokio::time::sleep(RETRY_EVERY).await,
                 }

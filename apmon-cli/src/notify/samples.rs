@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use apmon_core::{Clock as _, Notification, NotificationKind, SystemClock, rule::wording::Subject};
+use apmon_core::{Clock as _, Notification, NotificationKind, SystemClock, rule::wording::Sentence};
 use jiff::{Timestamp, tz::TimeZone};
 
 const MONITOR: &str = "apmon test";
@@ -21,7 +21,7 @@ pub(super) fn messages(site: &str) -> [Notification; 6] {
     let samples = Samples {
         site,
         now,
-        subject: Subject {
+        sentence: Sentence {
             monitor: MONITOR,
             site,
             address: ADDRESS,
@@ -35,12 +35,12 @@ pub(super) fn messages(site: &str) -> [Notification; 6] {
 struct Samples<'a> {
     site: &'a str,
     now: Timestamp,
-    subject: Subject<'a>,
+    sentence: Sentence<'a>,
 }
 
 impl Samples<'_> {
     fn messages(&self) -> [Notification; 6] {
-        let subject = &self.subject;
+        let sentence = &self.sentence;
         let down = format!("test-{}", self.now.as_millisecond());
         let unknown = format!("{down}-unknown");
         let reminded = |message| Notification {
@@ -52,37 +52,37 @@ impl Samples<'_> {
                 NotificationKind::Outage,
                 (&down, 1),
                 Duration::ZERO,
-                subject.outage(REASON, Duration::ZERO),
+                sentence.outage(REASON, Duration::ZERO),
             )),
             reminded(self.message(
                 NotificationKind::Reminder,
                 (&down, 2),
                 LASTED,
-                subject.reminder(REASON, LASTED),
+                sentence.reminder(REASON, LASTED),
             )),
             self.message(
                 NotificationKind::Recovery,
                 (&down, 3),
                 LASTED,
-                subject.recovery(LASTED),
+                sentence.recovery(LASTED),
             ),
             self.message(
                 NotificationKind::Unknown,
                 (&unknown, 1),
                 LASTED,
-                subject.unknown(REASON, LASTED),
+                sentence.unknown(REASON, LASTED),
             ),
             self.message(
                 NotificationKind::Known,
                 (&unknown, 2),
                 LASTED,
-                subject.known(true, LASTED),
+                sentence.known(true, LASTED),
             ),
             self.message(
                 NotificationKind::NoLongerWatched,
                 (&down, 4),
                 LASTED,
-                subject.no_longer_watched(LASTED),
+                sentence.no_longer_watched(LASTED),
             ),
         ]
     }
@@ -107,6 +107,8 @@ impl Samples<'_> {
             since: Some(self.now.checked_sub(lasted).unwrap_or(self.now)),
             lasted: Some(lasted),
             next_reminder: None,
+            subject: Default::default(),
+            covers: Vec::new(),
             ended: None,
         }
     }

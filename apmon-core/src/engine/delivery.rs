@@ -432,6 +432,11 @@ impl Deliveries {
         self.outbox.send_from_memory();
     }
 
+    /// Sends nothing new any more before the store has answered.
+    pub(super) fn wait_for_store(&mut self) {
+        self.outbox.wait_for_store();
+    }
+
     /// When the next attempt, expiry or fallback is due.
     pub(super) fn wake_at(&mut self) -> Option<Mono> {
         match self.routes.is_off() {

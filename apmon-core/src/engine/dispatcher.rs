@@ -136,7 +136,7 @@ impl Dispatcher {
             }
             let now = self.shared.clock.now();
             self.run_due_work(now);
-            if self.is_pass_finished(now) {
+            if self.advance_pass_end(now) {
                 break;
             }
             let wake = self.wake_at();
@@ -219,7 +219,7 @@ impl Dispatcher {
             self.self_monitor.wake_at(),
             self.delivery.wake_at(),
             self.persistence.wake_at(&self.delivery),
-            self.pass_end.as_ref().and_then(PassEnd::wake_at),
+            self.pass_end_wake_at(),
         ];
         moments.into_iter().flatten().min()
     }
@@ -251,6 +251,7 @@ impl Dispatcher {
                     .commit_finished(batch, result, &mut self.delivery, now);
                 match end {
                     CommitEnd::Notified(waited) => self.report_notified(&waited),
+                    CommitEnd::InDoubt => {}
                     CommitEnd::Continues(next) => drop(self.tasks.spawn(next)),
                     CommitEnd::Superseded(error) => self.taken_over = Some(error),
                 }
@@ -282,7 +283,20 @@ impl Dispatcher {
 
     fn check_finished(&mut self, finished: CompletedCheck) {
         self.monitors.check_ended();
-        self.observed(finished);
+        let reference = finished.monitor;
+        let lateness = finished.check.lateness();
+        if let Some(runtime) = self.monitors.current(reference) {
+            runtime.end_check(finished.ended);
+            self.report.lateness.record(lateness);
+            // In a pass all checks are due at once: that they wait says nothing about health.
+            let counted = match self.context.is_pass {
+                true => Duration::ZERO,
+                false => lateness,
+            };
+            self.self_monitor.record_check(counted);
+            self.observed(finished);
+        }
+        self.process_signals(reference.index);
     }
 
     /// The rules decide what follows from an observation; it is counted, reported and applied.
@@ -308,15 +322,8 @@ impl Dispatcher {
             self.monitors.report_panic(&watch.name, failure);
         }
         let lateness = check.lateness();
-        self.report.lateness.record(lateness);
         self.report
             .count(observation.outcome.verdict(), state.health().is_down());
-        // In a pass all checks are due at once: that they wait says nothing about health.
-        let counted = match self.context.is_pass {
-            true => Duration::ZERO,
-            false => lateness,
-        };
-        self.self_monitor.record_check(counted);
         let record = CheckRecord {
             watch,
             observation: &observation,

@@ -188,6 +188,11 @@ impl Monitors {
             .filter(|runtime| runtime.generation == reference.generation)
     }
 
+    /// Where the monitor of this name runs.
+    pub(super) fn index_of(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
     /// The running monitor of this name.
     pub(super) fn named(&self, name: &str) -> Option<(MonitorRef, &MonitorRuntime)> {
         let index = *self.by_name.get(name)?;
@@ -196,7 +201,12 @@ impl Monitors {
 
     /// Takes over a monitor of a new plan if one with the same options is running: its phase
     /// and state stay. Otherwise the monitor is returned, which is new or different.
-    pub(super) fn renew(&mut self, monitor: Arc<dyn Monitor>, now: Now) -> Option<Arc<dyn Monitor>> {
+    pub(super) fn renew(
+        &mut self,
+        monitor: Arc<dyn Monitor>,
+        site: &str,
+        now: Now,
+    ) -> Option<Arc<dyn Monitor>> {
         let watch = monitor.watch();
         let is_same = |running: &Watch| running.checksum == watch.checksum && !watch.checksum.is_empty();
         let running = self.by_name.get(&watch.name).copied();
@@ -206,8 +216,9 @@ impl Monitors {
         }) else {
             return Some(monitor);
         };
+        let (grid, _) = grid(site, watch, now, None);
         if let Some(runtime) = self.at_mut(index) {
-            runtime.renew(monitor, now);
+            runtime.renew(monitor, now, grid);
         }
         self.rearm(index);
         None

@@ -81,6 +81,8 @@ pub(super) enum CommitEnd {
     /// These notifications waited for it; after a failure they are sent anyway, and the content
     /// of the commit goes into the next one.
     Notified(Vec<Notification>),
+    /// It is not known whether it was stored: it is tried again later.
+    InDoubt,
     /// The next part is to be written.
     Continues(BoxFuture<'static, TaskResult>),
     /// Another owner has taken over: nothing may be sent any more.
@@ -273,6 +275,8 @@ impl Persistence {
         self.since = None;
         let (unsaved, deliveries) = delivery.take_unsaved();
         let mut commit = mem::take(&mut self.extra);
+        // A monitor of that name may have been added again.
+        commit.forget.retain(|name| monitors.named(name).is_none());
         commit.outbox = unsaved.entries;
         commit.settled = unsaved.settled;
         self.history.extend(Records {
@@ -314,6 +318,12 @@ impl Persistence {
             Ok(()) => {
                 delivery.commit_ended(batch.take_unsaved(), true);
                 if let Some(next) = self.next_part() {
+                    // Each part has its own time, and its own doubts.
+                    if let Some(in_flight) = &mut self.in_flight {
+                        in_flight.started = now.mono;
+                        in_flight.stalled = false;
+                        in_flight.in_doubt = false;
+                    }
                     return CommitEnd::Continues(task::commit(Arc::clone(&self.store), next).boxed());
                 }
                 if mem::take(&mut self.failing) {
@@ -325,18 +335,22 @@ impl Persistence {
             }
             Err(error) => error,
         };
-        match error {
-            error @ StoreError::Superseded { .. } => return CommitEnd::Superseded(error),
-            error @ StoreError::Unknown { .. } => {
-                self.report_failure(&error.one_line(), now);
-                if let Some(in_flight) = &mut self.in_flight {
-                    in_flight.in_doubt = true;
-                    in_flight.again = Some((batch, now.mono.plus(RETRY_PAUSE)));
-                }
-                return CommitEnd::Notified(Vec::new());
-            }
-            error => self.report_failure(&error.one_line(), now),
+        if matches!(error, StoreError::Superseded { .. }) {
+            return CommitEnd::Superseded(error);
         }
+        // Once in doubt, any other error says only that this attempt was not stored.
+        let is_unknown = matches!(error, StoreError::Unknown { .. });
+        if let Some(in_flight) = &mut self.in_flight
+            && (is_unknown || in_flight.in_doubt)
+        {
+            in_flight.in_doubt = true;
+            in_flight.stalled = false;
+            in_flight.again = Some((batch, now.mono.plus(RETRY_PAUSE)));
+            delivery.wait_for_store();
+            self.report_failure(&error.one_line(), now);
+            return CommitEnd::InDoubt;
+        }
+        self.report_failure(&error.one_line(), now);
         let rest: Vec<Batch> = mem::take(&mut self.parts).into();
         for mut batch in [batch].into_iter().chain(rest).rev() {
             delivery.commit_ended(batch.take_unsaved(), false);
@@ -370,7 +384,16 @@ impl Persistence {
 
     fn report_failure(&mut self, reason: &str, now: Now) {
         if !mem::replace(&mut self.failing, true) {
-            tracing::error!("state cannot be saved ({reason}); monitoring and alerting continue from memory");
+            match self
+                .in_flight
+                .as_ref()
+                .is_some_and(|in_flight| in_flight.in_doubt)
+            {
+                true => tracing::error!("{reason}; nothing is sent until the store answers"),
+                false => tracing::error!(
+                    "state cannot be saved ({reason}); monitoring and alerting continue from memory"
+                ),
+            }
             self.publisher.publish(|| Update::StoreFailing {
                 at: now.wall,
                 reason: reason.to_owned(),

@@ -1,12 +1,12 @@
 //! One monitor while the engine runs: its state, and when its next action is due.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::recent::Recent;
 use crate::{
     device::Device,
     memory::InvalidValue,
-    monitor::{Monitor, Observation},
+    monitor::{Monitor, Observation, Policy, Signal},
     notification::DeliveryError,
     outcome::Verdict,
     probe::{Check, Step},
@@ -41,6 +41,8 @@ pub(super) struct MonitorRuntime {
     pub(super) recent: Recent,
     /// The steps of the last failed check.
     pub(super) failed_steps: Option<Arc<[Step]>>,
+    /// Signals that wait for the end of a running check, whose memory they build on.
+    pub(super) signals: VecDeque<Signal>,
     /// Distinguishes a check by an older version of this monitor from one by the current
     /// version.
     pub(super) generation: u64,
@@ -152,6 +154,7 @@ impl MonitorRuntime {
             device: None,
             recent: Recent::default(),
             failed_steps: None,
+            signals: VecDeque::new(),
             generation: 0,
             check_phase: CheckPhase::Idle,
             missed: 0,
@@ -178,11 +181,15 @@ impl MonitorRuntime {
         first: Mono,
     ) {
         let state = std::mem::take(&mut self.state);
+        let new = match self.timing {
+            Timing::Grid { .. } => Self::for_daemon(monitor, state, now, grid, first),
+            Timing::Once { .. } => Self::for_pass(monitor, state, now),
+        };
         *self = Self {
             generation,
             missed: self.missed,
             recent: std::mem::take(&mut self.recent),
-            ..Self::for_daemon(monitor, state, now, grid, first)
+            ..new
         };
     }
 
@@ -199,7 +206,22 @@ impl MonitorRuntime {
     }
 
     /// Takes over the monitor of a new plan with the same options: its phase and state stay.
-    pub(super) fn renew(&mut self, monitor: Arc<dyn Monitor>, now: Now) {
+    /// What an embedder's checksum leaves out may be different: `grid` is that of the new
+    /// policy.
+    pub(super) fn renew(&mut self, monitor: Arc<dyn Monitor>, now: Now, grid: Grid) {
+        let (old, new) = (&self.monitor.watch().policy, &monitor.watch().policy);
+        if old.check_every != new.check_every && matches!(self.timing, Timing::Grid { .. }) {
+            let next = grid.slot_after(now.mono);
+            self.timing = Timing::Grid { grid, next };
+        }
+        let period = |policy: &Policy| policy.heartbeat.as_ref().map(|heartbeat| heartbeat.every);
+        if period(old) != period(new) {
+            let last = self.state.last_successful_heartbeat.map(|last| now.mono_of(last));
+            let timer = period(new).map(|every| HeartbeatTimer::new(every, last));
+            self.heartbeat_timer = timer;
+            self.heartbeat_at = None;
+            self.resend.clear();
+        }
         self.monitor = monitor;
         if self.reminder.is_some() {
             self.schedule_reminder(now);
@@ -318,7 +340,7 @@ impl MonitorRuntime {
             effects.after,
             outcome.latency,
         ));
-        self.finish_check(verdict, effects.transition, check.started, now);
+        self.schedule_after(verdict, effects.transition, check.started, now);
         (effects, invalid)
     }
 
@@ -330,22 +352,23 @@ impl MonitorRuntime {
         effects
     }
 
-    /// Ends its check: schedules the next check, and a heartbeat if one is due.
-    fn finish_check(&mut self, verdict: Verdict, transition: Option<Transition>, started: Now, now: Now) {
+    /// Ends its check, and moves on to the next slot.
+    pub(super) fn end_check(&mut self, now: Now) {
         self.check_phase = CheckPhase::Idle;
+        if let Timing::Grid { grid, next } = &mut self.timing
+            && *next <= now.mono
+        {
+            self.missed += grid.missed(*next, now.mono) + 1;
+            *next = grid.slot_after(now.mono);
+        }
+    }
+
+    /// Schedules what follows from a verdict: a retry, a heartbeat, a reminder.
+    fn schedule_after(&mut self, verdict: Verdict, transition: Option<Transition>, started: Now, now: Now) {
         let policy = &self.monitor.watch().policy;
-        let regular = match &mut self.timing {
-            Timing::Once { next, .. } => *next,
-            Timing::Grid { grid, next } => {
-                if *next <= now.mono {
-                    self.missed += grid.missed(*next, now.mono) + 1;
-                    *next = grid.slot_after(now.mono);
-                }
-                *next
-            }
-        };
+        let (Timing::Once { next, .. } | Timing::Grid { next, .. }) = &self.timing;
         if transition == Some(Transition::Soft) {
-            self.retry = Some(schedule::retry_at(now.mono, policy.retry_after(), regular));
+            self.retry = Some(schedule::retry_at(now.mono, policy.retry_after(), *next));
         }
         let up = verdict == Verdict::Up;
         self.was_up = up;

@@ -95,7 +95,7 @@ impl CheckTask {
 /// Runs one check behind a panic barrier and with a deadline that it cannot ignore. A panic
 /// becomes `Unknown`, with the panic's message as the reason.
 pub async fn run_check(monitor: &dyn Monitor, check: &Check) -> Observation {
-    let running = AssertUnwindSafe(monitor.check(check)).catch_unwind();
+    let running = AssertUnwindSafe(async { monitor.check(check).await }).catch_unwind();
     match tokio::time::timeout_at(check.deadline() + GRACE, running).await {
         Ok(Ok(observation)) => observation,
         Ok(Err(panic)) => Outcome::failed(Failure::new(
@@ -126,7 +126,8 @@ pub(super) struct DeliveryTask {
 
 impl DeliveryTask {
     pub(super) async fn run(self) -> TaskResult {
-        let attempt = AssertUnwindSafe(self.notifier.deliver(&self.message, &self.key)).catch_unwind();
+        let attempt =
+            AssertUnwindSafe(async { self.notifier.deliver(&self.message, &self.key).await }).catch_unwind();
         let result = attempt_result(tokio::time::timeout(self.timeout + GRACE, attempt).await);
         TaskResult::Delivery {
             channel: self.channel,
@@ -147,7 +148,8 @@ pub(super) struct HeartbeatTask {
 
 impl HeartbeatTask {
     pub(super) async fn run(self) -> TaskResult {
-        let attempt = AssertUnwindSafe(self.sender.send(&self.url, self.timeout)).catch_unwind();
+        let attempt =
+            AssertUnwindSafe(async { self.sender.send(&self.url, self.timeout).await }).catch_unwind();
         let result = attempt_result(tokio::time::timeout(self.timeout + GRACE, attempt).await);
         TaskResult::Heartbeat {
             source: self.source,
@@ -170,13 +172,13 @@ fn attempt_result<P>(
 
 /// Reads the last results of a previous run.
 pub(super) async fn recent(store: Arc<dyn StateStore>) -> TaskResult {
-    let results = AssertUnwindSafe(store.recent_results(RECENT_RESULTS)).catch_unwind();
+    let results = AssertUnwindSafe(async { store.recent_results(RECENT_RESULTS).await }).catch_unwind();
     TaskResult::Recent(results.await.unwrap_or(Err(StoreError::Stopped)))
 }
 
 /// Passes a batch to the store.
 pub(super) async fn commit(store: Arc<dyn StateStore>, batch: Batch) -> TaskResult {
-    let commit = AssertUnwindSafe(store.commit(&batch.commit)).catch_unwind();
+    let commit = AssertUnwindSafe(async { store.commit(&batch.commit).await }).catch_unwind();
     let result = commit.await.unwrap_or(Err(StoreError::Stopped));
     TaskResult::Commit { batch, result }
 }

@@ -234,7 +234,7 @@ pub fn removed(context: &RuleContext, watch: &Watch, state: &mut MonitorState, n
             NotificationKind::NoLongerWatched,
             incident.unwrap_or_else(|| builder.incident_id("outage")),
             number,
-            builder.subject().no_longer_watched(lasted),
+            builder.sentence().no_longer_watched(lasted),
             (state.last_alarm_started, Some(lasted)),
         )
     });

@@ -52,9 +52,9 @@ pub(crate) fn lateness_note(
     format!("was {what} {}-{}; {delivered}", moment(began), moment(ended))
 }
 
-/// The subject of a sentence.
+/// The parts that every sentence has.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
+pub struct Sentence<'a> {
     /// The monitor's name.
     pub monitor: &'a str,
     /// The site's name.
@@ -67,7 +67,7 @@ pub struct Subject<'a> {
     pub zone: &'a TimeZone,
 }
 
-impl Subject<'_> {
+impl Sentence<'_> {
     fn head(&self) -> String {
         format!("{} in {}", printable(self.monitor), printable(self.site))
     }
@@ -162,8 +162,8 @@ impl Subject<'_> {
 mod tests {
     use super::*;
 
-    fn subject(zone: &TimeZone) -> Subject<'_> {
-        Subject {
+    fn sentence(zone: &TimeZone) -> Sentence<'_> {
+        Sentence {
             monitor: "web",
             site: "HomeLab",
             address: "http://192.168.1.12/",
@@ -191,17 +191,17 @@ mod tests {
     #[test]
     fn sentences_are_worded_as_by_apmonitor() {
         let zone = TimeZone::UTC;
-        let subject = subject(&zone);
+        let sentence = sentence(&zone);
         assert_eq!(
-            subject.outage("refused", Duration::ZERO),
+            sentence.outage("refused", Duration::ZERO),
             "web in HomeLab new outage: refused (http://192.168.1.12/) at 2:15 PM, down for 0 secs"
         );
         assert_eq!(
-            subject.reminder("refused", Duration::from_secs(600)),
+            sentence.reminder("refused", Duration::from_secs(600)),
             "web in HomeLab is down: refused (http://192.168.1.12/) at 2:15 PM, down for 10 mins 0 secs"
         );
         assert_eq!(
-            subject.recovery(Duration::from_secs(63)),
+            sentence.recovery(Duration::from_secs(63)),
             "web in HomeLab is UP (http://192.168.1.12/) at 2:15 PM, outage lasted 1 mins 3 secs"
         );
     }
@@ -216,12 +216,12 @@ mod tests {
     #[test]
     fn control_characters_in_a_name_are_escaped() {
         let zone = TimeZone::UTC;
-        let subject = Subject {
+        let sentence = Sentence {
             monitor: "a\x1b[31m\n",
-            ..subject(&zone)
+            ..sentence(&zone)
         };
         assert!(
-            subject
+            sentence
                 .outage("x\ny", Duration::ZERO)
                 .starts_with("a\\u{1b}[31m\\n in HomeLab new outage: x\\ny (")
         );

@@ -46,6 +46,8 @@ pub fn message(kind: NotificationKind, number: u32) -> Notification {
         since: Some("2026-02-11T14:15:00Z".parse().unwrap()),
         lasted: Some(Duration::ZERO),
         next_reminder: None,
+        subject: Default::default(),
+        covers: Vec::new(),
         ended: None,
     }
 }

@@ -1,7 +1,7 @@
 //! Reading a database, also while a daemon writes it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     path::Path,
     time::Duration,
 };
@@ -237,25 +237,38 @@ impl History {
         )
     }
 
-    /// The last results of each monitor, at most `most` of each, oldest first and without
-    /// reasons.
+    /// The last results of each monitor, at most `most` of each, oldest first; without reasons,
+    /// and without the name in each of them.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn recent(&self, most: usize) -> Result<BTreeMap<String, Vec<CheckResult>>, StoreError> {
-        let results = self.list(
-            "SELECT name, at, verdict, latency, NULL FROM results JOIN watched ON id = monitor
+        self.read_recent(most)
+            .map_err(|error| open::sqlite_error("read", &self.path, error))
+    }
+
+    /// Reads row by row: there may be a million.
+    fn read_recent(&self, most: usize) -> rusqlite::Result<BTreeMap<String, Vec<CheckResult>>> {
+        let mut statement = self.connection.prepare(
+            "SELECT '', at, verdict, latency, NULL, name FROM results JOIN watched ON id = monitor
              ORDER BY monitor, number",
-            [],
-            result,
         )?;
-        let mut recent: BTreeMap<String, Vec<CheckResult>> = BTreeMap::new();
-        for result in results {
-            recent.entry(result.monitor.clone()).or_default().push(result);
+        let mut rows = statement.query([])?;
+        let mut recent = BTreeMap::new();
+        let (mut monitor, mut last) = (String::new(), VecDeque::new());
+        while let Some(row) = rows.next()? {
+            let name = row.get_ref(5)?.as_str()?;
+            if name != monitor {
+                let results = std::mem::take(&mut last).into();
+                recent.insert(std::mem::replace(&mut monitor, name.to_owned()), results);
+            }
+            if last.len() == most {
+                last.pop_front();
+            }
+            last.push_back(result(row)?);
         }
-        for results in recent.values_mut() {
-            results.drain(..results.len().saturating_sub(most));
-        }
+        recent.insert(monitor, last.into());
+        recent.retain(|_, results: &mut Vec<_>| !results.is_empty());
         Ok(recent)
     }
 

@@ -255,7 +255,7 @@ fn read_records(
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let key: String = row.get(0)?;
-        let key = key.trim_start_matches(RECORD).to_owned();
+        let key = key.strip_prefix(RECORD).unwrap_or(&key).to_owned();
         let text: Option<String> = row.get(1).ok();
         let written = text.and_then(|text| serde_json::from_str::<Written<Value>>(&text).ok());
         match written {
@@ -278,10 +278,11 @@ pub(super) fn write_records(
         let key = format!("{RECORD}{key}");
         // Whatever an embedder passes, the database stays readable.
         let content = |record: &StateRecord| serde_json::from_str::<Value>(&record.json).ok();
-        match record.and_then(|record| Some((record.version, content(&record)?))) {
-            Some((version, content)) => {
+        match record.as_ref().map(|record| (record.version, content(record))) {
+            Some((version, Some(content))) => {
                 set_meta(transaction, &key, json(&Written { version, content })?)?;
             }
+            Some((_, None)) => {} // the one before stays
             None => {
                 transaction.execute("DELETE FROM meta WHERE key = ?1", [key])?;
             }
@@ -305,7 +306,9 @@ pub(super) fn write_meta(transaction: &Transaction<'_>, model: &Model) -> rusqli
 
 /// Writes everything but memories, in place of whatever the tables contain.
 pub(super) fn write_all(transaction: &Transaction<'_>, model: &Model) -> rusqlite::Result<()> {
-    transaction.execute_batch("DELETE FROM states; DELETE FROM outbox")?;
+    transaction.execute_batch(
+        "DELETE FROM states; DELETE FROM outbox; DELETE FROM meta WHERE key GLOB 'record/*'",
+    )?;
     let states = model.monitors.iter();
     write_states(transaction, states.map(|(name, state)| (name.as_str(), &**state)))?;
     write_outbox(transaction, model.outbox.iter())?;

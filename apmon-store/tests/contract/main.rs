@@ -181,6 +181,7 @@ async fn records_are_kept_until_they_are_deleted(home: &dyn Home) {
     };
     let both = [
         ("silences", record(1, r#"[{"by":"ann"}]"#)),
+        ("record/silences", record(1, "1")),
         ("paused/web", record(3, "true")),
     ];
     store.commit(&write(&both)).await.unwrap();
@@ -193,7 +194,11 @@ async fn records_are_kept_until_they_are_deleted(home: &dyn Home) {
     let snapshot = store.load().await.unwrap();
     assert_eq!(snapshot.warnings, Vec::<String>::new());
     let records: Vec<_> = snapshot.records.into_iter().collect();
-    let expected = [("paused/web", record(3, "true")), ("silences", record(2, "[]"))];
+    let expected = [
+        ("paused/web", record(3, "true")),
+        ("record/silences", record(1, "1")),
+        ("silences", record(2, "[]")),
+    ];
     assert_eq!(
         records,
         expected.map(|(key, record)| (key.to_owned(), record.unwrap()))
@@ -201,7 +206,11 @@ async fn records_are_kept_until_they_are_deleted(home: &dyn Home) {
     let epoch = snapshot.epoch;
     let delete = Commit {
         epoch,
-        ..write(&[("silences", None), ("never there", None)])
+        ..write(&[
+            ("silences", None),
+            ("record/silences", None),
+            ("never there", None),
+        ])
     };
     store.commit(&delete).await.unwrap();
     let left = home.open().load().await.unwrap().records;

@@ -70,6 +70,8 @@ pub fn notification(id: &str) -> Notification {
         since: None,
         lasted: None,
         next_reminder: None,
+        subject: Default::default(),
+        covers: Vec::new(),
         ended: None,
     }
 }

@@ -147,6 +147,8 @@ mod tests {
             since: None,
             lasted: None,
             next_reminder: None,
+            subject: Default::default(),
+            covers: Vec::new(),
             ended: None,
         };
         let (result, line) = tokio::join!(channel.deliver(&message, "key"), async {

@@ -17,6 +17,8 @@ fn entry(monitor: &str, number: u32) -> OutboxEntry {
         since: None,
         lasted: None,
         next_reminder: None,
+        subject: Default::default(),
+        covers: Vec::new(),
         ended: None,
     };
     OutboxEntry::new("c", notification, Vec::new())

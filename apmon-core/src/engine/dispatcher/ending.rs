@@ -25,17 +25,16 @@ pub(super) struct PassEnd {
     heartbeat_done: bool,
 }
 
-impl PassEnd {
-    /// When the pass ends at the latest.
-    pub(super) fn wake_at(&self) -> Option<Mono> {
-        self.outbox_ends
-    }
-}
-
 impl Dispatcher {
-    /// Whether this is a pass in which everything due has been checked and the outbox has had
-    /// its chance.
-    pub(super) fn is_pass_finished(&mut self, now: Now) -> bool {
+    /// When a pass that only waits for deliveries ends at the latest.
+    pub(super) fn pass_end_wake_at(&mut self) -> Option<Mono> {
+        let ends = self.pass_end.as_ref()?.outbox_ends?;
+        self.monitors.is_idle().then_some(ends)
+    }
+
+    /// Takes the next step towards the end of a pass: everything due is checked, the outbox has
+    /// its chance, the state is saved, the heartbeat is sent. Returns whether it has ended.
+    pub(super) fn advance_pass_end(&mut self, now: Now) -> bool {
         let Some(end) = &mut self.pass_end else {
             return false;
         };
@@ -57,6 +56,9 @@ impl Dispatcher {
         if !end.flushed && !self.persistence.is_saved(&self.delivery) {
             end.flushed = true;
             self.persistence.flush();
+            return false;
+        }
+        if self.persistence.is_committing() && !self.persistence.is_stalled() {
             return false;
         }
         // The heartbeat has its own timeout, however long the outbox took.

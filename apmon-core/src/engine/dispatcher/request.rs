@@ -11,7 +11,7 @@ use super::Dispatcher;
 use crate::{
     engine::{
         EngineError, handle::Command, heartbeats::Heartbeats, plan::Plan, recent::RecentSnapshot,
-        task::CompletedCheck, update::Update,
+        runtime::CheckPhase, self_monitor::SelfMonitor, task::CompletedCheck, update::Update,
     },
     monitor::{Monitor, Signal, Watch},
     probe::Check,
@@ -19,6 +19,9 @@ use crate::{
     state::MonitorState,
     time::Now,
 };
+
+/// The most signals about one monitor that wait for the end of its check; the oldest are dropped.
+const MAX_SIGNALS: usize = 100;
 
 /// Changed monitors are checked within about a millisecond for each of them.
 const SPREAD_PER_MONITOR: Duration = Duration::from_millis(1);
@@ -53,7 +56,7 @@ impl Dispatcher {
                 };
                 let _ = reply.send(result);
             }
-            Command::Report(name, signal, reply) => drop(reply.send(self.report_signal(name, &signal))),
+            Command::Report(name, signal, reply) => drop(reply.send(self.report_signal(name, signal))),
             Command::Ping(reply) => drop(reply.send(())),
             Command::Status(reply) => drop(reply.send(self.snapshot())),
             Command::Recent(reply) => drop(reply.send(self.recent())),
@@ -114,21 +117,50 @@ impl Dispatcher {
         self.reassign_orphans(now);
     }
 
-    /// Has a monitor turn a signal into an observation, and processes it as that of a check.
-    fn report_signal(&mut self, name: String, signal: &Signal) -> Result<(), EngineError> {
-        let now = self.shared.clock.now();
-        let Some((reference, runtime)) = self.monitors.named(&name) else {
+    /// Has a monitor turn a signal into an observation, and processes it as that of a check; a
+    /// running check is waited for.
+    fn report_signal(&mut self, name: String, signal: Signal) -> Result<(), EngineError> {
+        let Some(index) = self.monitors.index_of(&name) else {
             return Err(EngineError::UnknownMonitor(name));
         };
+        match self.monitors.at_mut(index) {
+            Some(runtime) if runtime.check_phase == CheckPhase::Running => {
+                if runtime.signals.len() >= MAX_SIGNALS {
+                    runtime.signals.pop_front();
+                }
+                runtime.signals.push_back(signal);
+                Ok(())
+            }
+            _ => self.process_signal(index, &signal),
+        }
+    }
+
+    /// Processes the signals that waited for the end of a check.
+    pub(super) fn process_signals(&mut self, index: usize) {
+        while let Some(runtime) = self.monitors.at_mut(index)
+            && let Some(signal) = runtime.signals.pop_front()
+        {
+            if let Err(error) = self.process_signal(index, &signal) {
+                tracing::warn!("a signal was not processed: {error}");
+            }
+        }
+    }
+
+    fn process_signal(&mut self, index: usize, signal: &Signal) -> Result<(), EngineError> {
+        let now = self.shared.clock.now();
+        let Some((reference, runtime)) = self.monitors.reference(index).zip(self.monitors.at(index)) else {
+            return Ok(()); // it was removed
+        };
+        let name = &runtime.monitor.watch().name;
         let timeout = runtime.monitor.watch().policy.max_try;
         let check = Check::new(now.mono, now, timeout).with_memory(runtime.state.memory.clone());
         let receive = AssertUnwindSafe(|| runtime.monitor.receive(signal, &check));
         let Ok(observation) = catch_unwind(receive) else {
             tracing::error!(monitor = name, "a bug in the monitor: it panicked on a signal");
-            return Err(EngineError::NoSignals(name));
+            return Err(EngineError::NoSignals(name.clone()));
         };
         let Some(observation) = observation else {
-            return Err(EngineError::NoSignals(name));
+            return Err(EngineError::NoSignals(name.clone()));
         };
         self.observed(CompletedCheck {
             monitor: reference,
@@ -180,7 +212,10 @@ impl Dispatcher {
         self.monitors.limit(plan.max_concurrent);
         self.delivery.configure(&plan, now.mono);
         self.heartbeats = Heartbeats::new(&plan);
-        self.self_monitor.configure(plan.heartbeat.clone(), now.mono);
+        match self.context.is_pass {
+            true => self.self_monitor = SelfMonitor::for_pass(plan.heartbeat.clone()),
+            false => self.self_monitor.configure(plan.heartbeat.clone(), now.mono),
+        }
         self.plan = plan;
         // The queued entries were decided before anything that is decided now.
         self.delivery.drop_stale_reminders(&self.monitors, now);
@@ -194,7 +229,7 @@ impl Dispatcher {
         }
         let fresh: Vec<_> = monitors
             .into_iter()
-            .filter_map(|monitor| self.monitors.renew(monitor, now))
+            .filter_map(|monitor| self.monitors.renew(monitor, &self.context.site, now))
             .collect();
         tracing::info!(changed = fresh.len(), watched, "site file reloaded");
         self.add_monitors(fresh, now);

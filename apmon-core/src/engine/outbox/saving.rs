@@ -1,6 +1,6 @@
 //! What of the outbox is on disk, and what the next commit must hold.
 
-use std::mem;
+use std::{collections::HashSet, mem};
 
 use super::{ChannelQueue, Outbox, queue::Item};
 use crate::notification::OutboxEntry;
@@ -35,8 +35,9 @@ impl Outbox {
         }
     }
 
-    /// Ends the commit that held `unsaved`: whether its entries are on disk or cannot be
-    /// written, they may be sent now. After a failure the next commit holds them again.
+    /// Ends a commit, or a part of one, that held `unsaved`: whether its entries are on disk or
+    /// cannot be written, they may be sent now. After a failure the next commit holds them
+    /// again.
     pub(in crate::engine) fn commit_ended(&mut self, unsaved: Unsaved, succeeded: bool) {
         self.from_memory = false;
         for entry in &unsaved.entries {
@@ -44,10 +45,15 @@ impl Outbox {
                 queue.commit_ended(entry, succeeded);
             }
         }
-        let writing = mem::take(&mut self.writing);
+        let ended: HashSet<String> = unsaved.entries.iter().map(OutboxEntry::key).collect();
+        let (written, writing) = mem::take(&mut self.writing)
+            .into_iter()
+            .partition(|key| ended.contains(key));
+        self.writing = writing;
         if !succeeded {
             // An entry that reached no commit need not be settled.
-            self.settled.retain(|key| !writing.contains(key));
+            let written: HashSet<String> = written;
+            self.settled.retain(|key| !written.contains(key));
             self.settled.splice(..0, unsaved.settled);
         }
     }
@@ -57,6 +63,11 @@ impl Outbox {
     pub(in crate::engine) fn send_from_memory(&mut self) {
         self.from_memory = true;
         self.queues.values_mut().for_each(ChannelQueue::release_all_held);
+    }
+
+    /// Sends nothing new from memory any more.
+    pub(in crate::engine) fn wait_for_store(&mut self) {
+        self.from_memory = false;
     }
 
     /// Finishes an entry that has been removed.

@@ -1,3 +1,5 @@
+mod saving;
+
 use jiff::Timestamp;
 
 use super::*;
@@ -31,6 +33,8 @@ fn entry(channel: &str, incident: &str, number: u32, kind: NotificationKind) -> 
             since: None,
             lasted: None,
             next_reminder: None,
+            subject: Default::default(),
+            covers: Vec::new(),
             ended: None,
         },
         attempts: 0,
@@ -427,70 +431,4 @@ fn setting_the_clock_back_does_not_lengthen_a_requested_delay() {
     };
     assert_eq!(filled(vec![asked(1)]).wake_at(), Some(at(1)));
     assert_eq!(filled(vec![asked(100)]).wake_at(), Some(at(100)));
-}
-
-fn written(unsaved: &Unsaved) -> Vec<String> {
-    unsaved.entries.iter().map(OutboxEntry::key).collect()
-}
-
-#[test]
-fn the_content_of_a_failed_commit_is_in_the_next_one_in_order() {
-    let mut outbox = empty();
-    outbox.push(entry("c", "i", 1, Outage), now(0));
-    outbox.push(entry("c", "j", 1, Outage), now(0));
-    outbox.send_from_memory();
-    let unsaved = outbox.take_unsaved();
-    // Meanwhile the first was tried, a third was added, and the second is delivered.
-    assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
-    outbox.finish("c", "i-1-c", Err(DeliveryError::permanent("401")), now(0));
-    outbox.push(entry("c", "k", 1, Outage), now(0));
-    assert_eq!(started(&mut outbox, 0), ["j-1-c"]);
-    outbox.finish("c", "j-1-c", Ok(()), now(0));
-    outbox.commit_ended(unsaved, false);
-    let next = outbox.take_unsaved();
-    assert_eq!(written(&next), ["i-1-c", "k-1-c"]);
-    assert_eq!(next.entries[0].attempts, 1);
-    assert!(next.settled.is_empty(), "the second never was on disk");
-}
-
-#[test]
-fn an_entry_is_settled_only_if_it_may_be_on_disk() {
-    let mut outbox = empty();
-    outbox.push(entry("c", "i", 2, Reminder), now(0));
-    outbox.close_incident("i", now(0).wall);
-    assert_eq!(outbox.take_unsaved(), Unsaved::default());
-    outbox.push(entry("c", "j", 2, Reminder), now(0));
-    let unsaved = outbox.take_unsaved();
-    outbox.close_incident("j", now(0).wall);
-    outbox.commit_ended(unsaved, true);
-    assert_eq!(outbox.take_unsaved().settled, ["j-2-c"]);
-    outbox.load(entry("c", "k", 2, Reminder), now(0));
-    outbox.close_incident("k", now(0).wall);
-    assert_eq!(outbox.take_unsaved().settled, ["k-2-c"]);
-}
-
-/// A store that fails for a week: nothing accumulates.
-#[test]
-fn keys_do_not_accumulate_while_the_store_fails() {
-    let mut outbox = empty();
-    for n in 0..1000 {
-        let incident = format!("i{n}");
-        outbox.push(entry("c", &incident, 2, Reminder), now(n));
-        let unsaved = outbox.take_unsaved();
-        outbox.close_incident(&incident, now(n).wall);
-        outbox.commit_ended(unsaved, false);
-    }
-    assert_eq!(outbox.take_unsaved(), Unsaved::default());
-    assert!(outbox.writing.is_empty());
-}
-
-#[test]
-fn what_a_failed_commit_settled_is_settled_by_the_next() {
-    let mut outbox = filled(vec![entry("c", "i", 1, Outage)]);
-    assert_eq!(started(&mut outbox, 0), ["i-1-c"]);
-    outbox.finish("c", "i-1-c", Ok(()), now(0));
-    let unsaved = outbox.take_unsaved();
-    assert_eq!(unsaved.settled, ["i-1-c"]);
-    outbox.commit_ended(unsaved, false);
-    assert_eq!(outbox.take_unsaved().settled, ["i-1-c"]);
 }

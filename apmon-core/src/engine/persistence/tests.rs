@@ -63,7 +63,9 @@ impl Fixture {
             .commit_finished(batch, result, &mut self.deliveries, now)
         {
             CommitEnd::Notified(notifications) => notifications,
-            _ => panic!("the commit was not finished"),
+            CommitEnd::InDoubt | CommitEnd::Continues(_) | CommitEnd::Superseded(_) => {
+                panic!("the commit was not finished")
+            }
         }
     }
 }
@@ -93,6 +95,8 @@ fn message(number: u32) -> Notification {
         since: None,
         lasted: None,
         next_reminder: None,
+        subject: Default::default(),
+        covers: Vec::new(),
         ended: None,
     }
 }

@@ -9,7 +9,7 @@ use super::{RuleContext, outage_lasted, reminder_wait};
 use crate::{
     monitor::{Notice, Watch},
     notification::{Notification, NotificationKind},
-    rule::wording::Subject,
+    rule::wording::Sentence,
     secret::hex,
     state::MonitorState,
     time::Now,
@@ -23,8 +23,8 @@ pub(super) struct MessageBuilder<'a> {
 }
 
 impl MessageBuilder<'_> {
-    pub(super) fn subject(&self) -> Subject<'_> {
-        Subject {
+    pub(super) fn sentence(&self) -> Sentence<'_> {
+        Sentence {
             monitor: &self.watch.name,
             site: &self.context.site,
             address: &self.watch.address,
@@ -74,6 +74,8 @@ impl MessageBuilder<'_> {
             since,
             lasted,
             next_reminder: None,
+            subject: Default::default(),
+            covers: Vec::new(),
             ended: None,
         }
     }
@@ -96,11 +98,11 @@ impl MessageBuilder<'_> {
         let lasted = self.lasted(state);
         let reason = state.error_reason.as_deref().unwrap_or("no reason given");
         let (kind, text) = if first {
-            (NotificationKind::Outage, self.subject().outage(reason, lasted))
+            (NotificationKind::Outage, self.sentence().outage(reason, lasted))
         } else {
             (
                 NotificationKind::Reminder,
-                self.subject().reminder(reason, lasted),
+                self.sentence().reminder(reason, lasted),
             )
         };
         let began = (state.last_alarm_started, Some(lasted));
@@ -126,7 +128,7 @@ impl MessageBuilder<'_> {
             NotificationKind::Recovery,
             incident.unwrap_or_else(|| self.incident_id("outage")),
             count.saturating_add(1),
-            self.subject().recovery(lasted),
+            self.sentence().recovery(lasted),
             (state.last_alarm_started, Some(lasted)),
         ))
     }
@@ -153,7 +155,7 @@ impl MessageBuilder<'_> {
             NotificationKind::Unknown,
             incident,
             1,
-            self.subject().unknown(reason, lasted),
+            self.sentence().unknown(reason, lasted),
             (Some(since), Some(lasted)),
         ))
     }
@@ -171,7 +173,7 @@ impl MessageBuilder<'_> {
             NotificationKind::Known,
             incident,
             2,
-            self.subject().known(is_up, lasted),
+            self.sentence().known(is_up, lasted),
             (Some(since), Some(lasted)),
         ))
     }
@@ -190,7 +192,7 @@ impl MessageBuilder<'_> {
                     NotificationKind::Notice(notice.label.clone()),
                     self.incident_id(&format!("notice {i}")),
                     1,
-                    self.subject().notice(&notice.text),
+                    self.sentence().notice(&notice.text),
                     (None, None),
                 )
             })

@@ -16,6 +16,8 @@ fn message(kind: NotificationKind, number: u32) -> Notification {
         at: "2026-02-11T14:15:00Z".parse().unwrap(),
         since: Some("2026-02-11T14:05:00Z".parse().unwrap()),
         lasted: Some(Duration::from_secs(600)),
+        subject: Default::default(),
+        covers: Vec::new(),
         next_reminder: Some("2026-02-11T14:25:00Z".parse().unwrap()),
         ended: None,
     }
