@@ -265,7 +265,7 @@ pub(crate) fn open_store(state_file: &Path) -> anyhow::Result<Store> {
         {
             may_be_read(state_file)?;
             tracing::warn!(
-                "{step} {}: {source}: going on without a lock; nothing keeps a second apmon off this site",
+                "{step} {}: {source}: continuing without a lock; a second apmon could run this site",
                 printable(&path.display().to_string())
             );
             None

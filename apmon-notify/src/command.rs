@@ -73,7 +73,7 @@ impl ChannelKind for CommandKind {
                 timeout,
             })
         });
-        blueprint.label = Some("program");
+        blueprint.label = Some("command");
         blueprint.timeout = options.timeout_secs.map(Seconds::duration);
         Some(blueprint)
     }

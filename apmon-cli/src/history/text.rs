@@ -35,8 +35,8 @@ pub(super) fn write(out: &mut dyn Write, sites: &[SiteHistory], frame: &TimeFram
     Ok(())
 }
 
-const NOTE: &str = "Availability is up / (up + down) until the last check. Silenced time (down while alarms were off),\n\
-                    unknown time and unwatched time (without checks) are not counted.";
+const NOTE: &str = "Availability is up / (up + down) until the last check. Time down while alarms were off, unknown time\n\
+                    and unwatched time (without checks) are not counted.";
 
 fn all_monitors(site: &SiteHistory, frame: &TimeFrame) -> Result<String, StoreError> {
     let mut rows = Vec::new();
@@ -58,7 +58,7 @@ fn all_monitors(site: &SiteHistory, frame: &TimeFrame) -> Result<String, StoreEr
         "MONTH",
         "YEAR",
         "DOWN",
-        "SILENCED",
+        "ALARMS OFF",
         "UNKNOWN",
         "UNWATCHED",
     ];
@@ -119,7 +119,7 @@ fn single_monitor(site: &SiteHistory, monitor: &str, frame: &TimeFrame) -> Resul
             "AVAILABILITY",
             "UP",
             "DOWN",
-            "SILENCED",
+            "ALARMS OFF",
             "UNKNOWN",
             "UNWATCHED",
         ];
