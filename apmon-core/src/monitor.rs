@@ -235,6 +235,9 @@ pub struct Policy {
     pub classes_off: Vec<ChannelClass>,
     /// Outgoing sign of life.
     pub heartbeat: Option<Heartbeat>,
+    /// Monitors that are checked before an outage of this one is announced: it waits for their
+    /// results, but no longer than their `max_try`. Default none.
+    pub check_before_notify: Vec<String>,
 }
 
 impl Policy {
@@ -258,6 +261,7 @@ impl Default for Policy {
             alarms: true,
             classes_off: Vec::new(),
             heartbeat: None,
+            check_before_notify: Vec::new(),
         }
     }
 }

@@ -353,3 +353,48 @@ async fn the_last_results_and_the_steps_of_the_last_failed_check_are_kept() {
     let steps = recent.failed_steps.as_deref().unwrap();
     assert_eq!(steps[0].text, "the door is locked");
 }
+
+/// A switch that is found down when it is checked, after a while.
+struct Switch {
+    watch: Watch,
+    takes: Duration,
+}
+
+#[async_trait]
+impl Monitor for Switch {
+    fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    async fn check(&self, _: &Check) -> Observation {
+        tokio::time::sleep(self.takes).await;
+        Outcome::fail(FailureClass::TimedOut, "no answer").into()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_announced_after_the_checks_that_it_waits_for() {
+    // It waits for the end of the check, or no longer than the switch's max_try.
+    for (takes, announced) in [(2, 3), (3_000, 9)] {
+        let mut switch = Switch {
+            watch: watch("switch", "1"),
+            takes: secs(takes),
+        };
+        switch.watch.policy.max_try = secs(8);
+        let site = run(Plan::new("HomeLab")).await;
+        site.handle.add_monitor(Arc::new(switch)).await.unwrap();
+        tokio::time::sleep(secs(30)).await;
+        site.inbox.take();
+        let door = {
+            let (mut watch, checks) = (watch("door", "1"), Arc::default());
+            watch.policy.check_before_notify = vec!["switch".into(), "not there".into()];
+            Arc::new(Pushed { watch, checks })
+        };
+        site.handle.add_monitor(door).await.unwrap();
+        tokio::time::sleep(secs(announced - 1)).await;
+        assert!(site.inbox.take().is_empty(), "held while the switch is checked");
+        assert_eq!(site.handle.status().await.unwrap().outbox.waiting, 1);
+        tokio::time::sleep(secs(2)).await;
+        assert_eq!(site.inbox.take(), ["NEW OUTAGE door"]);
+    }
+}

@@ -234,6 +234,7 @@ impl MonitorEntry {
                 url,
                 every: self.heartbeat_every.map(Seconds::duration),
             }),
+            check_before_notify: Vec::new(),
         };
         let watch = Watch {
             name: self.name.clone(),

@@ -94,8 +94,9 @@ impl Deliveries {
             .configure(plan.expire_after, self.routes.fallbacks(), now);
     }
 
-    /// Queues a notification for its recipients.
-    pub(super) fn send(&mut self, addressed: &Addressed, now: Now) {
+    /// Queues a notification for its recipients; it is not sent before `hold`, unless it is
+    /// released.
+    pub(super) fn send(&mut self, addressed: &Addressed, hold: Option<Mono>, now: Now) {
         let Addressed {
             notification,
             recipients,
@@ -106,6 +107,14 @@ impl Deliveries {
             let replaced = self.outbox.push(entry, now);
             self.record_replaced(replaced, now);
         }
+        if let Some(until) = hold {
+            self.outbox.hold(notification, until);
+        }
+    }
+
+    /// Lets a notification be sent that was held.
+    pub(super) fn release(&mut self, notification: &Notification) {
+        self.outbox.release_incident(notification);
     }
 
     fn record_replaced(&mut self, replaced: Option<OutboxEntry>, now: Now) {

@@ -42,6 +42,14 @@ use crate::{
     time::{Mono, Now},
 };
 
+/// A notification that is sent once these monitors have been checked.
+struct Held {
+    notification: Notification,
+    waits_for: Vec<String>,
+    /// When it is sent in any case.
+    until: Mono,
+}
+
 pub(super) struct Dispatcher {
     shared: Shared,
     context: RuleContext,
@@ -57,6 +65,8 @@ pub(super) struct Dispatcher {
     pass_end: Option<PassEnd>,
     started: Timestamp,
     report: PassReport,
+    /// Notifications that wait for the checks of other monitors.
+    held: Vec<Held>,
     /// Set once another owner has taken over the state.
     taken_over: Option<StoreError>,
 }
@@ -93,6 +103,7 @@ impl Dispatcher {
             pass_end: is_pass.then(PassEnd::default),
             started: now.wall,
             report: PassReport::default(),
+            held: Vec::new(),
             taken_over: None,
             plan,
             shared,
@@ -294,7 +305,9 @@ impl Dispatcher {
                 false => lateness,
             };
             self.self_monitor.record_check(counted);
+            let monitor = Arc::clone(&runtime.monitor);
             self.observed(finished);
+            self.release_held(&monitor.watch().name);
         }
         self.process_signals(reference.index);
     }
@@ -374,15 +387,56 @@ impl Dispatcher {
         for incident in &effects.ended {
             self.delivery.close_incident(incident, now);
         }
+        let held = self.check_before(&effects.before_notify, now);
         for addressed in effects.notifications {
             self.shared.publisher.publish(|| Update::Decided {
                 notification: addressed.notification.clone(),
                 recipients: addressed.recipients.clone(),
             });
-            self.delivery.send(&addressed, now);
+            let hold = held.as_ref().map(|(until, _)| *until);
+            self.delivery.send(&addressed, hold, now);
+            if let Some((until, monitors)) = &held {
+                self.held.retain(|held| held.until > now.mono);
+                self.held.push(Held {
+                    notification: addressed.notification.clone(),
+                    waits_for: monitors.clone(),
+                    until: *until,
+                });
+            }
             if let Some(at_once) = self.persistence.add_notification(addressed.notification) {
                 self.report_notified(&[at_once]);
             }
+        }
+    }
+
+    /// Has monitors checked before notifications are sent. Returns until when these wait at
+    /// the latest, and for which monitors; `None` if there are none to wait for.
+    fn check_before(&mut self, monitors: &[String], now: Now) -> Option<(Mono, Vec<String>)> {
+        let mut waits_for = Vec::new();
+        for name in monitors {
+            if self.monitors.check_now(name, now.mono) {
+                waits_for.push(name.clone());
+            }
+        }
+        let longest = waits_for.iter().filter_map(|name| {
+            let (_, runtime) = self.monitors.named(name)?;
+            Some(runtime.monitor.watch().policy.max_try)
+        });
+        Some((now.mono.plus(longest.max()?), waits_for))
+    }
+
+    /// Notes that a monitor has been checked: notifications that waited only for it are sent.
+    fn release_held(&mut self, monitor: &str) {
+        for held in &mut self.held {
+            held.waits_for.retain(|name| name != monitor);
+        }
+        let (released, held) = std::mem::take(&mut self.held)
+            .into_iter()
+            .partition(|held| held.waits_for.is_empty());
+        self.held = held;
+        let released: Vec<Held> = released;
+        for held in released {
+            self.delivery.release(&held.notification);
         }
     }
 

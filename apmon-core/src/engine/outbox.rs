@@ -177,6 +177,18 @@ impl Outbox {
         }
     }
 
+    /// Holds a notification until the given moment, or until its incident is released.
+    pub(super) fn hold(&mut self, message: &Notification, until: Mono) {
+        for queue in self.queues.values_mut() {
+            for position in queue.positions(&message.incident) {
+                let is_it = |item: &Item| item.entry.notification.id == message.id;
+                if queue.item(position).is_some_and(is_it) {
+                    queue.defer(position, Some(until));
+                }
+            }
+        }
+    }
+
     /// Closes an incident that ended at `at`, whether or not its end is reported. Returns its
     /// reminders, which are dropped.
     pub(super) fn close_incident(&mut self, incident: &str, at: Timestamp) -> Vec<OutboxEntry> {

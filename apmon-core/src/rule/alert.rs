@@ -118,6 +118,11 @@ pub fn after_check(
         },
         ..Effects::default()
     };
+    if transition == Some(Transition::Outage) {
+        effects
+            .before_notify
+            .clone_from(&watch.policy.check_before_notify);
+    }
     incidents(&mut effects, &before, state);
     address(&mut effects, notifications, context, &watch.policy, state);
     if context.keeps_history {

@@ -43,6 +43,9 @@ pub struct Effects {
     pub unknown_changed: bool,
     /// Notifications to send, in this order.
     pub notifications: Vec<Addressed>,
+    /// Monitors to check before the notifications are sent. The state and the notifications are
+    /// stored at once; only the sending waits.
+    pub before_notify: Vec<String>,
     /// The ids of incidents that began.
     pub opened: Vec<String>,
     /// The ids of incidents that ended, whether or not a notification reports it.
