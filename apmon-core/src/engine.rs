@@ -19,6 +19,7 @@ mod plan;
 mod recent;
 mod runtime;
 mod self_monitor;
+mod sites;
 mod stats;
 mod status;
 mod task;
@@ -36,6 +37,7 @@ pub use self::{
     lateness::Lateness,
     plan::{Channel, Plan},
     recent::RecentChecks,
+    sites::{SiteRun, Sites},
     status::{
         ChannelStatus, ChecksStatus, DeliveryCounts, MessageStatus, MonitorStatus, OutboxStatus, SiteStatus,
     },

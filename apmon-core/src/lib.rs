@@ -107,7 +107,7 @@ pub use device::{
 pub use engine::{
     Channel, ChannelStatus, CheckRecord, ChecksStatus, Condition, DeliveryCounts, Engine, EngineError, Event,
     Fallback, Handle, Lateness, MessageStatus, MetricSink, MonitorStatus, OutboxStatus, PassReport, Plan,
-    Received, RecentChecks, SiteStatus, Update, Updates,
+    Received, RecentChecks, SiteRun, SiteStatus, Sites, Update, Updates,
 };
 pub use history::{
     CheckResult, Delivery, DeliveryFate, Incident, IncidentKind, PortChangeRecord, Records, Stretch,

@@ -11,7 +11,7 @@ mod tls;
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -119,7 +119,7 @@ impl SectionKind for MailServerSection {
         match MailServer::new(&options, Services::default().names(), Duration::MAX) {
             Ok(_) => Some(SectionValue::new(SharedServer {
                 options,
-                server: OnceLock::new(),
+                server: Mutex::default(),
             })),
             Err(error) => {
                 if !section.has_errors() {
@@ -131,19 +131,28 @@ impl SectionKind for MailServerSection {
     }
 }
 
-/// The mail server of a site, created when the first recipient is built.
+/// The mail server of a site, created when the first recipient of a plan is built.
 struct SharedServer {
     options: MailServerOptions,
-    server: OnceLock<MailServer>,
+    /// The server, and what it was created with.
+    server: Mutex<Option<(Arc<dyn Names>, Duration, MailServer)>>,
 }
 
 impl SharedServer {
     fn connect(&self, services: &Services, timeout: Duration) -> MailServer {
-        let server = || {
-            MailServer::new(&self.options, services.names(), timeout)
-                .expect("the same options were valid before")
-        };
-        self.server.get_or_init(server).clone()
+        let names = services.names();
+        let mut created = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        // A file may be planned again, with other services.
+        if let Some((with, until, server)) = &*created
+            && Arc::ptr_eq(with, &names)
+            && *until == timeout
+        {
+            return server.clone();
+        }
+        let server = MailServer::new(&self.options, Arc::clone(&names), timeout)
+            .expect("the same options were valid before");
+        *created = Some((names, timeout, server.clone()));
+        server
     }
 
     /// Host and port: `mail.example.com:587`.
@@ -339,5 +348,25 @@ mod tests {
         for bad in ["ops", "a b@c", "a@b\r\nRCPT TO:<c@d", "a>@b", "ü@b"] {
             assert_eq!(ascii(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_recipients_of_a_plan_share_a_server_and_those_of_another_plan_do_not() {
+        let options = serde_json::json!({
+            "smtp_host": "mail.example.com",
+            "smtp_port": 587,
+            "from_address": "ops@example.com",
+        });
+        let options = serde_json::from_value(options).unwrap();
+        let shared = SharedServer {
+            options,
+            server: Mutex::default(),
+        };
+        let (services, others) = (Services::default(), Services::default());
+        let timeout = Duration::from_secs(20);
+        let first = shared.connect(&services, timeout);
+        let same = |other: &MailServer| Arc::ptr_eq(&first.server, &other.server);
+        assert!(same(&shared.connect(&services, timeout)));
+        assert!(!same(&shared.connect(&others, timeout)));
     }
 }

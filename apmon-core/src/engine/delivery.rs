@@ -1,8 +1,10 @@
 //! Delivery: sends notifications through their channels, one attempt at a time for each, and
 //! keeps what is not delivered.
 
+mod rerouting;
+
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     mem,
     sync::Arc,
     time::Duration,
@@ -13,7 +15,7 @@ use jiff::tz::TimeZone;
 use super::{
     EngineError,
     monitors::Monitors,
-    outbox::{AttemptResult, FallbackDue, Outbox, Unsaved},
+    outbox::{AttemptResult, Outbox, Unsaved},
     plan::Plan,
     stats::DeliveryStats,
     status::{ChannelStatus, OutboxStatus},
@@ -24,7 +26,7 @@ use crate::{
     history::{Delivery as DeliveryRow, DeliveryFate},
     notification::{DeliveryError, Notification, NotificationKind, Notifier, OutboxEntry},
     rule::{
-        route::{Addressed, FallbackDecision, Routes},
+        route::{Addressed, Routes},
         wording,
     },
     time::{Mono, Now},
@@ -285,117 +287,6 @@ impl Deliveries {
             }
             self.rows.push_back(DeliveryRow::of(entry, fate, now.wall));
         }
-    }
-
-    /// Sends what other channels could not deliver to their fallbacks. Returns the monitors
-    /// whose states have changed.
-    pub(super) fn run_fallbacks(&mut self, monitors: &mut Monitors, now: Now) -> Vec<usize> {
-        if self.routes.is_off() {
-            return Vec::new();
-        }
-        let due = self.outbox.take_fallbacks(now.mono).into_iter();
-        due.filter_map(|due| self.use_fallback(due, monitors, now))
-            .collect()
-    }
-
-    fn use_fallback(&mut self, due: FallbackDue, monitors: &mut Monitors, now: Now) -> Option<usize> {
-        let FallbackDue { entry, decided, to } = due;
-        let message = &entry.notification;
-        let end = self.outbox.end_of(&entry.channel, message);
-        // Unless the fallback already has the end from elsewhere.
-        let ends_too = end
-            .is_some_and(|end| !end.addressed.contains(&to) || self.outbox.contains(&to, &end.notification));
-        let policy = monitors.policy_of(&message.monitor);
-        let own = monitors.own_state(&message.monitor);
-        match self.routes.decide_fallback(&entry, &to, &policy, own, ends_too) {
-            FallbackDecision::Send => {}
-            FallbackDecision::Skip => return None,
-            FallbackDecision::NotTaken => {
-                tracing::warn!(
-                    channel = entry.channel,
-                    "message not delivered, and {to} does not take messages of this kind: {}",
-                    message.text
-                );
-                return None;
-            }
-        }
-        tracing::warn!(
-            channel = entry.channel,
-            "message not delivered, it goes to {to} as well: {}",
-            message.text
-        );
-        let mut addressed = entry.addressed.clone();
-        addressed.push(to.clone());
-        self.outbox.set_addressed(message, &addressed);
-        let changed = monitors.announce(message, std::slice::from_ref(&to));
-        let copy = OutboxEntry::new(to, message.clone(), addressed);
-        let replaced = self.outbox.push_decided(copy, decided, now);
-        self.record_replaced(replaced, now);
-        changed
-    }
-
-    /// Gives notifications whose channel is gone to the channels that did not get them. Returns
-    /// the monitors whose states have changed.
-    pub(super) fn reassign_orphans(&mut self, monitors: &mut Monitors, now: Now) -> Vec<usize> {
-        if self.routes.is_off() {
-            return Vec::new(); // a later run may send them
-        }
-        let known: HashSet<&str> = self.routes.ids().collect();
-        let orphans = self.outbox.retain_channels(&known).into_iter();
-        orphans
-            .flat_map(|(entry, decided)| self.reassign(&entry, decided, monitors, now))
-            .collect()
-    }
-
-    /// Gives a notification whose channel is gone to the channels that did not get it: a
-    /// mistyped host was corrected. The other channels have it, or wait for it themselves, and
-    /// do not get it twice.
-    fn reassign(
-        &mut self,
-        entry: &OutboxEntry,
-        decided: Mono,
-        monitors: &mut Monitors,
-        now: Now,
-    ) -> Vec<usize> {
-        let notification = &entry.notification;
-        let policy = monitors.policy_of(&notification.monitor);
-        let recipients: Vec<&str> = self.routes.recipients(&notification.kind, &policy).collect();
-        let new_channels: Vec<String> = recipients
-            .iter()
-            .filter(|id| !entry.addressed.iter().any(|had| had == *id))
-            .filter(|id| !self.outbox.contains(id, notification))
-            .map(|id| (*id).to_owned())
-            .collect();
-        if recipients.is_empty() {
-            tracing::error!(
-                channel = entry.channel,
-                "message not delivered, its channel is no longer in the site file and there is no other: {}",
-                notification.text
-            );
-        } else if new_channels.is_empty() {
-            tracing::info!(
-                channel = entry.channel,
-                "channel is no longer in the site file, its message went to the others: {}",
-                notification.text
-            );
-        }
-        let addressed: Vec<String> = entry.addressed.iter().chain(&new_channels).cloned().collect();
-        // If these channels are removed too, the others already have it.
-        self.outbox.set_addressed(notification, &addressed);
-        let mut changed = Vec::new();
-        for new_channel in new_channels {
-            tracing::warn!(
-                channel = entry.channel,
-                "channel is no longer in the site file, its message goes to {new_channel}: {}",
-                notification.text
-            );
-            changed.extend(monitors.announce(notification, std::slice::from_ref(&new_channel)));
-            let entry = OutboxEntry::new(new_channel, notification.clone(), addressed.clone());
-            let replaced = self.outbox.push_decided(entry, decided, now);
-            self.record_replaced(replaced, now);
-        }
-        self.record(entry, DeliveryFate::ChannelGone, now);
-        changed
     }
 
     /// Retries everything at once, because something may have been fixed.

@@ -5,6 +5,7 @@
 //! the dispatcher.
 
 mod ending;
+mod held;
 mod request;
 
 use std::{sync::Arc, time::Duration};
@@ -15,7 +16,7 @@ use tokio::{
     task::{JoinError, JoinSet},
 };
 
-use self::ending::PassEnd;
+use self::{ending::PassEnd, held::Held};
 use super::{
     EngineError, PassReport, Shared,
     delivery::Deliveries,
@@ -41,14 +42,6 @@ use crate::{
     store::{Snapshot, StoreError},
     time::{Mono, Now},
 };
-
-/// A notification that is sent once these monitors have been checked.
-struct Held {
-    notification: Notification,
-    waits_for: Vec<String>,
-    /// When it is sent in any case.
-    until: Mono,
-}
 
 pub(super) struct Dispatcher {
     shared: Shared,
@@ -387,56 +380,20 @@ impl Dispatcher {
         for incident in &effects.ended {
             self.delivery.close_incident(incident, now);
         }
-        let held = self.check_before(&effects.before_notify, now);
+        let hold = self.check_before(&effects.before_notify, now);
         for addressed in effects.notifications {
             self.shared.publisher.publish(|| Update::Decided {
                 notification: addressed.notification.clone(),
                 recipients: addressed.recipients.clone(),
             });
-            let hold = held.as_ref().map(|(until, _)| *until);
-            self.delivery.send(&addressed, hold, now);
-            if let Some((until, monitors)) = &held {
-                self.held.retain(|held| held.until > now.mono);
-                self.held.push(Held {
-                    notification: addressed.notification.clone(),
-                    waits_for: monitors.clone(),
-                    until: *until,
-                });
+            let until = hold.as_ref().map(|hold| hold.until);
+            self.delivery.send(&addressed, until, now);
+            if let Some(hold) = &hold {
+                self.hold(&addressed.notification, hold, now);
             }
             if let Some(at_once) = self.persistence.add_notification(addressed.notification) {
                 self.report_notified(&[at_once]);
             }
-        }
-    }
-
-    /// Has monitors checked before notifications are sent. Returns until when these wait at
-    /// the latest, and for which monitors; `None` if there are none to wait for.
-    fn check_before(&mut self, monitors: &[String], now: Now) -> Option<(Mono, Vec<String>)> {
-        let mut waits_for = Vec::new();
-        for name in monitors {
-            if self.monitors.check_now(name, now.mono) {
-                waits_for.push(name.clone());
-            }
-        }
-        let longest = waits_for.iter().filter_map(|name| {
-            let (_, runtime) = self.monitors.named(name)?;
-            Some(runtime.monitor.watch().policy.max_try)
-        });
-        Some((now.mono.plus(longest.max()?), waits_for))
-    }
-
-    /// Notes that a monitor has been checked: notifications that waited only for it are sent.
-    fn release_held(&mut self, monitor: &str) {
-        for held in &mut self.held {
-            held.waits_for.retain(|name| name != monitor);
-        }
-        let (released, held) = std::mem::take(&mut self.held)
-            .into_iter()
-            .partition(|held| held.waits_for.is_empty());
-        self.held = held;
-        let released: Vec<Held> = released;
-        for held in released {
-            self.delivery.release(&held.notification);
         }
     }
 
