@@ -73,6 +73,7 @@
 //! | [`time`], [`text`] | clocks; text that is safe to display |
 //! | [`names`], [`network`] | the seams to this machine's resolver and network, for checks |
 //! | [`errno`] | the failure class of a system call's error |
+//! | `testing` | with the feature `testing`: a site in virtual time, for tests |
 
 mod blueprint;
 pub mod channel;
@@ -96,6 +97,8 @@ mod secret;
 pub mod services;
 pub mod state;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod text;
 pub mod time;
 

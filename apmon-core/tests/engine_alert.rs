@@ -7,16 +7,17 @@ mod support;
 mod no_alert_is_lost {
     use std::{sync::Arc, time::Duration};
 
-    use apmon_core::{ChannelClass, DeliveryError, Engine, Notification, NotificationKind, Plan, Policy};
-
-    use crate::support::{
-        Condition, MemoryStore, Recorder, Running, Site, Target, clock, every, run_for, secs, sleep, watch,
+    use apmon_core::{
+        ChannelClass, Notification, NotificationKind, Plan, Policy,
+        testing::{Answer, MemoryStore, Recorder, Response, Stage, StoreAnswer, Target, every, secs, watch},
     };
+
+    use crate::support::{Site, run_for, sleep};
 
     #[tokio::test(start_paused = true)]
     async fn a_message_is_committed_before_it_is_sent() {
         let site = Site::down();
-        site.recorder.fail_next(3, DeliveryError::retryable("503"));
+        site.recorder.set_next(vec![Answer::Unavailable; 3]);
         let daemon = site.start(site.plan(every(10)));
         sleep(9).await;
         let outbox = site.store.outbox();
@@ -35,7 +36,7 @@ mod no_alert_is_lost {
     #[tokio::test(start_paused = true)]
     async fn after_refusals_the_last_message_is_the_recovery() {
         let site = Site::down();
-        site.recorder.fail_next(3, DeliveryError::permanent("400"));
+        site.recorder.set_next(vec![Answer::Refuses; 3]);
         let policy = Policy {
             notify_every: secs(60),
             ..every(10)
@@ -43,7 +44,7 @@ mod no_alert_is_lost {
         let daemon = site.start(site.plan(policy));
         sleep(150).await;
         assert!(site.recorder.labels().is_empty(), "refused three times");
-        site.target.set(Condition::Up);
+        site.target.set(Response::Up);
         sleep(4000).await;
         assert_eq!(site.recorder.labels(), ["NEW OUTAGE", "RECOVERY"]);
         assert!(site.store.outbox().is_empty(), "no reminder is left");
@@ -54,19 +55,18 @@ mod no_alert_is_lost {
     #[tokio::test(start_paused = true)]
     async fn an_outdated_reminder_on_disk_is_not_sent() {
         let site = Site::down();
-        site.recorder.hangs.set(true);
+        site.recorder.set(Answer::Hangs);
         let daemon = site.start(site.plan(every(10)));
         sleep(10).await;
         daemon.kill().await;
-        {
-            let mut stored = site.store.stored.lock().unwrap();
+        site.store.edit(|stored| {
             stored.outbox[0].notification.kind = NotificationKind::Reminder;
             let state = Arc::make_mut(stored.monitors.get_mut("a").unwrap());
             state.own.incident = None;
             state.is_up = Some(true);
-        }
-        site.target.set(Condition::Up);
-        site.recorder.hangs.set(false);
+        });
+        site.target.set(Response::Up);
+        site.recorder.set(Answer::Accepts);
         run_for(site.engine(site.plan(every(10))), secs(20)).await;
         assert!(site.recorder.labels().is_empty(), "{:?}", site.recorder.labels());
         assert!(site.store.outbox().is_empty());
@@ -75,14 +75,14 @@ mod no_alert_is_lost {
     #[tokio::test(start_paused = true)]
     async fn the_message_of_a_killed_process_is_sent_by_the_next_with_the_same_key() {
         let site = Site::down();
-        site.recorder.hangs.set(true);
+        site.recorder.set(Answer::Hangs);
         let daemon = site.start(site.plan(every(10)));
         sleep(10).await;
         daemon.kill().await;
         let key = site.store.outbox()[0].key();
-        site.recorder.hangs.set(false);
+        site.recorder.set(Answer::Accepts);
         run_for(site.engine(site.plan(every(10))), secs(3)).await;
-        let received = site.recorder.received.lock().unwrap();
+        let received = site.recorder.received();
         assert_eq!(received.len(), 1);
         assert_eq!(received[0].key, key);
     }
@@ -90,15 +90,15 @@ mod no_alert_is_lost {
     #[tokio::test(start_paused = true)]
     async fn a_failing_store_stops_neither_checks_nor_notifications() {
         let site = Site::down();
-        site.store.fails.set(true);
+        site.store.set(StoreAnswer::Fails);
         let daemon = site.start(site.plan(every(1)));
         sleep(10).await;
         assert_eq!(site.recorder.labels(), ["NEW OUTAGE"]);
-        site.target.set(Condition::Up);
+        site.target.set(Response::Up);
         sleep(2).await;
         assert_eq!(site.recorder.labels(), ["NEW OUTAGE", "RECOVERY"]);
         // When it works again, what is missing is written.
-        site.store.fails.set(false);
+        site.store.set(StoreAnswer::Stores);
         sleep(10).await;
         assert_eq!(site.store.state("a").is_up, Some(true));
         assert!(site.store.outbox().is_empty());
@@ -108,7 +108,7 @@ mod no_alert_is_lost {
     #[tokio::test(start_paused = true)]
     async fn a_hanging_store_stops_neither_notifications_nor_shutdown() {
         let site = Site::down();
-        site.store.hangs.set(true);
+        site.store.set(StoreAnswer::Hangs);
         let daemon = site.start(site.plan(every(1)));
         sleep(10).await;
         assert_eq!(
@@ -116,7 +116,7 @@ mod no_alert_is_lost {
             ["NEW OUTAGE"],
             "sent from memory after some time"
         );
-        site.target.set(Condition::Up);
+        site.target.set(Response::Up);
         sleep(2).await;
         assert_eq!(
             site.recorder.labels(),
@@ -132,7 +132,7 @@ mod no_alert_is_lost {
     #[tokio::test(start_paused = true)]
     async fn a_store_that_panics_is_a_store_that_fails() {
         let site = Site::down();
-        site.store.panics.set(true);
+        site.store.set(StoreAnswer::Panics);
         let report = site.engine(site.plan(every(60))).pass().await.unwrap();
         assert_eq!(site.recorder.labels(), ["NEW OUTAGE"]);
         assert!(!report.saved);
@@ -141,9 +141,12 @@ mod no_alert_is_lost {
     /// A dead webhook is taken out, and later the channel that replaced it.
     #[tokio::test(start_paused = true)]
     async fn a_channel_that_received_a_message_does_not_receive_it_again() {
-        let (clock, target, store) = (clock(), Target::new(), MemoryStore::new());
-        let (dead, dying) = (Recorder::hanging(&clock), Recorder::hanging(&clock));
-        let (healthy, new) = (Recorder::new(&clock), Recorder::new(&clock));
+        let (target, store) = (Target::new(), MemoryStore::new());
+        let (dead, dying) = (
+            Recorder::answering(Answer::Hangs),
+            Recorder::answering(Answer::Hangs),
+        );
+        let (healthy, new) = (Recorder::new(), Recorder::new());
         let plan = |channels: &[(&str, &Arc<Recorder>)]| {
             let plan = Plan::new("s").watch(target.monitor(watch("a", every(1))));
             channels.iter().fold(plan, |plan, (id, recorder)| {
@@ -151,92 +154,92 @@ mod no_alert_is_lost {
             })
         };
         let first = plan(&[("dead", &dead), ("dying", &dying), ("healthy", &healthy)]);
-        let daemon = Running::start(Engine::new(first, store.clone()).clock(clock));
-        target.set(Condition::Down("no".into()));
-        sleep(5).await;
-        target.set(Condition::Up);
-        sleep(5).await;
+        let mut stage = Stage::of(first).store(store.clone());
+        target.set(Response::down("no"));
+        stage.run_for(secs(5)).await;
+        target.set(Response::Up);
+        stage.run_for(secs(5)).await;
         let both = ["NEW OUTAGE", "RECOVERY"];
         assert_eq!(healthy.labels(), both);
-        daemon
+        stage
             .reload(plan(&[("new", &new), ("dying", &dying), ("healthy", &healthy)]))
             .await;
-        sleep(5).await;
+        stage.run_for(secs(5)).await;
         assert_eq!(new.labels(), both);
-        daemon.reload(plan(&[("new", &new), ("healthy", &healthy)])).await;
-        sleep(5).await;
+        stage.reload(plan(&[("new", &new), ("healthy", &healthy)])).await;
+        stage.run_for(secs(5)).await;
         assert_eq!(new.labels(), both);
         assert_eq!(healthy.labels(), both);
         assert!(store.outbox().is_empty());
-        daemon.stop().await;
+        stage.stop().await;
     }
 
     /// The disk was full for a while, and the receiver is down.
     #[tokio::test(start_paused = true)]
     async fn only_messages_that_are_not_on_disk_count_as_lost() {
-        let (clock, first, second) = (clock(), Target::new(), Target::new());
-        let (store, recorder) = (MemoryStore::new(), Recorder::new(&clock));
-        recorder.fail_next(50, DeliveryError::retryable("503"));
-        first.set(Condition::Down("no".into()));
-        let plan = Plan::new("s")
-            .watch(first.monitor(watch("a", every(1))))
-            .watch(second.monitor(watch("b", every(1))))
-            .notify("c", recorder.clone());
-        let daemon = Running::start(Engine::new(plan, store.clone()).clock(clock));
-        sleep(100).await;
-        store.fails.set(true);
-        second.set(Condition::Down("no".into()));
-        sleep(2).await;
+        let (first, second) = (Target::down("no"), Target::new());
+        let (store, recorder) = (MemoryStore::new(), Recorder::new());
+        recorder.set_next(vec![Answer::Unavailable; 50]);
+        let mut stage = Stage::new("s")
+            .store(store.clone())
+            .monitor(first.monitor(watch("a", every(1))))
+            .monitor(second.monitor(watch("b", every(1))))
+            .channel("c", recorder.clone());
+        stage.run_for(secs(100)).await;
+        store.set(StoreAnswer::Fails);
+        second.set(Response::down("no"));
+        stage.run_for(secs(2)).await;
         // A shutdown ignores pauses: each message is tried once more.
-        let before = recorder.answers.lock().unwrap().len();
-        let report = daemon.stop().await;
-        assert_eq!(before - recorder.answers.lock().unwrap().len(), 2);
+        let before = recorder.attempts();
+        let report = stage.stop().await.unwrap();
+        assert_eq!(recorder.attempts() - before, 2);
         assert_eq!((report.undelivered, report.lost, report.saved), (1, 1, false));
     }
 
     /// A mistyped host is corrected while a message waits.
     #[tokio::test(start_paused = true)]
     async fn messages_of_a_removed_channel_go_to_the_channels_that_are_left() {
-        let (clock, target, store) = (clock(), Target::new(), MemoryStore::new());
-        let (wrong, other) = (Recorder::hanging(&clock), Recorder::hanging(&clock));
-        let right = Recorder::new(&clock);
-        target.set(Condition::Down("no".into()));
+        let (target, store) = (Target::down("no"), MemoryStore::new());
+        let (wrong, other) = (
+            Recorder::answering(Answer::Hangs),
+            Recorder::answering(Answer::Hangs),
+        );
+        let right = Recorder::new();
         let plan = |id: &str, recorder: &Arc<Recorder>| {
             Plan::new("s")
                 .watch(target.monitor(watch("a", every(1))))
                 .notify(id, recorder.clone())
                 .notify("other", other.clone())
         };
-        let daemon = Running::start(Engine::new(plan("wrong", &wrong), store.clone()).clock(clock));
-        sleep(5).await;
-        daemon.reload(plan("right", &right)).await;
-        sleep(5).await;
+        let mut stage = Stage::of(plan("wrong", &wrong)).store(store.clone());
+        stage.run_for(secs(5)).await;
+        stage.reload(plan("right", &right)).await;
+        stage.run_for(secs(5)).await;
         assert_eq!(right.labels(), ["NEW OUTAGE"]);
         let outbox = store.outbox();
         assert_eq!(outbox.len(), 1, "once for the other channel: {outbox:?}");
-        daemon.stop().await;
+        stage.stop().await;
     }
 
     /// Nor does it receive a message in place of a removed channel.
     #[tokio::test(start_paused = true)]
     async fn a_mailbox_receives_nothing_about_a_monitor_with_email_off() {
-        let (clock, target, store) = (clock(), Target::new(), MemoryStore::new());
-        let (removed, mail) = (Recorder::hanging(&clock), Recorder::new(&clock));
-        target.set(Condition::Down("no".into()));
+        let target = Target::down("no");
+        let (removed, mail) = (Recorder::answering(Answer::Hangs), Recorder::new());
         let policy = Policy {
             classes_off: vec![ChannelClass::EMAIL],
             ..every(1)
         };
         let plan = || Plan::new("s").watch(target.monitor(watch("a", policy.clone())));
         let first = plan().notify("removed", removed.clone());
-        let daemon = Running::start(Engine::new(first, store.clone()).clock(clock));
-        sleep(5).await;
+        let mut stage = Stage::of(first);
+        stage.run_for(secs(5)).await;
         let mut with_mail = plan().notify("mail:ops", mail.clone());
         with_mail.channels[0].class = Some(ChannelClass::EMAIL);
-        daemon.reload(with_mail).await;
-        sleep(5).await;
+        stage.reload(with_mail).await;
+        stage.run_for(secs(5)).await;
         assert_eq!(mail.labels(), [""; 0]);
-        daemon.stop().await;
+        stage.stop().await;
     }
 
     /// The fields of a notification beside its sentence.
@@ -249,10 +252,10 @@ mod no_alert_is_lost {
         };
         let daemon = site.start(site.plan(policy));
         sleep(70).await;
-        site.target.set(Condition::Up);
+        site.target.set(Response::Up);
         sleep(5).await;
         daemon.stop().await;
-        let received = site.recorder.received.lock().unwrap();
+        let received = site.recorder.received();
         let messages: Vec<&Notification> = received.iter().map(|it| &it.notification).collect();
         let [outage, reminder, recovery] = messages[..] else {
             panic!("{messages:?}");
@@ -276,8 +279,8 @@ mod no_alert_is_lost {
         let report = site.engine(plan).pass().await.unwrap();
         assert_eq!(report.down, 1000);
         assert_eq!(site.recorder.labels().len(), 1000);
-        let commits = site.store.commits.lock().unwrap();
-        let with_states = commits.iter().filter(|states| **states > 0).count();
+        let commits = site.store.commits();
+        let with_states = commits.iter().filter(|commit| !commit.states.is_empty()).count();
         assert!(with_states <= 3, "{with_states}");
     }
 }

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
-mod support;
-
 use std::{
     collections::BTreeSet,
     sync::{
@@ -14,13 +12,11 @@ use std::{
 };
 
 use apmon_core::{
-    Channel, Check, CheckRecord, Condition, DeliveryError, Engine, EngineError, FailureClass, Handle,
-    MetricSink, Monitor, Notification, Notifier, Observation, Outcome, Plan, Received, Signal, Update,
-    Updates, Watch,
+    Channel, Check, CheckRecord, Condition, EngineError, FailureClass, MetricSink, Monitor, Observation,
+    Outcome, Plan, Received, Signal, Update, Updates, Watch,
+    testing::{Daemon, MemoryStore, Recorder, Stage, every, secs},
 };
 use async_trait::async_trait;
-use support::{MemoryStore, clock, secs};
-use tokio::task::JoinHandle;
 
 /// Counts its checks; down or up as its signals say.
 struct Pushed {
@@ -50,11 +46,11 @@ impl Monitor for Pushed {
 }
 
 fn watch(name: &str, checksum: &str) -> Watch {
-    let mut watch = Watch::new(name, "pushed", "push");
-    watch.policy.check_every = secs(3600);
-    watch.policy.max_retries = std::num::NonZeroU32::MIN;
-    watch.checksum = checksum.into();
-    watch
+    Watch {
+        policy: every(3600),
+        checksum: checksum.into(),
+        ..Watch::new(name, "pushed", "push")
+    }
 }
 
 fn monitor(name: &str, checksum: &str) -> (Arc<dyn Monitor>, Arc<AtomicUsize>) {
@@ -66,45 +62,22 @@ fn monitor(name: &str, checksum: &str) -> (Arc<dyn Monitor>, Arc<AtomicUsize>) {
     (Arc::new(monitor), checks)
 }
 
-#[derive(Default)]
-struct Inbox(Mutex<Vec<String>>);
-
-impl Inbox {
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
+/// Runs a monitor with a channel `inbox`, past the check of the first round.
+async fn run(monitor: Arc<dyn Monitor>) -> (Stage, Arc<Recorder>) {
+    let inbox = Recorder::new();
+    let mut stage = Stage::new("HomeLab")
+        .monitor(monitor)
+        .channel("inbox", inbox.clone());
+    stage.run_for(secs(60)).await;
+    (stage, inbox)
 }
 
-#[async_trait]
-impl Notifier for Inbox {
-    async fn deliver(&self, message: &Notification, _: &str) -> Result<(), DeliveryError> {
-        self.0
-            .lock()
-            .unwrap()
-            .push(format!("{} {}", message.kind.label(), message.monitor));
-        Ok(())
-    }
-}
-
-struct Site {
-    handle: Handle,
-    inbox: Arc<Inbox>,
-    engine: JoinHandle<Result<apmon_core::PassReport, EngineError>>,
-}
-
-/// Runs `plan` with a channel, past the checks of the first round.
-async fn run(plan: Plan) -> Site {
-    let inbox = Arc::new(Inbox::default());
-    let plan = plan.notify("inbox", Arc::clone(&inbox) as Arc<dyn Notifier>);
-    let engine = Engine::new(plan, Arc::new(MemoryStore::default())).clock(clock());
-    let handle = engine.handle();
-    let engine = tokio::spawn(engine.run());
-    tokio::time::sleep(secs(60)).await;
-    Site {
-        handle,
-        inbox,
-        engine,
-    }
+/// Label and monitor of each message since the last call.
+fn take(inbox: &Recorder) -> Vec<String> {
+    let received = inbox.take().into_iter().map(|it| it.notification);
+    received
+        .map(|message| format!("{} {}", message.kind.label(), message.monitor))
+        .collect()
 }
 
 async fn received(updates: &mut Updates) -> Vec<Arc<Update>> {
@@ -117,54 +90,54 @@ async fn received(updates: &mut Updates) -> Vec<Arc<Update>> {
 
 #[tokio::test(start_paused = true)]
 async fn a_status_before_the_run_is_answered_at_once() {
-    let plan = Plan::new("HomeLab").watch(monitor("door", "1").0);
-    let engine = Engine::new(plan, Arc::new(MemoryStore::default())).clock(clock());
+    let engine = Stage::new("HomeLab").monitor(monitor("door", "1").0).engine();
     let handle = engine.handle();
     let status = handle.status().await.unwrap();
     assert_eq!((status.site.as_str(), status.started), ("HomeLab", None));
     assert_eq!(status.monitors[0].name, "door");
     assert_eq!(status.monitors[0].state, Condition::Pending);
     assert_eq!(handle.plan().await.unwrap().monitors.len(), 1);
-    tokio::spawn(engine.run());
+    let daemon = Daemon::start(engine);
     tokio::time::sleep(secs(60)).await;
     let status = handle.status().await.unwrap();
     assert!(status.started.is_some());
     assert_eq!(status.monitors[0].state, Condition::Down);
+    daemon.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_check_can_be_requested() {
     let (door, checks) = monitor("door", "1");
-    let site = run(Plan::new("HomeLab").watch(door)).await;
+    let (mut stage, _) = run(door).await;
     assert_eq!(checks.load(Ordering::Relaxed), 1);
-    site.handle.check_now("door").await.unwrap();
-    tokio::time::sleep(secs(1)).await;
+    stage.handle().check_now("door").await.unwrap();
+    stage.run_for(secs(1)).await;
     assert_eq!(checks.load(Ordering::Relaxed), 2);
-    let error = site.handle.check_now("gate").await.unwrap_err();
+    let error = stage.handle().check_now("gate").await.unwrap_err();
     assert!(matches!(error, EngineError::UnknownMonitor(name) if name == "gate"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_signal_is_processed_as_a_check_is() {
-    let site = run(Plan::new("HomeLab").watch(monitor("door", "1").0)).await;
-    assert_eq!(site.inbox.take(), ["NEW OUTAGE door"]);
+    let (mut stage, inbox) = run(monitor("door", "1").0).await;
+    assert_eq!(take(&inbox), ["NEW OUTAGE door"]);
     let signal = |state: &str| Signal::new("192.0.2.1").with("state", state);
-    site.handle.report("door", signal("up")).await.unwrap();
-    tokio::time::sleep(secs(1)).await;
-    assert_eq!(site.inbox.take(), ["RECOVERY door"]);
-    site.handle.report("door", signal("open")).await.unwrap();
-    tokio::time::sleep(secs(1)).await;
-    assert_eq!(site.inbox.take(), ["NEW OUTAGE door"]);
-    let status = site.handle.status().await.unwrap();
+    stage.handle().report("door", signal("up")).await.unwrap();
+    stage.run_for(secs(1)).await;
+    assert_eq!(take(&inbox), ["RECOVERY door"]);
+    stage.handle().report("door", signal("open")).await.unwrap();
+    stage.run_for(secs(1)).await;
+    assert_eq!(take(&inbox), ["NEW OUTAGE door"]);
+    let status = stage.handle().status().await.unwrap();
     assert_eq!(status.monitors[0].reason.as_deref(), Some("open"));
     for (name, signal) in [
         ("door", Signal::new("x")),
         ("door", signal("panic")),
         ("gate", signal("up")),
     ] {
-        assert!(site.handle.report(name, signal).await.is_err(), "{name}");
+        assert!(stage.handle().report(name, signal).await.is_err(), "{name}");
     }
-    site.handle.ping().await.unwrap();
+    stage.handle().ping().await.unwrap();
 }
 
 /// A door whose check takes ten seconds, and that remembers how often something was seen.
@@ -197,73 +170,69 @@ fn seen(check: &Check) -> Observation {
 
 #[tokio::test(start_paused = true)]
 async fn a_signal_during_a_check_waits_for_its_end() {
-    let store = Arc::new(MemoryStore::default());
-    let plan = Plan::new("HomeLab").watch(Arc::new(SlowDoor(watch("door", "1"))));
-    let engine = Engine::new(plan, Arc::clone(&store) as _).clock(clock());
-    let handle = engine.handle();
-    let running = tokio::spawn(engine.run());
-    tokio::time::sleep(secs(60)).await;
-    handle.check_now("door").await.unwrap();
-    tokio::time::sleep(secs(5)).await;
+    let store = MemoryStore::new();
+    let mut stage = Stage::new("HomeLab")
+        .store(store.clone())
+        .monitor(Arc::new(SlowDoor(watch("door", "1"))));
+    stage.run_for(secs(60)).await;
+    stage.handle().check_now("door").await.unwrap();
+    stage.run_for(secs(5)).await;
     for _ in 0..3 {
-        handle.report("door", Signal::new("x")).await.unwrap();
+        stage.handle().report("door", Signal::new("x")).await.unwrap();
     }
-    assert!(handle.status().await.unwrap().monitors[0].checking);
-    tokio::time::sleep(secs(10)).await;
-    let status = handle.status().await.unwrap();
+    assert!(stage.handle().status().await.unwrap().monitors[0].checking);
+    stage.run_for(secs(10)).await;
+    let status = stage.handle().status().await.unwrap();
     assert!(!status.monitors[0].checking);
     assert_eq!(status.checks.unwrap().ended, 2, "signals are not counted");
-    handle.shutdown().await;
-    running.await.unwrap().unwrap();
+    stage.stop().await;
     let memory = &store.state("door").memory;
     assert_eq!(&*memory.kept["seen"], "5", "two checks and three signals");
 }
 
 #[tokio::test(start_paused = true)]
 async fn monitors_and_channels_come_and_go_until_a_reload() {
-    let site = run(Plan::new("HomeLab").watch(monitor("door", "1").0)).await;
-    let second = Arc::new(Inbox::default());
-    let channel = Channel::new("second", Arc::clone(&second) as Arc<dyn Notifier>);
-    site.handle.add_channel(channel).await.unwrap();
-    site.handle.add_monitor(monitor("gate", "1").0).await.unwrap();
-    tokio::time::sleep(secs(5)).await;
-    assert_eq!(second.take(), ["NEW OUTAGE gate"]);
-    assert_eq!(site.inbox.take(), ["NEW OUTAGE door", "NEW OUTAGE gate"]);
-    let plan = site.handle.plan().await.unwrap();
+    let (mut stage, inbox) = run(monitor("door", "1").0).await;
+    let second = Recorder::new();
+    let channel = Channel::new("second", second.clone());
+    stage.handle().add_channel(channel).await.unwrap();
+    stage.handle().add_monitor(monitor("gate", "1").0).await.unwrap();
+    stage.run_for(secs(5)).await;
+    assert_eq!(take(&second), ["NEW OUTAGE gate"]);
+    assert_eq!(take(&inbox), ["NEW OUTAGE door", "NEW OUTAGE gate"]);
+    let plan = stage.handle().plan().await.unwrap();
     let names: BTreeSet<_> = plan.monitors.iter().map(|it| it.watch().name.clone()).collect();
     assert_eq!(names.into_iter().collect::<Vec<_>>(), ["door", "gate"]);
     assert_eq!(plan.channels.len(), 2);
-    site.handle.remove_monitor("door").await.unwrap();
-    site.handle.remove_channel("second").await.unwrap();
-    tokio::time::sleep(secs(5)).await;
-    assert_eq!(site.inbox.take(), ["NO LONGER WATCHED door"]);
-    let plan = site.handle.plan().await.unwrap();
+    stage.handle().remove_monitor("door").await.unwrap();
+    stage.handle().remove_channel("second").await.unwrap();
+    stage.run_for(secs(5)).await;
+    assert_eq!(take(&inbox), ["NO LONGER WATCHED door"]);
+    let plan = stage.handle().plan().await.unwrap();
     assert_eq!((plan.monitors.len(), plan.channels.len()), (1, 1));
-    assert!(site.handle.remove_monitor("door").await.is_err());
-    assert!(site.handle.remove_channel("second").await.is_err());
+    assert!(stage.handle().remove_monitor("door").await.is_err());
+    assert!(stage.handle().remove_channel("second").await.is_err());
     // A reload is the whole truth.
-    let inbox = Arc::clone(&site.inbox) as Arc<dyn Notifier>;
     let file = Plan::new("HomeLab")
         .watch(monitor("door", "1").0)
-        .notify("inbox", inbox);
-    site.handle.reload(file).await.unwrap();
-    tokio::time::sleep(secs(5)).await;
-    assert_eq!(site.inbox.take(), ["NO LONGER WATCHED gate", "NEW OUTAGE door"]);
+        .notify("inbox", inbox.clone());
+    stage.handle().reload(file).await.unwrap();
+    stage.run_for(secs(5)).await;
+    assert_eq!(take(&inbox), ["NO LONGER WATCHED gate", "NEW OUTAGE door"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reload_takes_over_the_new_monitor_and_keeps_phase_and_state() {
     let (old, old_checks) = monitor("door", "same");
-    let site = run(Plan::new("HomeLab").watch(old)).await;
-    let next = site.handle.status().await.unwrap().monitors[0].next_check;
+    let (mut stage, inbox) = run(old).await;
+    let next = stage.handle().status().await.unwrap().monitors[0].next_check;
     let (new, new_checks) = monitor("door", "same");
-    let inbox = Arc::clone(&site.inbox) as Arc<dyn Notifier>;
-    let plan = Plan::new("HomeLab").watch(new).notify("inbox", inbox);
-    site.handle.reload(plan).await.unwrap();
-    let status = site.handle.status().await.unwrap();
+    let plan = Plan::new("HomeLab").watch(new).notify("inbox", inbox.clone());
+    stage.handle().reload(plan).await.unwrap();
+    let status = stage.handle().status().await.unwrap();
     assert_eq!(status.monitors[0].next_check, next, "nothing is checked at once");
     assert_eq!(status.monitors[0].state, Condition::Down);
-    tokio::time::sleep(secs(3600)).await;
+    stage.run_for(secs(3600)).await;
     assert_eq!(
         (
             old_checks.load(Ordering::Relaxed),
@@ -275,10 +244,10 @@ async fn a_reload_takes_over_the_new_monitor_and_keeps_phase_and_state() {
 
 #[tokio::test(start_paused = true)]
 async fn updates_report_what_happens_in_order() {
-    let site = run(Plan::new("HomeLab").watch(monitor("door", "1").0)).await;
-    let mut updates = site.handle.subscribe();
+    let (mut stage, _) = run(monitor("door", "1").0).await;
+    let mut updates = stage.handle().subscribe();
     let up = Signal::new("x").with("state", "up");
-    site.handle.report("door", up).await.unwrap();
+    stage.handle().report("door", up).await.unwrap();
     let seen: Vec<String> = received(&mut updates)
         .await
         .iter()
@@ -306,9 +275,9 @@ async fn updates_report_what_happens_in_order() {
             "inbox: delivered"
         ]
     );
-    site.handle.shutdown().await;
-    site.engine.await.unwrap().unwrap();
-    assert!(site.handle.status().await.is_err());
+    let handle = stage.handle().clone();
+    stage.stop().await;
+    assert!(handle.status().await.is_err());
 }
 
 #[derive(Default)]
@@ -328,8 +297,7 @@ impl MetricSink for Series {
 #[tokio::test(start_paused = true)]
 async fn a_metric_sink_gets_every_check_and_the_end() {
     let series = Arc::new(Series::default());
-    let plan = Plan::new("HomeLab").watch(monitor("door", "1").0);
-    let engine = Engine::new(plan, Arc::new(MemoryStore::default())).clock(clock());
+    let engine = Stage::new("HomeLab").monitor(monitor("door", "1").0).engine();
     let engine = engine.metrics(Arc::clone(&series) as Arc<dyn MetricSink>);
     engine.pass().await.unwrap();
     assert_eq!(*series.0.lock().unwrap(), ["door", "finished"]);
@@ -337,12 +305,12 @@ async fn a_metric_sink_gets_every_check_and_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn the_last_results_and_the_steps_of_the_last_failed_check_are_kept() {
-    let site = run(Plan::new("HomeLab").watch(monitor("door", "1").0)).await;
+    let (mut stage, _) = run(monitor("door", "1").0).await;
     for _ in 0..3 {
         let up = Signal::new("x").with("state", "up");
-        site.handle.report("door", up).await.unwrap();
+        stage.handle().report("door", up).await.unwrap();
     }
-    let recent = &site.handle.recent().await.unwrap()[0];
+    let recent = &stage.handle().recent().await.unwrap()[0];
     assert_eq!(recent.monitor, "door");
     let conditions: Vec<_> = recent.results.iter().map(|result| result.condition).collect();
     assert_eq!(
@@ -352,49 +320,4 @@ async fn the_last_results_and_the_steps_of_the_last_failed_check_are_kept() {
     assert_eq!(recent.results[3].latency, Some(Duration::from_millis(3)));
     let steps = recent.failed_steps.as_deref().unwrap();
     assert_eq!(steps[0].text, "the door is locked");
-}
-
-/// A switch that is found down when it is checked, after a while.
-struct Switch {
-    watch: Watch,
-    takes: Duration,
-}
-
-#[async_trait]
-impl Monitor for Switch {
-    fn watch(&self) -> &Watch {
-        &self.watch
-    }
-
-    async fn check(&self, _: &Check) -> Observation {
-        tokio::time::sleep(self.takes).await;
-        Outcome::fail(FailureClass::TimedOut, "no answer").into()
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_outage_is_announced_after_the_checks_that_it_waits_for() {
-    // It waits for the end of the check, or no longer than the switch's max_try.
-    for (takes, announced) in [(2, 3), (3_000, 9)] {
-        let mut switch = Switch {
-            watch: watch("switch", "1"),
-            takes: secs(takes),
-        };
-        switch.watch.policy.max_try = secs(8);
-        let site = run(Plan::new("HomeLab")).await;
-        site.handle.add_monitor(Arc::new(switch)).await.unwrap();
-        tokio::time::sleep(secs(30)).await;
-        site.inbox.take();
-        let door = {
-            let (mut watch, checks) = (watch("door", "1"), Arc::default());
-            watch.policy.check_before_notify = vec!["switch".into(), "not there".into()];
-            Arc::new(Pushed { watch, checks })
-        };
-        site.handle.add_monitor(door).await.unwrap();
-        tokio::time::sleep(secs(announced - 1)).await;
-        assert!(site.inbox.take().is_empty(), "held while the switch is checked");
-        assert_eq!(site.handle.status().await.unwrap().outbox.waiting, 1);
-        tokio::time::sleep(secs(2)).await;
-        assert_eq!(site.inbox.take(), ["NEW OUTAGE door"]);
-    }
 }

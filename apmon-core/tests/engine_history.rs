@@ -6,8 +6,11 @@ mod support;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use apmon_core::{DeliveryError, DeliveryFate, Incident, IncidentKind, Plan, Policy, StretchKind, Verdict};
-use support::{Condition, MemoryStore, Site, Target, every, run_for, secs, sleep, watch};
+use apmon_core::{
+    DeliveryFate, Incident, IncidentKind, Plan, Policy, StretchKind, Verdict,
+    testing::{Answer, MemoryStore, Response, StoreAnswer, Target, every, secs, watch},
+};
+use support::{Site, run_for, sleep};
 
 fn site() -> Site {
     Site::with_store(MemoryStore::with_history())
@@ -16,7 +19,7 @@ fn site() -> Site {
 /// Incidents as a database would keep them: the last record of each.
 fn incidents(store: &MemoryStore) -> Vec<Incident> {
     let mut last: BTreeMap<String, Incident> = BTreeMap::new();
-    for incident in &store.records.lock().unwrap().incidents {
+    for incident in &store.history().incidents {
         let known = last
             .entry(incident.id.clone())
             .or_insert_with(|| incident.clone());
@@ -31,8 +34,8 @@ fn incidents(store: &MemoryStore) -> Vec<Incident> {
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_recorded_with_its_reason_its_messages_and_its_end() {
     let site = site();
-    site.recorder.fail_next(1, DeliveryError::retryable("503"));
-    site.target.set(Condition::Down("no answer".into()));
+    site.recorder.set_next([Answer::Unavailable]);
+    site.target.set(Response::down("no answer"));
     let policy = Policy {
         notify_every: secs(60),
         ..every(10)
@@ -44,7 +47,7 @@ async fn an_outage_is_recorded_with_its_reason_its_messages_and_its_end() {
     };
     assert_eq!((open.kind.clone(), open.ended), (IncidentKind::Outage, None));
     assert_eq!((open.reason.as_deref(), open.messages), (Some("no answer"), 2));
-    site.target.set(Condition::Up);
+    site.target.set(Response::Up);
     sleep(20).await;
     let report = daemon.stop().await;
     let [over] = &incidents(&site.store)[..] else {
@@ -53,7 +56,7 @@ async fn an_outage_is_recorded_with_its_reason_its_messages_and_its_end() {
     assert_eq!(over.messages, 3);
     assert!(over.ended.unwrap() > over.started);
 
-    let records = site.store.records.lock().unwrap();
+    let records = site.store.history();
     assert_eq!(records.results.len(), report.checks);
     let first = &records.results[0];
     assert_eq!(
@@ -84,8 +87,8 @@ async fn an_outage_is_recorded_with_its_reason_its_messages_and_its_end() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_with_alarms_off_is_recorded_and_unknown_once_it_is_announced() {
     let (site, unreachable) = (site(), Target::new());
-    site.target.set(Condition::Down("no".into()));
-    unreachable.set(Condition::Unknown("no route".into()));
+    site.target.set(Response::down("no"));
+    unreachable.set(Response::unknown("no route"));
     let alarms_off = Policy {
         alarms: false,
         ..every(10)
@@ -95,8 +98,8 @@ async fn an_outage_with_alarms_off_is_recorded_and_unknown_once_it_is_announced(
         .watch(unreachable.monitor(watch("unreachable", every(10))));
     let daemon = site.start(plan);
     sleep(400).await;
-    site.target.set(Condition::Up);
-    unreachable.set(Condition::Up);
+    site.target.set(Response::Up);
+    unreachable.set(Response::Up);
     sleep(20).await;
     daemon.stop().await;
     let mut recorded: Vec<_> = incidents(&site.store)
@@ -117,7 +120,7 @@ async fn an_outage_with_alarms_off_is_recorded_and_unknown_once_it_is_announced(
 #[tokio::test(start_paused = true)]
 async fn a_thousand_outages_share_a_few_commits() {
     let site = site();
-    site.target.set(Condition::Down("no".into()));
+    site.target.set(Response::down("no"));
     let mut plan = Plan::new("s");
     for n in 0..1_000 {
         plan = plan.watch(site.target.monitor(watch(&format!("m{n}"), every(60))));
@@ -125,22 +128,22 @@ async fn a_thousand_outages_share_a_few_commits() {
     let report = site.engine(plan).pass().await.unwrap();
     assert_eq!(report.down, 1_000);
     assert_eq!(incidents(&site.store).len(), 1_000);
-    assert_eq!(site.store.records.lock().unwrap().results.len(), 1_000);
-    let commits = site.store.commits.lock().unwrap().len();
+    assert_eq!(site.store.history().results.len(), 1_000);
+    let commits = site.store.commits().len();
     assert!(commits <= 10, "{commits}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn results_that_could_not_be_written_are_written_later_in_order() {
     let site = site();
-    site.store.fails.set(true);
+    site.store.set(StoreAnswer::Fails);
     let engine = site.engine(site.plan(every(1)));
     let repair = async {
         sleep(60).await;
-        site.store.fails.set(false);
+        site.store.set(StoreAnswer::Stores);
     };
     let (report, ()) = tokio::join!(run_for(engine, secs(120)), repair);
-    let records = site.store.records.lock().unwrap();
+    let records = site.store.history();
     assert_eq!(records.results.len(), report.checks);
     let times: Vec<_> = records.results.iter().map(|result| result.at).collect();
     assert!(times.is_sorted());
@@ -155,19 +158,19 @@ async fn unknown_time_and_outages_with_alarms_off_are_recorded_as_stretches() {
     };
     let daemon = site.start(site.plan(alarms_off));
     let conditions = [
-        Condition::Unknown("no route".into()),
-        Condition::Up,
-        Condition::Down("refused".into()),
-        Condition::Unknown("no route".into()),
-        Condition::Down("refused".into()),
-        Condition::Up,
+        Response::unknown("no route"),
+        Response::Up,
+        Response::down("refused"),
+        Response::unknown("no route"),
+        Response::down("refused"),
+        Response::Up,
     ];
     for condition in conditions {
         site.target.set(condition);
         sleep(60).await;
     }
     daemon.stop().await;
-    let records = site.store.records.lock().unwrap();
+    let records = site.store.history();
     let stretches: Vec<_> = records
         .stretches
         .iter()

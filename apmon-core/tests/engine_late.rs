@@ -4,31 +4,26 @@
 
 mod support;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use apmon_core::{Channel, DeliveryError, Notification, NotificationKind, Notifier, Plan, Policy, Watch};
-use async_trait::async_trait;
-use support::{
-    Condition, every,
-    fallback::{Answer, FallbackSite},
-    run_for, secs, sleep, watch,
+use apmon_core::{
+    NotificationKind, Plan, Policy, Watch,
+    testing::{Answer, Response, every, secs, watch},
 };
+use support::{fallback::FallbackSite, run_for, sleep};
 
 #[tokio::test(start_paused = true)]
 async fn a_late_message_about_an_outage_that_is_over_says_so() {
     let site = FallbackSite::new(Answer::Unavailable);
     let daemon = site.start(site.plan_without_fallback());
     sleep(125).await; // 12:02
-    site.target.set(Condition::Down("no".into()));
+    site.target.set(Response::down("no"));
     sleep(420).await; // 12:09
-    site.target.set(Condition::Up);
+    site.target.set(Response::Up);
     sleep(1200).await;
     site.first.set(Answer::Accepts);
     sleep(600).await;
-    let received = site.first.received();
+    let received = site.first.lines();
     assert_eq!(received.len(), 2, "{received:?}");
     for line in &received {
         assert!(line.contains("(was down 12:02-12:09; delivered "), "{line}");
@@ -69,9 +64,9 @@ async fn an_outage_message_that_was_refused_says_later_that_the_outage_is_over()
     let plan = site.plan_without_fallback();
     let daemon = site.start(plan.clone());
     sleep(65).await;
-    site.target.set(Condition::Down("no".into()));
+    site.target.set(Response::down("no"));
     sleep(20).await;
-    site.target.set(Condition::Up);
+    site.target.set(Response::Up);
     site.first.set(Answer::Accepts);
     tokio::time::sleep(Duration::from_millis(1)).await;
     site.first.set(Answer::Refuses);
@@ -81,7 +76,7 @@ async fn an_outage_message_that_was_refused_says_later_that_the_outage_is_over()
     sleep(3600).await;
     site.first.set(Answer::Accepts);
     run_for(site.engine(plan), secs(60)).await;
-    let received = site.first.received();
+    let received = site.first.lines();
     let outage = received.iter().find(|line| line.starts_with("NEW OUTAGE"));
     let outage = outage.unwrap_or_else(|| panic!("{received:?}"));
     assert!(
@@ -109,12 +104,12 @@ async fn a_waiting_message_knows_of_an_end_that_is_not_announced() {
     sleep(100).await;
     daemon.reload(plan(false)).await;
     sleep(100).await;
-    site.target.set(Condition::Up);
+    site.target.set(Response::Up);
     sleep(1000).await;
     site.first.set(Answer::Accepts);
     sleep(1000).await;
     daemon.kill().await;
-    let received = site.first.received();
+    let received = site.first.lines();
     assert!(
         received
             .iter()
@@ -126,27 +121,10 @@ async fn a_waiting_message_knows_of_an_end_that_is_not_announced() {
 
 #[tokio::test(start_paused = true)]
 async fn the_pause_a_receiver_asks_for_holds_from_pass_to_pass() {
-    /// Counts attempts and asks for 400 s each time.
-    struct AsksForPatience(Mutex<usize>);
-
-    #[async_trait]
-    impl Notifier for AsksForPatience {
-        async fn deliver(&self, _: &Notification, _: &str) -> Result<(), DeliveryError> {
-            *self.0.lock().unwrap() += 1;
-            Err(DeliveryError::Retryable {
-                reason: "429".into(),
-                retry_after: Some(secs(400)),
-            })
-        }
-    }
-
-    let site = FallbackSite::down(Answer::Accepts);
-    let receiver = Arc::new(AsksForPatience(Mutex::default()));
+    let site = FallbackSite::down(Answer::Busy(secs(400)));
     for _ in 0..10 {
-        let mut plan = site.plan();
-        plan.channels = vec![Channel::new("first", receiver.clone())];
-        site.engine(plan).pass().await.unwrap();
+        site.engine(site.plan_without_fallback()).pass().await.unwrap();
         sleep(40).await;
     }
-    assert_eq!(*receiver.0.lock().unwrap(), 2, "at once, and after 400 s");
+    assert_eq!(site.first.attempts(), 2, "at once, and after 400 s");
 }

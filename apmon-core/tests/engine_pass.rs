@@ -7,10 +7,12 @@ mod support;
 mod yesterdays_state_works {
     use std::sync::Arc;
 
-    use apmon_core::{Heartbeat, MonitorState, PassReport, Plan, Policy, Secret};
-    use jiff::tz::TimeZone;
+    use apmon_core::{
+        Heartbeat, MonitorState, PassReport, Plan, Policy, Secret,
+        testing::{Answer, MemoryStore, Response, every, secs, watch},
+    };
 
-    use crate::support::{Condition, MemoryStore, Site, before_start, every, secs, sleep, watch};
+    use crate::support::{Site, before_start, sleep};
 
     /// A monitor down for an hour, with its last notification this long ago.
     fn down_since(notified_secs_ago: i64) -> MonitorState {
@@ -28,24 +30,23 @@ mod yesterdays_state_works {
 
     fn site_with(state: MonitorState) -> Site {
         let store = MemoryStore::new();
-        let mut stored = store.stored.lock().unwrap();
-        stored.monitors.insert("a".into(), state.into());
-        drop(stored);
+        store.edit(|stored| {
+            stored.monitors.insert("a".into(), state.into());
+        });
         Site::with_store(store)
     }
 
     async fn pass(site: &Site, plan: Plan) -> PassReport {
-        let engine = site.engine(plan).zone(TimeZone::UTC);
-        engine.pass().await.unwrap()
+        site.engine(plan).pass().await.unwrap()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_running_outage_continues_without_a_repeated_alert() {
         let site = site_with(down_since(100));
-        site.target.set(Condition::Down("refused".into()));
+        site.target.set(Response::down("refused"));
         pass(&site, site.plan(every(60))).await;
         assert!(site.recorder.texts().is_empty());
-        assert_eq!(site.target.checks(), 1);
+        assert_eq!(site.target.checks().len(), 1);
         let state = site.store.state("a");
         assert_eq!((state.down_count, state.notified_count), (41, 3));
     }
@@ -53,7 +54,7 @@ mod yesterdays_state_works {
     #[tokio::test(start_paused = true)]
     async fn a_reminder_that_is_due_is_sent_once_after_the_check() {
         let site = site_with(down_since(700));
-        site.target.set(Condition::Down("refused".into()));
+        site.target.set(Response::down("refused"));
         pass(&site, site.plan(every(60))).await;
         assert_eq!(
             site.recorder.texts(),
@@ -81,16 +82,16 @@ mod yesterdays_state_works {
         state.last_config_checksum = Some("1".into());
         let site = site_with(state.clone());
         pass(&site, site.plan(every(60))).await;
-        assert_eq!(site.target.checks(), 0, "not due");
+        assert_eq!(site.target.checks().len(), 0, "not due");
         pass(&site, site.plan(every(30))).await;
-        assert_eq!(site.target.checks(), 1, "due");
+        assert_eq!(site.target.checks().len(), 1, "due");
         let changed = MonitorState {
             last_config_checksum: Some("other".into()),
             ..state
         };
         let site = site_with(changed);
         pass(&site, site.plan(every(60))).await;
-        assert_eq!(site.target.checks(), 1, "changed");
+        assert_eq!(site.target.checks().len(), 1, "changed");
     }
 
     #[tokio::test(start_paused = true)]
@@ -98,21 +99,23 @@ mod yesterdays_state_works {
         let site = Site::new();
         let report = pass(&site, site.plan(every(60))).await;
         assert!(report.took < secs(1), "{:?}", report.took);
-        assert_eq!(*site.store.commits.lock().unwrap(), [1]);
+        let commits = site.store.commits();
+        assert_eq!(commits.len(), 1);
+        assert_eq!(commits[0].states.len(), 1);
         assert_eq!(site.store.state("a").is_up, Some(true));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pass_makes_its_retries_before_it_ends() {
         let site = Site::new();
-        site.target.set(Condition::Down("refused".into()));
+        site.target.set(Response::down("refused"));
         let policy = Policy {
             max_retries: 3.try_into().unwrap(),
             retry_every: Some(secs(5)),
             ..every(60)
         };
         pass(&site, site.plan(policy)).await;
-        assert_eq!(site.target.checks(), 3);
+        assert_eq!(site.target.checks().len(), 3);
         assert_eq!(
             site.recorder.texts(),
             ["a in s new outage: refused (192.0.2.1) at 12:00 PM, down for 0 secs"]
@@ -122,7 +125,7 @@ mod yesterdays_state_works {
     #[tokio::test(start_paused = true)]
     async fn a_pass_waits_for_a_dead_channel_no_longer_than_for_a_check() {
         let site = Site::down();
-        site.recorder.hangs.set(true);
+        site.recorder.set(Answer::Hangs);
         let report = pass(&site, site.plan(every(60))).await;
         assert_eq!(report.undelivered, 1);
         assert!(report.took <= secs(22), "{:?}", report.took);
@@ -146,7 +149,7 @@ mod yesterdays_state_works {
             };
             let site = site_with(state);
             if !up {
-                site.target.set(Condition::Down("refused".into()));
+                site.target.set(Response::down("refused"));
             }
             let heartbeat = Some(Heartbeat {
                 url: Secret::new("http://h/"),
@@ -157,9 +160,9 @@ mod yesterdays_state_works {
                 ..every(60)
             };
             let plan = Plan::new("s").watch(site.target.monitor(watch("a", policy)));
-            let engine = site.engine(plan.heartbeats(site.recorder.clone()));
+            let engine = site.engine(plan.heartbeats(site.heartbeats.clone()));
             engine.pass().await.unwrap();
-            let heartbeats = site.recorder.heartbeats.lock().unwrap();
+            let heartbeats = site.heartbeats.requests();
             assert_eq!(heartbeats.len(), sent, "{last:?} {up}");
             let state = site.store.state("a");
             assert_eq!(state.last_successful_heartbeat != last, sent == 1);
@@ -169,7 +172,7 @@ mod yesterdays_state_works {
     #[tokio::test(start_paused = true)]
     async fn with_no_notify_nothing_is_sent_and_waiting_messages_stay() {
         let site = Site::down();
-        site.recorder.hangs.set(true);
+        site.recorder.set(Answer::Hangs);
         pass(&site, site.plan(every(60))).await;
         assert_eq!(site.store.outbox().len(), 1);
         let another = site.target.monitor(watch("b", every(60)));
@@ -201,7 +204,7 @@ mod yesterdays_state_works {
         assert_eq!(site.recorder.texts().len(), 1, "only once");
         sleep(31 * 86_400).await;
         pass(&site, plan()).await;
-        let stored = site.store.stored.lock().unwrap();
+        let stored = site.store.snapshot();
         assert!(!stored.monitors.contains_key("a"));
     }
 }

@@ -7,18 +7,16 @@ mod support;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use apmon_core::{
-    ChannelStatus, Condition as State, DeliveryCounts, DeliveryError, Engine, EngineError, MonitorStatus,
-    Plan, Policy, SiteStatus, StateStore as _,
+    ChannelStatus, Condition as State, DeliveryCounts, DeliveryError, EngineError, MonitorStatus, Plan,
+    Policy, SiteStatus,
+    testing::{Answer, Recorder, Response, START, Stage, Target, every, secs, watch},
 };
-use jiff::Timestamp;
-use support::{
-    Condition, MemoryStore, Recorder, Running, START, Site, Target, clock, every, secs, sleep, watch,
-};
+use jiff::{SignedDuration, Timestamp};
+use support::{Site, sleep};
 
 /// The moment `secs` seconds after the start.
 fn after(secs: i64) -> Option<Timestamp> {
-    let start: Timestamp = START.parse().unwrap();
-    Some(start + jiff::SignedDuration::from_secs(secs))
+    Some(START + SignedDuration::from_secs(secs))
 }
 
 fn monitor<'a>(status: &'a SiteStatus, name: &str) -> &'a MonitorStatus {
@@ -36,17 +34,17 @@ fn assert_near(actual: Option<Timestamp>, expected: Option<Timestamp>) {
 #[tokio::test(start_paused = true)]
 async fn the_status_shows_each_monitor_in_its_state() {
     let site = Site::new();
-    let conditions = [
-        ("up", Condition::Up),
-        ("down", Condition::Down("refused".into())),
-        ("soft", Condition::Down("slow".into())),
-        ("unknown", Condition::Unknown("no route".into())),
-        ("pending", Condition::Silent),
+    let responses = [
+        ("up", Response::Up),
+        ("down", Response::down("refused")),
+        ("soft", Response::down("slow")),
+        ("unknown", Response::unknown("no route")),
+        ("pending", Response::Silent),
     ];
     let mut plan = Plan::new("Home").notify("c", site.recorder.clone());
-    for (name, condition) in conditions {
+    for (name, response) in responses {
         let target = Target::new();
-        target.set(condition);
+        target.set(response);
         let policy = Policy {
             max_retries: NonZeroU32::new(if name == "soft" { 3 } else { 1 }).unwrap(),
             retry_every: Some(secs(600)),
@@ -59,7 +57,7 @@ async fn the_status_shows_each_monitor_in_its_state() {
     let daemon = site.start(plan);
     // Every monitor but the silent one was checked once.
     sleep(300).await;
-    let status = daemon.handle.status().await.unwrap();
+    let status = daemon.handle().status().await.unwrap();
     assert_eq!((status.site.as_str(), status.at), ("Home", after(300).unwrap()));
     assert_eq!(
         (status.started, status.no_notify, status.unsaved),
@@ -115,7 +113,7 @@ async fn the_status_shows_each_monitor_in_its_state() {
 
     daemon.stop().await;
     // The stored state shows the same, as far as it goes.
-    let snapshot = site.store.load().await.unwrap();
+    let snapshot = site.store.snapshot();
     let remembered = SiteStatus::from_snapshot("home", status.at, &snapshot);
     for before in &status.monitors {
         // It was never checked, so nothing is stored.
@@ -138,12 +136,12 @@ async fn the_status_shows_each_monitor_in_its_state() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_goes_on_while_the_target_cannot_be_checked() {
     let site = Site::new();
-    site.target.set(Condition::Down("refused".into()));
+    site.target.set(Response::down("refused"));
     let daemon = site.start(site.plan(every(10)));
     sleep(60).await;
-    site.target.set(Condition::Unknown("no route".into()));
+    site.target.set(Response::unknown("no route"));
     sleep(60).await;
-    let status = daemon.handle.status().await.unwrap();
+    let status = daemon.handle().status().await.unwrap();
     let a = monitor(&status, "a");
     assert_eq!((a.state, a.reason.as_deref()), (State::Down, Some("refused")));
     assert!(a.unknown_since > a.since, "{a:?}");
@@ -151,23 +149,18 @@ async fn an_outage_goes_on_while_the_target_cannot_be_checked() {
 }
 
 /// A site that is down, with two channels; the first fails with these errors.
-fn two_channels(errors: &[DeliveryError]) -> (Plan, [Arc<Recorder>; 2], Engine) {
-    let (clock, target) = (clock(), Target::new());
-    let recorders = [Recorder::new(&clock), Recorder::new(&clock)];
-    for error in errors {
-        recorders[0].fail_next(1, error.clone());
-    }
-    target.set(Condition::Down("refused".into()));
+fn two_channels(errors: &[DeliveryError]) -> (Stage, [Arc<Recorder>; 2]) {
+    let recorders = [Recorder::new(), Recorder::new()];
+    recorders[0].set_next(errors.iter().cloned().map(Answer::Fails));
     let policy = Policy {
         notify_every: secs(100_000),
         ..every(1000)
     };
-    let plan = Plan::new("s")
-        .watch(target.monitor(watch("a", policy)))
-        .notify("one", recorders[0].clone())
-        .notify("two", recorders[1].clone());
-    let engine = Engine::new(plan.clone(), MemoryStore::new()).clock(clock);
-    (plan, recorders, engine)
+    let stage = Stage::new("s")
+        .monitor(Target::down("refused").monitor(watch("a", policy)))
+        .channel("one", recorders[0].clone())
+        .channel("two", recorders[1].clone());
+    (stage, recorders)
 }
 
 fn channel<'a>(status: &'a SiteStatus, id: &str) -> &'a ChannelStatus {
@@ -177,10 +170,9 @@ fn channel<'a>(status: &'a SiteStatus, id: &str) -> &'a ChannelStatus {
 #[tokio::test(start_paused = true)]
 async fn a_refused_message_is_shown_and_tried_again_when_asked_for() {
     let refused = DeliveryError::permanent("HTTP 404");
-    let (_, [one, two], engine) = two_channels(&[refused.clone(), refused]);
-    let daemon = Running::start(engine);
-    sleep(120).await;
-    let status = daemon.handle.status().await.unwrap();
+    let (mut stage, [one, two]) = two_channels(&[refused.clone(), refused]);
+    stage.run_for(secs(120)).await;
+    let status = stage.handle().status().await.unwrap();
     let found = channel(&status, "one");
     let message = &status.outbox.oldest[0];
     assert_eq!((status.outbox.waiting, status.outbox.refused), (0, 1));
@@ -206,19 +198,19 @@ async fn a_refused_message_is_shown_and_tried_again_when_asked_for() {
     assert_eq!(other.counts, delivered(1));
 
     // A retry of the other channel does not affect it.
-    assert_eq!(daemon.handle.retry(Some("two".into())).await.unwrap(), 0);
-    assert_eq!(one.answers.lock().unwrap().len(), 1);
-    assert_eq!(daemon.handle.retry(Some("one".into())).await.unwrap(), 1);
-    sleep(1).await;
-    let status = daemon.handle.status().await.unwrap();
+    assert_eq!(stage.handle().retry(Some("two".into())).await.unwrap(), 0);
+    assert_eq!(one.attempts(), 1);
+    assert_eq!(stage.handle().retry(Some("one".into())).await.unwrap(), 1);
+    stage.run_for(secs(1)).await;
+    let status = stage.handle().status().await.unwrap();
     assert_eq!((channel(&status, "one").failures, status.outbox.refused), (2, 1));
-    assert_eq!(daemon.handle.retry(None).await.unwrap(), 1);
-    sleep(1).await;
+    assert_eq!(stage.handle().retry(None).await.unwrap(), 1);
+    stage.run_for(secs(1)).await;
     assert_eq!(
         (one.labels(), two.labels().len()),
         (vec!["NEW OUTAGE".to_owned()], 1)
     );
-    let status = daemon.handle.status().await.unwrap();
+    let status = stage.handle().status().await.unwrap();
     let found = channel(&status, "one");
     let counts = DeliveryCounts {
         refused: 2,
@@ -230,10 +222,10 @@ async fn a_refused_message_is_shown_and_tried_again_when_asked_for() {
     );
     assert_eq!(status.outbox, Default::default());
 
-    let error = daemon.handle.retry(Some("three".into())).await.unwrap_err();
+    let error = stage.handle().retry(Some("three".into())).await.unwrap_err();
     assert_eq!(error.to_string(), "no such channel: three; there are one, two");
-    let handle = daemon.handle.clone();
-    daemon.stop().await;
+    let handle = stage.handle().clone();
+    stage.stop().await;
     assert!(matches!(handle.status().await, Err(EngineError::Ended)));
 }
 
@@ -243,42 +235,40 @@ async fn a_retry_on_request_ends_a_pause_and_is_refused_with_no_notify() {
         reason: "503".into(),
         retry_after: Some(secs(1000)),
     };
-    let (plan, [one, _], engine) = two_channels(&[failed]);
-    let daemon = Running::start(engine);
-    sleep(120).await;
-    let status = daemon.handle.status().await.unwrap();
+    let (mut stage, [one, _]) = two_channels(&[failed]);
+    stage.run_for(secs(120)).await;
+    let status = stage.handle().status().await.unwrap();
     let found = channel(&status, "one");
     assert_eq!((found.waiting, found.refused, found.counts.failed), (1, 0, 1));
     assert_near(found.next_try, found.failing_since.map(|at| at + secs(1000)));
     assert_eq!(one.labels(), [""; 0]);
-    assert_eq!(daemon.handle.retry(None).await.unwrap(), 1);
-    sleep(1).await;
+    assert_eq!(stage.handle().retry(None).await.unwrap(), 1);
+    stage.run_for(secs(1)).await;
     assert_eq!(one.labels(), ["NEW OUTAGE"]);
 
     let no_notify = Plan {
         no_notify: true,
-        ..plan
+        ..stage.plan().clone()
     };
-    daemon.reload(no_notify).await;
-    let error = daemon.handle.retry(None).await.unwrap_err();
+    stage.reload(no_notify).await;
+    let error = stage.handle().retry(None).await.unwrap_err();
     assert_eq!(error.to_string(), "notifications are off in this run");
-    assert!(daemon.handle.status().await.unwrap().no_notify);
-    daemon.stop().await;
+    assert!(stage.handle().status().await.unwrap().no_notify);
+    stage.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_status_counts_all_messages_and_lists_the_oldest() {
     let site = Site::new();
-    site.recorder.hangs.set(true);
+    site.recorder.set(Answer::Hangs);
     let mut plan = Plan::new("s").notify("c", site.recorder.clone());
     for n in 0..50 {
-        let target = Target::new();
-        target.set(Condition::Down("refused".into()));
+        let target = Target::down("refused");
         plan = plan.watch(target.monitor(watch(&format!("m{n}"), every(1000))));
     }
     let daemon = site.start(plan);
     sleep(300).await;
-    let status = daemon.handle.status().await.unwrap();
+    let status = daemon.handle().status().await.unwrap();
     assert_eq!((status.outbox.waiting, status.outbox.oldest.len()), (50, 20));
     let times: Vec<_> = status.outbox.oldest.iter().map(|message| message.at).collect();
     assert!(times.is_sorted());

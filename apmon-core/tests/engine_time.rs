@@ -10,11 +10,9 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use apmon_core::{
     Check, Engine, Heartbeat, Monitor, Mono, Notice, NotificationKind, Observation, Outcome, Plan, Policy,
     Secret, Watch,
+    testing::{Answer, Daemon, MemoryStore, Recorder, Response, Stage, Target, every, secs, watch},
 };
-use jiff::tz::TimeZone;
-use support::{
-    Condition, MemoryStore, Recorder, Running, Site, Target, clock, every, run_for, secs, sleep, watch,
-};
+use support::{Site, run_for, sleep};
 
 mod time_is_kept {
     use super::*;
@@ -22,9 +20,9 @@ mod time_is_kept {
     #[tokio::test(start_paused = true)]
     async fn checks_are_on_a_fixed_grid() {
         let site = Site::new();
-        site.target.set(Condition::Slow(Duration::from_millis(1500)));
+        site.target.set(Response::Slow(Duration::from_millis(1500)));
         run_for(site.engine(site.plan(every(10))), secs(100)).await;
-        let checks = site.target.checks.lock().unwrap().clone();
+        let checks = site.target.checks();
         assert!(checks.len() >= 10);
         for pair in checks[1..].windows(2) {
             let gap = pair[1].since(pair[0]);
@@ -35,7 +33,7 @@ mod time_is_kept {
     #[tokio::test(start_paused = true)]
     async fn a_check_that_overruns_skips_slots_and_causes_no_burst() {
         let site = Site::new();
-        site.target.set(Condition::Silent);
+        site.target.set(Response::Silent);
         let policy = Policy {
             max_try: secs(25),
             max_retries: 100.try_into().unwrap(),
@@ -43,7 +41,7 @@ mod time_is_kept {
         };
         let report = run_for(site.engine(site.plan(policy)), secs(300)).await;
         assert_eq!(
-            site.target.checks(),
+            site.target.checks().len(),
             10,
             "every 30 s: 25 s of silence, then the next slot"
         );
@@ -58,7 +56,7 @@ mod time_is_kept {
         });
         run_for(site.engine(plan), secs(30)).await;
         let mut per_slot = std::collections::HashMap::new();
-        for check in site.target.checks.lock().unwrap().iter() {
+        for check in site.target.checks() {
             *per_slot.entry(check.nanos() / 100_000_000).or_insert(0) += 1;
         }
         assert!(
@@ -78,27 +76,27 @@ mod time_is_kept {
             ..every(check_every)
         };
         let plan = Plan::new("s").watch(site.target.monitor(watch("a", policy)));
-        site.engine(plan.heartbeats(site.recorder.clone()))
+        site.engine(plan.heartbeats(site.heartbeats.clone()))
     }
 
     #[tokio::test(start_paused = true)]
     async fn heartbeats_are_sent_when_due_and_only_after_a_successful_check() {
         let site = Site::new();
-        let slow = || Condition::Slow(Duration::from_millis(300));
+        let slow = || Response::Slow(Duration::from_millis(300));
         site.target.set(slow());
-        let daemon = Running::start(with_heartbeat(&site, 7, Some(10)));
+        let daemon = Daemon::start(with_heartbeat(&site, 7, Some(10)));
         sleep(60).await;
-        site.target.set(Condition::Down("no".into()));
+        site.target.set(Response::down("no"));
         sleep(30).await;
-        let until_down = site.recorder.heartbeats.lock().unwrap().clone();
+        let until_down = site.heartbeats.times("http://h/");
         site.target.set(slow());
         sleep(30).await;
         daemon.stop().await;
         assert!((6..=7).contains(&until_down.len()), "{until_down:?}");
-        let heartbeats = site.recorder.heartbeats.lock().unwrap().clone();
+        let heartbeats = site.heartbeats.times("http://h/");
         assert!(heartbeats.len() > until_down.len());
         for heartbeat in &heartbeats {
-            let off = heartbeat.since(heartbeats[0]).as_millis() % 10_000;
+            let off = (*heartbeat - heartbeats[0]).as_millis() % 10_000;
             assert!(!(5..=9_995).contains(&off), "{off} ms off the grid");
         }
     }
@@ -107,8 +105,8 @@ mod time_is_kept {
     async fn without_an_interval_each_successful_check_sends_a_heartbeat() {
         let site = Site::new();
         run_for(with_heartbeat(&site, 10, None), secs(60)).await;
-        let heartbeats = site.recorder.heartbeats.lock().unwrap();
-        assert_eq!(heartbeats.len(), site.target.checks());
+        let heartbeats = site.heartbeats.requests();
+        assert_eq!(heartbeats.len(), site.target.checks().len());
     }
 }
 
@@ -118,19 +116,19 @@ mod a_dead_target_delays_nobody {
     #[tokio::test(start_paused = true)]
     async fn a_thousand_dead_targets_do_not_delay_a_live_one() {
         let (site, dead) = (Site::new(), Target::new());
-        dead.set(Condition::Silent);
+        dead.set(Response::Silent);
         let mut plan = Plan::new("s").watch(site.target.monitor(watch("live", every(1))));
         for i in 0..1000 {
             plan = plan.watch(dead.monitor(watch(&format!("dead{i}"), every(5))));
         }
         run_for(site.engine(plan), secs(60)).await;
-        assert!(site.target.checks() >= 59, "{}", site.target.checks());
+        assert!(site.target.checks().len() >= 59, "{}", site.target.checks().len());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_limit_on_concurrent_checks_holds_and_the_others_take_turns() {
         let site = Site::new();
-        site.target.set(Condition::Slow(secs(1)));
+        site.target.set(Response::Slow(secs(1)));
         let mut plan = (0..6).fold(Plan::new("s"), |plan, i| {
             plan.watch(site.target.monitor(watch(&format!("m{i}"), every(60))))
         });
@@ -147,13 +145,13 @@ mod a_dead_target_delays_nobody {
     #[tokio::test(start_paused = true)]
     async fn a_channel_that_hangs_delays_no_check_and_no_other_channel() {
         let site = Site::down();
-        let hanging = Recorder::hanging(&site.clock);
+        let hanging = Recorder::answering(Answer::Hangs);
         let plan = Plan::new("s")
             .watch(site.target.monitor(watch("a", every(1))))
             .notify("hanging", hanging.clone())
             .notify("other", site.recorder.clone());
         run_for(site.engine(plan), secs(60)).await;
-        assert!(site.target.checks() >= 59);
+        assert!(site.target.checks().len() >= 59);
         assert_eq!(site.recorder.labels(), ["NEW OUTAGE"]);
         assert!(hanging.labels().is_empty());
     }
@@ -164,7 +162,7 @@ mod a_reload {
 
     #[tokio::test(start_paused = true)]
     async fn keeps_phase_and_state_of_unchanged_monitors_and_checks_changed_ones() {
-        let (clock, kept, changed, new) = (clock(), Target::new(), Target::new(), Target::new());
+        let (kept, changed, new) = (Target::new(), Target::new(), Target::new());
         let monitors = |checksum: &str| {
             let changed_watch = Watch {
                 checksum: checksum.into(),
@@ -174,34 +172,33 @@ mod a_reload {
                 .watch(kept.monitor(watch("kept", every(100))))
                 .watch(changed.monitor(changed_watch))
         };
-        let engine = Engine::new(monitors("1"), MemoryStore::new()).clock(clock);
-        let daemon = Running::start(engine);
-        sleep(150).await;
-        let before = (kept.checks(), changed.checks());
-        daemon
+        let mut stage = Stage::of(monitors("1"));
+        stage.run_for(secs(150)).await;
+        let before = (kept.checks().len(), changed.checks().len());
+        stage
             .reload(monitors("2").watch(new.monitor(watch("new", every(100)))))
             .await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        stage.run_for(Duration::from_millis(100)).await;
         assert_eq!(
-            (kept.checks(), changed.checks(), new.checks()),
+            (kept.checks().len(), changed.checks().len(), new.checks().len()),
             (before.0, before.1 + 1, 1)
         );
-        sleep(300).await;
-        let checks: Vec<Mono> = kept.checks.lock().unwrap().clone();
+        stage.run_for(secs(300)).await;
+        let checks: Vec<Mono> = kept.checks();
         for pair in checks[1..].windows(2) {
             assert!(
                 pair[1].since(pair[0]).abs_diff(secs(100)) < Duration::from_millis(3),
                 "{checks:?}"
             );
         }
-        daemon.stop().await;
+        stage.stop().await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn during_a_check_ignores_the_result_of_the_old_version() {
-        let (clock, old, new) = (clock(), Target::new(), Target::new());
-        let recorder = Recorder::new(&clock);
-        old.set(Condition::Silent);
+        let (old, new) = (Target::new(), Target::new());
+        let recorder = Recorder::new();
+        old.set(Response::Silent);
         let plan = |target: &Arc<Target>, checksum: &str| {
             let watch = Watch {
                 checksum: checksum.into(),
@@ -211,14 +208,13 @@ mod a_reload {
                 .watch(target.monitor(watch))
                 .notify("c", recorder.clone())
         };
-        let engine = Engine::new(plan(&old, "1"), MemoryStore::new()).clock(clock);
-        let daemon = Running::start(engine);
-        sleep(10).await;
-        daemon.reload(plan(&new, "2")).await;
-        sleep(50).await;
+        let mut stage = Stage::of(plan(&old, "1"));
+        stage.run_for(secs(10)).await;
+        stage.reload(plan(&new, "2")).await;
+        stage.run_for(secs(50)).await;
         assert!(recorder.labels().is_empty());
-        assert!(new.checks() >= 1);
-        daemon.stop().await;
+        assert!(new.checks().len() >= 1);
+        stage.stop().await;
     }
 
     #[tokio::test(start_paused = true)]
@@ -234,8 +230,8 @@ mod a_reload {
             error.to_string(),
             "two monitors are named \"a\"; give each its own name"
         );
-        let daemon = Running::start(Engine::new(Plan::new("s"), MemoryStore::new()));
-        assert!(daemon.handle.reload(twice()).await.is_err());
+        let daemon = Daemon::start(Engine::new(Plan::new("s"), MemoryStore::new()));
+        assert!(daemon.handle().reload(twice()).await.is_err());
         daemon.stop().await;
     }
 }
@@ -265,9 +261,8 @@ async fn each_notice_of_a_monitor_is_a_message_of_its_own() {
     let plan = Plan::new("HomeLab")
         .watch(Arc::new(Switch(watch("switch", every(60)))))
         .notify("c", site.recorder.clone());
-    let engine = site.engine(plan).zone(TimeZone::UTC);
-    engine.pass().await.unwrap();
-    let received = site.recorder.received.lock().unwrap();
+    site.engine(plan).pass().await.unwrap();
+    let received = site.recorder.received();
     let messages: Vec<_> = received.iter().map(|it| &it.notification).collect();
     let lines: Vec<_> = messages.iter().map(|message| message.to_string()).collect();
     assert_eq!(

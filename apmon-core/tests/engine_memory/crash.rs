@@ -1,34 +1,43 @@
 //! No change is lost, whenever the process is killed.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use apmon_core::Memory;
+use apmon_core::{
+    Memory,
+    testing::{Answer, MemoryStore, StoreAnswer, every},
+};
 use proptest::prelude::*;
 
 use crate::{
     Switch, count, counting, notice, plan, stored_memory,
-    support::{MemoryStore, Site, every, sleep},
+    support::{Site, sleep},
 };
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Step {
     WaitMillis(u64),
     Crash,
     Restart,
-    StoreFails(bool),
-    StoreHangs(bool),
-    ReceiverHangs(bool),
+    Store(StoreAnswer),
+    Receiver(Answer),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let store = prop_oneof![
+        4 => Just(StoreAnswer::Stores),
+        2 => Just(StoreAnswer::Fails),
+        2 => Just(StoreAnswer::Hangs),
+        1 => Just(StoreAnswer::Unavailable),
+        1 => any::<bool>().prop_map(|stored| StoreAnswer::Unknown { stored }),
+    ];
+    let receiver = prop_oneof![Just(Answer::Accepts), Just(Answer::Hangs)];
     let step = prop_oneof![
         2 => (1..1_000_u64).prop_map(Step::WaitMillis),
         3 => (1..20_000_u64).prop_map(Step::WaitMillis),
         2 => Just(Step::Crash),
         1 => Just(Step::Restart),
-        1 => any::<bool>().prop_map(Step::StoreFails),
-        1 => any::<bool>().prop_map(Step::StoreHangs),
-        1 => any::<bool>().prop_map(Step::ReceiverHangs),
+        2 => store.prop_map(Step::Store),
+        1 => receiver.prop_map(Step::Receiver),
     ];
     prop::collection::vec(step, 1..30)
 }
@@ -60,10 +69,8 @@ proptest! {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let site = Site::with_store(Arc::new(MemoryStore {
-                delay: Duration::from_millis(200),
-                ..MemoryStore::default()
-            }));
+            let site = Site::with_store(MemoryStore::new());
+            site.store.set_delay(Duration::from_millis(200));
             // Each check finds the next change.
             let observe = |memory: &Memory| {
                 let mut observation = counting(memory);
@@ -75,9 +82,8 @@ proptest! {
             for step in steps {
                 match step {
                     Step::WaitMillis(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
-                    Step::StoreFails(fails) => site.store.fails.set(fails),
-                    Step::StoreHangs(hangs) => site.store.hangs.set(hangs),
-                    Step::ReceiverHangs(hangs) => site.recorder.hangs.set(hangs),
+                    Step::Store(answer) => site.store.set(answer),
+                    Step::Receiver(answer) => site.recorder.set(answer),
                     Step::Crash => {
                         daemon.kill().await;
                         daemon = start();
@@ -89,10 +95,9 @@ proptest! {
                 }
                 assert_none_is_lost(&site);
             }
-            site.store.fails.set(false);
             daemon.kill().await;
-            site.store.hangs.set(false);
-            site.recorder.hangs.set(false);
+            site.store.set(StoreAnswer::Stores);
+            site.recorder.set(Answer::Accepts);
             let daemon = start();
             // Longer than the longest pause between two attempts.
             sleep(330).await;

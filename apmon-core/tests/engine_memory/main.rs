@@ -15,11 +15,11 @@ use std::{
 
 use apmon_core::{
     Check, Device, FailureClass, Memory, Monitor, Notice, Observation, Outcome, Plan, Policy, PortChange,
-    PortEvent, PortState, SiteStatus, StateStore as _, Watch,
+    PortEvent, PortState, SiteStatus, Watch,
+    testing::{MemoryStore, every, secs, watch},
 };
 use async_trait::async_trait;
-use jiff::tz::TimeZone;
-use support::{MemoryStore, Site, every, run_for, secs, sleep, watch};
+use support::{Site, run_for, sleep};
 
 /// A monitor whose observations a test makes from what it remembers.
 struct Switch {
@@ -160,7 +160,7 @@ async fn commits(observe: impl Fn(&Memory) -> Observation + Send + Sync + 'stati
     let site = site();
     let plan = Plan::new("s").watch(Switch::new(every(1), observe));
     run_for(site.engine(plan), secs(300)).await;
-    site.store.commits.lock().unwrap().len()
+    site.store.commits().len()
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,16 +186,15 @@ async fn memory_alone_waits_for_the_lazy_commit_and_a_notice_does_not() {
         observation
     };
     let plan = plan(&site, Switch::new(every(1), observe));
-    let engine = site.engine(plan).zone(TimeZone::UTC);
-    run_for(engine, Duration::from_millis(3_900)).await;
-    let [received] = &site.recorder.received.lock().unwrap()[..] else {
+    run_for(site.engine(plan), Duration::from_millis(3_900)).await;
+    let [received] = &site.recorder.received()[..] else {
         panic!("the notice was not sent at once");
     };
     assert_eq!(
         received.notification.text,
         "switch in s: port 7 is down at 12:00 PM"
     );
-    assert!(received.at.nanos() < 3_000_000_000, "{:?}", received.at);
+    assert!(received.at < secs(3), "{:?}", received.at);
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,13 +217,13 @@ async fn a_check_of_an_older_version_of_a_monitor_leaves_nothing() {
     }
     daemon.reload(plan(&site, new.clone())).await;
     sleep(30).await;
-    let status = daemon.handle.status().await.unwrap();
+    let status = daemon.handle().status().await.unwrap();
     assert_eq!(status.monitors[0].device, None);
     daemon.stop().await;
     assert_eq!(new.counts(), [0]);
     assert_eq!(stored_memory(&site.store), memory(&[], Some(1)));
     assert_eq!(site.recorder.texts(), [""; 0]);
-    assert!(site.store.records.lock().unwrap().port_changes.is_empty());
+    assert!(site.store.history().port_changes.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,7 +242,7 @@ async fn with_alarms_off_port_changes_and_memory_are_still_recorded() {
         let plan = plan(&site, Switch::new(policy, observe));
         run_for(site.engine(plan), secs(60)).await;
         assert_eq!(site.recorder.labels().len(), usize::from(alarms));
-        let records = site.store.records.lock().unwrap();
+        let records = site.store.history();
         let notified: Vec<_> = records.port_changes.iter().map(|it| it.change.notified).collect();
         assert_eq!(notified, [alarms, false]);
         assert_eq!(records.port_changes[0].monitor, "switch");
@@ -296,7 +295,7 @@ async fn the_status_shows_the_device_as_last_polled() {
     let plan = plan(&site, Switch::new(every(10), observe)).watch(web);
     let daemon = site.start(plan);
     sleep(60).await;
-    let status = daemon.handle.status().await.unwrap();
+    let status = daemon.handle().status().await.unwrap();
     let [switch, web] = &status.monitors[..] else {
         panic!()
     };
@@ -310,7 +309,7 @@ async fn the_status_shows_the_device_as_last_polled() {
     assert!(json["monitors"][1]["device"].is_null());
     assert_eq!(serde_json::from_value::<SiteStatus>(json).unwrap(), status);
     daemon.stop().await;
-    let remembered = SiteStatus::from_snapshot("s", status.at, &site.store.load().await.unwrap());
+    let remembered = SiteStatus::from_snapshot("s", status.at, &site.store.snapshot());
     assert_eq!(remembered.monitors[0].device, None);
 }
 

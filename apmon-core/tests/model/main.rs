@@ -15,15 +15,16 @@ mod reference;
 mod setup;
 mod step;
 mod store;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use apmon_core::{Clock, Engine, Event, Notifier, PassReport, SystemClock};
+use apmon_core::{
+    Clock, Engine, Event, Notifier, PassReport,
+    testing::{Daemon, Response, Target, TestClock, secs},
+};
 use error_log::ErrorLog;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -32,7 +33,6 @@ use reference::Reference;
 use setup::{CHANNELS, ChannelSpec, MONITORS, Setup};
 use step::{Answer, Apply, Condition, Disk, End, Ending, Step, steps};
 use store::FaultyStore;
-use support::{Running, Target, secs, sleep};
 
 /// Shorter than the time after which messages expire.
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
@@ -42,7 +42,7 @@ const AFTERMATH: u64 = 75 * 60;
 
 /// Everything outside the process: its targets, its receivers, its disk.
 struct World {
-    clock: Arc<SystemClock>,
+    clock: Arc<TestClock>,
     setup: Setup,
     targets: Vec<Arc<Target>>,
     conditions: Vec<Condition>,
@@ -54,7 +54,7 @@ struct World {
 
 impl World {
     fn new(log: ErrorLog) -> Self {
-        let clock = support::clock();
+        let clock = TestClock::new();
         let reference = Arc::new(Mutex::new(Reference::new(&clock, log)));
         let store = Arc::new(FaultyStore::new(&clock, &reference));
         let receiver = |channel: &ChannelSpec| {
@@ -87,7 +87,7 @@ impl World {
         self.setup.plan(&self.targets, &notifiers)
     }
 
-    fn start(&self) -> Running {
+    fn start(&self) -> Daemon {
         self.store.process_starts(&self.setup);
         let reference = Arc::clone(&self.reference);
         let engine = Engine::new(self.plan(), self.store.clone())
@@ -99,10 +99,10 @@ impl World {
                     reference.lock().unwrap().checked(&check.watch.name, verdict);
                 }
             });
-        Running::start(engine)
+        Daemon::start(engine)
     }
 
-    async fn end(&self, process: Running, end: End) -> Option<PassReport> {
+    async fn end(&self, process: Daemon, end: End) -> Option<PassReport> {
         let report = match end.ending {
             Ending::Crash => {
                 process.kill().await;
@@ -114,11 +114,11 @@ impl World {
             }
         };
         self.store.process_ended(end.written);
-        sleep(end.pause_secs).await;
+        tokio::time::sleep(secs(end.pause_secs)).await;
         report
     }
 
-    async fn play(&mut self, mut process: Running, step: &Step) -> Running {
+    async fn play(&mut self, mut process: Daemon, step: &Step) -> Daemon {
         for receiver in &self.receivers {
             if let Some(since) = receiver.accepts_since() {
                 let mut reference = self.reference.lock().unwrap();
@@ -129,11 +129,11 @@ impl World {
             Step::Target(at, condition) => {
                 self.conditions[at] = condition;
                 self.targets[at].set(match condition {
-                    Condition::Up => support::Condition::Up,
-                    Condition::Down => support::Condition::Down("refused".into()),
-                    Condition::Unknown => support::Condition::Unknown("no route".into()),
-                    Condition::Silent => support::Condition::Silent,
-                    Condition::Slow => support::Condition::Slow(secs(7)),
+                    Condition::Up => Response::Up,
+                    Condition::Down => Response::down("refused"),
+                    Condition::Unknown => Response::unknown("no route"),
+                    Condition::Silent => Response::Silent,
+                    Condition::Slow => Response::Slow(secs(7)),
                 });
             }
             Step::Receiver(at, answer) => self.receivers[at].set(answer, self.clock.now().mono),
@@ -171,18 +171,18 @@ impl World {
     }
 
     /// Ends all faults, lets time pass, and checks the result.
-    async fn finish(&mut self, process: Running) {
+    async fn finish(&mut self, process: Daemon) {
         for receiver in &self.receivers {
             receiver.set(Answer::Accepts, self.clock.now().mono);
         }
         self.set_disk(Disk::Works(50));
-        sleep(AFTERMATH).await;
+        tokio::time::sleep(secs(AFTERMATH)).await;
         // Outages that go on have reminders at any moment.
         for _ in 0..10 {
             if self.reference.lock().unwrap().is_idle() {
                 break;
             }
-            sleep(1).await;
+            tokio::time::sleep(secs(1)).await;
         }
         let end = End {
             ending: Ending::Shutdown,

@@ -19,8 +19,8 @@ use std::{
 
 use NotificationKind::{Known, NoLongerWatched, Outage, Recovery, Reminder, Unknown};
 use apmon_core::{
-    ChannelClass, Clock, Commit, Mono, Notification, NotificationKind, OutboxEntry, Policy, SystemClock,
-    Verdict,
+    ChannelClass, Clock, Commit, Mono, Notification, NotificationKind, OutboxEntry, Policy, Verdict,
+    testing::TestClock,
 };
 use jiff::Timestamp;
 
@@ -127,7 +127,7 @@ struct Receipts {
 }
 
 pub struct Reference {
-    clock: Arc<SystemClock>,
+    clock: Arc<TestClock>,
     log: ErrorLog,
     setup: Setup,
     /// All site files so far, and since when each was in use.
@@ -155,7 +155,7 @@ const STORE_LIMIT: Duration = Duration::from_secs(15);
 const DELIVERY_LIMIT: Duration = Duration::from_secs(31 * 60);
 
 impl Reference {
-    pub fn new(clock: &Arc<SystemClock>, log: ErrorLog) -> Self {
+    pub fn new(clock: &Arc<TestClock>, log: ErrorLog) -> Self {
         Self {
             clock: Arc::clone(clock),
             log,

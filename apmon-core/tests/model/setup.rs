@@ -2,9 +2,10 @@
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use apmon_core::{Channel, ChannelClass, NotificationKind, Notifier, Plan, Policy, Switches, Watch};
-
-use crate::support::{Target, secs};
+use apmon_core::{
+    Channel, ChannelClass, NotificationKind, Notifier, Plan, Policy, Switches, Watch,
+    testing::{Target, secs},
+};
 
 pub const MONITORS: [&str; 3] = ["web", "db", "cam"];
 

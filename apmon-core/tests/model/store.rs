@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Clock, Commit, Mono, Snapshot, StateStore, StoreError, SystemClock};
+use apmon_core::{Clock, Commit, Mono, Snapshot, StateStore, StoreError, testing::TestClock};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
@@ -21,7 +21,7 @@ use crate::{
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub struct FaultyStore {
-    clock: Arc<SystemClock>,
+    clock: Arc<TestClock>,
     reference: Arc<Mutex<Reference>>,
     disk: Mutex<Disk>,
     changed: Notify,
@@ -43,7 +43,7 @@ struct Faults {
 }
 
 impl FaultyStore {
-    pub fn new(clock: &Arc<SystemClock>, reference: &Arc<Mutex<Reference>>) -> Self {
+    pub fn new(clock: &Arc<TestClock>, reference: &Arc<Mutex<Reference>>) -> Self {
         Self {
             clock: Arc::clone(clock),
             reference: Arc::clone(reference),

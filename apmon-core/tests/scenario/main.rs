@@ -18,8 +18,6 @@ mod play;
 mod receiver;
 mod script;
 mod site;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::{
     collections::BTreeSet,

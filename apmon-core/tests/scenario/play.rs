@@ -5,20 +5,22 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Clock, Engine, EngineError, Handle, PassReport, SystemClock};
+use apmon_core::{
+    Engine,
+    testing::{Daemon, MemoryStore, TestClock, secs},
+};
 use jiff::tz::TimeZone;
 use tokio::task::JoinHandle;
 
 use crate::{
-    receiver::Log,
+    receiver::answer,
     script::{Deliveries, Script, Setup, addressee},
     site::World,
-    support::{self, MemoryStore, secs},
 };
 
 /// Everything outside the process.
-struct Stage {
-    clock: Arc<SystemClock>,
+struct Site {
+    clock: Arc<TestClock>,
     world: World,
     store: Arc<MemoryStore>,
     setup: Mutex<Setup>,
@@ -26,13 +28,13 @@ struct Stage {
 
 /// What runs the engine: a daemon, or cron.
 enum Process {
-    Daemon(Handle, JoinHandle<Result<PassReport, EngineError>>),
+    Daemon(Daemon),
     Cron(JoinHandle<()>),
 }
 
-impl Stage {
+impl Site {
     fn now(&self) -> Duration {
-        self.clock.now().mono.since(Default::default())
+        self.clock.elapsed()
     }
 
     fn engine(&self) -> Engine {
@@ -44,11 +46,7 @@ impl Stage {
 
     fn start(self: &Arc<Self>, cron: Option<Duration>) -> Process {
         match cron {
-            None => {
-                let engine = self.engine();
-                let handle = engine.handle();
-                Process::Daemon(handle, tokio::spawn(engine.run()))
-            }
+            None => Process::Daemon(Daemon::start(self.engine())),
             Some(every) => Process::Cron(tokio::spawn(Arc::clone(self).cron(every))),
         }
     }
@@ -71,9 +69,8 @@ impl Stage {
 impl Process {
     async fn shutdown(self) {
         match self {
-            Self::Daemon(handle, running) => {
-                handle.shutdown().await;
-                running.await.unwrap().unwrap();
+            Self::Daemon(daemon) => {
+                daemon.stop().await;
             }
             Self::Cron(running) => running.abort(),
         }
@@ -81,76 +78,73 @@ impl Process {
 
     async fn crash(self) {
         match self {
-            Self::Daemon(_, running) => {
-                running.abort();
-                let _ = running.await;
-            }
+            Self::Daemon(daemon) => daemon.kill().await,
             Self::Cron(running) => running.abort(),
         }
     }
 
     /// Reloads a daemon; passes read the site file each time.
-    async fn reload(&self, stage: &Stage) {
-        if let Self::Daemon(handle, _) = self {
-            let plan = stage.world.plan(&stage.setup.lock().unwrap());
-            handle.reload(plan).await.unwrap();
+    async fn reload(&self, site: &Site) {
+        if let Self::Daemon(daemon) = self {
+            let plan = site.world.plan(&site.setup.lock().unwrap());
+            daemon.reload(plan).await;
         }
     }
 }
 
 /// Plays a scenario; returns what each receiver received.
 pub async fn play(script: &Script) -> Deliveries {
-    let clock = support::clock();
-    let stage = Arc::new(Stage {
-        world: World::new(Log::new(&clock)),
+    let clock = TestClock::new();
+    let site = Arc::new(Site {
+        world: World::new(Arc::clone(&clock)),
         clock,
         store: MemoryStore::new(),
         setup: Mutex::new(script.setup.clone()),
     });
-    let mut process = stage.start(script.cron);
+    let mut process = site.start(script.cron);
     for line in script.lines.iter().filter(|line| !line.left.is_empty()) {
-        stage.until(line.at).await;
-        process = perform(&stage, script, process, &line.left).await;
+        site.until(line.at).await;
+        process = perform(&site, script, process, &line.left).await;
     }
     let last = script.lines.iter().map(|line| line.at).max();
-    stage.until(last.unwrap_or_default() + secs(1)).await;
+    site.until(last.unwrap_or_default() + secs(1)).await;
     process.shutdown().await;
-    std::mem::take(&mut stage.world.log.deliveries.lock().unwrap())
+    site.world.receivers.deliveries()
 }
 
 /// Performs what the left side of a line says.
-async fn perform(stage: &Arc<Stage>, script: &Script, mut process: Process, left: &str) -> Process {
-    if let Some((name, words)) = addressee(&stage.world.targets(), left) {
-        stage.world.target(&name).set(&words);
+async fn perform(site: &Arc<Site>, script: &Script, mut process: Process, left: &str) -> Process {
+    if let Some((name, words)) = addressee(&site.world.targets(), left) {
+        site.world.target(&name).set(&words);
         return process;
     }
-    if let Some((name, words)) = addressee(&stage.world.receivers(), left) {
-        stage.world.receiver(&name).set(&words);
+    if let Some((name, words)) = addressee(&site.world.receivers.names(), left) {
+        site.world.receivers.channel(&name).set(answer(&words));
         return process;
     }
     let (word, rest) = left.split_once(' ').unwrap_or((left, ""));
     match word {
         "options" | "remove" => {
-            *stage.setup.lock().unwrap() = Setup::Options(rest.to_owned());
-            process.reload(stage).await;
+            *site.setup.lock().unwrap() = Setup::Options(rest.to_owned());
+            process.reload(site).await;
         }
         "edit" => {
-            edit(&mut stage.setup.lock().unwrap(), rest);
-            process.reload(stage).await;
+            edit(&mut site.setup.lock().unwrap(), rest);
+            process.reload(site).await;
         }
         "restart" => {
             process.shutdown().await;
             if let Some(words) = rest.strip_prefix("edit ") {
-                edit(&mut stage.setup.lock().unwrap(), words);
+                edit(&mut site.setup.lock().unwrap(), words);
             }
-            process = stage.start(script.cron);
+            process = site.start(script.cron);
         }
         "crash" => {
             process.crash().await;
-            process = stage.start(script.cron);
+            process = site.start(script.cron);
         }
         "end" => {}
-        _ => stage.world.target("web").set(left),
+        _ => site.world.target("web").set(left),
     }
     process
 }

@@ -1,113 +1,78 @@
 //! The receivers of notifications and heartbeats.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use apmon_core::{Clock, DeliveryError, HeartbeatSender, Notification, Notifier, Secret, SystemClock};
-use async_trait::async_trait;
-
-use crate::{
-    script::{Deliveries, moment},
-    support::secs,
+use apmon_core::{
+    DeliveryError,
+    testing::{Answer, HeartbeatRecorder, Recorder, TestClock, secs},
 };
 
-/// What each receiver received.
-#[derive(Clone)]
-pub struct Log {
-    clock: Arc<SystemClock>,
-    pub deliveries: Arc<Mutex<Deliveries>>,
+use crate::script::{Deliveries, moment};
+
+/// The receivers by name, created on first use.
+pub struct Receivers {
+    clock: Arc<TestClock>,
+    /// Each with the moment at which it was created.
+    channels: Mutex<BTreeMap<String, (Duration, Arc<Recorder>)>>,
+    pub heartbeats: Arc<HeartbeatRecorder>,
 }
 
-impl Log {
-    pub fn new(clock: &Arc<SystemClock>) -> Self {
+impl Receivers {
+    pub fn new(clock: Arc<TestClock>) -> Self {
         Self {
-            clock: Arc::clone(clock),
-            deliveries: Arc::default(),
+            clock,
+            channels: Mutex::default(),
+            heartbeats: HeartbeatRecorder::new(),
         }
     }
 
-    pub fn now(&self) -> Duration {
-        self.clock.now().mono.since(Default::default())
+    pub fn channel(&self, name: &str) -> Arc<Recorder> {
+        let mut channels = self.channels.lock().unwrap();
+        let channel = channels.entry(name.to_owned());
+        let (_, channel) = channel.or_insert_with(|| (self.clock.elapsed(), Recorder::new()));
+        Arc::clone(channel)
     }
 
-    fn record(&self, receiver: &str, what: &str) {
-        let line = format!("{} {what}", moment(self.now()));
-        self.deliveries
-            .lock()
-            .unwrap()
-            .entry(receiver.to_owned())
-            .or_default()
-            .push(line);
+    pub fn names(&self) -> BTreeSet<String> {
+        self.channels.lock().unwrap().keys().cloned().collect()
     }
-}
 
-/// A channel's receiver.
-pub struct Receiver {
-    name: String,
-    log: Log,
-    answer: Mutex<Answer>,
-}
-
-enum Answer {
-    Accepts,
-    Refuses,
-    Busy(Option<Duration>),
-    Hangs,
-}
-
-impl Receiver {
-    pub fn new(name: &str, log: &Log) -> Self {
-        Self {
-            name: name.to_owned(),
-            log: log.clone(),
-            answer: Mutex::new(Answer::Accepts),
+    /// What each receiver received; of a heartbeat, the last part of its address.
+    pub fn deliveries(&self) -> Deliveries {
+        let mut deliveries = Deliveries::new();
+        for (name, (created, channel)) in &*self.channels.lock().unwrap() {
+            let lines = channel.received().into_iter().map(|it| {
+                let message = it.notification;
+                let at = moment(*created + it.at);
+                format!("{at} {}: {}", message.kind.label(), message.text)
+            });
+            deliveries.insert(name.clone(), lines.collect());
         }
-    }
-
-    /// Sets the answer: `accepts`, `refuses`, `busy`, `busy 600` (with a retry-after
-    /// of 600 seconds) or `hangs`.
-    pub fn set(&self, words: &str) {
-        let (word, rest) = words.split_once(' ').unwrap_or((words, ""));
-        *self.answer.lock().unwrap() = match word {
-            "accepts" => Answer::Accepts,
-            "refuses" => Answer::Refuses,
-            "busy" => Answer::Busy(rest.parse().ok().map(secs)),
-            "hangs" => Answer::Hangs,
-            other => panic!("unknown answer of a receiver: {other}"),
-        };
+        let heartbeats = self.heartbeats.requests().into_iter().map(|request| {
+            let name = request.url.rsplit('/').next().unwrap_or_default();
+            format!("{} {name}", moment(request.at))
+        });
+        deliveries.insert("heartbeat".to_owned(), heartbeats.collect());
+        deliveries
     }
 }
 
-#[async_trait]
-impl Notifier for Receiver {
-    async fn deliver(&self, message: &Notification, _: &str) -> Result<(), DeliveryError> {
-        let hangs = matches!(*self.answer.lock().unwrap(), Answer::Hangs);
-        if hangs {
-            std::future::pending::<()>().await;
-        }
-        match *self.answer.lock().unwrap() {
-            Answer::Refuses => Err(DeliveryError::permanent("400")),
-            Answer::Busy(retry_after) => Err(DeliveryError::Retryable {
-                reason: "503".into(),
-                retry_after,
-            }),
-            _ => {
-                self.log
-                    .record(&self.name, &format!("{}: {}", message.kind.label(), message.text));
-                Ok(())
-            }
-        }
-    }
-}
-
-#[async_trait]
-impl HeartbeatSender for Log {
-    /// Records the last part of the path.
-    async fn send(&self, url: &Secret, _: Duration) -> Result<(), DeliveryError> {
-        let name = url.reveal().rsplit('/').next().unwrap_or_default();
-        self.record("heartbeat", name);
-        Ok(())
+/// An answer of a receiver: `accepts`, `refuses`, `busy`, `busy 600` (with a
+/// retry-after of 600 seconds) or `hangs`.
+pub fn answer(words: &str) -> Answer {
+    let (word, rest) = words.split_once(' ').unwrap_or((words, ""));
+    match word {
+        "accepts" => Answer::Accepts,
+        "refuses" => Answer::Fails(DeliveryError::permanent("400")),
+        "busy" => Answer::Fails(DeliveryError::Retryable {
+            reason: "503".into(),
+            retry_after: rest.parse().ok().map(secs),
+        }),
+        "hangs" => Answer::Hangs,
+        other => panic!("unknown answer of a receiver: {other}"),
     }
 }

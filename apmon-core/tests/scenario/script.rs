@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::secs;
+use apmon_core::testing::secs;
 
 /// A scenario file.
 pub struct Script {

@@ -11,22 +11,18 @@ use apmon_core::{
     Blueprint, Channel, ChannelClass, Check, Kind, Monitor, Notice, Observation, Plan, Policy, Probe,
     Services, Switches, Watch,
     config::{self, ProcessEnvironment, Section, SiteFile},
+    testing::{Response, Target, TestClock, secs},
 };
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    receiver::{Log, Receiver},
-    script::Setup,
-    support::{Condition, Target, secs},
-};
+use crate::{receiver::Receivers, script::Setup};
 
-/// Targets and receivers by name, created on first use.
+/// Targets and receivers.
 pub struct World {
-    pub log: Log,
+    pub receivers: Receivers,
     kind: TestKind,
-    receivers: Mutex<BTreeMap<String, Arc<Receiver>>>,
 }
 
 #[derive(Clone, Default)]
@@ -40,16 +36,16 @@ pub struct FakeTarget {
 }
 
 impl FakeTarget {
-    /// Sets the condition: `up`, `down REASON`, `unknown REASON`, `silent` or
+    /// Sets the response: `up`, `down REASON`, `unknown REASON`, `silent` or
     /// `panics`. `notices LABEL: TEXT` adds a notice to the next check.
     pub fn set(&self, words: &str) {
         let (word, rest) = words.split_once(' ').unwrap_or((words, ""));
         self.target.set(match word {
-            "up" => Condition::Up,
-            "down" => Condition::Down(rest.to_owned()),
-            "unknown" => Condition::Unknown(rest.to_owned()),
-            "silent" => Condition::Silent,
-            "panics" => Condition::Panics,
+            "up" => Response::Up,
+            "down" => Response::down(rest),
+            "unknown" => Response::unknown(rest),
+            "silent" => Response::Silent,
+            "panics" => Response::Panics,
             "notices" => {
                 let (label, text) = rest.split_once(": ").expect("a label and a text");
                 let notice = Notice {
@@ -58,7 +54,7 @@ impl FakeTarget {
                 };
                 return self.notices.lock().unwrap().push_back(notice);
             }
-            other => panic!("unknown condition of a target: {other}"),
+            other => panic!("unknown response of a target: {other}"),
         });
     }
 }
@@ -119,11 +115,10 @@ impl TestKind {
 }
 
 impl World {
-    pub fn new(log: Log) -> Self {
+    pub fn new(clock: Arc<TestClock>) -> Self {
         Self {
-            log,
+            receivers: Receivers::new(clock),
             kind: TestKind::default(),
-            receivers: Mutex::default(),
         }
     }
 
@@ -133,16 +128,6 @@ impl World {
 
     pub fn targets(&self) -> BTreeSet<String> {
         self.kind.0.lock().unwrap().keys().cloned().collect()
-    }
-
-    pub fn receiver(&self, name: &str) -> Arc<Receiver> {
-        let mut receivers = self.receivers.lock().unwrap();
-        let receiver = receivers.entry(name.to_owned());
-        Arc::clone(receiver.or_insert_with(|| Arc::new(Receiver::new(name, &self.log))))
-    }
-
-    pub fn receivers(&self) -> BTreeSet<String> {
-        self.receivers.lock().unwrap().keys().cloned().collect()
     }
 
     pub fn plan(&self, setup: &Setup) -> Plan {
@@ -155,7 +140,7 @@ impl World {
                 self.plan_of_file(&file.unwrap_or_else(|error| panic!("{error}")))
             }
         };
-        plan.heartbeats(Arc::new(self.log.clone()))
+        plan.heartbeats(self.receivers.heartbeats.clone())
     }
 
     /// The plan of a site file. The first webhook is `hook`, the second `hook2`; a
@@ -175,7 +160,7 @@ impl World {
                     }
                 }
             };
-            channel.notifier = self.receiver(&name);
+            channel.notifier = self.receivers.channel(&name);
             channel.id = name;
         }
         plan
@@ -198,7 +183,7 @@ impl World {
                 recoveries: switch(options, "recoveries", true),
             },
             class: switch(options, "mail", false).then_some(ChannelClass::EMAIL),
-            ..Channel::new("phone", self.receiver("phone"))
+            ..Channel::new("phone", self.receivers.channel("phone"))
         });
         plan
     }

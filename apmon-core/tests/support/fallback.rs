@@ -1,102 +1,43 @@
 //! A site with a channel and its fallback.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use apmon_core::{Channel, DeliveryError, Engine, Notification, Notifier, Plan, SystemClock};
-use async_trait::async_trait;
+use apmon_core::{
+    Channel, Engine, Plan,
+    testing::{Answer, Daemon, MemoryStore, Recorder, Target, TestClock, every, secs, watch},
+};
 use jiff::tz::TimeZone;
 
-use super::{Condition, MemoryStore, Running, Target, clock, every, run_for, secs, watch};
-
-/// The receiver of a channel, with an answer that a test sets.
-pub struct Receiver {
-    answer: Mutex<Answer>,
-    received: Mutex<Vec<String>>,
-}
-
-#[derive(Clone, Copy)]
-pub enum Answer {
-    Accepts,
-    Unavailable,
-    Refuses,
-}
-
-impl Receiver {
-    pub fn new(answer: Answer) -> Arc<Self> {
-        Arc::new(Self {
-            answer: Mutex::new(answer),
-            received: Mutex::default(),
-        })
-    }
-
-    pub fn set(&self, answer: Answer) {
-        *self.answer.lock().unwrap() = answer;
-    }
-
-    /// Label and text of each accepted message.
-    pub fn received(&self) -> Vec<String> {
-        self.received.lock().unwrap().clone()
-    }
-
-    /// The label of each accepted message, with the note that it was late.
-    pub fn labels(&self) -> Vec<String> {
-        let label = |line: &String| {
-            let label = line.split(':').next().unwrap();
-            match line.contains("delivered ") {
-                true => format!("{label} {}", &line[line.rfind('(').unwrap()..]),
-                false => label.to_owned(),
-            }
-        };
-        self.received().iter().map(label).collect()
-    }
-}
-
-#[async_trait]
-impl Notifier for Receiver {
-    async fn deliver(&self, message: &Notification, _: &str) -> Result<(), DeliveryError> {
-        let answer = *self.answer.lock().unwrap();
-        match answer {
-            Answer::Accepts => {
-                let line = format!("{}: {}", message.kind.label(), message.text);
-                self.received.lock().unwrap().push(line);
-                Ok(())
-            }
-            Answer::Unavailable => Err(DeliveryError::retryable("connection refused")),
-            Answer::Refuses => Err(DeliveryError::permanent("403")),
-        }
-    }
-}
+use super::run_for;
 
 /// One monitor and two channels; the second is the fallback of the first after
 /// 300 s.
 pub struct FallbackSite {
-    pub clock: Arc<SystemClock>,
+    pub clock: Arc<TestClock>,
     pub target: Arc<Target>,
     pub store: Arc<MemoryStore>,
-    pub first: Arc<Receiver>,
-    pub second: Arc<Receiver>,
+    pub first: Arc<Recorder>,
+    pub second: Arc<Recorder>,
 }
 
 impl FallbackSite {
     /// A site whose target is up and whose first channel answers like this.
     pub fn new(first: Answer) -> Self {
         Self {
-            clock: clock(),
+            clock: TestClock::new(),
             target: Target::new(),
             store: MemoryStore::new(),
-            first: Receiver::new(first),
-            second: Receiver::new(Answer::Accepts),
+            first: Recorder::answering(first),
+            second: Recorder::new(),
         }
     }
 
     /// A site whose target is down.
     pub fn down(first: Answer) -> Self {
-        let site = Self::new(first);
-        site.target.set(Condition::Down("no".into()));
-        site
+        Self {
+            target: Target::down("no"),
+            ..Self::new(first)
+        }
     }
 
     pub fn plan(&self) -> Plan {
@@ -121,11 +62,23 @@ impl FallbackSite {
             .zone(TimeZone::UTC)
     }
 
-    pub fn start(&self, plan: Plan) -> Running {
-        Running::start(self.engine(plan))
+    pub fn start(&self, plan: Plan) -> Daemon {
+        Daemon::start(self.engine(plan))
     }
 
     pub async fn run(&self, time: Duration) {
         run_for(self.engine(self.plan()), time).await;
     }
+}
+
+/// The label of each message that a channel accepted, with the note that it was late.
+pub fn labels(channel: &Recorder) -> Vec<String> {
+    let label = |line: String| {
+        let (label, text) = line.split_once(':').unwrap();
+        match text.contains("delivered ") {
+            true => format!("{label} {}", &text[text.rfind('(').unwrap()..]),
+            false => label.to_owned(),
+        }
+    };
+    channel.lines().into_iter().map(label).collect()
 }
