@@ -119,7 +119,7 @@ impl SectionKind for MailServerSection {
         match MailServer::new(&options, Services::default().names(), Duration::MAX) {
             Ok(_) => Some(SectionValue::new(SharedServer {
                 options,
-                server: Mutex::default(),
+                created: Mutex::default(),
             })),
             Err(error) => {
                 if !section.has_errors() {
@@ -134,24 +134,34 @@ impl SectionKind for MailServerSection {
 /// The mail server of a site, created when the first recipient of a plan is built.
 struct SharedServer {
     options: MailServerOptions,
-    /// The server, and what it was created with.
-    server: Mutex<Option<(Arc<dyn Names>, Duration, MailServer)>>,
+    created: Mutex<Option<Created>>,
+}
+
+/// A server, and what it was created with.
+struct Created {
+    names: Arc<dyn Names>,
+    timeout: Duration,
+    server: MailServer,
 }
 
 impl SharedServer {
     fn connect(&self, services: &Services, timeout: Duration) -> MailServer {
         let names = services.names();
-        let mut created = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
         // A file may be planned again, with other services.
-        if let Some((with, until, server)) = &*created
-            && Arc::ptr_eq(with, &names)
-            && *until == timeout
+        if let Some(created) = &*created
+            && Arc::ptr_eq(&created.names, &names)
+            && created.timeout == timeout
         {
-            return server.clone();
+            return created.server.clone();
         }
         let server = MailServer::new(&self.options, Arc::clone(&names), timeout)
             .expect("the same options were valid before");
-        *created = Some((names, timeout, server.clone()));
+        *created = Some(Created {
+            names,
+            timeout,
+            server: server.clone(),
+        });
         server
     }
 
@@ -360,7 +370,7 @@ mod tests {
         let options = serde_json::from_value(options).unwrap();
         let shared = SharedServer {
             options,
-            server: Mutex::default(),
+            created: Mutex::default(),
         };
         let (services, others) = (Services::default(), Services::default());
         let timeout = Duration::from_secs(20);

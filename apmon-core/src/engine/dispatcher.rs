@@ -383,7 +383,7 @@ impl Dispatcher {
         let hold = self.check_before(&effects.before_notify, now);
         for addressed in effects.notifications {
             self.shared.publisher.publish(|| Update::Decided {
-                notification: addressed.notification.clone(),
+                notification: Box::new(addressed.notification.clone()),
                 recipients: addressed.recipients.clone(),
             });
             let until = hold.as_ref().map(|hold| hold.until);

@@ -48,7 +48,7 @@ pub enum Update {
     /// A notification was decided.
     Decided {
         /// The notification.
-        notification: Notification,
+        notification: Box<Notification>,
         /// The ids of the channels that get it.
         recipients: Vec<String>,
     },

@@ -46,7 +46,7 @@ pub enum StageEvent {
         condition: Condition,
     },
     /// A notification was decided and committed. Its `to_string` is the console line.
-    Notified(Notification),
+    Notified(Box<Notification>),
 }
 
 impl Stage {
@@ -228,7 +228,7 @@ impl StageEvent {
                 verdict: check.observation.outcome.verdict(),
                 condition: Condition::of(check.state),
             }),
-            Event::Notified(notification) => Some(Self::Notified((*notification).clone())),
+            Event::Notified(notification) => Some(Self::Notified(Box::new((*notification).clone()))),
         }
     }
 }
