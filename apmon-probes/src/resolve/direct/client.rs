@@ -11,8 +11,10 @@ use hickory_resolver::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::{MAX_TTL, cache::AddressCache, no_such_name, resolver_failure};
-use crate::pace::Pace;
+use crate::{
+    pace::Pace,
+    resolve::{MAX_TTL, cache::AddressCache, no_such_name, resolver_failure},
+};
 
 /// An absence is remembered for at most this long: a name that comes back is
 /// noticed soon.

@@ -6,7 +6,7 @@ use apmon_core::config::AddressFamily;
 use hickory_resolver::{Hosts, proto::op::Query};
 
 use super::{
-    dns::{dns_name, records},
+    client::{dns_name, records},
     reverse::printable_name,
 };
 
@@ -65,7 +65,7 @@ impl HostsFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resolve::cleaner;
+    use crate::resolve::direct::cleaner;
 
     #[test]
     fn an_address_has_the_first_name_of_its_first_line() {
