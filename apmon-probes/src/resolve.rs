@@ -1,15 +1,21 @@
 //! Names to addresses and back.
 
 mod cache;
+#[cfg(feature = "hickory")]
 mod direct;
 mod getaddrinfo;
+#[cfg(not(feature = "hickory"))]
+mod system;
 
 use std::time::Duration;
 
 use apmon_core::{Failure, FailureClass, config::AddressFamily};
 use tokio::time::Instant;
 
-pub(crate) use self::direct::{Resolver, dns_name};
+#[cfg(feature = "hickory")]
+pub(crate) use self::direct::Resolver;
+#[cfg(not(feature = "hickory"))]
+pub(crate) use self::system::Resolver;
 use crate::recorder::seconds;
 
 /// An answer is remembered for at most this long, whatever its TTL: a monitor

@@ -27,7 +27,6 @@ use hickory_resolver::{
 };
 use tokio::time::Instant;
 
-pub(crate) use self::client::dns_name;
 use self::{cleaner::Cleaned, client::Dns, hosts::HostsFile, reverse::Reverse};
 use super::{getaddrinfo::SystemResolver, resolver_failure, time_until};
 

@@ -5,10 +5,8 @@ use std::{collections::HashMap, net::IpAddr};
 use apmon_core::config::AddressFamily;
 use hickory_resolver::{Hosts, proto::op::Query};
 
-use super::{
-    client::{dns_name, records},
-    reverse::printable_name,
-};
+use super::{client::records, reverse::printable_name};
+use crate::dns_name::dns_name;
 
 /// The entries of a hosts file.
 #[derive(Default)]
