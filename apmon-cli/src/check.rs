@@ -176,7 +176,7 @@ fn ad_hoc(args: &CheckArgs) -> anyhow::Result<SiteFile> {
             .with_context(|| format!("--set {}: must be OPTION=VALUE", printable(option)))?;
         monitor.insert(name.to_owned(), value.into());
     }
-    site::of_one(monitor, kinds::all())
+    site::of_one(monitor, kinds::tables().kinds)
 }
 
 /// Checks all monitors concurrently; the results are in their order.

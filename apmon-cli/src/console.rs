@@ -17,6 +17,7 @@ pub(crate) fn line(text: &str) {
 }
 
 /// The width of the terminal on stdout; `None` if stdout is not a terminal.
+#[cfg(feature = "snmp")]
 pub(crate) fn width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
     // 0: the terminal does not know its width.

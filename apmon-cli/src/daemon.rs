@@ -23,6 +23,7 @@ use crate::{
     api, console,
     options::CommonArgs,
     site::{self, Process, RunMode},
+    store,
 };
 
 /// How long a shutdown may take.
@@ -64,6 +65,9 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     let host = api::Host::start()
         .inspect_err(|error| tracing::warn!("apmon status cannot ask this daemon: {error}"))
         .ok();
+    if let Some(notice) = store::NOTICE {
+        tracing::warn!("{notice}");
+    }
     for error in site::check_together(&args.configs) {
         tracing::error!("{error}");
     }

@@ -2,21 +2,49 @@
 
 use std::sync::LazyLock;
 
-use apmon_core::{MonitorKind, Services, config::Tables};
+use apmon_core::{ChannelKind, MonitorKind, Services, config::Tables};
 
-static KINDS: LazyLock<Vec<&'static dyn MonitorKind>> =
-    LazyLock::new(|| [apmon_probes::KINDS, apmon_snmp::KINDS].concat());
+use crate::feature;
 
-/// All kinds, in the order of the reference.
+static KINDS: LazyLock<Vec<&'static dyn MonitorKind>> = LazyLock::new(|| {
+    [
+        apmon_probes::KINDS,
+        #[cfg(feature = "snmp")]
+        apmon_snmp::KINDS,
+    ]
+    .concat()
+});
+
+/// The kinds of this build, and the names of the others.
+static KNOWN_KINDS: LazyLock<Vec<&'static dyn MonitorKind>> = LazyLock::new(|| {
+    let is_missing = |row: &&feature::OptionalKind| all().iter().all(|kind| kind.name() != row.name());
+    let missing = feature::KINDS.iter().filter(is_missing).map(|row| row as _);
+    all().iter().copied().chain(missing).collect()
+});
+
+static KNOWN_CHANNELS: LazyLock<Vec<&'static dyn ChannelKind>> = LazyLock::new(|| {
+    let is_missing =
+        |row: &&feature::OptionalChannel| channels().iter().all(|kind| kind.name() != row.name());
+    let missing = feature::CHANNELS.iter().filter(is_missing).map(|row| row as _);
+    channels().iter().copied().chain(missing).collect()
+});
+
+/// All kinds of this build, in the order of the reference.
 pub(crate) fn all() -> &'static [&'static dyn MonitorKind] {
     &KINDS
 }
 
-/// The kinds of monitors and channels, and the sections of the process.
+/// All kinds of channels of this build, in the order of the reference.
+pub(crate) fn channels() -> &'static [&'static dyn ChannelKind] {
+    apmon_notify::CHANNELS
+}
+
+/// The kinds of monitors and channels, and the sections of the process, to read
+/// site files: with those that this build can only refuse.
 pub(crate) fn tables() -> Tables<'static> {
     Tables {
-        kinds: all(),
-        channels: apmon_notify::CHANNELS,
+        kinds: &KNOWN_KINDS,
+        channels: &KNOWN_CHANNELS,
         process: &[],
     }
 }
@@ -35,7 +63,7 @@ pub(crate) fn by_address(address: &str) -> Option<&'static dyn MonitorKind> {
         .split_once("://")
         .map_or("", |(scheme, _)| scheme)
         .to_ascii_lowercase();
-    all()
+    KNOWN_KINDS
         .iter()
         .copied()
         .find(|kind| kind.schemes().contains(&scheme.as_str()))

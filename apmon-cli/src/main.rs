@@ -5,6 +5,8 @@ mod args;
 mod check;
 mod console;
 mod daemon;
+mod feature;
+#[cfg_attr(not(feature = "sqlite"), path = "history/not_built.rs")]
 mod history;
 mod human_time;
 mod kinds;
@@ -16,12 +18,15 @@ mod pacing;
 mod pass;
 mod pin;
 mod plural;
+#[cfg(feature = "snmp")]
 mod progress;
 mod reference;
 mod sink;
 mod site;
+#[cfg_attr(not(feature = "snmp"), path = "snmp/not_built.rs")]
 mod snmp;
 mod status;
+mod store;
 mod summary;
 mod table;
 

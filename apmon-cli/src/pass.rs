@@ -16,7 +16,7 @@ use crate::{
     options::CommonArgs,
     plural::count,
     site::{self, Process, RunMode},
-    summary,
+    store, summary,
 };
 
 /// How long a pass waits at exit for its output to be written, stdout and stderr
@@ -144,7 +144,7 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
     let plan = site::plan(&file, common, process);
     let days = site::history_days(&file);
     drop(file);
-    let store = site::open_store(&site::state_path(config, common, RunMode::Pass))?;
+    let store = store::open(&site::state_path(config, common, RunMode::Pass))?;
     store.configure(days);
     Engine::new(plan, store.shared())
         .on_event(|event| console::report(event, true))

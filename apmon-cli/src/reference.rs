@@ -48,7 +48,7 @@ fn markdown() -> String {
          `apmon --test-config FILE` checks a file and shows what it means.\n",
     );
     section(&mut text, "site", "", &schema_for!(SiteOptions));
-    let channels = kinds::tables().channels;
+    let channels = kinds::channels();
     for kind in channels {
         let needs = kind.needs().map_or_else(String::new, |needed| {
             format!(" Needs the section `site.{}`.", needed.name())

@@ -7,14 +7,14 @@ use std::{
 };
 
 use apmon_core::{
-    MonitorKind, Plan, Services, StateStore,
+    MonitorKind, Plan, Services,
     config::{ConfigError, MonitorEntry, ProcessEnvironment, SiteFile, Tables, check_process},
     text::{nearest, printable},
 };
-use apmon_store::{Format, HISTORY_DAYS, JsonStore, LockError, Platform, SqliteStore};
+use apmon_store::{Format, Platform};
 use serde_json::json;
 
-use crate::{kinds, options::CommonArgs};
+use crate::{kinds, options::CommonArgs, store};
 
 /// What all sites of a process share.
 #[derive(Clone)]
@@ -185,10 +185,10 @@ pub(crate) fn state_file(config: &Path, named: Option<&Path>, mode: RunMode) -> 
     }
     let default = |format| apmon_store::default_path(config, format, Platform::HERE, &ProcessEnvironment);
     let database = default(Format::Sqlite);
-    if mode == RunMode::Daemon || database.exists() {
-        database
-    } else {
-        default(Format::Json)
+    match mode {
+        _ if database.exists() => database,
+        RunMode::Daemon => default(store::DAEMON_FORMAT),
+        RunMode::Pass => default(Format::Json),
     }
 }
 
@@ -211,84 +211,7 @@ pub(crate) fn has_own_state(
     }
 }
 
-/// A site's store.
-#[derive(Clone)]
-pub(crate) enum Store {
-    Json(Arc<JsonStore>),
-    Sqlite(Arc<SqliteStore>),
-}
-
-impl Store {
-    /// As the engine needs it.
-    pub(crate) fn shared(&self) -> Arc<dyn StateStore> {
-        match self {
-            Self::Json(store) => Arc::clone(store) as _,
-            Self::Sqlite(store) => Arc::clone(store) as _,
-        }
-    }
-
-    /// Does with the history what the site file says.
-    pub(crate) fn configure(&self, history_days: u32) {
-        if let Self::Sqlite(store) = self {
-            store.keep_history(history_days);
-        }
-    }
-}
-
-/// How long the history of a site is kept.
-pub(crate) fn history_days(file: &SiteFile) -> u32 {
-    file.site
-        .history_days
-        .map_or(HISTORY_DAYS, |days| days.get().get())
-}
-
-/// Opens a site's store and locks it against other writers.
-///
-/// A site also runs without a lock. Where a lock file cannot be created, the state
-/// cannot be saved either: the engine logs that and continues from memory. If the
-/// lock fails for another reason, it is logged here.
-pub(crate) fn open_store(state_file: &Path) -> anyhow::Result<Store> {
-    let format = Format::of(state_file);
-    let locked = match format {
-        Format::Json => JsonStore::lock(state_file),
-        Format::Sqlite => SqliteStore::lock(state_file),
-    };
-    let lock = match locked {
-        Ok(lock) => Some(lock),
-        Err(LockError::Io { step, path, source }) if path.symlink_metadata().is_err() => {
-            tracing::debug!("{step} {}: {source}", printable(&path.display().to_string()));
-            None
-        }
-        // Anything but a regular file is in the way, perhaps on purpose.
-        Err(LockError::Io { step, path, source })
-            if path.symlink_metadata().is_ok_and(|there| there.is_file()) =>
-        {
-            may_be_read(state_file)?;
-            tracing::warn!(
-                "{step} {}: {source}: continuing without a lock; a second apmon could run this site",
-                printable(&path.display().to_string())
-            );
-            None
-        }
-        Err(error @ LockError::Held { .. }) => {
-            return Err(anyhow::Error::from(error).context("another apmon runs this site"));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let zone = jiff::tz::TimeZone::system();
-    Ok(match format {
-        Format::Json => Store::Json(Arc::new(JsonStore::open(state_file, zone, lock)?)),
-        Format::Sqlite => Store::Sqlite(Arc::new(SqliteStore::open(state_file, zone, lock)?)),
-    })
-}
-
-/// Refuses to run, with or without a lock, if the state file may not be read.
-fn may_be_read(state_file: &Path) -> anyhow::Result<()> {
-    match std::fs::File::open(state_file) {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => anyhow::bail!(
-            "cannot run: neither {} nor its lock may be read by this user: {error}",
-            printable(&state_file.display().to_string())
-        ),
-        _ => Ok(()),
-    }
+/// How long the site file keeps the history of its site, if it says so.
+pub(crate) fn history_days(file: &SiteFile) -> Option<u32> {
+    file.site.history_days.map(|days| days.get().get())
 }

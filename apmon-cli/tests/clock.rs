@@ -1,4 +1,5 @@
 //! The wall clock is set back by an hour: no false outage, and no missing alert.
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;

@@ -1,4 +1,5 @@
 //! The daemon: `apmon run [OPTIONS] <CONFIG>...`.
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;

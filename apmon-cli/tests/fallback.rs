@@ -1,5 +1,6 @@
 //! Fallback channels and apmon's own heartbeat, with the real binary and real
 //! receivers.
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;

@@ -1,4 +1,5 @@
 //! The output of `--help` and `--version`.
+#![cfg(all(feature = "snmp", feature = "sqlite"))]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;

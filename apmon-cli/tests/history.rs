@@ -1,4 +1,5 @@
 //! `apmon history`, beside a running daemon and without one.
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;

@@ -1,5 +1,6 @@
 //! Mail from site file to mailbox: real mails to a real server (aiosmtpd).
 
+#![cfg(all(feature = "mail", feature = "sqlite"))]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 #[path = "../../apmon-notify/tests/lab/mod.rs"]

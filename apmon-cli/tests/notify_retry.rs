@@ -1,4 +1,5 @@
 //! `apmon notify retry`, with a running daemon and without one.
+#![cfg(all(feature = "mail", feature = "sqlite"))]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;

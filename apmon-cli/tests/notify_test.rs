@@ -1,4 +1,5 @@
 //! Test messages: `apmon notify test` and `--test-webhooks`.
+#![cfg(feature = "mail")]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;

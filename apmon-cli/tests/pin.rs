@@ -1,5 +1,6 @@
 //! `apmon pin`, against openssl's server.
 
+#![cfg(feature = "quic")]
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod support;

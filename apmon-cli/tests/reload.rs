@@ -1,4 +1,5 @@
 //! Reloads of the daemon: SIGHUP, and site files that change.
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;

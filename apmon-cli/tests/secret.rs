@@ -1,4 +1,5 @@
 //! Passwords and tokens are used, but neither printed nor kept.
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;

@@ -1,4 +1,5 @@
 //! Site files: the output of `--test-config`, and the errors of invalid files.
+#![cfg(all(feature = "dns", feature = "mail", feature = "quic", feature = "snmp"))]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;

@@ -1,4 +1,5 @@
 //! `apmon snmp get` and `apmon snmp ports`, against a real agent.
+#![cfg(feature = "snmp")]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 #[path = "../../apmon-snmp/tests/lab/mod.rs"]

@@ -1,4 +1,5 @@
 //! `apmon snmp walk`, against a real agent and against misbehaving ones.
+#![cfg(feature = "snmp")]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 #[path = "../../apmon-snmp/tests/lab/mod.rs"]

@@ -1,4 +1,5 @@
 //! The state that a pass keeps for the next one: the file, its path, its lock.
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;

@@ -3,6 +3,7 @@
 //!
 //! snmpd caches the state of the interfaces for 3 s. So an unplugged cable is
 //! reported within one check interval and one lifetime of that cache.
+#![cfg(all(feature = "snmp", feature = "sqlite"))]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 #[path = "../../apmon-snmp/tests/lab/mod.rs"]

@@ -40,6 +40,8 @@
 //! # Ok::<(), apmon_notify::WebhookError>(())
 //! ```
 //!
+//! The feature `mail`, on by default, brings the channel of that name.
+//!
 //! | module | contents |
 //! |---|---|
 //! | `webhook` | HTTP requests, defined by a preset or in full |
@@ -69,6 +71,7 @@ use apmon_core::{ChannelKind, Services};
 pub use client::HttpClient;
 pub use command::{Command, CommandKind, CommandOptions};
 pub use heartbeat::HttpHeartbeats;
+#[cfg(feature = "mail")]
 pub use mail::{Mail, MailError, MailKind, MailOptions, MailServer, MailServerOptions, mail_subject};
 pub use syslog::{Facility, Syslog, SyslogKind, SyslogOptions};
 pub use webhook::{
@@ -77,11 +80,11 @@ pub use webhook::{
 
 /// Declares the modules of the kinds of channels, and lists the kinds: one line each.
 macro_rules! channels {
-    ($($module:ident::$kind:ident,)*) => {
-        $(mod $module;)*
+    ($($(#[$built:meta])* $module:ident::$kind:ident,)*) => {
+        $($(#[$built])* mod $module;)*
 
         /// The kinds of channels, in the order of listings and the reference.
-        pub const CHANNELS: &[&dyn ChannelKind] = &[$(&$module::$kind),*];
+        pub const CHANNELS: &[&dyn ChannelKind] = &[$($(#[$built])* &$module::$kind),*];
     };
 }
 
@@ -90,6 +93,7 @@ channels! {
     webhook::WebhookKind,
     command::CommandKind,
     syslog::SyslogKind,
+    #[cfg(feature = "mail")]
     mail::MailKind,
 }
 

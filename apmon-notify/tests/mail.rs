@@ -1,5 +1,6 @@
 //! Mail to real servers, and the e-mails that arrive.
 
+#![cfg(feature = "mail")]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod lab;

@@ -1,5 +1,6 @@
 //! Mail servers that are slow, refuse, hang up or misbehave.
 
+#![cfg(feature = "mail")]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod mail_options;

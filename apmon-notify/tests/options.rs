@@ -1,6 +1,7 @@
 //! The options of channels: all errors with their positions, and the channels of
 //! valid entries.
 
+#![cfg(feature = "mail")]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod site;

@@ -17,7 +17,7 @@ use apmon_core::{
     text::excerpt,
 };
 use async_trait::async_trait;
-use hickory_resolver::proto::{op::Message, rr::Record};
+use hickory_proto::{op::Message, rr::Record};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -29,6 +29,7 @@ pub(crate) struct Reported {
     /// The sender of the error; `None` for the kernel of this machine.
     pub(crate) by: Option<IpAddr>,
     /// The error itself.
+    #[cfg_attr(not(feature = "quic"), allow(dead_code))] // read by the tests
     pub(crate) error: io::Error,
     /// Type and code, if it arrived as ICMP.
     pub(crate) icmp: Option<(u8, u8)>,

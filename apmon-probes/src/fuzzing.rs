@@ -6,6 +6,7 @@ pub fn icmp(bytes: &[u8]) {
 }
 
 /// Parses `bytes` as an answer of a name server.
+#[cfg(feature = "dns")]
 pub fn dns(bytes: &[u8]) {
     crate::dns::fuzz(bytes);
 }

@@ -20,7 +20,9 @@ use async_trait::async_trait;
 use url::Url;
 
 pub use self::options::HttpOptions;
-pub(crate) use self::options::{Plan, Post, Transport};
+#[cfg(feature = "quic")]
+pub(crate) use self::options::Post;
+pub(crate) use self::options::{Plan, Transport};
 use self::{
     carrier::{Carrier, TcpCarrier},
     judge::HttpAnswer,

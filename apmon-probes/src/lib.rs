@@ -37,8 +37,11 @@
 //! bytes), `expect` (searching an answer), `pace` (rate limits), `errqueue`
 //! (ICMP errors) and `recorder` (phases and their times). [`install`] makes the
 //! resolver and the interfaces available to kinds of other crates.
+//!
+//! Features, on by default: `dns` and `quic` are the kinds of these names.
+//! `hickory` is our own resolver; without it every name is resolved by the
+//! system's `getaddrinfo`, on a few threads, and addresses get no names.
 
-mod dns;
 mod endpoint;
 mod errqueue;
 mod expect;
@@ -49,7 +52,6 @@ mod pace;
 mod payload;
 pub mod pin;
 mod ping;
-mod quic;
 mod recorder;
 mod resolve;
 mod starttls;
@@ -57,25 +59,44 @@ mod tcp;
 mod tls;
 mod udp;
 
+#[cfg(feature = "dns")]
+mod dns;
+#[cfg(any(feature = "dns", feature = "hickory"))]
+mod dns_name;
+#[cfg_attr(not(feature = "quic"), path = "quic/not_built.rs")]
+mod quic;
+
 #[doc(hidden)]
 pub mod fuzzing;
 
 use apmon_core::MonitorKind;
 
 pub use apmon_tls::Fingerprint;
-pub use dns::{Dns, DnsOptions, RecordKind};
 pub use http::{Http, HttpOptions};
 pub use local::install;
 pub use payload::Encoding;
 pub use ping::{PacketCount, Percent, Ping, PingOptions};
-pub use quic::Quic;
 pub use starttls::StartTls;
 pub use tcp::{Tcp, TcpOptions};
 pub use tls::TlsOptions;
 pub use udp::{Udp, UdpOptions};
 
-/// Every kind of this crate.
-pub const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp, &Udp, &Dns, &Http, &Quic];
+#[cfg(feature = "dns")]
+pub use dns::{Dns, DnsOptions, RecordKind};
+#[cfg(feature = "quic")]
+pub use quic::Quic;
+
+/// Every kind of this crate that was built.
+pub const KINDS: &[&dyn MonitorKind] = &[
+    &Ping,
+    &Tcp,
+    &Udp,
+    #[cfg(feature = "dns")]
+    &Dns,
+    &Http,
+    #[cfg(feature = "quic")]
+    &Quic,
+];
 
 /// The skeleton of `cargo xtask new-probe`, compiled here so that it stays correct.
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The certificates a server shows, for an operator who wants to pin one.
 
 use apmon_core::{
-    Check, Failure, FailureClass, Kind as _,
+    Check, Failure, FailureClass,
     config::{Host, Remote, ResolveOptions, is_same_server},
 };
 pub use apmon_tls::CertificateSummary;
@@ -12,7 +12,7 @@ use url::Url;
 use crate::{
     endpoint::Endpoint,
     local::Local,
-    quic::{self, Quic},
+    quic,
     recorder::CheckRecorder,
     starttls::StartTls,
     tls::{self, Tls},
@@ -74,12 +74,12 @@ impl PinTarget {
         let with_tls = match self.by {
             By::StartTls(_) => address.starts_with("tcp://"),
             By::Tls => {
-                kind != Quic.name()
+                kind != quic::NAME
                     && ["https://", "tls://"]
                         .iter()
                         .any(|scheme| address.starts_with(scheme))
             }
-            By::Quic => kind == Quic.name(),
+            By::Quic => kind == quic::NAME,
         };
         with_tls && is_same_server(self.url.as_str(), address)
     }
@@ -99,12 +99,7 @@ impl PinTarget {
         let name = tls::server_name(&self.endpoint.remote.host);
         let (mut recorder, local) = (CheckRecorder::start(), Local::default());
         let chain: Vec<CertificateDer<'static>> = if self.by == By::Quic {
-            let to = self.endpoint.resolve(check, &mut recorder, &local).await?;
-            let endpoints = quic::Endpoints::default();
-            let (connection, chain) =
-                quic::connect(&tls, &endpoints, to, &name, check, &mut recorder).await?;
-            connection.close(quinn::VarInt::from_u32(0x100), b"");
-            chain
+            quic::certificates(&tls, &self.endpoint, &name, check, &mut recorder, &local).await?
         } else {
             let mut stream = self.endpoint.connect(check, &mut recorder, &local).await?;
             if let By::StartTls(protocol) = self.by {

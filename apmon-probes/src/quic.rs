@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use apmon_core::{Blueprint, Both, Failure, Kind, config::Section};
 
-pub(crate) use self::endpoint::Endpoints;
 use self::exchange::QuicCarrier;
-pub(crate) use self::exchange::connect;
+pub(crate) use self::exchange::certificates;
 use crate::{
     http::{HttpOptions, HttpProbe, Transport},
     tls::TlsOptions,
 };
+
+/// The name of the kind.
+pub(crate) const NAME: &str = "quic";
 
 /// The kind `quic`.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ impl Kind for Quic {
     type Options = Both<HttpOptions, TlsOptions>;
 
     fn name(&self) -> &'static str {
-        "quic"
+        NAME
     }
 
     fn summary(&self) -> &'static str {

@@ -42,6 +42,7 @@ impl Tls {
 
     /// The configuration of one QUIC connection, and the verifier that knows why
     /// the certificate was refused: the reason does not come through QUIC.
+    #[cfg_attr(not(feature = "quic"), expect(dead_code))]
     pub(crate) fn for_quic(&self, protocol: &[u8]) -> (ClientConfig, Arc<Verifier>) {
         let verifier = Verifier::new(Arc::clone(&self.trust));
         (quic_client_config(Arc::clone(&verifier), protocol), verifier)

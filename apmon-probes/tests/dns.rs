@@ -1,4 +1,5 @@
 //! `dns` against unbound, a real name server.
+#![cfg(feature = "dns")]
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;

@@ -1,4 +1,5 @@
 //! `dns` against name servers that are misconfigured, broken or hostile.
+#![cfg(feature = "dns")]
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -6,7 +7,7 @@ mod lab;
 use std::{future::pending, net::SocketAddr};
 
 use apmon_core::{FailureClass, Stopwatch, Verdict};
-use hickory_resolver::proto::{
+use hickory_proto::{
     op::{Message, MessageType, Query, ResponseCode},
     rr::{Name, RData, Record, RecordType, rdata},
 };

@@ -1,6 +1,7 @@
 //! An aborted check leaves nothing behind: no task, no socket.
 //!
 //! A single test, since it counts the tasks and files of the whole process.
+#![cfg(feature = "quic")]
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;

@@ -1,5 +1,6 @@
 //! What an operator adds to a request: headers, statuses, secrets; and the errors
 //! about them.
+#![cfg(feature = "quic")]
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;

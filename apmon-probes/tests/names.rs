@@ -1,5 +1,6 @@
 //! What `install` provides to kinds of other crates, in a namespace with a hosts
 //! file and a resolv.conf of our own, against a real name server, unbound.
+#![cfg(feature = "hickory")]
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;

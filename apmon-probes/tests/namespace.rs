@@ -1,5 +1,6 @@
 //! Whose fault it is that a host does not answer: its own, a router's, or ours.
 //! On a network of our own; needs root and iproute2.
+#![cfg(feature = "quic")]
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;

@@ -1,4 +1,5 @@
 //! The errors of the kinds about their options, word for word.
+#![cfg(all(feature = "dns", feature = "quic"))]
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;

@@ -1,4 +1,5 @@
 //! `quic` against Caddy, against servers of our own, and against ports without one.
+#![cfg(feature = "quic")]
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;

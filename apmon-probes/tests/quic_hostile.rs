@@ -1,4 +1,5 @@
 //! `quic` against peers that break off, send garbage, or do not speak QUIC at all.
+#![cfg(feature = "quic")]
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;

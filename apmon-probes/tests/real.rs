@@ -1,5 +1,6 @@
 //! The kinds against real servers, and the lab's servers as seen by other
 //! clients.
+#![cfg(all(feature = "dns", feature = "quic"))]
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;

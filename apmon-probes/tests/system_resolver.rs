@@ -1,5 +1,6 @@
 //! `resolver: system` against a name server that works, fails or is silent, in a
 //! namespace with a hosts file and a resolv.conf of our own.
+#![cfg(feature = "hickory")]
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;
@@ -7,7 +8,7 @@ mod lab;
 use std::{net::UdpSocket, process::Command, sync::Arc, time::Duration};
 
 use apmon_core::{Monitor, Outcome, Services, Stopwatch, Verdict, config};
-use hickory_resolver::proto::{
+use hickory_proto::{
     op::{Message, MessageType, ResponseCode},
     rr::{RData, Record, RecordType, rdata},
 };

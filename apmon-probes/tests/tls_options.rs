@@ -1,5 +1,6 @@
 //! The TLS options of a site file: files of authorities, hints, and what makes it
 //! another monitor.
+#![cfg(feature = "quic")]
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
 mod lab;

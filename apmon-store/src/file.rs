@@ -69,18 +69,6 @@ pub(crate) fn corrupt_name(path: &Path, zone: &TimeZone, now: Timestamp) -> Path
     name
 }
 
-/// Modification time and size, by which an unchanged file is recognized; `None`
-/// where there is no file.
-pub(crate) fn stamp(path: &Path) -> Option<String> {
-    let metadata = fs::metadata(path).ok()?;
-    let changed = metadata
-        .modified()
-        .ok()?
-        .duration_since(std::time::UNIX_EPOCH)
-        .ok()?;
-    Some(format!("{}-{}", changed.as_nanos(), metadata.len()))
-}
-
 pub(crate) fn io_error(step: &'static str, path: &Path, source: io::Error) -> StoreError {
     StoreError::Io {
         step,

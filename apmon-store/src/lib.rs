@@ -13,6 +13,9 @@
 //! there is no database yet, the store imports the JSON file of the same name.
 //! [`Format`] says which of the two a path asks for.
 //!
+//! The feature `sqlite`, on by default, brings the database. Without it a path that
+//! asks for one is an error.
+//!
 //! What a state means is decided in `apmon-core`; metrics over time are not kept
 //! here.
 //!
@@ -61,6 +64,7 @@ mod lock;
 mod model;
 mod path;
 mod snapshot;
+#[cfg_attr(not(feature = "sqlite"), path = "sqlite/not_built.rs")]
 mod sqlite;
 mod store_thread;
 mod warning;
@@ -69,4 +73,5 @@ pub use json::JsonStore;
 pub use lock::{Lock, LockError};
 pub use path::{Format, Platform, default_directory, default_path};
 pub use snapshot::read_snapshot;
+#[cfg(feature = "sqlite")]
 pub use sqlite::{HISTORY_DAYS, History, Span, SqliteStore};

@@ -102,6 +102,7 @@ impl Lock {
     }
 
     /// Combines two locks, released together.
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code))]
     pub(crate) fn with(mut self, other: Self) -> Self {
         self.other = Some(Box::new(other));
         self

@@ -298,7 +298,7 @@ impl SqliteBackend {
     /// Renames an imported JSON file if a crash came before that.
     fn finish_import(&self, connection: &Connection) {
         let json = json_path(&self.path);
-        let stamp = file::stamp(&json);
+        let stamp = stamp(&json);
         let imported = table::text(connection, "taken_over").ok().flatten();
         if stamp.is_some() && stamp == imported {
             rename_imported(&json);
@@ -372,7 +372,7 @@ impl SqliteBackend {
             }
         }
         if let Some(json) = &self.import {
-            table::set_meta(&transaction, "taken_over", file::stamp(json))?;
+            table::set_meta(&transaction, "taken_over", stamp(json))?;
         }
         record::write(&transaction, &commit.history, &mut self.rings)?;
         record::forget(&transaction, &commit.forget, &mut self.rings)?;
@@ -390,6 +390,18 @@ impl SqliteBackend {
         }
         Ok(())
     }
+}
+
+/// Modification time and size, by which an unchanged file is recognized; `None`
+/// where there is no file.
+fn stamp(path: &Path) -> Option<String> {
+    let metadata = fs::metadata(path).ok()?;
+    let changed = metadata
+        .modified()
+        .ok()?
+        .duration_since(std::time::UNIX_EPOCH)
+        .ok()?;
+    Some(format!("{}-{}", changed.as_nanos(), metadata.len()))
 }
 
 /// Renames an imported JSON file, so that it is not mistaken for the state file.

@@ -1,6 +1,7 @@
 //! An acknowledged commit is on disk, whatever happens next; a failed one has
 //! changed nothing.
 
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod support;

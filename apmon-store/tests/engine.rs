@@ -5,6 +5,7 @@
 //! That no notification is lost is shown by the model test of `apmon-core`, with
 //! a store in memory. Time is virtual, and commits take none of it.
 
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 use std::{

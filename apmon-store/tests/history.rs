@@ -1,6 +1,7 @@
 //! The history in a database: results, incidents, deliveries, and when a monitor
 //! was watched.
 
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod support;

@@ -1,5 +1,6 @@
 //! Memories of monitors, and port changes, in a database.
 
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod support;

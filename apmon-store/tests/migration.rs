@@ -1,5 +1,6 @@
 //! Databases of older versions are read, and updated when they are written.
 
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod support;

@@ -1,5 +1,6 @@
 //! A disk that becomes read-only, as a dying SD card does, and then recovers.
 
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 use std::{

@@ -1,5 +1,6 @@
 //! Reading a state file without owning it.
 
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod support;

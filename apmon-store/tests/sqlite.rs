@@ -1,6 +1,7 @@
 //! The database as a file: importing a JSON file, locks, damage, files of other
 //! programs.
 
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod support;

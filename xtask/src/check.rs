@@ -1,6 +1,7 @@
 //! `cargo xtask check`: the house rules that no compiler knows.
 
 mod circle;
+mod features;
 mod import;
 mod lock;
 mod manifest;
@@ -107,7 +108,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     println!("{}", surface.shown());
     println!("retired words: {}", listed(&by_place));
     match breaches.iter().filter(|breach| !breach.warning).count() {
-        0 => Ok(()),
+        0 => features::check(),
         n => Err(Fault::new(format!("{} found", counted(n, "violation")))),
     }
 }

@@ -45,6 +45,7 @@ fn generate(format: &str) -> Result<String, Fault> {
         "--quiet",
         "--package",
         "apmon-cli",
+        "--all-features",
         "--",
         "reference",
         format,

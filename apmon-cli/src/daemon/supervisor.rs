@@ -22,7 +22,8 @@ use crate::{
     api, console,
     options::CommonArgs,
     plural::count,
-    site::{self, Process, RunMode, Store},
+    site::{self, Process, RunMode},
+    store::{self, Store},
 };
 
 /// How often a site is tried again that could not start for another reason than
@@ -39,7 +40,7 @@ pub(super) struct Ready {
 struct LoadedSite {
     plan: Plan,
     connection_tests: Vec<ConnectionTest>,
-    history_days: u32,
+    history_days: Option<u32>,
 }
 
 /// The supervisor of one site.
@@ -256,7 +257,7 @@ impl Supervisor {
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Ready> {
     let site = load_site(config, common, process)?;
-    let store = site::open_store(&site::state_path(config, common, RunMode::Daemon))?;
+    let store = store::open(&site::state_path(config, common, RunMode::Daemon))?;
     Ok(Ready { site, store })
 }
 

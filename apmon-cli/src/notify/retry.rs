@@ -17,6 +17,7 @@ use crate::{
     location::SiteLocation,
     options::CommonArgs,
     site::{self, Process},
+    store,
 };
 
 #[derive(Args)]
@@ -85,7 +86,7 @@ fn without_daemon(args: &RetryArgs, channel: Option<&str>, location: &SiteLocati
         known(channel, channels, &Snapshot::default())?;
         return Ok(0);
     }
-    let store = site::open_store(&location.state_file)?.shared();
+    let store = store::open(&location.state_file)?.shared();
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(async {
         let snapshot = store.load().await?;

@@ -23,7 +23,7 @@ pub(super) fn schema() -> Value {
     let mut site = inline(schema_for!(SiteOptions));
     let common = inline(schema_for!(ChannelOptions))["properties"].take();
     let mut needs = json!({"heartbeat_every_n_secs": ["heartbeat_url"]});
-    for kind in kinds::tables().channels {
+    for kind in kinds::channels() {
         let mut entry = inline(kind.schema());
         if let (Some(all), Some(common)) = (entry["properties"].as_object_mut(), common.as_object()) {
             all.extend(common.clone());

@@ -38,7 +38,7 @@ impl Kinds {
                 has_agent: options.iter().all(|option| fields.contains(option)),
             }
         };
-        Self(kinds::all().iter().map(recording).collect())
+        Self(kinds::tables().kinds.iter().map(recording).collect())
     }
 
     /// The kinds as a table for the site file's reader.

@@ -3,6 +3,8 @@
 #![allow(dead_code, unused_imports)] // each test file uses a part
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
+#[cfg(feature = "sqlite")]
+mod database;
 mod faketime;
 mod process;
 mod receiver;

@@ -7,7 +7,6 @@ use std::{
 };
 
 use apmon_core::{Clock as _, SystemClock};
-use apmon_store::History;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde_json::{Value, json};
 
@@ -46,8 +45,9 @@ impl StateFile {
 
     /// Reads the content; of a database the parts that tests need, in the same shape.
     pub fn read(&self) -> Value {
+        #[cfg(feature = "sqlite")]
         if self.database().exists() {
-            return read_database(&self.database());
+            return super::database::read(&self.database());
         }
         let text = fs::read_to_string(&self.0).unwrap();
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
@@ -92,25 +92,6 @@ impl StateFile {
         }
         self.write(&state);
     }
-}
-
-fn read_database(path: &Path) -> Value {
-    let history = History::open(path).unwrap();
-    let local = |at: Option<Timestamp>| at.map(|at| TimeZone::UTC.to_datetime(at).to_string());
-    let mut all = serde_json::Map::new();
-    for (name, state) in history.states().unwrap() {
-        let fields = json!({
-            "is_up": state.is_up,
-            "last_checked": local(state.last_checked),
-            "last_alarm_started": local(state.last_alarm_started),
-            "down_count": state.down_count,
-            "notified_count": state.notified_count,
-            "error_reason": state.error_reason,
-        });
-        all.insert(name, fields);
-    }
-    all.insert("apmon".into(), json!({"outbox": history.outbox().unwrap()}));
-    all.into()
 }
 
 /// The local time `by` ago, as a state file holds it.

@@ -38,6 +38,7 @@ pub struct Section<'a> {
     pub(super) at: Position,
     entries: Rc<[Entry]>,
     read: HashSet<&'static str>,
+    ignores_others: bool,
     pruned: Pruned,
     wrong: HashSet<Rc<str>>,
     errors: &'a mut Vec<Diagnostic>,
@@ -88,6 +89,7 @@ impl<'a> Section<'a> {
             at: node.at,
             entries: Rc::clone(entries),
             read: HashSet::new(),
+            ignores_others: false,
             pruned: Pruned::default(),
             wrong: HashSet::new(),
             errors_before: errors.len(),
@@ -355,6 +357,12 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Accepts every other key without reading it: for a section that is refused as a
+    /// whole.
+    pub fn ignore_others(&mut self) {
+        self.ignores_others = true;
+    }
+
     /// Accepts `keys` without reading them.
     pub(super) fn allow(&mut self, keys: &[&'static str]) {
         self.read.extend(keys);
@@ -365,7 +373,7 @@ impl<'a> Section<'a> {
     pub(super) fn finish(mut self, elsewhere: impl Fn(&str) -> Option<String>) -> Diagnostics {
         let entries = Rc::clone(&self.entries);
         for entry in entries.iter() {
-            if self.read.contains(&*entry.key) {
+            if self.ignores_others || self.read.contains(&*entry.key) {
                 continue;
             }
             let key = excerpt(&entry.key, 60);

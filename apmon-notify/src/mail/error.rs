@@ -1,6 +1,6 @@
 //! The errors of an SMTP dialogue, and whether they allow another attempt.
 
-use std::{error::Error, io, time::Duration};
+use std::{borrow::Cow, error::Error, io, time::Duration};
 
 use apmon_core::{DeliveryError, Secret, text::excerpt};
 use lettre::transport::smtp;
@@ -82,6 +82,14 @@ pub(super) fn masked(text: &str, login: Option<&(String, Secret)>) -> String {
     let alone = mask::base64(password.as_bytes());
     let secrets = plain.into_iter().chain(alone).chain([password.to_owned()]);
     secrets.fold(text.to_owned(), |text, secret| {
-        mask::without(&text, &secret).into_owned()
+        without(&text, &secret).into_owned()
     })
+}
+
+/// Replaces `secret` in `text`, however short it is.
+fn without<'a>(text: &'a str, secret: &str) -> Cow<'a, str> {
+    match !secret.is_empty() && text.contains(secret) {
+        true => text.replace(secret, "***").into(),
+        false => text.into(),
+    }
 }

@@ -1,7 +1,7 @@
 //! Parsing and judging an answer. Pure: bytes in, a verdict out.
 
 use apmon_core::{Failure, FailureClass, text::excerpt};
-use hickory_resolver::proto::{
+use hickory_proto::{
     op::{Header, Message, MessageType, OpCode, Query, ResponseCode},
     rr::{DNSClass, Name, RData, Record, RecordType},
     serialize::binary::{BinDecodable as _, BinDecoder},

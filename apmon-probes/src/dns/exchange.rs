@@ -6,7 +6,7 @@ use std::{
 };
 
 use apmon_core::{Check, Failure, FailureClass, OwnNetwork as _, errno, text::excerpt};
-use hickory_resolver::proto::op::Message;
+use hickory_proto::op::Message;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},

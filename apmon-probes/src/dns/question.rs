@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use hickory_resolver::proto::{
+use hickory_proto::{
     op::{Edns, Message, Query},
     rr::{Name, RecordType},
 };
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use apmon_core::text::excerpt;
 
-use crate::resolve::dns_name;
+use crate::dns_name::dns_name;
 
 /// The answer size that fits one datagram on every path (DNS flag day 2020).
 const PAYLOAD: u16 = 1232;

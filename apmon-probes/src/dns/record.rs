@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, net::IpAddr};
 
-use hickory_resolver::proto::rr::{RData, Record, rdata::TXT};
+use hickory_proto::rr::{RData, Record, rdata::TXT};
 
 /// The data of a record. It may contain anything that the server put there:
 /// pass it through `excerpt` before showing it.

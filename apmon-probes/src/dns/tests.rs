@@ -1,6 +1,6 @@
 use std::net::Ipv4Addr;
 
-use hickory_resolver::proto::{
+use hickory_proto::{
     op::{MessageType, Query, ResponseCode},
     rr::{DNSClass, Name, RData, RecordType, rdata},
 };
@@ -65,7 +65,7 @@ fn check_verdict(change: impl FnOnce(&mut Message), expected: &str) {
 
 #[test]
 fn an_answer_must_match_id_direction_opcode_and_question() {
-    use hickory_resolver::proto::op::OpCode;
+    use hickory_proto::op::OpCode;
     let ours = a("web.example.", 1);
     check_verdict(|m| _ = m.add_answer(ours.clone()), "up: 1");
     check_verdict(|m| _ = m.set_id(ID + 1), "ignored: a different ID");

@@ -17,6 +17,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 
 use super::{endpoint::Endpoints, prefixed};
 use crate::{
+    endpoint::Endpoint,
     http::{
         Plan, Post,
         body::{BodyError, Pieces},
@@ -95,8 +96,24 @@ async fn request(
     result
 }
 
+/// The certificates that the server at `endpoint` shows.
+pub(crate) async fn certificates(
+    tls: &Tls,
+    endpoint: &Endpoint,
+    name: &ServerName<'static>,
+    check: &Check,
+    recorder: &mut CheckRecorder,
+    local: &Local,
+) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let to = endpoint.resolve(check, recorder, local).await?;
+    let endpoints = Endpoints::default();
+    let (connection, chain) = connect(tls, &endpoints, to, name, check, recorder).await?;
+    connection.close(DONE, b"");
+    Ok(chain)
+}
+
 /// Connects to `to`; returns the certificates shown there too.
-pub(crate) async fn connect(
+async fn connect(
     tls: &Tls,
     endpoints: &Endpoints,
     to: SocketAddr,

@@ -15,8 +15,9 @@ use std::{
 use apmon_core::{Failure, FailureClass, config::AddressFamily};
 use dns_lookup::{AddrInfoHints, LookupErrorKind};
 use tokio::{sync::oneshot, time::Instant};
+use url::Host;
 
-use super::{MAX_TTL, cache::AddressCache, dns_name, no_such_name, resolver_failure, time_until};
+use super::{MAX_TTL, cache::AddressCache, no_such_name, resolver_failure, time_until};
 
 /// Names that are looked up at the same time.
 const THREADS: usize = 4;
@@ -214,9 +215,9 @@ impl Pool {
 /// Calls `getaddrinfo`, however long it takes.
 fn look_up(name: &str, family: AddressFamily) -> LookUpResult {
     // The C library takes letters beyond ASCII as bytes, which no name holds.
-    let ascii = match name.is_ascii() {
-        true => name.to_owned(),
-        false => dns_name(name).map_or_else(|| name.to_owned(), |name| name.to_ascii()),
+    let ascii = match Host::parse(name) {
+        Ok(Host::Domain(ascii)) if !name.is_ascii() => ascii,
+        _ => name.to_owned(),
     };
     let hints = AddrInfoHints {
         address: match family {

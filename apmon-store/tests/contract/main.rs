@@ -1,6 +1,7 @@
 //! The contract of every store, written against the trait. Another store is
 //! tested by one more `contract!` line.
 
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
 mod arbitrary;

@@ -79,6 +79,11 @@ impl<'a> Crate<'a> {
                     format!("{directory}/{name}.rs"),
                     format!("{directory}/{name}/mod.rs"),
                 ];
+                // What a build without the module's feature has in its place.
+                let substitute = format!("{directory}/{name}/not_built.rs");
+                if let Some((path, _)) = sources.get_key_value(&substitute) {
+                    self.add(path, Some(module), sources);
+                }
                 let declared = candidates.iter().find_map(|path| sources.get_key_value(path));
                 if let Some((path, _)) = declared {
                     let child = self.add(path, Some(module), sources);

@@ -98,12 +98,20 @@ impl Reader<'_> {
     /// The modules that a macro declares which lists `module::Item`, one entry after the
     /// other. Names of other modules are ignored later: they have no file.
     fn listed(&mut self, open: usize, end: usize, scope: usize) {
-        for at in open + 1..end {
-            let begins = self.is_sign(at - 1, "{") || self.is_sign(at - 1, ",");
+        let mut begins = true;
+        let mut at = open + 1;
+        while at < end {
+            let after_attribute = attribute_end(self.code, at);
+            if after_attribute > at {
+                at = after_attribute; // an entry of a feature begins after it
+                continue;
+            }
             if begins && self.code[at].kind == Kind::Name && self.is_sign(at + 1, "::") {
                 let name = self.code[at].text.to_owned();
                 self.scopes[scope].submodules.push(name);
             }
+            begins = self.is_sign(at, "{") || self.is_sign(at, ",");
+            at += 1;
         }
     }
 
@@ -238,7 +246,7 @@ mod tests {
     #[test]
     fn a_macro_that_lists_items_of_modules_declares_them() {
         let text = "macro_rules! kinds { ($($m:ident::$k:ident,)*) => { $(mod $m;)* }; }\n\
-                    mod a;\nkinds! {\n    echo::EchoKind,\n    b::Kind,\n}\nfn f() { g! { c::D } }";
+                    mod a;\nkinds! {\n    echo::EchoKind,\n    #[cfg(b::c)]\n    b::Kind,\n}\nfn f() { g! { c::D } }";
         assert_eq!(read(text)[0].submodules, ["a", "echo", "b"]);
     }
 

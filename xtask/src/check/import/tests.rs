@@ -110,3 +110,19 @@ fn other_crates_do_not_count() {
         .is_empty()
     );
 }
+
+#[test]
+fn what_is_built_in_place_of_a_module_is_read_too() {
+    assert_eq!(
+        imports(&[
+            (
+                "lib.rs",
+                "#[cfg_attr(not(x), path = \"a/not_built.rs\")] mod a; mod b;"
+            ),
+            ("a.rs", "pub struct A;"),
+            ("a/not_built.rs", "use crate::b::B;"),
+            ("b.rs", "pub struct B; fn f() { crate::a::A }"),
+        ]),
+        ["a/not_built.rs -> b.rs: b::B", "b.rs -> a.rs: a::A"]
+    );
+}

@@ -14,7 +14,7 @@ use hickory_resolver::{
 };
 
 use super::*;
-use crate::resolve::{HostsFile, Resolver};
+use crate::resolve::direct::{HostsFile, Resolver};
 
 const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(20);

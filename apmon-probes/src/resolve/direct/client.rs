@@ -11,8 +11,11 @@ use hickory_resolver::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::{MAX_TTL, cache::AddressCache, no_such_name, resolver_failure};
-use crate::pace::Pace;
+use crate::{
+    dns_name::dns_name,
+    pace::Pace,
+    resolve::{MAX_TTL, cache::AddressCache, no_such_name, resolver_failure},
+};
 
 /// An absence is remembered for at most this long: a name that comes back is
 /// noticed soon.
@@ -203,14 +206,4 @@ pub(super) fn records(family: AddressFamily) -> &'static [RecordType] {
         AddressFamily::Ipv4 => &[RecordType::A],
         AddressFamily::Ipv6 => &[RecordType::AAAA],
     }
-}
-
-/// `text` as a name that can be queried. ASCII is taken as it is: IDNA (RFC
-/// 5891) does not know `_`, which LANs and SRV records have.
-pub(crate) fn dns_name(text: &str) -> Option<Name> {
-    let name = match text.is_ascii() {
-        true => Name::from_ascii(text),
-        false => Name::from_utf8(text),
-    };
-    name.ok()
 }

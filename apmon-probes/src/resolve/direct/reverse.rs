@@ -28,7 +28,7 @@ use tokio::{
 use self::cache::NameCache;
 use super::{
     Sources,
-    dns::{Dns, QueryFailure},
+    client::{Dns, QueryFailure},
 };
 
 /// How long a name is remembered: they change with DHCP leases, not by the minute.

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 
+use apmon_core::{FailureClass, config::AddressFamily};
 use hickory_resolver::{
     Name,
     config::NameServerConfig,

@@ -5,10 +5,8 @@ use std::{collections::HashMap, net::IpAddr};
 use apmon_core::config::AddressFamily;
 use hickory_resolver::{Hosts, proto::op::Query};
 
-use super::{
-    dns::{dns_name, records},
-    reverse::printable_name,
-};
+use super::{client::records, reverse::printable_name};
+use crate::dns_name::dns_name;
 
 /// The entries of a hosts file.
 #[derive(Default)]
@@ -65,7 +63,7 @@ impl HostsFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resolve::cleaner;
+    use crate::resolve::direct::cleaner;
 
     #[test]
     fn an_address_has_the_first_name_of_its_first_line() {

@@ -1,0 +1,90 @@
+//! A site's store, opened and locked.
+
+#[cfg_attr(not(feature = "sqlite"), path = "store/database/not_built.rs")]
+mod database;
+
+use std::{path::Path, sync::Arc};
+
+use apmon_core::{StateStore, text::printable};
+use apmon_store::{Format, JsonStore, Lock, LockError};
+use jiff::tz::TimeZone;
+
+use self::database::Database;
+pub(crate) use self::database::{DAEMON_FORMAT, NOTICE};
+
+/// A site's store.
+#[derive(Clone)]
+pub(crate) enum Store {
+    Json(Arc<JsonStore>),
+    Database(Database),
+}
+
+impl Store {
+    /// As the engine needs it.
+    pub(crate) fn shared(&self) -> Arc<dyn StateStore> {
+        match self {
+            Self::Json(store) => Arc::clone(store) as _,
+            Self::Database(database) => database.shared(),
+        }
+    }
+
+    /// Does with the history what the site file says: `None` where it says nothing.
+    pub(crate) fn configure(&self, history_days: Option<u32>) {
+        if let Self::Database(database) = self {
+            database.keep_history(history_days);
+        }
+    }
+}
+
+/// Opens a site's store and locks it against other writers.
+pub(crate) fn open(state_file: &Path) -> anyhow::Result<Store> {
+    let zone = TimeZone::system();
+    Ok(match Format::of(state_file) {
+        Format::Json => {
+            let lock = held(JsonStore::lock(state_file), state_file)?;
+            Store::Json(Arc::new(JsonStore::open(state_file, zone, lock)?))
+        }
+        Format::Sqlite => Store::Database(Database::open(state_file, zone)?),
+    })
+}
+
+/// The lock of a state file, or none where a site runs without one.
+///
+/// Where a lock file cannot be created, the state cannot be saved either: the engine
+/// logs that and continues from memory. If the lock fails for another reason, it is
+/// logged here.
+fn held(locked: Result<Lock, LockError>, state_file: &Path) -> anyhow::Result<Option<Lock>> {
+    match locked {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::Io { step, path, source }) if path.symlink_metadata().is_err() => {
+            tracing::debug!("{step} {}: {source}", printable(&path.display().to_string()));
+            Ok(None)
+        }
+        // Anything but a regular file is in the way, perhaps on purpose.
+        Err(LockError::Io { step, path, source })
+            if path.symlink_metadata().is_ok_and(|there| there.is_file()) =>
+        {
+            may_be_read(state_file)?;
+            tracing::warn!(
+                "{step} {}: {source}: continuing without a lock; a second apmon could run this site",
+                printable(&path.display().to_string())
+            );
+            Ok(None)
+        }
+        Err(error @ LockError::Held { .. }) => {
+            Err(anyhow::Error::from(error).context("another apmon runs this site"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Refuses to run, with or without a lock, if the state file may not be read.
+fn may_be_read(state_file: &Path) -> anyhow::Result<()> {
+    match std::fs::File::open(state_file) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => anyhow::bail!(
+            "cannot run: neither {} nor its lock may be read by this user: {error}",
+            printable(&state_file.display().to_string())
+        ),
+        _ => Ok(()),
+    }
+}
