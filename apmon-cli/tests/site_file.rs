@@ -313,8 +313,8 @@ fn channels_are_listed_without_their_secrets() {
         row("telegram")[1..],
         ["telegram", "https://api.telegram.org", "2 *", "ops", "60"]
     );
-    assert_eq!(row("no-such-sms")[1..], ["sms", "program", "no-such-sms", "2 *"]);
-    assert_eq!(row(&not_executable)[1..], ["program", &not_executable, "2 *"]);
+    assert_eq!(row("no-such-sms")[1..], ["sms", "command", "no-such-sms", "2 *"]);
+    assert_eq!(row(&not_executable)[1..], ["command", &not_executable, "2 *"]);
     assert_eq!(row("syslog")[1..], ["syslog", "udp://10.0.0.5:514", "2 *"]);
     assert_eq!(row("mail")[1..], ["ops", "mail", "mail.lan:25", "2 *"]);
     let (sms, ops) = (row("no-such-sms")[0], row("mail")[0]);

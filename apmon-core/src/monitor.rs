@@ -77,7 +77,7 @@ pub struct Observation {
     /// The target's own description of itself: for a dashboard.
     pub device: Option<Arc<Device>>,
     /// The results of its parts: an interface, an address, a device of a list. Empty for a
-    /// monitor of one thing.
+    /// monitor of one thing. The engine passes them on and decides nothing about them.
     pub parts: Vec<Part>,
     /// The certificates that the target presented.
     pub certificates: Vec<Certificate>,

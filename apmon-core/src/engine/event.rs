@@ -48,7 +48,8 @@ pub struct CheckRecord<'a> {
 /// A function that receives events.
 pub type EventSink = dyn Fn(&Event<'_>) + Send + Sync;
 
-/// Receives every finished check, in order and none left out: for time series.
+/// Receives every observation that the rules decided about, in order and none left out: for
+/// time series. Checks of a monitor that has been replaced meanwhile are not among them.
 #[async_trait]
 pub trait MetricSink: Send + Sync {
     /// Takes a check over. It must not wait: a sink that is slower than the checks has a queue

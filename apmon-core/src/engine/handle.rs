@@ -116,7 +116,8 @@ impl Handle {
         self.ask(|reply| Command::AddChannel(channel, reply)).await
     }
 
-    /// Removes a channel. What waits for it goes to the others.
+    /// Removes a channel. What waits for it goes to the others that did not get it; without
+    /// others it is given up, with an error in the log.
     ///
     /// # Errors
     /// If there is no such channel, or the engine has ended.

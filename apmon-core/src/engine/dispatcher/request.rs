@@ -114,7 +114,9 @@ impl Dispatcher {
         let now = self.shared.clock.now();
         self.context.routes = self.plan.routes();
         self.delivery.configure(&self.plan, now.mono);
+        self.delivery.retry_all();
         self.reassign_orphans(now);
+        self.publish_reload(0, now);
     }
 
     /// Has a monitor turn a signal into an observation, and processes it as that of a check; a
