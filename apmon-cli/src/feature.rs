@@ -47,6 +47,16 @@ pub(crate) const CHANNELS: &[OptionalChannel] = &[OptionalChannel {
     feature: "mail",
 }];
 
+/// The values of options of the site that belong to a feature which is missing.
+pub(crate) const VALUES: &[(&str, &str, &str)] = if cfg!(feature = "hickory") {
+    &[]
+} else {
+    NO_HICKORY
+};
+
+/// Without our own resolver, nothing asks the name servers alone.
+const NO_HICKORY: &[(&str, &str, &str)] = &[("resolver", "dns", "this apmon was built without \"hickory\"")];
+
 /// The reason for refusing what needs `feature`.
 pub(crate) fn missing(feature: &str) -> String {
     format!("this apmon was built without \"{feature}\"")
@@ -190,6 +200,7 @@ mod tests {
             kinds: &rows,
             channels: &channels,
             process: &[],
+            refused: NO_HICKORY,
         };
         match tables.parse(Path::new("site.yaml"), site, &ProcessEnvironment) {
             Err(ConfigError::Invalid { errors, .. }) => errors
@@ -225,6 +236,18 @@ mod tests {
             errors.iter().all(|error| !error.contains("unknown option")),
             "{errors:?}"
         );
+    }
+
+    #[test]
+    fn a_value_of_an_option_that_was_not_built_is_refused_where_it_is_written() {
+        let site = |resolver: &str| {
+            format!(
+                "site:\n  name: s\n  resolver: {resolver}\nmonitors:\n- {{name: a, address: a, type: quic}}\n"
+            )
+        };
+        let refused = "3: \"resolver\" cannot be dns: this apmon was built without \"hickory\"";
+        assert_eq!(errors(&site("dns"))[0], refused);
+        assert_eq!(errors(&site("system")).len(), 1);
     }
 
     #[test]

@@ -40,12 +40,13 @@ pub(crate) fn channels() -> &'static [&'static dyn ChannelKind] {
 }
 
 /// The kinds of monitors and channels, and the sections of the process, to read
-/// site files: with those that this build can only refuse.
+/// site files: with what this build can only refuse.
 pub(crate) fn tables() -> Tables<'static> {
     Tables {
         kinds: &KNOWN_KINDS,
         channels: &KNOWN_CHANNELS,
         process: &[],
+        refused: feature::VALUES,
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Tables<'a> {
     /// The kinds of sections under the top-level key `apmon`: options of the
     /// process, not of a site.
     pub process: &'a [&'a dyn SectionKind],
+    /// Values of options of the site that are refused: option, value and reason.
+    pub refused: &'a [(&'static str, &'a str, &'a str)],
 }
 
 impl Tables<'_> {
@@ -104,7 +106,7 @@ pub fn load(
     let tables = Tables {
         kinds,
         channels,
-        process: &[],
+        ..Tables::default()
     };
     tables.load(path, environment)
 }
@@ -123,7 +125,7 @@ pub fn parse(
     let tables = Tables {
         kinds,
         channels,
-        process: &[],
+        ..Tables::default()
     };
     tables.parse(path, text, environment)
 }

@@ -16,7 +16,7 @@ pub(crate) struct Resolver {
 
 #[async_trait]
 impl Names for Resolver {
-    /// By `getaddrinfo`, whatever the site says of `resolver`.
+    /// By `getaddrinfo`, also where the site does not say `resolver: system`.
     async fn addresses(
         &self,
         name: &str,

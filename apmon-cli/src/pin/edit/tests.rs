@@ -27,6 +27,7 @@ const TABLES: Tables<'_> = Tables {
     kinds: kind::KINDS,
     channels: &[],
     process: &[],
+    refused: &[],
 };
 
 /// Sets an option in the text of a file `lab.yaml`.

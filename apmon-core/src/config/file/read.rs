@@ -163,6 +163,12 @@ impl Reader<'_> {
         if let Some((name, options)) = SiteOptions::read(&mut section) {
             (file.name, file.site) = (name, options);
         }
+        for (option, value, reason) in self.tables.refused {
+            let given = section.take(option).map(|node| node.value);
+            if matches!(given, Some(Value::Scalar(given)) if *given == **value) {
+                section.error(option, format!("cannot be {value}: {reason}"));
+            }
+        }
         let expire = file.site.expire(&section);
         let lists = Lists::take(&mut section, self.tables.channels);
         self.diagnostics.extend(section.finish(|_| None));

@@ -45,6 +45,7 @@ const TABLES: Tables<'_> = Tables {
     kinds: kind::KINDS,
     channels: channel_kind::CHANNELS,
     process: &[&Web],
+    refused: &[],
 };
 
 fn site(path: &str, more: &str) -> Result<SiteFile, String> {
