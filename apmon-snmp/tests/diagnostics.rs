@@ -5,8 +5,9 @@
 use std::path::Path;
 
 use apmon_core::{
-    Blueprint, Check, Kind, MonitorKind, Outcome, Probe,
+    Blueprint, Kind, MonitorKind,
     config::{ProcessEnvironment, Section, SiteFile, parse},
+    testing::Target,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,17 +44,7 @@ impl Kind for Http {
     }
 
     fn compile(&self, _: HttpOptions, _: &mut Section<'_>) -> Option<Blueprint> {
-        Some(Blueprint::probe(|_| Never))
-    }
-}
-
-/// A probe that is never run.
-struct Never;
-
-#[async_trait::async_trait]
-impl Probe for Never {
-    async fn probe(&self, _: &Check) -> Outcome {
-        unreachable!("options are read, and nothing else")
+        Some(Blueprint::probe(|_| Target::default()))
     }
 }
 

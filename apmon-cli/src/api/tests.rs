@@ -13,32 +13,14 @@ use std::{
 };
 
 use apmon_core::{
-    Check, DeliveryError, Engine, FailureClass, Notification, Notifier, Outcome, PassReport, Plan, Probe,
-    ProbeMonitor, SiteStatus, Stopwatch, Watch,
+    DeliveryError, Engine, PassReport, Plan, SiteStatus, Stopwatch,
+    testing::{Answer, Recorder, Target, every, watch},
 };
 use apmon_store::JsonStore;
 use jiff::tz::TimeZone;
 use tempfile::TempDir;
 
 use super::*;
-
-struct Down;
-
-#[async_trait::async_trait]
-impl Probe for Down {
-    async fn probe(&self, _: &Check) -> Outcome {
-        Outcome::fail(FailureClass::Refused, "connection refused")
-    }
-}
-
-struct RefusingNotifier;
-
-#[async_trait::async_trait]
-impl Notifier for RefusingNotifier {
-    async fn deliver(&self, _: &Notification, _: &str) -> Result<(), DeliveryError> {
-        Err(DeliveryError::permanent("HTTP 404"))
-    }
-}
 
 /// An engine on a thread of its own, with one monitor that is down.
 struct Lab {
@@ -51,11 +33,11 @@ impl Lab {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = JsonStore::open(directory.path().join("s.json"), TimeZone::UTC, None).unwrap();
-        let mut watch = Watch::new("web", "test", "h");
-        watch.policy.max_retries = std::num::NonZeroU32::MIN;
+        let web = Target::down("connection refused").monitor(watch("web", every(60)));
+        let refuses = Answer::Fails(DeliveryError::permanent("HTTP 404"));
         let plan = Plan::new("Home")
-            .watch(Arc::new(ProbeMonitor::new(watch, Arc::new(Down))))
-            .notify("hook", Arc::new(RefusingNotifier));
+            .watch(web)
+            .notify("hook", Recorder::answering(refuses));
         let engine = Engine::new(plan, Arc::new(store));
         let handle = engine.handle();
         let run = move || {

@@ -3,11 +3,12 @@
 
 #![allow(dead_code)] // not every test file asks for everything
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use apmon_core::{
-    Blueprint, Check, Kind, Monitor, Observation, Watch,
+    Blueprint, Kind,
     config::{ProcessEnvironment, Section, SiteFile, parse},
+    testing::Target,
 };
 use apmon_notify::CHANNELS;
 use schemars::JsonSchema;
@@ -17,19 +18,6 @@ struct Manual;
 
 #[derive(Deserialize, Serialize, JsonSchema)]
 struct NoOptions {}
-
-struct Idle(Watch);
-
-#[async_trait::async_trait]
-impl Monitor for Idle {
-    fn watch(&self) -> &Watch {
-        &self.0
-    }
-
-    async fn check(&self, _: &Check) -> Observation {
-        Observation::default()
-    }
-}
 
 impl Kind for Manual {
     type Options = NoOptions;
@@ -51,7 +39,7 @@ impl Kind for Manual {
     }
 
     fn compile(&self, _: NoOptions, _: &mut Section<'_>) -> Option<Blueprint> {
-        Some(Blueprint::monitor(|_, watch| Arc::new(Idle(watch))))
+        Some(Blueprint::monitor(|_, watch| Target::new().monitor(watch)))
     }
 }
 

@@ -1,74 +1,23 @@
 //! Complete console lines: the monitors run in apmon's engine with an in-memory store, one
 //! pass at a time.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use apmon_core::{
-    Clock, Commit, DeliveryError, Engine, Event, Mono, Notification, Notifier, Now, Plan, Services, Snapshot,
-    StateStore, StoreError,
+    Services,
+    testing::{MemoryStore, Recorder, Stage, StageEvent, TestClock},
 };
-use async_trait::async_trait;
-use jiff::tz::TimeZone;
 
 use crate::{
     lab::{Device, LabAgent},
     story::{PINNED, STATION, entry, name, switch},
 };
 
-/// A clock that is set for each pass.
-struct At(Now);
-
-impl Clock for At {
-    fn now(&self) -> Now {
-        self.0
-    }
-}
-
-#[derive(Default)]
-struct InMemory(Mutex<Snapshot>);
-
-#[async_trait]
-impl StateStore for InMemory {
-    async fn load(&self) -> Result<Snapshot, StoreError> {
-        let mut snapshot = self.0.lock().unwrap().clone();
-        for state in snapshot.monitors.values_mut() {
-            // The state of a process that has ended.
-            Arc::make_mut(state).mono = Default::default();
-        }
-        Ok(snapshot)
-    }
-
-    async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
-        let mut kept = self.0.lock().unwrap();
-        for (name, state) in &commit.states {
-            kept.monitors.insert(name.clone(), state.clone());
-        }
-        for entry in &commit.outbox {
-            kept.outbox.retain(|old| old.key() != entry.key());
-            kept.outbox.push(entry.clone());
-        }
-        kept.outbox.retain(|entry| !commit.settled.contains(&entry.key()));
-        Ok(())
-    }
-}
-
-/// A channel that records the messages it delivers.
-#[derive(Default)]
-struct Recorder(Mutex<Vec<String>>);
-
-#[async_trait]
-impl Notifier for Recorder {
-    async fn deliver(&self, message: &Notification, _: &str) -> Result<(), DeliveryError> {
-        self.0.lock().unwrap().push(message.text.clone());
-        Ok(())
-    }
-}
-
 /// A site that is checked in single passes.
 struct Site {
     agent: LabAgent,
     options: String,
-    store: Arc<InMemory>,
+    store: Arc<MemoryStore>,
 }
 
 impl Site {
@@ -76,7 +25,7 @@ impl Site {
         Self {
             agent: LabAgent::start(device),
             options: options.to_owned(),
-            store: Arc::default(),
+            store: MemoryStore::new(),
         }
     }
 
@@ -84,28 +33,20 @@ impl Site {
     /// hashes and label.
     async fn pass(&self, time: &str) -> Vec<String> {
         let wall = format!("2026-02-11T{time}Z").parse().unwrap();
-        let clock = At(Now {
-            mono: Mono::ORIGIN,
-            wall,
-        });
-        let recorder = Arc::new(Recorder::default());
+        let recorder = Recorder::new();
         let monitor = entry("site.yaml", &self.agent, &self.options).build(&Services::default());
-        let plan = Plan::new("HomeLab")
-            .watch(monitor)
-            .notify("phone", recorder.clone());
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let console = Arc::clone(&lines);
-        let engine = Engine::new(plan, self.store.clone())
-            .clock(Arc::new(clock))
-            .zone(TimeZone::UTC)
-            .on_event(move |event| {
-                if let Event::Notified(notification) = event {
-                    console.lock().unwrap().push(notification.to_string());
-                }
-            });
-        engine.pass().await.unwrap();
-        let lines = lines.lock().unwrap().clone();
-        let received = recorder.0.lock().unwrap().clone();
+        let mut stage = Stage::new("HomeLab")
+            .store(self.store.clone())
+            .clock(TestClock::stopped_at(wall))
+            .monitor(monitor)
+            .channel("phone", recorder.clone());
+        stage.pass().await.unwrap();
+        let line = |event| match event {
+            StageEvent::Notified(notification) => Some(notification.to_string()),
+            _ => None,
+        };
+        let lines: Vec<String> = stage.events().into_iter().filter_map(line).collect();
+        let received = recorder.texts();
         assert_eq!(lines.len(), received.len());
         for (line, received) in lines.iter().zip(&received) {
             assert!(

@@ -14,16 +14,18 @@ use self::owner::{
     a_commit_whose_answer_was_lost_is_not_applied_again, each_load_grants_a_newer_epoch,
     of_owners_that_claim_at_once_one_may_write,
 };
+use std::sync::Arc;
+
 use apmon_core::{
     Commit, Memory, MonitorState, Mono, Notification, NotificationKind, OutboxEntry, Snapshot, StateRecord,
-    StateStore,
+    StateStore, testing::MemoryStore,
 };
 use apmon_store::{JsonStore, SqliteStore, read_snapshot};
 use jiff::tz::TimeZone;
 
 /// A directory in which a store is opened again and again.
 trait Home {
-    fn open(&self) -> Box<dyn StateStore>;
+    fn open(&self) -> Arc<dyn StateStore>;
 
     /// Reads the store without owning it.
     fn peek(&self) -> Snapshot;
@@ -32,9 +34,9 @@ trait Home {
 struct JsonFile(tempfile::TempDir);
 
 impl Home for JsonFile {
-    fn open(&self) -> Box<dyn StateStore> {
+    fn open(&self) -> Arc<dyn StateStore> {
         let path = self.0.path().join("s.statefile.json");
-        Box::new(JsonStore::open(path, TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap(), None).unwrap())
+        Arc::new(JsonStore::open(path, TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap(), None).unwrap())
     }
 
     fn peek(&self) -> Snapshot {
@@ -46,14 +48,31 @@ impl Home for JsonFile {
 struct SqliteFile(tempfile::TempDir);
 
 impl Home for SqliteFile {
-    fn open(&self) -> Box<dyn StateStore> {
+    fn open(&self) -> Arc<dyn StateStore> {
         let path = self.0.path().join("s.statefile.db");
-        Box::new(SqliteStore::open(path, TimeZone::UTC, None).unwrap())
+        Arc::new(SqliteStore::open(path, TimeZone::UTC, None).unwrap())
     }
 
     fn peek(&self) -> Snapshot {
         read_snapshot(self.0.path().join("s.statefile.db"), &TimeZone::UTC).unwrap()
     }
+}
+
+/// The store of the test kit, which embedders take for a real one.
+struct InMemory(Arc<MemoryStore>);
+
+impl Home for InMemory {
+    fn open(&self) -> Arc<dyn StateStore> {
+        self.0.clone()
+    }
+
+    fn peek(&self) -> Snapshot {
+        self.0.snapshot()
+    }
+}
+
+fn in_memory() -> InMemory {
+    InMemory(MemoryStore::new())
 }
 
 fn sqlite_file() -> SqliteFile {
@@ -106,6 +125,7 @@ macro_rules! contract {
 
 contract!(json: json_file);
 contract!(sqlite: sqlite_file);
+contract!(memory: in_memory);
 
 fn state(down_count: u32) -> MonitorState {
     MonitorState {

@@ -1,33 +1,24 @@
 //! Small kinds of channels for the tests, which use sections as the real ones do.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use async_trait::async_trait;
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     channel::{ChannelBlueprint, ChannelKind, SectionKind, SectionValue},
     config::{Host, PortNumber, Seconds, Section, Text},
-    notification::{ChannelClass, DeliveryError, Notification, Notifier, Switches},
+    notification::{ChannelClass, Switches},
     secret::Secret,
+    testing::Recorder,
 };
 
 pub(super) const CHANNELS: &[&dyn ChannelKind] = &[&Hook, &Log, &Mail];
 
-struct Nowhere;
-
-#[async_trait]
-impl Notifier for Nowhere {
-    async fn deliver(&self, _: &Notification, _: &str) -> Result<(), DeliveryError> {
-        Ok(())
-    }
-}
-
 /// A channel whose target is its options, so that a test can read them.
 fn blueprint(options: &impl Serialize) -> ChannelBlueprint {
     let text = serde_json::to_string(options).unwrap();
-    ChannelBlueprint::new("here", text, |_, _| Arc::new(Nowhere))
+    ChannelBlueprint::new("here", text, |_, _| Recorder::new())
 }
 
 struct Hook;

@@ -1,8 +1,7 @@
 //! Small kinds of monitors for the tests, which use sections as the real ones do.
 
-use std::{collections::HashMap, marker::PhantomData, sync::Arc};
+use std::{collections::HashMap, marker::PhantomData};
 
-use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -10,34 +9,21 @@ use crate::{
     blueprint::Blueprint,
     config::{Diagnostic, Host, MonitorEntry, Section, Text, one_or_many},
     kind::{Kind, MonitorKind},
-    monitor::{Monitor, Observation, Watch},
-    probe::Check,
+    monitor::Watch,
     secret::Secret,
+    testing::Target,
 };
 
 pub(super) const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp, &Port];
 
 /// A monitor whose address is its options, so that a test can read them.
-struct Shown(Watch);
-
-#[async_trait]
-impl Monitor for Shown {
-    fn watch(&self) -> &Watch {
-        &self.0
-    }
-
-    async fn check(&self, _: &Check) -> Observation {
-        Observation::default()
-    }
-}
-
 fn shown(options: &impl Serialize) -> Blueprint {
     let text = serde_json::to_string(options).unwrap();
     Blueprint::monitor(move |_, watch| {
-        Arc::new(Shown(Watch {
+        Target::new().monitor(Watch {
             address: text.clone(),
             ..watch
-        }))
+        })
     })
 }
 

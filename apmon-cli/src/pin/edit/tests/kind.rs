@@ -1,38 +1,25 @@
 //! Two small kinds whose options a test can see.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use apmon_core::{
-    Blueprint, Check, Kind, Monitor, MonitorKind, Observation, Secret, Watch,
+    Blueprint, Kind, MonitorKind, Secret, Watch,
     config::{Host, Section, Text, one_or_many},
+    testing::Target,
 };
-use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(super) const KINDS: &[&dyn MonitorKind] = &[&Ping, &Tcp];
 
 /// A monitor whose address is its options.
-struct Shown(Watch);
-
-#[async_trait]
-impl Monitor for Shown {
-    fn watch(&self) -> &Watch {
-        &self.0
-    }
-
-    async fn check(&self, _: &Check) -> Observation {
-        Observation::default()
-    }
-}
-
 fn shown(options: &impl Serialize) -> Blueprint {
     let text = serde_json::to_string(options).unwrap();
     Blueprint::monitor(move |_, watch| {
-        Arc::new(Shown(Watch {
+        Target::new().monitor(Watch {
             address: text.clone(),
             ..watch
-        }))
+        })
     })
 }
 
