@@ -154,6 +154,7 @@ impl Outbox {
             unsaved: !stored,
             stored,
             deferred,
+            held: false,
             decided,
             expires,
             tries,
@@ -184,6 +185,9 @@ impl Outbox {
                 let is_it = |item: &Item| item.entry.notification.id == message.id;
                 if queue.item(position).is_some_and(is_it) {
                     queue.defer(position, Some(until));
+                    if let Some(item) = queue.item_mut(position) {
+                        item.held = true;
+                    }
                 }
             }
         }

@@ -58,8 +58,10 @@ pub(super) struct Item {
     pub(super) unsaved: bool,
     /// Whether a commit that held it succeeded: the next run finds it.
     pub(super) stored: bool,
-    /// It was refused, and the next attempt is not before this.
+    /// It was refused or is held, and the next attempt is not before this.
     pub(super) deferred: Option<Mono>,
+    /// Whether it is held: that others are accepted is no reason to send it.
+    pub(super) held: bool,
     /// When it was decided; steps of the wall clock do not change it.
     pub(super) decided: Mono,
     pub(super) expires: Mono,
@@ -287,6 +289,7 @@ impl ChannelQueue {
             self.deferred.remove(&(before, position));
         }
         item.deferred = until;
+        item.held &= until.is_some();
         match until {
             Some(until) => {
                 self.open.remove(&position);
@@ -321,7 +324,17 @@ impl ChannelQueue {
         self.failed_before = None;
         self.all_to_fallback = None;
         self.failing_long = false;
-        self.release(now.plus(REFUSED_PAUSE).minus(REFUSED_RECENTLY));
+        let until = now.plus(REFUSED_PAUSE).minus(REFUSED_RECENTLY);
+        let refused: Vec<u64> = self
+            .deferred
+            .iter()
+            .take_while(|(at, _)| *at <= until)
+            .map(|(_, position)| *position)
+            .filter(|position| self.items.get(position).is_some_and(|item| !item.held))
+            .collect();
+        for position in refused {
+            self.defer(position, None);
+        }
     }
 
     /// Whether an entry of this incident was refused.

@@ -83,3 +83,14 @@ fn an_entry_that_is_finished_while_its_part_is_written_is_settled() {
     assert_eq!(outbox.take_unsaved().settled, ["j-2-c"]);
     assert!(outbox.writing.is_empty());
 }
+
+#[test]
+fn a_held_notification_is_not_sent_because_another_is_accepted() {
+    let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "j", 1, Outage)]);
+    outbox.hold(&entry("c", "i", 1, Outage).notification, at(20));
+    assert_eq!(started(&mut outbox, 0), ["j-1-c"]);
+    outbox.finish("c", "j-1-c", Ok(()), now(0));
+    assert!(started(&mut outbox, 19).is_empty());
+    assert_eq!(outbox.wake_at(), Some(at(20)));
+    assert_eq!(started(&mut outbox, 20), ["i-1-c"]);
+}
