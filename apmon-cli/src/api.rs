@@ -27,7 +27,7 @@ pub(crate) use self::{
 
 /// Returns the status of the site, a `SiteStatus`.
 pub(crate) const STATUS: &str = "/api/v1/status";
-/// Retries messages of the channel in the body, `{"channel": "..."}`; of all
+/// Retries notifications of the channel in the body, `{"channel": "..."}`; of all
 /// channels without a body.
 pub(crate) const RETRY: &str = "/api/v1/notify/retry";
 
@@ -86,8 +86,8 @@ async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'sta
         RETRY => {
             only(&Method::POST)?;
             let channel = channel(request).await?;
-            let messages = engine.retry(channel).await.map_err(refused)?;
-            Ok(json!({"messages": messages}).to_string())
+            let notifications = engine.retry(channel).await.map_err(refused)?;
+            Ok(json!({"messages": notifications}).to_string())
         }
         _ => Err((StatusCode::NOT_FOUND, "not found".into())),
     }

@@ -23,7 +23,7 @@ use crate::{
 /// sends due notifications and exits; run it from cron. `apmon run` keeps running.
 ///
 /// Exit status of a pass: 0 all sites ran, whatever their state; 1 a site could
-/// not run (file, lock, state) or lost messages, the others ran; 2 usage error.
+/// not run (file, lock, state) or lost notifications, the others ran; 2 usage error.
 #[derive(Parser)]
 #[command(
     name = "apmon",
@@ -59,7 +59,7 @@ enum Verb {
     /// one that the device itself shows. Exit status: 0 shown (and written),
     /// 1 failed, 2 usage error.
     Pin(PinArgs),
-    /// Shows the current status: monitors, channels, undelivered messages.
+    /// Shows the current status: monitors, channels, undelivered notifications.
     ///
     /// Asks the daemon; if none is running, reads the state file. Exit status:
     /// 0 all sites were shown, whatever their state; 1 a site could not be shown,
@@ -79,7 +79,7 @@ enum Verb {
     Snmp(SnmpArgs),
     /// Prints when the reminders of an outage would be sent.
     Pacing(PacingArgs),
-    /// Tests channels and retries undelivered messages.
+    /// Tests channels and retries undelivered notifications.
     Notify(NotifyArgs),
     /// Prints the reference of the site file.
     #[command(hide = true)]

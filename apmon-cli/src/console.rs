@@ -90,16 +90,16 @@ pub(crate) fn log_error(config: &Path, error: &anyhow::Error) {
     }
 }
 
-/// Logs how many messages a run leaves undelivered. `prefix` names the site, and
-/// `later` says when the messages are tried again.
+/// Logs how many notifications a run leaves undelivered. `prefix` names the site, and
+/// `later` says when the notifications are tried again.
 pub(crate) fn log_undelivered(prefix: &str, report: &PassReport, later: &str) {
     if report.undelivered > 0 {
-        let messages = count(report.undelivered, "message");
-        tracing::warn!("{prefix}{messages} not yet delivered; kept for {later}");
+        let notifications = count(report.undelivered, "notification");
+        tracing::warn!("{prefix}{notifications} not yet delivered; kept for {later}");
     }
     if report.lost > 0 {
-        let messages = count(report.lost, "message");
-        tracing::error!("{prefix}{messages} LOST: not delivered, and the state could not be saved");
+        let notifications = count(report.lost, "notification");
+        tracing::error!("{prefix}{notifications} LOST: not delivered, and the state could not be saved");
     }
 }
 

@@ -1,5 +1,5 @@
-//! `apmon notify`, `--test-webhooks` and `--test-emails`: sends test messages as
-//! real ones are sent and shows them; retries undelivered messages.
+//! `apmon notify`, `--test-webhooks` and `--test-emails`: sends test notifications as
+//! real ones are sent and shows them; retries undelivered notifications.
 
 mod retry;
 mod samples;
@@ -29,7 +29,7 @@ pub(crate) struct NotifyArgs {
 
 #[derive(Subcommand)]
 enum Act {
-    /// Sends a message of each kind to the channels of a site file.
+    /// Sends a notification of each kind to the channels of a site file.
     ///
     /// Outage, reminder, recovery; unknown, known; no longer monitored.
     /// They are composed and sent like real notifications, with one attempt
@@ -37,7 +37,7 @@ enum Act {
     /// Exit status: 0 if all were accepted or there are no channels; 1 if one
     /// was not accepted or CHANNEL does not exist; 2 for wrong usage.
     Test(TestArgs),
-    /// Retries the undelivered messages of a site now: those that a channel
+    /// Retries the undelivered notifications of a site now: those that a channel
     /// refused, and those that are waiting for their next attempt.
     ///
     /// The running daemon does so at once. If none is running, the next pass or
@@ -110,7 +110,7 @@ pub(crate) fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
     test(std::slice::from_ref(&args.config), selection)
 }
 
-/// Tests all webhooks of all files. Exits 0 when they accepted all messages.
+/// Tests all webhooks of all files. Exits 0 when they accepted all notifications.
 pub(crate) fn test_webhooks(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
     test(configs, Selection::Section("outage_webhooks"))
 }
@@ -176,8 +176,8 @@ async fn test_site(config: &Path, process: &Process, selection: Selection<'_>) -
     }
     let mut all_taken = true;
     for channel in &channels {
-        for message in samples::messages(&plan.site) {
-            match test_channel(&site, channel, &message).await {
+        for notification in samples::notifications(&plan.site) {
+            match test_channel(&site, channel, &notification).await {
                 Ok(()) => {}
                 Err(DeliveryError::Permanent { .. }) => all_taken = false,
                 // Where it is not reached the others would only fail as well,
@@ -203,18 +203,22 @@ fn known(entries: &[ChannelEntry]) -> String {
     }
 }
 
-async fn test_channel(site: &str, channel: &Channel, message: &Notification) -> Result<(), DeliveryError> {
-    let key = format!("{}-{}", message.id, channel.id);
+async fn test_channel(
+    site: &str,
+    channel: &Channel,
+    notification: &Notification,
+) -> Result<(), DeliveryError> {
+    let key = format!("{}-{}", notification.id, channel.id);
     let mut shown = Vec::new();
     let result = channel
         .notifier
-        .deliver_with_transcript(message, &key, &mut shown)
+        .deliver_with_transcript(notification, &key, &mut shown)
         .await;
     for line in &shown {
         console::line(&format!("  {}", printable(line)));
     }
-    let kind = kind(&message.kind);
-    let switch = message.kind.switch();
+    let kind = kind(&notification.kind);
+    let switch = notification.kind.switch();
     let note = match channel.switches.are_on(switch) {
         true => String::new(),
         false => format!(" (would not be sent in production: {} are off)", switch.as_str()),

@@ -70,7 +70,10 @@ fn text(curve: &[Point], base: Duration, with_bars: bool) -> String {
             bar,
         ]
     }));
-    table::render(&["MESSAGE", "WAIT (secs)", "AFTER (secs)", "DOWN FOR", ""], &rows)
+    table::render(
+        &["NOTIFICATION", "WAIT (secs)", "AFTER (secs)", "DOWN FOR", ""],
+        &rows,
+    )
 }
 
 /// A bar for `wait` in proportion to `base`, drawn in eighths of a cell.
@@ -98,13 +101,13 @@ mod tests {
         assert_eq!(
             table,
             "\
-MESSAGE     WAIT (secs)  AFTER (secs)  DOWN FOR
-outage      0            0             0 secs
-reminder 1  3.5          3.5           3 secs    ██████████████
-reminder 2  6            9.5           9 secs    ████████████████████████
-reminder 3  7.5          17            17 secs   ██████████████████████████████
-reminder 4  8            25            25 secs   ████████████████████████████████
-reminder 5  8            33            33 secs   ████████████████████████████████"
+NOTIFICATION  WAIT (secs)  AFTER (secs)  DOWN FOR
+outage        0            0             0 secs
+reminder 1    3.5          3.5           3 secs    ██████████████
+reminder 2    6            9.5           9 secs    ████████████████████████
+reminder 3    7.5          17            17 secs   ██████████████████████████████
+reminder 4    8            25            25 secs   ████████████████████████████████
+reminder 5    8            33            33 secs   ████████████████████████████████"
         );
     }
 }

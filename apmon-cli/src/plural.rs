@@ -14,7 +14,7 @@ mod tests {
 
     #[test]
     fn only_one_is_singular() {
-        let texts = [0_u64, 1, 2].map(|n| count(n, "message"));
-        assert_eq!(texts, ["0 messages", "1 message", "2 messages"]);
+        let texts = [0_u64, 1, 2].map(|n| count(n, "notification"));
+        assert_eq!(texts, ["0 notifications", "1 notification", "2 notifications"]);
     }
 }

@@ -6,7 +6,7 @@ mod support;
 
 use apmon_core::{Clock as _, SystemClock};
 use support::{
-    Behaviour, FakeTime, Lab, Process, Receiver, SOON, Service, Site, message_of, run, wait_until,
+    Behaviour, FakeTime, Lab, Process, Receiver, SOON, Service, Site, notification_of, run, wait_until,
     without_times,
 };
 
@@ -82,7 +82,7 @@ fn between_two_passes_reminders_and_the_recovery_are_still_sent() {
             && without_times(&recovery[0]).ends_with(" at TIME, outage lasted 11 mins N secs #####"),
         "{recovery:?}"
     );
-    let sent: Vec<_> = receiver.requests().iter().map(message_of).collect();
+    let sent: Vec<_> = receiver.requests().iter().map(notification_of).collect();
     assert_eq!(sent.len(), 3, "{sent:#?}");
 }
 

@@ -8,7 +8,7 @@ use std::{io::ErrorKind, os::unix::net::UnixDatagram, time::Duration};
 
 use serde_json::json;
 use support::{
-    Behaviour, Lab, Process, Receiver, SOON, Service, Signal, Site, message_of, sentence, wait_until,
+    Behaviour, Lab, Process, Receiver, SOON, Service, Signal, Site, notification_of, sentence, wait_until,
     without_times,
 };
 
@@ -57,7 +57,7 @@ fn an_outage_its_reminders_and_its_recovery_are_sent() {
     );
     let last = sentence(&recovery);
     let sent: Vec<_> = wait_until("the recovery", || {
-        let sent: Vec<_> = receiver.requests().iter().map(message_of).collect();
+        let sent: Vec<_> = receiver.requests().iter().map(notification_of).collect();
         (sent.last() == Some(&last)).then_some(sent)
     });
     // A reminder due just when the outage ended may have been dropped.
@@ -98,7 +98,7 @@ fn sigterm_stops_at_once_while_a_check_and_a_webhook_hang() {
         stalled
             || output
                 .text()
-                .contains("WARN 1 message not yet delivered; kept for the next start"),
+                .contains("WARN 1 notification not yet delivered; kept for the next start"),
         "{}",
         output.text()
     );
@@ -151,7 +151,7 @@ fn an_outage_undelivered_at_kill_9_is_delivered_once_after_the_restart() {
 
     receiver.set(Behaviour::Answer(200));
     let mut daemon = lab.start(&["run", "-vv", "home.yaml"]);
-    daemon.wait_for_err("DEBUG message delivered ");
+    daemon.wait_for_err("DEBUG notification delivered ");
     daemon.wait_for_err("DEBUG web: Down: ");
     let state = lab.state("home");
     wait_until("an empty outbox", || state.outbox().is_empty().then_some(()));
@@ -168,7 +168,7 @@ fn an_outage_undelivered_at_kill_9_is_delivered_once_after_the_restart() {
         requests.iter().all(|request| request.key() == key),
         "{requests:#?}"
     );
-    assert_eq!(message_of(delivered[0]), sentence(&outage));
+    assert_eq!(notification_of(delivered[0]), sentence(&outage));
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn a_stuck_reader_of_stdout_stops_nothing() {
     child.kill().unwrap();
     child.wait().unwrap();
     let sent: usize = requests
-        .expect("messages are still sent")
+        .expect("notifications are still sent")
         .iter()
         .map(|request| request.body.len())
         .sum();
@@ -412,7 +412,7 @@ fn notifications_are_sent_even_if_they_cannot_be_printed() {
     receiver.wait_for(1);
     web.reopen();
     let requests = receiver.wait_for(2);
-    assert!(message_of(&requests[1]).starts_with("web in HomeLab is UP "));
+    assert!(notification_of(&requests[1]).starts_with("web in HomeLab is UP "));
     daemon.stop().assert_code(0);
 }
 

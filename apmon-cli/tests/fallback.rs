@@ -5,7 +5,7 @@
 
 mod support;
 
-use support::{Behaviour, Lab, Receiver, Request, Service, Site, message_of, sentence, wait_until};
+use support::{Behaviour, Lab, Receiver, Request, Service, Site, notification_of, sentence, wait_until};
 
 /// A site that notifies `first`, with `second` as its fallback.
 fn site(first: &Receiver, second: &Receiver, after: u64) -> Site {
@@ -25,7 +25,7 @@ fn site(first: &Receiver, second: &Receiver, after: u64) -> Site {
 }
 
 #[test]
-fn a_refused_message_goes_to_the_fallback() {
+fn a_refused_notification_goes_to_the_fallback() {
     let (lab, web) = (Lab::new(), Service::closed());
     let (first, second) = (
         Receiver::new(Behaviour::Answer(403)),
@@ -38,9 +38,9 @@ fn a_refused_message_goes_to_the_fallback() {
     let mut daemon = lab.start(&["run", "home.yaml"]);
     let outage = daemon.wait_for_out("##### NEW OUTAGE: web");
     let requests = second.wait_for(1);
-    assert_eq!(message_of(&requests[0]), sentence(&outage));
-    daemon.wait_for_err("message not delivered, it goes to webhook:pager as well: web in HomeLab");
-    // The first accepts messages again: both receive the recovery.
+    assert_eq!(notification_of(&requests[0]), sentence(&outage));
+    daemon.wait_for_err("notification not delivered, it goes to webhook:pager as well: web in HomeLab");
+    // The first accepts notifications again: both receive the recovery.
     first.set(Behaviour::Answer(200));
     web.reopen();
     let recovery = sentence(&daemon.wait_for_out("##### RECOVERY: web"));
@@ -49,7 +49,7 @@ fn a_refused_message_goes_to_the_fallback() {
             let requests = receiver.requests();
             requests
                 .iter()
-                .any(|request| message_of(request) == recovery)
+                .any(|request| notification_of(request) == recovery)
                 .then_some(())
         });
     }
@@ -75,7 +75,7 @@ fn the_fallback_takes_over_after_a_long_failure() {
         first.requests().len() >= 2,
         "two attempts came first: the second 1 s after the first"
     );
-    // Killed and restarted: the fallback may receive the message again, since the kill
+    // Killed and restarted: the fallback may receive the notification again, since the kill
     // may have come before the delivery was saved, but under the same key.
     drop(daemon);
     first.set(Behaviour::Answer(200));

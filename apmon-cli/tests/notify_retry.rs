@@ -7,7 +7,7 @@ mod support;
 use support::{Behaviour, Lab, Receiver, Service, Site, wait_until};
 
 #[test]
-fn the_daemon_retries_a_refused_message_on_request() {
+fn the_daemon_retries_a_refused_notification_on_request() {
     let (lab, receiver, web) = (
         Lab::new(),
         Receiver::new(Behaviour::Answer(404)),
@@ -20,7 +20,7 @@ fn the_daemon_retries_a_refused_message_on_request() {
             .text(),
     );
     let mut daemon = lab.start_daemon(1);
-    daemon.wait_for_err("message refused");
+    daemon.wait_for_err("notification refused");
     let shown = lab.run(&["status"]);
     assert_eq!(
         shown.out[0],
@@ -41,7 +41,7 @@ fn the_daemon_retries_a_refused_message_on_request() {
         .assert_only_error("home: no such channel: webhook:example.com; there is webhook:127.0.0.1");
     let output = lab.run(&["notify", "retry", "home.yaml", "webhook:127.0.0.1"]);
     output.assert_code(0);
-    assert_eq!(output.out, ["home: 1 message is being retried now"]);
+    assert_eq!(output.out, ["home: 1 notification is being retried now"]);
     let requests = receiver.wait_for(2);
     assert_eq!(requests[0].key(), requests[1].key());
     wait_until("an empty outbox", || {
@@ -49,7 +49,7 @@ fn the_daemon_retries_a_refused_message_on_request() {
         shown.out[0].ends_with("outbox: empty").then_some(())
     });
     let output = lab.run(&["notify", "retry", "home.yaml"]);
-    assert_eq!(output.out, ["home: no message is waiting"]);
+    assert_eq!(output.out, ["home: no notification is waiting"]);
     daemon.stop().assert_code(0);
 }
 
@@ -72,13 +72,13 @@ fn a_channel_is_named_by_its_id_or_its_name() {
         let answer = output.out.join("");
         (!answer.contains("no daemon")).then_some(answer)
     });
-    assert_eq!(answer, "home: no message is waiting");
+    assert_eq!(answer, "home: no notification is waiting");
     lab.run(&["notify", "retry", "home.yaml", "chap"]).assert_code(1);
     daemon.stop().assert_code(0);
 }
 
 #[test]
-fn without_a_daemon_the_next_pass_retries_a_refused_message() {
+fn without_a_daemon_the_next_pass_retries_a_refused_notification() {
     let (lab, receiver, web) = (
         Lab::new(),
         Receiver::new(Behaviour::Answer(404)),
@@ -90,7 +90,7 @@ fn without_a_daemon_the_next_pass_retries_a_refused_message() {
     output.assert_code(0);
     assert_eq!(
         output.out,
-        ["home: no daemon is running, and no message is waiting"]
+        ["home: no daemon is running, and no notification is waiting"]
     );
     assert!(!lab.path("state").exists(), "the command creates no state");
     lab.run(&["home.yaml"]).assert_code(0);
@@ -103,7 +103,7 @@ fn without_a_daemon_the_next_pass_retries_a_refused_message() {
     let output = lab.run(&["notify", "retry", "home.yaml", "webhook:127.0.0.1"]);
     assert_eq!(
         output.out,
-        ["home: no daemon is running; the next pass or start retries 1 message"]
+        ["home: no daemon is running; the next pass or start retries 1 notification"]
     );
     assert_eq!(receiver.requests().len(), 1);
     lab.run(&["home.yaml"]).assert_code(0);

@@ -1,13 +1,13 @@
-//! Test messages: `apmon notify test` and `--test-webhooks`.
+//! Test notifications: `apmon notify test` and `--test-webhooks`.
 #![cfg(feature = "mail")]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;
 
-use support::{Behaviour, Lab, Output, Receiver, Service, Site, message_of, without_times};
+use support::{Behaviour, Lab, Output, Receiver, Service, Site, notification_of, without_times};
 
 #[test]
-fn a_test_message_goes_to_all_webhooks() {
+fn a_test_notification_goes_to_all_webhooks() {
     let (lab, good, bad) = (
         Lab::new(),
         Receiver::new(Behaviour::Answer(200)),
@@ -50,7 +50,7 @@ fn a_test_message_goes_to_all_webhooks() {
     let sent: Vec<_> = good
         .requests()
         .iter()
-        .map(|request| without_times(&message_of(request)))
+        .map(|request| without_times(&notification_of(request)))
         .collect();
     assert_eq!(
         sent,

@@ -19,13 +19,13 @@ fn waits_grow_to_the_longest_interval() {
     assert_eq!(
         pacing("--notify-every-n-secs 8 --after-every-n-notifications 4 --count 5"),
         "\
-MESSAGE     WAIT (secs)  AFTER (secs)  DOWN FOR
-outage      0            0             0 secs
-reminder 1  3.5          3.5           3 secs
-reminder 2  6            9.5           9 secs
-reminder 3  7.5          17            17 secs
-reminder 4  8            25            25 secs
-reminder 5  8            33            33 secs"
+NOTIFICATION  WAIT (secs)  AFTER (secs)  DOWN FOR
+outage        0            0             0 secs
+reminder 1    3.5          3.5           3 secs
+reminder 2    6            9.5           9 secs
+reminder 3    7.5          17            17 secs
+reminder 4    8            25            25 secs
+reminder 5    8            33            33 secs"
     );
 }
 
@@ -34,12 +34,12 @@ fn by_default_all_waits_are_the_same() {
     assert_eq!(
         pacing("--notify-every-n-secs 3600"),
         "\
-MESSAGE     WAIT (secs)  AFTER (secs)  DOWN FOR
-outage      0            0             0 secs
-reminder 1  3600         3600          1 hours 0 mins
-reminder 2  3600         7200          2 hours 0 mins
-reminder 3  3600         10800         3 hours 0 mins
-reminder 4  3600         14400         4 hours 0 mins"
+NOTIFICATION  WAIT (secs)  AFTER (secs)  DOWN FOR
+outage        0            0             0 secs
+reminder 1    3600         3600          1 hours 0 mins
+reminder 2    3600         7200          2 hours 0 mins
+reminder 3    3600         10800         3 hours 0 mins
+reminder 4    3600         14400         4 hours 0 mins"
     );
 }
 

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::json;
-use support::{Behaviour, Lab, Receiver, Service, Site, message_of, run, sentence, without_times};
+use support::{Behaviour, Lab, Receiver, Service, Site, notification_of, run, sentence, without_times};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -64,7 +64,7 @@ fn an_outage_its_reminder_and_its_recovery_are_sent_over_several_passes() {
     let requests = receiver.requests();
     let sent: Vec<_> = requests
         .iter()
-        .map(|request| without_times(&message_of(request)))
+        .map(|request| without_times(&notification_of(request)))
         .collect();
     let printed: Vec<_> = [&outage, &reminder, &recovery]
         .iter()
@@ -126,7 +126,7 @@ fn a_monitor_is_soft_until_enough_consecutive_checks_have_failed() {
 }
 
 #[test]
-fn a_message_that_fails_at_first_is_retried_under_the_same_key() {
+fn a_notification_that_fails_at_first_is_retried_under_the_same_key() {
     let busy = [Behaviour::Answer(503), Behaviour::Close];
     let (lab, receiver, web) = (
         Lab::new(),
@@ -167,7 +167,7 @@ fn the_next_pass_delivers_what_a_pass_could_not() {
     output.assert_code(0);
     assert_eq!(
         output.logged("WARN").last().unwrap(),
-        &"home.yaml: 1 message not yet delivered; kept for later passes"
+        &"home.yaml: 1 notification not yet delivered; kept for later passes"
     );
     let waiting = lab.state("home").outbox();
     assert_eq!(waiting.len(), 1);
@@ -192,7 +192,7 @@ fn the_next_pass_delivers_what_a_pass_could_not() {
 }
 
 #[test]
-fn a_refused_message_is_kept_and_its_recovery_is_sent() {
+fn a_refused_notification_is_kept_and_its_recovery_is_sent() {
     let (lab, receiver, web) = (
         Lab::new(),
         Receiver::scripted(&[Behaviour::Answer(403)], Behaviour::Answer(200)),
@@ -203,7 +203,7 @@ fn a_refused_message_is_kept_and_its_recovery_is_sent() {
     let output = lab.run(&["home.yaml"]);
     output.assert_code(0);
     assert!(
-        output.logged("ERROR")[0].starts_with("message refused (")
+        output.logged("ERROR")[0].starts_with("notification refused (")
             && output.logged("ERROR")[0].contains("web in HomeLab new outage: "),
         "{}",
         output.text()
@@ -215,7 +215,7 @@ fn a_refused_message_is_kept_and_its_recovery_is_sent() {
     web.reopen();
     lab.state("home").age(MINUTE);
     lab.run(&["home.yaml"]).assert_code(0);
-    let sent: Vec<_> = receiver.requests().iter().map(message_of).collect();
+    let sent: Vec<_> = receiver.requests().iter().map(notification_of).collect();
     assert_eq!(sent.len(), 3, "{sent:#?}");
     assert_eq!(sent[1], sent[0], "the outage is retried before its recovery");
     assert!(sent[2].starts_with("web in HomeLab is UP "), "{sent:#?}");
@@ -247,7 +247,7 @@ fn a_webhook_can_use_get() {
 }
 
 #[test]
-fn with_no_notify_messages_are_printed_and_not_sent() {
+fn with_no_notify_notifications_are_printed_and_not_sent() {
     let (lab, receiver, web) = (
         Lab::new(),
         Receiver::new(Behaviour::Answer(200)),

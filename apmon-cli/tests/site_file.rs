@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use support::{Behaviour, Lab, Receiver, SOON, Service, Site, message_of, run, test_file};
+use support::{Behaviour, Lab, Receiver, SOON, Service, Site, notification_of, run, test_file};
 
 #[test]
 fn the_summary_of_the_complete_site_file() {
@@ -100,7 +100,7 @@ fn control_characters_in_a_name_reach_no_terminal() {
             );
         }
     }
-    let sent = message_of(&receiver.requests()[0]);
+    let sent = notification_of(&receiver.requests()[0]);
     assert!(
         sent.starts_with(&format!("{shown} in Ho\\u{{1b}}[31mme new outage: ")),
         "{sent}"

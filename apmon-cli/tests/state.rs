@@ -304,9 +304,9 @@ fn without_a_writable_state_file_a_pass_still_monitors_and_notifies() {
     }
 }
 
-/// With no writable state file and a receiver that is down, a message is lost.
+/// With no writable state file and a receiver that is down, a notification is lost.
 #[test]
-fn a_pass_that_loses_messages_exits_1() {
+fn a_pass_that_loses_notifications_exits_1() {
     let (lab, receiver, web) = (
         Lab::new(),
         Receiver::new(Behaviour::Answer(500)),
@@ -322,7 +322,7 @@ fn a_pass_that_loses_messages_exits_1() {
     let errors = output.logged("ERROR");
     assert_eq!(
         errors.last().copied(),
-        Some("home.yaml: 1 message LOST: not delivered, and the state could not be saved"),
+        Some("home.yaml: 1 notification LOST: not delivered, and the state could not be saved"),
         "{}",
         output.text()
     );
@@ -396,7 +396,7 @@ fn the_daemon_imports_the_state_of_passes_and_repeats_no_outage() {
     let incidents = history.incidents(Some("web"), &ever).unwrap();
     let ends: Vec<_> = incidents
         .iter()
-        .map(|it| (it.messages, it.ended.is_some()))
+        .map(|it| (it.notifications, it.ended.is_some()))
         .collect();
     assert_eq!(ends, [(2, true), (1, false)]);
     assert!(history.results("web").unwrap().len() >= 3);

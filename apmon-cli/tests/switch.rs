@@ -26,7 +26,7 @@ use support::{Lab, Output, Process, SOON, Signal, Site, run, wait_until, without
 const PERIOD: Duration = Duration::from_secs(2);
 /// How long snmpd caches the state of interfaces.
 const CACHE: Duration = Duration::from_secs(3);
-/// The least interval between two messages about a port.
+/// The least interval between two notifications about a port.
 const SILENCE: Duration = Duration::from_secs(4);
 
 const PULLED: &str =
@@ -131,7 +131,7 @@ impl Bench {
 }
 
 /// The lines about ports.
-fn port_messages(lines: &[String]) -> Vec<String> {
+fn port_notifications(lines: &[String]) -> Vec<String> {
     let lines = lines.iter().filter(|line| line.contains("PORT"));
     lines.map(|line| without_times(line)).collect()
 }
@@ -169,9 +169,9 @@ fn a_daemon_reports_an_unplugged_cable_once() {
     let took = wait_for(&mut first, PULLED);
     assert!(took < PERIOD + CACHE + SOON, "{took:?}");
     wait_until("both ends", || {
-        (port_messages(&first.out()).len() == 2).then_some(())
+        (port_notifications(&first.out()).len() == 2).then_some(())
     });
-    let mut lines = port_messages(&first.out());
+    let mut lines = port_notifications(&first.out());
     lines.sort();
     assert_eq!(lines, [PULLED_PEER, PULLED]);
     first.stop().assert_code(0);
@@ -187,19 +187,19 @@ fn a_daemon_reports_an_unplugged_cable_once() {
     // A restarted daemon repeats nothing.
     let mut second = bench.start(&["run", "home.yaml"]);
     bench.wait_for_checks(3);
-    assert_eq!(port_messages(&second.out()), [""; 0]);
+    assert_eq!(port_notifications(&second.out()), [""; 0]);
     bench.namespace.plug(0);
     let took = wait_for(&mut second, PLUGGED);
     assert!(took < SILENCE + PERIOD + CACHE + SOON, "{took:?}");
     wait_until("both ends", || {
-        (port_messages(&second.out()).len() == 2).then_some(())
+        (port_notifications(&second.out()).len() == 2).then_some(())
     });
     // Nor does it after a kill.
     second.signal(Signal::Kill);
     second.wait();
     let third = bench.start(&["run", "home.yaml"]);
     bench.wait_for_checks(2);
-    let mut again = port_messages(&third.out());
+    let mut again = port_notifications(&third.out());
     again.retain(|line| line.contains("PORT CHANGE"));
     assert_eq!(again, [""; 0]);
     third.stop().assert_code(0);
@@ -238,19 +238,19 @@ fn a_change_within_the_interval_is_reported_when_it_is_over() {
     bench.namespace.pull(0);
     wait_for(&mut daemon, PULLED);
     bench.namespace.plug(0);
-    // The change is known, but no message is due yet.
+    // The change is known, but no notification is due yet.
     wait_until("the port that is up", || {
         checked().filter(|ports| ports[&index]["oper"] == "up")
     });
-    assert!(!port_messages(&daemon.out()).contains(&PLUGGED.to_owned()));
-    // A restarted daemon sends the message when it is due, from its JSON state.
+    assert!(!port_notifications(&daemon.out()).contains(&PLUGGED.to_owned()));
+    // A restarted daemon sends the notification when it is due, from its JSON state.
     daemon.stop().assert_code(0);
     let mut daemon = bench.start(&["run", "-s", "own.json", "home.yaml"]);
     wait_for(&mut daemon, PLUGGED);
     wait_until("both ends", || {
-        (port_messages(&daemon.out()).len() == 2).then_some(())
+        (port_notifications(&daemon.out()).len() == 2).then_some(())
     });
-    let mut lines = port_messages(&daemon.out());
+    let mut lines = port_notifications(&daemon.out());
     lines.sort();
     assert_eq!(lines, [PLUGGED_PEER, PLUGGED]);
     daemon.stop().assert_code(0);
@@ -268,20 +268,20 @@ fn passes_report_the_same() {
     let ports = bench.lab.state("home").read()["switch"]["ports_state"].clone();
     assert_eq!(ports.as_object().unwrap().len(), 5, "{ports}");
     bench.namespace.pull(1);
-    let mut messages = Vec::new();
+    let mut notifications = Vec::new();
     wait_until("the unplugged cable", || {
         let output = bench.run(&["home.yaml"]);
         output.assert_code(0);
-        messages.extend(port_messages(&output.out));
-        (messages.len() >= 2).then_some(())
+        notifications.extend(port_notifications(&output.out));
+        (notifications.len() >= 2).then_some(())
     });
-    messages.sort();
+    notifications.sort();
     assert_eq!(
-        messages,
+        notifications,
         [PULLED_PEER, PULLED].map(|line| line.replace("veth0", "veth1").replace("peer0", "peer1"))
     );
     let output = bench.run(&["home.yaml"]);
-    assert_eq!(port_messages(&output.out), [""; 0]);
+    assert_eq!(port_notifications(&output.out), [""; 0]);
 }
 
 #[test]

@@ -24,8 +24,8 @@ struct Pager;
 
 #[async_trait]
 impl Notifier for Pager {
-    async fn deliver(&self, message: &Notification, _key: &str) -> Result<(), DeliveryError> {
-        println!("{}: {}", message.kind.label(), message.text);
+    async fn deliver(&self, notification: &Notification, _key: &str) -> Result<(), DeliveryError> {
+        println!("{}: {}", notification.kind.label(), notification.text);
         Ok(())
     }
 }

@@ -39,7 +39,8 @@ pub use self::{
     recent::RecentChecks,
     sites::{SiteRun, Sites},
     status::{
-        ChannelStatus, ChecksStatus, DeliveryCounts, MessageStatus, MonitorStatus, OutboxStatus, SiteStatus,
+        ChannelStatus, ChecksStatus, DeliveryCounts, MonitorStatus, NotificationStatus, OutboxStatus,
+        SiteStatus,
     },
     task::run_check,
     update::{Received, Update, Updates},

@@ -103,7 +103,7 @@ pub struct Incident {
     /// The reason; if the record of its end has none, that of the previous record holds.
     pub reason: Option<String>,
     /// Notifications so far, including that of its end.
-    pub messages: u32,
+    pub notifications: u32,
 }
 
 /// The kind of an incident.
@@ -124,7 +124,7 @@ pub struct Delivery {
     /// The channel's id.
     pub channel: String,
     /// The notification's id.
-    pub message: String,
+    pub notification: String,
     /// The id of the incident.
     pub incident: String,
     /// The monitor's name.
@@ -188,15 +188,15 @@ impl Delivery {
     /// Creates the record for `entry`, whose result was known at `at`.
     #[must_use]
     pub fn of(entry: &OutboxEntry, fate: DeliveryFate, at: Timestamp) -> Self {
-        let message = &entry.notification;
+        let notification = &entry.notification;
         // The entry counts the failed attempts, not the one that succeeded.
         let last = u32::from(fate == DeliveryFate::Delivered);
         Self {
             channel: entry.channel.clone(),
-            message: message.id.clone(),
-            incident: message.incident.clone(),
-            monitor: message.monitor.clone(),
-            label: message.kind.label().to_owned(),
+            notification: notification.id.clone(),
+            incident: notification.incident.clone(),
+            monitor: notification.monitor.clone(),
+            label: notification.kind.label().to_owned(),
             at,
             tries: entry.attempts.saturating_add(last),
             fate,

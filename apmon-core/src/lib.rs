@@ -26,8 +26,8 @@
 //!
 //! #[async_trait::async_trait]
 //! impl Notifier for Pager {
-//!     async fn deliver(&self, message: &Notification, key: &str) -> Result<(), DeliveryError> {
-//!         assert!(message.text.starts_with("spool in Office new outage: 400 files waiting"));
+//!     async fn deliver(&self, notification: &Notification, key: &str) -> Result<(), DeliveryError> {
+//!         assert!(notification.text.starts_with("spool in Office new outage: 400 files waiting"));
 //!         Ok(())
 //!     }
 //! }
@@ -109,8 +109,8 @@ pub use device::{
 };
 pub use engine::{
     Channel, ChannelStatus, CheckRecord, ChecksStatus, Condition, DeliveryCounts, Engine, EngineError, Event,
-    Fallback, Handle, Lateness, MessageStatus, MetricSink, MonitorStatus, OutboxStatus, PassReport, Plan,
-    Received, RecentChecks, SiteRun, SiteStatus, Sites, Update, Updates,
+    Fallback, Handle, Lateness, MetricSink, MonitorStatus, NotificationStatus, OutboxStatus, PassReport,
+    Plan, Received, RecentChecks, SiteRun, SiteStatus, Sites, Update, Updates,
 };
 pub use history::{
     CheckResult, Delivery, DeliveryFate, Incident, IncidentKind, PortChangeRecord, Records, Stretch,

@@ -410,9 +410,9 @@ mod tests {
 
     #[test]
     fn reminders_are_numbered_from_the_outage() {
-        let mut message: Notification = serde_json::from_str(OLD).unwrap();
-        assert_eq!(message.reminder(), Some(3));
-        message.kind = NotificationKind::Outage;
-        assert_eq!(message.reminder(), None);
+        let mut notification: Notification = serde_json::from_str(OLD).unwrap();
+        assert_eq!(notification.reminder(), Some(3));
+        notification.kind = NotificationKind::Outage;
+        assert_eq!(notification.reminder(), None);
     }
 }

@@ -137,10 +137,13 @@ impl OwnState {
         self.announced_to = all;
     }
 
-    /// The channels to which the incident that `message` ends was announced; they are removed.
-    pub(crate) fn take_announced(&mut self, message: &Notification) -> Vec<String> {
-        match message.kind.ends_incident() {
-            true => self.announced_to.remove(&message.incident).unwrap_or_default(),
+    /// The channels to which the incident that `notification` ends was announced; they are removed.
+    pub(crate) fn take_announced(&mut self, notification: &Notification) -> Vec<String> {
+        match notification.kind.ends_incident() {
+            true => self
+                .announced_to
+                .remove(&notification.incident)
+                .unwrap_or_default(),
             false => Vec::new(),
         }
     }

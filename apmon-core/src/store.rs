@@ -61,7 +61,7 @@ pub struct StoreLimits {
 
 /// One atomic, durable write. States are written before `forget` deletes. The history is not
 /// part of the atomic unit: its rows are written at least once, and each has an identity: an
-/// incident its id; a delivery its message and channel; any other row its monitor, kind and
+/// incident its id; a delivery its notification and channel; any other row its monitor, kind and
 /// moment.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Commit {

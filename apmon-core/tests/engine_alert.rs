@@ -15,7 +15,7 @@ mod no_alert_is_lost {
     use crate::support::{Site, run_for, sleep};
 
     #[tokio::test(start_paused = true)]
-    async fn a_message_is_committed_before_it_is_sent() {
+    async fn a_notification_is_committed_before_it_is_sent() {
         let site = Site::down();
         site.recorder.set_next(vec![Answer::Unavailable; 3]);
         let daemon = site.start(site.plan(every(10)));
@@ -34,7 +34,7 @@ mod no_alert_is_lost {
 
     /// The receiver refuses during the outage, and accepts everything after it.
     #[tokio::test(start_paused = true)]
-    async fn after_refusals_the_last_message_is_the_recovery() {
+    async fn after_refusals_the_last_notification_is_the_recovery() {
         let site = Site::down();
         site.recorder.set_next(vec![Answer::Refuses; 3]);
         let policy = Policy {
@@ -73,7 +73,7 @@ mod no_alert_is_lost {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_message_of_a_killed_process_is_sent_by_the_next_with_the_same_key() {
+    async fn the_notification_of_a_killed_process_is_sent_by_the_next_with_the_same_key() {
         let site = Site::down();
         site.recorder.set(Answer::Hangs);
         let daemon = site.start(site.plan(every(10)));
@@ -140,7 +140,7 @@ mod no_alert_is_lost {
 
     /// A dead webhook is taken out, and later the channel that replaced it.
     #[tokio::test(start_paused = true)]
-    async fn a_channel_that_received_a_message_does_not_receive_it_again() {
+    async fn a_channel_that_received_a_notification_does_not_receive_it_again() {
         let (target, store) = (Target::new(), MemoryStore::new());
         let (dead, dying) = (
             Recorder::answering(Answer::Hangs),
@@ -176,7 +176,7 @@ mod no_alert_is_lost {
 
     /// The disk was full for a while, and the receiver is down.
     #[tokio::test(start_paused = true)]
-    async fn only_messages_that_are_not_on_disk_count_as_lost() {
+    async fn only_notifications_that_are_not_on_disk_count_as_lost() {
         let (first, second) = (Target::down("no"), Target::new());
         let (store, recorder) = (MemoryStore::new(), Recorder::new());
         recorder.set_next(vec![Answer::Unavailable; 50]);
@@ -189,16 +189,16 @@ mod no_alert_is_lost {
         store.set(StoreAnswer::Fails);
         second.set(Response::down("no"));
         stage.run_for(secs(2)).await;
-        // A shutdown ignores pauses: each message is tried once more.
+        // A shutdown ignores pauses: each notification is tried once more.
         let before = recorder.attempts();
         let report = stage.stop().await.unwrap();
         assert_eq!(recorder.attempts() - before, 2);
         assert_eq!((report.undelivered, report.lost, report.saved), (1, 1, false));
     }
 
-    /// A mistyped host is corrected while a message waits.
+    /// A mistyped host is corrected while a notification waits.
     #[tokio::test(start_paused = true)]
-    async fn messages_of_a_removed_channel_go_to_the_channels_that_are_left() {
+    async fn notifications_of_a_removed_channel_go_to_the_channels_that_are_left() {
         let (target, store) = (Target::down("no"), MemoryStore::new());
         let (wrong, other) = (
             Recorder::answering(Answer::Hangs),
@@ -221,7 +221,7 @@ mod no_alert_is_lost {
         stage.stop().await;
     }
 
-    /// Nor does it receive a message in place of a removed channel.
+    /// Nor does it receive a notification in place of a removed channel.
     #[tokio::test(start_paused = true)]
     async fn a_mailbox_receives_nothing_about_a_monitor_with_email_off() {
         let target = Target::down("no");
@@ -244,7 +244,7 @@ mod no_alert_is_lost {
 
     /// The fields of a notification beside its sentence.
     #[tokio::test(start_paused = true)]
-    async fn a_message_carries_its_start_its_duration_and_the_next_reminder() {
+    async fn a_notification_carries_its_start_its_duration_and_the_next_reminder() {
         let site = Site::down();
         let policy = Policy {
             notify_every: secs(60),
@@ -256,9 +256,9 @@ mod no_alert_is_lost {
         sleep(5).await;
         daemon.stop().await;
         let received = site.recorder.received();
-        let messages: Vec<&Notification> = received.iter().map(|it| &it.notification).collect();
-        let [outage, reminder, recovery] = messages[..] else {
-            panic!("{messages:?}");
+        let notifications: Vec<&Notification> = received.iter().map(|it| &it.notification).collect();
+        let [outage, reminder, recovery] = notifications[..] else {
+            panic!("{notifications:?}");
         };
         assert_eq!(outage.lasted, Some(Duration::ZERO));
         assert_eq!(outage.since, Some(outage.at));
@@ -266,7 +266,11 @@ mod no_alert_is_lost {
         assert_eq!((reminder.reminder(), reminder.lasted), (Some(1), Some(secs(60))));
         assert_eq!(recovery.next_reminder, None);
         assert!(recovery.lasted >= Some(secs(69)), "{:?}", recovery.lasted);
-        assert!(messages.iter().all(|message| message.since == outage.since));
+        assert!(
+            notifications
+                .iter()
+                .all(|notification| notification.since == outage.since)
+        );
     }
 
     #[tokio::test(start_paused = true)]

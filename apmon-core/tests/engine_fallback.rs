@@ -65,7 +65,7 @@ async fn every_channel_that_received_the_outage_receives_the_recovery() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_message_goes_to_the_fallback_at_once() {
+async fn a_refused_notification_goes_to_the_fallback_at_once() {
     let site = FallbackSite::down(Answer::Refuses);
     site.run(secs(20)).await;
     assert_eq!(labels(&site.second), ["NEW OUTAGE"]);
@@ -95,7 +95,7 @@ async fn while_the_channel_fails_the_fallback_receives_the_next_outage_at_once()
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_of_a_killed_process_still_go_to_the_fallback() {
+async fn notifications_of_a_killed_process_still_go_to_the_fallback() {
     let site = FallbackSite::down(Answer::Unavailable);
     let daemon = site.start(site.plan());
     sleep(200).await;
@@ -199,7 +199,7 @@ async fn setting_the_clock_does_not_delay_the_fallback() {
 }
 
 /// Two channels share a fallback: an old recovery that the first still holds must
-/// not be the last message while another outage is running.
+/// not be the last notification while another outage is running.
 #[tokio::test(start_paused = true)]
 async fn an_old_recovery_is_not_sent_after_a_new_outage() {
     let site = FallbackSite::new(Answer::Unavailable);

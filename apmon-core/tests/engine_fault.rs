@@ -16,7 +16,7 @@ mod our_own_faults_are_not_outages {
     use crate::support::{Site, run_for, sleep};
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_set_back_by_an_hour_causes_no_outage_and_delays_no_message() {
+    async fn a_clock_set_back_by_an_hour_causes_no_outage_and_delays_no_notification() {
         let site = Site::new();
         let policy = Policy {
             notify_every: secs(60),
@@ -47,7 +47,7 @@ mod our_own_faults_are_not_outages {
 
     /// A machine without a battery-backed clock learns the time after its start.
     #[tokio::test(start_paused = true)]
-    async fn a_clock_set_ahead_by_years_makes_no_message_late_and_expires_none() {
+    async fn a_clock_set_ahead_by_years_makes_no_notification_late_and_expires_none() {
         let site = Site::down();
         site.recorder.set_next(vec![Answer::Unavailable; 3]);
         let daemon = site.start(site.plan(every(10)));

@@ -72,11 +72,11 @@ async fn run(monitor: Arc<dyn Monitor>) -> (Stage, Arc<Recorder>) {
     (stage, inbox)
 }
 
-/// Label and monitor of each message since the last call.
+/// Label and monitor of each notification since the last call.
 fn take(inbox: &Recorder) -> Vec<String> {
     let received = inbox.take().into_iter().map(|it| it.notification);
     received
-        .map(|message| format!("{} {}", message.kind.label(), message.monitor))
+        .map(|notification| format!("{} {}", notification.kind.label(), notification.monitor))
         .collect()
 }
 

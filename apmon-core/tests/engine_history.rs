@@ -24,7 +24,7 @@ fn incidents(store: &MemoryStore) -> Vec<Incident> {
             .entry(incident.id.clone())
             .or_insert_with(|| incident.clone());
         known.ended = incident.ended;
-        known.messages = incident.messages;
+        known.notifications = incident.notifications;
     }
     let mut all: Vec<_> = last.into_values().collect();
     all.sort_by_key(|incident| incident.started);
@@ -32,7 +32,7 @@ fn incidents(store: &MemoryStore) -> Vec<Incident> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_recorded_with_its_reason_its_messages_and_its_end() {
+async fn an_outage_is_recorded_with_its_reason_its_notifications_and_its_end() {
     let site = site();
     site.recorder.set_next([Answer::Unavailable]);
     site.target.set(Response::down("no answer"));
@@ -46,14 +46,17 @@ async fn an_outage_is_recorded_with_its_reason_its_messages_and_its_end() {
         panic!()
     };
     assert_eq!((open.kind.clone(), open.ended), (IncidentKind::Outage, None));
-    assert_eq!((open.reason.as_deref(), open.messages), (Some("no answer"), 2));
+    assert_eq!(
+        (open.reason.as_deref(), open.notifications),
+        (Some("no answer"), 2)
+    );
     site.target.set(Response::Up);
     sleep(20).await;
     let report = daemon.stop().await;
     let [over] = &incidents(&site.store)[..] else {
         panic!()
     };
-    assert_eq!(over.messages, 3);
+    assert_eq!(over.notifications, 3);
     assert!(over.ended.unwrap() > over.started);
 
     let records = site.store.history();
@@ -104,7 +107,7 @@ async fn an_outage_with_alarms_off_is_recorded_and_unknown_once_it_is_announced(
     daemon.stop().await;
     let mut recorded: Vec<_> = incidents(&site.store)
         .into_iter()
-        .map(|it| (it.monitor, it.kind, it.messages, it.ended.is_some()))
+        .map(|it| (it.monitor, it.kind, it.notifications, it.ended.is_some()))
         .collect();
     recorded.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(
@@ -187,7 +190,7 @@ async fn unknown_time_and_outages_with_alarms_off_are_recorded_as_stretches() {
     );
     // The outage itself is an incident, announced or not.
     let over = records.incidents.iter().filter(|it| it.ended.is_some());
-    let over: Vec<_> = over.map(|it| (it.kind.clone(), it.messages)).collect();
+    let over: Vec<_> = over.map(|it| (it.kind.clone(), it.notifications)).collect();
     assert_eq!(over, [(IncidentKind::Outage, 0)]);
     let mut gaps = records.results.iter().map(|result| result.max_gap);
     assert!(

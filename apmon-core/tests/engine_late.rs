@@ -1,4 +1,4 @@
-//! Messages that are delivered late, or expire: in virtual time.
+//! Notifications that are delivered late, or expire: in virtual time.
 
 #![allow(clippy::unwrap_used)] // what fails here is a test
 
@@ -13,7 +13,7 @@ use apmon_core::{
 use support::{fallback::FallbackSite, run_for, sleep};
 
 #[tokio::test(start_paused = true)]
-async fn a_late_message_about_an_outage_that_is_over_says_so() {
+async fn a_late_notification_about_an_outage_that_is_over_says_so() {
     let site = FallbackSite::new(Answer::Unavailable);
     let daemon = site.start(site.plan_without_fallback());
     sleep(125).await; // 12:02
@@ -33,7 +33,7 @@ async fn a_late_message_about_an_outage_that_is_over_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_expires_when_the_plan_says() {
+async fn a_notification_expires_when_the_plan_says() {
     let site = FallbackSite::down(Answer::Unavailable);
     let mut plan = site.plan_without_fallback();
     plan.expire_after = secs(500);
@@ -47,7 +47,7 @@ async fn a_message_expires_when_the_plan_says() {
     assert_eq!(outages(), 1);
     sleep(20).await;
     assert_eq!(outages(), 0);
-    // A reload may shorten the time of waiting messages.
+    // A reload may shorten the time of waiting notifications.
     sleep(200).await;
     assert_eq!(site.store.outbox().len(), 1, "a reminder");
     plan.expire_after = secs(10);
@@ -59,7 +59,7 @@ async fn a_message_expires_when_the_plan_says() {
 
 /// It is refused first and accepted half an hour later, long after the recovery.
 #[tokio::test(start_paused = true)]
-async fn an_outage_message_that_was_refused_says_later_that_the_outage_is_over() {
+async fn an_outage_notification_that_was_refused_says_later_that_the_outage_is_over() {
     let site = FallbackSite::new(Answer::Refuses);
     let plan = site.plan_without_fallback();
     let daemon = site.start(plan.clone());
@@ -86,9 +86,9 @@ async fn an_outage_message_that_was_refused_says_later_that_the_outage_is_over()
 }
 
 /// Alarms are turned off during the outage: no recovery is sent, but the outage
-/// message, when it is delivered at last, says that the outage is over.
+/// notification, when it is delivered at last, says that the outage is over.
 #[tokio::test(start_paused = true)]
-async fn a_waiting_message_knows_of_an_end_that_is_not_announced() {
+async fn a_waiting_notification_knows_of_an_end_that_is_not_announced() {
     let site = FallbackSite::down(Answer::Unavailable);
     let plan = |alarms: bool| {
         let policy = Policy { alarms, ..every(10) };

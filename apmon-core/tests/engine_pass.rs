@@ -170,7 +170,7 @@ mod yesterdays_state_works {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn with_no_notify_nothing_is_sent_and_waiting_messages_stay() {
+    async fn with_no_notify_nothing_is_sent_and_waiting_notifications_stay() {
         let site = Site::down();
         site.recorder.set(Answer::Hangs);
         pass(&site, site.plan(every(60))).await;

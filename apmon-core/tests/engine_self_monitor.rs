@@ -168,7 +168,7 @@ async fn no_own_heartbeat_while_state_cannot_be_saved() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_own_heartbeat_while_a_message_is_stuck() {
+async fn no_own_heartbeat_while_a_notification_is_stuck() {
     let site = Site::new();
     let channel = Recorder::answering(Answer::Hangs);
     site.set(Response::down("no"));

@@ -168,22 +168,29 @@ fn channel<'a>(status: &'a SiteStatus, id: &str) -> &'a ChannelStatus {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_message_is_shown_and_tried_again_when_asked_for() {
+async fn a_refused_notification_is_shown_and_tried_again_when_asked_for() {
     let refused = DeliveryError::permanent("HTTP 404");
     let (mut stage, [one, two]) = two_channels(&[refused.clone(), refused]);
     stage.run_for(secs(120)).await;
     let status = stage.handle().status().await.unwrap();
     let found = channel(&status, "one");
-    let message = &status.outbox.oldest[0];
+    let notification = &status.outbox.oldest[0];
     assert_eq!((status.outbox.waiting, status.outbox.refused), (0, 1));
     assert_eq!(
-        (message.channel.as_str(), message.refused, message.attempts),
+        (
+            notification.channel.as_str(),
+            notification.refused,
+            notification.attempts
+        ),
         ("one", true, 1)
     );
-    assert_eq!(message.last_error.as_deref(), Some("HTTP 404"));
+    assert_eq!(notification.last_error.as_deref(), Some("HTTP 404"));
     assert_eq!((found.waiting, found.refused, found.failures), (0, 1, 1));
     assert_eq!(found.last_error.as_deref(), Some("HTTP 404"));
-    assert_eq!((found.oldest, found.last_delivered), (Some(message.at), None));
+    assert_eq!(
+        (found.oldest, found.last_delivered),
+        (Some(notification.at), None)
+    );
     assert_near(found.next_try, found.failing_since.map(|at| at + secs(1800)));
     let other = channel(&status, "two");
     assert!(other.last_delivered.is_some());
@@ -258,7 +265,7 @@ async fn a_retry_on_request_ends_a_pause_and_is_refused_with_no_notify() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_status_counts_all_messages_and_lists_the_oldest() {
+async fn the_status_counts_all_notifications_and_lists_the_oldest() {
     let site = Site::new();
     site.recorder.set(Answer::Hangs);
     let mut plan = Plan::new("s").notify("c", site.recorder.clone());
@@ -270,7 +277,12 @@ async fn the_status_counts_all_messages_and_lists_the_oldest() {
     sleep(300).await;
     let status = daemon.handle().status().await.unwrap();
     assert_eq!((status.outbox.waiting, status.outbox.oldest.len()), (50, 20));
-    let times: Vec<_> = status.outbox.oldest.iter().map(|message| message.at).collect();
+    let times: Vec<_> = status
+        .outbox
+        .oldest
+        .iter()
+        .map(|notification| notification.at)
+        .collect();
     assert!(times.is_sorted());
     assert_eq!(times.first().copied(), channel(&status, "c").oldest);
     // JSON and back loses nothing.

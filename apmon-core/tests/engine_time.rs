@@ -237,7 +237,7 @@ mod a_reload {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_notice_of_a_monitor_is_a_message_of_its_own() {
+async fn each_notice_of_a_monitor_is_a_notification_of_its_own() {
     struct Switch(Watch);
 
     #[async_trait::async_trait]
@@ -263,8 +263,11 @@ async fn each_notice_of_a_monitor_is_a_message_of_its_own() {
         .notify("c", site.recorder.clone());
     site.engine(plan).pass().await.unwrap();
     let received = site.recorder.received();
-    let messages: Vec<_> = received.iter().map(|it| &it.notification).collect();
-    let lines: Vec<_> = messages.iter().map(|message| message.to_string()).collect();
+    let notifications: Vec<_> = received.iter().map(|it| &it.notification).collect();
+    let lines: Vec<_> = notifications
+        .iter()
+        .map(|notification| notification.to_string())
+        .collect();
     assert_eq!(
         lines,
         [
@@ -272,10 +275,10 @@ async fn each_notice_of_a_monitor_is_a_message_of_its_own() {
             "##### PORT CHANGE: switch in HomeLab: Gi0/2 oper=down at 12:00 PM #####"
         ]
     );
-    assert_ne!(messages[0].incident, messages[1].incident);
+    assert_ne!(notifications[0].incident, notifications[1].incident);
     assert!(
-        messages
+        notifications
             .iter()
-            .all(|message| matches!(message.kind, NotificationKind::Notice(_)))
+            .all(|notification| matches!(notification.kind, NotificationKind::Notice(_)))
     );
 }

@@ -8,7 +8,7 @@ mod disk;
 mod hook;
 mod mail;
 mod mail_server;
-mod message;
+mod notification;
 mod plan;
 mod random;
 mod read;

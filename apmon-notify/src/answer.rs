@@ -34,7 +34,7 @@ pub(crate) enum Redirect {
 /// Reads from an answer's body how long to wait before the next attempt.
 pub(crate) type RetryAfter = dyn Fn(&[u8]) -> Option<Duration> + Send + Sync;
 
-/// The conditions under which an answer means that the message is delivered.
+/// The conditions under which an answer means that the notification is delivered.
 #[derive(Default)]
 pub(crate) struct SuccessCriteria<'a> {
     /// The accepted statuses; empty for any 2xx.

@@ -29,7 +29,7 @@ const MAX_BODY: usize = 64 * 1024;
 const MAX_DRAIN: Duration = Duration::from_secs(1);
 
 /// How long an idle connection is kept. After that it may be dead without either end
-/// knowing, and the next message would wait on it until its timeout.
+/// knowing, and the next notification would wait on it until its timeout.
 const MAX_IDLE: Duration = Duration::from_secs(5);
 
 /// The HTTP client of this process.
@@ -253,7 +253,7 @@ fn build(follow: Follow, names: Arc<dyn Names>) -> Result<Client, CreateError> {
         Err(error) => (Authorities::none(), Some(error.to_string())),
     };
     // HTTP/1.1 only: a connection that died unnoticed is abandoned at the first timeout,
-    // whereas HTTP/2 would send every later message on it too.
+    // whereas HTTP/2 would send every later notification on it too.
     let verifier = Verifier::new(Trust::signed_by(Arc::new(authorities)));
     let config = client_config(verifier, &[b"http/1.1"]);
     let client = Client::builder()

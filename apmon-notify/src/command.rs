@@ -106,20 +106,25 @@ impl Command {
         printable(last_part(&self.program)).into_owned()
     }
 
-    fn process(&self, message: &Notification, key: &str) -> Process {
+    fn process(&self, notification: &Notification, key: &str) -> Process {
         let mut process = Process::new(&self.program);
         process
             .args(self.args.iter().map(Secret::reveal))
-            .envs(variables(message, key))
+            .envs(variables(notification, key))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         process
     }
 
-    async fn run(&self, message: &Notification, key: &str, output: &mut Output) -> Result<(), DeliveryError> {
+    async fn run(
+        &self,
+        notification: &Notification,
+        key: &str,
+        output: &mut Output,
+    ) -> Result<(), DeliveryError> {
         let name = self.shown_name();
-        let started = tokio::time::timeout(self.timeout, start(self.process(message, key))).await;
+        let started = tokio::time::timeout(self.timeout, start(self.process(notification, key))).await;
         let (mut child, mut group) = match started {
             Ok(Ok(both)) => both,
             Ok(Err(error)) => {
@@ -137,7 +142,7 @@ impl Command {
             }
         };
         let masks = ArgumentMasks::of(&self.args);
-        let run = run_to_end(&mut child, json_of(message, key), output, &masks);
+        let run = run_to_end(&mut child, json_of(notification, key), output, &masks);
         let ended = tokio::time::timeout(self.timeout, run).await;
         let Ok(status) = ended else {
             group.kill();
@@ -195,23 +200,23 @@ async fn run_to_end(
     status
 }
 
-fn json_of(message: &Notification, key: &str) -> String {
+fn json_of(notification: &Notification, key: &str) -> String {
     let tree = json!({
-        "text": message.text,
-        "subject": description::subject(message),
-        "site": message.site,
-        "monitor": message.monitor,
-        "address": message.address,
-        "label": message.kind.label(),
-        "state": description::state(&message.kind),
-        "severity": description::severity(&message.kind),
-        "incident": message.incident,
-        "number": message.number,
-        "id": message.id,
+        "text": notification.text,
+        "subject": description::subject(notification),
+        "site": notification.site,
+        "monitor": notification.monitor,
+        "address": notification.address,
+        "label": notification.kind.label(),
+        "state": description::state(&notification.kind),
+        "severity": description::severity(&notification.kind),
+        "incident": notification.incident,
+        "number": notification.number,
+        "id": notification.id,
         "key": key,
-        "at": message.at,
-        "since": description::since(message),
-        "lasted_secs": message.lasted.map(|lasted| lasted.as_secs()),
+        "at": notification.at,
+        "since": description::since(notification),
+        "lasted_secs": notification.lasted.map(|lasted| lasted.as_secs()),
     });
     format!("{tree}\n")
 }
@@ -220,24 +225,24 @@ fn json_of(message: &Notification, key: &str) -> String {
 /// variable longer than 128 KiB.
 const MAX_VARIABLE: usize = 100_000;
 
-fn variables(message: &Notification, key: &str) -> Vec<(&'static str, String)> {
+fn variables(notification: &Notification, key: &str) -> Vec<(&'static str, String)> {
     // A variable cannot contain a NUL.
     let without_nul = |text: &str| text.replace('\0', "\u{fffd}");
     let mut all = vec![
-        ("APMON_TEXT", without_nul(&message.text)),
-        ("APMON_SUBJECT", description::subject(message)),
-        ("APMON_SITE", without_nul(&message.site)),
-        ("APMON_MONITOR", without_nul(&message.monitor)),
-        ("APMON_ADDRESS", without_nul(&message.address)),
-        ("APMON_LABEL", printable(message.kind.label()).into_owned()),
-        ("APMON_STATE", description::state(&message.kind).into()),
-        ("APMON_SEVERITY", description::severity(&message.kind).into()),
-        ("APMON_INCIDENT", without_nul(&message.incident)),
-        ("APMON_NUMBER", message.number.to_string()),
-        ("APMON_ID", without_nul(&message.id)),
+        ("APMON_TEXT", without_nul(&notification.text)),
+        ("APMON_SUBJECT", description::subject(notification)),
+        ("APMON_SITE", without_nul(&notification.site)),
+        ("APMON_MONITOR", without_nul(&notification.monitor)),
+        ("APMON_ADDRESS", without_nul(&notification.address)),
+        ("APMON_LABEL", printable(notification.kind.label()).into_owned()),
+        ("APMON_STATE", description::state(&notification.kind).into()),
+        ("APMON_SEVERITY", description::severity(&notification.kind).into()),
+        ("APMON_INCIDENT", without_nul(&notification.incident)),
+        ("APMON_NUMBER", notification.number.to_string()),
+        ("APMON_ID", without_nul(&notification.id)),
         ("APMON_KEY", without_nul(key)),
-        ("APMON_AT", message.at.to_string()),
-        ("APMON_SINCE", description::since(message).to_string()),
+        ("APMON_AT", notification.at.to_string()),
+        ("APMON_SINCE", description::since(notification).to_string()),
     ];
     for (_, value) in &mut all {
         value.truncate(value.floor_char_boundary(MAX_VARIABLE));

@@ -26,19 +26,21 @@ pub(crate) fn severity(kind: &NotificationKind) -> &'static str {
 }
 
 /// The subject of a notification: `[OUTAGE] web in HomeLab`.
-pub(crate) fn subject(message: &Notification) -> String {
-    let label = match &message.kind {
+pub(crate) fn subject(notification: &Notification) -> String {
+    let label = match &notification.kind {
         NotificationKind::Outage => "OUTAGE".into(),
-        NotificationKind::Reminder => format!("REMINDER {}", message.number.saturating_sub(1)),
+        NotificationKind::Reminder => format!("REMINDER {}", notification.number.saturating_sub(1)),
         other => printable(other.label()).into_owned(),
     };
-    let (monitor, site) = (printable(&message.monitor), printable(&message.site));
+    let (monitor, site) = (printable(&notification.monitor), printable(&notification.site));
     format!("[{label}] {monitor} in {site}")
 }
 
 /// When the outage or the unknown state began; for a notice, when it was decided.
-pub(crate) fn since(message: &Notification) -> Timestamp {
-    let lasts = state(&message.kind) != "notice";
-    let began = message.since.filter(|began| lasts && *began <= message.at);
-    began.unwrap_or(message.at)
+pub(crate) fn since(notification: &Notification) -> Timestamp {
+    let lasts = state(&notification.kind) != "notice";
+    let began = notification
+        .since
+        .filter(|began| lasts && *began <= notification.at);
+    began.unwrap_or(notification.at)
 }

@@ -175,7 +175,7 @@ impl Webhook {
         self.prepared.origin.clone()
     }
 
-    fn request(&self, message: &Notification, key: &str) -> Result<Request, DeliveryError> {
+    fn request(&self, notification: &Notification, key: &str) -> Result<Request, DeliveryError> {
         let mut request = match &self.prepared.form {
             Form::Written {
                 endpoint,
@@ -185,7 +185,7 @@ impl Webhook {
                 prefix,
                 suffix,
             } => {
-                let (text, prefix, suffix) = (&message.text, prefix.reveal(), suffix.reveal());
+                let (text, prefix, suffix) = (&notification.text, prefix.reveal(), suffix.reveal());
                 match method {
                     RequestMethod::Post => Request {
                         method: Method::POST,
@@ -201,7 +201,7 @@ impl Webhook {
                 }
             }
             Form::Preset { preset, options } => {
-                let filled = fill(preset, message, key, options).map_err(|error| {
+                let filled = fill(preset, notification, key, options).map_err(|error| {
                     DeliveryError::permanent(format!("{}: {error}", self.prepared.origin))
                 })?;
                 let mut headers = content_type(filled.content_type);
@@ -232,7 +232,7 @@ impl Webhook {
     fn url(&self, text: &str) -> Result<Url, DeliveryError> {
         Url::parse(text).map_err(|error| {
             DeliveryError::permanent(format!(
-                "{}: the URL with the message in it is not valid: {error}",
+                "{}: the URL with the notification in it is not valid: {error}",
                 self.prepared.origin
             ))
         })
@@ -240,11 +240,11 @@ impl Webhook {
 
     async fn send(
         &self,
-        message: &Notification,
+        notification: &Notification,
         key: &str,
         received: &mut Answer,
     ) -> Result<(), DeliveryError> {
-        let request = self.request(message, key)?;
+        let request = self.request(notification, key)?;
         let retry_after = match &self.prepared.form {
             Form::Written { .. } => None,
             Form::Preset { preset, .. } => Some(|body: &[u8]| preset.retry_after(body)),
@@ -260,7 +260,7 @@ impl Webhook {
     }
 
     /// The request as it may be shown: built again, with `***` for every secret.
-    fn shown(&self, message: &Notification, key: &str) -> Vec<String> {
+    fn shown(&self, notification: &Notification, key: &str) -> Vec<String> {
         let (method, url, content_type, own, body) = match &self.prepared.form {
             Form::Written {
                 method,
@@ -271,7 +271,7 @@ impl Webhook {
             } => {
                 let mask = |text: &Secret| if text.reveal().is_empty() { "" } else { "***" };
                 let (prefix, suffix) = (mask(prefix), mask(suffix));
-                let body = encode::body(*encoding, prefix, &message.text, suffix);
+                let body = encode::body(*encoding, prefix, &notification.text, suffix);
                 match method {
                     RequestMethod::Post => {
                         let content_type = encode::content_type(*encoding);
@@ -280,12 +280,12 @@ impl Webhook {
                     }
                     RequestMethod::Get => {
                         let endpoint = format!("{}/***", self.prepared.origin);
-                        let url = encode::url(&endpoint, *encoding, prefix, &message.text, suffix);
+                        let url = encode::url(&endpoint, *encoding, prefix, &notification.text, suffix);
                         ("GET".to_owned(), url, None, Vec::new(), None)
                     }
                 }
             }
-            Form::Preset { preset, options } => match fill(preset, message, key, &options.masked()) {
+            Form::Preset { preset, options } => match fill(preset, notification, key, &options.masked()) {
                 Ok(filled) => (
                     filled.method,
                     filled.url,
@@ -442,14 +442,14 @@ fn content_type(text: &'static str) -> HeaderMap {
 /// notification is sent.
 fn fill(
     preset: &Preset,
-    message: &Notification,
+    notification: &Notification,
     key: &str,
     options: &preset::Options,
 ) -> Result<Filled, String> {
-    preset.fill(message, key, options).or_else(|error| {
+    preset.fill(notification, key, options).or_else(|error| {
         tracing::warn!("the template of the preset is broken; the plain text is sent: {error}");
         preset
-            .plain(message, key, options)
+            .plain(notification, key, options)
             .map_err(|error| error.to_string())
     })
 }

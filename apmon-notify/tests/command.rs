@@ -13,7 +13,7 @@ use timing::{LONG, STALL};
 
 const HOSTILE: &str = "R&D's \"web\"\n$(touch /tmp/x) `id` {{text}} ünï";
 
-fn message() -> Notification {
+fn notification() -> Notification {
     Notification {
         id: "abc-1".into(),
         incident: "abc".into(),
@@ -43,7 +43,7 @@ fn options(program: &str, args: &[&str]) -> CommandOptions {
 
 async fn run(options: &CommandOptions, timeout: Duration) -> Result<(), DeliveryError> {
     let command = Command::new(options, timeout).unwrap();
-    command.deliver(&message(), "abc-1-exec:sh").await
+    command.deliver(&notification(), "abc-1-exec:sh").await
 }
 
 async fn sh(script: &str) -> Result<(), DeliveryError> {
@@ -51,7 +51,7 @@ async fn sh(script: &str) -> Result<(), DeliveryError> {
 }
 
 #[tokio::test]
-async fn the_message_is_on_stdin_and_in_variables() {
+async fn the_notification_is_on_stdin_and_in_variables() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("received");
     let script =
@@ -75,21 +75,21 @@ async fn a_long_text_is_complete_on_stdin_and_cut_in_a_variable() {
     let file = directory.path().join("received");
     let script = "cat > \"$0\"; printf '%s' \"$APMON_TEXT\" > \"$0.env\"";
     let options = options("/bin/sh", &["-c", script, file.to_str().unwrap()]);
-    let mut message = message();
-    message.kind = NotificationKind::Recovery;
-    message.lasted = Some(Duration::from_millis(600_500));
-    message.text = format!("x{}", "ü".repeat(150_000));
+    let mut notification = notification();
+    notification.kind = NotificationKind::Recovery;
+    notification.lasted = Some(Duration::from_millis(600_500));
+    notification.text = format!("x{}", "ü".repeat(150_000));
     let command = Command::new(&options, LONG).unwrap();
-    command.deliver(&message, "key").await.unwrap();
+    command.deliver(&notification, "key").await.unwrap();
     let received: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    assert_eq!(received["text"], message.text);
+    assert_eq!(received["text"], notification.text);
     assert_eq!(
         (&received["label"], &received["lasted_secs"]),
         (&"RECOVERY".into(), &600.into())
     );
     let variable = std::fs::read_to_string(file.with_extension("env")).unwrap();
     assert_eq!(variable.len(), 99_999);
-    assert!(message.text.starts_with(&variable));
+    assert!(notification.text.starts_with(&variable));
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn arguments_are_never_shown() {
     let command = Command::new(&options, LONG).unwrap();
     let mut lines = Vec::new();
     let error = command
-        .deliver_with_transcript(&message(), "key", &mut lines)
+        .deliver_with_transcript(&notification(), "key", &mut lines)
         .await
         .unwrap_err();
     let all = format!("{error} {error:?} {command:?} {lines:?} {options:?}");
@@ -262,7 +262,7 @@ async fn no_part_of_an_argument_is_shown_at_the_end_of_a_cut_output() {
         let command = Command::new(&options, LONG).unwrap();
         let mut lines = Vec::new();
         let error = command
-            .deliver_with_transcript(&message(), "key", &mut lines)
+            .deliver_with_transcript(&notification(), "key", &mut lines)
             .await
             .unwrap_err();
         let all = format!("{error} {lines:?}");

@@ -96,7 +96,7 @@ fn the_schema_lists_the_options_that_are_read() {
     }
 }
 
-fn message() -> Notification {
+fn notification() -> Notification {
     Notification {
         id: "abc-1".into(),
         incident: "abc".into(),
@@ -125,7 +125,7 @@ async fn an_attempt_without_a_receiver_fails_in_time_with_a_reason() {
         let file = valid(&example(*kind));
         let notifier = file.channels[0].build(&Services::default(), TIMEOUT);
         let stopwatch = Stopwatch::start();
-        let error = notifier.deliver(&message(), "abc-1-key").await.unwrap_err();
+        let error = notifier.deliver(&notification(), "abc-1-key").await.unwrap_err();
         // The machine may be suspended meanwhile, which is not the channel's fault.
         assert!(
             stopwatch.elapsed() < TIMEOUT + Duration::from_secs(10),

@@ -12,7 +12,7 @@ use std::{env, path::Path, process::Command};
 
 use apmon_core::{DeliveryError, NotificationKind, Notifier};
 use lab::Lab;
-use mail_options::{key, message, outage, plain, server, server_at, to};
+use mail_options::{key, notification, outage, plain, server, server_at, to};
 use serde_json::json;
 use timing::LONG;
 
@@ -28,8 +28,10 @@ async fn an_incident_arrives_as_one_thread() {
         NotificationKind::Reminder,
         NotificationKind::Recovery,
     ]) {
-        let message = message(kind, number);
-        mail.deliver(&message, &key(&message, OPS)).await.unwrap();
+        let notification = notification(kind, number);
+        mail.deliver(&notification, &key(&notification, OPS))
+            .await
+            .unwrap();
     }
     let mails = lab.mails();
     assert_eq!(mails.len(), 3);
@@ -96,9 +98,11 @@ async fn a_name_cannot_inject_a_header() {
 async fn a_line_with_a_single_dot_does_not_end_the_mail() {
     let lab = Lab::start();
     let mail = to(OPS, &plain(lab.port("plain"), LONG));
-    let mut message = outage();
-    message.text = ".".into();
-    mail.deliver(&message, &key(&message, OPS)).await.unwrap();
+    let mut notification = outage();
+    notification.text = ".".into();
+    mail.deliver(&notification, &key(&notification, OPS))
+        .await
+        .unwrap();
     assert!(lab.mails()[0]["body"].as_str().unwrap().starts_with(".\n\nSite:"));
 }
 
@@ -107,9 +111,9 @@ async fn all_recipients_share_a_connection() {
     let lab = Lab::start();
     let server = plain(lab.port("plain"), LONG);
     for address in [OPS, "boss@example.com", OPS] {
-        let message = outage();
+        let notification = outage();
         to(address, &server)
-            .deliver(&message, &key(&message, address))
+            .deliver(&notification, &key(&notification, address))
             .await
             .unwrap();
     }
@@ -123,7 +127,7 @@ async fn all_recipients_share_a_connection() {
     );
     assert_eq!(
         mails[0]["headers"]["message-id"], mails[2]["headers"]["message-id"],
-        "the same message to the same recipient has the same id"
+        "the same notification to the same recipient has the same id"
     );
 }
 
@@ -131,9 +135,9 @@ async fn all_recipients_share_a_connection() {
 async fn a_certificate_of_an_unknown_authority_is_refused_by_default() {
     let lab = Lab::start();
     let port = lab.port("starttls");
-    let message = outage();
+    let notification = outage();
     let error = to(OPS, &server(port, json!({})))
-        .deliver(&message, "k")
+        .deliver(&notification, "k")
         .await
         .unwrap_err();
     assert_eq!(
@@ -144,7 +148,7 @@ async fn a_certificate_of_an_unknown_authority_is_refused_by_default() {
     );
     assert!(lab.mails().is_empty());
     let mail = to(OPS, &server(port, json!({"smtp_verify_tls": false})));
-    let answer = mail.send(&message, "k").await.unwrap();
+    let answer = mail.send(&notification, "k").await.unwrap();
     assert_eq!(answer, "250 2.0.0 taken as 1");
     assert_eq!(lab.mails()[0]["tls"], true);
 }

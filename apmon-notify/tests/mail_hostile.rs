@@ -133,9 +133,9 @@ fn serve(mut stream: TcpStream, n: usize, behaviour: Behaviour, record: &Mutex<R
 }
 
 async fn deliver(server: &Server, timeout: Duration) -> Result<(), DeliveryError> {
-    let message = outage();
+    let notification = outage();
     to(OPS, &plain(server.port, timeout))
-        .deliver(&message, &key(&message, OPS))
+        .deliver(&notification, &key(&notification, OPS))
         .await
 }
 
@@ -226,14 +226,14 @@ async fn a_temporary_refusal_is_retried_and_a_permanent_one_is_not() {
         well_behaved,
     ]);
     let mail = to(OPS, &plain(server.port, LONG));
-    let message = outage();
-    let key = key(&message, OPS);
-    let error = mail.deliver(&message, &key).await.unwrap_err();
+    let notification = outage();
+    let key = key(&notification, OPS);
+    let error = mail.deliver(&notification, &key).await.unwrap_err();
     assert_eq!(
         error,
         retryable("RCPT TO: answered 451 4.7.1 greylisted, come again", &server)
     );
-    mail.deliver(&message, &key).await.unwrap();
+    mail.deliver(&notification, &key).await.unwrap();
 
     for (behaviour, reason) in [
         (

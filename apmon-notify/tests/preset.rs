@@ -42,7 +42,7 @@ fn options(preset: PresetName, url: &str) -> WebhookOptions {
     }
 }
 
-fn message(kind: NotificationKind, number: u32) -> Notification {
+fn notification(kind: NotificationKind, number: u32) -> Notification {
     let name = HOSTILE.replace('\n', "\\n");
     let text = match kind {
         NotificationKind::Outage => {
@@ -74,9 +74,9 @@ fn message(kind: NotificationKind, number: u32) -> Notification {
 
 fn incident() -> [Notification; 3] {
     [
-        message(NotificationKind::Outage, 1),
-        message(NotificationKind::Reminder, 2),
-        message(NotificationKind::Recovery, 3),
+        notification(NotificationKind::Outage, 1),
+        notification(NotificationKind::Reminder, 2),
+        notification(NotificationKind::Recovery, 3),
     ]
 }
 
@@ -98,18 +98,18 @@ async fn received(preset: PresetName) -> Vec<Received> {
     let server = Server::answering("200 OK");
     let options = options(preset, &server.url("/at"));
     let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
-    for message in incident() {
-        let key = format!("{}-webhook:127.0.0.1", message.id);
-        webhook.deliver(&message, &key).await.unwrap();
+    for notification in incident() {
+        let key = format!("{}-webhook:127.0.0.1", notification.id);
+        webhook.deliver(&notification, &key).await.unwrap();
     }
     server.received()
 }
 
-/// The one request that `message` makes.
-async fn sent(preset: PresetName, message: &Notification) -> Received {
+/// The one request that `notification` makes.
+async fn sent(preset: PresetName, notification: &Notification) -> Received {
     let server = Server::answering("200 OK");
     let webhook = Webhook::new(&options(preset, &server.url("")), HttpClient::new(names()), LONG).unwrap();
-    webhook.deliver(message, "key").await.unwrap();
+    webhook.deliver(notification, "key").await.unwrap();
     let [received] = &server.received()[..] else {
         panic!()
     };
@@ -128,9 +128,9 @@ async fn each_preset_sends_these_requests() {
     }
 }
 
-/// The message was refused at first, and is delivered after the end of its incident.
+/// The notification was refused at first, and is delivered after the end of its incident.
 #[tokio::test]
-async fn a_late_first_message_of_an_ended_incident_opens_no_alert() {
+async fn a_late_first_notification_of_an_ended_incident_opens_no_alert() {
     let ended: jiff::Timestamp = "2026-02-11T14:20:00Z".parse().unwrap();
     for kind in [
         NotificationKind::Outage,
@@ -139,7 +139,7 @@ async fn a_late_first_message_of_an_ended_incident_opens_no_alert() {
     ] {
         let late = Notification {
             ended: Some(ended),
-            ..message(kind, 1)
+            ..notification(kind, 1)
         };
         let pagerduty = sent(preset("pagerduty"), &late).await;
         assert_eq!(json(&pagerduty)["event_action"], "resolve", "{late:?}");
@@ -162,13 +162,13 @@ async fn a_late_first_message_of_an_ended_incident_opens_no_alert() {
 /// Alertmanager identifies an alert by its labels, and ignores an end that is in the
 /// future by its own clock.
 #[tokio::test]
-async fn the_last_message_closes_the_alert_that_the_first_one_opened() {
+async fn the_last_notification_closes_the_alert_that_the_first_one_opened() {
     use NotificationKind::{Known, NoLongerWatched, Outage, Recovery, Reminder, Unknown};
     for (first, last) in [(Outage, Recovery), (Reminder, NoLongerWatched), (Unknown, Known)] {
-        let opened = json(&sent(preset("alertmanager"), &message(first, 1)).await);
+        let opened = json(&sent(preset("alertmanager"), &notification(first, 1)).await);
         let moved = Notification {
             address: "http://elsewhere/".into(),
-            ..message(last, 2)
+            ..notification(last, 2)
         };
         let closed = json(&sent(preset("alertmanager"), &moved).await);
         assert_eq!(opened[0]["labels"], closed[0]["labels"]);
@@ -187,7 +187,7 @@ async fn the_length_of_every_text_is_limited() {
             text: format!("{name} is down"),
             address: format!("http://{name}/"),
             monitor: name,
-            ..message(NotificationKind::Outage, 1)
+            ..notification(NotificationKind::Outage, 1)
         };
         let received = sent(preset, &endless).await;
         if preset.as_str() == "slack" {
@@ -203,7 +203,7 @@ async fn the_length_of_every_text_is_limited() {
     }
 }
 
-/// Discord answers 204 before it has validated the message, unless asked to wait.
+/// Discord answers 204 before it has validated the notification, unless asked to wait.
 #[tokio::test]
 async fn discord_is_asked_to_wait_in_any_thread() {
     for (query, sent) in [

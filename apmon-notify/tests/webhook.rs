@@ -125,7 +125,7 @@ async fn a_get_has_these_bytes_in_each_encoding() {
              %20at%202%3A18%20PM%3B%20%C3%BCnicode%22",
         ),
     ];
-    for (encoding, message) in table {
+    for (encoding, notification) in table {
         let server = Server::answering("200 OK");
         let mut options = options(&server.url("/hook?t=1"), RequestMethod::Get, encoding);
         options.request_prefix = Some(Secret::new("&to=a b&m="));
@@ -136,7 +136,7 @@ async fn a_get_has_these_bytes_in_each_encoding() {
         };
         assert_eq!(
             received.request_line,
-            format!("GET /hook?t=1&to=a%20b&m={message}&c=%23x HTTP/1.1")
+            format!("GET /hook?t=1&to=a%20b&m={notification}&c=%23x HTTP/1.1")
         );
         assert_eq!(received.body, "");
         assert_eq!(received.header("content-type"), None);

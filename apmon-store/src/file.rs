@@ -98,7 +98,7 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-/// `path` for messages.
+/// `path` for notifications.
 pub(crate) fn display(path: &Path) -> String {
     printable(&path.display().to_string()).into_owned()
 }

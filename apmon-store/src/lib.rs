@@ -3,7 +3,7 @@
 //! [`JsonStore`] keeps the state of one site in APMonitor's JSON state file:
 //! one object per monitor, readable by people and by APMonitor 1.3,
 //! and one key `apmon` for what that format has no place for (above all,
-//! undelivered messages). Every commit replaces the whole file: a crash at any
+//! undelivered notifications). Every commit replaces the whole file: a crash at any
 //! moment leaves the state before or after the commit, and the previous file
 //! stays beside it as `.old`.
 //!

@@ -20,7 +20,7 @@ pub(crate) struct Model {
     pub(crate) outbox: Outbox,
     /// State that belongs to no monitor.
     pub(crate) records: BTreeMap<String, StateRecord>,
-    /// Messages that could not be read, kept as they are: each was meant for
+    /// Notifications that could not be read, kept as they are: each was meant for
     /// someone.
     pub(crate) unread: Vec<Value>,
     /// Top-level keys that apmon does not know.
@@ -138,7 +138,7 @@ impl Model {
     }
 }
 
-/// Undelivered messages, oldest first, found by their key.
+/// Undelivered notifications, oldest first, found by their key.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outbox {
     entries: BTreeMap<u64, OutboxEntry>,
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_message_keeps_its_position() {
+    fn a_changed_notification_keeps_its_position() {
         let mut outbox = Outbox::default();
         for id in ["1", "2", "3"] {
             outbox.upsert(entry(id, 0));

@@ -56,8 +56,8 @@ fn count(epoch: u64, down_count: u32) -> Commit {
     }
 }
 
-/// The same message each time, with another number of attempts.
-fn message(attempts: u32) -> OutboxEntry {
+/// The same notification each time, with another number of attempts.
+fn notification(attempts: u32) -> OutboxEntry {
     let mut entry = support::entry("i-1");
     entry.attempts = attempts;
     entry
@@ -97,9 +97,9 @@ async fn killed_at_any_moment(test: &str, file: &str) {
         loop {
             n += 1;
             let mut commit = count(snapshot.epoch, n);
-            // Another state and a message, which must be written with it or not at all.
+            // Another state and a notification, which must be written with it or not at all.
             commit.states.push(("b".into(), commit.states[0].1.clone()));
-            commit.outbox = vec![message(n)];
+            commit.outbox = vec![notification(n)];
             store.commit(&commit).await.unwrap();
             println!("safe {n}");
         }
@@ -131,7 +131,7 @@ async fn killed_at_any_moment(test: &str, file: &str) {
         let snapshot = open(&path).load().await.unwrap();
         let (found, warnings) = (snapshot.monitors["a"].down_count, snapshot.warnings);
         assert_eq!(snapshot.monitors["b"].down_count, found, "half a commit");
-        assert_eq!(snapshot.outbox, [message(found)], "half a commit");
+        assert_eq!(snapshot.outbox, [notification(found)], "half a commit");
         assert!(
             found == safe || found == safe + 1,
             "{safe} was acknowledged, {found} found in round {round}"

@@ -49,7 +49,7 @@ enum Answer {
     Refuses,
     Busy,
     Hangs,
-    /// Accepts the message, and the answer is lost.
+    /// Accepts the notification, and the answer is lost.
     Lost,
 }
 
@@ -126,11 +126,11 @@ struct Receiver {
 
 #[async_trait]
 impl Notifier for Receiver {
-    async fn deliver(&self, message: &Notification, key: &str) -> Result<(), DeliveryError> {
+    async fn deliver(&self, notification: &Notification, key: &str) -> Result<(), DeliveryError> {
         let answer = *self.answer.lock().unwrap();
         if matches!(answer, Answer::Accepts | Answer::Lost) {
             let at = self.clock.now().mono.nanos();
-            let delivery = (at, key.to_owned(), message.text.clone());
+            let delivery = (at, key.to_owned(), notification.text.clone());
             self.received.lock().unwrap().push(delivery);
         }
         match answer {

@@ -119,7 +119,7 @@ fn outage(id: &str, monitor: &str, started: i64, ended: Option<i64>) -> Incident
         started: at(started),
         ended: ended.map(at),
         reason: Some("no answer".into()),
-        messages: 2,
+        notifications: 2,
     }
 }
 
@@ -190,7 +190,7 @@ async fn the_sums_of_a_history_add_up() {
 }
 
 #[tokio::test]
-async fn the_newest_incidents_and_their_delivered_messages_can_be_queried() {
+async fn the_newest_incidents_and_their_delivered_notifications_can_be_queried() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
     let records = Records {
@@ -203,7 +203,7 @@ async fn the_newest_incidents_and_their_delivered_messages_can_be_queried() {
         deliveries: (0..3)
             .map(|n| Delivery {
                 channel: "c".into(),
-                message: format!("4-{n}"),
+                notification: format!("4-{n}"),
                 incident: "4".into(),
                 monitor: "a".into(),
                 label: "DOWN".into(),
@@ -297,7 +297,7 @@ fn incident(id: &str, started: Timestamp, ended: Option<Timestamp>) -> Incident 
         started,
         ended,
         reason: ended.is_none().then(|| "no answer".into()),
-        messages: if ended.is_some() { 3 } else { 1 },
+        notifications: if ended.is_some() { 3 } else { 1 },
     }
 }
 

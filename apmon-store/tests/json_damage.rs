@@ -203,7 +203,7 @@ async fn warnings_beyond_a_limit_are_counted() {
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_read_is_kept_with_a_warning() {
+async fn a_notification_that_cannot_be_read_is_kept_with_a_warning() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.json");
     fs::write(
@@ -214,7 +214,7 @@ async fn a_message_that_cannot_be_read_is_kept_with_a_warning() {
     let store = store(&path);
     let snapshot = store.load().await.unwrap();
     assert_eq!(snapshot.warnings.len(), 2, "{:?}", snapshot.warnings);
-    assert!(snapshot.warnings[0].contains("a message on its way cannot be read and is not sent"));
+    assert!(snapshot.warnings[0].contains("a notification on its way cannot be read and is not sent"));
     let commit = Commit {
         epoch: snapshot.epoch,
         states: vec![("a".into(), MonitorState::default().into())],

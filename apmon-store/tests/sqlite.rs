@@ -114,7 +114,7 @@ fn result(monitor: &str, second: i64) -> CheckResult {
     }
 }
 
-/// Fills the database with a state, a message and a large history.
+/// Fills the database with a state, a notification and a large history.
 async fn fill(path: &Path) {
     let store = open(path);
     let mut commit = one_state(store.load().await.unwrap().epoch, "a", 3);
@@ -138,7 +138,7 @@ fn overwrite(path: &Path, from: u64, to: u64) {
 }
 
 #[tokio::test]
-async fn a_damaged_history_costs_no_state_and_no_message() {
+async fn a_damaged_history_costs_no_state_and_no_notification() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
     fill(&path).await;
@@ -155,7 +155,7 @@ async fn a_damaged_history_costs_no_state_and_no_message() {
     assert!(damaged.contains("; it was set aside as "), "{damaged}");
     assert!(
         left.ends_with(
-            "s.db was damaged: its states and messages could be read and are used, its history starts over"
+            "s.db was damaged: its states and notifications could be read and are used, its history starts over"
         ),
         "{left}"
     );
@@ -298,7 +298,7 @@ async fn an_invalid_value_costs_only_its_row() {
     assert_eq!((snapshot.monitors.len(), snapshot.outbox.len()), (1, 1));
     assert_eq!(snapshot.warnings.len(), 2, "{:?}", snapshot.warnings);
     assert!(snapshot.warnings[0].contains("monitor \"b\": "));
-    assert!(snapshot.warnings[1].contains("a message on its way cannot be read and is not sent"));
+    assert!(snapshot.warnings[1].contains("a notification on its way cannot be read and is not sent"));
 }
 
 #[cfg(unix)]

@@ -21,7 +21,7 @@ use crate::{IdleProbe, NullStore, RefusedProbe, ms, plan, print, receiver::Recei
 const STORM_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Makes all monitors fail at once, with one webhook that works and one that is down.
-/// State and messages are kept in a database in `folder`.
+/// State and notifications are kept in a database in `folder`.
 pub(crate) async fn storm(monitors: usize, folder: &Path) -> Result<(), Box<dyn Error>> {
     let probe: Arc<dyn Probe> = Arc::new(RefusedProbe);
     let watch = Stopwatch::start();
@@ -60,10 +60,10 @@ pub(crate) async fn storm(monitors: usize, folder: &Path) -> Result<(), Box<dyn 
         .clone();
     let expected = monitors * 2;
     let all = committed.iter().find(|(entries, _)| **entries >= expected);
-    let all = all.ok_or("not all messages were committed")?.1;
+    let all = all.ok_or("not all notifications were committed")?.1;
     let sent = receiver.requests();
     let (Some(first), Some(last)) = (sent.first(), sent.last()) else {
-        return Err("no message was sent".into());
+        return Err("no notification was sent".into());
     };
     print("all_committed", ms(*all - start));
     print("first_sent", ms(first.1 - start));
@@ -73,7 +73,7 @@ pub(crate) async fn storm(monitors: usize, folder: &Path) -> Result<(), Box<dyn 
     Ok(())
 }
 
-/// A store that records when how many messages had been committed.
+/// A store that records when how many notifications had been committed.
 struct RecordingStore {
     store: SqliteStore,
     watch: Stopwatch,

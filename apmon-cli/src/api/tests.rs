@@ -103,7 +103,7 @@ fn request(socket: &Path, method: &str, path: &str, body: &str) -> (u16, Value) 
     (status, serde_json::from_str(body).unwrap())
 }
 
-/// Waits until the monitor has been checked and its message refused.
+/// Waits until the monitor has been checked and its notification refused.
 fn until_refused(socket: &Path) -> SiteStatus {
     let watch = Stopwatch::start();
     loop {

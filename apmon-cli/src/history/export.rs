@@ -51,7 +51,7 @@ fn incident_cells(report: &IncidentReport, frame: &TimeFrame) -> Cells {
     cells[2] = report.is_open.to_string();
     cells[3] = report.kind().to_owned();
     cells[4] = incident.reason.clone().unwrap_or_default();
-    cells[5] = incident.messages.to_string();
+    cells[5] = incident.notifications.to_string();
     cells[6] = report.delivered.to_string();
     cells[7] = report.duration(frame.now).map(secs).unwrap_or_default();
     Cells {
@@ -163,7 +163,7 @@ fn as_json(report: &Report, frame: &TimeFrame) -> Value {
                 "ongoing": report.is_open,
                 "duration_secs": report.duration(frame.now).map(|time| time.as_secs_f64()),
                 "reason": report.incident.reason,
-                "messages": report.incident.messages,
+                "messages": report.incident.notifications,
                 "delivered": report.delivered,
             })
         })

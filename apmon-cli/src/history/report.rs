@@ -30,12 +30,12 @@ pub(super) struct Report {
     pub(super) all: Availability,
 }
 
-/// An incident, and how many of its messages were delivered.
+/// An incident, and how many of its notifications were delivered.
 pub(super) struct IncidentReport {
     pub(super) incident: Incident,
     /// Whether the incident is ongoing.
     pub(super) is_open: bool,
-    /// Messages delivered, on all channels.
+    /// Notifications delivered, on all channels.
     pub(super) delivered: u32,
 }
 

@@ -176,7 +176,7 @@ fn incidents<'a>(
                 },
                 report.duration(frame.now).map_or(String::new(), duration),
                 printable(report.kind()).into_owned(),
-                match (incident.messages, report.delivered) {
+                match (incident.notifications, report.delivered) {
                     (0, _) => "none".to_owned(),
                     (n, 0) => format!("{n} undelivered"),
                     (n, _) => n.to_string(),
@@ -190,7 +190,13 @@ fn incidents<'a>(
         return "\n\nno incidents".to_owned();
     }
     let head = [
-        "STARTED", "ENDED", "LASTED", "INCIDENT", "MESSAGES", "MONITOR", "REASON",
+        "STARTED",
+        "ENDED",
+        "LASTED",
+        "INCIDENT",
+        "NOTIFICATIONS",
+        "MONITOR",
+        "REASON",
     ];
     fit(&head, &mut rows, 5, 6);
     let mut text = format!("\n\n{}", render_filled(&head, &rows));

@@ -1,4 +1,4 @@
-//! `apmon notify retry`: retries undelivered messages now, for example after a
+//! `apmon notify retry`: retries undelivered notifications now, for example after a
 //! token was replaced or a proxy repaired.
 
 use std::{
@@ -44,15 +44,15 @@ pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
         Ok(answer) => {
             let answer: Value = serde_json::from_slice(&answer)?;
             match answer["messages"].as_u64().unwrap_or(0) {
-                0 => "no message is waiting".to_owned(),
-                1 => "1 message is being retried now".to_owned(),
-                n => format!("{n} messages are being retried now"),
+                0 => "no notification is waiting".to_owned(),
+                1 => "1 notification is being retried now".to_owned(),
+                n => format!("{n} notifications are being retried now"),
             }
         }
         Err(ApiError::NoDaemon) => match without_daemon(args, channel.as_deref(), &location)? {
-            0 => "no daemon is running, and no message is waiting".to_owned(),
-            1 => "no daemon is running; the next pass or start retries 1 message".to_owned(),
-            n => format!("no daemon is running; the next pass or start retries {n} messages"),
+            0 => "no daemon is running, and no notification is waiting".to_owned(),
+            1 => "no daemon is running; the next pass or start retries 1 notification".to_owned(),
+            n => format!("no daemon is running; the next pass or start retries {n} notifications"),
         },
         Err(error) => anyhow::bail!("{}: {error}", printable(&location.stem)),
     };
@@ -61,7 +61,7 @@ pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The id of the channel of this name. If the site file cannot be read, `channel`
-/// is taken as an id: the daemon may still have messages for it.
+/// is taken as an id: the daemon may still have notifications for it.
 fn id_of(config: &Path, channel: &str) -> String {
     let file = site::load(config).ok();
     let mut entries = file.iter().flat_map(|file| &file.channels);
@@ -69,9 +69,9 @@ fn id_of(config: &Path, channel: &str) -> String {
     entry.map_or_else(|| channel.to_owned(), |entry| entry.id.clone())
 }
 
-/// Makes all messages due at once in the state file, under its lock; otherwise a
-/// refused message would wait for half an hour even across a restart. Returns the
-/// number of waiting messages.
+/// Makes all notifications due at once in the state file, under its lock; otherwise a
+/// refused notification would wait for half an hour even across a restart. Returns the
+/// number of waiting notifications.
 fn without_daemon(args: &RetryArgs, channel: Option<&str>, location: &SiteLocation) -> anyhow::Result<usize> {
     let file = site::load(&args.config)?;
     let common = CommonArgs {

@@ -10,12 +10,12 @@ const ADDRESS: &str = "test";
 const REASON: &str = "this is a test, nothing is down";
 /// How long each outage of the test has lasted.
 const LASTED: Duration = Duration::from_secs(60);
-/// The time until the next reminder that the messages announce.
+/// The time until the next reminder that the notifications announce.
 const WAIT: Duration = Duration::from_secs(600);
 
 /// Every kind of notification about a monitor: an outage from its beginning to
 /// its end, a time without checks, and the removal of the monitor.
-pub(super) fn messages(site: &str) -> [Notification; 6] {
+pub(super) fn notifications(site: &str) -> [Notification; 6] {
     let now = SystemClock::new().now().wall;
     let zone = TimeZone::system();
     let samples = Samples {
@@ -29,7 +29,7 @@ pub(super) fn messages(site: &str) -> [Notification; 6] {
             zone: &zone,
         },
     };
-    samples.messages()
+    samples.notifications()
 }
 
 struct Samples<'a> {
@@ -39,46 +39,46 @@ struct Samples<'a> {
 }
 
 impl Samples<'_> {
-    fn messages(&self) -> [Notification; 6] {
+    fn notifications(&self) -> [Notification; 6] {
         let sentence = &self.sentence;
         let down = format!("test-{}", self.now.as_millisecond());
         let unknown = format!("{down}-unknown");
-        let reminded = |message| Notification {
+        let reminded = |notification| Notification {
             next_reminder: self.now.checked_add(WAIT).ok(),
-            ..message
+            ..notification
         };
         [
-            reminded(self.message(
+            reminded(self.notification(
                 NotificationKind::Outage,
                 (&down, 1),
                 Duration::ZERO,
                 sentence.outage(REASON, Duration::ZERO),
             )),
-            reminded(self.message(
+            reminded(self.notification(
                 NotificationKind::Reminder,
                 (&down, 2),
                 LASTED,
                 sentence.reminder(REASON, LASTED),
             )),
-            self.message(
+            self.notification(
                 NotificationKind::Recovery,
                 (&down, 3),
                 LASTED,
                 sentence.recovery(LASTED),
             ),
-            self.message(
+            self.notification(
                 NotificationKind::Unknown,
                 (&unknown, 1),
                 LASTED,
                 sentence.unknown(REASON, LASTED),
             ),
-            self.message(
+            self.notification(
                 NotificationKind::Known,
                 (&unknown, 2),
                 LASTED,
                 sentence.known(true, LASTED),
             ),
-            self.message(
+            self.notification(
                 NotificationKind::NoLongerWatched,
                 (&down, 4),
                 LASTED,
@@ -87,7 +87,7 @@ impl Samples<'_> {
         ]
     }
 
-    fn message(
+    fn notification(
         &self,
         kind: NotificationKind,
         (incident, number): (&str, u32),

@@ -10,8 +10,8 @@ use crate::{
     table::{WIDTH, cut, fit, render_filled},
 };
 
-/// How many undelivered messages are listed.
-const MESSAGES: usize = 5;
+/// How many undelivered notifications are listed.
+const SHOWN: usize = 5;
 
 /// Renders the whole status.
 pub(super) fn render(report: &SiteReport, zone: &TimeZone) -> String {
@@ -24,7 +24,7 @@ pub(super) fn render(report: &SiteReport, zone: &TimeZone) -> String {
         parts.push(channels(status, zone));
     }
     if !status.outbox.oldest.is_empty() {
-        parts.push(messages(status, zone));
+        parts.push(notifications(status, zone));
     }
     parts.join("\n\n")
 }
@@ -204,23 +204,28 @@ fn health(channel: &ChannelStatus, now: Timestamp) -> String {
     }
 }
 
-fn messages(status: &SiteStatus, zone: &TimeZone) -> String {
+fn notifications(status: &SiteStatus, zone: &TimeZone) -> String {
     let outbox = &status.outbox;
     let mut rows: Vec<Vec<String>> = outbox
         .oldest
         .iter()
-        .take(MESSAGES)
-        .map(|message| {
+        .take(SHOWN)
+        .map(|notification| {
             vec![
-                if message.refused { "refused" } else { "waiting" }.to_owned(),
-                printable(&message.channel).into_owned(),
-                timestamp(message.at, status.at, zone),
-                message.attempts.to_string(),
-                printable(&message.text).into_owned(),
+                if notification.refused {
+                    "refused"
+                } else {
+                    "waiting"
+                }
+                .to_owned(),
+                printable(&notification.channel).into_owned(),
+                timestamp(notification.at, status.at, zone),
+                notification.attempts.to_string(),
+                printable(&notification.text).into_owned(),
             ]
         })
         .collect();
-    let head = ["MESSAGE", "CHANNEL", "CREATED", "TRIES", "TEXT"];
+    let head = ["NOTIFICATION", "CHANNEL", "CREATED", "TRIES", "TEXT"];
     fit(&head, &mut rows, 1, 4);
     let mut text = render_filled(&head, &rows);
     let all = outbox.waiting + outbox.refused;

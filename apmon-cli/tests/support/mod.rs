@@ -277,8 +277,8 @@ pub fn sentence(line: &str) -> String {
     sentence.to_owned()
 }
 
-/// The message in a request to a JSON webhook.
-pub fn message_of(request: &Request) -> String {
+/// The notification in a request to a JSON webhook.
+pub fn notification_of(request: &Request) -> String {
     let body: serde_json::Value = serde_json::from_str(&request.body).unwrap();
     assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
     body["message"].as_str().unwrap().to_owned()

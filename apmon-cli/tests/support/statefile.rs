@@ -58,7 +58,7 @@ impl StateFile {
         fs::write(&self.0, format!("{value:#}\n")).unwrap();
     }
 
-    /// The messages in the outbox.
+    /// The notifications in the outbox.
     pub fn outbox(&self) -> Vec<Value> {
         self.read()["apmon"]["outbox"].as_array().unwrap().clone()
     }

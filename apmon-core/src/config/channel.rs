@@ -25,7 +25,7 @@ use crate::{
 #[non_exhaustive]
 pub struct ChannelOptions {
     /// A name for the channel: other channels refer to it in `then`, and it is
-    /// part of the channel's id (`webhook:NAME`), so that pending notifications
+    /// part of the channel's id (`webhook:NAME`), so that waiting notifications
     /// stay with their entry when entries change places. (An addition.)
     pub name: Option<Text>,
     /// The fallback: the `name` of another channel. It receives each notification

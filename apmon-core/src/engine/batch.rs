@@ -42,9 +42,13 @@ impl Unit {
             OVERHEAD + name.len() + kept.sum::<usize>() + counts
         });
         let entries = self.entries.iter().map(|entry| {
-            let message = &entry.notification;
+            let notification = &entry.notification;
             let addressed = entry.addressed.iter().map(String::len).sum::<usize>();
-            OVERHEAD + message.text.len() + message.monitor.len() + message.address.len() + addressed
+            OVERHEAD
+                + notification.text.len()
+                + notification.monitor.len()
+                + notification.address.len()
+                + addressed
         });
         state.sum::<usize>() + entries.sum::<usize>()
     }

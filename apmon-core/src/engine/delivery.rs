@@ -136,7 +136,7 @@ impl Deliveries {
     pub(super) fn drop_stale_reminders(&mut self, monitors: &Monitors, now: Now) {
         let dropped = self
             .outbox
-            .drop_reminders(|message| !monitors.has_outage(message));
+            .drop_reminders(|notification| !monitors.has_outage(notification));
         self.report_dropped(dropped, now);
     }
 
@@ -156,7 +156,7 @@ impl Deliveries {
         for entry in self.outbox.expire(now.mono) {
             tracing::error!(
                 channel = entry.channel,
-                "message given up after {} ({}): {}",
+                "notification given up after {} ({}): {}",
                 wording::duration(self.expire_after),
                 entry.last_error.as_deref().unwrap_or("no attempt was made"),
                 entry.notification.text
@@ -195,7 +195,7 @@ impl Deliveries {
         Some(DeliveryTask {
             key: entry.key(),
             notifier: Arc::clone(&channel.notifier),
-            message: self.with_lateness_note(&entry, now),
+            notification: self.with_lateness_note(&entry, now),
             timeout: channel.timeout.unwrap_or(self.timeout),
             channel: entry.channel,
         })
@@ -203,27 +203,27 @@ impl Deliveries {
 
     /// The notification as it is sent now: if it is late, it says so.
     fn with_lateness_note(&self, entry: &OutboxEntry, now: Now) -> Notification {
-        let mut message = entry.notification.clone();
+        let mut notification = entry.notification.clone();
         let decided = self.outbox.in_flight_decided(&entry.channel);
         let late = now.mono.since(decided.unwrap_or(now.mono));
         if late < LATE {
-            return message;
+            return notification;
         }
-        let what = match message.kind {
+        let what = match notification.kind {
             NotificationKind::Unknown | NotificationKind::Known => "unknown",
             _ => "down",
         };
-        let ended = match message.kind.ends_incident() {
-            true => Some(message.at),
-            false => message.ended,
+        let ended = match notification.kind.ends_incident() {
+            true => Some(notification.at),
+            false => notification.ended,
         };
-        let was = message
+        let was = notification
             .since
             .zip(ended)
             .map(|(began, ended)| (what, began, ended));
         let note = wording::lateness_note(was, late, now.wall, &self.zone);
-        message.text = format!("{} ({note})", message.text);
-        message
+        notification.text = format!("{} ({note})", notification.text);
+        notification
     }
 
     /// Processes the result of an attempt.
@@ -238,26 +238,26 @@ impl Deliveries {
         match self.outbox.finish(channel, key, result, now) {
             None => {}
             Some(AttemptResult::Delivered(entry)) => {
-                tracing::debug!(channel, key, "message delivered");
+                tracing::debug!(channel, key, "notification delivered");
                 self.record(&entry, DeliveryFate::Delivered, now);
             }
             Some(AttemptResult::Retried(entry)) => {
                 self.publish(&entry, None, now);
                 let error = entry.last_error.clone().unwrap_or_default();
                 if entry.attempts == 1 {
-                    tracing::warn!(channel, "message not delivered, trying again: {error}");
+                    tracing::warn!(channel, "notification not delivered, trying again: {error}");
                 } else {
                     tracing::debug!(
                         channel,
                         attempts = entry.attempts,
-                        "message not delivered yet: {error}"
+                        "notification not delivered yet: {error}"
                     );
                 }
             }
             Some(AttemptResult::Refused(entry)) => {
                 tracing::error!(
                     channel,
-                    "message refused ({}), kept for a later retry: {}",
+                    "notification refused ({}), kept for a later retry: {}",
                     entry.last_error.as_deref().unwrap_or_default(),
                     entry.notification.text
                 );
@@ -306,10 +306,10 @@ impl Deliveries {
                 known: self.routes.ids().map(str::to_owned).collect(),
             });
         }
-        let messages = self.outbox.retry(channel);
+        let notifications = self.outbox.retry(channel);
         let channel = channel.unwrap_or("all");
-        tracing::info!(channel, messages, "retrying messages on request");
-        Ok(messages)
+        tracing::info!(channel, notifications, "retrying notifications on request");
+        Ok(notifications)
     }
 
     /// Whether there is something for the next commit.

@@ -264,22 +264,24 @@ impl Monitors {
     }
 
     /// Whether the outage that a notification reports is the one of a running monitor.
-    pub(super) fn has_outage(&self, message: &Notification) -> bool {
-        let runtime = self.named(&message.monitor);
-        runtime.and_then(|(_, runtime)| runtime.state.own.incident.as_ref()) == Some(&message.incident)
+    pub(super) fn has_outage(&self, notification: &Notification) -> bool {
+        let runtime = self.named(&notification.monitor);
+        runtime.and_then(|(_, runtime)| runtime.state.own.incident.as_ref()) == Some(&notification.incident)
     }
 
     /// Notes that an incident has been announced to these channels as well. Returns the index
     /// of the monitor if its state has changed.
-    pub(super) fn announce(&mut self, message: &Notification, channels: &[String]) -> Option<usize> {
-        let index = *self.by_name.get(&message.monitor)?;
+    pub(super) fn announce(&mut self, notification: &Notification, channels: &[String]) -> Option<usize> {
+        let index = *self.by_name.get(&notification.monitor)?;
         let runtime = self.at_mut(index)?;
         let own = &runtime.state.own;
         // Not copied for nothing: a store may share it.
-        if !own.has_open_incident(&message.incident) || own.is_announced_to(&message.incident, channels) {
+        if !own.has_open_incident(&notification.incident)
+            || own.is_announced_to(&notification.incident, channels)
+        {
             return None;
         }
-        route::announce(&mut Arc::make_mut(&mut runtime.state).own, message, channels).then_some(index)
+        route::announce(&mut Arc::make_mut(&mut runtime.state).own, notification, channels).then_some(index)
     }
 
     /// Takes the next monitor for which something is due by `now`. Its actions follow from

@@ -168,9 +168,9 @@ impl Outbox {
 
     /// Prepares for a new notification: refused ones of the same incident are retried before
     /// it.
-    pub(super) fn release_incident(&mut self, message: &Notification) {
+    pub(super) fn release_incident(&mut self, notification: &Notification) {
         for queue in self.queues.values_mut() {
-            for position in queue.positions(&message.incident) {
+            for position in queue.positions(&notification.incident) {
                 if queue.item(position).is_some_and(|item| item.deferred.is_some()) {
                     queue.defer(position, None);
                 }
@@ -179,10 +179,10 @@ impl Outbox {
     }
 
     /// Holds a notification until the given moment, or until its incident is released.
-    pub(super) fn hold(&mut self, message: &Notification, until: Mono) {
+    pub(super) fn hold(&mut self, notification: &Notification, until: Mono) {
         for queue in self.queues.values_mut() {
-            for position in queue.positions(&message.incident) {
-                let is_it = |item: &Item| item.entry.notification.id == message.id;
+            for position in queue.positions(&notification.incident) {
+                let is_it = |item: &Item| item.entry.notification.id == notification.id;
                 if queue.item(position).is_some_and(is_it) {
                     queue.defer(position, Some(until));
                     if let Some(item) = queue.item_mut(position) {
@@ -327,23 +327,23 @@ impl Outbox {
     }
 
     /// Whether a notification waits for this channel.
-    pub(super) fn contains(&self, channel: &str, message: &Notification) -> bool {
+    pub(super) fn contains(&self, channel: &str, notification: &Notification) -> bool {
         let queue = self.queues.get(channel);
         let mut same = queue
             .into_iter()
-            .flat_map(|queue| queue.of_incident(&message.incident));
-        same.any(|item| item.entry.notification.id == message.id)
+            .flat_map(|queue| queue.of_incident(&notification.incident));
+        same.any(|item| item.entry.notification.id == notification.id)
     }
 
     /// Sets the channels that get a notification.
-    pub(super) fn set_addressed(&mut self, message: &Notification, addressed: &[String]) {
+    pub(super) fn set_addressed(&mut self, notification: &Notification, addressed: &[String]) {
         for queue in self.queues.values_mut() {
-            for position in queue.positions(&message.incident) {
+            for position in queue.positions(&notification.incident) {
                 let Some(item) = queue.item_mut(position) else {
                     continue;
                 };
                 let entry = &mut item.entry;
-                if entry.notification.id == message.id && entry.addressed != addressed {
+                if entry.notification.id == notification.id && entry.addressed != addressed {
                     entry.addressed = addressed.to_vec();
                     queue.mark_unsaved(position);
                 }
@@ -375,17 +375,17 @@ impl Outbox {
     pub(super) fn retry(&mut self, channel: Option<&str>) -> usize {
         let queues = self.queues.iter_mut();
         let wanted = queues.filter(|(id, _)| channel.is_none_or(|channel| channel == id.as_str()));
-        let mut messages = 0;
+        let mut notifications = 0;
         for (_, queue) in wanted {
             queue.failures = 0;
             queue.not_before = None;
             queue.release_all();
             for item in queue.items_mut() {
                 item.tries = 0;
-                messages += 1;
+                notifications += 1;
             }
         }
-        messages
+        notifications
     }
 
     /// Removes the entries for which `gone` is true, except those in flight.

@@ -47,7 +47,7 @@ pub(super) struct MonitorRuntime {
     /// version.
     pub(super) generation: u64,
     pub(super) check_phase: CheckPhase,
-    /// Regular slots that were missed.
+    /// Regular checks that were missed.
     pub(super) missed: u64,
     timing: Timing,
     retry: Option<Mono>,
@@ -65,7 +65,7 @@ pub(super) struct MonitorRuntime {
 
 /// How the next regular check is scheduled.
 enum Timing {
-    /// In a daemon: the grid and its next slot.
+    /// In a daemon: the grid and its next due time.
     Grid { grid: Grid, next: Mono },
     /// In a pass: at most one regular check, and the moment of the next one, beyond which a
     /// retry must not wait.
@@ -211,7 +211,7 @@ impl MonitorRuntime {
     pub(super) fn renew(&mut self, monitor: Arc<dyn Monitor>, now: Now, grid: Grid) {
         let (old, new) = (&self.monitor.watch().policy, &monitor.watch().policy);
         if old.check_every != new.check_every && matches!(self.timing, Timing::Grid { .. }) {
-            let next = grid.slot_after(now.mono);
+            let next = grid.due_after(now.mono);
             self.timing = Timing::Grid { grid, next };
         }
         let period = |policy: &Policy| policy.heartbeat.as_ref().map(|heartbeat| heartbeat.every);
@@ -295,11 +295,11 @@ impl MonitorRuntime {
             Timing::Grid { grid, next } => {
                 if *next <= now {
                     self.missed += grid.missed(*next, now);
-                    *next = grid.slot_after(now);
+                    *next = grid.due_after(now);
                 }
-                // A check for the heartbeat also serves the regular slots up to it.
+                // A check for the heartbeat also serves the regular checks up to it.
                 if let Some(due) = heartbeat_due.filter(|due| *next <= *due) {
-                    *next = grid.slot_after(due);
+                    *next = grid.due_after(due);
                 }
             }
         }
@@ -352,14 +352,14 @@ impl MonitorRuntime {
         effects
     }
 
-    /// Ends its check, and moves on to the next slot.
+    /// Ends its check, and moves on to the next due time.
     pub(super) fn end_check(&mut self, now: Now) {
         self.check_phase = CheckPhase::Idle;
         if let Timing::Grid { grid, next } = &mut self.timing
             && *next <= now.mono
         {
             self.missed += grid.missed(*next, now.mono) + 1;
-            *next = grid.slot_after(now.mono);
+            *next = grid.due_after(now.mono);
         }
     }
 

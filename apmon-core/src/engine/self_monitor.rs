@@ -49,7 +49,7 @@ pub(super) enum HealthProblem {
     /// State is not being saved.
     StateUnsaved,
     /// A notification has not been delivered for this long.
-    StuckMessage(Duration),
+    StuckNotification(Duration),
 }
 
 impl SelfMonitor {
@@ -161,7 +161,7 @@ impl SelfMonitor {
         let stuck = delivery.stuck_since().map(|since| now.mono.since(since));
         stuck
             .filter(|stuck| *stuck >= STUCK)
-            .map(HealthProblem::StuckMessage)
+            .map(HealthProblem::StuckNotification)
     }
 
     /// Whether a request is in flight.
@@ -209,9 +209,9 @@ impl fmt::Display for HealthProblem {
             Self::NoChecks => f.write_str("nothing has been checked yet"),
             Self::LateChecks(lag) => write!(f, "checks start {:.1} secs late", lag.as_secs_f64()),
             Self::StateUnsaved => f.write_str("state cannot be saved"),
-            Self::StuckMessage(by) => write!(
+            Self::StuckNotification(by) => write!(
                 f,
-                "a message has not been delivered for {}",
+                "a notification has not been delivered for {}",
                 wording::duration(*by)
             ),
         }

@@ -146,12 +146,12 @@ pub struct OutboxStatus {
     /// Those that were refused; they are kept and retried.
     pub refused: usize,
     /// The oldest of all, at most twenty.
-    pub oldest: Vec<MessageStatus>,
+    pub oldest: Vec<NotificationStatus>,
 }
 
 /// One undelivered notification of one channel.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct MessageStatus {
+pub struct NotificationStatus {
     /// The channel's id.
     pub channel: String,
     /// The notification's id.
@@ -268,21 +268,21 @@ impl OutboxStatus {
             oldest: oldest
                 .into_iter()
                 .take(MAX_SHOWN)
-                .map(MessageStatus::of)
+                .map(NotificationStatus::of)
                 .collect(),
         }
     }
 }
 
-impl MessageStatus {
+impl NotificationStatus {
     fn of(entry: &OutboxEntry) -> Self {
-        let message = &entry.notification;
+        let notification = &entry.notification;
         Self {
             channel: entry.channel.clone(),
-            id: message.id.clone(),
-            monitor: message.monitor.clone(),
-            text: message.text.clone(),
-            at: message.at,
+            id: notification.id.clone(),
+            monitor: notification.monitor.clone(),
+            text: notification.text.clone(),
+            at: notification.at,
             attempts: entry.attempts,
             refused: entry.refused,
             last_error: entry.last_error.clone(),

@@ -120,14 +120,14 @@ pub(super) struct DeliveryTask {
     pub(super) channel: String,
     pub(super) key: String,
     pub(super) notifier: Arc<dyn Notifier>,
-    pub(super) message: Notification,
+    pub(super) notification: Notification,
     pub(super) timeout: Duration,
 }
 
 impl DeliveryTask {
     pub(super) async fn run(self) -> TaskResult {
-        let attempt =
-            AssertUnwindSafe(async { self.notifier.deliver(&self.message, &self.key).await }).catch_unwind();
+        let attempt = AssertUnwindSafe(async { self.notifier.deliver(&self.notification, &self.key).await })
+            .catch_unwind();
         let result = attempt_result(tokio::time::timeout(self.timeout + GRACE, attempt).await);
         TaskResult::Delivery {
             channel: self.channel,

@@ -1,13 +1,13 @@
 //! Decides which notifications to send after a check, when a reminder is due, and when a monitor
 //! is removed.
 
-mod message;
+mod notification;
 
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use self::message::MessageBuilder;
+use self::notification::NotificationBuilder;
 use super::{
     condition::Condition,
     effects::{Effects, FinishedCheck, StateChange},
@@ -62,7 +62,7 @@ pub fn after_check(
     check: FinishedCheck<'_>,
     now: Now,
 ) -> Effects {
-    let builder = MessageBuilder { context, watch, now };
+    let builder = NotificationBuilder { context, watch, now };
     let (before, condition) = (StateBefore::of(state), Condition::of(state));
     let mut notifications = Vec::new();
     state.last_checked = Some(check.started.wall);
@@ -78,14 +78,14 @@ pub fn after_check(
     match (check.verdict, check.failure) {
         (Verdict::Unknown, failure) => {
             let reason = failure.map_or("no reason given", |failure| failure.reason.as_str());
-            notifications.extend(builder.unknown_message(state, reason));
+            notifications.extend(builder.unknown_notification(state, reason));
         }
         (verdict, failure) => {
             if verdict == Verdict::Up {
                 state.last_response_time = check.latency;
             }
             state.error_reason = failure.map(|failure| failure.reason.clone());
-            notifications.extend(builder.known_message(state, verdict == Verdict::Up));
+            notifications.extend(builder.known_notification(state, verdict == Verdict::Up));
         }
     }
     match transition {
@@ -96,15 +96,15 @@ pub fn after_check(
             state.mono.notified = None;
             state.notified_count = 0;
             state.own.incident = Some(builder.incident_id("outage"));
-            notifications.extend(builder.outage_message(state));
+            notifications.extend(builder.outage_notification(state));
         }
-        Some(Transition::Recovery) => notifications.extend(builder.recovery_message(state)),
+        Some(Transition::Recovery) => notifications.extend(builder.recovery_notification(state)),
         _ => {}
     }
     let alarms_off = state.health().is_down() && !watch.policy.alarms;
     let since = state.own.alarms_off_since.or(Some(now.wall));
     state.own.alarms_off_since = since.filter(|_| alarms_off);
-    notifications.extend(builder.notice_messages(check.notices));
+    notifications.extend(builder.notice_notifications(check.notices));
     let is_urgent =
         !notifications.is_empty() || matches!(transition, Some(Transition::Outage | Transition::Recovery));
     let mut effects = Effects {
@@ -155,7 +155,7 @@ fn address(
     let routes = &context.routes;
     let notifications = notifications.into_iter();
     effects.notifications = notifications
-        .map(|message| routes.address(message, policy, &mut state.own))
+        .map(|notification| routes.address(notification, policy, &mut state.own))
         .collect();
 }
 
@@ -198,24 +198,24 @@ pub fn remind(context: &RuleContext, watch: &Watch, state: &mut MonitorState, no
         return effects;
     }
     let had_incident = state.own.incident.is_some();
-    let Some(message) = (MessageBuilder { context, watch, now }).outage_message(state) else {
+    let Some(notification) = (NotificationBuilder { context, watch, now }).outage_notification(state) else {
         return effects;
     };
     if context.keeps_history {
-        effects.history = record::reminder(&message, state.error_reason.as_deref(), now);
+        effects.history = record::reminder(&notification, state.error_reason.as_deref(), now);
     }
     if !had_incident {
         effects.opened.extend(state.own.incident.clone());
     }
     effects.state = StateChange::Urgent;
-    address(&mut effects, [message], context, &watch.policy, state);
+    address(&mut effects, [notification], context, &watch.policy, state);
     effects
 }
 
 /// Decides what follows from the removal of a monitor from the site file: its incidents end,
 /// and a notification is sent if it was down and that had been announced.
 pub fn removed(context: &RuleContext, watch: &Watch, state: &mut MonitorState, now: Now) -> Effects {
-    let builder = MessageBuilder { context, watch, now };
+    let builder = NotificationBuilder { context, watch, now };
     let before = state.clone();
     state.own.removed_at = Some(now.wall);
     let down = state.health().is_down();
@@ -234,7 +234,7 @@ pub fn removed(context: &RuleContext, watch: &Watch, state: &mut MonitorState, n
     state.own.up_since = None;
     state.own.alarms_off_since = None;
     state.mono = MonoTimes::default();
-    let message = (down && number > 1 && watch.policy.alarms).then(|| {
+    let notification = (down && number > 1 && watch.policy.alarms).then(|| {
         builder.notification(
             NotificationKind::NoLongerWatched,
             incident.unwrap_or_else(|| builder.incident_id("outage")),
@@ -252,9 +252,9 @@ pub fn removed(context: &RuleContext, watch: &Watch, state: &mut MonitorState, n
     };
     incidents(&mut effects, &StateBefore::of(&before), state);
     if context.keeps_history {
-        effects.history = record::removal(&watch.name, &before, message.is_some(), now);
+        effects.history = record::removal(&watch.name, &before, notification.is_some(), now);
     }
-    address(&mut effects, message, context, &watch.policy, state);
+    address(&mut effects, notification, context, &watch.policy, state);
     effects
 }
 

@@ -14,7 +14,7 @@ const JITTER: f64 = 0.2;
 
 /// The pause after the attempt that follows `failures` failed ones: 1 s, doubled by each
 /// failure up to 5 minutes, and up to a fifth shorter. The reduction depends only on the count
-/// and on `key`, such as that of the message.
+/// and on `key`, such as that of the notification.
 #[must_use]
 pub(crate) fn pause(failures: u32, key: &str) -> Duration {
     let pause = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST);

@@ -23,7 +23,7 @@ const LONGEST_PASS_INTERVAL: Duration = Duration::from_secs(900);
 pub(super) struct StateBefore {
     pub(super) incident: Option<String>,
     reason: Option<String>,
-    messages: u32,
+    notifications: u32,
     pub(super) unknown_since: Option<Timestamp>,
     pub(super) unknown_incident: Option<String>,
     alarms_off_since: Option<Timestamp>,
@@ -34,7 +34,7 @@ impl StateBefore {
         Self {
             incident: state.own.incident.clone(),
             reason: state.error_reason.clone().filter(|_| state.health().is_down()),
-            messages: state.notified_count,
+            notifications: state.notified_count,
             unknown_since: state.own.unknown_since,
             unknown_incident: state.own.unknown_incident.clone(),
             alarms_off_since: state.own.alarms_off_since,
@@ -54,14 +54,14 @@ pub(super) fn check(
     let mut rows = Records::default();
     rows.results.push_back(result(state, watch, check, is_pass, now));
     stretches(&mut rows, &watch.name, &before, state, now);
-    let outage = |id: String, ended: Option<Timestamp>, messages: u32| Incident {
+    let outage = |id: String, ended: Option<Timestamp>, notifications: u32| Incident {
         id,
         monitor: watch.name.clone(),
         kind: IncidentKind::Outage,
         started: state.last_alarm_started.unwrap_or(now.wall),
         ended,
         reason: state.error_reason.clone(),
-        messages,
+        notifications,
     };
     // Outages are recorded whether or not notifications are sent; everything else is an
     // incident once a notification is sent.
@@ -78,24 +78,25 @@ pub(super) fn check(
             .clone()
             .map(|id| outage(id, None, state.notified_count)),
         Some(Transition::Recovery) => before.incident.clone().map(|id| {
-            let notified = notifications().any(|message| message.kind == NotificationKind::Recovery);
+            let notified =
+                notifications().any(|notification| notification.kind == NotificationKind::Recovery);
             Incident {
                 reason: before.reason.clone(),
-                ..outage(id, Some(now.wall), before.messages + u32::from(notified))
+                ..outage(id, Some(now.wall), before.notifications + u32::from(notified))
             }
         }),
         _ => None,
     };
     rows.incidents.extend(incident);
-    for message in notifications() {
-        let (started, reason) = match &message.kind {
+    for notification in notifications() {
+        let (started, reason) = match &notification.kind {
             NotificationKind::Outage | NotificationKind::Recovery => continue,
             NotificationKind::Known => (before.unknown_since, None),
             NotificationKind::Unknown => (state.own.unknown_since, state.error_reason.as_deref()),
             _ => (None, None),
         };
         rows.incidents
-            .push_back(incident_of(message, started, reason, now));
+            .push_back(incident_of(notification, started, reason, now));
     }
     // Also while alarms are off.
     rows.port_changes
@@ -134,10 +135,10 @@ fn result(
 }
 
 /// The row of another notification of an outage.
-pub(super) fn reminder(message: &Notification, reason: Option<&str>, now: Now) -> Records {
+pub(super) fn reminder(notification: &Notification, reason: Option<&str>, now: Now) -> Records {
     let mut rows = Records::default();
     rows.incidents
-        .push_back(incident_of(message, message.since, reason, now));
+        .push_back(incident_of(notification, notification.since, reason, now));
     rows
 }
 
@@ -159,7 +160,7 @@ pub(super) fn removal(monitor: &str, before: &MonitorState, notified: bool, now:
         started: before.last_alarm_started.unwrap_or(now.wall),
         ended: Some(now.wall),
         reason: before.error_reason.clone(),
-        messages: before.notified_count + u32::from(notified),
+        notifications: before.notified_count + u32::from(notified),
     }));
     rows
 }
@@ -186,28 +187,28 @@ fn stretches(rows: &mut Records, monitor: &str, before: &StateBefore, state: &Mo
 }
 
 fn incident_of(
-    message: &Notification,
+    notification: &Notification,
     started: Option<Timestamp>,
     reason: Option<&str>,
     now: Now,
 ) -> Incident {
-    let over = message.kind.ends_outage()
+    let over = notification.kind.ends_outage()
         || matches!(
-            message.kind,
+            notification.kind,
             NotificationKind::Known | NotificationKind::Notice(_)
         );
-    let reason = match (&message.kind, reason) {
+    let reason = match (&notification.kind, reason) {
         // Its text is all there is.
-        (NotificationKind::Notice(_), None) => Some(message.text.clone()),
+        (NotificationKind::Notice(_), None) => Some(notification.text.clone()),
         (_, reason) => reason.map(str::to_owned),
     };
     Incident {
-        id: message.incident.clone(),
-        monitor: message.monitor.clone(),
-        kind: IncidentKind::of(&message.kind),
+        id: notification.incident.clone(),
+        monitor: notification.monitor.clone(),
+        kind: IncidentKind::of(&notification.kind),
         started: started.unwrap_or(now.wall),
         ended: over.then_some(now.wall),
         reason,
-        messages: message.number,
+        notifications: notification.number,
     }
 }

@@ -171,13 +171,13 @@ impl Routes {
         own: Option<&OwnState>,
         ends_too: bool,
     ) -> FallbackDecision {
-        let message = &entry.notification;
-        if !self.takes(to, &message.kind, policy) {
+        let notification = &entry.notification;
+        if !self.takes(to, &notification.kind, policy) {
             return FallbackDecision::NotTaken;
         }
-        let alarms_off = message.kind.is_ongoing() && !policy.alarms;
+        let alarms_off = notification.kind.is_ongoing() && !policy.alarms;
         let has_it = entry.addressed.iter().any(|id| id == to);
-        if alarms_off || has_it || is_outdated_for(to, message, own, ends_too) {
+        if alarms_off || has_it || is_outdated_for(to, notification, own, ends_too) {
             return FallbackDecision::Skip;
         }
         FallbackDecision::Send
@@ -187,25 +187,25 @@ impl Routes {
 /// Whether a notification that waited for another channel would leave a wrong impression on
 /// channel `to`: the incident that it reports has ended, and the end went elsewhere (unless
 /// `ends_too`: it is sent along); or something newer was announced there.
-fn is_outdated_for(to: &str, message: &Notification, own: Option<&OwnState>, ends_too: bool) -> bool {
-    let has_open = own.is_some_and(|own| own.has_open_incident(&message.incident));
-    if has_open || matches!(message.kind, NotificationKind::Notice(_)) {
+fn is_outdated_for(to: &str, notification: &Notification, own: Option<&OwnState>, ends_too: bool) -> bool {
+    let has_open = own.is_some_and(|own| own.has_open_incident(&notification.incident));
+    if has_open || matches!(notification.kind, NotificationKind::Notice(_)) {
         return false;
     }
-    let is_over = message.kind.is_ongoing() && !ends_too;
+    let is_over = notification.kind.is_ongoing() && !ends_too;
     let newer = own.and_then(|own| own.announced_to.get(own.incident.as_ref()?));
     is_over || newer.is_some_and(|announced_to| announced_to.iter().any(|other| other == to))
 }
 
 /// Notes that an incident that is still open has been announced to these channels, which
 /// therefore get its end as well. Returns whether that is new.
-pub(crate) fn announce(own: &mut OwnState, message: &Notification, channels: &[String]) -> bool {
-    let is_new = message.kind.is_ongoing()
+pub(crate) fn announce(own: &mut OwnState, notification: &Notification, channels: &[String]) -> bool {
+    let is_new = notification.kind.is_ongoing()
         && !channels.is_empty()
-        && own.has_open_incident(&message.incident)
-        && !own.is_announced_to(&message.incident, channels);
+        && own.has_open_incident(&notification.incident)
+        && !own.is_announced_to(&notification.incident, channels);
     if is_new {
-        own.add_announced(&message.incident, channels);
+        own.add_announced(&notification.incident, channels);
     }
     is_new
 }
@@ -216,7 +216,7 @@ mod tests {
 
     use super::*;
 
-    fn message(kind: NotificationKind) -> Notification {
+    fn notification(kind: NotificationKind) -> Notification {
         Notification {
             id: "i-1".into(),
             incident: "i".into(),
@@ -263,11 +263,11 @@ mod tests {
     #[test]
     fn a_fallback_gets_only_the_end_of_what_was_announced_to_it() {
         let (routes, policy, mut own) = (routes(), Policy::default(), open());
-        let outage = routes.address(message(NotificationKind::Outage), &policy, &mut own);
+        let outage = routes.address(notification(NotificationKind::Outage), &policy, &mut own);
         assert_eq!(outage.recipients, ["hook"]);
         assert!(announce(&mut own, &outage.notification, &["mail".to_owned()]));
         own.incident = None;
-        let end = routes.address(message(NotificationKind::Recovery), &policy, &mut own);
+        let end = routes.address(notification(NotificationKind::Recovery), &policy, &mut own);
         assert_eq!(end.recipients, ["hook", "mail"]);
         assert!(own.announced_to.is_empty());
     }
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn nothing_has_a_recipient_while_notifications_are_off() {
         let (routes, policy, mut own) = (routes().switched_off(), Policy::default(), open());
-        let outage = routes.address(message(NotificationKind::Outage), &policy, &mut own);
+        let outage = routes.address(notification(NotificationKind::Outage), &policy, &mut own);
         assert!(outage.recipients.is_empty() && own.announced_to.is_empty());
     }
 
@@ -289,7 +289,7 @@ mod tests {
         };
         let entry = |kind, addressed: &[&str]| {
             let addressed = addressed.iter().map(|id| (*id).to_owned()).collect();
-            OutboxEntry::new("hook", message(kind), addressed)
+            OutboxEntry::new("hook", notification(kind), addressed)
         };
         let outage = entry(NotificationKind::Outage, &["hook"]);
         let had_it = entry(NotificationKind::Outage, &["hook", "mail"]);

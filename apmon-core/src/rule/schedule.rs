@@ -1,4 +1,4 @@
-//! When to check next: a fixed grid on the monotonic clock. Missed slots are skipped and
+//! When to check next: a fixed grid on the monotonic clock. Missed checks are skipped and
 //! counted, never caught up with; phases are spread over the interval so that thousands of
 //! monitors do not fire together.
 
@@ -31,7 +31,7 @@ pub(crate) fn phase(site: &str, name: &str) -> f64 {
     fraction
 }
 
-/// A monitor's grid: slots at `origin + k * interval`.
+/// A monitor's grid: checks are due at `origin + k * interval`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Grid {
     origin: Mono,
@@ -56,9 +56,9 @@ impl Grid {
         start.plus(interval.min(FIRST_ROUND).mul_f64(phase))
     }
 
-    /// The first slot later than `after`.
+    /// The first due time later than `after`.
     #[must_use]
-    pub(crate) fn slot_after(&self, after: Mono) -> Mono {
+    pub(crate) fn due_after(&self, after: Mono) -> Mono {
         if after < self.origin {
             return self.origin;
         }
@@ -67,10 +67,10 @@ impl Grid {
         Mono::from_nanos(self.origin.nanos().saturating_add(passed.saturating_mul(step)))
     }
 
-    /// The number of missed slots: those after `due` and not after `now`.
+    /// The number of missed due times: those after `due` and not after `now`.
     #[must_use]
     pub(crate) fn missed(&self, due: Mono, now: Mono) -> u64 {
-        let first = self.slot_after(due);
+        let first = self.due_after(due);
         if first > now {
             return 0;
         }
@@ -84,7 +84,7 @@ fn nanos(duration: Duration) -> i64 {
 }
 
 /// When a monitor in a soft state is checked again: `retry` after the failed check ended, or at
-/// its next regular slot if that is sooner.
+/// its next regular check if that is sooner.
 #[must_use]
 pub(crate) fn retry_at(ended: Mono, retry: Duration, regular: Mono) -> Mono {
     ended.plus(retry).min(regular)
@@ -136,9 +136,9 @@ mod tests {
     #[test]
     fn slots_are_fixed_and_missed_ones_are_counted() {
         let grid = Grid::new(at(0), 10 * SECOND, 0.5);
-        assert_eq!(grid.slot_after(at(0)), at(5));
-        assert_eq!(grid.slot_after(at(5)), at(15));
-        assert_eq!(grid.slot_after(at(14)), at(15));
+        assert_eq!(grid.due_after(at(0)), at(5));
+        assert_eq!(grid.due_after(at(5)), at(15));
+        assert_eq!(grid.due_after(at(14)), at(15));
         assert_eq!(grid.missed(at(5), at(14)), 0);
         assert_eq!(grid.missed(at(5), at(15)), 1);
         assert_eq!(grid.missed(at(5), at(44)), 3);
@@ -186,12 +186,12 @@ mod tests {
             let interval = Duration::from_millis(millis);
             let grid = Grid::new(Mono::from_nanos(start), interval, phase);
             let after = Mono::from_nanos(after);
-            let slot = grid.slot_after(after);
-            prop_assert!(slot > after);
+            let due = grid.due_after(after);
+            prop_assert!(due > after);
             if after >= Mono::from_nanos(start).plus(interval) {
-                prop_assert!(slot.since(after) <= interval);
+                prop_assert!(due.since(after) <= interval);
             }
-            prop_assert_eq!(grid.slot_after(slot), slot.plus(interval));
+            prop_assert_eq!(grid.due_after(due), due.plus(interval));
         }
     }
 }

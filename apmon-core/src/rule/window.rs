@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! notify_every 8 s, after_every_n 4
-//! message 1 |---3.5---| 2 |----6----| 3 |-----7.5-----| 4 |------8------| 5 ...
-//! message 1 |---3.5---|..... quiet for 6 s ....| counting starts again
+//! notification 1 |---3.5---| 2 |----6----| 3 |-----7.5-----| 4 |------8------| 5 ...
+//! notification 1 |---3.5---|..... quiet for 6 s ....| counting starts again
 //! ```
 
 use std::time::Duration;

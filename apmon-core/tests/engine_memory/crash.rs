@@ -42,7 +42,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..30)
 }
 
-/// Every change in the baseline on disk was sent, or its message is on disk too.
+/// Every change in the baseline on disk was sent, or its notification is on disk too.
 fn assert_none_is_lost(site: &Site) {
     let mut texts = site.recorder.texts();
     let outbox = site.store.outbox();
@@ -59,7 +59,7 @@ fn assert_none_is_lost(site: &Site) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A change is in the baseline on disk only together with its message:
+    /// A change is in the baseline on disk only together with its notification:
     /// whenever the process is killed, none is lost.
     #[test]
     fn no_change_is_lost_whenever_the_process_is_killed(steps in steps()) {
@@ -101,7 +101,7 @@ proptest! {
             let daemon = start();
             // Longer than the longest pause between two attempts.
             sleep(330).await;
-            assert!(site.store.outbox().len() < 3, "waiting messages were sent");
+            assert!(site.store.outbox().len() < 3, "waiting notifications were sent");
             assert!(daemon.stop().await.saved);
             assert_none_is_lost(&site);
             assert!(count(&stored_memory(&site.store)) > 5);

@@ -88,7 +88,7 @@ fn no_reminder_is_sent_after_an_end_that_was_not_announced() {
 }
 
 #[test]
-fn a_monitor_taken_out_at_a_restart_is_announced_after_waiting_messages() {
+fn a_monitor_taken_out_at_a_restart_is_announced_after_waiting_notifications() {
     assert_no_complaints(&[
         Receiver(0, BusyFor(600)),
         Target(1, Silent),
@@ -127,7 +127,7 @@ fn a_monitor_that_comes_back_while_the_disk_fails_has_its_new_state() {
 
 /// An attempt still hangs when its channel is taken out and put back.
 #[test]
-fn a_channel_that_comes_back_has_one_message_under_way() {
+fn a_channel_that_comes_back_has_one_notification_under_way() {
     assert_no_complaints(&[
         Receiver(2, AcceptsAndHangs),
         Target(0, Down),

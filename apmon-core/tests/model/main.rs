@@ -1,6 +1,6 @@
 //! Any interleaving of observations, deliveries, failures, crashes and edits of
 //! the site file, in virtual time: no alert is lost, and no receiver's last
-//! message is wrong.
+//! notification is wrong.
 //!
 //! The engine is the real one. [`reference`] works out from the observations
 //! which notifications must be sent, and complains. A case that failed once is
@@ -34,10 +34,10 @@ use setup::{CHANNELS, ChannelSpec, MONITORS, Setup};
 use step::{Answer, Apply, Condition, Disk, End, Ending, Step, steps};
 use store::FaultyStore;
 
-/// Shorter than the time after which messages expire.
+/// Shorter than the time after which notifications expire.
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
 /// When everything works again, everything has arrived after this: a refused
-/// message waits for half an hour, and so does a channel that was asked to.
+/// notification waits for half an hour, and so does a channel that was asked to.
 const AFTERMATH: u64 = 75 * 60;
 
 /// Everything outside the process: its targets, its receivers, its disk.
@@ -230,7 +230,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_no_alert_is_lost_and_every_last_message_is_right(steps in steps()) {
+    fn whatever_happens_no_alert_is_lost_and_every_last_notification_is_right(steps in steps()) {
         let complaints = play(&steps);
         prop_assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     }

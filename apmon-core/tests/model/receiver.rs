@@ -33,11 +33,11 @@ impl Notifier for Receiver {
             let permission = self.store.may_be_sent(key, decided);
             reference.attempted(self.id, notification, key, permission)
         };
-        let Some(message) = attempt else {
-            return Err(DeliveryError::retryable("an unexpected message"));
+        let Some(notification) = attempt else {
+            return Err(DeliveryError::retryable("an unexpected notification"));
         };
         let _guard = DeliveryGuard::new(self);
-        let accept = || self.reference.lock().unwrap().received(self.id, message);
+        let accept = || self.reference.lock().unwrap().received(self.id, notification);
         let answer = *self.answer.lock().unwrap();
         match answer {
             Answer::Accepts => accept(),
@@ -46,7 +46,7 @@ impl Notifier for Receiver {
                 accept();
             }
             Answer::Refuses => {
-                self.reference.lock().unwrap().refused(self.id, message);
+                self.reference.lock().unwrap().refused(self.id, notification);
                 return Err(DeliveryError::permanent("400"));
             }
             Answer::Busy => return Err(DeliveryError::retryable("503")),
@@ -66,7 +66,7 @@ impl Notifier for Receiver {
                 std::future::pending().await
             }
         }
-        self.reference.lock().unwrap().confirmed(self.id, message);
+        self.reference.lock().unwrap().confirmed(self.id, notification);
         Ok(())
     }
 }

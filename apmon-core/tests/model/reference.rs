@@ -44,7 +44,7 @@ pub struct ExpectedState {
     removed: bool,
     /// `alarms` and `email` at the last check.
     switches: Option<(bool, bool)>,
-    /// The number of messages decided.
+    /// The number of notifications decided.
     decided: usize,
 }
 
@@ -66,7 +66,7 @@ impl ExpectedState {
     }
 }
 
-/// Whether a message may be handed to a channel.
+/// Whether a notification may be handed to a channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Permission {
     OnDisk,
@@ -79,21 +79,21 @@ pub enum Permission {
 struct Monitor {
     now: ExpectedState,
     on_disk: ExpectedState,
-    /// All its messages, in the order in which they were decided, without those
+    /// All its notifications, in the order in which they were decided, without those
     /// that were not on disk when the process that decided them ended.
-    messages: Vec<usize>,
+    notifications: Vec<usize>,
 }
 
-/// An incident, whose messages share an id.
+/// An incident, whose notifications share an id.
 struct Incident {
     id: Option<String>,
 }
 
-struct Message {
+struct Expected {
     monitor: String,
     incident: usize,
     kind: NotificationKind,
-    /// Position among the messages of its monitor.
+    /// Position among the notifications of its monitor.
     position: usize,
     at: Mono,
     /// The engine's notification, once one was seen.
@@ -117,7 +117,7 @@ enum Due {
     Done(Mono),
 }
 
-/// When a channel received a message, counted over all receipts.
+/// When a channel received a notification, counted over all receipts.
 #[derive(Clone, Copy)]
 struct Receipts {
     first: usize,
@@ -134,7 +134,7 @@ pub struct Reference {
     setups: Vec<(Mono, Setup)>,
     monitors: BTreeMap<&'static str, Monitor>,
     incidents: Vec<Incident>,
-    messages: Vec<Message>,
+    notifications: Vec<Expected>,
     by_id: HashMap<String, usize>,
     receipts: usize,
     under_way: BTreeSet<&'static str>,
@@ -148,9 +148,9 @@ pub struct Reference {
 
 /// More attempts and commits at one moment are a loop.
 const MAX_ACTIONS: u32 = 1000;
-/// Within this time a disk that works has stored a decided message.
+/// Within this time a disk that works has stored a decided notification.
 const STORE_LIMIT: Duration = Duration::from_secs(15);
-/// Within this time a receiver that accepts everything has received a message:
+/// Within this time a receiver that accepts everything has received a notification:
 /// the longest pause is half an hour.
 const DELIVERY_LIMIT: Duration = Duration::from_secs(31 * 60);
 
@@ -166,7 +166,7 @@ impl Reference {
                 .map(|name| (name, Monitor::default()))
                 .collect(),
             incidents: Vec::new(),
-            messages: Vec::new(),
+            notifications: Vec::new(),
             by_id: HashMap::new(),
             receipts: 0,
             under_way: BTreeSet::new(),
@@ -181,7 +181,7 @@ impl Reference {
         self.clock.now().mono
     }
 
-    /// The monotonic moment of a time in a message.
+    /// The monotonic moment of a time in a notification.
     pub fn mono(&self, at: Timestamp) -> Mono {
         self.clock.now().mono_of(at)
     }
@@ -219,27 +219,27 @@ impl Reference {
     }
 }
 
-/// Whether two notifications are one message, apart from a note that it is late.
+/// Whether two notifications are the same, apart from a note that it is late.
 fn is_same(one: &Notification, other: &Notification) -> bool {
-    let in_time = |message: &Notification| {
-        let text = &message.text;
+    let in_time = |notification: &Notification| {
+        let text = &notification.text;
         let note = text.rfind(" (").filter(|_| text.ends_with(" late)"));
         Notification {
             text: text[..note.unwrap_or(text.len())].to_owned(),
             ended: None,
-            ..message.clone()
+            ..notification.clone()
         }
     };
     in_time(one) == in_time(other)
 }
 
-/// Whether a message is about being down, and not about being unknown: the two
+/// Whether a notification is about being down, and not about being unknown: the two
 /// are independent.
 fn is_about_outage(kind: &NotificationKind) -> bool {
     matches!(kind, Outage | Reminder | Recovery | NoLongerWatched)
 }
 
-impl std::fmt::Display for Message {
+impl std::fmt::Display for Expected {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let id = self.seen.as_ref().map_or("not seen", |seen| seen.id.as_str());
         let at = self.at.since(Mono::ORIGIN).as_secs_f64();

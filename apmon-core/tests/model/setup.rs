@@ -45,7 +45,7 @@ const fn channel(id: &'static str, switches: [bool; 3], is_mail: bool, at_start:
 }
 
 impl ChannelSpec {
-    /// Whether its switches let a message through, worked out without the engine.
+    /// Whether its switches let a notification through, worked out without the engine.
     pub fn wants(&self, kind: &NotificationKind, policy: &Policy) -> bool {
         let switch = match kind {
             NotificationKind::Reminder => self.reminders,

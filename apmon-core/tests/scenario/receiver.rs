@@ -46,9 +46,9 @@ impl Receivers {
         let mut deliveries = Deliveries::new();
         for (name, (created, channel)) in &*self.channels.lock().unwrap() {
             let lines = channel.received().into_iter().map(|it| {
-                let message = it.notification;
+                let notification = it.notification;
                 let at = moment(*created + it.at);
-                format!("{at} {}: {}", message.kind.label(), message.text)
+                format!("{at} {}: {}", notification.kind.label(), notification.text)
             });
             deliveries.insert(name.clone(), lines.collect());
         }

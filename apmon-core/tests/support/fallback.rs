@@ -71,7 +71,7 @@ impl FallbackSite {
     }
 }
 
-/// The label of each message that a channel accepted, with the note that it was late.
+/// The label of each notification that a channel accepted, with the note that it was late.
 pub fn labels(channel: &Recorder) -> Vec<String> {
     let label = |line: String| {
         let (label, text) = line.split_once(':').unwrap();

@@ -1,4 +1,4 @@
-//! Messages and heartbeats, by HTTP on loopback.
+//! Notifications and heartbeats, by HTTP on loopback.
 
 use std::{collections::HashMap, fs, path::Path, process::Command};
 
@@ -30,7 +30,7 @@ pub(super) fn rows(folder: &Path, _: &Rig) -> Result<Vec<Row>, Fault> {
     };
     Ok(vec![
         Row::new(
-            "10,000 failing at once, two channels: all 20,000 messages on disk; the first and the last at the receiver; peak memory",
+            "10,000 failing at once, two channels: all 20,000 notifications on disk; the first and the last at the receiver; peak memory",
             format!(
                 "{:.0} ms; {:.0} ms, {:.0} ms; {:.0} MB",
                 of(&storms, "all_committed"),

@@ -11,7 +11,7 @@ use std::{
 
 use self::delivery::Deliveries;
 use super::{
-    message::{MessageKind, plain, read_line, read_sentence},
+    notification::{NotificationKind, plain, read_line, read_sentence},
     record::{Evidence, Receipt},
 };
 
@@ -20,15 +20,15 @@ pub(super) const LOST_RECOVERY: &str = "a recovery was not delivered";
 pub(super) const MISSED: &str = "an outage that lasted was not announced";
 pub(super) const INVENTED: &str = "an outage was announced that did not happen";
 pub(super) const TWICE: &str = "one outage was announced as two";
-pub(super) const TWO_IDS: &str = "one message has two ids";
-pub(super) const ONE_ID: &str = "one id has two messages";
-pub(super) const ORDER: &str = "the messages of an incident are out of order";
+pub(super) const TWO_IDS: &str = "one notification has two ids";
+pub(super) const ONE_ID: &str = "one id has two notifications";
+pub(super) const ORDER: &str = "the notifications of an incident are out of order";
 pub(super) const OVERLAP: &str = "two incidents of a monitor overlap";
-pub(super) const LAST_MESSAGE: &str = "the last message does not match the target's state";
-pub(super) const SWITCH: &str = "a recipient got a message that its switches exclude";
-pub(super) const STRANGE: &str = "a message cannot be understood";
-pub(super) const PRINTED: &str = "a printed message was not delivered";
-pub(super) const OUTBOX: &str = "a message is still in the outbox";
+pub(super) const LAST_NOTIFICATION: &str = "the last notification does not match the target's state";
+pub(super) const SWITCH: &str = "a recipient got a notification that its switches exclude";
+pub(super) const STRANGE: &str = "a notification cannot be understood";
+pub(super) const PRINTED: &str = "a printed notification was not delivered";
+pub(super) const OUTBOX: &str = "a notification is still in the outbox";
 pub(super) const STATE: &str = "the state file has another state than the target";
 pub(super) const HISTORY: &str = "the history differs from what was delivered";
 pub(super) const LOG: &str = "the log reports a fault";
@@ -56,7 +56,7 @@ impl Violation {
             LOST_RECOVERY,
             MISSED,
             TWO_IDS,
-            LAST_MESSAGE,
+            LAST_NOTIFICATION,
             PRINTED,
             OUTBOX,
             STATE,
@@ -82,7 +82,7 @@ pub(super) fn check(evidence: &Evidence) -> Vec<Violation> {
     found.extend(order(evidence, &deliveries));
     found.extend(complete(evidence, &deliveries));
     found.extend(alike(evidence, &deliveries));
-    found.extend(truth::last_message(evidence, &deliveries));
+    found.extend(truth::last_notification(evidence, &deliveries));
     found.extend(truth::outages(evidence));
     found.extend(printed(evidence, &deliveries));
     found.extend(stored(evidence, &deliveries));
@@ -107,11 +107,11 @@ fn single(evidence: &Evidence) -> Vec<Violation> {
     found
 }
 
-/// Checks that ids and messages match one to one, unaccepted attempts included.
+/// Checks that ids and notifications match one to one, unaccepted attempts included.
 fn ids(evidence: &Evidence) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut by_id: BTreeMap<(usize, &str), &Receipt> = BTreeMap::new();
-    let mut by_message: BTreeMap<(usize, &str, MessageKind), &Receipt> = BTreeMap::new();
+    let mut by_notification: BTreeMap<(usize, &str, NotificationKind), &Receipt> = BTreeMap::new();
     for receipt in &evidence.receipts {
         let first = *by_id.entry((receipt.channel, &receipt.id)).or_insert(receipt);
         if first.kind != receipt.kind
@@ -124,7 +124,7 @@ fn ids(evidence: &Evidence) -> Vec<Violation> {
         let Some(kind) = receipt.kind else {
             continue;
         };
-        let first = *by_message
+        let first = *by_notification
             .entry((receipt.channel, &receipt.incident, kind))
             .or_insert(receipt);
         if first.id != receipt.id {
@@ -132,7 +132,7 @@ fn ids(evidence: &Evidence) -> Vec<Violation> {
             found.push(Violation::new(TWO_IDS, both));
         }
     }
-    // Both webhooks get every message, and the id contains the incident.
+    // Both webhooks get every notification, and the id contains the incident.
     let hooks = evidence.site.channels.iter().enumerate();
     let hooks: Vec<usize> = hooks.filter(|(_, it)| !it.is_mail).map(|(at, _)| at).collect();
     let incidents = |channel: usize| -> BTreeMap<&str, &Receipt> {
@@ -163,7 +163,7 @@ fn order(evidence: &Evidence, deliveries: &Deliveries<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     for (channel, monitor, firsts) in deliveries.all() {
         let recoveries = evidence.site.channels[channel].recoveries;
-        let mut delivered: BTreeMap<&str, MessageKind> = BTreeMap::new();
+        let mut delivered: BTreeMap<&str, NotificationKind> = BTreeMap::new();
         let mut open: Option<&str> = None;
         for receipt in firsts {
             let Some(kind) = receipt.kind else {
@@ -172,17 +172,19 @@ fn order(evidence: &Evidence, deliveries: &Deliveries<'_>) -> Vec<Violation> {
             let before = delivered.insert(&receipt.incident, kind);
             let what = || format!("{monitor}: {}", shown(evidence, receipt));
             match before {
-                None if kind != MessageKind::Outage => found.push(Violation::new(ORDER, what())),
+                None if kind != NotificationKind::Outage => found.push(Violation::new(ORDER, what())),
                 Some(before) if before >= kind => found.push(Violation::new(ORDER, what())),
                 _ => {}
             }
             match (kind, open) {
-                (MessageKind::Outage, Some(_)) if recoveries => found.push(Violation::new(OVERLAP, what())),
-                (MessageKind::Outage, _) => {}
+                (NotificationKind::Outage, Some(_)) if recoveries => {
+                    found.push(Violation::new(OVERLAP, what()))
+                }
+                (NotificationKind::Outage, _) => {}
                 (_, Some(open)) if open != receipt.incident => found.push(Violation::new(OVERLAP, what())),
                 _ => {}
             }
-            open = (kind != MessageKind::Recovery).then_some(receipt.incident.as_str());
+            open = (kind != NotificationKind::Recovery).then_some(receipt.incident.as_str());
         }
     }
     found
@@ -208,11 +210,11 @@ fn complete(evidence: &Evidence, deliveries: &Deliveries<'_>) -> Vec<Violation> 
                     evidence.site.channels[channel].id
                 )
             };
-            if !has(MessageKind::Outage) {
+            if !has(NotificationKind::Outage) {
                 found.push(Violation::new(LOST_OUTAGE, what()));
             }
             let is_over = n + 1 < incidents.len() || is_up;
-            if evidence.site.channels[channel].recoveries && is_over && !has(MessageKind::Recovery) {
+            if evidence.site.channels[channel].recoveries && is_over && !has(NotificationKind::Recovery) {
                 found.push(Violation::new(LOST_RECOVERY, what()));
             }
         }
@@ -224,8 +226,8 @@ fn complete(evidence: &Evidence, deliveries: &Deliveries<'_>) -> Vec<Violation> 
 fn alike(evidence: &Evidence, deliveries: &Deliveries<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     for (kind, rule) in [
-        (MessageKind::Outage, LOST_OUTAGE),
-        (MessageKind::Recovery, LOST_RECOVERY),
+        (NotificationKind::Outage, LOST_OUTAGE),
+        (NotificationKind::Recovery, LOST_RECOVERY),
     ] {
         for (place, monitor) in evidence.site.monitors.iter().enumerate() {
             // The most deliveries of each sentence on a channel; two incidents may share one.
@@ -258,7 +260,7 @@ fn alike(evidence: &Evidence, deliveries: &Deliveries<'_>) -> Vec<Violation> {
     found
 }
 
-/// Checks that printed messages were delivered: they are on disk before they are printed.
+/// Checks that printed notifications were delivered: they are on disk before they are printed.
 fn printed(evidence: &Evidence, deliveries: &Deliveries<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     for output in &evidence.output {
@@ -272,8 +274,8 @@ fn printed(evidence: &Evidence, deliveries: &Deliveries<'_>) -> Vec<Violation> {
         let Some(place) = deliveries.place(monitor) else {
             continue;
         };
-        // A later message may supersede a reminder.
-        if matches!(kind, MessageKind::Reminder(_)) {
+        // A later notification may supersede a reminder.
+        if matches!(kind, NotificationKind::Reminder(_)) {
             continue;
         }
         for (channel, of) in evidence.site.channels.iter().enumerate() {
@@ -321,12 +323,12 @@ fn stored(evidence: &Evidence, deliveries: &Deliveries<'_>) -> Vec<Violation> {
                     };
                     found.push(Violation::new(HISTORY, what() + word));
                 }
-                if delivered.messages > incident.messages
-                    || (delivered.ended && delivered.messages != incident.messages)
+                if delivered.notifications > incident.notifications
+                    || (delivered.ended && delivered.notifications != incident.notifications)
                 {
                     let count = format!(
-                        "counts {} messages instead of {}",
-                        incident.messages, delivered.messages
+                        "counts {} notifications instead of {}",
+                        incident.notifications, delivered.notifications
                     );
                     found.push(Violation::new(HISTORY, what() + &count));
                 }

@@ -31,7 +31,7 @@ const COMPLAINTS: &[&str] = &[
     "another apmon",
     "no longer in the site file",
     "cannot be loaded",
-    "message refused",
+    "notification refused",
 ];
 const SAVES_NOT: &str = "state cannot be saved";
 const SAVES_AGAIN: &str = "state is saved again";

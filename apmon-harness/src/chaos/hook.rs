@@ -27,7 +27,7 @@ use tokio::{
 
 use super::{
     daemon::Handle,
-    message::{MessageKind, read_sentence},
+    notification::{NotificationKind, read_sentence},
     plan::{Failure, Moment},
     record::{Receipt, Receipts},
     site::Channel,
@@ -147,7 +147,7 @@ impl Shared {
         let body = body.map_err(io::Error::other)?.to_bytes();
         let key = head.headers.get("idempotency-key");
         let key = key.and_then(|key| key.to_str().ok()).unwrap_or_default();
-        let text = message_of(&head.method, head.uri.query(), &body);
+        let text = notification_of(&head.method, head.uri.query(), &body);
         let failure = self.failure();
         let accepted = matches!(failure, None | Some(Failure::Cut | Failure::Late(_)));
         let receipt = self.receipt(key, text, accepted);
@@ -180,8 +180,8 @@ impl Shared {
 
     fn receipt(&self, id: &str, text: Option<String>, accepted: bool) -> Receipt {
         let text = text.unwrap_or_default();
-        let message = id.strip_suffix(&format!("-{}", self.id)).unwrap_or_default();
-        let (incident, place) = message.split_once('-').unwrap_or_default();
+        let notification = id.strip_suffix(&format!("-{}", self.id)).unwrap_or_default();
+        let (incident, place) = notification.split_once('-').unwrap_or_default();
         let (monitor, kind) = match read_sentence(&text) {
             None => (String::new(), None),
             Some((monitor, kind)) => (monitor.to_owned(), kind_at(kind, place)),
@@ -199,17 +199,17 @@ impl Shared {
     }
 }
 
-/// The kind with its number, if `kind` fits the message's place in its
+/// The kind with its number, if `kind` fits the notification's place in its
 /// incident: `1` is the outage, `N-end` the recovery, any other number a reminder.
-fn kind_at(kind: MessageKind, place: &str) -> Option<MessageKind> {
+fn kind_at(kind: NotificationKind, place: &str) -> Option<NotificationKind> {
     let (number, is_end) = match place.strip_suffix("-end") {
         Some(number) => (number, true),
         None => (place, false),
     };
     match (kind, number.parse::<u32>().ok()?, is_end) {
-        (MessageKind::Outage, 1, false) => Some(kind),
-        (MessageKind::Reminder(_), number @ 2.., false) => Some(MessageKind::Reminder(number - 1)),
-        (MessageKind::Recovery, 2.., true) => Some(kind),
+        (NotificationKind::Outage, 1, false) => Some(kind),
+        (NotificationKind::Reminder(_), number @ 2.., false) => Some(NotificationKind::Reminder(number - 1)),
+        (NotificationKind::Recovery, 2.., true) => Some(kind),
         _ => None,
     }
 }
@@ -221,13 +221,13 @@ struct Body {
     message: String,
 }
 
-/// The message's text, decoded as the site file encodes it; `None` if the encoding is not valid.
-fn message_of(method: &Method, query: Option<&str>, body: &[u8]) -> Option<String> {
+/// The notification's text, decoded as the site file encodes it; `None` if the encoding is not valid.
+fn notification_of(method: &Method, query: Option<&str>, body: &[u8]) -> Option<String> {
     if method == Method::POST {
         return serde_json::from_slice(body).ok().map(|Body { message }| message);
     }
     let text = percent_decode_str(query?).decode_utf8().ok()?;
-    // No message here contains a percent sign, so one that is left is half an escape.
+    // No notification here contains a percent sign, so one that is left is half an escape.
     (!text.contains('%')).then(|| text.into_owned())
 }
 
@@ -293,7 +293,7 @@ mod tests {
             assert_eq!((receipt.accepted, &*receipt.text), (accepted, SENTENCE));
             assert_eq!(
                 (receipt.kind, &*receipt.incident),
-                (Some(MessageKind::Recovery), "i")
+                (Some(NotificationKind::Recovery), "i")
             );
         }
         assert_eq!(ask(Some(Failure::Cut)).as_deref(), Some("HTTP/1.1 20"));
@@ -305,35 +305,38 @@ mod tests {
     }
 
     #[test]
-    fn a_message_needs_an_id_that_fits_its_sentence() {
-        assert_eq!(kind_at(MessageKind::Outage, "1"), Some(MessageKind::Outage));
+    fn a_notification_needs_an_id_that_fits_its_sentence() {
         assert_eq!(
-            kind_at(MessageKind::Reminder(0), "3"),
-            Some(MessageKind::Reminder(2))
+            kind_at(NotificationKind::Outage, "1"),
+            Some(NotificationKind::Outage)
         );
         assert_eq!(
-            kind_at(MessageKind::Recovery, "4-end"),
-            Some(MessageKind::Recovery)
+            kind_at(NotificationKind::Reminder(0), "3"),
+            Some(NotificationKind::Reminder(2))
+        );
+        assert_eq!(
+            kind_at(NotificationKind::Recovery, "4-end"),
+            Some(NotificationKind::Recovery)
         );
         for (kind, place) in [
-            (MessageKind::Outage, "2"),
-            (MessageKind::Reminder(0), "1"),
-            (MessageKind::Recovery, "4"),
+            (NotificationKind::Outage, "2"),
+            (NotificationKind::Reminder(0), "1"),
+            (NotificationKind::Recovery, "4"),
         ] {
             assert_eq!(kind_at(kind, place), None);
         }
     }
 
     #[test]
-    fn messages_are_decoded() {
-        let json = |body: &str| message_of(&Method::POST, None, body.as_bytes());
+    fn notifications_are_decoded() {
+        let json = |body: &str| notification_of(&Method::POST, None, body.as_bytes());
         assert_eq!(
             json(r#"{"message":"without \"up\""}"#).as_deref(),
             Some("without \"up\"")
         );
         assert_eq!(json(r#"{"message":"x","more":1}"#), None);
         assert_eq!(json("x"), None);
-        let url = |query| message_of(&Method::GET, query, b"");
+        let url = |query| notification_of(&Method::GET, query, b"");
         assert_eq!(url(Some("a%20%22b%22")).as_deref(), Some("a \"b\""));
         assert_eq!(
             (url(Some("a%2")), url(Some("%ff")), url(None)),

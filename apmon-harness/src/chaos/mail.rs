@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{
-    message::{MessageKind, SITE_NAME, read_sentence},
+    notification::{NotificationKind, SITE_NAME, read_sentence},
     record::Receipt,
 };
 
@@ -46,14 +46,14 @@ impl Mail {
 }
 
 /// The kind of a mail; `None` if subject and sentence contradict each other.
-fn kind_of(subject: &str, text: &str) -> Option<MessageKind> {
+fn kind_of(subject: &str, text: &str) -> Option<NotificationKind> {
     let (monitor, kind) = read_sentence(text)?;
     let label = subject.strip_suffix(&format!("] {monitor} in {SITE_NAME}"))?;
     match (kind, label.strip_prefix('[')?) {
-        (MessageKind::Outage, "OUTAGE") | (MessageKind::Recovery, "RECOVERY") => Some(kind),
-        (MessageKind::Reminder(_), label) => {
+        (NotificationKind::Outage, "OUTAGE") | (NotificationKind::Recovery, "RECOVERY") => Some(kind),
+        (NotificationKind::Reminder(_), label) => {
             let number = label.strip_prefix("REMINDER ")?.parse().ok()?;
-            Some(MessageKind::Reminder(number))
+            Some(NotificationKind::Reminder(number))
         }
         _ => None,
     }
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!((&*receipt.id, &*receipt.incident), ("<1@2>", "<0@2>"));
         assert_eq!(
             (&*receipt.monitor, receipt.kind),
-            ("m01", Some(MessageKind::Reminder(3)))
+            ("m01", Some(NotificationKind::Reminder(3)))
         );
     }
 
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(kind_of("[RECOVERY] m02 in Chaos", "m01 in Chaos is UP (x)"), None);
         assert_eq!(
             kind_of("[RECOVERY] m01 in Chaos", "m01 in Chaos is UP (x)"),
-            Some(MessageKind::Recovery)
+            Some(NotificationKind::Recovery)
         );
     }
 }

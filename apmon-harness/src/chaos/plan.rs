@@ -45,11 +45,11 @@ pub(super) enum Failure {
     PutOff,
     /// It answers 429 with these seconds in `Retry-After`, or 452 to the recipient.
     Busy(u64),
-    /// It closes the connection on a message.
+    /// It closes the connection on a notification.
     Drop,
-    /// It accepts a message and closes the connection within its answer.
+    /// It accepts a notification and closes the connection within its answer.
     Cut,
-    /// It accepts a message and answers late; a mail server greets late.
+    /// It accepts a notification and answers late; a mail server greets late.
     Late(Duration),
 }
 
@@ -75,9 +75,9 @@ pub(super) enum Moment {
     Now,
     /// State is being written.
     Write,
-    /// A line was printed: its message is on disk and not yet delivered.
+    /// A line was printed: its notification is on disk and not yet delivered.
     Line,
-    /// This receiver has a message and has not yet answered.
+    /// This receiver has a notification and has not yet answered.
     Request(usize),
     /// This receiver has answered, which is not yet on disk.
     Answer(usize),
@@ -123,7 +123,7 @@ impl Plan {
 }
 
 /// The kills and the full disk. There is no kill while the disk is full:
-/// messages are then sent from memory without being on disk, as documented.
+/// notifications are then sent from memory without being on disk, as documented.
 fn kills_and_disk(random: &mut Random, site: &Site, kills: usize, disk: disk::Kind) -> (Vec<Step>, Duration) {
     let mut steps = Vec::new();
     let mut at = Duration::from_millis(500);
@@ -226,7 +226,7 @@ fn stops(random: &mut Random, end: Duration) -> Vec<Step> {
     steps
 }
 
-/// Steps of the wall clock, all far less than a day: a message expires after a day.
+/// Steps of the wall clock, all far less than a day: a notification expires after a day.
 fn clock_steps(random: &mut Random, end: Duration) -> Vec<Step> {
     const OFFSETS: &[i64] = &[-10_800, -3_600, -61, -5, -1, 0, 1, 7, 90, 3_600, 10_800];
     let mut steps = Vec::new();

@@ -65,12 +65,12 @@ fn history(path: &Path) -> Result<History, StoreError> {
                 id: incident.id,
                 monitor: incident.monitor,
                 ended: incident.ended.is_some(),
-                messages: incident.messages,
+                notifications: incident.notifications,
             })
             .collect(),
         delivered: delivered
             .map(|delivery| {
-                let key = format!("{}-{}", delivery.message, delivery.channel);
+                let key = format!("{}-{}", delivery.notification, delivery.channel);
                 (delivery.channel, key)
             })
             .collect(),
@@ -140,11 +140,11 @@ mod tests {
             started: at,
             ended: Some(at),
             reason: None,
-            messages: 2,
+            notifications: 2,
         };
-        let delivery = |message: &str, fate| Delivery {
+        let delivery = |notification: &str, fate| Delivery {
             channel: "webhook:h".into(),
-            message: message.into(),
+            notification: notification.into(),
             incident: "ab".into(),
             monitor: "m01".into(),
             label: "DOWN".into(),
@@ -182,7 +182,7 @@ mod tests {
         let history = stored.history.unwrap();
         assert_eq!(history.incidents.len(), 1);
         let outage = &history.incidents[0];
-        assert_eq!((&*outage.id, outage.ended, outage.messages), ("ab", true, 2));
+        assert_eq!((&*outage.id, outage.ended, outage.notifications), ("ab", true, 2));
         assert_eq!(history.delivered, [("webhook:h".into(), "ab-1-webhook:h".into())]);
     }
 }

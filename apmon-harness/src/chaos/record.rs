@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{message::MessageKind, site::Site};
+use super::{notification::NotificationKind, site::Site};
 
 /// A time in which a target did not change. The first one has number 0 and is
 /// up, so those with odd numbers are down.
@@ -32,12 +32,12 @@ pub(super) struct Receipt {
     pub(super) at: Duration,
     /// Index into [`Site::channels`].
     pub(super) channel: usize,
-    /// The message's id on this channel.
+    /// The notification's id on this channel.
     pub(super) id: String,
-    /// The id that all messages of one incident share on this channel.
+    /// The id that all notifications of one incident share on this channel.
     pub(super) incident: String,
-    /// `None` if the message cannot be understood.
-    pub(super) kind: Option<MessageKind>,
+    /// `None` if the notification cannot be understood.
+    pub(super) kind: Option<NotificationKind>,
     pub(super) monitor: String,
     pub(super) text: String,
     /// Whether the receiver accepted it.
@@ -64,7 +64,7 @@ pub(super) struct Stored {
     pub(super) history: Option<History>,
 }
 
-/// A message that is not yet delivered.
+/// A notification that is not yet delivered.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub(super) channel: String,
@@ -75,7 +75,7 @@ pub(super) struct Waiting {
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     pub(super) incidents: Vec<Incident>,
-    /// Channel and key of each message that is recorded as delivered.
+    /// Channel and key of each notification that is recorded as delivered.
     pub(super) delivered: Vec<(String, String)>,
 }
 
@@ -84,7 +84,7 @@ pub(super) struct Incident {
     pub(super) id: String,
     pub(super) monitor: String,
     pub(super) ended: bool,
-    pub(super) messages: u32,
+    pub(super) notifications: u32,
 }
 
 /// Everything that a round is judged by.

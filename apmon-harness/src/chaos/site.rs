@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, net::Ipv4Addr, path::Path, time::Duration};
 
-use super::message::{MessageKind, SITE_NAME};
+use super::notification::{NotificationKind, SITE_NAME};
 use crate::{fault::Fault, workspace};
 
 /// Time between two checks of a monitor.
@@ -14,7 +14,7 @@ const MONITORS: u8 = 20;
 const PORT: u16 = 7007;
 const MAIL_PORT: u16 = 7025;
 
-/// A recipient of messages.
+/// A recipient of notifications.
 #[derive(Clone, Debug)]
 pub(super) struct Channel {
     /// apmon's id for it.
@@ -135,16 +135,16 @@ monitors:
 }
 
 impl Channel {
-    /// Whether the channel's switches let messages of a kind through.
-    pub(super) fn takes(&self, kind: MessageKind) -> bool {
+    /// Whether the channel's switches let notifications of a kind through.
+    pub(super) fn takes(&self, kind: NotificationKind) -> bool {
         match kind {
-            MessageKind::Outage => true,
-            MessageKind::Reminder(_) => self.reminders,
-            MessageKind::Recovery => self.recoveries,
+            NotificationKind::Outage => true,
+            NotificationKind::Reminder(_) => self.reminders,
+            NotificationKind::Recovery => self.recoveries,
         }
     }
 
-    /// Whether the channel gets messages about `monitor`.
+    /// Whether the channel gets notifications about `monitor`.
     pub(super) fn covers(&self, monitor: &Monitor) -> bool {
         !(self.is_mail && monitor.no_mail)
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    message::{MessageKind, plain, read_line, read_sentence},
+    notification::{NotificationKind, plain, read_line, read_sentence},
     record::Evidence,
 };
 
@@ -53,7 +53,7 @@ impl Totals {
         let ids: BTreeSet<_> = accepted.clone().map(|it| (it.channel, it.id.as_str())).collect();
         let incidents = accepted
             .clone()
-            .filter(|it| it.kind == Some(MessageKind::Outage) && it.channel == 0);
+            .filter(|it| it.kind == Some(NotificationKind::Outage) && it.channel == 0);
         let incidents: BTreeSet<_> = incidents.map(|it| it.incident.as_str()).collect();
         self.incidents += incidents.len();
         self.delivered += ids.len();
@@ -72,7 +72,7 @@ impl Totals {
             };
             if !matches!(
                 read_sentence(text),
-                Some((_, MessageKind::Outage | MessageKind::Recovery))
+                Some((_, NotificationKind::Outage | NotificationKind::Recovery))
             ) {
                 continue;
             }
@@ -103,7 +103,7 @@ impl fmt::Display for Totals {
         writeln!(f, "other faults: {}", list(&self.faults))?;
         writeln!(
             f,
-            "outages: {}; messages delivered: {}, of them more than once with the same id: {}; attempts not accepted: {}",
+            "outages: {}; notifications delivered: {}, of them more than once with the same id: {}; attempts not accepted: {}",
             self.incidents, self.delivered, self.duplicates, self.refused
         )?;
         let [half, most, all] = [50, 99, 100].map(|share| self.late(share).as_secs_f64());

@@ -1,8 +1,8 @@
-//! Encodes a message as the body or the URL of a webhook request.
+//! Encodes a notification as the body or the URL of a webhook request.
 //!
 //! p and s are the prefix and the suffix, as the operator wrote them.
 //!
-//! | encoding | the message |
+//! | encoding | the notification |
 //! |---|---|
 //! | URL | percent-encoded except `A-Z a-z 0-9 - . _ ~` (RFC 3986, section 2.3) |
 //! | HTML | `& < > " '` as `&amp; &lt; &gt; &quot; &#39;` |
@@ -69,7 +69,7 @@ pub(crate) fn url(
     text: &str,
     suffix: &str,
 ) -> String {
-    let message = match encoding {
+    let notification = match encoding {
         RequestEncoding::Url | RequestEncoding::Json => percent(text),
         RequestEncoding::Html => percent(&html(text)),
         RequestEncoding::Csvquoted => percent(&csv(text)),
@@ -85,7 +85,7 @@ pub(crate) fn url(
             ""
         };
     format!(
-        "{}{slash}{}{message}{}",
+        "{}{slash}{}{notification}{}",
         &head[..end],
         &head[end..],
         fit_for_url(suffix)

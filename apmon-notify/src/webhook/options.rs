@@ -50,9 +50,9 @@ pub struct WebhookOptions {
     pub request_method: Option<RequestMethod>,
     /// How the text is encoded. JSON needs POST.
     pub request_encoding: Option<RequestEncoding>,
-    /// A text before the encoded message.
+    /// A text before the encoded notification.
     pub request_prefix: Option<Secret>,
-    /// A text after the encoded message.
+    /// A text after the encoded notification.
     pub request_suffix: Option<Secret>,
     /// A service that apmon knows, instead of the options above.
     pub preset: Option<PresetName>,
@@ -84,7 +84,7 @@ enum Statuses {
     Many(Vec<StatusRange>),
 }
 
-/// Headers that frame the message or belong to the connection, and those that apmon sets.
+/// Headers that frame the notification or belong to the connection, and those that apmon sets.
 const RESERVED_HEADERS: [&str; 9] = [
     "connection",
     "content-length",

@@ -4,7 +4,7 @@
 //! A file contains the source of the request's format (`about`), the options of an
 //! entry (`options`), the request (`request`), another one for the end of an incident
 //! if the service needs one (`end_request`), the address of the service (`url`), words
-//! that depend on the state (`words`; `ended` is for a first message whose incident
+//! that depend on the state (`words`; `ended` is for a first notification whose incident
 //! ended before it could be delivered), how values are escaped (`escape`), and the
 //! place in an answer that states when to retry (`retry_after`).
 
@@ -162,19 +162,19 @@ impl Preset {
         values.get("url").cloned().or_else(own)
     }
 
-    fn shape(&self, message: &Notification) -> &Shape {
-        let end = self.end_request.as_ref().filter(|_| is_over(message));
+    fn shape(&self, notification: &Notification) -> &Shape {
+        let end = self.end_request.as_ref().filter(|_| is_over(notification));
         end.unwrap_or(&self.request)
     }
 
     fn target(
         &self,
-        message: &Notification,
+        notification: &Notification,
         key: &str,
         options: &Options,
     ) -> Result<(String, String), TemplateError> {
-        let shape = self.shape(message);
-        let lookup = |name: &str| self.value(name, message, key, options);
+        let shape = self.shape(notification);
+        let lookup = |name: &str| self.value(name, notification, key, options);
         let in_path = |name: &str, text: &str| match name {
             "url" | "base" => text.to_owned(),
             _ => utf8_percent_encode(text, SEGMENT).to_string(),
@@ -187,13 +187,13 @@ impl Preset {
     /// Builds the request.
     pub(crate) fn fill(
         &self,
-        message: &Notification,
+        notification: &Notification,
         key: &str,
         options: &Options,
     ) -> Result<Filled, TemplateError> {
-        let (method, url) = self.target(message, key, options)?;
-        let shape = self.shape(message);
-        let lookup = |name: &str| self.value(name, message, key, options);
+        let (method, url) = self.target(notification, key, options)?;
+        let shape = self.shape(notification);
+        let lookup = |name: &str| self.value(name, notification, key, options);
         let as_is = |_: &str, text: &str| text.to_owned();
         let mut headers = Vec::new();
         for (name, value) in &shape.headers {
@@ -232,14 +232,14 @@ impl Preset {
     /// filled, so that a broken template loses no alert.
     pub(crate) fn plain(
         &self,
-        message: &Notification,
+        notification: &Notification,
         key: &str,
         options: &Options,
     ) -> Result<Filled, TemplateError> {
-        let (method, url) = self.target(message, key, options)?;
-        let lookup = |name: &str| self.value(name, message, key, options);
+        let (method, url) = self.target(notification, key, options)?;
+        let lookup = |name: &str| self.value(name, notification, key, options);
         let as_is = |_: &str, text: &str| text.to_owned();
-        let headers = &self.shape(message).headers;
+        let headers = &self.shape(notification).headers;
         let valid = headers.iter().filter_map(|(name, value)| {
             let value = template::text(value, &lookup, &as_is).ok()??;
             Some((name.clone(), value))
@@ -249,7 +249,7 @@ impl Preset {
             url,
             headers: valid.collect(),
             content_type: "text/plain; charset=utf-8",
-            body: message.text.clone(),
+            body: notification.text.clone(),
         })
     }
 
@@ -267,7 +267,7 @@ impl Preset {
     fn value<'a>(
         &'a self,
         name: &str,
-        message: &'a Notification,
+        notification: &'a Notification,
         key: &'a str,
         options: &'a Options,
     ) -> Option<Filling<'a>> {
@@ -276,8 +276,8 @@ impl Preset {
             return Some(revealed.unwrap_or(Filling::Absent));
         }
         if let Some(words) = self.words.get(name) {
-            let ended = ended(message).and_then(|_| words.get("ended"));
-            let word = ended.or_else(|| words.get(state(&message.kind)));
+            let ended = ended(notification).and_then(|_| words.get("ended"));
+            let word = ended.or_else(|| words.get(state(&notification.kind)));
             let word = word.or_else(|| words.get("_"))?;
             return Some(Filling::Whole(word));
         }
@@ -286,20 +286,20 @@ impl Preset {
                 let url = options.0.get("url")?.as_ref()?;
                 url.reveal().trim_end_matches('/').into()
             }
-            "text" => message.text.as_str().into(),
-            "subject" => subject(message).into(),
-            "site" => message.site.as_str().into(),
-            "monitor" => message.monitor.as_str().into(),
-            "address" => message.address.as_str().into(),
-            "state" => state(&message.kind).into(),
-            "severity" => severity(&message.kind).into(),
-            "incident" => message.incident.as_str().into(),
-            "id" => message.id.as_str().into(),
+            "text" => notification.text.as_str().into(),
+            "subject" => subject(notification).into(),
+            "site" => notification.site.as_str().into(),
+            "monitor" => notification.monitor.as_str().into(),
+            "address" => notification.address.as_str().into(),
+            "state" => state(&notification.kind).into(),
+            "severity" => severity(&notification.kind).into(),
+            "incident" => notification.incident.as_str().into(),
+            "id" => notification.id.as_str().into(),
             "key" => key.into(),
-            "at" => message.at.to_string().into(),
-            "at_unix" => message.at.as_second().to_string().into(),
-            "since" => since(message).to_string().into(),
-            "until" => until(message).to_string().into(),
+            "at" => notification.at.to_string().into(),
+            "at_unix" => notification.at.as_second().to_string().into(),
+            "since" => since(notification).to_string().into(),
+            "until" => until(notification).to_string().into(),
             _ => return None,
         };
         Some(Filling::Text(text))
@@ -326,33 +326,36 @@ fn entities(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// Whether the incident of the message is over. A first message that is delivered after
+/// Whether the incident of the notification is over. A first notification that is delivered after
 /// the end of its incident must not open an alert that nothing closes.
-fn is_over(message: &Notification) -> bool {
-    matches!(state(&message.kind), "up" | "known" | "unwatched") || ended(message).is_some()
+fn is_over(notification: &Notification) -> bool {
+    matches!(state(&notification.kind), "up" | "known" | "unwatched") || ended(notification).is_some()
 }
 
-/// When the incident ended, if that was before this message of its beginning was
+/// When the incident ended, if that was before this notification of its beginning was
 /// delivered.
-fn ended(message: &Notification) -> Option<Timestamp> {
-    let is_beginning = matches!(state(&message.kind), "down" | "unknown");
-    message.ended.filter(|_| is_beginning)
+fn ended(notification: &Notification) -> Option<Timestamp> {
+    let is_beginning = matches!(state(&notification.kind), "down" | "unknown");
+    notification.ended.filter(|_| is_beginning)
 }
 
 /// The end of the incident for services that require one. For a recovery it is the
 /// beginning of the incident: an end of now would be in the future for a service whose
 /// clock is slow, and an end in the future closes nothing.
-fn until(message: &Notification) -> Timestamp {
-    let began = since(message);
-    if let Some(ended) = ended(message) {
+fn until(notification: &Notification) -> Timestamp {
+    let began = since(notification);
+    if let Some(ended) = ended(notification) {
         return ended.max(began);
     }
-    let lifetime = match state(&message.kind) {
+    let lifetime = match state(&notification.kind) {
         "down" | "unknown" => INCIDENT_LIFETIME,
         "notice" => NOTICE_LIFETIME,
         _ => return began,
     };
-    message.at.saturating_add(lifetime).unwrap_or(message.at)
+    notification
+        .at
+        .saturating_add(lifetime)
+        .unwrap_or(notification.at)
 }
 
 #[cfg(test)]

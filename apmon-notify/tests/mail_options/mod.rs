@@ -32,7 +32,7 @@ pub fn to(address: &str, server: &MailServer) -> Mail {
     Mail::new(&options, server.clone(), TimeZone::UTC).unwrap()
 }
 
-pub fn message(kind: NotificationKind, number: u32) -> Notification {
+pub fn notification(kind: NotificationKind, number: u32) -> Notification {
     Notification {
         id: format!("7f-{number}"),
         incident: "7f".into(),
@@ -53,10 +53,10 @@ pub fn message(kind: NotificationKind, number: u32) -> Notification {
 }
 
 pub fn outage() -> Notification {
-    message(NotificationKind::Outage, 1)
+    notification(NotificationKind::Outage, 1)
 }
 
 /// The key with which the outbox sends a notification to this recipient.
-pub fn key(message: &Notification, address: &str) -> String {
-    format!("{}-mail:{address}", message.id)
+pub fn key(notification: &Notification, address: &str) -> String {
+    format!("{}-mail:{address}", notification.id)
 }

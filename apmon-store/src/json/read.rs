@@ -156,7 +156,7 @@ impl Reader<'_> {
                         }
                     }
                 }
-                "outbox" | "unread" => self.messages(&key, value, model),
+                "outbox" | "unread" => self.notifications(&key, value, model),
                 "monitors" => {
                     let Some(additions) = self.section::<HashMap<String, Value>>("monitors", value) else {
                         continue;
@@ -210,7 +210,7 @@ impl Reader<'_> {
         }
     }
 
-    fn messages(&mut self, key: &str, value: Value, model: &mut Model) {
+    fn notifications(&mut self, key: &str, value: Value, model: &mut Model) {
         for value in self.section::<Vec<Value>>(key, value).unwrap_or_default() {
             match OutboxEntry::deserialize(&value) {
                 Ok(entry) => {
@@ -218,7 +218,7 @@ impl Reader<'_> {
                 }
                 Err(error) => {
                     self.warn(&format!(
-                        "\"apmon\": a message on its way cannot be read and is not sent: {error}; \
+                        "\"apmon\": a notification on its way cannot be read and is not sent: {error}; \
                          it is kept under \"unread\""
                     ));
                     model.unread.push(value);

@@ -113,7 +113,7 @@ impl Serialize for Own<'_> {
         if model.number != 0 {
             map.serialize_entry("commit", &model.number)?;
         }
-        map.serialize_entry("outbox", &Messages(model))?;
+        map.serialize_entry("outbox", &Notifications(model))?;
         if !model.unread.is_empty() {
             map.serialize_entry("unread", &model.unread)?;
         }
@@ -179,9 +179,9 @@ fn exact_moments<'a>(
     exact
 }
 
-struct Messages<'a>(&'a Model);
+struct Notifications<'a>(&'a Model);
 
-impl Serialize for Messages<'_> {
+impl Serialize for Notifications<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
         for entry in self.0.outbox.iter() {

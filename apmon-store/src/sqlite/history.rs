@@ -66,7 +66,7 @@ impl History {
         Ok(states.into_iter().collect())
     }
 
-    /// Undelivered messages, oldest first.
+    /// Undelivered notifications, oldest first.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -211,7 +211,7 @@ impl History {
         Ok(changes.into_iter().flatten().collect())
     }
 
-    /// Number of delivered messages by incident of one monitor.
+    /// Number of delivered notifications by incident of one monitor.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -367,7 +367,7 @@ fn incident(row: &Row<'_>) -> rusqlite::Result<Incident> {
         started: value::time_at(row, 4)?.unwrap_or(Timestamp::UNIX_EPOCH),
         ended: value::time_at(row, 5)?,
         reason: row.get(6)?,
-        messages: row.get(7)?,
+        notifications: row.get(7)?,
     })
 }
 
@@ -419,7 +419,7 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     let fate: String = row.get(7)?;
     Ok(Delivery {
         channel: row.get(0)?,
-        message: row.get(1)?,
+        notification: row.get(1)?,
         incident: row.get(2)?,
         monitor: row.get(3)?,
         label: row.get(4)?,

@@ -50,14 +50,14 @@ pub(super) fn write(
             micros(incident.started),
             incident.ended.map(micros),
             incident.reason,
-            incident.messages,
+            incident.notifications,
         ])?;
     }
     let mut insert =
         transaction.prepare("INSERT OR REPLACE INTO deliveries VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)")?;
     for delivery in &records.deliveries {
         insert.execute(params![
-            delivery.message,
+            delivery.notification,
             delivery.channel,
             delivery.incident,
             delivery.monitor,

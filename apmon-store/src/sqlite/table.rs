@@ -1,4 +1,4 @@
-//! The tables of states, messages and metadata, read and written.
+//! The tables of states, notifications and metadata, read and written.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -85,7 +85,7 @@ fn read_with(connection: &Connection, place: &str, select: &str) -> rusqlite::Re
                 model.outbox.upsert(entry);
             }
             Err(error) if is_of_one_row(&error) => warnings.add(&format!(
-                "a message on its way cannot be read and is not sent: {error}; it is kept"
+                "a notification on its way cannot be read and is not sent: {error}; it is kept"
             )),
             Err(error) => return Err(error),
         }
@@ -213,7 +213,7 @@ pub(super) fn write_states<'a>(
     Ok(())
 }
 
-/// Writes messages; one that is already in the table keeps its position.
+/// Writes notifications; one that is already in the table keeps its position.
 pub(super) fn write_outbox<'a>(
     transaction: &Transaction<'_>,
     entries: impl Iterator<Item = &'a OutboxEntry>,

@@ -1,4 +1,4 @@
-//! Any content survives: states and messages drawn at random.
+//! Any content survives: states and notifications drawn at random.
 
 use std::{collections::BTreeMap, time::Duration};
 

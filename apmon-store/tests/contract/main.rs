@@ -96,11 +96,11 @@ macro_rules! contract {
             of_owners_that_claim_at_once_one_may_write,
             records_are_kept_until_they_are_deleted,
             a_forgotten_monitor_is_gone,
-            messages_keep_their_order_until_they_are_settled,
+            notifications_keep_their_order_until_they_are_settled,
             a_commit_without_a_load_loses_nothing,
             an_empty_commit_is_accepted,
             any_monitor_name_is_accepted,
-            memory_and_messages_are_committed_together,
+            memory_and_notifications_are_committed_together,
             memory_that_is_dropped_is_deleted,
             a_value_that_is_not_json_costs_nothing_else,
             moments_of_a_process_are_not_stored,
@@ -252,7 +252,7 @@ async fn a_forgotten_monitor_is_gone(home: &dyn Home) {
     assert_eq!(snapshot.monitors.keys().collect::<Vec<_>>(), ["b"]);
 }
 
-async fn messages_keep_their_order_until_they_are_settled(home: &dyn Home) {
+async fn notifications_keep_their_order_until_they_are_settled(home: &dyn Home) {
     let store = home.open();
     let epoch = store.load().await.unwrap().epoch;
     let commit = |outbox: Vec<OutboxEntry>, settled: &[&str]| Commit {
@@ -329,7 +329,7 @@ fn with_memory(kept: &[(&str, &str)], counts: Option<&str>) -> MonitorState {
     state
 }
 
-async fn memory_and_messages_are_committed_together(home: &dyn Home) {
+async fn memory_and_notifications_are_committed_together(home: &dyn Home) {
     let store = home.open();
     let epoch = store.load().await.unwrap().epoch;
     for n in 1..4 {

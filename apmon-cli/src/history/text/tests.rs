@@ -27,7 +27,7 @@ fn now() -> Timestamp {
     at("2026-11-21T13:05:00Z")
 }
 
-fn outage(id: &str, monitor: &str, started: &str, ended: Option<&str>, messages: u32) -> Incident {
+fn outage(id: &str, monitor: &str, started: &str, ended: Option<&str>, notifications: u32) -> Incident {
     Incident {
         id: id.into(),
         monitor: monitor.into(),
@@ -35,7 +35,7 @@ fn outage(id: &str, monitor: &str, started: &str, ended: Option<&str>, messages:
         started: at(started),
         ended: ended.map(at),
         reason: Some("connect: connection refused".into()),
-        messages,
+        notifications,
     }
 }
 
@@ -58,7 +58,7 @@ fn records() -> Records {
     };
     let sent = |incident: &str, n: u32, fate| Delivery {
         channel: "mail:ops@example.com".into(),
-        message: format!("{incident}-{n}"),
+        notification: format!("{incident}-{n}"),
         incident: incident.into(),
         monitor: "nas-ssh".into(),
         label: "DOWN".into(),

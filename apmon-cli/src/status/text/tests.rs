@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use apmon_core::{ChecksStatus, DeliveryCounts, MessageStatus, OutboxStatus};
+use apmon_core::{ChecksStatus, DeliveryCounts, NotificationStatus, OutboxStatus};
 
 use super::*;
 use crate::{api::ApiError, location::SiteLocation};
@@ -121,8 +121,8 @@ fn shown(status: SiteStatus, daemon_error: Option<ApiError>) -> String {
     text
 }
 
-fn message(n: i64, channel: &str, refused: bool) -> MessageStatus {
-    MessageStatus {
+fn notification(n: i64, channel: &str, refused: bool) -> NotificationStatus {
+    NotificationStatus {
         channel: channel.into(),
         id: format!("i-{n}"),
         monitor: "nas-ssh".into(),
@@ -169,7 +169,7 @@ fn a_daemon_with_problems() {
             waiting: 12,
             refused: 1,
             oldest: (0..8)
-                .map(|n| message(n, "webhook:hooks.example.com", n == 1))
+                .map(|n| notification(n, "webhook:hooks.example.com", n == 1))
                 .collect(),
         },
         ..home()

@@ -12,7 +12,7 @@ fn soon(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_syntax_error_ends_the_reading_after_one_message() {
+fn a_syntax_error_ends_the_reading_after_one_notification() {
     table(
         str::to_owned,
         &[

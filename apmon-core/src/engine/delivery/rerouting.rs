@@ -26,35 +26,35 @@ impl Deliveries {
 
     fn use_fallback(&mut self, due: FallbackDue, monitors: &mut Monitors, now: Now) -> Option<usize> {
         let FallbackDue { entry, decided, to } = due;
-        let message = &entry.notification;
-        let end = self.outbox.end_of(&entry.channel, message);
+        let notification = &entry.notification;
+        let end = self.outbox.end_of(&entry.channel, notification);
         // Unless the fallback already has the end from elsewhere.
         let ends_too = end
             .is_some_and(|end| !end.addressed.contains(&to) || self.outbox.contains(&to, &end.notification));
-        let policy = monitors.policy_of(&message.monitor);
-        let own = monitors.own_state(&message.monitor);
+        let policy = monitors.policy_of(&notification.monitor);
+        let own = monitors.own_state(&notification.monitor);
         match self.routes.decide_fallback(&entry, &to, &policy, own, ends_too) {
             FallbackDecision::Send => {}
             FallbackDecision::Skip => return None,
             FallbackDecision::NotTaken => {
                 tracing::warn!(
                     channel = entry.channel,
-                    "message not delivered, and {to} does not take messages of this kind: {}",
-                    message.text
+                    "notification not delivered, and {to} does not take notifications of this kind: {}",
+                    notification.text
                 );
                 return None;
             }
         }
         tracing::warn!(
             channel = entry.channel,
-            "message not delivered, it goes to {to} as well: {}",
-            message.text
+            "notification not delivered, it goes to {to} as well: {}",
+            notification.text
         );
         let mut addressed = entry.addressed.clone();
         addressed.push(to.clone());
-        self.outbox.set_addressed(message, &addressed);
-        let changed = monitors.announce(message, std::slice::from_ref(&to));
-        let copy = OutboxEntry::new(to, message.clone(), addressed);
+        self.outbox.set_addressed(notification, &addressed);
+        let changed = monitors.announce(notification, std::slice::from_ref(&to));
+        let copy = OutboxEntry::new(to, notification.clone(), addressed);
         let replaced = self.outbox.push_decided(copy, decided, now);
         self.record_replaced(replaced, now);
         changed
@@ -95,13 +95,13 @@ impl Deliveries {
         if recipients.is_empty() {
             tracing::error!(
                 channel = entry.channel,
-                "message not delivered, its channel is no longer in the site file and there is no other: {}",
+                "notification not delivered, its channel is no longer in the site file and there is no other: {}",
                 notification.text
             );
         } else if new_channels.is_empty() {
             tracing::info!(
                 channel = entry.channel,
-                "channel is no longer in the site file, its message went to the others: {}",
+                "channel is no longer in the site file, its notification went to the others: {}",
                 notification.text
             );
         }
@@ -112,7 +112,7 @@ impl Deliveries {
         for new_channel in new_channels {
             tracing::warn!(
                 channel = entry.channel,
-                "channel is no longer in the site file, its message goes to {new_channel}: {}",
+                "channel is no longer in the site file, its notification goes to {new_channel}: {}",
                 notification.text
             );
             changed.extend(monitors.announce(notification, std::slice::from_ref(&new_channel)));

@@ -87,13 +87,17 @@ impl Outbox {
         for_fallback.min()
     }
 
-    /// The entry that ends the incident of `message`, if it waits for the same channel.
-    pub(in crate::engine) fn end_of(&self, channel: &str, message: &Notification) -> Option<&OutboxEntry> {
+    /// The entry that ends the incident of `notification`, if it waits for the same channel.
+    pub(in crate::engine) fn end_of(
+        &self,
+        channel: &str,
+        notification: &Notification,
+    ) -> Option<&OutboxEntry> {
         let queue = self.queues.get(channel)?;
-        let mut of_it = queue.of_incident(&message.incident).map(|item| &item.entry);
+        let mut of_it = queue.of_incident(&notification.incident).map(|item| &item.entry);
         of_it.find(|other| {
             let other = &other.notification;
-            other.kind.ends_incident() && other.number > message.number
+            other.kind.ends_incident() && other.number > notification.number
         })
     }
 

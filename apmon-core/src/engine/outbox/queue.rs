@@ -108,11 +108,11 @@ enum OrderKey<'a> {
 }
 
 impl<'a> OrderKey<'a> {
-    fn of(message: &'a Notification) -> Self {
-        match message.kind {
-            NotificationKind::Notice(_) => Self::Notice(&message.incident),
-            NotificationKind::Unknown | NotificationKind::Known => Self::Unknowns(&message.monitor),
-            _ => Self::Outages(&message.monitor),
+    fn of(notification: &'a Notification) -> Self {
+        match notification.kind {
+            NotificationKind::Notice(_) => Self::Notice(&notification.incident),
+            NotificationKind::Unknown | NotificationKind::Known => Self::Unknowns(&notification.monitor),
+            _ => Self::Outages(&notification.monitor),
         }
     }
 }
@@ -121,15 +121,15 @@ impl ChannelQueue {
     /// Inserts an item and returns its position: the last, except for a late one (from a
     /// channel that is gone), which goes before the later ones of its incident.
     pub(super) fn insert(&mut self, item: Item) -> u64 {
-        let message = &item.entry.notification;
+        let notification = &item.entry.notification;
         let is_later = |position: &u64| {
             let other = self
                 .items
                 .get(position)
                 .map(|other| other.entry.notification.number);
-            other.is_some_and(|number| number > message.number)
+            other.is_some_and(|number| number > notification.number)
         };
-        let mut positions = self.positions(&message.incident).into_iter();
+        let mut positions = self.positions(&notification.incident).into_iter();
         let Some(before) = positions.find(is_later) else {
             return self.append(item);
         };
@@ -379,12 +379,12 @@ impl ChannelQueue {
         let open = self.open.iter();
         let items = open.filter_map(|position| Some((*position, self.items.get(position)?)));
         items.filter(move |(_, item)| {
-            let message = &item.entry.notification;
+            let notification = &item.entry.notification;
             let is_deferred = |other: &Item| other.deferred.is_some();
-            if item.is_reminder() && self.of_incident(&message.incident).any(is_deferred) {
+            if item.is_reminder() && self.of_incident(&notification.incident).any(is_deferred) {
                 return false;
             }
-            held.insert(OrderKey::of(message))
+            held.insert(OrderKey::of(notification))
         })
     }
 
@@ -419,12 +419,12 @@ impl ChannelQueue {
         let mut undelivered: HashSet<&str> = HashSet::new();
         let mut items = self.items.iter();
         let (next, _) = items.find(|(_, item)| {
-            let message = &item.entry.notification;
+            let notification = &item.entry.notification;
             let just_refused = item
                 .deferred
                 .is_some_and(|at| at.minus(REFUSED_PAUSE).plus(JUST_NOW) > now);
-            let is_held = item.is_reminder() && undelivered.contains(message.incident.as_str());
-            undelivered.insert(&message.incident);
+            let is_held = item.is_reminder() && undelivered.contains(notification.incident.as_str());
+            undelivered.insert(&notification.incident);
             item.sendable && !item.had_final_attempt && !just_refused && !is_held
         })?;
         let next = *next;

@@ -109,12 +109,12 @@ impl ChannelQueue {
     /// Ends the commit that held this entry, which may be sent now: it is on disk, or it could
     /// not be written.
     pub(super) fn commit_ended(&mut self, entry: &OutboxEntry, succeeded: bool) {
-        let message = &entry.notification;
+        let notification = &entry.notification;
         let is_it = |position: &u64| {
             let item = self.items.get(position);
-            item.is_some_and(|item| item.entry.notification.id == message.id)
+            item.is_some_and(|item| item.entry.notification.id == notification.id)
         };
-        let Some(position) = self.positions(&message.incident).into_iter().find(is_it) else {
+        let Some(position) = self.positions(&notification.incident).into_iter().find(is_it) else {
             return; // it is finished
         };
         self.release_held(position);

@@ -81,7 +81,7 @@ fn at(secs: i64) -> Mono {
     Mono::from_nanos(secs * 1_000_000_000)
 }
 
-fn message(number: u32) -> Notification {
+fn notification(number: u32) -> Notification {
     Notification {
         id: format!("i-{number}"),
         incident: "i".into(),
@@ -127,11 +127,11 @@ fn a_failed_commit_is_repeated_and_what_waited_for_it_is_sent_from_memory() {
     let retired = |name: &str| (name.to_owned(), Arc::new(MonitorState::default()));
     let (name, state) = retired("first");
     it.persistence.retire(None, name, state);
-    assert_eq!(it.persistence.add_notification(message(1)), None);
+    assert_eq!(it.persistence.add_notification(notification(1)), None);
     let task = it.start(0);
     let (name, state) = retired("second");
     it.persistence.retire(None, name, state);
-    assert_eq!(it.finish(task, 0), [message(1)]);
+    assert_eq!(it.finish(task, 0), [notification(1)]);
     assert!(it.persistence.is_failing());
     assert_eq!(it.commit_at(), Some(at(5)));
     let Some(TaskResult::Commit { batch, .. }) = it.start(5) else {
@@ -145,18 +145,18 @@ fn a_failed_commit_is_repeated_and_what_waited_for_it_is_sent_from_memory() {
 fn a_commit_that_hangs_is_not_waited_for() {
     let mut it = Fixture::new(false);
     let stall = |it: &mut Fixture, secs| it.persistence.stall(&mut it.deliveries, now(secs));
-    assert_eq!(it.persistence.add_notification(message(1)), None);
+    assert_eq!(it.persistence.add_notification(notification(1)), None);
     let hanging = it.start(0);
-    assert_eq!(it.persistence.add_notification(message(2)), None);
+    assert_eq!(it.persistence.add_notification(notification(2)), None);
     assert_eq!(it.persistence.wake_at(&it.deliveries), Some(at(5)));
     assert_eq!(stall(&mut it, 4), None);
-    assert_eq!(stall(&mut it, 5), Some(vec![message(1), message(2)]));
+    assert_eq!(stall(&mut it, 5), Some(vec![notification(1), notification(2)]));
     assert_eq!(
-        it.persistence.add_notification(message(3)),
-        Some(message(3)),
+        it.persistence.add_notification(notification(3)),
+        Some(notification(3)),
         "at once"
     );
     assert_eq!(it.persistence.wake_at(&it.deliveries), None);
     assert!(it.finish(hanging, 9).is_empty(), "not sent twice");
-    assert_eq!(it.persistence.add_notification(message(4)), None);
+    assert_eq!(it.persistence.add_notification(notification(4)), None);
 }

@@ -1,4 +1,4 @@
-//! Which messages are decided.
+//! Which notifications are decided.
 
 use super::*;
 
@@ -118,10 +118,10 @@ impl Reference {
             .filter(|channel| channel.wants(&kind, policy));
         let wanted_by: BTreeSet<String> = wanted_by.map(|channel| channel.id.to_owned()).collect();
         let monitor = self.monitors.get_mut(name).unwrap();
-        monitor.messages.push(self.messages.len());
+        monitor.notifications.push(self.notifications.len());
         expected.decided += 1;
-        assert_eq!(expected.decided, monitor.messages.len());
-        self.messages.push(Message {
+        assert_eq!(expected.decided, monitor.notifications.len());
+        self.notifications.push(Expected {
             monitor: name.to_owned(),
             incident,
             kind,
@@ -135,24 +135,29 @@ impl Reference {
             refused: BTreeSet::new(),
             void: false,
         });
-        self.messages.len() - 1
+        self.notifications.len() - 1
     }
 
-    /// Readdresses messages that wait for a removed channel to the channels that
+    /// Readdresses notifications that wait for a removed channel to the channels that
     /// were not to receive them yet.
     pub(super) fn readdress(&mut self) {
-        for message in self.messages.iter_mut().filter(|message| !message.void) {
+        for notification in self
+            .notifications
+            .iter_mut()
+            .filter(|notification| !notification.void)
+        {
             let waits = |(id, due): (&String, &Due)| (*due == Due::Waiting).then(|| id.clone());
-            let waiting: Vec<String> = message.due.iter().filter_map(waits).collect();
+            let waiting: Vec<String> = notification.due.iter().filter_map(waits).collect();
             for removed in waiting.into_iter().filter(|id| !self.setup.has_channel(id)) {
-                message.due.remove(&removed);
-                let last = || self.monitors[message.monitor.as_str()].now.last_policy();
-                let policy = self.setup.policy(&message.monitor).unwrap_or_else(last);
+                notification.due.remove(&removed);
+                let last = || self.monitors[notification.monitor.as_str()].now.last_policy();
+                let policy = self.setup.policy(&notification.monitor).unwrap_or_else(last);
                 for channel in self.setup.channels() {
                     let id = channel.id.to_owned();
-                    if channel.wants(&message.kind, &policy) && message.addressed.insert(id.clone()) {
-                        message.due.insert(id.clone(), Due::Waiting);
-                        message.replaced.insert(id, removed.clone());
+                    if channel.wants(&notification.kind, &policy) && notification.addressed.insert(id.clone())
+                    {
+                        notification.due.insert(id.clone(), Due::Waiting);
+                        notification.replaced.insert(id, removed.clone());
                     }
                 }
             }

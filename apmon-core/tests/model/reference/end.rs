@@ -6,23 +6,27 @@ impl Reference {
     /// Checks that a receiver that has accepted everything `since` then has
     /// received what waited for it, whatever the disk does.
     pub fn check_delivered(&mut self, channel: &str, since: Mono) {
-        // A channel receives messages of a removed one only since the edit.
+        // A channel receives notifications of a removed one only since the edit.
         let edited = self.setups.last().map_or(Mono::ORIGIN, |(edited, _)| *edited);
         let (now, since) = (self.now(), since.max(edited));
-        let is_late = |message: &&Message| {
-            let waits = message.due.get(channel) == Some(&Due::Waiting) && message.kind != Reminder;
-            waits && !message.void && now.since(since.max(message.at)) >= DELIVERY_LIMIT
+        let is_late = |notification: &&Expected| {
+            let waits = notification.due.get(channel) == Some(&Due::Waiting) && notification.kind != Reminder;
+            waits && !notification.void && now.since(since.max(notification.at)) >= DELIVERY_LIMIT
         };
-        let late = self.messages.iter().filter(is_late);
-        let late = late.map(|message| format!("{channel} still waits for {message}"));
+        let late = self.notifications.iter().filter(is_late);
+        let late = late.map(|notification| format!("{channel} still waits for {notification}"));
         let late = late.collect();
         self.complain_all(late);
     }
 
-    /// Whether no message was decided just now.
+    /// Whether no notification was decided just now.
     pub fn is_idle(&self) -> bool {
         let now = self.now();
-        let newest = self.messages.iter().map(|message| message.at).max();
+        let newest = self
+            .notifications
+            .iter()
+            .map(|notification| notification.at)
+            .max();
         newest.is_none_or(|newest| now.since(newest) >= Duration::from_secs(1))
     }
 
@@ -36,16 +40,20 @@ impl Reference {
             if self.setup.policy(name).is_some() && is_up.is_some() && believed != *is_up {
                 wrong.push(format!("{name} is believed {believed:?}, and is {is_up:?}"));
             }
-            for message in monitor.messages.iter().map(|message| &self.messages[*message]) {
-                for (channel, due) in message.due.iter().filter(|_| message.kind != Reminder) {
-                    let received = message.receipts.contains_key(channel);
+            for notification in monitor
+                .notifications
+                .iter()
+                .map(|notification| &self.notifications[*notification])
+            {
+                for (channel, due) in notification.due.iter().filter(|_| notification.kind != Reminder) {
+                    let received = notification.receipts.contains_key(channel);
                     if *due == Due::Waiting || !received {
-                        wrong.push(format!("{channel} did not receive {message}"));
+                        wrong.push(format!("{channel} did not receive {notification}"));
                     }
                 }
             }
             for channel in self.setup.channels() {
-                wrong.extend(self.wrong_last_message(monitor, channel.id));
+                wrong.extend(self.wrong_last_notification(monitor, channel.id));
                 wrong.extend(self.missing_reminder(name, channel.id));
             }
         }
@@ -53,30 +61,40 @@ impl Reference {
         self.complain_all(wrong);
     }
 
-    /// The last message that a channel received about a monitor's outages must be
+    /// The last notification that a channel received about a monitor's outages must be
     /// the newest there was for it.
-    fn wrong_last_message(&self, monitor: &Monitor, channel: &str) -> Option<String> {
+    fn wrong_last_notification(&self, monitor: &Monitor, channel: &str) -> Option<String> {
         // Without an announced end, too, a reminder may have become obsolete.
-        let is_obsolete = |message: &&Message| {
-            let is_over = monitor.now.outage != Some(message.incident);
-            message.kind == Reminder && is_over && !message.receipts.contains_key(channel)
+        let is_obsolete = |notification: &&Expected| {
+            let is_over = monitor.now.outage != Some(notification.incident);
+            notification.kind == Reminder && is_over && !notification.receipts.contains_key(channel)
         };
-        let messages = || {
-            let messages = monitor.messages.iter().map(|message| &self.messages[*message]);
-            messages.filter(|message| is_about_outage(&message.kind) && !is_obsolete(message))
+        let notifications = || {
+            let notifications = monitor
+                .notifications
+                .iter()
+                .map(|notification| &self.notifications[*notification]);
+            notifications
+                .filter(|notification| is_about_outage(&notification.kind) && !is_obsolete(notification))
         };
-        let is_for_it =
-            |message: &&Message| message.due.contains_key(channel) || message.receipts.contains_key(channel);
-        let newest = messages().rfind(is_for_it)?;
-        let in_order = messages().filter(|message| {
-            std::ptr::eq(*message, newest)
-                || !(message.refused.contains(channel) || message.replaced.contains_key(channel))
+        let is_for_it = |notification: &&Expected| {
+            notification.due.contains_key(channel) || notification.receipts.contains_key(channel)
+        };
+        let newest = notifications().rfind(is_for_it)?;
+        let in_order = notifications().filter(|notification| {
+            std::ptr::eq(*notification, newest)
+                || !(notification.refused.contains(channel) || notification.replaced.contains_key(channel))
         });
-        let received = in_order.filter_map(|message| Some((message.receipts.get(channel)?.last, message)));
-        let last = received.max_by_key(|(last, _)| *last).map(|(_, message)| message);
+        let received = in_order
+            .filter_map(|notification| Some((notification.receipts.get(channel)?.last, notification)));
+        let last = received
+            .max_by_key(|(last, _)| *last)
+            .map(|(_, notification)| notification);
         match last {
             Some(last) if std::ptr::eq(last, newest) => None,
-            Some(last) => Some(format!("the last message to {channel} is {last}, not {newest}")),
+            Some(last) => Some(format!(
+                "the last notification to {channel} is {last}, not {newest}"
+            )),
             None => Some(format!("{channel} received nothing, not even {newest}")),
         }
     }
@@ -93,7 +111,7 @@ impl Reference {
             .setup
             .channels()
             .any(|it| it.id == channel && it.wants(&Reminder, &policy));
-        let (last, _) = self.last_message(name, incident)?;
+        let (last, _) = self.last_notification(name, incident)?;
         let late = self.now().since(last) > policy.notify_every + STORE_LIMIT;
         (wants && late).then(|| format!("{channel} received no reminder of {name} since {last:?}"))
     }

@@ -3,59 +3,63 @@
 use super::*;
 
 impl Reference {
-    /// Finds the message that a notification of the engine is. A reminder is
+    /// Finds the expected notification that one of the engine is. A reminder is
     /// decided by being seen.
     pub(super) fn identify(&mut self, seen: &Notification, channel: &str) -> Option<usize> {
         if !seen.id.starts_with(&format!("{}-{}", seen.incident, seen.number)) {
             self.complain(format!("{seen:?} has a strange id"));
         }
         if let Some(&known) = self.by_id.get(&seen.id) {
-            let message = &self.messages[known];
-            if !message.void {
-                if !message.seen.as_ref().is_some_and(|before| is_same(before, seen)) {
+            let notification = &self.notifications[known];
+            if !notification.void {
+                if !notification
+                    .seen
+                    .as_ref()
+                    .is_some_and(|before| is_same(before, seen))
+                {
                     self.complain(format!(
                         "{} has changed: {seen:?}, was {:?}",
-                        seen.id, self.messages[known].seen
+                        seen.id, self.notifications[known].seen
                     ));
                 }
                 return Some(known);
             }
             // A channel that received one kind of end misses nothing without the other.
-            let are_ends = [&message.kind, &seen.kind]
+            let are_ends = [&notification.kind, &seen.kind]
                 .iter()
                 .all(|kind| matches!(kind, Recovery | NoLongerWatched));
-            if message.kind != seen.kind && !are_ends && message.receipts.contains_key(channel) {
-                let kind = message.kind.clone();
+            if notification.kind != seen.kind && !are_ends && notification.receipts.contains_key(channel) {
+                let kind = notification.kind.clone();
                 self.complain(format!(
                     "{} was {kind:?} and is {:?}: a receiver would drop it",
                     seen.id, seen.kind
                 ));
             }
         }
-        let message = match seen.kind {
+        let notification = match seen.kind {
             Reminder => self.decide_reminder(seen),
             _ => self.find_unseen(seen),
         };
-        let Some(message) = message else {
+        let Some(notification) = notification else {
             self.complain(format!("unexpected {:?}: {}", seen.kind, seen.text));
             return None;
         };
-        let incident = &mut self.incidents[self.messages[message].incident].id;
+        let incident = &mut self.incidents[self.notifications[notification].incident].id;
         if incident.get_or_insert_with(|| seen.incident.clone()) != &seen.incident {
             self.complain(format!("two ids for one incident: {}", seen.text));
         }
-        self.messages[message].seen = Some(seen.clone());
-        self.by_id.insert(seen.id.clone(), message);
-        Some(message)
+        self.notifications[notification].seen = Some(seen.clone());
+        self.by_id.insert(seen.id.clone(), notification);
+        Some(notification)
     }
 
     fn find_unseen(&self, seen: &Notification) -> Option<usize> {
-        let messages = &self.monitors.get(seen.monitor.as_str())?.messages;
-        let is_it = |message: &Message| message.seen.is_none() && message.kind == seen.kind;
-        messages
+        let notifications = &self.monitors.get(seen.monitor.as_str())?.notifications;
+        let is_it = |notification: &Expected| notification.seen.is_none() && notification.kind == seen.kind;
+        notifications
             .iter()
             .copied()
-            .find(|message| is_it(&self.messages[*message]))
+            .find(|notification| is_it(&self.notifications[*notification]))
     }
 
     fn decide_reminder(&mut self, seen: &Notification) -> Option<usize> {
@@ -65,7 +69,7 @@ impl Reference {
         let policy = setup_then.policy(&name)?;
         let mut expected = self.expected(&name).clone();
         let incident = expected.outage.filter(|_| expected.announced && policy.alarms)?;
-        let (last, count) = self.last_message(&name, incident)?;
+        let (last, count) = self.last_notification(&name, incident)?;
         // Not sooner than the curve says; some reminders before may not have been seen.
         let n = f64::from(policy.after_every_n.get());
         let left = (1.0 - f64::from(seen.number - 1) / n).max(0.0);
@@ -75,28 +79,28 @@ impl Reference {
         }
         // It may have waited for the disk while the site file was edited.
         let setup_now = std::mem::replace(&mut self.setup, setup_then);
-        let message = self.decide(&name, &mut expected, Reminder, incident, &policy);
+        let notification = self.decide(&name, &mut expected, Reminder, incident, &policy);
         self.setup = setup_now;
         self.readdress();
-        self.messages[message].at = at;
+        self.notifications[notification].at = at;
         *self.expected(&name) = expected;
-        Some(message)
+        Some(notification)
     }
 
-    /// When the last message of an incident was decided, and its number.
-    pub(super) fn last_message(&self, name: &str, incident: usize) -> Option<(Mono, u64)> {
-        let mut messages = self.monitors[name]
-            .messages
+    /// When the last notification of an incident was decided, and its number.
+    pub(super) fn last_notification(&self, name: &str, incident: usize) -> Option<(Mono, u64)> {
+        let mut notifications = self.monitors[name]
+            .notifications
             .iter()
-            .map(|message| &self.messages[*message]);
-        let last = messages.rfind(|message| message.incident == incident)?;
+            .map(|notification| &self.notifications[*notification]);
+        let last = notifications.rfind(|notification| notification.incident == incident)?;
         Some((
             last.at,
             last.seen.as_ref().map_or(1, |seen| u64::from(seen.number)),
         ))
     }
 
-    /// A message is handed to a channel.
+    /// A notification is handed to a channel.
     pub fn attempted(
         &mut self,
         channel: &'static str,
@@ -107,7 +111,7 @@ impl Reference {
         if key != format!("{}-{channel}", seen.id) {
             self.complain(format!("{key} is not the key of {}", seen.id));
         }
-        let message = self.identify(seen, channel)?;
+        let notification = self.identify(seen, channel)?;
         match permission {
             Permission::OnDisk => {}
             Permission::FromMemory if self.log.has_save_error() => {}
@@ -119,37 +123,40 @@ impl Reference {
         if !self.setup.has_channel(channel) {
             self.complain(format!("{channel} is not in the site file"));
         }
-        let due = self.messages[message].due.get(channel);
+        let due = self.notifications[notification].due.get(channel);
         if due != Some(&Due::Waiting) {
             self.complain(format!(
                 "{} is not for {channel} ({due:?})",
-                self.messages[message]
+                self.notifications[notification]
             ));
         }
-        if self.messages[message].kind == Reminder {
-            self.check_reminder(channel, message);
+        if self.notifications[notification].kind == Reminder {
+            self.check_reminder(channel, notification);
         }
-        Some(message)
+        Some(notification)
     }
 
     /// Checks that a reminder is not sent before its outage, after its end, or
     /// after a newer one was decided.
     fn check_reminder(&mut self, channel: &str, reminder: usize) {
-        let message = &self.messages[reminder];
-        let monitor = &self.monitors[message.monitor.as_str()];
+        let notification = &self.notifications[reminder];
+        let monitor = &self.monitors[notification.monitor.as_str()];
         let mut wrong = Vec::new();
-        if monitor.now.outage != Some(message.incident) {
-            wrong.push(format!("{message} is sent after the end of its outage"));
+        if monitor.now.outage != Some(notification.incident) {
+            wrong.push(format!("{notification} is sent after the end of its outage"));
         }
-        let others = monitor.messages.iter().map(|other| &self.messages[*other]);
-        for other in others.filter(|other| other.incident == message.incident) {
+        let others = monitor
+            .notifications
+            .iter()
+            .map(|other| &self.notifications[*other]);
+        for other in others.filter(|other| other.incident == notification.incident) {
             let waits = other.due.get(channel) == Some(&Due::Waiting);
             if other.kind == Outage && waits && !self.is_shutting_down {
-                wrong.push(format!("{message} is sent before its outage"));
+                wrong.push(format!("{notification} is sent before its outage"));
             }
-            let is_newer = other.kind == Reminder && other.position > message.position;
+            let is_newer = other.kind == Reminder && other.position > notification.position;
             if is_newer && other.due.contains_key(channel) {
-                wrong.push(format!("{message} is sent although there is a newer one"));
+                wrong.push(format!("{notification} is sent although there is a newer one"));
             }
         }
         self.complain_all(wrong);
@@ -158,7 +165,7 @@ impl Reference {
     /// An attempt starts: only one is under way on a channel at a time.
     pub fn delivery_starts(&mut self, channel: &'static str) {
         if !self.under_way.insert(channel) {
-            self.complain(format!("two messages are under way to {channel}"));
+            self.complain(format!("two notifications are under way to {channel}"));
         }
     }
 
@@ -166,11 +173,13 @@ impl Reference {
         self.under_way.remove(channel);
     }
 
-    /// The receiver has the message.
-    pub fn received(&mut self, channel: &str, message: usize) {
+    /// The receiver has the notification.
+    pub fn received(&mut self, channel: &str, notification: usize) {
         self.receipts += 1;
         let (receipt, in_shutdown) = (self.receipts, self.is_shutting_down);
-        let receipts = self.messages[message].receipts.entry(channel.to_owned());
+        let receipts = self.notifications[notification]
+            .receipts
+            .entry(channel.to_owned());
         let receipts = receipts.or_insert(Receipts {
             first: receipt,
             last: receipt,
@@ -179,35 +188,37 @@ impl Reference {
         receipts.last = receipt;
         receipts.in_shutdown &= in_shutdown;
         let is_first = receipts.first == receipt;
-        let message = &self.messages[message];
+        let notification = &self.notifications[notification];
         // Only a refusal may break the order, or a site file without the channel.
         if !is_first
-            || message.void
-            || message.refused.contains(channel)
-            || message.replaced.contains_key(channel)
+            || notification.void
+            || notification.refused.contains(channel)
+            || notification.replaced.contains_key(channel)
         {
             return;
         }
-        let later = &self.monitors[message.monitor.as_str()].messages[message.position + 1..];
+        let later = &self.monitors[notification.monitor.as_str()].notifications[notification.position + 1..];
         let mut wrong = Vec::new();
-        for later in later.iter().map(|later| &self.messages[*later]) {
-            let same = is_about_outage(&later.kind) == is_about_outage(&message.kind);
+        for later in later.iter().map(|later| &self.notifications[*later]) {
+            let same = is_about_outage(&later.kind) == is_about_outage(&notification.kind);
             let received = later.receipts.get(channel);
             if same && received.is_some_and(|receipts| !receipts.in_shutdown) {
-                wrong.push(format!("{channel} receives {message} after {later}"));
+                wrong.push(format!("{channel} receives {notification} after {later}"));
             }
         }
         self.complain_all(wrong);
     }
 
-    pub fn refused(&mut self, channel: &str, message: usize) {
-        self.messages[message].refused.insert(channel.to_owned());
+    pub fn refused(&mut self, channel: &str, notification: usize) {
+        self.notifications[notification]
+            .refused
+            .insert(channel.to_owned());
     }
 
-    /// The engine knows that the receiver has the message.
-    pub fn confirmed(&mut self, channel: &str, message: usize) {
+    /// The engine knows that the receiver has the notification.
+    pub fn confirmed(&mut self, channel: &str, notification: usize) {
         let now = self.now();
-        if let Some(due) = self.messages[message].due.get_mut(channel) {
+        if let Some(due) = self.notifications[notification].due.get_mut(channel) {
             *due = Due::Done(now);
         }
     }

@@ -32,8 +32,8 @@ impl Reference {
         self.check_nothing_is_lost(outbox);
     }
 
-    /// Checks that state and messages reach the disk in one step, so that the next
-    /// process would find every message.
+    /// Checks that state and notifications reach the disk in one step, so that the next
+    /// process would find every notification.
     pub(super) fn check_nothing_is_lost(&mut self, outbox: &[OutboxEntry]) {
         let stored: BTreeSet<(&str, &str)> = outbox
             .iter()
@@ -41,19 +41,19 @@ impl Reference {
             .collect();
         let mut lost = Vec::new();
         for monitor in self.monitors.values() {
-            for message in &monitor.messages[..monitor.on_disk.decided] {
-                let message = &self.messages[*message];
-                let waiting = message.due.iter().filter(|(_, due)| **due == Due::Waiting);
-                for (channel, _) in waiting.filter(|_| message.kind != Reminder) {
-                    let id = message.seen.as_ref().map_or("", |seen| seen.id.as_str());
+            for notification in &monitor.notifications[..monitor.on_disk.decided] {
+                let notification = &self.notifications[*notification];
+                let waiting = notification.due.iter().filter(|(_, due)| **due == Due::Waiting);
+                for (channel, _) in waiting.filter(|_| notification.kind != Reminder) {
+                    let id = notification.seen.as_ref().map_or("", |seen| seen.id.as_str());
                     let mut holder = Some(channel);
                     while let Some(channel) = holder.filter(|holder| !stored.contains(&(id, holder.as_str())))
                     {
-                        holder = message.replaced.get(channel);
+                        holder = notification.replaced.get(channel);
                     }
                     if holder.is_none() {
                         lost.push(format!(
-                            "{message} for {channel} is not on disk, but its state is"
+                            "{notification} for {channel} is not on disk, but its state is"
                         ));
                     }
                 }
@@ -69,23 +69,27 @@ impl Reference {
         self.is_shutting_down = false;
         for monitor in self.monitors.values_mut() {
             monitor.now = monitor.on_disk.clone();
-            for forgotten in monitor.messages.split_off(monitor.now.decided) {
-                self.messages[forgotten].void = true;
+            for forgotten in monitor.notifications.split_off(monitor.now.decided) {
+                self.notifications[forgotten].void = true;
             }
         }
         // Only what is on disk is still to be sent.
-        for message in self.messages.iter_mut().filter(|message| !message.void) {
-            message.due.retain(|_, due| *due != Due::Waiting);
+        for notification in self
+            .notifications
+            .iter_mut()
+            .filter(|notification| !notification.void)
+        {
+            notification.due.retain(|_, due| *due != Due::Waiting);
         }
         for entry in outbox {
             let known = self
                 .by_id
                 .get(&entry.notification.id)
-                .map(|known| &mut self.messages[*known]);
-            match known.filter(|message| !message.void) {
-                Some(message) => {
-                    message.due.insert(entry.channel.clone(), Due::Waiting);
-                    message.addressed = entry.addressed.iter().cloned().collect();
+                .map(|known| &mut self.notifications[*known]);
+            match known.filter(|notification| !notification.void) {
+                Some(notification) => {
+                    notification.due.insert(entry.channel.clone(), Due::Waiting);
+                    notification.addressed = entry.addressed.iter().cloned().collect();
                 }
                 None => self.complain(format!("{} is on disk without its state", entry.key())),
             }
@@ -113,19 +117,20 @@ impl Reference {
         }
         let mut late = Vec::new();
         for monitor in self.monitors.values() {
-            for message in &monitor.messages[monitor.on_disk.decided..] {
-                let message = &self.messages[*message];
-                if now.since(message.at) >= STORE_LIMIT {
-                    late.push(format!("{message} was decided long ago and is not on disk"));
+            for notification in &monitor.notifications[monitor.on_disk.decided..] {
+                let notification = &self.notifications[*notification];
+                if now.since(notification.at) >= STORE_LIMIT {
+                    late.push(format!("{notification} was decided long ago and is not on disk"));
                 }
             }
         }
         for entry in outbox {
-            let message = self
+            let notification = self
                 .by_id
                 .get(&entry.notification.id)
-                .map(|known| &self.messages[*known]);
-            if let Some(Due::Done(at)) = message.and_then(|message| message.due.get(&entry.channel))
+                .map(|known| &self.notifications[*known]);
+            if let Some(Due::Done(at)) =
+                notification.and_then(|notification| notification.due.get(&entry.channel))
                 && now.since(*at) >= STORE_LIMIT
             {
                 late.push(format!(

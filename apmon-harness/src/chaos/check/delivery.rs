@@ -1,9 +1,9 @@
-//! The first deliveries of each message, by channel, monitor and time.
+//! The first deliveries of each notification, by channel, monitor and time.
 
 use std::collections::BTreeMap;
 
 use crate::chaos::{
-    message::{MessageKind, plain},
+    notification::{NotificationKind, plain},
     record::{Evidence, Receipt},
 };
 
@@ -17,7 +17,7 @@ pub(super) struct Deliveries<'a> {
 pub(super) struct Delivered {
     pub(super) ended: bool,
     /// The highest number that arrived.
-    pub(super) messages: u32,
+    pub(super) notifications: u32,
 }
 
 impl<'a> Deliveries<'a> {
@@ -60,7 +60,12 @@ impl<'a> Deliveries<'a> {
     }
 
     /// The sentences of one kind, and how often each was delivered.
-    pub(super) fn texts(&self, channel: usize, place: usize, kind: MessageKind) -> BTreeMap<&'a str, usize> {
+    pub(super) fn texts(
+        &self,
+        channel: usize,
+        place: usize,
+        kind: NotificationKind,
+    ) -> BTreeMap<&'a str, usize> {
         let mut texts = BTreeMap::new();
         let firsts = self.firsts[channel][place].iter();
         for receipt in firsts.filter(|receipt| receipt.kind == Some(kind)) {
@@ -75,10 +80,10 @@ impl<'a> Deliveries<'a> {
         for receipt in self.firsts[channel].iter().flatten() {
             let delivered = incidents.entry(receipt.incident.as_str()).or_insert(Delivered {
                 ended: false,
-                messages: 0,
+                notifications: 0,
             });
-            delivered.ended |= receipt.kind == Some(MessageKind::Recovery);
-            delivered.messages = delivered.messages.max(number_of(receipt));
+            delivered.ended |= receipt.kind == Some(NotificationKind::Recovery);
+            delivered.notifications = delivered.notifications.max(number_of(receipt));
         }
         incidents
     }
@@ -91,7 +96,7 @@ fn number_of(receipt: &Receipt) -> u32 {
     parts.next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// The incidents in the order of their first message.
+/// The incidents in the order of their first notification.
 pub(super) fn incidents<'a>(firsts: &[&'a Receipt]) -> Vec<&'a str> {
     let mut incidents: Vec<&str> = Vec::new();
     for receipt in firsts {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::chaos::{
-    message::MessageKind,
+    notification::NotificationKind,
     record::{History, Incident, OutputLine, Period, Stored, Waiting},
     site::Site,
 };
@@ -28,7 +28,7 @@ fn period(is_up: bool, from: u64, to: u64) -> Period {
     }
 }
 
-/// The `number`th message of `incident`, received at `at`.
+/// The `number`th notification of `incident`, received at `at`.
 fn receipt(site: &Site, channel: usize, incident: &str, number: u32, text: &str, at: u64) -> Receipt {
     let (monitor, kind) = read_sentence(text).unwrap();
     let of = &site.channels[channel];
@@ -42,7 +42,7 @@ fn receipt(site: &Site, channel: usize, incident: &str, number: u32, text: &str,
         id,
         incident,
         kind: Some(match kind {
-            MessageKind::Reminder(_) => MessageKind::Reminder(number - 1),
+            NotificationKind::Reminder(_) => NotificationKind::Reminder(number - 1),
             other => other,
         }),
         monitor: monitor.to_owned(),
@@ -51,7 +51,7 @@ fn receipt(site: &Site, channel: usize, incident: &str, number: u32, text: &str,
     }
 }
 
-/// Delivers a message to every channel that takes it.
+/// Delivers a notification to every channel that takes it.
 fn deliver(evidence: &mut Evidence, incident: &str, number: u32, text: &str, at: u64) {
     let site = evidence.site.clone();
     for (channel, of) in site.channels.iter().enumerate() {
@@ -62,7 +62,7 @@ fn deliver(evidence: &mut Evidence, incident: &str, number: u32, text: &str, at:
     }
 }
 
-/// `m00` was down from 10 to 20, every channel received its messages, and apmon ran throughout.
+/// `m00` was down from 10 to 20, every channel received its notifications, and apmon ran throughout.
 fn good() -> Evidence {
     let site = Site::new();
     let mut truth = vec![vec![period(true, 0, 60)]; site.monitors.len()];
@@ -84,7 +84,7 @@ fn good() -> Evidence {
                 id: "i".into(),
                 monitor: "m00".into(),
                 ended: true,
-                messages: 3,
+                notifications: 3,
             }],
             delivered: delivered.collect(),
         }),
@@ -125,14 +125,14 @@ fn sorted<const N: usize>(mut rules: [&'static str; N]) -> Vec<&'static str> {
     rules.to_vec()
 }
 
-fn find(evidence: &mut Evidence, channel: usize, kind: MessageKind) -> &mut Receipt {
+fn find(evidence: &mut Evidence, channel: usize, kind: NotificationKind) -> &mut Receipt {
     let mut receipts = evidence.receipts.iter_mut();
     receipts
         .find(|it| it.channel == channel && it.kind == Some(kind))
         .unwrap()
 }
 
-fn lose(evidence: &mut Evidence, channel: usize, kind: MessageKind) {
+fn lose(evidence: &mut Evidence, channel: usize, kind: NotificationKind) {
     evidence
         .receipts
         .retain(|it| !(it.channel == channel && it.kind == Some(kind)));
@@ -144,10 +144,10 @@ fn correct_evidence_breaks_no_rule() {
 }
 
 #[test]
-fn a_message_may_arrive_twice_with_a_late_suffix_on_the_second() {
+fn a_notification_may_arrive_twice_with_a_late_suffix_on_the_second() {
     assert_eq!(
         broken(|evidence| {
-            let mut again = find(evidence, HOOK, MessageKind::Outage).clone();
+            let mut again = find(evidence, HOOK, NotificationKind::Outage).clone();
             again.at = secs(12);
             again.text += " (was down 14:15-14:16; delivered 26 mins 0 secs late)";
             evidence.receipts.push(again);
@@ -160,7 +160,7 @@ fn a_message_may_arrive_twice_with_a_late_suffix_on_the_second() {
 fn a_reminder_may_be_missing() {
     assert_eq!(
         broken(|evidence| {
-            lose(evidence, HOOK, MessageKind::Reminder(1));
+            lose(evidence, HOOK, NotificationKind::Reminder(1));
             let history = evidence.stored.history.as_mut().unwrap();
             history.delivered.retain(|(_, key)| !key.starts_with("i-2-"));
         }),
@@ -170,7 +170,7 @@ fn a_reminder_may_be_missing() {
 
 #[test]
 fn a_lost_outage_is_detected() {
-    let rules = broken(|evidence| lose(evidence, OPS, MessageKind::Outage));
+    let rules = broken(|evidence| lose(evidence, OPS, NotificationKind::Outage));
     assert_eq!(rules, sorted([LOST_OUTAGE, ORDER, PRINTED]));
 }
 
@@ -182,18 +182,21 @@ fn an_incident_that_one_channel_never_received_is_detected() {
 
 #[test]
 fn a_lost_recovery_is_detected() {
-    let rules = broken(|evidence| lose(evidence, OPS, MessageKind::Recovery));
-    assert_eq!(rules, sorted([LOST_RECOVERY, LAST_MESSAGE, PRINTED]));
+    let rules = broken(|evidence| lose(evidence, OPS, NotificationKind::Recovery));
+    assert_eq!(rules, sorted([LOST_RECOVERY, LAST_NOTIFICATION, PRINTED]));
 }
 
 #[test]
-fn a_message_that_was_only_offered_is_not_delivered() {
-    let rules = broken(|evidence| find(evidence, HOOK, MessageKind::Recovery).accepted = false);
-    assert_eq!(rules, sorted([LOST_RECOVERY, LAST_MESSAGE, PRINTED, HISTORY]));
+fn a_notification_that_was_only_offered_is_not_delivered() {
+    let rules = broken(|evidence| find(evidence, HOOK, NotificationKind::Recovery).accepted = false);
+    assert_eq!(
+        rules,
+        sorted([LOST_RECOVERY, LAST_NOTIFICATION, PRINTED, HISTORY])
+    );
 }
 
 #[test]
-fn an_outage_without_any_message_is_detected() {
+fn an_outage_without_any_notification_is_detected() {
     let rules = broken(|evidence| {
         evidence.receipts.clear();
         evidence.output.clear();
@@ -203,7 +206,7 @@ fn an_outage_without_any_message_is_detected() {
 }
 
 #[test]
-fn an_outage_while_apmon_did_not_run_needs_no_message() {
+fn an_outage_while_apmon_did_not_run_needs_no_notification() {
     let rules = broken(|evidence| {
         evidence.receipts.clear();
         evidence.output.clear();
@@ -231,7 +234,7 @@ fn outages_of_a_closed_port_are_counted() {
 fn an_invented_outage_is_detected() {
     let rules = broken(|evidence| evidence.truth[0] = vec![period(true, 0, 60)]);
     assert_eq!(rules, [INVENTED]);
-    let early = broken(|evidence| find(evidence, HOOK, MessageKind::Outage).at = secs(9));
+    let early = broken(|evidence| find(evidence, HOOK, NotificationKind::Outage).at = secs(9));
     assert_eq!(early, [INVENTED]);
 }
 
@@ -242,16 +245,16 @@ fn one_outage_announced_as_two_is_detected() {
         deliver(evidence, "j", 2, RECOVERY, 23);
         let history = evidence.stored.history.as_mut().unwrap();
         let mut second = history.incidents[0].clone();
-        (second.id, second.messages) = ("j".into(), 2);
+        (second.id, second.notifications) = ("j".into(), 2);
         history.incidents.push(second);
     });
     assert_eq!(rules, [TWICE]);
 }
 
 #[test]
-fn one_message_with_two_ids_is_detected() {
+fn one_notification_with_two_ids_is_detected() {
     let rules = broken(|evidence| {
-        let mut again = find(evidence, OPS, MessageKind::Recovery).clone();
+        let mut again = find(evidence, OPS, NotificationKind::Recovery).clone();
         again.id = "<another>".into();
         evidence.receipts.push(again);
     });
@@ -266,9 +269,9 @@ fn one_message_with_two_ids_is_detected() {
 }
 
 #[test]
-fn one_id_with_two_messages_is_detected() {
+fn one_id_with_two_notifications_is_detected() {
     let rules = broken(|evidence| {
-        let mut again = find(evidence, HOOK, MessageKind::Outage).clone();
+        let mut again = find(evidence, HOOK, NotificationKind::Outage).clone();
         again.text = again.text.replace("0 secs", "5 secs");
         evidence.receipts.push(again);
     });
@@ -278,14 +281,14 @@ fn one_id_with_two_messages_is_detected() {
 
 #[test]
 fn a_recovery_before_its_outage_is_detected() {
-    let rules = broken(|evidence| find(evidence, OPS, MessageKind::Recovery).at = secs(10));
-    assert_eq!(rules, sorted([ORDER, LAST_MESSAGE]));
+    let rules = broken(|evidence| find(evidence, OPS, NotificationKind::Recovery).at = secs(10));
+    assert_eq!(rules, sorted([ORDER, LAST_NOTIFICATION]));
 }
 
 #[test]
 fn a_reminder_after_the_recovery_is_detected() {
-    let rules = broken(|evidence| find(evidence, HOOK, MessageKind::Reminder(1)).at = secs(30));
-    assert_eq!(rules, sorted([ORDER, LAST_MESSAGE]));
+    let rules = broken(|evidence| find(evidence, HOOK, NotificationKind::Reminder(1)).at = secs(30));
+    assert_eq!(rules, sorted([ORDER, LAST_NOTIFICATION]));
 }
 
 #[test]
@@ -295,25 +298,25 @@ fn an_outage_that_overtakes_the_previous_recovery_is_detected() {
         evidence.truth[0] = periods.map(|(is_up, from, to)| period(is_up, from, to)).to_vec();
         evidence.stored.states[0].1 = Some(false);
         deliver(evidence, "j", 1, &OUTAGE.replace("1 bytes", "3 bytes"), 31);
-        find(evidence, OPS, MessageKind::Recovery).at = secs(32);
+        find(evidence, OPS, NotificationKind::Recovery).at = secs(32);
         let history = evidence.stored.history.as_mut().unwrap();
         history.incidents.push(Incident {
             id: "j".into(),
             monitor: "m00".into(),
             ended: false,
-            messages: 1,
+            notifications: 1,
         });
     });
-    assert_eq!(rules, sorted([OVERLAP, LAST_MESSAGE]));
+    assert_eq!(rules, sorted([OVERLAP, LAST_NOTIFICATION]));
 }
 
 #[test]
-fn a_last_message_that_does_not_match_the_state_is_detected() {
+fn a_last_notification_that_does_not_match_the_state_is_detected() {
     let rules = broken(|evidence| {
         evidence.truth[0].push(period(false, 60, 61));
         evidence.stored.states[0].1 = Some(false);
     });
-    assert_eq!(rules, [LAST_MESSAGE]);
+    assert_eq!(rules, [LAST_NOTIFICATION]);
 }
 
 #[test]
@@ -326,9 +329,9 @@ fn a_reminder_to_a_recipient_without_reminders_is_detected() {
 }
 
 #[test]
-fn a_message_that_cannot_be_understood_is_detected() {
+fn a_notification_that_cannot_be_understood_is_detected() {
     let rules = broken(|evidence| {
-        let mut strange = find(evidence, HOOK, MessageKind::Outage).clone();
+        let mut strange = find(evidence, HOOK, NotificationKind::Outage).clone();
         (strange.kind, strange.id) = (None, "x".into());
         evidence.receipts.push(strange);
     });
@@ -336,7 +339,7 @@ fn a_message_that_cannot_be_understood_is_detected() {
 }
 
 #[test]
-fn an_undelivered_message_is_detected_unless_it_is_a_reminder() {
+fn an_undelivered_notification_is_detected_unless_it_is_a_reminder() {
     let waits = |is_reminder| {
         broken(|evidence| {
             evidence.stored.outbox.push(Waiting {
@@ -365,7 +368,10 @@ fn a_history_that_differs_is_detected() {
         |change: fn(&mut History)| broken(|evidence| change(evidence.stored.history.as_mut().unwrap()));
     assert_eq!(change(|history| history.incidents.clear()), [HISTORY]);
     assert_eq!(change(|history| history.incidents[0].ended = false), [HISTORY]);
-    assert_eq!(change(|history| history.incidents[0].messages = 2), [HISTORY]);
+    assert_eq!(
+        change(|history| history.incidents[0].notifications = 2),
+        [HISTORY]
+    );
     assert_eq!(change(|history| history.incidents[0].id = "j".into()), [HISTORY]);
     assert_eq!(
         change(|history| history

@@ -1,34 +1,34 @@
-//! Compares the messages with what the targets really did.
+//! Compares the notifications with what the targets really did.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Deliveries, INVENTED, LAST_MESSAGE, MISSED, TWICE, Violation, seconds};
+use super::{Deliveries, INVENTED, LAST_NOTIFICATION, MISSED, TWICE, Violation, seconds};
 use crate::chaos::{
-    message::{MessageKind, period_of},
+    notification::{NotificationKind, period_of},
     record::{Evidence, Period, Receipt},
     site::Monitor,
 };
 
-/// Checks that the last message to each recipient matches the target's state.
-pub(super) fn last_message(evidence: &Evidence, deliveries: &Deliveries<'_>) -> Vec<Violation> {
+/// Checks that the last notification to each recipient matches the target's state.
+pub(super) fn last_notification(evidence: &Evidence, deliveries: &Deliveries<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     for (channel, of) in evidence.site.channels.iter().enumerate() {
         for (place, monitor) in evidence.site.monitors.iter().enumerate() {
             let is_up = evidence.truth[place].last().is_some_and(|period| period.is_up);
-            // A channel without recoveries keeps the outage as its last message.
+            // A channel without recoveries keeps the outage as its last notification.
             if !of.covers(monitor) || (is_up && !of.recoveries) {
                 continue;
             }
             let last = deliveries.at(channel, place).last();
-            let announced_up = last.is_none_or(|receipt| receipt.kind == Some(MessageKind::Recovery));
+            let announced_up = last.is_none_or(|receipt| receipt.kind == Some(NotificationKind::Recovery));
             if announced_up != is_up {
                 let words = last.map_or("nothing", |receipt| receipt.text.as_str());
                 let state = if is_up { "up" } else { "down" };
                 let what = format!(
-                    "{}: {} is {state}, but the last message is: {words}",
+                    "{}: {} is {state}, but the last notification is: {words}",
                     monitor.name, of.id
                 );
-                found.push(Violation::new(LAST_MESSAGE, what));
+                found.push(Violation::new(LAST_NOTIFICATION, what));
             }
         }
     }
@@ -56,7 +56,7 @@ pub(super) fn outages(evidence: &Evidence) -> Vec<Violation> {
 fn announced_outages<'a>(evidence: &'a Evidence, monitor: &Monitor) -> Vec<&'a Receipt> {
     let mut first: BTreeMap<&str, &Receipt> = BTreeMap::new();
     for receipt in &evidence.receipts {
-        let of_it = receipt.monitor == monitor.name && receipt.kind == Some(MessageKind::Outage);
+        let of_it = receipt.monitor == monitor.name && receipt.kind == Some(NotificationKind::Outage);
         if of_it && !evidence.site.channels[receipt.channel].is_mail {
             let first = first.entry(&receipt.incident).or_insert(receipt);
             if receipt.at < first.at {
@@ -69,7 +69,7 @@ fn announced_outages<'a>(evidence: &'a Evidence, monitor: &Monitor) -> Vec<&'a R
     announced
 }
 
-/// Checks outages whose message contains the period's number.
+/// Checks outages whose notification contains the period's number.
 fn by_name(
     evidence: &Evidence,
     monitor: &Monitor,
@@ -103,7 +103,7 @@ fn by_name(
     found
 }
 
-/// Checks the number of outages where messages do not contain the period: it has
+/// Checks the number of outages where notifications do not contain the period: it has
 /// a lower and an upper bound.
 fn by_count(
     evidence: &Evidence,
@@ -132,7 +132,7 @@ fn by_count(
         );
         found.push(Violation::new(MISSED, what));
     }
-    // The nth message comes after the nth outage has begun.
+    // The nth notification comes after the nth outage has begun.
     let downs = periods.iter().filter(|period| !period.is_up);
     let early = announced
         .iter()

@@ -81,7 +81,7 @@ fn text_of_the_operator_keeps_its_structure() {
 }
 
 #[test]
-fn the_message_never_becomes_part_of_the_host_name() {
+fn the_notification_never_becomes_part_of_the_host_name() {
     let table = [
         ("https://h", "", "https://h/T"),
         ("https://h", "/x/", "https://h/x/T"),

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{table::FILES, *};
 
-fn message() -> Notification {
+fn notification() -> Notification {
     Notification {
         id: "abc-3".into(),
         incident: "abc".into(),
@@ -83,12 +83,12 @@ fn a_broken_template_sends_the_plain_text() {
             "json": {"text": "{{txet}}"},
         },
     }));
-    let (message, options) = (message(), options());
-    assert!(broken.fill(&message, "key", &options).is_err());
-    let plain = broken.plain(&message, "key", &options).unwrap();
+    let (notification, options) = (notification(), options());
+    assert!(broken.fill(&notification, "key", &options).is_err());
+    let plain = broken.plain(&notification, "key", &options).unwrap();
     assert_eq!(plain.url, "https://h.example/hook/s3cret");
     assert_eq!(plain.headers, [("X-Id".into(), "abc-3".into())]);
-    assert_eq!(plain.body, message.text);
+    assert_eq!(plain.body, notification.text);
 }
 
 #[test]
@@ -113,11 +113,11 @@ fn an_answer_may_state_when_to_retry() {
 
 #[test]
 fn a_notice_begins_when_it_was_decided() {
-    let mut message = message();
-    assert_eq!(since(&message).to_string(), "2026-02-11T14:00:00Z");
-    message.kind = NotificationKind::Notice("CERTIFICATE".into());
-    assert_eq!(since(&message), message.at);
-    message.kind = NotificationKind::Known;
-    message.since = Some("2026-02-11T15:00:00Z".parse().unwrap());
-    assert_eq!(since(&message), message.at, "a clock that was set back");
+    let mut notification = notification();
+    assert_eq!(since(&notification).to_string(), "2026-02-11T14:00:00Z");
+    notification.kind = NotificationKind::Notice("CERTIFICATE".into());
+    assert_eq!(since(&notification), notification.at);
+    notification.kind = NotificationKind::Known;
+    notification.since = Some("2026-02-11T15:00:00Z".parse().unwrap());
+    assert_eq!(since(&notification), notification.at, "a clock that was set back");
 }

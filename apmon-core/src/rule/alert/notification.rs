@@ -16,13 +16,13 @@ use crate::{
 };
 
 /// Creates the notifications of one monitor, as decided at `now`.
-pub(super) struct MessageBuilder<'a> {
+pub(super) struct NotificationBuilder<'a> {
     pub(super) context: &'a RuleContext,
     pub(super) watch: &'a Watch,
     pub(super) now: Now,
 }
 
-impl MessageBuilder<'_> {
+impl NotificationBuilder<'_> {
     pub(super) fn sentence(&self) -> Sentence<'_> {
         Sentence {
             monitor: &self.watch.name,
@@ -81,7 +81,7 @@ impl MessageBuilder<'_> {
     }
 
     /// The first notification of an outage, or its next reminder.
-    pub(super) fn outage_message(&self, state: &mut MonitorState) -> Option<Notification> {
+    pub(super) fn outage_notification(&self, state: &mut MonitorState) -> Option<Notification> {
         if !self.watch.policy.alarms {
             return None;
         }
@@ -106,16 +106,16 @@ impl MessageBuilder<'_> {
             )
         };
         let began = (state.last_alarm_started, Some(lasted));
-        let message = self.notification(kind, incident, state.notified_count, text, began);
+        let notification = self.notification(kind, incident, state.notified_count, text, began);
         let wait = reminder_wait(&self.watch.policy, state);
         Some(Notification {
             next_reminder: self.now.wall.checked_add(wait).ok(),
-            ..message
+            ..notification
         })
     }
 
     /// No recovery is sent for an outage that was never announced.
-    pub(super) fn recovery_message(&self, state: &mut MonitorState) -> Option<Notification> {
+    pub(super) fn recovery_notification(&self, state: &mut MonitorState) -> Option<Notification> {
         let count = std::mem::take(&mut state.notified_count);
         let incident = state.own.incident.take();
         state.last_notified = None;
@@ -133,7 +133,11 @@ impl MessageBuilder<'_> {
         ))
     }
 
-    pub(super) fn unknown_message(&self, state: &mut MonitorState, reason: &str) -> Option<Notification> {
+    pub(super) fn unknown_notification(
+        &self,
+        state: &mut MonitorState,
+        reason: &str,
+    ) -> Option<Notification> {
         let since = *state.own.unknown_since.get_or_insert(self.now.wall);
         let began = *state
             .mono
@@ -160,7 +164,7 @@ impl MessageBuilder<'_> {
         ))
     }
 
-    pub(super) fn known_message(&self, state: &mut MonitorState, is_up: bool) -> Option<Notification> {
+    pub(super) fn known_notification(&self, state: &mut MonitorState, is_up: bool) -> Option<Notification> {
         let since = state.own.unknown_since.take()?;
         let began = state.mono.unknown_since.take();
         let incident = state.own.unknown_incident.take()?;
@@ -178,7 +182,7 @@ impl MessageBuilder<'_> {
         ))
     }
 
-    pub(super) fn notice_messages<'a>(
+    pub(super) fn notice_notifications<'a>(
         &'a self,
         notices: &'a [Notice],
     ) -> impl Iterator<Item = Notification> + 'a {

@@ -1,26 +1,26 @@
-//! What a message says, read from its text alone.
+//! What a notification says, read from its text alone.
 
-/// The site's name, which every message contains.
+/// The site's name, which every notification contains.
 pub(super) const SITE_NAME: &str = "Chaos";
 
-/// The kind of a message.
+/// The kind of a notification.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum MessageKind {
+pub(super) enum NotificationKind {
     Outage,
     /// Its number within the incident, from 1.
     Reminder(u32),
     Recovery,
 }
 
-/// The monitor and kind of a message. A reminder's sentence does not contain
+/// The monitor and kind of a notification. A reminder's sentence does not contain
 /// its number; it is 0 here.
-pub(super) fn read_sentence(text: &str) -> Option<(&str, MessageKind)> {
+pub(super) fn read_sentence(text: &str) -> Option<(&str, NotificationKind)> {
     let (monitor, rest) = text.split_once(" in ")?;
     let rest = rest.strip_prefix(SITE_NAME)?.trim_start();
     let kinds = [
-        ("new outage: ", MessageKind::Outage),
-        ("is down: ", MessageKind::Reminder(0)),
-        ("is UP ", MessageKind::Recovery),
+        ("new outage: ", NotificationKind::Outage),
+        ("is down: ", NotificationKind::Reminder(0)),
+        ("is UP ", NotificationKind::Recovery),
     ];
     let (_, kind) = kinds.into_iter().find(|(words, _)| rest.starts_with(words))?;
     Some((monitor, kind))
@@ -42,7 +42,7 @@ pub(super) fn plain(text: &str) -> &str {
     }
 }
 
-/// The number of the period that an outage's message is about: the target
+/// The number of the period that an outage's notification is about: the target
 /// answers with that many bytes.
 pub(super) fn period_of(text: &str) -> Option<usize> {
     let (_, rest) = text.split_once("closed after ")?;
@@ -72,14 +72,14 @@ mod tests {
         let line = "##### NEW OUTAGE: m03 in Chaos new outage: closed after 17 bytes without \"up\" (127.1.2.3:7) \
                     at 2:15 PM, down for 0 secs #####";
         let text = read_line(line).unwrap();
-        assert_eq!(read_sentence(text), Some(("m03", MessageKind::Outage)));
+        assert_eq!(read_sentence(text), Some(("m03", NotificationKind::Outage)));
         assert_eq!(period_of(text), Some(17));
         let read = |text| read_sentence(text).map(|(_, kind)| kind);
         assert_eq!(
             read("m03 in Chaos is down: x (y)"),
-            Some(MessageKind::Reminder(0))
+            Some(NotificationKind::Reminder(0))
         );
-        assert_eq!(read("m03 in Chaos is UP (y)"), Some(MessageKind::Recovery));
+        assert_eq!(read("m03 in Chaos is UP (y)"), Some(NotificationKind::Recovery));
         assert_eq!(read("m03 in Chaos is no longer watched"), None);
         assert_eq!(period_of("m03 in Chaos is down: connection refused"), None);
     }
