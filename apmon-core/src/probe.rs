@@ -26,7 +26,7 @@ pub trait Probe: Send + Sync {
 }
 
 /// One check, as the engine requests it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Check {
     /// When it was due.
     pub due: Mono,
@@ -36,21 +36,27 @@ pub struct Check {
     pub timeout: Duration,
     /// Data from the monitor's last check.
     pub memory: Memory,
+    began: Stopwatch,
     deadline: tokio::time::Instant,
     trace: Option<Arc<Trace>>,
+    /// Instead of a trace: the last steps. Part of the check, as every check has them.
+    last_steps: Option<LastSteps>,
 }
 
 impl Check {
     /// Creates a check that starts now.
     #[must_use]
     pub fn new(due: Mono, started: Now, timeout: Duration) -> Self {
+        let now = tokio::time::Instant::now();
         Self {
             due,
             started,
             timeout,
             memory: Memory::default(),
-            deadline: deadline(timeout),
+            began: Stopwatch::started_at(now),
+            deadline: deadline(now, timeout),
             trace: None,
+            last_steps: None,
         }
     }
 
@@ -68,13 +74,26 @@ impl Check {
         self
     }
 
+    /// Records the last steps, up to this many bytes of text.
+    pub(crate) fn with_last_steps(mut self, most_bytes: usize) -> Self {
+        self.last_steps = Some(LastSteps {
+            began: self.began,
+            most_bytes,
+            steps: Mutex::default(),
+        });
+        self
+    }
+
+    /// The last steps so far.
+    pub(crate) fn last_steps(&self) -> Option<Vec<Step>> {
+        self.last_steps.as_ref().map(LastSteps::steps)
+    }
+
     /// Whether all steps are recorded for a person, who may want to see more than the verdict
     /// needs.
     #[must_use]
     pub fn is_traced(&self) -> bool {
-        self.trace
-            .as_ref()
-            .is_some_and(|trace| trace.most_bytes.is_none())
+        self.trace.is_some()
     }
 
     /// When the check ends, answered or not.
@@ -131,6 +150,8 @@ impl Check {
     pub fn step(&self, name: &str, text: impl FnOnce() -> String) {
         if let Some(trace) = &self.trace {
             trace.push(name, text());
+        } else if let Some(steps) = &self.last_steps {
+            steps.push(name, text());
         }
     }
 }
@@ -139,8 +160,7 @@ impl Check {
 const MAX_TIMER_DELAY: Duration = Duration::from_secs(1);
 
 /// The end of a check; a timeout beyond the clock's range becomes ten years.
-fn deadline(timeout: Duration) -> tokio::time::Instant {
-    let now = tokio::time::Instant::now();
+fn deadline(now: tokio::time::Instant, timeout: Duration) -> tokio::time::Instant {
     now.checked_add(timeout)
         .unwrap_or_else(|| now + Duration::from_secs(315_360_000))
 }
@@ -152,16 +172,8 @@ fn seconds(duration: Duration) -> String {
 /// The steps of one check, each with the time at which it was done.
 #[derive(Debug)]
 pub struct Trace {
-    started: Stopwatch,
-    /// The most bytes of text that are kept.
-    most_bytes: Option<usize>,
-    steps: Mutex<Steps>,
-}
-
-#[derive(Debug, Default)]
-struct Steps {
-    steps: VecDeque<Step>,
-    bytes: usize,
+    began: Stopwatch,
+    steps: Mutex<Vec<Step>>,
 }
 
 /// One step of a check.
@@ -176,6 +188,14 @@ pub struct Step {
 }
 
 impl Step {
+    fn new(began: Stopwatch, name: &str, text: String) -> Self {
+        Self {
+            at: began.elapsed(),
+            name: name.to_owned(),
+            text,
+        }
+    }
+
     fn bytes(&self) -> usize {
         self.name.len() + self.text.len()
     }
@@ -186,62 +206,69 @@ impl Trace {
     #[must_use]
     pub fn start() -> Arc<Self> {
         Arc::new(Self {
-            started: Stopwatch::start(),
-            most_bytes: None,
-            steps: Mutex::default(),
-        })
-    }
-
-    /// Creates an empty trace that starts now and keeps only the last steps, up to this many
-    /// bytes of text.
-    pub(crate) fn start_bounded(most_bytes: usize) -> Arc<Self> {
-        Arc::new(Self {
-            started: Stopwatch::start(),
-            most_bytes: Some(most_bytes),
+            began: Stopwatch::start(),
             steps: Mutex::default(),
         })
     }
 
     fn push(&self, name: &str, text: String) {
-        let mut step = Step {
-            at: self.started.elapsed(),
-            name: name.to_owned(),
-            text,
-        };
+        let step = Step::new(self.began, name, text);
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(most) = self.most_bytes {
-            let end = step.text.floor_char_boundary(most / 2);
-            step.text.truncate(end);
-            steps.bytes += step.bytes();
-            while steps.bytes > most
-                && let Some(dropped) = steps.steps.pop_front()
-            {
-                steps.bytes -= dropped.bytes();
-            }
-        }
-        steps.steps.push_back(step);
+        steps.push(step);
     }
 
     /// The steps so far.
     #[must_use]
     pub fn steps(&self) -> Vec<Step> {
-        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        steps.steps.iter().cloned().collect()
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The last steps of one check, up to a number of bytes of text.
+#[derive(Debug)]
+struct LastSteps {
+    began: Stopwatch,
+    most_bytes: usize,
+    /// The steps, and the bytes of their text.
+    steps: Mutex<(VecDeque<Step>, usize)>,
+}
+
+impl LastSteps {
+    fn push(&self, name: &str, text: String) {
+        let mut step = Step::new(self.began, name, text);
+        let end = step.text.floor_char_boundary(self.most_bytes / 2);
+        step.text.truncate(end);
+        let mut locked = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let (steps, bytes) = &mut *locked;
+        *bytes += step.bytes();
+        while *bytes > self.most_bytes
+            && let Some(dropped) = steps.pop_front()
+        {
+            *bytes -= dropped.bytes();
+        }
+        steps.push_back(step);
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let locked = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        locked.0.iter().cloned().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::{Clock as _, SystemClock};
 
     #[test]
-    fn a_bounded_trace_keeps_the_last_steps() {
-        let trace = Trace::start_bounded(100);
+    fn the_last_steps_are_kept_up_to_a_limit() {
+        let now = SystemClock::new().now();
+        let check = Check::new(now.mono, now, Duration::from_secs(1)).with_last_steps(100);
         for n in 0..50 {
-            trace.push("step", format!("number {n}"));
+            check.step("step", || format!("number {n}"));
         }
-        trace.push("body", "ü".repeat(200));
-        let steps = trace.steps();
+        check.step("body", || "ü".repeat(200));
+        let steps = check.last_steps().unwrap();
         let bytes: usize = steps.iter().map(Step::bytes).sum();
         assert!(bytes <= 100, "{bytes}");
         assert_eq!(steps.last().unwrap().text, "ü".repeat(25));

@@ -145,7 +145,12 @@ impl Stopwatch {
     /// Starts a stopwatch.
     #[must_use]
     pub fn start() -> Self {
-        Self(tokio::time::Instant::now())
+        Self::started_at(tokio::time::Instant::now())
+    }
+
+    /// A stopwatch that was started at this moment.
+    pub(crate) fn started_at(began: tokio::time::Instant) -> Self {
+        Self(began)
     }
 
     /// Time since the start.

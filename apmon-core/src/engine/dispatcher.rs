@@ -187,7 +187,8 @@ impl Dispatcher {
 
     fn start_checks(&mut self, now: Now) {
         while let Some(check) = self.monitors.start_check(now) {
-            self.tasks.spawn(check.run(Arc::clone(&self.shared.clock)));
+            // Boxed, as the task set moves what it holds several times.
+            self.tasks.spawn(Box::pin(check.run(Arc::clone(&self.shared.clock))));
         }
     }
 
@@ -243,7 +244,7 @@ impl Dispatcher {
 
     fn handle_result(&mut self, result: TaskResult) {
         match result {
-            TaskResult::Check(check) => self.check_finished(check),
+            TaskResult::Check(check) => self.check_finished(&check),
             TaskResult::Recent(Ok(results)) => self.monitors.fill_recent(results),
             TaskResult::Recent(Err(error)) => {
                 tracing::debug!("the last results cannot be read: {}", error.one_line());
@@ -252,7 +253,7 @@ impl Dispatcher {
                 let now = self.shared.clock.now();
                 let end = self
                     .persistence
-                    .commit_finished(batch, result, &mut self.delivery, now);
+                    .commit_finished(*batch, result, &mut self.delivery, now);
                 match end {
                     CommitEnd::Notified(waited) => self.report_notified(&waited),
                     CommitEnd::InDoubt => {}
@@ -285,7 +286,7 @@ impl Dispatcher {
         }
     }
 
-    fn check_finished(&mut self, finished: CompletedCheck) {
+    fn check_finished(&mut self, finished: &CompletedCheck) {
         self.monitors.check_ended();
         let reference = finished.monitor;
         let lateness = finished.check.lateness();
@@ -306,7 +307,7 @@ impl Dispatcher {
     }
 
     /// The rules decide what follows from an observation; it is counted, reported and applied.
-    fn observed(&mut self, finished: CompletedCheck) {
+    fn observed(&mut self, finished: &CompletedCheck) {
         let CompletedCheck {
             monitor: reference,
             check,
@@ -314,11 +315,16 @@ impl Dispatcher {
             failed_steps,
             ended: now,
         } = finished;
+        let (reference, now) = (*reference, *now);
         let Some(runtime) = self.monitors.current(reference) else {
             return; // a check by an older version of the monitor
         };
-        let (effects, invalid) = runtime.decide(&self.context, &check, &observation, now);
-        runtime.failed_steps = failed_steps.or(runtime.failed_steps.take());
+        let effects = runtime.decide(&self.context, check, observation, now);
+        // Part of the same state, so that one commit holds it and the notifications.
+        let invalid = runtime.keep_memory(observation);
+        if failed_steps.is_some() {
+            runtime.failed_steps.clone_from(failed_steps);
+        }
         let (monitor, state) = (Arc::clone(&runtime.monitor), Arc::clone(&runtime.state));
         let watch = monitor.watch();
         self.monitors.report_invalid(&watch.name, invalid);
@@ -332,7 +338,7 @@ impl Dispatcher {
             .count(observation.outcome.verdict(), state.health().is_down());
         let record = CheckRecord {
             watch,
-            observation: &observation,
+            observation,
             state: &state,
             transition: effects.transition,
             unknown_changed: effects.unknown_changed,
@@ -376,7 +382,9 @@ impl Dispatcher {
         if let Some(index) = index {
             self.persistence.mark(index, effects.state, now.mono);
         }
-        self.persistence.record(effects.history);
+        if let Some(rows) = effects.history {
+            self.persistence.record(*rows);
+        }
         for incident in &effects.ended {
             self.delivery.close_incident(incident, now);
         }

@@ -305,15 +305,14 @@ impl MonitorRuntime {
         }
     }
 
-    /// Applies the rules to a check that ended at `now`. Returns what they decided, and the data
-    /// for the next check that cannot be stored.
+    /// Applies the rules to a check that ended at `now`. Returns what they decided.
     pub(super) fn decide(
         &mut self,
         context: &RuleContext,
         check: &Check,
         observation: &Observation,
         now: Now,
-    ) -> (Effects, Vec<InvalidValue>) {
+    ) -> Effects {
         let outcome = &observation.outcome;
         let verdict = outcome.verdict();
         let finished = FinishedCheck {
@@ -326,12 +325,6 @@ impl MonitorRuntime {
         };
         let state = Arc::make_mut(&mut self.state);
         let effects = alert::after_check(context, self.monitor.watch(), state, finished, now);
-        // Part of the same state, so that one commit holds it and the notifications.
-        let invalid = observation.memory.as_ref().map_or(Vec::new(), |memory| {
-            let (memory, invalid) = memory.clone().keep_valid(&state.memory);
-            state.memory = memory;
-            invalid
-        });
         if let Some(device) = &observation.device {
             self.device = Some(Arc::clone(device));
         }
@@ -341,7 +334,18 @@ impl MonitorRuntime {
             outcome.latency,
         ));
         self.schedule_after(verdict, effects.transition, check.started, now);
-        (effects, invalid)
+        effects
+    }
+
+    /// Keeps the data for the next check. Returns what of it cannot be stored.
+    pub(super) fn keep_memory(&mut self, observation: &Observation) -> Vec<InvalidValue> {
+        let Some(memory) = &observation.memory else {
+            return Vec::new();
+        };
+        let state = Arc::make_mut(&mut self.state);
+        let (memory, invalid) = memory.clone().keep_valid(&state.memory);
+        state.memory = memory;
+        invalid
     }
 
     /// Applies the rules to a reminder that is due.

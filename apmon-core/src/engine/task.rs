@@ -11,7 +11,7 @@ use crate::{
     monitor::{Monitor, Observation},
     notification::{DeliveryError, HeartbeatSender, Notification, Notifier},
     outcome::{Failure, FailureClass, Outcome},
-    probe::{Check, Step, Trace},
+    probe::{Check, Step},
     read::RECENT_RESULTS,
     secret::Secret,
     store::{RecentByMonitor, StateStore, StoreError},
@@ -26,7 +26,7 @@ pub(super) const GRACE: Duration = Duration::from_millis(250);
 
 /// The result of a task.
 pub(super) enum TaskResult {
-    Check(CompletedCheck),
+    Check(Box<CompletedCheck>),
     Delivery {
         channel: String,
         key: String,
@@ -38,7 +38,7 @@ pub(super) enum TaskResult {
         result: Result<(), DeliveryError>,
     },
     Commit {
-        batch: Batch,
+        batch: Box<Batch>,
         result: Result<(), StoreError>,
     },
     /// The last results that the store held at the start.
@@ -75,35 +75,40 @@ pub(super) struct CheckTask {
 impl CheckTask {
     pub(super) async fn run(self, clock: Arc<dyn Clock>) -> TaskResult {
         let timeout = self.monitor.watch().policy.max_try;
-        let trace = Trace::start_bounded(MAX_STEPS);
         let check = Check::new(self.due, clock.now(), timeout)
             .with_memory(self.memory)
-            .with_trace(Arc::clone(&trace));
+            .with_last_steps(MAX_STEPS);
         let observation = run_check(self.monitor.as_ref(), &check).await;
         let failed = observation.outcome.failure();
-        let failed_steps = failed.map(|_| trace.steps().into());
-        TaskResult::Check(CompletedCheck {
+        let failed_steps = failed.and_then(|_| check.last_steps()).map(Arc::from);
+        TaskResult::Check(Box::new(CompletedCheck {
             monitor: self.reference,
             check,
             observation,
             failed_steps,
             ended: clock.now(),
-        })
+        }))
     }
 }
 
 /// Runs one check behind a panic barrier and with a deadline that it cannot ignore. A panic
 /// becomes `Unknown`, with the panic's message as the reason.
 pub async fn run_check(monitor: &dyn Monitor, check: &Check) -> Observation {
-    let running = AssertUnwindSafe(async { monitor.check(check).await }).catch_unwind();
-    match tokio::time::timeout_at(check.deadline() + GRACE, running).await {
-        Ok(Ok(observation)) => observation,
+    // Through a slot: each of the wrappers below would move the observation once more.
+    let mut observation = None;
+    let running =
+        AssertUnwindSafe(async { observation = Some(monitor.check(check).await) }).catch_unwind();
+    let ended = tokio::time::timeout_at(check.deadline() + GRACE, running).await;
+    if let Some(observation) = observation {
+        return observation;
+    }
+    match ended {
         Ok(Err(panic)) => Outcome::failed(Failure::new(
             FailureClass::Panic,
             format!("the check panicked: {}", panic_text(&*panic)),
         ))
         .into(),
-        Err(_) => Outcome::failed(check.timed_out("check")).into(),
+        Ok(Ok(())) | Err(_) => Outcome::failed(check.timed_out("check")).into(),
     }
 }
 
@@ -180,5 +185,8 @@ pub(super) async fn recent(store: Arc<dyn StateStore>) -> TaskResult {
 pub(super) async fn commit(store: Arc<dyn StateStore>, batch: Batch) -> TaskResult {
     let commit = AssertUnwindSafe(async { store.commit(&batch.commit).await }).catch_unwind();
     let result = commit.await.unwrap_or(Err(StoreError::Stopped));
-    TaskResult::Commit { batch, result }
+    TaskResult::Commit {
+        batch: Box::new(batch),
+        result,
+    }
 }

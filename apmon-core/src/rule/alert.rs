@@ -3,7 +3,7 @@
 
 mod notification;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
 
@@ -66,9 +66,13 @@ pub fn after_check(
     let (before, condition) = (StateBefore::of(state), Condition::of(state));
     let mut notifications = Vec::new();
     state.last_checked = Some(check.started.wall);
-    state.last_config_checksum = Some(watch.checksum.clone());
+    if state.last_config_checksum.as_ref() != Some(&watch.checksum) {
+        state.last_config_checksum = Some(Arc::clone(&watch.checksum));
+    }
     state.own.alarms_off = !watch.policy.alarms;
-    state.own.classes_off.clone_from(&watch.policy.classes_off);
+    if state.own.classes_off != watch.policy.classes_off {
+        state.own.classes_off.clone_from(&watch.policy.classes_off);
+    }
     let (health, transition) = state.health().after(check.verdict, watch.policy.max_retries);
     if state.is_up != health.is_up {
         state.own.up_since = (health.is_up == Some(true)).then_some(now.wall);
@@ -126,7 +130,8 @@ pub fn after_check(
     incidents(&mut effects, &before, state);
     address(&mut effects, notifications, context, &watch.policy, state);
     if context.keeps_history {
-        effects.history = record::check(&effects, before, state, watch, &check, (context.is_pass, now));
+        let rows = record::check(&effects, before, state, watch, &check, (context.is_pass, now));
+        effects.history = Some(Box::new(rows));
     }
     effects
 }
@@ -202,7 +207,8 @@ pub fn remind(context: &RuleContext, watch: &Watch, state: &mut MonitorState, no
         return effects;
     };
     if context.keeps_history {
-        effects.history = record::reminder(&notification, state.error_reason.as_deref(), now);
+        let rows = record::reminder(&notification, state.error_reason.as_deref(), now);
+        effects.history = Some(Box::new(rows));
     }
     if !had_incident {
         effects.opened.extend(state.own.incident.clone());
@@ -252,7 +258,8 @@ pub fn removed(context: &RuleContext, watch: &Watch, state: &mut MonitorState, n
     };
     incidents(&mut effects, &StateBefore::of(&before), state);
     if context.keeps_history {
-        effects.history = record::removal(&watch.name, &before, notification.is_some(), now);
+        let rows = record::removal(&watch.name, &before, notification.is_some(), now);
+        effects.history = Some(Box::new(rows));
     }
     address(&mut effects, notification, context, &watch.policy, state);
     effects

@@ -50,8 +50,8 @@ pub struct Effects {
     pub opened: Vec<String>,
     /// The ids of incidents that ended, whether or not a notification reports it.
     pub ended: Vec<String>,
-    /// Rows for the history; empty if none is kept.
-    pub history: Records,
+    /// Rows for the history; `None` if none is kept.
+    pub history: Option<Box<Records>>,
     /// Whether and when the state must be stored.
     pub state: StateChange,
 }

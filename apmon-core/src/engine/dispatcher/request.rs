@@ -164,7 +164,7 @@ impl Dispatcher {
         let Some(observation) = observation else {
             return Err(EngineError::NoSignals(name.clone()));
         };
-        self.observed(CompletedCheck {
+        self.observed(&CompletedCheck {
             monitor: reference,
             check,
             observation,

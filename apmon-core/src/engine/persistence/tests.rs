@@ -60,7 +60,7 @@ impl Fixture {
         let now = now(secs);
         match self
             .persistence
-            .commit_finished(batch, result, &mut self.deliveries, now)
+            .commit_finished(*batch, result, &mut self.deliveries, now)
         {
             CommitEnd::Notified(notifications) => notifications,
             CommitEnd::InDoubt | CommitEnd::Continues(_) | CommitEnd::Superseded(_) => {
