@@ -5,6 +5,7 @@
 //! for cron; both use the same engine.
 
 mod agenda;
+mod alarm;
 mod batch;
 mod delivery;
 mod dispatcher;

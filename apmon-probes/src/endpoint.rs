@@ -1,10 +1,15 @@
 //! `host:port`, and a connection to it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    sync::LazyLock,
+};
 
 use apmon_core::{
     Check, Failure, FailureClass, OwnNetwork as _, Phase,
     config::{Host, Remote, Section},
+    errno,
 };
 use tokio::net::TcpStream;
 use url::Url;
@@ -78,8 +83,22 @@ impl Endpoint {
         Ok(SocketAddr::new(ip, self.port))
     }
 
-    /// Opens a TCP connection.
+    /// Opens a TCP connection for an exchange of messages: each is sent at once.
     pub(crate) async fn connect(
+        &self,
+        check: &Check,
+        recorder: &mut CheckRecorder,
+        local: &Local,
+    ) -> Result<TcpStream, Failure> {
+        let stream = self.open(check, recorder, local).await?;
+        stream
+            .set_nodelay(true)
+            .map_err(|error| errno::failure("connect", &error))?;
+        Ok(stream)
+    }
+
+    /// Opens a TCP connection over which at most one message is sent.
+    pub(crate) async fn open(
         &self,
         check: &Check,
         recorder: &mut CheckRecorder,
@@ -94,12 +113,35 @@ impl Endpoint {
             .map_err(failed)?;
         // A connection to a free port of this machine may connect to itself (RFC
         // 9293 section 3.5, simultaneous open): nothing listens there.
-        if stream.local_addr().is_ok_and(|from| from == to) {
+        if EPHEMERAL_PORTS.contains(&to.port()) && stream.local_addr().is_ok_and(|from| from == to) {
             return Err(Failure::new(FailureClass::Refused, "connect: connection refused"));
         }
-        stream.set_nodelay(true).map_err(failed)?;
         recorder.done(Phase::Connect);
         check.step("connect", || "connected".to_owned());
         Ok(stream)
+    }
+}
+
+/// The ports that the kernel gives to outgoing connections; all that need no privileges where
+/// it does not say.
+static EPHEMERAL_PORTS: LazyLock<RangeInclusive<u16>> = LazyLock::new(|| {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    port_range(&text).unwrap_or(1024..=u16::MAX)
+});
+
+fn port_range(text: &str) -> Option<RangeInclusive<u16>> {
+    let mut ports = text.split_whitespace().map(str::parse);
+    Some(ports.next()?.ok()?..=ports.next()?.ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_range_of_ports_is_read() {
+        assert_eq!(port_range("32768\t60999\n"), Some(32768..=60999));
+        assert_eq!(port_range("32768"), None);
+        assert_eq!(port_range("many few"), None);
     }
 }

@@ -145,7 +145,10 @@ impl Probe for TcpProbe {
 impl TcpProbe {
     async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
         let plan = &*self.plan;
-        let mut stream = plan.endpoint.connect(check, recorder, &self.local).await?;
+        let mut stream = match &plan.tls {
+            None => plan.endpoint.open(check, recorder, &self.local).await?,
+            Some(_) => plan.endpoint.connect(check, recorder, &self.local).await?,
+        };
         if let Some((name, tls)) = &plan.tls {
             // Boxed: a check that waits for a dead host needs no memory for it.
             return Box::pin(over_tls(plan, name, tls, stream, check, recorder)).await;

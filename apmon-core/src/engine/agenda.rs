@@ -47,6 +47,23 @@ impl Agenda {
         None
     }
 
+    /// The next moments in ascending order, at most `most`; stale ones are among them.
+    pub(super) fn upcoming(&self, most: usize) -> Vec<Mono> {
+        let heap = self.heap.as_slice();
+        let moment = |at: usize| heap.get(at).map(|Reverse((due, _, _))| Reverse((*due, at)));
+        // Where the heap's order continues: at first at its root, then at the children of each
+        // moment taken.
+        let mut next: BinaryHeap<_> = moment(0).into_iter().collect();
+        let mut moments = Vec::with_capacity(most);
+        while moments.len() < most
+            && let Some(Reverse((due, at))) = next.pop()
+        {
+            moments.push(due);
+            next.extend([2 * at + 1, 2 * at + 2].into_iter().filter_map(moment));
+        }
+        moments
+    }
+
     /// Takes a monitor whose moment has come by `now`.
     pub(super) fn pop_due(&mut self, now: Mono) -> Option<usize> {
         let due = self.next()?;
@@ -78,6 +95,18 @@ mod tests {
         assert_eq!(agenda.pop_due(at(20)), Some(2));
         assert_eq!(agenda.pop_due(at(20)), None);
         assert_eq!(agenda.next(), Some(at(30)));
+    }
+
+    #[test]
+    fn the_next_moments_are_known_in_order() {
+        let mut agenda = Agenda::default();
+        for (monitor, moment) in [50, 20, 90, 10, 70, 30, 30].into_iter().enumerate() {
+            agenda.arm(monitor, Some(at(moment)));
+        }
+        assert_eq!(agenda.upcoming(4), [10, 20, 30, 30].map(at));
+        let all = agenda.upcoming(100);
+        assert_eq!(all, [10, 20, 30, 30, 50, 70, 90].map(at));
+        assert_eq!(Agenda::default().upcoming(4), []);
     }
 
     #[test]

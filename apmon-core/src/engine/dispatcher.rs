@@ -19,6 +19,7 @@ use tokio::{
 use self::{ending::PassEnd, held::Held};
 use super::{
     EngineError, PassReport, Shared,
+    alarm::{self, Alarm},
     delivery::Deliveries,
     event::{CheckRecord, Event},
     handle::Command,
@@ -54,6 +55,7 @@ pub(super) struct Dispatcher {
     heartbeats: Heartbeats,
     self_monitor: SelfMonitor,
     tasks: JoinSet<TaskResult>,
+    alarm: Alarm,
     /// How far the end of a pass is; `None` in a daemon.
     pass_end: Option<PassEnd>,
     started: Timestamp,
@@ -93,6 +95,7 @@ impl Dispatcher {
             heartbeats: Heartbeats::new(&plan),
             self_monitor: SelfMonitor::default(),
             tasks: JoinSet::new(),
+            alarm: Alarm::default(),
             pass_end: is_pass.then(PassEnd::default),
             started: now.wall,
             report: PassReport::default(),
@@ -144,7 +147,9 @@ impl Dispatcher {
                 break;
             }
             let wake = self.wake_at();
-            let sleep = wake.map(|wake| wake.since(self.shared.clock.now().mono));
+            let armed = self.shared.clock.now().mono;
+            self.alarm
+                .set(wake, armed, || self.monitors.upcoming(alarm::MOMENTS));
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -152,7 +157,7 @@ impl Dispatcher {
                     Some(command) => self.execute(command),
                 },
                 Some(first) = self.tasks.join_next(), if !self.tasks.is_empty() => self.handle_finished_tasks(first),
-                () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => {}
+                () = self.alarm.next() => {}
             }
         }
         self.shut_down(began).await
@@ -188,7 +193,8 @@ impl Dispatcher {
     fn start_checks(&mut self, now: Now) {
         while let Some(check) = self.monitors.start_check(now) {
             // Boxed, as the task set moves what it holds several times.
-            self.tasks.spawn(Box::pin(check.run(Arc::clone(&self.shared.clock))));
+            self.tasks
+                .spawn(Box::pin(check.run(Arc::clone(&self.shared.clock))));
         }
     }
 

@@ -312,6 +312,11 @@ impl Monitors {
         self.agenda.next()
     }
 
+    /// The moments at which the next actions are due, in ascending order, at most `most`.
+    pub(super) fn upcoming(&self, most: usize) -> Vec<Mono> {
+        self.agenda.upcoming(most)
+    }
+
     /// Starts the next check that waits, if there is a permit.
     pub(super) fn start_check(&mut self, now: Now) -> Option<CheckTask> {
         let most = self.max_concurrent.map_or(usize::MAX, NonZeroUsize::get);

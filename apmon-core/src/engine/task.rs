@@ -96,8 +96,7 @@ impl CheckTask {
 pub async fn run_check(monitor: &dyn Monitor, check: &Check) -> Observation {
     // Through a slot: each of the wrappers below would move the observation once more.
     let mut observation = None;
-    let running =
-        AssertUnwindSafe(async { observation = Some(monitor.check(check).await) }).catch_unwind();
+    let running = AssertUnwindSafe(async { observation = Some(monitor.check(check).await) }).catch_unwind();
     let ended = tokio::time::timeout_at(check.deadline() + GRACE, running).await;
     if let Some(observation) = observation {
         return observation;
