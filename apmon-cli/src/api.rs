@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{EngineError, Handle};
+use apmon_core::{Action, Actor, EngineError, Handle};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
@@ -19,6 +19,8 @@ use hyper::{
     header::{ALLOW, CONTENT_TYPE, HeaderValue},
 };
 use serde_json::{Value, json};
+
+use crate::actor;
 
 pub(crate) use self::{
     client::{ApiError, get, post},
@@ -44,12 +46,13 @@ pub(crate) fn socket_of(state_file: &Path) -> PathBuf {
 
 type Answer = Response<Full<Bytes>>;
 
-/// Handles one request.
+/// Handles one request of the user with this id.
 async fn answer<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'static>>(
     engine: &Handle,
+    uid: Option<u32>,
     request: Request<B>,
 ) -> Answer {
-    let result = tokio::time::timeout(ENGINE_TIMEOUT, route(engine, request));
+    let result = tokio::time::timeout(ENGINE_TIMEOUT, route(engine, uid, request));
     let result = result.await.unwrap_or_else(|_| {
         let text = "the engine does not answer".to_owned();
         Err((StatusCode::SERVICE_UNAVAILABLE, text))
@@ -70,6 +73,7 @@ async fn answer<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'st
 
 async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'static>>(
     engine: &Handle,
+    uid: Option<u32>,
     request: Request<B>,
 ) -> Result<String, (StatusCode, String)> {
     let only = |method: &Method| match request.method() == method {
@@ -86,11 +90,18 @@ async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'sta
         RETRY => {
             only(&Method::POST)?;
             let channel = channel(request).await?;
-            let notifications = engine.retry(channel).await.map_err(refused)?;
+            let action = Action::Retry { channel };
+            let notifications = engine.act(action, actor(uid).await).await.map_err(refused)?;
             Ok(json!({"messages": notifications}).to_string())
         }
         _ => Err((StatusCode::NOT_FOUND, "not found".into())),
     }
+}
+
+/// The user with this id. A user's name may come from a server that takes long to answer.
+async fn actor(uid: Option<u32>) -> Actor {
+    let named = tokio::task::spawn_blocking(move || actor::of(uid, "socket"));
+    named.await.unwrap_or_else(|_| actor::of(None, "socket"))
 }
 
 async fn channel<B: Body<Error: std::error::Error + Send + Sync + 'static>>(

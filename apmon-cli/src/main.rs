@@ -1,5 +1,6 @@
 //! The `apmon` command: arguments, wiring and output. The libraries do the work.
 
+mod actor;
 mod api;
 mod args;
 mod check;

@@ -4,6 +4,7 @@
 
 mod support;
 
+use serde_json::{Value, json};
 use support::{Behaviour, Lab, Receiver, Service, Site, wait_until};
 
 #[test]
@@ -51,6 +52,26 @@ fn the_daemon_retries_a_refused_notification_on_request() {
     let output = lab.run(&["notify", "retry", "home.yaml"]);
     assert_eq!(output.out, ["home: no notification is waiting"]);
     daemon.stop().assert_code(0);
+    assert_eq!(
+        actions(&lab),
+        [
+            json!({"by": "root", "channel": "webhook:127.0.0.1", "means": "socket", "affected": 1}),
+            json!({"by": "root", "channel": null, "means": "socket", "affected": 0}),
+        ]
+    );
+}
+
+/// The actions in the state file of `home`, without their times.
+fn actions(lab: &Lab) -> Vec<Value> {
+    let record = lab.state("home").record("actions");
+    let actions = record.as_array().unwrap().iter().map(|action| {
+        assert_eq!(action["action"], "retry");
+        json!({
+            "by": action["name"], "means": action["means"],
+            "channel": action["subject"], "affected": action["affected"],
+        })
+    });
+    actions.collect()
 }
 
 #[test]
@@ -99,7 +120,7 @@ fn without_a_daemon_the_next_pass_retries_a_refused_notification() {
     assert_eq!(receiver.requests().len(), 1, "half an hour has not passed");
     lab.run(&["notify", "retry", "home.yaml", "mail:x"])
         .assert_code(1)
-        .assert_only_error("no such channel: mail:x; there are webhook:127.0.0.1");
+        .assert_only_error("no such channel: mail:x; there is webhook:127.0.0.1");
     let output = lab.run(&["notify", "retry", "home.yaml", "webhook:127.0.0.1"]);
     assert_eq!(
         output.out,
@@ -108,5 +129,9 @@ fn without_a_daemon_the_next_pass_retries_a_refused_notification() {
     assert_eq!(receiver.requests().len(), 1);
     lab.run(&["home.yaml"]).assert_code(0);
     assert_eq!(receiver.requests().len(), 2);
-    assert_eq!(lab.state("home").outbox(), [serde_json::json!(null); 0]);
+    assert_eq!(lab.state("home").outbox(), [json!(null); 0]);
+    assert_eq!(
+        actions(&lab),
+        [json!({"by": "root", "channel": "webhook:127.0.0.1", "means": "command line", "affected": 1})]
+    );
 }

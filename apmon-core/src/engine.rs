@@ -84,6 +84,9 @@ pub enum EngineError {
     /// The store cannot be read.
     #[error("state cannot be loaded")]
     Store(#[from] StoreError),
+    /// The store cannot be written.
+    #[error("state cannot be stored")]
+    NotStored(#[source] StoreError),
     /// Another owner has taken over the state: this engine sends nothing any more.
     #[error("another process has taken over this site")]
     TakenOver(#[source] StoreError),

@@ -60,6 +60,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`engine`] | [`Engine`] as daemon or single pass; [`Plan`], [`Channel`], [`Event`], [`SiteStatus`] |
+//! | [`action`] | what people ask of a site, decided on a snapshot of its state |
 //! | [`rule`] | decisions as pure functions: health, pacing, windows, schedule, heartbeat, alert, wording |
 //! | [`monitor`], [`probe`], [`outcome`] | the monitored thing, one check of it, the result of a check |
 //! | [`notification`] | notifications, the outbox entry, and the seam to channels |
@@ -75,6 +76,7 @@
 //! | [`errno`] | the failure class of a system call's error |
 //! | `testing` | with the feature `testing`: a site in virtual time, for tests |
 
+pub mod action;
 mod blueprint;
 pub mod channel;
 pub mod config;
@@ -102,6 +104,7 @@ pub mod testing;
 pub mod text;
 pub mod time;
 
+pub use action::{Action, Actor};
 pub use blueprint::Blueprint;
 pub use channel::{ChannelBlueprint, ChannelKind, SectionKind, SectionValue};
 pub use device::{

@@ -7,9 +7,10 @@ mod support;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use apmon_core::{
-    ChannelStatus, Condition as State, DeliveryCounts, DeliveryError, EngineError, MonitorStatus, Plan,
-    Policy, SiteStatus,
-    testing::{Answer, Recorder, Response, START, Stage, Target, every, secs, watch},
+    Action, Actor, ChannelStatus, Condition as State, DeliveryCounts, DeliveryError, EngineError,
+    MonitorStatus, Plan, Policy, SiteStatus,
+    action::recorded_actions,
+    testing::{Answer, MemoryStore, Recorder, Response, START, Stage, Target, every, secs, watch},
 };
 use jiff::{SignedDuration, Timestamp};
 use support::{Site, sleep};
@@ -167,6 +168,16 @@ fn channel<'a>(status: &'a SiteStatus, id: &str) -> &'a ChannelStatus {
     status.channels.iter().find(|channel| channel.id == id).unwrap()
 }
 
+/// Retries the notifications of a channel, or of all, on request of `max`.
+async fn retry(stage: &mut Stage, channel: Option<&str>) -> Result<usize, EngineError> {
+    let actor = Actor {
+        name: "max".into(),
+        means: "test".into(),
+    };
+    let channel = channel.map(str::to_owned);
+    stage.handle().act(Action::Retry { channel }, actor).await
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_notification_is_shown_and_tried_again_when_asked_for() {
     let refused = DeliveryError::permanent("HTTP 404");
@@ -205,13 +216,13 @@ async fn a_refused_notification_is_shown_and_tried_again_when_asked_for() {
     assert_eq!(other.counts, delivered(1));
 
     // A retry of the other channel does not affect it.
-    assert_eq!(stage.handle().retry(Some("two".into())).await.unwrap(), 0);
+    assert_eq!(retry(&mut stage, Some("two")).await.unwrap(), 0);
     assert_eq!(one.attempts(), 1);
-    assert_eq!(stage.handle().retry(Some("one".into())).await.unwrap(), 1);
+    assert_eq!(retry(&mut stage, Some("one")).await.unwrap(), 1);
     stage.run_for(secs(1)).await;
     let status = stage.handle().status().await.unwrap();
     assert_eq!((channel(&status, "one").failures, status.outbox.refused), (2, 1));
-    assert_eq!(stage.handle().retry(None).await.unwrap(), 1);
+    assert_eq!(retry(&mut stage, None).await.unwrap(), 1);
     stage.run_for(secs(1)).await;
     assert_eq!(
         (one.labels(), two.labels().len()),
@@ -229,7 +240,7 @@ async fn a_refused_notification_is_shown_and_tried_again_when_asked_for() {
     );
     assert_eq!(status.outbox, Default::default());
 
-    let error = stage.handle().retry(Some("three".into())).await.unwrap_err();
+    let error = retry(&mut stage, Some("three")).await.unwrap_err();
     assert_eq!(error.to_string(), "no such channel: three; there are one, two");
     let handle = stage.handle().clone();
     stage.stop().await;
@@ -242,23 +253,33 @@ async fn a_retry_on_request_ends_a_pause_and_is_refused_with_no_notify() {
         reason: "503".into(),
         retry_after: Some(secs(1000)),
     };
-    let (mut stage, [one, _]) = two_channels(&[failed]);
+    let (stage, [one, _]) = two_channels(&[failed]);
+    let store = MemoryStore::new();
+    let mut stage = stage.store(store.clone());
     stage.run_for(secs(120)).await;
     let status = stage.handle().status().await.unwrap();
     let found = channel(&status, "one");
     assert_eq!((found.waiting, found.refused, found.counts.failed), (1, 0, 1));
     assert_near(found.next_try, found.failing_since.map(|at| at + secs(1000)));
     assert_eq!(one.labels(), [""; 0]);
-    assert_eq!(stage.handle().retry(None).await.unwrap(), 1);
+    assert_eq!(retry(&mut stage, None).await.unwrap(), 1);
     stage.run_for(secs(1)).await;
     assert_eq!(one.labels(), ["NEW OUTAGE"]);
+
+    // Who asked for it is on disk.
+    let actions = recorded_actions(&store.snapshot());
+    let recorded: Vec<_> = actions
+        .iter()
+        .map(|it| (&*it.actor.name, &*it.action, it.affected))
+        .collect();
+    assert_eq!(recorded, [("max", "retry", 1)]);
 
     let no_notify = Plan {
         no_notify: true,
         ..stage.plan().clone()
     };
     stage.reload(no_notify).await;
-    let error = stage.handle().retry(None).await.unwrap_err();
+    let error = retry(&mut stage, None).await.unwrap_err();
     assert_eq!(error.to_string(), "notifications are off in this run");
     assert!(stage.handle().status().await.unwrap().no_notify);
     stage.stop().await;

@@ -145,9 +145,10 @@ mod unix {
                 }
             };
             let engine = engine.clone();
+            let uid = stream.peer_cred().ok().map(|peer| peer.uid());
             tokio::spawn(async move {
                 let service =
-                    service_fn(|request| async { Ok::<_, Infallible>(answer(&engine, request).await) });
+                    service_fn(|request| async { Ok::<_, Infallible>(answer(&engine, uid, request).await) });
                 let exchange = http1::Builder::new()
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD_TIMEOUT)

@@ -2,16 +2,16 @@
 //! token was replaced or a proxy repaired.
 
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use apmon_core::{Commit, OutboxEntry, Snapshot, text::printable};
+use apmon_core::{Action, Clock as _, EngineError, Snapshot, SystemClock, text::printable};
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::{
+    actor,
     api::{self, ApiError},
     console,
     location::SiteLocation,
@@ -81,53 +81,28 @@ fn without_daemon(args: &RetryArgs, channel: Option<&str>, location: &SiteLocati
         no_notify: false,
     };
     let plan = site::plan(&file, &common, &Process::default());
-    let channels = plan.channels.into_iter().map(|channel| channel.id).collect();
+    let channels: Vec<_> = plan.channels.into_iter().map(|channel| channel.id).collect();
+    let action = Action::Retry {
+        channel: channel.map(str::to_owned),
+    };
+    let (actor, now) = (actor::myself(), SystemClock::new().now().wall);
     if !location.state_file.exists() {
-        known(channel, channels, &Snapshot::default())?;
-        return Ok(0);
+        let nothing = Snapshot::default();
+        let decision = action.decide(&nothing, &channels, &actor, now);
+        return decision
+            .map(|decision| decision.affected)
+            .map_err(printable_error);
     }
     let store = store::open(&location.state_file)?.shared();
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    runtime.block_on(async {
-        let snapshot = store.load().await?;
-        for warning in &snapshot.warnings {
-            tracing::error!("{warning}");
-        }
-        known(channel, channels, &snapshot)?;
-        let wanted = |entry: &OutboxEntry| channel.is_none_or(|channel| channel == entry.channel);
-        let (epoch, outbox) = (snapshot.epoch, snapshot.outbox);
-        let waiting: Vec<_> = outbox.into_iter().filter(wanted).collect();
-        let count = waiting.len();
-        let free = waiting
-            .into_iter()
-            .filter(|entry| entry.refused)
-            .map(|entry| OutboxEntry {
-                last_tried: None,
-                ..entry
-            });
-        let commit = Commit {
-            epoch,
-            outbox: free.collect(),
-            ..Commit::default()
-        };
-        store.commit(&commit).await?;
-        Ok(count)
-    })
+    let retried = runtime.block_on(action.apply(&*store, &channels, &actor, now));
+    retried.map_err(printable_error)
 }
 
-/// Whether there is such a channel, in the site file or in the outbox.
-fn known(wanted: Option<&str>, channels: BTreeSet<String>, snapshot: &Snapshot) -> anyhow::Result<()> {
-    let Some(wanted) = wanted else {
-        return Ok(());
-    };
-    let waiting = snapshot.outbox.iter().map(|entry| entry.channel.clone());
-    let known: BTreeSet<String> = channels.into_iter().chain(waiting).collect();
-    if known.contains(wanted) {
-        return Ok(());
+/// Names of channels come from a file that others may write.
+fn printable_error(error: EngineError) -> anyhow::Error {
+    match error {
+        EngineError::UnknownChannel { .. } => anyhow::anyhow!("{}", printable(&error.to_string())),
+        error => error.into(),
     }
-    let listed = match known.is_empty() {
-        true => "there are none".to_owned(),
-        false => format!("there are {}", known.into_iter().collect::<Vec<_>>().join(", ")),
-    };
-    anyhow::bail!("no such channel: {}; {}", printable(wanted), printable(&listed))
 }

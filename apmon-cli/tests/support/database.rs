@@ -22,6 +22,12 @@ pub fn read(path: &Path) -> Value {
         });
         all.insert(name, fields);
     }
-    all.insert("apmon".into(), json!({"outbox": history.outbox().unwrap()}));
+    let records = history.records().unwrap().into_iter().map(|(key, record)| {
+        let content: Value = serde_json::from_str(&record.json).unwrap();
+        (key, json!({"content": content}))
+    });
+    let records: serde_json::Map<_, _> = records.collect();
+    let own = json!({"outbox": history.outbox().unwrap(), "records": records});
+    all.insert("apmon".into(), own);
     all.into()
 }

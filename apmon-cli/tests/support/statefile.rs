@@ -63,6 +63,11 @@ impl StateFile {
         self.read()["apmon"]["outbox"].as_array().unwrap().clone()
     }
 
+    /// The content of a record.
+    pub fn record(&self, key: &str) -> Value {
+        self.read()["apmon"]["records"][key]["content"].clone()
+    }
+
     /// Reads a local time of a monitor.
     pub fn time(&self, monitor: &str, key: &str) -> Timestamp {
         let value = &self.read()[monitor][key];

@@ -57,7 +57,9 @@ impl Alarm {
         }
         if self.armed.len() > MOMENTS {
             // The latest one is armed again when it is among the next.
-            self.armed.pop_back().map(|(_, sleep)| self.keep(sleep));
+            if let Some((_, sleep)) = self.armed.pop_back() {
+                self.keep(sleep);
+            }
         } else if self.armed.len() <= FEW {
             for moment in upcoming() {
                 if self

@@ -13,7 +13,6 @@ use std::{
 use jiff::tz::TimeZone;
 
 use super::{
-    EngineError,
     monitors::Monitors,
     outbox::{AttemptResult, Outbox, Unsaved},
     plan::Plan,
@@ -289,27 +288,24 @@ impl Deliveries {
         }
     }
 
-    /// Retries everything at once, because something may have been fixed.
-    pub(super) fn retry_all(&mut self) {
-        self.outbox.retry(None);
+    /// Retries the notifications of one channel, or of all, at once.
+    pub(super) fn retry(&mut self, channel: Option<&str>) {
+        self.outbox.retry(channel);
     }
 
-    /// Retries the notifications of one channel, or of all, on request.
-    pub(super) fn retry(&mut self, channel: Option<&str>) -> Result<usize, EngineError> {
-        if self.routes.is_off() {
-            return Err(EngineError::NotifyOff);
-        }
-        let is_known = |channel: &str| self.routes.ids().any(|id| id == channel);
-        if let Some(channel) = channel.filter(|channel| !is_known(channel)) {
-            return Err(EngineError::UnknownChannel {
-                channel: channel.to_owned(),
-                known: self.routes.ids().map(str::to_owned).collect(),
-            });
-        }
-        let notifications = self.outbox.retry(channel);
-        let channel = channel.unwrap_or("all");
-        tracing::info!(channel, notifications, "retrying notifications on request");
-        Ok(notifications)
+    /// All undelivered notifications, in the order of the decisions.
+    pub(super) fn entries(&self) -> Vec<OutboxEntry> {
+        self.outbox.entries()
+    }
+
+    /// Replaces an entry by a changed one, unless it is being sent or finished.
+    pub(super) fn change(&mut self, entry: OutboxEntry) {
+        self.outbox.change(entry);
+    }
+
+    /// Whether this run sends nothing.
+    pub(super) fn is_off(&self) -> bool {
+        self.routes.is_off()
     }
 
     /// Whether there is something for the next commit.

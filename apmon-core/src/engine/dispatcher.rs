@@ -4,11 +4,12 @@
 //! The dispatcher is the only owner of state. Each of its parts has one duty, and none knows
 //! the dispatcher.
 
+mod acting;
 mod ending;
 mod held;
 mod request;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{
@@ -40,7 +41,7 @@ use crate::{
         alert::RuleContext,
         effects::{Effects, StateChange},
     },
-    store::{Snapshot, StoreError},
+    store::{Snapshot, StateRecord, StoreError},
     time::{Mono, Now},
 };
 
@@ -60,6 +61,8 @@ pub(super) struct Dispatcher {
     pass_end: Option<PassEnd>,
     started: Timestamp,
     report: PassReport,
+    /// State that belongs to no monitor, as it is stored or about to be.
+    records: BTreeMap<String, StateRecord>,
     /// Notifications that wait for the checks of other monitors.
     held: Vec<Held>,
     /// Set once another owner has taken over the state.
@@ -99,6 +102,7 @@ impl Dispatcher {
             pass_end: is_pass.then(PassEnd::default),
             started: now.wall,
             report: PassReport::default(),
+            records: snapshot.records,
             held: Vec::new(),
             taken_over: None,
             plan,

@@ -12,6 +12,7 @@ use super::{
     update::{Publisher, Updates},
 };
 use crate::{
+    action::{Action, Actor},
     monitor::{Monitor, Signal},
     time::{Clock as _, SystemClock},
 };
@@ -38,7 +39,7 @@ pub(super) enum Command {
     Ping(oneshot::Sender<()>),
     Status(oneshot::Sender<StatusSnapshot>),
     Recent(oneshot::Sender<Vec<RecentSnapshot>>),
-    Retry(Option<String>, oneshot::Sender<Result<usize, EngineError>>),
+    Act(Action, Actor, oneshot::Sender<Result<usize, EngineError>>),
     Shutdown,
 }
 
@@ -178,13 +179,13 @@ impl Handle {
         Ok(recent)
     }
 
-    /// Retries all notifications that wait for a channel, or for any channel, now: those that
-    /// were refused, and those that wait for a pause to end. Returns their number.
+    /// Carries out an action, and records who asked for it. Returns how many things it
+    /// concerned, such as notifications.
     ///
     /// # Errors
-    /// If there is no such channel, notifications are off, or the engine has ended.
-    pub async fn retry(&self, channel: Option<String>) -> Result<usize, EngineError> {
-        self.ask(|reply| Command::Retry(channel, reply)).await?
+    /// If it is impossible, notifications are off in this run, or the engine has ended.
+    pub async fn act(&self, action: Action, actor: Actor) -> Result<usize, EngineError> {
+        self.ask(|reply| Command::Act(action, actor, reply)).await?
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, EngineError> {

@@ -312,6 +312,13 @@ impl Monitors {
         self.agenda.next()
     }
 
+    /// Replaces the state of a monitor. Returns where it runs, if it does.
+    pub(super) fn set_state(&mut self, name: &str, state: Arc<MonitorState>) -> Option<usize> {
+        let index = *self.by_name.get(name)?;
+        self.at_mut(index)?.state = state;
+        Some(index)
+    }
+
     /// The moments at which the next actions are due, in ascending order, at most `most`.
     pub(super) fn upcoming(&self, most: usize) -> Vec<Mono> {
         self.agenda.upcoming(most)

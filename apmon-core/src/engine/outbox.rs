@@ -371,21 +371,18 @@ impl Outbox {
             .collect()
     }
 
-    /// Retries the entries of one channel, or of all, at once. Returns their number.
-    pub(super) fn retry(&mut self, channel: Option<&str>) -> usize {
+    /// Retries the entries of one channel, or of all, at once.
+    pub(super) fn retry(&mut self, channel: Option<&str>) {
         let queues = self.queues.iter_mut();
         let wanted = queues.filter(|(id, _)| channel.is_none_or(|channel| channel == id.as_str()));
-        let mut notifications = 0;
         for (_, queue) in wanted {
             queue.failures = 0;
             queue.not_before = None;
             queue.release_all();
             for item in queue.items_mut() {
                 item.tries = 0;
-                notifications += 1;
             }
         }
-        notifications
     }
 
     /// Removes the entries for which `gone` is true, except those in flight.

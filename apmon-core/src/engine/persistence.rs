@@ -22,7 +22,7 @@ use crate::{
     notification::Notification,
     rule::effects::StateChange,
     state::MonitorState,
-    store::{Commit, StateStore, StoreError, StoreLimits},
+    store::{Commit, StateRecord, StateStore, StoreError, StoreLimits},
     time::{Mono, Now},
 };
 
@@ -128,6 +128,12 @@ impl Persistence {
             self.dirty.remove(&index);
         }
         self.extra.states.push((name, state));
+    }
+
+    /// Changes a record, or deletes it.
+    pub(super) fn set_record(&mut self, key: String, record: Option<StateRecord>) {
+        self.extra.records.push((key, record));
+        self.urgent = true;
     }
 
     /// Deletes the states of these monitors.

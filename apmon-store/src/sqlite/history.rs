@@ -9,7 +9,8 @@ use std::{
 pub use apmon_core::read::Span;
 use apmon_core::{
     CheckResult, Delivery, DeliveryFate, HistoryReader, Incident, IncidentKind, MonitorState, OutboxEntry,
-    PortChange, PortChangeRecord, PortEvent, StoreError, Stretch, StretchKind, Verdict, history::Coverage,
+    PortChange, PortChangeRecord, PortEvent, StateRecord, StoreError, Stretch, StretchKind, Verdict,
+    history::Coverage,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -72,6 +73,16 @@ impl History {
     /// When the database cannot be read.
     pub fn outbox(&self) -> Result<Vec<OutboxEntry>, StoreError> {
         self.list("SELECT entry FROM outbox ORDER BY place", params![], table::entry)
+    }
+
+    /// State that belongs to no monitor, by key, such as the last actions.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn records(&self) -> Result<BTreeMap<String, StateRecord>, StoreError> {
+        let select = "SELECT key, value FROM meta WHERE key GLOB 'record/*'";
+        let records = self.list(select, params![], table::record)?;
+        Ok(records.into_iter().flatten().collect())
     }
 
     /// Incidents that overlap `span`, of one monitor or of all; oldest first.

@@ -257,16 +257,27 @@ fn read_records(
         let key: String = row.get(0)?;
         let key = key.strip_prefix(RECORD).unwrap_or(&key).to_owned();
         let text: Option<String> = row.get(1).ok();
-        let written = text.and_then(|text| serde_json::from_str::<Written<Value>>(&text).ok());
-        match written {
-            Some(Written { version, content }) => {
-                let json = content.to_string().into();
-                model.records.insert(key, StateRecord { version, json });
+        match text.and_then(|text| read_record(&text)) {
+            Some(record) => {
+                model.records.insert(key, record);
             }
             None => warnings.add(&format!("record \"{key}\" cannot be read: ignored")),
         }
     }
     Ok(())
+}
+
+fn read_record(text: &str) -> Option<StateRecord> {
+    let Written { version, content } = serde_json::from_str::<Written<Value>>(text).ok()?;
+    let json = content.to_string().into();
+    Some(StateRecord { version, json })
+}
+
+/// Reads the records of a database for a reader, without those that cannot be read.
+pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Option<(String, StateRecord)>> {
+    let (key, text): (String, String) = (row.get(0)?, row.get(1)?);
+    let key = key.strip_prefix(RECORD).unwrap_or(&key).to_owned();
+    Ok(read_record(&text).map(|record| (key, record)))
 }
 
 /// Writes records; those without content are deleted.

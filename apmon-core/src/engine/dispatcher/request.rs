@@ -60,9 +60,7 @@ impl Dispatcher {
             Command::Ping(reply) => drop(reply.send(())),
             Command::Status(reply) => drop(reply.send(self.snapshot())),
             Command::Recent(reply) => drop(reply.send(self.recent())),
-            Command::Retry(channel, reply) => {
-                drop(reply.send(self.delivery.retry(channel.as_deref())));
-            }
+            Command::Act(action, actor, reply) => drop(reply.send(self.act(&action, &actor))),
             Command::Shutdown => {}
         }
     }
@@ -114,7 +112,7 @@ impl Dispatcher {
         let now = self.shared.clock.now();
         self.context.routes = self.plan.routes();
         self.delivery.configure(&self.plan, now.mono);
-        self.delivery.retry_all();
+        self.delivery.retry(None);
         self.reassign_orphans(now);
         self.publish_reload(0, now);
     }
@@ -221,7 +219,7 @@ impl Dispatcher {
         self.plan = plan;
         // The queued entries were decided before anything that is decided now.
         self.delivery.drop_stale_reminders(&self.monitors, now);
-        self.delivery.retry_all();
+        self.delivery.retry(None);
         self.reassign_orphans(now);
         let watched = monitors.len();
         for name in gone {

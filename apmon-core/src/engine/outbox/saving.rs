@@ -15,6 +15,30 @@ pub(in crate::engine) struct Unsaved {
 }
 
 impl Outbox {
+    /// All entries, in the order of the decisions.
+    pub(in crate::engine) fn entries(&self) -> Vec<OutboxEntry> {
+        let items = self.queues.values().flat_map(ChannelQueue::items);
+        let mut items: Vec<&Item> = items.collect();
+        items.sort_by_key(|item| item.decided);
+        items.into_iter().map(|item| item.entry.clone()).collect()
+    }
+
+    /// Replaces an entry by a changed one, unless it is being sent or finished.
+    pub(in crate::engine) fn change(&mut self, entry: OutboxEntry) {
+        let Some(queue) = self.queues.get_mut(&entry.channel) else {
+            return;
+        };
+        let is_it = |item: &Item| item.entry.notification.id == entry.notification.id;
+        let mut positions = queue.positions(&entry.notification.incident).into_iter();
+        let position = positions.find(|position| queue.item(*position).is_some_and(is_it));
+        if let Some(position) = position.filter(|position| queue.in_flight() != Some(*position))
+            && let Some(item) = queue.item_mut(position)
+        {
+            item.entry = entry;
+            queue.mark_unsaved(position);
+        }
+    }
+
     /// Whether there is something for the next commit.
     pub(in crate::engine) fn has_unsaved(&self) -> bool {
         !self.settled.is_empty() || self.queues.values().any(ChannelQueue::has_unsaved)
