@@ -63,18 +63,14 @@ impl ChannelKind for CommandKind {
 
     fn read(&self, section: &mut Section<'_>, _: Option<&SectionValue>) -> Option<ChannelBlueprint> {
         let options = options::read(section)?;
-        let program = options.program?.into_string();
-        let args = options.args;
+        let program = options.program.clone()?.into_string();
+        let own_timeout = options.timeout_secs.map(Seconds::duration);
         let identity = last_part(&program).to_owned();
         let mut blueprint = ChannelBlueprint::new(identity, program.clone(), move |_: &Services, timeout| {
-            Arc::new(Command {
-                program: program.clone(),
-                args: args.clone(),
-                timeout,
-            })
+            Arc::new(Command::of(program.clone(), &options, timeout))
         });
         blueprint.label = Some("command");
-        blueprint.timeout = options.timeout_secs.map(Seconds::duration);
+        blueprint.timeout = own_timeout;
         Some(blueprint)
     }
 }
@@ -95,11 +91,17 @@ impl Command {
     /// options set a timeout. Returns `None` if they name no program.
     #[must_use]
     pub fn new(options: &CommandOptions, timeout: Duration) -> Option<Self> {
-        Some(Self {
-            program: options.program.clone()?.into_string(),
+        let program = options.program.clone()?.into_string();
+        Some(Self::of(program, options, timeout))
+    }
+
+    /// Creates a channel that runs `program`, which is that of the options.
+    fn of(program: String, options: &CommandOptions, timeout: Duration) -> Self {
+        Self {
+            program,
             args: options.args.clone(),
             timeout: options.timeout_secs.map_or(timeout, Seconds::duration),
-        })
+        }
     }
 
     fn shown_name(&self) -> String {
