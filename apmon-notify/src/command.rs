@@ -21,7 +21,7 @@ use tokio::{
 
 pub use self::options::CommandOptions;
 use self::{
-    output::{ArgumentMasks, Output},
+    output::{ArgumentMasks, CapturedOutput},
     start::{is_final, start},
 };
 use crate::description;
@@ -123,7 +123,7 @@ impl Command {
         &self,
         notification: &Notification,
         key: &str,
-        output: &mut Output,
+        output: &mut CapturedOutput,
     ) -> Result<(), DeliveryError> {
         let name = self.shown_name();
         let started = tokio::time::timeout(self.timeout, start(self.process(notification, key))).await;
@@ -177,7 +177,7 @@ impl Command {
 async fn run_to_end(
     child: &mut Child,
     input: String,
-    output: &mut Output,
+    output: &mut CapturedOutput,
     masks: &ArgumentMasks<'_>,
 ) -> std::io::Result<std::process::ExitStatus> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -264,7 +264,7 @@ impl fmt::Debug for Command {
 #[async_trait]
 impl Notifier for Command {
     async fn deliver(&self, notification: &Notification, key: &str) -> Result<(), DeliveryError> {
-        self.run(notification, key, &mut Output::default()).await
+        self.run(notification, key, &mut CapturedOutput::default()).await
     }
 
     async fn deliver_with_transcript(
@@ -276,7 +276,7 @@ impl Notifier for Command {
         let arguments = " ***".repeat(self.args.len());
         shown.push(format!("> {}{arguments}", printable(&self.program)));
         shown.push(format!("> {}", printable(json_of(notification, key).trim_end())));
-        let mut output = Output::default();
+        let mut output = CapturedOutput::default();
         let result = self.run(notification, key, &mut output).await;
         let text = output.shown(&ArgumentMasks::of(&self.args));
         shown.extend((!text.is_empty()).then(|| format!("< {text}")));
