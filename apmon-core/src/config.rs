@@ -25,7 +25,7 @@ mod status_range;
 mod tree;
 mod value;
 
-pub use address::{Host, is_same_server};
+pub use address::Host;
 pub use channel::{ChannelEntry, ChannelOptions};
 pub use defaults::MonitorDefaults;
 pub use deserializer::one_or_many;
