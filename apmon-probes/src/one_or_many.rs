@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 
 /// One value or a list of them, as [`apmon_core::config::one_or_many`] reads it.
 #[derive(JsonSchema)]
-#[schemars(untagged)]
+#[schemars(inline, untagged)]
 #[allow(dead_code)] // only its schema is used
 pub(crate) enum OneOrMany<T> {
     One(T),
