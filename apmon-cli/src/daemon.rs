@@ -5,7 +5,7 @@ mod signal;
 mod supervisor;
 mod systemd;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use apmon_core::Handle;
 use clap::Args;
@@ -71,17 +71,21 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     for error in site::check_together(&args.configs) {
         tracing::error!("{error}");
     }
-    let mut plans = Vec::new();
-    let mut refused = 0;
-    for (i, config) in args.configs.iter().cloned().enumerate() {
-        if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common, RunMode::Daemon) {
-            console::log_error(&config, &error);
-            refused += 1;
-            continue;
+    let mut accepted = Vec::new();
+    for (i, config) in args.configs.iter().enumerate() {
+        match site::has_own_state(config, &args.configs[..i], &args.common, RunMode::Daemon) {
+            Ok(()) => accepted.push(config.clone()),
+            Err(error) => console::log_error(config, &error),
         }
+    }
+    let refused = args.configs.len() - accepted.len();
+    let accepted: Arc<[PathBuf]> = accepted.into();
+    let mut plans = Vec::new();
+    for config in accepted.iter().cloned() {
         let mut supervisor = Supervisor {
             file: FileWatch::start(&config),
             config,
+            all: Arc::clone(&accepted),
             common: args.common.clone(),
             process: process.clone(),
             stopping: stopping.clone(),

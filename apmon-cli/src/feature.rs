@@ -108,6 +108,10 @@ impl MonitorKind for OptionalKind {
     }
 
     fn check_together(&self, _: &[&MonitorEntry], _: &mut Vec<Diagnostic>) {}
+
+    fn is_built(&self) -> bool {
+        false
+    }
 }
 
 /// A kind of channel that is known by name only.
@@ -194,7 +198,9 @@ mod tests {
 
     /// The errors of a site file in a build that has none of the features.
     fn errors(site: &str) -> Vec<String> {
-        let rows: Vec<&dyn MonitorKind> = KINDS.iter().map(|row| row as _).collect();
+        let is_always_built = |kind: &&&dyn MonitorKind| KINDS.iter().all(|row| row.name != kind.name());
+        let built = kinds::all().iter().filter(is_always_built).copied();
+        let rows: Vec<_> = built.chain(KINDS.iter().map(|row| row as _)).collect();
         let channels: Vec<&dyn ChannelKind> = CHANNELS.iter().map(|row| row as _).collect();
         let tables = Tables {
             kinds: &rows,
@@ -218,6 +224,19 @@ mod tests {
         assert_eq!(
             errors(site),
             ["4: \"type\" cannot be ports: this apmon was built without \"snmp\""]
+        );
+    }
+
+    #[test]
+    fn a_wrong_type_is_answered_with_the_kinds_that_were_built() {
+        let site = "site: {name: s}\nmonitors:\n- {name: a, address: a, type: pngi}\n- {name: b, address: b, type: dsn}\n";
+        let list = "\"type\" must be one of ping, tcp, udp, http, not";
+        assert_eq!(
+            errors(site),
+            [
+                format!("3: {list} \"pngi\"; did you mean ping?"),
+                format!("4: {list} \"dsn\""),
+            ]
         );
     }
 

@@ -29,7 +29,7 @@ pub(crate) struct PacingArgs {
 pub(crate) fn run(args: &PacingArgs) -> anyhow::Result<ExitCode> {
     let n = args.after_every_n_notifications;
     let count = args.count.unwrap_or_else(|| n.get().saturating_add(3).min(1000));
-    let curve: Vec<_> = pacing::curve(args.notify_every_n_secs, n, count).collect();
+    let curve: Vec<_> = curve(args.notify_every_n_secs, n, count).collect();
     if args.json {
         let list: Vec<_> = curve
             .iter()
@@ -46,7 +46,17 @@ pub(crate) fn run(args: &PacingArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// One reminder: its number, its wait, and the time since the outage was announced.
 type Point = (u32, Duration, Duration);
+
+/// The first `count` reminders of an outage.
+fn curve(base: Duration, n: NonZeroU32, count: u32) -> impl Iterator<Item = Point> {
+    (1..=count).scan(Duration::ZERO, move |since, k| {
+        let wait = pacing::wait(k, base, n);
+        *since = since.saturating_add(wait);
+        Some((k, wait, *since))
+    })
+}
 
 fn text(curve: &[Point], base: Duration, with_bars: bool) -> String {
     let mut rows = vec![vec![
@@ -96,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_table_shows_waits_growing_to_eight_seconds() {
-        let curve: Vec<_> = pacing::curve(Duration::from_secs(8), NonZeroU32::new(4).unwrap(), 5).collect();
+        let curve: Vec<_> = curve(Duration::from_secs(8), NonZeroU32::new(4).unwrap(), 5).collect();
         let table = text(&curve, Duration::from_secs(8), true);
         assert_eq!(
             table,

@@ -57,10 +57,44 @@ impl Process {
 /// Reads a site file; its warnings are logged.
 pub(crate) fn load(path: &Path) -> Result<SiteFile, ConfigError> {
     let file = kinds::tables().load(path, &ProcessEnvironment)?;
+    log_warnings(&file);
+    Ok(file)
+}
+
+/// Reads a site file that is to run beside the `others` of its process, which may
+/// name it too; its warnings are logged. A contradiction that it brings among them is
+/// an error as any other.
+pub(crate) fn load_beside(
+    path: &Path,
+    others: &[PathBuf],
+    tables: &Tables<'_>,
+) -> Result<SiteFile, ConfigError> {
+    let file = tables.load(path, &ProcessEnvironment)?;
+    log_warnings(&file);
+    let others = readable(others.iter().filter(|other| *other != path), tables);
+    let before = check_process(&others.iter().collect::<Vec<_>>(), tables);
+    // The file is the last one, as an option of the process is compared with the first.
+    let all: Vec<&SiteFile> = others.iter().chain([&file]).collect();
+    let mut errors = check_process(&all, tables);
+    errors.retain(|error| !before.contains(error));
+    match errors.is_empty() {
+        true => Ok(file),
+        false => Err(ConfigError::Invalid { errors }),
+    }
+}
+
+fn log_warnings(file: &SiteFile) {
     for warning in &file.warnings {
         tracing::warn!("{}: {warning}", warning.at);
     }
-    Ok(file)
+}
+
+/// Those of the site files that are valid by themselves; the errors of the others are
+/// reported when they are loaded.
+fn readable<'a>(configs: impl Iterator<Item = &'a PathBuf>, tables: &Tables<'_>) -> Vec<SiteFile> {
+    configs
+        .filter_map(|config| tables.load(config, &ProcessEnvironment).ok())
+        .collect()
 }
 
 /// The errors of these site files together. Those of each file are reported when
@@ -70,10 +104,7 @@ pub(crate) fn check_together(configs: &[PathBuf]) -> Vec<String> {
         return Vec::new();
     }
     let tables = kinds::tables();
-    let files = configs
-        .iter()
-        .map(|config| tables.load(config, &ProcessEnvironment));
-    let files: Vec<SiteFile> = files.filter_map(Result::ok).collect();
+    let files = readable(configs.iter(), &tables);
     let errors = check_process(&files.iter().collect::<Vec<_>>(), &tables);
     errors
         .iter()
@@ -215,3 +246,6 @@ pub(crate) fn has_own_state(
 pub(crate) fn history_days(file: &SiteFile) -> Option<u32> {
     file.site.history_days.map(|days| days.get().get())
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,6 +79,8 @@ fn the_schema_and_the_reader_agree_on_options() {
         "expect: 200",
         "expect: 1.50",
         "expect: true",
+        "expect_status: 200",
+        "expect_status: [200, 300-399, '404']",
         &format!("ssl_fingerprint: {digits}"),
         &format!("ssl_fingerprint: [{digits}, {}]", "ab".repeat(32)),
     ];
@@ -92,6 +94,8 @@ fn the_schema_and_the_reader_agree_on_options() {
         "check_every_n_secs: 1.5",
         "expect: ~",
         "expect: \"\"",
+        "expect_status: 99",
+        "expect_status: abc",
         "ssl_fingerprint: abc",
         "ssl_fingerprint: null",
         "colour: red",

@@ -9,9 +9,9 @@ use crate::{
 };
 
 /// How to build a monitor, once its site file is known to be valid.
-pub struct Blueprint(Box<BuildFn>);
+pub struct Blueprint(Box<BuildMonitor>);
 
-type BuildFn = dyn Fn(&Services, Watch) -> Arc<dyn Monitor> + Send + Sync;
+type BuildMonitor = dyn Fn(&Services, Watch) -> Arc<dyn Monitor> + Send + Sync;
 
 impl Blueprint {
     /// Creates a blueprint from a function that builds the monitor.

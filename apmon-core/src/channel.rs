@@ -106,10 +106,10 @@ pub struct ChannelBlueprint {
     pub class: Option<ChannelClass>,
     /// The timeout of one delivery, if the entry sets one.
     pub timeout: Option<Duration>,
-    build: Box<BuildFn>,
+    build: Box<BuildNotifier>,
 }
 
-type BuildFn = dyn Fn(&Services, Duration) -> Arc<dyn Notifier> + Send + Sync;
+type BuildNotifier = dyn Fn(&Services, Duration) -> Arc<dyn Notifier> + Send + Sync;
 
 impl ChannelBlueprint {
     /// Creates a channel that takes everything. `build` gets the timeout of one

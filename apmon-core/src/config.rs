@@ -21,11 +21,11 @@ mod remote;
 mod section;
 mod site;
 mod source;
-mod status;
+mod status_range;
 mod tree;
 mod value;
 
-pub use address::{Host, is_same_server};
+pub use address::Host;
 pub use channel::{ChannelEntry, ChannelOptions};
 pub use defaults::MonitorDefaults;
 pub use deserializer::one_or_many;
@@ -38,7 +38,7 @@ pub use remote::{Remote, ResolveOptions};
 pub use section::Section;
 pub use site::{RESERVED_NAMES, SiteOptions};
 pub use source::{Environment, MAX_FILE_BYTES, ProcessEnvironment};
-pub use status::StatusRange;
+pub use status_range::StatusRange;
 pub use value::{AddressFamily, Count, NameResolution, PortNumber, Seconds, Text};
 
 #[cfg(test)]

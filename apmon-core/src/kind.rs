@@ -143,6 +143,11 @@ pub trait MonitorKind: Send + Sync {
     fn read(&self, section: &mut Section<'_>) -> Option<Compiled>;
     /// See [`Kind::check_together`].
     fn check_together(&self, monitors: &[&MonitorEntry], errors: &mut Vec<Diagnostic>);
+    /// Whether this kind can have monitors. A kind that was left out of a build may be in
+    /// a table to refuse its monitors with the reason; it is not offered as a `type`.
+    fn is_built(&self) -> bool {
+        true
+    }
 }
 
 /// The result of reading a kind's own options.

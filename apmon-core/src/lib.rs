@@ -61,7 +61,7 @@
 //! |---|---|
 //! | [`engine`] | [`Engine`] as daemon or single pass; [`Plan`], [`Channel`], [`Event`], [`SiteStatus`] |
 //! | [`action`] | what people ask of a site, decided on a snapshot of its state |
-//! | [`rule`] | decisions as pure functions: health, pacing, windows, schedule, heartbeat, alert, wording |
+//! | [`rule`] | decisions as pure functions: health, pacing, schedule, heartbeat, alert, wording |
 //! | [`monitor`], [`probe`], [`outcome`] | the monitored thing, one check of it, the result of a check |
 //! | [`notification`] | notifications, the outbox entry, and the seam to channels |
 //! | [`state`], [`store`] | the state of a monitor, and the seam to where it is stored |

@@ -260,7 +260,10 @@ impl Default for Switches {
 pub struct ChannelClass(Cow<'static, str>);
 
 impl ChannelClass {
-    /// The class that the site file's `email: no` switches off.
+    /// The class that the site file's `email: no` switches off. It is the only one that
+    /// this crate names: `email` is an option of every monitor, of whatever kind, and
+    /// state files have a key for this class alone (`"email_off": true`). Both need its
+    /// name, so the channel that has the class takes it from here.
     pub const EMAIL: Self = Self::new("email");
 
     /// The class of this name.

@@ -13,5 +13,4 @@ mod record;
 pub(crate) mod resend;
 pub mod route;
 pub(crate) mod schedule;
-pub mod window;
 pub mod wording;

@@ -31,11 +31,11 @@ const KILLS: usize = 200;
 const KILLS_A_ROUND: usize = 20;
 /// Enough rounds for both stores and both disks.
 const LEAST_ROUNDS: usize = 2;
-const STATES: [(&str, disk::Kind); 4] = [
-    ("state.db", disk::Kind::Small),
-    ("state.json", disk::Kind::Own),
-    ("state.json", disk::Kind::Small),
-    ("state.db", disk::Kind::Own),
+const STATES: [(&str, disk::DiskKind); 4] = [
+    ("state.db", disk::DiskKind::Small),
+    ("state.json", disk::DiskKind::Own),
+    ("state.json", disk::DiskKind::Small),
+    ("state.db", disk::DiskKind::Own),
 ];
 /// Set when this program runs in a mount namespace of its own.
 const INSIDE: &str = "APMON_CHAOS_INSIDE";

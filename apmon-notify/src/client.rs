@@ -13,11 +13,12 @@ use reqwest::{
     header::{HeaderMap, RETRY_AFTER},
     redirect,
 };
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::{
     answer::{self, MAX_REDIRECTS, SuccessCriteria},
+    authority::{AuthorityError, authorities},
     http_url::origin,
     resolve::HttpResolver,
 };
@@ -230,27 +231,12 @@ enum CreateError {
     NoClient(String),
 }
 
-/// Creates a client on a thread of its own, because that reads files.
+/// Creates a client.
 async fn create(follow: Follow, names: &Arc<dyn Names>) -> Result<Client, CreateError> {
-    let names = Arc::clone(names);
-    let (sender, created) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("apmon-http".into())
-        .spawn(move || {
-            let _ = sender.send(build(follow, names)); // the receiver may be gone
-        })
-        .map_err(|error| CreateError::NoClient(error.to_string()))?;
-    created.await.unwrap_or_else(|_| {
-        Err(CreateError::NoClient(
-            "the thread that creates it has died".into(),
-        ))
-    })
-}
-
-fn build(follow: Follow, names: Arc<dyn Names>) -> Result<Client, CreateError> {
-    let (authorities, missing) = match Authorities::read_system() {
+    let (authorities, missing) = match authorities().await {
         Ok(authorities) => (authorities, None),
-        Err(error) => (Authorities::none(), Some(error.to_string())),
+        Err(AuthorityError::None(error)) => (Authorities::none(), Some(error.to_string())),
+        Err(AuthorityError::NotRead(reason)) => return Err(CreateError::NoClient(reason)),
     };
     // HTTP/1.1 only: a connection that died unnoticed is abandoned at the first timeout,
     // whereas HTTP/2 would send every later notification on it too.
@@ -258,7 +244,7 @@ fn build(follow: Follow, names: Arc<dyn Names>) -> Result<Client, CreateError> {
     let config = client_config(verifier, &[b"http/1.1"]);
     let client = Client::builder()
         .tls_backend_preconfigured(config)
-        .dns_resolver(HttpResolver(names))
+        .dns_resolver(HttpResolver(Arc::clone(names)))
         .no_proxy()
         .referer(false) // it would carry the URL's token to the next host
         .redirect(match follow {

@@ -21,7 +21,7 @@ use tokio::{
 
 pub use self::options::CommandOptions;
 use self::{
-    output::{ArgumentMasks, Output},
+    output::{ArgumentMasks, CapturedOutput},
     start::{is_final, start},
 };
 use crate::description;
@@ -63,18 +63,14 @@ impl ChannelKind for CommandKind {
 
     fn read(&self, section: &mut Section<'_>, _: Option<&SectionValue>) -> Option<ChannelBlueprint> {
         let options = options::read(section)?;
-        let program = options.program?.into_string();
-        let args = options.args;
+        let program = options.program.clone()?.into_string();
+        let own_timeout = options.timeout_secs.map(Seconds::duration);
         let identity = last_part(&program).to_owned();
         let mut blueprint = ChannelBlueprint::new(identity, program.clone(), move |_: &Services, timeout| {
-            Arc::new(Command {
-                program: program.clone(),
-                args: args.clone(),
-                timeout,
-            })
+            Arc::new(Command::of(program.clone(), &options, timeout))
         });
         blueprint.label = Some("command");
-        blueprint.timeout = options.timeout_secs.map(Seconds::duration);
+        blueprint.timeout = own_timeout;
         Some(blueprint)
     }
 }
@@ -95,11 +91,17 @@ impl Command {
     /// options set a timeout. Returns `None` if they name no program.
     #[must_use]
     pub fn new(options: &CommandOptions, timeout: Duration) -> Option<Self> {
-        Some(Self {
-            program: options.program.clone()?.into_string(),
+        let program = options.program.clone()?.into_string();
+        Some(Self::of(program, options, timeout))
+    }
+
+    /// Creates a channel that runs `program`, which is that of the options.
+    fn of(program: String, options: &CommandOptions, timeout: Duration) -> Self {
+        Self {
+            program,
             args: options.args.clone(),
             timeout: options.timeout_secs.map_or(timeout, Seconds::duration),
-        })
+        }
     }
 
     fn shown_name(&self) -> String {
@@ -121,7 +123,7 @@ impl Command {
         &self,
         notification: &Notification,
         key: &str,
-        output: &mut Output,
+        output: &mut CapturedOutput,
     ) -> Result<(), DeliveryError> {
         let name = self.shown_name();
         let started = tokio::time::timeout(self.timeout, start(self.process(notification, key))).await;
@@ -175,7 +177,7 @@ impl Command {
 async fn run_to_end(
     child: &mut Child,
     input: String,
-    output: &mut Output,
+    output: &mut CapturedOutput,
     masks: &ArgumentMasks<'_>,
 ) -> std::io::Result<std::process::ExitStatus> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -262,7 +264,7 @@ impl fmt::Debug for Command {
 #[async_trait]
 impl Notifier for Command {
     async fn deliver(&self, notification: &Notification, key: &str) -> Result<(), DeliveryError> {
-        self.run(notification, key, &mut Output::default()).await
+        self.run(notification, key, &mut CapturedOutput::default()).await
     }
 
     async fn deliver_with_transcript(
@@ -274,7 +276,7 @@ impl Notifier for Command {
         let arguments = " ***".repeat(self.args.len());
         shown.push(format!("> {}{arguments}", printable(&self.program)));
         shown.push(format!("> {}", printable(json_of(notification, key).trim_end())));
-        let mut output = Output::default();
+        let mut output = CapturedOutput::default();
         let result = self.run(notification, key, &mut output).await;
         let text = output.shown(&ArgumentMasks::of(&self.args));
         shown.extend((!text.is_empty()).then(|| format!("< {text}")));

@@ -51,12 +51,14 @@
 //! | `heartbeat` | outgoing heartbeats |
 //! | `client` | the HTTP client of webhooks and heartbeats |
 //! | `answer` | whether an answer or a failure allows another attempt |
+//! | `authority` | the certificate authorities of this machine |
 //! | `description` | state, severity and subject of a notification |
 //! | `http_url` | the part of a URL that may be shown |
 //! | `mask` | masks secrets in the answers of receivers |
 //! | `resolve` | resolves host names with the process's resolver |
 
 mod answer;
+mod authority;
 mod client;
 mod description;
 mod heartbeat;

@@ -63,16 +63,11 @@ impl ChannelKind for SyslogKind {
     fn read(&self, section: &mut Section<'_>, _: Option<&SectionValue>) -> Option<ChannelBlueprint> {
         let (options, address) = options::read(section)?;
         let shown = address.to_string();
-        let facility = options.facility.unwrap_or_default();
+        let own_timeout = options.timeout_secs.map(Seconds::duration);
         let mut blueprint = ChannelBlueprint::new(&shown, &shown, move |services: &Services, timeout| {
-            Arc::new(Syslog {
-                names: services.names(),
-                address: address.clone(),
-                facility,
-                timeout,
-            })
+            Arc::new(Syslog::to(address.clone(), &options, services.names(), timeout))
         });
-        blueprint.timeout = options.timeout_secs.map(Seconds::duration);
+        blueprint.timeout = own_timeout;
         Some(blueprint)
     }
 }
@@ -93,12 +88,17 @@ impl Syslog {
     /// options set a timeout. Returns `None` if the address is invalid.
     #[must_use]
     pub fn new(options: &SyslogOptions, names: Arc<dyn Names>, timeout: Duration) -> Option<Self> {
-        Some(Self {
+        Some(Self::to(options.address().ok()?, options, names, timeout))
+    }
+
+    /// Creates a channel that sends to `address`, which is that of the options.
+    fn to(address: SyslogAddress, options: &SyslogOptions, names: Arc<dyn Names>, timeout: Duration) -> Self {
+        Self {
             names,
-            address: options.address().ok()?,
+            address,
             facility: options.facility.unwrap_or_default(),
             timeout: options.timeout_secs.map_or(timeout, Seconds::duration),
-        })
+        }
     }
 
     fn line(&self, message: &Notification) -> String {

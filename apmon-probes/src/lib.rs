@@ -48,6 +48,7 @@ mod expect;
 mod http;
 mod local;
 mod network;
+mod one_or_many;
 mod pace;
 mod payload;
 pub mod pin;

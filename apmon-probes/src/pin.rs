@@ -2,7 +2,7 @@
 
 use apmon_core::{
     Check, Failure, FailureClass,
-    config::{Host, Remote, ResolveOptions, is_same_server},
+    config::{Host, Remote, ResolveOptions},
 };
 pub use apmon_tls::CertificateSummary;
 use apmon_tls::Trust;
@@ -120,4 +120,14 @@ impl PinTarget {
         }
         chain.iter().map(CertificateSummary::of).collect()
     }
+}
+
+/// Whether two URLs have the same host and port.
+fn is_same_server(one: &str, other: &str) -> bool {
+    let server = |text: &str| {
+        let url = Url::parse(text).ok()?;
+        let host = Host::parse(&url.host_str()?.to_ascii_lowercase())?;
+        Some((host, url.port_or_known_default()?))
+    };
+    matches!((server(one), server(other)), (Some(one), Some(other)) if one == other)
 }

@@ -1,7 +1,7 @@
 //! `quic`: HTTP/3, with the options of `http`.
 
-mod endpoint;
 mod exchange;
+mod quinn_endpoint;
 
 use std::sync::Arc;
 

@@ -9,3 +9,4 @@ pub(crate) mod pattern;
 pub(crate) mod pinning;
 pub(crate) mod restart;
 pub(crate) mod threshold;
+pub(crate) mod window;

@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 
 use super::file_watch::{FileWatch, file_version, on_a_thread};
 use crate::{
-    api, console,
+    api, console, kinds,
     options::CommonArgs,
     plural::count,
     site::{self, Process, RunMode},
@@ -46,6 +46,8 @@ struct LoadedSite {
 /// The supervisor of one site.
 pub(super) struct Supervisor {
     pub(super) config: PathBuf,
+    /// The site files of the process, this one among them.
+    pub(super) all: Arc<[PathBuf]>,
     pub(super) common: CommonArgs,
     pub(super) process: Process,
     pub(super) stopping: watch::Receiver<bool>,
@@ -232,10 +234,16 @@ impl Supervisor {
         plan
     }
 
-    /// Applies the changed site file; a file with errors is rejected, and the site
-    /// keeps its previous configuration.
+    /// Applies the changed site file; a file with errors, also one that contradicts the
+    /// other site files of the process, is rejected, and the site keeps its previous
+    /// configuration.
     async fn reload(&mut self, handle: &Handle, store: &Store) {
-        match self.read(load_site).await {
+        let all = Arc::clone(&self.all);
+        let load = move |config: &Path, common: &CommonArgs, process: &Process| {
+            let file = site::load_beside(config, &all, &kinds::tables())?;
+            Ok(loaded(&file, common, process))
+        };
+        match self.read(load).await {
             Ok(site) => {
                 store.configure(site.history_days);
                 let plan = self.test_connections(site);
@@ -256,22 +264,21 @@ impl Supervisor {
 }
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Ready> {
-    let site = load_site(config, common, process)?;
+    let site = loaded(&site::load(config)?, common, process);
     let store = store::open(&site::state_path(config, common, RunMode::Daemon))?;
     Ok(Ready { site, store })
 }
 
-fn load_site(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<LoadedSite> {
-    let file = site::load(config)?;
-    for warning in site::warnings(&file, common.threads) {
+fn loaded(file: &SiteFile, common: &CommonArgs, process: &Process) -> LoadedSite {
+    for warning in site::warnings(file, common.threads) {
         tracing::warn!("{}: {warning}", printable(&file.name));
     }
-    let plan = site::plan(&file, common, process);
-    Ok(LoadedSite {
-        connection_tests: connection_tests(&file, &plan),
+    let plan = site::plan(file, common, process);
+    LoadedSite {
+        connection_tests: connection_tests(file, &plan),
         plan,
-        history_days: site::history_days(&file),
-    })
+        history_days: site::history_days(file),
+    }
 }
 
 /// A channel whose receiver is reached at start.

@@ -219,3 +219,31 @@ fn yes_or_no() -> Value {
         ],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_of_one_kind_does_not_replace_that_of_another() {
+        let mut schemas = vec![
+            schema_for!(SiteOptions),
+            schema_for!(ChannelOptions),
+            schema_for!(MonitorOptions),
+        ];
+        schemas.extend(kinds::all().iter().map(|kind| kind.schema()));
+        for kind in kinds::channels() {
+            schemas.push(kind.schema());
+            schemas.extend(kind.needs().map(|section| section.schema()));
+        }
+        let mut known = Map::new();
+        for schema in schemas {
+            let definitions = schema.get("$defs").and_then(Value::as_object).cloned();
+            for (name, definition) in definitions.unwrap_or_default() {
+                let first = known.entry(&name).or_insert_with(|| definition.clone());
+                assert_eq!(*first, definition, "{name}");
+            }
+        }
+        assert!(known.contains_key("Text"), "there are definitions: {known:?}");
+    }
+}

@@ -111,4 +111,8 @@ impl MonitorKind for RecordingKind {
     fn check_together(&self, monitors: &[&MonitorEntry], errors: &mut Vec<Diagnostic>) {
         self.kind.check_together(monitors, errors);
     }
+
+    fn is_built(&self) -> bool {
+        self.kind.is_built()
+    }
 }

@@ -96,17 +96,6 @@ pub(super) fn parse_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Whether two URLs have the same host and port.
-#[must_use]
-pub fn is_same_server(one: &str, other: &str) -> bool {
-    let server = |text: &str| {
-        let url = Url::parse(text).ok()?;
-        let host = Host::parse(&url.host_str()?.to_ascii_lowercase())?;
-        Some((host, url.port_or_known_default()?))
-    };
-    matches!((server(one), server(other)), (Some(one), Some(other)) if one == other)
-}
-
 /// Whether `text` is a URL scheme (RFC 3986) of at most 12 characters, which
 /// covers those in use.
 fn is_scheme(text: &str) -> bool {

@@ -11,7 +11,7 @@ use serde::{
 
 use super::{
     position::Position,
-    tree::{Entry, Node, Value},
+    tree::{KeyValue, Node, Value},
 };
 use crate::text::{excerpt, nearest};
 
@@ -37,7 +37,7 @@ impl Pruned {
         matches!(node.value, Value::Wrong) || self.0.contains(&Self::address(node))
     }
 
-    fn skips_some(&self, entries: &[Entry]) -> bool {
+    fn skips_some(&self, entries: &[KeyValue]) -> bool {
         entries.iter().any(|entry| self.skips(&entry.value))
     }
 }
@@ -72,7 +72,7 @@ impl ReadError {
         self
     }
 
-    fn under(mut self, entry: &Entry) -> Self {
+    fn under(mut self, entry: &KeyValue) -> Self {
         let key = excerpt(&entry.key, 60);
         self.path = match self.path.as_str() {
             "" => key,
@@ -121,7 +121,7 @@ impl de::Error for ReadError {
 
 /// A deserializer of a section's entries, as the fields of a struct.
 pub(super) struct Fields<'a> {
-    pub(super) entries: &'a [&'a Entry],
+    pub(super) entries: &'a [&'a KeyValue],
     pub(super) pruned: &'a Pruned,
 }
 
@@ -144,11 +144,11 @@ impl<'de> Deserializer<'de> for Fields<'_> {
 
 struct Pairs<'a, I> {
     entries: I,
-    next: Option<&'a Entry>,
+    next: Option<&'a KeyValue>,
     pruned: &'a Pruned,
 }
 
-impl<'a, 'de, I: Iterator<Item = &'a Entry>> de::MapAccess<'de> for Pairs<'a, I> {
+impl<'a, 'de, I: Iterator<Item = &'a KeyValue>> de::MapAccess<'de> for Pairs<'a, I> {
     type Error = ReadError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ReadError> {
@@ -168,7 +168,7 @@ impl<'a, 'de, I: Iterator<Item = &'a Entry>> de::MapAccess<'de> for Pairs<'a, I>
             .next
             .take()
             .ok_or_else(|| ReadError::new("a value without its key"))?;
-        seed.deserialize(Text {
+        seed.deserialize(NodeDeserializer {
             node: &entry.value,
             pruned: self.pruned,
         })
@@ -189,19 +189,19 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
         let Some(node) = self.items.find(|node| !pruned.skips(node)) else {
             return Ok(None);
         };
-        seed.deserialize(Text { node, pruned })
+        seed.deserialize(NodeDeserializer { node, pruned })
             .map(Some)
             .map_err(|error| error.at(node.at, node))
     }
 }
 
 /// A deserializer of one node.
-struct Text<'a> {
+struct NodeDeserializer<'a> {
     node: &'a Node,
     pruned: &'a Pruned,
 }
 
-impl<'a> Text<'a> {
+impl<'a> NodeDeserializer<'a> {
     fn scalar(&self, expected: &str) -> Result<&'a str, ReadError> {
         match &self.node.value {
             Value::Scalar(text) => Ok(text),
@@ -239,7 +239,7 @@ impl<'a> Text<'a> {
         })
     }
 
-    fn pairs(&self, entries: &'a [Entry]) -> Pairs<'a, std::slice::Iter<'a, Entry>> {
+    fn pairs(&self, entries: &'a [KeyValue]) -> Pairs<'a, std::slice::Iter<'a, KeyValue>> {
         Pairs {
             entries: entries.iter(),
             next: None,
@@ -272,7 +272,7 @@ macro_rules! whole_numbers {
     )*};
 }
 
-impl<'de> Deserializer<'de> for Text<'_> {
+impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
     type Error = ReadError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {

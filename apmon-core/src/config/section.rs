@@ -21,7 +21,7 @@ use super::{
     diagnostic::Diagnostic,
     field::fields_of,
     position::Position,
-    tree::{Entry, Node, Value},
+    tree::{KeyValue, Node, Value},
     value::AddressFamily,
 };
 use crate::text::{excerpt, nearest};
@@ -36,7 +36,7 @@ pub(super) const MOST_HINTS: usize = 1000;
 pub struct Section<'a> {
     within: String,
     pub(super) at: Position,
-    entries: Rc<[Entry]>,
+    entries: Rc<[KeyValue]>,
     read: HashSet<&'static str>,
     ignores_others: bool,
     pruned: Pruned,
@@ -167,7 +167,7 @@ impl<'a> Section<'a> {
     fn read_keys<T: DeserializeOwned>(&mut self, fields: &[&'static str]) -> Option<T> {
         self.read.extend(fields);
         let all = Rc::clone(&self.entries);
-        let entries: Vec<&Entry> = all.iter().filter(|entry| fields.contains(&&*entry.key)).collect();
+        let entries: Vec<&KeyValue> = all.iter().filter(|entry| fields.contains(&&*entry.key)).collect();
         let mut errors = 0;
         loop {
             let error = match T::deserialize(Fields {
@@ -209,7 +209,7 @@ impl<'a> Section<'a> {
         });
     }
 
-    fn entry(&self, key: &str) -> Option<&Entry> {
+    fn entry(&self, key: &str) -> Option<&KeyValue> {
         self.entries.iter().find(|entry| &*entry.key == key)
     }
 

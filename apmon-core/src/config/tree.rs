@@ -40,13 +40,13 @@ pub(super) enum Value {
     Wrong,
     Scalar(Rc<str>),
     Sequence(Rc<[Node]>),
-    Mapping(Rc<[Entry]>),
+    Mapping(Rc<[KeyValue]>),
 }
 
 /// One key with its value. An entry merged with `<<` keeps its position, so that an
 /// error in it is reported once, at its anchor.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct KeyValue {
     pub(super) key: Rc<str>,
     pub(super) at: Position,
     pub(super) value: Node,
@@ -200,13 +200,14 @@ struct Open {
     anchor: usize,
     /// The number of nodes before it.
     before: usize,
-    kind: Kind,
+    collection: Collection,
 }
 
-enum Kind {
+/// A sequence or mapping that is being read.
+enum Collection {
     Sequence(Vec<Node>),
     Mapping {
-        entries: Vec<Entry>,
+        entries: Vec<KeyValue>,
         merges: Vec<Node>,
         key: Option<(Rc<str>, Position)>,
         seen: HashMap<Rc<str>, Position>,
@@ -226,11 +227,11 @@ impl Builder<'_> {
                 };
                 self.close(Node::new(at, value), anchor, 1, true)
             }
-            Event::SequenceStart(_, anchor, _) => self.open(at, anchor, Kind::Sequence(Vec::new())),
+            Event::SequenceStart(_, anchor, _) => self.open(at, anchor, Collection::Sequence(Vec::new())),
             Event::MappingStart(_, anchor, _) => self.open(
                 at,
                 anchor,
-                Kind::Mapping {
+                Collection::Mapping {
                     entries: Vec::new(),
                     merges: Vec::new(),
                     key: None,
@@ -241,9 +242,9 @@ impl Builder<'_> {
                 let Some(open) = self.stack.pop() else {
                     return Ok(());
                 };
-                let value = match open.kind {
-                    Kind::Sequence(items) => Value::Sequence(items.into()),
-                    Kind::Mapping {
+                let value = match open.collection {
+                    Collection::Sequence(items) => Value::Sequence(items.into()),
+                    Collection::Mapping {
                         entries,
                         merges,
                         seen,
@@ -287,7 +288,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn open(&mut self, at: Position, anchor: usize, kind: Kind) -> Result<(), SyntaxError> {
+    fn open(&mut self, at: Position, anchor: usize, collection: Collection) -> Result<(), SyntaxError> {
         let before = self.nodes;
         self.count(1, at)?;
         if self.stack.len() >= MAX_DEPTH {
@@ -300,7 +301,7 @@ impl Builder<'_> {
             at,
             anchor,
             before,
-            kind,
+            collection,
         });
         Ok(())
     }
@@ -318,7 +319,7 @@ impl Builder<'_> {
         let is_key = matches!(
             self.stack.last(),
             Some(Open {
-                kind: Kind::Mapping { key: None, .. },
+                collection: Collection::Mapping { key: None, .. },
                 ..
             })
         );
@@ -328,10 +329,10 @@ impl Builder<'_> {
         if anchor != 0 {
             self.anchors.insert(anchor, (node.clone(), size));
         }
-        match self.stack.last_mut().map(|open| &mut open.kind) {
+        match self.stack.last_mut().map(|open| &mut open.collection) {
             None => self.root = Some(node),
-            Some(Kind::Sequence(items)) => items.push(node),
-            Some(Kind::Mapping {
+            Some(Collection::Sequence(items)) => items.push(node),
+            Some(Collection::Mapping {
                 entries,
                 merges,
                 key,
@@ -351,7 +352,7 @@ impl Builder<'_> {
                 Some((name, at)) => match seen.entry(Rc::clone(&name)) {
                     hash_map::Entry::Vacant(first) => {
                         first.insert(at);
-                        entries.push(Entry {
+                        entries.push(KeyValue {
                             key: name,
                             at,
                             value: node,
@@ -371,10 +372,10 @@ impl Builder<'_> {
     /// Adds the entries merged with `<<` whose keys are not given directly.
     fn merge(
         &mut self,
-        mut entries: Vec<Entry>,
+        mut entries: Vec<KeyValue>,
         merges: Vec<Node>,
         mut seen: HashMap<Rc<str>, Position>,
-    ) -> Vec<Entry> {
+    ) -> Vec<KeyValue> {
         for node in merges {
             let sources = match &node.value {
                 Value::Sequence(items) => &items[..],

@@ -41,7 +41,7 @@ pub(super) struct Deliveries {
     outbox: Outbox,
     stats: DeliveryStats,
     routes: Routes,
-    channels: HashMap<String, Channel>,
+    channels: HashMap<String, ChannelNotifier>,
     /// The timeout of channels without their own.
     timeout: Duration,
     expire_after: Duration,
@@ -52,7 +52,7 @@ pub(super) struct Deliveries {
     publisher: Publisher,
 }
 
-struct Channel {
+struct ChannelNotifier {
     notifier: Arc<dyn Notifier>,
     timeout: Option<Duration>,
 }
@@ -381,9 +381,9 @@ impl Deliveries {
     }
 }
 
-fn channels(plan: &Plan) -> HashMap<String, Channel> {
+fn channels(plan: &Plan) -> HashMap<String, ChannelNotifier> {
     let channels = plan.channels.iter().map(|channel| {
-        let delivers = Channel {
+        let delivers = ChannelNotifier {
             notifier: Arc::clone(&channel.notifier),
             timeout: channel.timeout,
         };

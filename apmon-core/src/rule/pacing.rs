@@ -15,16 +15,6 @@ pub fn wait(k: u32, base: Duration, n: NonZeroU32) -> Duration {
     wait.min(base)
 }
 
-/// The first `count` reminders of an outage: number, wait, and time since the outage was
-/// announced.
-pub fn curve(base: Duration, n: NonZeroU32, count: u32) -> impl Iterator<Item = (u32, Duration, Duration)> {
-    (1..=count).scan(Duration::ZERO, move |since, k| {
-        let wait = wait(k, base, n);
-        *since = since.saturating_add(wait);
-        Some((k, wait, *since))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -33,9 +23,8 @@ mod tests {
 
     fn waits(base: u64, n: u32, count: u32) -> Vec<f64> {
         let n = NonZeroU32::new(n).unwrap();
-        curve(Duration::from_secs(base), n, count)
-            .map(|(_, wait, _)| wait.as_secs_f64())
-            .collect()
+        let base = Duration::from_secs(base);
+        (1..=count).map(|k| wait(k, base, n).as_secs_f64()).collect()
     }
 
     #[test]

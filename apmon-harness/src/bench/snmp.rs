@@ -58,7 +58,7 @@ fn switch() -> Result<Row, Fault> {
 
 /// A real agent that has 601 interfaces.
 fn cables(folder: &Path) -> Result<Row, Fault> {
-    let _space = Space::make(folder)?;
+    let _space = CableSpace::make(folder)?;
     let config = folder.join("snmpd.agent.conf");
     fs::write(&config, format!("rocommunity {COMMUNITY}\n")).during("write the agent's file")?;
     let log = fs::File::create(folder.join("snmpd.log")).during("write snmpd.log")?;
@@ -168,9 +168,9 @@ fn address(i: usize) -> String {
 }
 
 /// A network namespace with cables; taken down when dropped.
-struct Space;
+struct CableSpace;
 
-impl Space {
+impl CableSpace {
     fn make(folder: &Path) -> Result<Self, Fault> {
         process::works(Command::new("ip").args(["netns", "del", SPACE]));
         let batch = folder.join("cables.batch");
@@ -191,7 +191,7 @@ impl Space {
     }
 }
 
-impl Drop for Space {
+impl Drop for CableSpace {
     fn drop(&mut self) {
         process::works(Command::new("ip").args(["netns", "del", SPACE]));
     }

@@ -20,14 +20,14 @@ const FILLER: &str = "filler";
 
 /// The kind of disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(super) enum DiskKind {
     /// A tmpfs in a mount namespace of our own. It can be full, and a write takes no time.
     Small,
     /// The disk of `target`. A kill can interrupt a commit.
     Own,
 }
 
-impl Kind {
+impl DiskKind {
     /// Its name in the summary.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -39,17 +39,17 @@ impl Kind {
 
 pub(super) struct Disk {
     place: PathBuf,
-    kind: Kind,
+    kind: DiskKind,
 }
 
 impl Disk {
-    pub(super) fn prepare(kind: Kind, place: &Path) -> Result<Self, Fault> {
+    pub(super) fn prepare(kind: DiskKind, place: &Path) -> Result<Self, Fault> {
         fs::create_dir_all(place).during(format!("make {}", place.display()))?;
         let disk = Self {
             place: place.to_owned(),
             kind,
         };
-        if kind == Kind::Own {
+        if kind == DiskKind::Own {
             return Ok(disk);
         }
         mount(SIZE, place)?;
@@ -119,7 +119,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        if self.kind == Kind::Small {
+        if self.kind == DiskKind::Small {
             process::works(Command::new("umount").arg("--lazy").arg(&self.place));
         }
     }

@@ -105,7 +105,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(seed: u64, site: &Site, kills: usize, disk: disk::Kind) -> Self {
+    pub(super) fn new(seed: u64, site: &Site, kills: usize, disk: disk::DiskKind) -> Self {
         let mut random = Random::new(seed);
         let (mut steps, end) = kills_and_disk(&mut random.branch(), site, kills, disk);
         for target in 0..site.monitors.len() {
@@ -124,13 +124,18 @@ impl Plan {
 
 /// The kills and the full disk. There is no kill while the disk is full:
 /// notifications are then sent from memory without being on disk, as documented.
-fn kills_and_disk(random: &mut Random, site: &Site, kills: usize, disk: disk::Kind) -> (Vec<Step>, Duration) {
+fn kills_and_disk(
+    random: &mut Random,
+    site: &Site,
+    kills: usize,
+    disk: disk::DiskKind,
+) -> (Vec<Step>, Duration) {
     let mut steps = Vec::new();
     let mut at = Duration::from_millis(500);
     let mut full = 3;
     for _ in 0..kills {
         full = usize::saturating_sub(full, 1);
-        if full == 0 && disk == disk::Kind::Small {
+        if full == 0 && disk == disk::DiskKind::Small {
             full = 4 + random.index(0..8);
             steps.push(Step {
                 at,
@@ -247,12 +252,12 @@ mod tests {
     fn the_same_seed_gives_the_same_plan() {
         let site = Site::new();
         assert_eq!(
-            Plan::new(3, &site, 10, disk::Kind::Small),
-            Plan::new(3, &site, 10, disk::Kind::Small)
+            Plan::new(3, &site, 10, disk::DiskKind::Small),
+            Plan::new(3, &site, 10, disk::DiskKind::Small)
         );
         assert_ne!(
-            Plan::new(3, &site, 10, disk::Kind::Small),
-            Plan::new(4, &site, 10, disk::Kind::Small)
+            Plan::new(3, &site, 10, disk::DiskKind::Small),
+            Plan::new(4, &site, 10, disk::DiskKind::Small)
         );
     }
 
@@ -261,7 +266,7 @@ mod tests {
         let site = Site::new();
         for seed in 0..50 {
             let (mut kills, mut full) = (0, false);
-            for step in Plan::new(seed, &site, 20, disk::Kind::Small).steps {
+            for step in Plan::new(seed, &site, 20, disk::DiskKind::Small).steps {
                 match step.act {
                     Act::FillDisk => full = true,
                     Act::FreeDisk => full = false,
@@ -281,7 +286,7 @@ mod tests {
     fn every_stop_is_followed_by_a_continue() {
         let stops = |act| move |step: &&Step| step.act == act;
         for seed in 0..50 {
-            let steps = Plan::new(seed, &Site::new(), 20, disk::Kind::Small).steps;
+            let steps = Plan::new(seed, &Site::new(), 20, disk::DiskKind::Small).steps;
             let count = |act| steps.iter().filter(stops(act)).count();
             assert_eq!(count(Act::Stop), count(Act::Continue));
             let last = steps

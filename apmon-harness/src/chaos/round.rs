@@ -50,7 +50,7 @@ pub(super) struct Setting<'a> {
     pub(super) kills: usize,
     /// The state file's name: a database or JSON.
     pub(super) state: &'static str,
-    pub(super) disk: disk::Kind,
+    pub(super) disk: disk::DiskKind,
 }
 
 /// The result of a round.

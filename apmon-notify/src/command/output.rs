@@ -54,12 +54,12 @@ impl<'a> ArgumentMasks<'a> {
 
 /// The beginnings of the standard output and the standard error of a program.
 #[derive(Default)]
-pub(super) struct Output {
+pub(super) struct CapturedOutput {
     out: Vec<u8>,
     err: Vec<u8>,
 }
 
-impl Output {
+impl CapturedOutput {
     /// Reads both until they end.
     pub(super) async fn capture(
         &mut self,
@@ -99,7 +99,7 @@ mod tests {
 
     fn shown(args: &[&str], err: &str) -> String {
         let args: Vec<_> = args.iter().map(|text| Secret::new(*text)).collect();
-        let output = Output {
+        let output = CapturedOutput {
             out: Vec::new(),
             err: err.into(),
         };

@@ -2,15 +2,13 @@
 
 use std::{io, sync::Arc};
 
-use apmon_tls::{Authorities, Trust, Verifier, client_config, explain, rustls_error};
+use apmon_tls::{Trust, Verifier, client_config, explain, rustls_error};
 use rustls::{ClientConfig, Error, pki_types::ServerName};
-use tokio::{
-    net::TcpStream,
-    sync::{OnceCell, oneshot},
-};
+use tokio::{net::TcpStream, sync::OnceCell};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::error::SmtpError;
+use crate::authority::{AuthorityError, authorities};
 
 const STEP: &str = "TLS";
 
@@ -29,7 +27,7 @@ impl Tls {
         verify: bool,
     ) -> Result<Box<TlsStream<TcpStream>>, SmtpError> {
         let config = self.config.get_or_try_init(|| create(verify)).await;
-        let config = config.map_err(|reason| SmtpError::Other(format!("{STEP}: {reason}")))?;
+        let config = config.map_err(|error| SmtpError::Other(format!("{STEP}: {error}")))?;
         let connector = TlsConnector::from(Arc::clone(config));
         match connector.connect(name, stream).await {
             Ok(stream) => Ok(Box::new(stream)),
@@ -52,24 +50,12 @@ fn failed(error: &io::Error) -> SmtpError {
     })
 }
 
-/// Creates a configuration. This machine's authorities are read on a thread of their
-/// own (about 13 ms).
-async fn create(verify: bool) -> Result<Arc<ClientConfig>, String> {
+/// Creates a configuration.
+async fn create(verify: bool) -> Result<Arc<ClientConfig>, AuthorityError> {
     if !verify {
         return Ok(config(Trust::any()));
     }
-    let (reply, read) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("apmon-mail".into())
-        .spawn(move || {
-            let _ = reply.send(Authorities::read_system()); // the delivery may be over
-        })
-        .map_err(|error| error.to_string())?;
-    match read.await {
-        Ok(Ok(authorities)) => Ok(config(Trust::signed_by(Arc::new(authorities)))),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("the thread that reads the authorities has died".into()),
-    }
+    Ok(config(Trust::signed_by(Arc::new(authorities().await?))))
 }
 
 fn config(trust: Trust) -> Arc<ClientConfig> {

@@ -43,8 +43,15 @@ pub(crate) async fn by_http1(
         .await
         .map_err(|error| failure(&error))?;
     let connection = pin!(connection);
-    let wire = Wire::new(connection, Tasks::default());
-    converse(wire, sender.send_request(request), expected, check, recorder).await
+    let connection = DrivenConnection::new(connection, Tasks::default());
+    converse(
+        connection,
+        sender.send_request(request),
+        expected,
+        check,
+        recorder,
+    )
+    .await
 }
 
 /// Sends `request` over `stream` and judges the answer, in HTTP/2.
@@ -64,23 +71,30 @@ pub(crate) async fn by_http2(
         .await?
         .map_err(|error| failure(&error))?;
     let connection = pin!(connection);
-    let wire = Wire::new(connection, tasks);
-    converse(wire, sender.send_request(request), expected, check, recorder).await
+    let connection = DrivenConnection::new(connection, tasks);
+    converse(
+        connection,
+        sender.send_request(request),
+        expected,
+        check,
+        recorder,
+    )
+    .await
 }
 
 async fn converse<C: Future + Send>(
-    mut wire: Wire<'_, C>,
+    mut connection: DrivenConnection<'_, C>,
     answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
     expected: ExpectedAnswer<'_>,
     check: &Check,
     recorder: &mut CheckRecorder,
 ) -> Result<HttpAnswer, Failure> {
     let answer = check
-        .within("request", wire.beside(answer))
+        .within("request", connection.beside(answer))
         .await?
         .map_err(|error| failure(&error))?;
     let (head, body) = answer.into_parts();
-    let mut frames = Frames { wire, body };
+    let mut frames = Frames { connection, body };
     expected
         .judge(head.status, &head.headers, &mut frames, check, recorder)
         .await
@@ -88,14 +102,14 @@ async fn converse<C: Future + Send>(
 
 /// The body's frames, read while the connection is driven.
 struct Frames<'a, C> {
-    wire: Wire<'a, C>,
+    connection: DrivenConnection<'a, C>,
     body: Incoming,
 }
 
 impl<C: Future + Send> Pieces for Frames<'_, C> {
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
-            match self.wire.beside(self.body.frame()).await {
+            match self.connection.beside(self.body.frame()).await {
                 None => return Ok(None),
                 Some(Ok(frame)) => {
                     if let Ok(piece) = frame.into_data() {
@@ -140,14 +154,14 @@ impl Tasks {
 
 /// The connection, driven from within the check: a check that is dropped
 /// leaves no task behind.
-struct Wire<'a, C> {
+struct DrivenConnection<'a, C> {
     connection: Pin<&'a mut C>,
     open: bool,
     tasks: Tasks,
     running: Vec<Task>,
 }
 
-impl<'a, C: Future> Wire<'a, C> {
+impl<'a, C: Future> DrivenConnection<'a, C> {
     fn new(connection: Pin<&'a mut C>, tasks: Tasks) -> Self {
         Self {
             connection,
@@ -181,7 +195,7 @@ impl<'a, C: Future> Wire<'a, C> {
     }
 }
 
-impl<C> Drop for Wire<'_, C> {
+impl<C> Drop for DrivenConnection<'_, C> {
     fn drop(&mut self) {
         // A task holds the executor, which holds tasks: one that has not started
         // would keep itself alive.

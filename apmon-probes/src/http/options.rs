@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::{proxy::Proxy, target::Target};
 use crate::{
     expect::Expect,
+    one_or_many::OneOrMany,
     tls::{Tls, TlsOptions},
 };
 
@@ -49,7 +50,7 @@ pub struct HttpOptions {
         deserialize_with = "one_or_many",
         skip_serializing_if = "Vec::is_empty"
     )]
-    #[schemars(with = "OneOrMany")]
+    #[schemars(with = "OneOrMany<StatusRange>")]
     pub expect_status: Vec<StatusRange>,
     /// Sent as the body of a POST request; without it the request is a GET.
     pub send: Option<Secret>,
@@ -73,14 +74,6 @@ const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 #[allow(clippy::ref_option)] // serde's form
 fn effective<S: Serializer>(content_type: &Option<Text>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(content_type.as_ref().map_or(PLAIN_TEXT, Text::as_str))
-}
-
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-#[allow(dead_code)] // only its schema is used
-enum OneOrMany {
-    One(StatusRange),
-    Many(Vec<StatusRange>),
 }
 
 /// What to request, and what the answer must be.

@@ -18,7 +18,7 @@ const PROTOCOL_V6: u8 = 58;
 pub(super) type Nonce = [u8; 24];
 
 /// A complete request.
-pub(super) type Request = [u8; HEADER + size_of::<Nonce>()];
+pub(super) type EchoRequest = [u8; HEADER + size_of::<Nonce>()];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Family {
@@ -88,8 +88,8 @@ pub(super) enum Message<'a> {
 
 /// An echo request as handed to the kernel, which fills in the checksum on
 /// ICMPv6 and on datagram sockets (and there the identifier as well).
-pub(super) fn request(family: Family, identifier: u16, sequence: u16, nonce: &Nonce) -> Request {
-    let mut packet = [0; size_of::<Request>()];
+pub(super) fn request(family: Family, identifier: u16, sequence: u16, nonce: &Nonce) -> EchoRequest {
+    let mut packet = [0; size_of::<EchoRequest>()];
     packet[0] = family.request();
     packet[4..6].copy_from_slice(&identifier.to_be_bytes());
     packet[6..8].copy_from_slice(&sequence.to_be_bytes());

@@ -15,7 +15,7 @@ use quinn::{
 };
 use rustls::pki_types::{CertificateDer, ServerName};
 
-use super::{endpoint::Endpoints, prefixed};
+use super::{prefixed, quinn_endpoint::Endpoints};
 use crate::{
     endpoint::Endpoint,
     http::{

@@ -27,7 +27,7 @@ use hickory_resolver::{
 };
 use tokio::time::Instant;
 
-use self::{cleaner::Cleaned, client::Dns, hosts::HostsFile, reverse::Reverse};
+use self::{cleaner::Cleaned, client::DnsClient, hosts::HostsFile, reverse::Reverse};
 use super::{getaddrinfo::SystemResolver, resolver_failure, time_until};
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -59,7 +59,7 @@ type Version = (Option<SystemTime>, u64);
 /// The hosts file and the name servers.
 pub(crate) struct Sources {
     hosts: HostsFile,
-    dns: Result<Dns, String>,
+    dns: Result<DnsClient, String>,
 }
 
 impl Resolver {
@@ -193,7 +193,7 @@ impl Sources {
     pub(crate) fn new(hosts: HostsFile, config: ResolverConfig, options: ResolverOpts) -> Self {
         Self {
             hosts,
-            dns: Ok(Dns::new(config, options)),
+            dns: Ok(DnsClient::new(config, options)),
         }
     }
 }

@@ -34,23 +34,23 @@ pub(super) struct SystemResolver(Arc<Pool>);
 struct Pool {
     look_up: Box<LookUpFn>,
     cache: AddressCache,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     /// Signals a new request, or the end.
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
-    waiting: VecDeque<Request>,
+struct PoolState {
+    waiting: VecDeque<QueuedLookup>,
     /// The look-ups under way, each with its waiters: a name at a silent server
     /// holds one thread, however many monitors need it.
-    under_way: Vec<(Lookup, Vec<Waiter>)>,
+    under_way: Vec<(Lookup, Vec<AddressWaiter>)>,
     threads: usize,
     idle: usize,
     ended: bool,
 }
 
-type Waiter = oneshot::Sender<LookUpResult>;
+type AddressWaiter = oneshot::Sender<LookUpResult>;
 
 #[derive(Clone, PartialEq, Eq)]
 struct Lookup {
@@ -58,9 +58,9 @@ struct Lookup {
     family: AddressFamily,
 }
 
-struct Request {
+struct QueuedLookup {
     lookup: Lookup,
-    waiter: Waiter,
+    waiter: AddressWaiter,
 }
 
 impl Default for SystemResolver {
@@ -112,7 +112,7 @@ impl SystemResolver {
 }
 
 impl Pool {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -137,7 +137,7 @@ impl Pool {
                 format!("resolve: {MAX_WAITING} names already wait for this machine's resolver"),
             ));
         }
-        state.waiting.push_back(Request { lookup, waiter });
+        state.waiting.push_back(QueuedLookup { lookup, waiter });
         if state.waiting.len() > state.idle && state.threads < THREADS {
             let worker = Arc::clone(pool);
             let thread = std::thread::Builder::new().name("apmon-names".to_owned());
@@ -186,7 +186,7 @@ impl Pool {
             if state.ended {
                 return None;
             }
-            while let Some(Request { lookup, waiter }) = state.waiting.pop_front() {
+            while let Some(QueuedLookup { lookup, waiter }) = state.waiting.pop_front() {
                 if waiter.is_closed() {
                     continue; // the caller has given up
                 }
@@ -205,7 +205,7 @@ impl Pool {
     }
 
     /// Ends a look-up, and returns its waiters.
-    fn finish(&self, lookup: &Lookup) -> Vec<Waiter> {
+    fn finish(&self, lookup: &Lookup) -> Vec<AddressWaiter> {
         let under_way = &mut self.lock().under_way;
         let at = under_way.iter().position(|(other, _)| other == lookup);
         at.map_or_else(Vec::new, |at| under_way.swap_remove(at).1)

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Tls;
+use crate::one_or_many::OneOrMany;
 
 /// Follows `"ssl_verify" `.
 const NO_AUTHORITIES: &str =
@@ -23,7 +24,7 @@ pub struct TlsOptions {
         deserialize_with = "one_or_many",
         skip_serializing_if = "Vec::is_empty"
     )]
-    #[schemars(with = "OneOrMany")]
+    #[schemars(with = "OneOrMany<Fingerprint>")]
     pub ssl_fingerprint: Vec<Fingerprint>,
     /// Whether a certificate outside its dates is accepted. Default no.
     #[serde(default)]
@@ -39,14 +40,6 @@ pub struct TlsOptions {
     /// Warn when the certificate expires within this many days. Default: the
     /// site's, else no warning. (An addition.)
     pub ssl_expiry_warn_days: Option<Count>,
-}
-
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-#[allow(dead_code)] // only its schema is used
-enum OneOrMany {
-    One(Fingerprint),
-    Many(Vec<Fingerprint>),
 }
 
 impl TlsOptions {

@@ -44,7 +44,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Mac, Notice, Policy, PortChange, PortEvent, PortState, rule::window};
+use apmon_core::{Mac, Notice, Policy, PortChange, PortEvent, PortState};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,7 @@ use crate::rule::{
     follow::{Identity, OwnedIdentity, follow},
     pattern::Pattern,
     restart::{Restart, Uptimes},
+    window,
 };
 
 /// The most ports that appear, or vanish, in one check with a message each.

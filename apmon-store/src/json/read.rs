@@ -70,7 +70,7 @@ struct Reader<'a> {
 
 /// The top level: monitors already read, the rest as it came.
 #[derive(Default)]
-struct File {
+struct FileContent {
     model: Model,
     own: Value,
     ended: Value,
@@ -82,14 +82,14 @@ struct File {
 struct TopLevel<'r, 'a>(&'r mut Reader<'a>);
 
 impl<'de> Visitor<'de> for TopLevel<'_, '_> {
-    type Value = File;
+    type Value = FileContent;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<File, A::Error> {
-        let mut file = File::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FileContent, A::Error> {
+        let mut file = FileContent::default();
         while let Some((key, value)) = map.next_entry::<String, Value>()? {
             match (key.as_str(), value) {
                 ("apmon", value) => file.own = value,
@@ -113,8 +113,8 @@ impl Reader<'_> {
         self.warnings.add(text);
     }
 
-    fn file(&mut self, file: File) -> Result<Model, ReadError> {
-        let File {
+    fn file(&mut self, file: FileContent) -> Result<Model, ReadError> {
+        let FileContent {
             mut model,
             own,
             ended,

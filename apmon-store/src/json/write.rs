@@ -22,16 +22,16 @@ use crate::model::Model;
 
 /// Writes the whole file, indented, because people open it.
 pub(super) fn to_writer(mut out: &mut dyn Write, model: &Model, zone: &TimeZone) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut out, &File { model, zone })?;
+    serde_json::to_writer_pretty(&mut out, &StateFile { model, zone })?;
     out.write_all(b"\n")
 }
 
-struct File<'a> {
+struct StateFile<'a> {
     model: &'a Model,
     zone: &'a TimeZone,
 }
 
-impl Serialize for File<'_> {
+impl Serialize for StateFile<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (name, state) in &self.model.monitors {
@@ -102,11 +102,11 @@ impl Serialize for Monitor<'_> {
 }
 
 /// The content of `apmon`: what APMonitor's format has no place for.
-struct Own<'a>(&'a File<'a>);
+struct Own<'a>(&'a StateFile<'a>);
 
 impl Serialize for Own<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let File { model, zone } = self.0;
+        let StateFile { model, zone } = self.0;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("version", &VERSION)?;
         map.serialize_entry("epoch", &model.epoch)?;

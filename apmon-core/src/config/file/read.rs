@@ -17,7 +17,7 @@ use crate::{
         section::{Diagnostics, MOST_HINTS, Section},
         site::SiteOptions,
         source::Environment,
-        tree::{self, Entry, Node, Value},
+        tree::{self, KeyValue, Node, Value},
     },
     text::{excerpt, nearest},
 };
@@ -119,7 +119,7 @@ impl Reader<'_> {
     }
 
     /// Reports that `section` is missing, and which key may be a misspelling of it.
-    fn missing(&mut self, root: &Node, entries: &[Entry], section: &str) {
+    fn missing(&mut self, root: &Node, entries: &[KeyValue], section: &str) {
         let meant = entries
             .iter()
             .take(MOST_HINTS)
@@ -139,7 +139,7 @@ impl Reader<'_> {
         );
     }
 
-    fn top_level_key(&mut self, entry: &Entry) {
+    fn top_level_key(&mut self, entry: &KeyValue) {
         let key = &*entry.key;
         if SECTIONS.contains(&key) || key == PROCESS || key.starts_with("x-") {
             return;

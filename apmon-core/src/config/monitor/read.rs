@@ -97,7 +97,8 @@ fn read_kind<'k>(
         );
         return None;
     }
-    let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+    let built = kinds.iter().filter(|kind| kind.is_built());
+    let names: Vec<_> = built.map(|kind| kind.name()).collect();
     let hint = nearest(word, names.iter().copied())
         .map(|word| format!("; did you mean {word}?"))
         .unwrap_or_default();

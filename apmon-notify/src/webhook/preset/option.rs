@@ -14,7 +14,7 @@ pub(crate) struct PresetOption {
     #[serde(default)]
     pub(crate) required: bool,
     #[serde(default)]
-    pub(crate) form: Form,
+    pub(crate) form: ValueUse,
     /// The text with which a value must begin.
     begins: Option<String>,
     /// The characters that a value may contain in addition to ASCII letters and digits.
@@ -28,7 +28,7 @@ pub(crate) struct PresetOption {
 /// The use of a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Form {
+pub(crate) enum ValueUse {
     /// A text.
     #[default]
     Text,
@@ -43,7 +43,7 @@ pub(crate) enum Form {
 impl PresetOption {
     /// Whether the value is a URL.
     pub(crate) fn is_url(&self) -> bool {
-        matches!(self.form, Form::Hook | Form::Base)
+        matches!(self.form, ValueUse::Hook | ValueUse::Base)
     }
 
     /// Why the service would refuse `value`. The text does not contain the value.
@@ -65,11 +65,11 @@ impl PresetOption {
             );
         }
         match self.form {
-            Form::Header if value != value.trim() => Some("must not begin or end with whitespace"),
-            Form::Header if !value.chars().all(is_in_header) => {
+            ValueUse::Header if value != value.trim() => Some("must not begin or end with whitespace"),
+            ValueUse::Header if !value.chars().all(is_in_header) => {
                 Some("contains characters that are not allowed in a header")
             }
-            Form::Base if value.contains(['?', '#']) => {
+            ValueUse::Base if value.contains(['?', '#']) => {
                 Some("must be the address of the service, without \"?\" and \"#\": apmon adds the path")
             }
             _ => None,

@@ -30,7 +30,7 @@ const QUERY_INTERVAL: Duration = Duration::from_micros(100);
 const IPV6_DELAY: Duration = Duration::from_millis(50);
 
 /// A DNS client with its settings and its cache.
-pub(super) struct Dns {
+pub(super) struct DnsClient {
     pub(super) client: TokioResolver,
     cache: AddressCache,
     pub(super) pace: Pace,
@@ -54,7 +54,7 @@ struct Resolved {
     until: Instant,
 }
 
-impl Dns {
+impl DnsClient {
     pub(super) fn new(config: ResolverConfig, mut options: ResolverOpts) -> Self {
         options.use_hosts_file = ResolveHosts::Never; // read before DNS is asked
         options.positive_max_ttl = Some(MAX_TTL);

@@ -28,7 +28,7 @@ use tokio::{
 use self::cache::NameCache;
 use super::{
     Sources,
-    client::{Dns, QueryFailure},
+    client::{DnsClient, QueryFailure},
 };
 
 /// How long a name is remembered: they change with DHCP leases, not by the minute.
@@ -59,20 +59,20 @@ const MAX_LENGTH: usize = 253;
 /// The names of addresses, and the queries under way.
 pub(super) struct Reverse {
     turns: Semaphore,
-    state: Mutex<State>,
+    state: Mutex<ReverseState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ReverseState {
     cache: NameCache,
     /// The addresses being queried, each with its waiters.
-    under_way: HashMap<IpAddr, Vec<Waiter>>,
+    under_way: HashMap<IpAddr, Vec<NameWaiter>>,
     /// Queries in a row without an answer.
     silent: usize,
     rests_until: Option<Instant>,
 }
 
-type Waiter = oneshot::Sender<Option<String>>;
+type NameWaiter = oneshot::Sender<Option<String>>;
 
 /// The result of a query.
 #[derive(Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Reverse {
         Err(answer)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ReverseState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -191,7 +191,7 @@ impl Drop for Query {
     }
 }
 
-impl State {
+impl ReverseState {
     /// Whether the name server is left alone at `now`.
     fn rests(&self, now: Instant) -> bool {
         self.rests_until.is_some_and(|until| now < until)
@@ -218,7 +218,7 @@ impl State {
     }
 }
 
-impl Dns {
+impl DnsClient {
     /// Queries for the name of `ip`.
     async fn name_of(&self, ip: IpAddr) -> PtrAnswer {
         self.pace.turn().await;

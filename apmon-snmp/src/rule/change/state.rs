@@ -7,13 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apmon_core::{Mac, PortState, PortStatus, rule::window::Window};
+use apmon_core::{Mac, PortState, PortStatus};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::PolledPort;
-use crate::rule::follow::OwnedIdentity;
+use crate::rule::{follow::OwnedIdentity, window::Window};
 
 const VERSION: u32 = 1;
 

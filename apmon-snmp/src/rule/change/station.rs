@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apmon_core::{Mac, Notice, Policy, rule::window};
+use apmon_core::{Mac, Notice, Policy};
 use jiff::Timestamp;
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     station_change::{Move, StationChanges},
     wording,
 };
+use crate::rule::window;
 
 /// The most stations per port that are remembered as not allowed.
 const MOST_FORBIDDEN: usize = 1_000;

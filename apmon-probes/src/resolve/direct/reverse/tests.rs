@@ -148,7 +148,7 @@ fn a_name_is_remembered_for_an_hour_an_absence_for_ten_minutes_and_a_failure_for
         (PtrAnswer::Failed, 60),
         (PtrAnswer::Silence, 60),
     ] {
-        let mut state = State::default();
+        let mut state = ReverseState::default();
         let name = state.record(ip(1), answer, now);
         let at = |secs| state.cache.name_of(ip(1), now + Duration::from_secs(secs));
         assert_eq!(at(ttl - 1), Some(name));
@@ -301,7 +301,7 @@ async fn a_deadline_holds_even_if_the_name_server_has_more_time() {
 
 #[test]
 fn an_answer_ends_the_rest_and_one_more_silence_renews_it() {
-    let mut state = State::default();
+    let mut state = ReverseState::default();
     let now = Instant::now();
     for _ in 0..MAX_SILENT {
         assert!(!state.rests(now));

@@ -13,27 +13,25 @@
 
 use std::time::Duration;
 
+use apmon_core::{Policy, rule::pacing};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{monitor::Policy, rule::pacing};
-
 /// The last notification about a subject.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Window {
+pub(crate) struct Window {
     /// When it was sent.
     #[serde(rename = "told_at")]
-    pub notified_at: Timestamp,
+    pub(crate) notified_at: Timestamp,
     /// Its number, from 1.
-    pub count: u32,
+    pub(crate) count: u32,
 }
 
 impl Window {
     /// Moves a time in the future (the clock has been set back since) to now. Done once when it
     /// is loaded, and stored so: otherwise each check would count it as now, and nothing would
     /// be sent until the clock has caught up.
-    #[must_use]
-    pub fn anchored(self, now: Timestamp) -> Self {
+    pub(crate) fn anchored(self, now: Timestamp) -> Self {
         Self {
             notified_at: self.notified_at.min(now),
             ..self
@@ -47,14 +45,12 @@ impl Window {
 
 /// Whether a notification about the subject may be sent at `now`; always true if there was none
 /// before.
-#[must_use]
-pub fn may_notify(window: Option<&Window>, policy: &Policy, now: Timestamp) -> bool {
+pub(crate) fn may_notify(window: Option<&Window>, policy: &Policy, now: Timestamp) -> bool {
     window.is_none_or(|window| window.age(now) >= length(window.count, policy))
 }
 
 /// The window after a notification at `now`; `previous` belongs to the one before.
-#[must_use]
-pub fn notified(previous: Option<Window>, policy: &Policy, now: Timestamp) -> Window {
+pub(crate) fn notified(previous: Option<Window>, policy: &Policy, now: Timestamp) -> Window {
     let running = previous.filter(|previous| !is_over(previous, policy, now));
     Window {
         notified_at: now,
@@ -65,8 +61,7 @@ pub fn notified(previous: Option<Window>, policy: &Policy, now: Timestamp) -> Wi
 /// Whether the window of the last notification has passed, and after it another one without a
 /// notification, as long as that of the next notification would have been. Then it need not be
 /// kept any longer.
-#[must_use]
-pub fn is_over(window: &Window, policy: &Policy, now: Timestamp) -> bool {
+pub(crate) fn is_over(window: &Window, policy: &Policy, now: Timestamp) -> bool {
     let next = length(window.count.saturating_add(1), policy);
     window.age(now) >= length(window.count, policy).saturating_add(next)
 }

@@ -99,7 +99,7 @@ impl Shared {
         socket.bind(&any.into())?;
         errqueue::enable(&socket, is_v4)?;
         let waiting = Arc::new(Waiting::default());
-        let socket = Arc::new(Wire {
+        let socket = Arc::new(QuicSocket {
             socket: UdpSocket::from_std(socket.into())?,
             waiting: Arc::clone(&waiting),
         });
@@ -248,24 +248,24 @@ fn failure(reported: &Reported) -> Option<Failure> {
 }
 
 /// Reads the error queue whenever there is something in it.
-async fn read_queue(wire: Arc<Wire>) {
+async fn read_queue(socket: Arc<QuicSocket>) {
     loop {
-        let drained = || match wire.waiting.drain(&wire.socket) {
+        let drained = || match socket.waiting.drain(&socket.socket) {
             true => Ok(()),
             false => Err(io::ErrorKind::WouldBlock.into()),
         };
-        let _ = wire.socket.async_io(Interest::ERROR, drained).await;
+        let _ = socket.socket.async_io(Interest::ERROR, drained).await;
     }
 }
 
 /// The socket as quinn sees it.
 #[derive(Debug)]
-struct Wire {
+struct QuicSocket {
     socket: UdpSocket,
     waiting: Arc<Waiting>,
 }
 
-impl AsyncUdpSocket for Wire {
+impl AsyncUdpSocket for QuicSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
         Box::pin(Always)
     }
