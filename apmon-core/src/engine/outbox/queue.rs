@@ -134,6 +134,9 @@ impl ChannelQueue {
             return self.append(item);
         };
         let tail = self.items.split_off(&before);
+        // Otherwise an entry would wait for its next attempt, half an hour after a refusal, before
+        // the fallback gets it.
+        let for_fallback = self.for_fallback.split_off(&before);
         for (position, item) in &tail {
             self.unindex(*position, item);
         }
@@ -144,6 +147,9 @@ impl ChannelQueue {
             let new = self.append(item);
             if in_flight == Some(old) {
                 self.in_flight = Some(new);
+            }
+            if for_fallback.contains(&old) {
+                self.for_fallback.insert(new);
             }
         }
         position
