@@ -20,7 +20,8 @@ pub struct Snapshot {
     pub epoch: u64,
     /// States by monitor name.
     pub monitors: BTreeMap<String, Arc<MonitorState>>,
-    /// Undelivered notifications, oldest first.
+    /// Undelivered notifications, in the order in which commits brought them: that of their
+    /// decisions, whatever their channels. A commit that was split brings them by monitor.
     pub outbox: Vec<OutboxEntry>,
     /// State that belongs to no monitor, by key.
     pub records: BTreeMap<String, StateRecord>,
@@ -76,7 +77,8 @@ pub struct Commit {
     pub states: Vec<(String, Arc<MonitorState>)>,
     /// Names of monitors whose state is deleted.
     pub forget: Vec<String>,
-    /// New or changed outbox entries.
+    /// New or changed outbox entries, in the order of their decisions. A changed one keeps its
+    /// place in the store.
     pub outbox: Vec<OutboxEntry>,
     /// Keys of outbox entries that are finished.
     pub settled: Vec<String>,

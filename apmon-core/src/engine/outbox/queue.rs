@@ -64,6 +64,8 @@ pub(super) struct Item {
     pub(super) held: bool,
     /// When it was decided; steps of the wall clock do not change it.
     pub(super) decided: Mono,
+    /// Its number among the entries of all channels, in the order of their insertion.
+    pub(super) inserted: u64,
     pub(super) expires: Mono,
     /// Failed attempts since the last reload, by which entries take turns; a refused entry
     /// counts as one.

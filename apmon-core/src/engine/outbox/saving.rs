@@ -3,7 +3,7 @@
 use std::{collections::HashSet, mem};
 
 use super::{ChannelQueue, Outbox, queue::Item};
-use crate::notification::OutboxEntry;
+use crate::{notification::OutboxEntry, time::Mono};
 
 /// The part of a commit that the outbox contributes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -14,23 +14,32 @@ pub(in crate::engine) struct Unsaved {
     pub(in crate::engine) settled: Vec<String>,
 }
 
+/// A copy of an entry for a commit.
+pub(super) struct UnsavedEntry {
+    entry: OutboxEntry,
+    /// Whether a commit held it before.
+    stored: bool,
+    /// When it was decided, and its number among those of that moment.
+    order: (Mono, u64),
+}
+
 impl Outbox {
     /// Whether there is something for the next commit.
     pub(in crate::engine) fn has_unsaved(&self) -> bool {
         !self.settled.is_empty() || self.queues.values().any(ChannelQueue::has_unsaved)
     }
 
-    /// Takes what the next commit must hold.
+    /// Takes what the next commit must hold. The entries of all channels are in the order of
+    /// their decisions, which a store keeps.
     pub(in crate::engine) fn take_unsaved(&mut self) -> Unsaved {
-        let mut entries = Vec::new();
-        for (entry, stored) in self.queues.values_mut().flat_map(ChannelQueue::take_unsaved) {
-            if !stored {
-                self.writing.insert(entry.key());
-            }
-            entries.push(entry);
+        let queues = self.queues.values_mut();
+        let mut unsaved: Vec<UnsavedEntry> = queues.flat_map(ChannelQueue::take_unsaved).collect();
+        unsaved.sort_by_key(|it| it.order);
+        for it in unsaved.iter().filter(|it| !it.stored) {
+            self.writing.insert(it.entry.key());
         }
         Unsaved {
-            entries,
+            entries: unsaved.into_iter().map(|it| it.entry).collect(),
             settled: mem::take(&mut self.settled),
         }
     }
@@ -95,14 +104,17 @@ impl ChannelQueue {
         !self.unsaved.is_empty()
     }
 
-    /// Copies the entries that changed for a commit, in order; each with whether it was in one
-    /// before.
-    pub(super) fn take_unsaved(&mut self) -> impl Iterator<Item = (OutboxEntry, bool)> {
+    /// Copies the entries that changed for a commit.
+    pub(super) fn take_unsaved(&mut self) -> impl Iterator<Item = UnsavedEntry> {
         let positions = mem::take(&mut self.unsaved).into_iter();
         positions.filter_map(|position| {
             let item = self.items.get_mut(&position)?;
             item.unsaved = false;
-            Some((item.entry.clone(), item.stored))
+            Some(UnsavedEntry {
+                entry: item.entry.clone(),
+                stored: item.stored,
+                order: (item.decided, item.inserted),
+            })
         })
     }
 
