@@ -250,11 +250,12 @@ pub fn removed(context: &RuleContext, watch: &Watch, state: &mut MonitorState, n
         state: StateChange::Urgent,
         ..Effects::default()
     };
-    incidents(&mut effects, &StateBefore::of(&before), state);
-    if context.keeps_history {
-        effects.history = record::removal(&watch.name, &before, notification.is_some(), now);
-    }
+    let before = StateBefore::of(&before);
+    incidents(&mut effects, &before, state);
     address(&mut effects, notification, context, &watch.policy, state);
+    if context.keeps_history {
+        effects.history = record::removal(&effects, &watch.name, &before, now);
+    }
     effects
 }
 
