@@ -208,6 +208,7 @@ impl Dispatcher {
             self.report_notified(&waited);
             self.start_deliveries(now);
         }
+        self.persistence.forget(self.monitors.forget_old(now));
         let commit = self
             .persistence
             .commit(&self.monitors, &mut self.delivery, now.mono);

@@ -127,6 +127,8 @@ impl Persistence {
         if let Some(index) = index {
             self.dirty.remove(&index);
         }
+        // It may have been forgotten, added and removed again since the last commit.
+        self.extra.forget.retain(|forgotten| *forgotten != name);
         self.extra.states.push((name, state));
     }
 
