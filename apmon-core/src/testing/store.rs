@@ -105,13 +105,7 @@ impl MemoryStore {
     /// What is stored. Unlike [`StateStore::load`], this claims nothing.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let mut snapshot = locked(&self.content).snapshot.clone();
-        for state in snapshot.monitors.values_mut() {
-            if state.mono != MonoTimes::default() {
-                Arc::make_mut(state).mono = MonoTimes::default();
-            }
-        }
-        snapshot
+        locked(&self.content).stored()
     }
 
     /// Changes what is stored, between two processes.
@@ -174,6 +168,17 @@ fn failed(reason: &str) -> StoreError {
 }
 
 impl Content {
+    /// A copy of what is stored, without what belongs to one process.
+    fn stored(&self) -> Snapshot {
+        let mut snapshot = self.snapshot.clone();
+        for state in snapshot.monitors.values_mut() {
+            if state.mono != MonoTimes::default() {
+                Arc::make_mut(state).mono = MonoTimes::default();
+            }
+        }
+        snapshot
+    }
+
     /// Applies a commit, unless it is of an older owner or has been applied already.
     fn store(&mut self, commit: &Commit) -> Result<(), StoreError> {
         if commit.epoch != self.snapshot.epoch {
@@ -228,12 +233,11 @@ impl Content {
 #[async_trait]
 impl StateStore for MemoryStore {
     async fn load(&self) -> Result<Snapshot, StoreError> {
-        {
-            let mut content = locked(&self.content);
-            content.snapshot.epoch += 1;
-            content.number = 0;
-        }
-        Ok(self.snapshot())
+        // Under one lock: of two owners that load at once, each gets an epoch of its own.
+        let mut content = locked(&self.content);
+        content.snapshot.epoch += 1;
+        content.number = 0;
+        Ok(content.stored())
     }
 
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {

@@ -1,6 +1,8 @@
 //! Ownership: epochs, claims, and commits whose answer was lost.
 
-use apmon_core::{Commit, StoreError};
+use std::{collections::BTreeSet, sync::Barrier, thread};
+
+use apmon_core::{Commit, Snapshot, StateStore, StoreError};
 
 use crate::{Home, state, states};
 
@@ -63,27 +65,72 @@ pub(crate) async fn a_claim_refuses_the_owner_before_it(home: &dyn Home) {
     );
 }
 
+/// Owners that claim and write at the same time, each on a thread of its own.
+const RACERS: usize = 3;
+const ROUNDS: usize = 40;
+
 pub(crate) async fn of_owners_that_claim_at_once_one_may_write(home: &dyn Home) {
-    // First without a file, then with one.
-    for round in 0..2 {
-        let stores = [home.open(), home.open(), home.open()];
-        let mut epochs = Vec::new();
-        for store in &stores {
-            epochs.push(store.load().await.unwrap().epoch);
-        }
-        for turn in 0..2 {
-            let mut accepted = Vec::new();
-            for (store, epoch) in stores.iter().zip(&epochs) {
-                match store.commit(&states(*epoch, &[("a", turn)])).await {
-                    Ok(()) => accepted.push(*epoch),
-                    Err(StoreError::Superseded { .. }) => {}
-                    Err(error) => panic!("{error}"),
-                }
+    // The first round finds no file.
+    for round in 0..ROUNDS {
+        let stores: [_; RACERS] = std::array::from_fn(|_| home.open());
+        let start = Barrier::new(RACERS);
+        let mut claims = thread::scope(|scope| {
+            let claims = stores
+                .iter()
+                .map(|store| scope.spawn(|| claim_and_write(&**store, &start)));
+            let threads: Vec<_> = claims.collect();
+            let claims = threads.into_iter().map(|thread| thread.join().unwrap());
+            claims.collect::<Vec<_>>()
+        });
+        claims.sort_by_key(|claim| claim.loaded.epoch);
+        let epochs: BTreeSet<u64> = claims.iter().map(|claim| claim.loaded.epoch).collect();
+        assert_eq!(epochs.len(), RACERS, "round {round}: an epoch was granted twice");
+        assert!(
+            claims[RACERS - 1].was_accepted,
+            "round {round}: the newest owner was refused"
+        );
+        for (older, newer) in claims
+            .iter()
+            .flat_map(|older| claims.iter().map(move |newer| (older, newer)))
+        {
+            let is_known = newer.loaded.monitors.contains_key(&older.monitor);
+            if older.loaded.epoch < newer.loaded.epoch {
+                // What was written before the claim was read by it; nothing was written later.
+                assert_eq!(is_known, older.was_accepted, "round {round}");
             }
-            let newest = *epochs.iter().max().unwrap();
-            assert_eq!(accepted, [newest], "round {round}, turn {turn}");
+        }
+        let stored = home.open().load().await.unwrap().monitors;
+        for claim in &claims {
+            let is_stored = stored.contains_key(&claim.monitor);
+            assert_eq!(is_stored, claim.was_accepted, "round {round}");
         }
     }
+}
+
+/// What an owner loaded, the monitor whose state it wrote, and whether that was accepted.
+struct Claim {
+    loaded: Snapshot,
+    monitor: String,
+    was_accepted: bool,
+}
+
+fn claim_and_write(store: &dyn StateStore, start: &Barrier) -> Claim {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    start.wait();
+    runtime.block_on(async {
+        let loaded = store.load().await.unwrap();
+        let monitor = format!("of epoch {}", loaded.epoch);
+        let was_accepted = match store.commit(&states(loaded.epoch, &[(&monitor, 1)])).await {
+            Ok(()) => true,
+            Err(StoreError::Superseded { .. }) => false,
+            Err(error) => panic!("{error}"),
+        };
+        Claim {
+            loaded,
+            monitor,
+            was_accepted,
+        }
+    })
 }
 
 pub(crate) async fn each_load_grants_a_newer_epoch(home: &dyn Home) {
