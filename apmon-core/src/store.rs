@@ -134,7 +134,9 @@ pub trait StateStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Superseded`] if the epoch is not the newest, [`StoreError::Unknown`] if
-    /// the commit may or may not be durable; any other error means that it is not.
+    /// the commit may or may not be durable: the same commit is then tried again, and meanwhile
+    /// nothing is sent and no other commit follows. A panic counts as `Unknown`. Any other error
+    /// means that the commit is not durable, and alerting continues from memory.
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
 
     /// The last results of each monitor, oldest first and at most `most` of each: for a

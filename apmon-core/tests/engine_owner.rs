@@ -39,6 +39,8 @@ async fn a_commit_in_doubt_is_repeated_under_its_id_and_nothing_is_sent_meanwhil
         [LOST, UNKNOWN],
         // That the second attempt is surely not stored says nothing about the first.
         [LOST, StoreAnswer::Unavailable],
+        // A store that panics may have written before.
+        [StoreAnswer::Panics, StoreAnswer::Unavailable],
     ] {
         let store = MemoryStore::new();
         store.set_next(answers);
