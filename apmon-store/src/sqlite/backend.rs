@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Clock, Commit, StoreError, SystemClock};
+use apmon_core::{Clock, Commit, CommitId, StoreError, SystemClock};
 use jiff::{Timestamp, tz::TimeZone};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{
     json_path,
@@ -48,11 +48,30 @@ pub(super) struct SqliteBackend {
     rings: Rings,
     memories: MemoryTable,
     last_pruned: Option<Timestamp>,
+    /// The commit that may be in the database or not: its `COMMIT` failed.
+    in_doubt: Option<CommitId>,
+    /// Ends a transaction; only tests set another function.
+    end: fn(Transaction<'_>) -> rusqlite::Result<()>,
+}
+
+/// The reason why a transaction failed.
+enum Failure {
+    /// It was not committed.
+    NotStored(rusqlite::Error),
+    /// Its `COMMIT` failed after it may have taken effect.
+    InDoubt(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::NotStored(error)
+    }
 }
 
 impl Backend for SqliteBackend {
     fn read(&mut self) -> Result<Loaded, StoreError> {
         self.close();
+        self.in_doubt = None;
         match open::read(&self.path)? {
             Opened::Missing => self.read_json(),
             Opened::Good {
@@ -120,19 +139,35 @@ impl Backend for SqliteBackend {
                 Err(error) => return Err(error),
             }
         }
-        match self.write_transaction(commit, model) {
+        let written = match self.was_stored(commit.id()) {
+            Ok(true) => Ok(()),
+            Ok(false) => self.write_transaction(commit, model),
+            Err(error) => Err(Failure::InDoubt(error)),
+        };
+        match written {
             Ok(()) => {
+                self.in_doubt = None;
                 self.is_complete = true;
                 if let Some(json) = self.import.take() {
                     rename_imported(&json);
                 }
                 Ok(())
             }
-            Err(error) if open::is_damage(&error) => Err(self.damaged(&error.to_string())),
-            Err(error) => {
+            Err(Failure::NotStored(error)) if open::is_damage(&error) => {
+                Err(self.damaged(&error.to_string()))
+            }
+            Err(Failure::NotStored(error)) => {
                 // A disk that comes back needs its files opened anew.
                 self.close();
                 Err(open::sqlite_error("write", &self.path, error))
+            }
+            Err(Failure::InDoubt(error)) => {
+                self.close();
+                self.in_doubt = Some(commit.id());
+                let error = open::sqlite_error("commit to", &self.path, error);
+                Err(StoreError::Unknown {
+                    reason: error.one_line(),
+                })
             }
         }
     }
@@ -151,6 +186,8 @@ impl SqliteBackend {
             rings: Rings::new(),
             memories: MemoryTable::default(),
             last_pruned: None,
+            in_doubt: None,
+            end: |transaction| transaction.commit(),
         }
     }
 
@@ -211,9 +248,31 @@ impl SqliteBackend {
         file::damaged(&self.path, format!("DAMAGED ({why}); {result}"))
     }
 
-    fn write_transaction(&mut self, commit: &Commit, model: &Model) -> rusqlite::Result<()> {
+    /// Whether the commit `id`, which was in doubt, is in the database. If so, it is made durable.
+    fn was_stored(&self, id: CommitId) -> rusqlite::Result<bool> {
+        let Some(connection) = &self.connection else {
+            return Ok(false);
+        };
+        if self.in_doubt != Some(id) || id.number == 0 {
+            return Ok(false);
+        }
+        let is_stored = table::last_commit(connection)? == (id.epoch, id.number);
+        if is_stored {
+            // What could not be synced before may be in memory only, and syncing it again may do
+            // nothing: it is written once more, to the database itself.
+            let is_busy: bool =
+                connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0))?;
+            if is_busy {
+                let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+                return Err(rusqlite::Error::SqliteFailure(busy, None));
+            }
+        }
+        Ok(is_stored)
+    }
+
+    fn write_transaction(&mut self, commit: &Commit, model: &Model) -> Result<(), Failure> {
         let Some(connection) = &mut self.connection else {
-            return Err(rusqlite::Error::InvalidQuery);
+            return Err(rusqlite::Error::InvalidQuery.into());
         };
         let now = Self::now();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -259,7 +318,10 @@ impl SqliteBackend {
             let days = u64::from(self.history_days.load(Ordering::Relaxed));
             record::prune(&transaction, now, Duration::from_secs(days * 86_400))?;
         }
-        transaction.commit()?;
+        (self.end)(transaction).map_err(|error| match open::may_be_stored(&error) {
+            true => Failure::InDoubt(error),
+            false => Failure::NotStored(error),
+        })?;
         self.memories.was_written(memories, &commit.forget);
         if prune {
             self.last_pruned = Some(now);
@@ -288,3 +350,6 @@ fn rename_imported(json: &Path) {
         let _ = fs::rename(beside(json, ".old"), beside(&imported, ".old"));
     }
 }
+
+#[cfg(test)]
+mod tests;

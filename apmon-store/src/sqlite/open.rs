@@ -241,6 +241,24 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
         if error.code == ErrorCode::Unknown && text.starts_with("no such "))
 }
 
+/// Whether a transaction may be in the database although its `COMMIT` failed with this error:
+/// the last step, syncing the file, may have failed after all of it was written.
+pub(super) fn may_be_stored(error: &rusqlite::Error) -> bool {
+    let is_refused = matches!(
+        code(error),
+        Some(
+            // The end of the transaction found no room.
+            ErrorCode::DiskFull
+                | ErrorCode::ReadOnly
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::ConstraintViolation
+        )
+    );
+    // A damaged database is set aside, whatever it contains.
+    !is_refused && !is_damage(error)
+}
+
 /// [`is_damage`] for an error made by [`sqlite_error`].
 pub(super) fn is_damage_io(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidData
