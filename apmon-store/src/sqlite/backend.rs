@@ -38,8 +38,13 @@ pub(super) struct SqliteBackend {
     history_days: Arc<AtomicU32>,
     /// `None` before the first use, and after a failure: it is then reopened.
     connection: Option<Connection>,
-    /// The file that `connection` has open.
+    /// The file that contains what was written, as far as it is known: the one that
+    /// `connection` has open, or had.
     file_id: Option<FileId>,
+    /// Its write-ahead log.
+    log_id: Option<FileId>,
+    /// Epoch and number of the last commit in it: with others, its content was replaced.
+    last: Option<(u64, u64)>,
     /// Whether the file contains what the model contains. If not, the next commit
     /// writes everything: also if the file was removed while in use.
     is_complete: bool,
@@ -71,6 +76,7 @@ impl From<rusqlite::Error> for Failure {
 impl Backend for SqliteBackend {
     fn read(&mut self) -> Result<Loaded, StoreError> {
         self.close();
+        self.unknown_file();
         self.in_doubt = None;
         match open::read(&self.path)? {
             Opened::Missing => self.read_json(),
@@ -80,13 +86,14 @@ impl Backend for SqliteBackend {
                 file_id,
             } => {
                 self.is_complete = true;
+                self.file_id = file_id;
+                self.last = Some((loaded.model.epoch, loaded.model.number));
                 self.memories.was_read(&loaded.model);
                 self.finish_import(&connection);
                 // An older database is reopened for writing, and updated then.
                 let is_present = open::version_of(&connection, &self.path)? == schema::VERSION;
                 if is_present && !connection.is_readonly("main").unwrap_or(true) {
                     self.connection = Some(connection);
-                    self.file_id = file_id;
                 }
                 Ok(loaded)
             }
@@ -120,25 +127,7 @@ impl Backend for SqliteBackend {
     }
 
     fn write(&mut self, commit: &Commit, model: &Model) -> Result<(), StoreError> {
-        // The file was removed or replaced: what is written to it would be lost.
-        if self.connection.is_some() && FileId::of(&self.path) != self.file_id {
-            self.close();
-        }
-        if self.connection.is_none() {
-            if open::is_empty(&self.path) {
-                self.is_complete = false;
-            }
-            match open::to_write(&self.path) {
-                Ok((connection, file_id)) => {
-                    self.connection = Some(connection);
-                    self.file_id = file_id;
-                }
-                Err(StoreError::Io { source, .. }) if open::is_damage_io(&source) => {
-                    return Err(self.damaged(&source.to_string()));
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        self.open()?;
         let written = match self.was_stored(commit.id()) {
             Ok(true) => Ok(()),
             Ok(false) => self.write_transaction(commit, model),
@@ -148,6 +137,8 @@ impl Backend for SqliteBackend {
             Ok(()) => {
                 self.in_doubt = None;
                 self.is_complete = true;
+                self.last = Some((model.epoch, model.number));
+                self.log_id = FileId::of(&beside(&self.path, "-wal"));
                 if let Some(json) = self.import.take() {
                     rename_imported(&json);
                 }
@@ -181,6 +172,8 @@ impl SqliteBackend {
             history_days,
             connection: None,
             file_id: None,
+            log_id: None,
+            last: None,
             is_complete: true,
             import: None,
             rings: Rings::new(),
@@ -218,15 +211,67 @@ impl SqliteBackend {
         }
     }
 
+    /// Opens the database for writing. If it is not the one that was in use, the next
+    /// transaction writes everything.
+    fn open(&mut self) -> Result<(), StoreError> {
+        let is_other = self.file_id.is_some() && FileId::of(&self.path) != self.file_id;
+        if is_other {
+            self.replaced();
+        }
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        if open::is_empty(&self.path) {
+            self.is_complete = false;
+        }
+        match open::to_write(&self.path) {
+            Ok((connection, file_id)) => {
+                self.connection = Some(connection);
+                self.file_id = file_id;
+                Ok(())
+            }
+            Err(StoreError::Io { source, .. }) if open::is_damage_io(&source) => {
+                Err(self.damaged(&source.to_string()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Handles that another file has the name of the one in use, or none has.
+    fn replaced(&mut self) {
+        let result = match self.path.exists() {
+            true => "was replaced by another file",
+            false => "was removed",
+        };
+        report_rewrite(&self.path, result);
+        self.close();
+        // SQLite leaves the log of a file that was renamed or removed, and would take it for that
+        // of the new one.
+        let log = beside(&self.path, "-wal");
+        if self.log_id.is_some() && FileId::of(&log) == self.log_id {
+            let _ = fs::remove_file(log);
+            let _ = fs::remove_file(beside(&self.path, "-shm"));
+        }
+        self.unknown_file();
+        self.is_complete = false;
+    }
+
     fn close(&mut self) {
         self.connection = None;
-        self.file_id = None;
         self.rings.clear();
         self.memories.invalidate();
     }
 
+    /// Forgets which file contains what was written.
+    fn unknown_file(&mut self) {
+        self.file_id = None;
+        self.log_id = None;
+        self.last = None;
+    }
+
     fn set_aside(&mut self) -> Result<PathBuf, StoreError> {
         self.close();
+        self.unknown_file();
         let aside = file::corrupt_name(&self.path, &self.zone, Self::now());
         fs::rename(&self.path, &aside).map_err(|error| io_error("set aside", &self.path, error))?;
         // The newest transactions may still be in the write-ahead log.
@@ -260,8 +305,7 @@ impl SqliteBackend {
         if is_stored {
             // What could not be synced before may be in memory only, and syncing it again may do
             // nothing: it is written once more, to the database itself.
-            let is_busy: bool =
-                connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0))?;
+            let is_busy: bool = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0))?;
             if is_busy {
                 let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
                 return Err(rusqlite::Error::SqliteFailure(busy, None));
@@ -276,6 +320,12 @@ impl SqliteBackend {
         };
         let now = Self::now();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let last = table::last_commit(&transaction)?;
+        if self.is_complete && self.last.is_some_and(|written| written != last) {
+            report_rewrite(&self.path, "no longer contains what was written to it");
+            self.is_complete = false;
+            self.rings.clear();
+        }
         if self.is_complete {
             let states = commit.states.iter();
             table::write_states(
@@ -328,6 +378,12 @@ impl SqliteBackend {
         }
         Ok(())
     }
+}
+
+/// Logs that the next commit writes everything.
+fn report_rewrite(path: &Path, reason: &str) {
+    let place = display(path);
+    tracing::error!("{place} {reason} while it was in use; all states and notifications are written anew");
 }
 
 /// Modification time and size, by which an unchanged file is recognized; `None`

@@ -180,11 +180,7 @@ pub(super) fn to_write(path: &Path) -> Result<(Connection, Option<FileId>), Stor
     let failed = |step| move |error| sqlite_error(step, path, error);
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed("open"))?;
     let kind = schema::kind_of(&connection).map_err(failed("open"))?;
-    let version = match kind {
-        Kind::Ours(version) => version,
-        Kind::Empty => 0,
-        Kind::Foreign => return Err(damaged(path, FOREIGN)),
-    };
+    let version = version(&kind, path)?;
     // The answer is the mode in use, which may be another one.
     connection
         .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
