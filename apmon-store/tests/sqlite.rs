@@ -279,24 +279,31 @@ fn content(snapshot: &Snapshot) -> [Vec<&str>; 3] {
 
 #[tokio::test]
 async fn a_database_that_replaces_the_one_in_use_is_written_anew_with_everything() {
-    let directory = tempfile::tempdir().unwrap();
-    let (path, other) = (directory.path().join("s.db"), directory.path().join("other.db"));
-    let theirs = open(&other);
-    let epoch = theirs.load().await.unwrap().epoch;
-    theirs.commit(&full_commit(epoch + 7, "theirs")).await.unwrap();
-    drop(theirs);
-    wait_until_closed(&other);
-    let store = open(&path);
-    let epoch = store.load().await.unwrap().epoch;
-    store.commit(&full_commit(epoch, "1")).await.unwrap();
-    // The log of the one in use stays: it must not be taken for that of the other.
-    fs::rename(&other, &path).unwrap();
-    store.commit(&full_commit(epoch, "2")).await.unwrap();
-    store.commit(&full_commit(epoch, "3")).await.unwrap();
-    drop(store);
-    let snapshot = load(&path).await;
-    assert_eq!(content(&snapshot), [["1", "2", "3"]; 3]);
-    assert_eq!(snapshot.warnings, Vec::<String>::new());
+    for is_log_empty in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("s.db"), directory.path().join("other.db"));
+        let theirs = open(&other);
+        let epoch = theirs.load().await.unwrap().epoch;
+        theirs.commit(&full_commit(epoch + 7, "theirs")).await.unwrap();
+        drop(theirs);
+        wait_until_closed(&other);
+        let store = open(&path);
+        let epoch = store.load().await.unwrap().epoch;
+        store.commit(&full_commit(epoch, "1")).await.unwrap();
+        if is_log_empty {
+            let tool = rusqlite::Connection::open(&path).unwrap();
+            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+            tool.query_row(checkpoint, [], |_| Ok(())).unwrap();
+        }
+        // The log of the one in use stays: it must not be taken for that of the other.
+        fs::rename(&other, &path).unwrap();
+        store.commit(&full_commit(epoch, "2")).await.unwrap();
+        store.commit(&full_commit(epoch, "3")).await.unwrap();
+        drop(store);
+        let snapshot = load(&path).await;
+        assert_eq!(content(&snapshot), [["1", "2", "3"]; 3]);
+        assert_eq!(snapshot.warnings, Vec::<String>::new());
+    }
 }
 
 /// `.restore` of the `sqlite3` tool: the file is the same, its content is that of a backup.
