@@ -156,7 +156,9 @@ pub trait StateStore: Send + Sync {
     }
 
     /// The largest commits that the store accepts. The engine splits larger ones, so that the
-    /// state of a monitor and its notifications stay together.
+    /// state of a monitor and its notifications stay together. Where these alone are too large,
+    /// they are not stored until they fit: the engine reports that, withholds its own heartbeat,
+    /// and sends the notifications from memory after five seconds.
     fn limits(&self) -> StoreLimits {
         StoreLimits::default()
     }

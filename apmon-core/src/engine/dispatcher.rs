@@ -468,7 +468,7 @@ impl Dispatcher {
                 at: now.wall,
                 started: Some(self.started),
                 no_notify: self.context.routes.is_off(),
-                unsaved: self.persistence.is_failing(),
+                unsaved: self.persistence.is_failing() || self.persistence.has_oversized(),
                 checks: Some(ChecksStatus {
                     ended: lateness.count(),
                     missed: self.report.missed + missed,

@@ -1,6 +1,8 @@
 //! Persistence: what is not on disk yet, gathered so that many checks share one commit, and the
 //! commit in progress.
 
+mod oversized;
+
 use std::{
     collections::{BTreeSet, VecDeque},
     mem,
@@ -10,10 +12,12 @@ use std::{
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 
+use self::oversized::Oversized;
 use super::{
-    batch::Batch,
+    batch::{Batch, Split},
     delivery::Deliveries,
     monitors::Monitors,
+    outbox::Unsaved,
     task::{self, TaskResult},
     update::{Publisher, Update},
 };
@@ -59,6 +63,8 @@ pub(super) struct Persistence {
     in_flight: Option<CommitInFlight>,
     /// The rest of a commit that was too large for the store: commits of their own, in order.
     parts: VecDeque<Batch>,
+    /// What no commit can hold.
+    oversized: Oversized,
     /// Whether the store fails; this has been logged.
     failing: bool,
 }
@@ -101,6 +107,7 @@ impl Persistence {
             epoch,
             number: 0,
             parts: VecDeque::new(),
+            oversized: Oversized::default(),
             dirty: BTreeSet::new(),
             extra: Commit::default(),
             notifications: Vec::new(),
@@ -182,6 +189,16 @@ impl Persistence {
         self.failing
     }
 
+    /// Whether the state of a monitor is too large for the store.
+    pub(super) fn has_oversized(&self) -> bool {
+        self.oversized.is_any()
+    }
+
+    /// Takes the notifications to report that are sent although the store cannot hold them.
+    pub(super) fn take_released(&mut self) -> Vec<Notification> {
+        self.oversized.take_released()
+    }
+
     /// Whether a commit is in progress.
     pub(super) fn is_committing(&self) -> bool {
         self.in_flight.is_some()
@@ -215,7 +232,8 @@ impl Persistence {
             _ => AT_ONCE,
         };
         // A new notification does not wait for a failing store: it is sent from memory.
-        let pause = self.not_before.filter(|_| self.notifications.is_empty());
+        let pauses = [self.not_before, self.oversized.again()].into_iter().flatten();
+        let pause = pauses.max().filter(|_| self.notifications.is_empty());
         Some(at.max(pause.unwrap_or(at)))
     }
 
@@ -223,6 +241,7 @@ impl Persistence {
     pub(super) fn flush(&mut self) {
         self.urgent = true;
         self.not_before = None;
+        self.oversized.flush();
         if let Some((_, again)) = self.in_flight.as_mut().and_then(|it| it.again.as_mut()) {
             *again = AT_ONCE;
         }
@@ -230,8 +249,13 @@ impl Persistence {
 
     /// Continues without a store that does not answer: whatever waits for it is sent from
     /// memory, and so is everything that follows until it answers. Returns the notifications
-    /// that waited, if the commit in progress has just become too slow.
+    /// that waited, if the commit in progress has just become too slow, or those that the store
+    /// cannot hold.
     pub(super) fn stall(&mut self, delivery: &mut Deliveries, now: Now) -> Option<Vec<Notification>> {
+        let released = self.take_released();
+        if !released.is_empty() {
+            return Some(released);
+        }
         let in_flight = self.in_flight.as_mut()?;
         if in_flight.in_doubt || in_flight.stalled || in_flight.started.plus(STALL_AFTER) > now.mono {
             return None;
@@ -255,9 +279,13 @@ impl Persistence {
             Some(in_flight) => in_flight.again.take_if(|(_, again)| *again <= now)?.0,
             None => {
                 self.commit_at(delivery).filter(|at| *at <= now)?;
-                let notifications = mem::take(&mut self.notifications);
                 let batch = self.gather(monitors, delivery);
-                self.parts = batch.split(self.limits).into();
+                let split = batch.split(self.limits);
+                let notifications = self.set_aside(split, delivery, now);
+                let Some(first) = self.next_part() else {
+                    self.oversized.release(notifications);
+                    return None;
+                };
                 self.in_flight = Some(CommitInFlight {
                     started: now,
                     notifications,
@@ -265,7 +293,7 @@ impl Persistence {
                     again: None,
                     stalled: false,
                 });
-                self.next_part()?
+                first
             }
         };
         Some(task::commit(Arc::clone(&self.store), batch))
@@ -296,6 +324,31 @@ impl Persistence {
             })
             .collect();
         Batch { commit, monitors }
+    }
+
+    /// Takes the parts of a commit, and sets aside what none of them can hold: the next commit
+    /// tries it again. Returns the notifications that wait for these parts.
+    fn set_aside(&mut self, split: Split, delivery: &mut Deliveries, now: Mono) -> Vec<Notification> {
+        let Split {
+            parts,
+            mut rest,
+            too_large,
+        } = split;
+        self.parts = parts.into();
+        let mut notifications = mem::take(&mut self.notifications);
+        self.oversized.set_names(&too_large, self.limits);
+        self.oversized.hold(&mut notifications, now);
+        let unsaved = rest.take_unsaved();
+        let (due, waiting) = self.oversized.divide(unsaved.entries, now);
+        if !due.is_empty() {
+            delivery.commit_ended(Unsaved::entries(due), false);
+        }
+        delivery.take_back(Unsaved {
+            entries: waiting,
+            settled: unsaved.settled,
+        });
+        self.take_back(rest);
+        notifications
     }
 
     /// The next part of the commit in progress, under an id of its own.

@@ -3,7 +3,10 @@
 use std::{collections::HashSet, mem};
 
 use super::{ChannelQueue, Outbox, queue::Item};
-use crate::{notification::OutboxEntry, time::Mono};
+use crate::{
+    notification::{Notification, OutboxEntry},
+    time::Mono,
+};
 
 /// The part of a commit that the outbox contributes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -21,6 +24,16 @@ pub(super) struct UnsavedEntry {
     stored: bool,
     /// When it was decided, and its number among those of that moment.
     order: (Mono, u64),
+}
+
+impl Unsaved {
+    /// Entries of which none is finished.
+    pub(in crate::engine) fn entries(entries: Vec<OutboxEntry>) -> Self {
+        Self {
+            entries,
+            settled: Vec::new(),
+        }
+    }
 }
 
 impl Outbox {
@@ -65,6 +78,20 @@ impl Outbox {
             self.settled.retain(|key| !written.contains(key));
             self.settled.splice(..0, unsaved.settled);
         }
+    }
+
+    /// Takes back what no commit held: the next one is to hold it, and entries that were not sent
+    /// yet still wait.
+    pub(in crate::engine) fn take_back(&mut self, unsaved: Unsaved) {
+        for entry in &unsaved.entries {
+            self.writing.remove(&entry.key());
+            if let Some(queue) = self.queues.get_mut(&entry.channel)
+                && let Some(position) = queue.position_of(&entry.notification)
+            {
+                queue.mark_unsaved(position);
+            }
+        }
+        self.settled.splice(..0, unsaved.settled);
     }
 
     /// Lets everything be sent from memory, also what is still to come, because the store does
@@ -121,12 +148,7 @@ impl ChannelQueue {
     /// Ends the commit that held this entry, which may be sent now: it is on disk, or it could
     /// not be written.
     pub(super) fn commit_ended(&mut self, entry: &OutboxEntry, succeeded: bool) {
-        let notification = &entry.notification;
-        let is_it = |position: &u64| {
-            let item = self.items.get(position);
-            item.is_some_and(|item| item.entry.notification.id == notification.id)
-        };
-        let Some(position) = self.positions(&notification.incident).into_iter().find(is_it) else {
+        let Some(position) = self.position_of(&entry.notification) else {
             return; // it is finished
         };
         self.release_held(position);
@@ -134,6 +156,14 @@ impl ChannelQueue {
             Some(item) if succeeded => item.stored = true,
             _ => self.mark_unsaved(position),
         }
+    }
+
+    fn position_of(&self, notification: &Notification) -> Option<u64> {
+        let is_it = |position: &u64| {
+            let item = self.items.get(position);
+            item.is_some_and(|item| item.entry.notification.id == notification.id)
+        };
+        self.positions(&notification.incident).into_iter().find(is_it)
     }
 
     fn release_held(&mut self, position: u64) {
