@@ -18,6 +18,7 @@ mod outbox;
 mod persistence;
 mod plan;
 mod recent;
+mod retired;
 mod runtime;
 mod self_monitor;
 mod sites;

@@ -20,7 +20,8 @@ pub struct Snapshot {
     pub epoch: u64,
     /// States by monitor name.
     pub monitors: BTreeMap<String, Arc<MonitorState>>,
-    /// Undelivered notifications, oldest first.
+    /// Undelivered notifications, in the order in which commits brought them: that of their
+    /// decisions, whatever their channels. A commit that was split brings them by monitor.
     pub outbox: Vec<OutboxEntry>,
     /// State that belongs to no monitor, by key.
     pub records: BTreeMap<String, StateRecord>,
@@ -76,7 +77,8 @@ pub struct Commit {
     pub states: Vec<(String, Arc<MonitorState>)>,
     /// Names of monitors whose state is deleted.
     pub forget: Vec<String>,
-    /// New or changed outbox entries.
+    /// New or changed outbox entries, in the order of their decisions. A changed one keeps its
+    /// place in the store.
     pub outbox: Vec<OutboxEntry>,
     /// Keys of outbox entries that are finished.
     pub settled: Vec<String>,
@@ -132,7 +134,9 @@ pub trait StateStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Superseded`] if the epoch is not the newest, [`StoreError::Unknown`] if
-    /// the commit may or may not be durable; any other error means that it is not.
+    /// the commit may or may not be durable: the same commit is then tried again, and meanwhile
+    /// nothing is sent and no other commit follows. A panic counts as `Unknown`. Any other error
+    /// means that the commit is not durable, and alerting continues from memory.
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
 
     /// The last results of each monitor, oldest first and at most `most` of each: for a
@@ -151,8 +155,17 @@ pub trait StateStore: Send + Sync {
         false
     }
 
+    /// Whether no other owner can take over as long as this one runs, for example because a
+    /// lock keeps others out. If so, notifications wait only some seconds for a commit that is
+    /// in doubt ([`StoreError::Unknown`]); otherwise they wait until the store answers.
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
     /// The largest commits that the store accepts. The engine splits larger ones, so that the
-    /// state of a monitor and its notifications stay together.
+    /// state of a monitor and its notifications stay together. Where these alone are too large,
+    /// they are not stored until they fit: the engine reports that, withholds its own heartbeat,
+    /// and sends the notifications from memory after five seconds.
     fn limits(&self) -> StoreLimits {
         StoreLimits::default()
     }

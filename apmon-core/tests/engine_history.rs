@@ -119,6 +119,41 @@ async fn an_outage_with_alarms_off_is_recorded_and_unknown_once_it_is_announced(
     );
 }
 
+/// An unknown period whose end is not reported: the monitor is removed, or its alarms are off.
+#[tokio::test(start_paused = true)]
+async fn an_unknown_period_ends_in_the_history_whether_or_not_its_end_is_reported() {
+    for alarms_off in [false, true] {
+        let site = site();
+        site.target.set(Response::unknown("no route"));
+        let daemon = site.start(site.plan(every(10)));
+        sleep(400).await;
+        let [open] = &incidents(&site.store)[..] else {
+            panic!()
+        };
+        assert_eq!((open.kind.clone(), open.ended), (IncidentKind::Unknown, None));
+        let policy = Policy {
+            alarms: false,
+            ..every(10)
+        };
+        match alarms_off {
+            true => {
+                daemon.reload(site.plan(policy)).await;
+                site.target.set(Response::Up);
+                sleep(20).await;
+            }
+            false => daemon.reload(Plan::new("s")).await,
+        }
+        daemon.stop().await;
+        let [over] = &incidents(&site.store)[..] else {
+            panic!()
+        };
+        assert_eq!((&over.id, over.started), (&open.id, open.started));
+        assert!(over.ended.is_some(), "alarms off: {alarms_off}");
+        assert_eq!(over.notifications, 1);
+        assert_eq!(over.reason.as_deref(), Some("no route"));
+    }
+}
+
 /// A thousand monitors that fail at once are few commits, results included.
 #[tokio::test(start_paused = true)]
 async fn a_thousand_outages_share_a_few_commits() {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use apmon_core::{
     EngineError, StoreLimits,
-    testing::{MemoryStore, Recorder, Stage, StoreAnswer, Target, every, secs, watch},
+    testing::{Answer, MemoryStore, Recorder, Stage, StageEvent, StoreAnswer, Target, every, secs, watch},
 };
+use jiff::SignedDuration;
 
 /// Stored, but the answer is lost.
 const LOST: StoreAnswer = StoreAnswer::Unknown { stored: true };
@@ -39,6 +40,8 @@ async fn a_commit_in_doubt_is_repeated_under_its_id_and_nothing_is_sent_meanwhil
         [LOST, UNKNOWN],
         // That the second attempt is surely not stored says nothing about the first.
         [LOST, StoreAnswer::Unavailable],
+        // A store that panics may have written before.
+        [StoreAnswer::Panics, StoreAnswer::Unavailable],
     ] {
         let store = MemoryStore::new();
         store.set_next(answers);
@@ -66,6 +69,27 @@ async fn while_a_commit_is_in_doubt_nothing_is_sent_and_no_other_is_built() {
     assert!(recorder.labels().is_empty());
     assert!(stage.handle().status().await.unwrap().unsaved);
     assert!(!stage.stop().await.unwrap().saved);
+}
+
+/// Behind a lock nobody else can take over: an alert is not held back by a fault of the disk.
+#[tokio::test(start_paused = true)]
+async fn an_exclusive_store_in_doubt_delays_notifications_by_seconds_only() {
+    let store = MemoryStore::exclusive();
+    store.set(UNKNOWN);
+    let (mut stage, recorder) = site(&store, 3);
+    stage.run_for(secs(600)).await;
+    assert_eq!(recorder.labels()[..3], ["NEW OUTAGE"; 3]);
+    let arrived = attempts(&store);
+    assert!(arrived.iter().all(|id| *id == (1, 1)), "{arrived:?}");
+    assert!(stage.handle().status().await.unwrap().unsaved);
+    // What follows is sent from memory too, and the store catches up when it answers again.
+    store.set(StoreAnswer::Stores);
+    stage.run_for(secs(60)).await;
+    assert!(store.outbox().is_empty());
+    assert!(stage.stop().await.unwrap().saved);
+    let labels = recorder.labels();
+    let outages = labels.iter().filter(|label| *label == "NEW OUTAGE");
+    assert_eq!(outages.count(), 3, "{labels:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,4 +152,71 @@ async fn a_commit_that_is_too_large_for_the_store_is_split_between_monitors() {
     }
     let numbers: Vec<_> = stored.iter().map(|commit| commit.number).collect();
     assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+}
+
+/// With one item in a commit, no outage fits together with its notification.
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_for_the_store_is_sent_from_memory_and_holds_up_nothing_else() {
+    let mut limits = StoreLimits::default();
+    limits.items = Some(1);
+    let store = MemoryStore::with_limits(limits);
+    let (stage, recorder) = site(&store, 1);
+    recorder.set(Answer::Unavailable);
+    let mut stage = stage.monitor(Target::new().monitor(watch("up", every(10))));
+    stage.run_for(secs(90)).await;
+    assert!(recorder.attempts() > 0, "after five seconds");
+    let status = stage.handle().status().await.unwrap();
+    assert!(status.unsaved);
+    assert!(store.outbox().is_empty() && store.state("m0").is_up.is_none());
+    assert_eq!(store.state("up").is_up, Some(true));
+    let last = store.state("up").last_checked.unwrap();
+    assert!(status.at.duration_since(last) < SignedDuration::from_secs(20));
+    let attempts = store.attempts().len();
+    assert!(attempts < 60, "{attempts} commits in 90 seconds");
+    // Once it is delivered, the state alone fits.
+    recorder.set(Answer::Accepts);
+    stage.run_for(secs(60)).await;
+    assert_eq!(recorder.labels(), ["NEW OUTAGE"]);
+    assert_eq!(store.state("m0").is_up, Some(false));
+    assert!(!stage.handle().status().await.unwrap().unsaved);
+    assert!(stage.stop().await.unwrap().saved);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notification_that_is_too_large_for_the_store_waits_five_seconds_for_it() {
+    let mut limits = StoreLimits::default();
+    limits.items = Some(1);
+    let store = MemoryStore::with_limits(limits);
+    let (mut stage, recorder) = site(&store, 1);
+    let report = stage.pass().await.unwrap();
+    assert!(report.saved, "{report:?}");
+    let [sent] = &recorder.received()[..] else {
+        panic!()
+    };
+    assert_eq!(sent.at.as_secs(), 5);
+    let is_notified = |event: &StageEvent| matches!(event, StageEvent::Notified(_));
+    assert_eq!(
+        stage.events().iter().filter(|event| is_notified(event)).count(),
+        1
+    );
+}
+
+/// The notification is sent at the end of the run, and the state is never stored.
+#[tokio::test(start_paused = true)]
+async fn a_state_that_is_too_large_is_lost_with_the_process_and_its_notifications_are_not() {
+    let mut limits = StoreLimits::default();
+    limits.bytes = Some(2_000);
+    let store = MemoryStore::with_limits(limits);
+    let (stage, recorder) = site(&store, 1);
+    let name = "x".repeat(3_000);
+    let policy = every(1);
+    let mut stage = stage.monitor(Target::down("refused").monitor(watch(&name, policy)));
+    stage.run_for(secs(4)).await;
+    let report = stage.stop().await.unwrap();
+    assert!(!report.saved);
+    assert_eq!((report.undelivered, report.lost), (0, 0));
+    let received = recorder.received();
+    let monitors = received.iter().map(|sent| sent.notification.monitor.as_str());
+    assert!(monitors.into_iter().any(|monitor| monitor == name));
+    assert!(!store.snapshot().monitors.contains_key(&name));
 }

@@ -8,8 +8,8 @@ mod support;
 use std::{num::NonZeroUsize, time::Duration};
 
 use apmon_core::{
-    Engine, Heartbeat, Plan, Policy, Secret,
-    testing::{Answer, Daemon, Recorder, Response, StoreAnswer, every, secs, watch},
+    Engine, Heartbeat, Plan, Policy, Secret, StoreLimits,
+    testing::{Answer, Daemon, MemoryStore, Recorder, Response, StoreAnswer, every, secs, watch},
 };
 use support::{run_for, sleep};
 
@@ -164,6 +164,23 @@ async fn no_own_heartbeat_while_state_cannot_be_saved() {
     store.set(StoreAnswer::Hangs);
     sleep(180).await;
     assert_eq!(site.own_heartbeats(), [5, 245]);
+    daemon.kill().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_own_heartbeat_while_a_state_is_too_large_for_the_store() {
+    let mut limits = StoreLimits::default();
+    limits.items = Some(1); // no notification fits together with the state
+    let site = Site(support::Site::with_store(MemoryStore::with_limits(limits)));
+    let channel = Recorder::answering(Answer::Unavailable);
+    site.set(Response::down("no"));
+    let daemon = site.start(site.plan().notify("c", channel.clone()));
+    sleep(120).await;
+    let before = site.own_heartbeats().len();
+    assert!(before <= 1, "{before}");
+    channel.set(Answer::Accepts);
+    sleep(300).await;
+    assert!(site.own_heartbeats().len() > before, "delivered at last");
     daemon.kill().await;
 }
 

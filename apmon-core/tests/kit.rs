@@ -85,6 +85,44 @@ async fn a_restart_and_a_reload_keep_what_is_known() {
     assert!(store.state("web").own.removed_at.is_some());
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_state_of_a_removed_monitor_is_deleted_after_thirty_days_without_a_restart() {
+    let store = MemoryStore::new();
+    let target = Target::new();
+    let mut stage = Stage::new("HomeLab")
+        .store(store.clone())
+        .monitor(target.monitor(watch("web", every(3600))))
+        .monitor(target.monitor(watch("db", every(3600))));
+    stage.run_for(secs(7200)).await;
+    stage.handle().remove_monitor("web").await.unwrap();
+    let day = 24 * 3600;
+    stage.run_for(secs(30 * day - 3600)).await;
+    let stored = store.snapshot().monitors;
+    assert_eq!(stored.keys().collect::<Vec<_>>(), ["db", "web"]);
+    stage.run_for(secs(3 * 3600)).await;
+    let stored = store.snapshot().monitors;
+    assert_eq!(stored.keys().collect::<Vec<_>>(), ["db"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_monitor_that_is_added_again_is_not_forgotten() {
+    let store = MemoryStore::new();
+    let web = || Target::new().monitor(watch("web", every(3600)));
+    let mut stage = Stage::new("HomeLab").store(store.clone()).monitor(web());
+    stage.run_for(secs(7200)).await;
+    let day = 24 * 3600;
+    stage.handle().remove_monitor("web").await.unwrap();
+    stage.run_for(secs(20 * day)).await;
+    stage.handle().add_monitor(web()).await.unwrap();
+    stage.run_for(secs(5 * day)).await;
+    stage.handle().remove_monitor("web").await.unwrap();
+    stage.run_for(secs(20 * day)).await;
+    assert!(
+        store.snapshot().monitors.contains_key("web"),
+        "removed 20 days ago"
+    );
+}
+
 #[tokio::test]
 #[should_panic(expected = "time")]
 async fn a_stage_refuses_to_run_in_real_time() {

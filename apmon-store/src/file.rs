@@ -48,13 +48,37 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
 
 /// Makes the names in the directory of `path` durable.
 pub(crate) fn sync_directory(path: &Path) -> Result<(), StoreError> {
-    if cfg!(unix) {
-        let directory = directory(path);
-        File::open(directory)
-            .and_then(|opened| opened.sync_all())
-            .map_err(|error| io_error("sync", directory, error))?;
+    let synced = match open_directory(path)? {
+        Some(opened) => sync_names(&opened),
+        None => Ok(()),
+    };
+    synced.map_err(|error| io_error("sync", directory(path), error))
+}
+
+/// Opens the directory of `path` for [`sync_names`]; `None` where a system has no such thing.
+pub(crate) fn open_directory(path: &Path) -> Result<Option<File>, StoreError> {
+    if !cfg!(unix) {
+        return Ok(None);
     }
-    Ok(())
+    let directory = directory(path);
+    let opened = File::open(directory).map_err(|error| io_error("open", directory, error))?;
+    Ok(Some(opened))
+}
+
+/// Makes the names in an open directory durable.
+pub(crate) fn sync_names(directory: &File) -> io::Result<()> {
+    match directory.sync_all() {
+        // A network file system that has no such thing: its server keeps names.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 /// The name under which a damaged file is set aside.

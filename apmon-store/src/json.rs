@@ -27,6 +27,7 @@ use crate::{
 #[derive(Debug)]
 pub struct JsonStore {
     thread: StoreThread,
+    is_locked: bool,
 }
 
 impl JsonStore {
@@ -43,8 +44,9 @@ impl JsonStore {
             file: JsonFile::new(path),
             zone,
         };
+        let is_locked = lock.is_some();
         let thread = StoreThread::start(path, backend, lock)?;
-        Ok(Self { thread })
+        Ok(Self { thread, is_locked })
     }
 
     /// Keeps other processes away from the state file at `path` while the lock
@@ -65,6 +67,10 @@ impl StateStore for JsonStore {
 
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         self.thread.commit(commit).await
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self.is_locked
     }
 }
 

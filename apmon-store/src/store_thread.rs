@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
@@ -24,7 +25,8 @@ pub(crate) trait Backend: Send + 'static {
     /// Opens the file anew and reads all of it but the history.
     fn read(&mut self) -> Result<Loaded, StoreError>;
 
-    /// Makes a commit durable, all of it or nothing. `model` contains it already.
+    /// Makes a commit durable, all of it or nothing. `model` contains it already. After
+    /// [`StoreError::Unknown`] it may be durable or not, and the same commit comes again.
     fn write(&mut self, commit: &Commit, model: &Model) -> Result<(), StoreError>;
 }
 
@@ -81,7 +83,7 @@ impl StoreThread {
                 // The caller may no longer wait for the answer; the work is done all the same.
                 match job {
                     Job::Load(reply) => drop(reply.send(worker.load())),
-                    Job::Commit(commit, reply) => drop(reply.send(worker.commit(&commit))),
+                    Job::Commit(commit, reply) => drop(reply.send(worker.commit_or_doubt(&commit))),
                 }
             }
         };
@@ -139,6 +141,17 @@ impl<B: Backend> Worker<B> {
         Ok(snapshot)
     }
 
+    /// Commits; nobody knows what a commit that panicked has done, so that everything is read
+    /// again before the next one.
+    fn commit_or_doubt(&mut self, commit: &Commit) -> Result<(), StoreError> {
+        catch_unwind(AssertUnwindSafe(|| self.commit(commit))).unwrap_or_else(|_| {
+            self.model = None;
+            Err(StoreError::Unknown {
+                reason: "the store panicked, which is a bug".to_owned(),
+            })
+        })
+    }
+
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
         // Held until the end: no claim comes between the decision and the write.
         let mut newest = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,11 +189,14 @@ mod tests {
 
     use super::*;
 
-    /// A backend in memory; writes fail while `fails` is set.
+    /// A backend in memory; writes fail while `fails` is set, and panic after they have taken
+    /// effect while `panics` is set.
     #[derive(Default)]
     struct InMemory {
         epoch: u64,
+        number: u64,
         fails: bool,
+        panics: bool,
         written: Vec<Vec<String>>,
     }
 
@@ -188,6 +204,7 @@ mod tests {
         fn read(&mut self) -> Result<Loaded, StoreError> {
             let model = Model {
                 epoch: self.epoch,
+                number: self.number,
                 ..Model::default()
             };
             let warnings = vec!["damaged".to_owned()];
@@ -199,6 +216,8 @@ mod tests {
                 return Err(StoreError::Stopped);
             }
             self.written.push(model.monitors.keys().cloned().collect());
+            (self.epoch, self.number) = (model.epoch, model.number);
+            assert!(!self.panics, "a bug");
             Ok(())
         }
     }
@@ -233,6 +252,22 @@ mod tests {
         worker.backend.fails = false;
         worker.commit(&commit(epoch, "b")).unwrap();
         assert_eq!(worker.backend.written, [["b"]]);
+    }
+
+    #[test]
+    fn a_commit_during_which_the_store_panics_is_in_doubt_and_not_applied_twice() {
+        let mut worker = worker(0);
+        let epoch = worker.load().unwrap().epoch;
+        worker.backend.panics = true;
+        let first = Commit {
+            number: 1,
+            ..commit(epoch, "a")
+        };
+        let error = worker.commit_or_doubt(&first).unwrap_err();
+        assert!(matches!(error, StoreError::Unknown { .. }), "{error}");
+        worker.backend.panics = false;
+        worker.commit_or_doubt(&first).unwrap();
+        assert_eq!(worker.backend.written, [["a"]], "it had taken effect");
     }
 
     #[test]

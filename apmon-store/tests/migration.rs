@@ -273,3 +273,63 @@ async fn old_words_in_a_database_of_version_3_are_replaced() {
     assert_eq!(number(&path, renamed), 1);
     assert_eq!(number(&path, "SELECT sum(notified) FROM port_changes"), 1);
 }
+
+#[tokio::test]
+async fn a_reader_that_is_kept_open_reads_on_after_a_migration() {
+    let steps = [VERSION_1, VERSION_2, VERSION_3];
+    for version in 1..=steps.len() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s.db");
+        let old = create(&path, &steps[..version]);
+        let sql = "INSERT INTO states (name, down_count, notified_count) VALUES ('a', 5, 0)";
+        old.execute_batch(sql).unwrap();
+        drop(old);
+        let history = History::open(&path).unwrap();
+        assert_eq!(history.state("a").unwrap().unwrap().down_count, 5);
+        assert_eq!(history.port_changes(None, &ALL_TIME).unwrap(), []);
+        let store = open(&path);
+        let epoch = store.load().await.unwrap().epoch;
+        let change = PortChangeRecord {
+            monitor: "a".into(),
+            at: at(0),
+            change: PortChange {
+                index: 1,
+                port: "Gi1".into(),
+                event: PortEvent::Added {
+                    is: "oper=up admin=up".parse().unwrap(),
+                },
+                notified: true,
+            },
+        };
+        let commit = Commit {
+            history: Records {
+                port_changes: [change.clone()].into(),
+                ..Records::default()
+            }
+            .into(),
+            ..one_state(epoch, "b", 1)
+        };
+        store.commit(&commit).await.unwrap();
+        assert_eq!(history.states().unwrap().len(), 2, "from version {version}");
+        assert_eq!(history.state("a").unwrap().unwrap().down_count, 5);
+        assert_eq!(history.port_changes(None, &ALL_TIME).unwrap(), [change]);
+        assert_eq!(history.stretches("a", Timestamp::MIN).unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_is_kept_open_reads_the_database_that_replaces_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, other) = (directory.path().join("s.db"), directory.path().join("other.db"));
+    for (path, name) in [(&path, "a"), (&other, "b")] {
+        let store = open(path);
+        let epoch = store.load().await.unwrap().epoch;
+        store.commit(&one_state(epoch, name, 1)).await.unwrap();
+        drop(store);
+        support::wait_until_closed(path);
+    }
+    let history = History::open(&path).unwrap();
+    assert!(history.state("a").unwrap().is_some());
+    std::fs::rename(&other, &path).unwrap();
+    assert!(history.state("b").unwrap().is_some());
+}

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{CheckResult, OutboxEntry, Records, StateStore, Verdict};
+use apmon_core::{CheckResult, Commit, OutboxEntry, Records, Snapshot, StateRecord, StateStore, Verdict};
 use apmon_store::{JsonStore, LockError, SqliteStore};
 use jiff::tz::TimeZone;
 use support::{at, entry, load, names, one_state, open, wait_until_closed};
@@ -252,6 +252,107 @@ async fn a_file_removed_while_in_use_is_written_anew_with_everything() {
     }
     store.commit(&one_state(epoch, "b", 4)).await.unwrap();
     assert_eq!(load(&path).await.monitors.len(), 2);
+}
+
+/// A commit with a record, a notification and a state, each of this name.
+fn full_commit(epoch: u64, name: &str) -> Commit {
+    let record = StateRecord {
+        version: 1,
+        json: "1".into(),
+    };
+    Commit {
+        outbox: vec![entry(name)],
+        records: vec![(name.to_owned(), Some(record))],
+        ..one_state(epoch, name, 1)
+    }
+}
+
+/// The names of the states, the notifications and the records.
+fn content(snapshot: &Snapshot) -> [Vec<&str>; 3] {
+    let outbox = snapshot.outbox.iter();
+    [
+        snapshot.monitors.keys().map(String::as_str).collect(),
+        outbox.map(|entry| entry.notification.id.as_str()).collect(),
+        snapshot.records.keys().map(String::as_str).collect(),
+    ]
+}
+
+#[tokio::test]
+async fn a_database_that_replaces_the_one_in_use_is_written_anew_with_everything() {
+    for is_log_empty in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("s.db"), directory.path().join("other.db"));
+        let theirs = open(&other);
+        let epoch = theirs.load().await.unwrap().epoch;
+        theirs.commit(&full_commit(epoch + 7, "theirs")).await.unwrap();
+        drop(theirs);
+        wait_until_closed(&other);
+        let store = open(&path);
+        let epoch = store.load().await.unwrap().epoch;
+        store.commit(&full_commit(epoch, "1")).await.unwrap();
+        if is_log_empty {
+            let tool = rusqlite::Connection::open(&path).unwrap();
+            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+            tool.query_row(checkpoint, [], |_| Ok(())).unwrap();
+        }
+        // The log of the one in use stays: it must not be taken for that of the other.
+        fs::rename(&other, &path).unwrap();
+        store.commit(&full_commit(epoch, "2")).await.unwrap();
+        store.commit(&full_commit(epoch, "3")).await.unwrap();
+        drop(store);
+        let snapshot = load(&path).await;
+        assert_eq!(content(&snapshot), [["1", "2", "3"]; 3]);
+        assert_eq!(snapshot.warnings, Vec::<String>::new());
+    }
+}
+
+/// `.restore` of the `sqlite3` tool: the file is the same, its content is that of a backup.
+#[tokio::test]
+async fn a_database_whose_content_is_replaced_is_written_anew_with_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, backup) = (directory.path().join("s.db"), directory.path().join("backup.db"));
+    let store = open(&path);
+    let epoch = store.load().await.unwrap().epoch;
+    let numbered = |number, name| Commit {
+        number,
+        ..full_commit(epoch, name)
+    };
+    store.commit(&numbered(1, "1")).await.unwrap();
+    let tool = rusqlite::Connection::open(&path).unwrap();
+    let sql = format!("VACUUM INTO '{}'", backup.display());
+    tool.execute_batch(&sql).unwrap();
+    store.commit(&numbered(2, "2")).await.unwrap();
+    let sql = format!(
+        "ATTACH '{}' AS backup; BEGIN;
+         DELETE FROM states; INSERT INTO states SELECT * FROM backup.states;
+         DELETE FROM outbox; INSERT INTO outbox SELECT * FROM backup.outbox;
+         DELETE FROM meta; INSERT INTO meta SELECT * FROM backup.meta; COMMIT",
+        backup.display()
+    );
+    tool.execute_batch(&sql).unwrap();
+    store.commit(&numbered(3, "3")).await.unwrap();
+    drop((store, tool));
+    assert_eq!(content(&load(&path).await), [["1", "2", "3"]; 3]);
+}
+
+#[tokio::test]
+async fn a_newer_database_that_replaces_the_one_in_use_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, other) = (directory.path().join("s.db"), directory.path().join("other.db"));
+    let store = open(&path);
+    let epoch = store.load().await.unwrap().epoch;
+    store.commit(&one_state(epoch, "a", 1)).await.unwrap();
+    let newer = "PRAGMA application_id = 1634757998; PRAGMA user_version = 9; CREATE TABLE later (x)";
+    rusqlite::Connection::open(&other)
+        .unwrap()
+        .execute_batch(newer)
+        .unwrap();
+    let before = fs::read(&other).unwrap();
+    fs::rename(&other, &path).unwrap();
+    let error = store.commit(&one_state(epoch, "b", 1)).await.unwrap_err();
+    assert!(error.one_line().contains("written by a newer apmon"), "{error}");
+    drop(store);
+    assert_eq!(fs::read(&path).unwrap(), before);
 }
 
 #[tokio::test]

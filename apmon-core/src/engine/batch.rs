@@ -20,6 +20,26 @@ pub(super) struct Batch {
     pub(super) monitors: Vec<usize>,
 }
 
+/// The parts of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Split {
+    /// Commits of their own, in order.
+    pub(super) parts: Vec<Batch>,
+    /// What is in none of them.
+    pub(super) rest: Batch,
+    /// What it is, and why.
+    pub(super) too_large: Vec<TooLarge>,
+}
+
+/// Something that belongs together and exceeds the limits alone.
+#[derive(Debug)]
+pub(super) struct TooLarge {
+    /// The name of the monitor, or the key of the record.
+    pub(super) name: String,
+    pub(super) items: usize,
+    pub(super) bytes: usize,
+}
+
 /// What must be written together: the state of a monitor and its notifications.
 #[derive(Default)]
 struct Unit {
@@ -30,6 +50,13 @@ struct Unit {
 }
 
 impl Unit {
+    /// The name of the monitor.
+    fn name(&self) -> String {
+        let state = self.state.iter().map(|(name, _)| name);
+        let entries = self.entries.iter().map(|entry| &entry.notification.monitor);
+        state.chain(entries).next().cloned().unwrap_or_default()
+    }
+
     fn items(&self) -> usize {
         usize::from(self.state.is_some()) + self.entries.len()
     }
@@ -63,10 +90,10 @@ impl Batch {
         }
     }
 
-    /// Splits the batch so that each part is within the limits, as far as that is possible: a
-    /// monitor's state is never separated from its notifications. The history goes with the
-    /// first part, the end of a pass with the last.
-    pub(super) fn split(mut self, limits: StoreLimits) -> Vec<Self> {
+    /// Splits the batch so that each part is within the limits. A monitor's state is never
+    /// separated from its notifications; if they exceed the limits, they are in no part. The
+    /// history goes with the first part, the end of a pass with the last.
+    pub(super) fn split(mut self, limits: StoreLimits) -> Split {
         let Commit {
             states,
             outbox,
@@ -77,12 +104,15 @@ impl Batch {
         } = &self.commit;
         let items = states.len() + outbox.len() + settled.len() + forget.len() + records.len();
         if limits.bytes.is_none() && limits.items.is_none_or(|most| items <= most) {
-            return vec![self];
+            return Split {
+                parts: vec![self],
+                ..Split::default()
+            };
         }
         let pass = self.commit.pass.take();
         let mut parts = Parts {
             limits,
-            done: Vec::new(),
+            split: Split::default(),
             part: Self {
                 commit: Commit {
                     history: mem::take(&mut self.commit.history),
@@ -95,25 +125,28 @@ impl Batch {
         };
         for (key, record) in mem::take(&mut self.commit.records) {
             let bytes = OVERHEAD + key.len() + record.as_ref().map_or(0, |record| record.json.len());
-            parts.add(1, bytes, |part| part.commit.records.push((key, record)));
+            let name = key.clone();
+            parts.add(name, 1, bytes, |part| part.commit.records.push((key, record)));
         }
         for name in mem::take(&mut self.commit.forget) {
-            parts.add(1, name.len(), |part| part.commit.forget.push(name));
+            parts.add(name.clone(), 1, name.len(), |part| part.commit.forget.push(name));
         }
         // States of running monitors come last in each part.
         let settled = mem::take(&mut self.commit.settled);
         let (retired, running): (Vec<Unit>, Vec<Unit>) =
             self.units().into_iter().partition(|unit| unit.index.is_none());
         for unit in retired.into_iter().chain(running) {
-            parts.add(unit.items(), unit.bytes(), |part| part.take(unit));
+            parts.add(unit.name(), unit.items(), unit.bytes(), |part| part.take(unit));
         }
         for key in settled {
-            parts.add(1, key.len(), |part| part.commit.settled.push(key));
+            parts.add(key.clone(), 1, key.len(), |part| part.commit.settled.push(key));
         }
         let mut last = parts.part;
         last.commit.pass = pass;
-        parts.done.push(last);
-        parts.done
+        if !last.commit.is_empty() {
+            parts.split.parts.push(last);
+        }
+        parts.split
     }
 
     fn take(&mut self, unit: Unit) {
@@ -151,19 +184,24 @@ impl Batch {
 /// The parts of a batch, filled one after the other.
 struct Parts {
     limits: StoreLimits,
-    done: Vec<Batch>,
+    split: Split,
     part: Batch,
     items: usize,
     bytes: usize,
 }
 
 impl Parts {
-    fn add(&mut self, items: usize, bytes: usize, fill: impl FnOnce(&mut Batch)) {
+    fn add(&mut self, name: String, items: usize, bytes: usize, fill: impl FnOnce(&mut Batch)) {
+        let limits = self.limits;
         let is_over = |limit: Option<usize>, sum: usize| limit.is_some_and(|most| sum > most);
-        let is_full =
-            is_over(self.limits.items, self.items + items) || is_over(self.limits.bytes, self.bytes + bytes);
-        if is_full && self.items > 0 {
-            self.done.push(mem::take(&mut self.part));
+        let is_over =
+            |items: usize, bytes: usize| is_over(limits.items, items) || is_over(limits.bytes, bytes);
+        if is_over(items, bytes) {
+            self.split.too_large.push(TooLarge { name, items, bytes });
+            return fill(&mut self.split.rest);
+        }
+        if is_over(self.items + items, self.bytes + bytes) && self.items > 0 {
+            self.split.parts.push(mem::take(&mut self.part));
             (self.items, self.bytes) = (0, 0);
         }
         self.items += items;

@@ -323,6 +323,11 @@ impl Deliveries {
         self.outbox.commit_ended(unsaved, succeeded);
     }
 
+    /// Takes back what no commit held.
+    pub(super) fn take_back(&mut self, unsaved: Unsaved) {
+        self.outbox.take_back(unsaved);
+    }
+
     /// Sends from memory, because the store does not answer.
     pub(super) fn send_from_memory(&mut self) {
         self.outbox.send_from_memory();

@@ -8,6 +8,7 @@ mod acting;
 mod ending;
 mod held;
 mod request;
+mod status;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -28,9 +29,8 @@ use super::{
     monitors::Monitors,
     persistence::{CommitEnd, Persistence},
     plan::Plan,
-    runtime::{CheckPhase, DueAction},
+    runtime::DueAction,
     self_monitor::SelfMonitor,
-    status::{ChecksStatus, MonitorSnapshot, SiteStatus, StatusSnapshot, millis},
     task::{self, CompletedCheck, HeartbeatSource, TaskResult},
     update::Update,
 };
@@ -219,6 +219,7 @@ impl Dispatcher {
             self.report_notified(&waited);
             self.start_deliveries(now);
         }
+        self.persistence.forget(self.monitors.forget_old(now));
         let commit = self
             .persistence
             .commit(&self.monitors, &mut self.delivery, now.mono);
@@ -458,45 +459,6 @@ impl Dispatcher {
     fn report_notified(&self, notifications: &[Notification]) {
         for notification in notifications {
             (self.shared.events)(&Event::Notified(notification));
-        }
-    }
-
-    /// The data for a status. Ten thousand monitors cost a millisecond: their data is shared,
-    /// and converted elsewhere.
-    fn snapshot(&mut self) -> StatusSnapshot {
-        let now = self.shared.clock.now();
-        let (channels, outbox) = self.delivery.status(now);
-        let runtimes = self.monitors.iter();
-        let missed = runtimes.clone().map(|runtime| runtime.missed).sum::<u64>();
-        let lateness = &self.report.lateness;
-        let monitors = runtimes.map(|runtime| MonitorSnapshot {
-            monitor: runtime.monitor.clone(),
-            state: runtime.state.clone(),
-            device: runtime.device.clone(),
-            checking: runtime.check_phase != CheckPhase::Idle,
-            next_check: runtime.check_at(),
-            next_reminder: runtime.reminder,
-        });
-        StatusSnapshot {
-            now,
-            monitors: monitors.collect(),
-            site: SiteStatus {
-                site: self.context.site.clone(),
-                at: now.wall,
-                started: Some(self.started),
-                no_notify: self.context.routes.is_off(),
-                unsaved: self.persistence.is_failing(),
-                checks: Some(ChecksStatus {
-                    ended: lateness.count(),
-                    missed: self.report.missed + missed,
-                    late_p50_ms: millis(lateness.quantile(0.5)),
-                    late_p99_ms: millis(lateness.quantile(0.99)),
-                    late_max_ms: millis(lateness.max()),
-                }),
-                monitors: Vec::new(),
-                channels,
-                outbox,
-            },
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     agenda::Agenda,
+    retired::Retired,
     runtime::{CheckPhase, DueAction, MonitorRef, MonitorRuntime},
     task::CheckTask,
 };
@@ -22,7 +23,7 @@ use crate::{
         route,
         schedule::{self, Grid},
     },
-    state::{MonitorState, OwnState, RETENTION_AFTER_REMOVAL},
+    state::{MonitorState, OwnState},
     store::RecentByMonitor,
     time::{Mono, Now},
 };
@@ -33,7 +34,7 @@ pub(super) struct Monitors {
     by_name: HashMap<String, usize>,
     free: Vec<usize>,
     /// States of monitors that are not running.
-    retired: BTreeMap<String, Arc<MonitorState>>,
+    retired: Retired,
     agenda: Agenda,
     /// Monitors whose check waits for a permit.
     waiting: VecDeque<usize>,
@@ -55,7 +56,7 @@ impl Monitors {
             runtimes: Vec::new(),
             by_name: HashMap::new(),
             free: Vec::new(),
-            retired: stored,
+            retired: Retired::new(stored),
             agenda: Agenda::default(),
             waiting: VecDeque::new(),
             running: 0,
@@ -120,37 +121,14 @@ impl Monitors {
         self.retired.insert(name, state);
     }
 
-    /// Takes the states that were never retired properly: their monitors left the site file
-    /// while no engine ran.
+    /// Takes the states that were never retired properly.
     pub(super) fn take_unretired(&mut self) -> Vec<(String, Arc<MonitorState>)> {
-        let left = |(_, state): &(&String, &Arc<MonitorState>)| state.own.removed_at.is_none();
-        let names: Vec<String> = self
-            .retired
-            .iter()
-            .filter(left)
-            .map(|(name, _)| name.clone())
-            .collect();
-        let states = names
-            .into_iter()
-            .filter_map(|name| self.retired.remove_entry(&name));
-        states.collect()
+        self.retired.take_unretired()
     }
 
     /// Forgets the states of monitors that were removed long ago, and returns their names.
     pub(super) fn forget_old(&mut self, now: Now) -> Vec<String> {
-        let is_old = |state: &MonitorState| {
-            let removed = state.own.removed_at;
-            removed.is_some_and(|at| now.mono.since(now.mono_of(at)) >= RETENTION_AFTER_REMOVAL)
-        };
-        let mut forgotten = Vec::new();
-        self.retired.retain(|name, state| {
-            let is_old = is_old(state);
-            if is_old {
-                forgotten.push(name.clone());
-            }
-            !is_old
-        });
-        forgotten
+        self.retired.forget_old(now)
     }
 
     /// The names of running monitors.

@@ -52,6 +52,8 @@ pub(super) struct Outbox {
     writing: HashSet<String>,
     /// Whether the store does not answer, so that new entries are sent from memory.
     from_memory: bool,
+    /// Counts the entries, to order those that were decided at the same moment.
+    inserted: u64,
 }
 
 /// The result of a delivery attempt.
@@ -80,6 +82,7 @@ impl Outbox {
             settled: Vec::new(),
             writing: HashSet::new(),
             from_memory: false,
+            inserted: 0,
         }
     }
 
@@ -147,6 +150,7 @@ impl Outbox {
             false => entry.attempts,
         };
         let fallback = self.fallbacks.get(&entry.channel);
+        self.inserted += 1;
         let position = queue.insert(Item {
             fallback_done: is_fallback_done(&entry, fallback),
             entry,
@@ -156,6 +160,7 @@ impl Outbox {
             deferred,
             held: false,
             decided,
+            inserted: self.inserted,
             expires,
             tries,
             outage_ended: false,

@@ -1,6 +1,8 @@
 //! Persistence: what is not on disk yet, gathered so that many checks share one commit, and the
 //! commit in progress.
 
+mod oversized;
+
 use std::{
     collections::{BTreeSet, VecDeque},
     mem,
@@ -10,10 +12,12 @@ use std::{
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 
+use self::oversized::Oversized;
 use super::{
-    batch::Batch,
+    batch::{Batch, Split},
     delivery::Deliveries,
     monitors::Monitors,
+    outbox::Unsaved,
     task::{self, TaskResult},
     update::{Publisher, Update},
 };
@@ -44,6 +48,8 @@ pub(super) struct Persistence {
     /// The number of the last commit.
     number: u64,
     limits: StoreLimits,
+    /// Whether no other owner can take over as long as this one runs.
+    is_exclusive: bool,
     keeps_history: bool,
     /// Indexes of monitors whose state changed.
     dirty: BTreeSet<usize>,
@@ -59,6 +65,8 @@ pub(super) struct Persistence {
     in_flight: Option<CommitInFlight>,
     /// The rest of a commit that was too large for the store: commits of their own, in order.
     parts: VecDeque<Batch>,
+    /// What no commit can hold.
+    oversized: Oversized,
     /// Whether the store fails; this has been logged.
     failing: bool,
 }
@@ -67,8 +75,8 @@ pub(super) struct Persistence {
 struct CommitInFlight {
     started: Mono,
     notifications: Vec<Notification>,
-    /// Whether an attempt was left in doubt: nothing is sent until the store has answered,
-    /// since another owner may have taken over.
+    /// Whether an attempt was left in doubt: the same commit is tried again, and nothing is
+    /// built on it.
     in_doubt: bool,
     /// The commit in doubt, between two attempts, and the moment of the next one.
     again: Option<(Batch, Mono)>,
@@ -94,6 +102,7 @@ impl Persistence {
     pub(super) fn new(store: Arc<dyn StateStore>, shard: u32, epoch: u64, publisher: Publisher) -> Self {
         Self {
             keeps_history: store.keeps_history(),
+            is_exclusive: store.is_exclusive(),
             limits: store.limits(),
             store,
             publisher,
@@ -101,6 +110,7 @@ impl Persistence {
             epoch,
             number: 0,
             parts: VecDeque::new(),
+            oversized: Oversized::default(),
             dirty: BTreeSet::new(),
             extra: Commit::default(),
             notifications: Vec::new(),
@@ -127,6 +137,8 @@ impl Persistence {
         if let Some(index) = index {
             self.dirty.remove(&index);
         }
+        // It may have been forgotten, added and removed again since the last commit.
+        self.extra.forget.retain(|forgotten| *forgotten != name);
         self.extra.states.push((name, state));
     }
 
@@ -186,6 +198,16 @@ impl Persistence {
         self.failing
     }
 
+    /// Whether the state of a monitor is too large for the store.
+    pub(super) fn has_oversized(&self) -> bool {
+        self.oversized.is_any()
+    }
+
+    /// Takes the notifications to report that are sent although the store cannot hold them.
+    pub(super) fn take_released(&mut self) -> Vec<Notification> {
+        self.oversized.take_released()
+    }
+
     /// Whether a commit is in progress.
     pub(super) fn is_committing(&self) -> bool {
         self.in_flight.is_some()
@@ -199,14 +221,20 @@ impl Persistence {
     /// When the next commit is due, or the one in progress will have taken too long.
     pub(super) fn wake_at(&self, delivery: &Deliveries) -> Option<Mono> {
         match &self.in_flight {
-            Some(CommitInFlight {
-                again: Some((_, again)),
-                ..
-            }) => Some(*again),
-            Some(in_flight) if in_flight.stalled || in_flight.in_doubt => None,
-            Some(in_flight) => Some(in_flight.started.plus(STALL_AFTER)),
+            Some(in_flight) => {
+                let again = in_flight.again.as_ref().map(|(_, again)| *again);
+                let stalls = (!in_flight.stalled && !self.waits_in_doubt(in_flight))
+                    .then(|| in_flight.started.plus(STALL_AFTER));
+                again.into_iter().chain(stalls).min()
+            }
             None => self.commit_at(delivery),
         }
+    }
+
+    /// Whether nothing may be sent before the store has answered: another owner may have taken
+    /// over.
+    fn waits_in_doubt(&self, in_flight: &CommitInFlight) -> bool {
+        in_flight.in_doubt && !self.is_exclusive
     }
 
     fn commit_at(&self, delivery: &Deliveries) -> Option<Mono> {
@@ -219,7 +247,8 @@ impl Persistence {
             _ => AT_ONCE,
         };
         // A new notification does not wait for a failing store: it is sent from memory.
-        let pause = self.not_before.filter(|_| self.notifications.is_empty());
+        let pauses = [self.not_before, self.oversized.again()].into_iter().flatten();
+        let pause = pauses.max().filter(|_| self.notifications.is_empty());
         Some(at.max(pause.unwrap_or(at)))
     }
 
@@ -227,6 +256,7 @@ impl Persistence {
     pub(super) fn flush(&mut self) {
         self.urgent = true;
         self.not_before = None;
+        self.oversized.flush();
         if let Some((_, again)) = self.in_flight.as_mut().and_then(|it| it.again.as_mut()) {
             *again = AT_ONCE;
         }
@@ -234,10 +264,16 @@ impl Persistence {
 
     /// Continues without a store that does not answer: whatever waits for it is sent from
     /// memory, and so is everything that follows until it answers. Returns the notifications
-    /// that waited, if the commit in progress has just become too slow.
+    /// that waited, if the commit in progress has just become too slow, or those that the store
+    /// cannot hold.
     pub(super) fn stall(&mut self, delivery: &mut Deliveries, now: Now) -> Option<Vec<Notification>> {
+        let released = self.take_released();
+        if !released.is_empty() {
+            return Some(released);
+        }
+        let waits = self.waits_in_doubt(self.in_flight.as_ref()?);
         let in_flight = self.in_flight.as_mut()?;
-        if in_flight.in_doubt || in_flight.stalled || in_flight.started.plus(STALL_AFTER) > now.mono {
+        if waits || in_flight.stalled || in_flight.started.plus(STALL_AFTER) > now.mono {
             return None;
         }
         in_flight.stalled = true;
@@ -259,9 +295,13 @@ impl Persistence {
             Some(in_flight) => in_flight.again.take_if(|(_, again)| *again <= now)?.0,
             None => {
                 self.commit_at(delivery).filter(|at| *at <= now)?;
-                let notifications = mem::take(&mut self.notifications);
                 let batch = self.gather(monitors, delivery);
-                self.parts = batch.split(self.limits).into();
+                let split = batch.split(self.limits);
+                let notifications = self.set_aside(split, delivery, now);
+                let Some(first) = self.next_part() else {
+                    self.oversized.release(notifications);
+                    return None;
+                };
                 self.in_flight = Some(CommitInFlight {
                     started: now,
                     notifications,
@@ -269,7 +309,7 @@ impl Persistence {
                     again: None,
                     stalled: false,
                 });
-                self.next_part()?
+                first
             }
         };
         Some(task::commit(Arc::clone(&self.store), batch))
@@ -300,6 +340,31 @@ impl Persistence {
             })
             .collect();
         Batch { commit, monitors }
+    }
+
+    /// Takes the parts of a commit, and sets aside what none of them can hold: the next commit
+    /// tries it again. Returns the notifications that wait for these parts.
+    fn set_aside(&mut self, split: Split, delivery: &mut Deliveries, now: Mono) -> Vec<Notification> {
+        let Split {
+            parts,
+            mut rest,
+            too_large,
+        } = split;
+        self.parts = parts.into();
+        let mut notifications = mem::take(&mut self.notifications);
+        self.oversized.set_names(&too_large, self.limits);
+        self.oversized.hold(&mut notifications, now);
+        let unsaved = rest.take_unsaved();
+        let (due, waiting) = self.oversized.divide(unsaved.entries, now);
+        if !due.is_empty() {
+            delivery.commit_ended(Unsaved::entries(due), false);
+        }
+        delivery.take_back(Unsaved {
+            entries: waiting,
+            settled: unsaved.settled,
+        });
+        self.take_back(rest);
+        notifications
     }
 
     /// The next part of the commit in progress, under an id of its own.
@@ -350,9 +415,11 @@ impl Persistence {
             && (is_unknown || in_flight.in_doubt)
         {
             in_flight.in_doubt = true;
-            in_flight.stalled = false;
             in_flight.again = Some((batch, now.mono.plus(RETRY_PAUSE)));
-            delivery.wait_for_store();
+            if !self.is_exclusive {
+                in_flight.stalled = false;
+                delivery.wait_for_store();
+            }
             self.report_failure(&error.one_line(), now);
             return CommitEnd::InDoubt;
         }
@@ -390,11 +457,8 @@ impl Persistence {
 
     fn report_failure(&mut self, reason: &str, now: Now) {
         if !mem::replace(&mut self.failing, true) {
-            match self
-                .in_flight
-                .as_ref()
-                .is_some_and(|in_flight| in_flight.in_doubt)
-            {
+            let in_flight = self.in_flight.as_ref();
+            match in_flight.is_some_and(|in_flight| self.waits_in_doubt(in_flight)) {
                 true => tracing::error!("{reason}; nothing is sent until the store answers"),
                 false => tracing::error!(
                     "state cannot be saved ({reason}); monitoring and alerting continue from memory"

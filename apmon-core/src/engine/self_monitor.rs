@@ -48,6 +48,8 @@ pub(super) enum HealthProblem {
     LateChecks(Duration),
     /// State is not being saved.
     StateUnsaved,
+    /// The state of a monitor is too large for the store.
+    StateTooLarge,
     /// A notification has not been delivered for this long.
     StuckNotification(Duration),
 }
@@ -158,6 +160,9 @@ impl SelfMonitor {
         if persistence.is_failing() || persistence.is_stalled() {
             return Some(HealthProblem::StateUnsaved);
         }
+        if persistence.has_oversized() {
+            return Some(HealthProblem::StateTooLarge);
+        }
         let stuck = delivery.stuck_since().map(|since| now.mono.since(since));
         stuck
             .filter(|stuck| *stuck >= STUCK)
@@ -209,6 +214,7 @@ impl fmt::Display for HealthProblem {
             Self::NoChecks => f.write_str("nothing has been checked yet"),
             Self::LateChecks(lag) => write!(f, "checks start {:.1} secs late", lag.as_secs_f64()),
             Self::StateUnsaved => f.write_str("state cannot be saved"),
+            Self::StateTooLarge => f.write_str("the state of a monitor is too large for the store"),
             Self::StuckNotification(by) => write!(
                 f,
                 "a notification has not been delivered for {}",

@@ -180,10 +180,14 @@ pub(super) async fn recent(store: Arc<dyn StateStore>) -> TaskResult {
     TaskResult::Recent(results.await.unwrap_or(Err(StoreError::Stopped)))
 }
 
-/// Passes a batch to the store.
+/// Passes a batch to the store. After a panic nobody knows what the store has done.
 pub(super) async fn commit(store: Arc<dyn StateStore>, batch: Batch) -> TaskResult {
     let commit = AssertUnwindSafe(async { store.commit(&batch.commit).await }).catch_unwind();
-    let result = commit.await.unwrap_or(Err(StoreError::Stopped));
+    let result = commit.await.unwrap_or_else(|panic| {
+        Err(StoreError::Unknown {
+            reason: format!("the store panicked: {}", panic_text(&*panic)),
+        })
+    });
     TaskResult::Commit {
         batch: Box::new(batch),
         result,

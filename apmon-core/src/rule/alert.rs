@@ -256,12 +256,13 @@ pub fn removed(context: &RuleContext, watch: &Watch, state: &mut MonitorState, n
         state: StateChange::Urgent,
         ..Effects::default()
     };
-    incidents(&mut effects, &StateBefore::of(&before), state);
+    let before = StateBefore::of(&before);
+    incidents(&mut effects, &before, state);
+    address(&mut effects, notification, context, &watch.policy, state);
     if context.keeps_history {
-        let rows = record::removal(&watch.name, &before, notification.is_some(), now);
+        let rows = record::removal(&effects, &watch.name, &before, now);
         effects.history = Some(Box::new(rows));
     }
-    address(&mut effects, notification, context, &watch.policy, state);
     effects
 }
 

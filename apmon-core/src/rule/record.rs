@@ -24,6 +24,7 @@ pub(super) struct StateBefore {
     pub(super) incident: Option<String>,
     reason: Option<String>,
     notifications: u32,
+    alarm_started: Option<Timestamp>,
     pub(super) unknown_since: Option<Timestamp>,
     pub(super) unknown_incident: Option<String>,
     alarms_off_since: Option<Timestamp>,
@@ -35,6 +36,7 @@ impl StateBefore {
             incident: state.own.incident.clone(),
             reason: state.error_reason.clone().filter(|_| state.health().is_down()),
             notifications: state.notified_count,
+            alarm_started: state.last_alarm_started,
             unknown_since: state.own.unknown_since,
             unknown_incident: state.own.unknown_incident.clone(),
             alarms_off_since: state.own.alarms_off_since,
@@ -54,44 +56,30 @@ pub(super) fn check(
     let mut rows = Records::default();
     rows.results.push_back(result(state, watch, check, is_pass, now));
     stretches(&mut rows, &watch.name, &before, state, now);
-    let outage = |id: String, ended: Option<Timestamp>, notifications: u32| Incident {
+    ends(&mut rows, effects, &watch.name, &before, now);
+    // Outages are recorded whether or not notifications are sent; everything else is an
+    // incident once a notification is sent.
+    let began = state
+        .own
+        .incident
+        .clone()
+        .filter(|_| effects.transition == Some(Transition::Outage));
+    rows.incidents.extend(began.map(|id| Incident {
         id,
         monitor: watch.name.clone(),
         kind: IncidentKind::Outage,
         started: state.last_alarm_started.unwrap_or(now.wall),
-        ended,
+        ended: None,
         reason: state.error_reason.clone(),
-        notifications,
-    };
-    // Outages are recorded whether or not notifications are sent; everything else is an
-    // incident once a notification is sent.
-    let notifications = || {
-        effects
-            .notifications
-            .iter()
-            .map(|addressed| &addressed.notification)
-    };
-    let incident = match effects.transition {
-        Some(Transition::Outage) => state
-            .own
-            .incident
-            .clone()
-            .map(|id| outage(id, None, state.notified_count)),
-        Some(Transition::Recovery) => before.incident.clone().map(|id| {
-            let notified =
-                notifications().any(|notification| notification.kind == NotificationKind::Recovery);
-            Incident {
-                reason: before.reason.clone(),
-                ..outage(id, Some(now.wall), before.notifications + u32::from(notified))
-            }
-        }),
-        _ => None,
-    };
-    rows.incidents.extend(incident);
-    for notification in notifications() {
+        notifications: state.notified_count,
+    }));
+    let notifications = effects
+        .notifications
+        .iter()
+        .map(|addressed| &addressed.notification);
+    for notification in notifications {
         let (started, reason) = match &notification.kind {
-            NotificationKind::Outage | NotificationKind::Recovery => continue,
-            NotificationKind::Known => (before.unknown_since, None),
+            NotificationKind::Outage | NotificationKind::Recovery | NotificationKind::Known => continue,
             NotificationKind::Unknown => (state.own.unknown_since, state.error_reason.as_deref()),
             _ => (None, None),
         };
@@ -142,27 +130,41 @@ pub(super) fn reminder(notification: &Notification, reason: Option<&str>, now: N
     rows
 }
 
-/// The rows of a monitor's removal: the end of its outage, whether or not it is reported.
-pub(super) fn removal(monitor: &str, before: &MonitorState, notified: bool, now: Now) -> Records {
+/// The rows of a monitor's removal: the ends of its incidents, whether or not they are reported.
+pub(super) fn removal(effects: &Effects, monitor: &str, before: &StateBefore, now: Now) -> Records {
     let mut rows = Records::default();
-    stretches(
-        &mut rows,
-        monitor,
-        &StateBefore::of(before),
-        &MonitorState::default(),
-        now,
-    );
-    let incident = before.own.incident.clone().filter(|_| before.health().is_down());
-    rows.incidents.extend(incident.map(|id| Incident {
-        id,
-        monitor: monitor.to_owned(),
-        kind: IncidentKind::Outage,
-        started: before.last_alarm_started.unwrap_or(now.wall),
-        ended: Some(now.wall),
-        reason: before.error_reason.clone(),
-        notifications: before.notified_count + u32::from(notified),
-    }));
+    stretches(&mut rows, monitor, before, &MonitorState::default(), now);
+    ends(&mut rows, effects, monitor, before, now);
     rows
+}
+
+/// Adds the ends of the incidents that ended, whether or not a notification reports them.
+fn ends(rows: &mut Records, effects: &Effects, monitor: &str, before: &StateBefore, now: Now) {
+    for id in &effects.ended {
+        let is_reported = effects.notifications.iter().any(|addressed| {
+            let notification = &addressed.notification;
+            notification.incident == *id && notification.kind.ends_incident()
+        });
+        let (kind, started, reason, notifications) = match before.unknown_incident.as_ref() == Some(id) {
+            // It exists since its notification; the reason it began with stays.
+            true => (IncidentKind::Unknown, before.unknown_since, None, 1),
+            false => (
+                IncidentKind::Outage,
+                before.alarm_started,
+                before.reason.clone(),
+                before.notifications,
+            ),
+        };
+        rows.incidents.push_back(Incident {
+            id: id.clone(),
+            monitor: monitor.to_owned(),
+            kind,
+            started: started.unwrap_or(now.wall),
+            ended: Some(now.wall),
+            reason,
+            notifications: notifications + u32::from(is_reported),
+        });
+    }
 }
 
 /// Adds the stretches that ended.
@@ -192,11 +194,8 @@ fn incident_of(
     reason: Option<&str>,
     now: Now,
 ) -> Incident {
-    let over = notification.kind.ends_outage()
-        || matches!(
-            notification.kind,
-            NotificationKind::Known | NotificationKind::Notice(_)
-        );
+    // Ends have rows of their own.
+    let over = matches!(notification.kind, NotificationKind::Notice(_));
     let reason = match (&notification.kind, reason) {
         // Its text is all there is.
         (NotificationKind::Notice(_), None) => Some(notification.text.clone()),

@@ -47,6 +47,7 @@ pub enum StoreAnswer {
 pub struct MemoryStore {
     answers: Script<StoreAnswer>,
     keeps_history: bool,
+    is_exclusive: bool,
     limits: StoreLimits,
     content: Mutex<Content>,
 }
@@ -78,6 +79,15 @@ impl MemoryStore {
         })
     }
 
+    /// Creates an empty store that no other owner can take over.
+    #[must_use]
+    pub fn exclusive() -> Arc<Self> {
+        Arc::new(Self {
+            is_exclusive: true,
+            ..Self::default()
+        })
+    }
+
     /// Creates an empty store that announces these limits, and fails a commit of more items.
     #[must_use]
     pub fn with_limits(limits: StoreLimits) -> Arc<Self> {
@@ -105,13 +115,7 @@ impl MemoryStore {
     /// What is stored. Unlike [`StateStore::load`], this claims nothing.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let mut snapshot = locked(&self.content).snapshot.clone();
-        for state in snapshot.monitors.values_mut() {
-            if state.mono != MonoTimes::default() {
-                Arc::make_mut(state).mono = MonoTimes::default();
-            }
-        }
-        snapshot
+        locked(&self.content).stored()
     }
 
     /// Changes what is stored, between two processes.
@@ -174,6 +178,17 @@ fn failed(reason: &str) -> StoreError {
 }
 
 impl Content {
+    /// A copy of what is stored, without what belongs to one process.
+    fn stored(&self) -> Snapshot {
+        let mut snapshot = self.snapshot.clone();
+        for state in snapshot.monitors.values_mut() {
+            if state.mono != MonoTimes::default() {
+                Arc::make_mut(state).mono = MonoTimes::default();
+            }
+        }
+        snapshot
+    }
+
     /// Applies a commit, unless it is of an older owner or has been applied already.
     fn store(&mut self, commit: &Commit) -> Result<(), StoreError> {
         if commit.epoch != self.snapshot.epoch {
@@ -228,12 +243,11 @@ impl Content {
 #[async_trait]
 impl StateStore for MemoryStore {
     async fn load(&self) -> Result<Snapshot, StoreError> {
-        {
-            let mut content = locked(&self.content);
-            content.snapshot.epoch += 1;
-            content.number = 0;
-        }
-        Ok(self.snapshot())
+        // Under one lock: of two owners that load at once, each gets an epoch of its own.
+        let mut content = locked(&self.content);
+        content.snapshot.epoch += 1;
+        content.number = 0;
+        Ok(content.stored())
     }
 
     async fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
@@ -282,6 +296,10 @@ impl StateStore for MemoryStore {
 
     fn keeps_history(&self) -> bool {
         self.keeps_history
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self.is_exclusive
     }
 
     fn limits(&self) -> StoreLimits {

@@ -13,7 +13,7 @@ use super::read::{self, ReadError};
 use crate::{
     file::{
         beside, corrupt_name, damaged, directory, display, io_error, is_missing, make_directory,
-        newer_version, sync_directory,
+        newer_version, open_directory, sync_names,
     },
     model::Loaded,
 };
@@ -33,6 +33,8 @@ pub(crate) struct JsonFile {
     /// The file at `path` is damaged and could not be set aside; it must not
     /// replace `.old`.
     damaged: bool,
+    /// Makes the names in a directory durable; only tests set another function.
+    sync_names: fn(&File) -> io::Result<()>,
 }
 
 /// What reading one of the names found.
@@ -50,26 +52,37 @@ impl JsonFile {
             old: beside(path, ".old"),
             link: beside(path, ".old.tmp"),
             damaged: false,
+            sync_names,
         }
     }
 
     /// Replaces the file. At every moment `path` is a complete file, and `.old`
     /// the one before.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] if the file was replaced, but may not be after a crash; after any
+    /// other error it was not.
     pub(crate) fn replace(
         &mut self,
         content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
-        self.write_new(content)
+        let opened = self
+            .write_new(content)
             .and_then(|()| self.keep_old())
-            .and_then(|()| {
-                fs::rename(&self.new, &self.path).map_err(|error| io_error("rename", &self.new, error))
+            .and_then(|()| open_directory(&self.path))
+            .and_then(|opened| {
+                fs::rename(&self.new, &self.path).map_err(|error| io_error("rename", &self.new, error))?;
+                Ok(opened)
             })
             .inspect_err(|_| {
                 // Half a file would only take up space on a full disk.
                 let _ = fs::remove_file(&self.new);
             })?;
         self.damaged = false;
-        sync_directory(&self.path)
+        let synced = opened.as_ref().map_or(Ok(()), self.sync_names);
+        synced.map_err(|error| StoreError::Unknown {
+            reason: io_error("sync", directory(&self.path), error).one_line(),
+        })
     }
 
     /// Streams the content, so that a large site's file is never in memory whole.
@@ -243,5 +256,39 @@ fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_whose_new_name_may_not_survive_a_crash_is_in_doubt_and_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s.json");
+        let mut file = JsonFile::new(&path);
+        let write = |file: &mut JsonFile, text: &str| file.replace(|out| out.write_all(text.as_bytes()));
+        write(&mut file, "1").unwrap();
+        file.sync_names = |_| Err(io::Error::from_raw_os_error(5));
+        let error = write(&mut file, "2").unwrap_err();
+        assert!(matches!(error, StoreError::Unknown { .. }), "{error}");
+        assert!(error.one_line().contains("(sync "), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "2");
+        file.sync_names = sync_names;
+        write(&mut file, "2").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "2");
+    }
+
+    #[test]
+    fn a_file_that_was_not_replaced_is_not_in_doubt() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s.json");
+        // Nothing can be renamed over a directory that is not empty.
+        fs::create_dir_all(path.join("x")).unwrap();
+        let mut file = JsonFile::new(&path);
+        file.damaged = true;
+        let error = file.replace(|out| out.write_all(b"1")).unwrap_err();
+        assert!(matches!(error, StoreError::Io { step: "rename", .. }), "{error}");
     }
 }

@@ -1,8 +1,9 @@
 //! Reading a database, also while a daemon writes it.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, HashMap, VecDeque},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -15,11 +16,16 @@ use apmon_core::{
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use super::{open, schema, table, value};
+use super::{
+    open::{self, FileId},
+    schema, table, value,
+};
 use crate::file;
 
 /// A reader of a [`SqliteStore`](crate::SqliteStore)'s database, also while a
-/// daemon writes it. It never writes. Each call sees a consistent state.
+/// daemon writes it. It never writes. Each call sees a consistent state. A
+/// reader that is kept open notices that a newer apmon has migrated the
+/// database, or that another one has replaced it.
 ///
 /// ```no_run
 /// use apmon_store::History;
@@ -33,10 +39,31 @@ use crate::file;
 /// ```
 #[derive(Debug)]
 pub struct History {
+    path: PathBuf,
+    opened: RefCell<Opened>,
+}
+
+/// An open database.
+#[derive(Debug)]
+struct Opened {
     connection: Connection,
-    path: std::path::PathBuf,
+    file_id: Option<FileId>,
     /// Version of the content; an older database is read without updating it.
     version: i64,
+}
+
+impl Opened {
+    fn new(path: &Path) -> Result<Self, StoreError> {
+        std::fs::File::open(path).map_err(|error| file::io_error("read", path, error))?;
+        let file_id = FileId::of(path);
+        let connection = open::to_read(path).map_err(|error| open::sqlite_error("open", path, error))?;
+        let version = open::version_of(&connection, path)?;
+        Ok(Self {
+            connection,
+            file_id,
+            version,
+        })
+    }
 }
 
 impl History {
@@ -46,13 +73,9 @@ impl History {
     /// When the database does not exist or cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
-        std::fs::File::open(path).map_err(|error| file::io_error("read", path, error))?;
-        let connection = open::to_read(path).map_err(|error| open::sqlite_error("open", path, error))?;
-        let version = open::version_of(&connection, path)?;
         Ok(Self {
-            connection,
+            opened: RefCell::new(Opened::new(path)?),
             path: path.to_owned(),
-            version,
         })
     }
 
@@ -61,9 +84,8 @@ impl History {
     /// # Errors
     /// When the database cannot be read.
     pub fn states(&self) -> Result<BTreeMap<String, MonitorState>, StoreError> {
-        let states = self.list(&table::select_states(self.version), params![], |row| {
-            Ok((row.get(0)?, state(row)?))
-        })?;
+        let sql = |version| Some(table::select_states(version));
+        let states = self.list_by_version(sql, params![], |row| Ok((row.get(0)?, state(row)?)))?;
         Ok(states.into_iter().collect())
     }
 
@@ -150,11 +172,9 @@ impl History {
     /// # Errors
     /// When the database cannot be read.
     pub fn watched(&self, monitor: &str) -> Result<Option<Coverage>, StoreError> {
-        if self.version < schema::STRETCHES {
-            return Ok(None);
-        }
-        let watched = self.list(
-            "SELECT since, last, max_gap FROM watched WHERE name = ?1 AND since IS NOT NULL",
+        let sql = "SELECT since, last, max_gap FROM watched WHERE name = ?1 AND since IS NOT NULL";
+        let watched = self.list_by_version(
+            |version| (version >= schema::STRETCHES).then(|| sql.to_owned()),
             params![monitor],
             |row| {
                 Ok(Coverage {
@@ -172,8 +192,8 @@ impl History {
     /// # Errors
     /// When the database cannot be read.
     pub fn state(&self, monitor: &str) -> Result<Option<MonitorState>, StoreError> {
-        let sql = format!("{} WHERE name = ?1", table::select_states(self.version));
-        let state = self.list(&sql, params![monitor], state)?;
+        let sql = |version| Some(format!("{} WHERE name = ?1", table::select_states(version)));
+        let state = self.list_by_version(sql, params![monitor], state)?;
         Ok(state.into_iter().next())
     }
 
@@ -182,12 +202,10 @@ impl History {
     /// # Errors
     /// When the database cannot be read.
     pub fn stretches(&self, monitor: &str, from: Timestamp) -> Result<Vec<Stretch>, StoreError> {
-        if self.version < schema::STRETCHES {
-            return Ok(Vec::new());
-        }
-        self.list(
-            "SELECT monitor, kind, started, ended FROM stretches WHERE monitor = ?1 AND ended > ?2
-             ORDER BY started, rowid",
+        let sql = "SELECT monitor, kind, started, ended FROM stretches WHERE monitor = ?1 AND ended > ?2
+             ORDER BY started, rowid";
+        self.list_by_version(
+            |version| (version >= schema::STRETCHES).then(|| sql.to_owned()),
             params![monitor, value::micros(from)],
             stretch,
         )
@@ -203,19 +221,20 @@ impl History {
         monitor: Option<&str>,
         span: &Span,
     ) -> Result<Vec<PortChangeRecord>, StoreError> {
-        if self.version < schema::MEMORIES {
-            return Ok(Vec::new());
-        }
-        let notified = match self.version < schema::NOTIFIED {
-            true => "told",
-            false => "notified",
-        };
-        let changes = self.list(
-            &format!(
+        let sql = |version| {
+            let notified = match version < schema::NOTIFIED {
+                true => "told",
+                false => "notified",
+            };
+            let sql = format!(
                 "SELECT monitor, at, port_index, port, kind, before, after, {notified} FROM port_changes
                  WHERE {} AND at BETWEEN ?2 AND ?3 ORDER BY at, rowid",
                 of(monitor)
-            ),
+            );
+            (version >= schema::MEMORIES).then_some(sql)
+        };
+        let changes = self.list_by_version(
+            sql,
             params![monitor, value::micros(*span.start()), value::micros(*span.end())],
             port_change,
         )?;
@@ -254,33 +273,7 @@ impl History {
     /// # Errors
     /// When the database cannot be read.
     pub fn recent(&self, most: usize) -> Result<BTreeMap<String, Vec<CheckResult>>, StoreError> {
-        self.read_recent(most)
-            .map_err(|error| open::sqlite_error("read", &self.path, error))
-    }
-
-    /// Reads row by row: there may be a million.
-    fn read_recent(&self, most: usize) -> rusqlite::Result<BTreeMap<String, Vec<CheckResult>>> {
-        let mut statement = self.connection.prepare(
-            "SELECT '', at, verdict, latency, NULL, name FROM results JOIN watched ON id = monitor
-             ORDER BY monitor, number",
-        )?;
-        let mut rows = statement.query([])?;
-        let mut recent = BTreeMap::new();
-        let (mut monitor, mut last) = (String::new(), VecDeque::new());
-        while let Some(row) = rows.next()? {
-            let name = row.get_ref(5)?.as_str()?;
-            if name != monitor {
-                let results = std::mem::take(&mut last).into();
-                recent.insert(std::mem::replace(&mut monitor, name.to_owned()), results);
-            }
-            if last.len() == most {
-                last.pop_front();
-            }
-            last.push_back(result(row)?);
-        }
-        recent.insert(monitor, last.into());
-        recent.retain(|_, results: &mut Vec<_>| !results.is_empty());
-        Ok(recent)
+        self.read(|connection, _| read_recent(connection, most))
     }
 
     /// Deliveries in `span`, about one monitor or all; oldest first.
@@ -303,14 +296,70 @@ impl History {
         &self,
         sql: &str,
         parameters: impl rusqlite::Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
-        let all = || -> rusqlite::Result<Vec<T>> {
-            let mut statement = self.connection.prepare(sql)?;
-            statement.query_map(parameters, read)?.collect()
-        };
-        all().map_err(|error| open::sqlite_error("read", &self.path, error))
+        self.list_by_version(|_| Some(sql.to_owned()), parameters, row)
     }
+
+    /// Lists rows; the query depends on the version of the content, which may have none of them.
+    fn list_by_version<T>(
+        &self,
+        sql: impl FnOnce(i64) -> Option<String>,
+        parameters: impl rusqlite::Params,
+        row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.read(|connection, version| match sql(version) {
+            None => Ok(Vec::new()),
+            Some(sql) => connection.prepare(&sql)?.query_map(parameters, row)?.collect(),
+        })
+    }
+
+    /// Reads in one transaction, from a database that was opened in its present version.
+    fn read<T>(&self, read: impl FnOnce(&Connection, i64) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let failed = |error| open::sqlite_error("read", &self.path, error);
+        let mut opened = self.opened.borrow_mut();
+        let file_id = FileId::of(&self.path);
+        if file_id.is_some() && file_id != opened.file_id {
+            *opened = Opened::new(&self.path)?;
+        }
+        loop {
+            let known = opened.version;
+            let transaction = opened.connection.unchecked_transaction().map_err(failed)?;
+            let version: i64 = transaction
+                .query_row("PRAGMA user_version", [], |row| row.get(0))
+                .map_err(failed)?;
+            if version == known {
+                return read(&transaction, version).map_err(failed);
+            }
+            drop(transaction);
+            *opened = Opened::new(&self.path)?;
+        }
+    }
+}
+
+/// Reads row by row: there may be a million.
+fn read_recent(connection: &Connection, most: usize) -> rusqlite::Result<BTreeMap<String, Vec<CheckResult>>> {
+    let mut statement = connection.prepare(
+        "SELECT '', at, verdict, latency, NULL, name FROM results JOIN watched ON id = monitor
+         ORDER BY monitor, number",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut recent = BTreeMap::new();
+    let (mut monitor, mut last) = (String::new(), VecDeque::new());
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(5)?.as_str()?;
+        if name != monitor {
+            let results = std::mem::take(&mut last).into();
+            recent.insert(std::mem::replace(&mut monitor, name.to_owned()), results);
+        }
+        if last.len() == most {
+            last.pop_front();
+        }
+        last.push_back(result(row)?);
+    }
+    recent.insert(monitor, last.into());
+    recent.retain(|_, results: &mut Vec<_>| !results.is_empty());
+    Ok(recent)
 }
 
 const INCIDENT: &str = "id, monitor, kind, label, started, ended, reason, messages";

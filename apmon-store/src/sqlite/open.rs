@@ -180,11 +180,7 @@ pub(super) fn to_write(path: &Path) -> Result<(Connection, Option<FileId>), Stor
     let failed = |step| move |error| sqlite_error(step, path, error);
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed("open"))?;
     let kind = schema::kind_of(&connection).map_err(failed("open"))?;
-    let version = match kind {
-        Kind::Ours(version) => version,
-        Kind::Empty => 0,
-        Kind::Foreign => return Err(damaged(path, FOREIGN)),
-    };
+    let version = version(&kind, path)?;
     // The answer is the mode in use, which may be another one.
     connection
         .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
@@ -239,6 +235,24 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     ) || matches!(error, rusqlite::Error::SqliteFailure(error, Some(text))
         if error.code == ErrorCode::Unknown && text.starts_with("no such "))
+}
+
+/// Whether a transaction may be in the database although its `COMMIT` failed with this error:
+/// the last step, syncing the file, may have failed after all of it was written.
+pub(super) fn may_be_stored(error: &rusqlite::Error) -> bool {
+    let is_refused = matches!(
+        code(error),
+        Some(
+            // The end of the transaction found no room.
+            ErrorCode::DiskFull
+                | ErrorCode::ReadOnly
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::ConstraintViolation
+        )
+    );
+    // A damaged database is set aside, whatever it contains.
+    !is_refused && !is_damage(error)
 }
 
 /// [`is_damage`] for an error made by [`sqlite_error`].

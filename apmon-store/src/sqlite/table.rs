@@ -90,12 +90,7 @@ fn read_with(connection: &Connection, place: &str, select: &str) -> rusqlite::Re
             Err(error) => return Err(error),
         }
     }
-    model.epoch = number(connection, "epoch")?
-        .and_then(|epoch| u64::try_from(epoch).ok())
-        .unwrap_or(0);
-    model.number = number(connection, "commit")?
-        .and_then(|number| u64::try_from(number).ok())
-        .unwrap_or(0);
+    (model.epoch, model.number) = last_commit(connection)?;
     read_records(connection, &mut model, &mut warnings)?;
     let ended = number(connection, "pass_ended")?.and_then(|at| Timestamp::from_microsecond(at).ok());
     let took = number(connection, "pass_took")?.and_then(|took| u64::try_from(took).ok());
@@ -104,6 +99,15 @@ fn read_with(connection: &Connection, place: &str, select: &str) -> rusqlite::Re
     model.foreign = json_meta(connection, "foreign")?;
     let warnings = warnings.into_list();
     Ok(Loaded { model, warnings })
+}
+
+/// Epoch and number of the last commit.
+pub(super) fn last_commit(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
+    let count = |key| -> rusqlite::Result<u64> {
+        let stored = number(connection, key)?;
+        Ok(stored.and_then(|stored| u64::try_from(stored).ok()).unwrap_or(0))
+    };
+    Ok((count("epoch")?, count("commit")?))
 }
 
 /// Reads a row of `states` without its memory.

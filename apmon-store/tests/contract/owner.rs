@@ -1,6 +1,8 @@
 //! Ownership: epochs, claims, and commits whose answer was lost.
 
-use apmon_core::{Commit, StoreError};
+use std::{sync::Barrier, thread};
+
+use apmon_core::{Commit, Snapshot, StateStore, StoreError};
 
 use crate::{Home, state, states};
 
@@ -63,27 +65,71 @@ pub(crate) async fn a_claim_refuses_the_owner_before_it(home: &dyn Home) {
     );
 }
 
+/// Owners that claim and write at the same time, each on a thread of its own.
+const RACERS: usize = 3;
+/// How often each of them does so, one time right after the other.
+const TURNS: usize = 10;
+
 pub(crate) async fn of_owners_that_claim_at_once_one_may_write(home: &dyn Home) {
-    // First without a file, then with one.
-    for round in 0..2 {
-        let stores = [home.open(), home.open(), home.open()];
-        let mut epochs = Vec::new();
-        for store in &stores {
-            epochs.push(store.load().await.unwrap().epoch);
-        }
-        for turn in 0..2 {
-            let mut accepted = Vec::new();
-            for (store, epoch) in stores.iter().zip(&epochs) {
-                match store.commit(&states(*epoch, &[("a", turn)])).await {
-                    Ok(()) => accepted.push(*epoch),
-                    Err(StoreError::Superseded { .. }) => {}
-                    Err(error) => panic!("{error}"),
-                }
+    // The first round finds no file.
+    for round in 0..home.rounds() {
+        let stores: [_; RACERS] = std::array::from_fn(|_| home.open());
+        let start = Barrier::new(RACERS);
+        let mut claims = thread::scope(|scope| {
+            let racers = stores
+                .iter()
+                .map(|store| scope.spawn(|| claim_and_write(&**store, &start)));
+            let racers: Vec<_> = racers.collect();
+            let claims = racers.into_iter().flat_map(|racer| racer.join().unwrap());
+            claims.collect::<Vec<_>>()
+        });
+        claims.sort_by_key(|claim| claim.loaded.epoch);
+        for (n, older) in claims.iter().enumerate() {
+            for newer in &claims[n + 1..] {
+                let epochs = (older.loaded.epoch, newer.loaded.epoch);
+                assert!(epochs.0 < epochs.1, "round {round}: {epochs:?} was granted twice");
+                // What was written before the newer claim was read by it; later, nothing was.
+                let is_known = newer.loaded.monitors.contains_key(&older.monitor);
+                assert_eq!(is_known, older.was_accepted, "round {round}: {epochs:?}");
             }
-            let newest = *epochs.iter().max().unwrap();
-            assert_eq!(accepted, [newest], "round {round}, turn {turn}");
+        }
+        assert!(
+            claims.last().unwrap().was_accepted,
+            "round {round}: the newest owner"
+        );
+        let stored = home.open().load().await.unwrap().monitors;
+        for claim in &claims {
+            let is_stored = stored.contains_key(&claim.monitor);
+            assert_eq!(is_stored, claim.was_accepted, "round {round}");
         }
     }
+}
+
+/// What an owner loaded, the monitor whose state it wrote, and whether that was accepted.
+struct Claim {
+    loaded: Snapshot,
+    monitor: String,
+    was_accepted: bool,
+}
+
+fn claim_and_write(store: &dyn StateStore, start: &Barrier) -> Vec<Claim> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let claim = async || {
+        let loaded = store.load().await.unwrap();
+        let monitor = format!("of epoch {}", loaded.epoch);
+        let was_accepted = match store.commit(&states(loaded.epoch, &[(&monitor, 1)])).await {
+            Ok(()) => true,
+            Err(StoreError::Superseded { .. }) => false,
+            Err(error) => panic!("{error}"),
+        };
+        Claim {
+            loaded,
+            monitor,
+            was_accepted,
+        }
+    };
+    start.wait();
+    (0..TURNS).map(|_| runtime.block_on(claim())).collect()
 }
 
 pub(crate) async fn each_load_grants_a_newer_epoch(home: &dyn Home) {

@@ -52,12 +52,12 @@ fn names(batch: &Batch) -> Vec<&str> {
 
 #[test]
 fn a_commit_within_the_limits_is_not_split() {
-    assert_eq!(batch().split(StoreLimits::default()).len(), 1);
+    assert_eq!(batch().split(StoreLimits::default()).parts.len(), 1);
     let limits = StoreLimits {
         items: Some(17),
         ..StoreLimits::default()
     };
-    let parts = batch().split(limits);
+    let parts = batch().split(limits).parts;
     assert_eq!(parts.len(), 1);
     assert_eq!((names(&parts[0]).len(), &*parts[0].monitors), (5, &[7, 8, 9][..]));
 }
@@ -74,11 +74,12 @@ fn the_state_of_a_monitor_stays_with_its_notifications() {
             ..StoreLimits::default()
         },
         StoreLimits {
-            items: Some(1),
+            items: Some(3),
             ..StoreLimits::default()
         },
     ] {
-        let parts = batch().split(limits);
+        let Split { parts, too_large, .. } = batch().split(limits);
+        assert!(too_large.is_empty(), "{limits:?}");
         assert!(parts.len() >= 5, "{limits:?}: {} parts", parts.len());
         let mut seen = Vec::new();
         for part in &parts {
@@ -102,4 +103,27 @@ fn the_state_of_a_monitor_stays_with_its_notifications() {
         assert_eq!((last.pass.is_some(), last.settled.len()), (true, 1));
         assert!(parts[0].commit.pass.is_none());
     }
+}
+
+#[test]
+fn what_is_too_large_alone_is_in_no_part_and_the_rest_is() {
+    let mut batch = batch();
+    batch.commit.outbox.extend([entry("b", 3), entry("old", 3)]);
+    let limits = StoreLimits {
+        items: Some(3),
+        ..StoreLimits::default()
+    };
+    let split = batch.split(limits);
+    let stored: Vec<&str> = split.parts.iter().flat_map(names).collect();
+    assert_eq!(stored, ["gone", "a", "c"]);
+    assert_eq!(names(&split.rest), ["old", "b"]);
+    assert_eq!(
+        (&*split.rest.monitors, split.rest.commit.outbox.len()),
+        (&[8][..], 6)
+    );
+    let too_large = split.too_large.iter();
+    let too_large: Vec<_> = too_large.map(|it| (it.name.as_str(), it.items)).collect();
+    assert_eq!(too_large, [("old", 4), ("b", 4)]);
+    let settled = split.parts.iter().map(|part| part.commit.settled.len());
+    assert_eq!(settled.sum::<usize>(), 1);
 }

@@ -91,8 +91,10 @@ impl Dispatcher {
                     self.tasks.spawn(commit);
                 }
             }
+            let released = self.persistence.take_released();
+            self.report_notified(&released);
             // Notifications that cannot be saved get their only chance now.
-            if self.persistence.is_failing() {
+            if self.persistence.is_failing() || self.persistence.has_oversized() {
                 for attempt in self.delivery.start_final(now) {
                     self.tasks.spawn(attempt.run());
                 }

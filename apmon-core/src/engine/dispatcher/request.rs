@@ -243,9 +243,8 @@ impl Dispatcher {
     }
 
     /// Retires the states of monitors that are no longer in the site file: their outages are
-    /// ended, and they are kept for a while and then deleted.
+    /// ended, and they are kept for a while.
     pub(super) fn retire_missing(&mut self, now: Now) {
-        self.persistence.forget(self.monitors.forget_old(now));
         for (name, state) in self.monitors.take_unretired() {
             let watch = Watch {
                 policy: state.own.last_policy(),

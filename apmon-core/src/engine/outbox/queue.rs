@@ -64,6 +64,8 @@ pub(super) struct Item {
     pub(super) held: bool,
     /// When it was decided; steps of the wall clock do not change it.
     pub(super) decided: Mono,
+    /// Its number among the entries of all channels, in the order of their insertion.
+    pub(super) inserted: u64,
     pub(super) expires: Mono,
     /// Failed attempts since the last reload, by which entries take turns; a refused entry
     /// counts as one.
@@ -134,6 +136,9 @@ impl ChannelQueue {
             return self.append(item);
         };
         let tail = self.items.split_off(&before);
+        // Otherwise an entry would wait for its next attempt, half an hour after a refusal, before
+        // the fallback gets it.
+        let for_fallback = self.for_fallback.split_off(&before);
         for (position, item) in &tail {
             self.unindex(*position, item);
         }
@@ -144,6 +149,9 @@ impl ChannelQueue {
             let new = self.append(item);
             if in_flight == Some(old) {
                 self.in_flight = Some(new);
+            }
+            if for_fallback.contains(&old) {
+                self.for_fallback.insert(new);
             }
         }
         position

@@ -3,7 +3,10 @@
 use std::{collections::HashSet, mem};
 
 use super::{ChannelQueue, Outbox, queue::Item};
-use crate::notification::OutboxEntry;
+use crate::{
+    notification::{Notification, OutboxEntry},
+    time::Mono,
+};
 
 /// The part of a commit that the outbox contributes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -12,6 +15,25 @@ pub(in crate::engine) struct Unsaved {
     pub(in crate::engine) entries: Vec<OutboxEntry>,
     /// Keys of entries that are finished.
     pub(in crate::engine) settled: Vec<String>,
+}
+
+/// A copy of an entry for a commit.
+pub(super) struct UnsavedEntry {
+    entry: OutboxEntry,
+    /// Whether a commit held it before.
+    stored: bool,
+    /// When it was decided, and its number among those of that moment.
+    order: (Mono, u64),
+}
+
+impl Unsaved {
+    /// Entries of which none is finished.
+    pub(in crate::engine) fn entries(entries: Vec<OutboxEntry>) -> Self {
+        Self {
+            entries,
+            settled: Vec::new(),
+        }
+    }
 }
 
 impl Outbox {
@@ -44,17 +66,17 @@ impl Outbox {
         !self.settled.is_empty() || self.queues.values().any(ChannelQueue::has_unsaved)
     }
 
-    /// Takes what the next commit must hold.
+    /// Takes what the next commit must hold. The entries of all channels are in the order of
+    /// their decisions, which a store keeps.
     pub(in crate::engine) fn take_unsaved(&mut self) -> Unsaved {
-        let mut entries = Vec::new();
-        for (entry, stored) in self.queues.values_mut().flat_map(ChannelQueue::take_unsaved) {
-            if !stored {
-                self.writing.insert(entry.key());
-            }
-            entries.push(entry);
+        let queues = self.queues.values_mut();
+        let mut unsaved: Vec<UnsavedEntry> = queues.flat_map(ChannelQueue::take_unsaved).collect();
+        unsaved.sort_by_key(|it| it.order);
+        for it in unsaved.iter().filter(|it| !it.stored) {
+            self.writing.insert(it.entry.key());
         }
         Unsaved {
-            entries,
+            entries: unsaved.into_iter().map(|it| it.entry).collect(),
             settled: mem::take(&mut self.settled),
         }
     }
@@ -80,6 +102,20 @@ impl Outbox {
             self.settled.retain(|key| !written.contains(key));
             self.settled.splice(..0, unsaved.settled);
         }
+    }
+
+    /// Takes back what no commit held: the next one is to hold it, and entries that were not sent
+    /// yet still wait.
+    pub(in crate::engine) fn take_back(&mut self, unsaved: Unsaved) {
+        for entry in &unsaved.entries {
+            self.writing.remove(&entry.key());
+            if let Some(queue) = self.queues.get_mut(&entry.channel)
+                && let Some(position) = queue.position_of(&entry.notification)
+            {
+                queue.mark_unsaved(position);
+            }
+        }
+        self.settled.splice(..0, unsaved.settled);
     }
 
     /// Lets everything be sent from memory, also what is still to come, because the store does
@@ -119,26 +155,24 @@ impl ChannelQueue {
         !self.unsaved.is_empty()
     }
 
-    /// Copies the entries that changed for a commit, in order; each with whether it was in one
-    /// before.
-    pub(super) fn take_unsaved(&mut self) -> impl Iterator<Item = (OutboxEntry, bool)> {
+    /// Copies the entries that changed for a commit.
+    pub(super) fn take_unsaved(&mut self) -> impl Iterator<Item = UnsavedEntry> {
         let positions = mem::take(&mut self.unsaved).into_iter();
         positions.filter_map(|position| {
             let item = self.items.get_mut(&position)?;
             item.unsaved = false;
-            Some((item.entry.clone(), item.stored))
+            Some(UnsavedEntry {
+                entry: item.entry.clone(),
+                stored: item.stored,
+                order: (item.decided, item.inserted),
+            })
         })
     }
 
     /// Ends the commit that held this entry, which may be sent now: it is on disk, or it could
     /// not be written.
     pub(super) fn commit_ended(&mut self, entry: &OutboxEntry, succeeded: bool) {
-        let notification = &entry.notification;
-        let is_it = |position: &u64| {
-            let item = self.items.get(position);
-            item.is_some_and(|item| item.entry.notification.id == notification.id)
-        };
-        let Some(position) = self.positions(&notification.incident).into_iter().find(is_it) else {
+        let Some(position) = self.position_of(&entry.notification) else {
             return; // it is finished
         };
         self.release_held(position);
@@ -146,6 +180,14 @@ impl ChannelQueue {
             Some(item) if succeeded => item.stored = true,
             _ => self.mark_unsaved(position),
         }
+    }
+
+    fn position_of(&self, notification: &Notification) -> Option<u64> {
+        let is_it = |position: &u64| {
+            let item = self.items.get(position);
+            item.is_some_and(|item| item.entry.notification.id == notification.id)
+        };
+        self.positions(&notification.incident).into_iter().find(is_it)
     }
 
     fn release_held(&mut self, position: u64) {

@@ -1,3 +1,4 @@
+mod fallback;
 mod saving;
 
 use jiff::Timestamp;

@@ -94,3 +94,24 @@ fn a_held_notification_is_not_sent_because_another_is_accepted() {
     assert_eq!(outbox.wake_at(), Some(at(20)));
     assert_eq!(started(&mut outbox, 20), ["i-1-c"]);
 }
+
+#[test]
+fn the_notifications_of_all_channels_are_stored_in_the_order_of_their_decisions() {
+    let mut outbox = empty();
+    let decided_at = |channel: &str, incident: &str, secs: i64| {
+        let mut entry = entry(channel, incident, 1, Outage);
+        entry.notification.at = now(secs).wall;
+        entry
+    };
+    outbox.push(decided_at("phone", "i", 1), now(1));
+    outbox.push(decided_at("mail", "i", 1), now(1));
+    outbox.push(decided_at("phone", "j", 1), now(1));
+    outbox.push(decided_at("mail", "k", 2), now(2));
+    // From a channel that is gone.
+    outbox.push_decided(decided_at("mail", "h", 0), at(0), now(2));
+    let keys = written(&outbox.take_unsaved());
+    assert_eq!(
+        keys,
+        ["h-1-mail", "i-1-phone", "i-1-mail", "j-1-phone", "k-1-mail"]
+    );
+}

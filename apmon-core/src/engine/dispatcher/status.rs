@@ -1,0 +1,48 @@
+//! The data for a status.
+
+use super::Dispatcher;
+use crate::engine::{
+    runtime::CheckPhase,
+    status::{ChecksStatus, MonitorSnapshot, SiteStatus, StatusSnapshot, millis},
+};
+
+impl Dispatcher {
+    /// The data for a status. Ten thousand monitors cost a millisecond: their data is shared,
+    /// and converted elsewhere.
+    pub(super) fn snapshot(&mut self) -> StatusSnapshot {
+        let now = self.shared.clock.now();
+        let (channels, outbox) = self.delivery.status(now);
+        let runtimes = self.monitors.iter();
+        let missed = runtimes.clone().map(|runtime| runtime.missed).sum::<u64>();
+        let lateness = &self.report.lateness;
+        let monitors = runtimes.map(|runtime| MonitorSnapshot {
+            monitor: runtime.monitor.clone(),
+            state: runtime.state.clone(),
+            device: runtime.device.clone(),
+            checking: runtime.check_phase != CheckPhase::Idle,
+            next_check: runtime.check_at(),
+            next_reminder: runtime.reminder,
+        });
+        StatusSnapshot {
+            now,
+            monitors: monitors.collect(),
+            site: SiteStatus {
+                site: self.context.site.clone(),
+                at: now.wall,
+                started: Some(self.started),
+                no_notify: self.context.routes.is_off(),
+                unsaved: self.persistence.is_failing() || self.persistence.has_oversized(),
+                checks: Some(ChecksStatus {
+                    ended: lateness.count(),
+                    missed: self.report.missed + missed,
+                    late_p50_ms: millis(lateness.quantile(0.5)),
+                    late_p99_ms: millis(lateness.quantile(0.99)),
+                    late_max_ms: millis(lateness.max()),
+                }),
+                monitors: Vec::new(),
+                channels,
+                outbox,
+            },
+        }
+    }
+}
