@@ -104,7 +104,8 @@ pub enum Received {
 }
 
 impl Updates {
-    /// Waits for the next update; `None` once the engine has ended.
+    /// Waits for the next update; `None` once the engine has ended and all its handles are
+    /// dropped.
     pub async fn next(&mut self) -> Option<Received> {
         match self.0.recv().await {
             Ok(update) => Some(Received::Update(update)),

@@ -50,9 +50,9 @@ pub struct WebhookOptions {
     pub request_method: Option<RequestMethod>,
     /// How the text is encoded. JSON needs POST.
     pub request_encoding: Option<RequestEncoding>,
-    /// A text before the encoded notification.
+    /// Text that precedes the encoded text of the notification.
     pub request_prefix: Option<Secret>,
-    /// A text after the encoded notification.
+    /// Text that follows the encoded text of the notification.
     pub request_suffix: Option<Secret>,
     /// A service that apmon knows, instead of the options above.
     pub preset: Option<PresetName>,

@@ -29,16 +29,16 @@ pub struct TlsOptions {
     /// Whether a certificate outside its dates is accepted. Default no.
     #[serde(default)]
     pub ignore_ssl_expiry: bool,
-    /// Whether the certificate must be signed by an authority this machine trusts,
-    /// and name the host. Default: the site's, else no; a pinned monitor is
-    /// verified only if this option is set on it. (An addition.)
+    /// Whether the certificate must be issued for the host by an authority that
+    /// this machine trusts. Default: the site's, else no; a monitor with a pin is
+    /// verified only if it sets this option itself. (An addition.)
     pub ssl_verify: Option<bool>,
-    /// A PEM file of the authorities to trust instead of the system's, or the
-    /// server's own certificate. Relative to the site file. Default: the site's.
-    /// Needs `ssl_verify`. (An addition.)
+    /// A PEM file of authorities that are trusted instead of the system's; it may
+    /// also contain the server's own certificate. The path is relative to the site
+    /// file. Default: the site's. Needs `ssl_verify`. (An addition.)
     pub ssl_ca_file: Option<Text>,
-    /// Warn when the certificate expires within this many days. Default: the
-    /// site's, else no warning. (An addition.)
+    /// A certificate that expires within this many days causes a warning. Default:
+    /// the site's, else no warning. (An addition.)
     pub ssl_expiry_warn_days: Option<Count>,
 }
 
