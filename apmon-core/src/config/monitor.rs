@@ -59,7 +59,7 @@ pub struct MonitorOptions {
     /// Whether notifications about this monitor are sent. Default: the site's
     /// value, else yes.
     pub alarms: Option<bool>,
-    /// Whether these notifications are also sent by e-mail. Default yes.
+    /// Whether notifications about this monitor are also sent by e-mail. Default yes.
     pub email: Option<bool>,
     /// Whether the monitor appears on pages and charts. Default yes.
     pub display: Option<bool>,
