@@ -9,7 +9,7 @@ use super::Tls;
 
 /// Follows `"ssl_verify" `.
 const NO_AUTHORITIES: &str =
-    "finds no authorities on this machine; install ca-certificates or name an ssl_ca_file";
+    "needs certificate authorities, but this machine has none; install ca-certificates or set ssl_ca_file";
 
 /// Options of kinds that speak TLS, in addition to their own.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -28,16 +28,16 @@ pub struct TlsOptions {
     /// Whether a certificate outside its dates is accepted. Default no.
     #[serde(default)]
     pub ignore_ssl_expiry: bool,
-    /// Whether the certificate must be signed by an authority this machine trusts,
-    /// and name the host. Default: the site's, else no; a pinned monitor is
+    /// Whether the certificate must be issued for the host by an authority that
+    /// this machine trusts. Default: the site's value, else no; a pinned monitor is
     /// verified only if this option is set on it. (An addition.)
     pub ssl_verify: Option<bool>,
-    /// A PEM file of the authorities to trust instead of the system's, or the
-    /// server's own certificate. Relative to the site file. Default: the site's.
-    /// Needs `ssl_verify`. (An addition.)
+    /// A PEM file of the authorities to trust instead of the system's, or of the
+    /// server's own certificate. The path is relative to the site file. Default: the
+    /// site's value. Needs `ssl_verify`. (An addition.)
     pub ssl_ca_file: Option<Text>,
-    /// Warn when the certificate expires within this many days. Default: the
-    /// site's, else no warning. (An addition.)
+    /// A certificate that expires within this many days causes a warning. Default:
+    /// the site's value, else no warning. (An addition.)
     pub ssl_expiry_warn_days: Option<Count>,
 }
 
@@ -120,7 +120,7 @@ impl TlsOptions {
         if missing.is_none() && !pinned && !verify {
             section.hint(
                 "address",
-                "is neither pinned nor verified: the server's identity is not checked (apmon pin, or ssl_verify: yes)",
+                "is neither pinned nor verified, so the server's identity is not checked; use apmon pin, or set ssl_verify: yes",
             );
         }
         let trust = Trust {
