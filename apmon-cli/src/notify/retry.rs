@@ -28,7 +28,7 @@ pub(super) struct RetryArgs {
     /// Only this channel: its id, e.g. webhook:hooks.example.com, or its `name`.
     #[arg(value_name = "CHANNEL")]
     channel: Option<String>,
-    /// The state file, where the daemon was given one.
+    /// State file, if the daemon was started with -s.
     #[arg(short, long, value_name = "FILE")]
     statefile: Option<PathBuf>,
 }
@@ -126,8 +126,11 @@ fn known(wanted: Option<&str>, channels: BTreeSet<String>, snapshot: &Snapshot) 
         return Ok(());
     }
     let listed = match known.is_empty() {
-        true => "there are none".to_owned(),
-        false => format!("there are {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+        true => "the site has no channels".to_owned(),
+        false => format!(
+            "known channels: {}",
+            known.into_iter().collect::<Vec<_>>().join(", ")
+        ),
     };
     anyhow::bail!("no such channel: {}; {}", printable(wanted), printable(&listed))
 }
