@@ -23,7 +23,8 @@ use crate::{
 /// sends due notifications and exits; run it from cron. `apmon run` keeps running.
 ///
 /// Exit status of a pass: 0 all sites ran, whatever their state; 1 a site could
-/// not run (file, lock, state) or lost notifications, the others ran; 2 usage error.
+/// not run (file, lock, state) or lost notifications, but the others ran; 2 usage
+/// error.
 #[derive(Parser)]
 #[command(
     name = "apmon",

@@ -7,7 +7,7 @@ mod systemd;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use apmon_core::Handle;
+use apmon_core::{Handle, text::printable};
 use clap::Args;
 use tokio::{
     sync::{broadcast, watch},
@@ -179,7 +179,12 @@ async fn until_stopped(
             },
             // A supervisor ends only on request: anything else is a bug.
             ended = sites.join_next() => {
-                tracing::error!("the supervisor of a site ended unexpectedly (this is a bug): {ended:?}");
+                let how = match ended {
+                    Some(Err(error)) => error.to_string(),
+                    Some(Ok(config)) => printable(&config.display().to_string()).into_owned(),
+                    None => "all sites".to_owned(),
+                };
+                tracing::error!("the supervisor of a site ended unexpectedly (this is a bug): {how}");
                 return ExitCode::FAILURE;
             }
         }

@@ -35,7 +35,7 @@ pub(crate) struct HistoryArgs {
     /// Number of days to show, including today.
     #[arg(long, value_name = "N", default_value_t = HISTORY_DAYS, value_parser = clap::value_parser!(u32).range(1..=3660))]
     days: u32,
-    /// Database, if the daemon was given one.
+    /// Database, if the daemon was started with -s.
     #[arg(short, long, value_name = "FILE")]
     statefile: Option<PathBuf>,
     /// Show changes at switch ports instead.
@@ -108,7 +108,7 @@ pub(crate) fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
     if let (true, Some(monitor), false) = (sites.is_empty(), monitor, code == ExitCode::FAILURE) {
         let hint = nearest(monitor, others.iter().map(String::as_str));
         let hint = hint.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
-        anyhow::bail!("no history of a monitor \"{monitor}\"{hint}");
+        anyhow::bail!("no history for monitor \"{monitor}\"{hint}");
     }
     let mut out = BufWriter::new(io::stdout().lock());
     let write = match (args.ports, args.json, args.csv) {

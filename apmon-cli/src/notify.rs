@@ -31,17 +31,17 @@ pub(crate) struct NotifyArgs {
 enum Act {
     /// Sends a notification of each kind to the channels of a site file.
     ///
-    /// Outage, reminder, recovery; unknown, known; no longer monitored.
-    /// They are composed and sent like real notifications, with one attempt
-    /// each. The requests and responses are shown, with *** for every secret.
-    /// Exit status: 0 if all were accepted or there are no channels; 1 if one
-    /// was not accepted or CHANNEL does not exist; 2 for wrong usage.
+    /// The kinds are outage, reminder, recovery, unknown, known and no longer
+    /// monitored. They are composed and sent like real notifications, with one
+    /// attempt each. The requests and responses are shown, with *** for every
+    /// secret. Exit status: 0 all were accepted, or there are no channels; 1 one
+    /// was not accepted, or CHANNEL does not exist; 2 usage error.
     Test(TestArgs),
     /// Retries the undelivered notifications of a site now: those that a channel
     /// refused, and those that are waiting for their next attempt.
     ///
     /// The running daemon does so at once. If none is running, the next pass or
-    /// start does. Exit status: 0 if done, 1 if not, 2 for wrong usage.
+    /// start does. Exit status: 0 done, 1 not done, 2 usage error.
     Retry(retry::RetryArgs),
 }
 
@@ -53,7 +53,7 @@ struct TestArgs {
     /// Only this channel: its id, e.g. webhook:hooks.example.com, or its `name`.
     #[arg(value_name = "CHANNEL")]
     channel: Option<String>,
-    /// Log more: -v decisions, -vv every check, -vvv everything.
+    /// Log more: -v state changes, -vv every check, -vvv everything.
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
 }
@@ -192,14 +192,13 @@ async fn test_site(config: &Path, process: &Process, selection: Selection<'_>) -
     Ok(all_taken)
 }
 
-/// `there are webhook:hooks.example.com, mail:ops@example.com`
+/// `known channels: webhook:hooks.example.com, mail:ops@example.com`
 fn known(entries: &[ChannelEntry]) -> String {
     let shown = entries.iter().map(|entry| printable(&entry.id));
     let shown: Vec<_> = shown.collect();
     match shown.is_empty() {
         true => "the site has no channels".to_owned(),
-        false if shown.len() == 1 => format!("there is {}", shown.join(", ")),
-        false => format!("there are {}", shown.join(", ")),
+        false => format!("known channels: {}", shown.join(", ")),
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct CommonArgs {
     pub(crate) threads: Option<u32>,
     /// State file; only with a single CONFIG. A .db file is a SQLite database, any other is JSON.
     /// [default: <CONFIG's stem>.statefile.db in $STATE_DIRECTORY or /var/tmp/APMonitor;
-    /// .statefile.json for a pass where there is no database]
+    /// .statefile.json for a pass if there is no database]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) statefile: Option<PathBuf>,
     /// Check, keep state and print notifications, but send none.

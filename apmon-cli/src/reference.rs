@@ -45,7 +45,7 @@ fn markdown() -> String {
          Sections whose name begins with `x-` are ignored; use them for anchors. `<<` merges sections.\n\
          A value that consists of `${NAME}` alone is taken from the environment; `$${` is a literal `${`.\n\
          Yes is `true t yes y on ok good positive 1`, no is `false f no n off bad fail negative 0`, in any case.\n\
-         `apmon --test-config FILE` checks a file and shows what it means.\n",
+         `apmon --test-config FILE` validates a file and shows the effective values. Options marked (An addition.) are not in APMonitor.\n",
     );
     section(&mut text, "site", "", &schema_for!(SiteOptions));
     let channels = kinds::channels();

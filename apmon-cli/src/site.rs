@@ -172,7 +172,7 @@ pub(crate) fn warnings(file: &SiteFile, threads: Option<u32>) -> Vec<String> {
             .unwrap_or(0);
         let rounds = (file.monitors.len() - 1) / cap.get();
         warnings.push(format!(
-            "{} monitors, at most {cap} checked at once: dead targets may delay others by up to {} secs; without max_threads there is no cap",
+            "{} monitors, at most {cap} checked at once: dead targets may delay others by up to {} secs; without max_threads there is no limit",
             file.monitors.len(),
             rounds as u64 * longest
         ));
@@ -235,7 +235,7 @@ pub(crate) fn has_own_state(
     match before.iter().find(|other| state_path(other, args, mode) == path) {
         None => Ok(()),
         Some(other) => anyhow::bail!(
-            "it does not run beside {}: {} is the state file of another of these site files",
+            "cannot run beside {}: both use the state file {}; rename one of the two site files",
             printable(&other.display().to_string()),
             printable(&path.display().to_string())
         ),

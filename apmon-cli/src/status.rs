@@ -25,7 +25,7 @@ pub(crate) struct StatusArgs {
     /// Site files. [default: all sites whose state is in $STATE_DIRECTORY or /var/tmp/APMonitor]
     #[arg(value_name = "CONFIG")]
     pub(crate) configs: Vec<PathBuf>,
-    /// State file, if the daemon was given one; only with a single CONFIG or none.
+    /// State file, if the daemon was started with -s; only with a single CONFIG or none.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) statefile: Option<PathBuf>,
     /// Print JSON: {"sites": [...]}. Times are UTC.

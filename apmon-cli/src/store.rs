@@ -57,7 +57,10 @@ fn held(locked: Result<Lock, LockError>, state_file: &Path) -> anyhow::Result<Op
     match locked {
         Ok(lock) => Ok(Some(lock)),
         Err(LockError::Io { step, path, source }) if path.symlink_metadata().is_err() => {
-            tracing::debug!("{step} {}: {source}", printable(&path.display().to_string()));
+            tracing::debug!(
+                "cannot {step} {}: {source}",
+                printable(&path.display().to_string())
+            );
             Ok(None)
         }
         // Anything but a regular file is in the way, perhaps on purpose.
@@ -66,13 +69,13 @@ fn held(locked: Result<Lock, LockError>, state_file: &Path) -> anyhow::Result<Op
         {
             may_be_read(state_file)?;
             tracing::warn!(
-                "{step} {}: {source}: continuing without a lock; a second apmon could run this site",
+                "cannot {step} {}: {source}; continuing without a lock: a second apmon could run this site",
                 printable(&path.display().to_string())
             );
             Ok(None)
         }
         Err(error @ LockError::Held { .. }) => {
-            Err(anyhow::Error::from(error).context("another apmon runs this site"))
+            Err(anyhow::Error::from(error).context("another apmon is running this site"))
         }
         Err(error) => Err(error.into()),
     }
@@ -82,7 +85,7 @@ fn held(locked: Result<Lock, LockError>, state_file: &Path) -> anyhow::Result<Op
 fn may_be_read(state_file: &Path) -> anyhow::Result<()> {
     match std::fs::File::open(state_file) {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => anyhow::bail!(
-            "cannot run: neither {} nor its lock may be read by this user: {error}",
+            "cannot run: this user may read neither {} nor its lock: {error}",
             printable(&state_file.display().to_string())
         ),
         _ => Ok(()),

@@ -75,8 +75,8 @@ fn summary(file: &SiteFile, threads: Option<u32>) -> String {
     format!(
         "{}: site {}, {}, {}, max_threads {cap}\n\n{}\n\n\
          Each value is the monitor's own unless marked: * the site's, - the default. Times are in seconds.\n\
-         RETRIES: consecutive failed checks before an outage; RETRY: seconds to the next check; \
-         AFTER: reminders until NOTIFY holds.",
+         RETRIES: consecutive failed checks before an outage; RETRY: seconds from a failed check to the next one; \
+         AFTER: the reminder from which NOTIFY applies.",
         printable(&path),
         printable(&file.name),
         counted(file.monitors.len(), ("monitor", "monitors")),

@@ -354,7 +354,7 @@ fn a_usage_error_is_exit_3() {
         (&["missing.yaml"], "missing.yaml: No such file or directory"),
         (
             &["not a host"],
-            "\"address\" must be a host name, IPv4 or IPv6 address",
+            "\"address\" must be a host name or an IPv4 or IPv6 address",
         ),
     ] {
         let output = lab.run(&[&["check"], arguments].concat());

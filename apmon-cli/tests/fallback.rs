@@ -39,7 +39,7 @@ fn a_refused_notification_goes_to_the_fallback() {
     let outage = daemon.wait_for_out("##### NEW OUTAGE: web");
     let requests = second.wait_for(1);
     assert_eq!(notification_of(&requests[0]), sentence(&outage));
-    daemon.wait_for_err("notification not delivered, it goes to webhook:pager as well: web in HomeLab");
+    daemon.wait_for_err("notification not delivered; it is also sent to webhook:pager: web in HomeLab");
     // The first accepts notifications again: both receive the recovery.
     first.set(Behaviour::Answer(200));
     web.reopen();

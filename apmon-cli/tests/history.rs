@@ -94,7 +94,7 @@ fn the_history_is_read_while_the_daemon_runs() {
     );
     lab.run(&["history", "wen"])
         .assert_code(1)
-        .assert_only_error("no history of a monitor \"wen\"; did you mean \"web\"?");
+        .assert_only_error("no history for monitor \"wen\"; did you mean \"web\"?");
     let whole = lab.run(&["history"]);
     assert!(whole.out[0].starts_with("home: availability"), "{}", whole.text());
     assert!(

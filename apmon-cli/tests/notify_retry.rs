@@ -39,7 +39,7 @@ fn the_daemon_retries_a_refused_notification_on_request() {
     let output = lab.run(&["notify", "retry", "home.yaml", "webhook:example.com"]);
     output
         .assert_code(1)
-        .assert_only_error("home: no such channel: webhook:example.com; there is webhook:127.0.0.1");
+        .assert_only_error("home: no such channel: webhook:example.com; known channels: webhook:127.0.0.1");
     let output = lab.run(&["notify", "retry", "home.yaml", "webhook:127.0.0.1"]);
     output.assert_code(0);
     assert_eq!(output.out, ["home: 1 notification is being retried now"]);
@@ -120,7 +120,7 @@ fn without_a_daemon_the_next_pass_retries_a_refused_notification() {
     assert_eq!(receiver.requests().len(), 1, "half an hour has not passed");
     lab.run(&["notify", "retry", "home.yaml", "mail:x"])
         .assert_code(1)
-        .assert_only_error("no such channel: mail:x; there is webhook:127.0.0.1");
+        .assert_only_error("no such channel: mail:x; known channels: webhook:127.0.0.1");
     let output = lab.run(&["notify", "retry", "home.yaml", "webhook:127.0.0.1"]);
     assert_eq!(
         output.out,

@@ -92,7 +92,7 @@ fn a_test_notification_goes_to_all_webhooks() {
     output.assert_code(1);
     assert_eq!(
         output.out,
-        ["Bad: no channel webhook:elsewhere to test; there are webhook:127.0.0.1, webhook:127.0.0.1#2"]
+        ["Bad: no channel webhook:elsewhere to test; known channels: webhook:127.0.0.1, webhook:127.0.0.1#2"]
     );
     assert!(!output.text().contains("s3cret"));
     assert!(!lab.path("state").exists(), "no state is kept");
@@ -136,17 +136,17 @@ fn a_channel_is_tested_by_its_name_and_an_unknown_one_is_an_error() {
         (
             &["notify", "test", "program.yaml", "chat"],
             1,
-            "Program: no channel chat to test; there is exec:true",
+            "Program: no channel chat to test; known channels: exec:true",
         ),
         (
             &["--test-webhooks", "program.yaml"],
             0,
-            "Program: no webhook to test; there is exec:true",
+            "Program: no webhook to test; known channels: exec:true",
         ),
         (
             &["--test-emails", "program.yaml"],
             0,
-            "Program: no e-mail recipient to test; there is exec:true",
+            "Program: no e-mail recipient to test; known channels: exec:true",
         ),
     ] {
         let output = lab.run(arguments);

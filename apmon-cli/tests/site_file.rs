@@ -256,8 +256,8 @@ fn test_config_names_monitors_that_are_neither_pinned_nor_verified() {
     assert_eq!(
         output.logged("WARN"),
         [
-            "lab.yaml:3:39: monitor \"open\": \"address\" is neither pinned nor verified: the server's identity is \
-             not checked (apmon pin, or ssl_verify: yes)"
+            "lab.yaml:3:39: monitor \"open\": \"address\" is neither pinned nor verified, so the server's identity is \
+             not checked; use apmon pin, or set ssl_verify: yes"
         ]
     );
     // A pass does not repeat the hint each time cron runs.
@@ -321,8 +321,8 @@ fn channels_are_listed_without_their_secrets() {
     for warning in [
         "outage_commands 1: \"program\" is not in PATH: no-such-sms",
         &format!("outage_commands 2: \"program\" is not executable: {not_executable}"),
-        &format!("{sms}: is a fallback: receives only what webhook:hooks.example.com cannot deliver"),
-        &format!("{ops}: is a fallback: receives only what webhook:api.telegram.org cannot deliver"),
+        &format!("{sms}: is a fallback: it receives only what webhook:hooks.example.com cannot deliver"),
+        &format!("{ops}: is a fallback: it receives only what webhook:api.telegram.org cannot deliver"),
         &format!("{ops}: receives nothing about 1 monitor that has email: no"),
     ] {
         let warned =

@@ -234,7 +234,7 @@ fn usage_errors_are_reported_before_any_query() {
         ),
         (
             &["get", "site.yaml", "sysName"],
-            "give the site file with --config, and a monitor's name in its place",
+            "give the site file with --config, and a monitor's name as the argument",
         ),
         (
             &["get", "swich", "sysName", "--config", "site.yaml"],

@@ -88,7 +88,7 @@ fn two_site_files_do_not_share_a_state_file() {
     let mut daemon = lab.start(&["run", "-v", "home.yaml", "other/home.yaml"]);
     let error = daemon.wait_for_err("ERROR other/home.yaml: ");
     assert!(
-        error.ends_with("home.statefile.db is the state file of another of these site files"),
+        error.ends_with("home.statefile.db; rename one of the two site files"),
         "{error}"
     );
     daemon.wait_for_err("ERROR 1 of 2 sites is not running");
@@ -345,7 +345,7 @@ fn state_of_another_user_is_one_clear_line() {
     for path in [state.path().to_owned(), state.with_suffix(".lock")] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
     }
-    let error = "home.statefile.json nor its lock may be read by this user: Permission denied";
+    let error = "home.statefile.json nor its lock: Permission denied";
     run(lab.apmon_without_privileges(&["home.yaml"]))
         .assert_code(1)
         .assert_only_error(error);

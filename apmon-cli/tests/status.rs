@@ -229,7 +229,7 @@ fn without_a_socket_monitoring_continues_and_status_reads_the_state_file() {
     // A command that needs the daemon explains the obstacle.
     lab.run(&["notify", "retry", "-s", &state, "home.yaml"])
         .assert_code(1)
-        .assert_only_error("another apmon runs this site");
+        .assert_only_error("another apmon is running this site");
     let output = daemon.stop();
     output.assert_code(0);
     assert_eq!(output.logged("WARN").len(), 1, "{}", output.text());

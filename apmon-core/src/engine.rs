@@ -95,7 +95,7 @@ pub enum EngineError {
     #[error("the engine has ended")]
     Ended,
     /// No channel of the plan has this id.
-    #[error("no such channel: {channel}; there {}", listed(.known))]
+    #[error("no such channel: {channel}; {}", listed(.known))]
     UnknownChannel {
         /// The requested channel.
         channel: String,
@@ -105,8 +105,8 @@ pub enum EngineError {
     /// No monitor of the plan has this name.
     #[error("no such monitor: {0}")]
     UnknownMonitor(String),
-    /// This monitor takes no signals.
-    #[error("monitor {0} takes no signals")]
+    /// This monitor does not accept signals.
+    #[error("monitor {0} does not accept signals")]
     NoSignals(String),
     /// The plan sends no notifications ([`Plan::no_notify`]).
     #[error("notifications are off in this run")]
@@ -115,9 +115,8 @@ pub enum EngineError {
 
 fn listed(ids: &[String]) -> String {
     match ids {
-        [] => "are none".to_owned(),
-        [only] => format!("is {only}"),
-        ids => format!("are {}", ids.join(", ")),
+        [] => "the site has no channels".to_owned(),
+        ids => format!("known channels: {}", ids.join(", ")),
     }
 }
 

@@ -26,16 +26,20 @@ const TABLE: &[(i32, FailureClass, &str)] = &[
         FailureClass::NoRoute,
         "no route to that network from here",
     ),
-    (libc::ENETDOWN, FailureClass::NoRoute, "our network is down"),
+    (
+        libc::ENETDOWN,
+        FailureClass::NoRoute,
+        "this machine's network is down",
+    ),
     (
         libc::EADDRNOTAVAIL,
         FailureClass::NoRoute,
-        "no local address or port to start from",
+        "no local address or port available",
     ),
     (
         libc::EAFNOSUPPORT,
         FailureClass::NoRoute,
-        "this machine does not speak that address family",
+        "this machine does not support that address family",
     ),
     // An IPv6 link-local address without its interface.
     (

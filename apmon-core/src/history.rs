@@ -42,7 +42,8 @@ pub struct CheckResult {
     /// If the next check comes later than this, the time between the two counts as unwatched.
     pub max_gap: Duration,
     /// When the monitor's state was known; `None` while it is not known yet (the first check
-    /// failed, and more must fail). From the first such moment on, the monitor's time counts.
+    /// failed, and too few have failed since for an outage). From the first such moment on, the
+    /// monitor's time counts.
     pub known: Option<Timestamp>,
 }
 
@@ -206,8 +207,8 @@ impl Delivery {
 }
 
 impl Incident {
-    /// Whether it is still open according to the monitor's `state`. If not, an incident without
-    /// an end is one whose end could not be written.
+    /// Whether the incident is still open according to the monitor's `state`. If not, an incident
+    /// without an end is one whose end could not be written.
     #[must_use]
     pub fn is_open(&self, state: &MonitorState) -> bool {
         let known = match self.kind {

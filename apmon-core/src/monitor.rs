@@ -29,7 +29,7 @@ pub trait Monitor: Send + Sync {
 
     /// Turns a signal from outside into an observation: for monitors that receive pushes or
     /// traps. `check` has the monitor's memory. It is called on the
-    /// engine's own thread and must not take long. `None` means that it takes no signals.
+    /// engine's own thread and must not take long. `None` means that it accepts none.
     fn receive(&self, signal: &Signal, check: &Check) -> Option<Observation> {
         let _ = (signal, check);
         None
@@ -105,7 +105,7 @@ impl Part {
         }
     }
 
-    /// Its name within the site: `monitor/part`.
+    /// The name of the part within the site: `monitor/part`.
     #[must_use]
     pub fn full_name(&self, monitor: &str) -> String {
         format!("{monitor}/{}", self.name)

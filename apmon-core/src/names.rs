@@ -55,7 +55,10 @@ impl Remote {
             Host::Name(name) => {
                 let ips = names.addresses(name, self.resolve, check.deadline()).await?;
                 let ip = ips.first().copied().ok_or_else(|| {
-                    Failure::new(FailureClass::NoSuchName, format!("resolve: no address of {name}"))
+                    Failure::new(
+                        FailureClass::NoSuchName,
+                        format!("resolve: no address for {name}"),
+                    )
                 })?;
                 check.step("resolve", || format!("{name} is {ip}"));
                 Ok(ip)

@@ -186,7 +186,7 @@ impl NotificationKind {
         self.ends_outage() || *self == Self::Known
     }
 
-    /// The switch of a channel that lets it through.
+    /// The switch that a channel must have on to receive notifications of this kind.
     #[must_use]
     pub fn switch(&self) -> Switch {
         match self {
@@ -209,7 +209,7 @@ pub enum Switch {
 }
 
 impl Switch {
-    /// What it lets through, as a person says it.
+    /// The notifications that the switch lets through, as a plural noun (`recoveries`).
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -232,7 +232,7 @@ pub struct Switches {
 }
 
 impl Switches {
-    /// Whether this one is on.
+    /// Whether `switch` is on.
     #[must_use]
     pub fn are_on(self, switch: Switch) -> bool {
         match switch {

@@ -379,7 +379,7 @@ impl Outcome {
         }
     }
 
-    /// The reason why it is not up.
+    /// The reason why the target is not up; `None` if it is.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()

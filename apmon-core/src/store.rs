@@ -176,7 +176,7 @@ pub trait StateStore: Send + Sync {
 #[non_exhaustive]
 pub enum StoreError {
     /// Reading or writing failed.
-    #[error("{step} {place}")]
+    #[error("cannot {step} {place}")]
     Io {
         /// The step that failed (`write`, `rename`).
         step: &'static str,

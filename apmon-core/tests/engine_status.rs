@@ -241,7 +241,10 @@ async fn a_refused_notification_is_shown_and_tried_again_when_asked_for() {
     assert_eq!(status.outbox, Default::default());
 
     let error = retry(&mut stage, Some("three")).await.unwrap_err();
-    assert_eq!(error.to_string(), "no such channel: three; there are one, two");
+    assert_eq!(
+        error.to_string(),
+        "no such channel: three; known channels: one, two"
+    );
     let handle = stage.handle().clone();
     stage.stop().await;
     assert!(matches!(handle.status().await, Err(EngineError::Ended)));

@@ -50,7 +50,7 @@ impl ChannelKind for CommandKind {
 
     fn summary(&self) -> &'static str {
         "Your own programs. They receive the notification as JSON on standard input, and its parts in `APMON_*` \
-         variables. Exit status 0 means delivered, 75 is retried, any other is a refusal. (An addition.)"
+         variables. Exit status 0 means delivered, 75 asks for a retry, and any other refuses the notification. (An addition.)"
     }
 
     fn example(&self) -> &'static str {

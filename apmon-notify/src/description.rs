@@ -1,4 +1,4 @@
-//! What channels send about a notification in addition to its text.
+//! The parts of a notification that channels send in addition to its text.
 
 use apmon_core::{Notification, NotificationKind, text::printable};
 use jiff::Timestamp;

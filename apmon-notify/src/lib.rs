@@ -47,7 +47,7 @@
 //! | `webhook` | HTTP requests, defined by a preset or in full |
 //! | `command` | programs |
 //! | `syslog` | syslog through the local socket, UDP or TCP |
-//! | `mail` | e-mail: recipients, connections to the server, the notification itself |
+//! | `mail` | e-mail: recipients, connections to the server, the message itself |
 //! | `heartbeat` | outgoing heartbeats |
 //! | `client` | the HTTP client of webhooks and heartbeats |
 //! | `answer` | whether an answer or a failure allows another attempt |

@@ -49,7 +49,7 @@ impl ChannelKind for SyslogKind {
     }
 
     fn summary(&self) -> &'static str {
-        "Syslog messages, in the format of RFC 3164 to this machine's socket, of RFC 5424 by UDP and TCP. (An addition.)"
+        "Syslog messages: in the format of RFC 3164 through a socket of this machine, in that of RFC 5424 over UDP and TCP. (An addition.)"
     }
 
     fn example(&self) -> &'static str {

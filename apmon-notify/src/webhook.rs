@@ -447,7 +447,7 @@ fn fill(
     options: &preset::Options,
 ) -> Result<Filled, String> {
     preset.fill(notification, key, options).or_else(|error| {
-        tracing::warn!("the template of the preset is broken; the plain text is sent: {error}");
+        tracing::warn!("the template of the preset is broken, so the plain text is sent: {error}");
         preset
             .plain(notification, key, options)
             .map_err(|error| error.to_string())

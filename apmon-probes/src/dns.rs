@@ -39,7 +39,7 @@ pub struct DnsOptions {
     /// IP address, which is looked up under in-addr.arpa or ip6.arpa.
     #[schemars(required)]
     pub query: Option<Text>,
-    /// Record type to ask for: A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT or CAA,
+    /// The record type to query: A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT or CAA,
     /// in upper or lower case. Default A. Without `expect` the monitor is up if
     /// there is at least one such record; if the name is an alias (CNAME), the
     /// records of its target count.

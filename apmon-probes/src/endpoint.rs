@@ -58,12 +58,12 @@ impl Endpoint {
         if let Some(surplus) = surplus {
             section.error(
                 "address",
-                format!("must not contain {surplus}: {scheme}://host:port"),
+                format!("must not contain {surplus}; write {scheme}://host:port"),
             );
             return None;
         }
         let Some(port) = url.port().or(default_port) else {
-            section.error("address", format!("has no port: {scheme}://host:port"));
+            section.error("address", format!("has no port; write {scheme}://host:port"));
             return None;
         };
         Some(Self {

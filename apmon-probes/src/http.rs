@@ -44,7 +44,7 @@ impl Kind for Http {
     }
 
     fn summary(&self) -> &'static str {
-        "requests a URL over HTTP/1.1 or HTTP/2, with TLS, certificate pin and search of the body"
+        "requests a URL over HTTP/1.1 or HTTP/2; can pin the certificate and search the body"
     }
 
     fn address(&self) -> &'static str {
@@ -117,7 +117,7 @@ impl<C: Carrier> HttpProbe<C> {
             if post.is_some() && !next.is_same_server && !is_identified {
                 let shown = next.shown();
                 return Err(protocol(format!(
-                    "redirected to {shown}, another server, which must not get the body of the request"
+                    "redirected to {shown}, another server, which must not receive the body of the request"
                 )));
             }
             check.step("redirect", || format!("to {}", next.shown()));

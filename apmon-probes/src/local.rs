@@ -1,4 +1,4 @@
-//! What checks use of this machine: its resolver and its network.
+//! The parts of this machine that checks use: its resolver and its network.
 
 use std::sync::Arc;
 

@@ -126,7 +126,7 @@ fn no_carrier(interfaces: &[Interface], from: IpAddr) -> Option<Failure> {
     let name = &dead?.name;
     Some(Failure::new(
         FailureClass::NoRoute,
-        format!("no carrier on {name} (our own cable?)"),
+        format!("no carrier on {name} (this machine's cable?)"),
     ))
 }
 
@@ -181,7 +181,7 @@ mod tests {
         let blamed = |from: [u8; 4]| no_carrier(&interfaces, from.into()).map(|failure| failure.reason);
         assert_eq!(
             blamed([10, 0, 0, 1]).as_deref(),
-            Some("no carrier on eth0 (our own cable?)")
+            Some("no carrier on eth0 (this machine's cable?)")
         );
         assert_eq!(blamed([10, 0, 1, 1]), None);
         assert_eq!(blamed([10, 0, 2, 1]), None, "two interfaces with one address");

@@ -84,8 +84,8 @@ impl PinTarget {
         with_tls && is_same_server(self.url.as_str(), address)
     }
 
-    /// The certificates the server shows, its own first. Every certificate is
-    /// accepted.
+    /// Fetches the certificates that the server presents, its own first. Every
+    /// certificate is accepted.
     ///
     /// # Errors
     /// Why there are none.

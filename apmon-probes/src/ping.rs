@@ -49,7 +49,7 @@ impl Kind for Ping {
     }
 
     fn address(&self) -> &'static str {
-        "a host name, IPv4 or IPv6 address"
+        "a host name or an IPv4 or IPv6 address"
     }
 
     fn example(&self) -> &'static str {
@@ -71,7 +71,7 @@ impl Kind for Ping {
             };
             section.error(
                 "address",
-                format!("must be a host name, IPv4 or IPv6 address{hint}"),
+                format!("must be a host name or an IPv4 or IPv6 address{hint}"),
             );
             return None;
         };

@@ -39,8 +39,8 @@ fn resolver_failure(text: &str) -> Failure {
 fn no_such_name(name: &str, family: AddressFamily) -> Failure {
     let what = match family {
         AddressFamily::Any => "no such name",
-        AddressFamily::Ipv4 => "no IPv4 address of that name",
-        AddressFamily::Ipv6 => "no IPv6 address of that name",
+        AddressFamily::Ipv4 => "no IPv4 address for that name",
+        AddressFamily::Ipv6 => "no IPv6 address for that name",
     };
     Failure::new(FailureClass::NoSuchName, format!("resolve: {what}: {name}"))
 }

@@ -41,10 +41,10 @@ impl StartTls {
         let result = result.and_then(|()| match conversation.unread() {
             0 => Ok(()),
             1 => Err(DialogueError::Unexpected(
-                "1 byte after the answer, before TLS has begun".into(),
+                "the server sent 1 byte after its answer, before TLS began".into(),
             )),
             bytes => Err(DialogueError::Unexpected(format!(
-                "{bytes} bytes after the answer, before TLS has begun"
+                "the server sent {bytes} bytes after its answer, before TLS began"
             ))),
         });
         let failure = match result {

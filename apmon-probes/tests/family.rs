@@ -67,6 +67,6 @@ async fn a_redirect_does_not_lead_to_the_other_family() {
     let section = format!("type: http\nname: x\naddress: http://{server}/\naddress_family: ipv4");
     assert_eq!(
         reason(&check(&section, LONG).await),
-        "redirected to an invalid address: ::1 is not of address_family ipv4"
+        "redirected to an invalid address: ::1 is an IPv6 address, but address_family is ipv4"
     );
 }

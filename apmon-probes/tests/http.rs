@@ -140,7 +140,7 @@ async fn a_truncated_body_is_named() {
     );
     let server = http_server("").await;
     let outcome = check(&http(server), LONG).await;
-    assert_eq!(reason(&outcome), "request: closed without an answer");
+    assert_eq!(reason(&outcome), "request: connection closed without an answer");
     let server = http_server("SSH-2.0-OpenSSH_9.2\r\n").await;
     let outcome = check(&http(server), LONG).await;
     assert_eq!(class(&outcome), FailureClass::Protocol, "{}", reason(&outcome));
@@ -245,7 +245,7 @@ async fn invalid_redirects_are_named() {
     let outcome = check(&http(server), LONG).await;
     assert_eq!(
         reason(&outcome),
-        "redirected to an invalid address: ftp:// is not http"
+        "redirected to an invalid address: ftp:// is neither http:// nor https://"
     );
     assert_eq!(class(&outcome), FailureClass::Protocol);
 }

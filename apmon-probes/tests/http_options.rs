@@ -79,7 +79,7 @@ async fn headers_and_passwords_go_to_no_other_origin() {
     assert_eq!(
         reason(&outcome),
         format!(
-            "redirected to http://{elsewhere}/, another server, which must not get the body of the request"
+            "redirected to http://{elsewhere}/, another server, which must not receive the body of the request"
         )
     );
     assert!(here.recv().await.is_some() && there.try_recv().is_err());

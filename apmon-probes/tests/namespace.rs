@@ -97,7 +97,7 @@ fn a_pulled_cable_is_our_own_fault() {
         network.far("link set far0 down");
     };
     run_in_namespace("a_pulled_cable_is_our_own_fault", set_up, BOTH_USERS, || async {
-        let text = "no carrier on near0 (our own cable?)";
+        let text = "no carrier on near0 (this machine's cable?)";
         let without_expect = "type: udp\nname: x\naddress: udp://10.77.0.2:9\nsend: x";
         let mut sections = [
             sections_of_every_kind("10.77.0.2"),

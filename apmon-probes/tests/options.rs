@@ -99,23 +99,23 @@ fn the_same_pin_written_differently_is_the_same_monitor() {
 fn errors_in_addresses() {
     one(
         "type: ping\naddress: http://nas.lan",
-        "5:14: monitor \"x\": \"address\" must be a host name, IPv4 or IPv6 address, without a scheme",
+        "5:14: monitor \"x\": \"address\" must be a host name or an IPv4 or IPv6 address, without a scheme",
     );
     one(
         "type: ping\naddress: 10.0.0.256",
-        "5:14: monitor \"x\": \"address\" must be a host name, IPv4 or IPv6 address",
+        "5:14: monitor \"x\": \"address\" must be a host name or an IPv4 or IPv6 address",
     );
     one(
         "type: tcp\naddress: tcp://nas.lan",
-        "5:14: monitor \"x\": \"address\" has no port: tcp://host:port",
+        "5:14: monitor \"x\": \"address\" has no port; write tcp://host:port",
     );
     one(
         "type: tcp\naddress: tcp://nas.lan:22/ssh",
-        "5:14: monitor \"x\": \"address\" must not contain a path: tcp://host:port",
+        "5:14: monitor \"x\": \"address\" must not contain a path; write tcp://host:port",
     );
     one(
         "type: tcp\naddress: tcp://root:pw@nas.lan:22",
-        "5:14: monitor \"x\": \"address\" must not contain a user name or password: tcp://host:port",
+        "5:14: monitor \"x\": \"address\" must not contain a user name or password; write tcp://host:port",
     );
     one(
         "type: udp\nsend: x\naddress: tcp://nas.lan:22",
@@ -147,7 +147,7 @@ fn errors_in_dns_questions() {
     );
     one(
         "type: dns\naddress: dns://192.168.1.1/nas.lan\nquery: nas.lan",
-        "5:14: monitor \"x\": \"address\" must not contain a path: dns://host:port",
+        "5:14: monitor \"x\": \"address\" must not contain a path; write dns://host:port",
     );
 }
 
@@ -268,7 +268,7 @@ fn errors_in_pins() {
     one(
         "type: http\naddress: https://h/\nssl_fingerprint: da39a3ee5e6b4b0d3255bfef95601890afd80709",
         "6:22: monitor \"x\": \"ssl_fingerprint\" must be a SHA-256 fingerprint: 64 hex digits, with or without \
-         colons; these are 40 digits, a SHA-1",
+         colons; this has 40 digits, like a SHA-1 fingerprint",
     );
     one(
         "type: http\naddress: https://h/\nssl_fingerprint: sha256",
@@ -281,7 +281,7 @@ fn errors_in_pins() {
             "b".repeat(64)
         ),
         "6:23: monitor \"x\": \"ssl_fingerprint\" must be a SHA-256 fingerprint: 64 hex digits, with or without \
-         colons; these are 2 digits",
+         colons; this has 2 digits",
     );
     one(
         &format!(

@@ -264,7 +264,7 @@ async fn the_reason_of_a_server_that_refuses_is_shown() {
     assert_eq!(
         (reason(&outcome), class(&outcome)),
         (
-            "quic: refused by the server (NoApplicationProtocol)",
+            "quic: refused by the server (no application protocol)",
             FailureClass::Tls
         )
     );

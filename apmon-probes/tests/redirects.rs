@@ -146,11 +146,11 @@ async fn an_invalid_location_is_named() {
     for (place, wanted) in [
         (
             "ftp://user:s3cret@h/",
-            "redirected to an invalid address: ftp:// is not http",
+            "redirected to an invalid address: ftp:// is neither http:// nor https://",
         ),
         (
             "file:///etc/passwd",
-            "redirected to an invalid address: file:// is not http",
+            "redirected to an invalid address: file:// is neither http:// nor https://",
         ),
         ("http://", "redirected to an invalid address: empty host"),
         (
@@ -163,7 +163,7 @@ async fn an_invalid_location_is_named() {
         ),
         (
             "javascript:alert(1)",
-            "redirected to an invalid address: javascript:// is not http",
+            "redirected to an invalid address: javascript:// is neither http:// nor https://",
         ),
     ] {
         let server = http_server(to(place)).await;

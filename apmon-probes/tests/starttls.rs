@@ -159,12 +159,12 @@ async fn a_server_that_does_not_begin_tls_is_down_in_time_and_gets_nothing() {
         (
             "smtp",
             &["220 lab\r\n", "250 STARTTLS\r\n", "220 go\r\n220 again\r\n"],
-            "starttls: 11 bytes after the answer, before TLS has begun",
+            "starttls: the server sent 11 bytes after its answer, before TLS began",
         ),
         (
             "smtp",
             &["220 lab\r\n250 STARTTLS\r\n"],
-            "starttls: the server speaks out of turn",
+            "starttls: the server sent data before it was asked to",
         ),
         (
             "smtp",
@@ -211,7 +211,7 @@ async fn a_server_that_does_not_begin_tls_is_down_in_time_and_gets_nothing() {
         (
             "ftp",
             &["220 x\r\n", "234 go\r\n234 go\r\n"],
-            "starttls: 8 bytes after the answer, before TLS has begun",
+            "starttls: the server sent 8 bytes after its answer, before TLS began",
         ),
         (
             "ldap",

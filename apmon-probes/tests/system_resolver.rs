@@ -141,7 +141,7 @@ async fn inside() {
             "web.example",
             ", address_family: ipv6",
             Verdict::Down,
-            "resolve: no IPv6 address of that name: web.example",
+            "resolve: no IPv6 address for that name: web.example",
         ),
         (
             "six",
@@ -153,13 +153,13 @@ async fn inside() {
             "failing.example",
             "",
             Verdict::Unknown,
-            "resolve: this machine's resolver has no answer for now (EAI_AGAIN)",
+            "resolve: this machine's resolver has no answer at the moment (EAI_AGAIN)",
         ),
         (
             "silent.example",
             "",
             Verdict::Unknown,
-            "resolve: this machine's resolver has no answer for now (EAI_AGAIN)",
+            "resolve: this machine's resolver has no answer at the moment (EAI_AGAIN)",
         ),
     ] {
         let outcome = check(monitor(host, port, more, &services), LONG).await;

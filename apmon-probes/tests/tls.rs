@@ -256,7 +256,7 @@ async fn the_reason_names_what_is_wrong_with_a_chain() {
         ),
         (
             &["critical"],
-            "certificate cannot be verified: UnsupportedCriticalExtension",
+            "certificate cannot be verified: unsupported critical extension",
         ),
     ] {
         let outcome = verified(&pki, chain, "", BY_ROOT).await;

@@ -55,14 +55,14 @@ fn an_unusable_file_of_authorities_is_an_error() {
             "missing.pem",
             "missing.pem: No such file or directory (os error 2)",
         ),
-        ("empty.pem", "empty.pem holds no certificate"),
-        ("garbage.pem", "garbage.pem holds no certificate"),
-        ("root.key", "root.key holds no certificate"),
+        ("empty.pem", "empty.pem contains no certificate"),
+        ("garbage.pem", "garbage.pem contains no certificate"),
+        ("root.key", "root.key contains no certificate"),
         ("broken.pem", "broken.pem is not a PEM file of certificates: "),
         ("cut.pem", "cut.pem is not a PEM file of certificates: "),
         (
             "no-certificate.pem",
-            "no-certificate.pem holds an entry that is not a certificate",
+            "no-certificate.pem contains an entry that is not a certificate",
         ),
         (
             "directory.pem",
@@ -170,8 +170,8 @@ fn a_monitor_that_identifies_no_server_gets_a_hint() {
         assert_eq!(
             hints("", section),
             [
-                "\"address\" is neither pinned nor verified: the server's identity is not checked (apmon pin, or \
-                 ssl_verify: yes)"
+                "\"address\" is neither pinned nor verified, so the server's identity is not checked; use apmon pin, or set \
+                 ssl_verify: yes"
             ],
             "{section}"
         );

@@ -111,7 +111,7 @@ pub(crate) fn damaged(path: &Path, reason: impl Into<String>) -> StoreError {
 
 /// The reason for refusing a file whose content has a higher version than ours.
 pub(crate) fn newer_version(version: impl std::fmt::Display) -> String {
-    format!("written by a newer apmon (version {version} of its content)")
+    format!("written by a newer apmon (format version {version})")
 }
 
 /// Whether there is no file: also where a file stands in place of its directory.
@@ -122,7 +122,7 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-/// `path` for notifications.
+/// `path` as it may be shown.
 pub(crate) fn display(path: &Path) -> String {
     printable(&path.display().to_string()).into_owned()
 }

@@ -34,7 +34,7 @@ pub enum LockError {
         path: PathBuf,
     },
     /// The lock file cannot be created or locked.
-    #[error("{step} {}", .path.display())]
+    #[error("cannot {step} {}", .path.display())]
     Io {
         /// The step that failed (`open`, `lock`).
         step: &'static str,

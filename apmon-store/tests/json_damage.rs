@@ -214,7 +214,7 @@ async fn a_notification_that_cannot_be_read_is_kept_with_a_warning() {
     let store = store(&path);
     let snapshot = store.load().await.unwrap();
     assert_eq!(snapshot.warnings.len(), 2, "{:?}", snapshot.warnings);
-    assert!(snapshot.warnings[0].contains("a notification on its way cannot be read and is not sent"));
+    assert!(snapshot.warnings[0].contains("an undelivered notification cannot be read and is not sent"));
     let commit = Commit {
         epoch: snapshot.epoch,
         states: vec![("a".into(), MonitorState::default().into())],
@@ -236,10 +236,7 @@ async fn a_file_of_a_newer_apmon_is_left_alone() {
     let error = store.load().await.unwrap_err();
     assert_eq!(
         error.one_line(),
-        format!(
-            "{}: written by a newer apmon (version 2 of its content)",
-            path.display()
-        )
+        format!("{}: written by a newer apmon (format version 2)", path.display())
     );
     let commit = Commit {
         epoch: 9,

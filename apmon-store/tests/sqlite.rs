@@ -155,7 +155,7 @@ async fn a_damaged_history_costs_no_state_and_no_notification() {
     assert!(damaged.contains("; it was set aside as "), "{damaged}");
     assert!(
         left.ends_with(
-            "s.db was damaged: its states and notifications could be read and are used, its history starts over"
+            "s.db was damaged: its states and notifications could be read and are used; its history starts over"
         ),
         "{left}"
     );
@@ -231,7 +231,7 @@ async fn damage_while_the_store_is_open_costs_one_commit() {
     }
     let failed = failed.unwrap();
     assert!(
-        failed.contains("DAMAGED (") && failed.contains("a new one is begun"),
+        failed.contains("DAMAGED (") && failed.contains("a new database is begun"),
         "{failed}"
     );
     drop(store);
@@ -363,7 +363,7 @@ async fn files_of_other_programs_and_newer_versions_are_left_alone() {
         ("CREATE TABLE theirs (x)", "a database of another program"),
         (
             "PRAGMA application_id = 1634757998; PRAGMA user_version = 9; CREATE TABLE later (x)",
-            "written by a newer apmon (version 9 of its content)",
+            "written by a newer apmon (format version 9)",
         ),
     ] {
         let _ = fs::remove_file(&path);
@@ -399,7 +399,7 @@ async fn an_invalid_value_costs_only_its_row() {
     assert_eq!((snapshot.monitors.len(), snapshot.outbox.len()), (1, 1));
     assert_eq!(snapshot.warnings.len(), 2, "{:?}", snapshot.warnings);
     assert!(snapshot.warnings[0].contains("monitor \"b\": "));
-    assert!(snapshot.warnings[1].contains("a notification on its way cannot be read and is not sent"));
+    assert!(snapshot.warnings[1].contains("an undelivered notification cannot be read and is not sent"));
 }
 
 #[cfg(unix)]

@@ -23,7 +23,7 @@ pub struct Authorities {
     own: Vec<Fingerprint>,
 }
 
-/// No certificate authorities are installed on this machine.
+/// The error of a machine on which no certificate authorities are installed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("no certificate authorities on this machine; install ca-certificates{}", .cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default())]
 pub struct NoAuthorities {
@@ -48,10 +48,10 @@ fn may_sign(certificate: &CertificateDer<'_>) -> bool {
 type ReadFile = ((Option<SystemTime>, u64), Arc<Authorities>);
 
 impl Authorities {
-    /// The authorities this machine trusts, read anew (some 13 ms).
+    /// Reads the authorities that this machine trusts (about 13 ms).
     ///
     /// # Errors
-    /// When there are none.
+    /// If there are none.
     pub fn read_system() -> Result<Self, NoAuthorities> {
         let read = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
@@ -65,10 +65,10 @@ impl Authorities {
         Ok(Self { roots, own })
     }
 
-    /// The authorities this machine trusts, read once and shared.
+    /// The authorities that this machine trusts, read once and shared.
     ///
     /// # Errors
-    /// When there are none. That is not remembered: they may be installed later.
+    /// If there are none. That is not remembered: they may be installed later.
     pub fn system() -> Result<Arc<Self>, NoAuthorities> {
         static SYSTEM: Mutex<Option<Arc<Authorities>>> = Mutex::new(None);
         let mut system = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,8 +79,8 @@ impl Authorities {
         Ok(Arc::clone(system.insert(authorities)))
     }
 
-    /// The authorities of a PEM file. Thousands of monitors may name the same
-    /// file: it is read again only when it has changed.
+    /// Reads the authorities of a PEM file. Thousands of monitors may name the
+    /// same file: it is read again only when it has changed.
     ///
     /// # Errors
     /// What is wrong with the file, in words that begin with its path.
@@ -99,10 +99,10 @@ impl Authorities {
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| format!("{shown} is not a PEM file of certificates: {error}"))?;
         if certificates.is_empty() {
-            return Err(format!("{shown} holds no certificate"));
+            return Err(format!("{shown} contains no certificate"));
         }
         if certificates.iter().any(|certificate| parse(certificate).is_err()) {
-            return Err(format!("{shown} holds an entry that is not a certificate"));
+            return Err(format!("{shown} contains an entry that is not a certificate"));
         }
         let mut roots = RootCertStore::empty();
         let own = certificates

@@ -6,14 +6,16 @@ use rustls::{ClientConfig, SupportedProtocolVersion, client::Resumption};
 
 use crate::{provider::provider, verifier::Verifier};
 
-/// A client of TLS 1.2 and 1.3 that offers `protocols` by ALPN, in this order.
+/// The configuration of a client of TLS 1.2 and 1.3 that offers `protocols` by
+/// ALPN, in this order.
 #[must_use]
 pub fn client_config(verifier: Arc<Verifier>, protocols: &[&[u8]]) -> ClientConfig {
     config(verifier, rustls::DEFAULT_VERSIONS, protocols)
 }
 
-/// A client of TLS 1.3 alone, as QUIC needs it (RFC 9001 section 4.2). The
-/// reason of a refusal does not come through QUIC: ask [`Verifier::refusal`].
+/// The configuration of a client of TLS 1.3 alone, as QUIC requires it (RFC 9001
+/// section 4.2). QUIC does not pass on the reason of a refusal: ask
+/// [`Verifier::refusal`].
 #[must_use]
 pub fn quic_client_config(verifier: Arc<Verifier>, protocol: &[u8]) -> ClientConfig {
     config(verifier, &[&rustls::version::TLS13], &[protocol])

@@ -1,13 +1,14 @@
-//! What a rustls error means, in an operator's words.
+//! The meaning of a rustls error, in an operator's words.
 
 use std::{error, io};
 
 use apmon_core::{Failure, FailureClass, errno};
-use rustls::{CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
 use crate::{
     certificate::UNREADABLE,
     verifier::{NO_KEY, Refused},
+    words::words,
 };
 
 /// The failure of a handshake, or of a connection after it; `step` leads the
@@ -34,12 +35,47 @@ pub fn explain(error: &Error) -> Failure {
     }
     let reason = match error {
         Error::InvalidMessage(_) => "the server does not speak TLS".to_owned(),
-        Error::AlertReceived(alert) => format!("refused by the server ({alert:?})"),
+        Error::AlertReceived(alert) => alert_reason(*alert),
+        Error::PeerIncompatible(why) => incompatible(why),
+        Error::PeerMisbehaved(why) => {
+            format!(
+                "the server violates the TLS protocol ({})",
+                words(&format!("{why:?}"))
+            )
+        }
+        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+            "the server violates the TLS protocol (unexpected message)".to_owned()
+        }
         Error::InvalidCertificate(CertificateError::BadSignature) => NO_KEY.to_owned(),
         Error::InvalidCertificate(CertificateError::BadEncoding) => UNREADABLE.to_owned(),
         other => other.to_string(),
     };
     Failure::new(FailureClass::Tls, reason)
+}
+
+/// The reason of a handshake that the server ended with `alert`.
+#[must_use]
+pub fn alert_reason(alert: AlertDescription) -> String {
+    let name = match alert.as_str() {
+        Some(name) => words(name),
+        None => format!("alert {}", u8::from(alert)),
+    };
+    format!("refused by the server ({name})")
+}
+
+fn incompatible(why: &PeerIncompatible) -> String {
+    match why {
+        PeerIncompatible::ServerDoesNotSupportTls12Or13 => {
+            "the server supports neither TLS 1.2 nor TLS 1.3".to_owned()
+        }
+        PeerIncompatible::Tls13RequiredForQuic => {
+            "the server does not support TLS 1.3, which QUIC requires".to_owned()
+        }
+        why => {
+            let why = words(&format!("{why:?}"));
+            format!("the server's TLS is incompatible with apmon's ({why})")
+        }
+    }
 }
 
 /// Why our own verifier refused the certificate, if it did.
@@ -81,11 +117,40 @@ mod tests {
     fn a_failed_handshake_is_explained_in_an_operators_words() {
         let alert = Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
         let alert = failure("tls", &wrapped(alert));
-        assert_eq!(alert.reason, "tls: refused by the server (HandshakeFailure)");
+        assert_eq!(alert.reason, "tls: refused by the server (handshake failure)");
         assert_eq!(alert.class, FailureClass::Tls);
+        assert_eq!(alert_reason(200.into()), "refused by the server (alert 200)");
         let closed = failure("tls", &io::ErrorKind::UnexpectedEof.into());
         assert_eq!(closed.reason, "tls: connection closed by the peer");
         assert_eq!(closed.class, FailureClass::Closed);
+    }
+
+    #[test]
+    fn an_incompatible_or_wrong_server_is_described_in_words() {
+        let reason = |error| explain(&error).reason;
+        let old = PeerIncompatible::ServerDoesNotSupportTls12Or13;
+        assert_eq!(
+            reason(old.into()),
+            "the server supports neither TLS 1.2 nor TLS 1.3"
+        );
+        let groups = PeerIncompatible::NoKxGroupsInCommon;
+        assert_eq!(
+            reason(groups.into()),
+            "the server's TLS is incompatible with apmon's (no kx groups in common)"
+        );
+        let version = rustls::PeerMisbehaved::SelectedUnofferedCipherSuite;
+        assert_eq!(
+            reason(version.into()),
+            "the server violates the TLS protocol (selected unoffered cipher suite)"
+        );
+        let message = Error::InappropriateMessage {
+            expect_types: Vec::new(),
+            got_type: rustls::ContentType::Alert,
+        };
+        assert_eq!(
+            reason(message),
+            "the server violates the TLS protocol (unexpected message)"
+        );
     }
 
     #[test]

@@ -52,8 +52,11 @@ impl Fingerprint {
         }
         match digits {
             64 => Ok(Self(bytes)),
-            40 => Err(format!("{EXPECTED}; these are 40 digits, a SHA-1")),
-            _ => Err(format!("{EXPECTED}; these are {digits} digits")),
+            40 => Err(format!(
+                "{EXPECTED}; this has 40 digits, like a SHA-1 fingerprint"
+            )),
+            1 => Err(format!("{EXPECTED}; this has 1 digit")),
+            _ => Err(format!("{EXPECTED}; this has {digits} digits")),
         }
     }
 }

@@ -32,6 +32,7 @@
 //! | `provider` | the cryptography |
 //! | `summary` | a certificate as a person reads it |
 //! | `verifier` | the verdict on a certificate |
+//! | `words` | names of enum variants as words |
 
 mod authority;
 mod certificate;
@@ -41,13 +42,14 @@ mod fingerprint;
 mod provider;
 mod summary;
 mod verifier;
+mod words;
 
 #[doc(hidden)]
 pub mod fuzzing;
 
 pub use authority::{Authorities, NoAuthorities};
 pub use client::{client_config, quic_client_config};
-pub use failure::{explain, failure, rustls_error};
+pub use failure::{alert_reason, explain, failure, rustls_error};
 pub use fingerprint::Fingerprint;
 pub use provider::provider;
 pub use summary::{CertificateSummary, Expiry, describe};

@@ -8,7 +8,7 @@ use x509_parser::extensions::GeneralName;
 
 use crate::{certificate::parse, fingerprint::Fingerprint};
 
-/// What matters to a person about a certificate.
+/// The parts of a certificate that matter to a person.
 #[derive(Clone, Debug)]
 pub struct CertificateSummary {
     /// Its SHA-256.

@@ -23,10 +23,11 @@ use crate::{
     certificate::{has_algorithm, parse},
     fingerprint::Fingerprint,
     provider::provider,
+    words::words,
 };
 
-/// What a server's certificate must fulfil. The default accepts every
-/// certificate within its dates.
+/// The conditions that a server's certificate must meet. The default accepts
+/// every certificate within its dates.
 #[derive(Debug, Default)]
 pub struct Trust {
     /// The accepted certificates; empty: not pinned.
@@ -170,7 +171,7 @@ impl Trust {
                 "EndEntityUsedAsCa" => {
                     "certificate is signed by a certificate that is not an authority".to_owned()
                 }
-                name => format!("certificate cannot be verified: {}", shown(name)),
+                name => format!("certificate cannot be verified: {}", words(&shown(name))),
             },
             other => format!("certificate cannot be verified: {other}"),
         })

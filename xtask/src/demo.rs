@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     );
     let mut apmon = start_apmon(&directory)?;
 
-    say("everything is up, so no message is sent");
+    say("everything is up, so no notification is sent");
     watch(&mut apmon, CALM, || false)?;
     say(&format!(
         "stopping nginx (process {}), as if its machine had died",
@@ -158,9 +158,9 @@ fn summary(
     let mut missing = Vec::new();
     for (kind, sentence) in MESSAGES {
         let count = count(requests, sentence);
-        println!("   messages about web, {kind}: {count}");
+        println!("   notifications about web, {kind}: {count}");
         if count == 0 {
-            missing.push(format!("no message about web: {kind}"));
+            missing.push(format!("no notification about web: {kind}"));
         }
     }
     let without_key = requests.iter().filter(|request| request.key.is_none()).count();

@@ -141,7 +141,7 @@ fn requests_are_answered_and_errors_explained() {
             RETRY,
             "{\"channel\": \"x\"}",
             404,
-            "no such channel: x; there is hook",
+            "no such channel: x; known channels: hook",
         ),
         (
             "POST",
@@ -175,7 +175,7 @@ fn requests_are_answered_and_errors_explained() {
         assert_eq!(answer, (status, json!({"error": error})), "{method} {path}");
     }
     let error = post(&socket, RETRY, "{\"channel\": \"x\"}".into()).unwrap_err();
-    assert_eq!(error.to_string(), "no such channel: x; there is hook");
+    assert_eq!(error.to_string(), "no such channel: x; known channels: hook");
 }
 
 #[test]

@@ -68,7 +68,10 @@ fn table(changes: &[PortChangeRecord], frame: &TimeFrame, with_names: bool) -> S
     let table = render_filled(&head, &rows);
     match older {
         0 => table,
-        older => format!("{older} older not shown (--csv and --json list all)\n\n{table}"),
+        older => format!(
+            "{} not shown (--csv and --json list all)\n\n{table}",
+            count(older, "older change")
+        ),
     }
 }
 

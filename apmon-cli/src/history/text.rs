@@ -112,7 +112,7 @@ fn single_monitor(site: &SiteHistory, monitor: &str, frame: &TimeFrame) -> Resul
         })
         .collect();
     if rows.is_empty() {
-        text.push_str("\n\nnot watched in this period, as far as known");
+        text.push_str("\n\nnot watched in this period, as far as is known");
     } else {
         let head = [
             "PERIOD",

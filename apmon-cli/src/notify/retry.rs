@@ -28,7 +28,7 @@ pub(super) struct RetryArgs {
     /// Only this channel: its id, e.g. webhook:hooks.example.com, or its `name`.
     #[arg(value_name = "CHANNEL")]
     channel: Option<String>,
-    /// The state file, where the daemon was given one.
+    /// State file, if the daemon was started with -s.
     #[arg(short, long, value_name = "FILE")]
     statefile: Option<PathBuf>,
 }

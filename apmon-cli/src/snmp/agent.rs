@@ -145,7 +145,7 @@ impl AgentArgs {
     fn command_line_target(&self) -> anyhow::Result<(Target, Duration)> {
         anyhow::ensure!(
             !site::is_site_file(&self.target),
-            "give the site file with --config, and a monitor's name in its place"
+            "give the site file with --config, and a monitor's name as the argument"
         );
         let kinds = Kinds::all();
         let file = site::of_one(self.section(&ProcessEnvironment), &kinds.table())?;

@@ -99,7 +99,7 @@ fn a_channel_must_be_in_the_plan_or_in_the_outbox() {
     assert!(decide("two").is_ok());
     assert_eq!(decide("three").unwrap().affected, 0);
     let error = decide("four").unwrap_err().to_string();
-    assert_eq!(error, "no such channel: four; there are one, three, two");
+    assert_eq!(error, "no such channel: four; known channels: one, three, two");
 }
 
 #[test]

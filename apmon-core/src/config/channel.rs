@@ -26,7 +26,7 @@ use crate::{
 pub struct ChannelOptions {
     /// A name for the channel: other channels refer to it in `then`, and it is
     /// part of the channel's id (`webhook:NAME`), so that waiting notifications
-    /// stay with their entry when entries change places. (An addition.)
+    /// stay with their entry when the entries are reordered. (An addition.)
     pub name: Option<Text>,
     /// The fallback: the `name` of another channel. It receives each notification
     /// that this channel refuses, immediately, and all notifications once this

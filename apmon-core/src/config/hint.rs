@@ -27,7 +27,9 @@ pub(super) fn channels(channels: &[ChannelEntry], monitors: &[MonitorEntry], dia
             });
         };
         let from = from.join(" and ");
-        hint(format!("is a fallback: receives only what {from} cannot deliver"));
+        hint(format!(
+            "is a fallback: it receives only what {from} cannot deliver"
+        ));
         let Some(class) = fallback.class() else { continue };
         let off = monitors
             .iter()

@@ -24,7 +24,7 @@ use crate::{
 /// Options of every monitor, of any type.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct MonitorOptions {
-    /// The type of the check.
+    /// The kind of the monitor.
     #[schemars(required)]
     pub r#type: Option<Text>,
     /// The monitor's name, unique within the site. It appears in every
@@ -53,15 +53,16 @@ pub struct MonitorOptions {
     /// Default: the site's value, else 1.
     pub after_every_n_notifications: Option<Count>,
     /// Seconds for which the monitor must be unknown (it could not be checked)
-    /// before a notification is sent, once. Default: the site's value, else 300.
+    /// before a single notification is sent. Default: the site's value, else 300.
     /// (An addition.)
     pub unknown_after_secs: Option<Seconds>,
     /// Whether notifications about this monitor are sent. Default: the site's
     /// value, else yes.
     pub alarms: Option<bool>,
-    /// Whether these notifications are also sent by e-mail. Default yes.
+    /// Whether notifications about this monitor are also sent by e-mail. Default yes.
     pub email: Option<bool>,
-    /// Whether the monitor appears on pages and charts. Default yes.
+    /// Whether the monitor appears on pages and charts (which do not exist yet).
+    /// Default yes.
     pub display: Option<bool>,
     /// Which addresses of the host are used: `any` (IPv4 before IPv6), `ipv4` or
     /// `ipv6`. Default: the site's value, else `any`. (An addition.)

@@ -40,7 +40,7 @@ pub struct SiteOptions {
     /// the same.
     pub after_every_n_notifications: Option<Count>,
     /// Seconds for which a monitor must be unknown (it could not be checked) before
-    /// a notification is sent, once. Default 300. (An addition.)
+    /// a single notification is sent. Default 300. (An addition.)
     pub unknown_after_secs: Option<Seconds>,
     /// Whether notifications are sent; a monitor can override it. Default yes.
     pub alarms: Option<bool>,

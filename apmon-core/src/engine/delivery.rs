@@ -144,7 +144,7 @@ impl Deliveries {
             self.record(&entry, DeliveryFate::Dropped, now);
             tracing::info!(
                 channel = entry.channel,
-                "reminder dropped, its outage is over: {}",
+                "reminder dropped because its outage is over: {}",
                 entry.notification.text
             );
         }

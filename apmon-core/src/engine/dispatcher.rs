@@ -247,7 +247,7 @@ impl Dispatcher {
             match finished {
                 Ok(result) => self.handle_result(result),
                 // Only a bug outside the panic barrier of the checks leads here.
-                Err(error) => tracing::error!("a task of the engine failed: {error}"),
+                Err(error) => tracing::error!("a task of the engine failed (this is a bug): {error}"),
             }
             next = self.tasks.try_join_next();
         }

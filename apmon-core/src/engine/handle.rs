@@ -63,7 +63,7 @@ impl Handle {
         plan.clone()
     }
 
-    /// Everything that happens in the engine from now on.
+    /// Subscribes to everything that happens in the engine from now on.
     #[must_use]
     pub fn subscribe(&self) -> Updates {
         self.publisher.subscribe()
@@ -117,8 +117,8 @@ impl Handle {
         self.ask(|reply| Command::AddChannel(channel, reply)).await
     }
 
-    /// Removes a channel. What waits for it goes to the others that did not get it; without
-    /// others it is given up, with an error in the log.
+    /// Removes a channel. The notifications that wait for it are sent to the other channels that
+    /// did not get them; without others they are given up, with an error in the log.
     ///
     /// # Errors
     /// If there is no such channel, or the engine has ended.
@@ -140,7 +140,7 @@ impl Handle {
     /// observation is processed as that of a check.
     ///
     /// # Errors
-    /// If there is no such monitor, it takes no signals, or the engine has ended.
+    /// If there is no such monitor, it does not accept signals, or the engine has ended.
     pub async fn report(&self, monitor: impl Into<String>, signal: Signal) -> Result<(), EngineError> {
         let monitor = monitor.into();
         self.ask(|reply| Command::Report(monitor, signal, reply)).await?

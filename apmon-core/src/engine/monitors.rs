@@ -356,7 +356,7 @@ impl Monitors {
                 tracing::error!(
                     monitor,
                     key,
-                    "the check returned data that cannot be stored, a bug: {reason}"
+                    "the check returned data that cannot be stored (this is a bug): {reason}"
                 );
             }
         }
@@ -365,7 +365,7 @@ impl Monitors {
     /// Logs the panic of a check, once for each monitor.
     pub(super) fn report_panic(&mut self, monitor: &str, failure: &crate::outcome::Failure) {
         if self.panicked.insert(monitor.to_owned()) {
-            tracing::error!(monitor, "a bug in the check: {failure}");
+            tracing::error!(monitor, "{failure} (this is a bug)");
         }
     }
 }

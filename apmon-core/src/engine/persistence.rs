@@ -398,7 +398,7 @@ impl Persistence {
                     return CommitEnd::Continues(task::commit(Arc::clone(&self.store), next).boxed());
                 }
                 if mem::take(&mut self.failing) {
-                    tracing::warn!("state is saved again");
+                    tracing::warn!("state can be saved again");
                     self.publisher.publish(|| Update::StoreWorks { at: now.wall });
                 }
                 self.not_before = None;

@@ -11,7 +11,7 @@ use crate::{
     rule::condition::Condition,
 };
 
-/// What an engine keeps of the last checks of a monitor.
+/// The last checks of a monitor, as an engine keeps them.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct RecentChecks {
@@ -19,7 +19,7 @@ pub struct RecentChecks {
     pub monitor: String,
     /// Their results, the oldest first; at most [`RECENT_RESULTS`].
     pub results: Vec<RecentResult>,
-    /// What the last failed check of this run did.
+    /// The steps of the last failed check of this run.
     pub failed_steps: Option<Arc<[Step]>>,
 }
 

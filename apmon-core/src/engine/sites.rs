@@ -23,12 +23,12 @@ pub enum SiteRun {
 }
 
 impl Sites {
-    /// Notes that a site runs.
+    /// Records that a site runs.
     pub fn running(&self, name: impl Into<String>, handle: Handle) {
         self.lock().insert(name.into(), SiteRun::Running(handle));
     }
 
-    /// Notes that a site does not run, and why.
+    /// Records that a site does not run, and why.
     pub fn stopped(&self, name: impl Into<String>, reason: impl Into<String>) {
         self.lock().insert(name.into(), SiteRun::Stopped(reason.into()));
     }

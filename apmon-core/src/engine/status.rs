@@ -72,7 +72,7 @@ pub struct MonitorStatus {
     pub state: Condition,
     /// Since when it has been in this condition, if that is known.
     pub since: Option<Timestamp>,
-    /// The reason why it is not up.
+    /// The reason why the target is not up; `None` if it is.
     pub reason: Option<String>,
     /// Since when it could not be checked, also while it is down.
     pub unknown_since: Option<Timestamp>,

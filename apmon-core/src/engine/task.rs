@@ -169,7 +169,7 @@ fn attempt_result<P>(
 ) -> Result<(), DeliveryError> {
     match result {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(DeliveryError::retryable("the channel panicked, which is a bug")),
+        Ok(Err(_)) => Err(DeliveryError::retryable("the channel panicked (this is a bug)")),
         Err(_) => Err(DeliveryError::retryable("no answer in time")),
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     time::{Mono, Now},
 };
 
-/// What the rules know of a site besides its monitors.
+/// The parts of a site, besides its monitors, that the rules depend on.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RuleContext {

@@ -30,7 +30,7 @@ pub enum Transition {
 }
 
 impl Health {
-    /// Whether it is down (hard state).
+    /// Whether the monitor is down (hard state).
     #[must_use]
     pub fn is_down(self) -> bool {
         self.is_up == Some(false)

@@ -53,17 +53,17 @@ impl HeartbeatRecorder {
         })
     }
 
-    /// Sets how it answers from now on.
+    /// Sets how the receiver answers from now on.
     pub fn set(&self, answer: Answer) {
         self.answers.set(answer);
     }
 
-    /// Sets how it answers the next requests, before it answers as [`set`](Self::set) says.
+    /// Sets how the receiver answers the next requests, before it answers as [`set`](Self::set) says.
     pub fn set_next(&self, answers: impl IntoIterator<Item = Answer>) {
         self.answers.set_next(answers);
     }
 
-    /// Sets how long it takes to answer.
+    /// Sets how long the receiver takes to answer.
     pub fn set_delay(&self, delay: Duration) {
         self.answers.set_delay(delay);
     }

@@ -98,17 +98,17 @@ impl Recorder {
         })
     }
 
-    /// Sets how it answers from now on.
+    /// Sets how the receiver answers from now on.
     pub fn set(&self, answer: Answer) {
         self.answers.set(answer);
     }
 
-    /// Sets how it answers the next attempts, before it answers as [`set`](Self::set) says.
+    /// Sets how the receiver answers the next attempts, before it answers as [`set`](Self::set) says.
     pub fn set_next(&self, answers: impl IntoIterator<Item = Answer>) {
         self.answers.set_next(answers);
     }
 
-    /// Sets how long it takes to answer.
+    /// Sets how long the receiver takes to answer.
     pub fn set_delay(&self, delay: Duration) {
         self.answers.set_delay(delay);
     }
@@ -119,30 +119,30 @@ impl Recorder {
         locked(&self.record).attempts
     }
 
-    /// Everything that it accepted, in order.
+    /// Everything that the receiver accepted, in order.
     #[must_use]
     pub fn received(&self) -> Vec<Delivered> {
         locked(&self.record).received.clone()
     }
 
-    /// Everything that it accepted since the last call.
+    /// Everything that the receiver accepted since the last call.
     pub fn take(&self) -> Vec<Delivered> {
         std::mem::take(&mut locked(&self.record).received)
     }
 
-    /// The labels of what it accepted (`NEW OUTAGE`).
+    /// The labels of the accepted notifications (`NEW OUTAGE`).
     #[must_use]
     pub fn labels(&self) -> Vec<String> {
         self.each(|it| it.kind.label().to_owned())
     }
 
-    /// The texts of what it accepted.
+    /// The texts of the accepted notifications.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
         self.each(|it| it.text.clone())
     }
 
-    /// Label and text of what it accepted (`RECOVERY: web in HomeLab is UP ...`).
+    /// Label and text of each accepted notification (`RECOVERY: web in HomeLab is UP ...`).
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.each(|it| format!("{}: {}", it.kind.label(), it.text))

@@ -97,12 +97,12 @@ impl MemoryStore {
         })
     }
 
-    /// Sets how it answers commits from now on.
+    /// Sets how the store answers commits from now on.
     pub fn set(&self, answer: StoreAnswer) {
         self.answers.set(answer);
     }
 
-    /// Sets how it answers the next commits, before it answers as [`set`](Self::set) says.
+    /// Sets how the store answers the next commits, before it answers as [`set`](Self::set) says.
     pub fn set_next(&self, answers: impl IntoIterator<Item = StoreAnswer>) {
         self.answers.set_next(answers);
     }
@@ -112,7 +112,7 @@ impl MemoryStore {
         self.answers.set_delay(delay);
     }
 
-    /// What is stored. Unlike [`StateStore::load`], this claims nothing.
+    /// The stored state of the site. Unlike [`StateStore::load`], this claims nothing.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         locked(&self.content).stored()

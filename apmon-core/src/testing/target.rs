@@ -22,9 +22,9 @@ pub enum Response {
     /// It is up, and answers within 5 ms.
     #[default]
     Up,
-    /// It is down, for this reason.
+    /// The response of a target that is down, for this reason.
     Down(String),
-    /// It cannot be checked, for this reason.
+    /// The response of a target that cannot be checked, for this reason.
     Unknown(String),
     /// It never answers: down after the deadline of the check.
     Silent,
@@ -37,12 +37,12 @@ pub enum Response {
 }
 
 impl Response {
-    /// It is down, for this reason.
+    /// The response of a target that is down, for this reason.
     pub fn down(reason: impl Into<String>) -> Self {
         Self::Down(reason.into())
     }
 
-    /// It cannot be checked, for this reason.
+    /// The response of a target that cannot be checked, for this reason.
     pub fn unknown(reason: impl Into<String>) -> Self {
         Self::Unknown(reason.into())
     }
@@ -70,12 +70,12 @@ impl Target {
         })
     }
 
-    /// Sets how it responds from now on.
+    /// Sets how the target responds from now on.
     pub fn set(&self, response: Response) {
         self.responses.set(response);
     }
 
-    /// Sets how it responds to the next checks, before it responds as [`set`](Self::set) says.
+    /// Sets how the target responds to the next checks, before it responds as [`set`](Self::set) says.
     pub fn set_next(&self, responses: impl IntoIterator<Item = Response>) {
         self.responses.set_next(responses);
     }

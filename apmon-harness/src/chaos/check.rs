@@ -301,7 +301,12 @@ fn stored(evidence: &Evidence, deliveries: &Deliveries<'_>) -> Vec<Violation> {
         let kept = stored.states.iter().find(|(name, _)| *name == monitor.name);
         let kept = kept.and_then(|(_, is_up)| *is_up);
         if kept != is {
-            let what = format!("{}: {kept:?} instead of {is:?}", monitor.name);
+            let word = |is_up| match is_up {
+                Some(true) => "up",
+                Some(false) => "down",
+                None => "no state",
+            };
+            let what = format!("{}: {} instead of {}", monitor.name, word(kept), word(is));
             found.push(Violation::new(STATE, what));
         }
     }

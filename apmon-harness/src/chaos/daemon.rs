@@ -34,7 +34,7 @@ const COMPLAINTS: &[&str] = &[
     "notification refused",
 ];
 const SAVES_NOT: &str = "state cannot be saved";
-const SAVES_AGAIN: &str = "state is saved again";
+const SAVES_AGAIN: &str = "state can be saved again";
 
 /// The current process, and the output of all processes so far.
 pub(super) struct Daemon {

@@ -60,9 +60,10 @@ impl Disk {
         let _ = fs::remove_file(disk.place.join("more"));
         match taken {
             Err(error) if error.kind() == ErrorKind::StorageFull => Ok(disk),
-            other => Err(Fault::new(format!(
-                "writing to a full disk did not fail with \"no space left\": {other:?}"
+            Err(error) => Err(Fault::new(format!(
+                "writing to a full disk failed, but not for lack of space: {error}"
             ))),
+            Ok(()) => Err(Fault::new("writing to a full disk did not fail")),
         }
     }
 

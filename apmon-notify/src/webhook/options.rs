@@ -44,7 +44,7 @@ pub enum RequestEncoding {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct WebhookOptions {
     /// The URL to send to. It may contain a token, so only its host is ever shown.
-    /// Required without `preset`, as are the next two.
+    /// Required without `preset`, as are `request_method` and `request_encoding`.
     pub endpoint_url: Option<Secret>,
     /// The method of the request.
     pub request_method: Option<RequestMethod>,
@@ -84,7 +84,7 @@ enum Statuses {
     Many(Vec<StatusRange>),
 }
 
-/// Headers that frame the notification or belong to the connection, and those that apmon sets.
+/// Headers that frame the body or belong to the connection, and those that apmon sets.
 const RESERVED_HEADERS: [&str; 9] = [
     "connection",
     "content-length",

@@ -227,7 +227,10 @@ fn is_end(error: &hyper::Error) -> bool {
 
 fn failure(error: &hyper::Error) -> Failure {
     if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-        return Failure::new(FailureClass::Closed, "request: closed without an answer");
+        return Failure::new(
+            FailureClass::Closed,
+            "request: connection closed without an answer",
+        );
     }
     if error.is_parse() {
         return Failure::new(

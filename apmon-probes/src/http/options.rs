@@ -42,7 +42,7 @@ pub struct HttpOptions {
     /// case-sensitive; the status then does not matter unless `expect_status` is
     /// given. Without either the status must be 200.
     pub expect: Option<Text>,
-    /// The accepted statuses: `200`, `200-299`, or a list of both. With `expect`,
+    /// The accepted statuses: `200`, `200-299`, or a list of these. With `expect`,
     /// both must match. A redirect status that is listed here is not followed. (An
     /// addition.)
     #[serde(

@@ -1,5 +1,7 @@
 //! An address to request, taken apart.
 
+use std::net::IpAddr;
+
 use apmon_core::{
     config::{Host, Remote, ResolveOptions},
     text::{excerpt, without_userinfo},
@@ -76,15 +78,21 @@ impl Target {
     pub(crate) fn follow(&self, location: &str) -> Result<Self, String> {
         let url = self.url.join(location).map_err(|error| error.to_string())?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("{}:// is not http", excerpt(url.scheme(), 40)));
+            return Err(format!(
+                "{}:// is neither http:// nor https://",
+                excerpt(url.scheme(), 40)
+            ));
         }
         let mut next = Self::new(url, self.endpoint.remote.resolve)?;
         let family = self.endpoint.remote.resolve.family;
         if let Host::Address(ip) = next.endpoint.remote.host
             && !family.has(ip)
         {
-            let family = if ip.is_ipv4() { "ipv6" } else { "ipv4" };
-            return Err(format!("{ip} is not of address_family {family}"));
+            let (is, wanted) = match ip {
+                IpAddr::V4(_) => ("IPv4", "ipv6"),
+                IpAddr::V6(_) => ("IPv6", "ipv4"),
+            };
+            return Err(format!("{ip} is an {is} address, but address_family is {wanted}"));
         }
         let upgraded = next.url.host() == self.url.host()
             && (self.endpoint.port, next.endpoint.port) == (80, 443)
@@ -154,7 +162,10 @@ mod tests {
     #[test]
     fn only_http_is_followed() {
         let from = target("http://nas.lan/a");
-        assert_eq!(from.follow("ftp://nas.lan/").err().unwrap(), "ftp:// is not http");
+        assert_eq!(
+            from.follow("ftp://nas.lan/").err().unwrap(),
+            "ftp:// is neither http:// nor https://"
+        );
         assert!(from.follow("http://[::").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What an ICMP error means for a host, as a failure with its reason.
+//! The meaning of an ICMP error for a host, as a failure with its reason.
 
 use std::net::IpAddr;
 

@@ -200,7 +200,15 @@ impl IcmpSocket {
         let (socket, kind) = open(family).map_err(|error| open_failure(&error))?;
         let socket =
             Self::from_socket(socket, family, kind).map_err(|error| errno::failure("open", &error))?;
-        tracing::debug!(?family, ?kind, "ICMP socket opened");
+        let protocol = match family {
+            Family::V4 => "ICMP",
+            Family::V6 => "ICMPv6",
+        };
+        let of_kind = match kind {
+            SocketKind::Datagram => "datagram",
+            SocketKind::Raw { .. } => "raw",
+        };
+        tracing::debug!("{protocol} socket opened ({of_kind})");
         Ok(socket)
     }
 

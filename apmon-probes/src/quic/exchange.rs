@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use apmon_core::{Check, Failure, FailureClass, Phase};
-use apmon_tls::{Verifier, describe};
+use apmon_tls::{Verifier, alert_reason, describe};
 use bytes::{Buf as _, Bytes};
 use h3::{
     client::RequestStream,
@@ -138,7 +138,9 @@ async fn connect(
             // Not even our own questions went out.
             (FailureClass::TimedOut, count @ 1..) => Failure::new(
                 FailureClass::Resources,
-                format!("quic: our own send buffer had no room for {count} datagrams (net.core.wmem_max)"),
+                format!(
+                    "quic: this machine's send buffer had no room for {count} datagrams (net.core.wmem_max)"
+                ),
             ),
             _ => failure,
         })
@@ -305,10 +307,7 @@ fn lost(error: &ConnectionError) -> Failure {
             let code = u64::from(close.error_code);
             match code {
                 // TLS alerts (RFC 9001 section 4.8)
-                0x100..=0x1ff => (
-                    FailureClass::Tls,
-                    format!("refused by the server ({})", alert(code as u8)),
-                ),
+                0x100..=0x1ff => (FailureClass::Tls, alert_reason((code as u8).into())),
                 2 => (FailureClass::Refused, "the server refuses connections".to_owned()),
                 _ => (FailureClass::Protocol, format!("closed by the server: {close}")),
             }
@@ -326,10 +325,6 @@ fn lost(error: &ConnectionError) -> Failure {
         other => (FailureClass::Resources, other.to_string()),
     };
     Failure::new(class, format!("quic: {}", apmon_core::text::excerpt(&words, 160)))
-}
-
-fn alert(code: u8) -> String {
-    format!("{:?}", rustls::AlertDescription::from(code))
 }
 
 fn of_connection(error: &H3ConnectionError) -> Failure {

@@ -1,4 +1,4 @@
-//! What is left of QUIC in a build without it: an error.
+//! The error that takes the place of QUIC in a build without it.
 
 use apmon_core::{Check, Failure, FailureClass};
 use rustls::pki_types::{CertificateDer, ServerName};

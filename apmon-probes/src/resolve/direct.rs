@@ -202,7 +202,7 @@ fn warn_of_ignored(path: &str, cleaned: &Cleaned) {
     if !cleaned.ignored.is_empty() {
         let lines = cleaned.ignored.iter().map(|line| format!("{path}:{line}"));
         let lines = lines.collect::<Vec<_>>().join(", ");
-        tracing::warn!("ignored, because it cannot be parsed: {lines}");
+        tracing::warn!("ignoring what cannot be parsed: {lines}");
     }
 }
 

@@ -134,7 +134,7 @@ impl Pool {
         if state.waiting.len() >= MAX_WAITING {
             return Err(Failure::new(
                 FailureClass::Resources,
-                format!("resolve: {MAX_WAITING} names already wait for this machine's resolver"),
+                format!("resolve: {MAX_WAITING} names are already waiting for this machine's resolver"),
             ));
         }
         state.waiting.push_back(QueuedLookup { lookup, waiter });
@@ -232,7 +232,7 @@ fn look_up(name: &str, family: AddressFamily) -> LookUpResult {
         dns_lookup::getaddrinfo(Some(&ascii), None, Some(hints)).map_err(|error| match error.kind() {
             LookupErrorKind::NoName | LookupErrorKind::NoData => no_such_name(name, family),
             LookupErrorKind::Again => {
-                resolver_failure("this machine's resolver has no answer for now (EAI_AGAIN)")
+                resolver_failure("this machine's resolver has no answer at the moment (EAI_AGAIN)")
             }
             LookupErrorKind::Fail => resolver_failure("this machine's resolver failed (EAI_FAIL)"),
             _ => resolver_failure(&std::io::Error::from(error).to_string()),

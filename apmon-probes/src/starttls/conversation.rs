@@ -75,7 +75,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), DialogueError> {
         // An answer that is there before its question was put in by somebody else.
         if !self.unread.is_empty() {
-            return Err(DialogueError::Unexpected("the server speaks out of turn".into()));
+            return Err(DialogueError::Unexpected(
+                "the server sent data before it was asked to".into(),
+            ));
         }
         self.stream.write_all(bytes).await?;
         Ok(self.stream.flush().await?)
@@ -90,7 +92,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
         self.received += n;
         if self.received > MAX_BYTES {
             return Err(DialogueError::Unexpected(format!(
-                "more than {MAX_BYTES} bytes before TLS"
+                "the server sent more than {MAX_BYTES} bytes before TLS began"
             )));
         }
         self.unread.extend_from_slice(&buffer[..n]);
@@ -106,7 +108,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
             }
             if self.unread.len() > MAX_LINE {
                 return Err(DialogueError::Unexpected(format!(
-                    "a line of more than {MAX_LINE} bytes"
+                    "the server sent a line of more than {MAX_LINE} bytes"
                 )));
             }
             self.receive().await?;

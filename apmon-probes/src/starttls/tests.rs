@@ -127,18 +127,27 @@ async fn bytes_sent_ahead_of_tls_are_an_error() {
     assert_eq!(failure.class, FailureClass::Protocol);
     assert_eq!(
         failure.reason,
-        "starttls: 14 bytes after the answer, before TLS has begun"
+        "starttls: the server sent 14 bytes after its answer, before TLS began"
     );
     let early = ask(StartTls::Pop3, &[b"+OK hello\r\n+OK\r\n"]).await.unwrap_err();
-    assert_eq!(early.reason, "starttls: the server speaks out of turn");
+    assert_eq!(
+        early.reason,
+        "starttls: the server sent data before it was asked to"
+    );
 }
 
 #[tokio::test]
 async fn a_server_cannot_talk_without_end() {
     let long = vec![b'x'; 20_000];
     let failure = ask(StartTls::Pop3, &[&long]).await.unwrap_err();
-    assert_eq!(failure.reason, "starttls: a line of more than 8192 bytes");
+    assert_eq!(
+        failure.reason,
+        "starttls: the server sent a line of more than 8192 bytes"
+    );
     let many = b"220-x\r\n".repeat(10_000);
     let failure = ask(StartTls::Smtp, &[&many]).await.unwrap_err();
-    assert_eq!(failure.reason, "starttls: more than 65536 bytes before TLS");
+    assert_eq!(
+        failure.reason,
+        "starttls: the server sent more than 65536 bytes before TLS began"
+    );
 }

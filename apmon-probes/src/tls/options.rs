@@ -10,7 +10,7 @@ use crate::one_or_many::OneOrMany;
 
 /// Follows `"ssl_verify" `.
 const NO_AUTHORITIES: &str =
-    "finds no authorities on this machine; install ca-certificates or name an ssl_ca_file";
+    "needs certificate authorities, but this machine has none; install ca-certificates or set ssl_ca_file";
 
 /// Options of kinds that speak TLS, in addition to their own.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -113,7 +113,7 @@ impl TlsOptions {
         if missing.is_none() && !pinned && !verify {
             section.hint(
                 "address",
-                "is neither pinned nor verified: the server's identity is not checked (apmon pin, or ssl_verify: yes)",
+                "is neither pinned nor verified, so the server's identity is not checked; use apmon pin, or set ssl_verify: yes",
             );
         }
         let trust = Trust {

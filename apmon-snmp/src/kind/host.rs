@@ -47,7 +47,7 @@ impl Kind for Host {
     }
 
     fn summary(&self) -> &'static str {
-        "load, memory, swap and disks of a host by SNMP"
+        "checks the load, memory, swap and disks of a host over SNMP"
     }
 
     fn address(&self) -> &'static str {

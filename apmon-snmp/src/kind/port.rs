@@ -30,7 +30,7 @@ pub struct PortOptions {
     #[schemars(required)]
     pub port: Option<PortName>,
     /// The only station allowed on this port, as XX:XX:XX:XX:XX:XX in upper or
-    /// lower case, with colons or dashes. Any other station is an outage.
+    /// lower case, with colons or dashes. With any other station the check fails.
     #[schemars(required)]
     pub mac: Option<Mac>,
     /// Whether the port must always be up with its station seen on it. With `no`, a
@@ -55,7 +55,7 @@ impl Kind for Port {
     }
 
     fn summary(&self) -> &'static str {
-        "one port of a switch by SNMP: it is up, and the pinned station alone is on it"
+        "checks one port of a switch over SNMP: that it is up, and that only the pinned station is on it"
     }
 
     fn address(&self) -> &'static str {

@@ -64,7 +64,7 @@ impl Kind for Ports {
     }
 
     fn summary(&self) -> &'static str {
-        "all interfaces of a switch, router or host by SNMP: their state, their stations, their traffic"
+        "checks all interfaces of a switch, router or host over SNMP: their state, their stations, their traffic"
     }
 
     fn address(&self) -> &'static str {

@@ -22,17 +22,17 @@ const MAX_NAMED: usize = 8;
 #[derive(Clone, PartialEq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct ThresholdOptions {
     /// Highest acceptable processor load in percent, more than 0 and less than 100:
-    /// the mean of all processors, as the device reports it at the check. A higher
-    /// load is an outage, which ends when the load is back below 95 % of the limit.
+    /// the mean of all processors, as the device reports it at the check. With a
+    /// higher load checks fail until it is back below 95 % of the limit.
     /// Default: no limit. (An addition.)
     pub max_cpu_pct: Option<LimitPct>,
     /// Highest acceptable memory use in percent, without buffers and cache, more
-    /// than 0 and less than 100. Higher use is an outage, which ends when it is
-    /// back below 95 % of the limit. Default: no limit. (An addition.)
+    /// than 0 and less than 100. With a higher use checks fail until it is back
+    /// below 95 % of the limit. Default: no limit. (An addition.)
     pub max_memory_pct: Option<LimitPct>,
     /// Highest acceptable use of any file system in percent, more than 0 and less
-    /// than 100. Higher use is an outage, which ends when all file systems are back
-    /// below 95 % of the limit. Default: no limit. (An addition.)
+    /// than 100. With a higher use checks fail until all file systems are back below
+    /// 95 % of the limit. Default: no limit. (An addition.)
     pub max_disk_pct: Option<LimitPct>,
     /// File systems to which `max_disk_pct` does not apply, by mount point or
     /// drive: `[/snap/*, 'D:\*']`. `*` matches any text, including slashes, `?` one

@@ -273,7 +273,7 @@ mod tests {
         file.sync_names = |_| Err(io::Error::from_raw_os_error(5));
         let error = write(&mut file, "2").unwrap_err();
         assert!(matches!(error, StoreError::Unknown { .. }), "{error}");
-        assert!(error.one_line().contains("(sync "), "{error}");
+        assert!(error.one_line().contains("(cannot sync "), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "2");
         file.sync_names = sync_names;
         write(&mut file, "2").unwrap();

@@ -218,7 +218,7 @@ impl Reader<'_> {
                 }
                 Err(error) => {
                     self.warn(&format!(
-                        "\"apmon\": a notification on its way cannot be read and is not sent: {error}; \
+                        "\"apmon\": an undelivered notification cannot be read and is not sent: {error}; \
                          it is kept under \"unread\""
                     ));
                     model.unread.push(value);

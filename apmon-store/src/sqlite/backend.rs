@@ -110,7 +110,7 @@ impl Backend for SqliteBackend {
                         warnings.extend(loaded.warnings);
                         (
                             loaded.model,
-                            "its states and notifications could be read and are used, its history starts over",
+                            "its states and notifications could be read and are used; its history starts over",
                         )
                     }
                     // An imported JSON file is no substitute: its notifications were
@@ -284,7 +284,7 @@ impl SqliteBackend {
     fn damaged(&mut self, why: &str) -> StoreError {
         let result = match self.set_aside() {
             Ok(aside) => format!(
-                "it was set aside as {}, a new one is begun with all states and notifications",
+                "it was set aside as {}; a new database is begun with all states and notifications",
                 display(&aside)
             ),
             Err(error) => format!("it could not be set aside: {}", error.one_line()),

@@ -1,4 +1,4 @@
-//! What is left of SQLite in a build without it: an error.
+//! The error that takes the place of SQLite in a build without it.
 
 use std::{fs, io, path::Path};
 

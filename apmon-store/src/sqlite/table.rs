@@ -85,7 +85,7 @@ fn read_with(connection: &Connection, place: &str, select: &str) -> rusqlite::Re
                 model.outbox.upsert(entry);
             }
             Err(error) if is_of_one_row(&error) => warnings.add(&format!(
-                "a notification on its way cannot be read and is not sent: {error}; it is kept"
+                "an undelivered notification cannot be read and is not sent: {error}; it is kept"
             )),
             Err(error) => return Err(error),
         }

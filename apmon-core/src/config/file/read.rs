@@ -186,7 +186,7 @@ impl Reader<'_> {
             return Vec::new();
         };
         if items.is_empty() {
-            self.error(node.at, "\"monitors\" is empty: there is nothing to watch");
+            self.error(node.at, "\"monitors\" is empty: there is nothing to monitor");
         }
         let defaults = site.defaults();
         let mut names: HashMap<String, (Position, Position)> = HashMap::with_capacity(items.len());

@@ -178,7 +178,7 @@ monitors:
     assert_eq!(
         hints(text),
         [
-            "mail:ops@b.example: is a fallback: receives only what syslog:here and syslog:x cannot deliver",
+            "mail:ops@b.example: is a fallback: it receives only what syslog:here and syslog:x cannot deliver",
             "mail:ops@b.example: receives nothing about 1 monitor that has email: no",
         ]
     );

@@ -121,7 +121,7 @@ fn missing_and_malformed_sections_are_reported() {
             ),
             (
                 "site: {name: a}\nmonitors: []\n",
-                &["2:11: \"monitors\" is empty: there is nothing to watch"],
+                &["2:11: \"monitors\" is empty: there is nothing to monitor"],
             ),
             (
                 "Site: {name: a}\nmonitor: []\n",

@@ -39,7 +39,7 @@ impl Deliveries {
             FallbackDecision::NotTaken => {
                 tracing::warn!(
                     channel = entry.channel,
-                    "notification not delivered, and {to} does not take notifications of this kind: {}",
+                    "notification not delivered, and {to} does not accept notifications of this kind: {}",
                     notification.text
                 );
                 return None;
@@ -47,7 +47,7 @@ impl Deliveries {
         }
         tracing::warn!(
             channel = entry.channel,
-            "notification not delivered, it goes to {to} as well: {}",
+            "notification not delivered; it is also sent to {to}: {}",
             notification.text
         );
         let mut addressed = entry.addressed.clone();
@@ -95,13 +95,13 @@ impl Deliveries {
         if recipients.is_empty() {
             tracing::error!(
                 channel = entry.channel,
-                "notification not delivered, its channel is no longer in the site file and there is no other: {}",
+                "notification not delivered because its channel is no longer in the site file and there is no other: {}",
                 notification.text
             );
         } else if new_channels.is_empty() {
             tracing::info!(
                 channel = entry.channel,
-                "channel is no longer in the site file, its notification went to the others: {}",
+                "channel is no longer in the site file; its notification went to the other channels: {}",
                 notification.text
             );
         }
@@ -112,7 +112,7 @@ impl Deliveries {
         for new_channel in new_channels {
             tracing::warn!(
                 channel = entry.channel,
-                "channel is no longer in the site file, its notification goes to {new_channel}: {}",
+                "channel is no longer in the site file; its notification is sent to {new_channel}: {}",
                 notification.text
             );
             changed.extend(monitors.announce(notification, std::slice::from_ref(&new_channel)));

@@ -156,7 +156,7 @@ impl Dispatcher {
         let check = Check::new(now.mono, now, timeout).with_memory(runtime.state.memory.clone());
         let receive = AssertUnwindSafe(|| runtime.monitor.receive(signal, &check));
         let Ok(observation) = catch_unwind(receive) else {
-            tracing::error!(monitor = name, "a bug in the monitor: it panicked on a signal");
+            tracing::error!(monitor = name, "the monitor panicked on a signal (this is a bug)");
             return Err(EngineError::NoSignals(name.clone()));
         };
         let Some(observation) = observation else {

@@ -1,4 +1,4 @@
-//! What of the outbox is on disk, and what the next commit must hold.
+//! The part of the outbox that is on disk, and the content of the next commit.
 
 use std::{collections::HashSet, mem};
 

@@ -186,7 +186,7 @@ impl QueryFailure {
             } => match soa {
                 Some(_) => Self::Absent,
                 None => Self::Refused(
-                    "the name server gives no address, and does not say that there is none".into(),
+                    "the name server returns no address, but does not state that there is none".into(),
                 ),
             },
             ProtoErrorKind::NoRecordsFound { response_code, .. } => {
