@@ -8,7 +8,7 @@ use super::Breach;
 /// The layers of crates, from the bottom up: each may use those below its own.
 const LAYERS: &[&[&str]] = &[
     &["apmon-core"],
-    &["apmon-tls", "apmon-snmp-client"],
+    &["apmon-tls", "apmon-snmp-client", "apmon-worker"],
     &[
         "apmon-probes",
         "apmon-snmp",
@@ -24,7 +24,7 @@ const LAYERS: &[&[&str]] = &[
 const HARNESS: &str = "apmon-harness";
 
 /// Crates that use no other crate of apmon, because they are of use without it.
-const INDEPENDENT: &[&str] = &["apmon-snmp-client"];
+const INDEPENDENT: &[&str] = &["apmon-snmp-client", "apmon-worker"];
 
 /// One line of a dependency table.
 struct Dependency<'a> {
@@ -217,6 +217,7 @@ mod tests {
         for (own, other) in [
             ("apmon-snmp", "apmon-core"),
             ("apmon-snmp", "apmon-snmp-client"),
+            ("apmon-rrd", "apmon-worker"),
             ("apmon-web", "apmon-tls"),
             ("apmon-tls", "apmon-core"),
             ("apmon-cli", "apmon-rrd"),
@@ -228,6 +229,7 @@ mod tests {
         }
         for (own, other) in [
             ("apmon-snmp-client", "apmon-core"),
+            ("apmon-worker", "apmon-core"),
             ("apmon-core", "apmon-snmp-client"),
             ("apmon-snmp-client", "apmon-tls"),
             ("apmon-snmp", "apmon-probes"),
