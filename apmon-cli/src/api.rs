@@ -20,7 +20,7 @@ use hyper::{
 };
 use serde_json::{Value, json};
 
-use crate::actor;
+use crate::{actor, thread};
 
 pub(crate) use self::{
     client::{ApiError, get, post},
@@ -100,7 +100,7 @@ async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'sta
 
 /// The user with this id. A user's name may come from a server that takes long to answer.
 async fn actor(uid: Option<u32>) -> Actor {
-    let named = tokio::task::spawn_blocking(move || actor::of(uid, "socket"));
+    let named = thread::run("user", move || Ok(actor::of(uid, "socket")));
     named.await.unwrap_or_else(|_| actor::of(None, "socket"))
 }
 

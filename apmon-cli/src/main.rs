@@ -13,6 +13,7 @@ mod human_time;
 mod kinds;
 mod location;
 mod log;
+mod memory;
 mod notify;
 mod options;
 mod pacing;
@@ -30,10 +31,12 @@ mod status;
 mod store;
 mod summary;
 mod table;
+mod thread;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    memory::share_heap();
     let args = match args::parse() {
         Ok(args) => args,
         Err(code) => return code,

@@ -13,6 +13,7 @@ mod event;
 mod handle;
 mod heartbeats;
 mod lateness;
+mod monitor_heartbeat;
 mod monitors;
 mod outbox;
 mod persistence;

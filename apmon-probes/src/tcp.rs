@@ -105,13 +105,13 @@ impl Kind for Tcp {
         let endpoint = Endpoint::of(&url?, section, None)?;
         let plan = Arc::new(Plan {
             tls: match uses_tls {
-                true => Some((tls::server_name(&endpoint.remote.host), tls?)),
+                true => Some(Box::new((tls::server_name(&endpoint.remote.host), tls?))),
                 false => None,
             },
             starttls: options.starttls,
             endpoint,
             send,
-            expect,
+            expect: expect.map(Box::new),
         });
         Some(Blueprint::probe(move |services| TcpProbe {
             plan: Arc::clone(&plan),
@@ -123,9 +123,10 @@ impl Kind for Tcp {
 struct Plan {
     endpoint: Endpoint,
     starttls: Option<StartTls>,
-    tls: Option<(ServerName<'static>, Tls)>,
+    /// Boxed, as most monitors of this kind have none.
+    tls: Option<Box<(ServerName<'static>, Tls)>>,
     send: Option<Vec<u8>>,
-    expect: Option<Expect>,
+    expect: Option<Box<Expect>>,
 }
 
 struct TcpProbe {
@@ -149,7 +150,7 @@ impl TcpProbe {
             None => plan.endpoint.open(check, recorder, &self.local).await?,
             Some(_) => plan.endpoint.connect(check, recorder, &self.local).await?,
         };
-        if let Some((name, tls)) = &plan.tls {
+        if let Some((name, tls)) = plan.tls.as_deref() {
             // Boxed: a check that waits for a dead host needs no memory for it.
             return Box::pin(over_tls(plan, name, tls, stream, check, recorder)).await;
         }
@@ -160,7 +161,7 @@ impl TcpProbe {
                 .map_err(|error| errno::failure("send", &error))?;
             check.step("send", || format!("{} bytes", send.len()));
         }
-        let mut search = Search::new(plan.expect.as_ref(), check);
+        let mut search = Search::new(plan.expect.as_deref(), check);
         if plan.expect.is_some() {
             let result = receive(&stream, check, recorder, &mut search).await;
             search.explain(check, "receive");
@@ -200,7 +201,7 @@ async fn over_tls(
             .map_err(|error| apmon_tls::failure("send", &error))?;
         check.step("send", || format!("{} bytes", send.len()));
     }
-    let mut search = Search::new(plan.expect.as_ref(), check);
+    let mut search = Search::new(plan.expect.as_deref(), check);
     if plan.expect.is_some() {
         let result = receive_over_tls(&mut stream, check, recorder, &mut search).await;
         search.explain(check, "receive");

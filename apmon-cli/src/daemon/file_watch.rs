@@ -102,18 +102,6 @@ fn inode(_: &Metadata) -> u64 {
     0
 }
 
-/// Runs `work` on a thread of its own: reading ten thousand monitors takes a
-/// tenth of a second, in which no check may wait.
-pub(super) async fn on_a_thread<T: Send + 'static>(
-    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
-) -> anyhow::Result<T> {
-    let (reply, result) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new().name("reload".into()).spawn(move || {
-        let _ = reply.send(work());
-    })?;
-    result.await?
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,13 +17,14 @@ use apmon_core::{
 use tokio::sync::{broadcast, watch};
 use tracing::Instrument as _;
 
-use super::file_watch::{FileWatch, file_version, on_a_thread};
+use super::file_watch::{FileWatch, file_version};
 use crate::{
-    api, console, kinds,
+    api, console, kinds, memory,
     options::CommonArgs,
     plural::count,
     site::{self, Process, RunMode},
     store::{self, Store},
+    thread,
 };
 
 /// How often a site is tried again that could not start for another reason than
@@ -79,7 +80,8 @@ impl Supervisor {
         let (config, common, process) = (self.config.clone(), self.common.clone(), self.process.clone());
         let read = move || Ok((file_version(&config), work(&config, &common, &process)));
         let stale = self.file.settled();
-        let (version, result) = on_a_thread(read).await?;
+        // Ten thousand monitors take a tenth of a second, in which no check may wait.
+        let (version, result) = thread::run("reload", read).await?;
         self.file.was_read(version, stale);
         result
     }
@@ -265,6 +267,7 @@ impl Supervisor {
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Ready> {
     let site = loaded(&site::load(config)?, common, process);
+    memory::trim();
     let store = store::open(&site::state_path(config, common, RunMode::Daemon))?;
     Ok(Ready { site, store })
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::recent::Recent;
+use super::{monitor_heartbeat::MonitorHeartbeat, recent::Recent};
 use crate::{
     device::Device,
     memory::InvalidValue,
@@ -15,8 +15,6 @@ use crate::{
         alert::{self, RuleContext},
         effects::{Effects, FinishedCheck},
         health::Transition,
-        heartbeat::{HeartbeatTimer, SendDecision},
-        resend::Resend,
         schedule::{self, Grid},
     },
     state::MonitorState,
@@ -51,15 +49,8 @@ pub(super) struct MonitorRuntime {
     pub(super) missed: u64,
     timing: Timing,
     retry: Option<Mono>,
-    heartbeat_timer: Option<HeartbeatTimer>,
-    /// In a pass: whether a successful check sends a heartbeat.
-    heartbeat_in_pass: bool,
-    /// When a heartbeat is due to be sent.
-    heartbeat_at: Option<Mono>,
-    /// When a heartbeat that was not accepted is sent again.
-    resend: Resend,
-    /// Whether the last check found the target up.
-    was_up: bool,
+    /// Boxed, as most monitors have none.
+    heartbeat: Option<Box<MonitorHeartbeat>>,
     pub(super) reminder: Option<Mono>,
 }
 
@@ -130,8 +121,8 @@ impl MonitorRuntime {
             next: now.mono.plus(every),
         };
         let mut runtime = Self::new(monitor, state, timing, now);
-        runtime.heartbeat_in_pass = heartbeat_due || always;
-        runtime.heartbeat_timer = None;
+        runtime.heartbeat =
+            MonitorHeartbeat::for_pass(&runtime.monitor.watch().policy, heartbeat_due || always);
         // A reminder waits for the check, which may find the target up again.
         runtime.reminder = (!due && runtime.reminder_due_in_pass(now)).then_some(now.mono);
         runtime
@@ -145,9 +136,7 @@ impl MonitorRuntime {
         if loaded.last_config_checksum.as_ref() == Some(&monitor.watch().checksum) {
             loaded.last_config_checksum = Some(Arc::clone(&monitor.watch().checksum));
         }
-        let heartbeat = monitor.watch().policy.heartbeat.as_ref();
-        let last = state.last_successful_heartbeat.map(|last| now.mono_of(last));
-        let heartbeat_timer = heartbeat.map(|heartbeat| HeartbeatTimer::new(heartbeat.every, last));
+        let heartbeat = MonitorHeartbeat::for_daemon(&monitor.watch().policy, &state, now);
         Self {
             monitor,
             state,
@@ -160,11 +149,7 @@ impl MonitorRuntime {
             missed: 0,
             timing,
             retry: None,
-            heartbeat_timer,
-            heartbeat_in_pass: false,
-            heartbeat_at: None,
-            resend: Resend::default(),
-            was_up: false,
+            heartbeat,
             // A reminder of an open outage waits for the first check, which may end the outage.
             reminder: None,
         }
@@ -216,11 +201,7 @@ impl MonitorRuntime {
         }
         let period = |policy: &Policy| policy.heartbeat.as_ref().map(|heartbeat| heartbeat.every);
         if period(old) != period(new) {
-            let last = self.state.last_successful_heartbeat.map(|last| now.mono_of(last));
-            let timer = period(new).map(|every| HeartbeatTimer::new(every, last));
-            self.heartbeat_timer = timer;
-            self.heartbeat_at = None;
-            self.resend.clear();
+            self.heartbeat = MonitorHeartbeat::for_daemon(new, &self.state, now);
         }
         self.monitor = monitor;
         if self.reminder.is_some() {
@@ -243,7 +224,8 @@ impl MonitorRuntime {
             CheckPhase::Idle => self.check_at(),
             CheckPhase::Waiting(_) | CheckPhase::Running => None,
         };
-        let moments = [check, self.heartbeat_at, self.resend.at(), self.reminder];
+        let heartbeat = self.heartbeat.as_ref().and_then(|heartbeat| heartbeat.send_at());
+        let moments = [check, heartbeat, self.reminder];
         moments.into_iter().flatten().min()
     }
 
@@ -253,19 +235,15 @@ impl MonitorRuntime {
             Timing::Grid { next, .. } => Some(next),
             Timing::Once { due, .. } => due,
         };
-        let heartbeat_timer = self.heartbeat_timer.as_ref().and_then(HeartbeatTimer::check_at);
-        [regular, self.retry, heartbeat_timer].into_iter().flatten().min()
+        let heartbeat = self.heartbeat.as_ref().and_then(|heartbeat| heartbeat.check_at());
+        [regular, self.retry, heartbeat].into_iter().flatten().min()
     }
 
     /// The next action that is due by `now`; to be called until there is none.
     pub(super) fn next_due_action(&mut self, now: Mono) -> Option<DueAction> {
-        if self.heartbeat_at.is_some_and(|at| at <= now) {
-            self.heartbeat_at = None;
-            self.resend = Resend::default();
-            return Some(DueAction::Heartbeat);
-        }
-        if self.resend.at().is_some_and(|at| at <= now) {
-            self.resend.clear();
+        if let Some(heartbeat) = &mut self.heartbeat
+            && heartbeat.take_due(now)
+        {
             return Some(DueAction::Heartbeat);
         }
         if self.reminder.is_some_and(|at| at <= now) {
@@ -285,11 +263,8 @@ impl MonitorRuntime {
     pub(super) fn start_check(&mut self, now: Mono) {
         self.check_phase = CheckPhase::Running;
         self.retry = None;
-        let heartbeat_due = self
-            .heartbeat_timer
-            .as_ref()
-            .filter(|heartbeat_timer| heartbeat_timer.check_at().is_some_and(|at| at <= now));
-        let heartbeat_due = heartbeat_due.and_then(HeartbeatTimer::due);
+        let heartbeat = self.heartbeat.as_ref();
+        let heartbeat_due = heartbeat.and_then(|heartbeat| heartbeat.due_at_check(now));
         match &mut self.timing {
             Timing::Once { due, .. } => *due = None,
             Timing::Grid { grid, next } => {
@@ -374,23 +349,8 @@ impl MonitorRuntime {
         if transition == Some(Transition::Soft) {
             self.retry = Some(schedule::retry_at(now.mono, policy.retry_after(), *next));
         }
-        let up = verdict == Verdict::Up;
-        self.was_up = up;
-        let has_grid = self
-            .heartbeat_timer
-            .as_ref()
-            .is_some_and(|heartbeat_timer| heartbeat_timer.due().is_some());
-        if !up || !has_grid {
-            // The success that it reports no longer holds, or has a successor.
-            self.resend.clear();
-        }
-        if let Some(heartbeat_timer) = &mut self.heartbeat_timer
-            && let SendDecision::At(at) = heartbeat_timer.after_check(up, started.mono, now.mono)
-        {
-            self.heartbeat_at = Some(at);
-        }
-        if self.heartbeat_in_pass && up {
-            self.heartbeat_at = Some(now.mono);
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.after_check(verdict == Verdict::Up, started.mono, now.mono);
         }
         match self.timing {
             Timing::Once { .. } => {
@@ -402,7 +362,7 @@ impl MonitorRuntime {
 
     /// When the period of the current heartbeat ends.
     pub(super) fn heartbeat_period_end(&self) -> Option<Mono> {
-        let due = self.heartbeat_timer.as_ref().and_then(HeartbeatTimer::due);
+        let due = self.heartbeat.as_ref().and_then(|heartbeat| heartbeat.due());
         // Without a grid of its own, the next check brings the next heartbeat.
         due.or(match self.timing {
             Timing::Grid { next, .. } => Some(next),
@@ -419,26 +379,16 @@ impl MonitorRuntime {
         result: Result<(), DeliveryError>,
         now: Mono,
     ) -> bool {
-        let monitor = &self.monitor.watch().name;
-        let error = match result {
-            Ok(()) => {
-                tracing::debug!(monitor, "heartbeat sent");
-                self.resend.accepted();
-                Arc::make_mut(&mut self.state).last_successful_heartbeat = Some(sent.wall);
-                return true;
-            }
-            Err(error) => error,
+        let ends = self.heartbeat_period_end();
+        let accepted = match &mut self.heartbeat {
+            Some(heartbeat) => heartbeat.finished(&self.monitor.watch().name, result, ends, now),
+            // The monitor has none any more.
+            None => result.is_ok(),
         };
-        match self.resend.failures() {
-            0 => tracing::warn!(monitor, "heartbeat not sent: {error}"),
-            n => tracing::debug!(monitor, tries = n + 1, "heartbeat not sent: {error}"),
+        if accepted {
+            Arc::make_mut(&mut self.state).last_successful_heartbeat = Some(sent.wall);
         }
-        self.resend.failed(now, self.heartbeat_period_end());
-        // A pass leaves that to the next pass.
-        if !self.was_up || matches!(self.timing, Timing::Once { .. }) {
-            self.resend.clear();
-        }
-        false
+        accepted
     }
 
     /// Schedules the next reminder, after a notification or the end of an outage.

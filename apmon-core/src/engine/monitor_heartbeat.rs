@@ -1,0 +1,135 @@
+//! The heartbeat of one monitor while the engine runs: when a check for it is due, when it is
+//! sent, and when one that was not accepted is sent again.
+
+use crate::{
+    monitor::Policy,
+    notification::DeliveryError,
+    rule::{
+        heartbeat::{HeartbeatTimer, SendDecision},
+        resend::Resend,
+    },
+    state::MonitorState,
+    time::{Mono, Now},
+};
+
+/// The heartbeat of a monitor that has one.
+pub(super) struct MonitorHeartbeat {
+    /// In a daemon: when the next heartbeat is due.
+    timer: Option<HeartbeatTimer>,
+    /// In a pass: whether a successful check sends a heartbeat.
+    in_pass: bool,
+    /// When a heartbeat is due to be sent.
+    at: Option<Mono>,
+    /// When a heartbeat that was not accepted is sent again.
+    resend: Resend,
+    /// Whether the last check found the target up.
+    was_up: bool,
+}
+
+impl MonitorHeartbeat {
+    /// The heartbeat of a monitor in a daemon; `None` without one.
+    pub(super) fn for_daemon(policy: &Policy, state: &MonitorState, now: Now) -> Option<Box<Self>> {
+        let heartbeat = policy.heartbeat.as_ref()?;
+        let last = state.last_successful_heartbeat.map(|last| now.mono_of(last));
+        Some(Box::new(Self {
+            timer: Some(HeartbeatTimer::new(heartbeat.every, last)),
+            in_pass: false,
+            at: None,
+            resend: Resend::default(),
+            was_up: false,
+        }))
+    }
+
+    /// The heartbeat of a monitor in a pass, sent after a successful check if it is `due`.
+    pub(super) fn for_pass(policy: &Policy, due: bool) -> Option<Box<Self>> {
+        policy.heartbeat.as_ref()?;
+        Some(Box::new(Self {
+            timer: None,
+            in_pass: due,
+            at: None,
+            resend: Resend::default(),
+            was_up: false,
+        }))
+    }
+
+    /// When a check for it is due.
+    pub(super) fn check_at(&self) -> Option<Mono> {
+        self.timer.as_ref().and_then(HeartbeatTimer::check_at)
+    }
+
+    /// When it is due, if it has a period of its own.
+    pub(super) fn due(&self) -> Option<Mono> {
+        self.timer.as_ref().and_then(HeartbeatTimer::due)
+    }
+
+    /// When it is due, if a check that starts at `now` is one for it.
+    pub(super) fn due_at_check(&self, now: Mono) -> Option<Mono> {
+        let is_for_it = self.check_at().is_some_and(|at| at <= now);
+        self.due().filter(|_| is_for_it)
+    }
+
+    /// When it is sent next.
+    pub(super) fn send_at(&self) -> Option<Mono> {
+        [self.at, self.resend.at()].into_iter().flatten().min()
+    }
+
+    /// Takes a heartbeat that is to be sent by `now`.
+    pub(super) fn take_due(&mut self, now: Mono) -> bool {
+        if self.at.is_some_and(|at| at <= now) {
+            self.at = None;
+            self.resend = Resend::default();
+            return true;
+        }
+        let again = self.resend.at().is_some_and(|at| at <= now);
+        if again {
+            self.resend.clear();
+        }
+        again
+    }
+
+    /// Schedules what follows from a check that started at `started` and ended at `now`.
+    pub(super) fn after_check(&mut self, up: bool, started: Mono, now: Mono) {
+        self.was_up = up;
+        if !up || self.due().is_none() {
+            // The success that it reports no longer holds, or has a successor.
+            self.resend.clear();
+        }
+        if let Some(timer) = &mut self.timer
+            && let SendDecision::At(at) = timer.after_check(up, started, now)
+        {
+            self.at = Some(at);
+        }
+        if self.in_pass && up {
+            self.at = Some(now);
+        }
+    }
+
+    /// Processes the result of a heartbeat: after a failure there is another attempt by `ends`
+    /// if the last check found the target up. Returns whether it was accepted.
+    pub(super) fn finished(
+        &mut self,
+        monitor: &str,
+        result: Result<(), DeliveryError>,
+        ends: Option<Mono>,
+        now: Mono,
+    ) -> bool {
+        let error = match result {
+            Ok(()) => {
+                tracing::debug!(monitor, "heartbeat sent");
+                self.resend.accepted();
+                return true;
+            }
+            Err(error) => error,
+        };
+        match self.resend.failures() {
+            0 => tracing::warn!(monitor, "heartbeat not sent: {error}"),
+            n => tracing::debug!(monitor, tries = n + 1, "heartbeat not sent: {error}"),
+        }
+        self.resend.failed(now, ends);
+        // A pass leaves that to the next pass.
+        if !self.was_up || self.timer.is_none() {
+            self.resend.clear();
+        }
+        false
+    }
+}
