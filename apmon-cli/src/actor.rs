@@ -21,12 +21,24 @@ pub(crate) fn of(uid: Option<u32>, means: &str) -> Actor {
     }
 }
 
+/// The user with this id, without the name.
+pub(crate) fn numbered(uid: Option<u32>, means: &str) -> Actor {
+    Actor {
+        name: uid.map_or_else(|| "unknown".to_owned(), number),
+        means: means.to_owned(),
+    }
+}
+
 /// The name of a user; the number of one that has none here.
 fn name_of(uid: u32) -> String {
     #[cfg(unix)]
     if let Ok(Some(user)) = User::from_uid(Uid::from_raw(uid)) {
         return user.name;
     }
+    number(uid)
+}
+
+fn number(uid: u32) -> String {
     format!("uid {uid}")
 }
 

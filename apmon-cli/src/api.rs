@@ -39,6 +39,11 @@ const MAX_BODY: usize = 16 * 1024;
 /// something is wrong with it.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long to wait for the name of a user.
+const NAME_TIMEOUT: Duration = Duration::from_secs(1);
+/// How requests on the socket are recorded.
+const SOCKET: &str = "socket";
+
 /// The socket of the site whose state is in `state_file`.
 pub(crate) fn socket_of(state_file: &Path) -> PathBuf {
     state_file.with_extension("sock")
@@ -98,10 +103,14 @@ async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'sta
     }
 }
 
-/// The user with this id. A user's name may come from a server that takes long to answer.
+/// The user with this id. Its name may come from a server that does not answer: then its
+/// number must do.
 async fn actor(uid: Option<u32>) -> Actor {
-    let named = thread::run("user", move || Ok(actor::of(uid, "socket")));
-    named.await.unwrap_or_else(|_| actor::of(None, "socket"))
+    let named = thread::run("user", move || Ok(actor::of(uid, SOCKET)));
+    match tokio::time::timeout(NAME_TIMEOUT, named).await {
+        Ok(Ok(actor)) => actor,
+        _ => actor::numbered(uid, SOCKET),
+    }
 }
 
 async fn channel<B: Body<Error: std::error::Error + Send + Sync + 'static>>(

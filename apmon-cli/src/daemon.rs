@@ -20,7 +20,7 @@ use self::{
     supervisor::Supervisor,
 };
 use crate::{
-    api, console,
+    api, console, memory,
     options::CommonArgs,
     site::{self, Process, RunMode},
     store,
@@ -102,6 +102,8 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
         }
         plans.push((supervisor, ready));
     }
+    // What the reading of the files has left.
+    memory::trim();
     let waiting = plans.iter().filter(|(_, ready)| ready.is_err()).count();
     if waiting == plans.len() {
         return Ok(ExitCode::FAILURE);

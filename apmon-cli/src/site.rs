@@ -3,7 +3,9 @@
 use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
 };
 
 use apmon_core::{
@@ -15,6 +17,9 @@ use apmon_store::{Format, Platform};
 use serde_json::json;
 
 use crate::{kinds, options::CommonArgs, store};
+
+/// How long a reload waits for the files of the other sites.
+const OTHERS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What all sites of a process share.
 #[derive(Clone)]
@@ -67,15 +72,27 @@ pub(crate) fn load(path: &Path) -> Result<SiteFile, ConfigError> {
 pub(crate) fn load_beside(
     path: &Path,
     others: &[PathBuf],
-    tables: &Tables<'_>,
+    tables: Tables<'static>,
 ) -> Result<SiteFile, ConfigError> {
     let file = tables.load(path, &ProcessEnvironment)?;
     log_warnings(&file);
-    let others = readable(others.iter().filter(|other| *other != path), tables);
-    let before = check_process(&others.iter().collect::<Vec<_>>(), tables);
+    let others: Vec<PathBuf> = others.iter().filter(|other| *other != path).cloned().collect();
+    // On a thread of its own: another site's file may be on a disk that does not answer.
+    let (sender, receiver) = mpsc::channel();
+    let spawned = thread::Builder::new().name("other-sites".into()).spawn(move || {
+        let _ = sender.send(readable(others.iter(), &tables));
+    });
+    let others = match spawned.map(|_| receiver.recv_timeout(OTHERS_TIMEOUT)) {
+        Ok(Ok(others)) => others,
+        _ => {
+            tracing::warn!("the other site files cannot be read now; the file is not compared with them");
+            return Ok(file);
+        }
+    };
+    let before = check_process(&others.iter().collect::<Vec<_>>(), &tables);
     // The file is the last one, as an option of the process is compared with the first.
     let all: Vec<&SiteFile> = others.iter().chain([&file]).collect();
-    let mut errors = check_process(&all, tables);
+    let mut errors = check_process(&all, &tables);
     errors.retain(|error| !before.contains(error));
     match errors.is_empty() {
         true => Ok(file),

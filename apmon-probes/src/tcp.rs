@@ -57,6 +57,10 @@ pub struct TcpOptions {
     pub starttls: Option<StartTls>,
 }
 
+/// What fits one segment on any network: the last part of more would wait for an
+/// acknowledgement.
+const ONE_SEGMENT: usize = 1200;
+
 /// The kind `tcp`.
 #[derive(Debug)]
 pub struct Tcp;
@@ -146,9 +150,10 @@ impl Probe for TcpProbe {
 impl TcpProbe {
     async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
         let plan = &*self.plan;
-        let mut stream = match &plan.tls {
-            None => plan.endpoint.open(check, recorder, &self.local).await?,
-            Some(_) => plan.endpoint.connect(check, recorder, &self.local).await?,
+        let fits_one_segment = plan.send.as_ref().is_none_or(|send| send.len() <= ONE_SEGMENT);
+        let mut stream = match plan.tls.is_none() && fits_one_segment {
+            true => plan.endpoint.open(check, recorder, &self.local).await?,
+            false => plan.endpoint.connect(check, recorder, &self.local).await?,
         };
         if let Some((name, tls)) = plan.tls.as_deref() {
             // Boxed: a check that waits for a dead host needs no memory for it.

@@ -50,7 +50,6 @@ pub const HISTORY_DAYS: u32 = 400;
 pub struct SqliteStore {
     path: PathBuf,
     thread: StoreThread,
-    is_locked: bool,
     history_days: Arc<AtomicU32>,
 }
 
@@ -65,13 +64,11 @@ impl SqliteStore {
     pub fn open(path: impl AsRef<Path>, zone: TimeZone, lock: Option<Lock>) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let history_days = Arc::new(AtomicU32::new(HISTORY_DAYS));
-        let backend = SqliteBackend::new(path, zone, Arc::clone(&history_days));
-        let is_locked = lock.is_some();
+        let backend = SqliteBackend::new(path, zone, lock.is_some(), Arc::clone(&history_days));
         let thread = StoreThread::start(path, backend, lock)?;
         Ok(Self {
             path: path.to_owned(),
             thread,
-            is_locked,
             history_days,
         })
     }
@@ -115,8 +112,10 @@ impl StateStore for SqliteStore {
         true
     }
 
+    /// Also without a lock, for which the program that opened it has its reasons: alerts must
+    /// not wait for a broken disk.
     fn is_exclusive(&self) -> bool {
-        self.is_locked
+        true
     }
 
     async fn recent_results(&self, most: usize) -> Result<BTreeMap<String, Vec<CheckResult>>, StoreError> {

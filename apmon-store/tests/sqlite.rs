@@ -13,7 +13,9 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{CheckResult, Commit, OutboxEntry, Records, Snapshot, StateRecord, StateStore, Verdict};
+use apmon_core::{
+    CheckResult, Commit, OutboxEntry, Records, Snapshot, StateRecord, StateStore, StoreError, Verdict,
+};
 use apmon_store::{JsonStore, LockError, SqliteStore};
 use jiff::tz::TimeZone;
 use support::{at, entry, load, names, one_state, open, wait_until_closed};
@@ -333,6 +335,27 @@ async fn a_database_whose_content_is_replaced_is_written_anew_with_everything() 
     store.commit(&numbered(3, "3")).await.unwrap();
     drop((store, tool));
     assert_eq!(content(&load(&path).await), [["1", "2", "3"]; 3]);
+}
+
+/// Without a lock another process may take over: its state is not overwritten.
+#[tokio::test]
+async fn a_store_without_a_lock_is_superseded_by_a_newer_owner() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    let store = open(&path);
+    let epoch = store.load().await.unwrap().epoch;
+    let numbered = |number| Commit {
+        number,
+        ..one_state(epoch, "a", 1)
+    };
+    store.commit(&numbered(1)).await.unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    let newer = "UPDATE meta SET value = value + 1 WHERE key = 'epoch'";
+    assert_eq!(other.execute(newer, []).unwrap(), 1);
+    let error = store.commit(&numbered(2)).await.unwrap_err();
+    let is_newer =
+        matches!(error, StoreError::Superseded { newest: Some(newest), .. } if newest == epoch + 1);
+    assert!(is_newer, "{error}");
 }
 
 #[tokio::test]

@@ -75,8 +75,9 @@ impl Worker {
     /// Returns the requests that were not answered, in their order; the first of them may have
     /// been carried out in part. Their replies are [`Stopped`](crate::WorkerError::Stopped).
     pub fn finish(&self, timeout: Duration) -> Vec<Vec<u8>> {
-        let thread = replace(&mut *self.lock(), Thread::Ended);
+        // Closed first: a request that is accepted has a supervisor that answers it.
         self.shared.inbox.close(clock::after(clock::now(), timeout));
+        let thread = replace(&mut *self.lock(), Thread::Ended);
         match thread {
             // After a panic there, the replies say that they were not answered.
             Thread::Running(thread) => thread.join().unwrap_or_default(),

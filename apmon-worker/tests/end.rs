@@ -94,7 +94,7 @@ fn finishing_returns_what_waits_for_a_child_that_does_not_start() {
     let mut limits = limits();
     limits.restart_pause = MINUTE;
     limits.suspension = MINUTE;
-    let worker = Worker::new(child(&["works-if-there-is", "/nonexistent"]), limits);
+    let worker = Worker::new(child(&["works-if-there-is", "/proc/nonexistent"]), limits);
     let reply = request(&worker, "echo a");
     let reply = reply.wait(Duration::from_millis(100)).unwrap_err();
     assert_eq!(worker.finish(Duration::from_millis(1)), [b"echo a"]);

@@ -40,13 +40,13 @@ fn keeps_dying(arguments: &[&str], limits: WorkerLimits) -> (Death, String, Stri
 fn a_command_that_is_missing_fails_all_requests_at_once() {
     let mut limits = limits();
     limits.queue = 1;
-    let worker = Worker::new(Command::new("/nonexistent/rrd-worker"), limits);
+    let worker = Worker::new(Command::new("/proc/nonexistent/rrd-worker"), limits);
     for _ in 0..3 {
         let error = outcome(request(&worker, "echo a")).unwrap_err();
         let text = error.to_string();
         assert_eq!(
             text,
-            "cannot start the worker `/nonexistent/rrd-worker`: No such file or directory (os error 2); install it, \
+            "cannot start the worker `/proc/nonexistent/rrd-worker`: No such file or directory (os error 2); install it, \
              or correct its path. It is not tried again for 30s"
         );
     }
@@ -64,9 +64,9 @@ fn a_command_that_may_not_be_executed_fails_its_request() {
 
 #[test]
 fn a_child_that_exits_at_once_is_started_a_few_times_only() {
-    let (death, stderr, text) = keeps_dying(&["works-if-there-is", "/nonexistent"], limits());
+    let (death, stderr, text) = keeps_dying(&["works-if-there-is", "/proc/nonexistent"], limits());
     assert_eq!(death, Death::Exited(7));
-    assert_eq!(stderr, "/nonexistent is missing");
+    assert_eq!(stderr, "/proc/nonexistent is missing");
     assert!(
         text.contains("support/child") || text.contains("apmon-worker-test works-if-there-is"),
         "{text}"

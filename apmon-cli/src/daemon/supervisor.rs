@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 
 use super::file_watch::{FileWatch, file_version};
 use crate::{
-    api, console, kinds, memory,
+    api, console, kinds,
     options::CommonArgs,
     plural::count,
     site::{self, Process, RunMode},
@@ -242,7 +242,7 @@ impl Supervisor {
     async fn reload(&mut self, handle: &Handle, store: &Store) {
         let all = Arc::clone(&self.all);
         let load = move |config: &Path, common: &CommonArgs, process: &Process| {
-            let file = site::load_beside(config, &all, &kinds::tables())?;
+            let file = site::load_beside(config, &all, kinds::tables())?;
             Ok(loaded(&file, common, process))
         };
         match self.read(load).await {
@@ -267,7 +267,6 @@ impl Supervisor {
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Ready> {
     let site = loaded(&site::load(config)?, common, process);
-    memory::trim();
     let store = store::open(&site::state_path(config, common, RunMode::Daemon))?;
     Ok(Ready { site, store })
 }

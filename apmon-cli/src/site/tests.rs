@@ -76,7 +76,7 @@ impl Files {
             kinds: &[&TcpOnce],
             ..kinds::tables()
         };
-        let file = load_beside(&self.path(name), &all, &tables);
+        let file = load_beside(&self.path(name), &all, tables);
         let directory = format!("{}/", self.0.path().display());
         file.map(|file| file.monitors.len())
             .map_err(|error| error.to_string().replace(&directory, ""))

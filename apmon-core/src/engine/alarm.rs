@@ -50,6 +50,13 @@ impl Alarm {
             return;
         };
         let began = Instant::now();
+        // Moments whose work is done. Should the clock have leapt, their timers are late.
+        while let Some((_, sleep)) = self
+            .armed
+            .pop_front_if(|(armed, _)| *armed <= now && *armed < next)
+        {
+            self.keep(sleep);
+        }
         // An earlier moment that is no longer needed costs one loop; a missing one is armed.
         if self.armed.front().is_none_or(|(armed, _)| *armed > next) {
             let sleep = self.timer(began, next, now);

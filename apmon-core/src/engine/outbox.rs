@@ -383,7 +383,7 @@ impl Outbox {
         for (_, queue) in wanted {
             queue.failures = 0;
             queue.not_before = None;
-            queue.release_all();
+            queue.release_refused();
             for item in queue.items_mut() {
                 item.tries = 0;
             }

@@ -144,6 +144,7 @@ impl Persistence {
 
     /// Changes a record, or deletes it.
     pub(super) fn set_record(&mut self, key: String, record: Option<StateRecord>) {
+        self.extra.records.retain(|(known, _)| *known != key);
         self.extra.records.push((key, record));
         self.urgent = true;
     }
@@ -449,6 +450,14 @@ impl Persistence {
         history.extend(mem::take(&mut self.history));
         self.history = history;
         let newer = mem::replace(&mut self.extra, commit);
+        // What has come since replaces what was to be written before.
+        let older = &mut self.extra;
+        older
+            .forget
+            .retain(|name| newer.states.iter().all(|(other, _)| other != name));
+        older
+            .records
+            .retain(|(key, _)| newer.records.iter().all(|(other, _)| other != key));
         self.extra.states.extend(newer.states);
         self.extra.forget.extend(newer.forget);
         self.extra.records.extend(newer.records);

@@ -35,6 +35,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 pub(super) struct SqliteBackend {
     path: PathBuf,
     zone: TimeZone,
+    /// Whether a lock keeps other processes away.
+    is_locked: bool,
     history_days: Arc<AtomicU32>,
     /// `None` before the first use, and after a failure: it is then reopened.
     connection: Option<Connection>,
@@ -65,6 +67,8 @@ enum Failure {
     NotStored(rusqlite::Error),
     /// Its `COMMIT` failed after it may have taken effect.
     InDoubt(rusqlite::Error),
+    /// An owner of this newer epoch has written meanwhile.
+    Superseded(u64),
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -131,6 +135,7 @@ impl Backend for SqliteBackend {
         let written = match self.was_stored(commit.id()) {
             Ok(true) => Ok(()),
             Ok(false) => self.write_transaction(commit, model),
+            Err(error) if open::is_damage(&error) => Err(Failure::NotStored(error)),
             Err(error) => Err(Failure::InDoubt(error)),
         };
         match written {
@@ -146,6 +151,13 @@ impl Backend for SqliteBackend {
             }
             Err(Failure::NotStored(error)) if open::is_damage(&error) => {
                 Err(self.damaged(&error.to_string()))
+            }
+            Err(Failure::Superseded(newest)) => {
+                self.close();
+                Err(StoreError::Superseded {
+                    epoch: model.epoch,
+                    newest: Some(newest),
+                })
             }
             Err(Failure::NotStored(error)) => {
                 // A disk that comes back needs its files opened anew.
@@ -165,10 +177,11 @@ impl Backend for SqliteBackend {
 }
 
 impl SqliteBackend {
-    pub(super) fn new(path: &Path, zone: TimeZone, history_days: Arc<AtomicU32>) -> Self {
+    pub(super) fn new(path: &Path, zone: TimeZone, is_locked: bool, history_days: Arc<AtomicU32>) -> Self {
         Self {
             path: path.to_owned(),
             zone,
+            is_locked,
             history_days,
             connection: None,
             file_id: None,
@@ -322,6 +335,9 @@ impl SqliteBackend {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let last = table::last_commit(&transaction)?;
         if self.is_complete && self.last.is_some_and(|written| written != last) {
+            if !self.is_locked && last.0 > model.epoch {
+                return Err(Failure::Superseded(last.0));
+            }
             report_rewrite(&self.path, "no longer contains what was written to it");
             self.is_complete = false;
             self.rings.clear();
@@ -383,7 +399,9 @@ impl SqliteBackend {
 /// Logs that the next commit writes everything.
 fn report_rewrite(path: &Path, reason: &str) {
     let place = display(path);
-    tracing::error!("{place} {reason} while it was in use; all states and notifications are written anew");
+    tracing::error!(
+        "{place} {reason} while it was in use; all states and notifications are written anew; the history that it lacks is lost"
+    );
 }
 
 /// Modification time and size, by which an unchanged file is recognized; `None`

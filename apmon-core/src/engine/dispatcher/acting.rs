@@ -32,7 +32,7 @@ impl Dispatcher {
         tracing::info!(
             action = action.name(),
             affected,
-            "carried out on request of {} ({})",
+            "carried out, as {} requested ({})",
             actor.name,
             actor.means
         );

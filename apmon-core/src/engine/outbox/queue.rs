@@ -317,9 +317,20 @@ impl ChannelQueue {
         }
     }
 
-    /// Ends the deferral of all items.
-    pub(super) fn release_all(&mut self) {
-        self.release(Mono::from_nanos(i64::MAX));
+    /// Ends the deferral of refused items, but not of those that wait for the checks of other
+    /// monitors.
+    pub(super) fn release_refused(&mut self) {
+        let is_refused =
+            |(_, position): &&(Mono, u64)| self.items.get(position).is_some_and(|item| !item.held);
+        let refused: Vec<u64> = self
+            .deferred
+            .iter()
+            .filter(is_refused)
+            .map(|(_, position)| *position)
+            .collect();
+        for position in refused {
+            self.defer(position, None);
+        }
     }
 
     /// Processes an acceptance: the pause ends, and refused entries are retried, since the
