@@ -327,6 +327,9 @@ impl Dispatcher {
             ended: now,
         } = finished;
         let (reference, now) = (*reference, *now);
+        let Some(observation) = observation else {
+            return; // every check ends with an observation
+        };
         let Some(runtime) = self.monitors.current(reference) else {
             return; // a check by an older version of the monitor
         };

@@ -49,7 +49,8 @@ pub(super) enum TaskResult {
 pub(super) struct CompletedCheck {
     pub(super) monitor: MonitorRef,
     pub(super) check: Check,
-    pub(super) observation: Observation,
+    /// What it found; `None` until it has ended.
+    pub(super) observation: Option<Observation>,
     /// What the check did, if it did not end as up.
     pub(super) failed_steps: Option<Arc<[Step]>>,
     pub(super) ended: Now,
@@ -75,39 +76,48 @@ pub(super) struct CheckTask {
 impl CheckTask {
     pub(super) async fn run(self, clock: Arc<dyn Clock>) -> TaskResult {
         let timeout = self.monitor.watch().policy.max_try;
-        let check = Check::new(self.due, clock.now(), timeout)
-            .with_memory(self.memory)
-            .with_last_steps(MAX_STEPS);
-        let observation = run_check(self.monitor.as_ref(), &check).await;
-        let failed = observation.outcome.failure();
-        let failed_steps = failed.and_then(|_| check.last_steps()).map(Arc::from);
-        TaskResult::Check(Box::new(CompletedCheck {
+        let started = clock.now();
+        // One allocation from the start of a check to its end: ten thousand may run at once.
+        let mut completed = Box::new(CompletedCheck {
             monitor: self.reference,
-            check,
-            observation,
-            failed_steps,
-            ended: clock.now(),
-        }))
+            check: Check::new(self.due, started, timeout)
+                .with_memory(self.memory)
+                .with_last_steps(MAX_STEPS),
+            observation: None,
+            failed_steps: None,
+            ended: started,
+        });
+        let CompletedCheck {
+            check, observation, ..
+        } = &mut *completed;
+        observe(self.monitor.as_ref(), check, observation).await;
+        let failed = observation.as_ref().and_then(|it| it.outcome.failure());
+        completed.failed_steps = failed.and_then(|_| check.last_steps()).map(Arc::from);
+        completed.ended = clock.now();
+        TaskResult::Check(completed)
     }
 }
 
 /// Runs one check behind a panic barrier and with a deadline that it cannot ignore. A panic
 /// becomes `Unknown`, with the panic's message as the reason.
 pub async fn run_check(monitor: &dyn Monitor, check: &Check) -> Observation {
-    // Through a slot: each of the wrappers below would move the observation once more.
     let mut observation = None;
-    let running = AssertUnwindSafe(async { observation = Some(monitor.check(check).await) }).catch_unwind();
+    observe(monitor, check, &mut observation).await;
+    observation.unwrap_or_else(|| Outcome::failed(check.timed_out("check")).into())
+}
+
+/// Like [`run_check`]. The observation is left in place, where each of the wrappers around the
+/// check would move it once more.
+async fn observe(monitor: &dyn Monitor, check: &Check, observation: &mut Option<Observation>) {
+    let running = AssertUnwindSafe(async { *observation = Some(monitor.check(check).await) }).catch_unwind();
     let ended = tokio::time::timeout_at(check.deadline() + GRACE, running).await;
-    if let Some(observation) = observation {
-        return observation;
-    }
     match ended {
-        Ok(Err(panic)) => Outcome::failed(Failure::new(
-            FailureClass::Panic,
-            format!("the check panicked: {}", panic_text(&*panic)),
-        ))
-        .into(),
-        Ok(Ok(())) | Err(_) => Outcome::failed(check.timed_out("check")).into(),
+        Ok(Ok(())) => {}
+        Ok(Err(panic)) => {
+            let reason = format!("the check panicked: {}", panic_text(&*panic));
+            *observation = Some(Outcome::failed(Failure::new(FailureClass::Panic, reason)).into());
+        }
+        Err(_) => *observation = Some(Outcome::failed(check.timed_out("check")).into()),
     }
 }
 

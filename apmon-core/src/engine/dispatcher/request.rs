@@ -165,7 +165,7 @@ impl Dispatcher {
         self.observed(&CompletedCheck {
             monitor: reference,
             check,
-            observation,
+            observation: Some(observation),
             failed_steps: None,
             ended: now,
         });
