@@ -2,8 +2,8 @@
 //! that take and return numbers, for which no safe wrapper exists.
 //!
 //! glibc gives each thread a heap of its own, and what one thread frees no other uses. A daemon
-//! reads its site file on one thread and runs it on another: a fifth of its memory would be
-//! what was left of the reading. Its threads seldom allocate at the same time, so one heap
+//! reads its site file on one thread and runs it on another: some of its memory would be what
+//! was left of the reading. Its threads seldom allocate at the same time, so one heap
 //! serves them all.
 
 #![allow(unsafe_code)]
