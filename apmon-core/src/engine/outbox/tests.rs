@@ -433,3 +433,23 @@ fn setting_the_clock_back_does_not_lengthen_a_requested_delay() {
     assert_eq!(filled(vec![asked(1)]).wake_at(), Some(at(1)));
     assert_eq!(filled(vec![asked(100)]).wake_at(), Some(at(100)));
 }
+
+/// What waits for the checks of other monitors goes on waiting when a retry is requested.
+#[test]
+fn a_retry_ends_refusals_but_not_the_wait_for_other_checks() {
+    let mut outbox = Outbox::new(Duration::from_secs(1000), HashMap::new());
+    let refused = OutboxEntry {
+        refused: true,
+        last_tried: Some(now(0).wall),
+        ..entry("c", "refused", 1, Outage)
+    };
+    let held = entry("d", "held", 1, Outage);
+    outbox.load(refused, now(0));
+    outbox.load(held.clone(), now(0));
+    outbox.hold(&held.notification, at(100));
+    assert_eq!(started(&mut outbox, 1), [""; 0]);
+    outbox.retry(None);
+    assert_eq!(started(&mut outbox, 1), ["refused-1-c"]);
+    outbox.release_incident(&held.notification);
+    assert_eq!(started(&mut outbox, 101), ["held-1-d"]);
+}
