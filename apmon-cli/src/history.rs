@@ -12,7 +12,7 @@ use std::{
 };
 
 use apmon_core::{
-    Clock as _, StoreError, SystemClock,
+    Clock as _, StoreError, SystemClock, local_zone,
     text::{nearest, printable},
 };
 use apmon_store::{Format, HISTORY_DAYS, History};
@@ -89,7 +89,7 @@ struct SiteHistory {
 pub(crate) fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
     let (config, monitor) = args.given();
     let configs: Vec<PathBuf> = config.into_iter().map(PathBuf::from).collect();
-    let frame = TimeFrame::new(args.days, SystemClock::new().now().wall, TimeZone::system());
+    let frame = TimeFrame::new(args.days, SystemClock::new().now().wall, local_zone());
     let mut code = ExitCode::SUCCESS;
     let (mut sites, mut others) = (Vec::new(), Vec::new());
     for location in location::all(&configs, args.statefile.as_deref())? {

@@ -7,8 +7,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Clock as _, SystemClock, text::printable};
-use jiff::tz::TimeZone;
+use apmon_core::{Clock as _, SystemClock, local_zone, text::printable};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
     filter::Targets,
@@ -88,7 +87,7 @@ struct LocalTime;
 impl FormatTime for LocalTime {
     fn format_time(&self, w: &mut Writer<'_>) -> std::fmt::Result {
         let now = SystemClock::new().now().wall;
-        let local = TimeZone::system().to_datetime(now);
+        let local = local_zone().to_datetime(now);
         write!(w, "{}", local.strftime("%Y-%m-%d %H:%M:%S%.3f"))
     }
 }

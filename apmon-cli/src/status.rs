@@ -8,7 +8,9 @@ use std::{
     process::ExitCode,
 };
 
-use apmon_core::{Clock as _, Condition, MonitorStatus, SiteStatus, SystemClock, config::SiteFile};
+use apmon_core::{
+    Clock as _, Condition, MonitorStatus, SiteStatus, SystemClock, config::SiteFile, local_zone,
+};
 use clap::Args;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -43,7 +45,7 @@ struct SiteReport {
 
 /// Shows all sites. Exits with 0 if all could be shown, else with 1.
 pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
-    let zone = TimeZone::system();
+    let zone = local_zone();
     let mut code = ExitCode::SUCCESS;
     let mut reports = Vec::new();
     for location in location::all(&args.configs, args.statefile.as_deref())? {

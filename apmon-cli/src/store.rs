@@ -5,9 +5,8 @@ mod database;
 
 use std::{path::Path, sync::Arc};
 
-use apmon_core::{StateStore, text::printable};
+use apmon_core::{StateStore, local_zone, text::printable};
 use apmon_store::{Format, JsonStore, Lock, LockError};
-use jiff::tz::TimeZone;
 
 use self::database::Database;
 pub(crate) use self::database::{DAEMON_FORMAT, NOTICE};
@@ -38,7 +37,7 @@ impl Store {
 
 /// Opens a site's store and locks it against other writers.
 pub(crate) fn open(state_file: &Path) -> anyhow::Result<Store> {
-    let zone = TimeZone::system();
+    let zone = local_zone();
     Ok(match Format::of(state_file) {
         Format::Json => {
             let lock = held(JsonStore::lock(state_file), state_file)?;

@@ -51,7 +51,7 @@ pub use self::{
 pub use crate::rule::{condition::Condition, route::Fallback};
 use crate::{
     store::{StateStore, StoreError},
-    time::{Clock, SystemClock},
+    time::{Clock, SystemClock, local_zone},
 };
 
 /// How long a metric sink may take at the end of a run.
@@ -158,7 +158,7 @@ impl Engine {
             shared: Shared {
                 store,
                 clock: Arc::new(SystemClock::new()),
-                zone: TimeZone::system(),
+                zone: local_zone(),
                 events: Arc::new(|_| {}),
                 metrics: None,
                 publisher: publisher.clone(),

@@ -141,4 +141,4 @@ pub use secret::Secret;
 pub use services::Services;
 pub use state::{MonitorState, OwnState};
 pub use store::{Commit, CommitId, Snapshot, StateRecord, StateStore, StoreError, StoreLimits};
-pub use time::{Clock, Mono, Now, Stopwatch, SystemClock};
+pub use time::{Clock, Mono, Now, Stopwatch, SystemClock, local_zone};

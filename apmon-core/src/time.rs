@@ -4,9 +4,13 @@
 //! lasted), the wall clock is written and displayed. A step of the wall clock therefore starts
 //! and ends no outage.
 
+mod local_zone;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+pub use self::local_zone::local_zone;
 
 /// A point on the monotonic clock, in nanoseconds since the clock's origin.
 ///

@@ -19,6 +19,7 @@ use apmon_core::{
     ChannelBlueprint, ChannelClass, ChannelKind, DeliveryError, Names, Notification, Notifier, SectionKind,
     SectionValue, Services, Switches,
     config::{Section, Text},
+    local_zone,
     text::printable,
 };
 use async_trait::async_trait;
@@ -78,7 +79,7 @@ impl ChannelKind for MailKind {
             Arc::new(Mail {
                 server: server.connect(services, timeout),
                 to: to.clone(),
-                zone: TimeZone::system(),
+                zone: local_zone(),
             })
         });
         blueprint.is_identity_fixed = true;

@@ -8,6 +8,7 @@ use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 use apmon_core::{
     ChannelBlueprint, ChannelKind, DeliveryError, Names, Notification, Notifier, SectionValue, Services,
     config::{Seconds, Section},
+    local_zone,
     text::printable,
 };
 use async_trait::async_trait;
@@ -109,7 +110,7 @@ impl Syslog {
         };
         let priority = self.facility as u8 * 8 + severity;
         let head = match self.address {
-            SyslogAddress::Local(_) => local_header(priority, message, TimeZone::system()),
+            SyslogAddress::Local(_) => local_header(priority, message, local_zone()),
             SyslogAddress::Udp(..) | SyslogAddress::Tcp(..) => header(priority, message),
         };
         let mut line = head + &printable(&message.text);

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use apmon_core::{Clock as _, Notification, NotificationKind, SystemClock, rule::wording::Sentence};
-use jiff::{Timestamp, tz::TimeZone};
+use apmon_core::{
+    Clock as _, Notification, NotificationKind, SystemClock, local_zone, rule::wording::Sentence,
+};
+use jiff::Timestamp;
 
 const MONITOR: &str = "apmon test";
 const ADDRESS: &str = "test";
@@ -17,7 +19,7 @@ const WAIT: Duration = Duration::from_secs(600);
 /// its end, a time without checks, and the removal of the monitor.
 pub(super) fn notifications(site: &str) -> [Notification; 6] {
     let now = SystemClock::new().now().wall;
-    let zone = TimeZone::system();
+    let zone = local_zone();
     let samples = Samples {
         site,
         now,
