@@ -9,6 +9,7 @@ mod docs;
 mod format;
 mod fuzz;
 mod harness;
+mod layout;
 mod listing;
 mod new_channel;
 mod new_probe;
@@ -81,6 +82,11 @@ const TASKS: &[Task] = &[
         usage: "docs [--check]",
         summary: "write the site file reference and its JSON Schema, or check that they are current",
         run: docs::run,
+    },
+    Task {
+        usage: "layout",
+        summary: "list the functions that a pass runs, by which the program of the profile dist is laid out",
+        run: layout::run,
     },
     Task {
         usage: "bench [PART]",
