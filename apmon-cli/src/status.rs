@@ -121,10 +121,19 @@ fn complete(status: &mut SiteStatus, file: &SiteFile) {
             state: Condition::Pending,
             ..MonitorStatus::default()
         });
+        let parts = std::mem::take(&mut monitor.parts);
         monitor.kind = Some(entry.kind.to_owned());
         monitor.address = Some(entry.address.clone());
         monitor.max_retries = Some(entry.max_retries.value.get().get());
         monitor.alarms = Some(entry.alarms.value);
+        let of_monitor = |part: MonitorStatus| MonitorStatus {
+            kind: monitor.kind.clone(),
+            address: monitor.address.clone(),
+            max_retries: monitor.max_retries,
+            alarms: monitor.alarms,
+            ..part
+        };
+        monitor.parts = parts.into_iter().map(of_monitor).collect();
     }
     status.monitors = known.into_values().collect();
 }

@@ -124,9 +124,9 @@ fn listed(ids: &[String]) -> String {
 /// The result of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PassReport {
-    /// The number of monitors.
+    /// The number of monitors, without their parts.
     pub watched: usize,
-    /// Finished checks.
+    /// Finished checks. Here and below, the results of parts are not counted.
     pub checks: usize,
     /// Finished checks with the verdict up.
     pub up: usize,

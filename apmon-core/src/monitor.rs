@@ -77,7 +77,13 @@ pub struct Observation {
     /// The target's own description of itself: for a dashboard.
     pub device: Option<Arc<Device>>,
     /// The results of its parts: an interface, an address, a device of a list. Empty for a
-    /// monitor of one thing. The engine passes them on and decides nothing about them.
+    /// monitor of one thing. Each part has a health, an outage and notifications of its own,
+    /// under the name `monitor/part` and by the policy of the monitor.
+    ///
+    /// The observation of a check with the verdict up lists all parts: one that is not among
+    /// them is no longer watched, which ends its outage. With any other verdict, and in the
+    /// observation of a [`Signal`], a part that is not listed was not checked and keeps its
+    /// state. The first 1,000 parts are watched, so their order should not vary.
     pub parts: Vec<Part>,
     /// The certificates that the target presented.
     pub certificates: Vec<Certificate>,
@@ -90,7 +96,9 @@ pub struct Observation {
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct Part {
-    /// Its name, unique within the monitor.
+    /// Its name, unique within the monitor and the same at every check; 1 to 255 bytes, which
+    /// may include slashes. A part whose [full name](Self::full_name) is also that of a monitor,
+    /// or of another monitor's part, is not watched; a warning says so.
     pub name: String,
     /// Its outcome.
     pub outcome: Outcome,

@@ -23,7 +23,7 @@ pub struct Notification {
     /// The ids of the incidents that it covers besides its own: those of a digest or report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub covers: Vec<String>,
-    /// The monitor's name; empty if it is about more than one.
+    /// The monitor's name, `monitor/part` for a part; empty if it is about more than one.
     pub monitor: String,
     /// The monitor's address, without passwords.
     pub address: String,

@@ -1,6 +1,6 @@
 //! The state of a monitor.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -89,6 +89,11 @@ pub struct OwnState {
     /// file, nothing else knows who may be notified of its end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub alarms_off: bool,
+    /// For a part of a monitor: the byte of its name at which the name of the part begins, 7 in
+    /// `switch/eth0`. `None` for a monitor. Both names may contain slashes, so that the name
+    /// alone does not say whose part it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part_at: Option<NonZeroU32>,
     /// Its policy's `classes_off`, likewise.
     #[serde(
         rename = "email_off",
@@ -109,6 +114,12 @@ impl OwnState {
             classes_off: self.classes_off.clone(),
             ..Policy::default()
         }
+    }
+
+    /// The names of the monitor and of its part, if this is the state of the part `name`.
+    pub(crate) fn split_part<'a>(&self, name: &'a str) -> Option<(&'a str, &'a str)> {
+        let at = usize::try_from(self.part_at?.get()).ok()?;
+        Some((name.get(..at)?.strip_suffix('/')?, &name[at..]))
     }
 
     /// Whether this incident is still open, so that more notifications of it may follow.
@@ -206,6 +217,23 @@ pub(crate) const RETENTION_AFTER_REMOVAL: Duration = Duration::from_secs(30 * 86
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_state_of_a_part_says_whose_part_it_is() {
+        let part_at = |at| OwnState {
+            part_at: NonZeroU32::new(at),
+            ..OwnState::default()
+        };
+        assert_eq!(part_at(4).split_part("a/b/c"), Some(("a/b", "c")));
+        assert_eq!(part_at(2).split_part("a/b/c"), Some(("a", "b/c")));
+        let written = serde_json::to_string(&part_at(4)).unwrap();
+        assert_eq!(written, r#"{"part_at":4}"#);
+        assert_eq!(serde_json::from_str::<OwnState>(&written).unwrap(), part_at(4));
+        // Neither a monitor, nor a file that was edited.
+        for (at, name) in [(0, "a/b"), (1, "a/b"), (9, "a/b"), (3, "aé/b"), (2, "é/b")] {
+            assert_eq!(part_at(at).split_part(name), None, "{at} in {name}");
+        }
+    }
 
     #[test]
     fn a_file_of_an_older_apmon_reads_the_classes_that_are_off() {

@@ -18,7 +18,7 @@ pub struct Snapshot {
     pub shard: u32,
     /// The owner epoch granted to the caller that loaded this.
     pub epoch: u64,
-    /// States by monitor name.
+    /// States by monitor name, those of parts by `monitor/part`.
     pub monitors: BTreeMap<String, Arc<MonitorState>>,
     /// Undelivered notifications, in the order in which commits brought them: that of their
     /// decisions, whatever their channels. A commit that was split brings them by monitor.

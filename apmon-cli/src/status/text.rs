@@ -81,7 +81,18 @@ fn head(report: &SiteReport, zone: &TimeZone) -> String {
     lines.join("\n")
 }
 
+/// The numbers of monitors and, where there are some, of parts: `12 monitors: 12 up; 48 parts: 47
+/// up, 1 down`.
 fn summary(monitors: &[MonitorStatus]) -> String {
+    let parts: Vec<_> = monitors.iter().flat_map(|monitor| &monitor.parts).collect();
+    let summary = in_states(&monitors.iter().collect::<Vec<_>>(), "monitor");
+    match parts.is_empty() {
+        true => summary,
+        false => format!("{summary}; {}", in_states(&parts, "part")),
+    }
+}
+
+fn in_states(monitors: &[&MonitorStatus], noun: &str) -> String {
     let in_state = |state| monitors.iter().filter(|monitor| monitor.state == state).count();
     let mut parts = vec![format!("{} up", in_state(Condition::Up))];
     let others = [
@@ -95,7 +106,7 @@ fn summary(monitors: &[MonitorStatus]) -> String {
             parts.push(format!("{n} {word}"));
         }
     }
-    format!("{}: {}", count(monitors.len(), "monitor"), parts.join(", "))
+    format!("{}: {}", count(monitors.len(), noun), parts.join(", "))
 }
 
 fn outbox(status: &SiteStatus) -> String {
@@ -106,10 +117,13 @@ fn outbox(status: &SiteStatus) -> String {
     }
 }
 
-/// The table of monitors: problems first, then by name.
+/// The table of monitors and their parts: problems first, then by name.
 fn monitors(status: &SiteStatus, zone: &TimeZone) -> String {
     let now = status.at;
-    let mut monitors: Vec<_> = status.monitors.iter().collect();
+    let monitors = status.monitors.iter();
+    let mut monitors: Vec<_> = monitors
+        .flat_map(|monitor| std::iter::once(monitor).chain(&monitor.parts))
+        .collect();
     monitors.sort_by(|a, b| a.state.cmp(&b.state).then_with(|| a.name.cmp(&b.name)));
     let at = |at: Option<Timestamp>| at.map_or(String::new(), |at| timestamp(at, now, zone));
     let mut rows: Vec<Vec<String>> = monitors

@@ -7,6 +7,7 @@
 mod acting;
 mod ending;
 mod held;
+mod part;
 mod request;
 mod status;
 
@@ -35,11 +36,14 @@ use super::{
     update::Update,
 };
 use crate::{
+    monitor::Observation,
     notification::Notification,
     outcome::{FailureClass, Verdict},
+    probe::Check,
     rule::{
         alert::RuleContext,
         effects::{Effects, StateChange},
+        health::Transition,
     },
     store::{Snapshot, StateRecord, StoreError},
     time::{Mono, Now},
@@ -113,6 +117,7 @@ impl Dispatcher {
         for monitor in monitors {
             dispatcher.monitors.add(monitor, &dispatcher.plan.site, now, None);
         }
+        dispatcher.monitors.revive_parts(now);
         let heartbeat = dispatcher.plan.heartbeat.clone();
         match is_pass {
             true => dispatcher.self_monitor = SelfMonitor::for_pass(heartbeat),
@@ -325,6 +330,7 @@ impl Dispatcher {
             observation,
             failed_steps,
             ended: now,
+            ..
         } = finished;
         let (reference, now) = (*reference, *now);
         let Some(observation) = observation else {
@@ -333,28 +339,48 @@ impl Dispatcher {
         let Some(runtime) = self.monitors.current(reference) else {
             return; // a check by an older version of the monitor
         };
-        let effects = runtime.decide(&self.context, check, observation, now);
         // Part of the same state, so that one commit holds it and the notifications.
         let invalid = runtime.keep_memory(observation);
         if failed_steps.is_some() {
             runtime.failed_steps.clone_from(failed_steps);
         }
-        let (monitor, state) = (Arc::clone(&runtime.monitor), Arc::clone(&runtime.state));
-        let watch = monitor.watch();
-        self.monitors.report_invalid(&watch.name, invalid);
+        let monitor = Arc::clone(&runtime.monitor);
+        let name = &monitor.watch().name;
+        self.monitors.report_invalid(name, invalid);
         if let Some(failure) = observation.outcome.failure()
             && failure.class == FailureClass::Panic
         {
-            self.monitors.report_panic(&watch.name, failure);
+            self.monitors.report_panic(name, failure);
         }
+        self.conclude(reference.index, check, observation, now);
+        let verdict = observation.outcome.verdict();
+        let state = self.monitors.at(reference.index).map(|runtime| &runtime.state);
+        let is_down = state.is_some_and(|state| state.health().is_down());
+        self.report.count(verdict, is_down);
+        let lists_all = verdict == Verdict::Up && !finished.is_signal;
+        self.parts_observed(reference.index, (check, observation), lists_all, now);
+    }
+
+    /// The rules decide what follows for the monitor or the part at `index`; it is reported and
+    /// applied. Returns the transition.
+    fn conclude(
+        &mut self,
+        index: usize,
+        check: &Check,
+        observation: &Observation,
+        now: Now,
+    ) -> Option<Transition> {
+        let runtime = self.monitors.at_mut(index)?;
+        let effects = runtime.decide(&self.context, check, observation, now);
+        let transition = effects.transition;
+        let (monitor, state) = (Arc::clone(&runtime.monitor), Arc::clone(&runtime.state));
+        let watch = monitor.watch();
         let lateness = check.lateness();
-        self.report
-            .count(observation.outcome.verdict(), state.health().is_down());
         let record = CheckRecord {
             watch,
             observation,
             state: &state,
-            transition: effects.transition,
+            transition,
             unknown_changed: effects.unknown_changed,
             started: check.started,
             lateness,
@@ -378,8 +404,9 @@ impl Dispatcher {
         });
         // The state is not shared with the store until it is committed.
         drop(state);
-        self.apply(Some(reference.index), &watch.name, effects, now);
-        self.monitors.rearm(reference.index);
+        self.apply(Some(index), &watch.name, effects, now);
+        self.monitors.rearm(index);
+        transition
     }
 
     /// Applies what a rule decided about a monitor: its state and the notifications go into
@@ -462,18 +489,6 @@ impl Dispatcher {
     fn report_notified(&self, notifications: &[Notification]) {
         for notification in notifications {
             (self.shared.events)(&Event::Notified(notification));
-        }
-    }
-}
-
-impl PassReport {
-    fn count(&mut self, verdict: Verdict, is_down: bool) {
-        self.checks += 1;
-        match verdict {
-            Verdict::Up => self.up += 1,
-            Verdict::Unknown => self.unknown += 1,
-            Verdict::Down if is_down => self.down += 1,
-            Verdict::Down => {}
         }
     }
 }

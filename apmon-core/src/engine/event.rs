@@ -23,7 +23,8 @@ pub enum Event<'a> {
     Notified(&'a Notification),
 }
 
-/// One finished check, and what the rules made of it.
+/// One finished check, and what the rules made of it. The records of the monitor's
+/// [parts](Observation::parts) follow that of the monitor, each with a watch of its own.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct CheckRecord<'a> {

@@ -127,7 +127,7 @@ impl Handle {
         self.ask(|reply| Command::RemoveChannel(id, reply)).await?
     }
 
-    /// Checks a monitor now, in addition to its schedule; not if it is being checked already.
+    /// Checks a monitor now and its parts with it, in addition to its schedule; not if it is being checked already.
     ///
     /// # Errors
     /// If there is no such monitor, or the engine has ended.
@@ -167,7 +167,7 @@ impl Handle {
         Ok(self.ask(Command::Status).await?.into_status())
     }
 
-    /// The last checks of each monitor, in the order of their names: for a dashboard that
+    /// The last checks of each monitor and each part, in the order of their names: for a dashboard that
     /// starts, and then follows the [updates](Self::subscribe).
     ///
     /// # Errors

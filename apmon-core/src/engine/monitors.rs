@@ -1,6 +1,8 @@
 //! The monitors at run time: which one is due, which are being checked, and the states of those
 //! that are retired.
 
+mod part;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     num::NonZeroUsize,
@@ -8,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use self::part::PartList;
 use super::{
     agenda::Agenda,
     retired::Retired,
@@ -28,10 +31,12 @@ use crate::{
     time::{Mono, Now},
 };
 
-/// All monitors of a site.
+/// All monitors of a site, and their parts.
 pub(super) struct Monitors {
     runtimes: Vec<Option<MonitorRuntime>>,
     by_name: HashMap<String, usize>,
+    /// The parts of the monitors that have some, by the index of the monitor.
+    parts: HashMap<usize, PartList>,
     free: Vec<usize>,
     /// States of monitors that are not running.
     retired: Retired,
@@ -55,6 +60,7 @@ impl Monitors {
         Self {
             runtimes: Vec::new(),
             by_name: HashMap::new(),
+            parts: HashMap::new(),
             free: Vec::new(),
             retired: Retired::new(stored),
             agenda: Agenda::default(),
@@ -85,19 +91,27 @@ impl Monitors {
         let generation = self.generation;
         let (grid, first) = grid(site, monitor.watch(), now, spread);
         if let Some(&index) = self.by_name.get(&monitor.watch().name) {
+            // A part of that name ends, and the monitor continues its state.
+            self.detach_part(index);
             if let Some(runtime) = self.runtimes[index].as_mut() {
                 runtime.replace(monitor, generation, now, grid, first);
             }
+            self.renew_parts(index, now);
             return self.rearm(index);
         }
         let name = monitor.watch().name.clone();
         let state = self.retired.remove(&name).unwrap_or_default();
-        let mut runtime = if self.is_pass {
+        let runtime = if self.is_pass {
             MonitorRuntime::for_pass(monitor, state, now)
         } else {
             MonitorRuntime::for_daemon(monitor, state, now, grid, first)
         };
-        runtime.generation = generation;
+        self.insert(name, runtime);
+    }
+
+    /// Adds what runs under a new name, as the newest generation.
+    fn insert(&mut self, name: String, mut runtime: MonitorRuntime) -> usize {
+        runtime.generation = self.generation;
         let index = self.free.pop().unwrap_or_else(|| {
             self.runtimes.push(None);
             self.runtimes.len() - 1
@@ -105,10 +119,18 @@ impl Monitors {
         self.by_name.insert(name, index);
         self.runtimes[index] = Some(runtime);
         self.rearm(index);
+        index
     }
 
-    /// Stops a monitor. Returns its index, which is free now, its watch and its state.
+    /// Stops a monitor, whose parts were removed before. Returns its index, which is free now,
+    /// its watch and its state.
     pub(super) fn remove(&mut self, name: &str) -> Option<(usize, Watch, Arc<MonitorState>)> {
+        let index = self.index_of(name)?;
+        self.parts.remove(&index);
+        self.take(name)
+    }
+
+    fn take(&mut self, name: &str) -> Option<(usize, Watch, Arc<MonitorState>)> {
         let index = self.by_name.remove(name)?;
         let runtime = self.runtimes[index].take()?;
         self.agenda.arm(index, None);
@@ -131,17 +153,19 @@ impl Monitors {
         self.retired.forget_old(now)
     }
 
-    /// The names of running monitors.
-    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
-        self.by_name.keys()
-    }
-
-    /// How many monitors there are.
+    /// How many monitors there are, without their parts.
     pub(super) fn count(&self) -> usize {
-        self.by_name.len()
+        let parts = self.parts.values().map(PartList::len);
+        self.by_name.len() - parts.sum::<usize>()
     }
 
-    /// All running monitors.
+    /// All running monitors, without their parts.
+    pub(super) fn monitors(&self) -> impl Iterator<Item = (usize, &MonitorRuntime)> + Clone {
+        let runtimes = self.runtimes.iter().enumerate();
+        runtimes.filter_map(|(index, runtime)| Some((index, runtime.as_ref().filter(|it| !it.is_part())?)))
+    }
+
+    /// All running monitors and their parts.
     pub(super) fn iter(&self) -> impl Iterator<Item = &MonitorRuntime> + Clone {
         self.runtimes.iter().flatten()
     }
@@ -166,12 +190,15 @@ impl Monitors {
             .filter(|runtime| runtime.generation == reference.generation)
     }
 
-    /// Where the monitor of this name runs.
+    /// Where the monitor of this name runs; `None` also for a part.
     pub(super) fn index_of(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).copied()
+        let index = *self.by_name.get(name)?;
+        self.at(index)
+            .is_some_and(|runtime| !runtime.is_part())
+            .then_some(index)
     }
 
-    /// The running monitor of this name.
+    /// The running monitor of this name, or the part.
     pub(super) fn named(&self, name: &str) -> Option<(MonitorRef, &MonitorRuntime)> {
         let index = *self.by_name.get(name)?;
         Some((self.reference(index)?, self.at(index)?))
@@ -187,7 +214,7 @@ impl Monitors {
     ) -> Option<Arc<dyn Monitor>> {
         let watch = monitor.watch();
         let is_same = |running: &Watch| running.checksum == watch.checksum && !watch.checksum.is_empty();
-        let running = self.by_name.get(&watch.name).copied();
+        let running = self.index_of(&watch.name);
         let Some(index) = running.filter(|index| {
             self.at(*index)
                 .is_some_and(|runtime| is_same(runtime.monitor.watch()))
@@ -198,6 +225,7 @@ impl Monitors {
         if let Some(runtime) = self.at_mut(index) {
             runtime.renew(monitor, now, grid);
         }
+        self.renew_parts(index, now);
         self.rearm(index);
         None
     }
@@ -217,7 +245,7 @@ impl Monitors {
 
     /// Makes a check of this monitor due now. Returns whether there is such a monitor.
     pub(super) fn check_now(&mut self, name: &str, now: Mono) -> bool {
-        let Some(&index) = self.by_name.get(name) else {
+        let Some(index) = self.index_of(name) else {
             return false;
         };
         if self.at_mut(index).is_some_and(|runtime| runtime.check_now(now)) {

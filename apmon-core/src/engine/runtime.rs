@@ -1,11 +1,11 @@
 //! One monitor while the engine runs: its state, and when its next action is due.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, num::NonZeroU32, sync::Arc};
 
 use super::{monitor_heartbeat::MonitorHeartbeat, recent::Recent};
 use crate::{
     device::Device,
-    memory::InvalidValue,
+    memory::{InvalidValue, Memory},
     monitor::{Monitor, Observation, Policy, Signal},
     notification::DeliveryError,
     outcome::Verdict,
@@ -29,7 +29,7 @@ pub(super) struct MonitorRef {
     pub(super) generation: u64,
 }
 
-/// A running monitor.
+/// A running monitor, or a part of one.
 pub(super) struct MonitorRuntime {
     pub(super) monitor: Arc<dyn Monitor>,
     pub(super) state: Arc<MonitorState>,
@@ -61,6 +61,8 @@ enum Timing {
     /// In a pass: at most one regular check, and the moment of the next one, beyond which a
     /// retry must not wait.
     Once { due: Option<Mono>, next: Mono },
+    /// Of a part of a monitor: it is checked with the monitor.
+    Part { is_pass: bool },
 }
 
 /// The phase of the current check.
@@ -128,9 +130,26 @@ impl MonitorRuntime {
         runtime
     }
 
+    /// Creates a part of a monitor at `now`. Its own name begins at `part_at`.
+    pub(super) fn for_part(
+        monitor: Arc<dyn Monitor>,
+        state: Arc<MonitorState>,
+        part_at: Option<NonZeroU32>,
+        is_pass: bool,
+        now: Now,
+    ) -> Self {
+        let mut runtime = Self::new(monitor, state, Timing::Part { is_pass }, now);
+        let state = Arc::make_mut(&mut runtime.state);
+        state.own.part_at = part_at;
+        // That of a monitor which had this name.
+        state.memory = Memory::default();
+        runtime
+    }
+
     fn new(monitor: Arc<dyn Monitor>, mut state: Arc<MonitorState>, timing: Timing, now: Now) -> Self {
         let loaded = Arc::make_mut(&mut state);
         loaded.own.removed_at = None;
+        loaded.own.part_at = None;
         loaded.anchor(now);
         // The monitor and its state share one text.
         if loaded.last_config_checksum.as_ref() == Some(&monitor.watch().checksum) {
@@ -167,8 +186,10 @@ impl MonitorRuntime {
     ) {
         let state = std::mem::take(&mut self.state);
         let new = match self.timing {
-            Timing::Grid { .. } => Self::for_daemon(monitor, state, now, grid, first),
-            Timing::Once { .. } => Self::for_pass(monitor, state, now),
+            Timing::Grid { .. } | Timing::Part { is_pass: false } => {
+                Self::for_daemon(monitor, state, now, grid, first)
+            }
+            Timing::Once { .. } | Timing::Part { is_pass: true } => Self::for_pass(monitor, state, now),
         };
         *self = Self {
             generation,
@@ -203,10 +224,20 @@ impl MonitorRuntime {
         if period(old) != period(new) {
             self.heartbeat = MonitorHeartbeat::for_daemon(new, &self.state, now);
         }
+        self.renew_part(monitor, now);
+    }
+
+    /// Takes over the part of a monitor that was renewed or replaced: its state stays.
+    pub(super) fn renew_part(&mut self, monitor: Arc<dyn Monitor>, now: Now) {
         self.monitor = monitor;
         if self.reminder.is_some() {
             self.schedule_reminder(now);
         }
+    }
+
+    /// Whether it is a part of a monitor.
+    pub(super) fn is_part(&self) -> bool {
+        matches!(self.timing, Timing::Part { .. })
     }
 
     /// Makes a check due now, unless there is one already.
@@ -234,6 +265,7 @@ impl MonitorRuntime {
         let regular = match self.timing {
             Timing::Grid { next, .. } => Some(next),
             Timing::Once { due, .. } => due,
+            Timing::Part { .. } => None,
         };
         let heartbeat = self.heartbeat.as_ref().and_then(|heartbeat| heartbeat.check_at());
         [regular, self.retry, heartbeat].into_iter().flatten().min()
@@ -266,6 +298,7 @@ impl MonitorRuntime {
         let heartbeat = self.heartbeat.as_ref();
         let heartbeat_due = heartbeat.and_then(|heartbeat| heartbeat.due_at_check(now));
         match &mut self.timing {
+            Timing::Part { .. } => {}
             Timing::Once { due, .. } => *due = None,
             Timing::Grid { grid, next } => {
                 if *next <= now {
@@ -344,19 +377,37 @@ impl MonitorRuntime {
 
     /// Schedules what follows from a verdict: a retry, a heartbeat, a reminder.
     fn schedule_after(&mut self, verdict: Verdict, transition: Option<Transition>, started: Now, now: Now) {
-        let policy = &self.monitor.watch().policy;
-        let (Timing::Once { next, .. } | Timing::Grid { next, .. }) = &self.timing;
         if transition == Some(Transition::Soft) {
-            self.retry = Some(schedule::retry_at(now.mono, policy.retry_after(), *next));
+            self.schedule_retry(now);
         }
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.after_check(verdict == Verdict::Up, started.mono, now.mono);
         }
+        self.schedule_reminder_after_check(now);
+    }
+
+    /// Schedules a retry, after a check that failed for the monitor or for a part of it.
+    pub(super) fn schedule_retry(&mut self, now: Now) {
+        if let Timing::Once { next, .. } | Timing::Grid { next, .. } = &self.timing {
+            let retry_after = self.monitor.watch().policy.retry_after();
+            self.retry = Some(schedule::retry_at(now.mono, retry_after, *next));
+        }
+    }
+
+    /// Makes the first check of a pass due, because a part of the monitor needs it.
+    pub(super) fn check_in_pass(&mut self, now: Now) {
+        self.retry = Some(now.mono);
+        // It waits for the check, which may find the target up again.
+        self.reminder = None;
+    }
+
+    /// Schedules the reminder, once the check is over that it waits for.
+    pub(super) fn schedule_reminder_after_check(&mut self, now: Now) {
         match self.timing {
-            Timing::Once { .. } => {
+            Timing::Once { .. } | Timing::Part { is_pass: true } => {
                 self.reminder = self.reminder_due_in_pass(now).then_some(now.mono);
             }
-            Timing::Grid { .. } => self.schedule_reminder(now),
+            Timing::Grid { .. } | Timing::Part { is_pass: false } => self.schedule_reminder(now),
         }
     }
 
@@ -366,7 +417,7 @@ impl MonitorRuntime {
         // Without a grid of its own, the next check brings the next heartbeat.
         due.or(match self.timing {
             Timing::Grid { next, .. } => Some(next),
-            Timing::Once { .. } => None,
+            Timing::Once { .. } | Timing::Part { .. } => None,
         })
     }
 
@@ -394,8 +445,10 @@ impl MonitorRuntime {
     /// Schedules the next reminder, after a notification or the end of an outage.
     fn schedule_reminder(&mut self, now: Now) {
         self.reminder = match self.timing {
-            Timing::Once { .. } => None,
-            Timing::Grid { .. } => alert::reminder_due(&self.monitor.watch().policy, &self.state, now),
+            Timing::Once { .. } | Timing::Part { is_pass: true } => None,
+            Timing::Grid { .. } | Timing::Part { is_pass: false } => {
+                alert::reminder_due(&self.monitor.watch().policy, &self.state, now)
+            }
         };
     }
 }

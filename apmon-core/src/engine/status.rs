@@ -98,6 +98,10 @@ pub struct MonitorStatus {
     /// it.
     #[serde(default, with = "shared")]
     pub device: Option<Arc<Device>>,
+    /// Its parts, by name; each is named `monitor/part`, and has no parts itself. Empty for a
+    /// monitor of one thing.
+    #[serde(default)]
+    pub parts: Vec<MonitorStatus>,
 }
 
 /// The status of one channel and its queue.
@@ -194,13 +198,33 @@ impl SiteStatus {
             no_notify: false,
             unsaved: false,
             checks: None,
-            monitors: watched
-                .map(|(name, state)| MonitorStatus::remembered(name, state))
-                .collect(),
+            monitors: with_parts(watched),
             outbox: OutboxStatus::of(&channels, snapshot.outbox.iter()),
             channels,
         }
     }
+}
+
+/// The status of each monitor by its state, with its parts.
+fn with_parts<'a>(states: impl Iterator<Item = (&'a String, &'a Arc<MonitorState>)>) -> Vec<MonitorStatus> {
+    let mut monitors: BTreeMap<&str, MonitorStatus> = BTreeMap::new();
+    let mut parts = Vec::new();
+    for (name, state) in states {
+        let status = MonitorStatus::remembered(name, state);
+        match state.own.split_part(name) {
+            Some((monitor, part)) => parts.push((part, monitor, name, status)),
+            None => drop(monitors.insert(name, status)),
+        }
+    }
+    parts.sort_by_key(|(part, ..)| *part);
+    for (_, monitor, name, part) in parts {
+        match monitors.get_mut(monitor) {
+            Some(monitor) => monitor.parts.push(part),
+            // The state of its monitor was never stored.
+            None => drop(monitors.insert(name, part)),
+        }
+    }
+    monitors.into_values().collect()
 }
 
 impl MonitorStatus {
@@ -229,6 +253,7 @@ impl MonitorStatus {
             max_retries: None,
             alarms: None,
             device: None,
+            parts: Vec::new(),
         }
     }
 }
@@ -306,6 +331,7 @@ pub(super) struct MonitorSnapshot {
     pub(super) checking: bool,
     pub(super) next_check: Option<Mono>,
     pub(super) next_reminder: Option<Mono>,
+    pub(super) parts: Vec<MonitorSnapshot>,
 }
 
 impl SiteStatus {
@@ -375,6 +401,7 @@ impl MonitorSnapshot {
             max_retries: Some(watch.policy.max_retries.get()),
             alarms: Some(watch.policy.alarms),
             device: self.device.clone(),
+            parts: self.parts.iter().map(|part| part.status(now)).collect(),
             ..MonitorStatus::remembered(&watch.name, &self.state)
         }
     }

@@ -54,6 +54,8 @@ pub(super) struct CompletedCheck {
     /// What the check did, if it did not end as up.
     pub(super) failed_steps: Option<Arc<[Step]>>,
     pub(super) ended: Now,
+    /// Whether it was a signal from outside that caused the observation.
+    pub(super) is_signal: bool,
 }
 
 /// The source of a heartbeat.
@@ -86,6 +88,7 @@ impl CheckTask {
             observation: None,
             failed_steps: None,
             ended: started,
+            is_signal: false,
         });
         let CompletedCheck {
             check, observation, ..

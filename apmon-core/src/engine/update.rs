@@ -13,7 +13,8 @@ use crate::{
 /// How many updates wait for a listener that is slow.
 const CAPACITY: usize = 4096;
 
-/// Something that happened in a running engine.
+/// Something that happened in a running engine. A part of a monitor is reported like a monitor,
+/// under the name `monitor/part`.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Update {

@@ -1,6 +1,6 @@
 //! Any content survives: states and notifications drawn at random.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use apmon_core::{Commit, Memory, MonitorState, Notification, NotificationKind, OutboxEntry, OwnState};
 use jiff::Timestamp;
@@ -67,6 +67,7 @@ fn any_state() -> impl Strategy<Value = MonitorState> {
                 unknown_since: unknown,
                 unknown_incident: incident,
                 removed_at: removed,
+                part_at: NonZeroU32::new(notified_count),
                 ..OwnState::default()
             },
             memory: Memory {

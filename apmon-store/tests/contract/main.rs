@@ -308,6 +308,8 @@ async fn any_monitor_name_is_accepted(home: &dyn Home) {
         "is_up",
         "__proto__",
         "1",
+        "switch/Gi1/0/7",
+        "/",
     ];
     let store = home.open();
     let epoch = store.load().await.unwrap().epoch;

@@ -195,6 +195,18 @@ fn a_status_from_the_state_file() {
 }
 
 #[test]
+fn the_parts_of_a_monitor_are_listed_like_monitors() {
+    let mut status = home();
+    status.monitors.retain(|monitor| monitor.state == Condition::Up);
+    let part = |name, state, reason| monitor(name, state, "2026-11-21T13:01:11Z", reason);
+    status.monitors[0].parts = vec![
+        part("gateway/Gi1/0/1", Condition::Up, ""),
+        part("gateway/Gi1/0/2", Condition::Down, "no link"),
+    ];
+    insta::assert_snapshot!(shown(status, None));
+}
+
+#[test]
 fn a_daemon_without_problems() {
     let mut status = home();
     status.monitors.retain(|monitor| monitor.state == Condition::Up);

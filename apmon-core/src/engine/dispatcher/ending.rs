@@ -8,6 +8,7 @@ use crate::{
         EngineError, PassReport,
         task::{GRACE, TaskResult},
     },
+    outcome::Verdict,
     time::{Mono, Now},
 };
 
@@ -118,5 +119,18 @@ impl Dispatcher {
         self.report.took = self.shared.clock.now().mono.since(began.mono);
         self.report.watched = self.monitors.count();
         Ok(self.report)
+    }
+}
+
+impl PassReport {
+    /// Counts a finished check.
+    pub(super) fn count(&mut self, verdict: Verdict, is_down: bool) {
+        self.checks += 1;
+        match verdict {
+            Verdict::Up => self.up += 1,
+            Verdict::Unknown => self.unknown += 1,
+            Verdict::Down if is_down => self.down += 1,
+            Verdict::Down => {}
+        }
     }
 }

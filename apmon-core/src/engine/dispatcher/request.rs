@@ -77,19 +77,20 @@ impl Dispatcher {
 
     /// The plan with the monitors that run.
     fn plan(&self) -> Plan {
-        let monitors = self.monitors.iter();
+        let monitors = self.monitors.monitors();
         Plan {
-            monitors: monitors.map(|runtime| Arc::clone(&runtime.monitor)).collect(),
+            monitors: monitors
+                .map(|(_, runtime)| Arc::clone(&runtime.monitor))
+                .collect(),
             ..self.plan.clone()
         }
     }
 
     fn remove_monitor(&mut self, name: String) -> Result<(), EngineError> {
         let now = self.shared.clock.now();
-        let Some((index, watch, state)) = self.monitors.remove(&name) else {
+        if !self.stop_monitor(&name, now) {
             return Err(EngineError::UnknownMonitor(name));
-        };
-        self.retire(Some(index), watch, state, now);
+        }
         self.publish_reload(0, now);
         Ok(())
     }
@@ -168,6 +169,7 @@ impl Dispatcher {
             observation: Some(observation),
             failed_steps: None,
             ended: now,
+            is_signal: true,
         });
         Ok(())
     }
@@ -203,7 +205,8 @@ impl Dispatcher {
             .collect();
         let gone: Vec<String> = self
             .monitors
-            .names()
+            .monitors()
+            .map(|(_, runtime)| &runtime.monitor.watch().name)
             .filter(|name| !new.contains(name.as_str()))
             .cloned()
             .collect();
@@ -223,9 +226,7 @@ impl Dispatcher {
         self.reassign_orphans(now);
         let watched = monitors.len();
         for name in gone {
-            if let Some((index, watch, state)) = self.monitors.remove(&name) {
-                self.retire(Some(index), watch, state, now);
-            }
+            self.stop_monitor(&name, now);
         }
         let fresh: Vec<_> = monitors
             .into_iter()
@@ -254,8 +255,15 @@ impl Dispatcher {
         }
     }
 
-    /// Ends what is open of a removed monitor, and keeps its state. `index` is where it ran.
-    fn retire(&mut self, index: Option<usize>, watch: Watch, mut shared: Arc<MonitorState>, now: Now) {
+    /// Ends what is open of a removed monitor or part, and keeps its state. `index` is where it
+    /// ran.
+    pub(super) fn retire(
+        &mut self,
+        index: Option<usize>,
+        watch: Watch,
+        mut shared: Arc<MonitorState>,
+        now: Now,
+    ) {
         let state = Arc::make_mut(&mut shared);
         state.anchor(now);
         let effects = alert::removed(&self.context, &watch, state, now);

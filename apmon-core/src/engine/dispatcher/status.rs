@@ -2,7 +2,7 @@
 
 use super::Dispatcher;
 use crate::engine::{
-    runtime::CheckPhase,
+    runtime::{CheckPhase, MonitorRuntime},
     status::{ChecksStatus, MonitorSnapshot, SiteStatus, StatusSnapshot, millis},
 };
 
@@ -12,16 +12,24 @@ impl Dispatcher {
     pub(super) fn snapshot(&mut self) -> StatusSnapshot {
         let now = self.shared.clock.now();
         let (channels, outbox) = self.delivery.status(now);
-        let runtimes = self.monitors.iter();
-        let missed = runtimes.clone().map(|runtime| runtime.missed).sum::<u64>();
+        let runtimes = self.monitors.monitors();
+        let missed = runtimes.clone().map(|(_, runtime)| runtime.missed).sum::<u64>();
         let lateness = &self.report.lateness;
-        let monitors = runtimes.map(|runtime| MonitorSnapshot {
-            monitor: runtime.monitor.clone(),
-            state: runtime.state.clone(),
-            device: runtime.device.clone(),
-            checking: runtime.check_phase != CheckPhase::Idle,
-            next_check: runtime.check_at(),
-            next_reminder: runtime.reminder,
+        let monitors = runtimes.map(|(index, runtime)| {
+            let monitor = of_runtime(runtime);
+            let parts = self.monitors.parts_of(index).into_iter();
+            let parts = parts.filter_map(|part| {
+                Some(MonitorSnapshot {
+                    // They are checked together.
+                    checking: monitor.checking,
+                    next_check: monitor.next_check,
+                    ..of_runtime(self.monitors.at(part)?)
+                })
+            });
+            MonitorSnapshot {
+                parts: parts.collect(),
+                ..monitor
+            }
         });
         StatusSnapshot {
             now,
@@ -44,5 +52,17 @@ impl Dispatcher {
                 outbox,
             },
         }
+    }
+}
+
+fn of_runtime(runtime: &MonitorRuntime) -> MonitorSnapshot {
+    MonitorSnapshot {
+        monitor: runtime.monitor.clone(),
+        state: runtime.state.clone(),
+        device: runtime.device.clone(),
+        checking: runtime.check_phase != CheckPhase::Idle,
+        next_check: runtime.check_at(),
+        next_reminder: runtime.reminder,
+        parts: Vec::new(),
     }
 }
