@@ -10,6 +10,9 @@ pub(crate) enum ApiError {
     /// Nothing listens on the socket.
     #[error("no daemon is running")]
     NoDaemon,
+    /// The daemon is running, but nothing listens on the socket.
+    #[error("the daemon (process {0}) cannot be asked: nothing listens on its socket")]
+    NoSocket(u32),
     /// The socket is open to the daemon's user and group only.
     #[error("the daemon answers only its own user and group")]
     Denied,

@@ -5,6 +5,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::SiteReport;
 use crate::{
+    api::ApiError,
     human_time::{ago, between, duration, timestamp, until},
     plural::count,
     table::{WIDTH, cut, fit, render_filled},
@@ -51,7 +52,7 @@ fn head(report: &SiteReport, zone: &TimeZone) -> String {
             ago(at, status.at)
         )
     });
-    let checked = checked.unwrap_or_default();
+    let checked = checked.unwrap_or_else(|| "; nothing has been checked yet".to_owned());
     lines.push(match (&report.daemon_error, status.started) {
         (None, started) => {
             let started = started.unwrap_or(status.at);
@@ -72,6 +73,14 @@ fn head(report: &SiteReport, zone: &TimeZone) -> String {
         }
         (Some(error), _) => cut(&printable(&format!("{error}{checked}")), WIDTH),
     });
+    if let Some(error) = &report.daemon_error {
+        let state_file = report.location.state_file.display().to_string();
+        lines.push(format!("state file: {}", printable(&state_file)));
+        if matches!(error, ApiError::NoDaemon) {
+            let search = report.location.search.to_string();
+            lines.extend(search.split("; ").map(str::to_owned));
+        }
+    }
     if status.no_notify {
         lines.push("no notifications are sent: --no-notify".to_owned());
     }
