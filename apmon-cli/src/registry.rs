@@ -146,5 +146,5 @@ fn entries(directory: &Path) -> Result<Vec<Found>, Refused> {
     Ok(found)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
 //! Registries in a directory of their own.
+#![cfg(target_os = "linux")]
 
 use std::{
     fs::{self, Permissions},
