@@ -65,15 +65,16 @@ impl fmt::Display for Search {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |path: &PathBuf| printable(&path.display().to_string()).into_owned();
         let searched: Vec<_> = self.searched.iter().map(shown).collect();
-        write!(f, "searched {}", searched.join(", "))?;
         let unsearched = self.unsearched.iter();
         let unsearched: Vec<_> = unsearched
             .map(|(path, why)| format!("{} ({})", shown(path), printable(why)))
             .collect();
-        match unsearched.is_empty() {
-            true => Ok(()),
-            false => write!(f, "; not searched: {}", unsearched.join(", ")),
-        }
+        let lists = [("searched ", searched), ("not searched: ", unsearched)];
+        let lists = lists.iter().filter(|(_, list)| !list.is_empty());
+        let lists: Vec<_> = lists
+            .map(|(verb, list)| format!("{verb}{}", list.join(", ")))
+            .collect();
+        f.write_str(&lists.join("; "))
     }
 }
 
@@ -83,10 +84,12 @@ impl SiteLocation {
         api::socket_of(&self.state_file)
     }
 
-    /// Adds to an error of the socket what the registry knows.
+    /// Adds to an error of the socket what the search has shown.
     pub(crate) fn daemon_error(&self, error: ApiError) -> ApiError {
         match (error, self.daemon) {
             (ApiError::NoDaemon, Some(pid)) => ApiError::NoSocket(pid),
+            // One may be running where this user may not search.
+            (ApiError::NoDaemon, None) if !self.search.unsearched.is_empty() => ApiError::NotFound,
             (error, _) => error,
         }
     }

@@ -88,7 +88,9 @@ fn read(location: SiteLocation, zone: &TimeZone) -> anyhow::Result<SiteReport> {
     let snapshot = apmon_store::read_snapshot(&location.state_file, zone).map_err(|error| {
         let read_error = location.read_error(&error);
         match daemon_error {
-            ApiError::NoDaemon => anyhow::anyhow!("{read_error}; {daemon_error} ({})", location.search),
+            _ if daemon_error.is_absence() => {
+                anyhow::anyhow!("{read_error}; {daemon_error} ({})", location.search)
+            }
             _ => anyhow::anyhow!("{read_error}; {daemon_error}"),
         }
     })?;

@@ -302,10 +302,7 @@ fn hostile_clients_do_no_harm() {
 fn the_daemon_says_which_site_file_it_runs() {
     let (lab, host) = (Lab::new(), Host::start().unwrap());
     let _listening = lab.listen(&host);
-    assert_eq!(
-        site_of(&lab.socket()).unwrap(),
-        (site_path(), std::process::id())
-    );
+    assert_eq!(site_of(&lab.socket()).unwrap(), (site_path(), std::process::id()));
     let error = site_of(&lab.directory.path().join("none.sock")).unwrap_err();
     assert!(matches!(error, ApiError::NoDaemon), "{error}");
 }

@@ -48,8 +48,8 @@ pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
                 n => format!("{n} notifications are being retried now"),
             }
         }
-        Err(ApiError::NoDaemon) => {
-            let waiting = without_daemon(&config, channel.as_deref(), &location)?;
+        Err(error) if error.is_absence() => {
+            let waiting = without_daemon(&config, channel.as_deref(), &location, &error)?;
             let then = match waiting {
                 0 => "no notification is waiting".to_owned(),
                 1 => "the next pass or start retries 1 notification".to_owned(),
@@ -57,7 +57,7 @@ pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
             };
             let state_file = location.state_file.display().to_string();
             format!(
-                "no daemon is running ({}); in {}, {then}",
+                "{error} ({}); in {}, {then}",
                 location.search,
                 printable(&state_file)
             )
@@ -80,7 +80,12 @@ fn id_of(config: &Path, channel: &str) -> String {
 /// Makes all notifications due at once in the state file, under its lock; otherwise a
 /// refused notification would wait for half an hour even across a restart. Returns the
 /// number of waiting notifications.
-fn without_daemon(config: &Path, channel: Option<&str>, location: &SiteLocation) -> anyhow::Result<usize> {
+fn without_daemon(
+    config: &Path,
+    channel: Option<&str>,
+    location: &SiteLocation,
+    absence: &ApiError,
+) -> anyhow::Result<usize> {
     let file = site::load(config)?;
     let common = CommonArgs {
         verbose: 0,
@@ -100,7 +105,7 @@ fn without_daemon(config: &Path, channel: Option<&str>, location: &SiteLocation)
             .decide(&Snapshot::default(), &channels, &actor, now)
             .map_err(printable_error)?;
         anyhow::bail!(
-            "{}: no daemon is running, and there is no state ({})",
+            "{}: {absence}, and there is no state ({})",
             printable(&location.stem),
             location.search
         );
@@ -109,7 +114,7 @@ fn without_daemon(config: &Path, channel: Option<&str>, location: &SiteLocation)
         let state_file = location.state_file.display().to_string();
         let state_file = printable(&state_file);
         anyhow::bail!(
-            "{}: no daemon is running ({}); if the state in {state_file} is of this site file, use -s {state_file}",
+            "{}: {absence} ({}); if the state in {state_file} is of this site file, use -s {state_file}",
             printable(&location.stem),
             location.search
         );

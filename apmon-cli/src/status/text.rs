@@ -5,7 +5,6 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::SiteReport;
 use crate::{
-    api::ApiError,
     human_time::{ago, between, duration, timestamp, until},
     plural::count,
     table::{WIDTH, cut, fit, render_filled},
@@ -76,7 +75,7 @@ fn head(report: &SiteReport, zone: &TimeZone) -> String {
     if let Some(error) = &report.daemon_error {
         let state_file = report.location.state_file.display().to_string();
         lines.push(format!("state file: {}", printable(&state_file)));
-        if matches!(error, ApiError::NoDaemon) {
+        if error.is_absence() {
             let search = report.location.search.to_string();
             lines.extend(search.split("; ").map(str::to_owned));
         }

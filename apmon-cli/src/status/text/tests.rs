@@ -200,7 +200,7 @@ fn a_status_from_the_state_file() {
         monitor.max_retries = None;
         monitor.alarms = None;
     }
-    insta::assert_snapshot!(shown(status, Some(ApiError::NoDaemon)));
+    insta::assert_snapshot!(shown(status, Some(ApiError::NotFound)));
 }
 
 #[test]
