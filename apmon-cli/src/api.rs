@@ -20,7 +20,11 @@ use hyper::{
 };
 use serde_json::{Value, json};
 
-use crate::{actor, thread};
+use crate::{
+    actor,
+    registry::{SitePath, path_as_json, path_of},
+    thread,
+};
 
 pub(crate) use self::{
     client::{ApiError, get, post},
@@ -32,6 +36,9 @@ pub(crate) const STATUS: &str = "/api/v1/status";
 /// Retries notifications of the channel in the body, `{"channel": "..."}`; of all
 /// channels without a body.
 pub(crate) const RETRY: &str = "/api/v1/notify/retry";
+
+/// Returns which site file the daemon runs, `{"site_file": "...", "given": "...", "pid": 1}`.
+const SITE: &str = "/api/v1/site";
 
 /// The largest body of a request.
 const MAX_BODY: usize = 16 * 1024;
@@ -49,15 +56,34 @@ pub(crate) fn socket_of(state_file: &Path) -> PathBuf {
     state_file.with_extension("sock")
 }
 
+/// The site file that the daemon at `socket` runs, and its process.
+pub(crate) fn site_of(socket: &Path) -> Result<(SitePath, u32), ApiError> {
+    let answer = get(socket, SITE)?;
+    let site = serde_json::from_slice(&answer).ok().and_then(|object: Value| {
+        let file = SitePath {
+            given: path_of(&object["given"])?,
+            real: path_of(&object["site_file"])?,
+        };
+        Some((file, object["pid"].as_u64()?.try_into().ok()?))
+    });
+    site.ok_or_else(|| ApiError::Failed("it does not say which site it runs".to_owned()))
+}
+
+/// A site as its socket serves it.
+struct ServedSite {
+    engine: Handle,
+    file: SitePath,
+}
+
 type Answer = Response<Full<Bytes>>;
 
 /// Handles one request of the user with this id.
 async fn answer<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'static>>(
-    engine: &Handle,
+    site: &ServedSite,
     uid: Option<u32>,
     request: Request<B>,
 ) -> Answer {
-    let result = tokio::time::timeout(ENGINE_TIMEOUT, route(engine, uid, request));
+    let result = tokio::time::timeout(ENGINE_TIMEOUT, route(site, uid, request));
     let result = result.await.unwrap_or_else(|_| {
         let text = "the engine does not answer".to_owned();
         Err((StatusCode::SERVICE_UNAVAILABLE, text))
@@ -77,7 +103,7 @@ async fn answer<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'st
 }
 
 async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'static>>(
-    engine: &Handle,
+    ServedSite { engine, file }: &ServedSite,
     uid: Option<u32>,
     request: Request<B>,
 ) -> Result<String, (StatusCode, String)> {
@@ -98,6 +124,15 @@ async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'sta
             let action = Action::Retry { channel };
             let notifications = engine.act(action, actor(uid).await).await.map_err(refused)?;
             Ok(json!({"messages": notifications}).to_string())
+        }
+        SITE => {
+            only(&Method::GET)?;
+            let object = json!({
+                "site_file": path_as_json(&file.real),
+                "given": path_as_json(&file.given),
+                "pid": std::process::id(),
+            });
+            Ok(object.to_string())
         }
         _ => Err((StatusCode::NOT_FOUND, "not found".into())),
     }

@@ -2,7 +2,12 @@
 
 mod report;
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use apmon_core::{
@@ -12,7 +17,7 @@ use apmon_core::{
 use clap::Args;
 use tokio::task::JoinSet;
 
-use crate::{console, kinds, options::seconds, site};
+use crate::{console, kinds, location, options::seconds, site};
 
 /// Up with a warning.
 const EXIT_WARNING: u8 = 1;
@@ -24,7 +29,7 @@ const EXIT_UNKNOWN: u8 = 3;
 /// Arguments of `apmon check`.
 #[derive(Args)]
 pub(crate) struct CheckArgs {
-    /// A URL (http://, https://, tcp://host:port, tls://host:port, udp://host:port, dns://server), a host to ping, or a site file.
+    /// A URL (http://, https://, tcp://host:port, tls://host:port, udp://host:port, dns://server), a host to ping, a site file, or the name of a site that a daemon runs.
     #[arg(value_name = "URL|HOST|CONFIG")]
     target: String,
     /// Only this monitor of the site file.
@@ -130,20 +135,23 @@ fn shown(target: &str) -> String {
 
 fn monitors(args: &CheckArgs) -> anyhow::Result<Vec<Arc<dyn Monitor>>> {
     let services = kinds::services();
-    if !site::is_site_file(&args.target) {
-        anyhow::ensure!(args.monitor.is_none(), "a monitor's name requires a site file");
+    let Some(path) = site_file(args)? else {
+        anyhow::ensure!(
+            args.monitor.is_none(),
+            "a monitor's name requires a site file, or the name of a site that a daemon runs"
+        );
         let file = ad_hoc(args)?;
         return Ok(file
             .monitors
             .iter()
             .map(|monitor| monitor.build(&services))
             .collect());
-    }
+    };
     anyhow::ensure!(
         args.set.is_empty() && args.kind.is_none(),
         "--set and --type require an address, not a site file"
     );
-    let file = site::load(Path::new(&args.target))?;
+    let file = site::load(&path)?;
     let Some(wanted) = &args.monitor else {
         return Ok(file
             .monitors
@@ -152,6 +160,18 @@ fn monitors(args: &CheckArgs) -> anyhow::Result<Vec<Arc<dyn Monitor>>> {
             .collect());
     };
     Ok(vec![site::monitor_called(&file, wanted)?.build(&services)])
+}
+
+/// The site file that the target names, if it names one: a host may have the name of a site,
+/// but options of a monitor are for a host.
+fn site_file(args: &CheckArgs) -> anyhow::Result<Option<PathBuf>> {
+    if site::is_site_file(&args.target) {
+        return location::site_file(Path::new(&args.target)).map(Some);
+    }
+    match args.set.is_empty() && args.kind.is_none() {
+        true => location::registered(&args.target),
+        false => Ok(None),
+    }
 }
 
 /// The monitor that the command line describes.

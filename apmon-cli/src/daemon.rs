@@ -1,6 +1,8 @@
 //! `apmon run`: each site under a supervisor of its own.
 
+mod change;
 mod file_watch;
+mod registered_site;
 mod signal;
 mod supervisor;
 mod systemd;
@@ -20,7 +22,7 @@ use self::{
     supervisor::Supervisor,
 };
 use crate::{
-    api, console, memory,
+    api, console, location, memory,
     options::CommonArgs,
     site::{self, Process, RunMode},
     store,
@@ -58,6 +60,7 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 type Published = watch::Receiver<Option<Handle>>;
 
 async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let (configs, unknown) = location::site_files(&args.configs);
     let process = Process::with(args.configs.len());
     let (stop, stopping) = watch::channel(false);
     let (hangup, _) = broadcast::channel(4);
@@ -68,22 +71,22 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     if let Some(notice) = store::NOTICE {
         tracing::warn!("{notice}");
     }
-    for error in site::check_together(&args.configs) {
+    for error in site::check_together(&configs) {
         tracing::error!("{error}");
     }
     let mut accepted = Vec::new();
-    for (i, config) in args.configs.iter().enumerate() {
-        match site::has_own_state(config, &args.configs[..i], &args.common, RunMode::Daemon) {
+    for (i, config) in configs.iter().enumerate() {
+        match site::has_own_state(config, &configs[..i], &args.common, RunMode::Daemon) {
             Ok(()) => accepted.push(config.clone()),
             Err(error) => console::log_error(config, &error),
         }
     }
-    let refused = args.configs.len() - accepted.len();
+    let refused = unknown + configs.len() - accepted.len();
     let accepted: Arc<[PathBuf]> = accepted.into();
     let mut plans = Vec::new();
     for config in accepted.iter().cloned() {
         let mut supervisor = Supervisor {
-            file: FileWatch::start(&config),
+            file: FileWatch::start(&config, process.span(&config)),
             config,
             all: Arc::clone(&accepted),
             common: args.common.clone(),

@@ -25,8 +25,9 @@ use crate::location::{self, SiteLocation};
 /// Arguments of `apmon history`.
 #[derive(Args)]
 pub(crate) struct HistoryArgs {
-    /// A site file (.yaml, .yml, .json). [default: all sites whose state is in $STATE_DIRECTORY or
-    /// /var/tmp/APMonitor]
+    /// A site file (.yaml, .yml, .json), or the name of a site that a daemon runs. [default: all sites
+    /// that a daemon runs, or whose state is where apmon keeps it; only those in $STATE_DIRECTORY, if
+    /// that is set]
     #[arg(value_name = "CONFIG")]
     first: Option<String>,
     /// Only this monitor; may be given without CONFIG.
@@ -35,7 +36,7 @@ pub(crate) struct HistoryArgs {
     /// Number of days to show, including today.
     #[arg(long, value_name = "N", default_value_t = HISTORY_DAYS, value_parser = clap::value_parser!(u32).range(1..=3660))]
     days: u32,
-    /// Database, if the daemon was started with -s.
+    /// Database. [default: that of the site's daemon; without one, the latest that is found]
     #[arg(short, long, value_name = "FILE")]
     statefile: Option<PathBuf>,
     /// Show changes at switch ports instead.
@@ -54,16 +55,20 @@ impl HistoryArgs {
     pub(crate) fn usage_error(&self) -> Option<&'static str> {
         let both = self.first.as_ref().zip(self.second.as_ref());
         let (first, _) = both?;
-        (!is_site_file(first))
-            .then_some("with CONFIG and MONITOR given, CONFIG must end in .yaml, .yml or .json")
+        let is_unknown = !is_site_file(first) && matches!(location::registered(first), Ok(None));
+        is_unknown.then_some(
+            "with CONFIG and MONITOR given, CONFIG must end in .yaml, .yml or .json, or be the name of a site that a daemon runs",
+        )
     }
 
-    /// The site file and the monitor, as far as they are given.
-    fn given(&self) -> (Option<&str>, Option<&str>) {
-        match (self.first.as_deref(), self.second.as_deref()) {
-            (Some(only), None) if !is_site_file(only) => (None, Some(only)),
+    /// The site file, or the name of a site, and the monitor, as far as they are given.
+    fn given(&self) -> anyhow::Result<(Option<&str>, Option<&str>)> {
+        Ok(match (self.first.as_deref(), self.second.as_deref()) {
+            (Some(only), None) if !is_site_file(only) && location::registered(only)?.is_none() => {
+                (None, Some(only))
+            }
             given => given,
-        }
+        })
     }
 }
 
@@ -87,7 +92,7 @@ struct SiteHistory {
 
 /// Shows all sites. Exits with 0 if all could be shown, else with 1.
 pub(crate) fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
-    let (config, monitor) = args.given();
+    let (config, monitor) = args.given()?;
     let configs: Vec<PathBuf> = config.into_iter().map(PathBuf::from).collect();
     let frame = TimeFrame::new(args.days, SystemClock::new().now().wall, local_zone());
     let mut code = ExitCode::SUCCESS;
@@ -138,7 +143,7 @@ fn open(location: SiteLocation, monitor: Option<&str>) -> anyhow::Result<(SiteHi
         let shown = location.state_file.display().to_string();
         let shown = printable(&shown);
         if !location.state_file.exists() {
-            anyhow::bail!("{shown}: no such state file");
+            anyhow::bail!("{shown}: no such state file ({})", location.search);
         }
         anyhow::bail!(
             "{shown} has no history: a JSON state file keeps none; use the database of apmon run, or of a pass with -s FILE.db"

@@ -1,37 +1,97 @@
-//! The files of a site, for verbs that read its state from outside.
+//! The files of a site, for verbs that read its state from outside, and for passes, which
+//! must not run beside a daemon.
+
+mod argument;
+mod listing;
+mod search;
 
 use std::{
-    collections::BTreeMap,
+    fmt,
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
 use apmon_core::{
     StoreError,
     config::{ProcessEnvironment, SiteFile},
     text::printable,
 };
-use apmon_store::Platform;
 
+pub(crate) use self::{
+    argument::{registered, site_file, site_files},
+    search::{find_daemon, resolved},
+};
 use crate::{
-    api, kinds,
-    site::{self, RunMode},
+    api::{self, ApiError},
+    kinds,
+    registry::Survey,
 };
 
 /// Where the files of one site are.
 pub(crate) struct SiteLocation {
     /// The stem of the files; shown where the site's name is not known.
     pub(crate) stem: String,
-    /// The site file, if one was given.
+    /// The site file, if one was given or is registered.
     pub(crate) config: Option<PathBuf>,
     /// The state file of a pass or of the daemon.
     pub(crate) state_file: PathBuf,
+    /// Only its name says that the state file is of this site.
+    pub(crate) is_guess: bool,
+    /// The process that runs the site, according to the registry.
+    pub(crate) daemon: Option<u32>,
+    /// Where its daemon was searched for.
+    pub(crate) search: Search,
+}
+
+/// Where a daemon was searched for.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Search {
+    pub(crate) searched: Vec<PathBuf>,
+    /// Where one may be all the same, and why that is not known.
+    pub(crate) unsearched: Vec<(PathBuf, String)>,
+}
+
+impl Search {
+    fn of(survey: &Survey) -> Self {
+        Self {
+            searched: survey.searched.clone(),
+            unsearched: survey.unsearched.clone(),
+        }
+    }
+}
+
+/// `searched /run/apmon, /var/tmp/APMonitor; not searched: /var/lib/apmon (Permission
+/// denied)`
+impl fmt::Display for Search {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |path: &PathBuf| printable(&path.display().to_string()).into_owned();
+        let searched: Vec<_> = self.searched.iter().map(shown).collect();
+        let unsearched = self.unsearched.iter();
+        let unsearched: Vec<_> = unsearched
+            .map(|(path, why)| format!("{} ({})", shown(path), printable(why)))
+            .collect();
+        let lists = [("searched ", searched), ("not searched: ", unsearched)];
+        let lists = lists.iter().filter(|(_, list)| !list.is_empty());
+        let lists: Vec<_> = lists
+            .map(|(verb, list)| format!("{verb}{}", list.join(", ")))
+            .collect();
+        f.write_str(&lists.join("; "))
+    }
 }
 
 impl SiteLocation {
     /// The socket of the site's daemon.
     pub(crate) fn socket(&self) -> PathBuf {
         api::socket_of(&self.state_file)
+    }
+
+    /// Adds to an error of the socket what the search has shown.
+    pub(crate) fn daemon_error(&self, error: ApiError) -> ApiError {
+        match (error, self.daemon) {
+            (ApiError::NoDaemon, Some(pid)) => ApiError::NoSocket(pid),
+            // One may be running where this user may not search.
+            (ApiError::NoDaemon, None) if !self.search.unsearched.is_empty() => ApiError::NotFound,
+            (error, _) => error,
+        }
     }
 
     /// The content of the site file, if one was given and is valid. Errors in it are
@@ -53,70 +113,40 @@ impl SiteLocation {
     }
 
     /// The location of the site of this site file.
-    pub(crate) fn of(config: &Path, statefile: Option<&Path>) -> Self {
+    pub(crate) fn of(config: &Path, state_file: Option<&Path>) -> Self {
+        match state_file {
+            Some(state_file) => Self::of_state_file(state_file, Some(config)),
+            None => search::find(config, &Survey::take()),
+        }
+    }
+
+    /// The location of a site whose state file is known.
+    fn of_state_file(state_file: &Path, config: Option<&Path>) -> Self {
         Self {
-            stem: stem(config),
-            config: Some(config.to_owned()),
-            state_file: site::state_file(config, statefile, RunMode::Pass),
-        }
-    }
-}
-
-/// The locations of the sites of these site files; without any, of all sites whose
-/// state is in the default directory.
-pub(crate) fn all(configs: &[PathBuf], statefile: Option<&Path>) -> anyhow::Result<Vec<SiteLocation>> {
-    match (configs, statefile) {
-        ([], Some(state_file)) => Ok(vec![SiteLocation {
-            stem: stem(state_file),
-            config: None,
+            stem: stem(config.unwrap_or(state_file)),
+            config: config.map(Path::to_owned),
             state_file: state_file.to_owned(),
-        }]),
-        ([], None) => in_default_directory(),
-        (configs, statefile) => Ok(configs
-            .iter()
-            .map(|config| SiteLocation::of(config, statefile))
-            .collect()),
+            is_guess: false,
+            daemon: None,
+            search: Search {
+                searched: vec![api::socket_of(state_file)],
+                unsearched: Vec::new(),
+            },
+        }
     }
 }
 
-fn in_default_directory() -> anyhow::Result<Vec<SiteLocation>> {
-    let directory = apmon_store::default_directory(Platform::HERE, &ProcessEnvironment);
-    let shown = directory.display().to_string();
-    let shown = printable(&shown);
-    let hint = "give a site file, a state file with -s, or its directory in STATE_DIRECTORY";
-    let entries = match std::fs::read_dir(&directory) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            anyhow::bail!("no site has state in {shown}; {hint}")
-        }
-        entries => entries.with_context(|| format!("cannot read {shown}; {hint}"))?,
-    };
-    let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        // If there is a database, every command uses it.
-        if let Some(stem) = name.strip_suffix(".statefile.db") {
-            found.insert(stem.to_owned(), entry.path());
-        } else if let Some(stem) = name.strip_suffix(".statefile.sock") {
-            // A daemon that has just started has no database yet.
-            let database = entry.path().with_extension("db");
-            found.entry(stem.to_owned()).or_insert(database);
-        } else if let Some(stem) = name.strip_suffix(".statefile.json") {
-            // Until its database exists, a daemon has not imported this file.
-            let known = found.entry(stem.to_owned()).or_insert_with(|| entry.path());
-            if !known.exists() {
-                *known = entry.path();
-            }
-        }
+/// The locations of the sites of these site files, or of the sites of these names; without
+/// any, of all sites that are registered or whose state is in a default directory.
+pub(crate) fn all(configs: &[PathBuf], state_file: Option<&Path>) -> anyhow::Result<Vec<SiteLocation>> {
+    match (configs, state_file) {
+        ([], Some(state_file)) => Ok(vec![SiteLocation::of_state_file(state_file, None)]),
+        ([], None) => listing::all(),
+        (configs, state_file) => configs
+            .iter()
+            .map(|config| Ok(SiteLocation::of(&site_file(config)?, state_file)))
+            .collect(),
     }
-    if found.is_empty() {
-        anyhow::bail!("no site has state in {shown}; {hint}");
-    }
-    let locations = found.into_iter().map(|(stem, state_file)| SiteLocation {
-        stem,
-        config: None,
-        state_file,
-    });
-    Ok(locations.collect())
 }
 
 /// The stem of a site file or state file: `home` for `/etc/apmon/home.yaml` and for

@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod console;
 mod daemon;
+mod exclusive;
 mod feature;
 #[cfg_attr(not(feature = "sqlite"), path = "history/not_built.rs")]
 mod history;
@@ -23,6 +24,7 @@ mod plural;
 #[cfg(feature = "snmp")]
 mod progress;
 mod reference;
+mod registry;
 mod sink;
 mod site;
 #[cfg_attr(not(feature = "snmp"), path = "snmp/not_built.rs")]

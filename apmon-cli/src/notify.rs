@@ -15,7 +15,7 @@ use apmon_core::{
 use clap::{ArgAction, Args, Subcommand};
 
 use crate::{
-    console, kinds,
+    console, kinds, location,
     options::CommonArgs,
     site::{self, Process},
 };
@@ -47,7 +47,7 @@ enum Act {
 
 #[derive(Args)]
 struct TestArgs {
-    /// A site file.
+    /// A site file, or the name of a site that a daemon runs.
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
     /// Only this channel: its id, e.g. webhook:hooks.example.com, or its `name`.
@@ -125,8 +125,9 @@ fn test(configs: &[PathBuf], selection: Selection<'_>) -> anyhow::Result<ExitCod
         .enable_all()
         .build()?;
     let process = Process::default();
-    let mut failed = false;
-    for config in configs {
+    let (configs, unknown) = location::site_files(configs);
+    let mut failed = unknown > 0;
+    for config in &configs {
         match runtime.block_on(test_site(config, &process, selection)) {
             Ok(all_taken) => failed |= !all_taken,
             Err(error) => {

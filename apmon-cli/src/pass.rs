@@ -12,11 +12,11 @@ use clap::Args;
 use tracing::Instrument as _;
 
 use crate::{
-    console, notify,
+    console, exclusive, location, notify,
     options::CommonArgs,
     plural::count,
     site::{self, Process, RunMode},
-    store, summary,
+    summary, thread,
 };
 
 /// How long a pass waits at exit for its output to be written, stdout and stderr
@@ -82,19 +82,19 @@ fn passes(args: &PassArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let (configs, unknown) = location::site_files(&args.configs);
     let process = Process::with(args.configs.len());
     if args.common.no_notify {
         tracing::info!("--no-notify: notifications are printed, not sent");
     }
-    for error in site::check_together(&args.configs) {
+    for error in site::check_together(&configs) {
         tracing::error!("{error}");
     }
     let failed = runtime.block_on(async {
         let mut sites = tokio::task::JoinSet::new();
-        let mut failed = false;
-        for (i, config) in args.configs.iter().cloned().enumerate() {
-            if let Err(error) = site::has_own_state(&config, &args.configs[..i], &args.common, RunMode::Pass)
-            {
+        let mut failed = unknown > 0;
+        for (i, config) in configs.iter().cloned().enumerate() {
+            if let Err(error) = site::has_own_state(&config, &configs[..i], &args.common, RunMode::Pass) {
                 failed = true;
                 console::log_error(&config, &error);
                 continue;
@@ -144,7 +144,9 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
     let plan = site::plan(&file, common, process);
     let days = site::history_days(&file);
     drop(file);
-    let store = store::open(&site::state_path(config, common, RunMode::Pass))?;
+    let (path, args) = (config.to_owned(), common.clone());
+    // Another daemon may be slow to say which site file it runs.
+    let store = thread::run("store", move || exclusive::open(&path, &args, RunMode::Pass)).await?;
     store.configure(days);
     Engine::new(plan, store.shared())
         .on_event(|event| console::report(event, true))

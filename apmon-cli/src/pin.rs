@@ -22,7 +22,7 @@ use clap::{Args, ValueEnum};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::json;
 
-use crate::{console, kinds, options::seconds, plural::count};
+use crate::{console, kinds, location, options::seconds, plural::count};
 
 /// Arguments of `apmon pin`.
 #[derive(Args)]
@@ -82,6 +82,7 @@ pub(crate) fn run(args: &PinArgs) -> anyhow::Result<ExitCode> {
     let shown_address = printable(&shown_address);
     let target =
         PinTarget::read(&args.address, by).map_err(|wrong| anyhow::anyhow!("{shown_address} {wrong}"))?;
+    let write_to = args.write.as_deref().map(location::site_file).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -105,7 +106,7 @@ pub(crate) fn run(args: &PinArgs) -> anyhow::Result<ExitCode> {
     } else {
         console::line(&as_text(&shown_address, &chain));
     }
-    if let Some(path) = &args.write {
+    if let Some(path) = &write_to {
         let pin = leaf.fingerprint.in_pairs();
         for done in write(path, &target, args.monitor.as_deref(), &pin)? {
             // With --json, stdout is for JSON only.

@@ -19,15 +19,18 @@ use crate::{
     api::{self, ApiError},
     console,
     location::{self, SiteLocation},
+    registry,
 };
 
 /// Arguments of `apmon status`.
 #[derive(Args)]
 pub(crate) struct StatusArgs {
-    /// Site files. [default: all sites whose state is in $STATE_DIRECTORY or /var/tmp/APMonitor]
+    /// Site files, or names of sites that a daemon runs. [default: all sites that a daemon runs, or
+    /// whose state is where apmon keeps it; only those in $STATE_DIRECTORY, if that is set]
     #[arg(value_name = "CONFIG")]
     pub(crate) configs: Vec<PathBuf>,
-    /// State file, if the daemon was started with -s; only with a single CONFIG or none.
+    /// State file; only with a single CONFIG or none. [default: that of the site's daemon; without
+    /// one, the latest that is found]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) statefile: Option<PathBuf>,
     /// Print JSON: {"sites": [...]}. Times are UTC.
@@ -82,10 +85,17 @@ fn read(location: SiteLocation, zone: &TimeZone) -> anyhow::Result<SiteReport> {
                 daemon_error: None,
             });
         }
-        Err(error) => error,
+        Err(error) => location.daemon_error(error),
     };
-    let snapshot = apmon_store::read_snapshot(&location.state_file, zone)
-        .map_err(|error| anyhow::anyhow!("{}; {daemon_error}", location.read_error(&error)))?;
+    let snapshot = apmon_store::read_snapshot(&location.state_file, zone).map_err(|error| {
+        let read_error = location.read_error(&error);
+        match daemon_error {
+            _ if daemon_error.is_absence() => {
+                anyhow::anyhow!("{read_error}; {daemon_error} ({})", location.search)
+            }
+            _ => anyhow::anyhow!("{read_error}; {daemon_error}"),
+        }
+    })?;
     for warning in &snapshot.warnings {
         tracing::warn!("{warning}");
     }
@@ -145,7 +155,14 @@ fn as_json(report: SiteReport) -> serde_json::Result<Value> {
         Some(_) => "store",
     };
     let state_file = report.location.state_file.display().to_string();
-    let mut object = json!({"source": source, "state_file": state_file});
+    let site_file = report.location.config.as_deref().map(registry::SitePath::of);
+    let mut object = json!({
+        "source": source,
+        "state_file": state_file,
+        "site_file": site_file.map(|file| file.given.display().to_string()),
+        "daemon_error": report.daemon_error.map(|error| error.to_string()),
+        "searched": report.location.search.searched.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+    });
     if let (Value::Object(object), Value::Object(status)) =
         (&mut object, serde_json::to_value(&report.status)?)
     {

@@ -7,12 +7,16 @@ use apmon_core::{
     text::printable,
 };
 
-use crate::{console, kinds, site, table};
+use crate::{console, kinds, location, site, table};
 
 /// Checks each file and prints its monitors. Exits 0 when all are right, else 1.
 pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<ExitCode> {
-    let mut code = ExitCode::SUCCESS;
-    for config in configs {
+    let (configs, unknown) = location::site_files(configs);
+    let mut code = match unknown {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    };
+    for config in &configs {
         match site::load(config) {
             Ok(file) => {
                 console::line(&summary(&file, threads));
@@ -30,7 +34,7 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
             }
         }
     }
-    for error in site::check_together(configs) {
+    for error in site::check_together(&configs) {
         code = ExitCode::FAILURE;
         tracing::error!("{error}");
     }

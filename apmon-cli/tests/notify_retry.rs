@@ -85,15 +85,12 @@ fn a_channel_is_named_by_its_id_or_its_name() {
             .watch_service("web", &web)
             .text(),
     );
+    lab.run(&["home.yaml"]).assert_code(0);
     lab.run(&["notify", "retry", "home.yaml", "chat"]).assert_code(0);
     lab.run(&["notify", "retry", "home.yaml", "chap"]).assert_code(1);
-    let daemon = lab.start(&["run", "home.yaml"]);
-    let answer = wait_until("the daemon's answer", || {
-        let output = lab.run(&["notify", "retry", "home.yaml", "chat"]);
-        let answer = output.out.join("");
-        (!answer.contains("no daemon")).then_some(answer)
-    });
-    assert_eq!(answer, "home: no notification is waiting");
+    let daemon = lab.start_daemon(1);
+    let output = lab.run(&["notify", "retry", "home.yaml", "chat"]);
+    assert_eq!(output.out, ["home: no notification is waiting"]);
     lab.run(&["notify", "retry", "home.yaml", "chap"]).assert_code(1);
     daemon.stop().assert_code(0);
 }
@@ -108,11 +105,9 @@ fn without_a_daemon_the_next_pass_retries_a_refused_notification() {
     let site = Site::new("HomeLab").webhook(&receiver.url("/hook"));
     lab.write("home.yaml", site.watch_service("web", &web).text());
     let output = lab.run(&["notify", "retry", "home.yaml"]);
-    output.assert_code(0);
-    assert_eq!(
-        output.out,
-        ["home: no daemon is running, and no notification is waiting"]
-    );
+    output
+        .assert_code(1)
+        .assert_only_error("home: no daemon is running, and there is no state (searched ");
     assert!(!lab.path("state").exists(), "the command creates no state");
     lab.run(&["home.yaml"]).assert_code(0);
     receiver.set(Behaviour::Answer(200));
@@ -122,9 +117,12 @@ fn without_a_daemon_the_next_pass_retries_a_refused_notification() {
         .assert_code(1)
         .assert_only_error("no such channel: mail:x; known channels: webhook:127.0.0.1");
     let output = lab.run(&["notify", "retry", "home.yaml", "webhook:127.0.0.1"]);
-    assert_eq!(
-        output.out,
-        ["home: no daemon is running; the next pass or start retries 1 notification"]
+    assert!(
+        output.out[0].starts_with("home: no daemon is running (searched ")
+            && output.out[0]
+                .ends_with("/state/home.statefile.json, the next pass or start retries 1 notification"),
+        "{}",
+        output.text()
     );
     assert_eq!(receiver.requests().len(), 1);
     lab.run(&["home.yaml"]).assert_code(0);
@@ -134,4 +132,25 @@ fn without_a_daemon_the_next_pass_retries_a_refused_notification() {
         actions(&lab),
         [json!({"by": "root", "channel": "webhook:127.0.0.1", "means": "command line", "affected": 1})]
     );
+}
+
+#[test]
+fn a_channel_that_delivers_again_is_logged() {
+    let (lab, receiver, web) = (
+        Lab::new(),
+        Receiver::new(Behaviour::Answer(500)),
+        Service::closed(),
+    );
+    let site = Site::every_second("HomeLab", &receiver).watch_service("web", &web);
+    lab.write("home.yaml", site.text());
+    let mut daemon = lab.start(&["run", "-v", "home.yaml"]);
+    daemon.wait_for_err("WARN notification not delivered, trying again: ");
+    receiver.set(Behaviour::Answer(200));
+    let line =
+        daemon.wait_for_err("INFO notifications are delivered again; the channel had been failing for ");
+    assert!(line.ends_with("channel=\"webhook:127.0.0.1\""), "{line}");
+    let output = daemon.stop();
+    output.assert_code(0);
+    let again = output.err.iter().filter(|line| line.contains("delivered again"));
+    assert_eq!(again.count(), 1, "{}", output.text());
 }

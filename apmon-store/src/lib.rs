@@ -71,7 +71,7 @@ mod warning;
 
 pub use json::JsonStore;
 pub use lock::{Lock, LockError};
-pub use path::{Format, Platform, default_directory, default_path};
+pub use path::{Format, Platform, default_directories, default_directory, default_path, path_in};
 pub use snapshot::read_snapshot;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{HISTORY_DAYS, History, Span, SqliteStore};

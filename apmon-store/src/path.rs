@@ -62,31 +62,59 @@ pub fn default_path(
     platform: Platform,
     environment: &dyn Environment,
 ) -> PathBuf {
+    path_in(&default_directory(platform, environment), config, format)
+}
+
+/// The state file of a site file in another directory than the default one.
+#[must_use]
+pub fn path_in(directory: &Path, config: &Path, format: Format) -> PathBuf {
     let mut name = config.file_stem().unwrap_or_default().to_owned();
     name.push(format.suffix());
-    default_directory(platform, environment).join(name)
+    directory.join(name)
+}
+
+/// The directories in which an apmon of this machine may keep its state by default,
+/// however it was started: those in `$STATE_DIRECTORY`, those that systemd makes for a unit
+/// with `StateDirectory=apmon`, and the platform's.
+#[must_use]
+pub fn default_directories(platform: Platform, environment: &dyn Environment) -> Vec<PathBuf> {
+    let list = environment.variable("STATE_DIRECTORY").unwrap_or_default();
+    let mut directories: Vec<PathBuf> = list
+        .split(':')
+        .filter(|directory| !directory.is_empty())
+        .map(PathBuf::from)
+        .collect();
+    if platform == Platform::Unix {
+        // With DynamicUser= the first one is a link to the second one.
+        directories.extend(["/var/lib/apmon", "/var/lib/private/apmon"].map(PathBuf::from));
+    }
+    directories.push(of_platform(platform, environment));
+    let mut seen = std::collections::HashSet::new();
+    directories.retain(|directory| seen.insert(directory.clone()));
+    directories
 }
 
 /// The default directory of state files: `$STATE_DIRECTORY` (set by systemd; the
 /// first of several), else the platform's.
 #[must_use]
 pub fn default_directory(platform: Platform, environment: &dyn Environment) -> PathBuf {
-    let given = |name| {
-        environment
-            .variable(name)
-            .filter(|value: &String| !value.is_empty())
-    };
-    let by_systemd = given("STATE_DIRECTORY")
-        .and_then(|list| list.split(':').next().map(PathBuf::from))
+    let list = environment.variable("STATE_DIRECTORY");
+    let by_systemd = list
+        .and_then(|list: String| list.split(':').next().map(PathBuf::from))
         .filter(|first| !first.as_os_str().is_empty());
-    by_systemd.unwrap_or_else(|| match platform {
+    by_systemd.unwrap_or_else(|| of_platform(platform, environment))
+}
+
+fn of_platform(platform: Platform, environment: &dyn Environment) -> PathBuf {
+    let temp = || environment.variable("TEMP").filter(|value| !value.is_empty());
+    match platform {
         Platform::Unix => PathBuf::from("/var/tmp/APMonitor"),
-        Platform::Windows => given("TEMP").map_or_else(
+        Platform::Windows => temp().map_or_else(
             || PathBuf::from("."),
             |temp| PathBuf::from(temp).join("APMonitor"),
         ),
         Platform::Other => PathBuf::from("."),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -190,5 +218,25 @@ mod tests {
         for (path, expected) in table {
             assert_eq!(Format::of(Path::new(path)), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn state_may_be_where_systemd_keeps_it_too() {
+        let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect::<Vec<_>>();
+        let unit = ["/var/lib/apmon", "/var/lib/private/apmon", "/var/tmp/APMonitor"];
+        let of = |platform, variables| default_directories(platform, &Variables(variables));
+        assert_eq!(of(Platform::Unix, &[]), paths(&unit));
+        assert_eq!(
+            of(Platform::Unix, &[("STATE_DIRECTORY", "/a::/var/lib/apmon")]),
+            paths(&["/a", unit[0], unit[1], unit[2]])
+        );
+        assert_eq!(
+            of(Platform::Other, &[("STATE_DIRECTORY", "/a")]),
+            paths(&["/a", "."])
+        );
+        assert_eq!(
+            path_in(Path::new("/a"), Path::new("b/c.d.yaml"), Format::Sqlite),
+            Path::new("/a/c.d.statefile.db")
+        );
     }
 }

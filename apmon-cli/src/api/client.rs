@@ -10,6 +10,12 @@ pub(crate) enum ApiError {
     /// Nothing listens on the socket.
     #[error("no daemon is running")]
     NoDaemon,
+    /// Nothing listens on the sockets that this user may see.
+    #[error("no daemon was found")]
+    NotFound,
+    /// The daemon is running, but nothing listens on the socket.
+    #[error("the daemon (process {0}) cannot be asked: nothing listens on its socket")]
+    NoSocket(u32),
     /// The socket is open to the daemon's user and group only.
     #[error("the daemon answers only its own user and group")]
     Denied,
@@ -19,6 +25,13 @@ pub(crate) enum ApiError {
     /// There was no valid answer.
     #[error("the daemon does not answer: {0}")]
     Failed(String),
+}
+
+impl ApiError {
+    /// Whether no daemon is known to be running.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(self, Self::NoDaemon | Self::NotFound)
+    }
 }
 
 impl From<io::Error> for ApiError {

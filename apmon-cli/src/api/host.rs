@@ -5,6 +5,9 @@ use std::{io, path::Path, sync::Arc};
 
 use apmon_core::Handle;
 
+use super::ServedSite;
+use crate::registry::SitePath;
+
 /// The server of the sockets of all sites in this process. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Host {
@@ -43,7 +46,7 @@ impl Host {
     /// by a killed process is replaced, which is safe because the caller holds the
     /// site's lock.
     #[cfg(unix)]
-    pub(crate) async fn listen(&self, path: &Path, engine: Handle) -> io::Result<Listening> {
+    pub(crate) async fn listen(&self, path: &Path, engine: Handle, file: SitePath) -> io::Result<Listening> {
         unix::make_room(path).await?;
         let listener = {
             let _inside = self.runtime.enter();
@@ -51,13 +54,15 @@ impl Host {
         };
         Ok(Listening {
             path: path.to_owned(),
-            task: self.runtime.spawn(unix::serve(listener, engine)),
+            task: self
+                .runtime
+                .spawn(unix::serve(listener, ServedSite { engine, file })),
         })
     }
 
     /// Fails: this platform has no UNIX sockets.
     #[cfg(not(unix))]
-    pub(crate) async fn listen(&self, _: &Path, _: Handle) -> io::Result<Listening> {
+    pub(crate) async fn listen(&self, _: &Path, _: Handle, _: SitePath) -> io::Result<Listening> {
         let _ = &self.runtime;
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -82,7 +87,6 @@ mod unix {
         time::Duration,
     };
 
-    use apmon_core::Handle;
     use hyper::{server::conn::http1, service::service_fn};
     use hyper_util::rt::{TokioIo, TokioTimer};
     use tokio::{
@@ -91,7 +95,7 @@ mod unix {
         time::timeout,
     };
 
-    use crate::api::answer;
+    use crate::api::{ServedSite, answer};
 
     /// How many connections are served at once; the others wait.
     const CONNECTIONS: usize = 8;
@@ -130,7 +134,8 @@ mod unix {
         listener.inspect_err(|_| drop(std::fs::remove_file(path)))
     }
 
-    pub(super) async fn serve(listener: UnixListener, engine: Handle) {
+    pub(super) async fn serve(listener: UnixListener, site: ServedSite) {
+        let site = Arc::new(site);
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
@@ -144,11 +149,11 @@ mod unix {
                     continue;
                 }
             };
-            let engine = engine.clone();
+            let site = Arc::clone(&site);
             let uid = stream.peer_cred().ok().map(|peer| peer.uid());
             tokio::spawn(async move {
                 let service =
-                    service_fn(|request| async { Ok::<_, Infallible>(answer(&engine, uid, request).await) });
+                    service_fn(|request| async { Ok::<_, Infallible>(answer(&site, uid, request).await) });
                 let exchange = http1::Builder::new()
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD_TIMEOUT)

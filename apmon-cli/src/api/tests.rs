@@ -59,7 +59,7 @@ impl Lab {
     }
 
     fn listen(&self, host: &Host) -> Listening {
-        block_on(host.listen(&self.socket(), self.engine.clone())).unwrap()
+        block_on(host.listen(&self.socket(), self.engine.clone(), site_path())).unwrap()
     }
 }
 
@@ -68,6 +68,10 @@ impl Drop for Lab {
         block_on(self.engine.shutdown());
         let _ = self.thread.take().unwrap().join();
     }
+}
+
+fn site_path() -> SitePath {
+    SitePath::of(Path::new("/etc/apmon/home.yaml"))
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -203,7 +207,7 @@ fn the_socket_is_open_to_owner_and_group_and_removed_when_dropped() {
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.permissions().mode() & 0o777, 0o660);
     // A socket in use is not taken over.
-    let second = block_on(host.listen(&lab.socket(), lab.engine.clone()));
+    let second = block_on(host.listen(&lab.socket(), lab.engine.clone(), site_path()));
     assert_eq!(second.err().unwrap().to_string(), "another process listens on it");
     assert!(get(&lab.socket(), STATUS).is_ok());
     drop(listening);
@@ -221,7 +225,7 @@ fn only_a_socket_left_behind_by_a_killed_process_is_replaced() {
     drop(listening);
 
     std::fs::write(lab.socket(), "kept").unwrap();
-    let error = block_on(host.listen(&lab.socket(), lab.engine.clone()))
+    let error = block_on(host.listen(&lab.socket(), lab.engine.clone(), site_path()))
         .err()
         .unwrap();
     assert_eq!(error.to_string(), "exists and is not a socket");
@@ -231,14 +235,16 @@ fn only_a_socket_left_behind_by_a_killed_process_is_replaced() {
     let victim = lab.directory.path().join("victim");
     drop(UnixListener::bind(&victim).unwrap());
     std::os::unix::fs::symlink(&victim, lab.socket()).unwrap();
-    let error = block_on(host.listen(&lab.socket(), lab.engine.clone()))
+    let error = block_on(host.listen(&lab.socket(), lab.engine.clone(), site_path()))
         .err()
         .unwrap();
     assert_eq!(error.to_string(), "exists and is not a socket");
     assert!(victim.symlink_metadata().is_ok());
 
     let long = lab.directory.path().join("x".repeat(108));
-    let error = block_on(host.listen(&long, lab.engine.clone())).err().unwrap();
+    let error = block_on(host.listen(&long, lab.engine.clone(), site_path()))
+        .err()
+        .unwrap();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     assert!(matches!(get(&long, STATUS), Err(ApiError::NoDaemon)));
 }
@@ -290,4 +296,13 @@ fn hostile_clients_do_no_harm() {
         assert!(first.is_empty() || first.starts_with("HTTP/1.1 4"), "{first:?}");
     }
     assert!(get(&socket, STATUS).is_ok());
+}
+
+#[test]
+fn the_daemon_says_which_site_file_it_runs() {
+    let (lab, host) = (Lab::new(), Host::start().unwrap());
+    let _listening = lab.listen(&host);
+    assert_eq!(site_of(&lab.socket()).unwrap(), (site_path(), std::process::id()));
+    let error = site_of(&lab.directory.path().join("none.sock")).unwrap_err();
+    assert!(matches!(error, ApiError::NoDaemon), "{error}");
 }

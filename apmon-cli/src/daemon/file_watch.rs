@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use apmon_core::text::printable;
 use tokio::sync::watch;
 
 /// How often the file is polled.
@@ -22,16 +23,20 @@ pub(super) struct FileWatch {
 }
 
 impl FileWatch {
-    /// Watches `path` until dropped.
-    pub(super) fn start(path: &Path) -> Self {
+    /// Watches `path` until dropped. That the file disappears is logged in `span`.
+    pub(super) fn start(path: &Path, span: tracing::Span) -> Self {
         let (sender, settled) = watch::channel(None);
         let path = path.to_owned();
         let thread = std::thread::Builder::new()
             .name("file-watch".into())
             .spawn(move || {
                 let mut last = None;
+                let mut presence = Presence::default();
                 while !sender.is_closed() {
                     let now = file_version(&path);
+                    if let Some(change) = presence.observe(now.is_some()) {
+                        span.in_scope(|| change.log(&path));
+                    }
                     if let Some(version) = settled_version(last, now) {
                         sender.send_if_modified(|known| known.replace(version) != Some(version));
                     }
@@ -73,6 +78,52 @@ impl FileWatch {
     pub(super) fn was_read(&mut self, version: FileVersion, stale: FileVersion) {
         self.known = version;
         self.stale = stale;
+    }
+}
+
+/// Whether the file is there, once it has been seen.
+#[derive(Default)]
+struct Presence {
+    seen: bool,
+    missing: bool,
+}
+
+#[derive(PartialEq, Eq, Debug)]
+enum PresenceChange {
+    Gone,
+    Back,
+}
+
+impl Presence {
+    /// A change, if one is to be logged. A file that was never there is an error elsewhere.
+    fn observe(&mut self, is_there: bool) -> Option<PresenceChange> {
+        self.seen |= is_there;
+        let missing = self.seen && !is_there;
+        if missing == self.missing {
+            return None;
+        }
+        self.missing = missing;
+        Some(match missing {
+            true => PresenceChange::Gone,
+            false => PresenceChange::Back,
+        })
+    }
+}
+
+impl PresenceChange {
+    fn log(&self, path: &Path) {
+        let shown = path.display().to_string();
+        let shown = printable(&shown);
+        match self {
+            Self::Gone => {
+                let why = std::fs::metadata(path).err();
+                let why = why.map_or_else(String::new, |error| format!(" ({error})"));
+                tracing::warn!(
+                    "{shown}: the site file is gone{why}; the site keeps its configuration, but cannot be started without the file"
+                );
+            }
+            Self::Back => tracing::info!("{shown}: the site file is there again"),
+        }
     }
 }
 
@@ -127,6 +178,17 @@ mod tests {
         assert_eq!(settled_version(None, version(2)), None);
     }
 
+    #[test]
+    fn a_file_that_disappears_and_its_return_are_noticed_once() {
+        let mut presence = Presence::default();
+        let observed = [false, true, true, false, false, true, false].map(|is| presence.observe(is));
+        use PresenceChange::{Back, Gone};
+        assert_eq!(
+            observed,
+            [None, None, None, Some(Gone), None, Some(Back), Some(Gone)]
+        );
+    }
+
     async fn changes(watch: &mut FileWatch) -> bool {
         tokio::time::timeout(Duration::from_millis(20), watch.changed())
             .await
@@ -158,7 +220,7 @@ mod tests {
     async fn saving_a_file_is_a_change() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("site.yaml");
-        let mut watch = FileWatch::start(&path);
+        let mut watch = FileWatch::start(&path, tracing::Span::none());
         watch.was_read(file_version(&path), None);
         std::fs::write(&path, "a").unwrap();
         watch.changed().await;

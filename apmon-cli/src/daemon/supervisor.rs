@@ -17,13 +17,18 @@ use apmon_core::{
 use tokio::sync::{broadcast, watch};
 use tracing::Instrument as _;
 
-use super::file_watch::{FileWatch, file_version};
+use super::{
+    change::Changes,
+    file_watch::{FileWatch, file_version},
+    registered_site::RegisteredSite,
+};
 use crate::{
-    api, console, kinds,
+    api, console, exclusive, kinds,
     options::CommonArgs,
     plural::count,
+    registry::SitePath,
     site::{self, Process, RunMode},
-    store::{self, Store},
+    store::Store,
     thread,
 };
 
@@ -35,6 +40,9 @@ const RETRY_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Ready {
     site: LoadedSite,
     store: Store,
+    file: SitePath,
+    /// Where the store keeps the state.
+    state_file: PathBuf,
 }
 
 /// The content of a site file.
@@ -152,12 +160,19 @@ impl Supervisor {
     /// Runs one engine until it ends.
     async fn run_engine(
         &mut self,
-        Ready { site, store }: Ready,
+        Ready {
+            site,
+            store,
+            file,
+            state_file,
+        }: Ready,
         published: &watch::Sender<Option<Handle>>,
     ) -> Ended {
         store.configure(site.history_days);
         let plan = self.test_connections(site);
+        let mut registered = RegisteredSite::new(&plan.site, file, state_file);
         self.process.span(&self.config).in_scope(|| {
+            registered.log_start();
             tracing::info!(
                 "{}: watching {}",
                 printable(&plan.site),
@@ -167,8 +182,9 @@ impl Supervisor {
         let engine = Engine::new(plan, store.shared()).on_event(|event| console::report(event, false));
         let handle = engine.handle();
         // Listen first: a client that learns that the site runs can query it.
-        let listening = self.listen(handle.clone());
+        let listening = self.listen(handle.clone(), &registered);
         let _listening = listening.instrument(self.process.span(&self.config)).await;
+        self.process.span(&self.config).in_scope(|| registered.register());
         let _ = published.send(Some(handle.clone()));
         let mut engine = tokio::spawn(engine.run().instrument(self.process.span(&self.config)));
         let mut stopping = self.stopping.clone();
@@ -181,7 +197,7 @@ impl Supervisor {
                 request = self.request() => match request {
                     // A file system that hangs must not keep the site from stopping.
                     Request::Reload => tokio::select! {
-                        () = self.reload(&handle, &store) => {}
+                        () = self.reload(&handle, &store, &mut registered) => {}
                         result = &mut engine => return failed(result, had_run),
                         _ = stopping.wait_for(|stop| *stop) => {}
                     },
@@ -199,11 +215,10 @@ impl Supervisor {
     }
 
     /// Opens the site's socket. Without a socket the site runs all the same.
-    async fn listen(&self, engine: Handle) -> Option<api::Listening> {
+    async fn listen(&self, engine: Handle, site: &RegisteredSite) -> Option<api::Listening> {
         let host = self.host.as_ref()?;
-        let state_file = site::state_path(&self.config, &self.common, RunMode::Daemon);
-        let socket = api::socket_of(&state_file);
-        let listening = host.listen(&socket, engine).await;
+        let socket = site.socket();
+        let listening = host.listen(socket, engine, site.file().clone()).await;
         let warn = |error: &std::io::Error| {
             let socket = socket.display().to_string();
             let socket = printable(&socket);
@@ -239,18 +254,29 @@ impl Supervisor {
     /// Applies the changed site file; a file with errors, also one that contradicts the
     /// other site files of the process, is rejected, and the site keeps its previous
     /// configuration.
-    async fn reload(&mut self, handle: &Handle, store: &Store) {
+    async fn reload(&mut self, handle: &Handle, store: &Store, registered: &mut RegisteredSite) {
         let all = Arc::clone(&self.all);
         let load = move |config: &Path, common: &CommonArgs, process: &Process| {
             let file = site::load_beside(config, &all, kinds::tables())?;
-            Ok(loaded(&file, common, process))
+            Ok((loaded(&file, common, process), SitePath::of(config)))
         };
         match self.read(load).await {
-            Ok(site) => {
+            Ok((site, file)) => {
                 store.configure(site.history_days);
                 let plan = self.test_connections(site);
-                if let Err(error) = handle.reload(plan).await {
-                    tracing::error!("{}: {error}", printable(&self.config.display().to_string()));
+                let name = plan.site.clone();
+                let before = handle.plan().await;
+                let changes = before.map(|before| Changes::between(&before.monitors, &plan.monitors));
+                match handle.reload(plan).await {
+                    Ok(()) => self.process.span(&self.config).in_scope(|| {
+                        if let Ok(changes) = changes {
+                            tracing::info!("{}: reloaded: {changes}", printable(&name));
+                        }
+                        registered.reloaded(&name, file);
+                    }),
+                    Err(error) => {
+                        tracing::error!("{}: {error}", printable(&self.config.display().to_string()));
+                    }
                 }
             }
             Err(error) => {
@@ -267,8 +293,14 @@ impl Supervisor {
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Ready> {
     let site = loaded(&site::load(config)?, common, process);
-    let store = store::open(&site::state_path(config, common, RunMode::Daemon))?;
-    Ok(Ready { site, store })
+    let store = exclusive::open(config, common, RunMode::Daemon)?;
+    let state_file = site::state_path(config, common, RunMode::Daemon);
+    Ok(Ready {
+        site,
+        store,
+        file: SitePath::of(config),
+        state_file: std::path::absolute(&state_file).unwrap_or(state_file),
+    })
 }
 
 fn loaded(file: &SiteFile, common: &CommonArgs, process: &Process) -> LoadedSite {

@@ -14,7 +14,7 @@ use crate::{
     actor,
     api::{self, ApiError},
     console,
-    location::SiteLocation,
+    location::{self, SiteLocation},
     options::CommonArgs,
     site::{self, Process},
     store,
@@ -22,25 +22,24 @@ use crate::{
 
 #[derive(Args)]
 pub(super) struct RetryArgs {
-    /// A site file.
+    /// A site file, or the name of a site that a daemon runs.
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
     /// Only this channel: its id, e.g. webhook:hooks.example.com, or its `name`.
     #[arg(value_name = "CHANNEL")]
     channel: Option<String>,
-    /// State file, if the daemon was started with -s.
+    /// State file. [default: that of the site's daemon; without one, the latest that is found]
     #[arg(short, long, value_name = "FILE")]
     statefile: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
-    let location = SiteLocation::of(&args.config, args.statefile.as_deref());
-    let channel = args
-        .channel
-        .as_deref()
-        .map(|channel| id_of(&args.config, channel));
+    let config = location::site_file(&args.config)?;
+    let location = SiteLocation::of(&config, args.statefile.as_deref());
+    let channel = args.channel.as_deref().map(|channel| id_of(&config, channel));
     let body = json!({"channel": channel}).to_string();
-    let text = match api::post(&location.socket(), api::RETRY, body) {
+    let answer = api::post(&location.socket(), api::RETRY, body);
+    let text = match answer.map_err(|error| location.daemon_error(error)) {
         Ok(answer) => {
             let answer: Value = serde_json::from_slice(&answer)?;
             match answer["messages"].as_u64().unwrap_or(0) {
@@ -49,11 +48,20 @@ pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
                 n => format!("{n} notifications are being retried now"),
             }
         }
-        Err(ApiError::NoDaemon) => match without_daemon(args, channel.as_deref(), &location)? {
-            0 => "no daemon is running, and no notification is waiting".to_owned(),
-            1 => "no daemon is running; the next pass or start retries 1 notification".to_owned(),
-            n => format!("no daemon is running; the next pass or start retries {n} notifications"),
-        },
+        Err(error) if error.is_absence() => {
+            let waiting = without_daemon(&config, channel.as_deref(), &location, &error)?;
+            let then = match waiting {
+                0 => "no notification is waiting".to_owned(),
+                1 => "the next pass or start retries 1 notification".to_owned(),
+                n => format!("the next pass or start retries {n} notifications"),
+            };
+            let state_file = location.state_file.display().to_string();
+            format!(
+                "{error} ({}); in {}, {then}",
+                location.search,
+                printable(&state_file)
+            )
+        }
         Err(error) => anyhow::bail!("{}: {error}", printable(&location.stem)),
     };
     console::line(&format!("{}: {text}", printable(&location.stem)));
@@ -72,8 +80,13 @@ fn id_of(config: &Path, channel: &str) -> String {
 /// Makes all notifications due at once in the state file, under its lock; otherwise a
 /// refused notification would wait for half an hour even across a restart. Returns the
 /// number of waiting notifications.
-fn without_daemon(args: &RetryArgs, channel: Option<&str>, location: &SiteLocation) -> anyhow::Result<usize> {
-    let file = site::load(&args.config)?;
+fn without_daemon(
+    config: &Path,
+    channel: Option<&str>,
+    location: &SiteLocation,
+    absence: &ApiError,
+) -> anyhow::Result<usize> {
+    let file = site::load(config)?;
     let common = CommonArgs {
         verbose: 0,
         threads: None,
@@ -87,11 +100,24 @@ fn without_daemon(args: &RetryArgs, channel: Option<&str>, location: &SiteLocati
     };
     let (actor, now) = (actor::myself(), SystemClock::new().now().wall);
     if !location.state_file.exists() {
-        let nothing = Snapshot::default();
-        let decision = action.decide(&nothing, &channels, &actor, now);
-        return decision
-            .map(|decision| decision.affected)
-            .map_err(printable_error);
+        // An unknown channel is reported first: that is certain.
+        action
+            .decide(&Snapshot::default(), &channels, &actor, now)
+            .map_err(printable_error)?;
+        anyhow::bail!(
+            "{}: {absence}, and there is no state ({})",
+            printable(&location.stem),
+            location.search
+        );
+    }
+    if location.is_guess {
+        let state_file = location.state_file.display().to_string();
+        let state_file = printable(&state_file);
+        anyhow::bail!(
+            "{}: {absence} ({}); if the state in {state_file} is of this site file, use -s {state_file}",
+            printable(&location.stem),
+            location.search
+        );
     }
     let store = store::open(&location.state_file)?.shared();
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;

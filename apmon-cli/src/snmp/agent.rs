@@ -18,7 +18,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::target::{Kinds, target_of};
-use crate::{kinds, options::seconds, site};
+use crate::{kinds, location, options::seconds, site};
 
 /// The default timeout.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -34,7 +34,7 @@ pub(super) struct AgentArgs {
     /// A device (switch.lan, 192.168.1.6:1161, snmp://community@host), or a monitor's name with --config.
     #[arg(value_name = "ADDRESS|MONITOR")]
     target: String,
-    /// Site file: query the device as the given monitor does.
+    /// Site file, or the name of a site that a daemon runs: query the device as the given monitor does.
     #[arg(long, value_name = "CONFIG", conflicts_with_all = MONITOR_OPTIONS)]
     config: Option<PathBuf>,
     /// Seconds to wait for the device; in a walk, for each answer. [default: 20, or the monitor's max_try_secs with --config]
@@ -129,7 +129,7 @@ impl AgentArgs {
             kinds: &kinds.table(),
             ..crate::kinds::tables()
         };
-        let file = tables.load(path, &ProcessEnvironment)?;
+        let file = tables.load(&location::site_file(path)?, &ProcessEnvironment)?;
         let monitor = site::monitor_called(&file, &self.target)?;
         match target_of(monitor) {
             Some(target) => Ok((target, monitor.max_try.value.duration())),

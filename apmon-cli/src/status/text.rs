@@ -51,7 +51,7 @@ fn head(report: &SiteReport, zone: &TimeZone) -> String {
             ago(at, status.at)
         )
     });
-    let checked = checked.unwrap_or_default();
+    let checked = checked.unwrap_or_else(|| "; nothing has been checked yet".to_owned());
     lines.push(match (&report.daemon_error, status.started) {
         (None, started) => {
             let started = started.unwrap_or(status.at);
@@ -72,6 +72,14 @@ fn head(report: &SiteReport, zone: &TimeZone) -> String {
         }
         (Some(error), _) => cut(&printable(&format!("{error}{checked}")), WIDTH),
     });
+    if let Some(error) = &report.daemon_error {
+        let state_file = report.location.state_file.display().to_string();
+        lines.push(format!("state file: {}", printable(&state_file)));
+        if error.is_absence() {
+            let search = report.location.search.to_string();
+            lines.extend(search.split("; ").map(str::to_owned));
+        }
+    }
     if status.no_notify {
         lines.push("no notifications are sent: --no-notify".to_owned());
     }

@@ -127,7 +127,9 @@ impl Lab {
             .env("TZ", "UTC")
             // Under the journal, log lines have no time.
             .env("JOURNAL_STREAM", "8:1")
-            .env("STATE_DIRECTORY", self.path("state"));
+            .env("STATE_DIRECTORY", self.path("state"))
+            // The registry of daemons.
+            .env("RUNTIME_DIRECTORY", self.path("run"));
         command
     }
 

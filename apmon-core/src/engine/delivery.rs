@@ -233,7 +233,14 @@ impl Deliveries {
         result: Result<(), DeliveryError>,
         now: Now,
     ) {
-        self.stats.record_attempt(channel, &result, now.wall);
+        if let Some(since) = self.stats.record_attempt(channel, &result, now.wall) {
+            let lasted = now.wall.duration_since(since).unsigned_abs();
+            tracing::info!(
+                channel,
+                "notifications are delivered again; the channel had been failing for {}",
+                wording::duration(lasted)
+            );
+        }
         match self.outbox.finish(channel, key, result, now) {
             None => {}
             Some(AttemptResult::Delivered(entry)) => {

@@ -22,13 +22,15 @@ struct ChannelStats {
 
 impl DeliveryStats {
     /// Counts a finished attempt.
+    /// Returns since when the channel had been failing, if this attempt ended that.
     pub(super) fn record_attempt(
         &mut self,
         channel: &str,
         result: &Result<(), DeliveryError>,
         at: Timestamp,
-    ) {
+    ) -> Option<Timestamp> {
         let stats = self.entry(channel);
+        let failing_since = stats.failing_since.filter(|_| result.is_ok());
         match result {
             Ok(()) => {
                 stats.counts.delivered += 1;
@@ -47,6 +49,7 @@ impl DeliveryStats {
                 stats.last_error = Some(error.to_string());
             }
         }
+        failing_since
     }
 
     /// Counts a notification that was given up.

@@ -112,6 +112,8 @@ impl Daemon {
         wall.apply(&mut command);
         let mut child = command
             .env("TZ", "UTC")
+            // The registry of daemons, apart from that of the machine.
+            .env("RUNTIME_DIRECTORY", site.with_extension("run"))
             // A stopped process would affect its process group.
             .process_group(0)
             .stdin(Stdio::null())

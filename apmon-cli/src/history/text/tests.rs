@@ -11,7 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::*;
 use crate::{
     history::{export, ports},
-    location::SiteLocation,
+    location::{Search, SiteLocation},
 };
 
 fn at(text: &str) -> Timestamp {
@@ -264,6 +264,9 @@ fn shown(
             stem: "home".into(),
             config: None,
             state_file: "home.statefile.db".into(),
+            is_guess: false,
+            daemon: None,
+            search: Search::default(),
         },
         site: "Home".into(),
         history,

@@ -3,7 +3,10 @@ use std::path::PathBuf;
 use apmon_core::{ChecksStatus, DeliveryCounts, NotificationStatus, OutboxStatus};
 
 use super::*;
-use crate::{api::ApiError, location::SiteLocation};
+use crate::{
+    api::ApiError,
+    location::{Search, SiteLocation},
+};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -107,7 +110,13 @@ fn shown(status: SiteStatus, daemon_error: Option<ApiError>) -> String {
     let location = SiteLocation {
         stem: "home".into(),
         config: None,
-        state_file: PathBuf::from("home.statefile.db"),
+        state_file: PathBuf::from("/var/lib/apmon/home.statefile.db"),
+        is_guess: false,
+        daemon: None,
+        search: Search {
+            searched: ["/run/apmon", "/var/tmp/APMonitor"].map(PathBuf::from).to_vec(),
+            unsearched: vec![("/var/lib/apmon".into(), "Permission denied (os error 13)".into())],
+        },
     };
     let report = SiteReport {
         location,
@@ -191,7 +200,7 @@ fn a_status_from_the_state_file() {
         monitor.max_retries = None;
         monitor.alarms = None;
     }
-    insta::assert_snapshot!(shown(status, Some(ApiError::NoDaemon)));
+    insta::assert_snapshot!(shown(status, Some(ApiError::NotFound)));
 }
 
 #[test]

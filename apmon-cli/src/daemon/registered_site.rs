@@ -1,0 +1,85 @@
+//! A running site as other apmon commands find it, in the registry.
+
+use std::path::{Path, PathBuf};
+
+use apmon_core::{Clock as _, SystemClock, text::printable};
+
+use crate::{
+    api,
+    registry::{Entry, Registration, SitePath, register},
+};
+
+/// A running site and its entry in the registry.
+pub(super) struct RegisteredSite {
+    entry: Entry,
+    /// `None` before [`RegisteredSite::register`], or if no registry can be written to.
+    registration: Option<Registration>,
+}
+
+impl RegisteredSite {
+    pub(super) fn new(site: &str, file: SitePath, state_file: PathBuf) -> Self {
+        Self {
+            entry: Entry {
+                file,
+                site: site.to_owned(),
+                socket: api::socket_of(&state_file),
+                state_file,
+                pid: std::process::id(),
+                started: SystemClock::new().now().wall,
+            },
+            registration: None,
+        }
+    }
+
+    pub(super) fn socket(&self) -> &Path {
+        &self.entry.socket
+    }
+
+    pub(super) fn file(&self) -> &SitePath {
+        &self.entry.file
+    }
+
+    /// Logs what runs, for a reader of the log who knows nothing else.
+    pub(super) fn log_start(&self) {
+        let shown = |path: &Path| printable(&path.display().to_string()).into_owned();
+        tracing::info!(
+            "apmon {}: site file {}, state file {}",
+            env!("CARGO_PKG_VERSION"),
+            shown(&self.entry.file.given),
+            shown(&self.entry.state_file)
+        );
+    }
+
+    /// Registers the site. Without a registry it runs all the same, with one line in the
+    /// log.
+    pub(super) fn register(&mut self) {
+        match register(&self.entry) {
+            Ok(registration) => {
+                let directory = registration.directory().display().to_string();
+                let directory = printable(&directory);
+                match registration.refusals() {
+                    Some(why) => tracing::info!("registered in {directory}, because of {why}"),
+                    None => tracing::debug!("registered in {directory}"),
+                }
+                self.registration = Some(registration);
+            }
+            Err(why) => tracing::warn!(
+                "other apmon commands may not find this daemon, because it cannot be registered ({why}); give them its state file with -s"
+            ),
+        }
+    }
+
+    /// Registers the site anew if a reload has changed its name, or the target of a link.
+    pub(super) fn reloaded(&mut self, site: &str, file: SitePath) {
+        let is_same = self.entry.site == site && self.entry.file == file;
+        self.entry.site = site.to_owned();
+        self.entry.file = file;
+        let Some(registration) = self.registration.as_mut().filter(|_| !is_same) else {
+            return;
+        };
+        if let Err(why) = registration.replace(&self.entry) {
+            let former = printable(&registration.entry().site).into_owned();
+            tracing::warn!("the site is still registered as it was before, as {former}: {why}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! One apmon per site file, wherever each would keep its state: two of them would each
+//! send every notification.
+
+use std::path::Path;
+
+use apmon_core::text::printable;
+
+use crate::{
+    location::{self, Search, SiteLocation},
+    options::CommonArgs,
+    site::{self, RunMode},
+    store::{self, Store},
+};
+
+/// Opens the store of a site, unless a daemon runs its site file already. May wait for a
+/// daemon that does not answer.
+///
+/// # Errors
+/// If a daemon runs it, or if the store cannot be opened.
+pub(crate) fn open(config: &Path, args: &CommonArgs, mode: RunMode) -> anyhow::Result<Store> {
+    let state_file = site::state_path(config, args, mode);
+    let (daemon, search) = location::find_daemon(config);
+    let is_of_daemon = |path: &Path| location::resolved(path) == location::resolved(&state_file);
+    if let Some(daemon) = daemon.as_ref().filter(|daemon| !is_of_daemon(&daemon.state_file)) {
+        return Err(daemon.is_running());
+    }
+    if args.statefile.is_none() && !state_file.exists() {
+        warn_of_other_state(config, &state_file, &search);
+    }
+    // The lock on the state file names its holder.
+    let store = store::open(&state_file)?;
+    match daemon {
+        // Where no lock can be taken, the registry is enough.
+        Some(daemon) => Err(daemon.is_running()),
+        None => Ok(store),
+    }
+}
+
+/// Warns, when a site's state begins, of a daemon or a state that may be elsewhere.
+fn warn_of_other_state(config: &Path, state_file: &Path, search: &Search) {
+    let shown = |path: &Path| printable(&path.display().to_string()).into_owned();
+    for (path, why) in &search.unsearched {
+        tracing::warn!(
+            "{}: it is not known whether another apmon runs this site: {}: {}",
+            shown(config),
+            shown(path),
+            printable(why)
+        );
+    }
+    let other = SiteLocation::of(config, None).state_file;
+    let base = |path: &Path| location::resolved(&path.with_extension(""));
+    if other.exists() && base(&other) != base(state_file) {
+        let other = shown(&other);
+        tracing::warn!(
+            "{}: its state in {other} is not used, and outages are reported as new; to continue from it, use -s {other}",
+            shown(config)
+        );
+    }
+}

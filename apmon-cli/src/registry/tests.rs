@@ -1,0 +1,207 @@
+//! Registries in a directory of their own.
+#![cfg(target_os = "linux")]
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::{
+        ffi::OsStringExt as _,
+        fs::{PermissionsExt as _, symlink},
+    },
+};
+
+use super::{register::register_in, *};
+
+fn entry(file: &Path, site: &str) -> Entry {
+    Entry {
+        file: SitePath::of(file),
+        site: site.to_owned(),
+        state_file: PathBuf::from("/var/lib/apmon/home.statefile.db"),
+        socket: PathBuf::from("/var/lib/apmon/home.statefile.sock"),
+        pid: std::process::id(),
+        started: "2026-11-21T13:05:00Z".parse().unwrap(),
+    }
+}
+
+fn home() -> Entry {
+    entry(Path::new("/etc/apmon/home.yaml"), "Home")
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let names = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = names
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn an_entry_is_live_while_it_is_registered_and_stays_afterwards() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = directory.path().join("apmon");
+    let registration = register_in(&registry, &home()).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&registry), 0o755);
+    let [name] = &names(&registry)[..] else {
+        panic!("one file")
+    };
+    assert_eq!(mode(&registry.join(name)), 0o644);
+    let found = entries(&registry).unwrap();
+    assert_eq!((&found[0].entry, found[0].live), (&home(), true));
+    drop(registration);
+    let found = entries(&registry).unwrap();
+    assert_eq!((&found[0].entry, found[0].live), (&home(), false));
+    // The next daemon of the same file replaces it, those of others stay.
+    let office = entry(Path::new("/etc/apmon/office.yaml"), "Office");
+    let _office = register_in(&registry, &office).unwrap();
+    fs::write(registry.join(".half.json"), "{").unwrap();
+    let again = Entry { pid: 4711, ..home() };
+    let _again = register_in(&registry, &again).unwrap();
+    let mut found = entries(&registry).unwrap();
+    found.sort_by_key(|found| found.entry.site.clone());
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!((&found[0].entry, found[0].live), (&again, true));
+    assert_eq!((&found[1].entry, found[1].live), (&office, true));
+    assert_eq!(names(&registry).len(), 2);
+}
+
+#[test]
+fn a_reader_that_holds_an_entry_open_does_not_make_it_live() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = directory.path().join("apmon");
+    drop(register_in(&registry, &home()).unwrap());
+    let path = registry.join(&names(&registry)[0]);
+    let reader = fs::File::open(path).unwrap();
+    reader.lock().unwrap();
+    assert!(lock::lock(&reader).is_err(), "a reader cannot lock for writing");
+    assert!(!entries(&registry).unwrap()[0].live);
+}
+
+#[test]
+fn files_that_are_not_entries_of_a_user_who_counts_are_ignored() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = directory.path().join("apmon");
+    let registration = register_in(&registry, &home()).unwrap();
+    let own = registry.join(&names(&registry)[0]);
+    let text = fs::read_to_string(&own).unwrap();
+    let elsewhere = directory.path().join("elsewhere.json");
+    fs::write(&elsewhere, &text).unwrap();
+    symlink(&elsewhere, registry.join("link.json")).unwrap();
+    fs::hard_link(&elsewhere, registry.join("hard.json")).unwrap();
+    fs::write(registry.join("writable.json"), &text).unwrap();
+    fs::set_permissions(registry.join("writable.json"), Permissions::from_mode(0o666)).unwrap();
+    fs::write(
+        registry.join("version.json"),
+        text.replace("\"version\": 1", "\"version\": 2"),
+    )
+    .unwrap();
+    fs::write(registry.join("relative.json"), text.replace("/etc/apmon", "etc")).unwrap();
+    fs::write(registry.join("empty.json"), "").unwrap();
+    fs::write(registry.join("binary.json"), [0xff, 0]).unwrap();
+    fs::write(registry.join("other"), &text).unwrap();
+    fs::create_dir(registry.join("directory.json")).unwrap();
+    nix::unistd::mkfifo(&registry.join("pipe.json"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let found = entries(&registry).unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    drop(registration);
+    fs::set_permissions(&registry, Permissions::from_mode(0o777)).unwrap();
+    assert!(matches!(entries(&registry), Err(Refused::Writable)));
+    assert!(matches!(register_in(&registry, &home()), Err(Refused::Writable)));
+}
+
+#[test]
+fn a_name_that_is_taken_is_not_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = directory.path().join("apmon");
+    drop(register_in(&registry, &home()).unwrap());
+    let name = names(&registry).remove(0);
+    fs::remove_file(registry.join(&name)).unwrap();
+    fs::create_dir(registry.join(&name)).unwrap();
+    let _registration = register_in(&registry, &home()).unwrap();
+    assert!(entries(&registry).unwrap()[0].live);
+    assert!(registry.join(name).is_dir());
+}
+
+#[test]
+fn a_registry_that_cannot_be_made_says_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "in the way").unwrap();
+    let error = register_in(&file, &home()).err().unwrap();
+    assert!(error.to_string().starts_with("not a directory"), "{error}");
+    let error = register_in(&file.join("apmon"), &home()).err().unwrap();
+    assert!(error.to_string().starts_with("Not a directory"), "{error}");
+    assert!(matches!(
+        entries(&directory.path().join("none")),
+        Err(Refused::Missing)
+    ));
+}
+
+#[test]
+fn a_site_file_is_the_same_by_every_path_also_once_it_is_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path().canonicalize().unwrap();
+    let file = directory.join("home.yaml");
+    fs::write(&file, "").unwrap();
+    fs::create_dir(directory.join("deep")).unwrap();
+    symlink(&file, directory.join("deep/link.yaml")).unwrap();
+    symlink(&directory, directory.join("loop")).unwrap();
+    let of = |path: &str| SitePath::of(&directory.join(path));
+    for path in [
+        "deep/link.yaml",
+        "deep/../home.yaml",
+        "loop/home.yaml",
+        "loop/deep/link.yaml",
+    ] {
+        assert!(of(path).is_same(&of("home.yaml")), "{path}");
+    }
+    assert!(!of("other.yaml").is_same(&of("home.yaml")));
+    // A link that points elsewhere by now is still the file that was given.
+    let before = of("deep/link.yaml");
+    fs::remove_file(directory.join("deep/link.yaml")).unwrap();
+    assert!(of("deep/link.yaml").is_same(&before));
+    let before = of("home.yaml");
+    fs::remove_file(&file).unwrap();
+    assert!(of("loop/home.yaml").is_same(&before));
+}
+
+#[test]
+fn paths_that_are_not_utf_8_are_kept() {
+    let name = std::ffi::OsString::from_vec(b"/etc/apmon/caf\xe9.yaml".to_vec());
+    let entry = entry(Path::new(&name), "Caf\u{e9} \u{1b}[31m");
+    assert_eq!(Entry::of(&entry.text()), Some(entry));
+}
+
+#[test]
+fn registries_are_those_of_the_unit_the_machine_and_the_user() {
+    struct Variables(&'static [(&'static str, &'static str)]);
+    impl Environment for Variables {
+        fn variable(&self, name: &str) -> Option<String> {
+            let (_, value) = self.0.iter().find(|(known, _)| *known == name)?;
+            Some((*value).to_owned())
+        }
+    }
+    type Row = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+    let table: [Row; 4] = [
+        (&[], &["/run/apmon"]),
+        (
+            &[("XDG_RUNTIME_DIR", "/run/user/1000")],
+            &["/run/apmon", "/run/user/1000/apmon"],
+        ),
+        (
+            &[
+                ("RUNTIME_DIRECTORY", "/run/apmon:/run/b"),
+                ("XDG_RUNTIME_DIR", ""),
+            ],
+            &["/run/apmon"],
+        ),
+        (
+            &[("RUNTIME_DIRECTORY", "/run/b"), ("XDG_RUNTIME_DIR", "relative")],
+            &["/run/b", "/run/apmon"],
+        ),
+    ];
+    for (variables, expected) in table {
+        let expected: Vec<_> = expected.iter().map(PathBuf::from).collect();
+        assert_eq!(directories(&Variables(variables)), expected, "{variables:?}");
+    }
+}
