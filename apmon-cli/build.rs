@@ -31,7 +31,7 @@ fn is(name: &str, value: &str) -> bool {
 }
 
 /// Whether rustc links with its own lld: it does for this target unless it was built without it
-/// (as by some distributions), or is told to use another linker.
+/// (as by some distributions), or is set to use another linker.
 fn links_with_lld() -> bool {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     if env::var_os("RUSTC_LINKER").is_some() || flags.contains("link") {
