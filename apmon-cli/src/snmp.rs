@@ -118,12 +118,16 @@ async fn ports(args: &PortsArgs) -> Result<(), QueryError> {
     progress.update(|| format!("reading the ports of {}", args.agent.shown().display()));
     let device = apmon_snmp::device(&query.target, &query.services, &query.check()).await;
     drop(progress);
-    let device = device.map_err(|failure| QueryError::Device(failure.reason))?;
+    let (device, warnings) = device.map_err(|failure| QueryError::Device(failure.reason))?;
     if args.json {
         let json = serde_json::to_string_pretty(&device).map_err(|error| QueryError::Usage(error.into()))?;
         console::line(&console::ascii_controls(&json));
     } else {
         console::line(&ports::render(&device, console::width()));
+    }
+    let shown = args.agent.shown().display().to_string();
+    for warning in warnings {
+        tracing::warn!("{}: {}", printable(&shown), printable(&warning.text));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ pub(crate) mod interface;
 pub(crate) mod neighbour;
 mod percent;
 pub(crate) mod sanitize;
+pub(crate) mod station_warning;
 pub(crate) mod storage;
 pub(crate) mod uptime;
 pub(crate) mod vendor;

@@ -6,3 +6,4 @@ pub(crate) mod percentile;
 pub(crate) mod port;
 pub(crate) mod ports;
 mod stored_memory;
+mod unplaced;

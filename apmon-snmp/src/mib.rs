@@ -75,9 +75,13 @@ objects! {
     DOT1D_BASE_NUM_PORTS = 1 . 3 . 6 . 1 . 2 . 1 . 17 . 1 . 2;
     /// Index: bridge port.
     DOT1D_BASE_PORT_IF_INDEX = 1 . 3 . 6 . 1 . 2 . 1 . 17 . 1 . 4 . 1 . 2;
+    /// Usually the index as well.
+    DOT1D_TP_FDB_ADDRESS = 1 . 3 . 6 . 1 . 2 . 1 . 17 . 4 . 3 . 1 . 1;
     /// Index: the MAC address. Value: a bridge port.
     DOT1D_TP_FDB_PORT = 1 . 3 . 6 . 1 . 2 . 1 . 17 . 4 . 3 . 1 . 2;
     DOT1D_TP_FDB_STATUS = 1 . 3 . 6 . 1 . 2 . 1 . 17 . 4 . 3 . 1 . 3;
+    /// Usually a part of the index, and then not shown.
+    DOT1Q_TP_FDB_ADDRESS = 1 . 3 . 6 . 1 . 2 . 1 . 17 . 7 . 1 . 2 . 2 . 1 . 1;
     /// Index: filtering database, then the MAC address. Value: a bridge port.
     DOT1Q_TP_FDB_PORT = 1 . 3 . 6 . 1 . 2 . 1 . 17 . 7 . 1 . 2 . 2 . 1 . 2;
     DOT1Q_TP_FDB_STATUS = 1 . 3 . 6 . 1 . 2 . 1 . 17 . 7 . 1 . 2 . 2 . 1 . 3;

@@ -10,9 +10,9 @@ mod ports_poll;
 mod table;
 mod vlan;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use apmon_core::{Check, Device, Failure, Services};
+use apmon_core::{Check, Device, Failure, Services, Warning};
 use tokio::time::Instant;
 
 pub(crate) use self::{
@@ -28,18 +28,23 @@ use crate::target::Target;
 /// The longest that an interactive command waits for the names of stations.
 const NAMES_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Polls a device once and returns everything known about its ports. For interactive
-/// commands; monitors poll on their own.
+/// Polls a device once and returns everything known about its ports, and warnings about what
+/// could not be read. For interactive commands; monitors poll on their own.
 ///
 /// # Errors
 /// If the device cannot be read, or does not show all of its interfaces.
-pub async fn device(target: &Target, services: &Services, check: &Check) -> Result<Device, Failure> {
+pub async fn device(
+    target: &Target,
+    services: &Services,
+    check: &Check,
+) -> Result<(Device, Vec<Warning>), Failure> {
     let client = DeviceClient::new(target.clone(), services);
     let polled = DeviceCache::default()
-        .poll(&client, check, Extent::Device)
+        .poll(&client, check, Extent::Device, &BTreeSet::new())
         .await?;
+    let warnings = polled.station_warnings();
     let mut device = polled.device;
     let deadline = check.deadline().min(Instant::now() + NAMES_PATIENCE);
     device_cache::name_stations(&client, &mut device, deadline).await;
-    Ok(device)
+    Ok((device, warnings))
 }

@@ -294,6 +294,25 @@ fn writing_out_a_default_keeps_the_checksum() {
 }
 
 #[test]
+fn ignored_stations_are_a_hint() {
+    for kind in ["type: port, port: 1, mac: 18:E8:29:45:F8:F7", "type: ports"] {
+        let hints = |option: &str| -> Vec<String> {
+            let site = read(&format!("{kind}, address: snmp://h{option}")).unwrap();
+            site.hints.iter().map(|hint| hint.text.clone()).collect()
+        };
+        assert_eq!(
+            hints(", ignore_unplaced: yes"),
+            [
+                "\"ignore_unplaced\" is on: stations that the device does not place on a port are ignored, and may be \
+                 on any port"
+            ]
+        );
+        assert_eq!(hints(", ignore_unplaced: no"), [""; 0]);
+        assert_eq!(hints(""), [""; 0]);
+    }
+}
+
+#[test]
 fn the_example_of_every_kind_is_valid() {
     for kind in apmon_snmp::KINDS {
         let monitor = kind.example().trim_end().replace('\n', "\n    ");

@@ -46,19 +46,12 @@ fn a_port_of_a_real_agent_is_found_by_its_index_and_by_its_name() {
     let snmpd = Snmpd::start_in(&namespace, &[]);
     let (up, down) = (namespace.index("veth0"), namespace.index("veth1"));
     // An agent without a bridge cannot report stations.
+    let by_index = format!("port ifIndex={up}: MAC table could not be read: the device shows no bridge");
+    let by_name =
+        format!("port veth0 (ifIndex={up}): MAC table could not be read: the device shows no bridge");
     for (port, yes, no) in [
-        (
-            up.to_string(),
-            format!("port ifIndex={up} is up but pinned MAC {STRANGER} absent (MAC table could not be read)"),
-            format!("port ifIndex={up}: MAC table could not be read: the device shows no bridge"),
-        ),
-        (
-            "veth0".to_owned(),
-            format!(
-                "port veth0 (ifIndex={up}) is up but pinned MAC {STRANGER} absent (MAC table could not be read)"
-            ),
-            format!("port veth0 (ifIndex={up}): MAC table could not be read: the device shows no bridge"),
-        ),
+        (up.to_string(), by_index.clone(), by_index),
+        ("veth0".to_owned(), by_name.clone(), by_name),
         (
             "veth1".to_owned(),
             format!("port veth1 (ifIndex={down}) {STRANGER} is down (admin=up)"),
@@ -153,11 +146,11 @@ fn a_pulled_cable_and_its_return_are_noticed() {
                 std::thread::yield_now();
             }
         };
-        until("is up but");
+        until("shows no bridge");
         namespace.pull(0);
         until("is down (admin=up)");
         namespace.plug(0);
-        until("is up but");
+        until("shows no bridge");
     });
 }
 
@@ -209,6 +202,11 @@ async fn a_recorded_switch_is_judged_by_the_stations_on_its_port() {
     let absent = |port: &str| format!("port {port} is up but pinned MAC {STRANGER} absent");
     let wrong = |port: &str, got: &str| format!("port {port} wrong MAC: expected {STRANGER}, got {got}");
     let up = || "up".to_owned();
+    let unplaced = || {
+        "port ifIndex=4: MAC table could not be read: 1 row of the MAC table is on no known port: \
+         E8:39:35:1A:CA:98 without a port"
+            .to_owned()
+    };
     for (device, port, mac, yes, no) in [
         ("dlink-des3028", "2", "fc-d7-33-d9-4e-47", up(), up()),
         ("dlink-des3028", "1/2", "FC:D7:33:D9:4E:47", up(), up()),
@@ -234,7 +232,8 @@ async fn a_recorded_switch_is_judged_by_the_stations_on_its_port() {
             format!("port ifIndex=1 {STRANGER} is down (admin=up)"),
             up(),
         ),
-        ("hpe-procurve", "4", "10:60:4B:B4:5F:48", up(), up()),
+        // It was recorded column by column, and a station has only a status.
+        ("hpe-procurve", "4", "10:60:4B:B4:5F:48", unplaced(), unplaced()),
         (
             "hpe-procurve",
             "6",
@@ -284,16 +283,14 @@ async fn a_switch_that_does_not_place_its_stations_is_not_taken_for_empty() {
         ("cisco-c3560", "Gi0/49", "VLAN 2: no answer"),
     ] {
         let seen = both(recordings.address(), device, port, STRANGER).await;
-        let [yes, no] = reasons(&seen);
-        assert!(
-            yes.ends_with(&format!("{STRANGER} absent (MAC table could not be read)")),
-            "{yes}"
-        );
-        assert!(
-            no.contains(&format!(": MAC table could not be read: {reason}")),
-            "{no}"
-        );
-        let verdicts = seen.map(|seen| seen.observation.outcome.verdict());
-        assert_eq!(verdicts, [Verdict::Down, Verdict::Unknown]);
+        for seen in seen {
+            assert!(
+                seen.reason()
+                    .contains(&format!(": MAC table could not be read: {reason}")),
+                "{}",
+                seen.reason()
+            );
+            assert_eq!(seen.observation.outcome.verdict(), Verdict::Unknown);
+        }
     }
 }

@@ -1,25 +1,33 @@
 //! The stations on each port, from the forwarding tables of a switch.
+//!
+//! Whatever a table looks like, each of its learned rows is placed on an interface or counted
+//! in [`Stations::gap`]: a row that cannot be read must never pass for an empty port.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod bridge_ports;
+mod forwarding_table;
+mod placement;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use apmon_core::Mac;
 use apmon_snmp_client::Value;
 
+pub(crate) use self::bridge_ports::BridgePorts;
+use self::{
+    forwarding_table::{BY_VLAN, FdbColumns, ForwardingTable, LearnedRow, PLAIN},
+    placement::{Ground, Placement, PortScheme},
+};
 use crate::{
-    device::{
-        interface::Interface,
-        sanitize::{is_station, mac},
-    },
-    mib::{self, Object, index::octets_of},
+    device::{interface::Interface, sanitize::mac},
+    mib,
     poll_data::PollData,
 };
 
 #[cfg(test)]
 mod tests;
-
-/// The value of dot1dTpFdbStatus and dot1qTpFdbStatus for a learned station. Other
-/// entries are the switch's own addresses, or were configured.
-const LEARNED: i64 = 3;
 
 /// The stations of a switch.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -29,16 +37,38 @@ pub(crate) struct Stations {
     /// The number of learned entries, as the switch counts them: a station in two VLANs
     /// counts twice.
     pub learned: usize,
-    /// Stations whose interface is unknown.
+    /// Stations whose interface is unknown, at least in one VLAN.
     pub unplaced: BTreeSet<Mac>,
+    /// The rows that could not be read, or not be placed on an interface.
+    pub gap: Option<Gap>,
+    /// The reason why stations may be placed on wrong interfaces.
+    pub doubt: Option<String>,
     /// Whether a table with entries was read to its end, or all tables are empty.
     /// Otherwise a station that was not seen may be present all the same.
     pub is_readable: bool,
-    /// The reason why stations may be missing from `on`.
+    /// The reason why stations may be missing from `on`, other than `gap`.
     pub failure: Option<String>,
     /// Whether the same stations are missing from every poll, so that none of them was ever
     /// seen.
     pub is_lasting: bool,
+    /// Whether a table contains ifIndexes that are the numbers of other bridge ports.
+    pub uses_if_indexes: bool,
+}
+
+/// The learned rows of forwarding tables that are missing from the interfaces. Anybody may
+/// be behind them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Gap {
+    /// The number of rows whose MAC address is unknown.
+    pub unread: usize,
+    /// One of these rows.
+    unread_example: Option<String>,
+    /// The number of rows whose interface is unknown.
+    pub unplaced: usize,
+    /// One of these rows.
+    unplaced_example: Option<String>,
+    /// Whether no row was placed.
+    is_total: bool,
 }
 
 /// The table of stations that a Cisco device keeps for one VLAN.
@@ -50,127 +80,258 @@ pub(crate) struct VlanTable {
     pub data: PollData,
 }
 
-/// The stations on each interface: from Q-BRIDGE-MIB or, if that has no learned
-/// entries, from BRIDGE-MIB and `vlans`.
-pub(crate) fn stations(data: &PollData, vlans: &[VlanTable], interfaces: &[Interface]) -> Stations {
-    let bridge_ports = BridgePorts::of(data, interfaces);
-    let by_vlan = ForwardingTable::read(data, &BY_VLAN, &bridge_ports);
-    if !by_vlan.entries.is_empty() {
-        return Stations::of(vec![by_vlan], data, interfaces);
-    }
-    let mut tables = Vec::new();
+/// The stations on each interface: from Q-BRIDGE-MIB, BRIDGE-MIB and `vlans`.
+/// `uses_if_indexes` is what an earlier poll of this device found.
+pub(crate) fn stations(
+    data: &PollData,
+    vlans: &[VlanTable],
+    interfaces: &[Interface],
+    uses_if_indexes: bool,
+) -> Stations {
+    let mut own: BTreeSet<Mac> = interfaces.iter().filter_map(|one| one.own_mac).collect();
+    own.extend(own_address(data));
+    let indexes: BTreeSet<u32> = interfaces.iter().map(|one| one.index).collect();
+    let place = |data: &PollData, columns: &FdbColumns| {
+        let bridge_ports = BridgePorts::of(data, interfaces);
+        let ground = Ground {
+            bridge_ports: &bridge_ports,
+            interfaces: &indexes,
+            uses_if_indexes,
+        };
+        PlacedTable::of(ForwardingTable::read(data, columns), &own, &ground)
+    };
+    let mut of_vlans = Vec::new();
     for vlan in vlans {
-        let bridge_ports = BridgePorts::of(&vlan.data, interfaces);
-        let mut table = ForwardingTable::read(&vlan.data, &PLAIN, &bridge_ports);
+        let mut table = place(&vlan.data, &PLAIN);
         table.failure = table
             .failure
             .map(|failure| format!("VLAN {}: {failure}", vlan.vlan));
-        tables.push(table);
+        of_vlans.push(table);
     }
+    let mut by_vlan = place(data, &BY_VLAN);
+    let mut plain = place(data, &PLAIN);
     // Without a VLAN in the community, a Cisco device shows the table of VLAN 1.
-    let mut plain = ForwardingTable::read(data, &PLAIN, &bridge_ports);
-    let of_vlans: BTreeSet<Entry> = tables.iter().flat_map(|table| &table.entries).copied().collect();
-    plain.entries.retain(|entry| !of_vlans.contains(entry));
-    tables.push(plain);
-    tables.push(by_vlan);
-    Stations::of(tables, data, interfaces)
+    plain.drop_known(&of_vlans);
+    unite(&mut by_vlan, &mut plain);
+    of_vlans.extend([plain, by_vlan]);
+    Stations::of(of_vlans, data)
 }
 
-/// The columns of a forwarding table.
-struct FdbColumns {
-    port: Object,
-    status: Object,
-    /// The count of numbers that precede the MAC address in the index.
-    prefix: usize,
+/// Unites the table of Q-BRIDGE-MIB with that of BRIDGE-MIB, which has the same stations
+/// without their VLANs, or others. A row that only one of them can place is placed.
+fn unite(by_vlan: &mut PlacedTable, plain: &mut PlacedTable) {
+    let placed = |table: &PlacedTable| -> BTreeSet<Mac> {
+        let placed = table.entries.iter().filter(|entry| entry.index.is_some());
+        placed.map(|entry| entry.mac).collect()
+    };
+    let (in_vlan, in_plain) = (placed(by_vlan), placed(plain));
+    plain.drop_known([&*by_vlan]);
+    let keep = |others: BTreeSet<Mac>| {
+        move |entry: &Entry| entry.index.is_some() || !entry.is_station || !others.contains(&entry.mac)
+    };
+    by_vlan.entries.retain(keep(in_plain));
+    plain.entries.retain(keep(in_vlan));
 }
 
-const BY_VLAN: FdbColumns = FdbColumns {
-    port: mib::DOT1Q_TP_FDB_PORT,
-    status: mib::DOT1Q_TP_FDB_STATUS,
-    prefix: 1,
-};
+/// Whether rows of the table of Q-BRIDGE-MIB (`by_vlan`) or BRIDGE-MIB lack their MAC address,
+/// so that the column of addresses must be read.
+pub(crate) fn lacks_addresses(data: &PollData, by_vlan: bool) -> bool {
+    let columns = if by_vlan { &BY_VLAN } else { &PLAIN };
+    ForwardingTable::read(data, columns).unread > 0
+}
 
-const PLAIN: FdbColumns = FdbColumns {
-    port: mib::DOT1D_TP_FDB_PORT,
-    status: mib::DOT1D_TP_FDB_STATUS,
-    prefix: 0,
-};
+/// Whether Q-BRIDGE-MIB has every row of BRIDGE-MIB.
+pub(crate) fn is_plain_redundant(data: &PollData) -> bool {
+    let (by_vlan, plain) = (
+        ForwardingTable::read(data, &BY_VLAN),
+        ForwardingTable::read(data, &PLAIN),
+    );
+    let mut own: BTreeSet<Mac> = data
+        .rows(mib::IF_PHYS_ADDRESS)
+        .iter()
+        .filter_map(|row| mac(&row.value))
+        .collect();
+    own.extend(own_address(data));
+    let known: BTreeSet<&LearnedRow> = by_vlan.rows.iter().collect();
+    let is_known = plain.stations(&own).all(|row| known.contains(row));
+    !by_vlan.is_empty() && plain.failure.is_none() && plain.unread == 0 && is_known
+}
 
-/// A station and the ifIndex of its interface, if that is known.
-type Entry = (Mac, Option<u32>);
+/// Whether the table of Q-BRIDGE-MIB lacks one of these stations.
+pub(crate) fn misses_any(data: &PollData, macs: &BTreeSet<Mac>) -> bool {
+    let table = ForwardingTable::read(data, &BY_VLAN);
+    let known: BTreeSet<Mac> = table.rows.iter().map(|row| row.mac).collect();
+    !macs.is_subset(&known)
+}
 
-/// The learned entries of a forwarding table.
-struct ForwardingTable {
+fn own_address(data: &PollData) -> Option<Mac> {
+    data.scalar(mib::DOT1D_BASE_BRIDGE_ADDRESS).and_then(mac)
+}
+
+/// A learned row of a forwarding table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Entry {
+    mac: Mac,
+    /// Whether it is neither a group nor the device itself.
+    is_station: bool,
+    /// The number that the row has for a port.
+    number: Option<i64>,
+    /// The ifIndex of its interface, if that is known.
+    index: Option<u32>,
+}
+
+/// A forwarding table whose rows have interfaces.
+struct PlacedTable {
     entries: Vec<Entry>,
+    /// The number of rows whose MAC address is unknown, and one of them.
+    unread: usize,
+    example: Option<String>,
+    placement: Placement,
     failure: Option<String>,
 }
 
-impl ForwardingTable {
-    fn read(data: &PollData, columns: &FdbColumns, bridge_ports: &BridgePorts) -> Self {
-        let statuses = data.by_index(columns.status);
-        let failure = [columns.port, columns.status]
-            .into_iter()
-            .find_map(|column| data.failure(column));
-        // An agent without statuses lists only stations. If other rows have a status, a
-        // row without one is about to disappear.
-        let has_statuses = !statuses.is_empty() || data.failure(columns.status).is_some();
-        let mut entries = Vec::new();
-        // An entry may occur twice: some agents repeat rows.
-        for row in data.rows(columns.port) {
-            let status = statuses.get(row.index.as_slice());
-            let is_learned = match status.and_then(|status| status.number()) {
-                Some(status) => status == LEARNED,
-                None => !has_statuses,
-            };
-            let mac = row
-                .index
-                .get(columns.prefix..)
-                .and_then(octets_of::<6>)
-                .map(Mac::new);
-            if let Some(mac) = mac.filter(|_| is_learned) {
-                entries.push((mac, bridge_ports.of_port(&row.value)));
-            }
-        }
-        let failure = failure.map(str::to_owned);
-        let failure = match entries.is_empty() {
-            true => failure,
-            false => failure.or_else(|| bridge_ports.failure.clone()),
+impl PlacedTable {
+    fn of(table: ForwardingTable, own: &BTreeSet<Mac>, ground: &Ground<'_>) -> Self {
+        let number = |row: &LearnedRow| -> Option<u32> {
+            let number = row.port?.try_into().ok()?;
+            // 0 means that the port is unknown, unless the bridge has a port 0.
+            (number > 0 || ground.bridge_ports.contains(0)).then_some(number)
         };
-        Self { entries, failure }
+        let numbers: BTreeSet<u32> = table.stations(own).filter_map(number).collect();
+        let placement = ground.decide(&numbers);
+        let entries = table.rows.iter().map(|row| Entry {
+            mac: row.mac,
+            is_station: row.is_station(own),
+            number: row.port,
+            index: number(row).and_then(|number| ground.interface(number, placement.scheme)),
+        });
+        let entries = entries.collect();
+        let failure = match table.is_empty() {
+            true => table.failure,
+            false => table.failure.or_else(|| ground.bridge_ports.failure.clone()),
+        };
+        Self {
+            entries,
+            unread: table.unread,
+            example: table.example,
+            placement,
+            failure,
+        }
+    }
+
+    /// Drops the entries that other tables have as well.
+    fn drop_known<'a>(&mut self, others: impl IntoIterator<Item = &'a Self>) {
+        let others = others.into_iter().flat_map(|table| &table.entries);
+        let known: BTreeSet<(Mac, Option<u32>)> = others.map(|entry| (entry.mac, entry.index)).collect();
+        self.entries
+            .retain(|entry| !known.contains(&(entry.mac, entry.index)));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.unread == 0
     }
 }
 
 impl Stations {
-    fn of(tables: Vec<ForwardingTable>, data: &PollData, interfaces: &[Interface]) -> Self {
-        let mut own: BTreeSet<Mac> = interfaces.iter().filter_map(|one| one.own_mac).collect();
-        own.extend(data.scalar(mib::DOT1D_BASE_BRIDGE_ADDRESS).and_then(mac));
-        let is_whole = |table: &ForwardingTable| table.failure.is_none();
+    fn of(tables: Vec<PlacedTable>, data: &PollData) -> Self {
+        let is_whole = |table: &PlacedTable| table.failure.is_none();
         // An empty table looks like a missing one, but a bridge has ports.
-        let has_any = tables.iter().any(|table| !table.entries.is_empty());
+        let has_any = tables.iter().any(|table| !table.is_empty());
         let mut stations = Self {
             is_readable: (has_any || is_bridge(data))
                 && (tables.iter().all(is_whole)
-                    || tables
-                        .iter()
-                        .any(|table| is_whole(table) && !table.entries.is_empty())),
+                    || tables.iter().any(|table| is_whole(table) && !table.is_empty())),
             ..Self::default()
         };
+        let mut gap = Gap::default();
         for table in tables {
             stations.learned += table.entries.len();
-            for (mac, place) in table.entries {
-                if !is_station(mac) || own.contains(&mac) {
-                    continue;
-                }
-                match place {
-                    Some(index) => {
-                        stations.on.entry(index).or_default().insert(mac);
+            gap.unread += table.unread;
+            gap.unread_example = gap.unread_example.or(table.example);
+            for entry in table.entries.iter().filter(|entry| entry.is_station) {
+                match entry.index {
+                    Some(index) => _ = stations.on.entry(index).or_default().insert(entry.mac),
+                    None => {
+                        stations.unplaced.insert(entry.mac);
+                        gap.unplaced += 1;
+                        gap.unplaced_example.get_or_insert_with(|| entry.to_string());
                     }
-                    None => _ = stations.unplaced.insert(mac),
                 }
             }
             stations.failure = stations.failure.or(table.failure);
+            stations.doubt = stations.doubt.or_else(|| doubt(table.placement, &table.entries));
+            stations.uses_if_indexes |=
+                table.placement.scheme == PortScheme::IfIndex && !table.placement.is_certain;
         }
+        gap.is_total = stations.on.is_empty();
+        stations.gap = (gap.unread + gap.unplaced > 0).then_some(gap);
         stations
+    }
+
+    /// All stations, whether their interface is known or not.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Mac> {
+        self.on.values().flatten().chain(&self.unplaced)
+    }
+}
+
+/// The reason why the stations of a table may be on wrong interfaces, with an example.
+fn doubt(placement: Placement, entries: &[Entry]) -> Option<String> {
+    let scheme = match placement.scheme {
+        _ if placement.is_certain => return None,
+        PortScheme::IfIndex => "ifIndexes",
+        PortScheme::Position(_) => "positions among the bridge ports",
+        PortScheme::BridgePort | PortScheme::Mixed => return None,
+    };
+    let entry = entries
+        .iter()
+        .find(|entry| entry.is_station && entry.index.is_some())?;
+    let index = entry.index?;
+    Some(format!(
+        "the ports in the MAC table are read as {scheme}, which is not certain: {entry} is shown on ifIndex {index}"
+    ))
+}
+
+/// Formats as `02:00:00:00:00:11 with port 0`.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number {
+            Some(number) => write!(f, "{} with port {number}", self.mac),
+            None => write!(f, "{} without a port", self.mac),
+        }
+    }
+}
+
+/// Formats as `2 rows of the MAC table cannot be read, for example dot1dTpFdbPort.54 = 0`.
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |f: &mut fmt::Formatter<'_>, count: usize, what: &str, example: Option<&String>| {
+            let rows = if count == 1 { "row" } else { "rows" };
+            let verb = if count == 1 { "is" } else { "are" };
+            let example = example.map_or("", String::as_str);
+            let intro = if count == 1 { ":" } else { ", for example" };
+            write!(
+                f,
+                "{count} {rows} of the MAC table {verb} {what}{intro} {example}"
+            )
+        };
+        if self.unread > 0 {
+            part(f, self.unread, "unreadable", self.unread_example.as_ref())?;
+        }
+        if self.unread > 0 && self.unplaced > 0 {
+            f.write_str("; ")?;
+        }
+        if self.unplaced > 0 && self.is_total && self.unread == 0 {
+            f.write_str("the device does not report which ports its stations are on: ")?;
+        }
+        if self.unplaced > 0 {
+            part(
+                f,
+                self.unplaced,
+                "on no known port",
+                self.unplaced_example.as_ref(),
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -178,65 +339,4 @@ impl Stations {
 pub(crate) fn is_bridge(data: &PollData) -> bool {
     let ports = data.scalar(mib::DOT1D_BASE_NUM_PORTS);
     ports.and_then(Value::unsigned).is_some_and(|ports| ports > 0) || data.has(mib::DOT1D_BASE_PORT_IF_INDEX)
-}
-
-/// The interfaces of the bridge ports.
-pub(crate) struct BridgePorts {
-    by_port: BTreeMap<u32, u32>,
-    failure: Option<String>,
-}
-
-impl BridgePorts {
-    /// Reads dot1dBasePortIfIndex. If it is useless (a Juniper MX reports 0 for all ports),
-    /// the numbers of bridge ports are taken for ifIndexes, provided that is unambiguous:
-    /// the Ethernet interfaces are numbered from 1 without a gap, and the bridge has
-    /// exactly as many ports.
-    pub(crate) fn of(data: &PollData, interfaces: &[Interface]) -> Self {
-        let rows = data.rows(mib::DOT1D_BASE_PORT_IF_INDEX).iter();
-        // 0 means none, unless an interface has that number, contrary to the standard.
-        let has_zero = interfaces.iter().any(|one| one.index == 0);
-        let index = |value: &Value| -> Option<u32> {
-            let index = value.number()?.try_into().ok()?;
-            (index > 0 || has_zero).then_some(index)
-        };
-        let by_port: BTreeMap<u32, u32> = rows
-            .filter_map(|row| match row.index.as_slice() {
-                [port] => Some((*port, index(&row.value)?)),
-                _ => None,
-            })
-            .collect();
-        let failure = data.failure(mib::DOT1D_BASE_PORT_IF_INDEX);
-        let ports = data.scalar(mib::DOT1D_BASE_NUM_PORTS).and_then(Value::unsigned);
-        let is_mapped = !by_port.is_empty() || failure.is_some();
-        Self {
-            by_port: match is_mapped {
-                true => by_port,
-                false => same_numbers(ports, interfaces),
-            },
-            failure: failure.map(str::to_owned),
-        }
-    }
-
-    /// The ifIndex of a bridge port.
-    pub(crate) fn of_number(&self, port: u32) -> Option<u32> {
-        self.by_port.get(&port).copied()
-    }
-
-    /// The ifIndex of the bridge port in a row's value. On most devices 0 means none.
-    fn of_port(&self, port: &Value) -> Option<u32> {
-        self.of_number(port.number()?.try_into().ok()?)
-    }
-}
-
-fn same_numbers(ports: Option<u64>, interfaces: &[Interface]) -> BTreeMap<u32, u32> {
-    let ethernets: BTreeSet<u32> = interfaces
-        .iter()
-        .filter(|one| one.is_ethernet())
-        .map(|one| one.index)
-        .collect();
-    let has_no_gap = (1u32..).zip(&ethernets).all(|(number, index)| number == *index);
-    match ports == u64::try_from(ethernets.len()).ok() && has_no_gap {
-        true => ethernets.iter().map(|index| (*index, *index)).collect(),
-        false => BTreeMap::new(),
-    }
 }

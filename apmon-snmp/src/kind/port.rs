@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use super::{percentile::Percentile, stored_memory::StoredMemory};
+use super::{percentile::Percentile, stored_memory::StoredMemory, unplaced::UNPLACED_HINT};
 use crate::{
     poll::{DeviceCache, DeviceClient, Extent, PolledDevice},
     rule::{
@@ -37,6 +37,12 @@ pub struct PortOptions {
     /// port that is down or silent also counts as up. Default no.
     #[serde(default)]
     pub always_up: bool,
+    /// Whether rows of the device's table of stations that cannot be read, or belong to
+    /// no known port, are ignored. With `no`, such a row makes the monitor unknown,
+    /// because any station may be behind it. Use `yes` if you know whose rows they
+    /// are. Default no. (An addition.)
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_unplaced: bool,
     /// Percentile shown below each chart of this device, 1 to 99. Default: none is
     /// shown.
     pub percentile: Option<Percentile>,
@@ -75,6 +81,9 @@ impl Kind for Port {
         let port = section.require("port", options.port);
         let mac = section.require("mac", options.mac);
         let target = Target::read(section, agent);
+        if options.ignore_unplaced {
+            section.hint("ignore_unplaced", UNPLACED_HINT);
+        }
         let (port, mac, target) = (port?, mac?, target?);
         Some(Blueprint::monitor(move |services, watch| {
             Arc::new(PortMonitor {
@@ -83,6 +92,7 @@ impl Kind for Port {
                 port: port.clone(),
                 mac,
                 always_up: options.always_up,
+                ignore_unplaced: options.ignore_unplaced,
                 cache: DeviceCache::default(),
             })
         }))
@@ -135,6 +145,7 @@ struct PortMonitor {
     port: PortName,
     mac: Mac,
     always_up: bool,
+    ignore_unplaced: bool,
     cache: DeviceCache,
 }
 
@@ -146,7 +157,9 @@ impl Monitor for PortMonitor {
 
     async fn check(&self, check: &Check) -> Observation {
         let stopwatch = Stopwatch::start();
-        match self.cache.poll(&self.client, check, Extent::Port).await {
+        let of_interest = BTreeSet::from([self.mac]);
+        let polled = self.cache.poll(&self.client, check, Extent::Port, &of_interest);
+        match polled.await {
             Ok(polled) => self.observe(check, polled, &stopwatch),
             Err(failure) => Outcome::failed(failure).into(),
         }
@@ -166,6 +179,7 @@ impl PortMonitor {
             Ok(()) => Outcome::up(stopwatch.elapsed()),
             Err(failure) => Outcome::failed(failure),
         };
+        outcome.warnings.extend(polled.stations.doubt_warning());
         let mut stored = StoredMemory::of(&check.memory, &self.client.address());
         let mut counting = Counts::read(stored.counts()).check(polled.uptimes(), check.started.wall);
         let mut sources = Sources::read(stored.text(Sources::KEY));
@@ -190,16 +204,6 @@ impl PortMonitor {
         };
         let index = found.map(|one| one.index);
         let stations = index.and_then(|index| polled.stations.on.get(&index)).cloned();
-        let all = &polled.stations;
-        let failure = all.failure.as_deref();
-        let failure = match all.is_readable {
-            true => failure,
-            false => failure.or(Some("the device shows no bridge")),
-        };
-        // Some devices do not report which port a station is on.
-        let is_nowhere = all.unplaced.contains(&self.mac) || (all.on.is_empty() && !all.unplaced.is_empty());
-        let failure =
-            failure.or(is_nowhere.then_some("the device does not report which ports its stations are on"));
         PortCheck {
             requested: match &self.port {
                 PortName::Index(index) => RequestedPort::Index(*index),
@@ -207,7 +211,7 @@ impl PortMonitor {
             },
             state: found.map(|one| one.state),
             stations: stations.unwrap_or_else(BTreeSet::new),
-            failure,
+            failure: polled.stations.missing(self.mac, self.ignore_unplaced),
         }
     }
 }

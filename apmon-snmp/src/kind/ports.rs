@@ -1,17 +1,19 @@
 //! Kind `ports`: all interfaces of a switch, router or host.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use apmon_core::{
-    Blueprint, Both, Check, Kind, Monitor, Observation, Outcome, Phase, Stopwatch, Warning, WarningClass,
-    Watch, config::Section,
+    Blueprint, Both, Check, Kind, Monitor, Observation, Outcome, Phase, Stopwatch, Watch, config::Section,
 };
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{allow_macs::AllowMacs, percentile::Percentile, stored_memory::StoredMemory};
+use super::{
+    allow_macs::AllowMacs, percentile::Percentile, stored_memory::StoredMemory, unplaced::UNPLACED_HINT,
+};
 use crate::{
+    device::station_warning::StationLimits,
     poll::{DeviceCache, DeviceClient, Extent, PolledDevice},
     rule::{
         change::{self, MacChanges, PolledPort, PolledPorts, PortAlertOptions},
@@ -49,6 +51,12 @@ pub struct PortsOptions {
     /// limit. (An addition.)
     #[schemars(range(min = 1))]
     pub max_macs_per_port: Option<u32>,
+    /// Whether rows of the device's table of stations that cannot be read, or belong to
+    /// no known port, are ignored. With `no`, a warning counts them, and stations on no
+    /// known port are reported if `allow_macs` does not allow them. Default no. (An
+    /// addition.)
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_unplaced: bool,
 }
 
 /// The kind `ports`: all interfaces of a switch, router or host (APMonitor's
@@ -93,6 +101,9 @@ impl Kind for Ports {
             None => None,
             Some(allowed) => Some(allowed.read(section)?),
         };
+        if options.ignore_unplaced {
+            section.hint("ignore_unplaced", UNPLACED_HINT);
+        }
         let target = target?;
         let alert_options = PortAlertOptions {
             ignore_ports: options.ignore_ports,
@@ -105,6 +116,7 @@ impl Kind for Ports {
                 watch,
                 client: DeviceClient::new(target.clone(), services),
                 alert_options: alert_options.clone(),
+                ignore_unplaced: options.ignore_unplaced,
                 cache: DeviceCache::default(),
             })
         }))
@@ -115,6 +127,7 @@ struct PortsMonitor {
     watch: Watch,
     client: DeviceClient,
     alert_options: PortAlertOptions,
+    ignore_unplaced: bool,
     cache: DeviceCache,
 }
 
@@ -126,7 +139,10 @@ impl Monitor for PortsMonitor {
 
     async fn check(&self, check: &Check) -> Observation {
         let stopwatch = Stopwatch::start();
-        match self.cache.poll(&self.client, check, Extent::Device).await {
+        let none = BTreeSet::new();
+        let allowed = self.alert_options.allow_macs.as_ref().unwrap_or(&none);
+        let polled = self.cache.poll(&self.client, check, Extent::Device, allowed);
+        match polled.await {
             Ok(polled) => self.observe(check, polled, &stopwatch),
             Err(failure) => Outcome::failed(failure).into(),
         }
@@ -142,11 +158,11 @@ impl PortsMonitor {
         let mut outcome = Outcome::up(stopwatch.elapsed());
         outcome.phases = vec![(Phase::Transfer, stopwatch.elapsed())];
         outcome.metrics = polled.figures(&mut counting, &mut sources, Extent::Device);
-        let missing = polled.stations.failure.as_ref();
-        outcome.warnings.extend(missing.map(|failure| {
-            let text = format!("stations may be missing: {failure}");
-            Warning::degrades(WarningClass::Incomplete, text)
-        }));
+        let limits = StationLimits {
+            allowed: self.alert_options.allow_macs.is_some(),
+            most: self.alert_options.max_macs_per_port.is_some(),
+        };
+        outcome.warnings = polled.stations.warnings(limits, self.ignore_unplaced);
 
         let before = change::State::read(
             stored.text(change::State::BASELINE),
@@ -166,8 +182,13 @@ impl PortsMonitor {
                     .then(|| polled.stations.on.get(&one.index).cloned().unwrap_or_default()),
             })
             .collect();
+        let none = BTreeSet::new();
         let poll = PolledPorts {
             ports: &seen,
+            unplaced: match self.ignore_unplaced {
+                true => &none,
+                false => &polled.stations.unplaced,
+            },
             restart: counting.restart(),
             uptimes: polled.uptimes(),
         };

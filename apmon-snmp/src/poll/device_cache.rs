@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
 };
 
-use apmon_core::{Check, Device, Failure, FailureClass, Neighbour};
+use apmon_core::{Check, Device, Failure, FailureClass, Mac, Neighbour};
 use apmon_snmp_client::Session;
 use tokio::{sync::Mutex, time::Instant};
 
@@ -46,6 +46,10 @@ struct CachedDevice {
     slots: BTreeMap<u32, String>,
     neighbours: BTreeMap<u32, Vec<Neighbour>>,
     about: About,
+    /// Whether a forwarding table could only be read as one of ifIndexes.
+    uses_if_indexes: bool,
+    /// The stations of interest that the last poll saw.
+    seen: BTreeSet<Mac>,
 }
 
 /// A device's description of itself, which is not read at every poll.
@@ -57,7 +61,8 @@ struct About {
 }
 
 impl DeviceCache {
-    /// Polls the device.
+    /// Polls the device. `of_interest` are the pinned or allowed stations: if one of them is
+    /// missing from one table of stations, the others are read as well.
     ///
     /// # Errors
     /// If the device cannot be read, or does not show all of its interfaces: an
@@ -67,11 +72,22 @@ impl DeviceCache {
         client: &DeviceClient,
         check: &Check,
         extent: Extent,
+        of_interest: &BTreeSet<Mac>,
     ) -> Result<PolledDevice, Failure> {
         let (mut session, to) = client.session(check).await?;
         // A monitor runs one check at a time: the lock is free.
         let mut known = self.0.lock().await;
-        known.poll(client, check, extent, &mut session, to).await
+        let expected = match extent {
+            Extent::Port => of_interest.clone(),
+            // Of many allowed stations, some are always away.
+            Extent::Device => known.seen.clone(),
+        };
+        let polled = known
+            .poll(client, check, extent, &mut session, to, &expected)
+            .await?;
+        let seen = polled.stations.all().filter(|mac| of_interest.contains(mac));
+        known.seen = seen.copied().collect();
+        Ok(polled)
     }
 }
 
@@ -83,8 +99,9 @@ impl CachedDevice {
         extent: Extent,
         session: &mut Session,
         to: IpAddr,
+        expected: &BTreeSet<Mac>,
     ) -> Result<PolledDevice, Failure> {
-        let poll = PortsPoll::read(session, &mut self.profile, extent)
+        let poll = PortsPoll::read(session, &mut self.profile, extent, expected)
             .await
             .map_err(|error| client.failure(check, to, &error))?;
         // Of an incomplete poll nothing is kept, not even names.
@@ -102,8 +119,11 @@ impl CachedDevice {
             let answers = stats.round_trips + cost.round_trips;
             format!("{answers} answers, {} retries", stats.retries + cost.retries)
         });
-        let mut stations = bridge::stations(&data, &vlans, &interfaces);
+        let mut stations = bridge::stations(&data, &vlans, &interfaces, self.uses_if_indexes);
         stations.is_lasting = self.profile.vlans.lacking.is_some();
+        if !stations.on.is_empty() {
+            self.uses_if_indexes = stations.uses_if_indexes;
+        }
         if parts.slots {
             self.slots = chassis_slot::slots(&data, &interfaces);
         }

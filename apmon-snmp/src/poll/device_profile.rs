@@ -33,6 +33,8 @@ pub(crate) struct DeviceProfile {
     pub(super) substitutes: Vec<Table>,
     /// Tables whose content other tables have as well.
     pub(super) redundant: BTreeSet<Table>,
+    /// Tables of stations that are read with the column of addresses.
+    with_addresses: BTreeSet<Table>,
     pub(super) vlans: VlanProfile,
     /// The numbering of the interfaces at the last poll.
     numbering: Numbering,
@@ -142,6 +144,10 @@ impl DeviceProfile {
         data: &mut PollData,
     ) -> Result<(), SnmpError> {
         let present = |table: &Table| -> Vec<Object> {
+            let table = match self.with_addresses.contains(table) {
+                true => table::with_addresses(table),
+                false => *table,
+            };
             let columns = table.iter().filter(|column| !self.absent.contains(*column));
             columns.copied().collect()
         };
@@ -173,6 +179,12 @@ impl DeviceProfile {
     /// find stations.
     pub(super) fn expect_stations(&mut self) {
         self.absent.retain(|column| !table::is_of_stations(column));
+    }
+
+    /// Reads the column of addresses with a table of stations from now on. Returns whether it
+    /// was not read before.
+    pub(super) fn read_addresses(&mut self, table: Table) -> bool {
+        self.with_addresses.insert(table)
     }
 
     /// Accepts a poll as complete, so that the next one continues from it. Otherwise the

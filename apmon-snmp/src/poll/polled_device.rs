@@ -1,10 +1,13 @@
 //! A device as a poll of its ports found it.
 
-use apmon_core::{Device, Metric, PortStatus};
+use apmon_core::{Device, Metric, PortStatus, Warning};
 
 use super::{ports_poll::Extent, table::PORT_NAMES};
 use crate::{
-    device::{arp, bridge::Stations, interface::Interface, storage, uptime::uptimes, vital},
+    device::{
+        arp, bridge::Stations, interface::Interface, station_warning::StationLimits, storage,
+        uptime::uptimes, vital,
+    },
     mib,
     poll_data::PollData,
     rule::{
@@ -43,6 +46,11 @@ impl PolledDevice {
     /// The failure due to which a port may not be found by its name.
     pub(crate) fn names_failure(&self) -> Option<&str> {
         PORT_NAMES.iter().find_map(|column| self.data.failure(column))
+    }
+
+    /// The warnings about stations that may be missing, for a device without limits.
+    pub(crate) fn station_warnings(&self) -> Vec<Warning> {
+        self.stations.warnings(StationLimits::default(), false)
     }
 
     pub(crate) fn uptimes(&self) -> Uptimes {

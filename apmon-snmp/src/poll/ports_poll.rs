@@ -1,6 +1,9 @@
 //! Polling a device's ports. A poll requests only what is needed, and nothing that the
 //! device is known not to have.
 
+use std::collections::BTreeSet;
+
+use apmon_core::Mac;
 use apmon_snmp_client::{Oid, Session, Value};
 use tokio::time::Instant;
 
@@ -53,7 +56,8 @@ pub(crate) struct PortsPoll {
 }
 
 impl PortsPoll {
-    /// Polls a device's ports: their states, counters and stations.
+    /// Polls a device's ports: their states, counters and stations. If one of the stations in
+    /// `expected` is missing from a table, the others are read as well.
     ///
     /// # Errors
     /// If the device cannot be read, or its agent restarts meanwhile. A table that was not
@@ -62,6 +66,7 @@ impl PortsPoll {
         session: &mut Session,
         profile: &mut DeviceProfile,
         extent: Extent,
+        expected: &BTreeSet<Mac>,
     ) -> Result<Self, PollError> {
         profile.begin(session);
         let mut poll = Self {
@@ -69,7 +74,8 @@ impl PortsPoll {
             ..Self::default()
         };
         let tables = poll.read_tables(session, profile, extent).await?;
-        poll.read_substitutes(session, profile, &tables).await?;
+        poll.read_substitutes(session, profile, &tables, expected).await?;
+        poll.read_addresses(session, profile).await?;
         poll.note_redundant(profile);
         check_not_restarted(session, &poll.data).await?;
         poll.read_extras(session, profile).await;
@@ -118,12 +124,20 @@ impl PortsPoll {
         session: &mut Session,
         profile: &mut DeviceProfile,
         tables: &[Table],
+        expected: &BTreeSet<Mac>,
     ) -> Result<(), PollError> {
-        profile.substitutes = substitutes(&self.data, &self.numbering.ports);
+        let data = &self.data;
+        if !data.has(mib::DOT1Q_TP_FDB_PORT) {
+            profile.redundant.remove(&STATIONS);
+        }
+        profile.substitutes = substitutes(data, &self.numbering.ports);
         profile
             .substitutes
             .retain(|table| !profile.redundant.contains(table));
         let mut more = profile.substitutes.clone();
+        if profile.redundant.contains(&STATIONS) && bridge::misses_any(data, expected) {
+            more.push(STATIONS);
+        }
         more.retain(|table| !tables.contains(table));
         if !self.parts.names && profile.is_renumbered(&self.numbering) {
             // If this poll fails, the next one reads the names again.
@@ -132,6 +146,24 @@ impl PortsPoll {
             more.push(NAMES);
         }
         profile.read(session, &[], &more, &mut self.data).await?;
+        Ok(())
+    }
+
+    /// Reads the addresses of stations if the indexes of their rows lack them.
+    async fn read_addresses(
+        &mut self,
+        session: &mut Session,
+        profile: &mut DeviceProfile,
+    ) -> Result<(), PollError> {
+        let mut tables = Vec::new();
+        for (table, by_vlan) in [(VLAN_STATIONS, true), (STATIONS, false)] {
+            if bridge::lacks_addresses(&self.data, by_vlan) && profile.read_addresses(table) {
+                tables.push(table);
+            }
+        }
+        if !tables.is_empty() {
+            profile.read(session, &[], &tables, &mut self.data).await?;
+        }
         Ok(())
     }
 
@@ -151,6 +183,10 @@ impl PortsPoll {
         profile
             .substitutes
             .retain(|table| !profile.redundant.contains(table));
+        match bridge::is_plain_redundant(data) {
+            true => _ = profile.redundant.insert(STATIONS),
+            false => _ = profile.redundant.remove(&STATIONS),
+        }
         if arp::is_old_table_redundant(data) {
             profile.redundant.insert(OLD_ADDRESSES);
         }
@@ -205,7 +241,8 @@ fn substitutes(data: &PollData, ports: &[Vec<u32>]) -> Vec<Table> {
             tables.push(*old);
         }
     }
-    if !data.has(mib::DOT1Q_TP_FDB_PORT) && data.failure(mib::DOT1Q_TP_FDB_PORT).is_none() {
+    // Both tables may have stations that the other one lacks.
+    if data.has(mib::DOT1Q_TP_FDB_PORT) || data.failure(mib::DOT1Q_TP_FDB_PORT).is_none() {
         tables.push(STATIONS);
     }
     tables

@@ -52,6 +52,18 @@ pub(super) const NAMES: Table = &[
 ];
 pub(super) const VLAN_STATIONS: Table = &[mib::DOT1Q_TP_FDB_PORT, mib::DOT1Q_TP_FDB_STATUS];
 pub(super) const STATIONS: Table = &[mib::DOT1D_TP_FDB_PORT, mib::DOT1D_TP_FDB_STATUS];
+/// The tables of stations with their addresses, for agents that number the rows. All columns
+/// are read side by side, as rows get other numbers when a station leaves.
+const VLAN_STATIONS_BY_ROW: Table = &[
+    mib::DOT1Q_TP_FDB_ADDRESS,
+    mib::DOT1Q_TP_FDB_PORT,
+    mib::DOT1Q_TP_FDB_STATUS,
+];
+const STATIONS_BY_ROW: Table = &[
+    mib::DOT1D_TP_FDB_ADDRESS,
+    mib::DOT1D_TP_FDB_PORT,
+    mib::DOT1D_TP_FDB_STATUS,
+];
 pub(super) const BRIDGE_PORTS: Table = &[mib::DOT1D_BASE_PORT_IF_INDEX];
 /// The addresses of stations. On many devices this newer table has only IPv6 addresses.
 pub(super) const ADDRESSES: Table = &[mib::IP_NET_TO_PHYSICAL_PHYS_ADDRESS];
@@ -94,7 +106,16 @@ pub(super) const PORT_NAMES: &[Object] = &[mib::IF_DESCR, mib::IF_NAME, mib::IF_
 
 /// Whether a column belongs to a table of stations.
 pub(super) fn is_of_stations(column: Object) -> bool {
-    VLAN_STATIONS.contains(&column) || STATIONS.contains(&column)
+    VLAN_STATIONS_BY_ROW.contains(&column) || STATIONS_BY_ROW.contains(&column)
+}
+
+/// A table of stations with their addresses; any other table as it is.
+pub(super) fn with_addresses(table: Table) -> Table {
+    match table {
+        VLAN_STATIONS => VLAN_STATIONS_BY_ROW,
+        STATIONS => STATIONS_BY_ROW,
+        _ => table,
+    }
 }
 
 /// Reads scalars and tables at the same time into `data`.
@@ -136,7 +157,7 @@ fn index_octets(table: &[Object]) -> usize {
 
 fn limit(table: &[Object]) -> usize {
     let first = table[0];
-    if first == mib::DOT1Q_TP_FDB_PORT || first == mib::DOT1D_TP_FDB_PORT {
+    if is_of_stations(first) {
         MOST_STATIONS
     } else if first.starts_with(mib::IF_TABLE) || first.starts_with(mib::IF_X_TABLE) {
         MOST_PORTS

@@ -31,7 +31,9 @@
 //!   absence. One that came and went during the window is announced after it.
 //! - For five minutes after a restart no station is announced as gone: the device has to
 //!   learn its stations again.
-//! - If the table of stations could not be read, the last known stations are kept.
+//! - If the table of stations could not be read, the last known stations are kept. A station
+//!   whose port is not known is kept where it was last seen; if it is not allowed, it is
+//!   announced as `(port not known)`, in a window of the device's own.
 
 mod label;
 mod state;
@@ -52,7 +54,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::state::State;
 use self::{
     label::{Label, labels},
-    state::{AnnouncedRestart, Baseline, TrackedPort},
+    state::{AnnouncedRestart, Baseline, Elsewhere, TrackedPort},
     station_change::Move,
 };
 use crate::rule::{
@@ -92,6 +94,8 @@ pub(crate) struct PolledPort {
 pub(crate) struct PolledPorts<'a> {
     /// The ports, in the order of their ifIndexes.
     pub ports: &'a [PolledPort],
+    /// The stations whose port is not known.
+    pub unplaced: &'a BTreeSet<Mac>,
     /// The part of the device that was restarted since the last check, if any.
     pub restart: Restart,
     /// The uptimes of the device and of its agent.
@@ -167,7 +171,10 @@ pub(crate) fn compare(
         let mut ports: Vec<TrackedPort> = poll.ports.iter().map(TrackedPort::at_first).collect();
         ports.sort_by_key(|port| port.identity.index);
         return Comparison {
-            state: State { ports, restart: None },
+            state: State {
+                ports,
+                ..State::default()
+            },
             changes: Vec::new(),
             notices: Vec::new(),
         };
@@ -175,7 +182,7 @@ pub(crate) fn compare(
     let mut notices = Vec::new();
     let restart = restarted(before.restart, poll, now, &mut notices);
     let is_learning = restart.is_some_and(|it| age(it.seen_at, now) < LEARNING);
-    let mut pairs = pairs(before.ports, poll.ports, options);
+    let mut pairs = pairs(before.ports, poll, options);
     for pair in &mut pairs {
         let window = &mut pair.port.window;
         *window = window
@@ -200,11 +207,17 @@ pub(crate) fn compare(
             pair.port.mark_stations_announced();
         }
     }
+    let mut unplaced = before.unplaced;
+    station::raise_unplaced(&mut unplaced, poll.unplaced, options, policy, now, &mut notices);
     let changes = pairs.iter().flat_map(changes).collect();
     let ports = pairs.into_iter().map(|pair| pair.port);
     let ports = ports.filter(|port| !port.is_over()).collect();
     Comparison {
-        state: State { ports, restart },
+        state: State {
+            ports,
+            restart,
+            unplaced,
+        },
         changes,
         notices,
     }
@@ -212,9 +225,10 @@ pub(crate) fn compare(
 
 fn pairs<'a>(
     known: Vec<TrackedPort>,
-    ports: &'a [PolledPort],
+    poll: &PolledPorts<'a>,
     options: &PortAlertOptions,
 ) -> Vec<PortPair<'a>> {
+    let ports = poll.ports;
     let (here, away): (Vec<_>, Vec<_>) = known.into_iter().partition(|port| port.baseline.is_some());
     let seen: Vec<Identity<'_>> = ports.iter().map(|port| port.identity.borrowed()).collect();
     let found = follow(&identities(&here), &seen);
@@ -255,9 +269,13 @@ fn pairs<'a>(
         .flatten()
         .copied()
         .collect();
+    let elsewhere = Elsewhere {
+        placed: &anywhere,
+        unplaced: poll.unplaced,
+    };
     let pairs = all.into_iter().zip(labels).map(|((mut port, is), label)| {
         let mut was = port.baseline.take();
-        port.observe(is, was.as_mut(), &anywhere);
+        port.observe(is, was.as_mut(), elsewhere);
         let is_ignored = options.ignores(port.names());
         PortPair {
             port,

@@ -7,13 +7,13 @@
 //! | is not up | Down | Up, whatever the table says |
 //! | has another station, with or without the pinned one | Down | Down |
 //! | has no station, and the table was read completely | Down | Up |
-//! | has no known station, as the table was not read | Down | Unknown |
-//! | has only the pinned station, as far as the table was read | Unknown | Unknown |
+//! | has no station but the pinned one, as far as the table could be read | Unknown | Unknown |
 //! | has only the pinned station | Up | Up |
 //!
 //! If several rows apply, the first one counts. So a wrong station takes precedence over an
 //! absent one and is reported even if the rest of the table is missing, and a port that is
-//! not up is reported as down even if it has stations.
+//! not up is reported as down even if it has stations. A table that could not be read, wholly
+//! or in part, says nothing about who is absent.
 
 use std::collections::BTreeSet;
 
@@ -31,8 +31,9 @@ pub(crate) struct PortCheck<'a> {
     pub state: Option<PortState>,
     /// The stations on the port, as far as the table was read.
     pub stations: BTreeSet<Mac>,
-    /// The reason why the table was not read to its end; `None` if it was.
-    pub failure: Option<&'a str>,
+    /// The reason why other stations may be on the port; `None` if every row of the table
+    /// could be read and placed.
+    pub failure: Option<String>,
 }
 
 /// The port that the site file names.
@@ -90,22 +91,18 @@ pub(crate) fn judge(always_up: bool, pinned: Mac, check: &PortCheck<'_>) -> Resu
         let reason = format!("{port} wrong MAC: expected {pinned}, got {}", named(&wrong));
         return Err(Failure::new(FailureClass::Pin, reason));
     }
-    let is_there = check.stations.contains(&pinned);
-    match (check.failure, is_there) {
-        (None, true) => Ok(()),
-        (None, false) if !always_up => Ok(()),
-        (None, false) => Err(Failure::new(
+    if let Some(failure) = &check.failure {
+        return Err(Failure::new(
+            FailureClass::Unreadable,
+            format!("{port}: MAC table could not be read: {failure}"),
+        ));
+    }
+    match check.stations.contains(&pinned) {
+        false if always_up => Err(Failure::new(
             FailureClass::Pin,
             format!("{port} is up but pinned MAC {pinned} absent"),
         )),
-        (Some(_), false) if always_up => Err(Failure::new(
-            FailureClass::Pin,
-            format!("{port} is up but pinned MAC {pinned} absent (MAC table could not be read)"),
-        )),
-        (Some(failure), _) => Err(Failure::new(
-            FailureClass::Unreadable,
-            format!("{port}: MAC table could not be read: {failure}"),
-        )),
+        _ => Ok(()),
     }
 }
 
@@ -159,7 +156,7 @@ mod tests {
 
     fn unread(stations: &[Mac]) -> PortCheck<'static> {
         PortCheck {
-            failure: Some("no answer within 20 secs"),
+            failure: Some("no answer within 20 secs".to_owned()),
             ..check(UP, stations)
         }
     }
@@ -235,23 +232,27 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_table_is_an_outage_only_with_always_up() {
-        let [yes, no] = [true, false].map(|up| judge(up, PINNED, &unread(&[])).unwrap_err());
-        assert_eq!(
-            yes.reason,
-            "port ifIndex=0 is up but pinned MAC 18:E8:29:45:F8:F7 absent (MAC table could not be read)"
-        );
-        assert_eq!(yes.class.domain(), Domain::Application);
-        assert_eq!(
-            no.reason,
-            "port ifIndex=0: MAC table could not be read: no answer within 20 secs"
-        );
-        assert_eq!(no.class, FailureClass::Unreadable);
+    fn an_unreadable_table_is_unknown_with_and_without_always_up() {
+        for stations in [&[][..], &[PINNED]] {
+            for always_up in [true, false] {
+                let unsure = judge(always_up, PINNED, &unread(stations)).unwrap_err();
+                assert_eq!(
+                    unsure.reason,
+                    "port ifIndex=0: MAC table could not be read: no answer within 20 secs"
+                );
+                assert_eq!(unsure.class, FailureClass::Unreadable);
+                assert_eq!(unsure.class.domain(), Domain::Own);
+            }
+        }
         let dark = PortCheck {
             state: Some(down(PortStatus::Down)),
             ..unread(&[])
         };
         assert_eq!(judge(false, PINNED, &dark), Ok(()), "the port is not up");
+        assert_eq!(
+            judge(true, PINNED, &dark).unwrap_err().class,
+            FailureClass::Status
+        );
     }
 
     #[test]

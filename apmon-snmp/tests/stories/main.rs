@@ -5,6 +5,7 @@
 
 mod count;
 mod failure;
+mod forwarding;
 mod host;
 #[path = "../lab/mod.rs"]
 mod lab;

@@ -122,34 +122,32 @@ async fn a_silent_device_is_an_outage_with_and_without_always_up() {
 }
 
 #[tokio::test]
-async fn an_unreadable_table_is_unknown_without_always_up() {
-    let broken = Behaviour {
-        loops: Some((station(2), Oid::from(FDB_PORT))),
-        ..Behaviour::default()
-    };
-    let mut story = Story::of(pinned(), &always_up());
-    story.change(|device| {
-        device.station_leaves(PINNED);
-        device.new_station(mac(1), 2);
-        device.new_station(mac(2), 2);
-    });
-    story.set(broken.clone());
-    assert_eq!(
-        found(&mut story).await,
-        down("port ifIndex=0 is up but pinned MAC 18:E8:29:45:F8:F7 absent (MAC table could not be read)")
-    );
-    let mut story = Story::of(pinned(), PORT);
-    story.change(|device| {
-        device.new_station(mac(1), 2);
-        device.new_station(mac(2), 2);
-    });
-    story.set(broken);
-    let (verdict, reason) = found(&mut story).await;
-    assert_eq!(verdict, Verdict::Unknown);
-    assert!(
-        reason.starts_with("port ifIndex=0: MAC table could not be read: the agent repeats itself: "),
-        "{reason}"
-    );
+async fn an_unreadable_table_is_unknown_with_and_without_always_up() {
+    for (options, is_there) in [
+        (PORT.to_owned(), true),
+        (PORT.to_owned(), false),
+        (always_up(), true),
+        (always_up(), false),
+    ] {
+        let mut story = Story::of(pinned(), &options);
+        story.change(|device| {
+            if !is_there {
+                device.station_leaves(PINNED);
+            }
+            device.new_station(mac(1), 2);
+            device.new_station(mac(2), 2);
+        });
+        story.set(Behaviour {
+            loops: Some((station(2), Oid::from(FDB_PORT))),
+            ..Behaviour::default()
+        });
+        let (verdict, reason) = found(&mut story).await;
+        assert_eq!(verdict, Verdict::Unknown);
+        assert!(
+            reason.starts_with("port ifIndex=0: MAC table could not be read: the agent repeats itself: "),
+            "{reason}"
+        );
+    }
 }
 
 fn station(number: u8) -> Oid {

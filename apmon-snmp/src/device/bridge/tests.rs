@@ -3,8 +3,14 @@ use apmon_snmp_client::{Column, Row};
 
 use crate::{
     device::interface::{Names, interfaces},
+    mib::Object,
     recorded,
 };
+
+mod number;
+mod property;
+mod shape;
+mod union;
 
 type Rows<'a> = &'a [(&'a [u32], i64)];
 
@@ -29,8 +35,28 @@ fn broken(data: &mut PollData, object: Object) {
     data.put_column(object, column);
 }
 
+/// The interfaces of the data and of its bridge ports: most recordings have only some interfaces.
+fn found(data: &PollData) -> Vec<Interface> {
+    let mut all = data.clone();
+    let mut rows = data.rows(mib::IF_OPER_STATUS).to_vec();
+    for row in data.rows(mib::DOT1D_BASE_PORT_IF_INDEX) {
+        let index = row.value.number().and_then(|index| u32::try_from(index).ok());
+        rows.extend(index.filter(|index| *index > 0).map(|index| Row {
+            index: vec![index],
+            value: Value::Integer(1),
+        }));
+    }
+    all.put_column(mib::IF_OPER_STATUS, Column { rows, failure: None });
+    interfaces(&all, &Names::default())
+}
+
 fn read(data: &PollData) -> Stations {
-    stations(data, &[], &interfaces(data, &Names::default()))
+    stations(data, &[], &found(data), false)
+}
+
+/// The text of the gap; empty without one.
+fn gap(stations: &Stations) -> String {
+    stations.gap.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 fn shown(stations: &Stations) -> Vec<String> {
@@ -106,10 +132,11 @@ fn a_station_that_an_h3c_lists_twice_is_on_both_ports() {
             "4: 74:85:C4:B2:5E:01",
             "6: 2C:9D:1E:97:E1:7A",
             "193: 74:85:C4:DF:B1:01 74:85:C4:DF:C1:01",
+            "2210: 00:0C:86:24:E4:00",
             "2401: 74:85:C4:DF:B1:01 74:85:C4:DF:C1:01",
         ]
     );
-    assert_eq!(stations.learned, 6, "two entries have no status");
+    assert_eq!(stations.learned, 8);
 }
 
 #[test]
@@ -155,9 +182,6 @@ fn a_station_in_two_vlans_is_one_on_its_port_and_two_entries() {
         (mib::DOT1D_BASE_PORT_IF_INDEX, &[(&[1], 101), (&[2], 102)]),
         (mib::DOT1Q_TP_FDB_PORT, &[(first, 1), (second, 1), (third, 2)]),
         (mib::DOT1Q_TP_FDB_STATUS, &[(first, 3), (second, 3), (third, 3)]),
-        // The plain table is ignored if the other one has entries.
-        (mib::DOT1D_TP_FDB_PORT, &[(B, 2)]),
-        (mib::DOT1D_TP_FDB_STATUS, &[(B, 3)]),
     ]));
     assert_eq!(
         shown(&stations),
@@ -169,7 +193,7 @@ fn a_station_in_two_vlans_is_one_on_its_port_and_two_entries() {
 #[test]
 fn the_vlan_tables_of_a_cisco_are_combined() {
     let plain = |ports: Rows<'_>, fdb: Rows<'_>| {
-        let learned: Vec<_> = fdb.iter().map(|(mac, _)| (*mac, LEARNED)).collect();
+        let learned: Vec<_> = fdb.iter().map(|(mac, _)| (*mac, 3)).collect();
         data(&[
             (mib::DOT1D_BASE_PORT_IF_INDEX, ports),
             (mib::DOT1D_TP_FDB_PORT, fdb),
@@ -177,6 +201,7 @@ fn the_vlan_tables_of_a_cisco_are_combined() {
         ])
     };
     let of = |vlan, data| VlanTable { vlan, data };
+    let of_vlans = found(&data(&[(mib::IF_OPER_STATUS, &[(&[101], 1), (&[102], 1)])]));
     let main = plain(&[(&[1], 101)], &[(A, 1)]);
     let vlans = [
         of(1, plain(&[(&[1], 101)], &[(A, 1)])),
@@ -184,7 +209,7 @@ fn the_vlan_tables_of_a_cisco_are_combined() {
         // The bridge ports of other VLANs are not used.
         of(30, plain(&[], &[(C, 2)])),
     ];
-    let stations = stations(&main, &vlans, &[]);
+    let stations = stations(&main, &vlans, &of_vlans, false);
     assert_eq!(
         shown(&stations),
         [
@@ -201,7 +226,7 @@ fn the_vlan_tables_of_a_cisco_are_combined() {
 
     let mut vlans = vlans;
     broken(&mut vlans[1].data, mib::DOT1D_TP_FDB_PORT);
-    let stations = super::stations(&main, &vlans, &[]);
+    let stations = super::stations(&main, &vlans, &of_vlans, false);
     assert!(stations.is_readable, "some of the tables are complete");
     assert_eq!(stations.failure.as_deref(), Some("VLAN 20: no answer"));
 }
@@ -284,7 +309,7 @@ fn an_unreadable_table_is_not_taken_for_an_empty_one() {
 }
 
 #[test]
-fn malformed_rows_are_left_out() {
+fn malformed_rows_are_counted() {
     let stations = read(&data(&[
         (
             mib::DOT1D_BASE_PORT_IF_INDEX,
@@ -304,4 +329,9 @@ fn malformed_rows_are_left_out() {
     ]));
     assert_eq!(shown(&stations), ["101: 02:00:00:00:00:0A"]);
     assert_eq!((stations.learned, stations.unplaced.len()), (3, 2));
+    assert_eq!(
+        gap(&stations),
+        "3 rows of the MAC table are unreadable, for example dot1dTpFdbPort.2.0.0.0.0 = 1; \
+         2 rows of the MAC table are on no known port, for example 02:00:00:00:00:0B with port -1"
+    );
 }

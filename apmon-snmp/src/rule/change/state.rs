@@ -22,6 +22,17 @@ const VERSION: u32 = 1;
 pub(crate) struct State {
     pub(super) ports: Vec<TrackedPort>,
     pub(super) restart: Option<AnnouncedRestart>,
+    /// The announcements about stations whose port is not known.
+    pub(super) unplaced: Alarm,
+}
+
+/// The stations of a poll, on whichever port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Elsewhere<'a> {
+    /// The stations on any port.
+    pub placed: &'a BTreeSet<Mac>,
+    /// The stations whose port is not known.
+    pub unplaced: &'a BTreeSet<Mac>,
 }
 
 /// The restart that was last announced.
@@ -100,18 +111,24 @@ impl TrackedPort {
     /// Starts tracking a port at the first check: its state counts as announced.
     pub(super) fn at_first(port: &PolledPort) -> Self {
         let mut tracked = Self::new(port);
-        tracked.observe(Some(port), None, &BTreeSet::new());
+        let nobody = &BTreeSet::new();
+        let elsewhere = Elsewhere {
+            placed: nobody,
+            unplaced: nobody,
+        };
+        tracked.observe(Some(port), None, elsewhere);
         tracked.mark_announced();
         tracked
     }
 
     /// Updates the baseline from the current poll. If the stations could not be read, the last
-    /// known ones are kept; stations read for the first time count as announced.
+    /// known ones are kept, and so are stations whose port is not known now; stations read for
+    /// the first time count as announced.
     pub(super) fn observe(
         &mut self,
         port: Option<&PolledPort>,
         was: Option<&mut Baseline>,
-        anywhere: &BTreeSet<Mac>,
+        elsewhere: Elsewhere<'_>,
     ) {
         let Some(port) = port else {
             self.baseline = None;
@@ -128,9 +145,10 @@ impl TrackedPort {
         self.unread = port.macs.is_none() && (is_first || was.is_none());
         let before = was.as_ref().map(|was| &was.macs);
         let mut macs = port.macs.as_ref().or(before).cloned().unwrap_or_default();
-        if port.is_partial {
-            macs.extend(before.into_iter().flatten().filter(|mac| !anywhere.contains(mac)));
-        }
+        let may_be_here = |mac: &&Mac| {
+            !elsewhere.placed.contains(mac) && (port.is_partial || elsewhere.unplaced.contains(mac))
+        };
+        macs.extend(before.into_iter().flatten().filter(may_be_here));
         if is_first && !self.unread {
             self.announced.macs.clone_from(&macs);
             if let Some(was) = was {
@@ -178,6 +196,8 @@ struct StoredState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     restart: Option<AnnouncedRestart>,
     ports: Vec<StoredPort>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    unplaced: Alarm,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -226,6 +246,7 @@ impl State {
             return None;
         }
         let restart = announced.as_ref().and_then(|announced| announced.restart);
+        let unplaced = announced.as_ref().map(|announced| announced.unplaced.clone());
         for written in announced.into_iter().flat_map(|announced| announced.ports) {
             if written.absent {
                 ports.push(written.absent());
@@ -234,7 +255,11 @@ impl State {
             }
         }
         ports.sort_by_key(|port| (port.baseline.is_none(), port.identity.index));
-        Some(Self { ports, restart })
+        Some(Self {
+            ports,
+            restart,
+            unplaced: unplaced.unwrap_or_default(),
+        })
     }
 
     /// Formats the baseline for the state file.
@@ -268,6 +293,7 @@ impl State {
             v: VERSION,
             restart: self.restart,
             ports: ports.collect(),
+            unplaced: self.unplaced.clone(),
         };
         serde_json::to_string(&written).expect("the keys of its maps become JSON strings")
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     LONG_ABSENCE, MacChanges, PortAlertOptions, PortPair, age,
-    state::TrackedPort,
+    state::{Alarm, TrackedPort},
     station_change::{Move, StationChanges},
     wording,
 };
@@ -81,57 +81,19 @@ pub(super) fn raise_alarms(
 ) {
     let present = pair.present().cloned().unwrap_or_default();
     let alarm = &mut pair.port.alarm;
-    let is_forbidden = |mac: &Mac| {
-        let allowed = options.allow_macs.as_ref().filter(|_| !pair.is_ignored);
-        allowed.is_some_and(|allowed| !allowed.contains(mac))
-    };
-    alarm.announced.retain(|mac, gone_at| {
-        *gone_at = match present.contains(mac) {
-            true => None,
-            false => Some(gone_at.map_or(now, |at| at.min(now))),
-        };
-        is_forbidden(mac) && gone_at.is_none_or(|at| age(at, now) < LONG_ABSENCE)
-    });
-    alarm.unannounced.retain(is_forbidden);
-    let forbidden = present
-        .iter()
-        .filter(|mac| is_forbidden(mac) && !alarm.announced.contains_key(mac));
-    let room = MOST_FORBIDDEN.saturating_sub(alarm.unannounced.len());
-    alarm
-        .unannounced
-        .extend(forbidden.take(room).copied().collect::<Vec<_>>());
+    let allowed = options.allow_macs.as_ref().filter(|_| !pair.is_ignored);
+    alarm.note(&present, allowed, now);
     let most = options.max_macs_per_port.filter(|_| !pair.is_ignored);
     let is_crowded = |most: &u32| u32::try_from(present.len()).is_ok_and(|count| count > *most);
     let most = most.filter(is_crowded);
     alarm.crowded &= most.is_some();
-
-    alarm.window = alarm
-        .window
-        .map(|it| it.anchored(now))
-        .filter(|it| !window::is_over(it, policy, now));
-    if !policy.alarms || !window::may_notify(alarm.window.as_ref(), policy, now) {
+    if !alarm.may_notify(policy, now) {
         return;
     }
     let before = notices.len();
-    if !alarm.unannounced.is_empty() {
-        let unannounced: Vec<Mac> = std::mem::take(&mut alarm.unannounced).into_iter().collect();
-        notices.push(wording::new_stations(&pair.label, &unannounced));
-        for mac in unannounced {
-            let gone_at = (!present.contains(&mac)).then_some(now);
-            alarm.announced.insert(mac, gone_at);
-        }
-        while alarm.announced.len() > MOST_FORBIDDEN {
-            // The station that has been absent the longest; a present one only if none is
-            // absent.
-            let oldest = alarm
-                .announced
-                .iter()
-                .min_by_key(|(_, gone_at)| (gone_at.is_none(), **gone_at));
-            let Some(oldest) = oldest.map(|(mac, _)| *mac) else {
-                break;
-            };
-            alarm.announced.remove(&oldest);
-        }
+    let forbidden = alarm.announce(&present, now);
+    if !forbidden.is_empty() {
+        notices.push(wording::new_stations(Some(&pair.label), &forbidden));
     }
     if let Some(most) = most.filter(|_| !alarm.crowded) {
         notices.push(wording::too_many(&pair.label, present.len(), most));
@@ -139,6 +101,79 @@ pub(super) fn raise_alarms(
     }
     if notices.len() > before {
         alarm.window = Some(window::notified(alarm.window, policy, now));
+    }
+}
+
+/// Announces stations that are not allowed and whose port is not known.
+pub(super) fn raise_unplaced(
+    alarm: &mut Alarm,
+    unplaced: &BTreeSet<Mac>,
+    options: &PortAlertOptions,
+    policy: &Policy,
+    now: Timestamp,
+    notices: &mut Vec<Notice>,
+) {
+    alarm.note(unplaced, options.allow_macs.as_ref(), now);
+    if !alarm.may_notify(policy, now) {
+        return;
+    }
+    let forbidden = alarm.announce(unplaced, now);
+    if !forbidden.is_empty() {
+        notices.push(wording::new_stations(None, &forbidden));
+        alarm.window = Some(window::notified(alarm.window, policy, now));
+    }
+}
+
+impl Alarm {
+    /// Records which of the `present` stations are not `allowed` and still to be announced, and
+    /// since when announced ones are absent. `None` allows all.
+    fn note(&mut self, present: &BTreeSet<Mac>, allowed: Option<&BTreeSet<Mac>>, now: Timestamp) {
+        let is_forbidden = |mac: &Mac| allowed.is_some_and(|allowed| !allowed.contains(mac));
+        self.announced.retain(|mac, gone_at| {
+            *gone_at = match present.contains(mac) {
+                true => None,
+                false => Some(gone_at.map_or(now, |at| at.min(now))),
+            };
+            is_forbidden(mac) && gone_at.is_none_or(|at| age(at, now) < LONG_ABSENCE)
+        });
+        self.unannounced.retain(is_forbidden);
+        let forbidden = present
+            .iter()
+            .filter(|mac| is_forbidden(mac) && !self.announced.contains_key(mac));
+        let room = MOST_FORBIDDEN.saturating_sub(self.unannounced.len());
+        self.unannounced
+            .extend(forbidden.take(room).copied().collect::<Vec<_>>());
+    }
+
+    /// Closes a window that is over, and returns whether a message may be sent.
+    fn may_notify(&mut self, policy: &Policy, now: Timestamp) -> bool {
+        self.window = self
+            .window
+            .map(|it| it.anchored(now))
+            .filter(|it| !window::is_over(it, policy, now));
+        policy.alarms && window::may_notify(self.window.as_ref(), policy, now)
+    }
+
+    /// Takes the stations that are still to be announced, and marks them as announced.
+    fn announce(&mut self, present: &BTreeSet<Mac>, now: Timestamp) -> Vec<Mac> {
+        let unannounced: Vec<Mac> = std::mem::take(&mut self.unannounced).into_iter().collect();
+        for mac in &unannounced {
+            let gone_at = (!present.contains(mac)).then_some(now);
+            self.announced.insert(*mac, gone_at);
+        }
+        while self.announced.len() > MOST_FORBIDDEN {
+            // The station that has been absent the longest; a present one only if none is
+            // absent.
+            let oldest = self
+                .announced
+                .iter()
+                .min_by_key(|(_, gone_at)| (gone_at.is_none(), **gone_at));
+            let Some(oldest) = oldest.map(|(mac, _)| *mac) else {
+                break;
+            };
+            self.announced.remove(&oldest);
+        }
+        unannounced
     }
 }
 
@@ -192,6 +227,6 @@ impl TrackedPort {
         self.announced.state = self.baseline.as_ref().map(|baseline| baseline.state);
         self.mark_stations_announced();
         self.window = None;
-        self.alarm = super::state::Alarm::default();
+        self.alarm = Alarm::default();
     }
 }

@@ -9,6 +9,7 @@ mod model;
 mod partial;
 mod station;
 mod takeover;
+mod unplaced;
 
 const UP: PortState = PortState {
     oper: PortStatus::Up,
@@ -51,6 +52,7 @@ struct Device {
     restart: Restart,
     uptimes: Uptimes,
     changes: Vec<PortChange>,
+    unplaced: BTreeSet<Mac>,
 }
 
 impl Device {
@@ -69,6 +71,7 @@ impl Device {
             restart: Restart::No,
             uptimes: Uptimes::default(),
             changes: Vec::new(),
+            unplaced: BTreeSet::new(),
         }
     }
 
@@ -93,6 +96,7 @@ impl Device {
         let before = kept.map(|(baseline, announced)| State::read(Some(baseline), Some(announced)).unwrap());
         let poll = PolledPorts {
             ports,
+            unplaced: &self.unplaced,
             restart: std::mem::take(&mut self.restart),
             uptimes: self.uptimes,
         };

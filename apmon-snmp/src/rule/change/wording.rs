@@ -77,10 +77,15 @@ fn with_moves(text: Option<String>, port: &Label, moved: &[Move]) -> Option<Stri
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-pub(super) fn new_stations(port: &Label, macs: &[Mac]) -> Notice {
+/// The message about stations that are not allowed; `None` if their port is not known.
+pub(super) fn new_stations(port: Option<&Label>, macs: &[Mac]) -> Notice {
     let text = match macs {
-        [mac] => format!("{port} new station {mac} is not allowed"),
-        _ => format!("{port} new stations {} are not allowed", listed(macs)),
+        [mac] => format!("new station {mac} is not allowed"),
+        _ => format!("new stations {} are not allowed", listed(macs)),
+    };
+    let text = match port {
+        Some(port) => format!("{port} {text}"),
+        None => format!("{text} (port not known)"),
     };
     notice("NEW STATION", text)
 }

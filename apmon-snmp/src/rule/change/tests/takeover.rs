@@ -6,6 +6,7 @@ fn compare_with(baseline: &str, announced: Option<&str>, ports: &[PolledPort]) -
     let before = State::read(Some(baseline), announced)?;
     let poll = PolledPorts {
         ports,
+        unplaced: &BTreeSet::new(),
         restart: Restart::No,
         uptimes: Uptimes::default(),
     };
